@@ -1,0 +1,34 @@
+"""The errors that a user can mend. Lowest in the house, so that every package can raise them.
+
+The command prints one line of them and leaves with `exit_code`; everything else is our bug and keeps its traceback.
+"""
+
+
+class UserError(ValueError):
+    """A request or an input that cannot be honoured: what is wrong, where, why, and how to mend it.
+
+    `where` names the file, layer or key. The message is a single line, so that a log keeps it whole.
+    """
+
+    exit_code = 2
+
+    def __init__(self, what: str, *, where: str = "", why: str = "", mend: str = "") -> None:
+        self.what, self.where, self.why, self.mend = what, where, why, mend
+        line = f"{where}: {what}" if where else what
+        if why:
+            line += f": {why}"
+        if mend:
+            line += f". To mend: {mend}"
+        super().__init__(" ".join(line.split()))
+
+
+class MissingPart(UserError):
+    """A part that the request needs is not here (Lava, a data set); `mend` is the command that brings it."""
+
+    exit_code = 3
+
+
+class CheckFailed(UserError):
+    """A check ran and its answer is no, for example spikes that differ."""
+
+    exit_code = 1

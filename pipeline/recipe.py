@@ -1,0 +1,226 @@
+"""The recipe: one TOML file that says everything a run does, as validated frozen values."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from hardware_profiles.errors import UserError
+
+Positive = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Data(_Section):
+    """Where recordings and images come from, how they are binned, and how they are split."""
+
+    source: str = "digits"
+    root: str = ""  # class-folders: the folder that holds `events` and `images`
+    events: str = ""  # class-folders: events as <events>/<class>/<id>.<ext>
+    images: str = ""  # class-folders: a folder of images by class, or of MNIST idx files
+    pairing: Literal["id", "class"] = "id"
+    image_id_offset: int = 0  # image index of recording <id> is id + offset
+    height: Positive = 34
+    width: Positive = 34
+    steps: Annotated[int, Field(ge=1, le=1024)] = 10
+    step_us: Positive = 30_000  # one frame's time
+    validation: Positive = 100
+    test: Positive = 200
+    train: Annotated[int, Field(ge=0)] = 0  # 0: all that validation and test leave
+    split_seed: int = 0
+    static_limit: Annotated[int, Field(ge=0)] = 0  # at most so many static images; 0: all
+
+
+class Teacher(_Section):
+    """The ANN that sees static images."""
+
+    network: str = "cnn-small"
+    epochs: Annotated[int, Field(ge=0)] = 3
+    batch: Positive = 128
+    lr: PositiveFloat = 2e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+
+
+class Student(_Section):
+    """The spiking network: a convolution stack, an optional hidden layer, and an output layer that fires."""
+
+    network: str = "conv"
+    channels: Annotated[tuple[Positive, ...], Field(min_length=1)] = (8, 16, 32)
+    kernel: Positive = 3
+    downsample: Literal["stride", "avgpool"] = "stride"
+    hidden: Annotated[int, Field(ge=0)] = 0
+    beta: Fraction = 0.75
+    v_threshold: PositiveFloat = 1.0
+
+
+class Training(_Section):
+    """How the student is trained in float."""
+
+    epochs: Positive = 30
+    batch: Positive = 20
+    lr: PositiveFloat = 2e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
+    warmup_epochs: Annotated[int, Field(ge=0)] = 1
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    threads: Annotated[int, Field(ge=0)] = 0  # 0: torch's own choice
+
+
+class Augmentation(_Section):
+    """What happens to the frames of every training batch, on every arm."""
+
+    shift: Annotated[int, Field(ge=0)] = 2  # pixels, either way, both axes
+    event_drop: Fraction = 0.1  # the largest share of events dropped from a sample; the share is drawn for each
+
+
+class Distillation(_Section):
+    """Which objective trains the student. Every run also trains the same student with `none`, for comparison."""
+
+    method: str = "ckd"
+    compare: bool = True  # train the `none` arm too
+    kd_weight: Annotated[float, Field(ge=0)] = 1.0
+    tau: PositiveFloat = 4.0
+    kd_mode: Literal["mean", "per_step"] = "mean"
+    mask_replaced: bool = False
+    phase_start: Annotated[float, Field(ge=0)] = 0.42
+    phase_end: Annotated[float, Field(ge=0)] = 0.58
+    phase_shape: Literal["cosine", "logistic", "step"] = "cosine"
+    replacement_power: PositiveFloat = 3.0
+    da_weight: Annotated[float, Field(ge=0)] = 0.5
+    da_learnable: bool = False  # learnable coefficients starve the event branch (see docs)
+    da_debiased: bool = False
+    max_alpha: Fraction = 0.9
+    tet_lambda: Fraction = 1e-3
+    shared_head: bool = False
+
+    @model_validator(mode="after")
+    def _phases_in_order(self) -> Distillation:
+        if self.phase_end < self.phase_start:
+            raise ValueError("phase_end must not be before phase_start")
+        return self
+
+
+class Quantisation(_Section):
+    """Fine-tuning in Loihi arithmetic."""
+
+    epochs: Annotated[int, Field(ge=0)] = 8
+    lr: PositiveFloat = 5e-4
+
+
+class Check(_Section):
+    """What is compared with Lava."""
+
+    lava: bool = True
+    lava_samples: Positive = 20
+    lava_timeout_s: PositiveFloat = 1800.0
+
+
+class Profile(_Section):
+    """Which devices the energy account covers."""
+
+    hardware: tuple[str, ...] = ("loihi1", "loihi2", "cmos45-fp32")
+    baseline_gpu: str = "a100"  # the GPU whose formula floor stands beside the measured CPU
+    baseline_seconds: PositiveFloat = 2.0  # how long each baseline measurement lasts
+
+
+class Recipe(_Section):
+    """All of a run. Read with `load_recipe`."""
+
+    name: str = "run"
+    seed: int = 1
+    data: Data = Data()
+    teacher: Teacher = Teacher()
+    student: Student = Student()
+    training: Training = Training()
+    augmentation: Augmentation = Augmentation()
+    distillation: Distillation = Distillation()
+    quantisation: Quantisation = Quantisation()
+    check: Check = Check()
+    profile: Profile = Profile()
+
+    def as_toml(self) -> str:
+        """The resolved recipe as TOML text, every default written out."""
+        return tomli_w.dumps(self.model_dump(mode="json"))
+
+
+def load_recipe(path: str | os.PathLike[str], overrides: list[str] | None = None) -> Recipe:
+    """Reads and validates a recipe; `overrides` are `a.b=value` words, value in TOML or else a bare string.
+
+    Raises UserError naming file, key and allowed values.
+    """
+    source = Path(path)
+    try:
+        values = tomllib.loads(source.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(
+            "cannot read this recipe", where=str(source), why=error.strerror or "", mend="name an existing TOML file"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError("this is no TOML", where=str(source), why=str(error), mend="see recipes/digits.toml") from error
+    for word in overrides or []:
+        _override(values, word)
+    return parse_recipe(values, where=str(source))
+
+
+def parse_recipe(values: dict[str, Any], *, where: str) -> Recipe:
+    """`values` (as read from TOML) as a recipe. Raises UserError naming `where`, the key and what is allowed."""
+    try:
+        return Recipe.model_validate(_tuples(values))
+    except ValidationError as error:
+        raise UserError(_explain(error), where=where, mend=_mend(error)) from None
+
+
+def _override(values: dict[str, Any], word: str) -> None:
+    key, equals, text = word.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise UserError(f"{word!r} is no setting", where="--set", mend="write --set section.key=value")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    for part in parts[:-1]:
+        values = values.setdefault(part, {})
+        if not isinstance(values, dict):
+            raise UserError(f"{key!r} goes through a value that is no section", where="--set")
+    values[parts[-1]] = value
+
+
+def _tuples(value: Any) -> Any:
+    """TOML arrays as tuples, which strict validation of frozen values asks for."""
+    if isinstance(value, dict):
+        return {key: _tuples(entry) for key, entry in value.items()}
+    return tuple(_tuples(entry) for entry in value) if isinstance(value, list) else value
+
+
+def _explain(error: ValidationError) -> str:
+    faults = []
+    for fault in error.errors():
+        key = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == "extra_forbidden":
+            faults.append(f"unknown key {key!r}")
+        else:
+            faults.append(f"{key} = {fault['input']!r}: {fault['msg']}")
+    return "; ".join(faults)
+
+
+def _mend(error: ValidationError) -> str:
+    first = error.errors()[0]
+    section: type[BaseModel] = Recipe
+    for part in first["loc"][:-1]:
+        field = section.model_fields.get(str(part))
+        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+            break
+        section = field.annotation
+    if first["type"] == "extra_forbidden":
+        return "use one of " + ", ".join(section.model_fields)
+    return "correct the value"
