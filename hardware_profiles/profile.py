@@ -1,0 +1,196 @@
+"""Hardware profiles: one TOML file per device, read whole and strictly.
+
+Unknown stays unknown: what a file leaves out, or grades `unknown`, is None here and never 0.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tomllib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from hardware_profiles.errors import UserError
+from hardware_profiles.schema import (
+    Accounting,
+    Constant,
+    Device,
+    EnergyConstant,
+    Gpu,
+    LatencyModel,
+    Limits,
+    Overhead,
+    Published,
+    Static,
+    _Part,
+)
+
+# A new device is one new file and one name here.
+PROFILES = (
+    "loihi1",
+    "loihi1-sanafe",
+    "loihi2",
+    "truenorth",
+    "truenorth-all-in",
+    "odin",
+    "cmos45-fp32",
+    "a100",
+    "h100",
+)
+
+
+class _ProfileFile(_Part):
+    format: Literal["snn-energy-profile/1"] = Field(alias="schema")
+    device: Device
+    accounting: Accounting
+    energy: tuple[EnergyConstant, ...] = ()
+    static: Static = Static()
+    overhead: Overhead = Overhead()
+    latency: LatencyModel = LatencyModel(model="unknown")
+    limits: Limits = Limits()
+    gpu: Gpu | None = None
+    published: tuple[Published, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> _ProfileFile:
+        repeated = [op for op, count in Counter(entry.op for entry in self.energy).items() if count > 1]
+        if repeated:
+            raise ValueError(f"energy of {repeated[0]} is given twice")
+        if (self.device.kind == "gpu") != (self.gpu is not None):
+            raise ValueError("a [gpu] section belongs to kind = 'gpu', and only there")
+        if self.accounting.scope == "all_in":
+            extra: list[str] = [entry.op for entry in self.energy if entry.op != "synop"]
+            extra += ["static"] if self.static != Static() else []
+            if extra:
+                raise ValueError(f"scope 'all_in' already contains {', '.join(extra)}; adding it would count it twice")
+            if str(self.device.operating_point) == "not stated":
+                raise ValueError("scope 'all_in' holds at one operating point only: state device.operating_point")
+        return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class HardwareProfile:
+    """A device's constants. `file` and `sha256` say which text they came from."""
+
+    file: str
+    sha256: str
+    device: Device
+    accounting: Accounting
+    energy: tuple[EnergyConstant, ...]
+    static: Static
+    overhead: Overhead
+    latency: LatencyModel
+    limits: Limits
+    gpu: Gpu | None
+    published: tuple[Published, ...]
+
+    def constant(self, *ops: str) -> EnergyConstant | None:
+        """The first of `ops` whose energy is known, pJ; None where none is."""
+        known = {entry.op: entry for entry in self.energy if entry.value is not None}
+        return next((known[op] for op in ops if op in known), None)
+
+    @property
+    def unpriced(self) -> tuple[str, ...]:
+        """The terms of a total energy that this device has no number for."""
+        if self.device.kind == "gpu" or self.accounting.scope == "all_in":
+            return ()
+        neuron = (
+            ("neuron_event",) if self.accounting.neuron_update == "on_event" else ("neuron_active", "neuron_inactive")
+        )
+        missing = [] if self.constant("synop", "synop_dense", "synop_conv") else ["synop"]
+        missing += [op for op in neuron if not self.constant(op)]
+        missing += [] if self.constant("spike_local", "message_out") else ["routing"]
+        missing += [] if known(self.static.per_chip_mw) or known(self.static.per_core_mw) else ["static"]
+        missing += ["latency"] if self.latency.model in ("unknown", "throughput") else []
+        return tuple(missing)
+
+
+def known(constant: Constant | None) -> Constant | None:
+    """`constant` if it has a value, else None."""
+    return constant if constant is not None and constant.value is not None else None
+
+
+def list_profiles() -> tuple[str, ...]:
+    """The ids of the profiles that come with Spikeport."""
+    return PROFILES
+
+
+def load_profile(id_or_path: str | os.PathLike[str]) -> HardwareProfile:
+    """Reads a profile by id, or from a TOML file of your own.
+
+    Raises UserError naming the file, the key and the reason, or the ids there are.
+    """
+    name = os.fspath(id_or_path)
+    if name in PROFILES:
+        path = Path(__file__).with_name(f"{name}.toml")
+    elif name.endswith(".toml") or os.sep in name:
+        path = Path(name)
+    else:
+        raise UserError(
+            f"there is no hardware profile {name!r}",
+            mend=f"choose one of {', '.join(PROFILES)}, or name a .toml file of your own",
+        )
+    try:
+        content = path.read_bytes()
+        values = tomllib.loads(content.decode("utf-8"))
+    except OSError as error:
+        raise UserError(
+            "cannot read this hardware profile",
+            where=name,
+            why=error.strerror or "",
+            mend=f"name an existing file, or one of {', '.join(PROFILES)}",
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError("this is no TOML", where=name, why=str(error), mend="see loihi1.toml") from error
+    try:
+        parsed = _ProfileFile.model_validate(_tuples(values))
+    except ValidationError as error:
+        raise UserError(
+            _explain(error, values), where=name, mend="correct the file; loihi1.toml is an example"
+        ) from None
+    sections = {key: getattr(parsed, key) for key in _ProfileFile.model_fields if key != "format"}
+    return HardwareProfile(file=path.name, sha256=hashlib.sha256(content).hexdigest(), **sections)
+
+
+def _tuples(value: Any) -> Any:
+    """TOML arrays as tuples, which strict validation of frozen values asks for."""
+    if isinstance(value, dict):
+        return {key: _tuples(entry) for key, entry in value.items()}
+    return tuple(_tuples(entry) for entry in value) if isinstance(value, list) else value
+
+
+def _explain(error: ValidationError, values: dict[str, Any]) -> str:
+    faults = []
+    for fault in error.errors():
+        key = _key(fault["loc"], values)
+        if fault["type"] == "extra_forbidden":
+            faults.append(f"unknown key {key}")
+        elif fault["type"] == "missing":
+            faults.append(f"{key} is missing")
+        else:
+            reason = fault["msg"].removeprefix("Value error, ")
+            shown = f" = {fault['input']!r}" if isinstance(fault["input"], (str, int, float)) else ""
+            faults.append(f"{key}{shown}: {reason}" if key else reason)
+    return "; ".join(faults)
+
+
+def _key(location: tuple[int | str, ...], values: dict[str, Any]) -> str:
+    """`energy[synop].value`: list entries by the name they carry, not by their number."""
+    text = ""
+    place: Any = values
+    for part in location:
+        try:
+            place = place[part]
+        except (KeyError, IndexError, TypeError):  # the key is missing
+            place = None
+        if isinstance(part, int):
+            name = (place.get("op") or place.get("id")) if isinstance(place, dict) else None
+            text += f"[{name or part}]"
+        else:
+            text += f".{part}" if text else part
+    return text

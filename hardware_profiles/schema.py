@@ -1,0 +1,251 @@
+"""What a hardware profile may say: every number with its source and grade, nothing unknown given a number."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Status = Literal["measured", "fitted", "pre_silicon", "vendor", "convention", "unknown"]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Text = Annotated[str, Field(min_length=1)]
+Points = tuple[tuple[Amount, Amount], ...]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Sourced(_Part):
+    """Where a number comes from. `status`: its grade; `bound`: how the source states it (a published min is no typ)."""
+
+    status: Status
+    source: Text
+    locator: str = ""  # table, figure, page; how it was reached
+    bound: Literal["min", "max", "typ", "none"] = "none"
+    retrieved: str = ""
+    note: str = ""  # the assumption behind low and high
+
+    @model_validator(mode="before")
+    @classmethod
+    def _number_needs_source(cls, given: Any) -> Any:
+        if isinstance(given, dict) and not given.get("source"):
+            if given.get("value") == 0:
+                raise ValueError("a literal 0 needs a source that says why it is 0 (an unknown is left out)")
+            raise ValueError("a number needs its source")
+        return given
+
+    @model_validator(mode="after")
+    def _unknown_has_no_value(self) -> Sourced:
+        known = getattr(self, "value", None) is not None
+        if known and self.status == "unknown":
+            raise ValueError("status 'unknown' forbids a value")
+        if not known and self.status != "unknown":
+            raise ValueError(f"status {self.status!r} needs a value; without one write status = 'unknown'")
+        return self
+
+
+class Constant(Sourced):
+    """One number and its interval; without `low` or `high` the value itself is that end."""
+
+    value: Amount | None = None
+    low: Amount | None = None
+    high: Amount | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Constant:
+        if self.value is None:
+            if self.low is not None or self.high is not None:
+                raise ValueError("low and high need a value between them")
+        elif not self.interval[0] <= self.value <= self.interval[2]:
+            raise ValueError(f"low <= value <= high is broken: {self.low}, {self.value}, {self.high}")
+        return self
+
+    @property
+    def interval(self) -> tuple[float, float, float]:
+        """(low, value, high). Only where the value is known."""
+        if self.value is None:
+            raise LookupError("an unknown constant has no interval")
+        return (
+            self.value if self.low is None else self.low,
+            self.value,
+            self.value if self.high is None else self.high,
+        )
+
+
+class EnergyConstant(Constant):
+    """Energy of one operation, pJ."""
+
+    op: Literal[
+        "synop",
+        "synop_dense",
+        "synop_conv",
+        "synop_sparse",
+        "synop_mac",
+        "neuron_active",
+        "neuron_inactive",
+        "neuron_event",
+        "spike_out",
+        "message_out",
+        "spike_local",
+        "hop_ew",
+        "hop_ns",
+        "learn_update",
+        "weight_read_byte",
+        "state_read_byte",
+        "state_write_byte",
+        "dram_byte",
+        "barrier",
+        "reset_chip",
+    ]
+    unit: Literal["pJ"]
+
+
+class Curve(Sourced):
+    """A piecewise linear function given by its points, flat beyond them; `high` is the pessimistic one."""
+
+    value: Points | None = None
+    high: Points | None = None
+
+
+class Range(Sourced):
+    """A lower and an upper limit that belong together."""
+
+    value: tuple[int, int] | None = None
+
+
+class OperatingPoint(_Part):
+    """Where the energies hold."""
+
+    vdd_v: Amount | None = Field(default=None, alias="vdd_V")
+    temp_c: float | None = Field(default=None, alias="temp_C")
+    clock_hz: Amount | None = Field(default=None, alias="clock_Hz")
+    rate_hz: Amount | None = Field(default=None, alias="rate_Hz")
+    synapses_per_neuron: Amount | None = None
+
+    def __str__(self) -> str:
+        stated = [
+            f"{value:g} {unit}"
+            for value, unit in (
+                (self.vdd_v, "V"),
+                (self.temp_c, "degrees C"),
+                (self.clock_hz, "Hz clock"),
+                (self.rate_hz, "Hz firing"),
+                (self.synapses_per_neuron, "synapses per neuron"),
+            )
+            if value is not None
+        ]
+        return ", ".join(stated) or "not stated"
+
+
+class Device(_Part):
+    """What the device is. `source` covers this whole section."""
+
+    id: Text
+    name: Text
+    vendor: str = ""
+    kind: Literal["neuromorphic", "convention", "gpu", "cpu"]
+    process_nm: Amount | None = None
+    year: int | None = None
+    revision: str = ""
+    operating_point: OperatingPoint = OperatingPoint()
+    source: Text
+
+
+class Accounting(_Part):
+    """How counts become operations. `graded_event` has no effect here: every event is one binary spike."""
+
+    scope: Literal["incremental", "all_in"]
+    graded_event: Literal["one_op", "by_value", "mac"] = "one_op"
+    zero_weight: Literal["skip", "count"] = "count"
+    neuron_update: Literal["every_step", "on_event"] = "every_step"
+    active_rule: Literal["received_input_or_bias_or_spiked", "spiked_only"] = "received_input_or_bias_or_spiked"
+
+
+class Static(_Part):
+    """Power that flows whether or not anything happens."""
+
+    per_chip_mw: Constant | None = Field(default=None, alias="per_chip_mW")
+    per_core_mw: Constant | None = Field(default=None, alias="per_core_mW")
+    per_mhz_mw: Constant | None = Field(default=None, alias="per_MHz_mW")
+    scale: Literal["chip", "used_cores", "used_chips"] = "used_chips"
+
+
+class Overhead(_Part):
+    """Fixed costs beside the cores; part of the total only where `included`."""
+
+    per_step_uj: Constant | None = Field(default=None, alias="per_step_uJ")
+    per_inference_uj: Constant | None = Field(default=None, alias="per_inference_uJ")
+    host_mw: Constant | None = Field(default=None, alias="host_mW")
+    included: bool = False
+
+
+class LatencyModel(_Part):
+    """How long a step takes."""
+
+    model: Literal["core_max_plus_barrier", "fixed_step", "throughput", "unknown"]
+    t_synop_ns: Constant | None = None
+    t_neuron_active_ns: Constant | None = None
+    t_neuron_inactive_ns: Constant | None = None
+    t_hop_ew_ns: Constant | None = None
+    t_hop_ns_ns: Constant | None = None
+    barrier_ns: Curve | None = None  # (tiles, ns)
+    min_step_us: Constant | None = None
+    realtime_step_us: Constant | None = None
+
+
+class Limits(_Part):
+    """What fits where."""
+
+    cores_per_chip: Constant | None = None
+    cores_per_tile: Constant | None = None
+    neurons_per_core: Constant | None = None
+    synapse_bytes_per_core: Constant | None = None
+    axons_in_per_core: Constant | None = None
+    axons_out_per_core: Constant | None = None
+    max_fan_in: Constant | None = None
+    weight_bits: Range | None = None
+    state_bits: Constant | None = None
+    delay_max: Constant | None = None
+    max_layers: Constant | None = None
+
+
+class Gpu(_Part):
+    """What the formula floor of a GPU needs: power and dense peaks, never the 'sparse' ones."""
+
+    p_max_w: Constant = Field(alias="p_max_W")
+    p_idle_w: Constant | None = Field(default=None, alias="p_idle_W")
+    fp32_tflops: Constant | None = None
+    fp16_tc_tflops: Constant | None = None
+    int8_tops: Constant | None = None
+    mem_gbps: Constant | None = Field(default=None, alias="mem_GBps")
+    measured_via: str = ""
+
+
+class Published(Sourced):
+    """A published result of the device, with what it takes to recompute it where that is published too.
+
+    `synops`, `neuron_updates`: counts per inference (unit of energy) or per second (unit of power), each written as
+    factors whose product counts; several `synops` are several points of the same workload. `tolerance`: how far
+    the estimate may lie off, as a share of `value`.
+    """
+
+    id: Text
+    workload: Text
+    quantity: Text
+    value: float | None = None
+    unit: Literal["mJ", "uJ", "mW", "uW", "us"]
+    synops: tuple[tuple[Amount, ...], ...] = ()
+    neuron_updates: tuple[Amount, ...] = ()
+    clock_mhz: Amount | None = Field(default=None, alias="clock_MHz")
+    tolerance: Amount | None = None
+    usable: bool = True  # false: kept as a warning, not as a check
+
+
+def fields_of(part: BaseModel) -> list[tuple[str, Any]]:
+    """(key as the file writes it, value) of every field that is set."""
+    return [
+        (field.alias or name, getattr(part, name))
+        for name, field in type(part).model_fields.items()
+        if getattr(part, name) is not None
+    ]
