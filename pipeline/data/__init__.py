@@ -1,0 +1,88 @@
+"""From a recipe's [data] section to binned recordings, split and paired with static images."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from hardware_profiles.errors import UserError
+from pipeline.data.cache import cached_frames
+from pipeline.data.dataset import Dataset, EventSplit, StaticImages
+from pipeline.data.framing import Binning, Frames, Progress, bin_recordings
+from pipeline.data.pairs import split_by_class, static_pool, twins_of
+from pipeline.data.sources import SOURCES
+from pipeline.data.sources.collection import Collection
+from pipeline.recipe import Data
+
+__all__ = ["load_dataset"]
+
+
+def load_dataset(data: Data, *, cache: Path, progress: Progress | None = None) -> Dataset:
+    """The data set that `data` describes; the same `data` and files give the same bytes.
+
+    `cache`: the folder for binned frames. `progress(done, total, what)` is called as long work goes on.
+    Raises UserError for an unknown source, an impossible split or damaged files, MissingPart for data not
+    there.
+    """
+    source = SOURCES.get(data.source)
+    if source is None:
+        raise UserError(
+            f"there is no data source {data.source!r}",
+            where="data.source",
+            mend="use one of " + ", ".join(SOURCES),
+        )
+    found = source.load(data, progress)
+    split = split_by_class(
+        found.labels, train=data.train, validation=data.validation, test=data.test, seed=data.split_seed
+    )
+    binning = Binning(steps=data.steps, step_us=data.step_us, height=data.height, width=data.width)
+    count = len(found.keys)
+    binned = cached_frames(
+        cache, found.content, count, binning, lambda: bin_recordings(found.read(), count, binning, progress)
+    )
+    train, validation, test = (_part(found, binned, rows) for rows in (split.train, split.validation, split.test))
+    held_out = {*validation.keys, *test.keys}
+    static = static_pool(found.images, held_out, limit=data.static_limit, seed=data.split_seed)
+    if len(static.keys) == 0:
+        raise UserError(
+            "no static image is left to train on",
+            where="data",
+            why="each is the twin of a validation or test recording",
+            mend="add images, or lower data.validation and data.test",
+        )
+    return Dataset(
+        name=found.name,
+        description=found.description,
+        classes=found.classes,
+        train=train,
+        validation=validation,
+        test=test,
+        static=static,
+        dt_s=data.step_us * 1e-6,
+        simulated=found.simulated,
+        fingerprint=_fingerprint((train, validation, test), static),
+    )
+
+
+def _part(found: Collection, binned: Frames, rows: np.ndarray) -> EventSplit:
+    keys = tuple(found.keys[row] for row in rows)
+    return EventSplit(
+        frames=binned.frames[rows],
+        labels=found.labels[rows],
+        keys=keys,
+        events=binned.events[rows],
+        twins=twins_of(found.images, keys) if found.paired else None,
+    )
+
+
+def _fingerprint(splits: tuple[EventSplit, ...], static: StaticImages) -> str:
+    """sha256 over the pixels, labels and keys of every part, shapes included."""
+    digest = hashlib.sha256()
+    parts = [(part.frames, part.labels, part.keys) for part in splits]
+    for pixels, labels, keys in [*parts, (static.images, static.labels, static.keys)]:
+        digest.update(repr((pixels.shape, keys)).encode())
+        digest.update(np.ascontiguousarray(pixels).data)
+        digest.update(labels.astype("<i8").tobytes())
+    return digest.hexdigest()

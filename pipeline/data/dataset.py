@@ -9,7 +9,9 @@ import numpy as np
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """Events of one recording: structured `events` with `t` (us, int64, sorted), `x`, `y`, `p`; its class and key."""
+    """Events of one recording: structured `events` with `t` (us, int64, sorted), `x`, `y`, `p`; its class
+    and key.
+    """
 
     events: np.ndarray
     sensor: tuple[int, int]  # height, width
@@ -34,21 +36,23 @@ class EventSplit:
     """Binned recordings: `frames` `[N, T, 2, H, W]` uint8 of 0 and 1, `labels` `[N]` int64, keys.
 
     `twins` are the static images the recordings were made from (row i belongs to recording i), or None.
+    `events` `[N]` int64: how many events each recording had before binning, or None where nobody counted.
     """
 
     frames: np.ndarray
     labels: np.ndarray
     keys: tuple[str, ...]
     twins: StaticImages | None
+    events: np.ndarray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """A data set ready for training. `static` is the only static side that teacher and student may train on: it holds
-    no twin of a validation or test recording.
+    """A data set ready for training. `static` is the only static side that teacher and student may train on:
+    it holds no twin of a validation or test recording.
 
-    `dt_s`: one frame's time in seconds. `fingerprint`: sha256 over frames, labels and keys. `simulated`: True where no
-    real sensor made the events. `description`: one sentence for the report.
+    `dt_s`: one frame's time in seconds. `fingerprint`: sha256 over frames, labels and keys. `simulated`: True
+    where no real sensor made the events. `description`: one sentence for the report.
     """
 
     name: str

@@ -1,0 +1,41 @@
+"""Static images as networks take them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+
+def resize_to(images: np.ndarray, height: int, width: int) -> np.ndarray:
+    """`images` `[M, C, h, w]` uint8 (C is 1 or 3) as float32 `[M, 3, height, width]` in 0..1.
+
+    An image that fits is padded with black all round, as N-MNIST shows 28-pixel digits on 34 pixels. Any
+    other is resized: bilinear when enlarged, a triangle filter over all pixels when reduced (antialiasing).
+    """
+    count, channels, h, w = images.shape
+    if channels not in (1, 3):
+        raise ValueError(f"images must have 1 or 3 channels, these have {channels}")
+    if h <= height and w <= width:
+        out = np.zeros((count, 3, height, width), np.float32)
+        top, left = (height - h) // 2, (width - w) // 2
+        np.multiply(images, np.float32(1 / 255), out=out[:, :, top : top + h, left : left + w])
+        return out
+    rows, columns = _weights(h, height), _weights(w, width)
+    small = rows @ (images * np.float32(1 / 255)) @ columns.T
+    return np.clip(np.broadcast_to(small, (count, 3, height, width)), 0, 1)
+
+
+def value_channel(rgb: np.ndarray) -> np.ndarray:
+    """HSV's value of `rgb` `[..., 3, H, W]`: the largest of the three colours, `[..., H, W]`."""
+    return rgb.max(axis=-3)
+
+
+@lru_cache
+def _weights(old: int, new: int) -> np.ndarray:
+    """`[new, old]` float32: how much of each old pixel a new one holds; rows sum to 1. Pixel centres are aligned."""
+    scale = old / new
+    reach = max(scale, 1.0)
+    centres = (np.arange(new) + 0.5) * scale - 0.5
+    weights = np.maximum(0, 1 - np.abs(np.arange(old) - centres[:, None]) / reach)
+    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)

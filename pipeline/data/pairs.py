@@ -1,0 +1,91 @@
+"""Who may be seen by whom: the split of recordings, and the images that are no twin of a held-out
+recording.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hardware_profiles.errors import UserError
+from pipeline.data.dataset import StaticImages
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Sorted row numbers of the recordings in each part; no row is in two."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+
+def split_by_class(labels: np.ndarray, *, train: int, validation: int, test: int, seed: int) -> Split:
+    """Parts of exactly the asked sizes, each with the classes in their own proportions (to less than one
+    recording).
+
+    `train` 0 takes all that is left. Raises UserError where there are too few recordings, or a class without
+    any in one of the parts.
+    """
+    count, wanted = len(labels), train + validation + test
+    if count < wanted + (train == 0):
+        raise UserError(
+            "too few recordings",
+            where="data",
+            why=f"train {train or 'at least 1'} + validation {validation} + test {test} were asked, {count} are here",
+            mend="lower data.train, data.validation or data.test, or add recordings",
+        )
+    generator = np.random.default_rng(seed)
+    pools = [generator.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
+    parts = {}
+    for part, size in (("test", test), ("validation", validation), ("train", train)):
+        shares = _shares(np.array([len(pool) for pool in pools]), size or sum(map(len, pools)))
+        parts[part] = np.sort(np.concatenate([pool[:n] for pool, n in zip(pools, shares, strict=True)]))
+        pools = [pool[n:] for pool, n in zip(pools, shares, strict=True)]
+    if len(np.unique(labels[parts["train"]])) < len(pools):
+        smallest = int(np.bincount(np.unique(labels, return_inverse=True)[1]).min())
+        raise UserError(
+            "a class has no recording left to train on",
+            where="data",
+            why=f"the smallest class has {smallest} of {count} recordings, train gets {len(parts['train'])}",
+            mend="raise data.train, lower data.validation and data.test, or add recordings to that class",
+        )
+    return Split(**parts)
+
+
+def _shares(sizes: np.ndarray, total: int) -> np.ndarray:
+    """`total` divided in proportion to `sizes` by largest remainders; never more than a size. Ties: first
+    class.
+    """
+    exact = sizes * total
+    shares, remainders = exact // sizes.sum(), exact % sizes.sum()
+    shares[np.argsort(-remainders, kind="stable")[: total - shares.sum()]] += 1
+    return shares
+
+
+def static_pool(images: StaticImages, held_out: set[str], *, limit: int, seed: int) -> StaticImages:
+    """`images` without those whose key is in `held_out`; at most `limit` of them (0: all), classes in
+    proportion.
+    """
+    rows = np.array([row for row, key in enumerate(images.keys) if key not in held_out], np.int64)
+    if limit and limit < len(rows):
+        labels = images.labels[rows]
+        generator = np.random.default_rng([seed, limit])
+        pools = [generator.permutation(rows[labels == label]) for label in np.unique(labels)]
+        shares = _shares(np.array([len(pool) for pool in pools]), limit)
+        rows = np.sort(np.concatenate([pool[:n] for pool, n in zip(pools, shares, strict=True)]))
+    return take_images(images, rows)
+
+
+def take_images(images: StaticImages, rows: np.ndarray) -> StaticImages:
+    """The images of these rows, in this order."""
+    return StaticImages(
+        images=images.images[rows], labels=images.labels[rows], keys=tuple(images.keys[row] for row in rows)
+    )
+
+
+def twins_of(images: StaticImages, keys: tuple[str, ...]) -> StaticImages:
+    """The image of each key, in the order of `keys`."""
+    rows = {key: row for row, key in enumerate(images.keys)}
+    return take_images(images, np.array([rows[key] for key in keys], np.int64))

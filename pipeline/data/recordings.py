@@ -1,0 +1,152 @@
+"""Event files -> structured arrays, one reader for each extension."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hardware_profiles.errors import MissingPart, UserError
+from pipeline.data.framing import check_events
+
+# The order is the one in which tonic's readers fill fields: by position, not by name.
+EVENT_DTYPE = np.dtype([("x", np.int16), ("y", np.int16), ("t", np.int64), ("p", np.int8)])
+
+# Field names that other tools write for ours.
+_ALIASES = {
+    "t": ("t", "ts", "timestamp", "timestamps"),
+    "x": ("x", "xs"),
+    "y": ("y", "ys"),
+    "p": ("p", "ps", "pol", "polarity", "on"),
+}
+
+
+def read_events(path: Path, height: int, width: int) -> np.ndarray:
+    """The events of one file as a structured array of EVENT_DTYPE: t in us from the file's own zero, sorted.
+
+    The extension chooses the reader (see READERS). Raises UserError for a file that is damaged, empty or does
+    not fit a sensor of `height` x `width`, and MissingPart where the format's decoder is not installed.
+    """
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise UserError(
+            f"no reader for {path.suffix or 'a file without extension'}",
+            where=str(path),
+            mend="convert it to one of " + ", ".join(READERS),
+        )
+    try:
+        if path.stat().st_size == 0:
+            raise _DamagedError("the file is empty")
+        events = reader(path)
+    except UserError:
+        raise
+    except _DamagedError as fault:
+        raise _damaged(path, str(fault)) from None
+    except Exception as error:  # decoders raise whatever they like on bytes that they did not expect
+        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+    if not len(events):
+        raise _damaged(path, "it holds no event")
+    check_events(events, height, width, where=str(path))
+    return events
+
+
+def _read_nmnist(path: Path) -> np.ndarray:
+    from tonic.io import read_mnist_file
+
+    size = path.stat().st_size
+    if size % 5:
+        raise _DamagedError(f"{size} bytes are no multiple of the 5 that each event takes; the file is cut short")
+    return read_mnist_file(str(path), dtype=EVENT_DTYPE)
+
+
+def _read_prophesee_dat(path: Path) -> np.ndarray:
+    from expelliarmus import Wizard
+
+    return _from_fields(Wizard(encoding="dat").read(path))
+
+
+def _read_aedat4(path: Path) -> np.ndarray:
+    try:
+        import aedat  # noqa: F401  tonic's reader imports it
+    except ImportError:
+        raise MissingPart(
+            "reading .aedat4 needs the decoder `aedat`", where=str(path), mend="pip install aedat"
+        ) from None
+    from tonic.io import read_aedat4
+
+    return _from_fields(read_aedat4(str(path)))
+
+
+def _read_npy(path: Path) -> np.ndarray:
+    array = np.load(path, allow_pickle=False)
+    if array.dtype.names is None:
+        raise _DamagedError("it is no structured array with the fields t, x, y, p")
+    return _from_fields(array)
+
+
+def _read_npz(path: Path) -> np.ndarray:
+    with np.load(path, allow_pickle=False) as archive:
+        if len(archive.files) == 1 and archive[archive.files[0]].dtype.names:
+            return _from_fields(archive[archive.files[0]])
+        return _from_fields({name: archive[name] for name in archive.files})
+
+
+def _read_h5(path: Path) -> np.ndarray:
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        found = file.get("events", file)
+        if isinstance(found, h5py.Dataset):
+            return _from_fields(found[()])
+        return _from_fields({name: item[()] for name, item in found.items() if isinstance(item, h5py.Dataset)})
+
+
+READERS: dict[str, Callable[[Path], np.ndarray]] = {
+    ".bin": _read_nmnist,  # N-MNIST and N-Caltech101
+    ".dat": _read_prophesee_dat,
+    ".aedat4": _read_aedat4,
+    ".npy": _read_npy,
+    ".npz": _read_npz,
+    ".h5": _read_h5,
+    ".hdf5": _read_h5,
+}
+
+
+class _DamagedError(Exception):
+    """Why a file cannot be what its extension says."""
+
+
+def _damaged(path: Path, why: str) -> UserError:
+    return UserError(
+        "this event file cannot be read",
+        where=str(path),
+        why=why,
+        mend="copy it again from its source, or remove it",
+    )
+
+
+def _from_fields(source: Any) -> np.ndarray:
+    """A structured array, or arrays by name, as EVENT_DTYPE; nothing is rounded or wrapped on the way."""
+    names = source.dtype.names if isinstance(source, np.ndarray) else tuple(source)
+    if names is None:
+        raise _DamagedError("it is no structured array with the fields t, x, y, p")
+    columns = {}
+    for field, aliases in _ALIASES.items():
+        found = next((name for name in names if name.lower() in aliases), None)
+        if found is None:
+            raise _DamagedError(f"there is no field {field!r}, only {', '.join(names) or 'none'}")
+        columns[field] = np.asarray(source[found])
+    if len({column.shape for column in columns.values()}) > 1 or columns["t"].ndim != 1:
+        raise _DamagedError("t, x, y and p are not columns of one length")
+    if columns["p"].dtype.kind in "if" and (columns["p"] == -1).any():
+        columns["p"] = np.where(columns["p"] == -1, 0, columns["p"])  # a common way to write OFF
+    events = np.empty(len(columns["t"]), EVENT_DTYPE)
+    for field, column in columns.items():
+        if column.dtype.kind not in "iub":
+            raise _DamagedError(f"{field} must hold whole numbers (time in us), it has {column.dtype}")
+        events[field] = column
+        if not np.array_equal(events[field], column):
+            raise _DamagedError(f"{field} has values that do not fit {events[field].dtype}")
+    return events

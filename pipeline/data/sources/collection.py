@@ -1,0 +1,31 @@
+"""What a source hands to the data stage: recordings that can be read, and every image that could be shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.data.dataset import Recording, StaticImages
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collection:
+    """All recordings of a source, unread, and all its images, unsplit.
+
+    `keys` and `labels` `[N]` int64 belong to the recordings that `read()` yields, in that order. `content`: a
+    hash of everything that decides the events. `paired`: each recording has the image of its own key in
+    `images`.
+    """
+
+    name: str
+    description: str
+    classes: tuple[str, ...]
+    keys: tuple[str, ...]
+    labels: np.ndarray
+    content: str
+    read: Callable[[], Iterator[Recording]]
+    images: StaticImages
+    paired: bool
+    simulated: bool

@@ -1,0 +1,109 @@
+"""The embedded set: scikit-learn's 8 x 8 digits in front of a simulated event camera that makes three
+saccades.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+import numpy as np
+
+from hardware_profiles.errors import UserError
+from pipeline.data.dataset import Recording, StaticImages
+from pipeline.data.event_camera import EventCamera
+from pipeline.data.framing import Progress
+from pipeline.data.sources.collection import Collection
+from pipeline.recipe import Data
+
+VERSION = 1  # change it whenever the scene below changes, so that cached frames are made again
+CAMERA = EventCamera(threshold=0.25, mismatch=0.1, noise_hz=0.5)
+BACKGROUND = 0.1  # black ink's intensity beside white's 1: paper is never without light
+SACCADE_US, SAMPLE_US = 100_000, 5_000
+DIGIT_SHARE, REACH_SHARE = 28 / 34, 0.1  # of the sensor's shorter side; N-MNIST shows 28 pixels on 34
+SUB = 64  # positions and weights are whole 64ths of a digit's pixel, so that every machine renders the same
+BATCH = 128  # scenes that fit the processor's cache
+
+
+def load(data: Data, progress: Progress | None = None) -> Collection:
+    """The 1,797 digits as recordings on `data.height` x `data.width` pixels, 300 ms long, and as images."""
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    grey = found.images.astype(np.uint8)  # [N, 8, 8], 0..16
+    labels = found.target.astype(np.int64)
+    size = round(DIGIT_SHARE * min(data.height, data.width))
+    if size < 8:
+        raise UserError(
+            f"a sensor of {data.height} x {data.width} pixels is too small for the digits",
+            where="data.height, data.width",
+            mend="use 10 or more",
+        )
+    keys = tuple(f"{label}/{index:04d}" for index, label in enumerate(labels))
+    sensor = (data.height, data.width)
+    parts = (VERSION, CAMERA, BACKGROUND, SACCADE_US, SAMPLE_US, sensor, keys)
+    content = hashlib.sha256(repr(parts).encode() + grey.tobytes()).hexdigest()
+
+    def read() -> Iterator[Recording]:
+        for start in range(0, len(keys), BATCH):
+            rows = slice(start, start + BATCH)
+            scenes = CAMERA.watch(look(grey[rows], sensor, size, keys[rows]), SAMPLE_US, keys[rows])
+            for events, key, label in zip(scenes, keys[rows], labels[rows], strict=True):
+                yield Recording(events=events, sensor=sensor, label=int(label), key=key)
+
+    return Collection(
+        name="digits",
+        description="1,797 handwritten digits of scikit-learn; the events are simulated: an event camera with log "
+        "intensity thresholds, pixel mismatch and noise makes three saccades before each digit",
+        classes=tuple(str(digit) for digit in range(10)),
+        keys=keys,
+        labels=labels,
+        content=content,
+        read=read,
+        images=StaticImages(images=_still(grey, size), labels=labels, keys=keys),
+        paired=True,
+        simulated=True,
+    )
+
+
+def look(grey: np.ndarray, sensor: tuple[int, int], size: int, keys: tuple[str, ...]) -> Iterator[np.ndarray]:
+    """Log intensity `[B, H, W]` float32 every SAMPLE_US while the gaze goes round a triangle, a side each
+    saccade.
+    """
+    log_table = np.log(np.arange(16 * SUB * SUB + 1) / (16 * SUB * SUB) + BACKGROUND).round(6).astype(np.float32)
+    height, width = sensor
+    reach = REACH_SHARE * min(sensor)
+    corners = reach * np.array([[-0.5, -0.5], [0.5, 0.0], [-0.5, 0.5], [-0.5, -0.5]])  # y, x
+    start = np.array([_jitter(key) for key in keys])  # [B, 2] pixels
+    ink = grey.astype(np.float32)
+    for now in range(0, 3 * SACCADE_US + 1, SAMPLE_US):
+        saccade = min(now // SACCADE_US, 2)
+        done = 0.5 - 0.5 * np.cos(np.pi * (now - saccade * SACCADE_US) / SACCADE_US)  # eased: fast in the middle
+        gaze = corners[saccade] * (1 - done) + corners[saccade + 1] * done + start
+        rows = _weights(height, size, gaze[:, 0])
+        columns = _weights(width, size, gaze[:, 1])
+        # Whole numbers below 2^24: float32 products and sums are exact in any order.
+        light = np.matmul(np.matmul(rows, ink), columns.transpose(0, 2, 1))
+        yield log_table[light.astype(np.int32)]
+
+
+def _weights(pixels: int, size: int, gaze: np.ndarray) -> np.ndarray:
+    """Bilinear weights `[B, pixels, 8]` in 64ths: which of a digit's 8 rows each sensor row sees, gaze off
+    by so much.
+    """
+    centre = (np.arange(pixels) + 0.5 - pixels / 2 + gaze[:, None]) * 8 / size + 3.5
+    place = np.rint(centre * SUB)
+    return np.maximum(0, SUB - np.abs(place[..., None] - SUB * np.arange(8))).astype(np.float32)
+
+
+def _still(grey: np.ndarray, size: int) -> np.ndarray:
+    """The digits as a camera without motion sees them: `[N, 1, size, size]` uint8."""
+    weights = _weights(size, size, np.zeros(1))
+    light = weights @ grey.astype(np.float32) @ weights.transpose(0, 2, 1)
+    return np.rint(light * (255 / (16 * SUB * SUB))).astype(np.uint8)[:, None]
+
+
+def _jitter(key: str) -> np.ndarray:
+    """Where the gaze starts, up to half a pixel off, by key."""
+    digest = hashlib.sha256(f"gaze:{key}".encode()).digest()
+    return np.frombuffer(digest[:4], "<u2").astype(float) / 65535 - 0.5
