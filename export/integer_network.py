@@ -90,9 +90,7 @@ class IntegerLayer:
                     where=self.name,
                 )
         if self.bias is not None and self.bias.shape != (self.weight.shape[0],):
-            raise UserError(
-                f"bias has shape {self.bias.shape}, expected ({self.weight.shape[0]},)", where=self.name
-            )
+            raise UserError(f"bias has shape {self.bias.shape}, expected ({self.weight.shape[0]},)", where=self.name)
 
     def _check_ranges(self) -> None:
         fault = weight_fault(self.weight)
@@ -118,13 +116,18 @@ class IntegerLayer:
 
     @property
     def output_shape(self) -> tuple[int, ...]:
-        """`(Cout, H, W)` of a convolution (NIR's own inference is wrong for kernels that are not square), or `(out,)`."""
+        """`(Cout, H, W)` of a convolution (NIR infers it wrongly for kernels that are not square), or `(out,)`."""
         if self.kind == "dense":
             return (self.weight.shape[0],)
         return (
             self.weight.shape[0],
             *(
-                (self.input_shape[1 + axis] + 2 * self.padding[axis] - self.dilation[axis] * (self.weight.shape[2 + axis] - 1) - 1)
+                (
+                    self.input_shape[1 + axis]
+                    + 2 * self.padding[axis]
+                    - self.dilation[axis] * (self.weight.shape[2 + axis] - 1)
+                    - 1
+                )
                 // self.stride[axis]
                 + 1
                 for axis in (0, 1)
@@ -167,7 +170,9 @@ def _frozen_integers(array: np.ndarray, layer: str, what: str) -> np.ndarray:
     integers = values.astype(np.int32)
     if values.dtype.kind not in "iuf" or not np.array_equal(integers, values):
         raise UserError(
-            f"{what} holds values that are no integers", where=layer, why="netx would truncate them toward zero",
+            f"{what} holds values that are no integers",
+            where=layer,
+            why="netx would truncate them toward zero",
             mend="quantise the network first",
         )
     integers = integers.copy()

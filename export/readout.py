@@ -6,7 +6,7 @@ import numpy as np
 
 
 def classify(spikes: np.ndarray) -> np.ndarray:
-    """Class of each sample: most spikes; among equals the earlier ones (smaller sum of spike steps); then the lower index.
+    """Class of each sample: most spikes; among equals the earlier ones (smaller sum of steps); then the lower index.
 
     `spikes`: `[N, T, K]` of 0 and 1. Returns int64 `[N]`.
 

@@ -162,7 +162,10 @@ def load_recipe(path: str | os.PathLike[str], overrides: list[str] | None = None
         values = tomllib.loads(source.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(
-            "cannot read this recipe", where=str(source), why=error.strerror or "", mend="name an existing TOML file"
+            "cannot read this recipe",
+            where=str(source),
+            why=error.strerror or "",
+            mend="name an existing TOML file",
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError("this is no TOML", where=str(source), why=str(error), mend="see recipes/digits.toml") from error

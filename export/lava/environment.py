@@ -1,0 +1,85 @@
+"""Lava's own environment: where it is, how it is made, whether it answers.
+
+lava-nc 0.10.0 and lava-dl 0.6.0 are the final releases of an archived project and ask for old packages, so they
+never share an environment with Spikeport.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from hardware_profiles.errors import MissingPart, UserError
+
+LAVA_NC, LAVA_DL = "0.10.0", "0.6.0"
+VARIABLE = "SPIKEPORT_LAVA_PYTHON"
+_DONE = "spikeport-lava-ready"
+
+
+def default_folder() -> Path:
+    """Where `spikeport lava install` puts the environment: inside the running virtual environment, so that they come
+    and go together, else in the user's data folder.
+    """
+    if sys.prefix != sys.base_prefix:
+        return Path(sys.prefix) / "lava"
+    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(data) / "spikeport" / f"lava-{LAVA_NC}-py{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+def interpreter() -> Path:
+    """The Python that has Lava. Raises MissingPart with the command that brings it."""
+    named = os.environ.get(VARIABLE)
+    if named:
+        if not os.access(named, os.X_OK):
+            raise MissingPart(
+                f"{VARIABLE}={named} is no program",
+                mend=f"name an interpreter that has Lava, or unset {VARIABLE}",
+            )
+        return Path(named)
+    folder = default_folder()
+    if not (folder / _DONE).is_file():
+        raise MissingPart("Lava is not installed", where=str(folder), mend="run `spikeport lava install`")
+    return _python_of(folder)
+
+
+def install(folder: Path | None = None, say: Callable[[str], None] = lambda _: None) -> Path:
+    """Makes the environment (about 500 MB, no torch) unless it is there already; returns its interpreter.
+
+    A half-made environment is removed and made again. Raises UserError with pip's last words where it cannot be made.
+    """
+    folder = folder or default_folder()
+    if (folder / _DONE).is_file():
+        say(f"Lava {LAVA_NC} is already installed in {folder}")
+        return _python_of(folder)
+    if folder.exists():
+        shutil.rmtree(folder)
+    say(f"making an environment for Lava in {folder}")
+    _call([sys.executable, "-m", "venv", str(folder)], "the virtual environment")
+    pip = [str(_python_of(folder)), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    say("installing what netx needs")
+    _call([*pip, "-r", str(Path(__file__).with_name("requirements.txt"))], "what Lava needs")
+    say(f"installing lava-nc {LAVA_NC} and lava-dl {LAVA_DL}")
+    # They pin Python 3.10 and old packages; the shims in `inside` make them run here, and the known answer proves it.
+    pins = [f"lava-nc=={LAVA_NC}", f"lava-dl=={LAVA_DL}"]
+    _call([*pip, "--no-deps", "--ignore-requires-python", *pins], "Lava")
+    (folder / _DONE).write_text(f"lava-nc {LAVA_NC}\nlava-dl {LAVA_DL}\n", encoding="utf-8")
+    return _python_of(folder)
+
+
+def _python_of(folder: Path) -> Path:
+    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def _call(command: list[str], what: str) -> None:
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        last = (result.stderr.strip() or result.stdout.strip()).splitlines()[-1:]
+        raise UserError(
+            f"could not install {what}",
+            why=last[0] if last else "",
+            mend="check the connection and run it again",
+        )

@@ -1,0 +1,127 @@
+"""Random legal integer networks and inputs, for tests and benchmarks, and the dynamics written out in NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from export.integer_network import IntegerLayer, IntegerNetwork
+
+
+def random_network(rng: np.random.Generator, *, deepest: int = 3) -> IntegerNetwork:
+    """A chain of convolutions (stride, padding, dilation, groups, not square) and dense layers, lively enough."""
+    if rng.random() < 0.6:
+        shape: tuple[int, ...] = (int(rng.integers(1, 4)), int(rng.integers(3, 9)), int(rng.integers(3, 9)))
+    else:
+        shape = (int(rng.integers(1, 9)),)
+    input_shape = shape
+    layers: list[IntegerLayer] = []
+    for index in range(int(rng.integers(1, deepest + 1))):
+        convolve = len(shape) == 3 and rng.random() < 0.8
+        layer = _convolution(rng, f"conv{index}", shape) if convolve else _dense(rng, f"dense{index}", shape)
+        layers.append(layer)
+        shape = layer.output_shape
+    return IntegerNetwork(input_shape=input_shape, layers=tuple(layers))
+
+
+def random_frames(rng: np.random.Generator, network: IntegerNetwork) -> np.ndarray:
+    """A few samples `[N, T, *input_shape]` of random density."""
+    samples, steps = int(rng.integers(1, 4)), int(rng.integers(1, 9))
+    density = rng.choice([0.05, 0.3, 0.7, 1.0])
+    return (rng.random((samples, steps, *network.input_shape)) < density).astype(np.uint8)
+
+
+def integer_loop(network: IntegerNetwork, sample: np.ndarray) -> list[np.ndarray]:
+    """Every layer's spikes for one sample `[T, ...]`, step by step as Loihi's equations say (int64, no tricks)."""
+    outputs = []
+    spikes = sample.astype(np.int64)
+    for layer in network.layers:
+        u = v = np.zeros(layer.output_shape, dtype=np.int64)
+        bias = np.zeros(layer.output_shape[0], dtype=np.int64) if layer.bias is None else layer.bias.astype(np.int64)
+        bias = bias.reshape(-1, *[1] * (len(layer.output_shape) - 1))
+        fired = []
+        for frame in spikes:
+            a = weighted_sum(layer, frame)
+            u = _dec(u, layer.i_decay) + 64 * a
+            u = np.where(u > 2**23, u - 2**24, np.where(u <= -(2**23), u + 2**24, u))
+            v = np.clip(_dec(v, layer.v_decay) + u + 64 * bias, -(2**23) + 1, 2**23 - 1)
+            s = v > 64 * layer.vth_mant
+            v = np.where(s, 0, v)
+            fired.append(s)
+        spikes = np.array(fired, dtype=np.int64)
+        outputs.append(spikes.astype(np.uint8))
+    return outputs
+
+
+def weighted_sum(layer: IntegerLayer, frame: np.ndarray) -> np.ndarray:
+    """What one frame of spikes brings to each neuron, in plain loops over kernel taps."""
+    weight = layer.weight.astype(np.int64)
+    if layer.kind == "dense":
+        return weight @ frame.reshape(-1)
+    (ph, pw), (sh, sw), (dh, dw) = layer.padding, layer.stride, layer.dilation
+    padded = np.pad(frame, ((0, 0), (ph, ph), (pw, pw)))
+    out = np.zeros(layer.output_shape, dtype=np.int64)
+    _, height, width = layer.output_shape
+    per_group, inputs = weight.shape[0] // layer.groups, weight.shape[1]
+    for o in range(weight.shape[0]):
+        first = (o // per_group) * inputs
+        for i, y, x in np.ndindex(*weight.shape[1:]):
+            window = padded[first + i, y * dh :: sh, x * dw :: sw][:height, :width]
+            out[o] += weight[o, i, y, x] * window
+    return (out + 2**23) % 2**24 - 2**23
+
+
+def _dec(x: np.ndarray, d: int) -> np.ndarray:
+    return np.sign(x) * (np.abs(x) * (4096 - d) // 4096)
+
+
+def _weights(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    kind = rng.choice(["mixed", "positive", "negative"], p=[0.8, 0.15, 0.05])
+    if kind == "positive":
+        weights = rng.integers(0, 256, shape)
+    elif kind == "negative":
+        weights = -2 * rng.integers(0, 128, shape)
+    else:
+        weights = 2 * rng.integers(-int(rng.choice([5, 40, 127])), 128, shape)
+    if not weights.any():
+        weights.flat[0] = -2 if kind == "negative" else 2
+    return weights
+
+
+def _neuron(rng: np.random.Generator, outputs: int) -> dict:
+    decays = [0, 1, 4095, 4096, int(rng.integers(0, 4097)), int(rng.integers(0, 600))]
+    bias = rng.integers(-200, 200, outputs) if rng.random() < 0.6 else None
+    if bias is not None and rng.random() < 0.1:
+        bias = rng.choice([-4095, 4095], outputs)
+    return {
+        "i_decay": int(rng.choice([4096, 4096, *decays])),
+        "v_decay": int(rng.choice(decays)),
+        "vth_mant": int(rng.choice([1, int(rng.integers(1, 400)), int(rng.integers(1, 3000)), 131071])),
+        "bias": bias,
+    }
+
+
+def _dense(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> IntegerLayer:
+    outputs = int(rng.integers(1, 8))
+    weight = _weights(rng, (outputs, int(np.prod(shape))))
+    return IntegerLayer(name=name, kind="dense", weight=weight, input_shape=shape, **_neuron(rng, outputs))
+
+
+def _convolution(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> IntegerLayer:
+    channels = shape[0]
+    groups = channels if channels > 1 and rng.random() < 0.3 else 1
+    outputs = groups * int(rng.integers(1, 4))
+    padding = tuple(int(p) for p in rng.integers(0, 3, 2))
+    kernel = [int(rng.integers(1, min(4, shape[1 + a] + 2 * padding[a]) + 1)) for a in (0, 1)]
+    room = [max(1, (shape[1 + a] + 2 * padding[a] - 1) // max(kernel[a] - 1, 1)) for a in (0, 1)]
+    dilation = tuple(int(rng.integers(1, min(2, room[a]) + 1)) for a in (0, 1))
+    return IntegerLayer(
+        name=name,
+        kind="conv",
+        weight=_weights(rng, (outputs, channels // groups, *kernel)),
+        input_shape=shape,
+        stride=tuple(int(s) for s in rng.integers(1, 4, 2)),
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+        **_neuron(rng, outputs),
+    )

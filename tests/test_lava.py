@@ -1,0 +1,126 @@
+"""The reference equals Lava itself, every layer, spike by spike."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from random_networks import random_frames, random_network
+
+from export.integer_network import IntegerLayer, IntegerNetwork
+from export.lava import driver, environment
+from export.lava.driver import LavaWorker
+from export.netx import read_netx
+from export.reference import simulate
+from hardware_profiles.errors import MissingPart, UserError
+
+pytestmark = [pytest.mark.lava, pytest.mark.xdist_group("lava")]
+
+
+@pytest.fixture(scope="module")
+def worker():
+    with LavaWorker() as worker:
+        yield worker
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32 - 1))
+def test_the_reference_fires_as_lava_does(worker, seed):
+    rng = np.random.default_rng(seed)
+    network = random_network(rng)
+    frames = random_frames(rng, network)
+    expected = worker.simulate(network, frames, keep_layers=True, timeout_s=120)
+    got = simulate(network, frames, keep_layers=True)
+    for layer, ours, lavas in zip(network.layers, got.layer_spikes, expected.layer_spikes, strict=True):
+        np.testing.assert_array_equal(ours, lavas, err_msg=layer.name)
+
+
+def test_samples_back_to_back_do_not_leak_into_each_other(worker):
+    """Four samples of a biased three-layer chain: the default reset offset would leak (4 to 16 spikes)."""
+    rng = np.random.default_rng(7)
+    layers = tuple(
+        IntegerLayer(
+            name=f"fc{k}",
+            kind="dense",
+            weight=2 * rng.integers(-60, 70, (n_out, n_in)),
+            v_decay=300,
+            i_decay=4096,
+            bias=rng.integers(-40, 90, n_out),
+            vth_mant=150,
+            input_shape=(n_in,),
+        )
+        for k, (n_in, n_out) in enumerate([(6, 7), (7, 5), (5, 3)])
+    )
+    network = IntegerNetwork(input_shape=(6,), layers=layers)
+    frames = (rng.random((4, 11, 6)) < 0.5).astype(np.uint8)
+    alone = np.concatenate([worker.simulate(network, frames[n : n + 1]).spikes for n in range(4)])
+    together = worker.simulate(network, frames).spikes
+    np.testing.assert_array_equal(together, alone)
+    np.testing.assert_array_equal(together, simulate(network, frames).spikes)
+    assert together.sum() > 20
+
+
+def test_the_current_wraps_in_lava_as_in_the_reference(worker):
+    weight = np.full((1, 40), 254)
+    weight[0, 0] = -2
+    layer = IntegerLayer(
+        name="fc",
+        kind="dense",
+        weight=weight,
+        bias=None,
+        i_decay=0,
+        v_decay=0,
+        vth_mant=131071,
+        input_shape=(40,),
+    )
+    network = IntegerNetwork(input_shape=(40,), layers=(layer,))
+    frames = np.ones((1, 60, 40), dtype=np.uint8)
+    expected = worker.simulate(network, frames).spikes
+    assert 0 < expected.sum() < 60
+    np.testing.assert_array_equal(simulate(network, frames).spikes, expected)
+
+
+@pytest.mark.parametrize("name", ["oxford", "mnist_slayer"])
+def test_networks_that_slayer_wrote_run_alike(worker, shared_data, name):
+    network = read_netx(shared_data / "netx" / f"{name}.net")
+    frames = (np.random.default_rng(3).random((5, 23, *network.input_shape)) < 0.1).astype(np.uint8)
+    expected = worker.simulate(network, frames, keep_layers=True)
+    got = simulate(network, frames, keep_layers=True)
+    for ours, lavas in zip(got.layer_spikes, expected.layer_spikes, strict=True):
+        np.testing.assert_array_equal(ours, lavas)
+    assert got.spikes.sum() > 0
+
+
+def test_lava_gives_the_answer_worked_out_by_hand():
+    assert driver.known_answer()
+
+
+def test_progress_counts_samples_up_to_all(worker):
+    network = random_network(np.random.default_rng(0), deepest=1)
+    frames = np.zeros((3, 2, *network.input_shape), dtype=np.uint8)
+    seen = []
+    worker.simulate(network, frames, progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (3, 3)
+    assert seen == sorted(seen)
+
+
+def test_a_time_out_says_what_to_do():
+    network = random_network(np.random.default_rng(0), deepest=1)
+    frames = np.zeros((300, 300, *network.input_shape), dtype=np.uint8)
+    with pytest.raises(UserError, match=r"did not finish within 0.5 s.*longer time-out"):
+        driver.simulate(network, frames, timeout_s=0.5)
+
+
+def test_a_missing_lava_names_the_command_that_brings_it(monkeypatch, tmp_path):
+    monkeypatch.delenv(environment.VARIABLE, raising=False)
+    monkeypatch.setattr(environment, "default_folder", lambda: tmp_path / "nothing")
+    with pytest.raises(MissingPart, match="spikeport lava install") as raised:
+        environment.interpreter()
+    assert raised.value.exit_code == 3
+
+
+def test_an_interpreter_without_lava_is_told_apart(monkeypatch):
+    import sys
+
+    monkeypatch.setenv(environment.VARIABLE, sys.executable)
+    with pytest.raises(MissingPart, match=r"Lava does not start.*No module named 'lava'"), LavaWorker():
+        pass
