@@ -17,10 +17,10 @@ from pipeline.data.sources.collection import Collection
 from pipeline.recipe import Data
 
 VERSION = 1  # change it whenever the scene below changes, so that cached frames are made again
-CAMERA = EventCamera(threshold=0.25, mismatch=0.1, noise_hz=0.5)
+CAMERA = EventCamera(threshold=0.3, mismatch=0.1, noise_hz=0.5)
 BACKGROUND = 0.1  # black ink's intensity beside white's 1: paper is never without light
 SACCADE_US, SAMPLE_US = 100_000, 5_000
-DIGIT_SHARE, REACH_SHARE = 28 / 34, 0.1  # of the sensor's shorter side; N-MNIST shows 28 pixels on 34
+DIGIT_SHARE, REACH_SHARE = 24 / 34, 0.1  # of the sensor's shorter side, much as in N-MNIST
 SUB = 64  # positions and weights are whole 64ths of a digit's pixel, so that every machine renders the same
 BATCH = 128  # scenes that fit the processor's cache
 
@@ -37,7 +37,7 @@ def load(data: Data, progress: Progress | None = None) -> Collection:
         raise UserError(
             f"a sensor of {data.height} x {data.width} pixels is too small for the digits",
             where="data.height, data.width",
-            mend="use 10 or more",
+            mend="use 12 or more",
         )
     keys = tuple(f"{label}/{index:04d}" for index, label in enumerate(labels))
     sensor = (data.height, data.width)

@@ -1,0 +1,53 @@
+"""What `spikeport data list` and `spikeport data info` print, as plain values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pipeline.data.dataset import Dataset, EventSplit
+from pipeline.data.sources import SOURCES
+
+
+def list_sources() -> list[dict[str, str]]:
+    """`name`, `about` and `needs` of every source that a recipe may name."""
+    return [{"name": name, "about": source.about, "needs": source.needs} for name, source in SOURCES.items()]
+
+
+def describe(dataset: Dataset) -> dict[str, Any]:
+    """Facts of a loaded data set, ready for JSON: sizes, classes by split, events and activity, time step."""
+    splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
+    steps, channels, height, width = dataset.train.frames.shape[1:]
+    return {
+        "name": dataset.name,
+        "description": dataset.description,
+        "simulated": dataset.simulated,
+        "classes": list(dataset.classes),
+        "frames": {"steps": steps, "channels": channels, "height": height, "width": width},
+        "dt_s": dataset.dt_s,
+        "splits": {name: _split(part, len(dataset.classes)) for name, part in splits.items()},
+        "static": {
+            "images": len(dataset.static.keys),
+            "shape": list(dataset.static.images.shape[1:]),
+            "by_class": _by_class(dataset.static.labels, len(dataset.classes)),
+        },
+        "paired": dataset.train.twins is not None,
+        "fingerprint": dataset.fingerprint,
+    }
+
+
+def _split(part: EventSplit, classes: int) -> dict[str, Any]:
+    counts = part.events
+    return {
+        "recordings": len(part.keys),
+        "by_class": _by_class(part.labels, classes),
+        "events_per_recording": None
+        if counts is None
+        else {"mean": float(counts.mean()), "min": int(counts.min()), "max": int(counts.max())},
+        "active_share": float(part.frames.mean()),  # of all pixels, both polarities, all steps
+    }
+
+
+def _by_class(labels: np.ndarray, classes: int) -> list[int]:
+    return np.bincount(labels, minlength=classes).tolist()

@@ -1,0 +1,73 @@
+"""A picture of what the networks see: frames over time beside the paired image."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from export.files import atomic_path
+from pipeline.data.dataset import Dataset
+
+SHOWN_STEPS = 12  # at most so many frames in a row; more would be too small to read
+
+
+def preview(dataset: Dataset, path: str | os.PathLike[str], count: int = 6) -> None:
+    """Writes a PNG of `count` training recordings, one a row, taken from different classes first.
+
+    Left the paired image, or one of the same class where no twin is known; then the frames, ON orange, OFF
+    blue, both white. A recording of many steps is shown at evenly spaced ones.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    train = dataset.train
+    rows = _rows(train.labels, count)
+    steps = train.frames.shape[1]
+    shown = np.unique(np.linspace(0, steps - 1, min(steps, SHOWN_STEPS)).round().astype(int))
+    height, width = train.frames.shape[-2:]
+    tall = 1.1 * height / width
+    figure = Figure(figsize=(1.1 * (len(shown) + 1) + 0.6, tall * len(rows) + 0.75), dpi=120, layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)  # type: ignore[union-attr]
+    axes = figure.subplots(len(rows), len(shown) + 1, squeeze=False)
+    for axis in axes.flat:
+        axis.set_xticks([])
+        axis.set_yticks([])
+        axis.spines[:].set_color("0.75")
+    axes[0, 0].set_title("image" if train.twins is not None else "same class", fontsize=8)
+    for axis, step in zip(axes[0, 1:], shown, strict=True):
+        axis.set_title(f"from {step * dataset.dt_s * 1e3:g} ms", fontsize=8)
+    for line, row in zip(axes, rows, strict=True):
+        line[0].imshow(_image_of(dataset, int(row)), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        line[0].set_ylabel(f"class {dataset.classes[train.labels[row]]}", fontsize=8)
+        for axis, step in zip(line[1:], shown, strict=True):
+            axis.imshow(_colour(train.frames[row, step]), interpolation="nearest")
+    origin = "simulated events" if dataset.simulated else "recorded events"
+    legend = "orange: brighter (ON), blue: darker (OFF), white: both"
+    figure.suptitle(f"{dataset.name}: {origin} in frames of {dataset.dt_s * 1e3:g} ms; {legend}", fontsize=9)
+    with atomic_path(path) as temporary:
+        FigureCanvasAgg(figure).print_png(str(temporary))
+
+
+def _rows(labels: np.ndarray, count: int) -> np.ndarray:
+    """`count` rows: the first of each class, then the second of each, and so on."""
+    rank = np.zeros(len(labels), np.int64)
+    for label in np.unique(labels):
+        rank[labels == label] = np.arange((labels == label).sum())
+    return np.lexsort((labels, rank))[:count]
+
+
+def _image_of(dataset: Dataset, row: int) -> np.ndarray:
+    """The image to show beside a training recording: its twin, or one of its class; `[h, w]` or `[h, w, 3]`."""
+    if dataset.train.twins is not None:
+        image = dataset.train.twins.images[row]
+    else:
+        same = np.flatnonzero(dataset.static.labels == dataset.train.labels[row])
+        image = dataset.static.images[same[0]] if len(same) else np.zeros((1, 1, 1), np.uint8)
+    return image[0] if len(image) == 1 else image.transpose(1, 2, 0)
+
+
+def _colour(frame: np.ndarray) -> np.ndarray:
+    """`[2, H, W]` of 0 and 1 as RGB `[H, W, 3]` in 0..1: black, blue for OFF, orange for ON, white for both."""
+    palette = np.array([[0.09, 0.09, 0.11], [0.25, 0.55, 0.95], [1.0, 0.6, 0.15], [1.0, 1.0, 1.0]])
+    return palette[frame[0] + 2 * frame[1]]
