@@ -1,0 +1,116 @@
+"""NIR files: any of them in, node by node, with a line that names what is wrong; ours out, compared after writing."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+import h5py
+import nir
+import numpy as np
+from nir.serialization import hdf2dict
+
+from export.files import atomic_path
+from hardware_profiles.errors import UserError
+
+KNOWN = {name: getattr(nir, name) for name in nir.ir.__all__ if isinstance(getattr(nir, name), type)}
+MENDS = {
+    "maxpool": "use an average pool and train again; netx cannot take a maximum of spikes",
+    "batchnorm": "fold it into the layer before it",
+    "dropout": "leave it out; it does nothing outside training",
+    "convtranspose": "use a Conv2d; netx has no transposed convolution",
+    "identity": "leave it out",
+}
+
+
+def read_nir(path: str | os.PathLike[str]) -> nir.NIRGraph:
+    """The graph in a NIR file, without NIR's type inference (it is wrong for kernels that are not square).
+
+    Raises UserError naming the file and the node where the file is missing, damaged, or holds what NIR does not know.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise UserError("no such file", where=str(file), mend="give the path of a .nir file")
+    try:
+        with h5py.File(file, "r") as opened:
+            if not isinstance(opened.get("node"), h5py.Group):
+                raise UserError("is HDF5 but not a NIR file", where=str(file), why="it has no group 'node'")
+            data = hdf2dict(opened["node"])
+    except (OSError, RuntimeError, ValueError, KeyError, MemoryError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(
+            "is no readable HDF5 file", where=str(file), why=str(error), mend="write or copy the file again"
+        ) from error
+    if data.get("type") != "NIRGraph" or not isinstance(data.get("nodes"), dict) or "edges" not in data:
+        raise UserError("holds no NIR graph", where=str(file), mend="write it with nir.write(path, nir.NIRGraph(...))")
+    nodes = {name: _node(f"{file}: {name}", fields) for name, fields in data["nodes"].items()}
+    try:
+        edges = [(_text(before), _text(behind)) for before, behind in data["edges"]]
+        return nir.NIRGraph(nodes, edges, metadata=data.get("metadata", {}), type_check=False)
+    except (TypeError, ValueError, AttributeError, KeyError, UnicodeDecodeError) as error:
+        raise UserError("its edges cannot be read", where=str(file), why=str(error)) from error
+
+
+def write_nir(graph: nir.NIRGraph, path: str | os.PathLike[str]) -> None:
+    """Writes the graph whole or not at all, after reading it back and comparing every array.
+
+    Raises RuntimeError (our bug, or a broken disk) where what is read back differs.
+    """
+    with atomic_path(path) as temporary:
+        nir.write(temporary, graph)
+        difference = _difference(graph, read_nir(temporary))
+        if difference:
+            raise RuntimeError(f"{path}: the file read back differs from the graph at {difference}")
+
+
+def _node(where: str, fields: Any) -> nir.NIRNode:
+    kind = fields.get("type") if isinstance(fields, dict) else None
+    if kind not in KNOWN:
+        plain = str(kind).lower()
+        mend = next((text for word, text in MENDS.items() if word in plain), f"NIR knows {', '.join(sorted(KNOWN))}")
+        raise UserError(f"NIR {nir.version} knows no node {kind!r}", where=where, mend=mend)
+    if kind == "Conv2d":
+        fields.setdefault("input_shape", None)  # older files lack it; shapes are worked out in chain.py
+    try:
+        return nir.dict2NIRNode(fields)
+    except Exception as error:  # whatever a third-party reader raises on a damaged node
+        why = _field_fault(KNOWN[kind], fields) or f"{type(error).__name__} {error}".strip()
+        raise UserError(f"this {kind} cannot be read", where=where, why=why, mend="export the network again") from error
+
+
+def _field_fault(kind: type, fields: dict[str, Any]) -> str:
+    """Fields that are missing or too many, in words; "" where that is not the trouble."""
+    derived = {"Input": {"shape"}, "Output": {"shape"}, "NIRGraph": {"nodes", "edges"}}.get(kind.__name__)
+    declared = {
+        field.name: field for field in dataclasses.fields(kind) if field.name not in ("metadata", "output_type")
+    }
+    known = derived or set(declared)
+    required = derived or {
+        name for name, field in declared.items() if field.default is dataclasses.MISSING and field.name != "input_type"
+    }
+    missing, surplus = required - set(fields), set(fields) - known - {"type", "metadata"}
+    parts = [f"it lacks {', '.join(sorted(missing))}"] if missing else []
+    parts += [f"it has unknown fields {', '.join(sorted(surplus))}"] if surplus else []
+    return " and ".join(parts)
+
+
+def _difference(expected: nir.NIRGraph, actual: nir.NIRGraph) -> str:
+    """Name of the first node or field in which two graphs differ; "" if they are equal."""
+    if set(expected.nodes) != set(actual.nodes):
+        return "its nodes"
+    if sorted(map(tuple, expected.edges)) != sorted(map(tuple, actual.edges)):
+        return "its edges"
+    for name, node in expected.nodes.items():
+        ours, theirs = node.to_dict(), actual.nodes[name].to_dict()
+        for key, value in ours.items():
+            mine, read = np.asarray(value), np.asarray(theirs.get(key))
+            if mine.shape != read.shape or not np.array_equal(mine, read):
+                return f"{name}.{key}"
+    return ""
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf8") if isinstance(value, bytes) else str(value)

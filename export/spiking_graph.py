@@ -1,0 +1,252 @@
+"""The spiking graph: a NIR graph with the contract that NIR cannot carry, and the two files that keep them.
+
+NIR is continuous time. What a spike-exact execution needs beside it is the time step and the reset: one Euler step of
+`dt_s`, in the order decay, add input, fire if v > threshold, reset v to zero at once (no dead step).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import nir
+import numpy as np
+
+from export.chain import NEURONS, SYNAPSES, Step, chain, input_shape
+from export.files import write_json
+from export.nir_file import read_nir, write_nir
+from hardware_profiles.errors import UserError
+
+SCHEMA = "spikeport-graph/1"
+ROUNDING = "half to even"
+ORDER = "decay, add input, fire if v > threshold, reset v to zero"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpikingGraph:
+    """A NIR graph, its time step `dt_s` in seconds and its reset, which is always "zero" since Loihi has no other.
+
+    `input_shape`: `(C, H, W)` or `(N,)`, no batch. `scales`: integer units per float unit for each weight node whose
+    quantisation is already decided, else empty. `notes`: what loading had to assume. Raises UserError where these
+    contradict the graph.
+    """
+
+    nir_graph: nir.NIRGraph
+    dt_s: float
+    reset: str = "zero"
+    input_shape: tuple[int, ...]
+    scales: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_dt(self.dt_s)
+        if self.reset != "zero":
+            raise UserError(
+                f"reset {self.reset!r} cannot go to the chip", why="Loihi resets v to zero when a neuron fires",
+                mend="train with reset to zero; for snnTorch reset_mechanism='zero'",
+            )  # fmt: skip
+        stated = input_shape(self.nir_graph)
+        if tuple(self.input_shape) != stated:
+            raise UserError(f"input shape {tuple(self.input_shape)} contradicts the graph's {stated}")
+        for name, scale in self.scales.items():
+            if not isinstance(self.nir_graph.nodes.get(name), SYNAPSES):
+                raise UserError(f"scales name {name!r}, which is no weight node of the graph")
+            if not (math.isfinite(scale) and scale > 0):
+                raise UserError(f"scale {scale} is not positive", where=name)
+        object.__setattr__(self, "input_shape", stated)
+        object.__setattr__(self, "scales", dict(self.scales))
+
+    def chain(self) -> tuple[Step, ...]:
+        """The nodes between Input and Output in order, with their shapes. Raises UserError where it is no chain."""
+        return chain(self.nir_graph)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes `path` (.nir, full shapes on every node) and `path` + ".json" beside it, each whole or not at all.
+
+        The .nir is read back and compared before it gets its name. Raises UserError where the graph is no chain.
+        """
+        steps = self.chain()
+        write_nir(_with_full_shapes(self.nir_graph, steps), path)
+        write_json(
+            sidecar_path(path),
+            {
+                "schema": SCHEMA,
+                "dt_s": self.dt_s,
+                "reset": self.reset,
+                "order": ORDER,
+                "rounding": ROUNDING,
+                "input_shape": list(self.input_shape),
+                "layers": [step.name for step in steps],
+                "scales": dict(self.scales),
+                "nir_sha256": _digest(Path(path)),
+            },
+        )
+
+
+def sidecar_path(path: str | os.PathLike[str]) -> Path:
+    """Where the contract of a .nir file is kept."""
+    return Path(f"{os.fspath(path)}.json")
+
+
+def load_graph(
+    path: str | os.PathLike[str],
+    dt_s: float | None = None,
+    reset: str | None = None,
+    if_r: Literal["per_step", "per_second"] | None = None,
+) -> SpikingGraph:
+    """Any .nir file as a spiking graph; what NIR does not say comes from the sidecar or from the arguments.
+
+    `dt_s`: seconds; without it the sidecar's, else tau/r where that is one value over all leaky nodes (with a note).
+    `reset`: "zero"; never guessed. `if_r`: what an IF node's r means in a file without sidecar: NIR's equation says
+    per second (gain r dt), several frameworks write per step (gain r). Raises UserError where something is missing,
+    damaged or contradicts the sidecar.
+    """
+    graph = read_nir(path)
+    contract = _read_sidecar(path)
+    if contract is not None:
+        _agree(
+            path, "dt_s", contract["dt_s"], dt_s, math.isclose(contract["dt_s"], dt_s or contract["dt_s"], rel_tol=1e-9)
+        )
+        _agree(path, "reset", contract["reset"], reset, reset in (None, contract["reset"]))
+        _agree(path, "if_r", "per_second", if_r, if_r in (None, "per_second"))
+        return SpikingGraph(
+            nir_graph=graph,
+            dt_s=contract["dt_s"],
+            reset=contract["reset"],
+            input_shape=tuple(contract["input_shape"]),
+            scales=contract["scales"],
+        )
+    if reset is None:
+        raise UserError(
+            "NIR does not say how neurons reset", where=str(path),
+            mend="look it up where the network was trained and say so: --reset zero",
+        )  # fmt: skip
+    notes: tuple[str, ...] = ()
+    if dt_s is None:
+        dt_s, note = _infer_dt(path, graph)
+        notes = (note,)
+    _check_dt(dt_s)
+    graph, if_notes = _settle_if(path, graph, dt_s, if_r)
+    return SpikingGraph(
+        nir_graph=graph, dt_s=dt_s, reset=reset, input_shape=input_shape(graph), notes=(*notes, *if_notes)
+    )
+
+
+def _infer_dt(path: str | os.PathLike[str], graph: nir.NIRGraph) -> tuple[float, str]:
+    """dt = tau / r, which holds if the exporter gave its inputs gain 1; checked over every leaky node."""
+    how = "say which step the network was trained with, in seconds: --dt 1e-3"
+    with np.errstate(all="ignore"):
+        ratios = [np.ravel(n.tau / n.r) for n in graph.nodes.values() if isinstance(n, nir.LIF)]
+        for node in graph.nodes.values():
+            if isinstance(node, nir.CubaLIF):
+                ratios += [np.ravel(node.tau_mem / node.r), np.ravel(node.tau_syn / node.w_in)]
+    steps = np.concatenate(ratios) if ratios else np.zeros(0)
+    if steps.size == 0:
+        raise UserError("NIR does not say the time step, and no leaky node tells it", where=str(path), mend=how)
+    low, high = float(steps.min()), float(steps.max())
+    gains = np.concatenate([np.ravel(n.r) for n in graph.nodes.values() if isinstance(n, (nir.LIF, nir.CubaLIF))])
+    gain_one = gains.min() > 1 - 1e-5 and gains.max() > 1 + 1e-5
+    if not (0 < low <= high < math.inf and high - low <= 1e-5 * high and gain_one):
+        raise UserError(
+            "NIR does not say the time step, and tau/r does not tell it", where=str(path),
+            why=f"tau/r runs from {low:g} to {high:g} s, and r must exceed 1 where an exporter wrote tau/dt", mend=how,
+        )  # fmt: skip
+    middle = float(np.median(steps))
+    dt_s = float(f"{middle:.6g}")  # float32 rounding noise removed: decays would inherit it
+    return dt_s, f"dt = {dt_s:g} s was inferred as tau/r, which holds if the exporter gave inputs gain 1"
+
+
+def _settle_if(
+    path: str | os.PathLike[str], graph: nir.NIRGraph, dt_s: float, if_r: str | None
+) -> tuple[nir.NIRGraph, tuple[str, ...]]:
+    """The graph with every IF node's r per second, as NIR's equation has it."""
+    names = [name for name, node in graph.nodes.items() if isinstance(node, nir.IF)]
+    if if_r not in (None, "per_step", "per_second"):
+        raise UserError(f"if_r {if_r!r} is unknown", mend="use per_step or per_second")
+    if not names or if_r == "per_second":
+        return graph, ()
+    if if_r is None:
+        gains = np.concatenate([np.ravel(graph.nodes[name].r) for name in names]) * dt_s
+        if np.allclose(gains, 1.0, rtol=1e-6, atol=0):
+            return graph, ()
+        raise UserError(
+            f"IF nodes {', '.join(names)} have a gain r dt = {gains.min():g} to {gains.max():g} by NIR's equation, "
+            "while several frameworks (sinabs, Norse) mean r per step", where=str(path),
+            mend="say which: --if-r per-step or --if-r per-second",
+        )  # fmt: skip
+    nodes = dict(graph.nodes)
+    for name in names:
+        nodes[name] = replace(nodes[name], r=np.asarray(nodes[name].r, dtype=np.float64) / dt_s)
+    settled = nir.NIRGraph(nodes, list(graph.edges), metadata=graph.metadata, type_check=False)
+    return settled, (f"r of IF nodes {', '.join(names)} was read per step",)
+
+
+def _with_full_shapes(graph: nir.NIRGraph, steps: tuple[Step, ...]) -> nir.NIRGraph:
+    """The same graph with the layer's shape on every array and field, as strict readers want it."""
+    nodes = dict(graph.nodes)
+    for step in steps:
+        node = step.node
+        if isinstance(node, (*NEURONS, nir.Scale)):
+            arrays = {key: value for key, value in vars(node).items() if key not in _TYPES}
+            full = {key: np.array(np.broadcast_to(value, step.output_shape)) for key, value in arrays.items()}
+            nodes[step.name] = type(node)(**full, metadata=node.metadata)
+        elif isinstance(node, nir.Conv2d):
+            nodes[step.name] = replace(node, input_shape=step.input_shape[1:])
+        elif isinstance(node, nir.Flatten):
+            shape = {"input": np.array(step.input_shape)}
+            nodes[step.name] = nir.Flatten(shape, start_dim=0, end_dim=-1, metadata=node.metadata)
+    final = np.array(steps[-1].output_shape) if steps else None
+    for name, node in graph.nodes.items():
+        if isinstance(node, nir.Output) and final is not None:
+            nodes[name] = nir.Output({"output": final}, metadata=node.metadata)
+    return nir.NIRGraph(nodes, list(graph.edges), metadata=graph.metadata, type_check=False)
+
+
+_TYPES = ("input_type", "output_type", "metadata")
+
+
+def _read_sidecar(path: str | os.PathLike[str]) -> dict[str, Any] | None:
+    file = sidecar_path(path)
+    if not file.exists():
+        return None
+    mend = "export the network again, or remove the sidecar and give --dt and --reset"
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+            raise ValueError(f"its schema is not {SCHEMA}")
+        contract = {
+            "dt_s": float(found["dt_s"]),
+            "reset": str(found["reset"]),
+            "input_shape": [int(size) for size in found["input_shape"]],
+            "scales": {str(name): float(scale) for name, scale in found["scales"].items()},
+        }
+        expected = str(found["nir_sha256"])
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise UserError("this sidecar cannot be used", where=str(file), why=reason, mend=mend) from error
+    if expected != _digest(Path(path)):
+        raise UserError("was written for another .nir file", where=str(file), why="the checksum differs", mend=mend)
+    return contract
+
+
+def _agree(path: str | os.PathLike[str], key: str, kept: Any, given: Any, agree: bool) -> None:
+    if given is not None and not agree:
+        raise UserError(
+            f"{key} = {given} contradicts {kept}", where=str(sidecar_path(path)),
+            why="the sidecar tells what the network was trained with", mend="leave the option out",
+        )  # fmt: skip
+
+
+def _check_dt(dt_s: float) -> None:
+    if not (math.isfinite(dt_s) and dt_s > 0):
+        raise UserError(f"time step {dt_s} s is not positive", mend="give seconds, for example 1e-3")
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
