@@ -1,0 +1,175 @@
+"""Small SVG drawings. Marks sit at percent positions, so that a drawing fills its column and its text keeps its size.
+
+Every function is pure and returns markup that is safe to insert: titles are escaped, the rest is numbers. Colours are
+the page's (CSS classes), so that light, dark and print follow by themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup, escape
+
+ROW = 26  # height of one row of a dot chart, px
+RASTER_ROWS = 320  # an input raster has at most so many rows; pixels are pooled until it fits
+FRAME_SIDE = 64  # a drawn event frame has at most so many pixels on a side
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A linear or logarithmic axis from `low` to `high`, with the values that carry a tick."""
+
+    low: float
+    high: float
+    ticks: tuple[float, ...]
+    log: bool = False
+
+    def at(self, value: float) -> float:
+        """Position of `value` in percent of the width, kept within 0..100."""
+        if self.log:
+            if value <= 0:
+                return 0.0
+            part = math.log10(value / self.low) / math.log10(self.high / self.low)
+        else:
+            part = (value - self.low) / (self.high - self.low)
+        return round(100 * min(1.0, max(0.0, part)), 3)
+
+
+def share_axis(lowest: float) -> Axis:
+    """An axis for shares that ends at 1 and begins at a round value below `lowest`."""
+    steps = {0.9: 0.02, 0.8: 0.05, 0.7: 0.1, 0.6: 0.1, 0.5: 0.1, 0.0: 0.2}
+    start = next(value for value in steps if value <= max(0.0, lowest))
+    step = steps[start]
+    count = round((1 - start) / step)
+    return Axis(start, 1.0, tuple(round(start + step * i, 4) for i in range(count + 1)))
+
+
+def difference_axis(largest: float) -> Axis:
+    """An axis around zero that holds differences of shares up to `largest` either way."""
+    reach = next((r for r in (0.02, 0.05, 0.1, 0.2, 0.5) if r >= largest), 1.0)
+    return Axis(-reach, reach, (-reach, 0.0, reach))
+
+
+def log_axis(values: Sequence[float]) -> Axis:
+    """Whole decades that hold all positive `values`, with at most six ticks."""
+    positive = [value for value in values if value > 0] or [1.0]
+    low, high = math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive)))
+    high = max(high, low + 1)
+    every = max(1, math.ceil((high - low) / 5))
+    return Axis(10.0**low, 10.0**high, tuple(10.0**power for power in range(low, high + 1, every)), log=True)
+
+
+def scale(axis: Axis, labels: Sequence[str]) -> Markup:
+    """The axis itself: `labels` at the ticks."""
+    parts = []
+    for tick, label in zip(axis.ticks, labels, strict=True):
+        x = axis.at(tick)
+        anchor = "start" if x < 4 else "end" if x > 96 else "middle"
+        parts.append(f'<text x="{x}%" y="13" text-anchor="{anchor}">{escape(label)}</text>')
+    return Markup(f'<svg class="scale" width="100%" height="18" aria-hidden="true">{"".join(parts)}</svg>')
+
+
+def interval(
+    axis: Axis, entry: dict[str, float], title: str, mark: str = "measured", total: float | None = None
+) -> Markup:
+    """One row of a dot chart: {low, nominal, high} as a line with a mark.
+
+    `mark`: measured (full circle), modelled (open diamond) or floor (triangle, with an arrow to the right: at least).
+    `total` adds an upright stroke.
+    """
+    middle = ROW / 2
+    low, nominal, high = (axis.at(entry[key]) for key in ("low", "nominal", "high"))
+    body = [f'<line class="grid" x1="{axis.at(t)}%" x2="{axis.at(t)}%" y1="0" y2="{ROW}"/>' for t in axis.ticks]
+    if mark == "floor":
+        body.append(f'<line class="open" x1="{nominal}%" x2="100%" y1="{middle}" y2="{middle}"/>')
+    elif high > low:
+        body.append(f'<line class="range {mark}" x1="{low}%" x2="{high}%" y1="{middle}" y2="{middle}"/>')
+        body += [f'<line class="range" x1="{x}%" x2="{x}%" y1="{middle - 4}" y2="{middle + 4}"/>' for x in (low, high)]
+    if total is not None:
+        x = axis.at(total)
+        body.append(f'<line class="total" x1="{x}%" x2="{x}%" y1="3" y2="{ROW - 3}"/>')
+    body.append(f'<svg x="{nominal}%" overflow="visible">{_MARKS[mark]}</svg>')
+    return _svg("".join(body), title, "row", f'width="100%" height="{ROW}"')
+
+
+def mark_key(mark: str) -> Markup:
+    """The mark alone, for a legend."""
+    inner = f'<svg x="10" overflow="visible">{_MARKS[mark]}</svg>'
+    return Markup(f'<svg class="key" width="20" height="{ROW}" aria-hidden="true">{inner}</svg>')
+
+
+def bar(value: float | None, largest: float, title: str) -> Markup:
+    """A thin bar of `value / largest` of the width; nothing where the value is unknown."""
+    if value is None or largest <= 0:
+        return Markup("")
+    width = round(100 * value / largest, 2)
+    return _svg(f'<rect width="{width}%" height="4" rx="1"/>', title, "bar", 'width="100%" height="4"')
+
+
+def frame(events: np.ndarray, title: str) -> Markup:
+    """One event frame bool `[C, H, W]`: OFF in the quiet colour, ON in the accent; large sensors are pooled."""
+    pooled = pool(events, max(1, math.ceil(max(events.shape[1:]) / FRAME_SIDE)))
+    height, width = pooled.shape[1:]
+    drawn = "".join(
+        f'<path class="{name}" d="{_runs(pooled[c])}"/>'
+        for c, name in zip(range(pooled.shape[0]), ("off", "on"), strict=False)
+    )
+    return _svg(drawn, title, "frame", f'viewBox="0 0 {width} {height}"')
+
+
+def input_raster(frames: np.ndarray, title: str) -> tuple[Markup, int]:
+    """Frames bool `[T, C, H, W]` as a raster: time to the right, inputs downward, OFF above ON. Also the pooling side.
+
+    A row is one input, or a square of inputs of one polarity where there are more than RASTER_ROWS.
+    """
+    side = 1
+    while pool(frames[0], side).size > RASTER_ROWS:
+        side += 1
+    steps = np.stack([pool(step, side) for step in frames])  # [T, C, h, w]
+    rows = steps.reshape(len(steps), steps.shape[1], -1)
+    height = rows.shape[1] * rows.shape[2]
+    drawn = "".join(
+        f'<path class="{name}" transform="translate(0 {c * rows.shape[2]})" d="{_runs(rows[:, c].T)}"/>'
+        for c, name in zip(range(rows.shape[1]), ("off", "on"), strict=False)
+    )
+    view = f'viewBox="0 0 {len(steps)} {height}" preserveAspectRatio="none"'
+    return _svg(drawn, title, "raster", view), side
+
+
+def output_row(spike_steps: Sequence[int], steps: int, title: str) -> Markup:
+    """One output neuron's spikes as marks of one step's width."""
+    marks = "".join(f'<rect x="{step + 0.08}" y="0.2" width="0.84" height="0.6"/>' for step in spike_steps)
+    return _svg(marks, title, "spikes", f'viewBox="0 0 {steps} 1" preserveAspectRatio="none"')
+
+
+def pool(events: np.ndarray, side: int) -> np.ndarray:
+    """Bool `[C, H, W]` with squares of `side` pixels joined: true where any of them is."""
+    if side == 1:
+        return events
+    channels, height, width = events.shape
+    padded = np.pad(events, ((0, 0), (0, -height % side), (0, -width % side)))
+    blocks = padded.reshape(channels, padded.shape[1] // side, side, padded.shape[2] // side, side)
+    return np.any(blocks, axis=(2, 4))
+
+
+def _runs(cells: np.ndarray) -> str:
+    """Path data that fills the true cells of bool `[rows, columns]`, neighbours in a row as one piece."""
+    edges = np.diff(np.pad(cells.astype(np.int8), ((0, 0), (1, 1))), axis=1)
+    starts, ends = np.argwhere(edges == 1), np.argwhere(edges == -1)
+    return "".join(
+        f"M{x} {y}h{end - x}v1h-{end - x}z" for (y, x), (_, end) in zip(starts.tolist(), ends.tolist(), strict=True)
+    )
+
+
+def _svg(body: str, title: str, kind: str, attributes: str) -> Markup:
+    return Markup(f'<svg class="{kind}" role="img" {attributes}><title>{escape(title)}</title>{body}</svg>')
+
+
+_MARKS = {
+    "measured": f'<circle class="mark measured" cy="{ROW / 2}" r="5"/>',
+    "modelled": f'<path class="mark modelled" d="M0 {ROW / 2 - 6}l6 6l-6 6l-6 -6z"/>',
+    "floor": f'<path class="mark floor" d="M-1 {ROW / 2 - 6}l9 6l-9 6z"/>',
+}

@@ -1,0 +1,145 @@
+"""Assembles report.json from what the stages found. Pages are drawn from this dict alone.
+
+Every number is a plain number or None; where something is missing its place holds `{"value": None, "reason": ...}` or
+`{"reason": ...}`, so that a page can say why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pipeline.report.plain import plain, portable
+from pipeline.report.samples import Sample, describe
+from pipeline.report.statistics import paired_difference, share
+from pipeline.report.verdict import verdict
+
+SCHEMA = "spikeport-report/1"
+STAGES = ("teacher", "student_float", "student_quantised", "reference", "lava")
+CHECKS = ("quantised_vs_reference", "reference_vs_lava")
+ACTIVITY_KEYS = ("name", "kind", "shape", "neurons", "weights", "spikes_per_sample", "rate", "synops_per_sample")
+LAYER_KEYS = (*ACTIVITY_KEYS, "dense_ops", "weight_error", "saturated")
+STUDENTS = ("student_float", "student_quantised")
+PAIRED = "Bonett and Price 2012, paired by recording; one training of each, so it says nothing about other seeds"
+LAVA_VERSION = "Lava 0.10.0 fixed_pt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportInputs:
+    """What the stages hand to the report. Where a part is missing, a sentence saying why stands in its place.
+
+    `correct`: for each of STAGES bool `[n]`, whether each test item was recognised, in test order (teacher: its own
+    static test images; Lava: the recordings that went through it). `arms`: for each objective (`none`, `ckd`) bool
+    `[n]` of student_float and student_quantised, row i the same test recording in all. `equivalence`: for each of
+    CHECKS {samples, spikes_compared, mismatches, first_divergence}. `energy`: rows of pipeline.profiling.energy.
+    `baseline`: rows {device, batch, latency_us, latency_basis, energy_uj, energy_basis, scope, reason}, where latency
+    is a whole batch's, energy one inference's, a basis is measured, modelled or floor, and quantities are numbers,
+    {low, nominal, high} or None. `layers`: one dict per layer with LAYER_KEYS and more, as `LayerActivity.row` of
+    pipeline.profiling.counts gives them; `quantisation`: dicts with `name` that add to them (export.quantise).
+    `provenance`: versions {package: version}, seeds {name: seed}, command, profiles {id: sha256}, created_utc, cores,
+    and what else a reader needs to run it again. Host names and folders do not belong here; paths are cut to names.
+    """
+
+    name: str
+    method: str
+    dataset_name: str
+    dataset_description: str
+    dataset_fingerprint: str
+    simulated: bool
+    classes: tuple[str, ...]
+    split_sizes: Mapping[str, int]  # train, validation, test, static
+    steps: int
+    dt_s: float
+    correct: Mapping[str, np.ndarray | str]
+    arms: Mapping[str, Mapping[str, np.ndarray]] | str
+    equivalence: Mapping[str, Mapping[str, Any] | str]
+    layers: Sequence[Mapping[str, Any]]
+    quantisation: Sequence[Mapping[str, Any]] = ()
+    energy: Sequence[Mapping[str, Any]] | str = ()
+    baseline: Sequence[Mapping[str, Any]] | str = "no baseline was measured in this run"
+    samples: Sequence[Sample] = ()
+    not_included: Sequence[str] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+def build_report(inputs: ReportInputs) -> dict[str, Any]:
+    """report.json as a dict, equal to what JSON reads back. Raises ValueError where arms do not pair."""
+    report = {
+        "schema": SCHEMA,
+        "name": inputs.name,
+        "verdict": "",
+        "method": inputs.method,
+        "dataset": {
+            "name": inputs.dataset_name,
+            "description": inputs.dataset_description,
+            "simulated": inputs.simulated,
+            "counts": dict(inputs.split_sizes),
+            "classes": list(inputs.classes),
+            "steps": inputs.steps,
+            "dt_s": inputs.dt_s,
+            "fingerprint": inputs.dataset_fingerprint,
+        },
+        "accuracy": {stage: _accuracy(inputs.correct.get(stage, "this stage did not run")) for stage in STAGES},
+        "comparison": _comparison(inputs),
+        "equivalence": {check: _reasoned(inputs.equivalence.get(check, "this check did not run")) for check in CHECKS}
+        | {"statement": f"Equal means equal to {LAVA_VERSION}, not to silicon."},
+        "layers": _layers(inputs.layers, inputs.quantisation),
+        "energy": _rows(inputs.energy, "no device was asked for"),
+        "baseline": _rows(inputs.baseline, "no baseline was measured in this run"),
+        "not_included": _not_included(inputs),
+        "provenance": dict(inputs.provenance) | {"dataset_fingerprint": inputs.dataset_fingerprint},
+    }
+    report = portable(plain(report))
+    report["samples"] = plain([describe(sample, inputs.classes) for sample in inputs.samples])
+    report["verdict"] = verdict(report)
+    return report
+
+
+def _accuracy(correct: np.ndarray | str) -> dict[str, Any]:
+    if isinstance(correct, str):
+        return {"value": None, "reason": correct}
+    return share(correct) if np.size(correct) else {"value": None, "reason": "there was nothing to test on"}
+
+
+def _comparison(inputs: ReportInputs) -> dict[str, Any]:
+    """Accuracy of each arm, and the paired difference between the run's method and `none`."""
+    if isinstance(inputs.arms, str):
+        return {"reason": inputs.arms}
+    arms = {
+        method: {stage: share(arm[stage]) for stage in STUDENTS if stage in arm} for method, arm in inputs.arms.items()
+    }
+    if inputs.method == "none" or not {"none", inputs.method} <= inputs.arms.keys():
+        return arms | {"reason": "only one objective was trained, so there is nothing to compare it with"}
+    with_method, without = inputs.arms[inputs.method], inputs.arms["none"]
+    difference = {
+        stage: paired_difference(with_method[stage], without[stage])
+        for stage in STUDENTS
+        if stage in with_method and stage in without
+    }
+    return arms | {"difference": difference | {"first": inputs.method, "second": "none", "interval": PAIRED}}
+
+
+def _layers(layers: Sequence[Mapping[str, Any]], errors: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Activity and quantisation of each layer in one row; what neither knows is None."""
+    by_name = {row["name"]: row for row in errors}
+    return [dict.fromkeys(LAYER_KEYS) | dict(by_name.get(row["name"], {})) | dict(row) for row in layers]
+
+
+def _reasoned(part: Mapping[str, Any] | str) -> dict[str, Any]:
+    return {"mismatches": None, "reason": part} if isinstance(part, str) else dict(part)
+
+
+def _rows(rows: Sequence[Mapping[str, Any]] | str, empty: str) -> list[dict[str, Any]] | dict[str, str]:
+    if isinstance(rows, str) or not rows:
+        return {"reason": rows if isinstance(rows, str) and rows else empty}
+    return [dict(row) for row in rows]
+
+
+def _not_included(inputs: ReportInputs) -> list[str]:
+    """What the run says it left out, then what each device's account left out, each once."""
+    devices = () if isinstance(inputs.energy, str) else inputs.energy
+    listed = [*inputs.not_included, *(item for row in devices for item in row.get("not_included") or ())]
+    return list(dict.fromkeys(listed))

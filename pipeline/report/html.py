@@ -1,0 +1,152 @@
+"""report.html: one page that holds everything, asks the network for nothing, and runs no script."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from pipeline.report import charts, words
+from pipeline.report.samples import unpack_frames
+from pipeline.report.verdict import passed
+
+FRAMES_SHOWN = 12
+CLASSES_SHOWN = 12
+
+
+def render_html(report: dict[str, Any]) -> str:
+    """The page of a report as built by `build_report`, or read back from report.json. The same dict, the same bytes."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(words=words, charts=charts)
+    return environment.get_template("report.html.j2").render(
+        report=report,
+        passed=passed(report),
+        accuracy=_accuracy(report["accuracy"]),
+        comparison=_comparison(report["comparison"]),
+        layers=_layers(report["layers"]),
+        energy=_energy(report),
+        samples=[_sample(sample, report["dataset"]) for sample in report["samples"]],
+    )
+
+
+def _accuracy(accuracy: dict[str, Any]) -> dict[str, Any]:
+    known = [entry["low"] for entry in accuracy.values() if entry["value"] is not None]
+    axis = charts.share_axis(min(known, default=0.0))
+    rows = []
+    for stage, name in words.STAGE_NAMES.items():
+        entry = accuracy[stage]
+        drawn = Markup("")
+        if entry["value"] is not None:
+            title = f"{name}: {words.percent(entry['value'])}, 95 % interval {words.percent_range(entry)}"
+            drawn = charts.interval(axis, _as_interval(entry), title)
+        rows.append({"name": name, "note": words.STAGE_NOTES[stage], "chart": drawn, **entry})
+    return {"rows": rows, "scale": charts.scale(axis, [f"{100 * tick:.0f} %" for tick in axis.ticks])}
+
+
+def _comparison(comparison: dict[str, Any]) -> dict[str, Any]:
+    difference = comparison.get("difference")
+    if difference is None:
+        return {"rows": []}
+    stages = [stage for stage in ("student_float", "student_quantised") if stage in difference]
+    reach = max(max(abs(difference[s]["low"]), abs(difference[s]["high"])) for s in stages)
+    axis = charts.difference_axis(reach)
+    rows = []
+    for stage in stages:
+        entry = difference[stage]
+        title = f"{words.points(entry['value'])} points, 95 % interval {words.points_range(entry)}"
+        rows.append(
+            {
+                "name": words.STAGE_NAMES[stage],
+                "first": comparison[difference["first"]][stage],
+                "second": comparison[difference["second"]][stage],
+                "chart": charts.interval(axis, _as_interval(entry), title),
+                "finding": words.finding(entry, difference["first"], difference["second"]),
+                **entry,
+            }
+        )
+    return {"rows": rows, "scale": charts.scale(axis, [words.points(tick) for tick in axis.ticks])}
+
+
+def _layers(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    most_synops = max((layer["synops_per_sample"] or 0 for layer in layers), default=0)
+    highest_rate = max((layer["rate"] or 0 for layer in layers), default=0)
+    return [
+        layer
+        | {
+            "rate_bar": charts.bar(layer["rate"], highest_rate, f"rate of {layer['name']}"),
+            "synops_bar": charts.bar(layer["synops_per_sample"], most_synops, f"operations of {layer['name']}"),
+        }
+        for layer in layers
+    ]
+
+
+def _energy(report: dict[str, Any]) -> dict[str, Any]:
+    """Devices and baseline joules on one logarithmic axis; rows without a price keep their place and say so."""
+    rows = words.energy_rows(report)
+    values = [row["energy"][end] for row in rows if row["energy"] for end in ("low", "high")]
+    values += [row["total"]["nominal"] for row in rows if row["total"]]
+    axis = charts.log_axis(values)
+    for row in rows:
+        row["chart"] = Markup("")
+        if row["energy"]:
+            title = f"{row['name']}: {row['standing']}, {words.quantity_text(row['energy'], 'µJ')} per inference"
+            total = row["total"]["nominal"] if row["total"] else None
+            row["chart"] = charts.interval(axis, row["energy"], title, row["standing"], total)
+    return {"rows": rows, "scale": charts.scale(axis, [f"{tick:,g}" for tick in axis.ticks])}
+
+
+def _sample(sample: dict[str, Any], dataset: dict[str, Any]) -> dict[str, Any]:
+    frames = unpack_frames(sample["frames"])
+    shown = sorted({round(i * (len(frames) - 1) / max(1, FRAMES_SHOWN - 1)) for i in range(FRAMES_SHOWN)})
+    if len(frames) <= FRAMES_SHOWN:
+        shown = list(range(len(frames)))
+    start = [words.milliseconds(dataset["dt_s"] * step) for step in range(len(frames))]
+    raster, side = charts.input_raster(
+        frames, f"Input spikes: {len(frames)} steps to the right, inputs downward, OFF above ON"
+    )
+    return sample | {
+        "frames_shown": [
+            (start[step], charts.frame(frames[step], f"Events of step {step}, from {start[step]}")) for step in shown
+        ],
+        "most_events": max(sample["events_per_step"], default=0),
+        "input_raster": raster,
+        "pooled": side,
+        "polarities": frames.shape[1],
+        "output_rows": _output_rows(sample),
+        "classes_hidden": max(0, len(sample["output"]) - CLASSES_SHOWN),
+        "length": words.milliseconds(dataset["dt_s"] * len(frames)),
+    }
+
+
+def _output_rows(sample: dict[str, Any]) -> list[dict[str, Any]]:
+    """The classes in their order; where there are too many, those that fired most, label and prediction among them."""
+    names = list(sample["output"])
+    if len(names) > CLASSES_SHOWN:
+        asked = {sample["label"], sample["predicted"]}
+        ranked = sorted(names, key=lambda name: (name not in asked, -len(sample["output"][name])))
+        kept = set(ranked[:CLASSES_SHOWN])
+        names = [name for name in names if name in kept]
+    return [
+        {
+            "name": name,
+            "count": len(sample["output"][name]),
+            "predicted": name == sample["predicted"],
+            "label": name == sample["label"],
+            "chart": charts.output_row(
+                sample["output"][name], sample["steps"], f"{len(sample['output'][name])} spikes of class {name}"
+            ),
+        }
+        for name in names
+    ]
+
+
+def _as_interval(entry: dict[str, Any]) -> dict[str, float]:
+    return {"low": entry["low"], "nominal": entry["value"], "high": entry["high"]}

@@ -1,0 +1,176 @@
+"""report.md: the report as a model card, for repositories and model hubs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pipeline.report import words
+
+
+def render_markdown(report: dict[str, Any]) -> str:
+    """The card of a report as built by `build_report`. The same dict, the same bytes."""
+    sections = [
+        [f"# {_inline(report['name'])}", _inline(report["verdict"])],
+        _dataset(report["dataset"], report["method"]),
+        _accuracy(report["accuracy"]),
+        _equivalence(report["equivalence"]),
+        _comparison(report["comparison"]),
+        _layers(report["layers"]),
+        _energy(report),
+        _baseline(report["baseline"]),
+        ["## Not included", *_list(report["not_included"], "Nothing was listed as left out.")],
+        _provenance(report["provenance"]),
+    ]
+    return "\n\n".join(block for section in sections for block in section) + "\n"
+
+
+def _dataset(dataset: dict[str, Any], method: str) -> list[str]:
+    simulated = " **The events are simulated.**" if dataset["simulated"] else ""
+    counts = ", ".join(f"{count:,} {split}" for split, count in dataset["counts"].items())
+    return [
+        "## Data",
+        f"**{_inline(dataset['name'])}.** {_inline(dataset['description'])}{simulated}",
+        f"{counts}; {len(dataset['classes'])} classes; {dataset['steps']} steps of "
+        f"{words.milliseconds(dataset['dt_s'])}; objective `{method}`.",
+    ]
+
+
+def _accuracy(accuracy: dict[str, Any]) -> list[str]:
+    rows = []
+    for stage, name in words.STAGE_NAMES.items():
+        entry = accuracy[stage]
+        known = entry["value"] is not None
+        numbers = [words.percent(entry["value"]), words.percent_range(entry), f"{entry['n']:,}"] if known else []
+        rows.append([name, words.STAGE_NOTES[stage], *(numbers or [f"not known: {entry['reason']}", "", ""])])
+    head = ["Stage", "What it is", "Accuracy", "Wilson 95 % interval", "Tested on"]
+    return ["## Accuracy, stage by stage", _table(head, rows, right=(2, 3, 4))]
+
+
+def _equivalence(equivalence: dict[str, Any]) -> list[str]:
+    rows = []
+    for key, name in words.CHECK_NAMES.items():
+        check = equivalence[key]
+        if check["mismatches"] is None:
+            rows.append([name, f"not compared: {check['reason']}", "", "", ""])
+            continue
+        first = words.divergence(check["first_divergence"]) if check["mismatches"] else "none"
+        rows.append([name, *(f"{check[k]:,}" for k in ("samples", "spikes_compared", "mismatches")), first])
+    head = ["Compared", "Recordings", "Values", "Mismatches", "First divergence"]
+    return ["## Same spikes", _table(head, rows, right=(1, 2, 3)), _inline(equivalence["statement"])]
+
+
+def _comparison(comparison: dict[str, Any]) -> list[str]:
+    title = "## What distillation brought"
+    difference = comparison.get("difference")
+    if difference is None:
+        return [title, _inline(comparison["reason"])]
+    first, second = difference["first"], difference["second"]
+    rows = []
+    for stage in ("student_float", "student_quantised"):
+        if stage in difference:
+            entry = difference[stage]
+            both = [words.percent(comparison[method][stage]["value"]) for method in (second, first)]
+            change = [words.points(entry["value"]), words.points_range(entry)]
+            rows.append([words.STAGE_NAMES[stage], *both, *change, words.finding(entry, first, second)])
+    head = ["Student", second, first, "Difference, points", "95 % interval", "Finding"]
+    return [title, _table(head, rows, right=(1, 2, 3, 4)), f"Interval: {difference['interval']}."]
+
+
+def _layers(layers: list[dict[str, Any]]) -> list[str]:
+    rows = [
+        [
+            f"{layer['name']} ({layer['kind']})",
+            " × ".join(str(side) for side in layer["shape"]),
+            f"{layer['neurons']:,}",
+            f"{layer['weights']:,}",
+            words.amount(layer["spikes_per_sample"]),
+            words.rate(layer["rate"]),
+            words.amount(layer["synops_per_sample"]),
+            words.part(layer["synops_per_sample"], layer["dense_ops"]),
+            words.error(layer["weight_error"]),
+            "unknown" if layer["saturated"] is None else str(layer["saturated"]),
+        ]
+        for layer in layers
+    ]
+    head = ["Layer", "Output", "Neurons", "Weights", "Spikes", "Rate", "Synaptic operations", "of dense"]
+    return ["## Layers", _table([*head, "Weight error", "Saturated"], rows, right=range(2, 10)), words.LAYER_NOTE]
+
+
+def _energy(report: dict[str, Any]) -> list[str]:
+    blocks = ["## Energy per inference"]
+    if isinstance(report["energy"], dict):
+        blocks.append(f"No account of neuromorphic energy: {_inline(report['energy']['reason'])}")
+    rows, notes = [], []
+    for row in words.energy_rows(report):
+        floor = "≥ " if row["standing"] == "floor" else ""
+        total, latency = words.quantity_text(row["total"], "µJ"), words.quantity_text(row["latency"], "µs")
+        rows.append(
+            [
+                row["name"],
+                floor + words.quantity_text(row["energy"], "µJ"),
+                total,
+                latency,
+                f"**{row['standing']}**",
+                row["scope"],
+                row["unpriced"] or "none",
+            ]
+        )
+        notes += [f"{row['name']}. {key}: {text}" for key, text in row["notes"].items()]
+    if rows:
+        head = ["Device", "Dynamic (low to high)", "Total", "Latency", "Basis", "Scope", "Unpriced"]
+        used = dict.fromkeys(row["standing"] for row in words.energy_rows(report))
+        blocks.append(_table(head, rows, right=(1, 2, 3)))
+        blocks.append("\n".join(f"- **{basis}**: {words.BASES[basis]}" for basis in used))
+        blocks.append("Rows of different basis or scope do not make a ratio: none is printed.")
+        blocks += _list(notes, "")
+    return blocks
+
+
+def _baseline(baseline: Any) -> list[str]:
+    title = "## Baseline"
+    if isinstance(baseline, dict):
+        return [title, _inline(baseline["reason"])]
+    rows = []
+    for row in baseline:
+        latency = words.standing(row.get("latency_basis"), row["latency_us"])
+        energy = words.standing(row.get("energy_basis"), row["energy_uj"])
+        why = f": {row['reason']}" if energy == "unknown" and row.get("reason") else ""
+        joules = "" if energy == "unknown" else words.quantity_text(row["energy_uj"], "µJ") + ", "
+        rows.append(
+            [
+                row["device"],
+                str(row["batch"]),
+                f"{words.quantity_text(row['latency_us'], 'µs')}" + (f", {latency}" if latency != "unknown" else ""),
+                words.per_item(row["latency_us"], row["batch"]),
+                ("≥ " if energy == "floor" else "") + joules + energy + why,
+                words.listing(row.get("scope")),
+            ]
+        )
+    head = ["Device", "Batch", "Latency of a batch", "Time per image", "Energy per image", "Scope"]
+    return [title, _table(head, rows, right=(1, 2, 3, 4))]
+
+
+def _provenance(provenance: dict[str, Any]) -> list[str]:
+    command = provenance.get("command")
+    blocks = ["## How to get it again"]
+    if command:
+        blocks.append(f"```\n{str(command).replace('```', '')}\n```")
+    rows = [[key.replace("_", " "), words.listing(value)] for key, value in provenance.items() if key != "command"]
+    return [*blocks, _table(["What", "Value"], rows)]
+
+
+def _list(items: Iterable[str], empty: str) -> list[str]:
+    lines = "\n".join(f"- {_inline(item)}" for item in items)
+    return [lines or empty] if lines or empty else []
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> str:
+    marks = ["---:" if column in set(right) else "---" for column in range(len(head))]
+    lines = [head, marks, *([_inline(cell).replace("|", "\\|") for cell in row] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _inline(text: str) -> str:
+    """One line of Markdown in which HTML stays inert."""
+    return " ".join(str(text).split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

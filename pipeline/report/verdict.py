@@ -1,0 +1,91 @@
+"""The one sentence on top: computed from the numbers, so that it cannot say more than they do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.report import words
+
+
+def verdict(report: dict[str, Any]) -> str:
+    """One sentence: how well, what quantisation cost, whether the same spikes fire everywhere, at what energy."""
+    parts = [_accuracy(report), _equality(report["equivalence"]), _energy(report["energy"])]
+    return "; ".join(part for part in parts if part) + "."
+
+
+def passed(report: dict[str, Any]) -> bool:
+    """True where no check that ran found a difference."""
+    return not any(_mismatches(check) for check in report["equivalence"].values())
+
+
+def _mismatches(check: Any) -> int:
+    return (check.get("mismatches") or 0) if isinstance(check, dict) else 0
+
+
+def _equal(check: dict[str, Any]) -> bool:
+    """True where something was compared and nothing differed; an empty comparison shows nothing."""
+    return check.get("mismatches") == 0 and bool(check.get("spikes_compared"))
+
+
+def _accuracy(report: dict[str, Any]) -> str:
+    accuracy = report["accuracy"]
+    kind = "simulated " if report["dataset"]["simulated"] else ""
+    stage = next(
+        (s for s in ("student_quantised", "reference", "student_float") if accuracy[s]["value"] is not None), ""
+    )
+    if not stage:
+        return "The student's accuracy was not measured"
+    entry = accuracy[stage]
+    subject = "float student" if stage == "student_float" else "quantised student"
+    text = (
+        f"The {subject} recognises {words.percent(entry['value'])} of {entry['n']:,} {kind}test recordings "
+        f"(95 % interval {words.percent_range(entry)})"
+    )
+    before = accuracy["student_float"]
+    if stage == "student_float" or before["value"] is None:
+        return text
+    if entry["value"] == before["value"]:
+        return f"{text}, as many as before quantisation"
+    change = words.points(entry["value"] - before["value"])
+    return f"{text}, {change} points against the same student in float"
+
+
+def _equality(equivalence: dict[str, Any]) -> str:
+    for name, words_for_it in words.CHECK_NAMES.items():
+        if _mismatches(equivalence[name]):
+            check = equivalence[name]
+            return (
+                f"{words_for_it} do NOT fire the same spikes: {check['mismatches']:,} of "
+                f"{check['spikes_compared']:,} compared differ, first at {words.divergence(check['first_divergence'])}"
+            )
+    student, lava = (equivalence[name] for name in words.CHECK_NAMES)
+    done = [name for name, check in (("reference", student), ("lava", lava)) if _equal(check)]
+    if done == ["reference", "lava"]:
+        return (
+            f"it fires the same spikes as the integer reference in all {student['samples']:,} recordings compared, and "
+            f"the reference the same as Lava 0.10.0 fixed_pt in all {lava['samples']:,}"
+        )
+    if done == ["reference"]:
+        return (
+            f"it fires the same spikes as the integer reference in all {student['samples']:,} recordings compared; "
+            "Lava was not compared"
+        )
+    if done == ["lava"]:
+        return (
+            f"the integer reference fires the same spikes as Lava 0.10.0 fixed_pt in all {lava['samples']:,} "
+            "recordings compared; the student was not compared"
+        )
+    return "spikes were not compared, so nothing is said about equality"
+
+
+def _energy(energy: Any) -> str:
+    rows = [] if isinstance(energy, dict) else energy
+    for row in rows:
+        if row.get("kind", "neuromorphic") == "neuromorphic" and words.quantity(row.get("dynamic_uj")):
+            basis = words.standing(row.get("basis"), row["dynamic_uj"])
+            partial = f", without {words.listing(row['unpriced'])}" if row.get("unpriced") else ""
+            return (
+                f"dynamic energy on {row.get('name') or row['hardware']} is {basis} at "
+                f"{words.quantity_text(row['dynamic_uj'], 'µJ')} per inference{partial}"
+            )
+    return "no energy can be named" if rows else ""

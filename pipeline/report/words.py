@@ -1,0 +1,206 @@
+"""Numbers as words, shared by the Markdown and the HTML page."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+STAGE_NAMES = {
+    "teacher": "Teacher",
+    "student_float": "Student, float",
+    "student_quantised": "Student, quantised",
+    "reference": "Integer reference",
+    "lava": "Lava",
+}
+STAGE_NOTES = {
+    "teacher": "ANN on static images",
+    "student_float": "spiking network on events",
+    "student_quantised": "Loihi arithmetic, in PyTorch",
+    "reference": "integers, as exported to netx",
+    "lava": "Lava 0.10.0 fixed_pt, in simulation",
+}
+CHECK_NAMES = {
+    "quantised_vs_reference": "quantised student and integer reference",
+    "reference_vs_lava": "integer reference and Lava 0.10.0 fixed_pt",
+}
+LAYER_NOTE = (
+    "Per recording, means over the test set. Rate: spikes per neuron and step. Dense: operations if every input fired "
+    "at every step. Weight error: norm of what rounding changed over norm of the weights. Saturated: weights clipped."
+)
+BASES = {
+    "measured": "read from an instrument or a clock in this run",
+    "modelled": "counted operations times published energies per operation",
+    "floor": "formula floor: the device's peak rate at its peak power; a real run costs more",
+    "unknown": "no published price for at least one operation; unknown is not zero",
+}
+
+
+def percent(value: float | None) -> str:
+    """A share as percent with one decimal.
+
+    >>> percent(0.97)
+    '97.0 %'
+    """
+    return "unknown" if value is None else f"{100 * value:.1f} %"
+
+
+def percent_range(entry: dict[str, Any]) -> str:
+    """The interval of an accuracy: `93.6 to 98.6 %`."""
+    return f"{100 * entry['low']:.1f} to {100 * entry['high']:.1f} %"
+
+
+def points(value: float) -> str:
+    """A difference of shares in percentage points with its sign.
+
+    >>> points(-0.005)
+    '−0.5'
+    """
+    text = f"{100 * value:+.1f}".replace("-", "−")
+    return "0.0" if text in ("+0.0", "−0.0") else text
+
+
+def points_range(entry: dict[str, Any]) -> str:
+    """The interval of a difference: `−1.2 to +4.1`."""
+    return f"{points(entry['low'])} to {points(entry['high'])}"
+
+
+def amount(value: float | None) -> str:
+    """A quantity with three significant digits, thousands set apart by commas.
+
+    >>> amount(1281.3), amount(0.012345), amount(27.1), amount(0)
+    ('1,281', '0.0123', '27.1', '0')
+    """
+    if value is None:
+        return "unknown"
+    if value == 0:
+        return "0"
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    if abs(value) < 1e-4:
+        return f"{value:.2e}"
+    return f"{value:.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
+
+
+def milliseconds(seconds: float) -> str:
+    """A time as it is set: `30 ms`, `7.5 ms`."""
+    return f"{1e3 * seconds:.6g} ms"
+
+
+def quantity(value: Any) -> dict[str, float] | None:
+    """A number or {low, nominal, high} as {low, nominal, high}; None where nothing is known."""
+    if isinstance(value, dict):
+        nominal = value.get("nominal")
+        if nominal is None:
+            return None
+        low, high = value.get("low"), value.get("high")
+        return {"low": nominal if low is None else low, "nominal": nominal, "high": nominal if high is None else high}
+    return None if value is None else {"low": value, "nominal": value, "high": value}
+
+
+def quantity_text(value: Any, unit: str) -> str:
+    """`3.21 µJ (2.9 to 4.1)`, without the bracket where low and high are the same, or `unknown`."""
+    known = quantity(value)
+    if known is None:
+        return "unknown"
+    text = f"{amount(known['nominal'])} {unit}"
+    if known["low"] == known["high"]:
+        return text
+    return f"{text} ({amount(known['low'])} to {amount(known['high'])})"
+
+
+def standing(basis: str | None, value: Any) -> str:
+    """How a quantity is known: measured, modelled, floor or unknown. Grades of constants (M, S, C) make a model."""
+    if quantity(value) is None:
+        return "unknown"
+    word = (basis or "").lower()
+    if "floor" in word:
+        return "floor"
+    return "measured" if word.startswith("measured") else "modelled"
+
+
+def listing(value: Any) -> str:
+    """A list or a mapping of notes as one line."""
+    if isinstance(value, dict):
+        return "; ".join(f"{key}: {listing(entry)}" for key, entry in value.items())
+    if isinstance(value, list):
+        return "; ".join(listing(entry) for entry in value)
+    return "" if value is None else str(value)
+
+
+def divergence(value: Any) -> str:
+    """Where two executions first differ, in words."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {entry}" for key, entry in value.items())
+    return str(value)
+
+
+def finding(entry: dict[str, Any], first: str, second: str) -> str:
+    """What a paired difference allows to say."""
+    if entry["low"] > 0:
+        return f"{first} is better than {second} on these recordings"
+    if entry["high"] < 0:
+        return f"{first} is worse than {second} on these recordings"
+    return f"the interval includes zero: {entry['n']:,} recordings cannot tell {first} and {second} apart"
+
+
+def energy_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """Devices first, then every baseline row whose joules are known, in one form for table and chart."""
+    energy, baseline = report["energy"], report["baseline"]
+    rows = [
+        {
+            "name": row.get("name") or row["hardware"],
+            "energy": quantity(row.get("dynamic_uj")),
+            "total": quantity(row.get("total_uj")),
+            "latency": quantity(row.get("latency_us")),
+            "standing": standing(row.get("basis"), row.get("dynamic_uj")),
+            "basis": listing(row.get("basis")),
+            "scope": listing(row.get("scope")),
+            "unpriced": listing(row.get("unpriced")),
+            "notes": {
+                key: listing(row.get(source))
+                for key, source in (
+                    ("Assumes", "assumptions"),
+                    ("Not included", "not_included"),
+                    ("Sources", "sources"),
+                )
+                if row.get(source)
+            },
+        }
+        for row in ([] if isinstance(energy, dict) else energy)
+    ]
+    return rows + [
+        {
+            "name": f"{row['device']}, batch {row['batch']}",
+            "energy": quantity(row["energy_uj"]),
+            "total": None,
+            "latency": None,
+            "standing": standing(row.get("energy_basis"), row["energy_uj"]),
+            "basis": listing(row.get("energy_basis")),
+            "scope": listing(row.get("scope")),
+            "unpriced": "",
+            "notes": {},
+        }
+        for row in ([] if isinstance(baseline, dict) else baseline)
+        if quantity(row.get("energy_uj"))
+    ]
+
+
+def rate(value: float | None) -> str:
+    """Spikes per neuron and step, with four decimals."""
+    return "unknown" if value is None else f"{value:.4f}"
+
+
+def part(value: float | None, whole: float) -> str:
+    """`value` as a share of `whole`."""
+    return "unknown" if value is None or not whole else percent(value / whole)
+
+
+def per_item(latency: Any, batch: int) -> str:
+    """The time one item takes when a batch takes `latency` (µs)."""
+    known = quantity(latency)
+    return "unknown" if known is None else f"{amount(known['nominal'] / batch)} µs"
+
+
+def error(value: float | None) -> str:
+    """A relative error; exactly nothing is said as `none`."""
+    return "unknown" if value is None else "none" if value == 0 else f"{amount(100 * value)} %"
