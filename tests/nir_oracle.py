@@ -1,5 +1,7 @@
-"""An independent execution of a NIR chain in floating point, written from NIR's equations (one Euler step per dt, in the
-order decay, add, fire, reset), not from the code under test; convolution and pooling are torch's."""
+"""An independent execution of a NIR chain in floating point, from NIR's equations and not from the code under test.
+
+One Euler step per dt in the order decay, add, fire, reset; convolution and pooling are torch's.
+"""
 
 from __future__ import annotations
 
