@@ -6,17 +6,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.data.events import check_events
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """Events of one recording: structured `events` with `t` (us, int64, sorted), `x`, `y`, `p`; its class
-    and key.
+    """Events of one recording: structured `events` with `t` (us, int64), `x`, `y`, `p`; its class and key.
+
+    Refuses to exist (UserError) unless events are sorted by time from 0 on, lie on the sensor and have polarity
+    0 or 1. `origin`: the file it came from, for messages.
     """
 
     events: np.ndarray
     sensor: tuple[int, int]  # height, width
     label: int
     key: str
+    origin: str = ""
+
+    def __post_init__(self) -> None:
+        check_events(self.events, *self.sensor, where=self.origin or f"recording {self.key}")
 
 
 @dataclass(frozen=True, kw_only=True)

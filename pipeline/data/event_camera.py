@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.data.recordings import EVENT_DTYPE
+from pipeline.data.events import EVENT_DTYPE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +79,7 @@ def crossings(
         pixel = np.repeat(np.arange(len(fired)), number)
         k = np.arange(len(pixel)) - np.repeat(np.cumsum(number) - number, number) + 1
         before = last[fired]
-        share = (level[fired] + 0.0 - before)[pixel] + k * size[pixel]
+        share = (level[fired] - before)[pixel] + k * size[pixel]
         share /= (now[fired] - before)[pixel]
         flat_parts.append(fired[pixel])
         time_parts.append(((step - 1 + np.clip(share, 0, 1)) * step_us).astype(np.int64))

@@ -20,15 +20,16 @@ def preview(dataset: Dataset, path: str | os.PathLike[str], count: int = 6) -> N
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     train = dataset.train
     rows = _rows(train.labels, count)
     steps = train.frames.shape[1]
     shown = np.unique(np.linspace(0, steps - 1, min(steps, SHOWN_STEPS)).round().astype(int))
     height, width = train.frames.shape[-2:]
-    tall = 1.1 * height / width
-    figure = Figure(figsize=(1.1 * (len(shown) + 1) + 0.6, tall * len(rows) + 0.75), dpi=120, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)  # type: ignore[union-attr]
+    tight = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
+    size = (1.1 * (len(shown) + 1) + 0.6, 1.1 * height / width * len(rows) + 0.75)
+    figure = Figure(figsize=size, dpi=120, layout=tight)
     axes = figure.subplots(len(rows), len(shown) + 1, squeeze=False)
     for axis in axes.flat:
         axis.set_xticks([])

@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 
 from hardware_profiles.errors import MissingPart, UserError
-from pipeline.data.framing import check_events
-
-# The order is the one in which tonic's readers fill fields: by position, not by name.
-EVENT_DTYPE = np.dtype([("x", np.int16), ("y", np.int16), ("t", np.int64), ("p", np.int8)])
+from pipeline.data.dataset import Recording
+from pipeline.data.events import EVENT_DTYPE
 
 # Field names that other tools write for ours.
 _ALIASES = {
@@ -23,12 +21,17 @@ _ALIASES = {
 }
 
 
-def read_events(path: Path, height: int, width: int) -> np.ndarray:
-    """The events of one file as a structured array of EVENT_DTYPE: t in us from the file's own zero, sorted.
+def read_recording(path: Path, sensor: tuple[int, int], *, label: int, key: str) -> Recording:
+    """The recording that one event file holds; t in us from the file's own zero.
 
-    The extension chooses the reader (see READERS). Raises UserError for a file that is damaged, empty or does
-    not fit a sensor of `height` x `width`, and MissingPart where the format's decoder is not installed.
+    The extension chooses the reader (see READERS). Raises UserError naming the file where it is damaged, empty
+    or does not fit a sensor of that height and width, MissingPart where the format's decoder is not installed.
     """
+    return Recording(events=read_events(path), sensor=sensor, label=label, key=key, origin=str(path))
+
+
+def read_events(path: Path) -> np.ndarray:
+    """The events of one file as EVENT_DTYPE, as the file has them. Raises as `read_recording`, but sees no sensor."""
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise UserError(
@@ -48,7 +51,6 @@ def read_events(path: Path, height: int, width: int) -> np.ndarray:
         raise _damaged(path, f"{type(error).__name__}: {error}") from error
     if not len(events):
         raise _damaged(path, "it holds no event")
-    check_events(events, height, width, where=str(path))
     return events
 
 

@@ -14,14 +14,14 @@ import numpy as np
 from hardware_profiles.errors import MissingPart, UserError
 from pipeline.data.dataset import Recording, StaticImages
 from pipeline.data.framing import Progress
-from pipeline.data.recordings import READERS, read_events
+from pipeline.data.recordings import READERS, read_recording
 from pipeline.data.sources.collection import Collection
 from pipeline.data.static_images import ImageSet, read_images
 from pipeline.recipe import Data
 
 
 @dataclass(frozen=True, kw_only=True)
-class _File:
+class EventFile:
     path: Path
     label: int
     key: str
@@ -42,14 +42,13 @@ def load(data: Data, progress: Progress | None = None) -> Collection:
                 mend=f'write {name} = "<folder>" in [data]; events lie in <root>/<events>/<class>/<id>.bin',
             )
     root = Path(data.root)
-    classes, files = _find_events(root / data.events)
+    classes, files = find_events(root / data.events)
     found = read_images(root / data.images, classes, data.height, data.width, progress)
     sensor = (data.height, data.width)
 
     def read() -> Iterator[Recording]:
         for file in files:
-            events = read_events(file.path, *sensor)
-            yield Recording(events=events, sensor=sensor, label=file.label, key=file.key)
+            yield read_recording(file.path, sensor, label=file.label, key=file.key)
 
     return Collection(
         name=data.events,
@@ -58,7 +57,7 @@ def load(data: Data, progress: Progress | None = None) -> Collection:
         classes=classes,
         keys=tuple(file.key for file in files),
         labels=np.array([file.label for file in files], np.int64),
-        content=_hash_files(files),
+        content=hash_files(files),
         read=read,
         images=_name_images(found, files, classes, data),
         paired=data.pairing == "id",
@@ -66,7 +65,7 @@ def load(data: Data, progress: Progress | None = None) -> Collection:
     )
 
 
-def _find_events(folder: Path) -> tuple[tuple[str, ...], list[_File]]:
+def find_events(folder: Path) -> tuple[tuple[str, ...], list[EventFile]]:
     extensions = ", ".join(READERS)
     if not folder.is_dir():
         raise MissingPart(
@@ -83,7 +82,7 @@ def _find_events(folder: Path) -> tuple[tuple[str, ...], list[_File]]:
             where=str(folder),
             mend=f"place event files as {folder}/<class>/<id>.<ext>",
         )
-    files: list[_File] = []
+    files: list[EventFile] = []
     for label, name in enumerate(classes):
         paths = sorted(path for path in (folder / name).iterdir() if path.is_file() and path.name[0] != ".")
         stems: dict[str, Path] = {}
@@ -102,7 +101,7 @@ def _find_events(folder: Path) -> tuple[tuple[str, ...], list[_File]]:
                     mend="remove one, or rename it",
                 )
             stems[path.stem] = path
-            files.append(_File(path=path, label=label, key=f"{name}/{path.stem}"))
+            files.append(EventFile(path=path, label=label, key=f"{name}/{path.stem}"))
         if not paths:
             raise UserError(
                 "this class has no recording",
@@ -112,7 +111,7 @@ def _find_events(folder: Path) -> tuple[tuple[str, ...], list[_File]]:
     return classes, files
 
 
-def _hash_files(files: list[_File]) -> str:
+def hash_files(files: list[EventFile]) -> str:
     digest = hashlib.sha256()
     for file in files:
         content = file.path.read_bytes()
@@ -121,11 +120,11 @@ def _hash_files(files: list[_File]) -> str:
     return digest.hexdigest()
 
 
-def _name_images(found: ImageSet, files: list[_File], classes: tuple[str, ...], data: Data) -> StaticImages:
+def _name_images(found: ImageSet, files: list[EventFile], classes: tuple[str, ...], data: Data) -> StaticImages:
     """The images under keys: a recording's own key for its twin, else a key that no recording has."""
     keys = [f"image:{name}/{identity}" for name, identity in zip(found.classes, found.ids, strict=True)]
     twins = _Twins(found, data.image_id_offset)
-    taken: dict[int, _File] = {}
+    taken: dict[int, EventFile] = {}
     for file in files:
         name = classes[file.label]
         row = twins.of(file, name, strict=data.pairing == "id")
@@ -155,7 +154,7 @@ class _Twins:
         self._by_class = {pair: row for row, pair in enumerate(zip(found.classes, ids, strict=True))}
         self._unique = len(self._by_id) == len(ids)
 
-    def of(self, file: _File, name: str, *, strict: bool) -> int | None:
+    def of(self, file: EventFile, name: str, *, strict: bool) -> int | None:
         """Its row. Without one, or where that image is of another class: UserError if `strict`, else None."""
         stem = file.path.stem
         if self._offset and not stem.isdecimal():

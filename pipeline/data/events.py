@@ -1,0 +1,47 @@
+"""Events as a structured array, and what every such array must satisfy."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hardware_profiles.errors import UserError
+
+# The order is the one in which tonic's readers fill fields: by position, not by name.
+EVENT_DTYPE = np.dtype([("x", np.int16), ("y", np.int16), ("t", np.int64), ("p", np.int8)])
+
+
+def columns(events: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """t, x, y and p, each contiguous int64."""
+    t, x, y, p = (events[name].astype(np.int64) for name in ("t", "x", "y", "p"))
+    return t, x, y, p
+
+
+def check_events(events: np.ndarray, height: int, width: int, *, where: str) -> None:
+    """Raises UserError naming `where` and the first event that no sensor of `height` x `width` can have sent."""
+    t, x, y, p = columns(events)
+    if len(t) and (t[0] < 0 or (t[1:] < t[:-1]).any()):
+        bad = 0 if t[0] < 0 else int(np.argmax(t[1:] < t[:-1])) + 1
+        raise UserError(
+            "time runs backwards",
+            where=where,
+            why=f"event {bad} is at {t[bad]} us, " + (f"after one at {t[bad - 1]} us" if bad else "before zero"),
+            mend="record or convert this file again, events sorted by time from 0 us on",
+        )
+    if _any_outside(x, width) or _any_outside(y, height):
+        bad = int(np.argmax((x < 0) | (x >= width) | (y < 0) | (y >= height)))
+        raise UserError(
+            "an event lies outside the sensor",
+            where=where,
+            why=f"event {bad} is at x = {x[bad]}, y = {y[bad]}; the sensor is {width} wide and {height} high",
+            mend="set data.height and data.width to the sensor's size, or remove the damaged file",
+        )
+    if _any_outside(p, 2):
+        bad = int(np.argmax((p < 0) | (p > 1)))
+        raise UserError(
+            "polarity must be 0 or 1", where=where, why=f"event {bad} has {p[bad]}", mend="convert the file"
+        )
+
+
+def _any_outside(column: np.ndarray, size: int) -> bool:
+    """Whether an int64 value is not in 0..size-1; as unsigned, a negative one is huge, and one pass is enough."""
+    return len(column) > 0 and bool(column.view(np.uint64).max() >= size)
