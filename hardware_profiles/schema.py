@@ -179,6 +179,13 @@ class Overhead(_Part):
     host_mw: Constant | None = Field(default=None, alias="host_mW")
     included: bool = False
 
+    @model_validator(mode="after")
+    def _included_has_numbers(self) -> Overhead:
+        given = (self.per_step_uj, self.per_inference_uj, self.host_mw)
+        if self.included and all(constant is None or constant.value is None for constant in given):
+            raise ValueError("included = true needs a number to include")
+        return self
+
 
 class LatencyModel(_Part):
     """How long a step takes."""

@@ -1,0 +1,141 @@
+"""What a network did, as integers per sample: the counts that every energy account multiplies.
+
+Units are named: per sample means over all T steps of one inference, never per step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from export.fan_out import dense_ops, naive_macs
+from export.integer_network import IntegerLayer, IntegerNetwork
+from export.spike_trace import SpikeTrace
+from hardware_profiles.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerActivity:
+    """One layer's counts. Arrays are int64 `[N]`, one entry per sample; `*_per_pass` are those of one dense pass.
+
+    `messages`: one per event received, as if all its destinations sat on one core, and for the last layer one
+    more per spike that leaves the network.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    neurons: int
+    weights: int
+    steps: int
+    events: np.ndarray
+    synops: np.ndarray
+    effective_synops: np.ndarray
+    spikes: np.ndarray
+    updates_active: np.ndarray
+    messages: np.ndarray
+    dense_ops_per_pass: int
+    naive_macs_per_pass: int
+
+    @property
+    def updates(self) -> int:
+        """Neuron-steps per sample, active and inactive."""
+        return self.neurons * self.steps
+
+    def row(self) -> dict[str, Any]:
+        """The layer as JSON: counts are means per sample, `rate` is spikes per neuron and step."""
+        active = float(np.mean(self.updates_active))
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "shape": list(self.shape),
+            "neurons": self.neurons,
+            "weights": self.weights,
+            "spikes_per_sample": float(np.mean(self.spikes)),
+            "rate": float(np.mean(self.spikes)) / self.updates,
+            "synops_per_sample": float(np.mean(self.synops)),
+            "effective_synops_per_sample": float(np.mean(self.effective_synops)),
+            "dense_ops": self.dense_ops_per_pass * self.steps,
+            "naive_macs": self.naive_macs_per_pass * self.steps,
+            "updates_active_per_sample": active,
+            "updates_inactive_per_sample": self.updates - active,
+            "messages_per_sample": float(np.mean(self.messages)),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Activity:
+    """What a network did over `samples` samples of `steps` steps, as counted by `backend`."""
+
+    layers: tuple[LayerActivity, ...]
+    samples: int
+    steps: int
+    backend: str
+
+    @cached_property
+    def ann_macs(self) -> int:
+        """MACs of the ANN twin of the same shape: one dense pass, exact at the edges."""
+        return sum(layer.dense_ops_per_pass for layer in self.layers)
+
+    @property
+    def activation_sparsity(self) -> float:
+        """Share of neuron-steps without a spike (NeuroBench)."""
+        updates = self.samples * sum(layer.updates for layer in self.layers)
+        return 1 - sum(int(layer.spikes.sum()) for layer in self.layers) / updates
+
+
+def count_activity(network: IntegerNetwork, trace: SpikeTrace) -> Activity:
+    """The counts in `trace` by layer. Raises UserError where the trace has none, or another network's."""
+    counts = trace.counts
+    if counts is None:
+        raise UserError(
+            f"a trace from {trace.backend} holds output spikes only",
+            where="profile",
+            why="energy needs the counts of every layer",
+            mend="simulate with the reference backend, which fires the same spikes",
+        )
+    samples, steps = trace.spikes.shape[:2]
+    expected = (samples, len(network.layers))
+    if counts.synops.shape != expected or not samples or not steps:
+        raise UserError(
+            f"the trace counts {counts.synops.shape} samples and layers, the network asks for {expected}",
+            where="profile",
+            mend="profile the network that was simulated, with at least one sample and one step",
+        )
+    last = len(network.layers) - 1
+    return Activity(
+        layers=tuple(
+            _layer(
+                layer,
+                steps,
+                events=counts.events_in[:, index],
+                synops=counts.synops[:, index],
+                effective_synops=counts.effective_synops[:, index],
+                spikes=counts.spikes_out[:, index],
+                updates_active=counts.updates_active[:, index],
+                leaving=counts.spikes_out[:, index] * (index == last),
+            )
+            for index, layer in enumerate(network.layers)
+        ),
+        samples=samples,
+        steps=steps,
+        backend=trace.backend,
+    )
+
+
+def _layer(layer: IntegerLayer, steps: int, *, leaving: np.ndarray, **counts: np.ndarray) -> LayerActivity:
+    return LayerActivity(
+        name=layer.name,
+        kind=layer.kind,
+        shape=layer.output_shape,
+        neurons=layer.neurons,
+        weights=layer.weight.size,
+        steps=steps,
+        messages=counts["events"] + leaving,
+        dense_ops_per_pass=dense_ops(layer),
+        naive_macs_per_pass=naive_macs(layer),
+        **counts,
+    )

@@ -1,0 +1,207 @@
+"""Energy of an inference on a device: counted operations times sourced constants, as an interval.
+
+Unknown terms are None and named in `unpriced`; nothing unknown is counted as 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from hardware_profiles import HardwareProfile
+from hardware_profiles.errors import UserError
+from hardware_profiles.schema import Constant
+from pipeline.profiling.counts import Activity
+from pipeline.profiling.latency import Latency, latency
+from pipeline.profiling.spread import over_samples
+from pipeline.profiling.terms import (
+    PJ_PER_UJ,
+    LayerEnergy,
+    layer_energy,
+    neuron_bracket_pj,
+    overhead_pj,
+    price,
+    priced_synops,
+    static_pj,
+)
+
+ActiveRule = Literal["received_input_or_bias_or_spiked", "spiked_only"]
+DYNAMIC_TERMS = ("synop", "neuron_active", "neuron_inactive", "neuron_event")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnergyAccount:
+    """A network's energy on one device. Arrays are `[3, N]` pJ (low, nominal, high), None where a term is unknown.
+
+    `low`: low constants, every update inactive. `high`: high constants, every update active. `neuron_bracket_pj`:
+    mean neuron energy with all updates inactive, and all active, at nominal constants.
+    """
+
+    profile: HardwareProfile
+    activity: Activity
+    active_rule: ActiveRule
+    layers: tuple[LayerEnergy, ...]
+    dynamic_pj: np.ndarray | None
+    static_pj: np.ndarray | None
+    total_pj: np.ndarray | None
+    ann_pj: tuple[float, ...] | None
+    neuron_bracket_pj: tuple[float, float] | None
+    latency: Latency
+    unpriced: tuple[str, ...]
+    used: tuple[tuple[str, Constant], ...]
+
+    def row(self) -> dict[str, Any]:
+        """The account as one `energy` row of report.json; energies in µJ per inference, means over samples."""
+        from pipeline.profiling import wording
+
+        headline = self.total_pj if self.dynamic_pj is None else self.dynamic_pj
+        device = self.profile.device
+        row: dict[str, Any] = {
+            "hardware": device.id,
+            "name": device.name,
+            "kind": device.kind,
+            "dynamic_uj": _micro(self.dynamic_pj),
+            "static_uj": _micro(self.static_pj),
+            "total_uj": _micro(self.total_pj),
+            "latency_us": _mean(self.latency.time_us),
+            "edp_uj_us": _mean(self._energy_delay()),
+            "per_sample_uj": None if headline is None else over_samples(headline[1] / PJ_PER_UJ),
+            "neuron_bracket_uj": None,
+            "layers": [
+                {
+                    "name": layer.name,
+                    "synapse_uj": _micro(layer.synapse_pj),
+                    "neuron_uj": _micro(layer.neuron_pj),
+                    "routing_uj": _micro(layer.routing_pj),
+                }
+                for layer in self.layers
+            ],
+            "unpriced": list(self.unpriced),
+            "basis": wording.basis(self),
+            "scope": wording.scope(self),
+            "assumptions": wording.assumptions(self),
+            "not_included": wording.not_included(self),
+            "sources": [wording.source(op, constant) for op, constant in self.used],
+            "backend": self.activity.backend,
+            "profile": {"file": self.profile.file, "sha256": self.profile.sha256},
+        }
+        if self.neuron_bracket_pj is not None:
+            inactive, active = (energy / PJ_PER_UJ for energy in self.neuron_bracket_pj)
+            row["neuron_bracket_uj"] = {"all_inactive": inactive, "all_active": active}
+        if self.ann_pj is not None:
+            row["ann_uj"] = dict(zip(("low", "nominal", "high"), (e / PJ_PER_UJ for e in self.ann_pj), strict=True))
+            row["break_even"] = self._break_even()
+        return row
+
+    def _energy_delay(self) -> np.ndarray | None:
+        """Energy-delay product, `[3, N]` µJ µs."""
+        time_us = self.latency.time_us
+        return None if self.total_pj is None or time_us is None else self.total_pj / PJ_PER_UJ * time_us
+
+    def _break_even(self) -> dict[str, float] | None:
+        """Events per synapse and inference below which the spiking network costs less than one dense ANN pass."""
+        synop, mac = self.profile.constant("synop"), self.profile.constant("synop_mac")
+        if synop is None or mac is None or not synop.value or mac.value is None:
+            return None
+        return {
+            "events_per_synapse": mac.value / synop.value,
+            "here": float(_all_synops(self.profile, self.activity).mean()) / self.activity.ann_macs,
+        }
+
+
+def account(profile: HardwareProfile, activity: Activity, *, active_rule: ActiveRule | None = None) -> EnergyAccount:
+    """Prices `activity` on `profile`. `active_rule` overrides the profile's rule for active neuron updates.
+
+    E_dyn = sum S e_synop + A e_active + I e_inactive + M e_message; E_static = P t; E_total = E_dyn + E_static
+    (+ overhead where the profile includes it). Hops need a mapping onto tiles and are not counted, so routing is a
+    lower bound. Raises UserError for a GPU profile.
+    """
+    if profile.device.kind in ("gpu", "cpu"):
+        raise UserError(
+            f"{profile.device.id} is a {profile.device.kind}: it prices MACs, not spikes",
+            where="profile.hardware",
+            mend="name it as the baseline instead",
+        )
+    rule = active_rule or profile.accounting.active_rule
+    if rule not in get_args(ActiveRule):
+        raise UserError(f"active rule {rule!r} is unknown", mend=f"use one of {', '.join(get_args(ActiveRule))}")
+    active = [layer.spikes if rule == "spiked_only" else layer.updates_active for layer in activity.layers]
+    time = latency(profile, activity, active)
+    unpriced = list(profile.unpriced)
+    priced = {layer.kind for layer in activity.layers if profile.constant(f"synop_{layer.kind}", "synop")}
+    if {layer.kind for layer in activity.layers} - priced and "synop" not in unpriced:
+        unpriced.insert(0, "synop")
+    if time.time_us is None and "latency" not in unpriced and profile.accounting.scope == "incremental":
+        unpriced.append("latency")
+
+    layers: tuple[LayerEnergy, ...] = ()
+    dynamic = static = total = bracket = None
+    if profile.accounting.scope == "all_in":
+        synop = profile.constant("synop")
+        if synop is not None:
+            total = price(synop, _all_synops(profile, activity))
+    elif not set(unpriced) & set(DYNAMIC_TERMS):
+        layers = tuple(
+            layer_energy(profile, layer, works) for layer, works in zip(activity.layers, active, strict=True)
+        )
+        dynamic = np.sum([layer.dynamic_pj for layer in layers], axis=0)
+        static = static_pj(profile, activity, time)
+        bracket = neuron_bracket_pj(profile, activity)
+        overhead = overhead_pj(profile, activity, time)
+        if static is not None and overhead is not None:
+            total = dynamic + static + overhead
+    mac = profile.constant("synop_mac")
+    return EnergyAccount(
+        profile=profile,
+        activity=activity,
+        active_rule=rule,
+        layers=layers,
+        dynamic_pj=dynamic,
+        static_pj=static,
+        total_pj=total,
+        ann_pj=tuple(energy * activity.ann_macs for energy in mac.interval) if mac else None,
+        neuron_bracket_pj=bracket,
+        latency=time,
+        unpriced=tuple(unpriced),
+        used=_used(profile, activity, has_static=static is not None, has_ann=mac is not None),
+    )
+
+
+def _used(
+    profile: HardwareProfile, activity: Activity, *, has_static: bool, has_ann: bool
+) -> tuple[tuple[str, Constant], ...]:
+    """The constants that this account multiplied, with their names."""
+    ops = [f"synop_{layer.kind}" for layer in activity.layers if profile.constant(f"synop_{layer.kind}")]
+    ops = list(dict.fromkeys(ops)) or ["synop"]
+    if profile.accounting.scope == "incremental":
+        on_event = profile.accounting.neuron_update == "on_event"
+        ops += ["neuron_event"] if on_event else ["neuron_active", "neuron_inactive"]
+        ops += ["spike_local", "message_out", "spike_out"]
+    ops += ["synop_mac"] if has_ann else []
+    named: list[tuple[str, Constant]] = [(op, constant) for op in ops if (constant := profile.constant(op))]
+    if has_static:
+        static = profile.static
+        for key, power in (
+            ("static per chip", static.per_chip_mw),
+            ("static per core", static.per_core_mw),
+            ("static per MHz", static.per_mhz_mw),
+        ):
+            if power is not None and power.value is not None:
+                named.append((key, power))
+    return tuple(named)
+
+
+def _all_synops(profile: HardwareProfile, activity: Activity) -> np.ndarray:
+    return np.sum([priced_synops(profile, layer) for layer in activity.layers], axis=0)
+
+
+def _mean(values: np.ndarray | None) -> dict[str, float] | None:
+    if values is None:
+        return None
+    return dict(zip(("low", "nominal", "high"), values.mean(axis=1).tolist(), strict=True))
+
+
+def _micro(energy_pj: np.ndarray | None) -> dict[str, float] | None:
+    return None if energy_pj is None else _mean(energy_pj / PJ_PER_UJ)

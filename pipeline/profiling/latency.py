@@ -1,0 +1,107 @@
+"""How long one inference takes on a device: core time and barrier per step, or a fixed step."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from hardware_profiles import HardwareProfile
+from hardware_profiles.profile import known
+from pipeline.profiling.counts import Activity, LayerActivity
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """How many cores, tiles and chips the layers take; `cores` is per layer."""
+
+    cores: tuple[int, ...]
+    tiles: int | None
+    chips: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """Time per inference in µs, `[3, N]`: low, nominal, high of each sample; None where `unknown` says why."""
+
+    time_us: np.ndarray | None
+    unknown: str = ""
+    assumptions: tuple[str, ...] = ()
+
+
+def place(profile: HardwareProfile, activity: Activity) -> Placement | None:
+    """Greedy placement by neurons alone: every layer starts on a new core. None where the limits are unknown."""
+    per_core, per_chip = known(profile.limits.neurons_per_core), known(profile.limits.cores_per_chip)
+    if per_core is None or per_chip is None:
+        return None
+    cores = tuple(math.ceil(layer.neurons / per_core.interval[1]) for layer in activity.layers)
+    per_tile = known(profile.limits.cores_per_tile)
+    return Placement(
+        cores=cores,
+        tiles=math.ceil(sum(cores) / per_tile.interval[1]) if per_tile else None,
+        # The lowest number of usable cores that a source names: a chip more is the careful error.
+        chips=math.ceil(sum(cores) / per_chip.interval[0]),
+    )
+
+
+def latency(profile: HardwareProfile, activity: Activity, active: list[np.ndarray]) -> Latency:
+    """Time of each inference. `active`: active neuron-steps of each layer, `[N]` each, by the rule in force.
+
+    core_max_plus_barrier: sum over steps of (busiest core + barrier). Counts are per sample, so the busiest core is
+    bounded: from below by the busiest layer's share per core, as if work were even; from above by all layers in turn.
+    fixed_step: steps times the device's real-time step.
+    """
+    model = profile.latency
+    if model.model == "fixed_step":
+        step = known(model.realtime_step_us)
+        if step is None:
+            return Latency(time_us=None, unknown="the length of a step is not in the profile")
+        time = np.outer(step.interval, np.full(activity.samples, float(activity.steps)))
+        return Latency(time_us=time, assumptions=(f"every step takes {step.value:g} µs, whatever happens in it",))
+    if model.model != "core_max_plus_barrier":
+        return Latency(time_us=None, unknown=f"the profile has no latency model ({model.model})")
+    return _core_max_plus_barrier(profile, activity, active)
+
+
+def _core_max_plus_barrier(profile: HardwareProfile, activity: Activity, active: list[np.ndarray]) -> Latency:
+    model, placement = profile.latency, place(profile, activity)
+    synop, on, off = (
+        known(entry) for entry in (model.t_synop_ns, model.t_neuron_active_ns, model.t_neuron_inactive_ns)
+    )
+    curve = model.barrier_ns
+    if synop is None or on is None or off is None or curve is None or curve.value is None:
+        return Latency(time_us=None, unknown="the profile lacks an operation's time or the barrier's")
+    if placement is None or placement.tiles is None:
+        return Latency(time_us=None, unknown="the profile lacks neurons per core, cores per tile or per chip")
+    if placement.chips > 1:
+        return Latency(
+            time_us=None, unknown=f"the network takes {placement.chips} chips; their barrier is not in the profile"
+        )
+
+    def core_ns(layer: LayerActivity, works: np.ndarray, cores: int) -> np.ndarray:
+        times = np.array([synop.interval, on.interval, off.interval])
+        return times.T @ np.array([layer.synops, works, layer.updates - works], dtype=np.float64) / cores
+
+    per_layer = np.array(
+        [core_ns(*entry) for entry in zip(activity.layers, active, placement.cores, strict=True)]
+    )  # [L, 3, N]
+    busiest, in_turn = per_layer.max(axis=0), per_layer.sum(axis=0)
+    work_ns = np.stack([busiest[0], busiest[1], in_turn[2]])
+    barrier = [_at(curve.value, placement.tiles)] * 2 + [_at(curve.high or curve.value, placement.tiles)]
+    floor = known(model.min_step_us)
+    least_ns = activity.steps * 1e3 * np.array(floor.interval if floor else (0.0, 0.0, 0.0))
+    time_ns = np.maximum(work_ns + activity.steps * np.array(barrier)[:, None], least_ns[:, None])
+    return Latency(
+        time_us=time_ns / 1e3,
+        assumptions=(
+            f"{sum(placement.cores)} cores on {placement.tiles} tiles, placed by neurons alone, layers on cores of "
+            "their own",
+            "a step lasts as long as its work (not throttled); work is even over a layer's cores and over steps "
+            "(nominal), or all layers work in turn (high); spikes travel in no time",
+        ),
+    )
+
+
+def _at(points: tuple[tuple[float, float], ...], tiles: int) -> float:
+    return float(np.interp(tiles, [x for x, _ in points], [y for _, y in points]))

@@ -1,0 +1,117 @@
+"""The terms of an energy account: synapse, neuron, routing, static, overhead. Arrays are `[3, N]` pJ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hardware_profiles import HardwareProfile
+from hardware_profiles.profile import known
+from hardware_profiles.schema import Constant
+from pipeline.profiling.counts import Activity, LayerActivity
+from pipeline.profiling.latency import Latency, place
+
+PJ_PER_UJ = 1e6
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerEnergy:
+    """One layer's dynamic energy by term, pJ, each `[3, N]`: low, nominal, high of every sample."""
+
+    name: str
+    synapse_pj: np.ndarray
+    neuron_pj: np.ndarray
+    routing_pj: np.ndarray
+
+    @property
+    def dynamic_pj(self) -> np.ndarray:
+        """Sum of the terms, `[3, N]`."""
+        return self.synapse_pj + self.neuron_pj + self.routing_pj
+
+
+def price(constant: Constant, counted: np.ndarray) -> np.ndarray:
+    """Low, nominal and high energy of `counted` `[N]` operations, `[3, N]` pJ."""
+    return np.outer(constant.interval, counted)
+
+
+def priced_synops(profile: HardwareProfile, layer: LayerActivity) -> np.ndarray:
+    """The layer's synaptic operations `[N]` as the device counts them: with or without zero weights."""
+    return layer.effective_synops if profile.accounting.zero_weight == "skip" else layer.synops
+
+
+def layer_energy(profile: HardwareProfile, layer: LayerActivity, active: np.ndarray) -> LayerEnergy:
+    synop = profile.price(f"synop_{layer.kind}", "synop")
+    emitted = [
+        price(constant, counted)
+        for op, counted in (
+            ("spike_local", layer.messages),
+            ("message_out", layer.messages),
+            ("spike_out", layer.spikes),
+        )
+        if (constant := profile.constant(op))
+    ]
+    return LayerEnergy(
+        name=layer.name,
+        synapse_pj=price(synop, priced_synops(profile, layer)),
+        neuron_pj=_neuron_pj(profile, layer, active),
+        routing_pj=np.sum([np.zeros((3, active.size)), *emitted], axis=0),
+    )
+
+
+def _neuron_pj(profile: HardwareProfile, layer: LayerActivity, active: np.ndarray) -> np.ndarray:
+    """Nominal by the active rule; low with every update inactive, high with every update active."""
+    if profile.accounting.neuron_update == "on_event":
+        return price(profile.price("neuron_event"), layer.events)
+    on, off = profile.price("neuron_active").interval, profile.price("neuron_inactive").interval
+    return np.stack(
+        [
+            np.full(active.size, layer.updates * min(on[0], off[0])),
+            active * on[1] + (layer.updates - active) * off[1],
+            np.full(active.size, layer.updates * max(on[2], off[2])),
+        ]
+    )
+
+
+def neuron_bracket_pj(profile: HardwareProfile, activity: Activity) -> tuple[float, float] | None:
+    """Neuron energy of a sample at nominal constants with every update inactive, and with every update active."""
+    if profile.accounting.neuron_update == "on_event":
+        return None
+    updates = sum(layer.updates for layer in activity.layers)
+    return updates * profile.price("neuron_inactive").interval[1], updates * profile.price("neuron_active").interval[1]
+
+
+def static_pj(profile: HardwareProfile, activity: Activity, time: Latency) -> np.ndarray | None:
+    """Power of the chips in use times the time of an inference; 1 mW for 1 µs is 1000 pJ."""
+    static, placement = profile.static, place(profile, activity)
+    per_chip, per_core, per_mhz = (known(x) for x in (static.per_chip_mw, static.per_core_mw, static.per_mhz_mw))
+    cores_per_chip, clock_hz = known(profile.limits.cores_per_chip), profile.device.operating_point.clock_hz
+    if time.time_us is None or (per_chip is None and per_core is None):
+        return None
+    if (placement is None and (static.scale != "chip" or per_core)) or (per_mhz and clock_hz is None):
+        return None
+    cores = sum(placement.cores) if placement else 0
+    chips = {
+        "chip": 1.0,
+        "used_chips": float(placement.chips if placement else 0),
+        "used_cores": cores / cores_per_chip.interval[1] if cores_per_chip else 0.0,
+    }[static.scale]
+    power_mw = np.zeros(3)
+    for constant, times in ((per_chip, chips), (per_core, cores), (per_mhz, (clock_hz or 0.0) / 1e6)):
+        if constant is not None:
+            power_mw += np.array(constant.interval) * times
+    return power_mw[:, None] * time.time_us * 1e3
+
+
+def overhead_pj(profile: HardwareProfile, activity: Activity, time: Latency) -> np.ndarray | None:
+    """Fixed costs, where the profile includes them: 0 where it does not, None where their time is unknown."""
+    overhead, fixed = profile.overhead, np.zeros((3, activity.samples))
+    if not overhead.included:
+        return fixed
+    for constant, times in ((known(overhead.per_step_uj), activity.steps), (known(overhead.per_inference_uj), 1)):
+        if constant is not None:
+            fixed += np.array(constant.interval)[:, None] * times * PJ_PER_UJ
+    host = known(overhead.host_mw)
+    if host is None:
+        return fixed
+    return None if time.time_us is None else fixed + np.array(host.interval)[:, None] * time.time_us * 1e3

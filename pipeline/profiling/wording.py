@@ -1,0 +1,83 @@
+"""What an energy account says about itself: grade, scope, assumptions, what it leaves out, sources."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hardware_profiles.schema import Constant
+
+if TYPE_CHECKING:
+    from pipeline.profiling.energy import EnergyAccount
+
+RULES = {
+    "received_input_or_bias_or_spiked": "an update is active if an event arrived, a bias is set or the neuron fired",
+    "spiked_only": "an update is active if the neuron fired",
+}
+
+
+def basis(account: EnergyAccount) -> str:
+    """`modelled from ... constants`, with every grade that went in."""
+    if account.dynamic_pj is None and account.total_pj is None:
+        return "unknown"
+    grades = dict.fromkeys(constant.status.replace("_", "-") for _, constant in account.used)
+    return f"modelled from {' and '.join(grades)} constants"
+
+
+def scope(account: EnergyAccount) -> str:
+    """What the two headline numbers contain."""
+    if account.profile.accounting.scope == "all_in":
+        return f"all-in aggregate at {account.profile.device.operating_point}"
+    if account.dynamic_pj is None:
+        return "counts only: an operation has no published price"
+    routing = "without routing" if "routing" in account.unpriced else "routing (lower bound)"
+    dynamic = f"dynamic: synapse, neuron, {routing}"
+    if account.total_pj is None:
+        return f"{dynamic}; no total"
+    overhead = " and overhead" if account.profile.overhead.included else ""
+    return f"{dynamic}; total adds static power{overhead}"
+
+
+def assumptions(account: EnergyAccount) -> list[str]:
+    """What the numbers take for granted, the choices that a reviewer may want to turn."""
+    accounting, stated = account.profile.accounting, []
+    if accounting.scope == "all_in":
+        stated.append(
+            f"warning: holds at {account.profile.device.operating_point} only; "
+            "the energy per operation contains static power, so it is wrong at any other activity"
+        )
+    elif account.dynamic_pj is not None:
+        stated.append(f"{RULES[account.active_rule]}; low takes every update as inactive, high as active")
+        stated.append("one message per event, as if its destinations shared a core; hops between tiles are not counted")
+    weights = "skipped" if accounting.zero_weight == "skip" else "counted"
+    stated.append(f"one operation per event and synapse, zero weights {weights}")
+    stated += account.latency.assumptions
+    if account.latency.unknown and accounting.scope == "incremental":
+        stated.append(f"no total: {account.latency.unknown}")
+    stated += [f"{op}: {constant.note}" for op, constant in account.used if constant.note]
+    return stated
+
+
+def not_included(account: EnergyAccount) -> list[str]:
+    """What the device would also spend."""
+    if account.profile.accounting.scope == "all_in":
+        return ["sensor and event encoder", "host"]
+    missing = ["sensor and event encoder", "hops between tiles"]
+    if account.profile.device.kind == "convention":
+        missing += ["memory accesses, routing and static power, which the convention ignores"]
+    elif not account.profile.overhead.included:
+        missing += ["host, embedded processors, input and output, and other fixed costs of a step"]
+    reset = account.profile.constant("reset_chip")
+    if reset is not None and reset.value is not None:
+        missing.append(f"state reset between inferences ({reset.value / 1e6:g} µJ per chip: {reset.source})")
+    return missing
+
+
+def source(name: str, constant: Constant) -> str:
+    """`synop 23.6 (18.9 to 35.5) pJ, pre-silicon, stated as min: SOURCE, LOCATOR`."""
+    low, value, high = constant.interval
+    interval = f" ({low:g} to {high:g})" if low != high else ""
+    unit = "mW" if name.startswith("static") else "pJ"
+    stated = f", stated as {constant.bound}" if constant.bound != "none" else ""
+    where = f", {constant.locator}" if constant.locator else ""
+    grade = constant.status.replace("_", "-")
+    return f"{name} {value:g}{interval} {unit}, {grade}{stated}: {constant.source}{where}"
