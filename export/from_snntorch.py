@@ -45,20 +45,28 @@ def to_spiking_graph(
     `(C, H, W)` or `(N,)`. `dt_s`: seconds per step. `scales`: integer units per float unit for weight layers already
     quantised. Raises UserError naming the module and the setting that the chip would not run exactly.
     """
-    nodes: dict[str, nir.NIRNode] = {"input": nir.Input({"input": np.array(input_shape)})}
     shape = tuple(int(size) for size in input_shape)
+    taken = [name for name, _ in modules]
+    entry, leave = _free("input", taken), _free("output", taken)
+    nodes: dict[str, nir.NIRNode] = {entry: nir.Input({"input": np.array(shape)})}
     for name, module in modules:
-        if name in nodes or name == "output" or not name or "/" in name or name == ".":
+        if name in nodes or not name or "/" in name or name == ".":
             raise UserError(
                 f"module name {name!r} is taken or cannot name a node", mend="give each module its own name"
             )
         nodes[name], shape = _convert(name, module, shape, dt_s)
-    nodes["output"] = nir.Output({"output": np.array(shape)})
-    names = list(nodes)
-    graph = nir.NIRGraph(nodes, list(itertools.pairwise(names)), type_check=False)
+    nodes[leave] = nir.Output({"output": np.array(shape)})
+    graph = nir.NIRGraph(nodes, list(itertools.pairwise(nodes)), type_check=False)
     spiking = SpikingGraph(nir_graph=graph, dt_s=dt_s, input_shape=tuple(input_shape), scales=dict(scales or {}))
     spiking.chain()
     return spiking
+
+
+def _free(name: str, taken: list[str]) -> str:
+    """`name`, or the first of name_, name__, ... that no module has."""
+    while name in taken:
+        name += "_"
+    return name
 
 
 def _convert(name: str, module: nn.Module, shape: Shape, dt_s: float) -> tuple[nir.NIRNode, Shape]:

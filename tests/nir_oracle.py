@@ -17,11 +17,13 @@ def run_nir(graph: nir.NIRGraph, dt_s: float, frames: np.ndarray) -> np.ndarray:
     name = next(key for key, node in graph.nodes.items() if isinstance(node, nir.Input))
     signal = frames.astype(np.float64)
     while not isinstance(graph.nodes[name := following[name]], nir.Output):
-        signal = _apply(graph.nodes[name], dt_s, signal)
+        signal = apply_node(graph.nodes[name], dt_s, signal)
     return signal
 
 
-def _apply(node: nir.NIRNode, dt_s: float, x: np.ndarray) -> np.ndarray:
+def apply_node(node: nir.NIRNode, dt_s: float, x: np.ndarray) -> np.ndarray:
+    """What one node makes of a signal `[T, ...]`."""
+
     def two(value: object) -> tuple[int, int]:
         numbers = np.broadcast_to(np.asarray(value), (2,))
         return int(numbers[0]), int(numbers[1])

@@ -1,0 +1,210 @@
+"""Live modules become graphs that fire the same spikes; whatever would not is refused by name.
+
+Weights, biases and thresholds are over 64 and decays are quarters: a state then gains 2 bits a step, and float64 holds
+15 steps of it without rounding, so equality is exact and not a matter of luck.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import snntorch
+import torch
+from nir_oracle import run_nir
+from numpy.testing import assert_array_equal
+from random_networks import integer_loop
+from torch import nn
+from torch.nn.utils import parametrize
+
+from export.from_snntorch import to_spiking_graph
+from export.quantise import quantise
+from export.spiking_graph import load_graph
+from hardware_profiles.errors import UserError
+
+DT = 1e-3
+
+
+def on_grid(module: nn.Module, seed: int, largest: int = 40) -> nn.Module:
+    """Weights even integers and biases integers, over 64."""
+    rng = np.random.default_rng(seed)
+    with torch.no_grad():
+        module.weight.copy_(torch.tensor(2 * rng.integers(-largest, largest, module.weight.shape) / 64))
+        if module.bias is not None:
+            module.bias.copy_(torch.tensor(rng.integers(-9, 9, module.bias.shape) / 64))
+    return module
+
+
+def leaky(taken: int, threshold: float, **settings) -> snntorch.Leaky:
+    """A cell whose membrane loses `taken` 4096ths a step."""
+    settings = {"reset_mechanism": "zero", **settings}
+    return snntorch.Leaky(beta=1 - taken / 4096, threshold=threshold, **settings)
+
+
+def synaptic(i_taken: int, v_taken: int, threshold: float, **settings) -> snntorch.Synaptic:
+    settings = {"reset_mechanism": "zero", "reset_delay": False, **settings}
+    return snntorch.Synaptic(alpha=1 - i_taken / 4096, beta=1 - v_taken / 4096, threshold=threshold, **settings)
+
+
+def conv_net() -> list[tuple[str, nn.Module]]:
+    return [
+        ("conv", on_grid(nn.Conv2d(2, 4, (3, 2), stride=(1, 2), padding=(1, 0), groups=2), 20)),
+        ("cell", leaky(1024, 60 / 64)),
+        ("pool", nn.AvgPool2d((2, 1))),
+        ("flatten", nn.Flatten()),
+        ("hidden", on_grid(nn.Linear(4 * 3 * 5, 7), 24)),
+        ("hidden_cell", leaky(0, 60 / 64, reset_delay=False)),
+        ("output", on_grid(nn.Linear(7, 3, bias=False), 26)),
+        ("output_cell", synaptic(2048, 1024, 20 / 64)),
+    ]
+
+
+def live_spikes(modules: list[tuple[str, nn.Module]], frames: np.ndarray) -> np.ndarray:
+    """What the modules fire for one sample `[T, ...]`, step by step as snnTorch runs them."""
+    states: dict[str, tuple] = {}
+    for _, module in modules:
+        module.double()
+    fired = []
+    with torch.no_grad():
+        for frame in frames:
+            x = torch.tensor(frame, dtype=torch.float64)[None]
+            for name, module in modules:
+                if isinstance(module, snntorch.SpikingNeuron):
+                    x, *states[name] = module(x, *states.get(name, ()))
+                    x = x.double()  # snnTorch's surrogates give float32 spikes
+                else:
+                    x = module(x)
+            fired.append(x[0].numpy())
+    return np.array(fired)
+
+
+def test_the_graph_fires_exactly_when_the_modules_do(tmp_path):
+    """Also after a round trip through the file."""
+    modules = conv_net()
+    frames = (np.random.default_rng(4).random((15, 2, 6, 11)) < 0.4).astype(np.uint8)
+    expected = live_spikes(modules, frames)
+    assert 0 < expected.sum() < expected.size
+    graph = to_spiking_graph(modules, (2, 6, 11), DT)
+    assert_array_equal(run_nir(graph.nir_graph, DT, frames), expected)
+    graph.save(tmp_path / "net.nir")
+    assert_array_equal(run_nir(load_graph(tmp_path / "net.nir").nir_graph, DT, frames), expected)
+
+
+def test_a_quantised_module_crosses_to_integers_without_any_rounding():
+    """Decays of 0 and 1 leave nothing to truncate, so the integer network must fire the module's own spikes."""
+    modules = [
+        ("conv", on_grid(nn.Conv2d(2, 3, (2, 3), padding=(0, 1)), 5)),
+        ("cell", leaky(4096, 40 / 64)),
+        ("pool", nn.AvgPool2d((1, 2))),
+        ("flatten", nn.Flatten()),
+        ("output", on_grid(nn.Linear(3 * 4 * 3, 5), 6)),
+        ("output_cell", leaky(0, 130 / 64)),
+    ]
+    frames = (np.random.default_rng(7).random((25, 2, 5, 6)) < 0.5).astype(np.uint8)
+    graph = to_spiking_graph(modules, (2, 5, 6), DT, {"conv": 64.0, "output": 64.0})
+    network, table = quantise(graph)
+    expected = live_spikes(modules, frames)
+    assert 0 < expected.sum() < expected.size
+    assert_array_equal(integer_loop(network, frames)[-1], expected)
+    assert [layer.vth_mant for layer in network.layers] == [40, 260], "the pool of 1 x 2 doubles the threshold"
+    assert [(row.exact, row.weight_error, row.threshold_error) for row in table] == [(True, 0, 0)] * 2
+
+
+def test_every_node_carries_its_full_shape():
+    """Scalars in the cells became arrays: readers such as NIR's own refuse 0-d ones."""
+    nodes = to_spiking_graph(conv_net(), (2, 6, 11), DT).nir_graph.nodes
+    assert nodes["cell"].tau.shape == nodes["cell"].v_reset.shape == (4, 6, 5)
+    assert tuple(nodes["conv"].input_shape) == (6, 11)
+    assert nodes["output_cell"].w_in.shape == (3,)
+    assert tuple(nodes["flatten"].input_type["input"]) == (4, 3, 5)
+
+
+def test_decays_survive_as_integers_for_every_twelve_bit_beta():
+    for taken in (0, 1, 17, 400, 1024, 4095, 4096):
+        graph = to_spiking_graph([("fc", nn.Linear(2, 2, bias=False)), ("cell", leaky(taken, 1.0))], (2,), DT)
+        network, _ = quantise(graph)
+        assert network.layers[0].v_decay == taken
+
+
+def test_parametrised_weights_are_the_ones_exported():
+    class Doubled(nn.Module):
+        def forward(self, weight):
+            return 2 * weight
+
+    linear = on_grid(nn.Linear(3, 2, bias=False), 8)
+    raw = linear.weight.detach().clone()
+    parametrize.register_parametrization(linear, "weight", Doubled())
+    graph = to_spiking_graph([("fc", linear), ("cell", leaky(0, 1.0))], (3,), DT)
+    assert_array_equal(graph.nir_graph.nodes["fc"].weight, 2 * raw.numpy())
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        (leaky(100, 1.0, reset_mechanism="subtract"), "Leaky resets by 'subtract'.*reset_mechanism='zero'"),
+        (leaky(100, 1.0, reset_mechanism="none"), "Leaky resets by 'none'"),
+        (leaky(100, 1.0, graded_spikes_factor=2.0), "graded_spikes_factor 2.0"),
+        (leaky(100, 1.0, state_quant=lambda state: state), "state_quant"),
+        (leaky(-10, 1.0), "beta = 1.00244 is outside 0..1"),
+        (leaky(4100, 1.0), "beta = -0.000976.* is outside 0..1"),
+        (leaky(100, float("nan")), "threshold is not finite"),
+        (synaptic(100, 100, 1.0, reset_delay=True), "Synaptic has reset_delay=True.*reset_delay=False"),
+        (synaptic(100, 100, 1.0, reset_mechanism="subtract"), "Synaptic resets by 'subtract'"),
+        (synaptic(0, 100, 1.0), "alpha = 1 has no time constant"),
+        (nn.BatchNorm2d(2), "BatchNorm2d cannot go to the chip.*fold it"),
+        (nn.MaxPool2d(2), "MaxPool2d cannot go to the chip.*AvgPool2d"),
+        (nn.Dropout(0.1), "Dropout cannot go to the chip.*leave it out"),
+        (nn.Dropout2d(0.1), "Dropout2d cannot go to the chip"),
+        (nn.ReLU(), "ReLU cannot go to the chip.*use Conv2d"),
+        (snntorch.RLeaky(beta=0.9, linear_features=2), "RLeaky cannot go to the chip"),
+        (snntorch.Lapicque(beta=0.9), "Lapicque cannot go to the chip"),
+        (nn.AvgPool2d(2, padding=1), "padding .1, 1.*cannot be folded"),
+        (nn.AvgPool2d(2, ceil_mode=True), "ceil_mode True"),
+        (nn.AvgPool2d(2, stride=1), "stride .1, 1."),
+        (nn.AvgPool2d(2, divisor_override=3), "divisor_override 3"),
+        (nn.Conv2d(2, 3, 3, padding_mode="circular", padding=1), "padding_mode 'circular'"),
+        (nn.Conv2d(2, 3, 2, padding="same"), "padding 'same' of kernel .2, 2."),
+        (nn.Conv2d(5, 3, 2), "expects 5 input channels"),
+        (nn.Flatten(0), r"Flatten\(0, -1\) does not merge all axes behind the batch"),
+        (nn.Linear(7, 3), "Flatten before it"),
+    ],
+)
+def test_modules_that_would_not_run_exactly_are_refused_by_name(module, words):
+    with pytest.raises(UserError, match=f"^culprit: .*{words}|^culprit: {words}") as refusal:
+        to_spiking_graph([("culprit", module)], (2, 6, 8), DT)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.filterwarnings("ignore:Inhibition")
+def test_inhibition_is_refused():
+    with pytest.raises(UserError, match="cell: Leaky has inhibition"):
+        to_spiking_graph([("fc", nn.Linear(2, 2)), ("cell", leaky(100, 1.0, inhibition=True))], (2,), DT)
+
+
+def test_subclasses_that_replace_a_layers_forward_are_refused():
+    class Doubling(nn.Linear):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    with pytest.raises(UserError, match=r"fc: .*Doubling cannot go to the chip"):
+        to_spiking_graph([("fc", Doubling(2, 2))], (2,), DT)
+    hooked = nn.Linear(2, 2)
+    hooked.register_forward_hook(lambda *_: None)
+    with pytest.raises(UserError, match="fc: Linear has forward hooks"):
+        to_spiking_graph([("fc", hooked)], (2,), DT)
+
+
+def test_names_that_a_file_could_not_keep_are_refused():
+    for name in ("a/b", ".", ""):
+        with pytest.raises(UserError, match="module name"):
+            to_spiking_graph([(name, nn.Linear(2, 2)), ("cell", leaky(0, 1.0))], (2,), DT)
+    with pytest.raises(UserError, match="module name 'fc'"):
+        to_spiking_graph([("fc", nn.Linear(2, 2)), ("fc", leaky(0, 1.0))], (2,), DT)
+
+
+def test_neurons_with_their_own_parameters_reach_nir_but_not_the_chip():
+    cell = snntorch.Leaky(beta=torch.tensor([0.5, 0.75]), reset_mechanism="zero")
+    graph = to_spiking_graph([("fc", nn.Linear(2, 2, bias=False)), ("cell", cell)], (2,), DT)
+    frames = (np.random.default_rng(2).random((20, 2)) < 0.5).astype(np.uint8)
+    assert run_nir(graph.nir_graph, DT, frames).shape == (20, 2)
+    with pytest.raises(UserError, match=r"cell: tau differs between neurons \(0.002 to 0.004\)"):
+        quantise(graph)
