@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from dataclasses import dataclass
 
 import numpy as np
 
 from export.files import write_npz
+from hardware_profiles.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,4 +45,16 @@ class SpikeTrace:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes `spikes` and, where known, the counts as a .npz without pickles."""
         counts = {} if self.counts is None else vars(self.counts)
-        write_npz(path, spikes=self.spikes, **counts)
+        write_npz(path, backend=np.array(self.backend), spikes=self.spikes, **counts)
+
+
+def load_trace(path: str | os.PathLike[str]) -> SpikeTrace:
+    """The trace that `SpikeTrace.save` wrote. Raises UserError where the file is none."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = dict(archive)
+        backend, spikes = str(arrays.pop("backend")), arrays.pop("spikes")
+        counts = LayerCounts(**arrays) if arrays else None
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError("is no spike trace", where=str(path), mend="simulate again") from error
+    return SpikeTrace(backend=backend, spikes=spikes, counts=counts)

@@ -1,0 +1,194 @@
+"""The command `spikeport`: parses words, shows progress, turns errors into exit codes. Work happens elsewhere.
+
+Heavy imports stay inside the commands, so that help appears at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hardware_profiles.errors import UserError
+from pipeline import cli_export, cli_tools
+from pipeline.console import Json, Quiet, fail, show
+
+app = typer.Typer(
+    name="spikeport",
+    help="Takes an image classifier to a neuromorphic chip: distil, quantise, export, simulate, account for energy.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="A TOML file, or the name of a shipped recipe.")]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Run folder. [default: runs/<recipe's name>]")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="A.B=VALUE", help="Change one setting of the recipe; may be repeated."),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on where a stopped run in the same folder stopped.")]
+
+
+@app.command()
+def run(
+    recipe: RecipeArgument,
+    out: Out = None,
+    changes: Set = None,
+    resume: Resume = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """All stages: train, quantise, export, simulate, check, profile, report.
+
+    Example: `spikeport run recipes/digits.toml --set training.epochs=10 --out runs/short`
+    """
+    _run(recipe, out, changes, resume, json, quiet, only_training=False)
+
+
+@app.command()
+def train(
+    recipe: RecipeArgument,
+    out: Out = None,
+    changes: Set = None,
+    resume: Resume = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Teacher, student and quantised student; `run --resume` on the same folder does the rest.
+
+    Example: `spikeport train recipes/nmnist-small.toml --set distillation.method=none`
+    """
+    _run(recipe, out, changes, resume, json, quiet, only_training=True)
+
+
+@app.command()
+def check(
+    run: RunArgument,
+    samples: Annotated[int | None, typer.Option("--samples", min=1, help="Recordings that go through Lava.")] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Quantised student = integer reference = Lava, spike by spike. Leaves with 1 where a spike differs.
+
+    Example: `spikeport check runs/digits --samples 50`
+    """
+    from pipeline.progress import Progress
+    from pipeline.run_folder import locked, open_run
+    from pipeline.stages import Context
+    from pipeline.stages_deploy import check as compare
+    from pipeline.stages_deploy import mismatches
+
+    found = open_run(run)
+    with locked(run), Progress(quiet=quiet) as progress:
+        result, _ = compare(Context(found, progress), samples=samples)
+    result.pop("lava_predicted")
+    show(result, json, _equivalence_lines(result))
+    if mismatches(result):
+        fail("spikes differ", "report this: it is a bug in Spikeport, or Lava is not version 0.10.0")
+
+
+@app.command()
+def report(
+    run: RunArgument,
+    open_it: Annotated[bool, typer.Option("--open", help="Open report.html in a browser.")] = False,
+    json: Json = False,
+) -> None:
+    """Writes report.html, report.md and report.json again from what the run found.
+
+    Example: `spikeport report runs/digits --open`
+    """
+    from pipeline.progress import Progress
+    from pipeline.run_folder import locked, open_run
+    from pipeline.stages import Context, run_stages
+
+    found = open_run(run)
+    with locked(run), Progress(quiet=True) as progress:
+        found.result("profile")
+        run_stages(Context(found, progress), again_from="report")
+    page = found.file("report.html")
+    show({"report": str(page)}, json, [str(page)])
+    if open_it:
+        typer.launch(str(page))
+
+
+cli_export.add_to(app)
+cli_tools.add_to(app)
+
+
+def main() -> None:
+    """Entry point: runs the command; a user's mistake is one line on standard error and an exit code."""
+    try:
+        app()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("stopped; spikeport run ... --resume goes on from here", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+
+
+def _run(
+    recipe: str,
+    out: Path | None,
+    changes: list[str] | None,
+    resume: bool,
+    json: bool,
+    quiet: bool,
+    *,
+    only_training: bool,
+) -> None:
+    from pipeline.progress import Progress
+    from pipeline.provenance import about_this_run
+    from pipeline.recipe import find_recipe, load_recipe
+    from pipeline.run_folder import create, locked
+    from pipeline.stages import Context, run_stages
+    from pipeline.stages_deploy import mismatches
+
+    read = load_recipe(find_recipe(recipe), changes)
+    folder = out or Path("runs") / read.name
+    with locked(folder):
+        made = create(folder, read, resume=resume, about=about_this_run())
+        with Progress(quiet=quiet) as progress:
+            run_stages(Context(made, progress), only_training=only_training)
+    if only_training:
+        show({"run": str(folder)}, json, [str(folder)])
+        return
+    page = made.file("report.html")
+    check = made.result("check")
+    result = {"run": str(folder), "report": str(page), **made.result("report")}
+    show(result, json, [result["verdict"], *_equivalence_lines(check), str(page)])
+    if mismatches(check):
+        fail("spikes differ", f"see the first divergence in {page}")
+
+
+def _equivalence_lines(result: dict) -> list[str]:
+    lines = []
+    for key, pair in result.items():
+        if key not in ("quantised_vs_reference", "reference_vs_lava"):
+            continue
+        title = key.replace("_vs_", " against ").replace("quantised", "quantised student").replace("lava", "Lava")
+        if isinstance(pair, str):
+            lines.append(f"{title}: not compared, {pair}")
+            continue
+        line = (
+            f"{title}: {pair['mismatches']} mismatches in {pair['spikes_compared']:,} spikes of {pair['samples']} "
+            f"samples, all {len(pair['layers'])} layers"
+        )
+        first = pair["first_divergence"]
+        if first:
+            line += f"; first at sample {first['sample']}, layer {first['layer']}, "
+            line += f"neuron {tuple(first['neuron'])}, step {first['step']}"
+        lines.append(line)
+    return lines
+
+
+if __name__ == "__main__":
+    main()

@@ -152,6 +152,18 @@ class Recipe(_Section):
         return tomli_w.dumps(self.model_dump(mode="json"))
 
 
+def find_recipe(name: str) -> Path:
+    """The recipe file that `name` means: a path, or a recipe that Spikeport ships (`digits`). Raises UserError."""
+    path = Path(name)
+    shipped = Path(__file__).resolve().parent.parent / "recipes"
+    if path.is_file() or path.suffix or len(path.parts) > 1:
+        return path
+    if (shipped / f"{name}.toml").is_file():
+        return shipped / f"{name}.toml"
+    known = ", ".join(sorted(file.stem for file in shipped.glob("*.toml")))
+    raise UserError(f"there is no recipe {name!r}", mend=f"name a TOML file, or one of {known}")
+
+
 def load_recipe(path: str | os.PathLike[str], overrides: list[str] | None = None) -> Recipe:
     """Reads and validates a recipe; `overrides` are `a.b=value` words, value in TOML or else a bare string.
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import queue
+import signal
 import subprocess
 import tempfile
 import threading
@@ -169,11 +171,8 @@ def simulate(
         return worker.simulate(network, frames, keep_layers=keep_layers, timeout_s=timeout_s, progress=progress)
 
 
-def known_answer() -> bool:
-    """Whether Lava runs one neuron as worked out by hand: weight 2, no leak, threshold 5, a spike every step.
-
-    The voltage grows by 2 * 64 a step and must exceed 5 * 64, so it fires at every third step. Raises as `LavaWorker`.
-    """
+def known_network() -> IntegerNetwork:
+    """One neuron without leak: a spike adds 2, it fires above 5, so with a spike every step at every third one."""
     neuron = IntegerLayer(
         name="known",
         kind="dense",
@@ -184,16 +183,17 @@ def known_answer() -> bool:
         vth_mant=5,
         input_shape=(1,),
     )
-    network = IntegerNetwork(input_shape=(1,), layers=(neuron,))
-    trace = simulate(network, np.ones((2, 7, 1), dtype=np.uint8), timeout_s=120.0)
+    return IntegerNetwork(input_shape=(1,), layers=(neuron,))
+
+
+def known_answer() -> bool:
+    """Whether Lava runs `known_network` as worked out by hand, twice in a row. Raises as `LavaWorker`."""
+    trace = simulate(known_network(), np.ones((2, 7, 1), dtype=np.uint8), timeout_s=120.0)
     return trace.spikes[:, :, 0].tolist() == [[0, 0, 1, 0, 0, 1, 0]] * 2
 
 
 def _kill_session(process: subprocess.Popen[str]) -> None:
     """Lava starts a process per network part; they share the session of the worker."""
-    import os
-    import signal
-
     if hasattr(os, "killpg"):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)

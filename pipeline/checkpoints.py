@@ -1,0 +1,121 @@
+"""Checkpoints and weights as single safetensors files: tensors as they are, the rest as JSON in the header.
+
+Nothing is pickled, and every file is there whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lightning_fabric.plugins.io.checkpoint_io import CheckpointIO
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from export.files import atomic_path
+from hardware_profiles.errors import UserError
+
+HEADER = "spikeport"  # the key of our JSON in a safetensors header
+_TENSOR, _TUPLE, _PAIRS = "__tensor__", "__tuple__", "__pairs__"
+
+
+class SafeCheckpointIO(CheckpointIO):
+    """Lightning's checkpoints (weights, optimiser, schedule, progress) without pickles, written
+    atomically."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any | None = None
+    ) -> None:
+        write_tree(checkpoint, path)
+
+    def load_checkpoint(
+        self,
+        path: str | os.PathLike[str],
+        map_location: Callable | None = None,
+        weights_only: bool | None = None,
+    ) -> dict[str, Any]:
+        return read_tree(path)
+
+    def remove_checkpoint(self, path: str | os.PathLike[str]) -> None:
+        Path(path).unlink(missing_ok=True)
+
+
+def write_tree(tree: Any, path: str | os.PathLike[str]) -> None:
+    """Writes nested dicts, lists, tuples, plain values and tensors; anything else is a TypeError."""
+    tensors: dict[str, Tensor] = {}
+    text = json.dumps(_encode(tree, tensors))
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata={HEADER: text})
+
+
+def read_tree(path: str | os.PathLike[str]) -> Any:
+    """What `write_tree` wrote, tensors on the CPU. Raises UserError where the file is not such a file."""
+    try:
+        with safe_open(os.fspath(path), framework="pt") as file:
+            header = json.loads((file.metadata() or {})[HEADER])
+            return _decode(header, {key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise UserError(
+            "cannot be read as a checkpoint",
+            where=str(path),
+            why=str(error),
+            mend="delete it; training then starts over",
+        ) from error
+
+
+def _encode(value: Any, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(value, Tensor):
+        key = str(len(tensors))
+        tensors[key] = value.detach().cpu().contiguous().clone()  # a clone: safetensors refuses shared memory
+        return {_TENSOR: key}
+    if isinstance(value, dict):
+        pairs = [[_encode(key, tensors), _encode(entry, tensors)] for key, entry in value.items()]
+        return {_PAIRS: pairs}  # keys need not be texts: an optimiser numbers its parameters
+    if isinstance(value, tuple):
+        return {_TUPLE: [_encode(entry, tensors) for entry in value]}
+    if isinstance(value, list):
+        return [_encode(entry, tensors) for entry in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"a checkpoint cannot hold {type(value).__name__}")
+
+
+def _decode(value: Any, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(value, list):
+        return [_decode(entry, tensors) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    if _TENSOR in value:
+        return tensors[value[_TENSOR]]
+    if _TUPLE in value:
+        return tuple(_decode(entry, tensors) for entry in value[_TUPLE])
+    return {_decode(key, tensors): _decode(entry, tensors) for key, entry in value[_PAIRS]}
+
+
+def save_weights(module: nn.Module, path: str | os.PathLike[str]) -> None:
+    """Writes the module's parameters and buffers as safetensors, whole or not at all."""
+    tensors = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in module.state_dict().items()}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary)
+
+
+def load_weights(module: nn.Module, path: str | os.PathLike[str]) -> None:
+    """Reads what `save_weights` wrote into a module of the same structure. Raises UserError where it does not
+    fit."""
+    try:
+        with safe_open(os.fspath(path), framework="pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        module.load_state_dict(tensors)
+    except (SafetensorError, OSError) as error:
+        raise UserError("cannot be read as weights", where=str(path), why=str(error)) from error
+    except RuntimeError as error:
+        raise UserError(
+            "these weights belong to another network",
+            where=str(path),
+            why=str(error).splitlines()[-1].strip(),
+            mend="use the recipe they were trained with",
+        ) from error

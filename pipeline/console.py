@@ -1,0 +1,66 @@
+"""What the command prints: JSON for machines, lines and tables for people."""
+
+from __future__ import annotations
+
+import json as json_format
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from hardware_profiles.errors import CheckFailed
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+
+
+def show(result: Any, as_json: bool, lines: Iterable[str]) -> None:
+    """Prints `result` as JSON, or `lines`, on standard output."""
+    if as_json:
+        print(json_format.dumps(result, indent=2, allow_nan=False))
+    else:
+        for line in lines:
+            print(line)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
+    """`rows` under `head` as aligned lines; numbers to the right."""
+    texts = [[_text(cell) for cell in row] for row in rows]
+    numeric = [all(_is_number(row[column]) for row in texts) for column in range(len(head))] if texts else []
+    widths = [max(len(row[column]) for row in [list(head), *texts]) for column in range(len(head))]
+
+    def line(cells: Sequence[str]) -> str:
+        parts = [
+            cell.rjust(width) if numeric and right else cell.ljust(width)
+            for cell, width, right in zip(cells, widths, numeric or [False] * len(head), strict=True)
+        ]
+        return "  ".join(parts).rstrip()
+
+    return [line(list(head)), "  ".join("-" * width for width in widths), *(line(row) for row in texts)]
+
+
+def fail(what: str, mend: str) -> NoReturn:
+    """Leaves with exit code 1: a check ran, and its answer is no."""
+    sys.stdout.flush()
+    raise CheckFailed(what, mend=mend)
+
+
+def _text(cell: Any) -> str:
+    if cell is None:
+        return "unknown"
+    if isinstance(cell, float):
+        return f"{cell:.4g}"
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    if isinstance(cell, int):
+        return f"{cell:,}"
+    return str(cell)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text.replace(",", "").rstrip("%"))
+    except ValueError:
+        return False
+    return True

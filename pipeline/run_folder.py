@@ -1,0 +1,139 @@
+"""A run's folder: which files it has, what its stages gave, and where a killed run goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from export.files import write_json, write_text
+from hardware_profiles.errors import UserError
+from pipeline.recipe import Recipe, load_recipe
+
+SCHEMA = "spikeport-run/1"
+MANIFEST = "manifest.json"
+RECIPE = "recipe.toml"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run on disk. `create` or `open_run` make one; `record` is the only way its manifest changes."""
+
+    path: Path
+    recipe: Recipe
+    manifest: dict[str, Any] = field(repr=False)
+
+    def file(self, name: str) -> Path:
+        """Where the file `name` of this run stands."""
+        return self.path / name
+
+    def result(self, stage: str) -> dict[str, Any]:
+        """What `stage` gave. Raises UserError where it has not run."""
+        entry = self.manifest["stages"].get(stage)
+        if entry is None:
+            raise UserError(
+                f"the stage {stage!r} has not run", where=str(self.path), mend="finish it with spikeport run --resume"
+            )
+        return entry["result"]
+
+    def is_done(self, stage: str) -> bool:
+        """Whether `stage` ended and its files are still what it wrote."""
+        entry = self.manifest["stages"].get(stage)
+        return entry is not None and all(
+            _fingerprint(self.file(name)) == digest for name, digest in entry["files"].items()
+        )
+
+    def record(self, stage: str, result: dict[str, Any], files: tuple[str, ...], seconds: float) -> None:
+        """Marks `stage` as done, with its result and the files it wrote. The manifest is written whole."""
+        digests = {name: _fingerprint(self.file(name)) for name in files}
+        self.manifest["stages"][stage] = {"seconds": round(seconds, 3), "files": digests, "result": result}
+        write_json(self.file(MANIFEST), self.manifest)
+
+    def forget(self, stages: tuple[str, ...]) -> None:
+        """Marks `stages` as not done, for what came before them has changed."""
+        if any(self.manifest["stages"].pop(stage, None) for stage in stages):
+            write_json(self.file(MANIFEST), self.manifest)
+
+
+def create(path: Path, recipe: Recipe, *, resume: bool, about: dict[str, Any]) -> RunFolder:
+    """The run folder at `path`, new or (with `resume`) as far as it came. `about` goes into a new manifest.
+
+    Raises UserError where the folder holds a run and `resume` is off, holds something else, or another recipe.
+    """
+    if (path / MANIFEST).is_file():
+        if not resume:
+            raise UserError(
+                "this folder already holds a run", where=str(path), mend="go on with --resume, or name another --out"
+            )
+        run = open_run(path)
+        changed = _differences(run.recipe.model_dump(), recipe.model_dump())
+        if changed:
+            raise UserError(
+                f"the run there was made with other settings of {', '.join(changed)}",
+                where=str(path),
+                mend="resume with the same recipe, or name another --out",
+            )
+        return run
+    left = [entry.name for entry in path.iterdir()] if path.is_dir() else []
+    if set(left) - {RECIPE} and not all(name.startswith(".") for name in left):
+        raise UserError("this folder holds files that are no run", where=str(path), mend="name an empty --out folder")
+    write_text(path / RECIPE, recipe.as_toml())
+    manifest = {"schema": SCHEMA, "about": about, "stages": {}}
+    write_json(path / MANIFEST, manifest)
+    return RunFolder(path, recipe, manifest)
+
+
+def open_run(path: Path) -> RunFolder:
+    """The run at `path`. Raises UserError where there is none or its manifest cannot be read."""
+    try:
+        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        legal = manifest["schema"] == SCHEMA and isinstance(manifest["stages"], dict)
+    except OSError:
+        raise UserError("is no run folder", where=str(path), mend="name a folder that spikeport run made") from None
+    except (ValueError, KeyError, TypeError):
+        legal = False
+    if not legal:
+        raise UserError(f"{MANIFEST} is damaged", where=str(path), mend="make the run again in a new folder")
+    return RunFolder(path, load_recipe(path / RECIPE), manifest)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Holds the run folder for one process at a time. Raises UserError while another one works in it."""
+    path.mkdir(parents=True, exist_ok=True)
+    with open(path / ".lock", "w") as lock:
+        try:
+            import fcntl
+        except ImportError:  # Windows: no advisory lock, one user at a time by agreement
+            yield
+            return
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(
+                "another spikeport works in this folder", where=str(path), mend="wait for it, or name another --out"
+            ) from None
+        yield  # the lock goes with the process, however it ends
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+    changed = []
+    for key in old.keys() | new.keys():
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            changed += _differences(before, after, f"{prefix}{key}.")
+        elif before != after:
+            changed.append(f"{prefix}{key}")
+    return sorted(changed)
+
+
+def _fingerprint(path: Path) -> str | None:
+    if not os.path.isfile(path):
+        return None
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

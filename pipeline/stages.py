@@ -1,0 +1,139 @@
+"""The pipeline: an ordered list of stages over a run folder. What is done and unchanged is not done again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hardware_profiles.errors import MissingPart
+from pipeline.progress import Progress
+from pipeline.recipe import Recipe
+from pipeline.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from pipeline.data.dataset import Dataset
+
+Result = tuple[dict[str, Any], tuple[str, ...]]  # what a stage found (JSON), and the files that it wrote
+
+
+@dataclass
+class Context:
+    """What a stage works with. The data set is loaded once, when a stage first asks for it."""
+
+    run: RunFolder
+    progress: Progress = field(default_factory=Progress)
+
+    @property
+    def recipe(self) -> Recipe:
+        """The run's recipe."""
+        return self.run.recipe
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The recipe's data set, binned frames cached on disk."""
+        from pipeline.data import load_dataset
+
+        return load_dataset(self.recipe.data, cache=cache_folder(), progress=self.progress)
+
+    def checkpoints(self, training: str) -> Path:
+        """Where the training of this name keeps what it needs to go on."""
+        return self.run.file("checkpoints") / training
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A named piece of work. `title` says what it does, for people."""
+
+    name: str
+    title: str
+    work: Callable[[Context], Result]
+
+
+def cache_folder() -> Path:
+    """Where binned frames are kept between runs: SPIKEPORT_CACHE, else the user's cache folder."""
+    named = os.environ.get("SPIKEPORT_CACHE")
+    return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spikeport"
+
+
+def arms(recipe: Recipe) -> tuple[str, ...]:
+    """The objectives that a run trains a student with: its own, and `none` to compare with."""
+    own = recipe.distillation.method
+    return (own,) if own == "none" or not recipe.distillation.compare else (own, "none")
+
+
+def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
+    """All stages of a run in order."""
+    from pipeline import stages_deploy as deploy
+    from pipeline import stages_learn as learn
+    from pipeline import stages_report as report
+
+    trained = [
+        stage
+        for method in arms(recipe)
+        for stage in (
+            Stage(f"student-{method}", f"training the student ({method})", lambda c, m=method: learn.student(c, m)),
+            Stage(
+                f"quantised-{method}",
+                f"fine-tuning it in Loihi arithmetic ({method})",
+                lambda c, m=method: learn.quantised(c, m),
+            ),
+        )
+    ]
+    return (
+        Stage("data", "reading and binning the recordings", learn.data),
+        Stage("teacher", "training the teacher on static images", learn.teacher),
+        *trained,
+        Stage("export", "exporting to NIR, netx and ONNX", deploy.export),
+        Stage("simulate", "simulating the test set with the integer reference", deploy.simulate),
+        Stage("check", "comparing the student, the reference and Lava spike by spike", deploy.check),
+        Stage("profile", "counting operations and pricing them", report.profile),
+        Stage("report", "writing the report", report.report),
+    )
+
+
+TRAINING = ("data", "teacher", "student", "quantised")
+
+
+def run_stages(context: Context, *, only_training: bool = False, again_from: str | None = None) -> None:
+    """Does every stage that is not done; `again_from` does that one and all after it anew.
+
+    A stage is recorded after its files are whole, so a killed run goes on where it stopped. Raises what stages raise.
+    """
+    stages = stages_of(context.recipe)
+    if only_training:
+        stages = tuple(stage for stage in stages if stage.name.split("-")[0] in TRAINING)
+    elif context.recipe.check.lava and not context.run.is_done("check"):
+        _lava_must_be_here()
+    stale = False
+    for number, stage in enumerate(stages, start=1):
+        stale = stale or stage.name == again_from
+        where = f"[{number}/{len(stages)}] {stage.title}"
+        if not stale and context.run.is_done(stage.name):
+            context.progress.say(f"{where}: done before")
+            continue
+        if not stale:
+            context.run.forget(tuple(later.name for later in stages[number - 1 :]))
+            stale = True
+        context.progress.say(where)
+        began = time.monotonic()
+        result, files = stage.work(context)
+        context.run.record(stage.name, result, files, time.monotonic() - began)
+        shutil.rmtree(context.checkpoints(stage.name), ignore_errors=True)
+
+
+def _lava_must_be_here() -> None:
+    """A missing Lava is said before hours of training, not after."""
+    from export.lava.environment import interpreter
+
+    try:
+        interpreter()
+    except MissingPart as error:
+        raise MissingPart(
+            error.what, where=error.where, mend=f"{error.mend}, or go without the comparison: --set check.lava=false"
+        ) from None

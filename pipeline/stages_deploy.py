@@ -1,0 +1,129 @@
+"""The stages that take the quantised student to the chip's arithmetic: export, simulate, check."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from export.frames_file import write_frames
+from export.integer_network import IntegerNetwork
+from export.netx import read_netx, write_netx
+from export.readout import classify
+from export.spike_trace import SpikeTrace, load_trace
+from pipeline.equivalence import Equivalence, compare, merge
+
+if TYPE_CHECKING:
+    from pipeline.stages import Context, Result
+
+CHECK_CHUNK = 100  # recordings whose spikes of all layers are held at once
+
+
+def export(context: Context) -> Result:
+    """student.nir with its sidecar, student.net, teacher.onnx, and what quantisation cost per layer.
+
+    The .net is made from the .nir as it was read back, so that what any reader gets is what runs.
+    """
+    import torch
+
+    from export.from_snntorch import to_spiking_graph
+    from export.onnx import export_onnx
+    from export.quantise import quantise
+    from export.spiking_graph import load_graph, sidecar_path
+    from pipeline.quantisation import scales
+    from pipeline.stages_learn import load_quantised, load_teacher
+
+    run, dataset = context.run, context.dataset
+    student = load_quantised(context, context.recipe.distillation.method)
+    input_shape = dataset.test.frames.shape[2:]
+    graph = to_spiking_graph(student.deployed(), input_shape, dataset.dt_s, scales(student))
+    nir_file, sidecar = run.file("student.nir"), sidecar_path(run.file("student.nir"))
+    graph.save(nir_file)
+    network, table = quantise(load_graph(nir_file))
+    write_netx(network, run.file("student.net"))
+    write_frames(run.file("test-frames.npz"), dataset.test.frames, dataset.test.labels)
+    teacher = load_teacher(context)
+    export_onnx(teacher, torch.zeros(1, 3, *input_shape[1:]), run.file("teacher.onnx"))
+    files = ("student.nir", sidecar.name, "student.net", "teacher.onnx", "test-frames.npz")
+    return {"quantisation": [asdict(row) for row in table]}, files
+
+
+def simulate(context: Context) -> Result:
+    """The whole test set through the integer reference: trace.npz with spikes and counts."""
+    from export.reference import simulate as simulate_reference
+
+    network = read_netx(context.run.file("student.net"))
+    frames = context.dataset.test.frames
+    began = time.perf_counter()
+    trace = simulate_reference(network, frames, progress=lambda done, total: context.progress(done, total, "samples"))
+    seconds = time.perf_counter() - began
+    trace.save(context.run.file("trace.npz"))
+    result = {"predicted": classify(trace.spikes).tolist(), "samples": len(frames), "seconds": seconds}
+    return result, ("trace.npz",)
+
+
+def check(context: Context, samples: int | None = None) -> Result:
+    """Quantised student against reference on every test recording, reference against Lava on some (or `samples`)."""
+    network = read_netx(context.run.file("student.net"))
+    result: dict[str, Any] = {"quantised_vs_reference": _student_against_reference(context, network).as_dict()}
+    if context.recipe.check.lava:
+        found, predicted = _reference_against_lava(context, network, samples or context.recipe.check.lava_samples)
+        result |= {"reference_vs_lava": found.as_dict(), "lava_predicted": predicted.tolist()}
+    else:
+        result |= {"reference_vs_lava": "the recipe leaves Lava out (check.lava = false)", "lava_predicted": None}
+    return result, ()
+
+
+def mismatches(result: dict[str, Any]) -> int:
+    """How many spikes differ in the result of `check`."""
+    pairs = (result["quantised_vs_reference"], result["reference_vs_lava"])
+    return sum(pair["mismatches"] for pair in pairs if isinstance(pair, dict))
+
+
+def trace_of(context: Context) -> SpikeTrace:
+    """The trace that `simulate` kept."""
+    return load_trace(context.run.file("trace.npz"))
+
+
+def _student_against_reference(context: Context, network: IntegerNetwork) -> Equivalence:
+    import torch
+
+    from export.reference import simulate as simulate_reference
+    from pipeline.stages_learn import load_quantised
+
+    student = load_quantised(context, context.recipe.distillation.method)
+    student.eval()
+    names = [layer.name for layer in network.layers]
+    frames = context.dataset.test.frames
+    parts = []
+    for start in range(0, len(frames), CHECK_CHUNK):
+        chunk = frames[start : start + CHECK_CHUNK]
+        with torch.no_grad():
+            spikes = student(torch.as_tensor(chunk).transpose(0, 1).float()).layer_spikes
+        trained = [layer.transpose(0, 1).to(torch.uint8).numpy() for layer in spikes]
+        reference = simulate_reference(network, chunk, keep_layers=True).layer_spikes
+        assert reference is not None
+        parts.append(compare(names, trained, [np.reshape(b, a.shape) for a, b in zip(trained, reference, strict=True)]))
+        context.progress(min(start + CHECK_CHUNK, len(frames)), len(frames), "recordings, student against reference")
+    return merge(parts)
+
+
+def _reference_against_lava(context: Context, network: IntegerNetwork, samples: int) -> tuple[Equivalence, np.ndarray]:
+    from export.lava.driver import simulate as simulate_lava
+    from export.reference import simulate as simulate_reference
+
+    frames = context.dataset.test.frames[:samples]
+    lava = simulate_lava(
+        network,
+        frames,
+        keep_layers=True,
+        timeout_s=context.recipe.check.lava_timeout_s,
+        progress=lambda done, total: context.progress(done, total, "recordings in Lava"),
+    )
+    reference = simulate_reference(network, frames, keep_layers=True)
+    assert lava.layer_spikes is not None
+    assert reference.layer_spikes is not None
+    found = compare([layer.name for layer in network.layers], reference.layer_spikes, lava.layer_spikes)
+    return found, classify(lava.spikes)
