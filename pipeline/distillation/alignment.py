@@ -1,0 +1,136 @@
+"""Alignment of two branches' features by linear CKA (Kornblith et al. 2019, arXiv 1905.00414), step by step.
+
+The published form is biased: with many more features than samples even independent features look alike (near
+1 at 120 samples of 18,432 features). `debiased=True` takes the U-statistic instead (Song et al. 2012), near 0
+there.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from hardware_profiles.errors import UserError
+
+EPS = 1e-7
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """`loss`: a scalar. `alphas`: the steps' coefficients `[T]`, or None. `cka`: the steps' CKA, detached
+    `[T]`."""
+
+    loss: Tensor
+    alphas: Tensor | None
+    cka: Tensor
+
+    @property
+    def event_weights(self) -> Tensor | None:
+        """1 - a_t `[T]`: what a step of the event branch still counts; None where there are no
+        coefficients."""
+        return None if self.alphas is None else 1 - self.alphas
+
+
+class CkaAlignment(nn.Module):
+    """L = mean_t a_t (1 - |CKA_t|) between features `[T, B, ...]` of the hybrid and of the event branch.
+
+    `coefficients`: None (a_t = 1), a number (a_t, the same for all steps), or "learnable": a_t =
+    sigmoid(c_t), c_t starting at `init`; both at most `max_alpha`, lest the event branch lose all weight.
+    `debiased` needs B >= 4. `absolute=False` takes CKA with its sign. `detach`: the branch ("a" or "b") that
+    gets no gradient. Fewer than four samples give a warning once: two always align perfectly and one never
+    does.
+    """
+
+    def __init__(
+        self,
+        steps: int,
+        *,
+        coefficients: float | Literal["learnable"] | None = None,
+        init: float = 1.0,
+        max_alpha: float = 0.9,
+        debiased: bool = False,
+        absolute: bool = True,
+        detach: Literal["a", "b"] | None = None,
+    ) -> None:
+        super().__init__()
+        self.steps, self.max_alpha = steps, max_alpha
+        self.debiased, self.absolute, self.detach = debiased, absolute, detach
+        self.fixed = coefficients if isinstance(coefficients, (int, float)) else None
+        self.logits = nn.Parameter(torch.full((steps,), init)) if coefficients == "learnable" else None
+        self._warned = False
+
+    def alphas(self) -> Tensor | None:
+        """The coefficients `[T]`, or None."""
+        if self.logits is not None:
+            return self.logits.sigmoid().clamp(max=self.max_alpha)
+        return None if self.fixed is None else torch.full((self.steps,), min(self.fixed, self.max_alpha))
+
+    def forward(self, a: Tensor, b: Tensor) -> Alignment:
+        """Aligns `a` and `b`, both `[T, B, ...]`, each step by itself."""
+        if a.shape[:2] != b.shape[:2] or len(a) != self.steps:
+            raise UserError(
+                f"features {tuple(a.shape)} and {tuple(b.shape)} do not fit {self.steps} steps of one batch"
+            )
+        if a.shape[1] < 4 and not self._warned:
+            self._warned = True
+            warnings.warn(f"alignment over {a.shape[1]} samples says nothing: use batches of at least 4", stacklevel=2)
+        similarity = cka(
+            a.detach() if self.detach == "a" else a,
+            b.detach() if self.detach == "b" else b,
+            debiased=self.debiased,
+        )
+        if self.absolute:
+            similarity = similarity.clamp(min=0) if self.debiased else similarity.abs()
+        alphas = self.alphas()
+        if alphas is not None:
+            alphas = alphas.to(similarity)
+        distance = 1 - similarity
+        loss = (distance if alphas is None else alphas * distance).mean()
+        return Alignment(loss, alphas, similarity.detach())
+
+
+def cka(a: Tensor, b: Tensor, *, debiased: bool = False, eps: float = EPS) -> Tensor:
+    """Linear CKA `[T]` of features `[T, B, ...]`, samples along B: <K, L> / (|K| |L| + eps) of centred Grams.
+
+    Features that do not vary (silent, constant, a single sample) give 0 and no gradient.
+    Raises UserError for `debiased` with fewer than four samples.
+    """
+    a, b = (_flat(features) for features in (a, b))
+    if not debiased:
+        a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
+        if max(a.shape[2], b.shape[2]) < a.shape[1]:  # D x D products are the smaller ones
+            return _norm(a.mT @ b).square() / (_norm(a.mT @ a) * _norm(b.mT @ b) + eps)
+        k, ell = a @ a.mT, b @ b.mT
+    else:
+        k, ell = _u_centred(a @ a.mT), _u_centred(b @ b.mT)
+    return (k * ell).sum((1, 2)) / (_norm(k) * _norm(ell) + eps)
+
+
+def _flat(features: Tensor) -> Tensor:
+    wide = torch.float64 if features.dtype == torch.float64 else torch.float32
+    return features.flatten(2).to(wide)
+
+
+def _norm(matrix: Tensor) -> Tensor:
+    """Frobenius norm `[T]`; its gradient at zero is zero, not NaN."""
+    return torch.linalg.vector_norm(matrix, dim=(1, 2))
+
+
+def _u_centred(gram: Tensor) -> Tensor:
+    """The Gram matrix without its diagonal, centred so that products of two estimate HSIC without bias."""
+    count = gram.shape[1]
+    if count < 4:
+        raise UserError(
+            f"the debiased alignment needs at least 4 samples, got {count}",
+            where="distillation.da_debiased",
+            mend="use larger batches, or da_debiased = false",
+        )
+    off = 1 - torch.eye(count, dtype=gram.dtype, device=gram.device)
+    gram = gram * off
+    rows = gram.sum(2, keepdim=True) / (count - 2)
+    total = gram.sum((1, 2), keepdim=True) / ((count - 1) * (count - 2))
+    return (gram - rows - rows.mT + total) * off

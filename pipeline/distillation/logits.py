@@ -1,0 +1,78 @@
+"""Distilling a teacher's logits (Hinton, Vinyals, Dean 2015, arXiv 1503.02531), over time."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from hardware_profiles.errors import UserError
+
+KdMode = Literal["mean", "per_step"]
+Divergence = Literal["fkl", "rkl"]
+
+
+def logit_kd(
+    student: Tensor,
+    teacher: Tensor,
+    *,
+    tau: float = 2.0,
+    mode: KdMode = "per_step",
+    divergence: Divergence = "fkl",
+    entropy_weight: float = 0.0,
+    sample_weight: Tensor | None = None,
+) -> Tensor:
+    """tau^2 KL(softmax(teacher / tau) || softmax(student / tau)), a scalar: mean over B and T, sum over
+    classes.
+
+    `student` `[T, B, K]` (`[B, K]` is read as T = 1), `teacher` `[B, K]` or, from a spiking teacher, `[T, B,
+    K]`. mode "mean" compares the mean over time of the logits, "per_step" every step (never less, by
+    convexity). divergence "rkl" swaps the two sides. `entropy_weight` times the mean entropy of the student's
+    steps is taken off. `sample_weight` `[B]`: sum(w l) / max(sum(w), 1). No gradient reaches the teacher.
+    Raises UserError where shapes do not fit or tau is not positive.
+    """
+    student, teacher = _checked(student, teacher, tau)
+    if mode == "mean":
+        compared, target = student.mean(0, keepdim=True), teacher.mean(0, keepdim=True)
+    elif mode == "per_step":
+        compared, target = student, teacher
+    else:
+        raise UserError(f"{mode!r} is no way to distil over time", where="kd_mode", mend="use mean or per_step")
+    log_q = torch.log_softmax(compared / tau, dim=-1)
+    log_p = torch.log_softmax(target / tau, dim=-1).expand_as(log_q)
+    if divergence == "fkl":
+        loss = kl(log_p, log_q)
+    elif divergence == "rkl":
+        loss = kl(log_q, log_p)
+    else:
+        raise UserError(f"{divergence!r} is no divergence", where="divergence", mend="use fkl or rkl")
+    loss = tau**2 * loss.mean(0)
+    if entropy_weight:
+        log_s = torch.log_softmax(student / tau, dim=-1)
+        loss = loss + entropy_weight * (log_s.exp() * log_s).sum(-1).mean(0)
+    if sample_weight is None:
+        return loss.mean()
+    weight = sample_weight.to(loss)
+    return (weight * loss).sum() / weight.sum().clamp(min=1.0)
+
+
+def kl(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """KL(p || q) = sum_k p_k (log p_k - log q_k) over the last axis."""
+    return (log_p.exp() * (log_p - log_q)).sum(-1)
+
+
+def _checked(student: Tensor, teacher: Tensor, tau: float) -> tuple[Tensor, Tensor]:
+    if not tau > 0:
+        raise UserError(f"temperature {tau} is not positive", where="tau", mend="use a value such as 2 or 4")
+    student = student if student.ndim == 3 else student.unsqueeze(0)
+    teacher = teacher.detach() if teacher.ndim == 3 else teacher.detach().unsqueeze(0)
+    if student.ndim != 3 or teacher.ndim != 3 or not student.numel():
+        raise UserError(f"logits need shape [T, B, K] or [B, K] and no empty axis, got {tuple(student.shape)}")
+    if student.shape[1:] != teacher.shape[1:] or teacher.shape[0] not in (1, student.shape[0]):
+        raise UserError(
+            f"student logits {tuple(student.shape)} and teacher logits {tuple(teacher.shape)} do not fit",
+            why="[T, B, K]: samples, classes and, from a spiking teacher, steps must agree",
+        )
+    wide = torch.float64 if student.dtype == torch.float64 else torch.float32
+    return student.to(wide), teacher.to(wide)

@@ -1,0 +1,39 @@
+"""What changes over training, as functions of progress x in [0, 1]."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from hardware_profiles.errors import UserError
+
+PhaseShape = Literal["cosine", "logistic", "step"]
+LOGISTIC_EDGE = math.log(99)  # the logistic is at 0.99 where the switch starts and at 0.01 where it ends
+
+
+def phased_weight(x: float, start: float = 0.42, end: float = 0.58, shape: PhaseShape = "cosine") -> float:
+    """Weight of the teacher: 1 up to `start`, 0 from `end` on, falling between.
+
+    "cosine": (1 + cos(pi (x - start) / (end - start))) / 2. "step": falls halfway. "logistic": has no flat
+    parts, so it never quite reaches 1 or 0. start = end: 1 for x < start, else 0. start >= 1: always 1.
+    """
+    if start >= 1:
+        return 1.0
+    if start == end:
+        return float(x < start)
+    share = (x - start) / (end - start)
+    if shape == "step":
+        return float(share < 0.5)
+    if shape == "logistic":
+        return 1 / (1 + math.exp(min(LOGISTIC_EDGE * (2 * share - 1), 700.0)))
+    if shape != "cosine":
+        raise UserError(f"{shape!r} is no shape", where="phase_shape", mend="use cosine, logistic or step")
+    if share <= 0 or share >= 1:
+        return float(share <= 0)
+    return (1 + math.cos(math.pi * share)) / 2
+
+
+def replacement_probability(x: float, power: float = 3.0) -> float:
+    """P = min(1, x^power): the chance that a slot of the hybrid stream holds events. Its mean over training
+    is 1 / (power + 1)."""
+    return min(1.0, x**power)

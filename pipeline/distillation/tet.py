@@ -1,0 +1,17 @@
+"""Temporal efficient training (Deng et al. 2022, arXiv 2202.11946): every step is asked for the class."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional
+
+
+def tet(logits: Tensor, labels: Tensor, *, lam: float, target: float, step_weights: Tensor | None = None) -> Tensor:
+    """mean_t v_t [(1 - lam) CE(z_t, y) + lam mean_bk (z_tbk - target)^2], a scalar.
+
+    `logits` `[T, B, K]`, `labels` `[B]` int64, `step_weights` v `[T]` (1 where None).
+    """
+    steps, batch, classes = logits.shape
+    entropy = functional.cross_entropy(logits.reshape(steps * batch, classes), labels.repeat(steps), reduction="none")
+    per_step = (1 - lam) * entropy.view(steps, batch).mean(1) + lam * (logits - target).square().mean((1, 2))
+    return (per_step if step_weights is None else step_weights * per_step).mean()
