@@ -14,7 +14,7 @@ import numpy as np
 from markupsafe import Markup, escape
 
 ROW = 26  # height of one row of a dot chart, px
-RASTER_ROWS = 320  # an input raster has at most so many rows; pixels are pooled until it fits
+RASTER_ROWS, RASTER_CELLS = 320, 12_000  # an input raster has at most so many rows and cells; pixels are pooled to fit
 FRAME_SIDE = 64  # a drawn event frame has at most so many pixels on a side
 
 
@@ -40,7 +40,7 @@ class Axis:
 
 def share_axis(lowest: float) -> Axis:
     """An axis for shares that ends at 1 and begins at a round value below `lowest`."""
-    steps = {0.9: 0.02, 0.8: 0.05, 0.7: 0.1, 0.6: 0.1, 0.5: 0.1, 0.0: 0.2}
+    steps = {0.9: 0.05, 0.8: 0.1, 0.7: 0.1, 0.6: 0.2, 0.5: 0.25, 0.0: 0.5}
     start = next(value for value in steps if value <= max(0.0, lowest))
     step = steps[start]
     count = round((1 - start) / step)
@@ -123,10 +123,10 @@ def frame(events: np.ndarray, title: str) -> Markup:
 def input_raster(frames: np.ndarray, title: str) -> tuple[Markup, int]:
     """Frames bool `[T, C, H, W]` as a raster: time to the right, inputs downward, OFF above ON. Also the pooling side.
 
-    A row is one input, or a square of inputs of one polarity where there are more than RASTER_ROWS.
+    A row is one input, or a square of inputs of one polarity where there are too many to draw.
     """
-    side = 1
-    while pool(frames[0], side).size > RASTER_ROWS:
+    side, limit = 1, max(32, min(RASTER_ROWS, RASTER_CELLS // len(frames)))
+    while side < max(frames.shape[2:]) and pool(frames[0], side).size > limit:
         side += 1
     steps = np.stack([pool(step, side) for step in frames])  # [T, C, h, w]
     rows = steps.reshape(len(steps), steps.shape[1], -1)

@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline.report import charts, words
+from pipeline.report.energy_rows import energy_rows
 from pipeline.report.samples import unpack_frames
 from pipeline.report.verdict import passed
 
@@ -90,17 +91,32 @@ def _layers(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _energy(report: dict[str, Any]) -> dict[str, Any]:
     """Devices and baseline joules on one logarithmic axis; rows without a price keep their place and say so."""
-    rows = words.energy_rows(report)
-    values = [row["energy"][end] for row in rows if row["energy"] for end in ("low", "high")]
+    rows = energy_rows(report)
+    values = [row["shown"][end] for row in rows if row["shown"] for end in ("low", "high")]
     values += [row["total"]["nominal"] for row in rows if row["total"]]
+    values += [4 * row["shown"]["nominal"] for row in rows if row["standing"] == "floor"]  # room for the arrow
     axis = charts.log_axis(values)
     for row in rows:
         row["chart"] = Markup("")
-        if row["energy"]:
-            title = f"{row['name']}: {row['standing']}, {words.quantity_text(row['energy'], 'µJ')} per inference"
-            total = row["total"]["nominal"] if row["total"] else None
-            row["chart"] = charts.interval(axis, row["energy"], title, row["standing"], total)
+        if row["shown"]:
+            title = f"{row['name']}: {row['standing']}, {words.quantity_text(row['shown'], 'µJ')} per inference"
+            total = row["total"]["nominal"] if row["dynamic"] and row["total"] else None
+            row["chart"] = charts.interval(axis, row["shown"], title, row["standing"], total)
+        row["parts"] = [_parts(layer, row["layers"]) for layer in row["layers"]]
     return {"rows": rows, "scale": charts.scale(axis, [f"{tick:,g}" for tick in axis.ticks])}
+
+
+def _parts(layer: dict[str, Any], layers: list[dict[str, Any]]) -> dict[str, Any]:
+    """One layer's nominal energy by kind, and a bar of its size against the largest layer's."""
+
+    def nominal(each: dict[str, Any]) -> list[float | None]:
+        known = (words.quantity(each.get(kind)) for kind in ("synapse_uj", "neuron_uj", "routing_uj"))
+        return [None if entry is None else entry["nominal"] for entry in known]
+
+    kinds, largest = nominal(layer), max(sum(value or 0.0 for value in nominal(each)) for each in layers)
+    own = sum(value or 0.0 for value in kinds)
+    bar = charts.bar(own, largest, f"energy of {layer['name']}")
+    return {"name": layer["name"], "kinds": kinds, "sum": own, "bar": bar}
 
 
 def _sample(sample: dict[str, Any], dataset: dict[str, Any]) -> dict[str, Any]:

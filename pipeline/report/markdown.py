@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pipeline.report import words
+from pipeline.report.energy_rows import energy_rows
 
 
 def render_markdown(report: dict[str, Any]) -> str:
@@ -85,7 +86,7 @@ def _layers(layers: list[dict[str, Any]]) -> list[str]:
             f"{layer['neurons']:,}",
             f"{layer['weights']:,}",
             words.amount(layer["spikes_per_sample"]),
-            words.rate(layer["rate"]),
+            words.amount(layer["rate"]),
             words.amount(layer["synops_per_sample"]),
             words.part(layer["synops_per_sample"], layer["dense_ops"]),
             words.error(layer["weight_error"]),
@@ -101,25 +102,25 @@ def _energy(report: dict[str, Any]) -> list[str]:
     blocks = ["## Energy per inference"]
     if isinstance(report["energy"], dict):
         blocks.append(f"No account of neuromorphic energy: {_inline(report['energy']['reason'])}")
-    rows, notes = [], []
-    for row in words.energy_rows(report):
+    shown, rows, notes = energy_rows(report), [], []
+    for row in shown:
         floor = "≥ " if row["standing"] == "floor" else ""
-        total, latency = words.quantity_text(row["total"], "µJ"), words.quantity_text(row["latency"], "µs")
+        apart = row["shown"] is not None and row["dynamic"] is None
         rows.append(
             [
                 row["name"],
-                floor + words.quantity_text(row["energy"], "µJ"),
-                total,
-                latency,
+                "not told apart" if apart else floor + words.quantity_text(row["dynamic"], "µJ"),
+                words.quantity_text(row["total"], "µJ"),
+                words.quantity_text(row["latency"], "µs"),
                 f"**{row['standing']}**",
                 row["scope"],
-                row["unpriced"] or "none",
+                row["missing"] or "nothing",
             ]
         )
-        notes += [f"{row['name']}. {key}: {text}" for key, text in row["notes"].items()]
+        notes += [f"{row['name']}. {key}: {words.listing(text)}" for key, text in row["notes"].items()]
     if rows:
-        head = ["Device", "Dynamic (low to high)", "Total", "Latency", "Basis", "Scope", "Unpriced"]
-        used = dict.fromkeys(row["standing"] for row in words.energy_rows(report))
+        head = ["Device", "Dynamic (low to high)", "Total", "Latency", "Basis", "Scope", "No price for"]
+        used = dict.fromkeys(row["standing"] for row in shown)
         blocks.append(_table(head, rows, right=(1, 2, 3)))
         blocks.append("\n".join(f"- **{basis}**: {words.BASES[basis]}" for basis in used))
         blocks.append("Rows of different basis or scope do not make a ratio: none is printed.")

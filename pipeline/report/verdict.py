@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.report import words
+from pipeline.report.energy_rows import missing_operations
 
 
 def verdict(report: dict[str, Any]) -> str:
@@ -83,7 +84,8 @@ def _energy(energy: Any) -> str:
     for row in rows:
         if row.get("kind", "neuromorphic") == "neuromorphic" and words.quantity(row.get("dynamic_uj")):
             basis = words.standing(row.get("basis"), row["dynamic_uj"])
-            partial = f", without {words.listing(row['unpriced'])}" if row.get("unpriced") else ""
+            missing = missing_operations(row)
+            partial = f", without {missing}" if missing else ""
             return (
                 f"dynamic energy on {row.get('name') or row['hardware']} is {basis} at "
                 f"{words.quantity_text(row['dynamic_uj'], 'µJ')} per inference{partial}"

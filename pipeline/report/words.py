@@ -31,7 +31,7 @@ BASES = {
     "measured": "read from an instrument or a clock in this run",
     "modelled": "counted operations times published energies per operation",
     "floor": "formula floor: the device's peak rate at its peak power; a real run costs more",
-    "unknown": "no published price for at least one operation; unknown is not zero",
+    "unknown": "an operation has no published energy; unknown is not zero",
 }
 
 
@@ -143,56 +143,9 @@ def finding(entry: dict[str, Any], first: str, second: str) -> str:
     return f"the interval includes zero: {entry['n']:,} recordings cannot tell {first} and {second} apart"
 
 
-def energy_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
-    """Devices first, then every baseline row whose joules are known, in one form for table and chart."""
-    energy, baseline = report["energy"], report["baseline"]
-    rows = [
-        {
-            "name": row.get("name") or row["hardware"],
-            "energy": quantity(row.get("dynamic_uj")),
-            "total": quantity(row.get("total_uj")),
-            "latency": quantity(row.get("latency_us")),
-            "standing": standing(row.get("basis"), row.get("dynamic_uj")),
-            "basis": listing(row.get("basis")),
-            "scope": listing(row.get("scope")),
-            "unpriced": listing(row.get("unpriced")),
-            "notes": {
-                key: listing(row.get(source))
-                for key, source in (
-                    ("Assumes", "assumptions"),
-                    ("Not included", "not_included"),
-                    ("Sources", "sources"),
-                )
-                if row.get(source)
-            },
-        }
-        for row in ([] if isinstance(energy, dict) else energy)
-    ]
-    return rows + [
-        {
-            "name": f"{row['device']}, batch {row['batch']}",
-            "energy": quantity(row["energy_uj"]),
-            "total": None,
-            "latency": None,
-            "standing": standing(row.get("energy_basis"), row["energy_uj"]),
-            "basis": listing(row.get("energy_basis")),
-            "scope": listing(row.get("scope")),
-            "unpriced": "",
-            "notes": {},
-        }
-        for row in ([] if isinstance(baseline, dict) else baseline)
-        if quantity(row.get("energy_uj"))
-    ]
-
-
-def rate(value: float | None) -> str:
-    """Spikes per neuron and step, with four decimals."""
-    return "unknown" if value is None else f"{value:.4f}"
-
-
 def part(value: float | None, whole: float) -> str:
     """`value` as a share of `whole`."""
-    return "unknown" if value is None or not whole else percent(value / whole)
+    return "unknown" if value is None or not whole else f"{amount(100 * value / whole)} %"
 
 
 def per_item(latency: Any, batch: int) -> str:

@@ -1,0 +1,101 @@
+"""Energy of devices and of the baseline in one form, for the table and the chart of both pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.report.words import amount, listing, quantity, quantity_text, standing
+
+OPERATIONS = {
+    "synop": "synaptic operations",
+    "neuron_active": "active neuron updates",
+    "neuron_inactive": "inactive neuron updates",
+    "neuron_event": "neuron events",
+    "static": "static power",
+    "overhead": "fixed overhead",
+}
+TOTAL_ONLY = ("static", "overhead", "latency")  # their absence leaves the dynamic energy whole
+
+
+def energy_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """Devices first, then every baseline row whose joules are known.
+
+    `shown`: the quantity that stands for the row, dynamic energy or, where a device is known as a whole only, the
+    total. `standing`: measured, modelled, floor or unknown. `missing`: what `shown` lacks, in words.
+    """
+    energy, baseline = report["energy"], report["baseline"]
+    return [_device(row) for row in ([] if isinstance(energy, dict) else energy)] + [
+        _baseline(row) for row in ([] if isinstance(baseline, dict) else baseline) if quantity(row.get("energy_uj"))
+    ]
+
+
+def missing_operations(row: dict[str, Any]) -> str:
+    """The operations without a price that the dynamic energy would need, in words."""
+    unpriced = row.get("unpriced") or []
+    return ", ".join(OPERATIONS.get(op, op.replace("_", " ")) for op in unpriced if op not in TOTAL_ONLY)
+
+
+def _device(row: dict[str, Any]) -> dict[str, Any]:
+    dynamic, total = quantity(row.get("dynamic_uj")), quantity(row.get("total_uj"))
+    shown = dynamic or total
+    return {
+        "name": row.get("name") or row["hardware"],
+        "dynamic": dynamic,
+        "total": total,
+        "shown": shown,
+        "latency": quantity(row.get("latency_us")),
+        "standing": standing(row.get("basis"), shown),
+        "scope": listing(row.get("scope")),
+        "missing": missing_operations(row),
+        "notes": _notes(row),
+        "layers": row.get("layers") or [],
+    }
+
+
+def _baseline(row: dict[str, Any]) -> dict[str, Any]:
+    energy = quantity(row["energy_uj"])
+    return {
+        "name": f"{row['device']}, batch {row['batch']}",
+        "dynamic": energy,
+        "total": None,
+        "shown": energy,
+        "latency": None,
+        "standing": standing(row.get("energy_basis"), energy),
+        "scope": listing(row.get("scope")),
+        "missing": "",
+        "notes": {},
+        "layers": [],
+    }
+
+
+def _notes(row: dict[str, Any]) -> dict[str, Any]:
+    """What a reviewer asks of one device's number, sentences or lists of them; only what is known."""
+    notes: dict[str, Any] = {
+        "Basis": listing(row.get("basis")),
+        "Latency": _known(row.get("latency_us"), "µs"),
+        "Static": _known(row.get("static_uj"), "µJ"),
+        "Energy-delay product": _known(row.get("edp_uj_us"), "µJ µs"),
+    }
+    if spread := row.get("per_sample_uj"):
+        notes["Over recordings"] = (
+            f"mean {amount(spread['mean'])} µJ ({amount(spread['low'])} to {amount(spread['high'])}, "
+            f"{spread['interval']}), 95th percentile {amount(spread['p95'])} µJ"
+        )
+    if bracket := row.get("neuron_bracket_uj"):
+        notes["Neuron updates"] = (
+            f"{amount(bracket['all_inactive'])} µJ if all counted as inactive, {amount(bracket['all_active'])} µJ "
+            "if all as active"
+        )
+    notes["The same network as an ANN"] = _known(row.get("ann_uj"), "µJ")
+    if even := row.get("break_even"):
+        notes["Break-even"] = (
+            f"{amount(even['events_per_synapse'])} events per synapse and inference; here {amount(even['here'])}. "
+            "Below it the spiking network costs less than one dense pass of the ANN"
+        )
+    for title, key in (("Assumes", "assumptions"), ("Not included", "not_included"), ("Sources", "sources")):
+        notes[title] = row.get(key) or ""
+    return {title: text for title, text in notes.items() if text}
+
+
+def _known(value: Any, unit: str) -> str:
+    return quantity_text(value, unit) if quantity(value) else ""
