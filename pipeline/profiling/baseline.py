@@ -1,0 +1,238 @@
+"""The teacher beside the spiking network: timed on this CPU, bounded on a GPU, measured in joules where a counter is.
+
+Batch 1 and the best batch always stand side by side: a GPU's energy per inference falls forty-fold between them.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from hardware_profiles import HardwareProfile
+from hardware_profiles.errors import UserError
+from hardware_profiles.profile import known
+from pipeline.profiling.joules import Joules, measure_joules, why_no_counter
+from pipeline.profiling.macs import Macs, count_macs
+from pipeline.profiling.spread import over_repeats
+
+BATCHES = (1, 8, 32, 128)
+WARM_UP_RUNS = 3
+LEAST_REPEATS = 5
+Precision = Literal["fp32", "fp16", "int8"]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """Time of one batch in µs over repeats, {low, nominal, high}: 2.5 %, median, 97.5 %."""
+
+    batch: int
+    batch_us: dict[str, float]
+    repeats: int
+
+    @property
+    def us_per_inference(self) -> float:
+        """Median time of a batch over its size."""
+        return self.batch_us["nominal"] / self.batch
+
+
+def baseline_rows(
+    onnx_path: str | os.PathLike[str],
+    gpu: HardwareProfile,
+    *,
+    seconds: float,
+    threads: int = 0,
+    progress: Progress | None = None,
+) -> list[dict[str, Any]]:
+    """Rows of the report's `baseline`: CPU at batch 1 and best batch, the GPU's formula floor, measured GPU joules.
+
+    `seconds`: how long each batch size is repeated. `threads`: 0 takes every core this process may use.
+    Rows: {device, batch, latency_us (of a whole batch), latency_basis, energy_uj (of one inference), energy_basis,
+    scope, reason, ...}; a number is {low, nominal, high} or None with a reason.
+    """
+    if gpu.gpu is None:
+        raise UserError(f"{gpu.device.id} is no GPU profile", where="profile.baseline_gpu", mend="use a100 or h100")
+    macs = count_macs(onnx_path)
+    rows = _cpu_rows(onnx_path, seconds, threads or _usable_cores(), progress)
+    rows += [_floor_row(gpu, precision, macs) for precision in _precisions(gpu)]
+    reason = why_no_counter()
+    if reason:
+        return [*rows, _row("NVIDIA GPU, counter", "any", scope="board", reason=reason)]
+    return rows + _gpu_rows(onnx_path, seconds)
+
+
+def floor_pj_per_mac(gpu: HardwareProfile, precision: Precision) -> float:
+    """2 P_max / peak: what a MAC costs at full power and peak throughput. A lower bound, no estimate.
+
+    Raises UserError where the profile has no peak for this precision.
+    """
+    part = gpu.gpu
+    power, peak = (known(part.p_max_w), _peak(gpu, precision)) if part else (None, None)
+    if power is None or power.value is None or not peak:
+        raise UserError(f"{gpu.device.id} gives no peak for {precision}", mend="choose a GPU profile that has it")
+    return 2 * power.value / (peak * 1e12) * 1e12
+
+
+def measure_timing(run: Callable[[], object], batch: int, seconds: float) -> Timing:
+    """Repeats `run` for `seconds` after a warm-up, at least five times."""
+    for _ in range(WARM_UP_RUNS):
+        run()
+    times_us: list[float] = []
+    begun = time.perf_counter()
+    while len(times_us) < LEAST_REPEATS or time.perf_counter() - begun < seconds:
+        start = time.perf_counter()
+        run()
+        times_us.append((time.perf_counter() - start) * 1e6)
+    return Timing(batch=batch, batch_us=over_repeats(np.array(times_us)), repeats=len(times_us))
+
+
+def _cpu_rows(
+    path: str | os.PathLike[str], seconds: float, threads: int, progress: Progress | None
+) -> list[dict[str, Any]]:
+    import onnxruntime
+
+    session = _session(path, "CPUExecutionProvider", threads)
+    timings = []
+    for done, batch in enumerate(BATCHES, start=1):
+        timings.append(measure_timing(_runner(session, batch), batch, seconds))
+        if progress:
+            progress(done, len(BATCHES))
+    device = f"{_cpu_name()}, onnxruntime {onnxruntime.__version__}, {threads} thread{'s' * (threads != 1)}"
+    return [
+        _row(
+            device,
+            timing.batch,
+            latency_us=timing.batch_us,
+            latency_basis="measured",
+            scope=f"model alone, images in memory, {timing.repeats} repeats",
+            reason="no energy counter is read on the CPU",
+            us_per_inference=timing.us_per_inference,
+        )
+        for timing in one_and_best(timings)
+    ]
+
+
+def one_and_best(timings: list[Timing]) -> list[Timing]:
+    """Batch 1, then the batch with the least time per inference, where that is another one."""
+    best = min(timings, key=lambda timing: timing.us_per_inference)
+    return [timing for timing in timings if timing.batch == 1] + [best] * (best.batch != 1)
+
+
+def _floor_row(gpu: HardwareProfile, precision: Precision, macs: Macs) -> dict[str, Any]:
+    energy_uj = floor_pj_per_mac(gpu, precision) * macs.total / 1e6
+    left_out = f", without {', '.join(macs.uncounted)}" if macs.uncounted else ""
+    return _row(
+        f"{gpu.device.name}, {precision.upper()}",
+        "any",
+        energy_uj={"low": energy_uj, "nominal": energy_uj, "high": energy_uj},
+        energy_basis="floor",
+        scope=f"{macs.total:,} MACs{left_out} at peak throughput and full power: a lower bound, no estimate",
+        reason="a formula floor has no latency",
+        macs=macs.total,
+        pj_per_mac=floor_pj_per_mac(gpu, precision),
+        profile={"file": gpu.file, "sha256": gpu.sha256},
+    )
+
+
+def _gpu_rows(path: str | os.PathLike[str], seconds: float) -> list[dict[str, Any]]:
+    session = _session(path, "CUDAExecutionProvider", 0)
+    timings = one_and_best([measure_timing(_runner(session, batch), batch, seconds) for batch in BATCHES])
+    return [joules_row(timing, measure_joules(_runner(session, timing.batch), timing.batch)) for timing in timings]
+
+
+def joules_row(timing: Timing, joules: Joules) -> dict[str, Any]:
+    """A measured GPU row; dynamic energy stands in `energy_uj`, negative where idle outweighed it."""
+    dynamic, total = (
+        None if energy_mj is None else energy_mj * 1e3 for energy_mj in (joules.dynamic_mj, joules.total_mj)
+    )
+    return _row(
+        "NVIDIA GPU 0, onnxruntime",
+        timing.batch,
+        latency_us=timing.batch_us,
+        latency_basis="measured",
+        energy_uj=None if dynamic is None else {"low": dynamic, "nominal": dynamic, "high": dynamic},
+        energy_basis="measured" if joules.status == "measured" else None,
+        scope=f"board with its memory, without host; {joules.seconds:.1f} s, idle {joules.idle_w:.1f} W subtracted",
+        reason="" if joules.status == "measured" else joules.status,
+        total_uj=total,
+        us_per_inference=timing.us_per_inference,
+    )
+
+
+def _row(
+    device: str,
+    batch: int | str,
+    *,
+    scope: str,
+    latency_us: dict[str, float] | None = None,
+    latency_basis: str | None = None,
+    energy_uj: dict[str, float] | None = None,
+    energy_basis: str | None = None,
+    reason: str = "",
+    **more: Any,
+) -> dict[str, Any]:
+    return {
+        "device": device,
+        "batch": batch,
+        "latency_us": latency_us,
+        "latency_basis": latency_basis,
+        "energy_uj": energy_uj,
+        "energy_basis": energy_basis,
+        "scope": scope,
+        "reason": reason,
+        **more,
+    }
+
+
+def _session(path: str | os.PathLike[str], provider: str, threads: int) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(os.fspath(path), options, providers=[provider])
+
+
+def _runner(session: Any, batch: int) -> Callable[[], None]:
+    """A call that runs the model once on a fixed random batch and returns when its output is in memory."""
+    (given,) = session.get_inputs()
+    images = np.random.default_rng(0).random((batch, *given.shape[1:]), dtype=np.float32)
+
+    def run() -> None:
+        session.run(None, {given.name: images})
+
+    return run
+
+
+def _precisions(gpu: HardwareProfile) -> list[Precision]:
+    every: tuple[Precision, ...] = ("fp32", "fp16", "int8")
+    return [precision for precision in every if _peak(gpu, precision)]
+
+
+def _peak(gpu: HardwareProfile, precision: Precision) -> float | None:
+    """Dense peak, tera operations per second."""
+    if gpu.gpu is None:
+        return None
+    peaks = {"fp32": gpu.gpu.fp32_tflops, "fp16": gpu.gpu.fp16_tc_tflops, "int8": gpu.gpu.int8_tops}
+    peak = known(peaks[precision])
+    return None if peak is None else peak.value
+
+
+def _usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

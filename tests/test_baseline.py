@@ -1,0 +1,198 @@
+"""The baseline: MACs by hand, the formula floor, measured windows, and what a row may claim."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from hardware_profiles import HardwareProfile, load_profile
+from hardware_profiles.errors import UserError
+from pipeline.profiling.baseline import (
+    Timing,
+    baseline_rows,
+    floor_pj_per_mac,
+    joules_row,
+    measure_timing,
+    one_and_best,
+)
+from pipeline.profiling.joules import joules_per_inference, why_no_counter
+from pipeline.profiling.macs import count_macs
+
+
+def write_model(folder: Path, extra: list[onnx.NodeProto] | None = None) -> Path:
+    """conv 3->8 (3x5, stride 2x1, padding 1x2), grouped conv 8->4 (2 groups, 3x3), then Gemm 5 and MatMul 7."""
+    rng = np.random.default_rng(0)
+    shapes = {"w1": (8, 3, 3, 5), "w2": (4, 4, 3, 3), "w3": (5, 4 * 4 * 9), "w4": (5, 7), "b3": (5,)}
+    weights = [
+        numpy_helper.from_array(rng.standard_normal(shape).astype(np.float32), name) for name, shape in shapes.items()
+    ]
+    nodes = [
+        helper.make_node("Conv", ["images", "w1"], ["a"], name="first", strides=[2, 1], pads=[1, 2, 1, 2]),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("Conv", ["b", "w2"], ["c"], name="grouped", group=2),
+        helper.make_node("Flatten", ["c"], ["d"]),
+        helper.make_node("Gemm", ["d", "w3", "b3"], ["e"], name="gemm", transB=1),
+        helper.make_node("MatMul", ["e", "w4"], ["logits"], name="matmul"),
+        *(extra or []),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "teacher",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, 12, 11])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 7])],
+        weights,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    model.ir_version = 9
+    path = folder / "teacher.onnx"
+    onnx.save(model, path)
+    return path
+
+
+def test_macs_by_hand(tmp_path: Path) -> None:
+    """12x11 -> 6x11 -> 4x9: 8*6*11 outputs * 3*15, 4*4*9 outputs * 4*9, 144*5, 5*7."""
+    macs = count_macs(write_model(tmp_path))
+    assert macs.per_node == {
+        "first": 8 * 6 * 11 * 3 * 15,
+        "grouped": 4 * 4 * 9 * 4 * 9,
+        "gemm": 144 * 5,
+        "matmul": 5 * 7,
+    }
+    assert macs.total == 23_760 + 5_184 + 720 + 35
+    assert macs.uncounted == ()
+
+
+def test_macs_of_an_exported_module(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from export.onnx import export_onnx
+
+    module = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 6, 3, padding=1),
+        torch.nn.BatchNorm2d(6),
+        torch.nn.ReLU(),
+        torch.nn.AvgPool2d(2),
+        torch.nn.Flatten(),
+        torch.nn.Linear(6 * 4 * 5, 10),
+    ).eval()
+    path = tmp_path / "module.onnx"
+    export_onnx(module, torch.zeros(1, 3, 8, 10), path)
+    assert count_macs(path).total == 6 * 8 * 10 * 27 + 120 * 10
+
+
+def test_work_that_is_not_counted_is_named(tmp_path: Path) -> None:
+    extra = [helper.make_node("Einsum", ["logits", "logits"], ["square"], equation="ij,ij->i")]
+    assert count_macs(write_model(tmp_path, extra)).uncounted == ("Einsum",)
+
+
+def test_broken_model_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(b"\xff\xff not a model")
+    with pytest.raises(UserError, match=r"broken\.onnx: cannot read this ONNX model"):
+        count_macs(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "pj"),
+    [
+        ("h100", "fp32", 20.93),
+        ("h100", "fp16", 1.415),
+        ("h100", "int8", 0.707),
+        ("a100", "fp32", 41.0),
+        ("a100", "int8", 1.282),
+    ],
+)
+def test_formula_floor(name: str, precision: str, pj: float) -> None:
+    assert floor_pj_per_mac(load_profile(name), precision) == pytest.approx(pj, rel=3e-3)  # type: ignore[arg-type]
+
+
+def test_formula_floor_of_another_gpu(tmp_path: Path) -> None:
+    """T4: 2 * 70 W / 8.1 TFLOPS = 17.28 pJ per FP32 MAC; without an INT8 peak there is no INT8 floor."""
+    profile = write_gpu(tmp_path)
+    assert floor_pj_per_mac(profile, "fp32") == pytest.approx(17.28, abs=5e-3)
+    with pytest.raises(UserError, match="t4 gives no peak for int8"):
+        floor_pj_per_mac(profile, "int8")
+
+
+def write_gpu(folder: Path) -> HardwareProfile:
+    sourced = 'status = "vendor"\nsource = "data sheet"\n'
+    path = folder / "t4.toml"
+    path.write_text(
+        'schema = "snn-energy-profile/1"\n[device]\nid = "t4"\nname = "T4"\nkind = "gpu"\nsource = "data sheet"\n'
+        '[accounting]\nscope = "incremental"\n'
+        f"[gpu.p_max_W]\nvalue = 70\n{sourced}[gpu.fp32_tflops]\nvalue = 8.1\n{sourced}"
+    )
+    return load_profile(path)
+
+
+def test_measured_window() -> None:
+    """1,234,000 mJ over 10 s at 60 W idle, 5,000 inferences: 246.8 mJ in all, 126.8 mJ dynamic."""
+    joules = joules_per_inference(counter_mj=1_234_000, seconds=10, idle_w=60, inferences=5000)
+    assert (joules.status, joules.total_mj) == ("measured", 246.8)
+    assert joules.dynamic_mj == pytest.approx(126.8, rel=1e-12)
+
+
+def test_a_counter_that_did_not_move_measured_nothing() -> None:
+    joules = joules_per_inference(counter_mj=0, seconds=0.01, idle_w=60, inferences=5)
+    assert (joules.status, joules.total_mj, joules.dynamic_mj) == ("window too short", None, None)
+    row = joules_row(timing(1, 100.0), joules)
+    assert (row["energy_uj"], row["energy_basis"], row["reason"]) == (None, None, "window too short")
+
+
+def test_negative_dynamic_energy_survives() -> None:
+    joules = joules_per_inference(counter_mj=590_000, seconds=10, idle_w=60, inferences=1000)
+    assert joules.dynamic_mj == -10
+    row = joules_row(timing(1, 100.0), joules)
+    assert row["energy_uj"]["nominal"] == -10_000
+    assert row["energy_basis"] == "measured"
+
+
+def test_without_a_counter_there_is_a_reason() -> None:
+    if importlib.util.find_spec("zeus") is not None:
+        pytest.skip("zeus is installed here, so the reason depends on the machine")
+    assert "zeus is not installed" in why_no_counter()
+
+
+def timing(batch: int, batch_us: float) -> Timing:
+    return Timing(batch=batch, batch_us={"low": batch_us, "nominal": batch_us, "high": batch_us}, repeats=5)
+
+
+def test_batch_one_stands_beside_the_best() -> None:
+    """100, 200/8 and 1600/32 µs per inference: batch 8 is best."""
+    chosen = one_and_best([timing(1, 100), timing(8, 200), timing(32, 1600)])
+    assert [entry.batch for entry in chosen] == [1, 8]
+    assert [entry.batch for entry in one_and_best([timing(1, 10), timing(8, 200)])] == [1]
+
+
+def test_timing_repeats_for_the_time_given_and_reports_in_microseconds() -> None:
+    measured = measure_timing(lambda: time.sleep(0.004), batch=1, seconds=0.06)
+    assert 5 <= measured.repeats <= 15
+    assert measured.batch_us["low"] >= 4000
+    assert measured.batch_us["low"] <= measured.batch_us["nominal"] <= measured.batch_us["high"]
+
+
+def test_rows_of_a_baseline(tmp_path: Path) -> None:
+    steps: list[tuple[int, int]] = []
+    path = write_model(tmp_path)
+    rows = baseline_rows(path, load_profile("a100"), seconds=0.02, threads=1, progress=lambda *at: steps.append(at))
+    assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    keys = {"device", "batch", "latency_us", "latency_basis", "energy_uj", "energy_basis", "scope", "reason"}
+    assert all(keys <= row.keys() for row in rows)
+    cpu = [row for row in rows if row["latency_basis"] == "measured"]
+    assert cpu[0]["batch"] == 1
+    assert "1 thread" in cpu[0]["device"]
+    assert all(row["energy_uj"] is None and row["reason"] for row in rows if row["energy_basis"] is None)
+    floors = [row for row in rows if row["energy_basis"] == "floor"]
+    assert [row["device"].split(", ")[1] for row in floors] == ["FP32", "FP16", "INT8"]
+    assert floors[0]["energy_uj"]["nominal"] == pytest.approx(29_699 * 2 * 400 / 19.5e12 * 1e6, rel=1e-12)
+    assert all("lower bound" in row["scope"] and row["latency_us"] is None for row in floors)
+
+
+def test_baseline_gpu_must_be_a_gpu(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="loihi1 is no GPU profile"):
+        baseline_rows(write_model(tmp_path), load_profile("loihi1"), seconds=0.01)
