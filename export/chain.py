@@ -50,7 +50,7 @@ def chain(graph: nir.NIRGraph) -> tuple[Step, ...]:
     """
     refuse(structure_faults(graph))
     following = dict(graph.edges)
-    name, shape = _single(graph, nir.Input), input_shape(graph)
+    name, shape = single(graph, nir.Input), input_shape(graph)
     steps = []
     while not isinstance(graph.nodes[name := following[name]], nir.Output):
         node = graph.nodes[name]
@@ -65,7 +65,7 @@ def chain(graph: nir.NIRGraph) -> tuple[Step, ...]:
 
 def input_shape(graph: nir.NIRGraph) -> tuple[int, ...]:
     """Shape that the graph's Input node states, without a batch axis. Raises UserError where it cannot be one."""
-    name = _single(graph, nir.Input)
+    name = single(graph, nir.Input)
     stated = graph.nodes[name].input_type["input"]
     shape = () if stated is None else _plain(stated)
     if len(shape) not in (1, 3) or min(shape) < 1:
@@ -73,6 +73,16 @@ def input_shape(graph: nir.NIRGraph) -> tuple[int, ...]:
             f"the input shape {shape} is neither (N,) nor (C, H, W)", where=name, mend="write it without time and batch"
         )
     return shape
+
+
+def single(graph: nir.NIRGraph, kind: type) -> str:
+    """Name of the only Input or Output node. Raises UserError where there is not exactly one."""
+    names = [name for name, node in graph.nodes.items() if isinstance(node, kind)]
+    if len(names) != 1:
+        raise UserError(
+            f"the graph has {len(names)} {kind.__name__} nodes", mend=f"keep exactly one {kind.__name__} node"
+        )
+    return names[0]
 
 
 def refuse(faults: list[UserError]) -> None:
@@ -230,15 +240,6 @@ def _loops(reached: dict[str, set[str]]) -> list[list[str]]:
         if name in ahead and not any(name in loop for loop in loops):
             loops.append(sorted(other for other in ahead if name in reached[other]))
     return loops
-
-
-def _single(graph: nir.NIRGraph, kind: type) -> str:
-    names = [name for name, node in graph.nodes.items() if isinstance(node, kind)]
-    if len(names) != 1:
-        raise UserError(
-            f"the graph has {len(names)} {kind.__name__} nodes", mend=f"keep exactly one {kind.__name__} node"
-        )
-    return names[0]
 
 
 def _broadcast(given: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...] | None:

@@ -7,6 +7,7 @@ NIR is continuous time. What a spike-exact execution needs beside it is the time
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -18,7 +19,7 @@ from typing import Any, Literal
 import nir
 import numpy as np
 
-from export.chain import NEURONS, SYNAPSES, Step, chain, input_shape
+from export.chain import NEURONS, SYNAPSES, Step, chain, conv_padding, input_shape, pair, single
 from export.files import write_json
 from export.nir_file import read_nir, write_nir
 from hardware_profiles.errors import UserError
@@ -110,9 +111,7 @@ def load_graph(
     graph = read_nir(path)
     contract = _read_sidecar(path)
     if contract is not None:
-        _agree(
-            path, "dt_s", contract["dt_s"], dt_s, math.isclose(contract["dt_s"], dt_s or contract["dt_s"], rel_tol=1e-9)
-        )
+        _agree(path, "dt_s", contract["dt_s"], dt_s, math.isclose(contract["dt_s"], dt_s or 0.0, rel_tol=1e-9))
         _agree(path, "reset", contract["reset"], reset, reset in (None, contract["reset"]))
         _agree(path, "if_r", "per_second", if_r, if_r in (None, "per_second"))
         return SpikingGraph(
@@ -188,24 +187,34 @@ def _settle_if(
 
 
 def _with_full_shapes(graph: nir.NIRGraph, steps: tuple[Step, ...]) -> nir.NIRGraph:
-    """The same graph with the layer's shape on every array and field, as strict readers want it."""
-    nodes = dict(graph.nodes)
-    for step in steps:
-        node = step.node
-        if isinstance(node, (*NEURONS, nir.Scale)):
-            arrays = {key: value for key, value in vars(node).items() if key not in _TYPES}
-            full = {key: np.array(np.broadcast_to(value, step.output_shape)) for key, value in arrays.items()}
-            nodes[step.name] = type(node)(**full, metadata=node.metadata)
-        elif isinstance(node, nir.Conv2d):
-            nodes[step.name] = replace(node, input_shape=step.input_shape[1:])
-        elif isinstance(node, nir.Flatten):
-            shape = {"input": np.array(step.input_shape)}
-            nodes[step.name] = nir.Flatten(shape, start_dim=0, end_dim=-1, metadata=node.metadata)
-    final = np.array(steps[-1].output_shape) if steps else None
-    for name, node in graph.nodes.items():
-        if isinstance(node, nir.Output) and final is not None:
-            nodes[name] = nir.Output({"output": final}, metadata=node.metadata)
-    return nir.NIRGraph(nodes, list(graph.edges), metadata=graph.metadata, type_check=False)
+    """The same chain in order, with the layer's shape on every array and field, as strict readers want it."""
+    first, last = single(graph, nir.Input), single(graph, nir.Output)
+    behind = steps[-1].output_shape if steps else input_shape(graph)
+    nodes = {
+        first: graph.nodes[first],
+        **{step.name: _with_full_shape(step) for step in steps},
+        last: nir.Output({"output": np.array(behind)}, metadata=graph.nodes[last].metadata),
+    }
+    return nir.NIRGraph(nodes, list(itertools.pairwise(nodes)), metadata=graph.metadata, type_check=False)
+
+
+def _with_full_shape(step: Step) -> nir.NIRNode:
+    node = step.node
+    if isinstance(node, (*NEURONS, nir.Scale)):
+        arrays = {key: value for key, value in vars(node).items() if key not in _TYPES}
+        full = {key: np.array(np.broadcast_to(value, step.output_shape)) for key, value in arrays.items()}
+        return type(node)(**full, metadata=node.metadata)
+    if isinstance(node, nir.Conv2d):
+        return replace(
+            node,
+            input_shape=np.array(step.input_shape[1:]),
+            stride=np.array(pair(node.stride, step.name, "stride")),
+            padding=np.array(conv_padding(node, step.name)),
+            dilation=np.array(pair(node.dilation, step.name, "dilation")),
+        )
+    if isinstance(node, nir.Flatten):
+        return nir.Flatten({"input": np.array(step.input_shape)}, start_dim=0, end_dim=-1, metadata=node.metadata)
+    return node
 
 
 _TYPES = ("input_type", "output_type", "metadata")

@@ -1,0 +1,460 @@
+"""Reading, writing and ordering graphs: the contract beside NIR is kept, and every fault is one line that names it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import nir
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+
+from export.chain import chain
+from export.spiking_graph import SpikingGraph, load_graph, sidecar_path
+from hardware_profiles.errors import UserError
+
+DT = 1e-3
+
+
+def lif(shape: tuple[int, ...] = (3,), tau: float = 4e-3, r: float = 4.0) -> nir.LIF:
+    one = np.ones(shape)
+    return nir.LIF(tau=tau * one, r=r * one, v_leak=0 * one, v_threshold=0.7 * one, v_reset=0 * one)
+
+
+def nir_chain(shape: tuple[int, ...], **nodes: nir.NIRNode) -> nir.NIRGraph:
+    named = {"input": nir.Input({"input": np.array(shape)}), **nodes, "output": nir.Output({"output": None})}
+    return nir.NIRGraph(named, list(itertools.pairwise(named)), type_check=False)
+
+
+def conv_graph(**settings) -> SpikingGraph:
+    """Asymmetric everywhere, a kernel that is not square, scalar-shaped neurons, all of which NIR itself gets wrong."""
+    rng = np.random.default_rng(1)
+    conv = nir.Conv2d(None, rng.normal(size=(4, 1, 3, 2)), (1, 2), (1, 0), (1, 1), 2, rng.normal(size=4))
+    graph = nir_chain(
+        (2, 6, 11),
+        conv=conv,
+        cell=lif((1,)),
+        pool=nir.AvgPool2d(np.array([2, 1]), np.array([2, 1]), np.array([0, 0])),
+        flatten=nir.Flatten({"input": None}, start_dim=0, end_dim=-1),
+        fc=nir.Linear(rng.normal(size=(3, 4 * 3 * 5))),
+        last=lif((3,)),
+    )
+    return SpikingGraph(nir_graph=graph, dt_s=DT, input_shape=(2, 6, 11), **settings)
+
+
+def dense_graph(**nodes: nir.NIRNode) -> nir.NIRGraph:
+    return nir_chain((2,), fc=nir.Linear(np.arange(6.0).reshape(3, 2)), **(nodes or {"cell": lif()}))
+
+
+def written(path: Path, graph: nir.NIRGraph) -> Path:
+    """A foreign file: what NIR itself writes, without sidecar."""
+    graph.nodes["output"] = nir.Output({"output": np.array([3])})
+    nir.write(path, graph)
+    return path
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> Path:
+    return written(tmp_path / "foreign.nir", dense_graph())
+
+
+def test_what_is_saved_comes_back_array_by_array(tmp_path: Path):
+    graph = conv_graph(scales={"conv": 64.0, "fc": 0.1})
+    graph.save(tmp_path / "net.nir")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["net.nir", "net.nir.json"]
+    loaded = load_graph(tmp_path / "net.nir")
+    assert (loaded.dt_s, loaded.reset, loaded.input_shape, loaded.scales) == (DT, "zero", (2, 6, 11), graph.scales)
+    for name, key in [
+        ("conv", "weight"),
+        ("conv", "bias"),
+        ("conv", "stride"),
+        ("fc", "weight"),
+        ("pool", "kernel_size"),
+    ]:
+        assert_array_equal(getattr(loaded.nir_graph.nodes[name], key), getattr(graph.nir_graph.nodes[name], key))
+    sidecar = json.loads((tmp_path / "net.nir.json").read_text())
+    assert sidecar["layers"] == ["conv", "cell", "pool", "flatten", "fc", "last"]
+    assert (sidecar["schema"], sidecar["rounding"]) == ("spikeport-graph/1", "half to even")
+
+
+def test_a_saved_graph_saves_again_to_the_same_bytes(tmp_path: Path):
+    conv_graph().save(tmp_path / "a.nir")
+    load_graph(tmp_path / "a.nir").save(tmp_path / "b.nir")
+    assert (tmp_path / "a.nir").read_bytes() == (tmp_path / "b.nir").read_bytes()
+
+
+def test_every_node_of_a_saved_file_has_its_full_shape(tmp_path: Path):
+    conv_graph().save(tmp_path / "net.nir")
+    with h5py.File(tmp_path / "net.nir") as file:
+        nodes = file["node/nodes"]
+        assert nodes["cell/tau"].shape == nodes["cell/v_reset"].shape == (4, 6, 5)
+        assert_array_equal(nodes["conv/input_shape"][()], [6, 11])
+        assert_array_equal(nodes["flatten/input_type"][()], [4, 3, 5])
+        assert_array_equal(nodes["output/shape"][()], [3])
+
+
+def test_nir_itself_reads_what_we_save(tmp_path: Path):
+    """With NIR's own type check, which a graph with square kernels must pass."""
+    graph = nir_chain(
+        (1, 5, 7),
+        conv=nir.Conv2d(None, np.ones((2, 1, 3, 3)), (1, 1), "same", (1, 1), 1, np.zeros(2)),
+        cell=lif((1,)),
+        flatten=nir.Flatten({"input": None}, start_dim=0, end_dim=-1),
+        fc=nir.Linear(np.ones((3, 70))),
+        last=lif((3,)),
+    )
+    SpikingGraph(nir_graph=graph, dt_s=DT, input_shape=(1, 5, 7)).save(tmp_path / "net.nir")
+    assert set(nir.read(tmp_path / "net.nir").nodes) == set(graph.nodes)
+
+
+def test_shapes_are_torchs_where_nirs_own_are_wrong():
+    """3 x 2 kernel: NIR takes the width from the kernel's height."""
+    steps = conv_graph().chain()
+    assert [step.output_shape for step in steps] == [(4, 6, 5), (4, 6, 5), (4, 3, 5), (60,), (3,), (3,)]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_the_order_of_edges_and_nodes_means_nothing(random):
+    graph = conv_graph().nir_graph
+    expected = [step.name for step in chain(graph)]
+    edges, names = list(graph.edges), list(graph.nodes)
+    random.shuffle(edges)
+    random.shuffle(names)
+    shuffled = nir.NIRGraph({name: graph.nodes[name] for name in names}, edges, type_check=False)
+    assert [step.name for step in chain(shuffled)] == expected
+
+
+# What NIR does not say
+
+
+def test_reset_is_never_guessed(foreign: Path):
+    with pytest.raises(UserError, match=r"NIR does not say how neurons reset.*--reset zero"):
+        load_graph(foreign, dt_s=DT)
+    with pytest.raises(UserError, match="reset 'subtract' cannot go to the chip"):
+        load_graph(foreign, dt_s=DT, reset="subtract")
+
+
+def test_the_time_step_is_inferred_only_where_nir_tells_it(foreign: Path, tmp_path: Path):
+    graph = load_graph(foreign, reset="zero")
+    assert graph.dt_s == DT
+    assert "dt = 0.001 s was inferred as tau/r" in graph.notes[0]
+    assert load_graph(foreign, dt_s=5e-4, reset="zero").dt_s == 5e-4, "an explicit step wins"
+    two = dense_graph(cell=lif(), back=nir.Linear(np.ones((3, 3))), cell2=lif(tau=8e-3, r=7.9))
+    with pytest.raises(UserError, match=r"tau/r runs from 0.001 to 0.00101266 s.*--dt"):
+        load_graph(written(tmp_path / "two.nir", two), reset="zero")
+
+
+def test_r_of_one_does_not_make_tau_the_time_step(tmp_path: Path):
+    """Norse writes r = 1; taking tau/r for dt would wipe out the membrane at every step."""
+    file = written(tmp_path / "norse.nir", dense_graph(cell=lif(r=1.0)))
+    with pytest.raises(UserError, match=r"NIR does not say the time step.*--dt"):
+        load_graph(file, reset="zero")
+
+
+def test_without_leaky_nodes_nothing_tells_the_time_step(tmp_path: Path):
+    file = written(tmp_path / "if.nir", dense_graph(cell=nir.IF(r=np.ones(3), v_threshold=np.ones(3))))
+    with pytest.raises(UserError, match="no leaky node tells it"):
+        load_graph(file, reset="zero")
+
+
+def test_what_an_if_node_means_by_r_must_be_said(tmp_path: Path):
+    file = written(tmp_path / "if.nir", dense_graph(cell=nir.IF(r=np.ones(3), v_threshold=np.ones(3))))
+    with pytest.raises(UserError, match=r"IF nodes cell have a gain r dt = 0.001 .*--if-r per-step"):
+        load_graph(file, dt_s=DT, reset="zero")
+    per_step = load_graph(file, dt_s=DT, reset="zero", if_r="per_step")
+    assert_array_equal(per_step.nir_graph.nodes["cell"].r * DT, np.ones(3))
+    assert "r of IF nodes cell was read per step" in per_step.notes
+    per_second = load_graph(file, dt_s=DT, reset="zero", if_r="per_second")
+    assert_array_equal(per_second.nir_graph.nodes["cell"].r, np.ones(3))
+    per_step.save(tmp_path / "said.nir")
+    assert_array_equal(load_graph(tmp_path / "said.nir").nir_graph.nodes["cell"].r * DT, np.ones(3))
+
+
+@pytest.mark.parametrize("dt_s", [0.0, -1e-3, float("nan"), float("inf")])
+def test_impossible_time_steps_are_refused(foreign: Path, dt_s: float):
+    with pytest.raises(UserError, match="is not positive"):
+        load_graph(foreign, dt_s=dt_s, reset="zero")
+
+
+# The sidecar
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"dt_s": 2e-3}, "dt_s = 0.002 contradicts 0.001"),
+        ({"dt_s": 0.0}, "dt_s = 0.0 contradicts 0.001"),
+        ({"reset": "subtract"}, "reset = subtract contradicts zero"),
+        ({"if_r": "per_step"}, "if_r = per_step contradicts per_second"),
+    ],
+)
+def test_options_that_contradict_the_sidecar_are_refused(tmp_path: Path, options, words):
+    conv_graph().save(tmp_path / "net.nir")
+    assert load_graph(tmp_path / "net.nir", dt_s=DT, reset="zero").dt_s == DT
+    with pytest.raises(UserError, match=rf"net\.nir\.json: {words}"):
+        load_graph(tmp_path / "net.nir", **options)
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (lambda text: text[: len(text) // 2], "this sidecar cannot be used"),
+        (lambda text: "", "this sidecar cannot be used"),
+        (lambda text: "[1, 2]", "its schema is not spikeport-graph/1"),
+        (lambda text: "[" * 100_000, "this sidecar cannot be used"),
+        (lambda text: text.replace("spikeport-graph/1", "spikeport-graph/9"), "its schema is not spikeport-graph/1"),
+        (lambda text: text.replace('"dt_s"', '"dt"'), "'dt_s' is missing"),
+        (lambda text: text.replace("0.001", '"soon"'), "could not convert"),
+        (lambda text: text.replace("0.001", "-1"), "is not positive"),
+        (lambda text: text.replace('"zero"', '"none"'), "reset 'none' cannot go"),
+        (lambda text: text.replace('"scales": {', '"scales": {"nowhere": 2.0, '), "'nowhere', which is no weight node"),
+        (lambda text: text.replace('"scales": {', '"scales": {"cell": 2.0, '), "'cell', which is no weight node"),
+        (lambda text: text.replace("64.0", "-64.0"), "conv: scale -64.0 is not positive"),
+        (lambda text: text.replace("    11\n", "    12\n"), r"input shape \(2, 6, 12\) contradicts"),
+    ],
+)
+def test_a_damaged_sidecar_is_one_line_not_a_traceback(tmp_path: Path, edit, words):
+    conv_graph(scales={"conv": 64.0}).save(tmp_path / "net.nir")
+    sidecar = sidecar_path(tmp_path / "net.nir")
+    sidecar.write_text(edit(sidecar.read_text()))
+    with pytest.raises(UserError, match=words):
+        load_graph(tmp_path / "net.nir")
+
+
+def test_a_sidecar_of_another_file_is_noticed(tmp_path: Path, foreign: Path):
+    conv_graph().save(tmp_path / "net.nir")
+    foreign.replace(tmp_path / "net.nir")
+    with pytest.raises(UserError, match=r"was written for another \.nir file"):
+        load_graph(tmp_path / "net.nir")
+
+
+# Files that are no good
+
+
+def test_files_that_are_no_nir_graph_are_named(tmp_path: Path, foreign: Path):
+    text, empty, other, half = (tmp_path / name for name in ("text.nir", "empty.nir", "other.nir", "half.nir"))
+    text.write_text("hello")
+    empty.write_bytes(b"")
+    half.write_bytes(foreign.read_bytes()[:3000])
+    with h5py.File(other, "w") as file:
+        file["layer/0/type"] = b"dense"
+    for path, words in [
+        (text, "is no readable HDF5 file"),
+        (empty, "is no readable HDF5 file"),
+        (half, "is no readable HDF5 file"),
+        (other, "is HDF5 but not a NIR file"),
+        (tmp_path / "absent.nir", "no such file"),
+        (tmp_path, "no such file"),
+    ]:
+        with pytest.raises(UserError, match=words) as refusal:
+            load_graph(path, dt_s=DT, reset="zero")
+        assert str(refusal.value).startswith(str(path))
+        assert "\n" not in str(refusal.value)
+
+
+def _retype(file: h5py.File, name: str, kind: str) -> None:
+    del file[f"node/nodes/{name}/type"]
+    file[f"node/nodes/{name}/type"] = kind
+
+
+def _replace(file: h5py.File, key: str, value) -> None:
+    del file[f"node/{key}"]
+    if value is not None:
+        file[f"node/{key}"] = value
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (lambda f: _retype(f, "cell", "MaxPool2d"), "cell: NIR .* knows no node 'MaxPool2d'.*average pool"),
+        (lambda f: _retype(f, "cell", "BatchNorm2d"), "cell: .*'BatchNorm2d'.*fold it"),
+        (lambda f: _retype(f, "cell", "Wibble"), "cell: .*'Wibble'.*NIR knows Affine, AvgPool2d"),
+        (lambda f: _replace(f, "nodes/cell/type", None), "cell: .*no node None"),
+        (lambda f: _replace(f, "nodes/cell/tau", None), "cell: this LIF cannot be read: it lacks tau"),
+        (lambda f: _replace(f, "nodes/fc/weight", None), "fc: this Linear cannot be read: it lacks weight"),
+        (lambda f: f.create_dataset("node/nodes/fc/gain", data=2), "fc: this Linear .*unknown fields gain"),
+        (lambda f: _replace(f, "nodes/fc/weight", "text"), "fc: this Linear cannot be read"),
+        (lambda f: _replace(f, "nodes/cell/tau", np.ones(2)), "cell: this LIF cannot be read: .*same shape"),
+        (lambda f: _replace(f, "edges", None), "holds no NIR graph"),
+        (lambda f: _replace(f, "edges", np.arange(3)), "its edges cannot be read"),
+        (lambda f: _replace(f, "type", "Linear"), "holds no NIR graph"),
+        (lambda f: _replace(f, "nodes/input/shape", np.array([4, 1, 2, 2])), "input: the input shape .4, 1, 2, 2. is"),
+    ],
+)
+def test_damaged_nodes_are_refused_by_name(foreign: Path, edit, words):
+    with h5py.File(foreign, "r+") as file:
+        edit(file)
+    with pytest.raises(UserError, match=words) as refusal:
+        load_graph(foreign, dt_s=DT, reset="zero")
+    assert "\n" not in str(refusal.value)
+
+
+def test_v_reset_that_a_file_leaves_out_is_nirs_zero(foreign: Path):
+    with h5py.File(foreign, "r+") as file:
+        del file["node/nodes/cell/v_reset"]
+    assert_array_equal(load_graph(foreign, reset="zero").nir_graph.nodes["cell"].v_reset, np.zeros(3))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_flipped_bytes_never_end_in_anything_but_a_graph_or_one_line(tmp_path_factory, data):
+    good = _good_file(tmp_path_factory)
+    bad = bytearray(good.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        bad[data.draw(st.integers(0, len(bad) - 1))] ^= data.draw(st.integers(1, 255))
+    file = good.with_name("bad.nir")
+    file.write_bytes(bad)
+    try:
+        load_graph(file, dt_s=DT, reset="zero")
+    except UserError as error:
+        message = str(error)
+    else:
+        message = ""
+    assert "\n" not in message
+
+
+def _good_file(factory, made: list[Path] = []) -> Path:  # noqa: B006  (one file for all examples)
+    if not made:
+        made.append(written(factory.mktemp("fuzz") / "good.nir", dense_graph()))
+    return made[0]
+
+
+# Graphs that are no chain
+
+
+def reason(graph: nir.NIRGraph) -> str:
+    with pytest.raises(UserError) as refusal:
+        chain(graph)
+    assert "\n" not in str(refusal.value)
+    return str(refusal.value)
+
+
+def test_a_residual_connection_is_refused_at_both_ends():
+    graph = dense_graph(cell=lif(), fc2=nir.Linear(np.ones((3, 3))), cell2=lif())
+    graph.edges.append(("fc", "cell2"))
+    assert "fc: branches to cell, cell2" in reason(graph)
+    assert "cell2: merges fc, fc2: netx has no add" in reason(graph)
+
+
+def test_recurrence_is_refused_with_the_path_back():
+    graph = dense_graph(cell=lif())
+    graph.nodes["w_rec"] = nir.Linear(np.ones((3, 3)))
+    graph.edges += [("cell", "w_rec"), ("w_rec", "cell")]
+    assert reason(graph).startswith("cell: is recurrent through w_rec: this version takes chains only")
+    loop = dense_graph()
+    loop.edges.append(("cell", "cell"))
+    assert reason(loop).startswith("cell: is recurrent through itself")
+
+
+@pytest.mark.parametrize(
+    ("node", "words"),
+    [
+        (nir.LI(tau=np.ones(3), r=np.ones(3), v_leak=np.zeros(3)), "odd: LI cannot go to netx: it never fires"),
+        (nir.I(r=np.ones(3)), "odd: I cannot go to netx: it never fires"),
+        (nir.CubaLI(*[np.ones(3)] * 4), "odd: CubaLI cannot go to netx: it never fires"),
+        (nir.Threshold(np.ones(3)), "odd: Threshold cannot go to netx: netx has no neuron without state"),
+        (nir.Delay(np.ones(3)), "odd: Delay cannot go to netx: the integer network has no delays yet"),
+        (nir.Conv1d(3, np.ones((1, 1, 2)), 1, 0, 1, 1, np.zeros(1)), "odd: Conv1d cannot go to netx: .*Conv2d"),
+        (nir.NIRGraph({}, [], type_check=False), "odd: NIRGraph cannot go to netx: it is a graph inside the graph"),
+    ],
+)
+def test_nodes_that_netx_has_not_are_refused_by_name(node, words):
+    assert re.match(words, reason(dense_graph(odd=node, cell=lif())))
+
+
+def test_loose_ends_are_refused():
+    two_inputs = dense_graph()
+    two_inputs.nodes["input2"] = nir.Input({"input": np.array([2])})
+    two_inputs.edges.append(("input2", "fc"))
+    assert "the graph has 2 Input nodes" in reason(two_inputs)
+    two_outputs = dense_graph()
+    two_outputs.nodes["output2"] = nir.Output({"output": np.array([3])})
+    two_outputs.edges.append(("cell", "output2"))
+    assert "the graph has 2 Output nodes" in reason(two_outputs)
+    alone = dense_graph()
+    alone.nodes["alone"] = lif()
+    assert "alone: is connected to nothing" in reason(alone)
+    cut = dense_graph()
+    cut.edges.remove(("fc", "cell"))
+    assert "fc: leads nowhere" in reason(cut)
+    assert "cell: is fed by nothing" in reason(cut)
+    lost = dense_graph()
+    lost.edges.append(("cell", "gone"))
+    assert "edges name nodes that do not exist: gone" in reason(lost)
+    doubled = dense_graph()
+    doubled.edges.append(("fc", "cell"))
+    assert "cell: merges fc, fc" in reason(doubled)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "words"),
+    [
+        ({"fc": nir.Linear(np.ones((3, 5))), "cell": lif()}, r"fc: weight .3, 5. does not fit its input .2, 6, 8."),
+        ({"cell": lif((2, 6, 7))}, "cell: tau has shape .2, 6, 7., the layer before gives .2, 6, 8."),
+        (
+            {"conv": nir.Conv2d(None, np.ones((3, 5, 1, 1)), 1, 0, 1, 1, np.zeros(3))},
+            "conv: weight .3, 5, 1, 1. with groups=1 does not fit",
+        ),
+        ({"conv": nir.Conv2d(None, np.ones((3, 2, 9, 1)), 1, 0, 1, 1, np.zeros(3))}, "conv: kernel .9, 1. is larger"),
+        (
+            {"conv": nir.Conv2d(None, np.ones((3, 2, 2, 2)), 1, "same", 1, 1, np.zeros(3))},
+            "conv: padding 'same' of kernel .2, 2. is not the same on both sides",
+        ),
+        (
+            {"conv": nir.Conv2d(None, np.ones((3, 2, 2, 2)), np.ones(3), 0, 1, 1, np.zeros(3))},
+            "conv: stride .* neither",
+        ),
+        ({"flat": nir.Flatten({"input": None}, 1, -1)}, "flat: Flatten merges axes 1 to -1 of .2, 6, 8. only"),
+        (
+            {"pool": nir.SumPool2d(np.array([7, 1]), np.array([7, 1]), np.array([0, 0]))},
+            "pool: pool .7, 1. is larger than its input",
+        ),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused_where_they_break(nodes, words):
+    with pytest.raises(UserError, match=words):
+        chain(nir_chain((2, 6, 8), **nodes))
+
+
+def test_an_output_that_claims_another_shape_is_refused():
+    graph = dense_graph()
+    graph.nodes["output"] = nir.Output({"output": np.array([7])})
+    assert reason(graph).startswith("output: the file claims shape (7,), the layers give (3,)")
+
+
+# What must not happen on the way
+
+
+PROBE = """
+import sys
+unpickled = []
+sys.addaudithook(lambda event, arguments: unpickled.append(event) if event.startswith("pickle.") else None)
+import export.quantise, export.spiking_graph, export.netx, export.fold, export.onnx
+from pathlib import Path
+before = len(unpickled)
+graph = export.spiking_graph.load_graph(sys.argv[1], reset="zero")
+network, _ = export.quantise.quantise(graph)
+assert network.layers
+print(sorted({"torch", "snntorch", "lava", "matplotlib", "onnxruntime"} & set(sys.modules)), unpickled[before:])
+"""
+
+
+def test_compiling_a_file_loads_no_torch_and_unpickles_nothing(foreign: Path):
+    """NumPy is enough for it, and a file from elsewhere must not be able to run code."""
+    found = subprocess.run(
+        [sys.executable, "-c", PROBE, str(foreign)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[1],
+        check=True,
+    )
+    assert found.stdout.strip() == "[] []"
