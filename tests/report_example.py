@@ -76,7 +76,7 @@ def example_energy() -> list[dict[str, Any]]:
             "dynamic_uj": {"low": 3.0, "nominal": 3.4, "high": 4.9},
             "total_uj": {"low": 121.0, "nominal": 140.0, "high": 160.0},
             "latency_us": {"low": 60.0, "nominal": 84.0, "high": 410.0},
-            "unpriced": ["hop"],
+            "unpriced": [],
             "basis": "modelled from pre-silicon constants (S)",
             "scope": "incremental neurocore energy",
             "assumptions": [
@@ -93,7 +93,7 @@ def example_energy() -> list[dict[str, Any]]:
             "dynamic_uj": None,
             "total_uj": None,
             "latency_us": None,
-            "unpriced": ["synop", "neuron_active", "neuron_inactive"],
+            "unpriced": ["synop", "neuron_active", "neuron_inactive", "routing", "latency"],
             "basis": "unknown",
             "scope": "incremental",
             "assumptions": [],
@@ -131,15 +131,27 @@ def example_baseline() -> list[dict[str, Any]]:
         "device": "NVIDIA A100 SXM4",
         "latency_us": None,
         "latency_basis": None,
-        "energy_basis": "formula floor",
+        "energy_basis": "floor",
         "scope": "arithmetic only, FP32",
-        "reason": None,
+        "reason": "a formula floor has no latency",
     }
     return [
         cpu | {"batch": 1, "latency_us": {"low": 402.0, "nominal": 431.0, "high": 520.0}},
         cpu | {"batch": 64, "latency_us": {"low": 9100.0, "nominal": 9800.0, "high": 11200.0}},
-        gpu | {"batch": 1, "energy_uj": 98.4},
+        gpu | {"batch": "any", "energy_uj": {"low": 98.4, "nominal": 98.4, "high": 98.4}},
     ]
+
+
+def example_check(samples: int, layers: list[str], entries: int, spikes: int) -> dict[str, Any]:
+    """A comparison without a mismatch."""
+    return {
+        "samples": samples,
+        "layers": layers,
+        "spikes_compared": spikes,
+        "entries_compared": entries,
+        "mismatches": 0,
+        "first_divergence": None,
+    }
 
 
 def example_inputs(seed: int = 1) -> ReportInputs:
@@ -171,18 +183,8 @@ def example_inputs(seed: int = 1) -> ReportInputs:
             "ckd": {"student_float": float_ckd, "student_quantised": quantised_ckd},
         },
         equivalence={
-            "quantised_vs_reference": {
-                "samples": TEST,
-                "spikes_compared": TEST * STEPS * 10,
-                "mismatches": 0,
-                "first_divergence": None,
-            },
-            "reference_vs_lava": {
-                "samples": 20,
-                "spikes_compared": 20 * STEPS * 10,
-                "mismatches": 0,
-                "first_divergence": None,
-            },
+            "quantised_vs_reference": example_check(TEST, [row["name"] for row in layers], 2_310_000, 98_213),
+            "reference_vs_lava": example_check(20, ["output"], 20 * STEPS * 10, 213),
         },
         layers=layers,
         quantisation=[{"name": row["name"], "weight_error": 0.0, "saturated": 0} for row in layers],

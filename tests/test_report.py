@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from report_example import example_inputs, example_sample, example_without
+from report_example import example_check, example_inputs, example_sample, example_without
 
 from pipeline.report import build_report, charts, choose_samples, render_all, words
 from pipeline.report.content import LAYER_KEYS
@@ -127,7 +127,7 @@ def test_schema(report: dict[str, Any]) -> None:
         assert entry.keys() == {"value", "n", "low", "high"}
         assert entry["low"] <= entry["value"] <= entry["high"]
     for check in ("quantised_vs_reference", "reference_vs_lava"):
-        assert report["equivalence"][check].keys() == {"samples", "spikes_compared", "mismatches", "first_divergence"}
+        assert report["equivalence"][check].keys() >= {"samples", "spikes_compared", "mismatches", "first_divergence"}
     for layer in report["layers"]:
         assert layer.keys() >= set(LAYER_KEYS)
     for row in report["energy"]:
@@ -204,19 +204,24 @@ def test_verdict_names_the_numbers(report: dict[str, Any]) -> None:
 
 
 def test_verdict_says_that_spikes_differ() -> None:
-    broken = {"samples": 20, "spikes_compared": 2000, "mismatches": 3, "first_divergence": {"sample": 4, "step": 7}}
+    where = {"sample": 4, "layer": "conv2", "neuron": [1, 0, 3], "step": 7, "first": 1, "second": 0}
+    broken = example_check(20, ["conv2", "output"], 2000, 410) | {"mismatches": 3, "first_divergence": where}
     inputs = example_inputs()
     report = build_report(replace(inputs, equivalence=dict(inputs.equivalence) | {"reference_vs_lava": broken}))
-    expected = "do NOT fire the same spikes: 3 of 2,000 compared differ, first at sample 4, step 7"
-    assert expected in report["verdict"]
+    place = "sample 4, layer conv2, neuron (1, 0, 3), step 7: 1 against 0"
+    assert f"do NOT fire the same spikes: 3 of 2,000 places differ, first at {place}" in report["verdict"]
+    assert place in Page(render_html(report)).text
+    assert place in render_markdown(report)
     assert "the same as Lava" not in report["verdict"]
     assert 'class="verdict failed"' in render_html(report)
 
 
-def test_verdict_claims_nothing_from_an_empty_comparison() -> None:
-    empty = {"samples": 0, "spikes_compared": 0, "mismatches": 0, "first_divergence": None}
-    checks = {"quantised_vs_reference": empty, "reference_vs_lava": empty}
-    assert "spikes were not compared" in build_report(replace(example_inputs(), equivalence=checks))["verdict"]
+def test_verdict_claims_nothing_from_silence() -> None:
+    """Two executions that never fire agree in every place; that is no evidence."""
+    silent = example_check(20, ["output"], 2000, 0)
+    checks: dict[str, Any] = {"quantised_vs_reference": silent, "reference_vs_lava": silent}
+    assert "no spike was fired" in build_report(replace(example_inputs(), equivalence=checks))["verdict"]
+    assert "spikes were not compared" in build_report(replace(example_inputs(), equivalence={}))["verdict"]
 
 
 def test_verdict_names_what_energy_lacks() -> None:
@@ -294,7 +299,7 @@ def test_bases_are_told_apart(report: dict[str, Any]) -> None:
         "Intel Loihi 1": "modelled",
         "Intel Loihi 2": "unknown",
         "45 nm convention, 32-bit float": "modelled",
-        "NVIDIA A100 SXM4, batch 1": "floor",
+        "NVIDIA A100 SXM4": "floor",
     }
     assert words.standing("modelled from measured constants", 1.0) == "modelled"
     assert words.standing("measured", 1.0) == "measured"

@@ -34,11 +34,10 @@ class ReportInputs:
     `correct`: for each of STAGES bool `[n]`, whether each test item was recognised, in test order (teacher: its own
     static test images; Lava: the recordings that went through it). `arms`: for each objective (`none`, `ckd`) bool
     `[n]` of student_float and student_quantised, row i the same test recording in all. `equivalence`: for each of
-    CHECKS {samples, spikes_compared, mismatches, first_divergence}. `energy`: rows of pipeline.profiling.energy.
-    `baseline`: rows {device, batch, latency_us, latency_basis, energy_uj, energy_basis, scope, reason}, where latency
-    is a whole batch's, energy one inference's, a basis is measured, modelled or floor, and quantities are numbers,
-    {low, nominal, high} or None. `layers`: one dict per layer with LAYER_KEYS and more, as `LayerActivity.row` of
-    pipeline.profiling.counts gives them; `quantisation`: dicts with `name` that add to them (export.quantise).
+    CHECKS an Equivalence of pipeline.equivalence as a dict. `energy`: rows of pipeline.profiling.energy.
+    `baseline`: rows of pipeline.profiling.baseline (latency is a whole batch's, energy one inference's). `layers`: one
+    dict per layer with LAYER_KEYS and more, as `LayerActivity.row` of pipeline.profiling.counts gives them;
+    `quantisation`: dicts with `name` that add to them (export.quantise).
     `provenance`: versions {package: version}, seeds {name: seed}, command, profiles {id: sha256}, created_utc, cores,
     and what else a reader needs to run it again. Host names and folders do not belong here; paths are cut to names.
     """

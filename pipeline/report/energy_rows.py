@@ -55,7 +55,7 @@ def _device(row: dict[str, Any]) -> dict[str, Any]:
 def _baseline(row: dict[str, Any]) -> dict[str, Any]:
     energy = quantity(row["energy_uj"])
     return {
-        "name": f"{row['device']}, batch {row['batch']}",
+        "name": row["device"] if row["batch"] == "any" else f"{row['device']}, batch {row['batch']}",
         "dynamic": energy,
         "total": None,
         "shown": energy,

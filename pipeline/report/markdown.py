@@ -53,12 +53,14 @@ def _equivalence(equivalence: dict[str, Any]) -> list[str]:
     for key, name in words.CHECK_NAMES.items():
         check = equivalence[key]
         if check["mismatches"] is None:
-            rows.append([name, f"not compared: {check['reason']}", "", "", ""])
+            rows.append([name, f"not compared: {check['reason']}", *[""] * 5])
             continue
         first = words.divergence(check["first_divergence"]) if check["mismatches"] else "none"
-        rows.append([name, *(f"{check[k]:,}" for k in ("samples", "spikes_compared", "mismatches")), first])
-    head = ["Compared", "Recordings", "Values", "Mismatches", "First divergence"]
-    return ["## Same spikes", _table(head, rows, right=(1, 2, 3)), _inline(equivalence["statement"])]
+        counts = (check[key] for key in ("samples", "entries_compared", "spikes_compared", "mismatches"))
+        rows.append([name, ", ".join(check["layers"]), *(f"{count:,}" for count in counts), first])
+    head = ["Compared", "Layers", "Recordings", "Places", "Spikes", "Mismatches", "First divergence"]
+    table = _table(head, rows, right=(2, 3, 4, 5))
+    return ["## Same spikes", table, words.CHECK_NOTE, _inline(equivalence["statement"])]
 
 
 def _comparison(comparison: dict[str, Any]) -> list[str]:

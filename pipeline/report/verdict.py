@@ -24,7 +24,7 @@ def _mismatches(check: Any) -> int:
 
 
 def _equal(check: dict[str, Any]) -> bool:
-    """True where something was compared and nothing differed; an empty comparison shows nothing."""
+    """True where spikes were compared and none differed; silence on both sides shows nothing."""
     return check.get("mismatches") == 0 and bool(check.get("spikes_compared"))
 
 
@@ -57,7 +57,7 @@ def _equality(equivalence: dict[str, Any]) -> str:
             check = equivalence[name]
             return (
                 f"{words_for_it} do NOT fire the same spikes: {check['mismatches']:,} of "
-                f"{check['spikes_compared']:,} compared differ, first at {words.divergence(check['first_divergence'])}"
+                f"{check['entries_compared']:,} places differ, first at {words.divergence(check['first_divergence'])}"
             )
     student, lava = (equivalence[name] for name in words.CHECK_NAMES)
     done = [name for name, check in (("reference", student), ("lava", lava)) if _equal(check)]
@@ -76,6 +76,8 @@ def _equality(equivalence: dict[str, Any]) -> str:
             f"the integer reference fires the same spikes as Lava 0.10.0 fixed_pt in all {lava['samples']:,} "
             "recordings compared; the student was not compared"
         )
+    if any(check.get("mismatches") == 0 for check in (student, lava)):
+        return "no spike was fired in what was compared, so nothing is said about equality"
     return "spikes were not compared, so nothing is said about equality"
 
 

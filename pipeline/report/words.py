@@ -19,6 +19,10 @@ STAGE_NOTES = {
     "reference": "integers, as exported to netx",
     "lava": "Lava 0.10.0 fixed_pt, in simulation",
 }
+CHECK_NOTE = (
+    "Places: every recording, step and neuron of the compared layers. Spikes: how many of them were 1 in the first "
+    "execution."
+)
 CHECK_NAMES = {
     "quantised_vs_reference": "quantised student and integer reference",
     "reference_vs_lava": "integer reference and Lava 0.10.0 fixed_pt",
@@ -128,10 +132,14 @@ def listing(value: Any) -> str:
 
 
 def divergence(value: Any) -> str:
-    """Where two executions first differ, in words."""
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {entry}" for key, entry in value.items())
-    return str(value)
+    """Where two executions first differ, in words; `value` is a Divergence of pipeline.equivalence as a dict.
+
+    >>> divergence({"sample": 4, "layer": "conv2", "neuron": [1, 0, 3], "step": 7, "first": 1, "second": 0})
+    'sample 4, layer conv2, neuron (1, 0, 3), step 7: 1 against 0'
+    """
+    neuron = ", ".join(str(index) for index in value["neuron"])
+    where = f"sample {value['sample']}, layer {value['layer']}, neuron ({neuron}), step {value['step']}"
+    return f"{where}: {value['first']} against {value['second']}"
 
 
 def finding(entry: dict[str, Any], first: str, second: str) -> str:
@@ -148,10 +156,10 @@ def part(value: float | None, whole: float) -> str:
     return "unknown" if value is None or not whole else f"{amount(100 * value / whole)} %"
 
 
-def per_item(latency: Any, batch: int) -> str:
-    """The time one item takes when a batch takes `latency` (µs)."""
+def per_item(latency: Any, batch: int | str) -> str:
+    """The time one item takes when a batch takes `latency` (µs); `batch` may be `any`."""
     known = quantity(latency)
-    return "unknown" if known is None else f"{amount(known['nominal'] / batch)} µs"
+    return "unknown" if known is None or isinstance(batch, str) else f"{amount(known['nominal'] / batch)} µs"
 
 
 def error(value: float | None) -> str:
