@@ -6,27 +6,21 @@ NIR is continuous time. What a spike-exact execution needs beside it is the time
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import nir
 import numpy as np
 
 from export.chain import NEURONS, SYNAPSES, Step, chain, conv_padding, input_shape, pair, single
-from export.files import write_json
 from export.nir_file import read_nir, write_nir
+from export.sidecar import agrees, read_sidecar, write_sidecar
+from export.sidecar import sidecar_path as sidecar_path
 from hardware_profiles.errors import UserError
-
-SCHEMA = "spikeport-graph/1"
-ROUNDING = "half to even"
-ORDER = "decay, add input, fire if v > threshold, reset v to zero"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,25 +68,16 @@ class SpikingGraph:
         """
         steps = self.chain()
         write_nir(_with_full_shapes(self.nir_graph, steps), path)
-        write_json(
-            sidecar_path(path),
+        write_sidecar(
+            path,
             {
-                "schema": SCHEMA,
                 "dt_s": self.dt_s,
                 "reset": self.reset,
-                "order": ORDER,
-                "rounding": ROUNDING,
                 "input_shape": list(self.input_shape),
                 "layers": [step.name for step in steps],
                 "scales": dict(self.scales),
-                "nir_sha256": _digest(Path(path)),
             },
         )
-
-
-def sidecar_path(path: str | os.PathLike[str]) -> Path:
-    """Where the contract of a .nir file is kept."""
-    return Path(f"{os.fspath(path)}.json")
 
 
 def load_graph(
@@ -109,17 +94,17 @@ def load_graph(
     damaged or contradicts the sidecar.
     """
     graph = read_nir(path)
-    contract = _read_sidecar(path)
+    contract = read_sidecar(path)
     if contract is not None:
-        _agree(path, "dt_s", contract["dt_s"], dt_s, math.isclose(contract["dt_s"], dt_s or 0.0, rel_tol=1e-9))
-        _agree(path, "reset", contract["reset"], reset, reset in (None, contract["reset"]))
-        _agree(path, "if_r", "per_second", if_r, if_r in (None, "per_second"))
+        agrees(path, "dt_s", contract.dt_s, dt_s, math.isclose(contract.dt_s, dt_s or 0.0, rel_tol=1e-9))
+        agrees(path, "reset", contract.reset, reset, reset == contract.reset)
+        agrees(path, "if_r", "per_second", if_r, if_r == "per_second")
         return SpikingGraph(
             nir_graph=graph,
-            dt_s=contract["dt_s"],
-            reset=contract["reset"],
-            input_shape=tuple(contract["input_shape"]),
-            scales=contract["scales"],
+            dt_s=contract.dt_s,
+            reset=contract.reset,
+            input_shape=contract.input_shape,
+            scales=contract.scales,
         )
     if reset is None:
         raise UserError(
@@ -220,42 +205,6 @@ def _with_full_shape(step: Step) -> nir.NIRNode:
 _TYPES = ("input_type", "output_type", "metadata")
 
 
-def _read_sidecar(path: str | os.PathLike[str]) -> dict[str, Any] | None:
-    file = sidecar_path(path)
-    if not file.exists():
-        return None
-    mend = "export the network again, or remove the sidecar and give --dt and --reset"
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(found, dict) or found.get("schema") != SCHEMA:
-            raise ValueError(f"its schema is not {SCHEMA}")
-        contract = {
-            "dt_s": float(found["dt_s"]),
-            "reset": str(found["reset"]),
-            "input_shape": [int(size) for size in found["input_shape"]],
-            "scales": {str(name): float(scale) for name, scale in found["scales"].items()},
-        }
-        expected = str(found["nir_sha256"])
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise UserError("this sidecar cannot be used", where=str(file), why=reason, mend=mend) from error
-    if expected != _digest(Path(path)):
-        raise UserError("was written for another .nir file", where=str(file), why="the checksum differs", mend=mend)
-    return contract
-
-
-def _agree(path: str | os.PathLike[str], key: str, kept: Any, given: Any, agree: bool) -> None:
-    if given is not None and not agree:
-        raise UserError(
-            f"{key} = {given} contradicts {kept}", where=str(sidecar_path(path)),
-            why="the sidecar tells what the network was trained with", mend="leave the option out",
-        )  # fmt: skip
-
-
 def _check_dt(dt_s: float) -> None:
     if not (math.isfinite(dt_s) and dt_s > 0):
         raise UserError(f"time step {dt_s} s is not positive", mend="give seconds, for example 1e-3")
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

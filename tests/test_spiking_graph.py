@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from export.chain import chain
-from export.spiking_graph import SpikingGraph, load_graph, sidecar_path
+from export.sidecar import sidecar_path
+from export.spiking_graph import SpikingGraph, load_graph
 from hardware_profiles.errors import UserError
 
 DT = 1e-3
