@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -49,17 +51,18 @@ def why_no_counter() -> str:
     if importlib.util.find_spec("zeus") is None:
         return "zeus is not installed (pip install 'spikeport[energy]')"
     import onnxruntime
-    from zeus.device import get_gpus
 
-    try:
-        found = len(get_gpus())
-    except Exception as error:  # no driver, no library, no permission: each vendor layer raises its own kind
-        return f"no NVIDIA GPU with an energy counter ({type(error).__name__})"
-    if not found:
-        return "no NVIDIA GPU with an energy counter"
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        return "this onnxruntime cannot use the GPU (pip install onnxruntime-gpu)"
-    return ""
+        return "this onnxruntime cannot use a GPU (pip install onnxruntime-gpu)"
+    # zeus's vendor layers print about libraries they miss, which would spoil `--json`.
+    with contextlib.redirect_stdout(io.StringIO()):
+        from zeus.device import get_gpus
+
+        try:
+            found = len(get_gpus())
+        except Exception:  # no driver, no library, no permission: each vendor layer raises its own kind
+            found = 0
+    return "" if found else "no GPU whose energy counter can be read"
 
 
 def measure_joules(run: Callable[[], None], inferences_per_run: int, *, window_s: float = LEAST_WINDOW_S) -> Joules:

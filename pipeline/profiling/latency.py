@@ -95,7 +95,7 @@ def _core_max_plus_barrier(profile: HardwareProfile, activity: Activity, active:
     return Latency(
         time_us=time_ns / 1e3,
         assumptions=(
-            f"{sum(placement.cores)} cores on {placement.tiles} tiles, placed by neurons alone, layers on cores of "
+            f"cores: {sum(placement.cores)}, tiles: {placement.tiles}; placed by neurons alone, layers on cores of "
             "their own",
             "a step lasts as long as its work (not throttled); work is even over a layer's cores and over steps "
             "(nominal), or all layers work in turn (high); spikes travel in no time",

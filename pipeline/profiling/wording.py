@@ -54,6 +54,8 @@ def assumptions(account: EnergyAccount) -> list[str]:
     if account.latency.unknown and accounting.scope == "incremental":
         stated.append(f"no total: {account.latency.unknown}")
     stated += [f"{op}: {constant.note}" for op, constant in account.used if constant.note]
+    if account.dynamic_pj is not None:
+        stated += [f"check {entry.id}: {entry.note}" for entry in account.profile.published if entry.note]
     return stated
 
 
