@@ -12,7 +12,7 @@ import math
 import time
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,9 @@ class Trainee(pl.LightningModule):
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] = {}
         self.report: Progress | None = None
+        self.folder: Path | None = None
         self.metrics: Path | None = None
+        self._rows: tuple[Tensor, ...] = ()
         self._parts: list[dict[str, Tensor]] = []
         self._started = 0.0
 
@@ -110,17 +112,17 @@ class Trainee(pl.LightningModule):
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def train_dataloader(self) -> _Batches:
-        return _Batches(self)
-
-    def transfer_batch_to_device(self, batch: Tensor, device: torch.device, dataloader_idx: int) -> Tensor:
-        return batch  # rows index data on the CPU
+    def train_dataloader(self) -> list[int]:
+        # Only the batches' numbers: on a resume Lightning asks for them before it knows the epoch.
+        return list(range(self.batches))
 
     def on_train_epoch_start(self) -> None:
+        order = torch.randperm(self.samples, generator=self.generator("shuffle", self.current_epoch))
+        self._rows = order.tensor_split(self.batches)
         self._parts, self._started = [], time.perf_counter()
 
-    def training_step(self, rows: Tensor, index: int) -> Tensor:
-        total, parts = self.loss(rows, index)
+    def training_step(self, batch: int, index: int) -> Tensor:
+        total, parts = self.loss(self._rows[index], index)
         if not torch.isfinite(total):
             raise UserError(
                 f"the loss is no longer finite in epoch {self.current_epoch + 1}",
@@ -141,6 +143,8 @@ class Trainee(pl.LightningModule):
         row["lr"] = self.trainer.optimizers[0].param_groups[0]["lr"]
         row["seconds"] = round(time.perf_counter() - self._started, 3)
         self.history.append(row)
+        if self.folder:
+            self.trainer.save_checkpoint(self.folder / CHECKPOINT)
         if self.metrics:
             write_metrics(self.metrics, self.stage, self.history)
 
@@ -149,33 +153,6 @@ class Trainee(pl.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.history, self.best = checkpoint["history"], checkpoint["best"]
-
-
-class _Batches:
-    """The rows of an epoch's batches, shuffled by (seed, epoch)."""
-
-    def __init__(self, trainee: Trainee) -> None:
-        self.trainee = trainee
-
-    def __len__(self) -> int:
-        return self.trainee.batches
-
-    def __iter__(self) -> Iterator[Tensor]:
-        trainee = self.trainee
-        order = torch.randperm(trainee.samples, generator=trainee.generator("shuffle", trainee.current_epoch))
-        return iter(order.tensor_split(trainee.batches))
-
-
-class _CheckpointEveryEpoch(pl.Callback):
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.current_epoch:  # the epoch before is complete now, in Lightning's books too
-            trainer.save_checkpoint(self.path)
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        trainer.save_checkpoint(self.path)
 
 
 def fit(
@@ -196,7 +173,7 @@ def fit(
     """
     if training.threads:
         torch.set_num_threads(training.threads)
-    trainee.report, trainee.metrics = progress, metrics or folder / "metrics.jsonl"
+    trainee.report, trainee.folder, trainee.metrics = progress, folder, metrics or folder / "metrics.jsonl"
     checkpoint = folder / CHECKPOINT
     resume = checkpoint.exists()
     if resume:
@@ -220,7 +197,6 @@ def _run(trainee: Trainee, checkpoint: Path, training: Training, resume: bool) -
                 accelerator="gpu" if gpu else "cpu",
                 devices=1,
                 max_epochs=trainee.epochs,
-                callbacks=[_CheckpointEveryEpoch(checkpoint)],
                 plugins=[SafeCheckpointIO()],
                 deterministic="warn" if gpu else None,
                 logger=False,

@@ -1,0 +1,199 @@
+"""Training: exact resume after a kill, what is chosen, what reaches whom, and how it fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from learning_data import tiny_dataset, tiny_recipe
+
+from export.readout import classify
+from hardware_profiles.errors import UserError
+from pipeline.checkpoints import read_tree
+from pipeline.fitting import CHECKPOINT, derived_seed, write_metrics
+from pipeline.networks.students import predict_spikes
+from pipeline.training import initial_student, student_accuracy, train_student, train_teacher
+
+TESTS = Path(__file__).parent
+
+# A student that is in no hurry: half a second passes before each batch of the third epoch.
+SLOW_TRAINING = """
+import sys, time
+from pathlib import Path
+from learning_data import tiny_dataset, tiny_recipe
+from pipeline.training import train_student, train_teacher
+
+def report(done, total, what):
+    print(what, done, total, flush=True)
+    if what == "student-ckd" and done > total // 2:
+        time.sleep(0.5)
+
+folder, recipe, data = Path(sys.argv[1]), tiny_recipe(), tiny_dataset()
+teacher = train_teacher(recipe, data, folder / "teacher", report)
+train_student(recipe, data, teacher, "ckd", folder / "student", report, folder / "metrics.jsonl")
+"""
+
+
+def same_weights(a: torch.nn.Module, b: torch.nn.Module) -> bool:
+    states = a.state_dict(), b.state_dict()
+    return states[0].keys() == states[1].keys() and all(torch.equal(states[0][k], states[1][k]) for k in states[0])
+
+
+def lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def without_seconds(rows: list[dict]) -> list[dict]:
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
+def test_a_killed_training_ends_in_the_same_weights(tmp_path: Path) -> None:
+    """SIGKILL in the middle of epoch 3 of 4, then a resume: weights, choice and metrics as if unbroken."""
+    recipe, data = tiny_recipe(), tiny_dataset()
+    unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW_TRAINING, str(broken)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])},
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.split()[:2] == ["student-ckd", "10"]:  # 4 batches an epoch: the second batch of the third
+            process.send_signal(signal.SIGKILL)
+            break
+    assert process.wait() == -signal.SIGKILL
+    assert [row["epoch"] for row in lines(broken / "metrics.jsonl")] == [1, 2]
+
+    seen: list[int] = []
+    teacher = train_teacher(recipe, data, unbroken / "teacher")
+    whole = train_student(recipe, data, teacher, "ckd", unbroken / "student", metrics=unbroken / "metrics.jsonl")
+    resumed = train_student(
+        recipe,
+        data,
+        train_teacher(recipe, data, broken / "teacher"),
+        "ckd",
+        broken / "student",
+        lambda done, total, what: seen.append(done),
+        broken / "metrics.jsonl",
+    )
+    assert seen == list(range(9, 17))  # it went on after the second epoch, and did not start over
+    assert same_weights(whole, resumed)
+    assert without_seconds(lines(broken / "metrics.jsonl")) == without_seconds(lines(unbroken / "metrics.jsonl"))
+    assert [row["epoch"] for row in lines(broken / "metrics.jsonl")] == [1, 2, 3, 4]
+
+
+def test_a_finished_training_is_only_read(tmp_path: Path) -> None:
+    recipe, data, calls = tiny_recipe(), tiny_dataset(), []
+    first = train_student(recipe, data, None, "none", tmp_path)
+    again = train_student(recipe, data, None, "none", tmp_path, lambda *report: calls.append(report))
+    assert same_weights(first, again)
+    assert not calls
+    assert len(lines(tmp_path / "metrics.jsonl")) == 4
+
+
+def test_the_epoch_with_the_best_validation_accuracy_is_kept_ties_later(tmp_path: Path) -> None:
+    """The student handed back has the accuracy of the best epoch, and is the last one that reached it."""
+    recipe, data = tiny_recipe(training={"epochs": 6}), tiny_dataset()
+    student = train_student(recipe, data, None, "none", tmp_path)
+    accuracies = [row["validation_accuracy"] for row in lines(tmp_path / "metrics.jsonl")]
+    assert student_accuracy(student, data.validation) == max(accuracies)
+    spikes = predict_spikes(student, data.validation.frames)
+    assert np.mean(classify(spikes) == data.validation.labels) == max(accuracies)
+    assert not student.training
+    best = read_tree(tmp_path / CHECKPOINT)["best"]
+    assert best["epoch"] == 6 - accuracies[::-1].index(max(accuracies))
+    assert all(torch.equal(best["weights"][key], tensor) for key, tensor in student.state_dict().items())
+
+
+def test_methods_start_alike_and_seeds_do_not(tmp_path: Path) -> None:
+    data = tiny_dataset()
+    assert same_weights(initial_student(tiny_recipe(), data), initial_student(tiny_recipe(), data))
+    other = tiny_recipe().model_copy(update={"seed": 6})
+    assert not same_weights(initial_student(tiny_recipe(), data), initial_student(other, data))
+    assert derived_seed(1, "a", 2, 3) == derived_seed(1, "a", 2, 3)
+    different = {derived_seed(*key) for key in [(1, "a", 2, 3), (1, "a", 3, 2), (1, "b", 2, 3), (2, "a", 2, 3)]}
+    assert len(different) == 4
+
+
+def test_distillation_leaves_the_teacher_alone(tmp_path: Path) -> None:
+    """Neither a weight nor a batch norm statistic of the teacher moves while it teaches."""
+    recipe, data = tiny_recipe(), tiny_dataset()
+    teacher = train_teacher(recipe, data, tmp_path / "teacher")
+    before = {key: tensor.clone() for key, tensor in teacher.state_dict().items()}
+    train_student(recipe, data, teacher, "ckd", tmp_path / "student")
+    assert all(torch.equal(before[key], tensor) for key, tensor in teacher.state_dict().items())
+
+
+def test_skipping_a_teacher_without_weight_changes_nothing(tmp_path: Path) -> None:
+    """With kd_weight 0 the teacher is never asked: a broken one gives the same student."""
+    recipe = tiny_recipe(distillation={"kd_weight": 0.0})
+    data = tiny_dataset()
+    teacher = train_teacher(recipe, data, tmp_path / "teacher")
+    students = []
+    for name, taught in (("whole", teacher), ("broken", _Refuses())):
+        students.append(train_student(recipe, data, taught, "ckd", tmp_path / name))
+    assert same_weights(*students)
+
+
+class _Refuses(torch.nn.Module):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        raise AssertionError("asked")
+
+
+def test_the_teacher_learns_and_is_chosen_without_the_test_set(tmp_path: Path) -> None:
+    """With twins of the validation recordings they choose; without, images held out of training do."""
+    for twins in (False, True):
+        recipe = tiny_recipe(teacher={"epochs": 6})
+        teacher = train_teacher(recipe, tiny_dataset(twins=twins), tmp_path / str(twins))
+        rows = lines(tmp_path / str(twins) / "metrics.jsonl")
+        assert rows[-1]["loss"] < rows[0]["loss"] / 2
+        assert teacher(torch.rand(2, 3, 9, 11)).shape == (2, 3)
+        assert max(row["validation_accuracy"] for row in rows) > 0.9
+
+
+def test_another_recipes_checkpoint_is_refused(tmp_path: Path) -> None:
+    train_student(tiny_recipe(), tiny_dataset(), None, "none", tmp_path)
+    with pytest.raises(UserError, match=r"belongs to another recipe.*To mend"):
+        train_student(tiny_recipe(training={"lr": 0.5}), tiny_dataset(), None, "none", tmp_path)
+    with pytest.raises(UserError, match="belongs to another recipe"):
+        train_student(tiny_recipe(), tiny_dataset(train=24), None, "none", tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"no tensors here", b"\x80\x04pickle."])
+def test_an_unreadable_checkpoint_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / CHECKPOINT).write_bytes(content)
+    with pytest.raises(UserError, match=rf"{CHECKPOINT}: cannot be read as a checkpoint.*delete it"):
+        train_student(tiny_recipe(), tiny_dataset(), None, "none", tmp_path)
+
+
+def test_impossible_requests(tmp_path: Path) -> None:
+    data = tiny_dataset()
+    with pytest.raises(UserError, match=r"ckd needs a teacher.*To mend: train without"):
+        train_student(tiny_recipe(), data, None, "ckd", tmp_path)
+    with pytest.raises(UserError, match=r"'magic' is no distillation method.*use one of none, ckd"):
+        train_student(tiny_recipe(), data, None, "magic", tmp_path)
+    with pytest.raises(UserError, match=r"'snail' is no student network.*use one of conv"):
+        train_student(tiny_recipe(student={"network": "snail"}), data, None, "none", tmp_path)
+    with pytest.raises(UserError, match=r"'snail' is no teacher network.*use one of cnn-small"):
+        train_teacher(tiny_recipe(teacher={"network": "snail"}), data, tmp_path)
+    with pytest.raises(UserError, match=r"student-none: the loss is no longer finite.*lower the learning rate"):
+        train_student(tiny_recipe(training={"lr": 1e38}), data, None, "none", tmp_path)
+    if not torch.cuda.is_available():
+        with pytest.raises(UserError, match=r"there is no GPU.*set it to cpu or auto"):
+            train_student(tiny_recipe(training={"accelerator": "gpu"}), data, None, "none", tmp_path / "gpu")
+
+
+def test_metrics_keep_other_stages_and_replace_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    write_metrics(path, "teacher", [{"stage": "teacher", "epoch": 1}])
+    write_metrics(path, "student", [{"stage": "student", "epoch": 1}, {"stage": "student", "epoch": 2}])
+    write_metrics(path, "student", [{"stage": "student", "epoch": 1}])
+    assert lines(path) == [{"stage": "teacher", "epoch": 1}, {"stage": "student", "epoch": 1}]
