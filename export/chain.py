@@ -132,6 +132,8 @@ def pair(value: Any, where: str, what: str) -> tuple[int, int]:
     numbers = np.asarray(value).ravel()
     if numbers.size not in (1, 2) or numbers.dtype.kind not in "iuf" or np.any(numbers != np.rint(numbers)):
         raise UserError(f"{what} {value!r} is neither one integer nor two", where=where)
+    if numbers.min() < (0 if what == "padding" else 1):
+        raise UserError(f"{what} {numbers.tolist()} is too small", where=where)
     return int(numbers[0]), int(numbers[-1])
 
 
@@ -191,7 +193,7 @@ def _output_shape(name: str, node: nir.NIRNode, shape: tuple[int, ...]) -> tuple
 
 def _conv_shape(name: str, node: nir.Conv2d, shape: tuple[int, ...]) -> tuple[int, ...]:
     weight, groups = node.weight, int(node.groups)
-    if weight.ndim != 4 or len(shape) != 3 or weight.shape[1] * groups != shape[0]:
+    if weight.ndim != 4 or len(shape) != 3 or weight.shape[1] * groups != shape[0] or weight.shape[0] % groups:
         raise UserError(f"weight {weight.shape} with groups={groups} does not fit its input {shape}", where=name)
     stride, dilation = pair(node.stride, name, "stride"), pair(node.dilation, name, "dilation")
     extent = conv_extent(shape[1:], weight.shape[2:], stride, conv_padding(node, name), dilation)

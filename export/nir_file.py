@@ -38,9 +38,9 @@ def read_nir(path: str | os.PathLike[str]) -> nir.NIRGraph:
             if not isinstance(opened.get("node"), h5py.Group):
                 raise UserError("is HDF5 but not a NIR file", where=str(file), why="it has no group 'node'")
             data = hdf2dict(opened["node"])
-    except (OSError, RuntimeError, ValueError, KeyError, MemoryError) as error:
-        if isinstance(error, UserError):
-            raise
+    except UserError:
+        raise
+    except Exception as error:  # h5py raises a dozen kinds on damaged files
         raise UserError(
             "is no readable HDF5 file", where=str(file), why=str(error), mend="write or copy the file again"
         ) from error
@@ -72,6 +72,9 @@ def _node(where: str, fields: Any) -> nir.NIRNode:
         plain = str(kind).lower()
         mend = next((text for word, text in MENDS.items() if word in plain), f"NIR knows {', '.join(sorted(KNOWN))}")
         raise UserError(f"NIR {nir.version} knows no node {kind!r}", where=where, mend=mend)
+    for key, value in fields.items():
+        if isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind not in "biuf":
+            raise UserError(f"{key} holds {value.dtype}, no numbers", where=where, mend="export the network again")
     if kind == "Conv2d":
         fields.setdefault("input_shape", None)  # older files lack it; shapes are worked out in chain.py
     try:

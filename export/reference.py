@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 FLOAT32_EXACT = 1 << 24  # float32 holds every integer up to here
-CHUNK_VALUES = 1 << 22  # spikes of the widest layer that one chunk may hold: a few hundred MB in all
+CHUNK_STATES = 1 << 17  # voltages of the widest layer in one chunk: half a MB, so that the time loop stays in cache
+CHUNK_SPIKES = 1 << 25  # spikes of the widest layer over all steps in one chunk: a few hundred MB in all
 
 
 def simulate(
@@ -42,16 +43,16 @@ def simulate(
     import torch
 
     samples, steps = frames.shape[:2]
-    layers = [_Layer(layer, device) for layer in network.layers]
+    layers = [_Layer(layer, steps, device) for layer in network.layers]
     widest = max(int(np.prod(network.input_shape)), *(layer.neurons for layer in network.layers))
-    chunk = chunk or max(1, CHUNK_VALUES // (widest * max(steps, 1)))
+    chunk = chunk or max(1, min(CHUNK_STATES // widest, CHUNK_SPIKES // (widest * max(steps, 1))))
     counts = {key: np.zeros((samples, len(layers)), dtype=np.int64) for key in LayerCounts.__dataclass_fields__}
     spikes = np.zeros((samples, steps, *network.output_shape), dtype=np.uint8)
     kept = [np.zeros((samples, steps, *layer.output_shape), dtype=np.uint8) for layer in network.layers if keep_layers]
     with torch.inference_mode():
         for start in range(0, samples, chunk):
             rows = slice(start, min(start + chunk, samples))
-            passing = torch.as_tensor(frames[rows], device=device).transpose(0, 1).contiguous()
+            passing = torch.as_tensor(frames[rows], device=device).transpose(0, 1).float()
             for index, layer in enumerate(layers):
                 received = passing
                 passing = layer.run(received)
@@ -70,65 +71,82 @@ def simulate(
 
 
 class _Layer:
-    """One integer layer, its constants prepared on a device."""
+    """One integer layer, its constants prepared on a device.
 
-    def __init__(self, layer: IntegerLayer, device: str) -> None:
+    Floats do the work where they provably cannot round: every number is an integer, and `largest` bounds every sum over
+    binary inputs, so float32 serves up to 2^24 and float64 beyond (its 53 bits hold even the 36-bit decay product).
+    """
+
+    def __init__(self, layer: IntegerLayer, steps: int, device: str) -> None:
         import torch
 
         self.layer = layer
+        bias = np.zeros(layer.output_shape[0], dtype=np.int64) if layer.bias is None else layer.bias.astype(np.int64)
         magnitude = np.abs(layer.weight.astype(np.int64)).reshape(layer.weight.shape[0], -1).sum(axis=1)
-        self.largest = int(magnitude.max())  # no sum over binary inputs can exceed it
-        dtype = torch.float32 if self.largest < FLOAT32_EXACT else torch.float64
-        self.weight = torch.as_tensor(layer.weight.copy(), device=device).to(dtype)
-        bias = np.zeros(layer.output_shape[0], dtype=np.int64) if layer.bias is None else layer.bias
-        shape = (-1, *(1 for _ in layer.output_shape[1:]))
-        self.bias = torch.as_tensor(np.asarray(bias, dtype=np.float64), device=device).reshape(shape) * (
-            1 << STATE_SHIFT
-        )
-        self.threshold = float(layer.vth_mant << STATE_SHIFT)
+        self.largest = int(magnitude.max())
+        self.wraps = layer.i_decay < DECAY_ONE or self.largest << STATE_SHIFT > STATE_LIMIT
+        # Without wrap, voltage <= drive * (1 + keep + keep^2 + ...), for at most `steps` terms.
+        drive = min(self.largest, STATE_LIMIT) + int(np.abs(bias).max())
+        terms = min(steps, -(-DECAY_ONE // layer.v_decay) if layer.v_decay else steps)
+        self.voltage_bound = drive * max(terms, 1) << STATE_SHIFT
+        keep = DECAY_ONE - layer.v_decay
+        odd = keep // (keep & -keep) if keep else 1
+        exact = not self.wraps and self.voltage_bound * odd < FLOAT32_EXACT
+        self.state_type = torch.float32 if exact else torch.float64
+        self.sum_type = torch.float32 if self.largest + int(np.abs(bias).max()) < FLOAT32_EXACT else torch.float64
+        # Weights and bias enter shifted: a power of two costs no bits.
+        self.weight = torch.as_tensor(layer.weight.copy(), device=device).to(self.sum_type) * (1 << STATE_SHIFT)
+        self.bias = torch.as_tensor(bias, device=device).to(self.sum_type) * (1 << STATE_SHIFT)
         self.fan_out = torch.as_tensor(fan_out_map(layer).reshape(-1), device=device).double()
         self.effective_fan_out = torch.as_tensor(effective_fan_out_map(layer).reshape(-1), device=device).double()
-        self.always_active = torch.as_tensor(np.asarray(bias) != 0, device=device)
+        self.unbiased = torch.as_tensor(np.flatnonzero(bias == 0), device=device)
 
     def run(self, received: torch.Tensor) -> torch.Tensor:
-        """Spikes uint8 `[T, B, *output_shape]` for received spikes `[T, B, *input_shape]`."""
+        """Spikes `[T, B, *output_shape]` for received spikes `[T, B, *input_shape]`, both float32 of 0 and 1."""
         import torch
 
         steps, batch = received.shape[:2]
-        layer = self.layer
-        currents = self.accumulate(received.flatten(0, 1)).reshape(steps, batch, *layer.output_shape)
-        # Without current decay the current is the input alone, and a small enough sum cannot wrap.
-        wraps = layer.i_decay < DECAY_ONE or self.largest << STATE_SHIFT > STATE_LIMIT
-        keep_i, keep_v = (DECAY_ONE - layer.i_decay) / DECAY_ONE, (DECAY_ONE - layer.v_decay) / DECAY_ONE
-        current = torch.zeros(batch, *layer.output_shape, dtype=torch.float64, device=received.device)
-        voltage = torch.zeros_like(current)
-        spikes = torch.empty(steps, batch, *layer.output_shape, dtype=torch.uint8, device=received.device)
-        limit = float(STATE_LIMIT)
+        arrived = self.accumulate(received.flatten(0, 1)).unflatten(0, (steps, batch)).to(self.state_type)
+        driven = self.filter_current(arrived) if self.wraps else arrived
+        voltage = torch.zeros(batch, *self.layer.output_shape, dtype=self.state_type, device=received.device)
+        spikes = torch.empty(steps, batch, *self.layer.output_shape, dtype=torch.bool, device=received.device)
+        threshold, keep = self.layer.vth_mant << STATE_SHIFT, (DECAY_ONE - self.layer.v_decay) / DECAY_ONE
         for step in range(steps):
-            arrived = currents[step].double().mul_(1 << STATE_SHIFT)
-            if wraps:
-                # float64 holds the 36-bit product exactly, so trunc is the truncation toward zero
-                current = current.mul_(keep_i).trunc_().add_(arrived)
-                current = torch.where(current > limit, current - 2 * limit, current)
-                current = torch.where(current <= -limit, current + 2 * limit, current)
-            else:
-                current = arrived
-            voltage.mul_(keep_v).trunc_().add_(current).add_(self.bias).clamp_(-limit + 1, limit - 1)
-            fired = voltage > self.threshold
-            spikes[step] = fired
-            voltage.masked_fill_(fired, 0.0)
-        return spikes
+            if keep < 1:
+                voltage.mul_(keep).trunc_()
+            voltage.add_(driven[step])
+            if self.wraps or self.voltage_bound >= STATE_LIMIT:
+                voltage.clamp_(-STATE_LIMIT + 1, STATE_LIMIT - 1)
+            torch.gt(voltage, threshold, out=spikes[step])
+            voltage.masked_fill_(spikes[step], 0.0)
+        return spikes.float()
+
+    def filter_current(self, arrived: torch.Tensor) -> torch.Tensor:
+        """What drives the voltage, `[T, B, ...]`: the decaying, wrapping 24-bit current, and the bias."""
+        import torch
+
+        current = torch.zeros_like(arrived[0])
+        limit, keep = float(STATE_LIMIT), (DECAY_ONE - self.layer.i_decay) / DECAY_ONE
+        bias = self.bias.reshape(-1, *(1 for _ in self.layer.output_shape[1:]))
+        driven = torch.empty_like(arrived)
+        for step in range(len(arrived)):
+            current = current.mul_(keep).trunc_().add_(arrived[step])
+            current = torch.where(current > limit, current - 2 * limit, current)
+            current = torch.where(current <= -limit, current + 2 * limit, current)
+            torch.add(current, bias, out=driven[step])
+        return driven
 
     def accumulate(self, received: torch.Tensor) -> torch.Tensor:
-        """Weighted sums of `received` `[T*B, ...]`: integers, exact in the weight's float type."""
+        """Weighted sums of `received` `[T*B, ...]`, shifted as they enter the state; biased unless currents wrap."""
         import torch.nn.functional as functional
 
-        inputs = received.to(self.weight.dtype)
+        inputs, bias = received.to(self.sum_type), None if self.wraps else self.bias
         if self.layer.kind == "dense":
-            return functional.linear(inputs.flatten(1), self.weight)
-        sums = functional.conv2d(inputs, self.weight, None, **self._geometry())
+            return functional.linear(inputs.flatten(1), self.weight, bias)
+        sums = functional.conv2d(inputs, self.weight, bias, **self._geometry())
         if self.largest >= STATE_LIMIT:  # netx hands a convolution on in 24 bits
-            sums = (sums.double() + STATE_LIMIT).remainder(2 * STATE_LIMIT) - STATE_LIMIT
+            shifted = STATE_LIMIT << STATE_SHIFT
+            sums = (sums.double() + shifted).remainder(2 * shifted) - shifted
         return sums
 
     def count(
@@ -142,32 +160,33 @@ class _Layer:
         """Adds this layer's counts for the samples `rows`."""
         import torch
 
-        per_input = received.flatten(2).sum(dim=0, dtype=torch.int64).double()  # exact: at most T each
+        layer, steps, batch = self.layer, *fired.shape[:2]
+        per_input = received.sum(dim=0).flatten(1).double()  # exact: at most T each
         counts["events_in"][rows, index] = per_input.sum(dim=1).cpu().numpy()
         counts["synops"][rows, index] = (per_input @ self.fan_out).cpu().numpy()
         counts["effective_synops"][rows, index] = (per_input @ self.effective_fan_out).cpu().numpy()
-        counts["spikes_out"][rows, index] = fired.flatten(2).sum(dim=(0, 2), dtype=torch.int64).cpu().numpy()
-        channel_axis = (1, -1, *(1 for _ in self.layer.output_shape[1:]))
-        active = self.reached(received).reshape(*fired.shape[:2], *self._reached_shape())
-        active = active | fired.bool() | self.always_active.reshape(channel_axis)
-        counts["updates_active"][rows, index] = active.flatten(2).sum(dim=(0, 2), dtype=torch.int64).cpu().numpy()
+        counts["spikes_out"][rows, index] = fired.sum(dim=0).flatten(1).double().sum(dim=1).cpu().numpy()
+        # A neuron with a bias is active at every step; only the others must be looked at.
+        places = layer.neurons // layer.output_shape[0]
+        active = torch.full((batch,), (layer.output_shape[0] - len(self.unbiased)) * places * steps, dtype=torch.int64)
+        if len(self.unbiased):
+            touched = self.reached(received) | fired.index_select(2, self.unbiased).bool()
+            active += touched.transpose(0, 1).flatten(1).sum(dim=1).cpu()
+        counts["updates_active"][rows, index] = active.numpy()
 
     def reached(self, received: torch.Tensor) -> torch.Tensor:
-        """Whether any synapse (of whatever weight) brought an event to each neuron, channels of a group as one."""
+        """Whether any synapse, of whatever weight, brought an event: bool `[T, B, unbiased channels or 1, ...]`."""
         import torch
         import torch.nn.functional as functional
 
-        flat = received.flatten(0, 1)
-        if self.layer.kind == "dense":
-            return flat.flatten(1).any(dim=1)
-        groups, (height, width) = self.layer.groups, self.layer.weight.shape[2:]
-        present = flat.reshape(flat.shape[0], groups, -1, *flat.shape[2:]).amax(dim=2).float()
-        kernel = torch.ones(groups, 1, height, width, device=received.device)
+        layer = self.layer
+        if layer.kind == "dense":
+            return received.flatten(2).any(dim=2, keepdim=True)
+        present = received.flatten(0, 1).unflatten(1, (layer.groups, -1)).amax(dim=2)
+        kernel = torch.ones(layer.groups, 1, *layer.weight.shape[2:], device=received.device)
         hits = functional.conv2d(present, kernel, None, **self._geometry()) > 0
-        return hits.repeat_interleave(self.layer.output_shape[0] // groups, dim=1)
-
-    def _reached_shape(self) -> tuple[int, ...]:
-        return (1,) if self.layer.kind == "dense" else self.layer.output_shape
+        group_of = self.unbiased // (layer.output_shape[0] // layer.groups)
+        return hits.index_select(1, group_of).unflatten(0, received.shape[:2])
 
     def _geometry(self) -> dict[str, Any]:
         layer = self.layer

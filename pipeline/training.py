@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from hardware_profiles.errors import UserError
 from pipeline.augmentation import augment
 from pipeline.data.dataset import Dataset, EventSplit, StaticImages
 from pipeline.data.images import resize_to, value_channel
-from pipeline.distillation.objectives import Branch, Step, build_objective
+from pipeline.distillation.objectives import OBJECTIVES, Branch, Step, build_objective
 from pipeline.distillation.replacement import sliding_replacement, static_clip
 from pipeline.fitting import Progress, Trainee, derived_seed, fit
 from pipeline.networks.students import Student, StudentOutput, build_student, predict_spikes
@@ -61,9 +62,24 @@ def train_student(
     compared. The epoch is chosen on the validation recordings. `teacher` may be None for objectives that do
     not distil.
     """
-    trainee = _StudentTrainee(recipe, dataset, teacher, method)
+    student = initial_student(recipe, dataset)
+    options = {
+        "stage": f"student-{method}",
+        "epochs": recipe.training.epochs,
+        "lr": recipe.training.lr,
+        "weight_decay": recipe.training.weight_decay,
+        "warmup_epochs": recipe.training.warmup_epochs,
+        "sections": ("student", "training", "augmentation", "distillation"),
+    }
+    trainee: EventTrainee
+    if method not in OBJECTIVES or not OBJECTIVES[method].distils:
+        trainee = EventTrainee(recipe, dataset, student, method, **options)
+    elif teacher is None:
+        raise UserError(f"{method} needs a teacher", where="distillation.method", mend=_NO_TEACHER)
+    else:
+        trainee = _DistillingTrainee(recipe, dataset, student, method, teacher, **options)
     fit(trainee, folder, recipe.training, progress=progress, metrics=metrics)
-    return trainee.model
+    return student
 
 
 def student_accuracy(student: Student, split: EventSplit) -> float:
@@ -161,80 +177,106 @@ def _held_out(images: StaticImages, seed: int) -> tuple[StaticImages, StaticImag
     return part(np.sort(order[held:])), part(np.sort(order[:held]))
 
 
-class _StudentTrainee(Trainee):
+class EventTrainee(Trainee):
+    """A student, an objective, and the augmented recordings."""
+
     model: Student
 
-    def __init__(self, recipe: Recipe, dataset: Dataset, teacher: nn.Module | None, method: str) -> None:
-        objective = build_objective(
+    def __init__(
+        self,
+        recipe: Recipe,
+        dataset: Dataset,
+        student: Student,
+        method: str,
+        *,
+        stage: str,
+        epochs: int,
+        lr: float,
+        weight_decay: float,
+        warmup_epochs: int,
+        sections: tuple[str, ...],
+    ) -> None:
+        super().__init__(
+            student,
+            stage=stage,
+            samples=len(dataset.train.labels),
+            batch=recipe.training.batch,
+            epochs=epochs,
+            lr=lr,
+            weight_decay=weight_decay,
+            warmup_epochs=warmup_epochs,
+            seed=recipe.seed,
+            identity=_identity(recipe, dataset, *sections),
+        )
+        self.objective = build_objective(
             method,
             recipe.distillation,
             steps=dataset.train.frames.shape[1],
             v_threshold=recipe.student.v_threshold,
         )
-        super().__init__(
-            initial_student(recipe, dataset),
-            stage=f"student-{method}",
-            samples=len(dataset.train.labels),
-            batch=recipe.training.batch,
-            epochs=recipe.training.epochs,
-            lr=recipe.training.lr,
-            weight_decay=recipe.training.weight_decay,
-            warmup_epochs=recipe.training.warmup_epochs,
-            seed=recipe.seed,
-            identity=_identity(recipe, dataset, "teacher", "student", "training", "augmentation", "distillation"),
-        )
-        self.recipe, self.dataset, self.objective = recipe, dataset, objective
+        self.recipe, self.validation = recipe, dataset.validation
         self.frames = torch.from_numpy(dataset.train.frames)
         self.labels = torch.from_numpy(dataset.train.labels)
-        if objective.distils:
-            if teacher is None:
-                raise UserError(f"{method} needs a teacher", where="distillation.method", mend=_NO_TEACHER)
-            self.pool = _StaticPool(dataset)
-            self._teacher = (teacher,)  # in a tuple, so that it is no part of what is trained and saved
 
     def loss(self, rows: Tensor, index: int) -> tuple[Tensor, dict[str, Tensor]]:
-        place = (self.current_epoch, index)
-        frames, labels = self.frames[rows].to(self.device), self.labels[rows].to(self.device)
-        events = augment(
-            frames.transpose(0, 1).float(), self.recipe.augmentation, self.generator("augmentation", *place)
+        loss = self.objective(self.step(rows, index))
+        return loss.total, loss.parts
+
+    def step(self, rows: Tensor, index: int) -> Step:
+        """What the objective sees of these rows."""
+        return Step(
+            event=_branch(self.model(self.events(rows, index))),
+            labels=self.labels[rows].to(self.device),
+            progress=self.progress_at(index),
         )
-        progress = self.progress_at(index)
-        if not self.objective.distils:
-            return self._result(Step(event=_branch(self.model(events)), labels=labels, progress=progress))
-        images = self.pool.draw(dataset_labels=self.labels[rows].numpy(), seed=self._draw_seed(place))
+
+    def events(self, rows: Tensor, index: int) -> Tensor:
+        """Augmented frames `[T, B, C, H, W]` of these rows."""
+        frames = self.frames[rows].to(self.device).transpose(0, 1).float()
+        generator = self.generator("augmentation", self.current_epoch, index)
+        return augment(frames, self.recipe.augmentation, generator)
+
+    def score(self) -> float:
+        return student_accuracy(self.model, self.validation)
+
+
+class _DistillingTrainee(EventTrainee):
+    """Adds a static image of the same class to each recording, the hybrid stream, and what the teacher says."""
+
+    def __init__(
+        self, recipe: Recipe, dataset: Dataset, student: Student, method: str, teacher: nn.Module, **options: Any
+    ) -> None:
+        super().__init__(recipe, dataset, student, method, **options)
+        self.pool = _StaticPool(dataset)
+        self._teacher = (teacher.eval(),)  # in a tuple, so that it is no part of what is trained and saved
+
+    def step(self, rows: Tensor, index: int) -> Step:
+        place, progress = (self.current_epoch, index), self.progress_at(index)
+        events = self.events(rows, index)
+        images = self.pool.draw(self.labels[rows].numpy(), derived_seed(self.seed, "pairs", *place))
         rgb = resize_to(images, *events.shape[3:])
-        values = torch.from_numpy(value_channel(rgb)).to(self.device)
         hybrid, replaced = sliding_replacement(
-            static_clip(values, len(events)),
+            static_clip(torch.from_numpy(value_channel(rgb)).to(self.device), len(events)),
             events,
             progress,
             generator=self.generator("replacement", *place),
             power=self.recipe.distillation.replacement_power,
         )
-        step = Step(
-            hybrid=_branch(self.model(hybrid, head="static")),  # before the events: batch norm's running
-            event=_branch(self.model(events)),  # statistics follow the deployed stream last
-            labels=labels,
+        # Two forwards, the events last: batch norm's running statistics follow both streams in this order.
+        hybrid_branch = _branch(self.model(hybrid, head="static"))
+        return Step(
+            hybrid=hybrid_branch,
+            event=_branch(self.model(events)),
+            labels=self.labels[rows].to(self.device),
             progress=progress,
             replaced=replaced,
             teacher=self._teach(rgb) if self.objective.teacher_weight(progress) else None,
         )
-        return self._result(step)
-
-    def score(self) -> float:
-        return student_accuracy(self.model, self.dataset.validation)
-
-    def _draw_seed(self, place: tuple[int, int]) -> int:
-        return derived_seed(self.seed, "pairs", *place)
 
     def _teach(self, rgb: np.ndarray) -> Tensor:
-        teacher = self._teacher[0].to(self.device).eval()
+        teacher = self._teacher[0].to(self.device)
         with torch.no_grad():
             return teacher(torch.from_numpy(rgb).to(self.device))
-
-    def _result(self, step: Step) -> tuple[Tensor, dict[str, Tensor]]:
-        loss = self.objective(step)
-        return loss.total, loss.parts
 
 
 class _StaticPool:
@@ -250,11 +292,11 @@ class _StaticPool:
             if not self.counts[label]:
                 raise UserError(f"class {dataset.classes[label]!r} has no static image", where="data", mend=_NO_TEACHER)
 
-    def draw(self, dataset_labels: np.ndarray, seed: int) -> np.ndarray:
+    def draw(self, labels: np.ndarray, seed: int) -> np.ndarray:
         """One uint8 image `[C, h, w]` of the same class for each label, uniformly."""
-        shares = np.random.default_rng(seed).random(len(dataset_labels))
-        places = (shares * self.counts[dataset_labels]).astype(np.int64)
-        return self.images[self.order[self.starts[dataset_labels] + places]]
+        shares = np.random.default_rng(seed).random(len(labels))
+        places = (shares * self.counts[labels]).astype(np.int64)
+        return self.images[self.order[self.starts[labels] + places]]
 
 
 def _branch(output: StudentOutput) -> Branch:

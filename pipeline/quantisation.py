@@ -1,0 +1,197 @@
+"""From a float student to one that is exact in Loihi's arithmetic.
+
+Batch norm is folded (exact), every layer is scaled so that its weights fill the 8-bit range (spikes do not change),
+then weights, biases and thresholds move onto the integer grid and the weights are tuned there: the forward pass is
+the chip's, the gradient passes straight through the rounding.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from export.fixed_point import BIAS_LIMIT, DECAY_ONE, THRESHOLD_LIMIT, WEIGHT_LIMIT
+from pipeline.data.dataset import Dataset
+from pipeline.fitting import Progress, fit
+from pipeline.networks.neurons import LoihiLeaky
+from pipeline.networks.students import Student
+from pipeline.recipe import Recipe
+from pipeline.training import EventTrainee
+
+
+def fold_batch_norm(student: Student) -> Student:
+    """A copy of the deployed path in which every convolution has taken in the batch norm behind it; float, eval mode.
+
+    Exact up to float32 rounding of the weights: w' = w g, b' = beta - mean g with g = gamma / sqrt(var + eps).
+    The static head is left out: it has done its work.
+    """
+    folded = copy.deepcopy(student).eval()
+    layers: dict[str, nn.Module] = {}
+    before: nn.Module | None = None
+    for name, layer in folded.backbone.items():
+        if isinstance(layer, nn.BatchNorm2d) and isinstance(before, nn.Conv2d):
+            _fold_into(before, layer)
+        else:
+            layers[name] = layer
+        before = layer
+    heads = nn.ModuleDict({"event": folded.synapse("event")})
+    return Student(nn.ModuleDict(layers), heads, folded.output_cell).eval()
+
+
+def _fold_into(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
+    mean, variance = norm.running_mean, norm.running_var
+    assert mean is not None and variance is not None  # for mypy: students' norms keep statistics
+    gain = norm.weight.double() / torch.sqrt(variance.double() + norm.eps)
+    bias = norm.bias.double() - mean.double() * gain
+    if conv.bias is not None:
+        bias = bias + conv.bias.double() * gain
+    weight = conv.weight.double() * gain[:, None, None, None]
+    conv.weight = nn.Parameter(weight.detach().to(conv.weight.dtype))
+    conv.bias = nn.Parameter(bias.detach().to(conv.weight.dtype))
+
+
+def rescale(student: Student) -> Student:
+    """A copy of a folded student, each layer's weights, bias and threshold times one factor, so that 8 bits fit best.
+
+    The layer's scale S (integer units per float unit) is the power of two nearest to 254 / max|W|, and the factor
+    makes S max|W| exactly 254, less only where bias or threshold would leave their ranges. Spikes stay as they are.
+    """
+    student = copy.deepcopy(student)
+    for synapse, cell, pooled in _layers(student):
+        largest = float(synapse.weight.detach().abs().max())
+        bias = float(synapse.bias.detach().abs().max()) * pooled
+        threshold = float(cell.threshold) * pooled
+        units = min(WEIGHT_LIMIT / largest, THRESHOLD_LIMIT / threshold, BIAS_LIMIT / max(bias, 1e-30))
+        scale = 2.0 ** round(math.log2(units))
+        factor = units / scale
+        with torch.no_grad():
+            synapse.weight *= factor
+            synapse.bias *= factor
+            cell.threshold *= factor
+            cell.scale.fill_(scale * pooled)
+    return student
+
+
+def scales(student: Student) -> dict[str, float]:
+    """S of each synapse by name: integer weights are S times the float ones."""
+    names = [name for name, layer in student.deployed() if isinstance(layer, (nn.Conv2d, nn.Linear))]
+    return {
+        name: float(cell.scale) / pooled
+        for name, (_, cell, pooled) in zip(names, _layers(student), strict=True)
+    }
+
+
+def quantise(student: Student) -> Student:
+    """A folded float student on the integer grid, in Loihi numerics, without fine-tuning."""
+    student = rescale(student)
+    _prepare(student)
+    return _settle(student)
+
+
+def fine_tune(
+    recipe: Recipe,
+    dataset: Dataset,
+    student: Student,
+    folder: Path,
+    progress: Progress | None = None,
+    metrics: Path | None = None,
+    *,
+    stage: str = "quantisation",
+) -> Student:
+    """The float `student` (as trained, batch norm and all) quantised and tuned in Loihi numerics, on the CPU.
+
+    Tuned with TET on the events, as `none` trains; the epoch is chosen on the validation recordings, epoch 0 (as
+    rounded) included, so that tuning cannot make it worse there. `folder`, `progress`, `metrics`: see `fitting.fit`.
+    """
+    prepared = rescale(fold_batch_norm(student))
+    _prepare(prepared)
+    fit(
+        _Quantisation(recipe, dataset, prepared, stage),
+        folder,
+        recipe.training,
+        progress=progress,
+        metrics=metrics,
+        score_start=True,
+    )
+    return _settle(prepared)
+
+
+class _Quantisation(EventTrainee):
+    def __init__(self, recipe: Recipe, dataset: Dataset, student: Student, stage: str) -> None:
+        super().__init__(
+            recipe,
+            dataset,
+            student,
+            "none",
+            stage=stage,
+            epochs=recipe.quantisation.epochs,
+            lr=recipe.quantisation.lr,
+            weight_decay=0.0,
+            warmup_epochs=0,
+            sections=("student", "training", "augmentation", "distillation", "quantisation"),
+        )
+
+
+class _Grid(nn.Module):
+    """Parametrisation: values / S with integers that are multiples of `step` and at most `limit`."""
+
+    def __init__(self, scale: float, step: int, limit: int) -> None:
+        super().__init__()
+        self.scale, self.step, self.limit = scale, step, limit
+
+    def forward(self, values: Tensor) -> Tensor:
+        return _OnGrid.apply(values, self.scale, self.step, self.limit)
+
+
+class _OnGrid(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, scale: float, step: int, limit: int) -> Tensor:
+        ctx.save_for_backward(values.abs() <= limit / scale)
+        integers = (values * (scale / step)).round_().mul_(step).clamp_(-limit, limit)
+        return integers.div_(scale)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        (inside,) = ctx.saved_tensors
+        return gradient * inside, None, None, None
+
+
+def _prepare(student: Student) -> None:
+    """In place: weights and biases seen through the grid, thresholds and decays on it, cells in Loihi numerics."""
+    for synapse, cell, pooled in _layers(student):
+        scale = float(cell.scale)
+        parametrize.register_parametrization(synapse, "weight", _Grid(scale / pooled, 2, WEIGHT_LIMIT))
+        parametrize.register_parametrization(synapse, "bias", _Grid(scale, 1, BIAS_LIMIT))
+        cell.threshold.copy_((cell.threshold * scale).round() / scale)
+        cell.beta.copy_(1 - torch.tensor(cell.v_decay / DECAY_ONE))
+        cell.numerics = "loihi"
+
+
+def _settle(student: Student) -> Student:
+    """In place: the weights become what the grid made of them."""
+    for synapse, _, _ in _layers(student):
+        for name in ("weight", "bias"):
+            parametrize.remove_parametrizations(synapse, name, leave_parametrized=True)
+    return student.eval()
+
+
+def _layers(student: Student) -> Iterator[tuple[nn.Conv2d | nn.Linear, LoihiLeaky, int]]:
+    """Each synapse with its cells and the number of inputs that the average pool before it averages (or 1)."""
+    synapse: nn.Conv2d | nn.Linear | None = None
+    pooled = 1
+    for _, layer in student.deployed():
+        if isinstance(layer, nn.AvgPool2d):
+            pooled = int(layer.kernel_size) ** 2
+        elif isinstance(layer, (nn.Conv2d, nn.Linear)):
+            synapse = layer
+        elif isinstance(layer, LoihiLeaky):
+            assert synapse is not None
+            yield synapse, layer, pooled
+            pooled = 1

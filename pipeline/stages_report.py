@@ -1,0 +1,137 @@
+"""The stages that account and tell: profile, report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from export.integer_network import IntegerNetwork
+from export.netx import read_netx
+from export.spike_trace import SpikeTrace
+from hardware_profiles.profile import load_profile
+from pipeline.profiling.counts import Activity, count_activity
+from pipeline.profiling.energy import account
+from pipeline.report import render_all
+from pipeline.report.content import ReportInputs, build_report
+from pipeline.report.samples import Sample, choose_samples
+from pipeline.stages import arms
+from pipeline.stages_deploy import trace_of
+
+if TYPE_CHECKING:
+    from pipeline.progress import Progress
+    from pipeline.stages import Context, Result
+
+DEFAULT_HARDWARE = ("loihi1", "loihi2", "cmos45-fp32")
+
+
+def profile(context: Context, *, hardware: tuple[str, ...] = (), baseline_gpu: str | None = None) -> Result:
+    """Counts, energy on each device, and the teacher's ONNX model as baseline, measured on this CPU."""
+    from pipeline.profiling.baseline import baseline_rows
+
+    recipe = context.recipe.profile
+    network = read_netx(context.run.file("student.net"))
+    result = _priced(network, trace_of(context), hardware or recipe.hardware)
+    context.progress.say("  measuring the baseline")
+    result["baseline"] = baseline_rows(
+        context.run.file("teacher.onnx"), gpu=baseline_gpu or recipe.baseline_gpu, seconds=recipe.baseline_seconds
+    )
+    return result, ()
+
+
+def profile_network(
+    network: IntegerNetwork, frames: np.ndarray, hardware: tuple[str, ...], baseline: str | None, progress: Progress
+) -> dict[str, Any]:
+    """The same account for any network and frames; the baseline is its ANN twin's formula floor on a GPU."""
+    from export.reference import simulate
+    from pipeline.profiling.baseline import gpu_floor_row
+
+    trace = simulate(network, frames, progress=lambda done, total: progress(done, total, "samples"))
+    result = _priced(network, trace, hardware or DEFAULT_HARDWARE)
+    result["baseline"] = [gpu_floor_row(load_profile(baseline), result["ann_macs"])] if baseline else []
+    return result
+
+
+def report(context: Context) -> Result:
+    """report.json, report.md and report.html, from what the other stages recorded."""
+    content = build_report(_inputs(context))
+    render_all(content, context.run.path)
+    return {"verdict": content["verdict"]}, ("report.json", "report.md", "report.html")
+
+
+def _priced(network: IntegerNetwork, trace: SpikeTrace, hardware: tuple[str, ...]) -> dict[str, Any]:
+    activity: Activity = count_activity(network, trace)
+    return {
+        "layers": [layer.row() for layer in activity.layers],
+        "energy": [account(load_profile(name), activity).row() for name in hardware],
+        "ann_macs": activity.ann_macs,
+    }
+
+
+def _inputs(context: Context) -> ReportInputs:
+    run, recipe = context.run, context.recipe
+    # The facts come from the manifest: the report needs no recordings but those it shows.
+    dataset, profiled, check = context.dataset, run.result("profile"), run.result("check")
+    own = recipe.distillation.method
+    labels = dataset.test.labels
+    arms_correct = {
+        method: {
+            f"student_{kind}": np.array(run.result(f"{stage}-{method}")["predicted"]) == labels
+            for kind, stage in (("float", "student"), ("quantised", "quantised"))
+        }
+        for method in arms(recipe)
+    }
+    teacher, lava = run.result("teacher"), check["lava_predicted"]
+    predicted = np.array(run.result("simulate")["predicted"])
+    correct: dict[str, np.ndarray | str] = {
+        "teacher": np.array(teacher["predicted"]) == labels if teacher["predicted"] is not None else teacher["reason"],
+        **arms_correct[own],
+        "reference": predicted == labels,
+        "lava": np.array(lava) == labels[: len(lava)] if lava is not None else check["reference_vs_lava"],
+    }
+    about = run.manifest["about"]
+    return ReportInputs(
+        name=recipe.name,
+        method=own,
+        dataset_name=dataset.name,
+        dataset_description=dataset.description,
+        dataset_fingerprint=dataset.fingerprint,
+        simulated=dataset.simulated,
+        classes=dataset.classes,
+        split_sizes={
+            "train": len(dataset.train.labels),
+            "validation": len(dataset.validation.labels),
+            "test": len(labels),
+            "static": len(dataset.static.labels),
+        },
+        steps=dataset.test.frames.shape[1],
+        dt_s=dataset.dt_s,
+        correct=correct,
+        arms=arms_correct,
+        equivalence={key: check[key] for key in ("quantised_vs_reference", "reference_vs_lava")},
+        layers=profiled["layers"],
+        quantisation=run.result("export")["quantisation"],
+        energy=profiled["energy"],
+        baseline=profiled["baseline"],
+        samples=_samples(context, predicted),
+        provenance={
+            **about,
+            "seeds": {"training": recipe.seed, "split": recipe.data.split_seed},
+            "profiles": {row["hardware"]: row["profile"]["sha256"] for row in profiled["energy"]},
+        },
+    )
+
+
+def _samples(context: Context, predicted: np.ndarray) -> list[Sample]:
+    test, spikes = context.dataset.test, trace_of(context).spikes
+    return [
+        Sample(
+            key=test.keys[row],
+            label=int(test.labels[row]),
+            predicted=int(predicted[row]),
+            frames=test.frames[row],
+            output_spikes=spikes[row],
+            image=None if test.twins is None else test.twins.images[row],
+        )
+        for row in choose_samples(test.labels, predicted)
+    ]
