@@ -1,6 +1,7 @@
 """An example of what the stages hand to the report: random but plausible. For tests and for looking at the page.
 
-No number here was measured. `python -m tests.report_example FOLDER` writes its three files.
+No number here was measured. `python tests/report_example.py FOLDER` writes
+whole/ and parts/, the latter with every optional part missing.
 """
 
 from __future__ import annotations

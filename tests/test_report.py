@@ -413,3 +413,23 @@ def test_pooling_keeps_every_event_and_adds_none() -> None:
     assert pooled.shape == (2, 3, 4)
     for c, y, x in np.ndindex(pooled.shape):
         assert pooled[c, y, x] == events[c, 2 * y : 2 * y + 2, 2 * x : 2 * x + 2].any()
+
+
+def test_text_colours_have_contrast() -> None:
+    """WCAG 2 AA asks 4.5 : 1 for text, (L1 + 0.05) / (L2 + 0.05) of relative luminances; light, dark and print."""
+    css = (Path(charts.__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
+    palettes = [
+        dict(re.findall(r"--(\w+): (#[0-9a-f]{3,6})\b", block)) for block in re.findall(r":root \{(.*?)\}", css, re.S)
+    ]
+    assert len(palettes) == 3
+
+    def luminance(colour: str) -> float:
+        digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+        parts = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    for palette in palettes:
+        for name in ("ink", "quiet", "accent", "bad"):
+            dark, light = sorted(luminance(palette[key]) for key in (name, "paper"))
+            assert (light + 0.05) / (dark + 0.05) >= 4.5, name

@@ -61,7 +61,7 @@ def _baseline(row: dict[str, Any]) -> dict[str, Any]:
         "shown": energy,
         "latency": None,
         "standing": standing(row.get("energy_basis"), energy),
-        "scope": listing(row.get("scope")),
+        "scope": f"teacher: {listing(row.get('scope'))}",
         "missing": "",
         "notes": {},
         "layers": [],
