@@ -158,6 +158,12 @@ def test_known_network_on_loihi1() -> None:
     assert result.dynamic_pj[2, 0] == pytest.approx(16 * 35.5 + 12 * 81 + 11 * 180.3, rel=1e-12)
 
 
+def test_known_network_by_sanafe_constants() -> None:
+    """16*35.5 dense synapses + 9*72.8 + 3*51.2 updates + 5*69.3 spikes out + 11*111 messages = 2944.3 pJ."""
+    result = account(load_profile("loihi1-sanafe"), known_activity())
+    assert nominal(result.dynamic_pj) == pytest.approx(2944.3, rel=1e-12)
+
+
 def test_active_rule_can_be_spiked_only() -> None:
     """5 updates fired, 7 did not."""
     result = account(load_profile("loihi1"), known_activity(), active_rule="spiked_only")
@@ -176,14 +182,14 @@ def test_known_network_by_the_45nm_convention() -> None:
     assert row["basis"] == "modelled from convention constants"
 
 
-def write_profile(folder: Path, energies: dict[str, float], accounting: str = "") -> HardwareProfile:
+def write_profile(folder: Path, energies: dict[str, float], accounting: str = "", more: str = "") -> HardwareProfile:
     text = (
         'schema = "snn-energy-profile/1"\n[device]\nid = "mine"\nname = "Mine"\nkind = "neuromorphic"\n'
         f'source = "a table"\n[accounting]\nscope = "incremental"\n{accounting}\n'
     )
     for op, value in energies.items():
         text += f'[[energy]]\nop = "{op}"\nunit = "pJ"\nvalue = {value}\nstatus = "measured"\nsource = "a table"\n'
-    (folder / "mine.toml").write_text(text)
+    (folder / "mine.toml").write_text(text + more)
     return load_profile(folder / "mine.toml")
 
 
@@ -354,6 +360,30 @@ def test_static_power_runs_for_the_length_of_the_inference() -> None:
     assert nominal(result.total_pj) == pytest.approx(nominal(result.dynamic_pj) + 17351.28, rel=1e-9)
     edp = result.row()["edp_uj_us"]["nominal"]
     assert edp == pytest.approx(nominal(result.total_pj) * 1e-6 * 0.1662, rel=1e-12)
+
+
+def test_static_power_by_core_and_included_overhead(tmp_path: Path) -> None:
+    """3 neurons on 2 cores of 4: 8 mW * 2/4 + 2 * 0.5 mW over 10 µs, 1 step at 3 uJ, host 6 mW over 10 µs."""
+    sourced = 'status = "measured"\nsource = "a table"\n'
+    text = "".join(
+        f"[{key}]\nvalue = {value}\n{sourced}"
+        for key, value in {
+            "static.per_chip_mW": 8,
+            "static.per_core_mW": 0.5,
+            "overhead.per_step_uJ": 3,
+            "overhead.host_mW": 6,
+            "latency.realtime_step_us": 10,
+            "limits.cores_per_chip": 4,
+            "limits.neurons_per_core": 2,
+        }.items()
+    )
+    energies = {"synop": 1, "neuron_active": 1, "neuron_inactive": 1}
+    tables = '[static]\nscale = "used_cores"\n[overhead]\nincluded = true\n[latency]\nmodel = "fixed_step"\n'
+    result = account(write_profile(tmp_path, energies, more=tables + text), one_layer(synops=5))
+    assert nominal(result.static_pj) == pytest.approx((4 + 1) * 10 * 1e3, rel=1e-12)
+    assert nominal(result.total_pj) == pytest.approx(5 + 3 + 50_000 + 3e6 + 60_000, rel=1e-12)
+    with pytest.raises(UserError, match="overhead: included = true needs a number to include"):
+        write_profile(tmp_path, energies, more="[overhead]\nincluded = true\n")
 
 
 def test_layers_start_on_cores_of_their_own() -> None:
