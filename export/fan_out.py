@@ -49,9 +49,7 @@ def _taps(layer: IntegerLayer, axis: int) -> np.ndarray:
     """int64 `[k, L]` along one axis: 1 where input index i meets some output through tap j, else 0."""
     kernel, length = layer.weight.shape[2 + axis], layer.input_shape[1 + axis]
     shifted = (
-        np.arange(length)
-        + layer.padding[axis]
-        - layer.dilation[axis] * np.arange(kernel, dtype=np.int64)[:, None]
+        np.arange(length) + layer.padding[axis] - layer.dilation[axis] * np.arange(kernel, dtype=np.int64)[:, None]
     )
     output, remainder = np.divmod(shifted, layer.stride[axis])
     return ((remainder == 0) & (output >= 0) & (output < layer.output_shape[1 + axis])).astype(np.int64)

@@ -105,12 +105,8 @@ def test_groups_divide_the_fan_out() -> None:
         (9, 3, 1, 0, 1.0),
     ],
 )
-def test_how_far_the_naive_count_is_off(
-    size: int, kernel: int, stride: int, padding: int, ratio: float
-) -> None:
-    layer = conv(
-        ones(1, 1, kernel, kernel), (1, size, size), stride=(stride, stride), padding=(padding, padding)
-    )
+def test_how_far_the_naive_count_is_off(size: int, kernel: int, stride: int, padding: int, ratio: float) -> None:
+    layer = conv(ones(1, 1, kernel, kernel), (1, size, size), stride=(stride, stride), padding=(padding, padding))
     assert dense_ops(layer) / naive_macs(layer) == pytest.approx(ratio, abs=5e-4)  # ratios given to 3 digits
 
 
@@ -163,9 +159,7 @@ def convolutions(draw: st.DrawFn) -> IntegerLayer:
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     weight = 2 * rng.integers(-1, 2, (channels_out, channels_in // groups, *kernel))
     weight[0, 0, 0, 0] = 2  # a layer of zeros alone is refused
-    return conv(
-        weight, (channels_in, *size), stride=stride, padding=padding, dilation=dilation, groups=groups
-    )
+    return conv(weight, (channels_in, *size), stride=stride, padding=padding, dilation=dilation, groups=groups)
 
 
 @given(convolutions())
