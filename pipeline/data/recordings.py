@@ -43,7 +43,7 @@ def read_events(path: Path) -> np.ndarray:
         if path.stat().st_size == 0:
             raise _DamagedError("the file is empty")
         events = reader(path)
-    except UserError:
+    except (UserError, ImportError):
         raise
     except _DamagedError as fault:
         raise _damaged(path, str(fault)) from None
@@ -66,7 +66,20 @@ def _read_nmnist(path: Path) -> np.ndarray:
 def _read_prophesee_dat(path: Path) -> np.ndarray:
     from expelliarmus import Wizard
 
-    return _from_fields(Wizard(encoding="dat").read(path))
+    # Checked here, because the decoder drops half an event silently and never returns from half a header.
+    header = 0
+    with open(path, "rb") as file:
+        while (line := file.readline()).startswith(b"%"):
+            header += len(line)
+            if not line.endswith(b"\n"):
+                raise _DamagedError("its header is cut short")
+    body = path.stat().st_size - header - 2  # two bytes say what an event is
+    if not header or body < 0:
+        raise _DamagedError("it has no header of % lines")
+    if body % 8:
+        raise _DamagedError(f"{body} bytes of events are no multiple of the 8 that each takes; the file is cut short")
+    events = Wizard(encoding="dat").read(path) if body else None
+    return np.empty(0, EVENT_DTYPE) if events is None else _from_fields(events)
 
 
 def _read_aedat4(path: Path) -> np.ndarray:
