@@ -31,10 +31,11 @@ def add_to(app: typer.Typer) -> None:
 @hardware.command("list")
 def hardware_list(json: Json = False) -> None:
     """The devices that reports can price."""
-    from hardware_profiles.show import list_rows
+    from hardware_profiles.catalogue import list_rows
 
     rows = list_rows()
-    show(rows, json, table(tuple(rows[0]), [tuple(row.values()) for row in rows]))
+    cells = [(r["id"], r["name"], r["kind"], r["scope"], ", ".join(r["unpriced"]) or "-") for r in rows]
+    show(rows, json, table(("id", "name", "kind", "scope", "unknown"), cells))
 
 
 @hardware.command("show")
@@ -45,20 +46,23 @@ def hardware_show(
 
     Example: `spikeport hardware show loihi1`
     """
-    from hardware_profiles.show import show_rows
+    from hardware_profiles.catalogue import show_rows
+    from hardware_profiles.profile import load_profile
 
-    rows = show_rows(profile)
-    show(rows, json, table(tuple(rows[0]), [tuple(row.values()) for row in rows]))
+    rows = show_rows(load_profile(profile))
+    keys = ("key", "value", "low", "high", "unit", "status", "bound", "source", "locator")
+    show(rows, json, table(keys, [tuple(row[key] for key in keys) for row in rows]))
 
 
 @hardware.command("validate")
 def hardware_validate(json: Json = False) -> None:
     """Estimates beside published measurements, from the profiles. Leaves with 1 where one is out of its band."""
-    from hardware_profiles.show import validate_rows
+    from hardware_profiles.catalogue import validate_rows
 
     rows = validate_rows()
-    show(rows, json, table(tuple(rows[0]), [tuple(row.values()) for row in rows]))
-    if not all(row["passed"] for row in rows):
+    keys = ("hardware", "quantity", "unit", "published", "low", "high", "verdict", "workload")
+    show(rows, json, table(keys, [tuple(row[key] for key in keys) for row in rows]))
+    if any(row["verdict"] == "outside" for row in rows):
         fail("an estimate is outside its published band", "look at the profile's sources")
 
 

@@ -1,8 +1,8 @@
 """From a float student to one that is exact in Loihi's arithmetic.
 
-Batch norm is folded (exact), every layer is scaled so that its weights fill the 8-bit range (spikes do not change),
-then weights, biases and thresholds move onto the integer grid and the weights are tuned there: the forward pass is
-the chip's, the gradient passes straight through the rounding.
+Batch norm is folded (exact), every layer is scaled so that its weights fill the 8-bit range (spikes do not
+change), then weights, biases and thresholds move onto the integer grid and the weights are tuned there: the
+forward pass is the chip's, the gradient passes straight through the rounding.
 """
 
 from __future__ import annotations
@@ -21,16 +21,17 @@ from export.fixed_point import BIAS_LIMIT, DECAY_ONE, THRESHOLD_LIMIT, WEIGHT_LI
 from pipeline.data.dataset import Dataset
 from pipeline.fitting import Progress, fit
 from pipeline.networks.neurons import LoihiLeaky
-from pipeline.networks.students import Student
+from pipeline.networks.students import POOL, Student
 from pipeline.recipe import Recipe
 from pipeline.training import EventTrainee
 
 
 def fold_batch_norm(student: Student) -> Student:
-    """A copy of the deployed path in which every convolution has taken in the batch norm behind it; float, eval mode.
+    """A copy of the deployed path in which every convolution has taken in the batch norm behind it; float,
+    eval mode.
 
-    Exact up to float32 rounding of the weights: w' = w g, b' = beta - mean g with g = gamma / sqrt(var + eps).
-    The static head is left out: it has done its work.
+    Exact up to float32 rounding of the weights: w' = w g, b' = beta - mean g with g = gamma / sqrt(var +
+    eps). The static head is left out: it has done its work.
     """
     folded = copy.deepcopy(student).eval()
     layers: dict[str, nn.Module] = {}
@@ -47,7 +48,8 @@ def fold_batch_norm(student: Student) -> Student:
 
 def _fold_into(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
     mean, variance = norm.running_mean, norm.running_var
-    assert mean is not None and variance is not None  # for mypy: students' norms keep statistics
+    assert mean is not None  # students' norms keep statistics
+    assert variance is not None
     gain = norm.weight.double() / torch.sqrt(variance.double() + norm.eps)
     bias = norm.bias.double() - mean.double() * gain
     if conv.bias is not None:
@@ -58,14 +60,17 @@ def _fold_into(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
 
 
 def rescale(student: Student) -> Student:
-    """A copy of a folded student, each layer's weights, bias and threshold times one factor, so that 8 bits fit best.
+    """A copy of a folded student, each layer's weights, bias and threshold times one factor, so that 8 bits
+    fit best.
 
-    The layer's scale S (integer units per float unit) is the power of two nearest to 254 / max|W|, and the factor
-    makes S max|W| exactly 254, less only where bias or threshold would leave their ranges. Spikes stay as they are.
+    The layer's scale S (integer units per float unit) is the power of two nearest to 254 / max|W|, and the
+    factor makes S max|W| exactly 254, less only where bias or threshold would leave their ranges. Spikes stay
+    as they are.
     """
     student = copy.deepcopy(student)
     for synapse, cell, pooled in _layers(student):
         largest = float(synapse.weight.detach().abs().max())
+        assert synapse.bias is not None  # folding gave one to every convolution
         bias = float(synapse.bias.detach().abs().max()) * pooled
         threshold = float(cell.threshold) * pooled
         units = min(WEIGHT_LIMIT / largest, THRESHOLD_LIMIT / threshold, BIAS_LIMIT / max(bias, 1e-30))
@@ -82,10 +87,7 @@ def rescale(student: Student) -> Student:
 def scales(student: Student) -> dict[str, float]:
     """S of each synapse by name: integer weights are S times the float ones."""
     names = [name for name, layer in student.deployed() if isinstance(layer, (nn.Conv2d, nn.Linear))]
-    return {
-        name: float(cell.scale) / pooled
-        for name, (_, cell, pooled) in zip(names, _layers(student), strict=True)
-    }
+    return {name: float(cell.scale) / pooled for name, (_, cell, pooled) in zip(names, _layers(student), strict=True)}
 
 
 def quantise(student: Student) -> Student:
@@ -107,8 +109,9 @@ def fine_tune(
 ) -> Student:
     """The float `student` (as trained, batch norm and all) quantised and tuned in Loihi numerics, on the CPU.
 
-    Tuned with TET on the events, as `none` trains; the epoch is chosen on the validation recordings, epoch 0 (as
-    rounded) included, so that tuning cannot make it worse there. `folder`, `progress`, `metrics`: see `fitting.fit`.
+    Tuned with TET on the events, as `none` trains; the epoch is chosen on the validation recordings, epoch 0
+    (as rounded) included, so that tuning cannot make it worse there. `folder`, `progress`, `metrics`: see
+    `fitting.fit`.
     """
     prepared = rescale(fold_batch_norm(student))
     _prepare(prepared)
@@ -164,7 +167,8 @@ class _OnGrid(torch.autograd.Function):
 
 
 def _prepare(student: Student) -> None:
-    """In place: weights and biases seen through the grid, thresholds and decays on it, cells in Loihi numerics."""
+    """In place: weights and biases seen through the grid, thresholds and decays on it, cells in Loihi
+    numerics."""
     for synapse, cell, pooled in _layers(student):
         scale = float(cell.scale)
         parametrize.register_parametrization(synapse, "weight", _Grid(scale / pooled, 2, WEIGHT_LIMIT))
@@ -183,12 +187,13 @@ def _settle(student: Student) -> Student:
 
 
 def _layers(student: Student) -> Iterator[tuple[nn.Conv2d | nn.Linear, LoihiLeaky, int]]:
-    """Each synapse with its cells and the number of inputs that the average pool before it averages (or 1)."""
+    """Each synapse with its cells and the number of inputs that the average pool before it averages (or
+    1)."""
     synapse: nn.Conv2d | nn.Linear | None = None
     pooled = 1
     for _, layer in student.deployed():
         if isinstance(layer, nn.AvgPool2d):
-            pooled = int(layer.kernel_size) ** 2
+            pooled = POOL**2
         elif isinstance(layer, (nn.Conv2d, nn.Linear)):
             synapse = layer
         elif isinstance(layer, LoihiLeaky):

@@ -147,6 +147,12 @@ class Recipe(_Section):
     check: Check = Check()
     profile: Profile = Profile()
 
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The objectives that a run trains a student with: its own, and `none` to compare with."""
+        own = self.distillation.method
+        return (own,) if own == "none" or not self.distillation.compare else (own, "none")
+
     def as_toml(self) -> str:
         """The resolved recipe as TOML text, every default written out."""
         return tomli_w.dumps(self.model_dump(mode="json"))

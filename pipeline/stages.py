@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,39 +61,33 @@ def cache_folder() -> Path:
     return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spikeport"
 
 
-def arms(recipe: Recipe) -> tuple[str, ...]:
-    """The objectives that a run trains a student with: its own, and `none` to compare with."""
-    own = recipe.distillation.method
-    return (own,) if own == "none" or not recipe.distillation.compare else (own, "none")
-
-
 def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
     """All stages of a run in order."""
-    from pipeline import stages_deploy as deploy
-    from pipeline import stages_learn as learn
-    from pipeline import stages_report as report
+    from pipeline import stages_deploy, stages_learn, stages_report
 
     trained = [
         stage
-        for method in arms(recipe)
+        for method in recipe.arms
         for stage in (
-            Stage(f"student-{method}", f"training the student ({method})", lambda c, m=method: learn.student(c, m)),
+            Stage(
+                f"student-{method}", f"training the student ({method})", partial(stages_learn.student, method=method)
+            ),
             Stage(
                 f"quantised-{method}",
                 f"fine-tuning it in Loihi arithmetic ({method})",
-                lambda c, m=method: learn.quantised(c, m),
+                partial(stages_learn.quantised, method=method),
             ),
         )
     ]
     return (
-        Stage("data", "reading and binning the recordings", learn.data),
-        Stage("teacher", "training the teacher on static images", learn.teacher),
+        Stage("data", "reading and binning the recordings", stages_learn.data),
+        Stage("teacher", "training the teacher on static images", stages_learn.teacher),
         *trained,
-        Stage("export", "exporting to NIR, netx and ONNX", deploy.export),
-        Stage("simulate", "simulating the test set with the integer reference", deploy.simulate),
-        Stage("check", "comparing the student, the reference and Lava spike by spike", deploy.check),
-        Stage("profile", "counting operations and pricing them", report.profile),
-        Stage("report", "writing the report", report.report),
+        Stage("export", "exporting to NIR, netx and ONNX", stages_deploy.export),
+        Stage("simulate", "simulating the test set with the integer reference", stages_deploy.simulate),
+        Stage("check", "comparing the student, the reference and Lava spike by spike", stages_deploy.check),
+        Stage("profile", "counting operations and pricing them", stages_report.profile),
+        Stage("report", "writing the report", stages_report.report),
     )
 
 

@@ -33,10 +33,10 @@ def export(context: Context) -> Result:
     from export.quantise import quantise
     from export.spiking_graph import load_graph, sidecar_path
     from pipeline.quantisation import scales
-    from pipeline.stages_learn import load_quantised, load_teacher
+    from pipeline.stages_learn import load_student, load_teacher
 
     run, dataset = context.run, context.dataset
-    student = load_quantised(context, context.recipe.distillation.method)
+    student = load_student(context, context.recipe.distillation.method, "quantised")
     input_shape = dataset.test.frames.shape[2:]
     graph = to_spiking_graph(student.deployed(), input_shape, dataset.dt_s, scales(student))
     nir_file, sidecar = run.file("student.nir"), sidecar_path(run.file("student.nir"))
@@ -91,10 +91,9 @@ def _student_against_reference(context: Context, network: IntegerNetwork) -> Equ
     import torch
 
     from export.reference import simulate as simulate_reference
-    from pipeline.stages_learn import load_quantised
+    from pipeline.stages_learn import load_student
 
-    student = load_quantised(context, context.recipe.distillation.method)
-    student.eval()
+    student = load_student(context, context.recipe.distillation.method, "quantised")
     names = [layer.name for layer in network.layers]
     frames = context.dataset.test.frames
     parts = []

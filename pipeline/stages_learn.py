@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
 from torch import nn
 
 from export.readout import classify
 from hardware_profiles.errors import UserError
-from pipeline.checkpoints import load_weights, save_weights
 from pipeline.data.describe import describe
-from pipeline.networks.students import Student, build_student, predict_spikes
-from pipeline.networks.teachers import build_teacher
-from pipeline.quantisation import fine_tune, load_quantised_student
+from pipeline.networks import storage
+from pipeline.networks.students import Student, predict_spikes
+from pipeline.quantisation import fine_tune
 from pipeline.training import teacher_logits, train_student, train_teacher
 
 if TYPE_CHECKING:
@@ -34,7 +31,7 @@ def teacher(context: Context) -> Result:
     trained = train_teacher(
         context.recipe, dataset, context.checkpoints("teacher"), context.progress, context.run.file(METRICS)
     )
-    save_weights(trained, context.run.file("teacher.safetensors"))
+    storage.save_teacher(trained, context.run.file("teacher.safetensors"))
     if dataset.test.twins is None:
         return {"predicted": None, "reason": "the test recordings have no static twins"}, ("teacher.safetensors",)
     logits = teacher_logits(trained, dataset.test.twins.images, dataset.test.frames.shape[3:])
@@ -53,7 +50,7 @@ def student(context: Context, method: str) -> Result:
         context.progress,
         context.run.file(METRICS),
     )
-    save_weights(trained, context.run.file(name))
+    storage.save_student(trained, context.run.file(name))
     return _tested(trained, context), (name,)
 
 
@@ -63,12 +60,13 @@ def quantised(context: Context, method: str) -> Result:
     tuned = fine_tune(
         context.recipe,
         context.dataset,
-        load_student(context, method),
+        load_student(context, method, "float"),
         context.checkpoints(f"quantised-{method}"),
         context.progress,
         context.run.file(METRICS),
+        stage=f"quantised-{method}",
     )
-    save_weights(tuned, context.run.file(name))
+    storage.save_student(tuned, context.run.file(name))
     return _tested(tuned, context), (name,)
 
 
@@ -80,36 +78,21 @@ def weights_file(kind: str, method: str, context: Context) -> str:
 
 def load_teacher(context: Context) -> nn.Module:
     """The run's teacher, on the CPU, in eval mode."""
-    size = context.dataset.test.frames.shape[3:]
-    network = build_teacher(context.recipe.teacher, (3, *size), len(context.dataset.classes))
-    load_weights(network, context.run.file("teacher.safetensors"))
-    return network.eval()
-
-
-def load_student(context: Context, method: str) -> Student:
-    """The run's float student."""
-    network = build_student(
-        context.recipe.student,
-        context.dataset.test.frames.shape[2:],
-        len(context.dataset.classes),
-        shared_head=context.recipe.distillation.shared_head,
+    dataset = context.dataset
+    input_shape = (3, *dataset.test.frames.shape[3:])
+    return storage.load_teacher(
+        context.recipe, input_shape, len(dataset.classes), context.run.file("teacher.safetensors")
     )
-    load_weights(network, context.run.file(weights_file("student", method, context)))
-    return network.eval()
 
 
-def load_quantised(context: Context, method: str) -> Student:
-    """The run's quantised student, in Loihi numerics. Raises UserError where it is not trained yet."""
-    file = context.run.file(weights_file("quantised", method, context))
+def load_student(context: Context, method: str, stage: storage.Stage) -> Student:
+    """The run's student that `method` trained, in eval mode. Raises UserError where it is not trained yet."""
+    file = context.run.file(weights_file("student" if stage == "float" else "quantised", method, context))
     if not file.is_file():
-        raise UserError(
-            "there is no quantised student", where=str(file), mend="finish the run with spikeport run --resume"
-        )
-    shape, classes = context.dataset.test.frames.shape[2:], len(context.dataset.classes)
-    return load_quantised_student(context.recipe, shape, classes, file)
+        raise UserError("is not trained yet", where=str(file), mend="finish the run with spikeport run --resume")
+    dataset = context.dataset
+    return storage.load_student(context.recipe, dataset.test.frames.shape[2:], len(dataset.classes), file, stage=stage)
 
 
 def _tested(network: Student, context: Context) -> dict[str, Any]:
-    spikes = predict_spikes(network, torch.from_numpy(context.dataset.test.frames)).numpy()
-    predicted = classify(np.asarray(spikes))
-    return {"predicted": predicted.tolist()}
+    return {"predicted": classify(predict_spikes(network, context.dataset.test.frames)).tolist()}

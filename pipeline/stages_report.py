@@ -15,7 +15,6 @@ from pipeline.profiling.energy import account
 from pipeline.report import render_all
 from pipeline.report.content import ReportInputs, build_report
 from pipeline.report.samples import Sample, choose_samples
-from pipeline.stages import arms
 from pipeline.stages_deploy import trace_of
 
 if TYPE_CHECKING:
@@ -34,7 +33,9 @@ def profile(context: Context, *, hardware: tuple[str, ...] = (), baseline_gpu: s
     result = _priced(network, trace_of(context), hardware or recipe.hardware)
     context.progress.say("  measuring the baseline")
     result["baseline"] = baseline_rows(
-        context.run.file("teacher.onnx"), gpu=baseline_gpu or recipe.baseline_gpu, seconds=recipe.baseline_seconds
+        context.run.file("teacher.onnx"),
+        load_profile(baseline_gpu or recipe.baseline_gpu),
+        seconds=recipe.baseline_seconds,
     )
     return result, ()
 
@@ -79,7 +80,7 @@ def _inputs(context: Context) -> ReportInputs:
             f"student_{kind}": np.array(run.result(f"{stage}-{method}")["predicted"]) == labels
             for kind, stage in (("float", "student"), ("quantised", "quantised"))
         }
-        for method in arms(recipe)
+        for method in recipe.arms
     }
     teacher, lava = run.result("teacher"), check["lava_predicted"]
     predicted = np.array(run.result("simulate")["predicted"])

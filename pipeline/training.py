@@ -63,7 +63,7 @@ def train_student(
     not distil.
     """
     student = initial_student(recipe, dataset)
-    options = {
+    options: dict[str, Any] = {
         "stage": f"student-{method}",
         "epochs": recipe.training.epochs,
         "lr": recipe.training.lr,
@@ -241,7 +241,8 @@ class EventTrainee(Trainee):
 
 
 class _DistillingTrainee(EventTrainee):
-    """Adds a static image of the same class to each recording, the hybrid stream, and what the teacher says."""
+    """Adds a static image of the same class to each recording, the hybrid stream, and what the teacher
+    says."""
 
     def __init__(
         self, recipe: Recipe, dataset: Dataset, student: Student, method: str, teacher: nn.Module, **options: Any

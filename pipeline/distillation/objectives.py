@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -51,6 +50,10 @@ class Objective(nn.Module):
 
     distils: bool  # asks for a teacher and the hybrid stream
 
+    def __init__(self, recipe: Distillation, *, steps: int, v_threshold: float) -> None:
+        super().__init__()
+        self.recipe, self.steps, self.target = recipe, steps, v_threshold
+
     def teacher_weight(self, progress: float) -> float:
         """What the teacher's logits count now; 0 lets the trainer skip the teacher."""
         return 0.0
@@ -60,10 +63,6 @@ class NoDistillation(Objective):
     """TET on the event branch alone."""
 
     distils = False
-
-    def __init__(self, recipe: Distillation, *, steps: int, v_threshold: float) -> None:
-        super().__init__()
-        self.recipe, self.target = recipe, v_threshold
 
     def forward(self, step: Step) -> Loss:
         loss = tet(step.event.logits, step.labels, lam=self.recipe.tet_lambda, target=self.target)
@@ -80,8 +79,7 @@ class Ckd(Objective):
     distils = True
 
     def __init__(self, recipe: Distillation, *, steps: int, v_threshold: float) -> None:
-        super().__init__()
-        self.recipe, self.target = recipe, v_threshold
+        super().__init__(recipe, steps=steps, v_threshold=v_threshold)
         self.alignment = CkaAlignment(
             steps,
             coefficients="learnable" if recipe.da_learnable else None,
@@ -124,7 +122,7 @@ class Ckd(Objective):
         return Loss(total, parts)
 
 
-OBJECTIVES: dict[str, Callable[..., Objective]] = {"none": NoDistillation, "ckd": Ckd}
+OBJECTIVES: dict[str, type[Objective]] = {"none": NoDistillation, "ckd": Ckd}
 
 
 def build_objective(method: str, recipe: Distillation, *, steps: int, v_threshold: float) -> Objective:

@@ -1,0 +1,19 @@
+"""Networks: spiking students, teachers, and their files."""
+
+from pipeline.networks.storage import load_student, load_teacher, save_student, save_teacher
+from pipeline.networks.students import STUDENTS, Student, StudentOutput, build_student, predict_spikes
+from pipeline.networks.teachers import TEACHERS, build_teacher
+
+__all__ = [
+    "STUDENTS",
+    "TEACHERS",
+    "Student",
+    "StudentOutput",
+    "build_student",
+    "build_teacher",
+    "load_student",
+    "load_teacher",
+    "predict_spikes",
+    "save_student",
+    "save_teacher",
+]

@@ -26,10 +26,10 @@ POOL = 2  # side of an average pool
 class StudentOutput:
     """What one forward gives, time first.
 
-    `logits` `[T, B, K]`: membranes of the output cells before reset, over their threshold; the losses' input.
-    `spikes` `[T, B, K]`: output spikes; what `export.readout.classify` reads. `features` `[T, B, ...]`:
-    membranes of the backbone's last cells after reset. `layer_spikes`: spikes of every cell layer, the output
-    included.
+    `logits` `[T, B, K]`: how often each output has fired so far, which is what decides in the end (trained on
+    membranes instead, the outputs need not fire at all, and many do not). `spikes` `[T, B, K]`: output
+    spikes, which `export.readout.classify` reads. `features` `[T, B, ...]`: membranes of the backbone's last
+    cells after reset. `layer_spikes`: spikes of every cell layer, the output last.
     """
 
     logits: Tensor
@@ -57,9 +57,9 @@ class Student(nn.Module):
             else:
                 flat = layer(flat)
         currents = self.synapse(head)(flat).unflatten(0, (steps, batch))
-        output, output_membranes = self.output_cell(currents)
+        output, _ = self.output_cell(currents)
         return StudentOutput(
-            logits=output_membranes / self.output_cell.threshold,
+            logits=output.cumsum(0),
             spikes=output,
             features=membranes * (1 - layer_spikes[-1]),
             layer_spikes=[*layer_spikes, output],

@@ -1,0 +1,60 @@
+"""Trained networks as files: safetensors, rebuilt from the recipe that lies beside them."""
+
+from __future__ import annotations
+
+import os
+from typing import Literal
+
+from torch import nn
+
+from pipeline.checkpoints import load_weights, save_weights
+from pipeline.networks.students import Student, build_student
+from pipeline.networks.teachers import build_teacher
+from pipeline.recipe import Recipe
+
+Stage = Literal["float", "quantised"]
+
+
+def save_student(student: Student, path: str | os.PathLike[str]) -> None:
+    """Writes weights, thresholds, decays and scales, whole or not at all."""
+    save_weights(student, path)
+
+
+def load_student(
+    recipe: Recipe,
+    input_shape: tuple[int, ...],
+    classes: int,
+    path: str | os.PathLike[str],
+    stage: Stage = "float",
+) -> Student:
+    """The student that `save_student` wrote, in eval mode: as trained ("float"), or on the integer grid in
+    Loihi numerics ("quantised"; no batch norm, no static head). Raises UserError where the file does not fit
+    the recipe.
+    """
+    quantised = stage == "quantised"
+    student = build_student(
+        recipe.student,
+        input_shape,
+        classes,
+        shared_head=quantised or recipe.distillation.shared_head,
+        norm=not quantised,
+    )
+    load_weights(student, path)
+    if quantised:
+        for cell in student.cells():
+            cell.numerics = "loihi"
+    return student.eval()
+
+
+def save_teacher(teacher: nn.Module, path: str | os.PathLike[str]) -> None:
+    """Writes weights and batch norm statistics, whole or not at all."""
+    save_weights(teacher, path)
+
+
+def load_teacher(
+    recipe: Recipe, input_shape: tuple[int, int, int], classes: int, path: str | os.PathLike[str]
+) -> nn.Module:
+    """The teacher that `save_teacher` wrote, in eval mode; `input_shape` (3, H, W). Raises UserError."""
+    teacher = build_teacher(recipe.teacher, input_shape, classes)
+    load_weights(teacher, path)
+    return teacher.eval()

@@ -1,0 +1,271 @@
+"""The command: help at once, one line for a user's mistake, exit codes, nothing half-written."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import nir
+import numpy as np
+import pytest
+
+from export.frames_file import write_frames
+from export.integer_network import IntegerLayer, IntegerNetwork
+from export.netx import write_netx
+from pipeline.cli import main
+
+
+@pytest.fixture
+def spikeport(monkeypatch, capsys, tmp_path):
+    """Runs the command in an empty folder; gives exit code, standard output and standard error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SPIKEPORT_CACHE", str(tmp_path / "cache"))
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["spikeport", *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main()
+        out, err = capsys.readouterr()
+        return left.value.code or 0, out, err
+
+    return run
+
+
+def one_line(err: str) -> str:
+    lines = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    assert "Traceback" not in err
+    return lines[0]
+
+
+def small_graph() -> nir.NIRGraph:
+    full = np.full(3, 1.0)
+    return nir.NIRGraph(
+        nodes={
+            "input": nir.Input({"input": np.array([5])}),
+            "fc": nir.Linear(np.linspace(-1, 1, 15).reshape(3, 5)),
+            "lif": nir.LIF(tau=full * 2e-3, r=full * 2, v_leak=full * 0, v_threshold=full, v_reset=full * 0),
+            "output": nir.Output({"output": np.array([3])}),
+        },
+        edges=[("input", "fc"), ("fc", "lif"), ("lif", "output")],
+    )
+
+
+@pytest.fixture
+def net(tmp_path):
+    weight = 2 * np.arange(-7, 8).reshape(3, 5)
+    layer = IntegerLayer(
+        name="fc", kind="dense", weight=weight, bias=None, i_decay=4096, v_decay=512, vth_mant=9, input_shape=(5,)
+    )
+    write_netx(IntegerNetwork(input_shape=(5,), layers=(layer,)), tmp_path / "a.net")
+    return tmp_path / "a.net"
+
+
+@pytest.fixture
+def frames(tmp_path):
+    spikes = (np.random.default_rng(0).random((4, 6, 5)) < 0.6).astype(np.uint8)
+    write_frames(tmp_path / "f.npz", spikes, np.array([0, 1, 2, 1]))
+    return tmp_path / "f.npz"
+
+
+@pytest.mark.parametrize("module", ["pipeline.cli", "export.netx", "export.spiking_graph", "export.quantise"])
+def test_what_needs_no_torch_loads_none(module):
+    heavy = "{'torch', 'lava', 'matplotlib', 'sklearn', 'tonic', 'pytorch_lightning'}"
+    code = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "[]"
+
+
+def test_help_names_every_verb(spikeport):
+    code, out, _ = spikeport("--help")
+    assert code == 0
+    for verb in "run train export simulate check profile report hardware data lava doctor".split():
+        assert f" {verb} " in out
+        assert spikeport(verb, "--help")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[training]\nepoch = 3\n", r"unknown key 'training.epoch'. To mend: use one of epochs, batch"),
+        ("[training]\nepochs = 'many'\n", "training.epochs = 'many': Input should be a valid integer"),
+        ("[student]\nbeta = 1.5\n", "student.beta = 1.5: Input should be less than or equal to 1"),
+        ("[distillation]\nkd_mode = 'sum'\n", "Input should be 'mean' or 'per_step'"),
+        ("[training\n", "this is no TOML"),
+    ],
+)
+def test_a_recipe_with_a_mistake(spikeport, tmp_path, text, words):
+    (tmp_path / "r.toml").write_text(text)
+    code, _, err = spikeport("run", "r.toml", "--out", "out")
+    assert code == 2
+    assert words in one_line(err)
+    assert "r.toml" in err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("word", ["training", "training.epochs", "=3", "training.epochs.more=3"])
+def test_a_setting_that_is_none(spikeport, word):
+    assert spikeport("run", "digits", "--set", "training.epochs=2", "--set", word)[0] == 2
+
+
+def test_an_unknown_recipe_lists_the_shipped_ones(spikeport):
+    code, _, err = spikeport("run", "digitz")
+    assert code == 2
+    assert "digits, nmnist-small" in one_line(err)
+
+
+def test_a_nir_file_becomes_a_net(spikeport, tmp_path):
+    nir.write(tmp_path / "g.nir", small_graph())
+    code, out, _ = spikeport("export", "g.nir", "--dt", "1e-3", "--reset", "zero", "--out", "made", "--json")
+    assert code == 0
+    result = json.loads(out)
+    assert [Path(file).name for file in result["files"]] == ["g.nir", "g.net", "g.quantisation.json"]
+    assert all(Path(file).is_file() for file in result["files"])
+    assert result["quantisation"][0]["v_decay"] == 2048  # 4096 * dt / tau
+
+
+def test_export_never_writes_over_its_source(spikeport, tmp_path):
+    nir.write(tmp_path / "g.nir", small_graph())
+    before = (tmp_path / "g.nir").read_bytes()
+    assert spikeport("export", "g.nir", "--dt", "1e-3", "--reset", "zero")[0] == 0
+    assert (tmp_path / "g.nir").read_bytes() == before
+    assert (tmp_path / "g-spikeport.nir").is_file()
+
+
+def test_a_nir_file_without_a_contract_asks_for_it(spikeport, tmp_path):
+    nir.write(tmp_path / "g.nir", small_graph())
+    code, _, err = spikeport("export", "g.nir", "--dt", "1e-3", "--out", "made")
+    assert code == 2
+    assert "--reset zero" in one_line(err)
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_nir_file_with_a_max_pool(spikeport, tmp_path):
+    nir.write(tmp_path / "g.nir", small_graph())
+    with h5py.File(tmp_path / "g.nir", "a") as file:
+        del file["node/nodes/fc/type"]
+        file["node/nodes/fc/type"] = "MaxPool2d"
+    code, _, err = spikeport("export", "g.nir", "--dt", "1e-3", "--reset", "zero", "--out", "made")
+    assert code == 2
+    assert "fc" in one_line(err)
+    assert "MaxPool2d" in err
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_nir_file_with_a_branch(spikeport, tmp_path):
+    graph = small_graph()
+    graph.nodes["skip"] = nir.Linear(np.ones((3, 5)))
+    graph.edges += [("input", "skip"), ("skip", "lif")]
+    nir.write(tmp_path / "g.nir", graph)
+    code, _, err = spikeport("export", "g.nir", "--dt", "1e-3", "--reset", "zero", "--out", "made")
+    assert code == 2
+    assert "netx has no add" in one_line(err)
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_net_is_simulated_and_kept(spikeport, net, frames, tmp_path):
+    code, out, _ = spikeport("simulate", net, "--input", frames, "--out", "t.npz", "--json")
+    assert code == 0
+    result = json.loads(out)
+    with np.load(tmp_path / "t.npz", allow_pickle=False) as trace:
+        assert trace["spikes"].shape == (4, 6, 3)
+        assert trace["spikes"].sum() == result["output_spikes"] > 0
+        assert trace["synops"].sum() == 4 * result["layers"][0]["synops_per_sample"]
+
+
+def test_a_net_that_is_no_hdf5(spikeport, tmp_path, frames):
+    (tmp_path / "x.net").write_text("weights")
+    code, _, err = spikeport("simulate", "x.net", "--input", frames, "--out", "t.npz")
+    assert code == 2
+    assert "x.net: is no HDF5 file" in one_line(err)
+    assert not (tmp_path / "t.npz").exists()
+
+
+def test_a_missing_lava_names_the_command(spikeport, net, frames, tmp_path, monkeypatch):
+    monkeypatch.delenv("SPIKEPORT_LAVA_PYTHON", raising=False)
+    monkeypatch.setattr("export.lava.environment.default_folder", lambda: tmp_path / "none")
+    code, _, err = spikeport("simulate", net, "--input", frames, "--backend", "lava", "--out", "t.npz")
+    assert code == 3
+    assert "spikeport lava install" in one_line(err)
+    assert not (tmp_path / "t.npz").exists()
+    code, _, err = spikeport("run", "digits", "--out", "run")
+    assert code == 3
+    assert "spikeport lava install, or go without" in one_line(err).replace("`", "")
+    assert spikeport("lava", "info")[0] == 3
+
+
+def test_a_net_is_profiled_without_a_run(spikeport, net, frames):
+    code, out, _ = spikeport(
+        "profile", net, "--input", frames, "--hardware", "loihi1", "--hardware", "loihi2", "--json"
+    )
+    assert code == 0
+    loihi1, loihi2 = json.loads(out)["energy"]
+    assert loihi1["dynamic_uj"]["low"] <= loihi1["dynamic_uj"]["nominal"] <= loihi1["dynamic_uj"]["high"]
+    assert loihi2["dynamic_uj"] is None
+    assert "synop" in loihi2["unpriced"]
+    code, out, _ = spikeport("profile", net, "--input", frames)
+    assert code == 0
+    assert "unknown" in out
+
+
+def test_a_run_that_is_none(spikeport, tmp_path):
+    for verb in ("check", "report", "profile"):
+        code, _, err = spikeport(verb, tmp_path)
+        assert code == 2
+        one_line(err)
+
+
+def test_devices_are_listed_shown_and_validated(spikeport):
+    code, out, _ = spikeport("hardware", "list", "--json")
+    assert code == 0
+    assert {"loihi1", "loihi2", "cmos45-fp32"} <= {next(iter(row.values())) for row in json.loads(out)}
+    code, out, _ = spikeport("hardware", "show", "loihi1")
+    assert code == 0
+    assert "23.6" in out
+    assert spikeport("hardware", "validate")[0] == 0
+    code, _, err = spikeport("hardware", "show", "loihi3")
+    assert code == 2
+    assert "loihi1" in one_line(err)
+
+
+def test_a_damaged_recording_names_the_file(spikeport, tmp_path):
+    folder = class_folders(tmp_path)
+    damaged = folder / "events" / "1" / "00003.bin"
+    damaged.write_bytes(damaged.read_bytes()[:-3])
+    code, _, err = spikeport("run", "r.toml", "--set", "check.lava=false", "--out", "run")
+    assert code == 2
+    assert "00003.bin" in one_line(err)
+    assert not (tmp_path / "run" / "teacher.safetensors").exists()
+
+
+def test_an_empty_class_is_named(spikeport, tmp_path):
+    folder = class_folders(tmp_path)
+    (folder / "events" / "7").mkdir()
+    code, _, err = spikeport("run", "r.toml", "--set", "check.lava=false", "--out", "run")
+    assert code == 2
+    assert "7" in one_line(err)
+
+
+def class_folders(folder: Path) -> Path:
+    """A recipe and a tiny set: two classes of N-MNIST files, images by class."""
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for label in ("0", "1"):
+        for kind in ("events", "images"):
+            (folder / kind / label).mkdir(parents=True)
+        for number in range(8):
+            events = folder / "events" / label / f"{number:05}.bin"
+            t = np.sort(rng.integers(0, 250_000, 40))
+            x, y, p = rng.integers(0, 12, 40), rng.integers(0, 10, 40), rng.integers(0, 2, 40)
+            words = np.stack([x, y, (p << 7) | (t >> 16), (t >> 8) & 255, t & 255], axis=1).astype(np.uint8)
+            events.write_bytes(words.tobytes())
+            picture = rng.integers(0, 256, (10, 12), dtype=np.uint8)
+            Image.fromarray(picture).save(folder / "images" / label / f"{number:05}.png")
+    (folder / "r.toml").write_text(
+        f"[data]\nsource = 'class-folders'\nroot = {str(folder)!r}\nevents = 'events'\nimages = 'images'\n"
+        "height = 10\nwidth = 12\nvalidation = 4\ntest = 4\n"
+    )
+    return folder
