@@ -45,11 +45,13 @@ def profile_network(
 ) -> dict[str, Any]:
     """The same account for any network and frames; the baseline is its ANN twin's formula floor on a GPU."""
     from export.reference import simulate
-    from pipeline.profiling.baseline import gpu_floor_row
+    from pipeline.profiling.baseline import floor_rows
+    from pipeline.profiling.macs import Macs
 
     trace = simulate(network, frames, progress=lambda done, total: progress(done, total, "samples"))
     result = _priced(network, trace, hardware or DEFAULT_HARDWARE)
-    result["baseline"] = [gpu_floor_row(load_profile(baseline), result["ann_macs"])] if baseline else []
+    twin = Macs(per_node={"ANN twin, one pass": result["ann_macs"]}, uncounted=())
+    result["baseline"] = floor_rows(load_profile(baseline), twin) if baseline else []
     return result
 
 

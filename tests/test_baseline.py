@@ -11,8 +11,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from hardware_profiles import HardwareProfile, load_profile
 from hardware_profiles.errors import UserError
+from hardware_profiles.profile import HardwareProfile, load_profile
 from pipeline.profiling.baseline import (
     Timing,
     baseline_rows,

@@ -81,7 +81,19 @@ def test_what_needs_no_torch_loads_none(module):
 def test_help_names_every_verb(spikeport):
     code, out, _ = spikeport("--help")
     assert code == 0
-    for verb in "run train export simulate check profile report hardware data lava doctor".split():
+    for verb in [
+        "run",
+        "train",
+        "export",
+        "simulate",
+        "check",
+        "profile",
+        "report",
+        "hardware",
+        "data",
+        "lava",
+        "doctor",
+    ]:
         assert f" {verb} " in out
         assert spikeport(verb, "--help")[0] == 0
 

@@ -12,8 +12,8 @@ import pytest
 from export.integer_network import IntegerLayer, IntegerNetwork
 from export.reference import simulate
 from export.spike_trace import LayerCounts, SpikeTrace
-from hardware_profiles import HardwareProfile, load_profile
 from hardware_profiles.errors import UserError
+from hardware_profiles.profile import HardwareProfile, load_profile
 from pipeline.profiling.counts import Activity, LayerActivity, count_activity
 from pipeline.profiling.energy import account
 from pipeline.profiling.latency import latency, place

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from hardware_profiles import list_profiles, load_profile
 from hardware_profiles.catalogue import check_rows, estimate, list_rows, show_rows, validate_rows
+from hardware_profiles.profile import list_profiles, load_profile
 
 
 def checks(name: str) -> dict[str, dict[str, object]]:

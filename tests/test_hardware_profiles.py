@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import hardware_profiles
-from hardware_profiles import list_profiles, load_profile
 from hardware_profiles.errors import UserError
+from hardware_profiles.profile import list_profiles, load_profile
 
 GOOD = """
 schema = "snn-energy-profile/1"
@@ -166,6 +166,6 @@ def test_unknown_profile_lists_the_choices(tmp_path: Path) -> None:
 
 
 def test_reading_a_profile_loads_neither_numpy_nor_torch() -> None:
-    code = "import sys, hardware_profiles as h; h.load_profile('loihi1'); print({'numpy', 'torch'} & set(sys.modules))"
+    code = "import sys, hardware_profiles.profile as h; h.load_profile('loihi1'); print({'numpy', 'torch'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

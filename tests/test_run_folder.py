@@ -37,12 +37,12 @@ def test_a_stage_whose_file_changed_or_went_is_not_done(run):
 
 
 def test_a_stage_that_never_ran_says_how_to_go_on(run):
-    with pytest.raises(UserError, match="'export' has not run.*--resume"):
+    with pytest.raises(UserError, match=r"'export' has not run.*--resume"):
         run.result("export")
 
 
 def test_a_run_is_not_overwritten(run):
-    with pytest.raises(UserError, match="already holds a run.*--resume"):
+    with pytest.raises(UserError, match=r"already holds a run.*--resume"):
         create(run.path, RECIPE, resume=False, about={})
     assert create(run.path, RECIPE, resume=True, about={}).is_done("student")
 

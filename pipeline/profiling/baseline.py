@@ -15,9 +15,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from hardware_profiles import HardwareProfile
 from hardware_profiles.errors import UserError
-from hardware_profiles.profile import known
+from hardware_profiles.profile import HardwareProfile, known
 from pipeline.profiling.joules import Joules, measure_joules, why_no_counter
 from pipeline.profiling.macs import Macs, count_macs
 from pipeline.profiling.spread import over_repeats
@@ -57,15 +56,23 @@ def baseline_rows(
     Rows: {device, batch, latency_us (of a whole batch), latency_basis, energy_uj (of one inference), energy_basis,
     scope, reason, ...}; a number is {low, nominal, high} or None with a reason.
     """
-    if gpu.gpu is None:
-        raise UserError(f"{gpu.device.id} is no GPU profile", where="profile.baseline_gpu", mend="use a100 or h100")
     macs = count_macs(onnx_path)
     rows = _cpu_rows(onnx_path, seconds, threads or _usable_cores(), progress)
-    rows += [_floor_row(gpu, precision, macs) for precision in _precisions(gpu)]
+    rows += floor_rows(gpu, macs)
     reason = why_no_counter()
     if reason:
         return [*rows, _row("NVIDIA GPU, counter", "any", scope="board", reason=reason)]
     return rows + _gpu_rows(onnx_path, seconds)
+
+
+def floor_rows(gpu: HardwareProfile, macs: Macs) -> list[dict[str, Any]]:
+    """The GPU's formula floor for `macs`, a row for each precision that the profile knows a peak for.
+
+    Raises UserError where the profile is no GPU's.
+    """
+    if gpu.gpu is None:
+        raise UserError(f"{gpu.device.id} is no GPU profile", where="profile.baseline_gpu", mend="use a100 or h100")
+    return [_floor_row(gpu, precision, macs) for precision in _precisions(gpu)]
 
 
 def floor_pj_per_mac(gpu: HardwareProfile, precision: Precision) -> float:

@@ -10,8 +10,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from hardware_profiles import HardwareProfile
 from hardware_profiles.errors import UserError
+from hardware_profiles.profile import HardwareProfile
 from hardware_profiles.schema import Constant
 from pipeline.profiling.counts import Activity
 from pipeline.profiling.latency import Latency, latency

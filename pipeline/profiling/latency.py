@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hardware_profiles import HardwareProfile
-from hardware_profiles.profile import known
+from hardware_profiles.profile import HardwareProfile, known
 from pipeline.profiling.counts import Activity, LayerActivity
 
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hardware_profiles import HardwareProfile
-from hardware_profiles.profile import known
+from hardware_profiles.profile import HardwareProfile, known
 from hardware_profiles.schema import Constant
 from pipeline.profiling.counts import Activity, LayerActivity
 from pipeline.profiling.latency import Latency, place

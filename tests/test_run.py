@@ -1,0 +1,223 @@
+"""The whole path in small: every stage on real digits, Lava included, and a kill in the middle of it."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from export.integer_network import IntegerNetwork
+from export.netx import read_netx
+from export.readout import classify
+from export.spike_trace import load_trace
+from pipeline.run_folder import open_run
+
+pytestmark = [pytest.mark.lava, pytest.mark.xdist_group("run")]
+
+RECIPE = """
+name = "small"
+[data]
+source = "digits"
+height = 24
+width = 28
+steps = 7
+train = 200
+validation = 40
+test = 50
+[teacher]
+epochs = 1
+[student]
+channels = [4, 6, 9]
+[training]
+epochs = 3
+threads = 1
+[quantisation]
+epochs = 2
+[check]
+lava_samples = 4
+[profile]
+baseline_seconds = 0.1
+"""
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    path = tmp_path_factory.mktemp("recipe") / "small.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+def start(recipe: Path, out: Path, *words: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "pipeline.cli", "run", str(recipe), "--out", str(out), *words]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def finish(process: subprocess.Popen) -> str:
+    out, err = process.communicate(timeout=600)
+    assert process.returncode == 0, err
+    return out
+
+
+@pytest.fixture(scope="module")
+def unbroken(recipe, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unbroken") / "run"
+    out = finish(start(recipe, folder))
+    assert str(folder / "report.html") in out
+    return folder
+
+
+def weights(folder: Path) -> dict[str, str]:
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.glob("*.safetensors")}
+
+
+def report_numbers(folder: Path) -> dict:
+    """The report without what differs between any two runs: the clock and what it measured."""
+    report = json.loads((folder / "report.json").read_text())
+    for measured in ("baseline", "provenance"):
+        report.pop(measured)
+    return report
+
+
+def test_a_run_has_every_file_and_no_leftover(unbroken):
+    names = {entry.name for entry in unbroken.iterdir()} - {".lock", "checkpoints"}
+    assert names == {
+        "recipe.toml", "manifest.json", "metrics.jsonl", "teacher.safetensors", "student.safetensors",
+        "student-none.safetensors", "quantised.safetensors", "quantised-none.safetensors", "student.nir",
+        "student.nir.json", "student.net", "teacher.onnx", "test-frames.npz", "trace.npz", "report.json", "report.md",
+        "report.html",
+    }  # fmt: skip
+    assert not list((unbroken / "checkpoints").rglob("*.*"))
+
+
+def test_the_student_the_reference_and_lava_fire_the_same_spikes(unbroken):
+    equivalence = json.loads((unbroken / "report.json").read_text())["equivalence"]
+    pair = equivalence["quantised_vs_reference"]
+    assert (pair["samples"], pair["mismatches"], pair["first_divergence"]) == (50, 0, None)
+    assert pair["spikes_compared"] > 1000
+    pair = equivalence["reference_vs_lava"]
+    assert (pair["samples"], pair["mismatches"]) == (4, 0)
+    assert pair["spikes_compared"] > 50
+
+
+def test_every_accuracy_comes_from_the_same_recordings(unbroken):
+    """Recomputed from the trace: the reference's share of right classes, and the quantised student's is the same."""
+    report = json.loads((unbroken / "report.json").read_text())
+    trace = load_trace(unbroken / "trace.npz")
+    with np.load(unbroken / "test-frames.npz", allow_pickle=False) as archive:
+        share = float(np.mean(classify(trace.spikes) == archive["labels"]))
+    accuracy = report["accuracy"]
+    assert accuracy["reference"]["value"] == accuracy["student_quantised"]["value"] == pytest.approx(share)
+    assert accuracy["reference"]["n"] == 50
+    assert accuracy["lava"]["n"] == 4
+    assert set(report["comparison"]) >= {"none", "ckd"}
+
+
+def test_the_report_counts_what_the_trace_counted(unbroken):
+    report = json.loads((unbroken / "report.json").read_text())
+    counts = load_trace(unbroken / "trace.npz").counts
+    for index, layer in enumerate(report["layers"]):
+        assert layer["spikes_per_sample"] == pytest.approx(counts.spikes_out[:, index].mean())
+        assert layer["synops_per_sample"] == pytest.approx(counts.synops[:, index].mean())
+    loihi2 = next(row for row in report["energy"] if row["hardware"] == "loihi2")
+    assert loihi2["dynamic_uj"] is None
+
+
+@pytest.mark.parametrize("at", ["training", "export"])
+def test_a_killed_run_resumes_to_the_same_weights_and_report(recipe, unbroken, tmp_path, at):
+    folder = tmp_path / "run"
+    process = start(recipe, folder)
+    wait_for(lambda: reached(folder, at), process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert not (folder / "report.json").exists()
+    out = finish(start(recipe, folder, "--resume"))
+    assert str(folder / "report.html") in out
+    assert weights(folder) == weights(unbroken)
+    assert report_numbers(folder) == report_numbers(unbroken)
+    epochs = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    places = [(row["stage"], row["epoch"]) for row in epochs]
+    assert len(places) == len(set(places))
+    assert not [entry for entry in folder.iterdir() if entry.name.startswith(".") and entry.name != ".lock"]
+
+
+def reached(folder: Path, at: str) -> bool:
+    if at == "export":
+        return "quantised-none" in stages_done(folder)
+    metrics = folder / "metrics.jsonl"
+    return metrics.is_file() and '"student-ckd"' in metrics.read_text()
+
+
+def stages_done(folder: Path) -> set[str]:
+    try:
+        return set(json.loads((folder / "manifest.json").read_text())["stages"])
+    except FileNotFoundError:
+        return set()
+
+
+def wait_for(condition, process: subprocess.Popen) -> None:
+    end = time.monotonic() + 300
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def spikeport(*words) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline.cli", *map(str, words)], capture_output=True, text=True, check=False
+    )
+
+
+def test_check_finds_a_network_that_is_not_what_was_trained(unbroken, tmp_path):
+    """One weight of the second layer changed: the check leaves with 1 and names that layer first."""
+    import shutil
+
+    from export.netx import write_netx
+
+    folder = tmp_path / "run"
+    shutil.copytree(unbroken, folder)
+    network = read_netx(folder / "student.net")
+    second = network.layers[1]
+    weight = second.weight.copy()
+    weight[0] = np.where(weight[0] > 0, -weight[0], 250)
+    changed = tuple(
+        type(layer)(**{**vars(layer), "weight": weight}) if layer is second else layer for layer in network.layers
+    )
+    write_netx(IntegerNetwork(input_shape=network.input_shape, layers=changed), folder / "student.net")
+    result = spikeport("check", folder, "--samples", 2, "-q")
+    assert result.returncode == 1
+    assert f"layer {second.name}" in result.stdout
+    assert result.stderr.startswith("error: spikes differ")
+
+
+def test_verbs_on_a_finished_run(unbroken, tmp_path):
+    again = spikeport("run", unbroken / "recipe.toml", "--out", unbroken, "--resume")
+    assert again.returncode == 0
+    assert again.stderr.count("done before") == 11
+    assert spikeport("run", unbroken / "recipe.toml", "--out", unbroken).returncode == 2
+    exported = spikeport("export", unbroken, "--out", tmp_path / "made", "--json")
+    assert exported.returncode == 0
+    assert (tmp_path / "made" / "student.net").read_bytes() == (unbroken / "student.net").read_bytes()
+    before = (unbroken / "report.html").read_bytes()
+    assert spikeport("report", unbroken).returncode == 0
+    assert (unbroken / "report.html").read_bytes() == before
+    profiled = spikeport("profile", unbroken, "--hardware", "loihi1", "--json")
+    assert [row["hardware"] for row in json.loads(profiled.stdout)["energy"]] == ["loihi1"]
+
+
+def test_training_alone_goes_on_to_a_whole_run(recipe, unbroken, tmp_path):
+    folder = tmp_path / "run"
+    changes = ["--set", "distillation.method=none", "--set", "training.epochs=1", "--set", "quantisation.epochs=0"]
+    assert spikeport("train", recipe, "--out", folder, *changes, "-q").returncode == 0
+    assert set(open_run(folder).manifest["stages"]) == {"data", "teacher", "student-none", "quantised-none"}
+    without_lava = spikeport("run", recipe, "--out", folder, *changes, "--resume", "-q")
+    assert without_lava.returncode == 0
+    report = json.loads((folder / "report.json").read_text())
+    assert set(report["comparison"]) >= {"none"}
+    assert report["equivalence"]["quantised_vs_reference"]["mismatches"] == 0
