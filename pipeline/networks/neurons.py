@@ -20,7 +20,7 @@ from export.fixed_point import BIAS_LIMIT, DECAY_ONE, STATE_LIMIT, STATE_SHIFT
 from hardware_profiles.errors import UserError
 
 Numerics = Literal["float", "loihi"]
-SLOPE = 10.0  # of the fast-sigmoid surrogate 1 / (SLOPE * |v - threshold| + 1)^2
+SLOPE = 3.0  # of the fast-sigmoid surrogate 1 / (SLOPE * |v - threshold| + 1)^2
 UNIT = 1 << STATE_SHIFT  # membrane units in one weight unit
 # Below it the 24-bit current cannot wrap, whatever part of the drive is bias.
 DRIVE_LIMIT = STATE_LIMIT - UNIT * BIAS_LIMIT

@@ -120,26 +120,18 @@ def conv_student(
 def _halved(side: int, recipe: StudentRecipe, index: int) -> int:
     """Side of the frame behind block `index`. Raises UserError where no network on the chip could do the
     same."""
-    before = side
+    overlap = 2 * (recipe.kernel // 2) - recipe.kernel + 1  # 1 for even kernels, which grow the frame
     if recipe.downsample == "stride":
-        side = (side + 2 * (recipe.kernel // 2) - recipe.kernel) // 2 + 1
-    else:
-        side += 2 * (recipe.kernel // 2) - recipe.kernel + 1
-        if side % POOL:
-            raise UserError(
-                f"an average pool of {POOL} x {POOL} would drop a row of the {side} that block {index} gives",
-                where="student.downsample",
-                why="folded into the next convolution it would reach into that row",
-                mend='choose data.height and data.width that halve evenly (32, 48, 64), or downsample = "stride"',
-            )
-        side //= POOL
-    if side < 1:
+        return (side + overlap - 1) // 2 + 1
+    side += overlap
+    if side % POOL:
         raise UserError(
-            f"block {index} has nothing left of a side of {before}",
-            where="student.channels",
-            mend="use fewer blocks, a smaller kernel or larger frames",
+            f"an average pool of {POOL} x {POOL} would drop a row of the {side} that block {index} gives",
+            where="student.downsample",
+            why="folded into the next convolution it would reach into that row",
+            mend='choose data.height and data.width that halve evenly (32, 48, 64), or downsample = "stride"',
         )
-    return side
+    return side // POOL
 
 
 STUDENTS: dict[str, Callable[..., Student]] = {"conv": conv_student}
