@@ -41,7 +41,7 @@ def write_sidecar(path: str | os.PathLike[str], contract: dict[str, Any]) -> Non
 def read_sidecar(path: str | os.PathLike[str]) -> Contract | None:
     """What the sidecar of `path` says, None where there is none. Raises UserError where it is damaged or another's."""
     file = sidecar_path(path)
-    if not file.exists():
+    if not (file.exists() and Path(path).is_file()):
         return None
     mend = "export the network again, or remove the sidecar and give --dt and --reset"
     try:

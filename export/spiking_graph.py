@@ -93,8 +93,8 @@ def load_graph(
     per second (gain r dt), several frameworks write per step (gain r). Raises UserError where something is missing,
     damaged or contradicts the sidecar.
     """
+    contract = read_sidecar(path)  # first: its checksum keeps a damaged file from the HDF5 library
     graph = read_nir(path)
-    contract = read_sidecar(path)
     if contract is not None:
         agrees(path, "dt_s", contract.dt_s, dt_s, math.isclose(contract.dt_s, dt_s or 0.0, rel_tol=1e-9))
         agrees(path, "reset", contract.reset, reset, reset == contract.reset)
