@@ -45,13 +45,6 @@ def load_dataset(data: Data, *, cache: Path, progress: Progress | None = None) -
     train, validation, test = (_part(found, binned, rows) for rows in (split.train, split.validation, split.test))
     held_out = {*validation.keys, *test.keys}
     static = static_pool(found.images, held_out, limit=data.static_limit, seed=data.split_seed)
-    if len(static.keys) == 0:
-        raise UserError(
-            "no static image is left to train on",
-            where="data",
-            why="each is the twin of a validation or test recording",
-            mend="add images, or lower data.validation and data.test",
-        )
     return Dataset(
         name=found.name,
         description=found.description,

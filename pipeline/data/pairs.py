@@ -65,10 +65,18 @@ def _shares(sizes: np.ndarray, total: int) -> np.ndarray:
 
 
 def static_pool(images: StaticImages, held_out: set[str], *, limit: int, seed: int) -> StaticImages:
-    """`images` without those whose key is in `held_out`; at most `limit` of them (0: all), classes in
-    proportion.
+    """`images` without those whose key is in `held_out`; at most `limit` of them (0: all), classes in proportion.
+
+    Raises UserError where none is left.
     """
     rows = np.array([row for row, key in enumerate(images.keys) if key not in held_out], np.int64)
+    if not len(rows):
+        raise UserError(
+            "no static image is left to train on",
+            where="data",
+            why="each is the twin of a validation or test recording",
+            mend="add images, or lower data.validation and data.test",
+        )
     if limit and limit < len(rows):
         labels = images.labels[rows]
         generator = np.random.default_rng([seed, limit])

@@ -88,9 +88,7 @@ def look(grey: np.ndarray, sensor: tuple[int, int], size: int, keys: tuple[str, 
 
 
 def _weights(pixels: int, size: int, gaze: np.ndarray) -> np.ndarray:
-    """Bilinear weights `[B, pixels, 8]` in 64ths: which of a digit's 8 rows each sensor row sees, gaze off
-    by so much.
-    """
+    """Bilinear weights `[B, pixels, 8]` in 64ths: what each sensor row sees of a digit's 8, `gaze` pixels on."""
     centre = (np.arange(pixels) + 0.5 - pixels / 2 + gaze[:, None]) * 8 / size + 3.5
     place = np.rint(centre * SUB)
     return np.maximum(0, SUB - np.abs(place[..., None] - SUB * np.arange(8))).astype(np.float32)
