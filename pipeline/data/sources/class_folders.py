@@ -22,6 +22,8 @@ from pipeline.recipe import Data
 
 @dataclass(frozen=True, kw_only=True)
 class EventFile:
+    """One recording's file, its class number and its key, <class>/<id>."""
+
     path: Path
     label: int
     key: str
@@ -57,7 +59,7 @@ def load(data: Data, progress: Progress | None = None) -> Collection:
         classes=classes,
         keys=tuple(file.key for file in files),
         labels=np.array([file.label for file in files], np.int64),
-        content=hash_files(files),
+        content=hash_files(files, progress),
         read=read,
         images=_name_images(found, files, classes, data),
         paired=data.pairing == "id",
@@ -66,6 +68,7 @@ def load(data: Data, progress: Progress | None = None) -> Collection:
 
 
 def find_events(folder: Path) -> tuple[tuple[str, ...], list[EventFile]]:
+    """The classes (in order of number, else of name) and all event files under `folder`, sorted."""
     extensions = ", ".join(READERS)
     if not folder.is_dir():
         raise MissingPart(
@@ -111,12 +114,15 @@ def find_events(folder: Path) -> tuple[tuple[str, ...], list[EventFile]]:
     return classes, files
 
 
-def hash_files(files: list[EventFile]) -> str:
+def hash_files(files: list[EventFile], progress: Progress | None = None) -> str:
+    """A hash over every file's bytes, name and place; what cached frames are known by."""
     digest = hashlib.sha256()
-    for file in files:
+    for done, file in enumerate(files, 1):
         content = file.path.read_bytes()
         digest.update(f"{file.key}{file.path.suffix}:{len(content)}:".encode())
         digest.update(content)
+        if progress:
+            progress(done, len(files), "checking event files")
     return digest.hexdigest()
 
 
@@ -135,7 +141,7 @@ def _name_images(found: ImageSet, files: list[EventFile], classes: tuple[str, ..
                 "two recordings claim one image",
                 where=str(file.path),
                 why=f"{taken[row].path.name} and this file both mean image {found.ids[row]}",
-                mend="give each recording its own id, or set data.pairing to class",
+                mend="give each recording its own id, or remove one",
             )
         taken[row] = file
         keys[row] = file.key
