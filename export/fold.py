@@ -18,10 +18,10 @@ from hardware_profiles.errors import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class FoldedLayer:
-    """A weight layer and the neuron it feeds, which sees `gain * (weight x / divisor + bias)`.
+    """A weight layer whose neuron sees `gain * (weight x / divisor + bias)`.
 
     `weight`: float64 `(out, in)` or `(Cout, Cin/groups, kH, kW)`; `bias`: float64, one a row or channel. `folded`: the
-    nodes that went in. `neuron` and `neuron_node`: what it feeds.
+    nodes that went in.
     """
 
     name: str
@@ -36,24 +36,22 @@ class FoldedLayer:
     divisor: int = 1
     gain: float = 1.0
     folded: tuple[str, ...] = ()
-    neuron: str = ""
-    neuron_node: nir.NIRNode | None = None
 
 
-def fold(steps: tuple[Step, ...]) -> tuple[FoldedLayer, ...]:
-    """The chain as weight layers with a neuron each: `[pool|scale|flatten]* weights [pool|scale|flatten]* neuron`.
+def fold(steps: tuple[Step, ...]) -> list[tuple[FoldedLayer, Step]]:
+    """The chain as weight layers, each with its neuron: `[pool|scale|flatten]* weights [pool|scale|flatten]* neuron`.
 
     A pool with no weights between it and a neuron becomes a depthwise convolution. Raises UserError naming the node
     where the chain has another form, or where folding would not be exact.
     """
-    layers: list[FoldedLayer] = []
+    layers: list[tuple[FoldedLayer, Step]] = []
     before: list[Step] = []
     layer: FoldedLayer | None = None
     for step in steps:
         if isinstance(step.node, NEURONS):
             if layer is None:
                 layer, before = _depthwise(step, before), []
-            layers.append(replace(layer, neuron=step.name, neuron_node=step.node))
+            layers.append((layer, step))
             layer = None
         elif isinstance(step.node, (nir.Linear, nir.Affine, nir.Conv2d)):
             if layer is not None:
@@ -73,7 +71,7 @@ def fold(steps: tuple[Step, ...]) -> tuple[FoldedLayer, ...]:
             "the graph ends without a neuron", where=left, why="netx gives out spikes only",
             mend="end in a LIF and classify by its spike counts",
         )  # fmt: skip
-    return tuple(layers)
+    return layers
 
 
 def _weight_layer(step: Step) -> FoldedLayer:

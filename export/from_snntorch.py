@@ -237,7 +237,8 @@ def _full(name: str, key: str, value: torch.Tensor, shape: Shape) -> np.ndarray:
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:
-    return np.array(tensor.detach().cpu().numpy())
+    kept = tensor.detach().cpu()
+    return np.array((kept if kept.dtype == torch.float64 else kept.float()).numpy())
 
 
 def _two(value: int | tuple[int, int]) -> tuple[int, int]:

@@ -109,10 +109,17 @@ def _difference(expected: nir.NIRGraph, actual: nir.NIRGraph) -> str:
     for name, node in expected.nodes.items():
         ours, theirs = node.to_dict(), actual.nodes[name].to_dict()
         for key, value in ours.items():
-            mine, read = np.asarray(value), np.asarray(theirs.get(key))
-            if mine.shape != read.shape or not np.array_equal(mine, read):
+            if not _same(value, theirs.get(key)):
                 return f"{name}.{key}"
     return ""
+
+
+def _same(mine: Any, read: Any) -> bool:
+    """Whether two fields hold the same bits (NaN equals itself here), metadata key by key."""
+    if isinstance(mine, dict) and isinstance(read, dict):
+        return set(mine) == set(read) and all(_same(value, read[key]) for key, value in mine.items())
+    ours, theirs = np.asarray(mine), np.asarray(read)
+    return ours.dtype == theirs.dtype and ours.shape == theirs.shape and ours.tobytes() == theirs.tobytes()
 
 
 def _text(value: Any) -> str:

@@ -65,10 +65,9 @@ def quantise(graph: SpikingGraph, *, bits: int = 8) -> tuple[IntegerNetwork, lis
         raise UserError(f"{bits}-bit weights are not possible", mend="use 2 to 8 bits")
     refuse(_faults(graph))
     layers, table = [], []
-    for folded in fold(graph.chain()):
-        assert folded.neuron_node is not None
-        step = euler_step(folded.neuron, folded.neuron_node, graph.dt_s)
-        layer, row = _quantise_layer(folded, step, graph.scales.get(folded.name), bits)
+    for folded, neuron in fold(graph.chain()):
+        step = euler_step(neuron.name, neuron.node, graph.dt_s)
+        layer, row = _quantise_layer(folded, neuron.name, step, graph.scales.get(folded.name), bits)
         layers.append(layer)
         table.append(row)
     return IntegerNetwork(input_shape=graph.input_shape, layers=tuple(layers)), table
@@ -105,14 +104,14 @@ def _bias_fault(layer: str, neuron: str, step: EulerStep) -> list[UserError]:
 
 
 def _quantise_layer(
-    layer: FoldedLayer, step: EulerStep, given: float | None, bits: int
+    layer: FoldedLayer, neuron: str, step: EulerStep, given: float | None, bits: int
 ) -> tuple[IntegerLayer, LayerQuantisation]:
     gain = layer.gain * step.gain
     weight = gain * layer.weight
     bias = layer.divisor * (gain * layer.bias + step.drive)
     threshold = layer.divisor * step.threshold
     if np.any(layer.bias):
-        refuse(_bias_fault(layer.name, layer.neuron, step))
+        refuse(_bias_fault(layer.name, neuron, step))
     if not np.any(weight):
         raise UserError("all weights are zero", where=layer.name, why="netx divides by the largest of them",
                         mend="prune the layer or train it longer")  # fmt: skip
@@ -131,7 +130,7 @@ def _quantise_layer(
         threshold_mant = float(_exact(layer.name, "threshold", np.array(scale * threshold)))
         for key, fraction in (("i_decay", step.i_decay), ("v_decay", step.v_decay)):
             if abs(DECAY_ONE * fraction - _decay_mant(fraction)) > DECAY_EXACT:
-                raise _off_grid(layer.neuron, key, DECAY_ONE * fraction)
+                raise _off_grid(neuron, key, DECAY_ONE * fraction)
     _check_range(layer, kept, threshold_mant)
     i_decay, v_decay = _decay_mant(step.i_decay), _decay_mant(step.v_decay)
     integer = IntegerLayer(
@@ -152,7 +151,7 @@ def _quantise_layer(
     row = LayerQuantisation(
         name=layer.name,
         kind=layer.kind,
-        neuron=layer.neuron,
+        neuron=neuron,
         scale=scale,
         exact=given is not None,
         gain=gain,

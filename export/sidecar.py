@@ -19,12 +19,13 @@ ORDER = "decay, add input, fire if v > threshold, reset v to zero"
 
 @dataclass(frozen=True, kw_only=True)
 class Contract:
-    """What a sidecar says: time step in seconds, reset kind, input shape, scales of quantised layers."""
+    """What a sidecar says: time step in seconds, reset kind, input shape, scales of quantised layers, assumptions."""
 
     dt_s: float
     reset: str
     input_shape: tuple[int, ...]
     scales: dict[str, float]
+    notes: tuple[str, ...]
 
 
 def sidecar_path(path: str | os.PathLike[str]) -> Path:
@@ -53,6 +54,7 @@ def read_sidecar(path: str | os.PathLike[str]) -> Contract | None:
             reset=str(found["reset"]),
             input_shape=tuple(int(size) for size in found["input_shape"]),
             scales={str(name): float(scale) for name, scale in found["scales"].items()},
+            notes=tuple(str(note) for note in found["notes"]),
         )
         expected = str(found["nir_sha256"])
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

@@ -76,6 +76,7 @@ class SpikingGraph:
                 "input_shape": list(self.input_shape),
                 "layers": [step.name for step in steps],
                 "scales": dict(self.scales),
+                "notes": list(self.notes),
             },
         )
 
@@ -105,6 +106,7 @@ def load_graph(
             reset=contract.reset,
             input_shape=contract.input_shape,
             scales=contract.scales,
+            notes=contract.notes,
         )
     if reset is None:
         raise UserError(

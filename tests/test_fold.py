@@ -36,11 +36,12 @@ def neuron() -> nir.IF:
     return nir.IF(r=np.ones(1), v_threshold=np.ones(1))
 
 
-def folded(shape: tuple[int, ...], *nodes: nir.NIRNode) -> tuple[FoldedLayer, ...]:
+def folded(shape: tuple[int, ...], *nodes: nir.NIRNode) -> list[FoldedLayer]:
     named = {"input": nir.Input({"input": np.array(shape)})}
     named |= {f"n{index}": node for index, node in enumerate(nodes)}
     named["output"] = nir.Output({"output": None})
-    return fold(chain(nir.NIRGraph(named, list(itertools.pairwise(named)), type_check=False)))
+    steps = chain(nir.NIRGraph(named, list(itertools.pairwise(named)), type_check=False))
+    return [layer for layer, _ in fold(steps)]
 
 
 def layer_output(layer: FoldedLayer, x: np.ndarray) -> np.ndarray:

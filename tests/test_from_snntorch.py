@@ -137,6 +137,13 @@ def test_parametrised_weights_are_the_ones_exported():
     assert_array_equal(graph.nir_graph.nodes["fc"].weight, 2 * raw.numpy())
 
 
+def test_half_precision_weights_are_exported_without_loss():
+    linear = on_grid(nn.Linear(3, 2, bias=False), 9)
+    expected = linear.weight.detach().numpy().copy()
+    graph = to_spiking_graph([("fc", linear.bfloat16()), ("cell", leaky(0, 1.0))], (3,), DT)
+    assert_array_equal(graph.nir_graph.nodes["fc"].weight, expected)
+
+
 @pytest.mark.parametrize(
     ("module", "words"),
     [

@@ -92,6 +92,16 @@ def test_a_saved_graph_saves_again_to_the_same_bytes(tmp_path: Path):
     assert (tmp_path / "a.nir").read_bytes() == (tmp_path / "b.nir").read_bytes()
 
 
+def test_metadata_and_assumptions_are_kept(tmp_path: Path):
+    graph = dense_graph()
+    graph.nodes["fc"].metadata = {"origin": "by hand", "epochs": np.array([3, 4])}
+    SpikingGraph(nir_graph=graph, dt_s=DT, input_shape=(2,), notes=("dt was inferred",)).save(tmp_path / "net.nir")
+    loaded = load_graph(tmp_path / "net.nir")
+    assert loaded.notes == ("dt was inferred",)
+    assert loaded.nir_graph.nodes["fc"].metadata["origin"] == "by hand"
+    assert_array_equal(loaded.nir_graph.nodes["fc"].metadata["epochs"], [3, 4])
+
+
 def test_every_node_of_a_saved_file_has_its_full_shape(tmp_path: Path):
     conv_graph().save(tmp_path / "net.nir")
     with h5py.File(tmp_path / "net.nir") as file:
