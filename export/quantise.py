@@ -84,7 +84,7 @@ def _faults(graph: SpikingGraph) -> list[UserError]:
                 steps[name] = euler_step(name, node, graph.dt_s)
             except UserError as fault:
                 faults.append(fault)
-    for before, behind in graph.nir_graph.edges:
+    for before, behind in sorted(graph.nir_graph.edges):
         node = nodes.get(before)
         if isinstance(node, SYNAPSES) and not isinstance(node, nir.Linear) and behind in steps and np.any(node.bias):
             faults += _bias_fault(before, behind, steps[behind])

@@ -91,7 +91,7 @@ def load_graph(
 
     `dt_s`: seconds; without it the sidecar's, else tau/r where that is one value over all leaky nodes (with a note).
     `reset`: "zero"; never guessed. `if_r`: what an IF node's r means in a file without sidecar: NIR's equation says
-    per second (gain r dt), several frameworks write per step (gain r). Raises UserError where something is missing,
+    per second (gain r dt), some frameworks write per step (gain r). Raises UserError where something is missing,
     damaged or contradicts the sidecar.
     """
     contract = read_sidecar(path)  # first: its checksum keeps a damaged file from the HDF5 library
@@ -141,7 +141,7 @@ def _infer_dt(path: str | os.PathLike[str], graph: nir.NIRGraph) -> tuple[float,
     if not (0 < low <= high < math.inf and high - low <= 1e-5 * high and gain_one):
         raise UserError(
             "NIR does not say the time step, and tau/r does not tell it", where=str(path),
-            why=f"tau/r runs from {low:g} to {high:g} s, and r must exceed 1 where an exporter wrote tau/dt", mend=how,
+            why=f"tau/r is {_span(steps)} s, and r must exceed 1 where an exporter wrote tau/dt", mend=how,
         )  # fmt: skip
     middle = float(np.median(steps))
     dt_s = float(f"{middle:.6g}")  # float32 rounding noise removed: decays would inherit it
@@ -162,8 +162,8 @@ def _settle_if(
         if np.allclose(gains, 1.0, rtol=1e-6, atol=0):
             return graph, ()
         raise UserError(
-            f"IF nodes {', '.join(names)} have a gain r dt = {gains.min():g} to {gains.max():g} by NIR's equation, "
-            "while several frameworks (sinabs, Norse) mean r per step", where=str(path),
+            f"IF nodes {', '.join(names)} have a gain r dt = {_span(gains)} by NIR's equation, while some "
+            "frameworks (sinabs is one) mean r per step", where=str(path),
             mend="say which: --if-r per-step or --if-r per-second",
         )  # fmt: skip
     nodes = dict(graph.nodes)
@@ -171,6 +171,11 @@ def _settle_if(
         nodes[name] = replace(nodes[name], r=np.asarray(nodes[name].r, dtype=np.float64) / dt_s)
     settled = nir.NIRGraph(nodes, list(graph.edges), metadata=graph.metadata, type_check=False)
     return settled, (f"r of IF nodes {', '.join(names)} was read per step",)
+
+
+def _span(values: np.ndarray) -> str:
+    low, high = float(values.min()), float(values.max())
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
 
 def _with_full_shapes(graph: nir.NIRGraph, steps: tuple[Step, ...]) -> nir.NIRGraph:

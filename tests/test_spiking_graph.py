@@ -160,7 +160,7 @@ def test_the_time_step_is_inferred_only_where_nir_tells_it(foreign: Path, tmp_pa
     assert "dt = 0.001 s was inferred as tau/r" in graph.notes[0]
     assert load_graph(foreign, dt_s=5e-4, reset="zero").dt_s == 5e-4, "an explicit step wins"
     two = dense_graph(cell=lif(), back=nir.Linear(np.ones((3, 3))), cell2=lif(tau=8e-3, r=7.9))
-    with pytest.raises(UserError, match=r"tau/r runs from 0.001 to 0.00101266 s.*--dt"):
+    with pytest.raises(UserError, match=r"tau/r is 0.001 to 0.00101266 s.*--dt"):
         load_graph(written(tmp_path / "two.nir", two), reset="zero")
 
 
@@ -179,7 +179,7 @@ def test_without_leaky_nodes_nothing_tells_the_time_step(tmp_path: Path):
 
 def test_what_an_if_node_means_by_r_must_be_said(tmp_path: Path):
     file = written(tmp_path / "if.nir", dense_graph(cell=nir.IF(r=np.ones(3), v_threshold=np.ones(3))))
-    with pytest.raises(UserError, match=r"IF nodes cell have a gain r dt = 0.001 .*--if-r per-step"):
+    with pytest.raises(UserError, match=r"IF nodes cell have a gain r dt = 0.001 by NIR's equation.*--if-r per-step"):
         load_graph(file, dt_s=DT, reset="zero")
     per_step = load_graph(file, dt_s=DT, reset="zero", if_r="per_step")
     assert_array_equal(per_step.nir_graph.nodes["cell"].r * DT, np.ones(3))
