@@ -179,6 +179,7 @@ def profile(
 
 def _export_run(source: Path, out: Path | None, json: bool) -> None:
     import shutil
+    import time
 
     from export.files import atomic_path
     from pipeline.progress import Progress
@@ -188,18 +189,18 @@ def _export_run(source: Path, out: Path | None, json: bool) -> None:
 
     run = open_run(source)
     with locked(source), Progress(quiet=True) as progress:
-        result, names = export_stage(Context(run, progress))
-    files = [run.file(name) for name in names]
+        if not run.is_done("export"):
+            began = time.monotonic()
+            result, names = export_stage(Context(run, progress))
+            run.record("export", result, names, time.monotonic() - began)
+    files = [run.file(name) for name in run.files("export")]
     if out is not None:
         for file in files:
             with atomic_path(out / file.name) as temporary:
                 shutil.copyfile(file, temporary)
         files = [out / file.name for file in files]
-    show(
-        {"files": [str(file) for file in files], **result},
-        json,
-        [*_quantisation_lines(result["quantisation"]), *(str(file) for file in files)],
-    )
+    result = {"files": [str(file) for file in files], **run.result("export")}
+    show(result, json, [*_quantisation_lines(result["quantisation"]), *result["files"]])
 
 
 def _show_export(rows: list[Any], files: list[Path], json: bool, notes: tuple[str, ...]) -> None:

@@ -41,6 +41,10 @@ class RunFolder:
             )
         return entry["result"]
 
+    def files(self, stage: str) -> tuple[str, ...]:
+        """Names of the files that `stage` wrote."""
+        return tuple(self.manifest["stages"][stage]["files"])
+
     def is_done(self, stage: str) -> bool:
         """Whether `stage` ended and its files are still what it wrote."""
         entry = self.manifest["stages"].get(stage)

@@ -1,7 +1,7 @@
 """Leaky integrate-and-fire cells over folded time, in float or in Loihi's integer arithmetic.
 
 Convolutions see all T * B samples at once; only the cell walks through time, in one autograd function whose
-loop holds three operations a step forwards and one backwards. Both follow snnTorch 1.0's `Leaky` with
+loop holds three operations a step. Both follow snnTorch 1.0's `Leaky` with
 `reset_mechanism="zero"` and `reset_delay=False`, and so does the gradient: the reset is not detached there,
 so it is not detached here.
 """
@@ -84,59 +84,74 @@ class _Leak(torch.autograd.Function):
         ctx: Any, currents: Tensor, beta: float, threshold: float, scale: float | None
     ) -> tuple[Tensor, Tensor]:
         if scale is None:
-            membranes = _integrate(currents, beta, threshold)
-            spikes = (membranes > threshold).to(currents.dtype)
+            spikes, membranes = _integrate(currents, beta, threshold)
         else:
             spikes, membranes = _integrate_loihi(currents, beta, threshold, scale)
         ctx.save_for_backward(membranes, spikes)
+        ctx.set_materialize_grads(False)
         ctx.beta, ctx.threshold = beta, threshold
         return spikes, membranes
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, of_spikes: Tensor, of_membranes: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, of_spikes: Tensor | None, of_membranes: Tensor | None) -> tuple[Tensor, None, None, None]:
         """With G[t] = dL/dv after reset, g the surrogate, m the membrane before reset and s the spike:
 
         dL/dm[t] = dL/ds[t] g + direct part + G[t] (1 - s - m g), and G[t-1] = beta dL/dm[t].
         """
         membranes, spikes = ctx.saved_tensors
-        slope = (membranes - ctx.threshold).abs_().mul_(SLOPE).add_(1.0).pow_(-2)
-        gradient = torch.addcmul(of_membranes, of_spikes, slope)
-        carry = slope.mul_(membranes).add_(spikes).neg_().add_(1.0).mul_(ctx.beta)
-        for t in range(len(gradient) - 2, -1, -1):
-            gradient[t].addcmul_(carry[t], gradient[t + 1])
+        gradient = torch.empty_like(membranes)
+        carried = torch.zeros_like(membranes[0])
+        slope, through = torch.empty_like(carried), torch.empty_like(carried)
+        for t in reversed(range(len(membranes))):
+            now = gradient[t]
+            torch.sub(membranes[t], ctx.threshold, out=slope).abs_().mul_(SLOPE).add_(1.0).pow_(-2)
+            torch.addcmul(spikes[t], membranes[t], slope, out=through)
+            torch.addcmul(carried, carried, through, value=-1.0, out=now)
+            if of_spikes is not None:
+                now.addcmul_(of_spikes[t], slope)
+            if of_membranes is not None:
+                now.add_(of_membranes[t])
+            torch.mul(now, ctx.beta, out=carried)
         return gradient, None, None, None
 
 
-def _integrate(currents: Tensor, beta: float, threshold: float) -> Tensor:
-    membranes = torch.empty_like(currents)
+# Each loop works on one step at a time, small enough for a processor's cache; and spikes are floats
+# throughout, for torch computes with booleans several times more slowly.
+
+
+def _integrate(currents: Tensor, beta: float, threshold: float) -> tuple[Tensor, Tensor]:
+    spikes, membranes = torch.empty_like(currents), torch.empty_like(currents)
     kept = torch.zeros_like(currents[0])
-    for t, membrane in enumerate(membranes.unbind()):
-        torch.add(currents[t], kept, alpha=beta, out=membrane)
-        torch.mul(membrane, membrane <= threshold, out=kept)
-    return membranes
+    for current, membrane, spike in zip(currents, membranes, spikes, strict=True):
+        torch.add(current, kept, alpha=beta, out=membrane)
+        torch.gt(membrane, threshold, out=spike)
+        torch.addcmul(membrane, membrane, spike, value=-1.0, out=kept)
+    return spikes, membranes
 
 
 def _integrate_loihi(currents: Tensor, beta: float, threshold: float, scale: float) -> tuple[Tensor, Tensor]:
     """Spikes and membranes of the integer neuron. Float64 holds every product exactly (24 + 12 bits)."""
     kept_share = 1.0 - round(DECAY_ONE * (1.0 - beta)) / DECAY_ONE
-    # On the grid these are integers; rounding removes what a GPU's convolution algorithm may have added.
-    drive = (currents.double() * scale).round_().mul_(UNIT)
-    largest = float(drive.abs().amax()) if drive.numel() else 0.0
-    if largest >= DRIVE_LIMIT:
+    limit = UNIT * round(threshold * scale)
+    largest = float(currents.abs().amax()) * scale if currents.numel() else 0.0
+    if largest * UNIT >= DRIVE_LIMIT:
         raise UserError(
-            f"a neuron's input current reaches {largest / UNIT:.0f} weight units, "
+            f"a neuron's input current reaches {largest:.0f} weight units, "
             f"and Loihi's current wraps at {STATE_LIMIT // UNIT}",
             mend="use a network with fewer inputs per neuron",
         )
-    saturates = largest * len(drive) >= STATE_LIMIT
-    limit = UNIT * round(threshold * scale)
-    kept = torch.zeros_like(drive[0])
-    fired = torch.empty_like(drive, dtype=torch.bool)
-    for t, membrane in enumerate(drive.unbind()):
-        membrane.add_(kept.mul_(kept_share).trunc_())
+    saturates = largest * UNIT * len(currents) >= STATE_LIMIT
+    spikes, membranes = torch.empty_like(currents), torch.empty_like(currents)
+    state, kept, fired = (torch.zeros_like(currents[0], dtype=torch.float64) for _ in range(3))
+    for current, membrane, spike in zip(currents, membranes, spikes, strict=True):
+        # On the grid this is an integer; rounding removes what a GPU's convolution algorithm may have added.
+        torch.mul(current, scale, out=state).round_().mul_(UNIT)
+        state.add_(kept.mul_(kept_share).trunc_())
         if saturates:
-            membrane.clamp_(-STATE_LIMIT + 1, STATE_LIMIT - 1)
-        torch.gt(membrane, limit, out=fired[t])
-        torch.mul(membrane, ~fired[t], out=kept)
-    return fired.to(currents.dtype), drive.div_(UNIT * scale).to(currents.dtype)
+            state.clamp_(-STATE_LIMIT + 1, STATE_LIMIT - 1)
+        torch.gt(state, limit, out=fired)
+        torch.addcmul(state, state, fired, value=-1.0, out=kept)
+        spike.copy_(fired)
+        torch.mul(state, 1 / (UNIT * scale), out=membrane)
+    return spikes, membranes

@@ -48,7 +48,9 @@ class Student(nn.Module):
     def forward(self, frames: Tensor, head: Head = "event") -> StudentOutput:
         """`frames` `[T, B, C, H, W]` float: events of 0 and 1, or a static clip of values."""
         steps, batch = frames.shape[:2]
-        flat, membranes, layer_spikes = frames.flatten(0, 1), frames, []
+        # Channels last: oneDNN's convolution of a two-channel frame is ten times as fast with it.
+        flat = frames.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        membranes, layer_spikes = frames, []
         for layer in self.backbone.values():
             if isinstance(layer, LoihiLeaky):
                 spikes, membranes = layer(flat.unflatten(0, (steps, batch)))
