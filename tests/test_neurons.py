@@ -48,9 +48,7 @@ def test_float_numerics_are_snntorchs_loop(beta: float) -> None:
 
     spikes, membranes = cell(currents)
     after_reset = membranes * (1 - spikes)
-    (gradient,) = torch.autograd.grad(
-        (spikes * weight_spikes + after_reset * weight_membranes).sum(), currents
-    )
+    (gradient,) = torch.autograd.grad((spikes * weight_spikes + after_reset * weight_membranes).sum(), currents)
 
     state, loop_spikes, loop_states = torch.zeros_like(currents[0]), [], []
     for current in currents:

@@ -1,9 +1,8 @@
 """Leaky integrate-and-fire cells over folded time, in float or in Loihi's integer arithmetic.
 
 Convolutions see all T * B samples at once; only the cell walks through time, in one autograd function whose
-loop holds three operations a step. Both follow snnTorch 1.0's `Leaky` with
-`reset_mechanism="zero"` and `reset_delay=False`, and so does the gradient: the reset is not detached there,
-so it is not detached here.
+loop holds three operations a step. It follows snnTorch 1.0's `Leaky` with `reset_mechanism="zero"` and
+`reset_delay=False`, and so does its gradient: the reset is not detached there, so it is not detached here.
 """
 
 from __future__ import annotations
@@ -34,9 +33,9 @@ class LoihiLeaky(snntorch.Leaky):
 
     `numerics="loihi"` computes the same in integers as the chip does: currents and threshold are integers
     over `scale`, the state integers over 64 * scale, and the decay is truncated toward zero
-    (`export.fixed_point`); the gradient is that of the float equations. `scale` (S, times q^2 behind an
-    average pool of q x q) is a buffer, so that it is saved with the weights. There `beta` must be a multiple
-    of 1/4096.
+    (`export.fixed_point`); the gradient is that of the float equations. `scale` (a power of two: S, times q^2
+    behind an average pool of q x q) is a buffer, so that it is saved with the weights. There `beta` must be a
+    multiple of 1/4096.
     """
 
     scale: Tensor
@@ -101,18 +100,24 @@ class _Leak(torch.autograd.Function):
         """
         membranes, spikes = ctx.saved_tensors
         gradient = torch.empty_like(membranes)
-        carried = torch.zeros_like(membranes[0])
-        slope, through = torch.empty_like(carried), torch.empty_like(carried)
+        slope, through = torch.empty_like(membranes[0]), torch.empty_like(membranes[0])
+        threshold = torch.full((), ctx.threshold, dtype=membranes.dtype, device=membranes.device)
+        offset = torch.full_like(threshold, 1 / SLOPE)
+        after: Tensor | None = None
         for t in reversed(range(len(membranes))):
-            now = gradient[t]
-            torch.sub(membranes[t], ctx.threshold, out=slope).abs_().mul_(SLOPE).add_(1.0).pow_(-2)
-            torch.addcmul(spikes[t], membranes[t], slope, out=through)
-            torch.addcmul(carried, carried, through, value=-1.0, out=now)
-            if of_spikes is not None:
-                now.addcmul_(of_spikes[t], slope)
+            now, membrane = gradient[t], membranes[t]
+            # g = (1 + SLOPE |d|)^-2 = SLOPE^-2 (1 / SLOPE + |d|)^-2
+            torch.sub(membrane, threshold, out=slope).abs_().add_(offset).pow_(-2)
+            if of_spikes is None:
+                now.zero_()
+            else:
+                torch.mul(of_spikes[t], slope, out=now).mul_(SLOPE**-2)
             if of_membranes is not None:
                 now.add_(of_membranes[t])
-            torch.mul(now, ctx.beta, out=carried)
+            if after is not None:
+                torch.addcmul(spikes[t], membrane, slope, value=SLOPE**-2, out=through)
+                now.add_(after, alpha=ctx.beta).addcmul_(after, through, value=-ctx.beta)
+            after = now
         return gradient, None, None, None
 
 
@@ -123,9 +128,10 @@ class _Leak(torch.autograd.Function):
 def _integrate(currents: Tensor, beta: float, threshold: float) -> tuple[Tensor, Tensor]:
     spikes, membranes = torch.empty_like(currents), torch.empty_like(currents)
     kept = torch.zeros_like(currents[0])
+    limit = torch.full((), threshold, dtype=currents.dtype, device=currents.device)
     for current, membrane, spike in zip(currents, membranes, spikes, strict=True):
         torch.add(current, kept, alpha=beta, out=membrane)
-        torch.gt(membrane, threshold, out=spike)
+        torch.gt(membrane, limit, out=spike)
         torch.addcmul(membrane, membrane, spike, value=-1.0, out=kept)
     return spikes, membranes
 
