@@ -99,6 +99,11 @@ class Trainee(pl.LightningModule):
             self.best = {"epoch": epoch, "score": score, "weights": weights}
         return score
 
+    def write_metrics(self) -> None:
+        """Puts the history of all epochs into the metrics file."""
+        if self.metrics:
+            write_metrics(self.metrics, self.stage, self.history)
+
     # Lightning's hooks
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
@@ -145,8 +150,7 @@ class Trainee(pl.LightningModule):
         self.history.append(row)
         if self.folder:
             self.trainer.save_checkpoint(self.folder / CHECKPOINT)
-        if self.metrics:
-            write_metrics(self.metrics, self.stage, self.history)
+        self.write_metrics()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint.update(identity=self.identity, history=self.history, best=self.best)
@@ -183,6 +187,7 @@ def fit(
     if trainee.epochs:
         _run(trainee, checkpoint, training, resume)
         trainee.model.load_state_dict(trainee.best["weights"])
+        trainee.write_metrics()  # a kill may have come between the last checkpoint and its line
     trainee.model.to("cpu").eval()
     return {key: trainee.best.get(key) for key in ("epoch", "score")}
 

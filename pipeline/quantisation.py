@@ -23,7 +23,7 @@ from pipeline.fitting import Progress, fit
 from pipeline.networks.neurons import LoihiLeaky
 from pipeline.networks.students import POOL, Student
 from pipeline.recipe import Recipe
-from pipeline.training import EventTrainee
+from pipeline.trainees import EventTrainee
 
 
 def fold_batch_norm(student: Student) -> Student:

@@ -95,6 +95,7 @@ class Distillation(_Section):
     phase_end: Annotated[float, Field(ge=0)] = 0.58
     phase_shape: Literal["cosine", "logistic", "step"] = "cosine"
     replacement_power: PositiveFloat = 3.0
+    replacement_unit: Literal["clip", "suffix"] = "clip"  # whole samples, or from a step on
     da_weight: Annotated[float, Field(ge=0)] = 0.5
     da_learnable: bool = False  # learnable coefficients starve the event branch (see docs)
     da_debiased: bool = False

@@ -1,0 +1,37 @@
+"""How good networks are: students by their output spikes, teachers by their logits."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from export.readout import classify
+from pipeline.data.dataset import EventSplit, StaticImages
+from pipeline.data.images import resize_to
+from pipeline.networks.students import Student, predict_spikes
+
+BATCH = 256
+
+
+def student_accuracy(student: Student, split: EventSplit) -> float:
+    """Share of the split's recordings that the student's output spikes classify right."""
+    return float(np.mean(classify(predict_spikes(student, split.frames)) == split.labels))
+
+
+def teacher_logits(teacher: nn.Module, images: np.ndarray, size: tuple[int, int]) -> Tensor:
+    """Logits `[B, K]` of uint8 images `[B, C, h, w]`, in eval mode, without gradient."""
+    device = next(teacher.parameters()).device
+    teacher.eval()
+    with torch.no_grad():
+        parts = [
+            teacher(torch.from_numpy(resize_to(part, *size)).to(device))
+            for part in np.array_split(images, max(1, -(-len(images) // BATCH)))
+        ]
+    return torch.cat(parts)
+
+
+def teacher_accuracy(teacher: nn.Module, images: StaticImages, size: tuple[int, int]) -> float:
+    """Share of the images that the teacher gets right; `size` is the frames' (height, width)."""
+    found = teacher_logits(teacher, images.images, size).argmax(1).cpu().numpy()
+    return float(np.mean(found == images.labels))
