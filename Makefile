@@ -39,7 +39,7 @@ test: setup
 	@echo "pytest" && OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup
 
 benchmark: setup
-	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
+	@$(BIN)/python benchmarks/run_all.py
 
 clean:
 	rm -rf $(VENV) runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,45 @@
+"""Runs every benchmark and keeps what it printed in docs/results/, under its command, versions and machine.
+
+python benchmarks/run_all.py [NAME ...]
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+from export.files import write_text
+from pipeline.provenance import versions
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "docs" / "results"
+BENCHMARKS = ("reference", "student_step", "framing", "lava_equality")  # nmnist_small is a study: run it by itself
+
+
+def main() -> None:
+    names = sys.argv[1:] or BENCHMARKS
+    for name in names:
+        command = f"python benchmarks/{name}.py"
+        print(f"== {command}", flush=True)
+        result = subprocess.run(
+            [sys.executable, f"benchmarks/{name}.py"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False
+        )
+        print(result.stdout, flush=True)
+        if result.returncode:
+            sys.exit(f"{command} failed; its old result stays")
+        write_text(RESULTS / f"{name}.txt", f"{_header(command)}\n{result.stdout}")
+
+
+def _header(command: str) -> str:
+    found = versions()
+    shown = ", ".join(f"{package} {found[package]}" for package in ("python", "torch", "snntorch", "numpy", "tonic"))
+    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return f"{command}\n{now}; {os.cpu_count()} cores, {platform.system()} {platform.machine()}; {shown}\n"
+
+
+if __name__ == "__main__":
+    main()
