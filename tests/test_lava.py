@@ -10,7 +10,9 @@ from export.integer_network import IntegerLayer, IntegerNetwork
 from export.lava import driver, environment
 from export.lava.driver import LavaWorker
 from export.netx import read_netx
+from export.quantise import quantise
 from export.reference import simulate
+from export.spiking_graph import load_graph
 from hardware_profiles.errors import MissingPart, UserError
 
 pytestmark = [pytest.mark.lava, pytest.mark.xdist_group("lava")]
@@ -88,6 +90,16 @@ def test_networks_that_slayer_wrote_run_alike(worker, shared_data, name):
     for ours, lavas in zip(got.layer_spikes, expected.layer_spikes, strict=True):
         np.testing.assert_array_equal(ours, lavas)
     assert got.spikes.sum() > 0
+
+
+def test_a_network_that_norse_wrote_runs_alike(worker, shared_data):
+    """Compiled from its .nir: v_decay 164 of 4096 by hand (4096 * 1e-4 / 0.0025)."""
+    network, _ = quantise(load_graph(shared_data / "nir" / "lif_norse.nir", dt_s=1e-4, reset="zero"))
+    assert network.layers[0].v_decay == 164
+    frames = (np.random.default_rng(5).random((4, 90, 1)) < 0.6).astype(np.uint8)
+    expected = worker.simulate(network, frames).spikes
+    np.testing.assert_array_equal(simulate(network, frames).spikes, expected)
+    assert 0 < expected.sum() < frames.sum()
 
 
 def test_lava_gives_the_answer_worked_out_by_hand():
