@@ -13,7 +13,7 @@ import typer
 
 from hardware_profiles.errors import UserError
 from pipeline import cli_export, cli_tools
-from pipeline.console import Json, Quiet, fail, show
+from pipeline.console import Changes, Json, Quiet, RecipeWord, fail, show
 
 app = typer.Typer(
     name="spikeport",
@@ -24,21 +24,16 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 
-RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="A TOML file, or the name of a shipped recipe.")]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Run folder. [default: runs/<recipe's name>]")]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="A.B=VALUE", help="Change one setting of the recipe; may be repeated."),
-]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on where a stopped run in the same folder stopped.")]
 
 
 @app.command()
 def run(
-    recipe: RecipeArgument,
+    recipe: RecipeWord,
     out: Out = None,
-    changes: Set = None,
+    changes: Changes = None,
     resume: Resume = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -52,9 +47,9 @@ def run(
 
 @app.command()
 def train(
-    recipe: RecipeArgument,
+    recipe: RecipeWord,
     out: Out = None,
-    changes: Set = None,
+    changes: Changes = None,
     resume: Resume = False,
     json: Json = False,
     quiet: Quiet = False,

@@ -8,12 +8,9 @@ from typing import Annotated, Any, Literal
 import typer
 
 from hardware_profiles.errors import UserError
-from pipeline.console import Json, Quiet, show, table
+from pipeline.console import InputShape, Json, Quiet, show, table
 
 Input = Annotated[Path, typer.Option("--input", metavar="FRAMES.npz", help="Frames [N, T, C, H, W] of 0 and 1.")]
-InputShape = Annotated[
-    str | None, typer.Option("--input-shape", metavar="C,H,W", help="Where the .net starts with a convolution.")
-]
 
 
 def add_to(app: typer.Typer) -> None:

@@ -7,13 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.console import Json, fail, show, table
-
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="A.B=VALUE", help="Change one setting of the recipe; may be repeated."),
-]
-RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="A TOML file, or the name of a shipped recipe.")]
+from pipeline.console import Changes, Json, RecipeWord, fail, show, table
 
 hardware = typer.Typer(help="Devices, and what is known of them.", no_args_is_help=True)
 data = typer.Typer(help="Recordings and images.", no_args_is_help=True)
@@ -76,7 +70,7 @@ def data_list(json: Json = False) -> None:
 
 
 @data.command("info")
-def data_info(recipe: RecipeArgument, changes: Set = None, json: Json = False) -> None:
+def data_info(recipe: RecipeWord, changes: Changes = None, json: Json = False) -> None:
     """Sizes, classes, events and splits of a recipe's data set.
 
     Example: `spikeport data info recipes/digits.toml`
@@ -89,10 +83,10 @@ def data_info(recipe: RecipeArgument, changes: Set = None, json: Json = False) -
 
 @data.command("preview")
 def data_preview(
-    recipe: RecipeArgument,
+    recipe: RecipeWord,
     out: Annotated[Path, typer.Option("--out", metavar="PICTURE.png")] = Path("preview.png"),
     count: Annotated[int, typer.Option("--count", min=1, max=20, help="How many recordings.")] = 6,
-    changes: Set = None,
+    changes: Changes = None,
     json: Json = False,
 ) -> None:
     """A picture of binned frames beside the paired image.

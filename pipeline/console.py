@@ -13,6 +13,14 @@ from hardware_profiles.errors import CheckFailed
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+RecipeWord = Annotated[str, typer.Argument(metavar="RECIPE", help="A TOML file, or the name of a shipped recipe.")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="A.B=VALUE", help="Change one setting of the recipe; may be repeated."),
+]
+InputShape = Annotated[
+    str | None, typer.Option("--input-shape", metavar="C,H,W", help="Where the .net starts with a convolution.")
+]
 
 
 def show(result: Any, as_json: bool, lines: Iterable[str]) -> None:
