@@ -81,6 +81,8 @@ def train_student(
     else:
         trainee = DistillingTrainee(recipe, dataset, student, method, teacher, **options)
     fit(trainee, folder, recipe.training, progress=progress, metrics=metrics)
+    if teacher is not None:
+        teacher.to("cpu")  # it was on the student's device while it taught
     return student
 
 
