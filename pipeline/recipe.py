@@ -97,7 +97,9 @@ class Distillation(_Section):
     replacement_power: PositiveFloat = 3.0
     replacement_unit: Literal["clip", "suffix"] = "clip"  # whole samples, or from a step on
     da_weight: Annotated[float, Field(ge=0)] = 0.5
-    da_learnable: bool = False  # learnable coefficients starve the event branch (see docs)
+    da_measure: Literal["cka", "mmd"] = "cka"
+    da_sigma: PositiveFloat = 1.0  # kernel width of mmd
+    da_learnable: bool = False  # learnable coefficients starve the event branch
     da_debiased: bool = False
     max_alpha: Fraction = 0.9
     tet_lambda: Fraction = 1e-3

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from hardware_profiles.errors import UserError
-from pipeline.distillation.alignment import CkaAlignment, cka
+from pipeline.distillation.alignment import CkaAlignment, cka, mmd
 from pipeline.distillation.logits import logit_kd
 from pipeline.distillation.objectives import OBJECTIVES, Branch, Ckd, NoDistillation, Step, build_objective
 from pipeline.distillation.replacement import sliding_replacement, static_clip
@@ -213,7 +213,7 @@ class TestAlignment:
         a, b = randn(0, 3, 6, 4), randn(1, 3, 6, 4)
         plain = CkaAlignment(3)(a, b)
         assert plain.alphas is plain.event_weights is None
-        torch.testing.assert_close(plain.loss, (1 - plain.cka).mean())
+        torch.testing.assert_close(plain.loss, plain.distance.mean())
         torch.testing.assert_close(CkaAlignment(3, coefficients=0.25)(a, b).loss, 0.25 * plain.loss)
         assert CkaAlignment(3, coefficients=0.99).alphas().tolist() == pytest.approx([0.9] * 3)
         learnable = CkaAlignment(3, coefficients="learnable")
@@ -222,7 +222,7 @@ class TestAlignment:
         assert alignment.event_weights.tolist() == pytest.approx([1 - 0.731059] * 3, abs=SPEC)
         alignment.loss.backward()
         slope = 0.731059 * (1 - 0.731059)
-        expected = slope * (1 - alignment.cka) / 3
+        expected = slope * alignment.distance / 3
         torch.testing.assert_close(learnable.logits.grad.double(), expected, atol=1e-6, rtol=0)
         assert CkaAlignment(3, coefficients="learnable", init=9.0).alphas().max().item() == pytest.approx(0.9)
 
@@ -266,6 +266,33 @@ def unbiased_hsic(k: np.ndarray, ell: np.ndarray) -> float:
     n = len(k)
     k, ell = k - np.diag(np.diag(k)), ell - np.diag(np.diag(ell))
     return float(np.trace(k @ ell) + k.sum() * ell.sum() / ((n - 1) * (n - 2)) - 2 * (k @ ell).sum() / (n - 2))
+
+
+class TestMmd:
+    def test_known_value(self) -> None:
+        a, b = rows((0.0,)), rows((1.0,))
+        assert mmd(a, b, sigma=1.0).item() == pytest.approx(0.786939, abs=SPEC)
+        assert mmd(a, b, sigma=2.0).item() == pytest.approx(2 - 2 * math.exp(-1 / 8), abs=1e-12)
+
+    def test_equal_sets_are_no_distance_apart_in_any_order(self) -> None:
+        a = randn(0, 3, 5, 2, 4)
+        assert mmd(a, a[:, torch.randperm(5)], sigma=1.5).abs().max() < 1e-12  # float64 rounding of three means
+        assert (mmd(a, a + 1, sigma=1.5) > 0.1).all()
+
+    def test_against_a_loop(self) -> None:
+        a, b = randn(1, 2, 4, 3), randn(2, 2, 5, 3)
+
+        def mean(x: Tensor, y: Tensor) -> float:
+            return float(np.mean([math.exp(-float(((p - q) ** 2).sum()) / (2 * 0.7**2)) for p in x for q in y]))
+
+        for step in range(2):
+            expected = mean(a[step], a[step]) + mean(b[step], b[step]) - 2 * mean(a[step], b[step])
+            assert mmd(a, b, sigma=0.7)[step].item() == pytest.approx(expected, abs=1e-12)
+
+    def test_the_alignment_takes_it(self) -> None:
+        a, b = randn(3, 2, 4, 3), randn(4, 2, 4, 3)
+        found = CkaAlignment(2, measure="mmd", sigma=0.7, coefficients=0.5)(a, b)
+        assert found.loss.item() == pytest.approx(0.5 * mmd(a, b, sigma=0.7).mean().item())
 
 
 class TestReplacement:
@@ -460,7 +487,7 @@ class TestObjectives:
         """d/da_t of 0.5 a_t D_t + (1 - a_t) E_t, each over T: proportional to 0.5 D_t - E_t."""
         objective, step = self.ckd(da_learnable=True, kd_weight=0.0), self.step()
         objective(step).total.backward()
-        distance = 1 - objective.alignment(step.hybrid.features, step.event.features).cka
+        distance = objective.alignment(step.hybrid.features, step.event.features).distance
         events = [tet(z[None], step.labels, lam=1e-3, target=1.0) for z in step.event.logits]
         slope = 0.731059 * (1 - 0.731059)
         expected = slope * (0.5 * distance - torch.stack(events)) / 3

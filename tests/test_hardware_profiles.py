@@ -166,6 +166,7 @@ def test_unknown_profile_lists_the_choices(tmp_path: Path) -> None:
 
 
 def test_reading_a_profile_loads_neither_numpy_nor_torch() -> None:
-    code = "import sys, hardware_profiles.profile as h; h.load_profile('loihi1'); print({'numpy', 'torch'} & set(sys.modules))"
+    load = "import sys, hardware_profiles.profile as h; h.load_profile('loihi1')"
+    code = load + "; print({'numpy', 'torch'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -21,12 +21,12 @@ EPS = 1e-7
 
 @dataclass(frozen=True)
 class Alignment:
-    """`loss`: a scalar. `alphas`: the steps' coefficients `[T]`, or None. `cka`: the steps' CKA, detached
+    """`loss`: a scalar. `alphas`: the steps' coefficients `[T]`, or None. `distance`: the steps' distance, detached
     `[T]`."""
 
     loss: Tensor
     alphas: Tensor | None
-    cka: Tensor
+    distance: Tensor
 
     @property
     def event_weights(self) -> Tensor | None:
@@ -36,7 +36,8 @@ class Alignment:
 
 
 class CkaAlignment(nn.Module):
-    """L = mean_t a_t (1 - |CKA_t|) between features `[T, B, ...]` of the hybrid and of the event branch.
+    """L = mean_t a_t (1 - |CKA_t|) between features `[T, B, ...]` of the hybrid and of the event branch; with
+    `measure` "mmd", mean_t a_t MMD_t at kernel width `sigma`.
 
     `coefficients`: None (a_t = 1), a number (a_t, the same for all steps), or "learnable": a_t =
     sigmoid(c_t), c_t starting at `init`; both at most `max_alpha`, lest the event branch lose all weight.
@@ -55,8 +56,11 @@ class CkaAlignment(nn.Module):
         debiased: bool = False,
         absolute: bool = True,
         detach: Literal["a", "b"] | None = None,
+        measure: Literal["cka", "mmd"] = "cka",
+        sigma: float = 1.0,
     ) -> None:
         super().__init__()
+        self.measure, self.sigma = measure, sigma
         self.steps, self.max_alpha = steps, max_alpha
         self.debiased, self.absolute, self.detach = debiased, absolute, detach
         self.fixed = coefficients if isinstance(coefficients, (int, float)) else None
@@ -78,19 +82,21 @@ class CkaAlignment(nn.Module):
         if a.shape[1] < 4 and not self._warned:
             self._warned = True
             warnings.warn(f"alignment over {a.shape[1]} samples says nothing: use batches of at least 4", stacklevel=2)
-        similarity = cka(
-            a.detach() if self.detach == "a" else a,
-            b.detach() if self.detach == "b" else b,
-            debiased=self.debiased,
-        )
-        if self.absolute:
-            similarity = similarity.clamp(min=0) if self.debiased else similarity.abs()
+        distance = self.distance(a.detach() if self.detach == "a" else a, b.detach() if self.detach == "b" else b)
         alphas = self.alphas()
         if alphas is not None:
-            alphas = alphas.to(similarity)
-        distance = 1 - similarity
+            alphas = alphas.to(distance)
         loss = (distance if alphas is None else alphas * distance).mean()
-        return Alignment(loss, alphas, similarity.detach())
+        return Alignment(loss, alphas, distance.detach())
+
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        """How far the branches are apart at each step, `[T]`: 0 where they are aligned."""
+        if self.measure == "mmd":
+            return mmd(a, b, sigma=self.sigma)
+        similarity = cka(a, b, debiased=self.debiased)
+        if self.absolute:
+            similarity = similarity.clamp(min=0) if self.debiased else similarity.abs()
+        return 1 - similarity
 
 
 def cka(a: Tensor, b: Tensor, *, debiased: bool = False, eps: float = EPS) -> Tensor:
@@ -108,6 +114,20 @@ def cka(a: Tensor, b: Tensor, *, debiased: bool = False, eps: float = EPS) -> Te
     else:
         k, ell = _u_centred(a @ a.mT), _u_centred(b @ b.mT)
     return (k * ell).sum((1, 2)) / (_norm(k) * _norm(ell) + eps)
+
+
+def mmd(a: Tensor, b: Tensor, *, sigma: float = 1.0) -> Tensor:
+    """Squared maximum mean discrepancy `[T]` (biased) of features `[T, B, ...]`, kernel exp(-d^2 / (2 sigma^2)).
+
+    mean k(a, a') + mean k(b, b') - 2 mean k(a, b) (Gretton et al. 2012): 0 for equal sets of samples, in any order.
+    """
+    a, b = (_flat(features) for features in (a, b))
+
+    def kernel(x: Tensor, y: Tensor) -> Tensor:
+        squared = x.square().sum(2)[:, :, None] + y.square().sum(2)[:, None, :] - 2 * x @ y.mT
+        return torch.exp(squared.clamp(min=0) / (-2 * sigma**2)).mean((1, 2))
+
+    return kernel(a, a) + kernel(b, b) - 2 * kernel(a, b)
 
 
 def _flat(features: Tensor) -> Tensor:

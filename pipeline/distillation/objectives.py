@@ -85,6 +85,8 @@ class Ckd(Objective):
             coefficients="learnable" if recipe.da_learnable else None,
             max_alpha=recipe.max_alpha,
             debiased=recipe.da_debiased,
+            measure=recipe.da_measure,
+            sigma=recipe.da_sigma,
         )
 
     def teacher_weight(self, progress: float) -> float:
