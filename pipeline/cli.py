@@ -122,9 +122,10 @@ def main() -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("stopped; spikeport run ... --resume goes on from here", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as left:
+        if left.code == 130:  # Ctrl-C, as typer hands it on
+            print("stopped; the same command with --resume goes on from here", file=sys.stderr)
+        raise
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)

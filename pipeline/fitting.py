@@ -213,7 +213,12 @@ def _run(trainee: Trainee, checkpoint: Path, training: Training, resume: bool) -
             raise UserError(
                 "there is no GPU that torch can use", where="training.accelerator", mend="set it to cpu or auto"
             ) from error
-        trainer.fit(trainee, ckpt_path=checkpoint if resume else None)
+        try:
+            trainer.fit(trainee, ckpt_path=checkpoint if resume else None)
+        except SystemExit as left:  # what Lightning makes of Ctrl-C
+            if isinstance(left.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
+            raise
 
 
 def _check_identity(trainee: Trainee, checkpoint: Path) -> None:
