@@ -62,7 +62,8 @@ def test_all_real_labels_agree_with_their_images(shared_data) -> None:
 def test_real_data_splits_as_the_recipe_says(shared_data, tmp_path: Path) -> None:
     from pipeline.recipe import load_recipe
 
-    recipe = load_recipe(Path(__file__).parents[1] / "recipes" / "nmnist-small.toml", [f'data.root="{shared_data}"'])
+    shipped = Path(__file__).parents[1] / "recipes" / "nmnist-small.toml"
+    recipe = load_recipe(shipped, [f'data.root="{shared_data}"', "data.static_limit=0"])
     dataset = load_dataset(recipe.data, cache=tmp_path)
     assert [len(part.keys) for part in (dataset.train, dataset.validation, dataset.test)] == [700, 100, 200]
     assert dataset.train.frames.shape == (700, 10, 2, 34, 34)
