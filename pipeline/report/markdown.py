@@ -31,7 +31,7 @@ def _dataset(dataset: dict[str, Any], method: str) -> list[str]:
     counts = ", ".join(f"{count:,} {split}" for split, count in dataset["counts"].items())
     return [
         "## Data",
-        f"**{_inline(dataset['name'])}.** {_inline(dataset['description'])}{simulated}",
+        f"**{_inline(dataset['name'])}.** {_inline(dataset['description'].rstrip('.'))}.{simulated}",
         f"{counts}; {len(dataset['classes'])} classes; {dataset['steps']} steps of "
         f"{words.milliseconds(dataset['dt_s'])}; objective `{method}`.",
     ]
