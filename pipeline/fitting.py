@@ -22,6 +22,7 @@ import torch
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from export.files import write_text
 from hardware_profiles.errors import UserError
@@ -30,6 +31,7 @@ from pipeline.recipe import Training
 
 Progress = Callable[[int, int, str], None]  # done, total, what
 CHECKPOINT = "checkpoint.safetensors"
+STANDING_EPOCHS = 5
 
 
 def derived_seed(seed: int, purpose: str, *numbers: int) -> int:
@@ -42,8 +44,9 @@ class Trainee(pl.LightningModule):
     """A model, what it descends (`loss`) and how good it is on validation data (`score`).
 
     `samples` rows are shuffled every epoch and dealt into batches of about `batch`. AdamW; the learning rate
-    rises over `warmup_epochs` and falls to zero along a cosine. The weights kept are those of the best epoch
-    on validation; among equals the later one.
+    rises over `warmup_epochs` and falls to zero along a cosine. With `average`,
+    what is scored and kept is a moving average of the weights that keeps this share of itself a step. Kept are
+    the weights that stand best on validation (see `consider`); among equals the later ones.
     """
 
     def __init__(
@@ -59,14 +62,19 @@ class Trainee(pl.LightningModule):
         warmup_epochs: int,
         seed: int,
         identity: dict[str, Any],
+        average: float = 0.0,
     ) -> None:
         super().__init__()
         self.model = model
         self.stage, self.samples, self.epochs, self.seed = stage, samples, epochs, seed
         self.batches = max(1, round(samples / batch))
         self.lr, self.weight_decay, self.warmup_epochs = lr, weight_decay, warmup_epochs
+        self.average: AveragedModel | None = None
+        if average:
+            self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(average), use_buffers=True)
         self.identity = {"stage": stage, **identity}
         self.history: list[dict[str, Any]] = []
+        self.scores: list[float] = []
         self.best: dict[str, Any] = {}
         self.report: Progress | None = None
         self.folder: Path | None = None
@@ -79,8 +87,8 @@ class Trainee(pl.LightningModule):
         """The scalar to descend on these rows (int64, on the CPU), and its detached parts."""
         raise NotImplementedError
 
-    def score(self) -> float:
-        """Share of validation samples that the model gets right as it is now."""
+    def score(self, model: nn.Module) -> float:
+        """Share of validation samples that `model`, this training's model or its average, gets right."""
         raise NotImplementedError
 
     def generator(self, purpose: str, *numbers: int) -> torch.Generator:
@@ -92,12 +100,17 @@ class Trainee(pl.LightningModule):
         return (self.current_epoch * self.batches + index) / (self.epochs * self.batches)
 
     def consider(self, epoch: int) -> float:
-        """Scores the model and keeps its weights if none before were better. Returns the score."""
-        score = self.score()
-        if not self.best or score >= self.best["score"]:
-            weights = {key: tensor.detach().cpu().clone() for key, tensor in self.model.state_dict().items()}
-            self.best = {"epoch": epoch, "score": score, "weights": weights}
-        return score
+        """Scores the weights as they are now and keeps them if none before stood better. Returns the score.
+
+        They stand by the mean score of the last few epochs: one score of a small validation part is mostly luck.
+        """
+        model = self.average.module if self.average else self.model
+        self.scores.append(self.score(model))
+        standing = float(np.mean(self.scores[-STANDING_EPOCHS:]))
+        if not self.best or standing >= self.best["score"]:
+            weights = {key: tensor.detach().cpu().clone() for key, tensor in model.state_dict().items()}
+            self.best = {"epoch": epoch, "score": standing, "weights": weights}
+        return self.scores[-1]
 
     def write_metrics(self) -> None:
         """Puts the history of all epochs into the metrics file."""
@@ -107,7 +120,8 @@ class Trainee(pl.LightningModule):
     # Lightning's hooks
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        optimiser = torch.optim.AdamW(self.parameters(), lr=self.lr, weight_decay=self.weight_decay)
+        trained = [weight for name, weight in self.named_parameters() if not name.startswith("average.")]
+        optimiser = torch.optim.AdamW(trained, lr=self.lr, weight_decay=self.weight_decay)
         total, warm = self.epochs * self.batches, self.warmup_epochs * self.batches
 
         def factor(step: int) -> float:
@@ -140,6 +154,10 @@ class Trainee(pl.LightningModule):
             self.report(done, self.epochs * self.batches, self.stage)
         return total
 
+    def on_train_batch_end(self, *_: object) -> None:
+        if self.average:
+            self.average.update_parameters(self.model)
+
     def on_train_epoch_end(self) -> None:
         row: dict[str, Any] = {"stage": self.stage, "epoch": self.current_epoch + 1}
         for name in self._parts[0]:
@@ -153,10 +171,10 @@ class Trainee(pl.LightningModule):
         self.write_metrics()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint.update(identity=self.identity, history=self.history, best=self.best)
+        checkpoint.update(identity=self.identity, history=self.history, scores=self.scores, best=self.best)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.history, self.best = checkpoint["history"], checkpoint["best"]
+        self.history, self.scores, self.best = (checkpoint[key] for key in ("history", "scores", "best"))
 
 
 def fit(

@@ -71,6 +71,7 @@ class Training(_Section):
     lr: PositiveFloat = 2e-3
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
     warmup_epochs: Annotated[int, Field(ge=0)] = 1
+    average: Annotated[float, Field(ge=0, lt=1)] = 0.0  # kept weights: their moving average, this share kept a step
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     threads: Annotated[int, Field(ge=0)] = 0  # 0: torch's own choice
 

@@ -63,10 +63,10 @@ class TeacherTrainee(Trainee):
         images = torch.from_numpy(resize_to(self.images[rows.numpy()], *self.size)).to(self.device)
         return nn.functional.cross_entropy(self.model(images), self.labels[rows].to(self.device)), {}
 
-    def score(self) -> float:
-        training = self.model.training
-        accuracy = teacher_accuracy(self.model, self.validation, self.size)
-        self.model.train(training)
+    def score(self, model: nn.Module) -> float:
+        training = model.training
+        accuracy = teacher_accuracy(model, self.validation, self.size)
+        model.train(training)
         return accuracy
 
 
@@ -111,6 +111,7 @@ class EventTrainee(Trainee):
             warmup_epochs=warmup_epochs,
             seed=recipe.seed,
             identity=identity_of(recipe, dataset, *sections),
+            average=recipe.training.average,
         )
         self.objective = build_objective(
             method,
@@ -140,8 +141,9 @@ class EventTrainee(Trainee):
         generator = self.generator("augmentation", self.current_epoch, index)
         return augment(frames, self.recipe.augmentation, generator)
 
-    def score(self) -> float:
-        return student_accuracy(self.model, self.validation)
+    def score(self, model: nn.Module) -> float:
+        assert isinstance(model, Student)
+        return student_accuracy(model, self.validation)
 
 
 class DistillingTrainee(EventTrainee):

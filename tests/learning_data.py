@@ -36,7 +36,7 @@ def tiny_recipe(**sections: dict[str, Any]) -> Recipe:
         "data": {"height": HEIGHT, "width": WIDTH, "steps": STEPS},
         "student": {"channels": [4, 6]},
         "teacher": {"epochs": 2, "batch": 10},
-        "training": {"epochs": 4, "batch": 8, "threads": 1, "accelerator": "cpu"},
+        "training": {"epochs": 4, "batch": 8, "threads": 1, "accelerator": "cpu", "average": 0.8},
         "quantisation": {"epochs": 3},
     }
     for name, section in sections.items():

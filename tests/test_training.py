@@ -17,7 +17,7 @@ from learning_data import tiny_dataset, tiny_recipe
 from export.readout import classify
 from hardware_profiles.errors import UserError
 from pipeline.checkpoints import read_tree
-from pipeline.fitting import CHECKPOINT, derived_seed, write_metrics
+from pipeline.fitting import CHECKPOINT, Trainee, derived_seed, fit, write_metrics
 from pipeline.networks.students import predict_spikes
 from pipeline.training import initial_student, student_accuracy, train_student, train_teacher
 
@@ -100,18 +100,58 @@ def test_a_finished_training_is_only_read(tmp_path: Path) -> None:
     assert len(lines(tmp_path / "metrics.jsonl")) == 4
 
 
-def test_the_epoch_with_the_best_validation_accuracy_is_kept_ties_later(tmp_path: Path) -> None:
-    """The student handed back has the accuracy of the best epoch, and is the last one that reached it."""
-    recipe, data = tiny_recipe(training={"epochs": 6}), tiny_dataset()
+def test_the_epoch_that_stands_best_on_validation_is_kept_ties_later(tmp_path: Path) -> None:
+    """An epoch stands by the mean accuracy of the last five; the student handed back is that epoch's."""
+    recipe, data = tiny_recipe(training={"epochs": 8}), tiny_dataset()
     student = train_student(recipe, data, None, "none", tmp_path)
     accuracies = [row["validation_accuracy"] for row in lines(tmp_path / "metrics.jsonl")]
-    assert student_accuracy(student, data.validation) == max(accuracies)
-    spikes = predict_spikes(student, data.validation.frames)
-    assert np.mean(classify(spikes) == data.validation.labels) == max(accuracies)
-    assert not student.training
+    standings = [np.mean(accuracies[max(0, epoch - 5) : epoch]) for epoch in range(1, 9)]
+    chosen = max(epoch for epoch in range(1, 9) if standings[epoch - 1] == max(standings))
     best = read_tree(tmp_path / CHECKPOINT)["best"]
-    assert best["epoch"] == 6 - accuracies[::-1].index(max(accuracies))
+    assert best["epoch"] == chosen
+    assert student_accuracy(student, data.validation) == accuracies[chosen - 1]
+    spikes = predict_spikes(student, data.validation.frames)
+    assert np.mean(classify(spikes) == data.validation.labels) == accuracies[chosen - 1]
+    assert not student.training
     assert all(torch.equal(best["weights"][key], tensor) for key, tensor in student.state_dict().items())
+
+
+class Toy(Trainee):
+    """A linear model of two inputs; notes its weights after every step, and is scored by a script."""
+
+    def __init__(self, scores: list[float], average: float) -> None:
+        torch.manual_seed(0)
+        model = torch.nn.Linear(2, 1)
+        settings = {"stage": "toy", "samples": 6, "batch": 2, "lr": 0.1, "weight_decay": 0.0, "warmup_epochs": 0}
+        super().__init__(model, epochs=len(scores), seed=1, identity={}, average=average, **settings)
+        self.script, self.seen = iter(scores), []
+
+    def loss(self, rows, index):
+        return self.model(torch.stack([rows.float(), rows.float() ** 2], dim=1)).square().mean(), {}
+
+    def score(self, model):
+        return next(self.script)
+
+    def on_train_batch_end(self, *arguments):
+        super().on_train_batch_end(*arguments)
+        self.seen.append(self.model.weight.detach().clone())
+
+
+def test_the_weights_kept_are_the_moving_average(tmp_path: Path) -> None:
+    toy = Toy([0.1, 0.2], average=0.7)
+    fit(toy, tmp_path, tiny_recipe().training)
+    expected = toy.seen[0]
+    for weights in toy.seen[1:]:
+        expected = 0.7 * expected + 0.3 * weights
+    assert len(toy.seen) == 6
+    torch.testing.assert_close(toy.model.weight, expected)  # rounding of five float32 averages
+    assert not torch.allclose(expected, toy.seen[-1], atol=1e-3)
+
+
+def test_one_lucky_epoch_is_not_kept(tmp_path: Path) -> None:
+    toy = Toy([0.5, 0.9, 0.6, 0.8, 0.8, 0.8, 0.8, 0.8, 0.7], average=0.0)
+    assert fit(toy, tmp_path, tiny_recipe().training)["epoch"] == 8  # its last five are 0.8; the lucky one stood at 0.7
+    torch.testing.assert_close(toy.model.weight, toy.seen[8 * 3 - 1])
 
 
 def test_methods_start_alike_and_seeds_do_not(tmp_path: Path) -> None:
