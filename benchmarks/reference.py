@@ -67,7 +67,7 @@ def _like_nmnist_small() -> tuple[IntegerNetwork, np.ndarray]:
     rng = np.random.default_rng(0)
     shape: tuple[int, ...] = (2, 34, 34)
     layers = []
-    for index, channels in enumerate((8, 16, 32)):
+    for index, channels in enumerate((16, 32, 64)):
         layers.append(
             IntegerLayer(
                 name=f"conv{index}",
