@@ -13,8 +13,9 @@ import numpy as np
 
 from export.fan_out import effective_fan_out_map, fan_out_map
 from export.fixed_point import DECAY_ONE, STATE_LIMIT, STATE_SHIFT
-from export.integer_network import IntegerLayer, IntegerNetwork
+from export.integer_network import IntegerNetwork
 from export.spike_trace import LayerCounts, SpikeTrace
+from hardware_profiles.errors import UserError
 
 if TYPE_CHECKING:
     import torch
@@ -77,10 +78,13 @@ class _Layer:
     binary inputs, so float32 serves up to 2^24 and float64 beyond (its 53 bits hold even the 36-bit decay product).
     """
 
-    def __init__(self, layer: IntegerLayer, steps: int, device: str) -> None:
+    def __init__(self, layer: Any, steps: int, device: str) -> None:
         import torch
 
         self.layer = layer
+        plain = layer.kind != "input" and layer.weight_rec is None and layer.delay is None
+        if not (plain and all(isinstance(value, int) for value in (layer.i_decay, layer.v_decay, layer.vth_mant))):
+            raise UserError("the reference does not run this layer yet", where=layer.name)
         bias = np.zeros(layer.output_shape[0], dtype=np.int64) if layer.bias is None else layer.bias.astype(np.int64)
         magnitude = np.abs(layer.weight.astype(np.int64)).reshape(layer.weight.shape[0], -1).sum(axis=1)
         self.largest = int(magnitude.max())

@@ -34,18 +34,21 @@ class SpikeTrace:
     """Output spikes `[N, T, K]` uint8 in logical time (layer latency removed), from `backend`.
 
     `counts`: what the reference counted, None from Lava. `layer_spikes`: every layer's spikes `[N, T, *shape]` uint8,
-    where they were asked for.
+    where they were asked for. `membrane`: the last layer's voltages at the end of each step, `[N, T, K]` int32 in the
+    chip's units (64ths of a weight step), where the network's read-out is its membrane.
     """
 
     backend: str
     spikes: np.ndarray
     counts: LayerCounts | None = None
     layer_spikes: tuple[np.ndarray, ...] | None = None
+    membrane: np.ndarray | None = None
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes `spikes` and, where known, the counts as a .npz without pickles."""
         counts = {} if self.counts is None else vars(self.counts)
-        write_npz(path, backend=np.array(self.backend), spikes=self.spikes, **counts)
+        membrane = {} if self.membrane is None else {"membrane": self.membrane}
+        write_npz(path, backend=np.array(self.backend), spikes=self.spikes, **membrane, **counts)
 
 
 def load_trace(path: str | os.PathLike[str]) -> SpikeTrace:
@@ -54,7 +57,8 @@ def load_trace(path: str | os.PathLike[str]) -> SpikeTrace:
         with np.load(path, allow_pickle=False) as archive:
             arrays = dict(archive)
         backend, spikes = str(arrays.pop("backend")), arrays.pop("spikes")
+        membrane = arrays.pop("membrane", None)
         counts = LayerCounts(**arrays) if arrays else None
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise UserError("is no spike trace", where=str(path), mend="simulate again") from error
-    return SpikeTrace(backend=backend, spikes=spikes, counts=counts)
+    return SpikeTrace(backend=backend, spikes=spikes, counts=counts, membrane=membrane)

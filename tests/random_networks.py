@@ -2,54 +2,123 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from export.integer_network import IntegerLayer, IntegerNetwork
+from export.readout import Readout
 
 
-def random_network(rng: np.random.Generator, *, deepest: int = 3) -> IntegerNetwork:
-    """A chain of convolutions (stride, padding, dilation, groups, not square) and dense layers, lively enough."""
+def random_network(rng: np.random.Generator, *, deepest: int = 3, rich: bool = False) -> IntegerNetwork:
+    """A chain of convolutions (stride, padding, dilation, groups, not square) and dense layers, lively enough.
+
+    `rich`: also recurrence, delays, parameters that differ from neuron to neuron, biases per neuron, count inputs,
+    input neurons and a membrane read-out.
+    """
     if rng.random() < 0.6:
         shape: tuple[int, ...] = (int(rng.integers(1, 4)), int(rng.integers(3, 9)), int(rng.integers(3, 9)))
     else:
         shape = (int(rng.integers(1, 9)),)
     input_shape = shape
     layers: list[IntegerLayer] = []
+    if rich and rng.random() < 0.1:
+        gain = np.array([int(rng.choice([-3, 1, 5]))])
+        layers.append(IntegerLayer(name="in", kind="input", weight=gain, input_shape=shape, **_neuron(rng, shape[0])))
+    message_bits = int(rng.integers(1, 9)) if rich and not layers and rng.random() < 0.15 else 0
     for index in range(int(rng.integers(1, deepest + 1))):
         convolve = len(shape) == 3 and rng.random() < 0.8
         layer = _convolution(rng, f"conv{index}", shape) if convolve else _dense(rng, f"dense{index}", shape)
-        layers.append(layer)
+        layers.append(_enriched(rng, layer) if rich else layer)
         shape = layer.output_shape
-    return IntegerNetwork(input_shape=input_shape, layers=tuple(layers))
+    readout = Readout(kind="membrane") if rich and rng.random() < 0.2 else Readout()
+    return IntegerNetwork(
+        input_shape=input_shape, layers=tuple(layers), input_message_bits=message_bits, readout=readout
+    )
 
 
 def random_frames(rng: np.random.Generator, network: IntegerNetwork) -> np.ndarray:
-    """A few samples `[N, T, *input_shape]` of random density."""
+    """A few samples `[N, T, *input_shape]` of random density; counts where the network takes them."""
     samples, steps = int(rng.integers(1, 4)), int(rng.integers(1, 9))
     density = rng.choice([0.05, 0.3, 0.7, 1.0])
-    return (rng.random((samples, steps, *network.input_shape)) < density).astype(np.uint8)
+    shape = (samples, steps, *network.input_shape)
+    return ((rng.random(shape) < density) * rng.integers(1, network.input_limit + 1, shape)).astype(np.uint8)
+
+
+def _enriched(rng: np.random.Generator, layer: IntegerLayer) -> IntegerLayer:
+    """The layer with some of what only rich networks have."""
+    changes: dict = {}
+    outputs, inputs = layer.weight.shape[0], layer.weight.shape[1]
+    if layer.kind == "dense":
+        recurrent = rng.random() < 0.3
+        if recurrent:
+            changes["weight_rec"] = _same_sign(rng, layer.weight, (outputs, outputs))
+        if rng.random() < 0.3:
+            forms = [(1, 1), (outputs, 1)] if recurrent else [(1, 1), (outputs, 1), (1, inputs), (outputs, inputs)]
+            form = forms[int(rng.integers(len(forms)))]
+            changes["delay"] = rng.integers(0, int(rng.choice([3, 12])), form)
+    for key in ("i_decay", "v_decay"):
+        if rng.random() < 0.15:
+            changes[key] = rng.integers(0, 4097, layer.output_shape)
+    if rng.random() < 0.15:
+        changes["vth_mant"] = rng.integers(1, 900, layer.output_shape)
+    if rng.random() < 0.1:
+        changes["bias"] = rng.integers(-100, 100, layer.output_shape)
+    return replace(layer, **changes)
+
+
+def _same_sign(rng: np.random.Generator, weight: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Recurrent weights that share the exponent of `weight` legally."""
+    if weight.min() >= 0:
+        return rng.integers(0, 256, shape)
+    return 2 * rng.integers(-60, 1 if weight.max() <= 0 else 60, shape)
 
 
 def integer_loop(network: IntegerNetwork, sample: np.ndarray) -> list[np.ndarray]:
     """Every layer's spikes for one sample `[T, ...]`, step by step as Loihi's equations say (int64, no tricks)."""
+    return [spikes for spikes, _ in integer_states(network, sample)]
+
+
+def integer_states(network: IntegerNetwork, sample: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """As `integer_loop`, with each layer's voltages `[T, ...]` at the end of each step (after a reset)."""
     outputs = []
-    spikes = sample.astype(np.int64)
+    arriving = sample.astype(np.int64)
     for layer in network.layers:
         u = v = np.zeros(layer.output_shape, dtype=np.int64)
-        bias = np.zeros(layer.output_shape[0], dtype=np.int64) if layer.bias is None else layer.bias.astype(np.int64)
-        bias = bias.reshape(-1, *[1] * (len(layer.output_shape) - 1))
-        fired = []
-        for frame in spikes:
-            a = weighted_sum(layer, frame)
+        own = np.zeros((len(sample), *layer.output_shape), dtype=np.int64)
+        voltages = np.zeros_like(own)
+        for t, frame in enumerate(arriving):
+            bias = layer.bias_map
+            if layer.kind == "input":
+                a, bias = np.zeros_like(u), bias + int(layer.weight[0]) * frame
+            else:
+                a = (
+                    delayed_sum(layer.weight, layer, arriving, t)
+                    if layer.delay is not None
+                    else weighted_sum(layer, frame)
+                )
+            if layer.weight_rec is not None:
+                a = a + delayed_sum(layer.weight_rec, layer, own, t - 1)
             u = _dec(u, layer.i_decay) + 64 * a
             u = np.where(u > 2**23, u - 2**24, np.where(u <= -(2**23), u + 2**24, u))
             v = np.clip(_dec(v, layer.v_decay) + u + 64 * bias, -(2**23) + 1, 2**23 - 1)
-            s = v > 64 * layer.vth_mant
-            v = np.where(s, 0, v)
-            fired.append(s)
-        spikes = np.array(fired, dtype=np.int64)
-        outputs.append(spikes.astype(np.uint8))
+            own[t] = v > 64 * np.asarray(layer.vth_mant, dtype=np.int64)
+            v = np.where(own[t], 0, v)
+            voltages[t] = v
+        arriving = own
+        outputs.append((own.astype(np.uint8), voltages))
     return outputs
+
+
+def delayed_sum(weight: np.ndarray, layer: IntegerLayer, spikes: np.ndarray, now: int) -> np.ndarray:
+    """Sum over j of `weight[i, j] spikes[now - delay[i, j], j]`, nothing before step 0."""
+    delays = np.broadcast_to(0 if layer.delay is None else layer.delay, weight.shape)
+    flat = spikes.reshape(len(spikes), -1)
+    out = np.zeros(weight.shape[0], dtype=np.int64)
+    for i, j in np.ndindex(*weight.shape):
+        if now >= delays[i, j]:
+            out[i] += int(weight[i, j]) * flat[now - delays[i, j], j]
+    return out
 
 
 def weighted_sum(layer: IntegerLayer, frame: np.ndarray) -> np.ndarray:

@@ -116,10 +116,10 @@ def test_float_parameters_are_refused(key, value):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"bias": np.array([4096])}, "bias 4096 is outside"),
-        ({"bias": np.array([-4096])}, "bias 4096 is outside"),
-        ({"vth_mant": 0}, "threshold 0 is outside"),
-        ({"vth_mant": 131072}, "threshold 131072 is outside"),
+        ({"bias": np.array([4096])}, "bias = 4096 is outside"),
+        ({"bias": np.array([-4096])}, "bias = -4096 is outside"),
+        ({"vth_mant": 0}, "vth_mant = 0 is outside"),
+        ({"vth_mant": 131072}, "vth_mant = 131072 is outside"),
         ({"v_decay": 4097}, "v_decay = 4097 is outside"),
         ({"i_decay": -1}, "i_decay = -1 is outside"),
     ],
@@ -158,7 +158,7 @@ def test_geometry_beyond_eight_bits_is_refused():
             lambda f: replace(f["layer/3/neuron"], "vDecay", np.array([3, 4])),
             "vDecay differs from neuron to neuron",
         ),
-        (lambda f: replace(f["layer/1"], "bias", np.full(4, 40000)), "bias 40000 is outside"),
+        (lambda f: replace(f["layer/1"], "bias", np.full(4, 40000)), "bias = 40000 is outside"),
         (lambda f: replace(f["layer/1"], "shape", np.array([4, 3, 6, 2])), "its weights and geometry give"),
         (lambda f: f["layer"].__delitem__("1"), "layer/1 is missing"),
         (lambda f: f.__delitem__("layer"), "has no group `layer`"),

@@ -312,8 +312,8 @@ def test_what_the_chip_would_not_run_is_refused_with_layer_rule_and_value(layer,
         ([[1.0, 2.0]], [0.0], 0.7, "n0: threshold is 44.8 in integer units"),
         ([[1.0, 4.0]], [0.0], 1.0, "n0: weights cannot go to the chip: 256 is above 255"),
         ([[-1.0, 4.0]], [0.0], 1.0, "n0: weights cannot go to the chip: 256 is outside -254..254"),
-        ([[1.0, 2.0]], [64.0], 1.0, "n0: bias 4096 is outside -4095..4095"),
-        ([[1.0, 2.0]], [0.0], 2048.0, "n0: threshold 131072 is outside 1..131071"),
+        ([[1.0, 2.0]], [64.0], 1.0, "n0: bias = 4096 is outside -4095..4095"),
+        ([[1.0, 2.0]], [0.0], 2048.0, "n0: vth_mant = 131072 is outside 1..131071"),
     ],
 )
 def test_a_layer_that_claims_to_be_quantised_must_be(weight, bias, theta, words):
