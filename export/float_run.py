@@ -93,14 +93,14 @@ def run_layer(
         arriving = torch.as_tensor(np.ascontiguousarray(frames)).double()
         driving = _synapse(layer, arriving.flatten(0, 1)).unflatten(0, arriving.shape[:2])
         voltage = torch.zeros_like(driving[:, 0])
-        current = torch.zeros_like(voltage)
+        current = zero = torch.zeros_like(voltage)
         spikes = torch.zeros(driving.shape, dtype=torch.uint8)
         voltages = torch.zeros_like(driving) if keep_membrane else None
         for t in range(driving.shape[1]):
             current = (1 - step.i_decay) * current + driving[:, t]
             voltage = (1 - step.v_decay) * voltage + step.gain * current + step.drive
             fired = voltage > step.threshold
-            voltage = voltage.masked_fill(fired, 0.0) if reset == "zero" else voltage - step.threshold * fired
+            voltage = torch.where(fired, voltage - step.threshold if reset == "subtract" else zero, voltage)
             spikes[:, t] = fired
             if voltages is not None:
                 voltages[:, t] = voltage
