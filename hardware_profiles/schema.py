@@ -114,6 +114,12 @@ class Range(Sourced):
     value: tuple[int, int] | None = None
 
 
+class Choices(Sourced):
+    """The values that there are, ascending."""
+
+    value: tuple[int, ...] | None = None
+
+
 class OperatingPoint(_Part):
     """Where the energies hold."""
 
@@ -202,7 +208,13 @@ class LatencyModel(_Part):
 
 
 class Limits(_Part):
-    """What fits where."""
+    """What is where. `low` is the strictest number that a source gives, `high` the most generous.
+
+    A list of synapses takes blocks of up to `synapse_block_weights` weights, each with `synapse_block_header_bits`,
+    rounded up to whole `synapse_word_bits`. `accumulator_bits` counts the sign; `accumulator_shift` is how far a
+    weight is shifted left when it enters. `decay_max`: in 4096ths, of a decay that takes one more than its field says
+    where it is the current's.
+    """
 
     cores_per_chip: Constant | None = None
     cores_per_tile: Constant | None = None
@@ -215,6 +227,20 @@ class Limits(_Part):
     state_bits: Constant | None = None
     delay_max: Constant | None = None
     max_layers: Constant | None = None
+    synapses_per_chip: Constant | None = None
+    decay_profiles_per_core: Constant | None = None
+    threshold_profiles_per_core: Constant | None = None
+    synapse_formats_per_core: Constant | None = None
+    decay_max: Constant | None = None
+    delay_slots: Constant | None = None
+    accumulator_bits: Constant | None = None
+    accumulator_shift: Constant | None = None
+    message_bits: Constant | None = None
+    synapse_word_bits: Constant | None = None
+    synapse_block_weights: Constant | None = None
+    synapse_block_header_bits: Constant | None = None
+    synapse_weight_bits: Choices | None = None
+    synapse_index_bits: Choices | None = None
 
 
 class Gpu(_Part):
