@@ -1,61 +1,69 @@
 """A NIR graph as the one chain that netx can hold: sorted, with shapes of our own, or refused with every reason.
 
-NIR's edges are unordered and its shape inference takes a convolution's width from the kernel's height, so both are
-worked out here.
+NIR's edges are unordered, so the order is worked out here. A neuron may have a loop: one weight from its spikes back
+to its input.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import nir
 import numpy as np
 
+from export.flat_graph import flat
+from export.geometry import POOLS, output_shape
 from hardware_profiles.errors import UserError
 
 SYNAPSES = (nir.Linear, nir.Affine, nir.Conv2d)
-POOLS = (nir.AvgPool2d, nir.SumPool2d)
 NEURONS = (nir.LIF, nir.CubaLIF, nir.IF)
-TAKEN = (*SYNAPSES, *POOLS, *NEURONS, nir.Flatten, nir.Scale, nir.Input, nir.Output)
+SILENT = (nir.LI, nir.CubaLI, nir.I)  # they integrate and never fire: a read-out
+CELLS = (*NEURONS, *SILENT)
+TAKEN = (*SYNAPSES, *POOLS, *CELLS, nir.Flatten, nir.Scale, nir.Delay, nir.Input, nir.Output)
+LOOPED = (nir.Linear, nir.Affine, nir.Scale)
 
-NEVER_FIRES = ("it never fires, and netx gives out spikes only", "end in a LIF and count its spikes")
 REFUSED: dict[type, tuple[str, str]] = {
-    nir.LI: NEVER_FIRES,
-    nir.CubaLI: NEVER_FIRES,
-    nir.I: NEVER_FIRES,
     nir.Threshold: ("netx has no neuron without state", "use a LIF whose tau equals the time step"),
     nir.Conv1d: ("netx has no 1-D convolution", "write it as a Conv2d over (C, 1, N)"),
-    nir.Delay: ("the integer network has no delays yet", "train without delays, or drop the node"),
-    nir.NIRGraph: ("it is a graph inside the graph", "flatten it; recurrent cells come in a later version"),
 }
 
 
 @dataclass(frozen=True)
 class Step:
-    """One node of the chain with the shapes before and behind it, `(C, H, W)` or `(N,)`."""
+    """One node of the chain with the shapes before and behind it, `(C, H, W)` or `(N,)`.
+
+    `loop`: for a recurrent neuron, the nodes from its spikes back to its input, in that order.
+    """
 
     name: str
     node: nir.NIRNode
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
+    loop: tuple[Step, ...] = ()
 
 
 def chain(graph: nir.NIRGraph) -> tuple[Step, ...]:
-    """The nodes between Input and Output in the order in which spikes pass them.
+    """The nodes between Input and Output in the order in which spikes pass them, each loop beside its neuron.
 
     Raises UserError naming every node that keeps the graph from being a chain that netx can hold, or the node whose
     shape does not fit the one before it.
     """
+    graph = flat(graph)
     refuse(structure_faults(graph))
-    following = dict(graph.edges)
+    loops, _ = _loops(graph)
+    inside = {name for loop in loops.values() for name in loop}
+    following = {before: behind for before, behind in _edges(graph) if before not in inside and behind not in inside}
     name, shape = single(graph, nir.Input), input_shape(graph)
-    steps = []
+    steps: list[Step] = []
     while not isinstance(graph.nodes[name := following[name]], nir.Output):
         node = graph.nodes[name]
-        behind = _output_shape(name, node, shape)
-        steps.append(Step(name, node, shape, behind))
+        if steps and isinstance(steps[-1].node, SILENT) and not isinstance(node, nir.Flatten):
+            raise _silent_fault(steps[-1].name, name)
+        behind = output_shape(name, node, shape)
+        loop = tuple(_looped(graph, loops.get(name, ()), name, shape))
+        steps.append(Step(name, node, shape, behind, loop))
         shape = behind
     claimed = graph.nodes[name].output_type["output"]
     if claimed is not None and int(np.prod(claimed)) != int(np.prod(shape)):
@@ -64,15 +72,27 @@ def chain(graph: nir.NIRGraph) -> tuple[Step, ...]:
 
 
 def input_shape(graph: nir.NIRGraph) -> tuple[int, ...]:
-    """Shape that the graph's Input node states, without a batch axis. Raises UserError where it cannot be one."""
+    """Shape that the graph's Input node states, or that a Linear behind it asks for, without a batch axis.
+
+    Raises UserError where that is neither (N,) nor (C, H, W).
+    """
     name = single(graph, nir.Input)
     stated = graph.nodes[name].input_type["input"]
-    shape = () if stated is None else _plain(stated)
+    shape = () if stated is None or not np.size(stated) else _plain(stated)
+    if not shape:
+        weights = [graph.nodes.get(behind) for before, behind in _edges(graph) if before == name]
+        shape = next((n.weight.shape[1:] for n in weights if isinstance(n, (nir.Linear, nir.Affine))), ())
     if len(shape) not in (1, 3) or min(shape) < 1:
-        raise UserError(
-            f"the input shape {shape} is neither (N,) nor (C, H, W)", where=name, mend="write it without time and batch"
-        )
+        what = f"the input shape {shape} is neither (N,) nor (C, H, W)" if shape else "the file states no input shape"
+        raise UserError(what, where=name, mend="say it without time and batch: --input-shape 2,34,34")
     return shape
+
+
+def with_input_shape(graph: nir.NIRGraph, shape: tuple[int, ...]) -> nir.NIRGraph:
+    """The graph with `shape` on its Input node."""
+    name = single(graph, nir.Input)
+    nodes = {**graph.nodes, name: nir.Input({"input": np.array(shape)}, metadata=graph.nodes[name].metadata)}
+    return nir.NIRGraph(nodes, list(graph.edges), metadata=graph.metadata, type_check=False)
 
 
 def single(graph: nir.NIRGraph, kind: type) -> str:
@@ -96,6 +116,7 @@ def refuse(faults: list[UserError]) -> None:
 
 def structure_faults(graph: nir.NIRGraph) -> list[UserError]:
     """Why this graph is not a single chain of nodes that netx can hold, one error a reason; empty if it is."""
+    graph = flat(graph)
     faults = [_node_fault(name, node) for name, node in graph.nodes.items() if not isinstance(node, TAKEN)]
     for kind in (nir.Input, nir.Output):
         count = sum(isinstance(node, kind) for node in graph.nodes.values())
@@ -103,22 +124,19 @@ def structure_faults(graph: nir.NIRGraph) -> list[UserError]:
             faults.append(
                 UserError(f"the graph has {count} {kind.__name__} nodes", mend=f"keep exactly one {kind.__name__}")
             )
-    edges = [tuple(edge) for edge in graph.edges]
+    edges = _edges(graph)
     lost = sorted({name for edge in edges for name in edge if name not in graph.nodes})
     if lost:
         return [*faults, UserError(f"edges name nodes that do not exist: {', '.join(lost)}")]
-    reached = {name: _reachable(name, edges) for name in graph.nodes}
-    for loop in _loops(reached):
-        through = next((name for name in loop if isinstance(graph.nodes[name], NEURONS)), loop[0])
-        others = [name for name in loop if name != through] or ["itself"]
-        faults.append(
-            UserError(
-                f"is recurrent through {', '.join(others)}", where=through,
-                why="this version takes chains only", mend="train without recurrence",
-            )
-        )  # fmt: skip
-    forward = [edge for edge in edges if edge[0] not in reached[edge[1]] and edge[0] != edge[1]]
-    faults += _fork_faults(graph, forward)
+    loops, loop_faults = _loops(graph)
+    faults += loop_faults
+    inside = {name for loop in loops.values() for name in loop}
+    reached = _reachable(graph.nodes, edges)
+    forward = [
+        edge for edge in edges
+        if not inside & set(edge) and edge[0] not in reached[edge[1]] and edge[0] != edge[1]
+    ]  # fmt: skip
+    faults += _fork_faults({name: node for name, node in graph.nodes.items() if name not in inside}, forward)
     faults += [
         UserError("is connected to nothing", where=name, mend="remove it or add its edges")
         for name in graph.nodes
@@ -127,79 +145,84 @@ def structure_faults(graph: nir.NIRGraph) -> list[UserError]:
     return faults
 
 
-def pair(value: Any, where: str, what: str) -> tuple[int, int]:
-    """A stride, padding, dilation or kernel size as (height, width), from one integer or two."""
-    numbers = np.asarray(value).ravel()
-    if numbers.size not in (1, 2) or numbers.dtype.kind not in "iuf" or np.any(numbers != np.rint(numbers)):
-        raise UserError(f"{what} {value!r} is neither one integer nor two", where=where)
-    if numbers.min() < (0 if what == "padding" else 1):
-        raise UserError(f"{what} {numbers.tolist()} is too small", where=where)
-    return int(numbers[0]), int(numbers[-1])
+def _loops(graph: nir.NIRGraph) -> tuple[dict[str, tuple[str, ...]], list[UserError]]:
+    """Per recurrent neuron the nodes of its loop in order; and why other loops cannot go to netx."""
+    edges = _edges(graph)
+    reached = _reachable(graph.nodes, edges)
+    loops: dict[str, tuple[str, ...]] = {}
+    faults: list[UserError] = []
+    seen: set[str] = set()
+    for name in graph.nodes:
+        if name in seen or name not in reached[name]:
+            continue
+        members = {other for other in reached[name] if name in reached[other]}
+        seen |= members
+        neurons = sorted(member for member in members if isinstance(graph.nodes[member], NEURONS))
+        found = _simple_loop(graph, members, neurons[0], edges) if len(neurons) == 1 else None
+        if found:
+            loops[neurons[0]] = found
+        else:
+            faults.append(_loop_fault(graph, members, neurons))
+    return loops, faults
 
 
-def conv_padding(node: nir.Conv2d, where: str) -> tuple[int, int]:
-    """Zeros added on each side, (height, width); "same" only where it is symmetric and the stride is 1."""
-    if not isinstance(node.padding, str):
-        return pair(node.padding, where, "padding")
-    if node.padding == "valid":
-        return 0, 0
-    total = np.array(pair(node.dilation, where, "dilation")) * (np.array(node.weight.shape[2:]) - 1)
-    if np.any(total % 2) or pair(node.stride, where, "stride") != (1, 1):
-        raise UserError(
-            f"padding 'same' of kernel {node.weight.shape[2:]} is not the same on both sides", where=where,
-            why="netx pads symmetrically", mend="use an odd kernel and stride 1, or pad explicitly",
-        )  # fmt: skip
-    return int(total[0] // 2), int(total[1] // 2)
+def _simple_loop(
+    graph: nir.NIRGraph, members: set[str], neuron: str, edges: list[tuple[str, str]]
+) -> tuple[str, ...] | None:
+    """The loop's nodes in order if it runs from `neuron` through one weight, and scales, back to it; else None."""
+    path: list[str] = []
+    name = neuron
+    while True:
+        ahead = [behind for before, behind in edges if before == name and (name != neuron or behind in members)]
+        sources = [before for before, behind in edges if behind == name]
+        if len(ahead) != 1 or (name != neuron and len(sources) != 1):
+            return None
+        name = ahead[0]
+        if name == neuron:
+            break
+        path.append(name)
+    kinds = [type(graph.nodes[each]) for each in path]
+    weights = sum(issubclass(kind, SYNAPSES) for kind in kinds)
+    whole = path and set(path) | {neuron} == members
+    return tuple(path) if whole and weights <= 1 and all(issubclass(kind, LOOPED) for kind in kinds) else None
 
 
-def conv_extent(
-    size: Iterable[int], kernel: Iterable[int], stride: Iterable[int], padding: Iterable[int], dilation: Iterable[int]
-) -> tuple[int, ...]:
-    """(H, W) behind a convolution or a pool, each axis with its own kernel size (torch's formula)."""
-    axes = zip(size, kernel, stride, padding, dilation, strict=True)
-    return tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in axes)
+def _loop_fault(graph: nir.NIRGraph, members: set[str], neurons: list[str]) -> UserError:
+    through = neurons[0] if neurons else min(members)
+    others = sorted(members - {through})
+    if any(isinstance(graph.nodes[name], nir.Conv2d) for name in others):
+        why = "netx has recurrent weights for dense layers only"
+    elif not neurons:
+        why = "there is no neuron in this loop"
+    elif not others:
+        why = "an edge from a neuron to itself is often an exporter's mistake"
+    else:
+        why = "netx takes one weight from a layer's spikes back to its own input, and nothing else in that loop"
+    return UserError(
+        f"is recurrent through {', '.join(others) or 'itself'}", where=through, why=why,
+        mend="use one Linear, Affine or Scale between the neuron's spikes and its input, or train without this loop",
+    )  # fmt: skip
 
 
-def _output_shape(name: str, node: nir.NIRNode, shape: tuple[int, ...]) -> tuple[int, ...]:
-    if isinstance(node, nir.Conv2d):
-        return _conv_shape(name, node, shape)
-    if isinstance(node, (nir.Linear, nir.Affine)):
-        if node.weight.ndim != 2 or shape != (node.weight.shape[1],):
-            mend = "add a Flatten before it" if len(shape) == 3 else ""
-            raise UserError(f"weight {node.weight.shape} does not fit its input {shape}", where=name, mend=mend)
-        return (int(node.weight.shape[0]),)
-    if isinstance(node, POOLS):
-        if len(shape) != 3:
-            raise UserError(f"a pool needs (C, H, W) input, got {shape}", where=name)
-        kernel, stride, padding = (pair(getattr(node, key), name, key) for key in ("kernel_size", "stride", "padding"))
-        behind = (shape[0], *conv_extent(shape[1:], kernel, stride, padding, (1, 1)))
-        if min(behind) < 1:
-            raise UserError(f"pool {kernel} is larger than its input {shape}", where=name)
-        return behind
-    if isinstance(node, nir.Flatten):
-        last = int(node.end_dim) % len(shape)
-        if len(shape) > 1 and (int(node.start_dim) != 0 or last != len(shape) - 1):
+def _looped(graph: nir.NIRGraph, loop: Iterable[str], neuron: str, shape: tuple[int, ...]) -> Iterator[Step]:
+    """The loop's nodes with their shapes, which must stay that of the neuron's layer."""
+    for name in loop:
+        if len(shape) != 1:
             raise UserError(
-                f"Flatten merges axes {node.start_dim} to {node.end_dim} of {shape} only", where=name,
-                why="netx flattens all of them", mend="use start_dim 0 and end_dim -1 (NIR counts without the batch)",
+                f"is recurrent around a layer of shape {shape}", where=neuron,
+                why="netx has recurrent weights for dense layers only", mend="put a Flatten and a Linear before it",
             )  # fmt: skip
-        return (int(np.prod(shape)),)
-    arrays = {key: np.shape(value) for key, value in vars(node).items() if isinstance(value, np.ndarray)}
-    for key, given in arrays.items():
-        if int(np.prod(given)) != 1 and given != shape and _broadcast(given, shape) != shape:
-            raise UserError(f"{key} has shape {given}, the layer before gives {shape}", where=name)
-    return shape
+        behind = output_shape(name, graph.nodes[name], shape)
+        if behind != shape:
+            raise UserError(f"leads {shape} back as {behind}", where=name, mend="use a square weight")
+        yield Step(name, graph.nodes[name], shape, behind)
 
 
-def _conv_shape(name: str, node: nir.Conv2d, shape: tuple[int, ...]) -> tuple[int, ...]:
-    weight, groups = node.weight, int(node.groups)
-    if weight.ndim != 4 or len(shape) != 3 or weight.shape[1] * groups != shape[0] or weight.shape[0] % groups:
-        raise UserError(f"weight {weight.shape} with groups={groups} does not fit its input {shape}", where=name)
-    stride, dilation = pair(node.stride, name, "stride"), pair(node.dilation, name, "dilation")
-    extent = conv_extent(shape[1:], weight.shape[2:], stride, conv_padding(node, name), dilation)
-    if min(extent) < 1:
-        raise UserError(f"kernel {weight.shape[2:]} is larger than the padded input {shape[1:]}", where=name)
-    return (int(weight.shape[0]), *extent)
+def _silent_fault(name: str, behind: str) -> UserError:
+    return UserError(
+        f"leads to {behind}, and it never fires", where=name, why="netx hands on spikes only",
+        mend="keep it as the last layer, whose membrane is read out, or use a LIF",
+    )  # fmt: skip
 
 
 def _node_fault(name: str, node: nir.NIRNode) -> UserError:
@@ -207,9 +230,9 @@ def _node_fault(name: str, node: nir.NIRNode) -> UserError:
     return UserError(f"{type(node).__name__} cannot go to netx", where=name, why=why, mend=mend)
 
 
-def _fork_faults(graph: nir.NIRGraph, edges: list[tuple[str, ...]]) -> list[UserError]:
+def _fork_faults(nodes: dict[str, nir.NIRNode], edges: list[tuple[str, str]]) -> list[UserError]:
     faults = []
-    for name, node in graph.nodes.items():
+    for name, node in nodes.items():
         sources = sorted(pre for pre, post in edges if post == name)
         targets = sorted(post for pre, post in edges if pre == name)
         if len(sources) > 1:
@@ -225,30 +248,26 @@ def _fork_faults(graph: nir.NIRGraph, edges: list[tuple[str, ...]]) -> list[User
     return faults
 
 
-def _reachable(start: str, edges: list[tuple[str, ...]]) -> set[str]:
-    seen: set[str] = set()
-    ahead = [post for pre, post in edges if pre == start]
-    while ahead:
-        name = ahead.pop()
-        if name not in seen:
-            seen.add(name)
-            ahead += [post for pre, post in edges if pre == name]
-    return seen
+def _edges(graph: nir.NIRGraph) -> list[tuple[str, str]]:
+    return list(dict.fromkeys((str(before), str(behind)) for before, behind in graph.edges))
 
 
-def _loops(reached: dict[str, set[str]]) -> list[list[str]]:
-    loops: list[list[str]] = []
-    for name, ahead in reached.items():
-        if name in ahead and not any(name in loop for loop in loops):
-            loops.append(sorted(other for other in ahead if name in reached[other]))
-    return loops
-
-
-def _broadcast(given: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...] | None:
-    try:
-        return np.broadcast_shapes(given, shape)
-    except ValueError:
-        return None
+def _reachable(names: Iterable[str], edges: list[tuple[str, str]]) -> dict[str, set[str]]:
+    """For each node those that its signal reaches."""
+    ahead: dict[str, list[str]] = {name: [] for name in names}
+    for before, behind in edges:
+        ahead[before].append(behind)
+    reached = {}
+    for start in ahead:
+        seen: set[str] = set()
+        waiting = list(ahead[start])
+        while waiting:
+            name = waiting.pop()
+            if name not in seen:
+                seen.add(name)
+                waiting += ahead[name]
+        reached[start] = seen
+    return reached
 
 
 def _plain(shape: Any) -> tuple[int, ...]:

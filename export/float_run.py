@@ -7,13 +7,15 @@ fires where v > threshold, and v is reset, to zero or by subtracting the thresho
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from export.euler import EulerStep, euler_step
 from export.fold import FoldedLayer, fold
+from export.parameters import beside
+from export.readout import Readout
 from export.spiking_graph import SpikingGraph
 from hardware_profiles.errors import UserError
 
@@ -35,13 +37,27 @@ class FloatTrace:
     layer_spikes: tuple[np.ndarray, ...] | None = None
     membrane: np.ndarray | None = None
 
+    def classes(self, readout: Readout) -> np.ndarray:
+        """Class of each sample, int64 `[N]`, by the network's read-out."""
+        if readout.kind != "membrane" or self.membrane is None:
+            return readout.classes(self.spikes)
+        over = {"sum": self.membrane.sum(axis=1), "max": self.membrane.max(axis=1), "last": self.membrane[:, -1]}
+        return np.argmax(over[readout.over_time], axis=1)
+
 
 def float_layers(graph: SpikingGraph) -> list[FloatLayer]:
-    """The graph's weight layers (pools, scales and flattens folded in, exactly) with the Euler step of their neurons.
+    """The graph's weight layers (pools, scales, delays and flattens folded in, exactly) with their neurons' steps.
 
-    Raises UserError where the graph is no chain that folds.
+    Where the read-out is a membrane the last neurons never fire. Raises UserError where the graph is no such chain.
     """
-    return [(layer, euler_step(neuron.name, neuron.node, graph.dt_s)) for layer, neuron in fold(graph.chain())]
+    layers = [
+        (layer, euler_step(neuron.name, neuron.node, graph.dt_s, neuron.input_shape))
+        for layer, neuron in fold(graph.chain(), graph.dt_s).layers
+    ]
+    if graph.readout.startswith("membrane"):
+        last, step = layers[-1]
+        layers[-1] = last, replace(step, threshold=np.inf)
+    return layers
 
 
 def run_float(
@@ -62,7 +78,7 @@ def run_float(
     if reset not in ("zero", "subtract"):
         raise UserError(f"reset {reset!r} is unknown", mend="use zero or subtract")
     samples, steps = frames.shape[:2]
-    shapes = [output_shape(layer) for layer, _ in layers]
+    shapes = [layer.output_shape for layer, _ in layers]
     spikes = np.zeros((samples, steps, int(np.prod(shapes[-1]))), dtype=np.uint8)
     kept = [np.zeros((samples, steps, *shape), dtype=np.uint8) for shape in shapes if keep_layers]
     membrane = np.zeros(spikes.shape) if keep_membrane else None
@@ -89,43 +105,53 @@ def run_layer(
     """One layer's spikes `[N, T, *output_shape]` uint8, and its voltages of that shape where asked for."""
     import torch
 
+    def of_neurons(value: float | np.ndarray) -> Any:
+        return torch.as_tensor(np.asarray(value, dtype=np.float64))
+
+    keep_i, keep_v = of_neurons(1 - np.asarray(step.i_decay)), of_neurons(1 - np.asarray(step.v_decay))
+    gain, drive, threshold = (of_neurons(value) for value in (step.gain, step.drive, step.threshold))
     with torch.inference_mode():
         arriving = torch.as_tensor(np.ascontiguousarray(frames)).double()
-        driving = _synapse(layer, arriving.flatten(0, 1)).unflatten(0, arriving.shape[:2])
+        driving = _synapse(layer, arriving)
+        loop = None if layer.weight_rec is None else of_neurons(layer.weight_rec.T / layer.divisor)
         voltage = torch.zeros_like(driving[:, 0])
-        current = zero = torch.zeros_like(voltage)
+        current = zero = fired = torch.zeros_like(voltage)
         spikes = torch.zeros(driving.shape, dtype=torch.uint8)
         voltages = torch.zeros_like(driving) if keep_membrane else None
         for t in range(driving.shape[1]):
-            current = (1 - step.i_decay) * current + driving[:, t]
-            voltage = (1 - step.v_decay) * voltage + step.gain * current + step.drive
-            fired = voltage > step.threshold
-            voltage = torch.where(fired, voltage - step.threshold if reset == "subtract" else zero, voltage)
+            current = keep_i * current + driving[:, t]
+            if loop is not None:
+                current = current + fired.double() @ loop
+            voltage = keep_v * voltage + gain * current + drive
+            fired = voltage > threshold
+            voltage = torch.where(fired, voltage - threshold if reset == "subtract" else zero, voltage)
             spikes[:, t] = fired
             if voltages is not None:
                 voltages[:, t] = voltage
     return spikes.numpy(), None if voltages is None else voltages.numpy()
 
 
-def output_shape(layer: FoldedLayer) -> tuple[int, ...]:
-    """`(Cout, H, W)` of a convolution or `(out,)`."""
-    if layer.kind == "dense":
-        return (layer.weight.shape[0],)
-    from export.chain import conv_extent
-
-    extent = conv_extent(layer.input_shape[1:], layer.weight.shape[2:], layer.stride, layer.padding, layer.dilation)
-    return (layer.weight.shape[0], *extent)
-
-
 def _synapse(layer: FoldedLayer, arriving: torch.Tensor) -> torch.Tensor:
-    """What each frame of `[B, ...]` brings to the neurons: `gain (weight x / divisor + bias)`."""
+    """What the frames `[B, T, ...]` bring to the neurons at each step, recurrent spikes aside, `[B, T, *shape]`."""
     import torch
     import torch.nn.functional as functional
 
-    weight = torch.as_tensor(layer.weight * (layer.gain / layer.divisor))
-    bias = torch.as_tensor(layer.gain * layer.bias)
-    if layer.kind == "dense":
-        return functional.linear(arriving.flatten(1), weight, bias)
-    return functional.conv2d(
-        arriving, weight, bias, layer.stride, layer.padding, layer.dilation, layer.groups
-    )  # fmt: skip
+    weight = torch.as_tensor(beside(np.asarray(layer.gain) / layer.divisor, layer.weight) * layer.weight)
+    bias = beside(layer.gain, layer.bias) * layer.bias
+    if layer.bias_rec is not None:
+        bias = bias + layer.bias_rec
+    if bias.ndim < len(layer.output_shape):
+        bias = bias.reshape(-1, *(1 for _ in layer.output_shape[1:]))
+    batch, steps = arriving.shape[:2]
+    if layer.kind == "conv":
+        geometry = (layer.stride, layer.padding, layer.dilation, layer.groups)
+        brought = functional.conv2d(arriving.flatten(0, 1), weight, None, *geometry).unflatten(0, (batch, steps))
+    elif layer.delay is None:
+        brought = arriving.flatten(2) @ weight.T
+    else:
+        delays, flat = np.broadcast_to(layer.delay, layer.weight.shape), arriving.flatten(2)
+        brought = torch.zeros(batch, steps, len(weight), dtype=torch.float64)
+        for delay in np.unique(delays[:, :]):
+            waiting = min(int(delay), steps)
+            brought[:, waiting:] += flat[:, : steps - waiting] @ (weight * torch.as_tensor(delays == delay)).T
+    return brought + torch.as_tensor(bias / layer.divisor)

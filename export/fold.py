@@ -1,7 +1,7 @@
-"""Exact rewrites: pools, scales and flattens vanish into the weight layer beside them, since netx has none of them.
+"""Exact rewrites: pools, scales, delays and flattens vanish into the weight layer beside them; netx has none of them.
 
-Nothing here rounds: sums of weights are the only arithmetic on them, and an average pool's division moves into
-`divisor`, which later multiplies threshold and bias instead (spec 4.5).
+Nothing here divides: sums and products of weights are the only arithmetic on them, and an average pool's division
+moves into `divisor`, which later multiplies thresholds instead (spec 4.5).
 """
 
 from __future__ import annotations
@@ -12,16 +12,24 @@ from typing import Literal
 import nir
 import numpy as np
 
-from export.chain import NEURONS, POOLS, Step, conv_extent, conv_padding, pair
+from export.chain import CELLS, SYNAPSES, Step
+from export.compose import pool_after_conv, pool_before_conv, pool_before_dense
+from export.geometry import POOLS, conv_extent, conv_geometry, pair
+from export.parameters import on_layer, per_row
 from hardware_profiles.errors import UserError
+
+DELAY_EXACT = 1e-3  # a delay this near a whole number of steps is meant to be one
+GROUPS_LIMIT = 127
 
 
 @dataclass(frozen=True, kw_only=True)
 class FoldedLayer:
-    """A weight layer whose neuron sees `gain * (weight x / divisor + bias)`.
+    """A weight layer whose neurons see `(gain * (weight x + bias) + weight_rec s + bias_rec) / divisor`.
 
-    `weight`: float64 `(out, in)` or `(Cout, Cin/groups, kH, kW)`; `bias`: float64, one a row or channel. `folded`: the
-    nodes that went in.
+    `weight`: float64 `(out, in)` or `(Cout, Cin/groups, kH, kW)`. `gain`: one number, or one an output row (channel).
+    `bias`: one a row, or of `output_shape`. `weight_rec` `(out, out)` and `bias_rec` `(out,)`: of the loop, s being
+    this layer's spikes of the step before. `delay`: steps that x waits, int64 broadcastable to `(out, in)`, or None.
+    `folded`: the nodes that went in.
     """
 
     name: str
@@ -34,44 +42,68 @@ class FoldedLayer:
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
     divisor: int = 1
-    gain: float = 1.0
+    gain: float | np.ndarray = 1.0
+    weight_rec: np.ndarray | None = None
+    bias_rec: np.ndarray | None = None
+    delay: np.ndarray | None = None
     folded: tuple[str, ...] = ()
 
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """`(Cout, H, W)` or `(out,)`."""
+        if self.kind == "dense":
+            return (self.weight.shape[0],)
+        extent = conv_extent(
+            self.input_shape[1:], self.weight.shape[2:], self.stride, self.padding, self.dilation
+        )  # fmt: skip
+        return (self.weight.shape[0], *extent)
 
-def fold(steps: tuple[Step, ...]) -> list[tuple[FoldedLayer, Step]]:
-    """The chain as weight layers, each with its neuron: `[pool|scale|flatten]* weights [pool|scale|flatten]* neuron`.
 
-    A pool with no weights between it and a neuron becomes a depthwise convolution. Raises UserError naming the node
-    where the chain has another form, or where folding would not be exact.
+@dataclass(frozen=True)
+class Folded:
+    """Weight layers, each with the neuron behind it, and a weight layer behind the last neuron (None if there is none),
+    which netx cannot hold but the host can compute."""
+
+    layers: tuple[tuple[FoldedLayer, Step], ...]
+    host: FoldedLayer | None = None
+
+
+def fold(steps: tuple[Step, ...], dt_s: float) -> Folded:
+    """The chain as weight layers with their neurons: `[pool|scale|delay|flatten]* weights [the same]* neuron`.
+
+    A neuron with no weights before it gets one identity weight, into which pools and scales fold (a depthwise
+    convolution). `dt_s`: seconds per step, for delays. Raises UserError naming the node where the chain has another
+    form, or where folding would not be exact.
     """
     layers: list[tuple[FoldedLayer, Step]] = []
     before: list[Step] = []
     layer: FoldedLayer | None = None
     for step in steps:
-        if isinstance(step.node, NEURONS):
+        if isinstance(step.node, CELLS):
             if layer is None:
-                layer, before = _depthwise(step, before), []
-            layers.append((layer, step))
-            layer = None
-        elif isinstance(step.node, (nir.Linear, nir.Affine, nir.Conv2d)):
+                layer = _with_earlier(_identity(step, before), before, dt_s)
+            layers.append((_with_loop(layer, step), step))
+            layer, before = None, []
+        elif isinstance(step.node, SYNAPSES):
             if layer is not None:
                 raise UserError(
                     f"follows {layer.name} with no neuron between them", where=step.name,
                     why="netx has neurons behind every weight layer",
                     mend="multiply the two weights into one layer, or put a neuron between them",
                 )  # fmt: skip
-            layer, before = _with_earlier(_weight_layer(step), before), []
+            layer, before = _with_earlier(_weight_layer(step), before, dt_s), []
         elif layer is not None:
-            layer = _absorb_behind(layer, step)
+            layer = _absorb_behind(layer, step, dt_s)
         else:
             before.append(step)
-    left = layer.name if layer is not None else next((s.name for s in before if not _is_flatten(s)), "")
-    if left or not layers:
+    if not layers:
         raise UserError(
-            "the graph ends without a neuron", where=left, why="netx gives out spikes only",
-            mend="end in a LIF and classify by its spike counts",
+            "the graph has no neuron behind its weights", where=layer.name if layer else "",
+            why="netx has neurons behind every weight layer", mend="end in a LIF and classify by its spike counts",
         )  # fmt: skip
-    return layers
+    if layer is None and any(not isinstance(step.node, nir.Flatten) for step in before):
+        layer = _with_earlier(_eye(_name(before), before[-1].output_shape), before, dt_s)
+    return Folded(tuple(layers), None if layer is None else _on_host(layer))
 
 
 def _weight_layer(step: Step) -> FoldedLayer:
@@ -86,159 +118,233 @@ def _weight_layer(step: Step) -> FoldedLayer:
         raise UserError("weight or bias holds NaN or infinity", where=name, mend="check the training of this layer")
     if not isinstance(node, nir.Conv2d):
         return FoldedLayer(name=name, kind="dense", weight=weight, bias=bias, input_shape=step.input_shape)
+    weight, stride, padding, dilation = conv_geometry(node, name)
     return FoldedLayer(
         name=name,
         kind="conv",
         weight=weight,
         bias=bias,
         input_shape=step.input_shape,
-        stride=pair(node.stride, name, "stride"),
-        padding=conv_padding(node, name),
-        dilation=pair(node.dilation, name, "dilation"),
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
         groups=int(node.groups),
     )
 
 
-def _with_earlier(layer: FoldedLayer, before: list[Step]) -> FoldedLayer:
+def _with_earlier(layer: FoldedLayer, before: list[Step], dt_s: float) -> FoldedLayer:
     """`layer` with what stands before it folded in, the nearest first."""
     for step in reversed(before):
-        if _is_flatten(step):
+        if isinstance(step.node, nir.Flatten):
             layer = replace(layer, input_shape=step.input_shape)
         elif isinstance(step.node, nir.Scale):
             layer = _scale_inputs(layer, step)
+        elif isinstance(step.node, nir.Delay):
+            layer = _delay_inputs(layer, step, dt_s)
         else:
             layer = _pool_inputs(layer, step)
     return layer
 
 
-def _absorb_behind(layer: FoldedLayer, step: Step) -> FoldedLayer:
-    if _is_flatten(step):
+def _absorb_behind(layer: FoldedLayer, step: Step, dt_s: float) -> FoldedLayer:
+    if isinstance(step.node, nir.Flatten):
         return layer
     if isinstance(step.node, nir.Scale):
-        return replace(layer, gain=layer.gain * _uniform_scale(step), folded=(*layer.folded, step.name))
-    q, divisor = _pool(step)
-    taps = np.array(layer.weight.shape[2:])
-    extent = (np.array(q) - 1) * layer.stride + np.array(layer.dilation) * (taps - 1) + 1
-    weight = np.zeros((*layer.weight.shape[:2], *extent))
-    for row in range(q[0]):
-        for column in range(q[1]):
-            weight[:, :, _taps(row, layer, taps, 0), _taps(column, layer, taps, 1)] += layer.weight
+        rows = per_row(_factors(step), layer.output_shape)
+        if rows is None:
+            raise _spatial(step, f"the rows of {layer.name}")
+        return replace(layer, gain=layer.gain * rows, folded=(*layer.folded, step.name))
+    if isinstance(step.node, nir.Delay):
+        return _delay_outputs(layer, step, dt_s)
+    kernel, stride, padding, divisor = _pool(step)
+    weight, bias = pool_after_conv(layer, step, kernel, stride, padding)
     return replace(
         layer,
         weight=weight,
-        bias=layer.bias * (q[0] * q[1] // divisor),
-        stride=(layer.stride[0] * q[0], layer.stride[1] * q[1]),
+        bias=bias,
+        stride=(layer.stride[0] * stride[0], layer.stride[1] * stride[1]),
+        padding=(layer.padding[0] + padding[0] * layer.stride[0], layer.padding[1] + padding[1] * layer.stride[1]),
         dilation=(1, 1),
         divisor=layer.divisor * divisor,
         folded=(*layer.folded, step.name),
     )
 
 
-def _taps(shift: int, layer: FoldedLayer, taps: np.ndarray, axis: int) -> slice:
-    """Where the taps of the convolution `shift` outputs further on lie in the merged kernel."""
-    start, step = shift * layer.stride[axis], layer.dilation[axis]
-    return slice(start, start + step * (int(taps[axis]) - 1) + 1, step)
-
-
 def _pool_inputs(layer: FoldedLayer, step: Step) -> FoldedLayer:
-    q, divisor = _pool(step)
+    kernel, stride, padding, divisor = _pool(step)
     layer = replace(
-        layer, input_shape=step.input_shape, divisor=layer.divisor * divisor, folded=(*layer.folded, step.name)
+        layer,
+        input_shape=step.input_shape,
+        divisor=layer.divisor * divisor,
+        bias=layer.bias * divisor,
+        folded=(*layer.folded, step.name),
     )
     if layer.kind == "dense":
-        channels, height, width = step.input_shape
-        weight = np.zeros((layer.weight.shape[0], channels, height, width))
-        pooled = layer.weight.reshape(-1, *step.output_shape).repeat(q[0], axis=2).repeat(q[1], axis=3)
-        weight[:, :, : pooled.shape[2], : pooled.shape[3]] = pooled  # the dropped remainder keeps weight 0
-        return replace(layer, weight=weight.reshape(len(weight), -1))
-    for axis in (0, 1):
-        _check_remainder(layer, step, axis, q[axis])
-    spread = np.array(layer.dilation) * (np.array(layer.weight.shape[2:]) - 1) + 1
-    weight = np.zeros((*layer.weight.shape[:2], *spread))
-    weight[:, :, :: layer.dilation[0], :: layer.dilation[1]] = layer.weight
+        weight, delay = pool_before_dense(layer, step, kernel, stride, padding)
+        return replace(layer, weight=weight, delay=delay)
     return replace(
         layer,
-        weight=weight.repeat(q[0], axis=2).repeat(q[1], axis=3),
-        stride=(layer.stride[0] * q[0], layer.stride[1] * q[1]),
-        padding=(layer.padding[0] * q[0], layer.padding[1] * q[1]),
+        weight=pool_before_conv(layer, step, kernel, stride, padding),
+        stride=(layer.stride[0] * stride[0], layer.stride[1] * stride[1]),
+        padding=(padding[0] + layer.padding[0] * stride[0], padding[1] + layer.padding[1] * stride[1]),
         dilation=(1, 1),
     )
 
 
-def _check_remainder(layer: FoldedLayer, step: Step, axis: int, q: int) -> None:
-    """Refuses where a padding tap would read the rows or columns that the pool drops at the far edge."""
-    size, pooled = step.input_shape[1 + axis], step.output_shape[1 + axis]
-    if size % q == 0:
-        return
-    taps, stride, padding = layer.weight.shape[2 + axis], layer.stride[axis], layer.padding[axis]
-    dilation = layer.dilation[axis]
-    (outputs,) = conv_extent([pooled], [taps], [stride], [padding], [dilation])
-    if any(place * stride - padding + dilation * tap == pooled for place in range(outputs) for tap in range(taps)):
-        raise UserError(
-            f"pool {q} drops the last {size % q} of {size} {('rows', 'columns')[axis]}, which the padding of "
-            f"{layer.name} would read after folding", where=step.name, why="netx has no pool, so it must fold exactly",
-            mend=f"make the size a multiple of {q}, or use padding 0 in {layer.name}",
-        )  # fmt: skip
-
-
 def _scale_inputs(layer: FoldedLayer, step: Step) -> FoldedLayer:
-    factors = np.asarray(step.node.scale, dtype=np.float64)
-    if factors.size > 1 and layer.kind == "dense":
-        columns = np.broadcast_to(factors, step.input_shape).ravel()
-        return replace(layer, weight=layer.weight * columns, folded=(*layer.folded, step.name))
-    return replace(layer, weight=layer.weight * _uniform_scale(step), folded=(*layer.folded, step.name))
+    factors = _factors(step)
+    folded = (*layer.folded, step.name)
+    if layer.kind == "dense":
+        return replace(layer, weight=layer.weight * factors.ravel(), folded=folded)
+    channels = per_row(factors, layer.input_shape)
+    if channels is None:
+        raise _spatial(step, f"the input channels of {layer.name}")
+    per_group = len(layer.weight) // layer.groups
+    columns = channels.reshape(layer.groups, -1).repeat(per_group, axis=0)
+    return replace(layer, weight=layer.weight * columns[:, :, None, None], folded=folded)
 
 
-def _depthwise(neuron: Step, before: list[Step]) -> FoldedLayer:
-    """The pools directly before a neuron, as a convolution of each channel with ones."""
-    pools = [step for step in before if isinstance(step.node, POOLS)]
-    if not pools:
+def _spatial(step: Step, into: str) -> UserError:
+    return UserError(
+        "its factors differ within a channel", where=step.name, why=f"only one factor a channel goes into {into}",
+        mend="use one factor a channel, shape (C, 1, 1), or train without this node",
+    )  # fmt: skip
+
+
+def _factors(step: Step) -> np.ndarray:
+    factors = on_layer(step.name, "scale", step.node.scale, step.input_shape)
+    if not np.all(np.isfinite(factors)):
+        raise UserError("its factors hold NaN or infinity", where=step.name, mend="check the training of this node")
+    return factors
+
+
+def _delay_steps(step: Step, dt_s: float) -> np.ndarray:
+    """Whole steps, int64 of the layer's shape."""
+    seconds = on_layer(step.name, "delay", step.node.delay, step.input_shape)
+    exact = seconds / dt_s
+    whole = np.rint(exact)
+    off = ~(np.abs(exact - whole) <= DELAY_EXACT)
+    if np.any(off):
+        worst = float(seconds[off].flat[0])
         raise UserError(
-            "no weights stand before this neuron", where=neuron.name,
-            why="netx has neurons only behind weights", mend="put a Linear or Conv2d before it",
+            f"a delay of {worst:g} s is {worst / dt_s:g} steps of {dt_s:g} s", where=step.name,
+            why="the chip delays by whole steps", mend="train with delays that are multiples of the time step",
         )  # fmt: skip
-    first = pools[0]
-    channels = first.input_shape[0]
-    q, divisor = _pool(first)
-    layer = FoldedLayer(
-        name=first.name,
-        kind="conv",
-        weight=np.ones((channels, 1, *q)),
-        bias=np.zeros(channels),
-        input_shape=first.input_shape,
-        stride=q,
-        groups=channels,
-        divisor=divisor,
+    if whole.min() < 0 or whole.max() > 62:
+        raise UserError(
+            f"delays of {whole.min():g} to {whole.max():g} steps are outside 0..62", where=step.name,
+            why="a delay has 6 bits and netx clamps above 62", mend="use a longer time step, or shorter delays",
+        )  # fmt: skip
+    return whole.astype(np.int64)
+
+
+def _delay_inputs(layer: FoldedLayer, step: Step, dt_s: float) -> FoldedLayer:
+    delays = _delay_steps(step, dt_s)
+    layer = replace(layer, folded=(*layer.folded, step.name))
+    if not delays.any():
+        return layer
+    _check_delayed(layer, step)
+    columns = delays.reshape(1, -1)
+    columns = columns[:, :1] if np.all(columns == columns[0, 0]) else columns
+    return replace(layer, delay=columns if layer.delay is None else layer.delay + columns)
+
+
+def _delay_outputs(layer: FoldedLayer, step: Step, dt_s: float) -> FoldedLayer:
+    delays = _delay_steps(step, dt_s)
+    layer = replace(layer, folded=(*layer.folded, step.name))
+    if not delays.any():
+        return layer
+    _check_delayed(layer, step)
+    if np.any(layer.bias[(delays > 0).ravel()]):
+        raise UserError(
+            f"delays the bias of {layer.name} too", where=step.name,
+            why="on the chip a bias acts from the first step on", mend="put the delay before the weights",
+        )  # fmt: skip
+    rows = delays.reshape(-1, 1)
+    rows = rows[:1] if np.all(rows == rows[0, 0]) else rows
+    return replace(layer, delay=rows if layer.delay is None else layer.delay + rows)
+
+
+def _check_delayed(layer: FoldedLayer, step: Step) -> None:
+    if layer.kind != "dense":
+        raise UserError(
+            f"delays the spikes of the convolution {layer.name}", where=step.name,
+            why="netx drops delays of convolutions", mend="put the delay before a Linear, or train without it",
+        )  # fmt: skip
+
+
+def _identity(neuron: Step, before: list[Step]) -> FoldedLayer:
+    """Weight 1 from each signal to its own neuron: before a neuron that has no weights, or pools and scales only."""
+    name, shape = _name(before) or f"{neuron.name}.input", neuron.input_shape
+    delayed = any(isinstance(step.node, nir.Delay) for step in before)
+    for step in reversed(before if not (neuron.loop or delayed) else []):
+        if len(shape) == 1:
+            shape = step.input_shape  # what a Flatten merged stays a convolution of each channel
+    if len(shape) == 1:
+        return _eye(name, shape)
+    channels = shape[0]
+    depthwise = channels <= GROUPS_LIMIT
+    weight = np.ones((channels, 1, 1, 1)) if depthwise else np.eye(channels)[:, :, None, None]
+    groups = channels if depthwise else 1
+    return FoldedLayer(
+        name=name, kind="conv", weight=weight, bias=np.zeros(channels), input_shape=shape, groups=groups
+    )  # fmt: skip
+
+
+def _eye(name: str, shape: tuple[int, ...]) -> FoldedLayer:
+    size = int(np.prod(shape))
+    return FoldedLayer(name=name, kind="dense", weight=np.eye(size), bias=np.zeros(size), input_shape=shape)
+
+
+def _name(before: list[Step]) -> str:
+    return next((step.name for step in before if not isinstance(step.node, nir.Flatten)), "")
+
+
+def _with_loop(layer: FoldedLayer, neuron: Step) -> FoldedLayer:
+    """`layer` with the weight that leads its neuron's spikes back, times the divisor that its input was spared."""
+    if not neuron.loop:
+        return layer
+    if layer.kind != "dense":
+        raise UserError(
+            f"is recurrent around the convolution {layer.name}", where=neuron.name,
+            why="netx has recurrent weights for dense layers only", mend="put a Flatten and a Linear before it",
+        )  # fmt: skip
+    if layer.delay is not None:
+        raise UserError(
+            f"is recurrent behind the delayed layer {layer.name}", where=neuron.name,
+            why="netx would delay the recurrent spikes as well", mend="train without this delay",
+        )  # fmt: skip
+    size = layer.output_shape[0]
+    weight, bias = np.eye(size), np.zeros(size)
+    for step in neuron.loop:
+        if isinstance(step.node, nir.Scale):
+            factors = _factors(step)
+            weight, bias = factors[:, None] * weight, factors * bias
+        else:
+            inner = _weight_layer(step)
+            weight, bias = inner.weight @ weight, inner.bias
+    names = tuple(step.name for step in neuron.loop)
+    return replace(
+        layer, weight_rec=layer.divisor * weight, bias_rec=layer.divisor * bias, folded=(*layer.folded, *names)
     )
-    place = before.index(first)
-    for step in before[place + 1 :]:
-        layer = _absorb_behind(layer, step)
-    return _with_earlier(layer, before[:place])
 
 
-def _pool(step: Step) -> tuple[tuple[int, int], int]:
-    """(kernel, divisor) of a pool that tiles its input."""
+def _on_host(layer: FoldedLayer) -> FoldedLayer:
+    if layer.kind != "dense":
+        raise UserError(
+            "the graph ends in a convolution without a neuron", where=layer.name,
+            why="the host reads out with one matrix", mend="put a Flatten before a Linear, or end in a LIF",
+        )  # fmt: skip
+    if layer.delay is not None:
+        raise UserError("is delayed behind the last neuron", where=layer.name, why="the host reads spike counts",
+                        mend="remove the Delay")  # fmt: skip
+    return layer
+
+
+def _pool(step: Step) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int], int]:
+    """(kernel, stride, padding, divisor); an average counts its padding, as torch's does unless told otherwise."""
     kernel, stride, padding = (
         pair(getattr(step.node, key), step.name, key) for key in ("kernel_size", "stride", "padding")
     )
-    if kernel != stride or padding != (0, 0):
-        raise UserError(
-            f"a pool with kernel {kernel}, stride {stride}, padding {padding} cannot be folded", where=step.name,
-            why="netx has no pool; only pools that tile their input fold exactly",
-            mend="use stride = kernel and padding 0",
-        )  # fmt: skip
-    return kernel, kernel[0] * kernel[1] if isinstance(step.node, nir.AvgPool2d) else 1
-
-
-def _uniform_scale(step: Step) -> float:
-    factors = np.asarray(step.node.scale, dtype=np.float64).ravel()
-    if factors.size == 0 or not np.all(np.isfinite(factors)) or np.any(factors != factors[0]) or factors[0] == 0:
-        raise UserError(
-            "its factors are not one finite number other than 0", where=step.name,
-            mend="multiply them into the weights of the layer before it",
-        )  # fmt: skip
-    return float(factors[0])
-
-
-def _is_flatten(step: Step) -> bool:
-    return isinstance(step.node, nir.Flatten)
+    assert isinstance(step.node, POOLS)
+    return kernel, stride, padding, kernel[0] * kernel[1] if isinstance(step.node, nir.AvgPool2d) else 1

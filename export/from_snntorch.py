@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrize import type_before_parametrizations
 
-from export.chain import conv_extent
+from export.geometry import conv_extent
 from export.spiking_graph import SpikingGraph
 from hardware_profiles.errors import UserError
 

@@ -19,13 +19,17 @@ ORDER = "decay, add input, fire if v > threshold, reset v to zero"
 
 @dataclass(frozen=True, kw_only=True)
 class Contract:
-    """What a sidecar says: time step in seconds, reset kind, input shape, scales of quantised layers, assumptions."""
+    """What a sidecar says: time step in seconds, reset kind, input shape, scales of quantised layers, read-out, what
+    becomes of biases with slow currents, whether neurons may differ, assumptions."""
 
     dt_s: float
     reset: str
     input_shape: tuple[int, ...]
     scales: dict[str, float]
     notes: tuple[str, ...]
+    readout: str = ""
+    bias: str = "refuse"
+    allow_vector: bool = False
 
 
 def sidecar_path(path: str | os.PathLike[str]) -> Path:
@@ -55,6 +59,9 @@ def read_sidecar(path: str | os.PathLike[str]) -> Contract | None:
             input_shape=tuple(int(size) for size in found["input_shape"]),
             scales={str(name): float(scale) for name, scale in found["scales"].items()},
             notes=tuple(str(note) for note in found["notes"]),
+            readout=str(found.get("readout", "")),
+            bias=str(found.get("bias", "refuse")),
+            allow_vector=bool(found.get("allow_vector", False)),
         )
         expected = str(found["nir_sha256"])
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

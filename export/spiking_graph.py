@@ -16,11 +16,18 @@ from typing import Literal
 import nir
 import numpy as np
 
-from export.chain import NEURONS, SYNAPSES, Step, chain, conv_padding, input_shape, pair, single
+from export.chain import CELLS, SYNAPSES, Step, chain, single, with_input_shape
+from export.chain import input_shape as stated_shape
+from export.flat_graph import flat
+from export.geometry import POOLS, conv_geometry, pair
 from export.nir_file import read_nir, write_nir
+from export.parameters import on_layer
 from export.sidecar import agrees, read_sidecar, write_sidecar
 from export.sidecar import sidecar_path as sidecar_path
 from hardware_profiles.errors import UserError
+
+READOUTS = ("", "spikes", "membrane-sum", "membrane-max", "membrane-last", "linear")
+BIASES = ("refuse", "always-on")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +35,11 @@ class SpikingGraph:
     """A NIR graph, its time step `dt_s` in seconds and its reset, which is always "zero" since Loihi has no other.
 
     `input_shape`: `(C, H, W)` or `(N,)`, no batch. `scales`: integer units per float unit for each weight node whose
-    quantisation is already decided, else empty. `notes`: what loading had to assume. Raises UserError where these
-    contradict the graph.
+    quantisation is already decided, else empty. `readout`: what gives the class; "" takes what the graph ends in.
+    `bias`: what becomes of a bias behind which currents decay slowly: refused, or an always-on unit. `allow_vector`:
+    neurons of a layer may have decays of their own, which only simulators take. `origins`: where dt and reset came
+    from. `notes`: what loading had to assume. Subgraphs are put in place. Raises UserError where these contradict the
+    graph.
     """
 
     nir_graph: nir.NIRGraph
@@ -37,16 +47,21 @@ class SpikingGraph:
     reset: str = "zero"
     input_shape: tuple[int, ...]
     scales: Mapping[str, float] = field(default_factory=dict)
+    readout: str = ""
+    bias: str = "refuse"
+    allow_vector: bool = False
+    origins: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_dt(self.dt_s)
+        object.__setattr__(self, "nir_graph", flat(self.nir_graph))
         if self.reset != "zero":
             raise UserError(
                 f"reset {self.reset!r} cannot go to the chip", why="Loihi resets v to zero when a neuron fires",
                 mend="train with reset to zero; for snnTorch reset_mechanism='zero'",
             )  # fmt: skip
-        stated = input_shape(self.nir_graph)
+        stated = stated_shape(self.nir_graph)
         if tuple(self.input_shape) != stated:
             raise UserError(f"input shape {tuple(self.input_shape)} contradicts the graph's {stated}")
         for name, scale in self.scales.items():
@@ -54,6 +69,12 @@ class SpikingGraph:
                 raise UserError(f"scales name {name!r}, which is no weight node of the graph")
             if not (math.isfinite(scale) and scale > 0):
                 raise UserError(f"scale {scale} is not positive", where=name)
+        if self.readout == "membrane":
+            object.__setattr__(self, "readout", "membrane-sum")
+        for key, known in (("readout", READOUTS), ("bias", BIASES)):
+            if getattr(self, key) not in known:
+                choices = ", ".join(word for word in known if word)
+                raise UserError(f"{key} {getattr(self, key)!r} is unknown", mend=f"use one of {choices}")
         object.__setattr__(self, "input_shape", stated)
         object.__setattr__(self, "scales", dict(self.scales))
 
@@ -76,6 +97,9 @@ class SpikingGraph:
                 "input_shape": list(self.input_shape),
                 "layers": [step.name for step in steps],
                 "scales": dict(self.scales),
+                "readout": self.readout,
+                "bias": self.bias,
+                "allow_vector": self.allow_vector,
                 "notes": list(self.notes),
             },
         )
@@ -86,26 +110,36 @@ def load_graph(
     dt_s: float | None = None,
     reset: str | None = None,
     if_r: Literal["per_step", "per_second"] | None = None,
+    input_shape: tuple[int, ...] | None = None,
+    readout: str | None = None,
+    bias: str | None = None,
+    allow_vector: bool | None = None,
 ) -> SpikingGraph:
     """Any .nir file as a spiking graph; what NIR does not say comes from the sidecar or from the arguments.
 
     `dt_s`: seconds; without it the sidecar's, else tau/r where that is one value over all leaky nodes (with a note).
     `reset`: "zero"; never guessed. `if_r`: what an IF node's r means in a file without sidecar: NIR's equation says
-    per second (gain r dt), some frameworks write per step (gain r). Raises UserError where something is missing,
-    damaged or contradicts the sidecar.
+    per second (gain r dt), some frameworks write per step (gain r). `input_shape`: where the file states none.
+    `readout`, `bias`, `allow_vector`: see SpikingGraph; given, they win over the sidecar. Raises UserError where
+    something is missing, damaged or contradicts the sidecar.
     """
     contract = read_sidecar(path)  # first: its checksum keeps a damaged file from the HDF5 library
-    graph = read_nir(path)
+    graph = flat(read_nir(path))
     if contract is not None:
         agrees(path, "dt_s", contract.dt_s, dt_s, math.isclose(contract.dt_s, dt_s or 0.0, rel_tol=1e-9))
         agrees(path, "reset", contract.reset, reset, reset == contract.reset)
         agrees(path, "if_r", "per_second", if_r, if_r == "per_second")
+        agrees(path, "input_shape", contract.input_shape, input_shape, input_shape == contract.input_shape)
         return SpikingGraph(
             nir_graph=graph,
             dt_s=contract.dt_s,
             reset=contract.reset,
             input_shape=contract.input_shape,
             scales=contract.scales,
+            readout=contract.readout if readout is None else readout,
+            bias=contract.bias if bias is None else bias,
+            allow_vector=contract.allow_vector if allow_vector is None else allow_vector,
+            origins={"dt_s": "the sidecar", "reset": "the sidecar"},
             notes=contract.notes,
         )
     if reset is None:
@@ -113,30 +147,52 @@ def load_graph(
             "NIR does not say how neurons reset", where=str(path),
             mend="look it up where the network was trained and say so: --reset zero",
         )  # fmt: skip
+    origins = {"dt_s": "given", "reset": "given"}
     notes: tuple[str, ...] = ()
     if dt_s is None:
         dt_s, note = _infer_dt(path, graph)
-        notes = (note,)
+        notes, origins["dt_s"] = (note,), "inferred as tau/r"
     _check_dt(dt_s)
     graph, if_notes = _settle_if(path, graph, dt_s, if_r)
+    if input_shape is not None:
+        graph = _with_given_shape(path, graph, tuple(input_shape))
     return SpikingGraph(
-        nir_graph=graph, dt_s=dt_s, reset=reset, input_shape=input_shape(graph), notes=(*notes, *if_notes)
+        nir_graph=graph,
+        dt_s=dt_s,
+        reset=reset,
+        input_shape=stated_shape(graph),
+        readout=readout or "",
+        bias=bias or "refuse",
+        allow_vector=bool(allow_vector),
+        origins=origins,
+        notes=(*notes, *if_notes),
     )
+
+
+def _with_given_shape(path: str | os.PathLike[str], graph: nir.NIRGraph, given: tuple[int, ...]) -> nir.NIRGraph:
+    """The graph with the input shape `given`, which may add what the file leaves out but not contradict it."""
+    stated = graph.nodes[single(graph, nir.Input)].input_type["input"]
+    sizes = () if stated is None else tuple(int(size) for size in np.atleast_1d(stated))
+    if len(sizes) in (1, 3) and min(sizes) >= 1 and sizes != given:
+        raise UserError(f"input shape {given} contradicts the file's {sizes}", where=str(path),
+                        mend="leave the option out")  # fmt: skip
+    return with_input_shape(graph, given)
 
 
 def _infer_dt(path: str | os.PathLike[str], graph: nir.NIRGraph) -> tuple[float, str]:
     """dt = tau / r, which holds if the exporter gave its inputs gain 1; checked over every leaky node."""
     how = "say which step the network was trained with, in seconds: --dt 1e-3"
     with np.errstate(all="ignore"):
-        ratios = [np.ravel(n.tau / n.r) for n in graph.nodes.values() if isinstance(n, nir.LIF)]
+        ratios = [np.ravel(n.tau / n.r) for n in graph.nodes.values() if isinstance(n, (nir.LIF, nir.LI))]
         for node in graph.nodes.values():
-            if isinstance(node, nir.CubaLIF):
+            if isinstance(node, (nir.CubaLIF, nir.CubaLI)):
                 ratios += [np.ravel(node.tau_mem / node.r), np.ravel(node.tau_syn / node.w_in)]
     steps = np.concatenate(ratios) if ratios else np.zeros(0)
     if steps.size == 0:
         raise UserError("NIR does not say the time step, and no leaky node tells it", where=str(path), mend=how)
     low, high = float(steps.min()), float(steps.max())
-    gains = np.concatenate([np.ravel(n.r) for n in graph.nodes.values() if isinstance(n, (nir.LIF, nir.CubaLIF))])
+    leaky = (nir.LIF, nir.LI, nir.CubaLIF, nir.CubaLI)
+    gains = np.concatenate([np.ravel(n.r) for n in graph.nodes.values() if isinstance(n, leaky)])
     gain_one = gains.min() > 1 - 1e-5 and gains.max() > 1 + 1e-5
     if not (0 < low <= high < math.inf and high - low <= 1e-5 * high and gain_one):
         raise UserError(
@@ -152,7 +208,7 @@ def _settle_if(
     path: str | os.PathLike[str], graph: nir.NIRGraph, dt_s: float, if_r: str | None
 ) -> tuple[nir.NIRGraph, tuple[str, ...]]:
     """The graph with every IF node's r per second, as NIR's equation has it."""
-    names = [name for name, node in graph.nodes.items() if isinstance(node, nir.IF)]
+    names = [name for name, node in graph.nodes.items() if isinstance(node, (nir.IF, nir.I))]
     if if_r not in (None, "per_step", "per_second"):
         raise UserError(f"if_r {if_r!r} is unknown", mend="use per_step or per_second")
     if not names or if_r == "per_second":
@@ -181,32 +237,46 @@ def _span(values: np.ndarray) -> str:
 def _with_full_shapes(graph: nir.NIRGraph, steps: tuple[Step, ...]) -> nir.NIRGraph:
     """The same chain in order, with the layer's shape on every array and field, as strict readers want it."""
     first, last = single(graph, nir.Input), single(graph, nir.Output)
-    behind = steps[-1].output_shape if steps else input_shape(graph)
-    nodes = {
-        first: graph.nodes[first],
-        **{step.name: _with_full_shape(step) for step in steps},
-        last: nir.Output({"output": np.array(behind)}, metadata=graph.nodes[last].metadata),
+    behind = steps[-1].output_shape if steps else stated_shape(graph)
+    nodes: dict[str, nir.NIRNode] = {
+        first: nir.Input({"input": np.array(stated_shape(graph))}, metadata=graph.nodes[first].metadata)
     }
-    return nir.NIRGraph(nodes, list(itertools.pairwise(nodes)), metadata=graph.metadata, type_check=False)
+    edges: list[tuple[str, str]] = list(itertools.pairwise([first, *(step.name for step in steps), last]))
+    for step in steps:
+        nodes[step.name] = _with_full_shape(step)
+        nodes |= {inner.name: _with_full_shape(inner) for inner in step.loop}
+        if step.loop:
+            edges += itertools.pairwise([step.name, *(inner.name for inner in step.loop), step.name])
+    nodes[last] = nir.Output({"output": np.array(behind)}, metadata=graph.nodes[last].metadata)
+    return nir.NIRGraph(nodes, edges, metadata=graph.metadata, type_check=False)
 
 
 def _with_full_shape(step: Step) -> nir.NIRNode:
     node = step.node
-    if isinstance(node, (*NEURONS, nir.Scale)):
+    if isinstance(node, (*CELLS, nir.Scale, nir.Delay)):
         arrays = {key: value for key, value in vars(node).items() if key not in _TYPES}
-        full = {key: np.array(np.broadcast_to(value, step.output_shape)) for key, value in arrays.items()}
+        full = {key: _full(step, key, value) for key, value in arrays.items()}
         return type(node)(**full, metadata=node.metadata)
     if isinstance(node, nir.Conv2d):
+        same = isinstance(node.padding, str) and node.padding == "same"
         return replace(
             node,
             input_shape=np.array(step.input_shape[1:]),
             stride=np.array(pair(node.stride, step.name, "stride")),
-            padding=np.array(conv_padding(node, step.name)),
+            padding="same" if same else np.array(conv_geometry(node, step.name)[2]),
             dilation=np.array(pair(node.dilation, step.name, "dilation")),
         )
+    if isinstance(node, POOLS):
+        keys = ("kernel_size", "stride", "padding")
+        return replace(node, **{key: np.array(pair(getattr(node, key), step.name, key)) for key in keys})
     if isinstance(node, nir.Flatten):
         return nir.Flatten({"input": np.array(step.input_shape)}, start_dim=0, end_dim=-1, metadata=node.metadata)
     return node
+
+
+def _full(step: Step, key: str, value: np.ndarray) -> np.ndarray:
+    """`value` with the layer's shape and its own type."""
+    return on_layer(step.name, key, value, step.output_shape).astype(np.asarray(value).dtype)
 
 
 _TYPES = ("input_type", "output_type", "metadata")

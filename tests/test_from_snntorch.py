@@ -213,5 +213,5 @@ def test_neurons_with_their_own_parameters_reach_nir_but_not_the_chip():
     graph = to_spiking_graph([("fc", nn.Linear(2, 2, bias=False)), ("cell", cell)], (2,), DT)
     frames = (np.random.default_rng(2).random((20, 2)) < 0.5).astype(np.uint8)
     assert run_nir(graph.nir_graph, DT, frames).shape == (20, 2)
-    with pytest.raises(UserError, match=r"cell: tau differs between neurons \(0.002 to 0.004\)"):
+    with pytest.raises(UserError, match=r"cell: v_decay differs between neurons \(1024 to 2048 of 4096"):
         quantise(graph)

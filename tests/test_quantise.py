@@ -53,7 +53,7 @@ def test_norse_file_becomes_the_numbers_worked_out_by_hand(shared_data: Path):
 def test_braille_file_is_refused_with_every_true_reason(shared_data: Path):
     graph = load_graph(shared_data / "nir" / "braille_noDelay_bias_zero.nir", reset="zero")
     assert graph.dt_s == 1e-4
-    with pytest.raises(ValueError, match=r"recurrent through lif1\.w_rec") as refusal:
+    with pytest.raises(UserError, match=r"^3 things .*lif1\.w_rec: has a bias") as refusal:
         quantise(graph)
     assert "fc2: has a bias, and the current of lif2 decays slowly" in str(refusal.value)
     assert "\n" not in str(refusal.value)
@@ -149,7 +149,7 @@ def test_random_chains_on_the_grid_fire_the_same_spikes_in_integers(case):
         refusal = ""
         assert_array_equal(integer_loop(network, frames)[-1], run_nir(graph.nir_graph, DT, frames))
         assert all(row.exact and row.weight_error == row.threshold_error == row.bias_error == 0 for row in table)
-    assert not refusal or "after folding" in refusal, refusal
+    assert not refusal or "after folding" in refusal or "netx would run" in refusal, refusal
 
 
 @settings(max_examples=60, deadline=None)
@@ -167,9 +167,10 @@ def test_rounding_after_training_stays_within_half_a_step(seed, bits):
         return
     (layer,) = network.layers
     step = 2 ** (9 - bits)
-    assert not np.any(layer.weight % step)
+    nudged = "netx would have run them as others" in str(row.notes)
+    assert nudged or not np.any(layer.weight % step)
     assert np.abs(layer.weight).max() <= 256 - step
-    assert np.abs(layer.weight - row.scale * weight).max() <= step / 2 + 1e-9
+    assert np.abs(layer.weight - row.scale * weight).max() <= step / 2 + 2 * nudged + 1e-9
     assert abs(layer.vth_mant - row.scale * theta) <= 0.5 + 1e-9
     kept = 0 if layer.bias is None else layer.bias
     assert np.abs(kept - row.scale * bias).max() <= 0.5 + 1e-9
@@ -179,7 +180,7 @@ def test_rounding_after_training_stays_within_half_a_step(seed, bits):
     )
     assert row.v_decay_error <= 0.5 / 4096 + 1e-12
     assert row.saturated == 0
-    full = np.abs(layer.weight).max() == 256 - step
+    full = nudged or np.abs(layer.weight).max() == 256 - step
     assert full or abs(kept).max() >= 4094 or layer.vth_mant >= 131070, "no larger scale would have been legal"
     json.dumps(asdict(row), allow_nan=False)
 
@@ -280,8 +281,8 @@ def test_a_large_bias_or_threshold_lowers_the_scale_and_says_so():
         (nir.Linear(np.ones((3, 2))), lif((3,), r=0.0), "n1: its input has gain 0"),
         (
             nir.Linear(np.ones((3, 2))),
-            nir.LIF(*[np.ones(3), np.ones(3), np.zeros(3)], v_threshold=np.array([1.0, 2.0, 3.0])),
-            r"n1: v_threshold differs between neurons \(1 to 3\): a layer on the chip has one set",
+            nir.LIF(2 * DT * np.arange(1, 4), np.ones(3), np.zeros(3), v_threshold=np.ones(3)),
+            r"n1: v_decay differs between neurons \(683 to 2048 of 4096 a step\): a layer on the chip has one set",
         ),
         (
             nir.Affine(np.ones((3, 2)), np.array([0.0, 0.5, 0.0])),
@@ -311,7 +312,7 @@ def test_what_the_chip_would_not_run_is_refused_with_layer_rule_and_value(layer,
         ([[1.0, 2.0]], [0.1], 1.0, r"n0: bias\[0\] is 6.4 in integer units, which is no integer"),
         ([[1.0, 2.0]], [0.0], 0.7, "n0: threshold is 44.8 in integer units"),
         ([[1.0, 4.0]], [0.0], 1.0, "n0: weights cannot go to the chip: 256 is above 255"),
-        ([[-1.0, 4.0]], [0.0], 1.0, "n0: weights cannot go to the chip: 256 is outside -254..254"),
+        ([[-1.0, 4.0]], [0.0], 1.0, "n0: weights cannot go to the chip: 256 is outside -256..254"),
         ([[1.0, 2.0]], [64.0], 1.0, "n0: bias = 4096 is outside -4095..4095"),
         ([[1.0, 2.0]], [0.0], 2048.0, "n0: vth_mant = 131072 is outside 1..131071"),
     ],
@@ -343,10 +344,10 @@ def test_folded_taps_that_leave_the_weight_range_are_refused():
 
 def test_several_faults_are_told_at_once():
     one = np.ones(3)
-    first = nir.LIF(DT * one, one, 0 * one, v_threshold=np.array([1.0, 2.0, 3.0]))
+    first = nir.LIF(DT * one, one, 0 * one, v_threshold=-one)
     graph = graph_of(nir.Linear(np.ones((3, 2))), first, nir.Linear(np.ones((3, 3))), lif((3,), tau=1e-4), shape=(2,))
     with pytest.raises(
-        UserError, match=r"^2 things .*\(1\) n1: v_threshold differs.*\(2\) n3: tau = 0.0001 s is shorter"
+        UserError, match=r"^2 things .*\(1\) n1: threshold -1 above rest.*\(2\) n3: tau = 0.0001 s is shorter"
     ):
         quantise(graph)
 

@@ -1,0 +1,73 @@
+"""A NIR graph without graphs inside it: subgraphs put in place, their nodes named `outer.inner`, each edge once."""
+
+from __future__ import annotations
+
+import nir
+
+from hardware_profiles.errors import UserError
+
+DEEPEST = 32  # subgraphs within subgraphs
+
+
+def flat(graph: nir.NIRGraph) -> nir.NIRGraph:
+    """The same graph with every subgraph's nodes in its place; its Input and Output vanish into the edges.
+
+    NIR's edges are a set: one that is written twice is one. Raises UserError where a subgraph has not exactly one
+    Input and one Output node.
+    """
+    edges = list(dict.fromkeys((str(before), str(behind)) for before, behind in graph.edges))
+    if not any(isinstance(node, nir.NIRGraph) for node in graph.nodes.values()) and len(edges) == len(graph.edges):
+        return graph
+    nodes, edges = _inlined(graph.nodes, edges, "", 0)
+    return nir.NIRGraph(nodes, edges, metadata=graph.metadata, type_check=False)
+
+
+Edges = list[tuple[str, str]]
+
+
+def _inlined(
+    nodes: dict[str, nir.NIRNode], edges: Edges, path: str, depth: int
+) -> tuple[dict[str, nir.NIRNode], Edges]:
+    if depth > DEEPEST:
+        raise UserError(f"more than {DEEPEST} graphs inside each other", where=path)
+    plain = {name: node for name, node in nodes.items() if not isinstance(node, nir.NIRGraph)}
+    for name, graph in nodes.items():
+        if not isinstance(graph, nir.NIRGraph):
+            continue
+        where = f"{path}{name}"
+        inner_edges = list(dict.fromkeys((str(before), str(behind)) for before, behind in graph.edges))
+        inner, inner_edges = _inlined(graph.nodes, inner_edges, f"{where}.", depth + 1)
+        new_names: dict[str, str] = {}
+        for old in inner:
+            new = f"{name}.{old}"
+            while new in plain or new in nodes:
+                new += "_"
+            new_names[old] = new
+            plain[new] = inner[old]
+        entry, leave = (new_names[_single(inner, kind, where)] for kind in (nir.Input, nir.Output))
+        edges = [(leave if before == name else before, entry if behind == name else behind) for before, behind in edges]
+        edges += [(new_names.get(before, before), new_names.get(behind, behind)) for before, behind in inner_edges]
+        for through in (entry, leave):
+            edges = _without(through, edges, where)
+            del plain[through]
+    return plain, list(dict.fromkeys(edges))
+
+
+def _single(nodes: dict[str, nir.NIRNode], kind: type, where: str) -> str:
+    names = [name for name, node in nodes.items() if isinstance(node, kind)]
+    if len(names) != 1:
+        raise UserError(
+            f"this graph inside the graph has {len(names)} {kind.__name__} nodes", where=where,
+            why="netx is one chain", mend=f"keep exactly one {kind.__name__} in it",
+        )  # fmt: skip
+    return names[0]
+
+
+def _without(name: str, edges: Edges, where: str) -> Edges:
+    """The edges with those through `name` joined over it."""
+    if (name, name) in edges:
+        raise UserError("leads back into itself without a neuron", where=where, mend="remove that edge")
+    sources = [before for before, behind in edges if behind == name]
+    targets = [behind for before, behind in edges if before == name]
+    kept = [edge for edge in edges if name not in edge]
+    return kept + [(before, behind) for before in sources for behind in targets]
