@@ -46,12 +46,7 @@ def read_nir(path: str | os.PathLike[str]) -> nir.NIRGraph:
         ) from error
     if data.get("type") != "NIRGraph" or not isinstance(data.get("nodes"), dict) or "edges" not in data:
         raise UserError("holds no NIR graph", where=str(file), mend="write it with nir.write(path, nir.NIRGraph(...))")
-    nodes = {name: _node(f"{file}: {name}", fields) for name, fields in data["nodes"].items()}
-    try:
-        edges = [(_text(before), _text(behind)) for before, behind in data["edges"]]
-        return nir.NIRGraph(nodes, edges, metadata=data.get("metadata", {}), type_check=False)
-    except (TypeError, ValueError, AttributeError, KeyError, UnicodeDecodeError) as error:
-        raise UserError("its edges cannot be read", where=str(file), why=str(error)) from error
+    return _graph(str(file), data)
 
 
 def write_nir(graph: nir.NIRGraph, path: str | os.PathLike[str]) -> None:
@@ -66,8 +61,21 @@ def write_nir(graph: nir.NIRGraph, path: str | os.PathLike[str]) -> None:
             raise RuntimeError(f"{path}: the file read back differs from the graph at {difference}")
 
 
+def _graph(where: str, data: dict[str, Any]) -> nir.NIRGraph:
+    """A graph and those inside it."""
+    separator = "." if ": " in where else ": "
+    nodes = {name: _node(f"{where}{separator}{name}", fields) for name, fields in data["nodes"].items()}
+    try:
+        edges = [(_text(before), _text(behind)) for before, behind in data["edges"]]
+        return nir.NIRGraph(nodes, edges, metadata=data.get("metadata", {}), type_check=False)
+    except (TypeError, ValueError, AttributeError, KeyError, UnicodeDecodeError) as error:
+        raise UserError("its edges cannot be read", where=where, why=str(error)) from error
+
+
 def _node(where: str, fields: Any) -> nir.NIRNode:
     kind = fields.get("type") if isinstance(fields, dict) else None
+    if kind == "NIRGraph" and isinstance(fields.get("nodes"), dict) and "edges" in fields:
+        return _graph(where, fields)
     if kind not in KNOWN:
         plain = str(kind).lower()
         mend = next((text for word, text in MENDS.items() if word in plain), f"NIR knows {', '.join(sorted(KNOWN))}")
