@@ -16,7 +16,7 @@ THRESHOLD_LIMIT = (1 << 17) - 1
 ACCUMULATOR_LIMIT = 1 << 21  # Loihi 1's synaptic accumulator has 21 bits and a sign; Lava does not model it
 
 
-def decay(state: np.ndarray, taken: int) -> np.ndarray:
+def decay(state: np.ndarray, taken: int | np.ndarray) -> np.ndarray:
     """`state` less `taken` 4096ths of it, truncated toward zero (int64 in, int64 out).
 
     >>> decay(np.array([-1, 1, 4097, -4097]), 1)
@@ -42,10 +42,10 @@ def saturate_voltage(voltage: np.ndarray) -> np.ndarray:
 
 
 def weight_fault(weight: np.ndarray) -> str:
-    """Why these integer weights cannot be legal Loihi weights that netx keeps unchanged; "" if they can.
+    """Why these integers cannot be legal Loihi weights; "" if they can.
 
-    Mixed signs: even, -254..254. One sign only, excitatory: 0..255. At least one must not be zero: netx divides by
-    the largest.
+    A weight has eight bits and a shared exponent: one sign only, 0..255 of it; mixed signs, even -256..254, or any
+    -128..127. At least one must not be zero: netx divides by the largest. What netx keeps of them: `netx_weights`.
     """
     lowest, highest = int(weight.min(initial=0)), int(weight.max(initial=0))
     if lowest == highest == 0:
@@ -54,9 +54,13 @@ def weight_fault(weight: np.ndarray) -> str:
         if highest > 255:
             return f"{highest} is above 255, and netx would turn all of them into 0. To mend: use a smaller scale"
         return ""
-    if lowest < -WEIGHT_LIMIT or highest > WEIGHT_LIMIT:
-        worst = lowest if lowest < -WEIGHT_LIMIT else highest
-        return f"{worst} is outside -254..254, and netx would clip it. To mend: use a smaller scale"
-    if np.any(weight % 2):
-        return "weights of mixed sign go in steps of 2, and some are odd. To mend: round to even integers"
+    if highest <= 0:
+        if lowest < -255:
+            return f"{lowest} is below -255, and Lava would clip it. To mend: use a smaller scale"
+        return ""
+    if lowest < -256 or highest > WEIGHT_LIMIT:
+        worst = lowest if lowest < -256 else highest
+        return f"{worst} is outside -256..254, and netx would clip it. To mend: use a smaller scale"
+    if (lowest < -128 or highest > 127) and np.any(weight % 2):
+        return "beyond -128..127, weights of mixed sign go in steps of 2, and some are odd. To mend: round to even"
     return ""

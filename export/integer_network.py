@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from export.fixed_point import BIAS_LIMIT, DECAY_ONE, THRESHOLD_LIMIT, weight_fault
+from export.netx_weights import netx_fault
 from export.readout import Readout
 from hardware_profiles.errors import UserError
 
@@ -104,6 +105,11 @@ class IntegerLayer:
         if self.weight_rec is not None and delay.shape[1] != 1:
             raise UserError("has delays per input beside recurrent weights", where=self.name,
                             why="netx delays both by the same values", mend="use one delay a neuron")  # fmt: skip
+        if self.weight_rec is not None and self.weight.shape != self.weight_rec.shape:
+            raise UserError(f"is recurrent with delays and has {self.weight.shape[1]} inputs for "
+                            f"{self.weight.shape[0]} neurons", where=self.name,
+                            why="netx takes one delay for both matrices, which must then have one shape",
+                            mend="leave the delay out, or use as many inputs as neurons")  # fmt: skip
 
     def _check_convolution(self) -> None:
         if len(self.input_shape) != 3:
@@ -133,6 +139,9 @@ class IntegerLayer:
         shape = self.output_shape
         if self.bias is not None and self.bias.shape not in ((shape[0],), shape):
             raise UserError(f"bias has shape {self.bias.shape}, expected ({shape[0]},) or {shape}", where=self.name)
+        if self.kind == "input" and self.bias is not None and np.any(self.bias != self.bias.flat[0]):
+            raise UserError("an input layer has one bias for all neurons, this one has several", where=self.name,
+                            why="netx reads one number there")  # fmt: skip
         for key in ("i_decay", "v_decay", "vth_mant"):
             value = np.asarray(getattr(self, key))
             if value.ndim and value.shape != shape:
@@ -145,6 +154,8 @@ class IntegerLayer:
         if self.kind != "input":
             both = [self.weight] if self.weight_rec is None else [self.weight, self.weight_rec]
             fault = weight_fault(np.concatenate([array.ravel() for array in both]))  # netx: one exponent for both
+            if not fault and self.kind == "dense":
+                fault = netx_fault(self.weight, self.weight_rec, delayed=self.delay is not None)
             if fault:
                 raise UserError(f"weights cannot go to the chip: {fault}", where=self.name)
         for key in ("i_decay", "v_decay"):

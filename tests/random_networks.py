@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from export.integer_network import IntegerLayer, IntegerNetwork
+from export.netx_weights import netx_fault
 from export.readout import Readout
 
 
@@ -24,7 +25,10 @@ def random_network(rng: np.random.Generator, *, deepest: int = 3, rich: bool = F
     layers: list[IntegerLayer] = []
     if rich and rng.random() < 0.1:
         gain = np.array([int(rng.choice([-3, 1, 5]))])
-        layers.append(IntegerLayer(name="in", kind="input", weight=gain, input_shape=shape, **_neuron(rng, shape[0])))
+        neuron = _neuron(rng, shape[0])
+        if neuron["bias"] is not None:
+            neuron["bias"] = np.full(shape[0], neuron["bias"][0])
+        layers.append(IntegerLayer(name="in", kind="input", weight=gain, input_shape=shape, **neuron))
     message_bits = int(rng.integers(1, 9)) if rich and not layers and rng.random() < 0.15 else 0
     for index in range(int(rng.integers(1, deepest + 1))):
         convolve = len(shape) == 3 and rng.random() < 0.8
@@ -53,7 +57,8 @@ def _enriched(rng: np.random.Generator, layer: IntegerLayer) -> IntegerLayer:
         recurrent = rng.random() < 0.3
         if recurrent:
             changes["weight_rec"] = _same_sign(rng, layer.weight, (outputs, outputs))
-        if rng.random() < 0.3:
+            square = inputs == outputs and netx_fault(layer.weight, changes["weight_rec"], delayed=True) == ""
+        if rng.random() < 0.3 and (not recurrent or square):  # netx delays recurrent layers of full scale only
             forms = [(1, 1), (outputs, 1)] if recurrent else [(1, 1), (outputs, 1), (1, inputs), (outputs, inputs)]
             form = forms[int(rng.integers(len(forms)))]
             changes["delay"] = rng.integers(0, int(rng.choice([3, 12])), form)
@@ -153,6 +158,8 @@ def _weights(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         weights = 2 * rng.integers(-int(rng.choice([5, 40, 127])), 128, shape)
     if not weights.any():
         weights.flat[0] = -2 if kind == "negative" else 2
+    if netx_fault(weights):  # all below one, and the lowest a power of two
+        weights.flat[0] = -254
     return weights
 
 

@@ -191,7 +191,7 @@ def test_a_net_that_is_no_hdf5(spikeport, tmp_path, frames):
     (tmp_path / "x.net").write_text("weights")
     code, _, err = spikeport("simulate", "x.net", "--input", frames, "--out", "t.npz")
     assert code == 2
-    assert "x.net: is no HDF5 file" in one_line(err)
+    assert "x.net: is no readable HDF5 file" in one_line(err)
     assert not (tmp_path / "t.npz").exists()
 
 

@@ -1,0 +1,209 @@
+"""Reads HDF5 files on request, in a process of its own; see `guarded_hdf5`, which starts it. Imports nothing of ours.
+
+A request is a line of JSON with a path. The answer is eight bytes with the length of a JSON header, the header, and
+the bytes of all arrays one after the other.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import sys
+from typing import Any, BinaryIO
+
+sys.path[:] = json.loads(sys.argv[1])  # the parent's: it found h5py there, and -I left it out
+
+import h5py  # noqa: E402
+import numpy as np  # noqa: E402
+
+try:
+    import resource
+except ImportError:  # Windows has no such limits; the parent's time-out remains
+    resource = None  # type: ignore[assignment]
+
+DEEPEST = 32
+MOST_OBJECTS = 100_000
+ATTRIBUTE_BYTES = 1 << 20
+FREE_BYTES = 64 << 20  # what any file may declare, ...
+EXPANSION = 32  # ... and this times its own size on top: more is a bomb, not a network
+CPU_S = 5
+MEGABYTES_A_SECOND = 16
+
+
+class RefusedError(Exception):
+    """The file is readable and asks for what no network needs."""
+
+
+class Reader:
+    """One file, walked object by object; `header` nests what `arrays` holds the bytes of."""
+
+    def __init__(self, size: int) -> None:
+        self.budget = FREE_BYTES + EXPANSION * size
+        self.seen: set[tuple[int, int]] = set()
+        self.arrays: list[bytes] = []
+
+    def group(self, group: Any, depth: int = 0) -> dict[str, Any]:
+        """Everything in a group: `{"members": ..., "attributes": ...}`."""
+        if depth > DEEPEST:
+            raise RefusedError(f"its groups are nested more than {DEEPEST} deep")
+        self._once(group)
+        members: dict[str, Any] = {}
+        for name in group:
+            _check_name(name)
+            link = group.get(name, getlink=True)
+            if not isinstance(link, h5py.HardLink):
+                raise RefusedError(f"{name!r} is a link to somewhere else")
+            item = group[name]
+            if isinstance(item, h5py.Group):
+                members[name] = self.group(item, depth + 1)
+            elif isinstance(item, h5py.Dataset):
+                self._once(item)
+                members[name] = self.dataset(item)
+            else:
+                members[name] = ["none", f"a {type(item).__name__}"]
+        return {"members": members, "attributes": self._attributes(group)}
+
+    def _once(self, item: Any) -> None:
+        info = h5py.h5o.get_info(item.id)
+        if (info.fileno, info.addr) in self.seen:
+            raise RefusedError(f"{item.name} is reached by more than one path")
+        self.seen.add((info.fileno, info.addr))
+        if len(self.seen) > MOST_OBJECTS:
+            raise RefusedError(f"it holds more than {MOST_OBJECTS} objects")
+
+    def dataset(self, dataset: Any) -> list[Any]:
+        """`[dtype, shape, bytes]`, `["text", shape, lengths]` or `["none", what it is]`."""
+        if dataset.is_virtual or dataset.external:
+            raise RefusedError(f"{dataset.name} keeps its values in other files")
+        return self._leaf(dataset, dataset.name, lambda: dataset[()])
+
+    def _attributes(self, group: Any) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name in group.attrs:
+            _check_name(name)
+            attribute = group.attrs.get_id(name)
+            found[name] = self._leaf(attribute, f"attribute {name}", lambda name=name: group.attrs[name],
+                                     ATTRIBUTE_BYTES)  # fmt: skip
+        return found
+
+    def _leaf(self, item: Any, name: str, read: Any, limit: int | None = None) -> list[Any]:
+        try:
+            dtype, shape = item.dtype, item.shape
+        except (TypeError, ValueError, RuntimeError) as error:
+            return ["none", f"of a type that NumPy lacks ({error})"]
+        if shape is None:
+            return ["none", "empty"]
+        text = h5py.check_string_dtype(dtype)
+        declared = dtype.itemsize
+        for length in shape:
+            declared *= max(int(length), 1)
+        if declared > (self.budget if limit is None else limit):
+            raise RefusedError(f"{name} declares {declared} bytes ({dtype}, {shape}), far more than the file can hold")
+        self.budget -= declared
+        if text is not None and text.length is None:
+            return self._text(np.asarray(read(), dtype=object), shape)
+        if dtype.kind not in "biufS" or (dtype.itemsize > 8 and dtype.kind != "S"):
+            return ["none", f"of type {dtype}"]
+        values = np.ascontiguousarray(np.asarray(read(), dtype=dtype))
+        if values.size != int(np.prod(shape, dtype=object)):
+            raise RefusedError(f"{name} declares shape {shape} and holds {values.shape}")
+        data = values.tobytes()
+        self.arrays.append(data)
+        return [dtype.str, [int(length) for length in shape], len(data)]
+
+    def _text(self, values: np.ndarray, shape: tuple[int, ...]) -> list[Any]:
+        raw = [item if isinstance(item, bytes) else str(item).encode("utf-8", "surrogateescape")
+               for item in values.reshape(-1)]  # fmt: skip
+        try:
+            for item in raw:
+                item.decode("utf-8")
+        except UnicodeDecodeError:
+            return ["none", "text that is not UTF-8"]
+        self.budget -= sum(map(len, raw))
+        if self.budget < 0:
+            raise RefusedError("its texts are far longer than the file can hold")
+        self.arrays += raw
+        return ["text", [int(length) for length in shape], [len(item) for item in raw]]
+
+
+def _check_name(name: Any) -> None:
+    try:
+        str(name).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise RefusedError("a name in it is not UTF-8") from error
+
+
+def answer(path: str) -> tuple[dict[str, Any], list[bytes]]:
+    """The header and arrays of the file at `path`, or a header that says what is wrong with it."""
+    try:
+        size = os.stat(path).st_size
+        _limit(size)
+        reader = Reader(size)
+        with _opened(path) as file:
+            tree = reader.group(file)
+        return {"tree": tree}, reader.arrays
+    except RefusedError as error:
+        return {"refused": str(error)}, []
+    except MemoryError:
+        return {"refused": "it takes more memory than a network of its size can need"}, []
+    except Exception as error:  # h5py raises a dozen kinds on damaged files
+        text = str(error).strip().splitlines()
+        return {"unreadable": text[0] if text else type(error).__name__}, []
+
+
+def _opened(path: str) -> Any:
+    try:
+        return h5py.File(path, "r", locking=False)
+    except (TypeError, ValueError):  # an HDF5 library that cannot choose
+        return h5py.File(path, "r")
+
+
+def _limit(size: int) -> None:
+    """Processor time and memory for one file of `size` bytes, where the system has such limits."""
+    if resource is None:
+        return
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    seconds = int(used.ru_utime + used.ru_stime) + 1 + CPU_S + size // (MEGABYTES_A_SECOND << 20)
+    _lower(resource.RLIMIT_CPU, seconds)
+    try:
+        with open("/proc/self/statm", encoding="ascii") as statm:
+            mapped = int(statm.read().split()[0]) * resource.getpagesize()
+    except (OSError, ValueError):
+        return  # the address space in use is not known here, so that no limit would be right
+    _lower(resource.RLIMIT_AS, mapped + (256 << 20) + 3 * (FREE_BYTES + EXPANSION * size))
+
+
+def _lower(kind: int, value: int) -> None:
+    _, hard = resource.getrlimit(kind)
+    resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
+
+
+def _await_request(requests: BinaryIO, parent: int) -> bytes:
+    """The next line; nothing where the parent is gone, even if somebody it forked still holds the pipe."""
+    if os.name == "posix":
+        while not select.select([requests], [], [], 5)[0]:
+            if os.getppid() != parent:
+                return b""
+    return requests.readline()
+
+
+def main() -> None:
+    """Serves until the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    if resource is not None:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    parent = os.getppid()
+    requests, answers = os.fdopen(0, "rb", buffering=0), os.fdopen(1, "wb")
+    while line := _await_request(requests, parent):
+        header, arrays = answer(json.loads(line))
+        encoded = json.dumps(header).encode("ascii")
+        answers.write(len(encoded).to_bytes(8, "little") + encoded)
+        for data in arrays:
+            answers.write(data)
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()
