@@ -7,12 +7,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-import h5py
 import nir
 import numpy as np
-from nir.serialization import hdf2dict
 
 from export.files import atomic_path
+from export.guarded_hdf5 import Tree, Unsupported, read_tree, text_of
 from hardware_profiles.errors import UserError
 
 KNOWN = {name: getattr(nir, name) for name in nir.ir.__all__ if isinstance(getattr(nir, name), type)}
@@ -33,17 +32,10 @@ def read_nir(path: str | os.PathLike[str]) -> nir.NIRGraph:
     file = Path(path)
     if not file.is_file():
         raise UserError("no such file", where=str(file), mend="give the path of a .nir file")
-    try:
-        with h5py.File(file, "r") as opened:
-            if not isinstance(opened.get("node"), h5py.Group):
-                raise UserError("is HDF5 but not a NIR file", where=str(file), why="it has no group 'node'")
-            data = hdf2dict(opened["node"])
-    except UserError:
-        raise
-    except Exception as error:  # h5py raises a dozen kinds on damaged files
-        raise UserError(
-            "is no readable HDF5 file", where=str(file), why=str(error), mend="write or copy the file again"
-        ) from error
+    tree = read_tree(file).members.get("node")
+    if not isinstance(tree, Tree):
+        raise UserError("is HDF5 but not a NIR file", where=str(file), why="it has no group 'node'")
+    data = _as_dict(tree, f"{file}: node")
     if data.get("type") != "NIRGraph" or not isinstance(data.get("nodes"), dict) or "edges" not in data:
         raise UserError("holds no NIR graph", where=str(file), mend="write it with nir.write(path, nir.NIRGraph(...))")
     return _graph(str(file), data)
@@ -59,6 +51,21 @@ def write_nir(graph: nir.NIRGraph, path: str | os.PathLike[str]) -> None:
         difference = _difference(graph, read_nir(temporary))
         if difference:
             raise RuntimeError(f"{path}: the file read back differs from the graph at {difference}")
+
+
+def _as_dict(tree: Tree, where: str) -> dict[str, Any]:
+    """A group as NIR's own reader gives it: text as str, single numbers as NumPy scalars."""
+    found: dict[str, Any] = {}
+    for key, value in tree.members.items():
+        if isinstance(value, Tree):
+            found[key] = _as_dict(value, f"{where}/{key}")
+        elif isinstance(value, Unsupported):
+            raise UserError(f"{key} cannot be read", where=where, why=f"it is {value.what}", mend="export it again")
+        elif value.ndim == 0:
+            found[key] = text_of(value) if value.dtype.kind in "OS" else value[()]
+        else:
+            found[key] = value
+    return found
 
 
 def _graph(where: str, data: dict[str, Any]) -> nir.NIRGraph:
