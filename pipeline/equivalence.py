@@ -8,12 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from export.integer_network import IntegerNetwork
+from export.spike_trace import SpikeTrace
+
 
 @dataclass(frozen=True, kw_only=True)
 class Divergence:
     """The first difference: lowest sample, in it the first layer that differs, there the earliest step and neuron.
 
     Layers before it agree on that sample, so this is where the cause lies. `neuron` is `(C, H, W)` or `(N,)`.
+    `first` and `second` are spikes, or voltages where `layer` ends in " membrane".
     """
 
     sample: int
@@ -27,7 +31,7 @@ class Divergence:
 @dataclass(frozen=True, kw_only=True)
 class Equivalence:
     """`spikes_compared`: spikes that the first execution fired in all compared layers; `entries_compared`: places
-    (neuron, step) at which both were asked. `mismatches`: places at which they differ.
+    (neuron, step) at which both were asked for a spike, or for a voltage. `mismatches`: places at which they differ.
     """
 
     samples: int
@@ -42,20 +46,45 @@ class Equivalence:
         return asdict(self)
 
 
-def compare(names: Sequence[str], first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> Equivalence:
-    """Compares layers `[N, T, *shape]` of 0 and 1, in the order of the chain. Raises ValueError for unequal shapes."""
+def compare(
+    names: Sequence[str],
+    first: Sequence[np.ndarray],
+    second: Sequence[np.ndarray],
+    membranes: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Equivalence:
+    """Compares layers `[N, T, *shape]` of 0 and 1, in the order of the chain, and the last layer's voltages after them.
+
+    Raises ValueError for unequal shapes.
+    """
     shapes = [layer.shape for layer in first], [layer.shape for layer in second]
     if shapes[0] != shapes[1] or len(names) != len(first):
         raise ValueError(f"layers {shapes[0]} cannot be compared with {shapes[1]}")
+    spikes = sum(int(layer.sum(dtype=np.int64)) for layer in first)
+    if membranes is not None:
+        if membranes[0].shape != membranes[1].shape:
+            raise ValueError(f"membranes {membranes[0].shape} cannot be compared with {membranes[1].shape}")
+        names = [*names, f"{names[-1]} membrane"]
+        first, second = [*first, membranes[0]], [*second, membranes[1]]
     differs = [a != b for a, b in zip(first, second, strict=True)]
     return Equivalence(
         samples=len(first[0]),
         layers=tuple(names),
-        spikes_compared=sum(int(layer.sum(dtype=np.int64)) for layer in first),
+        spikes_compared=spikes,
         entries_compared=sum(layer.size for layer in first),
         mismatches=sum(int(layer.sum()) for layer in differs),
         first_divergence=_first(names, first, second, differs),
     )
+
+
+def compare_traces(network: IntegerNetwork, first: SpikeTrace, second: SpikeTrace) -> Equivalence:
+    """Compares two executions of `network` that kept their layers, and their membranes where both have them."""
+    if first.layer_spikes is None or second.layer_spikes is None:
+        raise ValueError("traces without layer spikes cannot be compared layer by layer")
+    membranes = None
+    if first.membrane is not None and second.membrane is not None:
+        membranes = first.membrane, second.membrane
+    shaped = [np.reshape(b, a.shape) for a, b in zip(first.layer_spikes, second.layer_spikes, strict=True)]
+    return compare([layer.name for layer in network.layers], first.layer_spikes, shaped, membranes)
 
 
 def merge(parts: Sequence[Equivalence]) -> Equivalence:

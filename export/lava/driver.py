@@ -1,202 +1,203 @@
-"""Drives Lava as a subprocess: networks and input spikes in, output spikes out, progress as it goes."""
+"""Drives Lava: samples spread over several Lava processes, which are replaced when they fail or grow old."""
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import queue
-import signal
-import subprocess
-import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from export.integer_network import IntegerLayer, IntegerNetwork
-from export.lava.environment import LAVA_NC, VARIABLE, interpreter
-from export.netx import write_netx
+from export.integer_network import IntegerNetwork
+from export.lava.known_answers import known_answers, known_network
+from export.lava.plan import plan
+from export.lava.process import Arrays, LavaLost, LavaTimeout, LavaWorker, Progress, assemble
 from export.spike_trace import SpikeTrace
-from hardware_profiles.errors import MissingPart, UserError
+from hardware_profiles.errors import UserError
 
-Progress = Callable[[int, int], None]
-BACKEND = f"lava {LAVA_NC} fixed_pt"
-_START_TIMEOUT_S = 120.0
+__all__ = ["LavaLost", "LavaTimeout", "LavaWorker", "known_answer", "known_network", "simulate"]
 
-
-class LavaWorker:
-    """One Lava process that runs networks one after the other; use it in a `with` block.
-
-    Raises MissingPart where Lava is not installed or does not start.
-    """
-
-    def __init__(self) -> None:
-        self._python = interpreter()
-
-    def __enter__(self) -> LavaWorker:
-        script = Path(__file__).parent / "inside" / "worker.py"
-        self._folder = tempfile.TemporaryDirectory(prefix="spikeport-lava-")
-        self._process = subprocess.Popen(
-            [str(self._python), "-I", str(script)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=self._folder.name,
-            start_new_session=True,
-        )
-        self._answers: queue.Queue[dict[str, Any] | None] = queue.Queue()
-        self._complaints: deque[str] = deque(maxlen=40)
-        threading.Thread(target=self._listen, daemon=True).start()
-        threading.Thread(target=self._overhear, daemon=True).start()
-        try:
-            answer = self._answers.get(timeout=_START_TIMEOUT_S)
-        except queue.Empty:
-            answer = None
-        if not answer or "ready" not in answer:
-            self.close()
-            raise MissingPart(
-                "Lava does not start",
-                where=str(self._python),
-                why=self._last_words(),
-                mend=f"run `spikeport lava install`, or set {VARIABLE} to an interpreter that has Lava",
-            )
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def simulate(
-        self,
-        network: IntegerNetwork,
-        frames: np.ndarray,
-        *,
-        keep_layers: bool = False,
-        timeout_s: float = 1800.0,
-        progress: Progress | None = None,
-    ) -> SpikeTrace:
-        """Spikes of every sample as `reference.simulate` gives them, without counts.
-
-        All samples run back to back in one network, state reset between them. Raises UserError where Lava fails or
-        does not finish within `timeout_s`.
-        """
-        folder = Path(self._folder.name)
-        net = folder / f"{time.monotonic_ns()}.net"  # netx never closes the file: a new name each time
-        sent, received = folder / "frames.npy", folder / "spikes.npz"
-        request = {"net": str(net), "frames": str(sent), "output": str(received), "keep_layers": keep_layers}
-        samples, steps = frames.shape[:2]
-        if samples == 0:
-            empty = np.zeros((0, steps, int(np.prod(network.output_shape))), dtype=np.uint8)
-            return SpikeTrace(backend=BACKEND, spikes=empty)
-        write_netx(network, net)
-        np.save(sent, frames.astype(np.uint8), allow_pickle=False)
-        assert self._process.stdin
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        self._await_done(timeout_s, progress)
-        with np.load(received, allow_pickle=False) as archive:
-            layers = [archive[f"layer{index}"] for index in range(len(network.layers)) if f"layer{index}" in archive]
-        net.unlink()
-        return SpikeTrace(
-            backend=BACKEND,
-            spikes=layers[-1].reshape(samples, steps, -1),
-            layer_spikes=tuple(layers) if keep_layers else None,
-        )
-
-    def close(self) -> None:
-        """Ends the process and everything it started."""
-        if self._process.poll() is None:
-            with contextlib.suppress(OSError):
-                if self._process.stdin:
-                    self._process.stdin.close()
-            _kill_session(self._process)
-        self._folder.cleanup()
-
-    def _await_done(self, timeout_s: float, progress: Progress | None) -> None:
-        end = time.monotonic() + timeout_s
-        while True:
-            try:
-                answer = self._answers.get(timeout=max(0.0, end - time.monotonic()))
-            except queue.Empty:
-                self.close()
-                raise UserError(
-                    f"Lava did not finish within {timeout_s:g} s",
-                    mend="give it fewer samples or a longer time-out (check.lava_timeout_s)",
-                ) from None
-            if answer is None:
-                raise UserError("Lava's process ended before it was done", why=self._last_words())
-            if "error" in answer:
-                raise UserError("Lava failed", why=f"{answer['error']} {self._last_words()}")
-            if "done" in answer:
-                return
-            if progress:
-                progress(answer["progress"], answer["total"])
-
-    def _listen(self) -> None:
-        assert self._process.stdout
-        for line in self._process.stdout:
-            with contextlib.suppress(json.JSONDecodeError):
-                self._answers.put(json.loads(line))
-        self._answers.put(None)
-
-    def _overhear(self) -> None:
-        assert self._process.stderr
-        for line in self._process.stderr:
-            self._complaints.append(line.rstrip())
-
-    def _last_words(self) -> str:
-        time.sleep(0.1)  # the listening thread may be a line behind
-        said = [line for line in self._complaints if line.strip()]
-        return said[-1] if said else "it said nothing"
+TRIES = 2
+NETWORKS_PER_PROCESS, STEPS_PER_PROCESS = 200, 1_000_000  # Lava keeps some memory of every network it ran
+FIRST_STEPS = 200  # steps of a process's first job, which tells how long a sample takes
+JOB_S = 10.0  # seconds that later jobs aim at: what a time-out may lose
 
 
 def simulate(
     network: IntegerNetwork,
-    frames: np.ndarray,
+    frames: Any,
     *,
     keep_layers: bool = False,
+    workers: int | None = None,
     timeout_s: float = 1800.0,
     progress: Progress | None = None,
 ) -> SpikeTrace:
-    """`LavaWorker.simulate` in a process of its own."""
-    with LavaWorker() as worker:
-        return worker.simulate(network, frames, keep_layers=keep_layers, timeout_s=timeout_s, progress=progress)
+    """Spikes of every sample as `reference.simulate` gives them, without counts; `membrane` where the read-out is it.
 
-
-def known_network() -> IntegerNetwork:
-    """One neuron without leak: a spike adds 2, it fires above 5, so with a spike every step at every third one."""
-    neuron = IntegerLayer(
-        name="known",
-        kind="dense",
-        weight=np.array([[2]]),
-        bias=None,
-        i_decay=4096,
-        v_decay=0,
-        vth_mant=5,
-        input_shape=(1,),
-    )
-    return IntegerNetwork(input_shape=(1,), layers=(neuron,))
+    `frames`: `[N, T, *input_shape]`, anything that slices by samples. `workers`: Lava processes at once (None: one a
+    core). A process that fails is replaced and its samples are tried once more. `progress(done, total)` counts
+    samples. Raises LavaTimeout, which holds what is done; UserError naming the sample on which Lava failed twice, or
+    whose values the network cannot take; MissingPart where there is no Lava.
+    """
+    samples, steps = frames.shape[:2]
+    if steps < 1:
+        raise UserError("frames have no time steps", where="frames")
+    if samples == 0:
+        return assemble(network, steps, [], keep_layers)[0]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    pool = _Pool(network, frames, keep_layers, max(1, min(workers or cores, samples)))
+    try:
+        parts, finished = pool.run(time.monotonic() + timeout_s, progress)
+    finally:
+        pool.close()
+    trace, done = assemble(network, steps, parts, keep_layers)
+    if not finished:
+        raise LavaTimeout(timeout_s, samples, trace, done)
+    return trace
 
 
 def known_answer() -> bool:
-    """Whether Lava runs `known_network` as worked out by hand, twice in a row. Raises as `LavaWorker`."""
-    trace = simulate(known_network(), np.ones((2, 7, 1), dtype=np.uint8), timeout_s=120.0)
-    return trace.spikes[:, :, 0].tolist() == [[0, 0, 1, 0, 0, 1, 0]] * 2
+    """Whether Lava runs `known_answers` (leak, delay, recurrence, convolution) as worked out by hand.
+
+    Raises as `LavaWorker`.
+    """
+    with LavaWorker() as worker:
+        return all(
+            np.array_equal(worker.simulate(network, frames, timeout_s=120.0).spikes, spikes)
+            for network, frames, spikes in known_answers()
+        )
 
 
-def _kill_session(process: subprocess.Popen[str]) -> None:
-    """Lava starts a process per network part; they share the session of the worker."""
-    if hasattr(os, "killpg"):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-    else:
-        process.kill()
-    process.wait()
+class _Pool:
+    """Threads that each serve jobs, ranges of samples, to a Lava process of their own."""
+
+    def __init__(self, network: IntegerNetwork, frames: Any, keep_layers: bool, workers: int) -> None:
+        self._network, self._frames, self._keep_layers = network, frames, keep_layers
+        self._samples, self._steps = frames.shape[:2]
+        self._plan = plan(network, self._steps)
+        self._lock = threading.Lock()
+        self._next, self._again = 0, deque[range]()  # samples never tried, and those that failed once
+        self._tries = np.zeros(self._samples, dtype=int)
+        self._events: queue.Queue[tuple[range, Arrays] | tuple[range, int] | BaseException] = queue.Queue()
+        self._alive: set[LavaWorker] = set()
+        self._stopped = False
+        self._threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(workers)]
+
+    def run(self, end: float, progress: Progress | None) -> tuple[list[tuple[range, Arrays]], bool]:
+        """What is done by `end`, and whether that is all."""
+        for thread in self._threads:
+            thread.start()
+        parts: list[tuple[range, Arrays]] = []
+        under_way: dict[int, int] = {}
+        done = said = 0
+        while done < self._samples:
+            try:
+                event = self._events.get(timeout=max(0.0, end - time.monotonic()))
+            except queue.Empty:
+                return parts, False
+            if isinstance(event, BaseException):
+                raise event
+            job, result = event
+            if isinstance(result, int):
+                under_way[job.start] = result
+            else:
+                under_way.pop(job.start, None)
+                parts.append((job, result))
+                done += len(job)
+            if progress and said < (now := min(self._samples, done + sum(under_way.values()))):
+                progress(now, self._samples)
+                said = now
+        return parts, True
+
+    def close(self) -> None:
+        """Ends every process; returns when they are gone."""
+        with self._lock:
+            self._stopped = True
+            alive = list(self._alive)
+        for worker in alive:
+            worker.close()
+        for thread in self._threads:
+            if thread.ident:
+                thread.join()
+
+    def _serve(self) -> None:
+        worker: LavaWorker | None = None
+        per_sample_s: float | None = None
+        try:
+            while (job := self._take(per_sample_s)) is not None:
+                if worker and (worker.networks >= NETWORKS_PER_PROCESS or worker.steps >= STEPS_PER_PROCESS):
+                    self._end(worker)
+                    worker = None
+                try:
+                    worker = worker or self._start()
+                    began = time.monotonic()
+                    frames = self._frames[job.start : job.stop]
+                    arrays = worker.run(
+                        self._network,
+                        self._plan,
+                        frames,
+                        job,
+                        self._keep_layers,
+                        progress=lambda done, job=job: self._events.put((job, done)),  # type: ignore[misc]
+                    )
+                except LavaLost as error:
+                    if worker:
+                        self._end(worker)
+                    worker = None
+                    self._events.put((job, 0))
+                    self._failed(job, error)
+                else:
+                    per_sample_s = (time.monotonic() - began) / len(job)
+                    self._events.put((job, arrays))
+        except BaseException as error:
+            self._events.put(error)
+        finally:
+            if worker:
+                self._end(worker)
+
+    def _take(self, per_sample_s: float | None) -> range | None:
+        """The next job, or None when there is nothing left to start."""
+        with self._lock:
+            if self._stopped:
+                return None
+            if self._again:
+                return self._again.popleft()
+            left = self._samples - self._next
+            if not left:
+                return None
+            size = FIRST_STEPS // self._steps if per_sample_s is None else int(JOB_S / per_sample_s)
+            share = -(-left // len(self._threads))
+            size = max(1, min(size, share)) if self._plan.together else 1
+            self._next += size
+            return range(self._next - size, self._next)
+
+    def _failed(self, job: range, error: LavaLost) -> None:
+        """Gives each of the job's samples, alone, to another process, once."""
+        with self._lock:
+            if self._stopped:
+                return
+            self._tries[job.start : job.stop] += 1
+            if self._tries[job.start] < TRIES:
+                self._again.extend(range(sample, sample + 1) for sample in job)
+                return
+        raise UserError(
+            f"Lava failed {TRIES} times on sample {job.start}",
+            why=str(error),
+            mend="run this sample alone, or use the reference",
+        )
+
+    def _start(self) -> LavaWorker:
+        worker = LavaWorker()
+        with self._lock:
+            if self._stopped:
+                raise LavaLost("stopped")
+            self._alive.add(worker)
+        return worker.__enter__()
+
+    def _end(self, worker: LavaWorker) -> None:
+        worker.close()
+        with self._lock:
+            self._alive.discard(worker)

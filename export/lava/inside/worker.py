@@ -1,23 +1,32 @@
-"""Runs .net files in Lava's netx. Lives in Lava's environment: imports nothing of Spikeport's but the shims.
+"""Runs .net files in Lava's netx. Lives in Lava's environment: imports nothing of Spikeport's but its neighbours here.
 
-Reads one JSON request a line from standard input: `net`, `frames` (.npy, [N, T, ...] of 0 and 1), `output` (.npz to
-write), `keep_layers`. Answers with JSON lines: `progress`, then `done` or `error`. Standard output carries nothing
-else: what Lava prints goes to standard error.
+Reads one JSON request a line from standard input, answers with JSON lines: `progress`, then `done` or `error`.
+Standard output carries nothing else: what Lava prints goes to standard error. When standard input ends, whatever the
+reason, everything that Lava started ends too and leaves nothing behind.
 """
 
+import contextlib
 import json
+import multiprocessing
 import os
 import pathlib
+import queue
 import sys
+import threading
+import time
 import traceback
+import warnings
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))  # the interpreter is isolated (-I)
 
+import session
 import shims
 
 shims.apply()
+warnings.filterwarnings("ignore", message="Cannot import module")  # Lava looks for models beside every process
 
 import numpy as np
+import probes
 from lava.lib.dl.netx.hdf5 import Network
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
@@ -26,57 +35,82 @@ from lava.proc.io.source import RingBuffer as Source
 
 
 def run(request, tell) -> None:
-    """All samples of a request back to back in one network, reset between them; spikes land in `output`.
+    """All samples of a request in one network, one every `period` steps; spikes and voltages land in `output`.
 
+    Request: `net`, `frames` (.npy, [N, T, ...] integers: spikes, messages, or the bias of input neurons), `output`
+    (.npz to write), `keep_layers`, `membrane`, `message_bits`, `drive` (frames drive input neurons), `interval` and
+    `period` (steps between resets and between samples), `flush` ([time step, layer, synapse] to empty after it).
     Block k adds k + 1 steps; reset_offset=1 makes every block reset with the first frame of each sample.
     """
+    multiprocessing.active_children()  # forgets those of the network before
     frames = np.load(request["frames"], allow_pickle=False)
     samples, steps = frames.shape[:2]
-    network = Network(net_config=request["net"], reset_interval=steps, reset_offset=1)
+    network = Network(
+        net_config=request["net"],
+        reset_interval=request["interval"],
+        reset_offset=1,
+        input_message_bits=request["message_bits"],
+    )
     depth = len(network.layers)
-    total = samples * steps + depth
-    source = Source(data=_as_input(frames, network.inp.shape, total))
-    source.s_out.connect(network.inp)
-    watched = list(range(depth)) if request["keep_layers"] else [depth - 1]
-    sinks = []
-    for index in watched:
+    total = (samples - 1) * request["period"] + steps + depth
+    data = _as_input(frames, network.layers[0].inp.shape, request["period"], total)
+    if request["drive"]:
+        driver = probes.Driver(data=data)
+        driver.target.connect_var(network.layers[0].neuron.bias_mant)
+    else:
+        source = Source(data=data)
+        source.s_out.connect(network.inp)
+    sinks = {}
+    for index in range(depth) if request["keep_layers"] else [depth - 1]:
         layer = network.layers[index]
         port = network.out if index == depth - 1 else layer.out
-        sink = Sink(shape=layer.out.shape, buffer=total)
-        port.connect(sink.a_in)
-        sinks.append(sink)
-    configuration = Loihi2SimCfg(select_tag="fixed_pt")
+        sinks[f"layer{index}"] = index, Sink(shape=layer.out.shape, buffer=total)
+        port.connect(sinks[f"layer{index}"][1].a_in)
+    if request["membrane"]:
+        probe = probes.Probe(shape=(*network.out_layer.neuron.v.shape, total))
+        probe.source.connect_var(network.out_layer.neuron.v)
+        sinks["membrane"] = depth - 1, probe
     try:
-        done = 0
-        while done < total:
-            stride = min(steps, total - done)
-            network.run(condition=RunSteps(num_steps=stride), run_cfg=configuration)
-            done += stride
-            tell({"progress": min(done // steps, samples), "total": samples})
+        _run_all(network, request, samples, steps, total, tell)
         arrays = {}
-        for index, sink in zip(watched, sinks, strict=True):
-            arrays[f"layer{index}"] = _as_frames(sink.data.get(), index, samples, steps)
+        for name, (index, sink) in sinks.items():
+            arrays[name] = _as_frames(sink.data.get(), index, samples, steps, request["period"])
     finally:
         network.stop()
-    np.savez(request["output"], **arrays)
+        network.net_config.f.close()  # netx leaves the file open
+    np.savez(request["output"], **{k: a.astype(np.int32 if k == "membrane" else np.uint8) for k, a in arrays.items()})
 
 
-def _as_input(frames, shape, total):
-    """[N, T, C, H, W] as netx takes it: (W, H, C, time) or (features, time), blank at the end."""
-    flat = frames.reshape(-1, *frames.shape[2:]).astype(np.int32)
-    moved = flat.reshape(flat.shape[0], -1).T if len(shape) == 1 else flat.transpose(3, 2, 1, 0)
-    data = np.zeros((*shape, total), dtype=np.int32)
-    data[..., : moved.shape[-1]] = moved
-    return data
+def _run_all(network, request, samples, steps, total, tell) -> None:
+    """Runs `total` steps, pausing at the end of each sample to tell and where a synapse is to be emptied."""
+    configuration = Loihi2SimCfg(select_tag="fixed_pt")
+    ends = [n * request["period"] + steps for n in range(samples)]
+    done = 0
+    for pause in sorted({*ends, *(step for step, _, _ in request["flush"]), total}):
+        network.run(condition=RunSteps(num_steps=pause - done), run_cfg=configuration)
+        done = pause
+        for step, layer, synapse in request["flush"]:
+            if step == done:
+                buffer = getattr(network.layers[layer], synapse).a_buff
+                buffer.set(np.zeros(buffer.shape, dtype=np.int32))
+        tell({"progress": sum(end <= done for end in ends), "total": samples})
 
 
-def _as_frames(data, index, samples, steps):
+def _as_input(frames, shape, period, total):
+    """[N, T, C, H, W] as netx takes it: (W, H, C, time) or (features, time), one sample every `period`, else blank."""
+    spread = np.zeros((total, *frames.shape[2:]), dtype=np.int32)
+    for n, sample in enumerate(frames):
+        spread[n * period : n * period + len(sample)] = sample
+    return spread.reshape(total, -1).T.copy() if len(shape) == 1 else spread.transpose(3, 2, 1, 0).copy()
+
+
+def _as_frames(data, index, samples, steps, period):
     """A sink's (W, H, C, time) or (features, time) as [N, T, C, H, W] in logical time: index + 1 steps earlier."""
-    late = index + 1
-    spikes = np.moveaxis(data[..., late : late + samples * steps], -1, 0) != 0
-    if spikes.ndim == 4:
-        spikes = spikes.transpose(0, 3, 2, 1)
-    return spikes.astype(np.uint8).reshape(samples, steps, *spikes.shape[1:])
+    moved = np.moveaxis(data, -1, 0)
+    if moved.ndim == 4:
+        moved = moved.transpose(0, 3, 2, 1)
+    starts = index + 1 + period * np.arange(samples)
+    return np.stack([moved[start : start + steps] for start in starts])
 
 
 def main() -> None:
@@ -86,8 +120,12 @@ def main() -> None:
     def tell(message):
         channel.write(json.dumps(message) + "\n")
 
+    requests = queue.Queue()
+    threading.Thread(target=_listen, args=(requests,), daemon=True).start()
+    threading.Thread(target=_watch, args=(tell,), daemon=True).start()
     tell({"ready": True})
-    for line in sys.stdin:
+    while True:
+        line = requests.get()
         try:
             run(json.loads(line), tell)
         except Exception as error:
@@ -95,6 +133,32 @@ def main() -> None:
             tell({"error": f"{type(error).__name__}: {error}"})
         else:
             tell({"done": True})
+
+
+def _listen(requests) -> None:
+    """Requests as they come; at their end, ends the session, a network that runs included.
+
+    Reads the bare descriptor: Lava forks, and a fork would inherit the lock of a buffered reader that waits.
+    """
+    rest = b""
+    while chunk := os.read(0, 65536):
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            requests.put(line)
+    session.end(os.getsid(0), os.getcwd())
+    os._exit(0)
+
+
+def _watch(tell) -> None:
+    """Says so and ends the session when a process of Lava's is killed: Lava itself would wait for it for ever."""
+    while hasattr(os, "waitid"):
+        time.sleep(0.5)
+        with contextlib.suppress(ChildProcessError):
+            dead = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if dead and dead.si_code != os.CLD_EXITED:
+                tell({"error": f"process {dead.si_pid} of Lava's was killed by signal {dead.si_status}"})
+                session.end(os.getsid(0), os.getcwd())
+                os._exit(1)
 
 
 if __name__ == "__main__":
