@@ -1,6 +1,8 @@
-"""An independent execution of a NIR chain in floating point, from NIR's equations and not from the code under test.
+"""An independent execution of a NIR graph in floating point, from NIR's equations and not from the code under test.
 
-One Euler step per dt in the order decay, add, fire, reset; convolution and pooling are torch's.
+One Euler step per dt in the order decay, add, fire, reset; convolution and pooling are torch's. Any graph: a node's
+input is the sum over its edges; where edges form a loop, a neuron that is being stepped gives the step before.
+Subgraphs are walked as they stand, and a neuron's state begins at its v_reset.
 """
 
 from __future__ import annotations
@@ -10,19 +12,132 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+CELLS = (nir.IF, nir.LIF, nir.CubaLIF, nir.I, nir.LI, nir.CubaLI)
 
-def run_nir(graph: nir.NIRGraph, dt_s: float, frames: np.ndarray) -> np.ndarray:
-    """Output spikes `[T, ...]` of a chain for `frames` `[T, ...]`, Euler steps of dt_s in float64, reset to v_reset."""
-    following = dict(graph.edges)
-    name = next(key for key, node in graph.nodes.items() if isinstance(node, nir.Input))
-    signal = frames.astype(np.float64)
-    while not isinstance(graph.nodes[name := following[name]], nir.Output):
-        signal = apply_node(graph.nodes[name], dt_s, signal)
-    return signal
+
+def run_nir(graph: nir.NIRGraph, dt_s: float, frames: np.ndarray, reset: str = "zero") -> np.ndarray:
+    """What reaches the Output node, `[T, ...]`, for `frames` `[T, ...]`: Euler steps of dt_s in float64.
+
+    Reset to v_reset, or by subtracting the threshold.
+    """
+    return _Run(graph, dt_s, reset).frames(frames)
+
+
+def run_nodes(graph: nir.NIRGraph, dt_s: float, frames: np.ndarray) -> dict[str, np.ndarray]:
+    """The same, every node's signal `[T, ...]` by its path joined with dots."""
+    run = _Run(graph, dt_s, "zero")
+    run.frames(frames)
+    return {".".join(path): np.array(signal) for path, signal in run.told.items()}
+
+
+class _Run:
+    def __init__(self, graph: nir.NIRGraph, dt_s: float, reset: str) -> None:
+        self.graph, self.dt_s, self.reset = graph, dt_s, reset
+        self.states: dict[tuple, tuple] = {}
+        self.told: dict[tuple, list] = {}
+        self.now: dict[tuple, np.ndarray] = {}
+        self.open: set[tuple] = set()
+        self.shapes: dict[tuple, tuple] = {}
+
+    def frames(self, frames: np.ndarray) -> np.ndarray:
+        leave = next((key,) for key, node in self.graph.nodes.items() if isinstance(node, nir.Output))
+        result = []
+        for frame in frames:
+            self.now, self.frame = {}, frame.astype(np.float64)
+            result.append(self.value(leave))
+            for path in self.node_paths(self.graph, ()):  # those that only loops lead to are stepped as well
+                self.told.setdefault(path, []).append(self.value(path))
+        return np.array(result)
+
+    def node_paths(self, graph: nir.NIRGraph, path: tuple) -> list[tuple]:
+        paths = []
+        for name, node in graph.nodes.items():
+            inner = isinstance(node, nir.NIRGraph)
+            paths += self.node_paths(node, (*path, name)) if inner else [(*path, name)]
+        return paths
+
+    def parent(self, path: tuple) -> nir.NIRGraph:
+        graph = self.graph
+        for name in path[:-1]:
+            graph = graph.nodes[name]
+        return graph
+
+    def sources(self, path: tuple) -> list[tuple]:
+        """The nodes whose signals add up to this one's input."""
+        graph = self.parent(path)
+        if isinstance(graph.nodes[path[-1]], nir.Input) and len(path) > 1:
+            return self.sources(path[:-1])
+        found = []
+        for name in {before for before, behind in graph.edges if behind == path[-1]}:
+            before, node = (*path[:-1], name), graph.nodes[name]
+            while isinstance(node, nir.NIRGraph):
+                name, node = next((k, n) for k, n in node.nodes.items() if isinstance(n, nir.Output))
+                before = (*before, name)
+            found.append(before)
+        return found
+
+    def value(self, path: tuple) -> np.ndarray:
+        if path in self.now:
+            return self.now[path]
+        node = self.parent(path).nodes[path[-1]]
+        if path in self.open:  # a loop: the spikes of the step before, none before the first
+            return self.told[path][-1] if self.told.get(path) else np.zeros(self.shapes[path])
+        if isinstance(node, nir.Input) and len(path) == 1:
+            return self.frame
+        self.open |= {path} if isinstance(node, CELLS) else set()
+        try:
+            self.now[path] = self.passed(path, node, self.arriving(path))
+        finally:
+            self.open -= {path}
+        return self.now[path]
+
+    def arriving(self, path: tuple) -> np.ndarray:
+        """The sum over edges; those of loops last, since before the first step they need the shape of the others."""
+        total, later = np.zeros(()), []
+        for before in sorted(self.sources(path), key=str):
+            try:
+                total = total + self.value(before)
+            except KeyError:
+                later.append(before)
+        self.shapes[path] = total.shape
+        return total + sum((self.value(before) for before in later), np.zeros(()))
+
+    def passed(self, path: tuple, node: nir.NIRNode, x: np.ndarray) -> np.ndarray:
+        if isinstance(node, CELLS):
+            return self.stepped(path, node, x)
+        if isinstance(node, nir.Delay):
+            past = self.states.setdefault(path, [])
+            past.append(x)
+            waits = np.broadcast_to(np.rint(np.float64(node.delay) / self.dt_s).astype(int), x.shape)
+            history = np.array([np.zeros_like(x)] * (1 + waits.max()) + past)
+            return np.take_along_axis(history, (len(history) - 1 - waits)[None], axis=0)[0]
+        if isinstance(node, (nir.Input, nir.Output)):
+            return x
+        return apply_node(node, self.dt_s, x[None])[0]
+
+    def stepped(self, path: tuple, node: nir.NIRNode, x: np.ndarray) -> np.ndarray:
+        dt = self.dt_s
+        fires = isinstance(node, (nir.IF, nir.LIF, nir.CubaLIF))
+        rest = np.broadcast_to(node.v_reset if fires else 0.0, x.shape)
+        current, voltage = self.states.get(path, (np.zeros(x.shape), rest))
+        if isinstance(node, (nir.IF, nir.I)):
+            voltage = voltage + dt * node.r * x
+        elif isinstance(node, (nir.LIF, nir.LI)):
+            voltage = voltage + dt / node.tau * (node.v_leak - voltage + node.r * x)
+        else:
+            current = current + dt / node.tau_syn * (node.w_in * x - current)
+            voltage = voltage + dt / node.tau_mem * (node.v_leak - voltage + node.r * current)
+        if not fires:
+            self.states[path] = current, voltage
+            return voltage
+        spikes = (voltage > node.v_threshold).astype(np.float64)
+        after = voltage - node.v_threshold if self.reset == "subtract" else rest
+        self.states[path] = current, np.where(spikes > 0, after, voltage)
+        return spikes
 
 
 def apply_node(node: nir.NIRNode, dt_s: float, x: np.ndarray) -> np.ndarray:
-    """What one node makes of a signal `[T, ...]`."""
+    """What one node without state makes of a signal `[T, ...]`."""
 
     def two(value: object) -> tuple[int, int]:
         numbers = np.broadcast_to(np.asarray(value), (2,))
@@ -45,21 +160,5 @@ def apply_node(node: nir.NIRNode, dt_s: float, x: np.ndarray) -> np.ndarray:
         ).numpy()
     if isinstance(node, nir.Flatten):
         return x.reshape(len(x), -1)
-    if isinstance(node, nir.Scale):
-        return x * node.scale
-    return _fire(node, dt_s, x)
-
-
-def _fire(node: nir.NIRNode, dt_s: float, x: np.ndarray) -> np.ndarray:
-    current, voltage, spikes = np.zeros(x.shape[1:]), np.zeros(x.shape[1:]), np.zeros(x.shape)
-    for t, arriving in enumerate(x):
-        if isinstance(node, nir.IF):
-            voltage = voltage + dt_s * node.r * arriving
-        elif isinstance(node, nir.LIF):
-            voltage = voltage + dt_s / node.tau * (node.v_leak - voltage + node.r * arriving)
-        else:
-            current = current + dt_s / node.tau_syn * (node.w_in * arriving - current)
-            voltage = voltage + dt_s / node.tau_mem * (node.v_leak - voltage + node.r * current)
-        spikes[t] = voltage > node.v_threshold
-        voltage = np.where(spikes[t] > 0, node.v_reset, voltage)
-    return spikes
+    assert isinstance(node, nir.Scale)
+    return x * node.scale
