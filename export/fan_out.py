@@ -12,12 +12,13 @@ from export.integer_network import IntegerLayer
 
 
 def fan_out_map(layer: IntegerLayer) -> np.ndarray:
-    """Synapses fed by each input, zero weights counted: int64 of `layer.input_shape`.
+    """Synapses fed by each input, zero weights counted: int64 of `layer.input_shape`; recurrent ones left out.
 
+    An input layer has neurons but no synapses.
     Convolution: (Cout / groups) * f(y) * f(x), f(i) = #{j < k : (i + p - j d) / s is an output index}.
     """
-    if layer.kind == "dense":
-        return np.full(layer.input_shape, layer.weight.shape[0], dtype=np.int64)
+    if layer.kind != "conv":
+        return np.full(layer.input_shape, layer.weight.shape[0] if layer.kind == "dense" else 0, dtype=np.int64)
     rows, columns = (_taps(layer, axis).sum(axis=0) for axis in (0, 1))
     per_pixel = layer.weight.shape[0] // layer.groups * np.outer(rows, columns)
     return np.broadcast_to(per_pixel, layer.input_shape).copy()
@@ -25,6 +26,8 @@ def fan_out_map(layer: IntegerLayer) -> np.ndarray:
 
 def effective_fan_out_map(layer: IntegerLayer) -> np.ndarray:
     """The same without synapses of weight zero (NeuroBench's effective operations): int64, same shape."""
+    if layer.kind == "input":
+        return np.zeros(layer.input_shape, dtype=np.int64)
     nonzero = layer.weight != 0
     if layer.kind == "dense":
         return nonzero.sum(axis=0, dtype=np.int64).reshape(layer.input_shape)
@@ -35,14 +38,23 @@ def effective_fan_out_map(layer: IntegerLayer) -> np.ndarray:
 
 
 def dense_ops(layer: IntegerLayer) -> int:
-    """Synaptic operations of a step in which every input fires (NeuroBench's Dense)."""
-    return int(fan_out_map(layer).sum())
+    """Synaptic operations of a step in which every input fires, recurrent ones too (NeuroBench's Dense)."""
+    return int(fan_out_map(layer).sum()) + (0 if layer.weight_rec is None else layer.weight_rec.size)
 
 
 def naive_macs(layer: IntegerLayer) -> int:
     """MACs by the usual formula, outputs times kernel, which also counts taps that fall on padding."""
+    if layer.kind == "input":
+        return 0
     positions = 1 if layer.kind == "dense" else int(np.prod(layer.output_shape[1:]))
-    return layer.weight.size * positions
+    return layer.weight.size * positions + (0 if layer.weight_rec is None else layer.weight_rec.size)
+
+
+def synapse_weights(layer: IntegerLayer) -> int:
+    """Weights that the layer's synapses keep, recurrent ones too; an input layer has no synapses."""
+    if layer.kind == "input":
+        return 0
+    return layer.weight.size + (0 if layer.weight_rec is None else layer.weight_rec.size)
 
 
 def _taps(layer: IntegerLayer, axis: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from export.fan_out import dense_ops, naive_macs
+from export.fan_out import dense_ops, naive_macs, synapse_weights
 from export.integer_network import IntegerLayer, IntegerNetwork
 from export.spike_trace import SpikeTrace
 from hardware_profiles.errors import UserError
@@ -21,7 +21,7 @@ from hardware_profiles.errors import UserError
 class LayerActivity:
     """One layer's counts. Arrays are int64 `[N]`, one entry per sample; `*_per_pass` are those of one dense pass.
 
-    `messages`: one per event received, as if all its destinations sat on one core, and for the last layer one
+    `messages`: one per event received, own spikes of a recurrent layer too, as if all its destinations sat on one core, and for the last layer one
     more per spike that leaves the network.
     """
 
@@ -132,7 +132,7 @@ def _layer(layer: IntegerLayer, steps: int, *, leaving: np.ndarray, **counts: np
         kind=layer.kind,
         shape=layer.output_shape,
         neurons=layer.neurons,
-        weights=layer.weight.size,
+        weights=synapse_weights(layer),
         steps=steps,
         messages=counts["events"] + leaving,
         dense_ops_per_pass=dense_ops(layer),

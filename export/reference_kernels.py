@@ -1,0 +1,364 @@
+# mypy: disallow-untyped-defs=False, disallow-untyped-decorators=False
+# numba infers these types when it compiles.
+"""The compiled loops of the event-driven reference, all in one file since numba's cache looks at one file only.
+
+`run_samples` drives a packed network (see `reference_plan`) over samples, step by step: each layer takes the list of
+events of the layer before, adds a row of weights per event, updates its neurons and lists who fired. Everything is
+int32, which the plan has proved enough. Neurons lie channels last, so that a kernel row meets the sums as one run.
+
+Why the casts: numba computes int32 in int64 unless told otherwise, and only unsigned indices, which cannot count from
+the end, let LLVM compute with whole registers (measured: 14 sums a ns against 2).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+# One row of the plan per layer. `*_AT`: where the layer's part of a flat array begins.
+(
+    KIND, MODE, NEURONS, PADDED, IN_CHANNELS, IN_WIDTH, CHANNELS, GROUPS, PER_GROUP, IN_PER_GROUP,
+    WEIGHT_AT, CHANNEL_STRIDE, ROW_STRIDE, ROWS_AT, ROW_LIST_AT, COLUMNS_AT, COLUMN_LIST_AT,
+    RECURRENT, RECURRENT_AT, RING, DELAYS, DELAY_AT, DELAY_STRIDE, RECURRENT_DELAY_AT,
+    FAN_OUT_AT, RECURRENT_FAN_OUT_AT, PLACE_AT, FREE_AT, BIASED, UNBIASED, WRAPS,
+    ODD, REST, SHIFT, THRESHOLD, STATE_AT, SUMS_AT, TOUCHED_AT, TOUCHED, EVENTS_AT, OUT_AT, GAIN, FIELDS,
+) = range(43)  # fmt: skip
+
+CONV, DENSE, INPUT = range(3)
+# How a layer's neurons are updated. TOUCHED_ONLY: neither leak nor bias nor current, so only who received an event
+# moves. LEAKY: one decay and threshold for all, no current. GENERAL: every neuron its own, with a current.
+TOUCHED_ONLY, LEAKY, GENERAL = range(3)
+NO_DELAY, DELAY_BY_INPUT, DELAY_BY_SYNAPSE = range(3)
+EVENTS_IN, SYNOPS, EFFECTIVE_SYNOPS, SPIKES_OUT, UPDATES_ACTIVE = range(5)  # as spike_trace.LayerCounts has them
+BLOCK = 32  # masks are looked through in blocks of this many bytes, and padded to them
+
+_LIMIT = np.int32(1 << 23)
+_TURN = np.int32(1 << 24)
+
+
+@njit(nogil=True, cache=True)
+def _add(sums, at, weights, row, count):
+    """sums[at : at + count] += weights[row : row + count]."""
+    a, b = np.uint64(at), np.uint64(row)
+    for i in range(np.uint64(count)):
+        sums[a + i] += weights[b + i]
+
+
+@njit(nogil=True, cache=True)
+def _add_times(sums, at, weights, row, count, times):
+    a, b = np.uint64(at), np.uint64(row)
+    factor = np.int32(times)
+    for i in range(np.uint64(count)):
+        sums[a + i] = np.int32(sums[a + i] + np.int32(np.int32(weights[b + i]) * factor))
+
+
+@njit(nogil=True, cache=True)
+def _scatter_conv(plan, weights, tables, events, first, values, count, sums, touched):
+    """Adds the kernel of each event to the sums that it meets, and marks the blocks of neurons touched.
+
+    The tables list, for each input row and column, the output rows and the runs of output columns met, and where
+    their weights lie. `values`: what each event carries; empty for spikes.
+    """
+    in_channels, width, groups = plan[IN_CHANNELS], plan[IN_WIDTH], plan[GROUPS]
+    rows_at, row_list, columns_at, column_list = (
+        plan[ROWS_AT],
+        plan[ROW_LIST_AT],
+        plan[COLUMNS_AT],
+        plan[COLUMN_LIST_AT],
+    )
+    per_group, channels = plan[PER_GROUP], plan[CHANNELS]
+    for e in range(count):
+        index = np.uint32(events[first + e])
+        place = np.int64(index // np.uint32(in_channels))
+        channel = np.int64(index) - place * in_channels
+        y = np.int64(np.uint32(place) // np.uint32(width))
+        x = place - y * width
+        group = np.int64(0) if groups == 1 else channel // plan[IN_PER_GROUP]
+        kernel = plan[WEIGHT_AT] + channel * plan[CHANNEL_STRIDE]
+        for r in range(tables[rows_at + y], tables[rows_at + y + 1]):
+            row_place = np.int64(tables[row_list + 2 * r])
+            kernel_row = kernel + tables[row_list + 2 * r + 1] * plan[ROW_STRIDE]
+            for q in range(tables[columns_at + x], tables[columns_at + x + 1]):
+                at = row_place + tables[column_list + 3 * q]
+                source = kernel_row + tables[column_list + 3 * q + 1] * per_group
+                run = np.int64(tables[column_list + 3 * q + 2])
+                target = plan[SUMS_AT] + at * channels + group * per_group
+                if len(values):
+                    _add_times(sums, target, weights, source, run * per_group, values[e])
+                else:
+                    _add(sums, target, weights, source, run * per_group)
+                mark = plan[TOUCHED_AT] + at * groups + group
+                for k in range(np.uint64(run)):
+                    touched[np.uint64(mark) + k] = 1
+
+
+@njit(nogil=True, cache=True)
+def _scatter_dense(plan, weight_at, delay_at, delay_stride, weights, tables, events, first, values, count, step, sums,
+                   touched):  # fmt: skip
+    """Adds a row of weights per event, now or as many steps later as the delays say; marks when somebody is touched."""
+    padded, ring = plan[PADDED], plan[RING]
+    one = np.int32(1)
+    if plan[DELAYS] == DELAY_BY_SYNAPSE:
+        for e in range(count):
+            index = np.int64(events[first + e])
+            times = np.int32(values[e]) if len(values) else one
+            delays, row = delay_at + index * delay_stride, weight_at + index * padded
+            for i in range(plan[NEURONS]):
+                slot = (step + tables[delays + i]) % ring
+                sums[plan[SUMS_AT] + slot * padded + i] += np.int32(weights[row + i]) * times
+                touched[plan[TOUCHED_AT] + slot * plan[TOUCHED] + i] = 1
+        return
+    for e in range(count):
+        index = np.int64(events[first + e])
+        slot = np.int64(0)
+        if plan[DELAYS] == DELAY_BY_INPUT:
+            slot = (step + tables[delay_at + index * delay_stride]) % ring
+        touched[plan[TOUCHED_AT] + slot] = 1
+        target = plan[SUMS_AT] + slot * padded
+        if len(values):
+            _add_times(sums, target, weights, weight_at + index * padded, padded, values[e])
+        else:
+            _add(sums, target, weights, weight_at + index * padded, padded)
+
+
+@njit(nogil=True, cache=True)
+def _wrap_sums(sums, at, count):
+    """netx hands the sums of a convolution on in 24 bits."""
+    a = np.uint64(at)
+    for i in range(np.uint64(count)):
+        sums[a + i] = np.int32(np.int32(np.int32(sums[a + i] + _LIMIT) & np.int32(_TURN - 1)) - _LIMIT)
+
+
+@njit(nogil=True, cache=True)
+def _update_leaky(plan, voltage, sums, sums_at, bias, bias_at, fired):
+    """One step of neurons without current: v keeps (odd / 2^shift) of itself, truncated toward zero."""
+    a, s, b = np.uint64(plan[STATE_AT]), np.uint64(sums_at), np.uint64(bias_at)
+    odd, rest, shift = np.int32(plan[ODD]), np.int32(plan[REST]), np.int32(plan[SHIFT])
+    threshold = np.int32(plan[THRESHOLD])
+    for i in range(np.uint64(plan[PADDED])):
+        v = np.int32(voltage[a + i] * odd)
+        v = np.int32(np.int32(v + np.int32(np.int32(v >> np.int32(31)) & rest)) >> shift)
+        v = np.int32(np.int32(v + np.int32(sums[s + i] << np.int32(6))) + bias[b + i])
+        v = min(max(v, np.int32(1 - _LIMIT)), np.int32(_LIMIT - 1))
+        spike = v > threshold
+        fired[a + i] = spike
+        voltage[a + i] = np.int32(0) if spike else v
+        sums[s + i] = 0
+
+
+@njit(nogil=True, cache=True)
+def _kept(x, keep):
+    """`keep` 4096ths of x, truncated toward zero, without leaving int32: high and low bits apart."""
+    size = np.int32(abs(x))
+    high = np.int32(np.int32(size >> np.int32(12)) * keep)
+    part = np.int32(high + np.int32(np.int32(np.int32(size & np.int32(4095)) * keep) >> np.int32(12)))
+    return np.int32(-part) if x < 0 else part
+
+
+@njit(nogil=True, cache=True)
+def _update_general(plan, voltage, current, sums, sums_at, bias, keep_u, keep_v, thresholds, fired):
+    """One step of CUBA neurons, each with its own parameters: the current wraps once, the voltage saturates."""
+    a, s = np.uint64(plan[STATE_AT]), np.uint64(sums_at)
+    for i in range(np.uint64(plan[PADDED])):
+        u = np.int32(_kept(current[a + i], keep_u[a + i]) + np.int32(sums[s + i] << np.int32(6)))
+        u = np.int32(u - _TURN) if u > _LIMIT else (np.int32(u + _TURN) if u <= np.int32(-_LIMIT) else u)
+        current[a + i] = u
+        v = np.int32(np.int32(_kept(voltage[a + i], keep_v[a + i]) + u) + bias[a + i])
+        v = min(max(v, np.int32(1 - _LIMIT)), np.int32(_LIMIT - 1))
+        spike = v > thresholds[a + i]
+        fired[a + i] = spike
+        voltage[a + i] = np.int32(0) if spike else v
+        sums[s + i] = 0
+
+
+@njit(nogil=True, cache=True)
+def _update_touched(plan, voltage, sums, touched, tables, events):
+    """One step of neurons that only events move. Returns how many fired and how many were touched."""
+    per_group, threshold = plan[PER_GROUP], np.int32(plan[THRESHOLD])
+    count, active = np.int64(0), np.int64(0)
+    for block in range(0, plan[TOUCHED], BLOCK):
+        if not _any(touched, plan[TOUCHED_AT] + block):
+            continue
+        for place in range(block, block + BLOCK):
+            if touched[plan[TOUCHED_AT] + place] == 0:
+                continue
+            touched[plan[TOUCHED_AT] + place] = 0
+            active += tables[plan[FREE_AT] + place]
+            base = place * per_group
+            state, source = np.uint64(plan[STATE_AT] + base), np.uint64(plan[SUMS_AT] + base)
+            crossed = np.int32(0)
+            for i in range(np.uint64(per_group)):
+                v = np.int32(voltage[state + i] + np.int32(sums[source + i] << np.int32(6)))
+                v = max(min(v, np.int32(_LIMIT - 1)), np.int32(1 - _LIMIT))
+                voltage[state + i] = v
+                sums[source + i] = 0
+                crossed |= np.int32(v > threshold)
+            if crossed:
+                for i in range(per_group):
+                    if voltage[plan[STATE_AT] + base + i] > threshold:
+                        voltage[plan[STATE_AT] + base + i] = 0
+                        events[plan[EVENTS_AT] + count] = base + i
+                        count += 1
+    return count, active
+
+
+@njit(nogil=True, cache=True)
+def _any(mask, at):
+    """Whether one block of a mask holds anything."""
+    found = np.uint8(0)
+    a = np.uint64(at)
+    for k in range(np.uint64(BLOCK)):
+        found |= mask[a + k]
+    return found != 0
+
+
+@njit(nogil=True, cache=True)
+def _list_fired(plan, fired, events):
+    """Lists who fired, as events of this layer; returns how many."""
+    count = np.int64(0)
+    for block in range(0, plan[PADDED], BLOCK):
+        if _any(fired, plan[STATE_AT] + block):
+            for index in range(block, min(block + BLOCK, plan[PADDED])):
+                events[plan[EVENTS_AT] + count] = index  # written in any case, counted if fired: no branch to guess
+                count += np.int64(fired[plan[STATE_AT] + index] != 0)
+    return count
+
+
+@njit(nogil=True, cache=True)
+def _count_active(plan, tables, events, spikes, touched, unbiased, slot):
+    """Neurons without a bias that were touched or fired in this step; clears the marks."""
+    if plan[KIND] == CONV or plan[DELAYS] == DELAY_BY_SYNAPSE:
+        marks = plan[TOUCHED_AT] + slot * plan[TOUCHED]
+        active = np.int64(0)
+        for place in range(plan[TOUCHED]):
+            active += np.int64(touched[marks + place]) * tables[plan[FREE_AT] + place]
+        if plan[MODE] == GENERAL:  # only a current can make a neuron fire that no event touched
+            for e in range(spikes):
+                index = events[plan[EVENTS_AT] + e]
+                if touched[marks + index // plan[PER_GROUP]] == 0:
+                    active += unbiased[plan[STATE_AT] + index]
+        for place in range(plan[TOUCHED]):
+            touched[marks + place] = 0
+        return active
+    mark = plan[TOUCHED_AT] + slot
+    if touched[mark]:
+        touched[mark] = 0
+        return plan[UNBIASED]
+    active = np.int64(0)
+    if plan[MODE] == GENERAL:
+        for e in range(spikes):
+            active += unbiased[plan[STATE_AT] + events[plan[EVENTS_AT] + e]]
+    return active
+
+
+@njit(nogil=True, cache=True)
+def _list_inputs(frame, places, events, values):
+    """Lists the nonzero inputs of one frame, and their values where asked for; returns how many."""
+    count, size = np.int64(0), len(frame)
+    whole = size // BLOCK * BLOCK
+    for block in range(0, size, BLOCK):
+        if block < whole and not _any(frame, block):
+            continue
+        for j in range(block, min(block + BLOCK, size)):
+            if frame[j]:
+                events[count] = places[j]
+                if len(values):
+                    values[count] = frame[j]
+                count += 1
+    return count
+
+
+@njit(nogil=True, cache=True)
+def _drive_inputs(plan, events, values, count, sums, bias):
+    """An input layer's drive beside its bias; returns by how many the driven neurons differ from the biased ones."""
+    more = np.int64(0)
+    for e in range(count):
+        index = events[e]
+        drive = plan[GAIN] * values[e]
+        sums[plan[SUMS_AT] + index] = drive
+        resting = np.int64(bias[plan[STATE_AT] + index])
+        more += np.int64(64 * drive + resting != 0) - np.int64(resting != 0)
+    return more
+
+
+@njit(nogil=True, cache=True)
+def run_samples(frames, graded, plan, weights, tables, places, neurons, unbiased, sizes, spikes, membrane, counts):
+    """Simulates `frames` `[N, T, inputs]` uint8; fills `spikes`, `membrane` and `counts`.
+
+    `plan` `[L, FIELDS]`, `weights` int16 and `tables` int32 as packed; `places`: each input's place, channels last.
+    `neurons` int32 `[4, states]`: bias and threshold in 64ths, kept 4096ths of current and voltage. `sizes`: length of
+    states, sums, marks, events. `spikes`: one row a sample, where each kept layer has its `[T, neurons]` from OUT_AT
+    on (-1: not kept). `membrane` `[N, T, K]` int32 or of size 0. `counts` `[N, 5, L]` int64. Both zero at first.
+    """
+    bias, thresholds, keep_u, keep_v = neurons[0], neurons[1], neurons[2], neurons[3]
+    samples, steps, _ = frames.shape
+    layers = len(plan)
+    voltage, current = np.empty(sizes[0], np.int32), np.empty(sizes[0], np.int32)
+    fired = np.zeros(sizes[0], np.uint8)
+    sums, touched = np.empty(sizes[1], np.int32), np.empty(sizes[2], np.uint8)
+    events = np.empty(sizes[3], np.int32)
+    arriving = np.empty(frames.shape[2], np.int32)
+    values = np.empty(frames.shape[2] if graded else 0, np.int32)
+    spiked = np.zeros(layers, np.int64)
+    bare = np.empty(0, np.int32)
+    for n in range(samples):
+        voltage[:] = 0
+        current[:] = 0
+        sums[:] = 0
+        touched[:] = 0
+        spiked[:] = 0
+        for t in range(steps):
+            source, first, carried = arriving, np.int64(0), values
+            count = _list_inputs(frames[n, t], places, arriving, values)
+            for k in range(layers):
+                layer, tally = plan[k], counts[n]
+                slot = t % layer[RING]
+                tally[EVENTS_IN, k] += count
+                for e in range(count):
+                    fan = layer[FAN_OUT_AT] + 2 * source[first + e]
+                    tally[SYNOPS, k] += tables[fan]
+                    tally[EFFECTIVE_SYNOPS, k] += tables[fan + 1]
+                active = layer[BIASED]
+                if layer[KIND] == CONV:
+                    _scatter_conv(layer, weights, tables, source, first, carried, count, sums, touched)
+                elif layer[KIND] == DENSE:
+                    _scatter_dense(layer, layer[WEIGHT_AT], layer[DELAY_AT], layer[DELAY_STRIDE], weights, tables,
+                                   source, first, carried, count, t, sums, touched)  # fmt: skip
+                else:
+                    active += _drive_inputs(layer, source, carried, count, sums, bias)
+                if layer[RECURRENT]:  # spikes[k] and the events still are those of the step before
+                    own = layer[EVENTS_AT]
+                    tally[EVENTS_IN, k] += spiked[k]
+                    for e in range(spiked[k]):
+                        fan = layer[RECURRENT_FAN_OUT_AT] + 2 * events[own + e]
+                        tally[SYNOPS, k] += tables[fan]
+                        tally[EFFECTIVE_SYNOPS, k] += tables[fan + 1]
+                    _scatter_dense(layer, layer[RECURRENT_AT], layer[RECURRENT_DELAY_AT], 0, weights, tables, events,
+                                   own, bare, spiked[k], t, sums, touched)  # fmt: skip
+                if layer[MODE] == TOUCHED_ONLY:
+                    spiked[k], moved = _update_touched(layer, voltage, sums, touched, tables, events)
+                    active += moved
+                else:
+                    sums_at = layer[SUMS_AT] + slot * layer[PADDED]
+                    if layer[WRAPS]:
+                        _wrap_sums(sums, sums_at, layer[PADDED])
+                    if layer[MODE] == LEAKY:
+                        _update_leaky(layer, voltage, sums, sums_at, bias, layer[STATE_AT], fired)
+                    else:
+                        _update_general(layer, voltage, current, sums, sums_at, bias, keep_u, keep_v, thresholds, fired)
+                    spiked[k] = _list_fired(layer, fired, events)
+                    if layer[KIND] != INPUT:
+                        active += _count_active(layer, tables, events, spiked[k], touched, unbiased, slot)
+                source, first, count, carried = events, layer[EVENTS_AT], spiked[k], bare
+                tally[SPIKES_OUT, k] += count
+                tally[UPDATES_ACTIVE, k] += active
+                if layer[OUT_AT] >= 0:
+                    target = layer[OUT_AT] + t * layer[NEURONS]
+                    for e in range(count):
+                        spikes[n, target + tables[layer[PLACE_AT] + events[first + e]]] = 1
+            if len(membrane):
+                last = plan[layers - 1]
+                for index in range(last[PADDED]):
+                    place = tables[last[PLACE_AT] + index]
+                    if place >= 0:
+                        membrane[n, t, place] = voltage[last[STATE_AT] + index]
