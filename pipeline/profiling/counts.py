@@ -21,8 +21,8 @@ from hardware_profiles.errors import UserError
 class LayerActivity:
     """One layer's counts. Arrays are int64 `[N]`, one entry per sample; `*_per_pass` are those of one dense pass.
 
-    `messages`: one per event received, own spikes of a recurrent layer too, as if all its destinations sat on one core, and for the last layer one
-    more per spike that leaves the network.
+    `messages`: one per event received, own spikes of a recurrent layer too, as if all its destinations sat on one
+    core, and for the last layer one more per spike that leaves the network.
     """
 
     name: str
