@@ -108,11 +108,11 @@ def test_profiles_split_layers_whose_neurons_differ():
 
 @pytest.mark.parametrize(
     ("weights", "bits"),
-    [([-254, 2], 8), ([-64, 128], 3), ([-2, 2], 2), ([1, 255], 8), ([4, 252], 6), ([-6, -4], 2), ([-128], 1)],
+    [([-254, 2], 8), ([-64, 128], 3), ([-2, 2], 2), ([1, 255], 8), ([4, 252], 6), ([-6, -4], 2), ([64], 1)],
 )
 def test_bits_that_weights_take(weights, bits):
     """-64, 128: 3 bits of a step of 64. -2, 2 move up to -128, 128: 2 bits. 4..252: multiples of 4, one sign.
-    -6, -4 move up to -192, -128 (one sign, multiples of 64): 2 bits. -128: 1 bit."""
+    -6, -4 move up to -192, -128 (one sign, multiples of 64): 2 bits. 64: 1 bit."""
     layer = dense(1, len(weights))
     assert check(replace(layer, weight=np.array([weights]))).layers[0].weight_bits == bits
 
