@@ -1,0 +1,288 @@
+"""The networks of the NIR paper: its N-MNIST CNN on real recordings, its Braille network against Lava.
+
+    python benchmarks/nir_paper.py --data ../shared/data [--samples 1000] [--lava-samples 5]
+
+The CNN as its paper ran it (github.com/neuromorphs/NIR, paper/02_cnn): tonic's `ToFrame` with windows of 1 ms from the
+first event on, an incomplete last window dropped, frames [p, y, x], the class with most spikes. Float means the NIR
+file executed by the loop in this file, which shares nothing with the exporter: in float32 as the file's numbers are, the
+first recordings in float64, too, to see what that changes; with zero reset (what Loihi does), with subtractive reset,
+and as Sinabs trained it (several spikes a step, subtraction, v not below -1). Integer means quantised to 8 bits and
+simulated by the reference. "counts": a pixel's number of events in its bin; "clipped": 0 or 1. No Braille recordings
+are at hand: that network gets random inputs, so it has an equality and no accuracy.
+
+The recordings are of N-MNIST's training part, on which this network was trained: these are no test accuracies, they
+compare executions of one network on the same inputs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import datetime
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nir
+import numpy as np
+import torch
+from tonic.io import read_mnist_file
+from tonic.transforms import ToFrame
+from torch.nn import functional
+
+from export.files import write_text
+from export.float_run import run_float
+from export.integer_network import IntegerNetwork
+from export.lava import driver
+from export.quantise import quantise
+from export.reference import simulate
+from export.spiking_graph import SpikingGraph, load_graph
+from hardware_profiles.errors import UserError
+from pipeline.provenance import versions
+
+RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results"
+SENSOR = (34, 34, 2)
+EVENT = np.dtype([("x", int), ("y", int), ("t", int), ("p", int)])
+WINDOW_US = 1000.0
+CHUNK = 20  # recordings at a time
+DOUBLE = 100  # recordings that are run in float64, too
+MESSAGE_BITS = 4  # a pixel's count in 1 ms; larger ones would be refused by name
+RESETS = ("zero", "subtract", "sinabs")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with NMNIST/Train and nir/")
+    parser.add_argument("--samples", type=int, default=1000)
+    parser.add_argument("--lava-samples", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    found: dict[str, Any] = {
+        "command": f"python benchmarks/nir_paper.py {' '.join(sys.argv[1:])}".strip(),
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "machine": f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}",
+        "versions": versions(),
+        "seed": options.seed,
+    }
+    recordings = choose(options.data / "NMNIST" / "Train", options.samples, options.seed)
+    found["braille"] = braille(options.data / "nir" / "braille_noDelay_bias_zero.nir", options.seed)
+    found["cnn"] = cnn(options.data / "nir" / "cnn_sinabs.nir", recordings, options.lava_samples)
+    options.out.mkdir(parents=True, exist_ok=True)
+    write_text(options.out / "nir_paper.json", json.dumps(found, indent=1) + "\n")
+    text = "\n".join(lines(found)) + "\n"
+    write_text(options.out / "nir_paper.txt", text)
+    print(text)
+
+
+def choose(folder: Path, samples: int, seed: int) -> list[tuple[Path, int]]:
+    """`samples` recordings with their labels, in a random order of `seed`, so that any first few are a fair sample."""
+    files = [(path, int(path.parent.name)) for path in sorted(folder.glob("*/*.bin"))]
+    order = np.random.default_rng(seed).permutation(len(files))
+    return [files[index] for index in order[:samples]]
+
+
+def frames_of(recordings: list[tuple[Path, int]]) -> np.ndarray:
+    """Counts [N, T, 2, 34, 34] uint8 in bins of 1 ms; shorter recordings end in empty frames, as tonic's PadTensors."""
+    to_frame = ToFrame(sensor_size=SENSOR, time_window=WINDOW_US)
+    each = [to_frame(read_mnist_file(str(path), dtype=EVENT)) for path, _ in recordings]
+    frames = np.zeros((len(each), max(map(len, each)), *SENSOR[::-1]), dtype=np.uint8)
+    for row, made in zip(frames, each, strict=True):
+        row[: len(made)] = made
+    return frames
+
+
+class FloatNetwork:
+    """The NIR file's chain, node by node as NIR defines it, dt = 1 step and r per step."""
+
+    def __init__(self, path: Path, reset: str, dtype: torch.dtype = torch.float32) -> None:
+        graph = nir.read(path)
+        after = dict(graph.edges)
+        self.nodes, name = [], "input"
+        while not isinstance(node := graph.nodes[name := after[name]], nir.Output):
+            self.nodes.append(node)
+        self.reset, self.dtype = reset, dtype
+
+    def __call__(self, frames: np.ndarray) -> np.ndarray:
+        """Spikes [N, T, 10] for frames [N, T, 2, 34, 34]; every state starts at zero."""
+        samples, steps = frames.shape[:2]
+        x = torch.as_tensor(frames, dtype=self.dtype).flatten(0, 1)
+        with torch.inference_mode():
+            for node in self.nodes:
+                if isinstance(node, nir.IF):
+                    x = self._integrate_and_fire(node, x.unflatten(0, (samples, steps))).flatten(0, 1)
+                elif isinstance(node, nir.Conv2d):
+                    weight, bias = (torch.as_tensor(a, dtype=self.dtype) for a in (node.weight, node.bias))
+                    pairs = [tuple(int(n) for n in a) for a in (node.stride, node.padding, node.dilation)]
+                    x = functional.conv2d(x, weight, bias, *pairs, int(node.groups))
+                elif isinstance(node, nir.SumPool2d):
+                    kernel = tuple(int(n) for n in node.kernel_size)
+                    x = functional.avg_pool2d(x, kernel, tuple(int(n) for n in node.stride)) * (kernel[0] * kernel[1])
+                elif isinstance(node, nir.Flatten):
+                    x = x.flatten(1)
+                elif isinstance(node, nir.Affine):
+                    weight, bias = (torch.as_tensor(a, dtype=self.dtype) for a in (node.weight, node.bias))
+                    x = functional.linear(x, weight, bias)
+                else:
+                    raise TypeError(f"{type(node).__name__} is not in this network")
+        return x.reshape(samples, steps, -1).numpy().astype(np.uint8)
+
+    def _integrate_and_fire(self, node: nir.IF, current: torch.Tensor) -> torch.Tensor:
+        threshold, r = (torch.as_tensor(a, dtype=self.dtype) for a in (node.v_threshold, node.r))
+        v = torch.zeros_like(current[:, 0])
+        spikes = torch.empty_like(current)
+        for step in range(current.shape[1]):
+            v = v + r * current[:, step]
+            if self.reset == "sinabs":
+                fired = (v > 0) * torch.trunc(v / threshold)
+                v = (v - fired * threshold).clamp(min=-1.0)
+            else:
+                fired = (v > threshold).to(self.dtype)
+                v = v - fired * threshold if self.reset == "subtract" else v * (1 - fired)
+            spikes[:, step] = fired
+        return spikes
+
+
+def cnn(path: Path, recordings: list[tuple[Path, int]], lava_samples: int) -> dict[str, Any]:
+    """Correct classes of every execution, how far they agree, and equality with Lava."""
+    graph = load_graph(path, dt_s=1e-3, reset="zero", if_r="per_step")
+    network, rows = quantise(graph)
+    counting = dataclasses.replace(network, input_message_bits=MESSAGE_BITS)
+    runs: dict[str, Callable[[np.ndarray], np.ndarray]] = {}
+    for reset in RESETS:
+        runs[f"float {reset}, counts"] = FloatNetwork(path, reset)
+    runs["float zero, clipped"] = lambda frames: FloatNetwork(path, "zero")(frames > 0)
+    runs["float subtract, clipped"] = lambda frames: FloatNetwork(path, "subtract")(frames > 0)
+    runs["integer, counts"] = lambda frames: simulate(counting, frames).spikes
+    runs["integer, clipped"] = lambda frames: simulate(network, (frames > 0).astype(np.uint8)).spikes
+    runs["float64 zero, counts"] = FloatNetwork(path, "zero", torch.float64)
+    labels = np.array([label for _, label in recordings])
+    classes: dict[str, list[np.ndarray]] = {name: [] for name in runs}
+    seconds = dict.fromkeys(runs, 0.0)
+    events = above_one = steps = 0
+    for start in range(0, len(recordings), CHUNK):
+        frames = frames_of(recordings[start : start + CHUNK])
+        events, above_one = events + int(frames.sum(dtype=np.int64)), above_one + int((frames > 1).sum())
+        steps = max(steps, frames.shape[1])
+        for name, run in runs.items():
+            if name.startswith("float64") and start >= DOUBLE:
+                continue
+            began = time.perf_counter()
+            classes[name].append(network.readout.classes(run(frames)))
+            seconds[name] += time.perf_counter() - began
+        print(f"{start + len(frames)} recordings", file=sys.stderr, flush=True)
+    guesses = {name: np.concatenate(parts) for name, parts in classes.items()}
+    double = guesses.pop("float64 zero, counts")
+    found = {
+        "file": path.name,
+        "recordings": len(recordings),
+        "steps_at_most": steps,
+        "events": events,
+        "places_with_more_than_one_event": above_one,
+        "contract": {"dt_s": graph.dt_s, "reset": "zero", "if_r": "per_step"},
+        "layers": [dataclasses.asdict(row) for row in rows],
+        "correct": {name: int((guess == labels).sum()) for name, guess in guesses.items()},
+        "seconds": {name: round(spent, 1) for name, spent in seconds.items()},
+        "same_class": {
+            f"float32 and float64 zero, counts, first {len(double)}": int(
+                (guesses["float zero, counts"][: len(double)] == double).sum()
+            ),
+            "integer and float zero, counts": int((guesses["integer, counts"] == guesses["float zero, counts"]).sum()),
+            "integer and float zero, clipped": int(
+                (guesses["integer, clipped"] == guesses["float zero, clipped"]).sum()
+            ),
+        },
+    }
+    if lava_samples:
+        counts = frames_of(recordings[:lava_samples])
+        found["lava"] = {
+            "counts": against_lava(counting, counts),
+            "clipped": against_lava(network, (counts > 0).astype(np.uint8)),
+        }
+    return found
+
+
+def against_lava(network: IntegerNetwork, frames: np.ndarray) -> dict[str, Any]:
+    """Every layer's spikes of the reference and of Lava, compared."""
+    began = time.perf_counter()
+    lava = driver.simulate(network, frames, keep_layers=True, timeout_s=7200)
+    lava_s = time.perf_counter() - began
+    ours = simulate(network, frames, keep_layers=True)
+    assert ours.layer_spikes is not None
+    assert lava.layer_spikes is not None
+    pairs = list(zip(ours.layer_spikes, lava.layer_spikes, strict=True))
+    return {
+        "samples": len(frames),
+        "steps": frames.shape[1],
+        "spikes": sum(int(mine.sum(dtype=np.int64)) for mine, _ in pairs),
+        "places": sum(mine.size for mine, _ in pairs),
+        "mismatches": sum(int(np.count_nonzero(mine != theirs)) for mine, theirs in pairs),
+        "lava_seconds": round(lava_s, 1),
+    }
+
+
+def braille(path: Path, seed: int) -> dict[str, Any]:
+    """What is said where no option is given, and with always-on units the equality with Lava on random inputs."""
+    found: dict[str, Any] = {"file": path.name}
+    try:
+        quantise(load_graph(path, dt_s=1e-4, reset="zero"))
+    except UserError as refused:
+        found["refused"] = str(refused).replace(str(path), path.name)
+    graph: SpikingGraph = load_graph(path, dt_s=1e-4, reset="zero", bias="always-on")
+    network, rows = quantise(graph)
+    rng = np.random.default_rng([seed, 12])
+    frames = (rng.random((5, 256, *network.input_shape)) < 0.1).astype(np.uint8)
+    found["layers"] = [dataclasses.asdict(row) for row in rows]
+    floats, ints = run_float(graph, frames).spikes, simulate(network, frames).spikes
+    found["output_spikes"] = {"float64": int(floats.sum()), "integer": int(ints.sum()),
+                              "differing": int(np.count_nonzero(floats != ints)), "places": ints.size}  # fmt: skip
+    found["lava"] = against_lava(network, frames)
+    return found
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    """The results as text, from what was found alone."""
+    shown = ", ".join(f"{name} {found['versions'][name]}" for name in ("python", "torch", "numpy", "nir", "tonic"))
+    cnn_found, braille_found = found["cnn"], found["braille"]
+    total = cnn_found["recordings"]
+    text = [
+        found["command"],
+        f"{found['date']}; {found['machine']}; {shown}",
+        "",
+        f"{cnn_found['file']}: {total} recordings of N-MNIST's training part (the network saw them in training: no",
+        f"test accuracy), bins of 1 ms, at most {cnn_found['steps_at_most']} steps, {cnn_found['events']:,} events,",
+        f"{cnn_found['places_with_more_than_one_event']:,} bins of a pixel with more than one",
+        "",
+    ]
+    for name, right in cnn_found["correct"].items():
+        text.append(f"  {name:26} {right:5} of {total} right, {100 * right / total:5.1f} %")
+    text.append("")
+    for name, same in cnn_found["same_class"].items():
+        text.append(f"  {name}: the same class on {same}")
+    for name, each in cnn_found.get("lava", {}).items():
+        text.append(f"  Lava, {name}: {_equality(each)}")
+    text += ["", f"{braille_found['file']}: random inputs only, no Braille recordings are at hand"]
+    text.append(f"  without an option refused: {braille_found.get('refused', 'no')}")
+    out = braille_found["output_spikes"]
+    text.append(
+        f"  biases as always-on units: {out['integer']} output spikes, {out['float64']} in float64 with zero reset, "
+        f"{out['differing']} of {out['places']} places differ"
+    )
+    text.append(f"  Lava, biases as always-on units: {_equality(braille_found['lava'])}")
+    return text
+
+
+def _equality(each: dict[str, Any]) -> str:
+    return (
+        f"{each['mismatches']} mismatches in {each['spikes']:,} spikes of all layers ({each['places']:,} places), "
+        f"{each['samples']} samples of {each['steps']} steps, {each['lava_seconds']:.0f} s"
+    )
+
+
+if __name__ == "__main__":
+    main()
