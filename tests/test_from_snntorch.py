@@ -6,13 +6,14 @@ Weights, biases and thresholds are over 64 and decays are quarters: a state then
 
 from __future__ import annotations
 
+import nir
 import numpy as np
 import pytest
 import snntorch
 import torch
 from nir_oracle import run_nir
 from numpy.testing import assert_array_equal
-from random_networks import integer_loop
+from random_networks import integer_loop, integer_states
 from torch import nn
 from torch.nn.utils import parametrize
 
@@ -63,12 +64,18 @@ def live_spikes(modules: list[tuple[str, nn.Module]], frames: np.ndarray) -> np.
     states: dict[str, tuple] = {}
     for _, module in modules:
         module.double()
+        if hasattr(module, "reset_mem"):
+            module.reset_mem()  # cells keep their state from call to call
     fired = []
     with torch.no_grad():
         for frame in frames:
             x = torch.tensor(frame, dtype=torch.float64)[None]
             for name, module in modules:
-                if isinstance(module, snntorch.SpikingNeuron):
+                if isinstance(module, snntorch.RLeaky):
+                    x, membrane = module(x, *states.get(name, ()))
+                    x = x.double()
+                    states[name] = (x, membrane)
+                elif isinstance(module, snntorch.SpikingNeuron):
                     x, *states[name] = module(x, *states.get(name, ()))
                     x = x.double()  # snnTorch's surrogates give float32 spikes
                 else:
@@ -107,6 +114,99 @@ def test_a_quantised_module_crosses_to_integers_without_any_rounding():
     assert_array_equal(integer_loop(network, frames)[-1], expected)
     assert [layer.vth_mant for layer in network.layers] == [40, 260], "the pool of 1 x 2 doubles the threshold"
     assert [(row.exact, row.weight_error, row.threshold_error) for row in table] == [(True, 0, 0)] * 2
+
+
+def rleaky(taken: int, threshold: float, features: int, **settings) -> snntorch.RLeaky:
+    kept = {"reset_mechanism": "zero", "reset_delay": False, **settings}
+    return snntorch.RLeaky(beta=1 - taken / 4096, threshold=threshold, linear_features=features, **kept)
+
+
+def one_to_one(weights: torch.Tensor) -> snntorch.RLeaky:
+    return snntorch.RLeaky(beta=0.0, threshold=40 / 64, all_to_all=False, V=weights, reset_mechanism="zero",
+                           reset_delay=False)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["all to all", "without bias", "one to one", "one for all"])
+def test_a_recurrent_cell_fires_its_own_spikes_in_integers(kind):
+    """Against snnTorch itself. The recurrent bias acts at the first step too: of 7 cells some fire at step 0 on it."""
+    torch.manual_seed(3)
+    cell = {
+        "one to one": one_to_one(torch.tensor([20, -40, 36, 0, 60, -8, 84]) / 64),
+        "one for all": one_to_one(torch.tensor(24 / 64)),
+    }.get(kind) or rleaky(4096, 40 / 64, 7)
+    if kind in ("all to all", "without bias"):
+        on_grid(cell.recurrent, 30)
+        with torch.no_grad():
+            cell.recurrent.bias += 45 / 64
+        if kind == "without bias":
+            cell.recurrent.bias = None
+    modules = [("fc", on_grid(nn.Linear(4, 7), 31)), ("cell", cell), ("out", on_grid(nn.Linear(7, 3), 32))]
+    modules.append(("out_cell", leaky(0, 90 / 64)))
+    frames = (np.random.default_rng(6).random((30, 4)) < 0.4).astype(np.uint8)
+    frames[0] = 0
+    graph = to_spiking_graph(modules, (4,), DT, {"fc": 64.0, "out": 64.0})
+    network, _ = quantise(graph)
+    assert network.layers[0].weight_rec is not None
+    expected, hidden = live_spikes(modules, frames), live_spikes(modules[:2], frames)
+    assert 0 < expected.mean() < 1
+    assert 0 < hidden.mean() < 1
+    assert (hidden[0].sum() > 0) == (kind == "all to all")
+    assert_array_equal(run_nir(graph.nir_graph, DT, frames), expected)
+    found = integer_loop(network, frames)
+    assert_array_equal(found[0], hidden)
+    assert_array_equal(found[1], expected)
+
+
+def test_a_last_cell_without_reset_is_read_out_by_its_membrane(tmp_path):
+    """Decay 1 takes all, decay 0 nothing: snnTorch's own membranes, times 64 * 64, in integers."""
+    for taken, kind in ((0, nir.I), (4096, nir.LI)):
+        cell = leaky(taken, 0.3, reset_mechanism="none")
+        modules = [("fc", on_grid(nn.Linear(4, 3), 33)), ("cell", cell), ("flat", nn.Flatten())]
+        graph = to_spiking_graph(modules, (4,), DT, {"fc": 64.0}, readout="membrane-max")
+        assert isinstance(graph.nir_graph.nodes["cell"], kind)
+        graph.save(tmp_path / "net.nir")
+        network, _ = quantise(load_graph(tmp_path / "net.nir"))
+        assert (network.readout.kind, network.readout.over_time) == ("membrane", "max")
+        frames, membrane, expected = (np.random.default_rng(6).random((25, 4)) < 0.4), None, []
+        with torch.no_grad():
+            for frame in frames:
+                _, membrane = cell.double()(modules[0][1].double()(torch.tensor(frame).double()[None]), membrane)
+                expected.append(membrane[0].numpy())
+        spikes, voltages = integer_states(network, frames.astype(np.uint8))[0]
+        assert_array_equal(voltages, 64 * 64 * np.array(expected))
+        assert not spikes.any()
+    slow = to_spiking_graph([modules[0], ("cell", synaptic(64, 64, 1.0, reset_mechanism="none"))], (4,), DT)
+    assert isinstance(slow.nir_graph.nodes["cell"], nir.CubaLI)
+    with pytest.raises(UserError, match=r"cell: Leaky resets by 'none'.*read the membrane of the last layer"):
+        to_spiking_graph([*modules[:2], ("fc2", nn.Linear(3, 2)), ("last", leaky(0, 1.0))], (4,), DT)
+
+
+def test_pools_that_overlap_and_padding_same_fire_as_the_modules_do():
+    modules = [
+        ("conv", on_grid(nn.Conv2d(1, 2, (2, 3), padding="same", dilation=(1, 2)), 34)),
+        ("pool", nn.AvgPool2d((3, 2), stride=(2, 1), padding=(1, 0))),
+        ("identity", nn.Identity()),
+        ("cell", leaky(0, 150 / 64)),
+        ("sum", nn.AvgPool2d(2, divisor_override=1)),
+        ("flatten", nn.Flatten()),
+        ("fc", on_grid(nn.Linear(2 * 2 * 3, 3), 35)),
+        ("last", leaky(4096, 40 / 64)),
+    ]
+    frames = (np.random.default_rng(7).random((20, 1, 7, 8)) < 0.4).astype(np.uint8)
+    with pytest.raises(UserError, match=r"pool: pool .3, 2. and conv cannot become one convolution"):
+        quantise(to_spiking_graph(modules, (1, 7, 8), DT))
+    modules[0] = ("conv", on_grid(nn.Conv2d(1, 2, (2, 3), dilation=(1, 2)), 34))
+    modules[1] = ("pool", nn.AvgPool2d((3, 2), stride=(2, 1)))
+    modules[6] = ("fc", on_grid(nn.Linear(2 * 1 * 1, 3), 35))
+    modules[0][1].weight.data.abs_()
+    modules[6][1].weight.data.abs_()
+    graph = to_spiking_graph(modules, (1, 7, 8), DT, {"fc": 64.0})
+    expected = live_spikes(modules, frames)
+    assert_array_equal(run_nir(graph.nir_graph, DT, frames), expected)
+    assert 0 < expected.mean() < 1
+    network, _ = quantise(graph)
+    found = integer_loop(network, frames)
+    assert np.mean(found[-1] != expected) < 0.05
 
 
 def test_every_node_carries_its_full_shape():
@@ -148,7 +248,6 @@ def test_half_precision_weights_are_exported_without_loss():
     ("module", "words"),
     [
         (leaky(100, 1.0, reset_mechanism="subtract"), "Leaky resets by 'subtract'.*reset_mechanism='zero'"),
-        (leaky(100, 1.0, reset_mechanism="none"), "Leaky resets by 'none'"),
         (leaky(100, 1.0, graded_spikes_factor=2.0), "graded_spikes_factor 2.0"),
         (leaky(100, 1.0, state_quant=lambda state: state), "state_quant"),
         (leaky(-10, 1.0), "beta = 1.00244 is outside 0..1"),
@@ -162,14 +261,22 @@ def test_half_precision_weights_are_exported_without_loss():
         (nn.Dropout(0.1), "Dropout cannot go to the chip.*leave it out"),
         (nn.Dropout2d(0.1), "Dropout2d cannot go to the chip"),
         (nn.ReLU(), "ReLU cannot go to the chip.*use Conv2d"),
-        (snntorch.RLeaky(beta=0.9, linear_features=2), "RLeaky cannot go to the chip"),
+        (snntorch.RSynaptic(alpha=0.5, beta=0.9, linear_features=2), "RSynaptic cannot go to the chip.*use RLeaky"),
+        (snntorch.RLeaky(beta=0.9, linear_features=2, reset_mechanism="zero"), "RLeaky has reset_delay=True"),
+        (snntorch.RLeaky(beta=0.9, linear_features=2, reset_mechanism="none"), "RLeaky resets by 'none'"),
+        (
+            snntorch.RLeaky(0.5, conv2d_channels=2, kernel_size=3, reset_mechanism="zero", reset_delay=False),
+            "RLeaky is recurrent by a convolution",
+        ),
+        (
+            snntorch.RLeaky(0.5, linear_features=2, reset_mechanism="zero", reset_delay=False),
+            r"RLeaky has 2 recurrent features, its layer \(2, 6, 8\)",
+        ),
         (snntorch.Lapicque(beta=0.9), "Lapicque cannot go to the chip"),
-        (nn.AvgPool2d(2, padding=1), "padding .1, 1.*cannot be folded"),
+        (nn.AvgPool2d(2, padding=1, count_include_pad=False), "count_include_pad False.*cannot be folded"),
         (nn.AvgPool2d(2, ceil_mode=True), "ceil_mode True"),
-        (nn.AvgPool2d(2, stride=1), "stride .1, 1."),
         (nn.AvgPool2d(2, divisor_override=3), "divisor_override 3"),
         (nn.Conv2d(2, 3, 3, padding_mode="circular", padding=1), "padding_mode 'circular'"),
-        (nn.Conv2d(2, 3, 2, padding="same"), "padding 'same' of kernel .2, 2."),
         (nn.Conv2d(5, 3, 2), "expects 5 input channels"),
         (nn.Flatten(0), r"Flatten\(0, -1\) does not merge all axes behind the batch"),
         (nn.Linear(7, 3), "Flatten before it"),
