@@ -4,7 +4,7 @@
 
 The CNN as its paper ran it (github.com/neuromorphs/NIR, paper/02_cnn): tonic's `ToFrame` with windows of 1 ms from the
 first event on, an incomplete last window dropped, frames [p, y, x], the class with most spikes. Float means the NIR
-file executed by the loop in this file, which shares nothing with the exporter: in float32 as the file's numbers are, the
+file executed by the loop in this file, which shares nothing with the exporter: in float32 as its numbers are, the
 first recordings in float64, too, to see what that changes; with zero reset (what Loihi does), with subtractive reset,
 and as Sinabs trained it (several spikes a step, subtraction, v not below -1). Integer means quantised to 8 bits and
 simulated by the reference. "counts": a pixel's number of events in its bin; "clipped": 0 or 1. No Braille recordings
