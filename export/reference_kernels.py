@@ -15,6 +15,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from export.reference_simd import add8, add16, first_byte, word_at
+
 # One row of the plan per layer. `*_AT`: where the layer's part of a flat array begins.
 (
     KIND, MODE, NEURONS, PADDED, IN_CHANNELS, IN_WIDTH, CHANNELS, GROUPS, PER_GROUP, IN_PER_GROUP,
@@ -39,9 +41,16 @@ _TURN = np.int32(1 << 24)
 @njit(nogil=True, cache=True)
 def _add(sums, at, weights, row, count):
     """sums[at : at + count] += weights[row : row + count]."""
-    a, b = np.uint64(at), np.uint64(row)
-    for i in range(np.uint64(count)):
-        sums[a + i] += weights[b + i]
+    done = np.int64(0)
+    while done + 16 <= count:
+        add16(sums, at + done, weights, row + done)
+        done += 16
+    if done + 8 <= count:
+        add8(sums, at + done, weights, row + done)
+        done += 8
+    while done < count:
+        sums[at + done] += weights[row + done]
+        done += 1
 
 
 @njit(nogil=True, cache=True)
@@ -66,7 +75,7 @@ def _scatter_conv(plan, weights, tables, events, first, values, count, sums, tou
         plan[COLUMNS_AT],
         plan[COLUMN_LIST_AT],
     )
-    per_group, channels = plan[PER_GROUP], plan[CHANNELS]
+    per_group, channels, marks = plan[PER_GROUP], plan[CHANNELS], plan[UNBIASED] > 0
     for e in range(count):
         index = np.uint32(events[first + e])
         place = np.int64(index // np.uint32(in_channels))
@@ -87,9 +96,11 @@ def _scatter_conv(plan, weights, tables, events, first, values, count, sums, tou
                     _add_times(sums, target, weights, source, run * per_group, values[e])
                 else:
                     _add(sums, target, weights, source, run * per_group)
-                mark = plan[TOUCHED_AT] + at * groups + group
-                for k in range(np.uint64(run)):
-                    touched[np.uint64(mark) + k] = 1
+                if marks:
+                    mark = plan[TOUCHED_AT] + at * groups + group
+                    touched[mark] = touched[mark + run - 1] = 1
+                    for k in range(1, run - 1):
+                        touched[mark + k] = 1
 
 
 @njit(nogil=True, cache=True)
@@ -215,18 +226,21 @@ def _any(mask, at):
 @njit(nogil=True, cache=True)
 def _list_fired(plan, fired, events):
     """Lists who fired, as events of this layer; returns how many."""
-    count = np.int64(0)
-    for block in range(0, plan[PADDED], BLOCK):
-        if _any(fired, plan[STATE_AT] + block):
-            for index in range(block, min(block + BLOCK, plan[PADDED])):
-                events[plan[EVENTS_AT] + count] = index  # written in any case, counted if fired: no branch to guess
-                count += np.int64(fired[plan[STATE_AT] + index] != 0)
+    count, state, own = np.int64(0), plan[STATE_AT], plan[EVENTS_AT]
+    for index in range(0, plan[PADDED], 8):
+        word = word_at(fired, state + index)
+        while word:
+            events[own + count] = index + first_byte(word)
+            count += 1
+            word &= word - np.uint64(1)
     return count
 
 
 @njit(nogil=True, cache=True)
 def _count_active(plan, tables, events, spikes, touched, unbiased, slot):
     """Neurons without a bias that were touched or fired in this step; clears the marks."""
+    if plan[UNBIASED] == 0:
+        return np.int64(0)
     if plan[KIND] == CONV or plan[DELAYS] == DELAY_BY_SYNAPSE:
         marks = plan[TOUCHED_AT] + slot * plan[TOUCHED]
         active = np.int64(0)
