@@ -9,6 +9,7 @@ import numpy as np
 from export.fixed_point import BIAS_LIMIT, DECAY_ONE, STATE_LIMIT, STATE_SHIFT
 from export.integer_network import IntegerLayer, IntegerNetwork
 
+INDEX_ROOM = 1 << 28  # neurons times channels, with 16 times as much for padding
 CURRENT_TURNS = 2 * STATE_LIMIT >> STATE_SHIFT  # a sum up to here lets one turn bring the current back
 
 
@@ -58,7 +59,14 @@ def bounds(layer: IntegerLayer, largest_input: int, steps: int) -> Bounds:
 
 
 def fits_int32(network: IntegerNetwork, steps: int) -> bool:
-    """Whether the event-driven engine may run this network."""
+    """Whether the event-driven engine may run this network.
+
+    It divides an index i by the number c of channels as i * ceil(2^32 / c) >> 32. That is less than i / 2^32 too much,
+    and i / c is at least 1 / c below the next whole number, so it is exact while i * c < 2^32.
+    """
+    shapes = [network.input_shape, *(layer.output_shape for layer in network.layers)]
+    if any(np.prod(shape, dtype=float) * shape[0] >= INDEX_ROOM for shape in shapes):
+        return False
     return all(
         bounds(layer, network.input_limit if index == 0 else 1, steps).int32
         for index, layer in enumerate(network.layers)

@@ -19,12 +19,12 @@ from export.reference_simd import add8, add16, first_byte, word_at
 
 # One row of the plan per layer. `*_AT`: where the layer's part of a flat array begins.
 (
-    KIND, MODE, NEURONS, PADDED, IN_CHANNELS, IN_WIDTH, CHANNELS, GROUPS, PER_GROUP, IN_PER_GROUP,
-    WEIGHT_AT, CHANNEL_STRIDE, ROW_STRIDE, ROWS_AT, ROW_LIST_AT, COLUMNS_AT, COLUMN_LIST_AT,
+    KIND, MODE, NEURONS, PADDED, IN_CHANNELS, IN_RECIPROCAL, CHANNELS, GROUPS, PER_GROUP, IN_PER_GROUP,
+    WEIGHT_AT, CHANNEL_STRIDE, STARTS_AT, MET_AT, MARKS_AT,
     RECURRENT, RECURRENT_AT, RING, DELAYS, DELAY_AT, DELAY_STRIDE, RECURRENT_DELAY_AT,
     FAN_OUT_AT, RECURRENT_FAN_OUT_AT, PLACE_AT, FREE_AT, BIASED, UNBIASED, WRAPS,
     ODD, REST, SHIFT, THRESHOLD, STATE_AT, SUMS_AT, TOUCHED_AT, TOUCHED, EVENTS_AT, OUT_AT, GAIN, FIELDS,
-) = range(43)  # fmt: skip
+) = range(41)  # fmt: skip
 
 CONV, DENSE, INPUT = range(3)
 # How a layer's neurons are updated. TOUCHED_ONLY: neither leak nor bias nor current, so only who received an event
@@ -34,11 +34,13 @@ NO_DELAY, DELAY_BY_INPUT, DELAY_BY_SYNAPSE = range(3)
 EVENTS_IN, SYNOPS, EFFECTIVE_SYNOPS, SPIKES_OUT, UPDATES_ACTIVE = range(5)  # as spike_trace.LayerCounts has them
 BLOCK = 32  # masks are looked through in blocks of this many bytes, and padded to them
 
+compiled = njit(nogil=True, cache=True, error_model="numpy")
+_u = np.uint64
 _LIMIT = np.int32(1 << 23)
 _TURN = np.int32(1 << 24)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _add(sums, at, weights, row, count):
     """sums[at : at + count] += weights[row : row + count]."""
     done = np.int64(0)
@@ -53,7 +55,7 @@ def _add(sums, at, weights, row, count):
         done += 1
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _add_times(sums, at, weights, row, count, times):
     a, b = np.uint64(at), np.uint64(row)
     factor = np.int32(times)
@@ -61,49 +63,43 @@ def _add_times(sums, at, weights, row, count, times):
         sums[a + i] = np.int32(sums[a + i] + np.int32(np.int32(weights[b + i]) * factor))
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _scatter_conv(plan, weights, tables, events, first, values, count, sums, touched):
     """Adds the kernel of each event to the sums that it meets, and marks the blocks of neurons touched.
 
-    The tables list, for each input row and column, the output rows and the runs of output columns met, and where
-    their weights lie. `values`: what each event carries; empty for spikes.
+    For each place of the input the tables list the runs of outputs met: where their sums and weights lie and how long
+    they are; and for the marks which of a run's outputs are real. `values`: what each event carries; empty for spikes.
     """
-    in_channels, width, groups = plan[IN_CHANNELS], plan[IN_WIDTH], plan[GROUPS]
-    rows_at, row_list, columns_at, column_list = (
-        plan[ROWS_AT],
-        plan[ROW_LIST_AT],
-        plan[COLUMNS_AT],
-        plan[COLUMN_LIST_AT],
-    )
-    per_group, channels, marks = plan[PER_GROUP], plan[CHANNELS], plan[UNBIASED] > 0
+    in_channels, reciprocal, stride = plan[IN_CHANNELS], plan[IN_RECIPROCAL], plan[CHANNEL_STRIDE]
+    starts, met = _u(plan[STARTS_AT]), _u(plan[MET_AT])
+    groups, in_group, per_group = plan[GROUPS], plan[IN_PER_GROUP], plan[PER_GROUP]
+    marks, marks_at, touched_at = plan[UNBIASED] > 0, _u(plan[MARKS_AT]), plan[TOUCHED_AT]
     for e in range(count):
-        index = np.uint32(events[first + e])
-        place = np.int64(index // np.uint32(in_channels))
-        channel = np.int64(index) - place * in_channels
-        y = np.int64(np.uint32(place) // np.uint32(width))
-        x = place - y * width
-        group = np.int64(0) if groups == 1 else channel // plan[IN_PER_GROUP]
-        kernel = plan[WEIGHT_AT] + channel * plan[CHANNEL_STRIDE]
-        for r in range(tables[rows_at + y], tables[rows_at + y + 1]):
-            row_place = np.int64(tables[row_list + 2 * r])
-            kernel_row = kernel + tables[row_list + 2 * r + 1] * plan[ROW_STRIDE]
-            for q in range(tables[columns_at + x], tables[columns_at + x + 1]):
-                at = row_place + tables[column_list + 3 * q]
-                source = kernel_row + tables[column_list + 3 * q + 1] * per_group
-                run = np.int64(tables[column_list + 3 * q + 2])
-                target = plan[SUMS_AT] + at * channels + group * per_group
-                if len(values):
-                    _add_times(sums, target, weights, source, run * per_group, values[e])
-                else:
-                    _add(sums, target, weights, source, run * per_group)
-                if marks:
-                    mark = plan[TOUCHED_AT] + at * groups + group
-                    touched[mark] = touched[mark + run - 1] = 1
-                    for k in range(1, run - 1):
-                        touched[mark + k] = 1
+        index = np.int64(events[first + e])
+        place = (index * reciprocal) >> 32  # divides exactly, see `reference_bounds`
+        channel = index - place * in_channels
+        kernel, shift, group = channel * stride, np.int64(0), np.int64(0)
+        if groups > 1:
+            group = channel // in_group
+            shift = group * per_group
+        begin, end = _u(tables[starts + _u(place)]), _u(tables[starts + _u(place) + _u(1)])
+        for entry in range(begin, end):
+            row = met + _u(3) * entry
+            target, source = shift + tables[row], kernel + tables[row + _u(1)]
+            if len(values):
+                _add_times(sums, target, weights, source, np.int64(tables[row + _u(2)]), values[e])
+            else:
+                _add(sums, target, weights, source, np.int64(tables[row + _u(2)]))
+        if marks:
+            for entry in range(begin, end):
+                row = marks_at + _u(3) * entry
+                mark = touched_at + group + tables[row]
+                real = tables[row + _u(2)]
+                for k in range(np.int64(tables[row + _u(1)])):
+                    touched[mark + k * groups] |= np.uint8((real >> k) & 1)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _scatter_dense(plan, weight_at, delay_at, delay_stride, weights, tables, events, first, values, count, step, sums,
                    touched):  # fmt: skip
     """Adds a row of weights per event, now or as many steps later as the delays say; marks when somebody is touched."""
@@ -132,7 +128,7 @@ def _scatter_dense(plan, weight_at, delay_at, delay_stride, weights, tables, eve
             _add(sums, target, weights, weight_at + index * padded, padded)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _wrap_sums(sums, at, count):
     """netx hands the sums of a convolution on in 24 bits."""
     a = np.uint64(at)
@@ -140,7 +136,7 @@ def _wrap_sums(sums, at, count):
         sums[a + i] = np.int32(np.int32(np.int32(sums[a + i] + _LIMIT) & np.int32(_TURN - 1)) - _LIMIT)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _update_leaky(plan, voltage, sums, sums_at, bias, bias_at, fired):
     """One step of neurons without current: v keeps (odd / 2^shift) of itself, truncated toward zero."""
     a, s, b = np.uint64(plan[STATE_AT]), np.uint64(sums_at), np.uint64(bias_at)
@@ -157,7 +153,7 @@ def _update_leaky(plan, voltage, sums, sums_at, bias, bias_at, fired):
         sums[s + i] = 0
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _kept(x, keep):
     """`keep` 4096ths of x, truncated toward zero, without leaving int32: high and low bits apart."""
     size = np.int32(abs(x))
@@ -166,7 +162,7 @@ def _kept(x, keep):
     return np.int32(-part) if x < 0 else part
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _update_general(plan, voltage, current, sums, sums_at, bias, keep_u, keep_v, thresholds, fired):
     """One step of CUBA neurons, each with its own parameters: the current wraps once, the voltage saturates."""
     a, s = np.uint64(plan[STATE_AT]), np.uint64(sums_at)
@@ -182,7 +178,7 @@ def _update_general(plan, voltage, current, sums, sums_at, bias, keep_u, keep_v,
         sums[s + i] = 0
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _update_touched(plan, voltage, sums, touched, tables, events):
     """One step of neurons that only events move. Returns how many fired and how many were touched."""
     per_group, threshold = plan[PER_GROUP], np.int32(plan[THRESHOLD])
@@ -213,7 +209,7 @@ def _update_touched(plan, voltage, sums, touched, tables, events):
     return count, active
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _any(mask, at):
     """Whether one block of a mask holds anything."""
     found = np.uint8(0)
@@ -223,7 +219,7 @@ def _any(mask, at):
     return found != 0
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _list_fired(plan, fired, events):
     """Lists who fired, as events of this layer; returns how many."""
     count, state, own = np.int64(0), plan[STATE_AT], plan[EVENTS_AT]
@@ -236,7 +232,7 @@ def _list_fired(plan, fired, events):
     return count
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _count_active(plan, tables, events, spikes, touched, unbiased, slot):
     """Neurons without a bias that were touched or fired in this step; clears the marks."""
     if plan[UNBIASED] == 0:
@@ -265,7 +261,7 @@ def _count_active(plan, tables, events, spikes, touched, unbiased, slot):
     return active
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _list_inputs(frame, places, events, values):
     """Lists the nonzero inputs of one frame, and their values where asked for; returns how many."""
     count, size = np.int64(0), len(frame)
@@ -282,7 +278,7 @@ def _list_inputs(frame, places, events, values):
     return count
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _drive_inputs(plan, events, values, count, sums, bias):
     """An input layer's drive beside its bias; returns by how many the driven neurons differ from the biased ones."""
     more = np.int64(0)
@@ -295,7 +291,7 @@ def _drive_inputs(plan, events, values, count, sums, bias):
     return more
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def run_samples(frames, graded, plan, weights, tables, places, neurons, unbiased, sizes, spikes, membrane, counts):
     """Simulates `frames` `[N, T, inputs]` uint8; fills `spikes`, `membrane` and `counts`.
 

@@ -17,6 +17,7 @@ from export.integer_network import IntegerLayer, IntegerNetwork
 from export.reference_bounds import Bounds, bounds
 
 LANES = 8  # channels are padded to this many
+MARKS = 30  # outputs in one run: each has a bit in an int32
 NEVER = np.int32(2**31 - 1)  # the threshold of a neuron that only pads
 
 
@@ -121,6 +122,7 @@ class _Packer:
         row[f.NEURONS], row[f.PADDED] = layer.neurons, len(after.outside)
         row[f.CHANNELS], row[f.GROUPS], row[f.IN_CHANNELS] = channels, groups, before.channels
         row[f.PER_GROUP] = channels // groups
+        row[f.IN_RECIPROCAL] = -(-(1 << 32) // before.channels)
         row[f.RING] = 1
         marks = 1
         unbiased = after.spread(layer.bias_map == 0).astype(np.int32)
@@ -167,22 +169,26 @@ class _Packer:
         )
 
     def _convolution(self, layer: IntegerLayer, row: np.ndarray) -> None:
-        """Kernels `[Cin, kH, kW, Cout/groups]`, taps in the order in which an input meets neighbouring outputs."""
-        outputs, inputs, height, width = layer.weight.shape
+        """Kernels `[Cin, kH, kW, Cout/groups]`, taps in the order in which an input meets neighbouring outputs.
+
+        Under a stride the inputs of some phases meet fewer taps. Taps of weight zero make them all alike, so that the
+        processor guesses every branch right (measured: twice as fast, although it adds more).
+        """
+        outputs, inputs, *taps = layer.weight.shape
         per_group, padded = outputs // layer.groups, int(row[f.PER_GROUP])
-        grouped = layer.weight.reshape(layer.groups, per_group, inputs, height, width)
+        height, width = (_padded_taps(layer, axis) for axis in (0, 1))
+        grouped = layer.weight.reshape(layer.groups, per_group, inputs, *taps)
         kernels = np.zeros((layer.groups, inputs, height, width, padded), np.int16)
-        kernels[..., :per_group] = grouped.transpose(0, 2, 3, 4, 1)
-        down, along = _tap_order(layer, 0), _tap_order(layer, 1)
+        kernels[:, :, : taps[0], : taps[1], :per_group] = grouped.transpose(0, 2, 3, 4, 1)
+        down, along = (_tap_order(layer, axis) for axis in (0, 1))
         row[f.WEIGHT_AT] = self.weights.add(kernels[:, :, down][:, :, :, along])
-        row[f.ROW_STRIDE] = width * padded
-        row[f.CHANNEL_STRIDE] = height * row[f.ROW_STRIDE]
-        row[f.IN_PER_GROUP], row[f.IN_WIDTH] = inputs, layer.input_shape[2]
-        starts, met = _meetings(layer, 0, down, False)
-        met[:, 0] *= layer.output_shape[2]
-        row[f.ROWS_AT], row[f.ROW_LIST_AT] = self.tables.add(starts), self.tables.add(met[:, :2])
-        starts, met = _meetings(layer, 1, along, layer.groups == 1)
-        row[f.COLUMNS_AT], row[f.COLUMN_LIST_AT] = self.tables.add(starts), self.tables.add(met)
+        row[f.CHANNEL_STRIDE], row[f.IN_PER_GROUP] = height * width * padded, inputs
+        starts, met = _meetings_of_places(layer, down, along)
+        output, slot, run = met[:, 0], met[:, 1] * padded + row[f.WEIGHT_AT], met[:, 2]
+        target = output * row[f.CHANNELS] + self.sums
+        row[f.STARTS_AT] = self.tables.add(starts)
+        row[f.MET_AT] = self.tables.add(np.stack([target, slot, run * padded], axis=1))
+        row[f.MARKS_AT] = self.tables.add(np.stack([output * layer.groups, run, met[:, 3]], axis=1))
 
     def _dense(self, layer: IntegerLayer, row: np.ndarray, before: _Order) -> None:
         """Weights and delays by rows of outputs, one row an input."""
@@ -239,31 +245,55 @@ def _columns(matrix: np.ndarray, before: _Order | None, padded: int) -> np.ndarr
     return np.pad(turned, ((0, 0), (0, padded - matrix.shape[0])))
 
 
+def _padded_taps(layer: IntegerLayer, axis: int) -> int:
+    """Taps along an axis, as many for each phase of the stride as the fullest has."""
+    taps, stride = layer.weight.shape[2 + axis], layer.stride[axis]
+    return -(-taps // stride) * stride if layer.dilation[axis] == 1 and taps > stride else taps
+
+
 def _tap_order(layer: IntegerLayer, axis: int) -> np.ndarray:
     """Taps by the phase of the stride in which they meet an output, each phase from the last tap to the first."""
     stride, dilation = layer.stride[axis], layer.dilation[axis]
-    taps = range(layer.weight.shape[2 + axis])
-    return np.array(sorted(taps, key=lambda tap: (tap * dilation % stride, -tap)), dtype=np.int64)
+    return np.array(sorted(range(_padded_taps(layer, axis)), key=lambda tap: (tap * dilation % stride, -tap)))
 
 
-def _meetings(layer: IntegerLayer, axis: int, order: np.ndarray, runs: bool) -> tuple[np.ndarray, np.ndarray]:
-    """For each input index along an axis the outputs that it meets: starts `[L + 1]` and rows of output, slot, length.
+def _meetings_of_places(layer: IntegerLayer, down: np.ndarray, along: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """As `_meetings`, for each place of the input in rows, with outputs and slots counted over both axes."""
+    (row_starts, rows), (starts, columns) = (
+        _meetings(layer, 0, down, runs=False),
+        _meetings(layer, 1, along, runs=layer.groups == 1),
+    )
+    per_place, parts = [], []
+    for y in range(layer.input_shape[1]):
+        mine = rows[row_starts[y] : row_starts[y + 1]]
+        scale = np.array([layer.output_shape[2], len(along)])
+        for x in range(layer.input_shape[2]):
+            others = columns[starts[x] : starts[x + 1]]
+            at = (mine[:, None, :2] * scale + others[None, :, :2]).reshape(-1, 2)
+            lengths = np.broadcast_to(others[None, :, 2], (len(mine), len(others))).reshape(-1, 1)
+            parts.append(np.concatenate([at, lengths, (mine[:, None, 3] * others[None, :, 3]).reshape(-1, 1)], axis=1))
+            per_place.append(len(at))
+    return np.concatenate([[0], np.cumsum(per_place)]), np.concatenate(parts)
 
-    A slot is a place in `order`. With `runs`, outputs side by side whose slots are side by side make one row.
+
+def _meetings(layer: IntegerLayer, axis: int, order: np.ndarray, *, runs: bool) -> tuple[np.ndarray, np.ndarray]:
+    """For each input index along an axis the outputs that it meets: starts `[L + 1]` and rows of first output, first
+    slot, length and, bit by bit, which of them are real. A slot is a place in `order`.
+
+    With `runs`, outputs side by side whose slots are side by side make one row.
     """
-    starts, met = [0], []
+    taps, starts, met = layer.weight.shape[2 + axis], [0], []
     for place in range(layer.input_shape[1 + axis]):
         last: list[int] | None = None
-        for slot, tap in enumerate(order):
-            output, remainder = divmod(
-                place + layer.padding[axis] - layer.dilation[axis] * int(tap), layer.stride[axis]
-            )
+        for slot, tap in enumerate(order.tolist()):
+            output, remainder = divmod(place + layer.padding[axis] - layer.dilation[axis] * tap, layer.stride[axis])
             if remainder or not 0 <= output < layer.output_shape[1 + axis]:
                 continue
-            if runs and last and (output, slot) == (last[0] + last[2], last[1] + last[2]):
+            if runs and last and last[2] < MARKS and (output, slot) == (last[0] + last[2], last[1] + last[2]):
+                last[3] |= (tap < taps) << last[2]
                 last[2] += 1
             else:
-                last = [output, slot, 1]
+                last = [output, slot, 1, int(tap < taps)]
                 met.append(last)
         starts.append(len(met))
-    return np.array(starts), np.array(met, dtype=np.int64).reshape(-1, 3)
+    return np.array(starts), np.array(met, dtype=np.int64).reshape(-1, 4)
