@@ -14,7 +14,7 @@ import nir
 import numpy as np
 
 from export.flat_graph import flat
-from export.geometry import POOLS, output_shape
+from export.geometry import POOLS, check_size, output_shape
 from hardware_profiles.errors import UserError
 
 SYNAPSES = (nir.Linear, nir.Affine, nir.Conv2d)
@@ -85,6 +85,7 @@ def input_shape(graph: nir.NIRGraph) -> tuple[int, ...]:
     if len(shape) not in (1, 3) or min(shape) < 1:
         what = f"the input shape {shape} is neither (N,) nor (C, H, W)" if shape else "the file states no input shape"
         raise UserError(what, where=name, mend="say it without time and batch: --input-shape 2,34,34")
+    check_size(name, shape)
     return shape
 
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from export.chain import Step
+from export.geometry import check_weights
+from export.integer_network import GEOMETRY_LIMIT
 from hardware_profiles.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ def pool_before_conv(layer: FoldedLayer, step: Step, kernel: Pair, stride: Pair,
         first = np.arange(kernel[axis])
         reads = _outer_reads(pooled, taps[axis], layer.stride[axis], layer.padding[axis], layer.dilation[axis])
         _check(reads, pooled, size, stride[axis], padding[axis], first, axis, step, layer.name, kernel)
-    extent = [layer.dilation[a] * (taps[a] - 1) * stride[a] + kernel[a] for a in (0, 1)]
+    extent = _extent([layer.dilation[a] * (taps[a] - 1) * stride[a] + kernel[a] for a in (0, 1)], layer)
     weight = np.zeros((*layer.weight.shape[:2], *extent), dtype=layer.weight.dtype)
     for row in range(kernel[0]):
         for column in range(kernel[1]):
@@ -49,7 +51,7 @@ def pool_after_conv(
         first = layer.dilation[axis] * np.arange(taps[axis])
         reads = _outer_reads(inner, kernel[axis], stride[axis], padding[axis], 1)
         _check(reads, inner, size, layer.stride[axis], layer.padding[axis], first, axis, step, layer.name, kernel)
-    extent = [(kernel[a] - 1) * layer.stride[a] + layer.dilation[a] * (taps[a] - 1) + 1 for a in (0, 1)]
+    extent = _extent([(kernel[a] - 1) * layer.stride[a] + layer.dilation[a] * (taps[a] - 1) + 1 for a in (0, 1)], layer)
     weight = np.zeros((*layer.weight.shape[:2], *extent), dtype=layer.weight.dtype)
     for row in range(kernel[0]):
         for column in range(kernel[1]):
@@ -65,6 +67,7 @@ def pool_before_dense(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """(weight, delay) of a dense layer read through the pool `step`; each window is written out, so any will do."""
     pooled = layer.weight.reshape(-1, *step.output_shape)
+    check_weights(layer.name, len(pooled) * int(np.prod(_padded(step.input_shape, padding))))
     weight = np.zeros((len(pooled), *_padded(step.input_shape, padding)), dtype=pooled.dtype)
     for row in range(kernel[0]):
         for column in range(kernel[1]):
@@ -124,6 +127,16 @@ def _check(
         where=step.name, why="netx has no pool, so it must fold exactly",
         mend="make the size a multiple of the pool's stride, use stride = kernel, or padding 0 in the second of them",
     )  # fmt: skip
+
+
+def _extent(extent: list[int], layer: FoldedLayer) -> list[int]:
+    """The merged kernel's size, refused here where IntegerLayer would refuse it, before it is made."""
+    if max(extent) > GEOMETRY_LIMIT:
+        raise UserError(
+            f"its kernel would become {extent[0]} x {extent[1]} with the pools beside it", where=layer.name,
+            why=f"netx keeps kernel sizes in 8 bits, {GEOMETRY_LIMIT} at most", mend="use smaller pools",
+        )  # fmt: skip
+    return extent
 
 
 def _every(start: int, step: int, count: int) -> slice:

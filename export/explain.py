@@ -186,6 +186,7 @@ def _values(value: Any) -> str:
     if isinstance(value, str):
         return value
     array = np.asarray(value)
+    array = array.astype(np.float64) if array.dtype.kind not in "iu" else array
     if array.size == 0:
         return "none"
     if array.size <= 2:

@@ -14,7 +14,7 @@ import numpy as np
 
 from export.chain import CELLS, SYNAPSES, Step
 from export.compose import pool_after_conv, pool_before_conv, pool_before_dense
-from export.geometry import POOLS, conv_extent, conv_geometry, pair
+from export.geometry import POOLS, check_weights, conv_extent, conv_geometry, pair, whole
 from export.parameters import on_layer, per_row
 from hardware_profiles.errors import UserError
 
@@ -128,7 +128,7 @@ def _weight_layer(step: Step) -> FoldedLayer:
         stride=stride,
         padding=padding,
         dilation=dilation,
-        groups=int(node.groups),
+        groups=whole(node.groups, name, "groups"),
     )
 
 
@@ -221,21 +221,23 @@ def _factors(step: Step) -> np.ndarray:
 def _delay_steps(step: Step, dt_s: float) -> np.ndarray:
     """Whole steps, int64 of the layer's shape."""
     seconds = on_layer(step.name, "delay", step.node.delay, step.input_shape)
+    if not np.all(np.isfinite(seconds)):
+        raise UserError("its delays hold NaN or infinity", where=step.name, mend="export the network again")
     exact = seconds / dt_s
-    whole = np.rint(exact)
-    off = ~(np.abs(exact - whole) <= DELAY_EXACT)
+    steps = np.rint(exact)
+    off = ~(np.abs(exact - steps) <= DELAY_EXACT)
     if np.any(off):
         worst = float(seconds[off].flat[0])
         raise UserError(
             f"a delay of {worst:g} s is {worst / dt_s:g} steps of {dt_s:g} s", where=step.name,
             why="the chip delays by whole steps", mend="train with delays that are multiples of the time step",
         )  # fmt: skip
-    if whole.min() < 0 or whole.max() > 62:
+    if steps.min() < 0 or steps.max() > 62:
         raise UserError(
-            f"delays of {whole.min():g} to {whole.max():g} steps are outside 0..62", where=step.name,
+            f"delays of {steps.min():g} to {steps.max():g} steps are outside 0..62", where=step.name,
             why="a delay has 6 bits and netx clamps above 62", mend="use a longer time step, or shorter delays",
         )  # fmt: skip
-    return whole.astype(np.int64)
+    return steps.astype(np.int64)
 
 
 def _delay_inputs(layer: FoldedLayer, step: Step, dt_s: float) -> FoldedLayer:
@@ -293,6 +295,7 @@ def _identity(neuron: Step, before: list[Step]) -> FoldedLayer:
 
 def _eye(name: str, shape: tuple[int, ...]) -> FoldedLayer:
     size = int(np.prod(shape))
+    check_weights(name, size * size)
     return FoldedLayer(name=name, kind="dense", weight=np.eye(size), bias=np.zeros(size), input_shape=shape)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,17 +12,37 @@ import numpy as np
 from export.parameters import on_layer
 from hardware_profiles.errors import UserError
 
+NEURONS_LIMIT = 1 << 24  # in one layer: far above any chip, far below what would fill the memory here
+WEIGHTS_LIMIT = 1 << 27  # as float64 a gigabyte
+GEOMETRY_LIMIT = 1 << 20
+
 POOLS = (nir.AvgPool2d, nir.SumPool2d)
 
 
 def pair(value: Any, where: str, what: str) -> tuple[int, int]:
     """A stride, padding, dilation or kernel size as (height, width), from one integer or two."""
-    numbers = np.asarray(value).ravel()
-    if numbers.size not in (1, 2) or numbers.dtype.kind not in "iuf" or np.any(numbers != np.rint(numbers)):
+    numbers = _numbers(value)
+    if numbers.size not in (1, 2) or np.any(numbers != np.rint(numbers)):
         raise UserError(f"{what} {value!r} is neither one integer nor two", where=where)
     if numbers.min() < (0 if what == "padding" else 1):
-        raise UserError(f"{what} {numbers.tolist()} is too small", where=where)
+        raise UserError(f"{what} {numbers.astype(int).tolist()} is too small", where=where)
     return int(numbers[0]), int(numbers[-1])
+
+
+def whole(value: Any, where: str, what: str) -> int:
+    """One integer. Raises UserError naming the node where it is none."""
+    numbers = _numbers(value)
+    if numbers.size != 1 or numbers[0] != np.rint(numbers[0]):
+        raise UserError(f"{what} {value!r} is no integer", where=where)
+    return int(numbers[0])
+
+
+def _numbers(value: Any) -> np.ndarray:
+    """`value` as float64, empty where it holds anything but numbers of a size that geometry can have."""
+    numbers = np.asarray(value).ravel()
+    if numbers.dtype.kind not in "iuf" or not np.all(np.abs(numbers.astype(np.float64)) < GEOMETRY_LIMIT):
+        return np.zeros(0)
+    return numbers.astype(np.float64)
 
 
 def conv_geometry(node: nir.Conv2d, where: str) -> tuple[np.ndarray, tuple[int, int], tuple[int, int], tuple[int, int]]:
@@ -60,34 +81,55 @@ def conv_extent(
 
 def output_shape(name: str, node: nir.NIRNode, shape: tuple[int, ...]) -> tuple[int, ...]:
     """Shape behind a node whose input has `shape`. Raises UserError naming the node where they do not fit."""
+    behind = _shape_behind(name, node, shape)
+    check_size(name, behind)
+    if behind == shape:
+        for key, value in vars(node).items():
+            if isinstance(value, np.ndarray) and not isinstance(node, (nir.Conv2d, nir.Linear, nir.Affine, *POOLS)):
+                on_layer(name, key, value, shape)
+    return behind
+
+
+def check_size(name: str, shape: tuple[int, ...]) -> None:
+    """Raises UserError where a layer of `shape` has more neurons than anything here is made for."""
+    if math.prod(shape) > NEURONS_LIMIT:
+        raise UserError(f"shape {shape} has {math.prod(shape)} values", where=name, why=f"the limit is {NEURONS_LIMIT}")
+
+
+def check_weights(name: str, count: int) -> None:
+    """Raises UserError where a rewrite would need more than `WEIGHTS_LIMIT` weights."""
+    if count > WEIGHTS_LIMIT:
+        raise UserError(f"would become a layer of {count} weights", where=name, why=f"the limit is {WEIGHTS_LIMIT}")
+
+
+def _shape_behind(name: str, node: nir.NIRNode, shape: tuple[int, ...]) -> tuple[int, ...]:
     if isinstance(node, nir.Conv2d):
         return _conv_shape(name, node, shape)
     if isinstance(node, (nir.Linear, nir.Affine)):
-        if node.weight.ndim != 2 or shape != (node.weight.shape[1],):
+        if np.ndim(node.weight) != 2 or shape != (node.weight.shape[1],):
             mend = "add a Flatten before it" if len(shape) == 3 else ""
-            raise UserError(f"weight {node.weight.shape} does not fit its input {shape}", where=name, mend=mend)
+            raise UserError(f"weight {np.shape(node.weight)} does not fit its input {shape}", where=name, mend=mend)
         return (int(node.weight.shape[0]),)
     if isinstance(node, POOLS):
         return _pool_shape(name, node, shape)
-    if isinstance(node, nir.Flatten):
-        last = int(node.end_dim) % len(shape)
-        if len(shape) > 1 and (int(node.start_dim) != 0 or last != len(shape) - 1):
-            raise UserError(
-                f"Flatten merges axes {node.start_dim} to {node.end_dim} of {shape} only", where=name,
-                why="netx flattens all of them", mend="use start_dim 0 and end_dim -1 (NIR counts without the batch)",
-            )  # fmt: skip
-        return (int(np.prod(shape)),)
-    for key, value in vars(node).items():
-        if isinstance(value, np.ndarray):
-            on_layer(name, key, value, shape)
-    return shape
+    if not isinstance(node, nir.Flatten):
+        return shape
+    start, end = whole(node.start_dim, name, "start_dim"), whole(node.end_dim, name, "end_dim")
+    if len(shape) > 1 and (start != 0 or end % len(shape) != len(shape) - 1):
+        raise UserError(
+            f"Flatten merges axes {start} to {end} of {shape} only", where=name,
+            why="netx flattens all of them", mend="use start_dim 0 and end_dim -1 (NIR counts without the batch)",
+        )  # fmt: skip
+    return (math.prod(shape),)
 
 
 def _conv_shape(name: str, node: nir.Conv2d, shape: tuple[int, ...]) -> tuple[int, ...]:
-    given, groups = node.weight.shape, int(node.groups)
+    given, groups = np.shape(node.weight), whole(node.groups, name, "groups")
     fits = len(given) == 4 and len(shape) == 3 and groups >= 1
     if not fits or given[1] * groups != shape[0] or given[0] % groups:
         raise UserError(f"weight {given} with groups={groups} does not fit its input {shape}", where=name)
+    if min(given) < 1:
+        raise UserError(f"weight {given} is empty", where=name)
     weight, stride, padding, dilation = conv_geometry(node, name)
     extent = conv_extent(shape[1:], weight.shape[2:], stride, padding, dilation)
     if min(extent) < 1:
@@ -99,6 +141,9 @@ def _pool_shape(name: str, node: nir.NIRNode, shape: tuple[int, ...]) -> tuple[i
     if len(shape) != 3:
         raise UserError(f"a pool needs (C, H, W) input, got {shape}", where=name)
     kernel, stride, padding = (pair(getattr(node, key), name, key) for key in ("kernel_size", "stride", "padding"))
+    if any(2 * p > k for k, p in zip(kernel, padding, strict=True)):
+        raise UserError(f"padding {padding} exceeds half of kernel {kernel}", where=name, why="torch does not pool so",
+                        mend="pad by half of the kernel at most")  # fmt: skip
     behind = (shape[0], *conv_extent(shape[1:], kernel, stride, padding, (1, 1)))
     if min(behind) < 1:
         raise UserError(f"pool {kernel} is larger than its input {shape}", where=name)

@@ -38,10 +38,17 @@ def quantise(
     """
     if not 2 <= bits <= 8:
         raise UserError(f"{bits}-bit weights are not possible", mend="use 2 to 8 bits")
+    with np.errstate(all="ignore"):  # what is not finite is refused by name
+        return _quantise(graph, bits, scales or {})
+
+
+def _quantise(
+    graph: SpikingGraph, bits: int, scales: Mapping[str, float]
+) -> tuple[IntegerNetwork, list[LayerQuantisation]]:
     refuse(_faults(graph))
     folded = fold(graph.chain(), graph.dt_s)
     names = [layer.name for layer, _ in folded.layers]
-    for name in scales or {}:
+    for name in scales:
         if name not in names or name in graph.scales:
             why = "is quantised already" if name in graph.scales else "is no layer"
             raise UserError(f"a scale was given for {name!r}, which {why}", mend=f"layers are {', '.join(names)}")
@@ -60,7 +67,7 @@ def quantise(
                 layers.append(before)
                 table.append(plain_row(before, units.layer.name))
         integer, row = quantise_layer(
-            units, given=graph.scales.get(layer.name), searched=(scales or {}).get(layer.name), bits=bits, silent=silent
+            units, given=graph.scales.get(layer.name), searched=scales.get(layer.name), bits=bits, silent=silent
         )
         layers.append(integer)
         table.append(row)

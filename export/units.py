@@ -17,6 +17,7 @@ from export.parameters import Value, beside, per_row
 from hardware_profiles.errors import UserError
 
 Mantissa = int | np.ndarray
+LARGEST = 1e100  # sums and products of such values stay finite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +84,7 @@ def layer_units(
         notes.append("each neuron has a threshold of its own: simulators only, the chip shares them")
     if np.ndim(weight_gain) and np.ptp(weight_gain) > 0:
         notes.append(f"gains of {np.min(weight_gain):.4g} to {np.max(weight_gain):.4g} went into rows of the weights")
+    _check_finite(layer.name, weight=weight, weight_rec=weight_rec, bias=bias, drive=drive)
     i_decay = _decay(neuron, "i_decay", step.i_decay, shape, allow_vector)
     v_decay = _decay(neuron, "v_decay", step.v_decay, shape, allow_vector)
     if np.ndim(i_decay) or np.ndim(v_decay):
@@ -101,6 +103,13 @@ def layer_units(
         gain=float(np.ravel(weight_gain)[int(np.argmax(np.abs(np.ravel(weight_gain))))]),
         notes=tuple(notes),
     )
+
+
+def _check_finite(name: str, **arrays: np.ndarray | None) -> None:
+    for key, array in arrays.items():
+        if array is not None and not np.all(np.abs(array) < LARGEST):
+            raise UserError(f"{key} times its gain is not finite", where=name,
+                            mend="check r, tau and the time step (gains depend on dt)")  # fmt: skip
 
 
 def _row_gain(neuron: str, gain: Value, shape: tuple[int, ...]) -> float | np.ndarray:

@@ -113,13 +113,15 @@ class _Builder:
             self.add(nir.Scale(2.0 ** self.rng.integers(-1, 2, forms[int(self.rng.integers(len(forms)))])))
 
     def dense(self, scale: float) -> None:
+        overlap = False
         if len(self.shape) == 3 and min(self.shape[1:]) >= 3 and self.coin():
-            padding = [0, int(self.rng.integers(0, 2))]
+            stride, padding = int(self.rng.integers(1, 3)), int(self.rng.integers(0, 2))
+            overlap = stride == 1
             kind = nir.AvgPool2d if self.coin() else nir.SumPool2d
-            self.add(kind(np.array([1, 2]), np.array([1, int(self.rng.integers(1, 3))]), np.array(padding)))
+            self.add(kind(np.array([1, 2]), np.array([1, stride]), np.array([0, padding])))
         self.flatten()
         if self.coin(0.4):
-            self.add(nir.Delay(DT * self.rng.integers(0, 4, self.shape if self.coin() else ())))
+            self.add(nir.Delay(DT * self.rng.integers(0, 4, self.shape if self.coin() and not overlap else ())))
         self.scale((), self.shape)
         outputs = int(self.rng.integers(1, 6))
         self.scales[f"n{len(self.nodes)}"] = scale
@@ -158,6 +160,6 @@ class _Builder:
         weight = 4 * even(self.rng, 2 * groups, self.shape[0] // groups, *kernel, largest=6) / scale
         padding = ["same", "valid", 1][int(self.rng.integers(3))]
         self.add(nir.Conv2d(None, weight, 1, padding, 1, groups, 4 * self.rng.integers(-9, 9, 2 * groups) / scale))
-        if self.coin(0.4):
+        if self.shape[1] >= 2 and self.coin(0.4):
             self.add(nir.SumPool2d(*np.array([[2, 1], [1, 1], [0, 0]])))
         self.add(self.cell(scale))

@@ -391,11 +391,16 @@ def test_the_braille_network_runs_with_always_on_units(shared_data):
 # Everything at once
 
 
+def grid_graphs() -> st.SearchStrategy:
+    """Graphs over the whole table that lie on the grid, with frames `[T, *input_shape]`."""
+    return st.integers(0, 2**32 - 1).map(lambda seed: random_graph(np.random.default_rng(seed)))
+
+
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.integers(0, 2**32 - 1))
-def test_random_graphs_over_the_whole_table_run_exactly_in_integers(seed):
-    graph, frames = random_graph(np.random.default_rng(seed))
+@given(grid_graphs())
+def test_random_graphs_over_the_whole_table_run_exactly_in_integers(case):
+    graph, frames = case
     expected_words = "cannot become one|outside -25|netx would run|even integer|delayed unequally"
     try:
         network, table = quantise(graph)
