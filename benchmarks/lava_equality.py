@@ -1,16 +1,23 @@
-"""Random networks: the reference equals Lava in every layer, spike by spike.
+"""Random integer networks, and networks that SLAYER wrote: the reference equals Lava, every layer and voltage.
 
-    python benchmarks/lava_equality.py [--networks 500] [--seed 1]
+    python benchmarks/lava_equality.py [--networks 2000] [--seed 2] [--workers 2] [--data ../shared/data/netx]
 
-Dense and convolution chains with stride, padding, dilation, groups and bias; decays 0 to 4096; thresholds; T and number
-of samples. Stops at the first divergence and names it. About 0.4 s a network, most of it Lava.
+Even numbers: dense and convolution chains with stride, padding, dilation, groups and bias; decays 0 to 4096;
+thresholds; T and number of samples. Odd numbers: also recurrence, delays, parameters and biases of each neuron, counts
+as input, input neurons. The membrane of the last layer is compared too. Network `index` of a seed is the same on every
+machine. Stops at the first divergence, names it and keeps a case to replay.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import threading
 import time
+import warnings
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,48 +25,134 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from random_networks import random_frames, random_network
 
-from export.lava.driver import LavaWorker
+from export.integer_network import IntegerNetwork
+from export.lava.driver import NETWORKS_PER_PROCESS, LavaWorker
+from export.lava.driver import simulate as simulate_lava
+from export.netx import read_netx
+from export.readout import Readout
 from export.reference import simulate
-from pipeline.equivalence import compare
+from export.spike_trace import SpikeTrace
+from pipeline.divergence import write_case
+from pipeline.equivalence import compare_traces
 from pipeline.progress import Progress
 
-PER_PROCESS = 200  # Lava keeps some memory of every network it ran
+ROOT = Path(__file__).resolve().parent.parent
+SLAYER = ("oxford", "mnist_slayer")
+SLAYER_INPUTS, SLAYER_STEPS = 100, 25
+
+
+class Workers:
+    """One Lava process a thread, replaced when it has run many networks."""
+
+    def __init__(self) -> None:
+        self._of = threading.local()
+        self._all: list[LavaWorker] = []
+
+    def simulate(self, network: IntegerNetwork, frames: np.ndarray) -> tuple[SpikeTrace, float]:
+        worker = getattr(self._of, "worker", None)
+        if worker is None or worker.networks >= NETWORKS_PER_PROCESS:
+            if worker is not None:
+                worker.close()
+            worker = self._of.worker = LavaWorker()
+            self._all.append(worker)
+            worker.__enter__()
+        clock = time.perf_counter()
+        trace = worker.simulate(network, frames, keep_layers=True, timeout_s=300)
+        return trace, time.perf_counter() - clock
+
+    def close(self) -> None:
+        for worker in self._all:
+            worker.close()
+
+
+class Tally:
+    """What was compared so far, and how long each side took."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.reference_s = self.lava_s = 0.0
+
+    def add(self, name: str, network: IntegerNetwork, frames: np.ndarray, lava: SpikeTrace, lava_s: float) -> None:
+        """Compares the reference with Lava's trace; leaves with a case where they part."""
+        clock = time.perf_counter()
+        reference = simulate(network, frames, keep_layers=True)
+        self.reference_s += time.perf_counter() - clock
+        self.lava_s += lava_s
+        found = compare_traces(network, reference, lava)
+        if found.first_divergence:
+            place = found.first_divergence
+            row = slice(place.sample, place.sample + 1)
+            case = write_case(ROOT / "runs" / "divergences", network, frames[row], place, *(
+                SpikeTrace(backend=trace.backend, spikes=trace.spikes[row],
+                           layer_spikes=tuple(layer[row] for layer in trace.layer_spikes or ()),
+                           membrane=None if trace.membrane is None else trace.membrane[row])
+                for trace in (reference, lava)
+            ))  # fmt: skip
+            sys.exit(f"{name} differs: {place}; kept in {case.relative_to(ROOT)}")
+        self.counts.update(spikes=found.spikes_compared, places=found.entries_compared, samples=len(frames),
+                           layers=len(network.layers), mismatches=found.mismatches)  # fmt: skip
+        for layer in network.layers:
+            self.counts.update(
+                recurrent=layer.weight_rec is not None,
+                delayed=layer.max_delay > 0,
+                vectors=any(np.ndim(getattr(layer, key)) > 0 for key in ("i_decay", "v_decay", "vth_mant")),
+                driven=layer.kind == "input",
+            )
+        self.counts.update(counted=network.input_message_bits > 0)
+
+
+def drawn(seed: int, index: int) -> tuple[IntegerNetwork, np.ndarray]:
+    """Network `index` of a seed, read out by its membrane, and its frames."""
+    rng = np.random.default_rng([seed, index])
+    network = random_network(rng, rich=index % 2 == 1)
+    return replace(network, readout=Readout(kind="membrane")), random_frames(rng, network)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--networks", type=int, default=500)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--networks", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "netx")
     options = parser.parse_args()
-    began = time.monotonic()
-    spikes = entries = mismatches = layers = 0
-    reference_s = lava_s = 0.0
-    with Progress() as progress:
-        for start in range(0, options.networks, PER_PROCESS):
-            with LavaWorker() as worker:
-                for index in range(start, min(start + PER_PROCESS, options.networks)):
-                    rng = np.random.default_rng([options.seed, index])
-                    network = random_network(rng)
-                    frames = random_frames(rng, network)
-                    clock = time.perf_counter()
-                    ours = simulate(network, frames, keep_layers=True).layer_spikes
-                    reference_s += time.perf_counter() - clock
-                    clock = time.perf_counter()
-                    lavas = worker.simulate(network, frames, keep_layers=True, timeout_s=120).layer_spikes
-                    lava_s += time.perf_counter() - clock
-                    found = compare([layer.name for layer in network.layers], ours, lavas)
-                    spikes += found.spikes_compared
-                    entries += found.entries_compared
-                    mismatches += found.mismatches
-                    layers += len(network.layers)
-                    if found.first_divergence:
-                        sys.exit(f"network {index} of seed {options.seed} differs: {found.first_divergence}")
-                    progress(index + 1, options.networks, "networks")
-    print(f"{options.networks} networks, {layers} layers, seed {options.seed}, {time.monotonic() - began:.0f} s")
-    print(f"{mismatches} mismatches in {spikes:,} spikes ({entries:,} places compared)")
+    warnings.filterwarnings("ignore", message=".*membrane read-out is meant for")  # these networks fire as they like
+    began, tally, workers = time.monotonic(), Tally(), Workers()
+    with Progress() as progress, ThreadPoolExecutor(options.workers) as threads:
+        try:
+            answers = threads.map(lambda index: workers.simulate(*drawn(options.seed, index)), range(options.networks))
+            for index, (trace, seconds) in enumerate(answers):
+                tally.add(f"network {index} of seed {options.seed}", *drawn(options.seed, index), trace, seconds)
+                progress(index + 1, options.networks, "networks")
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+            workers.close()
+    found = tally.counts
     print(
-        f"ratio: the reference took 1/{lava_s / reference_s:.0f} of Lava's time on these tiny networks, one at a time"
+        f"{options.networks} networks, {found['layers']} layers, seed {options.seed}, {time.monotonic() - began:.0f} s"
     )
+    print(
+        f"of the layers {found['recurrent']} recurrent, {found['delayed']} with delays, {found['vectors']} with "
+        f"parameters of each neuron, {found['driven']} input neurons; {found['counted']} networks with counts as input"
+    )
+    print(
+        f"{found['mismatches']} mismatches in {found['spikes']:,} spikes "
+        f"({found['places']:,} places compared, voltages of the last layers included)"
+    )
+    print(f"ratio: the reference took 1/{tally.lava_s / tally.reference_s:.0f} of Lava's time on these tiny networks, "
+          f"one at a time")  # fmt: skip
+    for name in SLAYER if options.data.is_dir() else ():
+        network = read_netx(options.data / f"{name}.net")
+        rng = np.random.default_rng([options.seed, *name.encode()])
+        frames = (rng.random((SLAYER_INPUTS, SLAYER_STEPS, *network.input_shape)) < 0.1).astype(np.uint8)
+        tally = Tally()
+        clock = time.perf_counter()
+        with Progress() as progress:
+            lava = simulate_lava(network, frames, keep_layers=True, workers=options.workers, timeout_s=3600,
+                                 progress=lambda done, total, name=name: progress(done, total, name))  # fmt: skip
+        tally.add(name, network, frames, lava, time.perf_counter() - clock)
+        found = tally.counts
+        print(f"{name}.net, {SLAYER_INPUTS} random inputs of {SLAYER_STEPS} steps: {found['mismatches']} mismatches in "
+              f"{found['spikes']:,} spikes ({found['places']:,} places)")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import os
 import queue
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from typing import Any
 
 import numpy as np
@@ -79,8 +79,8 @@ class _Pool:
         self._samples, self._steps = frames.shape[:2]
         self._plan = plan(network, self._steps)
         self._lock = threading.Lock()
-        self._next, self._again = 0, deque[range]()  # samples never tried, and those that failed once
-        self._tries = np.zeros(self._samples, dtype=int)
+        self._next, self._again = 0, deque[range]()  # samples never tried, and jobs that failed once
+        self._tries: Counter[int] = Counter()
         self._events: queue.Queue[tuple[range, Arrays] | tuple[range, int] | BaseException] = queue.Queue()
         self._alive: set[LavaWorker] = set()
         self._stopped = False
@@ -175,16 +175,16 @@ class _Pool:
             return range(self._next - size, self._next)
 
     def _failed(self, job: range, error: LavaLost) -> None:
-        """Gives each of the job's samples, alone, to another process, once."""
+        """Gives the job to another process, once."""
         with self._lock:
             if self._stopped:
                 return
-            self._tries[job.start : job.stop] += 1
+            self._tries[job.start] += 1
             if self._tries[job.start] < TRIES:
-                self._again.extend(range(sample, sample + 1) for sample in job)
+                self._again.append(job)
                 return
         raise UserError(
-            f"Lava failed {TRIES} times on sample {job.start}",
+            f"Lava failed {TRIES} times, the last on sample {job[min(error.done, len(job) - 1)]}",
             why=str(error),
             mend="run this sample alone, or use the reference",
         )

@@ -33,6 +33,7 @@ BACKEND = f"lava {LAVA_NC} fixed_pt"
 BIAS_LIMIT = 4095
 _START_TIMEOUT_S = 120.0
 _END_TIMEOUT_S = 5.0
+_SOCKET_FOLDER = 70  # a socket's path has at most 107 characters; those of Lava go with the worker's folder if they can
 
 
 class LavaTimeout(UserError):  # noqa: N818 says what happened, as MissingPart does
@@ -48,7 +49,9 @@ class LavaTimeout(UserError):  # noqa: N818 says what happened, as MissingPart d
 
 
 class LavaLost(UserError):  # noqa: N818
-    """Lava's process ended, or said that it failed, before it was done."""
+    """Lava's process ended, or said that it failed, after `done` samples of what it was given."""
+
+    done = 0
 
 
 class LavaWorker:
@@ -78,6 +81,7 @@ class LavaWorker:
                 stderr=subprocess.PIPE,
                 text=True,
                 cwd=self._folder,
+                env=os.environ | ({"TMPDIR": self._folder} if len(self._folder) < _SOCKET_FOLDER else {}),
                 start_new_session=True,
             )
         self._answers: queue.Queue[dict[str, Any] | None] = queue.Queue()
@@ -199,21 +203,29 @@ class LavaWorker:
             self._process.wait()
 
     def _await_done(self, timeout_s: float | None, progress: Callable[[int], None] | None) -> None:
-        end = None if timeout_s is None else time.monotonic() + timeout_s
+        end = float("inf") if timeout_s is None else time.monotonic() + timeout_s
+        done = 0
         while True:
             try:
-                answer = self._answers.get(timeout=None if end is None else max(0.0, end - time.monotonic()))
+                answer = self._answers.get(timeout=max(0.0, min(0.5, end - time.monotonic())))
             except queue.Empty:
-                raise TimeoutError from None
-            if answer is None:
-                self._answers.put(None)
-                raise LavaLost("Lava's process ended before it was done", why=self._last_words())
-            if "error" in answer:
-                raise LavaLost("Lava failed", why=answer["error"])
+                if time.monotonic() >= end:
+                    raise TimeoutError from None
+                # Lava's processes hold the worker's end of the pipe too, so that its death does not close it.
+                answer = {} if self._process and self._process.poll() is None else None
+            if answer is None or "error" in answer:
+                lost = (
+                    LavaLost("Lava failed", why=answer["error"])
+                    if answer
+                    else LavaLost("Lava's process ended before it was done", why=self._last_words())
+                )
+                lost.done = done
+                raise lost
             if "done" in answer:
                 return
-            if progress:
-                progress(answer["progress"])
+            done = answer.get("progress", done)
+            if progress and "progress" in answer:
+                progress(done)
 
     def _listen(self) -> None:
         assert self._process

@@ -31,7 +31,11 @@ def end(session: int, folder: str | os.PathLike[str]) -> None:
     for path in shared:
         with contextlib.suppress(OSError):
             os.unlink(path)
-    shutil.rmtree(folder, ignore_errors=True)
+    for _ in range(50):  # the caller's own thread may be writing there
+        shutil.rmtree(folder, ignore_errors=True)
+        if not os.path.exists(folder):
+            break
+        time.sleep(0.02)
 
 
 def members(session: int) -> list[int]:

@@ -7,10 +7,11 @@ reason, everything that Lava started ends too and leaves nothing behind.
 
 import contextlib
 import json
-import multiprocessing
+import multiprocessing.util
 import os
 import pathlib
 import queue
+import shutil
 import sys
 import threading
 import time
@@ -145,8 +146,7 @@ def _listen(requests) -> None:
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
             requests.put(line)
-    session.end(os.getsid(0), os.getcwd())
-    os._exit(0)
+    _leave(0)
 
 
 def _watch(tell) -> None:
@@ -157,8 +157,15 @@ def _watch(tell) -> None:
             dead = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             if dead and dead.si_code != os.CLD_EXITED:
                 tell({"error": f"process {dead.si_pid} of Lava's was killed by signal {dead.si_status}"})
-                session.end(os.getsid(0), os.getcwd())
-                os._exit(1)
+                _leave(1)
+
+
+def _leave(status) -> None:
+    """Ends the session, this process last, and leaves no file behind."""
+    sockets = multiprocessing.util.get_temp_dir()
+    session.end(os.getsid(0), os.getcwd())
+    shutil.rmtree(sockets, ignore_errors=True)
+    os._exit(status)
 
 
 if __name__ == "__main__":

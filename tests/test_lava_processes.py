@@ -1,0 +1,201 @@
+"""Lava's processes: several at once, replaced when they fail or grow old, gone when nobody needs them."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from export.integer_network import IntegerLayer, IntegerNetwork
+from export.lava import driver
+from export.lava.driver import LavaTimeout, LavaWorker, simulate
+from export.lava.inside import session
+from export.reference import simulate as simulate_reference
+from hardware_profiles.errors import UserError
+
+pytestmark = [pytest.mark.lava, pytest.mark.xdist_group("lava")]
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def network():
+    rng = np.random.default_rng(11)
+    weight = 2 * rng.integers(-60, 90, (7, 5))
+    layer = IntegerLayer(
+        name="fc", kind="dense", weight=weight, bias=None, i_decay=900, v_decay=30, vth_mant=170, input_shape=(5,)
+    )
+    return IntegerNetwork(input_shape=(5,), layers=(layer,))
+
+
+@pytest.fixture
+def frames():
+    return (np.random.default_rng(12).random((90, 9, 5)) < 0.4).astype(np.uint8)
+
+
+class Watched(LavaWorker):
+    """Remembers every process."""
+
+    started: list["Watched"]
+
+    def __enter__(self):
+        type(self).started.append(self)
+        return super().__enter__()
+
+
+@pytest.fixture
+def watched(monkeypatch):
+    Watched.started = []
+    monkeypatch.setattr(driver, "LavaWorker", Watched)
+    return Watched
+
+
+def test_two_processes_give_what_the_reference_gives(watched, network, frames):
+    seen = []
+    trace = simulate(network, frames, workers=2, keep_layers=True, progress=lambda *now: seen.append(now))
+    np.testing.assert_array_equal(trace.spikes, simulate_reference(network, frames).spikes)
+    np.testing.assert_array_equal(trace.layer_spikes[0], trace.spikes)
+    assert trace.spikes.sum() > 500
+    assert seen == sorted(set(seen))
+    assert seen[-1] == (90, 90)
+    assert len(watched.started) == 2
+    assert all(worker.networks for worker in watched.started)
+
+
+def test_nothing_is_left_of_them(watched, network, frames):
+    simulate(network, frames[:4], workers=1)
+    assert session.members(watched.started[0]._process.pid) == []
+    assert not Path(watched.started[0]._folder).exists()
+
+
+def test_old_processes_are_replaced(watched, network, frames, monkeypatch):
+    monkeypatch.setattr(driver, "NETWORKS_PER_PROCESS", 1)
+    monkeypatch.setattr(driver, "JOB_S", 0.0)
+    trace = simulate(network, frames[:25], workers=1)
+    np.testing.assert_array_equal(trace.spikes, simulate_reference(network, frames[:25]).spikes)
+    assert len(watched.started) == 4  # 22 samples are 200 steps, then one a job
+
+
+@pytest.mark.parametrize("victim", ["worker", "part"])
+def test_the_samples_of_a_killed_process_go_to_a_new_one(watched, network, frames, victim):
+    """Killing the worker, or one of the processes that Lava starts for parts of the network."""
+    killed = []
+
+    def kill(done, total):
+        if not killed and done > 30:  # in the second job: the first has 22 samples
+            process = watched.started[0]._process.pid
+            parts = [pid for pid in session.members(process) if pid != process and b"worker.py" in command(pid)]
+            killed.append(process if victim == "worker" else parts[-1])
+            os.kill(killed[0], signal.SIGKILL)
+
+    many = np.concatenate([frames] * 8)
+    trace = simulate(network, many, workers=1, progress=kill, timeout_s=60)
+    np.testing.assert_array_equal(trace.spikes, simulate_reference(network, many).spikes)
+    assert killed
+    assert len(watched.started) == 2
+    assert session.members(watched.started[0]._process.pid) == []
+
+
+def test_a_sample_on_which_lava_fails_twice_is_named(watched, network, frames):
+    """22 samples are the first job, so the kill after 40 falls into the second one."""
+
+    def kill(done, total):
+        if done > 40:
+            os.kill(watched.started[-1]._process.pid, signal.SIGKILL)
+
+    with pytest.raises(
+        UserError, match=r"Lava failed 2 times, the last on sample \d+: .*run this sample alone"
+    ) as raised:
+        simulate(network, np.concatenate([frames] * 8), workers=1, progress=kill)
+    named = int(re.search(r"sample (\d+)", str(raised.value))[1])
+    assert 40 <= named < 720
+    assert len(watched.started) == 2
+
+
+def test_a_time_out_keeps_what_is_done(network, frames, monkeypatch):
+    monkeypatch.setattr(driver, "JOB_S", 0.5)
+    long = np.tile(frames, (4, 100, 1))
+    told = r"did not finish within 10 s: \d+ of 360 samples are done.*longer time-out"
+    with pytest.raises(LavaTimeout, match=told) as raised:
+        simulate(network, long, workers=1, timeout_s=10)
+    done = raised.value.done
+    assert 0 < len(done) < 360
+    np.testing.assert_array_equal(done, np.arange(len(done)))
+    np.testing.assert_array_equal(raised.value.trace.spikes, simulate_reference(network, long[done]).spikes)
+
+
+def test_bad_frames_name_their_sample(network, frames):
+    frames[7, 3, 2] = 2
+    with pytest.raises(UserError, match=r"sample 7 has a value of 2, outside 0\.\.1.*--message-bits"):
+        simulate(network, frames, workers=1)
+    with pytest.raises(UserError, match="no time steps"):
+        simulate(network, frames[:, :0])
+
+
+def test_no_samples_are_no_work(network, frames):
+    assert simulate(network, frames[:0]).spikes.shape == (0, 9, 7)
+
+
+RUNS_LONG = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have had us ignore it
+import numpy as np
+from export.lava.driver import simulate
+from export.lava.known_answers import known_network
+simulate(known_network(), np.ones((4000, 50, 1), np.uint8), workers=2,
+         progress=lambda done, total: print(done, flush=True))
+"""
+
+
+@pytest.fixture
+def short_folder():
+    """pytest's own are too long for the sockets that Lava's processes talk through."""
+    with tempfile.TemporaryDirectory(prefix="sp-") as folder:
+        yield Path(folder)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_whoever_ends_the_driver_ends_lava(short_folder, how):
+    """Ctrl-C, and even a kill that lets nobody clean up: no process, no file, no shared memory stays."""
+    environment = os.environ | {"TMPDIR": str(short_folder), "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUNS_LONG], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, text=True
+    )
+    threading.Timer(90, process.kill).start()
+    assert process.stdout.readline(), "it did not start"
+    inside = living_in(short_folder)
+    assert len(inside) > 4
+    shared = set().union(*(session.shared_memory(pid) for pid in inside))
+    assert shared
+    process.send_signal(how)
+    process.wait(30)
+    end = time.monotonic() + 15
+    while time.monotonic() < end and (living_in(short_folder) or list(short_folder.iterdir())):
+        time.sleep(0.1)
+    assert living_in(short_folder) == []
+    assert list(short_folder.iterdir()) == []
+    assert [path for path in shared if Path(path).exists()] == []
+
+
+def living_in(folder):
+    """Ids of processes whose working directory lies in `folder`."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if str(folder) in os.readlink(entry / "cwd") and int(entry.name) != os.getpid():
+                found.append(int(entry.name))
+    return found
+
+
+def command(pid):
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
