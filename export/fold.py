@@ -14,11 +14,11 @@ import numpy as np
 
 from export.chain import CELLS, SYNAPSES, Step
 from export.compose import pool_after_conv, pool_before_conv, pool_before_dense
+from export.delays import delay_inputs, delay_outputs
 from export.geometry import POOLS, check_weights, conv_extent, conv_geometry, pair, whole
 from export.parameters import on_layer, per_row
 from hardware_profiles.errors import UserError
 
-DELAY_EXACT = 1e-3  # a delay this near a whole number of steps is meant to be one
 GROUPS_LIMIT = 127
 
 
@@ -140,7 +140,7 @@ def _with_earlier(layer: FoldedLayer, before: list[Step], dt_s: float) -> Folded
         elif isinstance(step.node, nir.Scale):
             layer = _scale_inputs(layer, step)
         elif isinstance(step.node, nir.Delay):
-            layer = _delay_inputs(layer, step, dt_s)
+            layer = delay_inputs(layer, step, dt_s)
         else:
             layer = _pool_inputs(layer, step)
     return layer
@@ -155,7 +155,7 @@ def _absorb_behind(layer: FoldedLayer, step: Step, dt_s: float) -> FoldedLayer:
             raise _spatial(step, f"the rows of {layer.name}")
         return replace(layer, gain=layer.gain * rows, folded=(*layer.folded, step.name))
     if isinstance(step.node, nir.Delay):
-        return _delay_outputs(layer, step, dt_s)
+        return delay_outputs(layer, step, dt_s)
     kernel, stride, padding, divisor = _pool(step)
     weight, bias = pool_after_conv(layer, step, kernel, stride, padding)
     return replace(
@@ -216,63 +216,6 @@ def _factors(step: Step) -> np.ndarray:
     if not np.all(np.isfinite(factors)):
         raise UserError("its factors hold NaN or infinity", where=step.name, mend="check the training of this node")
     return factors
-
-
-def _delay_steps(step: Step, dt_s: float) -> np.ndarray:
-    """Whole steps, int64 of the layer's shape."""
-    seconds = on_layer(step.name, "delay", step.node.delay, step.input_shape)
-    if not np.all(np.isfinite(seconds)):
-        raise UserError("its delays hold NaN or infinity", where=step.name, mend="export the network again")
-    exact = seconds / dt_s
-    steps = np.rint(exact)
-    off = ~(np.abs(exact - steps) <= DELAY_EXACT)
-    if np.any(off):
-        worst = float(seconds[off].flat[0])
-        raise UserError(
-            f"a delay of {worst:g} s is {worst / dt_s:g} steps of {dt_s:g} s", where=step.name,
-            why="the chip delays by whole steps", mend="train with delays that are multiples of the time step",
-        )  # fmt: skip
-    if steps.min() < 0 or steps.max() > 62:
-        raise UserError(
-            f"delays of {steps.min():g} to {steps.max():g} steps are outside 0..62", where=step.name,
-            why="a delay has 6 bits and netx clamps above 62", mend="use a longer time step, or shorter delays",
-        )  # fmt: skip
-    return steps.astype(np.int64)
-
-
-def _delay_inputs(layer: FoldedLayer, step: Step, dt_s: float) -> FoldedLayer:
-    delays = _delay_steps(step, dt_s)
-    layer = replace(layer, folded=(*layer.folded, step.name))
-    if not delays.any():
-        return layer
-    _check_delayed(layer, step)
-    columns = delays.reshape(1, -1)
-    columns = columns[:, :1] if np.all(columns == columns[0, 0]) else columns
-    return replace(layer, delay=columns if layer.delay is None else layer.delay + columns)
-
-
-def _delay_outputs(layer: FoldedLayer, step: Step, dt_s: float) -> FoldedLayer:
-    delays = _delay_steps(step, dt_s)
-    layer = replace(layer, folded=(*layer.folded, step.name))
-    if not delays.any():
-        return layer
-    _check_delayed(layer, step)
-    if np.any(layer.bias[(delays > 0).ravel()]):
-        raise UserError(
-            f"delays the bias of {layer.name} too", where=step.name,
-            why="on the chip a bias acts from the first step on", mend="put the delay before the weights",
-        )  # fmt: skip
-    rows = delays.reshape(-1, 1)
-    rows = rows[:1] if np.all(rows == rows[0, 0]) else rows
-    return replace(layer, delay=rows if layer.delay is None else layer.delay + rows)
-
-
-def _check_delayed(layer: FoldedLayer, step: Step) -> None:
-    if layer.kind != "dense":
-        raise UserError(
-            f"delays the spikes of the convolution {layer.name}", where=step.name,
-            why="netx drops delays of convolutions", mend="put the delay before a Linear, or train without it",
-        )  # fmt: skip
 
 
 def _identity(neuron: Step, before: list[Step]) -> FoldedLayer:

@@ -88,6 +88,10 @@ class SpikingGraph:
         The .nir is read back and compared before it gets its name. Raises UserError where the graph is no chain.
         """
         steps = self.chain()
+        for name in self.nir_graph.nodes:
+            if not name or "/" in name or name == ".":
+                raise UserError(f"node name {name!r} cannot be kept", where=os.fspath(path),
+                                why="HDF5 takes '/' and '.' for paths", mend="give the node another name")  # fmt: skip
         write_nir(_with_full_shapes(self.nir_graph, steps), path)
         write_sidecar(
             path,

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from export.chain import chain
+from export.quantise import quantise
 from export.sidecar import sidecar_path
 from export.spiking_graph import SpikingGraph, load_graph
 from hardware_profiles.errors import UserError
@@ -142,6 +143,61 @@ def test_the_order_of_edges_and_nodes_means_nothing(random):
     random.shuffle(names)
     shuffled = nir.NIRGraph({name: graph.nodes[name] for name in names}, edges, type_check=False)
     assert [step.name for step in chain(shuffled)] == expected
+
+
+# As frameworks write them
+
+
+def test_odd_names_types_shapes_and_edges_mean_nothing(tmp_path: Path):
+    """float16 weights, float64 and 0-d parameters, names of any kind, subgraphs, edges shuffled and written twice."""
+    weight = np.array([[0.5, -0.25], [1.5, 2.0], [-3.0, 0.125]], dtype=np.float16)
+    cell = lif((), tau=4e-3)
+    inner = nir_chain((3,), **{"λ-cell 1": cell})
+    inner.nodes["output"] = nir.Output({"output": np.array([3])})
+    nodes = {
+        "0": nir.Input({"input": np.array([2])}),
+        "1 fc": nir.Linear(weight),
+        "input": inner,
+        "out put": nir.Output({"output": np.array([3])}),
+    }
+    edges = [("input", "out put"), ("1 fc", "input"), ("0", "1 fc"), ("1 fc", "input")]
+    nir.write(tmp_path / "odd.nir", nir.NIRGraph(nodes, edges, type_check=False))
+    graph = load_graph(tmp_path / "odd.nir", reset="zero")
+    assert [step.name for step in graph.chain()] == ["1 fc", "input.λ-cell 1"]
+    network, (row,) = quantise(graph)
+    assert_array_equal(network.layers[0].weight, np.rint(weight.astype(float) * 254 / 3 / 2) * 2)
+    assert row.neuron == "input.λ-cell 1"
+    graph.save(tmp_path / "again.nir")
+    again = load_graph(tmp_path / "again.nir")
+    assert again.nir_graph.nodes["1 fc"].weight.dtype == np.float16
+    assert again.nir_graph.nodes["input.λ-cell 1"].tau.shape == (3,)
+
+
+def test_a_name_that_hdf5_takes_for_a_path_is_refused(tmp_path: Path):
+    graph = SpikingGraph(nir_graph=nir_chain((2,), **{"a/b": nir.Linear(np.ones((3, 2)))}, cell=lif()), dt_s=DT,
+                         input_shape=(2,))  # fmt: skip
+    with pytest.raises(UserError, match=r"node name 'a/b' cannot be kept"):
+        graph.save(tmp_path / "net.nir")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_input_shape_that_the_file_leaves_out_is_inferred_or_given(tmp_path: Path):
+    graph = nir_chain(
+        (1, 2, 5, 7),
+        flat=nir.Flatten({"input": np.array([2, 5, 7])}, 0, -1),
+        fc=nir.Linear(np.ones((3, 70))),
+        cell=lif(),
+    )
+    file = written(tmp_path / "batch.nir", graph)
+    with pytest.raises(UserError, match=r"the input shape \(1, 2, 5, 7\) is neither.*--input-shape"):
+        load_graph(file, dt_s=DT, reset="zero")
+    loaded = load_graph(file, dt_s=DT, reset="zero", input_shape=(2, 5, 7))
+    assert loaded.input_shape == loaded.chain()[0].input_shape == (2, 5, 7)
+    with pytest.raises(UserError, match=r"input shape \(3,\) contradicts the file's \(2,\)"):
+        load_graph(written(tmp_path / "said.nir", dense_graph()), dt_s=DT, reset="zero", input_shape=(3,))
+    without = dense_graph()
+    without.nodes["input"] = nir.Input({"input": np.array([])})
+    assert load_graph(written(tmp_path / "none.nir", without), dt_s=DT, reset="zero").input_shape == (2,)
 
 
 # What NIR does not say
