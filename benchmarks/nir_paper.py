@@ -50,7 +50,7 @@ SENSOR = (34, 34, 2)
 EVENT = np.dtype([("x", int), ("y", int), ("t", int), ("p", int)])
 WINDOW_US = 1000.0
 CHUNK = 20  # recordings at a time
-DOUBLE = 100  # recordings that are run in float64, too
+FEW = 100  # recordings that are run in float64, and with axes swapped, too
 MESSAGE_BITS = 4  # a pixel's count in 1 ms; larger ones would be refused by name
 RESETS = ("zero", "subtract", "sinabs")
 
@@ -160,24 +160,32 @@ def cnn(path: Path, recordings: list[tuple[Path, int]], lava_samples: int) -> di
     runs["float subtract, clipped"] = lambda frames: FloatNetwork(path, "subtract")(frames > 0)
     runs["integer, counts"] = lambda frames: simulate(counting, frames).spikes
     runs["integer, clipped"] = lambda frames: simulate(network, (frames > 0).astype(np.uint8)).spikes
-    runs["float64 zero, counts"] = FloatNetwork(path, "zero", torch.float64)
+    few: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "float64": FloatNetwork(path, "zero", torch.float64),
+        "polarities swapped": lambda frames: FloatNetwork(path, "zero")(frames[:, :, ::-1].copy()),
+        "x and y swapped": lambda frames: FloatNetwork(path, "zero")(frames.swapaxes(3, 4).copy()),
+    }
     labels = np.array([label for _, label in recordings])
-    classes: dict[str, list[np.ndarray]] = {name: [] for name in runs}
-    seconds = dict.fromkeys(runs, 0.0)
+    classes: dict[str, list[np.ndarray]] = {name: [] for name in (*runs, *few)}
+    seconds = dict.fromkeys(classes, 0.0)
     events = above_one = steps = 0
     for start in range(0, len(recordings), CHUNK):
         frames = frames_of(recordings[start : start + CHUNK])
         events, above_one = events + int(frames.sum(dtype=np.int64)), above_one + int((frames > 1).sum())
         steps = max(steps, frames.shape[1])
-        for name, run in runs.items():
-            if name.startswith("float64") and start >= DOUBLE:
-                continue
+        for name, run in (runs | few if start < FEW else runs).items():
             began = time.perf_counter()
             classes[name].append(network.readout.classes(run(frames)))
             seconds[name] += time.perf_counter() - began
         print(f"{start + len(frames)} recordings", file=sys.stderr, flush=True)
     guesses = {name: np.concatenate(parts) for name, parts in classes.items()}
-    double = guesses.pop("float64 zero, counts")
+    few_guesses = {name: guesses.pop(name) for name in few}
+    plain = guesses["float zero, counts"]
+    checked = len(few_guesses["float64"])
+
+    def same(first: str, second: str) -> int:
+        return int((guesses[first] == guesses[second]).sum())
+
     found = {
         "file": path.name,
         "recordings": len(recordings),
@@ -189,13 +197,18 @@ def cnn(path: Path, recordings: list[tuple[Path, int]], lava_samples: int) -> di
         "correct": {name: int((guess == labels).sum()) for name, guess in guesses.items()},
         "seconds": {name: round(spent, 1) for name, spent in seconds.items()},
         "same_class": {
-            f"float32 and float64 zero, counts, first {len(double)}": int(
-                (guesses["float zero, counts"][: len(double)] == double).sum()
-            ),
-            "integer and float zero, counts": int((guesses["integer, counts"] == guesses["float zero, counts"]).sum()),
-            "integer and float zero, clipped": int(
-                (guesses["integer, clipped"] == guesses["float zero, clipped"]).sum()
-            ),
+            "integer and float zero, counts": same("integer, counts", "float zero, counts"),
+            "integer and float zero, clipped": same("integer, clipped", "float zero, clipped"),
+            "counts and clipped, float zero": same("float zero, counts", "float zero, clipped"),
+            "counts and clipped, integer": same("integer, counts", "integer, clipped"),
+            "float zero and float subtract, counts": same("float zero, counts", "float subtract, counts"),
+        },
+        "first": {
+            "recordings": checked,
+            "float zero, counts, right": int((plain[:checked] == labels[:checked]).sum()),
+            "the same in float64, same class": int((plain[:checked] == few_guesses["float64"]).sum()),
+            "polarities swapped, right": int((few_guesses["polarities swapped"] == labels[:checked]).sum()),
+            "x and y swapped, right": int((few_guesses["x and y swapped"] == labels[:checked]).sum()),
         },
     }
     if lava_samples:
@@ -239,10 +252,30 @@ def braille(path: Path, seed: int) -> dict[str, Any]:
     frames = (rng.random((5, 256, *network.input_shape)) < 0.1).astype(np.uint8)
     found["layers"] = [dataclasses.asdict(row) for row in rows]
     floats, ints = run_float(graph, frames).spikes, simulate(network, frames).spikes
-    found["output_spikes"] = {"float64": int(floats.sum()), "integer": int(ints.sum()),
-                              "differing": int(np.count_nonzero(floats != ints)), "places": ints.size}  # fmt: skip
+    noisy = run_float(with_noise(graph, {row.name: row.weight_error for row in rows}, rng), frames).spikes
+    found["output_spikes"] = {
+        "float64": int(floats.sum()),
+        "integer": int(ints.sum()),
+        "places": ints.size,
+        "integer differs from float64": int(np.count_nonzero(floats != ints)),
+        "float64 with noise differs from float64": int(np.count_nonzero(floats != noisy)),
+    }
     found["lava"] = against_lava(network, frames)
     return found
+
+
+def with_noise(graph: SpikingGraph, errors: dict[str, float], rng: np.random.Generator) -> SpikingGraph:
+    """The graph with normal noise on its weights, of the same norm as the rounding of its layer (`errors`)."""
+    nodes = dict(graph.nir_graph.nodes)
+    for name, node in nodes.items():
+        if isinstance(node, nir.Affine):
+            error = errors.get(name, errors["fc1"])  # the recurrent weights are rounded with those of fc1
+            weight = np.asarray(node.weight, dtype=np.float64)
+            noise = rng.standard_normal(weight.shape)
+            noise *= error * np.linalg.norm(weight) / np.linalg.norm(noise)
+            nodes[name] = dataclasses.replace(node, weight=weight + noise)
+    noisy = nir.NIRGraph(nodes, list(graph.nir_graph.edges), type_check=False)
+    return dataclasses.replace(graph, nir_graph=noisy)
 
 
 def lines(found: dict[str, Any]) -> list[str]:
@@ -262,17 +295,20 @@ def lines(found: dict[str, Any]) -> list[str]:
     for name, right in cnn_found["correct"].items():
         text.append(f"  {name:26} {right:5} of {total} right, {100 * right / total:5.1f} %")
     text.append("")
-    for name, same in cnn_found["same_class"].items():
-        text.append(f"  {name}: the same class on {same}")
+    text += [f"  {name}: the same class on {same}" for name, same in cnn_found["same_class"].items()]
+    first = dict(cnn_found["first"])
+    text.append(f"  of the first {first.pop('recordings')}: " + ", ".join(f"{key} {n}" for key, n in first.items()))
     for name, each in cnn_found.get("lava", {}).items():
         text.append(f"  Lava, {name}: {_equality(each)}")
     text += ["", f"{braille_found['file']}: random inputs only, no Braille recordings are at hand"]
     text.append(f"  without an option refused: {braille_found.get('refused', 'no')}")
     out = braille_found["output_spikes"]
-    text.append(
-        f"  biases as always-on units: {out['integer']} output spikes, {out['float64']} in float64 with zero reset, "
-        f"{out['differing']} of {out['places']} places differ"
-    )
+    text += [
+        f"  biases as always-on units: {out['integer']} output spikes, {out['float64']} in float64 with zero reset;",
+        f"  {out['integer differs from float64']} of {out['places']} places differ, and "
+        f"{out['float64 with noise differs from float64']} between float64 and float64 whose weights",
+        "  got random noise of the norm that rounding them to 8 bits has",
+    ]
     text.append(f"  Lava, biases as always-on units: {_equality(braille_found['lava'])}")
     return text
 

@@ -25,7 +25,7 @@ NAMES = {
     "nirtorch": "nirtorch with a module map of one's own",
 }
 ADVICE = {
-    "snntorch": "Give `reset=\"zero\"`; dt is 1e-4 s in every file, the exporter has no other, and can be left to tau/r. "
+    "snntorch": "Give `reset=\"zero\"`; dt is 1e-4 s in every file, the exporter knows no other, and tau/r tells it. "
     "Train with `reset_mechanism=\"zero\"`, `Synaptic` and `RLeaky` with `reset_delay=False`. Where snnTorch's "
     "exporter fails, Spikeport's own (`export.from_snntorch`) takes the live module.",
     "norse": "Give `reset=\"zero\"` and export with `to_nir(..., dt=1)`: tau is then in seconds, and dt the step that "
