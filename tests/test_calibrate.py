@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from nir_oracle import run_nir
 from numpy.testing import assert_array_equal
-from random_networks import integer_loop
+from random_networks import integer_loop, integer_states
+from test_graphs_in import recurrent
 from test_quantise import DT, graph_of, lif
 
 from export.calibrate import calibrate
@@ -19,6 +20,7 @@ from export.calibration_report import CRITERION
 from export.fixed_point import ACCUMULATOR_LIMIT, THRESHOLD_LIMIT
 from export.quantise import quantise
 from export.spike_distance import spike_distance
+from export.spiking_graph import SpikingGraph
 from hardware_profiles.errors import UserError
 
 
@@ -195,3 +197,52 @@ def integer_sums(network, frames: np.ndarray) -> np.ndarray:
 def test_frames_that_cannot_be_used_are_refused(frames, words):
     with pytest.raises(UserError, match=words):
         calibrate(with_outliers(np.random.default_rng(0)), frames)
+
+
+def test_membranes_loops_and_delays_are_calibrated():
+    """Four bits, a loop, a delay, an output that never fires: voltages come nearer, and are those of the plain loop."""
+    rng = np.random.default_rng(8)
+    first, last = rng.normal(0.2, 0.3, (8, 5)), rng.normal(size=(3, 8))
+    first[0, 4] = last[1, 7] = 5.0  # outliers: input 4 and neuron 7 never spike
+    first[7] = -0.3
+    nodes = [
+        nir.Linear(first), lif((8,), tau=4 * DT, r=3.0), nir.Delay(DT * np.arange(8.0)), nir.Linear(last),
+        nir.LI(tau=4 * DT * np.ones(3), r=4 * np.ones(3), v_leak=np.zeros(3)),
+    ]  # fmt: skip
+    graph = recurrent(graph_of(*nodes, shape=(5,)), "n1", nir.Linear(rng.normal(-0.1, 0.2, (8, 8))))
+    frames = spikes(rng, 18, 25, 5)
+    frames[..., 4] = 0
+    network, rows, report = calibrate(graph, frames, bits=4)
+    assert network.readout.kind == "membrane"
+    assert network.layers[0].weight_rec is not None
+    assert network.layers[1].max_delay == 7
+    assert report.kept == "searched"
+    assert report.searched_distance < report.plain_distance
+    check = frames[2::3]
+    wanted = np.stack([run_nir(graph.nir_graph, DT, sample) for sample in check])
+    given = np.stack([integer_states(network, sample)[-1][1] for sample in check]) / (64 * rows[1].scale)
+    expected = np.sqrt(np.mean((given - wanted) ** 2) / np.mean(wanted**2))
+    assert report.searched_distance == pytest.approx(expected)
+
+
+def test_always_on_units_stay_out_of_the_comparison():
+    """Biases before slow currents: the integer network has a relay layer, and one neuron more in the first layer."""
+    rng = np.random.default_rng(9)
+
+    def slow(size: int) -> nir.CubaLIF:
+        one = np.ones(size)
+        return nir.CubaLIF(3 * DT * one, 4 * DT * one, 3 * one, 0 * one, one, w_in=2 * one)
+
+    first, last = (nir.Affine(rng.normal(size=shape), rng.normal(size=shape[0])) for shape in ((6, 5), (3, 6)))
+    nodes = [first, slow(6), last, slow(3)]
+    plain = graph_of(*nodes, shape=(5,))
+    graph = SpikingGraph(nir_graph=plain.nir_graph, dt_s=DT, input_shape=(5,), bias="always-on")
+    frames = spikes(rng, 9, 20, 5)
+    network, _, report = calibrate(graph, frames, bits=5)
+    assert len(network.layers) > len(report.layers) == 2
+    assert [layer.neurons for layer in network.layers] == [6, 7, 3]
+    check = frames[2::3]
+    wanted = np.stack([run_nir(plain.nir_graph, DT, sample) for sample in check])
+    given = np.stack([integer_loop(network, sample)[-1] for sample in check])
+    assert report.layers[-1].spikes == wanted.sum() > 0
+    assert report.layers[-1].mismatches == (given != wanted).sum()
