@@ -4,6 +4,7 @@ NIR adds a bias to the current, which then decays; the chip adds it to the volta
 fires brings the same as NIR's bias, from the first step on. It is one more neuron (one more channel) of the layer
 before, without weights, whose bias exceeds the threshold; where the layer before cannot take it, or is the input, a
 layer is put between that hands every spike on in the same logical step and has the neuron. Frames stay as they are.
+A convolution whose every tap reads padding somewhere gets its padding from such a layer too: there the neuron fires.
 """
 
 from __future__ import annotations
@@ -23,17 +24,21 @@ from hardware_profiles.errors import UserError
 def as_input(units: LayerUnits, previous: IntegerLayer | None) -> tuple[LayerUnits, IntegerLayer]:
     """(the layer with its bias as weights from one more input, the layer before it with that always-on neuron).
 
-    The latter is `previous` enlarged, or a new layer that hands its spikes on. Raises UserError where a convolution
-    has no tap that stays inside its input.
+    The latter is `previous` enlarged, or a new layer that hands its spikes on. Raises UserError where the bias differs
+    within a channel.
     """
-    layer = units.layer
-    if previous is not None and _can_take(previous):
+    layer, padding = units.layer, units.layer.padding
+    taps = [_inner_tap(layer, axis) for axis in (0, 1)] if layer.kind == "conv" else []
+    if None in taps:
+        before = _relay(f"{layer.name}.always_on", layer.input_shape, padding)
+        taps, padding = [0, 0], (0, 0)
+    elif previous is not None and _can_take(previous):
         before = _enlarged(previous)
     else:
         before = _relay(f"{layer.name}.always_on", layer.input_shape)
     added = tuple(before.output_shape)
     if layer.kind == "conv":
-        weight, groups = _conv_weight(units), 1
+        weight, groups = _conv_weight(units, taps), 1
     else:
         extra = int(np.prod(added)) - int(np.prod(layer.input_shape))
         column = np.zeros((len(units.weight), extra))
@@ -44,7 +49,7 @@ def as_input(units: LayerUnits, previous: IntegerLayer | None) -> tuple[LayerUni
         inputs = layer.weight.shape[1]
         columns = np.broadcast_to(delay, (len(delay), inputs))
         delay = np.pad(columns, ((0, 0), (0, weight.shape[1] - inputs)))  # NIR's bias is not delayed
-    enlarged = replace(layer, input_shape=added, groups=groups, delay=delay)
+    enlarged = replace(layer, input_shape=added, groups=groups, delay=delay, padding=padding)
     return replace(units, layer=enlarged, weight=weight, bias=np.zeros(len(weight))), before
 
 
@@ -70,8 +75,11 @@ def _enlarged(layer: IntegerLayer) -> IntegerLayer:
     )
 
 
-def _relay(name: str, shape: tuple[int, ...]) -> IntegerLayer:
-    """Fires where its input does, in the same step: 64 * 2 > 64 * 1; the last neuron or channel at every step."""
+def _relay(name: str, shape: tuple[int, ...], padding: tuple[int, int] = (0, 0)) -> IntegerLayer:
+    """Fires where its input does, in the same step: 64 * 2 > 64 * 1; the last neuron or channel at every step.
+
+    `padding`: rows and columns of neurons around it that no input reaches.
+    """
     outputs = shape[0] + 1
     weight = 2 * np.eye(outputs, shape[0])
     bias = np.zeros(outputs)
@@ -79,11 +87,11 @@ def _relay(name: str, shape: tuple[int, ...]) -> IntegerLayer:
     return IntegerLayer(
         name=name, kind="dense" if len(shape) == 1 else "conv",
         weight=weight if len(shape) == 1 else weight[:, :, None, None], bias=bias, i_decay=DECAY_ONE,
-        v_decay=DECAY_ONE, vth_mant=1, input_shape=shape,
+        v_decay=DECAY_ONE, vth_mant=1, input_shape=shape, padding=padding,
     )  # fmt: skip
 
 
-def _conv_weight(units: LayerUnits) -> np.ndarray:
+def _conv_weight(units: LayerUnits, taps: list[int | None]) -> np.ndarray:
     """The kernel with one more input channel, whose one tap is the bias; grouped kernels written out."""
     layer = units.layer
     if units.bias.ndim != 1:
@@ -91,24 +99,20 @@ def _conv_weight(units: LayerUnits) -> np.ndarray:
             "its bias differs within a channel after folding, and currents decay slowly", where=layer.name,
             why="one tap of an always-on channel is the same everywhere", mend="pool without padding behind it",
         )  # fmt: skip
-    taps = [_inner_tap(layer, axis) for axis in (0, 1)]
     whole = np.zeros((len(units.weight), layer.input_shape[0] + 1, *units.weight.shape[2:]))
     per_group, inputs = len(units.weight) // layer.groups, units.weight.shape[1]
     for group in range(layer.groups):
         rows = slice(group * per_group, (group + 1) * per_group)
         whole[rows, group * inputs : (group + 1) * inputs] = units.weight[rows]
-    whole[:, -1, taps[0], taps[1]] = units.bias
+    whole[:, -1, taps[0] or 0, taps[1] or 0] = units.bias
     return whole
 
 
-def _inner_tap(layer: FoldedLayer, axis: int) -> int:
-    """A tap that reads no padding, wherever the kernel stands."""
+def _inner_tap(layer: FoldedLayer, axis: int) -> int | None:
+    """A tap that reads no padding, wherever the kernel stands; None where there is none."""
     size, outputs = layer.input_shape[1 + axis], layer.output_shape[1 + axis]
     for tap in range(layer.weight.shape[2 + axis]):
         first = layer.dilation[axis] * tap - layer.padding[axis]
         if first >= 0 and first + (outputs - 1) * layer.stride[axis] < size:
             return tap
-    raise UserError(
-        "has a bias before slow currents, and every tap of its kernel reads padding somewhere", where=layer.name,
-        why="an always-on channel is zero in the padding", mend="use less padding, or train without bias here",
-    )  # fmt: skip
+    return None

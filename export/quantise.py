@@ -77,6 +77,9 @@ def _quantise(
 def _units(graph: SpikingGraph, layer: FoldedLayer, neuron: Step, silent: bool) -> LayerUnits:
     step = euler_step(neuron.name, neuron.node, graph.dt_s, neuron.input_shape)
     if silent:
+        if np.ndim(step.threshold) and step.notes:
+            raise UserError("v_leak and v_reset differ between neurons", where=neuron.name,
+                            why="each voltage would be read against its own rest", mend="train one v_leak")  # fmt: skip
         step = replace(step, threshold=np.inf)
     units = layer_units(
         layer, neuron.name, step, allow_vector=graph.allow_vector, keep_rows=layer.name in graph.scales

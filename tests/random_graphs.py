@@ -24,14 +24,24 @@ def even(rng: np.random.Generator, *shape: int, largest: int = 40) -> np.ndarray
     return weight
 
 
-def random_graph(rng: np.random.Generator) -> tuple[SpikingGraph, np.ndarray]:
-    """A graph of one to three weight layers, and frames `[T, *input_shape]` for it."""
-    return _Builder(rng).build()
+def random_graph(rng: np.random.Generator, *, slow: bool = False) -> tuple[SpikingGraph, np.ndarray]:
+    """A graph of one to three weight layers, and frames `[T, *input_shape]` for it.
+
+    `slow`: currents and voltages keep 1/2 and 3/4 a step, which the chip would truncate, and biases always act.
+    """
+    return _Builder(rng, slow).build()
+
+
+def random_nested(rng: np.random.Generator) -> tuple[nir.NIRGraph, SpikingGraph, np.ndarray]:
+    """The same, and before it the graph as it was before its subgraphs were put in place."""
+    builder = _Builder(rng, False)
+    graph, frames = builder.build()
+    return builder.raw, graph, frames
 
 
 class _Builder:
-    def __init__(self, rng: np.random.Generator) -> None:
-        self.rng = rng
+    def __init__(self, rng: np.random.Generator, slow: bool) -> None:
+        self.rng, self.slow = rng, slow
         three = (int(rng.integers(1, 3)), int(rng.integers(4, 8)), int(rng.integers(4, 8)))
         self.first: tuple[int, ...] = three if rng.random() < 0.5 else (int(rng.integers(1, 7)),)
         self.shape = self.first
@@ -58,9 +68,11 @@ class _Builder:
                 edges += [(name, f"{name}_back"), (f"{name}_back", name)]
         self.rng.shuffle(edges)
         edges = [(str(before), str(behind)) for before, behind in edges]
+        self.raw = nir.NIRGraph(named, edges, type_check=False)
         return SpikingGraph(
-            nir_graph=nir.NIRGraph(named, edges, type_check=False), dt_s=DT, input_shape=self.first, scales=self.scales
-        )
+            nir_graph=self.raw, dt_s=DT, input_shape=self.first, scales=self.scales,
+            bias="always-on" if self.slow else "refuse",
+        )  # fmt: skip
 
     def add(self, node: nir.NIRNode) -> None:
         self.nodes.append(node)
@@ -98,6 +110,8 @@ class _Builder:
             * 2.0 ** self.rng.integers(0, 2, rows if self.coin(0.2) else ())
         )
         kind = self.rng.choice(["lif", "if", "cuba"])
+        if self.slow:
+            return nir.CubaLIF(2 * DT * full, 4 * DT * full, 4 * gain, 0 * full, theta, w_in=2 * full)
         if kind == "lif":
             return nir.LIF(DT * full, gain, 0 * full, v_threshold=theta)
         if kind == "if":
