@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_array_equal
-from random_networks import integer_loop
+from random_graphs import random_graph
+from random_networks import integer_loop, integer_states
 
 from export.from_snntorch import to_spiking_graph
+from export.lava.driver import LavaWorker
 from export.netx import read_netx, write_netx
 from export.quantise import quantise
 from export.reference import simulate
 from export.spiking_graph import load_graph
+from hardware_profiles.errors import UserError
 from pipeline.networks.students import build_student
 from pipeline.quantisation import fold_batch_norm, scales
 from pipeline.quantisation import quantise as quantise_student
@@ -63,3 +66,48 @@ def test_a_quantised_student_its_file_and_the_reference_fire_alike(tmp_path: Pat
     for layer, trained in zip(found, expected, strict=True):
         assert_array_equal(layer.reshape(trained.shape), trained)
     assert all(0 < layer.mean() < 1 for layer in expected)
+
+
+@pytest.mark.lava
+@pytest.mark.xdist_group("lava")
+def test_graphs_run_in_lava_as_in_the_reference_and_by_the_equations(tmp_path: Path):
+    """From a NIR graph through its .net to Lava: recurrence, delays, rows, always-on neurons, voltages; every layer."""
+    ran = 0
+    with LavaWorker() as worker:
+        for seed in range(24):
+            rng = np.random.default_rng(seed)
+            graph, frames = random_graph(rng, slow=seed % 3 == 0)
+            try:
+                network, _ = quantise(graph)
+            except UserError:
+                continue
+            write_netx(network, tmp_path / f"{seed}.net")
+            network = read_netx(tmp_path / f"{seed}.net")
+            expected = integer_states(network, frames)
+            ours = simulate(network, frames[None], keep_layers=True)
+            lavas = worker.simulate(network, frames[None], keep_layers=True, timeout_s=120)
+            for index, (spikes, _) in enumerate(expected):
+                for trace in (ours, lavas):
+                    assert_array_equal(trace.layer_spikes[index][0].reshape(spikes.shape), spikes)
+            if network.readout.kind == "membrane":
+                for trace in (ours, lavas):
+                    assert_array_equal(trace.membrane[0], expected[-1][1].reshape(len(frames), -1))
+            ran += 1
+    assert ran >= 15
+
+
+@pytest.mark.lava
+@pytest.mark.xdist_group("lava")
+def test_the_braille_network_with_always_on_units_runs_in_lava(shared_data: Path):
+    """Each of five inputs alone: the reference and Lava fire the same spikes in all three layers."""
+    graph = load_graph(shared_data / "nir" / "braille_noDelay_bias_zero.nir", reset="zero", bias="always-on")
+    network, _ = quantise(graph)
+    rng = np.random.default_rng(13)
+    frames = np.stack([np.eye(12)[channel] * (rng.random((40, 1)) < 0.5) for channel in (0, 4, 6, 8, 10)])
+    frames = frames.astype(np.uint8)
+    ours = simulate(network, frames, keep_layers=True)
+    with LavaWorker() as worker:
+        lavas = worker.simulate(network, frames, keep_layers=True, timeout_s=300)
+    for mine, theirs in zip(ours.layer_spikes, lavas.layer_spikes, strict=True):
+        assert_array_equal(mine, theirs)
+    assert 0 < ours.spikes.mean() < 1
