@@ -123,9 +123,9 @@ def test_a_sample_on_which_lava_fails_twice_is_named(watched, network, frames):
 def test_a_time_out_keeps_what_is_done(network, frames, monkeypatch):
     monkeypatch.setattr(driver, "JOB_S", 0.5)
     long = np.tile(frames, (4, 100, 1))
-    told = r"did not finish within 10 s: \d+ of 360 samples are done.*longer time-out"
+    told = r"did not finish within 8 s: \d+ of 360 samples are done.*longer time-out"
     with pytest.raises(LavaTimeout, match=told) as raised:
-        simulate(network, long, workers=1, timeout_s=10)
+        simulate(network, long, workers=1, timeout_s=8)
     done = raised.value.done
     assert 0 < len(done) < 360
     np.testing.assert_array_equal(done, np.arange(len(done)))
