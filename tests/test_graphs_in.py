@@ -472,3 +472,5 @@ def test_random_graphs_over_the_whole_table_run_exactly_in_integers(seed):
     else:
         assert_array_equal(states[-1][0].reshape(expected.shape), expected)
     assert all(row.exact and row.weight_error == row.threshold_error == row.bias_error == 0 for row in table)
+    for row, (_, voltages) in zip(table, states, strict=True):
+        assert row.voltage_bound is None or np.abs(voltages).max() <= row.voltage_bound

@@ -189,7 +189,7 @@ def test_an_input_shape_that_the_file_leaves_out_is_inferred_or_given(tmp_path: 
         cell=lif(),
     )
     file = written(tmp_path / "batch.nir", graph)
-    with pytest.raises(UserError, match=r"the input shape \(1, 2, 5, 7\) is neither.*--input-shape"):
+    with pytest.raises(UserError, match=r"the input shape \(4, 2, 5, 7\) is neither.*--input-shape"):
         load_graph(file, dt_s=DT, reset="zero")
     loaded = load_graph(file, dt_s=DT, reset="zero", input_shape=(2, 5, 7))
     assert loaded.input_shape == loaded.chain()[0].input_shape == (2, 5, 7)
@@ -218,6 +218,20 @@ def test_the_time_step_is_inferred_only_where_nir_tells_it(foreign: Path, tmp_pa
     two = dense_graph(cell=lif(), back=nir.Linear(np.ones((3, 3))), cell2=lif(tau=8e-3, r=7.9))
     with pytest.raises(UserError, match=r"tau/r is 0.001 to 0.00101266 s.*--dt"):
         load_graph(written(tmp_path / "two.nir", two), reset="zero")
+
+
+def test_integrators_at_the_end_tell_the_time_step_and_what_their_r_means_too(tmp_path: Path):
+    one = np.ones(3)
+    li = nir.LI(tau=4e-3 * one, r=4.0 * one, v_leak=0 * one)
+    assert load_graph(written(tmp_path / "li.nir", dense_graph(cell=li)), reset="zero").dt_s == DT
+    cuba = nir.CubaLI(tau_syn=2e-3 * one, tau_mem=4e-3 * one, r=4.0 * one, v_leak=0 * one, w_in=2.0 * one)
+    assert load_graph(written(tmp_path / "cuba.nir", dense_graph(cell=cuba)), reset="zero").dt_s == DT
+    integrator = written(tmp_path / "i.nir", dense_graph(cell=nir.I(r=one)))
+    with pytest.raises(UserError, match="IF nodes cell have a gain r dt"):
+        load_graph(integrator, dt_s=DT, reset="zero")
+    graph = load_graph(integrator, dt_s=DT, reset="zero", if_r="per_step")
+    assert_array_equal(graph.nir_graph.nodes["cell"].r * DT, one)
+    assert dict(graph.origins) == {"dt_s": "given", "reset": "given"}
 
 
 def test_r_of_one_does_not_make_tau_the_time_step(tmp_path: Path):
