@@ -183,7 +183,7 @@ def test_a_name_that_hdf5_takes_for_a_path_is_refused(tmp_path: Path):
 
 def test_an_input_shape_that_the_file_leaves_out_is_inferred_or_given(tmp_path: Path):
     graph = nir_chain(
-        (1, 2, 5, 7),
+        (4, 2, 5, 7),
         flat=nir.Flatten({"input": np.array([2, 5, 7])}, 0, -1),
         fc=nir.Linear(np.ones((3, 70))),
         cell=lif(),
