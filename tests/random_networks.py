@@ -27,7 +27,7 @@ def random_network(rng: np.random.Generator, *, deepest: int = 3, rich: bool = F
         gain = np.array([int(rng.choice([-3, 1, 5]))])
         neuron = _neuron(rng, shape[0])
         if neuron["bias"] is not None:
-            neuron["bias"] = np.full(shape[0], neuron["bias"][0])
+            neuron["bias"] = np.full(shape[0], np.clip(neuron["bias"][0], -2800, 2800))  # 5 x + bias has 13 bits
         layers.append(IntegerLayer(name="in", kind="input", weight=gain, input_shape=shape, **neuron))
     message_bits = int(rng.integers(1, 9)) if rich and not layers and rng.random() < 0.15 else 0
     for index in range(int(rng.integers(1, deepest + 1))):
