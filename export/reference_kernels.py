@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from export.reference_simd import add8, add16, first_byte, word_at
+from export.reference_simd import add8, add8_both, add16, add16_both, first_byte, word_at
 
 # One row of the plan per layer. `*_AT`: where the layer's part of a flat array begins.
 (
@@ -42,21 +42,29 @@ _TURN = np.int32(1 << 24)
 
 @compiled
 def _add(sums, at, weights, row, count):
-    """sums[at : at + count] += weights[row : row + count]."""
+    """sums[at : at + count] += weights[row : row + count], for a multiple of eight."""
     done = np.int64(0)
     while done + 16 <= count:
         add16(sums, at + done, weights, row + done)
         done += 16
-    if done + 8 <= count:
+    if done < count:
         add8(sums, at + done, weights, row + done)
-        done += 8
-    while done < count:
-        sums[at + done] += weights[row + done]
-        done += 1
+
+
+@compiled
+def _add_both(sums, at, weights, row, other, count):
+    """As `_add`, two rows at once: the sums are read and written once for both."""
+    done = np.int64(0)
+    while done + 16 <= count:
+        add16_both(sums, at + done, weights, row + done, other + done)
+        done += 16
+    if done < count:
+        add8_both(sums, at + done, weights, row + done, other + done)
 
 
 @compiled
 def _add_times(sums, at, weights, row, count, times):
+    """sums[at : at + count] += times * weights[row : row + count]."""
     a, b = np.uint64(at), np.uint64(row)
     factor = np.int32(times)
     for i in range(np.uint64(count)):
@@ -64,45 +72,89 @@ def _add_times(sums, at, weights, row, count, times):
 
 
 @compiled
-def _scatter_conv(plan, weights, tables, events, first, values, count, sums, touched):
-    """Adds the kernel of each event to the sums that it meets, and marks the blocks of neurons touched.
+def _scatter_conv(plan, weights, tables, events, first, count, sums):
+    """Adds the kernel of each event to the sums that it meets: spikes, one group.
 
     For each place of the input the tables list the runs of outputs met: where their sums and weights lie and how long
-    they are; and for the marks which of a run's outputs are real. `values`: what each event carries; empty for spikes.
+    they are. Two events of one place go together.
     """
     in_channels, reciprocal, stride = plan[IN_CHANNELS], plan[IN_RECIPROCAL], plan[CHANNEL_STRIDE]
     starts, met = _u(plan[STARTS_AT]), _u(plan[MET_AT])
-    groups, in_group, per_group = plan[GROUPS], plan[IN_PER_GROUP], plan[PER_GROUP]
-    marks, marks_at, touched_at = plan[UNBIASED] > 0, _u(plan[MARKS_AT]), plan[TOUCHED_AT]
-    for e in range(count):
+    e = np.int64(0)
+    while e < count:
         index = np.int64(events[first + e])
         place = (index * reciprocal) >> 32  # divides exactly, see `reference_bounds`
         channel = index - place * in_channels
-        kernel, shift, group = channel * stride, np.int64(0), np.int64(0)
-        if groups > 1:
-            group = channel // in_group
-            shift = group * per_group
-        begin, end = _u(tables[starts + _u(place)]), _u(tables[starts + _u(place) + _u(1)])
-        for entry in range(begin, end):
+        kernel, other, both = channel * stride, np.int64(0), False
+        if e + 1 < count:
+            channel = np.int64(events[first + e + 1]) - place * in_channels
+            both = 0 <= channel < in_channels  # inputs come channel by channel
+            other = channel * stride
+        for entry in range(_u(tables[starts + _u(place)]), _u(tables[starts + _u(place) + _u(1)])):
             row = met + _u(3) * entry
-            target, source = shift + tables[row], kernel + tables[row + _u(1)]
-            if len(values):
-                _add_times(sums, target, weights, source, np.int64(tables[row + _u(2)]), values[e])
+            target, source = np.int64(tables[row]), np.int64(tables[row + _u(1)])
+            if both:
+                _add_both(sums, target, weights, source + kernel, source + other, np.int64(tables[row + _u(2)]))
             else:
-                _add(sums, target, weights, source, np.int64(tables[row + _u(2)]))
-        if marks:
-            for entry in range(begin, end):
-                row = marks_at + _u(3) * entry
-                mark = touched_at + group + tables[row]
-                real = tables[row + _u(2)]
-                for k in range(np.int64(tables[row + _u(1)])):
-                    touched[mark + k * groups] |= np.uint8((real >> k) & 1)
+                _add(sums, target, weights, source + kernel, np.int64(tables[row + _u(2)]))
+        e += 2 if both else 1
 
 
 @compiled
-def _scatter_dense(plan, weight_at, delay_at, delay_stride, weights, tables, events, first, values, count, step, sums,
-                   touched):  # fmt: skip
-    """Adds a row of weights per event, now or as many steps later as the delays say; marks when somebody is touched."""
+def _scatter_any_conv(plan, weights, tables, events, first, values, count, sums):
+    """As `_scatter_conv`, for groups, and for events that carry values (none: spikes)."""
+    in_channels, reciprocal = plan[IN_CHANNELS], plan[IN_RECIPROCAL]
+    starts, met = plan[STARTS_AT], plan[MET_AT]
+    for e in range(count):
+        index = np.int64(events[first + e])
+        place = (index * reciprocal) >> 32
+        channel = index - place * in_channels
+        shift = channel // plan[IN_PER_GROUP] * plan[PER_GROUP]
+        for entry in range(tables[starts + place], tables[starts + place + 1]):
+            row = met + 3 * entry
+            times = values[e] if len(values) else 1
+            source = channel * plan[CHANNEL_STRIDE] + tables[row + 1]
+            _add_times(sums, shift + tables[row], weights, source, tables[row + 2], times)
+
+
+@compiled
+def _mark_conv(plan, tables, events, first, count, touched):
+    """Marks the blocks of neurons, one a place and group, that the events reach over whatever weight."""
+    in_channels, reciprocal, groups = plan[IN_CHANNELS], plan[IN_RECIPROCAL], plan[GROUPS]
+    starts, marks_at = plan[STARTS_AT], plan[MARKS_AT]
+    before = np.int64(-1)
+    for e in range(count):
+        index = np.int64(events[first + e])
+        place = (index * reciprocal) >> 32
+        group = np.int64(0) if groups == 1 else (index - place * in_channels) // plan[IN_PER_GROUP]
+        if place * groups + group == before:
+            continue
+        before = place * groups + group
+        for entry in range(tables[starts + place], tables[starts + place + 1]):
+            row = marks_at + 3 * entry
+            mark, real = plan[TOUCHED_AT] + group + tables[row], tables[row + 2]
+            for k in range(np.int64(tables[row + 1])):
+                touched[mark + k * groups] |= np.uint8((real >> k) & 1)
+
+
+@compiled
+def _scatter_dense(plan, weight_at, weights, events, first, count, sums, touched):
+    """Adds a row of weights per event, two events at once; marks that somebody was touched. Spikes without delays."""
+    padded, target = plan[PADDED], plan[SUMS_AT]
+    if count:
+        touched[plan[TOUCHED_AT]] = 1
+    for e in range(0, count - 1, 2):
+        row, other = np.int64(events[first + e]), np.int64(events[first + e + 1])
+        _add_both(sums, target, weights, weight_at + row * padded, weight_at + other * padded, padded)
+    if count % 2:
+        _add(sums, target, weights, weight_at + np.int64(events[first + count - 1]) * padded, padded)
+
+
+@compiled
+def _scatter_any_dense(
+    plan, weight_at, delay_at, delay_stride, weights, tables, events, first, values, count, step, sums, touched
+):
+    """As `_scatter_dense`, for values and for delays, which put a row or a weight some steps on in a ring of sums."""
     padded, ring = plan[PADDED], plan[RING]
     one = np.int32(1)
     if plan[DELAYS] == DELAY_BY_SYNAPSE:
@@ -121,11 +173,8 @@ def _scatter_dense(plan, weight_at, delay_at, delay_stride, weights, tables, eve
         if plan[DELAYS] == DELAY_BY_INPUT:
             slot = (step + tables[delay_at + index * delay_stride]) % ring
         touched[plan[TOUCHED_AT] + slot] = 1
-        target = plan[SUMS_AT] + slot * padded
-        if len(values):
-            _add_times(sums, target, weights, weight_at + index * padded, padded, values[e])
-        else:
-            _add(sums, target, weights, weight_at + index * padded, padded)
+        times = np.int32(values[e]) if len(values) else one
+        _add_times(sums, plan[SUMS_AT] + slot * padded, weights, weight_at + index * padded, padded, times)
 
 
 @compiled
@@ -330,12 +379,19 @@ def run_samples(frames, graded, plan, weights, tables, places, neurons, unbiased
                     tally[EFFECTIVE_SYNOPS, k] += tables[fan + 1]
                 active = layer[BIASED]
                 if layer[KIND] == CONV:
-                    _scatter_conv(layer, weights, tables, source, first, carried, count, sums, touched)
-                elif layer[KIND] == DENSE:
-                    _scatter_dense(layer, layer[WEIGHT_AT], layer[DELAY_AT], layer[DELAY_STRIDE], weights, tables,
-                                   source, first, carried, count, t, sums, touched)  # fmt: skip
-                else:
+                    if layer[GROUPS] == 1 and len(carried) == 0:
+                        _scatter_conv(layer, weights, tables, source, first, count, sums)
+                    else:
+                        _scatter_any_conv(layer, weights, tables, source, first, carried, count, sums)
+                    if layer[UNBIASED]:
+                        _mark_conv(layer, tables, source, first, count, touched)
+                elif layer[KIND] == INPUT:
                     active += _drive_inputs(layer, source, carried, count, sums, bias)
+                elif layer[DELAYS] == NO_DELAY and len(carried) == 0:
+                    _scatter_dense(layer, layer[WEIGHT_AT], weights, source, first, count, sums, touched)
+                else:
+                    _scatter_any_dense(layer, layer[WEIGHT_AT], layer[DELAY_AT], layer[DELAY_STRIDE], weights, tables,
+                                       source, first, carried, count, t, sums, touched)  # fmt: skip
                 if layer[RECURRENT]:  # spikes[k] and the events still are those of the step before
                     own = layer[EVENTS_AT]
                     tally[EVENTS_IN, k] += spiked[k]
@@ -343,8 +399,11 @@ def run_samples(frames, graded, plan, weights, tables, places, neurons, unbiased
                         fan = layer[RECURRENT_FAN_OUT_AT] + 2 * events[own + e]
                         tally[SYNOPS, k] += tables[fan]
                         tally[EFFECTIVE_SYNOPS, k] += tables[fan + 1]
-                    _scatter_dense(layer, layer[RECURRENT_AT], layer[RECURRENT_DELAY_AT], 0, weights, tables, events,
-                                   own, bare, spiked[k], t, sums, touched)  # fmt: skip
+                    if layer[DELAYS] == NO_DELAY:
+                        _scatter_dense(layer, layer[RECURRENT_AT], weights, events, own, spiked[k], sums, touched)
+                    else:
+                        _scatter_any_dense(layer, layer[RECURRENT_AT], layer[RECURRENT_DELAY_AT], 0, weights, tables,
+                                           events, own, bare, spiked[k], t, sums, touched)  # fmt: skip
                 if layer[MODE] == TOUCHED_ONLY:
                     spiked[k], moved = _update_touched(layer, voltage, sums, touched, tables, events)
                     active += moved

@@ -19,25 +19,44 @@ def _vector_at(context, builder, array_type, array, index, lanes):
     return builder.bitcast(builder.gep(data, [index]), ir.VectorType(element, lanes).as_pointer())
 
 
-def _adder(lanes):
-    @intrinsic
-    def add(typing_context, sums, at, weights, row):
-        """sums[at : at + lanes] += weights[row : row + lanes], int32 and int16."""
+def _generate_sum(lanes, rows):
+    """Code for sums[at : at + lanes] += the rows of weights that begin at the last `rows` arguments."""
 
-        def generate(context, builder, signature, arguments):
-            target = _vector_at(context, builder, signature.args[0], arguments[0], arguments[1], lanes)
-            source = _vector_at(context, builder, signature.args[2], arguments[2], arguments[3], lanes)
-            wide = builder.sext(builder.load(source, align=2), ir.VectorType(ir.IntType(32), lanes))
-            builder.store(builder.add(builder.load(target, align=4), wide), target, align=4)
-            return context.get_dummy_value()
+    def generate(context, builder, signature, arguments):
+        sums, at, weights, *begins = arguments
+        target = _vector_at(context, builder, signature.args[0], sums, at, lanes)
+        total = builder.load(target, align=4)
+        for begin in begins[:rows]:
+            part = builder.load(_vector_at(context, builder, signature.args[2], weights, begin, lanes), align=2)
+            total = builder.add(total, builder.sext(part, ir.VectorType(ir.IntType(32), lanes)))
+        builder.store(total, target, align=4)
+        return context.get_dummy_value()
 
-        return types.void(sums, types.int64, weights, types.int64), generate
-
-    return add
+    return generate
 
 
-add16 = _adder(16)
-add8 = _adder(8)
+@intrinsic
+def add16(typing_context, sums, at, weights, row):
+    """sums[at : at + 16] += weights[row : row + 16], int32 and int16."""
+    return types.void(sums, types.int64, weights, types.int64), _generate_sum(16, 1)
+
+
+@intrinsic
+def add8(typing_context, sums, at, weights, row):
+    """As `add16`, eight of them."""
+    return types.void(sums, types.int64, weights, types.int64), _generate_sum(8, 1)
+
+
+@intrinsic
+def add16_both(typing_context, sums, at, weights, row, other):
+    """sums[at : at + 16] += weights[row : row + 16] + weights[other : other + 16]."""
+    return types.void(sums, types.int64, weights, types.int64, types.int64), _generate_sum(16, 2)
+
+
+@intrinsic
+def add8_both(typing_context, sums, at, weights, row, other):
+    """As `add16_both`, eight of them."""
+    return types.void(sums, types.int64, weights, types.int64, types.int64), _generate_sum(8, 2)
 
 
 @intrinsic
