@@ -40,22 +40,31 @@ def main() -> None:
     parser.add_argument("--test", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    rows: list[tuple[str, int, float, float]] = []
     print(f"seed {options.seed}; {options.calibration} calibration samples, {options.test} test samples, disjoint")
     file = options.data / "nir" / "cnn_sinabs.nir"
     if file.is_file():
         graph = load_graph(file, dt_s=1e-3, reset="zero", if_r="per_step")
-        study("cnn_sinabs.nir on N-MNIST", graph, *nmnist(options))
+        rows += study("cnn_sinabs.nir on N-MNIST", graph, *nmnist(options))
     else:
         print(f"cnn_sinabs.nir is not at {file}: left out")
     for leaky in (False, True):
         graph, *samples = digits(options, leaky)
-        study(f"digits, {'leaky, tau 20 steps' if leaky else 'without leak'}", graph, *samples)
+        rows += study(f"digits, {'leaky, tau 20 steps' if leaky else 'without leak'}", graph, *samples)
+    helped = [row for row in rows if row[3] < row[2]]
+    worse = [row for row in rows if row[3] > row[2]]
+    print(f"\nOutput distance on the test samples, of {len(rows)} cases: smaller with the search in {len(helped)}, the "
+          f"same in {len(rows) - len(helped) - len(worse)}, larger in {len(worse)}")  # fmt: skip
+    for title, bits, plain, searched in worse:
+        print(f"larger: {title}, {bits} bits: {plain:.4f} -> {searched:.4f}")
 
 
 def study(
     title: str, graph: SpikingGraph, frames: np.ndarray, labels: np.ndarray, calibration: np.ndarray, test: np.ndarray
-) -> None:
-    """One network: calibrates on some samples, prints what the others say."""
+) -> list[tuple[str, int, float, float]]:
+    """One network: calibrates on some samples, prints what the others say. (title, bits, distance of the plain rule,
+    of what the search left) of each case."""
+    rows = []
     print(f"\n{title}: {frames.shape[1]} steps")
     clipped = np.minimum(frames, 1).astype(np.uint8)
     lost = int((frames.astype(np.int64) - clipped).sum())
@@ -73,27 +82,34 @@ def study(
             graph, frames[calibration], labels[calibration], bits=bits, samples=len(calibration)
         )
         took = time.perf_counter() - began
+        distances = []
         for name, one in (("plain", plain), ("search", network)):
-            print(f"{bits} bits, {name:6}: {_result(one, clipped[test], labels[test], wanted, classes)}", flush=True)
+            text, off = _result(one, clipped[test], labels[test], wanted, classes)
+            print(f"{bits} bits, {name:6}: {text}", flush=True)
+            distances.append(off)
+        rows.append((title, bits, *distances))
         factors = " ".join(f"{row.scale / row.plain_scale:.3g}" for row in report.layers)
         weights = " ".join(str(row.clipped) for row in report.layers)
         print(f"        kept: {report.kept}; scales over the plain rule's {factors}; clipped {weights}; {took:.0f} s")
+    return rows
 
 
 def _result(
     network: IntegerNetwork, frames: np.ndarray, labels: np.ndarray, wanted: FloatTrace, classes: np.ndarray
-) -> str:
+) -> tuple[str, float]:
+    """A line of results, and the output distance."""
     trace = simulate(network, frames, keep_layers=True)
     given = network.readout.classes(trace.spikes, trace.membrane)
     layers = [
         int(np.count_nonzero(ours != theirs)) / max(int(np.count_nonzero(theirs)), 1)
         for ours, theirs in zip(trace.layer_spikes or (), wanted.layer_spikes or (), strict=True)
     ]
-    return (
+    text = (
         f"accuracy {100 * np.mean(given == labels):6.2f} %, class as float {100 * np.mean(given == classes):6.2f} %, "
         f"{_off(trace.spikes, wanted)}; differing neuron-steps per float spike by layer "
         + " ".join(f"{share:.3f}" for share in layers)
     )
+    return text, spike_distance(trace.spikes, wanted.spikes)
 
 
 def _off(spikes: np.ndarray, wanted: FloatTrace) -> str:

@@ -37,7 +37,7 @@ COARSE = (1.0, 0.7, 0.8, 0.9, 1.12, 1.25, 1.4, 1.6, 1.8, 2.0, 2.3, 2.7, 3.2, 4.0
 FINE = (0.94, 0.97, 1.03, 1.06)  # times the best of those
 TRIES = len(COARSE) + len(FINE)
 BETTER = 0.98  # what a layer's distance must be below, as a share of the plain rule's
-LAYER_ERRORS, CHECK_ERRORS = 2.0, 1.0  # standard errors over samples that a lead must exceed
+ERRORS = 2.0  # standard errors over samples by which it must be
 
 
 def calibrate(
@@ -112,7 +112,7 @@ class _Search:
                         found[scale] = measured
                 self._tell(index, done)
         best = min(found, key=lambda scale: found[scale].value)
-        if found[best].beats(found[plain], LAYER_ERRORS, BETTER):
+        if found[best].beats(found[plain], ERRORS, BETTER):
             self.scales[name] = best
         else:
             best = plain
@@ -193,7 +193,7 @@ def _judge(
         distance(trace, wanted, rows[_place(network, search.layers[last][0].name)].scale)
         for trace, (network, rows) in zip(traces, (plain, searched), strict=True)
     ]
-    kept = int(bool(search.scales) and off[1].beats(off[0], CHECK_ERRORS))
+    kept = int(bool(search.scales) and off[1].value < off[0].value)
     network, rows = (plain, searched)[kept]
     layers = []
     for index, row in enumerate(search.found):

@@ -77,8 +77,8 @@ class CalibrationReport:
         for row in self.layers:
             change = row.scale / row.plain_scale
             lines.append(
-                f"{row.name}: scale {row.scale:.6g} ({change:.3g} of the plain rule's, {row.tried} tried), distance "
-                f"{row.plain_distance:.4g} -> {row.distance:.4g}, {row.clipped} clipped, threshold "
+                f"{row.name}: best scale {row.scale:.6g} ({change:.3g} of the plain rule's, {row.tried} tried), "
+                f"distance {row.plain_distance:.4g} -> {row.distance:.4g}, {row.clipped} clipped, threshold "
                 f"{row.threshold_steps:.4g} weight steps; sum of |weights| {row.accumulator_bound:,} of 2,097,152, "
                 f"reached {row.peaks.accumulated:,}; |u| {row.peaks.current:,}, |v| {row.peaks.voltage:,} of 8,388,608"
             )

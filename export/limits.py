@@ -194,6 +194,8 @@ def _report(network: IntegerNetwork, profile: HardwareProfile, layers: list[Laye
     exceeded = sorted({check.limit for check in every if check.verdict == EXCEEDS})
     differ = sorted({check.limit for check in every if check.verdict == DIFFER})
     where = f"{cores} {'core' if cores == 1 else 'cores'}"
+    if _storage(limits) is None:
+        where = f"at least {where}"  # what fills a core is not all public
     if chips is not None:
         where += f" on {chips} {'chip' if chips == 1 else 'chips'}"
     verdict = f"passes these public limits: {where} in a greedy partition"

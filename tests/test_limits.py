@@ -159,6 +159,7 @@ def test_loihi2_says_what_is_not_public():
     assert "axons in per core" in report.unknown
     assert found(report, "synapses per chip").used == 40000
     assert any("no public number for" in line for line in report.lines())
+    assert report.verdict == "passes these public limits: at least 3 cores on 1 chip in a greedy partition"
 
 
 def test_many_cores_take_several_chips():
