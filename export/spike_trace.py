@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,3 +63,19 @@ def load_trace(path: str | os.PathLike[str]) -> SpikeTrace:
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise UserError("is no spike trace", where=str(path), mend="simulate again") from error
     return SpikeTrace(backend=backend, spikes=spikes, counts=counts, membrane=membrane)
+
+
+def joined(parts: Sequence[SpikeTrace]) -> SpikeTrace:
+    """Traces of successive samples as one, without layer spikes. Raises ValueError where there is none."""
+    if not parts:
+        raise ValueError("no trace to join")
+    counts = [part.counts for part in parts if part.counts is not None]
+    membranes = [part.membrane for part in parts if part.membrane is not None]
+    return SpikeTrace(
+        backend=parts[0].backend,
+        spikes=np.concatenate([part.spikes for part in parts]),
+        counts=LayerCounts(**{key: np.concatenate([getattr(part, key) for part in counts]) for key in vars(counts[0])})
+        if counts
+        else None,
+        membrane=np.concatenate(membranes) if membranes else None,
+    )

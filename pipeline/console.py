@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json as json_format
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, NoReturn
 
 import typer
 
-from hardware_profiles.errors import CheckFailed
+from hardware_profiles.errors import CheckFailed, UserError
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
@@ -19,7 +20,7 @@ Changes = Annotated[
     typer.Option("--set", metavar="A.B=VALUE", help="Change one setting of the recipe; may be repeated."),
 ]
 InputShape = Annotated[
-    str | None, typer.Option("--input-shape", metavar="C,H,W", help="Where the .net starts with a convolution.")
+    str | None, typer.Option("--input-shape", metavar="C,H,W", help="Where the file does not say it.")
 ]
 
 
@@ -46,6 +47,29 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
         return "  ".join(parts).rstrip()
 
     return [line(list(head)), "  ".join("-" * width for width in widths), *(line(row) for row in texts)]
+
+
+def shape_of(text: str | None) -> tuple[int, ...] | None:
+    """The sizes in `text`, None for None. Raises UserError where they are none."""
+    if text is None:
+        return None
+    try:
+        sizes = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        sizes = ()
+    if not sizes or min(sizes) < 1:
+        raise UserError(f"{text!r} is no shape", where="--input-shape", mend="write it as C,H,W, for example 2,34,34")
+    return sizes
+
+
+def bytes_of(text: str | None) -> int | None:
+    """Bytes in a size like 512M or 4G (powers of 1024), None for None. Raises UserError where it is none."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", text.strip().lower())
+    if match is None or not float(match[1]):
+        raise UserError(f"{text!r} is no size", where="--memory", mend="write it as 512M or 4G")
+    return int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " "))
 
 
 def fail(what: str, mend: str) -> NoReturn:

@@ -1,0 +1,194 @@
+"""The verbs that run a network: simulate, profile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from hardware_profiles.errors import UserError
+from pipeline.console import InputShape, Json, Quiet, bytes_of, fail, shape_of, show, table
+
+Input = Annotated[
+    Path, typer.Option("--input", metavar="FRAMES.npz", help="Frames [N, T, C, H, W] of 0 and 1, or a .npy of them.")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the verbs to the command."""
+    app.command()(simulate)
+    app.command()(replay)
+    app.command()(profile)
+
+
+def simulate(
+    net: Annotated[Path, typer.Argument(metavar="NET", help="A .net file, ours or lava-dl's.")],
+    frames: Input,
+    backend: Annotated[
+        Literal["reference", "lava", "both"],
+        typer.Option("--backend", help="both: compares every layer, spike by spike; leaves with 1 where they differ."),
+    ] = "reference",
+    out: Annotated[Path | None, typer.Option("--out", metavar="TRACE.npz", help="Keep spikes and counts.")] = None,
+    samples: Annotated[int | None, typer.Option("--samples", min=1, help="Only the first so many.")] = None,
+    clip: Annotated[
+        bool, typer.Option("--clip", help="Counts above what the network takes become its largest value.")
+    ] = False,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            "--memory",
+            metavar="SIZE",
+            help="What the reference may take, e.g. 512M or 4G. [default: a quarter of what is free, 4G at most]",
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option("--device", help="Of the reference: cpu or cuda.")] = "cpu",
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Lava processes at once. [default: one a core]")
+    ] = None,
+    timeout_s: Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=1, help="For Lava.")] = 1800.0,
+    case: Annotated[
+        Path, typer.Option("--case", metavar="DIR", help="Where a divergence is kept, to be replayed by `check`.")
+    ] = Path("divergence"),
+    input_shape: InputShape = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Runs a .net file on frames, with the batched integer reference, in Lava, or in both.
+
+    Example: `spikeport simulate student.net --input test-frames.npz --backend both --samples 20`
+    """
+    from export.frames_file import open_frames
+    from export.netx import read_netx
+    from pipeline.progress import Progress
+    from pipeline.simulation import in_both, in_lava, in_reference
+
+    network = read_netx(net, shape_of(input_shape))
+    inputs, labels = open_frames(frames, network.input_shape, network.input_limit, clip=clip)
+    given: Any = inputs if samples is None else inputs[:samples]
+    labels = labels if labels is None else labels[: len(given)]
+    with Progress(quiet=quiet) as progress:
+
+        def tell(done: int, total: int) -> None:
+            progress(done, total, f"samples ({backend})")
+
+        if backend == "reference":
+            done = in_reference(
+                network,
+                given,
+                labels,
+                keep=out is not None,
+                memory_bytes=bytes_of(memory),
+                device=device,
+                progress=tell,
+            )
+        elif backend == "lava":
+            done = in_lava(network, given, labels, workers=workers, timeout_s=timeout_s, progress=tell)
+        else:
+            done = in_both(network, given, labels, case, workers=workers, timeout_s=timeout_s, progress=tell)
+    if out and done.trace is not None:
+        done.trace.save(out)
+        done.lines.append(str(out))
+    if clip:
+        done.result["events_clipped"] = inputs.clipped
+        done.lines.append(f"note: {inputs.clipped:,} events were lost where counts exceed {network.input_limit}")
+    show(done.result, json, done.lines)
+    if done.failure:
+        fail(*done.failure)
+
+
+def replay(
+    case: Annotated[Path, typer.Argument(metavar="CASE", help="A folder that a divergence was written to.")],
+    json: Json = False,
+) -> None:
+    """Runs a kept divergence again, in the reference and in Lava. Leaves with 1 where they still differ.
+
+    Example: `spikeport replay divergence/divergence-conv1-sample-3`
+    """
+    from pipeline.divergence import lines
+    from pipeline.divergence import replay as run_again
+
+    again = run_again(case)
+    told = [f"then: {line}" for line in lines(again.divergence)]
+    told.append(f"the reference gives {'the same' if again.reference_as_then else 'other'} spikes as then")
+    told.append(f"Lava gives {'the same' if again.lava_as_then else 'other'} spikes as then")
+    now = again.now.first_divergence
+    told += ["now: both agree"] if now is None else [f"now: {line}" for line in lines(now)]
+    show(again.as_dict(), json, told)
+    if now is not None:
+        fail("spikes differ", "report the case: it is a bug in Spikeport, or Lava is not version 0.10.0")
+
+
+def profile(
+    source: Annotated[Path, typer.Argument(metavar="RUN|NET", help="A run folder, or a .net file with --input.")],
+    frames: Annotated[
+        Path | None, typer.Option("--input", metavar="FRAMES.npz", help="Frames for a .net file.")
+    ] = None,
+    hardware: Annotated[
+        list[str] | None, typer.Option("--hardware", metavar="ID", help="A profile's id or file; may be repeated.")
+    ] = None,
+    baseline: Annotated[str | None, typer.Option("--baseline", metavar="ID", help="GPU profile for the floor.")] = None,
+    input_shape: InputShape = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Counts spikes and synaptic operations and prices them: modelled energy as an interval, unknown stays unknown.
+
+    Example: `spikeport profile student.net --input test-frames.npz --hardware loihi1`
+    """
+    from pipeline.progress import Progress
+    from pipeline.run_folder import MANIFEST, locked, open_run
+    from pipeline.stages import Context
+    from pipeline.stages_report import profile as profile_run
+    from pipeline.stages_report import profile_network
+
+    with Progress(quiet=quiet) as progress:
+        if (source / MANIFEST).is_file():
+            with locked(source):
+                context = Context(open_run(source), progress)
+                result, _ = profile_run(context, hardware=tuple(hardware or ()), baseline_gpu=baseline)
+        elif frames is None:
+            raise UserError("a .net file needs frames", where=str(source), mend="give --input FRAMES.npz")
+        else:
+            from export.frames_file import read_frames
+            from export.netx import read_netx
+
+            network = read_netx(source, shape_of(input_shape))
+            spikes, _ = read_frames(frames, network.input_shape)
+            result = profile_network(network, spikes, tuple(hardware or ()), baseline, progress)
+    show(result, json, _profile_lines(result))
+
+
+def _profile_lines(result: dict[str, Any]) -> list[str]:
+    layers = table(
+        ("layer", "neurons", "weights", "spikes/sample", "rate", "synops/sample", "dense/sample"),
+        [
+            (
+                r["name"],
+                r["neurons"],
+                r["weights"],
+                r["spikes_per_sample"],
+                r["rate"],
+                r["synops_per_sample"],
+                r["dense_ops"],
+            )
+            for r in result["layers"]
+        ],
+    )
+    from pipeline.report.words import quantity_text
+
+    energy = table(
+        ("hardware", "dynamic energy", "total energy", "latency", "basis", "unpriced"),
+        [
+            (
+                row["hardware"],
+                quantity_text(row["dynamic_uj"], "µJ"),
+                quantity_text(row["total_uj"], "µJ"),
+                quantity_text(row["latency_us"], "µs"),
+                row["basis"],
+                ", ".join(row["unpriced"]) or "-",
+            )
+            for row in result["energy"]
+        ],
+    )
+    return [*layers, "", *energy]

@@ -1,0 +1,125 @@
+"""Runs a network on frames in the reference, in Lava or in both, and says what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from export.integer_network import IntegerNetwork
+from export.spike_trace import SpikeTrace, joined
+from pipeline.console import table
+from pipeline.tally import Tally
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulated:
+    """`result` for machines, `lines` for people, `trace` where it was kept, `failure` (what, mend) where a check
+    answered no."""
+
+    result: dict[str, Any]
+    lines: list[str]
+    trace: SpikeTrace | None
+    failure: tuple[str, str] | None = None
+
+
+def in_reference(
+    network: IntegerNetwork,
+    frames: Any,
+    labels: np.ndarray | None,
+    *,
+    keep: bool,
+    memory_bytes: int | None,
+    device: str,
+    progress: Progress,
+) -> Simulated:
+    """The integer reference, chunk by chunk; without `keep` the spikes of a chunk are forgotten after counting."""
+    from export.reference import iter_simulate
+
+    tally, kept = Tally(network, labels), []
+    for rows, trace in iter_simulate(network, frames, memory_bytes=memory_bytes, device=device):
+        tally.add(rows, trace)
+        kept += [trace] if keep else []
+        progress(rows.stop, len(frames))
+    return _told("reference", frames, tally, joined(kept) if kept else None)
+
+
+def in_lava(
+    network: IntegerNetwork,
+    frames: Any,
+    labels: np.ndarray | None,
+    *,
+    workers: int | None,
+    timeout_s: float,
+    progress: Progress,
+) -> Simulated:
+    """Lava; when time is up, what is done is told and kept. Raises as `export.lava.driver.simulate`."""
+    from export.lava.driver import LavaTimeout, simulate
+
+    tally, late = Tally(network, labels), None
+    try:
+        trace = simulate(network, frames, workers=workers, timeout_s=timeout_s, progress=progress)
+        done = np.arange(len(trace.spikes))
+    except LavaTimeout as error:
+        late, trace, done = error, error.trace, error.done
+    tally.add(done, trace)
+    told = _told(trace.backend, frames, tally, trace)
+    return _unfinished(told, done, late) if late else told
+
+
+def in_both(
+    network: IntegerNetwork,
+    frames: Any,
+    labels: np.ndarray | None,
+    case_folder: Path,
+    *,
+    workers: int | None,
+    timeout_s: float,
+    progress: Progress,
+) -> Simulated:
+    """Reference and Lava, every layer compared; where they part, a case is kept in `case_folder`."""
+    from pipeline.divergence import lines, reference_against_lava
+
+    found = reference_against_lava(
+        network, frames, case_folder=case_folder, workers=workers, timeout_s=timeout_s, progress=progress
+    )
+    tally, equal = Tally(network, labels), found.equivalence
+    tally.add(found.done, found.lava)
+    told = _told(found.lava.backend, frames, tally, found.lava)
+    told.result["reference_vs_lava"] = equal.as_dict()
+    told.result["case"] = None if found.case is None else str(found.case)
+    told.lines.append(
+        f"reference against Lava: {equal.mismatches} mismatches in {equal.spikes_compared:,} spikes of {equal.samples} "
+        f"samples, layers {', '.join(equal.layers)}"
+    )
+    if equal.first_divergence is not None:
+        told.lines.extend(lines(equal.first_divergence, found.case))
+        failure = ("spikes differ", "report the case: it is a bug in Spikeport, or Lava is not version 0.10.0")
+        return Simulated(result=told.result, lines=told.lines, trace=told.trace, failure=failure)
+    return _unfinished(told, found.done, found.late) if found.late else told
+
+
+def _told(backend: str, frames: Any, tally: Tally, trace: SpikeTrace | None) -> Simulated:
+    result = {"backend": backend, "steps": int(frames.shape[1]), **tally.result()}
+    lines = [
+        f"{backend}: {result['samples']} samples of {result['steps']} steps, {result['output_spikes']:,} output spikes"
+    ]
+    if "accuracy" in result:
+        read = "" if result["readout"] == "spikes" else f" ({result['readout']} read-out)"
+        lines.append(f"accuracy {100 * result['accuracy']:.2f} %{read}")
+    if "layers" in result:
+        lines += table(("layer", "spikes/sample", "synops/sample"), [tuple(row.values()) for row in result["layers"]])
+    return Simulated(result=result, lines=lines, trace=trace)
+
+
+def _unfinished(told: Simulated, done: np.ndarray, late: Exception) -> Simulated:
+    told.result["unfinished"] = str(late)
+    told.result["samples_done"] = done.tolist()
+    told.lines.append(f"note: {late}")
+    failure = ("Lava ran out of time", "what is done is shown and kept; give a longer --timeout or fewer --samples")
+    return Simulated(result=told.result, lines=told.lines, trace=told.trace, failure=failure)
