@@ -13,7 +13,7 @@ from typing import Any
 import nir
 import numpy as np
 
-from export.flat_graph import flat
+from export.flat_graph import circles, flat, neighbours
 from export.geometry import POOLS, check_size, output_shape
 from hardware_profiles.errors import UserError
 
@@ -22,6 +22,7 @@ NEURONS = (nir.LIF, nir.CubaLIF, nir.IF)
 SILENT = (nir.LI, nir.CubaLI, nir.I)  # they integrate and never fire: a read-out
 CELLS = (*NEURONS, *SILENT)
 TAKEN = (*SYNAPSES, *POOLS, *CELLS, nir.Flatten, nir.Scale, nir.Delay, nir.Input, nir.Output)
+TOLD = 20  # faults, or names, in one message
 LOOPED = (nir.Linear, nir.Affine, nir.Scale)
 
 REFUSED: dict[type, tuple[str, str]] = {
@@ -113,8 +114,9 @@ def refuse(faults: list[UserError]) -> None:
     if len(faults) == 1:
         raise faults[0]
     if faults:
-        listed = "; ".join(f"({number}) {fault}" for number, fault in enumerate(faults, 1))
-        raise UserError(f"{len(faults)} things keep this graph from netx: {listed}")
+        first = "; ".join(f"({number}) {fault}" for number, fault in enumerate(faults[:TOLD], 1))
+        more = f"; and {len(faults) - TOLD} more" if len(faults) > TOLD else ""
+        raise UserError(f"{len(faults)} things keep this graph from netx: {first}{more}")
 
 
 def structure_faults(graph: nir.NIRGraph) -> list[UserError]:
@@ -130,20 +132,18 @@ def structure_faults(graph: nir.NIRGraph) -> list[UserError]:
     edges = _edges(graph)
     lost = sorted({name for edge in edges for name in edge if name not in graph.nodes})
     if lost:
-        return [*faults, UserError(f"edges name nodes that do not exist: {', '.join(lost)}")]
+        return [*faults, UserError(f"edges name nodes that do not exist: {listed(lost)}")]
     loops, loop_faults = _loops(graph)
     faults += loop_faults
     inside = {name for loop in loops.values() for name in loop}
-    reached = _reachable(graph.nodes, edges)
-    forward = [
-        edge for edge in edges
-        if not inside & set(edge) and edge[0] not in reached[edge[1]] and edge[0] != edge[1]
-    ]  # fmt: skip
+    circle = circles(graph.nodes, edges)
+    forward = [edge for edge in edges if not inside & set(edge) and circle[edge[0]] != circle[edge[1]]]
     faults += _fork_faults({name: node for name, node in graph.nodes.items() if name not in inside}, forward)
+    joined = {name for edge in edges for name in edge}
     faults += [
         UserError("is connected to nothing", where=name, mend="remove it or add its edges")
         for name in graph.nodes
-        if not any(name in edge for edge in edges)
+        if name not in joined
     ]
     return faults
 
@@ -151,17 +151,17 @@ def structure_faults(graph: nir.NIRGraph) -> list[UserError]:
 def _loops(graph: nir.NIRGraph) -> tuple[dict[str, tuple[str, ...]], list[UserError]]:
     """Per recurrent neuron the nodes of its loop in order; and why other loops cannot go to netx."""
     edges = _edges(graph)
-    reached = _reachable(graph.nodes, edges)
+    targets, sources = neighbours(graph.nodes, edges)
+    groups: dict[int, set[str]] = {}
+    for name, circle in circles(graph.nodes, edges).items():
+        groups.setdefault(circle, set()).add(name)
     loops: dict[str, tuple[str, ...]] = {}
     faults: list[UserError] = []
-    seen: set[str] = set()
-    for name in graph.nodes:
-        if name in seen or name not in reached[name]:
+    for members in groups.values():
+        if len(members) == 1 and not members & set(targets[next(iter(members))]):
             continue
-        members = {other for other in reached[name] if name in reached[other]}
-        seen |= members
         neurons = sorted(member for member in members if isinstance(graph.nodes[member], NEURONS))
-        found = _simple_loop(graph, members, neurons[0], edges) if len(neurons) == 1 else None
+        found = _simple_loop(graph, members, neurons[0], targets, sources) if len(neurons) == 1 else None
         if found:
             loops[neurons[0]] = found
         else:
@@ -170,15 +170,14 @@ def _loops(graph: nir.NIRGraph) -> tuple[dict[str, tuple[str, ...]], list[UserEr
 
 
 def _simple_loop(
-    graph: nir.NIRGraph, members: set[str], neuron: str, edges: list[tuple[str, str]]
+    graph: nir.NIRGraph, members: set[str], neuron: str, targets: dict[str, list[str]], sources: dict[str, list[str]]
 ) -> tuple[str, ...] | None:
     """The loop's nodes in order if it runs from `neuron` through one weight, and scales, back to it; else None."""
     path: list[str] = []
     name = neuron
     while True:
-        ahead = [behind for before, behind in edges if before == name and (name != neuron or behind in members)]
-        sources = [before for before, behind in edges if behind == name]
-        if len(ahead) != 1 or (name != neuron and len(sources) != 1):
+        ahead = [behind for behind in targets[name] if name != neuron or behind in members]
+        if len(ahead) != 1 or (name != neuron and len(sources[name]) != 1):
             return None
         name = ahead[0]
         if name == neuron:
@@ -202,7 +201,7 @@ def _loop_fault(graph: nir.NIRGraph, members: set[str], neurons: list[str]) -> U
     else:
         why = "netx takes one weight from a layer's spikes back to its own input, and nothing else in that loop"
     return UserError(
-        f"is recurrent through {', '.join(others) or 'itself'}", where=through, why=why,
+        f"is recurrent through {listed(others) or 'itself'}", where=through, why=why,
         mend="use one Linear, Affine or Scale between the neuron's spikes and its input, or train without this loop",
     )  # fmt: skip
 
@@ -235,14 +234,14 @@ def _node_fault(name: str, node: nir.NIRNode) -> UserError:
 
 def _fork_faults(nodes: dict[str, nir.NIRNode], edges: list[tuple[str, str]]) -> list[UserError]:
     faults = []
+    all_targets, all_sources = neighbours(nodes, edges)
     for name, node in nodes.items():
-        sources = sorted(pre for pre, post in edges if post == name)
-        targets = sorted(post for pre, post in edges if pre == name)
+        sources, targets = sorted(all_sources[name]), sorted(all_targets[name])
         if len(sources) > 1:
-            what = f"merges {', '.join(sources)}"
+            what = f"merges {listed(sources)}"
             faults.append(UserError(what, where=name, why="netx has no add and no concat", mend="train a plain chain"))
         if len(targets) > 1:
-            what = f"branches to {', '.join(targets)}"
+            what = f"branches to {listed(targets)}"
             faults.append(UserError(what, where=name, why="netx is one chain", mend="train a plain chain"))
         if sources and not targets and not isinstance(node, nir.Output):
             faults.append(UserError("leads nowhere", where=name, mend="connect it to an Output node"))
@@ -251,26 +250,14 @@ def _fork_faults(nodes: dict[str, nir.NIRNode], edges: list[tuple[str, str]]) ->
     return faults
 
 
+def listed(names: list[str]) -> str:
+    """The names with commas, and how many more where they are many."""
+    more = f" and {len(names) - TOLD} more" if len(names) > TOLD else ""
+    return ", ".join(names[:TOLD]) + more
+
+
 def _edges(graph: nir.NIRGraph) -> list[tuple[str, str]]:
     return list(dict.fromkeys((str(before), str(behind)) for before, behind in graph.edges))
-
-
-def _reachable(names: Iterable[str], edges: list[tuple[str, str]]) -> dict[str, set[str]]:
-    """For each node those that its signal reaches."""
-    ahead: dict[str, list[str]] = {name: [] for name in names}
-    for before, behind in edges:
-        ahead[before].append(behind)
-    reached = {}
-    for start in ahead:
-        seen: set[str] = set()
-        waiting = list(ahead[start])
-        while waiting:
-            name = waiting.pop()
-            if name not in seen:
-                seen.add(name)
-                waiting += ahead[name]
-        reached[start] = seen
-    return reached
 
 
 def _plain(shape: Any) -> tuple[int, ...]:

@@ -1,6 +1,11 @@
-"""A NIR graph without graphs inside it: subgraphs put in place, their nodes named `outer.inner`, each edge once."""
+"""A NIR graph without graphs inside it: subgraphs put in place, their nodes named `outer.inner`, each edge once.
+
+And what can be said of edges alone: who follows whom, and which nodes lie on a circle.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import nir
 
@@ -71,3 +76,41 @@ def _without(name: str, edges: Edges, where: str) -> Edges:
     targets = [behind for before, behind in edges if before == name]
     kept = [edge for edge in edges if name not in edge]
     return kept + [(before, behind) for before in sources for behind in targets]
+
+
+def neighbours(names: Iterable[str], edges: Edges) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """For each node those that its edges lead to, and those that lead to it."""
+    targets: dict[str, list[str]] = {name: [] for name in names}
+    sources: dict[str, list[str]] = {name: [] for name in targets}
+    for before, behind in edges:
+        targets[before].append(behind)
+        sources[behind].append(before)
+    return targets, sources
+
+
+def circles(names: Iterable[str], edges: Edges) -> dict[str, int]:
+    """For each node a number that it shares with exactly those that it reaches and that reach it (Kosaraju)."""
+    targets, sources = neighbours(names, edges)
+    finished: list[str] = []
+    seen: set[str] = set()
+    for start in targets:
+        waiting = [(start, iter(targets[start]))] if start not in seen else []
+        seen.add(start)
+        while waiting:
+            name, ahead = waiting[-1]
+            unseen = next((behind for behind in ahead if behind not in seen), None)
+            if unseen is None:
+                finished.append(name)
+                waiting.pop()
+            else:
+                seen.add(unseen)
+                waiting.append((unseen, iter(targets[unseen])))
+    circle: dict[str, int] = {}
+    for number, start in enumerate(reversed(finished)):
+        reached = [start] if start not in circle else []
+        while reached:
+            name = reached.pop()
+            if name not in circle:
+                circle[name] = number
+                reached += [before for before in sources[name] if before not in circle]
+    return circle

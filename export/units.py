@@ -6,7 +6,7 @@ gains and thresholds into the rows of the weights, constant inputs into biases.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -63,7 +63,8 @@ def layer_units(
     that differ, neurons get values of their own if `allow_vector`. Raises UserError naming the neuron and parameter.
     """
     shape = layer.output_shape
-    gain, notes = _row_gain(neuron, step.gain, shape), list(step.notes)
+    step = _with_row_gain(neuron, step, shape, allow_vector and layer.weight_rec is None)
+    gain, notes = _row_gain(step.gain, shape), list(step.notes)
     weight_gain = layer.gain * gain
     weight = beside(weight_gain, layer.weight) * layer.weight
     weight_rec = None if layer.weight_rec is None else beside(gain, layer.weight_rec) * layer.weight_rec
@@ -112,16 +113,23 @@ def _check_finite(name: str, **arrays: np.ndarray | None) -> None:
                             mend="check r, tau and the time step (gains depend on dt)")  # fmt: skip
 
 
-def _row_gain(neuron: str, gain: Value, shape: tuple[int, ...]) -> float | np.ndarray:
-    if np.ndim(gain) == 0:
-        return float(gain)
-    rows = per_row(gain, shape)
-    if rows is None:
-        raise UserError(
-            f"its input gains differ within a channel ({np.min(gain):g} to {np.max(gain):g})", where=neuron,
-            why="a convolution has one set of weights a channel", mend="train one r (and w_in) per channel",
-        )  # fmt: skip
-    return rows
+def _with_row_gain(neuron: str, step: EulerStep, shape: tuple[int, ...], vector: bool) -> EulerStep:
+    """`step` with gains that rows of weights can hold; others go into thresholds of their own where these are allowed
+    (v over its gain: the same spikes)."""
+    if np.ndim(step.gain) == 0 or per_row(step.gain, shape) is not None:
+        return step
+    if vector and step.fires and np.all(np.asarray(step.gain) > 0):
+        return replace(step, gain=1.0, threshold=step.threshold / step.gain, drive=step.drive / step.gain)
+    raise UserError(
+        f"its input gains differ within a channel ({np.min(step.gain):g} to {np.max(step.gain):g})", where=neuron,
+        why="a convolution has one set of weights a channel",
+        mend="train one r (and w_in) per channel; --allow-vector for simulators only",
+    )  # fmt: skip
+
+
+def _row_gain(gain: Value, shape: tuple[int, ...]) -> float | np.ndarray:
+    rows = None if np.ndim(gain) == 0 else per_row(gain, shape)
+    return float(gain) if rows is None else rows
 
 
 def _row_factors(neuron: str, threshold: np.ndarray, shape: tuple[int, ...], allow_vector: bool) -> np.ndarray | None:

@@ -132,8 +132,25 @@ def test_gains_that_differ_go_into_rows():
     network, _ = quantise(graph_of(conv, per_channel, shape=(1, 2, 3), scales={"n0": 2.0}))
     assert_array_equal(network.layers[0].weight.ravel(), [2, 6])
     spatial = nir.IF(r=np.arange(1.0, 13).reshape(2, 2, 3), v_threshold=np.ones((2, 2, 3)))
+    graph = graph_of(conv, spatial, shape=(1, 2, 3), scales={"n0": 12 * 2310.0})
     with pytest.raises(UserError, match="n1: its input gains differ within a channel"):
-        quantise(graph_of(conv, spatial, shape=(1, 2, 3)))
+        quantise(graph)
+
+
+def test_gains_that_differ_from_place_to_place_become_thresholds_where_these_may_differ():
+    """A gain of g with threshold 12 fires as one of 1 with threshold 12 / g."""
+    rng = np.random.default_rng(16)
+    conv = nir.Conv2d(None, even(rng, 2, 1, 1, 2), 1, 0, 1, 1, np.array([3.0, -1]))
+    gain = 2.0 ** rng.integers(0, 4, (2, 2, 3))
+    node = nir.IF(r=gain / DT, v_threshold=np.full((2, 2, 3), 800.0))
+    graph = graph_of(conv, node, shape=(1, 2, 4), scales={"n0": 1.0})
+    network, (row,) = quantise(replace(graph, allow_vector=True))
+    assert_array_equal(network.layers[0].vth_mant, 800 / gain)
+    assert "simulators only" in row.notes[0]
+    frames = (rng.random((60, 1, 2, 4)) < 0.4).astype(np.uint8)
+    expected = run_nir(graph.nir_graph, DT, frames)
+    assert 0 < expected.mean() < 1
+    assert_array_equal(integer_loop(network, frames)[0], expected)
 
 
 def test_thresholds_that_differ_go_into_rows_and_fire_the_same():

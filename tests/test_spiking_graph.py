@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import h5py
@@ -546,6 +547,21 @@ def test_an_output_that_claims_another_shape_is_refused():
     graph = dense_graph()
     graph.nodes["output"] = nir.Output({"output": np.array([7])})
     assert reason(graph).startswith("output: the file claims shape (7,), the layers give (3,)")
+
+
+def test_a_huge_graph_is_sorted_or_refused_in_little_time():
+    """5,000 nodes in a row, then as many on one circle, then loose; comparing all pairs would take minutes."""
+    scale = nir.Scale(np.ones(1))
+    nodes = {f"s{index}": scale for index in range(5_000)}
+    began = time.monotonic()
+    assert len(chain(nir_chain((3,), **nodes))) == 5_000
+    around = nir_chain((3,), **nodes)
+    around.edges.append(("s4999", "s0"))
+    assert " and 4979 more: there is no neuron in this loop" in reason(around)
+    loose = nir_chain((3,), cell=lif())
+    loose.nodes |= nodes
+    assert reason(loose).endswith("and 4980 more")
+    assert time.monotonic() - began < 20
 
 
 # What must not happen on the way
