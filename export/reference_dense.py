@@ -116,6 +116,8 @@ class _Layer:
             if moves:
                 voltage.copy_(whole.copy_(voltage.mul_(self.keep_v)))
             voltage.add_(drive)
+            if not self.bound.int32:
+                voltage.copy_(_in_32_bits(voltage))
             if saturates:
                 voltage.clamp_(-STATE_LIMIT + 1, STATE_LIMIT - 1)
             torch.gt(voltage, self.threshold, out=fired)  # floats of 0 and 1: booleans are slow to compute with
@@ -139,6 +141,8 @@ class _Layer:
         else:
             current = drive
         limit = float(STATE_LIMIT)
+        if not self.bound.int32:
+            current = _in_32_bits(current)
         current = torch.where(current > limit, current - 2 * limit, current)
         return torch.where(current <= -limit, current + 2 * limit, current)
 
@@ -230,6 +234,11 @@ def _later(values: torch.Tensor, late: int) -> torch.Tensor:
     moved = torch.zeros_like(values)
     moved[late:] = values[: len(values) - late] if late < len(values) else values[:0]
     return moved
+
+
+def _in_32_bits(values: torch.Tensor) -> torch.Tensor:
+    """Whole numbers as they stand in Lava, which adds up states in 32 bits before it makes 24 of them."""
+    return (values + float(1 << 31)).remainder(float(1 << 32)) - float(1 << 31)
 
 
 def _by_delay(weight: np.ndarray, delay: np.ndarray | None) -> list[tuple[int, np.ndarray]]:

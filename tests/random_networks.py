@@ -104,9 +104,9 @@ def integer_states(network: IntegerNetwork, sample: np.ndarray) -> list[tuple[np
                 )
             if layer.weight_rec is not None:
                 a = a + delayed_sum(layer.weight_rec, layer, own, t - 1)
-            u = _dec(u, layer.i_decay) + 64 * a
+            u = _in_32_bits(_dec(u, layer.i_decay) + 64 * a)
             u = np.where(u > 2**23, u - 2**24, np.where(u <= -(2**23), u + 2**24, u))
-            v = np.clip(_dec(v, layer.v_decay) + u + 64 * bias, -(2**23) + 1, 2**23 - 1)
+            v = np.clip(_in_32_bits(_dec(v, layer.v_decay) + u + 64 * bias), -(2**23) + 1, 2**23 - 1)
             own[t] = v > 64 * np.asarray(layer.vth_mant, dtype=np.int64)
             v = np.where(own[t], 0, v)
             voltages[t] = v
@@ -142,6 +142,11 @@ def weighted_sum(layer: IntegerLayer, frame: np.ndarray) -> np.ndarray:
             window = padded[first + i, y * dh :: sh, x * dw :: sw][:height, :width]
             out[o] += weight[o, i, y, x] * window
     return (out + 2**23) % 2**24 - 2**23
+
+
+def _in_32_bits(x: np.ndarray) -> np.ndarray:
+    """Lava adds up states in 32 bits before it makes 24 of them: sums of 2^25 and more overflow there."""
+    return (x + 2**31) % 2**32 - 2**31
 
 
 def _dec(x: np.ndarray, d: int) -> np.ndarray:
