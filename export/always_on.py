@@ -15,10 +15,12 @@ import numpy as np
 
 from export.fixed_point import BIAS_LIMIT, DECAY_ONE
 from export.fold import FoldedLayer
-from export.integer_network import IntegerLayer
+from export.integer_network import IntegerLayer, IntegerNetwork
 from export.layer_quantisation import with_unit as with_unit
 from export.units import LayerUnits
 from hardware_profiles.errors import UserError
+
+SUFFIX = ".always_on"  # of the names of layers that were added
 
 
 def as_input(units: LayerUnits, previous: IntegerLayer | None) -> tuple[LayerUnits, IntegerLayer]:
@@ -30,12 +32,12 @@ def as_input(units: LayerUnits, previous: IntegerLayer | None) -> tuple[LayerUni
     layer, padding = units.layer, units.layer.padding
     taps = [_inner_tap(layer, axis) for axis in (0, 1)] if layer.kind == "conv" else []
     if None in taps:
-        before = _relay(f"{layer.name}.always_on", layer.input_shape, padding)
+        before = _relay(f"{layer.name}{SUFFIX}", layer.input_shape, padding)
         taps, padding = [0, 0], (0, 0)
     elif previous is not None and _can_take(previous):
         before = _enlarged(previous)
     else:
-        before = _relay(f"{layer.name}.always_on", layer.input_shape)
+        before = _relay(f"{layer.name}{SUFFIX}", layer.input_shape)
     added = tuple(before.output_shape)
     if layer.kind == "conv":
         weight, groups = _conv_weight(units, taps), 1
@@ -51,6 +53,18 @@ def as_input(units: LayerUnits, previous: IntegerLayer | None) -> tuple[LayerUni
         delay = np.pad(columns, ((0, 0), (0, weight.shape[1] - inputs)))  # NIR's bias is not delayed
     enlarged = replace(layer, input_shape=added, groups=groups, delay=delay, padding=padding)
     return replace(units, layer=enlarged, weight=weight, bias=np.zeros(len(weight))), before
+
+
+def with_messages(network: IntegerNetwork, bits: int) -> IntegerNetwork:
+    """`network` taking counts of `bits` bits as inputs. Raises UserError where its first layer was added here: it hands
+    on that something came, not how much."""
+    if bits and network.layers[0].name.endswith(SUFFIX):
+        raise UserError(
+            f"counts of {bits} bits would become single spikes", where=network.layers[0].name,
+            why="this layer was added for the bias of the next and hands on spikes", mend="leave the message bits out, or "
+            "train without bias in the first layer",
+        )  # fmt: skip
+    return replace(network, input_message_bits=bits)
 
 
 def _can_take(layer: IntegerLayer) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from export.always_on import with_messages
 from export.calibration_frames import Part, split_frames
 from export.calibration_report import CalibrationReport, LayerCalibration
 from export.fixed_point import ACCUMULATOR_LIMIT, STATE_SHIFT
@@ -90,7 +91,7 @@ class _Search:
     def quantised(self, **more: float) -> Quantised:
         """The network at the scales found, and those in `more`."""
         network, rows = quantise(self.graph, bits=self.bits, scales={**self.scales, **more})
-        return replace(network, input_message_bits=self.message_bits) if self.message_bits else network, rows
+        return with_messages(network, self.message_bits), rows
 
     def search(self, index: int, passing: np.ndarray, before: int, wanted: Wanted) -> None:
         """Finds the scale of one layer for what layer `before` gives; keeps it unless it is the plain rule's."""

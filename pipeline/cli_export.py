@@ -126,8 +126,9 @@ def _export_nir(
     explain: bool,
     quiet: bool,
 ) -> tuple[dict[str, Any], list[str], IntegerNetwork]:
-    from dataclasses import asdict, replace
+    from dataclasses import asdict
 
+    from export.always_on import with_messages
     from export.files import write_json
     from export.netx import write_netx
     from export.quantise import quantise
@@ -139,7 +140,7 @@ def _export_nir(
     else:
         network, rows, searched = _calibrated(graph, calibrate, bits, message_bits, quiet)
     if message_bits:
-        network = replace(network, input_message_bits=message_bits)
+        network = with_messages(network, message_bits)
         notes.append(f"inputs are counts of {message_bits} bits: Loihi 2's graded spikes, Loihi 1 has none")
     nir_file, net_file = folder / source.name, folder / f"{source.stem}.net"
     if nir_file.exists() and nir_file.samefile(source):

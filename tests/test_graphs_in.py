@@ -21,6 +21,7 @@ from random_graphs import even, random_graph, random_nested
 from random_networks import delayed_sum, integer_loop, integer_states, weighted_sum
 from test_quantise import DT, graph_of, lif
 
+from export.always_on import with_messages
 from export.quantise import quantise
 from export.spiking_graph import SpikingGraph, load_graph
 from hardware_profiles.errors import UserError
@@ -428,6 +429,14 @@ def test_random_graphs_of_slow_currents_with_biases_fire_as_nir_says(seed):
             channels = spikes.reshape(len(frames), -1)
             assert_array_equal(channels[:, : neurons.shape[1]], neurons)
             assert channels[:, neurons.shape[1] :].all()
+
+
+def test_counts_do_not_pass_a_layer_that_hands_spikes_on():
+    graph = graph_of(nir.Affine(np.eye(3) * 2, np.ones(3) * 2), slow((3,), 9.0), shape=(3,))
+    with pytest.raises(UserError, match=r"^n0\.always_on: counts of 4 bits would become single spikes"):
+        with_messages(quantise(always_on(graph))[0], 4)
+    network = quantise(graph_of(nir.Linear(np.eye(3) * 2), slow((3,), 9.0), shape=(3,)))[0]
+    assert with_messages(network, 4).input_limit == 15
 
 
 def test_a_layer_that_cannot_take_a_neuron_that_always_fires_gets_one_behind_it():
