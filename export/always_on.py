@@ -61,8 +61,8 @@ def with_messages(network: IntegerNetwork, bits: int) -> IntegerNetwork:
     if bits and network.layers[0].name.endswith(SUFFIX):
         raise UserError(
             f"counts of {bits} bits would become single spikes", where=network.layers[0].name,
-            why="this layer was added for the bias of the next and hands on spikes", mend="leave the message bits out, or "
-            "train without bias in the first layer",
+            why="this layer was added for the bias of the next and hands on spikes",
+            mend="leave the message bits out, or train without bias in the first layer",
         )  # fmt: skip
     return replace(network, input_message_bits=bits)
 
