@@ -103,7 +103,7 @@ def _input_bytes(network: IntegerNetwork, frames: Any) -> int:
     """Memory of one sample's frames as they are read and as they are run."""
     values = int(np.prod(frames.shape[1:]))
     item = np.dtype(getattr(frames, "dtype", np.uint8)).itemsize
-    return values * (1 if item == 1 else 1 + 2 * item)
+    return values * (2 if item == 1 else 2 + 2 * item)  # a chunk is still held while the next one is read
 
 
 def _warn_if_fired(network: IntegerNetwork, rows: Rows) -> None:

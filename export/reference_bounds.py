@@ -53,24 +53,36 @@ def bounds(layer: IntegerLayer, largest_input: int, steps: int) -> Bounds:
         current=current,
         current_wraps=current_wraps,
         leaky=uniform and not current_wraps and voltage * _odd_part(DECAY_ONE - least) < 1 << 31,
-        # A current within +-2^23 stays there if what enters it is at most one turn; without one, 2^30 is far away.
-        int32=handed <= (CURRENT_TURNS if current else STATE_LIMIT),
+        int32=_current_fits_int32(handed << STATE_SHIFT, int(np.min(layer.i_decay)) if current else DECAY_ONE),
     )
 
 
 def fits_int32(network: IntegerNetwork, steps: int) -> bool:
     """Whether the event-driven engine may run this network.
 
-    It divides an index i by the number c of channels as i * ceil(2^32 / c) >> 32. That is less than i / 2^32 too much,
-    and i / c is at least 1 / c below the next whole number, so it is exact while i * c < 2^32.
+    Before a convolution it divides an index i by the number c of channels as i * ceil(2^32 / c) >> 32. That is less
+    than i / 2^32 too much, and i / c is at least 1 / c below the next whole number: exact while i * c < 2^32.
     """
-    shapes = [network.input_shape, *(layer.output_shape for layer in network.layers)]
-    if any(np.prod(shape, dtype=float) * shape[0] >= INDEX_ROOM for shape in shapes):
+    met = [layer.input_shape for layer in network.layers if layer.kind == "conv"]
+    if any(np.prod(shape, dtype=float) * shape[0] >= INDEX_ROOM for shape in met):
         return False
     return all(
         bounds(layer, network.input_limit if index == 0 else 1, steps).int32
         for index, layer in enumerate(network.layers)
     )
+
+
+def _current_fits_int32(entering: int, i_decay: int) -> bool:
+    """Whether a current fits int32 with its decay and the voltage on top, if at most `entering` enters in a step.
+
+    It stays within 2^23 while what enters is at most one turn. Beyond, a turn leaves |u| <= kept |u| + rest, where
+    rest is what enters less a turn, which ends at rest * 4096 / i_decay.
+    """
+    rest = entering - 2 * STATE_LIMIT
+    if rest > 0 and i_decay == 0:
+        return False
+    largest = max(STATE_LIMIT, -(-rest * DECAY_ONE // i_decay) if rest > 0 else 0)
+    return largest + entering + 4 * STATE_LIMIT < 1 << 31
 
 
 def _largest_row(weight: np.ndarray) -> int:

@@ -22,7 +22,7 @@ def refusal(network: IntegerNetwork, steps: int, device: str) -> str:
     if importlib.util.find_spec("numba") is None:
         return "numba is not installed"
     if not fits_int32(network, steps):
-        return "a layer's sums could pass 32 bits"
+        return "a layer's numbers could pass 32 bits"
     return ""
 
 

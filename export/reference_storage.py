@@ -91,7 +91,7 @@ class Layout:
         kept = tuple(self.layer(rows, index) for index in range(last + 1)) if self.keep_layers else None
         return SpikeTrace(
             backend="reference",
-            spikes=self.layer(rows, last).reshape(len(rows.spikes), self.steps, -1),
+            spikes=self.layer(rows, last).reshape(len(rows.spikes), self.steps, self.network.layers[last].neurons),
             counts=LayerCounts(**{key: rows.counts[:, index] for index, key in enumerate(COUNTS)}),
             layer_spikes=kept,
             membrane=rows.membrane if self.reads_membrane else None,
@@ -132,7 +132,8 @@ def read_chunks(network: IntegerNetwork, frames: Any, size: int) -> Iterator[tup
         chunk = np.asarray(frames[rows])
         taken = _as_bytes(network, chunk, start)
         _forget(frames, chunk)
-        yield rows, taken.reshape(len(taken), steps, -1)
+        del chunk
+        yield rows, taken.reshape(len(taken), steps, int(np.prod(network.input_shape)))
 
 
 def _as_bytes(network: IntegerNetwork, chunk: np.ndarray, start: int) -> np.ndarray:
