@@ -24,8 +24,8 @@ LARGEST = 1e100  # sums and products of such values stay finite
 class LayerUnits:
     """`weight`, `weight_rec`: as in the layer, gains included. `bias`: what joins the current each step, `drive`: what
     joins the voltage; one a row, or of the output's shape. `threshold`: one number or one a neuron. `i_decay`,
-    `v_decay`: 4096ths; `decay_errors`: the largest difference from the graph's fractions, current and voltage.
-    `gain`: the largest factor that went into the weights. `row_scaled`: whether rows have scales of their own.
+    `v_decay`: 4096ths, rounded; `fractions`: what they stand for, current and voltage. `gain`: the largest factor that
+    went into the weights.
     """
 
     layer: FoldedLayer

@@ -133,7 +133,7 @@ def test_gains_that_differ_go_into_rows():
     network, _ = quantise(graph_of(conv, per_channel, shape=(1, 2, 3), scales={"n0": 2.0}))
     assert_array_equal(network.layers[0].weight.ravel(), [2, 6])
     spatial = nir.IF(r=np.arange(1.0, 13).reshape(2, 2, 3), v_threshold=np.ones((2, 2, 3)))
-    graph = graph_of(conv, spatial, shape=(1, 2, 3), scales={"n0": 12 * 2310.0})
+    graph = graph_of(conv, spatial, shape=(1, 2, 3))
     with pytest.raises(UserError, match="n1: its input gains differ within a channel"):
         quantise(graph)
 
@@ -336,7 +336,7 @@ def untruncated(network, frames) -> list[np.ndarray]:
 
 
 def test_a_bias_of_slow_currents_becomes_the_weight_of_a_neuron_that_always_fires():
-    """First layer dense and recurrent (a relay stands before it), second dense, third a dense from a convolution..."""
+    """The first layer is recurrent and reads the input, so a layer is put before it; the second is fed by the first."""
     rng = np.random.default_rng(11)
     feed = nir.Affine(even(rng, 5, 4), 2.0 * rng.integers(-5, 9, 5))
     second = nir.Affine(even(rng, 3, 5), 2.0 * rng.integers(2, 9, 3))
