@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import random_networks
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from random_networks import random_frames, random_network
+from random_networks import integer_states, random_frames, random_network
 
 from export.integer_network import IntegerLayer, IntegerNetwork
 from export.lava import driver, environment
@@ -133,6 +134,36 @@ def test_the_current_wraps_in_lava_as_in_the_reference(worker):
     expected = worker.simulate(network, frames).spikes
     assert 0 < expected.sum() < 60
     np.testing.assert_array_equal(simulate(network, frames).spikes, expected)
+
+
+@pytest.mark.parametrize("kind", ["dense", "conv"])
+def test_sums_beyond_32_bits_overflow_in_lava_as_in_the_reference(worker, kind, monkeypatch):
+    """Counts of 8 bits over hundreds of inputs: 64 a passes 2^31, where one turn no longer brings the current back."""
+    rng = np.random.default_rng(4)
+    shape = (70, 3, 4) if kind == "conv" else (300,)
+    weight = 2 * rng.integers(-20, 127, (2, 70, 2, 3) if kind == "conv" else (2, 300))
+    layer = IntegerLayer(
+        name="big", kind=kind, weight=weight, bias=None, i_decay=5, v_decay=9, vth_mant=131071, input_shape=shape
+    )
+    network = IntegerNetwork(
+        input_shape=shape, layers=(layer,), input_message_bits=8, readout=Readout(kind="membrane")
+    )  # fmt: skip
+    frames = rng.integers(128, 256, (2, 12, *shape)).astype(np.uint8)
+    expected = worker.simulate(network, frames)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*membrane read-out is meant for")
+        got = simulate(network, frames)
+    np.testing.assert_array_equal(got.spikes, expected.spikes)
+    np.testing.assert_array_equal(got.membrane, expected.membrane)
+    np.testing.assert_array_equal(by_equations(network, frames), expected.membrane)
+    monkeypatch.setattr(random_networks, "_in_32_bits", lambda x: x)
+    assert np.any(by_equations(network, frames) != expected.membrane), "nothing overflows here"
+
+
+def by_equations(network, frames):
+    """Voltages of the last layer `[N, T, K]` as the equations say."""
+    states = [integer_states(network, sample)[-1][1] for sample in frames]
+    return np.stack(states).reshape(*frames.shape[:2], -1)
 
 
 @pytest.mark.parametrize("name", ["oxford", "mnist_slayer"])
