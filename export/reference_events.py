@@ -45,8 +45,12 @@ class EventEngine:
             self._run_piece(frames, rows)
             return
         with ThreadPoolExecutor(self.threads) as pool:
-            for _ in pool.map(lambda piece: self._run_piece(frames[piece], rows.part(piece)), pieces):
-                pass
+            try:
+                for _ in pool.map(lambda piece: self._run_piece(frames[piece], rows.part(piece)), pieces):
+                    pass
+            except BaseException:  # Ctrl-C too: the pieces under way end, the others are dropped
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
 
     def _run_piece(self, frames: np.ndarray, rows: Rows) -> None:
         from export.reference_kernels import run_samples
