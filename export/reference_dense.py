@@ -6,6 +6,7 @@ it gets, so float32 serves up to 2^24 and float64 beyond (its 53 bits hold even 
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,9 @@ class DenseEngine:
 
     def run(self, frames: np.ndarray, rows: Rows) -> None:
         """Fills `rows` for uint8 frames `[n, T, inputs]`."""
-        with torch.inference_mode():
+        # cuDNN may choose transforms (Winograd, FFT) whose factors no float holds; without it sums are plain sums.
+        plain = torch.backends.cudnn.flags(enabled=False) if self.device != "cpu" else contextlib.nullcontext()
+        with torch.inference_mode(), plain:
             for start in range(0, len(frames), self.batch):
                 part = slice(start, min(start + self.batch, len(frames)))
                 self._run_batch(frames[part], rows.part(part))

@@ -1,11 +1,16 @@
 """The event-driven engine where its runs are long: many channels, wide kernels, against the dense engine."""
 
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_networks import integer_states
+from reference_cases import ENGINES
 
 from export.integer_network import IntegerLayer, IntegerNetwork
+from export.readout import Readout
 from export.reference import simulate
 
 
@@ -78,3 +83,30 @@ def test_wide_inputs(inputs):
     )
     network = IntegerNetwork(input_shape=(inputs,), layers=(layer,))
     assert assert_same(network, (rng.random((2, 6, inputs)) < 0.05).astype(np.uint8)).spikes.any()
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_current_that_no_turn_brings_back_stays_exact(sign):
+    """2,540,000 enter each step: the current settles near 1.5e9, not far from what int32 holds."""
+    weight = np.full((2, 10_000), 254 * sign)
+    weight[:, 0] = [-2 * sign, 120 * sign]
+    layer = IntegerLayer(
+        name="fc",
+        kind="dense",
+        weight=weight,
+        bias=None,
+        i_decay=400,
+        v_decay=4,
+        vth_mant=131071,
+        input_shape=(10_000,),
+    )
+    network = IntegerNetwork(input_shape=(10_000,), layers=(layer,), readout=Readout(kind="membrane"))
+    frames = np.ones((1, 200, 10_000), np.uint8)
+    frames[0, 60:] = 0
+    expected_spikes, expected_voltages = integer_states(network, frames[0])[0]
+    for engine in ENGINES:
+        with warnings.catch_warnings(action="ignore"):
+            trace = simulate(network, frames, engine=engine)
+        np.testing.assert_array_equal(trace.spikes[0], expected_spikes)
+        np.testing.assert_array_equal(trace.membrane[0], expected_voltages)
+    assert len(np.unique(expected_voltages)) > 10  # it came back within its range, and the voltage followed
