@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from export.fan_out import dense_ops, effective_fan_out_map, fan_out_map, naive_macs
+from export.fan_out import dense_ops, effective_fan_out_map, fan_out_map, naive_macs, synapse_weights
 from export.integer_network import IntegerLayer
 
 
@@ -168,3 +168,23 @@ def test_equals_brute_force(layer: IntegerLayer) -> None:
     assert np.array_equal(fan_out_map(layer), brute_force(layer, skip_zeros=False))
     assert np.array_equal(effective_fan_out_map(layer), brute_force(layer, skip_zeros=True))
     assert dense_ops(layer) <= naive_macs(layer)
+
+
+def test_recurrent_synapses_are_operations_and_weights() -> None:
+    layer = IntegerLayer(
+        name="fc", kind="dense", weight=ones(3, 5), bias=None, i_decay=4096, v_decay=0, vth_mant=1, input_shape=(5,),
+        weight_rec=np.array([[2, 0, 0], [0, 0, 4], [6, 8, 2]]),
+    )  # fmt: skip
+    assert dense_ops(layer) == naive_macs(layer) == synapse_weights(layer) == 15 + 9
+    assert np.array_equal(fan_out_map(layer), np.full(5, 3))
+
+
+def test_an_input_layer_has_no_synapses() -> None:
+    layer = IntegerLayer(
+        name="in", kind="input", weight=np.array([64]), bias=None, i_decay=4096, v_decay=0, vth_mant=1,
+        input_shape=(2, 3, 4),
+    )  # fmt: skip
+    assert dense_ops(layer) == naive_macs(layer) == synapse_weights(layer) == 0
+    for counted in (fan_out_map(layer), effective_fan_out_map(layer)):
+        assert counted.shape == (2, 3, 4)
+        assert not counted.any()

@@ -2,11 +2,12 @@
 
 import sys
 import tracemalloc
+import warnings
 
 import numpy as np
 import pytest
 from random_networks import random_network
-from reference_cases import ENGINES
+from reference_cases import ENGINES, legal_frames
 
 from export import reference_storage
 from export.integer_network import IntegerLayer, IntegerNetwork
@@ -182,3 +183,15 @@ def test_threads_change_nothing(monkeypatch, threads):
 def test_no_samples_and_no_steps_are_no_error(engine):
     assert simulate(small(), frames_of(0), engine=engine).spikes.shape == (0, 7, 2)
     assert simulate(small(), frames_of(2, steps=0), engine=engine).spikes.shape == (2, 0, 2)
+
+
+@pytest.mark.skipif("not __import__('torch').cuda.is_available()", reason="needs a GPU")
+@pytest.mark.parametrize("seed", range(20))
+def test_a_gpu_gives_the_same(seed):
+    rng = np.random.default_rng(seed)
+    network = random_network(rng, rich=True)
+    frames = legal_frames(rng, network)
+    with warnings.catch_warnings(action="ignore"):
+        ours, theirs = (simulate(network, frames, device=device, engine="dense") for device in ("cpu", "cuda"))
+    np.testing.assert_array_equal(ours.spikes, theirs.spikes)
+    np.testing.assert_array_equal(ours.counts.updates_active, theirs.counts.updates_active)
