@@ -62,6 +62,11 @@ class FrameReader:
         """Number of axes."""
         return len(self.shape)
 
+    @property
+    def stored(self) -> np.ndarray:
+        """The array behind, a map of the file where it could be mapped; unchecked."""
+        return self._stored
+
     def __len__(self) -> int:
         return self.shape[0]
 
