@@ -131,7 +131,7 @@ def read_chunks(network: IntegerNetwork, frames: Any, size: int) -> Iterator[tup
         rows = slice(start, min(start + size, samples))
         chunk = np.asarray(frames[rows])
         taken = _as_bytes(network, chunk, start)
-        _forget(frames, chunk)
+        _forget(getattr(frames, "stored", frames), rows)
         del chunk
         yield rows, taken.reshape(len(taken), steps, int(np.prod(network.input_shape)))
 
@@ -176,13 +176,13 @@ def _refuse(beyond: np.ndarray, chunk: np.ndarray, start: int, what: str, networ
     )
 
 
-def _forget(frames: Any, chunk: np.ndarray) -> None:
+def _forget(stored: Any, rows: slice) -> None:
     """Lets the system drop the pages of a mapped file that were read, which else count as this process's memory."""
-    mapped = getattr(frames, "_mmap", None)
-    if not isinstance(mapped, mmap.mmap) or getattr(frames, "mode", "") != "r" or not hasattr(mmap, "MADV_DONTNEED"):
+    mapped = getattr(stored, "_mmap", None)
+    if not isinstance(mapped, mmap.mmap) or getattr(stored, "mode", "") != "r" or not hasattr(mmap, "MADV_DONTNEED"):
         return
     base = np.frombuffer(mapped, np.uint8).__array_interface__["data"][0]
-    first, last = np.lib.array_utils.byte_bounds(chunk)
+    first, last = np.lib.array_utils.byte_bounds(stored[rows])
     page = mmap.ALLOCATIONGRANULARITY
     begin, end = (first - base) // page * page, min(-(-(last - base) // page) * page, len(mapped))
     if 0 <= begin < end:

@@ -3,6 +3,7 @@
 import sys
 import tracemalloc
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from random_networks import random_network
 from reference_cases import ENGINES, legal_frames
 
 from export import reference_storage
+from export.frames_file import open_frames
 from export.integer_network import IntegerLayer, IntegerNetwork
 from export.readout import Readout
 from export.reference import iter_simulate, simulate
@@ -76,6 +78,31 @@ def test_a_mapped_file_is_read_and_stays_as_it_was(tmp_path):
     network = small()
     np.testing.assert_array_equal(simulate(network, mapped[3:]).spikes, simulate(network, frames[3:]).spikes)
     np.testing.assert_array_equal(mapped, frames)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads a process's memory as Linux tells it")
+@pytest.mark.parametrize("opened", ["mapped", "reader"])
+def test_pages_of_a_file_that_were_read_do_not_stay(tmp_path, opened):
+    """128 MB of frames in a file, of which no more than a few chunks of 4 MiB are in memory afterwards."""
+    path = tmp_path / "frames.npy"
+    written = np.lib.format.open_memmap(path, "w+", np.uint8, (4000, 10, 3200))
+    written[:] = 1
+    del written
+    frames = np.load(path, mmap_mode="r", allow_pickle=False) if opened == "mapped" else open_frames(path, (3200,))[0]
+    weight = np.full((1, 3200), 2)
+    layer = IntegerLayer(
+        name="fc", kind="dense", weight=weight, bias=None, i_decay=4096, v_decay=0, vth_mant=1, input_shape=(3200,)
+    )
+    network = IntegerNetwork(input_shape=(3200,), layers=(layer,))
+    before = file_pages()
+    assert simulate(network, frames, memory_bytes=8 << 20).spikes.all()
+    assert file_pages() - before < 16 << 20
+
+
+def file_pages():
+    """Bytes of mapped files in this process's memory."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssFile"))
 
 
 def test_work_stays_within_the_budget(tmp_path):
