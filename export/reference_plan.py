@@ -259,21 +259,25 @@ def _tap_order(layer: IntegerLayer, axis: int) -> np.ndarray:
 
 def _meetings_of_places(layer: IntegerLayer, down: np.ndarray, along: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """As `_meetings`, for each place of the input in rows, with outputs and slots counted over both axes."""
-    (row_starts, rows), (starts, columns) = (
+    (row_starts, rows), (column_starts, columns) = (
         _meetings(layer, 0, down, runs=False),
         _meetings(layer, 1, along, runs=layer.groups == 1),
     )
-    per_place, parts = [], []
-    for y in range(layer.input_shape[1]):
-        mine = rows[row_starts[y] : row_starts[y + 1]]
-        scale = np.array([layer.output_shape[2], len(along)])
-        for x in range(layer.input_shape[2]):
-            others = columns[starts[x] : starts[x + 1]]
-            at = (mine[:, None, :2] * scale + others[None, :, :2]).reshape(-1, 2)
-            lengths = np.broadcast_to(others[None, :, 2], (len(mine), len(others))).reshape(-1, 1)
-            parts.append(np.concatenate([at, lengths, (mine[:, None, 3] * others[None, :, 3]).reshape(-1, 1)], axis=1))
-            per_place.append(len(at))
-    return np.concatenate([[0], np.cumsum(per_place)]), np.concatenate(parts)
+    height, width = layer.input_shape[1:]
+    y = np.repeat(np.arange(height), np.diff(row_starts))[:, None]
+    x = np.repeat(np.arange(width), np.diff(column_starts))[None]
+    place = (y * width + x).reshape(-1)
+    met = np.stack(
+        [
+            rows[:, None, 0] * layer.output_shape[2] + columns[None, :, 0],
+            rows[:, None, 1] * len(along) + columns[None, :, 1],
+            np.ones_like(y) * columns[None, :, 2],
+            rows[:, None, 3] * columns[None, :, 3],
+        ],
+        axis=-1,
+    ).reshape(-1, 4)
+    starts = np.concatenate([[0], np.cumsum(np.bincount(place, minlength=height * width))])
+    return starts, met[np.argsort(place, kind="stable")]
 
 
 def _meetings(layer: IntegerLayer, axis: int, order: np.ndarray, *, runs: bool) -> tuple[np.ndarray, np.ndarray]:
