@@ -324,19 +324,38 @@ def _count_active(plan, tables, events, spikes, touched, unbiased, slot):
 
 
 @compiled
+def _count_synops(fan_out_at, tables, events, first, count, tally, k):
+    """Adds the fan-out of each event to a layer's counts, which stay in registers meanwhile."""
+    fan_out = _u(fan_out_at)
+    synops, effective = np.int64(0), np.int64(0)
+    for e in range(count):
+        at = fan_out + _u(2) * _u(events[first + e])
+        synops += tables[at]
+        effective += tables[at + _u(1)]
+    tally[SYNOPS, k] += synops
+    tally[EFFECTIVE_SYNOPS, k] += effective
+
+
+@compiled
 def _list_inputs(frame, places, events, values):
     """Lists the nonzero inputs of one frame, and their values where asked for; returns how many."""
     count, size = np.int64(0), len(frame)
-    whole = size // BLOCK * BLOCK
-    for block in range(0, size, BLOCK):
-        if block < whole and not _any(frame, block):
-            continue
-        for j in range(block, min(block + BLOCK, size)):
-            if frame[j]:
-                events[count] = places[j]
-                if len(values):
-                    values[count] = frame[j]
-                count += 1
+    whole = size // 8 * 8
+    for start in range(0, whole, 8):
+        word = word_at(frame, start)
+        while word:
+            byte = first_byte(word)
+            word &= ~(np.uint64(255) << np.uint64(8 * byte))
+            events[count] = places[start + byte]
+            if len(values):
+                values[count] = frame[start + byte]
+            count += 1
+    for j in range(whole, size):
+        if frame[j]:
+            events[count] = places[j]
+            if len(values):
+                values[count] = frame[j]
+            count += 1
     return count
 
 
@@ -386,10 +405,7 @@ def run_samples(frames, graded, plan, weights, tables, places, neurons, unbiased
                 layer, tally = plan[k], counts[n]
                 slot = t % layer[RING]
                 tally[EVENTS_IN, k] += count
-                for e in range(count):
-                    fan = layer[FAN_OUT_AT] + 2 * source[first + e]
-                    tally[SYNOPS, k] += tables[fan]
-                    tally[EFFECTIVE_SYNOPS, k] += tables[fan + 1]
+                _count_synops(layer[FAN_OUT_AT], tables, source, first, count, tally, k)
                 active = layer[BIASED]
                 if layer[KIND] == CONV:
                     if layer[GROUPS] == 1 and len(carried) == 0:
@@ -408,10 +424,7 @@ def run_samples(frames, graded, plan, weights, tables, places, neurons, unbiased
                 if layer[RECURRENT]:  # spikes[k] and the events still are those of the step before
                     own = layer[EVENTS_AT]
                     tally[EVENTS_IN, k] += spiked[k]
-                    for e in range(spiked[k]):
-                        fan = layer[RECURRENT_FAN_OUT_AT] + 2 * events[own + e]
-                        tally[SYNOPS, k] += tables[fan]
-                        tally[EFFECTIVE_SYNOPS, k] += tables[fan + 1]
+                    _count_synops(layer[RECURRENT_FAN_OUT_AT], tables, events, own, spiked[k], tally, k)
                     if layer[DELAYS] == NO_DELAY:
                         _scatter_dense(layer, layer[RECURRENT_AT], weights, events, own, spiked[k], sums, touched)
                     else:
