@@ -142,7 +142,8 @@ def _as_bytes(network: IntegerNetwork, chunk: np.ndarray, start: int) -> np.ndar
         chunk = chunk.view(np.uint8)
     if chunk.dtype.kind not in "uif":
         raise UserError(f"frames of {chunk.dtype} are no numbers", where="frames")
-    if chunk.size and (chunk.max() > limit or chunk.min() < 0 or np.isnan(chunk.min())):
+    signed = chunk.dtype != np.uint8
+    if chunk.size and (chunk.max() > limit or (signed and not chunk.min() >= 0)):  # not: NaN is refused too
         beyond = ~((chunk >= 0) & (chunk <= limit))
         _refuse(beyond, chunk, start, f"outside 0..{limit}", network)
     # numba would compile its loops once more for arrays that are read-only.
