@@ -125,7 +125,8 @@ class _Values:
         if np.any(dt_s / tau > 1 + UNIFORM):
             raise UserError(
                 f"{key} = {np.min(tau):g} s is shorter than the time step {dt_s:g} s", where=self.name,
-                why="the decay of one step would exceed 1", mend="give the dt that the network was trained with",
+                why="the decay of one step would exceed 1", mend="give the dt that the network was trained with "
+                "(files that Norse's exporter wrote with its default dt = 1e-3 s need 1e-6 s)",
             )  # fmt: skip
         taken = np.minimum(dt_s / tau, 1.0)
         return float(taken) if np.ndim(taken) == 0 else taken

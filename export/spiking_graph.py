@@ -160,6 +160,9 @@ def load_graph(
     graph, if_notes = _settle_if(path, graph, dt_s, if_r)
     if input_shape is not None:
         graph = _with_given_shape(path, graph, tuple(input_shape))
+    else:
+        graph, batch_notes = _without_batch_axis(graph)
+        notes = (*notes, *batch_notes)
     return SpikingGraph(
         nir_graph=graph,
         dt_s=dt_s,
@@ -181,6 +184,15 @@ def _with_given_shape(path: str | os.PathLike[str], graph: nir.NIRGraph, given: 
         raise UserError(f"input shape {given} contradicts the file's {sizes}", where=str(path),
                         mend="leave the option out")  # fmt: skip
     return with_input_shape(graph, given)
+
+
+def _without_batch_axis(graph: nir.NIRGraph) -> tuple[nir.NIRGraph, tuple[str, ...]]:
+    """The graph with an input shape (1, N) or (1, C, H, W), which exporters take from a batch of one, without the 1."""
+    stated = graph.nodes[single(graph, nir.Input)].input_type["input"]
+    sizes = () if stated is None else tuple(int(size) for size in np.atleast_1d(stated))
+    if len(sizes) not in (2, 4) or sizes[0] != 1:
+        return graph, ()
+    return with_input_shape(graph, sizes[1:]), (f"input shape {sizes} was read without its first axis, a batch of 1",)
 
 
 def _infer_dt(path: str | os.PathLike[str], graph: nir.NIRGraph) -> tuple[float, str]:

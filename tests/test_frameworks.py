@@ -7,16 +7,20 @@ import re
 import numpy as np
 import pytest
 from frameworks import nodes, outcomes, regenerate, table
+from numpy.testing import assert_array_equal
+
+from export.lava.driver import LavaWorker
+from export.quantise import quantise
 
 EXACT, ROUNDING, OTHER = "exact", "rounding", "another network"
 SUBTRACT = r"reset 'subtract' cannot go to the chip: Loihi resets v to zero"
-BATCH = r"input shape \(1, 5\) is neither \(N,\) nor \(C, H, W\)"
 
 # What becomes of each file: EXACT; (ROUNDING, largest share that may differ); (OTHER, what the file leaves out);
 # ("refused", words of the reason); ("not exported", words of the framework's error).
 EXPECTED: dict[str, object] = {
     "snntorch_leaky": EXACT,
     "snntorch_leaky_inferred": EXACT,
+    "snntorch_leaky_batch": ("not exported", "type mismatch"),
     "snntorch_leaky_beta_1": ("refused", r"write a cell without leak \(beta = 1\) as IF"),
     "snntorch_leaky_odd_beta": (ROUNDING, 0.002),
     "snntorch_conv_3x2": ("not exported", "type mismatch"),
@@ -33,8 +37,7 @@ EXPECTED: dict[str, object] = {
     "norse_lifbox": EXACT,
     "norse_lifbox_dt": ("refused", "tau = 2e-06 s is shorter than the time step"),
     "norse_lifbox_dt_1": EXACT,
-    "norse_lifbox_batch": ("refused", BATCH),
-    "norse_lifbox_batch_shape": EXACT,
+    "norse_lifbox_batch": EXACT,
     "norse_lifbox_scalar": ("not exported", "Scalar datasets"),
     "norse_lifbox_odd_decay": (ROUNDING, 0.001),
     "norse_lif": (OTHER, "w_in"),
@@ -77,7 +80,6 @@ EXPECTED: dict[str, object] = {
     "spikingjelly_recurrent": ("not exported", "TraceError"),
     "spikingjelly_maxpool": ("not exported", "only supported function is addition"),
     "rockpool_lif": ("refused", SUBTRACT),
-    "rockpool_lif_no_shape": ("refused", BATCH),
     "rockpool_lif_zero": (OTHER, "gain"),
     "rockpool_lif_neuron": ("refused", SUBTRACT),
     "rockpool_lif_neuron_zero": (OTHER, ""),
@@ -109,6 +111,8 @@ REFUSED = {
     ("Conv1d", ""): "netx has no 1-D convolution",
     ("any", "branches and merges (a residual edge)"): "netx has no add and no concat",
 }
+LAVA = ("snntorch_rleaky", "snntorch_synaptic_bias_unit", "norse_conv_shaped", "sinabs_from_model", "spikingjelly_conv",
+        "nirtorch_nested_recurrent")  # fmt: skip
 ROUNDED = {("SumPool2d", "behind Conv2d"), ("Scale", "a factor for each input of a Linear")}  # weights leave the grid
 
 
@@ -154,6 +158,19 @@ def test_versions_are_those_that_regenerate_installs():
         for package in regenerate.PACKAGES[name]:
             wanted, number = package.split("==")
             assert kept["versions"].get(wanted, number) == number
+
+
+@pytest.mark.lava
+@pytest.mark.xdist_group("lava")
+def test_lava_fires_as_the_frameworks_did():
+    """From a framework's file to Lava: a convolution, a loop, a synapse with always-on unit, a graph in a graph."""
+    with LavaWorker() as worker:
+        for name in LAVA:
+            assert EXPECTED[name] == EXACT
+            case = outcomes.cases()[name]
+            network, _ = quantise(outcomes.graph(case))
+            data = np.load(outcomes.FILES / f"{case.get('files', name)}.npz")
+            assert_array_equal(worker.simulate(network, data["frames"][:2]).spikes, data["output"][:2], err_msg=name)
 
 
 @pytest.mark.parametrize("row", nodes.ROWS, ids=lambda row: f"{row.node} {row.condition}".strip())

@@ -84,7 +84,6 @@ def main(folder: Path) -> None:
     )  # fmt: skip
     cases.add("lifbox_batch", "Linear, LIFBoxCell, exported with a batch axis", lambda: to_nir(net, torch.zeros(1, 5)),
               frames=frames, made=made, dt_s=DT * DT)  # fmt: skip
-    cases.again("lifbox_batch_shape", "the same, input_shape given", of="lifbox_batch", input_shape=[5])
     cases.add("lifbox_scalar", "Linear, LIFBoxCell with scalar parameters, Norse's default",
               lambda: to_nir(two((), ()), torch.zeros(5)), frames=frames, made=made, dt_s=DT * DT)  # fmt: skip
 

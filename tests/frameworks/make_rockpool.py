@@ -48,23 +48,21 @@ def main(folder: Path) -> None:
         made=made,
         dt_s=DT,
         reset="subtract",
-        input_shape=[5],
     )
-    cases.again("lif_no_shape", "the same, input_shape not given", of="lif", reset="zero", input_shape=None)
     cases.again("lif_zero", "the same, claimed to reset to zero", of="lif", reset="zero",
                 note="r and w_in of the file also mean another gain than Rockpool's")  # fmt: skip
     neuron = Sequential(linear(grid(rng, 7, 5)), LIFNeuronTorch(
         7, tau_mem=torch.tensor(4e-3), bias=torch.tensor(0.0), threshold=torch.tensor(1.0), dt=DT))  # fmt: skip
     cases.add("lif_neuron", "Linear, LIFNeuronTorch", lambda: to_nir(neuron), frames=frames, made=run(neuron, frames),
-              dt_s=DT, reset="subtract", input_shape=[5])  # fmt: skip
+              dt_s=DT, reset="subtract")  # fmt: skip
     cases.again("lif_neuron_zero", "the same, claimed to reset to zero", of="lif_neuron", reset="zero")
     recurrent = Sequential(linear(grid(rng, 6, 5)), lif(6, has_rec=True, w_rec=torch.tensor(grid(rng, 6, 6) / 8)))
     cases.add("recurrent", "LIFTorch(has_rec=True)", lambda: to_nir(recurrent), frames=frames,
-              made=run(recurrent, frames), dt_s=DT, reset="subtract", input_shape=[5],
+              made=run(recurrent, frames), dt_s=DT, reset="subtract",
               note="the exporter leaves out the recurrent weights")  # fmt: skip
     syn = Sequential(linear(grid(rng, 7, 5)), lif(7), linear(grid(rng, 3, 7)), ExpSynTorch(3, dt=DT))
     cases.add("expsyn", "Linear, LIFTorch, Linear, ExpSynTorch read-out", lambda: to_nir(syn), frames=frames,
-              made=run(syn, frames), what="membrane", dt_s=DT, reset="subtract", input_shape=[5])  # fmt: skip
+              made=run(syn, frames), what="membrane", dt_s=DT, reset="subtract")  # fmt: skip
     cases.save()
 
 

@@ -64,6 +64,10 @@ def main(folder: Path) -> None:
     frames = spikes(rng, 3, 24, 5, density=0.5)
     cases.add("leaky", "Linear, Leaky", export(net, (5,)), frames=frames, made=run(net, frames), dt_s=DT)
     cases.again("leaky_inferred", "the same, dt not given", of="leaky", dt_s=None)
+    batch = lambda: export_to_nir(net, torch.zeros(1, 5))  # noqa: E731
+    cases.add(
+        "leaky_batch", "Linear, Leaky, exported without ignore_dims=[0]", batch, frames=frames, made=run(net, frames)
+    )
 
     net = nn.Sequential(dense(grid(rng, 6, 4)), leaky((6,), 1.0, odd(301)))
     frames = spikes(rng, 3, 24, 4, density=0.5)

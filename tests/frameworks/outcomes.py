@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gzip
 import json
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from nir_oracle import run_nir
 
 from export.quantise import quantise
 from export.reference import simulate
-from export.spiking_graph import load_graph
+from export.spiking_graph import SpikingGraph, load_graph
 from hardware_profiles.errors import UserError
 
 FILES = Path(__file__).resolve().parent / "files"
@@ -56,26 +57,28 @@ def cases() -> dict[str, dict[str, Any]]:
     return {case["name"]: case for kept in frameworks().values() for case in kept["cases"]}
 
 
+def graph(case: dict[str, Any]) -> SpikingGraph:
+    """The case's file under its contract. Raises UserError where it is refused."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{_kept(case)}.nir"
+        path.write_bytes(gzip.decompress((FILES / f"{_kept(case)}.nir.gz").read_bytes()))
+        return load_graph(path, **case["contract"])
+
+
 @functools.cache
 def outcome(name: str) -> Outcome:
     """Runs the case of that name under its contract."""
     case = cases()[name]
     if "exporter_error" in case:
         return Outcome(verdict="not exported", why=case["exporter_error"])
-    kept = case.get("files", case["name"])
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{kept}.nir"
-        path.write_bytes(gzip.decompress((FILES / f"{kept}.nir.gz").read_bytes()))
-        try:
-            contract = {key: tuple(value) if isinstance(value, list) else value
-                        for key, value in case["contract"].items()}  # fmt: skip
-            graph = load_graph(path, **contract)
-            network, rows = quantise(graph)
-        except UserError as refused:
-            return Outcome(verdict="refused", why=str(refused).replace(f"{folder}/", ""))
-    data = np.load(FILES / f"{kept}.npz")
+    try:
+        spiking = graph(case)
+        network, rows = quantise(spiking)
+    except UserError as refused:
+        return Outcome(verdict="refused", why=re.sub(re.escape(tempfile.gettempdir()) + r"/[^/]+/", "", str(refused)))
+    data = np.load(FILES / f"{_kept(case)}.npz")
     theirs = data["output"].astype(np.float64)
-    floats = np.stack([run_nir(graph.nir_graph, graph.dt_s, sample) for sample in data["frames"]])
+    floats = np.stack([run_nir(spiking.nir_graph, spiking.dt_s, sample) for sample in data["frames"]])
     trace = simulate(network, data["frames"])
     if case["what"] == "membrane":
         assert trace.membrane is not None
@@ -87,6 +90,11 @@ def outcome(name: str) -> Outcome:
     file, chip, both = shares
     fired = int(theirs.sum()) if case["what"] == "spikes" else 0
     return Outcome(verdict=verdict, file=file, chip=chip, both=both, places=theirs.size, fired=fired)
+
+
+def _kept(case: dict[str, Any]) -> str:
+    """Name of the case's files: its own, or those of the case that it reads again."""
+    return case.get("files", case["name"])
 
 
 def _share(what: str, ours: np.ndarray, theirs: np.ndarray) -> float:

@@ -38,8 +38,8 @@ def main() -> None:
             python = environment((options.environments or Path(temporary)) / framework, PACKAGES[framework])
             print(framework)
             script = str(HERE / f"make_{framework}.py")
-            threads = {**os.environ, "OMP_NUM_THREADS": "1"}
-            subprocess.run([python, "-W", "ignore", script, str(HERE / "files")], check=True, env=threads)
+            settings = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}  # edges in one order
+            subprocess.run([python, "-W", "ignore", script, str(HERE / "files")], check=True, env=settings)
 
 
 def environment(folder: Path, packages: tuple[str, ...]) -> str:

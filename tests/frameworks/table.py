@@ -30,7 +30,7 @@ ADVICE = {
     "exporter fails, Spikeport's own (`export.from_snntorch`) takes the live module.",
     "norse": "Give `reset=\"zero\"` and export with `to_nir(..., dt=1)`: tau is then in seconds, and dt the step that "
     "Norse ran, 1e-3 s. A file made with the default `dt=1e-3` has tau a thousand times too short; dt is then 1e-6 s. "
-    "Export an input without a batch axis, or give `input_shape`. Parameters must be arrays of the layer's shape.",
+    "Parameters must be arrays of the layer's shape.",
     "sinabs": "Give `if_r=\"per_step\"` and, for networks of IAF alone, any dt. A LIF's tau counts steps and decays by "
     "exp(-1/tau): dt = tau (1 - exp(-1/tau)) is right where all layers share tau. Train with "
     "`spike_fn=SingleSpike, reset_fn=MembraneReset()`; the defaults fire several spikes a step and subtract, which no "
