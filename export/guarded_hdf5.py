@@ -23,6 +23,7 @@ import numpy as np
 
 from hardware_profiles.errors import UserError
 
+_HANGS, _ENDLESS = "libhdf5 hangs on it", "libhdf5 does not come to an end on it"
 TIMEOUT_S = 30.0  # without the time that a large file takes to read
 _MEGABYTES_A_SECOND = 8
 _SINGLE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -109,7 +110,7 @@ class _Child:
             return header, arrays
         except (OSError, EOFError):
             self.close()
-            return "libhdf5 hangs on it" if late.is_set() else _cause_of_death(self.process.returncode)
+            return _HANGS if late.is_set() else _cause_of_death(self.process.returncode)
         except BaseException:  # Ctrl-C: what is still in the pipe belongs to this file, not to the next
             self.close()
             raise
@@ -145,7 +146,7 @@ def _ask(file: Path, where: str) -> tuple[dict[str, Any], list[bytes]]:
         if not isinstance(answer, str):
             return answer
         _child = None
-        if fresh:
+        if fresh or answer in (_HANGS, _ENDLESS):
             raise UserError("is no readable HDF5 file", where=where, why=answer, mend="write or copy the file again")
 
 
@@ -156,7 +157,7 @@ def _cause_of_death(returncode: int) -> str:
         name = signal.Signals(-returncode).name
     except ValueError:
         name = f"signal {-returncode}"
-    return "libhdf5 does not come to an end on it" if name == "SIGXCPU" else f"libhdf5 crashed on it ({name})"
+    return _ENDLESS if name == "SIGXCPU" else f"libhdf5 crashed on it ({name})"
 
 
 def _exactly(pipe: IO[bytes], size: int) -> bytes:

@@ -81,15 +81,21 @@ def _graph(where: str, data: dict[str, Any]) -> nir.NIRGraph:
 
 def _node(where: str, fields: Any) -> nir.NIRNode:
     kind = fields.get("type") if isinstance(fields, dict) else None
-    if kind == "NIRGraph" and isinstance(fields.get("nodes"), dict) and "edges" in fields:
+    if isinstance(kind, str) and kind == "NIRGraph" and isinstance(fields.get("nodes"), dict) and "edges" in fields:
         return _graph(where, fields)
-    if kind not in KNOWN:
+    if not isinstance(kind, str) or kind not in KNOWN:
         plain = str(kind).lower()
         mend = next((text for word, text in MENDS.items() if word in plain), f"NIR knows {', '.join(sorted(KNOWN))}")
-        raise UserError(f"NIR {nir.version} knows no node {kind!r}", where=where, mend=mend)
+        raise UserError(f"NIR {nir.version} knows no node {repr(kind)[:60]}", where=where, mend=mend)
     for key, value in fields.items():
-        if isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind not in "biuf":
-            raise UserError(f"{key} holds {value.dtype}, no numbers", where=where, mend="export the network again")
+        numbers = isinstance(value, (np.ndarray, np.generic))
+        if (numbers and value.dtype.kind not in "biuf") or (isinstance(value, str) and key not in ("type", "padding")):
+            held = value.dtype if numbers else "text"
+            raise UserError(f"{key} holds {held}, no numbers", where=where, mend="export the network again")
+        if isinstance(value, dict) and key not in ("metadata", "nodes"):
+            raise UserError(f"{key} is a group, no value", where=where, mend="export the network again")
+    if kind in ("Input", "Output") and "shape" in fields:
+        _check_sizes(fields["shape"], where)
     if kind == "Conv2d":
         fields.setdefault("input_shape", None)  # older files lack it; shapes are worked out in chain.py
     try:
@@ -97,6 +103,14 @@ def _node(where: str, fields: Any) -> nir.NIRNode:
     except Exception as error:  # whatever a third-party reader raises on a damaged node
         why = _field_fault(KNOWN[kind], fields) or f"{type(error).__name__} {error}".strip()
         raise UserError(f"this {kind} cannot be read", where=where, why=why, mend="export the network again") from error
+
+
+def _check_sizes(shape: Any, where: str) -> None:
+    """Raises UserError where the shape of an input or output is not made of whole sizes."""
+    sizes = np.atleast_1d(shape)
+    if sizes.size > 8 or not np.all(np.isfinite(sizes)) or np.any(sizes != np.trunc(sizes)) or np.any(sizes >= 2**31):
+        raise UserError(f"its shape is {str(shape)[:60]}", where=where, why="sizes are whole numbers",
+                        mend="export the network again")  # fmt: skip
 
 
 def _field_fault(kind: type, fields: dict[str, Any]) -> str:

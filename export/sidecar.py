@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from hardware_profiles.errors import UserError
 
 SCHEMA = "spikeport-graph/1"
 ROUNDING = "half to even"
+LARGEST = 16 << 20  # bytes
 ORDER = "decay, add input, fire if v > threshold, reset v to zero"
 
 
@@ -50,26 +52,65 @@ def read_sidecar(path: str | os.PathLike[str]) -> Contract | None:
         return None
     mend = "export the network again, or remove the sidecar and give --dt and --reset"
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        if file.stat().st_size > LARGEST:
+            raise ValueError(f"it is larger than {LARGEST >> 20} MiB")
+        found = json.loads(file.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
         if not isinstance(found, dict) or found.get("schema") != SCHEMA:
             raise ValueError(f"its schema is not {SCHEMA}")
-        contract = Contract(
-            dt_s=float(found["dt_s"]),
-            reset=str(found["reset"]),
-            input_shape=tuple(int(size) for size in found["input_shape"]),
-            scales={str(name): float(scale) for name, scale in found["scales"].items()},
-            notes=tuple(str(note) for note in found["notes"]),
-            readout=str(found.get("readout", "")),
-            bias=str(found.get("bias", "refuse")),
-            allow_vector=bool(found.get("allow_vector", False)),
-        )
-        expected = str(found["nir_sha256"])
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        contract = _contract(found)
+        expected = _text(found, "nir_sha256")
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise UserError("this sidecar cannot be used", where=str(file), why=reason, mend=mend) from error
+        raise UserError("this sidecar cannot be used", where=str(file), why=reason[:300], mend=mend) from error
     if expected != _digest(Path(path)):
         raise UserError("was written for another .nir file", where=str(file), why="the checksum differs", mend=mend)
     return contract
+
+
+def _contract(found: dict[str, Any]) -> Contract:
+    """The fields, each of its type. Raises ValueError, KeyError or OverflowError where one is not."""
+    shape, scales, notes = found["input_shape"], found["scales"], found["notes"]
+    if not (isinstance(shape, list) and 1 <= len(shape) <= 4 and all(type(n) is int and 0 < n < 2**31 for n in shape)):
+        raise ValueError("input_shape is no list of positive sizes")
+    if not isinstance(scales, dict) or not isinstance(notes, list):
+        raise ValueError("scales is no table, or notes is no list")
+    reset, bias = _text(found, "reset"), _text({"bias": "refuse", **found}, "bias")
+    if bias not in ("refuse", "always-on"):
+        raise ValueError(f"bias is {bias[:40]!r}")
+    allow_vector = found.get("allow_vector", False)
+    if not isinstance(allow_vector, bool):
+        raise ValueError("allow_vector is neither true nor false")
+    return Contract(
+        dt_s=_positive("dt_s", found["dt_s"]),
+        reset=reset,
+        input_shape=tuple(shape),
+        scales={_legible(name): _positive(f"the scale of {name}", scale) for name, scale in scales.items()},
+        notes=tuple(_text({"note": note}, "note") for note in notes),
+        readout=_text({"readout": "", **found}, "readout"),
+        bias=bias,
+        allow_vector=allow_vector,
+    )
+
+
+def _positive(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < float(value) < math.inf:
+        raise ValueError(f"{name} is no number above 0")
+    return float(value)
+
+
+def _text(found: dict[str, Any], key: str) -> str:
+    if not isinstance(found[key], str):
+        raise ValueError(f"{key} is no text")
+    return _legible(found[key])
+
+
+def _legible(text: str) -> str:
+    text.encode("utf-8")  # JSON can spell halves of characters, which nothing can print
+    return text
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"it holds {name}")
 
 
 def agrees(path: str | os.PathLike[str], key: str, kept: Any, given: Any, agree: bool) -> None:

@@ -1,0 +1,183 @@
+"""Damaged .nir, .net, sidecar and frame files: each loads to a legal value or raises UserError, in bounded time.
+
+    python benchmarks/fuzz.py [--files 20000] [--seed 1] [--keep FOLDER] [--replay KIND:INDEX] [--data ../shared/data]
+
+File `index` of a kind and seed is the same on every machine. A value that loads is legal if it can be written, and
+what is read back equals it. A violation is anything else: another exception, more than ten seconds, a crash or a hang
+of the process, a flood of warnings; its file is kept in FOLDER. Exit code 1 where there was one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from collections import Counter
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+from fuzz_checks import CHECKS, SUFFIX
+from fuzz_files import bases, mutant
+
+from hardware_profiles.errors import UserError
+
+KINDS = ("net", "nir", "sidecar", "frames")
+SLOW_S = 10.0
+STUCK_S = 120.0
+WARNINGS = 5
+MEMORY = 8 << 30  # address space of a worker
+
+
+def judge(kind: str, index: int, seed: int, folder: Path, files: dict[str, list[Path]]) -> tuple[str, str, Path]:
+    """What one damaged file led to ("loads", "refused" or "violation"), the message, and the file."""
+    path = folder / f"{kind}-{index}{SUFFIX[kind]}"
+    mutant(kind, index, seed, files, path)
+    started = time.perf_counter()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            CHECKS[kind](path)
+            outcome, message = "loads", ""
+        except UserError as error:
+            outcome, message = "refused", str(error)
+            if len(message) > 2000 or "\n" in message or not message.isprintable():
+                outcome, message = "violation", f"message of {len(message)} characters: {message[:200]!r}"
+        except Exception as error:
+            outcome, message = "violation", f"{type(error).__name__}: {str(error)[:300]}"
+    seconds = time.perf_counter() - started
+    if seconds > SLOW_S:
+        outcome, message = "violation", f"took {seconds:.1f} s ({outcome}) {message[:200]}"
+    if len(caught) > WARNINGS:
+        outcome, message = "violation", f"{len(caught)} warnings, the first: {caught[0].message}"
+    return outcome, message, path
+
+
+def work(seed: int, indices: range, data: Path, keep: Path) -> None:
+    """Judges files one after the other and tells a line of JSON for each."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    with tempfile.TemporaryDirectory(prefix="spikeport-fuzz-") as name:
+        folder = Path(name)
+        files = bases(folder / "bases", data)
+        for index in indices:
+            kind = KINDS[index % len(KINDS)]
+            print(json.dumps({"started": index}), flush=True)
+            outcome, message, path = judge(kind, index, seed, folder, files)
+            if outcome == "violation":
+                keep.mkdir(parents=True, exist_ok=True)
+                path.rename(keep / path.name)
+            for rest in folder.glob(f"{kind}-{index}*"):
+                rest.unlink()
+            print(json.dumps({"index": index, "outcome": outcome, "message": message}), flush=True)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps({"peak_mib": peak // 1024}), flush=True)
+
+
+class Supervisor:
+    """One worker process after the other over its share of the files; a death or a silence is a violation."""
+
+    def __init__(self, args: argparse.Namespace, indices: range) -> None:
+        self.args, self.indices = args, indices
+        self.counts: Counter[tuple[str, str]] = Counter()
+        self.violations: list[tuple[int, str]] = []
+        self.peak_mib = 0
+        self.done = 0
+
+    def run(self) -> None:
+        rest = self.indices
+        while rest:
+            last = self._one(rest)
+            if last is None:
+                return
+            rest = range(last + rest.step, rest.stop, rest.step)
+
+    def _one(self, indices: range) -> int | None:
+        """Runs a worker; the file at which it died, None if it came to its end."""
+        share = [indices.start, indices.stop, indices.step]
+        process = subprocess.Popen(
+            [sys.executable, __file__, "--share", json.dumps(share), "--seed", str(self.args.seed), "--data",
+             str(self.args.data), "--keep", str(self.args.keep)],
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        started, ended, silent = indices.start, False, False
+        watch = [time.monotonic()]
+
+        def guard() -> None:
+            nonlocal silent
+            while process.poll() is None:
+                if time.monotonic() - watch[0] > STUCK_S:
+                    silent = True
+                    process.kill()
+                time.sleep(1)
+
+        threading.Thread(target=guard, daemon=True).start()
+        assert process.stdout
+        for line in process.stdout:
+            watch[0] = time.monotonic()
+            told = json.loads(line)
+            started = told.get("started", started)
+            if "peak_mib" in told:
+                ended, self.peak_mib = True, max(self.peak_mib, told["peak_mib"])
+            if "outcome" in told:
+                self.done += 1
+                self.counts[KINDS[told["index"] % len(KINDS)], told["outcome"]] += 1
+                if told["outcome"] == "violation":
+                    self.violations.append((told["index"], told["message"]))
+        process.wait()
+        if ended:
+            return None
+        why = f"no answer in {STUCK_S:.0f} s" if silent else f"the process died with code {process.returncode}"
+        self.counts[KINDS[started % len(KINDS)], "violation"] += 1
+        self.violations.append((started, why))
+        self.done += 1
+        return started
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--files", type=int, default=20000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "spikeport-fuzz-violations")
+    parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parent.parent.parent / "shared" / "data")
+    parser.add_argument("--replay", help="KIND:INDEX, the file kept and its outcome told")
+    parser.add_argument("--share", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.share:
+        work(args.seed, range(*json.loads(args.share)), args.data, args.keep)
+        return 0
+    if args.replay:
+        kind, index = args.replay.split(":")
+        args.keep.mkdir(parents=True, exist_ok=True)
+        outcome, message, path = judge(kind, int(index), args.seed, args.keep, bases(args.keep / "bases", args.data))
+        print(f"{path}\n{outcome} {message}")
+        return int(outcome == "violation")
+    started = time.perf_counter()
+    supervisors = [Supervisor(args, range(first, args.files, 2)) for first in range(2)]
+    threads = [threading.Thread(target=supervisor.run) for supervisor in supervisors]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        time.sleep(0.5)
+        if sys.stderr.isatty():
+            print(f"\r{sum(s.done for s in supervisors)} of {args.files}", end="", file=sys.stderr, flush=True)
+    counts: Counter[tuple[str, str]] = sum((s.counts for s in supervisors), Counter())
+    violations = sorted(found for s in supervisors for found in s.violations)
+    print(f"python benchmarks/fuzz.py --files {args.files} --seed {args.seed}")
+    print(f"{sum(counts.values())} damaged files, {time.perf_counter() - started:.0f} s, 2 worker processes; "
+          f"largest memory of a worker {max(s.peak_mib for s in supervisors)} MiB")  # fmt: skip
+    for kind in KINDS:
+        found = {outcome: counts[kind, outcome] for outcome in ("loads", "refused", "violation")}
+        print(f"{kind:8} {found['loads']:6} load to a legal value  {found['refused']:6} refused with a clear error  "
+              f"{found['violation']:4} violations")  # fmt: skip
+    for index, message in violations:
+        print(f"VIOLATION {KINDS[index % len(KINDS)]}:{index} {message}")
+    return int(bool(violations))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

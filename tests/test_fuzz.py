@@ -1,0 +1,57 @@
+"""A few hundred damaged files of every kind; `benchmarks/fuzz.py` does many more."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
+import fuzz
+import fuzz_checks
+from fuzz_files import bases, mutant
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    return bases(tmp_path_factory.mktemp("bases"), Path("nowhere"))
+
+
+@pytest.mark.parametrize("kind", fuzz.KINDS)
+def test_sound_files_load(files, tmp_path, kind):
+    """The checks themselves accept what is not damaged."""
+    for path in files[kind]:
+        fuzz_checks.CHECKS[kind](path)
+
+
+@pytest.mark.parametrize("kind", fuzz.KINDS)
+def test_damaged_files_load_or_are_refused(files, tmp_path, kind):
+    outcomes = set()
+    for index in range(60):
+        outcome, message, _ = fuzz.judge(kind, index, 11, tmp_path, files)
+        assert outcome != "violation", f"{kind}:{index} {message}"
+        outcomes.add(outcome)
+    assert outcomes == {"loads", "refused"}
+
+
+def test_the_same_seed_gives_the_same_file(files, tmp_path):
+    mutant("frames", 8, 3, files, tmp_path / "a.npz")
+    mutant("frames", 8, 3, files, tmp_path / "b.npz")
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_a_reader_that_fails_is_a_violation(files, tmp_path, monkeypatch):
+    monkeypatch.setitem(fuzz.CHECKS, "net", lambda path: {}["no such key"])
+    outcome, message, _ = fuzz.judge("net", 1, 1, tmp_path, files)
+    assert (outcome, message) == ("violation", "KeyError: 'no such key'")
+
+
+def test_the_command_counts_every_file(tmp_path):
+    """Two processes, their shares together, and the exit code of a run without violations."""
+    ran = subprocess.run(
+        [sys.executable, fuzz.__file__, "--files", "24", "--seed", "2", "--data", str(tmp_path)],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "24 damaged files" in ran.stdout
+    assert ran.stdout.count(" 0 violations") == 4
