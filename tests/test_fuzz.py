@@ -1,5 +1,6 @@
 """A few hundred damaged files of every kind; `benchmarks/fuzz.py` does many more."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,8 @@ def files(tmp_path_factory):
 def test_sound_files_load(files, tmp_path, kind):
     """The checks themselves accept what is not damaged."""
     for path in files[kind]:
+        if kind == "nir":  # without its sidecar, as the damaged ones are
+            path = Path(shutil.copyfile(path, tmp_path / path.name))
         fuzz_checks.CHECKS[kind](path)
 
 
