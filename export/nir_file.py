@@ -36,7 +36,13 @@ def read_nir(path: str | os.PathLike[str]) -> nir.NIRGraph:
     if not isinstance(tree, Tree):
         raise UserError("is HDF5 but not a NIR file", where=str(file), why="it has no group 'node'")
     data = _as_dict(tree, f"{file}: node")
-    if data.get("type") != "NIRGraph" or not isinstance(data.get("nodes"), dict) or "edges" not in data:
+    kind = data.get("type")
+    if (
+        not isinstance(kind, str)
+        or kind != "NIRGraph"
+        or not isinstance(data.get("nodes"), dict)
+        or "edges" not in data
+    ):
         raise UserError("holds no NIR graph", where=str(file), mend="write it with nir.write(path, nir.NIRGraph(...))")
     return _graph(str(file), data)
 
@@ -47,10 +53,24 @@ def write_nir(graph: nir.NIRGraph, path: str | os.PathLike[str]) -> None:
     Raises RuntimeError (our bug, or a broken disk) where what is read back differs.
     """
     with atomic_path(path) as temporary:
+        unknown = _unknown_field(graph)
+        if unknown:
+            raise UserError(f"{unknown} is not known", where=str(path), why="NIR can only write what is",
+                            mend="work the shapes out first (SpikingGraph.save does)")  # fmt: skip
         nir.write(temporary, graph)
         difference = _difference(graph, read_nir(temporary))
         if difference:
             raise RuntimeError(f"{path}: the file read back differs from the graph at {difference}")
+
+
+def _unknown_field(graph: nir.NIRGraph) -> str:
+    """Name of the first field that holds None, in graphs inside too; "" where all are known."""
+    for name, node in graph.nodes.items():
+        inner = _unknown_field(node) if isinstance(node, nir.NIRGraph) else ""
+        lacking = inner or next((key for key, value in node.to_dict().items() if value is None), "")
+        if lacking:
+            return f"{name}.{lacking}"
+    return ""
 
 
 def _as_dict(tree: Tree, where: str) -> dict[str, Any]:
@@ -71,6 +91,8 @@ def _as_dict(tree: Tree, where: str) -> dict[str, Any]:
 def _graph(where: str, data: dict[str, Any]) -> nir.NIRGraph:
     """A graph and those inside it."""
     separator = "." if ": " in where else ": "
+    if not isinstance(data.get("metadata", {}), dict) or not isinstance(data["nodes"], dict):
+        raise UserError("its nodes or metadata are no groups", where=where, mend="export the network again")
     nodes = {name: _node(f"{where}{separator}{name}", fields) for name, fields in data["nodes"].items()}
     try:
         edges = [(_text(before), _text(behind)) for before, behind in data["edges"]]
@@ -98,8 +120,11 @@ def _node(where: str, fields: Any) -> nir.NIRNode:
         _check_sizes(fields["shape"], where)
     if kind == "Conv2d":
         fields.setdefault("input_shape", None)  # older files lack it; shapes are worked out in chain.py
+    if not isinstance(fields.get("metadata", {}), dict):
+        raise UserError("metadata is a value, no group", where=where, mend="export the network again")
     try:
-        return nir.dict2NIRNode(fields)
+        with np.errstate(all="ignore"):  # NIR computes with whatever stands there
+            return nir.dict2NIRNode(fields)
     except Exception as error:  # whatever a third-party reader raises on a damaged node
         why = _field_fault(KNOWN[kind], fields) or f"{type(error).__name__} {error}".strip()
         raise UserError(f"this {kind} cannot be read", where=where, why=why, mend="export the network again") from error
