@@ -1,0 +1,38 @@
+"""What the documentation points to exists: files, tests by name, and the options of the command."""
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from pipeline.cli import app
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_and_tests_that_a_page_names_exist(page):
+    text = page.read_text(encoding="utf-8")
+    file = None
+    for path, name in re.findall(r"`((?:[\w.-]+/)+[\w.-]+\.(?:py|md|txt|toml|json))?(?:::(\w+))?`", text):
+        if path:
+            file = ROOT / path
+            assert file.exists() or path.startswith(("runs/", "../")), f"{page.name} names {path}"
+        if name:
+            assert file is not None
+            assert f"def {name}(" in file.read_text(encoding="utf-8"), f"{page.name} names {file.name}::{name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_options_that_a_page_shows_exist(page):
+    known = {"--help"}
+    for verb in ("run", "train", "export", "simulate", "replay", "check", "profile", "report"):
+        result = CliRunner().invoke(app, [verb, "--help"], env={"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"})
+        assert result.exit_code == 0
+        known |= set(re.findall(r"--[a-z][a-z-]*", result.output))
+    for line in re.findall(
+        r"spikeport (?:run|train|export|simulate|replay|check|profile|report) [^`\n]*", page.read_text()
+    ):
+        assert set(re.findall(r"--[a-z][a-z-]*", line)) <= known, line
