@@ -31,6 +31,7 @@ KINDS = ("net", "nir", "sidecar", "frames")
 SLOW_S = 10.0
 STUCK_S = 120.0
 WARNINGS = 5
+LIBRARY = ("libhdf5 crashed", "libhdf5 does not come to an end", "libhdf5 hangs")
 MEMORY = 8 << 30  # address space of a worker
 
 
@@ -67,13 +68,16 @@ def work(seed: int, indices: range, data: Path, keep: Path) -> None:
         for index in indices:
             kind = KINDS[index % len(KINDS)]
             print(json.dumps({"started": index}), flush=True)
+            began = time.perf_counter()
             outcome, message, path = judge(kind, index, seed, folder, files)
+            seconds = time.perf_counter() - began
             if outcome == "violation":
                 keep.mkdir(parents=True, exist_ok=True)
                 path.rename(keep / path.name)
             for rest in folder.glob(f"{kind}-{index}*"):
                 rest.unlink()
-            print(json.dumps({"index": index, "outcome": outcome, "message": message}), flush=True)
+            told = {"index": index, "outcome": outcome, "message": message, "seconds": seconds}
+            print(json.dumps(told), flush=True)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(json.dumps({"peak_mib": peak // 1024}), flush=True)
 
@@ -86,6 +90,8 @@ class Supervisor:
         self.counts: Counter[tuple[str, str]] = Counter()
         self.violations: list[tuple[int, str]] = []
         self.peak_mib = 0
+        self.slowest_s = 0.0
+        self.library: Counter[str] = Counter()  # what libhdf5 did in its process
         self.done = 0
 
     def run(self) -> None:
@@ -125,6 +131,8 @@ class Supervisor:
                 ended, self.peak_mib = True, max(self.peak_mib, told["peak_mib"])
             if "outcome" in told:
                 self.done += 1
+                self.slowest_s = max(self.slowest_s, told["seconds"])
+                self.library.update(words for words in LIBRARY if words in told["message"])
                 self.counts[KINDS[told["index"] % len(KINDS)], told["outcome"]] += 1
                 if told["outcome"] == "violation":
                     self.violations.append((told["index"], told["message"]))
@@ -167,9 +175,11 @@ def main() -> int:
             print(f"\r{sum(s.done for s in supervisors)} of {args.files}", end="", file=sys.stderr, flush=True)
     counts: Counter[tuple[str, str]] = sum((s.counts for s in supervisors), Counter())
     violations = sorted(found for s in supervisors for found in s.violations)
-    print(f"python benchmarks/fuzz.py --files {args.files} --seed {args.seed}")
-    print(f"{sum(counts.values())} damaged files, {time.perf_counter() - started:.0f} s, 2 worker processes; "
+    print(f"{sum(counts.values())} damaged files, seed {args.seed}, {time.perf_counter() - started:.0f} s, 2 worker processes; "
+          f"the slowest {max(s.slowest_s for s in supervisors):.1f} s; "
           f"largest memory of a worker {max(s.peak_mib for s in supervisors)} MiB")  # fmt: skip
+    library = sum((s.library for s in supervisors), Counter())
+    print("refused because, in its own process, " + ", ".join(f"{words} {library[words]} times" for words in LIBRARY))
     for kind in KINDS:
         found = {outcome: counts[kind, outcome] for outcome in ("loads", "refused", "violation")}
         print(f"{kind:8} {found['loads']:6} load to a legal value  {found['refused']:6} refused with a clear error  "

@@ -17,7 +17,13 @@ from pipeline.provenance import versions
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results"
-BENCHMARKS = ("reference", "student_step", "framing", "lava_equality")  # nmnist_small is a study: run it by itself
+BENCHMARKS = (
+    "reference",
+    "student_step",
+    "framing",
+    "lava_equality",
+    "fuzz",
+)  # nmnist_small is a study: run it by itself
 
 
 def main() -> None:
