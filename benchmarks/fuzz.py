@@ -175,7 +175,8 @@ def main() -> int:
             print(f"\r{sum(s.done for s in supervisors)} of {args.files}", end="", file=sys.stderr, flush=True)
     counts: Counter[tuple[str, str]] = sum((s.counts for s in supervisors), Counter())
     violations = sorted(found for s in supervisors for found in s.violations)
-    print(f"{sum(counts.values())} damaged files, seed {args.seed}, {time.perf_counter() - started:.0f} s, 2 worker processes; "
+    seconds = time.perf_counter() - started
+    print(f"{sum(counts.values())} damaged files, seed {args.seed}, {seconds:.0f} s, 2 worker processes; "
           f"the slowest {max(s.slowest_s for s in supervisors):.1f} s; "
           f"largest memory of a worker {max(s.peak_mib for s in supervisors)} MiB")  # fmt: skip
     library = sum((s.library for s in supervisors), Counter())
