@@ -169,8 +169,10 @@ def test_whoever_ends_the_driver_ends_lava(short_folder, how):
     process = subprocess.Popen(
         [sys.executable, "-c", RUNS_LONG], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, text=True
     )
-    threading.Timer(90, process.kill).start()
+    watchdog = threading.Timer(90, process.kill)
+    watchdog.start()
     assert process.stdout.readline(), "it did not start"
+    watchdog.cancel()
     inside = living_in(short_folder)
     assert len(inside) > 4
     shared = set().union(*(session.shared_memory(pid) for pid in inside))

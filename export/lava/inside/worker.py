@@ -119,7 +119,8 @@ def main() -> None:
     os.dup2(2, 1)
 
     def tell(message):
-        channel.write(json.dumps(message) + "\n")
+        with contextlib.suppress(OSError):  # nobody listens any more; `_listen` is about to end all this
+            channel.write(json.dumps(message) + "\n")
 
     requests = queue.Queue()
     threading.Thread(target=_listen, args=(requests,), daemon=True).start()
@@ -130,7 +131,8 @@ def main() -> None:
         try:
             run(json.loads(line), tell)
         except Exception as error:
-            traceback.print_exc()
+            with contextlib.suppress(OSError):
+                traceback.print_exc()
             tell({"error": f"{type(error).__name__}: {error}"})
         else:
             tell({"done": True})
@@ -169,4 +171,7 @@ def _leave(status) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    finally:
+        _leave(1)
