@@ -26,9 +26,10 @@ except ImportError:  # Windows has no such limits; the parent's time-out remains
 DEEPEST = 32
 MOST_OBJECTS = 100_000
 ATTRIBUTE_BYTES = 1 << 20
+LONGEST_NAME = 500
 FREE_BYTES = 64 << 20  # what any file may declare, ...
 EXPANSION = 32  # ... and this times its own size on top: more is a bomb, not a network
-CPU_S = 5
+CPU_S = 3
 MEGABYTES_A_SECOND = 16
 
 
@@ -130,9 +131,11 @@ class Reader:
 
 def _check_name(name: Any) -> None:
     try:
-        str(name).encode("utf-8")
+        encoded = str(name).encode("utf-8")
     except UnicodeEncodeError as error:
         raise RefusedError("a name in it is not UTF-8") from error
+    if len(encoded) > LONGEST_NAME:
+        raise RefusedError(f"a name in it has {len(encoded)} bytes")
 
 
 def answer(path: str) -> tuple[dict[str, Any], list[bytes]]:

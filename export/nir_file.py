@@ -114,6 +114,8 @@ def _node(where: str, fields: Any) -> nir.NIRNode:
         if (numbers and value.dtype.kind not in "biuf") or (isinstance(value, str) and key not in ("type", "padding")):
             held = value.dtype if numbers else "text"
             raise UserError(f"{key} holds {held}, no numbers", where=where, mend="export the network again")
+        if key == "padding" and isinstance(value, str) and value not in ("same", "valid"):
+            raise UserError(f"padding is {value[:40]!r}", where=where, mend="use numbers, same or valid")
         if isinstance(value, dict) and key not in ("metadata", "nodes"):
             raise UserError(f"{key} is a group, no value", where=where, mend="export the network again")
     if kind in ("Input", "Output") and "shape" in fields:

@@ -19,7 +19,8 @@ class UserError(ValueError):
             line += f": {why}"
         if mend:
             line += f". To mend: {mend}"
-        super().__init__(" ".join(line.split()))
+        line = " ".join(line.split())  # what a damaged file calls things must not steer a terminal:
+        super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line))
 
 
 class MissingPart(UserError):

@@ -12,6 +12,8 @@ import fuzz
 import fuzz_checks
 from fuzz_files import bases, mutant
 
+from hardware_profiles.errors import UserError
+
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
@@ -58,3 +60,8 @@ def test_the_command_counts_every_file(tmp_path):
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "24 damaged files" in ran.stdout
     assert ran.stdout.count(" 0 violations") == 4
+
+
+def test_a_message_steers_no_terminal():
+    """Names come from files; what they hold is shown, not sent."""
+    assert str(UserError("node 'a\x1b[31m\x01b\n c'")) == r"node 'a\x1b[31m\x01b c'"
