@@ -110,8 +110,8 @@ def replay(
 
     again = run_again(case)
     told = [f"then: {line}" for line in lines(again.divergence)]
-    told.append(f"the reference gives {'the same' if again.reference_as_then else 'other'} spikes as then")
-    told.append(f"Lava gives {'the same' if again.lava_as_then else 'other'} spikes as then")
+    told.append(f"the reference gives {'the same spikes as' if again.reference_as_then else 'other spikes than'} then")
+    told.append(f"Lava gives {'the same spikes as' if again.lava_as_then else 'other spikes than'} then")
     now = again.now.first_divergence
     told += ["now: both agree"] if now is None else [f"now: {line}" for line in lines(now)]
     show(again.as_dict(), json, told)

@@ -11,7 +11,6 @@ import numpy as np
 from export.frames_file import write_frames
 from export.integer_network import IntegerNetwork
 from export.netx import read_netx, write_netx
-from export.readout import classify
 from export.spike_trace import SpikeTrace, load_trace
 from pipeline.equivalence import Equivalence, compare, merge
 
@@ -60,7 +59,11 @@ def simulate(context: Context) -> Result:
     trace = simulate_reference(network, frames, progress=lambda done, total: context.progress(done, total, "samples"))
     seconds = time.perf_counter() - began
     trace.save(context.run.file("trace.npz"))
-    result = {"predicted": classify(trace.spikes).tolist(), "samples": len(frames), "seconds": seconds}
+    result = {
+        "predicted": network.readout.classes(trace.spikes, trace.membrane).tolist(),
+        "samples": len(frames),
+        "seconds": seconds,
+    }
     return result, ("trace.npz",)
 
 
@@ -110,19 +113,17 @@ def _student_against_reference(context: Context, network: IntegerNetwork) -> Equ
 
 
 def _reference_against_lava(context: Context, network: IntegerNetwork, samples: int) -> tuple[Equivalence, np.ndarray]:
-    from export.lava.driver import simulate as simulate_lava
-    from export.reference import simulate as simulate_reference
+    from pipeline.divergence import reference_against_lava
 
-    frames = context.dataset.test.frames[:samples]
-    lava = simulate_lava(
+    found = reference_against_lava(
         network,
-        frames,
-        keep_layers=True,
+        context.dataset.test.frames[:samples],
+        case_folder=context.run.file("divergence"),
         timeout_s=context.recipe.check.lava_timeout_s,
         progress=lambda done, total: context.progress(done, total, "recordings in Lava"),
     )
-    reference = simulate_reference(network, frames, keep_layers=True)
-    assert lava.layer_spikes is not None
-    assert reference.layer_spikes is not None
-    found = compare([layer.name for layer in network.layers], reference.layer_spikes, lava.layer_spikes)
-    return found, classify(lava.spikes)
+    if found.late:
+        raise found.late
+    if found.case:
+        context.progress.say(f"kept to be seen again: spikeport replay {found.case}")
+    return found.equivalence, network.readout.classes(found.lava.spikes, found.lava.membrane)

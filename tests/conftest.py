@@ -1,11 +1,17 @@
-"""What several tests share: the real recordings, and one Lava process."""
+"""What several tests share: the real recordings, the command, and a small network with frames."""
 
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from export.frames_file import write_frames
+from export.integer_network import IntegerLayer, IntegerNetwork
+from export.netx import write_netx
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +21,39 @@ def shared_data() -> Path:
     if not root.is_dir():
         pytest.skip(f"the real recordings are not here ({root}); set SPIKEPORT_SHARED_DATA to their folder")
     return root
+
+
+@pytest.fixture
+def spikeport(monkeypatch, capsys, tmp_path):
+    """Runs the command in an empty folder; gives exit code, standard output and standard error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SPIKEPORT_CACHE", str(tmp_path / "cache"))
+
+    from pipeline.cli import main
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["spikeport", *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main()
+        out, err = capsys.readouterr()
+        return left.value.code or 0, out, err
+
+    return run
+
+
+@pytest.fixture
+def net(tmp_path):
+    weight = 2 * np.arange(-7, 8).reshape(3, 5)
+    layer = IntegerLayer(
+        name="fc", kind="dense", weight=weight, bias=None, i_decay=4096, v_decay=512, vth_mant=9, input_shape=(5,)
+    )
+    write_netx(IntegerNetwork(input_shape=(5,), layers=(layer,)), tmp_path / "a.net")
+    return tmp_path / "a.net"
+
+
+@pytest.fixture
+def frames(tmp_path):
+    spikes = (np.random.default_rng(0).random((4, 6, 5)) < 0.6).astype(np.uint8)
+    write_frames(tmp_path / "f.npz", spikes, np.array([0, 1, 2, 1]))
+    return tmp_path / "f.npz"

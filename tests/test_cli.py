@@ -10,28 +10,6 @@ import nir
 import numpy as np
 import pytest
 
-from export.frames_file import write_frames
-from export.integer_network import IntegerLayer, IntegerNetwork
-from export.netx import write_netx
-from pipeline.cli import main
-
-
-@pytest.fixture
-def spikeport(monkeypatch, capsys, tmp_path):
-    """Runs the command in an empty folder; gives exit code, standard output and standard error."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SPIKEPORT_CACHE", str(tmp_path / "cache"))
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["spikeport", *map(str, words)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as left:
-            main()
-        out, err = capsys.readouterr()
-        return left.value.code or 0, out, err
-
-    return run
-
 
 def one_line(err: str) -> str:
     lines = [line for line in err.splitlines() if line.startswith("error: ")]
@@ -51,23 +29,6 @@ def small_graph() -> nir.NIRGraph:
         },
         edges=[("input", "fc"), ("fc", "lif"), ("lif", "output")],
     )
-
-
-@pytest.fixture
-def net(tmp_path):
-    weight = 2 * np.arange(-7, 8).reshape(3, 5)
-    layer = IntegerLayer(
-        name="fc", kind="dense", weight=weight, bias=None, i_decay=4096, v_decay=512, vth_mant=9, input_shape=(5,)
-    )
-    write_netx(IntegerNetwork(input_shape=(5,), layers=(layer,)), tmp_path / "a.net")
-    return tmp_path / "a.net"
-
-
-@pytest.fixture
-def frames(tmp_path):
-    spikes = (np.random.default_rng(0).random((4, 6, 5)) < 0.6).astype(np.uint8)
-    write_frames(tmp_path / "f.npz", spikes, np.array([0, 1, 2, 1]))
-    return tmp_path / "f.npz"
 
 
 @pytest.mark.parametrize("module", ["pipeline.cli", "export.netx", "export.spiking_graph", "export.quantise"])
