@@ -136,6 +136,8 @@ def open_frames(
     if labels is not None:
         if labels.shape != (frames.shape[0],):
             raise UserError(f"labels have shape {labels.shape} for {frames.shape[0]} samples", where=where)
+        if labels.size and not -1 <= labels.min() <= labels.max() < 2**31:
+            raise UserError(f"labels run from {labels.min()} to {labels.max()}", where=where, mend="save class numbers")
         labels = labels.astype(np.int64)
     return FrameReader(frames, tuple(input_shape), limit, where, clip), labels
 
