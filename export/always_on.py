@@ -92,6 +92,8 @@ def _enlarged(layer: IntegerLayer) -> IntegerLayer:
 def _relay(name: str, shape: tuple[int, ...], padding: tuple[int, int] = (0, 0)) -> IntegerLayer:
     """Fires where its input does, in the same step: 64 * 2 > 64 * 1; the last neuron or channel at every step.
 
+    Voltages are 0 or fire, so that any decay does; 0 is one that the chip has a field for.
+
     `padding`: rows and columns of neurons around it that no input reaches.
     """
     outputs = shape[0] + 1
@@ -101,7 +103,7 @@ def _relay(name: str, shape: tuple[int, ...], padding: tuple[int, int] = (0, 0))
     return IntegerLayer(
         name=name, kind="dense" if len(shape) == 1 else "conv",
         weight=weight if len(shape) == 1 else weight[:, :, None, None], bias=bias, i_decay=DECAY_ONE,
-        v_decay=DECAY_ONE, vth_mant=1, input_shape=shape, padding=padding,
+        v_decay=0, vth_mant=1, input_shape=shape, padding=padding,
     )  # fmt: skip
 
 
