@@ -112,7 +112,7 @@ def _neuron_words(step: Step, row: LayerQuantisation) -> str:
 def _neuron_integers(layer: IntegerLayer, row: LayerQuantisation) -> dict[str, Any]:
     found = {key: _values(getattr(layer, key)) for key in ("i_decay", "v_decay", "vth_mant")}
     bounds = {"current": row.current_bound, "voltage": row.voltage_bound}
-    told = {f"|{key}| at most": "unbounded" if value is None else f"{value} of {STATE_LIMIT}"
+    told = {f"|{key}|": "without bound" if value is None else f"at most {value} of {STATE_LIMIT}"
             for key, value in bounds.items()}  # fmt: skip
     return {**found, "threshold in weight steps": row.threshold_steps, **told}
 
