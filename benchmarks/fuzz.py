@@ -91,7 +91,7 @@ class Supervisor:
         self.violations: list[tuple[int, str]] = []
         self.peak_mib = 0
         self.slowest_s = 0.0
-        self.library: Counter[str] = Counter()  # what libhdf5 did in its process
+        self.hdf5_faults: Counter[str] = Counter()  # what libhdf5 did in its process
         self.done = 0
 
     def run(self) -> None:
@@ -132,7 +132,7 @@ class Supervisor:
             if "outcome" in told:
                 self.done += 1
                 self.slowest_s = max(self.slowest_s, told["seconds"])
-                self.library.update(words for words in LIBRARY if words in told["message"])
+                self.hdf5_faults.update(words for words in LIBRARY if words in told["message"])
                 self.counts[KINDS[told["index"] % len(KINDS)], told["outcome"]] += 1
                 if told["outcome"] == "violation":
                     self.violations.append((told["index"], told["message"]))
@@ -179,8 +179,10 @@ def main() -> int:
     print(f"{sum(counts.values())} damaged files, seed {args.seed}, {seconds:.0f} s, 2 worker processes; "
           f"the slowest {max(s.slowest_s for s in supervisors):.1f} s; "
           f"largest memory of a worker {max(s.peak_mib for s in supervisors)} MiB")  # fmt: skip
-    library = sum((s.library for s in supervisors), Counter())
-    print("refused because, in its own process, " + ", ".join(f"{words} {library[words]} times" for words in LIBRARY))
+    hdf5_faults = sum((s.hdf5_faults for s in supervisors), Counter())
+    print(
+        "refused because, in its own process, " + ", ".join(f"{words} {hdf5_faults[words]} times" for words in LIBRARY)
+    )
     for kind in KINDS:
         found = {outcome: counts[kind, outcome] for outcome in ("loads", "refused", "violation")}
         print(f"{kind:8} {found['loads']:6} load to a legal value  {found['refused']:6} refused with a clear error  "

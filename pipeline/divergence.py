@@ -14,7 +14,7 @@ import numpy as np
 
 from export.files import write_json, write_npz
 from export.integer_network import IntegerNetwork
-from export.spike_trace import SpikeTrace
+from export.spike_trace import SpikeTrace, joined
 from hardware_profiles.errors import UserError
 from pipeline.equivalence import Divergence, Equivalence, compare_traces, merge
 from pipeline.provenance import versions
@@ -96,7 +96,7 @@ def reference_against_lava(
         if late:
             break
     return Comparison(
-        equivalence=merge(parts), lava=_joined(outputs), done=np.concatenate(done), case=case, late=late
+        equivalence=merge(parts), lava=joined(outputs), done=np.concatenate(done), case=case, late=late
     )  # fmt: skip
 
 
@@ -227,15 +227,6 @@ def _rows(trace: SpikeTrace, rows: slice) -> SpikeTrace:
         spikes=trace.spikes[rows],
         layer_spikes=None if trace.layer_spikes is None else tuple(layer[rows] for layer in trace.layer_spikes),
         membrane=None if trace.membrane is None else trace.membrane[rows],
-    )
-
-
-def _joined(traces: list[SpikeTrace]) -> SpikeTrace:
-    membranes = [trace.membrane for trace in traces if trace.membrane is not None]
-    return SpikeTrace(
-        backend=traces[0].backend,
-        spikes=np.concatenate([trace.spikes for trace in traces]),
-        membrane=np.concatenate(membranes) if membranes else None,
     )
 
 

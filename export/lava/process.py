@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from export.fixed_point import BIAS_LIMIT
 from export.integer_network import IntegerNetwork
 from export.lava.environment import LAVA_NC, VARIABLE, interpreter
 from export.lava.inside import session
@@ -30,7 +31,6 @@ from hardware_profiles.errors import MissingPart, UserError
 Progress = Callable[[int, int], None]
 Arrays = dict[str, np.ndarray]
 BACKEND = f"lava {LAVA_NC} fixed_pt"
-BIAS_LIMIT = 4095
 _START_TIMEOUT_S = 120.0
 _END_TIMEOUT_S = 5.0
 _SOCKET_FOLDER = 70  # a socket's path has at most 107 characters; those of Lava go with the worker's folder if they can
