@@ -8,7 +8,18 @@ from typing import Literal
 from hardware_profiles.errors import UserError
 
 PhaseShape = Literal["cosine", "logistic", "step"]
+Shape = Literal["constant", "cosine", "logistic", "step", "rise"]
 LOGISTIC_EDGE = math.log(99)  # the logistic is at 0.99 where the switch starts and at 0.01 where it ends
+
+
+def scheduled(x: float, shape: Shape, start: float, end: float) -> float:
+    """A term's share of its weight: 1 throughout ("constant"), `phased_weight`, or its cosine turned round ("rise":
+    0 up to `start`, 1 from `end` on)."""
+    if shape == "constant":
+        return 1.0
+    if shape == "rise":
+        return 1.0 - phased_weight(x, start, end, "cosine")
+    return phased_weight(x, start, end, shape)
 
 
 def phased_weight(x: float, start: float = 0.42, end: float = 0.58, shape: PhaseShape = "cosine") -> float:

@@ -82,11 +82,12 @@ class Options(BaseModel):
 class Term(nn.Module):
     """A loss on a stream: `forward` gives a scalar. Its parameters, if any, are trained along with the student and
     dropped afterwards. `needs`: fields of Stream and Teaching that must be there ("teaching", "teaching.maps", ...).
-    `streams`: those that it may act on, None for any."""
+    `streams`: those that it may act on, None for any. `early`: it leaves notes, so it is computed before others."""
 
     Settings: ClassVar[type[Options]] = Options
     needs: ClassVar[frozenset[str]] = frozenset()
     streams: ClassVar[tuple[str, ...] | None] = None
+    early: ClassVar[bool] = False
 
     def __init__(self, settings: Any, sizes: Sizes) -> None:
         super().__init__()
