@@ -37,8 +37,18 @@ class Data(_Section):
     validation: Positive = 100
     test: Positive = 200
     train: Annotated[int, Field(ge=0)] = 0  # 0: all that validation and test leave
+    folds: Annotated[int, Field(ge=0)] = 0  # 0: off; K: the test part is fold `fold` of K, `test` is not read
+    fold: Annotated[int, Field(ge=0)] = 0
     split_seed: int = 0
     static_limit: Annotated[int, Field(ge=0)] = 0  # at most so many static images; 0: all
+
+    @model_validator(mode="after")
+    def _fold_is_one_of_them(self) -> Data:
+        if self.folds == 1:
+            raise ValueError("folds must be 0 (off) or at least 2")
+        if self.fold >= max(self.folds, 1):
+            raise ValueError(f"fold must be below folds, which is {self.folds}")
+        return self
 
 
 class Teacher(_Section):

@@ -105,6 +105,15 @@ def test_the_same_recipe_gives_the_same_bytes_and_another_seed_another_split(way
         assert frames[key] == frame.tobytes()
 
 
+def test_folds_reach_the_dataset(way: Data, load: Callable[[Data], Dataset]) -> None:
+    """The three folds' test keys are all keys of the set, each once."""
+    folds = [load(way.model_copy(update={"train": 0, "folds": 3, "fold": fold})) for fold in range(3)]
+    tested = [key for dataset in folds for key in dataset.test.keys]
+    everything = {key for part in (folds[0].train, folds[0].validation, folds[0].test) for key in part.keys}
+    assert sorted(tested) == sorted(everything)
+    assert not set(folds[1].test.keys) & set(folds[1].static.keys)
+
+
 def test_simulated_frames_tell_the_digit(digits_data: Data, load: Callable[[Data], Dataset]) -> None:
     """A linear classifier on the frames finds 96 % of the test digits; chance is 10 %."""
     from sklearn.linear_model import RidgeClassifier

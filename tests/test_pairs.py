@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hardware_profiles.errors import UserError
 from pipeline.data.dataset import StaticImages
 from pipeline.data.pairs import split_by_class, static_pool, twins_of
+from pipeline.recipe import Data
 
 LABELS = np.array([0] * 40 + [1] * 20 + [2] * 10)
 
@@ -48,6 +49,56 @@ def test_the_seed_decides() -> None:
     for part in ("train", "validation", "test"):
         np.testing.assert_array_equal(getattr(first, part), getattr(again, part))
     assert set(first.test) != set(other.test)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(3, 40), min_size=2, max_size=6), st.integers(2, 7), st.integers(0, 3))
+def test_over_all_folds_every_recording_is_tested_once(sizes: list[int], folds: int, seed: int) -> None:
+    """And each fold is stratified: of a class and of all, it has the floor or the ceiling of its K-th part."""
+    labels = np.random.default_rng(5).permutation(np.repeat(np.arange(len(sizes)), sizes))
+    tested = []
+    for fold in range(min(folds, len(labels))):
+        try:
+            split = split_by_class(labels, train=0, validation=2, test=999, seed=seed, folds=folds, fold=fold)
+        except UserError:
+            reject()  # a tiny class is wholly held out
+        together = np.concatenate([split.train, split.validation, split.test])
+        assert sorted(together.tolist()) == list(range(len(labels)))
+        assert len(split.validation) == 2
+        for part, whole in ((np.bincount(labels[split.test], minlength=len(sizes)), np.array(sizes)),
+                            (len(split.test), len(labels))):  # fmt: skip
+            assert (np.abs(part - whole / folds) < 1).all()
+        tested += split.test.tolist()
+    assert sorted(tested) == list(range(len(labels)))
+
+
+def test_a_fold_s_validation_and_train_keep_proportions() -> None:
+    """5 folds of 40 + 20 + 10: 8, 4, 2 to test; of the 32, 16, 8 left, 7 validate (4, 2, 1) and 28 train (16, 8, 4)."""
+    split = split_by_class(LABELS, train=28, validation=7, test=1, seed=3, folds=5, fold=4)
+    assert np.bincount(LABELS[split.test]).tolist() == [8, 4, 2]
+    assert np.bincount(LABELS[split.validation]).tolist() == [4, 2, 1]
+    assert np.bincount(LABELS[split.train]).tolist() == [16, 8, 4]
+
+
+def test_the_seed_decides_the_folds() -> None:
+    first, again, other = (
+        split_by_class(LABELS, train=0, validation=7, test=14, seed=seed, folds=5, fold=2).test for seed in (5, 5, 6)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert set(first) != set(other)
+
+
+@pytest.mark.parametrize(
+    ("folds", "fold", "words"), [(1, 0, "0 .off. or at least 2"), (3, 3, "below folds, which is 3"), (0, 1, "below")]
+)
+def test_a_fold_that_is_none_of_them_is_refused(folds: int, fold: int, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Data(folds=folds, fold=fold)
+
+
+def test_more_folds_than_recordings_are_refused() -> None:
+    with pytest.raises(UserError, match=r"5 folds need a recording each: 4 recordings are here"):
+        split_by_class(np.array([0, 0, 1, 1]), train=0, validation=1, test=1, seed=0, folds=5, fold=0)
 
 
 def test_too_few_recordings_are_counted_in_the_message() -> None:

@@ -21,14 +21,20 @@ class Split:
     test: np.ndarray
 
 
-def split_by_class(labels: np.ndarray, *, train: int, validation: int, test: int, seed: int) -> Split:
+def split_by_class(
+    labels: np.ndarray, *, train: int, validation: int, test: int, seed: int, folds: int = 0, fold: int = 0
+) -> Split:
     """Parts of exactly the asked sizes, each with the classes in their own proportions (to less than one
     recording).
 
-    `train` 0 takes all that is left. Raises UserError where there are too few recordings, or a class without
-    any in one of the parts.
+    `train` 0 takes all that is left. With `folds`, `test` is not read: the test part is fold `fold`, and over all
+    folds of one seed each recording is tested once. Raises UserError where there are too few recordings, or a class
+    without any in one of the parts.
     """
-    count, wanted = len(labels), train + validation + test
+    count = len(labels)
+    if folds:
+        test = len(range(fold, count, folds))
+    wanted = train + validation + test
     if count < wanted + (train == 0):
         raise UserError(
             "too few recordings",
@@ -36,10 +42,22 @@ def split_by_class(labels: np.ndarray, *, train: int, validation: int, test: int
             why=f"train {train or 'at least 1'} + validation {validation} + test {test} were asked, {count} are here",
             mend="lower data.train, data.validation or data.test, or add recordings",
         )
+    if folds > count:
+        raise UserError(
+            f"{folds} folds need a recording each",
+            where="data.folds",
+            why=f"{count} recordings are here",
+            mend="lower data.folds",
+        )
     generator = np.random.default_rng(seed)
     pools = [generator.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
-    parts = {}
-    for part, size in (("test", test), ("validation", validation), ("train", train)):
+    parts, sizes = {}, [("test", test), ("validation", validation), ("train", train)]
+    if folds:
+        # Dealt out one by one, class after class: folds differ by one recording at most, in all and in each class.
+        parts["test"] = np.sort(np.concatenate(pools)[fold::folds])
+        pools = [pool[~np.isin(pool, parts["test"])] for pool in pools]
+        sizes.remove(("test", test))
+    for part, size in sizes:
         shares = _shares(np.array([len(pool) for pool in pools]), size or sum(map(len, pools)))
         parts[part] = np.sort(np.concatenate([pool[:n] for pool, n in zip(pools, shares, strict=True)]))
         pools = [pool[n:] for pool, n in zip(pools, shares, strict=True)]
