@@ -13,6 +13,7 @@ from learning_data import CLASSES, HEIGHT, STEPS, WIDTH, tiny_dataset, tiny_reci
 from hardware_profiles.errors import UserError
 from pipeline.checkpoints import read_tree, write_tree
 from pipeline.networks import build_student, build_teacher, load_student, load_teacher, save_student, save_teacher
+from pipeline.networks.sizes import NetworkSizes, student_sizes
 from pipeline.networks.students import Student, predict_spikes
 from pipeline.recipe import Recipe
 
@@ -54,6 +55,11 @@ def test_folded_time_is_the_step_by_step_network() -> None:
     assert torch.equal(output.spikes, cells[-1])
     assert torch.equal(output.logits, torch.stack([cells[-1][: t + 1].sum(0) for t in range(STEPS)]))
     torch.testing.assert_close(output.features[-1], states["hidden_cell"])
+    assert output.maps is not None
+    assert torch.equal(output.maps, cells[1])
+    assert torch.equal(output.embedding, cells[2])
+    assert student_sizes(network.train(), SHAPE) == NetworkSizes(maps=(6, 3, 3), embedding=7)
+    assert network.training
 
 
 def test_samples_do_not_see_each_other_and_order_of_forwards_does_not_matter() -> None:

@@ -1,14 +1,19 @@
 """Networks: spiking students, teachers, and their files."""
 
+from pipeline.networks.sizes import NetworkSizes, student_sizes, teacher_sizes
 from pipeline.networks.storage import load_student, load_teacher, save_student, save_teacher
 from pipeline.networks.students import STUDENTS, Student, StudentOutput, build_student, predict_spikes
+from pipeline.networks.teacher import Teacher, TeacherOutput
 from pipeline.networks.teachers import TEACHERS, build_teacher
 
 __all__ = [
     "STUDENTS",
     "TEACHERS",
+    "NetworkSizes",
     "Student",
     "StudentOutput",
+    "Teacher",
+    "TeacherOutput",
     "build_student",
     "build_teacher",
     "load_student",
@@ -16,4 +21,6 @@ __all__ = [
     "predict_spikes",
     "save_student",
     "save_teacher",
+    "student_sizes",
+    "teacher_sizes",
 ]

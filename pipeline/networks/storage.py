@@ -9,6 +9,7 @@ from torch import nn
 
 from pipeline.checkpoints import load_weights, save_weights
 from pipeline.networks.students import Student, build_student
+from pipeline.networks.teacher import Teacher
 from pipeline.networks.teachers import build_teacher
 from pipeline.recipe import Recipe
 
@@ -53,7 +54,7 @@ def save_teacher(teacher: nn.Module, path: str | os.PathLike[str]) -> None:
 
 def load_teacher(
     recipe: Recipe, input_shape: tuple[int, int, int], classes: int, path: str | os.PathLike[str]
-) -> nn.Module:
+) -> Teacher:
     """The teacher that `save_teacher` wrote, in eval mode; `input_shape` (3, H, W). Raises UserError."""
     teacher = build_teacher(recipe.teacher, input_shape, classes)
     load_weights(teacher, path)

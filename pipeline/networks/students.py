@@ -29,13 +29,16 @@ class StudentOutput:
     `logits` `[T, B, K]`: how often each output has fired so far, which is what decides in the end (trained on
     membranes instead, the outputs need not fire at all, and many do not). `spikes` `[T, B, K]`: output
     spikes, which `export.readout.classify` reads. `features` `[T, B, ...]`: membranes of the backbone's last
-    cells after reset. `layer_spikes`: spikes of every cell layer, the output last.
+    cells after reset. `layer_spikes`: spikes of every cell layer, the output last. `maps` `[T, B, C, H, W]`: spikes of
+    the last cells that have places (None in a network of dense layers). `embedding` `[T, B, D]`: what the head sees.
     """
 
     logits: Tensor
     spikes: Tensor
     features: Tensor
     layer_spikes: list[Tensor]
+    maps: Tensor | None
+    embedding: Tensor
 
 
 class Student(nn.Module):
@@ -65,6 +68,8 @@ class Student(nn.Module):
             spikes=output,
             features=membranes * (1 - layer_spikes[-1]),
             layer_spikes=[*layer_spikes, output],
+            maps=next((spikes for spikes in reversed(layer_spikes) if spikes.ndim == frames.ndim), None),
+            embedding=flat.unflatten(0, (steps, batch)),
         )
 
     def synapse(self, head: Head) -> nn.Module:
