@@ -34,11 +34,12 @@ class Data(_Section):
     width: Positive = 34
     steps: Annotated[int, Field(ge=1, le=1024)] = 10
     step_us: Positive = 30_000  # one frame's time
-    validation: Positive = 100
-    test: Positive = 200
+    validation: Annotated[int, Field(ge=0)] = 100  # 0: nothing is chosen on validation, the last epoch is kept
+    test: Annotated[int, Field(ge=0)] = 200  # 0: all that train and validation leave
     train: Annotated[int, Field(ge=0)] = 0  # 0: all that validation and test leave
     folds: Annotated[int, Field(ge=0)] = 0  # 0: off; K: the test part is fold `fold` of K, `test` is not read
     fold: Annotated[int, Field(ge=0)] = 0
+    without_recordings: bool = False  # no recording is trained on: all that are not validation are test
     split_seed: int = 0
     static_limit: Annotated[int, Field(ge=0)] = 0  # at most so many static images; 0: all
 

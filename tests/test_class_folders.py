@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from data_folders import CLASSES, data, with_idx, with_pictures, write_idx, write_picture, write_recording
+from data_folders import (
+    CLASSES,
+    HEIGHT,
+    WIDTH,
+    data,
+    with_idx,
+    with_pictures,
+    write_idx,
+    write_picture,
+    write_recording,
+)
 
 from hardware_profiles.errors import MissingPart, UserError
 from pipeline.data import load_dataset
+from pipeline.data.describe import describe
+from pipeline.data.pairs import split_by_class
+from pipeline.data.preview import preview
 from pipeline.data.sources.class_folders import load
 from pipeline.data.static_images import read_idx
 from pipeline.recipe import Data
@@ -72,6 +86,42 @@ def test_real_data_splits_as_the_recipe_says(shared_data, tmp_path: Path) -> Non
     assert not dataset.simulated
     everyone = np.bincount(np.concatenate([p.labels for p in (dataset.train, dataset.validation, dataset.test)]))
     assert (np.abs(np.bincount(dataset.test.labels) - everyone / 5) < 1).all()
+
+
+@pytest.mark.parametrize("train", [10, 20, 50, 100])
+def test_a_few_real_recordings_train_and_all_others_test(shared_data, train: int) -> None:
+    """As the learning curve asks: a class has its share of `train` to less than one, and never none."""
+    names = [int(path.parent.name) for path in sorted((shared_data / "NMNIST" / "Train").glob("*/*.bin"))]
+    labels = np.array(names)
+    for seed in range(5):
+        split = split_by_class(labels, train=train, validation=0, test=0, seed=seed)
+        each = np.bincount(labels[split.train], minlength=10)
+        assert len(split.test) == 1000 - train
+        assert each.sum() == train
+        assert each.min() >= 1
+        assert (np.abs(each - np.bincount(labels) * train / 1000) < 1).all()
+
+
+def test_a_split_may_lack_validation_or_training(tmp_path: Path) -> None:
+    options = with_pictures(tmp_path)
+    few = load_dataset(options.model_copy(update={"train": 3, "validation": 0, "test": 0}), cache=tmp_path / "cache")
+    assert [len(part.keys) for part in (few.train, few.validation, few.test)] == [3, 0, 21]
+    assert few.validation.frames.shape == (0, 5, 2, HEIGHT, WIDTH)
+    assert few.validation.twins is not None
+    assert few.validation.twins.images.shape == (0, 3, 4, 5)
+    assert set(few.static.keys) == set(few.train.keys)
+    write_picture(tmp_path / "pictures" / "ant" / "extra.png", 9)
+    alone = options.model_copy(update={"without_recordings": True, "validation": 0, "test": 0})
+    none = load_dataset(alone, cache=tmp_path / "cache")
+    assert [len(part.keys) for part in (none.train, none.validation, none.test)] == [0, 0, 24]
+    assert none.train.frames.shape == (0, 5, 2, HEIGHT, WIDTH)
+    assert none.static.keys == ("image:ant/extra",)
+    facts = json.loads(json.dumps(describe(none), allow_nan=False))
+    assert facts["splits"]["train"] == {
+        "recordings": 0, "by_class": [0, 0, 0], "events_per_recording": None, "active_share": None
+    }  # fmt: skip
+    preview(none, tmp_path / "look.png", 2)
+    assert (tmp_path / "look.png").stat().st_size > 1000
 
 
 def test_pictures_of_many_sizes_are_brought_to_the_sensor(tmp_path: Path) -> None:

@@ -114,6 +114,38 @@ def test_a_class_without_training_recordings_is_refused() -> None:
         split_by_class(labels, train=2, validation=5, test=5, seed=0)
 
 
+def test_few_to_train_on_and_all_others_to_test_on() -> None:
+    """7 of 70 recordings in 4:2:1 train; test 0 takes the other 63, as does test 63."""
+    split = split_by_class(LABELS, train=7, validation=0, test=0, seed=5)
+    assert np.bincount(LABELS[split.train]).tolist() == [4, 2, 1]
+    assert np.bincount(LABELS[split.test]).tolist() == [36, 18, 9]
+    assert split.validation.shape == (0,)
+    assert not set(split.train) & set(split.test)
+    said = split_by_class(LABELS, train=7, validation=0, test=63, seed=5)
+    for part in ("train", "validation", "test"):
+        np.testing.assert_array_equal(getattr(said, part), getattr(split, part))
+
+
+def test_without_recordings_nothing_is_trained_on() -> None:
+    split = split_by_class(LABELS, train=0, validation=7, test=0, seed=5, without_recordings=True)
+    assert split.train.shape == (0,)
+    assert np.bincount(LABELS[split.validation]).tolist() == [4, 2, 1]
+    assert sorted([*split.validation, *split.test]) == list(range(70))
+    everything = split_by_class(LABELS, train=0, validation=0, test=0, seed=5, without_recordings=True)
+    assert everything.test.tolist() == list(range(70))
+
+
+def test_sizes_that_contradict_each_other_are_refused() -> None:
+    with pytest.raises(UserError, match="without_recordings is true, train 7"):
+        split_by_class(LABELS, train=7, validation=0, test=0, seed=0, without_recordings=True)
+    with pytest.raises(UserError, match="train and test cannot both be all the rest"):
+        split_by_class(LABELS, train=0, validation=3, test=0, seed=0)
+    with pytest.raises(UserError, match=r"train 60 \+ validation 10 \+ test at least 1 were asked, 70 are here"):
+        split_by_class(LABELS, train=60, validation=10, test=0, seed=0)
+    with pytest.raises(UserError, match=r"train 0 \+ validation 70 \+ test at least 1 were asked"):
+        split_by_class(LABELS, train=0, validation=70, test=0, seed=0, without_recordings=True)
+
+
 def pool() -> StaticImages:
     images = np.arange(70, dtype=np.uint8).reshape(70, 1, 1, 1)
     return StaticImages(images=images, labels=LABELS, keys=tuple(f"k{row}" for row in range(70)))

@@ -34,8 +34,16 @@ def load_dataset(data: Data, *, cache: Path, progress: Progress | None = None) -
             mend="use one of " + ", ".join(SOURCES),
         )
     found = source.load(data, progress)
-    sizes = {"train": data.train, "validation": data.validation, "test": data.test}
-    split = split_by_class(found.labels, **sizes, seed=data.split_seed, folds=data.folds, fold=data.fold)
+    split = split_by_class(
+        found.labels,
+        train=data.train,
+        validation=data.validation,
+        test=data.test,
+        seed=data.split_seed,
+        folds=data.folds,
+        fold=data.fold,
+        without_recordings=data.without_recordings,
+    )
     binning = Binning(steps=data.steps, step_us=data.step_us, height=data.height, width=data.width)
     count = len(found.keys)
     binned = cached_frames(

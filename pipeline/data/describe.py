@@ -43,9 +43,10 @@ def _split(part: EventSplit, classes: int) -> dict[str, Any]:
         "recordings": len(part.keys),
         "by_class": _by_class(part.labels, classes),
         "events_per_recording": None
-        if counts is None
+        if counts is None or not len(counts)
         else {"mean": float(counts.mean()), "min": int(counts.min()), "max": int(counts.max())},
-        "active_share": float(part.frames.mean()),  # of all pixels, both polarities, all steps
+        # of all pixels, both polarities, all steps
+        "active_share": float(part.frames.mean()) if len(part.frames) else None,
     }
 
 

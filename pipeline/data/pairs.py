@@ -22,26 +22,25 @@ class Split:
 
 
 def split_by_class(
-    labels: np.ndarray, *, train: int, validation: int, test: int, seed: int, folds: int = 0, fold: int = 0
+    labels: np.ndarray,
+    *,
+    train: int,
+    validation: int,
+    test: int,
+    seed: int,
+    folds: int = 0,
+    fold: int = 0,
+    without_recordings: bool = False,
 ) -> Split:
     """Parts of exactly the asked sizes, each with the classes in their own proportions (to less than one
     recording).
 
-    `train` 0 takes all that is left. With `folds`, `test` is not read: the test part is fold `fold`, and over all
-    folds of one seed each recording is tested once. Raises UserError where there are too few recordings, or a class
-    without any in one of the parts.
+    `train` 0 takes all that is left; so does `test` 0 where `train` says a number. `validation` 0 gives an empty
+    part. `without_recordings`: nothing is trained on, and `test` 0 takes all. With `folds`, `test` is not read: the
+    test part is fold `fold`, and over all folds of one seed each recording is tested once. Raises UserError where
+    there are too few recordings, or a class without any in a training part that is not empty.
     """
     count = len(labels)
-    if folds:
-        test = len(range(fold, count, folds))
-    wanted = train + validation + test
-    if count < wanted + (train == 0):
-        raise UserError(
-            "too few recordings",
-            where="data",
-            why=f"train {train or 'at least 1'} + validation {validation} + test {test} were asked, {count} are here",
-            mend="lower data.train, data.validation or data.test, or add recordings",
-        )
     if folds > count:
         raise UserError(
             f"{folds} folds need a recording each",
@@ -49,6 +48,28 @@ def split_by_class(
             why=f"{count} recordings are here",
             mend="lower data.folds",
         )
+    if folds:
+        test = len(range(fold, count, folds))
+    if without_recordings and train:
+        raise UserError(
+            "nothing is to be trained on, and something is",
+            where="data",
+            why=f"without_recordings is true, train {train}",
+            mend="set data.train = 0, or data.without_recordings = false",
+        )
+    if not test and not train and not without_recordings:
+        raise UserError("train and test cannot both be all the rest", where="data", mend="give one a number")
+    if count < (train or not without_recordings) + validation + (test or 1):
+        trained = train or (0 if without_recordings else "at least 1")
+        asked = [f"train {trained}", f"validation {validation}", f"test {test or 'at least 1'}"]
+        raise UserError(
+            "too few recordings",
+            where="data",
+            why=f"{' + '.join(asked)} were asked, {count} are here",
+            mend="lower data.train, data.validation or data.test, or add recordings",
+        )
+    test = test or count - train - validation
+    train = train or (0 if without_recordings else count - test - validation)
     generator = np.random.default_rng(seed)
     pools = [generator.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
     parts, sizes = {}, [("test", test), ("validation", validation), ("train", train)]
@@ -58,10 +79,10 @@ def split_by_class(
         pools = [pool[~np.isin(pool, parts["test"])] for pool in pools]
         sizes.remove(("test", test))
     for part, size in sizes:
-        shares = _shares(np.array([len(pool) for pool in pools]), size or sum(map(len, pools)))
+        shares = _shares(np.array([len(pool) for pool in pools]), size)
         parts[part] = np.sort(np.concatenate([pool[:n] for pool, n in zip(pools, shares, strict=True)]))
         pools = [pool[n:] for pool, n in zip(pools, shares, strict=True)]
-    if len(np.unique(labels[parts["train"]])) < len(pools):
+    if train and len(np.unique(labels[parts["train"]])) < len(pools):
         smallest = int(np.bincount(np.unique(labels, return_inverse=True)[1]).min())
         raise UserError(
             "a class has no recording left to train on",
@@ -76,6 +97,8 @@ def _shares(sizes: np.ndarray, total: int) -> np.ndarray:
     """`total` divided in proportion to `sizes` by largest remainders; never more than a size. Ties: first
     class.
     """
+    if not total:
+        return np.zeros_like(sizes)
     exact = sizes * total
     shares, remainders = exact // sizes.sum(), exact % sizes.sum()
     shares[np.argsort(-remainders, kind="stable")[: total - shares.sum()]] += 1

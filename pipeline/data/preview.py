@@ -7,13 +7,14 @@ import os
 import numpy as np
 
 from export.files import atomic_path
-from pipeline.data.dataset import Dataset
+from pipeline.data.dataset import Dataset, EventSplit
 
 SHOWN_STEPS = 12  # at most so many frames in a row; more would be too small to read
 
 
 def preview(dataset: Dataset, path: str | os.PathLike[str], count: int = 6) -> None:
-    """Writes a PNG of `count` training recordings, one a row, taken from different classes first.
+    """Writes a PNG of `count` training recordings, one a row, taken from different classes first; of test
+    recordings where none is trained on.
 
     Left the paired image, or one of the same class where no twin is known; then the frames, ON orange, OFF
     blue, both white. A recording of many steps is shown at evenly spaced ones.
@@ -22,11 +23,11 @@ def preview(dataset: Dataset, path: str | os.PathLike[str], count: int = 6) -> N
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    train = dataset.train
-    rows = _rows(train.labels, count)
-    steps = train.frames.shape[1]
+    part = dataset.train if len(dataset.train.keys) else dataset.test
+    rows = _rows(part.labels, count)
+    steps = part.frames.shape[1]
     shown = np.unique(np.linspace(0, steps - 1, min(steps, SHOWN_STEPS)).round().astype(int))
-    height, width = train.frames.shape[-2:]
+    height, width = part.frames.shape[-2:]
     tight = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
     size = (1.1 * (len(shown) + 1) + 0.6, 1.1 * height / width * len(rows) + 0.75)
     figure = Figure(figsize=size, dpi=120, layout=tight)
@@ -35,14 +36,14 @@ def preview(dataset: Dataset, path: str | os.PathLike[str], count: int = 6) -> N
         axis.set_xticks([])
         axis.set_yticks([])
         axis.spines[:].set_color("0.75")
-    axes[0, 0].set_title("image" if train.twins is not None else "same class", fontsize=8)
+    axes[0, 0].set_title("image" if part.twins is not None else "same class", fontsize=8)
     for axis, step in zip(axes[0, 1:], shown, strict=True):
         axis.set_title(f"from {step * dataset.dt_s * 1e3:g} ms", fontsize=8)
     for line, row in zip(axes, rows, strict=True):
-        line[0].imshow(_image_of(dataset, int(row)), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        line[0].set_ylabel(f"class {dataset.classes[train.labels[row]]}", fontsize=8)
+        line[0].imshow(_image_of(dataset, part, int(row)), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        line[0].set_ylabel(f"class {dataset.classes[part.labels[row]]}", fontsize=8)
         for axis, step in zip(line[1:], shown, strict=True):
-            axis.imshow(_colour(train.frames[row, step]), interpolation="nearest")
+            axis.imshow(_colour(part.frames[row, step]), interpolation="nearest")
     origin = "simulated events" if dataset.simulated else "recorded events"
     legend = "orange: brighter (ON), blue: darker (OFF), white: both"
     figure.suptitle(f"{dataset.name}: {origin} in frames of {dataset.dt_s * 1e3:g} ms; {legend}", fontsize=9)
@@ -58,12 +59,12 @@ def _rows(labels: np.ndarray, count: int) -> np.ndarray:
     return np.lexsort((labels, rank))[:count]
 
 
-def _image_of(dataset: Dataset, row: int) -> np.ndarray:
-    """The image to show beside a training recording: its twin, or one of its class; `[h, w]` or `[h, w, 3]`."""
-    if dataset.train.twins is not None:
-        image = dataset.train.twins.images[row]
+def _image_of(dataset: Dataset, part: EventSplit, row: int) -> np.ndarray:
+    """The image to show beside a recording: its twin, or one of its class; `[h, w]` or `[h, w, 3]`."""
+    if part.twins is not None:
+        image = part.twins.images[row]
     else:
-        same = np.flatnonzero(dataset.static.labels == dataset.train.labels[row])
+        same = np.flatnonzero(dataset.static.labels == part.labels[row])
         image = dataset.static.images[same[0]] if len(same) else np.zeros((1, 1, 1), np.uint8)
     return image[0] if len(image) == 1 else image.transpose(1, 2, 0)
 
