@@ -21,13 +21,13 @@ from export.fixed_point import BIAS_LIMIT, DECAY_ONE, THRESHOLD_LIMIT, WEIGHT_LI
 from pipeline.data.dataset import Dataset
 from pipeline.fitting import Progress, fit
 from pipeline.networks.neurons import LoihiLeaky
-from pipeline.networks.students import POOL, Student
+from pipeline.networks.student import POOL, Student
 from pipeline.recipe import Recipe
 from pipeline.trainees import EventTrainee
 
 
 def fold_batch_norm(student: Student) -> Student:
-    """A copy of the deployed path in which every convolution has taken in the batch norm behind it; float,
+    """A copy of the deployed path in which every layer has taken in the batch norm behind it; float,
     eval mode.
 
     Exact up to float32 rounding of the weights: w' = w g, b' = beta - mean g with g = gamma / sqrt(var +
@@ -37,7 +37,7 @@ def fold_batch_norm(student: Student) -> Student:
     layers: dict[str, nn.Module] = {}
     before: nn.Module | None = None
     for name, layer in folded.backbone.items():
-        if isinstance(layer, nn.BatchNorm2d) and isinstance(before, nn.Conv2d):
+        if isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)) and isinstance(before, (nn.Conv2d, nn.Linear)):
             _fold_into(before, layer)
         else:
             layers[name] = layer
@@ -46,17 +46,17 @@ def fold_batch_norm(student: Student) -> Student:
     return Student(nn.ModuleDict(layers), heads, folded.output_cell).eval()
 
 
-def _fold_into(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
+def _fold_into(synapse: nn.Conv2d | nn.Linear, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
     mean, variance = norm.running_mean, norm.running_var
     assert mean is not None  # students' norms keep statistics
     assert variance is not None
     gain = norm.weight.double() / torch.sqrt(variance.double() + norm.eps)
     bias = norm.bias.double() - mean.double() * gain
-    if conv.bias is not None:
-        bias = bias + conv.bias.double() * gain
-    weight = conv.weight.double() * gain[:, None, None, None]
-    conv.weight = nn.Parameter(weight.detach().to(conv.weight.dtype))
-    conv.bias = nn.Parameter(bias.detach().to(conv.weight.dtype))
+    if synapse.bias is not None:
+        bias = bias + synapse.bias.double() * gain
+    weight = synapse.weight.double() * gain.view(-1, *[1] * (synapse.weight.ndim - 1))
+    synapse.weight = nn.Parameter(weight.detach().to(synapse.weight.dtype))
+    synapse.bias = nn.Parameter(bias.detach().to(synapse.weight.dtype))
 
 
 def rescale(student: Student) -> Student:
@@ -70,7 +70,7 @@ def rescale(student: Student) -> Student:
     student = copy.deepcopy(student)
     for synapse, cell, pooled in _layers(student):
         largest = float(synapse.weight.detach().abs().max())
-        assert synapse.bias is not None  # folding gave one to every convolution
+        assert synapse.bias is not None  # folding gave one to every layer
         bias = float(synapse.bias.detach().abs().max()) * pooled
         threshold = float(cell.threshold) * pooled
         units = min(WEIGHT_LIMIT / largest, THRESHOLD_LIMIT / threshold, BIAS_LIMIT / max(bias, 1e-30))

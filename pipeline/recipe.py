@@ -15,6 +15,7 @@ from hardware_profiles.errors import UserError
 Positive = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
+RedGreenBlue = tuple[()] | tuple[float, float, float]
 
 
 class _Section(BaseModel):
@@ -53,9 +54,14 @@ class Data(_Section):
 
 
 class Teacher(_Section):
-    """The ANN that sees static images."""
+    """The network whose answers the student learns from; see docs/networks.md."""
 
-    network: str = "cnn-small"
+    network: str = "cnn-small"  # a name of the table, "package.module:factory", "onnx:FILE" or "run:FOLDER"
+    weights: str = ""  # a safetensors file to begin with
+    width: PositiveFloat = 1.0  # share of the network's own numbers of channels
+    size: Annotated[int, Field(ge=0)] = 0  # side of the images that it sees; 0: as high and wide as the frames
+    mean: RedGreenBlue = ()  # what its images' channels lose, and are then divided by; (): see docs/networks.md
+    std: tuple[()] | tuple[PositiveFloat, PositiveFloat, PositiveFloat] = ()
     epochs: Annotated[int, Field(ge=0)] = 3
     batch: Positive = 128
     lr: PositiveFloat = 2e-3
@@ -63,13 +69,15 @@ class Teacher(_Section):
 
 
 class Student(_Section):
-    """The spiking network: a convolution stack, an optional hidden layer, and an output layer that fires."""
+    """The spiking network, which ends in an output layer that fires; see docs/networks.md."""
 
     network: str = "conv"
-    channels: Annotated[tuple[Positive, ...], Field(min_length=1)] = (8, 16, 32)
+    channels: tuple[Positive, ...] = (8, 16, 32)  # conv, recurrent: of each convolution block
     kernel: Positive = 3
     downsample: Literal["stride", "avgpool"] = "stride"
-    hidden: Annotated[int, Field(ge=0)] = 0
+    hidden: Annotated[int, Field(ge=0)] = 0  # conv: cells of a dense layer before the output; 0: none
+    layers: Annotated[tuple[Positive, ...], Field(min_length=1)] = (128,)  # mlp, recurrent: cells of each dense layer
+    width: PositiveFloat = 1.0  # vgg-snn, ResNets: share of the published numbers of channels
     beta: Fraction = 0.75
     v_threshold: PositiveFloat = 1.0
 

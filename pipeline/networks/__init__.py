@@ -2,7 +2,8 @@
 
 from pipeline.networks.sizes import NetworkSizes, student_sizes, teacher_sizes
 from pipeline.networks.storage import load_student, load_teacher, save_student, save_teacher
-from pipeline.networks.students import STUDENTS, Student, StudentOutput, build_student, predict_spikes
+from pipeline.networks.student import Student, StudentOutput, predict_spikes
+from pipeline.networks.students import STUDENTS, build_student, check_student, list_students
 from pipeline.networks.teacher import Teacher, TeacherOutput
 from pipeline.networks.teachers import TEACHERS, build_teacher
 
@@ -16,6 +17,8 @@ __all__ = [
     "TeacherOutput",
     "build_student",
     "build_teacher",
+    "check_student",
+    "list_students",
     "load_student",
     "load_teacher",
     "predict_spikes",

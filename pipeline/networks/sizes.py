@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from pipeline.networks.students import Student
+from pipeline.networks.student import Student
 from pipeline.networks.teacher import Teacher
 
 

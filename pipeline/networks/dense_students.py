@@ -1,0 +1,30 @@
+"""Students of dense layers: a perceptron of cells, and recurrent cells behind convolutions or the frame itself."""
+
+from __future__ import annotations
+
+import math
+
+from torch import nn
+
+from pipeline.networks.student import Student, cells_of, with_heads
+from pipeline.recipe import Student as StudentRecipe
+
+
+def mlp_student(
+    recipe: StudentRecipe, input_shape: tuple[int, ...], classes: int, *, shared_head: bool, norm: bool = True
+) -> Student:
+    """The flattened frame, dense layers of `layers` cells with batch norm, an output layer that fires."""
+    layers: dict[str, nn.Module] = {"flatten": nn.Flatten()}
+    width = math.prod(input_shape)
+    for index, wider in enumerate(recipe.layers, start=1):
+        layers |= _dense(index, width, wider, norm=norm)
+        layers[f"dense{index}_cell"] = cells_of(recipe)
+        width = wider
+    return with_heads(layers, width, classes, recipe, shared=shared_head)
+
+
+def _dense(index: int, width: int, wider: int, *, norm: bool) -> dict[str, nn.Module]:
+    layer: dict[str, nn.Module] = {f"dense{index}": nn.Linear(width, wider, bias=not norm)}
+    if norm:
+        layer[f"dense{index}_norm"] = nn.BatchNorm1d(wider)
+    return layer

@@ -1,0 +1,123 @@
+"""What every spiking student is: a shared backbone and a head for each stream, time folded into the batch.
+
+An event head is what is deployed; a static head exists for distillation and is dropped when batch norm is
+folded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pipeline.networks.neurons import LoihiLeaky
+from pipeline.recipe import Student as StudentRecipe
+
+Head = Literal["event", "static"]
+POOL = 2  # side of an average pool
+
+
+@dataclass(frozen=True)
+class StudentOutput:
+    """What one forward gives, time first.
+
+    `logits` `[T, B, K]`: how often each output has fired so far, which is what decides in the end (trained on
+    membranes instead, the outputs need not fire at all, and many do not). `spikes` `[T, B, K]`: output
+    spikes, which `export.readout.classify` reads. `features` `[T, B, ...]`: membranes of the backbone's last
+    cells after reset. `layer_spikes`: spikes of every cell layer, the output last. `maps` `[T, B, C, H, W]`: spikes of
+    the last cells that have places (None in a network of dense layers). `embedding` `[T, B, D]`: what the head sees.
+    """
+
+    logits: Tensor
+    spikes: Tensor
+    features: Tensor
+    layer_spikes: list[Tensor]
+    maps: Tensor | None
+    embedding: Tensor
+
+
+class Branches(nn.Module):
+    """A piece of a backbone that is no chain of layers; netx has no such thing.
+
+    `forward` takes spikes `[T, B, ...]` and gives the spikes of each of its cell layers, and the last ones' membranes.
+    """
+
+
+class Student(nn.Module):
+    """A chain of named layers, the last two of which are the head (synapse, cell)."""
+
+    def __init__(self, backbone: nn.ModuleDict, heads: nn.ModuleDict, output_cell: LoihiLeaky) -> None:
+        super().__init__()
+        self.backbone, self.heads, self.output_cell = backbone, heads, output_cell
+
+    def forward(self, frames: Tensor, head: Head = "event") -> StudentOutput:
+        """`frames` `[T, B, C, H, W]` float: events of 0 and 1, or a static clip of values."""
+        steps, batch = frames.shape[:2]
+        # Channels last: oneDNN's convolution of a two-channel frame is ten times as fast with it.
+        flat = frames.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        membranes, layer_spikes = frames, []
+        for layer in self.backbone.values():
+            if isinstance(layer, LoihiLeaky):
+                spikes, membranes = layer(flat.unflatten(0, (steps, batch)))
+                layer_spikes.append(spikes)
+                flat = spikes.flatten(0, 1)
+            elif isinstance(layer, Branches):
+                found, membranes = layer(flat.unflatten(0, (steps, batch)))
+                layer_spikes += found
+                flat = found[-1].flatten(0, 1)
+            else:
+                flat = layer(flat)
+        currents = self.synapse(head)(flat).unflatten(0, (steps, batch))
+        output, _ = self.output_cell(currents)
+        return StudentOutput(
+            logits=output.cumsum(0),
+            spikes=output,
+            features=membranes * (1 - layer_spikes[-1]),
+            layer_spikes=[*layer_spikes, output],
+            maps=next((spikes for spikes in reversed(layer_spikes) if spikes.ndim == frames.ndim), None),
+            embedding=flat.unflatten(0, (steps, batch)),
+        )
+
+    def synapse(self, head: Head) -> nn.Module:
+        """The output synapse of a head; the event head's where they are shared."""
+        return self.heads[head if head in self.heads else "event"]
+
+    def deployed(self) -> list[tuple[str, nn.Module]]:
+        """The event path in order, named: what goes to the chip once batch norm is folded."""
+        return [*self.backbone.items(), ("output", self.synapse("event")), ("output_cell", self.output_cell)]
+
+    def cells(self) -> list[LoihiLeaky]:
+        """Every cell layer in order, the output last."""
+        return [layer for layer in self.modules() if isinstance(layer, LoihiLeaky)]
+
+
+def cells_of(recipe: StudentRecipe) -> LoihiLeaky:
+    """A layer of cells as the recipe wants them."""
+    with torch.device("cpu"):  # also within a device that holds no values: snnTorch's cells read theirs at once
+        return LoihiLeaky(recipe.beta, recipe.v_threshold)
+
+
+def with_heads(
+    layers: dict[str, nn.Module], width: int, classes: int, recipe: StudentRecipe, *, shared: bool
+) -> Student:
+    """`layers` and a dense head of `classes` cells for each stream (one for both where they share it), over `width`
+    inputs."""
+    heads = {name: nn.Linear(width, classes) for name in (("event",) if shared else ("event", "static"))}
+    return Student(nn.ModuleDict(layers), nn.ModuleDict(heads), cells_of(recipe))
+
+
+def predict_spikes(student: Student, frames: np.ndarray, batch: int = 100) -> np.ndarray:
+    """Output spikes uint8 `[N, T, K]` of recordings `[N, T, C, H, W]` (uint8 of 0 and 1), in eval mode."""
+    device = next(student.parameters()).device
+    training = student.training
+    student.eval()
+    with torch.no_grad():
+        parts = [
+            student(part.to(device).transpose(0, 1).float()).spikes.transpose(0, 1).to(torch.uint8).cpu()
+            for part in torch.from_numpy(frames).split(batch)
+        ]
+    student.train(training)
+    return torch.cat(parts).numpy()
