@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -21,7 +23,7 @@ def student_accuracy(student: Student, split: EventSplit) -> float:
 
 def teacher_logits(teacher: nn.Module, images: np.ndarray, size: tuple[int, int]) -> Tensor:
     """Logits `[B, K]` of uint8 images `[B, C, h, w]`, in eval mode, without gradient."""
-    device = next(teacher.parameters()).device
+    device = next(chain(teacher.parameters(), teacher.buffers())).device
     teacher.eval()
     with torch.no_grad():
         parts = [

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
 
 from pipeline.networks.student import Student
 from pipeline.networks.teacher import Teacher
+from pipeline.networks.teachers import EVENT_CHANNELS
 
 
 @dataclass(frozen=True)
@@ -30,13 +32,15 @@ def student_sizes(student: Student, input_shape: tuple[int, ...]) -> NetworkSize
 
 
 def teacher_sizes(teacher: Teacher, input_shape: tuple[int, int, int]) -> NetworkSizes:
-    """From one black image of `input_shape` (3, H, W), or a silent frame where the teacher sees events."""
-    output = teacher.observe(_nothing(teacher, (1, *input_shape)))
+    """From one black image of `input_shape` (3, H, W), or one silent frame as large where it sees events."""
+    events = (1, 1, EVENT_CHANNELS, *input_shape[1:])
+    output = teacher.observe(_nothing(teacher, events if teacher.sees == "events" else (1, *input_shape)))
     return _sizes(output.maps, output.embedding)
 
 
 def _nothing(network: nn.Module, shape: tuple[int, ...]) -> Tensor:
-    return torch.zeros(shape, device=next(network.parameters()).device)
+    held = next(chain(network.parameters(), network.buffers()))
+    return torch.zeros(shape, device=held.device)
 
 
 def _sizes(maps: Tensor | None, embedding: Tensor | None) -> NetworkSizes:

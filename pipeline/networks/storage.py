@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 from typing import Literal
 
+import torch
 from torch import nn
 
+from export.files import atomic_path
+from export.onnx import export_onnx
 from pipeline.checkpoints import load_weights, save_weights
-from pipeline.networks.students import Student, build_student
+from pipeline.networks.foreign_teachers import OnnxTeacher
+from pipeline.networks.student import Student
+from pipeline.networks.students import build_student
 from pipeline.networks.teacher import Teacher
 from pipeline.networks.teachers import build_teacher
 from pipeline.recipe import Recipe
@@ -48,14 +54,30 @@ def load_student(
 
 
 def save_teacher(teacher: nn.Module, path: str | os.PathLike[str]) -> None:
-    """Writes weights and batch norm statistics, whole or not at all."""
+    """Writes weights and batch norm statistics, whole or not at all (none of an ONNX teacher, which has a file)."""
     save_weights(teacher, path)
 
 
 def load_teacher(
     recipe: Recipe, input_shape: tuple[int, int, int], classes: int, path: str | os.PathLike[str]
 ) -> Teacher:
-    """The teacher that `save_teacher` wrote, in eval mode; `input_shape` (3, H, W). Raises UserError."""
-    teacher = build_teacher(recipe.teacher, input_shape, classes)
+    """The teacher that `save_teacher` wrote, in eval mode and frozen; `input_shape` (3, H, W). Raises UserError."""
+    teacher = build_teacher(recipe.teacher, input_shape, classes, with_weights=False)
     load_weights(teacher, path)
-    return teacher.eval()
+    return teacher.eval().requires_grad_(False)
+
+
+def export_teacher(teacher: Teacher, input_shape: tuple[int, int, int], path: str | os.PathLike[str]) -> str:
+    """Writes the teacher as ONNX (of an ONNX teacher, the file that it is), whole or not at all.
+
+    `input_shape`: (3, H, W) of the images that it is fed. Returns why there is no file, or nothing. Raises UserError
+    where torch cannot export the module.
+    """
+    if isinstance(teacher, OnnxTeacher):
+        with atomic_path(path) as temporary:
+            shutil.copyfile(teacher.path, temporary)
+        return ""
+    if teacher.sees == "events":
+        return "the teacher is a spiking network"
+    export_onnx(teacher, torch.zeros(1, *input_shape), path)
+    return ""

@@ -1,49 +1,123 @@
-"""Teachers: ordinary networks that see static images."""
+"""The table of teachers, and building one by name: ours, a torch module, an ONNX file, another run's student."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from torch import nn
+import torch
 
 from hardware_profiles.errors import UserError
+from pipeline.networks.foreign_teachers import find_factory, onnx_teacher, torch_teacher
+from pipeline.networks.plain_teachers import resnet, small_cnn, vgg11
+from pipeline.networks.pretrained import load_pretrained
+from pipeline.networks.spiking_teacher import spiking_teacher
 from pipeline.networks.teacher import Teacher
 from pipeline.recipe import Teacher as TeacherRecipe
 
-BLOCKS = 3  # each halves the image
+Shape = tuple[int, int, int]
+WHERE = "teacher.network"
+ONNX, RUN = "onnx:", "run:"
+EVENT_CHANNELS = 2  # polarities
 
 
-def small_cnn(input_shape: tuple[int, int, int], classes: int, width: int = 16) -> Teacher:
-    """Three blocks of conv, batch norm, ReLU and max pool, then one dense layer over all places."""
-    channels, height, rest = input_shape
-    if min(height, rest) < 2**BLOCKS:
+@dataclass(frozen=True)
+class TeacherKind:
+    """A line of the table."""
+
+    build: Callable[[TeacherRecipe, Shape, int], Teacher]
+    what: str
+
+
+TEACHERS: dict[str, TeacherKind] = {
+    "cnn-small": TeacherKind(small_cnn, "three convolutions and one dense layer"),
+    "vgg11": TeacherKind(vgg11, "eight convolutions"),
+    "resnet18": TeacherKind(resnet, "four stages of two residual blocks"),
+    "resnet19": TeacherKind(resnet, "three wide stages of residual blocks, two dense layers"),
+    "resnet20": TeacherKind(resnet, "three narrow stages of three residual blocks"),
+}
+
+FROM_ELSEWHERE: dict[str, str] = {
+    "package.module:factory": "the torch module that factory(input_shape, classes) makes",
+    "onnx:FILE": "an ONNX file from images to logits; its weights stay",
+    "run:FOLDER": "the spiking student of another run, which sees events; its weights stay",
+}
+
+
+def build_teacher(recipe: TeacherRecipe, input_shape: Shape, classes: int, *, with_weights: bool = True) -> Teacher:
+    """The teacher that `recipe` names, fresh weights from torch's global generator, or those of `recipe.weights`.
+
+    `input_shape`: (3, H, W), H and W those of the frames. `with_weights=False`: without reading weights, because others
+    are loaded next. Raises UserError.
+    """
+    _check_name(recipe)
+    channels, height, width = input_shape
+    shape = (channels, *teacher_sides(recipe, (height, width)))
+    if recipe.network.startswith(RUN):
+        spiking = spiking_teacher(recipe, (EVENT_CHANNELS, height, width), classes)
+        if with_weights:
+            load_pretrained(spiking.student, spiking.weights)
+        return spiking
+    if recipe.network.startswith(ONNX):
+        return onnx_teacher(recipe, shape, classes)
+    teacher = _builder(recipe)(recipe, shape, classes)
+    if with_weights and recipe.weights:
+        load_pretrained(teacher, recipe.weights, prefixes=teacher.prefixes, fresh_head=recipe.epochs > 0)
+    return teacher
+
+
+def _builder(recipe: TeacherRecipe) -> Callable[[TeacherRecipe, Shape, int], Teacher]:
+    return torch_teacher if ":" in recipe.network else TEACHERS[recipe.network].build
+
+
+def teacher_sides(recipe: TeacherRecipe, frame: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of the images that the teacher is built for; others it resizes itself."""
+    return (recipe.size, recipe.size) if recipe.size else frame
+
+
+def check_teacher(recipe: TeacherRecipe, frame: tuple[int, int] | None = None) -> None:
+    """What is wrong with a teacher, said before training starts: its name, a missing file, epochs that cannot be, and
+    (`frame` given: the frames' height and width) a size that does not fit. Raises UserError.
+    """
+    _check_name(recipe)
+    kind, _, path = recipe.network.partition(":")
+    frozen = recipe.network.startswith((ONNX, RUN))
+    if frozen and recipe.epochs:
         raise UserError(
-            f"images of {height} x {rest} are too small for the teacher",
-            where="teacher.network",
-            mend=f"set data.height and data.width to at least {2**BLOCKS}",
+            f"{recipe.network} is not trained, and teacher.epochs is {recipe.epochs}",
+            where=WHERE,
+            mend="set teacher.epochs = 0",
         )
-    layers: list[nn.Module] = []
-    for index in range(BLOCKS):
-        wider = width << index
-        layers += [
-            nn.Conv2d(channels, wider, 3, padding=1, bias=False),
-            nn.BatchNorm2d(wider),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-        ]
-        channels, height, rest = wider, height // 2, rest // 2
-    return Teacher(nn.Sequential(*layers), nn.Flatten(), nn.Linear(channels * height * rest, classes))
+    if frozen and recipe.weights:
+        raise UserError(f"{recipe.network} brings its own weights", where=WHERE, mend="leave teacher.weights out")
+    for file in (recipe.weights, path if frozen else ""):
+        if file and not Path(file).exists():
+            raise UserError(
+                "there is no such file or folder",
+                where=file,
+                mend="correct teacher.weights or teacher.network (a relative path counts from where the command runs)",
+            )
+    if kind in TEACHERS and frame is not None:
+        with torch.device("meta"):
+            _builder(recipe)(recipe, (3, *teacher_sides(recipe, frame)), 2)
+    elif not frozen and kind not in TEACHERS:
+        find_factory(recipe.network)
 
 
-TEACHERS: dict[str, Callable[[tuple[int, int, int], int], Teacher]] = {"cnn-small": small_cnn}
-
-
-def build_teacher(recipe: TeacherRecipe, input_shape: tuple[int, int, int], classes: int) -> Teacher:
-    """The teacher that `recipe` names, fresh weights from torch's global generator. Raises UserError."""
-    if recipe.network not in TEACHERS:
+def _check_name(recipe: TeacherRecipe) -> None:
+    if ":" not in recipe.network and recipe.network not in TEACHERS:
         raise UserError(
             f"{recipe.network!r} is no teacher network",
-            where="teacher.network",
-            mend="use one of " + ", ".join(TEACHERS),
+            where=WHERE,
+            mend="use one of " + ", ".join([*TEACHERS, *FROM_ELSEWHERE]),
         )
-    return TEACHERS[recipe.network](input_shape, classes)
+
+
+def list_teachers() -> list[dict[str, Any]]:
+    """The table as rows: name, what, and whether it is trained here."""
+    ours = [{"name": name, "what": kind.what, "trained": True} for name, kind in TEACHERS.items()]
+    return ours + [
+        {"name": name, "what": what, "trained": name.startswith("package")} for name, what in FROM_ELSEWHERE.items()
+    ]

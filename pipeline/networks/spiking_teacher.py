@@ -1,0 +1,54 @@
+"""A finished run's student as the teacher of the next: it sees events, and says more at every step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from hardware_profiles.errors import UserError
+from pipeline.networks.student import Student
+from pipeline.networks.students import build_student
+from pipeline.networks.teacher import Teacher, TeacherOutput
+from pipeline.recipe import Teacher as TeacherRecipe
+from pipeline.run_folder import open_run
+
+WEIGHTS = "student.safetensors"
+
+
+class SpikingTeacher(Teacher):
+    """A spiking network that shows frames `[T, B, C, H, W]` as logits `[T, B, K]` (spikes of each output so far), maps
+    `[T, B, C', H', W']` and embedding `[T, B, D]`. Its classifier gives the outputs' currents, one step's."""
+
+    sees = "events"
+    trainable = False
+
+    def __init__(self, student: Student, weights: Path) -> None:
+        super().__init__()
+        self.student, self.weights = student, weights
+
+    def look(self, images: Tensor) -> TeacherOutput:
+        """`images`: frames as the student sees them."""
+        output = self.student(images)
+        return TeacherOutput(output.logits, output.maps, output.embedding)
+
+    def classifier(self) -> nn.Module:
+        return self.student.synapse("event")
+
+
+def spiking_teacher(recipe: TeacherRecipe, input_shape: tuple[int, ...], classes: int) -> SpikingTeacher:
+    """The float student of "run:FOLDER", fresh weights. `input_shape`: (C, H, W) of a frame. Raises UserError."""
+    folder = Path(recipe.network.partition(":")[2])
+    run = open_run(folder)
+    data = run.recipe.data
+    if (data.height, data.width) != tuple(input_shape[1:]):
+        raise UserError(
+            f"its student sees frames of {data.height} x {data.width}, and these are "
+            f"{input_shape[1]} x {input_shape[2]}",
+            where=str(folder),
+            mend="give both recipes the same data.height and data.width",
+        )
+    if not run.file(WEIGHTS).is_file():
+        raise UserError("its student is not trained yet", where=str(folder), mend="finish the run first")
+    student = build_student(run.recipe.student, input_shape, classes, shared_head=run.recipe.distillation.shared_head)
+    return SpikingTeacher(student, run.file(WEIGHTS))
