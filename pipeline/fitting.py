@@ -87,8 +87,9 @@ class Trainee(pl.LightningModule):
         """The scalar to descend on these rows (int64, on the CPU), and its detached parts."""
         raise NotImplementedError
 
-    def score(self, model: nn.Module) -> float:
-        """Share of validation samples that `model`, this training's model or its average, gets right."""
+    def score(self, model: nn.Module) -> float | None:
+        """Share of validation samples that `model`, this training's model or its average, gets right; None where
+        there are none, and the last epoch is kept."""
         raise NotImplementedError
 
     def generator(self, purpose: str, *numbers: int) -> torch.Generator:
@@ -99,18 +100,21 @@ class Trainee(pl.LightningModule):
         """x in [0, 1): how far the training is when batch `index` of this epoch starts."""
         return (self.current_epoch * self.batches + index) / (self.epochs * self.batches)
 
-    def consider(self, epoch: int) -> float:
+    def consider(self, epoch: int) -> float | None:
         """Scores the weights as they are now and keeps them if none before stood better. Returns the score.
 
         They stand by the mean score of the last few epochs: one score of a small validation part is mostly luck.
+        Without a score they always stand best.
         """
         model = self.average.module if self.average else self.model
-        self.scores.append(self.score(model))
-        standing = float(np.mean(self.scores[-STANDING_EPOCHS:]))
-        if not self.best or standing >= self.best["score"]:
+        score, standing = self.score(model), None
+        if score is not None:
+            self.scores.append(score)
+            standing = float(np.mean(self.scores[-STANDING_EPOCHS:]))
+        if not self.best or standing is None or standing >= self.best["score"]:
             weights = {key: tensor.detach().cpu().clone() for key, tensor in model.state_dict().items()}
             self.best = {"epoch": epoch, "score": standing, "weights": weights}
-        return self.scores[-1]
+        return score
 
     def write_metrics(self) -> None:
         """Puts the history of all epochs into the metrics file."""
@@ -190,7 +194,8 @@ def fit(
 
     Each epoch adds a line to `metrics` (default: metrics.jsonl in `folder`); lines of other stages stay.
     `score_start`: the untrained model takes part in the choice, as epoch 0.
-    Returns {"epoch", "score"} of the choice. Raises UserError where the checkpoint is unreadable or from
+    Returns {"epoch", "score"} of the choice, the score None where there was nothing to choose by.
+    Raises UserError where the checkpoint is unreadable or from
     another recipe, or where the loss stops being finite.
     """
     if training.threads:

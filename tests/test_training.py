@@ -119,7 +119,7 @@ def test_the_epoch_that_stands_best_on_validation_is_kept_ties_later(tmp_path: P
 class Toy(Trainee):
     """A linear model of two inputs; notes its weights after every step, and is scored by a script."""
 
-    def __init__(self, scores: list[float], average: float) -> None:
+    def __init__(self, scores: list[float | None], average: float) -> None:
         torch.manual_seed(0)
         model = torch.nn.Linear(2, 1)
         settings = {"stage": "toy", "samples": 6, "batch": 2, "lr": 0.1, "weight_decay": 0.0, "warmup_epochs": 0}
@@ -152,6 +152,13 @@ def test_one_lucky_epoch_is_not_kept(tmp_path: Path) -> None:
     toy = Toy([0.5, 0.9, 0.6, 0.8, 0.8, 0.8, 0.8, 0.8, 0.7], average=0.0)
     assert fit(toy, tmp_path, tiny_recipe().training)["epoch"] == 8  # its last five are 0.8; the lucky one stood at 0.7
     torch.testing.assert_close(toy.model.weight, toy.seen[8 * 3 - 1])
+
+
+def test_without_a_score_the_last_epoch_is_kept(tmp_path: Path) -> None:
+    toy = Toy([None, None, None], average=0.0)
+    assert fit(toy, tmp_path, tiny_recipe().training) == {"epoch": 3, "score": None}
+    torch.testing.assert_close(toy.model.weight, toy.seen[-1], rtol=0, atol=0)
+    assert [row["validation_accuracy"] for row in lines(tmp_path / "metrics.jsonl")] == [None] * 3
 
 
 def test_methods_start_alike_and_seeds_do_not(tmp_path: Path) -> None:
