@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from hardware_profiles.errors import UserError
-from pipeline import cli_export, cli_simulate, cli_tools
+from pipeline import cli_export, cli_simulate, cli_sweep, cli_tools
 from pipeline.console import Changes, Json, Quiet, RecipeWord, fail, show
 
 app = typer.Typer(
@@ -111,6 +111,7 @@ def report(
         typer.launch(str(page))
 
 
+app.command()(cli_sweep.sweep)
 app.command()(cli_export.export)
 cli_simulate.add_to(app)
 cli_tools.add_to(app)

@@ -75,7 +75,7 @@ def create(path: Path, recipe: Recipe, *, resume: bool, about: dict[str, Any]) -
                 "this folder already holds a run", where=str(path), mend="go on with --resume, or name another --out"
             )
         run = open_run(path)
-        changed = _differences(run.recipe.model_dump(), recipe.model_dump())
+        changed = differences(run.recipe.model_dump(), recipe.model_dump())
         if changed:
             raise UserError(
                 f"the run there was made with other settings of {', '.join(changed)}",
@@ -125,12 +125,13 @@ def locked(path: Path) -> Iterator[None]:
         yield  # the lock goes with the process, however it ends
 
 
-def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+    """Sorted dotted keys at which two nested dicts differ."""
     changed = []
     for key in old.keys() | new.keys():
         before, after = old.get(key), new.get(key)
         if isinstance(before, dict) and isinstance(after, dict):
-            changed += _differences(before, after, f"{prefix}{key}.")
+            changed += differences(before, after, f"{prefix}{key}.")
         elif before != after:
             changed.append(f"{prefix}{key}")
     return sorted(changed)

@@ -45,6 +45,7 @@ def test_help_names_every_verb(spikeport):
     for verb in [
         "run",
         "train",
+        "sweep",
         "export",
         "simulate",
         "check",

@@ -1,0 +1,126 @@
+"""What a sweep will run: every setting with every seed and fold, checked before anything runs."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hardware_profiles.errors import UserError
+from pipeline.recipe import Recipe, load_recipe
+
+COMPARE = "distillation.compare"  # a sweep compares its own settings; each trial trains one arm
+SEED, FOLDS, FOLD = "seed", "data.folds", "data.fold"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One combination of swept values: `changes` are `key=value` words as `--set` takes them."""
+
+    label: str
+    changes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run: a setting under a seed on a fold (None: the recipe's own split). `name` is its folder in the sweep's."""
+
+    name: str
+    setting: Setting
+    seed: int
+    fold: int | None
+    changes: tuple[str, ...]
+
+    @property
+    def pair(self) -> tuple[int, int | None]:
+        """Runs of two settings with the same pair saw the same recordings from the same start."""
+        return self.seed, self.fold
+
+
+def parse_over(words: Sequence[str]) -> tuple[Setting, ...]:
+    """Every combination of `key=a,b,c` words, the last key changing fastest. No word: the recipe as it is.
+
+    A value is TOML or else a bare string; commas inside brackets, braces and quotes do not part values. Raises
+    UserError for what is no such word, a key or value given twice, and keys that other options set.
+    """
+    keys, choices = [], []
+    for word in words:
+        key, equals, text = (part.strip() for part in word.partition("="))
+        values = _values(text)
+        if not equals or not key or not all(values):
+            raise UserError(f"{word!r} is nothing to go over", where="--over", mend="write --over section.key=a,b,c")
+        if len(set(values)) < len(values) or key in keys:
+            raise UserError(f"{word!r} names something twice", where="--over", mend="name each key and value once")
+        if key in (SEED, FOLDS, FOLD):
+            raise UserError(f"{key!r} is not swept", where="--over", mend="use --seeds and --folds")
+        keys.append(key)
+        choices.append([f"{key}={value}" for value in values])
+    return tuple(
+        Setting(label=", ".join(_short(change, keys) for change in changes) or "as it is", changes=changes)
+        for changes in itertools.product(*choices)
+    )
+
+
+def plan_trials(
+    source: Path, overrides: Sequence[str], settings: Sequence[Setting], *, seeds: int, folds: int = 0
+) -> tuple[Recipe, tuple[Trial, ...]]:
+    """The recipe that all trials start from, and the trials: seed by seed, fold by fold, setting by setting.
+
+    Seeds count up from the recipe's. Each trial's recipe is validated; raises UserError naming the first fault.
+    """
+    base = load_recipe(source, list(overrides))
+    trials = []
+    for seed in range(base.seed, base.seed + seeds):
+        for fold in range(folds) if folds else (None,):
+            trials += [_trial(setting, seed, fold, folds) for setting in settings]
+    for trial in trials:
+        load_recipe(source, [*overrides, *trial.changes])
+    return base, tuple(trials)
+
+
+def _trial(setting: Setting, seed: int, fold: int | None, folds: int) -> Trial:
+    changes = [*setting.changes, f"{SEED}={seed}"]
+    if not any(change.partition("=")[0].strip() == COMPARE for change in setting.changes):
+        changes.append(f"{COMPARE}=false")
+    name = f"{_slug(setting.label, setting.changes)}/seed{seed}"
+    if fold is not None:
+        changes += [f"{FOLDS}={folds}", f"{FOLD}={fold}"]
+        name += f"-fold{fold}of{folds}"
+    return Trial(name=name, setting=setting, seed=seed, fold=fold, changes=tuple(changes))
+
+
+def _values(text: str) -> list[str]:
+    """`text` parted at the commas that stand outside brackets, braces and quotes."""
+    parts, depth, quote = [""], 0, ""
+    for character in text:
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "\"'":
+            quote = character
+        elif character in "[{":
+            depth += 1
+        elif character in "]}":
+            depth -= 1
+        if character == "," and not depth and not quote:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part.strip() for part in parts]
+
+
+def _short(change: str, keys: list[str]) -> str:
+    """`distillation.method=none` as `method=none` where no other key ends the same."""
+    key, _, value = change.partition("=")
+    last = key.rpartition(".")[2]
+    alone = sum(other.rpartition(".")[2] == last for other in keys) == 1
+    return f"{last if alone else key}={value}"
+
+
+def _slug(label: str, changes: tuple[str, ...]) -> str:
+    """A folder's name for a setting: readable, and another one for other changes."""
+    slug = re.sub(r"[^\w.=-]+", "-", label).strip("-.")[:60]
+    digest = hashlib.sha256("\n".join(changes).encode()).hexdigest()[:6]
+    return f"{slug}-{digest}"

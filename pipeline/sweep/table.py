@@ -1,0 +1,107 @@
+"""A sweep's result as plain values, and the table that is drawn from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline.sweep.plan import Setting, Trial
+from pipeline.sweep.statistics import mean_sd, paired_t
+from pipeline.sweep.trial import Outcome
+
+ARMS = ("float", "quantised")
+
+
+def rows_of(
+    settings: Sequence[Setting], trials: Sequence[Trial], outcomes: Mapping[str, Outcome]
+) -> list[dict[str, Any]]:
+    """One row per setting: {setting, changes, runs, float, quantised, seconds}; statistics are None without a run.
+
+    float and quantised: mean, sd and n of the test accuracy over finished runs, and `difference` to the first setting
+    over the runs that both have (same seed, same fold); None for the first setting, or where they share none.
+    """
+    rows = []
+    for setting in settings:
+        runs = _runs(setting, trials, outcomes)
+        first = _runs(settings[0], trials, outcomes)
+        both = [] if setting == settings[0] else [pair for pair in runs if pair in first]
+        row: dict[str, Any] = {"setting": setting.label, "changes": list(setting.changes), "runs": len(runs)}
+        for arm in ARMS:
+            found = {pair: _accuracy(outcome, arm) for pair, outcome in runs.items()}
+            reference = {pair: _accuracy(outcome, arm) for pair, outcome in first.items()}
+            difference = paired_t([found[pair] - reference[pair] for pair in both]) if both else None
+            row[arm] = {**mean_sd(list(found.values())), "difference": difference} if runs else None
+        row["seconds"] = mean_sd([outcome.seconds for outcome in runs.values()]) if runs else None
+        rows.append(row)
+    return rows
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Head and cells of `rows`, accuracies in per cent and differences in points."""
+    head = ("setting", "runs", "float", "quantised", "float - first", "quantised - first", "seconds")
+    cells = []
+    for row in rows:
+        shares = [_share(row[arm]) for arm in ARMS]
+        differences = [_difference(row[arm] and row[arm]["difference"]) for arm in ARMS]
+        seconds = "-" if row["seconds"] is None else f"{row['seconds']['mean']:.0f}"
+        cells.append((row["setting"], str(row["runs"]), *shares, *differences, seconds))
+    return head, cells
+
+
+def markdown(result: Mapping[str, Any]) -> str:
+    """sweep.md, from sweep.json alone."""
+    head, cells = table(result["rows"])
+    lines = [
+        f"# Sweep of {result['name']}",
+        "",
+        f"{result['seeds']} seeds, {result['folds'] or 'no'} folds; accuracy on test recordings in per cent, mean ± "
+        "standard deviation over runs.",
+        *notes(result),
+        "",
+        "| " + " | ".join(head) + " |",
+        "|---|" + "---:|" * (len(head) - 1),
+        *("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in cells),
+    ]
+    if result["failed"]:
+        lines += ["", "Failed:", "", *(f"- `{name}`: {why}" for name, why in result["failed"].items())]
+    return "\n".join([*lines, ""])
+
+
+def notes(result: Mapping[str, Any]) -> list[str]:
+    """What the differences are, and what their intervals do not cover."""
+    if len(result["rows"]) < 2:
+        return []
+    unseen = (
+        "Runs on different folds share training recordings, so the intervals are somewhat too narrow."
+        if result["folds"]
+        else "All runs share one split, so the intervals cover the luck of training, not that of the recordings."
+    )
+    return [
+        f"Differences are points over `{result['rows'][0]['setting']}`, paired by seed and fold, with 95 % intervals "
+        "of Student's t over the pairs (n in brackets).",
+        unseen,
+    ]
+
+
+def _runs(setting: Setting, trials: Sequence[Trial], outcomes: Mapping[str, Outcome]) -> dict[Any, Outcome]:
+    return {t.pair: outcomes[t.name] for t in trials if t.setting == setting and t.name in outcomes}
+
+
+def _accuracy(outcome: Outcome, arm: str) -> float:
+    return outcome.accuracy_float if arm == "float" else outcome.accuracy_quantised
+
+
+def _share(arm: Mapping[str, Any] | None) -> str:
+    if arm is None:
+        return "-"
+    sd = "" if arm["sd"] is None else f" ± {100 * arm['sd']:.2f}"
+    return f"{100 * arm['mean']:.2f}{sd}"
+
+
+def _difference(difference: Mapping[str, Any] | None) -> str:
+    if difference is None:
+        return "-"
+    value = f"{100 * difference['value']:+.2f}"
+    if difference["low"] is None:
+        return f"{value} (n=1)"
+    return f"{value} [{100 * difference['low']:+.2f}, {100 * difference['high']:+.2f}] ({difference['n']})"

@@ -1,0 +1,99 @@
+"""One trial: a training run in a process and a folder of its own, and what it found."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hardware_profiles.errors import UserError
+from pipeline.run_folder import MANIFEST, open_run
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Which test recordings a finished run got right (`1`) or wrong (`0`), in test order, and how long training took.
+
+    `seconds`: teacher, student and fine-tuning together, without the reading of data, which a cache may spare.
+    """
+
+    correct_float: str
+    correct_quantised: str
+    seconds: float
+
+    @property
+    def recordings(self) -> int:
+        """How many were tested."""
+        return len(self.correct_float)
+
+    @property
+    def accuracy_float(self) -> float:
+        """Share of right ones, student in float."""
+        return self.correct_float.count("1") / len(self.correct_float)
+
+    @property
+    def accuracy_quantised(self) -> float:
+        """Share of right ones, student in Loihi arithmetic."""
+        return self.correct_quantised.count("1") / len(self.correct_quantised)
+
+    def row(self) -> dict[str, Any]:
+        """As JSON, accuracies included."""
+        shares = {"accuracy_float": self.accuracy_float, "accuracy_quantised": self.accuracy_quantised}
+        return {"recordings": self.recordings, **shares, **asdict(self)}
+
+
+def outcome_of(folder: Path) -> Outcome | None:
+    """What the training run in `folder` found; None where it is not finished, or not there."""
+    if not (folder / MANIFEST).is_file():
+        return None
+    run = open_run(folder)
+    method = run.recipe.arms[0]
+    stages = ("data", "teacher", f"student-{method}", f"quantised-{method}")
+    if not all(run.is_done(stage) for stage in stages):
+        return None
+    labels = np.array(run.result("data")["test_labels"])
+    right = [
+        "".join(map(str, (np.array(run.result(stage)["predicted"]) == labels).astype(int).tolist()))
+        for stage in stages[2:]
+    ]
+    seconds = sum(run.manifest["stages"][stage]["seconds"] for stage in stages[1:])
+    return Outcome(correct_float=right[0], correct_quantised=right[1], seconds=round(seconds, 3))
+
+
+def start_trial(recipe: Path, changes: Sequence[str], folder: Path, *, threads: int) -> subprocess.Popen:
+    """Starts `spikeport train` of `recipe` with `changes` in `folder`, or goes on there; at most `threads` threads.
+
+    What it says is kept beside the folder, in <folder>.log.
+    """
+    command = [sys.executable, "-m", "pipeline.cli", "train", str(recipe), "--out", str(folder), "--resume"]
+    for change in changes:
+        command += ["--set", change]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    limits = {name: str(threads) for name in THREADS}
+    with open(_log(folder), "wb") as log:
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **limits}
+        )
+
+
+def finish_trial(process: subprocess.Popen, folder: Path) -> Outcome:
+    """Waits for a trial. Raises UserError with the trial's own last words where it failed."""
+    code = process.wait()
+    outcome = outcome_of(folder) if code == 0 else None
+    if outcome is None:
+        said = _log(folder).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        last = next((line for line in reversed(said) if line.startswith("error: ")), said[-1] if said else "no word")
+        raise UserError(f"left with {code}", why=last.removeprefix("error: "))
+    return outcome
+
+
+def _log(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.log")
