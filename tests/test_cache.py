@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from array import array
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipeline.data.cache import cached_frames
+from pipeline.data.cache import cached_frames, known_content, stamp_of
 from pipeline.data.framing import Binning, Frames
+from pipeline.data.packed import PackedFrames
 
 BINNING = Binning(steps=3, step_us=10, height=5, width=7)  # 210 pixels: no whole number of bytes
 
@@ -20,7 +23,7 @@ class Builder:
         self.calls = 0
         generator = np.random.default_rng(1)
         frames = generator.integers(0, 2, (4, *BINNING.shape), dtype=np.uint8)
-        self.frames = Frames(frames=frames, events=np.array([9, 0, 300, 7]))
+        self.frames = Frames(frames=PackedFrames.pack(frames), events=np.array([9, 0, 300, 7]))
 
     def __call__(self) -> Frames:
         self.calls += 1
@@ -45,8 +48,7 @@ def test_the_second_read_builds_nothing_and_one_bit_is_one_pixel(tmp_path: Path,
     get(tmp_path, build)
     assert build.calls == 1
     [file] = tmp_path.iterdir()
-    with np.load(file, allow_pickle=False) as archive:
-        assert archive["bits"].nbytes == 4 * -(-210 // 8)
+    assert file.stat().st_size == 64 + 4 * 8 + 4 * -(-210 // 8)  # head, counts, bits
 
 
 def test_other_content_or_binning_is_another_file(tmp_path: Path, build: Builder) -> None:
@@ -58,18 +60,16 @@ def test_other_content_or_binning_is_another_file(tmp_path: Path, build: Builder
 
 
 def test_every_damaged_byte_is_harmless(tmp_path: Path, build: Builder) -> None:
-    """Whatever byte of the file is flipped, the right frames come back, rebuilt or read."""
+    """Whatever byte of the file is changed, by however little, it is noticed and the file made again."""
     get(tmp_path, build)
     [file] = tmp_path.iterdir()
     whole = file.read_bytes()
-    rebuilt = 0
-    for place in range(0, len(whole), 5):
-        file.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+    for place in [*range(64), *range(64, len(whole), 3)]:
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
         before = build.calls
         get(tmp_path, build)
-        rebuilt += build.calls - before
-        file.write_bytes(whole)
-    assert rebuilt > 50
+        assert build.calls == before + 1
+        assert file.read_bytes() == whole
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"not an archive at all"])
@@ -86,22 +86,19 @@ def test_cut_files_are_made_again(tmp_path: Path, build: Builder, content: bytes
         assert build.calls == before + 1  # the file is whole again
 
 
-def test_a_whole_file_with_other_frames_is_not_trusted(tmp_path: Path, build: Builder) -> None:
+def test_a_whole_file_of_another_key_is_not_trusted(tmp_path: Path, build: Builder) -> None:
     get(tmp_path, build)
     [file] = tmp_path.iterdir()
-    with np.load(file, allow_pickle=False) as archive:
-        stored = dict(archive)
-    for name, other in [
-        ("bits", stored["bits"] ^ 1),
-        ("bits", stored["bits"][:3]),
-        ("bits", stored["bits"].astype(np.int16)),
-        ("events", stored["events"] + 1),
-        ("checksum", stored["checksum"][:4]),
-    ]:
-        np.savez_compressed(file, **{**stored, name: other})
-        before = build.calls
-        get(tmp_path, build)
-        assert build.calls == before + 1
+    other = Builder()
+    other.frames = Frames(frames=PackedFrames.pack(1 - build.frames.frames[:]), events=build.frames.events)
+    get(tmp_path / "other", other, content="other")
+    [foreign] = (tmp_path / "other").iterdir()
+    file.write_bytes(foreign.read_bytes())
+    get(tmp_path, build)
+    assert build.calls == 2
+    file.write_bytes(file.read_bytes() + b"\0")
+    get(tmp_path, build)
+    assert build.calls == 3
 
 
 def test_a_build_that_fails_leaves_no_file(tmp_path: Path) -> None:
@@ -110,4 +107,53 @@ def test_a_build_that_fails_leaves_no_file(tmp_path: Path) -> None:
 
     with pytest.raises(RuntimeError, match="stopped"):
         cached_frames(tmp_path, "abc", 4, BINNING, fail)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_listing_that_was_read_is_not_read_again(tmp_path: Path) -> None:
+    """The record holds for its stamp alone; verifying, or a damaged record, asks again."""
+    calls = []
+
+    def content() -> str:
+        calls.append(1)
+        return "abc"
+
+    old = stamp_of(["a.bin", "b.bin"], array("q", [5, 10, 11, 6, 12, 9]))
+    assert old.startswith("12-")  # the newest time of both
+    for _ in range(3):
+        assert known_content(tmp_path, old, content) == "abc"
+    assert len(calls) == 1
+    assert known_content(tmp_path, old, content, verify=True) == "abc"
+    assert len(calls) == 2
+    [record] = tmp_path.iterdir()
+    whole = record.read_text()
+    for damaged in ("", "{}", "[]", whole[:-3], whole.replace('"abc"', '"abd"'), whole.replace('"abc"', "7")):
+        record.write_text(damaged)
+        before = len(calls)
+        assert known_content(tmp_path, old, content) == "abc"
+        assert len(calls) == before + 1
+
+
+def test_every_word_and_number_of_a_listing_counts() -> None:
+    words, numbers = ["a", "bc"], [1, 2, 3, 4, 5, 6]
+    stamps = {stamp_of(words, array("q", numbers))}
+    stamps |= {stamp_of(other, array("q", numbers)) for other in (["ab", "c"], ["bc", "a"], ["a", "bd"])}
+    for place in range(6):
+        changed = [number + 10 * (place == at) for at, number in enumerate(numbers)]
+        stamps.add(stamp_of(words, array("q", changed)))
+    assert len(stamps) == 1 + 3 + 6
+
+
+def test_files_written_just_now_are_read_each_time(tmp_path: Path) -> None:
+    """Within its clock's tick a file system gives two writings one time."""
+    calls = []
+    now = stamp_of(["a.bin"], array("q", [5, time.time_ns(), 7]))
+    for _ in range(2):
+        known_content(tmp_path, now, lambda: calls.append(1) or "abc")
+    assert len(calls) == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_a_stamp_the_content_is_asked(tmp_path: Path) -> None:
+    assert known_content(tmp_path, "", lambda: "abc") == "abc"
     assert not list(tmp_path.iterdir())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,7 +28,9 @@ from pipeline.data import load_dataset
 from pipeline.data.describe import describe
 from pipeline.data.pairs import split_by_class
 from pipeline.data.preview import preview
+from pipeline.data.sources import class_folders
 from pipeline.data.sources.class_folders import load
+from pipeline.data.sources.event_files import list_events
 from pipeline.data.static_images import read_idx
 from pipeline.recipe import Data
 
@@ -159,7 +163,44 @@ def test_a_changed_event_file_is_binned_again(tmp_path: Path) -> None:
     first = load_dataset(options, cache=tmp_path / "cache")
     write_recording(tmp_path / "events" / "cat" / "007.npz", 12345)
     assert load_dataset(options, cache=tmp_path / "cache").fingerprint != first.fingerprint
-    assert len(list((tmp_path / "cache").iterdir())) == 2
+    assert len(list((tmp_path / "cache").glob("frames-*"))) == 2
+
+
+def test_files_at_rest_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until one is written, comes or goes; a change that hides from size and times is found by verifying."""
+    options, cache = with_pictures(tmp_path), tmp_path / "cache"
+    read: list[int] = []
+    hashing = class_folders.hash_files
+    monkeypatch.setattr(class_folders, "hash_files", lambda *call: read.append(1) or hashing(*call))
+    later = time.time_ns() + 10**10
+    monkeypatch.setattr("pipeline.data.cache.time.time_ns", lambda: later)
+    first = load_dataset(options, cache=cache)
+    assert load_dataset(options, cache=cache).fingerprint == first.fingerprint
+    assert len(read) == 1
+    file = tmp_path / "events" / "bee" / "002.npz"
+    file.touch()  # the same bytes: read again, not binned again
+    assert load_dataset(options, cache=cache).fingerprint == first.fingerprint
+    assert len(read) == 2
+    assert len(list(cache.glob("frames-*"))) == 1
+    write_recording(file, 4321)
+    changed = load_dataset(options, cache=cache)
+    assert changed.fingerprint != first.fingerprint
+    assert len(read) == 3
+    [record] = [p for p in cache.glob("content-*") if list_events(tmp_path / "events").stamp in p.read_text()]
+    other = next(p for p in cache.glob("content-*") if p != record)
+    foreign = json.loads(other.read_text())["content"]
+    stale = json.loads(record.read_text())
+    check = hashlib.sha256(f"{stale['stamp']} {foreign}".encode()).hexdigest()
+    record.write_text(json.dumps({**stale, "content": foreign, "check": check}))  # as if the bytes had changed unseen
+    assert load_dataset(options, cache=cache).fingerprint == first.fingerprint
+    assert load_dataset(options, cache=cache, verify=True).fingerprint == changed.fingerprint
+    assert load_dataset(options, cache=cache).fingerprint == changed.fingerprint
+
+
+def test_a_link_to_nothing_is_no_recording(tmp_path: Path) -> None:
+    options = with_pictures(tmp_path)
+    (tmp_path / "events" / "ant" / "zzz.npz").symlink_to(tmp_path / "nowhere")
+    assert len(load(options).keys) == 24
 
 
 def test_hidden_files_are_not_recordings(tmp_path: Path) -> None:

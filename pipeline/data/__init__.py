@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from hardware_profiles.errors import UserError
-from pipeline.data.cache import cached_frames
+from pipeline.data.cache import cached_frames, known_content
 from pipeline.data.dataset import Dataset, EventSplit, StaticImages
 from pipeline.data.framing import Binning, Frames, Progress, bin_recordings
 from pipeline.data.pairs import split_by_class, static_pool, twins_of
@@ -19,10 +19,11 @@ from pipeline.recipe import Data
 __all__ = ["load_dataset"]
 
 
-def load_dataset(data: Data, *, cache: Path, progress: Progress | None = None) -> Dataset:
+def load_dataset(data: Data, *, cache: Path, progress: Progress | None = None, verify: bool = False) -> Dataset:
     """The data set that `data` describes; the same `data` and files give the same bytes.
 
     `cache`: the folder for binned frames. `progress(done, total, what)` is called as long work goes on.
+    `verify`: read every event file again, even one whose size and times say that it did not change.
     Raises UserError for an unknown source, an impossible split or damaged files, MissingPart for data not
     there.
     """
@@ -46,9 +47,12 @@ def load_dataset(data: Data, *, cache: Path, progress: Progress | None = None) -
     )
     binning = Binning(steps=data.steps, step_us=data.step_us, height=data.height, width=data.width)
     count = len(found.keys)
-    binned = cached_frames(
-        cache, found.content, count, binning, lambda: bin_recordings(found.read(), count, binning, progress)
-    )
+
+    def build() -> Frames:
+        return found.bin(binning, progress) if found.bin else bin_recordings(found.read(), count, binning, progress)
+
+    content = known_content(cache, found.stamp, found.content, verify=verify)
+    binned = cached_frames(cache, content, count, binning, build)
     train, validation, test = (_part(found, binned, rows) for rows in (split.train, split.validation, split.test))
     held_out = {*validation.keys, *test.keys}
     static = static_pool(found.images, held_out, limit=data.static_limit, seed=data.split_seed)

@@ -1,34 +1,92 @@
-"""Frames on disk: one bit for each pixel, under the hash of what they were made from.
+"""Frames on disk: one bit for each pixel, mapped into memory, under the hash of what they were made from.
 
-A file that is damaged or holds something else is noticed and made again, never trusted.
+A file is a head (what it is, under which key, a checksum), the event counts `[N]` as int64, then the rows of bits. A
+file that is damaged or holds something else is noticed and made again, never trusted.
+
+What the frames were made from is known by its content. So that files need not be read each time, a record beside
+the frames says which content a listing had: the trust is that a file whose size, time of writing and time of change
+are as they were has the bytes that it had. `verify` withdraws it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+import struct
+import time
+import zlib
+from array import array
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 
-from export.files import write_npz
+from export.files import atomic_path, write_json
 from pipeline.data.framing import Binning, Frames
+from pipeline.data.packed import PackedFrames, row_bytes
 
-FORMAT = 1  # change it whenever binning or this file's layout changes: old caches are then never read
+FORMAT = 2  # change it whenever binning or this file's layout changes: old caches are then never read
+_HEAD = struct.Struct("<8s32sQQQ")  # mark, key, recordings, bytes of a row, checksum
+_MARK = b"SPKFRAME"
+_REST_NS = 2_000_000_000  # a file system's clock may be this coarse
 
 
 def cached_frames(folder: Path, content: str, count: int, binning: Binning, build: Callable[[], Frames]) -> Frames:
-    """The frames of `count` recordings, read from `folder` if they are there whole, else built and stored.
+    """The frames of `count` recordings, mapped from `folder` if they are there whole, else built and stored.
 
     `content`: a hash of all that `build` reads and of every parameter but `binning`.
     """
-    path = folder / f"frames-{_key(content, count, binning)}.npz"
-    found = _read(path, count, binning)
+    key = _key(content, count, binning)
+    path = folder / f"frames-{key}.bits"
+    found = _read(path, key, count, binning)
     if found is None:
         found = build()
-        _write(path, found)
+        _write(path, key, found)
     return found
+
+
+def stamp_of(words: Iterable[str], numbers: array) -> str:
+    """A stamp of listed files: `words` say which, `numbers` (int64) are size, mtime_ns and ctime_ns of each.
+
+    It starts with the newest of these times, in ns.
+    """
+    newest = max(max(numbers[1::3], default=0), max(numbers[2::3], default=0))
+    listed = numbers.tobytes() + "\0".join(words).encode("utf-8", "surrogateescape")
+    return f"{newest}-{hashlib.sha256(listed).hexdigest()}"
+
+
+def known_content(folder: Path, stamp: str, content: Callable[[], str], *, verify: bool = False) -> str:
+    """What `content()` gives, from a record in `folder` if the files of this stamp were read before.
+
+    A record is kept only of files that were last written two seconds ago or earlier: a later change could
+    leave the times as they are. `verify` asks `content()` in any case.
+    """
+    if not stamp:
+        return content()
+    newest, digest = stamp.split("-")
+    path = folder / f"content-{digest[:32]}.json"
+    known = None if verify else _known(path, stamp)
+    if known is None:
+        at_rest = time.time_ns() - int(newest) > _REST_NS
+        known = content()
+        if at_rest:
+            write_json(path, {"stamp": stamp, "content": known, "check": _check(stamp, known)})
+        else:
+            path.unlink(missing_ok=True)
+    return known
+
+
+def _known(path: Path, stamp: str) -> str | None:
+    try:
+        record = json.loads(path.read_bytes())
+        known = record["content"]
+        return known if record["stamp"] == stamp and record["check"] == _check(stamp, known) else None
+    except (OSError, ValueError, KeyError, TypeError):  # none yet, or damaged
+        return None
+
+
+def _check(stamp: str, content: str) -> str:
+    return hashlib.sha256(f"{stamp} {content}".encode()).hexdigest()
 
 
 def _key(content: str, count: int, binning: Binning) -> str:
@@ -36,28 +94,32 @@ def _key(content: str, count: int, binning: Binning) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
-def _write(path: Path, frames: Frames) -> None:
-    bits = np.packbits(frames.frames.reshape(len(frames.frames), -1), axis=1)
-    events = frames.events.astype(np.int64)
-    write_npz(path, bits=bits, events=events, checksum=_checksum(bits, events))
+def _write(path: Path, key: str, frames: Frames) -> None:
+    bits = frames.frames.bits
+    events = frames.events.astype("<i8")
+    head = _HEAD.pack(_MARK, key.encode(), *bits.shape, _checksum(events, bits))
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        file.write(head)
+        file.write(events.data)
+        file.write(np.ascontiguousarray(bits).data)
 
 
-def _read(path: Path, count: int, binning: Binning) -> Frames | None:
+def _read(path: Path, key: str, count: int, binning: Binning) -> Frames | None:
     """The stored frames, or None where there are none or they are not what was stored."""
-    pixels = int(np.prod(binning.shape))
+    width = row_bytes(binning.shape)
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            bits, events, checksum = archive["bits"], archive["events"], archive["checksum"]
-    except Exception:  # a damaged archive raises what it likes, from zlib.error to NotImplementedError
+        stored = np.memmap(path, np.uint8, "r")
+    except (OSError, ValueError):  # none yet, or of no length
         return None
-    if bits.dtype != np.uint8 or bits.shape != (count, -(-pixels // 8)) or events.shape != (count,):
+    start = _HEAD.size + 8 * count
+    if len(stored) != start + count * width:
         return None
-    if not np.array_equal(checksum, _checksum(bits, events)):
+    events, bits = stored[_HEAD.size : start], stored[start:].reshape(count, width)
+    if stored[: _HEAD.size].tobytes() != _HEAD.pack(_MARK, key.encode(), count, width, _checksum(events, bits)):
         return None
-    frames = np.unpackbits(bits, axis=1, count=pixels)
-    return Frames(frames=frames.reshape(count, *binning.shape), events=events)
+    frames = PackedFrames(np.asarray(bits), (count, *binning.shape))
+    return Frames(frames=frames, events=np.array(events.view("<i8"), np.int64))
 
 
-def _checksum(bits: np.ndarray, events: np.ndarray) -> np.ndarray:
-    digest = hashlib.sha256(bits.tobytes() + events.astype("<i8").tobytes()).digest()
-    return np.frombuffer(digest, np.uint8)
+def _checksum(events: np.ndarray, bits: np.ndarray) -> int:
+    return zlib.crc32(np.ascontiguousarray(bits).data, zlib.crc32(events.data))

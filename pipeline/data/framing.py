@@ -16,6 +16,7 @@ import numpy as np
 from hardware_profiles.errors import UserError
 from pipeline.data.dataset import Recording
 from pipeline.data.events import columns
+from pipeline.data.packed import PackedFrames, row_bytes
 
 Progress = Callable[[int, int, str], None]  # done, total, what
 
@@ -37,11 +38,9 @@ class Binning:
 
 @dataclass(frozen=True, kw_only=True)
 class Frames:
-    """`frames` `[N, T, 2, H, W]` uint8 of 0 and 1, and how many events each recording had, `events` `[N]`
-    int64.
-    """
+    """`frames` `[N, T, 2, H, W]` of 0 and 1, and how many events each recording had, `events` `[N]` int64."""
 
-    frames: np.ndarray
+    frames: PackedFrames
     events: np.ndarray
 
 
@@ -49,18 +48,18 @@ def bin_recordings(
     recordings: Iterable[Recording], count: int, binning: Binning, progress: Progress | None = None
 ) -> Frames:
     """Frames of `count` recordings, in their order. Raises UserError for a sensor larger than the frame."""
-    frames = np.zeros((count, *binning.shape), np.uint8)
+    bits = np.zeros((count, row_bytes(binning.shape)), np.uint8)
     events = np.zeros(count, np.int64)
     for row, recording in enumerate(recordings):
-        bin_recording(recording, binning, out=frames[row])
+        bits[row] = np.packbits(bin_recording(recording, binning))
         events[row] = len(recording.events)
         if progress:
             progress(row + 1, count, "binning events")
-    return Frames(frames=frames, events=events)
+    return Frames(frames=PackedFrames(bits, (count, *binning.shape)), events=events)
 
 
-def bin_recording(recording: Recording, binning: Binning, *, out: np.ndarray | None = None) -> np.ndarray:
-    """Frames `[T, 2, H, W]` uint8 of one recording; `out`, if given, must hold zeros and is what comes back.
+def bin_recording(recording: Recording, binning: Binning) -> np.ndarray:
+    """Frames `[T, 2, H, W]` uint8 of one recording.
 
     A sensor smaller than the frame fills its top left part. Raises UserError for a larger one.
     """
@@ -71,8 +70,7 @@ def bin_recording(recording: Recording, binning: Binning, *, out: np.ndarray | N
             where=recording.origin or recording.key,
             mend="set data.height and data.width to the sensor's size",
         )
-    if out is None:
-        out = np.zeros(binning.shape, np.uint8)
+    out = np.zeros(binning.shape, np.uint8)
     if not len(recording.events):
         return out
     t, x, y, p = columns(recording.events)  # within the sensor and sorted: a Recording refuses to exist otherwise

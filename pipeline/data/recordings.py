@@ -11,6 +11,7 @@ import numpy as np
 from hardware_profiles.errors import MissingPart, UserError
 from pipeline.data.dataset import Recording
 from pipeline.data.events import EVENT_DTYPE
+from pipeline.data.nmnist import EVENT_BYTES, decode
 
 # Field names that other tools write for ours.
 _ALIASES = {
@@ -55,12 +56,12 @@ def read_events(path: Path) -> np.ndarray:
 
 
 def _read_nmnist(path: Path) -> np.ndarray:
-    from tonic.io import read_mnist_file
-
-    size = path.stat().st_size
-    if size % 5:
-        raise _DamagedError(f"{size} bytes are no multiple of the 5 that each event takes; the file is cut short")
-    return read_mnist_file(str(path), dtype=EVENT_DTYPE)
+    content = path.read_bytes()
+    if len(content) % EVENT_BYTES:
+        raise _DamagedError(
+            f"{len(content)} bytes are no multiple of the {EVENT_BYTES} that each event takes; the file is cut short"
+        )
+    return decode(content)
 
 
 def _read_prophesee_dat(path: Path) -> np.ndarray:

@@ -4,29 +4,20 @@ files.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from hardware_profiles.errors import MissingPart, UserError
+from hardware_profiles.errors import UserError
+from pipeline.data.binning_files import bin_files
 from pipeline.data.dataset import Recording, StaticImages
-from pipeline.data.framing import Progress
-from pipeline.data.recordings import READERS, read_recording
+from pipeline.data.framing import Binning, Frames, Progress
+from pipeline.data.recordings import read_recording
 from pipeline.data.sources.collection import Collection
+from pipeline.data.sources.event_files import EventFile, hash_files, list_events
 from pipeline.data.static_images import ImageSet, read_images
 from pipeline.recipe import Data
-
-
-@dataclass(frozen=True, kw_only=True)
-class EventFile:
-    """One recording's file, its class number and its key, <class>/<id>."""
-
-    path: Path
-    label: int
-    key: str
 
 
 def load(data: Data, progress: Progress | None = None) -> Collection:
@@ -44,13 +35,17 @@ def load(data: Data, progress: Progress | None = None) -> Collection:
                 mend=f'write {name} = "<folder>" in [data]; events lie in <root>/<events>/<class>/<id>.bin',
             )
     root = Path(data.root)
-    classes, files = find_events(root / data.events)
+    listing = list_events(root / data.events)
+    classes, files = listing.classes, listing.files()
     found = read_images(root / data.images, classes, data.height, data.width, progress)
     sensor = (data.height, data.width)
 
     def read() -> Iterator[Recording]:
         for file in files:
             yield read_recording(file.path, sensor, label=file.label, key=file.key)
+
+    def bin_all(binning: Binning, progress: Progress | None) -> Frames:
+        return bin_files([file.path for file in files], sensor, binning, progress)
 
     return Collection(
         name=data.events,
@@ -59,71 +54,14 @@ def load(data: Data, progress: Progress | None = None) -> Collection:
         classes=classes,
         keys=tuple(file.key for file in files),
         labels=np.array([file.label for file in files], np.int64),
-        content=hash_files(files, progress),
+        content=lambda: hash_files(files, progress),
+        stamp=listing.stamp,
         read=read,
+        bin=bin_all,
         images=_name_images(found, files, classes, data),
         paired=data.pairing == "id",
         simulated=False,
     )
-
-
-def find_events(folder: Path) -> tuple[tuple[str, ...], list[EventFile]]:
-    """The classes (in order of number, else of name) and all event files under `folder`, sorted."""
-    extensions = ", ".join(READERS)
-    if not folder.is_dir():
-        raise MissingPart(
-            "the folder of recordings is not there",
-            where=str(folder),
-            mend=f"place event files as {folder}/<class>/<id>.<ext> ({extensions}), or correct data.root and "
-            "data.events (a relative root counts from the folder where the command runs)",
-        )
-    names = [path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != "."]
-    classes = tuple(sorted(names, key=lambda name: (0, int(name), name) if name.isdecimal() else (1, 0, name)))
-    if len(classes) < 2:
-        raise UserError(
-            f"a classifier needs two classes, {len(classes)} found",
-            where=str(folder),
-            mend=f"place event files as {folder}/<class>/<id>.<ext>",
-        )
-    files: list[EventFile] = []
-    for label, name in enumerate(classes):
-        paths = sorted(path for path in (folder / name).iterdir() if path.is_file() and path.name[0] != ".")
-        stems: dict[str, Path] = {}
-        for path in paths:
-            if path.suffix.lower() not in READERS:
-                raise UserError(
-                    f"no reader for {path.name}",
-                    where=str(path),
-                    mend=f"convert it to {extensions}, or remove it",
-                )
-            if path.stem in stems:
-                raise UserError(
-                    "two recordings have the same id",
-                    where=str(path),
-                    why=f"{stems[path.stem].name} lies beside it",
-                    mend="remove one, or rename it",
-                )
-            stems[path.stem] = path
-            files.append(EventFile(path=path, label=label, key=f"{name}/{path.stem}"))
-        if not paths:
-            raise UserError(
-                "this class has no recording",
-                where=str(folder / name),
-                mend=f"place event files there ({extensions}), or remove the folder",
-            )
-    return classes, files
-
-
-def hash_files(files: list[EventFile], progress: Progress | None = None) -> str:
-    """A hash over every file's bytes, name and place; what cached frames are known by."""
-    digest = hashlib.sha256()
-    for done, file in enumerate(files, 1):
-        content = file.path.read_bytes()
-        digest.update(f"{file.key}{file.path.suffix}:{len(content)}:".encode())
-        digest.update(content)
-        if progress:
-            progress(done, len(files), "checking event files")
-    return digest.hexdigest()
 
 
 def _name_images(found: ImageSet, files: list[EventFile], classes: tuple[str, ...], data: Data) -> StaticImages:

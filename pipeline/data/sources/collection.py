@@ -8,14 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.data.dataset import Recording, StaticImages
+from pipeline.data.framing import Binning, Frames, Progress
 
 
 @dataclass(frozen=True, kw_only=True)
 class Collection:
     """All recordings of a source, unread, and all its images, unsplit.
 
-    `keys` and `labels` `[N]` int64 belong to the recordings that `read()` yields, in that order. `content`: a
-    hash of everything that decides the events. `paired`: each recording has the image of its own key in
+    `keys` and `labels` `[N]` int64 belong to the recordings that `read()` yields, in that order. `content()`: a
+    hash of everything that decides the events. `stamp`: what is known at no cost and changes whenever that hash
+    may have (see `cache.known_content`); "" where the hash itself costs nothing. `bin`: a faster way to the
+    frames that `bin_recordings` makes of `read()`. `paired`: each recording has the image of its own key in
     `images`.
     """
 
@@ -24,8 +27,10 @@ class Collection:
     classes: tuple[str, ...]
     keys: tuple[str, ...]
     labels: np.ndarray
-    content: str
+    content: Callable[[], str]
     read: Callable[[], Iterator[Recording]]
     images: StaticImages
     paired: bool
     simulated: bool
+    stamp: str = ""
+    bin: Callable[[Binning, Progress | None], Frames] | None = None

@@ -58,7 +58,7 @@ def load(data: Data, progress: Progress | None = None) -> Collection:
         classes=tuple(str(digit) for digit in range(10)),
         keys=keys,
         labels=labels,
-        content=content,
+        content=lambda: content,
         read=read,
         images=StaticImages(images=_still(grey, size), labels=labels, keys=keys),
         paired=True,

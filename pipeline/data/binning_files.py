@@ -1,0 +1,65 @@
+"""Event files -> packed frames. The .bin format has a compiled way; it gives what the readers and `bin_recording`
+give, and leaves to them whatever it does not accept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.data.framing import Binning, Frames, Progress, bin_recording
+from pipeline.data.packed import PackedFrames, row_bytes
+from pipeline.data.recordings import read_recording
+
+COMPILED = ".bin"
+
+
+def bin_files(
+    paths: Sequence[Path], sensor: tuple[int, int], binning: Binning, progress: Progress | None = None
+) -> Frames:
+    """Frames of these files, in their order. Raises as `read_recording` and `bin_recording` do."""
+    bits = np.zeros((len(paths), row_bytes(binning.shape)), np.uint8)
+    events = np.zeros(len(paths), np.int64)
+    compiled = _Compiled(sensor, binning) if any(path.suffix.lower() == COMPILED for path in paths) else None
+    for row, path in enumerate(paths):
+        count = compiled(path, bits[row]) if compiled and path.suffix.lower() == COMPILED else -1
+        if count < 0:
+            recording = read_recording(path, sensor, label=0, key=path.stem)
+            bits[row] = np.packbits(bin_recording(recording, binning))
+            count = len(recording.events)
+        events[row] = count
+        if progress:
+            progress(row + 1, len(paths), "binning events")
+    return Frames(frames=PackedFrames(bits, (len(paths), *binning.shape)), events=events)
+
+
+class _Compiled:
+    """One .bin file after the other through one buffer."""
+
+    def __init__(self, sensor: tuple[int, int], binning: Binning) -> None:
+        from pipeline.data.nmnist_kernel import bin_bytes  # numba takes half a second to import
+
+        self._bin = bin_bytes
+        self._fits = sensor[0] <= binning.height and sensor[1] <= binning.width
+        self._numbers = (*sensor, binning.steps, binning.step_us, binning.height, binning.width)
+        self._buffer = np.empty(1 << 20, np.uint8)
+
+    def __call__(self, path: Path, bits: np.ndarray) -> int:
+        """Sets the recording's bits and returns its number of events; -1, bits unspecified, if it is not accepted."""
+        if not self._fits:
+            return -1
+        try:
+            length = self._read(path)
+        except OSError:
+            return -1
+        return self._bin(self._buffer, length, *self._numbers, bits)
+
+    def _read(self, path: Path) -> int:
+        with open(path, "rb", buffering=0) as file:
+            length = 0
+            while got := file.readinto(self._buffer[length:].data):
+                length += got
+                if length == len(self._buffer):
+                    self._buffer = np.concatenate([self._buffer, np.empty_like(self._buffer)])
+        return length

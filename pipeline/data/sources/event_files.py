@@ -1,0 +1,136 @@
+"""Event files in class folders: which there are, and by what they are known to be unchanged."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from array import array
+from dataclasses import dataclass
+from operator import attrgetter
+from pathlib import Path
+
+from hardware_profiles.errors import MissingPart, UserError
+from pipeline.data.cache import stamp_of
+from pipeline.data.framing import Progress
+from pipeline.data.recordings import READERS
+
+_EXTENSIONS = ", ".join(READERS)
+_NAME = attrgetter("name")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventFile:
+    """One recording's file, its class number and its key, <class>/<id>."""
+
+    path: Path
+    label: int
+    key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """The classes of `folder` (in order of number, else of name), the names of each class's event files, sorted,
+    and the `stamp` of all of them, which changes when a file comes, goes or is written."""
+
+    folder: Path
+    classes: tuple[str, ...]
+    names: tuple[tuple[str, ...], ...]
+    stamp: str
+
+    def files(self) -> list[EventFile]:
+        """Every event file, class by class."""
+        return [
+            EventFile(path=self.folder / name / file, label=label, key=f"{name}/{_split(file)[0]}")
+            for label, (name, files) in enumerate(zip(self.classes, self.names, strict=True))
+            for file in files
+        ]
+
+
+def list_events(folder: Path) -> Listing:
+    """All event files under `folder`, looked at but not read. Raises MissingPart and UserError where they do not
+    lie in class folders, or have no reader."""
+    if not folder.is_dir():
+        raise MissingPart(
+            "the folder of recordings is not there",
+            where=str(folder),
+            mend=f"place event files as {folder}/<class>/<id>.<ext> ({_EXTENSIONS}), or correct data.root and "
+            "data.events (a relative root counts from the folder where the command runs)",
+        )
+    with os.scandir(folder) as entries:
+        found = [entry.name for entry in entries if entry.is_dir() and entry.name[0] != "."]
+    classes = tuple(sorted(found, key=lambda name: (0, int(name), name) if name.isdecimal() else (1, 0, name)))
+    if len(classes) < 2:
+        raise UserError(
+            f"a classifier needs two classes, {len(classes)} found",
+            where=str(folder),
+            mend=f"place event files as {folder}/<class>/<id>.<ext>",
+        )
+    numbers: list[int] = []  # size and times of every file
+    names = tuple(_list_class(folder / name, numbers) for name in classes)
+    words = [os.path.abspath(folder), *(f"{name}/{len(files)}" for name, files in zip(classes, names, strict=True))]
+    for files in names:
+        words += files
+    return Listing(folder=folder, classes=classes, names=names, stamp=stamp_of(words, array("q", numbers)))
+
+
+def _list_class(folder: Path, numbers: list[int]) -> tuple[str, ...]:
+    """The sorted names of one class's files, checked; each adds its size, mtime_ns and ctime_ns to `numbers`."""
+    # Beside an open folder the system walks no long path for each of a thousand files.
+    at: int | Path = os.open(folder, os.O_RDONLY) if os.scandir in os.supports_fd else folder
+    try:
+        with os.scandir(at) as entries:
+            found = sorted([entry for entry in entries if entry.name[0] != "." and entry.is_file()], key=_NAME)
+            for entry in found:
+                status = entry.stat()
+                numbers += (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    finally:
+        if isinstance(at, int):
+            os.close(at)
+    names = [entry.name for entry in found]
+    extensions = {name[name.rfind(".") :] for name in names}
+    if len(extensions) > 1 or not extensions <= READERS.keys():  # of one extension, no two names have one stem
+        _check_names(folder, names)
+    if not names:
+        raise UserError(
+            "this class has no recording",
+            where=str(folder),
+            mend=f"place event files there ({_EXTENSIONS}), or remove the folder",
+        )
+    return tuple(names)
+
+
+def _check_names(folder: Path, names: list[str]) -> None:
+    """Raises UserError for a name without a reader, or a second one with the same stem."""
+    stems: dict[str, str] = {}
+    for name in names:
+        stem, extension = _split(name)
+        if extension.lower() not in READERS:
+            raise UserError(
+                f"no reader for {name}", where=str(folder / name), mend=f"convert it to {_EXTENSIONS}, or remove it"
+            )
+        if stem in stems:
+            raise UserError(
+                "two recordings have the same id",
+                where=str(folder / name),
+                why=f"{stems[stem]} lies beside it",
+                mend="remove one, or rename it",
+            )
+        stems[stem] = name
+
+
+def hash_files(files: list[EventFile], progress: Progress | None = None) -> str:
+    """A hash over every file's bytes, name and place; what cached frames are known by."""
+    digest = hashlib.sha256()
+    for done, file in enumerate(files, 1):
+        content = file.path.read_bytes()
+        digest.update(f"{file.key}{file.path.suffix}:{len(content)}:".encode())
+        digest.update(content)
+        if progress:
+            progress(done, len(files), "checking event files")
+    return digest.hexdigest()
+
+
+def _split(name: str) -> tuple[str, str]:
+    """A file's stem and its extension with the dot."""
+    stem, dot, extension = name.rpartition(".")
+    return (stem, dot + extension) if dot else (name, "")
