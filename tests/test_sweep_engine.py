@@ -18,11 +18,12 @@ from sweep_runs import finished_run
 from hardware_profiles.errors import UserError
 from pipeline.cli_sweep import stopped_by_sigterm
 from pipeline.recipe import Recipe, load_recipe
-from pipeline.run_folder import create
+from pipeline.run_folder import create, open_run
 from pipeline.sweep import engine
 from pipeline.sweep.engine import JOURNAL, open_study, run_trials
 from pipeline.sweep.plan import parse_over, plan_trials
 from pipeline.sweep.sweep import sweep
+from pipeline.sweep.teacher import share_teacher
 from pipeline.sweep.trial import outcome_of, start_trial
 
 
@@ -44,7 +45,7 @@ class FakeTrials:
         self.processes, self.most = [], 0
         monkeypatch.setattr(engine, "start_trial", self.start)
 
-    def start(self, recipe, changes, folder, *, threads):
+    def start(self, recipe, changes, folder, *, threads, verb):
         self.started.append(f"{folder.parent.name}/{folder.name}")
         self.threads = threads
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -227,3 +228,39 @@ def test_the_command_with_real_trials(spikeport, tmp_path):
     assert code == 1
     assert "1 of 1 trials failed" in err
     assert "too few recordings" in err
+
+
+@pytest.mark.parametrize(
+    ("change", "shared"),
+    [
+        ("distillation.method=ckd", True),
+        ("training.epochs=9", True),
+        ("student.channels=[3]", True),
+        ("training.threads=3", False),
+        ("teacher.epochs=9", False),
+        ("data.steps=9", False),
+        ("data.split_seed=9", False),
+        ("seed=9", False),
+    ],
+)
+def test_a_teacher_is_shared_where_its_training_would_be_the_same(recipe, tmp_path, change, shared):
+    finished_run(recipe, ["distillation.method=none"], tmp_path / "first")
+    (tmp_path / "unfinished").mkdir()
+    others = [tmp_path / "absent", tmp_path / "unfinished", tmp_path / "first"]
+    taken = share_teacher(recipe, [change], tmp_path / "second", others)
+    assert taken == (tmp_path / "first" if shared else None)
+    if not shared:
+        assert not (tmp_path / "second").exists()
+        return
+    begun = open_run(tmp_path / "second")
+    assert begun.recipe == load_recipe(recipe, [change])
+    assert list(begun.manifest["stages"]) == ["data", "teacher"]
+    assert begun.is_done("teacher")
+    assert begun.file("teacher.safetensors").read_text() == str(tmp_path / "first")
+    assert share_teacher(recipe, [change], tmp_path / "second", others) is None
+
+
+def test_a_teacher_file_that_changed_is_not_shared(recipe, tmp_path):
+    finished_run(recipe, [], tmp_path / "first")
+    (tmp_path / "first" / "teacher.safetensors").write_text("other")
+    assert share_teacher(recipe, ["training.epochs=9"], tmp_path / "second", [tmp_path / "first"]) is None

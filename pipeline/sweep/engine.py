@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from hardware_profiles.errors import UserError
 from pipeline.sweep.plan import Trial
+from pipeline.sweep.teacher import share_teacher
 from pipeline.sweep.trial import Outcome, finish_trial, outcome_of, start_trial
 
 if TYPE_CHECKING:
@@ -27,21 +28,21 @@ STUDY = "sweep"
 Done = Callable[[Trial, "Outcome | UserError"], None]
 
 
-def run_trials(recipe: Path, trials: Sequence[Trial], out: Path, *, jobs: int, done: Done) -> None:
-    """Runs what is not finished of `trials`, `jobs` at a time, each in its folder under `out`.
+def run_trials(recipe: Path, trials: Sequence[Trial], out: Path, *, jobs: int, done: Done, verb: str = "train") -> None:
+    """Runs what is not finished of `trials`, `jobs` at a time, each in its folder under `out`, as `spikeport <verb>`.
 
     `done` is called once for each trial, at once for those finished before, from one thread at a time. A trial that
     fails does not stop the others. Ctrl-C stops all, and is raised again.
     """
     left = {}
     for trial in trials:
-        outcome = outcome_of(out / trial.name)
+        outcome = outcome_of(out / trial.name, verb)
         if outcome is None:
             left[trial.name] = trial
         else:
             done(trial, outcome)
     if left:
-        _Crew(recipe, left, out, jobs, done).work()
+        _Crew(recipe, left, [trial.name for trial in trials], out, jobs=jobs, done=done, verb=verb).work()
 
 
 def open_study(out: Path) -> optuna.Study:
@@ -61,8 +62,19 @@ def open_study(out: Path) -> optuna.Study:
 class _Crew:
     """Threads that each take a trial from the queue, wait for its process, and write down what came of it."""
 
-    def __init__(self, recipe: Path, left: Mapping[str, Trial], out: Path, jobs: int, done: Done) -> None:
-        self.recipe, self.left, self.out, self.done = recipe, left, out, done
+    def __init__(
+        self,
+        recipe: Path,
+        left: Mapping[str, Trial],
+        names: Sequence[str],
+        out: Path,
+        *,
+        jobs: int,
+        done: Done,
+        verb: str,
+    ) -> None:
+        self.recipe, self.left, self.out, self.done, self.verb = recipe, left, out, done, verb
+        self.folders = [out / name for name in names]
         self.jobs = min(jobs, len(left))
         self.threads = max(1, (os.cpu_count() or 1) // self.jobs)
         self.lock = threading.Lock()
@@ -115,10 +127,11 @@ class _Crew:
         with self.lock:
             if self.stopped:
                 return
-            process = start_trial(self.recipe, trial.changes, folder, threads=self.threads)
+            share_teacher(self.recipe, trial.changes, folder, self.folders)
+            process = start_trial(self.recipe, trial.changes, folder, threads=self.threads, verb=self.verb)
             self.processes.add(process)
         try:
-            found: Outcome | UserError = finish_trial(process, folder)
+            found: Outcome | UserError = finish_trial(process, folder, self.verb)
         except UserError as error:
             found = error
         with self.lock:

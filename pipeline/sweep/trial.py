@@ -14,6 +14,7 @@ import numpy as np
 
 from hardware_profiles.errors import UserError
 from pipeline.run_folder import MANIFEST, open_run
+from pipeline.stages import TRAINING
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -22,7 +23,7 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_
 class Outcome:
     """Which test recordings a finished run got right (`1`) or wrong (`0`), in test order, and how long training took.
 
-    `seconds`: teacher, student and fine-tuning together, without the reading of data, which a cache may spare.
+    `seconds`: all that was trained, without the reading of data, which a cache may spare.
     """
 
     correct_float: str
@@ -50,30 +51,35 @@ class Outcome:
         return {"recordings": self.recordings, **shares, **asdict(self)}
 
 
-def outcome_of(folder: Path) -> Outcome | None:
-    """What the training run in `folder` found; None where it is not finished, or not there."""
+def outcome_of(folder: Path, verb: str = "train") -> Outcome | None:
+    """What the run in `folder` found; None where it is not there, or not finished (for "run": up to its report)."""
     if not (folder / MANIFEST).is_file():
         return None
     run = open_run(folder)
     method = run.recipe.arms[0]
-    stages = ("data", "teacher", f"student-{method}", f"quantised-{method}")
-    if not all(run.is_done(stage) for stage in stages):
+    students = (f"student-{method}", f"quantised-{method}")
+    learnt = [stage for stage in run.manifest["stages"] if stage.split("-")[0] in TRAINING]
+    if not {"data", *students} <= set(learnt) or not all(run.is_done(stage) for stage in learnt):
+        return None
+    if verb == "run" and not run.is_done("report"):
         return None
     labels = np.array(run.result("data")["test_labels"])
     right = [
         "".join(map(str, (np.array(run.result(stage)["predicted"]) == labels).astype(int).tolist()))
-        for stage in stages[2:]
+        for stage in students
     ]
-    seconds = sum(run.manifest["stages"][stage]["seconds"] for stage in stages[1:])
+    seconds = sum(run.manifest["stages"][stage]["seconds"] for stage in learnt if stage != "data")
     return Outcome(correct_float=right[0], correct_quantised=right[1], seconds=round(seconds, 3))
 
 
-def start_trial(recipe: Path, changes: Sequence[str], folder: Path, *, threads: int) -> subprocess.Popen:
-    """Starts `spikeport train` of `recipe` with `changes` in `folder`, or goes on there; at most `threads` threads.
+def start_trial(
+    recipe: Path, changes: Sequence[str], folder: Path, *, threads: int, verb: str = "train"
+) -> subprocess.Popen:
+    """Starts `spikeport <verb>` of `recipe` with `changes` in `folder`, or goes on there; at most `threads` threads.
 
     What it says is kept beside the folder, in <folder>.log.
     """
-    command = [sys.executable, "-m", "pipeline.cli", "train", str(recipe), "--out", str(folder), "--resume"]
+    command = [sys.executable, "-m", "pipeline.cli", verb, str(recipe), "--out", str(folder), "--resume"]
     for change in changes:
         command += ["--set", change]
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -84,10 +90,10 @@ def start_trial(recipe: Path, changes: Sequence[str], folder: Path, *, threads: 
         )
 
 
-def finish_trial(process: subprocess.Popen, folder: Path) -> Outcome:
+def finish_trial(process: subprocess.Popen, folder: Path, verb: str = "train") -> Outcome:
     """Waits for a trial. Raises UserError with the trial's own last words where it failed."""
     code = process.wait()
-    outcome = outcome_of(folder) if code == 0 else None
+    outcome = outcome_of(folder, verb) if code == 0 else None
     if outcome is None:
         said = _log(folder).read_text(encoding="utf-8", errors="replace").strip().splitlines()
         last = next((line for line in reversed(said) if line.startswith("error: ")), said[-1] if said else "no word")
