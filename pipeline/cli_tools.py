@@ -81,6 +81,24 @@ def data_info(recipe: RecipeWord, changes: Changes = None, json: Json = False) -
     show(result, json, [f"{key}: {value}" for key, value in _flat(result)])
 
 
+@data.command("download")
+def data_download(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A named set: nmnist, ncaltech101, ...")],
+    root: Annotated[Path, typer.Option("--root", metavar="DIR", help="Where to place it; a recipe's data.root.")],
+    json: Json = False,
+) -> None:
+    """Fetches a named set from its hosts. What is complete is not fetched again; leaves with 3 where a host is gone.
+
+    Example: `spikeport data download nmnist --root data`
+    """
+    import sys
+
+    from pipeline.data.download import download
+
+    rows = download(name, root, say=lambda text: print(text, file=sys.stderr, flush=True))
+    show(rows, json, table(("part", "state"), [tuple(row.values()) for row in rows]))
+
+
 @data.command("preview")
 def data_preview(
     recipe: RecipeWord,

@@ -26,10 +26,11 @@ class Data(_Section):
     """Where recordings and images come from, how they are binned, and how they are split."""
 
     source: str = "digits"
-    root: str = ""  # class-folders: the folder that holds `events` and `images`
-    events: str = ""  # class-folders: events as <events>/<class>/<id>.<ext>
-    images: str = ""  # class-folders: a folder of images by class, or of MNIST idx files
+    root: str = ""  # the folder that holds `events` and `images`; a named set's own folders lie in it
+    events: str = ""  # class-folders: events as <events>/<class>/<id>.<ext>; named sets: "" is their usual folder
+    images: str = ""  # class-folders: a folder of images by class, or of MNIST idx files; named sets: as `events`
     pairing: Literal["id", "class"] = "id"
+    pairs: str = ""  # cifar10dvs: a CSV file below root that says which image each recording was made from
     image_id_offset: int = 0  # image index of recording <id> is id + offset
     height: Positive = 34
     width: Positive = 34
@@ -40,6 +41,8 @@ class Data(_Section):
     train: Annotated[int, Field(ge=0)] = 0  # 0: all that validation and test leave
     folds: Annotated[int, Field(ge=0)] = 0  # 0: off; K: the test part is fold `fold` of K, `test` is not read
     fold: Annotated[int, Field(ge=0)] = 0
+    split: Literal["random", "official", "first"] = "random"  # first: in order of keys, training before test
+    test_share: Annotated[float, Field(ge=0, lt=1)] = 0.0  # first: this share of each class is test, not `test`
     without_recordings: bool = False  # no recording is trained on: all that are not validation are test
     split_seed: int = 0
     static_limit: Annotated[int, Field(ge=0)] = 0  # at most so many static images; 0: all
@@ -50,6 +53,14 @@ class Data(_Section):
             raise ValueError("folds must be 0 (off) or at least 2")
         if self.fold >= max(self.folds, 1):
             raise ValueError(f"fold must be below folds, which is {self.folds}")
+        return self
+
+    @model_validator(mode="after")
+    def _split_has_its_sizes(self) -> Data:
+        if self.folds and self.split != "random":
+            raise ValueError(f'folds are of all recordings: split must be "random", not "{self.split}"')
+        if self.test_share and self.split != "first":
+            raise ValueError('test_share needs split = "first"')
         return self
 
 

@@ -43,10 +43,10 @@ def with_pictures(root: Path) -> Data:
     return data(root, images="pictures")
 
 
-def write_idx(folder: Path, images: np.ndarray, labels: np.ndarray) -> None:
-    """MNIST's two training files."""
+def write_idx(folder: Path, images: np.ndarray, labels: np.ndarray, part: str = "train") -> None:
+    """MNIST's two files of a part."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, array in (("train-images-idx3-ubyte", images), ("train-labels-idx1-ubyte", labels)):
+    for name, array in ((f"{part}-images-idx3-ubyte", images), (f"{part}-labels-idx1-ubyte", labels)):
         header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
         (folder / f"{name}.gz").write_bytes(gzip.compress(header + array.astype(np.uint8).tobytes()))
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from hardware_profiles.errors import UserError
 from pipeline.data.dataset import StaticImages
-from pipeline.data.pairs import split_by_class, static_pool, twins_of
+from pipeline.data.pairs import static_pool, twins_of
+from pipeline.data.splits import split_by_class
 from pipeline.recipe import Data
 
 LABELS = np.array([0] * 40 + [1] * 20 + [2] * 10)

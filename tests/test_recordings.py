@@ -44,6 +44,15 @@ def write(path: Path) -> None:
             for name in fields.dtype.names:
                 fields[name] = array[name]
             Wizard(encoding="dat").save(fpath=str(path), arr=fields)
+        case ".aedat":
+            words = [(127 - int(e["x"]) << 8 | 127 - int(e["y"]) << 1 | 1 - int(e["p"]), int(e["t"])) for e in array]
+            path.write_bytes(
+                b"#!AER-DAT2.0\r\n# by hand\r\n" + b"".join(n.to_bytes(4, "big") for w in words for n in w)
+            )
+        case ".mat":
+            from scipy.io import savemat
+
+            savemat(path, {"ts": T[:, None].astype(float), "x": X[:, None], "y": Y[:, None], "p": 2.0 * P[:, None] - 1})
         case ".npy":
             np.save(path, array)
         case ".npz":
@@ -88,6 +97,22 @@ def test_the_overflow_marks_of_nmnist_files_add_time(tmp_path: Path) -> None:
     found = read_recording(path, (5, 7), label=0, key="k").events
     assert found["t"].tolist() == [3, 8192 + 5, 8192 + 6]
     assert found["x"].tolist() == [1, 0, 5]
+
+
+def test_an_aedat_file_is_turned_and_its_pulses_dropped(tmp_path: Path) -> None:
+    """Address 0x2A07: row 42, column 3, bit 0 set, so OFF; then a pulse; then the first pixel, ON."""
+    path = tmp_path / "one.aedat"
+    body = bytes.fromhex("00002a07 00000005 00008000 00000006 00000000 00010000")
+    path.write_bytes(b"#!AER-DAT2.0\n# comment\n" + body)
+    found = read_events(path)
+    assert [tuple(int(e[name]) for name in "txyp") for e in found] == [(5, 85, 124, 0), (65536, 127, 127, 1)]
+    for header, why in ((b"#!AER-DAT3.1\n", "it is AEDAT 3.1"), (b"", "no stated version"), (b"#!AER-DAT2.0", "cut")):
+        path.write_bytes(header + (body if b"\n" in header or not header else b""))
+        with pytest.raises(UserError, match=why):
+            read_events(path)
+    path.write_bytes(b"#!AER-DAT2.0\n" + bytes.fromhex("00410000 00000001"))
+    with pytest.raises(UserError, match="not those of a DVS128"):
+        read_events(path)
 
 
 def test_time_that_wraps_without_a_mark_is_refused(tmp_path: Path) -> None:

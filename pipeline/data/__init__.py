@@ -11,9 +11,10 @@ from hardware_profiles.errors import UserError
 from pipeline.data.cache import cached_frames, known_content
 from pipeline.data.dataset import Dataset, EventSplit, StaticImages
 from pipeline.data.framing import Binning, Frames, Progress, bin_recordings
-from pipeline.data.pairs import split_by_class, static_pool, twins_of
+from pipeline.data.pairs import static_pool, twins_of
 from pipeline.data.sources import SOURCES
 from pipeline.data.sources.collection import Collection
+from pipeline.data.splits import split_recordings
 from pipeline.recipe import Data
 
 __all__ = ["load_dataset"]
@@ -35,16 +36,7 @@ def load_dataset(data: Data, *, cache: Path, progress: Progress | None = None, v
             mend="use one of " + ", ".join(SOURCES),
         )
     found = source.load(data, progress)
-    split = split_by_class(
-        found.labels,
-        train=data.train,
-        validation=data.validation,
-        test=data.test,
-        seed=data.split_seed,
-        folds=data.folds,
-        fold=data.fold,
-        without_recordings=data.without_recordings,
-    )
+    split, held_out = split_recordings(found, data)
     binning = Binning(steps=data.steps, step_us=data.step_us, height=data.height, width=data.width)
     count = len(found.keys)
 
@@ -54,8 +46,8 @@ def load_dataset(data: Data, *, cache: Path, progress: Progress | None = None, v
     content = known_content(cache, found.stamp, found.content, verify=verify)
     binned = cached_frames(cache, content, count, binning, build)
     train, validation, test = (_part(found, binned, rows) for rows in (split.train, split.validation, split.test))
-    held_out = {*validation.keys, *test.keys}
-    static = static_pool(found.images, held_out, limit=data.static_limit, seed=data.split_seed)
+    hidden = {found.keys[row] for row in held_out}
+    static = static_pool(found.images, hidden, limit=data.static_limit, seed=data.split_seed)
     return Dataset(
         name=found.name,
         description=found.description,

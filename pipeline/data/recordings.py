@@ -31,9 +31,12 @@ def read_recording(path: Path, sensor: tuple[int, int], *, label: int, key: str)
     return Recording(events=read_events(path), sensor=sensor, label=label, key=key, origin=str(path))
 
 
-def read_events(path: Path) -> np.ndarray:
-    """The events of one file as EVENT_DTYPE, as the file has them. Raises as `read_recording`, but sees no sensor."""
-    reader = READERS.get(path.suffix.lower())
+def read_events(path: Path, reader: Callable[[Path], np.ndarray] | None = None) -> np.ndarray:
+    """The events of one file as EVENT_DTYPE, as the file has them. Raises as `read_recording`, but sees no sensor.
+
+    `reader`: instead of the one that the extension chooses; what it raises is said to be the file's damage.
+    """
+    reader = reader or READERS.get(path.suffix.lower())
     if reader is None:
         raise UserError(
             f"no reader for {path.suffix or 'a file without extension'}",
@@ -80,7 +83,7 @@ def _read_prophesee_dat(path: Path) -> np.ndarray:
     if body % 8:
         raise _DamagedError(f"{body} bytes of events are no multiple of the 8 that each takes; the file is cut short")
     events = Wizard(encoding="dat").read(path) if body else None
-    return np.empty(0, EVENT_DTYPE) if events is None else _from_fields(events)
+    return np.empty(0, EVENT_DTYPE) if events is None else from_columns(events)
 
 
 def _read_aedat4(path: Path) -> np.ndarray:
@@ -92,21 +95,59 @@ def _read_aedat4(path: Path) -> np.ndarray:
         ) from None
     from tonic.io import read_aedat4
 
-    return _from_fields(read_aedat4(str(path)))
+    return from_columns(read_aedat4(str(path)))
+
+
+def _read_aedat2(path: Path) -> np.ndarray:
+    """AEDAT 2.0 of a DVS128: big-endian 32-bit words, address and time in us in turn. In the address, bit 0 is 0
+    for ON, bits 1 to 7 count columns and bits 8 to 14 rows of the chip, which stood on its side: turned here, as
+    the makers of CIFAR10-DVS turn it. Bit 15 marks a sync pulse, which is no event.
+    """
+    content = path.read_bytes()
+    start, version = 0, ""
+    while content[start : start + 1] == b"#":
+        end = content.find(b"\n", start)
+        if end < 0:
+            raise _DamagedError("its header is cut short")
+        if content[start:end].startswith(b"#!AER-DAT"):
+            version = content[start + len("#!AER-DAT") : end].decode("ascii", "replace").strip()
+        start = end + 1
+    if not version.startswith("2"):
+        raise _DamagedError(f"it is AEDAT {version or 'of no stated version'}; .aedat is read in version 2.0")
+    if (len(content) - start) % 8:
+        raise _DamagedError(f"{len(content) - start} bytes of events are no multiple of the 8 that each takes")
+    address, time = np.frombuffer(content, ">u4", offset=start).reshape(-1, 2).T.astype(np.int64)
+    if (address >> 16).any():
+        raise _DamagedError("its addresses are not those of a DVS128")
+    kept = address >> 15 == 0
+    address, time = address[kept], time[kept]
+    return from_columns(
+        {"t": time, "x": 127 - (address >> 8 & 127), "y": 127 - (address >> 1 & 127), "p": 1 - (address & 1)}
+    )
+
+
+def _read_mat(path: Path) -> np.ndarray:
+    from scipy.io import loadmat
+
+    columns = {name: np.ravel(value) for name, value in loadmat(path).items() if isinstance(value, np.ndarray)}
+    for name, column in columns.items():  # MATLAB writes whole numbers as doubles
+        if column.dtype.kind == "f" and np.array_equal(column, np.rint(column)):
+            columns[name] = column.astype(np.int64)
+    return from_columns(columns)
 
 
 def _read_npy(path: Path) -> np.ndarray:
     array = np.load(path, allow_pickle=False)
     if array.dtype.names is None:
         raise _DamagedError("it is no structured array with the fields t, x, y, p")
-    return _from_fields(array)
+    return from_columns(array)
 
 
 def _read_npz(path: Path) -> np.ndarray:
     with np.load(path, allow_pickle=False) as archive:
         if len(archive.files) == 1 and archive[archive.files[0]].dtype.names:
-            return _from_fields(archive[archive.files[0]])
-        return _from_fields({name: archive[name] for name in archive.files})
+            return from_columns(archive[archive.files[0]])
+        return from_columns({name: archive[name] for name in archive.files})
 
 
 def _read_h5(path: Path) -> np.ndarray:
@@ -115,8 +156,8 @@ def _read_h5(path: Path) -> np.ndarray:
     with h5py.File(path, "r") as file:
         found = file.get("events", file)
         if isinstance(found, h5py.Dataset):
-            return _from_fields(found[()])
-        return _from_fields({name: item[()] for name, item in found.items() if isinstance(item, h5py.Dataset)})
+            return from_columns(found[()])
+        return from_columns({name: item[()] for name, item in found.items() if isinstance(item, h5py.Dataset)})
 
 
 READERS: dict[str, Callable[[Path], np.ndarray]] = {
@@ -127,6 +168,8 @@ READERS: dict[str, Callable[[Path], np.ndarray]] = {
     ".npz": _read_npz,
     ".h5": _read_h5,
     ".hdf5": _read_h5,
+    ".aedat": _read_aedat2,
+    ".mat": _read_mat,
 }
 
 
@@ -143,7 +186,7 @@ def _damaged(path: Path, why: str) -> UserError:
     )
 
 
-def _from_fields(source: Any) -> np.ndarray:
+def from_columns(source: Any) -> np.ndarray:
     """A structured array, or arrays by name, as EVENT_DTYPE; nothing is rounded or wrapped on the way."""
     names = source.dtype.names if isinstance(source, np.ndarray) else tuple(source)
     if names is None:

@@ -4,19 +4,16 @@ files.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-
-import numpy as np
 
 from hardware_profiles.errors import UserError
 from pipeline.data.binning_files import bin_files
-from pipeline.data.dataset import Recording, StaticImages
 from pipeline.data.framing import Binning, Frames, Progress
-from pipeline.data.recordings import read_recording
 from pipeline.data.sources.collection import Collection
-from pipeline.data.sources.event_files import EventFile, hash_files, list_events
-from pipeline.data.static_images import ImageSet, read_images
+from pipeline.data.sources.event_files import hash_files, list_events
+from pipeline.data.sources.reading import labels_of, reader
+from pipeline.data.sources.twins import name_images
+from pipeline.data.static_images import read_images
 from pipeline.recipe import Data
 
 
@@ -40,10 +37,6 @@ def load(data: Data, progress: Progress | None = None) -> Collection:
     found = read_images(root / data.images, classes, data.height, data.width, progress)
     sensor = (data.height, data.width)
 
-    def read() -> Iterator[Recording]:
-        for file in files:
-            yield read_recording(file.path, sensor, label=file.label, key=file.key)
-
     def bin_all(binning: Binning, progress: Progress | None) -> Frames:
         return bin_files([file.path for file in files], sensor, binning, progress)
 
@@ -53,82 +46,12 @@ def load(data: Data, progress: Progress | None = None) -> Collection:
         f"with static images from {data.images}, paired by {data.pairing}",
         classes=classes,
         keys=tuple(file.key for file in files),
-        labels=np.array([file.label for file in files], np.int64),
+        labels=labels_of(files),
         content=lambda: hash_files(files, progress),
         stamp=listing.stamp,
-        read=read,
+        read=reader(files, sensor),
         bin=bin_all,
-        images=_name_images(found, files, classes, data),
+        images=name_images(found, files, classes, offset=data.image_id_offset, strict=data.pairing == "id"),
         paired=data.pairing == "id",
         simulated=False,
     )
-
-
-def _name_images(found: ImageSet, files: list[EventFile], classes: tuple[str, ...], data: Data) -> StaticImages:
-    """The images under keys: a recording's own key for its twin, else a key that no recording has."""
-    keys = [f"image:{name}/{identity}" for name, identity in zip(found.classes, found.ids, strict=True)]
-    twins = _Twins(found, data.image_id_offset)
-    taken: dict[int, EventFile] = {}
-    for file in files:
-        name = classes[file.label]
-        row = twins.of(file, name, strict=data.pairing == "id")
-        if row is None:
-            continue
-        if row in taken:
-            raise UserError(
-                "two recordings claim one image",
-                where=str(file.path),
-                why=f"{taken[row].path.name} and this file both mean image {found.ids[row]}",
-                mend="give each recording its own id, or remove one",
-            )
-        taken[row] = file
-        keys[row] = file.key
-    number = {name: label for label, name in enumerate(classes)}
-    labels = np.array([number[name] for name in found.classes], np.int64)
-    return StaticImages(images=found.images, labels=labels, keys=tuple(keys))
-
-
-class _Twins:
-    """Finds the image that a recording was made from, by id; by class and id where classes share ids."""
-
-    def __init__(self, found: ImageSet, offset: int) -> None:
-        self._found, self._offset = found, offset
-        ids = [_plain(identity) for identity in found.ids]
-        self._by_id = {identity: row for row, identity in enumerate(ids)}
-        self._by_class = {pair: row for row, pair in enumerate(zip(found.classes, ids, strict=True))}
-        self._unique = len(self._by_id) == len(ids)
-
-    def of(self, file: EventFile, name: str, *, strict: bool) -> int | None:
-        """Its row. Without one, or where that image is of another class: UserError if `strict`, else None."""
-        stem = file.path.stem
-        if self._offset and not stem.isdecimal():
-            if not strict:
-                return None
-            raise UserError(
-                f"data.image_id_offset asks for numbers as ids, this file's is {stem!r}",
-                where=str(file.path),
-                mend="set data.image_id_offset = 0, or rename the file",
-            )
-        identity = str(int(stem) + self._offset) if self._offset else _plain(stem)
-        row = self._by_id.get(identity) if self._unique else self._by_class.get((name, identity))
-        if row is not None and self._found.classes[row] == name:
-            return row
-        if not strict:
-            return None
-        if row is None:
-            raise UserError(
-                f"this recording has no image: there is none with id {identity}",
-                where=str(file.path),
-                mend="correct data.image_id_offset, add the image, or set data.pairing to class",
-            )
-        raise UserError(
-            "the labels of recording and image disagree",
-            where=str(file.path),
-            why=f"the recording lies in class {name}, image {identity} is of class {self._found.classes[row]}",
-            mend="correct data.image_id_offset, or move the file to its class",
-        )
-
-
-def _plain(identity: str) -> str:
-    """00015 and 15 are one id."""
-    return str(int(identity)) if identity.isdecimal() else identity

@@ -19,7 +19,7 @@ class Collection:
     hash of everything that decides the events. `stamp`: what is known at no cost and changes whenever that hash
     may have (see `cache.known_content`); "" where the hash itself costs nothing. `bin`: a faster way to the
     frames that `bin_recordings` makes of `read()`. `paired`: each recording has the image of its own key in
-    `images`.
+    `images`. `official_test` `[N]` bool: which recordings the makers held out for testing, or None.
     """
 
     name: str
@@ -34,3 +34,4 @@ class Collection:
     simulated: bool
     stamp: str = ""
     bin: Callable[[Binning, Progress | None], Frames] | None = None
+    official_test: np.ndarray | None = None

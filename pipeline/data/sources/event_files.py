@@ -46,11 +46,11 @@ class Listing:
         ]
 
 
-def list_events(folder: Path) -> Listing:
-    """All event files under `folder`, looked at but not read. Raises MissingPart and UserError where they do not
-    lie in class folders, or have no reader."""
+def list_events(folder: Path, absent: MissingPart | None = None) -> Listing:
+    """All event files under `folder`, looked at but not read. Raises MissingPart (`absent`, if given) and UserError
+    where they do not lie in class folders, or have no reader."""
     if not folder.is_dir():
-        raise MissingPart(
+        raise absent or MissingPart(
             "the folder of recordings is not there",
             where=str(folder),
             mend=f"place event files as {folder}/<class>/<id>.<ext> ({_EXTENSIONS}), or correct data.root and "

@@ -1,0 +1,124 @@
+"""CIFAR10-DVS with CIFAR-10.
+
+Which CIFAR-10 image a recording shows is not published. With a file of pairs (`data.pairs`) the two are paired by
+key and twins of held-out recordings are kept from training; without one they are paired by class alone, and an
+original of a test recording may be among the images: the description says so.
+"""
+
+from __future__ import annotations
+
+import csv
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from hardware_profiles.errors import MissingPart, UserError
+from pipeline.data.archives import CIFAR10, absent
+from pipeline.data.cifar10 import read_cifar10
+from pipeline.data.dataset import StaticImages
+from pipeline.data.framing import Progress
+from pipeline.data.sources import resizing
+from pipeline.data.sources.collection import Collection
+from pipeline.data.sources.event_files import EventFile, list_events
+from pipeline.data.sources.reading import content_with, labels_of, reader, stamp_with
+from pipeline.data.static_images import ImageSet, read_images
+from pipeline.recipe import Data
+
+SENSOR = (128, 128)
+PUBLISHED = 10_000
+
+
+def load(data: Data, progress: Progress | None = None) -> Collection:
+    """The recordings of <root>/CIFAR10DVS/<class> and the images of <root>/CIFAR10/cifar-10-batches-bin.
+
+    `data.images` may name a folder of pictures by class instead. `data.pairs`: a CSV file with the columns
+    recording (airplane/cifar10_airplane_0) and image (data_batch_1/17, or airplane/0001 for pictures), a line for
+    each recording. Raises UserError where `data.pairing` is "id" and there is no such file.
+    """
+    events = Path(data.root, data.events or "CIFAR10DVS")
+    images = Path(data.root, data.images or "CIFAR10/cifar-10-batches-bin")
+    if data.pairing == "id" and not data.pairs:
+        raise UserError(
+            "which CIFAR-10 image each recording shows is not published",
+            where="data.pairing",
+            mend='set pairing = "class" (the original of a test recording may then be trained on), or name a file of '
+            "pairs as data.pairs",
+        )
+    listing = list_events(events, absent("cifar10dvs", "CIFAR10DVS", events))
+    classes, files = listing.classes, listing.files()
+    unknown = set(classes) - set(CIFAR10)
+    if unknown:
+        raise UserError(f"{min(unknown)!r} is no class of CIFAR-10", where=str(events), mend="remove or rename it")
+    if not images.is_dir():
+        raise absent("cifar10dvs", "CIFAR10/cifar-10-batches-bin", images)
+    if (images / classes[0]).is_dir():
+        found = read_images(images, classes, data.height, data.width, progress)
+        found = ImageSet(
+            images=found.images,
+            classes=found.classes,
+            ids=tuple(f"{name}/{stem}" for name, stem in zip(found.classes, found.ids, strict=True)),
+        )
+    else:
+        found = read_cifar10(images)
+    twins = _pairs(Path(data.root, data.pairs), files, found, classes) if data.pairs else {}
+    size = (data.height, data.width)
+    facts = ("cifar10dvs", resizing.VERSION, size)
+    paired = "paired by key" if twins else "paired by class: originals of test recordings may be among the images"
+    return Collection(
+        name="cifar10dvs",
+        description=f"CIFAR10-DVS: {len(files):,} of the {PUBLISHED:,} recordings in {len(classes)} classes, each of a "
+        f"CIFAR-10 image that moved before a sensor; {paired}",
+        classes=classes,
+        keys=tuple(file.key for file in files),
+        labels=labels_of(files),
+        content=lambda: content_with(files, *facts, progress=progress),
+        stamp=stamp_with([listing.stamp], *facts),
+        read=reader(files, size, partial(resizing.shrink, sensor=SENSOR, target=size)),
+        images=_named(found, twins, classes),
+        paired=bool(twins),
+        simulated=False,
+    )
+
+
+def _named(found: ImageSet, twins: dict[str, str], classes: tuple[str, ...]) -> StaticImages:
+    """The images of these classes under keys: the recording's own for a twin, else one that no recording has."""
+    rows = [row for row, name in enumerate(found.classes) if name in classes]
+    recording = {image: key for key, image in twins.items()}
+    return StaticImages(
+        images=found.images[rows] if len(rows) < len(found.ids) else found.images,
+        labels=np.array([classes.index(found.classes[row]) for row in rows], np.int64),
+        keys=tuple(recording.get(found.ids[row], f"image:{found.ids[row]}") for row in rows),
+    )
+
+
+def _pairs(path: Path, files: list[EventFile], found: ImageSet, classes: tuple[str, ...]) -> dict[str, str]:
+    """The image's id of each recording's key, as the file of pairs says; each image is of one recording."""
+    if not path.is_file():
+        raise MissingPart(
+            "the file of pairs is not there", where=str(path), mend="correct data.pairs, or place it there"
+        )
+    with open(path, newline="", encoding="utf-8") as text:
+        lines = list(csv.DictReader(text))
+    if not lines or not {"recording", "image"} <= set(lines[0]):
+        raise UserError("a file of pairs has the columns recording and image", where=str(path), mend="name them so")
+    said = {line["recording"]: line["image"] for line in lines}
+    class_of = dict(zip(found.ids, found.classes, strict=True))
+    taken: dict[str, str] = {}
+    for file in files:
+        image = said.get(file.key)
+        if image is None:
+            why = "there is no line for it"
+        elif image not in class_of:
+            why = f"there is no image {image}"
+        elif class_of[image] != classes[file.label]:
+            why = f"image {image} is of class {class_of[image]}"
+        elif image in taken:
+            why = f"image {image} is already that of {taken[image]}"
+        else:
+            taken[image] = file.key
+            continue
+        raise UserError(
+            f"recording {file.key} has no image of its own", where=str(path), why=why, mend="correct the file"
+        )
+    return {key: image for image, key in taken.items()}

@@ -1,0 +1,124 @@
+"""DVS Gesture as tonic's hosts have it: eleven gestures of 29 people; there are no images of them."""
+
+from __future__ import annotations
+
+import re
+from array import array
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from hardware_profiles.errors import UserError
+from pipeline.data.archives import absent
+from pipeline.data.cache import stamp_of
+from pipeline.data.dataset import StaticImages
+from pipeline.data.framing import Progress
+from pipeline.data.recordings import from_columns
+from pipeline.data.sources import resizing
+from pipeline.data.sources.collection import Collection
+from pipeline.data.sources.event_files import EventFile
+from pipeline.data.sources.reading import content_with, labels_of, reader, stamp_with
+from pipeline.recipe import Data
+
+SENSOR = (128, 128)
+PARTS = ("ibmGestureTrain", "ibmGestureTest")
+CLASSES = (
+    "hand clapping",
+    "right hand wave",
+    "left hand wave",
+    "right arm clockwise",
+    "right arm counterclockwise",
+    "left arm clockwise",
+    "left arm counterclockwise",
+    "arm roll",
+    "air drums",
+    "air guitar",
+    "other gestures",
+)
+
+
+def load(data: Data, progress: Progress | None = None) -> Collection:
+    """The recordings of <root>/DVSGesture: ibmGestureTrain|ibmGestureTest/user<nn>_<light>/<class number>.npy.
+
+    `data.images` must be empty: there is no static side. The makers' test part is of people who are not in the
+    training part; a random split is refused, as it would test on people that were trained on.
+    """
+    if data.images:
+        raise UserError("DVS Gesture has no images", where="data.images", mend='set images = ""')
+    if data.split != "official":
+        raise UserError(
+            "recordings of one person would be in training and in test",
+            where="data.split",
+            mend='set split = "official", which tests on people who are not trained on',
+        )
+    folder = Path(data.root, data.events or "DVSGesture")
+    files: list[EventFile] = []
+    for part in PARTS:
+        if not (folder / part).is_dir():
+            raise absent("dvsgesture", f"DVSGesture/{part}", folder / part)
+        files += _files(folder / part)
+    target = (data.height, data.width)
+    facts = ("dvsgesture", resizing.VERSION, target)
+    labels = labels_of(files)
+    missing = sorted(set(range(len(CLASSES))) - set(labels.tolist()))
+    if missing:
+        raise UserError(
+            "a gesture has no recording",
+            where=str(folder),
+            why=f"no file is called {missing[0]}.npy ({CLASSES[missing[0]]})",
+            mend="unpack the recordings again from their archives",
+        )
+    return Collection(
+        name="dvsgesture",
+        description=f"DVS Gesture: {len(files):,} recordings of eleven gestures; the test part is of people who are in "
+        "no other part; there is no static side",
+        classes=CLASSES,
+        keys=tuple(file.key for file in files),
+        labels=labels,
+        content=lambda: content_with(files, *facts, progress=progress),
+        stamp=stamp_with([_stamp(files)], *facts),
+        read=reader(files, target, partial(resizing.shrink, sensor=SENSOR, target=target), _read),
+        images=StaticImages(images=np.zeros((0, 1, *SENSOR), np.uint8), labels=np.zeros(0, np.int64), keys=()),
+        paired=False,
+        simulated=False,
+        official_test=np.array([file.key.startswith("test/") for file in files]),
+    )
+
+
+def _files(folder: Path) -> list[EventFile]:
+    """All recordings of a part; keys are train|test/user<nn>_<light>/<class number>."""
+    part = "test" if folder.name == PARTS[1] else "train"
+    found = []
+    for path in sorted(folder.glob("*/*.npy")):
+        label = int(path.stem) if path.stem.isdecimal() else -1
+        if not re.fullmatch(r"user\d+_\w+", path.parent.name) or not 0 <= label < len(CLASSES):
+            raise UserError(
+                "this is no recording of DVS Gesture",
+                where=str(path),
+                mend=f"place them as {folder}/user01_fluorescent/<0 to 10>.npy, or remove the file",
+            )
+        found.append(EventFile(path=path, label=label, key=f"{part}/{path.parent.name}/{label}"))
+    if not found:
+        raise absent("dvsgesture", f"DVSGesture/{folder.name}", folder)
+    return found
+
+
+def _stamp(files: list[EventFile]) -> str:
+    numbers = array("q")
+    for file in files:
+        status = file.path.stat()
+        numbers.extend((status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+    return stamp_of([str(file.path.absolute()) for file in files], numbers)
+
+
+def _read(path: Path) -> np.ndarray:
+    """`[N, 4]` of x, y, polarity and time in ms."""
+    table = np.load(path, allow_pickle=False)
+    if table.ndim != 2 or table.shape[1] != 4 or table.dtype.kind not in "iuf":
+        raise ValueError(f"it holds {table.dtype} {table.shape}, not four columns of numbers x, y, p, t")
+    whole = np.rint(table * [1, 1, 1, 1000])
+    if not np.allclose(whole, table * [1, 1, 1, 1000], rtol=0, atol=1e-3):
+        raise ValueError("x, y and polarity must be whole numbers, and time a number of us")
+    x, y, p, t = whole.astype(np.int64).T
+    return from_columns({"t": t, "x": x, "y": y, "p": p})

@@ -1,0 +1,124 @@
+"""N-MNIST with MNIST: recording <id> of a part was made from that part's image <id> - 1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hardware_profiles.errors import UserError
+from pipeline.data.archives import absent
+from pipeline.data.binning_files import bin_files
+from pipeline.data.dataset import StaticImages
+from pipeline.data.framing import Binning, Frames, Progress
+from pipeline.data.sources.collection import Collection
+from pipeline.data.sources.event_files import EventFile, list_events
+from pipeline.data.sources.reading import content_with, labels_of, reader, stamp_with
+from pipeline.data.static_images import read_idx
+from pipeline.recipe import Data
+
+SENSOR = (34, 34)
+
+
+@dataclass(frozen=True)
+class _Part:
+    name: str  # first word of its keys
+    folder: str  # below NMNIST
+    images: str  # beginning of its idx files' names
+    published: int
+
+
+PARTS = (_Part("train", "Train", "train", 60_000), _Part("test", "Test", "t10k", 10_000))
+
+
+def load(data: Data, progress: Progress | None = None) -> Collection:
+    """The recordings of <root>/NMNIST and the images of <root>/MNIST/raw, paired by part and number.
+
+    A part of the recordings may be absent: Test where the split is not official. Raises MissingPart for what is
+    not there, UserError where a label disagrees with its image.
+    """
+    events, images = Path(data.root, data.events or "NMNIST"), Path(data.root, data.images or "MNIST/raw")
+    present = [part for part in PARTS if (events / part.folder).is_dir() or part.name == "train"]
+    if data.split == "official" and len(present) < 2:
+        raise absent("nmnist", "NMNIST/Test", events / "Test")
+    names: tuple[str, ...] = ()
+    files: list[EventFile] = []
+    keys: list[str] = []
+    stamps, pixels, labels = [], [], []
+    for part in present:
+        folder = events / part.folder
+        listing = list_events(folder, absent("nmnist", f"NMNIST/{part.folder}", folder))
+        classes, found = listing.classes, listing.files()
+        stamps.append(listing.stamp)
+        names = names or classes
+        if classes != names or not all(name.isdecimal() for name in classes):
+            raise UserError(
+                "the folders here are not N-MNIST's digits",
+                where=str(folder),
+                why=f"{', '.join(classes)} are here, {', '.join(names)} in Train",
+                mend=f"place recordings as {folder}/<digit>/<id>.bin",
+            )
+        read = [_idx(images, f"{part.images}-{kind}") for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]
+        part_keys = [f"image:{part.name}/{row}" for row in range(len(read[1]))]
+        for file in found:
+            row = _image_of(file, read[1], classes)
+            part_keys[row] = f"{part.name}/{file.key}"
+            files.append(EventFile(path=file.path, label=file.label, key=part_keys[row]))
+        known = np.isin(read[1], [int(name) for name in classes])
+        if part.name == "test":  # images of the official test part are there as twins only
+            known &= [not key.startswith("image:") for key in part_keys]
+        pixels.append(read[0][known])
+        labels.append(np.searchsorted([int(name) for name in classes], read[1][known]))
+        keys += [key for key, kept in zip(part_keys, known, strict=True) if kept]
+
+    def bin_all(binning: Binning, progress: Progress | None) -> Frames:
+        return bin_files([file.path for file in files], SENSOR, binning, progress)
+
+    counts = {part.name: sum(file.key.startswith(part.name) for file in files) for part in present}
+    said = " and ".join(f"{counts[part.name]:,} of the {part.published:,} {part.name} recordings" for part in present)
+    return Collection(
+        name="nmnist",
+        description=f"N-MNIST: {said}, each of an MNIST digit that a sensor saw in three saccades",
+        classes=names,
+        keys=tuple(file.key for file in files),
+        labels=labels_of(files),
+        content=lambda: content_with(files, "nmnist", progress=progress),
+        stamp=stamp_with(stamps, "nmnist"),
+        bin=bin_all,
+        read=reader(files, SENSOR),
+        images=StaticImages(
+            images=np.concatenate(pixels)[:, None], labels=np.concatenate(labels).astype(np.int64), keys=tuple(keys)
+        ),
+        paired=True,
+        simulated=False,
+        official_test=np.array([file.key.startswith("test/") for file in files]) if len(present) > 1 else None,
+    )
+
+
+def _idx(folder: Path, name: str) -> np.ndarray:
+    for path in (folder / f"{name}.gz", folder / name):
+        if path.is_file():
+            return read_idx(path)
+    raise absent("nmnist", "MNIST/raw", folder, f"{name}.gz")
+
+
+def _image_of(file: EventFile, labels: np.ndarray, classes: tuple[str, ...]) -> int:
+    """The row of the image that a recording was made from."""
+    stem = file.path.stem
+    row = int(stem) - 1 if stem.isdecimal() else -1
+    if not 0 <= row < len(labels):
+        raise UserError(
+            "this recording has no image",
+            where=str(file.path),
+            why=f"N-MNIST's ids count from 1 to {len(labels):,} here",
+            mend="give the file its own id again, or remove it",
+        )
+    if str(labels[row]) != classes[file.label]:
+        raise UserError(
+            "the labels of recording and image disagree",
+            where=str(file.path),
+            why=f"the recording lies in class {classes[file.label]}, image {row} is a {labels[row]}",
+            mend="unpack the recordings again from their archive",
+        )
+    return row

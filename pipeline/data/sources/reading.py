@@ -1,0 +1,60 @@
+"""Reading event files one by one, and what those of a set are known by."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.data.dataset import Recording
+from pipeline.data.framing import Progress
+from pipeline.data.recordings import read_events
+from pipeline.data.sources.event_files import EventFile, hash_files
+
+Change = Callable[[np.ndarray, str], np.ndarray]  # events as a file has them, the file -> events on the sensor
+
+
+def labels_of(files: list[EventFile]) -> np.ndarray:
+    """The class number of each file, `[N]` int64."""
+    return np.array([file.label for file in files], np.int64)
+
+
+def reader(
+    files: list[EventFile],
+    sensor: tuple[int, int],
+    change: Change | None = None,
+    decode: Callable[[Path], np.ndarray] | None = None,
+) -> Callable[[], Iterator[Recording]]:
+    """What a Collection's `read` is: yields the recordings of `files` in their order, each after `change`.
+
+    `decode` reads a file whose extension does not say how.
+    """
+
+    def read() -> Iterator[Recording]:
+        for file in files:
+            events = read_events(file.path, decode)
+            if change:
+                events = change(events, str(file.path))
+            yield Recording(events=events, sensor=sensor, label=file.label, key=file.key, origin=str(file.path))
+
+    return read
+
+
+def stamp_with(stamps: list[str], *facts: object) -> str:
+    """One stamp for listings with these, which changes with any of them and with `facts`."""
+    newest = max(int(stamp.split("-")[0]) for stamp in stamps)
+    return f"{newest}-{hashlib.sha256(repr((stamps, facts)).encode()).hexdigest()}"
+
+
+def content_with(files: list[EventFile], *facts: object, progress: Progress | None = None) -> str:
+    """A hash of the bytes, names and places of `files`, and of `facts`."""
+    return hashlib.sha256(repr((facts, hash_files(files, progress))).encode()).hexdigest()
+
+
+def natural(name: str) -> tuple[tuple[int, int, str], ...]:
+    """A key that sorts numbers in names as numbers: image_2 before image_10."""
+    parts = re.split(r"(\d+)", name)
+    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts)

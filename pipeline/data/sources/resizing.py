@@ -1,0 +1,41 @@
+"""Events of a large sensor on a smaller one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hardware_profiles.errors import UserError
+from pipeline.data.events import check_events
+
+VERSION = 1  # change it whenever what comes out changes, so that cached frames are made again
+
+
+def shrink(events: np.ndarray, origin: str, *, sensor: tuple[int, int], target: tuple[int, int]) -> np.ndarray:
+    """The same events on `target` (height, width) pixels: row y of H becomes row floor(y * height / H).
+
+    Raises UserError, naming `origin`, where an event lies outside `sensor`, or `target` is larger than it.
+    """
+    if target[0] > sensor[0] or target[1] > sensor[1]:
+        raise UserError(
+            f"frames of {target[0]} x {target[1]} are larger than this sensor",
+            where="data.height, data.width",
+            why=f"it has {sensor[0]} x {sensor[1]} pixels",
+            mend="lower data.height and data.width",
+        )
+    check_events(events, *sensor, where=origin)
+    return _scaled(events, sensor, target)
+
+
+def fill(events: np.ndarray, origin: str, *, target: tuple[int, int]) -> np.ndarray:
+    """The events' own bounding box stretched or shrunk to `target` (height, width), as for recordings of many sizes."""
+    moved = events.copy()
+    moved["x"] -= moved["x"].min()
+    moved["y"] -= moved["y"].min()
+    return _scaled(moved, (int(moved["y"].max()) + 1, int(moved["x"].max()) + 1), target)
+
+
+def _scaled(events: np.ndarray, sensor: tuple[int, int], target: tuple[int, int]) -> np.ndarray:
+    out = events.copy()
+    for field, old, new in (("y", sensor[0], target[0]), ("x", sensor[1], target[1])):
+        out[field] = events[field].astype(np.int64) * new // old
+    return out

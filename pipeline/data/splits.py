@@ -1,0 +1,207 @@
+"""Which recordings are trained on, which choose the model, and which test it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hardware_profiles.errors import UserError
+from pipeline.data.sources.collection import Collection
+from pipeline.data.sources.reading import natural
+from pipeline.recipe import Data
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Sorted row numbers of the recordings in each part; no row is in two."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+
+def split_by_class(
+    labels: np.ndarray,
+    *,
+    train: int,
+    validation: int,
+    test: int,
+    seed: int,
+    folds: int = 0,
+    fold: int = 0,
+    without_recordings: bool = False,
+) -> Split:
+    """Parts of exactly the asked sizes, each with the classes in their own proportions (to less than one
+    recording).
+
+    `train` 0 takes all that is left; so does `test` 0 where `train` says a number. `validation` 0 gives an empty
+    part. `without_recordings`: nothing is trained on, and `test` 0 takes all. With `folds`, `test` is not read: the
+    test part is fold `fold`, and over all folds of one seed each recording is tested once. Raises UserError where
+    there are too few recordings, or a class without any in a training part that is not empty.
+    """
+    count = len(labels)
+    if folds > count:
+        raise UserError(
+            f"{folds} folds need a recording each",
+            where="data.folds",
+            why=f"{count} recordings are here",
+            mend="lower data.folds",
+        )
+    if folds:
+        test = len(range(fold, count, folds))
+    if without_recordings and train:
+        _refuse_both(train)
+    if not test and not train and not without_recordings:
+        raise UserError("train and test cannot both be all the rest", where="data", mend="give one a number")
+    if count < (train or not without_recordings) + validation + (test or 1):
+        least = train or (0 if without_recordings else "at least 1")
+        asked = [f"train {least}", f"validation {validation}", f"test {test or 'at least 1'}"]
+        raise UserError(
+            "too few recordings",
+            where="data",
+            why=f"{' + '.join(asked)} were asked, {count} are here",
+            mend="lower data.train, data.validation or data.test, or add recordings",
+        )
+    test = test or count - train - validation
+    train = train or (0 if without_recordings else count - test - validation)
+    generator = np.random.default_rng(seed)
+    pools = [generator.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
+    if folds:
+        # Dealt out one by one, class after class: folds differ by one recording at most, in all and in each class.
+        tested = np.sort(np.concatenate(pools)[fold::folds])
+        pools = [pool[~np.isin(pool, tested)] for pool in pools]
+    else:
+        tested = _draw(pools, test)
+    validated, trained = _draw(pools, validation), _draw(pools, train)
+    _check_classes(labels, trained)
+    return Split(train=trained, validation=validated, test=tested)
+
+
+def split_recordings(found: Collection, data: Data) -> tuple[Split, np.ndarray]:
+    """The parts that `data` asks for, and the rows of which no twin may be trained on: validation, test, and every
+    recording of an official test part, drawn or not.
+
+    "random": `split_by_class`. "official": test rows are drawn from the makers' test part (`test` 0: all of it).
+    "first": of each class, in order of keys with numbers as numbers, training and validation rows are the first
+    and test rows the next (`train` 0: training and validation take all but `test`, which is last). Validation is
+    drawn from training rows, never from test rows. Raises UserError as `split_by_class`, and where there is no
+    official part.
+    """
+    labels = found.labels
+    if data.split == "random":
+        split = split_by_class(
+            labels,
+            train=data.train,
+            validation=data.validation,
+            test=data.test,
+            seed=data.split_seed,
+            folds=data.folds,
+            fold=data.fold,
+            without_recordings=data.without_recordings,
+        )
+        return split, np.concatenate([split.validation, split.test])
+    if data.without_recordings and data.train:
+        _refuse_both(data.train)
+    generator = np.random.default_rng(data.split_seed)
+    if data.split == "official":
+        if found.official_test is None or not found.official_test.any():
+            raise UserError(
+                f"{found.name} has no official test part" + ("" if found.official_test is None else " here"),
+                where="data.split",
+                mend='set data.split = "random"' + ("" if found.official_test is None else ", or add its test part"),
+            )
+        held = np.flatnonzero(found.official_test)
+        tested = _drawn(labels, held, data.test, generator, "data.test")
+        training = np.flatnonzero(~found.official_test)
+    else:
+        training, tested = _first_and_next(labels, found.keys, data)
+        held = tested
+    validated = trained = np.empty(0, np.int64)
+    if data.validation:
+        validated = _drawn(labels, training, data.validation, generator, "data.validation")
+    if not data.without_recordings:
+        trained = _drawn(labels, np.setdiff1d(training, validated), data.train, generator, "data.train")
+        if not len(trained):
+            raise UserError("nothing is left to train on", where="data.validation", mend="lower data.validation")
+    _check_classes(labels, trained)
+    return Split(train=trained, validation=validated, test=tested), np.concatenate([validated, held])
+
+
+def _first_and_next(labels: np.ndarray, keys: tuple[str, ...], data: Data) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of each class in order of keys: those of training and validation, then those of test."""
+    order = np.array(sorted(range(len(keys)), key=lambda row: natural(keys[row])), np.int64)
+    pools = [order[labels[order] == label] for label in np.unique(labels)]
+    sizes = np.array([len(pool) for pool in pools])
+    if not data.test and not data.test_share:
+        raise UserError("how many to test on?", where="data", mend="give data.test or data.test_share")
+    tests = np.floor(sizes * data.test_share + 1e-9).astype(int) if data.test_share else shares(sizes, data.test)
+    trains = shares(sizes, data.train + data.validation) if data.train else sizes - tests
+    if (tests + trains > sizes).any() or (trains < 0).any() or tests.sum() == 0:
+        bad = int(np.argmax(tests + trains - sizes))
+        raise UserError(
+            "too few recordings",
+            where="data",
+            why=f"a class has {sizes[bad]}, its share of train and validation is {trains[bad]}, of test {tests[bad]}",
+            mend="lower data.train, data.validation or data.test, or add recordings",
+        )
+    training = [pool[:n] for pool, n in zip(pools, trains, strict=True)]
+    tested = [pool[n : n + m] for pool, n, m in zip(pools, trains, tests, strict=True)]
+    return np.sort(np.concatenate(training)), np.sort(np.concatenate(tested))
+
+
+def _drawn(labels: np.ndarray, rows: np.ndarray, size: int, generator: np.random.Generator, where: str) -> np.ndarray:
+    """`size` of `rows` (0: all), classes in proportion, sorted."""
+    if size > len(rows):
+        raise UserError(
+            "too few recordings",
+            where=where,
+            why=f"{size} were asked, {len(rows)} are left for it",
+            mend=f"lower {where}, or add recordings",
+        )
+    if not len(rows):
+        return rows
+    pools = [generator.permutation(rows[labels[rows] == label]) for label in np.unique(labels[rows])]
+    return _draw(pools, size or len(rows))
+
+
+def _draw(pools: list[np.ndarray], size: int) -> np.ndarray:
+    """Takes `size` rows out of `pools`, the first of each in proportion; sorted."""
+    counts = shares(np.array([len(pool) for pool in pools]), size)
+    taken = np.sort(np.concatenate([pool[:n] for pool, n in zip(pools, counts, strict=True)]))
+    pools[:] = [pool[n:] for pool, n in zip(pools, counts, strict=True)]
+    return taken
+
+
+def _check_classes(labels: np.ndarray, trained: np.ndarray) -> None:
+    classes = np.unique(labels)
+    if not len(trained) or len(np.unique(labels[trained])) == len(classes):
+        return
+    smallest = int(np.bincount(np.searchsorted(classes, labels)).min())
+    raise UserError(
+        "a class has no recording left to train on",
+        where="data",
+        why=f"the smallest class has {smallest} of {len(labels)} recordings, train gets {len(trained)}",
+        mend="raise data.train, lower data.validation and data.test, or add recordings to that class",
+    )
+
+
+def _refuse_both(train: int) -> None:
+    raise UserError(
+        "nothing is to be trained on, and something is",
+        where="data",
+        why=f"without_recordings is true, train {train}",
+        mend="set data.train = 0, or data.without_recordings = false",
+    )
+
+
+def shares(sizes: np.ndarray, total: int) -> np.ndarray:
+    """`total` divided in proportion to `sizes` by largest remainders; never more than a size. Ties: first
+    class.
+    """
+    if not total:
+        return np.zeros_like(sizes)
+    exact = sizes * total
+    parts, remainders = exact // sizes.sum(), exact % sizes.sum()
+    parts[np.argsort(-remainders, kind="stable")[: total - parts.sum()]] += 1
+    return parts
