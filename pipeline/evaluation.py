@@ -12,6 +12,7 @@ from export.readout import classify
 from pipeline.data.dataset import EventSplit, StaticImages
 from pipeline.data.images import resize_to
 from pipeline.networks.students import Student, predict_spikes
+from pipeline.networks.teacher import Teacher
 
 BATCH = 256
 
@@ -30,6 +31,16 @@ def teacher_logits(teacher: nn.Module, images: np.ndarray, size: tuple[int, int]
             teacher(torch.from_numpy(resize_to(part, *size)).to(device))
             for part in np.array_split(images, max(1, -(-len(images) // BATCH)))
         ]
+    return torch.cat(parts)
+
+
+def spiking_teacher_logits(teacher: Teacher, frames: np.ndarray) -> Tensor:
+    """Logits `[B, K]`, the mean over time, of recordings `[B, T, 2, H, W]` before a teacher that sees events."""
+    device = next(teacher.parameters()).device
+    parts = [
+        teacher.observe(part.to(device).transpose(0, 1).float()).logits.mean(0)
+        for part in torch.from_numpy(frames).split(BATCH)
+    ]
     return torch.cat(parts)
 
 

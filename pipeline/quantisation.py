@@ -19,11 +19,16 @@ from torch.nn.utils import parametrize
 
 from export.fixed_point import BIAS_LIMIT, DECAY_ONE, THRESHOLD_LIMIT, WEIGHT_LIMIT
 from pipeline.data.dataset import Dataset
+from pipeline.distillation.presets import plan_of
+from pipeline.distillation.streams import Bridge
 from pipeline.fitting import Progress, fit
 from pipeline.networks.neurons import LoihiLeaky
 from pipeline.networks.student import POOL, Student
+from pipeline.networks.teacher import Teacher
 from pipeline.recipe import Recipe
-from pipeline.trainees import EventTrainee
+from pipeline.trainees import StudentTrainee, UnrecordedTrainee
+
+TUNING_IMAGES = 4_000  # images that an epoch of tuning sees where there are no recordings
 
 
 def fold_batch_norm(student: Student) -> Student:
@@ -106,17 +111,38 @@ def fine_tune(
     metrics: Path | None = None,
     *,
     stage: str = "quantisation",
+    method: str = "none",
+    teacher: Teacher | None = None,
+    bridge: Bridge | None = None,
 ) -> Student:
     """The float `student` (as trained, batch norm and all) quantised and tuned in Loihi numerics, on the CPU.
 
-    Tuned with TET on the events, as `none` trains; the epoch is chosen on the validation recordings, epoch 0
-    (as rounded) included, so that tuning cannot make it worse there. `folder`, `progress`, `metrics`: see
-    `fitting.fit`.
+    Tuned by `method` (by default with TET on the events alone; alignment and the hybrid stream have done their work
+    when batch norm is folded, so a method that needs them tunes as `none` does); the epoch is chosen on the validation
+    recordings, epoch 0 (as rounded) included, so that tuning cannot make it worse there. Without training recordings
+    it is tuned on images seen through the bridge. `folder`, `progress`, `metrics`: see `fitting.fit`.
     """
     prepared = rescale(fold_batch_norm(student))
     _prepare(prepared)
+    plan = plan_of(recipe.distillation, method)
+    if "hybrid" in plan.streams:
+        plan = plan_of(recipe.distillation, "none")
+    options: dict[str, Any] = {
+        "teacher": teacher if method != "none" else None,
+        "bridge": bridge,
+        "stage": stage,
+        "epochs": recipe.quantisation.epochs,
+        "lr": recipe.quantisation.lr,
+        "weight_decay": 0.0,
+        "warmup_epochs": 0,
+        "sections": ("student", "training", "augmentation", "distillation", "bridge", "warp", "quantisation"),
+    }
+    if len(dataset.train.labels):
+        trainee = StudentTrainee(recipe, dataset, prepared, plan, **options)
+    else:
+        trainee = UnrecordedTrainee(recipe, dataset, prepared, plan, samples=TUNING_IMAGES, **options)
     fit(
-        _Quantisation(recipe, dataset, prepared, stage),
+        trainee,
         folder,
         recipe.training,
         progress=progress,
@@ -124,22 +150,6 @@ def fine_tune(
         score_start=True,
     )
     return _settle(prepared)
-
-
-class _Quantisation(EventTrainee):
-    def __init__(self, recipe: Recipe, dataset: Dataset, student: Student, stage: str) -> None:
-        super().__init__(
-            recipe,
-            dataset,
-            student,
-            "none",
-            stage=stage,
-            epochs=recipe.quantisation.epochs,
-            lr=recipe.quantisation.lr,
-            weight_decay=0.0,
-            warmup_epochs=0,
-            sections=("student", "training", "augmentation", "distillation", "quantisation"),
-        )
 
 
 class _Grid(nn.Module):

@@ -113,34 +113,67 @@ class Augmentation(_Section):
     event_drop: Fraction = 0.1  # the largest share of events dropped from a sample; the share is drawn for each
 
 
+class Warp(_Section):
+    """How far static images are warped, either way, before teacher and bridge see them; 0 each: not at all."""
+
+    turn_degrees: Annotated[float, Field(ge=0, le=180)] = 0.0
+    scale: Annotated[float, Field(ge=0, le=1)] = 0.0  # larger or smaller by this share
+    shear: Annotated[float, Field(ge=0, le=1)] = 0.0  # columns moved by this share of their distance from the middle
+    shift: Annotated[float, Field(ge=0)] = 0.0  # pixels
+
+
+class Schedule(_Section):
+    """How a term's weight runs over training: shapes of `pipeline.distillation.schedules`, 1 throughout by default."""
+
+    shape: Literal["constant", "cosine", "logistic", "step", "rise"] = "constant"
+    start: Annotated[float, Field(ge=0)] = 0.42
+    end: Annotated[float, Field(ge=0)] = 0.58
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Schedule:
+        if self.end < self.start:
+            raise ValueError("end must not be before start")
+        return self
+
+
+class Term(_Section):
+    """One loss on one stream; `spikeport train` adds these to the method's own."""
+
+    loss: str
+    stream: Literal["event", "hybrid", "bridge"] = "event"
+    weight: Annotated[float, Field(ge=0)] = 1.0
+    schedule: Schedule = Schedule()
+    options: dict[str, Any] = {}
+
+
 class Distillation(_Section):
     """Which objective trains the student. Every run also trains the same student with `none`, for comparison."""
 
-    method: str = "ckd"
+    method: str = "ckd"  # a preset of pipeline.distillation.presets
+    options: dict[str, Any] = {}  # the preset's own
+    terms: tuple[Term, ...] = ()  # added to the preset's
     compare: bool = True  # train the `none` arm too
-    kd_weight: Annotated[float, Field(ge=0)] = 1.0
-    tau: PositiveFloat = 4.0
-    kd_mode: Literal["mean", "per_step"] = "mean"
-    mask_replaced: bool = False
-    phase_start: Annotated[float, Field(ge=0)] = 0.42
-    phase_end: Annotated[float, Field(ge=0)] = 0.58
-    phase_shape: Literal["cosine", "logistic", "step"] = "cosine"
+    static: Literal["value", "bridge"] = "value"  # the hybrid stream starts as value images, or as bridged ones
     replacement_power: PositiveFloat = 3.0
-    replacement_unit: Literal["clip", "suffix"] = "clip"  # whole samples, or from a step on
-    da_weight: Annotated[float, Field(ge=0)] = 0.5
-    da_measure: Literal["cka", "mmd"] = "cka"
-    da_sigma: PositiveFloat = 1.0  # kernel width of mmd
-    da_learnable: bool = False  # learnable coefficients starve the event branch
-    da_debiased: bool = False
-    max_alpha: Fraction = 0.9
-    tet_lambda: Fraction = 1e-3
+    replacement_unit: Literal["clip", "suffix", "never"] = "clip"  # whole samples, from a step on, or not at all
     shared_head: bool = False
+    initialise: bool = False  # student weights from the teacher's where shapes allow
 
-    @model_validator(mode="after")
-    def _phases_in_order(self) -> Distillation:
-        if self.phase_end < self.phase_start:
-            raise ValueError("phase_end must not be before phase_start")
-        return self
+
+class Bridge(_Section):
+    """Static images as events: a translator learned on the training pairs, or the simulated camera. Used by methods
+    with a bridge stream; `start_epochs` of images seen through it come before the recordings."""
+
+    kind: Literal["translator", "camera"] = "translator"
+    width: Positive = 32  # channels of the translator
+    epochs: Positive = 60
+    batch: Positive = 16
+    lr: PositiveFloat = 3e-3
+    start_epochs: Annotated[int, Field(ge=0)] = 2
+    start_batch: Positive = 64
+    start_lr: PositiveFloat = 4e-3
+    start_recordings: Annotated[int, Field(ge=0)] = 16  # real recordings beside each batch of images
+    share: Annotated[float, Field(gt=0, le=8)] = 1.0  # images through the bridge for each recording, later
 
 
 class Quantisation(_Section):
@@ -148,6 +181,7 @@ class Quantisation(_Section):
 
     epochs: Annotated[int, Field(ge=0)] = 8
     lr: PositiveFloat = 5e-4
+    method: Literal["none", "same"] = "none"  # TET on the events alone, or what trained the student
 
 
 class Check(_Section):
@@ -172,11 +206,13 @@ class Recipe(_Section):
     name: str = "run"
     seed: int = 1
     data: Data = Data()
+    warp: Warp = Warp()
     teacher: Teacher = Teacher()
     student: Student = Student()
     training: Training = Training()
     augmentation: Augmentation = Augmentation()
     distillation: Distillation = Distillation()
+    bridge: Bridge = Bridge()
     quantisation: Quantisation = Quantisation()
     check: Check = Check()
     profile: Profile = Profile()
@@ -185,7 +221,8 @@ class Recipe(_Section):
     def arms(self) -> tuple[str, ...]:
         """The objectives that a run trains a student with: its own, and `none` to compare with."""
         own = self.distillation.method
-        return (own,) if own == "none" or not self.distillation.compare else (own, "none")
+        alone = own == "none" or not self.distillation.compare or self.data.without_recordings
+        return (own,) if alone else (own, "none")
 
     def as_toml(self) -> str:
         """The resolved recipe as TOML text, every default written out."""

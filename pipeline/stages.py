@@ -62,9 +62,11 @@ def cache_folder() -> Path:
 
 
 def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
-    """All stages of a run in order."""
+    """All stages of a run in order. Raises UserError where the recipe's method or terms cannot be."""
     from pipeline import stages_deploy, stages_learn, stages_report
+    from pipeline.distillation import objectives, presets
 
+    objectives.check_plan(presets.plan_of(recipe.distillation))
     trained = [
         stage
         for method in recipe.arms
@@ -79,9 +81,15 @@ def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
             ),
         )
     ]
+    bridged = []
+    if presets.uses_bridge(recipe.distillation) and recipe.bridge.kind == "translator":
+        bridged.append(Stage("bridge", "fitting the bridge from images to events", stages_learn.bridge))
+    if presets.starts(recipe):
+        bridged.append(Stage("start", "first lessons on images seen through the bridge", stages_learn.start))
     return (
         Stage("data", "reading and binning the recordings", stages_learn.data),
         Stage("teacher", "training the teacher on static images", stages_learn.teacher),
+        *bridged,
         *trained,
         Stage("export", "exporting to NIR, netx and ONNX", stages_deploy.export),
         Stage("simulate", "simulating the test set with the integer reference", stages_deploy.simulate),
@@ -91,7 +99,7 @@ def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
     )
 
 
-TRAINING = ("data", "teacher", "student", "quantised")
+TRAINING = ("data", "teacher", "bridge", "start", "student", "quantised")
 
 
 def run_stages(context: Context, *, only_training: bool = False, again_from: str | None = None) -> None:

@@ -43,10 +43,12 @@ def export(context: Context) -> Result:
     network, table = quantise(load_graph(nir_file))
     write_netx(network, run.file("student.net"))
     write_frames(run.file("test-frames.npz"), dataset.test.frames, dataset.test.labels)
+    files = ["student.nir", sidecar.name, "student.net", "test-frames.npz"]
     teacher = load_teacher(context)
-    export_onnx(teacher, torch.zeros(1, 3, *input_shape[1:]), run.file("teacher.onnx"))
-    files = ("student.nir", sidecar.name, "student.net", "teacher.onnx", "test-frames.npz")
-    return {"quantisation": [asdict(row) for row in table]}, files
+    if teacher is not None and teacher.sees == "images":
+        export_onnx(teacher, torch.zeros(1, 3, *input_shape[1:]), run.file("teacher.onnx"))
+        files.append("teacher.onnx")
+    return {"quantisation": [asdict(row) for row in table]}, tuple(files)
 
 
 def simulate(context: Context) -> Result:

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
-
 from export.readout import classify
 from hardware_profiles.errors import UserError
+from pipeline.bridge.bridges import load_bridge
+from pipeline.checkpoints import save_weights
 from pipeline.data.describe import describe
+from pipeline.distillation.presets import starts, uses_bridge
 from pipeline.networks import storage
 from pipeline.networks.students import Student, predict_spikes
+from pipeline.networks.teacher import Teacher
 from pipeline.quantisation import fine_tune
-from pipeline.training import teacher_logits, train_student, train_teacher
+from pipeline.training import (
+    spiking_teacher_logits,
+    teacher_logits,
+    train_bridge,
+    train_start,
+    train_student,
+    train_teacher,
+)
 
 if TYPE_CHECKING:
+    from pipeline.distillation.streams import Bridge
     from pipeline.stages import Context, Result
 
-METRICS = "metrics.jsonl"
+NO_IMAGES = "the data set has no static images, so there is no teacher"
+METRICS, BRIDGE, START = "metrics.jsonl", "bridge.safetensors", "start.safetensors"
 
 
 def data(context: Context) -> Result:
@@ -26,21 +37,56 @@ def data(context: Context) -> Result:
 
 
 def teacher(context: Context) -> Result:
-    """teacher.safetensors, and which twins of the test recordings it recognises."""
-    dataset = context.dataset
+    """teacher.safetensors, and which test items it recognises: twins of the recordings, or the recordings themselves
+    where it is a spiking teacher."""
+    dataset, test = context.dataset, context.dataset.test
+    if not len(dataset.static.labels):
+        return {"predicted": None, "reason": NO_IMAGES}, ()
     trained = train_teacher(
         context.recipe, dataset, context.checkpoints("teacher"), context.progress, context.run.file(METRICS)
     )
     storage.save_teacher(trained, context.run.file("teacher.safetensors"))
-    if dataset.test.twins is None:
-        return {"predicted": None, "reason": "the test recordings have no static twins"}, ("teacher.safetensors",)
-    logits = teacher_logits(trained, dataset.test.twins.images, dataset.test.frames.shape[3:])
-    return {"predicted": logits.argmax(1).tolist()}, ("teacher.safetensors",)
+    files = ("teacher.safetensors",)
+    if trained.sees == "events":
+        return {"predicted": spiking_teacher_logits(trained, test.frames).argmax(1).tolist()}, files
+    if test.twins is None:
+        return {"predicted": None, "reason": "the test recordings have no static twins"}, files
+    logits = teacher_logits(trained, test.twins.images, test.frames.shape[3:])
+    return {"predicted": logits.argmax(1).tolist()}, files
+
+
+def bridge(context: Context) -> Result:
+    """bridge.safetensors: the translator fitted on the training pairs, and how well it foretells others."""
+    trained = train_bridge(
+        context.recipe,
+        context.dataset,
+        context.checkpoints("bridge"),
+        context.progress,
+        context.run.file(METRICS),
+    )
+    save_weights(trained, context.run.file(BRIDGE))
+    return {"weights": sum(weight.numel() for weight in trained.parameters())}, (BRIDGE,)
+
+
+def start(context: Context) -> Result:
+    """start.safetensors: the student after its first lessons on images seen through the bridge."""
+    trained = train_start(
+        context.recipe,
+        context.dataset,
+        load_teacher(context),
+        _bridge(context),
+        context.checkpoints("start"),
+        context.progress,
+        context.run.file(METRICS),
+    )
+    storage.save_student(trained, context.run.file(START))
+    return _tested(trained, context), (START,)
 
 
 def student(context: Context, method: str) -> Result:
     """The float student that `method` trained, and its classes for the test recordings."""
     name = weights_file("student", method, context)
+    own = method == context.recipe.distillation.method
     trained = train_student(
         context.recipe,
         context.dataset,
@@ -49,6 +95,8 @@ def student(context: Context, method: str) -> Result:
         context.checkpoints(f"student-{method}"),
         context.progress,
         context.run.file(METRICS),
+        bridge=_bridge(context) if own else None,
+        start=_start(context) if own and starts(context.recipe) else None,
     )
     storage.save_student(trained, context.run.file(name))
     return _tested(trained, context), (name,)
@@ -57,6 +105,7 @@ def student(context: Context, method: str) -> Result:
 def quantised(context: Context, method: str) -> Result:
     """The same student folded and fine-tuned in Loihi arithmetic."""
     name = weights_file("quantised", method, context)
+    own = method == context.recipe.distillation.method
     tuned = fine_tune(
         context.recipe,
         context.dataset,
@@ -65,9 +114,24 @@ def quantised(context: Context, method: str) -> Result:
         context.progress,
         context.run.file(METRICS),
         stage=f"quantised-{method}",
+        method=method if context.recipe.quantisation.method == "same" else "none",
+        teacher=load_teacher(context),
+        bridge=_bridge(context) if own else None,
     )
     storage.save_student(tuned, context.run.file(name))
     return _tested(tuned, context), (name,)
+
+
+def _bridge(context: Context) -> Bridge | None:
+    recipe = context.recipe
+    return load_bridge(recipe, context.run.file(BRIDGE)) if uses_bridge(recipe.distillation) else None
+
+
+def _start(context: Context) -> Student:
+    dataset = context.dataset
+    return storage.load_student(
+        context.recipe, dataset.test.frames.shape[2:], len(dataset.classes), context.run.file(START)
+    )
 
 
 def weights_file(kind: str, method: str, context: Context) -> str:
@@ -76,9 +140,11 @@ def weights_file(kind: str, method: str, context: Context) -> str:
     return f"{kind}.safetensors" if own else f"{kind}-{method}.safetensors"
 
 
-def load_teacher(context: Context) -> nn.Module:
-    """The run's teacher, on the CPU, in eval mode."""
+def load_teacher(context: Context) -> Teacher | None:
+    """The run's teacher, on the CPU, in eval mode; None where the data set has no images to train one on."""
     dataset = context.dataset
+    if not len(dataset.static.labels):
+        return None
     input_shape = (3, *dataset.test.frames.shape[3:])
     return storage.load_teacher(
         context.recipe, input_shape, len(dataset.classes), context.run.file("teacher.safetensors")

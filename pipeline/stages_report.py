@@ -31,6 +31,9 @@ def profile(context: Context, *, hardware: tuple[str, ...] = (), baseline_gpu: s
     recipe = context.recipe.profile
     network = read_netx(context.run.file("student.net"))
     result = _priced(network, trace_of(context), hardware or recipe.hardware)
+    if "teacher.onnx" not in context.run.files("export"):
+        result["baseline"] = "there is no ANN teacher in this run"
+        return result, ()
     context.progress.say("  measuring the baseline")
     result["baseline"] = baseline_rows(
         context.run.file("teacher.onnx"),

@@ -1,27 +1,28 @@
-"""What is trained on what: the teacher on images, students on recordings, with or without the teacher."""
+"""What is trained on what: the teacher on images, students on recordings and images under a plan of terms."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from hardware_profiles.errors import UserError
-from pipeline.augmentation import augment
 from pipeline.data.dataset import Dataset, StaticImages
-from pipeline.data.images import resize_to, value_channel
-from pipeline.distillation.objectives import Branch, Step, build_objective
-from pipeline.distillation.replacement import sliding_replacement, static_clip
+from pipeline.data.images import resize_to
+from pipeline.data.warps import warp
+from pipeline.distillation.objectives import Objective
+from pipeline.distillation.presets import Plan
+from pipeline.distillation.streams import NO_TEACHER, Bridge, Clip, Streams, observe
+from pipeline.distillation.terms import Sizes, Step
 from pipeline.evaluation import student_accuracy, teacher_accuracy
 from pipeline.fitting import Trainee, derived_seed
-from pipeline.networks.students import Student, StudentOutput
+from pipeline.networks.sizes import student_sizes, teacher_sizes
+from pipeline.networks.students import Student
+from pipeline.networks.teacher import Teacher
 from pipeline.networks.teachers import build_teacher
 from pipeline.recipe import Recipe
 
 HELD_OUT_SHARE = 10  # without twins of the validation recordings, every tenth image validates the teacher
-NO_TEACHER = 'train without one: distillation.method = "none"'
 
 
 def identity_of(recipe: Recipe, dataset: Dataset, *sections: str) -> dict[str, object]:
@@ -34,12 +35,12 @@ def identity_of(recipe: Recipe, dataset: Dataset, *sections: str) -> dict[str, o
 
 
 class TeacherTrainee(Trainee):
-    model: nn.Module
+    model: Teacher
 
     def __init__(self, recipe: Recipe, dataset: Dataset) -> None:
-        size = dataset.train.frames.shape[3:]
+        size = dataset.test.frames.shape[3:]
         training, validation = dataset.static, dataset.validation.twins
-        if validation is None:
+        if validation is None or not len(validation.labels):
             training, validation = _held_out(training, recipe.seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(recipe.seed, "teacher"))
@@ -54,13 +55,14 @@ class TeacherTrainee(Trainee):
             weight_decay=recipe.teacher.weight_decay,
             warmup_epochs=0,
             seed=recipe.seed,
-            identity=identity_of(recipe, dataset, "teacher"),
+            identity=identity_of(recipe, dataset, "teacher", "warp"),
         )
         self.images, self.labels = training.images, torch.from_numpy(training.labels)
-        self.validation, self.size = validation, size
+        self.validation, self.size, self.warp = validation, size, recipe.warp
 
     def loss(self, rows: Tensor, index: int) -> tuple[Tensor, dict[str, Tensor]]:
         images = torch.from_numpy(resize_to(self.images[rows.numpy()], *self.size)).to(self.device)
+        images = warp(images, self.warp, self.generator("warp", self.current_epoch, index))
         return nn.functional.cross_entropy(self.model(images), self.labels[rows].to(self.device)), {}
 
     def score(self, model: nn.Module) -> float:
@@ -81,8 +83,11 @@ def _held_out(images: StaticImages, seed: int) -> tuple[StaticImages, StaticImag
     return part(np.sort(order[held:])), part(np.sort(order[:held]))
 
 
-class EventTrainee(Trainee):
-    """A student, an objective, and the augmented recordings."""
+class StudentTrainee(Trainee):
+    """A student under a plan's terms: what it sees of the recordings, of static images, and of what the teacher says.
+
+    Rows are recordings here; a bridge stream adds `bridge.share` images for each.
+    """
 
     model: Student
 
@@ -91,20 +96,24 @@ class EventTrainee(Trainee):
         recipe: Recipe,
         dataset: Dataset,
         student: Student,
-        method: str,
+        plan: Plan,
         *,
+        teacher: Teacher | None = None,
+        bridge: Bridge | None = None,
         stage: str,
         epochs: int,
         lr: float,
         weight_decay: float,
         warmup_epochs: int,
         sections: tuple[str, ...],
+        samples: int | None = None,
+        batch: int | None = None,
     ) -> None:
         super().__init__(
             student,
             stage=stage,
-            samples=len(dataset.train.labels),
-            batch=recipe.training.batch,
+            samples=samples or len(dataset.train.labels),
+            batch=batch or recipe.training.batch,
             epochs=epochs,
             lr=lr,
             weight_decay=weight_decay,
@@ -113,15 +122,13 @@ class EventTrainee(Trainee):
             identity=identity_of(recipe, dataset, *sections),
             average=recipe.training.average,
         )
-        self.objective = build_objective(
-            method,
-            recipe.distillation,
-            steps=dataset.train.frames.shape[1],
-            v_threshold=recipe.student.v_threshold,
-        )
+        self.objective = Objective(plan, _sizes(recipe, dataset, student, teacher))
+        if self.objective.distils and teacher is None:
+            raise UserError(f"{stage} needs a teacher", where="distillation.method", mend=NO_TEACHER)
         self.recipe, self.validation = recipe, dataset.validation
-        self.frames = torch.from_numpy(dataset.train.frames)
-        self.labels = torch.from_numpy(dataset.train.labels)
+        self.streams = Streams(recipe, dataset, bridge)
+        # In a tuple, so that it is no part of what is trained and saved.
+        self._teacher = (None if teacher is None else teacher.eval(),)
 
     def loss(self, rows: Tensor, index: int) -> tuple[Tensor, dict[str, Tensor]]:
         loss = self.objective(self.step(rows, index))
@@ -129,83 +136,80 @@ class EventTrainee(Trainee):
 
     def step(self, rows: Tensor, index: int) -> Step:
         """What the objective sees of these rows."""
-        return Step(
-            event=_branch(self.model(self.events(rows, index))),
-            labels=self.labels[rows].to(self.device),
-            progress=self.progress_at(index),
-        )
-
-    def events(self, rows: Tensor, index: int) -> Tensor:
-        """Augmented frames `[T, B, C, H, W]` of these rows."""
-        frames = self.frames[rows].to(self.device).transpose(0, 1).float()
-        generator = self.generator("augmentation", self.current_epoch, index)
-        return augment(frames, self.recipe.augmentation, generator)
-
-    def score(self, model: nn.Module) -> float:
-        assert isinstance(model, Student)
-        return student_accuracy(model, self.validation)
-
-
-class DistillingTrainee(EventTrainee):
-    """Adds a static image of the same class to each recording, the hybrid stream, and what the teacher
-    says."""
-
-    def __init__(
-        self, recipe: Recipe, dataset: Dataset, student: Student, method: str, teacher: nn.Module, **options: Any
-    ) -> None:
-        super().__init__(recipe, dataset, student, method, **options)
-        self.pool = _StaticPool(dataset)
-        self._teacher = (teacher.eval(),)  # in a tuple, so that it is no part of what is trained and saved
-
-    def step(self, rows: Tensor, index: int) -> Step:
-        place, progress = (self.current_epoch, index), self.progress_at(index)
-        events = self.events(rows, index)
-        images = self.pool.draw(self.labels[rows].numpy(), derived_seed(self.seed, "pairs", *place))
-        rgb = resize_to(images, *events.shape[3:])
-        hybrid, replaced = sliding_replacement(
-            static_clip(torch.from_numpy(value_channel(rgb)).to(self.device), len(events)),
-            events,
+        progress = self.progress_at(index)
+        return observe(
+            self.model,
+            self.clips(rows, index, progress),
+            self.objective,
+            self._teacher[0],
             progress,
-            generator=self.generator("replacement", *place),
-            power=self.recipe.distillation.replacement_power,
-            unit=self.recipe.distillation.replacement_unit,
-        )
-        # Two forwards, the events last: batch norm's running statistics follow both streams in this order.
-        hybrid_branch = _branch(self.model(hybrid, head="static"))
-        return Step(
-            hybrid=hybrid_branch,
-            event=_branch(self.model(events)),
-            labels=self.labels[rows].to(self.device),
-            progress=progress,
-            replaced=replaced,
-            teacher=self._teach(rgb) if self.objective.teacher_weight(progress) else None,
+            self.draws(index, "terms"),
         )
 
-    def _teach(self, rgb: np.ndarray) -> Tensor:
-        teacher = self._teacher[0].to(self.device)
-        with torch.no_grad():
-            return teacher(torch.from_numpy(rgb).to(self.device))
+    def clips(self, rows: Tensor, index: int, progress: float) -> dict[str, Clip]:
+        """The streams' inputs for these rows."""
+        clips = {"event": self.events(rows, index, progress)}
+        if "hybrid" in self.objective.streams:
+            clips["hybrid"] = self.streams.hybrid(clips["event"], progress, lambda what: self.draws(index, what))
+        if "bridge" in self.objective.streams:
+            count = round(self.recipe.bridge.share * len(rows))
+            clips["bridge"] = self.bridged(self.some(count, len(self.streams.static.labels), index, "bridged"), index)
+        return clips
+
+    def events(self, rows: Tensor, index: int, progress: float) -> Clip:
+        """These recordings."""
+        images = self.objective.teaches("event", progress)
+        return self.streams.events(rows, lambda what: self.draws(index, what), self.device, images=images)
+
+    def bridged(self, rows: Tensor, index: int) -> Clip:
+        """These static images, as events."""
+        return self.streams.bridged(rows, lambda what: self.draws(index, what), self.device)
+
+    def draws(self, index: int, what: str) -> torch.Generator:
+        """The generator of one purpose of batch `index` of this epoch."""
+        return self.generator(what, self.current_epoch, index)
+
+    def some(self, count: int, of: int, index: int, what: str) -> Tensor:
+        """`count` row numbers below `of`, drawn with replacement."""
+        return torch.randint(of, (count,), generator=self.draws(index, what))
+
+    def score(self, model: nn.Module) -> float | None:
+        assert isinstance(model, Student)
+        return student_accuracy(model, self.validation) if len(self.validation.labels) else None
 
 
-class _StaticPool:
-    """The static images by class, for drawing one of the same class for each recording."""
+class StartTrainee(StudentTrainee):
+    """The start on static images seen through the bridge: rows are images here, with some recordings beside them."""
 
-    def __init__(self, dataset: Dataset) -> None:
-        self.images = dataset.static.images
-        classes = np.arange(len(dataset.classes))
-        self.order = np.argsort(dataset.static.labels, kind="stable")
-        self.starts = np.searchsorted(dataset.static.labels[self.order], classes)
-        self.counts = np.bincount(dataset.static.labels, minlength=len(classes))
-        for label in np.unique(dataset.train.labels):
-            if not self.counts[label]:
-                raise UserError(f"class {dataset.classes[label]!r} has no static image", where="data", mend=NO_TEACHER)
-
-    def draw(self, labels: np.ndarray, seed: int) -> np.ndarray:
-        """One uint8 image `[C, h, w]` of the same class for each label, uniformly."""
-        shares = np.random.default_rng(seed).random(len(labels))
-        places = (shares * self.counts[labels]).astype(np.int64)
-        return self.images[self.order[self.starts[labels] + places]]
+    def clips(self, rows: Tensor, index: int, progress: float) -> dict[str, Clip]:
+        clips = {"bridge": self.bridged(rows, index)}
+        count = self.recipe.bridge.start_recordings
+        if count and len(self.streams.labels):
+            clips["event"] = self.events(
+                self.some(count, len(self.streams.labels), index, "recordings"), index, progress
+            )
+        return clips
 
 
-def _branch(output: StudentOutput) -> Branch:
-    return Branch(logits=output.logits, features=output.features)
+class UnrecordedTrainee(StudentTrainee):
+    """For tuning where there are no recordings: each row stands for an image drawn at random."""
+
+    def clips(self, rows: Tensor, index: int, progress: float) -> dict[str, Clip]:
+        return {"bridge": self.bridged(self.some(len(rows), len(self.streams.static.labels), index, "bridged"), index)}
+
+
+def _sizes(recipe: Recipe, dataset: Dataset, student: Student, teacher: Teacher | None) -> Sizes:
+    steps, *shape = dataset.test.frames.shape[1:]
+    seen = student_sizes(student, tuple(shape))
+    known = None
+    if teacher is not None:
+        known = teacher_sizes(teacher, (3 if teacher.sees == "images" else shape[0], shape[1], shape[2]))
+    return Sizes(
+        steps=steps,
+        classes=len(dataset.classes),
+        v_threshold=recipe.student.v_threshold,
+        student_map=seen.maps,
+        student_embedding=seen.embedding,
+        teacher_map=known.maps if known else None,
+        teacher_embedding=known.embedding if known else None,
+    )

@@ -1,27 +1,33 @@
-"""Trains the teacher on static images, and the student on events with or without it."""
+"""Trains the teacher on static images, the bridge on pairs, and students on events under a plan of terms."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import nn
 
 from hardware_profiles.errors import UserError
+from pipeline.bridge.fit import TranslatorTrainee
+from pipeline.bridge.translator import Translator
 from pipeline.data.dataset import Dataset
-from pipeline.distillation.objectives import OBJECTIVES
-from pipeline.evaluation import student_accuracy, teacher_accuracy, teacher_logits
+from pipeline.distillation.initialise import initialise_from_teacher
+from pipeline.distillation.presets import plan_of
+from pipeline.distillation.streams import NO_TEACHER, Bridge
+from pipeline.evaluation import spiking_teacher_logits, student_accuracy, teacher_accuracy, teacher_logits
 from pipeline.fitting import Progress, derived_seed, fit
 from pipeline.networks.students import Student, build_student
+from pipeline.networks.teacher import Teacher
 from pipeline.recipe import Recipe
-from pipeline.trainees import NO_TEACHER, DistillingTrainee, EventTrainee, TeacherTrainee
+from pipeline.trainees import StartTrainee, StudentTrainee, TeacherTrainee
 
 __all__ = [
     "initial_student",
+    "spiking_teacher_logits",
     "student_accuracy",
     "teacher_accuracy",
     "teacher_logits",
+    "train_bridge",
+    "train_start",
     "train_student",
     "train_teacher",
 ]
@@ -33,7 +39,7 @@ def train_teacher(
     folder: Path,
     progress: Progress | None = None,
     metrics: Path | None = None,
-) -> nn.Module:
+) -> Teacher:
     """A teacher trained on the static images, in eval mode on the CPU: `[B, 3, H, W]` in 0..1 to logits `[B,
     K]`.
 
@@ -48,51 +54,111 @@ def train_teacher(
     return trainee.model
 
 
-def train_student(
+def train_bridge(
     recipe: Recipe,
     dataset: Dataset,
-    teacher: nn.Module | None,
-    method: str,
+    folder: Path,
+    progress: Progress | None = None,
+    metrics: Path | None = None,
+) -> Translator:
+    """A translator fitted on the training recordings and their images, in eval mode on the CPU."""
+    trainee = TranslatorTrainee(recipe, dataset)
+    fit(trainee, folder, recipe.training, progress=progress, metrics=metrics)
+    return trainee.model
+
+
+def train_start(
+    recipe: Recipe,
+    dataset: Dataset,
+    teacher: Teacher | None,
+    bridge: Bridge | None,
     folder: Path,
     progress: Progress | None = None,
     metrics: Path | None = None,
 ) -> Student:
-    """A student trained in float by the objective `method`, in eval mode on the CPU; its stage is
-    "student-<method>".
-
-    All methods start from the same weights and see the same shuffles and augmentation, so that they can be
-    compared. The epoch is chosen on the validation recordings. `teacher` may be None for objectives that do
-    not distil.
-    """
-    student = initial_student(recipe, dataset)
-    options: dict[str, Any] = {
-        "stage": f"student-{method}",
-        "epochs": recipe.training.epochs,
-        "lr": recipe.training.lr,
-        "weight_decay": recipe.training.weight_decay,
-        "warmup_epochs": recipe.training.warmup_epochs,
-        "sections": ("student", "training", "augmentation", "distillation"),
-    }
-    trainee: EventTrainee
-    if method not in OBJECTIVES or not OBJECTIVES[method].distils:
-        trainee = EventTrainee(recipe, dataset, student, method, **options)
-    elif teacher is None:
-        raise UserError(f"{method} needs a teacher", where="distillation.method", mend=NO_TEACHER)
-    else:
-        trainee = DistillingTrainee(recipe, dataset, student, method, teacher, **options)
+    """The student that has learnt from all static images seen through the bridge, for `bridge.start_epochs`, with
+    `bridge.start_recordings` real recordings beside each batch; its stage is "start"."""
+    trainee = StartTrainee(
+        recipe,
+        dataset,
+        initial_student(recipe, dataset, teacher),
+        plan_of(recipe.distillation),
+        teacher=teacher,
+        bridge=bridge,
+        stage="start",
+        samples=len(dataset.static.labels),
+        batch=recipe.bridge.start_batch,
+        epochs=recipe.bridge.start_epochs,
+        lr=recipe.bridge.start_lr,
+        weight_decay=recipe.training.weight_decay,
+        warmup_epochs=0,
+        sections=("student", "training", "augmentation", "distillation", "bridge", "warp"),
+    )
     fit(trainee, folder, recipe.training, progress=progress, metrics=metrics)
+    return trainee.model
+
+
+def train_student(
+    recipe: Recipe,
+    dataset: Dataset,
+    teacher: Teacher | None,
+    method: str,
+    folder: Path,
+    progress: Progress | None = None,
+    metrics: Path | None = None,
+    *,
+    bridge: Bridge | None = None,
+    start: Student | None = None,
+) -> Student:
+    """A student trained in float by the preset `method`, in eval mode on the CPU; its stage is "student-<method>".
+
+    All methods begin with the same weights (or with `start`) and see the same shuffles and augmentation, so that they
+    can be compared. The epoch is chosen on the validation recordings; without any the last one is kept. `teacher` may
+    be None for methods that do not distil. Without training recordings the start is what comes back.
+    """
+    if not len(dataset.train.labels):
+        if start is None:
+            raise UserError(
+                f"{method} cannot train without recordings",
+                where="data.without_recordings",
+                mend='use distillation.method = "bridge" with bridge.start_epochs of 1 or more',
+            )
+        return start
+    student = initial_student(recipe, dataset, teacher) if start is None else start
+    trainee = StudentTrainee(
+        recipe,
+        dataset,
+        student,
+        plan_of(recipe.distillation, method),
+        teacher=teacher,
+        bridge=bridge,
+        stage=f"student-{method}",
+        epochs=recipe.training.epochs,
+        lr=recipe.training.lr,
+        weight_decay=recipe.training.weight_decay,
+        warmup_epochs=recipe.training.warmup_epochs,
+        sections=("student", "training", "augmentation", "distillation", "bridge", "warp"),
+    )
+    fit(trainee, folder, recipe.training, progress=progress, metrics=metrics, score_start=start is not None)
     if teacher is not None:
         teacher.to("cpu")  # it was on the student's device while it taught
     return student
 
 
-def initial_student(recipe: Recipe, dataset: Dataset) -> Student:
-    """The untrained student of this recipe and seed."""
+def initial_student(recipe: Recipe, dataset: Dataset, teacher: Teacher | None = None) -> Student:
+    """The untrained student of this recipe and seed, with the teacher's weights where the recipe asks for them."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(recipe.seed, "student"))
-        return build_student(
+        student = build_student(
             recipe.student,
             dataset.train.frames.shape[2:],
             len(dataset.classes),
             shared_head=recipe.distillation.shared_head,
         )
+    if recipe.distillation.initialise:
+        if teacher is None:
+            raise UserError(
+                "there is no teacher to take weights from", where="distillation.initialise", mend=NO_TEACHER
+            )
+        initialise_from_teacher(student, teacher)
+    return student

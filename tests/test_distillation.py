@@ -15,11 +15,9 @@ from torch import Tensor
 from hardware_profiles.errors import UserError
 from pipeline.distillation.alignment import CkaAlignment, cka, mmd
 from pipeline.distillation.logits import logit_kd
-from pipeline.distillation.objectives import OBJECTIVES, Branch, Ckd, NoDistillation, Step, build_objective
 from pipeline.distillation.replacement import sliding_replacement, static_clip
-from pipeline.distillation.schedules import phased_weight, replacement_probability
+from pipeline.distillation.schedules import phased_weight, replacement_probability, scheduled
 from pipeline.distillation.tet import tet
-from pipeline.recipe import Distillation
 
 LN3 = math.log(3)
 SPEC = 5e-7  # the specification prints six decimals
@@ -403,6 +401,11 @@ class TestPhases:
         with pytest.raises(UserError, match="use cosine, logistic or step"):
             phased_weight(0.5, shape="square")
 
+    def test_a_term_may_stay_or_rise(self) -> None:
+        assert [scheduled(x, "constant", 0.42, 0.58) for x in (0.0, 0.5, 1.0)] == [1, 1, 1]
+        assert [scheduled(x, "rise", 0.42, 0.58) for x in (0.42, 0.5, 0.58)] == [0, pytest.approx(0.5), 1]
+        assert scheduled(0.46, "cosine", 0.42, 0.58) == phased_weight(0.46)
+
 
 class TestTet:
     def test_known_value(self) -> None:
@@ -420,134 +423,3 @@ class TestTet:
                 expected += float(weights[t]) * (0.8 * entropy + 0.2 * np.mean((z - 1.5) ** 2)) / 12
         value = tet(logits, labels, lam=0.2, target=1.5, step_weights=weights.double())
         assert value.item() == pytest.approx(expected, abs=1e-12)
-
-
-class TestObjectives:
-    def step(self, progress: float = 0.5, batch: int = 6, **changes: object) -> Step:
-        values: dict = {
-            "hybrid": Branch(logits=randn(0, 3, batch, 4), features=randn(1, 3, batch, 2, 5)),
-            "event": Branch(logits=randn(2, 3, batch, 4), features=randn(3, 3, batch, 2, 5)),
-            "labels": torch.arange(batch) % 4,
-            "progress": progress,
-            "replaced": torch.zeros(3, batch, dtype=torch.bool),
-            "teacher": randn(4, batch, 4),
-        }
-        return Step(**{**values, **changes})
-
-    def ckd(self, **options: object) -> Ckd:
-        return Ckd(Distillation(**options), steps=3, v_threshold=1.0)
-
-    def test_parts_add_up(self) -> None:
-        step = self.step()
-        for learnable in (False, True):
-            loss = self.ckd(kd_weight=0.7, da_weight=0.3, da_learnable=learnable)(step)
-            parts = loss.parts
-            assert parts["kd_w"].item() == pytest.approx(0.7 * 0.5)
-            expected = parts["cls_s"] + parts["kd_w"] * parts["kd"] + parts["cls_e"] + 0.3 * parts["da"]
-            torch.testing.assert_close(loss.total.detach(), expected)
-            assert parts["alpha"].shape == (3,)
-            assert not any(part.requires_grad for part in parts.values())
-
-    def test_each_part_is_the_function_of_its_own(self) -> None:
-        step = self.step()
-        parts = self.ckd(tau=3.0, kd_mode="per_step", tet_lambda=0.01)(step).parts
-        assert step.hybrid is not None
-        torch.testing.assert_close(parts["cls_s"], tet(step.hybrid.logits, step.labels, lam=0.01, target=1.0))
-        torch.testing.assert_close(parts["cls_e"], tet(step.event.logits, step.labels, lam=0.01, target=1.0))
-        torch.testing.assert_close(parts["kd"], logit_kd(step.hybrid.logits, step.teacher, tau=3.0))
-        expected = CkaAlignment(3)(step.hybrid.features, step.event.features).loss
-        torch.testing.assert_close(parts["da"], expected)
-
-    def test_without_its_extras_it_is_two_cross_entropies(self) -> None:
-        step = self.step()
-        loss = self.ckd(kd_weight=0.0, da_weight=0.0, tet_lambda=0.0)(step)
-        entropies = [
-            torch.stack([torch.nn.functional.cross_entropy(z, step.labels) for z in branch.logits]).mean()
-            for branch in (step.hybrid, step.event)
-        ]
-        torch.testing.assert_close(loss.total, sum(entropies))
-        alone = NoDistillation(Distillation(tet_lambda=0.0), steps=3, v_threshold=1.0)(step)
-        torch.testing.assert_close(alone.total, entropies[1])
-
-    def test_the_teacher_reaches_the_hybrid_branch_only(self) -> None:
-        """Indirect: with and without the teacher, the event branch has the same gradient, the hybrid
-        another."""
-        gradients = {}
-        for weight in (0.0, 1.0):
-            step = self.step(teacher=randn(4, 6, 4).requires_grad_())
-            for branch in (step.hybrid, step.event):
-                branch.logits.requires_grad_()
-            self.ckd(kd_weight=weight)(step).total.backward()
-            gradients[weight] = step.hybrid.logits.grad, step.event.logits.grad
-            assert step.teacher.grad is None
-        assert torch.equal(gradients[0.0][1], gradients[1.0][1])
-        assert (gradients[0.0][0] - gradients[1.0][0]).abs().min() > 1e-6
-
-    def test_learnable_coefficients_hear_both_losses(self) -> None:
-        """d/da_t of 0.5 a_t D_t + (1 - a_t) E_t, each over T: proportional to 0.5 D_t - E_t."""
-        objective, step = self.ckd(da_learnable=True, kd_weight=0.0), self.step()
-        objective(step).total.backward()
-        distance = objective.alignment(step.hybrid.features, step.event.features).distance
-        events = [tet(z[None], step.labels, lam=1e-3, target=1.0) for z in step.event.logits]
-        slope = 0.731059 * (1 - 0.731059)
-        expected = slope * (0.5 * distance - torch.stack(events)) / 3
-        torch.testing.assert_close(objective.alignment.logits.grad.double(), expected, atol=1e-6, rtol=0)
-
-    def test_masking_replaced_slots(self) -> None:
-        replaced = torch.zeros(3, 6, dtype=torch.bool)
-        replaced[:, 2:] = True
-        step = self.step(replaced=replaced)
-        parts = self.ckd(mask_replaced=True)(step).parts
-        expected = logit_kd(step.hybrid.logits[:, :2], step.teacher[:2], tau=4.0, mode="mean")
-        torch.testing.assert_close(parts["kd"], expected)
-        assert parts["P"].item() == pytest.approx(4 / 6)
-        unmasked = self.ckd(mask_replaced=False)(step).parts["kd"]
-        torch.testing.assert_close(unmasked, logit_kd(step.hybrid.logits, step.teacher, tau=4.0, mode="mean"))
-        everything = self.step(replaced=torch.ones(3, 6, dtype=torch.bool))
-        assert self.ckd(mask_replaced=True)(everything).parts["kd"].item() == 0
-
-    def test_at_the_end_it_is_plain_training_of_two_heads(self) -> None:
-        """x = 1: no teacher needed, the branches see the same events, nothing is left to align."""
-        step = self.step(progress=1.0, teacher=None, replaced=torch.ones(3, 6, dtype=torch.bool))
-        same = Branch(logits=step.hybrid.logits, features=step.event.features)
-        step = self.step(progress=1.0, teacher=None, hybrid=same)
-        loss = self.ckd()(step)
-        assert loss.parts["kd_w"].item() == 0
-        assert loss.parts["da"].item() == pytest.approx(0, abs=1e-6)
-        heads = [tet(branch.logits, step.labels, lam=1e-3, target=1.0) for branch in (same, step.event)]
-        torch.testing.assert_close(loss.total, sum(heads), atol=1e-6, rtol=0)
-
-    def test_a_silent_student_is_finite(self) -> None:
-        silent = Branch(
-            logits=torch.zeros(3, 6, 4, requires_grad=True), features=torch.zeros(3, 6, 5, requires_grad=True)
-        )
-        loss = self.ckd(da_learnable=True)(self.step(hybrid=silent, event=silent, teacher=randn(4, 6, 4).float()))
-        loss.total.backward()
-        assert torch.isfinite(loss.total)
-        assert torch.isfinite(silent.logits.grad).all()
-        assert not silent.features.grad.any()
-
-    def test_one_step_and_one_class(self) -> None:
-        branch = Branch(logits=randn(0, 1, 5, 4), features=randn(1, 1, 5, 3))
-        step = Step(
-            hybrid=branch,
-            event=branch,
-            labels=torch.full((5,), 2),
-            progress=0.1,
-            replaced=torch.zeros(1, 5, dtype=torch.bool),
-            teacher=randn(2, 5, 4),
-        )
-        parts = Ckd(Distillation(), steps=1, v_threshold=1.0)(step).parts
-        z = branch.logits[0]
-        entropy = torch.nn.functional.cross_entropy(z, step.labels)
-        torch.testing.assert_close(parts["cls_e"], 0.999 * entropy + 0.001 * (z - 1).square().mean())
-
-    def test_the_table(self) -> None:
-        assert set(OBJECTIVES) == {"none", "ckd"}
-        assert [OBJECTIVES[name].distils for name in ("none", "ckd")] == [False, True]
-        with pytest.raises(UserError, match=r"'kd' is no distillation method.*To mend: use one of none, ckd"):
-            build_objective("kd", Distillation(), steps=3, v_threshold=1.0)
-        with pytest.raises(UserError, match="ckd needs a teacher"):
-            self.ckd()(self.step(teacher=None))
-        with pytest.raises(UserError, match="ckd needs the hybrid stream"):
-            self.ckd()(self.step(hybrid=None))

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from hardware_profiles.errors import UserError
+from pipeline.distillation.terms import Options, Sizes, Step, Stream, Term
 
 EPS = 1e-7
 
@@ -97,6 +98,43 @@ class CkaAlignment(nn.Module):
         if self.absolute:
             similarity = similarity.clamp(min=0) if self.debiased else similarity.abs()
         return 1 - similarity
+
+
+class CkaTerm(Term):
+    """Alignment of the hybrid with the event stream; leaves `event_weights` where it has coefficients."""
+
+    class Settings(Options):
+        coefficients: float | Literal["learnable"] | None = None
+        init: float = 1.0
+        max_alpha: float = 0.9
+        debiased: bool = False
+        absolute: bool = True
+        detach: Literal["a", "b"] | None = None
+
+    streams = ("hybrid",)
+    early = True
+
+    def __init__(self, settings: Any, sizes: Sizes) -> None:
+        super().__init__(settings, sizes)
+        self.alignment = CkaAlignment(sizes.steps, **settings.model_dump())
+
+    def forward(self, stream: Stream, step: Step) -> Tensor:
+        found = self.alignment(stream.features, step.streams["event"].features)
+        if found.event_weights is not None:
+            step.notes["event_weights"] = found.event_weights
+        return found.loss
+
+
+class MmdTerm(CkaTerm):
+    """The same with MMD at kernel width `sigma` as the distance."""
+
+    class Settings(Options):
+        coefficients: float | Literal["learnable"] | None = None
+        init: float = 1.0
+        max_alpha: float = 0.9
+        detach: Literal["a", "b"] | None = None
+        sigma: float = 1.0
+        measure: Literal["mmd"] = "mmd"
 
 
 def cka(a: Tensor, b: Tensor, *, debiased: bool = False, eps: float = EPS) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from hardware_profiles.errors import UserError
+from pipeline.distillation.terms import Options, Step, Stream, Term
 
 KdMode = Literal["mean", "per_step"]
 Divergence = Literal["fkl", "rkl"]
@@ -76,3 +77,31 @@ def _checked(student: Tensor, teacher: Tensor, tau: float) -> tuple[Tensor, Tens
         )
     wide = torch.float64 if student.dtype == torch.float64 else torch.float32
     return student.to(wide), teacher.to(wide)
+
+
+class LogitKd(Term):
+    """`logit_kd` on a stream. `mask_replaced`: samples count by their share of frames that are no events."""
+
+    class Settings(Options):
+        tau: float = 2.0
+        mode: KdMode = "per_step"
+        divergence: Divergence = "fkl"
+        entropy_weight: float = 0.0
+        mask_replaced: bool = False
+
+    needs = frozenset({"teaching"})
+
+    def forward(self, stream: Stream, step: Step) -> Tensor:
+        settings, weight = self.settings, None
+        assert stream.teaching is not None
+        if settings.mask_replaced and stream.replaced is not None:
+            weight = 1 - stream.replaced.to(stream.logits).mean(0)
+        return logit_kd(
+            stream.logits,
+            stream.teaching.logits,
+            tau=settings.tau,
+            mode=settings.mode,
+            divergence=settings.divergence,
+            entropy_weight=settings.entropy_weight,
+            sample_weight=weight,
+        )

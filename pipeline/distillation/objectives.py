@@ -1,4 +1,4 @@
-"""What a student is trained on. A new objective is a class like these and one line in `OBJECTIVES`."""
+"""What a student is trained on: the weighted sum of a plan's terms."""
 
 from __future__ import annotations
 
@@ -8,33 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from hardware_profiles.errors import UserError
-from pipeline.distillation.alignment import CkaAlignment
-from pipeline.distillation.logits import logit_kd
-from pipeline.distillation.schedules import phased_weight
-from pipeline.distillation.tet import tet
-from pipeline.recipe import Distillation
-
-
-@dataclass(frozen=True, kw_only=True)
-class Branch:
-    """A stream's `logits` `[T, B, K]` and alignment `features` `[T, B, ...]`."""
-
-    logits: Tensor
-    features: Tensor
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """What one training step shows an objective. `progress` in [0, 1]; `replaced`: the frames of the hybrid
-    stream that are events, bool `[T, B]`; `teacher` logits `[B, K]`, None where `teacher_weight` is 0. The
-    last three are None for objectives that do not distil."""
-
-    event: Branch
-    labels: Tensor
-    progress: float
-    hybrid: Branch | None = None
-    replaced: Tensor | None = None
-    teacher: Tensor | None = None
+from pipeline.distillation.presets import Plan
+from pipeline.distillation.schedules import scheduled
+from pipeline.distillation.terms import Sizes, Step, Stream, Term, term_class, term_settings
+from pipeline.recipe import Term as TermRecipe
 
 
 @dataclass(frozen=True)
@@ -46,93 +23,101 @@ class Loss:
 
 
 class Objective(nn.Module):
-    """Maps a `Step` to a `Loss`; its parameters, if any, are trained along with the student."""
+    """Maps a `Step` to a `Loss`; its parameters, if any, are trained along with the student and dropped afterwards.
 
-    distils: bool  # asks for a teacher and the hybrid stream
-
-    def __init__(self, recipe: Distillation, *, steps: int, v_threshold: float) -> None:
-        super().__init__()
-        self.recipe, self.steps, self.target = recipe, steps, v_threshold
-
-    def teacher_weight(self, progress: float) -> float:
-        """What the teacher's logits count now; 0 lets the trainer skip the teacher."""
-        return 0.0
-
-
-class NoDistillation(Objective):
-    """TET on the event branch alone."""
-
-    distils = False
-
-    def forward(self, step: Step) -> Loss:
-        loss = tet(step.event.logits, step.labels, lam=self.recipe.tet_lambda, target=self.target)
-        return Loss(loss, {"cls_e": loss.detach()})
-
-
-class Ckd(Objective):
-    """The objective of CKD (Ye et al., ICME 2025, arXiv 2507.09269), where open as in the specification.
-
-    L = tet(hybrid) + w(x) kd_weight KD(hybrid, teacher) + tet(event; 1 - a_t) + da_weight L_DA(hybrid,
-    event). Indirect: the teacher, who sees images, pulls on the hybrid stream only, and only while w(x) > 0.
+    A term whose weight is 0 now is not computed, so that the teacher need not speak (`teaches`). A stream that a
+    step does not show adds nothing. Raises UserError where a term cannot act on its stream.
     """
 
-    distils = True
+    def __init__(self, plan: Plan, sizes: Sizes) -> None:
+        super().__init__()
+        self.plan = plan
+        built = [(recipe, _built(recipe, sizes)) for recipe in plan.terms]
+        built.sort(key=lambda pair: not pair[1].early)  # stable: what others need comes first
+        self.recipes = [recipe for recipe, _ in built]
+        self.terms = nn.ModuleList(term for _, term in built)
 
-    def __init__(self, recipe: Distillation, *, steps: int, v_threshold: float) -> None:
-        super().__init__(recipe, steps=steps, v_threshold=v_threshold)
-        self.alignment = CkaAlignment(
-            steps,
-            coefficients="learnable" if recipe.da_learnable else None,
-            max_alpha=recipe.max_alpha,
-            debiased=recipe.da_debiased,
-            measure=recipe.da_measure,
-            sigma=recipe.da_sigma,
+    @property
+    def streams(self) -> frozenset[str]:
+        """The streams that a step must show."""
+        return self.plan.streams
+
+    def weight(self, recipe: TermRecipe, progress: float) -> float:
+        """What a term counts now."""
+        return recipe.weight * scheduled(progress, recipe.schedule.shape, recipe.schedule.start, recipe.schedule.end)
+
+    def teaches(self, stream: str, progress: float) -> bool:
+        """Whether a term of this stream needs the teacher now."""
+        return any(
+            recipe.stream == stream and "teaching" in _roots(term) and self.weight(recipe, progress) > 0
+            for recipe, term in self._pairs()
         )
 
-    def teacher_weight(self, progress: float) -> float:
-        recipe = self.recipe
-        return recipe.kd_weight * phased_weight(progress, recipe.phase_start, recipe.phase_end, recipe.phase_shape)
+    @property
+    def distils(self) -> bool:
+        """Whether any term ever needs a teacher."""
+        return any("teaching" in _roots(term) and recipe.weight > 0 for recipe, term in self._pairs())
 
     def forward(self, step: Step) -> Loss:
-        recipe = self.recipe
-        if step.hybrid is None or step.replaced is None:
-            raise UserError("ckd needs the hybrid stream", where="distillation.method")
-        hybrid = step.hybrid.logits
-        weight = self.teacher_weight(step.progress)
-        if weight:
-            if step.teacher is None:
-                raise UserError("ckd needs a teacher", where="distillation.method", mend="train one first")
-            unreplaced = 1 - step.replaced.to(hybrid).mean(0) if recipe.mask_replaced else None
-            kd = logit_kd(hybrid, step.teacher, tau=recipe.tau, mode=recipe.kd_mode, sample_weight=unreplaced)
-        else:
-            kd = torch.zeros((), device=hybrid.device)
-        alignment = self.alignment(step.hybrid.features, step.event.features)
-        static = tet(hybrid, step.labels, lam=recipe.tet_lambda, target=self.target)
-        event = tet(
-            step.event.logits,
-            step.labels,
-            lam=recipe.tet_lambda,
-            target=self.target,
-            step_weights=alignment.event_weights,
-        )
-        total = static + weight * kd + event + recipe.da_weight * alignment.loss
-        parts = {"cls_s": static, "kd": kd, "cls_e": event, "da": alignment.loss}
-        parts = {name: part.detach() for name, part in parts.items()}
-        parts["kd_w"] = torch.tensor(weight)
-        parts["P"] = step.replaced.float().mean()
-        parts["alpha"] = torch.ones(len(hybrid)) if alignment.alphas is None else alignment.alphas.detach()
+        parts: dict[str, Tensor] = {}
+        device = next(iter(step.streams.values())).logits.device
+        total = torch.zeros((), device=device)
+        for recipe, term in self._pairs():
+            name = f"{recipe.stream}.{recipe.loss}"
+            weight, stream = self.weight(recipe, step.progress), step.streams.get(recipe.stream)
+            value = torch.zeros((), device=device)
+            if weight and stream is not None:
+                _complete(recipe, term, stream)
+                value = term(stream, step)
+                total = total + weight * value
+            parts[name] = parts.get(name, 0) + value.detach()
+            if recipe.schedule.shape != "constant":
+                parts[f"{name}.weight"] = torch.tensor(weight)
+        for name, stream in step.streams.items():
+            if stream.replaced is not None:
+                parts[f"{name}.replaced"] = stream.replaced.float().mean()
+        parts.update({name: note.detach() for name, note in step.notes.items()})
         return Loss(total, parts)
 
+    def _pairs(self) -> list[tuple[TermRecipe, Term]]:
+        return [(recipe, term) for recipe, term in zip(self.recipes, self.terms, strict=True) if isinstance(term, Term)]
 
-OBJECTIVES: dict[str, type[Objective]] = {"none": NoDistillation, "ckd": Ckd}
+
+def check_plan(plan: Plan) -> None:
+    """Raises UserError where a term's loss, stream or options cannot be, before anything is trained."""
+    for recipe in plan.terms:
+        _checked(recipe)
+        term_settings(recipe.loss, recipe.options)
 
 
-def build_objective(method: str, recipe: Distillation, *, steps: int, v_threshold: float) -> Objective:
-    """The objective of that name for students of `steps` time steps. Raises UserError listing the choices."""
-    if method not in OBJECTIVES:
+def _built(recipe: TermRecipe, sizes: Sizes) -> Term:
+    return _checked(recipe)(term_settings(recipe.loss, recipe.options), sizes)
+
+
+def _checked(recipe: TermRecipe) -> type[Term]:
+    kind = term_class(recipe.loss)
+    if kind.streams is not None and recipe.stream not in kind.streams:
         raise UserError(
-            f"{method!r} is no distillation method",
-            where="distillation.method",
-            mend="use one of " + ", ".join(OBJECTIVES),
+            f"the loss {recipe.loss!r} cannot act on the stream {recipe.stream!r}",
+            where="distillation.terms",
+            mend="use the stream " + " or ".join(kind.streams),
         )
-    return OBJECTIVES[method](recipe, steps=steps, v_threshold=v_threshold)
+    return kind
+
+
+def _roots(term: Term) -> set[str]:
+    return {need.partition(".")[0] for need in term.needs}
+
+
+def _complete(recipe: TermRecipe, term: Term, stream: Stream) -> None:
+    for need in term.needs:
+        found: object = stream
+        for part in need.split("."):
+            found = getattr(found, part, None)
+        if found is None:
+            what = "teacher" if need.startswith("teaching") else "student"
+            raise UserError(
+                f"the loss {recipe.loss!r} needs {need.rpartition('.')[2]!r} of the {what}, which this {what} has not",
+                where="distillation.terms",
+                mend=f"take another {what} network, or leave the term out",
+            )

@@ -97,7 +97,12 @@ class Term(nn.Module):
         raise NotImplementedError
 
 
-TERM_FILES: dict[str, str] = {}  # name in a recipe -> module:class
+TERM_FILES: dict[str, str] = {  # name in a recipe -> file:class
+    "cross_entropy": "tet:CrossEntropy",
+    "logit_kd": "logits:LogitKd",
+    "cka_alignment": "alignment:CkaTerm",
+    "mmd_alignment": "alignment:MmdTerm",
+}
 
 
 def term_class(name: str) -> type[Term]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
+from pipeline.distillation.terms import Options, Step, Stream, Term
+
 
 def tet(logits: Tensor, labels: Tensor, *, lam: float, target: float, step_weights: Tensor | None = None) -> Tensor:
     """mean_t v_t [(1 - lam) CE(z_t, y) + lam mean_bk (z_tbk - target)^2], a scalar.
@@ -15,3 +17,16 @@ def tet(logits: Tensor, labels: Tensor, *, lam: float, target: float, step_weigh
     entropy = functional.cross_entropy(logits.reshape(steps * batch, classes), labels.repeat(steps), reduction="none")
     per_step = (1 - lam) * entropy.view(steps, batch).mean(1) + lam * (logits - target).square().mean((1, 2))
     return (per_step if step_weights is None else step_weights * per_step).mean()
+
+
+class CrossEntropy(Term):
+    """TET on a stream, its target the threshold. `event_weights`: a step counts what an alignment term left for it."""
+
+    class Settings(Options):
+        lam: float = 1e-3
+        event_weights: bool = False
+
+    def forward(self, stream: Stream, step: Step) -> Tensor:
+        weights = step.notes.get("event_weights") if self.settings.event_weights else None
+        target = self.sizes.v_threshold
+        return tet(stream.logits, stream.labels, lam=self.settings.lam, target=target, step_weights=weights)

@@ -1,0 +1,133 @@
+"""Static images before a simulated event camera that makes three saccades, anew for every batch.
+
+The camera is the model of `pipeline.data.event_camera` (a pixel fires when its log intensity has moved by one
+threshold), computed for a whole batch on any device and binned on the way, so that no event is ever stored. No
+recording is used; what is not known of a sensor is drawn anew for every image within the ranges of `Scene`, so that a
+student cannot lean on it.
+
+The path is N-MNIST's: in three saccades of 105 ms the image moves by (3.5, 7), (3.5, -7) and (-7, 0) pixels (x right, y
+down; Orchard et al., Frontiers in Neuroscience 9:437, 2015, and the tools published with that set).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+SAMPLE_US = 5_000  # log intensity is looked at this often
+SACCADE_US = 105_000
+PATH = ((0.0, 0.0), (7.0, 3.5), (0.0, 7.0), (0.0, 0.0))  # y, x in pixels where each saccade begins and ends
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """Ranges that each image's scene is drawn from, uniformly."""
+
+    threshold: Range = (0.15, 0.45)  # natural log units, ON and OFF each
+    mismatch: Range = (0.02, 0.15)  # spread of a pixel's threshold, as a share of it
+    background: Range = (0.05, 0.3)  # intensity of black beside white's 1
+    noise_hz: Range = (0.05, 0.6)  # events of no cause for each pixel and second
+    offset: Range = (-1.5, 1.5)  # pixels, where the path's middle lies
+    reach: Range = (0.8, 1.2)  # of the path, as a share
+    turn: Range = (-0.15, 0.15)  # of the path, rad
+    ease: Range = (0.5, 1.0)  # 0: even speed; 1: a saccade starts and ends at rest
+    delay_us: Range = (0.0, 15_000.0)  # from the start of the motion to the first frame
+
+
+class Camera:
+    """A bridge that needs no recording: images to frames of `steps` bins of `step_us` microseconds."""
+
+    def __init__(self, steps: int, step_us: int, scene: Scene | None = None) -> None:
+        self.steps, self.step_us, self.scene = steps, step_us, scene or Scene()
+
+    @torch.no_grad()
+    def show(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Frames `[T, B, 2, H, W]` of 0 and 1 of `images` `[B, 3, H, W]`; every draw comes from `generator` (on the
+        CPU)."""
+        batch, _, height, width = images.shape
+        device = images.device
+
+        def draw(between: Range, *shape: int) -> Tensor:
+            low, high = between
+            return (low + (high - low) * torch.rand(batch, *shape, generator=generator)).to(device)
+
+        scene = self.scene
+        spread = draw(scene.mismatch, 1, 1, 1)
+        bumps = torch.randn(batch, 2, height, width, generator=generator).to(device)
+        thresholds = draw(scene.threshold, 2, 1, 1) * (1 + spread * bumps).clamp(min=0.3)
+        background = draw(scene.background, 1, 1)
+        light = background + (1 - background) * images.amax(1)
+        gaze = _path(draw(scene.offset, 2), draw(scene.reach), draw(scene.turn))
+        delay, ease = draw(scene.delay_us), draw(scene.ease)
+
+        def looks() -> Iterator[Tensor]:
+            for now in range(0, self.steps * self.step_us + 1, SAMPLE_US):
+                yield _moved(light, background, _where(gaze, now + delay, ease)).log()
+
+        frames = sense(looks(), thresholds, self.steps, self.step_us)
+        chance = draw(scene.noise_hz, 1, 1, 1) * (self.step_us * 1e-6)
+        noise = torch.rand(self.steps, batch, 2, height, width, generator=generator).to(device) < chance / 2
+        return torch.maximum(frames, noise.to(frames)).flip(2)
+
+
+def sense(looks: Iterator[Tensor], thresholds: Tensor, steps: int, step_us: int) -> Tensor:
+    """Frames `[T, B, 2, H, W]`: 1 where a pixel sent at least one OFF (channel 0) or ON event (channel 1) in a bin.
+
+    `looks` yields log intensity `[B, H, W]` every SAMPLE_US; `thresholds` `[B, 2, H, W]` for OFF and ON. A pixel keeps
+    the level at which it last fired, and after a change of n thresholds the level has moved by n of them.
+    """
+    level = next(looks).clone()
+    off, on = thresholds.unbind(1)
+    frames = torch.zeros((steps, *thresholds.shape), device=thresholds.device)
+    for sample, look in enumerate(looks):
+        frame = frames[min(sample * SAMPLE_US // step_us, steps - 1)]
+        moved = look - level
+        up = (moved / on).clamp_(min=0).floor_()
+        down = (moved / -off).clamp_(min=0).floor_()
+        level += up * on - down * off
+        frame[:, 0] += down
+        frame[:, 1] += up
+    return frames.clamp_(max=1)
+
+
+def _path(offset: Tensor, reach: Tensor, turn: Tensor) -> Tensor:
+    """Where the image lies at the corners of each scene's path, `[B, 4, 2]` (y, x in pixels)."""
+    corners = torch.tensor(PATH, device=offset.device)
+    corners = corners - (corners.amax(0) + corners.amin(0)) / 2
+    sine, cosine = turn.sin(), turn.cos()
+    turned = torch.stack(
+        [
+            corners[None, :, 0] * cosine[:, None] + corners[None, :, 1] * sine[:, None],
+            corners[None, :, 1] * cosine[:, None] - corners[None, :, 0] * sine[:, None],
+        ],
+        dim=2,
+    )
+    return turned * reach[:, None, None] + offset[:, None]
+
+
+def _where(corners: Tensor, now_us: Tensor, ease: Tensor) -> Tensor:
+    """Where each image lies now, `[B, 2]`."""
+    saccade = (now_us / SACCADE_US).floor().clamp(0, len(PATH) - 2)
+    done = (now_us / SACCADE_US - saccade).clamp(0, 1)
+    done = done - ease * torch.sin(2 * torch.pi * done) / (2 * torch.pi)
+    rows = torch.arange(len(corners), device=corners.device)
+    begin, end = corners[rows, saccade.long()], corners[rows, saccade.long() + 1]
+    return begin + (end - begin) * done[:, None]
+
+
+def _moved(light: Tensor, background: Tensor, by: Tensor) -> Tensor:
+    """`light` `[B, H, W]` moved down and right by `by` `[B, 2]` pixels, bilinear; what comes in is background."""
+    height, width = light.shape[1:]
+    ink = light - background
+    return background + _shifts(height, by[:, 0]) @ ink @ _shifts(width, by[:, 1]).mT
+
+
+def _shifts(size: int, by: Tensor) -> Tensor:
+    """`[B, size, size]`: how much of each old place a new one holds."""
+    places = torch.arange(size, device=by.device)
+    return (1 - (places[:, None] - places[None, :] - by[:, None, None]).abs()).clamp_(min=0)

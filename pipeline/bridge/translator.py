@@ -1,0 +1,38 @@
+"""A small network that tells, for a static image, how likely each pixel sends an event in each time step.
+
+Fitted on the training recordings and the images they were made from, and on nothing else; frames are then drawn from
+its probabilities, so an image looks a little different each time.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+KERNEL = 5
+
+
+class Translator(nn.Module):
+    """Images `[B, 3, H, W]` in 0..1 to logits `[B, T, 2, H, W]` of an event (polarity 0, then 1) in each step."""
+
+    def __init__(self, steps: int, width: int) -> None:
+        super().__init__()
+        self.steps = steps
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, width, KERNEL, padding=KERNEL // 2),
+            nn.ReLU(),
+            nn.Conv2d(width, width, KERNEL, padding=KERNEL // 2),
+            nn.ReLU(),
+            nn.Conv2d(width, 2 * steps, 3, padding=1),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        flat = self.layers(images.contiguous(memory_format=torch.channels_last))
+        return flat.unflatten(1, (self.steps, 2))
+
+    @torch.no_grad()
+    def show(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Frames `[T, B, 2, H, W]` of 0 and 1 drawn for the images, independently at each place."""
+        chances = self(images).sigmoid().transpose(0, 1)
+        draws = torch.rand(chances.shape, generator=generator).to(chances.device)
+        return (draws < chances).float()

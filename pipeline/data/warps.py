@@ -1,0 +1,39 @@
+"""Static images turned, scaled, sheared and shifted a little, anew for every batch."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from pipeline.recipe import Warp
+
+
+def warp(images: Tensor, recipe: Warp, generator: torch.Generator) -> Tensor:
+    """`images` `[B, C, H, W]`, each by an affine map of its own round its middle; what comes in is black.
+
+    Every draw comes from `generator` (on the CPU). With a recipe of zeros the images come back as they are.
+    """
+    if not any(recipe.model_dump().values()):
+        return images
+    batch, _, height, width = images.shape
+    turn, grow, lean, down, right = (2 * torch.rand(5, batch, generator=generator) - 1).to(images)
+    angle = turn * math.radians(recipe.turn_degrees)
+    scale = torch.exp(-grow * math.log1p(recipe.scale))
+    sine, cosine = angle.sin() * scale, angle.cos() * scale
+    lean = lean * recipe.shear
+    # From a pixel of the result, in pixels from the middle (x, y), to where it comes from.
+    matrix = torch.stack(
+        [
+            torch.stack([cosine, lean * cosine - sine, -right * recipe.shift], dim=1),
+            torch.stack([sine, lean * sine + cosine, -down * recipe.shift], dim=1),
+        ],
+        dim=1,
+    )
+    y = torch.arange(height, device=images.device) - (height - 1) / 2
+    x = torch.arange(width, device=images.device) - (width - 1) / 2
+    places = torch.stack([x.expand(height, width), y[:, None].expand(height, width), torch.ones_like(x + y[:, None])])
+    sources = torch.einsum("bij,jhw->bhwi", matrix, places.to(images))
+    sources = sources / torch.tensor([(width - 1) / 2, (height - 1) / 2], device=images.device)
+    return torch.nn.functional.grid_sample(images, sources, align_corners=True)

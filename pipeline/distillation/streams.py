@@ -1,0 +1,196 @@
+"""What a training step shows: recordings, the hybrid stream, images seen through the bridge, and what the teacher says.
+
+Every draw comes from a generator that is known by (seed, purpose, epoch, batch), see `pipeline.fitting`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hardware_profiles.errors import UserError
+from pipeline.augmentation import augment
+from pipeline.data.dataset import Dataset, StaticImages
+from pipeline.data.images import resize_to
+from pipeline.data.warps import warp
+from pipeline.distillation.objectives import Objective
+from pipeline.distillation.replacement import sliding_replacement, static_clip
+from pipeline.distillation.terms import Step, Stream, Teaching
+from pipeline.networks.student import Head, Student
+from pipeline.networks.teacher import Teacher
+from pipeline.recipe import Recipe
+
+NO_TEACHER = 'train without one: distillation.method = "none"'
+VIEWS = ("logits", "features", "maps", "embedding")  # of a student's output, each [T, B, ...]
+Draws = Callable[[str], torch.Generator]  # a fresh generator for one purpose of this batch
+
+
+class Bridge(Protocol):
+    """Shows static images as events."""
+
+    def show(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """`images` `[B, 3, H, W]` in 0..1 as frames `[T, B, 2, H, W]` of 0 and 1, on the images' device."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """A stream before the student sees it: `frames` `[T, B, 2, H, W]`, `labels` `[B]`, and `images` `[B, 3, H, W]` that
+    tell a teacher what they show (None where there are none)."""
+
+    frames: Tensor
+    labels: Tensor
+    images: Tensor | None = None
+    replaced: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class Streams:
+    """Makes clips of the training recordings and of the static pool."""
+
+    def __init__(self, recipe: Recipe, dataset: Dataset, bridge: Bridge | None) -> None:
+        self.recipe, self.bridge = recipe, bridge
+        self.frames, self.labels = dataset.train.frames, torch.from_numpy(dataset.train.labels)
+        self.size = dataset.train.frames.shape[3:]
+        self.twins = dataset.train.twins
+        self.static = dataset.static
+        self.classes = dataset.classes
+        self._pool: StaticPool | None = None
+
+    @property
+    def pool(self) -> StaticPool:
+        """The static images by class; raises UserError where a class of the recordings has none."""
+        if self._pool is None:
+            self._pool = StaticPool(self.static, self.classes, self.labels.numpy())
+        return self._pool
+
+    def events(self, rows: Tensor, draws: Draws, device: torch.device, *, images: bool = False) -> Clip:
+        """The recordings of these rows, augmented; with `images`, the ones that they were made from, or, where pairs
+        are known by class only, images of the same class."""
+        frames = torch.from_numpy(self.frames[rows.numpy()]).to(device).transpose(0, 1).float()
+        shown = None
+        if images:
+            labels = self.labels[rows].numpy()
+            own = self.pool.draw(labels, draws("images")) if self.twins is None else self.twins.images[rows.numpy()]
+            shown = self._rgb(own, device)
+        return Clip(
+            frames=augment(frames, self.recipe.augmentation, draws("augmentation")),
+            labels=self.labels[rows].to(device),
+            images=shown,
+        )
+
+    def hybrid(self, events: Clip, progress: float, draws: Draws) -> Clip:
+        """A static image of the same class beside each recording, and sliding replacement by the recording."""
+        settings, device = self.recipe.distillation, events.frames.device
+        images = self._rgb(self.pool.draw(events.labels.cpu().numpy(), draws("pairs")), device)
+        if settings.static == "bridge":
+            clip = self._through_bridge(images, draws("bridge"))
+        else:
+            clip = static_clip(images.amax(1), len(events.frames))
+        unit = settings.replacement_unit
+        frames, replaced = sliding_replacement(
+            clip,
+            events.frames,
+            0.0 if unit == "never" else progress,
+            generator=draws("replacement"),
+            power=settings.replacement_power,
+            unit="clip" if unit == "never" else unit,
+        )
+        return Clip(frames=frames, labels=events.labels, images=images, replaced=replaced)
+
+    def bridged(self, rows: Tensor, draws: Draws, device: torch.device) -> Clip:
+        """The static images of these rows as events."""
+        images = warp(self._rgb(self.static.images[rows.numpy()], device), self.recipe.warp, draws("warp"))
+        frames = augment(
+            self._through_bridge(images, draws("bridge")), self.recipe.augmentation, draws("bridge augmentation")
+        )
+        labels = torch.from_numpy(self.static.labels[rows.numpy()]).to(device)
+        return Clip(frames=frames, labels=labels, images=images)
+
+    def _through_bridge(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        if self.bridge is None:
+            raise UserError("there is no bridge from images to events", where="distillation")
+        return self.bridge.show(images, generator)
+
+    def _rgb(self, images: np.ndarray, device: torch.device) -> Tensor:
+        return torch.from_numpy(resize_to(images, *self.size)).to(device)
+
+
+class StaticPool:
+    """The static images by class, for drawing one of the same class for each recording."""
+
+    def __init__(self, static: StaticImages, classes: tuple[str, ...], wanted: np.ndarray) -> None:
+        self.images = static.images
+        numbers = np.arange(len(classes))
+        self.order = np.argsort(static.labels, kind="stable")
+        self.starts = np.searchsorted(static.labels[self.order], numbers)
+        self.counts = np.bincount(static.labels, minlength=len(classes))
+        for label in np.unique(wanted):
+            if not self.counts[label]:
+                raise UserError(f"class {classes[label]!r} has no static image", where="data", mend=NO_TEACHER)
+
+    def draw(self, labels: np.ndarray, generator: torch.Generator) -> np.ndarray:
+        """One uint8 image `[C, h, w]` of the same class for each label, uniformly."""
+        shares = torch.rand(len(labels), generator=generator, dtype=torch.float64).numpy()
+        places = (shares * self.counts[labels]).astype(np.int64)
+        return self.images[self.order[self.starts[labels] + places]]
+
+
+def observe(
+    student: Student,
+    clips: dict[str, Clip],
+    objective: Objective,
+    teacher: Teacher | None,
+    progress: float,
+    generator: torch.Generator,
+) -> Step:
+    """The student's streams on these clips, each under what the teacher says where a term asks for it now.
+
+    The hybrid stream goes first, by its own head; recordings and bridged images go together, as one batch: batch
+    norm's running statistics follow in this order.
+    """
+    groups: list[tuple[Head, list[str]]] = [("static", [name for name in clips if name == "hybrid"])]
+    groups.append(("event", [name for name in clips if name != "hybrid"]))
+    streams = {}
+    for head, names in groups:
+        if not names:
+            continue
+        output = student(torch.cat([clips[name].frames for name in names], dim=1), head=head)
+        views = {kind: _apart(getattr(output, kind), [len(clips[name]) for name in names]) for kind in VIEWS}
+        for at, name in enumerate(names):
+            clip = clips[name]
+            taught = objective.teaches(name, progress)
+            streams[name] = Stream(
+                labels=clip.labels,
+                replaced=clip.replaced,
+                teaching=_teach(teacher, clip) if taught else None,
+                **{kind: parts[at] for kind, parts in views.items()},
+            )
+    return Step(streams=streams, progress=progress, generator=generator)
+
+
+def _apart(values: Tensor | None, sizes: list[int]) -> Sequence[Any]:
+    return [None] * len(sizes) if values is None else values.split(sizes, dim=1)
+
+
+def _teach(teacher: Teacher | None, clip: Clip) -> Teaching:
+    if teacher is None:
+        raise UserError("this method needs a teacher", where="distillation.method", mend=NO_TEACHER)
+    shown = clip.frames if teacher.sees == "events" else clip.images
+    if shown is None:
+        raise UserError("there are no images for the teacher", where="distillation.method", mend=NO_TEACHER)
+    seen = teacher.to(shown.device).observe(shown)
+    return Teaching(
+        logits=seen.logits,
+        maps=seen.maps,
+        embedding=seen.embedding,
+        head=teacher.classify,
+        head_weight=teacher.head_weight,
+    )
