@@ -10,7 +10,7 @@ from hardware_profiles.errors import UserError
 from pipeline.data.dataset import Dataset, StaticImages
 from pipeline.data.images import resize_to
 from pipeline.data.warps import warp
-from pipeline.distillation.objectives import Objective
+from pipeline.distillation.objectives import Objective, distils
 from pipeline.distillation.presets import Plan
 from pipeline.distillation.streams import NO_TEACHER, Bridge, Clip, Streams, observe
 from pipeline.distillation.terms import Sizes, Step
@@ -122,9 +122,11 @@ class StudentTrainee(Trainee):
             identity=identity_of(recipe, dataset, *sections),
             average=recipe.training.average,
         )
-        self.objective = Objective(plan, _sizes(recipe, dataset, student, teacher))
-        if self.objective.distils and teacher is None:
+        if not distils(plan):
+            teacher = None
+        elif teacher is None:
             raise UserError(f"{stage} needs a teacher", where="distillation.method", mend=NO_TEACHER)
+        self.objective = Objective(plan, _sizes(recipe, dataset, student, teacher))
         self.recipe, self.validation = recipe, dataset.validation
         self.streams = Streams(recipe, dataset, bridge)
         # In a tuple, so that it is no part of what is trained and saved.

@@ -182,7 +182,7 @@ def test_distillation_leaves_the_teacher_alone(tmp_path: Path) -> None:
 
 def test_skipping_a_teacher_without_weight_changes_nothing(tmp_path: Path) -> None:
     """With kd_weight 0 the teacher is never asked: a broken one gives the same student."""
-    recipe = tiny_recipe(distillation={"kd_weight": 0.0})
+    recipe = tiny_recipe(distillation={"options": {"kd_weight": 0.0}})
     data = tiny_dataset()
     teacher = train_teacher(recipe, data, tmp_path / "teacher")
     students = []
@@ -224,7 +224,7 @@ def test_an_unreadable_checkpoint_is_named(tmp_path: Path, content: bytes) -> No
 
 def test_impossible_requests(tmp_path: Path) -> None:
     data = tiny_dataset()
-    with pytest.raises(UserError, match=r"ckd needs a teacher.*To mend: train without"):
+    with pytest.raises(UserError, match=r"student-ckd needs a teacher.*To mend: train without"):
         train_student(tiny_recipe(), data, None, "ckd", tmp_path)
     with pytest.raises(UserError, match=r"'magic' is no distillation method.*use one of none, ckd"):
         train_student(tiny_recipe(), data, None, "magic", tmp_path)

@@ -49,14 +49,9 @@ class Objective(nn.Module):
     def teaches(self, stream: str, progress: float) -> bool:
         """Whether a term of this stream needs the teacher now."""
         return any(
-            recipe.stream == stream and "teaching" in _roots(term) and self.weight(recipe, progress) > 0
+            recipe.stream == stream and _listens(type(term)) and self.weight(recipe, progress) > 0
             for recipe, term in self._pairs()
         )
-
-    @property
-    def distils(self) -> bool:
-        """Whether any term ever needs a teacher."""
-        return any("teaching" in _roots(term) and recipe.weight > 0 for recipe, term in self._pairs())
 
     def forward(self, step: Step) -> Loss:
         parts: dict[str, Tensor] = {}
@@ -83,6 +78,11 @@ class Objective(nn.Module):
         return [(recipe, term) for recipe, term in zip(self.recipes, self.terms, strict=True) if isinstance(term, Term)]
 
 
+def distils(plan: Plan) -> bool:
+    """Whether any term of the plan ever needs a teacher."""
+    return any(term.weight > 0 and _listens(term_class(term.loss)) for term in plan.terms)
+
+
 def check_plan(plan: Plan) -> None:
     """Raises UserError where a term's loss, stream or options cannot be, before anything is trained."""
     for recipe in plan.terms:
@@ -105,8 +105,8 @@ def _checked(recipe: TermRecipe) -> type[Term]:
     return kind
 
 
-def _roots(term: Term) -> set[str]:
-    return {need.partition(".")[0] for need in term.needs}
+def _listens(kind: type[Term]) -> bool:
+    return any(need.partition(".")[0] == "teaching" for need in kind.needs)
 
 
 def _complete(recipe: TermRecipe, term: Term, stream: Stream) -> None:
