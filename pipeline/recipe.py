@@ -107,10 +107,17 @@ class Training(_Section):
 
 
 class Augmentation(_Section):
-    """What happens to the frames of every training batch, on every arm."""
+    """What happens to the frames of every training batch, on every arm. 0 or false turns one off."""
 
     shift: Annotated[int, Field(ge=0)] = 2  # pixels, either way, both axes
     event_drop: Fraction = 0.1  # the largest share of events dropped from a sample; the share is drawn for each
+    rotation: Annotated[float, Field(ge=0, le=180)] = 0.0  # degrees, either way
+    scale: Annotated[float, Field(ge=0, lt=1)] = 0.0  # 0.1: magnified by 0.9 to 1.1
+    flip: bool = False  # half of the samples, left to right; only where a mirrored sample has the same label
+    time_shift: Annotated[int, Field(ge=0)] = 0  # steps, either way
+    time_jitter: Fraction = 0.0  # share of events that move by one step
+    noise: Fraction = 0.0  # added events, as a share of all pixels and steps
+    mix: Fraction = 0.0  # share of samples that take a box in time and space from another of their class
 
 
 class Warp(_Section):
