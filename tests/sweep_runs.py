@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.provenance import about_this_run
 from pipeline.recipe import load_recipe
 from pipeline.run_folder import create
+from pipeline.sweep import engine
 
 LABELS = [0, 2, 1, 1, 2]
 
@@ -20,7 +23,7 @@ def finished_run(
     last: bool = True,
 ) -> None:
     """A run that got these of five recordings right (float, quantised). `last` False: killed before its last stage."""
-    run = create(folder, load_recipe(recipe, list(changes)), resume=True, about={})
+    run = create(folder, load_recipe(recipe, list(changes)), resume=True, about=about_this_run())
     method = run.recipe.arms[0]
     run.file("teacher.safetensors").write_text(str(folder))
     run.record("data", {"test_labels": LABELS}, (), 100.0)
@@ -32,3 +35,27 @@ def finished_run(
 
 def _predicted(right: str) -> list[int]:
     return [label if hit == "1" else label + 1 for label, hit in zip(LABELS, right, strict=True)]
+
+
+SAID = "reading\nerror: data: too few. To mend: add\n"
+
+
+class FakeTrials:
+    """Stands where trials are started: leaves a finished run folder and a process that ends with `code`."""
+
+    def __init__(self, monkeypatch):
+        self.started, self.code, self.last, self.wait = [], 0, True, 0.0
+        self.processes, self.most = [], 0
+        monkeypatch.setattr(engine, "start_trial", self.start)
+
+    def start(self, recipe, changes, folder, *, threads, verb):
+        self.started.append(f"{folder.parent.name}/{folder.name}")
+        self.threads = threads
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        (folder.parent / f"{folder.name}.log").write_text("" if not self.code else SAID)
+        if not self.code:
+            finished_run(recipe, changes, folder, last=self.last)
+        command = ["sleep", str(self.wait)] if not self.code else ["sh", "-c", f"exit {self.code}"]
+        self.processes.append(subprocess.Popen(command))
+        self.most = max(self.most, sum(process.poll() is None for process in self.processes))
+        return self.processes[-1]

@@ -13,7 +13,7 @@ import time
 
 import pytest
 from data_folders import with_pictures
-from sweep_runs import finished_run
+from sweep_runs import FakeTrials, finished_run
 
 from hardware_profiles.errors import UserError
 from pipeline.cli_sweep import stopped_by_sigterm
@@ -32,30 +32,6 @@ def recipe(tmp_path):
     path = tmp_path / "r.toml"
     path.write_text("name = 'r'\n[distillation]\nmethod = 'none'\n")
     return path
-
-
-SAID = "reading\nerror: data: too few. To mend: add\n"
-
-
-class FakeTrials:
-    """Stands where trials are started: leaves a finished run folder and a process that ends with `code`."""
-
-    def __init__(self, monkeypatch):
-        self.started, self.code, self.last, self.wait = [], 0, True, 0.0
-        self.processes, self.most = [], 0
-        monkeypatch.setattr(engine, "start_trial", self.start)
-
-    def start(self, recipe, changes, folder, *, threads, verb):
-        self.started.append(f"{folder.parent.name}/{folder.name}")
-        self.threads = threads
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        (folder.parent / f"{folder.name}.log").write_text("" if not self.code else SAID)
-        if not self.code:
-            finished_run(recipe, changes, folder, last=self.last)
-        command = ["sleep", str(self.wait)] if not self.code else ["sh", "-c", f"exit {self.code}"]
-        self.processes.append(subprocess.Popen(command))
-        self.most = max(self.most, sum(process.poll() is None for process in self.processes))
-        return self.processes[-1]
 
 
 @pytest.fixture

@@ -1,0 +1,191 @@
+"""The study of what distillation brings on real recordings: every method, a learning curve, an ablation, the targets.
+
+    python benchmarks/distillation.py methods curve ablation targets-folds targets-few [--seeds N] [--jobs N]
+        [--recipe recipes/nmnist-small.toml] [--set data.root=../shared/data] [--only REGEX] [--draw] [--list]
+
+Each run is a process and a folder of its own under runs/distillation/, and is written to
+docs/results/distillation.json when it ends; a stopped study goes on with the same command. docs/results/distillation.md
+is drawn from that file alone (`--draw` does nothing else). Hours on 2 cores; `--list` says what would run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import json
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import distillation_page
+from distillation_parts import PARTS, Arm, Part
+
+from export.files import write_json, write_text
+from hardware_profiles.errors import UserError
+from pipeline.cli_sweep import stopped_by_sigterm
+from pipeline.recipe import Recipe, find_recipe, load_recipe
+from pipeline.run_folder import open_run
+from pipeline.sweep.engine import run_trials
+from pipeline.sweep.plan import Setting, Trial
+from pipeline.sweep.trial import Outcome
+
+ROOT = Path(__file__).resolve().parent.parent
+SCHEMA = "spikeport-distillation/1"
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--recipe", default="nmnist-small")
+    parser.add_argument("--set", dest="changes", metavar="A.B=VALUE", action="append", default=[])
+    parser.add_argument("--seeds", type=int, help="instead of the part's own number")
+    parser.add_argument("--only", metavar="REGEX", help="arms whose `group, label` it is found in")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--runs", type=Path, default=Path("runs") / "distillation")
+    parser.add_argument("--results", type=Path, default=ROOT / "docs" / "results")
+    parser.add_argument("--draw", action="store_true", help="draw the document and leave")
+    parser.add_argument("--list", action="store_true", help="say what would run and leave")
+    options = parser.parse_args(words)
+    study = Study(options.results, options.runs)
+    failed = 0
+    try:
+        for name in [] if options.draw else options.parts:
+            failed += study.run(name, options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    if not options.list:
+        study.draw()
+    return 1 if failed else 0
+
+
+class Study:
+    """The file of finished runs, and what adds to it."""
+
+    def __init__(self, results: Path, runs: Path) -> None:
+        self.file, self.page, self.runs = results / "distillation.json", results / "distillation.md", runs
+
+    def read(self) -> dict[str, Any]:
+        if not self.file.is_file():
+            return {"schema": SCHEMA, "parts": {}}
+        return json.loads(self.file.read_text(encoding="utf-8"))
+
+    def draw(self) -> None:
+        titles = {name: (part.title, part.about) for name, part in PARTS.items()}
+        write_text(self.page, distillation_page.page(self.read(), titles))
+
+    def run(self, name: str, options: argparse.Namespace) -> int:
+        """Runs what is missing of a part; gives how many runs failed."""
+        part, source = PARTS[name], find_recipe(options.recipe)
+        recipe = load_recipe(source, options.changes)
+        digest = hashlib.sha256(recipe.as_toml().encode()).hexdigest()
+        trials = trials_of(name, part, recipe, options.seeds or part.seeds, options.only)
+        for _, trial in trials:
+            load_recipe(source, [*options.changes, *trial.changes])
+        arms = part.arms(recipe)
+        head = {"recipe": source.name, "set": options.changes, "digest": digest, "resolved": recipe.as_toml()}
+        known = self._known(name, digest)
+        missing = [trial for _, trial in trials if known.get(trial.name) != list(trial.changes)]
+        print(f"{name}: {len(trials)} runs, {len(missing)} to do", flush=True)
+        if options.list:
+            print("\n".join(f"  {trial.name}: {' '.join(trial.changes)}" for trial in missing))
+            return 0
+        arm_of = {trial.name: arm for arm, trial in trials}
+        out = self.runs / f"{name}-{digest[:8]}"
+        write_text(out / "recipe.toml", recipe.as_toml())
+        failed = []
+
+        def done(trial: Trial, found: Outcome | UserError) -> None:
+            if isinstance(found, Outcome):
+                self._add(name, head, arms, _row(arm_of[trial.name], arms, trial, found, out))
+                said = f"{100 * found.accuracy_float:.2f} % float, {100 * found.accuracy_quantised:.2f} % quantised"
+            else:
+                failed.append(trial.name)
+                said = f"{found} (see {out / trial.name}.log)"
+            print(f"{name} {trial.name}: {said}", flush=True)
+
+        with stopped_by_sigterm():
+            run_trials(out / "recipe.toml", missing, out, jobs=options.jobs, done=done, verb=part.verb)
+        return len(failed)
+
+    def _known(self, name: str, digest: str) -> dict[str, list[str]]:
+        part = self.read()["parts"].get(name, {})
+        return {run["run"]: run["changes"] for run in part.get("runs", ()) if part["digest"] == digest}
+
+    def _add(self, name: str, head: dict[str, Any], arms: tuple[Arm, ...], row: dict[str, Any]) -> None:
+        """Adds a run to its part, arm by arm; runs of another recipe, or of an arm as it was, leave the part."""
+        places = {(arm.group, arm.label): place for place, arm in enumerate(arms)}
+        with _one_at_a_time(self.runs):
+            study = self.read()
+            part = study["parts"].get(name)
+            old = part["runs"] if part and part["digest"] == head["digest"] else []
+            kept = [run for run in old if (run["group"], run["arm"]) in places and _same(run) != _same(row)]
+            runs = sorted(
+                [*kept, row], key=lambda run: (places[run["group"], run["arm"]], run["seed"], run["fold"] or 0)
+            )
+            study["parts"][name] = {**head, "runs": runs}
+            write_json(self.file, study)
+
+
+def _same(run: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(run[key] for key in ("group", "arm", "seed", "fold"))
+
+
+def trials_of(name: str, part: Part, recipe: Recipe, seeds: int, only: str | None) -> list[tuple[Arm, Trial]]:
+    """The part's runs: seed by seed, fold by fold, arm by arm, so that pairs are complete early."""
+    arms = [arm for arm in part.arms(recipe) if not only or re.search(only, f"{arm.group}, {arm.label}")]
+    trials = []
+    for seed in range(recipe.seed, recipe.seed + seeds):
+        for fold in range(part.folds) if part.folds else (None,):
+            for arm in arms:
+                changes = [*arm.changes, f"seed={seed}", "distillation.compare=false"]
+                changes += (
+                    [f"data.split_seed={seed}"] if fold is None else [f"data.folds={part.folds}", f"data.fold={fold}"]
+                )
+                place = re.sub(r"[^\w.-]+", "-", f"{arm.group} {arm.label}".strip())
+                folder = f"{place}/seed{seed}" + ("" if fold is None else f"-fold{fold}")
+                trials.append((arm, Trial(folder, Setting(arm.label, arm.changes), seed, fold, tuple(changes))))
+    return trials
+
+
+def _row(arm: Arm, arms: tuple[Arm, ...], trial: Trial, found: Outcome, out: Path) -> dict[str, Any]:
+    run = open_run(out / trial.name)
+    about, check = run.manifest["about"], run.manifest["stages"].get("check")
+    compared = check["result"]["quantised_vs_reference"] if check else {}
+    if not isinstance(compared, dict):  # a sentence that says why there was no comparison
+        compared = {}
+    return {
+        "run": trial.name,
+        "group": arm.group,
+        "arm": arm.label,
+        "reference": next(other.label for other in arms if other.group == arm.group),
+        "changes": list(trial.changes),
+        "seed": trial.seed,
+        "fold": trial.fold,
+        "created_utc": about["created_utc"],
+        "cores": about["cores"],
+        "versions": {name: about["versions"][name] for name in ("python", "spikeport", "torch", "snntorch", "numpy")},
+        "mismatches": compared.get("mismatches"),
+        "spikes_compared": compared.get("spikes_compared"),
+        **found.row(),
+    }
+
+
+@contextlib.contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Two parts that run at once write the same file one after the other."""
+    import fcntl
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".results-lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+if __name__ == "__main__":
+    sys.exit(main())

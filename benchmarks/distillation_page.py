@@ -1,0 +1,182 @@
+"""Draws docs/results/distillation.md from distillation.json alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pipeline.report.statistics import paired_difference
+from pipeline.sweep.statistics import mean_sd, paired_t
+
+Runs = Sequence[Mapping[str, Any]]
+
+# what must hold of a group's shipped arm: group, quantity, bound, whether more is better
+TARGETS = (
+    ("800", "quantised", 0.98, True),
+    ("100", "quantised", 0.98, True),
+    ("100", "difference", 0.05, True),
+    ("20", "quantised", 0.975, True),
+    ("20", "difference", 0.15, True),
+    ("0", "quantised", 0.95, True),
+    ("800", "gap", 0.003, False),
+    ("800", "mismatches", 0, False),
+)
+SHIPPED = "recipe as shipped"
+WORDS = {
+    "quantised": "quantised accuracy",
+    "difference": "quantised, over the augmented baseline",
+    "gap": "float minus quantised",
+    "mismatches": "spikes that differ between quantised student and reference",
+}
+
+
+def compare(first: Runs, second: Runs, arm: str) -> dict[str, Any] | None:
+    """Accuracy of `first` minus that of `second` over runs with the same seed and fold; None where there are none.
+
+    `clusters`: 95 % interval of Student's t over folds (a fold's seeds averaged), or over seeds where there are no
+    folds. `recordings`: Bonett and Price's interval over all pairs of one recording in one run.
+    """
+    others = {(run["seed"], run["fold"]): run for run in second}
+    pairs = [(run, others[run["seed"], run["fold"]]) for run in first if (run["seed"], run["fold"]) in others]
+    if not pairs:
+        return None
+    clusters: dict[Any, list[float]] = {}
+    for one, two in pairs:
+        key = one["seed"] if one["fold"] is None else one["fold"]
+        clusters.setdefault(key, []).append(one[f"accuracy_{arm}"] - two[f"accuracy_{arm}"])
+    both = [np.concatenate([_bits(pair[side][f"correct_{arm}"]) for pair in pairs]) for side in (0, 1)]
+    return {
+        "clusters": paired_t([float(np.mean(values)) for values in clusters.values()]),
+        "recordings": paired_difference(*both),
+    }
+
+
+def table(runs: Runs) -> list[dict[str, Any]]:
+    """Rows in the order in which group and arm first appear; each arm beside its reference, where that has run."""
+    rows = []
+    for group, arm in dict.fromkeys((run["group"], run["arm"]) for run in runs):
+        own = [run for run in runs if (run["group"], run["arm"]) == (group, arm)]
+        reference = own[0]["reference"]
+        others = [run for run in runs if (run["group"], run["arm"]) == (group, reference)]
+        row = {"group": group, "arm": arm, "reference": reference, "runs": len(own)}
+        row |= {kind: mean_sd([run[f"accuracy_{kind}"] for run in own]) for kind in ("float", "quantised")}
+        row["seconds"] = mean_sd([run["seconds"] for run in own])["mean"]
+        row["difference"] = {
+            kind: None if arm == reference else compare(own, others, kind) for kind in ("float", "quantised")
+        }
+        rows.append(row)
+    return rows
+
+
+def targets(runs: Runs) -> list[dict[str, Any]]:
+    """Each of TARGETS with its value over the shipped arm's runs (None: not run) and whether it is met."""
+    rows = []
+    for group, what, bound, more in TARGETS:
+        own = [run for run in runs if run["group"] == group and run["arm"] == SHIPPED]
+        value = _value(what, own, [run for run in runs if run["group"] == group and run["arm"] != SHIPPED])
+        slack = 1e-9  # sums of shares
+        met = None if value is None else (value >= bound - slack if more else value <= bound + slack)
+        row = {"group": group, "what": what, "bound": bound, "more": more, "value": value, "met": met}
+        rows.append({**row, "runs": len(own), "compared": sum(run["spikes_compared"] or 0 for run in own)})
+    return rows
+
+
+def page(study: Mapping[str, Any], titles: Mapping[str, tuple[str, str]]) -> str:
+    """The document. `titles`: title and sentence of each part, in order."""
+    lines = ["# Distillation: what helps", "", *_INTRODUCTION]
+    shown = {name: study["parts"][name] for name in titles if name in study["parts"]}
+    all_targets = [run for name, part in shown.items() if name.startswith("targets") for run in part["runs"]]
+    if all_targets:
+        lines += ["", "## Targets", "", *_target_lines(targets(all_targets))]
+    for name, part in shown.items():
+        title, about = titles[name]
+        lines += ["", f"## {title}", "", about, "", *_table_lines(table(part["runs"]))]
+        changed = ", ".join(part["set"])
+        lines += ["", f"Recipe `{part['recipe']}` (sha256 {part['digest'][:12]}{', ' + changed if changed else ''})."]
+        lines += [f"{len(part['runs'])} runs on {_versions(part['runs'])}."]
+    return "\n".join([*lines, ""])
+
+
+_INTRODUCTION = (
+    "Written by `benchmarks/distillation.py` from docs/results/distillation.json, which holds each run's recipe "
+    "changes, seed, fold, versions, seconds and which recordings it got right. Accuracies in per cent of test "
+    "recordings, mean ± standard deviation over runs; differences in points, paired by seed and fold.",
+    "",
+    "Two 95 % intervals stand beside each difference. *t*: Student's t over the folds (a fold's seeds averaged; n is "
+    "the number of folds), or over seeds where each seed draws other training recordings. It holds the luck of "
+    "training and of recordings, and is wide for few folds; folds share training recordings, which makes it somewhat "
+    "too narrow. "
+    "*recordings*: Bonett and Price's for paired shares over all pairs of a recording in a run (n); it takes pairs as "
+    "independent, so it misses what a training does to all its recordings alike. Intervals are not corrected for the "
+    "number of rows. Nothing is chosen on test recordings within a run, and without validation recordings the last "
+    "epoch is kept. Seconds are those of training on the machine named, with its share of the cores.",
+)
+
+
+def _value(what: str, own: Runs, baseline: Runs) -> float | None:
+    if not own:
+        return None
+    if what == "quantised":
+        return mean_sd([run["accuracy_quantised"] for run in own])["mean"]
+    if what == "gap":
+        return mean_sd([run["accuracy_float"] - run["accuracy_quantised"] for run in own])["mean"]
+    if what == "difference":
+        found = compare(own, baseline, "quantised")
+        return None if found is None else found["clusters"]["value"]
+    counts = [run["mismatches"] for run in own]
+    return None if None in counts else sum(counts)
+
+
+def _target_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = ["| recordings | quantity | target | found | runs | |", "|---:|---|---:|---:|---:|---|"]
+    for row in rows:
+        counted = row["what"] == "mismatches"
+        texts = ["-" if v is None else str(v) if counted else f"{100 * v:.2f}" for v in (row["bound"], row["value"])]
+        verdict = {None: "not run", True: "met", False: "**not met**"}[row["met"]]
+        sign = "at least" if row["more"] else "at most"
+        found = f"{texts[1]} of {row['compared']:,}" if counted and row["met"] is not None else texts[1]
+        cells = [row["group"], WORDS[row["what"]], f"{sign} {texts[0]}", found, str(row["runs"]), verdict]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def _table_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    grouped = any(row["group"] for row in rows)
+    heads = [
+        *(["group"] if grouped else []),
+        "trained with", "runs", "float", "quantised", "float diff., t", "quantised diff., t", "recordings", "seconds",
+    ]  # fmt: skip
+    lines = ["| " + " | ".join(heads) + " |", "|---" * (1 + grouped) + "|---:" * 7 + "|"]
+    for row in rows:
+        cells = [*([row["group"]] if grouped else []), row["arm"], str(row["runs"])]
+        cells += [_share(row["float"]), _share(row["quantised"])]
+        cells += [_difference(row["difference"][kind], "clusters") for kind in ("float", "quantised")]
+        cells += [_difference(row["difference"]["quantised"], "recordings"), f"{row['seconds']:.0f}"]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def _share(found: Mapping[str, Any]) -> str:
+    return f"{100 * found['mean']:.2f}" + ("" if found["sd"] is None else f" ± {100 * found['sd']:.2f}")
+
+
+def _difference(found: Mapping[str, Any] | None, kind: str) -> str:
+    if found is None:
+        return "-"
+    one = found[kind]
+    limits = "" if one["low"] is None else f" [{100 * one['low']:+.2f}, {100 * one['high']:+.2f}]"
+    return f"{100 * one['value']:+.2f}{limits} (n={one['n']})"
+
+
+def _versions(runs: Runs) -> str:
+    found = {
+        f"{run['cores']} cores, " + ", ".join(f"{name} {version}" for name, version in run["versions"].items())
+        for run in runs
+    }
+    return "; or ".join(sorted(found))
+
+
+def _bits(text: str) -> np.ndarray:
+    return np.array([letter == "1" for letter in text])

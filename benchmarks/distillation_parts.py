@@ -1,0 +1,172 @@
+"""What the distillation study runs: its parts, their groups of arms, and the changes to the recipe of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pipeline.recipe import Recipe
+
+PRESETS = ("none", "ckd", "he2024", "ckdsnn", "tser", "temporal-self", "hta", "bridge")
+CURVE = (0, 10, 20, 50, 100, 200, 400, 800)
+TUNED = {"tau": 2.0, "kd_mode": "per_step", "da_weight": 0.1, "da_learnable": False, "da_debiased": True}
+MOST_EPOCHS = 10  # times the recipe's, with few recordings
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One row of a table, compared with the first arm of its group."""
+
+    group: str
+    label: str
+    changes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One table: its arms, over folds of the recordings (0: over draws of the training recordings, one a seed).
+
+    `verb`: what is run of each recipe, `train` or (to compare with the reference too) `run`.
+    """
+
+    title: str
+    arms: Callable[[Recipe], tuple[Arm, ...]]
+    folds: int
+    seeds: int
+    about: str
+    verb: str = "train"
+
+
+def method(name: str, **options: object) -> str:
+    """The change that makes `name` the objective. It replaces the whole section, so that nothing of the shipped method
+    leaks into another."""
+    inside = ", ".join(f"{key} = {_toml(value)}" for key, value in options.items())
+    return f'distillation={{method = "{name}", options = {{{inside}}}}}'
+
+
+def _toml(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+def few(recipe: Recipe, recordings: int) -> tuple[str, ...]:
+    """Trains on `recordings` real recordings, tests on all others; the last epoch is kept.
+
+    Epochs grow as recordings shrink, up to MOST_EPOCHS times, so that a baseline with few recordings is not one with
+    few steps.
+    """
+    if not recordings:
+        return (
+            "data.without_recordings=true",
+            "data.train=0",
+            "data.validation=0",
+            "data.test=0",
+            "bridge.kind=camera",
+        )
+    factor = min(MOST_EPOCHS, max(1, 800 / recordings))
+    epochs = round(recipe.training.epochs * factor)
+    return (f"data.train={recordings}", *ALL_OTHERS, f"training.epochs={epochs}")
+
+
+ALL_OTHERS = ("data.validation=0", "data.test=0")  # all recordings that do not train are tested
+FOLDED = ("data.train=0", "data.validation=0")  # 800 train, the last epoch is kept, 200 are the fold that tests
+
+
+def methods(recipe: Recipe) -> tuple[Arm, ...]:
+    arms = [Arm("", name, (*FOLDED, method(name))) for name in PRESETS]
+    arms.append(Arm("", "ckd, tuned", (*FOLDED, method("ckd", **TUNED))))
+    arms.append(Arm("", "recipe as shipped", FOLDED))
+    return tuple(arms)
+
+
+def curve(recipe: Recipe) -> tuple[Arm, ...]:
+    return tuple(
+        Arm(f"{recordings} recordings", name, (*few(recipe, recordings), method(name)))
+        for recordings in CURVE
+        for name in ("none", "bridge")
+        if recordings or name == "bridge"
+    )
+
+
+def ablation(recipe: Recipe) -> tuple[Arm, ...]:
+    parts = {
+        "ckd, tuned": {},
+        "without the teacher": {"kd_weight": 0.0},
+        "teacher in all phases alike": {"phase": "constant"},
+        "teacher's logits against the mean over time": {"kd_mode": "mean"},
+        "tau 4": {"tau": 4.0},
+        "no teacher for replaced samples": {"mask_replaced": True},
+        "without alignment": {"da_weight": 0.0},
+        "alignment with weight 0.5, as published": {"da_weight": 0.5},
+        "biased alignment, as published": {"da_debiased": False},
+        "learned alignment coefficients, as published": {"da_learnable": True},
+    }
+    arms = [Arm("", label, (*FOLDED, method("ckd", **{**TUNED, **change}))) for label, change in parts.items()]
+    tuned, plain = method("ckd", **TUNED), ("augmentation.shift=0", "augmentation.event_drop=0.0")
+    arms += [
+        Arm("", "without replacement", (*FOLDED, tuned, "distillation.replacement_unit=never")),
+        Arm("", "replacement from a step on", (*FOLDED, tuned, "distillation.replacement_unit=suffix")),
+        Arm("", "hybrid stream of bridged images", (*FOLDED, tuned, "distillation.static=bridge")),
+        Arm("", "without augmentation", (*FOLDED, tuned, *plain)),
+        Arm("", "none", (*FOLDED, method("none"))),
+        Arm("", "none, without augmentation", (*FOLDED, method("none"), *plain)),
+    ]
+    return tuple(arms)
+
+
+def folded_target(recipe: Recipe) -> tuple[Arm, ...]:
+    return (Arm("800", "none", (*FOLDED, *QUICK, method("none"))), Arm("800", "recipe as shipped", (*FOLDED, *QUICK)))
+
+
+def few_targets(recipe: Recipe) -> tuple[Arm, ...]:
+    arms = []
+    for recordings in (100, 20):
+        changes = (*few(recipe, recordings), *QUICK)
+        arms.append(Arm(str(recordings), "none", (*changes, method("none"))))
+        arms.append(Arm(str(recordings), "recipe as shipped", changes))
+    return (*arms, Arm("0", "recipe as shipped", (*few(recipe, 0), *QUICK)))
+
+
+QUICK = ("check.lava=false", "profile.baseline_seconds=0.05")  # the reference is compared, Lava is not waited for
+
+PARTS = {
+    "methods": Part(
+        "Methods",
+        methods,
+        folds=5,
+        seeds=2,
+        about="Every preset with its own defaults on the same student, epochs and augmentation: 800 recordings train, "
+        "200 test. `none` is the augmented baseline without distillation.",
+    ),
+    "curve": Part(
+        "Learning curve",
+        curve,
+        folds=0,
+        seeds=3,
+        about="Real recordings in the training part, all others are tested. A seed draws other recordings. Epochs are "
+        f"the recipe's times 800 / recordings, at most times {MOST_EPOCHS}. With 0 recordings the student has seen "
+        "static images through the simulated camera only.",
+    ),
+    "ablation": Part(
+        "Parts of CKD",
+        ablation,
+        folds=5,
+        seeds=1,
+        about="`ckd` with tau 2 at every step and debiased alignment of weight 0.1, and one thing changed in each row.",
+    ),
+    "targets-folds": Part(
+        "Targets over folds",
+        folded_target,
+        folds=5,
+        seeds=1,
+        verb="run",
+        about="The shipped recipe on 800 recordings, each recording tested once.",
+    ),
+    "targets-few": Part(
+        "Targets with few recordings",
+        few_targets,
+        folds=0,
+        seeds=5,
+        verb="run",
+        about="The shipped recipe with 100 and 20 recordings, and with none but the simulated camera; all others test.",
+    ),
+}
