@@ -168,19 +168,24 @@ class Distillation(_Section):
 
 
 class Bridge(_Section):
-    """Static images as events: a translator learned on the training pairs, or the simulated camera. Used by methods
-    with a bridge stream; `start_epochs` of images seen through it come before the recordings."""
+    """Static images as events: a translator learned on the training pairs, or a simulated camera. Used by methods with
+    a bridge stream. First lessons come before any recording: `camera_epochs` of all images before the camera (or the
+    weights of a student that had them), then `start_epochs` of all images over the bridge.
+    """
 
     kind: Literal["translator", "camera"] = "translator"
-    width: Positive = 32  # channels of the translator
+    camera_epochs: Annotated[int, Field(ge=0)] = 0
+    camera_weights: str = ""  # a safetensors file in place of these epochs
+    width: Positive = 16  # channels of the translator
+    kernel: Positive = 5
     epochs: Positive = 60
     batch: Positive = 16
-    lr: PositiveFloat = 3e-3
+    lr: PositiveFloat = 4e-3
     start_epochs: Annotated[int, Field(ge=0)] = 2
     start_batch: Positive = 64
     start_lr: PositiveFloat = 4e-3
     start_recordings: Annotated[int, Field(ge=0)] = 16  # real recordings beside each batch of images
-    share: Annotated[float, Field(gt=0, le=8)] = 1.0  # images through the bridge for each recording, later
+    share: Annotated[float, Field(gt=0, le=8)] = 1.0  # images over the bridge for each recording, later
 
 
 class Quantisation(_Section):

@@ -81,11 +81,16 @@ def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
             ),
         )
     ]
-    bridged = []
-    if presets.uses_bridge(recipe.distillation) and recipe.bridge.kind == "translator":
-        bridged.append(Stage("bridge", "fitting the bridge from images to events", stages_learn.bridge))
-    if presets.starts(recipe):
-        bridged.append(Stage("start", "first lessons on images seen through the bridge", stages_learn.start))
+    lessons = presets.lessons(recipe)
+    bridged = [
+        Stage(name, title, work)
+        for name, title, work in (
+            ("camera", "first lessons on images before a simulated camera", stages_learn.camera),
+            ("bridge", "fitting the bridge from images to events", stages_learn.bridge),
+            ("start", "lessons on images seen over the bridge", stages_learn.start),
+        )
+        if name in lessons
+    ]
     return (
         Stage("data", "reading and binning the recordings", stages_learn.data),
         Stage("teacher", "training the teacher on static images", stages_learn.teacher),
@@ -99,7 +104,7 @@ def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
     )
 
 
-TRAINING = ("data", "teacher", "bridge", "start", "student", "quantised")
+TRAINING = ("data", "teacher", "camera", "bridge", "start", "student", "quantised")
 
 
 def run_stages(context: Context, *, only_training: bool = False, again_from: str | None = None) -> None:

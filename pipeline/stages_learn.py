@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from export.readout import classify
 from hardware_profiles.errors import UserError
 from pipeline.bridge.bridges import load_bridge
+from pipeline.bridge.camera import Camera
 from pipeline.checkpoints import save_weights
 from pipeline.data.describe import describe
-from pipeline.distillation.presets import starts, uses_bridge
+from pipeline.distillation import presets
 from pipeline.networks import storage
 from pipeline.networks.students import Student, predict_spikes
 from pipeline.networks.teacher import Teacher
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
     from pipeline.stages import Context, Result
 
 NO_IMAGES = "the data set has no static images, so there is no teacher"
-METRICS, BRIDGE, START = "metrics.jsonl", "bridge.safetensors", "start.safetensors"
+METRICS, BRIDGE = "metrics.jsonl", "bridge.safetensors"
+CAMERA, START = "camera.safetensors", "start.safetensors"
 
 
 def data(context: Context) -> Result:
@@ -68,16 +71,39 @@ def bridge(context: Context) -> Result:
     return {"weights": sum(weight.numel() for weight in trained.parameters())}, (BRIDGE,)
 
 
+def camera(context: Context) -> Result:
+    """camera.safetensors: the student after its lessons on images before the simulated camera."""
+    recipe = context.recipe
+    if recipe.bridge.camera_weights:
+        trained = _student_from(Path(recipe.bridge.camera_weights), context)
+    else:
+        trained = train_start(
+            recipe,
+            context.dataset,
+            load_teacher(context),
+            Camera(recipe.data.steps, recipe.data.step_us),
+            context.checkpoints("camera"),
+            context.progress,
+            context.run.file(METRICS),
+            stage="camera",
+        )
+    storage.save_student(trained, context.run.file(CAMERA))
+    return _tested(trained, context), (CAMERA,)
+
+
 def start(context: Context) -> Result:
-    """start.safetensors: the student after its first lessons on images seen through the bridge."""
+    """start.safetensors: the student after its lessons on images seen over the bridge."""
+    bridge = _bridge(context)
+    assert bridge is not None  # the stage is there because the method uses one
     trained = train_start(
         context.recipe,
         context.dataset,
         load_teacher(context),
-        _bridge(context),
+        bridge,
         context.checkpoints("start"),
         context.progress,
         context.run.file(METRICS),
+        student=_latest(context, CAMERA),
     )
     storage.save_student(trained, context.run.file(START))
     return _tested(trained, context), (START,)
@@ -96,7 +122,7 @@ def student(context: Context, method: str) -> Result:
         context.progress,
         context.run.file(METRICS),
         bridge=_bridge(context) if own else None,
-        start=_start(context) if own and starts(context.recipe) else None,
+        start=_latest(context, START, CAMERA) if own else None,
     )
     storage.save_student(trained, context.run.file(name))
     return _tested(trained, context), (name,)
@@ -124,14 +150,21 @@ def quantised(context: Context, method: str) -> Result:
 
 def _bridge(context: Context) -> Bridge | None:
     recipe = context.recipe
-    return load_bridge(recipe, context.run.file(BRIDGE)) if uses_bridge(recipe.distillation) else None
+    return load_bridge(recipe, context.run.file(BRIDGE)) if presets.uses_bridge(recipe.distillation) else None
 
 
-def _start(context: Context) -> Student:
+def _latest(context: Context, *files: str) -> Student | None:
+    """The student of the first of `files` that a stage of this run has left, or None."""
+    lessons = {CAMERA: "camera", START: "start"}
+    found = [name for name in files if lessons[name] in presets.lessons(context.recipe)]
+    return _student_from(context.run.file(found[0]), context) if found else None
+
+
+def _student_from(file: Path, context: Context) -> Student:
+    if not file.is_file():
+        raise UserError("there is no such file of weights", where=str(file), mend="correct bridge.camera_weights")
     dataset = context.dataset
-    return storage.load_student(
-        context.recipe, dataset.test.frames.shape[2:], len(dataset.classes), context.run.file(START)
-    )
+    return storage.load_student(context.recipe, dataset.test.frames.shape[2:], len(dataset.classes), file)
 
 
 def weights_file(kind: str, method: str, context: Context) -> str:

@@ -181,15 +181,15 @@ class StudentTrainee(Trainee):
 
 
 class StartTrainee(StudentTrainee):
-    """The start on static images seen through the bridge: rows are images here, with some recordings beside them."""
+    """First lessons on static images seen over the bridge: rows are images here, with some `recordings` beside them."""
+
+    recordings = 0
 
     def clips(self, rows: Tensor, index: int, progress: float) -> dict[str, Clip]:
         clips = {"bridge": self.bridged(rows, index)}
-        count = self.recipe.bridge.start_recordings
-        if count and len(self.streams.labels):
-            clips["event"] = self.events(
-                self.some(count, len(self.streams.labels), index, "recordings"), index, progress
-            )
+        known = len(self.streams.labels)
+        if self.recordings and known:
+            clips["event"] = self.events(self.some(self.recordings, known, index, "recordings"), index, progress)
         return clips
 
 

@@ -71,29 +71,37 @@ def train_start(
     recipe: Recipe,
     dataset: Dataset,
     teacher: Teacher | None,
-    bridge: Bridge | None,
+    bridge: Bridge,
     folder: Path,
     progress: Progress | None = None,
     metrics: Path | None = None,
+    *,
+    stage: str = "start",
+    student: Student | None = None,
 ) -> Student:
-    """The student that has learnt from all static images seen through the bridge, for `bridge.start_epochs`, with
-    `bridge.start_recordings` real recordings beside each batch; its stage is "start"."""
+    """A student (`student` as it came, or a fresh one) after lessons on all static images seen over `bridge`.
+
+    Stage "camera" takes `bridge.camera_epochs` and no recording; "start" takes `bridge.start_epochs`, with
+    `bridge.start_recordings` real recordings beside each batch.
+    """
+    camera = stage == "camera"
     trainee = StartTrainee(
         recipe,
         dataset,
-        initial_student(recipe, dataset, teacher),
+        initial_student(recipe, dataset, teacher) if student is None else student,
         plan_of(recipe.distillation),
         teacher=teacher,
         bridge=bridge,
-        stage="start",
+        stage=stage,
         samples=len(dataset.static.labels),
         batch=recipe.bridge.start_batch,
-        epochs=recipe.bridge.start_epochs,
+        epochs=recipe.bridge.camera_epochs if camera else recipe.bridge.start_epochs,
         lr=recipe.bridge.start_lr,
         weight_decay=recipe.training.weight_decay,
         warmup_epochs=0,
         sections=("student", "training", "augmentation", "distillation", "bridge", "warp"),
     )
+    trainee.recordings = 0 if camera else recipe.bridge.start_recordings
     fit(trainee, folder, recipe.training, progress=progress, metrics=metrics)
     return trainee.model
 

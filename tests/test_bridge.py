@@ -78,7 +78,7 @@ def test_a_translator_needs_pairs_by_id(tmp_path: Path) -> None:
 
 def test_a_start_sees_every_image_once_an_epoch_and_recordings_beside_them(tmp_path: Path) -> None:
     data = tiny_dataset(static=33, twins=True)
-    recipe = tiny_recipe(distillation=BRIDGED, bridge={"start_recordings": 5, "start_batch": 10})
+    recipe = tiny_recipe(distillation=BRIDGED)
     teacher = train_teacher(recipe, data, tmp_path / "teacher")
     translator = Translator(STEPS, 4)
     seen: list[tuple[int, int]] = []
@@ -109,6 +109,7 @@ def test_a_start_sees_every_image_once_an_epoch_and_recordings_beside_them(tmp_p
     )
     from pipeline.fitting import fit
 
+    trainee.recordings = 5
     fit(trainee, tmp_path / "start", recipe.training)
     assert seen == [(5, 11)] * 3
     assert sorted(torch.cat(images).tolist()) == list(range(33))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.bridge.camera import SAMPLE_US, Camera, Scene, _moved, _path, _where, sense
+from pipeline.bridge.camera import SAMPLE_US, Camera, Scene, _blurred, _moved, _path, _where, sense
 from pipeline.data.event_camera import crossings
 
 STILL = Scene(noise_hz=(0, 0), reach=(0, 0), offset=(0, 0))
@@ -20,9 +20,9 @@ def test_frames_hold_the_events_of_the_event_by_event_model() -> None:
     (scene, y, x, t, p), _ = crossings(looks[0], iter(looks[1:]), SAMPLE_US, on, off)
     expected = np.zeros((3, 2, 2, 5, 7), np.float32)
     # An event at a bin's very edge was seen by the sample that ends there.
-    expected[np.minimum(np.maximum(t - 1, 0) // 20_000, 2), scene, p, y, x] = 1
+    expected[np.minimum(np.maximum(t - 1, 0) // 30_000, 2), scene, p, y, x] = 1
     thresholds = torch.from_numpy(np.stack([off, on], axis=1))
-    found = sense(iter(torch.from_numpy(looks)), thresholds, 3, 20_000)
+    found = sense(iter(torch.from_numpy(looks)), thresholds, 3, 30_000)
     assert expected.mean() > 0.2
     np.testing.assert_array_equal(found.numpy(), expected)
 
@@ -31,15 +31,34 @@ def test_a_moving_edge_brightens_before_it_and_darkens_behind() -> None:
     """A bright bar moves right: ON events at its right side, OFF events at its left, none elsewhere."""
     image = torch.zeros(1, 3, 9, 12)
     image[:, :, 2:7, 5:7] = 1
-    looks = (
-        (0.1 + 0.9 * _moved(image.amax(1), torch.zeros(1, 1, 1), torch.tensor([[0.0, 0.1 * n]]))).log()
-        for n in range(11)
-    )
-    frames = sense(looks, torch.full((1, 2, 9, 12), 0.3), 1, 60_000)[0, 0]
+    looks = ((0.1 + 0.9 * _moved(image.amax(1), torch.tensor([[0.0, 0.1 * n]]))).log() for n in range(11))
+    frames = sense(looks, torch.full((1, 2, 9, 12), 0.3), 1, 75_000)[0, 0]
     assert frames[1, 2:7, 7].all()
     assert frames[1].sum() == 5
     assert frames[0, 2:7, 5].all()
     assert frames[0].sum() == 5
+
+
+def test_an_image_is_dark_ink_on_light_paper() -> None:
+    """A white bar in the image moves right and darkens what lies before it: OFF there, ON behind."""
+    image = torch.zeros(1, 3, 15, 20)
+    image[:, :, 5:10, 8:11] = 1
+    scene = Scene(noise_hz=(0, 0), mismatch=(0, 0), blur=(0.1, 0.1), lag_us=(0, 0), offset=(0, 0), turn=(0, 0))
+    # The second saccade moves up and right; the third, left.
+    frames = Camera(3, 105_000, scene).show(image, torch.Generator().manual_seed(0))[2, 0]
+    places = torch.arange(20.0)
+    off, on = (float((frames[p].sum(0) * places).sum() / frames[p].sum()) for p in range(2))
+    assert on > off + 2
+
+
+def test_blur_keeps_the_light_and_spreads_it() -> None:
+    dot = torch.zeros(2, 9, 11)
+    dot[:, 4, 5] = 1
+    blurred = _blurred(dot, torch.tensor([0.1, 1.0]))
+    torch.testing.assert_close(blurred.sum((1, 2)), torch.ones(2))
+    torch.testing.assert_close(blurred[0], dot[0])
+    x = np.exp(-0.5 * np.arange(-2, 3) ** 2)
+    np.testing.assert_allclose(blurred[1, 2:7, 3:8], np.outer(x, x) / x.sum() ** 2, rtol=1e-5)
 
 
 def test_nothing_that_moves_sends_nothing() -> None:
@@ -71,7 +90,7 @@ def test_the_path_is_the_triangle() -> None:
 
 def test_moving_by_whole_pixels_is_a_shift() -> None:
     light = torch.rand(2, 5, 7, generator=torch.Generator().manual_seed(2))
-    moved = _moved(light, torch.zeros(2, 1, 1), torch.tensor([[1.0, -2.0], [0.0, 3.0]]))
+    moved = _moved(light, torch.tensor([[1.0, -2.0], [0.0, 3.0]]))
     np.testing.assert_allclose(moved[0, 1:, :-2], light[0, :-1, 2:], atol=1e-6)
     np.testing.assert_allclose(moved[1, :, 3:], light[1, :, :-3], atol=1e-6)
     assert not moved[0, 0].any()

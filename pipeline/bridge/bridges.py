@@ -15,6 +15,6 @@ def load_bridge(recipe: Recipe, path: Path) -> Bridge:
     """The recipe's bridge, a fitted one from `path`."""
     if recipe.bridge.kind == "camera":
         return Camera(recipe.data.steps, recipe.data.step_us)
-    translator = Translator(recipe.data.steps, recipe.bridge.width)
+    translator = Translator(recipe.data.steps, recipe.bridge.width, recipe.bridge.kernel)
     load_weights(translator, path)
     return translator.eval()

@@ -30,7 +30,7 @@ class TranslatorTrainee(Trainee):
             )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(recipe.seed, "translator"))
-            model = Translator(dataset.train.frames.shape[1], recipe.bridge.width)
+            model = Translator(dataset.train.frames.shape[1], recipe.bridge.width, recipe.bridge.kernel)
         super().__init__(
             model,
             stage="bridge",

@@ -1,7 +1,8 @@
 """A small network that tells, for a static image, how likely each pixel sends an event in each time step.
 
 Fitted on the training recordings and the images they were made from, and on nothing else; frames are then drawn from
-its probabilities, so an image looks a little different each time.
+its probabilities, so an image looks a little different each time. Three kernels of 5 see 6 pixels to either side: the
+image moves by up to 3.5 while it is recorded, and what is not seen cannot be foretold.
 """
 
 from __future__ import annotations
@@ -9,21 +10,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-KERNEL = 5
-
 
 class Translator(nn.Module):
     """Images `[B, 3, H, W]` in 0..1 to logits `[B, T, 2, H, W]` of an event (polarity 0, then 1) in each step."""
 
-    def __init__(self, steps: int, width: int) -> None:
+    def __init__(self, steps: int, width: int, kernel: int = 5) -> None:
         super().__init__()
         self.steps = steps
+        half = kernel // 2
         self.layers = nn.Sequential(
-            nn.Conv2d(3, width, KERNEL, padding=KERNEL // 2),
+            nn.Conv2d(3, width, kernel, padding=half),
             nn.ReLU(),
-            nn.Conv2d(width, width, KERNEL, padding=KERNEL // 2),
+            nn.Conv2d(width, width, kernel, padding=half),
             nn.ReLU(),
-            nn.Conv2d(width, 2 * steps, 3, padding=1),
+            nn.Conv2d(width, 2 * steps, kernel, padding=half),
         )
 
     def forward(self, images: Tensor) -> Tensor:

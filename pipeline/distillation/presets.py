@@ -219,9 +219,19 @@ def uses_bridge(recipe: Distillation) -> bool:
     return "bridge" in streams or ("hybrid" in streams and recipe.static == "bridge")
 
 
-def starts(recipe: Recipe) -> bool:
-    """Whether the recipe's own method begins with images seen through the bridge, before any recording."""
-    return plan_of(recipe.distillation).starts and recipe.bridge.start_epochs > 0
+def lessons(recipe: Recipe) -> tuple[str, ...]:
+    """The stages between teacher and student that the recipe's own method asks for, of "camera" (images before the
+    simulated camera), "bridge" (fitting the translator) and "start" (images over the bridge)."""
+    bridge, starts = recipe.bridge, plan_of(recipe.distillation).starts
+    return tuple(
+        name
+        for name, wanted in (
+            ("camera", starts and (bridge.camera_epochs > 0 or bridge.camera_weights)),
+            ("bridge", uses_bridge(recipe.distillation) and bridge.kind == "translator"),
+            ("start", starts and bridge.start_epochs > 0),
+        )
+        if wanted
+    )
 
 
 def _called(name: str, options: dict[str, Any]) -> Plan:
