@@ -21,6 +21,7 @@ BENCHMARKS = (
     "reference",
     "student_step",
     "framing",
+    "augmentation",
     "lava_equality",
     "fuzz",
 )  # nmnist_small is a study: run it by itself

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pipeline.augmentation import AUGMENTATIONS, augment
-from pipeline.augmentation.draws import LEVELS, below, levels
+from pipeline.augmentation.draws import below, levels
 from pipeline.augmentation.events import add_noise, drop_events, jitter_time, shift_time
 from pipeline.augmentation.geometry import affine, flip, shift
 from pipeline.augmentation.mixing import Boxes, draw_boxes, mix, partners_of_class
@@ -101,32 +101,35 @@ def test_a_magnified_pixel_is_a_block() -> None:
 
 
 def test_a_draw_is_below_a_share_as_often_as_the_share_says() -> None:
-    """Every level comes once in a count over all of them: the number below is exact."""
-    every = torch.arange(-LEVELS // 2, LEVELS // 2, dtype=torch.int16)
-    for share in (0.0, 0.25, 0.1, 1.0):
-        assert int((every < below(torch.tensor([share]))).sum()) == round(share * LEVELS)
+    """Every level comes once in a count over all of them: for shares of whole levels the number below is exact."""
+    every = torch.arange(256, dtype=torch.uint8)
+    for share in (0.0, 0.25, 77 / 256, 1.0):
+        assert int((every < below(torch.tensor([share]), seeded())).sum()) == round(share * 256)
+    between = below(torch.full((4000,), 0.1), seeded()).float()  # 25.6 levels
+    assert set(between.tolist()) == {25, 26}
+    assert abs(float(between.mean()) - 25.6) < 4 * (0.6 * 0.4 / 4000) ** 0.5  # 4 sigma
 
 
 def test_levels_are_uniform_and_their_bits_are_fair() -> None:
-    drawn = levels(torch.Size([3, 33_333]), seeded(1))  # no multiple of four
-    assert drawn.shape == (3, 33_333)
+    drawn = levels(torch.Size([3, 66_667]), seeded(1))  # no multiple of eight
+    assert drawn.shape == (3, 66_667)
     count = drawn.numel()
-    for bit in range(16):
+    for bit in range(8):
         ones = int((drawn >> bit & 1).sum())
         assert abs(ones - count / 2) < 5 * (count / 4) ** 0.5  # 5 sigma
-    lanes = drawn.flatten()[: count // 4 * 4].view(-1, 4).float()  # the four of one draw do not go together
+    lanes = drawn.flatten()[: count // 8 * 8].view(-1, 8).float()  # the eight of one draw do not go together
     assert torch.corrcoef(lanes.T).fill_diagonal_(0).abs().max() < 5 / len(lanes) ** 0.5
 
 
 def test_drop_takes_each_samples_own_share() -> None:
     frames = events((4, 3, 2, 50, 60))
-    shares = torch.tensor([0.0, 0.3, 1.0])
+    shares = torch.tensor([0.0, 0.25, 1.0])  # whole levels
     kept = drop_events(frames, shares, seeded())
     assert torch.equal(kept[:, 0], frames[:, 0])
     assert not kept[:, 2].any()
     assert ((kept == frames) | (kept == 0)).all()
     before = float(frames[:, 1].sum())
-    assert abs(float(kept[:, 1].sum()) - 0.7 * before) < 4 * (before * 0.3 * 0.7) ** 0.5  # 4 sigma
+    assert abs(float(kept[:, 1].sum()) - 0.75 * before) < 4 * (before * 0.25 * 0.75) ** 0.5  # 4 sigma
 
 
 def test_noise_adds_its_share_evenly() -> None:
@@ -162,11 +165,11 @@ def test_jitter_moves_its_share_by_one_step_either_way() -> None:
     """All events in the middle of seven steps: a share stays, the rest lies a step before or after, half each."""
     frames = torch.zeros(7, 2, 2, 60, 70)
     frames[3] = 1
-    moved = jitter_time(frames, 0.4, seeded())
+    moved = jitter_time(frames, 0.375, seeded())  # whole levels
     number = frames[3].numel()
     assert torch.equal(moved.sum(0), frames.sum(0))
     assert moved[[0, 1, 5, 6]].sum() == 0
-    for step, share in ((2, 0.2), (3, 0.6), (4, 0.2)):
+    for step, share in ((2, 0.1875), (3, 0.625), (4, 0.1875)):
         assert abs(float(moved[step].sum()) - share * number) < 4 * (number * share * (1 - share)) ** 0.5
 
 

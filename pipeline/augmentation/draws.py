@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-LEVELS = 1 << 16
+LEVELS = 1 << 8
 
 
 def uniform(count: int, generator: torch.Generator) -> Tensor:
@@ -19,15 +19,14 @@ def either_way(reach: int, shape: tuple[int, ...], generator: torch.Generator) -
 
 
 def levels(shape: torch.Size, generator: torch.Generator) -> Tensor:
-    """int16 of `shape`, uniform over all its 65,536 values: four from one draw, since draws are what costs."""
+    """uint8 of `shape`, uniform in 0..255: eight from one draw, since draws are what costs."""
     count = shape.numel()
-    words = torch.empty(-(-count // 4), dtype=torch.int64).random_(-(2**63), None, generator=generator)
-    return words.view(torch.int16)[:count].view(shape)
+    words = torch.empty(-(-count // 8), dtype=torch.int64).random_(-(2**63), None, generator=generator)
+    return words.view(torch.uint8)[:count].view(shape)
 
 
-def below(share: Tensor) -> Tensor:
-    """int32 level of each of `[n]` shares: a draw of `levels` is below it with that probability, to 1 in 65,536.
-
-    Compare with tensors of it, not with its numbers: torch would make 32,768, of a share of 1, an int16.
-    """
-    return (share * LEVELS).round().to(torch.int32) - LEVELS // 2
+def below(shares: Tensor, generator: torch.Generator) -> Tensor:
+    """For each of `[n]` shares the level 0..256 that draws of `levels` are below with that probability; a share
+    between two levels gets either, so that in the mean it is met."""
+    found = (shares * LEVELS + uniform(len(shares), generator)).floor().clamp(0, LEVELS)
+    return found.to(torch.uint8 if (found < LEVELS).all() else torch.int16)

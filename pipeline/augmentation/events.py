@@ -9,9 +9,10 @@ from pipeline.augmentation.draws import below, levels
 
 
 def drop_events(frames: Tensor, shares: Tensor, generator: torch.Generator) -> Tensor:
-    """Takes out each event of sample b with probability `shares[b]`, to 1 in 65,536."""
-    kept = levels(frames.shape, generator) >= below(shares)[:, None, None, None]
-    return frames * kept.to(frames.device)
+    """Takes out each event of sample b with probability `shares[b]`, met to 1/256 and in the mean exactly."""
+    limits = below(shares, generator)[:, None, None, None]
+    kept = (levels(frames.shape, generator) >= limits).to(frames.device)
+    return frames.contiguous() * kept.to(frames.dtype)
 
 
 def add_noise(frames: Tensor, share: float, generator: torch.Generator) -> Tensor:
@@ -35,14 +36,15 @@ def shift_time(frames: Tensor, delays: Tensor) -> Tensor:
 
 def jitter_time(frames: Tensor, share: float, generator: torch.Generator) -> Tensor:
     """Moves each event with probability `share` by one step, earlier or later alike; events that meet become one.
+    A sample's share is met to 1/128 and in the mean exactly.
 
     At the first and last step an event has one step to go to, and stays in half of these cases.
     """
+    half = below(torch.full((frames.shape[1],), share / 2), generator)[:, None, None, None]
     draws = levels(frames.shape, generator)
-    early, moving = below(torch.tensor([share / 2, share])).split(1)
     events = frames.contiguous().bool()
-    earlier = events & (draws < early).to(frames.device)
-    later = events & ((draws >= early) & (draws < moving)).to(frames.device)
+    earlier = events & (draws < half).to(frames.device)
+    later = events & (~draws < half).to(frames.device)  # the other end of the levels, 255 down
     earlier[0] = False
     later[-1] = False
     moved = events & ~(earlier | later)

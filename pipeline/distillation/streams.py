@@ -74,15 +74,16 @@ class Streams:
     def events(self, rows: Tensor, draws: Draws, device: torch.device, *, images: bool = False) -> Clip:
         """The recordings of these rows, augmented; with `images`, the ones that they were made from, or, where pairs
         are known by class only, images of the same class."""
-        frames = torch.from_numpy(self.frames[rows.numpy()]).to(device).transpose(0, 1).float()
+        frames = torch.from_numpy(self.frames[rows.numpy()]).to(device).transpose(0, 1)  # bytes: a quarter to move
         shown = None
         if images:
-            labels = self.labels[rows].numpy()
-            own = self.pool.draw(labels, draws("images")) if self.twins is None else self.twins.images[rows.numpy()]
+            classes = self.labels[rows].numpy()
+            own = self.pool.draw(classes, draws("images")) if self.twins is None else self.twins.images[rows.numpy()]
             shown = self._rgb(own, device)
+        labels = self.labels[rows]
         return Clip(
-            frames=augment(frames, self.recipe.augmentation, draws("augmentation")),
-            labels=self.labels[rows].to(device),
+            frames=augment(frames, self.recipe.augmentation, draws("augmentation"), labels).float(),
+            labels=labels.to(device),
             images=shown,
         )
 
@@ -108,11 +109,10 @@ class Streams:
     def bridged(self, rows: Tensor, draws: Draws, device: torch.device) -> Clip:
         """The static images of these rows as events."""
         images = warp(self._rgb(self.static.images[rows.numpy()], device), self.recipe.warp, draws("warp"))
-        frames = augment(
-            self._through_bridge(images, draws("bridge")), self.recipe.augmentation, draws("bridge augmentation")
-        )
-        labels = torch.from_numpy(self.static.labels[rows.numpy()]).to(device)
-        return Clip(frames=frames, labels=labels, images=images)
+        labels = torch.from_numpy(self.static.labels[rows.numpy()])
+        frames = self._through_bridge(images, draws("bridge"))
+        frames = augment(frames, self.recipe.augmentation, draws("bridge augmentation"), labels)
+        return Clip(frames=frames, labels=labels.to(device), images=images)
 
     def _through_bridge(self, images: Tensor, generator: torch.Generator) -> Tensor:
         if self.bridge is None:
