@@ -86,7 +86,7 @@ class Study:
         digest = hashlib.sha256(recipe.as_toml().encode()).hexdigest()
         trials = trials_of(name, part, recipe, options.seeds or part.seeds, options.only)
         for _, trial in trials:
-            load_recipe(source, [*options.changes, *trial.changes])
+            stages_of(load_recipe(source, [*options.changes, *trial.changes]))  # a mistake is said before hours of work
         arms = part.arms(recipe)
         head = {"recipe": source.name, "set": options.changes, "digest": digest, "resolved": recipe.as_toml()}
         known = self._known(name, digest)

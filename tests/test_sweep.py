@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from hardware_profiles.errors import UserError
+from pipeline.recipe import load_recipe
 from pipeline.sweep.plan import Setting, Trial, parse_over, plan_trials
 from pipeline.sweep.statistics import mean_sd, paired_t
 from pipeline.sweep.table import markdown, rows_of
@@ -102,6 +103,8 @@ def test_a_combination_that_is_no_recipe_is_named(recipe) -> None:
         plan_trials(recipe, [], parse_over(["training.epoch=1"]), seeds=1)
     with pytest.raises(UserError, match=r"student.beta = 1.5"):
         plan_trials(recipe, [], parse_over(["student.beta=0.5,1.5"]), seeds=1)
+    with pytest.raises(UserError, match=r"'nnoe' is no distillation method"):
+        plan_trials(recipe, [], parse_over(["distillation.method=none,nnoe"]), seeds=1)
 
 
 def test_a_paired_interval_by_hand_and_by_scipy() -> None:
@@ -162,3 +165,15 @@ def test_the_page_shows_what_the_rows_say() -> None:
     assert "All runs share one split" in page
     assert "- `a=3/1`: left with 2" in page
     assert "share training recordings" in markdown({"name": "r", "seeds": 3, "folds": 5, "rows": rows, "failed": {}})
+
+
+def test_a_whole_section_can_be_a_value(tmp_path) -> None:
+    """And nothing of the recipe's own section is left."""
+    path = tmp_path / "r.toml"
+    path.write_text("[distillation]\nmethod = 'ckd'\noptions = {tau = 3.0}\n")
+    settings = parse_over(['distillation={method = "none"},{method = "tser", options = {alpha = 0.25, tau = 2.0}}'])
+    _, trials = plan_trials(path, [], settings, seeds=1)
+    found = [load_recipe(path, list(trial.changes)).distillation for trial in trials]
+    assert [(one.method, one.options, one.compare) for one in found] == [
+        ("none", {}, False), ("tser", {"alpha": 0.25, "tau": 2.0}, False)
+    ]  # fmt: skip

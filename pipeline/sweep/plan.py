@@ -69,15 +69,18 @@ def plan_trials(
 ) -> tuple[Recipe, tuple[Trial, ...]]:
     """The recipe that all trials start from, and the trials: seed by seed, fold by fold, setting by setting.
 
-    Seeds count up from the recipe's. Each trial's recipe is validated; raises UserError naming the first fault.
+    Seeds count up from the recipe's. Each trial's recipe and its objective are validated; raises UserError naming the
+    first fault.
     """
+    from pipeline.stages import stages_of
+
     base = load_recipe(source, list(overrides))
     trials = []
     for seed in range(base.seed, base.seed + seeds):
         for fold in range(folds) if folds else (None,):
             trials += [_trial(setting, seed, fold, folds) for setting in settings]
     for trial in trials:
-        load_recipe(source, [*overrides, *trial.changes])
+        stages_of(load_recipe(source, [*overrides, *trial.changes]))
     return base, tuple(trials)
 
 
