@@ -33,13 +33,7 @@ def logit_kd(
     steps is taken off. `sample_weight` `[B]`: sum(w l) / max(sum(w), 1). No gradient reaches the teacher.
     Raises UserError where shapes do not fit or tau is not positive.
     """
-    student, teacher = _checked(student, teacher, tau)
-    if mode == "mean":
-        compared, target = student.mean(0, keepdim=True), teacher.mean(0, keepdim=True)
-    elif mode == "per_step":
-        compared, target = student, teacher
-    else:
-        raise UserError(f"{mode!r} is no way to distil over time", where="kd_mode", mend="use mean or per_step")
+    compared, target = paired(student, teacher, tau, mode)
     log_q = torch.log_softmax(compared / tau, dim=-1)
     log_p = torch.log_softmax(target / tau, dim=-1).expand_as(log_q)
     if divergence == "fkl":
@@ -50,8 +44,14 @@ def logit_kd(
         raise UserError(f"{divergence!r} is no divergence", where="divergence", mend="use fkl or rkl")
     loss = tau**2 * loss.mean(0)
     if entropy_weight:
-        log_s = torch.log_softmax(student / tau, dim=-1)
+        steps, _ = paired(student, teacher, tau, "per_step")
+        log_s = torch.log_softmax(steps / tau, dim=-1)
         loss = loss + entropy_weight * (log_s.exp() * log_s).sum(-1).mean(0)
+    return averaged(loss, sample_weight)
+
+
+def averaged(loss: Tensor, sample_weight: Tensor | None) -> Tensor:
+    """The mean of `loss` `[B]`, or sum(w l) / max(sum(w), 1)."""
     if sample_weight is None:
         return loss.mean()
     weight = sample_weight.to(loss)
@@ -63,7 +63,9 @@ def kl(log_p: Tensor, log_q: Tensor) -> Tensor:
     return (log_p.exp() * (log_p - log_q)).sum(-1)
 
 
-def _checked(student: Tensor, teacher: Tensor, tau: float) -> tuple[Tensor, Tensor]:
+def paired(student: Tensor, teacher: Tensor, tau: float, mode: KdMode) -> tuple[Tensor, Tensor]:
+    """What is compared: `[T, B, K]` of the student and `[1 or T, B, K]` of the detached teacher, T = 1 in mode "mean";
+    float32 or wider. Raises UserError where shapes do not fit, tau is not positive or the mode is none."""
     if not tau > 0:
         raise UserError(f"temperature {tau} is not positive", where="tau", mend="use a value such as 2 or 4")
     student = student if student.ndim == 3 else student.unsqueeze(0)
@@ -76,7 +78,12 @@ def _checked(student: Tensor, teacher: Tensor, tau: float) -> tuple[Tensor, Tens
             why="[T, B, K]: samples, classes and, from a spiking teacher, steps must agree",
         )
     wide = torch.float64 if student.dtype == torch.float64 else torch.float32
-    return student.to(wide), teacher.to(wide)
+    student, teacher = student.to(wide), teacher.to(wide)
+    if mode == "per_step":
+        return student, teacher
+    if mode != "mean":
+        raise UserError(f"{mode!r} is no way to distil over time", where="mode", mend="use mean or per_step")
+    return student.mean(0, keepdim=True), teacher.mean(0, keepdim=True)
 
 
 class LogitKd(Term):

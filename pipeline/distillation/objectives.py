@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -54,8 +54,12 @@ class Objective(nn.Module):
         )
 
     def forward(self, step: Step) -> Loss:
-        parts: dict[str, Tensor] = {}
         device = next(iter(step.streams.values())).logits.device
+        with torch.autocast(device.type, enabled=False):  # half precision is for networks, not for their losses
+            return self._sum(replace(step, streams={name: _wide(each) for name, each in step.streams.items()}), device)
+
+    def _sum(self, step: Step, device: torch.device) -> Loss:
+        parts: dict[str, Tensor] = {}
         total = torch.zeros((), device=device)
         for recipe, term in self._pairs():
             name = f"{recipe.stream}.{recipe.loss}"
@@ -76,6 +80,13 @@ class Objective(nn.Module):
 
     def _pairs(self) -> list[tuple[TermRecipe, Term]]:
         return [(recipe, term) for recipe, term in zip(self.recipes, self.terms, strict=True) if isinstance(term, Term)]
+
+
+def _wide(stream: Stream) -> Stream:
+    """The student's half precision tensors as float32."""
+    seen = {name: getattr(stream, name) for name in ("logits", "features", "maps", "embedding")}
+    halves = {name: one.float() for name, one in seen.items() if one is not None and one.element_size() < 4}
+    return replace(stream, **halves) if halves else stream
 
 
 def distils(plan: Plan) -> bool:

@@ -100,6 +100,15 @@ class Term(nn.Module):
 TERM_FILES: dict[str, str] = {  # name in a recipe -> file:class
     "cross_entropy": "tet:CrossEntropy",
     "logit_kd": "logits:LogitKd",
+    "adaptive_kl": "adaptive:AdaptiveKl",
+    "nld": "noisy:Nld",
+    "spectral_logit": "spectral:SpectralLogit",
+    "self_temporal_kd": "self_temporal:SelfTemporalKd",
+    "samd": "saliency:Samd",
+    "projected_feature": "projected:ProjectedFeature",
+    "relational": "relational:Relational",
+    "sliced_w2": "sliced:SlicedW2",
+    "laf": "laf:Laf",
     "cka_alignment": "alignment:CkaTerm",
     "mmd_alignment": "alignment:MmdTerm",
 }

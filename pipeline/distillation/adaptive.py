@@ -1,0 +1,58 @@
+"""Head-tail adaptive divergence: forward KL on the teacher's head classes, reverse KL on the tail.
+
+HTA-KL style: a reconstruction on its parent method (arXiv 2404.02657); the SNN paper's own weighting was not recovered.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pipeline.distillation.logits import KdMode, averaged, kl, paired
+from pipeline.distillation.terms import Options, Step, Stream, Term
+
+EPS = 1e-8
+
+
+def adaptive_kl(
+    student: Tensor,
+    teacher: Tensor,
+    *,
+    tau: float = 1.0,
+    head_mass: float = 0.5,
+    mode: KdMode = "per_step",
+    sample_weight: Tensor | None = None,
+) -> Tensor:
+    """tau^2 mean [w KL(p || q) + (1 - w) KL(q || p)], a scalar, with w = g_h / (g_h + g_t + eps) and g the summed
+    |p - q| over the head and the tail; w carries no gradient.
+
+    Shapes and `mode` as in `logit_kd`. The head of a sample: the teacher's likeliest classes, fewest that hold
+    `head_mass` of its probability.
+    """
+    compared, target = paired(student, teacher, tau, mode)
+    log_q = torch.log_softmax(compared / tau, dim=-1)
+    log_p = torch.log_softmax(target / tau, dim=-1).expand_as(log_q)
+    with torch.no_grad():
+        p, gap = log_p.exp(), (log_p.exp() - log_q.exp()).abs()
+        ordered, order = p.sort(dim=-1, descending=True, stable=True)
+        before = ordered.cumsum(-1) - ordered  # what the likelier classes hold already
+        head = torch.zeros_like(p).scatter(-1, order, (before < head_mass).to(p))
+        in_head, in_tail = (gap * head).sum(-1), (gap * (1 - head)).sum(-1)
+        forward = in_head / (in_head + in_tail + EPS)
+    loss = forward * kl(log_p, log_q) + (1 - forward) * kl(log_q, log_p)
+    return tau**2 * averaged(loss.mean(0), sample_weight)
+
+
+class AdaptiveKl(Term):
+    """`adaptive_kl` on a stream."""
+
+    class Settings(Options):
+        tau: float = 1.0
+        head_mass: float = 0.5
+        mode: KdMode = "per_step"
+
+    needs = frozenset({"teaching"})
+
+    def forward(self, stream: Stream, step: Step) -> Tensor:
+        assert stream.teaching is not None
+        return adaptive_kl(stream.logits, stream.teaching.logits, **self.settings.model_dump())
