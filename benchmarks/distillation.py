@@ -30,6 +30,7 @@ from hardware_profiles.errors import UserError
 from pipeline.cli_sweep import stopped_by_sigterm
 from pipeline.recipe import Recipe, find_recipe, load_recipe
 from pipeline.run_folder import open_run
+from pipeline.stages import stages_of
 from pipeline.sweep.engine import run_trials
 from pipeline.sweep.plan import Setting, Trial
 from pipeline.sweep.trial import Outcome
