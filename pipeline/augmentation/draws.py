@@ -30,3 +30,8 @@ def below(shares: Tensor, generator: torch.Generator) -> Tensor:
     between two levels gets either, so that in the mean it is met."""
     found = (shares * LEVELS + uniform(len(shares), generator)).floor().clamp(0, LEVELS)
     return found.to(torch.uint8 if (found < LEVELS).all() else torch.int16)
+
+
+def reaches(draws: Tensor, limits: Tensor) -> Tensor:
+    """draws >= limits, an eighth of the time: torch compares two whole tensors fast, but not one with a column."""
+    return torch.maximum(draws, limits) == draws

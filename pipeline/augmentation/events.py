@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.augmentation.draws import below, levels
+from pipeline.augmentation.draws import below, levels, reaches
 
 
 def drop_events(frames: Tensor, shares: Tensor, generator: torch.Generator) -> Tensor:
     """Takes out each event of sample b with probability `shares[b]`, met to 1/256 and in the mean exactly."""
     limits = below(shares, generator)[:, None, None, None]
-    kept = (levels(frames.shape, generator) >= limits).to(frames.device)
+    kept = reaches(levels(frames.shape, generator), limits).to(frames.device)
     return frames.contiguous() * kept.to(frames.dtype)
 
 
@@ -43,8 +43,8 @@ def jitter_time(frames: Tensor, share: float, generator: torch.Generator) -> Ten
     half = below(torch.full((frames.shape[1],), share / 2), generator)[:, None, None, None]
     draws = levels(frames.shape, generator)
     events = frames.contiguous().bool()
-    earlier = events & (draws < half).to(frames.device)
-    later = events & (~draws < half).to(frames.device)  # the other end of the levels, 255 down
+    earlier = events & ~reaches(draws, half).to(frames.device)
+    later = events & ~reaches(~draws, half).to(frames.device)  # the other end of the levels, 255 down
     earlier[0] = False
     later[-1] = False
     moved = events & ~(earlier | later)

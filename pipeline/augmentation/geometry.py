@@ -24,7 +24,10 @@ def _overlap(size: int, offset: int) -> tuple[slice, slice]:
 
 def flip(frames: Tensor, which: Tensor) -> Tensor:
     """Mirrors the samples b of `[T, B, C, H, W]` with `which[b]`, left to right."""
-    return torch.where(which.to(frames.device)[:, None, None, None], frames.flip(4), frames)
+    flipped = frames.clone(memory_format=torch.contiguous_format)
+    for sample in which.nonzero().flatten().tolist():
+        flipped[:, sample] = frames[:, sample].flip(3)
+    return flipped
 
 
 def affine(frames: Tensor, degrees: Tensor, scales: Tensor) -> Tensor:

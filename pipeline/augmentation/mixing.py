@@ -53,12 +53,10 @@ def draw_boxes(shape: torch.Size, chosen: Tensor, generator: torch.Generator) ->
 def mix(frames: Tensor, partners: Tensor, boxes: Boxes) -> tuple[Tensor, Tensor]:
     """`[T, B, C, H, W]` with sample b's box taken from sample `partners[b]`, and the boxes' shares `[B]` of the
     recordings' volume."""
+    mixed = frames.clone(memory_format=torch.contiguous_format)
+    corners = zip(partners.tolist(), boxes.starts.tolist(), boxes.ends.tolist(), strict=True)
+    for sample, (partner, (t, y, x), (t_end, y_end, x_end)) in enumerate(corners):
+        if t < t_end:
+            mixed[t:t_end, sample, :, y:y_end, x:x_end] = frames[t:t_end, partner, :, y:y_end, x:x_end]
     steps, _, _, height, width = frames.shape
-    inside = [
-        (torch.arange(size) >= boxes.starts[:, axis, None]) & (torch.arange(size) < boxes.ends[:, axis, None])
-        for axis, size in enumerate((steps, height, width))
-    ]
-    t, y, x = (part.to(frames.device) for part in inside)
-    mask = t.T[:, :, None, None, None] & y[:, None, :, None] & x[:, None, None, :]
-    shares = (boxes.ends - boxes.starts).prod(1) / (steps * height * width)
-    return torch.where(mask, frames[:, partners.to(frames.device)], frames), shares
+    return mixed, (boxes.ends - boxes.starts).prod(1) / (steps * height * width)
