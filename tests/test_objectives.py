@@ -181,17 +181,7 @@ class TestCkd:
 class TestPresets:
     def test_the_table(self) -> None:
         assert set(PRESETS) == {"none", "ckd", "he2024", "ckdsnn", "tser", "temporal-self", "hta", "bridge"}
-        assert {
-            name: distils(plan_of(Distillation(method=name)))
-            for name in PRESETS
-            if name in ("none", "ckd", "he2024", "tser", "bridge")
-        } == {
-            "none": False,
-            "ckd": True,
-            "he2024": False,
-            "tser": True,
-            "bridge": True,
-        }
+        assert {name for name in PRESETS if not distils(plan_of(Distillation(method=name)))} == {"none", "he2024"}
         assert {name for name in PRESETS if plan_of(Distillation(method=name)).starts} == {"bridge"}
 
     @pytest.mark.parametrize("preset", PRESETS.values(), ids=list(PRESETS))
