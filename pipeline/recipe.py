@@ -178,12 +178,12 @@ class Bridge(_Section):
     camera_weights: str = ""  # a safetensors file in place of these epochs
     width: Positive = 16  # channels of the translator
     kernel: Positive = 5
-    epochs: Positive = 60
+    updates: Positive = 1200  # steps that fit the translator
     batch: Positive = 16
     lr: PositiveFloat = 4e-3
     start_epochs: Annotated[int, Field(ge=0)] = 2
-    start_batch: Positive = 64
-    start_lr: PositiveFloat = 4e-3
+    start_batch: Positive = 32  # small batches at a high rate learn most from each image
+    start_lr: PositiveFloat = 1e-2
     start_recordings: Annotated[int, Field(ge=0)] = 16  # real recordings beside each batch of images
     share: Annotated[float, Field(gt=0, le=8)] = 1.0  # images over the bridge for each recording, later
 

@@ -43,7 +43,7 @@ def known_dataset() -> tuple[Dataset, np.ndarray]:
 
 def test_a_translator_learns_when_and_where_events_come(tmp_path: Path) -> None:
     data, chances = known_dataset()
-    recipe = tiny_recipe(bridge={"width": 8, "epochs": 40, "batch": 16, "lr": 0.01})
+    recipe = tiny_recipe(bridge={"width": 8, "kernel": 3, "updates": 600, "lr": 0.01})
     translator = train_bridge(recipe, data, tmp_path)
     assert data.train.twins is not None
     images = torch.from_numpy(resize_to(data.train.twins.images, HEIGHT, WIDTH))
@@ -62,7 +62,7 @@ def test_a_translator_learns_when_and_where_events_come(tmp_path: Path) -> None:
 
 def test_a_translator_sees_training_pairs_alone(tmp_path: Path) -> None:
     """Other validation and test recordings, the same weights: neither is trained on (with equal scores)."""
-    recipe = tiny_recipe(bridge={"width": 4, "epochs": 2})
+    recipe = tiny_recipe(bridge={"width": 4, "updates": 5})
     data = tiny_dataset(twins=True)
     no_validation = replace(data.validation, frames=data.validation.frames[:0], labels=data.validation.labels[:0])
     other = replace(data.test, frames=1 - data.test.frames)

@@ -31,12 +31,14 @@ class TranslatorTrainee(Trainee):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(recipe.seed, "translator"))
             model = Translator(dataset.train.frames.shape[1], recipe.bridge.width, recipe.bridge.kernel)
+        count = len(dataset.train.labels)
+        batches = max(1, round(count / recipe.bridge.batch))
         super().__init__(
             model,
             stage="bridge",
-            samples=len(dataset.train.labels),
+            samples=count,
             batch=recipe.bridge.batch,
-            epochs=recipe.bridge.epochs,
+            epochs=-(-recipe.bridge.updates // batches),
             lr=recipe.bridge.lr,
             weight_decay=0.0,
             warmup_epochs=0,

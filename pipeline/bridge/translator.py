@@ -19,7 +19,7 @@ class Translator(nn.Module):
         self.steps = steps
         half = kernel // 2
         self.layers = nn.Sequential(
-            nn.Conv2d(3, width, kernel, padding=half),
+            nn.Conv2d(1, width, kernel, padding=half),
             nn.ReLU(),
             nn.Conv2d(width, width, kernel, padding=half),
             nn.ReLU(),
@@ -27,7 +27,7 @@ class Translator(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        flat = self.layers(images.contiguous(memory_format=torch.channels_last))
+        flat = self.layers(images.mean(1, keepdim=True))  # an event camera sees no colours
         return flat.unflatten(1, (self.steps, 2))
 
     @torch.no_grad()

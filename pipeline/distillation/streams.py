@@ -107,12 +107,10 @@ class Streams:
         return Clip(frames=frames, labels=events.labels, images=images, replaced=replaced)
 
     def bridged(self, rows: Tensor, draws: Draws, device: torch.device) -> Clip:
-        """The static images of these rows as events."""
+        """The static images of these rows as events; each time others, so that no augmentation is needed."""
         images = warp(self._rgb(self.static.images[rows.numpy()], device), self.recipe.warp, draws("warp"))
-        labels = torch.from_numpy(self.static.labels[rows.numpy()])
-        frames = self._through_bridge(images, draws("bridge"))
-        frames = augment(frames, self.recipe.augmentation, draws("bridge augmentation"), labels)
-        return Clip(frames=frames, labels=labels.to(device), images=images)
+        labels = torch.from_numpy(self.static.labels[rows.numpy()]).to(device)
+        return Clip(frames=self._through_bridge(images, draws("bridge")), labels=labels, images=images)
 
     def _through_bridge(self, images: Tensor, generator: torch.Generator) -> Tensor:
         if self.bridge is None:
