@@ -67,6 +67,7 @@ def few(recipe: Recipe, recordings: int) -> tuple[str, ...]:
     return (f"data.train={recordings}", *ALL_OTHERS, f"training.epochs={epochs}")
 
 
+NOTHING_REAL = ("data.without_recordings=true", "bridge.kind=camera")
 ALL_OTHERS = ("data.validation=0", "data.test=0")  # all recordings that do not train are tested
 FOLDED = ("data.train=0", "data.validation=0")  # 800 train, the last epoch is kept, 200 are the fold that tests
 

@@ -216,4 +216,4 @@ def test_the_curve_tests_what_it_does_not_train_on():
         (0, 0, True, 1), (20, 0, False, 1), (400, 0, False, 1), (0, 0, True, 2), (20, 0, False, 2), (400, 0, False, 2)
     ]  # fmt: skip
     assert [one.training.epochs for one in data[:3]] == [recipe.training.epochs * factor for factor in (1, 10, 2)]
-    assert data[0].bridge.kind == "camera"
+    assert (data[0].bridge.kind, data[0].quantisation.method) == ("camera", "same")
