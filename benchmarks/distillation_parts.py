@@ -55,13 +55,8 @@ def few(recipe: Recipe, recordings: int) -> tuple[str, ...]:
     few steps.
     """
     if not recordings:
-        return (
-            "data.without_recordings=true",
-            "data.train=0",
-            "data.validation=0",
-            "data.test=0",
-            "bridge.kind=camera",
-        )
+        # `same`: fine-tuning on events alone would have nothing to learn from
+        return (*NOTHING_REAL, "data.train=0", *ALL_OTHERS, "quantisation.method=same")
     factor = min(MOST_EPOCHS, max(1, 800 / recordings))
     epochs = round(recipe.training.epochs * factor)
     return (f"data.train={recordings}", *ALL_OTHERS, f"training.epochs={epochs}")
