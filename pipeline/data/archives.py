@@ -141,7 +141,7 @@ ARCHIVES: dict[str, tuple[Archive, ...]] = {
             layout="<class>/<n>.mat (or .npz, .npy, .bin, .aedat4)",
             suffix=(".mat",),
             count=10_000,
-            ask="its authors (github.com/Brain-Cog-Lab/Transfer-for-DVS)",
+            ask="its authors (github.com/Brain-Cog-Lab/Transfer-for-DVS, issue 2)",
         ),
         Archive(
             file="CEP-DVS",
@@ -150,7 +150,7 @@ ARCHIVES: dict[str, tuple[Archive, ...]] = {
             layout="<class>/<n>.png",
             suffix=(".png", ".jpg"),
             count=10_000,
-            ask="its authors (github.com/Brain-Cog-Lab/Transfer-for-DVS)",
+            ask="its authors (github.com/Brain-Cog-Lab/Transfer-for-DVS, issue 2)",
         ),
     ),
     "dvsgesture": (

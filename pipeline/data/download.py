@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import socket
 import sys
 import tarfile
 import zipfile
@@ -12,6 +13,8 @@ from pathlib import Path
 
 from hardware_profiles.errors import MissingPart, UserError
 from pipeline.data.archives import ARCHIVES, Archive, how_to_get
+
+SILENCE_S = 60.0  # a host that says nothing for so long is taken for gone
 
 
 def download(name: str, root: Path, say: Callable[[str], None]) -> list[dict[str, str]]:
@@ -72,8 +75,13 @@ def _fetch(url: str, md5: str, file: Path) -> None:
     from tonic.download_utils import download_url
 
     part = file.with_name(f"{file.name}.part")
-    with contextlib.redirect_stdout(sys.stderr):
-        download_url(url, str(part.parent), part.name, md5)
+    usual = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(SILENCE_S)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            download_url(url, str(part.parent), part.name, md5)
+    finally:
+        socket.setdefaulttimeout(usual)
     part.replace(file)
 
 
