@@ -135,7 +135,7 @@ def fine_tune(
         "lr": recipe.quantisation.lr,
         "weight_decay": 0.0,
         "warmup_epochs": 0,
-        "sections": ("student", "training", "augmentation", "distillation", "bridge", "warp", "quantisation"),
+        "sections": ("student", "training", "augmentation", "distillation", "bridge", "quantisation"),
     }
     if len(dataset.train.labels):
         trainee = StudentTrainee(recipe, dataset, prepared, plan, **options)

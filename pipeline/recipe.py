@@ -64,6 +64,15 @@ class Data(_Section):
         return self
 
 
+class Warp(_Section):
+    """How far static images are warped, either way, before a teacher learns from them, or a bridge shows them; 0 each: not at all."""
+
+    turn_degrees: Annotated[float, Field(ge=0, le=180)] = 0.0
+    scale: Annotated[float, Field(ge=0, le=1)] = 0.0  # larger or smaller by this share
+    shear: Annotated[float, Field(ge=0, le=1)] = 0.0  # columns moved by this share of their distance from the middle
+    shift: Annotated[float, Field(ge=0)] = 0.0  # pixels
+
+
 class Teacher(_Section):
     """The network whose answers the student learns from; see docs/networks.md."""
 
@@ -77,6 +86,8 @@ class Teacher(_Section):
     batch: Positive = 128
     lr: PositiveFloat = 2e-3
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    average: Annotated[float, Field(ge=0, lt=1)] = 0.0  # as in [training]
+    warp: Warp = Warp()  # of its training images
 
 
 class Student(_Section):
@@ -118,15 +129,6 @@ class Augmentation(_Section):
     time_jitter: Fraction = 0.0  # share of events that move by one step
     noise: Fraction = 0.0  # added events, as a share of all pixels and steps
     mix: Fraction = 0.0  # share of samples that take a box in time and space from another of their class
-
-
-class Warp(_Section):
-    """How far static images are warped, either way, before teacher and bridge see them; 0 each: not at all."""
-
-    turn_degrees: Annotated[float, Field(ge=0, le=180)] = 0.0
-    scale: Annotated[float, Field(ge=0, le=1)] = 0.0  # larger or smaller by this share
-    shear: Annotated[float, Field(ge=0, le=1)] = 0.0  # columns moved by this share of their distance from the middle
-    shift: Annotated[float, Field(ge=0)] = 0.0  # pixels
 
 
 class Schedule(_Section):
@@ -186,6 +188,7 @@ class Bridge(_Section):
     start_lr: PositiveFloat = 1e-2
     start_recordings: Annotated[int, Field(ge=0)] = 16  # real recordings beside each batch of images
     share: Annotated[float, Field(gt=0, le=8)] = 1.0  # images over the bridge for each recording, later
+    warp: Warp = Warp()  # of the images that it shows
 
 
 class Quantisation(_Section):
@@ -218,7 +221,6 @@ class Recipe(_Section):
     name: str = "run"
     seed: int = 1
     data: Data = Data()
-    warp: Warp = Warp()
     teacher: Teacher = Teacher()
     student: Student = Student()
     training: Training = Training()

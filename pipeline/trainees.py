@@ -55,10 +55,11 @@ class TeacherTrainee(Trainee):
             weight_decay=recipe.teacher.weight_decay,
             warmup_epochs=0,
             seed=recipe.seed,
-            identity=identity_of(recipe, dataset, "teacher", "warp"),
+            identity=identity_of(recipe, dataset, "teacher"),
+            average=recipe.teacher.average,
         )
         self.images, self.labels = training.images, torch.from_numpy(training.labels)
-        self.validation, self.size, self.warp = validation, size, recipe.warp
+        self.validation, self.size, self.warp = validation, size, recipe.teacher.warp
 
     def loss(self, rows: Tensor, index: int) -> tuple[Tensor, dict[str, Tensor]]:
         images = torch.from_numpy(resize_to(self.images[rows.numpy()], *self.size)).to(self.device)

@@ -99,7 +99,7 @@ def train_start(
         lr=recipe.bridge.start_lr,
         weight_decay=recipe.training.weight_decay,
         warmup_epochs=0,
-        sections=("student", "training", "augmentation", "distillation", "bridge", "warp"),
+        sections=("student", "training", "augmentation", "distillation", "bridge"),
     )
     trainee.recordings = 0 if camera else recipe.bridge.start_recordings
     fit(trainee, folder, recipe.training, progress=progress, metrics=metrics)
@@ -145,7 +145,7 @@ def train_student(
         lr=recipe.training.lr,
         weight_decay=recipe.training.weight_decay,
         warmup_epochs=recipe.training.warmup_epochs,
-        sections=("student", "training", "augmentation", "distillation", "bridge", "warp"),
+        sections=("student", "training", "augmentation", "distillation", "bridge"),
     )
     fit(trainee, folder, recipe.training, progress=progress, metrics=metrics, score_start=start is not None)
     if teacher is not None:

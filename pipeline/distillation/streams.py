@@ -108,7 +108,7 @@ class Streams:
 
     def bridged(self, rows: Tensor, draws: Draws, device: torch.device) -> Clip:
         """The static images of these rows as events; each time others, so that no augmentation is needed."""
-        images = warp(self._rgb(self.static.images[rows.numpy()], device), self.recipe.warp, draws("warp"))
+        images = warp(self._rgb(self.static.images[rows.numpy()], device), self.recipe.bridge.warp, draws("warp"))
         labels = torch.from_numpy(self.static.labels[rows.numpy()]).to(device)
         return Clip(frames=self._through_bridge(images, draws("bridge")), labels=labels, images=images)
 
