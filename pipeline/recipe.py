@@ -65,7 +65,7 @@ class Data(_Section):
 
 
 class Warp(_Section):
-    """How far static images are warped, either way, before a teacher learns from them, or a bridge shows them; 0 each: not at all."""
+    """How far static images are warped, either way, before a teacher or a bridge sees them; 0 each: not at all."""
 
     turn_degrees: Annotated[float, Field(ge=0, le=180)] = 0.0
     scale: Annotated[float, Field(ge=0, le=1)] = 0.0  # larger or smaller by this share

@@ -20,7 +20,6 @@ from torch import Tensor
 from torch.nn import functional
 
 SAMPLE_US = 7_500  # light is looked at this often
-SACCADE_US = 105_000
 PATH = ((0.0, 0.0), (7.0, 3.5), (0.0, 7.0), (0.0, 0.0))  # y, x in pixels where each saccade begins and ends
 BLUR_REACH = 2  # pixels to either side
 
@@ -32,7 +31,8 @@ class Scene:
     """Ranges that each image's scene is drawn from, evenly (`ink`, `edge_events` and `ratio` on a log scale).
 
     Images are taken as dark ink on light paper: what is white in them has the intensity `ink` beside the paper's 1.
-    That N-MNIST's polarities are so was seen in three recordings; nothing else here was taken from one.
+    That N-MNIST's polarities are so was seen in three recordings, and when the image rests (duration, delay, ease) in
+    the number of events per step; nothing else here was taken from recordings.
     """
 
     ink: Range = (0.05, 0.4)
@@ -42,11 +42,12 @@ class Scene:
     noise_hz: Range = (0.0, 1.0)  # events of no cause for each pixel and second
     blur: Range = (0.4, 0.9)  # standard deviation in pixels
     lag_us: Range = (0.0, 10_000.0)  # time constant of a pixel's response
-    offset: Range = (-1.5, 1.5)  # pixels, where the path's middle lies
+    saccade_us: Range = (103_000.0, 107_000.0)
+    offset: Range = (-1.0, 1.0)  # pixels, where the path's middle lies
     reach: Range = (0.85, 1.15)  # of the path, as a share
-    turn: Range = (-0.14, 0.14)  # of the path, rad
+    turn: Range = (-0.09, 0.09)  # of the path, rad
     ease: Range = (0.5, 1.0)  # 0: even speed; 1: a saccade starts and ends at rest
-    delay_us: Range = (0.0, 8_000.0)  # from the start of the motion to the first frame
+    delay_us: Range = (0.0, 5_000.0)  # from the start of the motion to the first frame
 
 
 class Camera:
@@ -77,13 +78,13 @@ class Camera:
         thresholds = torch.stack([off, on], dim=1) * spread
         shade = _blurred(images.amax(1), draw(scene.blur)) * (1 - ink)
         path = _path(draw(scene.offset, 2), draw(scene.reach), draw(scene.turn))
-        delay, ease = draw(scene.delay_us), draw(scene.ease)
+        delay, ease, lasts = draw(scene.delay_us), draw(scene.ease), draw(scene.saccade_us)
         follow = 1 - torch.exp(-SAMPLE_US / draw(scene.lag_us, 1, 1).clamp(min=1.0))
 
         def looks() -> Iterator[Tensor]:
             seen: Tensor | None = None
             for now in range(0, self.steps * self.step_us + 1, SAMPLE_US):
-                look = torch.log1p(-_moved(shade, _where(path, now + delay, ease)))
+                look = torch.log1p(-_moved(shade, _where(path, (now + delay) / lasts, ease)))
                 seen = look if seen is None else seen + follow * (look - seen)
                 yield seen
 
@@ -128,10 +129,10 @@ def _path(offset: Tensor, reach: Tensor, turn: Tensor) -> Tensor:
     return turned * reach[:, None, None] + offset[:, None]
 
 
-def _where(corners: Tensor, now_us: Tensor, ease: Tensor) -> Tensor:
-    """Where each image lies now, `[B, 2]`."""
-    saccade = (now_us / SACCADE_US).floor().clamp(0, len(PATH) - 2)
-    done = (now_us / SACCADE_US - saccade).clamp(0, 1)
+def _where(corners: Tensor, now: Tensor, ease: Tensor) -> Tensor:
+    """Where each image lies now, `[B, 2]`; `now` `[B]` in saccades."""
+    saccade = now.floor().clamp(0, len(PATH) - 2)
+    done = (now - saccade).clamp(0, 1)
     done = done - ease * torch.sin(2 * torch.pi * done) / (2 * torch.pi)
     rows = torch.arange(len(corners), device=corners.device)
     begin, end = corners[rows, saccade.long()], corners[rows, saccade.long() + 1]
