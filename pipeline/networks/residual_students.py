@@ -42,7 +42,7 @@ class _MeanOfPlaces(nn.Module):
 def resnet_student(
     recipe: StudentRecipe, input_shape: tuple[int, ...], classes: int, *, shared_head: bool, norm: bool = True
 ) -> Student:
-    """A spiking ResNet with a 3 x 3 stem, whose last spikes are averaged over places. Batch norm stays in it."""
+    """A spiking ResNet with a 3 x 3 stem, whose last spikes are averaged over places and normalised. Batch norm stays in it."""
     channels, height, rest = input_shape
     check_side(height, rest, "student.network")
     plan: Plan = RESNETS[recipe.network.removesuffix("-snn")].scaled(recipe.width)
@@ -56,7 +56,7 @@ def resnet_student(
         for block in range(1, blocks + 1):
             layers[f"stage{stage}_block{block}"] = SpikingBlock(channels, wider, stride if block == 1 else 1, recipe)
             channels = wider
-    layers["mean"] = _MeanOfPlaces()
+    layers["mean"], layers["mean_norm"] = _MeanOfPlaces(), nn.BatchNorm1d(channels)
     if plan.dense:
         layers["dense"], layers["dense_cell"] = nn.Linear(channels, plan.dense), cells_of(recipe)
         channels = plan.dense
