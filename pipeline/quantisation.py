@@ -22,7 +22,8 @@ from pipeline.data.dataset import Dataset
 from pipeline.distillation.presets import plan_of
 from pipeline.distillation.streams import Bridge
 from pipeline.fitting import Progress, fit
-from pipeline.networks.neurons import LoihiLeaky
+from pipeline.networks.neurons import LoihiCell
+from pipeline.networks.recurrent import LoihiRecurrent
 from pipeline.networks.student import POOL, Student
 from pipeline.networks.teacher import Teacher
 from pipeline.recipe import Recipe
@@ -74,7 +75,10 @@ def rescale(student: Student) -> Student:
     """
     student = copy.deepcopy(student)
     for synapse, cell, pooled in _layers(student):
+        loop = _loop(cell)
         largest = float(synapse.weight.detach().abs().max())
+        if loop is not None:  # one scale for both, and no pool before the loop
+            largest = max(largest, float(loop.weight.detach().abs().max()) * pooled)
         assert synapse.bias is not None  # folding gave one to every layer
         bias = float(synapse.bias.detach().abs().max()) * pooled
         threshold = float(cell.threshold) * pooled
@@ -85,6 +89,8 @@ def rescale(student: Student) -> Student:
             synapse.weight *= factor
             synapse.bias *= factor
             cell.threshold *= factor
+            if loop is not None:
+                loop.weight *= factor
             cell.scale.fill_(scale * pooled)
     return student
 
@@ -183,6 +189,8 @@ def _prepare(student: Student) -> None:
         scale = float(cell.scale)
         parametrize.register_parametrization(synapse, "weight", _Grid(scale / pooled, 2, WEIGHT_LIMIT))
         parametrize.register_parametrization(synapse, "bias", _Grid(scale, 1, BIAS_LIMIT))
+        if (loop := _loop(cell)) is not None:
+            parametrize.register_parametrization(loop, "weight", _Grid(scale, 2, WEIGHT_LIMIT))
         cell.threshold.copy_((cell.threshold * scale).round() / scale)
         cell.beta.copy_(1 - torch.tensor(cell.v_decay / DECAY_ONE))
         cell.numerics = "loihi"
@@ -190,13 +198,20 @@ def _prepare(student: Student) -> None:
 
 def _settle(student: Student) -> Student:
     """In place: the weights become what the grid made of them."""
-    for synapse, _, _ in _layers(student):
+    for synapse, cell, _ in _layers(student):
         for name in ("weight", "bias"):
             parametrize.remove_parametrizations(synapse, name, leave_parametrized=True)
+        if (loop := _loop(cell)) is not None:
+            parametrize.remove_parametrizations(loop, "weight", leave_parametrized=True)
     return student.eval()
 
 
-def _layers(student: Student) -> Iterator[tuple[nn.Conv2d | nn.Linear, LoihiLeaky, int]]:
+def _loop(cell: LoihiCell) -> nn.Linear | None:
+    """The weights from the cells' own spikes, where they have any."""
+    return cell.recurrent if isinstance(cell, LoihiRecurrent) else None
+
+
+def _layers(student: Student) -> Iterator[tuple[nn.Conv2d | nn.Linear, LoihiCell, int]]:
     """Each synapse with its cells and the number of inputs that the average pool before it averages (or
     1)."""
     synapse: nn.Conv2d | nn.Linear | None = None
@@ -206,7 +221,7 @@ def _layers(student: Student) -> Iterator[tuple[nn.Conv2d | nn.Linear, LoihiLeak
             pooled = POOL**2
         elif isinstance(layer, (nn.Conv2d, nn.Linear)):
             synapse = layer
-        elif isinstance(layer, LoihiLeaky):
+        elif isinstance(layer, LoihiCell):
             assert synapse is not None
             yield synapse, layer, pooled
             pooled = 1

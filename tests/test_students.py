@@ -28,6 +28,9 @@ ON_CHIP: dict[str, tuple[str, dict[str, Any], tuple[int, int, int]]] = {
     "conv-avgpool": ("conv", {"channels": [3, 4], "downsample": "avgpool", "kernel": 5}, (2, 8, 12)),
     "vgg-snn": ("vgg-snn", {"width": 0.07}, (2, 16, 32)),
     "mlp": ("mlp", {"layers": [9, 7]}, (2, 4, 3)),
+    "recurrent": ("recurrent", {"channels": [], "layers": [9, 7]}, (2, 4, 3)),
+    "recurrent-conv": ("recurrent", {"channels": [3], "layers": [8]}, (2, 7, 9)),
+    "recurrent-pool": ("recurrent", {"channels": [3], "layers": [8], "downsample": "avgpool"}, (2, 6, 8)),
 }
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import nn
 
+from pipeline.networks.conv_students import conv_blocks
+from pipeline.networks.recurrent import LoihiRecurrent
 from pipeline.networks.student import Student, cells_of, with_heads
 from pipeline.recipe import Student as StudentRecipe
 
@@ -19,6 +22,20 @@ def mlp_student(
     for index, wider in enumerate(recipe.layers, start=1):
         layers |= _dense(index, width, wider, norm=norm)
         layers[f"dense{index}_cell"] = cells_of(recipe)
+        width = wider
+    return with_heads(layers, width, classes, recipe, shared=shared_head)
+
+
+def recurrent_student(
+    recipe: StudentRecipe, input_shape: tuple[int, ...], classes: int, *, shared_head: bool, norm: bool = True
+) -> Student:
+    """Convolution blocks as `conv` has them (none with `channels = []`), flattened; dense layers of `layers` cells with
+    batch norm, in which each cell also sees the layer's spikes of the step before; an output layer that fires."""
+    layers, width = conv_blocks(recipe, input_shape, norm=norm)
+    for index, wider in enumerate(recipe.layers, start=1):
+        layers |= _dense(index, width, wider, norm=norm)
+        with torch.device("cpu"):  # see cells_of
+            layers[f"dense{index}_cell"] = LoihiRecurrent(wider, recipe.beta, recipe.v_threshold)
         width = wider
     return with_heads(layers, width, classes, recipe, shared=shared_head)
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import snntorch
 import torch
 from snntorch import surrogate
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from export.fixed_point import BIAS_LIMIT, DECAY_ONE, STATE_LIMIT, STATE_SHIFT
@@ -25,7 +25,28 @@ UNIT = 1 << STATE_SHIFT  # membrane units in one weight unit
 DRIVE_LIMIT = STATE_LIMIT - UNIT * BIAS_LIMIT
 
 
-class LoihiLeaky(snntorch.Leaky):
+class LoihiCell(nn.Module):
+    """What every layer of cells here is: `currents` `[T, B, ...]` to spikes and membranes before reset, in either
+    numerics. `scale` (a power of two: S, times q^2 behind an average pool of q x q) is a buffer, so that it is saved
+    with the weights."""
+
+    scale: Tensor
+    beta: Tensor
+    threshold: Tensor
+    numerics: Numerics
+
+    @property
+    def v_decay(self) -> int:
+        """What a step takes from the voltage, in 4096ths."""
+        return round(DECAY_ONE * (1.0 - float(self.beta)))
+
+    @property
+    def vth_mant(self) -> int:
+        """The threshold in weight units."""
+        return round(float(self.threshold) * float(self.scale))
+
+
+class LoihiLeaky(LoihiCell, snntorch.Leaky):
     """`snntorch.Leaky` (reset to zero, no reset delay) over a whole sequence: currents `[T, B, ...]` to
     spikes.
 
@@ -33,14 +54,9 @@ class LoihiLeaky(snntorch.Leaky):
 
     `numerics="loihi"` computes the same in integers as the chip does: currents and threshold are integers
     over `scale`, the state integers over 64 * scale, and the decay is truncated toward zero
-    (`export.fixed_point`); the gradient is that of the float equations. `scale` (a power of two: S, times q^2
-    behind an average pool of q x q) is a buffer, so that it is saved with the weights. There `beta` must be a
-    multiple of 1/4096.
+    (`export.fixed_point`); the gradient is that of the float equations. There `beta` must be a multiple of
+    1/4096.
     """
-
-    scale: Tensor
-    beta: Tensor
-    threshold: Tensor
 
     def __init__(
         self, beta: float, threshold: float = 1.0, *, numerics: Numerics = "float", scale: float = 1.0
@@ -57,16 +73,6 @@ class LoihiLeaky(snntorch.Leaky):
         snntorch.SpikingNeuron.instances.remove(self)
         self.numerics: Numerics = numerics
         self.register_buffer("scale", torch.tensor(float(scale)))
-
-    @property
-    def v_decay(self) -> int:
-        """What a step takes from the voltage, in 4096ths."""
-        return round(DECAY_ONE * (1.0 - float(self.beta)))
-
-    @property
-    def vth_mant(self) -> int:
-        """The threshold in weight units."""
-        return round(float(self.threshold) * float(self.scale))
 
     def forward(self, currents: Tensor, mem: None = None) -> tuple[Tensor, Tensor]:
         """Spikes of 0 and 1 and membranes before reset, both `[T, B, ...]`. The state starts at zero.
@@ -121,6 +127,15 @@ class _Leak(torch.autograd.Function):
         return gradient, None, None, None
 
 
+def too_large(current: float) -> UserError:
+    """What to say of a current of so many weight units."""
+    return UserError(
+        f"a neuron's input current reaches {current:.0f} weight units, "
+        f"and Loihi's current wraps at {STATE_LIMIT // UNIT}",
+        mend="use a network with fewer inputs per neuron",
+    )
+
+
 # Each loop works on one step at a time, small enough for a processor's cache; and spikes are floats
 # throughout, for torch computes with booleans several times more slowly.
 
@@ -142,11 +157,7 @@ def _integrate_loihi(currents: Tensor, beta: float, threshold: float, scale: flo
     limit = UNIT * round(threshold * scale)
     largest = float(currents.abs().amax()) * scale if currents.numel() else 0.0
     if largest * UNIT >= DRIVE_LIMIT:
-        raise UserError(
-            f"a neuron's input current reaches {largest:.0f} weight units, "
-            f"and Loihi's current wraps at {STATE_LIMIT // UNIT}",
-            mend="use a network with fewer inputs per neuron",
-        )
+        raise too_large(largest)
     saturates = largest * UNIT * len(currents) >= STATE_LIMIT
     spikes, membranes = torch.empty_like(currents), torch.empty_like(currents)
     state, kept, fired = (torch.zeros_like(currents[0], dtype=torch.float64) for _ in range(3))

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipeline.networks.neurons import LoihiLeaky
+from pipeline.networks.neurons import LoihiCell, LoihiLeaky
 from pipeline.recipe import Student as StudentRecipe
 
 Head = Literal["event", "static"]
@@ -49,7 +49,7 @@ class Branches(nn.Module):
 class Student(nn.Module):
     """A chain of named layers, the last two of which are the head (synapse, cell)."""
 
-    def __init__(self, backbone: nn.ModuleDict, heads: nn.ModuleDict, output_cell: LoihiLeaky) -> None:
+    def __init__(self, backbone: nn.ModuleDict, heads: nn.ModuleDict, output_cell: LoihiCell) -> None:
         super().__init__()
         self.backbone, self.heads, self.output_cell = backbone, heads, output_cell
 
@@ -60,7 +60,7 @@ class Student(nn.Module):
         flat = frames.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         membranes, layer_spikes = frames, []
         for layer in self.backbone.values():
-            if isinstance(layer, LoihiLeaky):
+            if isinstance(layer, LoihiCell):
                 spikes, membranes = layer(flat.unflatten(0, (steps, batch)))
                 layer_spikes.append(spikes)
                 flat = spikes.flatten(0, 1)
@@ -89,9 +89,9 @@ class Student(nn.Module):
         """The event path in order, named: what goes to the chip once batch norm is folded."""
         return [*self.backbone.items(), ("output", self.synapse("event")), ("output_cell", self.output_cell)]
 
-    def cells(self) -> list[LoihiLeaky]:
+    def cells(self) -> list[LoihiCell]:
         """Every cell layer in order, the output last."""
-        return [layer for layer in self.modules() if isinstance(layer, LoihiLeaky)]
+        return [layer for layer in self.modules() if isinstance(layer, LoihiCell)]
 
 
 def cells_of(recipe: StudentRecipe) -> LoihiLeaky:

@@ -10,7 +10,7 @@ import torch
 
 from hardware_profiles.errors import UserError
 from pipeline.networks.conv_students import conv_student, vgg_student
-from pipeline.networks.dense_students import mlp_student
+from pipeline.networks.dense_students import mlp_student, recurrent_student
 from pipeline.networks.residual_students import resnet_student
 from pipeline.networks.student import POOL, Student, StudentOutput, predict_spikes
 from pipeline.recipe import Student as StudentRecipe
@@ -55,6 +55,11 @@ STUDENTS: dict[str, StudentKind] = {
     ),
     "vgg-snn": StudentKind(vgg_student, "eight convolutions and four average pools", ("width",)),
     "mlp": StudentKind(mlp_student, "dense layers on the flattened frame", ("layers",)),
+    "recurrent": StudentKind(
+        recurrent_student,
+        "recurrent dense layers on what convolutions, or the frame itself, give",
+        ("channels", "kernel", "downsample", "layers"),
+    ),
     "resnet18-snn": StudentKind(resnet_student, "four stages of two residual blocks", ("width",), _BRANCH),
     "resnet19-snn": StudentKind(resnet_student, "three stages of residual blocks, two dense", ("width",), _BRANCH),
     "resnet20-snn": StudentKind(resnet_student, "three narrow stages of three blocks", ("width",), _BRANCH),
