@@ -87,7 +87,7 @@ def test_a_setting_that_is_none(spikeport, word):
 def test_an_unknown_recipe_lists_the_shipped_ones(spikeport):
     code, _, err = spikeport("run", "digitz")
     assert code == 2
-    assert "digits, nmnist-small" in one_line(err)
+    assert "digits, dvsgesture" in one_line(err)
 
 
 def test_a_nir_file_becomes_a_net(spikeport, tmp_path):
