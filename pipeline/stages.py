@@ -113,8 +113,11 @@ def run_stages(context: Context, *, only_training: bool = False, again_from: str
     A stage is recorded after its files are whole, so a killed run goes on where it stopped. Raises what stages raise.
     """
     stages = stages_of(context.recipe)
+    if again_from is None:
+        runs_on_a_chip = _check_student(context.recipe, for_netx=not only_training)
     if only_training:
-        stages = tuple(stage for stage in stages if stage.name.split("-")[0] in TRAINING)
+        kinds = [kind for kind in TRAINING if runs_on_a_chip or kind != "quantised"]
+        stages = tuple(stage for stage in stages if stage.name.split("-")[0] in kinds)
     elif context.recipe.check.lava and not context.run.is_done("check"):
         _lava_must_be_here()
     stale = False
@@ -132,6 +135,13 @@ def run_stages(context: Context, *, only_training: bool = False, again_from: str
         result, files = stage.work(context)
         context.run.record(stage.name, result, files, time.monotonic() - began)
         shutil.rmtree(context.checkpoints(stage.name), ignore_errors=True)
+
+
+def _check_student(recipe: Recipe, *, for_netx: bool) -> bool:
+    """What is wrong with the student is said before the first epoch; whether netx can hold it."""
+    from pipeline.networks.students import check_student
+
+    return check_student(recipe.student, (2, recipe.data.height, recipe.data.width), for_netx=for_netx).for_netx
 
 
 def _lava_must_be_here() -> None:

@@ -131,16 +131,17 @@ def student(context: Context, method: str) -> Result:
 def quantised(context: Context, method: str) -> Result:
     """The same student folded and fine-tuned in Loihi arithmetic."""
     name = weights_file("quantised", method, context)
-    own = method == context.recipe.distillation.method
+    recipe, own = context.recipe, method == context.recipe.distillation.method
+    same = recipe.quantisation.method == "same" or recipe.data.without_recordings  # then images are all there is
     tuned = fine_tune(
-        context.recipe,
+        recipe,
         context.dataset,
         load_student(context, method, "float"),
         context.checkpoints(f"quantised-{method}"),
         context.progress,
         context.run.file(METRICS),
         stage=f"quantised-{method}",
-        method=method if context.recipe.quantisation.method == "same" else "none",
+        method=method if same else "none",
         teacher=load_teacher(context),
         bridge=_bridge(context) if own else None,
     )

@@ -237,3 +237,18 @@ def test_training_alone_goes_on_to_a_whole_run(recipe, unbroken, tmp_path):
     report = json.loads((folder / "report.json").read_text())
     assert set(report["comparison"]) >= {"none"}
     assert report["equivalence"]["quantised_vs_reference"]["mismatches"] == 0
+
+
+def test_a_student_that_no_chip_holds_is_refused_before_training_and_may_train(recipe, tmp_path, spikeport):
+    """`run` names it at once; `train` trains it in float and leaves quantisation out."""
+    changes = ["--set", "student.network=resnet20-snn", "--set", "student.width=0.25", "--set", "data.height=28"]
+    changes += ["--set", "distillation.method=none", "--set", "training.epochs=1", "--set", "data.train=20"]
+    code, _, err = spikeport("run", recipe, "--out", tmp_path / "refused", *changes)
+    assert code == 2
+    assert "a resnet20-snn is not for netx" in err
+    assert "spikeport train" in err
+    code, _, err = spikeport("train", recipe, "--out", tmp_path / "trained", *changes)
+    assert (code, err.count("error")) == (0, 0)
+    stages = set(open_run(tmp_path / "trained").manifest["stages"])
+    assert "student-none" in stages
+    assert "quantised-none" not in stages
