@@ -14,6 +14,19 @@ import numpy as np
 
 from hardware_profiles.errors import UserError
 
+_left_alone: list[Path] = []
+
+
+@contextlib.contextmanager
+def left_alone(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Within it this process changes nothing in `folder`: what it writes there is thrown away, for another process
+    writes the same."""
+    _left_alone.append(Path(folder).resolve())
+    try:
+        yield
+    finally:
+        _left_alone.pop()
+
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -22,6 +35,10 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     The temporary keeps the suffix, for writers that look at it. Raises UserError where the folder cannot be written.
     """
     target = Path(path)
+    if any(target.resolve().is_relative_to(folder) for folder in _left_alone):
+        with tempfile.TemporaryDirectory() as elsewhere:
+            yield Path(elsewhere) / target.name
+        return
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent)

@@ -5,6 +5,7 @@ Heavy imports stay inside the commands, so that help appears at once.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,10 @@ import typer
 from hardware_profiles.errors import UserError
 from pipeline import cli_export, cli_simulate, cli_sweep, cli_tools
 from pipeline.console import Changes, Json, Quiet, RecipeWord, fail, show
+
+# Before torch loads: its threads spin while they wait for each other, and where another process has their cores they
+# spin in vain; see docs/training.md.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 app = typer.Typer(
     name="spikeport",
@@ -122,7 +127,8 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        if os.environ.get("RANK", "0") == "0":  # of processes that train together one speaks
+            print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except SystemExit as left:
         if left.code == 130:  # Ctrl-C, as typer hands it on
@@ -143,18 +149,24 @@ def _run(
     *,
     only_training: bool,
 ) -> None:
+    from export.files import left_alone
+    from pipeline import ranks
     from pipeline.progress import Progress
     from pipeline.provenance import about_this_run
     from pipeline.recipe import find_recipe, load_recipe
-    from pipeline.run_folder import create, locked
+    from pipeline.run_folder import create, locked, open_run
     from pipeline.stages import Context, run_stages
     from pipeline.stages_deploy import mismatches
 
     read = load_recipe(find_recipe(recipe), changes)
     folder = out or Path("runs") / read.name
+    if ranks.follows(read.training):
+        with ranks.together(read.training), left_alone(folder), Progress(quiet=True) as progress:
+            run_stages(Context(open_run(folder), progress), only_training=True)
+        return
     with locked(folder):
         made = create(folder, read, resume=resume, about=about_this_run())
-        with Progress(quiet=quiet) as progress:
+        with ranks.together(read.training), Progress(quiet=quiet) as progress:
             run_stages(Context(made, progress), only_training=only_training)
     if only_training:
         show({"run": str(folder)}, json, [str(folder)])

@@ -18,6 +18,10 @@ PositiveFloat = Annotated[float, Field(gt=0)]
 RedGreenBlue = tuple[()] | tuple[float, float, float]
 
 
+# Settings of [training] that say where it runs and what is written: a stopped training may go on with others.
+PLACE = ("accelerator", "devices", "nodes", "threads", "tensorboard")
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -105,16 +109,27 @@ class Student(_Section):
 
 
 class Training(_Section):
-    """How the student is trained in float."""
+    """How the student is trained in float; from `optimiser` on, how every network is. See docs/training.md."""
 
     epochs: Positive = 30
-    batch: Positive = 20
+    batch: Positive = 20  # samples of one step of the optimiser, on all devices together
     lr: PositiveFloat = 2e-3
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
     warmup_epochs: Annotated[int, Field(ge=0)] = 1
     average: Annotated[float, Field(ge=0, lt=1)] = 0.0  # kept weights: their moving average, this share kept a step
+    optimiser: Literal["adamw", "sgd"] = "adamw"  # sgd: with momentum 0.9
+    schedule: Literal["cosine", "constant"] = "cosine"
+    lr_start: Fraction = 0.0  # share of lr from which it rises during the warm-up
+    lr_end: Fraction = 0.0  # share of lr to which the cosine falls
+    clip: Annotated[float, Field(ge=0)] = 0.0  # largest norm of all gradients together; 0: any
+    accumulate: Positive = 1  # parts that a batch is computed in, for less memory
+    patience: Annotated[int, Field(ge=0)] = 0  # stops so many epochs after the best; 0: never
+    precision: Literal["32", "bf16-mixed", "16-mixed"] = "32"
+    tensorboard: bool = False  # event files too, in the run's folder `tensorboard`
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
-    threads: Annotated[int, Field(ge=0)] = 0  # 0: torch's own choice
+    devices: Positive = 1  # processes of each machine that train together, each on a GPU of its own if there are GPUs
+    nodes: Positive = 1  # machines
+    threads: Annotated[int, Field(ge=0)] = 0  # of each process; 0: torch's own choice
 
 
 class Augmentation(_Section):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hardware_profiles.errors import MissingPart
+from pipeline import ranks
 from pipeline.progress import Progress
 from pipeline.recipe import Recipe
 from pipeline.run_folder import RunFolder
@@ -105,12 +106,15 @@ def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
 
 
 TRAINING = ("data", "teacher", "camera", "bridge", "start", "student", "quantised")
+LED = ("data", "bridge")  # what processes that train together leave to the first of them
 
 
 def run_stages(context: Context, *, only_training: bool = False, again_from: str | None = None) -> None:
     """Does every stage that is not done; `again_from` does that one and all after it anew.
 
-    A stage is recorded after its files are whole, so a killed run goes on where it stopped. Raises what stages raise.
+    A stage is recorded after its files are whole, so a killed run goes on where it stopped. Processes that train
+    together (`ranks`) go through the training stages side by side, and only the first goes on. Raises what stages
+    raise.
     """
     stages = stages_of(context.recipe)
     if again_from is None:
@@ -122,6 +126,8 @@ def run_stages(context: Context, *, only_training: bool = False, again_from: str
         _lava_must_be_here()
     stale = False
     for number, stage in enumerate(stages, start=1):
+        if stage.name.split("-")[0] not in TRAINING and not ranks.part():
+            return
         stale = stale or stage.name == again_from
         where = f"[{number}/{len(stages)}] {stage.title}"
         if not stale and context.run.is_done(stage.name):
@@ -132,9 +138,12 @@ def run_stages(context: Context, *, only_training: bool = False, again_from: str
             stale = True
         context.progress.say(where)
         began = time.monotonic()
-        result, files = stage.work(context)
-        context.run.record(stage.name, result, files, time.monotonic() - began)
-        shutil.rmtree(context.checkpoints(stage.name), ignore_errors=True)
+        if ranks.leads() or stage.name not in LED:
+            result, files = stage.work(context)
+            context.run.record(stage.name, result, files, time.monotonic() - began)
+        ranks.wait()  # the others read what the first has written
+        if ranks.leads():
+            shutil.rmtree(context.checkpoints(stage.name), ignore_errors=True)
 
 
 def _check_student(recipe: Recipe, *, for_netx: bool) -> bool:

@@ -20,7 +20,7 @@ from pipeline.networks.sizes import student_sizes, teacher_sizes
 from pipeline.networks.students import Student
 from pipeline.networks.teacher import Teacher
 from pipeline.networks.teachers import build_teacher
-from pipeline.recipe import Recipe
+from pipeline.recipe import PLACE, Recipe
 
 HELD_OUT_SHARE = 10  # without twins of the validation recordings, every tenth image validates the teacher
 
@@ -28,9 +28,7 @@ HELD_OUT_SHARE = 10  # without twins of the validation recordings, every tenth i
 def identity_of(recipe: Recipe, dataset: Dataset, *sections: str) -> dict[str, object]:
     values = recipe.model_dump(mode="json", include={"seed", *sections})
     if "training" in values:  # where it runs may change between a kill and the resume
-        values["training"] = {
-            key: value for key, value in values["training"].items() if key not in ("accelerator", "threads")
-        }
+        values["training"] = {key: value for key, value in values["training"].items() if key not in PLACE}
     return {"recipe": values, "data": dataset.fingerprint}
 
 

@@ -1,0 +1,57 @@
+"""What a training says of each epoch: JSON lines, and TensorBoard's event files."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+from export.files import write_text
+from hardware_profiles.errors import MissingPart
+
+
+def write_metrics(path: Path, stage: str, rows: list[dict[str, Any]]) -> None:
+    """Rewrites the JSON lines of `stage` in `path` as `rows`; lines of other stages stay."""
+    others = []
+    if path.exists():
+        lines = path.read_text(encoding="utf-8").splitlines()
+        others = [line for line in lines if json.loads(line).get("stage") != stage]
+    own = [json.dumps(row, allow_nan=False) for row in rows]
+    write_text(path, "".join(line + "\n" for line in [*others, *own]))
+
+
+class EventFiles:
+    """A folder of TensorBoard event files, one scalar a number and epoch. `done` epochs are in it already: what a
+    killed training wrote beyond them is hidden. Raises MissingPart where no writer is installed."""
+
+    def __init__(self, folder: Path, done: int) -> None:
+        self._writer = _writer_class()(str(folder), purge_step=done + 1 if done else None)
+
+    def write(self, row: dict[str, Any]) -> None:
+        """The numbers of a row of metrics at its epoch; each of a list's by itself."""
+        for name, value in row.items():
+            if name == "epoch" or not isinstance(value, (int, float, list)):
+                continue
+            named = (
+                {f"{name}/{i}": entry for i, entry in enumerate(value)} if isinstance(value, list) else {name: value}
+            )
+            for tag, number in named.items():
+                self._writer.add_scalar(tag, number, row["epoch"])
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Ends the file."""
+        self._writer.close()
+
+
+def _writer_class() -> Any:
+    for module in ("torch.utils.tensorboard", "tensorboardX"):
+        with contextlib.suppress(ImportError):
+            return importlib.import_module(module).SummaryWriter
+    raise MissingPart(
+        "nothing here writes TensorBoard's files",
+        where="training.tensorboard",
+        mend="pip install 'spikeport[tensorboard]'",
+    )

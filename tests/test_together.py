@@ -1,0 +1,145 @@
+"""Two processes that train together end where one ends, however they were started, and only one writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+from toy_training import by_hand
+
+from export.files import left_alone, write_text
+from pipeline.recipe import parse_recipe
+from pipeline.run_folder import open_run
+
+TESTS = Path(__file__).parent
+RECIPE = """
+name = "small"
+[data]
+source = "digits"
+height = 12
+width = 14
+steps = 4
+train = 45
+validation = 12
+test = 15
+[teacher]
+epochs = 1
+lr = 0.05
+[student]
+channels = [4, 6]
+[training]
+epochs = 2
+batch = 9
+optimiser = "sgd"
+lr = 0.05
+threads = 1
+accelerator = "cpu"
+[augmentation]
+shift = 0
+event_drop = 0.0
+[distillation]
+method = "none"
+[quantisation]
+epochs = 1
+"""
+ALONE = [sys.executable, "-m", "pipeline.cli"]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "pipeline.cli"]
+STARTS = {"the command": ALONE, "torchrun": TORCHRUN}
+
+# Rank 1 is started by Lightning, which calls this script again.
+SCRIPT = """
+import sys
+from pathlib import Path
+from toy_training import LeastSquares
+from pipeline.fitting import fit
+from pipeline.recipe import Training
+
+toy = LeastSquares()
+fit(toy, Path(sys.argv[1]), Training(epochs=3, devices=2, accelerator="cpu", threads=1))
+print(toy.model.weight.tolist()[0], flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("together")
+    (folder / "small.toml").write_text(RECIPE)
+    return folder
+
+
+def train(folder: Path, name: str, start: list[str], *words: str) -> subprocess.CompletedProcess:
+    command = [*start, "train", str(folder / "small.toml"), "--out", str(folder / name), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment(folder))
+
+
+def environment(folder: Path) -> dict[str, str]:
+    taken = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
+    kept = {name: value for name, value in os.environ.items() if name not in taken}
+    paths = os.pathsep.join([str(TESTS), str(TESTS.parent)])
+    return {**kept, "PYTHONPATH": paths, "SPIKEPORT_CACHE": str(folder / "cache")}
+
+
+@pytest.fixture(scope="module")
+def alone(folder) -> Path:
+    result = train(folder, "alone", ALONE)
+    assert result.returncode == 0, result.stderr
+    return folder / "alone"
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_two_processes_end_in_the_weights_of_one(folder, alone, start) -> None:
+    """Batches of 9, so that the shares of 5 and 4 differ; batch norm and the mean loss see all nine."""
+    result = train(folder, start, STARTS[start], "--set", "training.devices=2")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split("\n")[:-1] == [str(folder / start)]  # one speaks
+    for file in ("teacher.safetensors", "student.safetensors"):
+        one, two = load_file(alone / file), load_file(folder / start / file)
+        for key in one:
+            # float32 sums in another order; a share that counted wrongly would move weights by 1e-3
+            np.testing.assert_allclose(two[key], one[key], rtol=0, atol=1e-5, err_msg=key)
+    rows = [[json.loads(line) for line in (path / "metrics.jsonl").open()] for path in (alone, folder / start)]
+    for one, two in zip(*rows, strict=True):
+        assert (one["stage"], one["epoch"]) == (two["stage"], two["epoch"])
+        assert one["loss"] == pytest.approx(two["loss"], abs=1e-5)
+    stages = open_run(folder / start).manifest["stages"]
+    assert set(stages) == {"data", "teacher", "student-none", "quantised-none"}
+    assert not list((folder / start / "checkpoints").rglob("*.*"))
+
+
+def test_lightnings_launcher_starts_the_other_from_a_script(tmp_path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    result = subprocess.run(
+        [sys.executable, str(tmp_path / "script.py"), str(tmp_path / "run")],
+        capture_output=True, text=True, check=False, env=environment(tmp_path),
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    ranks = [json.loads(line) for line in result.stdout.splitlines()]
+    settings = parse_recipe({}, where="test").training
+    assert len(ranks) == 2
+    np.testing.assert_allclose(ranks, [by_hand(settings)] * 2, rtol=2e-5)  # float32 against float64
+
+
+def test_another_number_of_processes_is_refused(folder, alone) -> None:
+    result = train(folder, "wrong", TORCHRUN, "--set", "training.devices=3")
+    assert result.returncode != 0
+    assert "2 processes were started for a training of 3. To mend: start devices x nodes processes" in result.stderr
+    result = train(folder, "far", ALONE, "--set", "training.nodes=2")
+    assert result.returncode == 2
+    assert "training on several machines needs a launcher. To mend: see docs/training.md" in result.stderr
+
+
+def test_a_folder_left_alone_stays_as_it_is(tmp_path) -> None:
+    write_text(tmp_path / "run" / "a", "first")
+    with left_alone(tmp_path / "run"):
+        write_text(tmp_path / "run" / "a", "second")
+        write_text(tmp_path / "run" / "deep" / "b", "new")
+        write_text(tmp_path / "elsewhere", "new")
+    write_text(tmp_path / "run" / "c", "third")
+    found = {str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
+    assert found == {"run/a": "first", "run/c": "third", "elsewhere": "new"}
