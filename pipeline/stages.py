@@ -106,7 +106,7 @@ def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
 
 
 TRAINING = ("data", "teacher", "camera", "bridge", "start", "student", "quantised")
-LED = ("data", "bridge")  # what processes that train together leave to the first of them
+LED = ("data",)  # what processes that train together leave to the first of them
 
 
 def run_stages(context: Context, *, only_training: bool = False, again_from: str | None = None) -> None:
