@@ -142,3 +142,46 @@ def test_cells_are_not_kept_alive_by_snntorch() -> None:
     before = len(snntorch.SpikingNeuron.instances)
     LoihiLeaky(0.5)
     assert len(snntorch.SpikingNeuron.instances) == before
+
+
+@pytest.mark.parametrize("through", ["spikes", "membranes", "both"])
+def test_compiled_loops_are_snntorchs_in_float32(through: str) -> None:
+    """Spikes and membranes equal bit for bit; more neurons than one block of the loop holds, and none left over.
+
+    Gradients to 1e-4 of the largest: the surrogate's operations come in another order.
+    """
+    generator = torch.Generator().manual_seed(5)
+    currents = torch.randn(6, 2, 3, 13, 17, generator=generator, requires_grad=True)
+    weight_spikes, weight_membranes = torch.randn(2, *currents.shape, generator=generator)
+    weight_spikes = weight_spikes * (through != "membranes")
+    weight_membranes = weight_membranes * (through != "spikes")
+    cell = LoihiLeaky(0.7, 0.8)
+    plain = snntorch.Leaky(
+        beta=0.7, threshold=0.8, spike_grad=cell.spike_grad, reset_mechanism="zero", reset_delay=False
+    )
+    spikes, membranes = cell(currents)
+    parts = {"spikes": weight_spikes * spikes, "membranes": weight_membranes * membranes * (1 - spikes)}
+    loss = sum(part.sum() for name, part in parts.items() if through in (name, "both"))
+    (gradient,) = torch.autograd.grad(loss, currents)
+
+    state, loop_spikes, loop_states = torch.zeros_like(currents[0]), [], []
+    for current in currents:
+        spike, state = plain(current, state)
+        loop_spikes.append(spike)
+        loop_states.append(state)
+    loop_loss = (torch.stack(loop_spikes) * weight_spikes + torch.stack(loop_states) * weight_membranes).sum()
+    (loop_gradient,) = torch.autograd.grad(loop_loss, currents)
+    assert torch.equal(spikes, torch.stack(loop_spikes))
+    assert torch.equal(membranes * (1 - spikes), torch.stack(loop_states))
+    torch.testing.assert_close(gradient, loop_gradient, atol=1e-4 * float(loop_gradient.abs().max()), rtol=0)
+
+
+@settings(max_examples=30, deadline=None)
+@given(v_decay=st.integers(0, 4096), spread=st.sampled_from([300, 20_000, 120_000]), seed=st.integers(0, 2**32 - 1))
+def test_compiled_loihi_loop_is_the_integer_neuron(v_decay: int, spread: int, seed: int) -> None:
+    """In float32, which the compiled loop takes: spikes equal, membranes equal once rounded to float32."""
+    drive = np.random.default_rng(seed).integers(-spread, spread + 1, (7, 2, 3, 11, 19))
+    expected_spikes, expected_voltages = integer_neurons(drive, v_decay, 9001)
+    spikes, membranes = loihi_cell(v_decay, 9001, 64.0)(torch.from_numpy(drive / 64).float())
+    assert np.array_equal(spikes.numpy(), expected_spikes)
+    assert np.array_equal(membranes.numpy(), (expected_voltages / 4096).astype(np.float32))

@@ -1,14 +1,16 @@
 """Leaky integrate-and-fire cells over folded time, in float or in Loihi's integer arithmetic.
 
-Convolutions see all T * B samples at once; only the cell walks through time, in one autograd function whose
-loop holds three operations a step. It follows snnTorch 1.0's `Leaky` with `reset_mechanism="zero"` and
-`reset_delay=False`, and so does its gradient: the reset is not detached there, so it is not detached here.
+Convolutions see all T * B samples at once; only the cell walks through time, in one autograd function: a compiled
+loop (`neuron_kernels`) for float32 on the processor, else three torch operations a step. It follows snnTorch 1.0's
+`Leaky` with `reset_mechanism="zero"` and `reset_delay=False`, and so does its gradient: the reset is not detached
+there, so it is not detached here.
 """
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
+import numpy as np
 import snntorch
 import torch
 from snntorch import surrogate
@@ -17,6 +19,7 @@ from torch.autograd.function import once_differentiable
 
 from export.fixed_point import BIAS_LIMIT, DECAY_ONE, STATE_LIMIT, STATE_SHIFT
 from hardware_profiles.errors import UserError
+from pipeline.networks import neuron_kernels as kernels
 
 Numerics = Literal["float", "loihi"]
 SLOPE = 3.0  # of the fast-sigmoid surrogate 1 / (SLOPE * |v - threshold| + 1)^2
@@ -106,6 +109,12 @@ class _Leak(torch.autograd.Function):
         """
         membranes, spikes = ctx.saved_tensors
         gradient = torch.empty_like(membranes)
+        if _compiles(membranes):
+            none = np.empty((0, 0), np.float32)
+            given = [none if of is None else _rows(of.contiguous()) for of in (of_spikes, of_membranes)]
+            numbers = [np.float32(value) for value in (ctx.beta, ctx.threshold, SLOPE)]
+            kernels.gradients(_rows(membranes), _rows(spikes), *given, *numbers, _rows(gradient))
+            return gradient, None, None, None
         slope, through = torch.empty_like(membranes[0]), torch.empty_like(membranes[0])
         threshold = torch.full((), ctx.threshold, dtype=membranes.dtype, device=membranes.device)
         offset = torch.full_like(threshold, 1 / SLOPE)
@@ -136,12 +145,27 @@ def too_large(current: float) -> UserError:
     )
 
 
+def _compiles(values: Tensor) -> bool:
+    """Whether the compiled loops take this tensor; torch's operations do the rest."""
+    return (
+        values.device.type == "cpu" and values.dtype == torch.float32 and values.is_contiguous() and values.numel() > 0
+    )
+
+
+def _rows(values: Tensor) -> np.ndarray:
+    """A view `[T, N]` of a contiguous tensor."""
+    return values.detach().reshape(len(values), -1).numpy()
+
+
 # Each loop works on one step at a time, small enough for a processor's cache; and spikes are floats
 # throughout, for torch computes with booleans several times more slowly.
 
 
 def _integrate(currents: Tensor, beta: float, threshold: float) -> tuple[Tensor, Tensor]:
     spikes, membranes = torch.empty_like(currents), torch.empty_like(currents)
+    if _compiles(currents):
+        kernels.integrate(_rows(currents), np.float32(beta), np.float32(threshold), _rows(spikes), _rows(membranes))
+        return spikes, membranes
     kept = torch.zeros_like(currents[0])
     limit = torch.full((), threshold, dtype=currents.dtype, device=currents.device)
     for current, membrane, spike in zip(currents, membranes, spikes, strict=True):
@@ -160,6 +184,12 @@ def _integrate_loihi(currents: Tensor, beta: float, threshold: float, scale: flo
         raise too_large(largest)
     saturates = largest * UNIT * len(currents) >= STATE_LIMIT
     spikes, membranes = torch.empty_like(currents), torch.empty_like(currents)
+    if _compiles(currents):
+        kernels.integrate_loihi(
+            _rows(currents), kept_share, float(limit), scale, float(UNIT), float(STATE_LIMIT - 1),
+            _rows(spikes), _rows(membranes),
+        )  # fmt: skip
+        return spikes, membranes
     state, kept, fired = (torch.zeros_like(currents[0], dtype=torch.float64) for _ in range(3))
     for current, membrane, spike in zip(currents, membranes, spikes, strict=True):
         # On the grid this is an integer; rounding removes what a GPU's convolution algorithm may have added.
