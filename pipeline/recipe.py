@@ -202,6 +202,7 @@ class Bridge(_Section):
     start_batch: Positive = 32  # small batches at a high rate learn most from each image
     start_lr: PositiveFloat = 1e-2
     start_recordings: Annotated[int, Field(ge=0)] = 16  # real recordings beside each batch of images
+    later_lr: PositiveFloat = 1e-3  # in place of training.lr, once first lessons are learnt
     share: Annotated[float, Field(gt=0, le=8)] = 1.0  # images over the bridge for each recording, later
     warp: Warp = Warp()  # of the images that it shows
 

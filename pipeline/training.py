@@ -142,7 +142,7 @@ def train_student(
         bridge=bridge,
         stage=f"student-{method}",
         epochs=recipe.training.epochs,
-        lr=recipe.training.lr,
+        lr=recipe.training.lr if start is None else recipe.bridge.later_lr,
         weight_decay=recipe.training.weight_decay,
         warmup_epochs=recipe.training.warmup_epochs,
         sections=("student", "training", "augmentation", "distillation", "bridge"),
