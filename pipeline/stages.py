@@ -118,7 +118,7 @@ def run_stages(context: Context, *, only_training: bool = False, again_from: str
     """
     stages = stages_of(context.recipe)
     if again_from is None:
-        runs_on_a_chip = _check_student(context.recipe, for_netx=not only_training)
+        runs_on_a_chip = _check_networks(context.recipe, for_netx=not only_training)
     if only_training:
         kinds = [kind for kind in TRAINING if runs_on_a_chip or kind != "quantised"]
         stages = tuple(stage for stage in stages if stage.name.split("-")[0] in kinds)
@@ -146,11 +146,14 @@ def run_stages(context: Context, *, only_training: bool = False, again_from: str
             shutil.rmtree(context.checkpoints(stage.name), ignore_errors=True)
 
 
-def _check_student(recipe: Recipe, *, for_netx: bool) -> bool:
-    """What is wrong with the student is said before the first epoch; whether netx can hold it."""
+def _check_networks(recipe: Recipe, *, for_netx: bool) -> bool:
+    """What is wrong with teacher or student is said before the first epoch; whether netx can hold the student."""
     from pipeline.networks.students import check_student
+    from pipeline.networks.teachers import check_teacher
 
-    return check_student(recipe.student, (2, recipe.data.height, recipe.data.width), for_netx=for_netx).for_netx
+    frame = recipe.data.height, recipe.data.width
+    check_teacher(recipe.teacher, frame)
+    return check_student(recipe.student, (2, *frame), for_netx=for_netx).for_netx
 
 
 def _lava_must_be_here() -> None:

@@ -25,12 +25,10 @@ def export(context: Context) -> Result:
 
     The .net is made from the .nir as it was read back, so that what any reader gets is what runs.
     """
-    import torch
-
     from export.from_snntorch import to_spiking_graph
-    from export.onnx import export_onnx
     from export.quantise import quantise
     from export.spiking_graph import load_graph, sidecar_path
+    from pipeline.networks.storage import export_teacher
     from pipeline.quantisation import scales
     from pipeline.stages_learn import load_student, load_teacher
 
@@ -45,8 +43,7 @@ def export(context: Context) -> Result:
     write_frames(run.file("test-frames.npz"), dataset.test.frames, dataset.test.labels)
     files = ["student.nir", sidecar.name, "student.net", "test-frames.npz"]
     teacher = load_teacher(context)
-    if teacher is not None and teacher.sees == "images":
-        export_onnx(teacher, torch.zeros(1, 3, *input_shape[1:]), run.file("teacher.onnx"))
+    if teacher is not None and not export_teacher(teacher, (3, *input_shape[1:]), run.file("teacher.onnx")):
         files.append("teacher.onnx")
     return {"quantisation": [asdict(row) for row in table]}, tuple(files)
 

@@ -24,9 +24,10 @@ ONCE = [
     "training.batch=6",
     "quantisation.epochs=1",
 ]
-BRIDGED = ["bridge.epochs=1", "bridge.start_epochs=1", "bridge.width=4"]
+BRIDGED = ["bridge.updates=2", "bridge.start_epochs=1", "bridge.width=4"]
 SIZES = {  # of train, validation and test, of the tiny folder
     "nmnist-small": (6, 3, 3),
+    "nmnist-simulated": (0, 0, 0),
     "nmnist": (0, 3, 0),
     "ncaltech101": (0, 6, 0),
     "cifar10dvs": (0, 3, 6),
