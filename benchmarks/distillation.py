@@ -30,7 +30,7 @@ from hardware_profiles.errors import UserError
 from pipeline.cli_sweep import stopped_by_sigterm
 from pipeline.recipe import Recipe, find_recipe, load_recipe
 from pipeline.run_folder import open_run
-from pipeline.stages import stages_of
+from pipeline.stages import check_recipe
 from pipeline.sweep.engine import run_trials
 from pipeline.sweep.plan import Setting, Trial
 from pipeline.sweep.trial import Outcome
@@ -90,7 +90,9 @@ class Study:
         digest = hashlib.sha256(recipe.as_toml().encode()).hexdigest()
         trials = trials_of(name, part, recipe, options.seeds or part.seeds, options.only)
         for _, trial in trials:
-            stages_of(load_recipe(source, [*options.changes, *trial.changes]))  # a mistake is said before hours of work
+            check_recipe(
+                load_recipe(source, [*options.changes, *trial.changes]), for_netx=False
+            )  # a mistake is said before hours of work
         arms = part.arms(recipe)
         head = {"recipe": source.name, "set": options.changes, "digest": digest, "resolved": recipe.as_toml()}
         known = self._known(name, digest)

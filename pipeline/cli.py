@@ -155,10 +155,11 @@ def _run(
     from pipeline.provenance import about_this_run
     from pipeline.recipe import find_recipe, load_recipe
     from pipeline.run_folder import create, locked, open_run
-    from pipeline.stages import Context, run_stages
+    from pipeline.stages import Context, check_recipe, run_stages
     from pipeline.stages_deploy import mismatches
 
     read = load_recipe(find_recipe(recipe), changes)
+    check_recipe(read, for_netx=not only_training)
     folder = out or Path("runs") / read.name
     if ranks.follows(read.training):
         with ranks.together(read.training), left_alone(folder), Progress(quiet=True) as progress:

@@ -35,7 +35,7 @@ def teacher_logits(teacher: nn.Module, images: np.ndarray, size: tuple[int, int]
 
 
 def spiking_teacher_logits(teacher: Teacher, frames: np.ndarray) -> Tensor:
-    """Logits `[B, K]`, the spike counts in the end, of recordings `[B, T, 2, H, W]` before a teacher that sees events."""
+    """Logits `[B, K]`, the last spike counts, of recordings `[B, T, 2, H, W]` before a teacher that sees events."""
     device = next(teacher.parameters()).device
     parts = [
         teacher.observe(part.to(device).transpose(0, 1).float()).logits[-1]

@@ -63,11 +63,10 @@ def cache_folder() -> Path:
 
 
 def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
-    """All stages of a run in order. Raises UserError where the recipe's method or terms cannot be."""
+    """All stages of a run in order."""
     from pipeline import stages_deploy, stages_learn, stages_report
-    from pipeline.distillation import objectives, presets
+    from pipeline.distillation import presets
 
-    objectives.check_plan(presets.plan_of(recipe.distillation))
     trained = [
         stage
         for method in recipe.arms
@@ -118,7 +117,7 @@ def run_stages(context: Context, *, only_training: bool = False, again_from: str
     """
     stages = stages_of(context.recipe)
     if again_from is None:
-        runs_on_a_chip = _check_networks(context.recipe, for_netx=not only_training)
+        runs_on_a_chip = check_recipe(context.recipe, for_netx=not only_training)
     if only_training:
         kinds = [kind for kind in TRAINING if runs_on_a_chip or kind != "quantised"]
         stages = tuple(stage for stage in stages if stage.name.split("-")[0] in kinds)
@@ -146,12 +145,15 @@ def run_stages(context: Context, *, only_training: bool = False, again_from: str
             shutil.rmtree(context.checkpoints(stage.name), ignore_errors=True)
 
 
-def _check_networks(recipe: Recipe, *, for_netx: bool) -> bool:
-    """What is wrong with teacher or student is said before the first epoch; whether netx can hold the student."""
+def check_recipe(recipe: Recipe, *, for_netx: bool) -> bool:
+    """Whether netx can hold the student. Raises UserError for what cannot be of method, terms, teacher or student (with
+    `for_netx` also for a student that netx cannot hold), before any folder is made."""
+    from pipeline.distillation import objectives, presets
     from pipeline.networks.students import check_student
     from pipeline.networks.teachers import check_teacher
 
     frame = recipe.data.height, recipe.data.width
+    objectives.check_plan(presets.plan_of(recipe.distillation))
     check_teacher(recipe.teacher, frame)
     return check_student(recipe.student, (2, *frame), for_netx=for_netx).for_netx
 

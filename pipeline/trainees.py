@@ -188,7 +188,9 @@ class StartTrainee(StudentTrainee):
         clips = {"bridge": self.bridged(rows, index)}
         known = len(self.streams.labels)
         if self.recordings and known:
-            clips["event"] = self.events(self.some(self.recordings, known, index, "recordings"), index, progress)
+            clips["event"] = self.events(
+                self.some(-(-self.recordings // self.parts), known, index, "recordings"), index, progress
+            )
         return clips
 
 

