@@ -27,9 +27,9 @@ from pipeline.networks.recurrent import LoihiRecurrent
 from pipeline.networks.student import POOL, Student
 from pipeline.networks.teacher import Teacher
 from pipeline.recipe import Recipe
-from pipeline.trainees import StudentTrainee, UnrecordedTrainee
+from pipeline.trainees import StudentTrainee, TuningTrainee
 
-TUNING_IMAGES = 4_000  # images that an epoch of tuning sees where there are no recordings
+TUNING_IMAGES = 4_000  # images that an epoch of tuning over the bridge sees
 
 
 def fold_batch_norm(student: Student) -> Student:
@@ -124,9 +124,10 @@ def fine_tune(
     """The float `student` (as trained, batch norm and all) quantised and tuned in Loihi numerics, on the CPU.
 
     Tuned by `method` (by default with TET on the events alone; alignment and the hybrid stream have done their work
-    when batch norm is folded, so a method that needs them tunes as `none` does); the epoch is chosen on the validation
-    recordings, epoch 0 (as rounded) included, so that tuning cannot make it worse there. Without training recordings
-    it is tuned on images seen through the bridge. `folder`, `progress`, `metrics`: see `fitting.fit`.
+    when batch norm is folded, so a method that needs them tunes as `none` does). One that has first lessons over the
+    bridge tunes on such lessons too, TUNING_IMAGES an epoch. The epoch is chosen on the validation recordings, epoch 0
+    (as rounded) included, so that tuning cannot make it worse there. `folder`, `progress`, `metrics`: see
+    `fitting.fit`.
     """
     prepared = rescale(fold_batch_norm(student))
     _prepare(prepared)
@@ -143,10 +144,15 @@ def fine_tune(
         "warmup_epochs": 0,
         "sections": ("student", "training", "augmentation", "distillation", "bridge", "quantisation"),
     }
-    if len(dataset.train.labels):
-        trainee = StudentTrainee(recipe, dataset, prepared, plan, **options)
+    trainee: StudentTrainee
+    if plan.starts:
+        lessons = TuningTrainee(
+            recipe, dataset, prepared, plan, samples=TUNING_IMAGES, batch=recipe.bridge.start_batch, **options
+        )
+        lessons.recordings = recipe.bridge.start_recordings
+        trainee = lessons
     else:
-        trainee = UnrecordedTrainee(recipe, dataset, prepared, plan, samples=TUNING_IMAGES, **options)
+        trainee = StudentTrainee(recipe, dataset, prepared, plan, **options)
     fit(
         trainee,
         folder,

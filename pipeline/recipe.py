@@ -187,7 +187,7 @@ class Distillation(_Section):
 class Bridge(_Section):
     """Static images as events: a translator learned on the training pairs, or a simulated camera. Used by methods with
     a bridge stream. First lessons come before any recording: `camera_epochs` of all images before the camera (or the
-    weights of a student that had them), then `start_epochs` of all images over the bridge.
+    weights of a student that had them), then `start_epochs` of all images over the bridge, recordings among them.
     """
 
     kind: Literal["translator", "camera"] = "translator"
@@ -201,8 +201,9 @@ class Bridge(_Section):
     start_epochs: Annotated[int, Field(ge=0)] = 2
     start_batch: Positive = 32  # small batches at a high rate learn most from each image
     start_lr: PositiveFloat = 1e-2
-    start_recordings: Annotated[int, Field(ge=0)] = 16  # real recordings beside each batch of images
-    later_lr: PositiveFloat = 1e-3  # in place of training.lr, once first lessons are learnt
+    start_recordings: Annotated[int, Field(ge=0)] = 2  # real recordings among each batch of images
+    later_epochs: Annotated[int, Field(ge=0)] = 0  # over the recordings, in place of training.epochs; 0: none
+    later_lr: PositiveFloat = 1e-3  # in place of training.lr
     share: Annotated[float, Field(gt=0, le=8)] = 1.0  # images over the bridge for each recording, later
     warp: Warp = Warp()  # of the images that it shows
 

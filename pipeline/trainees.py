@@ -12,7 +12,7 @@ from pipeline.data.images import resize_to
 from pipeline.data.warps import warp
 from pipeline.distillation.objectives import Objective, distils
 from pipeline.distillation.presets import Plan
-from pipeline.distillation.streams import NO_TEACHER, Bridge, Clip, Streams, observe
+from pipeline.distillation.streams import NO_TEACHER, Bridge, Clip, Streams, joined, observe
 from pipeline.distillation.terms import Sizes, Step
 from pipeline.evaluation import student_accuracy, teacher_accuracy
 from pipeline.fitting import Trainee, derived_seed
@@ -180,25 +180,25 @@ class StudentTrainee(Trainee):
 
 
 class StartTrainee(StudentTrainee):
-    """First lessons on static images seen over the bridge: rows are images here, with some `recordings` beside them."""
+    """First lessons on static images seen over the bridge: rows are images here. `recordings` of each batch are real
+    ones, beside the image that they were made from; they count as one image each."""
 
     recordings = 0
 
     def clips(self, rows: Tensor, index: int, progress: float) -> dict[str, Clip]:
-        clips = {"bridge": self.bridged(rows, index)}
-        known = len(self.streams.labels)
-        if self.recordings and known:
-            clips["event"] = self.events(
-                self.some(-(-self.recordings // self.parts), known, index, "recordings"), index, progress
-            )
-        return clips
+        images, known = self.bridged(rows, index), len(self.streams.labels)
+        if not self.recordings or not known:
+            return {"bridge": images}
+        drawn = self.some(-(-self.recordings // self.parts), known, index, "recordings")
+        real = self.streams.events(drawn, lambda what: self.draws(index, what), self.device, images=True)
+        return {"bridge": joined(images, real)}
 
 
-class UnrecordedTrainee(StudentTrainee):
-    """For tuning where there are no recordings: each row stands for an image drawn at random."""
+class TuningTrainee(StartTrainee):
+    """The same for tuning: each row stands for an image drawn at random."""
 
-    def clips(self, rows: Tensor, index: int, progress: float) -> dict[str, Clip]:
-        return {"bridge": self.bridged(self.some(len(rows), len(self.streams.static.labels), index, "bridged"), index)}
+    def bridged(self, rows: Tensor, index: int) -> Clip:
+        return super().bridged(self.some(len(rows), len(self.streams.static.labels), index, "bridged"), index)
 
 
 def _sizes(recipe: Recipe, dataset: Dataset, student: Student, teacher: Teacher | None) -> Sizes:

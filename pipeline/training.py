@@ -120,37 +120,37 @@ def train_student(
 ) -> Student:
     """A student trained in float by the preset `method`, in eval mode on the CPU; its stage is "student-<method>".
 
-    All methods begin with the same weights (or with `start`) and see the same shuffles and augmentation, so that they
-    can be compared. The epoch is chosen on the validation recordings; without any the last one is kept. `teacher` may
-    be None for methods that do not distil. Without training recordings the start is what comes back.
+    All methods begin with the same weights and see the same shuffles and augmentation, so that they can be compared;
+    one that had first lessons begins with `start` and goes on for `bridge.later_epochs`. The epoch is chosen on the
+    validation recordings; without any the last one is kept. `teacher` may be None for methods that do not distil.
     """
-    if not len(dataset.train.labels):
-        if start is None:
-            raise UserError(
-                f"{method} cannot train without recordings",
-                where="data.without_recordings",
-                mend='use distillation.method = "bridge" with bridge.start_epochs of 1 or more',
-            )
-        return start
-    student = initial_student(recipe, dataset, teacher) if start is None else start
+    known = len(dataset.train.labels) > 0
+    if start is not None and not (recipe.bridge.later_epochs and known):
+        return start.eval()
+    if not known:
+        raise UserError(
+            f"{method} cannot train without recordings",
+            where="data.without_recordings",
+            mend='use distillation.method = "bridge" with bridge.start_epochs of 1 or more',
+        )
     trainee = StudentTrainee(
         recipe,
         dataset,
-        student,
+        initial_student(recipe, dataset, teacher) if start is None else start,
         plan_of(recipe.distillation, method),
         teacher=teacher,
         bridge=bridge,
         stage=f"student-{method}",
-        epochs=recipe.training.epochs,
+        epochs=recipe.training.epochs if start is None else recipe.bridge.later_epochs,
         lr=recipe.training.lr if start is None else recipe.bridge.later_lr,
         weight_decay=recipe.training.weight_decay,
-        warmup_epochs=recipe.training.warmup_epochs,
+        warmup_epochs=recipe.training.warmup_epochs if start is None else 0,
         sections=("student", "training", "augmentation", "distillation", "bridge"),
     )
     fit(trainee, folder, recipe.training, progress=progress, metrics=metrics, score_start=start is not None)
     if teacher is not None:
         teacher.to("cpu")  # it was on the student's device while it taught
-    return student
+    return trainee.model
 
 
 def initial_student(recipe: Recipe, dataset: Dataset, teacher: Teacher | None = None) -> Student:

@@ -76,19 +76,23 @@ def test_a_translator_needs_pairs_by_id(tmp_path: Path) -> None:
         train_bridge(tiny_recipe(), tiny_dataset(twins=False), tmp_path)
 
 
-def test_a_start_sees_every_image_once_an_epoch_and_recordings_beside_them(tmp_path: Path) -> None:
+def test_a_start_sees_every_image_once_an_epoch_and_recordings_among_them(tmp_path: Path) -> None:
     data = tiny_dataset(static=33, twins=True)
     recipe = tiny_recipe(distillation=BRIDGED)
     teacher = train_teacher(recipe, data, tmp_path / "teacher")
     translator = Translator(STEPS, 4)
-    seen: list[tuple[int, int]] = []
+    seen: list[int] = []
     images: list[torch.Tensor] = []
 
     class Watched(StartTrainee):
         def clips(self, rows, index, progress):
             clips = super().clips(rows, index, progress)
-            seen.append((len(clips["event"]), len(clips["bridge"])))
+            seen.append(len(clips["bridge"]))
+            assert set(clips) == {"bridge"}
             images.append(rows)
+            real = clips["bridge"].labels[len(rows) :]
+            assert clips["bridge"].images.shape == (len(rows) + 5, 3, HEIGHT, WIDTH)
+            assert len(real) == 5
             return clips
 
     trainee = Watched(
@@ -111,7 +115,7 @@ def test_a_start_sees_every_image_once_an_epoch_and_recordings_beside_them(tmp_p
 
     trainee.recordings = 5
     fit(trainee, tmp_path / "start", recipe.training)
-    assert seen == [(5, 11)] * 3
+    assert seen == [16] * 3
     assert sorted(torch.cat(images).tolist()) == list(range(33))
 
 

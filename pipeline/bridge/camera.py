@@ -43,7 +43,7 @@ class Scene:
     blur: Range = (0.4, 0.9)  # standard deviation in pixels
     lag_us: Range = (0.0, 10_000.0)  # time constant of a pixel's response
     saccade_us: Range = (103_000.0, 107_000.0)
-    offset: Range = (-1.0, 1.0)  # pixels, where the path's middle lies
+    offset: Range = (-2.5, 2.5)  # pixels, where the path's middle lies
     reach: Range = (0.85, 1.15)  # of the path, as a share
     turn: Range = (-0.09, 0.09)  # of the path, rad
     ease: Range = (0.5, 1.0)  # 0: even speed; 1: a saccade starts and ends at rest

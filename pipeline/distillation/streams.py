@@ -52,6 +52,17 @@ class Clip:
         return len(self.labels)
 
 
+def joined(first: Clip, second: Clip) -> Clip:
+    """Both clips' samples in one, each with the image that tells a teacher what it shows."""
+    assert first.images is not None
+    assert second.images is not None
+    return Clip(
+        frames=torch.cat([first.frames, second.frames], dim=1),
+        labels=torch.cat([first.labels, second.labels]),
+        images=torch.cat([first.images, second.images]),
+    )
+
+
 class Streams:
     """Makes clips of the training recordings and of the static pool."""
 
