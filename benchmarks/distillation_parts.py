@@ -62,7 +62,12 @@ def few(recipe: Recipe, recordings: int) -> tuple[str, ...]:
     return (f"data.train={recordings}", *ALL_OTHERS, f"training.epochs={epochs}")
 
 
-NOTHING_REAL = ("data.without_recordings=true", "bridge.kind=camera")
+NOTHING_REAL = (  # as in recipes/nmnist-simulated.toml
+    "data.without_recordings=true",
+    "bridge.kind=camera",
+    "bridge.start_epochs=3",
+    "bridge.warp={turn_degrees = 3.0, scale = 0.05}",
+)
 ALL_OTHERS = ("data.validation=0", "data.test=0")  # all recordings that do not train are tested
 FOLDED = ("data.train=0", "data.validation=0")  # 800 train, the last epoch is kept, 200 are the fold that tests
 

@@ -29,7 +29,7 @@ from pipeline.networks.teacher import Teacher
 from pipeline.recipe import Recipe
 from pipeline.trainees import StudentTrainee, TuningTrainee
 
-TUNING_IMAGES = 4_000  # images that an epoch of tuning over the bridge sees
+TUNING_IMAGES = 1_280  # images that an epoch of tuning over the bridge sees
 
 
 def fold_batch_norm(student: Student) -> Student:
