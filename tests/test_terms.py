@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+from learning_data import HEIGHT, WIDTH, tiny_dataset, tiny_recipe
 from torch import Tensor, nn
 
 from hardware_profiles.errors import UserError
@@ -13,7 +15,9 @@ from pipeline.distillation.logits import logit_kd
 from pipeline.distillation.objectives import Objective
 from pipeline.distillation.presets import Plan
 from pipeline.distillation.terms import TERM_FILES, Sizes, Step, Stream, Teaching, term_class, term_settings
+from pipeline.networks.teacher import Teacher
 from pipeline.recipe import Term as TermRecipe
+from pipeline.training import train_student
 
 T, B, K, C, H, W = 3, 5, 4, 6, 2, 7
 SIZES = Sizes(
@@ -180,3 +184,20 @@ def test_what_cannot_be_is_said_before_training(name: str, options: dict, messag
     bare = Sizes(steps=T, classes=K, v_threshold=1.0, student_embedding=84)
     with pytest.raises(UserError, match=message):
         build(name, SIZES if options else bare, **options)
+
+
+@pytest.mark.parametrize("name", sorted(TERM_FILES))
+def test_every_loss_trains_from_a_recipe(name: str, tmp_path: Path) -> None:
+    """As an added term, one epoch: the student moves otherwise than without it, and its projectors are not kept."""
+    stream = "hybrid" if term_class(name).streams == ("hybrid",) else "event"
+    data = tiny_dataset(twins=True)
+    term = {"loss": name, "stream": stream, "weight": 0.5}
+    students = []
+    for at, terms in enumerate(([], [term])):
+        recipe = tiny_recipe(distillation={"method": "none", "terms": terms}, training={"epochs": 1, "average": 0.0})
+        torch.manual_seed(0)
+        teacher = Teacher(nn.Conv2d(3, 5, 3, padding=1), nn.Flatten(), nn.Linear(5 * HEIGHT * WIDTH, 3))
+        students.append(train_student(recipe, data, teacher, "none", tmp_path / str(at)))
+    weights = [dict(student.named_parameters()) for student in students]
+    assert weights[0].keys() == weights[1].keys()
+    assert any(not torch.equal(weights[0][key], weights[1][key]) for key in weights[0])

@@ -51,6 +51,8 @@ class ProjectedFeature(Term):
         blur: float = 0.0
         normalize_teacher: bool = False
 
+    needs = frozenset({"teaching"})
+
     def __init__(self, settings: Settings, sizes: Sizes) -> None:
         super().__init__(settings, sizes)
         kind = settings.features
