@@ -15,7 +15,7 @@ from pipeline.distillation.logits import logit_kd
 from pipeline.distillation.objectives import Objective
 from pipeline.distillation.presets import Plan
 from pipeline.distillation.terms import TERM_FILES, Sizes, Step, Stream, Teaching, term_class, term_settings
-from pipeline.networks.teacher import Teacher
+from pipeline.networks.teacher import PlainTeacher
 from pipeline.recipe import Term as TermRecipe
 from pipeline.training import train_student
 
@@ -196,7 +196,7 @@ def test_every_loss_trains_from_a_recipe(name: str, tmp_path: Path) -> None:
     for at, terms in enumerate(([], [term])):
         recipe = tiny_recipe(distillation={"method": "none", "terms": terms}, training={"epochs": 1, "average": 0.0})
         torch.manual_seed(0)
-        teacher = Teacher(nn.Conv2d(3, 5, 3, padding=1), nn.Flatten(), nn.Linear(5 * HEIGHT * WIDTH, 3))
+        teacher = PlainTeacher(nn.Conv2d(3, 5, 3, padding=1), nn.Flatten(), nn.Linear(5 * HEIGHT * WIDTH, 3))
         students.append(train_student(recipe, data, teacher, "none", tmp_path / str(at)))
     weights = [dict(student.named_parameters()) for student in students]
     assert weights[0].keys() == weights[1].keys()
