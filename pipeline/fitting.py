@@ -15,6 +15,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from hardware_profiles.errors import UserError
 from pipeline import ranks
+from pipeline.allocation import keep_freed_memory
 from pipeline.batch_norm import shared_statistics
 from pipeline.checkpoints import SafeCheckpointIO, read_tree
 from pipeline.metrics import EventFiles, write_metrics
@@ -45,6 +46,7 @@ def fit(
     Raises UserError where the checkpoint is unreadable or from another recipe, where the loss stops being finite, or
     where the recipe asks for what this machine does not have.
     """
+    keep_freed_memory()
     trainee.settings, trainee.score_start = training, score_start
     trainee.identity |= {"engine": training.model_dump(include=set(ENGINE))}
     trainee.report, trainee.folder, trainee.metrics = progress, folder, metrics or folder / "metrics.jsonl"

@@ -1,6 +1,7 @@
 # mypy: disallow-untyped-defs=False, disallow-untyped-decorators=False
 # numba infers these types when it compiles.
-"""The loops of `neurons.LoihiLeaky` compiled for the processor: currents `[T, N]`, float32, contiguous.
+"""The loops of `neurons.LoihiLeaky` compiled for the processor: currents `[T, N]`, float32, contiguous, of which
+neurons `begin` to `end` are done.
 
 Each walks through time once for a block of neurons whose state stays in the cache. No product is fused with a sum,
 so float results are those of snnTorch's own operations, bit for bit.
@@ -16,13 +17,13 @@ BLOCK = 1024  # neurons
 
 
 @entry_point
-def integrate(currents, beta, threshold, spikes, membranes):
+def integrate(begin, end, currents, beta, threshold, spikes, membranes):
     """Fills spikes and membranes before reset from the float equations."""
-    steps, neurons = currents.shape
+    steps = len(currents)
     zero, one = np.float32(0), np.float32(1)
     kept = np.empty(BLOCK, np.float32)
-    for first in range(0, neurons, BLOCK):
-        count = min(BLOCK, neurons - first)
+    for first in range(begin, end, BLOCK):
+        count = min(BLOCK, end - first)
         kept[:] = zero
         for t in range(steps):
             current, membrane = currents[t, first : first + count], membranes[t, first : first + count]
@@ -36,14 +37,14 @@ def integrate(currents, beta, threshold, spikes, membranes):
 
 
 @entry_point
-def integrate_loihi(currents, kept_share, limit, scale, unit, ceiling, spikes, membranes):
+def integrate_loihi(begin, end, currents, kept_share, limit, scale, unit, ceiling, spikes, membranes):
     """As `integrate`, in integers held by float64, saturated at +-`ceiling`."""
-    steps, neurons = currents.shape
+    steps = len(currents)
     zero, one = np.float32(0), np.float32(1)
     out = 1.0 / (unit * scale)
     kept = np.empty(BLOCK, np.float64)
-    for first in range(0, neurons, BLOCK):
-        count = min(BLOCK, neurons - first)
+    for first in range(begin, end, BLOCK):
+        count = min(BLOCK, end - first)
         kept[:] = 0.0
         for t in range(steps):
             current, membrane = currents[t, first : first + count], membranes[t, first : first + count]
@@ -59,14 +60,14 @@ def integrate_loihi(currents, kept_share, limit, scale, unit, ceiling, spikes, m
 
 
 @entry_point
-def gradients(membranes, spikes, of_spikes, of_membranes, beta, threshold, slope, gradient):
+def gradients(begin, end, membranes, spikes, of_spikes, of_membranes, beta, threshold, slope, gradient):
     """Fills dL/dcurrent, see `neurons._Leak.backward`. A gradient not there has no rows."""
-    steps, neurons = membranes.shape
+    steps = len(membranes)
     zero, one = np.float32(0), np.float32(1)
     with_spikes, with_membranes = len(of_spikes) > 0, len(of_membranes) > 0
     after = np.empty(BLOCK, np.float32)
-    for first in range(0, neurons, BLOCK):
-        count = min(BLOCK, neurons - first)
+    for first in range(begin, end, BLOCK):
+        count = min(BLOCK, end - first)
         after[:] = zero
         for t in range(steps - 1, -1, -1):
             membrane, spike = membranes[t, first : first + count], spikes[t, first : first + count]

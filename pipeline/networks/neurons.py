@@ -20,6 +20,7 @@ from torch.autograd.function import once_differentiable
 from export.fixed_point import BIAS_LIMIT, DECAY_ONE, STATE_LIMIT, STATE_SHIFT
 from hardware_profiles.errors import UserError
 from pipeline.networks import neuron_kernels as kernels
+from pipeline.networks.fused import compiles, rows, rows_like, run
 
 Numerics = Literal["float", "loihi"]
 SLOPE = 3.0  # of the fast-sigmoid surrogate 1 / (SLOPE * |v - threshold| + 1)^2
@@ -109,11 +110,10 @@ class _Leak(torch.autograd.Function):
         """
         membranes, spikes = ctx.saved_tensors
         gradient = torch.empty_like(membranes)
-        if _compiles(membranes):
-            none = np.empty((0, 0), np.float32)
-            given = [none if of is None else _rows(of.contiguous()) for of in (of_spikes, of_membranes)]
+        if compiles(membranes):
+            given = [rows_like(of, membranes) for of in (of_spikes, of_membranes)]
             numbers = [np.float32(value) for value in (ctx.beta, ctx.threshold, SLOPE)]
-            kernels.gradients(_rows(membranes), _rows(spikes), *given, *numbers, _rows(gradient))
+            run(kernels.gradients, rows(membranes), rows(spikes), *given, *numbers, rows(gradient))
             return gradient, None, None, None
         slope, through = torch.empty_like(membranes[0]), torch.empty_like(membranes[0])
         threshold = torch.full((), ctx.threshold, dtype=membranes.dtype, device=membranes.device)
@@ -145,26 +145,15 @@ def too_large(current: float) -> UserError:
     )
 
 
-def _compiles(values: Tensor) -> bool:
-    """Whether the compiled loops take this tensor; torch's operations do the rest."""
-    return (
-        values.device.type == "cpu" and values.dtype == torch.float32 and values.is_contiguous() and values.numel() > 0
-    )
-
-
-def _rows(values: Tensor) -> np.ndarray:
-    """A view `[T, N]` of a contiguous tensor."""
-    return values.detach().reshape(len(values), -1).numpy()
-
-
 # Each loop works on one step at a time, small enough for a processor's cache; and spikes are floats
 # throughout, for torch computes with booleans several times more slowly.
 
 
 def _integrate(currents: Tensor, beta: float, threshold: float) -> tuple[Tensor, Tensor]:
     spikes, membranes = torch.empty_like(currents), torch.empty_like(currents)
-    if _compiles(currents):
-        kernels.integrate(_rows(currents), np.float32(beta), np.float32(threshold), _rows(spikes), _rows(membranes))
+    if compiles(currents):
+        numbers = np.float32(beta), np.float32(threshold)
+        run(kernels.integrate, rows(currents), *numbers, rows(spikes), rows(membranes))
         return spikes, membranes
     kept = torch.zeros_like(currents[0])
     limit = torch.full((), threshold, dtype=currents.dtype, device=currents.device)
@@ -184,10 +173,10 @@ def _integrate_loihi(currents: Tensor, beta: float, threshold: float, scale: flo
         raise too_large(largest)
     saturates = largest * UNIT * len(currents) >= STATE_LIMIT
     spikes, membranes = torch.empty_like(currents), torch.empty_like(currents)
-    if _compiles(currents):
-        kernels.integrate_loihi(
-            _rows(currents), kept_share, float(limit), scale, float(UNIT), float(STATE_LIMIT - 1),
-            _rows(spikes), _rows(membranes),
+    if compiles(currents):
+        run(
+            kernels.integrate_loihi, rows(currents), kept_share, float(limit), scale, float(UNIT),
+            float(STATE_LIMIT - 1), rows(spikes), rows(membranes),
         )  # fmt: skip
         return spikes, membranes
     state, kept, fired = (torch.zeros_like(currents[0], dtype=torch.float64) for _ in range(3))
