@@ -24,7 +24,7 @@ BENCHMARKS = (
     "augmentation",
     "lava_equality",
     "fuzz",
-)  # nmnist_small is a study: run it by itself
+)  # distillation is a study: run it by itself
 
 
 def main() -> None:
