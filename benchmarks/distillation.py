@@ -144,7 +144,9 @@ def _same(run: dict[str, Any]) -> tuple[Any, ...]:
 
 def trials_of(name: str, part: Part, recipe: Recipe, seeds: int, only: str | None) -> list[tuple[Arm, Trial]]:
     """The part's runs: seed by seed, fold by fold, arm by arm, so that pairs are complete early."""
-    arms = [arm for arm in part.arms(recipe) if not only or re.search(only, f"{arm.group}, {arm.label}")]
+    arms = [
+        arm for arm in part.arms(recipe) if not only or re.search(only, ", ".join(filter(None, (arm.group, arm.label))))
+    ]
     trials = []
     for seed in range(recipe.seed, recipe.seed + seeds):
         for fold in range(part.folds) if part.folds else (None,):
