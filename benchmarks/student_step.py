@@ -2,10 +2,13 @@
 cells.
 
 Both run the same convolutions with the same weights; before any timing their spikes must be equal and their
-gradients agree. Prints milliseconds (best of several, forward and backward) and the ratio for each batch
-size.
+gradients agree. Where SpikingJelly can be imported, its multi-step mode runs the same network too. Prints
+milliseconds (best of several, forward and backward) and how many times as long each takes as the student, for each
+batch size; freed memory is kept for all of them, as in training.
 
-    python benchmarks/student_step.py [--threads 1] [--recipe recipes/nmnist-small.toml] [--profile]
+    python benchmarks/student_step.py [--threads 1] [--recipe recipes/nmnist-small.toml] [--profile] [--compile]
+
+SpikingJelly: `pip install --no-deps --target FOLDER spikingjelly loguru`, then PYTHONPATH=FOLDER.
 """
 
 from __future__ import annotations
@@ -13,16 +16,23 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
+from importlib.metadata import version
 
 import snntorch
 import torch
 from torch import Tensor, nn
 
+from pipeline.allocation import keep_freed_memory
+from pipeline.networks.neurons import SLOPE
 from pipeline.networks.students import Student, build_student
 from pipeline.quantisation import fold_batch_norm
 from pipeline.recipe import Recipe, load_recipe
+from pipeline.recipe import Student as StudentRecipe
 
 CLASSES = 10
+CHANNELS = (16, 32, 64)  # of recipes/nmnist-small.toml
+ALIKE = 0.999  # share of output spikes that another rounding of the same equations must leave equal
 DENSITY = 0.06  # of events in frames: about that of N-MNIST in 30 ms
 
 
@@ -55,6 +65,47 @@ def looped(student: Student) -> Callable[[Tensor], Tensor]:
     return forward
 
 
+def spikingjelly_step(student: Student) -> Callable[[Tensor], Tensor] | None:
+    """The same network in SpikingJelly's multi-step mode, as its documentation writes it; None where it is absent.
+
+    Its cell is v - v / tau + current, rounded otherwise than beta v + current, and fires from the threshold on; its
+    SoftSign's derivative is the fast sigmoid's times SLOPE / 2.
+    """
+    try:
+        from spikingjelly.activation_based import functional, layer, neuron, surrogate
+    except ImportError:
+        return None
+    layers: list[nn.Module] = []
+    for _, plain in student.deployed():
+        if isinstance(plain, snntorch.Leaky):
+            made = neuron.LIFNode(
+                tau=1 / (1 - float(plain.beta)),
+                decay_input=False,
+                v_threshold=float(plain.threshold),
+                v_reset=0.0,
+                surrogate_function=surrogate.SoftSign(alpha=SLOPE),
+            )
+        elif isinstance(plain, nn.Conv2d):
+            made = layer.Conv2d(
+                plain.in_channels, plain.out_channels, plain.kernel_size, stride=plain.stride, padding=plain.padding
+            )
+        elif isinstance(plain, nn.Linear):
+            made = layer.Linear(plain.in_features, plain.out_features)
+        else:
+            made = layer.Flatten()
+        made.load_state_dict(plain.state_dict() if isinstance(plain, nn.Conv2d | nn.Linear) else {}, strict=False)
+        layers.append(made)
+    network = nn.Sequential(*layers)
+    functional.set_step_mode(network, "m")
+
+    def forward(frames: Tensor) -> Tensor:
+        functional.reset_net(network)
+        network.zero_grad(set_to_none=True)
+        return network(frames)
+
+    return forward
+
+
 def lively_student(recipe: Recipe, shape: tuple[int, int, int]) -> Student:
     """An untrained student that fires about as a trained one does: batch norm has seen such frames, then is
     folded."""
@@ -74,43 +125,69 @@ def step(forward: Callable[[Tensor], Tensor], student: Student, frames: Tensor) 
     return spikes.detach(), [weight.grad for weight in student.parameters() if weight.grad is not None]
 
 
-def seconds(work: Callable[[], object], repeats: int) -> float:
-    """The fastest of `repeats` runs after one for warming up."""
-    work()
-    times = []
-    for _ in range(repeats):
-        began = time.perf_counter()
+def fastest(works: dict[str, Callable[[], object]], repeats: int, clock: Callable[[], float]) -> dict[str, float]:
+    """Seconds on `clock` of the fastest of `repeats` runs of each after one for warming up, taken in turns so that all
+    meet the same neighbours."""
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for work in works.values():
         work()
-        times.append(time.perf_counter() - began)
-    return min(times)
+    for _ in range(repeats):
+        for name, work in works.items():
+            began = clock()
+            work()
+            times[name].append(clock() - began)
+    return {name: min(taken) for name, taken in times.items()}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--recipe", help="a recipe whose student and frames are taken (default: built-in values)")
+    parser.add_argument(
+        "--recipe",
+        help="a recipe whose student and frames are taken (default: built-in values, channels of nmnist-small)",
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--compile", action="store_true", help="also time the student through torch.compile")
     parser.add_argument("--profile", action="store_true", help="print where the folded step spends its time")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    recipe = load_recipe(options.recipe) if options.recipe else Recipe()
+    recipe = load_recipe(options.recipe) if options.recipe else Recipe(student=StudentRecipe(channels=CHANNELS))
     data = recipe.data
     torch.manual_seed(0)
     shape = (2, data.height, data.width)
+    kept = keep_freed_memory()
     student = lively_student(recipe, shape)
-    loop = looped(student)
+
+    def folded(frames: Tensor) -> Tensor:
+        return student(frames).spikes
+
+    ways = {"folded": folded, "loop": looped(student)}
+    if jelly := spikingjelly_step(student):
+        ways["spikingjelly"] = jelly
+    if options.compile:
+        ways["compiled"] = torch.compile(folded)
     print(f"channels {recipe.student.channels}, frames {shape}, T = {data.steps}, {options.threads} thread(s)")
-    print(f"{'B':>4} {'loop ms':>9} {'folded ms':>10} {'ratio':>6}")
+    # One thread never waits, and processor time does not count what others do meanwhile.
+    clock = time.process_time if options.threads == 1 else time.perf_counter
+    print(f"{'processor' if options.threads == 1 else 'wall'} time, best of {options.repeats}; ", end="")
+    print(f"freed memory is {'kept' if kept else 'given back'}; ", end="")
+    print(f"SpikingJelly {version('spikingjelly')}" if jelly else "SpikingJelly is not here")
+    print(f"{'B':>4}" + "".join(f" {name + ' ms':>16} {'ratio':>6}" for name in ways))
     for batch in (8, 16, 64):
         frames = (torch.rand(data.steps, batch, *shape) < DENSITY).float()
-
-        def folded(frames: Tensor) -> Tensor:
-            return student(frames).spikes
-
-        check(step(loop, student, frames), step(folded, student, frames))
-        slow = seconds(lambda: step(loop, student, frames), options.repeats)  # noqa: B023
-        fast = seconds(lambda: step(folded, student, frames), options.repeats)  # noqa: B023
-        print(f"{batch:>4} {1e3 * slow:>9.1f} {1e3 * fast:>10.1f} {slow / fast:>6.2f}")
+        results = {name: step(way, student, frames) for name, way in ways.items()}
+        for name, found in results.items():
+            if name == "spikingjelly":
+                same = float((found[0] == results["folded"][0]).float().mean())
+                if same < ALIKE:
+                    raise SystemExit(f"SpikingJelly's network is another: only {same:.2%} of its outputs are equal")
+            else:
+                check(results["loop"], found)
+        best = fastest(
+            {name: partial(step, way, student, frames) for name, way in ways.items()}, options.repeats, clock
+        )
+        cells = (f" {1e3 * spent:>16.1f} {spent / best['folded']:>6.2f}" for spent in best.values())
+        print(f"{batch:>4}" + "".join(cells), flush=True)
     if options.profile:
         with torch.profiler.profile() as profile:
             step(folded, student, frames)
