@@ -6,9 +6,10 @@ HTA-KL style: a reconstruction on its parent method (arXiv 2404.02657); the SNN 
 from __future__ import annotations
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from pipeline.distillation.logits import KdMode, averaged, kl, paired
+from pipeline.distillation.logits import KdMode, averaged, head_tail_kl, paired
 from pipeline.distillation.terms import Options, Step, Stream, Term
 
 EPS = 1e-8
@@ -32,14 +33,7 @@ def adaptive_kl(
     compared, target = paired(student, teacher, tau, mode)
     log_q = torch.log_softmax(compared / tau, dim=-1)
     log_p = torch.log_softmax(target / tau, dim=-1).expand_as(log_q)
-    with torch.no_grad():
-        p, gap = log_p.exp(), (log_p.exp() - log_q.exp()).abs()
-        ordered, order = p.sort(dim=-1, descending=True, stable=True)
-        before = ordered.cumsum(-1) - ordered  # what the likelier classes hold already
-        head = torch.zeros_like(p).scatter(-1, order, (before < head_mass).to(p))
-        in_head, in_tail = (gap * head).sum(-1), (gap * (1 - head)).sum(-1)
-        forward = in_head / (in_head + in_tail + EPS)
-    loss = forward * kl(log_p, log_q) + (1 - forward) * kl(log_q, log_p)
+    loss = head_tail_kl(log_p, log_q, head_mass=head_mass, eps=EPS)
     return tau**2 * averaged(loss.mean(0), sample_weight)
 
 
@@ -47,8 +41,8 @@ class AdaptiveKl(Term):
     """`adaptive_kl` on a stream."""
 
     class Settings(Options):
-        tau: float = 1.0
-        head_mass: float = 0.5
+        tau: float = Field(1.0, gt=0)
+        head_mass: float = Field(0.5, gt=0, le=1)
         mode: KdMode = "per_step"
 
     needs = frozenset({"teaching"})

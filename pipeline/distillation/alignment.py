@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from hardware_profiles.errors import UserError
+from pipeline.distillation.precision import full_precision
 from pipeline.distillation.terms import Options, Sizes, Step, Stream, Term
 
 EPS = 1e-7
@@ -104,9 +106,9 @@ class CkaTerm(Term):
     """Alignment of the hybrid with the event stream; leaves `event_weights` where it has coefficients."""
 
     class Settings(Options):
-        coefficients: float | Literal["learnable"] | None = None
+        coefficients: Annotated[float, Field(ge=0)] | Literal["learnable"] | None = None
         init: float = 1.0
-        max_alpha: float = 0.9
+        max_alpha: float = Field(0.9, ge=0, le=1)
         debiased: bool = False
         absolute: bool = True
         detach: Literal["a", "b"] | None = None
@@ -129,14 +131,15 @@ class MmdTerm(CkaTerm):
     """The same with MMD at kernel width `sigma` as the distance."""
 
     class Settings(Options):
-        coefficients: float | Literal["learnable"] | None = None
+        coefficients: Annotated[float, Field(ge=0)] | Literal["learnable"] | None = None
         init: float = 1.0
-        max_alpha: float = 0.9
+        max_alpha: float = Field(0.9, ge=0, le=1)
         detach: Literal["a", "b"] | None = None
-        sigma: float = 1.0
+        sigma: float = Field(1.0, gt=0)
         measure: Literal["mmd"] = "mmd"
 
 
+@full_precision
 def cka(a: Tensor, b: Tensor, *, debiased: bool = False, eps: float = EPS) -> Tensor:
     """Linear CKA `[T]` of features `[T, B, ...]`, samples along B: <K, L> / (|K| |L| + eps) of centred Grams.
 
@@ -144,6 +147,8 @@ def cka(a: Tensor, b: Tensor, *, debiased: bool = False, eps: float = EPS) -> Te
     Raises UserError for `debiased` with fewer than four samples.
     """
     a, b = (_flat(features) for features in (a, b))
+    if a.shape[:2] != b.shape[:2]:
+        raise UserError(f"features {tuple(a.shape)} and {tuple(b.shape)} are not of the same steps and samples")
     if not debiased:
         a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
         if max(a.shape[2], b.shape[2]) < a.shape[1]:  # D x D products are the smaller ones
@@ -154,6 +159,7 @@ def cka(a: Tensor, b: Tensor, *, debiased: bool = False, eps: float = EPS) -> Te
     return (k * ell).sum((1, 2)) / (_norm(k) * _norm(ell) + eps)
 
 
+@full_precision
 def mmd(a: Tensor, b: Tensor, *, sigma: float = 1.0) -> Tensor:
     """Squared maximum mean discrepancy `[T]` (biased) of features `[T, B, ...]`, kernel exp(-d^2 / (2 sigma^2)).
 
@@ -169,6 +175,8 @@ def mmd(a: Tensor, b: Tensor, *, sigma: float = 1.0) -> Tensor:
 
 
 def _flat(features: Tensor) -> Tensor:
+    if features.ndim < 3 or not features.numel():
+        raise UserError(f"features {tuple(features.shape)} are not [T, B, ...] without an empty axis")
     wide = torch.float64 if features.dtype == torch.float64 else torch.float32
     return features.flatten(2).to(wide)
 
@@ -184,8 +192,8 @@ def _u_centred(gram: Tensor) -> Tensor:
     if count < 4:
         raise UserError(
             f"the debiased alignment needs at least 4 samples, got {count}",
-            where="distillation.da_debiased",
-            mend="use larger batches, or da_debiased = false",
+            where="debiased (da_debiased of a preset)",
+            mend="use larger batches, or set it to false",
         )
     off = 1 - torch.eye(count, dtype=gram.dtype, device=gram.device)
     gram = gram * off

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import Field
 from torch import Tensor, nn
 
 from hardware_profiles.errors import UserError
@@ -18,7 +19,7 @@ class Laf(Term):
     """
 
     class Settings(Options):
-        tau: float = 2.0
+        tau: float = Field(2.0, gt=0)
         mode: KdMode = "mean"
         always_adapt: bool = False
 
@@ -44,4 +45,5 @@ class Laf(Term):
         embedding = stream.embedding.float()
         if self.settings.mode == "mean":
             embedding = embedding.mean(0, keepdim=True)
-        return logit_kd(said.head(self.adapter(embedding)), said.logits, tau=self.settings.tau, mode=self.settings.mode)
+        wanted = said.logits.mean(0) if said.logits.ndim == 3 and self.settings.mode == "mean" else said.logits
+        return logit_kd(said.head(self.adapter(embedding)), wanted, tau=self.settings.tau, mode=self.settings.mode)

@@ -10,8 +10,10 @@ import math
 from typing import Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
+from hardware_profiles.errors import UserError
 from pipeline.distillation.logits import KdMode, kl, logit_kd, paired
 from pipeline.distillation.terms import Options, Step, Stream, Term
 
@@ -38,6 +40,10 @@ def nld(
     mixes the two softmaxes, the noise's with weight `noise_weight`. With `detach_stats` the optimiser cannot lower the
     penalty through m and s. `noise_weight` 0 is `logit_kd` to the bit. Draws come from `generator` (on the CPU).
     """
+    if not 0 <= noise_weight < (1 if space == "prob" else math.inf):
+        raise UserError(f"noise of weight {noise_weight}", where="noise_weight", mend="use a share such as 0.1")
+    if space not in ("logit", "prob") or scale not in ("std", "var"):
+        raise UserError(f"no noise in {space!r} of {scale!r}", where="space and scale", mend="logit, prob; std, var")
     if not noise_weight:
         return logit_kd(student, teacher, tau=tau, mode=mode)
     compared, target = paired(student, teacher, tau, mode)
@@ -59,11 +65,11 @@ def nld(
 
 
 class Nld(Term):
-    """`nld` on a stream."""
+    """`nld` on a stream; in eval mode without the noise."""
 
     class Settings(Options):
-        tau: float = 2.0
-        noise_weight: float = 0.1
+        tau: float = Field(2.0, gt=0)
+        noise_weight: float = Field(0.1, ge=0)
         space: Space = "logit"
         scale: Scale = "std"
         detach_stats: bool = True
@@ -73,4 +79,7 @@ class Nld(Term):
 
     def forward(self, stream: Stream, step: Step) -> Tensor:
         assert stream.teaching is not None
-        return nld(stream.logits, stream.teaching.logits, generator=step.generator, **self.settings.model_dump())
+        options = self.settings.model_dump()
+        if not self.training:
+            options["noise_weight"] = 0.0
+        return nld(stream.logits, stream.teaching.logits, generator=step.generator, **options)

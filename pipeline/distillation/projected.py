@@ -8,10 +8,12 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from hardware_profiles.errors import UserError
+from pipeline.distillation.precision import full_precision, wide
 from pipeline.distillation.terms import Options, Sizes, Step, Stream, Term
 
 Metric = Literal["mse", "cosine", "attention"]
@@ -19,13 +21,18 @@ Over = Literal["mean", "per_step"]
 EPS = 1e-8
 
 
+@full_precision
 def feature_distance(own: Tensor, said: Tensor, metric: Metric = "mse") -> Tensor:
     """How far features `[N, C, ...]` are from the detached `said` of the same shape (for "attention" any C), a scalar.
 
     "mse": mean squared difference. "cosine": mean of 1 - cos of each sample's flattened features, 1 for silent ones.
     "attention": mean |A - A'|^2 of the unit vectors A = sum_c F^2 over places, zero for silent ones.
     """
-    said = said.detach()
+    said, own = wide(said.detach()), wide(own)
+    at = [1] if metric == "attention" else []  # its maps are summed over channels, however many
+    shapes = [[size for axis, size in enumerate(one.shape) if axis not in at] for one in (own, said)]
+    if shapes[0] != shapes[1] or not own.numel() or not said.numel():
+        raise UserError(f"features {tuple(own.shape)} and {tuple(said.shape)} do not fit")
     if metric == "mse":
         return (own - said).square().mean()
     if metric == "cosine":
@@ -48,7 +55,7 @@ class ProjectedFeature(Term):
         projector: Literal["identity", "affine", "conv1x1"] = "affine"
         reduce_time: Over = "mean"
         metric: Metric = "mse"
-        blur: float = 0.0
+        blur: float = Field(0.0, ge=0, lt=1)
         normalize_teacher: bool = False
 
     needs = frozenset({"teaching"})
@@ -85,6 +92,8 @@ class ProjectedFeature(Term):
         own, said = getattr(stream, settings.features), getattr(stream.teaching, settings.features)
         own, said = own.float(), said.detach().float()
         own = own.mean(0, keepdim=True) if settings.reduce_time == "mean" else own
+        timed = said.ndim == (5 if settings.features == "maps" else 3)
+        said = said.mean(0) if timed and settings.reduce_time == "mean" else said
         steps = len(own)
         flat = self.projector(own.flatten(0, 1))
         if settings.normalize_teacher:

@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 
 from hardware_profiles.errors import UserError
+from pipeline.distillation.precision import full_precision
 from pipeline.distillation.terms import Options, Step, Stream, Term
 
 EPS = 1e-8
 Kind = Literal["cosine", "gram"]
 
 
+@full_precision
 def relational(own: Tensor, said: Tensor, *, kind: Kind = "cosine") -> Tensor:
     """mean_ij (G_s - G_t)^2 of the samples' similarities, a scalar; rows `[B, D]` and `[B, D']` of any widths.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
@@ -88,7 +89,7 @@ class Samd(Term):
     """`samd` on a stream: its last spike maps against the teacher's class activation map."""
 
     class Settings(Options):
-        tau_map: float = 2.0
+        tau_map: float = Field(2.0, gt=0)
         tau_square: bool = True
         normalize: Normalize = "minmax"
         skip_empty: bool = True
@@ -102,8 +103,9 @@ class Samd(Term):
         assert said.maps is not None
         assert said.head_weight is not None
         assert stream.maps is not None
-        classes = stream.labels if settings.target_class == "label" else said.logits.argmax(-1)
-        wanted = class_activation_map(said.maps.detach(), said.head_weight.detach(), classes)
+        maps, logits = (one.mean(0) if said.logits.ndim == 3 else one for one in (said.maps, said.logits))  # spiking
+        classes = stream.labels if settings.target_class == "label" else logits.argmax(-1)
+        wanted = class_activation_map(maps.detach(), said.head_weight.detach(), classes)
         return samd(stream.maps, wanted, **settings.model_dump(exclude={"target_class"}))
 
 

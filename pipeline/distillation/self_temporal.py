@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from hardware_profiles.errors import UserError
@@ -55,7 +56,7 @@ class SelfTemporalKd(Term):
     """`self_temporal_kd` on a stream."""
 
     class Settings(Options):
-        tau: float = 3.0
+        tau: float = Field(3.0, gt=0)
         teacher: Voice = "correct_mean"
         fallback: Fallback = "skip"
 

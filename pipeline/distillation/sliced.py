@@ -7,20 +7,29 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from hardware_profiles.errors import UserError
+from pipeline.distillation.precision import full_precision
 from pipeline.distillation.terms import Options, Sizes, Step, Stream, Term
 
 
+@full_precision
 def sliced_w2(own: Tensor, said: Tensor, *, directions: int = 32, generator: torch.Generator) -> Tensor:
     """Mean over samples, random unit directions and ranks of the squared difference of sorted projections, a scalar.
 
     `own` `[B, P, D]`, `said` `[B, P', D]`: P points of D numbers a sample; sets of different size meet at interpolated
     quantiles. The order of points means nothing. No gradient reaches `said`. Draws come from `generator` (on the CPU).
     """
-    if own.ndim != 3 or said.ndim != 3 or own.shape[0] != said.shape[0] or own.shape[2] != said.shape[2]:
+    if (
+        own.ndim != 3
+        or said.ndim != 3
+        or own.shape[0] != said.shape[0]
+        or own.shape[2] != said.shape[2]
+        or not own.numel() * said.numel()
+    ):
         raise UserError(f"point sets {tuple(own.shape)} and {tuple(said.shape)} do not fit [B, P, D]")
     wide = torch.float64 if own.dtype == torch.float64 else torch.float32
     axes = torch.randn(own.shape[2], directions, generator=generator, dtype=wide).to(own.device)
@@ -36,7 +45,7 @@ class SlicedW2(Term):
     trained along, brings the student's channels to the teacher's where they differ."""
 
     class Settings(Options):
-        directions: int = 32
+        directions: int = Field(32, ge=1)
 
     needs = frozenset({"maps", "teaching", "teaching.maps"})
 

@@ -1,0 +1,233 @@
+"""Losses where inputs are odd: spiking teachers, half precision, shapes and options that cannot be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hardware_profiles.errors import UserError
+from pipeline.distillation.adaptive import adaptive_kl
+from pipeline.distillation.alignment import cka, mmd
+from pipeline.distillation.logits import logit_kd
+from pipeline.distillation.noisy import nld
+from pipeline.distillation.projected import feature_distance
+from pipeline.distillation.relational import relational
+from pipeline.distillation.sliced import sliced_w2
+from pipeline.distillation.terms import TERM_FILES, Sizes, Step, Stream, Teaching, Term, term_class, term_settings
+from pipeline.distillation.tet import tet
+
+T, B, K, C, H, W = 3, 5, 4, 6, 2, 7
+SIZES = Sizes(
+    steps=T,
+    classes=K,
+    v_threshold=1.0,
+    student_map=(C, H, W),
+    student_embedding=10,
+    teacher_map=(8, 4, 3),
+    teacher_embedding=9,
+)
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def randn(seed: int, *shape: int) -> Tensor:
+    return torch.randn(*shape, generator=seeded(seed))
+
+
+def stream(steps: tuple[int, ...] = ()) -> Stream:
+    """One whose teacher speaks once, or at each of `steps`."""
+    torch.manual_seed(0)
+    teaching = Teaching(
+        logits=randn(1, *steps, B, K),
+        maps=randn(2, *steps, B, 8, 4, 3),
+        embedding=randn(3, *steps, B, 9),
+        head=nn.Linear(9, K),
+        head_weight=randn(4, K, 8),
+    )
+    return Stream(
+        logits=randn(5, T, B, K).requires_grad_(),
+        features=randn(6, T, B, C, H, W).requires_grad_(),
+        labels=torch.arange(B) % K,
+        maps=randn(7, T, B, C, H, W).requires_grad_(),
+        embedding=randn(8, T, B, 10).requires_grad_(),
+        teaching=teaching,
+    )
+
+
+def step(shown: Stream) -> Step:
+    other = replace(shown, features=randn(9, T, B, C, H, W))
+    return Step(streams={"hybrid": shown, "event": other}, progress=0.3, generator=seeded(1))
+
+
+def build(name: str, **options: object) -> Term:
+    torch.manual_seed(0)
+    return term_class(name)(term_settings(name, options), SIZES)
+
+
+VARIANTS = [(name, {}) for name in TERM_FILES] + [
+    ("samd", {"target_class": "teacher"}),
+    ("projected_feature", {"reduce_time": "per_step"}),
+    ("projected_feature", {"features": "maps"}),
+    ("projected_feature", {"features": "maps", "reduce_time": "per_step", "blur": 0.3}),
+    ("laf", {"mode": "per_step"}),
+    ("logit_kd", {"divergence": "adaptive", "check_finite": True}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), VARIANTS)
+def test_a_spiking_teacher_that_says_the_same_at_every_step(name: str, options: dict) -> None:
+    """It is the teacher that says it once. Tolerance: a mean over equal steps is rounded in float32."""
+    once, always = stream(), stream((T,))
+    said = once.teaching
+    assert said is not None
+    repeated = [one.expand(T, *one.shape) for one in (said.logits, said.maps, said.embedding)]
+    again = replace(always.teaching, logits=repeated[0], maps=repeated[1], embedding=repeated[2])
+    shown = replace(once, teaching=again)
+    values = [build(name, **options)(each, step(each)) for each in (once, shown)]
+    torch.testing.assert_close(values[1], values[0])
+    assert values[0] != 0
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("samd", {}), ("samd", {"target_class": "teacher"}), ("laf", {}), ("projected_feature", {"features": "maps"})],
+)
+def test_a_spiking_teacher_is_averaged_where_time_is(name: str, options: dict) -> None:
+    timed = stream((T,))
+    said = timed.teaching
+    assert said is not None
+    mean = replace(said, logits=said.logits.mean(0), maps=said.maps.mean(0), embedding=said.embedding.mean(0))
+    shown = replace(timed, teaching=mean)
+    values = [build(name, **options)(each, step(each)) for each in (timed, shown)]
+    torch.testing.assert_close(values[0], values[1])
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda a, b: cka(a, b),
+        lambda a, b: cka(a, b, debiased=True),
+        lambda a, b: mmd(0.1 * a, 0.1 * b),
+        lambda a, b: relational(a[0], b[0]),
+        lambda a, b: sliced_w2(a, b, generator=seeded()),
+        lambda a, b: feature_distance(a[0], b[0], "cosine"),
+        lambda a, b: logit_kd(a, b),
+        lambda a, b: tet(a, torch.arange(8), lam=0.1, target=1.0),
+    ],
+    ids=["cka", "debiased", "mmd", "relational", "sliced_w2", "cosine", "logit_kd", "tet"],
+)
+def test_autocast_changes_nothing(loss: Callable[[Tensor, Tensor], Tensor]) -> None:
+    a, b = randn(0, 2, 8, 40), randn(1, 2, 8, 40)
+    expected = loss(a, b)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = loss(a, b)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 6, 10, 11, 14, 101])
+def test_the_head_of_a_uniform_teacher(classes: int) -> None:
+    """The first ceil(K / 2) classes, also where K sums of 1 / K in float32 fall short of the half: a student that
+    errs in the last class of the head and in the first of the tail tells them apart."""
+    student = torch.zeros(1, classes, dtype=torch.float64)
+    head = math.ceil(classes / 2)
+    student[0, 0], student[0, head - 1], student[0, -1] = 2.0, 1.0, -1.0
+    p, q = torch.full((classes,), 1 / classes, dtype=torch.float64), student.softmax(-1)[0]
+    gap = (p - q).abs()
+    w = gap[:head].sum() / gap.sum()
+    expected = w * (p * (p / q).log()).sum() + (1 - w) * (q * (q / p).log()).sum()
+    # float32, and eps; one class more or less in the head moves the loss by over 1e-3
+    assert adaptive_kl(student.float(), torch.zeros(1, classes)).item() == pytest.approx(expected.item(), abs=1e-5)
+
+
+def test_logit_kd_may_be_adaptive() -> None:
+    p, q = torch.tensor([[0.6, 0.3, 0.1]]).log(), torch.tensor([[0.2, 0.5, 0.3]]).log()
+    assert logit_kd(q, p, tau=1.0, divergence="adaptive").item() == pytest.approx(0.380666, abs=1e-6)  # float32
+
+
+def test_noise_is_for_training() -> None:
+    shown = stream()
+    term = build("nld")
+    plain = logit_kd(shown.logits, shown.teaching.logits, mode="mean")
+    assert not torch.equal(term(shown, step(shown)), plain)
+    assert torch.equal(term.eval()(shown, step(shown)), plain)
+
+
+def test_the_target_of_cross_entropy() -> None:
+    shown = stream()
+    for options, target in (({}, 1.0), ({"target": 0.25}, 0.25)):
+        expected = tet(shown.logits, shown.labels, lam=0.5, target=target)
+        assert torch.equal(build("cross_entropy", lam=0.5, **options)(shown, step(shown)), expected)
+
+
+LOGITS, TEACHER = randn(0, T, B, K), randn(1, B, K)
+REFUSED: dict[str, tuple[Callable[[], Tensor], str]] = {
+    "tet of no step": (lambda: tet(LOGITS[:0], torch.arange(B), lam=0.1, target=1.0), "do not fit"),
+    "tet of other labels": (lambda: tet(LOGITS, torch.arange(B - 1), lam=0.1, target=1.0), "do not fit"),
+    "tet without time": (lambda: tet(TEACHER, torch.arange(B), lam=0.1, target=1.0), "do not fit"),
+    "tet's step weights": (
+        lambda: tet(LOGITS, torch.zeros(B).long(), lam=0.1, target=1.0, step_weights=torch.ones(1)),
+        "do not fit 3 steps",
+    ),
+    "sample weights": (lambda: logit_kd(LOGITS, TEACHER, sample_weight=torch.ones(1)), "do not fit a batch of 5"),
+    "teacher not finite": (
+        lambda: logit_kd(LOGITS, TEACHER * math.inf, check_finite=True),
+        "teacher's logits are not all finite",
+    ),
+    "student not finite": (
+        lambda: logit_kd(LOGITS * math.nan, TEACHER, check_finite=True),
+        "student's logits are not all finite",
+    ),
+    "all noise": (
+        lambda: nld(LOGITS, TEACHER, generator=seeded(), space="prob", noise_weight=1.0),
+        "noise of weight 1.0",
+    ),
+    "noise below zero": (lambda: nld(LOGITS, TEACHER, generator=seeded(), noise_weight=-0.1), "noise of weight -0.1"),
+    "noise elsewhere": (lambda: nld(LOGITS, TEACHER, generator=seeded(), space="odds"), "no noise in 'odds'"),
+    "features of one sample": (lambda: feature_distance(TEACHER, TEACHER[:1]), "do not fit"),
+    "features of none": (lambda: feature_distance(TEACHER[:0], TEACHER[:0]), "do not fit"),
+    "attention of other places": (
+        lambda: feature_distance(torch.ones(2, 3, 4, 5), torch.ones(2, 3, 5, 4), "attention"),
+        "do not fit",
+    ),
+    "cka of no sample": (lambda: cka(LOGITS[:, :0], LOGITS[:, :0]), "without an empty axis"),
+    "cka of other samples": (lambda: cka(LOGITS, LOGITS[:, 1:]), "not of the same steps and samples"),
+    "mmd of no sample": (lambda: mmd(LOGITS[:, :0], LOGITS), "without an empty axis"),
+    "sets without a point": (lambda: sliced_w2(LOGITS[:, :0], LOGITS, generator=seeded()), "do not fit"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refusals(case: str) -> None:
+    loss, words = REFUSED[case]
+    with pytest.raises(UserError, match=words):
+        loss()
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("cross_entropy", {"lam": 1.5}),
+        ("logit_kd", {"tau": 0.0}),
+        ("adaptive_kl", {"head_mass": 0.0}),
+        ("nld", {"noise_weight": -0.1}),
+        ("samd", {"tau_map": 0.0}),
+        ("self_temporal_kd", {"tau": -1.0}),
+        ("laf", {"tau": 0.0}),
+        ("sliced_w2", {"directions": 0}),
+        ("projected_feature", {"blur": 1.0}),
+        ("cka_alignment", {"max_alpha": 1.5}),
+        ("cka_alignment", {"coefficients": -1.0}),
+        ("mmd_alignment", {"sigma": 0.0}),
+    ],
+)
+def test_options_out_of_range_are_said_before_training(name: str, options: dict) -> None:
+    with pytest.raises(UserError, match=next(iter(options))):
+        term_settings(name, options)
