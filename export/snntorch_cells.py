@@ -16,7 +16,11 @@ CELLS = (snntorch.Leaky, snntorch.Synaptic, snntorch.RLeaky)
 
 
 def cell_node(name: str, module: Any, shape: Shape, dt_s: float) -> nir.NIRNode:
-    """IF where nothing leaks, else LIF or CubaLIF; I, LI or CubaLI where nothing resets, for its membrane is read."""
+    """IF where nothing leaks, else LIF or CubaLIF; I, LI or CubaLI where nothing resets, for its membrane is read.
+
+    A `bias` `[N]` of a Synaptic (snnTorch's own has none), one a channel or neuron, is what a step adds to the
+    membrane: v_leak.
+    """
     check_cell(name, module)
     v_decay = _taken(name, "beta", module.beta, shape)
     zeros = np.zeros(shape)
@@ -30,8 +34,9 @@ def cell_node(name: str, module: Any, shape: Shape, dt_s: float) -> nir.NIRNode:
         return (nir.LI if silent else nir.LIF)(tau=tau, r=tau / dt_s, v_leak=zeros, **threshold)
     tau_syn = _tau(name, "alpha", _taken(name, "alpha", module.alpha, shape), dt_s)
     tau_mem = _tau(name, "beta", v_decay, dt_s)
+    pushed = _bias(name, getattr(module, "bias", None), shape)
     return (nir.CubaLI if silent else nir.CubaLIF)(
-        tau_syn=tau_syn, tau_mem=tau_mem, r=tau_mem / dt_s, v_leak=zeros, w_in=tau_syn / dt_s, **threshold
+        tau_syn=tau_syn, tau_mem=tau_mem, r=tau_mem / dt_s, v_leak=pushed / v_decay, w_in=tau_syn / dt_s, **threshold
     )  # fmt: skip
 
 
@@ -96,6 +101,16 @@ def _taken(name: str, key: str, value: torch.Tensor, shape: Shape) -> np.ndarray
         worst = float(factor.min() if factor.min() < 0 else factor.max())
         raise UserError(f"{key} = {worst:g} is outside 0..1", where=name, mend="clamp it and train on")
     return 1.0 - factor
+
+
+def _bias(name: str, bias: torch.Tensor | None, shape: Shape) -> np.ndarray:
+    """Of each neuron."""
+    if bias is None:
+        return np.zeros(shape)
+    values = array(bias).astype(np.float64)
+    if values.shape != shape[:1]:
+        raise UserError(f"bias has shape {values.shape}, the layer {shape}", where=name)
+    return np.array(np.broadcast_to(values.reshape(-1, *[1] * (len(shape) - 1)), shape))
 
 
 def _tau(name: str, key: str, taken: np.ndarray, dt_s: float) -> np.ndarray:

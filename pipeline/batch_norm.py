@@ -12,6 +12,8 @@ import torch.distributed
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from pipeline.networks.synaptic import GainNorm
+
 
 @contextlib.contextmanager
 def shared_statistics(model: nn.Module) -> Iterator[None]:
@@ -22,6 +24,9 @@ def shared_statistics(model: nn.Module) -> Iterator[None]:
     norms: dict[nn.Module, Callable] = {
         module: partial(_shared, module) for module in model.modules() if isinstance(module, _BatchNorm)
     }
+    for module in model.modules():
+        if isinstance(module, GainNorm):
+            norms[module] = partial(module.forward, summed=_summed)
     with replaced_forwards(norms):
         yield
 

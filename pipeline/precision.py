@@ -12,7 +12,7 @@ from pytorch_lightning.plugins.precision import MixedPrecision, Precision
 from torch import Tensor, nn
 
 from pipeline.batch_norm import replaced_forwards
-from pipeline.networks.neurons import LoihiLeaky
+from pipeline.networks.neurons import LoihiCell
 
 TYPES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
@@ -37,7 +37,7 @@ def narrow_forwards(model: nn.Module, precision: str, device: str) -> Iterator[N
     Losses see float32, scores are computed as without it. A student in Loihi arithmetic stays as it is: its sums are
     integers that 16 bits do not hold.
     """
-    cells = [module for module in model.modules() if isinstance(module, LoihiLeaky)]
+    cells = [module for module in model.modules() if isinstance(module, LoihiCell)]
     if precision not in TYPES or any(cell.numerics == "loihi" for cell in cells):
         yield
         return

@@ -25,6 +25,7 @@ from pipeline.fitting import Progress, fit
 from pipeline.networks.neurons import LoihiCell
 from pipeline.networks.recurrent import LoihiRecurrent
 from pipeline.networks.student import POOL, Student
+from pipeline.networks.synaptic import GainNorm, LoihiSynaptic
 from pipeline.networks.teacher import Teacher
 from pipeline.recipe import Recipe
 from pipeline.trainees import StudentTrainee, TuningTrainee
@@ -37,7 +38,7 @@ def fold_batch_norm(student: Student) -> Student:
     eval mode.
 
     Exact up to float32 rounding of the weights: w' = w g, b' = beta - mean g with g = gamma / sqrt(var +
-    eps). The static head is left out: it has done its work.
+    eps). A norm that does not shift leaves no bias: w' = w g. The static head is left out: it has done its work.
     """
     folded = copy.deepcopy(student).eval()
     layers: dict[str, nn.Module] = {}
@@ -45,6 +46,8 @@ def fold_batch_norm(student: Student) -> Student:
     for name, layer in folded.backbone.items():
         if isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)) and isinstance(before, (nn.Conv2d, nn.Linear)):
             _fold_into(before, layer)
+        elif isinstance(layer, GainNorm) and isinstance(before, (nn.Conv2d, nn.Linear)):
+            _scale_rows(before, layer.gain(layer.mean_square.double()))
         else:
             layers[name] = layer
         before = layer
@@ -60,9 +63,13 @@ def _fold_into(synapse: nn.Conv2d | nn.Linear, norm: nn.BatchNorm1d | nn.BatchNo
     bias = norm.bias.double() - mean.double() * gain
     if synapse.bias is not None:
         bias = bias + synapse.bias.double() * gain
+    _scale_rows(synapse, gain)
+    synapse.bias = nn.Parameter(bias.detach().to(synapse.weight.dtype))
+
+
+def _scale_rows(synapse: nn.Conv2d | nn.Linear, gain: Tensor) -> None:
     weight = synapse.weight.double() * gain.view(-1, *[1] * (synapse.weight.ndim - 1))
     synapse.weight = nn.Parameter(weight.detach().to(synapse.weight.dtype))
-    synapse.bias = nn.Parameter(bias.detach().to(synapse.weight.dtype))
 
 
 def rescale(student: Student) -> Student:
@@ -79,15 +86,16 @@ def rescale(student: Student) -> Student:
         largest = float(synapse.weight.detach().abs().max())
         if loop is not None:  # one scale for both, and no pool before the loop
             largest = max(largest, float(loop.weight.detach().abs().max()) * pooled)
-        assert synapse.bias is not None  # folding gave one to every layer
-        bias = float(synapse.bias.detach().abs().max()) * pooled
+        biases = _bias_owner(synapse, cell).bias
+        assert biases is not None  # folding gave one to every layer
+        bias = float(biases.detach().abs().max()) * pooled
         threshold = float(cell.threshold) * pooled
         units = min(WEIGHT_LIMIT / largest, THRESHOLD_LIMIT / threshold, BIAS_LIMIT / max(bias, 1e-30))
         scale = 2.0 ** round(math.log2(units))
         factor = units / scale
         with torch.no_grad():
             synapse.weight *= factor
-            synapse.bias *= factor
+            biases *= factor
             cell.threshold *= factor
             if loop is not None:
                 loop.weight *= factor
@@ -194,19 +202,21 @@ def _prepare(student: Student) -> None:
     for synapse, cell, pooled in _layers(student):
         scale = float(cell.scale)
         parametrize.register_parametrization(synapse, "weight", _Grid(scale / pooled, 2, WEIGHT_LIMIT))
-        parametrize.register_parametrization(synapse, "bias", _Grid(scale, 1, BIAS_LIMIT))
+        parametrize.register_parametrization(_bias_owner(synapse, cell), "bias", _Grid(scale, 1, BIAS_LIMIT))
         if (loop := _loop(cell)) is not None:
             parametrize.register_parametrization(loop, "weight", _Grid(scale, 2, WEIGHT_LIMIT))
         cell.threshold.copy_((cell.threshold * scale).round() / scale)
         cell.beta.copy_(1 - torch.tensor(cell.v_decay / DECAY_ONE))
+        if isinstance(cell, LoihiSynaptic):
+            cell.alpha.copy_(1 - torch.tensor(cell.i_decay / DECAY_ONE))
         cell.numerics = "loihi"
 
 
 def _settle(student: Student) -> Student:
     """In place: the weights become what the grid made of them."""
     for synapse, cell, _ in _layers(student):
-        for name in ("weight", "bias"):
-            parametrize.remove_parametrizations(synapse, name, leave_parametrized=True)
+        parametrize.remove_parametrizations(synapse, "weight", leave_parametrized=True)
+        parametrize.remove_parametrizations(_bias_owner(synapse, cell), "bias", leave_parametrized=True)
         if (loop := _loop(cell)) is not None:
             parametrize.remove_parametrizations(loop, "weight", leave_parametrized=True)
     return student.eval()
@@ -215,6 +225,11 @@ def _settle(student: Student) -> Student:
 def _loop(cell: LoihiCell) -> nn.Linear | None:
     """The weights from the cells' own spikes, where they have any."""
     return cell.recurrent if isinstance(cell, LoihiRecurrent) else None
+
+
+def _bias_owner(synapse: nn.Conv2d | nn.Linear, cell: LoihiCell) -> nn.Conv2d | nn.Linear | LoihiSynaptic:
+    """Whose bias is the layer's: before slow currents the cell's, see `networks.synaptic`."""
+    return cell if isinstance(cell, LoihiSynaptic) else synapse
 
 
 def _layers(student: Student) -> Iterator[tuple[nn.Conv2d | nn.Linear, LoihiCell, int]]:

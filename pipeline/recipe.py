@@ -105,7 +105,18 @@ class Student(_Section):
     layers: Annotated[tuple[Positive, ...], Field(min_length=1)] = (128,)  # mlp, recurrent: cells of each dense layer
     width: PositiveFloat = 1.0  # vgg-snn, ResNets: share of the published numbers of channels
     beta: Fraction = 0.75
+    alpha: Fraction = 0.0  # share of a current that a step keeps; 0: none, currents act in their own step only
     v_threshold: PositiveFloat = 1.0
+
+    @model_validator(mode="after")
+    def _slow_currents_decay(self) -> Student:
+        if self.alpha:
+            for name, factor in (("alpha", self.alpha), ("beta", self.beta)):
+                if round(4096 * (1 - factor)) == 0:
+                    raise ValueError(f"with slow currents {name} must be at most 4095/4096, not {factor:g}")
+            if round(4096 * (1 - self.alpha)) == 4096:
+                raise ValueError(f"alpha must be 0 (off) or at least 1/4096, not {self.alpha:g}")
+        return self
 
 
 class Training(_Section):

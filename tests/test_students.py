@@ -19,6 +19,7 @@ from hardware_profiles.errors import UserError
 from pipeline.networks import STUDENTS, Student, build_student, student_sizes
 from pipeline.networks.residual_plans import RESNETS
 from pipeline.networks.students import check_student, list_students
+from pipeline.networks.synaptic import GainNorm, LoihiSynaptic
 from pipeline.quantisation import fold_batch_norm, quantise, scales
 
 CLASSES = 5
@@ -26,6 +27,7 @@ CLASSES = 5
 ON_CHIP: dict[str, tuple[str, dict[str, Any], tuple[int, int, int]]] = {
     "conv-stride": ("conv", {"channels": [3, 4], "hidden": 6}, (2, 9, 11)),
     "conv-avgpool": ("conv", {"channels": [3, 4], "downsample": "avgpool", "kernel": 5}, (2, 8, 12)),
+    "conv-alpha": ("conv", {"channels": [3, 4], "downsample": "avgpool", "hidden": 6, "alpha": 0.6}, (2, 8, 12)),
     "vgg-snn": ("vgg-snn", {"width": 0.07}, (2, 16, 32)),
     "mlp": ("mlp", {"layers": [9, 7]}, (2, 4, 3)),
     "recurrent": ("recurrent", {"channels": [], "layers": [9, 7]}, (2, 4, 3)),
@@ -45,7 +47,12 @@ def student(network: str, options: dict[str, Any], shape: tuple[int, ...], seed:
             nn.init.uniform_(module.bias, -0.3, 0.6)
             nn.init.normal_(module.running_mean, 0.0, 0.1)
             nn.init.uniform_(module.running_var, 0.02, 0.3)
-        if isinstance(module, nn.Linear) and module.bias is not None:
+        if isinstance(module, GainNorm):
+            nn.init.uniform_(module.weight, 0.5, 2.0)
+            nn.init.uniform_(module.mean_square, 0.1, 0.3)
+        if isinstance(module, LoihiSynaptic):
+            nn.init.uniform_(module.bias, -0.3, 0.2)
+        if isinstance(module, nn.Linear) and (module.bias is not None or recipe.student.alpha):
             nn.init.normal_(module.weight, 0.05, 0.3)
     return built.eval()
 
@@ -110,7 +117,7 @@ def test_folding_batch_norm_changes_no_spike(case: str) -> None:
     network, options, shape = ON_CHIP[case]
     built = student(network, options, shape)
     folded = fold_batch_norm(built)
-    assert not any(isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)) for module in folded.modules())
+    assert not any(isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d, GainNorm)) for module in folded.modules())
     frames = random_frames(shape)
     for before, after in zip(built(frames).layer_spikes, folded(frames).layer_spikes, strict=True):
         assert torch.equal(before, after)
@@ -209,6 +216,8 @@ def test_a_student_that_is_not_for_netx_says_so_before_training() -> None:
         ("resnet19-snn", {}, (2, 7, 48), r"7 x 48 is too small.*at least 8"),
         ("conv", {"channels": []}, (2, 34, 34), r"at least one block"),
         ("conv", {"downsample": "avgpool"}, (2, 34, 34), r"would drop a row"),
+        ("recurrent", {"alpha": 0.5}, (2, 34, 34), r"recurrent has no slow currents.*RSynaptic.*conv, vgg-snn, mlp"),
+        ("resnet18-snn", {"alpha": 0.5}, (2, 34, 34), r"resnet18-snn has no slow currents.*conv, vgg-snn, mlp"),
         ("convv", {}, (2, 34, 34), r"'convv' is no student network.*conv, vgg-snn, mlp"),
     ],
 )

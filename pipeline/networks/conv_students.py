@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from hardware_profiles.errors import UserError
-from pipeline.networks.student import POOL, Student, cells_of, with_heads
+from pipeline.networks.student import POOL, Student, biased, cells_of, norm_of, with_heads
 from pipeline.recipe import Student as StudentRecipe
 
 # 64C3-128C3-AP2-256C3-256C3-AP2-512C3-512C3-AP2-512C3-512C3-AP2; None is a pool.
@@ -45,8 +45,8 @@ def conv_student(
         )
     layers, width = conv_blocks(recipe, input_shape, norm=norm)
     if recipe.hidden:
-        layers["hidden"] = nn.Linear(width, recipe.hidden)
-        layers["hidden_cell"] = cells_of(recipe)
+        layers["hidden"] = nn.Linear(width, recipe.hidden, bias=biased(recipe))
+        layers["hidden_cell"] = cells_of(recipe, recipe.hidden)
         width = recipe.hidden
     return with_heads(layers, width, classes, recipe, shared=shared_head)
 
@@ -87,11 +87,13 @@ def _block(
     name: str, channels: int, wider: int, recipe: StudentRecipe, *, kernel: int, stride: int, norm: bool
 ) -> dict[str, nn.Module]:
     block: dict[str, nn.Module] = {
-        f"conv{name}": nn.Conv2d(channels, wider, kernel, stride=stride, padding=kernel // 2, bias=not norm)
+        f"conv{name}": nn.Conv2d(
+            channels, wider, kernel, stride=stride, padding=kernel // 2, bias=biased(recipe, norm=norm)
+        )
     }
     if norm:
-        block[f"norm{name}"] = nn.BatchNorm2d(wider)
-    block[f"conv{name}_cell"] = cells_of(recipe)
+        block[f"norm{name}"] = norm_of(recipe, wider, nn.BatchNorm2d)
+    block[f"conv{name}_cell"] = cells_of(recipe, wider)
     return block
 
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from pipeline.networks.conv_students import conv_blocks
 from pipeline.networks.recurrent import LoihiRecurrent
-from pipeline.networks.student import Student, cells_of, with_heads
+from pipeline.networks.student import Student, biased, cells_of, norm_of, with_heads
 from pipeline.recipe import Student as StudentRecipe
 
 
@@ -20,8 +20,8 @@ def mlp_student(
     layers: dict[str, nn.Module] = {"flatten": nn.Flatten()}
     width = math.prod(input_shape)
     for index, wider in enumerate(recipe.layers, start=1):
-        layers |= _dense(index, width, wider, norm=norm)
-        layers[f"dense{index}_cell"] = cells_of(recipe)
+        layers |= _dense(index, width, wider, recipe, norm=norm)
+        layers[f"dense{index}_cell"] = cells_of(recipe, wider)
         width = wider
     return with_heads(layers, width, classes, recipe, shared=shared_head)
 
@@ -33,15 +33,15 @@ def recurrent_student(
     batch norm, in which each cell also sees the layer's spikes of the step before; an output layer that fires."""
     layers, width = conv_blocks(recipe, input_shape, norm=norm)
     for index, wider in enumerate(recipe.layers, start=1):
-        layers |= _dense(index, width, wider, norm=norm)
+        layers |= _dense(index, width, wider, recipe, norm=norm)
         with torch.device("cpu"):  # see cells_of
             layers[f"dense{index}_cell"] = LoihiRecurrent(wider, recipe.beta, recipe.v_threshold)
         width = wider
     return with_heads(layers, width, classes, recipe, shared=shared_head)
 
 
-def _dense(index: int, width: int, wider: int, *, norm: bool) -> dict[str, nn.Module]:
-    layer: dict[str, nn.Module] = {f"dense{index}": nn.Linear(width, wider, bias=not norm)}
+def _dense(index: int, width: int, wider: int, recipe: StudentRecipe, *, norm: bool) -> dict[str, nn.Module]:
+    layer: dict[str, nn.Module] = {f"dense{index}": nn.Linear(width, wider, bias=biased(recipe, norm=norm))}
     if norm:
-        layer[f"dense{index}_norm"] = nn.BatchNorm1d(wider)
+        layer[f"dense{index}_norm"] = norm_of(recipe, wider, nn.BatchNorm1d)
     return layer

@@ -16,7 +16,7 @@ class SpikingBlock(Branches):
         super().__init__()
         self.conv1, self.norm1 = _conv(channels, wider, stride), nn.BatchNorm2d(wider)
         self.conv2, self.norm2 = _conv(wider, wider, 1), nn.BatchNorm2d(wider)
-        self.cell1, self.cell2 = cells_of(recipe), cells_of(recipe)
+        self.cell1, self.cell2 = cells_of(recipe, wider), cells_of(recipe, wider)
         same = stride == 1 and channels == wider
         self.shortcut = (
             nn.Identity()
@@ -49,7 +49,7 @@ def resnet_student(
     layers: dict[str, nn.Module] = {
         "conv1": _conv(channels, plan.stem, 1),
         "norm1": nn.BatchNorm2d(plan.stem),
-        "conv1_cell": cells_of(recipe),
+        "conv1_cell": cells_of(recipe, plan.stem),
     }
     channels = plan.stem
     for stage, (wider, blocks, stride) in enumerate(plan.stages, start=1):
@@ -58,7 +58,7 @@ def resnet_student(
             channels = wider
     layers["mean"], layers["mean_norm"] = _MeanOfPlaces(), nn.BatchNorm1d(channels)
     if plan.dense:
-        layers["dense"], layers["dense_cell"] = nn.Linear(channels, plan.dense), cells_of(recipe)
+        layers["dense"], layers["dense_cell"] = nn.Linear(channels, plan.dense), cells_of(recipe, plan.dense)
         channels = plan.dense
     return with_heads(layers, channels, classes, recipe, shared=shared_head)
 

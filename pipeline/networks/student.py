@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.networks.neurons import LoihiCell, LoihiLeaky
+from pipeline.networks.synaptic import GainNorm, LoihiSynaptic
 from pipeline.recipe import Student as StudentRecipe
 
 Head = Literal["event", "static"]
@@ -94,10 +95,22 @@ class Student(nn.Module):
         return [layer for layer in self.modules() if isinstance(layer, LoihiCell)]
 
 
-def cells_of(recipe: StudentRecipe) -> LoihiLeaky:
-    """A layer of cells as the recipe wants them."""
+def cells_of(recipe: StudentRecipe, cells: int) -> LoihiCell:
+    """A layer of cells as the recipe wants them; `cells`: how many of a dense layer, or how many channels."""
     with torch.device("cpu"):  # also within a device that holds no values: snnTorch's cells read theirs at once
+        if recipe.alpha:
+            return LoihiSynaptic(cells, recipe.alpha, recipe.beta, recipe.v_threshold)
         return LoihiLeaky(recipe.beta, recipe.v_threshold)
+
+
+def norm_of(recipe: StudentRecipe, channels: int, batch_norm: type[nn.Module]) -> nn.Module:
+    """The norm before `cells_of`: before slow currents one that does not shift, see `synaptic`."""
+    return GainNorm(channels) if recipe.alpha else batch_norm(channels)
+
+
+def biased(recipe: StudentRecipe, *, norm: bool = False) -> bool:
+    """Whether the synapse before `cells_of` has a bias of its own: a norm behind it, or the cells, may have it."""
+    return not norm and not recipe.alpha
 
 
 def with_heads(
@@ -105,8 +118,9 @@ def with_heads(
 ) -> Student:
     """`layers` and a dense head of `classes` cells for each stream (one for both where they share it), over `width`
     inputs."""
-    heads = {name: nn.Linear(width, classes) for name in (("event",) if shared else ("event", "static"))}
-    return Student(nn.ModuleDict(layers), nn.ModuleDict(heads), cells_of(recipe))
+    streams = ("event",) if shared else ("event", "static")
+    heads = {name: nn.Linear(width, classes, bias=biased(recipe)) for name in streams}
+    return Student(nn.ModuleDict(layers), nn.ModuleDict(heads), cells_of(recipe, classes))
 
 
 def predict_spikes(student: Student, frames: np.ndarray, batch: int = 100) -> np.ndarray:

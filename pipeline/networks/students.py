@@ -45,16 +45,17 @@ class StudentKind:
         return not self.not_for_netx
 
 
+_NO_LOOP = "its cells would be snnTorch's RSynaptic, whose reset is not the chip's"
 _BRANCH = "a shortcut is a branch, and netx holds chains of layers"
 
 STUDENTS: dict[str, StudentKind] = {
     "conv": StudentKind(
         conv_student,
         "convolution blocks that halve the frame by stride or average pool",
-        ("channels", "kernel", "downsample", "hidden"),
+        ("channels", "kernel", "downsample", "hidden", "alpha"),
     ),
-    "vgg-snn": StudentKind(vgg_student, "eight convolutions and four average pools", ("width",)),
-    "mlp": StudentKind(mlp_student, "dense layers on the flattened frame", ("layers",)),
+    "vgg-snn": StudentKind(vgg_student, "eight convolutions and four average pools", ("width", "alpha")),
+    "mlp": StudentKind(mlp_student, "dense layers on the flattened frame", ("layers", "alpha")),
     "recurrent": StudentKind(
         recurrent_student,
         "recurrent dense layers on what convolutions, or the frame itself, give",
@@ -82,14 +83,23 @@ def build_student(
 
 
 def student_kind(recipe: StudentRecipe) -> StudentKind:
-    """The table's line for `recipe.network`. Raises UserError listing the choices."""
+    """The table's line for `recipe.network`. Raises UserError listing the choices, or where it has no slow currents."""
     if recipe.network not in STUDENTS:
         raise UserError(
             f"{recipe.network!r} is no student network",
             where="student.network",
             mend="use one of " + ", ".join(STUDENTS),
         )
-    return STUDENTS[recipe.network]
+    kind = STUDENTS[recipe.network]
+    if recipe.alpha and "alpha" not in kind.options:
+        raise UserError(
+            f"a {recipe.network} has no slow currents",
+            where="student.alpha",
+            why=_NO_LOOP if recipe.network == "recurrent" else "they are for students of plain chains",
+            mend="set it to 0, or use one of "
+            + ", ".join(name for name in STUDENTS if "alpha" in STUDENTS[name].options),
+        )
+    return kind
 
 
 def check_student(recipe: StudentRecipe, input_shape: tuple[int, ...], *, for_netx: bool) -> StudentKind:
