@@ -255,7 +255,7 @@ def test_the_exported_integers() -> None:
 
 def test_a_student_learns_is_tuned_kept_and_exported(tmp_path: Path) -> None:
     """With slow currents from the first epoch to the chip's integers, and back from its files."""
-    student, training = {"channels": [4], "alpha": 0.4, "hidden": 7, "v_threshold": 0.5}, {"epochs": 8, "lr": 0.02}
+    student, training = {"channels": [4], "alpha": 0.4, "hidden": 7, "v_threshold": 0.5}, {"epochs": 20, "lr": 0.03}
     recipe, dataset = tiny_recipe(student=student, training=training), tiny_dataset()
     fresh = initial_student(recipe, dataset)
     before = [cell.bias.detach().clone() for cell in fresh.cells()]
