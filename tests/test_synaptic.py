@@ -66,7 +66,8 @@ def test_float_numerics_are_snntorchs_loop(alpha: float, beta: float, dtype: tor
 @DTYPES
 @pytest.mark.parametrize("through", ["spikes", "membranes", "both"])
 def test_the_bias_joins_the_membrane(through: str, dtype: torch.dtype, tolerance: float) -> None:
-    """The equations with a bias, and autograd through them; tolerances as above, a bias's gradient sums 2,618."""
+    """The equations with a bias, and autograd through them, against currents that have channels last in memory, as
+    convolutions give them. Tolerances as above; a bias's gradient sums 2,618."""
     generator = torch.Generator().manual_seed(4)
     currents, weight_spikes, weight_membranes = 0.6 * torch.randn(3, 7, 2, 3, 11, 17, generator=generator, dtype=dtype)
     currents.requires_grad_()
@@ -89,7 +90,7 @@ def test_the_bias_joins_the_membrane(through: str, dtype: torch.dtype, tolerance
         states.append(v)
     expected = torch.autograd.grad(loss(torch.stack(fired), torch.stack(states)), (currents, cell.bias))
 
-    spikes, membranes = cell(currents)
+    spikes, membranes = cell(currents.movedim(2, -1).contiguous().movedim(-1, 2))
     assert torch.equal(spikes, torch.stack(fired))
     torch.testing.assert_close(membranes, torch.stack(states), atol=tolerance, rtol=0)
     found = torch.autograd.grad(loss(spikes, membranes), (currents, cell.bias))
@@ -255,8 +256,8 @@ def test_the_exported_integers() -> None:
 
 def test_a_student_learns_is_tuned_kept_and_exported(tmp_path: Path) -> None:
     """With slow currents from the first epoch to the chip's integers, and back from its files."""
-    student, training = {"channels": [4], "alpha": 0.4, "hidden": 7, "v_threshold": 0.5}, {"epochs": 20, "lr": 0.03}
-    recipe, dataset = tiny_recipe(student=student, training=training), tiny_dataset()
+    student, training = {"channels": [6], "alpha": 0.4}, {"epochs": 10, "lr": 0.01}
+    recipe, dataset = tiny_recipe(student=student, training=training), tiny_dataset(train=90)
     fresh = initial_student(recipe, dataset)
     before = [cell.bias.detach().clone() for cell in fresh.cells()]
     assert all(isinstance(cell, LoihiSynaptic) and float(cell.alpha) == pytest.approx(0.4) for cell in fresh.cells())

@@ -20,6 +20,7 @@ from torch.autograd.function import once_differentiable
 from export.fixed_point import DECAY_ONE, STATE_LIMIT
 from hardware_profiles.errors import UserError
 from pipeline.networks import synaptic_kernels as kernels
+from pipeline.networks.fused import compiles, rows, rows_like, run
 from pipeline.networks.neurons import SLOPE, UNIT, LoihiCell, Numerics
 
 MOMENTUM, EPSILON = 0.1, 1e-5  # as batch norm's
@@ -132,13 +133,10 @@ class _Slow(torch.autograd.Function):
         membranes, spikes = ctx.saved_tensors
         (alpha, beta), threshold = ctx.decays, ctx.threshold
         gradient, of_bias = torch.empty_like(membranes), torch.zeros_like(membranes[0])
-        if _compiles(membranes):
-            none = np.empty((0, 0), np.float32)
-            given = [none if of is None else _rows(of.contiguous()) for of in (of_spikes, of_membranes)]
+        if compiles(membranes):
+            given = [rows_like(of, membranes) for of in (of_spikes, of_membranes)]
             numbers = [np.float32(value) for value in (alpha, beta, threshold, SLOPE)]
-            kernels.gradients(
-                _rows(membranes), _rows(spikes), *given, *numbers, _rows(gradient), of_bias.reshape(-1).numpy()
-            )
+            run(kernels.gradients, rows(membranes), rows(spikes), *given, *numbers, rows(gradient), _places(of_bias))
         else:
             after = later = torch.zeros_like(of_bias)
             for t in reversed(range(len(membranes))):
@@ -156,9 +154,10 @@ class _Slow(torch.autograd.Function):
 
 def _integrate(currents: Tensor, bias: Tensor, alpha: float, beta: float, threshold: float) -> tuple[Tensor, Tensor]:
     spikes, membranes = torch.empty_like(currents), torch.empty_like(currents)
-    if _compiles(currents):
+    if compiles(currents):
         numbers = [np.float32(value) for value in (alpha, beta, threshold)]
-        kernels.integrate(_rows(currents), _flat(bias.float()), *numbers, _rows(spikes), _rows(membranes))
+        pushed = torch.empty_like(currents[0]).copy_(bias)
+        run(kernels.integrate, rows(currents), _places(pushed), *numbers, rows(spikes), rows(membranes))
         return spikes, membranes
     slow = kept = torch.zeros_like(currents[0])
     for t, current in enumerate(currents):
@@ -178,11 +177,14 @@ def _integrate_loihi(
     limit = float(UNIT * round(threshold * scale))
     pushed = (bias.double() * scale).round() * UNIT
     spikes, membranes = torch.empty_like(currents), torch.empty_like(currents)
-    if _compiles(currents):
-        largest = kernels.integrate_loihi(
-            _rows(currents), _flat(pushed), kept_u, kept_v, limit, scale, float(UNIT), float(STATE_LIMIT - 1),
-            _rows(spikes), _rows(membranes),
+    if compiles(currents):
+        ordered = torch.empty_like(currents[0], dtype=torch.float64).copy_(pushed)
+        peaks = np.empty(ordered.numel())
+        run(
+            kernels.integrate_loihi, rows(currents), _places(ordered), kept_u, kept_v, limit, scale, float(UNIT),
+            float(STATE_LIMIT - 1), rows(spikes), rows(membranes), peaks,
         )  # fmt: skip
+        largest = float(peaks.max())
     else:
         slow = kept = torch.zeros_like(currents[0], dtype=torch.float64)
         peak = torch.zeros((), dtype=torch.float64, device=currents.device)
@@ -204,17 +206,6 @@ def _integrate_loihi(
     return spikes, membranes
 
 
-def _compiles(values: Tensor) -> bool:
-    """Whether the compiled loops take this tensor."""
-    return (
-        values.device.type == "cpu" and values.dtype == torch.float32 and values.is_contiguous() and values.numel() > 0
-    )
-
-
-def _rows(values: Tensor) -> np.ndarray:
-    """A view `[T, N]` of a contiguous tensor."""
-    return values.detach().reshape(len(values), -1).numpy()
-
-
-def _flat(values: Tensor) -> np.ndarray:
-    return values.detach().reshape(-1).numpy()
+def _places(values: Tensor) -> np.ndarray:
+    """`[N]`, a view of one step of dense currents, neurons as `fused.rows` has them."""
+    return rows(values.unsqueeze(0))[0]

@@ -1,7 +1,7 @@
 # mypy: disallow-untyped-defs=False, disallow-untyped-decorators=False
 # numba infers these types when it compiles.
-"""The loops of `synaptic.LoihiSynaptic` compiled for the processor: currents `[T, N]`, float32, contiguous, and the
-bias of each of the N neurons. No product is fused with a sum; see `neuron_kernels`."""
+"""The loops of `synaptic.LoihiSynaptic` compiled for the processor: neurons `begin` to `end` of
+currents `[T, N]`, float32, and the bias of each of the N. No product is fused with a sum; see `neuron_kernels`."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ BLOCK = 1024  # neurons
 
 
 @entry_point
-def integrate(currents, bias, alpha, beta, threshold, spikes, membranes):
+def integrate(begin, end, currents, bias, alpha, beta, threshold, spikes, membranes):
     """Fills spikes and membranes before reset from the float equations."""
-    steps, neurons = currents.shape
+    steps = len(currents)
     zero, one = np.float32(0), np.float32(1)
     slow, kept = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
-    for first in range(0, neurons, BLOCK):
-        count = min(BLOCK, neurons - first)
+    for first in range(begin, end, BLOCK):
+        count = min(BLOCK, end - first)
         slow[:] = zero
         kept[:] = zero
         for t in range(steps):
@@ -34,24 +34,25 @@ def integrate(currents, bias, alpha, beta, threshold, spikes, membranes):
 
 
 @entry_point
-def integrate_loihi(currents, bias, kept_u, kept_v, limit, scale, unit, ceiling, spikes, membranes):
+def integrate_loihi(begin, end, currents, bias, kept_u, kept_v, limit, scale, unit, ceiling, spikes, membranes, peaks):
     """As `integrate`, in integers held by float64; `bias` in the state's units. Voltages saturate at +-`ceiling`.
 
-    Returns the largest size of a current, of what enters it too, in the state's units.
+    `peaks` `[N]`: the largest size of each current, of what enters it too, in the state's units.
     """
-    steps, neurons = currents.shape
+    steps = len(currents)
     zero, one = np.float32(0), np.float32(1)
-    out, largest = 1.0 / (unit * scale), 0.0
+    out = 1.0 / (unit * scale)
     slow, kept = np.empty(BLOCK, np.float64), np.empty(BLOCK, np.float64)
-    for first in range(0, neurons, BLOCK):
-        count = min(BLOCK, neurons - first)
+    for first in range(begin, end, BLOCK):
+        count = min(BLOCK, end - first)
         slow[:] = 0.0
         kept[:] = 0.0
+        peaks[first : first + count] = 0.0
         for t in range(steps):
             for i in range(count):
                 drive = np.rint(np.float64(currents[t, first + i]) * scale) * unit
                 u = np.trunc(slow[i] * kept_u) + drive
-                largest = max(largest, abs(u), abs(drive))
+                peaks[first + i] = max(peaks[first + i], abs(u), abs(drive))
                 v = np.trunc(kept[i] * kept_v) + u + bias[first + i]
                 v = ceiling if v > ceiling else v
                 v = -ceiling if v < -ceiling else v
@@ -60,18 +61,17 @@ def integrate_loihi(currents, bias, kept_u, kept_v, limit, scale, unit, ceiling,
                 spikes[t, first + i] = one if fired else zero
                 slow[i] = u
                 kept[i] = 0.0 if fired else v
-    return largest
 
 
 @entry_point
-def gradients(membranes, spikes, of_spikes, of_membranes, alpha, beta, threshold, slope, gradient, of_bias):
+def gradients(begin, end, membranes, spikes, of_spikes, of_membranes, alpha, beta, threshold, slope, gradient, of_bias):
     """Fills dL/dcurrent and dL/dbias, see `synaptic._Slow.backward`. A gradient not there has no rows."""
-    steps, neurons = membranes.shape
+    steps = len(membranes)
     zero, one = np.float32(0), np.float32(1)
     with_spikes, with_membranes = len(of_spikes) > 0, len(of_membranes) > 0
     after, later = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
-    for first in range(0, neurons, BLOCK):
-        count = min(BLOCK, neurons - first)
+    for first in range(begin, end, BLOCK):
+        count = min(BLOCK, end - first)
         after[:] = zero
         later[:] = zero
         of_bias[first : first + count] = zero
