@@ -188,3 +188,47 @@ def test_a_student_may_learn_from_images_alone(tmp_path: Path) -> None:
     assert all(cell.numerics == "loihi" for cell in tuned.cells())
     with pytest.raises(UserError, match=r"none cannot train without recordings.*To mend"):
         train_student(recipe, data, None, "none", tmp_path / "none")
+
+
+def test_lessons_before_the_camera_may_come_from_another_run(tmp_path: Path, spikeport) -> None:
+    """The first run has lessons before the camera and keeps the student; the second begins with that very student."""
+    (tmp_path / "r.toml").write_text(
+        """
+[data]
+source = "digits"
+height = 16
+width = 18
+steps = 3
+train = 30
+validation = 20
+test = 20
+[teacher]
+epochs = 1
+[student]
+channels = [3]
+[training]
+threads = 1
+[distillation]
+method = "bridge"
+compare = false
+[bridge]
+start_epochs = 0
+camera_epochs = 1
+updates = 2
+width = 3
+[quantisation]
+epochs = 0
+"""
+    )
+    code, _, err = spikeport("train", "r.toml", "--out", "first")
+    assert code == 0, err
+    kept = tmp_path / "first" / "camera.safetensors"
+    words = ["--set", f"bridge.camera_weights={kept}", "--set", "bridge.camera_epochs=0"]
+    code, _, err = spikeport("train", "r.toml", "--out", "second", *words)
+    assert code == 0, err
+    assert (tmp_path / "second" / "camera.safetensors").read_bytes() == kept.read_bytes()
+    assert (tmp_path / "second" / "student.safetensors").read_bytes() == kept.read_bytes()  # no later epochs
+    code, _, err = spikeport("train", "r.toml", "--out", "third", "--set", "bridge.camera_weights=none.safetensors")
+    assert code == 2
+    assert "none.safetensors" in err
+    assert "correct bridge.camera_weights" in err
