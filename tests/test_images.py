@@ -48,7 +48,7 @@ def test_a_channel_count_that_is_no_image_is_refused() -> None:
 
 def test_value_channel_is_the_v_of_hsv() -> None:
     rgb = np.random.default_rng(4).random((2, 3, 4, 5), dtype=np.float32)
-    found = value_channel(rgb)
+    found = value_channel(torch.from_numpy(rgb)).numpy()
     assert found.shape == (2, 4, 5)
     for b, y, x in np.ndindex(2, 4, 5):
         assert found[b, y, x] == np.float32(colorsys.rgb_to_hsv(*rgb[b, :, y, x].tolist())[2])

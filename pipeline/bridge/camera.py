@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pipeline.data.images import value_channel
+
 SAMPLE_US = 7_500  # light is looked at this often
 PATH = ((0.0, 0.0), (7.0, 3.5), (0.0, 7.0), (0.0, 0.0))  # y, x in pixels where each saccade begins and ends
 BLUR_REACH = 2  # pixels to either side
@@ -76,7 +78,7 @@ class Camera:
         bumps = torch.randn(batch, 2, height, width, generator=generator).to(device)
         spread = (1 + draw(scene.mismatch, 1, 1, 1) * bumps).clamp(min=0.3)
         thresholds = torch.stack([off, on], dim=1) * spread
-        shade = _blurred(images.amax(1), draw(scene.blur)) * (1 - ink)
+        shade = _blurred(value_channel(images), draw(scene.blur)) * (1 - ink)
         path = _path(draw(scene.offset, 2), draw(scene.reach), draw(scene.turn))
         delay, ease, lasts = draw(scene.delay_us), draw(scene.ease), draw(scene.saccade_us)
         follow = 1 - torch.exp(-SAMPLE_US / draw(scene.lag_us, 1, 1).clamp(min=1.0))

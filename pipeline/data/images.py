@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def resize_to(images: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -26,9 +30,9 @@ def resize_to(images: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.clip(np.broadcast_to(small, (count, 3, height, width)), 0, 1)
 
 
-def value_channel(rgb: np.ndarray) -> np.ndarray:
+def value_channel(rgb: Tensor) -> Tensor:
     """HSV's value of `rgb` `[..., 3, H, W]`: the largest of the three colours, `[..., H, W]`."""
-    return rgb.max(axis=-3)
+    return rgb.amax(-3)
 
 
 @lru_cache

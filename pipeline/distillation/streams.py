@@ -16,7 +16,7 @@ from torch import Tensor
 from hardware_profiles.errors import UserError
 from pipeline.augmentation import augment
 from pipeline.data.dataset import Dataset, StaticImages
-from pipeline.data.images import resize_to
+from pipeline.data.images import resize_to, value_channel
 from pipeline.data.warps import warp
 from pipeline.distillation.objectives import Objective
 from pipeline.distillation.replacement import sliding_replacement, static_clip
@@ -105,7 +105,7 @@ class Streams:
         if settings.static == "bridge":
             clip = self._through_bridge(images, draws("bridge"))
         else:
-            clip = static_clip(images.amax(1), len(events.frames))
+            clip = static_clip(value_channel(images), len(events.frames))
         unit = settings.replacement_unit
         frames, replaced = sliding_replacement(
             clip,
