@@ -138,11 +138,12 @@ class Toy(Trainee):
 
 
 def test_the_weights_kept_are_the_moving_average(tmp_path: Path) -> None:
-    toy = Toy([0.1, 0.2], average=0.7)
+    """A young one keeps less of itself: (1 + n) / (10 + n) after n steps, so that the first weights do not linger."""
+    toy = Toy([0.1, 0.2], average=0.3)
     fit(toy, tmp_path, tiny_recipe().training)
     expected = toy.seen[0]
-    for weights in toy.seen[1:]:
-        expected = 0.7 * expected + 0.3 * weights
+    for weights, kept in zip(toy.seen[1:], [2 / 11, 3 / 12, 0.3, 0.3, 0.3], strict=True):
+        expected = kept * expected + (1 - kept) * weights
     assert len(toy.seen) == 6
     torch.testing.assert_close(toy.model.weight, expected)  # rounding of five float32 averages
     assert not torch.allclose(expected, toy.seen[-1], atol=1e-3)
