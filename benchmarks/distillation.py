@@ -1,6 +1,6 @@
 """The study of what distillation brings on real recordings: every method, a learning curve, an ablation, the targets.
 
-    python benchmarks/distillation.py methods curve ablation targets-folds targets-few [--seeds N] [--jobs N]
+    python benchmarks/distillation.py methods curve ablation [--seeds N] [--jobs N]
         [--recipe recipes/nmnist-small.toml] [--set data.root=../shared/data] [--only REGEX] [--draw] [--list]
 
 Each run is a process and a folder of its own under runs/distillation/, and is written to
@@ -88,7 +88,7 @@ class Study:
         part, source = PARTS[name], find_recipe(options.recipe)
         recipe = load_recipe(source, options.changes)
         digest = hashlib.sha256(recipe.as_toml().encode()).hexdigest()
-        trials = trials_of(name, part, recipe, options.seeds or part.seeds, options.only)
+        trials = trials_of(name, part, recipe, options.seeds, options.only)
         for _, trial in trials:
             check_recipe(
                 load_recipe(source, [*options.changes, *trial.changes]), for_netx=False
@@ -142,15 +142,19 @@ def _same(run: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(run[key] for key in ("group", "arm", "seed", "fold"))
 
 
-def trials_of(name: str, part: Part, recipe: Recipe, seeds: int, only: str | None) -> list[tuple[Arm, Trial]]:
-    """The part's runs: seed by seed, fold by fold, arm by arm, so that pairs are complete early."""
+def trials_of(name: str, part: Part, recipe: Recipe, seeds: int | None, only: str | None) -> list[tuple[Arm, Trial]]:
+    """The part's runs: seed by seed, fold by fold, arm by arm, so that pairs are complete early.
+
+    `seeds`: of every arm, instead of its own number and the part's.
+    """
     arms = [
         arm for arm in part.arms(recipe) if not only or re.search(only, ", ".join(filter(None, (arm.group, arm.label))))
     ]
     trials = []
-    for seed in range(recipe.seed, recipe.seed + seeds):
+    wanted = {arm: seeds or max(arm.seeds, part.seeds) for arm in arms}
+    for seed in range(recipe.seed, recipe.seed + max(wanted.values(), default=0)):
         for fold in range(part.folds) if part.folds else (None,):
-            for arm in arms:
+            for arm in (arm for arm in arms if seed - recipe.seed < wanted[arm]):
                 changes = [*arm.changes, f"seed={seed}", "distillation.compare=false"]
                 changes += (
                     [f"data.split_seed={seed}"] if fold is None else [f"data.folds={part.folds}", f"data.fold={fold}"]

@@ -76,13 +76,19 @@ def test_an_arm_whose_reference_has_not_run_has_no_difference():
 
 
 def target_runs(right, baseline, mismatches=0):
-    shipped = distillation_page.SHIPPED
-    return [
-        one("none", baseline, 1, 0, group="800", exact=baseline),
-        one(shipped, right, 1, 0, group="800", exact="1" * 1000, mismatches=mismatches),
-        one("none", baseline, 1, None, group="100"),
-        one(shipped, right, 1, None, group="100"),
-    ]
+    """Parts with one pair of runs each, of `bridge` and `none`."""
+    shipped, plain = distillation_page.SHIPPED, distillation_page.BASELINE
+    return {
+        "methods": [
+            one(plain, baseline, 1, 0, exact=baseline),
+            one("other", baseline, 1, 0, exact=baseline),
+            one(shipped, right, 1, 0, exact="1" * 1000, mismatches=mismatches),
+        ],
+        "curve": [
+            one(plain, baseline, 1, None, group="100 recordings", exact=baseline),
+            one(shipped, right, 1, None, group="100 recordings", exact=baseline),
+        ],
+    }
 
 
 @pytest.mark.parametrize(
@@ -98,17 +104,20 @@ def test_targets(wrong, mismatches, met):
     right, baseline = "1" * (1000 - wrong) + "0" * wrong, "1" * 900 + "0" * 100
     rows = distillation_page.targets(target_runs(right, baseline, mismatches))
     found = {(row["group"], row["what"]): row for row in rows}
-    keys = [("800", "quantised"), ("100", "quantised"), ("100", "difference"), ("800", "gap"), ("800", "mismatches")]
+    few = "100 recordings"
+    keys = [("", "quantised"), (few, "quantised"), (few, "difference"), ("", "gap"), ("", "mismatches")]
     assert [found[key]["met"] for key in keys] == met
-    assert found["20", "quantised"]["met"] is None
-    assert found["800", "gap"]["value"] == pytest.approx(wrong / 1000)
+    assert found["20 recordings", "quantised"]["met"] is None
+    assert found["", "gap"]["value"] == pytest.approx(wrong / 1000)
 
 
 def test_the_document_shows_the_numbers():
     part = {"recipe": "r.toml", "set": ["data.root=x"], "digest": "abcdef" * 10}
+    aimed = target_runs("1" * 979 + "0" * 21, "1" * 900 + "0" * 100)
     study = {"parts": {
-        "methods": {**part, "runs": runs()},
-        "targets-few": {**part, "runs": target_runs("1" * 979 + "0" * 21, "1" * 900 + "0" * 100)},
+        "methods": {**part, "runs": aimed["methods"]},
+        "curve": {**part, "runs": aimed["curve"]},
+        "ablation": {**part, "runs": runs()},
     }}  # fmt: skip
     titles = {name: (found.title, found.about) for name, found in PARTS.items()}
     page = distillation_page.page(json.loads(json.dumps(study)), titles)
@@ -118,11 +127,12 @@ def test_the_document_shows_the_numbers():
     assert "| 100 | quantised accuracy | at least 98.00 | 97.90 | 1 | **not met** |" in page
     assert "| 100 | quantised, over the augmented baseline | at least 5.00 | 7.90 | 1 | met |" in page
     assert (
-        "| 800 | spikes that differ between quantised student and reference | at most 0 | 0 of 500 | 1 | met |" in page
+        "| 800, folds | spikes that differ between quantised student and reference | at most 0 | 0 of 500 | 1 | met |"
+        in page
     )
     assert "| 0 | quantised accuracy | at least 95.00 | - | 0 | not run |" in page
     assert "12 runs on 3 cores, python 3.11.1, torch 2.9.9." in page
-    assert "## Learning curve" not in page
+    assert "## Targets" not in distillation_page.page({"parts": {"ablation": study["parts"]["ablation"]}}, titles)
 
 
 @pytest.fixture
@@ -206,6 +216,15 @@ def test_every_run_of_every_part_is_a_recipe(name):
             assert (read.distillation.method, read.distillation.options) == (arm.label, {})
         assert read.data.validation == 0
         assert not read.distillation.compare
+
+
+def test_points_with_a_target_have_more_seeds():
+    recipe = load_recipe(ROOT / "recipes" / "nmnist-small.toml")
+    trials = distillation.trials_of("curve", PARTS["curve"], recipe, None, "^(20|50) rec.*bridge")
+    assert [(arm.group, trial.seed) for arm, trial in trials] == [
+        ("20 recordings", 1), ("50 recordings", 1), ("20 recordings", 2), ("50 recordings", 2),
+        ("20 recordings", 3), ("20 recordings", 4), ("20 recordings", 5),
+    ]  # fmt: skip
 
 
 def test_the_curve_tests_what_it_does_not_train_on():
