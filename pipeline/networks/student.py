@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.networks.neurons import LoihiCell, LoihiLeaky
+from pipeline.networks.normed import fuses, normed_cells
 from pipeline.networks.synaptic import GainNorm, LoihiSynaptic
 from pipeline.recipe import Student as StudentRecipe
 
@@ -59,14 +60,24 @@ class Student(nn.Module):
         steps, batch = frames.shape[:2]
         # Channels last: oneDNN's convolution of a two-channel frame is ten times as fast with it.
         flat = frames.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        membranes, layer_spikes = frames, []
-        for layer in self.backbone.values():
+        features, layer_spikes = frames, []
+        layers = list(self.backbone.values())
+        last = next(layer for layer in reversed(layers) if isinstance(layer, (LoihiCell, Branches)))
+        for before, layer, after in zip([None, *layers], layers, [*layers[1:], None], strict=False):
             if isinstance(layer, LoihiCell):
-                spikes, membranes = layer(flat.unflatten(0, (steps, batch)))
+                currents = flat.unflatten(0, (steps, batch))
+                if fuses(before, layer, currents):
+                    spikes, features = normed_cells(before, layer, currents, rests=layer is last)
+                else:
+                    spikes, membranes = layer(currents)
+                    features = membranes * (1 - spikes) if layer is last else features
                 layer_spikes.append(spikes)
                 flat = spikes.flatten(0, 1)
+            elif fuses(layer, after, flat.unflatten(0, (steps, batch))):
+                continue  # done with the cells behind it
             elif isinstance(layer, Branches):
                 found, membranes = layer(flat.unflatten(0, (steps, batch)))
+                features = membranes * (1 - found[-1])
                 layer_spikes += found
                 flat = found[-1].flatten(0, 1)
             else:
@@ -76,7 +87,7 @@ class Student(nn.Module):
         return StudentOutput(
             logits=output.cumsum(0),
             spikes=output,
-            features=membranes * (1 - layer_spikes[-1]),
+            features=features,
             layer_spikes=[*layer_spikes, output],
             maps=next((spikes for spikes in reversed(layer_spikes) if spikes.ndim == frames.ndim), None),
             embedding=flat.unflatten(0, (steps, batch)),
