@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from hardware_profiles.errors import UserError
 from pipeline.checkpoints import read_tree
 from pipeline.fitting import CHECKPOINT, Trainee, derived_seed, fit, write_metrics
 from pipeline.networks.students import predict_spikes
+from pipeline.quantisation import fine_tune
 from pipeline.training import initial_student, student_accuracy, train_student, train_teacher
 
 TESTS = Path(__file__).parent
@@ -153,6 +155,25 @@ def test_one_lucky_epoch_is_not_kept(tmp_path: Path) -> None:
     toy = Toy([0.5, 0.9, 0.6, 0.8, 0.8, 0.8, 0.8, 0.8, 0.7], average=0.0)
     assert fit(toy, tmp_path, tiny_recipe().training)["epoch"] == 8  # its last five are 0.8; the lucky one stood at 0.7
     torch.testing.assert_close(toy.model.weight, toy.seen[8 * 3 - 1])
+
+
+def test_no_choice_looks_at_the_test_recordings(tmp_path: Path) -> None:
+    """Published code keeps the epoch that is best on them (distillation.md 1.1, hazard 4). Other test recordings, all
+    labelled wrongly: the same weights throughout, the same choices, the same lines of metrics."""
+    recipe, data = tiny_recipe(training={"epochs": 6}), tiny_dataset()
+    test = data.test
+    other = replace(test, frames=1 - test.frames, labels=(test.labels + 1) % 3)
+    found = []
+    for name, seen in (("one", data), ("two", replace(data, test=other))):
+        folder = tmp_path / name
+        teacher = train_teacher(recipe, seen, folder / "teacher")
+        student = train_student(recipe, seen, teacher, "ckd", folder / "student")
+        tuned = fine_tune(recipe, seen, student, folder / "tuned")
+        stages = [lines(folder / stage / "metrics.jsonl") for stage in ("teacher", "student", "tuned")]
+        best = [read_tree(folder / stage / CHECKPOINT)["best"]["epoch"] for stage in ("student", "tuned")]
+        found.append(((teacher, student, tuned), [without_seconds(stage) for stage in stages], best))
+    assert all(same_weights(one, two) for one, two in zip(found[0][0], found[1][0], strict=True))
+    assert found[0][1:] == found[1][1:]
 
 
 def test_without_a_score_the_last_epoch_is_kept(tmp_path: Path) -> None:
