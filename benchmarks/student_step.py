@@ -165,6 +165,8 @@ def main() -> None:
     if jelly := spikingjelly_step(student):
         ways["spikingjelly"] = jelly
     if options.compile:
+        for cell in student.cells():  # compiled already, by numba, whose insides torch would else try to compile
+            cell.forward = torch.compiler.disable(cell.forward)
         ways["compiled"] = torch.compile(folded)
     print(f"channels {recipe.student.channels}, frames {shape}, T = {data.steps}, {options.threads} thread(s)")
     # One thread never waits, and processor time does not count what others do meanwhile.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +110,35 @@ def test_two_processes_end_in_the_weights_of_one(folder, alone, start) -> None:
     stages = open_run(folder / start).manifest["stages"]
     assert set(stages) == {"data", "teacher", "student-none", "quantised-none"}
     assert not list((folder / start / "checkpoints").rglob("*.*"))
+
+
+BRIDGED = [
+    "training.devices=2", "distillation.method=bridge", "bridge.kind=translator", "bridge.width=4", "bridge.updates=12",
+    "bridge.start_epochs=3", "bridge.start_batch=45", "bridge.later_epochs=1", "quantisation.method=same",
+]  # fmt: skip
+
+
+def test_two_killed_processes_go_on_where_they_were(folder) -> None:
+    """Translator, first lessons, later ones and tuning in two processes, killed together amid the first lessons: the
+    resumed run ends in the very files of the unbroken one."""
+    words = [word for change in BRIDGED for word in ("--set", change)]
+    whole = train(folder, "whole", ALONE, *words)
+    assert whole.returncode == 0, whole.stderr
+    command = [*ALONE, "train", str(folder / "small.toml"), "--out", str(folder / "broken"), *words]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, env=environment(folder), start_new_session=True, **quiet)
+    checkpoint = folder / "broken" / "checkpoints" / "start" / "checkpoint.safetensors"
+    while not checkpoint.exists():
+        assert process.poll() is None, "it ended before it could be killed"
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert "start" not in open_run(folder / "broken").manifest["stages"]
+    resumed = train(folder, "broken", ALONE, "--resume", *words)
+    assert resumed.returncode == 0, resumed.stderr
+    for name in ("bridge", "start", "student", "quantised"):
+        file = f"{name}.safetensors"
+        assert (folder / "broken" / file).read_bytes() == (folder / "whole" / file).read_bytes(), name
 
 
 def test_lightnings_launcher_starts_the_other_from_a_script(tmp_path) -> None:
