@@ -1,0 +1,47 @@
+"""Collections of one event file and one picture for each item, in class folders, paired by class and name."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from pipeline.data.archives import absent
+from pipeline.data.framing import Progress
+from pipeline.data.sources import resizing
+from pipeline.data.sources.collection import Collection
+from pipeline.data.sources.event_files import list_events
+from pipeline.data.sources.reading import content_with, labels_of, reader, stamp_with
+from pipeline.data.sources.twins import name_images
+from pipeline.data.static_images import read_images
+from pipeline.recipe import Data
+
+
+def load_file_pairs(
+    name: str, data: Data, events: str, images: str, about: str, progress: Progress | None
+) -> Collection:
+    """The set `name`: recordings of <root>/`events` and pictures of <root>/`images`, unless the recipe names others.
+
+    Each recording's bounding box is brought to `data.height` x `data.width`, as its picture is. `about`: a sentence of
+    {count} recordings and {classes}. Raises UserError saying where to get what is not there.
+    """
+    there, shown = Path(data.root, data.events or events), Path(data.root, data.images or images)
+    listing = list_events(there, absent(name, events, there))
+    classes, files = listing.classes, listing.files()
+    if not shown.is_dir():
+        raise absent(name, images, shown)
+    found = read_images(shown, classes, data.height, data.width, progress)
+    size = (data.height, data.width)
+    facts = (name, resizing.VERSION, size)
+    return Collection(
+        name=name,
+        description=about.format(count=f"{len(files):,}", classes=len(classes)),
+        classes=classes,
+        keys=tuple(file.key for file in files),
+        labels=labels_of(files),
+        content=lambda: content_with(files, *facts, progress=progress),
+        stamp=stamp_with([listing.stamp], *facts),
+        read=reader(files, size, partial(resizing.fill, target=size)),
+        images=name_images(found, files, classes),
+        paired=True,
+        simulated=False,
+    )
