@@ -28,7 +28,8 @@ from distillation_parts import PARTS, Arm, Part
 from export.files import write_json, write_text
 from hardware_profiles.errors import UserError
 from pipeline.cli_sweep import stopped_by_sigterm
-from pipeline.recipe import Recipe, find_recipe, load_recipe
+from pipeline.recipe import Recipe
+from pipeline.recipe_file import find_recipe, load_recipe
 from pipeline.run_folder import open_run
 from pipeline.stages import check_recipe
 from pipeline.sweep.engine import run_trials

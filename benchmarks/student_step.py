@@ -27,8 +27,9 @@ from pipeline.allocation import keep_freed_memory
 from pipeline.networks.neurons import SLOPE
 from pipeline.networks.students import Student, build_student
 from pipeline.quantisation import fold_batch_norm
-from pipeline.recipe import Recipe, load_recipe
+from pipeline.recipe import Recipe
 from pipeline.recipe import Student as StudentRecipe
+from pipeline.recipe_file import load_recipe
 
 CLASSES = 10
 CHANNELS = (16, 32, 64)  # of recipes/nmnist-small.toml

@@ -34,6 +34,29 @@ Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Run fold
 Resume = Annotated[bool, typer.Option("--resume", help="Go on where a stopped run in the same folder stopped.")]
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print("spikeport", version("spikeport"))
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_say_version,
+            is_eager=True,
+            help="Say which version this is, and leave.",
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
 @app.command()
 def run(
     recipe: RecipeWord,
@@ -153,7 +176,7 @@ def _run(
     from pipeline import ranks
     from pipeline.progress import Progress
     from pipeline.provenance import about_this_run
-    from pipeline.recipe import find_recipe, load_recipe
+    from pipeline.recipe_file import find_recipe, load_recipe
     from pipeline.run_folder import create, locked, open_run
     from pipeline.stages import Context, check_recipe, run_stages
     from pipeline.stages_deploy import mismatches

@@ -40,7 +40,7 @@ def sweep(
     Example: `spikeport sweep digits --over distillation.method=none,ckd --seeds 5 --jobs 2`
     """
     from pipeline.progress import Progress
-    from pipeline.recipe import find_recipe, load_recipe
+    from pipeline.recipe_file import find_recipe, load_recipe
     from pipeline.sweep import table as tables
     from pipeline.sweep.plan import parse_over
     from pipeline.sweep.sweep import PAGE

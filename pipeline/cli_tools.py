@@ -159,7 +159,7 @@ def doctor(json: Json = False) -> None:
 def _dataset(recipe: str, changes: list[str] | None) -> Any:
     from pipeline.data import load_dataset
     from pipeline.progress import Progress
-    from pipeline.recipe import find_recipe, load_recipe
+    from pipeline.recipe_file import find_recipe, load_recipe
     from pipeline.stages import cache_folder
 
     with Progress() as progress:

@@ -13,7 +13,8 @@ from typing import Any
 
 from export.files import write_json, write_text
 from hardware_profiles.errors import UserError
-from pipeline.recipe import Recipe, load_recipe
+from pipeline.recipe import Recipe
+from pipeline.recipe_file import load_recipe
 
 SCHEMA = "spikeport-run/1"
 MANIFEST = "manifest.json"

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.data.dataset import Dataset, EventSplit, StaticImages
-from pipeline.recipe import Recipe, parse_recipe
+from pipeline.recipe import Recipe
+from pipeline.recipe_file import parse_recipe
 
 CLASSES = ("top", "middle", "bottom")
 STEPS, HEIGHT, WIDTH = 4, 9, 11

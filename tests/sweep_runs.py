@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.provenance import about_this_run
-from pipeline.recipe import load_recipe
+from pipeline.recipe_file import load_recipe
 from pipeline.run_folder import create
 from pipeline.sweep import engine
 

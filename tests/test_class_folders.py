@@ -78,7 +78,7 @@ def test_all_real_labels_agree_with_their_images(shared_data) -> None:
 
 
 def test_real_data_splits_as_the_recipe_says(shared_data, tmp_path: Path) -> None:
-    from pipeline.recipe import load_recipe
+    from pipeline.recipe_file import load_recipe
 
     shipped = Path(__file__).parents[1] / "recipes" / "nmnist-small.toml"
     recipe = load_recipe(shipped, [f'data.root="{shared_data}"', "data.static_limit=0"])

@@ -39,6 +39,12 @@ def test_what_needs_no_torch_loads_none(module):
     assert out.strip() == "[]"
 
 
+def test_it_says_its_version(spikeport):
+    from importlib.metadata import version
+
+    assert spikeport("--version")[:2] == (0, f"spikeport {version('spikeport')}\n")
+
+
 def test_help_names_every_verb(spikeport):
     code, out, _ = spikeport("--help")
     assert code == 0

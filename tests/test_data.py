@@ -20,7 +20,8 @@ from pipeline.data.dataset import Dataset
 from pipeline.data.describe import describe, list_sources
 from pipeline.data.preview import preview
 from pipeline.data.sources import SOURCES
-from pipeline.recipe import Data, load_recipe
+from pipeline.recipe import Data
+from pipeline.recipe_file import load_recipe
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sweep_runs import FakeTrials
 
-from pipeline.recipe import load_recipe
+from pipeline.recipe_file import load_recipe
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
 

@@ -20,7 +20,8 @@ from pipeline.data.events import EVENT_DTYPE
 from pipeline.data.sources import SOURCES
 from pipeline.data.sources.collection import Collection
 from pipeline.data.sources.resizing import fill, shrink
-from pipeline.recipe import Data, parse_recipe
+from pipeline.recipe import Data
+from pipeline.recipe_file import parse_recipe
 
 
 def found(data: Data, **changes: Any) -> Collection:

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from hardware_profiles.errors import UserError
-from pipeline.recipe import parse_recipe
+from pipeline.recipe_file import parse_recipe
 from pipeline.run_folder import create, locked, open_run
 
 RECIPE = parse_recipe({"name": "a", "training": {"epochs": 3}}, where="test")

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from hardware_profiles.errors import UserError
-from pipeline.recipe import load_recipe
+from pipeline.recipe_file import load_recipe
 from pipeline.sweep.plan import Setting, Trial, parse_over, plan_trials
 from pipeline.sweep.statistics import mean_sd, paired_t
 from pipeline.sweep.table import markdown, rows_of

@@ -17,7 +17,8 @@ from sweep_runs import FakeTrials, finished_run
 
 from hardware_profiles.errors import UserError
 from pipeline.cli_sweep import stopped_by_sigterm
-from pipeline.recipe import Recipe, load_recipe
+from pipeline.recipe import Recipe
+from pipeline.recipe_file import load_recipe
 from pipeline.run_folder import create, open_run
 from pipeline.sweep import engine
 from pipeline.sweep.engine import JOURNAL, open_study, run_trials

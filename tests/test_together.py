@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 from toy_training import by_hand
 
 from export.files import left_alone, write_text
-from pipeline.recipe import parse_recipe
+from pipeline.recipe_file import parse_recipe
 from pipeline.run_folder import open_run
 
 TESTS = Path(__file__).parent

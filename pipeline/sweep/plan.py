@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hardware_profiles.errors import UserError
-from pipeline.recipe import Recipe, load_recipe
+from pipeline.recipe import Recipe
+from pipeline.recipe_file import load_recipe
 
 COMPARE = "distillation.compare"  # a sweep compares its own settings; each trial trains one arm
 SEED, FOLDS, FOLD = "seed", "data.folds", "data.fold"

@@ -10,7 +10,8 @@ from typing import Any
 from export.files import write_json, write_text
 from hardware_profiles.errors import UserError
 from pipeline.provenance import about_this_run
-from pipeline.recipe import Recipe, load_recipe
+from pipeline.recipe import Recipe
+from pipeline.recipe_file import load_recipe
 from pipeline.run_folder import MANIFEST, RECIPE, differences, locked
 from pipeline.sweep.engine import JOURNAL, run_trials
 from pipeline.sweep.plan import Setting, Trial, plan_trials

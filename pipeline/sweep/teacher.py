@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.provenance import about_this_run
-from pipeline.recipe import Recipe, load_recipe
+from pipeline.recipe import Recipe
+from pipeline.recipe_file import load_recipe
 from pipeline.run_folder import MANIFEST, create, locked, open_run
 
 # What a teacher's training does not read. New sections and keys count as read until they are named here.

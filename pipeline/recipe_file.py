@@ -1,0 +1,102 @@
+"""Recipe files: TOML with a section for each class of `pipeline.recipe`, read, changed by `--set` and checked."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from hardware_profiles.errors import UserError
+from pipeline.recipe import Recipe
+
+
+def find_recipe(name: str) -> Path:
+    """The recipe file that `name` means: a path, or a recipe that Spikeport ships (`digits`). Raises UserError."""
+    path = Path(name)
+    shipped = Path(__file__).resolve().parent.parent / "recipes"
+    if path.is_file() or path.suffix or len(path.parts) > 1:
+        return path
+    if (shipped / f"{name}.toml").is_file():
+        return shipped / f"{name}.toml"
+    known = ", ".join(sorted(file.stem for file in shipped.glob("*.toml")))
+    raise UserError(f"there is no recipe {name!r}", mend=f"name a TOML file, or one of {known}")
+
+
+def load_recipe(path: str | os.PathLike[str], overrides: list[str] | None = None) -> Recipe:
+    """Reads and validates a recipe; `overrides` are `a.b=value` words, value in TOML or else a bare string.
+
+    Raises UserError naming file, key and allowed values.
+    """
+    source = Path(path)
+    try:
+        values = tomllib.loads(source.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(
+            "cannot read this recipe",
+            where=str(source),
+            why=error.strerror or "",
+            mend="name an existing TOML file",
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError("this is no TOML", where=str(source), why=str(error), mend="see recipes/digits.toml") from error
+    for word in overrides or []:
+        _override(values, word)
+    return parse_recipe(values, where=str(source))
+
+
+def parse_recipe(values: dict[str, Any], *, where: str) -> Recipe:
+    """`values` (as read from TOML) as a recipe. Raises UserError naming `where`, the key and what is allowed."""
+    try:
+        return Recipe.model_validate(_tuples(values))
+    except ValidationError as error:
+        raise UserError(_explain(error), where=where, mend=_mend(error)) from None
+
+
+def _override(values: dict[str, Any], word: str) -> None:
+    key, equals, text = word.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise UserError(f"{word!r} is no setting", where="--set", mend="write --set section.key=value")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    for part in parts[:-1]:
+        values = values.setdefault(part, {})
+        if not isinstance(values, dict):
+            raise UserError(f"{key!r} goes through a value that is no section", where="--set")
+    values[parts[-1]] = value
+
+
+def _tuples(value: Any) -> Any:
+    """TOML arrays as tuples, which strict validation of frozen values asks for."""
+    if isinstance(value, dict):
+        return {key: _tuples(entry) for key, entry in value.items()}
+    return tuple(_tuples(entry) for entry in value) if isinstance(value, list) else value
+
+
+def _explain(error: ValidationError) -> str:
+    faults = []
+    for fault in error.errors():
+        key = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == "extra_forbidden":
+            faults.append(f"unknown key {key!r}")
+        else:
+            faults.append(f"{key} = {fault['input']!r}: {fault['msg']}")
+    return "; ".join(faults)
+
+
+def _mend(error: ValidationError) -> str:
+    first = error.errors()[0]
+    section: type[BaseModel] = Recipe
+    for part in first["loc"][:-1]:
+        field = section.model_fields.get(str(part))
+        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+            break
+        section = field.annotation
+    if first["type"] == "extra_forbidden":
+        return "use one of " + ", ".join(section.model_fields)
+    return "correct the value"
