@@ -18,7 +18,9 @@ from pipeline.console import Changes, Json, Quiet, RecipeWord, fail, show
 
 # Before torch loads: its threads spin while they wait for each other, and where another process has their cores they
 # spin in vain; see docs/training.md.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # tens of microseconds, for the next piece of work comes soon
 
 app = typer.Typer(
     name="spikeport",

@@ -44,11 +44,10 @@ def moving_average(share: float) -> Callable[[Sequence[Tensor], Sequence[Tensor]
     def update(averages: Sequence[Tensor], values: Sequence[Tensor], steps: Tensor | int) -> None:
         number = int(steps)
         kept = min(share, (1 + number) / (10 + number))
-        for average, value in zip(averages, values, strict=True):
-            if average.is_floating_point():
-                average.lerp_(value, 1 - kept)
-            else:
-                average.copy_(value)
+        if averages[0].is_floating_point():  # each call gets tensors of one type
+            torch._foreach_lerp_(list(averages), list(values), 1 - kept)
+        else:
+            torch._foreach_copy_(list(averages), list(values))
 
     return update
 
