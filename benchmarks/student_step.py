@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.allocation import keep_freed_memory
+from pipeline.networks import student as students
 from pipeline.networks.neurons import SLOPE
 from pipeline.networks.students import Student, build_student
 from pipeline.quantisation import fold_batch_norm
@@ -112,7 +113,9 @@ def lively_student(recipe: Recipe, shape: tuple[int, int, int]) -> Student:
     folded."""
     student = build_student(recipe.student, shape, CLASSES)
     with torch.no_grad():
-        student.synapse("event").weight *= 4
+        for layer in student.modules():
+            if isinstance(layer, nn.Linear):  # behind which no norm is
+                layer.weight *= 4
         for _ in range(30):
             student((torch.rand(recipe.data.steps, 16, *shape) < DENSITY).float())
     return fold_batch_norm(student)
@@ -138,6 +141,21 @@ def fastest(works: dict[str, Callable[[], object]], repeats: int, clock: Callabl
             work()
             times[name].append(clock() - began)
     return {name: min(taken) for name, taken in times.items()}
+
+
+def time_norms(recipe: Recipe, shape: tuple[int, int, int], repeats: int, clock: Callable[[], float]) -> str:
+    """Seconds of a training step of 32 samples with batch norm: in one loop with its cells, and as modules."""
+    student, batch = build_student(recipe.student, shape, CLASSES), 32
+    frames = (torch.rand(recipe.data.steps, batch, *shape) < DENSITY).float()
+    fuses = students.fuses
+
+    def trained(together: bool) -> None:
+        students.fuses = fuses if together else lambda *_: False
+        step(lambda shown: student(shown).spikes, student, frames)
+
+    best = fastest({"one": partial(trained, True), "apart": partial(trained, False)}, repeats, clock)
+    students.fuses = fuses
+    return f"with batch norm, B = {batch}: {1e3 * best['one']:.1f} ms, as modules {1e3 * best['apart']:.1f} ms"
 
 
 def main() -> None:
@@ -191,6 +209,7 @@ def main() -> None:
         )
         cells = (f" {1e3 * spent:>16.1f} {spent / best['folded']:>6.2f}" for spent in best.values())
         print(f"{batch:>4}" + "".join(cells), flush=True)
+    print(time_norms(recipe, shape, options.repeats, clock))
     if options.profile:
         with torch.profiler.profile() as profile:
             step(folded, student, frames)
