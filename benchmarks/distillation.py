@@ -16,6 +16,7 @@ import hashlib
 import json
 import re
 import sys
+import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from export.files import write_json, write_text
 from hardware_profiles.errors import UserError
 from pipeline.cli_sweep import stopped_by_sigterm
 from pipeline.recipe import Recipe
-from pipeline.recipe_file import find_recipe, load_recipe
+from pipeline.recipe_file import find_recipe, load_recipe, parse_recipe
 from pipeline.run_folder import open_run
 from pipeline.stages import check_recipe
 from pipeline.sweep.engine import run_trials
@@ -96,7 +97,7 @@ class Study:
             )  # a mistake is said before hours of work
         arms = part.arms(recipe)
         head = {"recipe": source.name, "set": options.changes, "digest": digest, "resolved": recipe.as_toml()}
-        known = self._known(name, digest)
+        known = self._known(name, recipe)
         missing = [trial for _, trial in trials if known.get(trial.name) != list(trial.changes)]
         print(f"{name}: {len(trials)} runs, {len(missing)} to do", flush=True)
         if options.list:
@@ -109,7 +110,7 @@ class Study:
 
         def done(trial: Trial, found: Outcome | UserError) -> None:
             if isinstance(found, Outcome):
-                self._add(name, head, arms, _row(arm_of[trial.name], arms, trial, found, out))
+                self._add(name, head, recipe, arms, _row(arm_of[trial.name], arms, trial, found, out))
                 said = f"{100 * found.accuracy_float:.2f} % float, {100 * found.accuracy_quantised:.2f} % quantised"
             else:
                 failed.append(trial.name)
@@ -120,23 +121,31 @@ class Study:
             run_trials(out / "recipe.toml", missing, out, jobs=options.jobs, done=done, verb=part.verb)
         return len(failed)
 
-    def _known(self, name: str, digest: str) -> dict[str, list[str]]:
-        part = self.read()["parts"].get(name, {})
-        return {run["run"]: run["changes"] for run in part.get("runs", ()) if part["digest"] == digest}
+    def _known(self, name: str, recipe: Recipe) -> dict[str, list[str]]:
+        part = self.read()["parts"].get(name)
+        return {run["run"]: run["changes"] for run in part["runs"]} if part and _of_recipe(part, recipe) else {}
 
-    def _add(self, name: str, head: dict[str, Any], arms: tuple[Arm, ...], row: dict[str, Any]) -> None:
+    def _add(self, name: str, head: dict[str, Any], recipe: Recipe, arms: tuple[Arm, ...], row: dict[str, Any]) -> None:
         """Adds a run to its part, arm by arm; runs of another recipe, or of an arm as it was, leave the part."""
         places = {(arm.group, arm.label): place for place, arm in enumerate(arms)}
         with _one_at_a_time(self.runs):
             study = self.read()
             part = study["parts"].get(name)
-            old = part["runs"] if part and part["digest"] == head["digest"] else []
+            old = part["runs"] if part and _of_recipe(part, recipe) else []
             kept = [run for run in old if (run["group"], run["arm"]) in places and _same(run) != _same(row)]
             runs = sorted(
                 [*kept, row], key=lambda run: (places[run["group"], run["arm"]], run["seed"], run["fold"] or 0)
             )
             study["parts"][name] = {**head, "runs": runs}
             write_json(self.file, study)
+
+
+def _of_recipe(part: dict[str, Any], recipe: Recipe) -> bool:
+    """Whether a part's runs are of this recipe. Settings that came after them count as the defaults, which is what they
+    did without."""
+    with contextlib.suppress(UserError):  # a setting that is gone
+        return parse_recipe(tomllib.loads(part["resolved"]), where="earlier runs") == recipe
+    return False
 
 
 def _same(run: dict[str, Any]) -> tuple[Any, ...]:

@@ -25,6 +25,7 @@ import tonic
 from tonic.io import read_mnist_file
 from tonic.transforms import ToFrame
 
+from pipeline.allocation import keep_freed_memory
 from pipeline.data.binning_files import bin_files
 from pipeline.data.cache import cached_frames, known_content
 from pipeline.data.dataset import Recording
@@ -41,6 +42,7 @@ def main() -> None:
     words.add_argument("--root", type=Path, default=Path("../shared/data"))
     words.add_argument("--repeats", type=int, default=7)
     options = words.parse_args()
+    kept = keep_freed_memory()
     folder = options.root / "NMNIST/Train"
     files = list_events(folder).files()
     paths = [file.path for file in files]
@@ -86,6 +88,7 @@ def main() -> None:
     print("command:", "python", " ".join(sys.argv))
     print(f"machine: {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}")
     print(f"versions: numpy {np.__version__}, tonic {tonic.__version__}; {len(paths)} recordings, 34 x 34, 10 x 30 ms")
+    print(f"freed memory is {'kept, as in training' if kept else 'given back'}")
     for title, medians in zip(("events in memory -> frames", "files -> frames"), results, strict=True):
         print(title)
         base = next(iter(medians.values()))

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from export.fixed_point import BIAS_LIMIT, DECAY_ONE, THRESHOLD_LIMIT, WEIGHT_LIMIT
+from pipeline.bridge.shown import Bridge, KeptViews
 from pipeline.data.dataset import Dataset
 from pipeline.distillation.presets import plan_of
-from pipeline.distillation.streams import Bridge
 from pipeline.fitting import Progress, fit
 from pipeline.networks.neurons import LoihiCell
 from pipeline.networks.recurrent import LoihiRecurrent
@@ -127,7 +127,7 @@ def fine_tune(
     stage: str = "quantisation",
     method: str = "none",
     teacher: Teacher | None = None,
-    bridge: Bridge | None = None,
+    bridge: Bridge | KeptViews | None = None,
 ) -> Student:
     """The float `student` (as trained, batch norm and all) quantised and tuned in Loihi numerics, on the CPU.
 

@@ -212,6 +212,7 @@ class Bridge(_Section):
     later_lr: PositiveFloat = 1e-3  # in place of training.lr
     share: Annotated[float, Field(gt=0, le=8)] = 1.0  # images over the bridge for each recording, later
     warp: Warp = Warp()  # of the images that it shows
+    views: Annotated[int, Field(ge=0)] = 0  # of each image, drawn once and kept on disk; 0: anew for each batch
 
 
 class Quantisation(_Section):

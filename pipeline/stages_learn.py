@@ -9,6 +9,7 @@ from export.readout import classify
 from hardware_profiles.errors import UserError
 from pipeline.bridge.bridges import load_bridge
 from pipeline.bridge.camera import Camera
+from pipeline.bridge.shown import Bridge, KeptViews
 from pipeline.checkpoints import save_weights
 from pipeline.data.describe import describe
 from pipeline.distillation import presets
@@ -16,6 +17,7 @@ from pipeline.networks import storage
 from pipeline.networks.students import Student, predict_spikes
 from pipeline.networks.teacher import Teacher
 from pipeline.quantisation import fine_tune
+from pipeline.stages import cache_folder
 from pipeline.training import (
     spiking_teacher_logits,
     teacher_logits,
@@ -26,7 +28,6 @@ from pipeline.training import (
 )
 
 if TYPE_CHECKING:
-    from pipeline.distillation.streams import Bridge
     from pipeline.stages import Context, Result
 
 NO_IMAGES = "the data set has no static images, so there is no teacher"
@@ -81,7 +82,7 @@ def camera(context: Context) -> Result:
             recipe,
             context.dataset,
             load_teacher(context),
-            Camera(recipe.data.steps, recipe.data.step_us),
+            _shown(context, Camera(recipe.data.steps, recipe.data.step_us)),
             context.checkpoints("camera"),
             context.progress,
             context.run.file(METRICS),
@@ -149,9 +150,16 @@ def quantised(context: Context, method: str) -> Result:
     return _tested(tuned, context), (name,)
 
 
-def _bridge(context: Context) -> Bridge | None:
-    recipe = context.recipe
-    return load_bridge(recipe, context.run.file(BRIDGE)) if presets.uses_bridge(recipe.distillation) else None
+def _bridge(context: Context) -> Bridge | KeptViews | None:
+    if not presets.uses_bridge(context.recipe.distillation):
+        return None
+    return _shown(context, load_bridge(context.recipe, context.run.file(BRIDGE)))
+
+
+def _shown(context: Context, bridge: Bridge) -> Bridge | KeptViews:
+    if not context.recipe.bridge.views:
+        return bridge
+    return KeptViews(bridge, context.dataset.static, context.recipe, cache_folder(), context.progress)
 
 
 def _latest(context: Context, *files: str) -> Student | None:

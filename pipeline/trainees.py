@@ -7,12 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from hardware_profiles.errors import UserError
+from pipeline.bridge.shown import Bridge, KeptViews
 from pipeline.data.dataset import Dataset, StaticImages
 from pipeline.data.images import resize_to
 from pipeline.data.warps import warp
 from pipeline.distillation.objectives import Objective, distils
 from pipeline.distillation.presets import Plan
-from pipeline.distillation.streams import NO_TEACHER, Bridge, Clip, Streams, joined, observe
+from pipeline.distillation.streams import NO_TEACHER, Clip, Streams, joined, observe
 from pipeline.distillation.terms import Sizes, Step
 from pipeline.evaluation import student_accuracy, teacher_accuracy
 from pipeline.fitting import Trainee, derived_seed
@@ -98,7 +99,7 @@ class StudentTrainee(Trainee):
         plan: Plan,
         *,
         teacher: Teacher | None = None,
-        bridge: Bridge | None = None,
+        bridge: Bridge | KeptViews | None = None,
         stage: str,
         epochs: int,
         lr: float,

@@ -8,11 +8,12 @@ import torch
 
 from hardware_profiles.errors import UserError
 from pipeline.bridge.fit import TranslatorTrainee
+from pipeline.bridge.shown import Bridge, KeptViews
 from pipeline.bridge.translator import Translator
 from pipeline.data.dataset import Dataset
 from pipeline.distillation.initialise import initialise_from_teacher
 from pipeline.distillation.presets import plan_of
-from pipeline.distillation.streams import NO_TEACHER, Bridge
+from pipeline.distillation.streams import NO_TEACHER
 from pipeline.evaluation import spiking_teacher_logits, student_accuracy, teacher_accuracy, teacher_logits
 from pipeline.fitting import Progress, derived_seed, fit
 from pipeline.networks.students import Student, build_student
@@ -71,7 +72,7 @@ def train_start(
     recipe: Recipe,
     dataset: Dataset,
     teacher: Teacher | None,
-    bridge: Bridge,
+    bridge: Bridge | KeptViews,
     folder: Path,
     progress: Progress | None = None,
     metrics: Path | None = None,
@@ -115,7 +116,7 @@ def train_student(
     progress: Progress | None = None,
     metrics: Path | None = None,
     *,
-    bridge: Bridge | None = None,
+    bridge: Bridge | KeptViews | None = None,
     start: Student | None = None,
 ) -> Student:
     """A student trained in float by the preset `method`, in eval mode on the CPU; its stage is "student-<method>".

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -175,8 +176,6 @@ def test_a_study_goes_on_where_it_stopped(study):
 
 
 def test_what_has_run_is_read_from_the_file_though_the_folders_are_gone(study):
-    import shutil
-
     study("--only", "long")
     shutil.rmtree(study.folder / "runs")
     _, found = study()
@@ -195,6 +194,23 @@ def test_another_recipe_begins_the_part_anew_and_a_failure_is_told(study, capsys
     study.trials.code = 0
     code, found = study("--only", "long")
     assert [run["arm"] for run in found] == ["long, longer"] * 2
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "started"), [("views = 0\n", "", 0), ("views = 0", "views = 2", 4), ("views", "gone", 4)]
+)
+def test_settings_that_came_later_leave_runs_as_they_are(study, before, after, started):
+    """Runs from before a setting existed are those of its default."""
+    study()
+    file = study.folder / "distillation.json"
+    found = json.loads(file.read_text())
+    head = found["parts"]["methods"]
+    assert before in head["resolved"]
+    head["resolved"], head["digest"] = head["resolved"].replace(before, after), "of then"
+    file.write_text(json.dumps(found))
+    shutil.rmtree(study.folder / "runs")
+    assert study()[0] == 0
+    assert len(study.trials.started) == started
 
 
 def test_listing_runs_nothing(study, capsys):

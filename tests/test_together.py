@@ -115,6 +115,7 @@ def test_two_processes_end_in_the_weights_of_one(folder, alone, start) -> None:
 BRIDGED = [
     "training.devices=2", "distillation.method=bridge", "bridge.kind=translator", "bridge.width=4", "bridge.updates=12",
     "bridge.start_epochs=3", "bridge.start_batch=45", "bridge.later_epochs=1", "quantisation.method=same",
+    "bridge.views=1",
 ]  # fmt: skip
 
 

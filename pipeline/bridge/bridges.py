@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.bridge.camera import Camera
+from pipeline.bridge.shown import Bridge
 from pipeline.bridge.translator import Translator
 from pipeline.checkpoints import load_weights
-from pipeline.distillation.streams import Bridge
 from pipeline.recipe import Recipe
 
 

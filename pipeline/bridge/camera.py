@@ -1,4 +1,4 @@
-"""Static images before a simulated event camera that makes three saccades, anew for every batch.
+"""Static images before a simulated event camera that makes three saccades.
 
 The camera is the model of `pipeline.data.event_camera` (a pixel fires when its log intensity has moved by one
 threshold), computed for a whole batch on any device and binned on the way, so that no event is ever stored. No
@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from pipeline.data.images import value_channel
 
+MODEL = 1  # change it whenever other frames come of the same draws: views kept on disk are then drawn anew
 SAMPLE_US = 7_500  # light is looked at this often
 PATH = ((0.0, 0.0), (7.0, 3.5), (0.0, 7.0), (0.0, 0.0))  # y, x in pixels where each saccade begins and ends
 BLUR_REACH = 2  # pixels to either side
@@ -57,6 +58,11 @@ class Camera:
 
     def __init__(self, steps: int, step_us: int, scene: Scene | None = None) -> None:
         self.steps, self.step_us, self.scene = steps, step_us, scene or Scene()
+
+    @property
+    def identity(self) -> str:
+        """What its frames depend on, besides images and generator."""
+        return f"camera {MODEL}, {self.steps} steps of {self.step_us} us, {self.scene}"
 
     @torch.no_grad()
     def show(self, images: Tensor, generator: torch.Generator) -> Tensor:

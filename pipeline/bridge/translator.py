@@ -7,6 +7,8 @@ image moves by up to 3.5 while it is recorded, and what is not seen cannot be fo
 
 from __future__ import annotations
 
+import hashlib
+
 import torch
 from torch import Tensor, nn
 
@@ -29,6 +31,15 @@ class Translator(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         flat = self.layers(images.mean(1, keepdim=True))  # an event camera sees no colours
         return flat.unflatten(1, (self.steps, 2))
+
+    @property
+    def identity(self) -> str:
+        """What its frames depend on, besides images and generator: its weights."""
+        digest = hashlib.sha256()
+        for name, weights in self.state_dict().items():
+            digest.update(f"{name} {tuple(weights.shape)}".encode())
+            digest.update(weights.cpu().numpy().tobytes())
+        return f"translator {digest.hexdigest()}, {self.steps} steps"
 
     @torch.no_grad()
     def show(self, images: Tensor, generator: torch.Generator) -> Tensor:

@@ -1,4 +1,4 @@
-"""Static images turned, scaled, sheared and shifted a little, anew for every batch."""
+"""Static images turned, scaled, sheared and shifted a little."""
 
 from __future__ import annotations
 
@@ -11,14 +11,25 @@ from pipeline.recipe import Warp
 
 
 def warp(images: Tensor, recipe: Warp, generator: torch.Generator) -> Tensor:
+    """`images` `[B, C, H, W]`, each `warped` by a draw of its own from `generator` (on the CPU)."""
+    return warped(images, recipe, draw_warp(len(images), generator))
+
+
+def draw_warp(count: int, generator: torch.Generator) -> Tensor:
+    """How far each of `count` images is warped, `[5, count]` in -1..1: turn, scale, shear, shift down and right, in
+    shares of what a recipe allows."""
+    return 2 * torch.rand(5, count, generator=generator) - 1
+
+
+def warped(images: Tensor, recipe: Warp, draws: Tensor) -> Tensor:
     """`images` `[B, C, H, W]`, each by an affine map of its own round its middle; what comes in is black.
 
-    Every draw comes from `generator` (on the CPU). With a recipe of zeros the images come back as they are.
+    `draws`: as `draw_warp` gives them. With a recipe of zeros the images come back as they are.
     """
     if not any(recipe.model_dump().values()):
         return images
-    batch, _, height, width = images.shape
-    turn, grow, lean, down, right = (2 * torch.rand(5, batch, generator=generator) - 1).to(images)
+    height, width = images.shape[2:]
+    turn, grow, lean, down, right = draws.to(images)
     angle = turn * math.radians(recipe.turn_degrees)
     scale = torch.exp(-grow * math.log1p(recipe.scale))
     sine, cosine = angle.sin() * scale, angle.cos() * scale

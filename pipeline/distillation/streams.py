@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from hardware_profiles.errors import UserError
 from pipeline.augmentation import augment
+from pipeline.bridge.shown import Bridge, KeptViews
 from pipeline.data.dataset import Dataset, StaticImages
 from pipeline.data.images import resize_to, value_channel
 from pipeline.data.warps import warp
@@ -28,14 +29,6 @@ from pipeline.recipe import Recipe
 NO_TEACHER = 'train without one: distillation.method = "none"'
 VIEWS = ("logits", "features", "maps", "embedding")  # of a student's output, each [T, B, ...]
 Draws = Callable[[str], torch.Generator]  # a fresh generator for one purpose of this batch
-
-
-class Bridge(Protocol):
-    """Shows static images as events."""
-
-    def show(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """`images` `[B, 3, H, W]` in 0..1 as frames `[T, B, 2, H, W]` of 0 and 1, on the images' device."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +59,7 @@ def joined(first: Clip, second: Clip) -> Clip:
 class Streams:
     """Makes clips of the training recordings and of the static pool."""
 
-    def __init__(self, recipe: Recipe, dataset: Dataset, bridge: Bridge | None) -> None:
+    def __init__(self, recipe: Recipe, dataset: Dataset, bridge: Bridge | KeptViews | None) -> None:
         self.recipe, self.bridge = recipe, bridge
         self.frames, self.labels = dataset.train.frames, torch.from_numpy(dataset.train.labels)
         self.size = dataset.train.frames.shape[3:]
@@ -89,8 +82,10 @@ class Streams:
         shown = None
         if images:
             classes = self.labels[rows].numpy()
-            own = self.pool.draw(classes, draws("images")) if self.twins is None else self.twins.images[rows.numpy()]
-            shown = self._rgb(own, device)
+            if self.twins is None:
+                shown = self._rgb(self.static.images[self.pool.draw(classes, draws("images"))], device)
+            else:
+                shown = self._rgb(self.twins.images[rows.numpy()], device)
         labels = self.labels[rows]
         return Clip(
             frames=augment(frames, self.recipe.augmentation, draws("augmentation"), labels).float(),
@@ -101,10 +96,11 @@ class Streams:
     def hybrid(self, events: Clip, progress: float, draws: Draws) -> Clip:
         """A static image of the same class beside each recording, and sliding replacement by the recording."""
         settings, device = self.recipe.distillation, events.frames.device
-        images = self._rgb(self.pool.draw(events.labels.cpu().numpy(), draws("pairs")), device)
+        rows = self.pool.draw(events.labels.cpu().numpy(), draws("pairs"))
         if settings.static == "bridge":
-            clip = self._through_bridge(images, draws("bridge"))
+            images, clip = self._over_bridge(torch.from_numpy(rows), draws, device, warps=False)
         else:
+            images = self._rgb(self.static.images[rows], device)
             clip = static_clip(value_channel(images), len(events.frames))
         unit = settings.replacement_unit
         frames, replaced = sliding_replacement(
@@ -118,15 +114,22 @@ class Streams:
         return Clip(frames=frames, labels=events.labels, images=images, replaced=replaced)
 
     def bridged(self, rows: Tensor, draws: Draws, device: torch.device) -> Clip:
-        """The static images of these rows as events; each time others, so that no augmentation is needed."""
-        images = warp(self._rgb(self.static.images[rows.numpy()], device), self.recipe.bridge.warp, draws("warp"))
+        """The static images of these rows as events; each time others where none are kept, so that no augmentation is
+        needed."""
+        images, frames = self._over_bridge(rows, draws, device, warps=True)
         labels = torch.from_numpy(self.static.labels[rows.numpy()]).to(device)
-        return Clip(frames=self._through_bridge(images, draws("bridge")), labels=labels, images=images)
+        return Clip(frames=frames, labels=labels, images=images)
 
-    def _through_bridge(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def _over_bridge(self, rows: Tensor, draws: Draws, device: torch.device, *, warps: bool) -> tuple[Tensor, Tensor]:
+        """The static images of these rows as a teacher sees them, and as events. Kept views were warped in any case."""
         if self.bridge is None:
             raise UserError("there is no bridge from images to events", where="distillation")
-        return self.bridge.show(images, generator)
+        if isinstance(self.bridge, KeptViews):
+            return self.bridge.see(rows, draws("bridge"), device)
+        images = self._rgb(self.static.images[rows.numpy()], device)
+        if warps:
+            images = warp(images, self.recipe.bridge.warp, draws("warp"))
+        return images, self.bridge.show(images, draws("bridge"))
 
     def _rgb(self, images: np.ndarray, device: torch.device) -> Tensor:
         return torch.from_numpy(resize_to(images, *self.size)).to(device)
@@ -136,7 +139,6 @@ class StaticPool:
     """The static images by class, for drawing one of the same class for each recording."""
 
     def __init__(self, static: StaticImages, classes: tuple[str, ...], wanted: np.ndarray) -> None:
-        self.images = static.images
         numbers = np.arange(len(classes))
         self.order = np.argsort(static.labels, kind="stable")
         self.starts = np.searchsorted(static.labels[self.order], numbers)
@@ -146,10 +148,10 @@ class StaticPool:
                 raise UserError(f"class {classes[label]!r} has no static image", where="data", mend=NO_TEACHER)
 
     def draw(self, labels: np.ndarray, generator: torch.Generator) -> np.ndarray:
-        """One uint8 image `[C, h, w]` of the same class for each label, uniformly."""
+        """The row of an image of the same class for each label, uniformly."""
         shares = torch.rand(len(labels), generator=generator, dtype=torch.float64).numpy()
         places = (shares * self.counts[labels]).astype(np.int64)
-        return self.images[self.order[self.starts[labels] + places]]
+        return self.order[self.starts[labels] + places]
 
 
 def observe(
