@@ -120,7 +120,7 @@ class _NormedLeak(torch.autograd.Function):
 
 def _blocks(flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     shape = (-(-flat.shape[1] // BLOCK), BLOCK)
-    return np.zeros(shape), np.zeros(shape)
+    return np.empty(shape), np.empty(shape)
 
 
 def _by_channel(sums: np.ndarray, channels: int) -> np.ndarray:

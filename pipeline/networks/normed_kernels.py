@@ -3,8 +3,8 @@
 """The loops of `normed` compiled for the processor: values `[T, N]`, float32, contiguous, of which neurons `begin` to
 `end` (both multiples of BLOCK, or the last) are done.
 
-What belongs to channels comes as tiles of BLOCK numbers, channels running fastest as in memory. Sums are float64 and
-are kept block by block, so that they do not depend on the number of threads.
+What belongs to channels comes as tiles of BLOCK numbers, channels running fastest as in memory. Sums are kept block by
+block, so that they do not depend on the number of threads, and added up in float64.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ def sums_of(begin, end, values, sums, squares):
     for first in range(begin, end, BLOCK):
         count = min(BLOCK, end - first)
         one, two = sums[first // BLOCK], squares[first // BLOCK]
+        one[:], two[:] = 0.0, 0.0
         for t in range(steps):
             value = values[t, first : first + count]
             for i in range(count):
@@ -52,13 +53,15 @@ def integrate(begin, end, values, gain, shift, beta, threshold, spikes, rests):
 
 @entry_point
 def gradients(begin, end, values, gain, shift, beta, threshold, slope, of_spikes, of_rests, gradient, sums, products):
-    """Fills dL/dcurrent, and its sums and those of its products with the values as `sums_of` does. The membranes are
-    computed anew. A gradient not there has no rows."""
+    """Fills dL/dcurrent, and its sums and those of its products with the values as `sums_of` does, but those of one
+    block and place in float32, twice as many at a time. The membranes are computed anew. A gradient not there has no
+    rows."""
     steps = len(values)
     zero, one = np.float32(0), np.float32(1)
     with_spikes = len(of_spikes) > 0
     membranes = np.empty((steps, BLOCK), np.float32)
     kept, after = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    total, product = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
     for first in range(begin, end, BLOCK):
         count = min(BLOCK, end - first)
         kept[:] = zero
@@ -68,8 +71,7 @@ def gradients(begin, end, values, gain, shift, beta, threshold, slope, of_spikes
                 v = (gain[i] * value[i] + shift[i]) + beta * kept[i]
                 membrane[i] = v
                 kept[i] = zero if v > threshold else v
-        after[:] = zero
-        total, product = sums[first // BLOCK], products[first // BLOCK]
+        after[:], total[:], product[:] = zero, zero, zero
         for t in range(steps - 1, -1, -1):
             value, membrane = values[t, first : first + count], membranes[t]
             direct = of_spikes[t, first : first + count] if with_spikes else value
@@ -86,10 +88,11 @@ def gradients(begin, end, values, gain, shift, beta, threshold, slope, of_spikes
                 kept_share = (zero if m > threshold else one) - m * g
                 now[i] = share * direct[i] * g + after[i] * kept_share
             for i in range(count):
-                after[i] = beta * now[i]
-                d = np.float64(now[i])
+                d = now[i]
+                after[i] = beta * d
                 total[i] += d
-                product[i] += d * np.float64(value[i])
+                product[i] += d * value[i]
+        sums[first // BLOCK], products[first // BLOCK] = total, product
 
 
 @entry_point

@@ -134,7 +134,7 @@ def with_heads(
     return Student(nn.ModuleDict(layers), nn.ModuleDict(heads), cells_of(recipe, classes))
 
 
-def predict_spikes(student: Student, frames: np.ndarray, batch: int = 100) -> np.ndarray:
+def predict_spikes(student: Student, frames: np.ndarray, batch: int = 50) -> np.ndarray:
     """Output spikes uint8 `[N, T, K]` of recordings `[N, T, C, H, W]` (uint8 of 0 and 1), in eval mode."""
     device = next(student.parameters()).device
     training = student.training
