@@ -14,14 +14,14 @@ Runs = Sequence[Mapping[str, Any]]
 
 # what must hold of the shipped method: part, group, quantity, bound, whether more is better, over how many runs
 TARGETS = (
-    ("methods", "", "quantised", 0.98, True, 5),
+    ("methods", "", "quantised", 0.98, True, 10),
     ("curve", "100 recordings", "quantised", 0.98, True, 5),
     ("curve", "100 recordings", "difference", 0.05, True, 5),
     ("curve", "20 recordings", "quantised", 0.975, True, 5),
     ("curve", "20 recordings", "difference", 0.15, True, 5),
     ("curve", "0 recordings", "quantised", 0.95, True, 1),
-    ("methods", "", "gap", 0.003, False, 5),
-    ("methods", "", "mismatches", 0, False, 5),
+    ("methods", "", "gap", 0.003, False, 10),
+    ("methods", "", "mismatches", 0, False, 10),
     ("curve", "0 recordings", "mismatches", 0, False, 1),
 )
 SHIPPED, BASELINE = "bridge", "none"
@@ -93,6 +93,7 @@ def page(study: Mapping[str, Any], titles: Mapping[str, tuple[str, str]]) -> str
     found = targets({name: part["runs"] for name, part in shown.items()})
     if any(row["runs"] for row in found):
         lines += ["", "## Targets", "", f"Of `{SHIPPED}`, which the recipe ships.", "", *_target_lines(found)]
+        lines += ["", *_seed_lines(study["parts"].get("methods", {}).get("runs", ()))]
     for name, part in shown.items():
         title, about = titles[name]
         lines += ["", f"## {title}", "", about, "", *_table_lines(table(part["runs"]))]
@@ -121,6 +122,7 @@ _INTRODUCTION = (
     "epochs, by test accuracies of three to five folds with seed 1 (97.7 without them, 97.5 to 98.3 with six settings "
     "of them, in float, which is within what chance does); the simulated camera's polarity, timing and range of "
     "positions after looking at some recordings, at events per step and at accuracies. "
+    "Other seeds over the folds were run after that choice. "
     "A clean figure needs recordings that nobody has looked at, such as N-MNIST's test part. A row of one run says "
     "little about other seeds.",
 )
@@ -159,6 +161,20 @@ def _target_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return lines
+
+
+def _seed_lines(runs: Runs) -> list[str]:
+    """The shipped method over the folds of each seed, for not all seeds were looked at alike."""
+    own = [run for run in runs if run["arm"] == SHIPPED]
+    found = []
+    for seed in sorted({run["seed"] for run in own}):
+        of_seed = [run["accuracy_quantised"] for run in own if run["seed"] == seed]
+        found.append(f"{100 * mean_sd(of_seed)['mean']:.2f} with seed {seed} (folds: {len(of_seed)})")
+    return (
+        ["Over the folds, quantised: " + ", ".join(found) + ". The later epochs were chosen on seed 1."]
+        if found
+        else []
+    )
 
 
 def _table_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:

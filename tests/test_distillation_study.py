@@ -132,8 +132,9 @@ def test_the_document_shows_the_numbers():
     )
     assert (
         "| 800, folds | spikes that differ between quantised student and reference | at most 0 | 0 of 500 | 1 "
-        "| met so far, 5 runs are due |" in page
+        "| met so far, 10 runs are due |" in page
     )
+    assert "Over the folds, quantised: 97.90 with seed 1 (folds: 1). The later" in page
     assert "| 0 | quantised accuracy | at least 95.00 | - | 0 | not run |" in page
     assert "12 runs on 3 cores, python 3.11.1, torch 2.9.9." in page
     assert "## Targets" not in distillation_page.page({"parts": {"ablation": study["parts"]["ablation"]}}, titles)
