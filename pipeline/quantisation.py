@@ -20,7 +20,7 @@ from torch.nn.utils import parametrize
 from export.fixed_point import BIAS_LIMIT, DECAY_ONE, THRESHOLD_LIMIT, WEIGHT_LIMIT
 from pipeline.bridge.shown import Bridge, KeptViews
 from pipeline.data.dataset import Dataset
-from pipeline.distillation.presets import plan_of
+from pipeline.distillation.presets import events_alone, plan_of
 from pipeline.fitting import Progress, fit
 from pipeline.networks.neurons import LoihiCell
 from pipeline.networks.recurrent import LoihiRecurrent
@@ -125,25 +125,25 @@ def fine_tune(
     metrics: Path | None = None,
     *,
     stage: str = "quantisation",
-    method: str = "none",
+    method: str | None = None,
     teacher: Teacher | None = None,
     bridge: Bridge | KeptViews | None = None,
 ) -> Student:
     """The float `student` (as trained, batch norm and all) quantised and tuned in Loihi numerics, on the CPU.
 
-    Tuned by `method` (by default with TET on the events alone; alignment and the hybrid stream have done their work
-    when batch norm is folded, so a method that needs them tunes as `none` does). One that has first lessons over the
+    Tuned by `method`, None: with TET on the events alone, which is also for plans with a hybrid stream, since alignment
+    and that stream have done their work when batch norm is folded. One that has first lessons over the
     bridge tunes on such lessons too, TUNING_IMAGES an epoch. The epoch is chosen on the validation recordings, epoch 0
     (as rounded) included, so that tuning cannot make it worse there. `folder`, `progress`, `metrics`: see
     `fitting.fit`.
     """
     prepared = rescale(fold_batch_norm(student))
     _prepare(prepared)
-    plan = plan_of(recipe.distillation, method)
+    plan = events_alone(recipe.distillation) if method is None else plan_of(recipe.distillation, method)
     if "hybrid" in plan.streams:
-        plan = plan_of(recipe.distillation, "none")
+        plan = events_alone(recipe.distillation)
     options: dict[str, Any] = {
-        "teacher": teacher if method != "none" else None,
+        "teacher": teacher,
         "bridge": bridge,
         "stage": stage,
         "epochs": recipe.quantisation.epochs,

@@ -13,7 +13,9 @@ from pipeline.bridge.shown import Bridge, KeptViews
 from pipeline.checkpoints import save_weights
 from pipeline.data.describe import describe
 from pipeline.distillation import presets
+from pipeline.lineage import HELD_OUT, check_lineage, held_out
 from pipeline.networks import storage
+from pipeline.networks.spiking_teacher import run_of
 from pipeline.networks.students import Student, predict_spikes
 from pipeline.networks.teacher import Teacher
 from pipeline.quantisation import fine_tune
@@ -37,7 +39,8 @@ CAMERA, START = "camera.safetensors", "start.safetensors"
 
 def data(context: Context) -> Result:
     """The data set's facts and the test recordings' classes; its frames stay in the cache."""
-    return {**describe(context.dataset), "test_labels": context.dataset.test.labels.tolist()}, ()
+    dataset = context.dataset
+    return {**describe(dataset), "test_labels": dataset.test.labels.tolist(), HELD_OUT: held_out(dataset)}, ()
 
 
 def teacher(context: Context) -> Result:
@@ -46,6 +49,9 @@ def teacher(context: Context) -> Result:
     dataset, test = context.dataset, context.dataset.test
     if not len(dataset.static.labels):
         return {"predicted": None, "reason": NO_IMAGES}, ()
+    own = context.recipe.teacher
+    if (other := Path(own.weights).parent if own.weights else run_of(own)) is not None:
+        check_lineage(other, dataset)
     trained = train_teacher(
         context.recipe, dataset, context.checkpoints("teacher"), context.progress, context.run.file(METRICS)
     )
@@ -142,7 +148,7 @@ def quantised(context: Context, method: str) -> Result:
         context.progress,
         context.run.file(METRICS),
         stage=f"quantised-{method}",
-        method=method if same else "none",
+        method=method if same else None,
         teacher=load_teacher(context),
         bridge=_bridge(context) if own else None,
     )
@@ -173,6 +179,7 @@ def _student_from(file: Path, context: Context) -> Student:
     if not file.is_file():
         raise UserError("there is no such file of weights", where=str(file), mend="correct bridge.camera_weights")
     dataset = context.dataset
+    check_lineage(file.parent, dataset)
     return storage.load_student(context.recipe, dataset.test.frames.shape[2:], len(dataset.classes), file)
 
 

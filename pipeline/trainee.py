@@ -129,14 +129,15 @@ class Trainee(pl.LightningModule):
         """Scores the weights as they are now and keeps them if none before stood better. Returns the score.
 
         They stand by the mean score of the last few epochs: one score of a small validation part is mostly luck.
-        Without a score they always stand best.
+        Without a score they always stand best; those of the start, where they count, stand against any that score less.
         """
         model = self.average.module if self.average else self.model
         score, standing = ranks.agree(self.score(model) if ranks.leads() else None), None
         if score is not None:
             self.scores.append(score)
             standing = float(np.mean(self.scores[-STANDING_EPOCHS:]))
-        if not self.best or standing is None or standing >= self.best["score"]:
+        falls = score is not None and self.score_start and score < self.scores[0]
+        if not self.best or standing is None or (standing >= self.best["score"] and not falls):
             weights = {key: tensor.detach().cpu().clone() for key, tensor in model.state_dict().items()}
             self.best = {"epoch": epoch, "score": standing, "weights": weights}
         return score

@@ -126,7 +126,9 @@ class StudentTrainee(Trainee):
             teacher = None
         elif teacher is None:
             raise UserError(f"{stage} needs a teacher", where="distillation.method", mend=NO_TEACHER)
-        self.objective = Objective(plan, _sizes(recipe, dataset, student, teacher))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derived_seed(recipe.seed, "objective"))
+            self.objective = Objective(plan, _sizes(recipe, dataset, student, teacher))
         self.recipe, self.validation = recipe, dataset.validation
         self.streams = Streams(recipe, dataset, bridge)
         # In a tuple, so that it is no part of what is trained and saved.
@@ -154,7 +156,7 @@ class StudentTrainee(Trainee):
         if "hybrid" in self.objective.streams:
             clips["hybrid"] = self.streams.hybrid(clips["event"], progress, lambda what: self.draws(index, what))
         if "bridge" in self.objective.streams:
-            count = round(self.recipe.bridge.share * len(rows))
+            count = max(1, round(self.recipe.bridge.share * len(rows)))
             clips["bridge"] = self.bridged(self.some(count, len(self.streams.static.labels), index, "bridged"), index)
         return clips
 
@@ -185,6 +187,10 @@ class StartTrainee(StudentTrainee):
     ones, beside the image that they were made from; they count as one image each."""
 
     recordings = 0
+
+    def draws(self, index: int, what: str) -> torch.Generator:
+        # The lessons before the camera and those after them must not show the same.
+        return super().draws(index, f"{what}, camera" if self.stage == "camera" else what)
 
     def clips(self, rows: Tensor, index: int, progress: float) -> dict[str, Clip]:
         images, known = self.bridged(rows, index), len(self.streams.labels)

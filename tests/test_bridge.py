@@ -156,6 +156,40 @@ def test_bridges_come_back_from_files(tmp_path: Path, kind: str) -> None:
     assert torch.equal(*shown)
 
 
+@pytest.mark.parametrize("bridge", [Translator(STEPS, 4), Camera(STEPS, 30_000)], ids=["translator", "camera"])
+def test_bridges_work_where_the_images_are(bridge) -> None:
+    """The student's device; `meta` stands in for a GPU: it holds no values, but knows where they would be."""
+    frames = bridge.show(torch.rand(3, 3, HEIGHT, WIDTH, device="meta"), torch.Generator().manual_seed(0))
+    assert (frames.device.type, frames.shape) == ("meta", (STEPS, 3, 2, HEIGHT, WIDTH))
+    assert all(weight.device.type == "meta" for weight in getattr(bridge, "parameters", list)())
+
+
+def test_lessons_before_the_camera_and_after_it_show_other_things(tmp_path: Path) -> None:
+    """Images, noise and scenes of a batch are drawn anew for each stage; those of the same stage are the same."""
+    data, recipe = tiny_dataset(twins=True), tiny_recipe(distillation=BRIDGED)
+    teacher = train_teacher(recipe, data, tmp_path)
+
+    def shown(stage: str) -> torch.Tensor:
+        trainee = StartTrainee(
+            recipe, data, initial_student(recipe, data), plan_of(recipe.distillation), teacher=teacher,
+            bridge=Camera(STEPS, 30_000), stage=stage, epochs=1, lr=1e-3, weight_decay=0.0, warmup_epochs=0,
+            sections=("student",),
+        )  # fmt: skip
+        return trainee.clips(torch.arange(8), 0, 0.0)["bridge"].frames
+
+    assert torch.equal(shown("camera"), shown("camera"))
+    assert not torch.equal(shown("camera"), shown("start"))
+
+
+def test_a_small_share_is_one_image(tmp_path: Path) -> None:
+    data = tiny_dataset(twins=True)
+    recipe = tiny_recipe(distillation=BRIDGED, bridge={"share": 0.05}, training={"epochs": 1})
+    teacher = train_teacher(recipe, data, tmp_path / "teacher")
+    train_student(recipe, data, teacher, "bridge", tmp_path / "student", bridge=Translator(STEPS, 4))
+    (row,) = (json.loads(line) for line in (tmp_path / "student" / "metrics.jsonl").read_text().splitlines())
+    assert row["bridge.cross_entropy"] > 0
+
+
 def without_recordings(data: Dataset) -> Dataset:
     def none(split: EventSplit) -> EventSplit:
         return replace(split, frames=split.frames[:0], labels=split.labels[:0], keys=(), twins=None)

@@ -17,7 +17,9 @@ from pipeline.distillation.logits import logit_kd
 from pipeline.distillation.noisy import nld
 from pipeline.distillation.projected import feature_distance
 from pipeline.distillation.relational import relational
+from pipeline.distillation.self_temporal import self_temporal_kd
 from pipeline.distillation.sliced import sliced_w2
+from pipeline.distillation.spectral import spectral_logit
 from pipeline.distillation.terms import TERM_FILES, Sizes, Step, Stream, Teaching, Term, term_class, term_settings
 from pipeline.distillation.tet import tet
 
@@ -119,9 +121,10 @@ def test_a_spiking_teacher_is_averaged_where_time_is(name: str, options: dict) -
         lambda a, b: sliced_w2(a, b, generator=seeded()),
         lambda a, b: feature_distance(a[0], b[0], "cosine"),
         lambda a, b: logit_kd(a, b),
+        lambda a, b: spectral_logit(a, b),
         lambda a, b: tet(a, torch.arange(8), lam=0.1, target=1.0),
     ],
-    ids=["cka", "debiased", "mmd", "relational", "sliced_w2", "cosine", "logit_kd", "tet"],
+    ids=["cka", "debiased", "mmd", "relational", "sliced_w2", "cosine", "logit_kd", "spectral", "tet"],
 )
 def test_autocast_changes_nothing(loss: Callable[[Tensor, Tensor], Tensor]) -> None:
     a, b = randn(0, 2, 8, 40), randn(1, 2, 8, 40)
@@ -150,6 +153,76 @@ def test_the_head_of_a_uniform_teacher(classes: int) -> None:
 def test_logit_kd_may_be_adaptive() -> None:
     p, q = torch.tensor([[0.6, 0.3, 0.1]]).log(), torch.tensor([[0.2, 0.5, 0.3]]).log()
     assert logit_kd(q, p, tau=1.0, divergence="adaptive").item() == pytest.approx(0.380666, abs=1e-6)  # float32
+
+
+def test_the_last_step_is_what_decides() -> None:
+    """Running counts: class 0 fires once, at the first of ten steps, class 1 twice, at the last two. Their mean says 0,
+    the decision is 1; `last` distils what decides, as a network of that one step would."""
+    spikes = torch.zeros(10, 1, 2)
+    spikes[0, 0, 0] = spikes[8:, 0, 1] = 1
+    logits, teacher = spikes.cumsum(0), torch.tensor([[0.0, 1.0]])
+    assert (logits.mean(0).argmax().item(), logits[-1].argmax().item()) == (0, 1)
+    assert torch.equal(logit_kd(logits, teacher, mode="last"), logit_kd(logits[-1], teacher))
+    assert logit_kd(logits, teacher, mode="last") < logit_kd(logits, teacher, mode="mean")
+
+
+def test_one_step_has_one_way_to_be_distilled() -> None:
+    logits, teacher, labels = randn(0, 1, 5, 4), randn(1, 5, 4), torch.tensor([0, 1, 2, 3, 1])
+    values = [logit_kd(logits, teacher, mode=mode) for mode in ("mean", "per_step", "last")]
+    assert torch.equal(values[0], values[1])
+    assert torch.equal(values[0], values[2])
+    ce = torch.nn.functional.cross_entropy(logits[0], labels)
+    torch.testing.assert_close(
+        tet(logits, labels, lam=0.1, target=1.5), 0.9 * ce + 0.1 * (logits - 1.5).square().mean()
+    )
+    right = logits[0].argmax(-1)
+    assert self_temporal_kd(logits, right).item() == pytest.approx(0, abs=1e-6)
+    assert self_temporal_kd(logits, (right + 1) % 4).item() == 0  # no step is right
+
+
+def test_of_equal_logits_the_first_class_counts() -> None:
+    """Both steps are ties of the first two classes: right for label 0, wrong for label 1."""
+    tie = torch.tensor([[[2.0, 2.0, 0.0]], [[1.0, 1.0, 0.0]]])
+    assert self_temporal_kd(tie, torch.tensor([0])).item() > 0
+    assert self_temporal_kd(tie, torch.tensor([1])).item() == 0
+
+
+def test_each_step_has_noise_of_its_own() -> None:
+    """Steps that are alike: as over so many samples, not as one step counted often."""
+    logits, teacher = randn(3, 1, 1, 5).expand(4, 1, 5), randn(4, 1, 5)
+    steps = nld(logits, teacher, generator=seeded(2), mode="per_step")
+    samples = nld(logits.transpose(0, 1), teacher.expand(4, 5), generator=seeded(2), mode="per_step")
+    once = nld(logits[:1], teacher, generator=seeded(2), mode="per_step")
+    torch.testing.assert_close(steps, samples)
+    assert abs(steps - once) > 1e-4
+
+
+def test_a_teachers_features_may_be_made_alike() -> None:
+    """`normalize_teacher`: mean 0 and variance 1 of each feature over the batch; one sample alone has no variance."""
+    said = 3 * randn(6, 5, 7) + 2
+    sizes = Sizes(steps=2, classes=3, v_threshold=1.0, student_embedding=7, teacher_embedding=7)
+    settings = term_settings("projected_feature", {"projector": "identity", "normalize_teacher": True})
+    term = term_class("projected_feature")(settings, sizes)
+    own = (said - said.mean(0)) / said.std(0, correction=0)
+    shown = Stream(
+        logits=randn(7, 2, 5, 3), features=randn(7, 2, 5, 3), labels=torch.zeros(5, dtype=torch.long),
+        embedding=own.expand(2, 5, 7), teaching=Teaching(logits=randn(8, 5, 3), embedding=said),
+    )  # fmt: skip
+    assert term(shown, step(shown)).item() == pytest.approx(0, abs=1e-10)
+    single = replace(
+        shown, logits=shown.logits[:, :1], features=shown.features[:, :1], labels=shown.labels[:1],
+        embedding=shown.embedding[:, :1], teaching=Teaching(logits=randn(8, 1, 3), embedding=said[:1]),
+    )  # fmt: skip
+    assert torch.isfinite(term(single, step(single)))
+
+
+def test_similarities_by_products() -> None:
+    """Rows (3, 0), (0, 4): Gram diag(9, 16) / sqrt(337); against a teacher's (1, 0), (1, 0): ones / 2."""
+    own, said = torch.tensor([[3.0, 0.0], [0.0, 4.0]]), torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+    root = 337**0.5
+    expected = ((9 / root - 0.5) ** 2 + (16 / root - 0.5) ** 2 + 2 * 0.25) / 4
+    assert relational(own, said, kind="gram").item() == pytest.approx(expected)
+    assert torch.isfinite(relational(torch.ones(4, 3), torch.ones(4, 2), kind="gram"))  # a batch of one class
 
 
 def test_noise_is_for_training() -> None:

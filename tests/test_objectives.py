@@ -85,7 +85,7 @@ class TestCkd:
 
     def test_without_its_extras_it_is_two_cross_entropies(self) -> None:
         seen = step()
-        loss = objective("ckd", kd_weight=0.0, da_weight=0.0, lam=0.0)(seen)
+        loss = objective("ckd", kd_weight=0.0, da_weight=0.0, da_learnable=False, lam=0.0)(seen)
         entropies = [
             torch.stack([torch.nn.functional.cross_entropy(z, shown.labels) for z in shown.logits]).mean()
             for shown in seen.streams.values()
@@ -93,6 +93,16 @@ class TestCkd:
         torch.testing.assert_close(loss.total, sum(entropies))
         alone = objective("none", lam=0.0)(seen)
         torch.testing.assert_close(alone.total, entropies[1])
+
+    def test_learned_coefficients_weigh_events_also_without_alignment(self) -> None:
+        """L = TET(zs) + TET(ze, 1 - a_t) with a_t = sigmoid(1) = 0.731059: alignment's weight is not what a_t do."""
+        seen = step()
+        loss = objective("he2024", da_weight=0.0, lam=0.0)(seen)
+        hybrid, event = (
+            torch.stack([torch.nn.functional.cross_entropy(z, shown.labels) for z in shown.logits]).mean()
+            for shown in seen.streams.values()
+        )
+        torch.testing.assert_close(loss.total, hybrid + (1 - 0.7310585786) * event)
 
     def test_the_teacher_reaches_the_hybrid_stream_only(self) -> None:
         """Indirect: with and without the teacher the event stream has the same gradient, the hybrid another; the
@@ -231,6 +241,7 @@ class TestRecipes:
         [
             ({"method": "kd"}, r"'kd' is no distillation method.*To mend: use one of none, ckd"),
             ({"options": {"tau": "hot"}}, r"options: tau = 'hot'.*the options of ckd are kd_weight, tau"),
+            ({"method": "tser", "options": {"alpha": 0.0, "gamma": 0.3}}, r"gamma counts beside alpha.*above 0"),
             ({"options": {"heat": 2.0}}, r"heat = 2.0.*the options of ckd are"),
             ({"terms": (Term(loss="kd"),)}, r"'kd' is no loss.*use one of .*logit_kd"),
             ({"terms": (Term(loss="logit_kd", options={"tow": 1}),)}, r"loss 'logit_kd'.*tow = 1.*its options are tau"),

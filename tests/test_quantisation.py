@@ -19,7 +19,7 @@ from export.reference import simulate
 from pipeline.networks import Student, build_student, load_student, predict_spikes, save_student
 from pipeline.networks.neurons import LoihiLeaky
 from pipeline.quantisation import fine_tune, fold_batch_norm, quantise, rescale, scales
-from pipeline.training import initial_student, student_accuracy, train_student
+from pipeline.training import initial_student, student_accuracy, train_student, train_teacher
 
 SHAPE = (2, 8, 12)
 NETWORKS = {
@@ -207,6 +207,32 @@ def test_fine_tuning_stays_on_the_grid_and_never_ends_below_where_it_began(tmp_p
         not np.array_equal(a["weight"], b["weight"]) for a, b in zip(integers(tuned), integers(rounded), strict=True)
     ]
     assert any(moved) or accuracies[0] > max(accuracies[1:])
+
+
+ADDED = {"loss": "logit_kd", "stream": "event", "weight": 0.5}
+ON_IMAGES = {"loss": "cross_entropy", "stream": "hybrid"}
+
+
+@pytest.mark.parametrize(
+    ("terms", "method", "tuned_on"),
+    [
+        ([ADDED], None, {"event.cross_entropy"}),
+        ([ADDED], "none", {"event.cross_entropy", "event.logit_kd"}),
+        ([ON_IMAGES], None, {"event.cross_entropy"}),
+        ([ON_IMAGES], "none", {"event.cross_entropy"}),
+    ],
+)
+def test_fine_tuning_beside_added_terms(tmp_path: Path, terms: list, method: str | None, tuned_on: set) -> None:
+    """With events alone unless asked to tune as trained; never on the hybrid stream, which is gone by then."""
+    recipe = tiny_recipe(
+        distillation={"method": "none", "terms": terms}, training={"epochs": 1}, quantisation={"epochs": 1}
+    )
+    data = tiny_dataset(twins=True)
+    teacher = train_teacher(recipe, data, tmp_path / "teacher")
+    student = train_student(recipe, data, teacher, "none", tmp_path / "student")
+    fine_tune(recipe, data, student, tmp_path / "tuned", method=method, teacher=teacher)
+    (row,) = (json.loads(line) for line in (tmp_path / "tuned" / "metrics.jsonl").read_text().splitlines())
+    assert {name for name in row if "." in name} == tuned_on
 
 
 def test_fine_tuning_resumes_exactly(tmp_path: Path) -> None:

@@ -54,6 +54,21 @@ def test_equal_maps_and_what_changes_nothing(normalize: str) -> None:
     torch.testing.assert_close(torch.stack(alone).mean(), value)  # samples do not see each other
 
 
+def test_what_moves_between_channels_changes_nothing() -> None:
+    features, wanted = rand(0, 3, 2, 4, 5, 6), rand(1, 2, 5, 6)
+    moved = features.clone()
+    moved[1, 0, 3, 2, 4] += moved[0, 0, 1, 2, 4]
+    moved[0, 0, 1, 2, 4] = 0
+    torch.testing.assert_close(samd(moved, wanted), samd(features, wanted))
+
+
+def test_maps_as_rates() -> None:
+    """M_s = (2, 0) over T C = 2 x 1: (1, 0). M_t = (0, 2) by its largest: (0, 1). tau 1: KL = tanh(1/2) = 0.462117."""
+    features = torch.tensor([1.0, 0.0], dtype=torch.float64).expand(2, 1, 1, 1, 2)
+    wanted = torch.tensor([[[0.0, 2.0]]], dtype=torch.float64)
+    assert samd(features, wanted, normalize="rate", tau_map=1.0).item() == pytest.approx(math.tanh(0.5))
+
+
 def test_the_gradient_of_raw_maps() -> None:
     """tau (P_s - P_t) / B at every step and channel alike; it sums to zero over places."""
     features, wanted, tau = rand(0, 3, 2, 4, 5, 6).requires_grad_(), rand(1, 2, 5, 6), 2.0

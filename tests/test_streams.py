@@ -91,6 +91,20 @@ def test_the_hybrid_stream_may_start_as_bridged_images() -> None:
         streams(recipe=recipe).hybrid(made.events(ROWS, draws, CPU), 0.0, draws)
 
 
+def test_what_is_bridged_for_two_streams_is_drawn_twice() -> None:
+    asked: list[bytes] = []
+
+    class Noting(Marker):
+        def show(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+            asked.append(generator.get_state().numpy().tobytes())
+            return super().show(images, generator)
+
+    made = streams(Noting(), recipe=tiny_recipe(augmentation=STILL, distillation={"static": "bridge"}))
+    made.hybrid(made.events(ROWS, draws, CPU), 0.0, draws)
+    made.bridged(ROWS, draws, CPU)
+    assert len(set(asked)) == 2
+
+
 def test_bridged_images_are_those_of_the_rows() -> None:
     made = streams(Marker())
     clip = made.bridged(torch.tensor([4, 20]), draws, CPU)

@@ -157,6 +157,45 @@ def test_one_lucky_epoch_is_not_kept(tmp_path: Path) -> None:
     torch.testing.assert_close(toy.model.weight, toy.seen[8 * 3 - 1])
 
 
+def test_epochs_below_the_start_are_not_kept(tmp_path: Path) -> None:
+    """Where the start counts: the sixth epoch's last five stand at 0.9, but it itself reads less than the start."""
+    toy = Toy([0.7, 0.95, 0.95, 0.95, 0.95, 0.71], average=0.0)
+    toy.script = iter([0.8, 0.7, 0.95, 0.95, 0.95, 0.95, 0.71])
+    assert fit(toy, tmp_path / "from the start", tiny_recipe().training, score_start=True)["epoch"] == 5
+    again = Toy([0.7, 0.95, 0.95, 0.95, 0.95, 0.71], average=0.0)
+    assert fit(again, tmp_path / "anyhow", tiny_recipe().training)["epoch"] == 6
+
+
+def test_terms_with_weights_of_their_own_begin_with_the_seeds(tmp_path: Path) -> None:
+    """Whatever torch's global generator was at."""
+    term = {"loss": "projected_feature", "stream": "event", "options": {"projector": "affine"}}
+    recipe = tiny_recipe(distillation={"method": "none", "terms": [term]}, training={"epochs": 1})
+    data = tiny_dataset(twins=True)
+    teacher = train_teacher(recipe, data, tmp_path / "teacher")
+    students = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        students.append(train_student(recipe, data, teacher, "none", tmp_path / str(seed)))
+    assert same_weights(*students)
+    other = recipe.model_copy(update={"seed": 6})
+    assert not same_weights(students[0], train_student(other, data, teacher, "none", tmp_path / "other"))
+
+
+def test_an_alignment_may_come_and_go(tmp_path: Path) -> None:
+    """Its learned coefficients go on weighing the events' steps while its own weight is 0."""
+    term = {
+        "loss": "cka_alignment", "stream": "hybrid", "options": {"coefficients": "learnable"},
+        "schedule": {"shape": "cosine", "start": 0.2, "end": 0.4},
+    }  # fmt: skip
+    recipe = tiny_recipe(
+        distillation={"method": "he2024", "options": {"da_weight": 0.0, "da_learnable": False}, "terms": [term]}
+    )
+    train_student(recipe, tiny_dataset(twins=True), None, "he2024", tmp_path)
+    rows = lines(tmp_path / "metrics.jsonl")
+    assert [row["hybrid.cka_alignment.weight"] > 0 for row in rows] == [True, True, False, False]
+    assert all(max(row["event_weights"]) < 0.5 for row in rows)
+
+
 def test_no_choice_looks_at_the_test_recordings(tmp_path: Path) -> None:
     """Published code keeps the epoch that is best on them (distillation.md 1.1, hazard 4). Other test recordings, all
     labelled wrongly: the same weights throughout, the same choices, the same lines of metrics."""

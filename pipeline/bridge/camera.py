@@ -22,7 +22,7 @@ from torch.nn import functional
 from pipeline.data.images import value_channel
 
 MODEL = 1  # change it whenever other frames come of the same draws: views kept on disk are then drawn anew
-SAMPLE_US = 7_500  # light is looked at this often
+SAMPLE_US = 7_500  # light is looked at this often, or oftener where steps are no multiple of it
 PATH = ((0.0, 0.0), (7.0, 3.5), (0.0, 7.0), (0.0, 0.0))  # y, x in pixels where each saccade begins and ends
 BLUR_REACH = 2  # pixels to either side
 
@@ -87,32 +87,35 @@ class Camera:
         shade = _blurred(value_channel(images), draw(scene.blur)) * (1 - ink)
         path = _path(draw(scene.offset, 2), draw(scene.reach), draw(scene.turn))
         delay, ease, lasts = draw(scene.delay_us), draw(scene.ease), draw(scene.saccade_us)
-        follow = 1 - torch.exp(-SAMPLE_US / draw(scene.lag_us, 1, 1).clamp(min=1.0))
+        per_step = -(-self.step_us // SAMPLE_US)
+        apart_us = self.step_us / per_step
+        follow = 1 - torch.exp(-apart_us / draw(scene.lag_us, 1, 1).clamp(min=1.0))
 
         def looks() -> Iterator[Tensor]:
             seen: Tensor | None = None
-            for now in range(0, self.steps * self.step_us + 1, SAMPLE_US):
-                look = torch.log1p(-_moved(shade, _where(path, (now + delay) / lasts, ease)))
+            for sample in range(self.steps * per_step + 1):
+                look = torch.log1p(-_moved(shade, _where(path, (sample * apart_us + delay) / lasts, ease)))
                 seen = look if seen is None else seen + follow * (look - seen)
                 yield seen
 
-        frames = sense(looks(), thresholds, self.steps, self.step_us)
+        frames = sense(looks(), thresholds, self.steps, per_step)
         chance = draw(scene.noise_hz, 1, 1, 1) * (self.step_us * 1e-6)
         noise = torch.rand(self.steps, batch, 2, height, width, generator=generator).to(device) < chance / 2
         return torch.maximum(frames, noise.to(frames))
 
 
-def sense(looks: Iterator[Tensor], thresholds: Tensor, steps: int, step_us: int) -> Tensor:
+def sense(looks: Iterator[Tensor], thresholds: Tensor, steps: int, per_step: int) -> Tensor:
     """Frames `[T, B, 2, H, W]`: 1 where a pixel sent at least one OFF (channel 0) or ON event (channel 1) in a bin.
 
-    `looks` yields log intensity `[B, H, W]` every SAMPLE_US; `thresholds` `[B, 2, H, W]` for OFF and ON. A pixel keeps
-    the level at which it last fired, and after a change of n thresholds the level has moved by n of them.
+    `looks` yields log intensity `[B, H, W]`, of the start and then `per_step` for each step; `thresholds`
+    `[B, 2, H, W]` for OFF and ON. A pixel keeps the level at which it last fired, and after a change of n thresholds
+    the level has moved by n of them.
     """
     level = next(looks).clone()
     off, on = thresholds.unbind(1)
     frames = torch.zeros((steps, *thresholds.shape), device=thresholds.device)
     for sample, look in enumerate(looks):
-        frame = frames[min(sample * SAMPLE_US // step_us, steps - 1)]
+        frame = frames[sample // per_step]
         moved = look - level
         up = (moved / on).clamp_(min=0).floor_()
         down = (moved / -off).clamp_(min=0).floor_()

@@ -11,7 +11,7 @@ from torch import Tensor
 from hardware_profiles.errors import UserError
 from pipeline.distillation.terms import Options, Step, Stream, Term
 
-KdMode = Literal["mean", "per_step"]
+KdMode = Literal["mean", "per_step", "last"]
 Divergence = Literal["fkl", "rkl", "adaptive"]
 
 
@@ -31,7 +31,8 @@ def logit_kd(
 
     `student` `[T, B, K]` (`[B, K]` is read as T = 1), `teacher` `[B, K]` or, from a spiking teacher, `[T, B,
     K]`. mode "mean" compares the mean over time of the logits, "per_step" every step (never less, by
-    convexity). divergence "rkl" swaps the two sides, "adaptive"
+    convexity), "last" the last one. A student's logits are spikes so far, so in their mean early spikes count more;
+    the last are what it decides by. divergence "rkl" swaps the two sides, "adaptive"
     weighs both (`adaptive_kl`). `entropy_weight` times the mean entropy of the student's
     steps is taken off. `sample_weight` `[B]`: sum(w l) / max(sum(w), 1). No gradient reaches the teacher.
     Raises UserError where shapes do not fit, tau is not positive or, with `check_finite`, a logit is not finite.
@@ -98,8 +99,8 @@ def _finite(*logits: Tensor) -> None:
 
 
 def paired(student: Tensor, teacher: Tensor, tau: float, mode: KdMode) -> tuple[Tensor, Tensor]:
-    """What is compared: `[T, B, K]` of the student and `[1 or T, B, K]` of the detached teacher, T = 1 in mode "mean";
-    float32 or wider. Raises UserError where shapes do not fit, tau is not positive or the mode is none."""
+    """What is compared: `[T, B, K]` of the student and `[1 or T, B, K]` of the detached teacher, T = 1 in modes "mean"
+    and "last"; float32 or wider. Raises UserError where shapes do not fit, tau is not positive or the mode is none."""
     if not tau > 0:
         raise UserError(f"temperature {tau} is not positive", where="tau", mend="use a value such as 2 or 4")
     student = student if student.ndim == 3 else student.unsqueeze(0)
@@ -115,8 +116,10 @@ def paired(student: Tensor, teacher: Tensor, tau: float, mode: KdMode) -> tuple[
     student, teacher = student.to(wide), teacher.to(wide)
     if mode == "per_step":
         return student, teacher
+    if mode == "last":
+        return student[-1:], teacher[-1:]
     if mode != "mean":
-        raise UserError(f"{mode!r} is no way to distil over time", where="mode", mend="use mean or per_step")
+        raise UserError(f"{mode!r} is no way to distil over time", where="mode", mend="use mean, per_step or last")
     return student.mean(0, keepdim=True), teacher.mean(0, keepdim=True)
 
 

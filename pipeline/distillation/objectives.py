@@ -25,7 +25,8 @@ class Loss:
 class Objective(nn.Module):
     """Maps a `Step` to a `Loss`; its parameters, if any, are trained along with the student and dropped afterwards.
 
-    A term whose weight is 0 now is not computed, so that the teacher need not speak (`teaches`). A stream that a
+    A term whose weight is 0 now is not computed, so that the teacher need not speak (`teaches`), unless other terms use
+    what it leaves (`early`). A stream that a
     step does not show adds nothing. Raises UserError where a term cannot act on its stream.
     """
 
@@ -65,7 +66,7 @@ class Objective(nn.Module):
             name = f"{recipe.stream}.{recipe.loss}"
             weight, stream = self.weight(recipe, step.progress), step.streams.get(recipe.stream)
             value = torch.zeros((), device=device)
-            if weight and stream is not None:
+            if (weight or term.early) and stream is not None:
                 _complete(recipe, term, stream)
                 value = term(stream, step)
                 total = total + weight * value

@@ -18,7 +18,7 @@ from pydantic import ConfigDict, ValidationError, validate_call
 from hardware_profiles.errors import UserError
 from pipeline.recipe import Distillation, Recipe, Schedule, Term
 
-KdMode = Literal["mean", "per_step"]
+KdMode = Literal["mean", "per_step", "last"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +89,7 @@ def he2024(
         _term("cross_entropy", "hybrid", lam=lam),
         _term("cross_entropy", "event", lam=lam, event_weights=True),
     ]
-    if da_weight:
+    if da_weight or da_learnable:  # without weight the learned a_t still weigh the events' steps
         options: dict[str, Any] = {"debiased": da_debiased, "max_alpha": max_alpha}
         options["coefficients"] = "learnable" if da_learnable else None
         terms.append(Term(loss="cka_alignment", stream="hybrid", weight=da_weight, options=options))
@@ -127,6 +127,10 @@ def tser(*, alpha: float = 0.5, gamma: float = 0.0, tau: float = 2.0) -> Plan:
     Paper (by a re-implementation): the formula. Choice: alpha and gamma, whose values were not recovered; the cross
     entropy's logits are not divided by tau.
     """
+    if gamma and not alpha:
+        raise UserError(
+            "gamma counts beside alpha, which is 0", where="distillation.options", mend="give alpha a value above 0"
+        )
     entropy = gamma / alpha if alpha else 0.0
     return Plan(
         terms=(
@@ -211,6 +215,11 @@ def plan_of(recipe: Distillation, method: str | None = None) -> Plan:
         )
     plan = _called(name, recipe.options if own else {})
     return Plan(terms=(*plan.terms, *recipe.terms), starts=plan.starts) if own else plan
+
+
+def events_alone(recipe: Distillation) -> Plan:
+    """`none` with the recipe's options, if they are its own, and without what the recipe adds."""
+    return _called("none", recipe.options if recipe.method == "none" else {})
 
 
 def uses_bridge(recipe: Distillation) -> bool:

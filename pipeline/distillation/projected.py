@@ -98,7 +98,7 @@ class ProjectedFeature(Term):
         flat = self.projector(own.flatten(0, 1))
         if settings.normalize_teacher:
             over = [axis for axis in range(said.ndim) if axis != said.ndim - (3 if settings.features == "maps" else 1)]
-            said = (said - said.mean(over, keepdim=True)) / said.std(over, keepdim=True).clamp(min=EPS)
+            said = (said - said.mean(over, keepdim=True)) / said.std(over, correction=0, keepdim=True).clamp(min=EPS)
         if said.ndim == (4 if settings.features == "maps" else 2):
             said = said.expand(steps, *said.shape)
         said = said.flatten(0, 1)

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from pipeline.distillation.logits import KdMode, paired
+from pipeline.distillation.precision import full_precision
 from pipeline.distillation.terms import Options, Step, Stream, Term
 
 
+@full_precision
 def spectral_logit(student: Tensor, teacher: Tensor, *, mode: KdMode = "mean") -> Tensor:
     """Mean squared difference of the upper half of frequencies (k >= K / 2) of the logits' orthonormal DCT-II, classes
     in the teacher's order for both, a scalar. Shapes as in `logit_kd`; fewer than two classes give 0."""

@@ -98,7 +98,7 @@ class Streams:
         settings, device = self.recipe.distillation, events.frames.device
         rows = self.pool.draw(events.labels.cpu().numpy(), draws("pairs"))
         if settings.static == "bridge":
-            images, clip = self._over_bridge(torch.from_numpy(rows), draws, device, warps=False)
+            images, clip = self._over_bridge(torch.from_numpy(rows), draws("hybrid bridge"), None, device)
         else:
             images = self._rgb(self.static.images[rows], device)
             clip = static_clip(value_channel(images), len(events.frames))
@@ -116,20 +116,22 @@ class Streams:
     def bridged(self, rows: Tensor, draws: Draws, device: torch.device) -> Clip:
         """The static images of these rows as events; each time others where none are kept, so that no augmentation is
         needed."""
-        images, frames = self._over_bridge(rows, draws, device, warps=True)
+        images, frames = self._over_bridge(rows, draws("bridge"), draws("warp"), device)
         labels = torch.from_numpy(self.static.labels[rows.numpy()]).to(device)
         return Clip(frames=frames, labels=labels, images=images)
 
-    def _over_bridge(self, rows: Tensor, draws: Draws, device: torch.device, *, warps: bool) -> tuple[Tensor, Tensor]:
+    def _over_bridge(
+        self, rows: Tensor, seen: torch.Generator, warps: torch.Generator | None, device: torch.device
+    ) -> tuple[Tensor, Tensor]:
         """The static images of these rows as a teacher sees them, and as events. Kept views were warped in any case."""
         if self.bridge is None:
             raise UserError("there is no bridge from images to events", where="distillation")
         if isinstance(self.bridge, KeptViews):
-            return self.bridge.see(rows, draws("bridge"), device)
+            return self.bridge.see(rows, seen, device)
         images = self._rgb(self.static.images[rows.numpy()], device)
-        if warps:
-            images = warp(images, self.recipe.bridge.warp, draws("warp"))
-        return images, self.bridge.show(images, draws("bridge"))
+        if warps is not None:
+            images = warp(images, self.recipe.bridge.warp, warps)
+        return images, self.bridge.show(images, seen)
 
     def _rgb(self, images: np.ndarray, device: torch.device) -> Tensor:
         return torch.from_numpy(resize_to(images, *self.size)).to(device)

@@ -36,9 +36,16 @@ class SpikingTeacher(Teacher):
         return self.student.synapse("event")
 
 
+def run_of(recipe: TeacherRecipe) -> Path | None:
+    """The folder of the run whose student teaches, or None for any other teacher."""
+    kind, _, folder = recipe.network.partition(":")
+    return Path(folder) if kind == "run" else None
+
+
 def spiking_teacher(recipe: TeacherRecipe, input_shape: tuple[int, ...], classes: int) -> SpikingTeacher:
     """The float student of "run:FOLDER", fresh weights. `input_shape`: (C, H, W) of a frame. Raises UserError."""
-    folder = Path(recipe.network.partition(":")[2])
+    folder = run_of(recipe)
+    assert folder is not None  # teachers.py asks for it by "run:"
     run = open_run(folder)
     data = run.recipe.data
     if (data.height, data.width) != tuple(input_shape[1:]):

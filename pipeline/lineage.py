@@ -1,0 +1,37 @@
+"""Weights that come from another run must not know what this one is tested on."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from hardware_profiles.errors import UserError
+from pipeline.data.dataset import Dataset
+from pipeline.run_folder import MANIFEST, open_run
+
+HELD_OUT = "held_out"  # in the data stage's result
+
+
+def held_out(dataset: Dataset) -> list[str]:
+    """A short digest of the key of every recording that is validated or tested on; neither it nor its image trains."""
+    keys = (*dataset.validation.keys, *dataset.test.keys)
+    return sorted(hashlib.sha256(key.encode()).hexdigest()[:16] for key in keys)
+
+
+def check_lineage(folder: Path, dataset: Dataset) -> None:
+    """Raises UserError where the run in `folder` may have trained on a recording that `dataset` holds out, or on its
+    image. A folder that holds no run, or one on another data set, tells nothing and is taken on trust."""
+    if not (folder / MANIFEST).is_file():
+        return
+    known = open_run(folder).result("data")
+    if known["name"] != dataset.name:
+        return
+    seen = set(held_out(dataset)) - set(known.get(HELD_OUT, ()))
+    if seen:
+        raise UserError(
+            f"this run may have trained on {len(seen)} of the recordings that are held out here",
+            where=str(folder),
+            why="accuracy on them would say nothing",
+            mend="split the data in both runs alike (data.split_seed, data.folds, data.fold, data.train, "
+            "data.validation, data.test)",
+        )
