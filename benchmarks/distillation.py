@@ -99,11 +99,16 @@ class Study:
         head = {"recipe": source.name, "set": options.changes, "digest": digest, "resolved": recipe.as_toml()}
         known = self._known(name, recipe)
         missing = [trial for _, trial in trials if known.get(trial.name) != list(trial.changes)]
-        print(f"{name}: {len(trials)} runs, {len(missing)} to do", flush=True)
+        arm_of = {trial.name: arm for arm, trial in trials}
+        elsewhere = self._elsewhere(recipe)
+        taken = [trial for trial in missing if trial.changes in elsewhere]
+        missing = [trial for trial in missing if trial.changes not in elsewhere]
+        print(f"{name}: {len(trials)} runs, {len(missing)} to do, {len(taken)} as in another part", flush=True)
         if options.list:
             print("\n".join(f"  {trial.name}: {' '.join(trial.changes)}" for trial in missing))
             return 0
-        arm_of = {trial.name: arm for arm, trial in trials}
+        for trial in taken:
+            self._add(name, head, recipe, arms, elsewhere[trial.changes] | _place(arm_of[trial.name], arms, trial))
         out = self.runs / f"{name}-{digest[:8]}"
         write_text(out / "recipe.toml", recipe.as_toml())
         failed = []
@@ -124,6 +129,11 @@ class Study:
     def _known(self, name: str, recipe: Recipe) -> dict[str, list[str]]:
         part = self.read()["parts"].get(name)
         return {run["run"]: run["changes"] for run in part["runs"]} if part and _of_recipe(part, recipe) else {}
+
+    def _elsewhere(self, recipe: Recipe) -> dict[tuple[str, ...], dict[str, Any]]:
+        """Runs of any part by what they change: the same change, seed and fold are the same run."""
+        parts = [part for part in self.read()["parts"].values() if _of_recipe(part, recipe)]
+        return {tuple(run["changes"]): run for part in parts for run in part["runs"]}
 
     def _add(self, name: str, head: dict[str, Any], recipe: Recipe, arms: tuple[Arm, ...], row: dict[str, Any]) -> None:
         """Adds a run to its part, arm by arm; runs of another recipe, or of an arm as it was, leave the part."""
@@ -175,6 +185,16 @@ def trials_of(name: str, part: Part, recipe: Recipe, seeds: int | None, only: st
     return trials
 
 
+def _place(arm: Arm, arms: tuple[Arm, ...], trial: Trial) -> dict[str, Any]:
+    """Where a run stands in its part."""
+    return {
+        "run": trial.name,
+        "group": arm.group,
+        "arm": arm.label,
+        "reference": next(other.label for other in arms if other.group == arm.group),
+    }
+
+
 def _row(arm: Arm, arms: tuple[Arm, ...], trial: Trial, found: Outcome, out: Path) -> dict[str, Any]:
     run = open_run(out / trial.name)
     about, check = run.manifest["about"], run.manifest["stages"].get("check")
@@ -182,10 +202,7 @@ def _row(arm: Arm, arms: tuple[Arm, ...], trial: Trial, found: Outcome, out: Pat
     if not isinstance(compared, dict):  # a sentence that says why there was no comparison
         compared = {}
     return {
-        "run": trial.name,
-        "group": arm.group,
-        "arm": arm.label,
-        "reference": next(other.label for other in arms if other.group == arm.group),
+        **_place(arm, arms, trial),
         "changes": list(trial.changes),
         "seed": trial.seed,
         "fold": trial.fold,

@@ -150,9 +150,9 @@ def study(tmp_path, monkeypatch):
     trials = FakeTrials(monkeypatch)
     words = ["--recipe", str(recipe), "--runs", str(tmp_path / "runs"), "--results", str(tmp_path)]
 
-    def run(*more):
+    def run(*more, part="methods"):
         trials.started.clear()
-        code = distillation.main(["methods", *words, *more])
+        code = distillation.main([part, *words, *more])
         file = tmp_path / "distillation.json"
         return code, json.loads(file.read_text())["parts"]["methods"]["runs"] if file.is_file() else []
 
@@ -212,6 +212,22 @@ def test_settings_that_came_later_leave_runs_as_they_are(study, before, after, s
     shutil.rmtree(study.folder / "runs")
     assert study()[0] == 0
     assert len(study.trials.started) == started
+
+
+def test_the_same_run_in_another_part_is_not_run_again(study, monkeypatch):
+    _, found = study()
+    arms = (Arm("", "brief", ("training.epochs=1",)), Arm("", "longest", ("training.epochs=3",)))
+    part = Part("Ablation", lambda _: arms, folds=2, seeds=1, about="Two.")
+    monkeypatch.setitem(distillation.PARTS, "ablation", part)
+    study(part="ablation")
+    assert len(study.trials.started) == 2  # the longest, over two folds
+    parts = json.loads((study.folder / "distillation.json").read_text())["parts"]
+    assert parts["methods"]["runs"] == found
+    brief = [run for run in parts["ablation"]["runs"] if run["arm"] == "brief"]
+    assert [run["run"] for run in brief] == ["brief/seed1-fold0", "brief/seed1-fold1"]
+    assert {run["reference"] for run in brief} == {"brief"}
+    places = {"run": "", "arm": "", "reference": ""}
+    assert [run | places for run in brief] == [run | places for run in found if run["arm"] == "short"]
 
 
 def test_listing_runs_nothing(study, capsys):
