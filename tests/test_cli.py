@@ -73,7 +73,7 @@ def test_help_names_every_verb(spikeport):
         ("[training]\nepochs = 'many'\n", "training.epochs = 'many': Input should be a valid integer"),
         ("[student]\nbeta = 1.5\n", "student.beta = 1.5: Input should be less than or equal to 1"),
         ("[distillation]\nreplacement_unit = 'sum'\n", "Input should be 'clip', 'suffix' or 'never'"),
-        ("[distillation.options]\nkd_mode = 'sum'\n", "kd_mode = 'sum': Input should be 'mean' or 'per_step'"),
+        ("[distillation.options]\nkd_mode = 'sum'\n", "kd_mode = 'sum': Input should be 'mean', 'per_step' or 'last'"),
         ("[[distillation.terms]]\nloss = 'kd'\n", "'kd' is no loss. To mend: use one of adaptive_kl"),
         ("[training\n", "this is no TOML"),
     ],
