@@ -37,7 +37,7 @@ def sweep(
 
     The first combination is what the others are compared with. Leaves with 1 where a trial failed.
 
-    Example: `spikeport sweep digits --over distillation.method=none,ckd --seeds 5 --jobs 2`
+    Example: `spikeport sweep nmnist-small --over distillation.method=none,ckd --seeds 5 --jobs 2`
     """
     from pipeline.progress import Progress
     from pipeline.recipe_file import find_recipe, load_recipe

@@ -26,7 +26,11 @@ def check_lineage(folder: Path, dataset: Dataset) -> None:
     known = open_run(folder).result("data")
     if known["name"] != dataset.name:
         return
-    seen = set(held_out(dataset)) - set(known.get(HELD_OUT, ()))
+    if HELD_OUT not in known:
+        raise UserError(
+            "this run does not say what it held out", where=str(folder), mend="make it again with this version"
+        )
+    seen = set(held_out(dataset)) - set(known[HELD_OUT])
     if seen:
         raise UserError(
             f"this run may have trained on {len(seen)} of the recordings that are held out here",

@@ -25,7 +25,6 @@ def test_what_the_other_held_out_is_safe_and_nothing_else(tmp_path: Path) -> Non
     run = create(tmp_path / "other", tiny_recipe(), resume=False, about={})
     with pytest.raises(UserError, match=r"stage 'data' has not run"):
         check_lineage(run.path, here)
-    keys = (*here.validation.keys, *here.test.keys)
     run.record("data", {"name": "tiny", "held_out": held_out(here)}, (), 0.0)
     check_lineage(run.path, here)
     fewer = replace(here, test=replace(here.test, keys=here.test.keys[2:]))
@@ -34,7 +33,7 @@ def test_what_the_other_held_out_is_safe_and_nothing_else(tmp_path: Path) -> Non
     with pytest.raises(UserError, match=r"may have trained on 2 of the recordings that are held out.*split the data"):
         check_lineage(run.path, here)
     run.record("data", {"name": "tiny"}, (), 0.0)  # it does not say
-    with pytest.raises(UserError, match=rf"trained on {len(keys)} of"):
+    with pytest.raises(UserError, match=r"does not say what it held out.*make it again"):
         check_lineage(run.path, here)
     run.record("data", {"name": "another set"}, (), 0.0)
     check_lineage(run.path, here)
