@@ -170,11 +170,8 @@ def _seed_lines(runs: Runs) -> list[str]:
     for seed in sorted({run["seed"] for run in own}):
         of_seed = [run["accuracy_quantised"] for run in own if run["seed"] == seed]
         found.append(f"{100 * mean_sd(of_seed)['mean']:.2f} with seed {seed} (folds: {len(of_seed)})")
-    return (
-        ["Over the folds, quantised: " + ", ".join(found) + ". The later epochs were chosen on seed 1."]
-        if found
-        else []
-    )
+    line = f"Over the folds, quantised: {', '.join(found)}. The later epochs were chosen on seed 1."
+    return [line] if found else []
 
 
 def _table_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -11,6 +11,7 @@ PRESETS = ("none", "ckd", "he2024", "ckdsnn", "tser", "temporal-self", "hta", "b
 CURVE = (0, 10, 20, 50, 100, 200, 400, 800)
 TUNED = {"tau": 2.0, "kd_mode": "per_step", "da_weight": 0.1, "da_learnable": False, "da_debiased": True}
 AIMED = {100: 5, 20: 5}  # seeds of the points that have a target
+QUICK = ("check.lava=false", "profile.baseline_seconds=0.05")  # the reference is compared, Lava is not waited for
 MOST_EPOCHS = 10  # times the recipe's, with few recordings
 
 
@@ -71,12 +72,12 @@ NOTHING_REAL = (  # as in recipes/nmnist-simulated.toml
     "bridge.warp={turn_degrees = 3.0, scale = 0.05}",
 )
 ALL_OTHERS = ("data.validation=0", "data.test=0")  # all recordings that do not train are tested
-FOLDED = ("data.train=0", "data.validation=0")  # 800 train, the last epoch is kept, 200 are the fold that tests
+FOLDED = ("data.train=0", "data.validation=0", *QUICK)  # 800 train, the last epoch is kept, 200 are the fold that tests
 
 
 def methods(recipe: Recipe) -> tuple[Arm, ...]:
-    arms = [Arm("", name, (*FOLDED, *QUICK, method(name))) for name in PRESETS]
-    return (*arms, Arm("", "ckd, tuned", (*FOLDED, *QUICK, method("ckd", **TUNED))))
+    arms = [Arm("", name, (*FOLDED, method(name))) for name in PRESETS]
+    return (*arms, Arm("", "ckd, tuned", (*FOLDED, method("ckd", **TUNED))))
 
 
 def curve(recipe: Recipe) -> tuple[Arm, ...]:
@@ -103,20 +104,18 @@ def ablation(recipe: Recipe) -> tuple[Arm, ...]:
         "biased alignment, as published": {"da_debiased": False},
         "learned alignment coefficients, as published": {"da_learnable": True},
     }
-    arms = [Arm("", label, (*FOLDED, *QUICK, method("ckd", **{**TUNED, **change}))) for label, change in parts.items()]
+    arms = [Arm("", label, (*FOLDED, method("ckd", **{**TUNED, **change}))) for label, change in parts.items()]
     tuned, plain = method("ckd", **TUNED), ("augmentation.shift=0", "augmentation.event_drop=0.0")
     arms += [
-        Arm("", "without replacement", (*FOLDED, *QUICK, tuned, "distillation.replacement_unit=never")),
-        Arm("", "replacement from a step on", (*FOLDED, *QUICK, tuned, "distillation.replacement_unit=suffix")),
-        Arm("", "hybrid stream of bridged images", (*FOLDED, *QUICK, tuned, "distillation.static=bridge")),
-        Arm("", "without augmentation", (*FOLDED, *QUICK, tuned, *plain)),
-        Arm("", "none", (*FOLDED, *QUICK, method("none"))),
-        Arm("", "none, without augmentation", (*FOLDED, *QUICK, method("none"), *plain)),
+        Arm("", "without replacement", (*FOLDED, tuned, "distillation.replacement_unit=never")),
+        Arm("", "replacement from a step on", (*FOLDED, tuned, "distillation.replacement_unit=suffix")),
+        Arm("", "hybrid stream of bridged images", (*FOLDED, tuned, "distillation.static=bridge")),
+        Arm("", "without augmentation", (*FOLDED, tuned, *plain)),
+        Arm("", "none", (*FOLDED, method("none"))),
+        Arm("", "none, without augmentation", (*FOLDED, method("none"), *plain)),
     ]
     return tuple(arms)
 
-
-QUICK = ("check.lava=false", "profile.baseline_seconds=0.05")  # the reference is compared, Lava is not waited for
 
 PARTS = {
     "methods": Part(

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+
+def _odd(number: int) -> int:
+    if number % 2 == 0:
+        raise ValueError("it must be odd, so that its middle is a pixel")
+    return number
+
+
+def _finite(options: dict[str, Any]) -> dict[str, Any]:
+    for key, value in options.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{key} must be a finite number")
+    return options
+
 
 Positive = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
+Options = Annotated[dict[str, Any], AfterValidator(_finite)]
+Odd = Annotated[int, Field(ge=1), AfterValidator(_odd)]
 RedGreenBlue = tuple[()] | tuple[float, float, float]
 
 
@@ -18,7 +35,7 @@ PLACE = ("accelerator", "devices", "nodes", "threads", "tensorboard")
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Data(_Section):
@@ -43,7 +60,7 @@ class Data(_Section):
     split: Literal["random", "official", "first"] = "random"  # first: in order of keys, training before test
     test_share: Annotated[float, Field(ge=0, lt=1)] = 0.0  # first: this share of each class is test, not `test`
     without_recordings: bool = False  # no recording is trained on: all that are not validation are test
-    split_seed: int = 0
+    split_seed: Annotated[int, Field(ge=0)] = 0
     static_limit: Annotated[int, Field(ge=0)] = 0  # at most so many static images; 0: all
 
     @model_validator(mode="after")
@@ -173,14 +190,14 @@ class Term(_Section):
     stream: Literal["event", "hybrid", "bridge"] = "event"
     weight: Annotated[float, Field(ge=0)] = 1.0
     schedule: Schedule = Schedule()
-    options: dict[str, Any] = {}
+    options: Options = {}
 
 
 class Distillation(_Section):
     """Which objective trains the student. Every run also trains the same student with `none`, for comparison."""
 
     method: str = "ckd"  # a preset of pipeline.distillation.presets
-    options: dict[str, Any] = {}  # the preset's own
+    options: Options = {}  # the preset's own
     terms: tuple[Term, ...] = ()  # added to the preset's
     compare: bool = True  # train the `none` arm too
     static: Literal["value", "bridge"] = "value"  # the hybrid stream starts as value images, or as bridged ones
@@ -200,7 +217,7 @@ class Bridge(_Section):
     camera_epochs: Annotated[int, Field(ge=0)] = 0
     camera_weights: str = ""  # a safetensors file in place of these epochs
     width: Positive = 16  # channels of the translator
-    kernel: Positive = 5
+    kernel: Odd = 5
     updates: Positive = 1200  # steps that fit the translator
     batch: Positive = 16
     lr: PositiveFloat = 4e-3

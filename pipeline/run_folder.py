@@ -66,16 +66,16 @@ class RunFolder:
 
 
 def create(path: Path, recipe: Recipe, *, resume: bool, about: dict[str, Any]) -> RunFolder:
-    """The run folder at `path`, new or (with `resume`) as far as it came. `about` goes into a new manifest.
+    """The run folder at `path`, new or (with `resume`) as far as it came. `about` goes into a new manifest. A run that
+    ended before its first stage was done is nothing to keep: its folder is as good as empty.
 
     Raises UserError where the folder holds a run and `resume` is off, holds something else, or another recipe.
     """
-    if (path / MANIFEST).is_file():
+    if (path / MANIFEST).is_file() and (run := open_run(path)).manifest["stages"]:
         if not resume:
             raise UserError(
                 "this folder already holds a run", where=str(path), mend="go on with --resume, or name another --out"
             )
-        run = open_run(path)
         changed = differences(run.recipe.model_dump(), recipe.model_dump())
         if changed:
             raise UserError(
@@ -84,8 +84,8 @@ def create(path: Path, recipe: Recipe, *, resume: bool, about: dict[str, Any]) -
                 mend="resume with the same recipe, or name another --out",
             )
         return run
-    left = [entry.name for entry in path.iterdir()] if path.is_dir() else []
-    if set(left) - {RECIPE} and not all(name.startswith(".") for name in left):
+    left = {entry.name for entry in path.iterdir() if not entry.name.startswith(".")} if path.is_dir() else set()
+    if left - {RECIPE, MANIFEST}:
         raise UserError("this folder holds files that are no run", where=str(path), mend="name an empty --out folder")
     write_text(path / RECIPE, recipe.as_toml())
     manifest = {"schema": SCHEMA, "about": about, "stages": {}}
@@ -110,8 +110,14 @@ def open_run(path: Path) -> RunFolder:
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Holds the run folder for one process at a time. Raises UserError while another one works in it."""
-    path.mkdir(parents=True, exist_ok=True)
-    with open(path / ".lock", "w") as lock:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = open(path / ".lock", "w")  # noqa: SIM115  # closed below
+    except OSError as error:
+        raise UserError(
+            "cannot write there", where=str(path), why=error.strerror or "", mend="name another --out"
+        ) from error
+    with lock:
         try:
             import fcntl
         except ImportError:  # Windows: no advisory lock, one user at a time by agreement

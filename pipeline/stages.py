@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hardware_profiles.errors import MissingPart
+from hardware_profiles.errors import MissingPart, UserError
 from pipeline import ranks
 from pipeline.progress import Progress
 from pipeline.recipe import Recipe
@@ -153,9 +153,35 @@ def check_recipe(recipe: Recipe, *, for_netx: bool) -> bool:
     from pipeline.networks.teachers import check_teacher
 
     frame = recipe.data.height, recipe.data.width
+    _check_parts(recipe)
     objectives.check_plan(presets.plan_of(recipe.distillation))
     check_teacher(recipe.teacher, frame)
     return check_student(recipe.student, (2, *frame), for_netx=for_netx).for_netx
+
+
+def _check_parts(recipe: Recipe) -> None:
+    """What would else be said after hours of training."""
+    from hardware_profiles.profile import load_profile
+    from pipeline.distillation import presets
+
+    for name in (*recipe.profile.hardware, recipe.profile.baseline_gpu):
+        load_profile(name)
+    training, batch = recipe.training, recipe.training.batch
+    if (parts := training.accumulate * ranks.world_of(training)) > batch:
+        raise UserError(
+            f"batches of {batch} cannot be cut into {parts} parts",
+            where="training.accumulate, training.devices",
+            mend="lower them, or take larger batches",
+        )
+    weights = recipe.bridge.camera_weights
+    if "camera" in presets.lessons(recipe) and weights and not Path(weights).is_file():
+        raise UserError("there is no such file of weights", where=weights, mend="correct bridge.camera_weights")
+    if recipe.data.without_recordings and not presets.learns_without_recordings(recipe):
+        raise UserError(
+            f"{recipe.distillation.method} cannot train without recordings",
+            where="data.without_recordings",
+            mend='use distillation.method = "bridge" with bridge.kind = "camera" and bridge.start_epochs of 1 or more',
+        )
 
 
 def _lava_must_be_here() -> None:

@@ -74,6 +74,18 @@ def test_help_names_every_verb(spikeport):
         ("[student]\nbeta = 1.5\n", "student.beta = 1.5: Input should be less than or equal to 1"),
         ("[distillation]\nreplacement_unit = 'sum'\n", "Input should be 'clip', 'suffix' or 'never'"),
         ("[distillation.options]\nkd_mode = 'sum'\n", "kd_mode = 'sum': Input should be 'mean', 'per_step' or 'last'"),
+        (
+            "[distillation.options]\ntau = inf\n",
+            "distillation.options = {'tau': inf}: Value error, tau must be a finite",
+        ),
+        ("[[distillation.terms]]\nloss = 'logit_kd'\noptions.entropy_weight = nan\n", "must be a finite number"),
+        ("[training]\nlr = inf\n", "training.lr = inf: Input should be a finite number"),
+        ("[bridge]\nkernel = 4\n", "bridge.kernel = 4: Value error, it must be odd"),
+        ("[data]\nsplit_seed = -1\n", "data.split_seed = -1: Input should be greater than or equal to 0"),
+        (
+            "[distillation]\nmethod = 'none'\n[distillation.options]\ntau = 2.0\n",
+            "the options of none are lam; to change a recipe's method, change its whole section",
+        ),
         ("[[distillation.terms]]\nloss = 'kd'\n", "'kd' is no loss. To mend: use one of adaptive_kl"),
         ("[training\n", "this is no TOML"),
     ],
@@ -85,6 +97,36 @@ def test_a_recipe_with_a_mistake(spikeport, tmp_path, text, words):
     assert words in one_line(err)
     assert "r.toml" in err or "distillation." in err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (["profile.hardware=['loihi9']"], "loihi9"),
+        (["profile.baseline_gpu=abacus"], "abacus"),
+        (["training.accumulate=50"], "batches of 20 cannot be cut into 50 parts"),
+        (
+            ["distillation={method='bridge'}", "bridge.camera_weights=nowhere.safetensors"],
+            "correct bridge.camera_weights",
+        ),
+        (["data.without_recordings=true", "data.train=0"], "ckd cannot train without recordings"),
+        (["distillation={method='bridge'}", "data.without_recordings=true", "data.train=0"], 'bridge.kind = "camera"'),
+    ],
+)
+def test_what_the_recipe_tells_is_said_before_anything_is_made(spikeport, tmp_path, changes, words):
+    (tmp_path / "r.toml").write_text("[training]\nbatch = 20\n")
+    code, _, err = spikeport("run", "r.toml", "--out", "out", *(word for one in changes for word in ("--set", one)))
+    assert code in (2, 3)
+    assert words in one_line(err)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_whose_data_were_not_there_goes_on_with_the_mended_recipe(spikeport, tmp_path):
+    words = ["train", "nmnist-small", "--out", "out"]
+    assert spikeport(*words, "--set", f"data.root={tmp_path}")[0] == 3
+    code, _, err = spikeport(*words, "--set", "data.root=elsewhere")
+    assert code == 3
+    assert "elsewhere" in err
 
 
 @pytest.mark.parametrize("word", ["training", "training.epochs", "=3", "training.epochs.more=3"])

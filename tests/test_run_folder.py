@@ -47,6 +47,25 @@ def test_a_run_is_not_overwritten(run):
     assert create(run.path, RECIPE, resume=True, about={}).is_done("student")
 
 
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_run_that_has_done_nothing_begins_anew(tmp_path, resume):
+    """Data were not where the first recipe said; the mended one goes into the same folder, resumed or not."""
+    create(tmp_path / "a", RECIPE, resume=False, about={"first": 1})
+    other = parse_recipe({"name": "a", "training": {"epochs": 4}}, where="test")
+    made = create(tmp_path / "a", other, resume=resume, about={"second": 2})
+    assert made.recipe.training.epochs == 4
+    assert open_run(tmp_path / "a").recipe == other
+    assert open_run(tmp_path / "a").manifest["about"] == {"second": 2}
+
+
+def test_a_folder_that_cannot_be_one_is_named(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match=r"file: cannot write there.*name another --out"), locked(tmp_path / "file"):
+        pass
+    with pytest.raises(UserError, match=r"cannot write there"), locked(tmp_path / "file" / "below"):
+        pass
+
+
 def test_resuming_with_another_recipe_names_the_settings(run):
     other = parse_recipe({"name": "a", "training": {"epochs": 4}, "student": {"hidden": 7}}, where="test")
     with pytest.raises(UserError, match=r"other settings of student.hidden, training.epochs"):

@@ -107,6 +107,11 @@ def test_a_combination_that_is_no_recipe_is_named(recipe) -> None:
         plan_trials(recipe, [], parse_over(["distillation.method=none,nnoe"]), seeds=1)
 
 
+def test_a_student_that_cannot_be_quantised_is_refused_before_training(recipe) -> None:
+    with pytest.raises(UserError, match=r"resnet20-snn is not for netx.*train it in float with spikeport train"):
+        plan_trials(recipe, ["student.network=resnet20-snn"], parse_over([]), seeds=1)
+
+
 def test_a_paired_interval_by_hand_and_by_scipy() -> None:
     """Differences 1, 2, 6: mean 3, s = sqrt(7), t(2) = 4.302653, half = 4.302653 sqrt(7 / 3) = 6.572412."""
     found = paired_t([1, 2, 6])

@@ -243,6 +243,11 @@ def lessons(recipe: Recipe) -> tuple[str, ...]:
     )
 
 
+def learns_without_recordings(recipe: Recipe) -> bool:
+    """Whether the recipe's own method has lessons, and none that need a recording."""
+    return recipe.bridge.kind == "camera" and bool({"camera", "start"} & set(lessons(recipe)))
+
+
 def _called(name: str, options: dict[str, Any]) -> Plan:
     preset = PRESETS[name]
     try:
@@ -254,7 +259,8 @@ def _called(name: str, options: dict[str, Any]) -> Plan:
         raise UserError(
             f"{key} = {fault['input']!r}: {fault['msg']}",
             where="distillation.options",
-            mend=f"the options of {name} are " + ", ".join(inspect.signature(preset).parameters),
+            mend=f"the options of {name} are {', '.join(inspect.signature(preset).parameters)}; to change a recipe's "
+            f"method, change its whole section: --set 'distillation={{method = \"{name}\"}}'",
         ) from None
 
 

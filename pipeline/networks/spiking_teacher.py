@@ -14,6 +14,7 @@ from pipeline.recipe import Teacher as TeacherRecipe
 from pipeline.run_folder import open_run
 
 WEIGHTS = "student.safetensors"
+RUN = "run:"  # before a run's folder, in teacher.network
 
 
 class SpikingTeacher(Teacher):
@@ -38,14 +39,13 @@ class SpikingTeacher(Teacher):
 
 def run_of(recipe: TeacherRecipe) -> Path | None:
     """The folder of the run whose student teaches, or None for any other teacher."""
-    kind, _, folder = recipe.network.partition(":")
-    return Path(folder) if kind == "run" else None
+    return Path(recipe.network.removeprefix(RUN)) if recipe.network.startswith(RUN) else None
 
 
 def spiking_teacher(recipe: TeacherRecipe, input_shape: tuple[int, ...], classes: int) -> SpikingTeacher:
     """The float student of "run:FOLDER", fresh weights. `input_shape`: (C, H, W) of a frame. Raises UserError."""
     folder = run_of(recipe)
-    assert folder is not None  # teachers.py asks for it by "run:"
+    assert folder is not None  # asked for by name
     run = open_run(folder)
     data = run.recipe.data
     if (data.height, data.width) != tuple(input_shape[1:]):

@@ -13,13 +13,13 @@ from hardware_profiles.errors import UserError
 from pipeline.networks.foreign_teachers import find_factory, onnx_teacher, torch_teacher
 from pipeline.networks.plain_teachers import resnet, small_cnn, vgg11
 from pipeline.networks.pretrained import load_pretrained
-from pipeline.networks.spiking_teacher import spiking_teacher
+from pipeline.networks.spiking_teacher import RUN, spiking_teacher
 from pipeline.networks.teacher import Teacher
 from pipeline.recipe import Teacher as TeacherRecipe
 
 Shape = tuple[int, int, int]
 WHERE = "teacher.network"
-ONNX, RUN = "onnx:", "run:"
+ONNX = "onnx:"
 EVENT_CHANNELS = 2  # polarities
 
 

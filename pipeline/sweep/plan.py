@@ -70,8 +70,8 @@ def plan_trials(
 ) -> tuple[Recipe, tuple[Trial, ...]]:
     """The recipe that all trials start from, and the trials: seed by seed, fold by fold, setting by setting.
 
-    Seeds count up from the recipe's. Each trial's recipe and its objective are validated; raises UserError naming the
-    first fault.
+    Seeds count up from the recipe's. Each trial's recipe, its objective and networks are validated (students are
+    compared as quantised, so they must be for netx); raises UserError naming the first fault.
     """
     from pipeline.stages import check_recipe
 
@@ -81,7 +81,7 @@ def plan_trials(
         for fold in range(folds) if folds else (None,):
             trials += [_trial(setting, seed, fold, folds) for setting in settings]
     for trial in trials:
-        check_recipe(load_recipe(source, [*overrides, *trial.changes]), for_netx=False)
+        check_recipe(load_recipe(source, [*overrides, *trial.changes]), for_netx=True)
     return base, tuple(trials)
 
 
