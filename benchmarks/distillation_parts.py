@@ -133,9 +133,10 @@ PARTS = {
         folds=0,
         seeds=2,
         verb="run",
-        about="Real recordings in the training part, all others are tested. A seed draws other recordings. Epochs are "
-        f"the recipe's times 800 / recordings, at most times {MOST_EPOCHS}. With 0 recordings the student has seen "
-        "static images through the simulated camera only.",
+        about="Real recordings in the training part, all others are tested. A seed draws other recordings. "
+        "`training.epochs`, which `none` trains for, are the recipe's times 800 / recordings, at most times "
+        f"{MOST_EPOCHS}; `bridge` has the recipe's own lessons and later epochs. With 0 recordings the student has "
+        "seen static images through the simulated camera only.",
     ),
     "ablation": Part(
         "Parts of CKD",
