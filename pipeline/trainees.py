@@ -83,6 +83,13 @@ def _held_out(images: StaticImages, seed: int) -> tuple[StaticImages, StaticImag
     return part(np.sort(order[held:])), part(np.sort(order[:held]))
 
 
+def check_objective(recipe: Recipe, dataset: Dataset, plan: Plan, student: Student, teacher: Teacher | None) -> None:
+    """Raises UserError where a term cannot act on these networks, which need not be trained yet."""
+    sizes = _sizes(recipe, dataset, student, teacher if distils(plan) else None)
+    with torch.random.fork_rng(devices=[]):
+        Objective(plan, sizes).check(sizes)
+
+
 class StudentTrainee(Trainee):
     """A student under a plan's terms: what it sees of the recordings, of static images, and of what the teacher says.
 

@@ -19,7 +19,7 @@ from pipeline.fitting import Progress, derived_seed, fit
 from pipeline.networks.students import Student, build_student
 from pipeline.networks.teacher import Teacher
 from pipeline.recipe import Recipe
-from pipeline.trainees import StartTrainee, StudentTrainee, TeacherTrainee
+from pipeline.trainees import StartTrainee, StudentTrainee, TeacherTrainee, check_objective
 
 __all__ = [
     "initial_student",
@@ -51,6 +51,11 @@ def train_teacher(
     if not len(dataset.static.labels):
         raise UserError("there are no static images to train a teacher on", where="data", mend=NO_TEACHER)
     trainee = TeacherTrainee(recipe, dataset)
+    teacher = trainee.model.eval()
+    for method in recipe.arms:  # a term that cannot be is said now, not when the teacher is trained
+        plan = plan_of(recipe.distillation, method)
+        check_objective(recipe, dataset, plan, initial_student(recipe, dataset, teacher), teacher)
+    teacher.train()
     fit(trainee, folder, recipe.training, progress=progress, metrics=metrics)
     return trainee.model
 

@@ -121,6 +121,22 @@ def test_what_the_recipe_tells_is_said_before_anything_is_made(spikeport, tmp_pa
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    "term",
+    [
+        "{loss='samd', schedule={shape='rise', start=0.4, end=0.6}}",
+        "{loss='projected_feature', options={blur=0.2}}",
+    ],
+)
+def test_a_term_that_cannot_be_is_said_before_the_teacher_is_trained(spikeport, tmp_path, term):
+    code, _, err = spikeport(
+        "train", "digits", "--set", f"distillation.terms=[{term}]", "--set", "student.network=mlp", "--out", "out"
+    )
+    assert code == 2
+    assert "needs 'maps' of the student" in err or "blur needs maps" in err
+    assert not (tmp_path / "out" / "metrics.jsonl").exists()
+
+
 def test_a_run_whose_data_were_not_there_goes_on_with_the_mended_recipe(spikeport, tmp_path):
     words = ["train", "nmnist-small", "--out", "out"]
     assert spikeport(*words, "--set", f"data.root={tmp_path}")[0] == 3

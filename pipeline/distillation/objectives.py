@@ -38,6 +38,19 @@ class Objective(nn.Module):
         self.recipes = [recipe for recipe, _ in built]
         self.terms = nn.ModuleList(term for _, term in built)
 
+    def check(self, sizes: Sizes) -> None:
+        """Raises UserError where a term, whenever it counts, will need what a network has not."""
+        known = {
+            "maps": sizes.student_map,
+            "embedding": sizes.student_embedding,
+            "teaching.maps": sizes.teacher_map,
+            "teaching.embedding": sizes.teacher_embedding,
+        }
+        for recipe, term in self._pairs():
+            for need in term.needs:
+                if need in known and known[need] is None:
+                    raise _lacks(recipe, need)
+
     @property
     def streams(self) -> frozenset[str]:
         """The streams that a step must show."""
@@ -127,9 +140,13 @@ def _complete(recipe: TermRecipe, term: Term, stream: Stream) -> None:
         for part in need.split("."):
             found = getattr(found, part, None)
         if found is None:
-            what = "teacher" if need.startswith("teaching") else "student"
-            raise UserError(
-                f"the loss {recipe.loss!r} needs {need.rpartition('.')[2]!r} of the {what}, which this {what} has not",
-                where="distillation.terms",
-                mend=f"take another {what} network, or leave the term out",
-            )
+            raise _lacks(recipe, need)
+
+
+def _lacks(recipe: TermRecipe, need: str) -> UserError:
+    what = "teacher" if need.startswith("teaching") else "student"
+    return UserError(
+        f"the loss {recipe.loss!r} needs {need.rpartition('.')[2]!r} of the {what}, which this {what} has not",
+        where="distillation.terms",
+        mend=f"take another {what} network, or leave the term out",
+    )
