@@ -122,7 +122,9 @@ _INTRODUCTION = (
     "epochs, by test accuracies of three to five folds with seed 1 (97.7 without them, 97.5 to 98.3 with six settings "
     "of them, in float, which is within what chance does); the simulated camera's polarity, timing and range of "
     "positions after looking at some recordings, at events per step and at accuracies. "
-    "Other seeds over the folds were run after that choice. "
+    "That they grow as recordings shrink was chosen after "
+    "a look at five draws of 100 recordings (float 97.84 with eight epochs, 98.13 with 64; quantised 97.98 and 98.02). "
+    "Other seeds over the folds were run after the choice of eight. "
     "A clean figure needs recordings that nobody has looked at, such as N-MNIST's test part. A row of one run says "
     "little about other seeds.",
 )

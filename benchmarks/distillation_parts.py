@@ -51,18 +51,21 @@ def _toml(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else f'"{value}"' if isinstance(value, str) else repr(value)
 
 
-def few(recipe: Recipe, recordings: int) -> tuple[str, ...]:
-    """Trains on `recordings` real recordings, tests on all others; the last epoch is kept.
+def few(recipe: Recipe, recordings: int, name: str) -> tuple[str, ...]:
+    """Trains by `name` on `recordings` real recordings, tests on all others; the last epoch is kept.
 
-    Epochs grow as recordings shrink, up to MOST_EPOCHS times, so that a baseline with few recordings is not one with
-    few steps.
+    Epochs over recordings grow as these shrink, up to MOST_EPOCHS times, so that few recordings do not mean few steps.
     """
     if not recordings:
         # `same`: fine-tuning on events alone would have nothing to learn from
         return (*NOTHING_REAL, "data.train=0", *ALL_OTHERS, "quantisation.method=same")
     factor = min(MOST_EPOCHS, max(1, 800 / recordings))
-    epochs = round(recipe.training.epochs * factor)
-    return (f"data.train={recordings}", *ALL_OTHERS, f"training.epochs={epochs}")
+    key, epochs = (
+        ("bridge.later_epochs", recipe.bridge.later_epochs)
+        if name == "bridge"
+        else ("training.epochs", recipe.training.epochs)
+    )
+    return (f"data.train={recordings}", *ALL_OTHERS, f"{key}={round(epochs * factor)}")
 
 
 NOTHING_REAL = (  # as in recipes/nmnist-simulated.toml
@@ -83,7 +86,10 @@ def methods(recipe: Recipe) -> tuple[Arm, ...]:
 def curve(recipe: Recipe) -> tuple[Arm, ...]:
     return tuple(
         Arm(
-            f"{recordings} recordings", name, (*few(recipe, recordings), *QUICK, method(name)), AIMED.get(recordings, 0)
+            f"{recordings} recordings",
+            name,
+            (*few(recipe, recordings, name), *QUICK, method(name)),
+            AIMED.get(recordings, 0),
         )
         for recordings in CURVE
         for name in ("none", "bridge")
@@ -133,10 +139,10 @@ PARTS = {
         folds=0,
         seeds=2,
         verb="run",
-        about="Real recordings in the training part, all others are tested. A seed draws other recordings. "
-        "`training.epochs`, which `none` trains for, are the recipe's times 800 / recordings, at most times "
-        f"{MOST_EPOCHS}; `bridge` has the recipe's own lessons and later epochs. With 0 recordings the student has "
-        "seen static images through the simulated camera only.",
+        about="Real recordings in the training part, all others are tested. A seed draws other recordings. Epochs over "
+        "recordings (`training.epochs` of `none`, `bridge.later_epochs` of `bridge`) are the recipe's times "
+        f"800 / recordings, at most times {MOST_EPOCHS}. With 0 recordings the student has seen static images through "
+        "the simulated camera only.",
     ),
     "ablation": Part(
         "Parts of CKD",

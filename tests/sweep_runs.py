@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.distillation.presets import lessons
 from pipeline.provenance import about_this_run
 from pipeline.recipe_file import load_recipe
 from pipeline.run_folder import create
@@ -28,6 +29,9 @@ def finished_run(
     run.file("teacher.safetensors").write_text(str(folder))
     run.record("data", {"test_labels": LABELS}, (), 100.0)
     run.record("teacher", {"predicted": None}, ("teacher.safetensors",), 0.5)
+    for stage in lessons(run.recipe):
+        run.file(f"{stage}.safetensors").write_text(f"{stage} of {folder}")
+        run.record(stage, {}, (f"{stage}.safetensors",), 1.5)
     run.record(f"student-{method}", {"predicted": _predicted(right[0])}, (), 2.0)
     if last:
         run.record(f"quantised-{method}", {"predicted": _predicted(right[1])}, (), 0.25)

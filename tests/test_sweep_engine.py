@@ -23,8 +23,8 @@ from pipeline.run_folder import create, open_run
 from pipeline.sweep import engine
 from pipeline.sweep.engine import JOURNAL, open_study, run_trials
 from pipeline.sweep.plan import parse_over, plan_trials
+from pipeline.sweep.sharing import share_stages
 from pipeline.sweep.sweep import sweep
-from pipeline.sweep.teacher import share_teacher
 from pipeline.sweep.trial import outcome_of, start_trial
 
 
@@ -224,7 +224,7 @@ def test_a_teacher_is_shared_where_its_training_would_be_the_same(recipe, tmp_pa
     finished_run(recipe, ["distillation.method=none"], tmp_path / "first")
     (tmp_path / "unfinished").mkdir()
     others = [tmp_path / "absent", tmp_path / "unfinished", tmp_path / "first"]
-    taken = share_teacher(recipe, [change], tmp_path / "second", others)
+    taken = share_stages(recipe, [change], tmp_path / "second", others)
     assert taken == (tmp_path / "first" if shared else None)
     if not shared:
         assert not (tmp_path / "second").exists()
@@ -234,10 +234,62 @@ def test_a_teacher_is_shared_where_its_training_would_be_the_same(recipe, tmp_pa
     assert list(begun.manifest["stages"]) == ["data", "teacher"]
     assert begun.is_done("teacher")
     assert begun.file("teacher.safetensors").read_text() == str(tmp_path / "first")
-    assert share_teacher(recipe, [change], tmp_path / "second", others) is None
+    assert share_stages(recipe, [change], tmp_path / "second", others) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "stages"),
+    [
+        ("bridge.later_epochs=3", ["data", "teacher", "bridge", "start"]),
+        ("bridge.later_lr=0.5", ["data", "teacher", "bridge", "start"]),
+        ("training.epochs=9", ["data", "teacher", "bridge", "start"]),
+        ("quantisation.epochs=9", ["data", "teacher", "bridge", "start"]),
+        ("training.average=0.5", ["data", "teacher"]),  # the lessons read these
+        ("training.weight_decay=0.5", ["data", "teacher"]),
+        ("bridge.start_epochs=3", ["data", "teacher"]),
+        ("student.hidden=3", ["data", "teacher"]),
+        ("augmentation.shift=4", ["data", "teacher"]),
+        ("distillation={method = 'none'}", ["data", "teacher"]),
+        ("training.clip=0.5", None),
+    ],
+)
+def test_first_lessons_are_shared_where_they_would_be_the_same(recipe, tmp_path, change, stages):
+    own = ["distillation={method = 'bridge'}"]
+    finished_run(recipe, own, tmp_path / "first")
+    taken = share_stages(recipe, [*own, change], tmp_path / "second", [tmp_path / "first"])
+    assert taken == (tmp_path / "first" if stages else None)
+    if stages:
+        begun = open_run(tmp_path / "second")
+        assert list(begun.manifest["stages"]) == stages
+        assert all(begun.is_done(stage) for stage in stages)
+        assert begun.manifest["about"]["taken_from"] == "first"
+
+
+def test_what_is_shared_ends_in_the_same_weights(spikeport, tmp_path):
+    """A run that took teacher, translator and first lessons over, and one that trained them itself."""
+    (tmp_path / "r.toml").write_text(
+        """
+data = {source = "digits", height = 16, width = 18, steps = 3, train = 30, validation = 20, test = 20}
+teacher = {epochs = 1}
+student = {channels = [3]}
+training = {threads = 1}
+distillation = {method = "bridge", compare = false}
+bridge = {start_epochs = 1, updates = 5, width = 3, later_epochs = 1}
+quantisation = {epochs = 1}
+"""
+    )
+    assert spikeport("train", "r.toml", "--out", "first")[0] == 0
+    change = "bridge.later_epochs=2"
+    assert share_stages(tmp_path / "r.toml", [change], tmp_path / "taken", [tmp_path / "first"]) == tmp_path / "first"
+    code, _, err = spikeport("train", "r.toml", "--set", change, "--out", "taken", "--resume")
+    assert (code, err.count("done before")) == (0, 4)
+    assert spikeport("train", "r.toml", "--set", change, "--out", "own")[0] == 0
+    for name in ("start", "student", "quantised"):
+        one, other = ((tmp_path / run / f"{name}.safetensors").read_bytes() for run in ("taken", "own"))
+        assert one == other
 
 
 def test_a_teacher_file_that_changed_is_not_shared(recipe, tmp_path):
     finished_run(recipe, [], tmp_path / "first")
     (tmp_path / "first" / "teacher.safetensors").write_text("other")
-    assert share_teacher(recipe, ["training.epochs=9"], tmp_path / "second", [tmp_path / "first"]) is None
+    assert share_stages(recipe, ["training.epochs=9"], tmp_path / "second", [tmp_path / "first"]) is None

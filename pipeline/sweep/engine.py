@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from hardware_profiles.errors import UserError
 from pipeline.sweep.plan import Trial
-from pipeline.sweep.teacher import share_teacher
+from pipeline.sweep.sharing import share_stages
 from pipeline.sweep.trial import Outcome, finish_trial, outcome_of, start_trial
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class _Crew:
         with self.lock:
             if self.stopped:
                 return
-            share_teacher(self.recipe, trial.changes, folder, self.folders)
+            share_stages(self.recipe, trial.changes, folder, self.folders)
             process = start_trial(self.recipe, trial.changes, folder, threads=self.threads, verb=self.verb)
             self.processes.add(process)
         try:
