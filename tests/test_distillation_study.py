@@ -270,5 +270,8 @@ def test_the_curve_tests_what_it_does_not_train_on():
     assert [(one.data.train, one.data.test, one.data.without_recordings, one.data.split_seed) for one in data] == [
         (0, 0, True, 1), (20, 0, False, 1), (400, 0, False, 1), (0, 0, True, 2), (20, 0, False, 2), (400, 0, False, 2)
     ]  # fmt: skip
-    assert [one.training.epochs for one in data[:3]] == [recipe.training.epochs * factor for factor in (1, 10, 2)]
+    assert [one.bridge.later_epochs for one in data[1:3]] == [recipe.bridge.later_epochs * factor for factor in (10, 2)]
+    plain = distillation.trials_of("curve", PARTS["curve"], recipe, 1, "^(20|400) rec.*none")
+    epochs = [load_recipe(ROOT / "recipes" / "nmnist-small.toml", list(t.changes)).training.epochs for _, t in plain]
+    assert epochs == [recipe.training.epochs * factor for factor in (10, 2)]
     assert (data[0].bridge.kind, data[0].quantisation.method) == ("camera", "same")
