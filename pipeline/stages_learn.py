@@ -82,6 +82,7 @@ def camera(context: Context) -> Result:
     """camera.safetensors: the student after its lessons on images before the simulated camera."""
     recipe = context.recipe
     if recipe.bridge.camera_weights:
+        check_lineage(Path(recipe.bridge.camera_weights).parent, context.dataset)
         trained = _student_from(Path(recipe.bridge.camera_weights), context)
     else:
         trained = train_start(
@@ -179,7 +180,6 @@ def _student_from(file: Path, context: Context) -> Student:
     if not file.is_file():
         raise UserError("there is no such file of weights", where=str(file), mend="correct bridge.camera_weights")
     dataset = context.dataset
-    check_lineage(file.parent, dataset)
     return storage.load_student(context.recipe, dataset.test.frames.shape[2:], len(dataset.classes), file)
 
 

@@ -26,8 +26,8 @@ class Objective(nn.Module):
     """Maps a `Step` to a `Loss`; its parameters, if any, are trained along with the student and dropped afterwards.
 
     A term whose weight is 0 now is not computed, so that the teacher need not speak (`teaches`), unless other terms use
-    what it leaves (`early`). A stream that a
-    step does not show adds nothing. Raises UserError where a term cannot act on its stream.
+    what it leaves (`early`). A stream that a step does not show adds nothing. Raises UserError where a term cannot act
+    on its stream.
     """
 
     def __init__(self, plan: Plan, sizes: Sizes) -> None:
