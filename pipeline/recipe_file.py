@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -93,10 +93,14 @@ def _mend(error: ValidationError) -> str:
     first = error.errors()[0]
     section: type[BaseModel] = Recipe
     for part in first["loc"][:-1]:
-        field = section.model_fields.get(str(part))
-        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+        if isinstance(part, int):  # of an array of such sections
+            continue
+        field = section.model_fields.get(part)
+        kinds = () if field is None else (field.annotation, *get_args(field.annotation))
+        inner = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        if not inner:
             break
-        section = field.annotation
+        section = inner[0]
     if first["type"] == "extra_forbidden":
         return "use one of " + ", ".join(section.model_fields)
     return "correct the value"

@@ -86,6 +86,11 @@ def test_help_names_every_verb(spikeport):
             "[distillation]\nmethod = 'none'\n[distillation.options]\ntau = 2.0\n",
             "the options of none are lam; to change a recipe's method, change its whole section",
         ),
+        (
+            "[[distillation.terms]]\nloss = 'laf'\nlambda = 3\n",
+            "To mend: use one of loss, stream, weight, schedule, options",
+        ),
+        ("[[distillation.terms]]\nloss = 'laf'\nschedule.begin = 0.8\n", "To mend: use one of shape, start, end"),
         ("[[distillation.terms]]\nloss = 'kd'\n", "'kd' is no loss. To mend: use one of adaptive_kl"),
         ("[training\n", "this is no TOML"),
     ],

@@ -149,6 +149,18 @@ def test_ctrl_c_stops_the_trials_and_the_sweep_goes_on_later(recipe, tmp_path, t
     assert states == ["COMPLETE"] * 4 + ["FAIL"] * 2
 
 
+def test_a_damaged_journal_is_named_and_finished_trials_are_kept(recipe, tmp_path, trials):
+    sweep(recipe, [], parse_over([]), tmp_path / "s", seeds=1)
+    (tmp_path / "s" / JOURNAL).write_text("{\n")
+    with pytest.raises(UserError, match=rf"{JOURNAL}: the sweep's journal is damaged.*To mend: remove it"):
+        sweep(recipe, [], parse_over([]), tmp_path / "s", seeds=2, resume=True)
+    (tmp_path / "s" / JOURNAL).unlink()
+    trials.started.clear()
+    result = sweep(recipe, [], parse_over([]), tmp_path / "s", seeds=2, resume=True)
+    assert len(trials.started) == 1
+    assert len(result["trials"]) == 2
+
+
 def test_what_a_smaller_sweep_no_longer_asks_for_is_not_run(recipe, tmp_path, trials):
     trials.wait = 30
     with terminated_after(0.5):

@@ -282,6 +282,11 @@ def test_an_onnx_file(channels: int, tmp_path: Path) -> None:
         build_teacher(recipe.teacher, shape, 5)
 
 
+def test_a_factory_that_fails_is_named() -> None:
+    with pytest.raises(UserError, match=r"os:getcwd\(\(3, 9, 11\), 4\) failed: TypeError: .*To mend: name a function"):
+        build_teacher(teaching("os:getcwd").teacher, (3, 9, 11), 4)
+
+
 def finished_run(folder: Path) -> tuple[Recipe, nn.Module]:
     recipe = tiny_recipe(student={"channels": [3, 4], "v_threshold": 0.2})
     torch.manual_seed(8)

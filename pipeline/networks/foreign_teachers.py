@@ -48,7 +48,15 @@ class TorchTeacher(Teacher):
 def torch_teacher(recipe: TeacherRecipe, input_shape: Shape, classes: int) -> Teacher:
     """What `factory(input_shape, classes)` of "package.module:factory" makes. Raises UserError where it cannot."""
     factory = find_factory(recipe.network)
-    network = factory(input_shape, classes)
+    try:
+        network = factory(input_shape, classes)
+    except Exception as error:  # another's code: whatever it raises
+        raise UserError(
+            f"{recipe.network}({input_shape}, {classes}) failed",
+            where=WHERE,
+            why=f"{type(error).__name__}: {error}",
+            mend="name a function of (input_shape, classes) that gives a torch module",
+        ) from error
     if isinstance(network, Teacher):
         return network
     if not isinstance(network, nn.Module):

@@ -54,9 +54,17 @@ def open_study(out: Path) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     file = str(out / JOURNAL)
     backend = JournalFileBackend(file, lock_obj=JournalFileOpenLock(file))
-    return optuna.create_study(
-        study_name=STUDY, storage=JournalStorage(backend), direction="maximize", load_if_exists=True
-    )
+    try:
+        return optuna.create_study(
+            study_name=STUDY, storage=JournalStorage(backend), direction="maximize", load_if_exists=True
+        )
+    except ValueError as error:
+        raise UserError(
+            "the sweep's journal is damaged",
+            where=file,
+            why=str(error),
+            mend="remove it; with --resume finished trials are read from their folders",
+        ) from error
 
 
 class _Crew:
