@@ -58,8 +58,7 @@ class Student(nn.Module):
     def forward(self, frames: Tensor, head: Head = "event") -> StudentOutput:
         """`frames` `[T, B, C, H, W]` float: events of 0 and 1, or a static clip of values."""
         steps, batch = frames.shape[:2]
-        # Channels last: oneDNN's convolution of a two-channel frame is ten times as fast with it.
-        flat = frames.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        flat = _channels_last(frames)
         features, layer_spikes = frames, []
         layers = list(self.backbone.values())
         last = next(layer for layer in reversed(layers) if isinstance(layer, (LoihiCell, Branches)))
@@ -104,6 +103,16 @@ class Student(nn.Module):
     def cells(self) -> list[LoihiCell]:
         """Every cell layer in order, the output last."""
         return [layer for layer in self.modules() if isinstance(layer, LoihiCell)]
+
+
+def _channels_last(frames: Tensor) -> Tensor:
+    """`[T, B, C, H, W]` as `[T * B, C, H, W]` with its channels last in memory: oneDNN's convolution of a two-channel
+    frame is ten times as fast with it. Channel by channel, which takes a third of the time of torch's own copy."""
+    steps, batch, channels, height, width = frames.shape
+    held = frames.new_empty((steps, batch, height, width, channels))
+    for channel in range(channels):
+        held[..., channel] = frames[:, :, channel]
+    return held.permute(0, 1, 4, 2, 3).flatten(0, 1)
 
 
 def cells_of(recipe: StudentRecipe, cells: int) -> LoihiCell:
