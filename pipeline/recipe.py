@@ -25,6 +25,7 @@ def _finite(options: dict[str, Any]) -> dict[str, Any]:
 Positive = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
 Options = Annotated[dict[str, Any], AfterValidator(_finite)]
 Odd = Annotated[int, Field(ge=1), AfterValidator(_odd)]
 RedGreenBlue = tuple[()] | tuple[float, float, float]
@@ -86,7 +87,7 @@ class Warp(_Section):
     turn_degrees: Annotated[float, Field(ge=0, le=180)] = 0.0
     scale: Annotated[float, Field(ge=0, le=1)] = 0.0  # larger or smaller by this share
     shear: Annotated[float, Field(ge=0, le=1)] = 0.0  # columns moved by this share of their distance from the middle
-    shift: Annotated[float, Field(ge=0)] = 0.0  # pixels
+    shift: NotNegative = 0.0  # pixels
 
 
 class Teacher(_Section):
@@ -101,7 +102,7 @@ class Teacher(_Section):
     epochs: Annotated[int, Field(ge=0)] = 3
     batch: Positive = 128
     lr: PositiveFloat = 2e-3
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    weight_decay: NotNegative = 1e-4
     average: Annotated[float, Field(ge=0, lt=1)] = 0.0  # as in [training]
     warp: Warp = Warp()  # of its training images
 
@@ -137,14 +138,14 @@ class Training(_Section):
     epochs: Positive = 30
     batch: Positive = 20  # samples of one step of the optimiser, on all devices together
     lr: PositiveFloat = 2e-3
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
+    weight_decay: NotNegative = 1e-2
     warmup_epochs: Annotated[int, Field(ge=0)] = 1
     average: Annotated[float, Field(ge=0, lt=1)] = 0.0  # kept weights: their moving average, this share kept a step
     optimiser: Literal["adamw", "sgd"] = "adamw"  # sgd: with momentum 0.9
     schedule: Literal["cosine", "constant"] = "cosine"
     lr_start: Fraction = 0.0  # share of lr from which it rises during the warm-up
     lr_end: Fraction = 0.0  # share of lr to which the cosine falls
-    clip: Annotated[float, Field(ge=0)] = 0.0  # largest norm of all gradients together; 0: any
+    clip: NotNegative = 0.0  # largest norm of all gradients together; 0: any
     accumulate: Positive = 1  # parts that a batch is computed in, for less memory
     patience: Annotated[int, Field(ge=0)] = 0  # stops so many epochs after the best; 0: never
     precision: Literal["32", "bf16-mixed", "16-mixed"] = "32"
@@ -173,8 +174,8 @@ class Schedule(_Section):
     """How a term's weight runs over training: shapes of `pipeline.distillation.schedules`, 1 throughout by default."""
 
     shape: Literal["constant", "cosine", "logistic", "step", "rise"] = "constant"
-    start: Annotated[float, Field(ge=0)] = 0.42
-    end: Annotated[float, Field(ge=0)] = 0.58
+    start: NotNegative = 0.42
+    end: NotNegative = 0.58
 
     @model_validator(mode="after")
     def _in_order(self) -> Schedule:
@@ -188,7 +189,7 @@ class Term(_Section):
 
     loss: str
     stream: Literal["event", "hybrid", "bridge"] = "event"
-    weight: Annotated[float, Field(ge=0)] = 1.0
+    weight: NotNegative = 1.0
     schedule: Schedule = Schedule()
     options: Options = {}
 

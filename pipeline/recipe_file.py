@@ -85,7 +85,8 @@ def _explain(error: ValidationError) -> str:
         if fault["type"] == "extra_forbidden":
             faults.append(f"unknown key {key!r}")
         else:
-            faults.append(f"{key} = {fault['input']!r}: {fault['msg']}")
+            held = "" if isinstance(fault["input"], dict) else f" = {fault['input']!r}"  # a section is not repeated
+            faults.append(f"{key}{held}: {fault['msg'].removeprefix('Value error, ')}")
     return "; ".join(faults)
 
 

@@ -76,11 +76,16 @@ def test_help_names_every_verb(spikeport):
         ("[distillation.options]\nkd_mode = 'sum'\n", "kd_mode = 'sum': Input should be 'mean', 'per_step' or 'last'"),
         (
             "[distillation.options]\ntau = inf\n",
-            "distillation.options = {'tau': inf}: Value error, tau must be a finite",
+            "distillation.options: tau must be a finite",
         ),
+        ("[distillation.options]\ntau = -1.0\n", "distillation.options: tau = -1.0: Input should be greater than 0"),
+        ("[distillation.options]\nkd_weight = -1.0\n", "distillation.options: kd_weight = -1.0: Input should be"),
+        ("[distillation.options]\nphase_start = 0.9\n", "phase_end = 0.58 lies before phase_start = 0.9"),
+        ("[[distillation.terms]]\nloss = 'laf'\nschedule.start = 0.8\n", "schedule: end must not be before start"),
+        ("[data]\nfolds = 5\nfold = 5\n", "r.toml: data: fold must be below folds, which is 5."),
         ("[[distillation.terms]]\nloss = 'logit_kd'\noptions.entropy_weight = nan\n", "must be a finite number"),
         ("[training]\nlr = inf\n", "training.lr = inf: Input should be a finite number"),
-        ("[bridge]\nkernel = 4\n", "bridge.kernel = 4: Value error, it must be odd"),
+        ("[bridge]\nkernel = 4\n", "bridge.kernel = 4: it must be odd"),
         ("[data]\nsplit_seed = -1\n", "data.split_seed = -1: Input should be greater than or equal to 0"),
         (
             "[distillation]\nmethod = 'none'\n[distillation.options]\ntau = 2.0\n",

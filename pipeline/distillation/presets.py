@@ -11,14 +11,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, ValidationError, validate_call
+from pydantic import ConfigDict, Field, ValidationError, validate_call
 
 from hardware_profiles.errors import UserError
-from pipeline.recipe import Distillation, Recipe, Schedule, Term
+from pipeline.recipe import Distillation, Fraction, NotNegative, PositiveFloat, Recipe, Schedule, Term
 
 KdMode = Literal["mean", "per_step", "last"]
+Share = Annotated[float, Field(gt=0, le=1)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,25 +35,25 @@ class Plan:
         return frozenset({"event", *(term.stream for term in self.terms)})
 
 
-def none(*, lam: float = 1e-3) -> Plan:
+def none(*, lam: Fraction = 1e-3) -> Plan:
     """No distillation: TET (Deng et al., ICLR 2022) on the recordings alone. The baseline of every comparison."""
     return Plan(terms=(_term("cross_entropy", lam=lam),))
 
 
 def ckd(
     *,
-    kd_weight: float = 1.0,
-    tau: float = 4.0,
+    kd_weight: NotNegative = 1.0,
+    tau: PositiveFloat = 4.0,
     kd_mode: KdMode = "mean",
     mask_replaced: bool = False,
     phase: Literal["cosine", "logistic", "step", "constant"] = "cosine",
-    phase_start: float = 0.42,
-    phase_end: float = 0.58,
-    da_weight: float = 0.5,
+    phase_start: NotNegative = 0.42,
+    phase_end: NotNegative = 0.58,
+    da_weight: NotNegative = 0.5,
     da_learnable: bool = True,
     da_debiased: bool = False,
-    max_alpha: float = 0.9,
-    lam: float = 1e-3,
+    max_alpha: Fraction = 0.9,
+    lam: Fraction = 1e-3,
 ) -> Plan:
     """CKD (Ye et al., ICME 2025, arXiv 2507.09269): he2024 and a teacher's logits on the hybrid stream.
 
@@ -60,6 +61,12 @@ def ckd(
     Reconstruction: everything of he2024; the phases' places were measured on a drawing. Choice: tau, the mean over
     time, alpha at most 0.9. Published settings are the defaults; on small batches `da_debiased` says more.
     """
+    if phase_end < phase_start:
+        raise UserError(
+            f"phase_end = {phase_end} lies before phase_start = {phase_start}",
+            where="distillation.options",
+            mend="both are shares of the training, the start first",
+        )
     base = he2024(da_weight=da_weight, da_learnable=da_learnable, da_debiased=da_debiased, max_alpha=max_alpha, lam=lam)
     teacher = Term(
         loss="logit_kd",
@@ -73,11 +80,11 @@ def ckd(
 
 def he2024(
     *,
-    da_weight: float = 0.5,
+    da_weight: NotNegative = 0.5,
     da_learnable: bool = True,
     da_debiased: bool = False,
-    max_alpha: float = 0.9,
-    lam: float = 1e-3,
+    max_alpha: Fraction = 0.9,
+    lam: Fraction = 1e-3,
 ) -> Plan:
     """Knowledge transfer without a teacher (He et al., AAAI 2024, arXiv 2303.13077): TET on the hybrid stream and on
     the events, whose steps count 1 - a_t, and CKA alignment of the two, step by step with learned a_t.
@@ -98,11 +105,11 @@ def he2024(
 
 def ckdsnn(
     *,
-    map_weight: float = 1.0,
-    noise_weight: float = 1.0,
-    tau: float = 2.0,
-    tau_map: float = 2.0,
-    noise: float = 0.1,
+    map_weight: NotNegative = 1.0,
+    noise_weight: NotNegative = 1.0,
+    tau: PositiveFloat = 2.0,
+    tau_map: PositiveFloat = 2.0,
+    noise: NotNegative = 0.1,
     target_class: Literal["label", "teacher"] = "label",
 ) -> Plan:
     """CKDSNN (Liu et al., AAAI 2026, arXiv 2511.06902): cross entropy, activation maps (SAMD), noise-smoothed logits
@@ -121,7 +128,7 @@ def ckdsnn(
     )
 
 
-def tser(*, alpha: float = 0.5, gamma: float = 0.0, tau: float = 2.0) -> Plan:
+def tser(*, alpha: Fraction = 0.5, gamma: float = 0.0, tau: PositiveFloat = 2.0) -> Plan:
     """TSER (CVPR 2025, arXiv 2503.03144): (1 - alpha) CE + alpha KD - gamma entropy, each at every step.
 
     Paper (by a re-implementation): the formula. Choice: alpha and gamma, whose values were not recovered; the cross
@@ -142,9 +149,9 @@ def tser(*, alpha: float = 0.5, gamma: float = 0.0, tau: float = 2.0) -> Plan:
 
 def temporal_self(
     *,
-    alpha: float = 1.0,
-    beta: float = 1.0,
-    tau: float = 3.0,
+    alpha: NotNegative = 1.0,
+    beta: NotNegative = 1.0,
+    tau: PositiveFloat = 3.0,
     teacher: Literal["correct_mean", "mean", "last"] = "correct_mean",
     fallback: Literal["skip", "uniform", "mean"] = "skip",
 ) -> Plan:
@@ -160,7 +167,9 @@ def temporal_self(
     return Plan(terms=(*terms, Term(loss="self_temporal_kd", weight=beta, options=options)))
 
 
-def hta(*, weight: float = 1.0, tau: float = 1.0, head_mass: float = 0.5, mode: KdMode = "per_step") -> Plan:
+def hta(
+    *, weight: NotNegative = 1.0, tau: PositiveFloat = 1.0, head_mass: Share = 0.5, mode: KdMode = "per_step"
+) -> Plan:
     """HTA-KL style: cross entropy and a divergence that weighs forward KL on the teacher's head classes against
     reverse KL on the tail.
 
@@ -171,7 +180,12 @@ def hta(*, weight: float = 1.0, tau: float = 1.0, head_mass: float = 0.5, mode: 
 
 
 def bridge(
-    *, kd_weight: float = 1.0, tau: float = 2.0, event_kd_weight: float = 0.0, start: bool = True, lam: float = 1e-3
+    *,
+    kd_weight: NotNegative = 1.0,
+    tau: PositiveFloat = 2.0,
+    event_kd_weight: NotNegative = 0.0,
+    start: bool = True,
+    lam: Fraction = 1e-3,
 ) -> Plan:
     """Static images turned into events, and the teacher's logits at every step on them: CKD's idea, knowledge of
     images for scarce events, with the gap closed in the data instead of in the loss.
