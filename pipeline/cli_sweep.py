@@ -35,7 +35,8 @@ def sweep(
 ) -> None:
     """Trains a recipe with every combination of values, seeds and folds; ends in a table of paired differences.
 
-    The first combination is what the others are compared with. Leaves with 1 where a trial failed.
+    The first combination is what the others are compared with. Leaves with 1 where a trial failed,
+    with 3 where all lacked something, such as the data.
 
     Example: `spikeport sweep nmnist-small --over distillation.method=none,ckd --seeds 5 --jobs 2`
     """

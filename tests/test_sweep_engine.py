@@ -15,7 +15,7 @@ import pytest
 from data_folders import with_pictures
 from sweep_runs import FakeTrials, finished_run
 
-from hardware_profiles.errors import UserError
+from hardware_profiles.errors import MissingPart, UserError
 from pipeline.cli_sweep import stopped_by_sigterm
 from pipeline.recipe import Recipe
 from pipeline.recipe_file import load_recipe
@@ -107,6 +107,14 @@ def test_a_trial_that_fails_is_named_and_the_others_go_on(recipe, tmp_path, tria
     trials.code = 0
     again = run(recipe, tmp_path / "out", resume=True)
     assert (len(again["trials"]), again["failed"]) == (4, {})
+
+
+def test_where_every_trial_lacks_something_the_sweep_lacks_it(recipe, tmp_path, trials):
+    trials.code = 3
+    with pytest.raises(MissingPart, match=r"no trial could run.*data: too few"):
+        run(recipe, tmp_path / "out")
+    trials.code = 0
+    assert len(run(recipe, tmp_path / "out", resume=True)["trials"]) == 4
 
 
 def test_a_trial_that_ends_well_but_unfinished_has_failed(recipe, tmp_path, trials):
@@ -217,6 +225,9 @@ def test_the_command_with_real_trials(spikeport, tmp_path):
     assert code == 1
     assert "1 of 1 trials failed" in err
     assert "too few recordings" in err
+    code, _, err = spikeport("sweep", "tiny.toml", *method, "--set", "data.root=gone", "--out", "third", "-q")
+    assert (code, "Traceback" in err) == (3, False), err
+    assert "gone" in err
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from export.files import write_json, write_text
-from hardware_profiles.errors import UserError
+from hardware_profiles.errors import MissingPart, UserError
 from pipeline.provenance import about_this_run
 from pipeline.recipe import Recipe
 from pipeline.recipe_file import load_recipe
@@ -39,14 +39,18 @@ def sweep(
     Gives what sweep.json holds: `rows` (see `rows_of`), `trials` with what each got right, and why others `failed`.
     sweep.json and sweep.md are written anew after every trial. With `resume`, finished trials are read and not run;
     settings, seeds and folds may be added, the recipe may not change. Raises UserError before anything runs for a
-    combination that is no recipe, and for a folder that holds something else.
+    combination that is no recipe, and for a folder that holds something else; MissingPart where all trials lacked
+    something, such as the data.
     """
     recipe, trials = plan_trials(source, overrides, settings, seeds=seeds, folds=folds)
     with locked(out):
         _claim(out, recipe, resume)
         log = _Log(recipe, settings, trials, out, jobs, say, {"seeds": seeds, "folds": folds})
         run_trials(out / RECIPE, trials, out, jobs=jobs, done=log.done)
-        return log.write()
+        result = log.write()
+    if log.missing and len(log.missing) == len(trials):
+        raise MissingPart("no trial could run", where=str(out), why=log.failed[trials[0].name])
+    return result
 
 
 class _Log:
@@ -66,6 +70,7 @@ class _Log:
         self.jobs, self.say, self.asked = jobs, say, asked
         self.outcomes: dict[str, Outcome] = {}
         self.failed: dict[str, str] = {}
+        self.missing: set[str] = set()
         self.about = about_this_run()
         self.ran, self.began = 0, time.monotonic()
 
@@ -75,6 +80,7 @@ class _Log:
             said = f"{100 * found.accuracy_float:.2f} % float, {100 * found.accuracy_quantised:.2f} % quantised"
         else:
             self.failed[trial.name] = said = str(found)
+            self.missing |= {trial.name} if isinstance(found, MissingPart) else set()
         count = len(self.outcomes) + len(self.failed)
         # Trials that were finished before are told of within a moment; they say nothing about time.
         self.ran += time.monotonic() - self.began > 1

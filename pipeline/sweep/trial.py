@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hardware_profiles.errors import UserError
+from hardware_profiles.errors import MissingPart, UserError
 from pipeline.run_folder import MANIFEST, open_run
 from pipeline.stages import TRAINING
 
@@ -91,13 +91,15 @@ def start_trial(
 
 
 def finish_trial(process: subprocess.Popen, folder: Path, verb: str = "train") -> Outcome:
-    """Waits for a trial. Raises UserError with the trial's own last words where it failed."""
+    """Waits for a trial. Raises UserError with the trial's own last words where it failed, MissingPart where it lacked
+    something."""
     code = process.wait()
     outcome = outcome_of(folder, verb) if code == 0 else None
     if outcome is None:
         said = _log(folder).read_text(encoding="utf-8", errors="replace").strip().splitlines()
         last = next((line for line in reversed(said) if line.startswith("error: ")), said[-1] if said else "no word")
-        raise UserError(f"left with {code}", why=last.removeprefix("error: "))
+        kind = MissingPart if code == MissingPart.exit_code else UserError
+        raise kind(f"left with {code}", why=last.removeprefix("error: "))
     return outcome
 
 
