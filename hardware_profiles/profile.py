@@ -38,9 +38,21 @@ PROFILES = (
     "truenorth",
     "truenorth-all-in",
     "odin",
+    "spinnaker2",
+    "speck",
+    "akida1000",
     "cmos45-fp32",
+    "cmos45-fp16",
+    "cmos45-int8",
+    "cmos45-int32",
+    "v100",
     "a100",
     "h100",
+    "h200",
+    "t4",
+    "orin-nano",
+    "orin-nano-super",
+    "xavier-nx",
 )
 
 

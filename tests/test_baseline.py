@@ -105,6 +105,18 @@ def test_broken_model_is_refused(tmp_path: Path) -> None:
         ("h100", "int8", 0.707),
         ("a100", "fp32", 41.0),
         ("a100", "int8", 1.282),
+        ("v100", "fp32", 38.2),
+        ("v100", "fp16", 4.80),
+        ("h200", "fp32", 20.93),
+        ("t4", "fp32", 17.28),
+        ("t4", "fp16", 2.15),
+        ("t4", "int8", 1.08),
+        ("orin-nano", "fp32", 23.4),
+        ("orin-nano", "int8", 1.50),
+        ("orin-nano-super", "fp32", 23.9),
+        ("orin-nano-super", "int8", 1.49),
+        ("xavier-nx", "fp32", 35.5),
+        ("xavier-nx", "int8", 1.43),
     ],
 )
 def test_formula_floor(name: str, precision: str, pj: float) -> None:

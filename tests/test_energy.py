@@ -182,6 +182,40 @@ def test_known_network_by_the_45nm_convention() -> None:
     assert row["basis"] == "modelled from convention constants"
 
 
+@pytest.mark.parametrize(
+    ("name", "synop", "mac", "high_synop", "high_mac"),
+    [
+        ("cmos45-fp16", 0.4, 0.4 + 1.1, 0.4, 1.5),
+        ("cmos45-int8", 0.03, 0.03 + 0.2, 0.1, 0.1 + 0.2),
+        ("cmos45-int32", 0.1, 0.1 + 3.1, 0.1, 3.2),
+    ],
+)
+def test_known_network_by_other_45nm_precisions(
+    name: str, synop: float, mac: float, high_synop: float, high_mac: float
+) -> None:
+    """Horowitz's additions and multiplications, summed by hand: 16 events against 8 multiply-accumulates."""
+    row = account(load_profile(name), known_activity()).row()
+    assert row["dynamic_uj"]["nominal"] == pytest.approx(16 * synop * 1e-6, rel=1e-12)
+    assert row["dynamic_uj"]["high"] == pytest.approx((16 * high_synop + 12 * high_mac) * 1e-6, rel=1e-12)
+    assert row["ann_uj"]["nominal"] == pytest.approx(8 * mac * 1e-6, rel=1e-12)
+    assert row["break_even"]["events_per_synapse"] == pytest.approx(mac / synop, rel=1e-12)
+
+
+def test_known_network_on_spinnaker2() -> None:
+    """16 * 450 + 12 * 2190 = 33,480 pJ, of which the events are anything from 160 to 24,000."""
+    row = account(load_profile("spinnaker2"), known_activity()).row()
+    assert [round(row["dynamic_uj"][end] * 1e6, 6) for end in ("low", "nominal", "high")] == [26_440, 33_480, 50_280]
+    assert row["total_uj"] is None
+    assert row["latency_us"]["nominal"] == 4 * 1000
+
+
+@pytest.mark.parametrize("name", ["speck", "akida1000"])
+def test_chips_without_a_published_energy_still_count(name: str) -> None:
+    row = account(load_profile(name), known_activity()).row()
+    assert (row["dynamic_uj"], row["total_uj"]) == (None, None)
+    assert {"synop", "neuron_event"} <= set(row["unpriced"])
+
+
 def write_profile(folder: Path, energies: dict[str, float], accounting: str = "", more: str = "") -> HardwareProfile:
     text = (
         'schema = "snn-energy-profile/1"\n[device]\nid = "mine"\nname = "Mine"\nkind = "neuromorphic"\n'
