@@ -51,12 +51,12 @@ def hardware_show(
 @hardware.command("validate")
 def hardware_validate(json: Json = False) -> None:
     """Estimates beside published measurements, from the profiles. Leaves with 1 where one is out of its band."""
-    from hardware_profiles.catalogue import validate_rows
+    from hardware_profiles.checks import OUTSIDE, summary, validate_rows
 
     rows = validate_rows()
     keys = ("hardware", "quantity", "unit", "published", "low", "high", "verdict", "workload")
-    show(rows, json, table(keys, [tuple(row[key] for key in keys) for row in rows]))
-    if any(row["verdict"] == "outside" for row in rows):
+    show(rows, json, [*table(keys, [tuple(row[key] for key in keys) for row in rows]), "", *summary(rows)])
+    if any(row["verdict"] == OUTSIDE for row in rows):
         fail("an estimate is outside its published band", "look at the profile's sources")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from hardware_profiles.checks import markdown, validate_rows
 from pipeline.cli import app
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,3 +37,9 @@ def test_options_that_a_page_shows_exist(page):
         r"spikeport (?:run|train|sweep|export|simulate|replay|check|profile|report) [^`\n]*", page.read_text()
     ):
         assert set(re.findall(r"--[a-z][a-z-]*", line)) <= known, line
+
+
+def test_the_checks_in_the_energy_page_are_what_the_profiles_say():
+    text = (ROOT / "docs/energy.md").read_text(encoding="utf-8")
+    shown = text.partition("tests/test_docs.py -->\n")[2].partition("<!-- end of checks -->")[0]
+    assert shown == markdown(validate_rows())

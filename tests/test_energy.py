@@ -461,7 +461,7 @@ def test_row_names_its_grade_scope_and_omissions() -> None:
     assert row["basis"] == "modelled from pre-silicon and fitted constants"
     assert "routing (lower bound)" in row["scope"]
     assert any("host" in line for line in row["not_included"])
-    assert any("8 to 60 times below what was measured" in line for line in row["assumptions"])
+    assert any("low by 6.6 times at least" in line for line in row["assumptions"])
     assert any("5.94 µJ per chip" in line for line in row["not_included"])
     assert any(
         line.startswith("synop 23.6 (18.9 to 35.5) pJ, pre-silicon, stated as min: Davies") for line in row["sources"]

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from hardware_profiles.catalogue import check_rows, estimate, list_rows, show_rows, validate_rows
+from hardware_profiles.catalogue import list_rows, show_rows
+from hardware_profiles.checks import check_rows, estimate, markdown, summary, validate_rows
 from hardware_profiles.profile import list_profiles, load_profile
 
 
@@ -81,9 +82,46 @@ def test_a_wrong_constant_is_found() -> None:
     assert [row["verdict"] for row in check_rows(wrong)] == ["outside"]
 
 
+def test_a_tiny_network_costs_more_than_any_firing_rate_explains() -> None:
+    """172,800 synapses and 541 neurons over 10 steps: at most 40.7808 + 0.43821 uJ, and 271.6 were measured."""
+    row = checks("loihi1")["blouw2019-kws"]
+    assert row["low"] == pytest.approx(541 * 10 * 52e-6, rel=1e-12)
+    assert row["high"] == pytest.approx(1_728_000 * 23.6e-6 + 5_410 * 81e-6, rel=1e-12)
+    assert (row["rates"], row["verdict"]) == (None, "low by 6.6 times at least: no firing rate explains it")
+
+
+def test_the_rates_at_which_an_estimate_meets_what_was_measured() -> None:
+    """A copy: (17.1 - 2.0736) / 170.131 to (17.1 - 1.3312) / 170.131. PilotNet by Loihi 1: 0.166 to 0.180."""
+    row = checks("loihi1")["blouw2019-kws-copy"]
+    assert row["rates"] == pytest.approx((0.08832, 0.09269), abs=5e-6)
+    assert row["verdict"] == "met where neurons fire in 8.8 to 9.3 % of all steps"
+    pilotnet = checks("loihi2")["pilotnet-lif-dynamic"]
+    assert pilotnet["rates"] == pytest.approx((0.166, 0.180), abs=5e-4)
+    assert pilotnet["priced_by"] == "loihi1"
+
+
+def test_an_estimate_that_silence_exceeds_is_said_to_be_high() -> None:
+    profile = load_profile("loihi1")
+    entries = tuple(
+        entry.model_copy(update={"value": 1.0}) for entry in profile.published if entry.id == "blouw2019-kws-copy"
+    )
+    (row,) = check_rows(replace(profile, published=entries))
+    assert (row["rates"], row["verdict"]) == (None, "high by 1.3 times at least: silence alone would cost more")
+
+
+def test_what_the_checks_say_together() -> None:
+    first, *_, last = summary(validate_rows())
+    assert "within 30 % of what was measured (4 of 4" in first
+    assert "tiny ones" in last
+    assert summary([]) == []
+    rows = [row for row in validate_rows() if row["verdict"] == "within"]
+    assert not any("tiny" in sentence for sentence in summary(rows))
+    assert "| 1.33 mJ | 1.449 to 1.733 | +8.9 to +30.3 % | within |" in markdown(rows)
+
+
 def test_results_without_counts_are_shown_but_not_judged() -> None:
     rows = checks("loihi2")
-    assert rows["pilotnet-lif-dynamic"]["verdict"] == "no estimate: its counts are not published"
+    assert rows["pilotnet-lif-total"]["verdict"] == "no estimate: its counts are not published"
     negative = rows["pilotnet-sdnn-dynamic"]
     assert negative["published"] == -0.36
     assert negative["verdict"] == "no check: kept as a warning"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hardware_profiles.checks import check_rows
 from hardware_profiles.schema import Constant
 
 if TYPE_CHECKING:
@@ -55,7 +56,11 @@ def assumptions(account: EnergyAccount) -> list[str]:
         stated.append(f"no total: {account.latency.unknown}")
     stated += [f"{op}: {constant.note}" for op, constant in account.used if constant.note]
     if account.dynamic_pj is not None:
-        stated += [f"check {entry.id}: {entry.note}" for entry in account.profile.published if entry.note]
+        stated += [
+            f"checked on {row['workload']} ({row['published']:g} {row['unit']} published): {row['verdict']}"
+            for row in check_rows(account.profile)
+            if row["high"] is not None
+        ]
     return stated
 
 
