@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from export.files import write_text
 from export.integer_network import IntegerNetwork
 from export.netx import read_netx
 from export.spike_trace import SpikeTrace
@@ -14,6 +15,7 @@ from pipeline.profiling.counts import Activity, count_activity
 from pipeline.profiling.energy import account
 from pipeline.report import render_all
 from pipeline.report.content import ReportInputs, build_report
+from pipeline.report.csv_tables import layers_csv, samples_csv
 from pipeline.report.samples import Sample, choose_samples
 from pipeline.stages_deploy import trace_of
 
@@ -59,10 +61,12 @@ def profile_network(
 
 
 def report(context: Context) -> Result:
-    """report.json, report.md and report.html, from what the other stages recorded."""
+    """report.json, report.md, report.html and two tables, from what the other stages recorded."""
     content = build_report(_inputs(context))
     render_all(content, context.run.path)
-    return {"verdict": content["verdict"]}, ("report.json", "report.md", "report.html")
+    write_text(context.run.file("layers.csv"), layers_csv(content))
+    write_text(context.run.file("samples.csv"), _samples_csv(context))
+    return {"verdict": content["verdict"]}, ("report.json", "report.md", "report.html", "layers.csv", "samples.csv")
 
 
 def _priced(network: IntegerNetwork, trace: SpikeTrace, hardware: tuple[str, ...]) -> dict[str, Any]:
@@ -126,6 +130,24 @@ def _inputs(context: Context) -> ReportInputs:
             "profiles": {row["hardware"]: row["profile"]["sha256"] for row in profiled["energy"]},
         },
     )
+
+
+def _samples_csv(context: Context) -> str:
+    run, test, own = context.run, context.dataset.test, context.recipe.distillation.method
+    stages = {
+        "label": test.labels,
+        "student_float": run.result(f"student-{own}")["predicted"],
+        "student_quantised": run.result(f"quantised-{own}")["predicted"],
+        "reference": run.result("simulate")["predicted"],
+        "lava": run.result("check")["lava_predicted"] or (),
+    }
+    classes = {
+        name: [context.dataset.classes[number] for number in numbers] + [None] * (len(test.keys) - len(numbers))
+        for name, numbers in stages.items()
+    }
+    activity = count_activity(read_netx(run.file("student.net")), trace_of(context))
+    accounts = [account(load_profile(name), activity) for name in context.recipe.profile.hardware]
+    return samples_csv(test.keys, classes, activity, accounts)
 
 
 def _samples(context: Context, predicted: np.ndarray) -> list[Sample]:

@@ -1,5 +1,6 @@
 """The whole path in small: every stage on real digits, Lava included, and a kill in the middle of it."""
 
+import csv
 import hashlib
 import json
 import os
@@ -96,7 +97,7 @@ def test_a_run_has_every_file_and_no_leftover(unbroken):
         "recipe.toml", "manifest.json", "metrics.jsonl", "teacher.safetensors", "student.safetensors",
         "student-none.safetensors", "quantised.safetensors", "quantised-none.safetensors", "student.nir",
         "student.nir.json", "student.net", "teacher.onnx", "test-frames.npz", "trace.npz", "report.json", "report.md",
-        "report.html",
+        "report.html", "layers.csv", "samples.csv",
     }  # fmt: skip
     assert not list((unbroken / "checkpoints").rglob("*.*"))
 
@@ -132,6 +133,26 @@ def test_the_report_counts_what_the_trace_counted(unbroken):
         assert layer["synops_per_sample"] == pytest.approx(counts.synops[:, index].mean())
     loihi2 = next(row for row in report["energy"] if row["hardware"] == "loihi2")
     assert loihi2["dynamic_uj"] is None
+
+
+def test_the_tables_hold_every_layer_and_every_recording(unbroken):
+    report = json.loads((unbroken / "report.json").read_text())
+    with open(unbroken / "layers.csv", newline="") as file:
+        layers = list(csv.DictReader(file))
+    assert [row["name"] for row in layers] == [layer["name"] for layer in report["layers"]]
+    synapses = [float(row["loihi1_synapse_uj"]) for row in layers]
+    loihi1 = next(row for row in report["energy"] if row["hardware"] == "loihi1")
+    assert synapses == [layer["synapse_uj"]["nominal"] for layer in loihi1["layers"]]
+    with open(unbroken / "samples.csv", newline="") as file:
+        samples = list(csv.DictReader(file))
+    trace = load_trace(unbroken / "trace.npz")
+    assert [int(row["synops"]) for row in samples] == trace.counts.synops.sum(axis=1).tolist()
+    energies = [float(row["loihi1_dynamic_uj"]) for row in samples]
+    assert np.mean(energies) == pytest.approx(loihi1["dynamic_uj"]["nominal"], rel=1e-12)  # summed in another order
+    right = [row["reference"] == row["label"] for row in samples]
+    assert np.mean(right) == pytest.approx(report["accuracy"]["reference"]["value"])
+    assert [row["lava"] != "" for row in samples] == [True] * 4 + [False] * 46
+    assert {row["loihi2_dynamic_uj"] for row in samples} == {""}
 
 
 @pytest.mark.parametrize("at", ["training", "export"])

@@ -1,0 +1,78 @@
+"""layers.csv and samples.csv: what the report says on average, layer by layer, and recording by recording."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pipeline.profiling.counts import Activity
+from pipeline.profiling.energy import EnergyAccount
+from pipeline.profiling.terms import PJ_PER_UJ
+
+TERMS = ("synapse_uj", "neuron_uj", "routing_uj")
+
+
+def layers_csv(report: Mapping[str, Any]) -> str:
+    """One row a layer: its numbers of report.json, and each device's nominal energies by term (empty where unknown)."""
+    devices = [] if isinstance(report["energy"], dict) else report["energy"]
+    rows = []
+    for layer in report["layers"]:
+        row = {key: _plain(value) for key, value in layer.items()}
+        for device in devices:
+            (priced,) = [entry for entry in device["layers"] if entry["name"] == layer["name"]] or [{}]
+            row |= {
+                f"{device['hardware']}_{term}": priced[term]["nominal"] if priced.get(term) else None for term in TERMS
+            }
+        rows.append(row)
+    return _csv(rows)
+
+
+def samples_csv(
+    keys: Sequence[str],
+    classes: Mapping[str, Sequence[str | None]],
+    activity: Activity,
+    accounts: Sequence[EnergyAccount],
+) -> str:
+    """One row a test recording, in test order: its key, its class and what each stage took it for (`classes`, by
+    column), counts summed over layers, and each device's nominal dynamic and total energy in µJ (empty where unknown).
+    """
+    counts = {
+        name: np.sum([getattr(layer, name) for layer in activity.layers], axis=0)
+        for name in ("events", "synops", "effective_synops", "spikes", "updates_active", "messages")
+    }
+    energies = {
+        f"{account.profile.device.id}_{kind}_uj": None if energy is None else energy[1] / PJ_PER_UJ
+        for account in accounts
+        for kind, energy in (("dynamic", account.dynamic_pj), ("total", account.total_pj))
+    }
+    return _csv(
+        [
+            {"key": key}
+            | {name: column[row] for name, column in classes.items()}
+            | {name: int(column[row]) for name, column in counts.items()}
+            | {name: None if column is None else float(column[row]) for name, column in energies.items()}
+            for row, key in enumerate(keys)
+        ]
+    )
+
+
+def _plain(value: Any) -> Any:
+    return "x".join(map(str, value)) if isinstance(value, list) else value
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """With a head and lines that end in LF; None is empty, numbers as Python writes them. A text that a spreadsheet
+    would take for a formula begins with an apostrophe."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: _harmless(value) for key, value in row.items()} for row in rows)
+    return text.getvalue()
+
+
+def _harmless(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
