@@ -10,9 +10,11 @@ import sys
 import time
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 
+import pipeline
 from export.integer_network import IntegerNetwork
 from export.netx import read_netx
 from export.readout import classify
@@ -133,6 +135,11 @@ def test_the_report_counts_what_the_trace_counted(unbroken):
         assert layer["synops_per_sample"] == pytest.approx(counts.synops[:, index].mean())
     loihi2 = next(row for row in report["energy"] if row["hardware"] == "loihi2")
     assert loihi2["dynamic_uj"] is None
+
+
+def test_the_report_is_what_its_schema_says(unbroken):
+    schema = json.loads((Path(pipeline.__file__).parent / "report/report.schema.json").read_text())
+    jsonschema.validate(json.loads((unbroken / "report.json").read_text()), schema)
 
 
 def test_the_tables_hold_every_layer_and_every_recording(unbroken):
