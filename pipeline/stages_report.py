@@ -10,10 +10,12 @@ from export.files import write_text
 from export.integer_network import IntegerNetwork
 from export.netx import read_netx
 from export.spike_trace import SpikeTrace
-from hardware_profiles.profile import load_profile
+from hardware_profiles.profile import HardwareProfile, load_profile
 from pipeline.profiling.counts import Activity, count_activity
 from pipeline.profiling.energy import account
+from pipeline.profiling.sensitivity import sensitivity
 from pipeline.report import render_all
+from pipeline.report.confusion import confusion
 from pipeline.report.content import ReportInputs, build_report
 from pipeline.report.csv_tables import layers_csv, samples_csv
 from pipeline.report.samples import Sample, choose_samples
@@ -73,9 +75,13 @@ def _priced(network: IntegerNetwork, trace: SpikeTrace, hardware: tuple[str, ...
     activity: Activity = count_activity(network, trace)
     return {
         "layers": [layer.row() for layer in activity.layers],
-        "energy": [account(load_profile(name), activity).row() for name in hardware],
+        "energy": [_energy_row(load_profile(name), activity) for name in hardware],
         "ann_macs": activity.ann_macs,
     }
+
+
+def _energy_row(profile: HardwareProfile, activity: Activity) -> dict[str, Any]:
+    return account(profile, activity).row() | {"sensitivity": sensitivity(profile, activity)}
 
 
 def _inputs(context: Context) -> ReportInputs:
@@ -124,6 +130,7 @@ def _inputs(context: Context) -> ReportInputs:
         energy=profiled["energy"],
         baseline=profiled["baseline"],
         samples=_samples(context, predicted),
+        confusion=confusion(labels, predicted, len(dataset.classes)),
         provenance={
             **about,
             "seeds": {"training": recipe.seed, "split": recipe.data.split_seed},

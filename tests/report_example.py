@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.report import ReportInputs, Sample, build_report, render_all
+from pipeline.report.confusion import confusion
 
 STEPS, SIDE, TEST = 10, 34, 200
 
@@ -86,6 +87,22 @@ def example_energy() -> list[dict[str, Any]]:
             ],
             "not_included": ["host and x86 cores", "input and output of events"],
             "sources": ["Davies et al., IEEE Micro 38(1), 2018, Table 2 (pre-silicon)"],
+            "sensitivity": [
+                {
+                    "constant": "static.per_chip_mW",
+                    "low": 29.7,
+                    "high": 120.0,
+                    "dynamic_uj": {"low": 3.4, "high": 3.4},
+                    "total_uj": {"low": 42.5, "high": 160.0},
+                },
+                {
+                    "constant": "all neuron updates inactive, or all active",
+                    "low": None,
+                    "high": None,
+                    "dynamic_uj": {"low": 3.1, "high": 3.9},
+                    "total_uj": None,
+                },
+            ],
         },
         {
             "hardware": "loihi2",
@@ -160,6 +177,7 @@ def example_inputs(seed: int = 1) -> ReportInputs:
     rng = np.random.default_rng(seed)
     layers = example_layers(rng)
     float_ckd, float_none = (rng.random(TEST) < rate for rate in (0.965, 0.93))
+    labels = np.arange(TEST) % 10
     quantised_ckd, quantised_none = (arm ^ (rng.random(TEST) < 0.01) for arm in (float_ckd, float_none))
     return ReportInputs(
         name="digits-example",
@@ -192,6 +210,7 @@ def example_inputs(seed: int = 1) -> ReportInputs:
         energy=example_energy(),
         baseline=example_baseline(),
         samples=[example_sample(rng, "test/0/00017", 0, 0), example_sample(rng, "test/6/00131", 6, 0)],
+        confusion=confusion(labels, np.where(quantised_ckd, labels, (labels + 3) % 10), 10),
         not_included=["The time and energy of the event camera"],
         provenance={
             "command": "spikeport run recipes/digits.toml --out runs/digits",
@@ -222,6 +241,7 @@ def example_without(reason: str = "Lava is not installed") -> ReportInputs:
         baseline="onnxruntime could not be measured",
         quantisation=(),
         samples=(),
+        confusion="no class was chosen",
         not_included=(),
     )
 

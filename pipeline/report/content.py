@@ -38,6 +38,7 @@ class ReportInputs:
     `baseline`: rows of pipeline.profiling.baseline (latency is a whole batch's, energy one inference's). `layers`: one
     dict per layer with LAYER_KEYS and more, as `LayerActivity.row` of pipeline.profiling.counts gives them;
     `quantisation`: dicts with `name` that add to them (export.quantise).
+    `confusion`: `[K, K]` counts of the reference, rows the label, columns what it was taken for.
     `provenance`: versions {package: version}, seeds {name: seed}, command, profiles {id: sha256}, created_utc, cores,
     and what else a reader needs to run it again. Host names and folders do not belong here; paths are cut to names.
     """
@@ -60,6 +61,7 @@ class ReportInputs:
     energy: Sequence[Mapping[str, Any]] | str = ()
     baseline: Sequence[Mapping[str, Any]] | str = "no baseline was measured in this run"
     samples: Sequence[Sample] = ()
+    confusion: np.ndarray | str = "the stage that classifies did not run"
     not_included: Sequence[str] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
@@ -83,6 +85,7 @@ def build_report(inputs: ReportInputs) -> dict[str, Any]:
         },
         "accuracy": {stage: _accuracy(inputs.correct.get(stage, "this stage did not run")) for stage in STAGES},
         "comparison": _comparison(inputs),
+        "confusion": _confusion(inputs.confusion),
         "equivalence": {check: _reasoned(inputs.equivalence.get(check, "this check did not run")) for check in CHECKS}
         | {"statement": f"Equal means equal to {LAVA_VERSION}, not to silicon."},
         "layers": _layers(inputs.layers, inputs.quantisation),
@@ -119,6 +122,10 @@ def _comparison(inputs: ReportInputs) -> dict[str, Any]:
         if stage in with_method and stage in without
     }
     return arms | {"difference": difference | {"first": inputs.method, "second": "none", "interval": PAIRED}}
+
+
+def _confusion(counts: np.ndarray | str) -> dict[str, Any]:
+    return {"reason": counts} if isinstance(counts, str) else {"stage": "reference", "counts": counts.tolist()}
 
 
 def _layers(layers: Sequence[Mapping[str, Any]], errors: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ OPERATIONS = {
     "static": "static power",
     "overhead": "fixed overhead",
 }
+ENDS = (("dynamic_uj", "dynamic"), ("total_uj", "in total"))
 TOTAL_ONLY = ("static", "overhead", "latency")  # their absence leaves the dynamic energy whole
 
 
@@ -49,6 +50,7 @@ def _device(row: dict[str, Any]) -> dict[str, Any]:
         "missing": missing_operations(row),
         "notes": _notes(row),
         "layers": row.get("layers") or [],
+        "sensitivity": row.get("sensitivity") or [],
     }
 
 
@@ -65,6 +67,7 @@ def _baseline(row: dict[str, Any]) -> dict[str, Any]:
         "missing": "",
         "notes": {},
         "layers": [],
+        "sensitivity": [],
     }
 
 
@@ -92,6 +95,11 @@ def _notes(row: dict[str, Any]) -> dict[str, Any]:
             f"{amount(even['events_per_synapse'])} events per synapse and inference; here {amount(even['here'])}. "
             "Below it the spiking network costs less than one dense pass of the ANN"
         )
+    if moved := row.get("sensitivity"):
+        first = moved[0]
+        moves = [(first[key], word) for key, word in ENDS if first[key]]
+        ends = [f"{amount(move['low'])} to {amount(move['high'])} µJ {word}" for move, word in moves]
+        notes["Moved most by"] = f"{first['constant']} alone: {', '.join(ends)}"
     for title, key in (("Assumes", "assumptions"), ("Not included", "not_included"), ("Sources", "sources")):
         notes[title] = row.get(key) or ""
     return {title: text for title, text in notes.items() if text}

@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline.report import charts, words
+from pipeline.report.confusion import mistakes, shaded
 from pipeline.report.energy_rows import energy_rows
 from pipeline.report.samples import unpack_frames
 from pipeline.report.verdict import passed
@@ -32,6 +33,7 @@ def render_html(report: dict[str, Any]) -> str:
         passed=passed(report),
         accuracy=_accuracy(report["accuracy"]),
         comparison=_comparison(report["comparison"]),
+        confusion=_confusion(report),
         layers=_layers(report["layers"]),
         energy=_energy(report),
         samples=[_sample(sample, report["dataset"]) for sample in report["samples"]],
@@ -74,6 +76,14 @@ def _comparison(comparison: dict[str, Any]) -> dict[str, Any]:
             }
         )
     return {"rows": rows, "scale": charts.scale(axis, [words.points(tick) for tick in axis.ticks])}
+
+
+def _confusion(report: dict[str, Any]) -> dict[str, Any]:
+    found, classes = report.get("confusion", {}), report["dataset"]["classes"]
+    counts = found.get("counts")
+    if counts is None:
+        return {"reason": found.get("reason", "this report was made without it"), "rows": [], "mistakes": []}
+    return {"reason": "", "rows": shaded(counts, classes), "mistakes": mistakes(counts, classes)}
 
 
 def _layers(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:

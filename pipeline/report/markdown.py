@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pipeline.report import words
+from pipeline.report.confusion import mistakes
 from pipeline.report.energy_rows import energy_rows
 
 
@@ -17,6 +18,7 @@ def render_markdown(report: dict[str, Any]) -> str:
         _accuracy(report["accuracy"]),
         _equivalence(report["equivalence"]),
         _comparison(report["comparison"]),
+        _confusion(report),
         _layers(report["layers"]),
         _energy(report),
         _baseline(report["baseline"]),
@@ -78,6 +80,17 @@ def _comparison(comparison: dict[str, Any]) -> list[str]:
             rows.append([words.STAGE_NAMES[stage], *both, *change, words.finding(entry, first, second)])
     head = ["Student", second, first, "Difference, points", "95 % interval", "Finding"]
     return [title, _table(head, rows, right=(1, 2, 3, 4)), f"Interval: {difference['interval']}."]
+
+
+def _confusion(report: dict[str, Any]) -> list[str]:
+    title, found = "## What it takes for what", report.get("confusion", {})
+    if "counts" not in found:
+        return [title, _inline(found.get("reason", "this report was made without it"))]
+    often = mistakes(found["counts"], report["dataset"]["classes"])
+    if not often:
+        return [title, "No recording was mistaken."]
+    rows = [[one["label"], one["predicted"], str(one["count"]), str(one["of"])] for one in often]
+    return [title, _table(["Class", "taken for", "Recordings", "of"], rows, right=(2, 3))]
 
 
 def _layers(layers: list[dict[str, Any]]) -> list[str]:
