@@ -17,6 +17,19 @@ if TYPE_CHECKING:
 NIR = "For .nir files"
 INTEGERS = "Rounding to integers"
 
+Dt = Annotated[
+    float | None,
+    typer.Option("--dt", metavar="SECONDS", help="Time step the network was made for.", rich_help_panel=NIR),
+]
+Reset = Annotated[
+    Literal["zero"] | None,
+    typer.Option("--reset", help="What a spike does to the membrane; NIR does not say.", rich_help_panel=NIR),
+]
+IfR = Annotated[
+    Literal["per-step", "per-second"] | None,
+    typer.Option("--if-r", help="What an IF node's r means; frameworks differ.", rich_help_panel=NIR),
+]
+
 
 def export(
     source: Annotated[
@@ -30,18 +43,9 @@ def export(
         typer.Option("--hardware", metavar="ID", help="Check public limits, e.g. loihi1, loihi2; may be repeated."),
     ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Print what became of each node, with numbers.")] = False,
-    dt: Annotated[
-        float | None,
-        typer.Option("--dt", metavar="SECONDS", help="Time step the network was made for.", rich_help_panel=NIR),
-    ] = None,
-    reset: Annotated[
-        Literal["zero"] | None,
-        typer.Option("--reset", help="What a spike does to the membrane; NIR does not say.", rich_help_panel=NIR),
-    ] = None,
-    if_r: Annotated[
-        Literal["per-step", "per-second"] | None,
-        typer.Option("--if-r", help="What an IF node's r means; frameworks differ.", rich_help_panel=NIR),
-    ] = None,
+    dt: Dt = None,
+    reset: Reset = None,
+    if_r: IfR = None,
     input_shape: InputShape = None,
     readout: Annotated[
         Literal["spikes", "membrane-sum", "membrane-max", "membrane-last"] | None,

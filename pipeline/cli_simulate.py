@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from hardware_profiles.errors import UserError
+from pipeline.cli_export import Dt, IfR, Reset
 from pipeline.console import InputShape, Json, Quiet, bytes_of, fail, shape_of, show, table
+
+if TYPE_CHECKING:
+    from pipeline.network_profile import Subject
 
 Input = Annotated[
     Path, typer.Option("--input", metavar="FRAMES.npz", help="Frames [N, T, C, H, W] of 0 and 1, or a .npy of them.")
@@ -120,43 +124,89 @@ def replay(
 
 
 def profile(
-    source: Annotated[Path, typer.Argument(metavar="RUN|NET", help="A run folder, or a .net file with --input.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="RUN|NET|NIR", help="A run folder, or a .net or .nir file with --input.")
+    ],
     frames: Annotated[
-        Path | None, typer.Option("--input", metavar="FRAMES.npz", help="Frames for a .net file.")
+        Path | None, typer.Option("--input", metavar="FRAMES.npz", help="Frames for a .net or .nir file.")
     ] = None,
     hardware: Annotated[
         list[str] | None, typer.Option("--hardware", metavar="ID", help="A profile's id or file; may be repeated.")
     ] = None,
     baseline: Annotated[str | None, typer.Option("--baseline", metavar="ID", help="GPU profile for the floor.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Write a file's report there, as of a run.")
+    ] = None,
     input_shape: InputShape = None,
+    dt: Dt = None,
+    reset: Reset = None,
+    if_r: IfR = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Counts spikes and synaptic operations and prices them: modelled energy as an interval, unknown stays unknown.
 
-    Example: `spikeport profile student.net --input test-frames.npz --hardware loihi1`
+    Example: `spikeport profile student.net --input test-frames.npz --hardware loihi1 --out profiled`
     """
     from pipeline.progress import Progress
     from pipeline.run_folder import MANIFEST, locked, open_run
     from pipeline.stages import Context
     from pipeline.stages_report import profile as profile_run
-    from pipeline.stages_report import profile_network
 
+    files: list[str] = []
     with Progress(quiet=quiet) as progress:
         if (source / MANIFEST).is_file():
+            if out is not None:
+                raise UserError(
+                    "a run has its report in its own folder", where="--out", mend=f"run `spikeport report {source}`"
+                )
             with locked(source):
                 context = Context(open_run(source), progress)
                 result, _ = profile_run(context, hardware=tuple(hardware or ()), baseline_gpu=baseline)
         elif frames is None:
-            raise UserError("a .net file needs frames", where=str(source), mend="give --input FRAMES.npz")
+            raise UserError("a network needs frames", where=str(source), mend="give --input FRAMES.npz")
         else:
-            from export.frames_file import read_frames
-            from export.netx import read_netx
+            from pipeline.network_profile import profile_network, write_page
+            from pipeline.pricing import DEFAULT_HARDWARE
 
-            network = read_netx(source, shape_of(input_shape))
-            spikes, _ = read_frames(frames, network.input_shape)
-            result = profile_network(network, spikes, tuple(hardware or ()), baseline, progress)
-    show(result, json, _profile_lines(result))
+            subject = _subject(source, frames, shape_of(input_shape), dt, reset, if_r)
+            devices = tuple(hardware or DEFAULT_HARDWARE)
+            result, trace = profile_network(subject, devices, baseline, progress)
+            if out is not None:
+                files = write_page(subject, devices, result, trace, out)
+    show(result, json, [*_profile_lines(result), *files])
+
+
+def _subject(
+    source: Path, frames: Path, shape: tuple[int, ...] | None, dt: float | None, reset: Any, if_r: str | None
+) -> Subject:
+    from dataclasses import asdict
+
+    from export.frames_file import read_frames
+    from pipeline.network_profile import Subject
+
+    if source.suffix == ".net":
+        from export.netx import read_netx
+
+        network, rows, dt_s = read_netx(source, shape), [], dt
+    else:
+        from export.quantise import quantise
+        from export.spiking_graph import load_graph
+
+        per: Any = if_r.replace("-", "_") if if_r else None
+        graph = load_graph(source, dt_s=dt, reset=reset, if_r=per, input_shape=shape)
+        network, table_rows = quantise(graph)
+        rows, dt_s = [asdict(row) for row in table_rows], graph.dt_s
+    spikes, labels = read_frames(frames, network.input_shape)
+    return Subject(
+        network=network,
+        source=source,
+        frames=spikes,
+        labels=labels,
+        frames_file=frames,
+        dt_s=dt_s,
+        quantisation=rows,
+    )
 
 
 def _profile_lines(result: dict[str, Any]) -> list[str]:

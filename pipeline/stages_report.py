@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from export.files import write_text
-from export.integer_network import IntegerNetwork
 from export.netx import read_netx
-from export.spike_trace import SpikeTrace
-from hardware_profiles.profile import HardwareProfile, load_profile
-from pipeline.profiling.counts import Activity, count_activity
+from hardware_profiles.profile import load_profile
+from pipeline.pricing import priced
+from pipeline.profiling.counts import count_activity
 from pipeline.profiling.energy import account
-from pipeline.profiling.sensitivity import sensitivity
 from pipeline.report import render_all
 from pipeline.report.confusion import confusion
 from pipeline.report.content import ReportInputs, build_report
@@ -22,10 +20,7 @@ from pipeline.report.samples import Sample, choose_samples
 from pipeline.stages_deploy import trace_of
 
 if TYPE_CHECKING:
-    from pipeline.progress import Progress
     from pipeline.stages import Context, Result
-
-DEFAULT_HARDWARE = ("loihi1", "loihi2", "cmos45-fp32")
 
 
 def profile(context: Context, *, hardware: tuple[str, ...] = (), baseline_gpu: str | None = None) -> Result:
@@ -34,7 +29,7 @@ def profile(context: Context, *, hardware: tuple[str, ...] = (), baseline_gpu: s
 
     recipe = context.recipe.profile
     network = read_netx(context.run.file("student.net"))
-    result = _priced(network, trace_of(context), hardware or recipe.hardware)
+    result = priced(network, trace_of(context), hardware or recipe.hardware)
     if "teacher.onnx" not in context.run.files("export"):
         result["baseline"] = "there is no ANN teacher in this run"
         return result, ()
@@ -47,21 +42,6 @@ def profile(context: Context, *, hardware: tuple[str, ...] = (), baseline_gpu: s
     return result, ()
 
 
-def profile_network(
-    network: IntegerNetwork, frames: np.ndarray, hardware: tuple[str, ...], baseline: str | None, progress: Progress
-) -> dict[str, Any]:
-    """The same account for any network and frames; the baseline is its ANN twin's formula floor on a GPU."""
-    from export.reference import simulate
-    from pipeline.profiling.baseline import floor_rows
-    from pipeline.profiling.macs import Macs
-
-    trace = simulate(network, frames, progress=lambda done, total: progress(done, total, "samples"))
-    result = _priced(network, trace, hardware or DEFAULT_HARDWARE)
-    twin = Macs(per_node={"ANN twin, one pass": result["ann_macs"]}, uncounted=())
-    result["baseline"] = floor_rows(load_profile(baseline), twin) if baseline else []
-    return result
-
-
 def report(context: Context) -> Result:
     """report.json, report.md, report.html and two tables, from what the other stages recorded."""
     content = build_report(_inputs(context))
@@ -69,19 +49,6 @@ def report(context: Context) -> Result:
     write_text(context.run.file("layers.csv"), layers_csv(content))
     write_text(context.run.file("samples.csv"), _samples_csv(context))
     return {"verdict": content["verdict"]}, ("report.json", "report.md", "report.html", "layers.csv", "samples.csv")
-
-
-def _priced(network: IntegerNetwork, trace: SpikeTrace, hardware: tuple[str, ...]) -> dict[str, Any]:
-    activity: Activity = count_activity(network, trace)
-    return {
-        "layers": [layer.row() for layer in activity.layers],
-        "energy": [_energy_row(load_profile(name), activity) for name in hardware],
-        "ann_macs": activity.ann_macs,
-    }
-
-
-def _energy_row(profile: HardwareProfile, activity: Activity) -> dict[str, Any]:
-    return account(profile, activity).row() | {"sensitivity": sensitivity(profile, activity)}
 
 
 def _inputs(context: Context) -> ReportInputs:

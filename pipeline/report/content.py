@@ -52,7 +52,7 @@ class ReportInputs:
     classes: tuple[str, ...]
     split_sizes: Mapping[str, int]  # train, validation, test, static
     steps: int
-    dt_s: float
+    dt_s: float | None  # None: not known
     correct: Mapping[str, np.ndarray | str]
     arms: Mapping[str, Mapping[str, np.ndarray]] | str
     equivalence: Mapping[str, Mapping[str, Any] | str]

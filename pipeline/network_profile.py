@@ -1,0 +1,144 @@
+"""A network without its training: any .net or .nir with frames gets the account, and the page, that a run gets."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from export.files import write_text
+from export.integer_network import IntegerNetwork
+from export.reference import simulate
+from export.spike_trace import SpikeTrace
+from hardware_profiles.profile import load_profile
+from pipeline.pricing import priced
+from pipeline.profiling.baseline import floor_rows
+from pipeline.profiling.counts import count_activity
+from pipeline.profiling.energy import account
+from pipeline.profiling.macs import Macs
+from pipeline.provenance import about_this_run
+from pipeline.report import ReportInputs, Sample, build_report, choose_samples, render_all
+from pipeline.report.confusion import confusion
+from pipeline.report.csv_tables import layers_csv, samples_csv
+
+if TYPE_CHECKING:
+    from pipeline.progress import Progress
+
+FILES = ("report.json", "report.md", "report.html", "layers.csv", "samples.csv")
+ALONE = "only the network was profiled, not its training"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A network, where it came from, and what it is to be counted on. `labels` may be missing; `dt_s`: a step's time,
+    where it is known; `quantisation`: rows of export.quantise, where it was rounded here."""
+
+    network: IntegerNetwork
+    source: Path
+    frames: np.ndarray
+    labels: np.ndarray | None
+    frames_file: Path
+    dt_s: float | None = None
+    quantisation: Sequence[dict[str, Any]] = ()
+
+
+def profile_network(
+    subject: Subject, hardware: tuple[str, ...], baseline: str | None, progress: Progress
+) -> tuple[dict[str, Any], SpikeTrace]:
+    """Counts and energies as the stage `profile` has them, and the trace; the baseline is the ANN twin's formula floor
+    on a GPU."""
+    trace = simulate(subject.network, subject.frames, progress=lambda done, total: progress(done, total, "samples"))
+    result = priced(subject.network, trace, hardware)
+    twin = Macs(per_node={"ANN twin, one pass": result["ann_macs"]}, uncounted=())
+    result["baseline"] = floor_rows(load_profile(baseline), twin) if baseline else []
+    return result, trace
+
+
+def write_page(
+    subject: Subject, hardware: tuple[str, ...], result: dict[str, Any], trace: SpikeTrace, folder: Path
+) -> list[str]:
+    """The report of what `profile_network` found for `hardware`: FILES in `folder`, their paths returned."""
+    predicted = subject.network.readout.classes(trace.spikes, trace.membrane)
+    classes = _classes(subject, predicted)
+    report = build_report(_inputs(subject, result, trace, predicted, classes))
+    render_all(report, folder)
+    write_text(folder / "layers.csv", layers_csv(report))
+    activity = count_activity(subject.network, trace)
+    named = {"label": subject.labels, "reference": predicted}
+    write_text(
+        folder / "samples.csv",
+        samples_csv(
+            [str(number) for number in range(len(predicted))],
+            {name: [classes[number] for number in numbers] for name, numbers in named.items() if numbers is not None},
+            activity,
+            [account(load_profile(name), activity) for name in hardware],
+        ),
+    )
+    return [str(folder / name) for name in FILES]
+
+
+def _inputs(
+    subject: Subject, result: dict[str, Any], trace: SpikeTrace, predicted: np.ndarray, classes: tuple[str, ...]
+) -> ReportInputs:
+    frames, labels = subject.frames, subject.labels
+    unlabelled = f"{subject.frames_file.name} holds no labels"
+    # A sample shows its label, its event frames and a row of spikes for each class.
+    drawn = labels is not None and frames.ndim == 5 and trace.spikes.shape[2] == len(classes)
+    return ReportInputs(
+        name=subject.source.stem,
+        method="",
+        dataset_name=subject.frames_file.name,
+        dataset_description=f"{len(frames):,} samples of {frames.shape[1]} steps, given with the network.",
+        dataset_fingerprint=_fingerprint(frames, labels),
+        simulated=False,
+        classes=classes,
+        split_sizes={"test": len(frames)},
+        steps=frames.shape[1],
+        dt_s=subject.dt_s,
+        correct={
+            **dict.fromkeys(("teacher", "student_float", "student_quantised", "lava"), ALONE),
+            "reference": unlabelled if labels is None else predicted == labels,
+        },
+        arms=ALONE,
+        equivalence=dict.fromkeys(("quantised_vs_reference", "reference_vs_lava"), ALONE),
+        layers=result["layers"],
+        quantisation=subject.quantisation,
+        energy=result["energy"],
+        baseline=result["baseline"] or "no GPU was named for the ANN twin's floor (--baseline)",
+        samples=_samples(subject, labels, predicted, trace.spikes) if labels is not None and drawn else [],
+        confusion=unlabelled if labels is None else confusion(labels, predicted, len(classes)),
+        provenance={
+            **about_this_run(),
+            "network": {subject.source.name: hashlib.sha256(subject.source.read_bytes()).hexdigest()},
+            "profiles": {row["hardware"]: row["profile"]["sha256"] for row in result["energy"]},
+        },
+    )
+
+
+def _samples(subject: Subject, labels: np.ndarray, predicted: np.ndarray, spikes: np.ndarray) -> list[Sample]:
+    return [
+        Sample(
+            key=str(row),
+            label=int(labels[row]),
+            predicted=int(predicted[row]),
+            frames=subject.frames[row],
+            output_spikes=spikes[row],
+        )
+        for row in choose_samples(labels, predicted)
+    ]
+
+
+def _classes(subject: Subject, predicted: np.ndarray) -> tuple[str, ...]:
+    """As many as the network tells apart, or the labels name: numbers."""
+    last = max(int(numbers.max(initial=0)) for numbers in (predicted, subject.labels) if numbers is not None)
+    return tuple(str(number) for number in range(max(last + 1, subject.network.layers[-1].neurons)))
+
+
+def _fingerprint(frames: np.ndarray, labels: np.ndarray | None) -> str:
+    digest = hashlib.sha256(np.ascontiguousarray(frames).tobytes())
+    digest.update(b"" if labels is None else np.ascontiguousarray(labels).tobytes())
+    return digest.hexdigest()
