@@ -47,7 +47,7 @@ def main() -> None:
         _child(*map(Path, options.child))
         return
     trained = (options.run / "student.net").exists()
-    network, frames = _from_run(options.run) if trained else _like_nmnist_small()
+    network, frames = from_run(options.run) if trained else like_nmnist_small()
     name = "nmnist-small's student" if trained else "a network like nmnist-small's student, random weights"
     _compare(name, network, frames, options.lava_samples)
     sinabs = options.data / "nir" / "cnn_sinabs.nir"
@@ -171,7 +171,7 @@ def _memory(key: str) -> int:
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
 
 
-def _from_run(run: Path) -> tuple[IntegerNetwork, np.ndarray]:
+def from_run(run: Path) -> tuple[IntegerNetwork, np.ndarray]:
     network = read_netx(run / "student.net")
     frames, _ = read_frames(run / "test-frames.npz", network.input_shape)
     return network, np.concatenate([frames] * -(-STUDENT_SAMPLES // len(frames)))[:STUDENT_SAMPLES]
@@ -192,7 +192,7 @@ def _sinabs(path: Path, data: Path) -> tuple[IntegerNetwork, np.ndarray]:
     return network, np.stack([bin_recording(recording, binning) for recording in recordings])
 
 
-def _like_nmnist_small() -> tuple[IntegerNetwork, np.ndarray]:
+def like_nmnist_small() -> tuple[IntegerNetwork, np.ndarray]:
     rng = np.random.default_rng(0)
     shape: tuple[int, ...] = (2, 34, 34)
     layers = []

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results"
 BENCHMARKS = {  # result -> what is run; distillation is a study: run it by itself
     "reference": "reference.py",
+    "report": "report.py",
     "student_step": "student_step.py",
     "student_step_nmnist-small": "student_step.py --recipe recipes/nmnist-small.toml --compile",
     "framing": "framing.py",
