@@ -172,12 +172,15 @@ def test_active_rule_can_be_spiked_only() -> None:
 
 
 def test_known_network_by_the_45nm_convention() -> None:
-    """SNN 16 * 0.9 = 14.4 pJ; ANN one pass 8 * 4.6 = 36.8 pJ; break-even at 4.6 / 0.9 events per synapse, here 2."""
+    """SNN 16 * 0.9 = 14.4 pJ; ANN one pass 8 * 4.6 = 36.8 pJ; break-even at 4.6 / 0.9 events per synapse, here 2.
+    5 of 12 neuron-steps fire; 4 steps tell 5 levels apart, which takes 3 bits."""
     row = account(load_profile("cmos45-fp32"), known_activity()).row()
     assert row["dynamic_uj"]["nominal"] == pytest.approx(14.4e-6, rel=1e-12)
     assert row["dynamic_uj"]["high"] == pytest.approx((14.4 + 12 * 4.6) * 1e-6, rel=1e-12)
     assert row["ann_uj"]["nominal"] == pytest.approx(36.8e-6, rel=1e-12)
-    assert row["break_even"] == pytest.approx({"events_per_synapse": 4.6 / 0.9, "here": 2.0}, rel=1e-12)
+    assert row["break_even"] == pytest.approx(
+        {"events_per_synapse": 4.6 / 0.9, "here": 2.0, "firing": 5 / 12, "ann_bits": 3}, rel=1e-12
+    )
     assert row["total_uj"] is None
     assert row["basis"] == "modelled from convention constants"
 

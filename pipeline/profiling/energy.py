@@ -101,13 +101,17 @@ class EnergyAccount:
         return None if self.total_pj is None or time_us is None else self.total_pj / PJ_PER_UJ * time_us
 
     def _break_even(self) -> dict[str, float] | None:
-        """Events per synapse and inference below which the spiking network costs less than one dense ANN pass."""
+        """Events per synapse and inference below which the spiking network costs less than one dense ANN pass; and what
+        its critics ask: `firing`, the share of neuron-steps with a spike, and `ann_bits`, the precision of the ANN that
+        T steps are equal to, ceil(log2(T + 1))."""
         synop, mac = self.profile.constant("synop"), self.profile.constant("synop_mac")
         if synop is None or mac is None or not synop.value or mac.value is None:
             return None
         return {
             "events_per_synapse": mac.value / synop.value,
             "here": float(_all_synops(self.profile, self.activity).mean()) / self.activity.ann_macs,
+            "firing": 1 - self.activity.activation_sparsity,
+            "ann_bits": self.activity.steps.bit_length(),
         }
 
 
