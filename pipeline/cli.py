@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from hardware_profiles.errors import UserError
-from pipeline import cli_export, cli_simulate, cli_sweep, cli_tools
+from pipeline import cli_compare, cli_export, cli_simulate, cli_sweep, cli_tools
 from pipeline.console import Changes, Json, Quiet, RecipeWord, fail, show
 
 # Before torch loads: its threads spin while they wait for each other, and where another process has their cores they
@@ -141,6 +141,7 @@ def report(
         typer.launch(str(page))
 
 
+app.command()(cli_compare.compare)
 app.command()(cli_sweep.sweep)
 app.command()(cli_export.export)
 cli_simulate.add_to(app)

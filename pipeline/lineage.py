@@ -1,4 +1,4 @@
-"""Weights that come from another run must not know what this one is tested on."""
+"""Which recordings a run held out and tested: weights of another run must not know them, comparisons pair by them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,22 @@ from hardware_profiles.errors import UserError
 from pipeline.data.dataset import Dataset
 from pipeline.run_folder import MANIFEST, open_run
 
-HELD_OUT = "held_out"  # in the data stage's result
+HELD_OUT, TESTED_ON = "held_out", "tested_on"  # in the data stage's result
 
 
 def held_out(dataset: Dataset) -> list[str]:
     """A short digest of the key of every recording that is validated or tested on; neither it nor its image trains."""
     keys = (*dataset.validation.keys, *dataset.test.keys)
     return sorted(hashlib.sha256(key.encode()).hexdigest()[:16] for key in keys)
+
+
+def which_tested(dataset: Dataset) -> str:
+    """sha256 of the test recordings in their order: keys, classes and numbers of events. It stays the same where they
+    are binned otherwise or where more of the others train."""
+    test = dataset.test
+    events = None if test.events is None else test.events.tolist()
+    told = (dataset.name, dataset.classes, test.keys, test.labels.tolist(), events)
+    return hashlib.sha256(repr(told).encode()).hexdigest()
 
 
 def check_lineage(folder: Path, dataset: Dataset) -> None:

@@ -13,7 +13,7 @@ from pipeline.bridge.shown import Bridge, KeptViews
 from pipeline.checkpoints import save_weights
 from pipeline.data.describe import describe
 from pipeline.distillation import presets
-from pipeline.lineage import HELD_OUT, check_lineage, held_out
+from pipeline.lineage import HELD_OUT, TESTED_ON, check_lineage, held_out, which_tested
 from pipeline.networks import storage
 from pipeline.networks.spiking_teacher import run_of
 from pipeline.networks.students import Student, predict_spikes
@@ -38,9 +38,10 @@ CAMERA, START = "camera.safetensors", "start.safetensors"
 
 
 def data(context: Context) -> Result:
-    """The data set's facts and the test recordings' classes; its frames stay in the cache."""
+    """The data set's facts, the test recordings' classes and which they are; its frames stay in the cache."""
     dataset = context.dataset
-    return {**describe(dataset), "test_labels": dataset.test.labels.tolist(), HELD_OUT: held_out(dataset)}, ()
+    tested = {"test_labels": dataset.test.labels.tolist(), TESTED_ON: which_tested(dataset)}
+    return {**describe(dataset), **tested, HELD_OUT: held_out(dataset)}, ()
 
 
 def teacher(context: Context) -> Result:

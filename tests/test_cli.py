@@ -57,6 +57,7 @@ def test_help_names_every_verb(spikeport):
         "check",
         "profile",
         "report",
+        "compare",
         "hardware",
         "data",
         "lava",

@@ -29,12 +29,12 @@ def test_files_and_tests_that_a_page_names_exist(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_options_that_a_page_shows_exist(page):
     known = {"--help"}
-    for verb in ("run", "train", "sweep", "export", "simulate", "replay", "check", "profile", "report"):
+    for verb in ("run", "train", "sweep", "export", "simulate", "replay", "check", "profile", "report", "compare"):
         result = CliRunner().invoke(app, [verb, "--help"], env={"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"})
         assert result.exit_code == 0
         known |= set(re.findall(r"--[a-z][a-z-]*", result.output))
     for line in re.findall(
-        r"spikeport (?:run|train|sweep|export|simulate|replay|check|profile|report) [^`\n]*", page.read_text()
+        r"spikeport (?:run|train|sweep|export|simulate|replay|check|profile|report|compare) [^`\n]*", page.read_text()
     ):
         assert set(re.findall(r"--[a-z][a-z-]*", line)) <= known, line
 

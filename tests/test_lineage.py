@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from learning_data import tiny_dataset, tiny_recipe
 
 from hardware_profiles.errors import UserError
-from pipeline.lineage import check_lineage, held_out
+from pipeline.lineage import check_lineage, held_out, which_tested
 from pipeline.run_folder import create
 
 DATA = [
@@ -38,6 +39,22 @@ def test_what_the_other_held_out_is_safe_and_nothing_else(tmp_path: Path) -> Non
     run.record("data", {"name": "another set"}, (), 0.0)
     check_lineage(run.path, here)
     check_lineage(tmp_path, here)  # no run
+
+
+def test_the_tested_recordings_are_known_however_they_are_binned() -> None:
+    """Other frames or other training recordings change nothing; another order, class or recording does."""
+    here = tiny_dataset()
+    test = replace(here.test, events=np.full(len(here.test.keys), 70))
+    here = replace(here, test=test)
+    assert which_tested(replace(here, test=replace(test, frames=test.frames[:, ::2]))) == which_tested(here)
+    assert which_tested(replace(here, train=here.validation, fingerprint="other")) == which_tested(here)
+    for other in (
+        replace(test, keys=test.keys[::-1]),
+        replace(test, labels=(test.labels + 1) % 2),
+        replace(test, events=np.arange(len(test.keys))),
+    ):
+        assert which_tested(replace(here, test=other)) != which_tested(here)
+    assert which_tested(replace(here, name="another set")) != which_tested(here)
 
 
 def test_a_run_of_another_fold_neither_teaches_nor_begins(tmp_path: Path, spikeport) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from html_page import Page
 from report_example import example_check, example_inputs, example_sample, example_without
 
 from pipeline.report import build_report, charts, choose_samples, render_all, words
@@ -22,8 +22,6 @@ from pipeline.report.plain import plain, portable
 from pipeline.report.samples import unpack_frames
 from pipeline.report.statistics import paired_difference, wilson
 
-VOID = {"meta", "link", "img", "br", "hr", "input"}
-
 
 @pytest.fixture(scope="module")
 def report() -> dict[str, Any]:
@@ -33,39 +31,6 @@ def report() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def partial() -> dict[str, Any]:
     return build_report(example_without())
-
-
-class Page(HTMLParser):
-    """Collects tags and text, and insists that every element is closed in order."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self.feed(page)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open, f"</{tag}> closes nothing"
-        assert self.open[-1] == tag, f"</{tag}> closes <{self.open[-1]}> at {self.getpos()}"
-        self.open.pop()
-
-    def handle_data(self, data: str) -> None:
-        if not self.open or self.open[-1] != "style":
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
 
 
 # Statistics

@@ -265,6 +265,19 @@ def test_training_alone_goes_on_to_a_whole_run(recipe, unbroken, tmp_path):
     report = json.loads((folder / "report.json").read_text())
     assert set(report["comparison"]) >= {"none"}
     assert report["equivalence"]["quantised_vs_reference"]["mismatches"] == 0
+    compared = spikeport("compare", unbroken, folder, "--out", tmp_path / "compared", "--json")
+    assert compared.returncode == 0
+    result = json.loads(compared.stdout)
+    assert result == json.loads((tmp_path / "compared" / "compare.json").read_text())
+    assert [run["method"] for run in result["runs"]] == ["ckd", "none"]
+    assert {"distillation.method", "training.epochs", "quantisation.epochs"} <= set(result["settings"])
+    (against,) = result["against_first"]
+    shares = [run["accuracy"]["reference"]["value"] for run in result["runs"]]
+    assert against["accuracy"]["reference"]["value"] == pytest.approx(shares[1] - shares[0])
+    energies = [next(row for row in run["energy"] if row["hardware"] == "loihi1") for run in result["runs"]]
+    nominal = [row["dynamic_uj"]["nominal"] for row in energies]
+    ratio = next(entry for entry in against["energy"] if entry["hardware"] == "loihi1")["dynamic"]
+    assert ratio["nominal"] == pytest.approx(nominal[1] / nominal[0])
 
 
 def test_a_student_that_no_chip_holds_is_refused_before_training_and_may_train(recipe, tmp_path, spikeport):

@@ -1,4 +1,7 @@
-"""The report: assembled as data (`build_report`), then drawn as JSON, Markdown and one HTML page (`render_all`)."""
+"""The report: assembled as data (`build_report`), then drawn as JSON, Markdown and one HTML page (`render_all`).
+
+A comparison of runs likewise: `compare.build_comparison`, then `render_comparison`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from export.files import write_json, write_text
 from pipeline.report.content import ReportInputs, build_report
 from pipeline.report.samples import Sample, choose_samples
 
-__all__ = ["ReportInputs", "Sample", "build_report", "choose_samples", "render_all"]
+__all__ = ["ReportInputs", "Sample", "build_report", "choose_samples", "render_all", "render_comparison"]
 
 
 def render_all(report: dict[str, Any], folder: Path) -> None:
@@ -21,3 +24,14 @@ def render_all(report: dict[str, Any], folder: Path) -> None:
     write_json(folder / "report.json", report)
     write_text(folder / "report.md", markdown)
     write_text(folder / "report.html", page)
+
+
+def render_comparison(comparison: dict[str, Any], folder: Path) -> None:
+    """Writes compare.json, compare.md and compare.html into `folder`, each whole or not at all; JSON first."""
+    from pipeline.report.compare_html import render_html
+    from pipeline.report.compare_markdown import render_markdown
+
+    markdown, page = render_markdown(comparison), render_html(comparison)
+    write_json(folder / "compare.json", comparison)
+    write_text(folder / "compare.md", markdown)
+    write_text(folder / "compare.html", page)

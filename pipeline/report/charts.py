@@ -91,13 +91,13 @@ def interval(
     if total is not None:
         x = axis.at(total)
         body.append(f'<line class="total" x1="{x}%" x2="{x}%" y1="3" y2="{ROW - 3}"/>')
-    body.append(f'<svg x="{nominal}%" overflow="visible">{_MARKS[mark]}</svg>')
-    return _svg("".join(body), title, "row", f'width="100%" height="{ROW}"')
+    body.append(f'<svg x="{nominal}%" overflow="visible">{MARKS[mark]}</svg>')
+    return svg("".join(body), title, "row", f'width="100%" height="{ROW}"')
 
 
 def mark_key(mark: str) -> Markup:
     """The mark alone, for a legend."""
-    inner = f'<svg x="10" overflow="visible">{_MARKS[mark]}</svg>'
+    inner = f'<svg x="10" overflow="visible">{MARKS[mark]}</svg>'
     return Markup(f'<svg class="key" width="20" height="{ROW}" aria-hidden="true">{inner}</svg>')
 
 
@@ -106,7 +106,7 @@ def bar(value: float | None, largest: float, title: str) -> Markup:
     if value is None or largest <= 0:
         return Markup("")
     width = round(100 * value / largest, 2)
-    return _svg(f'<rect width="{width}%" height="4" rx="1"/>', title, "bar", 'width="100%" height="4"')
+    return svg(f'<rect width="{width}%" height="4" rx="1"/>', title, "bar", 'width="100%" height="4"')
 
 
 def frame(events: np.ndarray, title: str) -> Markup:
@@ -117,7 +117,7 @@ def frame(events: np.ndarray, title: str) -> Markup:
         f'<path class="{name}" d="{_runs(pooled[c])}"/>'
         for c, name in zip(range(pooled.shape[0]), ("off", "on"), strict=False)
     )
-    return _svg(drawn, title, "frame", f'viewBox="0 0 {width} {height}"')
+    return svg(drawn, title, "frame", f'viewBox="0 0 {width} {height}"')
 
 
 def input_raster(frames: np.ndarray, title: str) -> tuple[Markup, int]:
@@ -136,13 +136,13 @@ def input_raster(frames: np.ndarray, title: str) -> tuple[Markup, int]:
         for c, name in zip(range(rows.shape[1]), ("off", "on"), strict=False)
     )
     view = f'viewBox="0 0 {len(steps)} {height}" preserveAspectRatio="none"'
-    return _svg(drawn, title, "raster", view), side
+    return svg(drawn, title, "raster", view), side
 
 
 def output_row(spike_steps: Sequence[int], steps: int, title: str) -> Markup:
     """One output neuron's spikes as marks of one step's width."""
     marks = "".join(f'<rect x="{step + 0.08}" y="0.2" width="0.84" height="0.6"/>' for step in spike_steps)
-    return _svg(marks, title, "spikes", f'viewBox="0 0 {steps} 1" preserveAspectRatio="none"')
+    return svg(marks, title, "spikes", f'viewBox="0 0 {steps} 1" preserveAspectRatio="none"')
 
 
 def pool(events: np.ndarray, side: int) -> np.ndarray:
@@ -164,11 +164,12 @@ def _runs(cells: np.ndarray) -> str:
     )
 
 
-def _svg(body: str, title: str, kind: str, attributes: str) -> Markup:
+def svg(body: str, title: str, kind: str, attributes: str) -> Markup:
+    """A drawing that reads as its `title`; `body` is markup."""
     return Markup(f'<svg class="{kind}" role="img" {attributes}><title>{escape(title)}</title>{body}</svg>')
 
 
-_MARKS = {
+MARKS = {
     "measured": f'<circle class="mark measured" cy="{ROW / 2}" r="5"/>',
     "modelled": f'<path class="mark modelled" d="M0 {ROW / 2 - 6}l6 6l-6 6l-6 -6z"/>',
     "floor": f'<path class="mark floor" d="M-1 {ROW / 2 - 6}l9 6l-9 6z"/>',

@@ -25,7 +25,7 @@ def energy_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
     total. `standing`: measured, modelled, floor or unknown. `missing`: what `shown` lacks, in words.
     """
     energy, baseline = report["energy"], report["baseline"]
-    return [_device(row) for row in ([] if isinstance(energy, dict) else energy)] + [
+    return [device(row) for row in ([] if isinstance(energy, dict) else energy)] + [
         _baseline(row) for row in ([] if isinstance(baseline, dict) else baseline) if quantity(row.get("energy_uj"))
     ]
 
@@ -36,7 +36,8 @@ def missing_operations(row: dict[str, Any]) -> str:
     return ", ".join(OPERATIONS.get(op, op.replace("_", " ")) for op in unpriced if op not in TOTAL_ONLY)
 
 
-def _device(row: dict[str, Any]) -> dict[str, Any]:
+def device(row: dict[str, Any]) -> dict[str, Any]:
+    """One `energy` row of report.json in the form that `energy_rows` describes."""
     dynamic, total = quantity(row.get("dynamic_uj")), quantity(row.get("total_uj"))
     shown = dynamic or total
     return {

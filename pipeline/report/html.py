@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline.report import charts, words
 from pipeline.report.confusion import mistakes, shaded
 from pipeline.report.energy_rows import energy_rows
+from pipeline.report.page import render
 from pipeline.report.samples import unpack_frames
 from pipeline.report.verdict import passed
 
@@ -20,15 +19,8 @@ CLASSES_SHOWN = 12
 
 def render_html(report: dict[str, Any]) -> str:
     """The page of a report as built by `build_report`, or read back from report.json. The same dict, the same bytes."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals.update(words=words, charts=charts)
-    return environment.get_template("report.html.j2").render(
+    return render(
+        "report.html.j2",
         report=report,
         passed=passed(report),
         accuracy=_accuracy(report["accuracy"]),

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pipeline.report import words
 from pipeline.report.confusion import mistakes
 from pipeline.report.energy_rows import energy_rows
+from pipeline.report.markdown_parts import bullets, inline, table
 
 
 def render_markdown(report: dict[str, Any]) -> str:
     """The card of a report as built by `build_report`. The same dict, the same bytes."""
     sections = [
-        [f"# {_inline(report['name'])}", _inline(report["verdict"])],
+        [f"# {inline(report['name'])}", inline(report["verdict"])],
         _dataset(report["dataset"], report["method"]),
         _accuracy(report["accuracy"]),
         _equivalence(report["equivalence"]),
@@ -22,7 +22,7 @@ def render_markdown(report: dict[str, Any]) -> str:
         _layers(report["layers"]),
         _energy(report),
         _baseline(report["baseline"]),
-        ["## Not included", *_list(report["not_included"], "Nothing was listed as left out.")],
+        ["## Not included", *bullets(report["not_included"], "Nothing was listed as left out.")],
         _provenance(report["provenance"]),
     ]
     return "\n\n".join(block for section in sections for block in section) + "\n"
@@ -33,7 +33,7 @@ def _dataset(dataset: dict[str, Any], method: str) -> list[str]:
     counts = ", ".join(f"{count:,} {split}" for split, count in dataset["counts"].items())
     return [
         "## Data",
-        f"**{_inline(dataset['name'])}.** {_inline(dataset['description'].rstrip('.'))}.{simulated}",
+        f"**{inline(dataset['name'])}.** {inline(dataset['description'].rstrip('.'))}.{simulated}",
         f"{counts}; {len(dataset['classes'])} classes; {dataset['steps']} steps of "
         f"{words.milliseconds(dataset['dt_s'])}; objective `{method}`.",
     ]
@@ -47,7 +47,7 @@ def _accuracy(accuracy: dict[str, Any]) -> list[str]:
         numbers = [words.percent(entry["value"]), words.percent_range(entry), f"{entry['n']:,}"] if known else []
         rows.append([name, words.STAGE_NOTES[stage], *(numbers or [f"not known: {entry['reason']}", "", ""])])
     head = ["Stage", "What it is", "Accuracy", "Wilson 95 % interval", "Tested on"]
-    return ["## Accuracy, stage by stage", _table(head, rows, right=(2, 3, 4))]
+    return ["## Accuracy, stage by stage", table(head, rows, right=(2, 3, 4))]
 
 
 def _equivalence(equivalence: dict[str, Any]) -> list[str]:
@@ -61,15 +61,15 @@ def _equivalence(equivalence: dict[str, Any]) -> list[str]:
         counts = (check[key] for key in ("samples", "entries_compared", "spikes_compared", "mismatches"))
         rows.append([name, ", ".join(check["layers"]), *(f"{count:,}" for count in counts), first])
     head = ["Compared", "Layers", "Recordings", "Places", "Spikes", "Mismatches", "First divergence"]
-    table = _table(head, rows, right=(2, 3, 4, 5))
-    return ["## Same spikes", table, words.CHECK_NOTE, _inline(equivalence["statement"])]
+    shown = table(head, rows, right=(2, 3, 4, 5))
+    return ["## Same spikes", shown, words.CHECK_NOTE, inline(equivalence["statement"])]
 
 
 def _comparison(comparison: dict[str, Any]) -> list[str]:
     title = "## What distillation brought"
     difference = comparison.get("difference")
     if difference is None:
-        return [title, _inline(comparison["reason"])]
+        return [title, inline(comparison["reason"])]
     first, second = difference["first"], difference["second"]
     rows = []
     for stage in ("student_float", "student_quantised"):
@@ -79,18 +79,18 @@ def _comparison(comparison: dict[str, Any]) -> list[str]:
             change = [words.points(entry["value"]), words.points_range(entry)]
             rows.append([words.STAGE_NAMES[stage], *both, *change, words.finding(entry, first, second)])
     head = ["Student", second, first, "Difference, points", "95 % interval", "Finding"]
-    return [title, _table(head, rows, right=(1, 2, 3, 4)), f"Interval: {difference['interval']}."]
+    return [title, table(head, rows, right=(1, 2, 3, 4)), f"Interval: {difference['interval']}."]
 
 
 def _confusion(report: dict[str, Any]) -> list[str]:
     title, found = "## What it takes for what", report.get("confusion", {})
     if "counts" not in found:
-        return [title, _inline(found.get("reason", "this report was made without it"))]
+        return [title, inline(found.get("reason", "this report was made without it"))]
     often = mistakes(found["counts"], report["dataset"]["classes"])
     if not often:
         return [title, "No recording was mistaken."]
     rows = [[one["label"], one["predicted"], str(one["count"]), str(one["of"])] for one in often]
-    return [title, _table(["Class", "taken for", "Recordings", "of"], rows, right=(2, 3))]
+    return [title, table(["Class", "taken for", "Recordings", "of"], rows, right=(2, 3))]
 
 
 def _layers(layers: list[dict[str, Any]]) -> list[str]:
@@ -110,13 +110,13 @@ def _layers(layers: list[dict[str, Any]]) -> list[str]:
         for layer in layers
     ]
     head = ["Layer", "Output", "Neurons", "Weights", "Spikes", "Rate", "Synaptic operations", "of dense"]
-    return ["## Layers", _table([*head, "Weight error", "Saturated"], rows, right=range(2, 10)), words.LAYER_NOTE]
+    return ["## Layers", table([*head, "Weight error", "Saturated"], rows, right=range(2, 10)), words.LAYER_NOTE]
 
 
 def _energy(report: dict[str, Any]) -> list[str]:
     blocks = ["## Energy per inference"]
     if isinstance(report["energy"], dict):
-        blocks.append(f"No account of neuromorphic energy: {_inline(report['energy']['reason'])}")
+        blocks.append(f"No account of neuromorphic energy: {inline(report['energy']['reason'])}")
     shown, rows, notes = energy_rows(report), [], []
     for row in shown:
         floor = "≥ " if row["standing"] == "floor" else ""
@@ -136,17 +136,17 @@ def _energy(report: dict[str, Any]) -> list[str]:
     if rows:
         head = ["Device", "Dynamic (low to high)", "Total", "Latency", "Basis", "Scope", "No price for"]
         used = dict.fromkeys(row["standing"] for row in shown)
-        blocks.append(_table(head, rows, right=(1, 2, 3)))
+        blocks.append(table(head, rows, right=(1, 2, 3)))
         blocks.append("\n".join(f"- **{basis}**: {words.BASES[basis]}" for basis in used))
         blocks.append("Rows of different basis or scope do not make a ratio: none is printed.")
-        blocks += _list(notes, "")
+        blocks += bullets(notes, "")
     return blocks
 
 
 def _baseline(baseline: Any) -> list[str]:
     title = "## Baseline"
     if isinstance(baseline, dict):
-        return [title, _inline(baseline["reason"])]
+        return [title, inline(baseline["reason"])]
     rows = []
     for row in baseline:
         latency = words.standing(row.get("latency_basis"), row["latency_us"])
@@ -164,7 +164,7 @@ def _baseline(baseline: Any) -> list[str]:
             ]
         )
     head = ["Device", "Batch", "Latency of a batch", "Time per image", "Energy per image", "Scope"]
-    return [title, _table(head, rows, right=(1, 2, 3, 4))]
+    return [title, table(head, rows, right=(1, 2, 3, 4))]
 
 
 def _provenance(provenance: dict[str, Any]) -> list[str]:
@@ -173,20 +173,4 @@ def _provenance(provenance: dict[str, Any]) -> list[str]:
     if command:
         blocks.append(f"```\n{str(command).replace('```', '')}\n```")
     rows = [[key.replace("_", " "), words.listing(value)] for key, value in provenance.items() if key != "command"]
-    return [*blocks, _table(["What", "Value"], rows)]
-
-
-def _list(items: Iterable[str], empty: str) -> list[str]:
-    lines = "\n".join(f"- {_inline(item)}" for item in items)
-    return [lines or empty] if lines or empty else []
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> str:
-    marks = ["---:" if column in set(right) else "---" for column in range(len(head))]
-    lines = [head, marks, *([_inline(cell).replace("|", "\\|") for cell in row] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _inline(text: str) -> str:
-    """One line of Markdown in which HTML stays inert."""
-    return " ".join(str(text).split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return [*blocks, table(["What", "Value"], rows)]

@@ -1,0 +1,102 @@
+"""The verb `compare`: finished runs side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hardware_profiles.errors import UserError
+from pipeline.console import Json, Quiet, show, table
+
+FILES = ("compare.html", "compare.md", "compare.json")
+
+
+def compare(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN", help="Finished run folders, two or more; the first is the measure.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Where compare.html, compare.md and compare.json go.")
+    ] = Path("compare"),
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Finished runs side by side: accuracy and energy with intervals, and each run's difference to the first.
+
+    Differences are paired, recording by recording, where two runs were tested on the same ones.
+
+    Example: `spikeport compare runs/baseline runs/mine --out runs/compared`
+    """
+    from pipeline.progress import Progress
+    from pipeline.report import render_comparison
+    from pipeline.report.compare import build_comparison
+    from pipeline.report.finished_run import read_runs
+
+    _check_free(out)
+    with Progress(quiet=quiet) as progress:
+        read = read_runs(runs, progress=lambda done, total: progress(done, total, "runs"))
+    comparison = build_comparison(read)
+    render_comparison(comparison, out)
+    show(comparison, json, [comparison["verdict"], "", *_lines(comparison), "", str(out / FILES[0])])
+
+
+def _check_free(folder: Path) -> None:
+    """Raises UserError where `folder` holds what no comparison wrote."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError("this is no folder", where=str(folder), mend="name another --out")
+    held = {entry.name for entry in folder.iterdir() if not entry.name.startswith(".")} if folder.is_dir() else set()
+    if held - set(FILES):
+        raise UserError(
+            "this folder holds files that are no comparison", where=str(folder), mend="name an empty --out folder"
+        )
+
+
+def _lines(comparison: dict[str, Any]) -> list[str]:
+    """Two tables, accuracy with the difference to the first and energy with the ratio to it, and what they lack."""
+    lines = [*_accuracy(comparison), "", *_energy(comparison)]
+    if comparison["settings"]:
+        lines += ["", "settings that differ: " + ", ".join(comparison["settings"])]
+    return lines
+
+
+def _accuracy(comparison: dict[str, Any]) -> list[str]:
+    from pipeline.report import words
+
+    rows, not_paired = [], []
+    for run, against in zip(comparison["runs"], [None, *comparison["against_first"]], strict=True):
+        cells = [run["label"], run["method"]]
+        for stage in ("student_float", "student_quantised"):
+            entry = run["accuracy"][stage]
+            known = entry["value"] is not None
+            cells.append(f"{words.percent(entry['value'])} ({words.percent_range(entry)})" if known else "unknown")
+        difference = against and against["accuracy"]["student_quantised"]
+        paired = difference and difference["value"] is not None
+        cells.append(f"{words.points(difference['value'])} ({words.points_range(difference)})" if paired else "-")
+        rows.append(cells + [words.amount(run["activity"][key]) for key in ("spikes_per_sample", "synops_per_sample")])
+        if against and against["reason"]:
+            not_paired.append(f"{run['label']} is not paired: {against['reason']}")
+    head = ("run", "objective", "float", "quantised", "quantised - first, points", "spikes", "synops")
+    return [*table(head, rows), *not_paired]
+
+
+def _energy(comparison: dict[str, Any]) -> list[str]:
+    from pipeline.report import compare_words, words
+    from pipeline.report.compare_views import devices, why_unknown
+
+    rows, unknown = [], []
+    for device in devices(comparison):
+        if not device["known"]:
+            unknown.append(f"{device['hardware']} is unknown in every run: {device['missing']}")
+        for row in device["rows"] if device["known"] else []:
+            priced, named = row["priced"], [device["hardware"], row["run"]["label"]]
+            if not priced or not priced["shown"]:
+                rows.append([*named, "unknown", "-", "unknown", why_unknown(row)])
+                continue
+            dynamic, total = (words.quantity_text(priced[kind], "µJ") for kind in ("dynamic", "total"))
+            kind = "dynamic" if priced["dynamic"] else "total"
+            ratio = "-" if row["ratios"] is None else compare_words.ratio_text(row["ratios"][kind])
+            rows.append([*named, dynamic, ratio, total, priced["standing"]])
+    head = ("hardware", "run", "dynamic energy", "/ first", "total energy", "basis")
+    return [*(table(head, rows) if rows else []), *unknown]

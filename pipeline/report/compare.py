@@ -1,0 +1,139 @@
+"""Finished runs side by side, as data: compare.json. Pages are drawn from this dict alone.
+
+Differences are paired only where two runs tested the same recordings in the same order. Where something is missing its
+place holds `{"value": None, "reason": ...}` (accuracy) or `{"nominal": None, "reason": ...}` (energy).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pipeline.report.compare_words import verdict
+from pipeline.report.content import PAIRED
+from pipeline.report.finished_run import FinishedRun
+from pipeline.report.plain import plain, portable
+from pipeline.report.ratios import RATIO, energy_ratios
+from pipeline.report.statistics import paired_difference
+from pipeline.run_folder import differences
+
+SCHEMA = "spikeport-compare/1"
+ENERGY_KEYS = ("hardware", "name", "kind", "dynamic_uj", "total_uj", "latency_us", "unpriced", "basis", "scope")
+
+
+def build_comparison(runs: Sequence[FinishedRun]) -> dict[str, Any]:
+    """compare.json as a dict, equal to what JSON reads back. `runs`: two or more; the first is what the others are
+    held against."""
+    comparison = {
+        "schema": SCHEMA,
+        "verdict": "",
+        "runs": [_run(number, run) for number, run in enumerate(runs, start=1)],
+        "settings": _settings([dict(run.recipe) for run in runs]),
+        "versions": _settings([dict(run.report["provenance"].get("versions") or {}) for run in runs]),
+        "against_first": [_against(number, run, runs[0]) for number, run in enumerate(runs[1:], start=2)],
+        "intervals": {"accuracy": "Wilson, 95 %", "difference": PAIRED, "ratio": RATIO},
+    }
+    comparison = portable(plain(comparison))
+    comparison["verdict"] = verdict(comparison)
+    return comparison
+
+
+def _run(number: int, run: FinishedRun) -> dict[str, Any]:
+    report = run.report
+    dataset, provenance, energy = report["dataset"], report["provenance"], report["energy"]
+    return {
+        "number": number,
+        "label": run.label,
+        "folder": run.folder,
+        "name": report["name"],
+        "method": report["method"],
+        "dataset": {key: dataset[key] for key in ("name", "simulated", "counts", "steps", "dt_s", "fingerprint")},
+        "tested_on": run.tested_on,
+        "accuracy": report["accuracy"],
+        "equivalence": report["equivalence"],
+        "activity": {
+            key: _sum([layer[key] for layer in report["layers"]])
+            for key in ("neurons", "weights", "spikes_per_sample", "synops_per_sample", "dense_ops")
+        },
+        "energy": energy
+        if isinstance(energy, dict)
+        else [{key: row.get(key) for key in (*ENERGY_KEYS, "profile")} for row in energy],
+        "provenance": {key: provenance.get(key) for key in ("created_utc", "command")},
+    }
+
+
+def _sum(values: Sequence[float | None]) -> float | None:
+    """The sum, None where a part of it is unknown."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known and len(known) == len(values) else None
+
+
+def _settings(nested: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Dotted keys at which one of the others differs from the first, with every one's value; None: it has no such
+    key."""
+    changed = {key for other in nested[1:] for key in differences(nested[0], other)}
+    return {key: [_at(each, key) for each in nested] for key in sorted(changed - {"name"})}
+
+
+def _at(nested: Any, key: str) -> Any:
+    for name in key.split("."):
+        nested = nested.get(name) if isinstance(nested, dict) else None
+    return nested
+
+
+def _against(number: int, run: FinishedRun, first: FinishedRun) -> dict[str, Any]:
+    reason = why_unpaired(run, first)
+    mine, its = _priced(run), _priced(first)
+    return {
+        "run": number,
+        "same_recordings": not reason,
+        "reason": reason or None,
+        "accuracy": {
+            stage: {"value": None, "reason": reason} if reason else _difference(stage, run, first)
+            for stage in run.predicted
+        },
+        "energy": [
+            {
+                "hardware": hardware,
+                "name": (mine.get(hardware) or its[hardware]).get("name") or hardware,
+                **energy_ratios(mine.get(hardware), its.get(hardware), (run.label, first.label)),
+            }
+            for hardware in dict.fromkeys((*its, *mine))
+        ],
+    }
+
+
+def _priced(run: FinishedRun) -> dict[str, dict[str, Any]]:
+    rows = run.report["energy"]
+    return {} if isinstance(rows, dict) else {row["hardware"]: row for row in rows}
+
+
+def _difference(stage: str, run: FinishedRun, first: FinishedRun) -> dict[str, Any]:
+    """Accuracy of `run` minus that of `first` over the same recordings."""
+    found = paired_difference(*(each.predicted[stage] == each.labels for each in (run, first)))
+    only_run, only_first = found.pop("only_first"), found.pop("only_second")
+    return found | {"only_run": only_run, "only_first": only_first}
+
+
+def why_unpaired(one: FinishedRun, other: FinishedRun) -> str:
+    """Why the test recordings of two runs do not pair; empty where they are the same in the same order.
+
+    The same fingerprint means the same data to the last pixel; else the digest of the recordings decides, which binning
+    and the other recordings leave alone.
+    """
+    data, its = one.report["dataset"], other.report["dataset"]
+    if data["name"] != its["name"]:
+        return f"they were tested on different data, {data['name']} and {its['name']}"
+    if not np.array_equal(one.labels, other.labels):
+        return "they were tested on different recordings"
+    if data["fingerprint"] == its["fingerprint"]:
+        return ""
+    silent = [run.label for run in (one, other) if run.tested_on is None]
+    if silent:
+        return (
+            f"their data differ, and {' and '.join(silent)} (made by an older Spikeport) cannot say which recordings "
+            "were tested"
+        )
+    return "" if one.tested_on == other.tested_on else "they were tested on different recordings"

@@ -1,0 +1,58 @@
+"""What both pages of a comparison show: what no run knows as one line, energies by device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.report.energy_rows import device
+
+
+def unknown_in_all(runs: list[dict[str, Any]], part: str, key: str) -> str:
+    """Why no run has the entry `key` of its `accuracy` or `equivalence`; empty where one has it."""
+    reasons = [run[part][key].get("reason") for run in runs]
+    return "; ".join(dict.fromkeys(reasons)) if all(reasons) else ""
+
+
+def devices(comparison: dict[str, Any]) -> list[dict[str, Any]]:
+    """One entry per device that any run was priced on: {hardware, name, rows, known, scopes, missing}. `known`: some
+    run has an energy; `scopes`: what their numbers contain; `missing`: why there is none.
+
+    A row: `run`, `priced` (what `energy_rows.device` says, None where it was not priced), `why_not`, and `ratios` to
+    the first run (None for the first run itself).
+    """
+    named: dict[str, str] = {}
+    for run in comparison["runs"]:
+        for row in run["energy"] if isinstance(run["energy"], list) else []:
+            named.setdefault(row["hardware"], row["name"] or row["hardware"])
+    return [_device(comparison, hardware, name) for hardware, name in named.items()]
+
+
+def _device(comparison: dict[str, Any], hardware: str, name: str) -> dict[str, Any]:
+    rows = []
+    for run, against in zip(comparison["runs"], [None, *comparison["against_first"]], strict=True):
+        priced = why_not = None
+        if isinstance(run["energy"], dict):
+            why_not = run["energy"]["reason"]
+        else:
+            found = next((row for row in run["energy"] if row["hardware"] == hardware), None)
+            priced = found and device(found)
+            why_not = None if found else "not priced on this device"
+        ratios = against and next((entry for entry in against["energy"] if entry["hardware"] == hardware), None)
+        rows.append({"run": run, "priced": priced, "why_not": why_not, "ratios": ratios})
+    shown = [row["priced"] for row in rows if row["priced"] and row["priced"]["shown"]]
+    return {
+        "hardware": hardware,
+        "name": name,
+        "rows": rows,
+        "known": bool(shown),
+        "scopes": list(dict.fromkeys(priced["scope"] for priced in shown)),
+        "missing": "; ".join(dict.fromkeys(why_unknown(row) for row in rows)),
+    }
+
+
+def why_unknown(row: dict[str, Any]) -> str:
+    """Why a row of `devices` has no energy."""
+    priced = row["priced"]
+    if priced is None:
+        return row["why_not"]
+    return f"no price for {priced['missing']}" if priced["missing"] else "no published price"
