@@ -126,7 +126,7 @@ def _sample(sample: dict[str, Any], dataset: dict[str, Any]) -> dict[str, Any]:
     shown = sorted({round(i * (len(frames) - 1) / max(1, FRAMES_SHOWN - 1)) for i in range(FRAMES_SHOWN)})
     if len(frames) <= FRAMES_SHOWN:
         shown = list(range(len(frames)))
-    start = [words.milliseconds(dataset["dt_s"] * step) for step in range(len(frames))]
+    start = [words.moment(step, dataset["dt_s"]) for step in range(len(frames))]
     raster, side = charts.input_raster(
         frames, f"Input spikes: {len(frames)} steps to the right, inputs downward, OFF above ON"
     )
@@ -140,7 +140,7 @@ def _sample(sample: dict[str, Any], dataset: dict[str, Any]) -> dict[str, Any]:
         "polarities": frames.shape[1],
         "output_rows": _output_rows(sample),
         "classes_hidden": max(0, len(sample["output"]) - CLASSES_SHOWN),
-        "length": words.milliseconds(dataset["dt_s"] * len(frames)),
+        "length": words.moment(len(frames), dataset["dt_s"]),
     }
 
 

@@ -31,11 +31,12 @@ def render_markdown(report: dict[str, Any]) -> str:
 def _dataset(dataset: dict[str, Any], method: str) -> list[str]:
     simulated = " **The events are simulated.**" if dataset["simulated"] else ""
     counts = ", ".join(f"{count:,} {split}" for split, count in dataset["counts"].items())
+    long = f" of {words.milliseconds(dataset['dt_s'])}" if dataset["dt_s"] else ""
+    trained = f"; objective `{method}`" if method else ""
     return [
         "## Data",
         f"**{inline(dataset['name'])}.** {inline(dataset['description'].rstrip('.'))}.{simulated}",
-        f"{counts}; {len(dataset['classes'])} classes; {dataset['steps']} steps of "
-        f"{words.milliseconds(dataset['dt_s'])}; objective `{method}`.",
+        f"{counts}; {len(dataset['classes'])} classes; {dataset['steps']} steps{long}{trained}.",
     ]
 
 

@@ -35,9 +35,11 @@ def _accuracy(report: dict[str, Any]) -> str:
         (s for s in ("student_quantised", "reference", "student_float") if accuracy[s]["value"] is not None), ""
     )
     if not stage:
-        return "The student's accuracy was not measured"
+        whose = "The student's" if report["method"] else "The network's"
+        return f"{whose} accuracy was not measured"
     entry = accuracy[stage]
-    subject = "float student" if stage == "student_float" else "quantised student"
+    subjects = {"student_float": "float student", "student_quantised": "quantised student", "reference": "network"}
+    subject = subjects[stage]
     text = (
         f"The {subject} recognises {words.percent(entry['value'])} of {entry['n']:,} {kind}test recordings "
         f"(95 % interval {words.percent_range(entry)})"

@@ -90,6 +90,15 @@ def milliseconds(seconds: float) -> str:
     return f"{1e3 * seconds:.6g} ms"
 
 
+def moment(step: int, dt_s: float | None) -> str:
+    """When a step begins: `60 ms`, or its number where nobody said how long a step is.
+
+    >>> moment(2, 0.03), moment(2, None)
+    ('60 ms', 'step 2')
+    """
+    return f"step {step}" if dt_s is None else milliseconds(dt_s * step)
+
+
 def quantity(value: Any) -> dict[str, float] | None:
     """A number or {low, nominal, high} as {low, nominal, high}; None where nothing is known."""
     if isinstance(value, dict):

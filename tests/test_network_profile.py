@@ -1,0 +1,112 @@
+"""A network without its training gets the account and the page that a run gets."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import jsonschema
+import nir
+import numpy as np
+import pytest
+from html_page import Page
+from test_cli import one_line, small_graph
+
+import pipeline.report
+from export.files import write_npz
+from export.frames_file import read_frames, write_frames
+from export.netx import read_netx, write_netx
+from export.reference import simulate
+
+FILES = ["layers.csv", "report.html", "report.json", "report.md", "samples.csv"]
+
+
+def validated(folder: Path) -> dict:
+    schema = json.loads(Path(pipeline.report.__file__).with_name("report.schema.json").read_text())
+    report = json.loads((folder / "report.json").read_text())
+    jsonschema.validate(report, schema)
+    return report
+
+
+def test_a_net_with_labels(spikeport, net, frames, tmp_path):
+    code, out, _ = spikeport("profile", net, "--input", frames, "--hardware", "loihi1", "--out", "page")
+    assert code == 0
+    folder = tmp_path / "page"
+    assert sorted(path.name for path in folder.iterdir()) == FILES
+    assert str(Path("page") / "report.html") in out
+    report = validated(folder)
+    network = read_netx(net)
+    given, labels = read_frames(frames, network.input_shape)
+    trace = simulate(network, given)
+    right = network.readout.classes(trace.spikes) == labels
+    assert report["accuracy"]["reference"]["value"] == right.mean()
+    assert report["accuracy"]["student_float"]["reason"] == "only the network was profiled, not its training"
+    assert np.array(report["confusion"]["counts"]).trace() == right.sum()
+    assert report["verdict"].startswith(f"The network recognises {100 * right.mean():.1f} % of 4 test recordings")
+    with open(folder / "samples.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["synops"]) for row in rows] == trace.counts.synops.sum(1).tolist()
+    assert [row["label"] for row in rows] == [str(label) for label in labels]
+    text = Page((folder / "report.html").read_text()).text
+    assert "6" in text
+    assert "objective" not in text
+
+
+def test_a_nir_file_without_labels(spikeport, tmp_path):
+    nir.write(tmp_path / "a.nir", small_graph())
+    spikes = (np.random.default_rng(0).random((3, 7, 5)) < 0.5).astype(np.uint8)
+    write_npz(tmp_path / "f.npz", frames=spikes)
+    words = ("profile", "a.nir", "--input", "f.npz", "--out", "page")
+    code, _, err = spikeport(*words)
+    assert code == 2
+    assert "--reset zero" in one_line(err)
+    assert not (tmp_path / "page").exists()
+    code, _, _ = spikeport(*words, "--dt", "1e-3", "--reset", "zero")
+    assert code == 0
+    report = validated(tmp_path / "page")
+    assert report["accuracy"]["reference"] == {"value": None, "reason": "f.npz holds no labels"}
+    assert report["confusion"] == {"reason": "f.npz holds no labels"}
+    assert report["verdict"].startswith("The network's accuracy was not measured")
+    assert report["dataset"]["dt_s"] == 1e-3
+    assert report["layers"][0]["weight_error"] is not None
+
+
+def test_pictures_of_labelled_frames_without_a_time(spikeport, tmp_path):
+    """Where nobody says how long a step is, the page counts steps."""
+    from test_energy import conv_frames, conv_network
+
+    write_netx(conv_network(), tmp_path / "conv.net")
+    frames = conv_frames()
+    predicted = simulate(conv_network(), frames).spikes.sum(1).argmax(1)
+    labels = np.where(np.arange(len(frames)) == 1, (predicted + 1) % 4, predicted)
+    write_frames(tmp_path / "f.npz", frames, labels)
+    code, _, err = spikeport("profile", "conv.net", "--input", "f.npz", "--out", "page", "--baseline", "a100")
+    assert code == 0, err
+    report = validated(tmp_path / "page")
+    assert [sample["correct"] for sample in report["samples"]] == [True, False]
+    assert report["dataset"]["dt_s"] is None
+    text = Page((tmp_path / "page" / "report.html").read_text()).text
+    assert "step 3" in text
+    assert " ms" not in text
+    assert report["baseline"][0]["energy_basis"] == "floor"
+
+
+def test_two_pages_of_one_network_are_the_same_but_for_the_time(spikeport, net, frames, tmp_path):
+    for name in ("one", "two"):
+        assert spikeport("profile", net, "--input", frames, "--out", name)[0] == 0
+    reports = [json.loads((tmp_path / name / "report.json").read_text()) for name in ("one", "two")]
+    for report in reports:
+        for key in ("created_utc", "command"):
+            report["provenance"].pop(key)
+    assert reports[0] == reports[1]
+    for name in ("layers.csv", "samples.csv"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+@pytest.mark.parametrize("hardware", ["a100", "loihi9"])
+def test_a_device_that_prices_no_spikes_leaves_nothing(spikeport, net, frames, tmp_path, hardware):
+    code, _, err = spikeport("profile", net, "--input", frames, "--hardware", hardware, "--out", "page")
+    assert code == 2
+    assert hardware in one_line(err)
+    assert not (tmp_path / "page").exists()
