@@ -156,6 +156,24 @@ def test_runs_without_an_account_or_a_device_say_so(tmp_path: Path) -> None:
     assert "No run has an account of energy." in render_markdown(neither)
 
 
+def test_a_device_known_as_a_whole_has_a_ratio_of_totals(tmp_path: Path) -> None:
+    """An all-in price tells no dynamic energy apart: 160 over 140 µJ, and nothing is said of a missing ratio."""
+    whole = example_energy()[:1]
+    whole[0] |= {"dynamic_uj": None, "total_uj": 140.0}
+    more = [whole[0] | {"total_uj": 160.0}]
+    comparison = compared(finished_run(tmp_path / "one", energy=whole), finished_run(tmp_path / "two", energy=more))
+    (found,) = comparison["against_first"][0]["energy"]
+    assert found["total"]["nominal"] == pytest.approx(160 / 140)
+    assert found["dynamic"]["nominal"] is None
+    text = Page(render_html(comparison)).text
+    assert "not told apart" in text
+    assert "no ratio" not in text
+    assert "no ratio of their energies" not in comparison["verdict"]
+    other = [more[0] | {"scope": "whole board"}]
+    text = Page(render_html(compared(tmp_path / "one", finished_run(tmp_path / "three", energy=other)))).text
+    assert "three: no ratio, rows of different scope make no ratio: whole board, and incremental" in text
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

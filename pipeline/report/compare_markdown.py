@@ -91,7 +91,7 @@ def _against(comparison: dict[str, Any]) -> list[str]:
     note = f"Interval: {comparison['intervals']['difference']}."
     if len(comparison["against_first"]) > 1:
         note += " Not corrected for the number of runs."
-    return [f"## Against {inline(first['label'])}", table(head, rows, right=(2, 3, 4, 5)), note]
+    return ["## Against the first run", table(head, rows, right=(2, 3, 4, 5)), note]
 
 
 def _energy(comparison: dict[str, Any]) -> list[str]:
@@ -120,7 +120,7 @@ def _numbers(row: dict[str, Any]) -> list[str]:
     cells = []
     for kind, missing in (("dynamic", "not told apart"), ("total", "unknown")):
         cells.append(words.quantity_text(priced[kind], "µJ") if priced[kind] else missing)
-        cells.append("" if row["ratios"] is None else compare_words.ratio_text(row["ratios"][kind]))
+        cells.append(compare_words.ratio_text(row["ratios"][kind]) if row["ratios"] and priced[kind] else "")
     lacking = f", without {priced['missing']}" if priced["missing"] else ""
     return [*cells, words.quantity_text(priced["latency"], "µs"), f"**{priced['standing']}**{lacking}"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.report.energy_rows import device
+from pipeline.report.ratios import KINDS
 
 
 def unknown_in_all(runs: list[dict[str, Any]], part: str, key: str) -> str:
@@ -17,8 +18,8 @@ def devices(comparison: dict[str, Any]) -> list[dict[str, Any]]:
     """One entry per device that any run was priced on: {hardware, name, rows, known, scopes, missing}. `known`: some
     run has an energy; `scopes`: what their numbers contain; `missing`: why there is none.
 
-    A row: `run`, `priced` (what `energy_rows.device` says, None where it was not priced), `why_not`, and `ratios` to
-    the first run (None for the first run itself).
+    A row: `run`, `priced` (what `energy_rows.device` says, None where it was not priced), `why_not`, `ratios` to the
+    first run (None for the first run itself), and `why_no_ratio` of what is known of this run.
     """
     named: dict[str, str] = {}
     for run in comparison["runs"]:
@@ -38,7 +39,17 @@ def _device(comparison: dict[str, Any], hardware: str, name: str) -> dict[str, A
             priced = found and device(found)
             why_not = None if found else "not priced on this device"
         ratios = against and next((entry for entry in against["energy"] if entry["hardware"] == hardware), None)
-        rows.append({"run": run, "priced": priced, "why_not": why_not, "ratios": ratios})
+        told = [ratios[kind] for kind in KINDS if priced and priced[kind]] if ratios else []
+        reasons = dict.fromkeys(entry["reason"] for entry in told if entry["nominal"] is None)
+        rows.append(
+            {
+                "run": run,
+                "priced": priced,
+                "why_not": why_not,
+                "ratios": ratios,
+                "why_no_ratio": "; ".join(reasons),
+            }
+        )
     shown = [row["priced"] for row in rows if row["priced"] and row["priced"]["shown"]]
     return {
         "hardware": hardware,

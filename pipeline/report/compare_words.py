@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from pipeline.report import words
+from pipeline.report.ratios import KINDS
 from pipeline.report.verdict import passed
 
 SPELT_OUT = 4  # so many runs against the first stand in the verdict; more are counted
@@ -86,15 +87,16 @@ def _told(difference: dict[str, Any]) -> str:
 
 
 def _energy(against: dict[str, Any], run: dict[str, Any], first: dict[str, Any]) -> str:
-    """The first neuromorphic device with a ratio of dynamic energies."""
+    """The first neuromorphic device with a ratio of energies, dynamic if they are told apart."""
     priced = {row["hardware"]: row for row in run["energy"]} if isinstance(run["energy"], list) else {}
     for entry in against["energy"]:
         row = priced.get(entry["hardware"], {})
-        if entry["dynamic"]["nominal"] is not None and row["kind"] in (None, "neuromorphic"):
-            return (
-                f"its dynamic energy on {entry['name']} is {words.standing(row['basis'], row['dynamic_uj'])} at "
-                f"{ratio_text(entry['dynamic'])} times that of {quoted(first)}"
-            )
+        for kind in KINDS:
+            if entry[kind]["nominal"] is not None and row["kind"] in (None, "neuromorphic"):
+                return (
+                    f"its {kind} energy on {entry['name']} is {words.standing(row['basis'], row[f'{kind}_uj'])} at "
+                    f"{ratio_text(entry[kind])} times that of {quoted(first)}"
+                )
     return "no ratio of their energies can be named"
 
 
