@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,21 +26,21 @@ if TYPE_CHECKING:
 
 
 def profile(context: Context, *, hardware: tuple[str, ...] = (), baseline_gpu: str | None = None) -> Result:
-    """Counts, energy on each device, and the teacher's ONNX model as baseline, measured on this CPU."""
+    """Counts, energy on each device, and as baseline the ANNs it is held against, measured on this CPU."""
+    from pipeline.baseline_models import rivals
     from pipeline.profiling.baseline import baseline_rows
 
     recipe = context.recipe.profile
     network = read_netx(context.run.file("student.net"))
     result = priced(network, trace_of(context), hardware or recipe.hardware)
-    if "teacher.onnx" not in context.run.files("export"):
-        result["baseline"] = "there is no ANN teacher in this run"
-        return result, ()
     context.progress.say("  measuring the baseline")
-    result["baseline"] = baseline_rows(
-        context.run.file("teacher.onnx"),
-        load_profile(baseline_gpu or recipe.baseline_gpu),
-        seconds=recipe.baseline_seconds,
-    )
+    teacher = context.run.file("teacher.onnx") if "teacher.onnx" in context.run.files("export") else None
+    with tempfile.TemporaryDirectory() as folder:
+        result["baseline"] = baseline_rows(
+            rivals(network, teacher, context.dataset, Path(folder)),
+            load_profile(baseline_gpu or recipe.baseline_gpu),
+            seconds=recipe.baseline_seconds,
+        )
     return result, ()
 
 

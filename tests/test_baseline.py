@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from hardware_profiles.errors import UserError
 from hardware_profiles.profile import HardwareProfile, load_profile
 from pipeline.profiling.baseline import (
+    Rival,
     Timing,
     baseline_rows,
     floor_pj_per_mac,
@@ -198,8 +199,17 @@ def test_timing_repeats_for_the_time_given_and_reports_in_microseconds() -> None
 def test_rows_of_a_baseline(tmp_path: Path) -> None:
     steps: list[tuple[int, int]] = []
     path = write_model(tmp_path)
-    rows = baseline_rows(path, load_profile("a100"), seconds=0.02, threads=1, progress=lambda *at: steps.append(at))
-    assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    rivals = [
+        Rival(name="teacher", path=path),
+        Rival(name="teacher, int8", path=None, note="cannot be quantised: Foo"),
+        Rival(name="twin", path=path, note="untrained", floor=False),
+    ]
+    rows = baseline_rows(rivals, load_profile("a100"), seconds=0.02, threads=1, progress=lambda *at: steps.append(at))
+    assert steps == [(number, 8) for number in range(1, 9)]
+    assert {row["model"] for row in rows if row["energy_basis"] == "floor"} == {"teacher"}
+    (absent,) = (row for row in rows if row.get("model") == "teacher, int8")
+    assert (absent["latency_us"], absent["reason"]) == (None, "cannot be quantised: Foo")
+    assert all(row["scope"].startswith("untrained; ") for row in rows if row.get("model") == "twin")
     keys = {"device", "batch", "latency_us", "latency_basis", "energy_uj", "energy_basis", "scope", "reason"}
     assert all(keys <= row.keys() for row in rows)
     cpu = [row for row in rows if row["latency_basis"] == "measured"]
@@ -214,4 +224,4 @@ def test_rows_of_a_baseline(tmp_path: Path) -> None:
 
 def test_baseline_gpu_must_be_a_gpu(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="loihi1 is no GPU profile"):
-        baseline_rows(write_model(tmp_path), load_profile("loihi1"), seconds=0.01)
+        baseline_rows([Rival(name="teacher", path=write_model(tmp_path))], load_profile("loihi1"), seconds=0.01)

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -135,6 +136,15 @@ def test_the_report_counts_what_the_trace_counted(unbroken):
         assert layer["synops_per_sample"] == pytest.approx(counts.synops[:, index].mean())
     loihi2 = next(row for row in report["energy"] if row["hardware"] == "loihi2")
     assert loihi2["dynamic_uj"] is None
+
+
+def test_the_student_is_held_against_its_teacher_in_32_and_8_bits_and_its_own_shape(unbroken):
+    rows = json.loads((unbroken / "report.json").read_text())["baseline"]
+    measured = {row["model"] for row in rows if row.get("latency_basis") == "measured"}
+    assert measured == {"teacher", "teacher, int8", "ANN twin"}
+    in_8_bits = next(row for row in rows if row.get("model") == "teacher, int8")
+    assert re.match(r"recognises \d+\.\d % of 50 test images; ", in_8_bits["scope"])
+    assert {row["model"] for row in rows if row["energy_basis"] == "floor"} == {"teacher", "ANN twin"}
 
 
 def test_the_report_is_what_its_schema_says(unbroken):

@@ -1,4 +1,4 @@
-"""The teacher beside the spiking network: timed on this CPU, bounded on a GPU, measured in joules where a counter is.
+"""ANNs beside the spiking network: timed on this CPU, bounded on a GPU, measured in joules where a counter is.
 
 Batch 1 and the best batch always stand side by side: a GPU's energy per inference falls forty-fold between them.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -42,27 +42,52 @@ class Timing:
         return self.batch_us["nominal"] / self.batch
 
 
+@dataclass(frozen=True, kw_only=True)
+class Rival:
+    """An ONNX model to hold the spiking network against; without a `path`, `note` says why there is none. `floor`:
+    its GPU floor is named too."""
+
+    name: str
+    path: Path | None
+    note: str = ""
+    floor: bool = True
+
+
 def baseline_rows(
-    onnx_path: str | os.PathLike[str],
+    rivals: Sequence[Rival],
     gpu: HardwareProfile,
     *,
     seconds: float,
     threads: int = 0,
     progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
-    """Rows of the report's `baseline`: CPU at batch 1 and best batch, the GPU's formula floor, measured GPU joules.
+    """Rows of the report's `baseline`, rival by rival: CPU at batch 1 and best batch, the GPU's formula floor, measured
+    GPU joules.
 
     `seconds`: how long each batch size is repeated. `threads`: 0 takes every core this process may use.
-    Rows: {device, batch, latency_us (of a whole batch), latency_basis, energy_uj (of one inference), energy_basis,
-    scope, reason, ...}; a number is {low, nominal, high} or None with a reason.
+    Rows: {model, device, batch, latency_us (of a whole batch), latency_basis, energy_uj (of one inference),
+    energy_basis, scope, reason, ...}; a number is {low, nominal, high} or None with a reason.
     """
-    macs = count_macs(onnx_path)
-    rows = _cpu_rows(onnx_path, seconds, threads or _usable_cores(), progress)
-    rows += floor_rows(gpu, macs)
-    reason = why_no_counter()
-    if reason:
-        return [*rows, _row("NVIDIA GPU, counter", "any", scope="board", reason=reason)]
-    return rows + _gpu_rows(onnx_path, seconds)
+    reason, rows = why_no_counter(), []
+    there = sum(rival.path is not None for rival in rivals)
+    timed = 0
+
+    def within(done: int, total: int) -> None:
+        if progress:
+            progress(timed * total + done, there * total)
+
+    for rival in rivals:
+        if rival.path is None:
+            rows.append(_row("any", "any", scope="", reason=rival.note) | {"model": rival.name})
+            continue
+        found = _cpu_rows(rival.path, seconds, threads or _usable_cores(), within)
+        found += floor_rows(gpu, count_macs(rival.path)) if rival.floor else []
+        found += [] if reason else _gpu_rows(rival.path, seconds)
+        for row in found:
+            scope = f"{rival.note}; {row['scope']}" if rival.note else row["scope"]
+            rows.append(row | {"model": rival.name, "scope": scope})
+        timed += 1
+    return [*rows, _row("NVIDIA GPU, counter", "any", scope="board", reason=reason)] if reason else rows
 
 
 def floor_rows(gpu: HardwareProfile, macs: Macs) -> list[dict[str, Any]]:

@@ -56,15 +56,16 @@ def device(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _baseline(row: dict[str, Any]) -> dict[str, Any]:
+    named = f"{row['model']}: " if row.get("model") else ""
     energy = quantity(row["energy_uj"])
     return {
-        "name": row["device"] if row["batch"] == "any" else f"{row['device']}, batch {row['batch']}",
+        "name": named + (row["device"] if row["batch"] == "any" else f"{row['device']}, batch {row['batch']}"),
         "dynamic": energy,
         "total": None,
         "shown": energy,
         "latency": None,
         "standing": standing(row.get("energy_basis"), energy),
-        "scope": f"teacher: {listing(row.get('scope'))}",
+        "scope": listing(row.get("scope")),
         "missing": "",
         "notes": {},
         "layers": [],

@@ -156,7 +156,7 @@ def _baseline(baseline: Any) -> list[str]:
         joules = "" if energy == "unknown" else words.quantity_text(row["energy_uj"], "µJ") + ", "
         rows.append(
             [
-                row["device"],
+                ", ".join(name for name in (row.get("model"), row["device"]) if name and name != "any"),
                 str(row["batch"]),
                 f"{words.quantity_text(row['latency_us'], 'µs')}" + (f", {latency}" if latency != "unknown" else ""),
                 words.per_item(row["latency_us"], row["batch"]),
@@ -164,7 +164,7 @@ def _baseline(baseline: Any) -> list[str]:
                 words.listing(row.get("scope")),
             ]
         )
-    head = ["Device", "Batch", "Latency of a batch", "Time per image", "Energy per image", "Scope"]
+    head = ["Network, device", "Batch", "Latency of a batch", "Time per image", "Energy per image", "Scope"]
     return [title, table(head, rows, right=(1, 2, 3, 4))]
 
 

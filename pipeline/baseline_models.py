@@ -1,0 +1,42 @@
+"""The rivals of a spiking student on ordinary hardware, as ONNX files: its teacher, the teacher in 8 bits, and the
+student's own shape as an ANN."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from export.ann_twin import write_ann_twin
+from export.integer_network import IntegerNetwork
+from pipeline.data.dataset import Dataset
+from pipeline.data.images import resize_to
+from pipeline.profiling.baseline import Rival
+from pipeline.profiling.int8 import predict, write_int8
+
+CALIBRATION_IMAGES = 128
+
+
+def rivals(network: IntegerNetwork, teacher: Path | None, dataset: Dataset, folder: Path) -> list[Rival]:
+    """The teacher's ONNX file (None: there is none), and those that are made from it and from `network` in `folder`."""
+    found = [] if teacher is None else [Rival(name="teacher", path=teacher), _in_8_bits(teacher, dataset, folder)]
+    left_out = write_ann_twin(network, folder / "ann-twin.onnx")
+    note = "the student's layers with ReLU, one dense pass, untrained"
+    if left_out:
+        note += f", without {' and '.join(left_out)}"
+    return [*found, Rival(name="ANN twin", path=folder / "ann-twin.onnx", note=note)]
+
+
+def _in_8_bits(teacher: Path, dataset: Dataset, folder: Path) -> Rival:
+    """Calibrated on static images of the training part, and tested on what the teacher was tested on."""
+    size, static, twins = dataset.test.frames.shape[3:], dataset.static, dataset.test.twins
+    chosen = np.unique(np.linspace(0, len(static.images) - 1, CALIBRATION_IMAGES).astype(int))
+    path = folder / "teacher-int8.onnx"
+    try:
+        write_int8(teacher, resize_to(static.images[chosen], *size), path)
+        right = [] if twins is None else predict(path, resize_to(twins.images, *size)) == twins.labels
+    except Exception as error:  # a foreign model may hold what onnxruntime cannot quantise; the others are timed
+        said = str(error).strip().splitlines()
+        return Rival(name="teacher, int8", path=None, note=f"cannot be quantised: {said[0] if said else type(error)}")
+    note = f"recognises {100 * float(np.mean(right)):.1f} % of {len(right):,} test images" if len(right) else ""
+    return Rival(name="teacher, int8", path=path, note=note, floor=False)  # the teacher's floors hold INT8's
