@@ -254,7 +254,7 @@ class Profile(_Section):
 
     hardware: tuple[str, ...] = ("loihi1", "loihi2", "cmos45-fp32")
     baseline_gpu: str = "a100"  # the GPU whose formula floor stands beside the measured CPU
-    baseline_seconds: PositiveFloat = 1.0  # how long each baseline measurement lasts
+    baseline_seconds: PositiveFloat = 2.0  # how long each batch size is timed, all networks of the baseline together
 
 
 class Recipe(_Section):

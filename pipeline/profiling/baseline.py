@@ -64,7 +64,7 @@ def baseline_rows(
     """Rows of the report's `baseline`, rival by rival: CPU at batch 1 and best batch, the GPU's formula floor, measured
     GPU joules.
 
-    `seconds`: how long each batch size is repeated. `threads`: 0 takes every core this process may use.
+    `seconds`: how long each batch size is repeated, shared by the rivals. `threads`: 0 takes every core this process may use.
     Rows: {model, device, batch, latency_us (of a whole batch), latency_basis, energy_uj (of one inference),
     energy_basis, scope, reason, ...}; a number is {low, nominal, high} or None with a reason.
     """
@@ -80,7 +80,7 @@ def baseline_rows(
         if rival.path is None:
             rows.append(_row("any", "any", scope="", reason=rival.note) | {"model": rival.name})
             continue
-        found = _cpu_rows(rival.path, seconds, threads or _usable_cores(), within)
+        found = _cpu_rows(rival.path, seconds / there, threads or _usable_cores(), within)
         found += floor_rows(gpu, count_macs(rival.path)) if rival.floor else []
         found += [] if reason else _gpu_rows(rival.path, seconds)
         for row in found:
