@@ -64,7 +64,7 @@ def baseline_rows(
     """Rows of the report's `baseline`, rival by rival: CPU at batch 1 and best batch, the GPU's formula floor, measured
     GPU joules.
 
-    `seconds`: how long each batch size is repeated, shared by the rivals. `threads`: 0 takes every core this process may use.
+    `seconds`: how long each batch size is repeated, shared by the rivals. `threads`: 0 takes every core there is.
     Rows: {model, device, batch, latency_us (of a whole batch), latency_basis, energy_uj (of one inference),
     energy_basis, scope, reason, ...}; a number is {low, nominal, high} or None with a reason.
     """
