@@ -120,20 +120,33 @@ def check(
 @app.command()
 def report(
     run: RunArgument,
+    baseline: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--baseline",
+            metavar="FILE",
+            help="Also show what another machine measured: a run's baseline.json; may be repeated. Kept for later.",
+        ),
+    ] = None,
     open_it: Annotated[bool, typer.Option("--open", help="Open report.html in a browser.")] = False,
     json: Json = False,
 ) -> None:
-    """Writes report.html, report.md and report.json again from what the run found.
+    """Writes report.html, report.md, report.json and their tables again from what the run found.
 
-    Example: `spikeport report runs/digits --open`
+    Example: `spikeport report runs/digits --baseline runs/on-a-gpu/baseline.json --open`
     """
+    from pipeline.profiling.baseline_file import read_baseline
     from pipeline.progress import Progress
     from pipeline.run_folder import locked, open_run
     from pipeline.stages import Context, run_stages
+    from pipeline.stages_report import BASELINES
 
     found = open_run(run)
+    measured = [row for file in baseline or () for row in read_baseline(file)]
     with locked(run), Progress(quiet=True) as progress:
         found.result("profile")
+        if baseline:
+            found.keep(BASELINES, measured)
         run_stages(Context(found, progress), again_from="report")
     page = found.file("report.html")
     show({"report": str(page)}, json, [str(page)])

@@ -151,7 +151,7 @@ def profile(
     from pipeline.progress import Progress
     from pipeline.run_folder import MANIFEST, locked, open_run
     from pipeline.stages import Context
-    from pipeline.stages_report import profile as profile_run
+    from pipeline.stages_report import account_of
 
     files: list[str] = []
     with Progress(quiet=quiet) as progress:
@@ -162,7 +162,7 @@ def profile(
                 )
             with locked(source):
                 context = Context(open_run(source), progress)
-                result, _ = profile_run(context, hardware=tuple(hardware or ()), baseline_gpu=baseline)
+                result, _ = account_of(context, hardware=tuple(hardware or ()), baseline_gpu=baseline)
         elif frames is None:
             raise UserError("a network needs frames", where=str(source), mend="give --input FRAMES.npz")
         else:

@@ -59,6 +59,11 @@ class RunFolder:
         self.manifest["stages"][stage] = {"seconds": round(seconds, 3), "files": digests, "result": result}
         write_json(self.file(MANIFEST), self.manifest)
 
+    def keep(self, key: str, value: Any) -> None:
+        """Puts what no stage made, but a later one reads, into the manifest."""
+        self.manifest[key] = value
+        write_json(self.file(MANIFEST), self.manifest)
+
     def forget(self, stages: tuple[str, ...]) -> None:
         """Marks `stages` as not done, for what came before them has changed."""
         if any(self.manifest["stages"].pop(stage, None) for stage in stages):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,9 +25,24 @@ from pipeline.stages_deploy import trace_of
 if TYPE_CHECKING:
     from pipeline.stages import Context, Result
 
+BASELINE = "baseline.json"
+BASELINES = "baselines"  # in the manifest: rows measured elsewhere, for the report
 
-def profile(context: Context, *, hardware: tuple[str, ...] = (), baseline_gpu: str | None = None) -> Result:
-    """Counts, energy on each device, and as baseline the ANNs it is held against, measured on this CPU."""
+
+def profile(context: Context) -> Result:
+    """Counts, energy on each device, and as baseline the ANNs it is held against, measured here; what was measured is
+    kept in baseline.json too."""
+    from pipeline.profiling.baseline_file import write_baseline
+
+    result, networks = account_of(context)
+    write_baseline(context.run.file(BASELINE), result["baseline"], context.run.manifest["about"], networks)
+    return result, (BASELINE,)
+
+
+def account_of(
+    context: Context, *, hardware: tuple[str, ...] = (), baseline_gpu: str | None = None
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """What `profile` found, on other devices or another GPU if asked for; and the sha256 of each ONNX file timed."""
     from pipeline.baseline_models import rivals
     from pipeline.profiling.baseline import baseline_rows
 
@@ -36,12 +52,11 @@ def profile(context: Context, *, hardware: tuple[str, ...] = (), baseline_gpu: s
     context.progress.say("  measuring the baseline")
     teacher = context.run.file("teacher.onnx") if "teacher.onnx" in context.run.files("export") else None
     with tempfile.TemporaryDirectory() as folder:
-        result["baseline"] = baseline_rows(
-            rivals(network, teacher, context.dataset, Path(folder)),
-            load_profile(baseline_gpu or recipe.baseline_gpu),
-            seconds=recipe.baseline_seconds,
-        )
-    return result, ()
+        found = rivals(network, teacher, context.dataset, Path(folder))
+        gpu = load_profile(baseline_gpu or recipe.baseline_gpu)
+        result["baseline"] = baseline_rows(found, gpu, seconds=recipe.baseline_seconds)
+        timed = {each.name: each.path for each in found if each.path is not None}
+        return result, {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in timed.items()}
 
 
 def report(context: Context) -> Result:
@@ -97,7 +112,7 @@ def _inputs(context: Context) -> ReportInputs:
         layers=profiled["layers"],
         quantisation=run.result("export")["quantisation"],
         energy=profiled["energy"],
-        baseline=profiled["baseline"],
+        baseline=_baseline(profiled["baseline"], run.manifest.get(BASELINES, [])),
         samples=_samples(context, predicted),
         confusion=confusion(labels, predicted, len(dataset.classes)),
         provenance={
@@ -106,6 +121,11 @@ def _inputs(context: Context) -> ReportInputs:
             "profiles": {row["hardware"]: row["profile"]["sha256"] for row in profiled["energy"]},
         },
     )
+
+
+def _baseline(own: list[dict[str, Any]] | str, elsewhere: list[dict[str, Any]]) -> list[dict[str, Any]] | str:
+    """What this run measured (older ones say in words why they did not), and what other machines did."""
+    return ([] if isinstance(own, str) else own) + elsewhere if elsewhere else own
 
 
 def _samples_csv(context: Context) -> str:

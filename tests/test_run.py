@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -100,7 +101,7 @@ def test_a_run_has_every_file_and_no_leftover(unbroken):
         "recipe.toml", "manifest.json", "metrics.jsonl", "teacher.safetensors", "student.safetensors",
         "student-none.safetensors", "quantised.safetensors", "quantised-none.safetensors", "student.nir",
         "student.nir.json", "student.net", "teacher.onnx", "test-frames.npz", "trace.npz", "report.json", "report.md",
-        "report.html", "layers.csv", "samples.csv",
+        "report.html", "layers.csv", "samples.csv", "baseline.json",
     }  # fmt: skip
     assert not list((unbroken / "checkpoints").rglob("*.*"))
 
@@ -145,6 +146,26 @@ def test_the_student_is_held_against_its_teacher_in_32_and_8_bits_and_its_own_sh
     in_8_bits = next(row for row in rows if row.get("model") == "teacher, int8")
     assert re.match(r"recognises \d+\.\d % of 50 test images; ", in_8_bits["scope"])
     assert {row["model"] for row in rows if row["energy_basis"] == "floor"} == {"teacher", "ANN twin"}
+
+
+def test_what_another_machine_measured_stands_in_the_report_and_stays(unbroken, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(unbroken, folder)
+    assert spikeport("report", folder, "--baseline", unbroken / "baseline.json").returncode == 0
+    measured = json.loads((unbroken / "baseline.json").read_text())
+    assert set(measured["networks"]) == {"teacher", "teacher, int8", "ANN twin"}
+    rows = json.loads((folder / "report.json").read_text())["baseline"]
+    elsewhere = [row for row in rows if row["scope"].startswith(f"measured elsewhere, {measured['created_utc']}: ")]
+    assert [row["latency_us"] for row in elsewhere] == [row["latency_us"] for row in measured["rows"]]
+    assert elsewhere[0]["taken_from"]["file"] == "baseline.json"
+    page = (folder / "report.html").read_bytes()
+    assert b"measured elsewhere" in page
+    assert spikeport("report", folder).returncode == 0
+    assert (folder / "report.html").read_bytes() == page
+    refused = spikeport("report", folder, "--baseline", folder / "report.json")
+    assert refused.returncode == 2
+    assert "report.json" in refused.stderr
+    assert (folder / "report.html").read_bytes() == page
 
 
 def test_the_report_is_what_its_schema_says(unbroken):
@@ -230,8 +251,6 @@ def spikeport(*words) -> subprocess.CompletedProcess:
 
 def test_check_finds_a_network_that_is_not_what_was_trained(unbroken, tmp_path):
     """One weight of the second layer changed: the check leaves with 1 and names that layer first."""
-    import shutil
-
     from export.netx import write_netx
 
     folder = tmp_path / "run"
