@@ -110,16 +110,9 @@ def _documented() -> None:
 def _synapse(layer: IntegerLayer) -> nn.Module:
     weight = torch.from_numpy(np.array(layer.weight)).float()
     if layer.kind == "conv":
-        outputs, inputs = weight.shape[0], layer.input_shape[0]
+        channels, kernel = (layer.input_shape[0], weight.shape[0]), tuple(weight.shape[2:])
         made: nn.Module = nn.Conv2d(
-            inputs,
-            outputs,
-            tuple(weight.shape[2:]),
-            layer.stride,
-            layer.padding,
-            layer.dilation,
-            layer.groups,
-            bias=False,
+            *channels, kernel, layer.stride, layer.padding, layer.dilation, layer.groups, bias=False
         )
     else:
         made = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
