@@ -8,6 +8,7 @@ from pipeline.report import words
 from pipeline.report.confusion import mistakes
 from pipeline.report.energy_rows import energy_rows
 from pipeline.report.markdown_parts import bullets, inline, table
+from pipeline.report.model_card import front_matter
 
 
 def render_markdown(report: dict[str, Any]) -> str:
@@ -25,7 +26,7 @@ def render_markdown(report: dict[str, Any]) -> str:
         ["## Not included", *bullets(report["not_included"], "Nothing was listed as left out.")],
         _provenance(report["provenance"]),
     ]
-    return "\n\n".join(block for section in sections for block in section) + "\n"
+    return "\n\n".join([front_matter(report), *(block for section in sections for block in section)]) + "\n"
 
 
 def _dataset(dataset: dict[str, Any], method: str) -> list[str]:

@@ -1,0 +1,41 @@
+"""The front matter of report.md, as model hubs read it: YAML between two lines of dashes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pipeline.report import words
+
+TAGS = ("spiking-neural-network", "neuromorphic", "event-camera", "loihi", "nir")
+
+
+def front_matter(report: dict[str, Any]) -> str:
+    """Library, tags, and the accuracies on the test part under `model-index`; what is unknown is left out."""
+    dataset = report["dataset"]
+    tags = [*TAGS, *(["knowledge-distillation"] if report["method"] not in ("", "none") else [])]
+    metrics = [
+        {"type": "accuracy", "name": words.STAGE_NAMES[stage], "value": entry["value"]}
+        for stage, entry in report["accuracy"].items()
+        if stage != "teacher" and entry["value"] is not None
+    ]
+    tested = "simulated events" if dataset["simulated"] else "test recordings"
+    lines = ["library_name: spikeport", f"tags: {_yaml(tags)}"]
+    if metrics:
+        lines += [
+            "metrics: [accuracy]",
+            "model-index:",
+            f"- name: {_yaml(report['name'])}",
+            "  results:",
+            "  - task: {type: image-classification, name: classification of event-camera recordings}",
+            f"    dataset: {_yaml({'name': dataset['name'], 'type': dataset['name'], 'split': tested})}",
+            "    metrics:",
+            *(f"    - {_yaml(metric)}" for metric in metrics),
+        ]
+    return "\n".join(["---", *lines, "---"])
+
+
+def _yaml(value: Any) -> str:
+    """JSON, which YAML contains, all in ASCII: no text can end the block, begin another key, or be HTML where a reader
+    knows no front matter."""
+    return json.dumps(value).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
