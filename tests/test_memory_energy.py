@@ -14,6 +14,11 @@ from export.reference import simulate
 from hardware_profiles.profile import load_profile
 from pipeline.profiling.counts import Activity, count_activity
 from pipeline.profiling.energy import account
+from pipeline.report import build_report
+from pipeline.report.energy_rows import energy_rows
+from pipeline.report.html import render_html
+from pipeline.report.markdown import render_markdown
+from tests.report_example import example_inputs
 from tests.test_energy import conv_activity, conv_frames, known_activity
 
 ADD, MAC = 0.1, 3.2
@@ -220,3 +225,15 @@ def test_rows_of_other_profiles_have_no_more_keys() -> None:
     row = account(load_profile("cmos45-int32"), known_activity()).row()
     assert set(row["layers"][0]) == {"name", "synapse_uj", "neuron_uj", "routing_uj"}
     assert "operations_uj" not in row
+
+
+def test_pages_show_addresses_and_memory() -> None:
+    report = build_report(example_inputs())
+    report["energy"] = [priced(known_activity())]
+    (shown, *_) = energy_rows(report)
+    assert "operations of the spiking network" in shown["notes"]["The same network as an ANN"]
+    html = render_html(report)
+    assert '<th scope="col" class="num">Addresses</th><th scope="col" class="num">Memory</th>' in html
+    assert "45 nm convention with memory" in render_markdown(report)
+    report["energy"] = [account(load_profile("cmos45-int32"), known_activity()).row()]
+    assert "Addresses</th>" not in render_html(report)
