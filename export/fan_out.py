@@ -50,6 +50,13 @@ def naive_macs(layer: IntegerLayer) -> int:
     return layer.weight.size * positions + (0 if layer.weight_rec is None else layer.weight_rec.size)
 
 
+def addressed_synapses(layer: IntegerLayer) -> int:
+    """Synapses that an event looks for, those that fall off an edge too: outputs, or Cout / groups * kernel."""
+    if layer.kind != "conv":
+        return layer.weight.shape[0] if layer.kind == "dense" else 0
+    return layer.weight[:, 0].size // layer.groups
+
+
 def synapse_weights(layer: IntegerLayer) -> int:
     """Weights that the layer's synapses keep, recurrent ones too; an input layer has no synapses."""
     if layer.kind == "input":

@@ -37,6 +37,7 @@ def show_rows(profile: HardwareProfile) -> list[dict[str, Any]]:
         ("overhead", profile.overhead),
         ("latency", profile.latency),
         ("limits", profile.limits),
+        ("memory", profile.memory),
         ("gpu", profile.gpu),
     )
     for section, content in sections:
@@ -64,7 +65,7 @@ def _show(key: str, unit: str, entry: Sourced) -> dict[str, Any]:
 
 def _unit(key: str) -> str:
     """The unit a key ends with: `per_chip_mW` is in mW, `cores_per_chip` is a number."""
-    known_units = ("mW", "ns", "us", "uJ", "W", "tflops", "tops", "GBps", "bytes", "bits")
+    known_units = ("pJ", "mW", "ns", "us", "uJ", "W", "tflops", "tops", "GBps", "bytes", "bits")
     if "bytes" in key:
         return "bytes"
     return next((unit for unit in known_units if key.endswith(f"_{unit}")), "")

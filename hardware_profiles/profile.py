@@ -24,6 +24,7 @@ from hardware_profiles.schema import (
     Gpu,
     LatencyModel,
     Limits,
+    Memory,
     Overhead,
     Published,
     Static,
@@ -45,6 +46,7 @@ PROFILES = (
     "cmos45-fp16",
     "cmos45-int8",
     "cmos45-int32",
+    "cmos45-lemaire",
     "v100",
     "a100",
     "h100",
@@ -53,6 +55,12 @@ PROFILES = (
     "orin-nano",
     "orin-nano-super",
     "xavier-nx",
+)
+
+# What a [memory] section prices by itself.
+MEMORY_CONTAINS = (
+    *("neuron_active", "neuron_inactive", "neuron_event"),
+    *("weight_read_byte", "state_read_byte", "state_write_byte"),
 )
 
 
@@ -65,6 +73,7 @@ class _ProfileFile(_Part):
     overhead: Overhead = Overhead()
     latency: LatencyModel = LatencyModel(model="unknown")
     limits: Limits = Limits()
+    memory: Memory | None = None
     gpu: Gpu | None = None
     published: tuple[Published, ...] = ()
 
@@ -82,7 +91,20 @@ class _ProfileFile(_Part):
                 raise ValueError(f"scope 'all_in' already contains {', '.join(extra)}; adding it would count it twice")
             if str(self.device.operating_point) == "not stated":
                 raise ValueError("scope 'all_in' holds at one operating point only: state device.operating_point")
+        if self.memory is not None:
+            self._check_memory()
         return self
+
+    def _check_memory(self) -> None:
+        if self.accounting.scope == "all_in":
+            raise ValueError("scope 'all_in' already contains memory; adding [memory] would count it twice")
+        known_ops = {entry.op for entry in self.energy if entry.value is not None}
+        missing = [op for op in ("add", "mul") if op not in known_ops]
+        if missing:
+            raise ValueError(f"[memory] needs the energy of {' and '.join(missing)}")
+        twice = [entry.op for entry in self.energy if entry.op in MEMORY_CONTAINS]
+        if twice:
+            raise ValueError(f"[memory] prices neurons by their work: {', '.join(twice)} would count it twice")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +120,7 @@ class HardwareProfile:
     overhead: Overhead
     latency: LatencyModel
     limits: Limits
+    memory: Memory | None
     gpu: Gpu | None
     published: tuple[Published, ...]
 
@@ -122,7 +145,7 @@ class HardwareProfile:
             ("neuron_event",) if self.accounting.neuron_update == "on_event" else ("neuron_active", "neuron_inactive")
         )
         missing = [] if self.constant("synop", "synop_dense", "synop_conv") else ["synop"]
-        missing += [op for op in neuron if not self.constant(op)]
+        missing += [op for op in neuron if not self.constant(op) and self.memory is None]
         missing += [] if self.constant("spike_local", "message_out") else ["routing"]
         missing += [] if known(self.static.per_chip_mw) or known(self.static.per_core_mw) else ["static"]
         missing += ["latency"] if self.latency.model in ("unknown", "throughput") else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -97,6 +98,8 @@ class EnergyConstant(Constant):
         "dram_byte",
         "barrier",
         "reset_chip",
+        "add",
+        "mul",
     ]
     unit: Literal["pJ"]
 
@@ -106,6 +109,32 @@ class Curve(Sourced):
 
     value: Points | None = None
     high: Points | None = None
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Curve:
+        for points in (self.value, self.high):
+            if points is not None and (not points or any(b[0] <= a[0] for a, b in pairwise(points))):
+                raise ValueError("the points of a curve ascend: each starts right of the one before")
+        return self
+
+
+class AccessCurve(Curve):
+    """Energy of one memory access, pJ, over the buffer's size in bytes; not flat beyond its points, see `Memory`."""
+
+    @model_validator(mode="after")
+    def _from_zero_and_never_falling(self) -> AccessCurve:
+        for points in (self.value, self.high):
+            if points is None:
+                continue
+            if len(points) < 2 or points[0][0] != 0:
+                raise ValueError("needs two points or more, the first at a buffer of 0 bytes")
+            if any(b[1] < a[1] for a, b in pairwise(points)):
+                raise ValueError("an access to a larger buffer never costs less than one to a smaller")
+        if self.value and self.high:
+            ends = [x for x, _ in (*self.value, *self.high)]
+            if any(_line(self.high, x) < _line(self.value, x) for x in ends):
+                raise ValueError("high lies below value")
+        return self
 
 
 class Range(Sourced):
@@ -243,6 +272,44 @@ class Limits(_Part):
     synapse_index_bits: Choices | None = None
 
 
+class Memory(_Part):
+    """What accesses to memory cost, and how wide the words are that a network keeps there.
+
+    An access moves `access_bytes`; a word pays its share of one. Beyond the last point of `access_pJ` the nominal and
+    the high energy go on along the last segment, since larger memories cost more, and the low one stays flat, as if
+    the buffer were cut into banks of the last size.
+    """
+
+    access_pj: AccessCurve = Field(alias="access_pJ")
+    access_bytes: Constant
+    weight_bytes: Constant  # of a weight or a bias
+    state_bytes: Constant  # of a neuron's membrane, and of its current where it keeps one
+    event_bytes: Constant  # of an event in a layer's input or output queue
+
+    @model_validator(mode="after")
+    def _known(self) -> Memory:
+        for key, entry in fields_of(self):
+            if not entry.value or (isinstance(entry, Constant) and entry.low == 0):
+                raise ValueError(f"{key} must be known and above 0; without it leave [memory] out")
+        return self
+
+    @property
+    def largest_bytes(self) -> float:
+        """The largest buffer that the curve has a point for."""
+        return (self.access_pj.value or ())[-1][0]
+
+    def byte_pj(self, buffer_bytes: tuple[float, float, float]) -> tuple[float, float, float]:
+        """(low, nominal, high) energy per byte in a buffer of so many bytes: the access's over its width."""
+        points = self.access_pj.value or ()
+        wide = self.access_bytes.interval
+        low, nominal, high = buffer_bytes
+        return (
+            _line(points, min(low, points[-1][0])) / wide[2],
+            _line(points, nominal) / wide[1],
+            _line(self.access_pj.high or points, high) / wide[0],
+        )
+
+
 class Gpu(_Part):
     """What the formula floor of a GPU needs: power and dense peaks, never the 'sparse' ones."""
 
@@ -286,3 +353,9 @@ def fields_of(part: BaseModel) -> list[tuple[str, Any]]:
         for name, field in type(part).model_fields.items()
         if getattr(part, name) is not None
     ]
+
+
+def _line(points: Points, x: float) -> float:
+    """The piecewise linear function through `points` at x; beyond the last one its last segment goes on."""
+    (x0, y0), (x1, y1) = next((pair for pair in pairwise(points) if x <= pair[1][0]), points[-2:])
+    return y0 + (y1 - y0) / (x1 - x0) * (x - x0)

@@ -54,6 +54,15 @@ def test_what_moves_most_comes_first_and_what_moves_nothing_is_left_out() -> Non
     assert "energy.hop_ns" not in {row["constant"] for row in found}  # has an interval, but no hop is counted
 
 
+def test_what_memory_takes_is_varied_too() -> None:
+    """An access of 8 bytes at the published energy, or of 4 at the same: twice the cost of a byte."""
+    found = rows("cmos45-lemaire")
+    width = found["memory.access_bytes"]
+    assert (width["low"], width["high"]) == (4, 8)
+    assert width["dynamic_uj"]["low"] > width["dynamic_uj"]["high"]
+    assert "all neuron updates inactive, or all active" not in found
+
+
 def test_a_device_without_prices_has_none_and_exact_constants_neither(tmp_path) -> None:
     assert sensitivity(load_profile("loihi2"), known_activity()) == []
     exact = write_profile(tmp_path, {"synop": 2.0, "neuron_active": 3.0, "neuron_inactive": 3.0})

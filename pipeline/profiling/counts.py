@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from export.fan_out import dense_ops, naive_macs, synapse_weights
+from export.fan_out import addressed_synapses, dense_ops, naive_macs, synapse_weights
+from export.fixed_point import DECAY_ONE
 from export.integer_network import IntegerLayer, IntegerNetwork
 from export.spike_trace import SpikeTrace
 from hardware_profiles.errors import UserError
@@ -22,7 +23,10 @@ class LayerActivity:
     """One layer's counts. Arrays are int64 `[N]`, one entry per sample; `*_per_pass` are those of one dense pass.
 
     `messages`: one per event received, own spikes of a recurrent layer too, as if all its destinations sat on one
-    core, and for the last layer one more per spike that leaves the network.
+    core, and for the last layer one more per spike that leaves the network. `inputs`: places that events come from, own
+    neurons of a recurrent layer too. `addressed_synapses`: those that an event looks for. `biases`: words kept of
+    them, 0 where all are 0. `state_words`: a neuron's, membrane and current; `state_muls`, `state_adds`: what an
+    update takes, a leak being one multiplication.
     """
 
     name: str
@@ -30,6 +34,12 @@ class LayerActivity:
     shape: tuple[int, ...]
     neurons: int
     weights: int
+    inputs: int
+    addressed_synapses: int
+    biases: int
+    state_words: int
+    state_muls: int
+    state_adds: int
     steps: int
     events: np.ndarray
     synops: np.ndarray
@@ -127,12 +137,22 @@ def count_activity(network: IntegerNetwork, trace: SpikeTrace) -> Activity:
 
 
 def _layer(layer: IntegerLayer, steps: int, *, leaving: np.ndarray, **counts: np.ndarray) -> LayerActivity:
+    # A current that keeps nothing from step to step needs no word of its own: synapses add to the membrane.
+    current = bool(np.any(np.asarray(layer.i_decay) != DECAY_ONE))
+    current_leaks = current and bool(np.any(np.asarray(layer.i_decay) != 0))
+    biases = 0 if layer.bias is None or not layer.bias.any() else layer.bias.size
     return LayerActivity(
         name=layer.name,
         kind=layer.kind,
         shape=layer.output_shape,
         neurons=layer.neurons,
         weights=synapse_weights(layer),
+        inputs=int(np.prod(layer.input_shape)) + (0 if layer.weight_rec is None else layer.neurons),
+        addressed_synapses=addressed_synapses(layer),
+        biases=biases,
+        state_words=1 + current,
+        state_muls=bool(np.any(np.asarray(layer.v_decay) != 0)) + current_leaks,
+        state_adds=current + bool(biases),
         steps=steps,
         messages=counts["events"] + leaving,
         dense_ops_per_pass=dense_ops(layer),

@@ -12,9 +12,10 @@ import numpy as np
 
 from hardware_profiles.errors import UserError
 from hardware_profiles.profile import HardwareProfile
-from hardware_profiles.schema import Constant
+from hardware_profiles.schema import Sourced, fields_of
 from pipeline.profiling.counts import Activity
 from pipeline.profiling.latency import Latency, latency
+from pipeline.profiling.memory import MemoryEnergy
 from pipeline.profiling.spread import over_samples
 from pipeline.profiling.terms import (
     PJ_PER_UJ,
@@ -50,7 +51,7 @@ class EnergyAccount:
     neuron_bracket_pj: tuple[float, float] | None
     latency: Latency
     unpriced: tuple[str, ...]
-    used: tuple[tuple[str, Constant], ...]
+    used: tuple[tuple[str, Sourced], ...]
 
     def row(self) -> dict[str, Any]:
         """The account as one `energy` row of report.json; energies in µJ per inference, means over samples."""
@@ -75,6 +76,7 @@ class EnergyAccount:
                     "synapse_uj": _micro(layer.synapse_pj),
                     "neuron_uj": _micro(layer.neuron_pj),
                     "routing_uj": _micro(layer.routing_pj),
+                    **_memory_row(layer.memory),
                 }
                 for layer in self.layers
             ],
@@ -92,7 +94,10 @@ class EnergyAccount:
             row["neuron_bracket_uj"] = {"all_inactive": inactive, "all_active": active}
         if self.ann_pj is not None:
             row["ann_uj"] = dict(zip(("low", "nominal", "high"), (e / PJ_PER_UJ for e in self.ann_pj), strict=True))
-            row["break_even"] = self._break_even()
+            if self.profile.memory is None:
+                row["break_even"] = self._break_even()
+            elif self.layers:  # the ANN's memory is not known: only operations compare with operations
+                row["operations_uj"] = _micro(np.sum([e.synapse_pj + e.neuron_pj for e in self.layers], axis=0))
         return row
 
     def _energy_delay(self) -> np.ndarray | None:
@@ -119,8 +124,9 @@ def account(profile: HardwareProfile, activity: Activity, *, active_rule: Active
     """Prices `activity` on `profile`. `active_rule` overrides the profile's rule for active neuron updates.
 
     E_dyn = sum S e_synop + A e_active + I e_inactive + M e_message; E_static = P t; E_total = E_dyn + E_static
-    (+ overhead where the profile includes it). Hops need a mapping onto tiles and are not counted, so routing is a
-    lower bound. Raises UserError for a GPU profile.
+    (+ overhead where the profile includes it). A profile with a [memory] section prices neurons by what they compute,
+    and addressing and memory accesses besides (see `memory`). Hops need a mapping onto tiles and are not counted, so
+    routing is a lower bound. Raises UserError for a GPU profile.
     """
     if profile.device.kind in ("gpu", "cpu"):
         raise UserError(
@@ -175,16 +181,20 @@ def account(profile: HardwareProfile, activity: Activity, *, active_rule: Active
 
 def _used(
     profile: HardwareProfile, activity: Activity, *, has_static: bool, has_ann: bool
-) -> tuple[tuple[str, Constant], ...]:
+) -> tuple[tuple[str, Sourced], ...]:
     """The constants that this account multiplied, with their names."""
+    memory = profile.memory
     ops = [f"synop_{layer.kind}" for layer in activity.layers if profile.constant(f"synop_{layer.kind}")]
     ops = list(dict.fromkeys(ops)) or ["synop"]
     if profile.accounting.scope == "incremental":
         on_event = profile.accounting.neuron_update == "on_event"
-        ops += ["neuron_event"] if on_event else ["neuron_active", "neuron_inactive"]
+        neuron = ["neuron_event"] if on_event else ["neuron_active", "neuron_inactive"]
+        ops += ["add", "mul"] if memory else neuron
         ops += ["spike_local", "message_out", "spike_out"]
     ops += ["synop_mac"] if has_ann else []
-    named: list[tuple[str, Constant]] = [(op, constant) for op in ops if (constant := profile.constant(op))]
+    named: list[tuple[str, Sourced]] = [(op, constant) for op in ops if (constant := profile.constant(op))]
+    if memory is not None and profile.constant("synop"):
+        named += [(f"memory {key}", entry) for key, entry in fields_of(memory)]
     if has_static:
         static = profile.static
         for key, power in (
@@ -199,6 +209,18 @@ def _used(
 
 def _all_synops(profile: HardwareProfile, activity: Activity) -> np.ndarray:
     return np.sum([priced_synops(profile, layer) for layer in activity.layers], axis=0)
+
+
+def _memory_row(memory: MemoryEnergy | None) -> dict[str, Any]:
+    """The keys that a layer's row has more where its profile prices memory."""
+    if memory is None:
+        return {}
+    return {
+        "addressing_uj": _micro(memory.addressing_pj),
+        "memory_uj": _micro(memory.memory_pj),
+        "memory_by_buffer_uj": {name: _micro(energy) for name, energy in memory.by_buffer_pj.items()},
+        "buffer_bytes": memory.buffer_bytes,
+    }
 
 
 def _mean(values: np.ndarray | None) -> dict[str, float] | None:

@@ -12,7 +12,7 @@ from pipeline.profiling.counts import Activity
 from pipeline.profiling.energy import account
 from pipeline.profiling.terms import PJ_PER_UJ
 
-SECTIONS = ("static", "overhead", "latency")
+SECTIONS = ("static", "overhead", "latency", "memory")
 Ends = tuple[HardwareProfile, HardwareProfile]
 
 
@@ -46,6 +46,8 @@ def _varied(profile: HardwareProfile) -> Iterator[tuple[str, tuple[float | None,
             yield f"energy.{entry.op}", (low, high), (first, second)
     for section in SECTIONS:
         part = getattr(profile, section)
+        if part is None:
+            continue
         names = {field.alias or name: name for name, field in type(part).model_fields.items()}
         for key, value in fields_of(part):
             if isinstance(value, Constant) and _uncertain(value):

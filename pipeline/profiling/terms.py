@@ -10,6 +10,7 @@ from hardware_profiles.profile import HardwareProfile, known
 from hardware_profiles.schema import Constant
 from pipeline.profiling.counts import Activity, LayerActivity
 from pipeline.profiling.latency import Latency, place
+from pipeline.profiling.memory import MemoryEnergy, memory_energy, state_pj
 
 PJ_PER_UJ = 1e6
 
@@ -22,11 +23,13 @@ class LayerEnergy:
     synapse_pj: np.ndarray
     neuron_pj: np.ndarray
     routing_pj: np.ndarray
+    memory: MemoryEnergy | None = None  # of profiles with a [memory] section
 
     @property
     def dynamic_pj(self) -> np.ndarray:
         """Sum of the terms, `[3, N]`."""
-        return self.synapse_pj + self.neuron_pj + self.routing_pj
+        terms = self.synapse_pj + self.neuron_pj + self.routing_pj
+        return terms if self.memory is None else terms + self.memory.addressing_pj + self.memory.memory_pj
 
 
 def price(constant: Constant, counted: np.ndarray) -> np.ndarray:
@@ -40,7 +43,7 @@ def priced_synops(profile: HardwareProfile, layer: LayerActivity) -> np.ndarray:
 
 
 def layer_energy(profile: HardwareProfile, layer: LayerActivity, active: np.ndarray) -> LayerEnergy:
-    synop = profile.price(f"synop_{layer.kind}", "synop")
+    synop, synops = profile.price(f"synop_{layer.kind}", "synop"), priced_synops(profile, layer)
     emitted = [
         price(constant, counted)
         for op, counted in (
@@ -52,14 +55,20 @@ def layer_energy(profile: HardwareProfile, layer: LayerActivity, active: np.ndar
     ]
     return LayerEnergy(
         name=layer.name,
-        synapse_pj=price(synop, priced_synops(profile, layer)),
+        synapse_pj=price(synop, synops),
         neuron_pj=_neuron_pj(profile, layer, active),
         routing_pj=np.sum([np.zeros((3, active.size)), *emitted], axis=0),
+        memory=memory_energy(profile, profile.memory, layer, synops) if profile.memory else None,
     )
 
 
 def _neuron_pj(profile: HardwareProfile, layer: LayerActivity, active: np.ndarray) -> np.ndarray:
-    """Nominal by the active rule; low with every update inactive, high with every update active."""
+    """Nominal by the active rule; low with every update inactive, high with every update active.
+
+    With a [memory] section: what the update computes, active or not.
+    """
+    if profile.memory is not None:
+        return state_pj(profile, layer)
     if profile.accounting.neuron_update == "on_event":
         return price(profile.price("neuron_event"), layer.events)
     on, off = profile.price("neuron_active").interval, profile.price("neuron_inactive").interval
@@ -74,7 +83,7 @@ def _neuron_pj(profile: HardwareProfile, layer: LayerActivity, active: np.ndarra
 
 def neuron_bracket_pj(profile: HardwareProfile, activity: Activity) -> tuple[float, float] | None:
     """Neuron energy of a sample at nominal constants with every update inactive, and with every update active."""
-    if profile.accounting.neuron_update == "on_event":
+    if profile.accounting.neuron_update == "on_event" or profile.memory is not None:
         return None
     updates = sum(layer.updates for layer in activity.layers)
     return updates * profile.price("neuron_inactive").interval[1], updates * profile.price("neuron_active").interval[1]

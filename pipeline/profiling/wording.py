@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hardware_profiles.checks import check_rows
-from hardware_profiles.schema import Constant
+from hardware_profiles.schema import AccessCurve, Constant, Sourced
 
 if TYPE_CHECKING:
     from pipeline.profiling.energy import EnergyAccount
@@ -31,7 +31,8 @@ def scope(account: EnergyAccount) -> str:
     if account.dynamic_pj is None:
         return "counts only: an operation has no published price"
     routing = "without routing" if "routing" in account.unpriced else "routing (lower bound)"
-    dynamic = f"dynamic: synapse, neuron, {routing}"
+    memory = "" if account.profile.memory is None else "addressing, memory, "
+    dynamic = f"dynamic: synapse, neuron, {memory}{routing}"
     if account.total_pj is None:
         return f"{dynamic}; no total"
     overhead = " and overhead" if account.profile.overhead.included else ""
@@ -47,7 +48,10 @@ def assumptions(account: EnergyAccount) -> list[str]:
             "the energy per operation contains static power, so it is wrong at any other activity"
         )
     elif account.dynamic_pj is not None:
-        stated.append(f"{RULES[account.active_rule]}; low takes every update as inactive, high as active")
+        if account.profile.memory is not None:
+            stated += _memory_assumptions(account)
+        else:
+            stated.append(f"{RULES[account.active_rule]}; low takes every update as inactive, high as active")
         stated.append("one message per event, as if its destinations shared a core; hops between tiles are not counted")
     weights = "skipped" if accounting.zero_weight == "skip" else "counted"
     stated.append(f"one operation per event and synapse, zero weights {weights}")
@@ -64,12 +68,41 @@ def assumptions(account: EnergyAccount) -> list[str]:
     return stated
 
 
+def _memory_assumptions(account: EnergyAccount) -> list[str]:
+    """How buffers are cut, and which are larger than any that the curve was published for."""
+    memory, stated = account.profile.memory, []
+    assert memory is not None
+    stated.append(
+        "each layer has buffers of exactly their size for input events, output events, weights and states; an event "
+        "reads a weight and reads and writes a state per operation, a pass over all neurons reads and writes all "
+        "states; a word pays its share of an access"
+    )
+    beyond = [
+        f"{name} of {layer.name} ({size:,.0f} bytes)"
+        for layer in account.layers
+        if layer.memory is not None
+        for name, size in layer.memory.buffer_bytes.items()
+        if size > memory.largest_bytes
+    ]
+    if beyond:
+        stated.append(
+            f"warning: no published access energy above {memory.largest_bytes:,.0f} bytes, extrapolated for "
+            f"{', '.join(beyond)}: along the last segment (low: flat)"
+        )
+    return stated
+
+
 def not_included(account: EnergyAccount) -> list[str]:
     """What the device would also spend."""
     if account.profile.accounting.scope == "all_in":
         return ["sensor and event encoder", "host"]
     missing = ["sensor and event encoder", "hops between tiles"]
-    if account.profile.device.kind == "convention":
+    if account.profile.memory is not None:
+        missing += [
+            "routing, static power and DRAM, threshold comparisons, delay lines",
+            "addressing and memory accesses of the ANN: its number is operations only",
+        ]
+    elif account.profile.device.kind == "convention":
         missing += ["memory accesses, routing and static power, which the convention ignores"]
     elif not account.profile.overhead.included:
         missing += ["host, embedded processors, input and output, and other fixed costs of a step"]
@@ -79,12 +112,20 @@ def not_included(account: EnergyAccount) -> list[str]:
     return missing
 
 
-def source(name: str, constant: Constant) -> str:
+def source(name: str, constant: Sourced) -> str:
     """`synop 23.6 (18.9 to 35.5) pJ, pre-silicon, stated as min: SOURCE, LOCATOR`."""
-    low, value, high = constant.interval
-    interval = f" ({low:g} to {high:g})" if low != high else ""
-    unit = "mW" if name.startswith("static") else "pJ"
     stated = f", stated as {constant.bound}" if constant.bound != "none" else ""
     where = f", {constant.locator}" if constant.locator else ""
     grade = constant.status.replace("_", "-")
-    return f"{name} {value:g}{interval} {unit}, {grade}{stated}: {constant.source}{where}"
+    return f"{name} {_value(name, constant)}, {grade}{stated}: {constant.source}{where}"
+
+
+def _value(name: str, constant: Sourced) -> str:
+    """`23.6 (18.9 to 35.5) pJ`; a curve by its points."""
+    if isinstance(constant, AccessCurve):
+        return ", ".join(f"{y:g} pJ at {x:,.0f} bytes" for x, y in constant.value or ())
+    assert isinstance(constant, Constant)
+    low, value, high = constant.interval
+    interval = f" ({low:g} to {high:g})" if low != high else ""
+    unit = "mW" if name.startswith("static") else "bytes" if name.endswith("_bytes") else "pJ"
+    return f"{value:g}{interval} {unit}"

@@ -92,6 +92,8 @@ def _notes(row: dict[str, Any]) -> dict[str, Any]:
             "if all as active"
         )
     notes["The same network as an ANN"] = _known(row.get("ann_uj"), "µJ")
+    if operations := _known(row.get("operations_uj"), "µJ"):
+        notes["The same network as an ANN"] += f", operations only; operations of the spiking network: {operations}"
     if even := row.get("break_even"):
         notes["Break-even"] = (
             f"{amount(even['events_per_synapse'])} events per synapse and inference; here {amount(even['here'])}. "
