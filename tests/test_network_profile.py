@@ -90,6 +90,9 @@ def test_pictures_of_labelled_frames_without_a_time(spikeport, tmp_path):
     assert "step 3" in text
     assert " ms" not in text
     assert report["baseline"][0]["energy_basis"] == "floor"
+    placed = report["energy"][0]["placement"]
+    assert (placed["cores"], placed["cores_per_chip"]) == (sum(each["cores"] for each in placed["layers"]), 128)
+    assert f"{placed['cores']} of 128 (1.6 % of a chip)" in text
 
 
 def test_two_pages_of_one_network_are_the_same_but_for_the_time(spikeport, net, frames, tmp_path):

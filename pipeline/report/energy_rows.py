@@ -104,6 +104,16 @@ def _notes(row: dict[str, Any]) -> dict[str, Any]:
                 f"one of {even['ann_bits']}-bit activations, not 32: by Yan et al. (arXiv 2409.08290, 5 to 10 steps) a "
                 f"spiking network must fire in less than 5.7 to 6.4 % of neuron-steps; here {percent(even['firing'])}"
             )
+    if placed := row.get("placement"):
+        shares = [
+            f"{layer['name']} {layer['cores']}" + (f" (filled by {layer['filled_by']})" if layer["filled_by"] else "")
+            for layer in placed["layers"]
+        ]
+        share = percent(placed["cores"] / placed["cores_per_chip"])
+        notes["Cores"] = (
+            f"{placed['cores']} of {placed['cores_per_chip']:g} ({share} of a chip), by public limits, layers "
+            f"not sharing any: {', '.join(shares)}"
+        )
     if moved := row.get("sensitivity"):
         first = moved[0]
         moves = [(first[key], word) for key, word in ENDS if first[key]]
