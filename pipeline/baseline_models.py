@@ -21,7 +21,7 @@ def rivals(network: IntegerNetwork, teacher: Path | None, dataset: Dataset, fold
     """The teacher's ONNX file (None: there is none), and those that are made from it and from `network` in `folder`."""
     found = [] if teacher is None else [Rival(name="teacher", path=teacher), _in_8_bits(teacher, dataset, folder)]
     left_out = write_ann_twin(network, folder / "ann-twin.onnx")
-    note = "the student's layers with ReLU, one dense pass, untrained"
+    note = "the student's shape, untrained"
     if left_out:
         note += f", without {' and '.join(left_out)}"
     return [*found, Rival(name="ANN twin", path=folder / "ann-twin.onnx", note=note)]
