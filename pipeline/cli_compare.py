@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hardware_profiles.errors import UserError
-from pipeline.console import Json, Quiet, show, table
+from pipeline.console import Json, Quiet, check_free, show, table
 
 FILES = ("compare.html", "compare.md", "compare.json")
 
@@ -34,23 +33,12 @@ def compare(
     from pipeline.report.compare import build_comparison
     from pipeline.report.finished_run import read_runs
 
-    _check_free(out)
+    check_free(out, FILES, "comparison")
     with Progress(quiet=quiet) as progress:
         read = read_runs(runs, progress=lambda done, total: progress(done, total, "runs"))
     comparison = build_comparison(read)
     render_comparison(comparison, out)
     show(comparison, json, [comparison["verdict"], "", *_lines(comparison), "", str(out / FILES[0])])
-
-
-def _check_free(folder: Path) -> None:
-    """Raises UserError where `folder` holds what no comparison wrote."""
-    if folder.exists() and not folder.is_dir():
-        raise UserError("this is no folder", where=str(folder), mend="name another --out")
-    held = {entry.name for entry in folder.iterdir() if not entry.name.startswith(".")} if folder.is_dir() else set()
-    if held - set(FILES):
-        raise UserError(
-            "this folder holds files that are no comparison", where=str(folder), mend="name an empty --out folder"
-        )
 
 
 def _lines(comparison: dict[str, Any]) -> list[str]:

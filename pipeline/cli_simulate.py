@@ -9,7 +9,7 @@ import typer
 
 from hardware_profiles.errors import UserError
 from pipeline.cli_export import Dt, IfR, Reset
-from pipeline.console import InputShape, Json, Quiet, bytes_of, fail, shape_of, show, table
+from pipeline.console import InputShape, Json, Quiet, bytes_of, check_free, fail, shape_of, show, table
 
 if TYPE_CHECKING:
     from pipeline.network_profile import Subject
@@ -166,11 +166,13 @@ def profile(
         elif frames is None:
             raise UserError("a network needs frames", where=str(source), mend="give --input FRAMES.npz")
         else:
-            from pipeline.network_profile import profile_network, write_page
-            from pipeline.pricing import DEFAULT_HARDWARE
+            from pipeline.network_profile import FILES, profile_network, write_page
+            from pipeline.recipe import Profile
 
+            if out is not None:
+                check_free(out, FILES, "report of a network")
             subject = _subject(source, frames, shape_of(input_shape), dt, reset, if_r)
-            devices = tuple(hardware or DEFAULT_HARDWARE)
+            devices = tuple(hardware or Profile().hardware)
             result, trace = profile_network(subject, devices, baseline, progress)
             if out is not None:
                 files = write_page(subject, devices, result, trace, out)

@@ -13,8 +13,6 @@ from pipeline.profiling.counts import Activity, count_activity
 from pipeline.profiling.energy import account
 from pipeline.profiling.sensitivity import sensitivity
 
-DEFAULT_HARDWARE = ("loihi1", "loihi2", "cmos45-fp32")
-
 
 def priced(network: IntegerNetwork, trace: SpikeTrace, hardware: tuple[str, ...]) -> dict[str, Any]:
     """{"layers": counts, "energy": a row for each of `hardware` (ids or files), "ann_macs": of the ANN twin}."""

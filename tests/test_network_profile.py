@@ -113,3 +113,16 @@ def test_a_device_that_prices_no_spikes_leaves_nothing(spikeport, net, frames, t
     assert code == 2
     assert hardware in one_line(err)
     assert not (tmp_path / "page").exists()
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(spikeport, net, frames, tmp_path):
+    """A run's folder above all: its report must not be written over."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "manifest.json").write_text("{}")
+    (tmp_path / "file").write_text("mine")
+    for out, words in (("run", "holds files that are no report"), ("file", "this is no folder")):
+        code, _, err = spikeport("profile", net, "--input", frames, "--out", out)
+        assert code == 2
+        assert words in one_line(err)
+    assert [entry.name for entry in (tmp_path / "run").iterdir()] == ["manifest.json"]
+    assert (tmp_path / "file").read_text() == "mine"
