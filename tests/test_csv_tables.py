@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
+import pytest
 from test_energy import conv_activity, conv_frames, known_activity
 
 from hardware_profiles.profile import load_profile
@@ -24,6 +25,16 @@ def test_a_layer_s_row_by_hand() -> None:
     assert float(first["loihi1_synapse_uj"]) == 12 * 23.6 / 1e6
     assert float(first["loihi1_neuron_uj"]) == (6 * 81 + 2 * 52) / 1e6
     assert (first["shape"], first["synops_per_sample"], first["loihi2_synapse_uj"]) == ("2", "12.0", "")
+
+
+def test_a_device_that_prices_memory_has_columns_that_sum_to_its_energy() -> None:
+    activity = known_activity()
+    device = account(load_profile("cmos45-lemaire"), activity)
+    rows = read(layers_csv({"layers": [layer.row() for layer in activity.layers], "energy": [device.row()]}))
+    terms = ("synapse", "neuron", "routing", "addressing", "memory")
+    total = sum(float(row[f"cmos45-lemaire_{term}_uj"]) for row in rows for term in terms)
+    assert device.dynamic_pj is not None
+    assert total == pytest.approx(device.dynamic_pj[1, 0] / 1e6, rel=1e-12)  # summed in another order
 
 
 def test_without_a_device_layers_have_their_counts() -> None:

@@ -12,8 +12,7 @@ import numpy as np
 from pipeline.profiling.counts import Activity
 from pipeline.profiling.energy import EnergyAccount
 from pipeline.profiling.terms import PJ_PER_UJ
-
-TERMS = ("synapse_uj", "neuron_uj", "routing_uj")
+from pipeline.report.energy_rows import LAYER_TERMS, MEMORY_TERMS
 
 
 def layers_csv(report: Mapping[str, Any]) -> str:
@@ -24,8 +23,9 @@ def layers_csv(report: Mapping[str, Any]) -> str:
         row = {key: _plain(value) for key, value in layer.items()}
         for device in devices:
             (priced,) = [entry for entry in device["layers"] if entry["name"] == layer["name"]] or [{}]
+            terms = (*LAYER_TERMS, *(MEMORY_TERMS if MEMORY_TERMS[0] in priced else ()))
             row |= {
-                f"{device['hardware']}_{term}": priced[term]["nominal"] if priced.get(term) else None for term in TERMS
+                f"{device['hardware']}_{term}": priced[term]["nominal"] if priced.get(term) else None for term in terms
             }
         rows.append(row)
     return _csv(rows)

@@ -15,6 +15,8 @@ OPERATIONS = {
     "overhead": "fixed overhead",
 }
 ENDS = (("dynamic_uj", "dynamic"), ("total_uj", "in total"))
+LAYER_TERMS = ("synapse_uj", "neuron_uj", "routing_uj")  # of every priced device
+MEMORY_TERMS = ("addressing_uj", "memory_uj")  # of those that price memory
 TOTAL_ONLY = ("static", "overhead", "latency")  # their absence leaves the dynamic energy whole
 
 

@@ -8,14 +8,13 @@ from markupsafe import Markup
 
 from pipeline.report import charts, words
 from pipeline.report.confusion import mistakes, shaded
-from pipeline.report.energy_rows import energy_rows
+from pipeline.report.energy_rows import LAYER_TERMS, MEMORY_TERMS, energy_rows
 from pipeline.report.page import render
 from pipeline.report.samples import unpack_frames
 from pipeline.report.verdict import passed
 
 FRAMES_SHOWN = 12
 CLASSES_SHOWN = 12
-PART_KEYS = ("synapse_uj", "neuron_uj", "routing_uj", "addressing_uj", "memory_uj")
 
 
 def render_html(report: dict[str, Any]) -> str:
@@ -113,14 +112,14 @@ def _parts(layer: dict[str, Any], layers: list[dict[str, Any]]) -> dict[str, Any
     """One layer's nominal energy by kind, and a bar of its size against the largest layer's."""
 
     def nominal(each: dict[str, Any]) -> list[float | None]:
-        known = (words.quantity(each.get(kind)) for kind in PART_KEYS)
+        known = (words.quantity(each.get(kind)) for kind in (*LAYER_TERMS, *MEMORY_TERMS))
         return [None if entry is None else entry["nominal"] for entry in known]
 
     kinds, largest = nominal(layer), max(sum(value or 0.0 for value in nominal(each)) for each in layers)
     own = sum(value or 0.0 for value in kinds)
     bar = charts.bar(own, largest, f"energy of {layer['name']}")
-    shown = len(PART_KEYS) if "memory_uj" in layer else len(PART_KEYS) - 2  # most profiles price no memory
-    return {"name": layer["name"], "kinds": kinds[:shown], "sum": own, "bar": bar}
+    shown = kinds if MEMORY_TERMS[0] in layer else kinds[: len(LAYER_TERMS)]
+    return {"name": layer["name"], "kinds": shown, "sum": own, "bar": bar}
 
 
 def _sample(sample: dict[str, Any], dataset: dict[str, Any]) -> dict[str, Any]:
