@@ -18,8 +18,8 @@ def optimiser_of(
 ) -> torch.optim.Optimizer:
     """AdamW (decoupled weight decay), or SGD with momentum 0.9 (weight decay in the gradient)."""
     if settings.optimiser == "sgd":
-        return torch.optim.SGD(weights, lr=lr, momentum=MOMENTUM, weight_decay=weight_decay)
-    return torch.optim.AdamW(weights, lr=lr, weight_decay=weight_decay)
+        return torch.optim.SGD(weights, lr=lr, momentum=MOMENTUM, weight_decay=weight_decay, foreach=True)
+    return torch.optim.AdamW(weights, lr=lr, weight_decay=weight_decay, foreach=True)
 
 
 def learning_rate_factor(settings: Training, *, steps: int, warm_steps: int) -> Callable[[int], float]:

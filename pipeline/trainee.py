@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,10 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from hardware_profiles.errors import UserError
 from pipeline import ranks
+from pipeline.averages import MovingAverage
 from pipeline.metrics import EventFiles, write_metrics
 from pipeline.optimisers import learning_rate_factor, optimiser_of
 from pipeline.recipe import Training
@@ -36,29 +36,13 @@ def derived_seed(seed: int, purpose: str, *numbers: int) -> int:
     return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> 1)
 
 
-def moving_average(share: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
-    """What AveragedModel does at each step: keep `share` of the average, but only (1 + n) / (10 + n) after n steps, for
-    else the weights of the first step, as good as random, would be there for thousands of steps."""
-
-    @torch.no_grad()
-    def update(averages: Sequence[Tensor], values: Sequence[Tensor], steps: Tensor | int) -> None:
-        number = int(steps)
-        kept = min(share, (1 + number) / (10 + number))
-        if averages[0].is_floating_point():  # each call gets tensors of one type
-            torch._foreach_lerp_(list(averages), list(values), 1 - kept)
-        else:
-            torch._foreach_copy_(list(averages), list(values))
-
-    return update
-
-
 class Trainee(pl.LightningModule):
     """A model, what it descends (`loss`) and how good it is on validation data (`score`).
 
     `samples` rows are shuffled every epoch and dealt into batches of about `batch`, one for each step of the
     optimiser. A batch is computed in `parts`: as many for each process as the recipe's `accumulate` says. With
     `average`, what is scored and kept is a moving average of the weights that keeps this share of itself a step (less
-    while it is young, see `moving_average`).
+    while it is young, see `MovingAverage`).
     Kept are the weights that stand best on validation (see `consider`); among equals the later ones.
     """
 
@@ -82,10 +66,7 @@ class Trainee(pl.LightningModule):
         self.stage, self.samples, self.epochs, self.seed = stage, samples, epochs, seed
         self.batches = max(1, round(samples / batch))
         self.lr, self.weight_decay, self.warmup_epochs = lr, weight_decay, warmup_epochs
-        self.average: AveragedModel | None = None
-        if average:
-            self.average = AveragedModel(model, multi_avg_fn=moving_average(average), use_buffers=True)
-            self.average.requires_grad_(False)
+        self.average = MovingAverage(model, average) if average else None
         self.identity = {"stage": stage, **identity}
         self.settings = Training()
         self.history: list[dict[str, Any]] = []

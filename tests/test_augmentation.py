@@ -132,6 +132,19 @@ def test_drop_takes_each_samples_own_share() -> None:
     assert abs(float(kept[:, 1].sum()) - 0.75 * before) < 4 * (before * 0.25 * 0.75) ** 0.5  # 4 sigma
 
 
+def test_bytes_are_treated_as_floats_are() -> None:
+    """One loop is compiled, the other is torch's: the same draws, the same frames, in whatever order they lie."""
+    frames, shares = events((4, 3, 2, 5, 7)), torch.tensor([0.3, 1.0, 0.55])
+    samples_first = frames.byte().transpose(0, 1).contiguous().transpose(0, 1)
+    for held in (frames.byte(), samples_first):
+        kept = drop_events(held, shares, seeded(3))
+        assert kept.dtype == torch.uint8
+        assert torch.equal(kept.float(), drop_events(frames, shares, seeded(3)))
+        for offsets in ([[1, -2], [0, 3], [-4, 0]], [[-1, 6], [4, -6], [5, 0]], [[0, 7], [-9, 1], [0, 0]]):
+            expected = shift(frames, torch.tensor(offsets))
+            assert torch.equal(shift(held, torch.tensor(offsets)).float(), expected)
+
+
 def test_noise_adds_its_share_evenly() -> None:
     frames = torch.zeros(4, 3, 2, 40, 50)
     noisy = add_noise(frames, 0.01, seeded())

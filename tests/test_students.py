@@ -18,7 +18,6 @@ from export.reference import simulate
 from hardware_profiles.errors import UserError
 from pipeline.networks import STUDENTS, Student, build_student, student_sizes
 from pipeline.networks.residual_plans import RESNETS
-from pipeline.networks.student import _channels_last
 from pipeline.networks.students import check_student, list_students
 from pipeline.networks.synaptic import GainNorm, LoihiSynaptic
 from pipeline.quantisation import fold_batch_norm, quantise, scales
@@ -228,17 +227,6 @@ def test_what_does_not_fit_is_said_at_once(
     recipe = tiny_recipe(student={"network": network, **options}).student
     with pytest.raises(UserError, match=words):
         check_student(recipe, shape, for_netx=False)
-
-
-def test_frames_are_laid_out_for_the_convolution_and_keep_their_values_and_gradients() -> None:
-    frames = torch.randn(5, 3, 2, 7, 11, requires_grad=True)
-    flat = _channels_last(frames)
-    assert flat.is_contiguous(memory_format=torch.channels_last)
-    assert torch.equal(flat, frames.flatten(0, 1))
-    weights = torch.randn(flat.shape)
-    (flat * weights).sum().backward()
-    assert frames.grad is not None
-    assert torch.equal(frames.grad, weights.view(frames.shape))
 
 
 def test_the_list_of_students() -> None:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pipeline.augmentation.byte_kernels import thin
 from pipeline.augmentation.draws import below, levels, reaches
 
 
 def drop_events(frames: Tensor, shares: Tensor, generator: torch.Generator) -> Tensor:
     """Takes out each event of sample b with probability `shares[b]`, met to 1/256 and in the mean exactly."""
-    limits = below(shares, generator)[:, None, None, None]
-    kept = reaches(levels(frames.shape, generator), limits).to(frames.device)
+    limits, draws = below(shares, generator), levels(frames.shape, generator)
+    if frames.device.type == "cpu" and frames.dtype == torch.uint8:
+        left = torch.empty(frames.shape, dtype=torch.uint8)
+        thin(frames.contiguous().flatten(2).numpy(), draws.flatten(2).numpy(), limits.numpy(), left.flatten(2).numpy())
+        return left
+    kept = reaches(draws, limits[:, None, None, None]).to(frames.device)
     return frames.contiguous() * kept.to(frames.dtype)
 
 

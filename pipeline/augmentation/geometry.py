@@ -5,14 +5,26 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pipeline.augmentation.byte_kernels import move
+
 
 def shift(frames: Tensor, offsets: Tensor) -> Tensor:
     """Moves sample b of `[T, B, C, H, W]` down by `offsets[b, 0]` and right by `offsets[b, 1]` pixels."""
     height, width = frames.shape[3:]
+    if frames.device.type == "cpu" and frames.dtype == torch.uint8:
+        return _shift_bytes(frames, offsets)
     moved = frames.new_zeros(frames.shape)
     for sample, (down, right) in enumerate(offsets.tolist()):  # whole blocks: half the time of a gather
         (y_to, y_from), (x_to, x_from) = _overlap(height, down), _overlap(width, right)
         moved[:, sample, :, y_to, x_to] = frames[:, sample, :, y_from, x_from]
+    return moved
+
+
+def _shift_bytes(frames: Tensor, offsets: Tensor) -> Tensor:
+    held = frames if frames.transpose(0, 1).is_contiguous() else frames.contiguous()
+    moved = torch.empty(frames.shape, dtype=torch.uint8)
+    flat = held.as_strided((held.numel(),), (1,)).numpy()
+    move(flat, *held.stride()[:2], *frames.shape[3:], offsets.numpy(), moved.flatten(3).numpy())
     return moved
 
 

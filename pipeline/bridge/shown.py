@@ -17,6 +17,7 @@ from pipeline.data.framing import Binning, Frames, Progress
 from pipeline.data.images import resize_to
 from pipeline.data.packed import PackedFrames, row_bytes
 from pipeline.data.warps import draw_warp, warped
+from pipeline.networks.inputs import as_input
 from pipeline.recipe import Recipe
 from pipeline.trainee import derived_seed
 
@@ -68,7 +69,7 @@ class KeptViews:
             here = which == view
             frames[here.numpy()] = self.views[view][rows[here].numpy()]
             warps[:, here] = self.warps[view][:, rows[here]]
-        seen = torch.from_numpy(frames).to(device).transpose(0, 1).float()
+        seen = as_input(torch.from_numpy(frames).to(device).transpose(0, 1))
         return self._warped(rows, warps, device), seen
 
     def _warped(self, rows: Tensor, warps: Tensor, device: torch.device | None = None) -> Tensor:

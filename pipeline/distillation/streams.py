@@ -22,6 +22,7 @@ from pipeline.data.warps import warp
 from pipeline.distillation.objectives import Objective
 from pipeline.distillation.replacement import sliding_replacement, static_clip
 from pipeline.distillation.terms import Step, Stream, Teaching
+from pipeline.networks.inputs import as_input, together
 from pipeline.networks.student import Head, Student
 from pipeline.networks.teacher import Teacher
 from pipeline.recipe import Recipe
@@ -50,7 +51,7 @@ def joined(first: Clip, second: Clip) -> Clip:
     assert first.images is not None
     assert second.images is not None
     return Clip(
-        frames=torch.cat([first.frames, second.frames], dim=1),
+        frames=together([first.frames, second.frames]),
         labels=torch.cat([first.labels, second.labels]),
         images=torch.cat([first.images, second.images]),
     )
@@ -88,7 +89,7 @@ class Streams:
                 shown = self._rgb(self.twins.images[rows.numpy()], device)
         labels = self.labels[rows]
         return Clip(
-            frames=augment(frames, self.recipe.augmentation, draws("augmentation"), labels).float(),
+            frames=as_input(augment(frames, self.recipe.augmentation, draws("augmentation"), labels)),
             labels=labels.to(device),
             images=shown,
         )
@@ -175,7 +176,7 @@ def observe(
     for head, names in groups:
         if not names:
             continue
-        output = student(torch.cat([clips[name].frames for name in names], dim=1), head=head)
+        output = student(together([clips[name].frames for name in names]), head=head)
         views = {kind: _apart(getattr(output, kind), [len(clips[name]) for name in names]) for kind in VIEWS}
         for at, name in enumerate(names):
             clip = clips[name]

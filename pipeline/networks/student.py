@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pipeline.networks.inputs import as_input
 from pipeline.networks.neurons import LoihiCell, LoihiLeaky
 from pipeline.networks.normed import fuses, normed_cells
 from pipeline.networks.synaptic import GainNorm, LoihiSynaptic
@@ -56,9 +57,9 @@ class Student(nn.Module):
         self.backbone, self.heads, self.output_cell = backbone, heads, output_cell
 
     def forward(self, frames: Tensor, head: Head = "event") -> StudentOutput:
-        """`frames` `[T, B, C, H, W]` float: events of 0 and 1, or a static clip of values."""
+        """`frames` `[T, B, C, H, W]`: events of 0 and 1 (float or bytes), or a static clip of values."""
         steps, batch = frames.shape[:2]
-        flat = _channels_last(frames)
+        flat = as_input(frames).flatten(0, 1)
         features, layer_spikes = frames, []
         layers = list(self.backbone.values())
         last = next(layer for layer in reversed(layers) if isinstance(layer, (LoihiCell, Branches)))
@@ -105,16 +106,6 @@ class Student(nn.Module):
         return [layer for layer in self.modules() if isinstance(layer, LoihiCell)]
 
 
-def _channels_last(frames: Tensor) -> Tensor:
-    """`[T, B, C, H, W]` as `[T * B, C, H, W]` with its channels last in memory: oneDNN's convolution of a two-channel
-    frame is ten times as fast with it. Channel by channel, which takes a third of the time of torch's own copy."""
-    steps, batch, channels, height, width = frames.shape
-    held = frames.new_empty((steps, batch, height, width, channels))
-    for channel in range(channels):
-        held[..., channel] = frames[:, :, channel]
-    return held.permute(0, 1, 4, 2, 3).flatten(0, 1)
-
-
 def cells_of(recipe: StudentRecipe, cells: int) -> LoihiCell:
     """A layer of cells as the recipe wants them; `cells`: how many of a dense layer, or how many channels."""
     with torch.device("cpu"):  # also within a device that holds no values: snnTorch's cells read theirs at once
@@ -150,7 +141,7 @@ def predict_spikes(student: Student, frames: np.ndarray, batch: int = 50) -> np.
     student.eval()
     with torch.no_grad():
         parts = [
-            student(part.to(device).transpose(0, 1).float()).spikes.transpose(0, 1).to(torch.uint8).cpu()
+            student(part.to(device).transpose(0, 1)).spikes.transpose(0, 1).to(torch.uint8).cpu()
             for part in torch.from_numpy(frames).split(batch)
         ]
     student.train(training)
