@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hardware_profiles.errors import MissingPart, UserError
 from pipeline import ranks
+from pipeline.loading import uncollected
 from pipeline.progress import Progress
 from pipeline.recipe import Recipe
 from pipeline.run_folder import RunFolder
@@ -148,9 +149,10 @@ def run_stages(context: Context, *, only_training: bool = False, again_from: str
 def check_recipe(recipe: Recipe, *, for_netx: bool) -> bool:
     """Whether netx can hold the student. Raises UserError for what cannot be of method, terms, teacher or student (with
     `for_netx` also for a student that netx cannot hold), before any folder is made."""
-    from pipeline.distillation import objectives, presets
-    from pipeline.networks.students import check_student
-    from pipeline.networks.teachers import check_teacher
+    with uncollected():  # torch and Lightning
+        from pipeline.distillation import objectives, presets
+        from pipeline.networks.students import check_student
+        from pipeline.networks.teachers import check_teacher
 
     frame = recipe.data.height, recipe.data.width
     _check_parts(recipe)
