@@ -15,10 +15,9 @@ from export.integer_network import IntegerNetwork
 from export.reference import simulate
 from export.spike_trace import SpikeTrace
 from hardware_profiles.profile import load_profile
-from pipeline.pricing import priced
+from pipeline.pricing import accounts, priced
 from pipeline.profiling.baseline import floor_rows
 from pipeline.profiling.counts import count_activity
-from pipeline.profiling.energy import account
 from pipeline.profiling.macs import Macs
 from pipeline.provenance import about_this_run
 from pipeline.report import ReportInputs, Sample, build_report, choose_samples, render_all
@@ -75,7 +74,7 @@ def write_page(
             [str(number) for number in range(len(predicted))],
             {name: [classes[number] for number in numbers] for name, numbers in named.items() if numbers is not None},
             activity,
-            [account(load_profile(name), activity) for name in hardware],
+            accounts(subject.network, activity, hardware),
         ),
     )
     return [str(folder / name) for name in FILES]
