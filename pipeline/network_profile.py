@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pipeline.progress import Progress
 
 FILES = ("report.json", "report.md", "report.html", "layers.csv", "samples.csv")
+INTEGERS_ALONE = "a .net file holds integers, not what was rounded to them"
 ALONE = "only the network was profiled, not its training"
 
 
@@ -105,7 +106,7 @@ def _inputs(
         arms=ALONE,
         equivalence=dict.fromkeys(("quantised_vs_reference", "reference_vs_lava"), ALONE),
         layers=result["layers"],
-        quantisation=subject.quantisation,
+        quantisation=subject.quantisation or INTEGERS_ALONE,
         energy=result["energy"],
         baseline=result["baseline"] or "no GPU was named for the ANN twin's floor (--baseline)",
         samples=_samples(subject, labels, predicted, trace.spikes) if labels is not None and drawn else [],
