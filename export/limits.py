@@ -63,13 +63,15 @@ class LayerLimits:
 @dataclass(frozen=True, kw_only=True)
 class LimitReport:
     """What `check_limits` found, ready for JSON. `passes`: no published limit is exceeded. `cores` and `chips` are for
-    the greedy partition of `assumptions`. `unknown`: limits without a public number."""
+    the greedy partition of `assumptions`; `at_least`: not all that fills a core is public. `unknown`: limits without a
+    public number."""
 
     hardware: str
     passes: bool
     verdict: str
     cores: int
     chips: int | None
+    at_least: bool
     layers: tuple[LayerLimits, ...]
     checks: tuple[LimitCheck, ...]
     unknown: tuple[str, ...]
@@ -128,7 +130,7 @@ def check_limits(network: IntegerNetwork, profile: HardwareProfile) -> LimitRepo
         reached = placed.reach
         largest = network.input_limit if index == 0 and layer.kind != "input" else 1
         layers.insert(0, _layer_limits(layer, placed, bits, largest, limits, storage is not None))
-    return _report(network, profile, layers)
+    return _report(network, profile, layers, at_least=None in vars(per_core).values())
 
 
 def _delay_bits(layer: IntegerLayer) -> int:
@@ -179,7 +181,9 @@ def _layer_limits(
     )
 
 
-def _report(network: IntegerNetwork, profile: HardwareProfile, layers: list[LayerLimits]) -> LimitReport:
+def _report(
+    network: IntegerNetwork, profile: HardwareProfile, layers: list[LayerLimits], *, at_least: bool
+) -> LimitReport:
     limits = profile.limits
     cores = sum(layer.cores for layer in layers)
     per_chip = number(limits.cores_per_chip)
@@ -194,8 +198,8 @@ def _report(network: IntegerNetwork, profile: HardwareProfile, layers: list[Laye
     exceeded = sorted({check.limit for check in every if check.verdict == EXCEEDS})
     differ = sorted({check.limit for check in every if check.verdict == DIFFER})
     where = f"{cores} {'core' if cores == 1 else 'cores'}"
-    if _storage(limits) is None:
-        where = f"at least {where}"  # what fills a core is not all public
+    if at_least:
+        where = f"at least {where}"
     if chips is not None:
         where += f" on {chips} {'chip' if chips == 1 else 'chips'}"
     verdict = f"passes these public limits: {where} in a greedy partition"
@@ -209,6 +213,7 @@ def _report(network: IntegerNetwork, profile: HardwareProfile, layers: list[Laye
         verdict=verdict,
         cores=cores,
         chips=chips,
+        at_least=at_least,
         layers=tuple(layers),
         checks=tuple(checks),
         unknown=tuple(dict.fromkeys(check.limit for check in every if check.verdict == UNKNOWN)),

@@ -15,10 +15,9 @@ from export.integer_network import IntegerNetwork
 from export.reference import simulate
 from export.spike_trace import SpikeTrace
 from hardware_profiles.profile import load_profile
-from pipeline.pricing import priced
+from pipeline.pricing import accounts, priced
 from pipeline.profiling.baseline import floor_rows
 from pipeline.profiling.counts import count_activity
-from pipeline.profiling.energy import account
 from pipeline.profiling.macs import Macs
 from pipeline.provenance import about_this_run
 from pipeline.report import ReportInputs, Sample, build_report, choose_samples, render_all
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from pipeline.progress import Progress
 
 FILES = ("report.json", "report.md", "report.html", "layers.csv", "samples.csv")
+INTEGERS_ALONE = "a .net file holds integers, not what was rounded to them"
 ALONE = "only the network was profiled, not its training"
 
 
@@ -75,7 +75,7 @@ def write_page(
             [str(number) for number in range(len(predicted))],
             {name: [classes[number] for number in numbers] for name, numbers in named.items() if numbers is not None},
             activity,
-            [account(load_profile(name), activity) for name in hardware],
+            accounts(subject.network, activity, hardware),
         ),
     )
     return [str(folder / name) for name in FILES]
@@ -106,7 +106,7 @@ def _inputs(
         arms=ALONE,
         equivalence=dict.fromkeys(("quantised_vs_reference", "reference_vs_lava"), ALONE),
         layers=result["layers"],
-        quantisation=subject.quantisation,
+        quantisation=subject.quantisation or INTEGERS_ALONE,
         energy=result["energy"],
         baseline=result["baseline"] or "no GPU was named for the ANN twin's floor (--baseline)",
         samples=_samples(subject, labels, predicted, trace.spikes) if labels is not None and drawn else [],

@@ -6,11 +6,11 @@ from __future__ import annotations
 from typing import Any
 
 from export.integer_network import IntegerNetwork
-from export.limits import check_limits
 from export.spike_trace import SpikeTrace
-from hardware_profiles.profile import HardwareProfile, known, load_profile
+from hardware_profiles.profile import load_profile
 from pipeline.profiling.counts import Activity, count_activity
-from pipeline.profiling.energy import account
+from pipeline.profiling.energy import EnergyAccount, account
+from pipeline.profiling.placement import place
 from pipeline.profiling.sensitivity import sensitivity
 
 
@@ -19,27 +19,16 @@ def priced(network: IntegerNetwork, trace: SpikeTrace, hardware: tuple[str, ...]
     activity = count_activity(network, trace)
     return {
         "layers": [layer.row() for layer in activity.layers],
-        "energy": [_row(load_profile(name), network, activity) for name in hardware],
+        "energy": [_row(found) for found in accounts(network, activity, hardware)],
         "ann_macs": activity.ann_macs,
     }
 
 
-def _row(profile: HardwareProfile, network: IntegerNetwork, activity: Activity) -> dict[str, Any]:
-    more = {"sensitivity": sensitivity(profile, activity), "placement": _placement(profile, network)}
-    return account(profile, activity).row() | more
+def accounts(network: IntegerNetwork, activity: Activity, hardware: tuple[str, ...]) -> list[EnergyAccount]:
+    """What `network` spent on each of `hardware`, placed there by the public limits."""
+    profiles = [load_profile(name) for name in hardware]
+    return [account(profile, activity, placement=place(network, profile)) for profile in profiles]
 
 
-def _placement(profile: HardwareProfile, network: IntegerNetwork) -> dict[str, Any] | None:
-    """What the network takes of the chip by its public limits; None for a device that publishes none that cut layers
-    into cores."""
-    limits = profile.limits
-    if known(limits.neurons_per_core) is None or known(limits.cores_per_chip) is None:
-        return None
-    found, per_chip = check_limits(network, profile), limits.cores_per_chip
-    assert per_chip is not None
-    return {
-        "cores": found.cores,
-        "cores_per_chip": per_chip.interval[1],
-        "verdict": found.verdict,
-        "layers": [{"name": each.name, "cores": each.cores, "filled_by": each.closed_by} for each in found.layers],
-    }
+def _row(found: EnergyAccount) -> dict[str, Any]:
+    return found.row() | {"sensitivity": sensitivity(found.profile, found.activity, found.placement)}

@@ -12,9 +12,8 @@ import numpy as np
 from export.files import write_text
 from export.netx import read_netx
 from hardware_profiles.profile import load_profile
-from pipeline.pricing import priced
+from pipeline.pricing import accounts, priced
 from pipeline.profiling.counts import count_activity
-from pipeline.profiling.energy import account
 from pipeline.report import render_all
 from pipeline.report.confusion import confusion
 from pipeline.report.content import ReportInputs, build_report
@@ -141,9 +140,9 @@ def _samples_csv(context: Context) -> str:
         name: [context.dataset.classes[number] for number in numbers] + [None] * (len(test.keys) - len(numbers))
         for name, numbers in stages.items()
     }
-    activity = count_activity(read_netx(run.file("student.net")), trace_of(context))
-    accounts = [account(load_profile(name), activity) for name in context.recipe.profile.hardware]
-    return samples_csv(test.keys, classes, activity, accounts)
+    network = read_netx(run.file("student.net"))
+    activity = count_activity(network, trace_of(context))
+    return samples_csv(test.keys, classes, activity, accounts(network, activity, context.recipe.profile.hardware))
 
 
 def _samples(context: Context, predicted: np.ndarray) -> list[Sample]:

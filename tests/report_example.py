@@ -87,6 +87,23 @@ def example_energy() -> list[dict[str, Any]]:
             ],
             "not_included": ["host and x86 cores", "input and output of events"],
             "sources": ["Davies et al., IEEE Micro 38(1), 2018, Table 2 (pre-silicon)"],
+            "placement": {
+                "cores": 27,
+                "at_least": False,
+                "cores_per_chip": 128,
+                "tiles": 7,
+                "chips": 1,
+                "verdict": "passes these public limits: 27 cores on 1 chip in a greedy partition",
+                "layers": [
+                    {"name": name, "cores": cores, "filled_by": reason}
+                    for name, cores, reason in (
+                        ("conv1", 3, "neurons"),
+                        ("conv2", 7, "synapse bits"),
+                        ("conv3", 16, "synapse bits"),
+                        ("output", 1, ""),
+                    )
+                ],
+            },
             "sensitivity": [
                 {
                     "constant": "static.per_chip_mW",
@@ -206,7 +223,10 @@ def example_inputs(seed: int = 1) -> ReportInputs:
             "reference_vs_lava": example_check(20, ["output"], 20 * STEPS * 10, 213),
         },
         layers=layers,
-        quantisation=[{"name": row["name"], "weight_error": 0.0, "saturated": 0} for row in layers],
+        quantisation=[
+            {"name": row["name"], "weight_error": 0.0, "v_decay_error": 0.0, "i_decay_error": 0.0, "saturated": 0}
+            for row in layers
+        ],
         energy=example_energy(),
         baseline=example_baseline(),
         samples=[example_sample(rng, "test/0/00017", 0, 0), example_sample(rng, "test/6/00131", 6, 0)],

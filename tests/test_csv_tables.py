@@ -6,7 +6,7 @@ import csv
 import io
 
 import pytest
-from test_energy import conv_activity, conv_frames, known_activity
+from test_energy import conv_activity, conv_frames, known_activity, placed
 
 from hardware_profiles.profile import load_profile
 from pipeline.profiling.energy import account
@@ -44,7 +44,7 @@ def test_without_a_device_layers_have_their_counts() -> None:
 
 def test_a_recording_s_row_sums_its_layers() -> None:
     activity = conv_activity(conv_frames(samples=3))
-    accounts = [account(load_profile("loihi1"), activity), account(load_profile("loihi2"), activity)]
+    accounts = [account(load_profile(name), activity, placement=placed(1, 1)) for name in ("loihi1", "loihi2")]
     classes = {"label": ["one", "two", "three"], "lava": ["one", None, None]}
     rows = read(samples_csv(["a", "b", "c"], classes, activity, accounts))
     assert [row["key"] for row in rows] == ["a", "b", "c"]

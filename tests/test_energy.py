@@ -16,7 +16,8 @@ from hardware_profiles.errors import UserError
 from hardware_profiles.profile import HardwareProfile, load_profile
 from pipeline.profiling.counts import Activity, LayerActivity, count_activity
 from pipeline.profiling.energy import account
-from pipeline.profiling.latency import latency, place
+from pipeline.profiling.latency import latency
+from pipeline.profiling.placement import Placement
 
 MEMORYLESS = {"i_decay": 4096, "v_decay": 4096}
 
@@ -100,6 +101,21 @@ def one_layer(**counts: int) -> Activity:
         **{key: np.array([value]) for key, value in (given | counts).items()},
     )
     return Activity(layers=(layer,), samples=1, steps=1, backend="reference")
+
+
+def placed(*cores: int, tiles: int | None = 1, chips: int = 1) -> Placement:
+    """Where the layers of an oracle go: so many cores each, in so many tiles."""
+    return Placement(
+        names=tuple(f"layer {index}" for index in range(len(cores))),
+        cores=cores,
+        filled_by=("",) * len(cores),
+        cores_per_chip=128,
+        tiles=tiles,
+        chips=chips,
+        at_least=False,
+        passes=True,
+        verdict="passes",
+    )
 
 
 def nominal(energy: np.ndarray | None) -> float:
@@ -298,7 +314,11 @@ def test_silent_steps_add_inactive_updates_and_static_only() -> None:
     frames = np.array([[[1, 0, 1], [0, 0, 0], [1, 1, 1], [0, 1, 0]]], dtype=np.uint8)
     longer = np.concatenate([frames, np.zeros_like(frames)], axis=1)
     short, long = (
-        account(load_profile("loihi1"), count_activity(known_network(), simulate(known_network(), given)))
+        account(
+            load_profile("loihi1"),
+            count_activity(known_network(), simulate(known_network(), given)),
+            placement=placed(1, 1),
+        )
         for given in (frames, longer)
     )
     assert nominal(long.dynamic_pj) - nominal(short.dynamic_pj) == pytest.approx(12 * 52, rel=1e-9)
@@ -352,7 +372,7 @@ def test_a_spike_costs_less_in_a_corner() -> None:
 
 @pytest.mark.parametrize("name", ["loihi1", "loihi1-sanafe", "cmos45-fp32", "truenorth"])
 def test_intervals_are_in_order_for_every_sample(name: str) -> None:
-    result = account(load_profile(name), conv_activity(conv_frames()))
+    result = account(load_profile(name), conv_activity(conv_frames()), placement=placed(2, 1))
     for low_to_high in (result.dynamic_pj, result.total_pj, result.latency.time_us):
         if low_to_high is not None:
             assert all((a <= b).all() for a, b in itertools.pairwise(low_to_high))
@@ -391,14 +411,14 @@ def test_a_gpu_does_not_price_spikes() -> None:
 def test_one_step_on_one_core() -> None:
     """8 * 3.5 + 3 * 8.4 + 113 = 166.2 ns."""
     activity = one_layer(synops=8, updates_active=3)
-    time = latency(load_profile("loihi1"), activity, [np.array([3])]).time_us
+    time = latency(load_profile("loihi1"), activity, [np.array([3])], placed(1)).time_us
     assert time is not None
     assert time[1, 0] * 1e3 == pytest.approx(166.2, rel=1e-12)
 
 
 def test_static_power_runs_for_the_length_of_the_inference() -> None:
     """166.2 ns at 104.4 mW are 17.351 nJ."""
-    result = account(load_profile("loihi1"), one_layer(synops=8, updates_active=3))
+    result = account(load_profile("loihi1"), one_layer(synops=8, updates_active=3), placement=placed(1))
     assert nominal(result.static_pj) == pytest.approx(166.2e-9 * 104.4e-3 * 1e12, rel=1e-12)
     assert nominal(result.total_pj) == pytest.approx(nominal(result.dynamic_pj) + 17351.28, rel=1e-9)
     edp = result.row()["edp_uj_us"]["nominal"]
@@ -416,30 +436,44 @@ def test_static_power_by_core_and_included_overhead(tmp_path: Path) -> None:
             "overhead.per_step_uJ": 3,
             "overhead.host_mW": 6,
             "latency.realtime_step_us": 10,
-            "limits.cores_per_chip": 4,
-            "limits.neurons_per_core": 2,
         }.items()
     )
     energies = {"synop": 1, "neuron_active": 1, "neuron_inactive": 1}
     tables = '[static]\nscale = "used_cores"\n[overhead]\nincluded = true\n[latency]\nmodel = "fixed_step"\n'
-    result = account(write_profile(tmp_path, energies, more=tables + text), one_layer(synops=5))
+    on_two_of_four = replace(placed(2, tiles=None), cores_per_chip=4)
+    profile = write_profile(tmp_path, energies, more=tables + text)
+    result = account(profile, one_layer(synops=5), placement=on_two_of_four)
     assert nominal(result.static_pj) == pytest.approx((4 + 1) * 10 * 1e3, rel=1e-12)
     assert nominal(result.total_pj) == pytest.approx(5 + 3 + 50_000 + 3e6 + 60_000, rel=1e-12)
     with pytest.raises(UserError, match="overhead: included = true needs a number to include"):
         write_profile(tmp_path, energies, more="[overhead]\nincluded = true\n")
 
 
-def test_layers_start_on_cores_of_their_own() -> None:
-    layer = one_layer().layers[0]
-    wide = replace(layer, neurons=2050, shape=(2050,))
-    placement = place(load_profile("loihi1"), replace(one_layer(), layers=(wide, layer, wide)))
-    assert placement is not None
-    assert (placement.cores, placement.tiles, placement.chips) == ((3, 1, 3), 2, 1)
+def test_a_layer_s_work_is_spread_over_its_cores_and_the_barrier_grows_with_tiles() -> None:
+    """8 synapses and 3 updates on 2 cores of 32 tiles: (8 * 3.5 + 3 * 8.4) / 2 + 465 ns."""
+    activity = one_layer(synops=8, updates_active=3)
+    time = latency(load_profile("loihi1"), activity, [np.array([3])], placed(2, tiles=32)).time_us
+    assert time is not None
+    assert time[1, 0] * 1e3 == pytest.approx((8 * 3.5 + 3 * 8.4) / 2 + 465, rel=1e-12)
+
+
+def test_without_cores_time_and_what_hangs_on_it_are_unknown_and_named() -> None:
+    row = account(load_profile("loihi1"), one_layer(synops=8, updates_active=3)).row()
+    assert (row["latency_us"], row["static_uj"], row["total_uj"], row["placement"]) == (None, None, None, None)
+    assert row["dynamic_uj"] is not None
+    assert "latency" in row["unpriced"]
+    assert any(
+        line.startswith("no total: the cores and tiles of the layers are not known") for line in row["assumptions"]
+    )
+    fixed = account(load_profile("truenorth"), one_layer(synops=8)).row()  # its steps last 1 ms on any core
+    assert (fixed["latency_us"]["nominal"], fixed["total_uj"]) == (1000, None)
+    assert "static" in fixed["unpriced"]
 
 
 def test_more_than_one_chip_has_no_known_latency() -> None:
     wide = replace(one_layer().layers[0], neurons=128 * 1024 + 1)
-    row = account(load_profile("loihi1"), replace(one_layer(), layers=(wide,))).row()
+    many = placed(129, tiles=33, chips=2)
+    row = account(load_profile("loihi1"), replace(one_layer(), layers=(wide,)), placement=many).row()
     assert row["latency_us"] is None
     assert row["total_uj"] is None
     assert row["dynamic_uj"] is not None
@@ -448,7 +482,7 @@ def test_more_than_one_chip_has_no_known_latency() -> None:
 
 
 def test_fixed_step() -> None:
-    row = account(load_profile("truenorth"), known_activity()).row()
+    row = account(load_profile("truenorth"), known_activity(), placement=placed(1, 1, tiles=None)).row()
     assert row["latency_us"]["nominal"] == 4 * 1000
     static_uj = 64.43e-3 * 4e-3 * 1e6
     assert row["total_uj"]["nominal"] == pytest.approx(static_uj + 16 * 2.297e-6, rel=1e-12)
@@ -466,7 +500,7 @@ def test_constants_of_a_route() -> None:
 
 def test_row_names_its_grade_scope_and_omissions() -> None:
     activity = conv_activity(conv_frames())
-    row = account(load_profile("loihi1"), activity).row()
+    row = account(load_profile("loihi1"), activity, placement=placed(2, 1)).row()
     assert row["basis"] == "modelled from pre-silicon and fitted constants"
     assert "routing (lower bound)" in row["scope"]
     assert any("host" in line for line in row["not_included"])

@@ -16,8 +16,12 @@ from test_cli import one_line, small_graph
 import pipeline.report
 from export.files import write_npz
 from export.frames_file import read_frames, write_frames
+from export.limits import check_limits
 from export.netx import read_netx, write_netx
+from export.quantise import quantise
 from export.reference import simulate
+from export.spiking_graph import load_graph
+from hardware_profiles.profile import load_profile
 
 FILES = ["layers.csv", "report.html", "report.json", "report.md", "samples.csv"]
 
@@ -48,7 +52,12 @@ def test_a_net_with_labels(spikeport, net, frames, tmp_path):
         rows = list(csv.DictReader(file))
     assert [int(row["synops"]) for row in rows] == trace.counts.synops.sum(1).tolist()
     assert [row["label"] for row in rows] == [str(label) for label in labels]
-    text = Page((folder / "report.html").read_text()).text
+    page = Page((folder / "report.html").read_text())
+    text = page.text
+    assert "are not known: a .net file holds integers, not what was rounded to them." in text
+    assert [layer["weight_error"] for layer in report["layers"]] == [None] * len(network.layers)
+    shares = [layer["chip_share"] for layer in report["layers"]]
+    assert shares == [each.cores / 128 for each in check_limits(network, load_profile("loihi1")).layers]
     assert "6" in text
     assert "objective" not in text
 
@@ -69,7 +78,15 @@ def test_a_nir_file_without_labels(spikeport, tmp_path):
     assert report["confusion"] == {"reason": "f.npz holds no labels"}
     assert report["verdict"].startswith("The network's accuracy was not measured")
     assert report["dataset"]["dt_s"] == 1e-3
-    assert report["layers"][0]["weight_error"] is not None
+    network, rows = quantise(load_graph(tmp_path / "a.nir", dt_s=1e-3, reset="zero"))
+    with open(tmp_path / "page" / "layers.csv", newline="") as file:
+        table = list(csv.DictReader(file))
+    for key in ("weight_error", "v_decay_error", "i_decay_error", "saturated"):
+        expected = [getattr(row, key) for row in rows]
+        assert [layer[key] for layer in report["layers"]] == expected
+        assert [float(line[key]) for line in table] == expected
+    assert rows[0].weight_error > 0
+    assert [float(line["chip_share"]) for line in table] == [1 / 128] * len(network.layers)
 
 
 def test_pictures_of_labelled_frames_without_a_time(spikeport, tmp_path):

@@ -14,9 +14,9 @@ from html_page import Page
 from report_example import example_check, example_inputs, example_sample, example_without
 
 from pipeline.report import build_report, charts, choose_samples, render_all, words
-from pipeline.report.content import LAYER_KEYS
 from pipeline.report.energy_rows import energy_rows
 from pipeline.report.html import render_html
+from pipeline.report.layer_rows import LAYER_KEYS
 from pipeline.report.markdown import render_markdown
 from pipeline.report.plain import plain, portable
 from pipeline.report.samples import unpack_frames

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from test_energy import known_activity, write_profile
+from test_energy import known_activity, placed, write_profile
 
 from hardware_profiles.profile import load_profile
 from pipeline.profiling.energy import account
@@ -14,7 +14,7 @@ EXACT = {"rel": 1e-12}  # sums of a dozen float64 products
 
 
 def rows(name: str) -> dict[str, dict]:
-    return {row["constant"]: row for row in sensitivity(load_profile(name), known_activity())}
+    return {row["constant"]: row for row in sensitivity(load_profile(name), known_activity(), placed(1, 1))}
 
 
 def test_each_constant_of_loihi1_by_hand() -> None:
@@ -36,7 +36,7 @@ def test_each_constant_of_loihi1_by_hand() -> None:
 
 def test_static_power_and_times_move_the_total_alone() -> None:
     found = rows("loihi1")
-    nominal = account(load_profile("loihi1"), known_activity())
+    nominal = account(load_profile("loihi1"), known_activity(), placement=placed(1, 1))
     assert nominal.total_pj is not None
     assert nominal.static_pj is not None
     total, static = float(nominal.total_pj[1, 0]), float(nominal.static_pj[1, 0])
@@ -48,7 +48,7 @@ def test_static_power_and_times_move_the_total_alone() -> None:
 
 
 def test_what_moves_most_comes_first_and_what_moves_nothing_is_left_out() -> None:
-    found = sensitivity(load_profile("loihi1"), known_activity())
+    found = sensitivity(load_profile("loihi1"), known_activity(), placed(1, 1))
     spans = [max(abs(row[k]["high"] - row[k]["low"]) for k in ("dynamic_uj", "total_uj")) for row in found]
     assert spans == sorted(spans, reverse=True)
     assert "energy.hop_ns" not in {row["constant"] for row in found}  # has an interval, but no hop is counted

@@ -16,6 +16,7 @@ from hardware_profiles.schema import Sourced, fields_of
 from pipeline.profiling.counts import Activity
 from pipeline.profiling.latency import Latency, latency
 from pipeline.profiling.memory import MemoryEnergy
+from pipeline.profiling.placement import Placement
 from pipeline.profiling.spread import over_samples
 from pipeline.profiling.terms import (
     PJ_PER_UJ,
@@ -49,6 +50,7 @@ class EnergyAccount:
     total_pj: np.ndarray | None
     ann_pj: tuple[float, ...] | None
     neuron_bracket_pj: tuple[float, float] | None
+    placement: Placement | None
     latency: Latency
     unpriced: tuple[str, ...]
     used: tuple[tuple[str, Sourced], ...]
@@ -86,6 +88,7 @@ class EnergyAccount:
             "assumptions": wording.assumptions(self),
             "not_included": wording.not_included(self),
             "sources": [wording.source(op, constant) for op, constant in self.used],
+            "placement": None if self.placement is None else self.placement.row(),
             "backend": self.activity.backend,
             "profile": {"file": self.profile.file, "sha256": self.profile.sha256},
         }
@@ -120,8 +123,15 @@ class EnergyAccount:
         }
 
 
-def account(profile: HardwareProfile, activity: Activity, *, active_rule: ActiveRule | None = None) -> EnergyAccount:
-    """Prices `activity` on `profile`. `active_rule` overrides the profile's rule for active neuron updates.
+def account(
+    profile: HardwareProfile,
+    activity: Activity,
+    *,
+    placement: Placement | None = None,
+    active_rule: ActiveRule | None = None,
+) -> EnergyAccount:
+    """Prices `activity` on `profile`. `placement`: where the network's layers go; without it, time and static power
+    that depend on it are unknown. `active_rule` overrides the profile's rule for active neuron updates.
 
     E_dyn = sum S e_synop + A e_active + I e_inactive + M e_message; E_static = P t; E_total = E_dyn + E_static
     (+ overhead where the profile includes it). A profile with a [memory] section prices neurons by what they compute,
@@ -138,7 +148,7 @@ def account(profile: HardwareProfile, activity: Activity, *, active_rule: Active
     if rule not in get_args(ActiveRule):
         raise UserError(f"active rule {rule!r} is unknown", mend=f"use one of {', '.join(get_args(ActiveRule))}")
     active = [layer.spikes if rule == "spiked_only" else layer.updates_active for layer in activity.layers]
-    time = latency(profile, activity, active)
+    time = latency(profile, activity, active, placement)
     unpriced = list(profile.unpriced)
     priced = {layer.kind for layer in activity.layers if profile.constant(f"synop_{layer.kind}", "synop")}
     if {layer.kind for layer in activity.layers} - priced and "synop" not in unpriced:
@@ -157,7 +167,9 @@ def account(profile: HardwareProfile, activity: Activity, *, active_rule: Active
             layer_energy(profile, layer, works) for layer, works in zip(activity.layers, active, strict=True)
         )
         dynamic = np.sum([layer.dynamic_pj for layer in layers], axis=0)
-        static = static_pj(profile, activity, time)
+        static = static_pj(profile, time, placement)
+        if static is None and time.time_us is not None and "static" not in unpriced:
+            unpriced.append("static")  # it has a number, but how many chips or cores it counts for is not known
         bracket = neuron_bracket_pj(profile, activity)
         overhead = overhead_pj(profile, activity, time)
         if static is not None and overhead is not None:
@@ -173,6 +185,7 @@ def account(profile: HardwareProfile, activity: Activity, *, active_rule: Active
         total_pj=total,
         ann_pj=tuple(energy * activity.ann_macs for energy in mac.interval) if mac else None,
         neuron_bracket_pj=bracket,
+        placement=placement,
         latency=time,
         unpriced=tuple(unpriced),
         used=_used(profile, activity, has_static=static is not None, has_ann=mac is not None),

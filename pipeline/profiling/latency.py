@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from hardware_profiles.profile import HardwareProfile, known
 from pipeline.profiling.counts import Activity, LayerActivity
-
-
-@dataclass(frozen=True, kw_only=True)
-class Placement:
-    """How many cores, tiles and chips the layers take; `cores` is per layer."""
-
-    cores: tuple[int, ...]
-    tiles: int | None
-    chips: int
+from pipeline.profiling.placement import Placement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,23 +20,11 @@ class Latency:
     assumptions: tuple[str, ...] = ()
 
 
-def place(profile: HardwareProfile, activity: Activity) -> Placement | None:
-    """Greedy placement by neurons alone: every layer starts on a new core. None where the limits are unknown."""
-    per_core, per_chip = known(profile.limits.neurons_per_core), known(profile.limits.cores_per_chip)
-    if per_core is None or per_chip is None:
-        return None
-    cores = tuple(math.ceil(layer.neurons / per_core.interval[1]) for layer in activity.layers)
-    per_tile = known(profile.limits.cores_per_tile)
-    return Placement(
-        cores=cores,
-        tiles=math.ceil(sum(cores) / per_tile.interval[1]) if per_tile else None,
-        # The lowest number of usable cores that a source names: a chip more is the careful error.
-        chips=math.ceil(sum(cores) / per_chip.interval[0]),
-    )
-
-
-def latency(profile: HardwareProfile, activity: Activity, active: list[np.ndarray]) -> Latency:
+def latency(
+    profile: HardwareProfile, activity: Activity, active: list[np.ndarray], placement: Placement | None
+) -> Latency:
     """Time of each inference. `active`: active neuron-steps of each layer, `[N]` each, by the rule in force.
+    `placement`: None where the layers' cores are not known.
 
     core_max_plus_barrier: sum over steps of (busiest core + barrier). Counts are per sample, so the busiest core is
     bounded: from below by the busiest layer's share per core, as if work were even; from above by all layers in turn.
@@ -60,11 +39,13 @@ def latency(profile: HardwareProfile, activity: Activity, active: list[np.ndarra
         return Latency(time_us=time, assumptions=(f"every step takes {step.value:g} µs, whatever happens in it",))
     if model.model != "core_max_plus_barrier":
         return Latency(time_us=None, unknown=f"the profile has no latency model ({model.model})")
-    return _core_max_plus_barrier(profile, activity, active)
+    return _core_max_plus_barrier(profile, activity, active, placement)
 
 
-def _core_max_plus_barrier(profile: HardwareProfile, activity: Activity, active: list[np.ndarray]) -> Latency:
-    model, placement = profile.latency, place(profile, activity)
+def _core_max_plus_barrier(
+    profile: HardwareProfile, activity: Activity, active: list[np.ndarray], placement: Placement | None
+) -> Latency:
+    model = profile.latency
     synop, on, off = (
         known(entry) for entry in (model.t_synop_ns, model.t_neuron_active_ns, model.t_neuron_inactive_ns)
     )
@@ -72,7 +53,11 @@ def _core_max_plus_barrier(profile: HardwareProfile, activity: Activity, active:
     if synop is None or on is None or off is None or curve is None or curve.value is None:
         return Latency(time_us=None, unknown="the profile lacks an operation's time or the barrier's")
     if placement is None or placement.tiles is None:
-        return Latency(time_us=None, unknown="the profile lacks neurons per core, cores per tile or per chip")
+        return Latency(
+            time_us=None,
+            unknown="the cores and tiles of the layers are not known, for want of neurons per core, cores per tile or "
+            "per chip",
+        )
     if placement.chips > 1:
         return Latency(
             time_us=None, unknown=f"the network takes {placement.chips} chips; their barrier is not in the profile"
@@ -94,8 +79,6 @@ def _core_max_plus_barrier(profile: HardwareProfile, activity: Activity, active:
     return Latency(
         time_us=time_ns / 1e3,
         assumptions=(
-            f"cores: {sum(placement.cores)}, tiles: {placement.tiles}; placed by neurons alone, layers on cores of "
-            "their own",
             "a step lasts as long as its work (not throttled); work is even over a layer's cores and over steps "
             "(nominal), or all layers work in turn (high); spikes travel in no time",
         ),

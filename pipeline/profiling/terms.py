@@ -9,8 +9,9 @@ import numpy as np
 from hardware_profiles.profile import HardwareProfile, known
 from hardware_profiles.schema import Constant
 from pipeline.profiling.counts import Activity, LayerActivity
-from pipeline.profiling.latency import Latency, place
+from pipeline.profiling.latency import Latency
 from pipeline.profiling.memory import MemoryEnergy, memory_energy, state_pj
+from pipeline.profiling.placement import Placement
 
 PJ_PER_UJ = 1e6
 
@@ -89,11 +90,11 @@ def neuron_bracket_pj(profile: HardwareProfile, activity: Activity) -> tuple[flo
     return updates * profile.price("neuron_inactive").interval[1], updates * profile.price("neuron_active").interval[1]
 
 
-def static_pj(profile: HardwareProfile, activity: Activity, time: Latency) -> np.ndarray | None:
+def static_pj(profile: HardwareProfile, time: Latency, placement: Placement | None) -> np.ndarray | None:
     """Power of the chips in use times the time of an inference; 1 mW for 1 µs is 1000 pJ."""
-    static, placement = profile.static, place(profile, activity)
+    static = profile.static
     per_chip, per_core, per_mhz = (known(x) for x in (static.per_chip_mw, static.per_core_mw, static.per_mhz_mw))
-    cores_per_chip, clock_hz = known(profile.limits.cores_per_chip), profile.device.operating_point.clock_hz
+    clock_hz = profile.device.operating_point.clock_hz
     if time.time_us is None or (per_chip is None and per_core is None):
         return None
     if (placement is None and (static.scale != "chip" or per_core)) or (per_mhz and clock_hz is None):
@@ -102,7 +103,7 @@ def static_pj(profile: HardwareProfile, activity: Activity, time: Latency) -> np
     chips = {
         "chip": 1.0,
         "used_chips": float(placement.chips if placement else 0),
-        "used_cores": cores / cores_per_chip.interval[1] if cores_per_chip else 0.0,
+        "used_cores": cores / placement.cores_per_chip if placement else 0.0,
     }[static.scale]
     power_mw = np.zeros(3)
     for constant, times in ((per_chip, chips), (per_core, cores), (per_mhz, (clock_hz or 0.0) / 1e6)):

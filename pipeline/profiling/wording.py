@@ -55,6 +55,8 @@ def assumptions(account: EnergyAccount) -> list[str]:
         stated.append("one message per event, as if its destinations shared a core; hops between tiles are not counted")
     weights = "skipped" if accounting.zero_weight == "skip" else "counted"
     stated.append(f"one operation per event and synapse, zero weights {weights}")
+    if account.placement is not None and account.latency.time_us is not None:
+        stated.append(str(account.placement))
     stated += account.latency.assumptions
     if account.latency.unknown and accounting.scope == "incremental":
         stated.append(f"no total: {account.latency.unknown}")

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.report.layer_rows import layer_notes, layer_rows
 from pipeline.report.plain import plain, portable
 from pipeline.report.samples import Sample, describe
 from pipeline.report.statistics import paired_difference, share
@@ -20,8 +21,6 @@ from pipeline.report.verdict import verdict
 SCHEMA = "spikeport-report/1"
 STAGES = ("teacher", "student_float", "student_quantised", "reference", "lava")
 CHECKS = ("quantised_vs_reference", "reference_vs_lava")
-ACTIVITY_KEYS = ("name", "kind", "shape", "neurons", "weights", "spikes_per_sample", "rate", "synops_per_sample")
-LAYER_KEYS = (*ACTIVITY_KEYS, "dense_ops", "weight_error", "saturated")
 STUDENTS = ("student_float", "student_quantised")
 PAIRED = "Bonett and Price 2012, paired by recording; one training of each, so it says nothing about other seeds"
 LAVA_VERSION = "Lava 0.10.0 fixed_pt"
@@ -36,8 +35,8 @@ class ReportInputs:
     `[n]` of student_float and student_quantised, row i the same test recording in all. `equivalence`: for each of
     CHECKS an Equivalence of pipeline.equivalence as a dict. `energy`: rows of pipeline.profiling.energy.
     `baseline`: rows of pipeline.profiling.baseline (latency is a whole batch's, energy one inference's). `layers`: one
-    dict per layer with LAYER_KEYS and more, as `LayerActivity.row` of pipeline.profiling.counts gives them;
-    `quantisation`: dicts with `name` that add to them (export.quantise).
+    dict per layer, as `LayerActivity.row` of pipeline.profiling.counts gives them; `quantisation`: dicts with `name`
+    that add to them (export.quantise).
     `confusion`: `[K, K]` counts of the reference, rows the label, columns what it was taken for.
     `provenance`: versions {package: version}, seeds {name: seed}, command, profiles {id: sha256}, created_utc, cores,
     and what else a reader needs to run it again. Host names and folders do not belong here; paths are cut to names.
@@ -57,7 +56,7 @@ class ReportInputs:
     arms: Mapping[str, Mapping[str, np.ndarray]] | str
     equivalence: Mapping[str, Mapping[str, Any] | str]
     layers: Sequence[Mapping[str, Any]]
-    quantisation: Sequence[Mapping[str, Any]] = ()
+    quantisation: Sequence[Mapping[str, Any]] | str = ()
     energy: Sequence[Mapping[str, Any]] | str = ()
     baseline: Sequence[Mapping[str, Any]] | str = "no baseline was measured in this run"
     samples: Sequence[Sample] = ()
@@ -88,7 +87,8 @@ def build_report(inputs: ReportInputs) -> dict[str, Any]:
         "confusion": _confusion(inputs.confusion),
         "equivalence": {check: _reasoned(inputs.equivalence.get(check, "this check did not run")) for check in CHECKS}
         | {"statement": f"Equal means equal to {LAVA_VERSION}, not to silicon."},
-        "layers": _layers(inputs.layers, inputs.quantisation),
+        "layers": layer_rows(inputs.layers, inputs.quantisation, inputs.energy),
+        "layer_notes": layer_notes(inputs.layers, inputs.quantisation, inputs.energy),
         "energy": _rows(inputs.energy, "no device was asked for"),
         "baseline": _rows(inputs.baseline, "no baseline was measured in this run"),
         "not_included": _not_included(inputs),
@@ -126,12 +126,6 @@ def _comparison(inputs: ReportInputs) -> dict[str, Any]:
 
 def _confusion(counts: np.ndarray | str) -> dict[str, Any]:
     return {"reason": counts} if isinstance(counts, str) else {"stage": "reference", "counts": counts.tolist()}
-
-
-def _layers(layers: Sequence[Mapping[str, Any]], errors: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Activity and quantisation of each layer in one row; what neither knows is None."""
-    by_name = {row["name"]: row for row in errors}
-    return [dict.fromkeys(LAYER_KEYS) | dict(by_name.get(row["name"], {})) | dict(row) for row in layers]
 
 
 def _reasoned(part: Mapping[str, Any] | str) -> dict[str, Any]:

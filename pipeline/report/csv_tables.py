@@ -16,7 +16,7 @@ from pipeline.report.energy_rows import LAYER_TERMS, MEMORY_TERMS
 
 
 def layers_csv(report: Mapping[str, Any]) -> str:
-    """One row a layer: its numbers of report.json, and each device's nominal energies by term (empty where unknown)."""
+    """One row a layer: its numbers of report.json, and each device's nominal energies by term. Empty: not known."""
     devices = [] if isinstance(report["energy"], dict) else report["energy"]
     rows = []
     for layer in report["layers"]:
@@ -61,7 +61,10 @@ def samples_csv(
 
 
 def _plain(value: Any) -> Any:
-    return "x".join(map(str, value)) if isinstance(value, list) else value
+    """A shape as `16x9x7`, a list of texts with semicolons."""
+    if not isinstance(value, list):
+        return value
+    return ("; " if any(isinstance(entry, str) for entry in value) else "x").join(map(str, value))
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -113,8 +113,8 @@ def _notes(row: dict[str, Any]) -> dict[str, Any]:
         ]
         share = percent(placed["cores"] / placed["cores_per_chip"])
         notes["Cores"] = (
-            f"{placed['cores']} of {placed['cores_per_chip']:g} ({share} of a chip), by public limits, layers "
-            f"not sharing any: {', '.join(shares)}"
+            f"{'at least ' if placed.get('at_least') else ''}{placed['cores']} of {placed['cores_per_chip']:g} "
+            f"({share} of a chip), by public limits, layers not sharing any: {', '.join(shares)}"
         )
     if moved := row.get("sensitivity"):
         first = moved[0]

@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from pipeline.report import charts, words
+from pipeline.report import charts, layer_rows, words
 from pipeline.report.confusion import mistakes, shaded
 from pipeline.report.energy_rows import LAYER_TERMS, MEMORY_TERMS, energy_rows
 from pipeline.report.page import render
@@ -27,6 +27,7 @@ def render_html(report: dict[str, Any]) -> str:
         comparison=_comparison(report["comparison"]),
         confusion=_confusion(report),
         layers=_layers(report["layers"]),
+        layer_heads=layer_rows.HEADS,
         energy=_energy(report),
         samples=[_sample(sample, report["dataset"]) for sample in report["samples"]],
     )
@@ -86,6 +87,7 @@ def _layers(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
         | {
             "rate_bar": charts.bar(layer["rate"], highest_rate, f"rate of {layer['name']}"),
             "synops_bar": charts.bar(layer["synops_per_sample"], most_synops, f"operations of {layer['name']}"),
+            "cells": layer_rows.cells(layer),
         }
         for layer in layers
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.report import words
+from pipeline.report import layer_rows, words
 from pipeline.report.confusion import mistakes
 from pipeline.report.energy_rows import energy_rows
 from pipeline.report.markdown_parts import bullets, inline, table
@@ -20,7 +20,7 @@ def render_markdown(report: dict[str, Any]) -> str:
         _equivalence(report["equivalence"]),
         _comparison(report["comparison"]),
         _confusion(report),
-        _layers(report["layers"]),
+        _layers(report),
         _energy(report),
         _baseline(report["baseline"]),
         ["## Not included", *bullets(report["not_included"], "Nothing was listed as left out.")],
@@ -95,7 +95,7 @@ def _confusion(report: dict[str, Any]) -> list[str]:
     return [title, table(["Class", "taken for", "Recordings", "of"], rows, right=(2, 3))]
 
 
-def _layers(layers: list[dict[str, Any]]) -> list[str]:
+def _layers(report: dict[str, Any]) -> list[str]:
     rows = [
         [
             f"{layer['name']} ({layer['kind']})",
@@ -106,13 +106,13 @@ def _layers(layers: list[dict[str, Any]]) -> list[str]:
             words.amount(layer["rate"]),
             words.amount(layer["synops_per_sample"]),
             words.part(layer["synops_per_sample"], layer["dense_ops"]),
-            words.error(layer["weight_error"]),
-            "unknown" if layer["saturated"] is None else str(layer["saturated"]),
+            *layer_rows.cells(layer),
         ]
-        for layer in layers
+        for layer in report["layers"]
     ]
     head = ["Layer", "Output", "Neurons", "Weights", "Spikes", "Rate", "Synaptic operations", "of dense"]
-    return ["## Layers", table([*head, "Weight error", "Saturated"], rows, right=range(2, 10)), words.LAYER_NOTE]
+    shown = table([*head, *layer_rows.HEADS], rows, right=range(2, 12))
+    return ["## Layers", shown, words.LAYER_NOTE, *map(inline, report.get("layer_notes", ()))]
 
 
 def _energy(report: dict[str, Any]) -> list[str]:

@@ -29,7 +29,8 @@ CHECK_NAMES = {
 }
 LAYER_NOTE = (
     "Per recording, means over the test set. Rate: spikes per neuron and step. Dense: operations if every input fired "
-    "at every step. Weight error: norm of what rounding changed over norm of the weights. Saturated: weights clipped."
+    "at every step. Weight error: norm of what rounding changed over norm of the weights. Decay error: what a step "
+    "takes too much or too little of current or voltage (the larger), as a share of it. Saturated: weights clipped."
 )
 BASES = {
     "measured": "read from an instrument or a clock in this run",
@@ -173,4 +174,4 @@ def per_item(latency: Any, batch: int | str) -> str:
 
 def error(value: float | None) -> str:
     """A relative error; exactly nothing is said as `none`."""
-    return "unknown" if value is None else "none" if value == 0 else f"{amount(100 * value)} %"
+    return "not known" if value is None else "none" if value == 0 else f"{amount(100 * value)} %"
