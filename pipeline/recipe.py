@@ -254,6 +254,7 @@ class Profile(_Section):
 
     hardware: tuple[str, ...] = ("loihi1", "loihi2", "cmos45-fp32")
     baseline_gpu: str = "a100"  # the GPU whose formula floor stands beside the measured CPU
+    per_step: bool = False  # also counts every step apart, in steps.csv
     baseline_seconds: PositiveFloat = 2.0  # how long each batch size is timed, all networks of the baseline together
 
 

@@ -18,7 +18,7 @@ from pipeline.profiling.energy import account
 from pipeline.report import render_all
 from pipeline.report.confusion import confusion
 from pipeline.report.content import ReportInputs, build_report
-from pipeline.report.csv_tables import layers_csv, samples_csv
+from pipeline.report.csv_tables import layers_csv, samples_csv, steps_csv
 from pipeline.report.samples import Sample, choose_samples
 from pipeline.stages_deploy import trace_of
 
@@ -60,12 +60,26 @@ def account_of(
 
 
 def report(context: Context) -> Result:
-    """report.json, report.md, report.html and two tables, from what the other stages recorded."""
+    """report.json, report.md, report.html and the tables beside them, from what the other stages recorded."""
     content = build_report(_inputs(context))
     render_all(content, context.run.path)
     write_text(context.run.file("layers.csv"), layers_csv(content))
     write_text(context.run.file("samples.csv"), _samples_csv(context))
-    return {"verdict": content["verdict"]}, ("report.json", "report.md", "report.html", "layers.csv", "samples.csv")
+    files = ("report.json", "report.md", "report.html", "layers.csv", "samples.csv")
+    steps = (write_steps(context).name,) if context.recipe.profile.per_step else ()
+    return {"verdict": content["verdict"]}, (*files, *steps)
+
+
+def write_steps(context: Context) -> Path:
+    """steps.csv of the test set, and where it stands. Where the run did not count every step, it is simulated again."""
+    from export.reference import simulate
+
+    network, counts = read_netx(context.run.file("student.net")), trace_of(context).step_counts
+    if counts is None:
+        counts = simulate(network, context.dataset.test.frames, per_step=True).step_counts
+    assert counts is not None
+    write_text(context.run.file("steps.csv"), steps_csv(network, counts))
+    return context.run.file("steps.csv")
 
 
 def _inputs(context: Context) -> ReportInputs:
