@@ -147,6 +147,15 @@ def profile(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Write a file's report there, as of a run.")
     ] = None,
+    active_rule: Annotated[
+        str | None,
+        typer.Option(
+            "--active-rule",
+            metavar="RULE",
+            help="Which neuron updates count as active: received_input_or_bias_or_spiked or spiked_only. "
+            "[default: the run's recipe, else the device]",
+        ),
+    ] = None,
     per_step: Annotated[
         bool, typer.Option("--per-step", help="Write steps.csv as well: counts by step and layer.")
     ] = False,
@@ -161,12 +170,14 @@ def profile(
 
     Example: `spikeport profile student.net --input test-frames.npz --hardware loihi1 --out profiled`
     """
+    from pipeline.profiling.active_rule import known_rule
     from pipeline.progress import Progress
     from pipeline.run_folder import MANIFEST, locked, open_run
     from pipeline.stages import Context
     from pipeline.stages_report import account_of, write_steps
 
     files: list[str] = []
+    rule = known_rule(active_rule)
     with Progress(quiet=quiet) as progress:
         if (source / MANIFEST).is_file():
             if out is not None:
@@ -175,7 +186,7 @@ def profile(
                 )
             with locked(source):
                 context = Context(open_run(source), progress)
-                result, _ = account_of(context, hardware=tuple(hardware or ()), baseline_gpu=baseline)
+                result, _ = account_of(context, hardware=tuple(hardware or ()), baseline_gpu=baseline, active_rule=rule)
                 files = [str(write_steps(context))] if per_step else []
         elif frames is None:
             raise UserError("a network needs frames", where=str(source), mend="give --input FRAMES.npz")
@@ -189,10 +200,12 @@ def profile(
                 raise UserError("steps.csv stands beside a report", where="--per-step", mend="give --out DIR")
             subject = _subject(source, frames, shape_of(input_shape), dt, reset, if_r)
             devices = tuple(hardware or Profile().hardware)
-            result, trace = profile_network(subject, devices, baseline, progress, per_step=per_step)
+            result, trace = profile_network(subject, devices, baseline, progress, active_rule=rule, per_step=per_step)
             if out is not None:
-                files = write_page(subject, devices, result, trace, out)
-    show(result, json, [*_profile_lines(result), *files])
+                files = write_page(subject, devices, result, trace, out, active_rule=rule)
+    idle = rule is not None and not any(row["active_rule"] for row in result["energy"])
+    notes = ["note: no number here depends on --active-rule"] if idle else []
+    show(result, json, [*_profile_lines(result), *notes, *files])
 
 
 def _subject(
@@ -243,6 +256,7 @@ def _profile_lines(result: dict[str, Any]) -> list[str]:
             for r in result["layers"]
         ],
     )
+    from pipeline.report.energy_rows import neuron_updates
     from pipeline.report.words import quantity_text
 
     energy = table(
@@ -259,4 +273,7 @@ def _profile_lines(result: dict[str, Any]) -> list[str]:
             for row in result["energy"]
         ],
     )
-    return [*layers, "", *energy]
+    updates = [
+        f"{row['hardware']}, neuron updates: {text}" for row in result["energy"] if (text := neuron_updates(row))
+    ]
+    return [*layers, "", *energy, *updates]

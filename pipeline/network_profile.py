@@ -48,26 +48,38 @@ class Subject:
 
 
 def profile_network(
-    subject: Subject, hardware: tuple[str, ...], baseline: str | None, progress: Progress, *, per_step: bool = False
+    subject: Subject,
+    hardware: tuple[str, ...],
+    baseline: str | None,
+    progress: Progress,
+    *,
+    active_rule: str | None = None,
+    per_step: bool = False,
 ) -> tuple[dict[str, Any], SpikeTrace]:
     """Counts and energies as the stage `profile` has them, and the trace, with `per_step` its counts of every step; the
-    baseline is the ANN twin's formula floor on a GPU."""
+    baseline is the ANN twin's formula floor on a GPU. `active_rule`: as in `account`."""
 
     def tell(done: int, total: int) -> None:
         progress(done, total, "samples")
 
     trace = simulate(subject.network, subject.frames, per_step=per_step, progress=tell)
-    result = priced(subject.network, trace, hardware)
+    result = priced(subject.network, trace, hardware, active_rule)
     twin = Macs(per_node={"ANN twin, one pass": result["ann_macs"]}, uncounted=())
     result["baseline"] = floor_rows(load_profile(baseline), twin) if baseline else []
     return result, trace
 
 
 def write_page(
-    subject: Subject, hardware: tuple[str, ...], result: dict[str, Any], trace: SpikeTrace, folder: Path
+    subject: Subject,
+    hardware: tuple[str, ...],
+    result: dict[str, Any],
+    trace: SpikeTrace,
+    folder: Path,
+    *,
+    active_rule: str | None = None,
 ) -> list[str]:
-    """The report of what `profile_network` found for `hardware`: FILES in `folder`, and STEPS where the trace tells
-    steps apart; their paths returned."""
+    """The report of what `profile_network` found for `hardware` by `active_rule`: FILES in `folder`, and STEPS where
+    the trace tells steps apart; their paths returned."""
     predicted = subject.network.readout.classes(trace.spikes, trace.membrane)
     classes = _classes(subject, predicted)
     report = build_report(_inputs(subject, result, trace, predicted, classes))
@@ -81,7 +93,7 @@ def write_page(
             [str(number) for number in range(len(predicted))],
             {name: [classes[number] for number in numbers] for name, numbers in named.items() if numbers is not None},
             activity,
-            [account(load_profile(name), activity) for name in hardware],
+            [account(load_profile(name), activity, active_rule=active_rule) for name in hardware],
         ),
     )
     if trace.step_counts is None:

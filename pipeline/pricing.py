@@ -14,19 +14,24 @@ from pipeline.profiling.energy import account
 from pipeline.profiling.sensitivity import sensitivity
 
 
-def priced(network: IntegerNetwork, trace: SpikeTrace, hardware: tuple[str, ...]) -> dict[str, Any]:
-    """{"layers": counts, "energy": a row for each of `hardware` (ids or files), "ann_macs": of the ANN twin}."""
+def priced(
+    network: IntegerNetwork, trace: SpikeTrace, hardware: tuple[str, ...], active_rule: str | None = None
+) -> dict[str, Any]:
+    """{"layers": counts, "energy": a row for each of `hardware` (ids or files), "ann_macs": of the ANN twin}.
+    `active_rule`: as in `account`."""
     activity = count_activity(network, trace)
     return {
         "layers": [layer.row() for layer in activity.layers],
-        "energy": [_row(load_profile(name), network, activity) for name in hardware],
+        "energy": [_row(load_profile(name), network, activity, active_rule) for name in hardware],
         "ann_macs": activity.ann_macs,
     }
 
 
-def _row(profile: HardwareProfile, network: IntegerNetwork, activity: Activity) -> dict[str, Any]:
-    more = {"sensitivity": sensitivity(profile, activity), "placement": _placement(profile, network)}
-    return account(profile, activity).row() | more
+def _row(
+    profile: HardwareProfile, network: IntegerNetwork, activity: Activity, active_rule: str | None
+) -> dict[str, Any]:
+    more = {"sensitivity": sensitivity(profile, activity, active_rule), "placement": _placement(profile, network)}
+    return account(profile, activity, active_rule=active_rule).row() | more
 
 
 def _placement(profile: HardwareProfile, network: IntegerNetwork) -> dict[str, Any] | None:

@@ -40,15 +40,16 @@ def profile(context: Context) -> Result:
 
 
 def account_of(
-    context: Context, *, hardware: tuple[str, ...] = (), baseline_gpu: str | None = None
+    context: Context, *, hardware: tuple[str, ...] = (), baseline_gpu: str | None = None, active_rule: str | None = None
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """What `profile` found, on other devices or another GPU if asked for; and the sha256 of each ONNX file timed."""
+    """What `profile` found, on other devices, another GPU or by another rule if asked for; and the sha256 of each ONNX
+    file timed."""
     from pipeline.baseline_models import rivals
     from pipeline.profiling.baseline import baseline_rows
 
     recipe = context.recipe.profile
     network = read_netx(context.run.file("student.net"))
-    result = priced(network, trace_of(context), hardware or recipe.hardware)
+    result = priced(network, trace_of(context), hardware or recipe.hardware, active_rule or recipe.active_rule)
     context.progress.say("  measuring the baseline")
     teacher = context.run.file("teacher.onnx") if "teacher.onnx" in context.run.files("export") else None
     with tempfile.TemporaryDirectory() as folder:
@@ -156,7 +157,8 @@ def _samples_csv(context: Context) -> str:
         for name, numbers in stages.items()
     }
     activity = count_activity(read_netx(run.file("student.net")), trace_of(context))
-    accounts = [account(load_profile(name), activity) for name in context.recipe.profile.hardware]
+    recipe = context.recipe.profile
+    accounts = [account(load_profile(name), activity, active_rule=recipe.active_rule) for name in recipe.hardware]
     return samples_csv(test.keys, classes, activity, accounts)
 
 
