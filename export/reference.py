@@ -14,7 +14,7 @@ import numpy as np
 
 from export import reference_events
 from export.integer_network import IntegerNetwork
-from export.reference_storage import Layout, Rows, chunk_size, default_memory, read_chunks
+from export.reference_storage import COUNTS, Layout, Rows, chunk_size, default_memory, read_chunks
 from export.spike_trace import SpikeTrace
 from hardware_profiles.errors import UserError
 
@@ -27,6 +27,7 @@ def simulate(
     frames: Any,
     *,
     keep_layers: bool = False,
+    per_step: bool = False,
     memory_bytes: int | None = None,
     device: str = "cpu",
     engine: Engine = "auto",
@@ -35,10 +36,11 @@ def simulate(
     """Output spikes and exact counts of every sample, and membranes where they are the read-out.
 
     `frames`: anything of shape `[N, T, *input_shape]` that slices by samples (an array, a memory map, a lazy reader),
-    with whole values from 0 to `network.input_limit`; read chunk by chunk. `keep_layers` keeps every layer's spikes.
-    `memory_bytes`: what output and work may take beside the interpreter and its libraries (default: a quarter of the
-    free memory, 4 GiB at most). `progress(done, total)` is called after each chunk. State starts at zero for each
-    sample. Source of the dynamics: lava-nc 0.10.0 lif/models.py, dense/models.py, conv/models.py.
+    with whole values from 0 to `network.input_limit`; read chunk by chunk. `keep_layers` keeps every layer's spikes,
+    `per_step` the counts of every step. `memory_bytes`: what output and work may take beside the interpreter and its
+    libraries (default: a quarter of the free memory, 4 GiB at most). `progress(done, total)` is called after each
+    chunk. State starts at zero for each sample. Source of the dynamics: lava-nc 0.10.0 lif/models.py, dense/models.py,
+    conv/models.py.
 
     Counts: a synaptic operation is counted when the event is received by the synapse, so that delays change no count
     but the steps in which neurons are updated actively. Own spikes are received one step later, those of the last step
@@ -46,7 +48,7 @@ def simulate(
 
     Raises UserError naming the sample where values are none of these, or where memory does not hold one sample.
     """
-    layout = Layout(network, int(frames.shape[1]), keep_layers)
+    layout = Layout(network, int(frames.shape[1]), keep_layers, per_step)
     samples = int(frames.shape[0])
     runner = _engine(layout, engine, device)
     held = layout.sample_bytes * samples + runner.fixed_bytes
@@ -65,12 +67,13 @@ def iter_simulate(
     frames: Any,
     *,
     keep_layers: bool = False,
+    per_step: bool = False,
     memory_bytes: int | None = None,
     device: str = "cpu",
     engine: Engine = "auto",
 ) -> Iterator[tuple[slice, SpikeTrace]]:
     """As `simulate`, for sets whose output does not fit in memory: the rows of each chunk and its trace."""
-    layout = Layout(network, int(frames.shape[1]), keep_layers)
+    layout = Layout(network, int(frames.shape[1]), keep_layers, per_step)
     samples = int(frames.shape[0])
     runner = _engine(layout, engine, device)
     per_sample = layout.sample_bytes + _input_bytes(network, frames) + runner.work_bytes
@@ -107,9 +110,10 @@ def _input_bytes(network: IntegerNetwork, frames: Any) -> int:
 
 
 def _warn_if_fired(network: IntegerNetwork, rows: Rows) -> None:
-    if network.readout.kind == "membrane" and rows.counts[:, 3, -1].any():
+    fired = rows.counts[:, :, COUNTS.index("spikes_out"), -1].any(axis=1)
+    if network.readout.kind == "membrane" and fired.any():
         warnings.warn(
-            f"{network.layers[-1].name} fired in {np.count_nonzero(rows.counts[:, 3, -1])} samples, which reset its "
+            f"{network.layers[-1].name} fired in {np.count_nonzero(fired)} samples, which reset its "
             "membrane; a membrane read-out is meant for a layer that never fires: use a smaller scale for it",
             stacklevel=3,
         )

@@ -35,7 +35,8 @@ class DenseEngine:
         widest = max(int(np.prod(network.input_shape)), *(layer.neurons for layer in network.layers))
         states = BATCH_STATES if device == "cpu" else 1 << 62
         self.batch = max(1, min(states // widest, BATCH_SPIKES // (widest * max(steps, 1))))
-        self.fixed_bytes = self.batch * steps * widest * 32  # a few float tensors of a batch at once
+        # A few float tensors of a batch at once.
+        self.fixed_bytes = self.batch * steps * widest * (48 if layout.per_step else 32)
         self.work_bytes = 0
 
     def run(self, frames: np.ndarray, rows: Rows) -> None:
@@ -55,8 +56,8 @@ class DenseEngine:
             received = passing
             reads = layout.reads_membrane and index == last
             passing, membrane = layer.run(received, reads)
-            for key, counted in layer.count(received, passing).items():
-                rows.counts[:, COUNTS.index(key), index] = counted.cpu().numpy()
+            for key, counted in layer.count(received, passing, layout.per_step).items():
+                rows.counts[:, :, COUNTS.index(key), index] = counted.T.cpu().numpy()
             if layout.starts[index] >= 0:
                 layout.layer(rows, index)[...] = passing.transpose(0, 1).to(torch.uint8).cpu().numpy()
             if membrane is not None:
@@ -174,26 +175,30 @@ class _Layer:
             arrived = arrived + self.bias
         return arrived
 
-    def count(self, received: torch.Tensor, fired: torch.Tensor) -> dict[str, torch.Tensor]:
-        """This layer's counts, each `[B]`."""
+    def count(self, received: torch.Tensor, fired: torch.Tensor, per_step: bool) -> dict[str, torch.Tensor]:
+        """This layer's counts, each `[T, B]`, or `[1, B]` where steps are not told apart."""
         layer, events = self.layer, received.ne(0)
+
+        def over_steps(values: torch.Tensor) -> torch.Tensor:
+            return values if per_step else values.sum(dim=0, keepdim=True)
+
+        per_input = over_steps(events).flatten(2).double()  # exact: at most T each
         if layer.kind == "input":
             drive = received.double() * int(layer.weight[0]) + self.bias.double() / (1 << STATE_SHIFT)
-            per_input, active = events.sum(dim=0).flatten(1).double(), drive.ne(0) | fired.bool()
+            active = drive.ne(0) | fired.bool()
         else:
-            per_input = events.sum(dim=0).flatten(1).double()  # exact: at most T each
             active = (self._reached(events.float(), fired) | fired.bool()) | ~self.unbiased
         counts = {
-            "events_in": per_input.sum(dim=1),
+            "events_in": per_input.sum(dim=2),
             "synops": per_input @ self._double(fan_out_map(layer)),
             "effective_synops": per_input @ self._double(effective_fan_out_map(layer)),
-            "spikes_out": fired.sum(dim=0).flatten(1).double().sum(dim=1),
-            "updates_active": active.transpose(0, 1).flatten(1).sum(dim=1),
+            "spikes_out": over_steps(fired).flatten(2).double().sum(dim=2),
+            "updates_active": over_steps(active.flatten(2).sum(dim=2)),
         }
         if layer.weight_rec is not None:
-            own = fired[:-1].sum(dim=0).double()
-            counts["events_in"] = counts["events_in"] + own.sum(dim=1)
-            counts["synops"] = counts["synops"] + own.sum(dim=1) * layer.neurons
+            own = over_steps(_later(fired, 1)).double()
+            counts["events_in"] = counts["events_in"] + own.sum(dim=2)
+            counts["synops"] = counts["synops"] + own.sum(dim=2) * layer.neurons
             nonzero = self._double(np.count_nonzero(layer.weight_rec, axis=0))
             counts["effective_synops"] = counts["effective_synops"] + own @ nonzero
         return counts

@@ -379,7 +379,8 @@ def run_samples(frames, graded, plan, weights, tables, places, neurons, unbiased
     `plan` `[L, FIELDS]`, `weights` int16 and `tables` int32 as packed; `places`: each input's place, channels last.
     `neurons` int32 `[4, states]`: bias and threshold in 64ths, kept 4096ths of current and voltage. `sizes`: length of
     states, sums, marks, events. `spikes`: one row a sample, where each kept layer has its `[T, neurons]` from OUT_AT
-    on (-1: not kept). `membrane` `[N, T, K]` int32 or of size 0. `counts` `[N, 5, L]` int64. Both zero at first.
+    on (-1: not kept). `membrane` `[N, T, K]` int32 or of size 0. `counts` `[N, T, 5, L]` int64, or `[N, 1, 5, L]`,
+    where all steps add up in one. All zero at first.
     """
     bias, thresholds, keep_u, keep_v = neurons[0], neurons[1], neurons[2], neurons[3]
     samples, steps, _ = frames.shape
@@ -391,6 +392,7 @@ def run_samples(frames, graded, plan, weights, tables, places, neurons, unbiased
     arriving = np.empty(frames.shape[2], np.int32)
     values = np.empty(frames.shape[2] if graded else 0, np.int32)
     spiked = np.zeros(layers, np.int64)
+    apart = counts.shape[1] > 1
     bare = np.empty(0, np.int32)
     for n in range(samples):
         voltage[:] = 0
@@ -400,9 +402,10 @@ def run_samples(frames, graded, plan, weights, tables, places, neurons, unbiased
         spiked[:] = 0
         for t in range(steps):
             source, first, carried = arriving, np.int64(0), values
+            tally = counts[n, t if apart else 0]
             count = _list_inputs(frames[n, t], places, arriving, values)
             for k in range(layers):
-                layer, tally = plan[k], counts[n]
+                layer = plan[k]
                 slot = t % layer[RING]
                 tally[EVENTS_IN, k] += count
                 _count_synops(layer[FAN_OUT_AT], tables, source, first, count, tally, k)

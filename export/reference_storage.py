@@ -24,7 +24,8 @@ CHUNK_BYTES = 64 << 20  # larger chunks are no faster, and progress is told afte
 @dataclass(frozen=True, kw_only=True)
 class Rows:
     """Output of some samples: `spikes` `[n, bytes]` with each kept layer's `[T, neurons]` side by side, `membrane`
-    `[n, T, K]` int32 (of size 0 where nobody reads it), `counts` `[n, 5, L]` int64. All zero until an engine fills it.
+    `[n, T, K]` int32 (of size 0 where nobody reads it), `counts` `[n, T, 5, L]` int64, or `[n, 1, 5, L]` where steps
+    are not told apart. All zero until an engine fills it.
     """
 
     spikes: np.ndarray
@@ -39,11 +40,12 @@ class Rows:
 
 @dataclass(frozen=True)
 class Layout:
-    """What is kept of each sample of `steps` steps."""
+    """What is kept of each sample of `steps` steps; `per_step`: counts of each step apart."""
 
     network: IntegerNetwork
     steps: int
     keep_layers: bool
+    per_step: bool = False
 
     @property
     def starts(self) -> tuple[int, ...]:
@@ -68,7 +70,13 @@ class Layout:
     def sample_bytes(self) -> int:
         """Memory of one sample's output."""
         membrane = 4 * self.steps * self.network.layers[-1].neurons * self.reads_membrane
-        return self.spike_bytes + membrane + 8 * len(COUNTS) * len(self.network.layers)
+        counted = self.count_steps + self.per_step  # of steps, and their sum
+        return self.spike_bytes + membrane + 8 * counted * len(COUNTS) * len(self.network.layers)
+
+    @property
+    def count_steps(self) -> int:
+        """How many steps have counts of their own."""
+        return self.steps if self.per_step else 1
 
     def rows(self, samples: int) -> Rows:
         """Zeros for the output of `samples` samples."""
@@ -76,7 +84,7 @@ class Layout:
         return Rows(
             spikes=np.zeros((samples, self.spike_bytes), np.uint8),
             membrane=np.zeros(shape, np.int32),
-            counts=np.zeros((samples, len(COUNTS), len(self.network.layers)), np.int64),
+            counts=np.zeros((samples, self.count_steps, len(COUNTS), len(self.network.layers)), np.int64),
         )
 
     def layer(self, rows: Rows, index: int) -> np.ndarray:
@@ -92,10 +100,16 @@ class Layout:
         return SpikeTrace(
             backend="reference",
             spikes=self.layer(rows, last).reshape(len(rows.spikes), self.steps, self.network.layers[last].neurons),
-            counts=LayerCounts(**{key: rows.counts[:, index] for index, key in enumerate(COUNTS)}),
+            counts=_named(rows.counts.sum(axis=1) if self.per_step else rows.counts[:, 0]),
+            step_counts=_named(rows.counts) if self.per_step else None,
             layer_spikes=kept,
             membrane=rows.membrane if self.reads_membrane else None,
         )
+
+
+def _named(counts: np.ndarray) -> LayerCounts:
+    """`[..., 5, L]` by name."""
+    return LayerCounts(**{key: counts[..., index, :] for index, key in enumerate(COUNTS)})
 
 
 def default_memory() -> int:

@@ -187,6 +187,9 @@ class Device(_Part):
     source: Text
 
 
+ActiveRule = Literal["received_input_or_bias_or_spiked", "spiked_only"]
+
+
 class Accounting(_Part):
     """How counts become operations. `graded_event` has no effect here: every event is one binary spike."""
 
@@ -194,7 +197,7 @@ class Accounting(_Part):
     graded_event: Literal["one_op", "by_value", "mac"] = "one_op"
     zero_weight: Literal["skip", "count"] = "count"
     neuron_update: Literal["every_step", "on_event"] = "every_step"
-    active_rule: Literal["received_input_or_bias_or_spiked", "spiked_only"] = "received_input_or_bias_or_spiked"
+    active_rule: ActiveRule = "received_input_or_bias_or_spiked"
 
 
 class Static(_Part):

@@ -34,6 +34,9 @@ def simulate(
         typer.Option("--backend", help="both: compares every layer, spike by spike; leaves with 1 where they differ."),
     ] = "reference",
     out: Annotated[Path | None, typer.Option("--out", metavar="TRACE.npz", help="Keep spikes and counts.")] = None,
+    per_step: Annotated[
+        bool, typer.Option("--per-step", help="Keep the counts of every step in TRACE.npz too.")
+    ] = False,
     samples: Annotated[int | None, typer.Option("--samples", min=1, help="Only the first so many.")] = None,
     clip: Annotated[
         bool, typer.Option("--clip", help="Counts above what the network takes become its largest value.")
@@ -67,6 +70,12 @@ def simulate(
     from pipeline.progress import Progress
     from pipeline.simulation import in_both, in_lava, in_reference
 
+    if per_step and (out is None or backend != "reference"):
+        raise UserError(
+            "counts of every step are kept by the reference, in a trace",
+            where="--per-step",
+            mend="give --out TRACE.npz, and no other --backend than reference",
+        )
     network = read_netx(net, shape_of(input_shape))
     inputs, labels = open_frames(frames, network.input_shape, network.input_limit, clip=clip)
     given: Any = inputs if samples is None else inputs[:samples]
@@ -82,6 +91,7 @@ def simulate(
                 given,
                 labels,
                 keep=out is not None,
+                per_step=per_step,
                 memory_bytes=bytes_of(memory),
                 device=device,
                 progress=tell,
@@ -137,6 +147,18 @@ def profile(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Write a file's report there, as of a run.")
     ] = None,
+    active_rule: Annotated[
+        str | None,
+        typer.Option(
+            "--active-rule",
+            metavar="RULE",
+            help="Which neuron updates count as active: received_input_or_bias_or_spiked or spiked_only. "
+            "[default: the run's recipe, else the device]",
+        ),
+    ] = None,
+    per_step: Annotated[
+        bool, typer.Option("--per-step", help="Write steps.csv as well: counts by step and layer.")
+    ] = False,
     input_shape: InputShape = None,
     dt: Dt = None,
     reset: Reset = None,
@@ -148,12 +170,14 @@ def profile(
 
     Example: `spikeport profile student.net --input test-frames.npz --hardware loihi1 --out profiled`
     """
+    from pipeline.profiling.active_rule import known_rule
     from pipeline.progress import Progress
     from pipeline.run_folder import MANIFEST, locked, open_run
     from pipeline.stages import Context
-    from pipeline.stages_report import account_of
+    from pipeline.stages_report import account_of, write_steps
 
     files: list[str] = []
+    rule = known_rule(active_rule)
     with Progress(quiet=quiet) as progress:
         if (source / MANIFEST).is_file():
             if out is not None:
@@ -162,21 +186,26 @@ def profile(
                 )
             with locked(source):
                 context = Context(open_run(source), progress)
-                result, _ = account_of(context, hardware=tuple(hardware or ()), baseline_gpu=baseline)
+                result, _ = account_of(context, hardware=tuple(hardware or ()), baseline_gpu=baseline, active_rule=rule)
+                files = [str(write_steps(context))] if per_step else []
         elif frames is None:
             raise UserError("a network needs frames", where=str(source), mend="give --input FRAMES.npz")
         else:
-            from pipeline.network_profile import FILES, profile_network, write_page
+            from pipeline.network_profile import FILES, STEPS, profile_network, write_page
             from pipeline.recipe import Profile
 
             if out is not None:
-                check_free(out, FILES, "report of a network")
+                check_free(out, (*FILES, STEPS), "report of a network")
+            elif per_step:
+                raise UserError("steps.csv stands beside a report", where="--per-step", mend="give --out DIR")
             subject = _subject(source, frames, shape_of(input_shape), dt, reset, if_r)
             devices = tuple(hardware or Profile().hardware)
-            result, trace = profile_network(subject, devices, baseline, progress)
+            result, trace = profile_network(subject, devices, baseline, progress, active_rule=rule, per_step=per_step)
             if out is not None:
-                files = write_page(subject, devices, result, trace, out)
-    show(result, json, [*_profile_lines(result), *files])
+                files = write_page(subject, devices, result, trace, out, active_rule=rule)
+    idle = rule is not None and not any(row["active_rule"] for row in result["energy"])
+    notes = ["note: no number here depends on --active-rule"] if idle else []
+    show(result, json, [*_profile_lines(result), *notes, *files])
 
 
 def _subject(
@@ -227,6 +256,7 @@ def _profile_lines(result: dict[str, Any]) -> list[str]:
             for r in result["layers"]
         ],
     )
+    from pipeline.report.energy_rows import neuron_updates
     from pipeline.report.words import quantity_text
 
     energy = table(
@@ -243,4 +273,7 @@ def _profile_lines(result: dict[str, Any]) -> list[str]:
             for row in result["energy"]
         ],
     )
-    return [*layers, "", *energy]
+    updates = [
+        f"{row['hardware']}, neuron updates: {text}" for row in result["energy"] if (text := neuron_updates(row))
+    ]
+    return [*layers, "", *energy, *updates]

@@ -22,13 +22,14 @@ from pipeline.profiling.macs import Macs
 from pipeline.provenance import about_this_run
 from pipeline.report import ReportInputs, Sample, build_report, choose_samples, render_all
 from pipeline.report.confusion import confusion
-from pipeline.report.csv_tables import layers_csv, samples_csv
+from pipeline.report.csv_tables import layers_csv, samples_csv, steps_csv
 
 if TYPE_CHECKING:
     from pipeline.progress import Progress
 
 FILES = ("report.json", "report.md", "report.html", "layers.csv", "samples.csv")
 INTEGERS_ALONE = "a .net file holds integers, not what was rounded to them"
+STEPS = "steps.csv"  # beside them where it was asked for
 ALONE = "only the network was profiled, not its training"
 
 
@@ -47,21 +48,38 @@ class Subject:
 
 
 def profile_network(
-    subject: Subject, hardware: tuple[str, ...], baseline: str | None, progress: Progress
+    subject: Subject,
+    hardware: tuple[str, ...],
+    baseline: str | None,
+    progress: Progress,
+    *,
+    active_rule: str | None = None,
+    per_step: bool = False,
 ) -> tuple[dict[str, Any], SpikeTrace]:
-    """Counts and energies as the stage `profile` has them, and the trace; the baseline is the ANN twin's formula floor
-    on a GPU."""
-    trace = simulate(subject.network, subject.frames, progress=lambda done, total: progress(done, total, "samples"))
-    result = priced(subject.network, trace, hardware)
+    """Counts and energies as the stage `profile` has them, and the trace, with `per_step` its counts of every step; the
+    baseline is the ANN twin's formula floor on a GPU. `active_rule`: as in `account`."""
+
+    def tell(done: int, total: int) -> None:
+        progress(done, total, "samples")
+
+    trace = simulate(subject.network, subject.frames, per_step=per_step, progress=tell)
+    result = priced(subject.network, trace, hardware, active_rule)
     twin = Macs(per_node={"ANN twin, one pass": result["ann_macs"]}, uncounted=())
     result["baseline"] = floor_rows(load_profile(baseline), twin) if baseline else []
     return result, trace
 
 
 def write_page(
-    subject: Subject, hardware: tuple[str, ...], result: dict[str, Any], trace: SpikeTrace, folder: Path
+    subject: Subject,
+    hardware: tuple[str, ...],
+    result: dict[str, Any],
+    trace: SpikeTrace,
+    folder: Path,
+    *,
+    active_rule: str | None = None,
 ) -> list[str]:
-    """The report of what `profile_network` found for `hardware`: FILES in `folder`, their paths returned."""
+    """The report of what `profile_network` found for `hardware` by `active_rule`: FILES in `folder`, and STEPS where
+    the trace tells steps apart; their paths returned."""
     predicted = subject.network.readout.classes(trace.spikes, trace.membrane)
     classes = _classes(subject, predicted)
     report = build_report(_inputs(subject, result, trace, predicted, classes))
@@ -75,10 +93,14 @@ def write_page(
             [str(number) for number in range(len(predicted))],
             {name: [classes[number] for number in numbers] for name, numbers in named.items() if numbers is not None},
             activity,
-            accounts(subject.network, activity, hardware),
+            accounts(subject.network, activity, hardware, active_rule),
         ),
     )
-    return [str(folder / name) for name in FILES]
+    if trace.step_counts is None:
+        (folder / STEPS).unlink(missing_ok=True)  # of an earlier report there
+        return [str(folder / name) for name in FILES]
+    write_text(folder / STEPS, steps_csv(subject.network, trace.step_counts))
+    return [str(folder / name) for name in (*FILES, STEPS)]
 
 
 def _inputs(

@@ -14,21 +14,28 @@ from pipeline.profiling.placement import place
 from pipeline.profiling.sensitivity import sensitivity
 
 
-def priced(network: IntegerNetwork, trace: SpikeTrace, hardware: tuple[str, ...]) -> dict[str, Any]:
-    """{"layers": counts, "energy": a row for each of `hardware` (ids or files), "ann_macs": of the ANN twin}."""
+def priced(
+    network: IntegerNetwork, trace: SpikeTrace, hardware: tuple[str, ...], active_rule: str | None = None
+) -> dict[str, Any]:
+    """{"layers": counts, "energy": a row for each of `hardware` (ids or files), "ann_macs": of the ANN twin}.
+    `active_rule`: as in `account`."""
     activity = count_activity(network, trace)
     return {
         "layers": [layer.row() for layer in activity.layers],
-        "energy": [_row(found) for found in accounts(network, activity, hardware)],
+        "energy": [_row(found, active_rule) for found in accounts(network, activity, hardware, active_rule)],
         "ann_macs": activity.ann_macs,
     }
 
 
-def accounts(network: IntegerNetwork, activity: Activity, hardware: tuple[str, ...]) -> list[EnergyAccount]:
-    """What `network` spent on each of `hardware`, placed there by the public limits."""
-    profiles = [load_profile(name) for name in hardware]
-    return [account(profile, activity, placement=place(network, profile)) for profile in profiles]
+def accounts(
+    network: IntegerNetwork, activity: Activity, hardware: tuple[str, ...], active_rule: str | None = None
+) -> list[EnergyAccount]:
+    """What `network` spent on each of `hardware`, placed there by the public limits. `active_rule`: as in `account`."""
+    return [
+        account(profile, activity, placement=place(network, profile), active_rule=active_rule)
+        for profile in map(load_profile, hardware)
+    ]
 
 
-def _row(found: EnergyAccount) -> dict[str, Any]:
-    return found.row() | {"sensitivity": sensitivity(found.profile, found.activity, found.placement)}
+def _row(found: EnergyAccount, active_rule: str | None) -> dict[str, Any]:
+    return found.row() | {"sensitivity": sensitivity(found.profile, found.activity, found.placement, active_rule)}

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 import tomli_w
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from hardware_profiles.schema import ActiveRule
+
 
 def _odd(number: int) -> int:
     if number % 2 == 0:
@@ -254,6 +256,8 @@ class Profile(_Section):
 
     hardware: tuple[str, ...] = ("loihi1", "loihi2", "cmos45-fp32")
     baseline_gpu: str = "a100"  # the GPU whose formula floor stands beside the measured CPU
+    active_rule: Literal["", ActiveRule] = ""  # which neuron updates count as active; "": as each device's file says
+    per_step: bool = False  # also counts every step apart, in steps.csv
     baseline_seconds: PositiveFloat = 2.0  # how long each batch size is timed, all networks of the baseline together
 
 

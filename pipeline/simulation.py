@@ -34,15 +34,17 @@ def in_reference(
     labels: np.ndarray | None,
     *,
     keep: bool,
+    per_step: bool,
     memory_bytes: int | None,
     device: str,
     progress: Progress,
 ) -> Simulated:
-    """The integer reference, chunk by chunk; without `keep` the spikes of a chunk are forgotten after counting."""
+    """The integer reference, chunk by chunk; without `keep` the spikes of a chunk are forgotten after counting, with
+    `per_step` the trace that is kept has the counts of every step."""
     from export.reference import iter_simulate
 
     tally, kept = Tally(network, labels), []
-    for rows, trace in iter_simulate(network, frames, memory_bytes=memory_bytes, device=device):
+    for rows, trace in iter_simulate(network, frames, per_step=per_step, memory_bytes=memory_bytes, device=device):
         tally.add(rows, trace)
         kept += [trace] if keep else []
         progress(rows.stop, len(frames))

@@ -49,14 +49,20 @@ def export(context: Context) -> Result:
 
 
 def simulate(context: Context) -> Result:
-    """The whole test set through the integer reference: trace.npz with spikes and counts."""
+    """The whole test set through the integer reference: trace.npz with spikes and counts, of steps too if asked for."""
     from export.reference import simulate as simulate_reference
 
     network = read_netx(context.run.file("student.net"))
     frames = context.dataset.test.frames
     began = time.perf_counter()
-    trace = simulate_reference(network, frames, progress=lambda done, total: context.progress(done, total, "samples"))
+    trace = simulate_reference(
+        network,
+        frames,
+        per_step=context.recipe.profile.per_step,
+        progress=lambda done, total: context.progress(done, total, "samples"),
+    )
     seconds = time.perf_counter() - began
+    context.run.file("steps.csv").unlink(missing_ok=True)  # of what was simulated before
     trace.save(context.run.file("trace.npz"))
     result = {
         "predicted": network.readout.classes(trace.spikes, trace.membrane).tolist(),

@@ -17,7 +17,7 @@ from pipeline.profiling.counts import count_activity
 from pipeline.report import render_all
 from pipeline.report.confusion import confusion
 from pipeline.report.content import ReportInputs, build_report
-from pipeline.report.csv_tables import layers_csv, samples_csv
+from pipeline.report.csv_tables import layers_csv, samples_csv, steps_csv
 from pipeline.report.samples import Sample, choose_samples
 from pipeline.stages_deploy import trace_of
 
@@ -39,15 +39,16 @@ def profile(context: Context) -> Result:
 
 
 def account_of(
-    context: Context, *, hardware: tuple[str, ...] = (), baseline_gpu: str | None = None
+    context: Context, *, hardware: tuple[str, ...] = (), baseline_gpu: str | None = None, active_rule: str | None = None
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """What `profile` found, on other devices or another GPU if asked for; and the sha256 of each ONNX file timed."""
+    """What `profile` found, on other devices, another GPU or by another rule if asked for; and the sha256 of each ONNX
+    file timed."""
     from pipeline.baseline_models import rivals
     from pipeline.profiling.baseline import baseline_rows
 
     recipe = context.recipe.profile
     network = read_netx(context.run.file("student.net"))
-    result = priced(network, trace_of(context), hardware or recipe.hardware)
+    result = priced(network, trace_of(context), hardware or recipe.hardware, active_rule or recipe.active_rule)
     context.progress.say("  measuring the baseline")
     teacher = context.run.file("teacher.onnx") if "teacher.onnx" in context.run.files("export") else None
     with tempfile.TemporaryDirectory() as folder:
@@ -59,12 +60,26 @@ def account_of(
 
 
 def report(context: Context) -> Result:
-    """report.json, report.md, report.html and two tables, from what the other stages recorded."""
+    """report.json, report.md, report.html and the tables beside them, from what the other stages recorded."""
     content = build_report(_inputs(context))
     render_all(content, context.run.path)
     write_text(context.run.file("layers.csv"), layers_csv(content))
     write_text(context.run.file("samples.csv"), _samples_csv(context))
-    return {"verdict": content["verdict"]}, ("report.json", "report.md", "report.html", "layers.csv", "samples.csv")
+    files = ("report.json", "report.md", "report.html", "layers.csv", "samples.csv")
+    steps = (write_steps(context).name,) if context.recipe.profile.per_step else ()
+    return {"verdict": content["verdict"]}, (*files, *steps)
+
+
+def write_steps(context: Context) -> Path:
+    """steps.csv of the test set, and where it stands. Where the run did not count every step, it is simulated again."""
+    from export.reference import simulate
+
+    network, counts = read_netx(context.run.file("student.net")), trace_of(context).step_counts
+    if counts is None:
+        counts = simulate(network, context.dataset.test.frames, per_step=True).step_counts
+    assert counts is not None
+    write_text(context.run.file("steps.csv"), steps_csv(network, counts))
+    return context.run.file("steps.csv")
 
 
 def _inputs(context: Context) -> ReportInputs:
@@ -140,9 +155,10 @@ def _samples_csv(context: Context) -> str:
         name: [context.dataset.classes[number] for number in numbers] + [None] * (len(test.keys) - len(numbers))
         for name, numbers in stages.items()
     }
-    network = read_netx(run.file("student.net"))
+    network, recipe = read_netx(run.file("student.net")), context.recipe.profile
     activity = count_activity(network, trace_of(context))
-    return samples_csv(test.keys, classes, activity, accounts(network, activity, context.recipe.profile.hardware))
+    found = accounts(network, activity, recipe.hardware, recipe.active_rule)
+    return samples_csv(test.keys, classes, activity, found)
 
 
 def _samples(context: Context, predicted: np.ndarray) -> list[Sample]:

@@ -98,6 +98,10 @@ def test_help_names_every_verb(spikeport):
         ),
         ("[[distillation.terms]]\nloss = 'laf'\nschedule.begin = 0.8\n", "To mend: use one of shape, start, end"),
         ("[[distillation.terms]]\nloss = 'kd'\n", "'kd' is no loss. To mend: use one of adaptive_kl"),
+        (
+            "[profile]\nactive_rule = 'fired'\n",
+            "Input should be '', 'received_input_or_bias_or_spiked' or 'spiked_only'",
+        ),
         ("[training\n", "this is no TOML"),
     ],
 )

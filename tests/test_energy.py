@@ -18,6 +18,7 @@ from pipeline.profiling.counts import Activity, LayerActivity, count_activity
 from pipeline.profiling.energy import account
 from pipeline.profiling.latency import latency
 from pipeline.profiling.placement import Placement
+from pipeline.report.energy_rows import neuron_updates
 
 MEMORYLESS = {"i_decay": 4096, "v_decay": 4096}
 
@@ -190,7 +191,43 @@ def test_active_rule_can_be_spiked_only() -> None:
     """5 updates fired, 7 did not."""
     result = account(load_profile("loihi1"), known_activity(), active_rule="spiked_only")
     assert nominal(result.dynamic_pj) == pytest.approx(16 * 23.6 + 5 * 81 + 7 * 52 + 11 * 1.7, rel=1e-12)
-    assert any("active if the neuron fired" in line for line in result.row()["assumptions"])
+    row = result.row()
+    assert row["active_rule"] == "spiked_only"
+    (said,) = [line for line in row["assumptions"] if "update is active" in line]
+    assert said == (
+        "an update is active if the neuron fired (asked for; by the device's own rule an update is active if an event "
+        "arrived, a bias is set or the neuron fired); low takes every update as inactive, high as active"
+    )
+
+
+@pytest.mark.parametrize("rule", ["", "received_input_or_bias_or_spiked", "spiked_only"])
+def test_every_rule_s_neuron_energy_stands_between_the_ends_whichever_is_in_force(rule: str) -> None:
+    """Of 12 updates 9 are active by the device's rule and 5 fired: 81 pJ and 52 pJ each."""
+    result = account(load_profile("loihi1"), known_activity(), active_rule=rule)
+    row = result.row()
+    by_rule = {"received_input_or_bias_or_spiked": 9 * 81 + 3 * 52, "spiked_only": 5 * 81 + 7 * 52}
+    # Sums and shares in float64.
+    assert row["neuron_by_rule_uj"] == pytest.approx({key: pj / 1e6 for key, pj in by_rule.items()}, rel=1e-12)
+    assert row["neuron_bracket_uj"] == pytest.approx({"all_inactive": 624e-6, "all_active": 972e-6}, rel=1e-12)
+    in_force = rule or "received_input_or_bias_or_spiked"
+    assert row["active_rule"] == in_force
+    neurons = sum(layer["neuron_uj"]["nominal"] for layer in row["layers"])
+    assert neurons == pytest.approx(by_rule[in_force] / 1e6, rel=1e-12)
+    text = neuron_updates(row)
+    assert f"by the rule in force, {in_force}, by " in text
+    assert any("asked for" in line for line in row["assumptions"]) == (rule == "spiked_only")
+
+
+def test_a_rule_that_no_number_depends_on_is_not_named() -> None:
+    for name in ("cmos45-lemaire", "truenorth-all-in", "loihi2"):
+        row = account(load_profile(name), known_activity(), active_rule="spiked_only").row()
+        assert row["active_rule"] is None
+        assert not any("update is active" in line for line in row["assumptions"])
+
+
+def test_an_unknown_rule_names_the_known_ones() -> None:
+    with pytest.raises(UserError, match=r"'fired' is no rule.*received_input_or_bias_or_spiked, spiked_only"):
+        account(load_profile("loihi1"), known_activity(), active_rule="fired")
 
 
 def test_known_network_by_the_45nm_convention() -> None:
@@ -270,7 +307,9 @@ def test_keras_spiking_documented_layer(tmp_path: Path) -> None:
 
 def test_event_driven_neurons_pay_per_event(tmp_path: Path) -> None:
     profile = write_profile(tmp_path, {"synop": 2, "neuron_event": 7}, 'neuron_update = "on_event"')
-    assert nominal(account(profile, known_activity()).dynamic_pj) == 16 * 2 + (6 + 4) * 7
+    result = account(profile, known_activity())
+    assert nominal(result.dynamic_pj) == 16 * 2 + (6 + 4) * 7
+    assert not any("update is active" in line for line in result.row()["assumptions"])
 
 
 def test_zero_weights_can_be_skipped(tmp_path: Path) -> None:

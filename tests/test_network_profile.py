@@ -22,6 +22,7 @@ from export.quantise import quantise
 from export.reference import simulate
 from export.spiking_graph import load_graph
 from hardware_profiles.profile import load_profile
+from pipeline.report.words import amount
 
 FILES = ["layers.csv", "report.html", "report.json", "report.md", "samples.csv"]
 
@@ -122,6 +123,41 @@ def test_two_pages_of_one_network_are_the_same_but_for_the_time(spikeport, net, 
     assert reports[0] == reports[1]
     for name in ("layers.csv", "samples.csv"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_a_page_says_by_which_rule_updates_are_active(spikeport, net, frames, tmp_path):
+    words = ("profile", net, "--input", frames, "--hardware", "loihi1", "--active-rule", "spiked_only", "--out", "page")
+    code, out, err = spikeport(*words)
+    assert code == 0, err
+    (row,) = validated(tmp_path / "page")["energy"]
+    network = read_netx(net)
+    given, _ = read_frames(frames, network.input_shape)
+    counts = simulate(network, given).counts
+    updates, on, off = 3 * 6, 81, 52  # neurons, steps; loihi1
+    active = {"spiked_only": counts.spikes_out.mean(), "received_input_or_bias_or_spiked": counts.updates_active.mean()}
+    by_rule = {rule: (updates * off + works * (on - off)) / 1e6 for rule, works in active.items()}
+    assert row["neuron_by_rule_uj"] == pytest.approx(by_rule, rel=1e-12)  # means in float64
+    assert row["layers"][0]["neuron_uj"]["nominal"] == pytest.approx(by_rule["spiked_only"], rel=1e-12)
+    with open(tmp_path / "page" / "samples.csv", newline="") as file:
+        energies = [float(sample["loihi1_dynamic_uj"]) for sample in csv.DictReader(file)]
+    assert np.mean(energies) == pytest.approx(row["dynamic_uj"]["nominal"], rel=1e-12)
+    said = "by the rule in force, spiked_only, by received_input_or_bias_or_spiked"
+    assert f"loihi1, neuron updates: {amount(by_rule['spiked_only'])} µJ {said}" in out
+    html, markdown = ((tmp_path / "page" / name).read_text() for name in ("report.html", "report.md"))
+    for page in (Page(html).text, markdown):
+        assert "an update is active if the neuron fired (asked for; by the device's own rule" in page
+        assert said in page.replace("\\", "")
+        assert "if all counted as inactive" in page
+
+
+def test_a_rule_is_known_before_anything_is_simulated_and_idle_where_no_number_depends_on_it(spikeport, net, frames):
+    code, _, err = spikeport("profile", net, "--input", "nowhere.npz", "--active-rule", "fired")
+    assert code == 2
+    assert "use one of received_input_or_bias_or_spiked, spiked_only" in one_line(err)
+    idle = "note: no number here depends on --active-rule"
+    words = ("profile", net, "--input", frames, "--active-rule", "spiked_only", "--hardware", "loihi2")
+    assert idle in spikeport(*words)[1]
+    assert idle not in spikeport(*words, "--hardware", "loihi1")[1]
 
 
 @pytest.mark.parametrize("hardware", ["a100", "loihi9"])

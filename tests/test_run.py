@@ -287,6 +287,7 @@ def test_verbs_on_a_finished_run(unbroken, tmp_path):
 def test_training_alone_goes_on_to_a_whole_run(recipe, unbroken, tmp_path):
     folder = tmp_path / "run"
     changes = ["--set", "distillation.method=none", "--set", "training.epochs=1", "--set", "quantisation.epochs=0"]
+    changes += ["--set", "profile.per_step=true", "--set", "profile.active_rule=spiked_only"]
     assert spikeport("train", recipe, "--out", folder, *changes, "-q").returncode == 0
     assert set(open_run(folder).manifest["stages"]) == {"data", "teacher", "student-none", "quantised-none"}
     without_lava = spikeport("run", recipe, "--out", folder, *changes, "--resume", "-q")
@@ -294,6 +295,17 @@ def test_training_alone_goes_on_to_a_whole_run(recipe, unbroken, tmp_path):
     report = json.loads((folder / "report.json").read_text())
     assert set(report["comparison"]) >= {"none"}
     assert report["equivalence"]["quantised_vs_reference"]["mismatches"] == 0
+    tables = [folder / name for name in ("report.json", "samples.csv", "steps.csv")]
+    before = [table.read_bytes() for table in tables]
+    assert spikeport("report", folder).returncode == 0
+    assert [table.read_bytes() for table in tables] == before
+    loihi1 = next(row for row in report["energy"] if row["hardware"] == "loihi1")
+    assert loihi1["active_rule"] == "spiked_only"
+    with open(folder / "samples.csv", newline="") as samples, open(folder / "steps.csv", newline="") as steps:
+        of_samples, of_steps = list(csv.DictReader(samples)), list(csv.DictReader(steps))
+    energies = [float(row["loihi1_dynamic_uj"]) for row in of_samples]
+    assert np.mean(energies) == pytest.approx(loihi1["dynamic_uj"]["nominal"], rel=1e-12)  # summed in another order
+    assert sum(int(row["synops_sum"]) for row in of_steps) == sum(int(row["synops"]) for row in of_samples)
     compared = spikeport("compare", unbroken, folder, "--out", tmp_path / "compared", "--json")
     assert compared.returncode == 0
     result = json.loads(compared.stdout)

@@ -34,6 +34,16 @@ def test_each_constant_of_loihi1_by_hand() -> None:
     assert choice["high"] * 1e6 == pytest.approx(1368.3, **EXACT)
 
 
+def test_another_rule_for_active_updates_is_kept_while_constants_vary() -> None:
+    """By spikes alone 5 of 12 updates are active: 16 * 23.6 + 5 * 81 + 7 * 52 + 11 * 1.7 = 1165.3 pJ."""
+    varied = sensitivity(load_profile("loihi1"), known_activity(), active_rule="spiked_only")
+    found = {row["constant"]: row["dynamic_uj"] for row in varied}
+    assert found["energy.synop"]["low"] * 1e6 == pytest.approx(1165.3 - 16 * (23.6 - 18.9), **EXACT)
+    assert found["energy.neuron_active"]["low"] * 1e6 == pytest.approx(1165.3 - 5 * (81 - 72.8), **EXACT)
+    choice = found["all neuron updates inactive, or all active"]
+    assert choice["low"] * 1e6 == pytest.approx(1281.3 - 9 * (81 - 52), **EXACT)  # the ends are the same by any rule
+
+
 def test_static_power_and_times_move_the_total_alone() -> None:
     found = rows("loihi1")
     nominal = account(load_profile("loihi1"), known_activity(), placement=placed(1, 1))

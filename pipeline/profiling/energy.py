@@ -6,13 +6,14 @@ Unknown terms are None and named in `unpriced`; nothing unknown is counted as 0.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
 from hardware_profiles.errors import UserError
 from hardware_profiles.profile import HardwareProfile
-from hardware_profiles.schema import Sourced, fields_of
+from hardware_profiles.schema import ActiveRule, Sourced, fields_of
+from pipeline.profiling.active_rule import active_updates, known_rule, neuron_by_rule_pj
 from pipeline.profiling.counts import Activity
 from pipeline.profiling.latency import Latency, latency
 from pipeline.profiling.memory import MemoryEnergy
@@ -29,7 +30,6 @@ from pipeline.profiling.terms import (
     static_pj,
 )
 
-ActiveRule = Literal["received_input_or_bias_or_spiked", "spiked_only"]
 DYNAMIC_TERMS = ("synop", "neuron_active", "neuron_inactive", "neuron_event")
 
 
@@ -71,6 +71,7 @@ class EnergyAccount:
             "latency_us": _mean(self.latency.time_us),
             "edp_uj_us": _mean(self._energy_delay()),
             "per_sample_uj": None if headline is None else over_samples(headline[1] / PJ_PER_UJ),
+            "active_rule": self.active_rule if self.rule_counts else None,
             "neuron_bracket_uj": None,
             "layers": [
                 {
@@ -95,6 +96,8 @@ class EnergyAccount:
         if self.neuron_bracket_pj is not None:
             inactive, active = (energy / PJ_PER_UJ for energy in self.neuron_bracket_pj)
             row["neuron_bracket_uj"] = {"all_inactive": inactive, "all_active": active}
+            by_rule = neuron_by_rule_pj(self.activity, self.neuron_bracket_pj)
+            row["neuron_by_rule_uj"] = {rule: energy / PJ_PER_UJ for rule, energy in by_rule.items()}
         if self.ann_pj is not None:
             row["ann_uj"] = dict(zip(("low", "nominal", "high"), (e / PJ_PER_UJ for e in self.ann_pj), strict=True))
             if self.profile.memory is None:
@@ -102,6 +105,12 @@ class EnergyAccount:
             elif self.layers:  # the ANN's memory is not known: only operations compare with operations
                 row["operations_uj"] = _micro(np.sum([e.synapse_pj + e.neuron_pj for e in self.layers], axis=0))
         return row
+
+    @property
+    def rule_counts(self) -> bool:
+        """Whether any number here depends on which updates are active."""
+        by_work = self.profile.latency.model == "core_max_plus_barrier" and self.latency.time_us is not None
+        return self.neuron_bracket_pj is not None or by_work
 
     def _energy_delay(self) -> np.ndarray | None:
         """Energy-delay product, `[3, N]` µJ µs."""
@@ -128,15 +137,16 @@ def account(
     activity: Activity,
     *,
     placement: Placement | None = None,
-    active_rule: ActiveRule | None = None,
+    active_rule: str | None = None,
 ) -> EnergyAccount:
     """Prices `activity` on `profile`. `placement`: where the network's layers go; without it, time and static power
-    that depend on it are unknown. `active_rule` overrides the profile's rule for active neuron updates.
+    that depend on it are unknown. `active_rule` overrides the profile's rule for active neuron updates (None or "": the
+    profile's).
 
     E_dyn = sum S e_synop + A e_active + I e_inactive + M e_message; E_static = P t; E_total = E_dyn + E_static
     (+ overhead where the profile includes it). A profile with a [memory] section prices neurons by what they compute,
     and addressing and memory accesses besides (see `memory`). Hops need a mapping onto tiles and are not counted, so
-    routing is a lower bound. Raises UserError for a GPU profile.
+    routing is a lower bound. Raises UserError for a GPU profile and an unknown rule.
     """
     if profile.device.kind in ("gpu", "cpu"):
         raise UserError(
@@ -144,10 +154,8 @@ def account(
             where="profile.hardware",
             mend="name it as the baseline instead",
         )
-    rule = active_rule or profile.accounting.active_rule
-    if rule not in get_args(ActiveRule):
-        raise UserError(f"active rule {rule!r} is unknown", mend=f"use one of {', '.join(get_args(ActiveRule))}")
-    active = [layer.spikes if rule == "spiked_only" else layer.updates_active for layer in activity.layers]
+    rule = known_rule(active_rule) or profile.accounting.active_rule
+    active = [active_updates(layer, rule) for layer in activity.layers]
     time = latency(profile, activity, active, placement)
     unpriced = list(profile.unpriced)
     priced = {layer.kind for layer in activity.layers if profile.constant(f"synop_{layer.kind}", "synop")}

@@ -18,22 +18,25 @@ Ends = tuple[HardwareProfile, HardwareProfile]
 
 
 def sensitivity(
-    profile: HardwareProfile, activity: Activity, placement: Placement | None = None
+    profile: HardwareProfile,
+    activity: Activity,
+    placement: Placement | None = None,
+    active_rule: str | None = None,
 ) -> list[dict[str, Any]]:
     """For each constant with an interval, and for the choice of active updates: the dynamic and the total energy with
     it at its low and at its high end, all else nominal. Those that move an energy most come first; those that move
     none, and constants that are one number, are left out. Empty where the device has no price. No limit is varied, so
-    the placement stays.
+    the placement stays. `active_rule`: as in `account`.
 
     [{"constant" (key as in the file), "low", "high" (its ends; None for a choice or a curve), "dynamic_uj", "total_uj"
     ({"low", "high"}: means over samples, or None where unknown)}].
     """
-    nominal = account(profile, activity, placement=placement)
+    nominal = account(profile, activity, placement=placement, active_rule=active_rule)
     if nominal.dynamic_pj is None and nominal.total_pj is None:
         return []
     rows = []
     for key, (low, high), ends in _varied(profile):
-        accounts = [account(varied, activity, placement=placement) for varied in ends]
+        accounts = [account(varied, activity, placement=placement, active_rule=active_rule) for varied in ends]
         dynamic, total = (_ends([getattr(each, name) for each in accounts]) for name in ("dynamic_pj", "total_pj"))
         rows.append({"constant": key, "low": low, "high": high, "dynamic_uj": dynamic, "total_uj": total})
     rows += _active_updates(nominal, nominal.neuron_bracket_pj)

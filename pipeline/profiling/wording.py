@@ -6,14 +6,10 @@ from typing import TYPE_CHECKING
 
 from hardware_profiles.checks import check_rows
 from hardware_profiles.schema import AccessCurve, Constant, Sourced
+from pipeline.profiling.active_rule import RULES
 
 if TYPE_CHECKING:
     from pipeline.profiling.energy import EnergyAccount
-
-RULES = {
-    "received_input_or_bias_or_spiked": "an update is active if an event arrived, a bias is set or the neuron fired",
-    "spiked_only": "an update is active if the neuron fired",
-}
 
 
 def basis(account: EnergyAccount) -> str:
@@ -50,8 +46,10 @@ def assumptions(account: EnergyAccount) -> list[str]:
     elif account.dynamic_pj is not None:
         if account.profile.memory is not None:
             stated += _memory_assumptions(account)
-        else:
-            stated.append(f"{RULES[account.active_rule]}; low takes every update as inactive, high as active")
+        elif accounting.neuron_update == "on_event":
+            stated.append("a neuron is updated once for each event that it receives")
+        if account.rule_counts:
+            stated.append(_rule(account))
         stated.append("one message per event, as if its destinations shared a core; hops between tiles are not counted")
     weights = "skipped" if accounting.zero_weight == "skip" else "counted"
     stated.append(f"one operation per event and synapse, zero weights {weights}")
@@ -68,6 +66,14 @@ def assumptions(account: EnergyAccount) -> list[str]:
             if row["high"] is not None
         ]
     return stated
+
+
+def _rule(account: EnergyAccount) -> str:
+    """Which updates are active, what low and high make of it, and the device's own rule where another was asked for."""
+    own = account.profile.accounting.active_rule
+    ends = "" if account.neuron_bracket_pj is None else "; low takes every update as inactive, high as active"
+    asked = "" if account.active_rule == own else f" (asked for; by the device's own rule {RULES[own]})"
+    return f"{RULES[account.active_rule]}{asked}{ends}"
 
 
 def _memory_assumptions(account: EnergyAccount) -> list[str]:

@@ -1,4 +1,4 @@
-"""layers.csv and samples.csv: what the report says on average, layer by layer, and recording by recording."""
+"""layers.csv, samples.csv and steps.csv: what the report says on average, by layer, by recording, and by step."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from export.integer_network import IntegerNetwork
+from export.spike_trace import LayerCounts
 from pipeline.profiling.counts import Activity
 from pipeline.profiling.energy import EnergyAccount
 from pipeline.profiling.terms import PJ_PER_UJ
@@ -56,6 +58,30 @@ def samples_csv(
             | {name: int(column[row]) for name, column in counts.items()}
             | {name: None if column is None else float(column[row]) for name, column in energies.items()}
             for row, key in enumerate(keys)
+        ]
+    )
+
+
+def steps_csv(network: IntegerNetwork, counts: LayerCounts) -> str:
+    """One row a step (from 0) and layer: whole numbers, each the sum over all `samples`. `counts`: of every step,
+    `[N, T, L]`, as `simulate` gives them with `per_step`."""
+    samples, steps, _ = counts.spikes_out.shape
+    sums = {
+        f"{name}_sum": getattr(counts, key).sum(axis=0)
+        for name, key in (
+            ("events", "events_in"),
+            ("synops", "synops"),
+            ("effective_synops", "effective_synops"),
+            ("spikes", "spikes_out"),
+            ("updates_active", "updates_active"),
+        )
+    }
+    return _csv(
+        [
+            {"step": step, "layer": layer.name, "neurons": layer.neurons, "samples": samples}
+            | {name: int(column[step, index]) for name, column in sums.items()}
+            for step in range(steps)
+            for index, layer in enumerate(network.layers)
         ]
     )
 

@@ -88,11 +88,7 @@ def _notes(row: dict[str, Any]) -> dict[str, Any]:
             f"mean {amount(spread['mean'])} µJ ({amount(spread['low'])} to {amount(spread['high'])}, "
             f"{spread['interval']}), 95th percentile {amount(spread['p95'])} µJ"
         )
-    if bracket := row.get("neuron_bracket_uj"):
-        notes["Neuron updates"] = (
-            f"{amount(bracket['all_inactive'])} µJ if all counted as inactive, {amount(bracket['all_active'])} µJ "
-            "if all as active"
-        )
+    notes["Neuron updates"] = neuron_updates(row)
     notes["The same network as an ANN"] = _known(row.get("ann_uj"), "µJ")
     if operations := _known(row.get("operations_uj"), "µJ"):
         notes["The same network as an ANN"] += f", operations only; operations of the spiking network: {operations}"
@@ -124,6 +120,21 @@ def _notes(row: dict[str, Any]) -> dict[str, Any]:
     for title, key in (("Assumes", "assumptions"), ("Not included", "not_included"), ("Sources", "sources")):
         notes[title] = row.get(key) or ""
     return {title: text for title, text in notes.items() if text}
+
+
+def neuron_updates(row: dict[str, Any]) -> str:
+    """What neurons take by each rule for active updates, the one in force first, and between which ends that lies."""
+    if not (bracket := row.get("neuron_bracket_uj")):
+        return ""
+    ends = (
+        f"{amount(bracket['all_inactive'])} µJ if all counted as inactive, {amount(bracket['all_active'])} µJ "
+        "if all as active"
+    )
+    by_rule, own = row.get("neuron_by_rule_uj") or {}, row.get("active_rule")
+    if own not in by_rule:  # made before rules could be chosen
+        return ends
+    others = "".join(f", by {rule} {amount(energy)} µJ" for rule, energy in by_rule.items() if rule != own)
+    return f"{amount(by_rule[own])} µJ by the rule in force, {own}{others}; {ends}"
 
 
 def _known(value: Any, unit: str) -> str:
