@@ -80,11 +80,14 @@ def _energy(comparison: dict[str, Any]) -> list[str]:
         for row in device["rows"] if device["known"] else []:
             priced, named = row["priced"], [device["hardware"], row["run"]["label"]]
             if not priced or not priced["shown"]:
-                rows.append([*named, "unknown", "-", "unknown", why_unknown(row)])
+                rows.append([*named, "unknown", "-", "-", "unknown", why_unknown(row)])
                 continue
             dynamic, total = (words.quantity_text(priced[kind], "µJ") for kind in ("dynamic", "total"))
             kind = "dynamic" if priced["dynamic"] else "total"
             ratio = "-" if row["ratios"] is None else compare_words.ratio_text(row["ratios"][kind])
-            rows.append([*named, dynamic, ratio, total, priced["standing"]])
-    head = ("hardware", "run", "dynamic energy", "/ first", "total energy", "basis")
+            paired = (
+                "-" if row["ratios"] is None else compare_words.paired_ratio_text(row["ratios"]["paired_dynamic_uj"])
+            )
+            rows.append([*named, dynamic, ratio, paired, total, priced["standing"]])
+    head = ("hardware", "run", "dynamic energy", "/ first", "paired / first", "total energy", "basis")
     return [*(table(head, rows) if rows else []), *unknown]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pipeline.data.dataset import Dataset
 
 Result = tuple[dict[str, Any], tuple[str, ...]]  # what a stage found (JSON), and the files that it wrote
+LEARN, DEPLOY, REPORT = (f"pipeline.stages_{part}" for part in ("learn", "deploy", "report"))
 
 
 @dataclass
@@ -50,11 +52,19 @@ class Context:
 
 @dataclass(frozen=True)
 class Stage:
-    """A named piece of work. `title` says what it does, for people."""
+    """A named piece of work. `title` says what it does, for people; `function` of the module `home` does it, called
+    with `options`. Only what is done is loaded: learning brings torch, for which a report has no use."""
 
     name: str
     title: str
-    work: Callable[[Context], Result]
+    home: str
+    function: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def work(self) -> Callable[[Context], Result]:
+        """What does it, its module loaded."""
+        return partial(getattr(import_module(self.home), self.function), **self.options)
 
 
 def cache_folder() -> Path:
@@ -65,43 +75,42 @@ def cache_folder() -> Path:
 
 def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
     """All stages of a run in order."""
-    from pipeline import stages_deploy, stages_learn, stages_report
     from pipeline.distillation import presets
 
     trained = [
         stage
         for method in recipe.arms
         for stage in (
-            Stage(
-                f"student-{method}", f"training the student ({method})", partial(stages_learn.student, method=method)
-            ),
+            Stage(f"student-{method}", f"training the student ({method})", LEARN, "student", {"method": method}),
             Stage(
                 f"quantised-{method}",
                 f"fine-tuning it in Loihi arithmetic ({method})",
-                partial(stages_learn.quantised, method=method),
+                LEARN,
+                "quantised",
+                {"method": method},
             ),
         )
     ]
     lessons = presets.lessons(recipe)
     bridged = [
-        Stage(name, title, work)
-        for name, title, work in (
-            ("camera", "first lessons on images before a simulated camera", stages_learn.camera),
-            ("bridge", "fitting the bridge from images to events", stages_learn.bridge),
-            ("start", "lessons on images seen over the bridge", stages_learn.start),
+        Stage(name, title, LEARN, name)
+        for name, title in (
+            ("camera", "first lessons on images before a simulated camera"),
+            ("bridge", "fitting the bridge from images to events"),
+            ("start", "lessons on images seen over the bridge"),
         )
         if name in lessons
     ]
     return (
-        Stage("data", "reading and binning the recordings", stages_learn.data),
-        Stage("teacher", "training the teacher on static images", stages_learn.teacher),
+        Stage("data", "reading and binning the recordings", LEARN, "data"),
+        Stage("teacher", "training the teacher on static images", LEARN, "teacher"),
         *bridged,
         *trained,
-        Stage("export", "exporting to NIR, netx and ONNX", stages_deploy.export),
-        Stage("simulate", "simulating the test set with the integer reference", stages_deploy.simulate),
-        Stage("check", "comparing the student, the reference and Lava spike by spike", stages_deploy.check),
-        Stage("profile", "counting operations and pricing them", stages_report.profile),
-        Stage("report", "writing the report", stages_report.report),
+        Stage("export", "exporting to NIR, netx and ONNX", DEPLOY, "export"),
+        Stage("simulate", "simulating the test set with the integer reference", DEPLOY, "simulate"),
+        Stage("check", "comparing the student, the reference and Lava spike by spike", DEPLOY, "check"),
+        Stage("profile", "counting operations and pricing them", REPORT, "profile"),
+        Stage("report", "writing the report", REPORT, "report"),
     )
 
 
@@ -137,9 +146,9 @@ def run_stages(context: Context, *, only_training: bool = False, again_from: str
             context.run.forget(tuple(later.name for later in stages[number - 1 :]))
             stale = True
         context.progress.say(where)
-        began = time.monotonic()
+        work, began = stage.work, time.monotonic()
         if ranks.leads() or stage.name not in LED:
-            result, files = stage.work(context)
+            result, files = work(context)
             context.run.record(stage.name, result, files, time.monotonic() - began)
         ranks.wait()  # the others read what the first has written
         if ranks.leads():

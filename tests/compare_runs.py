@@ -15,7 +15,7 @@ import numpy as np
 from report_example import example_energy, example_inputs
 
 from pipeline.recipe_file import parse_recipe
-from pipeline.report import build_report, render_all
+from pipeline.report import build_report, render_all, words
 from pipeline.run_folder import create
 
 LABELS = (0, 2, 1, 1, 2)
@@ -30,9 +30,11 @@ def finished_run(
     fingerprint: str = "data 1",
     tested_on: str | None = "recordings 1",
     energy: list[dict[str, Any]] | str | None = None,
+    samples: str | None = "",
     **inputs: Any,
 ) -> Path:
-    """A run that got these recordings right (float, quantised). `energy`: rows of its report; None: the example's."""
+    """A run that got these recordings right (float, quantised). `energy`: rows of its report; None: the example's.
+    `samples`: its samples.csv, None where it kept none; empty: each recording takes more than the one before it."""
     recipe = parse_recipe({"name": folder.name, "distillation": {"method": "none"}, **settings}, where="test")
     method = recipe.distillation.method
     run = create(folder, recipe, resume=False, about={})
@@ -62,8 +64,27 @@ def finished_run(
     run.record("data", data, (), 0.0)
     for stage, row in ((f"student-{method}", 0), (f"quantised-{method}", 1), ("simulate", 1)):
         run.record(stage, {"predicted": predicted[row]}, (), 0.0)
-    run.record("report", {"verdict": report["verdict"]}, ("report.json", "report.md", "report.html"), 0.0)
+    files = ("report.json", "report.md", "report.html")
+    if samples is not None:
+        (folder / "samples.csv").write_text(samples or samples_text(report, np.linspace(0.5, 1.5, len(labels))))
+        files = (*files, "samples.csv")
+    run.record("report", {"verdict": report["verdict"]}, files, 0.0)
     return folder
+
+
+def samples_text(report: dict[str, Any], shares: np.ndarray) -> str:
+    """samples.csv of the recordings 0, 1, ... as the report has them on average: each takes its share, mean 1."""
+    activity = {
+        name: sum(layer[f"{name}_per_sample"] or 0 for layer in report["layers"]) for name in ("spikes", "synops")
+    }
+    rows = report["energy"] if isinstance(report["energy"], list) else []
+    prices = {f"{row['hardware']}_dynamic_uj": words.quantity(row["dynamic_uj"]) for row in rows}
+    means = activity | {name: price and price["nominal"] for name, price in prices.items()}
+    lines = [
+        ",".join([str(row), *("" if mean is None else repr(float(share * mean)) for mean in means.values())])
+        for row, share in enumerate(shares / shares.mean())
+    ]
+    return "\n".join([",".join(["key", *means]), *lines]) + "\n"
 
 
 def scaled(factor: float) -> list[dict[str, Any]]:
@@ -86,6 +107,15 @@ def example_runs(folder: Path) -> list[Path]:
 
     names = ("baseline", "ckd", "fewer-steps", "other-split")
     rates, factors = (0.93, 0.97, 0.9, 0.95), (1.0, 1.15, 0.62, 1.02)
+    busy = rng.lognormal(0, 0.3, 200)
+
+    def samples(factor: float) -> str:
+        layers = [dict(layer) for layer in example_inputs().layers]
+        for layer in layers:
+            layer |= {key: factor * layer[key] for key in ("spikes_per_sample", "synops_per_sample")}
+        shares = busy * rng.lognormal(0, 0.05, 200)
+        return samples_text({"layers": layers, "energy": scaled(factor)}, shares)
+
     return [
         finished_run(
             folder / name,
@@ -94,6 +124,7 @@ def example_runs(folder: Path) -> list[Path]:
             settings={"data": {"steps": 6 if name == "fewer-steps" else 10, "split_seed": int(name == "other-split")}},
             fingerprint=name,
             energy=scaled(factor),
+            samples=samples(factor),
         )
         for name, rate, factor in zip(names, rates, factors, strict=True)
     ]

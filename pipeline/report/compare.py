@@ -1,7 +1,7 @@
 """Finished runs side by side, as data: compare.json. Pages are drawn from this dict alone.
 
 Differences are paired only where two runs tested the same recordings in the same order. Where something is missing its
-place holds `{"value": None, "reason": ...}` (accuracy) or `{"nominal": None, "reason": ...}` (energy).
+place holds `{"value": None, "reason": ...}` (accuracy, paired changes) or `{"nominal": None, "reason": ...}` (ratios).
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import numpy as np
 from pipeline.report.compare_words import verdict
 from pipeline.report.content import PAIRED
 from pipeline.report.finished_run import FinishedRun
+from pipeline.report.per_sample import CHANGE, COUNTS, changes, dynamic_column, no_change, why_unmatched
 from pipeline.report.plain import plain, portable
-from pipeline.report.ratios import RATIO, energy_ratios
+from pipeline.report.ratios import RATIO, energy_ratios, why_apart
 from pipeline.report.statistics import paired_difference
 from pipeline.run_folder import differences
 
@@ -33,7 +34,7 @@ def build_comparison(runs: Sequence[FinishedRun]) -> dict[str, Any]:
         "settings": _settings([dict(run.recipe) for run in runs]),
         "versions": _settings([dict(run.report["provenance"].get("versions") or {}) for run in runs]),
         "against_first": [_against(number, run, runs[0]) for number, run in enumerate(runs[1:], start=2)],
-        "intervals": {"accuracy": "Wilson, 95 %", "difference": PAIRED, "ratio": RATIO},
+        "intervals": {"accuracy": "Wilson, 95 %", "difference": PAIRED, "ratio": RATIO, "change": CHANGE},
     }
     comparison = portable(plain(comparison))
     comparison["verdict"] = verdict(comparison)
@@ -86,6 +87,8 @@ def _at(nested: Any, key: str) -> Any:
 def _against(number: int, run: FinishedRun, first: FinishedRun) -> dict[str, Any]:
     reason = why_unpaired(run, first)
     mine, its = _priced(run), _priced(first)
+    devices = tuple(dict.fromkeys((*its, *mine)))
+    changed = _changes(run, first, reason, devices)
     return {
         "run": number,
         "same_recordings": not reason,
@@ -94,15 +97,37 @@ def _against(number: int, run: FinishedRun, first: FinishedRun) -> dict[str, Any
             stage: {"value": None, "reason": reason} if reason else _difference(stage, run, first)
             for stage in run.predicted
         },
+        "activity": {key: changed[column] for key, column in COUNTS.items()},
         "energy": [
             {
                 "hardware": hardware,
                 "name": (mine.get(hardware) or its[hardware]).get("name") or hardware,
                 **energy_ratios(mine.get(hardware), its.get(hardware), (run.label, first.label)),
+                "paired_dynamic_uj": changed[dynamic_column(hardware)],
             }
-            for hardware in dict.fromkeys((*its, *mine))
+            for hardware in devices
         ],
     }
+
+
+def _changes(run: FinishedRun, first: FinishedRun, unpaired: str, devices: Sequence[str]) -> dict[str, Any]:
+    """By column of samples.csv, counts and the dynamic energy on `devices`: what changed, or why that is not known."""
+    names = (run.label, first.label)
+    common = unpaired or why_unmatched(run.per_sample, first.per_sample, names)
+    why = dict.fromkeys((*COUNTS.values(), *map(dynamic_column, devices)), common)
+    if common:
+        return {column: no_change(common) for column in why}
+    assert run.per_sample is not None
+    assert first.per_sample is not None
+    for hardware in devices:
+        column, row, its = dynamic_column(hardware), _priced(run).get(hardware), _priced(first).get(hardware)
+        why[column] = why_apart(row, its, names, "dynamic") or " and ".join(
+            f"samples.csv of {each.label} has another energy than its report"
+            for each, row in ((run, row), (first, its))
+            if row and not (each.per_sample and each.per_sample.has_mean(column, row["dynamic_uj"]["nominal"]))
+        )
+    found = changes(run.per_sample, first.per_sample, [column for column, reason in why.items() if not reason])
+    return {column: found.get(column) or no_change(reason) for column, reason in why.items()}
 
 
 def _priced(run: FinishedRun) -> dict[str, dict[str, Any]]:

@@ -24,6 +24,7 @@ def render_html(comparison: dict[str, Any]) -> str:
         views=compare_views,
         accuracy=_accuracy(comparison["runs"]),
         against=_against(comparison),
+        changes=compare_views.changes(comparison),
         apart=[against["run"] for against in comparison["against_first"] if not against["same_recordings"]],
         energy=[_energy(device) for device in compare_views.devices(comparison)],
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.report import compare_words, words
-from pipeline.report.compare_views import devices, unknown_in_all, why_unknown
+from pipeline.report.compare_views import changes, devices, unknown_in_all, why_unknown
 from pipeline.report.markdown_parts import bullets, inline, table
 
 
@@ -18,6 +18,7 @@ def render_markdown(comparison: dict[str, Any]) -> str:
         _settings(comparison),
         _accuracy(runs),
         _against(comparison),
+        _changes(comparison),
         _energy(comparison),
         _equivalence(runs),
     ]
@@ -92,6 +93,33 @@ def _against(comparison: dict[str, Any]) -> list[str]:
     if len(comparison["against_first"]) > 1:
         note += " Not corrected for the number of runs."
     return ["## Against the first run", table(head, rows, right=(2, 3, 4, 5)), note]
+
+
+def _changes(comparison: dict[str, Any]) -> list[str]:
+    rows = []
+    for other in changes(comparison):
+        label = other["run"]["label"]
+        if other["why"]:
+            rows.append([label, "all", f"not paired: {other['why']}", *[""] * 5])
+        for row in other["rows"]:
+            if row["why"]:
+                rows.append([label, row["name"], f"not paired: {row['why']}", *[""] * 5])
+                continue
+            difference, ratio = row["difference"], row["ratio"]
+            cells = [compare_words.signed(difference["value"]), compare_words.signed_range(difference)]
+            if ratio["value"] is None:
+                cells += [f"none: {ratio['reason']}", ""]
+            else:
+                cells += [compare_words.ratio_amount(ratio["value"]), compare_words.ratio_range(ratio)]
+            rows.append([label, row["name"], *cells, f"{row['n']:,}", compare_words.more_or_less(difference)])
+    first = comparison["runs"][0]["label"]
+    head = ["Run", "Per recording", "Difference", "95 % interval", f"Ratio to {first}", "95 % interval", "Recordings"]
+    note = f"Differences: means over recordings; ratios: of the means. Interval: {comparison['intervals']['change']}."
+    return [
+        "## What each recording costs, against the first run",
+        table([*head, "Finding"], rows, right=range(2, 7)),
+        note,
+    ]
 
 
 def _energy(comparison: dict[str, Any]) -> list[str]:

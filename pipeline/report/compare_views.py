@@ -7,6 +7,8 @@ from typing import Any
 from pipeline.report.energy_rows import device
 from pipeline.report.ratios import KINDS
 
+COSTS = {"spikes_per_sample": "Spikes", "synops_per_sample": "Synaptic operations"}
+
 
 def unknown_in_all(runs: list[dict[str, Any]], part: str, key: str) -> str:
     """Why no run has the entry `key` of its `accuracy` or `equivalence`; empty where one has it."""
@@ -59,6 +61,27 @@ def _device(comparison: dict[str, Any], hardware: str, name: str) -> dict[str, A
         "scopes": list(dict.fromkeys(priced["scope"] for priced in shown)),
         "missing": "; ".join(dict.fromkeys(why_unknown(row) for row in rows)),
     }
+
+
+def changes(comparison: dict[str, Any]) -> list[dict[str, Any]]:
+    """One entry per run but the first: {run, rows, why}, what it spends on each recording against the first.
+
+    A row: {name, n, difference, ratio, why}, energies in µJ; a device with a dynamic energy in neither run has none.
+    `why`: the reason why no row has a difference, where it is one for all; then there are no rows.
+    """
+    priced_on, told = devices(comparison), []
+    for number, against in enumerate(comparison["against_first"], start=1):
+        rows = [{"name": name, **against["activity"][key]} for key, name in COSTS.items()]
+        for each in priced_on:
+            first, other = each["rows"][0], each["rows"][number]
+            if other["ratios"] and any(row["priced"] and row["priced"]["dynamic"] for row in (first, other)):
+                rows.append({"name": f"Dynamic energy on {each['name']}, µJ", **other["ratios"]["paired_dynamic_uj"]})
+        for row in rows:
+            row["why"] = row["difference"].get("reason") or ""
+        reasons = {row["why"] for row in rows}
+        why = reasons.pop() if len(reasons) == 1 else ""
+        told.append({"run": comparison["runs"][number], "rows": [] if why else rows, "why": why})
+    return told
 
 
 def why_unknown(row: dict[str, Any]) -> str:

@@ -50,6 +50,49 @@ def ratio_text(entry: dict[str, Any]) -> str:
     return f"{words.amount(entry['nominal'])} ({words.amount(entry['low'])} to {words.amount(entry['high'])})"
 
 
+def signed(value: float) -> str:
+    """A difference with its sign, three significant digits.
+
+    >>> signed(-0.0588), signed(1281.3), signed(0.0)
+    ('−0.0588', '+1,281', '0')
+    """
+    return "0" if value == 0 else f"{'+' if value > 0 else '−'}{words.amount(abs(value))}"
+
+
+def signed_range(entry: dict[str, Any]) -> str:
+    """The interval of a difference: `−0.0588 to +12.3`."""
+    return f"{signed(entry['low'])} to {signed(entry['high'])}"
+
+
+def ratio_amount(value: float) -> str:
+    """A ratio with three decimals near 1, where three digits would hide what differs.
+
+    >>> ratio_amount(0.98765), ratio_amount(1.0), ratio_amount(12.345)
+    ('0.988', '1.000', '12.3')
+    """
+    return f"{value:.3f}" if 0.1 <= value < 10 else words.amount(value)
+
+
+def ratio_range(entry: dict[str, Any]) -> str:
+    """The interval of a paired ratio: `0.981 to 1.020`."""
+    return f"{ratio_amount(entry['low'])} to {ratio_amount(entry['high'])}"
+
+
+def paired_ratio_text(change: dict[str, Any]) -> str:
+    """`1.021 (1.010 to 1.032)`, or `-` where there is none."""
+    entry = change["ratio"]
+    if entry["value"] is None:
+        return "-"
+    known = ratio_amount(entry["value"])
+    return known if entry["low"] == entry["high"] else f"{known} ({ratio_range(entry)})"
+
+
+def more_or_less(difference: dict[str, Any]) -> str:
+    """What a paired difference of a cost allows to say of a run."""
+    low, high = difference["low"], difference["high"]
+    return "more" if low > 0 else "less" if high < 0 else "the same" if low == high else "not told apart"
+
+
 def quoted(run: dict[str, Any]) -> str:
     """A run's label in quotation marks."""
     return f"“{run['label']}”"
@@ -93,9 +136,11 @@ def _energy(against: dict[str, Any], run: dict[str, Any], first: dict[str, Any])
         row = priced.get(entry["hardware"], {})
         for kind in KINDS:
             if entry[kind]["nominal"] is not None and row["kind"] in (None, "neuromorphic"):
+                paired = paired_ratio_text(entry["paired_dynamic_uj"]) if kind == "dynamic" else "-"
                 return (
                     f"its {kind} energy on {entry['name']} is {words.standing(row['basis'], row[f'{kind}_uj'])} at "
                     f"{ratio_text(entry[kind])} times that of {quoted(first)}"
+                    + ("" if paired == "-" else f", paired by recording at nominal prices {paired} times")
                 )
     return "no ratio of their energies can be named"
 

@@ -13,14 +13,18 @@ import numpy as np
 from hardware_profiles.errors import UserError
 from pipeline.lineage import TESTED_ON
 from pipeline.report.content import SCHEMA
+from pipeline.report.per_sample import PerSample, read_per_sample
 from pipeline.run_folder import RunFolder, open_run
+
+SAMPLES = "samples.csv"
 
 
 @dataclass(frozen=True, kw_only=True)
 class FinishedRun:
     """`label` tells this run from the others. `labels` int `[n]`: the test recordings' classes, in test order;
     `predicted`: for student_float, student_quantised and reference int `[n]` each. `tested_on`: digest of the test
-    recordings, None from a Spikeport that did not keep it. `recipe`: nested settings.
+    recordings, None from a Spikeport that did not keep it. `recipe`: nested settings. `per_sample`: what each test
+    recording took, None where the run has no samples.csv.
     """
 
     label: str
@@ -30,6 +34,7 @@ class FinishedRun:
     labels: np.ndarray
     predicted: Mapping[str, np.ndarray]
     tested_on: str | None
+    per_sample: PerSample | None
 
 
 def read_runs(folders: Sequence[Path], progress: Callable[[int, int], None] | None = None) -> list[FinishedRun]:
@@ -90,4 +95,7 @@ def _read(run: RunFolder, label: str) -> FinishedRun:
         labels=np.array(data["test_labels"]),
         predicted={name: np.array(run.result(stage)["predicted"]) for name, stage in stages.items()},
         tested_on=data.get(TESTED_ON),
+        per_sample=read_per_sample(run.file(SAMPLES).read_text(encoding="utf-8"))
+        if SAMPLES in run.files("report")
+        else None,
     )

@@ -22,17 +22,27 @@ def energy_ratios(
     Both are `energy` rows of report.json of one device, None where a run was not priced on it; `names` are the runs'.
     Rows of different basis, scope, missing prices or version of the profile make no ratio.
     """
-    absent = [name for name, known in zip(names, (row, first), strict=True) if known is None]
-    if row is None or first is None:
-        return {kind: _none(f"{' and '.join(absent)} not priced on this device") for kind in KINDS}
-    here, there = device(row), device(first)
-    if here["shown"] and there["shown"] and (reason := _unlike(row, first)):
-        return {kind: _none(reason) for kind in KINDS}
     found = {}
     for kind in KINDS:
-        unknown = [name for name, entry in zip(names, (here, there), strict=True) if entry[kind] is None]
-        found[kind] = _none(f"unknown for {' and '.join(unknown)}") if unknown else ratio(here[kind], there[kind])
+        if reason := why_apart(row, first, names, kind):
+            found[kind] = _none(reason)
+        else:
+            assert row is not None
+            assert first is not None
+            found[kind] = ratio(device(row)[kind], device(first)[kind])
     return found
+
+
+def why_apart(row: dict[str, Any] | None, first: dict[str, Any] | None, names: tuple[str, str], kind: str) -> str:
+    """What keeps the energies of this kind from being held against each other; empty where nothing does."""
+    if row is None or first is None:
+        absent = [name for name, known in zip(names, (row, first), strict=True) if known is None]
+        return f"{' and '.join(absent)} not priced on this device"
+    here, there = device(row), device(first)
+    if here["shown"] and there["shown"] and (reason := _unlike(row, first)):
+        return reason
+    unknown = [name for name, entry in zip(names, (here, there), strict=True) if entry[kind] is None]
+    return f"unknown for {' and '.join(unknown)}" if unknown else ""
 
 
 def ratio(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, Any]:

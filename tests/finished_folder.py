@@ -1,0 +1,58 @@
+"""A run folder that a report can be made of, without a training: the network is drawn, what comes after it is real."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from data_folders import HEIGHT, WIDTH, with_pictures
+
+from export.frames_file import write_frames
+from export.integer_network import IntegerLayer, IntegerNetwork
+from export.netx import write_netx
+from pipeline import stages_deploy, stages_report
+from pipeline.data.describe import describe
+from pipeline.lineage import TESTED_ON, which_tested
+from pipeline.pricing import priced
+from pipeline.recipe import Recipe
+from pipeline.run_folder import create
+from pipeline.stages import Context
+
+
+def finished_folder(root: Path, name: str, *, seed: int) -> Path:
+    """A run in `root`/`name` of six test recordings of three classes, its network drawn by `seed`. The cache is the one
+    that SPIKEPORT_CACHE names."""
+    settings = {"name": name, "data": with_pictures(root), "distillation": {"method": "none"}}
+    recipe = Recipe.model_validate(settings)
+    run = create(root / name, recipe, resume=False, about={"command": "spikeport run", "versions": {}})
+    context = Context(run)
+    test = context.dataset.test
+    tested = {"test_labels": test.labels.tolist(), TESTED_ON: which_tested(context.dataset)}
+    run.record("data", describe(context.dataset) | tested, (), 0.0)
+    run.record("teacher", {"predicted": None, "reason": "no teacher was trained"}, (), 0.0)
+
+    weight = 2 * np.random.default_rng(seed).integers(-20, 30, (3, 2 * HEIGHT * WIDTH))
+    layer = IntegerLayer(
+        name="fc",
+        kind="dense",
+        weight=weight,
+        bias=None,
+        i_decay=4096,
+        v_decay=512,
+        vth_mant=90,
+        input_shape=(2, HEIGHT, WIDTH),
+    )
+    network = IntegerNetwork(input_shape=(2, HEIGHT, WIDTH), layers=(layer,))
+    write_netx(network, run.file("student.net"))
+    write_frames(run.file("test-frames.npz"), test.frames, test.labels)
+    run.record("export", {"quantisation": []}, ("student.net", "test-frames.npz"), 0.0)
+
+    run.record("simulate", *stages_deploy.simulate(context), 0.0)
+    for stage in ("student-none", "quantised-none"):
+        run.record(stage, {"predicted": run.result("simulate")["predicted"]}, (), 0.0)
+    unchecked = dict.fromkeys(("quantised_vs_reference", "reference_vs_lava"), "left out")
+    run.record("check", unchecked | {"lava_predicted": None}, (), 0.0)
+    accounted = priced(network, stages_deploy.trace_of(context), recipe.profile.hardware)
+    run.record("profile", accounted | {"baseline": "left out"}, (), 0.0)
+    run.record("report", *stages_report.report(context), 0.0)
+    return run.path
