@@ -20,7 +20,7 @@ from pipeline.console import Changes, Json, Quiet, RecipeWord, fail, show
 # spin in vain; see docs/training.md.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-    os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # tens of microseconds, for the next piece of work comes soon
+    os.environ.setdefault("GOMP_SPINCOUNT", "5000")  # some microseconds, for the next piece of work comes soon
 
 app = typer.Typer(
     name="spikeport",

@@ -225,6 +225,14 @@ def test_a_rule_that_no_number_depends_on_is_not_named() -> None:
         assert not any("update is active" in line for line in row["assumptions"])
 
 
+def test_where_the_rule_makes_no_difference_nothing_is_said_of_it() -> None:
+    """SpiNNaker 2 prices every update alike, the 45 nm convention none."""
+    for name in ("spinnaker2", "cmos45-fp32"):
+        row = account(load_profile(name), known_activity()).row()
+        assert row["neuron_bracket_uj"] is not None
+        assert neuron_updates(row) == ""
+
+
 def test_an_unknown_rule_names_the_known_ones() -> None:
     with pytest.raises(UserError, match=r"'fired' is no rule.*received_input_or_bias_or_spiked, spiked_only"):
         account(load_profile("loihi1"), known_activity(), active_rule="fired")

@@ -123,8 +123,10 @@ def _notes(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def neuron_updates(row: dict[str, Any]) -> str:
-    """What neurons take by each rule for active updates, the one in force first, and between which ends that lies."""
-    if not (bracket := row.get("neuron_bracket_uj")):
+    """What neurons take by each rule for active updates, the one in force first, and between which ends that lies;
+    nothing where no rule makes a difference."""
+    bracket = row.get("neuron_bracket_uj")
+    if not bracket or bracket["all_inactive"] == bracket["all_active"]:
         return ""
     ends = (
         f"{amount(bracket['all_inactive'])} µJ if all counted as inactive, {amount(bracket['all_active'])} µJ "
