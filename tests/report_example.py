@@ -152,6 +152,21 @@ def example_energy() -> list[dict[str, Any]]:
     ]
 
 
+def example_curve() -> list[dict[str, Any]]:
+    """The CPU of `example_baseline` at three batch sizes."""
+    times = {1: (402.0, 431.0, 520.0), 8: (1520.0, 1600.0, 1840.0), 64: (9100.0, 9800.0, 11200.0)}
+    return [
+        {
+            "batch": batch,
+            "latency_us": {"low": low, "nominal": nominal, "high": high},
+            "us_per_inference": nominal / batch,
+            "repeats": 5 + 400 // batch,
+            "energy_uj": None,
+        }
+        for batch, (low, nominal, high) in times.items()
+    ]
+
+
 def example_baseline() -> list[dict[str, Any]]:
     """A CPU whose clock was read, a GPU known by its formula floor."""
     cpu = {
@@ -167,11 +182,12 @@ def example_baseline() -> list[dict[str, Any]]:
         "latency_us": None,
         "latency_basis": None,
         "energy_basis": "floor",
+        "floor_us_per_inference": 0.25,
         "scope": "arithmetic only, FP32",
         "reason": "a formula floor has no latency",
     }
     return [
-        cpu | {"batch": 1, "latency_us": {"low": 402.0, "nominal": 431.0, "high": 520.0}},
+        cpu | {"batch": 1, "latency_us": {"low": 402.0, "nominal": 431.0, "high": 520.0}, "curve": example_curve()},
         cpu | {"batch": 64, "latency_us": {"low": 9100.0, "nominal": 9800.0, "high": 11200.0}},
         gpu | {"batch": "any", "energy_uj": {"low": 98.4, "nominal": 98.4, "high": 98.4}},
     ]

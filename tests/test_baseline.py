@@ -13,16 +13,19 @@ from onnx import TensorProto, helper, numpy_helper
 
 from hardware_profiles.errors import UserError
 from hardware_profiles.profile import HardwareProfile, load_profile
+from pipeline.profiling import baseline
 from pipeline.profiling.baseline import (
+    BATCHES,
     Rival,
     Timing,
     baseline_rows,
+    curve,
     floor_pj_per_mac,
     joules_row,
     measure_timing,
     one_and_best,
 )
-from pipeline.profiling.joules import joules_per_inference, why_no_counter
+from pipeline.profiling.joules import Joules, joules_per_inference, why_no_counter
 from pipeline.profiling.macs import count_macs
 
 
@@ -189,6 +192,56 @@ def test_batch_one_stands_beside_the_best() -> None:
     assert [entry.batch for entry in one_and_best([timing(1, 10), timing(8, 200)])] == [1]
 
 
+def test_every_batch_is_a_point_of_the_curve() -> None:
+    """100 and 600/8 µs per inference; joules where a batch has them, None where not."""
+    joules = {"low": -2.0, "nominal": -2.0, "high": -2.0}
+    spread = Timing(batch=8, batch_us={"low": 580.0, "nominal": 600.0, "high": 700.0}, repeats=17)
+    assert curve([timing(1, 100), spread], {8: joules}) == [
+        {
+            "batch": 1,
+            "latency_us": {"low": 100, "nominal": 100, "high": 100},
+            "us_per_inference": 100.0,
+            "repeats": 5,
+            "energy_uj": None,
+        },
+        {
+            "batch": 8,
+            "latency_us": {"low": 580.0, "nominal": 600.0, "high": 700.0},
+            "us_per_inference": 75.0,
+            "repeats": 17,
+            "energy_uj": joules,
+        },
+    ]
+
+
+def test_a_gpus_curve_has_joules_at_batch_one_and_the_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The counter is read at two batch sizes (its windows are long), the clock at all of them."""
+    times = dict(zip(BATCHES, (100.0, 400.0, 960.0, 6400.0), strict=True))  # µs per inference: 100, 50, 30, 50
+    monkeypatch.setattr(baseline, "why_no_counter", lambda: "")
+    monkeypatch.setattr(baseline, "_session", lambda path, provider, threads: provider)
+    monkeypatch.setattr(baseline, "_runner", lambda session, batch: batch)
+    monkeypatch.setattr(baseline, "measure_timing", lambda run, batch, seconds: timing(batch, times[batch]))
+    monkeypatch.setattr(baseline, "_cpu_rows", lambda *_: [])
+    monkeypatch.setattr(
+        baseline,
+        "measure_joules",
+        lambda run, batch: Joules(
+            status="measured", idle_w=60, inferences=9, seconds=10, total_mj=1.0, dynamic_mj=batch / 8
+        ),
+    )
+    rival = Rival(name="teacher", path=write_model(tmp_path), floor=False)
+    rows = baseline_rows([rival], load_profile("a100"), seconds=0.01)
+    assert [row["batch"] for row in rows] == [1, 32]
+    assert "curve" not in rows[1]
+    energies = {point["batch"]: point["energy_uj"] for point in rows[0]["curve"]}
+    assert {batch: energy and energy["nominal"] for batch, energy in energies.items()} == {
+        1: 125.0,
+        8: None,
+        32: 4000.0,
+        128: None,
+    }
+
+
 def test_timing_repeats_for_the_time_given_and_reports_in_microseconds() -> None:
     measured = measure_timing(lambda: time.sleep(0.004), batch=1, seconds=0.06)
     assert 5 <= measured.repeats <= 15
@@ -219,7 +272,15 @@ def test_rows_of_a_baseline(tmp_path: Path) -> None:
     floors = [row for row in rows if row["energy_basis"] == "floor"]
     assert [row["device"].split(", ")[1] for row in floors] == ["FP32", "FP16", "INT8"]
     assert floors[0]["energy_uj"]["nominal"] == pytest.approx(29_699 * 2 * 400 / 19.5e12 * 1e6, rel=1e-12)
+    assert floors[0]["floor_us_per_inference"] == pytest.approx(29_699 * 2 / 19.5e12 * 1e6, rel=1e-12)
     assert all("lower bound" in row["scope"] and row["latency_us"] is None for row in floors)
+    curves = {row["model"]: row["curve"] for row in rows if "curve" in row}
+    assert curves.keys() == {"teacher", "twin"}
+    for row in cpu:  # the rows are points of their curve
+        (point,) = (point for point in curves[row["model"]] if point["batch"] == row["batch"])
+        assert (row["latency_us"], row["us_per_inference"]) == (point["latency_us"], point["us_per_inference"])
+        assert row["scope"].endswith(f"{point['repeats']} repeats")
+    assert [point["batch"] for point in curves["twin"]] == list(BATCHES)
 
 
 def test_baseline_gpu_must_be_a_gpu(tmp_path: Path) -> None:

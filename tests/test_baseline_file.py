@@ -46,6 +46,20 @@ def test_measured_rows_travel_whole_and_floors_stay_behind(tmp_path: Path) -> No
     assert (second["batch"], second["energy_uj"]) == (1, None)
 
 
+def point(batch: int, **changes: Any) -> dict[str, Any]:
+    latency = {"low": 1.0 * batch, "nominal": 1.5 * batch, "high": 2.0 * batch}
+    return {"batch": batch, "latency_us": latency, "us_per_inference": 1.5, "repeats": 9, "energy_uj": None, **changes}
+
+
+def test_a_curve_travels_and_a_file_without_one_has_none(tmp_path: Path) -> None:
+    joules = {"low": -4.0, "nominal": -4.0, "high": -4.0}
+    curve = [point(1), point(8, energy_uj=joules)]
+    write_baseline(tmp_path / "b.json", [row(batch=1, curve=curve), row()], ABOUT, {})
+    first, second = read_baseline(tmp_path / "b.json")
+    assert first["curve"] == curve
+    assert "curve" not in second
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -53,6 +67,8 @@ def test_measured_rows_travel_whole_and_floors_stay_behind(tmp_path: Path) -> No
         ({"rows": [row(energy_basis="floor")]}, "rows.0.energy_basis: Input should be 'measured'"),
         ({"rows": [row(), row(batch=0)]}, "rows.1.batch: Input should be greater than or equal to 1"),
         ({"rows": [row(latency_us=5)]}, "rows.0.latency_us"),
+        ({"rows": [row(curve=[point(1), point(8, latency_us=None)])]}, "rows.0.curve.1.latency_us"),
+        ({"rows": [row(curve=[point(1, repeats=0)])]}, "rows.0.curve.0.repeats"),
         ({"more": 1}, "more: Extra inputs are not permitted"),
     ],
 )

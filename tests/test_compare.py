@@ -14,7 +14,7 @@ from html_page import Page
 from report_example import example_check, example_energy, example_layers
 
 from hardware_profiles.errors import UserError
-from pipeline.report import compare_views, pareto, render_comparison
+from pipeline.report import compare_views, pareto, plane, render_comparison
 from pipeline.report.compare import build_comparison
 from pipeline.report.compare_html import render_html
 from pipeline.report.compare_markdown import render_markdown
@@ -263,9 +263,9 @@ def test_a_run_stands_where_its_numbers_say() -> None:
         standing="modelled",
     )
     plot = pareto.plot([point], "t")
-    middle = pareto.HEIGHT / 2
+    middle = plane.HEIGHT / 2
     assert f'x1="0.0%" x2="100.0%" y1="{middle}" y2="{middle}"' in plot.drawing  # the energy's interval
-    low, high = 0.75 * pareto.HEIGHT, 0.25 * pareto.HEIGHT
+    low, high = 0.75 * plane.HEIGHT, 0.25 * plane.HEIGHT
     assert f'x1="50.0%" x2="50.0%" y1="{low}" y2="{high}"' in plot.drawing  # the accuracy's
     assert "<desc>1, a&lt;b: 3.16 µJ, 90.0 %</desc>" in plot.drawing
     assert ">2</text>" in plot.columns

@@ -1,6 +1,7 @@
 """ANNs beside the spiking network: timed on this CPU, bounded on a GPU, measured in joules where a counter is.
 
-Batch 1 and the best batch always stand side by side: a GPU's energy per inference falls forty-fold between them.
+Batch 1 and the best batch always stand side by side: a GPU's energy per inference falls forty-fold between them. What
+every batch size took is the curve of batch 1's row.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -66,7 +67,8 @@ def baseline_rows(
 
     `seconds`: how long each batch size is repeated, shared by the rivals. `threads`: 0 takes every core there is.
     Rows: {model, device, batch, latency_us (of a whole batch), latency_basis, energy_uj (of one inference),
-    energy_basis, scope, reason, ...}; a number is {low, nominal, high} or None with a reason.
+    energy_basis, scope, reason, ...}; a number is {low, nominal, high} or None with a reason. A row of batch 1 that was
+    timed has the `curve` of its model and device too (see `curve`).
     """
     reason, rows = why_no_counter(), []
     there = sum(rival.path is not None for rival in rivals)
@@ -137,7 +139,7 @@ def _cpu_rows(
         if progress:
             progress(done, len(BATCHES))
     device = f"{_cpu_name()}, onnxruntime {onnxruntime.__version__}, {threads} thread{'s' * (threads != 1)}"
-    return [
+    rows = [
         _row(
             device,
             timing.batch,
@@ -149,12 +151,29 @@ def _cpu_rows(
         )
         for timing in one_and_best(timings)
     ]
+    rows[0]["curve"] = curve(timings, {})
+    return rows
 
 
 def one_and_best(timings: list[Timing]) -> list[Timing]:
     """Batch 1, then the batch with the least time per inference, where that is another one."""
     best = min(timings, key=lambda timing: timing.us_per_inference)
     return [timing for timing in timings if timing.batch == 1] + [best] * (best.batch != 1)
+
+
+def curve(timings: Sequence[Timing], energy_uj: Mapping[int, dict[str, float] | None]) -> list[dict[str, Any]]:
+    """A point for each of `timings`: {batch, latency_us (of the batch), us_per_inference, repeats, energy_uj (of one
+    inference, by batch; None where joules were not measured)}."""
+    return [
+        {
+            "batch": timing.batch,
+            "latency_us": timing.batch_us,
+            "us_per_inference": timing.us_per_inference,
+            "repeats": timing.repeats,
+            "energy_uj": energy_uj.get(timing.batch),
+        }
+        for timing in timings
+    ]
 
 
 def _floor_row(gpu: HardwareProfile, precision: Precision, macs: Macs) -> dict[str, Any]:
@@ -169,14 +188,26 @@ def _floor_row(gpu: HardwareProfile, precision: Precision, macs: Macs) -> dict[s
         reason="a formula floor has no latency",
         macs=macs.total,
         pj_per_mac=floor_pj_per_mac(gpu, precision),
+        floor_us_per_inference=_floor_us(gpu, precision, macs),
         profile={"file": gpu.file, "sha256": gpu.sha256},
     )
 
 
+def _floor_us(gpu: HardwareProfile, precision: Precision, macs: Macs) -> float | None:
+    """2 MACs / peak, µs: one inference's share of a batch that keeps every unit busy."""
+    peak = _peak(gpu, precision)
+    return 2 * macs.total / (peak * 1e6) if peak else None
+
+
 def _gpu_rows(path: str | os.PathLike[str], seconds: float) -> list[dict[str, Any]]:
     session = _session(path, "CUDAExecutionProvider", 0)
-    timings = one_and_best([measure_timing(_runner(session, batch), batch, seconds) for batch in BATCHES])
-    return [joules_row(timing, measure_joules(_runner(session, timing.batch), timing.batch)) for timing in timings]
+    timings = [measure_timing(_runner(session, batch), batch, seconds) for batch in BATCHES]
+    rows = [
+        joules_row(timing, measure_joules(_runner(session, timing.batch), timing.batch))
+        for timing in one_and_best(timings)
+    ]
+    rows[0]["curve"] = curve(timings, {row["batch"]: row["energy_uj"] for row in rows})
+    return rows
 
 
 def joules_row(timing: Timing, joules: Joules) -> dict[str, Any]:

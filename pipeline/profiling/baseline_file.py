@@ -28,6 +28,14 @@ class _Interval(_Part):
     high: Finite
 
 
+class _Point(_Part):
+    batch: Annotated[int, Field(ge=1)]
+    latency_us: _Interval
+    us_per_inference: Annotated[Finite, Field(gt=0)]
+    repeats: Annotated[int, Field(ge=1)]
+    energy_uj: _Interval | None
+
+
 class _Row(_Part):
     model_config = ConfigDict(extra="allow")
 
@@ -39,6 +47,7 @@ class _Row(_Part):
     energy_uj: _Interval | None
     energy_basis: Literal["measured"] | None
     scope: str
+    curve: list[_Point] = []  # files made before curves were kept have none
 
 
 class _File(_Part):
@@ -83,7 +92,7 @@ def read_baseline(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
         ) from None
     source = {"file": Path(path).name, "sha256": hashlib.sha256(content).hexdigest()}
     return [
-        row.model_dump(mode="json")
+        row.model_dump(mode="json", exclude_unset=True)
         | {"scope": f"measured elsewhere, {found.created_utc}: {row.scope}", "taken_from": source}
         for row in found.rows
     ]

@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from pipeline.report import charts, layer_rows, words
+from pipeline.report import batch_curve, charts, layer_rows, words
 from pipeline.report.confusion import mistakes, shaded
 from pipeline.report.energy_rows import LAYER_TERMS, MEMORY_TERMS, energy_rows
 from pipeline.report.page import render
@@ -29,6 +29,7 @@ def render_html(report: dict[str, Any]) -> str:
         layers=_layers(report["layers"]),
         layer_heads=layer_rows.HEADS,
         energy=_energy(report),
+        curve=_curve(report["baseline"]),
         samples=[_sample(sample, report["dataset"]) for sample in report["samples"]],
     )
 
@@ -122,6 +123,12 @@ def _parts(layer: dict[str, Any], layers: list[dict[str, Any]]) -> dict[str, Any
     bar = charts.bar(own, largest, f"energy of {layer['name']}")
     shown = kinds if MEMORY_TERMS[0] in layer else kinds[: len(LAYER_TERMS)]
     return {"name": layer["name"], "kinds": shown, "sum": own, "bar": bar}
+
+
+def _curve(baseline: Any) -> dict[str, Any]:
+    found = batch_curve.batch_curves(baseline)
+    drawn = batch_curve.plot(found["curves"], found["floors"]) if found["curves"] else None
+    return found | {"plot": drawn, "key": batch_curve.key, "why_none": batch_curve.NO_CURVE}
 
 
 def _sample(sample: dict[str, Any], dataset: dict[str, Any]) -> dict[str, Any]:

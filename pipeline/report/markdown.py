@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.report import layer_rows, words
+from pipeline.report.batch_curve import NO_CURVE, batch_curves, named
 from pipeline.report.confusion import mistakes
 from pipeline.report.energy_rows import energy_rows
 from pipeline.report.markdown_parts import bullets, inline, table
@@ -166,7 +167,23 @@ def _baseline(baseline: Any) -> list[str]:
             ]
         )
     head = ["Network, device", "Batch", "Latency of a batch", "Time per image", "Energy per image", "Scope"]
-    return [title, table(head, rows, right=(1, 2, 3, 4))]
+    return [title, table(head, rows, right=(1, 2, 3, 4)), *_curves(baseline)]
+
+
+def _curves(baseline: Any) -> list[str]:
+    """Time of one image at every batch size, a row for each network and device."""
+    found = batch_curves(baseline)
+    blocks, curves = [f"{name}: {NO_CURVE}." for name in found["without"]], found["curves"]
+    if not curves:
+        return blocks
+    batches = sorted({point["batch"] for curve in curves for point in curve["points"]})
+    rows = []
+    for curve in curves:
+        times = {point["batch"]: words.quantity_text(point["us"], "µs") for point in curve["points"]}
+        elsewhere = f" ({curve['elsewhere']})" if curve["elsewhere"] else ""
+        rows.append([named(curve) + elsewhere, *(times.get(batch, "not timed") for batch in batches)])
+    head = ["Time per image, measured", *(f"batch {batch:,}" for batch in batches)]
+    return [table(head, rows, right=range(1, len(head))), *blocks]
 
 
 def _provenance(provenance: dict[str, Any]) -> list[str]:
