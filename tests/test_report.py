@@ -89,7 +89,7 @@ def test_schema(report: dict[str, Any]) -> None:
     assert report["schema"] == "spikeport-report/1"
     assert list(report["accuracy"]) == ["teacher", "student_float", "student_quantised", "reference", "lava"]
     for entry in report["accuracy"].values():
-        assert entry.keys() == {"value", "n", "low", "high"}
+        assert entry.keys() - {"change"} == {"value", "n", "low", "high"}
         assert entry["low"] <= entry["value"] <= entry["high"]
     for check in ("quantised_vs_reference", "reference_vs_lava"):
         assert report["equivalence"][check].keys() >= {"samples", "spikes_compared", "mismatches", "first_divergence"}
@@ -107,6 +107,26 @@ def test_accuracy_counts_what_was_correct() -> None:
     accuracy = build_report(inputs)["accuracy"]
     assert (accuracy["lava"]["value"], accuracy["lava"]["n"]) == (0.75, 4)
     assert accuracy["teacher"] == {"value": None, "reason": "this stage did not run"}
+
+
+def test_each_stage_changes_from_the_last_known_one_on_the_same_recordings() -> None:
+    """The quantised student was not there: the reference is held against the float one, 5 of 7 against 4; Lava's three
+    against the reference's first three, of which it loses one."""
+    right = {"student_float": "1101010", "reference": "1111001", "lava": "110"}
+    correct: dict[str, Any] = {stage: np.array([bit == "1" for bit in bits]) for stage, bits in right.items()}
+    correct["student_quantised"] = "not asked for"
+    report = build_report(replace(example_inputs(), correct=correct))
+    accuracy = report["accuracy"]
+    assert "change" not in accuracy["student_float"]
+    assert accuracy["student_quantised"] == {"value": None, "reason": "not asked for"}
+    change = accuracy["reference"]["change"]
+    assert (change["from"], change["n"], change["only_first"], change["only_second"]) == ("student_float", 7, 2, 1)
+    assert change["value"] == 1 / 7
+    change = accuracy["lava"]["change"]
+    assert (change["from"], change["n"], change["only_first"], change["only_second"]) == ("reference", 3, 0, 1)
+    for page in (render_html(report), render_markdown(report)):
+        assert "−33.3" in page
+        assert words.points_range(change) in page
 
 
 def test_json_round_trip_without_nan(report: dict[str, Any]) -> None:

@@ -73,16 +73,25 @@ def scale(axis: Axis, labels: Sequence[str]) -> Markup:
 
 
 def interval(
-    axis: Axis, entry: dict[str, float], title: str, mark: str = "measured", total: float | None = None
+    axis: Axis,
+    entry: dict[str, float],
+    title: str,
+    mark: str = "measured",
+    total: float | None = None,
+    before: float | None = None,
 ) -> Markup:
     """One row of a dot chart: {low, nominal, high} as a line with a mark.
 
     `mark`: measured (full circle), modelled (open diamond) or floor (triangle, with an arrow to the right: at least).
-    `total` adds an upright stroke.
+    `total` adds an upright stroke, `before` a block from there to nominal: a step of a waterfall.
     """
     middle = ROW / 2
     low, nominal, high = (axis.at(entry[key]) for key in ("low", "nominal", "high"))
     body = [f'<line class="grid" x1="{axis.at(t)}%" x2="{axis.at(t)}%" y1="0" y2="{ROW}"/>' for t in axis.ticks]
+    if before is not None:
+        left, right = sorted((axis.at(before), nominal))
+        body.append(f'<rect class="step" x="{left}%" width="{right - left:.3f}%" y="4" height="{ROW - 8}"/>')
+        body.append(f'<line class="before" x1="{axis.at(before)}%" x2="{axis.at(before)}%" y1="0" y2="{ROW - 4}"/>')
     if mark == "floor":
         body.append(f'<line class="open" x1="{nominal}%" x2="100%" y1="{middle}" y2="{middle}"/>')
     elif high > low:

@@ -82,7 +82,7 @@ def build_report(inputs: ReportInputs) -> dict[str, Any]:
             "dt_s": inputs.dt_s,
             "fingerprint": inputs.dataset_fingerprint,
         },
-        "accuracy": {stage: _accuracy(inputs.correct.get(stage, "this stage did not run")) for stage in STAGES},
+        "accuracy": _accuracies(inputs.correct),
         "comparison": _comparison(inputs),
         "confusion": _confusion(inputs.confusion),
         "equivalence": {check: _reasoned(inputs.equivalence.get(check, "this check did not run")) for check in CHECKS}
@@ -98,6 +98,24 @@ def build_report(inputs: ReportInputs) -> dict[str, Any]:
     report["samples"] = plain([describe(sample, inputs.classes) for sample in inputs.samples])
     report["verdict"] = verdict(report)
     return report
+
+
+def _accuracies(correct: Mapping[str, np.ndarray | str]) -> dict[str, Any]:
+    """Of each stage, and its change from the stage before that is known, recording by recording: row i of both is the
+    same recording (or its image), and the shorter has the first ones."""
+    found: dict[str, Any] = {}
+    before = ""
+    for stage in STAGES:
+        own = correct.get(stage, "this stage did not run")
+        found[stage] = entry = _accuracy(own)
+        if entry["value"] is None:
+            continue
+        if before:
+            both = min(len(own), len(correct[before]))
+            first, second = (np.asarray(rows)[:both] for rows in (own, correct[before]))
+            entry["change"] = paired_difference(first, second) | {"from": before}
+        before = stage
+    return found
 
 
 def _accuracy(correct: np.ndarray | str) -> dict[str, Any]:

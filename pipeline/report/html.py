@@ -35,15 +35,19 @@ def render_html(report: dict[str, Any]) -> str:
 
 
 def _accuracy(accuracy: dict[str, Any]) -> dict[str, Any]:
-    known = [entry["low"] for entry in accuracy.values() if entry["value"] is not None]
-    axis = charts.share_axis(min(known, default=0.0))
+    known = [entry for entry in accuracy.values() if entry["value"] is not None]
+    starts = [entry["value"] - entry["change"]["value"] for entry in known if "change" in entry]
+    axis = charts.share_axis(min([*starts, *(entry["low"] for entry in known)], default=0.0))
     rows = []
     for stage, name in words.STAGE_NAMES.items():
         entry = accuracy[stage]
         drawn = Markup("")
         if entry["value"] is not None:
+            change = entry.get("change")
             title = f"{name}: {words.percent(entry['value'])}, 95 % interval {words.percent_range(entry)}"
-            drawn = charts.interval(axis, _as_interval(entry), title)
+            title += f"; {words.change(change)}" if change else ""
+            start = entry["value"] - change["value"] if change else None
+            drawn = charts.interval(axis, _as_interval(entry), title, before=start)
         rows.append({"name": name, "note": words.STAGE_NOTES[stage], "chart": drawn, **entry})
     return {"rows": rows, "scale": charts.scale(axis, [f"{100 * tick:.0f} %" for tick in axis.ticks])}
 

@@ -47,10 +47,11 @@ def _accuracy(accuracy: dict[str, Any]) -> list[str]:
     for stage, name in words.STAGE_NAMES.items():
         entry = accuracy[stage]
         known = entry["value"] is not None
-        numbers = [words.percent(entry["value"]), words.percent_range(entry), f"{entry['n']:,}"] if known else []
-        rows.append([name, words.STAGE_NOTES[stage], *(numbers or [f"not known: {entry['reason']}", "", ""])])
-    head = ["Stage", "What it is", "Accuracy", "Wilson 95 % interval", "Tested on"]
-    return ["## Accuracy, stage by stage", table(head, rows, right=(2, 3, 4))]
+        step = words.change(entry["change"]) if "change" in entry else ""
+        numbers = [words.percent(entry["value"]), words.percent_range(entry), f"{entry['n']:,}", step] if known else []
+        rows.append([name, words.STAGE_NOTES[stage], *(numbers or [f"not known: {entry['reason']}", "", "", ""])])
+    head = ["Stage", "What it is", "Accuracy", "Wilson 95 % interval", "Tested on", "Change"]
+    return ["## Accuracy, stage by stage", words.CHANGE_NOTE, table(head, rows, right=(2, 3, 4))]
 
 
 def _equivalence(equivalence: dict[str, Any]) -> list[str]:

@@ -19,6 +19,10 @@ STAGE_NOTES = {
     "reference": "integers, as exported to netx",
     "lava": "Lava 0.10.0 fixed_pt, in simulation",
 }
+CHANGE_NOTE = (
+    "Change: from the stage before that is known, in points, recording by recording on those that both have read (the "
+    "teacher reads a recording's image), with Bonett and Price's 95 % interval."
+)
 CHECK_NOTE = (
     "Places: every recording, step and neuron of the compared layers. Spikes: how many of them were 1 in the first "
     "execution."
@@ -67,6 +71,12 @@ def points(value: float) -> str:
 def points_range(entry: dict[str, Any]) -> str:
     """The interval of a difference: `−1.2 to +4.1`."""
     return f"{points(entry['low'])} to {points(entry['high'])}"
+
+
+def change(entry: dict[str, Any]) -> str:
+    """A stage's step in accuracy: `−0.5 points (−1.6 to +0.5) from the float student on the same 200`."""
+    before = STAGE_NAMES[entry["from"]]
+    return f"{points(entry['value'])} points ({points_range(entry)}) from {before} on the same {entry['n']:,}"
 
 
 def amount(value: float | None) -> str:
