@@ -4,7 +4,7 @@
 
 For each page and view: requests that left the file, console messages, whether the page is wider than the view, and,
 with axe-core's script (npm package `axe-core`, not part of this project), what it finds with all details open. Writes a
-picture of the top of each view, and prints the table that docs/results/report_pages.txt keeps. Exit code 1 where a
+picture of the top of each view (above the first recording), and prints the table that docs/results/report_pages.txt keeps. Exit code 1 where a
 request, a message or a serious finding is seen.
 """
 
@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any
 
 VIEWS = {  # width, height of the view in CSS pixels, height of the picture, media, colours
-    "phone-light": (390, 844, 1700, "screen", "light"),
-    "phone-dark": (390, 844, 1700, "screen", "dark"),
-    "laptop-light": (1280, 800, 1600, "screen", "light"),
-    "laptop-dark": (1280, 800, 1600, "screen", "dark"),
-    "print": (794, 1123, 2246, "print", "light"),  # A4 at 96 dpi, two sheets
+    "phone-light": (390, 844, 1300, "screen", "light"),
+    "phone-dark": (390, 844, 1300, "screen", "dark"),
+    "laptop-light": (1280, 800, 1140, "screen", "light"),
+    "laptop-dark": (1280, 800, 1140, "screen", "dark"),
+    "print": (794, 1123, 1123, "print", "light"),  # A4 at 96 dpi
 }
 HEAD = ("page", "view", "requests", "messages", "wider", "axe serious", "axe minor")
 SERIOUS = ("serious", "critical")

@@ -15,6 +15,7 @@ from export.integer_network import IntegerNetwork
 from export.reference import simulate
 from export.spike_trace import SpikeTrace
 from hardware_profiles.profile import load_profile
+from pipeline.early_reading import early_readings
 from pipeline.pricing import accounts, priced
 from pipeline.profiling.baseline import floor_rows
 from pipeline.profiling.counts import count_activity
@@ -64,6 +65,11 @@ def profile_network(
 
     trace = simulate(subject.network, subject.frames, per_step=per_step, progress=tell)
     result = priced(subject.network, trace, hardware, active_rule)
+    result["early"] = {"reason": f"{subject.frames_file.name} holds no labels"}
+    if subject.labels is not None:
+        result["early"] = early_readings(
+            subject.network, subject.frames, subject.labels, trace, hardware, active_rule, tell
+        )
     twin = Macs(per_node={"ANN twin, one pass": result["ann_macs"]}, uncounted=())
     result["baseline"] = floor_rows(load_profile(baseline), twin) if baseline else []
     return result, trace
@@ -130,6 +136,7 @@ def _inputs(
         layers=result["layers"],
         quantisation=subject.quantisation or INTEGERS_ALONE,
         energy=result["energy"],
+        early=result["early"],
         baseline=result["baseline"] or "no GPU was named for the ANN twin's floor (--baseline)",
         samples=_samples(subject, labels, predicted, trace.spikes) if labels is not None and drawn else [],
         confusion=unlabelled if labels is None else confusion(labels, predicted, len(classes)),

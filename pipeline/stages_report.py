@@ -24,6 +24,7 @@ from pipeline.stages_deploy import trace_of
 if TYPE_CHECKING:
     from pipeline.stages import Context, Result
 
+NOT_READ = {"reason": "this run was profiled before Spikeport looked at it"}
 BASELINE = "baseline.json"
 BASELINES = "baselines"  # in the manifest: rows measured elsewhere, for the report
 
@@ -44,11 +45,18 @@ def account_of(
     """What `profile` found, on other devices, another GPU or by another rule if asked for; and the sha256 of each ONNX
     file timed."""
     from pipeline.baseline_models import rivals
+    from pipeline.early_reading import early_readings
     from pipeline.profiling.baseline import baseline_rows
 
     recipe = context.recipe.profile
     network = read_netx(context.run.file("student.net"))
-    result = priced(network, trace_of(context), hardware or recipe.hardware, active_rule or recipe.active_rule)
+    devices, rule, test = hardware or recipe.hardware, active_rule or recipe.active_rule, context.dataset.test
+    trace = trace_of(context)
+    result = priced(network, trace, devices, rule)
+    result["early"] = early_readings(
+        network, test.frames, test.labels, trace, devices, rule,
+        lambda done, total: context.progress(done, total, "samples, step by step"),
+    )  # fmt: skip
     context.progress.say("  measuring the baseline")
     teacher = context.run.file("teacher.onnx") if "teacher.onnx" in context.run.files("export") else None
     with tempfile.TemporaryDirectory() as folder:
@@ -126,6 +134,7 @@ def _inputs(context: Context) -> ReportInputs:
         layers=profiled["layers"],
         quantisation=run.result("export")["quantisation"],
         energy=profiled["energy"],
+        early=profiled.get("early", NOT_READ),
         baseline=_baseline(profiled["baseline"], run.manifest.get(BASELINES, [])),
         samples=_samples(context, predicted),
         confusion=confusion(labels, predicted, len(dataset.classes)),

@@ -33,10 +33,10 @@ class ReportInputs:
     `correct`: for each of STAGES bool `[n]`, whether each test item was recognised, in test order (teacher: its own
     static test images; Lava: the recordings that went through it). `arms`: for each objective (`none`, `ckd`) bool
     `[n]` of student_float and student_quantised, row i the same test recording in all. `equivalence`: for each of
-    CHECKS an Equivalence of pipeline.equivalence as a dict. `energy`: rows of pipeline.profiling.energy.
-    `baseline`: rows of pipeline.profiling.baseline (latency is a whole batch's, energy one inference's). `layers`: one
-    dict per layer, as `LayerActivity.row` of pipeline.profiling.counts gives them; `quantisation`: dicts with `name`
-    that add to them (export.quantise).
+    CHECKS an Equivalence of pipeline.equivalence as a dict. `energy`: rows of pipeline.profiling.energy;
+    `early`: see pipeline.early_reading. `baseline`: rows of pipeline.profiling.baseline (latency is a whole batch's,
+    energy one inference's). `layers`: one dict per layer, as `LayerActivity.row` of pipeline.profiling.counts gives
+    them; `quantisation`: dicts with `name` that add to them (export.quantise).
     `confusion`: `[K, K]` counts of the reference, rows the label, columns what it was taken for.
     `provenance`: versions {package: version}, seeds {name: seed}, command, profiles {id: sha256}, created_utc, cores,
     and what else a reader needs to run it again. Host names and folders do not belong here; paths are cut to names.
@@ -58,6 +58,7 @@ class ReportInputs:
     layers: Sequence[Mapping[str, Any]]
     quantisation: Sequence[Mapping[str, Any]] | str = ()
     energy: Sequence[Mapping[str, Any]] | str = ()
+    early: Mapping[str, Any] = field(default_factory=lambda: {"reason": "nobody looked"})
     baseline: Sequence[Mapping[str, Any]] | str = "no baseline was measured in this run"
     samples: Sequence[Sample] = ()
     confusion: np.ndarray | str = "the stage that classifies did not run"
@@ -90,6 +91,7 @@ def build_report(inputs: ReportInputs) -> dict[str, Any]:
         "layers": layer_rows(inputs.layers, inputs.quantisation, inputs.energy),
         "layer_notes": layer_notes(inputs.layers, inputs.quantisation, inputs.energy),
         "energy": _rows(inputs.energy, "no device was asked for"),
+        "early": dict(inputs.early),
         "baseline": _rows(inputs.baseline, "no baseline was measured in this run"),
         "not_included": _not_included(inputs),
         "provenance": dict(inputs.provenance) | {"dataset_fingerprint": inputs.dataset_fingerprint},

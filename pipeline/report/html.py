@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from pipeline.report import batch_curve, charts, layer_rows, words
+from pipeline.report import batch_curve, charts, early, layer_rows, words
 from pipeline.report.confusion import mistakes, shaded
 from pipeline.report.energy_rows import LAYER_TERMS, MEMORY_TERMS, energy_rows
 from pipeline.report.page import render
@@ -29,6 +29,8 @@ def render_html(report: dict[str, Any]) -> str:
         layers=_layers(report["layers"]),
         layer_heads=layer_rows.HEADS,
         energy=_energy(report),
+        early=early.plot(report),
+        parts_of_early=early,
         curve=_curve(report["baseline"]),
         samples=[_sample(sample, report["dataset"]) for sample in report["samples"]],
     )

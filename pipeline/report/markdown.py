@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.report import layer_rows, words
+from pipeline.report import early, layer_rows, words
 from pipeline.report.batch_curve import NO_CURVE, batch_curves, named
 from pipeline.report.confusion import mistakes
 from pipeline.report.energy_rows import energy_rows
@@ -23,6 +23,7 @@ def render_markdown(report: dict[str, Any]) -> str:
         _confusion(report),
         _layers(report),
         _energy(report),
+        _early(report),
         _baseline(report["baseline"]),
         ["## Not included", *bullets(report["not_included"], "Nothing was listed as left out.")],
         _provenance(report["provenance"]),
@@ -145,6 +146,13 @@ def _energy(report: dict[str, Any]) -> list[str]:
         blocks.append("Rows of different basis or scope do not make a ratio: none is printed.")
         blocks += bullets(notes, "")
     return blocks
+
+
+def _early(report: dict[str, Any]) -> list[str]:
+    title, found = "## Read earlier", report["early"]
+    if "points" not in found:
+        return [title, f"Not known: {found['reason']}."]
+    return [title, early.note(report), table(list(early.HEADS), early.cells(report), right=(0, 1, 2, 3))]
 
 
 def _baseline(baseline: Any) -> list[str]:
