@@ -4,8 +4,8 @@
 
 For each page and view: requests that left the file, console messages, whether the page is wider than the view, and,
 with axe-core's script (npm package `axe-core`, not part of this project), what it finds with all details open. Writes a
-picture of the top of each view (above the first recording), and prints the table that docs/results/report_pages.txt keeps. Exit code 1 where a
-request, a message or a serious finding is seen.
+picture of the top of each view (above the first recording), and prints the table that docs/results/report_pages.txt
+keeps. Exit code 1 where a request, a message, too wide a page or a serious finding is seen.
 """
 
 from __future__ import annotations

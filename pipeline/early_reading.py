@@ -35,7 +35,7 @@ def early_readings(
     total = trace.spikes.shape[1]
     edges = sorted({-(-total * part // POINTS) for part in range(1, POINTS + 1)})
     counts = _until(network, frames, trace, edges, progress)
-    points, row = [], {}
+    points = []
     for at, steps in enumerate(edges):
         cut = SpikeTrace(
             backend=trace.backend,
@@ -43,14 +43,15 @@ def early_readings(
             counts=LayerCounts(**{key: counted[:, at] for key, counted in counts.items()}),
         )
         membrane = None if trace.membrane is None else trace.membrane[:, :steps]
-        found = [each.row() for each in accounts(network, count_activity(network, cut), hardware, active_rule)]
-        known = [index for index, each in enumerate(found) if each["dynamic_uj"]]
+        found = accounts(network, count_activity(network, cut), hardware, active_rule)
+        known = [index for index, each in enumerate(found) if each.dynamic_uj]
         if not known:
             return {"reason": "no device here has a known dynamic energy"}
-        row, hardware = found[known[0]], hardware[known[0] : known[0] + 1]
+        priced, hardware = found[known[0]], hardware[known[0] : known[0] + 1]
         right = network.readout.classes(cut.spikes, membrane) == labels
-        points.append({"steps": steps, "accuracy": share(right), "dynamic_uj": row["dynamic_uj"]})
-    return {**{key: row[key] for key in ("hardware", "name", "basis")}, "points": points}
+        points.append({"steps": steps, "accuracy": share(right), "dynamic_uj": priced.dynamic_uj})
+    device = priced.profile.device
+    return {"hardware": device.id, "name": device.name, "basis": priced.basis, "points": points}
 
 
 def _until(

@@ -65,7 +65,7 @@ class EnergyAccount:
             "hardware": device.id,
             "name": device.name,
             "kind": device.kind,
-            "dynamic_uj": _micro(self.dynamic_pj),
+            "dynamic_uj": self.dynamic_uj,
             "static_uj": _micro(self.static_pj),
             "total_uj": _micro(self.total_pj),
             "latency_us": _mean(self.latency.time_us),
@@ -84,7 +84,7 @@ class EnergyAccount:
                 for layer in self.layers
             ],
             "unpriced": list(self.unpriced),
-            "basis": wording.basis(self),
+            "basis": self.basis,
             "scope": wording.scope(self),
             "assumptions": wording.assumptions(self),
             "not_included": wording.not_included(self),
@@ -105,6 +105,18 @@ class EnergyAccount:
             elif self.layers:  # the ANN's memory is not known: only operations compare with operations
                 row["operations_uj"] = _micro(np.sum([e.synapse_pj + e.neuron_pj for e in self.layers], axis=0))
         return row
+
+    @property
+    def dynamic_uj(self) -> dict[str, float] | None:
+        """Mean dynamic energy of an inference, {low, nominal, high}."""
+        return _micro(self.dynamic_pj)
+
+    @property
+    def basis(self) -> str:
+        """What the energies rest on, in words."""
+        from pipeline.profiling import wording
+
+        return wording.basis(self)
 
     @property
     def rule_counts(self) -> bool:
