@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -21,11 +22,19 @@ from pipeline.profiling.baseline import (
     baseline_rows,
     curve,
     floor_pj_per_mac,
-    joules_row,
     measure_timing,
     one_and_best,
+    timed_row,
 )
-from pipeline.profiling.joules import Joules, joules_per_inference, why_no_counter
+from pipeline.profiling.joules import (
+    CPU,
+    GPU,
+    Counter,
+    Joules,
+    joules_per_inference,
+    why_no_counter,
+    why_no_cpu_counter,
+)
 from pipeline.profiling.macs import count_macs
 
 
@@ -156,14 +165,14 @@ def test_measured_window() -> None:
 def test_a_counter_that_did_not_move_measured_nothing() -> None:
     joules = joules_per_inference(counter_mj=0, seconds=0.01, idle_w=60, inferences=5)
     assert (joules.status, joules.total_mj, joules.dynamic_mj) == ("window too short", None, None)
-    row = joules_row(timing(1, 100.0), joules)
+    row = timed_row("card", timing(1, 100.0), "", joules, "board")
     assert (row["energy_uj"], row["energy_basis"], row["reason"]) == (None, None, "window too short")
 
 
 def test_negative_dynamic_energy_survives() -> None:
     joules = joules_per_inference(counter_mj=590_000, seconds=10, idle_w=60, inferences=1000)
     assert joules.dynamic_mj == -10
-    row = joules_row(timing(1, 100.0), joules)
+    row = timed_row("card", timing(1, 100.0), "", joules, "board")
     assert row["energy_uj"]["nominal"] == -10_000
     assert row["energy_basis"] == "measured"
 
@@ -179,6 +188,40 @@ def test_without_a_counter_there_is_a_reason() -> None:
         assert "onnxruntime cannot use a GPU" in reason
     else:
         assert reason in ("", "no GPU whose energy counter can be read")
+
+
+def test_without_a_processor_counter_there_is_a_reason() -> None:
+    reason = why_no_cpu_counter()
+    if importlib.util.find_spec("zeus") is None:
+        assert "zeus is not installed" in reason
+    else:
+        assert reason in ("", "no RAPL counter that may be read (it takes root's rights)")
+
+
+def test_a_counter_sums_what_it_is_asked_to_read() -> None:
+    """Two packages of 5 and 7 J, memory of one 1.5 J: 13.5 J; a board alone 3 J. What zeus does not read is None."""
+    packages = SimpleNamespace(gpu_energy={}, cpu_energy={0: 5.0, 1: 7.0}, dram_energy={0: 1.5})
+    assert CPU.joules_in(packages) == 13.5
+    assert GPU.joules_in(SimpleNamespace(gpu_energy={0: 3.0}, cpu_energy=None, dram_energy=None)) == 3.0
+
+
+def test_a_processor_with_a_counter_has_joules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stubbed counter: 2 mJ an inference in all, 0.5 mJ of it above idle."""
+    read = Joules(status="measured", idle_w=31, inferences=9, seconds=11, total_mj=2.0, dynamic_mj=0.5)
+    asked: list[Counter] = []
+    monkeypatch.setattr(baseline, "why_no_cpu_counter", lambda: "")
+    monkeypatch.setattr(baseline, "measure_joules", lambda run, batch, counter: asked.append(counter) or read)
+    rival = Rival(name="teacher", path=write_model(tmp_path), floor=False)
+    rows = [row for row in baseline_rows([rival], load_profile("a100"), seconds=0.01) if row["latency_us"]]
+    assert set(map(id, asked)) == {id(CPU)}
+    for row in rows:
+        assert row["energy_uj"] == {"low": 500.0, "nominal": 500.0, "high": 500.0}
+        assert (row["energy_basis"], row["total_uj"], row["reason"]) == ("measured", 2000.0, "")
+        assert "model alone" in row["scope"]
+        assert "joules: all processor packages" in row["scope"]
+        assert "11.0 s, idle 31.0 W subtracted" in row["scope"]
+    kept = {point["batch"]: point["energy_uj"] for point in rows[0]["curve"]}
+    assert kept[1] == rows[0]["energy_uj"]
 
 
 def timing(batch: int, batch_us: float) -> Timing:
@@ -225,7 +268,7 @@ def test_a_gpus_curve_has_joules_at_batch_one_and_the_best(tmp_path: Path, monke
     monkeypatch.setattr(
         baseline,
         "measure_joules",
-        lambda run, batch: Joules(
+        lambda run, batch, counter: Joules(
             status="measured", idle_w=60, inferences=9, seconds=10, total_mj=1.0, dynamic_mj=batch / 8
         ),
     )

@@ -18,7 +18,7 @@ import numpy as np
 
 from hardware_profiles.errors import UserError
 from hardware_profiles.profile import HardwareProfile, known
-from pipeline.profiling.joules import Joules, measure_joules, why_no_counter
+from pipeline.profiling.joules import CPU, GPU, Joules, measure_joules, why_no_counter, why_no_cpu_counter
 from pipeline.profiling.macs import Macs, count_macs
 from pipeline.profiling.spread import over_repeats
 
@@ -139,19 +139,12 @@ def _cpu_rows(
         if progress:
             progress(done, len(BATCHES))
     device = f"{_cpu_name()}, onnxruntime {onnxruntime.__version__}, {threads} thread{'s' * (threads != 1)}"
-    rows = [
-        _row(
-            device,
-            timing.batch,
-            latency_us=timing.batch_us,
-            latency_basis="measured",
-            scope=f"model alone, images in memory, {timing.repeats} repeats",
-            reason="no energy counter is read on the CPU",
-            us_per_inference=timing.us_per_inference,
-        )
-        for timing in one_and_best(timings)
-    ]
-    rows[0]["curve"] = curve(timings, {})
+    reason, rows = why_no_cpu_counter(), []
+    for timing in one_and_best(timings):
+        scope = f"model alone, images in memory, {timing.repeats} repeats"
+        found = None if reason else measure_joules(_runner(session, timing.batch), timing.batch, CPU)
+        rows.append(timed_row(device, timing, scope, found, CPU.scope, reason))
+    rows[0]["curve"] = curve(timings, {row["batch"]: row["energy_uj"] for row in rows})
     return rows
 
 
@@ -202,30 +195,39 @@ def _floor_us(gpu: HardwareProfile, precision: Precision, macs: Macs) -> float |
 def _gpu_rows(path: str | os.PathLike[str], seconds: float) -> list[dict[str, Any]]:
     session = _session(path, "CUDAExecutionProvider", 0)
     timings = [measure_timing(_runner(session, batch), batch, seconds) for batch in BATCHES]
-    rows = [
-        joules_row(timing, measure_joules(_runner(session, timing.batch), timing.batch))
-        for timing in one_and_best(timings)
-    ]
+    rows = []
+    for timing in one_and_best(timings):
+        found = measure_joules(_runner(session, timing.batch), timing.batch, GPU)
+        rows.append(timed_row("NVIDIA GPU 0, onnxruntime", timing, "", found, GPU.scope))
     rows[0]["curve"] = curve(timings, {row["batch"]: row["energy_uj"] for row in rows})
     return rows
 
 
-def joules_row(timing: Timing, joules: Joules) -> dict[str, Any]:
-    """A measured GPU row; dynamic energy stands in `energy_uj`, negative where idle outweighed it."""
-    dynamic, total = (
-        None if energy_mj is None else energy_mj * 1e3 for energy_mj in (joules.dynamic_mj, joules.total_mj)
-    )
+def timed_row(
+    device: str, timing: Timing, scope: str, joules: Joules | None, counted: str, reason: str = ""
+) -> dict[str, Any]:
+    """A measured row. `joules`: read from a counter of what `counted` says, None for `reason`; dynamic energy stands in
+    `energy_uj`, negative where idle outweighed it."""
+    energy: dict[str, Any] = {"reason": reason}
+    if joules is not None:
+        dynamic, total = (None if mj is None else mj * 1e3 for mj in (joules.dynamic_mj, joules.total_mj))
+        read = f"{counted}; {joules.seconds:.1f} s, idle {joules.idle_w:.1f} W subtracted"
+        scope = f"{scope}; joules: {read}" if scope else read
+        known = joules.status == "measured"
+        energy = {
+            "energy_uj": None if dynamic is None else {"low": dynamic, "nominal": dynamic, "high": dynamic},
+            "energy_basis": "measured" if known else None,
+            "reason": "" if known else joules.status,
+            "total_uj": total,
+        }
     return _row(
-        "NVIDIA GPU 0, onnxruntime",
+        device,
         timing.batch,
         latency_us=timing.batch_us,
         latency_basis="measured",
-        energy_uj=None if dynamic is None else {"low": dynamic, "nominal": dynamic, "high": dynamic},
-        energy_basis="measured" if joules.status == "measured" else None,
-        scope=f"board with its memory, without host; {joules.seconds:.1f} s, idle {joules.idle_w:.1f} W subtracted",
-        reason="" if joules.status == "measured" else joules.status,
-        total_uj=total,
+        scope=scope,
         us_per_inference=timing.us_per_inference,
+        **energy,
     )
 
 
