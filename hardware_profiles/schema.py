@@ -191,7 +191,8 @@ ActiveRule = Literal["received_input_or_bias_or_spiked", "spiked_only"]
 
 
 class Accounting(_Part):
-    """How counts become operations. `graded_event` has no effect here: every event is one binary spike."""
+    """How counts become operations. `graded_event`: what an input event of a value other than 1 costs (networks whose
+    input is messages; all else is binary spikes)."""
 
     scope: Literal["incremental", "all_in"]
     graded_event: Literal["one_op", "by_value", "mac"] = "one_op"

@@ -43,7 +43,7 @@ def early_readings(
             counts=LayerCounts(**{key: counted[:, at] for key, counted in counts.items()}),
         )
         membrane = None if trace.membrane is None else trace.membrane[:, :steps]
-        found = accounts(network, count_activity(network, cut), hardware, active_rule)
+        found = accounts(network, count_activity(network, cut, frames), hardware, active_rule)
         known = [index for index, each in enumerate(found) if each.dynamic_uj]
         if not known:
             return {"reason": "no device here has a known dynamic energy"}

@@ -64,7 +64,7 @@ def profile_network(
         progress(done, total, "samples")
 
     trace = simulate(subject.network, subject.frames, per_step=per_step, progress=tell)
-    result = priced(subject.network, trace, hardware, active_rule)
+    result = priced(subject.network, trace, hardware, active_rule, subject.frames)
     result["early"] = {"reason": f"{subject.frames_file.name} holds no labels"}
     if subject.labels is not None:
         result["early"] = early_readings(
@@ -91,7 +91,7 @@ def write_page(
     report = build_report(_inputs(subject, result, trace, predicted, classes))
     render_all(report, folder)
     write_text(folder / "layers.csv", layers_csv(report))
-    activity = count_activity(subject.network, trace)
+    activity = count_activity(subject.network, trace, subject.frames)
     named = {"label": subject.labels, "reference": predicted}
     write_text(
         folder / "samples.csv",

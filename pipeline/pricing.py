@@ -15,11 +15,15 @@ from pipeline.profiling.sensitivity import sensitivity
 
 
 def priced(
-    network: IntegerNetwork, trace: SpikeTrace, hardware: tuple[str, ...], active_rule: str | None = None
+    network: IntegerNetwork,
+    trace: SpikeTrace,
+    hardware: tuple[str, ...],
+    active_rule: str | None = None,
+    frames: Any = None,
 ) -> dict[str, Any]:
     """{"layers": counts, "energy": a row for each of `hardware` (ids or files), "ann_macs": of the ANN twin}.
-    `active_rule`: as in `account`."""
-    activity = count_activity(network, trace)
+    `active_rule`: as in `account`; `frames`: as in `count_activity`."""
+    activity = count_activity(network, trace, frames)
     return {
         "layers": [layer.row() for layer in activity.layers],
         "energy": [_row(found, active_rule) for found in accounts(network, activity, hardware, active_rule)],

@@ -52,7 +52,7 @@ def account_of(
     network = read_netx(context.run.file("student.net"))
     devices, rule, test = hardware or recipe.hardware, active_rule or recipe.active_rule, context.dataset.test
     trace = trace_of(context)
-    result = priced(network, trace, devices, rule)
+    result = priced(network, trace, devices, rule, test.frames)
     result["early"] = early_readings(
         network, test.frames, test.labels, trace, devices, rule,
         lambda done, total: context.progress(done, total, "samples, step by step"),
@@ -165,7 +165,7 @@ def _samples_csv(context: Context) -> str:
         for name, numbers in stages.items()
     }
     network, recipe = read_netx(run.file("student.net")), context.recipe.profile
-    activity = count_activity(network, trace_of(context))
+    activity = count_activity(network, trace_of(context), test.frames)
     found = accounts(network, activity, recipe.hardware, recipe.active_rule)
     return samples_csv(test.keys, classes, activity, found)
 

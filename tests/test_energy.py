@@ -297,6 +297,58 @@ def write_profile(folder: Path, energies: dict[str, float], accounting: str = ""
     return load_profile(folder / "mine.toml")
 
 
+@pytest.mark.parametrize(
+    ("policy", "energy_pj"), [("one_op", 5 * 2.0), ("by_value", 15 * 2.0), ("mac", 5 * 7.0), (None, 5 * 2.0)]
+)
+def test_an_event_of_value_three_with_five_synapses(tmp_path: Path, policy: str | None, energy_pj: float) -> None:
+    """Oracle O6, an operation at 2 pJ and a multiply-accumulate at 7 pJ; what comes after the input is spikes."""
+    first = IntegerLayer(
+        name="first", kind="dense", weight=np.full((5, 2), 2), bias=None, i_decay=4096, v_decay=4096, vth_mant=200,
+        input_shape=(2,),
+    )  # fmt: skip
+    network = IntegerNetwork(input_shape=(2,), layers=(first,), input_message_bits=3)
+    frames = np.array([[[0, 3], [0, 0]]], dtype=np.uint8)
+    trace = simulate(network, frames)
+    given = dict.fromkeys(("neuron_active", "neuron_inactive"), 0.0) | {"synop": 2.0, "synop_mac": 7.0}
+    profile = write_profile(tmp_path, given, f'graded_event = "{policy}"' if policy else "")
+    found = account(profile, count_activity(network, trace, frames))
+    assert nominal(found.dynamic_pj) == energy_pj
+    words = {"by_value": "as often as its value", "mac": "multiply-accumulate, since"}
+    assert any(words.get(policy or "", "of whatever value") in line for line in found.row()["assumptions"])
+    blind = account(profile, count_activity(network, trace))  # nobody said what the values were
+    if policy == "by_value":
+        assert (blind.dynamic_pj, blind.unpriced[0]) == (None, "synop")
+    else:
+        assert nominal(blind.dynamic_pj) == energy_pj
+
+
+def test_values_are_summed_by_fan_out(tmp_path: Path) -> None:
+    """Each event's value times its synapses, zero weights or not, in Python's own loops."""
+    rng = np.random.default_rng(8)
+    weight = 2 * rng.integers(-3, 4, (3, 2, 3, 2))
+    conv = IntegerLayer(
+        name="conv", kind="conv", weight=weight, bias=None, i_decay=4096, v_decay=4096, vth_mant=90,
+        input_shape=(2, 5, 4), padding=(1, 0), stride=(2, 1),
+    )  # fmt: skip
+    network = IntegerNetwork(input_shape=(2, 5, 4), layers=(conv,), input_message_bits=4)
+    frames = rng.integers(0, 16, (3, 2, 2, 5, 4)).astype(np.uint8)
+    layer = count_activity(network, simulate(network, frames), frames).layers[0]
+    _, rows, columns = conv.output_shape
+    every, effective = np.zeros(3, np.int64), np.zeros(3, np.int64)
+    for out, channel, j, k in np.ndindex(weight.shape):
+        for row, column in np.ndindex(rows, columns):
+            y, x = 2 * row + j - 1, column + k
+            if 0 <= y < 5 and x < 4:
+                values = frames[:, :, channel, y, x].sum(axis=1, dtype=np.int64)
+                every += values
+                effective += values * (weight[out, channel, j, k] != 0)
+    assert layer.carried_synops is not None
+    assert layer.effective_carried_synops is not None
+    np.testing.assert_array_equal(layer.carried_synops, every)
+    np.testing.assert_array_equal(layer.effective_carried_synops, effective)
+    assert (effective < every).all()
+
+
 def test_agrees_with_keras_spiking(tmp_path: Path) -> None:
     """keras-spiking's Loihi: 27.1 pJ per operation and 81 pJ per update: 16 * 27.1 + 12 * 81 = 1405.6 pJ."""
     profile = write_profile(tmp_path, {"synop": 27.1, "neuron_active": 81, "neuron_inactive": 81})

@@ -11,11 +11,20 @@ from typing import Any
 
 import numpy as np
 
-from export.fan_out import addressed_synapses, dense_ops, naive_macs, synapse_weights
+from export.fan_out import (
+    addressed_synapses,
+    dense_ops,
+    effective_fan_out_map,
+    fan_out_map,
+    naive_macs,
+    synapse_weights,
+)
 from export.fixed_point import DECAY_ONE
 from export.integer_network import IntegerLayer, IntegerNetwork
 from export.spike_trace import SpikeTrace
 from hardware_profiles.errors import UserError
+
+CHUNK = 64  # samples whose values are summed at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +35,8 @@ class LayerActivity:
     core, and for the last layer one more per spike that leaves the network. `inputs`: places that events come from, own
     neurons of a recurrent layer too. `addressed_synapses`: those that an event looks for. `biases`: words kept of
     them, 0 where all are 0. `state_words`: a neuron's, membrane and current; `state_muls`, `state_adds`: what an
-    update takes, a leak being one multiplication.
+    update takes, a leak being one multiplication. `carried_synops`, `effective_carried_synops`: each event counted as
+    often as its value says, where a layer takes messages of values; None where these are not known.
     """
 
     name: str
@@ -49,6 +59,9 @@ class LayerActivity:
     messages: np.ndarray
     dense_ops_per_pass: int
     naive_macs_per_pass: int
+    takes_values: bool = False
+    carried_synops: np.ndarray | None = None
+    effective_carried_synops: np.ndarray | None = None
 
     @property
     def updates(self) -> int:
@@ -97,8 +110,9 @@ class Activity:
         return 1 - sum(int(layer.spikes.sum()) for layer in self.layers) / updates
 
 
-def count_activity(network: IntegerNetwork, trace: SpikeTrace) -> Activity:
-    """The counts in `trace` by layer. Raises UserError where the trace has none, or another network's."""
+def count_activity(network: IntegerNetwork, trace: SpikeTrace, frames: Any = None) -> Activity:
+    """The counts in `trace` by layer. `frames` `[N, T, ...]`, which it is a trace of, say what values its messages had,
+    where the network takes any but 1. Raises UserError where the trace has none, or another network's."""
     counts = trace.counts
     if counts is None:
         raise UserError(
@@ -116,6 +130,7 @@ def count_activity(network: IntegerNetwork, trace: SpikeTrace) -> Activity:
             mend="profile the network that was simulated, with at least one sample and one step",
         )
     last = len(network.layers) - 1
+    values = _carried(network, frames, steps) if network.input_message_bits else {}
     return Activity(
         layers=tuple(
             _layer(
@@ -127,6 +142,7 @@ def count_activity(network: IntegerNetwork, trace: SpikeTrace) -> Activity:
                 spikes=counts.spikes_out[:, index],
                 updates_active=counts.updates_active[:, index],
                 leaving=counts.spikes_out[:, index] * (index == last),
+                values=values if index == 0 else {},
             )
             for index, layer in enumerate(network.layers)
         ),
@@ -136,7 +152,22 @@ def count_activity(network: IntegerNetwork, trace: SpikeTrace) -> Activity:
     )
 
 
-def _layer(layer: IntegerLayer, steps: int, *, leaving: np.ndarray, **counts: np.ndarray) -> LayerActivity:
+def _carried(network: IntegerNetwork, frames: Any, steps: int) -> dict[str, Any]:
+    """Sums of value times fan-out over the first layer's events, `[N]` int64 each, where the values are known."""
+    if frames is None:
+        return {"takes_values": True}
+    maps = np.stack([fan_out(network.layers[0]).ravel() for fan_out in (fan_out_map, effective_fan_out_map)], axis=1)
+    parts = []
+    for start in range(0, len(frames), CHUNK):
+        part = np.asarray(frames[start : start + CHUNK])[:, :steps]
+        parts.append(part.sum(axis=1, dtype=np.int64).reshape(len(part), -1) @ maps)
+    every, effective = np.concatenate(parts).T
+    return {"takes_values": True, "carried_synops": every, "effective_carried_synops": effective}
+
+
+def _layer(
+    layer: IntegerLayer, steps: int, *, leaving: np.ndarray, values: dict[str, Any], **counts: Any
+) -> LayerActivity:
     # A current that keeps nothing from step to step needs no word of its own: synapses add to the membrane.
     current = bool(np.any(np.asarray(layer.i_decay) != DECAY_ONE))
     current_leaks = current and bool(np.any(np.asarray(layer.i_decay) != 0))
@@ -157,5 +188,6 @@ def _layer(layer: IntegerLayer, steps: int, *, leaving: np.ndarray, **counts: np
         messages=counts["events"] + leaving,
         dense_ops_per_pass=dense_ops(layer),
         naive_macs_per_pass=naive_macs(layer),
+        **values,
         **counts,
     )

@@ -28,6 +28,7 @@ from pipeline.profiling.terms import (
     price,
     priced_synops,
     static_pj,
+    synop_price,
 )
 
 DYNAMIC_TERMS = ("synop", "neuron_active", "neuron_inactive", "neuron_event")
@@ -170,8 +171,11 @@ def account(
     active = [active_updates(layer, rule) for layer in activity.layers]
     time = latency(profile, activity, active, placement)
     unpriced = list(profile.unpriced)
-    priced = {layer.kind for layer in activity.layers if profile.constant(f"synop_{layer.kind}", "synop")}
-    if {layer.kind for layer in activity.layers} - priced and "synop" not in unpriced:
+    priced = [
+        synop_price(profile, layer) is not None and priced_synops(profile, layer) is not None
+        for layer in activity.layers
+    ]
+    if not all(priced) and "synop" not in unpriced:
         unpriced.insert(0, "synop")
     if time.time_us is None and "latency" not in unpriced and profile.accounting.scope == "incremental":
         unpriced.append("latency")
@@ -180,7 +184,7 @@ def account(
     dynamic = static = total = bracket = None
     if profile.accounting.scope == "all_in":
         synop = profile.constant("synop")
-        if synop is not None:
+        if synop is not None and "synop" not in unpriced:
             total = price(synop, _all_synops(profile, activity))
     elif not set(unpriced) & set(DYNAMIC_TERMS):
         layers = tuple(
@@ -241,7 +245,8 @@ def _used(
 
 
 def _all_synops(profile: HardwareProfile, activity: Activity) -> np.ndarray:
-    return np.sum([priced_synops(profile, layer) for layer in activity.layers], axis=0)
+    found = [priced_synops(profile, layer) for layer in activity.layers]
+    return np.sum([each for each in found if each is not None], axis=0)
 
 
 def _memory_row(memory: MemoryEnergy | None) -> dict[str, Any]:

@@ -38,13 +38,26 @@ def price(constant: Constant, counted: np.ndarray) -> np.ndarray:
     return np.outer(constant.interval, counted)
 
 
-def priced_synops(profile: HardwareProfile, layer: LayerActivity) -> np.ndarray:
-    """The layer's synaptic operations `[N]` as the device counts them: with or without zero weights."""
-    return layer.effective_synops if profile.accounting.zero_weight == "skip" else layer.synops
+def priced_synops(profile: HardwareProfile, layer: LayerActivity) -> np.ndarray | None:
+    """The layer's synaptic operations `[N]` as the device counts them: with or without zero weights, an event of a
+    value as one or as many. None where that is to be known and is not."""
+    skip = profile.accounting.zero_weight == "skip"
+    if layer.takes_values and profile.accounting.graded_event == "by_value":
+        return layer.effective_carried_synops if skip else layer.carried_synops
+    return layer.effective_synops if skip else layer.synops
+
+
+def synop_price(profile: HardwareProfile, layer: LayerActivity) -> Constant | None:
+    """What one of them costs: a multiplication more where an event's value is multiplied. None where unknown."""
+    if layer.takes_values and profile.accounting.graded_event == "mac":
+        return profile.constant("synop_mac")
+    return profile.constant(f"synop_{layer.kind}", "synop")
 
 
 def layer_energy(profile: HardwareProfile, layer: LayerActivity, active: np.ndarray) -> LayerEnergy:
-    synop, synops = profile.price(f"synop_{layer.kind}", "synop"), priced_synops(profile, layer)
+    synop, synops = synop_price(profile, layer), priced_synops(profile, layer)
+    assert synop is not None  # the account has looked
+    assert synops is not None
     emitted = [
         price(constant, counted)
         for op, counted in (

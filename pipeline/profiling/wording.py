@@ -35,6 +35,13 @@ def scope(account: EnergyAccount) -> str:
     return f"{dynamic}; total adds static power{overhead}"
 
 
+GRADED = {
+    "one_op": "an input event of whatever value counts as one operation",
+    "by_value": "an input event counts as often as its value says",
+    "mac": "an input event costs a multiply-accumulate, since it has a value",
+}
+
+
 def assumptions(account: EnergyAccount) -> list[str]:
     """What the numbers take for granted, the choices that a reviewer may want to turn."""
     accounting, stated = account.profile.accounting, []
@@ -53,6 +60,8 @@ def assumptions(account: EnergyAccount) -> list[str]:
         stated.append("one message per event, as if its destinations shared a core; hops between tiles are not counted")
     weights = "skipped" if accounting.zero_weight == "skip" else "counted"
     stated.append(f"one operation per event and synapse, zero weights {weights}")
+    if account.activity.layers[0].takes_values:
+        stated.append(GRADED[accounting.graded_event])
     if account.placement is not None and account.latency.time_us is not None:
         stated.append(str(account.placement))
     stated += account.latency.assumptions
