@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from export.readout import classify
 from pipeline.data.dataset import EventSplit, StaticImages
 from pipeline.data.images import resize_to
+from pipeline.data.packed import PackedFrames
 from pipeline.networks.students import Student, predict_spikes
 from pipeline.networks.teacher import Teacher
 
@@ -34,12 +35,12 @@ def teacher_logits(teacher: nn.Module, images: np.ndarray, size: tuple[int, int]
     return torch.cat(parts)
 
 
-def spiking_teacher_logits(teacher: Teacher, frames: np.ndarray) -> Tensor:
+def spiking_teacher_logits(teacher: Teacher, frames: np.ndarray | PackedFrames) -> Tensor:
     """Logits `[B, K]`, the last spike counts, of recordings `[B, T, 2, H, W]` before a teacher that sees events."""
     device = next(teacher.parameters()).device
     parts = [
-        teacher.observe(part.to(device).transpose(0, 1).float()).logits[-1]
-        for part in torch.from_numpy(frames).split(BATCH)
+        teacher.observe(torch.from_numpy(frames[at : at + BATCH]).to(device).transpose(0, 1).float()).logits[-1]
+        for at in range(0, len(frames), BATCH)
     ]
     return torch.cat(parts)
 

@@ -40,7 +40,7 @@ def export(context: Context) -> Result:
     graph.save(nir_file)
     network, table = quantise(load_graph(nir_file))
     write_netx(network, run.file("student.net"))
-    write_frames(run.file("test-frames.npz"), dataset.test.frames, dataset.test.labels)
+    write_frames(run.file("test-frames.npz"), np.asarray(dataset.test.frames), dataset.test.labels)
     files = ["student.nir", sidecar.name, "student.net", "test-frames.npz"]
     teacher = load_teacher(context)
     if teacher is not None and not export_teacher(teacher, (3, *input_shape[1:]), run.file("teacher.onnx")):

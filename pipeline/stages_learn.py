@@ -62,7 +62,8 @@ def teacher(context: Context) -> Result:
         return {"predicted": spiking_teacher_logits(trained, test.frames).argmax(1).tolist()}, files
     if test.twins is None:
         return {"predicted": None, "reason": "the test recordings have no static twins"}, files
-    logits = teacher_logits(trained, test.twins.images, test.frames.shape[3:])
+    height, width = test.frames.shape[3:]
+    logits = teacher_logits(trained, test.twins.images, (int(height), int(width)))
     return {"predicted": logits.argmax(1).tolist()}, files
 
 

@@ -37,7 +37,8 @@ class TeacherTrainee(Trainee):
     model: Teacher
 
     def __init__(self, recipe: Recipe, dataset: Dataset) -> None:
-        size = dataset.test.frames.shape[3:]
+        height, width = dataset.test.frames.shape[3:]
+        size = int(height), int(width)
         training, validation = dataset.static, dataset.validation.twins
         if validation is None or not len(validation.labels):
             training, validation = _held_out(training, recipe.seed)

@@ -18,6 +18,7 @@ from hardware_profiles.errors import UserError
 from pipeline.data import load_dataset
 from pipeline.data.dataset import Dataset
 from pipeline.data.describe import describe, list_sources
+from pipeline.data.packed import PackedFrames
 from pipeline.data.preview import preview
 from pipeline.data.sources import SOURCES
 from pipeline.recipe import Data
@@ -88,13 +89,22 @@ def test_shapes_and_kinds(way: Data, load: Callable[[Data], Dataset]) -> None:
     for part in (dataset.train, dataset.validation, dataset.test):
         assert part.frames.shape == (len(part.keys), way.steps, 2, way.height, way.width)
         assert part.frames.dtype == np.uint8
-        assert set(np.unique(part.frames)) == {0, 1}
+        frames = np.asarray(part.frames)
+        assert set(np.unique(frames)) == {0, 1}
         assert part.labels.dtype == np.int64
         assert part.events is not None
-        assert (part.events >= part.frames.sum(axis=(1, 2, 3, 4))).all()  # a bit needs an event
+        assert (part.events >= frames.sum(axis=(1, 2, 3, 4))).all()  # a bit needs an event
     assert dataset.static.images.dtype == np.uint8
     assert dataset.dt_s == way.step_us * 1e-6
     assert set(dataset.train.labels.tolist()) == set(range(len(dataset.classes)))
+
+
+def test_training_frames_stay_bits(way: Data, load: Callable[[Data], Dataset]) -> None:
+    """An eighth of the memory; a batch is unpacked when it is asked for."""
+    part = load(way).train
+    assert isinstance(part.frames, PackedFrames)
+    rows = np.array([2, 0, 1])
+    np.testing.assert_array_equal(part.frames[rows], np.asarray(part.frames)[rows])
 
 
 def test_the_same_recipe_gives_the_same_bytes_and_another_seed_another_split(way: Data, tmp_path: Path) -> None:
@@ -130,7 +140,8 @@ def test_simulated_frames_tell_the_digit(digits_data: Data, load: Callable[[Data
     from sklearn.linear_model import RidgeClassifier
 
     dataset = load(digits_data)
-    train, test = (part.frames.reshape(len(part.keys), -1).astype(np.float32) for part in (dataset.train, dataset.test))
+    parts = (np.asarray(part.frames) for part in (dataset.train, dataset.test))
+    train, test = (frames.reshape(len(frames), -1).astype(np.float32) for frames in parts)
     assert RidgeClassifier(300.0).fit(train, dataset.train.labels).score(test, dataset.test.labels) > 0.9
 
 
@@ -146,7 +157,7 @@ def test_the_fingerprint_sees_every_part(tmp_path: Path) -> None:
     assert _fingerprint(splits, dataset.static) == dataset.fingerprint
     for part in range(3):
         for field, value in (
-            ("frames", splits[part].frames ^ 1),
+            ("frames", np.asarray(splits[part].frames) ^ 1),
             ("labels", splits[part].labels[::-1] + 1),
             ("keys", splits[part].keys[::-1]),
         ):

@@ -50,3 +50,12 @@ def test_indices_that_choose_no_rows_are_refused(key: Any) -> None:
 def test_bits_that_do_not_fit_the_shape_are_refused() -> None:
     with pytest.raises(ValueError, match="cannot hold"):
         PackedFrames(np.zeros((7, 14), np.uint8), SHAPE)
+
+
+def test_rows_are_taken_as_bits() -> None:
+    frames = np.random.default_rng(3).integers(0, 2, (6, 3, 2, 5, 7)).astype(np.uint8)
+    rows = np.array([4, 0, 4])
+    taken = PackedFrames.pack(frames).take(rows)
+    assert taken.bits.dtype == np.uint8
+    assert taken.bits.nbytes == 3 * -(-3 * 2 * 5 * 7 // 8)
+    np.testing.assert_array_equal(np.asarray(taken), frames[rows])

@@ -45,7 +45,8 @@ def load_dataset(data: Data, *, cache: Path, progress: Progress | None = None, v
 
     content = known_content(cache, found.stamp, found.content, verify=verify)
     binned = cached_frames(cache, content, count, binning, build)
-    train, validation, test = (_part(found, binned, rows) for rows in (split.train, split.validation, split.test))
+    validation, test = (_part(found, binned, rows) for rows in (split.validation, split.test))
+    train = _part(found, binned, split.train, packed=True)  # the large part, of which a step asks for a few
     hidden = {found.keys[row] for row in held_out}
     static = static_pool(found.images, hidden, limit=data.static_limit, seed=data.split_seed)
     return Dataset(
@@ -62,10 +63,10 @@ def load_dataset(data: Data, *, cache: Path, progress: Progress | None = None, v
     )
 
 
-def _part(found: Collection, binned: Frames, rows: np.ndarray) -> EventSplit:
+def _part(found: Collection, binned: Frames, rows: np.ndarray, *, packed: bool = False) -> EventSplit:
     keys = tuple(found.keys[row] for row in rows)
     return EventSplit(
-        frames=binned.frames[rows],
+        frames=binned.frames.take(rows) if packed else binned.frames[rows],
         labels=found.labels[rows],
         keys=keys,
         events=binned.events[rows],

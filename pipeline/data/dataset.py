@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.data.events import check_events
+from pipeline.data.packed import PackedFrames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,13 +42,14 @@ class StaticImages:
 
 @dataclass(frozen=True, kw_only=True)
 class EventSplit:
-    """Binned recordings: `frames` `[N, T, 2, H, W]` uint8 of 0 and 1, `labels` `[N]` int64, keys.
+    """Binned recordings: `frames` `[N, T, 2, H, W]` uint8 of 0 and 1, which a training part may keep as bits and unpack
+    batch by batch; `labels` `[N]` int64, keys.
 
     `twins` are the static images the recordings were made from (row i belongs to recording i), or None.
     `events` `[N]` int64: how many events each recording had before binning, or None where nobody counted.
     """
 
-    frames: np.ndarray
+    frames: np.ndarray | PackedFrames
     labels: np.ndarray
     keys: tuple[str, ...]
     twins: StaticImages | None

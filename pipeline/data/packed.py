@@ -27,6 +27,10 @@ class PackedFrames:
         flat = frames.reshape(len(frames), int(np.prod(frames.shape[1:])))
         return cls(np.packbits(flat, axis=1), frames.shape)
 
+    def take(self, rows: np.ndarray) -> PackedFrames:
+        """The frames of these rows, as bits."""
+        return PackedFrames(self.bits[rows], (len(rows), *self.shape[1:]))
+
     @property
     def ndim(self) -> int:
         return len(self.shape)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pipeline.data.packed import PackedFrames
 from pipeline.networks.inputs import as_input
 from pipeline.networks.neurons import LoihiCell, LoihiLeaky
 from pipeline.networks.normed import fuses, normed_cells
@@ -134,15 +135,15 @@ def with_heads(
     return Student(nn.ModuleDict(layers), nn.ModuleDict(heads), cells_of(recipe, classes))
 
 
-def predict_spikes(student: Student, frames: np.ndarray, batch: int = 50) -> np.ndarray:
+def predict_spikes(student: Student, frames: np.ndarray | PackedFrames, batch: int = 50) -> np.ndarray:
     """Output spikes uint8 `[N, T, K]` of recordings `[N, T, C, H, W]` (uint8 of 0 and 1), in eval mode."""
     device = next(student.parameters()).device
     training = student.training
     student.eval()
+    parts = []
     with torch.no_grad():
-        parts = [
-            student(part.to(device).transpose(0, 1)).spikes.transpose(0, 1).to(torch.uint8).cpu()
-            for part in torch.from_numpy(frames).split(batch)
-        ]
+        for at in range(0, len(frames), batch):
+            part = torch.from_numpy(frames[at : at + batch]).to(device).transpose(0, 1)
+            parts.append(student(part).spikes.transpose(0, 1).to(torch.uint8).cpu())
     student.train(training)
     return torch.cat(parts).numpy()
