@@ -40,7 +40,7 @@ def spiking_teacher_logits(teacher: Teacher, frames: np.ndarray | PackedFrames) 
     device = next(teacher.parameters()).device
     parts = [
         teacher.observe(torch.from_numpy(frames[at : at + BATCH]).to(device).transpose(0, 1).float()).logits[-1]
-        for at in range(0, len(frames), BATCH)
+        for at in range(0, max(1, len(frames)), BATCH)  # none make an empty batch
     ]
     return torch.cat(parts)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import subprocess
 import sys
@@ -147,6 +148,21 @@ def test_simulated_frames_tell_the_digit(digits_data: Data, load: Callable[[Data
 
 def test_a_static_limit_holds(way: Data, load: Callable[[Data], Dataset]) -> None:
     assert len(load(way.model_copy(update={"static_limit": 7})).static.keys) == (0 if way.source == "dvsgesture" else 7)
+
+
+def test_the_fingerprint_is_that_of_all_pixels_in_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many are unpacked at a time, and by hashlib over whole arrays."""
+    import pipeline.data
+
+    dataset = load_dataset(with_pictures(tmp_path), cache=tmp_path / "cache")
+    splits, static = (dataset.train, dataset.validation, dataset.test), dataset.static
+    digest = hashlib.sha256()
+    for part, pixels in [*((split, np.asarray(split.frames)) for split in splits), (static, static.images)]:
+        digest.update(repr((pixels.shape, part.keys)).encode() + pixels.tobytes() + part.labels.astype("<i8").tobytes())
+    assert dataset.fingerprint == digest.hexdigest()
+    monkeypatch.setattr(pipeline.data, "HASHED", 2)
+    assert len(dataset.train.keys) > 2
+    assert pipeline.data._fingerprint(splits, static) == dataset.fingerprint
 
 
 def test_the_fingerprint_sees_every_part(tmp_path: Path) -> None:

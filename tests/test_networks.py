@@ -122,6 +122,12 @@ def test_predicting_in_batches_changes_nothing_and_keeps_the_mode() -> None:
     assert np.array_equal(whole, expected.transpose(0, 1).detach().numpy())
 
 
+def test_of_no_recordings_nothing_is_predicted() -> None:
+    found = predict_spikes(student(), tiny_dataset().train.frames[:0])
+    assert found.shape == (0, STEPS, 3)
+    assert found.dtype == np.uint8
+
+
 def test_files_round_trip(tmp_path: Path) -> None:
     recipe = tiny_recipe(student={"hidden": 7, "v_threshold": 0.3})
     network = student()

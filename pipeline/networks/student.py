@@ -142,7 +142,7 @@ def predict_spikes(student: Student, frames: np.ndarray | PackedFrames, batch: i
     student.eval()
     parts = []
     with torch.no_grad():
-        for at in range(0, len(frames), batch):
+        for at in range(0, max(1, len(frames)), batch):  # none make an empty batch
             part = torch.from_numpy(frames[at : at + batch]).to(device).transpose(0, 1)
             parts.append(student(part).spikes.transpose(0, 1).to(torch.uint8).cpu())
     student.train(training)
