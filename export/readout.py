@@ -13,6 +13,9 @@ import numpy as np
 
 from hardware_profiles.errors import UserError
 
+SILENT = -1  # the class of a sample whose outputs never fired: no answer
+UNLABELLED = -1  # the label of a sample whose class nobody knows: left out of every accuracy
+
 
 @dataclass(frozen=True, kw_only=True)
 class Readout:

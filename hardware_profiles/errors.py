@@ -19,8 +19,7 @@ class UserError(ValueError):
             line += f": {why}"
         if mend:
             line += f". To mend: {mend}"
-        line = " ".join(line.split())  # what a damaged file calls things must not steer a terminal:
-        super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line))
+        super().__init__(printable(" ".join(line.split())))
 
 
 class MissingPart(UserError):
@@ -33,3 +32,14 @@ class CheckFailed(UserError):
     """A check ran and its answer is no, for example spikes that differ."""
 
     exit_code = 1
+
+
+def printable(text: str) -> str:
+    """`text` with every character that could steer a terminal (ESC, newline, U+202E and other controls) as its escape.
+
+    Names that come from files go through this before they are shown.
+
+    >>> printable("a\\x1b[31m")
+    'a\\\\x1b[31m'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
