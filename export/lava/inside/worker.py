@@ -7,11 +7,13 @@ reason, everything that Lava started ends too and leaves nothing behind.
 
 import contextlib
 import json
+import multiprocessing.process
 import multiprocessing.util
 import os
 import pathlib
 import queue
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -43,7 +45,7 @@ def run(request, tell) -> None:
     `period` (steps between resets and between samples), `flush` ([time step, layer, synapse] to empty after it).
     Block k adds k + 1 steps; reset_offset=1 makes every block reset with the first frame of each sample.
     """
-    multiprocessing.active_children()  # forgets those of the network before
+    started.forget()
     frames = np.load(request["frames"], allow_pickle=False)
     samples, steps = frames.shape[:2]
     network = Network(
@@ -77,6 +79,7 @@ def run(request, tell) -> None:
         for name, (index, sink) in sinks.items():
             arrays[name] = _as_frames(sink.data.get(), index, samples, steps, request["period"])
     finally:
+        started.ending()
         network.stop()
         network.net_config.f.close()  # netx leaves the file open
     np.savez(request["output"], **{k: a.astype(np.int32 if k == "membrane" else np.uint8) for k, a in arrays.items()})
@@ -151,15 +154,61 @@ def _listen(requests) -> None:
     _leave(0)
 
 
+class Started:
+    """The processes that Lava started for one network, and whether one of them was lost.
+
+    Lava would wait for it for ever. Whoever starts a further process has multiprocessing reap the dead ones, so that
+    a look at zombies would miss some: the process objects are kept, and those remember how they ended.
+    """
+
+    def __init__(self) -> None:
+        self._all = []
+        self._ending = False
+        start = multiprocessing.process.BaseProcess.start
+
+        def kept_start(process):
+            self._all.append(process)  # before it lives: it may die before `start` is done
+            start(process)
+
+        multiprocessing.process.BaseProcess.start = kept_start
+
+    def forget(self) -> None:
+        """A new network begins."""
+        self._all, self._ending = [], False
+
+    def ending(self) -> None:
+        """The network is taken down: whose time that takes too long is ended with SIGTERM."""
+        self._ending = True
+
+    def lost(self):
+        """How a process was lost, in words; None where all live or ended well."""
+        for process in list(self._all):
+            popen = getattr(process, "_popen", None)  # None while it is being started
+            if popen is None:
+                continue
+            code = popen.returncode
+            if code is None:
+                with contextlib.suppress(ChildProcessError):
+                    dead = os.waitid(os.P_PID, popen.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                    if dead:
+                        code = dead.si_status if dead.si_code == os.CLD_EXITED else -dead.si_status
+            if not code or (self._ending and code == -signal.SIGTERM):
+                continue
+            how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+            return f"process {popen.pid} of Lava's {how}"
+        return None
+
+
+started = Started()
+
+
 def _watch(tell) -> None:
-    """Says so and ends the session when a process of Lava's is killed: Lava itself would wait for it for ever."""
+    """Says so and ends the session when a process of Lava's is lost."""
     while hasattr(os, "waitid"):
-        time.sleep(0.5)
-        with contextlib.suppress(ChildProcessError):
-            dead = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            if dead and dead.si_code != os.CLD_EXITED:
-                tell({"error": f"process {dead.si_pid} of Lava's was killed by signal {dead.si_status}"})
-                _leave(1)
+        time.sleep(0.25)
+        if words := started.lost():
+            tell({"error": words})
+            _leave(1)
 
 
 def _leave(status) -> None:
