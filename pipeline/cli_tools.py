@@ -91,11 +91,11 @@ def data_download(
 
     Example: `spikeport data download nmnist --root data`
     """
-    import sys
-
     from pipeline.data.download import download
+    from pipeline.progress import Progress
 
-    rows = download(name, root, say=lambda text: print(text, file=sys.stderr, flush=True))
+    with Progress() as progress:
+        rows = download(name, root, progress.say)
     show(rows, json, table(("part", "state"), [tuple(row.values()) for row in rows]))
 
 
@@ -120,12 +120,11 @@ def data_preview(
 @lava.command("install")
 def lava_install(json: Json = False) -> None:
     """Makes Lava's environment (about 500 MB) and asks it a question whose answer is known."""
-    import sys
-
     from export.lava.driver import known_answer
     from export.lava.environment import install
+    from pipeline.progress import Progress
 
-    python = install(say=lambda text: print(text, file=sys.stderr, flush=True))
+    python = install(say=Progress().say)
     answered = known_answer()
     show({"python": str(python), "known_answer": answered}, json, [f"Lava answers as worked out by hand: {python}"])
     if not answered:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from hardware_profiles.errors import CheckFailed, UserError
+from hardware_profiles.errors import CheckFailed, UserError, printable
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
@@ -26,12 +26,13 @@ InputShape = Annotated[
 
 
 def show(result: Any, as_json: bool, lines: Iterable[str]) -> None:
-    """Prints `result` as JSON, or `lines`, on standard output."""
+    """Prints `result` as JSON (in ASCII), or `lines`, on standard output. What could steer a terminal, or begin
+    another line, is escaped."""
     if as_json:
         print(json_format.dumps(result, indent=2, allow_nan=False))
     else:
         for line in lines:
-            print(line)
+            print(printable(line))
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
@@ -99,7 +100,7 @@ def _text(cell: Any) -> str:
         return "yes" if cell else "no"
     if isinstance(cell, int):
         return f"{cell:,}"
-    return str(cell)
+    return printable(str(cell))
 
 
 def _is_number(text: str) -> bool:

@@ -6,6 +6,8 @@ import sys
 import time
 from typing import Any, TextIO
 
+from hardware_profiles.errors import printable
+
 LINE_EVERY_S = 10.0
 
 
@@ -30,7 +32,7 @@ class Progress:
         """One line of text, above any bar."""
         self._end_bar()
         if not self._quiet:
-            print(text, file=self._stream, flush=True)
+            print(printable(text), file=self._stream, flush=True)
 
     def __call__(self, done: int, total: int, what: str) -> None:
         """`done` of `total` units of `what` are finished."""
@@ -51,7 +53,7 @@ class Progress:
         self._said = now
         left = (now - self._began) * (total - done) / done if done else None
         estimate = "" if left is None or done >= total else f", about {_duration(left)} left"
-        print(f"  {self._what}: {done} of {total}{estimate}", file=self._stream, flush=True)
+        print(f"  {printable(self._what)}: {done} of {total}{estimate}", file=self._stream, flush=True)
 
     def _show_bar(self, done: int, total: int) -> None:
         if self._bars is None:
@@ -59,10 +61,15 @@ class Progress:
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
             from rich.progress import Progress as Bars
 
-            columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            columns = (
+                TextColumn("  {task.description}", markup=False),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+            )
             self._bars = Bars(*columns, console=Console(file=self._stream), transient=True)
             self._bars.start()
-            self._task = self._bars.add_task(self._what, total=total)
+            self._task = self._bars.add_task(printable(self._what), total=total)
         self._bars.update(self._task, completed=done, total=total)
 
     def _end_bar(self) -> None:

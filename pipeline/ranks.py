@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
 
 from hardware_profiles.errors import UserError
 from pipeline.recipe import Training
@@ -141,8 +142,7 @@ def _start_others(world: int) -> list[subprocess.Popen]:
         port = free.getsockname()[1]
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(world)}
     os.environ |= {"RANK": "0", "LOCAL_RANK": "0", "NODE_RANK": "0"}
-    spec = sys.modules["__main__"].__spec__
-    start = [sys.executable, os.path.abspath(sys.argv[0])] if spec is None else [sys.executable, "-m", spec.name]
+    start = _command_of(sys.modules["__main__"].__spec__)
     return [
         subprocess.Popen(
             [*start, *sys.argv[1:]], env={**os.environ, "RANK": str(rank), "LOCAL_RANK": str(rank)},
@@ -150,6 +150,15 @@ def _start_others(world: int) -> list[subprocess.Popen]:
         )
         for rank in range(1, world)
     ]  # fmt: skip
+
+
+def _command_of(spec: ModuleSpec | None) -> list[str]:
+    """How this command was started. Of a module of ours no other is meant that lies in the current folder (-P); for
+    another's, that folder is searched where it was for this process."""
+    if spec is None:
+        return [sys.executable, os.path.abspath(sys.argv[0])]
+    safe = sys.flags.safe_path or spec.name.split(".")[0] == __name__.split(".")[0]
+    return [sys.executable, *(["-P"] if safe else []), "-m", spec.name]
 
 
 def _end(others: list[subprocess.Popen], patience_s: float) -> None:

@@ -201,8 +201,8 @@ def test_a_started_trial_is_the_command_with_its_share_of_threads(recipe, tmp_pa
     monkeypatch.setattr(subprocess, "Popen", lambda command, **how: seen.update(command=command, **how))
     start_trial(recipe, ("a.b=1", "seed=3"), tmp_path / "s" / "seed3", threads=3)
     assert seen["command"] == [
-        sys.executable, "-m", "pipeline.cli", "train", str(recipe), "--out", str(tmp_path / "s" / "seed3"), "--resume",
-        "--set", "a.b=1", "--set", "seed=3",
+        sys.executable, "-P", "-m", "pipeline.cli", "train", str(recipe),
+        "--out", str(tmp_path / "s" / "seed3"), "--resume", "--set", "a.b=1", "--set", "seed=3",
     ]  # fmt: skip
     assert (seen["env"]["OMP_NUM_THREADS"], seen["env"]["MKL_NUM_THREADS"]) == ("3", "3")
 

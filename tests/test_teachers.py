@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import shutil
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from pipeline.networks import (
     save_teacher,
     teacher_sizes,
 )
+from pipeline.networks.foreign_teachers import find_factory
 from pipeline.networks.teacher import PlainTeacher, Preparation, Teacher
 from pipeline.recipe import Recipe
 from pipeline.run_folder import create
@@ -285,6 +288,26 @@ def test_an_onnx_file(channels: int, tmp_path: Path) -> None:
 def test_a_factory_that_fails_is_named() -> None:
     with pytest.raises(UserError, match=r"os:getcwd\(\(3, 9, 11\), 4\) failed: TypeError: .*To mend: name a function"):
         build_teacher(teaching("os:getcwd").teacher, (3, 9, 11), 4)
+
+
+def test_a_recipe_that_names_code_says_so_before_it_runs(tmp_path: Path, monkeypatch, capsys) -> None:
+    """Packages above the module run too, so the word comes before them; a module says here what was said until then."""
+    package = tmp_path / "mine_of_test" / "deep"
+    package.mkdir(parents=True)
+    heard = tmp_path / "heard"
+    for file in (package.parent / "__init__.py", package / "__init__.py"):
+        file.write_text(f"import sys\nopen({str(heard)!r}, 'a').write(sys.stderr.getvalue() + '|')\n")
+    (package / "net.py").write_text("def make(shape, classes):\n    return None\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        for _ in range(2):
+            find_factory("mine_of_test.deep.net:make")
+    line = "note: teacher.network = 'mine_of_test.deep.net:make' is code, which runs now: module mine_of_test.deep.net "
+    assert said.getvalue() == f"{line}of {package / 'net.py'}\n"  # once
+    assert heard.read_text() == 2 * f"{said.getvalue()}|"
+    with pytest.raises(UserError, match="cannot be imported"):
+        find_factory("no_such_module_at_all.deep:make")
 
 
 def finished_run(folder: Path) -> tuple[Recipe, nn.Module]:

@@ -58,8 +58,8 @@ def install(folder: Path | None = None, say: Callable[[str], None] = lambda _: N
     if folder.exists():
         shutil.rmtree(folder)
     say(f"making an environment for Lava in {folder}")
-    _call([sys.executable, "-m", "venv", str(folder)], "the virtual environment")
-    pip = [str(_python_of(folder)), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    _call([sys.executable, "-P", "-m", "venv", str(folder)], "the virtual environment")
+    pip = [str(_python_of(folder)), "-P", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     say("installing what netx needs")
     _call([*pip, "-r", str(Path(__file__).with_name("requirements.txt"))], "what Lava needs")
     say(f"installing lava-nc {LAVA_NC} and lava-dl {LAVA_DL}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from importlib import import_module
+from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from hardware_profiles.errors import UserError
+from hardware_profiles.notes import note
 from pipeline.networks.teacher import Preparation, Teacher, TeacherOutput
 from pipeline.recipe import Teacher as TeacherRecipe
 
@@ -67,6 +70,9 @@ def torch_teacher(recipe: TeacherRecipe, input_shape: Shape, classes: int) -> Te
 def find_factory(name: str) -> Callable[[Shape, int], Any]:
     """What "package.module:factory" names. Raises UserError where there is no such thing."""
     module, _, attribute = name.partition(":")
+    where = _file_of(module)
+    if where:
+        note(f"{WHERE} = {name!r} is code, which runs now: module {module} of {where}")
     try:
         factory = getattr(import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
@@ -79,6 +85,19 @@ def find_factory(name: str) -> Callable[[Shape, int], Any]:
     if not callable(factory):
         raise UserError(f"{name!r} cannot be called", where=WHERE, mend="name a function of (input_shape, classes)")
     return factory
+
+
+def _file_of(module: str) -> str:
+    """Where a module's code lies, by the finders alone: neither it nor a package above it is run. Empty: not found."""
+    first, *rest = module.split(".")
+    try:
+        spec = find_spec(first)
+        for end in range(1, len(rest) + 1):
+            inside = spec.submodule_search_locations if spec else None
+            spec = PathFinder.find_spec(".".join([first, *rest[:end]]), inside) if inside is not None else None
+    except (ImportError, ValueError):
+        return ""
+    return str(spec.origin or "several folders") if spec else ""
 
 
 class OnnxTeacher(Teacher):

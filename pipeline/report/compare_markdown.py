@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.report import compare_words, words
 from pipeline.report.compare_views import changes, devices, unknown_in_all, why_unknown
-from pipeline.report.markdown_parts import bullets, inline, table
+from pipeline.report.markdown_parts import bullets, inline, joined, strong, table
 
 
 def render_markdown(comparison: dict[str, Any]) -> str:
@@ -89,7 +89,7 @@ def _against(comparison: dict[str, Any]) -> list[str]:
         f"Only {first['label']}",
         "Finding",
     ]
-    note = f"Interval: {comparison['intervals']['difference']}."
+    note = f"Interval: {inline(comparison['intervals']['difference'])}."
     if len(comparison["against_first"]) > 1:
         note += " Not corrected for the number of runs."
     return ["## Against the first run", table(head, rows, right=(2, 3, 4, 5)), note]
@@ -114,7 +114,8 @@ def _changes(comparison: dict[str, Any]) -> list[str]:
             rows.append([label, row["name"], *cells, f"{row['n']:,}", compare_words.more_or_less(difference)])
     first = comparison["runs"][0]["label"]
     head = ["Run", "Per recording", "Difference", "95 % interval", f"Ratio to {first}", "95 % interval", "Recordings"]
-    note = f"Differences: means over recordings; ratios: of the means. Interval: {comparison['intervals']['change']}."
+    interval = inline(comparison["intervals"]["change"])
+    note = f"Differences: means over recordings; ratios: of the means. Interval: {interval}."
     return [
         "## What each recording costs, against the first run",
         table([*head, "Finding"], rows, right=range(2, 7)),
@@ -126,7 +127,7 @@ def _energy(comparison: dict[str, Any]) -> list[str]:
     rows, scopes = [], []
     for device in devices(comparison):
         if not device["known"]:
-            rows.append([device["name"], "all", f"unknown: {device['missing']}", *[""] * 4, "**unknown**"])
+            rows.append([device["name"], "all", f"unknown: {device['missing']}", *[""] * 4, strong("unknown")])
             continue
         for row in device["rows"]:
             rows.append([device["name"], row["run"]["label"], *_numbers(row)])
@@ -134,8 +135,9 @@ def _energy(comparison: dict[str, Any]) -> list[str]:
     if not rows:
         return ["## Energy per inference", "No run has an account of energy."]
     head = ["Device", "Run", "Dynamic (low to high)", "Ratio to first", "Total", "Ratio to first", "Latency", "Basis"]
+    interval = inline(comparison["intervals"]["ratio"])
     note = (
-        f"A ratio's interval runs {comparison['intervals']['ratio']}. Rows of different basis or scope make none. "
+        f"A ratio's interval runs {interval}. Rows of different basis or scope make none. "
         "Energies are means over each run's own test recordings."
     )
     return ["## Energy per inference", table(head, rows, right=(2, 3, 4, 5, 6)), *bullets(scopes, ""), note]
@@ -144,13 +146,13 @@ def _energy(comparison: dict[str, Any]) -> list[str]:
 def _numbers(row: dict[str, Any]) -> list[str]:
     priced = row["priced"]
     if not priced or not priced["shown"]:
-        return [f"unknown: {why_unknown(row)}", "", "unknown", "", "unknown", "**unknown**"]
+        return [f"unknown: {why_unknown(row)}", "", "unknown", "", "unknown", strong("unknown")]
     cells = []
     for kind, missing in (("dynamic", "not told apart"), ("total", "unknown")):
         cells.append(words.quantity_text(priced[kind], "µJ") if priced[kind] else missing)
         cells.append(compare_words.ratio_text(row["ratios"][kind]) if row["ratios"] and priced[kind] else "")
     lacking = f", without {priced['missing']}" if priced["missing"] else ""
-    return [*cells, words.quantity_text(priced["latency"], "µs"), f"**{priced['standing']}**{lacking}"]
+    return [*cells, words.quantity_text(priced["latency"], "µs"), joined(strong(priced["standing"]), lacking)]
 
 
 def _equivalence(runs: list[dict[str, Any]]) -> list[str]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from export.integer_network import IntegerNetwork
 from export.spike_trace import LayerCounts
+from hardware_profiles.errors import printable
 from pipeline.profiling.counts import Activity
 from pipeline.profiling.energy import EnergyAccount
 from pipeline.profiling.terms import PJ_PER_UJ
@@ -94,14 +95,16 @@ def _plain(value: Any) -> Any:
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """With a head and lines that end in LF; None is empty, numbers as Python writes them. A text that a spreadsheet
-    would take for a formula begins with an apostrophe."""
+    """With a head and lines that end in LF; None is empty, numbers as Python writes them. In texts, control characters
+    are escaped; one that a spreadsheet would take for a formula begins with an apostrophe."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: _harmless(value) for key, value in row.items()} for row in rows)
+    keys = dict.fromkeys(key for row in rows for key in row)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([[_harmless(key) for key in keys], *([_harmless(row.get(key)) for key in keys] for row in rows)])
     return text.getvalue()
 
 
 def _harmless(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+    if not isinstance(value, str):
+        return value
+    return ("'" if value[:1] in ("=", "+", "-", "@", "\t", "\r") else "") + printable(value)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from hardware_profiles.errors import printable
 from pipeline.report import early, layer_rows, words
 from pipeline.report.batch_curve import NO_CURVE, batch_curves, named
 from pipeline.report.confusion import mistakes
 from pipeline.report.energy_rows import energy_rows
-from pipeline.report.markdown_parts import bullets, inline, table
+from pipeline.report.markdown_parts import bullets, code, inline, strong, table
 from pipeline.report.model_card import front_matter
 
 
@@ -33,9 +34,9 @@ def render_markdown(report: dict[str, Any]) -> str:
 
 def _dataset(dataset: dict[str, Any], method: str) -> list[str]:
     simulated = " **The events are simulated.**" if dataset["simulated"] else ""
-    counts = ", ".join(f"{count:,} {split}" for split, count in dataset["counts"].items())
+    counts = ", ".join(f"{count:,} {inline(split)}" for split, count in dataset["counts"].items())
     long = f" of {words.milliseconds(dataset['dt_s'])}" if dataset["dt_s"] else ""
-    trained = f"; objective `{method}`" if method else ""
+    trained = f"; objective {code(method)}" if method else ""
     return [
         "## Data",
         f"**{inline(dataset['name'])}.** {inline(dataset['description'].rstrip('.'))}.{simulated}",
@@ -84,7 +85,7 @@ def _comparison(comparison: dict[str, Any]) -> list[str]:
             change = [words.points(entry["value"]), words.points_range(entry)]
             rows.append([words.STAGE_NAMES[stage], *both, *change, words.finding(entry, first, second)])
     head = ["Student", second, first, "Difference, points", "95 % interval", "Finding"]
-    return [title, table(head, rows, right=(1, 2, 3, 4)), f"Interval: {difference['interval']}."]
+    return [title, table(head, rows, right=(1, 2, 3, 4)), f"Interval: {inline(difference['interval'])}."]
 
 
 def _confusion(report: dict[str, Any]) -> list[str]:
@@ -132,7 +133,7 @@ def _energy(report: dict[str, Any]) -> list[str]:
                 "not told apart" if apart else floor + words.quantity_text(row["dynamic"], "µJ"),
                 words.quantity_text(row["total"], "µJ"),
                 words.quantity_text(row["latency"], "µs"),
-                f"**{row['standing']}**",
+                strong(row["standing"]),
                 row["scope"],
                 row["missing"] or "nothing",
             ]
@@ -142,7 +143,7 @@ def _energy(report: dict[str, Any]) -> list[str]:
         head = ["Device", "Dynamic (low to high)", "Total", "Latency", "Basis", "Scope", "No price for"]
         used = dict.fromkeys(row["standing"] for row in shown)
         blocks.append(table(head, rows, right=(1, 2, 3)))
-        blocks.append("\n".join(f"- **{basis}**: {words.BASES[basis]}" for basis in used))
+        blocks.append("\n".join(f"- {strong(basis)}: {words.BASES[basis]}" for basis in used))
         blocks.append("Rows of different basis or scope do not make a ratio: none is printed.")
         blocks += bullets(notes, "")
     return blocks
@@ -151,8 +152,8 @@ def _energy(report: dict[str, Any]) -> list[str]:
 def _early(report: dict[str, Any]) -> list[str]:
     title, found = "## Read earlier", report["early"]
     if "points" not in found:
-        return [title, f"Not known: {found['reason']}."]
-    return [title, early.note(report), table(list(early.HEADS), early.cells(report), right=(0, 1, 2, 3))]
+        return [title, f"Not known: {inline(found['reason'])}."]
+    return [title, inline(early.note(report)), table(list(early.HEADS), early.cells(report), right=(0, 1, 2, 3))]
 
 
 def _baseline(baseline: Any) -> list[str]:
@@ -182,7 +183,7 @@ def _baseline(baseline: Any) -> list[str]:
 def _curves(baseline: Any) -> list[str]:
     """Time of one image at every batch size, a row for each network and device."""
     found = batch_curves(baseline)
-    blocks, curves = [f"{name}: {NO_CURVE}." for name in found["without"]], found["curves"]
+    blocks, curves = [f"{inline(name)}: {NO_CURVE}." for name in found["without"]], found["curves"]
     if not curves:
         return blocks
     batches = sorted({point["batch"] for curve in curves for point in curve["points"]})
@@ -199,6 +200,6 @@ def _provenance(provenance: dict[str, Any]) -> list[str]:
     command = provenance.get("command")
     blocks = ["## How to get it again"]
     if command:
-        blocks.append(f"```\n{str(command).replace('```', '')}\n```")
+        blocks.append(f"```\n{printable(str(command)).replace('```', '')}\n```")
     rows = [[key.replace("_", " "), words.listing(value)] for key, value in provenance.items() if key != "command"]
     return [*blocks, table(["What", "Value"], rows)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from pipeline.report import words
@@ -36,6 +37,10 @@ def front_matter(report: dict[str, Any]) -> str:
 
 
 def _yaml(value: Any) -> str:
-    """JSON, which YAML contains, all in ASCII: no text can end the block, begin another key, or be HTML where a reader
-    knows no front matter."""
-    return json.dumps(value).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    """JSON, which YAML contains, all in ASCII: no text can end the block, begin another key, or be HTML, a link or a
+    picture where a reader knows no front matter."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_yaml(key)}: {_yaml(entry)}" for key, entry in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_yaml, value)) + "]"
+    return re.sub(r"[<>&\[\]`*]", lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value))

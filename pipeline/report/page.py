@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from hardware_profiles.errors import printable
 from pipeline.report import charts, words
+
+_STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")  # all but line ends
 
 
 def render(template: str, **values: Any) -> str:
-    """The page that `template` makes of `values`. All text is escaped; a missing value is an error."""
+    """The page that `template` makes of `values`. All text is escaped, control characters too; a missing value is an
+    error."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -20,4 +25,5 @@ def render(template: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.globals.update(words=words, charts=charts)
-    return environment.get_template(template).render(**values)
+    page = environment.get_template(template).render(**values)
+    return _STEERING.sub(lambda found: printable(found[0]), page)

@@ -50,20 +50,21 @@ def table(rows: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, ...], list[tupl
 
 def markdown(result: Mapping[str, Any]) -> str:
     """sweep.md, from sweep.json alone."""
+    from pipeline.report.markdown_parts import code, inline
+    from pipeline.report.markdown_parts import table as drawn
+
     head, cells = table(result["rows"])
     lines = [
-        f"# Sweep of {result['name']}",
+        f"# Sweep of {inline(result['name'])}",
         "",
         f"{result['seeds']} seeds, {result['folds'] or 'no'} folds; accuracy on test recordings in per cent, mean ± "
         "standard deviation over runs.",
-        *notes(result),
+        *map(inline, notes(result)),
         "",
-        "| " + " | ".join(head) + " |",
-        "|---|" + "---:|" * (len(head) - 1),
-        *("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in cells),
+        drawn(head, cells, right=range(1, len(head))),
     ]
     if result["failed"]:
-        lines += ["", "Failed:", "", *(f"- `{name}`: {why}" for name, why in result["failed"].items())]
+        lines += ["", "Failed:", "", *(f"- {code(name)}: {inline(why)}" for name, why in result["failed"].items())]
     return "\n".join([*lines, ""])
 
 

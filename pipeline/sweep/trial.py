@@ -79,7 +79,8 @@ def start_trial(
 
     What it says is kept beside the folder, in <folder>.log.
     """
-    command = [sys.executable, "-m", "pipeline.cli", verb, str(recipe), "--out", str(folder), "--resume"]
+    # -P: the folder where a sweep runs is not searched for modules, whatever its files are called.
+    command = [sys.executable, "-P", "-m", "pipeline.cli", verb, str(recipe), "--out", str(folder), "--resume"]
     for change in changes:
         command += ["--set", change]
     folder.parent.mkdir(parents=True, exist_ok=True)
