@@ -131,7 +131,7 @@ def open_frames(
     except MemoryError as error:
         raise UserError("takes more memory than there is", where=where, mend="save it without compression") from error
     except Exception as error:  # zipfile and NumPy raise a dozen kinds on damaged files
-        raise UserError(_FORMATS, where=where, why=str(error)[:200], mend=_MEND) from error
+        raise UserError(_FORMATS, where=where, why=_reason(error), mend=_MEND) from error
     _check_shape(frames, tuple(input_shape), where)
     if labels is not None:
         if labels.shape != (frames.shape[0],):
@@ -160,17 +160,18 @@ def _from_archive(file: IO[bytes], where: str) -> tuple[np.ndarray, np.ndarray |
             raise UserError(f"holds {held}, not `frames`", where=where, mend="save frames=[N, T, ...]")
         if len(set(names)) != len(names):
             raise zipfile.BadZipFile("a name stands in it twice")
-        frames = _member(archive, "frames.npy", where)
-        labels = _member(archive, "labels.npy", where) if "labels.npy" in names else None
+        frames = _member(file, archive, "frames.npy", where)
+        labels = _member(file, archive, "labels.npy", where) if "labels.npy" in names else None
         return frames, labels
 
 
-def _member(archive: zipfile.ZipFile, name: str, where: str) -> np.ndarray:
-    """One array of an archive: mapped where it is stored, else unpacked; its checksum is verified either way."""
+def _member(file: IO[bytes], archive: zipfile.ZipFile, name: str, where: str) -> np.ndarray:
+    """One array of `archive`, which was opened on `file`: mapped where it is stored, else unpacked; its checksum is
+    verified either way."""
     entry = archive.getinfo(name)
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise zipfile.BadZipFile(f"{name} is packed in a way that NumPy does not write")
-    size = os.fstat(_descriptor(archive)).st_size
+    size = os.fstat(file.fileno()).st_size
     if entry.compress_size > size or entry.file_size > entry.compress_size * _DEFLATE_LIMIT + _PIECE:
         raise zipfile.BadZipFile(f"{name} claims {entry.file_size} bytes")
     with archive.open(entry) as packed:
@@ -183,16 +184,16 @@ def _member(archive: zipfile.ZipFile, name: str, where: str) -> np.ndarray:
         at = packed.tell()
         while packed.read(_PIECE):  # to the end, where the checksum is compared
             pass
-    with open(_descriptor(archive), "rb", closefd=False) as raw:
-        raw.seek(entry.header_offset)
-        *_, name_length, extra_length = struct.unpack("<4s5H3L2H", raw.read(30))
-        start = entry.header_offset + 30 + name_length + extra_length + at
-        return _map(raw, shape, order, dtype, start)
+    # The archive's own file object: it seeks before each read, but a second buffer on this descriptor would move the
+    # descriptor behind the first buffer's back.
+    file.seek(entry.header_offset)
+    *_, name_length, extra_length = struct.unpack("<4s5H3L2H", file.read(30))
+    return _map(file, shape, order, dtype, entry.header_offset + 30 + name_length + extra_length + at)
 
 
-def _descriptor(archive: zipfile.ZipFile) -> int:
-    assert archive.fp is not None
-    return archive.fp.fileno()
+def _reason(error: Exception) -> str:
+    """What an error says; some kinds say nothing."""
+    return str(error)[:200] or ("it ends too early" if isinstance(error, EOFError) else type(error).__name__)
 
 
 def _mapped(file: IO[bytes], start: int, size: int, where: str) -> np.ndarray:
