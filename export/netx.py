@@ -26,8 +26,12 @@ def write_netx(network: IntegerNetwork, path: str | os.PathLike[str]) -> None:
     UserError where the folder cannot be written, or netx could not run what the network holds.
     """
     with atomic_path(path) as temporary:
-        with h5py.File(temporary, "w") as file:
+        # Made in memory: where a disk is full, libhdf5 crashes as it closes a file there.
+        with h5py.File(temporary, "w", driver="core", backing_store=False) as file:
             _write(file, network)
+            file.flush()
+            image = file.id.get_file_image()
+        temporary.write_bytes(image)
         try:
             read = read_netx(temporary)
         except UserError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,9 @@ def write_nir(graph: nir.NIRGraph, path: str | os.PathLike[str]) -> None:
         if unknown:
             raise UserError(f"{unknown} is not known", where=str(path), why="NIR can only write what is",
                             mend="work the shapes out first (SpikingGraph.save does)")  # fmt: skip
-        nir.write(temporary, graph)
+        image = io.BytesIO()  # where a disk is full, libhdf5 crashes as it closes a file there
+        nir.write(image, graph)
+        temporary.write_bytes(image.getbuffer())
         difference = _difference(graph, read_nir(temporary))
         if difference:
             raise RuntimeError(f"{path}: the file read back differs from the graph at {difference}")

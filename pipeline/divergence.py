@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from export.files import write_json, write_npz
+from export.files import atomic_folder, write_json, write_npz
 from export.integer_network import IntegerNetwork
 from export.spike_trace import SpikeTrace, joined
 from hardware_profiles.errors import UserError
@@ -117,9 +115,7 @@ def write_case(
 
     plain = "".join(c if c.isalnum() else "-" for c in divergence.layer)
     target = Path(folder) / f"divergence-{plain}-sample-{divergence.sample}"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".divergence-", dir=target.parent))
-    try:
+    with atomic_folder(target) as temporary:
         write_netx(network, temporary / "network.net")
         sides = {
             side: _of(network, trace, divergence.layer) for side, trace in zip(_SIDES, (reference, lava), strict=True)
@@ -135,11 +131,6 @@ def write_case(
                 "versions": {**versions(), "lava-nc": LAVA_NC, "lava-dl": LAVA_DL},
             },
         )
-        temporary.chmod(0o755)
-        shutil.rmtree(target, ignore_errors=True)
-        temporary.rename(target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return target
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from export.files import write_text
+from export.files import atomic_folder, write_text
 from export.integer_network import IntegerNetwork
 from export.reference import simulate
 from export.spike_trace import SpikeTrace
@@ -85,28 +85,28 @@ def write_page(
     active_rule: str | None = None,
 ) -> list[str]:
     """The report of what `profile_network` found for `hardware` by `active_rule`: FILES in `folder`, and STEPS where
-    the trace tells steps apart; their paths returned."""
+    the trace tells steps apart, all or none; their paths returned."""
     predicted = subject.network.readout.classes(trace.spikes, trace.membrane)
     classes = _classes(subject, predicted)
     report = build_report(_inputs(subject, result, trace, predicted, classes))
-    render_all(report, folder)
-    write_text(folder / "layers.csv", layers_csv(report))
     activity = count_activity(subject.network, trace, subject.frames)
     named = {"label": subject.labels, "reference": predicted}
-    write_text(
-        folder / "samples.csv",
-        samples_csv(
-            [str(number) for number in range(len(predicted))],
-            {name: [classes[number] for number in numbers] for name, numbers in named.items() if numbers is not None},
-            activity,
-            accounts(subject.network, activity, hardware, active_rule),
-        ),
+    samples = samples_csv(
+        [str(number) for number in range(len(predicted))],
+        {name: [classes[number] for number in numbers] for name, numbers in named.items() if numbers is not None},
+        activity,
+        accounts(subject.network, activity, hardware, active_rule),
     )
-    if trace.step_counts is None:
+    files = FILES if trace.step_counts is None else (*FILES, STEPS)
+    with atomic_folder(folder) as made:
+        render_all(report, made)
+        write_text(made / "layers.csv", layers_csv(report))
+        write_text(made / "samples.csv", samples)
+        if trace.step_counts is not None:
+            write_text(made / STEPS, steps_csv(subject.network, trace.step_counts))
+    if STEPS not in files:
         (folder / STEPS).unlink(missing_ok=True)  # of an earlier report there
-        return [str(folder / name) for name in FILES]
-    write_text(folder / STEPS, steps_csv(subject.network, trace.step_counts))
-    return [str(folder / name) for name in (*FILES, STEPS)]
+    return [str(folder / name) for name in files]
 
 
 def _inputs(

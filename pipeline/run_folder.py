@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from export.files import write_json, write_text
+from export.temporaries import sweep_temporaries
 from hardware_profiles.errors import UserError
 from pipeline.recipe import Recipe
 from pipeline.recipe_file import load_recipe
@@ -134,6 +135,8 @@ def locked(path: Path) -> Iterator[None]:
             raise UserError(
                 "another spikeport works in this folder", where=str(path), mend="wait for it, or name another --out"
             ) from None
+        for folder in (path, path / "divergence", *path.glob("checkpoints/*")):
+            sweep_temporaries(folder)
         yield  # the lock goes with the process, however it ends
 
 

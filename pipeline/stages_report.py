@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from export.files import write_text
+from export.files import atomic_folder, write_text
 from export.netx import read_netx
 from hardware_profiles.profile import load_profile
 from pipeline.pricing import accounts, priced
@@ -69,10 +69,11 @@ def account_of(
 
 def report(context: Context) -> Result:
     """report.json, report.md, report.html and the tables beside them, from what the other stages recorded."""
-    content = build_report(_inputs(context))
-    render_all(content, context.run.path)
-    write_text(context.run.file("layers.csv"), layers_csv(content))
-    write_text(context.run.file("samples.csv"), _samples_csv(context))
+    content, samples = build_report(_inputs(context)), _samples_csv(context)
+    with atomic_folder(context.run.path) as made:
+        render_all(content, made)
+        write_text(made / "layers.csv", layers_csv(content))
+        write_text(made / "samples.csv", samples)
     files = ("report.json", "report.md", "report.html", "layers.csv", "samples.csv")
     steps = (write_steps(context).name,) if context.recipe.profile.per_step else ()
     return {"verdict": content["verdict"]}, (*files, *steps)

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from export.files import atomic_path, write_json
+from export.temporaries import sweep_temporaries
 from pipeline.data.framing import Binning, Frames
 from pipeline.data.packed import PackedFrames, row_bytes
 
@@ -98,6 +99,7 @@ def _write(path: Path, key: str, frames: Frames) -> None:
     bits = frames.frames.bits
     events = frames.events.astype("<i8")
     head = _HEAD.pack(_MARK, key.encode(), *bits.shape, _checksum(events, bits))
+    sweep_temporaries(path.parent)
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         file.write(head)
         file.write(events.data)

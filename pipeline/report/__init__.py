@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from export.files import write_json, write_text
+from export.files import atomic_folder, write_json, write_text
 from pipeline.report.content import ReportInputs, build_report
 from pipeline.report.samples import Sample, choose_samples
 
@@ -16,22 +16,24 @@ __all__ = ["ReportInputs", "Sample", "build_report", "choose_samples", "render_a
 
 
 def render_all(report: dict[str, Any], folder: Path) -> None:
-    """Writes report.json, report.md and report.html into `folder`, each whole or not at all; JSON, the truth, first."""
+    """Writes report.json, report.md and report.html into `folder`, all or none."""
     from pipeline.report.html import render_html
     from pipeline.report.markdown import render_markdown
 
     markdown, page = render_markdown(report), render_html(report)
-    write_json(folder / "report.json", report)
-    write_text(folder / "report.md", markdown)
-    write_text(folder / "report.html", page)
+    with atomic_folder(folder) as made:
+        write_json(made / "report.json", report)
+        write_text(made / "report.md", markdown)
+        write_text(made / "report.html", page)
 
 
 def render_comparison(comparison: dict[str, Any], folder: Path) -> None:
-    """Writes compare.json, compare.md and compare.html into `folder`, each whole or not at all; JSON first."""
+    """Writes compare.json, compare.md and compare.html into `folder`, all or none."""
     from pipeline.report.compare_html import render_html
     from pipeline.report.compare_markdown import render_markdown
 
     markdown, page = render_markdown(comparison), render_html(comparison)
-    write_json(folder / "compare.json", comparison)
-    write_text(folder / "compare.md", markdown)
-    write_text(folder / "compare.html", page)
+    with atomic_folder(folder) as made:
+        write_json(made / "compare.json", comparison)
+        write_text(made / "compare.md", markdown)
+        write_text(made / "compare.html", page)

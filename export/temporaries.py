@@ -1,0 +1,85 @@
+"""Names for what is half-written, and the removal of what killed processes left of it.
+
+A name says which machine and process writes it, so that another one can tell a file in the making from one that nobody
+will ever finish.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import socket
+import tempfile
+import time
+import zlib
+from pathlib import Path
+
+_NAME = re.compile(r"\.spikeport-([0-9a-f]{8})-(\d+)-")
+_ELSEWHERE_S = 86_400  # a process of another machine cannot be looked for: what it began a day ago is left behind
+_ours: set[str] = set()  # names of what this process is writing
+
+
+def temporary_file(folder: Path, suffix: str = "") -> Path:
+    """A new empty file in `folder`, to be written and then moved. Raises OSError. Let it go with `drop`."""
+    handle, name = tempfile.mkstemp(prefix=_prefix(), suffix=suffix, dir=folder)
+    os.close(handle)
+    return _kept(Path(name))
+
+
+def temporary_folder(folder: Path) -> Path:
+    """As `temporary_file`, a folder."""
+    return _kept(Path(tempfile.mkdtemp(prefix=_prefix(), dir=folder)))
+
+
+def drop(temporary: Path) -> None:
+    """Removes what `temporary_file` or `temporary_folder` made, where it is still there."""
+    _remove(temporary)
+    _ours.discard(temporary.name)
+
+
+def sweep_temporaries(folder: Path) -> None:
+    """Removes what processes that are gone were writing in `folder`. What cannot be removed stays."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            found = _NAME.match(entry.name)
+            if found and entry.name not in _ours and _is_left(entry, found[1], int(found[2])):
+                _remove(Path(entry.path))
+
+
+def _is_left(entry: os.DirEntry, machine: str, process: int) -> bool:
+    if machine != _machine():
+        with contextlib.suppress(OSError):
+            return time.time() - entry.stat(follow_symlinks=False).st_mtime > _ELSEWHERE_S
+        return False
+    if process == os.getpid():  # an earlier process had our number: in a container the first one always has
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:  # it is another user's
+        pass
+    return False
+
+
+def _prefix() -> str:
+    return f".spikeport-{_machine()}-{os.getpid()}-"
+
+
+def _machine() -> str:
+    return f"{zlib.crc32(socket.gethostname().encode()):08x}"
+
+
+def _kept(temporary: Path) -> Path:
+    _ours.add(temporary.name)
+    return temporary
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
