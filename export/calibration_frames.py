@@ -9,6 +9,7 @@ import numpy as np
 
 from export.float_run import FloatTrace, run_float
 from export.integer_network import IntegerNetwork
+from export.sampling import draw, words
 from export.spiking_graph import SpikingGraph
 from hardware_profiles.errors import UserError
 
@@ -27,8 +28,8 @@ def split_frames(
 ) -> tuple[Part, Part, dict[str, Any]]:
     """(samples to search on, every third to check on, {events, events_lost, notes} of making counts legal inputs).
 
-    At most `samples` of `frames` `[N, T, *input_shape]`, evenly spaced. Fewer than three serve for both. Raises
-    UserError where they are none, have another shape or hold no counts.
+    At most `samples` of `frames` `[N, T, *input_shape]`, drawn by class where there are labels. Fewer than three serve
+    for both. Raises UserError where they are none, have another shape or hold no counts.
     """
     if len(frames) == 0 or frames.shape[1] == 0:
         raise UserError("there are no calibration frames", mend="give at least one sample")
@@ -37,7 +38,8 @@ def split_frames(
             f"calibration frames have shape {tuple(frames.shape[2:])}, the graph takes {tuple(network.input_shape)}",
             mend="give frames [N, T, *input_shape]",
         )
-    picks = np.unique(np.linspace(0, len(frames) - 1, min(len(frames), max(1, samples))).round().astype(int))
+    drawn = draw(max(1, samples), len(frames), labels)
+    picks = drawn.rows
     raw = np.concatenate([np.asarray(frames[pick : pick + 1]) for pick in picks])
     if np.any(raw < 0) or np.any(raw != np.rint(raw)):
         raise UserError("calibration frames hold values that are no counts", mend="give events binned into frames")
@@ -45,7 +47,7 @@ def split_frames(
     kept = np.minimum(raw, limit).astype(np.uint8)
     events = int(raw.sum(dtype=np.int64))
     lost = events - int(kept.sum(dtype=np.int64))
-    notes = []
+    notes = [] if drawn.whole else [f"calibrated on {words(drawn.as_dict(), 'samples')}"]
     if lost:
         notes.append(
             f"{lost:,} of {events:,} events ({100 * lost / events:.2f} %) are lost: counts above {limit} became "

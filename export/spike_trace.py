@@ -40,7 +40,7 @@ class SpikeTrace:
     `counts`: what the reference counted, None from Lava; `step_counts`: of each step, where asked for.
     `layer_spikes`: every layer's spikes `[N, T, *shape]` uint8, where they were asked for. `membrane`: the last
     layer's voltages at the end of each step, `[N, T, K]` int32 in the chip's units (64ths of a weight step), where the
-    network's read-out is its membrane.
+    network's read-out is its membrane. `rows` `[N]`: which samples of a larger set they are, where they were drawn.
     """
 
     backend: str
@@ -49,14 +49,16 @@ class SpikeTrace:
     step_counts: LayerCounts | None = None
     layer_spikes: tuple[np.ndarray, ...] | None = None
     membrane: np.ndarray | None = None
+    rows: np.ndarray | None = None
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes `spikes` and, where known, the counts as a .npz without pickles, those of steps as `step_...`."""
         counts = {} if self.counts is None else vars(self.counts)
         steps = {} if self.step_counts is None else vars(self.step_counts)
         membrane = {} if self.membrane is None else {"membrane": self.membrane}
+        drawn = {} if self.rows is None else {"rows": self.rows}
         of_steps = {f"{PER_STEP}{key}": counted for key, counted in steps.items()}
-        write_npz(path, backend=np.array(self.backend), spikes=self.spikes, **membrane, **counts, **of_steps)
+        write_npz(path, backend=np.array(self.backend), spikes=self.spikes, **membrane, **drawn, **counts, **of_steps)
 
 
 def load_trace(path: str | os.PathLike[str]) -> SpikeTrace:
@@ -65,13 +67,13 @@ def load_trace(path: str | os.PathLike[str]) -> SpikeTrace:
         with np.load(path, allow_pickle=False) as archive:
             arrays = dict(archive)
         backend, spikes = str(arrays.pop("backend")), arrays.pop("spikes")
-        membrane = arrays.pop("membrane", None)
+        membrane, rows = arrays.pop("membrane", None), arrays.pop("rows", None)
         steps = {key: arrays.pop(key) for key in list(arrays) if key.startswith(PER_STEP)}
         counts = LayerCounts(**arrays) if arrays else None
         of_steps = LayerCounts(**{key.removeprefix(PER_STEP): array for key, array in steps.items()}) if steps else None
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise UserError("is no spike trace", where=str(path), mend="simulate again") from error
-    return SpikeTrace(backend=backend, spikes=spikes, counts=counts, step_counts=of_steps, membrane=membrane)
+    return SpikeTrace(backend=backend, spikes=spikes, counts=counts, step_counts=of_steps, membrane=membrane, rows=rows)
 
 
 def joined(parts: Sequence[SpikeTrace]) -> SpikeTrace:

@@ -9,6 +9,7 @@ import numpy as np
 
 from export.ann_twin import write_ann_twin
 from export.integer_network import IntegerNetwork
+from export.sampling import draw
 from pipeline.data.dataset import Dataset
 from pipeline.data.images import resize_to
 from pipeline.profiling.baseline import Rival
@@ -30,7 +31,7 @@ def rivals(network: IntegerNetwork, teacher: Path | None, dataset: Dataset, fold
 def _in_8_bits(teacher: Path, dataset: Dataset, folder: Path) -> Rival:
     """Calibrated on static images of the training part, and tested on what the teacher was tested on."""
     size, static, twins = dataset.test.frames.shape[3:], dataset.static, dataset.test.twins
-    chosen = np.unique(np.linspace(0, len(static.images) - 1, CALIBRATION_IMAGES).astype(int))
+    chosen = draw(CALIBRATION_IMAGES, len(static.images), static.labels).rows
     path = folder / "teacher-int8.onnx"
     try:
         write_int8(teacher, resize_to(static.images[chosen], *size), path)

@@ -95,6 +95,7 @@ def train(
 def check(
     run: RunArgument,
     samples: Annotated[int | None, typer.Option("--samples", min=1, help="Recordings that go through Lava.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of the draw. [default: the recipe's]")] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -110,7 +111,7 @@ def check(
 
     found = open_run(run)
     with locked(run), Progress(quiet=quiet) as progress:
-        result, _ = compare(Context(found, progress), samples=samples)
+        result, _ = compare(Context(found, progress), samples=samples, seed=seed)
     result.pop("lava_predicted")
     show(result, json, _equivalence_lines(result))
     if mismatches(result):
@@ -220,6 +221,8 @@ def _run(
 
 
 def _equivalence_lines(result: dict) -> list[str]:
+    from export.sampling import words
+
     lines = []
     for key, pair in result.items():
         if key not in ("quantised_vs_reference", "reference_vs_lava"):
@@ -232,6 +235,8 @@ def _equivalence_lines(result: dict) -> list[str]:
             f"{title}: {pair['mismatches']} mismatches in {pair['spikes_compared']:,} spikes of {pair['samples']} "
             f"samples, all {len(pair['layers'])} layers"
         )
+        if drawn := pair.get("drawn"):
+            line += f"; {words(drawn)}"
         first = pair["first_divergence"]
         if first:
             line += f"; first at sample {first['sample']}, layer {first['layer']}, "

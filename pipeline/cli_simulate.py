@@ -37,7 +37,10 @@ def simulate(
     per_step: Annotated[
         bool, typer.Option("--per-step", help="Keep the counts of every step in TRACE.npz too.")
     ] = False,
-    samples: Annotated[int | None, typer.Option("--samples", min=1, help="Only the first so many.")] = None,
+    samples: Annotated[
+        int | None, typer.Option("--samples", min=1, help="So many of them, drawn by class where there are labels.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of that draw.")] = 0,
     clip: Annotated[
         bool, typer.Option("--clip", help="Counts above what the network takes become its largest value.")
     ] = False,
@@ -67,6 +70,7 @@ def simulate(
     """
     from export.frames_file import open_frames
     from export.netx import read_netx
+    from export.sampling import draw, words
     from pipeline.progress import Progress
     from pipeline.simulation import in_both, in_lava, in_reference
 
@@ -78,8 +82,10 @@ def simulate(
         )
     network = read_netx(net, shape_of(input_shape))
     inputs, labels = open_frames(frames, network.input_shape, network.input_limit, clip=clip)
-    given: Any = inputs if samples is None else inputs[:samples]
-    labels = labels if labels is None else labels[: len(given)]
+    drawn = draw(len(inputs) if samples is None else samples, len(inputs), labels, seed=seed)
+    rows = None if drawn.whole else drawn.rows
+    given: Any = inputs if rows is None else inputs[rows]
+    labels = labels if labels is None else labels[drawn.rows]
     with Progress(quiet=quiet) as progress:
 
         def tell(done: int, total: int) -> None:
@@ -95,11 +101,15 @@ def simulate(
                 memory_bytes=bytes_of(memory),
                 device=device,
                 progress=tell,
+                rows=rows,
             )
         elif backend == "lava":
-            done = in_lava(network, given, labels, workers=workers, timeout_s=timeout_s, progress=tell)
+            done = in_lava(network, given, labels, workers=workers, timeout_s=timeout_s, progress=tell, rows=rows)
         else:
-            done = in_both(network, given, labels, case, workers=workers, timeout_s=timeout_s, progress=tell)
+            done = in_both(network, given, labels, case, workers=workers, timeout_s=timeout_s, progress=tell, rows=rows)
+    if rows is not None:
+        done.result["drawn"] = drawn.as_dict()
+        done.lines.append(words(drawn.as_dict(), "samples"))
     if out and done.trace is not None:
         done.trace.save(out)
         done.lines.append(str(out))

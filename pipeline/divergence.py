@@ -52,6 +52,7 @@ def reference_against_lava(
     network: IntegerNetwork,
     frames: Any,
     *,
+    rows: np.ndarray | None = None,
     case_folder: Path | None = None,
     workers: int | None = None,
     timeout_s: float = 1800.0,
@@ -59,6 +60,7 @@ def reference_against_lava(
 ) -> Comparison:
     """Runs `frames` `[N, T, *input_shape]` in both, compares every layer (and the membrane where it is the read-out).
 
+    `rows` `[N]`: which of a larger set they are, by which numbers a divergence and its case name samples.
     Where they part, writes the first sample that differs as a case into `case_folder`. When time is up, compares what
     Lava has finished; raises LavaTimeout where that is nothing, and otherwise as the two simulators.
     """
@@ -67,6 +69,7 @@ def reference_against_lava(
     from export.lava.driver import LavaTimeout, simulate
 
     samples, steps = frames.shape[:2]
+    numbers = np.arange(samples) if rows is None else rows
     size = max(1, CHUNK_BYTES // max(1, steps * sum(layer.neurons for layer in network.layers)))
     end = time.monotonic() + timeout_s
     parts: list[Equivalence] = []
@@ -86,16 +89,20 @@ def reference_against_lava(
             if not len(finished) and not parts:
                 raise
         if len(finished) or not parts:
-            found, where = _settle(network, chunk[finished], lava, start, finished, case_folder if not case else None)
+            found, where = _settle(
+                network, chunk[finished], lava, numbers[start + finished], None if case else case_folder
+            )
             parts.append(found)
             outputs.append(SpikeTrace(backend=lava.backend, spikes=lava.spikes, membrane=lava.membrane))
             done.append(start + finished)
             case = case or where
         if late:
             break
-    return Comparison(
-        equivalence=merge(parts), lava=joined(outputs), done=np.concatenate(done), case=case, late=late
-    )  # fmt: skip
+    equivalence, compared = merge(parts), np.concatenate(done)
+    if (first := equivalence.first_divergence) is not None:
+        named = replace(first, sample=int(numbers[compared[first.sample]]))
+        equivalence = replace(equivalence, first_divergence=named)
+    return Comparison(equivalence=equivalence, lava=joined(outputs), done=compared, case=case, late=late)
 
 
 def write_case(
@@ -178,21 +185,16 @@ def _settle(
     network: IntegerNetwork,
     frames: np.ndarray,
     lava: SpikeTrace,
-    before: int,
     numbers: np.ndarray,
     case_folder: Path | None,
 ) -> tuple[Equivalence, Path | None]:
-    """Compares Lava's trace with the reference's on `frames`, the samples `before + numbers`; writes the case."""
+    """Compares Lava's trace with the reference's on `frames`; writes the case, named by its number."""
     reference = _reference(network, frames)
     found = compare_traces(network, reference, lava)
     place = found.first_divergence
-    if place is None:
+    if place is None or case_folder is None:
         return found, None
-    row, number = slice(place.sample, place.sample + 1), int(numbers[place.sample])
-    found = replace(found, first_divergence=replace(place, sample=number))
-    if case_folder is None:
-        return found, None
-    named = replace(place, sample=before + number)
+    row, named = slice(place.sample, place.sample + 1), replace(place, sample=int(numbers[place.sample]))
     case = write_case(case_folder, network, frames[row], named, _rows(reference, row), _rows(lava, row))
     return found, case
 

@@ -247,7 +247,8 @@ class Check(_Section):
     """What is compared with Lava."""
 
     lava: bool = True
-    lava_samples: Positive = 20
+    lava_samples: Positive = 20  # drawn by class, at least one of each where they go so far
+    seed: Annotated[int, Field(ge=0)] = 0  # of that draw
     lava_timeout_s: PositiveFloat = 1800.0
 
 

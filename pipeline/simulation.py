@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ Progress = Callable[[int, int], None]
 @dataclass(frozen=True, kw_only=True)
 class Simulated:
     """`result` for machines, `lines` for people, `trace` where it was kept, `failure` (what, mend) where a check
-    answered no."""
+    answered no. The functions below take as `rows` which of a larger set the samples are, where they were drawn: the
+    trace, what Lava has finished and a divergence name them by these numbers."""
 
     result: dict[str, Any]
     lines: list[str]
@@ -38,17 +39,18 @@ def in_reference(
     memory_bytes: int | None,
     device: str,
     progress: Progress,
+    rows: np.ndarray | None = None,
 ) -> Simulated:
     """The integer reference, chunk by chunk; without `keep` the spikes of a chunk are forgotten after counting, with
     `per_step` the trace that is kept has the counts of every step."""
     from export.reference import iter_simulate
 
     tally, kept = Tally(network, labels), []
-    for rows, trace in iter_simulate(network, frames, per_step=per_step, memory_bytes=memory_bytes, device=device):
-        tally.add(rows, trace)
+    for part, trace in iter_simulate(network, frames, per_step=per_step, memory_bytes=memory_bytes, device=device):
+        tally.add(part, trace)
         kept += [trace] if keep else []
-        progress(rows.stop, len(frames))
-    return _told("reference", frames, tally, joined(kept) if kept else None)
+        progress(part.stop, len(frames))
+    return _told("reference", frames, tally, joined(kept) if kept else None, rows)
 
 
 def in_lava(
@@ -59,6 +61,7 @@ def in_lava(
     workers: int | None,
     timeout_s: float,
     progress: Progress,
+    rows: np.ndarray | None = None,
 ) -> Simulated:
     """Lava; when time is up, what is done is told and kept. Raises as `export.lava.driver.simulate`."""
     from export.lava.driver import LavaTimeout, simulate
@@ -70,7 +73,8 @@ def in_lava(
     except LavaTimeout as error:
         late, trace, done = error, error.trace, error.done
     tally.add(done, trace)
-    told = _told(trace.backend, frames, tally, trace)
+    done = done if rows is None else rows[done]
+    told = _told(trace.backend, frames, tally, trace, done if late else rows)
     return _unfinished(told, done, late) if late else told
 
 
@@ -80,6 +84,7 @@ def in_both(
     labels: np.ndarray | None,
     case_folder: Path,
     *,
+    rows: np.ndarray | None = None,
     workers: int | None,
     timeout_s: float,
     progress: Progress,
@@ -88,11 +93,12 @@ def in_both(
     from pipeline.divergence import lines, reference_against_lava
 
     found = reference_against_lava(
-        network, frames, case_folder=case_folder, workers=workers, timeout_s=timeout_s, progress=progress
+        network, frames, rows=rows, case_folder=case_folder, workers=workers, timeout_s=timeout_s, progress=progress
     )
     tally, equal = Tally(network, labels), found.equivalence
     tally.add(found.done, found.lava)
-    told = _told(found.lava.backend, frames, tally, found.lava)
+    done = found.done if rows is None else rows[found.done]
+    told = _told(found.lava.backend, frames, tally, found.lava, done if found.late else rows)
     told.result["reference_vs_lava"] = equal.as_dict()
     told.result["case"] = None if found.case is None else str(found.case)
     told.lines.append(
@@ -103,10 +109,12 @@ def in_both(
         told.lines.extend(lines(equal.first_divergence, found.case))
         failure = ("spikes differ", "report the case: it is a bug in Spikeport, or Lava is not version 0.10.0")
         return Simulated(result=told.result, lines=told.lines, trace=told.trace, failure=failure)
-    return _unfinished(told, found.done, found.late) if found.late else told
+    return _unfinished(told, done, found.late) if found.late else told
 
 
-def _told(backend: str, frames: Any, tally: Tally, trace: SpikeTrace | None) -> Simulated:
+def _told(
+    backend: str, frames: Any, tally: Tally, trace: SpikeTrace | None, rows: np.ndarray | None = None
+) -> Simulated:
     result = {"backend": backend, "steps": int(frames.shape[1]), **tally.result()}
     lines = [
         f"{backend}: {result['samples']} samples of {result['steps']} steps, {result['output_spikes']:,} output spikes"
@@ -116,7 +124,7 @@ def _told(backend: str, frames: Any, tally: Tally, trace: SpikeTrace | None) -> 
         lines.append(f"accuracy {100 * result['accuracy']:.2f} %{read}")
     if "layers" in result:
         lines += table(("layer", "spikes/sample", "synops/sample"), [tuple(row.values()) for row in result["layers"]])
-    return Simulated(result=result, lines=lines, trace=trace)
+    return Simulated(result=result, lines=lines, trace=trace and replace(trace, rows=rows))
 
 
 def _unfinished(told: Simulated, done: np.ndarray, late: Exception) -> Simulated:

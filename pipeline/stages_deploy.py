@@ -11,6 +11,7 @@ import numpy as np
 from export.frames_file import write_frames
 from export.integer_network import IntegerNetwork
 from export.netx import read_netx, write_netx
+from export.sampling import draw
 from export.spike_trace import SpikeTrace, load_trace
 from pipeline.equivalence import Equivalence, compare, merge
 
@@ -72,16 +73,29 @@ def simulate(context: Context) -> Result:
     return result, ("trace.npz",)
 
 
-def check(context: Context, samples: int | None = None) -> Result:
-    """Quantised student against reference on every test recording, reference against Lava on some (or `samples`)."""
+def check(context: Context, samples: int | None = None, seed: int | None = None) -> Result:
+    """Quantised student against reference on every test recording, reference against Lava on some (or `samples`), drawn
+    by class with the recipe's seed (or `seed`); which they were stands in `reference_vs_lava` as `drawn`."""
     network = read_netx(context.run.file("student.net"))
     result: dict[str, Any] = {"quantised_vs_reference": _student_against_reference(context, network).as_dict()}
     if context.recipe.check.lava:
-        found, predicted = _reference_against_lava(context, network, samples or context.recipe.check.lava_samples)
-        result |= {"reference_vs_lava": found.as_dict(), "lava_predicted": predicted.tolist()}
+        recipe, labels = context.recipe.check, context.dataset.test.labels
+        drawn = draw(samples or recipe.lava_samples, len(labels), labels, seed=recipe.seed if seed is None else seed)
+        found, predicted = _reference_against_lava(context, network, drawn.rows)
+        result |= {
+            "reference_vs_lava": found.as_dict() | {"drawn": drawn.as_dict()},
+            "lava_predicted": predicted.tolist(),
+        }
     else:
         result |= {"reference_vs_lava": "the recipe leaves Lava out (check.lava = false)", "lava_predicted": None}
     return result, ()
+
+
+def lava_sample(result: dict[str, Any]) -> dict[str, Any] | None:
+    """Which recordings went through Lava, of a result of `check`: {rows, of, seed, classes}; None where none did, or
+    where an older Spikeport took the first ones and kept no rows."""
+    pair = result["reference_vs_lava"]
+    return pair.get("drawn") if isinstance(pair, dict) else None
 
 
 def mismatches(result: dict[str, Any]) -> int:
@@ -117,12 +131,15 @@ def _student_against_reference(context: Context, network: IntegerNetwork) -> Equ
     return merge(parts)
 
 
-def _reference_against_lava(context: Context, network: IntegerNetwork, samples: int) -> tuple[Equivalence, np.ndarray]:
+def _reference_against_lava(
+    context: Context, network: IntegerNetwork, rows: np.ndarray
+) -> tuple[Equivalence, np.ndarray]:
     from pipeline.divergence import reference_against_lava
 
     found = reference_against_lava(
         network,
-        context.dataset.test.frames[:samples],
+        context.dataset.test.frames[rows],
+        rows=rows,
         case_folder=context.run.file("divergence"),
         timeout_s=context.recipe.check.lava_timeout_s,
         progress=lambda done, total: context.progress(done, total, "recordings in Lava"),

@@ -19,7 +19,7 @@ from pipeline.report.confusion import confusion
 from pipeline.report.content import ReportInputs, build_report
 from pipeline.report.csv_tables import layers_csv, samples_csv, steps_csv
 from pipeline.report.samples import Sample, choose_samples
-from pipeline.stages_deploy import trace_of
+from pipeline.stages_deploy import lava_sample, trace_of
 
 if TYPE_CHECKING:
     from pipeline.stages import Context, Result
@@ -110,7 +110,7 @@ def _inputs(context: Context) -> ReportInputs:
         "teacher": np.array(teacher["predicted"]) == labels if teacher["predicted"] is not None else teacher["reason"],
         **arms_correct[own],
         "reference": predicted == labels,
-        "lava": np.array(lava) == labels[: len(lava)] if lava is not None else check["reference_vs_lava"],
+        "lava": check["reference_vs_lava"] if lava is None else np.array(lava) == labels[_lava_rows(check)],
     }
     about = run.manifest["about"]
     return ReportInputs(
@@ -130,6 +130,7 @@ def _inputs(context: Context) -> ReportInputs:
         steps=dataset.test.frames.shape[1],
         dt_s=dataset.dt_s,
         correct=correct,
+        drawn={} if lava is None else {"lava": lava_sample(check) or {"rows": _lava_rows(check)}},
         arms=arms_correct,
         equivalence={key: check[key] for key in ("quantised_vs_reference", "reference_vs_lava")},
         layers=profiled["layers"],
@@ -147,6 +148,12 @@ def _inputs(context: Context) -> ReportInputs:
     )
 
 
+def _lava_rows(check: dict[str, Any]) -> list[int]:
+    """Which test recordings `lava_predicted` is of; an older Spikeport took the first ones."""
+    drawn, predicted = lava_sample(check), check["lava_predicted"] or ()
+    return list(range(len(predicted))) if drawn is None else drawn["rows"]
+
+
 def _baseline(own: list[dict[str, Any]] | str, elsewhere: list[dict[str, Any]]) -> list[dict[str, Any]] | str:
     """What this run measured (older ones say in words why they did not), and what other machines did."""
     return ([] if isinstance(own, str) else own) + elsewhere if elsewhere else own
@@ -159,12 +166,15 @@ def _samples_csv(context: Context) -> str:
         "student_float": run.result(f"student-{own}")["predicted"],
         "student_quantised": run.result(f"quantised-{own}")["predicted"],
         "reference": run.result("simulate")["predicted"],
-        "lava": run.result("check")["lava_predicted"] or (),
     }
-    classes = {
-        name: [context.dataset.classes[number] for number in numbers] + [None] * (len(test.keys) - len(numbers))
-        for name, numbers in stages.items()
+    names = context.dataset.classes
+    classes: dict[str, list[str | None]] = {
+        stage: [names[number] for number in numbers] for stage, numbers in stages.items()
     }
+    classes["lava"] = [None] * len(test.keys)
+    check = run.result("check")
+    for row, number in zip(_lava_rows(check), check["lava_predicted"] or (), strict=True):
+        classes["lava"][row] = names[number]
     network, recipe = read_netx(run.file("student.net")), context.recipe.profile
     activity = count_activity(network, trace_of(context), test.frames)
     found = accounts(network, activity, recipe.hardware, recipe.active_rule)

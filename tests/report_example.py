@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from export.sampling import draw
 from pipeline.report import ReportInputs, Sample, build_report, render_all
 from pipeline.report.confusion import confusion
 
@@ -212,6 +213,7 @@ def example_inputs(seed: int = 1) -> ReportInputs:
     float_ckd, float_none = (rng.random(TEST) < rate for rate in (0.965, 0.93))
     labels = np.arange(TEST) % 10
     quantised_ckd, quantised_none = (arm ^ (rng.random(TEST) < 0.01) for arm in (float_ckd, float_none))
+    lava = draw(20, TEST, labels).as_dict()
     return ReportInputs(
         name="digits-example",
         method="ckd",
@@ -228,15 +230,16 @@ def example_inputs(seed: int = 1) -> ReportInputs:
             "student_float": float_ckd,
             "student_quantised": quantised_ckd,
             "reference": quantised_ckd,
-            "lava": quantised_ckd[:20],
+            "lava": quantised_ckd[lava["rows"]],
         },
+        drawn={"lava": lava},
         arms={
             "none": {"student_float": float_none, "student_quantised": quantised_none},
             "ckd": {"student_float": float_ckd, "student_quantised": quantised_ckd},
         },
         equivalence={
             "quantised_vs_reference": example_check(TEST, [row["name"] for row in layers], 2_310_000, 98_213),
-            "reference_vs_lava": example_check(20, ["output"], 20 * STEPS * 10, 213),
+            "reference_vs_lava": example_check(20, ["output"], 20 * STEPS * 10, 213) | {"drawn": lava},
         },
         layers=layers,
         quantisation=[

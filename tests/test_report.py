@@ -89,7 +89,7 @@ def test_schema(report: dict[str, Any]) -> None:
     assert report["schema"] == "spikeport-report/1"
     assert list(report["accuracy"]) == ["teacher", "student_float", "student_quantised", "reference", "lava"]
     for entry in report["accuracy"].values():
-        assert entry.keys() - {"change"} == {"value", "n", "low", "high"}
+        assert entry.keys() - {"change", "drawn"} == {"value", "n", "low", "high"}
         assert entry["low"] <= entry["value"] <= entry["high"]
     for check in ("quantised_vs_reference", "reference_vs_lava"):
         assert report["equivalence"][check].keys() >= {"samples", "spikes_compared", "mismatches", "first_divergence"}
@@ -111,11 +111,15 @@ def test_accuracy_counts_what_was_correct() -> None:
 
 def test_each_stage_changes_from_the_last_known_one_on_the_same_recordings() -> None:
     """The quantised student was not there: the reference is held against the float one, 5 of 7 against 4; Lava's three
-    against the reference's first three, of which it loses one."""
-    right = {"student_float": "1101010", "reference": "1111001", "lava": "110"}
+    against the reference on the rows that were drawn for it, 1, 4 and 6, of which it loses the last."""
+    right = {"student_float": "1101010", "reference": "1111001", "lava": "100"}
     correct: dict[str, Any] = {stage: np.array([bit == "1" for bit in bits]) for stage, bits in right.items()}
     correct["student_quantised"] = "not asked for"
-    report = build_report(replace(example_inputs(), correct=correct))
+    report = build_report(
+        replace(
+            example_inputs(), correct=correct, drawn={"lava": {"rows": [1, 4, 6], "of": 7, "seed": 3, "classes": 2}}
+        )
+    )
     accuracy = report["accuracy"]
     assert "change" not in accuracy["student_float"]
     assert accuracy["student_quantised"] == {"value": None, "reason": "not asked for"}

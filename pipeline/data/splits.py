@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from export.sampling import shares
 from hardware_profiles.errors import UserError
 from pipeline.data.sources.collection import Collection
 from pipeline.data.sources.reading import natural
@@ -193,15 +194,3 @@ def _refuse_both(train: int) -> None:
         why=f"without_recordings is true, train {train}",
         mend="set data.train = 0, or data.without_recordings = false",
     )
-
-
-def shares(sizes: np.ndarray, total: int) -> np.ndarray:
-    """`total` divided in proportion to `sizes` by largest remainders; never more than a size. Ties: first
-    class.
-    """
-    if not total:
-        return np.zeros_like(sizes)
-    exact = sizes * total
-    parts, remainders = exact // sizes.sum(), exact % sizes.sum()
-    parts[np.argsort(-remainders, kind="stable")[: total - parts.sum()]] += 1
-    return parts

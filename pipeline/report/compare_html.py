@@ -32,8 +32,8 @@ def render_html(comparison: dict[str, Any]) -> str:
 
 def _accuracy(runs: list[dict[str, Any]]) -> dict[str, Any]:
     """Rows by stage, on one axis."""
-    known = [entry["low"] for run in runs for entry in run["accuracy"].values() if entry["value"] is not None]
-    axis = charts.share_axis(min(known, default=0.0))
+    known = [entry for run in runs for entry in run["accuracy"].values() if entry["value"] is not None]
+    axis = charts.share_axis(min((words.interval_of(entry)["low"] for entry in known), default=0.0))
     stages = []
     for stage, name in words.STAGE_NAMES.items():
         rows = []
@@ -41,7 +41,7 @@ def _accuracy(runs: list[dict[str, Any]]) -> dict[str, Any]:
             entry, drawn = run["accuracy"][stage], Markup("")
             if entry["value"] is not None:
                 title = f"{name}, {run['label']}: {words.percent(entry['value'])} ({words.percent_range(entry)})"
-                drawn = charts.interval(axis, _as_interval(entry), title)
+                drawn = charts.interval(axis, words.interval_of(entry), title)
             rows.append({"run": run, "chart": drawn, **entry})
         why = compare_views.unknown_in_all(runs, "accuracy", stage)
         stages.append({"name": name, "note": words.STAGE_NOTES[stage], "rows": [] if why else rows, "why": why})
@@ -64,7 +64,7 @@ def _against(comparison: dict[str, Any]) -> dict[str, Any]:
                 f"{words.STAGE_NAMES[stage]}, {run['label']} against {first['label']}: {words.points(entry['value'])} "
                 f"points ({words.points_range(entry)})"
             )
-            chart = charts.interval(axis, _as_interval(entry), title)
+            chart = charts.interval(axis, words.interval_of(entry), title)
             rows.append({"name": words.STAGE_NAMES[stage], "chart": chart, **entry})
         finding = ""
         if rows and (stage := compare_words.deployed(run["accuracy"])):
@@ -89,7 +89,7 @@ def _energy(device: dict[str, Any]) -> dict[str, Any]:
                     number=row["run"]["number"],
                     label=row["run"]["label"],
                     energy=priced["shown"],
-                    accuracy=_as_interval(row["run"]["accuracy"][stage]),
+                    accuracy=words.interval_of(row["run"]["accuracy"][stage]),
                     standing=priced["standing"],
                 )
             )
@@ -110,7 +110,3 @@ def _chart(row: dict[str, Any], axis: charts.Axis) -> Markup:
     title = f"{row['run']['label']}: {priced['standing']}, {words.quantity_text(priced['shown'], 'µJ')} per inference"
     total = priced["total"]["nominal"] if priced["dynamic"] and priced["total"] else None
     return charts.interval(axis, priced["shown"], title, priced["standing"], total)
-
-
-def _as_interval(entry: dict[str, Any]) -> dict[str, float]:
-    return {"low": entry["low"], "nominal": entry["value"], "high": entry["high"]}

@@ -64,7 +64,9 @@ def _accuracy(runs: list[dict[str, Any]]) -> list[str]:
         for run in runs:
             entry = run["accuracy"][stage]
             known = entry["value"] is not None
-            numbers = [words.percent(entry["value"]), words.percent_range(entry), f"{entry['n']:,}"] if known else []
+            numbers = (
+                [words.percent(entry["value"]), words.percent_range(entry), words.tested_on(entry)] if known else []
+            )
             rows.append([name, run["label"], *(numbers or [f"not known: {entry['reason']}", "", ""])])
     head = ["Stage", "Run", "Accuracy", "Wilson 95 % interval", "Tested on"]
     return ["## Accuracy, stage by stage", table(head, rows, right=(2, 3, 4))]

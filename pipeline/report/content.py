@@ -23,6 +23,7 @@ STAGES = ("teacher", "student_float", "student_quantised", "reference", "lava")
 CHECKS = ("quantised_vs_reference", "reference_vs_lava")
 STUDENTS = ("student_float", "student_quantised")
 PAIRED = "Bonett and Price 2012, paired by recording; one training of each, so it says nothing about other seeds"
+NOT_DRAWN = "the first recordings of the test part, not drawn at random"
 LAVA_VERSION = "Lava 0.10.0 fixed_pt"
 
 
@@ -31,9 +32,11 @@ class ReportInputs:
     """What the stages hand to the report. Where a part is missing, a sentence saying why stands in its place.
 
     `correct`: for each of STAGES bool `[n]`, whether each test item was recognised, in test order (teacher: its own
-    static test images; Lava: the recordings that went through it). `arms`: for each objective (`none`, `ckd`) bool
-    `[n]` of student_float and student_quantised, row i the same test recording in all. `equivalence`: for each of
-    CHECKS an Equivalence of pipeline.equivalence as a dict. `energy`: rows of pipeline.profiling.energy;
+    static test images; Lava: the recordings that went through it). `drawn`: of a stage that has read some of them,
+    which: {rows, of, seed, classes} of export.sampling, or {rows} where nobody drew them. `arms`: for each objective
+    (`none`, `ckd`) bool `[n]` of student_float and student_quantised, row i the same test recording in all.
+    `equivalence`: for each of CHECKS an Equivalence of pipeline.equivalence as a dict. `energy`: rows of
+    pipeline.profiling.energy;
     `early`: see pipeline.early_reading. `baseline`: rows of pipeline.profiling.baseline (latency is a whole batch's,
     energy one inference's). `layers`: one dict per layer, as `LayerActivity.row` of pipeline.profiling.counts gives
     them; `quantisation`: dicts with `name` that add to them (export.quantise).
@@ -53,6 +56,7 @@ class ReportInputs:
     steps: int
     dt_s: float | None  # None: not known
     correct: Mapping[str, np.ndarray | str]
+    drawn: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     arms: Mapping[str, Mapping[str, np.ndarray]] | str
     equivalence: Mapping[str, Mapping[str, Any] | str]
     layers: Sequence[Mapping[str, Any]]
@@ -83,7 +87,7 @@ def build_report(inputs: ReportInputs) -> dict[str, Any]:
             "dt_s": inputs.dt_s,
             "fingerprint": inputs.dataset_fingerprint,
         },
-        "accuracy": _accuracies(inputs.correct),
+        "accuracy": _accuracies(inputs.correct, inputs.drawn),
         "comparison": _comparison(inputs),
         "confusion": _confusion(inputs.confusion),
         "equivalence": {check: _reasoned(inputs.equivalence.get(check, "this check did not run")) for check in CHECKS}
@@ -102,9 +106,9 @@ def build_report(inputs: ReportInputs) -> dict[str, Any]:
     return report
 
 
-def _accuracies(correct: Mapping[str, np.ndarray | str]) -> dict[str, Any]:
-    """Of each stage, and its change from the stage before that is known, recording by recording: row i of both is the
-    same recording (or its image), and the shorter has the first ones."""
+def _accuracies(correct: Mapping[str, np.ndarray | str], drawn: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Of each stage, and its change from the stage before that is known, recording by recording (the teacher's are
+    their images). Rows that were not drawn at random foretell nothing of the others: they have no interval."""
     found: dict[str, Any] = {}
     before = ""
     for stage in STAGES:
@@ -112,9 +116,16 @@ def _accuracies(correct: Mapping[str, np.ndarray | str]) -> dict[str, Any]:
         found[stage] = entry = _accuracy(own)
         if entry["value"] is None:
             continue
+        sample = drawn.get(stage, {})
+        rows = np.asarray(sample.get("rows", np.arange(len(own))))
+        if "seed" in sample:
+            entry["drawn"] = {key: sample[key] for key in ("of", "seed", "classes")}
+        elif before and len(own) < len(correct[before]):
+            found[stage] = entry | {"low": None, "high": None, "reason": NOT_DRAWN}
+            continue
         if before:
-            both = min(len(own), len(correct[before]))
-            first, second = (np.asarray(rows)[:both] for rows in (own, correct[before]))
+            _, mine, its = np.intersect1d(rows, np.arange(len(correct[before])), return_indices=True)
+            first, second = np.asarray(own)[mine], np.asarray(correct[before])[its]
             entry["change"] = paired_difference(first, second) | {"from": before}
         before = stage
     return found

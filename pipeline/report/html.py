@@ -39,17 +39,20 @@ def render_html(report: dict[str, Any]) -> str:
 def _accuracy(accuracy: dict[str, Any]) -> dict[str, Any]:
     known = [entry for entry in accuracy.values() if entry["value"] is not None]
     starts = [entry["value"] - entry["change"]["value"] for entry in known if "change" in entry]
-    axis = charts.share_axis(min([*starts, *(entry["low"] for entry in known)], default=0.0))
+    axis = charts.share_axis(min([*starts, *(words.interval_of(entry)["low"] for entry in known)], default=0.0))
     rows = []
     for stage, name in words.STAGE_NAMES.items():
         entry = accuracy[stage]
         drawn = Markup("")
         if entry["value"] is not None:
             change = entry.get("change")
-            title = f"{name}: {words.percent(entry['value'])}, 95 % interval {words.percent_range(entry)}"
+            between = words.percent_range(entry)
+            title = (
+                f"{name}: {words.percent(entry['value'])}, {'' if entry['low'] is None else '95 % interval '}{between}"
+            )
             title += f"; {words.change(change)}" if change else ""
             start = entry["value"] - change["value"] if change else None
-            drawn = charts.interval(axis, _as_interval(entry), title, before=start)
+            drawn = charts.interval(axis, words.interval_of(entry), title, before=start)
         rows.append({"name": name, "note": words.STAGE_NOTES[stage], "chart": drawn, **entry})
     return {"rows": rows, "scale": charts.scale(axis, [f"{100 * tick:.0f} %" for tick in axis.ticks])}
 
@@ -70,7 +73,7 @@ def _comparison(comparison: dict[str, Any]) -> dict[str, Any]:
                 "name": words.STAGE_NAMES[stage],
                 "first": comparison[difference["first"]][stage],
                 "second": comparison[difference["second"]][stage],
-                "chart": charts.interval(axis, _as_interval(entry), title),
+                "chart": charts.interval(axis, words.interval_of(entry), title),
                 "finding": words.finding(entry, difference["first"], difference["second"]),
                 **entry,
             }
@@ -180,7 +183,3 @@ def _output_rows(sample: dict[str, Any]) -> list[dict[str, Any]]:
         }
         for name in names
     ]
-
-
-def _as_interval(entry: dict[str, Any]) -> dict[str, float]:
-    return {"low": entry["low"], "nominal": entry["value"], "high": entry["high"]}

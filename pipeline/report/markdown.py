@@ -50,7 +50,9 @@ def _accuracy(accuracy: dict[str, Any]) -> list[str]:
         entry = accuracy[stage]
         known = entry["value"] is not None
         step = words.change(entry["change"]) if "change" in entry else ""
-        numbers = [words.percent(entry["value"]), words.percent_range(entry), f"{entry['n']:,}", step] if known else []
+        numbers = (
+            [words.percent(entry["value"]), words.percent_range(entry), words.tested_on(entry), step] if known else []
+        )
         rows.append([name, words.STAGE_NOTES[stage], *(numbers or [f"not known: {entry['reason']}", "", "", ""])])
     head = ["Stage", "What it is", "Accuracy", "Wilson 95 % interval", "Tested on", "Change"]
     return ["## Accuracy, stage by stage", words.CHANGE_NOTE, table(head, rows, right=(2, 3, 4))]
@@ -65,7 +67,9 @@ def _equivalence(equivalence: dict[str, Any]) -> list[str]:
             continue
         first = words.divergence(check["first_divergence"]) if check["mismatches"] else "none"
         counts = (check[key] for key in ("samples", "entries_compared", "spikes_compared", "mismatches"))
-        rows.append([name, ", ".join(check["layers"]), *(f"{count:,}" for count in counts), first])
+        numbers = [f"{count:,}" for count in counts]
+        numbers[0] += words.drawn_note(check)
+        rows.append([name, ", ".join(check["layers"]), *numbers, first])
     head = ["Compared", "Layers", "Recordings", "Places", "Spikes", "Mismatches", "First divergence"]
     shown = table(head, rows, right=(2, 3, 4, 5))
     return ["## Same spikes", shown, words.CHECK_NOTE, inline(equivalence["statement"])]

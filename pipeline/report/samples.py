@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from export.sampling import SEED, draw
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
@@ -26,10 +28,11 @@ class Sample:
     image: np.ndarray | None = None
 
 
-def choose_samples(labels: np.ndarray, predicted: np.ndarray) -> list[int]:
-    """Which recordings to show: the first one recognised and the first one mistaken, where there is one."""
+def choose_samples(labels: np.ndarray, predicted: np.ndarray, *, seed: int = SEED) -> list[int]:
+    """Which recordings to show: one recognised and one mistaken, where there is one, drawn from all such."""
     right = np.asarray(labels) == np.asarray(predicted)
-    return [int(np.flatnonzero(rows)[0]) for rows in (right, ~right) if rows.any()]
+    parts = [np.flatnonzero(rows) for rows in (right, ~right) if rows.any()]
+    return [int(part[draw(1, len(part), seed=seed).rows[0]]) for part in parts]
 
 
 def describe(sample: Sample, classes: tuple[str, ...]) -> dict[str, Any]:

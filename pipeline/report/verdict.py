@@ -66,7 +66,7 @@ def _equality(equivalence: dict[str, Any]) -> str:
     if done == ["reference", "lava"]:
         return (
             f"it fires the same spikes as the integer reference in all {student['samples']:,} recordings compared, and "
-            f"the reference the same as Lava 0.10.0 fixed_pt in all {lava['samples']:,}"
+            f"the reference the same as Lava 0.10.0 fixed_pt in all {lava['samples']:,}{words.drawn_note(lava)}"
         )
     if done == ["reference"]:
         return (
@@ -76,7 +76,7 @@ def _equality(equivalence: dict[str, Any]) -> str:
     if done == ["lava"]:
         return (
             f"the integer reference fires the same spikes as Lava 0.10.0 fixed_pt in all {lava['samples']:,} "
-            "recordings compared; the student was not compared"
+            f"recordings compared{words.drawn_note(lava)}; the student was not compared"
         )
     if any(check.get("mismatches") == 0 for check in (student, lava)):
         return "no spike was fired in what was compared, so nothing is said about equality"

@@ -54,7 +54,9 @@ def percent(value: float | None) -> str:
 
 
 def percent_range(entry: dict[str, Any]) -> str:
-    """The interval of an accuracy: `93.6 to 98.6 %`."""
+    """The interval of an accuracy: `93.6 to 98.6 %`, or why there is none."""
+    if entry["low"] is None:
+        return f"no interval: {entry['reason']}"
     return f"{100 * entry['low']:.1f} to {100 * entry['high']:.1f} %"
 
 
@@ -71,6 +73,26 @@ def points(value: float) -> str:
 def points_range(entry: dict[str, Any]) -> str:
     """The interval of a difference: `−1.2 to +4.1`."""
     return f"{points(entry['low'])} to {points(entry['high'])}"
+
+
+def interval_of(entry: dict[str, Any]) -> dict[str, float]:
+    """An accuracy as a chart draws it: its value alone where it has no interval."""
+    low, high = (entry["value"] if entry[end] is None else entry[end] for end in ("low", "high"))
+    return {"low": low, "nominal": entry["value"], "high": high}
+
+
+def tested_on(entry: dict[str, Any]) -> str:
+    """How many recordings an accuracy is of, and how they were drawn: `20 drawn by class, seed 0`."""
+    return f"{entry['n']:,}{drawn_note(entry)}"
+
+
+def drawn_note(entry: dict[str, Any]) -> str:
+    """` drawn by class, seed 0`, or nothing where all were taken; `entry` has `drawn` of export.sampling and n or
+    samples."""
+    drawn = entry.get("drawn")
+    if drawn is None or drawn["of"] == entry.get("n", entry.get("samples")):
+        return ""
+    return f" drawn {'by class' if drawn['classes'] else 'at random'}, seed {drawn['seed']}"
 
 
 def change(entry: dict[str, Any]) -> str:
