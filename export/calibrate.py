@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from export.always_on import with_messages
+from export.answers import held_against
 from export.calibration_frames import Part, split_frames
 from export.calibration_report import CalibrationReport, LayerCalibration
 from export.fixed_point import ACCUMULATOR_LIMIT, STATE_SHIFT
@@ -25,7 +26,7 @@ from export.integer_network import MESSAGE_BITS_LIMIT, IntegerNetwork
 from export.layer_quantisation import LayerQuantisation
 from export.limit_checks import accumulator_bound
 from export.quantise import quantise
-from export.readout import Readout
+from export.readout import SILENT, UNLABELLED, Readout
 from export.spike_distance import Distance, Wanted, distance
 from export.spike_trace import SpikeTrace
 from export.spiking_graph import SpikingGraph
@@ -218,7 +219,9 @@ def _judge(
         )
     classes = check.wanted.classes(readout)
     given = [readout.classes(trace.spikes, trace.membrane) for trace in traces]
-    right = [None if check.labels is None else float(np.mean(one == check.labels)) for one in (*given, classes)]
+    labels = np.full(len(classes), UNLABELLED) if check.labels is None else check.labels
+    right = [held_against(labels, one).share for one in (*given, classes)]
+    silent = [int(np.count_nonzero(one == SILENT)) for one in (*given, classes)]
     report = CalibrationReport(
         bits=search.bits,
         kept=("plain", "searched")[kept],
@@ -232,6 +235,10 @@ def _judge(
         plain_accuracy=right[0],
         searched_accuracy=right[1],
         float_accuracy=right[2],
+        plain_silent=silent[0],
+        searched_silent=silent[1],
+        float_silent=silent[2],
+        unlabelled=int(np.count_nonzero(labels == UNLABELLED)) if check.labels is not None else 0,
         layers=tuple(layers),
         **told,
     )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from export.float_run import FloatTrace, run_float
+from export.frame_labels import checked_labels
 from export.integer_network import IntegerNetwork
 from export.sampling import draw, words
 from export.spiking_graph import SpikingGraph
@@ -38,6 +39,8 @@ def split_frames(
             f"calibration frames have shape {tuple(frames.shape[2:])}, the graph takes {tuple(network.input_shape)}",
             mend="give frames [N, T, *input_shape]",
         )
+    if labels is not None:
+        labels = checked_labels(labels, len(frames), "labels", network.outputs)
     drawn = draw(max(1, samples), len(frames), labels)
     picks = drawn.rows
     raw = np.concatenate([np.asarray(frames[pick : pick + 1]) for pick in picks])

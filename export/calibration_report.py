@@ -49,7 +49,8 @@ class LayerCalibration:
 class CalibrationReport:
     """What the search found, ready for JSON. `kept`: "searched" or "plain". Distances are of the output, from end to
     end, on the frames of the check; `agreement` is the share of samples with the float graph's class; accuracies are
-    None without labels. `events_lost`: of `events`, by making counts legal inputs.
+    over the labelled samples of the check, None without any; `silent`: samples whose outputs never fired, which have no
+    class and count as wrong. `events_lost`: of `events`, by making counts legal inputs.
     """
 
     bits: int
@@ -67,6 +68,10 @@ class CalibrationReport:
     events: int
     events_lost: int
     layers: tuple[LayerCalibration, ...]
+    plain_silent: int = 0
+    searched_silent: int = 0
+    float_silent: int = 0
+    unlabelled: int = 0
     criterion: str = CRITERION
     notes: tuple[str, ...] = ()
 
@@ -96,9 +101,15 @@ class CalibrationReport:
             f"{self.kept} kept; same class as the float graph {100 * self.plain_agreement:.1f} % -> "
             f"{100 * self.searched_agreement:.1f} %"
         )
+        if self.plain_silent or self.searched_silent or self.float_silent:
+            lines.append(
+                f"without any output spike, so without an answer: {self.float_silent} (float), {self.plain_silent} "
+                f"(plain), {self.searched_silent} (searched) of {self.samples_checked}"
+            )
         if self.float_accuracy is not None and self.plain_accuracy is not None and self.searched_accuracy is not None:
             lines.append(
                 f"accuracy {100 * self.float_accuracy:.1f} % (float), {100 * self.plain_accuracy:.1f} % (plain), "
                 f"{100 * self.searched_accuracy:.1f} % (searched)"
+                + (f", without {self.unlabelled} unlabelled" if self.unlabelled else "")
             )
         return [*lines, *(f"NOTE: {note}" for note in self.notes)]

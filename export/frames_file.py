@@ -15,6 +15,7 @@ from typing import IO, Any
 import numpy as np
 
 from export.files import write_npz
+from export.frame_labels import checked_labels, other_labels
 from hardware_profiles.errors import UserError
 
 IN_MEMORY = 256 << 20  # bytes; a larger compressed array is unpacked to a temporary file
@@ -33,10 +34,10 @@ def write_frames(path: str | os.PathLike[str], frames: np.ndarray, labels: np.nd
 
 
 def read_frames(
-    path: str | os.PathLike[str], input_shape: tuple[int, ...], limit: int = 1
+    path: str | os.PathLike[str], input_shape: tuple[int, ...], limit: int = 1, *, outputs: int | None = None
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """As `open_frames`, with all frames in memory and checked: uint8 `[N, T, *input_shape]`."""
-    frames, labels = open_frames(path, input_shape, limit)
+    frames, labels = open_frames(path, input_shape, limit, outputs=outputs)
     return frames[:], labels
 
 
@@ -44,15 +45,21 @@ class FrameReader:
     """Frames of a file, `[N, T, *input_shape]` uint8, read when samples are asked for: `reader[3:7]`.
 
     Raises UserError naming the sample where a value is outside 0..limit; with `clip`, larger ones become the limit and
-    `clipped` counts the events that were lost so.
+    `clipped` counts the events that were lost so. `notes`: what a reader of the file should hear, a line each.
     """
 
     dtype = np.dtype(np.uint8)
 
     def __init__(
-        self, stored: np.ndarray, input_shape: tuple[int, ...], limit: int, where: str, clip: bool = False
+        self,
+        stored: np.ndarray,
+        input_shape: tuple[int, ...],
+        limit: int,
+        where: str,
+        clip: bool = False,
+        notes: tuple[str, ...] = (),
     ) -> None:
-        self._clip, self.clipped = clip, 0
+        self._clip, self.clipped, self.notes = clip, 0, notes
         self._stored = stored.view(np.uint8) if stored.dtype.kind == "b" else stored
         self._limit, self._where = limit, where
         self.shape = (stored.shape[0], stored.shape[1], *input_shape)
@@ -106,14 +113,20 @@ class FrameReader:
 
 
 def open_frames(
-    path: str | os.PathLike[str], input_shape: tuple[int, ...], limit: int = 1, *, clip: bool = False
+    path: str | os.PathLike[str],
+    input_shape: tuple[int, ...],
+    limit: int = 1,
+    *,
+    clip: bool = False,
+    outputs: int | None = None,
 ) -> tuple[FrameReader, np.ndarray | None]:
     """The `frames` of a .npz or a .npy file, and `labels` int64 `[N]` or None (a .npy has none).
 
     Arrays stored without compression are memory-mapped, compressed ones unpacked: into memory where they are small,
     else into a temporary file. Frames given flat are shaped to `input_shape`. `limit`: the largest legal value, 1 for
-    spikes (netx would turn counts into 0 and 1 without a word), at most 255; `clip` lowers what is above. Raises
-    UserError for anything that the network could not take as it is; values are checked when they are read.
+    spikes (netx would turn counts into 0 and 1 without a word), at most 255; `clip` lowers what is above.
+    `outputs`: how many classes the network tells apart, which labels must stay below (-1: unlabelled). Raises UserError
+    for anything that the network could not take as it is; values are checked when they are read.
     """
     where = str(path)
     if not Path(path).is_file():
@@ -133,13 +146,12 @@ def open_frames(
     except Exception as error:  # zipfile and NumPy raise a dozen kinds on damaged files
         raise UserError(_FORMATS, where=where, why=_reason(error), mend=_MEND) from error
     _check_shape(frames, tuple(input_shape), where)
-    if labels is not None:
-        if labels.shape != (frames.shape[0],):
-            raise UserError(f"labels have shape {labels.shape} for {frames.shape[0]} samples", where=where)
-        if labels.size and not -1 <= labels.min() <= labels.max() < 2**31:
-            raise UserError(f"labels run from {labels.min()} to {labels.max()}", where=where, mend="save class numbers")
-        labels = labels.astype(np.int64)
-    return FrameReader(frames, tuple(input_shape), limit, where, clip), labels
+    notes: tuple[str, ...] = ()
+    if labels is None:
+        notes = other_labels(path)
+    else:
+        labels = checked_labels(labels, len(frames), where, outputs)
+    return FrameReader(frames, tuple(input_shape), limit, where, clip, notes), labels
 
 
 def _check_shape(frames: np.ndarray, input_shape: tuple[int, ...], where: str) -> None:
@@ -147,6 +159,9 @@ def _check_shape(frames: np.ndarray, input_shape: tuple[int, ...], where: str) -
     if frames.ndim < 3 or math.prod(frames.shape[2:]) != size or frames.shape[1] == 0:
         raise UserError(f"frames have shape {frames.shape}", where=where,
                         why=f"the network takes [N, T, {', '.join(map(str, input_shape))}]")  # fmt: skip
+    if not len(frames):
+        raise UserError("holds 0 samples", where=where, why=f"frames have shape {frames.shape}",
+                        mend="save one sample or more")  # fmt: skip
     if frames.ndim > 3 and frames.shape[2:] != input_shape and len(input_shape) > 1:
         raise UserError(f"frames have axes {frames.shape[2:]} after [N, T], the network takes {input_shape}",
                         where=where, mend="put the axes in the order C, H, W")  # fmt: skip

@@ -258,6 +258,11 @@ class IntegerNetwork:
         return (1 << self.input_message_bits) - 1 if self.input_message_bits else 1
 
     @property
+    def outputs(self) -> int:
+        """How many classes the read-out tells apart."""
+        return self.readout.outputs(self.layers[-1].neurons)
+
+    @property
     def output_shape(self) -> tuple[int, ...]:
         """Shape of the last layer's spikes."""
         return self.layers[-1].output_shape

@@ -43,6 +43,10 @@ class Readout:
         if not np.all(np.isfinite(self.weight)) or (self.bias is not None and not np.all(np.isfinite(self.bias))):
             raise UserError("the host's read-out holds NaN or infinity")
 
+    def outputs(self, neurons: int) -> int:
+        """How many classes this can tell apart from so many output neurons."""
+        return neurons if self.weight is None else len(self.weight)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Readout) and all(
             np.array_equal(getattr(self, key), getattr(other, key)) if key in ("weight", "bias")
@@ -52,14 +56,17 @@ class Readout:
     def classes(self, spikes: np.ndarray, membrane: np.ndarray | None = None) -> np.ndarray:
         """Class of each sample, int64 `[N]`, from spikes `[N, T, outputs]` or membranes of that shape.
 
-        Raises ValueError where a membrane read-out is given none.
+        SILENT where a sample has no output spike, whose class the host's bias or the order of classes would make up; a
+        membrane always answers. Raises ValueError where a membrane read-out is given none.
         """
         if self.kind == "spikes":
             return classify(spikes)
         if self.kind == "linear":
             assert self.weight is not None
-            scores = spikes.sum(axis=1, dtype=np.int64) @ self.weight.T
-            return np.argmax(scores if self.bias is None else scores + spikes.shape[1] * self.bias, axis=1)
+            counts = spikes.sum(axis=1, dtype=np.int64)
+            scores = counts @ self.weight.T
+            found = np.argmax(scores if self.bias is None else scores + spikes.shape[1] * self.bias, axis=1)
+            return np.where(counts.any(axis=1), found, SILENT)
         if membrane is None:
             raise ValueError("a membrane read-out needs membranes")
         over = {
@@ -71,15 +78,17 @@ class Readout:
 
 
 def classify(spikes: np.ndarray) -> np.ndarray:
-    """Class of each sample: most spikes; among equals the earlier ones (smaller sum of steps); then the lower index.
+    """Class of each sample: most spikes; among equals the earlier ones (smaller sum of steps); then the lower index;
+    SILENT where there is no spike.
 
     `spikes`: `[N, T, K]` of 0 and 1. Returns int64 `[N]`.
 
-    >>> classify(np.array([[[0, 0, 1], [0, 1, 0]]]))
-    array([2])
+    >>> classify(np.array([[[0, 0, 1], [0, 1, 0]], [[0, 0, 0], [0, 0, 0]]]))
+    array([ 2, -1])
     """
     samples, steps, _ = spikes.shape
     if samples == 0:
         return np.zeros(0, dtype=np.int64)
     weight = steps * steps - np.arange(steps, dtype=np.int64)  # a later step can never outweigh one more spike
-    return np.argmax(np.einsum("ntk,t->nk", spikes.astype(np.int64), weight), axis=1)
+    scores = np.einsum("ntk,t->nk", spikes.astype(np.int64), weight)
+    return np.where(scores.any(axis=1), np.argmax(scores, axis=1), SILENT)

@@ -180,9 +180,11 @@ def _calibrated(
 
     from export.calibrate import calibrate
     from export.frames_file import open_frames
+    from export.quantise import quantise
     from pipeline.progress import Progress
 
-    frames, labels = open_frames(file, graph.input_shape, limit=255)
+    outputs = quantise(graph, bits=bits)[0].outputs
+    frames, labels = open_frames(file, graph.input_shape, limit=255, outputs=outputs)
     with Progress(quiet=quiet) as progress:
         network, rows, report = calibrate(
             graph,
@@ -192,7 +194,7 @@ def _calibrated(
             input_message_bits=message_bits,
             progress=lambda done, total: progress(done, total, "scales tried"),
         )
-    return network, rows, {**asdict(report), "lines": report.lines()}
+    return network, rows, {**asdict(report), "lines": [*report.lines(), *(f"NOTE: {note}" for note in frames.notes)]}
 
 
 def _export_net(source: Path, out: Path | None, shape: Any) -> tuple[dict[str, Any], list[str], IntegerNetwork]:

@@ -81,7 +81,7 @@ def simulate(
             mend="give --out TRACE.npz, and no other --backend than reference",
         )
     network = read_netx(net, shape_of(input_shape))
-    inputs, labels = open_frames(frames, network.input_shape, network.input_limit, clip=clip)
+    inputs, labels = open_frames(frames, network.input_shape, network.input_limit, clip=clip, outputs=network.outputs)
     drawn = draw(len(inputs) if samples is None else samples, len(inputs), labels, seed=seed)
     rows = None if drawn.whole else drawn.rows
     given: Any = inputs if rows is None else inputs[rows]
@@ -113,6 +113,7 @@ def simulate(
     if out and done.trace is not None:
         done.trace.save(out)
         done.lines.append(str(out))
+    done.lines.extend(f"note: {note}" for note in inputs.notes)
     if clip:
         done.result["events_clipped"] = inputs.clipped
         done.lines.append(f"note: {inputs.clipped:,} events were lost where counts exceed {network.input_limit}")
@@ -187,6 +188,7 @@ def profile(
     from pipeline.stages_report import account_of, write_steps
 
     files: list[str] = []
+    notes: list[str] = []
     rule = known_rule(active_rule)
     with Progress(quiet=quiet) as progress:
         if (source / MANIFEST).is_file():
@@ -209,12 +211,13 @@ def profile(
             elif per_step:
                 raise UserError("steps.csv stands beside a report", where="--per-step", mend="give --out DIR")
             subject = _subject(source, frames, shape_of(input_shape), dt, reset, if_r)
+            notes = [f"note: {note}" for note in subject.notes]
             devices = tuple(hardware or Profile().hardware)
             result, trace = profile_network(subject, devices, baseline, progress, active_rule=rule, per_step=per_step)
             if out is not None:
                 files = write_page(subject, devices, result, trace, out, active_rule=rule)
     idle = rule is not None and not any(row["active_rule"] for row in result["energy"])
-    notes = ["note: no number here depends on --active-rule"] if idle else []
+    notes += ["note: no number here depends on --active-rule"] if idle else []
     show(result, json, [*_profile_lines(result), *notes, *files])
 
 
@@ -223,7 +226,7 @@ def _subject(
 ) -> Subject:
     from dataclasses import asdict
 
-    from export.frames_file import read_frames
+    from export.frames_file import open_frames
     from pipeline.network_profile import Subject
 
     if source.suffix == ".net":
@@ -238,15 +241,16 @@ def _subject(
         graph = load_graph(source, dt_s=dt, reset=reset, if_r=per, input_shape=shape)
         network, table_rows = quantise(graph)
         rows, dt_s = [asdict(row) for row in table_rows], graph.dt_s
-    spikes, labels = read_frames(frames, network.input_shape)
+    spikes, labels = open_frames(frames, network.input_shape, outputs=network.outputs)
     return Subject(
         network=network,
         source=source,
-        frames=spikes,
+        frames=spikes[:],
         labels=labels,
         frames_file=frames,
         dt_s=dt_s,
         quantisation=rows,
+        notes=spikes.notes,
     )
 
 
@@ -266,6 +270,7 @@ def _profile_lines(result: dict[str, Any]) -> list[str]:
             for r in result["layers"]
         ],
     )
+    from pipeline.answer_lines import answer_lines
     from pipeline.report.energy_rows import neuron_updates
     from pipeline.report.words import quantity_text
 
@@ -286,4 +291,5 @@ def _profile_lines(result: dict[str, Any]) -> list[str]:
     updates = [
         f"{row['hardware']}, neuron updates: {text}" for row in result["energy"] if (text := neuron_updates(row))
     ]
-    return [*layers, "", *energy, *updates]
+    answers = answer_lines(result.get("accuracy"), result["samples"], result["silent"])
+    return [*layers, "", *answers, *energy, *updates]

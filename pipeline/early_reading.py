@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from export.answers import held_against
 from export.integer_network import IntegerNetwork
+from export.readout import UNLABELLED
 from export.reference import iter_simulate
 from export.spike_trace import LayerCounts, SpikeTrace
 from pipeline.pricing import accounts
@@ -28,10 +30,12 @@ def early_readings(
 ) -> dict[str, Any]:
     """{"hardware", "name", "basis", "points"} on the first of `hardware` whose dynamic energy is known, or {"reason"}.
 
-    A point: `steps` read, `accuracy` {value, n, low, high}, `dynamic_uj` {low, nominal, high} of what was done until
-    then. Spikes and counts of a step do not depend on later ones, so one simulation that tells steps apart holds all;
-    it is not made where `trace` of `frames` already does.
+    A point: `steps` read, `accuracy` {value, n, silent, low, high}, `dynamic_uj` {low, nominal, high} of what was done
+    until then. Spikes and counts of a step do not depend on later ones, so one simulation that tells steps apart holds
+    all; it is not made where `trace` of `frames` already does.
     """
+    if np.all(labels == UNLABELLED):
+        return {"reason": f"none of {len(labels):,} samples has a label"}
     total = trace.spikes.shape[1]
     edges = sorted({-(-total * part // POINTS) for part in range(1, POINTS + 1)})
     counts = _until(network, frames, trace, edges, progress)
@@ -48,8 +52,8 @@ def early_readings(
         if not known:
             return {"reason": "no device here has a known dynamic energy"}
         priced, hardware = found[known[0]], hardware[known[0] : known[0] + 1]
-        right = network.readout.classes(cut.spikes, membrane) == labels
-        points.append({"steps": steps, "accuracy": share(right), "dynamic_uj": priced.dynamic_uj})
+        answers = held_against(labels, network.readout.classes(cut.spikes, membrane))
+        points.append({"steps": steps, "accuracy": share(answers), "dynamic_uj": priced.dynamic_uj})
     device = priced.profile.device
     return {"hardware": device.id, "name": device.name, "basis": priced.basis, "points": points}
 

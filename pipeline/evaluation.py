@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from export.readout import classify
+from export.answers import Answers, held_against
+from export.readout import SILENT, classify
 from pipeline.data.dataset import EventSplit, StaticImages
 from pipeline.data.images import resize_to
 from pipeline.data.packed import PackedFrames
@@ -18,9 +19,14 @@ from pipeline.networks.teacher import Teacher
 BATCH = 256
 
 
+def student_answers(student: Student, split: EventSplit) -> Answers:
+    """What the student's output spikes say of the split's recordings."""
+    return held_against(split.labels, classify(predict_spikes(student, split.frames)))
+
+
 def student_accuracy(student: Student, split: EventSplit) -> float:
-    """Share of the split's recordings that the student's output spikes classify right."""
-    return float(np.mean(classify(predict_spikes(student, split.frames)) == split.labels))
+    """Share of the split's recordings that the student's output spikes classify right; a silent one is wrong."""
+    return float(np.mean(student_answers(student, split).right))
 
 
 def teacher_logits(teacher: nn.Module, images: np.ndarray, size: tuple[int, int]) -> Tensor:
@@ -43,6 +49,13 @@ def spiking_teacher_logits(teacher: Teacher, frames: np.ndarray | PackedFrames) 
         for at in range(0, max(1, len(frames)), BATCH)  # none make an empty batch
     ]
     return torch.cat(parts)
+
+
+def spiking_teacher_classes(teacher: Teacher, frames: np.ndarray | PackedFrames) -> np.ndarray:
+    """Classes `[B]` by the spike counts of a teacher that sees events, SILENT where it has none; among equals the
+    lower index."""
+    counts = spiking_teacher_logits(teacher, frames)
+    return torch.where(counts.any(1), counts.argmax(1), SILENT).cpu().numpy()
 
 
 def teacher_accuracy(teacher: nn.Module, images: StaticImages, size: tuple[int, int]) -> float:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from export.answers import Answers, held_against
 from export.files import atomic_folder, write_text
 from export.integer_network import IntegerNetwork
+from export.readout import UNLABELLED
 from export.reference import simulate
 from export.spike_trace import SpikeTrace
 from hardware_profiles.profile import load_profile
@@ -23,7 +25,8 @@ from pipeline.profiling.macs import Macs
 from pipeline.provenance import about_this_run
 from pipeline.report import ReportInputs, Sample, build_report, choose_samples, render_all
 from pipeline.report.confusion import confusion
-from pipeline.report.csv_tables import layers_csv, samples_csv, steps_csv
+from pipeline.report.csv_tables import class_names, layers_csv, samples_csv, steps_csv
+from pipeline.report.statistics import share
 
 if TYPE_CHECKING:
     from pipeline.progress import Progress
@@ -37,7 +40,8 @@ ALONE = "only the network was profiled, not its training"
 @dataclass(frozen=True, kw_only=True)
 class Subject:
     """A network, where it came from, and what it is to be counted on. `labels` may be missing; `dt_s`: a step's time,
-    where it is known; `quantisation`: rows of export.quantise, where it was rounded here."""
+    where it is known; `quantisation`: rows of export.quantise, where it was rounded here;
+    `notes`: on the frames' file, a line each."""
 
     network: IntegerNetwork
     source: Path
@@ -46,6 +50,7 @@ class Subject:
     frames_file: Path
     dt_s: float | None = None
     quantisation: Sequence[dict[str, Any]] = ()
+    notes: tuple[str, ...] = ()
 
 
 def profile_network(
@@ -57,16 +62,18 @@ def profile_network(
     active_rule: str | None = None,
     per_step: bool = False,
 ) -> tuple[dict[str, Any], SpikeTrace]:
-    """Counts and energies as the stage `profile` has them, and the trace, with `per_step` its counts of every step; the
-    baseline is the ANN twin's formula floor on a GPU. `active_rule`: as in `account`."""
+    """Counts and energies as the stage `profile` has them, with the accuracy, and the trace, with `per_step` its counts
+    of every step; the baseline is the ANN twin's formula floor on a GPU. `active_rule`: as in `account`."""
 
     def tell(done: int, total: int) -> None:
         progress(done, total, "samples")
 
     trace = simulate(subject.network, subject.frames, per_step=per_step, progress=tell)
     result = priced(subject.network, trace, hardware, active_rule, subject.frames)
-    result["early"] = {"reason": f"{subject.frames_file.name} holds no labels"}
-    if subject.labels is not None:
+    answers = _answers(subject, subject.network.readout.classes(trace.spikes, trace.membrane))
+    result["accuracy"] = {"value": None, "reason": answers} if isinstance(answers, str) else share(answers)
+    result["early"] = {"reason": answers}
+    if subject.labels is not None and not isinstance(answers, str):
         result["early"] = early_readings(
             subject.network, subject.frames, subject.labels, trace, hardware, active_rule, tell
         )
@@ -87,13 +94,16 @@ def write_page(
     """The report of what `profile_network` found for `hardware` by `active_rule`: FILES in `folder`, and STEPS where
     the trace tells steps apart, all or none; their paths returned."""
     predicted = subject.network.readout.classes(trace.spikes, trace.membrane)
-    classes = _classes(subject, predicted)
+    classes = tuple(str(number) for number in range(subject.network.outputs))
     report = build_report(_inputs(subject, result, trace, predicted, classes))
     activity = count_activity(subject.network, trace, subject.frames)
-    named = {"label": subject.labels, "reference": predicted}
+    columns: dict[str, list[str | None]] = {"reference": class_names(predicted, classes)}
+    if subject.labels is not None:
+        known = [None if label == UNLABELLED else classes[label] for label in subject.labels]
+        columns = {"label": known, **columns}
     samples = samples_csv(
         [str(number) for number in range(len(predicted))],
-        {name: [classes[number] for number in numbers] for name, numbers in named.items() if numbers is not None},
+        columns,
         activity,
         accounts(subject.network, activity, hardware, active_rule),
     )
@@ -113,7 +123,8 @@ def _inputs(
     subject: Subject, result: dict[str, Any], trace: SpikeTrace, predicted: np.ndarray, classes: tuple[str, ...]
 ) -> ReportInputs:
     frames, labels = subject.frames, subject.labels
-    unlabelled = f"{subject.frames_file.name} holds no labels"
+    answers = _answers(subject, predicted)
+    unlabelled = answers if isinstance(answers, str) else ""
     # A sample shows its label, its event frames and a row of spikes for each class.
     drawn = labels is not None and frames.ndim == 5 and trace.spikes.shape[2] == len(classes)
     return ReportInputs(
@@ -124,12 +135,13 @@ def _inputs(
         dataset_fingerprint=_fingerprint(frames, labels),
         simulated=False,
         classes=classes,
-        split_sizes={"test": len(frames)},
+        split_sizes={"given": len(frames)},
+        held_out=False,
         steps=frames.shape[1],
         dt_s=subject.dt_s,
-        correct={
+        answers={
             **dict.fromkeys(("teacher", "student_float", "student_quantised", "lava"), ALONE),
-            "reference": unlabelled if labels is None else predicted == labels,
+            "reference": answers,
         },
         arms=ALONE,
         equivalence=dict.fromkeys(("quantised_vs_reference", "reference_vs_lava"), ALONE),
@@ -139,7 +151,7 @@ def _inputs(
         early=result["early"],
         baseline=result["baseline"] or "no GPU was named for the ANN twin's floor (--baseline)",
         samples=_samples(subject, labels, predicted, trace.spikes) if labels is not None and drawn else [],
-        confusion=unlabelled if labels is None else confusion(labels, predicted, len(classes)),
+        confusion=unlabelled if labels is None or unlabelled else confusion(labels, predicted, len(classes)),
         provenance={
             **about_this_run(),
             "network": {subject.source.name: hashlib.sha256(subject.source.read_bytes()).hexdigest()},
@@ -161,10 +173,12 @@ def _samples(subject: Subject, labels: np.ndarray, predicted: np.ndarray, spikes
     ]
 
 
-def _classes(subject: Subject, predicted: np.ndarray) -> tuple[str, ...]:
-    """As many as the network tells apart, or the labels name: numbers."""
-    last = max(int(numbers.max(initial=0)) for numbers in (predicted, subject.labels) if numbers is not None)
-    return tuple(str(number) for number in range(max(last + 1, subject.network.layers[-1].neurons)))
+def _answers(subject: Subject, predicted: np.ndarray) -> Answers | str:
+    """What was answered, or why nobody knows how well."""
+    if subject.labels is None:
+        return f"{subject.frames_file.name} holds no labels"
+    found = held_against(subject.labels, predicted)
+    return found if len(found) else f"all {found.unlabelled:,} labels of {subject.frames_file.name} are -1, unlabelled"
 
 
 def _fingerprint(frames: np.ndarray, labels: np.ndarray | None) -> str:

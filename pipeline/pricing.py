@@ -5,7 +5,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from export.integer_network import IntegerNetwork
+from export.readout import SILENT
 from export.spike_trace import SpikeTrace
 from hardware_profiles.profile import load_profile
 from pipeline.profiling.counts import Activity, count_activity
@@ -21,10 +24,14 @@ def priced(
     active_rule: str | None = None,
     frames: Any = None,
 ) -> dict[str, Any]:
-    """{"layers": counts, "energy": a row for each of `hardware` (ids or files), "ann_macs": of the ANN twin}.
+    """{"samples", "silent": those without an answer, "layers": counts, "energy": a row for each of `hardware` (ids or
+    files), "ann_macs": of the ANN twin}.
     `active_rule`: as in `account`; `frames`: as in `count_activity`."""
     activity = count_activity(network, trace, frames)
+    classes = network.readout.classes(trace.spikes, trace.membrane)
     return {
+        "samples": len(classes),
+        "silent": int(np.count_nonzero(classes == SILENT)),
         "layers": [layer.row() for layer in activity.layers],
         "energy": [_row(found, active_rule) for found in accounts(network, activity, hardware, active_rule)],
         "ann_macs": activity.ann_macs,

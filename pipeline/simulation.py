@@ -11,6 +11,7 @@ import numpy as np
 
 from export.integer_network import IntegerNetwork
 from export.spike_trace import SpikeTrace, joined
+from pipeline.answer_lines import answer_lines
 from pipeline.console import table
 from pipeline.tally import Tally
 
@@ -119,9 +120,8 @@ def _told(
     lines = [
         f"{backend}: {result['samples']} samples of {result['steps']} steps, {result['output_spikes']:,} output spikes"
     ]
-    if "accuracy" in result:
-        read = "" if result["readout"] == "spikes" else f" ({result['readout']} read-out)"
-        lines.append(f"accuracy {100 * result['accuracy']:.2f} %{read}")
+    read = "" if result["readout"] == "spikes" else f" ({result['readout']} read-out)"
+    lines += answer_lines(tally.accuracy(), result["samples"], result["silent"], read)
     if "layers" in result:
         lines += table(("layer", "spikes/sample", "synops/sample"), [tuple(row.values()) for row in result["layers"]])
     return Simulated(result=result, lines=lines, trace=trace and replace(trace, rows=rows))

@@ -21,7 +21,7 @@ from pipeline.networks.teacher import Teacher
 from pipeline.quantisation import fine_tune
 from pipeline.stages import cache_folder
 from pipeline.training import (
-    spiking_teacher_logits,
+    spiking_teacher_classes,
     teacher_logits,
     train_bridge,
     train_start,
@@ -59,7 +59,7 @@ def teacher(context: Context) -> Result:
     storage.save_teacher(trained, context.run.file("teacher.safetensors"))
     files = ("teacher.safetensors",)
     if trained.sees == "events":
-        return {"predicted": spiking_teacher_logits(trained, test.frames).argmax(1).tolist()}, files
+        return {"predicted": spiking_teacher_classes(trained, test.frames).tolist()}, files
     if test.twins is None:
         return {"predicted": None, "reason": "the test recordings have no static twins"}, files
     height, width = test.frames.shape[3:]

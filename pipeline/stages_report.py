@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from export.answers import Answers, held_against
 from export.files import atomic_folder, write_text
 from export.netx import read_netx
 from hardware_profiles.profile import load_profile
@@ -17,7 +18,7 @@ from pipeline.profiling.counts import count_activity
 from pipeline.report import render_all
 from pipeline.report.confusion import confusion
 from pipeline.report.content import ReportInputs, build_report
-from pipeline.report.csv_tables import layers_csv, samples_csv, steps_csv
+from pipeline.report.csv_tables import class_names, layers_csv, samples_csv, steps_csv
 from pipeline.report.samples import Sample, choose_samples
 from pipeline.stages_deploy import lava_sample, trace_of
 
@@ -97,20 +98,20 @@ def _inputs(context: Context) -> ReportInputs:
     dataset, profiled, check = context.dataset, run.result("profile"), run.result("check")
     own = recipe.distillation.method
     labels = dataset.test.labels
-    arms_correct = {
+    arms = {
         method: {
-            f"student_{kind}": np.array(run.result(f"{stage}-{method}")["predicted"]) == labels
+            f"student_{kind}": held_against(labels, run.result(f"{stage}-{method}")["predicted"])
             for kind, stage in (("float", "student"), ("quantised", "quantised"))
         }
         for method in recipe.arms
     }
     teacher, lava = run.result("teacher"), check["lava_predicted"]
     predicted = np.array(run.result("simulate")["predicted"])
-    correct: dict[str, np.ndarray | str] = {
-        "teacher": np.array(teacher["predicted"]) == labels if teacher["predicted"] is not None else teacher["reason"],
-        **arms_correct[own],
-        "reference": predicted == labels,
-        "lava": check["reference_vs_lava"] if lava is None else np.array(lava) == labels[_lava_rows(check)],
+    answers: dict[str, Answers | str] = {
+        "teacher": teacher["reason"] if teacher["predicted"] is None else held_against(labels, teacher["predicted"]),
+        **arms[own],
+        "reference": held_against(labels, predicted),
+        "lava": check["reference_vs_lava"] if lava is None else held_against(labels[_lava_rows(check)], lava),
     }
     about = run.manifest["about"]
     return ReportInputs(
@@ -129,9 +130,9 @@ def _inputs(context: Context) -> ReportInputs:
         },
         steps=dataset.test.frames.shape[1],
         dt_s=dataset.dt_s,
-        correct=correct,
+        answers=answers,
         drawn={} if lava is None else {"lava": lava_sample(check) or {"rows": _lava_rows(check)}},
-        arms=arms_correct,
+        arms=arms,
         equivalence={key: check[key] for key in ("quantised_vs_reference", "reference_vs_lava")},
         layers=profiled["layers"],
         quantisation=run.result("export")["quantisation"],
@@ -168,13 +169,11 @@ def _samples_csv(context: Context) -> str:
         "reference": run.result("simulate")["predicted"],
     }
     names = context.dataset.classes
-    classes: dict[str, list[str | None]] = {
-        stage: [names[number] for number in numbers] for stage, numbers in stages.items()
-    }
+    classes = {stage: class_names(numbers, names) for stage, numbers in stages.items()}
     classes["lava"] = [None] * len(test.keys)
     check = run.result("check")
     for row, number in zip(_lava_rows(check), check["lava_predicted"] or (), strict=True):
-        classes["lava"][row] = names[number]
+        (classes["lava"][row],) = class_names([number], names)
     network, recipe = read_netx(run.file("student.net")), context.recipe.profile
     activity = count_activity(network, trace_of(context), test.frames)
     found = accounts(network, activity, recipe.hardware, recipe.active_rule)

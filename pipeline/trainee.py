@@ -71,6 +71,7 @@ class Trainee(pl.LightningModule):
         self.settings = Training()
         self.history: list[dict[str, Any]] = []
         self.scores: list[float] = []
+        self.silent: int | None = None  # validation recordings without an answer when last scored, where counted
         self.best: dict[str, Any] = {}
         self.report: Progress | None = None
         self.folder: Path | None = None
@@ -191,6 +192,8 @@ class Trainee(pl.LightningModule):
             own = torch.stack([part[name].float() for part in self._parts]).mean(0)
             row[name] = self.trainer.strategy.reduce(own, reduce_op="mean").tolist()
         row["validation_accuracy"] = self.consider(self.current_epoch + 1)
+        if self.silent is not None:
+            row["validation_silent"] = self.silent
         row["lr"] = self.trainer.optimizers[0].param_groups[0]["lr"]
         row["seconds"] = round(time.perf_counter() - self._started, 3)
         self.history.append(row)

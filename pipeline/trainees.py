@@ -15,7 +15,7 @@ from pipeline.distillation.objectives import Objective, distils
 from pipeline.distillation.presets import Plan
 from pipeline.distillation.streams import NO_TEACHER, Clip, Streams, joined, observe
 from pipeline.distillation.terms import Sizes, Step
-from pipeline.evaluation import student_accuracy, teacher_accuracy
+from pipeline.evaluation import student_answers, teacher_accuracy
 from pipeline.fitting import Trainee, derived_seed
 from pipeline.networks.sizes import student_sizes, teacher_sizes
 from pipeline.networks.students import Student
@@ -187,7 +187,11 @@ class StudentTrainee(Trainee):
 
     def score(self, model: nn.Module) -> float | None:
         assert isinstance(model, Student)
-        return student_accuracy(model, self.validation) if len(self.validation.labels) else None
+        if not len(self.validation.labels):
+            return None
+        answers = student_answers(model, self.validation)
+        self.silent = int(np.count_nonzero(answers.silent))
+        return float(np.mean(answers.right))
 
 
 class StartTrainee(StudentTrainee):

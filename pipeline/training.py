@@ -14,7 +14,7 @@ from pipeline.data.dataset import Dataset
 from pipeline.distillation.initialise import initialise_from_teacher
 from pipeline.distillation.presets import plan_of
 from pipeline.distillation.streams import NO_TEACHER
-from pipeline.evaluation import spiking_teacher_logits, student_accuracy, teacher_accuracy, teacher_logits
+from pipeline.evaluation import spiking_teacher_classes, student_accuracy, teacher_accuracy, teacher_logits
 from pipeline.fitting import Progress, derived_seed, fit
 from pipeline.networks.students import Student, build_student
 from pipeline.networks.teacher import Teacher
@@ -23,7 +23,7 @@ from pipeline.trainees import StartTrainee, StudentTrainee, TeacherTrainee, chec
 
 __all__ = [
     "initial_student",
-    "spiking_teacher_logits",
+    "spiking_teacher_classes",
     "student_accuracy",
     "teacher_accuracy",
     "teacher_logits",

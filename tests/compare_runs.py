@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from report_example import example_energy, example_inputs
+from report_example import answered, example_energy, example_inputs
 
 from pipeline.recipe_file import parse_recipe
 from pipeline.report import build_report, render_all, words
@@ -40,7 +40,7 @@ def finished_run(
     run = create(folder, recipe, resume=False, about={})
     correct = [np.array([hit == "1" for hit in each]) for each in right]
     whole = example_inputs()
-    arm = {"student_float": correct[0], "student_quantised": correct[1]}
+    arm = {"student_float": answered(correct[0]), "student_quantised": answered(correct[1])}
     report = build_report(
         replace(
             whole,
@@ -49,8 +49,8 @@ def finished_run(
                 "method": method,
                 "dataset_fingerprint": fingerprint,
                 "split_sizes": dict(whole.split_sizes) | {"test": len(labels)},
-                "correct": {"teacher": "no teacher was trained", "lava": "Lava was left out", **arm}
-                | {"reference": correct[1]},
+                "answers": {"teacher": "no teacher was trained", "lava": "Lava was left out", **arm}
+                | {"reference": answered(correct[1])},
                 "arms": {method: arm},
                 "energy": example_energy() if energy is None else energy,
                 "samples": (),

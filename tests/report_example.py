@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from export.answers import Answers
 from export.sampling import draw
 from pipeline.report import ReportInputs, Sample, build_report, render_all
 from pipeline.report.confusion import confusion
@@ -206,6 +207,11 @@ def example_check(samples: int, layers: list[str], entries: int, spikes: int) ->
     }
 
 
+def answered(right: np.ndarray) -> Answers:
+    """Answers none of which is silent."""
+    return Answers(right=np.asarray(right, dtype=bool), silent=np.zeros(len(right), dtype=bool))
+
+
 def example_inputs(seed: int = 1) -> ReportInputs:
     """A complete run."""
     rng = np.random.default_rng(seed)
@@ -225,17 +231,17 @@ def example_inputs(seed: int = 1) -> ReportInputs:
         split_sizes={"train": 1497, "validation": 100, "test": TEST, "static": 1497},
         steps=STEPS,
         dt_s=0.03,
-        correct={
-            "teacher": rng.random(TEST) < 0.985,
-            "student_float": float_ckd,
-            "student_quantised": quantised_ckd,
-            "reference": quantised_ckd,
-            "lava": quantised_ckd[lava["rows"]],
+        answers={
+            "teacher": answered(rng.random(TEST) < 0.985),
+            "student_float": answered(float_ckd),
+            "student_quantised": answered(quantised_ckd),
+            "reference": answered(quantised_ckd),
+            "lava": answered(quantised_ckd[lava["rows"]]),
         },
         drawn={"lava": lava},
         arms={
-            "none": {"student_float": float_none, "student_quantised": quantised_none},
-            "ckd": {"student_float": float_ckd, "student_quantised": quantised_ckd},
+            "none": {"student_float": answered(float_none), "student_quantised": answered(quantised_none)},
+            "ckd": {"student_float": answered(float_ckd), "student_quantised": answered(quantised_ckd)},
         },
         equivalence={
             "quantised_vs_reference": example_check(TEST, [row["name"] for row in layers], 2_310_000, 98_213),
@@ -273,7 +279,7 @@ def example_without(reason: str = "Lava is not installed") -> ReportInputs:
     whole = example_inputs()
     return replace(
         whole,
-        correct=dict(whole.correct) | {"lava": reason, "teacher": "distillation was off, so no teacher was trained"},
+        answers=dict(whole.answers) | {"lava": reason, "teacher": "distillation was off, so no teacher was trained"},
         arms="only one student was trained",
         equivalence=dict(whole.equivalence) | {"reference_vs_lava": reason},
         energy="no spikes were counted",

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from compare_runs import LABELS, example_runs, finished_run, scaled
 from html_page import Page
-from report_example import example_check, example_energy, example_layers
+from report_example import answered, example_check, example_energy, example_layers
 
 from hardware_profiles.errors import UserError
 from pipeline.report import compare_views, pareto, plane, render_comparison
@@ -275,7 +275,7 @@ def test_a_run_stands_where_its_numbers_say() -> None:
 def test_each_run_with_both_numbers_has_a_mark(tmp_path: Path, four: dict[str, Any]) -> None:
     drawings = re.findall(r'<svg class="plot".*?</svg>(?=<span>)', render_html(four), re.S)
     assert [len(re.findall('class="mark modelled"', drawing)) for drawing in drawings] == [4, 4]  # not on Loihi 2
-    unknown = finished_run(tmp_path / "a", correct={"student_float": np.ones(5, dtype=bool)})
+    unknown = finished_run(tmp_path / "a", answers={"student_float": answered(np.ones(5, dtype=bool))})
     html = render_html(compared(unknown, finished_run(tmp_path / "b")))
     drawing = re.findall(r'<svg class="plot".*?</svg>(?=<span>)', html, re.S)[0]
     assert len(re.findall('class="mark modelled"', drawing)) == 1

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from html_page import Page
 from random_networks import random_frames, random_network
-from report_example import example_inputs, example_without
+from report_example import answered, example_inputs, example_without
 
+from export.answers import held_against
 from export.reference import simulate
 from pipeline.early_reading import early_readings
 from pipeline.pricing import accounts
@@ -22,7 +23,7 @@ from pipeline.report.statistics import share
 DEVICES = ("loihi2", "loihi1", "cmos45-fp32")  # of the first no energy is known
 
 
-@pytest.mark.parametrize("seed", [3, 4, 11])
+@pytest.mark.parametrize("seed", [3, 10, 11])
 @pytest.mark.parametrize("told_apart", [False, True])
 def test_each_point_is_a_run_of_so_many_steps(seed: int, told_apart: bool) -> None:
     """Recurrent and delayed layers too: what happens later changes nothing before."""
@@ -42,7 +43,8 @@ def test_each_point_is_a_run_of_so_many_steps(seed: int, told_apart: bool) -> No
         cut = simulate(network, frames[:, : point["steps"]])
         (priced,) = accounts(network, count_activity(network, cut), ("loihi1",))
         assert point["dynamic_uj"] == priced.row()["dynamic_uj"]
-        assert point["accuracy"] == share(network.readout.classes(cut.spikes, cut.membrane) == labels)
+        said = network.readout.classes(cut.spikes, cut.membrane)
+        assert point["accuracy"] == share(held_against(labels, said))
     assert found["points"][-1]["accuracy"]["value"] == 2 / 3
 
 
@@ -63,7 +65,7 @@ def test_where_no_energy_is_known_it_says_so() -> None:
 
 def test_both_pages_show_it_or_say_why_not() -> None:
     point = {
-        "accuracy": share(np.array([True, False, True, True])),
+        "accuracy": share(answered(np.array([True, False, True, True]))),
         "dynamic_uj": dict.fromkeys(("low", "nominal"), 7.5),
     }
     point["dynamic_uj"]["high"] = 9.25

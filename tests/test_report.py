@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from html_page import Page
-from report_example import example_check, example_inputs, example_sample, example_without
+from report_example import answered, example_check, example_inputs, example_sample, example_without
 
 from pipeline.report import build_report, charts, choose_samples, render_all, words
 from pipeline.report.energy_rows import energy_rows
@@ -89,7 +89,7 @@ def test_schema(report: dict[str, Any]) -> None:
     assert report["schema"] == "spikeport-report/1"
     assert list(report["accuracy"]) == ["teacher", "student_float", "student_quantised", "reference", "lava"]
     for entry in report["accuracy"].values():
-        assert entry.keys() - {"change", "drawn"} == {"value", "n", "low", "high"}
+        assert entry.keys() - {"change", "drawn"} == {"value", "n", "silent", "low", "high"}
         assert entry["low"] <= entry["value"] <= entry["high"]
     for check in ("quantised_vs_reference", "reference_vs_lava"):
         assert report["equivalence"][check].keys() >= {"samples", "spikes_compared", "mismatches", "first_divergence"}
@@ -102,8 +102,7 @@ def test_schema(report: dict[str, Any]) -> None:
 
 
 def test_accuracy_counts_what_was_correct() -> None:
-    correct = np.array([True, True, False, True])
-    inputs = replace(example_inputs(), correct={"lava": correct})
+    inputs = replace(example_inputs(), answers={"lava": answered(np.array([True, True, False, True]))})
     accuracy = build_report(inputs)["accuracy"]
     assert (accuracy["lava"]["value"], accuracy["lava"]["n"]) == (0.75, 4)
     assert accuracy["teacher"] == {"value": None, "reason": "this stage did not run"}
@@ -113,13 +112,10 @@ def test_each_stage_changes_from_the_last_known_one_on_the_same_recordings() -> 
     """The quantised student was not there: the reference is held against the float one, 5 of 7 against 4; Lava's three
     against the reference on the rows that were drawn for it, 1, 4 and 6, of which it loses the last."""
     right = {"student_float": "1101010", "reference": "1111001", "lava": "100"}
-    correct: dict[str, Any] = {stage: np.array([bit == "1" for bit in bits]) for stage, bits in right.items()}
-    correct["student_quantised"] = "not asked for"
-    report = build_report(
-        replace(
-            example_inputs(), correct=correct, drawn={"lava": {"rows": [1, 4, 6], "of": 7, "seed": 3, "classes": 2}}
-        )
-    )
+    answers: dict[str, Any] = {stage: answered(np.array([bit == "1" for bit in bits])) for stage, bits in right.items()}
+    answers["student_quantised"] = "not asked for"
+    drawn = {"lava": {"rows": [1, 4, 6], "of": 7, "seed": 3, "classes": 2}}
+    report = build_report(replace(example_inputs(), answers=answers, drawn=drawn))
     accuracy = report["accuracy"]
     assert "change" not in accuracy["student_float"]
     assert accuracy["student_quantised"] == {"value": None, "reason": "not asked for"}
@@ -341,7 +337,7 @@ def test_missing_parts_are_named_with_their_reason(partial: dict[str, Any]) -> N
 def test_comparison_is_computed_on_pairs(report: dict[str, Any]) -> None:
     arms = example_inputs().arms
     assert not isinstance(arms, str)
-    ckd, none = (arms[method]["student_quantised"] for method in ("ckd", "none"))
+    ckd, none = (arms[method]["student_quantised"].right for method in ("ckd", "none"))
     difference = report["comparison"]["difference"]["student_quantised"]
     assert difference["only_first"] == int((ckd & ~none).sum())
     assert difference["value"] == pytest.approx(ckd.mean() - none.mean())  # two roundings

@@ -28,7 +28,8 @@ def self_temporal_kd(
 
     z* is the detached mean of a sample's logits over the steps that are right ("correct_mean"), over all, or its last.
     A sample without a right step has weight 0 ("skip"), a uniform teacher, or the mean. Of equal logits the first
-    counts. `student` `[T, B, K]`, `labels` `[B]`. Raises UserError where shapes do not fit or tau is not positive.
+    counts; a step of zeros alone, before the first spike, is not right. `student` `[T, B, K]`, `labels` `[B]`. Raises
+    UserError where shapes do not fit or tau is not positive.
     """
     if not tau > 0:
         raise UserError(f"temperature {tau} is not positive", where="tau", mend="use a value such as 3")
@@ -38,7 +39,7 @@ def self_temporal_kd(
     own = student.detach()
     weight = torch.ones(own.shape[1], dtype=own.dtype, device=own.device)
     if teacher == "correct_mean":
-        right = (own.argmax(-1) == labels).to(own)  # argmax gives the first of equals
+        right = ((own.argmax(-1) == labels) & own.any(-1)).to(own)  # argmax gives the first of equals
         count = right.sum(0)
         said = (own * right[..., None]).sum(0) / count.clamp(min=1)[:, None]
         if fallback == "skip":

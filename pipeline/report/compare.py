@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from export.answers import held_against
 from pipeline.report.compare_words import verdict
 from pipeline.report.content import PAIRED
 from pipeline.report.finished_run import FinishedRun
@@ -137,7 +138,7 @@ def _priced(run: FinishedRun) -> dict[str, dict[str, Any]]:
 
 def _difference(stage: str, run: FinishedRun, first: FinishedRun) -> dict[str, Any]:
     """Accuracy of `run` minus that of `first` over the same recordings."""
-    found = paired_difference(*(each.predicted[stage] == each.labels for each in (run, first)))
+    found = paired_difference(*(held_against(each.labels, each.predicted[stage]).right for each in (run, first)))
     only_run, only_first = found.pop("only_first"), found.pop("only_second")
     return found | {"only_run": only_run, "only_first": only_first}
 

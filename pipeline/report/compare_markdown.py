@@ -59,17 +59,15 @@ def _accuracy(runs: list[dict[str, Any]]) -> list[str]:
     rows = []
     for stage, name in words.STAGE_NAMES.items():
         if why := unknown_in_all(runs, "accuracy", stage):
-            rows.append([name, "all", f"not known: {why}", "", ""])
+            rows.append([name, "all", f"not known: {why}", "", "", ""])
             continue
         for run in runs:
             entry = run["accuracy"][stage]
             known = entry["value"] is not None
-            numbers = (
-                [words.percent(entry["value"]), words.percent_range(entry), words.tested_on(entry)] if known else []
-            )
-            rows.append([name, run["label"], *(numbers or [f"not known: {entry['reason']}", "", ""])])
-    head = ["Stage", "Run", "Accuracy", "Wilson 95 % interval", "Tested on"]
-    return ["## Accuracy, stage by stage", table(head, rows, right=(2, 3, 4))]
+            numbers = [words.percent(entry["value"]), words.percent_range(entry), *words.tested(entry)] if known else []
+            rows.append([name, run["label"], *(numbers or [f"not known: {entry['reason']}", "", "", ""])])
+    head = ["Stage", "Run", "Accuracy", "Wilson 95 % interval", "Tested on", "No answer"]
+    return ["## Accuracy, stage by stage", words.SILENT_NOTE, table(head, rows, right=(2, 3, 4, 5))]
 
 
 def _against(comparison: dict[str, Any]) -> list[str]:

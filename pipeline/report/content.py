@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from export.answers import Answers
 from pipeline.report.layer_rows import layer_notes, layer_rows
 from pipeline.report.plain import plain, portable
 from pipeline.report.samples import Sample, describe
@@ -31,16 +32,16 @@ LAVA_VERSION = "Lava 0.10.0 fixed_pt"
 class ReportInputs:
     """What the stages hand to the report. Where a part is missing, a sentence saying why stands in its place.
 
-    `correct`: for each of STAGES bool `[n]`, whether each test item was recognised, in test order (teacher: its own
-    static test images; Lava: the recordings that went through it). `drawn`: of a stage that has read some of them,
-    which: {rows, of, seed, classes} of export.sampling, or {rows} where nobody drew them. `arms`: for each objective
-    (`none`, `ckd`) bool `[n]` of student_float and student_quantised, row i the same test recording in all.
-    `equivalence`: for each of CHECKS an Equivalence of pipeline.equivalence as a dict. `energy`: rows of
-    pipeline.profiling.energy;
+    `answers`: of each of STAGES, of the test items in test order (teacher: its own static test images; Lava: the
+    recordings that went through it). `drawn`: of a stage that has read some of them, which: {rows, of, seed, classes}
+    of export.sampling, or {rows} where nobody drew them. `arms`: for each objective (`none`, `ckd`) those of
+    student_float and student_quantised, row i the same test recording in all. `equivalence`: for each of CHECKS an
+    Equivalence of pipeline.equivalence as a dict. `energy`: rows of pipeline.profiling.energy;
     `early`: see pipeline.early_reading. `baseline`: rows of pipeline.profiling.baseline (latency is a whole batch's,
     energy one inference's). `layers`: one dict per layer, as `LayerActivity.row` of pipeline.profiling.counts gives
     them; `quantisation`: dicts with `name` that add to them (export.quantise).
-    `confusion`: `[K, K]` counts of the reference, rows the label, columns what it was taken for.
+    `confusion`: `[K, K + 1]` counts of the reference, rows the label, columns what it was taken for, the last: nothing.
+    `held_out`: whether the recordings are a test part that was never trained on; others are called given.
     `provenance`: versions {package: version}, seeds {name: seed}, command, profiles {id: sha256}, created_utc, cores,
     and what else a reader needs to run it again. Host names and folders do not belong here; paths are cut to names.
     """
@@ -55,9 +56,9 @@ class ReportInputs:
     split_sizes: Mapping[str, int]  # train, validation, test, static
     steps: int
     dt_s: float | None  # None: not known
-    correct: Mapping[str, np.ndarray | str]
+    answers: Mapping[str, Answers | str]
     drawn: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    arms: Mapping[str, Mapping[str, np.ndarray]] | str
+    arms: Mapping[str, Mapping[str, Answers]] | str
     equivalence: Mapping[str, Mapping[str, Any] | str]
     layers: Sequence[Mapping[str, Any]]
     quantisation: Sequence[Mapping[str, Any]] | str = ()
@@ -68,6 +69,7 @@ class ReportInputs:
     confusion: np.ndarray | str = "the stage that classifies did not run"
     not_included: Sequence[str] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    held_out: bool = True
 
 
 def build_report(inputs: ReportInputs) -> dict[str, Any]:
@@ -81,13 +83,14 @@ def build_report(inputs: ReportInputs) -> dict[str, Any]:
             "name": inputs.dataset_name,
             "description": inputs.dataset_description,
             "simulated": inputs.simulated,
+            "recordings": "test" if inputs.held_out else "given",
             "counts": dict(inputs.split_sizes),
             "classes": list(inputs.classes),
             "steps": inputs.steps,
             "dt_s": inputs.dt_s,
             "fingerprint": inputs.dataset_fingerprint,
         },
-        "accuracy": _accuracies(inputs.correct, inputs.drawn),
+        "accuracy": _accuracies(inputs.answers, inputs.drawn),
         "comparison": _comparison(inputs),
         "confusion": _confusion(inputs.confusion),
         "equivalence": {check: _reasoned(inputs.equivalence.get(check, "this check did not run")) for check in CHECKS}
@@ -106,35 +109,30 @@ def build_report(inputs: ReportInputs) -> dict[str, Any]:
     return report
 
 
-def _accuracies(correct: Mapping[str, np.ndarray | str], drawn: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _accuracies(answers: Mapping[str, Answers | str], drawn: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Of each stage, and its change from the stage before that is known, recording by recording (the teacher's are
     their images). Rows that were not drawn at random foretell nothing of the others: they have no interval."""
     found: dict[str, Any] = {}
-    before = ""
+    before: tuple[str, Answers] | None = None
     for stage in STAGES:
-        own = correct.get(stage, "this stage did not run")
-        found[stage] = entry = _accuracy(own)
-        if entry["value"] is None:
+        own = answers.get(stage, "this stage did not run")
+        entry: dict[str, Any] = {"value": None, "reason": own} if isinstance(own, str) else share(own)
+        found[stage] = entry
+        if isinstance(own, str) or not len(own):
             continue
         sample = drawn.get(stage, {})
         rows = np.asarray(sample.get("rows", np.arange(len(own))))
         if "seed" in sample:
             entry["drawn"] = {key: sample[key] for key in ("of", "seed", "classes")}
-        elif before and len(own) < len(correct[before]):
+        elif before and len(own) < len(before[1]):
             found[stage] = entry | {"low": None, "high": None, "reason": NOT_DRAWN}
             continue
         if before:
-            _, mine, its = np.intersect1d(rows, np.arange(len(correct[before])), return_indices=True)
-            first, second = np.asarray(own)[mine], np.asarray(correct[before])[its]
-            entry["change"] = paired_difference(first, second) | {"from": before}
-        before = stage
+            _, own_rows, its_rows = np.intersect1d(rows, np.arange(len(before[1])), return_indices=True)
+            difference = paired_difference(own.right[own_rows], before[1].right[its_rows])
+            entry["change"] = difference | {"from": before[0]}
+        before = stage, own
     return found
-
-
-def _accuracy(correct: np.ndarray | str) -> dict[str, Any]:
-    if isinstance(correct, str):
-        return {"value": None, "reason": correct}
-    return share(correct) if np.size(correct) else {"value": None, "reason": "there was nothing to test on"}
 
 
 def _comparison(inputs: ReportInputs) -> dict[str, Any]:
@@ -148,7 +146,7 @@ def _comparison(inputs: ReportInputs) -> dict[str, Any]:
         return arms | {"reason": "only one objective was trained, so there is nothing to compare it with"}
     with_method, without = inputs.arms[inputs.method], inputs.arms["none"]
     difference = {
-        stage: paired_difference(with_method[stage], without[stage])
+        stage: paired_difference(with_method[stage].right, without[stage].right)
         for stage in STUDENTS
         if stage in with_method and stage in without
     }
@@ -156,7 +154,9 @@ def _comparison(inputs: ReportInputs) -> dict[str, Any]:
 
 
 def _confusion(counts: np.ndarray | str) -> dict[str, Any]:
-    return {"reason": counts} if isinstance(counts, str) else {"stage": "reference", "counts": counts.tolist()}
+    if isinstance(counts, str):
+        return {"reason": counts}
+    return {"stage": "reference", "counts": counts[:, :-1].tolist(), "silent": counts[:, -1].tolist()}
 
 
 def _reasoned(part: Mapping[str, Any] | str) -> dict[str, Any]:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from export.integer_network import IntegerNetwork
+from export.readout import SILENT
 from export.spike_trace import LayerCounts
 from hardware_profiles.errors import printable
 from pipeline.profiling.counts import Activity
 from pipeline.profiling.energy import EnergyAccount
 from pipeline.profiling.terms import PJ_PER_UJ
 from pipeline.report.energy_rows import LAYER_TERMS, MEMORY_TERMS
+from pipeline.report.words import NO_ANSWER
 
 
 def layers_csv(report: Mapping[str, Any]) -> str:
@@ -34,14 +36,20 @@ def layers_csv(report: Mapping[str, Any]) -> str:
     return _csv(rows)
 
 
+def class_names(numbers: Iterable[int], classes: Sequence[str]) -> list[str | None]:
+    """The names of classes by number; NO_ANSWER for SILENT."""
+    return [NO_ANSWER if number == SILENT else classes[number] for number in numbers]
+
+
 def samples_csv(
     keys: Sequence[str],
     classes: Mapping[str, Sequence[str | None]],
     activity: Activity,
     accounts: Sequence[EnergyAccount],
 ) -> str:
-    """One row a test recording, in test order: its key, its class and what each stage took it for (`classes`, by
-    column), counts summed over layers, and each device's nominal dynamic and total energy in µJ (empty where unknown).
+    """One row a recording, in order: its key, its class and what each stage took it for (`classes`, by column;
+    NO_ANSWER where no output fired, empty where it is not known), counts summed over layers, and each device's nominal
+    dynamic and total energy in µJ (empty where unknown).
     """
     counts = {
         name: np.sum([getattr(layer, name) for layer in activity.layers], axis=0)

@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.report import pareto, words
 from pipeline.report.plane import Plot
 
-HEADS = ("Steps", "Accuracy", "Wilson 95 % interval", "Dynamic energy")
+HEADS = ("Steps", "Accuracy", "Wilson 95 % interval", "No answer", "Dynamic energy")
 ENDS = (("low", "low"), ("nominal", "value"), ("high", "high"))  # of a mark, and of an accuracy
 
 
@@ -45,6 +45,7 @@ def cells(report: dict[str, Any]) -> list[list[str]]:
             f"{point['steps']:,}",
             words.percent(point["accuracy"]["value"]),
             words.percent_range(point["accuracy"]),
+            words.tested(point["accuracy"])[1],
             words.quantity_text(point["dynamic_uj"], "µJ"),
         ]
         for point in report["early"]["points"]

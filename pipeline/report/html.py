@@ -85,8 +85,16 @@ def _confusion(report: dict[str, Any]) -> dict[str, Any]:
     found, classes = report.get("confusion", {}), report["dataset"]["classes"]
     counts = found.get("counts")
     if counts is None:
-        return {"reason": found.get("reason", "this report was made without it"), "rows": [], "mistakes": []}
-    return {"reason": "", "rows": shaded(counts, classes), "mistakes": mistakes(counts, classes)}
+        why = found.get("reason", "this report was made without it")
+        return {"reason": why, "rows": [], "mistakes": [], "silent": 0, "with_silent": False}
+    silent = found.get("silent", ())
+    return {
+        "reason": "",
+        "rows": shaded(counts, classes, silent),
+        "mistakes": mistakes(counts, classes, silent),
+        "silent": sum(silent),
+        "with_silent": bool(silent),
+    }
 
 
 def _layers(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:

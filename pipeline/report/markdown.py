@@ -48,14 +48,15 @@ def _accuracy(accuracy: dict[str, Any]) -> list[str]:
     rows = []
     for stage, name in words.STAGE_NAMES.items():
         entry = accuracy[stage]
-        known = entry["value"] is not None
         step = words.change(entry["change"]) if "change" in entry else ""
-        numbers = (
-            [words.percent(entry["value"]), words.percent_range(entry), words.tested_on(entry), step] if known else []
-        )
-        rows.append([name, words.STAGE_NOTES[stage], *(numbers or [f"not known: {entry['reason']}", "", "", ""])])
-    head = ["Stage", "What it is", "Accuracy", "Wilson 95 % interval", "Tested on", "Change"]
-    return ["## Accuracy, stage by stage", words.CHANGE_NOTE, table(head, rows, right=(2, 3, 4))]
+        if entry["value"] is None:
+            numbers = [f"not known: {entry['reason']}", *[""] * 4]
+        else:
+            numbers = [words.percent(entry["value"]), words.percent_range(entry), *words.tested(entry), step]
+        rows.append([name, words.STAGE_NOTES[stage], *numbers])
+    head = ["Stage", "What it is", "Accuracy", "Wilson 95 % interval", "Tested on", "No answer", "Change"]
+    notes = f"{words.SILENT_NOTE} {words.CHANGE_NOTE}"
+    return ["## Accuracy, stage by stage", notes, table(head, rows, right=(2, 3, 4, 5))]
 
 
 def _equivalence(equivalence: dict[str, Any]) -> list[str]:
@@ -96,11 +97,13 @@ def _confusion(report: dict[str, Any]) -> list[str]:
     title, found = "## What it takes for what", report.get("confusion", {})
     if "counts" not in found:
         return [title, inline(found.get("reason", "this report was made without it"))]
-    often = mistakes(found["counts"], report["dataset"]["classes"])
+    silent = found.get("silent", ())
+    none = [f"No answer, for want of any output spike: {sum(silent):,}."] if any(silent) else []
+    often = mistakes(found["counts"], report["dataset"]["classes"], silent)
     if not often:
-        return [title, "No recording was mistaken."]
+        return [title, "No recording was mistaken for another class.", *none]
     rows = [[one["label"], one["predicted"], str(one["count"]), str(one["of"])] for one in often]
-    return [title, table(["Class", "taken for", "Recordings", "of"], rows, right=(2, 3))]
+    return [title, table(["Class", "taken for", "Recordings", "of"], rows, right=(2, 3)), *none]
 
 
 def _layers(report: dict[str, Any]) -> list[str]:
@@ -120,7 +123,7 @@ def _layers(report: dict[str, Any]) -> list[str]:
     ]
     head = ["Layer", "Output", "Neurons", "Weights", "Spikes", "Rate", "Synaptic operations", "of dense"]
     shown = table([*head, *layer_rows.HEADS], rows, right=range(2, 12))
-    return ["## Layers", shown, words.LAYER_NOTE, *map(inline, report.get("layer_notes", ()))]
+    return ["## Layers", shown, words.layer_note(report), *map(inline, report.get("layer_notes", ()))]
 
 
 def _energy(report: dict[str, Any]) -> list[str]:
@@ -157,7 +160,7 @@ def _early(report: dict[str, Any]) -> list[str]:
     title, found = "## Read earlier", report["early"]
     if "points" not in found:
         return [title, f"Not known: {inline(found['reason'])}."]
-    return [title, inline(early.note(report)), table(list(early.HEADS), early.cells(report), right=(0, 1, 2, 3))]
+    return [title, inline(early.note(report)), table(list(early.HEADS), early.cells(report), right=(0, 1, 2, 3, 4))]
 
 
 def _baseline(baseline: Any) -> list[str]:

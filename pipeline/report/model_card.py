@@ -12,7 +12,8 @@ TAGS = ("spiking-neural-network", "neuromorphic", "event-camera", "loihi", "nir"
 
 
 def front_matter(report: dict[str, Any]) -> str:
-    """Library, tags, and the accuracies on the test part under `model-index`; what is unknown is left out."""
+    """Library, tags, and the accuracies under `model-index`, with the share of recordings without an answer where there
+    are any; what is unknown is left out."""
     dataset = report["dataset"]
     tags = [*TAGS, *(["knowledge-distillation"] if report["method"] not in ("", "none") else [])]
     metrics = [
@@ -20,7 +21,16 @@ def front_matter(report: dict[str, Any]) -> str:
         for stage, entry in report["accuracy"].items()
         if stage != "teacher" and entry["value"] is not None
     ]
-    tested = "simulated events" if dataset["simulated"] else "test recordings"
+    metrics += [
+        {
+            "type": "no_answer",
+            "name": f"{words.STAGE_NAMES[stage]}, share of recordings without an output spike",
+            "value": entry["silent"] / entry["n"],
+        }
+        for stage, entry in report["accuracy"].items()
+        if stage != "teacher" and entry.get("silent")
+    ]
+    tested = "simulated events" if dataset["simulated"] else words.of_recordings(report)
     lines = ["library_name: spikeport", f"tags: {_yaml(tags)}"]
     if metrics:
         lines += [

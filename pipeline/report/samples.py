@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from export.readout import SILENT, UNLABELLED
 from export.sampling import SEED, draw
 
 
@@ -17,7 +18,8 @@ class Sample:
     """A test recording and what the network made of it.
 
     `frames`: `[T, C, H, W]` of 0 and 1, what the network received (channel 0 OFF, 1 ON). `output_spikes`: `[T, K]`.
-    `image`: its static twin, uint8 `[1 or 3, h, w]`, or None. `label`, `predicted`: class indices.
+    `image`: its static twin, uint8 `[1 or 3, h, w]`, or None. `label`, `predicted`: class indices, the latter SILENT
+    where there was no answer.
     """
 
     key: str
@@ -29,9 +31,9 @@ class Sample:
 
 
 def choose_samples(labels: np.ndarray, predicted: np.ndarray, *, seed: int = SEED) -> list[int]:
-    """Which recordings to show: one recognised and one mistaken, where there is one, drawn from all such."""
-    right = np.asarray(labels) == np.asarray(predicted)
-    parts = [np.flatnonzero(rows) for rows in (right, ~right) if rows.any()]
+    """Which recordings to show: one recognised and one not, where there is one, drawn from all such with a label."""
+    known, same = np.asarray(labels) != UNLABELLED, np.asarray(labels) == np.asarray(predicted)
+    parts = [np.flatnonzero(rows) for rows in (known & same, known & ~same) if rows.any()]
     return [int(part[draw(1, len(part), seed=seed).rows[0]]) for part in parts]
 
 
@@ -41,7 +43,7 @@ def describe(sample: Sample, classes: tuple[str, ...]) -> dict[str, Any]:
     return {
         "key": sample.key,
         "label": classes[sample.label],
-        "predicted": classes[sample.predicted],
+        "predicted": None if sample.predicted == SILENT else classes[sample.predicted],
         "correct": sample.label == sample.predicted,
         "steps": int(frames.shape[0]),
         "events_per_step": np.count_nonzero(frames.reshape(frames.shape[0], -1), axis=1).tolist(),

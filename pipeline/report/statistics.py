@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from export.answers import Answers
+
 Z95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
 
 
@@ -24,11 +26,17 @@ def wilson(correct: int, n: int) -> tuple[float, float]:
     return (0.0 if correct == 0 else centre - half), (1.0 if correct == n else centre + half)
 
 
-def share(correct: np.ndarray) -> dict[str, Any]:
-    """Accuracy over `correct` (bool `[n]`, n > 0): {value, n, low, high}."""
-    hits, n = int(np.count_nonzero(correct)), int(np.size(correct))
+def share(answers: Answers) -> dict[str, Any]:
+    """Accuracy over labelled samples: {value, n, silent, low, high}, `unlabelled` where some were left out; {value:
+    None, reason} where there is none."""
+    n = len(answers)
+    if not n:
+        why = f"none of {answers.unlabelled:,} has a label" if answers.unlabelled else "there was nothing to test on"
+        return {"value": None, "reason": why}
+    hits = int(np.count_nonzero(answers.right))
     low, high = wilson(hits, n)
-    return {"value": hits / n, "n": n, "low": low, "high": high}
+    found = {"value": hits / n, "n": n, "silent": int(np.count_nonzero(answers.silent)), "low": low, "high": high}
+    return found | ({"unlabelled": answers.unlabelled} if answers.unlabelled else {})
 
 
 def paired_difference(first: np.ndarray, second: np.ndarray) -> dict[str, Any]:

@@ -41,8 +41,8 @@ def _accuracy(report: dict[str, Any]) -> str:
     subjects = {"student_float": "float student", "student_quantised": "quantised student", "reference": "network"}
     subject = subjects[stage]
     text = (
-        f"The {subject} recognises {words.percent(entry['value'])} of {entry['n']:,} {kind}test recordings "
-        f"(95 % interval {words.percent_range(entry)})"
+        f"The {subject} recognises {words.percent(entry['value'])} of {entry['n']:,} "
+        f"{kind}{words.of_recordings(report)} (95 % interval {words.percent_range(entry)}{_silent(entry)})"
     )
     before = accuracy["student_float"]
     if stage == "student_float" or before["value"] is None:
@@ -51,6 +51,11 @@ def _accuracy(report: dict[str, Any]) -> str:
         return f"{text}, as many as before quantisation"
     change = words.points(entry["value"] - before["value"])
     return f"{text}, {change} points against the same student in float"
+
+
+def _silent(entry: dict[str, Any]) -> str:
+    count = entry.get("silent")  # absent from reports of older versions
+    return f"; {count:,} gave no output spike, which is no answer" if count else ""
 
 
 def _equality(equivalence: dict[str, Any]) -> str:

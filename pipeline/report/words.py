@@ -31,10 +31,12 @@ CHECK_NAMES = {
     "quantised_vs_reference": "quantised student and integer reference",
     "reference_vs_lava": "integer reference and Lava 0.10.0 fixed_pt",
 }
+SILENT_NOTE = "No answer: recordings without any output spike, which count as wrong."
 LAYER_NOTE = (
-    "Per recording, means over the test set. Rate: spikes per neuron and step. Dense: operations if every input fired "
-    "at every step. Weight error: norm of what rounding changed over norm of the weights. Decay error: what a step "
-    "takes too much or too little of current or voltage (the larger), as a share of it. Saturated: weights clipped."
+    "Per recording, means over the {recordings}. Rate: spikes per neuron and step. Dense: operations if every input "
+    "fired at every step. Weight error: norm of what rounding changed over norm of the weights. Decay error: what a "
+    "step takes too much or too little of current or voltage (the larger), as a share of it. Saturated: weights "
+    "clipped."
 )
 BASES = {
     "measured": "read from an instrument or a clock in this run",
@@ -44,6 +46,9 @@ BASES = {
 }
 
 
+NO_ANSWER = "no answer"  # of a recording without any output spike: not a class
+
+
 def percent(value: float | None) -> str:
     """A share as percent with one decimal.
 
@@ -51,6 +56,22 @@ def percent(value: float | None) -> str:
     '97.0 %'
     """
     return "unknown" if value is None else f"{100 * value:.1f} %"
+
+
+def of_recordings(report: dict[str, Any]) -> str:
+    """What the recordings are called: `test recordings` where they were held out, else `given recordings`."""
+    return f"{report['dataset'].get('recordings', 'test')} recordings"
+
+
+def layer_note(report: dict[str, Any]) -> str:
+    """What the numbers of layers are."""
+    return LAYER_NOTE.format(recordings=of_recordings(report))
+
+
+def tested(entry: dict[str, Any]) -> tuple[str, str]:
+    """Of an accuracy: on how many, and how many of them had no answer (not known of an older report)."""
+    silent = entry.get("silent")
+    return tested_on(entry), "not counted" if silent is None else f"{silent:,}"
 
 
 def percent_range(entry: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from export.answers import held_against
 from hardware_profiles.errors import MissingPart, UserError
 from pipeline.run_folder import MANIFEST, open_run
 from pipeline.stages import TRAINING
@@ -23,12 +24,15 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_
 class Outcome:
     """Which test recordings a finished run got right (`1`) or wrong (`0`), in test order, and how long training took.
 
-    `seconds`: all that was trained, without the reading of data, which a cache may spare.
+    `silent_float`, `silent_quantised`: how many of the wrong ones had no answer. `seconds`: all that was trained,
+    without the reading of data, which a cache may spare.
     """
 
     correct_float: str
     correct_quantised: str
     seconds: float
+    silent_float: int = 0
+    silent_quantised: int = 0
 
     @property
     def recordings(self) -> int:
@@ -64,12 +68,17 @@ def outcome_of(folder: Path, verb: str = "train") -> Outcome | None:
     if verb == "run" and not run.is_done("report"):
         return None
     labels = np.array(run.result("data")["test_labels"])
-    right = [
-        "".join(map(str, (np.array(run.result(stage)["predicted"]) == labels).astype(int).tolist()))
-        for stage in students
-    ]
+    answers = [held_against(labels, run.result(stage)["predicted"]) for stage in students]
+    right = ["".join(map(str, each.right.astype(int).tolist())) for each in answers]
+    silent = [int(np.count_nonzero(each.silent)) for each in answers]
     seconds = sum(run.manifest["stages"][stage]["seconds"] for stage in learnt if stage != "data")
-    return Outcome(correct_float=right[0], correct_quantised=right[1], seconds=round(seconds, 3))
+    return Outcome(
+        correct_float=right[0],
+        correct_quantised=right[1],
+        seconds=round(seconds, 3),
+        silent_float=silent[0],
+        silent_quantised=silent[1],
+    )
 
 
 def start_trial(

@@ -1,0 +1,248 @@
+"""A recording without an output spike is no answer, and a label of -1 is no label: worked out by hand."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import yaml
+from html_page import Page
+from test_cli import one_line
+from test_network_profile import validated
+
+from export.answers import held_against
+from export.files import write_npz
+from export.frames_file import write_frames
+from export.integer_network import IntegerLayer, IntegerNetwork
+from export.netx import write_netx
+from export.readout import SILENT, Readout, classify
+from pipeline.report.confusion import confusion, mistakes, shaded
+
+CLASSES, STEPS = 3, 4
+
+
+@pytest.fixture
+def echo(tmp_path):
+    """A network whose output k fires exactly when input k does."""
+    layer = IntegerLayer(
+        name="fc",
+        kind="dense",
+        weight=100 * np.eye(CLASSES, dtype=int),
+        bias=None,
+        i_decay=4096,
+        v_decay=4096,
+        vth_mant=50,
+        input_shape=(CLASSES,),
+    )
+    write_netx(IntegerNetwork(input_shape=(CLASSES,), layers=(layer,)), tmp_path / "echo.net")
+    return tmp_path / "echo.net"
+
+
+def shown(*classes: int) -> np.ndarray:
+    """Frames `[N, STEPS, CLASSES]` of inputs that fire once, at step 1; SILENT: nothing fires."""
+    frames = np.zeros((len(classes), STEPS, CLASSES), dtype=np.uint8)
+    for row, number in enumerate(classes):
+        if number != SILENT:
+            frames[row, 1, number] = 1
+    return frames
+
+
+# Two of six labelled recordings are right; two gave nothing, one of them of class 0; two have no label.
+SEEN = (0, 2, SILENT, SILENT, 1, 0, SILENT, 2)
+LABELS = (0, 1, 0, 2, 1, 2, -1, -1)
+
+
+def test_silence_is_no_class() -> None:
+    spikes = np.zeros((4, 5, 3), dtype=np.uint8)
+    spikes[1, 4, 2] = 1
+    spikes[2, 0, 1] = spikes[2, 1, 0] = 1  # as many; the earlier one
+    spikes[3, 2, 0] = spikes[3, 2, 1] = 1  # as many and as early; the lower index
+    assert classify(spikes).tolist() == [-1, 2, 1, 0]
+    assert classify(spikes[:0]).tolist() == []
+
+
+def test_a_host_s_read_out_of_silence_is_no_class_and_a_membrane_always_answers() -> None:
+    spikes = np.zeros((2, 5, 2), dtype=np.uint8)
+    spikes[1, 0, 0] = 1
+    weight = np.array([[-1.0, 0.0], [2.0, 0.0], [0.0, 1.0]])
+    linear = Readout(kind="linear", weight=weight, bias=np.array([0.0, -3.0, 0.1]))
+    assert linear.classes(spikes).tolist() == [-1, 2]  # 0.5 for class 2, by the bias alone, were there a spike
+    assert linear.outputs(2) == 3
+    voltages = np.array([[[-5, -7]] * 5, [[0, 0]] * 5])
+    assert Readout(kind="membrane").classes(spikes, voltages).tolist() == [0, 0]
+
+
+def test_silence_and_want_of_a_label_are_never_equal() -> None:
+    answers = held_against(LABELS, SEEN)
+    assert answers.right.tolist() == [True, False, False, False, True, False]
+    assert answers.silent.tolist() == [False, False, True, True, False, False]
+    assert (answers.unlabelled, answers.share) == (2, 1 / 3)
+    assert held_against([-1, -1], [-1, 0]).share is None
+
+
+def test_confusion_has_a_column_for_no_answer_that_is_no_class() -> None:
+    counts = confusion(np.array(LABELS), np.array(SEEN), CLASSES)
+    assert counts.tolist() == [[1, 0, 0, 1], [0, 1, 1, 0], [1, 0, 0, 1]]
+    own, silent = counts[:, :-1].tolist(), counts[:, -1].tolist()
+    assert mistakes(own, "abc", silent) == [
+        {"label": "b", "predicted": "c", "count": 1, "of": 2},
+        {"label": "c", "predicted": "a", "count": 1, "of": 2},
+    ]
+    assert [row["total"] for row in shaded(own, "abc", silent)] == [2, 2, 2]
+    with pytest.raises(ValueError, match="outside the 3 classes"):
+        confusion(np.array([3]), np.array([0]), CLASSES)
+
+
+def test_simulate_counts_silence_apart(spikeport, echo, tmp_path) -> None:
+    write_frames(tmp_path / "f.npz", shown(*SEEN), np.array(LABELS))
+    code, out, _ = spikeport("simulate", echo, "--input", "f.npz", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["accuracy"] == 1 / 3
+    assert [found[key] for key in ("samples", "silent", "labelled", "unlabelled")] == [8, 3, 6, 2]
+    out = spikeport("simulate", echo, "--input", "f.npz")[1]
+    assert "accuracy 33.33 % of 6 given recordings" in out
+    assert "2 more are unlabelled (-1)" in out
+    assert "silent: 3 of 8 recordings gave no output spike, which is no answer and counts as wrong" in out
+
+
+def test_the_page_of_a_network_counts_silence_apart(spikeport, echo, tmp_path) -> None:
+    write_frames(tmp_path / "f.npz", shown(*SEEN), np.array(LABELS))
+    code, out, _ = spikeport("profile", echo, "--input", "f.npz", "--out", "page", "--hardware", "loihi1", "--json")
+    assert code == 0
+    told, report = json.loads(out), validated(tmp_path / "page")
+    accuracy = report["accuracy"]["reference"]
+    assert {key: accuracy[key] for key in ("value", "n", "silent", "unlabelled")} == {
+        "value": 1 / 3,
+        "n": 6,
+        "silent": 2,
+        "unlabelled": 2,
+    }
+    assert told["accuracy"] == accuracy
+    assert (told["samples"], told["silent"]) == (8, 3)
+    assert report["confusion"]["counts"] == [[1, 0, 0], [0, 1, 1], [1, 0, 0]]
+    assert report["confusion"]["silent"] == [1, 0, 1]
+    # All is said after four steps of four; before step 1 nobody answered.
+    points = {point["steps"]: point["accuracy"] for point in report["early"]["points"]}
+    assert (points[1]["silent"], points[1]["value"], points[4]["silent"]) == (6, 0, 2)
+    assert "2 gave no output spike, which is no answer" in report["verdict"]
+    with open(tmp_path / "page" / "samples.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = {SILENT: "no answer"}
+    assert [row["reference"] for row in rows] == [names.get(number, str(number)) for number in SEEN]
+    assert [row["label"] for row in rows] == [str(label) if label >= 0 else "" for label in LABELS]
+    markdown = (tmp_path / "page" / "report.md").read_text()
+    metrics = yaml.safe_load(markdown.split("---\n")[1])["model-index"][0]["results"][0]["metrics"]
+    assert [metric["value"] for metric in metrics] == [pytest.approx(1 / 3), pytest.approx(1 / 3)]
+    assert metrics[1]["name"] == "Integer reference, share of recordings without an output spike"
+    text = Page((tmp_path / "page" / "report.html").read_text()).text
+    for page in (markdown, text):
+        assert "No answer, for want of any output spike: 2." in page
+
+
+def test_a_silent_recording_shown_in_a_picture_has_no_class(spikeport, tmp_path) -> None:
+    from test_energy import conv_frames, conv_network
+
+    write_netx(conv_network(), tmp_path / "conv.net")
+    frames = np.zeros_like(conv_frames()[:1])
+    write_frames(tmp_path / "f.npz", frames, np.array([0]))
+    assert spikeport("profile", "conv.net", "--input", "f.npz", "--out", "page", "--hardware", "loihi1")[0] == 0
+    report = validated(tmp_path / "page")
+    (sample,) = report["samples"]
+    assert (sample["label"], sample["predicted"], sample["correct"]) == ("0", None, False)
+    assert "“0”, no answer" in Page((tmp_path / "page" / "report.html").read_text()).text
+
+
+@pytest.mark.parametrize("words", [("simulate",), ("profile", "--out", "page")])
+def test_without_any_label_there_is_no_accuracy(spikeport, echo, tmp_path, words) -> None:
+    write_frames(tmp_path / "f.npz", shown(0, 1), np.array([-1, -1]))
+    code, out, _ = spikeport(words[0], echo, "--input", "f.npz", *words[1:])
+    assert code == 0
+    assert "accuracy not known" in out
+    found = json.loads(spikeport(words[0], echo, "--input", "f.npz", *words[1:], "--json")[1])
+    value = found["accuracy"] if words[0] == "simulate" else found["accuracy"]["value"]
+    assert value is None
+    if len(words) > 1:
+        report = validated(tmp_path / "page")
+        assert "all 2 labels of f.npz are -1" in report["accuracy"]["reference"]["reason"]
+        assert report["accuracy"]["reference"]["reason"] == report["confusion"]["reason"]
+
+
+def refused(spikeport, *words) -> str:
+    code, out, err = spikeport(*words)
+    assert (code, out) == (2, "")
+    return one_line(err)
+
+
+@pytest.mark.parametrize("verb", ["simulate", "profile"])
+@pytest.mark.parametrize("label", [3, 60_000, 2**31 - 1, 2**40, -2])
+def test_a_label_that_no_output_has_is_refused(spikeport, echo, tmp_path, verb, label) -> None:
+    write_npz(tmp_path / "f.npz", frames=shown(0, 1, 2), labels=np.array([0, 1, label]))
+    line = refused(spikeport, verb, echo, "--input", "f.npz")
+    for part in ("f.npz", f"label {label} of sample 2", "3 outputs"):
+        assert part in line
+    assert "labels - 1" not in line
+
+
+def test_labels_that_start_at_1_are_seen(spikeport, echo, tmp_path) -> None:
+    write_npz(tmp_path / "f.npz", frames=shown(0, 1, 2), labels=np.array([1, 2, 3], dtype=np.uint8))
+    assert "labels seem to start at 1: save labels - 1" in refused(spikeport, "simulate", echo, "--input", "f.npz")
+
+
+@pytest.mark.parametrize("labels", [np.array([True, False]), np.array([[0], [1]])])
+def test_what_is_no_class_number_is_refused(spikeport, echo, tmp_path, labels) -> None:
+    write_npz(tmp_path / "f.npz", frames=shown(0, 1), labels=labels)
+    line = refused(spikeport, "simulate", echo, "--input", "f.npz")
+    assert "labels are bool" in line or "labels have shape" in line
+
+
+@pytest.mark.parametrize("name", ["y", "label", "targets"])
+def test_labels_under_another_name_are_noticed(spikeport, echo, tmp_path, name) -> None:
+    write_npz(tmp_path / "f.npz", frames=shown(0, 1), **{name: np.array([0, 1])})
+    for verb in ("simulate", "profile"):
+        code, out, _ = spikeport(verb, echo, "--input", "f.npz")
+        assert code == 0
+        assert f"note: f.npz holds `{name}`, which is not read" in out
+
+
+def test_no_samples_are_said(spikeport, echo, tmp_path) -> None:
+    write_npz(tmp_path / "f.npz", frames=shown())
+    for verb in ("simulate", "profile"):
+        assert "holds 0 samples" in refused(spikeport, verb, echo, "--input", "f.npz")
+
+
+def test_frames_that_somebody_gives_are_called_given(spikeport, echo, tmp_path) -> None:
+    write_frames(tmp_path / "f.npz", shown(0, 1, 1), np.array([0, 1, 2]))
+    assert spikeport("profile", echo, "--input", "f.npz", "--out", "page", "--hardware", "loihi1")[0] == 0
+    report = validated(tmp_path / "page")
+    assert report["dataset"]["recordings"] == "given"
+    assert report["dataset"]["counts"] == {"given": 3}
+    assert "of 3 given recordings" in report["verdict"]
+    markdown = (tmp_path / "page" / "report.md").read_text()
+    assert yaml.safe_load(markdown.split("---\n")[1])["model-index"][0]["results"][0]["dataset"]["split"] == (
+        "given recordings"
+    )
+    for text in (json.dumps(report), markdown, Page((tmp_path / "page" / "report.html").read_text()).text):
+        for word in ("test recording", "test set", "test item", "test part"):
+            assert word not in text.lower()
+
+
+@pytest.mark.parametrize(
+    ("name", "accuracy"), [("labels-from-0", 1.0), ("labels-from-1", None), ("labels-half-unknown", 1.0)]
+)
+def test_the_kept_cases(spikeport, shared_data, name, accuracy) -> None:
+    folder = shared_data.parent / "cases"
+    if not (folder / "labels.nir").is_file():
+        pytest.skip(f"the kept cases are not here ({folder})")
+    words = ("profile", folder / "labels.nir", "--dt", "1e-3", "--reset", "zero", "--input", folder / f"{name}.npz")
+    if accuracy is None:
+        line = refused(spikeport, *words)
+        assert f"{name}.npz: label 3 of sample 2" in line
+        assert "save labels - 1" in line
+        return
+    code, out, _ = spikeport(*words, "--json")
+    found = json.loads(out)["accuracy"]
+    assert (code, found["value"], found["silent"]) == (0, accuracy, 0)
+    assert (found["n"], found.get("unlabelled", 0)) == ((15, 15) if "half" in name else (30, 0))
