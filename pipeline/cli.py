@@ -12,8 +12,7 @@ from typing import Annotated
 
 import typer
 
-from hardware_profiles.errors import UserError
-from pipeline import cli_compare, cli_export, cli_simulate, cli_sweep, cli_tools
+from pipeline import cli_compare, cli_export, cli_simulate, cli_sweep, cli_tools, ends
 from pipeline.console import Changes, Json, Quiet, RecipeWord, fail, show
 
 # Before torch loads: its threads spin while they wait for each other, and where another process has their cores they
@@ -46,6 +45,7 @@ def _say_version(wanted: bool) -> None:
 
 @app.callback()
 def _main(
+    context: typer.Context,
     _version: Annotated[
         bool,
         typer.Option(
@@ -56,7 +56,7 @@ def _main(
         ),
     ] = False,
 ) -> None:
-    pass
+    ends.begin(context.invoked_subcommand or "")
 
 
 @app.command()
@@ -164,19 +164,7 @@ cli_tools.add_to(app)
 
 def main() -> None:
     """Entry point: runs the command; a user's mistake is one line on standard error and an exit code."""
-    try:
-        app()
-    except UserError as error:
-        if os.environ.get("RANK", "0") == "0":  # of processes that train together one speaks
-            print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except SystemExit as left:
-        if left.code == 130:  # Ctrl-C, as typer hands it on
-            print("stopped; the same command with --resume goes on from here", file=sys.stderr)
-        raise
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
+    sys.exit(ends.code_of(app))
 
 
 def _run(

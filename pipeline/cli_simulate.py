@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -119,7 +120,8 @@ def simulate(
         done.lines.append(f"note: {inputs.clipped:,} events were lost where counts exceed {network.input_limit}")
     show(done.result, json, done.lines)
     if done.failure:
-        fail(*done.failure)
+        sys.stdout.flush()
+        raise done.failure
 
 
 def replay(

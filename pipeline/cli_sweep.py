@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-from collections.abc import Iterator
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipeline.console import Changes, Json, Quiet, RecipeWord, fail, show, table
+from hardware_profiles.errors import UserError
+from pipeline.console import Changes, Json, Quiet, RecipeWord, show, table
 
 Over = Annotated[
     list[str] | None,
@@ -35,7 +34,7 @@ def sweep(
 ) -> None:
     """Trains a recipe with every combination of values, seeds and folds; ends in a table of paired differences.
 
-    The first combination is what the others are compared with. Leaves with 1 where a trial failed,
+    The first combination is what the others are compared with. Leaves with 2 where a trial failed,
     with 3 where all lacked something, such as the data.
 
     Example: `spikeport sweep nmnist-small --over distillation.method=none,ckd --seeds 5 --jobs 2`
@@ -50,7 +49,7 @@ def sweep(
     settings = parse_over(over or [])
     source = find_recipe(recipe)
     folder = out or Path("runs") / f"sweep-{load_recipe(source, changes).name}"
-    with Progress(quiet=quiet) as progress, stopped_by_sigterm():
+    with Progress(quiet=quiet) as progress:
         result = run_sweep(
             source,
             changes or [],
@@ -66,14 +65,7 @@ def sweep(
     if result["failed"]:
         name, why = next(iter(result["failed"].items()))
         count = f"{len(result['failed'])} of {len(result['failed']) + len(result['trials'])} trials failed"
-        fail(f"{count}; the first: {why}", f"see {folder / name}.log; the same command with --resume goes on")
-
-
-@contextlib.contextmanager
-def stopped_by_sigterm() -> Iterator[None]:
-    """A block in which SIGTERM stops the work, trials included, as Ctrl-C does."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        sys.stdout.flush()
+        raise UserError(
+            f"{count}; the first: {why}", mend=f"see {folder / name}.log; the same command with --resume goes on"
+        )

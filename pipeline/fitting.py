@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
+import threading
 import warnings
 from pathlib import Path
 from typing import Any
@@ -111,12 +113,26 @@ def _run(trainee: Trainee, checkpoint: Path, training: Training, resume: bool) -
         within.enter_context(narrow_forwards(trainee.model, training.precision, device))
         if not alone:
             within.enter_context(shared_statistics(trainee))
+        _leave_signals_alone(trainer)
         try:
             trainer.fit(trainee, ckpt_path=checkpoint if resume else None)
         except SystemExit as left:  # what Lightning makes of Ctrl-C
             if isinstance(left.__context__, KeyboardInterrupt):
                 raise KeyboardInterrupt from None
             raise
+
+
+def _leave_signals_alone(trainer: pl.Trainer) -> None:
+    """Whoever runs this decides what SIGTERM does: Lightning's answer leaves with 0, as if all were done."""
+    register = trainer._signal_connector.register_signal_handlers
+    before = signal.getsignal(signal.SIGTERM)
+
+    def without_sigterm() -> None:
+        register()
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
+
+    trainer._signal_connector.register_signal_handlers = without_sigterm  # type: ignore[method-assign]
 
 
 def _checked(trainee: Trainee, checkpoint: Path) -> dict[str, Any]:

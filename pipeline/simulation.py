@@ -11,6 +11,7 @@ import numpy as np
 
 from export.integer_network import IntegerNetwork
 from export.spike_trace import SpikeTrace, joined
+from hardware_profiles.errors import CheckFailed, UserError
 from pipeline.answer_lines import answer_lines
 from pipeline.console import table
 from pipeline.tally import Tally
@@ -20,14 +21,14 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Simulated:
-    """`result` for machines, `lines` for people, `trace` where it was kept, `failure` (what, mend) where a check
-    answered no. The functions below take as `rows` which of a larger set the samples are, where they were drawn: the
+    """`result` for machines, `lines` for people, `trace` where it was kept, `failure` where a check answered no or not all
+    samples are done. The functions below take as `rows` which of a larger set the samples are, where they were drawn: the
     trace, what Lava has finished and a divergence name them by these numbers."""
 
     result: dict[str, Any]
     lines: list[str]
     trace: SpikeTrace | None
-    failure: tuple[str, str] | None = None
+    failure: UserError | None = None
 
 
 def in_reference(
@@ -108,7 +109,8 @@ def in_both(
     )
     if equal.first_divergence is not None:
         told.lines.extend(lines(equal.first_divergence, found.case))
-        failure = ("spikes differ", "report the case: it is a bug in Spikeport, or Lava is not version 0.10.0")
+        mend = "report the case: it is a bug in Spikeport, or Lava is not version 0.10.0"
+        failure = CheckFailed("spikes differ", mend=mend)
         return Simulated(result=told.result, lines=told.lines, trace=told.trace, failure=failure)
     return _unfinished(told, done, found.late) if found.late else told
 
@@ -131,5 +133,8 @@ def _unfinished(told: Simulated, done: np.ndarray, late: Exception) -> Simulated
     told.result["unfinished"] = str(late)
     told.result["samples_done"] = done.tolist()
     told.lines.append(f"note: {late}")
-    failure = ("Lava ran out of time", "what is done is shown and kept; give a longer --timeout or fewer --samples")
+    failure = UserError(
+        f"Lava ran out of time: {len(done)} samples are done",
+        mend="give a longer --timeout or fewer --samples; what is done is shown above, and kept where --out is given",
+    )
     return Simulated(result=told.result, lines=told.lines, trace=told.trace, failure=failure)

@@ -214,12 +214,14 @@ def test_a_killed_run_resumes_to_the_same_weights_and_report(recipe, unbroken, t
     assert not [entry for entry in folder.iterdir() if entry.name.startswith(".") and entry.name != ".lock"]
 
 
-def test_ctrl_c_says_how_to_go_on(recipe, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_training_that_is_stopped_says_how_to_go_on(recipe, tmp_path, number):
     process = start(recipe, tmp_path / "run", "--set", "training.epochs=100", "--set", "check.lava=false")
     wait_for(lambda: reached(tmp_path / "run", "training"), process)
-    os.kill(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    os.kill(process.pid, number)
+    _, err = process.communicate(timeout=600)
+    assert process.returncode == 128 + number
+    assert f"stopped by {number.name}; " in err
     assert "--resume goes on from here" in err
     assert "Traceback" not in err
 

@@ -16,7 +16,6 @@ from data_folders import with_pictures
 from sweep_runs import FakeTrials, finished_run
 
 from hardware_profiles.errors import MissingPart, UserError
-from pipeline.cli_sweep import stopped_by_sigterm
 from pipeline.recipe import Recipe
 from pipeline.recipe_file import load_recipe
 from pipeline.run_folder import create, open_run
@@ -135,8 +134,12 @@ def test_jobs_run_beside_each_other_and_share_the_cores(recipe, tmp_path, trials
 def terminated_after(seconds):
     """SIGTERM, which the command takes as Ctrl-C: what runs in the background may not hear Ctrl-C itself."""
     threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGTERM)).start()
-    with pytest.raises(KeyboardInterrupt), stopped_by_sigterm():
-        yield
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_ctrl_c_stops_the_trials_and_the_sweep_goes_on_later(recipe, tmp_path, trials):
@@ -222,7 +225,7 @@ def test_the_command_with_real_trials(spikeport, tmp_path):
     assert (folder / "sweep.md").is_file()
     assert (folder / result["trials"][0]["run"] / "quantised.safetensors").is_file()
     code, _, err = spikeport("sweep", "tiny.toml", *method, "--set", "data.train=30", "--out", "other", "-q")
-    assert code == 1
+    assert code == 2
     assert "1 of 1 trials failed" in err
     assert "too few recordings" in err
     code, _, err = spikeport("sweep", "tiny.toml", *method, "--set", "data.root=gone", "--out", "third", "-q")

@@ -92,10 +92,15 @@ class LavaWorker:
         with contextlib.suppress(queue.Empty):
             answer = self._answers.get(timeout=_START_TIMEOUT_S)
         if not answer or "ready" not in answer:
-            words, closed = self._last_words(), self._closed
+            words, closed, process = self._last_words(), self._closed, self._process
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(1 if answer is None else 0)  # its pipe may close a moment before
+            killed = (process.returncode or 0) < 0
             self.close()
             if closed:
                 raise LavaLost("Lava was closed while it started")
+            if killed:
+                raise LavaLost("Lava's process was lost while it started", why=f"signal {-process.returncode}")
             raise MissingPart(
                 "Lava does not start",
                 where=str(self._python),
