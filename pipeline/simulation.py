@@ -21,9 +21,9 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Simulated:
-    """`result` for machines, `lines` for people, `trace` where it was kept, `failure` where a check answered no or not all
-    samples are done. The functions below take as `rows` which of a larger set the samples are, where they were drawn: the
-    trace, what Lava has finished and a divergence name them by these numbers."""
+    """`result` for machines, `lines` for people, `trace` where it was kept, `failure` where a check answered no, or
+    where not all samples are done. The functions below take as `rows` which of a larger set the samples are, where they
+    were drawn: the trace, what Lava has finished and a divergence name them by these numbers."""
 
     result: dict[str, Any]
     lines: list[str]

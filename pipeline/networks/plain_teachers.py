@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from hardware_profiles.errors import UserError
+from pipeline.networks.pointwise import Pointwise
 from pipeline.networks.residual_plans import LARGE_SIDE, RESNETS, Plan, check_side
 from pipeline.networks.teacher import PlainTeacher, Preparation
 from pipeline.recipe import Teacher as TeacherRecipe
@@ -100,9 +101,7 @@ class _Residual(nn.Module):
         self.bn1, self.bn2, self.relu = nn.BatchNorm2d(wider), nn.BatchNorm2d(wider), nn.ReLU()
         self.downsample: nn.Module = nn.Identity()
         if stride != 1 or channels != wider:
-            self.downsample = nn.Sequential(
-                nn.Conv2d(channels, wider, 1, stride=stride, bias=False), nn.BatchNorm2d(wider)
-            )
+            self.downsample = nn.Sequential(Pointwise(channels, wider, stride), nn.BatchNorm2d(wider))
 
     def forward(self, maps: Tensor) -> Tensor:
         inner = self.relu(self.bn1(self.conv1(maps)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from pipeline.networks.pointwise import Pointwise
 from pipeline.networks.residual_plans import RESNETS, Plan, check_side
 from pipeline.networks.student import Branches, Student, cells_of, with_heads
 from pipeline.recipe import Student as StudentRecipe
@@ -19,9 +20,7 @@ class SpikingBlock(Branches):
         self.cell1, self.cell2 = cells_of(recipe, wider), cells_of(recipe, wider)
         same = stride == 1 and channels == wider
         self.shortcut = (
-            nn.Identity()
-            if same
-            else nn.Sequential(nn.Conv2d(channels, wider, 1, stride=stride, bias=False), nn.BatchNorm2d(wider))
+            nn.Identity() if same else nn.Sequential(Pointwise(channels, wider, stride), nn.BatchNorm2d(wider))
         )
 
     def forward(self, spikes: Tensor) -> tuple[list[Tensor], Tensor]:
