@@ -1,0 +1,86 @@
+"""Event files of every extension, damaged byte by byte and field by field, each by its number and seed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from fuzz_files import _bytes
+
+from hostile_inputs.cases import Case
+from hostile_inputs.event_files import HEIGHT, WIDTH, as_file, class_folders, some_events
+from hostile_inputs.recordings import INFO
+from pipeline.data.recordings import READERS
+
+EXTENSIONS = tuple(READERS)
+
+
+def mutant(number: int, seed: int) -> tuple[str, bytes]:
+    """The extension and bytes of the damaged file of this number."""
+    rng = np.random.default_rng([seed, number])
+    extension = EXTENSIONS[number % len(EXTENSIONS)]
+    events = some_events(rng, int(rng.choice([1, 2, 30, 400])))
+    if rng.random() < 0.3:
+        _lie(rng, events)
+    content = as_file(extension, events)
+    if rng.random() < 0.85:
+        content = _bytes(rng, content, as_file(EXTENSIONS[int(rng.integers(len(EXTENSIONS)))], some_events(rng)))
+    if rng.random() < 0.25:
+        content = _size(rng, content)
+    return extension, content
+
+
+def _lie(rng: np.random.Generator, events: np.ndarray) -> None:
+    """Fields beyond what they may hold, in some events."""
+    name = str(rng.choice(["t", "x", "y", "p"]))
+    odd = {"t": [-1, 2**31, 2**32 - 1, 2**40, 0], "x": [WIDTH, 255, 65535], "y": [HEIGHT, 255, 65535], "p": [2, 255]}
+    events[name][rng.random(len(events)) < 0.2] = odd[name][int(rng.integers(len(odd[name])))]
+
+
+def _size(rng: np.random.Generator, content: bytes) -> bytes:
+    """A number of four bytes in the first 300, where sizes stand, that is small, huge or negative."""
+    if len(content) < 8:
+        return content
+    at = int(rng.integers(min(len(content) - 4, 300)))
+    value = int(rng.choice([0, 1, 2**16, 2**31 - 1, 2**32 - 1, 2**30]))
+    return content[:at] + value.to_bytes(4, str(rng.choice(["little", "big"]))) + content[at + 4 :]
+
+
+def whole_command(number: int, seed: int) -> Case:
+    """The mutant as a recording of a class folder, before `data info`."""
+
+    def build(folder: Path, rng: np.random.Generator) -> list[str]:
+        class_folders(folder, rng, recording=mutant(number, seed))
+        return INFO
+
+    return Case("mutants", f"{number}{EXTENSIONS[number % len(EXTENSIONS)]}", build)
+
+
+def only_read(number: int, seed: int) -> Case:
+    """The mutant before the reader of recordings alone, in the command's process."""
+
+    def build(folder: Path, rng: np.random.Generator) -> list[str]:
+        extension, content = mutant(number, seed)
+        (folder / f"a{extension}").write_bytes(content)
+        return ["data", "list"]
+
+    return Case("mutants", f"{number}{EXTENSIONS[number % len(EXTENSIONS)]} read", build, prepare=_read)
+
+
+def _read() -> None:
+    from hardware_profiles.errors import UserError
+    from pipeline.data.recordings import read_recording
+
+    path = next(Path().glob("a.*"))
+    try:
+        read_recording(path, (HEIGHT, WIDTH), label=0, key="a")
+    except UserError as error:
+        raise SystemExit(_said(error)) from None
+    raise SystemExit(0)
+
+
+def _said(error: Exception) -> int:
+    import sys
+
+    print(f"error: {error}", file=sys.stderr)
+    return int(getattr(error, "exit_code", 70))

@@ -1,0 +1,306 @@
+"""Hostile recordings: every extension emptied, cut, forged and blown up, in a class folder that is sound otherwise."""
+
+from __future__ import annotations
+
+import io
+import os
+import socket
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from hostile_inputs.cases import Case
+from hostile_inputs.event_files import FIELDS, as_file, class_folders, some_events
+from pipeline.data.recordings import READERS
+
+INFO = ["data", "info", "recipe.toml"]
+Change = Callable[[np.random.Generator, bytes], bytes]
+ANY: dict[str, Change] = {  # whatever the format is
+    "empty": lambda rng, sound: b"",
+    "one byte": lambda rng, sound: sound[:1],
+    "nine bytes": lambda rng, sound: sound[:9],
+    "half": lambda rng, sound: sound[: len(sound) // 2],
+    "last byte gone": lambda rng, sound: sound[:-1],
+    "first byte gone": lambda rng, sound: sound[1:],
+    "noise": lambda rng, sound: rng.bytes(999),
+    "zeros": lambda rng, sound: bytes(1000),
+    "ones": lambda rng, sound: b"\xff" * 1000,
+    "noise behind": lambda rng, sound: sound + rng.bytes(77),
+    "twice": lambda rng, sound: sound + sound,
+    "text": lambda rng, sound: b"t,x,y,p\n1,2,3,1\n",
+    "percent lines": lambda rng, sound: b"% \x1b[31m\n" * 40_000,
+    "hash lines": lambda rng, sound: b"#!AER-DAT2.0\n" + b"# \x1b]0;x\x07\n" * 40_000,
+    "one endless line": lambda rng, sound: sound[:20] + b"%" * 4_000_000,
+    "a picture": lambda rng, sound: b"\x89PNG\r\n\x1a\n" + rng.bytes(200),
+    "a program": lambda rng, sound: b"\x7fELF" + rng.bytes(200),
+    "a pickle": lambda rng, sound: b"cos\nsystem\n(S'touch run-by-pickle'\ntR.",
+}
+
+
+def _columns(**changed: Any) -> Callable[[np.random.Generator], dict[str, np.ndarray]]:
+    def make(rng: np.random.Generator) -> dict[str, np.ndarray]:
+        events = some_events(rng)
+        columns = {name: np.array(events[name]) for name, _ in FIELDS}
+        for name, value in changed.items():
+            if value is None:
+                columns.pop(name)
+            else:
+                columns[name] = np.resize(value, 30) if np.ndim(value) < 2 else np.asarray(value)
+        return columns
+
+    return make
+
+
+COLUMNS = {  # what named columns may hold
+    "time runs backwards": _columns(t=np.arange(30)[::-1]),
+    "time below zero": _columns(t=np.arange(-30, 0)),
+    "time at the end of int64": _columns(t=np.full(30, 2**63 - 1)),
+    "time from end to end": _columns(t=np.linspace(-(2**62), 2**62, 30).astype(np.int64)),
+    "time of uint64": _columns(t=np.full(30, 2**64 - 1, np.uint64)),
+    "time is NaN": _columns(t=np.nan),
+    "time is infinite": _columns(t=np.inf),
+    "time in seconds": _columns(t=np.linspace(0, 1e-4, 30)),
+    "complex time": _columns(t=np.linspace(0, 50, 30) * 1j),
+    "dates": _columns(t=np.arange(30).astype("datetime64[us]")),
+    "words": _columns(t=np.array(["a\x1b[31m", "b"])),
+    "bytes": _columns(p=np.array([b"\xff\xfe", b"on"])),
+    "x beyond the sensor": _columns(x=60_000),
+    "x below zero": _columns(x=np.full(30, -1)),
+    "y of 2^40": _columns(y=np.full(30, 2**40)),
+    "polarity 7": _columns(p=7),
+    "polarity -1, 0 and 1": _columns(p=np.array([-1, 0, 1])),
+    "bool polarity": _columns(p=np.array([True, False])),
+    "no p": _columns(p=None),
+    "no column at all": lambda rng: {},
+    "two axes": _columns(t=np.zeros((30, 2), np.int64)),
+    "other lengths": lambda rng: _columns()(rng) | {"x": np.zeros(7, np.int64)},
+    "no event": lambda rng: {name: column[:0] for name, column in _columns()(rng).items()},
+    "hostile names": lambda rng: {f"{name}\x1b[31m\u202e": column for name, column in _columns()(rng).items()},
+    "other names": lambda rng: dict(zip("abcd", _columns()(rng).values(), strict=True)),
+}
+
+
+def _packed(extension: str, columns: dict[str, np.ndarray]) -> bytes:
+    buffer = io.BytesIO()
+    if extension == ".npz":
+        np.savez(buffer, **columns)
+    elif extension == ".npy":
+        rows = np.zeros(30, [(name, column.dtype) for name, column in columns.items() if column.shape == (30,)])
+        for name in rows.dtype.names or ():
+            rows[name] = columns[name]
+        np.save(buffer, rows)
+    elif extension == ".mat":
+        from scipy.io import savemat
+
+        plain = {name: column for name, column in columns.items() if column.dtype.kind not in "MSU"}
+        savemat(buffer, {ascii(name)[1:31]: column for name, column in plain.items()})
+    else:
+        with h5py.File(buffer, "w") as file:
+            for name, column in columns.items():
+                file[name] = column.astype("S8") if column.dtype.kind in "US" else _plain(column)
+    return buffer.getvalue()
+
+
+def _plain(column: np.ndarray) -> np.ndarray:
+    return column.astype(np.int64) if column.dtype.kind == "M" else column
+
+
+def _npy_claim(shape: str, descr: str = "'<i8'", extra: str = "") -> bytes:
+    text = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}{extra}}}".ljust(117).encode() + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(400)
+
+
+def _zip_bomb(rng: np.random.Generator) -> bytes:
+    """Columns of 400 million events, packed into a few hundred kB each."""
+    buffer = io.BytesIO()
+    count = 400_000_000
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for name, dtype in FIELDS:
+            head = _npy_claim(f"({count},)", f"'{dtype}'")[:-400]
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                member.write(head)
+                block = bytes(1 << 22)
+                for _ in range(-(-count * 1 // len(block)) if dtype == "<u1" else 8):
+                    member.write(block)
+    return buffer.getvalue()
+
+
+def _h5_claims(dtype: Any, count: int, *, chunked: bool = True, link: str = "") -> Callable[[Any], bytes]:
+    def make(rng: np.random.Generator) -> bytes:
+        buffer = io.BytesIO()
+        with h5py.File(buffer, "w") as file:
+            for name, _ in FIELDS:
+                if link:
+                    file[name] = h5py.ExternalLink("/etc/passwd", "/x") if link == "external" else h5py.SoftLink(link)
+                else:
+                    more: dict[str, Any] = {"chunks": (1 << 20,), "compression": "gzip"} if chunked else {}
+                    file.create_dataset(name, shape=(count,), dtype=dtype, **more)
+        return buffer.getvalue()
+
+    return make
+
+
+def _h5_deep(rng: np.random.Generator) -> bytes:
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        group = file.create_group("events")
+        for _ in range(500):
+            group = group.create_group("events")
+    return buffer.getvalue()
+
+
+def _dat(body: bytes, header: str = "% Version 2\n", kind: bytes = b"\x0c\x08") -> Callable[[Any], bytes]:
+    return lambda rng: header.encode() + kind + body
+
+
+OWN: dict[str, dict[str, Callable[[np.random.Generator], bytes]]] = {
+    ".npy": {
+        "a shape that no memory holds": lambda rng: _npy_claim("(1 << 60,)".replace("1 << 60", str(1 << 60))),
+        "a product that wraps to 0": lambda rng: _npy_claim(f"({1 << 32}, {1 << 32})"),
+        "negative shape": lambda rng: _npy_claim("(-5,)"),
+        "objects": lambda rng: _npy_claim("(3,)", "'|O'"),
+        "a header of brackets": lambda rng: b"\x93NUMPY\x01\x00\xff\xff" + b"(" * 65535,
+        "version 9": lambda rng: b"\x93NUMPY\x09\x00" + bytes(50),
+        "a plain table": lambda rng: _npy_claim("(10, 5)"),
+        "a code for a header": lambda rng: _npy_claim("__import__('os').system('touch ran')"),
+        "64 axes": lambda rng: _npy_claim("(" + "1," * 64 + ")"),
+    },
+    ".npz": {
+        "a bomb": _zip_bomb,
+        "no member": lambda rng: b"PK\x05\x06" + bytes(18),
+        "a member with a path": lambda rng: _zipped({"../t.npy": b"x", "/x.npy": b"y"}),
+        "members that are no arrays": lambda rng: _zipped({"t.npy": b"x", "x": b"y"}),
+        "many members": lambda rng: _zipped({f"{n}.npy": b"" for n in range(20_000)}),
+        "claims": lambda rng: _zipped({f"{name}.npy": _npy_claim(f"({1 << 40},)") for name, _ in FIELDS}),
+    },
+    ".h5": {
+        "24 GB each, chunked": _h5_claims("<i8", 3_000_000_000),
+        "2^60 bytes each": _h5_claims("<i8", 1 << 57),
+        "not chunked": _h5_claims("<i8", 1 << 34, chunked=False),
+        "external links": _h5_claims("<i8", 3, link="external"),
+        "links in a ring": _h5_claims("<i8", 3, link="/t"),
+        "deep groups": _h5_deep,
+        "text of any length": _h5_claims(h5py.string_dtype(), 1 << 20),
+    },
+    ".dat": {
+        "no event": _dat(b""),
+        "only a header": lambda rng: b"% Version 2\n",
+        "half a header": lambda rng: b"% Vers",
+        "another type byte": _dat(bytes(80), kind=b"\x00\x08"),
+        "another size byte": _dat(bytes(80), kind=b"\x0c\x10"),
+        "version 99": _dat(bytes(80), "% Version 99\n"),
+        "clock that jumps": _dat(np.array([[5, 0], [2**32 - 1, 0], [3, 0], [1, 0]] * 9, "<u4").tobytes()),
+        "true wraps": _dat(np.array([[2**32 - 9, 0], [4, 0]] * 400, "<u4").tobytes()),
+        "a width of words": _dat(bytes(80), "% Width \x1b[31m\n% Height " + "9" * 5000 + "\n"),
+    },
+    ".aedat": {
+        "version 3": lambda rng: b"#!AER-DAT3.1\r\n" + rng.bytes(80),
+        "version of words": lambda rng: b"#!AER-DAT\x1b[31mX\r\n" + rng.bytes(80),
+        "addresses of another chip": lambda rng: b"#!AER-DAT2.0\r\n" + b"\xff" * 80,
+        "only syncs": lambda rng: b"#!AER-DAT2.0\r\n" + np.array([[0x8000, 5]] * 9, ">u4").tobytes(),
+        "signed times": lambda rng: b"#!AER-DAT2.0\r\n" + np.array([[2, 2**31], [4, 2**31 + 5]], ">u4").tobytes(),
+    },
+    ".aedat4": {
+        "an endless packet": lambda rng: b"#!AER-DAT4.0\r\n" + b"\xff\xff\xff\x7f" * 40,
+        "negative sizes": lambda rng: b"#!AER-DAT4.0\r\n" + b"\xff" * 200,
+        "no packet": lambda rng: as_file(".aedat4", some_events(rng, 0)),
+    },
+    ".mat": {
+        "version 7.3 by name": lambda rng: b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + bytes(400),
+        "no variable": lambda rng: b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM",
+        "an element of 2^32": lambda rng: _mat_claim(15, 2**32 - 1),
+        "an array of 2^31": lambda rng: _mat_claim(14, 2**31 - 8),
+    },
+    ".bin": {
+        "all at (255, 255)": lambda rng: b"\xff\xff\x80\0\0" * 30,
+        "clock that jumps": lambda rng: b"\1\1\x7f\xff\xff\1\1\0\0\0" * 30,
+        "ten million": lambda rng: b"\1\1\0\0\1" * 2_000_000,
+    },
+}
+
+
+def _mat_claim(kind: int, size: int) -> bytes:
+    return b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM" + np.array([kind, size], "<u4").tobytes() + b"x\x9c" * 90
+
+
+def _zipped(members: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def _recording(extension: str, make: Callable[[np.random.Generator], bytes]) -> Callable[..., list[str]]:
+    def build(folder: Path, rng: np.random.Generator) -> list[str]:
+        class_folders(folder, rng, recording=(extension, make(rng)))
+        return INFO
+
+    return build
+
+
+def _changed(extension: str, change: Change) -> Callable[[np.random.Generator], bytes]:
+    return lambda rng: change(rng, as_file(extension, some_events(rng)))
+
+
+def _placed(place: Callable[[Path], None]) -> Callable[..., list[str]]:
+    """`place` puts something into a class's folder of recordings."""
+
+    def build(folder: Path, rng: np.random.Generator) -> list[str]:
+        class_folders(folder, rng)
+        place(folder / "events" / "ant")
+        return INFO
+
+    return build
+
+
+def _socket(at: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        here = os.getcwd()
+        os.chdir(at)  # a socket's path has at most 107 characters
+        made.bind("9.npy")
+        os.chdir(here)
+
+
+ODD_ENTRIES: dict[str, Callable[[Path], None]] = {
+    "a FIFO": lambda at: os.mkfifo(at / "9.npy"),
+    "a socket": _socket,
+    "a link to nothing": lambda at: (at / "9.npy").symlink_to("nowhere"),
+    "a link to itself": lambda at: (at / "9.npy").symlink_to("9.npy"),
+    "a link to /dev/zero": lambda at: (at / "9.npy").symlink_to("/dev/zero"),
+    "a link to a FIFO": lambda at: (os.mkfifo(at.parent / "pipe"), (at / "9.npy").symlink_to("../pipe"))[1],
+    "a folder with a file's name": lambda at: (at / "9.npy").mkdir(),
+    "a name that is no UTF-8": lambda at: (at / os.fsdecode(b"9\xff.npy")).write_bytes(b"x"),
+    "a sound file with such a name": lambda at: (at / "000.npy").rename(at / os.fsdecode(b"9\xff.npy")),
+    "a name that steers": lambda at: (at / "9\x1b[31m\n.npy").write_bytes(b"x"),
+    "a sound file that steers": lambda at: (at / "000.npy").rename(at / "9\x1b[31m\nerror: x\u202e.npy"),
+    "a file that may not be read": lambda at: (at / "000.npy").chmod(0),
+    "an unknown extension": lambda at: (at / "9.\x1b[31m").write_bytes(b"x"),
+    "no extension": lambda at: (at / "9").write_bytes(b"x"),
+    "the same id twice": lambda at: (at / "000.bin").write_bytes(bytes(5)),
+    "a class that steers": lambda at: at.rename(at.parent / "ant\x1b]0;x\x07\n"),
+    "a class of HTML": lambda at: at.rename(at.parent / "<script>alert(1)<"),
+    "a class with a long name": lambda at: at.rename(at.parent / ("a" * 255)),
+    "a class named like an option": lambda at: at.rename(at.parent / "--help"),
+}
+
+
+def cases() -> list[Case]:
+    """All hostile recordings, in order."""
+    found = []
+    for extension in READERS:
+        for name, change in ANY.items():
+            made = _recording(extension, _changed(extension, change))
+            found.append(Case("recordings", f"{extension} {name}", made))
+        for name, own in OWN.get(extension, {}).items():
+            found.append(Case("recordings", f"{extension} {name}", _recording(extension, own)))
+        if extension in (".npy", ".npz", ".h5", ".mat"):
+            for name, columns in COLUMNS.items():
+                made = _recording(extension, lambda rng, e=extension, c=columns: _packed(e, c(rng)))
+                found.append(Case("recordings", f"{extension} {name}", made))
+    found += [Case("recordings", name, _placed(place)) for name, place in ODD_ENTRIES.items()]
+    return found

@@ -1,0 +1,120 @@
+"""A run that has every stage, on a few digits: what is killed, starved of disk, or tampered with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from hostile_inputs import warm
+
+RECIPE = """name = "small"
+[data]
+source = "digits"
+height = 16
+width = 18
+steps = 5
+train = 60
+validation = 20
+test = 30
+[teacher]
+epochs = 1
+[student]
+channels = [4, 6]
+[distillation]
+method = "bridge"
+[bridge]
+camera_epochs = 1
+updates = 8
+start_epochs = 1
+[training]
+epochs = 2
+threads = 1
+[quantisation]
+epochs = 1
+[check]
+lava = true
+lava_samples = 2
+[profile]
+baseline_seconds = 0.05
+"""
+MEASURED = ("baseline.json", "manifest.json", "metrics.jsonl", "report.html", "report.md", "report.json", ".lock")
+PATIENCE_S = 600.0
+
+
+def words(out: str, *more: str) -> list[str]:
+    """The command that makes the run in `out`."""
+    return ["run", "r.toml", "--out", out, "-q", *more]
+
+
+def make(folder: Path, home: Path, *more: str) -> warm.Outcome:
+    """Makes the run in `folder`/run, or lets it go on, by the recipe in `folder`."""
+    return warm.wait(warm.start(words("run", *more), folder, home), home, PATIENCE_S)
+
+
+def undisturbed(keep: Path, *, lava: bool = True) -> Path:
+    """The run as nothing disturbed it, made once for each folder of results."""
+    place = keep / ("undisturbed" if lava else "undisturbed-no-lava")
+    if not (place / "run" / "report.json").is_file():
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True)
+        (place / "r.toml").write_text(RECIPE if lava else RECIPE.replace("lava = true", "lava = false"))
+        done = make(place, place / "home")
+        if done.code:
+            raise SystemExit(f"the undisturbed run failed with {done.code}: {done.err.decode(errors='replace')}")
+    return place / "run"
+
+
+def stages(run: Path) -> dict[str, float]:
+    """The run's stages in order, and the seconds each took."""
+    found = json.loads((run / "manifest.json").read_text())["stages"]
+    return {name: entry["seconds"] for name, entry in found.items()}
+
+
+def without_what_is_measured(value: Any) -> Any:
+    """A value without clocks: what differs between any two runs."""
+    if isinstance(value, dict):
+        clocks = ("seconds", "baseline", "provenance", "created_utc", "command", "about")
+        return {key: without_what_is_measured(entry) for key, entry in value.items() if key not in clocks}
+    return [without_what_is_measured(entry) for entry in value] if isinstance(value, list) else value
+
+
+def differences(run: Path, whole: Path) -> list[str]:
+    """Files in which `run` differs from `whole`, clocks and measured baselines left out, and files left over."""
+    found = []
+    names = {str(path.relative_to(folder)) for folder in (run, whole) for path in folder.rglob("*") if path.is_file()}
+    for name in sorted(names):
+        one, other = run / name, whole / name
+        if not one.is_file() or not other.is_file():
+            found.append(f"{name} is {'missing' if other.is_file() else 'left over'}")
+        elif name in ("report.json", "metrics.jsonl"):
+            rows = [[json.loads(line) for line in path.read_text().splitlines()] if name != "report.json"
+                    else json.loads(path.read_text()) for path in (one, other)]  # fmt: skip
+            if without_what_is_measured(rows[0]) != without_what_is_measured(rows[1]):
+                found.append(f"{name} says other things")
+        elif name not in MEASURED and hash_of(one) != hash_of(other):
+            found.append(f"{name} has other bytes")
+    return found
+
+
+def rewind(run: Path, stage: str) -> None:
+    """Takes back `stage` and all after it, as if the run had been stopped before: their entries and their files."""
+    path = run / "manifest.json"
+    manifest = json.loads(path.read_text())
+    names = list(manifest["stages"])
+    kept = names[: names.index(stage)]
+    for name in names[len(kept) :]:
+        for file in manifest["stages"].pop(name)["files"]:
+            (run / file).unlink(missing_ok=True)
+    path.write_text(json.dumps(manifest, indent=2) + "\n")
+    metrics = run / "metrics.jsonl"
+    rows = [line for line in metrics.read_text().splitlines(keepends=True) if json.loads(line)["stage"] in kept]
+    metrics.write_text("".join(rows))
+
+
+def hash_of(path: Path) -> str:
+    """A file's SHA-256."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
