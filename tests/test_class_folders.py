@@ -26,12 +26,12 @@ from data_folders import (
 from hardware_profiles.errors import MissingPart, UserError
 from pipeline.data import load_dataset
 from pipeline.data.describe import describe
+from pipeline.data.idx_files import read_idx
 from pipeline.data.preview import preview
 from pipeline.data.sources import class_folders
 from pipeline.data.sources.class_folders import load
 from pipeline.data.sources.event_files import list_events
 from pipeline.data.splits import split_by_class
-from pipeline.data.static_images import read_idx
 from pipeline.recipe import Data
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hardware_profiles.errors import MissingPart, UserError
+from hardware_profiles.notes import note
 from pipeline.data.framing import Progress
+from pipeline.data.idx_files import read_labelled
+from pipeline.data.pictures import SUFFIXES, Findings, read_picture
 
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+LARGE = 512 * 512  # pixels; a larger picture is resized when it is read, even where all have its size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +35,9 @@ def read_images(
     """All images of `classes` under `folder`: MNIST's training files where they are there, else
     <class>/<id>.png etc.
 
-    An idx image's class is its label in digits and its id its position. Pictures become RGB; where their
-    sizes differ, all are resized to `height` x `width`. Raises MissingPart for a missing folder, UserError
-    for what cannot be read.
+    An idx image's class is its label in digits and its id its position. Pictures become RGB (see `read_picture`); where
+    their sizes differ, or one is LARGE, all are resized to `height` x `width`. Raises MissingPart for a missing folder,
+    UserError for what cannot be read.
     """
     if not folder.is_dir():
         raise MissingPart(
@@ -53,49 +58,24 @@ def _from_idx(folder: Path, file: Path, classes: tuple[str, ...]) -> ImageSet:
             where=str(file),
             mend=f"place train-labels-idx1-ubyte.gz in {folder}",
         )
-    images, labels = read_idx(file), read_idx(labels_file)
-    if images.ndim != 3 or labels.shape != images.shape[:1]:
-        raise UserError(
-            "images and labels do not belong together",
-            where=str(file),
-            why=f"{images.shape} images, {labels.shape} labels",
-            mend="copy both files again from one source",
-        )
+    images, labels = read_labelled(file, labels_file)
     names = [str(label) for label in labels.tolist()]
-    known = set(classes)
+    known, labelled = set(classes), set(names)
+    if lacking := [name for name in classes if name not in labelled]:
+        raise UserError(
+            f"no image here has the label {lacking[0]!r}, which is a class of the recordings",
+            where=str(labels_file),
+            why=f"{len(lacking)} of {len(classes)} classes have none; the labels are {_some(sorted(labelled))}",
+            mend="call the folders of recordings as the labels are called, or remove those without images",
+        )
     rows = [row for row, name in enumerate(names) if name in known]
+    if others := sorted(labelled - known):
+        note(f"{len(names) - len(rows):,} images of {file} are left out: no recording has their label, {_some(others)}")
     return ImageSet(
         images=images[rows, None] if len(rows) < len(names) else images[:, None],
         classes=tuple(names[row] for row in rows),
         ids=tuple(str(row) for row in rows),
     )
-
-
-def read_idx(path: Path) -> np.ndarray:
-    """The uint8 array of an idx file, gzipped or plain. Raises UserError where it is not what its header
-    says.
-    """
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
-            content = file.read()
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(
-            "this idx file cannot be read",
-            where=str(path),
-            why=str(error),
-            mend="copy it again from its source",
-        ) from error
-    axes = content[3] if len(content) > 3 and content[:3] == b"\x00\x00\x08" else 0
-    start = 4 + 4 * axes
-    shape = tuple(np.frombuffer(content[4:start], ">u4").tolist()) if axes and len(content) >= start else ()
-    if not shape or len(content) - start != int(np.prod(shape)):
-        raise UserError(
-            "this is no whole idx file of bytes",
-            where=str(path),
-            why=f"header {content[:4].hex() or 'missing'}, shape {shape}, {max(len(content) - start, 0)} bytes of data",
-            mend="copy it again from its source",
-        )
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 
 def _idx_file(folder: Path, name: str) -> Path | None:
@@ -110,17 +90,47 @@ def _from_pictures(
         found = _pictures_of(folder / name)
         files += found
         names += [name] * len(found)
-    pictures = []
+    findings = Findings()
+    images, common = _Images((width, height)), None
     for done, file in enumerate(files, 1):
-        pictures.append(_read_picture(file))
+        picture = read_picture(file, findings)
+        common = common or picture.size
+        if picture.size != common or picture.width * picture.height > max(LARGE, width * height):
+            images.resize_all()
+        images.add(picture)
         if progress:
             progress(done, len(files), "reading images")
-    if len({picture.size for picture in pictures}) > 1:
-        from PIL import Image
+    findings.say()
+    return ImageSet(images=images.array(), classes=tuple(names), ids=tuple(file.stem for file in files))
 
-        pictures = [picture.resize((width, height), Image.Resampling.BILINEAR) for picture in pictures]
-    images = np.stack([np.asarray(picture) for picture in pictures]).transpose(0, 3, 1, 2)
-    return ImageSet(images=np.ascontiguousarray(images), classes=tuple(names), ids=tuple(file.stem for file in files))
+
+class _Images:
+    """Pictures as they are read, of one size; from `resize_all` on each is brought to `size` (width, height), those
+    before too: never more than one of any size is held."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self.size, self.resized = size, False
+        self.pictures: list[Image] = []
+
+    def add(self, picture: Image) -> None:
+        self.pictures.append(self._brought(picture) if self.resized else picture)
+
+    def resize_all(self) -> None:
+        if not self.resized:
+            self.resized = True
+            self.pictures = [self._brought(picture) for picture in self.pictures]
+
+    def array(self) -> np.ndarray:
+        """`[M, 3, h, w]`."""
+        images = np.empty((len(self.pictures), 3, self.pictures[0].height, self.pictures[0].width), np.uint8)
+        for row, picture in enumerate(self.pictures):
+            images[row] = np.asarray(picture).transpose(2, 0, 1)
+        return images
+
+    def _brought(self, picture: Image) -> Image:
+        from PIL.Image import Resampling
+
+        return picture.resize(self.size, Resampling.BILINEAR)
 
 
 def _pictures_of(folder: Path) -> list[Path]:
@@ -130,19 +140,11 @@ def _pictures_of(folder: Path) -> list[Path]:
             where=str(folder),
             mend="place its images there, or remove the class from the recordings",
         )
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES and path.name[0] != ".")
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
     if not found:
-        raise UserError("this class has no image", where=str(folder), mend="place images there: " + ", ".join(PICTURES))
+        raise UserError("this class has no image", where=str(folder), mend="place images there: " + ", ".join(SUFFIXES))
     return found
 
 
-def _read_picture(path: Path):  # type: ignore[no-untyped-def]  # PIL is imported here only
-    from PIL import Image
-
-    try:
-        with Image.open(path) as picture:
-            return picture.convert("RGB")
-    except Exception as error:  # PIL's decoders raise many kinds on bytes that they did not expect
-        raise UserError(
-            "this picture cannot be read", where=str(path), why=str(error), mend="copy it again, or remove it"
-        ) from error
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")

@@ -98,8 +98,13 @@ def _pairs(path: Path, files: list[EventFile], found: ImageSet, classes: tuple[s
         raise MissingPart(
             "the file of pairs is not there", where=str(path), mend="correct data.pairs, or place it there"
         )
-    with open(path, newline="", encoding="utf-8") as text:
-        lines = list(csv.DictReader(text))
+    try:
+        with open(path, newline="", encoding="utf-8") as text:
+            lines = list(csv.DictReader(text))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(
+            "this file of pairs cannot be read", where=str(path), why=str(error), mend="save it as CSV in UTF-8"
+        ) from error
     if not lines or not {"recording", "image"} <= set(lines[0]):
         raise UserError("a file of pairs has the columns recording and image", where=str(path), mend="name them so")
     said = {line["recording"]: line["image"] for line in lines}

@@ -13,6 +13,7 @@ from hardware_profiles.errors import MissingPart, UserError
 from pipeline.data.cache import stamp_of
 from pipeline.data.framing import Progress
 from pipeline.data.recordings import READERS
+from pipeline.data.regular_files import check_regular
 
 _EXTENSIONS = ", ".join(READERS)
 _NAME = attrgetter("name")
@@ -78,14 +79,19 @@ def _list_class(folder: Path, numbers: list[int]) -> tuple[str, ...]:
     # Beside an open folder the system walks no long path for each of a thousand files.
     at: int | Path = os.open(folder, os.O_RDONLY) if os.scandir in os.supports_fd else folder
     try:
-        with os.scandir(at) as entries:
-            found = sorted([entry for entry in entries if entry.name[0] != "." and entry.is_file()], key=_NAME)
+        with os.scandir(at) as scanned:
+            entries = [entry for entry in scanned if entry.name[0] != "."]
+            found = sorted([entry for entry in entries if entry.is_file()], key=_NAME)
             for entry in found:
                 status = entry.stat()
                 numbers += (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     finally:
         if isinstance(at, int):
             os.close(at)
+    if len(found) < len(entries):
+        for name in {entry.name for entry in entries} - {entry.name for entry in found}:
+            if _split(name)[1].lower() in READERS:
+                check_regular(folder / name)
     names = [entry.name for entry in found]
     extensions = {name[name.rfind(".") :] for name in names}
     if len(extensions) > 1 or not extensions <= READERS.keys():  # of one extension, no two names have one stem

@@ -12,10 +12,10 @@ from pipeline.data.archives import absent
 from pipeline.data.binning_files import bin_files
 from pipeline.data.dataset import StaticImages
 from pipeline.data.framing import Binning, Frames, Progress
+from pipeline.data.idx_files import read_labelled
 from pipeline.data.sources.collection import Collection
 from pipeline.data.sources.event_files import EventFile, list_events
 from pipeline.data.sources.reading import content_with, labels_of, reader, stamp_with
-from pipeline.data.static_images import read_idx
 from pipeline.recipe import Data
 
 SENSOR = (34, 34)
@@ -59,7 +59,8 @@ def load(data: Data, progress: Progress | None = None) -> Collection:
                 why=f"{', '.join(classes)} are here, {', '.join(names)} in Train",
                 mend=f"place recordings as {folder}/<digit>/<id>.bin",
             )
-        read = [_idx(images, f"{part.images}-{kind}") for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]
+        kinds = ("images-idx3-ubyte", "labels-idx1-ubyte")
+        read = read_labelled(*(_idx(images, f"{part.images}-{kind}") for kind in kinds))
         part_keys = [f"image:{part.name}/{row}" for row in range(len(read[1]))]
         for file in found:
             row = _image_of(file, read[1], classes)
@@ -96,10 +97,10 @@ def load(data: Data, progress: Progress | None = None) -> Collection:
     )
 
 
-def _idx(folder: Path, name: str) -> np.ndarray:
+def _idx(folder: Path, name: str) -> Path:
     for path in (folder / f"{name}.gz", folder / name):
         if path.is_file():
-            return read_idx(path)
+            return path
     raise absent("nmnist", "MNIST/raw", folder, f"{name}.gz")
 
 
