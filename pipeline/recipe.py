@@ -33,6 +33,10 @@ Odd = Annotated[int, Field(ge=1), AfterValidator(_odd)]
 RedGreenBlue = tuple[()] | tuple[float, float, float]
 
 
+Orientation = Literal[
+    "as-stored", "dvs128", "mirror-x", "mirror-y", "rotate-90", "rotate-180", "rotate-270", "transpose"
+]
+
 # Settings of [training] that say where it runs and what is written: a stopped training may go on with others.
 PLACE = ("accelerator", "devices", "nodes", "threads", "tensorboard")
 
@@ -51,6 +55,9 @@ class Data(_Section):
     pairing: Literal["id", "class"] = "id"
     pairs: str = ""  # cifar10dvs: a CSV file below root that says which image each recording was made from
     image_id_offset: int = 0  # image index of recording <id> is id + offset
+    orientation: Orientation = "as-stored"  # class-folders: how the sensor stood; see docs/data.md
+    columns: str = ""  # class-folders: the columns of arrays [N, 4] without names, in order: "txyp"
+    sort: bool = False  # class-folders: sort events by time where a file has them out of order
     height: Positive = 34
     width: Positive = 34
     steps: Annotated[int, Field(ge=1, le=1024)] = 10
@@ -72,6 +79,18 @@ class Data(_Section):
             raise ValueError("folds must be 0 (off) or at least 2")
         if self.fold >= max(self.folds, 1):
             raise ValueError(f"fold must be below folds, which is {self.folds}")
+        return self
+
+    @model_validator(mode="after")
+    def _columns_are_named_once(self) -> Data:
+        if self.columns and sorted(self.columns) != sorted("txyp"):
+            raise ValueError(
+                f'columns must name t, x, y and p in the order of the file, as in "txyp", not {self.columns!r}'
+            )
+        if self.source != "class-folders":
+            for name, as_it_is in (("orientation", "as-stored"), ("columns", ""), ("sort", False)):
+                if getattr(self, name) != as_it_is:
+                    raise ValueError(f"{name} is for source class-folders; {self.source} reads its files as they are")
         return self
 
     @model_validator(mode="after")

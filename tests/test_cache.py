@@ -10,10 +10,17 @@ import numpy as np
 import pytest
 
 from pipeline.data.cache import cached_frames, known_content, stamp_of
+from pipeline.data.facts import FACTS
 from pipeline.data.framing import Binning, Frames
 from pipeline.data.packed import PackedFrames
 
 BINNING = Binning(steps=3, step_us=10, height=5, width=7)  # 210 pixels: no whole number of bytes
+
+
+def facts_of(events: list[int]) -> np.ndarray:
+    facts = np.zeros(len(events), FACTS)
+    facts["events"], facts["y_max"] = events, [4, 3, 2, 1]
+    return facts
 
 
 class Builder:
@@ -23,7 +30,7 @@ class Builder:
         self.calls = 0
         generator = np.random.default_rng(1)
         frames = generator.integers(0, 2, (4, *BINNING.shape), dtype=np.uint8)
-        self.frames = Frames(frames=PackedFrames.pack(frames), events=np.array([9, 0, 300, 7]))
+        self.frames = Frames(frames=PackedFrames.pack(frames), facts=facts_of([9, 0, 300, 7]))
 
     def __call__(self) -> Frames:
         self.calls += 1
@@ -38,7 +45,8 @@ def build() -> Builder:
 def get(folder: Path, build: Builder, content: str = "abc", binning: Binning = BINNING) -> Frames:
     found = cached_frames(folder, content, 4, binning, build)
     np.testing.assert_array_equal(found.frames, build.frames.frames)
-    np.testing.assert_array_equal(found.events, build.frames.events)
+    np.testing.assert_array_equal(found.facts, build.frames.facts)
+    assert found.events.tolist() == build.frames.facts["events"].tolist()
     assert found.frames.dtype == np.uint8
     return found
 
@@ -48,7 +56,7 @@ def test_the_second_read_builds_nothing_and_one_bit_is_one_pixel(tmp_path: Path,
     get(tmp_path, build)
     assert build.calls == 1
     [file] = tmp_path.iterdir()
-    assert file.stat().st_size == 64 + 4 * 8 + 4 * -(-210 // 8)  # head, counts, bits
+    assert file.stat().st_size == 64 + 4 * FACTS.itemsize + 4 * -(-210 // 8)  # head, facts, bits
 
 
 def test_other_content_or_binning_is_another_file(tmp_path: Path, build: Builder) -> None:
@@ -90,7 +98,7 @@ def test_a_whole_file_of_another_key_is_not_trusted(tmp_path: Path, build: Build
     get(tmp_path, build)
     [file] = tmp_path.iterdir()
     other = Builder()
-    other.frames = Frames(frames=PackedFrames.pack(1 - build.frames.frames[:]), events=build.frames.events)
+    other.frames = Frames(frames=PackedFrames.pack(1 - build.frames.frames[:]), facts=build.frames.facts)
     get(tmp_path / "other", other, content="other")
     [foreign] = (tmp_path / "other").iterdir()
     file.write_bytes(foreign.read_bytes())

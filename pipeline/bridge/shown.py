@@ -13,6 +13,7 @@ from torch import Tensor
 from pipeline import ranks
 from pipeline.data.cache import cached_frames
 from pipeline.data.dataset import StaticImages
+from pipeline.data.facts import FACTS
 from pipeline.data.framing import Binning, Frames, Progress
 from pipeline.data.images import resize_to
 from pipeline.data.packed import PackedFrames, row_bytes
@@ -89,13 +90,13 @@ class KeptViews:
     def _drawn(self, view: int) -> Frames:
         count = len(self.images)
         bits = np.empty((count, row_bytes(self.binning.shape)), np.uint8)
-        events = np.empty(count, np.int64)  # of which no two in one step come from one pixel
+        facts = np.zeros(count, FACTS)  # events only, of which no two in one step come from one pixel
         for start in range(0, count, BLOCK):
             rows = torch.arange(start, min(start + BLOCK, count))
             generator = torch.Generator().manual_seed(derived_seed(0, "view", view, start))
             shown = self.bridge.show(self._warped(rows, self.warps[view][:, rows]), generator).transpose(0, 1)
             frames = PackedFrames.pack(shown.numpy() > 0)
-            bits[rows.numpy()], events[rows.numpy()] = frames.bits, shown.flatten(1).sum(1).numpy()
+            bits[rows.numpy()], facts["events"][rows.numpy()] = frames.bits, shown.flatten(1).sum(1).numpy()
             if self.progress:
                 self.progress(int(rows[-1]) + 1, count, f"drawing view {view + 1} of {len(self.warps)} of the images")
-        return Frames(frames=PackedFrames(bits, (count, *self.binning.shape)), events=events)
+        return Frames(frames=PackedFrames(bits, (count, *self.binning.shape)), facts=facts)

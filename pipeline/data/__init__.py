@@ -73,6 +73,7 @@ def _part(found: Collection, binned: Frames, rows: np.ndarray, *, packed: bool =
         labels=found.labels[rows],
         keys=keys,
         events=binned.events[rows],
+        facts=binned.facts[rows],
         twins=twins_of(found.images, keys) if found.paired else None,
     )
 

@@ -8,30 +8,35 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.data.facts import FACTS
 from pipeline.data.framing import Binning, Frames, Progress, bin_recording
 from pipeline.data.packed import PackedFrames, row_bytes
-from pipeline.data.recordings import read_recording
+from pipeline.data.recordings import AS_STORED, Reading, read_recording
 
 COMPILED = ".bin"
 
 
 def bin_files(
-    paths: Sequence[Path], sensor: tuple[int, int], binning: Binning, progress: Progress | None = None
+    paths: Sequence[Path],
+    sensor: tuple[int, int],
+    binning: Binning,
+    progress: Progress | None = None,
+    reading: Reading = AS_STORED,
 ) -> Frames:
     """Frames of these files, in their order. Raises as `read_recording` and `bin_recording` do."""
     bits = np.zeros((len(paths), row_bytes(binning.shape)), np.uint8)
-    events = np.zeros(len(paths), np.int64)
-    compiled = _Compiled(sensor, binning) if any(path.suffix.lower() == COMPILED for path in paths) else None
+    facts = np.zeros(len(paths), FACTS)
+    numbers = facts.view(np.int64).reshape(len(paths), -1)
+    fast = reading.orientation == AS_STORED.orientation and any(path.suffix.lower() == COMPILED for path in paths)
+    compiled = _Compiled(sensor, binning) if fast else None
     for row, path in enumerate(paths):
-        count = compiled(path, bits[row]) if compiled and path.suffix.lower() == COMPILED else -1
+        count = compiled(path, bits[row], numbers[row]) if compiled and path.suffix.lower() == COMPILED else -1
         if count < 0:
-            recording = read_recording(path, sensor, label=0, key=path.stem)
-            bits[row] = np.packbits(bin_recording(recording, binning))
-            count = len(recording.events)
-        events[row] = count
+            recording = read_recording(path, sensor, label=0, key=path.stem, reading=reading)
+            bits[row] = np.packbits(bin_recording(recording, binning, facts[row : row + 1]))
         if progress:
             progress(row + 1, len(paths), "binning events")
-    return Frames(frames=PackedFrames(bits, (len(paths), *binning.shape)), events=events)
+    return Frames(frames=PackedFrames(bits, (len(paths), *binning.shape)), facts=facts)
 
 
 class _Compiled:
@@ -45,15 +50,16 @@ class _Compiled:
         self._numbers = (*sensor, binning.steps, binning.step_us, binning.height, binning.width)
         self._buffer = np.empty(1 << 20, np.uint8)
 
-    def __call__(self, path: Path, bits: np.ndarray) -> int:
-        """Sets the recording's bits and returns its number of events; -1, bits unspecified, if it is not accepted."""
+    def __call__(self, path: Path, bits: np.ndarray, facts: np.ndarray) -> int:
+        """Sets the recording's bits and facts, returns its number of events; -1 if it is not accepted, whatever is then
+        in `bits` and `facts`."""
         if not self._fits:
             return -1
         try:
             length = self._read(path)
         except OSError:
             return -1
-        return self._bin(self._buffer, length, *self._numbers, bits)
+        return self._bin(self._buffer, length, *self._numbers, bits, facts)
 
     def _read(self, path: Path) -> int:
         with open(path, "rb", buffering=0) as file:

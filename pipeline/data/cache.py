@@ -1,6 +1,6 @@
 """Frames on disk: one bit for each pixel, mapped into memory, under the hash of what they were made from.
 
-A file is a head (what it is, under which key, a checksum), the event counts `[N]` as int64, then the rows of bits. A
+A file is a head (what it is, under which key, a checksum), the facts `[N]` of the recordings, then the rows of bits. A
 file that is damaged or holds something else is noticed and made again, never trusted.
 
 What the frames were made from is known by its content. So that files need not be read each time, a record beside
@@ -23,10 +23,11 @@ import numpy as np
 
 from export.files import atomic_path, write_json
 from export.temporaries import sweep_temporaries
+from pipeline.data.facts import FACTS
 from pipeline.data.framing import Binning, Frames
 from pipeline.data.packed import PackedFrames, row_bytes
 
-FORMAT = 2  # change it whenever binning or this file's layout changes: old caches are then never read
+FORMAT = 3  # change it whenever reading, binning or this file's layout changes: old caches are then never read
 _HEAD = struct.Struct("<8s32sQQQ")  # mark, key, recordings, bytes of a row, checksum
 _MARK = b"SPKFRAME"
 _REST_NS = 2_000_000_000  # a file system's clock may be this coarse
@@ -97,12 +98,12 @@ def _key(content: str, count: int, binning: Binning) -> str:
 
 def _write(path: Path, key: str, frames: Frames) -> None:
     bits = frames.frames.bits
-    events = frames.events.astype("<i8")
-    head = _HEAD.pack(_MARK, key.encode(), *bits.shape, _checksum(events, bits))
+    facts = np.ascontiguousarray(frames.facts.astype(FACTS)).view(np.uint8)
+    head = _HEAD.pack(_MARK, key.encode(), *bits.shape, _checksum(facts, bits))
     sweep_temporaries(path.parent)
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         file.write(head)
-        file.write(events.data)
+        file.write(facts.data)
         file.write(np.ascontiguousarray(bits).data)
 
 
@@ -113,15 +114,15 @@ def _read(path: Path, key: str, count: int, binning: Binning) -> Frames | None:
         stored = np.memmap(path, np.uint8, "r")
     except (OSError, ValueError):  # none yet, or of no length
         return None
-    start = _HEAD.size + 8 * count
+    start = _HEAD.size + FACTS.itemsize * count
     if len(stored) != start + count * width:
         return None
-    events, bits = stored[_HEAD.size : start], stored[start:].reshape(count, width)
-    if stored[: _HEAD.size].tobytes() != _HEAD.pack(_MARK, key.encode(), count, width, _checksum(events, bits)):
+    facts, bits = stored[_HEAD.size : start], stored[start:].reshape(count, width)
+    if stored[: _HEAD.size].tobytes() != _HEAD.pack(_MARK, key.encode(), count, width, _checksum(facts, bits)):
         return None
     frames = PackedFrames(np.asarray(bits), (count, *binning.shape))
-    return Frames(frames=frames, events=np.array(events.view("<i8"), np.int64))
+    return Frames(frames=frames, facts=np.array(facts).view(FACTS))
 
 
-def _checksum(events: np.ndarray, bits: np.ndarray) -> int:
-    return zlib.crc32(np.ascontiguousarray(bits).data, zlib.crc32(events.data))
+def _checksum(facts: np.ndarray, bits: np.ndarray) -> int:
+    return zlib.crc32(np.ascontiguousarray(bits).data, zlib.crc32(facts.data))

@@ -15,7 +15,8 @@ class Recording:
     """Events of one recording: structured `events` with `t` (us, int64), `x`, `y`, `p`; its class and key.
 
     Refuses to exist (UserError) unless events are sorted by time from 0 on, lie on the sensor and have polarity
-    0 or 1. `origin`: the file it came from, for messages.
+    0 or 1. `origin`: the file it came from, for messages. `late_us`: the largest step back in time before its events
+    were sorted on request.
     """
 
     events: np.ndarray
@@ -23,6 +24,7 @@ class Recording:
     label: int
     key: str
     origin: str = ""
+    late_us: int = 0
 
     def __post_init__(self) -> None:
         check_events(self.events, *self.sensor, where=self.origin or f"recording {self.key}")
@@ -47,6 +49,7 @@ class EventSplit:
 
     `twins` are the static images the recordings were made from (row i belongs to recording i), or None.
     `events` `[N]` int64: how many events each recording had before binning, or None where nobody counted.
+    `facts` `[N]` FACTS: what is known of each from before it was binned, or None.
     """
 
     frames: np.ndarray | PackedFrames
@@ -54,6 +57,7 @@ class EventSplit:
     keys: tuple[str, ...]
     twins: StaticImages | None
     events: np.ndarray | None = None
+    facts: np.ndarray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

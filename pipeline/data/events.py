@@ -16,30 +16,51 @@ def columns(events: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.
     return t, x, y, p
 
 
-def check_events(events: np.ndarray, height: int, width: int, *, where: str) -> None:
-    """Raises UserError naming `where` and the first event that no sensor of `height` x `width` can have sent."""
+def in_order(events: np.ndarray) -> tuple[np.ndarray, int]:
+    """The events sorted by time, equal times as they were, and the largest step back in time that there was, in us."""
+    t = events["t"].astype(np.int64)
+    late = int((t[:-1] - t[1:]).max(initial=0))
+    return (events[np.argsort(t, kind="stable")], late) if late else (events, 0)
+
+
+def check_events(events: np.ndarray, height: int, width: int, *, where: str, ordered: bool = True) -> None:
+    """Raises UserError naming `where` and the first event that no sensor of `height` x `width` can have sent.
+
+    `ordered`: time must not run backwards.
+    """
     t, x, y, p = columns(events)
-    if len(t) and (t[0] < 0 or (t[1:] < t[:-1]).any()):
+    if ordered and len(t) and (t[0] < 0 or (t[1:] < t[:-1]).any()):
         bad = 0 if t[0] < 0 else int(np.argmax(t[1:] < t[:-1])) + 1
         raise UserError(
             "time runs backwards",
             where=where,
             why=f"event {bad} is at {t[bad]} us, " + (f"after one at {t[bad - 1]} us" if bad else "before zero"),
-            mend="record or convert this file again, events sorted by time from 0 us on",
+            mend="record or convert this file again, events sorted by time from 0 us on"
+            + ("; where the clock began again, cut it into its takes; or set data.sort = true" if bad else ""),
         )
     if _any_outside(x, width) or _any_outside(y, height):
         bad = int(np.argmax((x < 0) | (x >= width) | (y < 0) | (y >= height)))
         raise UserError(
             "an event lies outside the sensor",
             where=where,
-            why=f"event {bad} is at x = {x[bad]}, y = {y[bad]}; the sensor is {width} wide and {height} high",
-            mend="set data.height and data.width to the sensor's size, or remove the damaged file",
+            why=f"event {bad} is at x = {x[bad]}, y = {y[bad]}; the sensor is {width} wide and {height} high; all "
+            f"events lie in x = {x.min()} to {x.max()}, y = {y.min()} to {y.max()}",
+            mend=_way_inside(x, y, height, width),
         )
     if _any_outside(p, 2):
         bad = int(np.argmax((p < 0) | (p > 1)))
         raise UserError(
             "polarity must be 0 or 1", where=where, why=f"event {bad} has {p[bad]}", mend="convert the file"
         )
+
+
+def _way_inside(x: np.ndarray, y: np.ndarray, height: int, width: int) -> str:
+    """How to mend events that lie outside: by what their bounding box looks like."""
+    if min(x.min(), y.min()) >= 1 and x.max() <= width and y.max() <= height:
+        return "these coordinates seem to count from 1: subtract 1 from x and y"
+    if min(x.min(), y.min()) >= 0 and x.max() < height and y.max() < width:
+        return 'x and y seem to be swapped: set data.orientation = "transpose", or convert the file'
+    return "set data.height and data.width to the sensor's size, or remove the file if it is damaged"
 
 
 def _any_outside(column: np.ndarray, size: int) -> bool:

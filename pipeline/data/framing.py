@@ -16,6 +16,7 @@ import numpy as np
 from hardware_profiles.errors import UserError
 from pipeline.data.dataset import Recording
 from pipeline.data.events import columns
+from pipeline.data.facts import FACTS, tails
 from pipeline.data.packed import PackedFrames, row_bytes
 
 Progress = Callable[[int, int, str], None]  # done, total, what
@@ -38,10 +39,15 @@ class Binning:
 
 @dataclass(frozen=True, kw_only=True)
 class Frames:
-    """`frames` `[N, T, 2, H, W]` of 0 and 1, and how many events each recording had, `events` `[N]` int64."""
+    """`frames` `[N, T, 2, H, W]` of 0 and 1, and what is known of each recording, `facts` `[N]` FACTS."""
 
     frames: PackedFrames
-    events: np.ndarray
+    facts: np.ndarray
+
+    @property
+    def events(self) -> np.ndarray:
+        """How many events each recording had, `[N]` int64."""
+        return np.ascontiguousarray(self.facts["events"])
 
 
 def bin_recordings(
@@ -49,17 +55,16 @@ def bin_recordings(
 ) -> Frames:
     """Frames of `count` recordings, in their order. Raises UserError for a sensor larger than the frame."""
     bits = np.zeros((count, row_bytes(binning.shape)), np.uint8)
-    events = np.zeros(count, np.int64)
+    facts = np.zeros(count, FACTS)
     for row, recording in enumerate(recordings):
-        bits[row] = np.packbits(bin_recording(recording, binning))
-        events[row] = len(recording.events)
+        bits[row] = np.packbits(bin_recording(recording, binning, facts[row : row + 1]))
         if progress:
             progress(row + 1, count, "binning events")
-    return Frames(frames=PackedFrames(bits, (count, *binning.shape)), events=events)
+    return Frames(frames=PackedFrames(bits, (count, *binning.shape)), facts=facts)
 
 
-def bin_recording(recording: Recording, binning: Binning) -> np.ndarray:
-    """Frames `[T, 2, H, W]` uint8 of one recording.
+def bin_recording(recording: Recording, binning: Binning, facts: np.ndarray | None = None) -> np.ndarray:
+    """Frames `[T, 2, H, W]` uint8 of one recording; `facts` `[1]` FACTS, where given, is filled.
 
     A sensor smaller than the frame fills its top left part. Raises UserError for a larger one.
     """
@@ -72,10 +77,18 @@ def bin_recording(recording: Recording, binning: Binning) -> np.ndarray:
         )
     out = np.zeros(binning.shape, np.uint8)
     if not len(recording.events):
+        if facts is not None:
+            facts["empty"] = binning.steps
         return out
     t, x, y, p = columns(recording.events)  # within the sensor and sorted: a Recording refuses to exist otherwise
     edges = np.searchsorted(t, t[0] + binning.step_us * np.arange(binning.steps + 1))
     kept = edges[-1]
+    if facts is not None:
+        first, last = tails(len(t))
+        start, core = t[first] - t[0], t[last] - t[first]
+        box = x.min(), x.max(), y.min(), y.max()
+        empty = np.count_nonzero(edges[1:] == edges[:-1])
+        facts[0] = (len(t), kept, p.sum(), t[-1] - t[0], start, core, *box, empty, recording.late_us)
     flat = p[:kept] * binning.height
     flat += y[:kept]
     flat *= binning.width

@@ -74,11 +74,21 @@ def load(data: Data, progress: Progress | None = None) -> Collection:
         labels=labels_of(files),
         content=lambda: content_with(files, *facts, progress=progress),
         stamp=stamp_with([listing.stamp], *facts),
-        read=reader(files, size, partial(resizing.shrink, sensor=SENSOR, target=size)),
+        read=reader(files, size, partial(_upright, target=size)),
         images=_named(found, twins, classes),
         paired=bool(twins),
         simulated=False,
     )
+
+
+def _upright(events: np.ndarray, origin: str, *, target: tuple[int, int]) -> np.ndarray:
+    """Events on `target` (height, width) pixels. The sensor stood on its side when .aedat files were written; they are
+    turned as the set's makers turn them: x = 127 - raw y, y = 127 - raw x."""
+    if origin.lower().endswith(".aedat"):
+        turned = events.copy()
+        turned["x"], turned["y"] = SENSOR[1] - 1 - events["y"], SENSOR[0] - 1 - events["x"]
+        events = turned
+    return resizing.shrink(events, origin, sensor=SENSOR, target=target)
 
 
 def _named(found: ImageSet, twins: dict[str, str], classes: tuple[str, ...]) -> StaticImages:

@@ -9,9 +9,10 @@ from pathlib import Path
 from hardware_profiles.errors import UserError
 from pipeline.data.binning_files import bin_files
 from pipeline.data.framing import Binning, Frames, Progress
+from pipeline.data.recordings import Reading
 from pipeline.data.sources.collection import Collection
-from pipeline.data.sources.event_files import hash_files, list_events
-from pipeline.data.sources.reading import labels_of, reader
+from pipeline.data.sources.event_files import list_events
+from pipeline.data.sources.reading import content_with, labels_of, recordings, stamp_with
 from pipeline.data.sources.twins import name_images
 from pipeline.data.static_images import read_images
 from pipeline.recipe import Data
@@ -36,9 +37,10 @@ def load(data: Data, progress: Progress | None = None) -> Collection:
     classes, files = listing.classes, listing.files()
     found = read_images(root / data.images, classes, data.height, data.width, progress)
     sensor = (data.height, data.width)
+    reading = Reading(orientation=data.orientation, columns=data.columns, sort=data.sort)
 
     def bin_all(binning: Binning, progress: Progress | None) -> Frames:
-        return bin_files([file.path for file in files], sensor, binning, progress)
+        return bin_files([file.path for file in files], sensor, binning, progress, reading)
 
     return Collection(
         name=data.events,
@@ -47,9 +49,9 @@ def load(data: Data, progress: Progress | None = None) -> Collection:
         classes=classes,
         keys=tuple(file.key for file in files),
         labels=labels_of(files),
-        content=lambda: hash_files(files, progress),
-        stamp=listing.stamp,
-        read=reader(files, sensor),
+        content=lambda: content_with(files, reading, progress=progress),
+        stamp=stamp_with([listing.stamp], reading),
+        read=lambda: recordings(files, sensor, reading),
         bin=bin_all,
         images=name_images(found, files, classes, offset=data.image_id_offset, strict=data.pairing == "id"),
         paired=data.pairing == "id",

@@ -13,8 +13,8 @@ from hardware_profiles.errors import UserError
 from pipeline.data.archives import absent
 from pipeline.data.cache import stamp_of
 from pipeline.data.dataset import StaticImages
+from pipeline.data.event_columns import from_columns
 from pipeline.data.framing import Progress
-from pipeline.data.recordings import from_columns
 from pipeline.data.sources import resizing
 from pipeline.data.sources.collection import Collection
 from pipeline.data.sources.event_files import EventFile

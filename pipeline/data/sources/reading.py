@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.data.dataset import Recording
 from pipeline.data.framing import Progress
-from pipeline.data.recordings import read_events
+from pipeline.data.recordings import Reading, read_events, read_recording
 from pipeline.data.sources.event_files import EventFile, hash_files
 
 Change = Callable[[np.ndarray, str], np.ndarray]  # events as a file has them, the file -> events on the sensor
@@ -41,6 +41,12 @@ def reader(
             yield Recording(events=events, sensor=sensor, label=file.label, key=file.key, origin=str(file.path))
 
     return read
+
+
+def recordings(files: list[EventFile], sensor: tuple[int, int], reading: Reading) -> Iterator[Recording]:
+    """The recordings of `files` in their order, read as `reading` says."""
+    for file in files:
+        yield read_recording(file.path, sensor, label=file.label, key=file.key, reading=reading)
 
 
 def stamp_with(stamps: list[str], *facts: object) -> str:
