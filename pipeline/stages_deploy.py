@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from export.answers import told
 from export.frames_file import write_frames
 from export.integer_network import IntegerNetwork
 from export.netx import read_netx, write_netx
@@ -66,7 +67,7 @@ def simulate(context: Context) -> Result:
     context.run.file("steps.csv").unlink(missing_ok=True)  # of what was simulated before
     trace.save(context.run.file("trace.npz"))
     result = {
-        "predicted": network.readout.classes(trace.spikes, trace.membrane).tolist(),
+        **told(network.readout.classes(trace.spikes, trace.membrane)),
         "samples": len(frames),
         "seconds": seconds,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from export.answers import told
 from export.readout import classify
 from hardware_profiles.errors import UserError
 from pipeline.bridge.bridges import load_bridge
@@ -59,12 +60,12 @@ def teacher(context: Context) -> Result:
     storage.save_teacher(trained, context.run.file("teacher.safetensors"))
     files = ("teacher.safetensors",)
     if trained.sees == "events":
-        return {"predicted": spiking_teacher_classes(trained, test.frames).tolist()}, files
+        return told(spiking_teacher_classes(trained, test.frames)), files
     if test.twins is None:
         return {"predicted": None, "reason": "the test recordings have no static twins"}, files
     height, width = test.frames.shape[3:]
     logits = teacher_logits(trained, test.twins.images, (int(height), int(width)))
-    return {"predicted": logits.argmax(1).tolist()}, files
+    return told(logits.argmax(1).cpu().numpy()), files
 
 
 def bridge(context: Context) -> Result:
@@ -212,4 +213,4 @@ def load_student(context: Context, method: str, stage: storage.Stage) -> Student
 
 
 def _tested(network: Student, context: Context) -> dict[str, Any]:
-    return {"predicted": classify(predict_spikes(network, context.dataset.test.frames)).tolist()}
+    return told(classify(predict_spikes(network, context.dataset.test.frames)))

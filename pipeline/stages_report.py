@@ -100,7 +100,7 @@ def _inputs(context: Context) -> ReportInputs:
     labels = dataset.test.labels
     arms = {
         method: {
-            f"student_{kind}": held_against(labels, run.result(f"{stage}-{method}")["predicted"])
+            f"student_{kind}": _answers(labels, run.result(f"{stage}-{method}"))
             for kind, stage in (("float", "student"), ("quantised", "quantised"))
         }
         for method in recipe.arms
@@ -108,10 +108,12 @@ def _inputs(context: Context) -> ReportInputs:
     teacher, lava = run.result("teacher"), check["lava_predicted"]
     predicted = np.array(run.result("simulate")["predicted"])
     answers: dict[str, Answers | str] = {
-        "teacher": teacher["reason"] if teacher["predicted"] is None else held_against(labels, teacher["predicted"]),
+        "teacher": teacher["reason"] if teacher["predicted"] is None else _answers(labels, teacher),
         **arms[own],
-        "reference": held_against(labels, predicted),
-        "lava": check["reference_vs_lava"] if lava is None else held_against(labels[_lava_rows(check)], lava),
+        "reference": _answers(labels, run.result("simulate")),
+        "lava": check["reference_vs_lava"]
+        if lava is None
+        else held_against(labels[_lava_rows(check)], lava, counted="silent" in run.result("simulate")),
     }
     about = run.manifest["about"]
     return ReportInputs(
@@ -147,6 +149,11 @@ def _inputs(context: Context) -> ReportInputs:
             "profiles": {row["hardware"]: row["profile"]["sha256"] for row in profiled["energy"]},
         },
     )
+
+
+def _answers(labels: np.ndarray, result: dict[str, Any]) -> Answers:
+    """Of a stage's `answers.told`; one of an older Spikeport did not tell silent recordings from class 0."""
+    return held_against(labels, result["predicted"], counted="silent" in result)
 
 
 def _lava_rows(check: dict[str, Any]) -> list[int]:

@@ -44,7 +44,7 @@ class Tally:
         return share(
             Answers(
                 right=np.concatenate([nothing, *(each.right for each in self._answers)]),
-                silent=np.concatenate([nothing, *(each.silent for each in self._answers)]),
+                silent=np.concatenate([nothing, *(each.silent for each in self._answers if each.silent is not None)]),
                 unlabelled=sum(each.unlabelled for each in self._answers),
             )
         )

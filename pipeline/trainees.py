@@ -190,7 +190,7 @@ class StudentTrainee(Trainee):
         if not len(self.validation.labels):
             return None
         answers = student_answers(model, self.validation)
-        self.silent = int(np.count_nonzero(answers.silent))
+        self.silent = answers.silent_count
         return float(np.mean(answers.right))
 
 

@@ -19,8 +19,9 @@ from pipeline.run_folder import create
 from pipeline.stages import Context
 
 
-def finished_folder(root: Path, name: str, *, seed: int) -> Path:
-    """A run in `root`/`name` of six test recordings of three classes, its network drawn by `seed`. The cache is the one
+def finished_folder(root: Path, name: str, *, seed: int, threshold: int = 90) -> Path:
+    """A run in `root`/`name` of six test recordings of three classes, its network drawn by `seed`. With a high
+    `threshold` it never fires. The cache is the one
     that SPIKEPORT_CACHE names."""
     settings = {"name": name, "data": with_pictures(root), "distillation": {"method": "none"}}
     recipe = Recipe.model_validate(settings)
@@ -39,7 +40,7 @@ def finished_folder(root: Path, name: str, *, seed: int) -> Path:
         bias=None,
         i_decay=4096,
         v_decay=512,
-        vth_mant=90,
+        vth_mant=threshold,
         input_shape=(2, HEIGHT, WIDTH),
     )
     network = IntegerNetwork(input_shape=(2, HEIGHT, WIDTH), layers=(layer,))
@@ -49,7 +50,7 @@ def finished_folder(root: Path, name: str, *, seed: int) -> Path:
 
     run.record("simulate", *stages_deploy.simulate(context), 0.0)
     for stage in ("student-none", "quantised-none"):
-        run.record(stage, {"predicted": run.result("simulate")["predicted"]}, (), 0.0)
+        run.record(stage, {key: run.result("simulate")[key] for key in ("predicted", "silent")}, (), 0.0)
     unchecked = dict.fromkeys(("quantised_vs_reference", "reference_vs_lava"), "left out")
     run.record("check", unchecked | {"lava_predicted": None}, (), 0.0)
     accounted = priced(network, stages_deploy.trace_of(context), recipe.profile.hardware)

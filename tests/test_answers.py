@@ -4,21 +4,40 @@ from __future__ import annotations
 
 import csv
 import json
+import math
+from types import SimpleNamespace
 
+import nir
 import numpy as np
 import pytest
+import torch
 import yaml
+from finished_folder import finished_folder
 from html_page import Page
-from test_cli import one_line
+from test_cli import one_line, small_graph
 from test_network_profile import validated
+from test_quantise import graph_of, lif
 
 from export.answers import held_against
+from export.calibrate import calibrate
 from export.files import write_npz
 from export.frames_file import write_frames
 from export.integer_network import IntegerLayer, IntegerNetwork
 from export.netx import write_netx
 from export.readout import SILENT, Readout, classify
-from pipeline.report.confusion import confusion, mistakes, shaded
+from hardware_profiles.errors import UserError
+from pipeline import stages_report
+from pipeline.distillation.self_temporal import self_temporal_kd
+from pipeline.evaluation import spiking_teacher_classes
+from pipeline.report import render_comparison
+from pipeline.report.compare import build_comparison
+from pipeline.report.confusion import CLASSES_COUNTED, confusion, mistakes, shaded
+from pipeline.report.finished_run import read_runs
+from pipeline.run_folder import open_run
+from pipeline.stages import Context
+from pipeline.sweep.plan import Setting, Trial
+from pipeline.sweep.table import rows_of, table
+from pipeline.sweep.trial import Outcome, outcome_of
 
 CLASSES, STEPS = 3, 4
 
@@ -93,6 +112,7 @@ def test_confusion_has_a_column_for_no_answer_that_is_no_class() -> None:
     assert [row["total"] for row in shaded(own, "abc", silent)] == [2, 2, 2]
     with pytest.raises(ValueError, match="outside the 3 classes"):
         confusion(np.array([3]), np.array([0]), CLASSES)
+    assert isinstance(confusion(np.zeros(1), np.zeros(1), CLASSES_COUNTED + 1), str)
 
 
 def test_simulate_counts_silence_apart(spikeport, echo, tmp_path) -> None:
@@ -153,6 +173,139 @@ def test_a_silent_recording_shown_in_a_picture_has_no_class(spikeport, tmp_path)
     (sample,) = report["samples"]
     assert (sample["label"], sample["predicted"], sample["correct"]) == ("0", None, False)
     assert "“0”, no answer" in Page((tmp_path / "page" / "report.html").read_text()).text
+
+
+@pytest.fixture
+def silent_run(monkeypatch, tmp_path):
+    monkeypatch.setenv("SPIKEPORT_CACHE", str(tmp_path / "cache"))
+    return finished_folder(tmp_path, "silent", seed=1, threshold=100_000)
+
+
+def test_a_run_counts_silence_apart(silent_run) -> None:
+    report = validated(silent_run)
+    for stage in ("student_float", "student_quantised", "reference"):
+        entry = report["accuracy"][stage]
+        assert (entry["value"], entry["n"], entry["silent"]) == (0, 6, 6)
+    assert report["comparison"]["none"]["student_quantised"]["silent"] == 6
+    assert (np.sum(report["confusion"]["counts"]), sum(report["confusion"]["silent"])) == (0, 6)
+    assert "6 gave no output spike" in report["verdict"]
+    with open(silent_run / "samples.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    columns = ("student_float", "student_quantised", "reference", "lava")
+    assert {tuple(row[column] for column in columns) for row in rows} == {("no answer",) * 3 + ("",)}
+    for page in ((silent_run / "report.md").read_text(), Page((silent_run / "report.html").read_text()).text):
+        assert "No answer, for want of any output spike: 6." in page
+        assert "No recording was mistaken for another class." in page
+
+
+def test_of_an_older_run_silence_was_not_counted(silent_run) -> None:
+    """It took silent recordings for class 0 and kept no `silent`; what it kept is shown as what it is."""
+    manifest = silent_run / "manifest.json"
+    kept = json.loads(manifest.read_text())
+    for stage in ("student-none", "quantised-none", "simulate"):
+        result = kept["stages"][stage]["result"]
+        del result["silent"]
+        result["predicted"] = [0] * 6
+    manifest.write_text(json.dumps(kept))
+    stages_report.report(Context(open_run(silent_run)))
+    report = validated(silent_run)
+    assert report["accuracy"]["reference"]["value"] > 0
+    assert "silent" not in report["accuracy"]["reference"]
+    assert "not counted" in (silent_run / "report.md").read_text()
+    assert "no output spike" not in report["verdict"]
+    assert "no answer not counted" in Page((silent_run / "report.html").read_text()).text
+
+
+def test_a_comparison_counts_silence_apart(monkeypatch, tmp_path, silent_run) -> None:
+    finished_folder(tmp_path, "other", seed=1)
+    render_comparison(build_comparison(read_runs([silent_run, tmp_path / "other"])), tmp_path / "compared")
+    markdown = (tmp_path / "compared" / "compare.md").read_text()
+    (row,) = [line for line in markdown.splitlines() if line.startswith("| Integer reference | silent |")]
+    assert row.split("|")[6].strip() == "6"
+    assert "6 no answer" in Page((tmp_path / "compared" / "compare.html").read_text()).text
+
+
+def test_a_sweep_counts_silence_apart(tmp_path) -> None:
+    """Ten recordings a run; of the second setting's two runs one was silent in 3 of them, the other in none."""
+    first, second = Setting("a=1", ("a=1",)), Setting("a=2", ("a=2",))
+    trials = [Trial(f"{each.label}/{seed}", each, seed, None, ()) for each in (first, second) for seed in (1, 2)]
+    found = {trial.name: Outcome("1" * 10, "1" * 10, 1.0, 0, 0) for trial in trials}
+    found["a=2/2"] = Outcome("1" * 10, "1" * 7 + "0" * 3, 1.0, 0, 3)
+    rows = rows_of((first, second), trials, found)
+    assert [row["quantised"]["silent"] for row in rows] == [0, 0.15]
+    _, cells = table(rows)
+    assert cells[0][3] == "100.00 ± 0.00"
+    assert cells[1][3] == "85.00 ± 21.21 (15.0 silent)"
+
+
+def test_the_outcome_of_a_silent_trial(silent_run) -> None:
+    manifest = silent_run / "manifest.json"
+    found = outcome_of(silent_run)
+    assert found is not None
+    assert (found.correct_quantised, found.silent_float, found.silent_quantised) == ("0" * 6, 6, 6)
+    manifest.write_text(manifest.read_text().replace('"silent"', '"other"'))
+    assert outcome_of(silent_run).silent_quantised is None
+
+
+def test_a_spiking_teacher_that_says_nothing_has_no_class() -> None:
+    class Quiet(torch.nn.Module):
+        """Its second recording gets one spike for class 2."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(1))
+
+        def observe(self, frames):
+            logits = torch.zeros(*frames.shape[:2], 4)
+            logits[-1, 1, 2] = 1
+            return SimpleNamespace(logits=logits)
+
+    frames = np.zeros((3, 5, 2, 2, 2), dtype=np.uint8)
+    assert spiking_teacher_classes(Quiet(), frames).tolist() == [-1, 2, -1]
+
+
+def test_a_step_without_a_spike_is_not_right_for_class_0() -> None:
+    """One sample of class 0, which the second of two steps takes for class 1: no step is right, and it weighs nothing;
+    with a right third step that one alone is the teacher: KL of (e, 1) / (e + 1) to each step, by hand."""
+    steps = torch.tensor([[[0.0, 0.0]], [[0.0, 1.0]], [[1.0, 0.0]]], dtype=torch.float64)
+    assert self_temporal_kd(steps[:2], torch.tensor([0]), tau=1.0).item() == 0
+    p = math.e / (1 + math.e)
+    uniform = p * math.log(2 * p) + (1 - p) * math.log(2 * (1 - p))
+    turned = p * math.log(p / (1 - p)) + (1 - p) * math.log((1 - p) / p)
+    found = self_temporal_kd(steps, torch.tensor([0]), tau=1.0).item()
+    assert found == pytest.approx((uniform + turned) / 3, rel=1e-12)
+
+
+def test_calibration_counts_silence_and_leaves_out_the_unlabelled() -> None:
+    """Outputs k fires with input k; of the check (every third sample) the first is silent, the second unlabelled."""
+    graph = graph_of(nir.Linear(np.eye(3)), lif((3,)), shape=(3,))
+    frames = np.zeros((9, 8, 3), dtype=np.uint8)
+    labels = np.array([0, 1, 0, 1, 2, -1, 0, 1, 2])
+    for row, label in enumerate(labels):
+        frames[row, :, label] = row != 2
+    _, _, report = calibrate(graph, frames, labels)
+    assert (report.samples_checked, report.unlabelled, report.float_silent, report.plain_silent) == (3, 1, 1, 1)
+    assert (report.float_accuracy, report.plain_accuracy) == (0.5, 0.5)
+    told = "\n".join(report.lines())
+    assert "without an answer: 1 (float), 1 (plain), 1 (searched) of 3" in told
+    assert "without 1 unlabelled" in told
+    assert calibrate(graph, frames, np.full(9, -1))[2].float_accuracy is None
+    with pytest.raises(UserError, match=r"label 3 of sample 4 is no class.*3 outputs"):
+        calibrate(graph, frames, np.array([0, 1, 0, 1, 3, -1, 0, 1, 2]))
+
+
+def test_calibration_frames_with_labels_from_1_are_refused_by_name(spikeport, tmp_path) -> None:
+    nir.write(tmp_path / "a.nir", small_graph())
+    spikes = np.ones((3, 7, 5), dtype=np.uint8)
+    words = ("export", "a.nir", "--dt", "1e-3", "--reset", "zero", "--out", "made", "--calibrate", "f.npz")
+    outputs = 3
+    write_npz(tmp_path / "f.npz", frames=spikes, labels=np.arange(1, outputs + 1))
+    assert "f.npz: label 3 of sample 2" in refused(spikeport, *words)
+    assert not (tmp_path / "made").exists()
+    write_npz(tmp_path / "f.npz", frames=spikes, y=np.arange(outputs))
+    code, out, _ = spikeport(*words)
+    assert code == 0
+    assert "f.npz holds `y`, which is not read" in out
 
 
 @pytest.mark.parametrize("words", [("simulate",), ("profile", "--out", "page")])

@@ -106,6 +106,8 @@ class Samd(Term):
         maps, logits = (one.mean(0) if said.logits.ndim == 3 else one for one in (said.maps, said.logits))  # spiking
         classes = stream.labels if settings.target_class == "label" else logits.argmax(-1)
         wanted = class_activation_map(maps.detach(), said.head_weight.detach(), classes)
+        if settings.target_class == "teacher":  # a spiking teacher that said nothing points nowhere
+            wanted = wanted * logits.any(-1)[:, None, None]
         return samd(stream.maps, wanted, **settings.model_dump(exclude={"target_class"}))
 
 

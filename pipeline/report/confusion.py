@@ -11,12 +11,16 @@ from export.readout import SILENT, UNLABELLED
 
 CLASSES_DRAWN = 20  # more do not fit a page; their mistakes are listed all the same
 MISTAKES = 10
+CLASSES_COUNTED = 1_000  # a table has as many cells as the square of this
 
 
-def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray | str:
     """`[K, K + 1]` int64: how many recordings of class i were taken for class j, in the last column for none (SILENT).
-    Unlabelled ones are left out. Raises ValueError for a label or a class that is none of the K.
+    Unlabelled ones are left out. Of more than CLASSES_COUNTED classes a sentence stands in its place. Raises ValueError
+    for a label or a class that is none of the K.
     """
+    if classes > CLASSES_COUNTED:
+        return f"a table of {classes:,} classes was not made: {CLASSES_COUNTED:,} are the most"
     true, given = np.asarray(labels, dtype=np.int64), np.asarray(predicted, dtype=np.int64)
     known = true != UNLABELLED
     true, given = true[known], np.where(given == SILENT, classes, given)[known]

@@ -27,15 +27,17 @@ def wilson(correct: int, n: int) -> tuple[float, float]:
 
 
 def share(answers: Answers) -> dict[str, Any]:
-    """Accuracy over labelled samples: {value, n, silent, low, high}, `unlabelled` where some were left out; {value:
-    None, reason} where there is none."""
+    """Accuracy over labelled samples: {value, n, silent, low, high}, without `silent` where it was not counted, with
+    `unlabelled` where some were left out; {value: None, reason} where there is none."""
     n = len(answers)
     if not n:
         why = f"none of {answers.unlabelled:,} has a label" if answers.unlabelled else "there was nothing to test on"
         return {"value": None, "reason": why}
     hits = int(np.count_nonzero(answers.right))
     low, high = wilson(hits, n)
-    found = {"value": hits / n, "n": n, "silent": int(np.count_nonzero(answers.silent)), "low": low, "high": high}
+    found: dict[str, Any] = {"value": hits / n, "n": n, "silent": answers.silent_count, "low": low, "high": high}
+    if answers.silent is None:
+        del found["silent"]
     return found | ({"unlabelled": answers.unlabelled} if answers.unlabelled else {})
 
 

@@ -74,6 +74,12 @@ def tested(entry: dict[str, Any]) -> tuple[str, str]:
     return tested_on(entry), "not counted" if silent is None else f"{silent:,}"
 
 
+def silent_note(entry: dict[str, Any]) -> str:
+    """Of an accuracy: `6 no answer`, or nothing where all answered."""
+    silent = entry.get("silent")
+    return f"{NO_ANSWER} not counted" if silent is None else f"{silent:,} {NO_ANSWER}" if silent else ""
+
+
 def percent_range(entry: dict[str, Any]) -> str:
     """The interval of an accuracy: `93.6 to 98.6 %`, or why there is none."""
     if entry["low"] is None:

@@ -17,7 +17,8 @@ def rows_of(
 ) -> list[dict[str, Any]]:
     """One row per setting: {setting, changes, runs, float, quantised, seconds}; statistics are None without a run.
 
-    float and quantised: mean, sd and n of the test accuracy over finished runs, and `difference` to the first setting
+    float and quantised: mean, sd and n of the test accuracy over finished runs, `silent` the mean share of recordings
+    without an answer (where counted), and `difference` to the first setting
     over the runs that both have (same seed, same fold); None for the first setting, or where they share none.
     """
     rows = []
@@ -30,7 +31,11 @@ def rows_of(
             found = {pair: _accuracy(outcome, arm) for pair, outcome in runs.items()}
             reference = {pair: _accuracy(outcome, arm) for pair, outcome in first.items()}
             difference = paired_t([found[pair] - reference[pair] for pair in both]) if both else None
+            silent = [_silent(outcome, arm) for outcome in runs.values()]
+            counted = [count for count in silent if count is not None]
             row[arm] = {**mean_sd(list(found.values())), "difference": difference} if runs else None
+            if counted:
+                row[arm]["silent"] = sum(counted) / len(counted)
         row["seconds"] = mean_sd([outcome.seconds for outcome in runs.values()]) if runs else None
         rows.append(row)
     return rows
@@ -58,7 +63,7 @@ def markdown(result: Mapping[str, Any]) -> str:
         f"# Sweep of {inline(result['name'])}",
         "",
         f"{result['seeds']} seeds, {result['folds'] or 'no'} folds; accuracy on test recordings in per cent, mean ± "
-        "standard deviation over runs.",
+        "standard deviation over runs; in brackets, the per cent that gave no output spike, which count as wrong.",
         *map(inline, notes(result)),
         "",
         drawn(head, cells, right=range(1, len(head))),
@@ -92,11 +97,17 @@ def _accuracy(outcome: Outcome, arm: str) -> float:
     return outcome.accuracy_float if arm == "float" else outcome.accuracy_quantised
 
 
+def _silent(outcome: Outcome, arm: str) -> float | None:
+    count = outcome.silent_float if arm == "float" else outcome.silent_quantised
+    return None if count is None else count / outcome.recordings
+
+
 def _share(arm: Mapping[str, Any] | None) -> str:
     if arm is None:
         return "-"
     sd = "" if arm["sd"] is None else f" ± {100 * arm['sd']:.2f}"
-    return f"{100 * arm['mean']:.2f}{sd}"
+    silent = f" ({100 * arm['silent']:.1f} silent)" if arm.get("silent") else ""
+    return f"{100 * arm['mean']:.2f}{sd}{silent}"
 
 
 def _difference(difference: Mapping[str, Any] | None) -> str:

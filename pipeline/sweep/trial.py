@@ -24,15 +24,15 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_
 class Outcome:
     """Which test recordings a finished run got right (`1`) or wrong (`0`), in test order, and how long training took.
 
-    `silent_float`, `silent_quantised`: how many of the wrong ones had no answer. `seconds`: all that was trained,
-    without the reading of data, which a cache may spare.
+    `silent_float`, `silent_quantised`: how many wrong ones had no answer (None: not counted). `seconds`: all that
+    was trained, without the reading of data, which a cache may spare.
     """
 
     correct_float: str
     correct_quantised: str
     seconds: float
-    silent_float: int = 0
-    silent_quantised: int = 0
+    silent_float: int | None = None
+    silent_quantised: int | None = None
 
     @property
     def recordings(self) -> int:
@@ -68,16 +68,16 @@ def outcome_of(folder: Path, verb: str = "train") -> Outcome | None:
     if verb == "run" and not run.is_done("report"):
         return None
     labels = np.array(run.result("data")["test_labels"])
-    answers = [held_against(labels, run.result(stage)["predicted"]) for stage in students]
+    found = [run.result(stage) for stage in students]
+    answers = [held_against(labels, result["predicted"], counted="silent" in result) for result in found]
     right = ["".join(map(str, each.right.astype(int).tolist())) for each in answers]
-    silent = [int(np.count_nonzero(each.silent)) for each in answers]
     seconds = sum(run.manifest["stages"][stage]["seconds"] for stage in learnt if stage != "data")
     return Outcome(
         correct_float=right[0],
         correct_quantised=right[1],
         seconds=round(seconds, 3),
-        silent_float=silent[0],
-        silent_quantised=silent[1],
+        silent_float=answers[0].silent_count,
+        silent_quantised=answers[1].silent_count,
     )
 
 
