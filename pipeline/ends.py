@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import NoReturn
 
@@ -146,6 +146,22 @@ def _imports(frame: FrameType | None) -> bool:
 def started_by_this() -> dict[str, str]:
     """What to add to the environment of a command that is to end when this process does."""
     return {STARTED_BY: str(os.getpid())}
+
+
+def left_with(code: int) -> str:
+    """How a command that was started here ended, in words, from its return code."""
+    if code >= 0:
+        return f"left with {code}"
+    with contextlib.suppress(ValueError):
+        return f"was killed by {signal.Signals(-code).name}"
+    return f"was killed by signal {-code}"
+
+
+def last_words(said: Sequence[str]) -> str:
+    """The line of what a command said that says best why it ended: its error, else its last."""
+    lines = [line.strip() for line in said if line.strip()]
+    last = next((line for line in reversed(lines) if line.startswith("error: ")), lines[-1] if lines else "no word")
+    return last.removeprefix("error: ")
 
 
 def _end_with_starter() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import signal
 import threading
 import warnings
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments import ClusterEnvironment, LightningEnvironment
 from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
@@ -89,7 +91,7 @@ def _run(trainee: Trainee, checkpoint: Path, training: Training, resume: bool) -
                 max_epochs=trainee.epochs,
                 accumulate_grad_batches=training.accumulate,
                 gradient_clip_val=training.clip or None,
-                plugins=[SafeCheckpointIO(), precision_plugin(training.precision, device)],
+                plugins=[SafeCheckpointIO(), precision_plugin(training.precision, device), *_place()],
                 deterministic="warn" if gpu else None,
                 logger=False,
                 enable_checkpointing=False,
@@ -98,14 +100,8 @@ def _run(trainee: Trainee, checkpoint: Path, training: Training, resume: bool) -
                 use_distributed_sampler=False,
             )
         except MisconfigurationException as error:
-            there = torch.cuda.device_count()
-            raise UserError(
-                f"there are {there} GPUs that torch can use, not {training.devices}"
-                if there
-                else "there is no GPU that torch can use",
-                where="training.devices" if there else "training.accelerator",
-                mend="ask for fewer" if there else "set it to cpu or auto",
-            ) from error
+            ranks.check_gpus(training)
+            raise UserError("this machine cannot train so", where="training", why=str(error)) from error
         if training.tensorboard and trainer.is_global_zero and trainee.metrics:
             folder = trainee.metrics.parent / "tensorboard" / trainee.stage
             trainee.event_files = EventFiles(folder, len(trainee.history))
@@ -120,6 +116,11 @@ def _run(trainee: Trainee, checkpoint: Path, training: Training, resume: bool) -
             if isinstance(left.__context__, KeyboardInterrupt):
                 raise KeyboardInterrupt from None
             raise
+
+
+def _place() -> list[ClusterEnvironment]:
+    """A batch script of SLURM's has the numbers of tasks that it never started; Lightning would believe them."""
+    return [LightningEnvironment()] if "SLURM_NTASKS" in os.environ and not ranks.from_srun() else []
 
 
 def _leave_signals_alone(trainer: pl.Trainer) -> None:

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
-import subprocess
+import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from importlib.machinery import ModuleSpec
 
 from hardware_profiles.errors import UserError
+from pipeline.other_ranks import OtherRanks
 from pipeline.recipe import Training
 
 SETTINGS = "training.devices, training.nodes"
-_RANKS, _WORLDS = ("RANK", "SLURM_PROCID", "LOCAL_RANK"), ("WORLD_SIZE", "SLURM_NTASKS")
+_RANKS, _WORLDS = ("RANK", "SLURM_PROCID", "LOCAL_RANK"), ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "SLURM_NTASKS")
+
+_others: OtherRanks | None = None  # those that this process has started
 
 
 def world_of(training: Training) -> int:
@@ -53,20 +54,30 @@ def together(training: Training) -> Iterator[None]:
         )
     if started != world and training.nodes > 1:
         raise UserError("training on several machines needs a launcher", where=SETTINGS, mend="see docs/training.md")
-    others = _start_others(world) if started != world else []
+    global _others
+    _others = OtherRanks(world) if started != world else None
     if follows(training):
         _end_with_parent()
     try:
         _connect(training)
         wait()
+        if _others:
+            _others.connected = True
         yield
         part()
         patience_s = 10
-    except BaseException:
+    except (UserError, KeyboardInterrupt):
         patience_s = 1  # what failed here failed there, or waits in vain
         raise
+    except BaseException as error:
+        patience_s = 1
+        if _others and (lost := _others.lost(patience_s=2)):  # the connection broke because of that
+            raise lost from error
+        raise
     finally:
-        _end(others, patience_s)
+        if _others:
+            _others.end(patience_s)
+            _others = None
 
 
 def part() -> bool:
@@ -76,6 +87,8 @@ def part() -> bool:
         import torch.distributed as dist
 
         wait()
+        if _others:
+            _others.part()
         dist.destroy_process_group()
     return first
 
@@ -135,41 +148,6 @@ def _connect(training: Training) -> None:
     dist.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo")
 
 
-def _start_others(world: int) -> list[subprocess.Popen]:
-    """This command again, once for each other rank; they know theirs from the variables that torchrun sets too."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(world)}
-    os.environ |= {"RANK": "0", "LOCAL_RANK": "0", "NODE_RANK": "0"}
-    start = _command_of(sys.modules["__main__"].__spec__)
-    return [
-        subprocess.Popen(
-            [*start, *sys.argv[1:]], env={**os.environ, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.DEVNULL,
-        )
-        for rank in range(1, world)
-    ]  # fmt: skip
-
-
-def _command_of(spec: ModuleSpec | None) -> list[str]:
-    """How this command was started. Of a module of ours no other is meant that lies in the current folder (-P); for
-    another's, that folder is searched where it was for this process."""
-    if spec is None:
-        return [sys.executable, os.path.abspath(sys.argv[0])]
-    safe = sys.flags.safe_path or spec.name.split(".")[0] == __name__.split(".")[0]
-    return [sys.executable, *(["-P"] if safe else []), "-m", spec.name]
-
-
-def _end(others: list[subprocess.Popen], patience_s: float) -> None:
-    for process in others:
-        try:
-            process.wait(timeout=patience_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
 def _end_with_parent() -> None:
     """A process whose leader was killed would wait for it in vain."""
     parent = os.getppid()
@@ -177,10 +155,37 @@ def _end_with_parent() -> None:
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(0.5)
-        os._exit(1)
+        os._exit(128 + signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
 
 
+def from_srun() -> bool:
+    """Whether srun started this process as one of several. A batch script has SLURM's numbers too, and is alone."""
+    return "SLURM_STEP_ID" in os.environ and "SLURM_LOCALID" in os.environ
+
+
+def check_gpus(training: Training) -> None:
+    """Raises UserError where this machine has no GPU that `training` asks for, or fewer than it has `devices`."""
+    if training.accelerator == "cpu":
+        return
+    import torch
+
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if there == 0 and training.accelerator == "gpu":
+        raise UserError(
+            "there is no GPU that torch can use", where="training.accelerator", mend="set it to cpu or auto"
+        )
+    if 0 < there < training.devices:
+        raise UserError(
+            f"there {'is' if there == 1 else 'are'} {there} GPU{'s' * (there != 1)} that torch can use, not "
+            f"{training.devices}",
+            where="training.devices",
+            mend="ask for fewer",
+        )
+
+
 def _number(names: tuple[str, ...], default: int = 0) -> int:
+    """The first of these variables that is a number; what SLURM says counts where srun started this process."""
+    names = tuple(name for name in names if from_srun() or not name.startswith("SLURM"))
     return next((int(os.environ[name]) for name in names if os.environ.get(name, "").isdigit()), default)

@@ -177,6 +177,7 @@ def _check_parts(recipe: Recipe) -> None:
 
     for name in (*recipe.profile.hardware, recipe.profile.baseline_gpu):
         load_profile(name)
+    ranks.check_gpus(recipe.training)
     training, batch = recipe.training, recipe.training.batch
     if (parts := training.accumulate * ranks.world_of(training)) > batch:
         raise UserError(

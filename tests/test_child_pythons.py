@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from data_folders import with_pictures
 
-from pipeline import ranks
+from pipeline import other_ranks
 from pipeline.recipe import Recipe
 
 HOUSE = Path(__file__).parents[1]
@@ -55,9 +55,9 @@ def test_a_sweep_runs_nothing_of_the_folder_it_is_called_in(shadowed: Path, tmp_
 
 
 def test_other_ranks_search_the_folder_for_another_s_module_alone() -> None:
-    assert ranks._command_of(ModuleSpec("pipeline.cli", None)) == [sys.executable, "-P", "-m", "pipeline.cli"]
+    assert other_ranks._command_of(ModuleSpec("pipeline.cli", None)) == [sys.executable, "-P", "-m", "pipeline.cli"]
     theirs = [sys.executable, *(["-P"] if sys.flags.safe_path else []), "-m", "study.main"]
-    assert ranks._command_of(ModuleSpec("study.main", None)) == theirs
+    assert other_ranks._command_of(ModuleSpec("study.main", None)) == theirs
 
 
 def test_every_python_that_is_started_is_told_not_to_search_the_folder() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,8 +18,12 @@ from safetensors.numpy import load_file
 from toy_training import by_hand
 
 from export.files import left_alone, write_text
+from hardware_profiles.errors import UserError
+from pipeline import ranks
+from pipeline.recipe import Recipe, Training
 from pipeline.recipe_file import parse_recipe
 from pipeline.run_folder import open_run
+from pipeline.stages import check_recipe
 
 TESTS = Path(__file__).parent
 RECIPE = """
@@ -162,6 +168,85 @@ def test_another_number_of_processes_is_refused(folder, alone) -> None:
     result = train(folder, "far", ALONE, "--set", "training.nodes=2")
     assert result.returncode == 2
     assert "training on several machines needs a launcher. To mend: see docs/training.md" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("does", "said"),
+    [
+        ("os._exit(7)", "left with 7: no word"),
+        ("print('no such device', file=sys.stderr); os._exit(0)", "left with 0: no such device"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "was killed by SIGKILL: no word"),
+    ],
+)
+def test_a_process_that_dies_at_its_start_ends_the_training_with_its_reason(tmp_path, does, said) -> None:
+    (tmp_path / "small.toml").write_text(RECIPE)
+    (tmp_path / "here").mkdir()
+    site = f"import os, signal, sys\nif os.environ.get('RANK') == '1':\n    {does}\n"
+    (tmp_path / "here" / "sitecustomize.py").write_text(site)
+    around = environment(tmp_path)
+    around["PYTHONPATH"] = os.pathsep.join([str(tmp_path / "here"), around["PYTHONPATH"]])
+    command = [*ALONE, "train", str(tmp_path / "small.toml"), "--out", str(tmp_path / "out")]
+    result = subprocess.run(
+        [*command, "--set", "training.devices=2"], capture_output=True, text=True, check=False, env=around
+    )
+    assert result.returncode == 2, result.stderr
+    assert f"error: training.devices: process 1 of those that train together {said}. To mend" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_process_that_is_lost_in_training_ends_it_with_its_reason(folder) -> None:
+    words = ["--set", "training.devices=2", "--set", "training.epochs=1000"]
+    command = [*ALONE, "train", str(folder / "small.toml"), "--out", str(folder / "lost"), *words]
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, env=environment(folder), **pipes)
+    checkpoint = folder / "lost" / "checkpoints" / "student-none" / "checkpoint.safetensors"
+    while not checkpoint.exists():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    (other,) = [pid for pid in children if b"RANK=1" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")]
+    os.kill(int(other), signal.SIGKILL)
+    _, err = process.communicate()
+    assert process.returncode == 2, err
+    assert "process 1 of those that train together was killed by SIGKILL" in err.splitlines()[-1]
+    assert "Traceback" not in err
+
+
+def test_a_batch_script_of_slurms_is_one_process_whatever_it_says_of_tasks(folder, monkeypatch) -> None:
+    """srun, which starts the tasks, gives each of them the number of its step as well."""
+    batch = {"SLURM_JOB_ID": "9", "SLURM_JOB_NAME": "train", "SLURM_NTASKS": "2", "SLURM_PROCID": "0"}
+    batch |= {"SLURM_LOCALID": "0", "SLURM_NODEID": "0", "SLURM_JOB_NODELIST": "localhost"}
+    for name, value in batch.items():
+        monkeypatch.setenv(name, value)
+    words = ["--set", "training.devices=2", "--set", "training.epochs=1", "--set", "quantisation.epochs=0"]
+    result = train(folder, "batch", ALONE, *words)
+    assert result.returncode == 0, result.stderr
+    result = train(folder, "nodes", ALONE, *words, "--set", "training.nodes=2")
+    assert (result.returncode, "needs a launcher" in result.stderr) == (2, True)
+    monkeypatch.setenv("SLURM_STEP_ID", "0")
+    monkeypatch.setenv("SLURM_PROCID", "1")
+    assert ranks.follows(Training(devices=2))
+    monkeypatch.delenv("SLURM_STEP_ID")
+    assert not ranks.follows(Training(devices=2))
+
+
+@pytest.mark.parametrize(
+    ("there", "asked", "told"),
+    [
+        (2, {"devices": 4}, "training.devices: there are 2 GPUs that torch can use, not 4. To mend: ask for fewer"),
+        (1, {"devices": 2, "accelerator": "gpu"}, "there is 1 GPU that torch can use, not 2"),
+        (0, {"accelerator": "gpu"}, "training.accelerator: there is no GPU that torch can use"),
+        (0, {"devices": 2}, None),
+        (2, {"devices": 2}, None),
+        (2, {"devices": 4, "accelerator": "cpu"}, None),
+    ],
+)
+def test_gpus_that_are_not_there_are_said_before_anything_starts(monkeypatch, there, asked, told) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: there > 0)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: there)
+    recipe = Recipe.model_validate({"training": asked})
+    with contextlib.nullcontext() if told is None else pytest.raises(UserError, match=re.escape(told)):
+        check_recipe(recipe, for_netx=True)
 
 
 def test_a_folder_left_alone_stays_as_it_is(tmp_path) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from export.answers import held_against
 from hardware_profiles.errors import MissingPart, UserError
+from pipeline import ends
 from pipeline.run_folder import MANIFEST, open_run
 from pipeline.stages import TRAINING
 
@@ -96,7 +97,11 @@ def start_trial(
     limits = {name: str(threads) for name in THREADS}
     with open(_log(folder), "wb") as log:
         return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **limits}
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **limits, **ends.started_by_this()},
         )
 
 
@@ -106,10 +111,9 @@ def finish_trial(process: subprocess.Popen, folder: Path, verb: str = "train") -
     code = process.wait()
     outcome = outcome_of(folder, verb) if code == 0 else None
     if outcome is None:
-        said = _log(folder).read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        last = next((line for line in reversed(said) if line.startswith("error: ")), said[-1] if said else "no word")
+        said = _log(folder).read_text(encoding="utf-8", errors="replace").splitlines()
         kind = MissingPart if code == MissingPart.exit_code else UserError
-        raise kind(f"left with {code}", why=last.removeprefix("error: "))
+        raise kind(ends.left_with(code), why=ends.last_words(said))
     return outcome
 
 
