@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from export.readout import UNLABELLED
-from hardware_profiles.errors import UserError, printable
+from hardware_profiles.errors import UserError
+from hardware_profiles.notes import note
 
 OTHER_NAMES = ("label", "y", "target", "targets")  # under which labels are often kept
 
@@ -41,14 +42,12 @@ def checked_labels(labels: Any, samples: int, where: str, outputs: int | None = 
     return labels.astype(np.int64)
 
 
-def other_labels(path: str | os.PathLike[str]) -> tuple[str, ...]:
+def notice_other_labels(path: str | os.PathLike[str]) -> None:
     """A note where an archive without `labels` holds an array that may be meant as such."""
     if not zipfile.is_zipfile(path):
-        return ()
+        return
     with zipfile.ZipFile(path) as archive:
         held = {name.removesuffix(".npy") for name in archive.namelist()}
-    found = [name for name in OTHER_NAMES if name in held]
-    if not found:
-        return ()
-    called = " and ".join(f"`{name}`" for name in found)
-    return (f"{printable(str(path))} holds {called}, which is not read: labels are taken from `labels` alone",)
+    found = [f"`{name}`" for name in OTHER_NAMES if name in held]
+    if found:
+        note(f"{path} holds {' and '.join(found)}, which is not read: labels are taken from `labels` alone")

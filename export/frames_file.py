@@ -15,7 +15,7 @@ from typing import IO, Any
 import numpy as np
 
 from export.files import write_npz
-from export.frame_labels import checked_labels, other_labels
+from export.frame_labels import checked_labels, notice_other_labels
 from hardware_profiles.errors import UserError
 
 IN_MEMORY = 256 << 20  # bytes; a larger compressed array is unpacked to a temporary file
@@ -45,7 +45,7 @@ class FrameReader:
     """Frames of a file, `[N, T, *input_shape]` uint8, read when samples are asked for: `reader[3:7]`.
 
     Raises UserError naming the sample where a value is outside 0..limit; with `clip`, larger ones become the limit and
-    `clipped` counts the events that were lost so. `notes`: what a reader of the file should hear, a line each.
+    `clipped` counts the events that were lost so.
     """
 
     dtype = np.dtype(np.uint8)
@@ -57,9 +57,8 @@ class FrameReader:
         limit: int,
         where: str,
         clip: bool = False,
-        notes: tuple[str, ...] = (),
     ) -> None:
-        self._clip, self.clipped, self.notes = clip, 0, notes
+        self._clip, self.clipped = clip, 0
         self._stored = stored.view(np.uint8) if stored.dtype.kind == "b" else stored
         self._limit, self._where = limit, where
         self.shape = (stored.shape[0], stored.shape[1], *input_shape)
@@ -146,12 +145,11 @@ def open_frames(
     except Exception as error:  # zipfile and NumPy raise a dozen kinds on damaged files
         raise UserError(_FORMATS, where=where, why=_reason(error), mend=_MEND) from error
     _check_shape(frames, tuple(input_shape), where)
-    notes: tuple[str, ...] = ()
     if labels is None:
-        notes = other_labels(path)
+        notice_other_labels(path)
     else:
         labels = checked_labels(labels, len(frames), where, outputs)
-    return FrameReader(frames, tuple(input_shape), limit, where, clip, notes), labels
+    return FrameReader(frames, tuple(input_shape), limit, where, clip), labels
 
 
 def _check_shape(frames: np.ndarray, input_shape: tuple[int, ...], where: str) -> None:

@@ -194,7 +194,7 @@ def _calibrated(
             input_message_bits=message_bits,
             progress=lambda done, total: progress(done, total, "scales tried"),
         )
-    return network, rows, {**asdict(report), "lines": [*report.lines(), *(f"NOTE: {note}" for note in frames.notes)]}
+    return network, rows, {**asdict(report), "lines": report.lines()}
 
 
 def _export_net(source: Path, out: Path | None, shape: Any) -> tuple[dict[str, Any], list[str], IntegerNetwork]:

@@ -114,7 +114,6 @@ def simulate(
     if out and done.trace is not None:
         done.trace.save(out)
         done.lines.append(str(out))
-    done.lines.extend(f"note: {note}" for note in inputs.notes)
     if clip:
         done.result["events_clipped"] = inputs.clipped
         done.lines.append(f"note: {inputs.clipped:,} events were lost where counts exceed {network.input_limit}")
@@ -190,7 +189,6 @@ def profile(
     from pipeline.stages_report import account_of, write_steps
 
     files: list[str] = []
-    notes: list[str] = []
     rule = known_rule(active_rule)
     with Progress(quiet=quiet) as progress:
         if (source / MANIFEST).is_file():
@@ -213,13 +211,12 @@ def profile(
             elif per_step:
                 raise UserError("steps.csv stands beside a report", where="--per-step", mend="give --out DIR")
             subject = _subject(source, frames, shape_of(input_shape), dt, reset, if_r)
-            notes = [f"note: {note}" for note in subject.notes]
             devices = tuple(hardware or Profile().hardware)
             result, trace = profile_network(subject, devices, baseline, progress, active_rule=rule, per_step=per_step)
             if out is not None:
                 files = write_page(subject, devices, result, trace, out, active_rule=rule)
     idle = rule is not None and not any(row["active_rule"] for row in result["energy"])
-    notes += ["note: no number here depends on --active-rule"] if idle else []
+    notes = ["note: no number here depends on --active-rule"] if idle else []
     show(result, json, [*_profile_lines(result), *notes, *files])
 
 
@@ -252,7 +249,6 @@ def _subject(
         frames_file=frames,
         dt_s=dt_s,
         quantisation=rows,
-        notes=spikes.notes,
     )
 
 

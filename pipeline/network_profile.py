@@ -40,8 +40,7 @@ ALONE = "only the network was profiled, not its training"
 @dataclass(frozen=True, kw_only=True)
 class Subject:
     """A network, where it came from, and what it is to be counted on. `labels` may be missing; `dt_s`: a step's time,
-    where it is known; `quantisation`: rows of export.quantise, where it was rounded here;
-    `notes`: on the frames' file, a line each."""
+    where it is known; `quantisation`: rows of export.quantise, where it was rounded here."""
 
     network: IntegerNetwork
     source: Path
@@ -50,7 +49,6 @@ class Subject:
     frames_file: Path
     dt_s: float | None = None
     quantisation: Sequence[dict[str, Any]] = ()
-    notes: tuple[str, ...] = ()
 
 
 def profile_network(

@@ -303,9 +303,9 @@ def test_calibration_frames_with_labels_from_1_are_refused_by_name(spikeport, tm
     assert "f.npz: label 3 of sample 2" in refused(spikeport, *words)
     assert not (tmp_path / "made").exists()
     write_npz(tmp_path / "f.npz", frames=spikes, y=np.arange(outputs))
-    code, out, _ = spikeport(*words)
+    code, _, err = spikeport(*words)
     assert code == 0
-    assert "f.npz holds `y`, which is not read" in out
+    assert "f.npz holds `y`, which is not read" in err
 
 
 @pytest.mark.parametrize("words", [("simulate",), ("profile", "--out", "page")])
@@ -353,11 +353,13 @@ def test_what_is_no_class_number_is_refused(spikeport, echo, tmp_path, labels) -
 
 @pytest.mark.parametrize("name", ["y", "label", "targets"])
 def test_labels_under_another_name_are_noticed(spikeport, echo, tmp_path, name) -> None:
-    write_npz(tmp_path / "f.npz", frames=shown(0, 1), **{name: np.array([0, 1])})
     for verb in ("simulate", "profile"):
-        code, out, _ = spikeport(verb, echo, "--input", "f.npz")
+        file = f"{verb}-{name}.npz"  # what was said of a file is not said again
+        write_npz(tmp_path / file, frames=shown(0, 1), **{name: np.array([0, 1])})
+        code, out, err = spikeport(verb, echo, "--input", file, "--json")
         assert code == 0
-        assert f"note: f.npz holds `{name}`, which is not read" in out
+        assert f"note: {file} holds `{name}`, which is not read" in err
+        assert json.loads(out)["silent"] == 0
 
 
 def test_no_samples_are_said(spikeport, echo, tmp_path) -> None:
