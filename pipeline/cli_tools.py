@@ -95,7 +95,7 @@ def data_download(
     from pipeline.progress import Progress
 
     with Progress() as progress:
-        rows = download(name, root, progress.say)
+        rows = download(name, root, progress.say, progress)
     show(rows, json, table(("part", "state"), [tuple(row.values()) for row in rows]))
 
 

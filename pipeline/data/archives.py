@@ -34,7 +34,10 @@ class Archive:
         """Whether all that it brings is under `root`."""
         if not self.unpack:
             return (root / self.brings / self.file).is_file()
-        folder = root / self.brings
+        return self.is_whole(root / self.brings)
+
+    def is_whole(self, folder: Path) -> bool:
+        """Whether `folder` has all files that it brings."""
         return sum(path.suffix.lower() in self.suffix for path in folder.rglob("*")) >= self.count
 
     def address(self) -> tuple[str, str]:

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
+import hashlib
 import socket
 import sys
-import tarfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+from export.files import CannotWriteError, writing
 from hardware_profiles.errors import MissingPart, UserError
 from pipeline.data.archives import ARCHIVES, Archive, how_to_get
+from pipeline.data.framing import Progress
+from pipeline.data.regular_files import open_regular
+from pipeline.data.unpacking import unpack
 
+_BLOCK = 2**23
 SILENCE_S = 60.0  # a host that says nothing for so long is taken for gone
 
 
-def download(name: str, root: Path, say: Callable[[str], None]) -> list[dict[str, str]]:
-    """Brings all archives of set `name` under `root`; a row of `part` and `state` ("here", "fetched") for each.
+def download(
+    name: str, root: Path, say: Callable[[str], None], progress: Progress | None = None
+) -> list[dict[str, str]]:
+    """Brings all archives of set `name` under `root`; a row of `part` and `state` ("here", "fetched") for each. An
+    archive that is there already is unpacked if it has the published MD5.
 
     Raises UserError for an unknown set, MissingPart (after all others were tried) for what no host gave, with
     what to place where.
@@ -29,45 +35,76 @@ def download(name: str, root: Path, say: Callable[[str], None]) -> list[dict[str
     for archive in ARCHIVES[name]:
         part = f"{archive.brings}/{archive.file}" if not archive.unpack else archive.brings
         if archive.is_complete(root):
-            rows.append({"part": part, "state": "here"})
+            rows.append({"part": part, "state": _here(archive, root)})
             continue
         try:
-            _bring(archive, root, say)
+            _bring(archive, root, say, progress)
             rows.append({"part": part, "state": "fetched"})
+        except CannotWriteError:
+            raise
+        except UserError as error:
+            missing.append((f"{archive.file}: {error.what}" + (f": {error.why}" if error.why else ""), error.mend))
         except Exception as error:  # a host fails as it likes: HTTP, DNS, TLS, time-outs, a wrong file
-            missing.append((archive, f"{archive.file}: {error}"))
+            missing.append((f"{archive.file}: {error}", how_to_get(name, archive, root / archive.brings, tried=True)))
     if missing:
-        archive = missing[0][0]
         raise MissingPart(
             f"{name} could not be fetched whole",
             where=str(root),
-            why="; ".join(why for _, why in missing),
-            mend=how_to_get(name, archive, root / archive.brings, tried=True)
-            + "; then run the command again for the rest",
+            why="; ".join(why for why, _ in missing),
+            mend=f"{missing[0][1]}; then run the command again for the rest",
         )
     return rows
 
 
-def _bring(archive: Archive, root: Path, say: Callable[[str], None]) -> None:
+def _here(archive: Archive, root: Path) -> str:
+    """ "here", and whether a file that stays packed is another than the published one."""
+    if archive.unpack or _md5(file := root / archive.brings / archive.file) == archive.address()[1]:
+        return "here"
+    return f"here, but not the published file: {file.name} has another MD5"
+
+
+def _bring(archive: Archive, root: Path, say: Callable[[str], None], progress: Progress | None) -> None:
     if archive.ask:
         raise LookupError("there is no public host")
     folder = root / archive.into
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     file = folder / archive.file
-    if not file.is_file():
+    if not file.exists():
         say(f"fetching {archive.file}")
-        _fetch(*archive.address(), file)
+        with writing(file):
+            _fetch(*archive.address(), file)
+    elif archive.unpack or not file.is_file():  # whoever placed it
+        check_md5(file, archive.address()[1], progress)
     if not archive.unpack:
         return
     say(f"unpacking {archive.file}")
-    _unpack(file, folder)
-    for inner in archive.inner:
-        found = next(folder.rglob(inner), None)
-        if found is not None:  # else its content lay in the outer archive
-            _unpack(found, folder)
-            found.unlink()
-    if not archive.is_complete(root):
-        raise LookupError(f"it was unpacked, but {archive.brings}/{archive.layout} is not there in full")
+    inside = Path(archive.brings).relative_to(archive.into)
+    if not unpack(file, folder, inner=archive.inner, whole=lambda made: archive.is_whole(made / inside)):
+        raise LookupError(f"{archive.brings}/{archive.layout} is not in it in full")
+
+
+def check_md5(file: Path, md5: str, progress: Progress | None = None) -> None:
+    """Raises UserError where `file` is another than the one of this MD5."""
+    found = _md5(file, progress)
+    if found != md5:
+        raise UserError(
+            "this is not the published archive, and is not unpacked",
+            where=str(file),
+            why=f"its MD5 is {found}, not {md5}",
+            mend=f"remove {file}; the same command then fetches it",
+        )
+
+
+def _md5(file: Path, progress: Progress | None = None) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    with open_regular(file) as content:
+        size = file.stat().st_size
+        for at in range(0, size, _BLOCK):
+            digest.update(content.read(_BLOCK))
+            if progress:
+                progress(min(at + _BLOCK, size) // 2**20, size // 2**20, f"checking {file.name} (MB)")
+    return digest.hexdigest()
 
 
 def _fetch(url: str, md5: str, file: Path) -> None:
@@ -83,12 +120,3 @@ def _fetch(url: str, md5: str, file: Path) -> None:
     finally:
         socket.setdefaulttimeout(usual)
     part.replace(file)
-
-
-def _unpack(file: Path, folder: Path) -> None:
-    """Unpacks into `folder`, and nowhere else: members that point outside are refused."""
-    if zipfile.is_zipfile(file):
-        shutil.unpack_archive(file, folder, "zip")
-        return
-    with tarfile.open(file) as archive:
-        archive.extractall(folder, filter="data")
