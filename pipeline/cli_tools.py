@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.console import Changes, Json, RecipeWord, fail, show, table
+from pipeline.console import Changes, Json, RecipeWord, fail, show, table, warn
 
 hardware = typer.Typer(help="Devices, and what is known of them.", no_args_is_help=True)
 data = typer.Typer(help="Recordings and images.", no_args_is_help=True)
@@ -71,7 +71,8 @@ def data_list(json: Json = False) -> None:
 
 @data.command("info")
 def data_info(recipe: RecipeWord, changes: Changes = None, json: Json = False) -> None:
-    """Sizes, classes, events and splits of a recipe's data set.
+    """Sizes, classes, events and splits of a recipe's data set, how long its recordings are and what the frames hold of
+    them. What does not seem right is a warning.
 
     Example: `spikeport data info recipes/digits.toml`
     """
@@ -79,6 +80,8 @@ def data_info(recipe: RecipeWord, changes: Changes = None, json: Json = False) -
 
     result = describe(_dataset(recipe, changes))
     show(result, json, [f"{key}: {value}" for key, value in _flat(result)])
+    for text in (result["window"] or {}).get("warnings", []):
+        warn(text)
 
 
 @data.command("download")

@@ -13,6 +13,7 @@ from pipeline.bridge.camera import Camera
 from pipeline.bridge.shown import Bridge, KeptViews
 from pipeline.checkpoints import save_weights
 from pipeline.data.describe import describe
+from pipeline.data.windows import check_window
 from pipeline.distillation import presets
 from pipeline.lineage import HELD_OUT, TESTED_ON, check_lineage, held_out, which_tested
 from pipeline.networks import storage
@@ -41,8 +42,12 @@ CAMERA, START = "camera.safetensors", "start.safetensors"
 def data(context: Context) -> Result:
     """The data set's facts, the test recordings' classes and which they are; its frames stay in the cache."""
     dataset = context.dataset
+    check_window(dataset)
+    facts = describe(dataset)
+    for text in (facts["window"] or {}).get("warnings", []):
+        context.progress.say(f"  warning: {text}")
     tested = {"test_labels": dataset.test.labels.tolist(), TESTED_ON: which_tested(dataset)}
-    return {**describe(dataset), **tested, HELD_OUT: held_out(dataset)}, ()
+    return {**facts, **tested, HELD_OUT: held_out(dataset)}, ()
 
 
 def teacher(context: Context) -> Result:

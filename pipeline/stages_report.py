@@ -132,6 +132,7 @@ def _inputs(context: Context) -> ReportInputs:
         },
         steps=dataset.test.frames.shape[1],
         dt_s=dataset.dt_s,
+        window=run.result("data").get("window"),
         answers=answers,
         drawn={} if lava is None else {"lava": lava_sample(check) or {"rows": _lava_rows(check)}},
         arms=arms,

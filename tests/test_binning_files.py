@@ -11,7 +11,7 @@ from tonic.io import read_mnist_file
 from hardware_profiles.errors import UserError
 from pipeline.data.binning_files import bin_files
 from pipeline.data.events import EVENT_DTYPE
-from pipeline.data.framing import Binning, bin_recording
+from pipeline.data.framing import Binning, bin_recording, bin_recordings
 from pipeline.data.recordings import read_events, read_recording
 
 SENSOR = (11, 6)  # height, width
@@ -36,7 +36,9 @@ def plainly(path: Path, binning: Binning = BINNING, sensor: tuple[int, int] = SE
 
 def test_the_compiled_way_equals_reading_and_binning(tmp_path: Path) -> None:
     wrapping = [(5, 1, 2, 1), (0, 0, 240, 0), (7, 3, 4, 0), (9, 2, 240, 1), (9, 5, 10, 1)]
-    rows = [some(1), some(2, 1), some(3, 400), wrapping, [(2**23 - 1, 0, 0, 0)], [(0, 3, 240, 0), (3, 1, 1, 1)]]
+    long = some(5, 250)
+    long[100:100] = [(0, 0, 240, 0)]  # a mark before the last hundredth: times behind it are found by walking
+    rows = [some(1), some(2, 1), some(3, 400), wrapping, long, [(2**23 - 1, 0, 0, 0)], [(0, 3, 240, 0), (3, 1, 1, 1)]]
     paths = [write_bin(tmp_path / f"{i}.bin", each) for i, each in enumerate(rows)]
     for step_us in (50, 1, 9000):
         for size in (SENSOR, (13, 9)):
@@ -44,7 +46,10 @@ def test_the_compiled_way_equals_reading_and_binning(tmp_path: Path) -> None:
             found = bin_files(paths, SENSOR, binning)
             expected = np.stack([plainly(path, binning) for path in paths])
             np.testing.assert_array_equal(found.frames, expected)
-    assert found.events.tolist() == [60, 1, 400, 3, 1, 1]
+            read = (read_recording(path, SENSOR, label=0, key="") for path in paths)
+            np.testing.assert_array_equal(found.facts, bin_recordings(read, len(paths), binning).facts)
+    assert found.events.tolist() == [60, 1, 400, 3, 250, 1, 1]
+    assert found.facts["core_us"][2] < found.facts["duration_us"][2]
 
 
 def test_the_decoder_equals_tonics(tmp_path: Path) -> None:
@@ -61,6 +66,8 @@ def test_all_real_recordings_equal_the_plain_way(shared_data) -> None:
     binning = Binning(steps=10, step_us=30_000, height=34, width=34)
     paths = sorted((shared_data / "NMNIST" / "Train").glob("*/*.bin"))
     found = bin_files(paths, (34, 34), binning)
+    read = (read_recording(path, (34, 34), label=0, key="") for path in paths)
+    np.testing.assert_array_equal(found.facts, bin_recordings(read, len(paths), binning).facts)
     for row in range(0, 1000, 3):
         np.testing.assert_array_equal(found.frames[row], plainly(paths[row], binning, (34, 34)))
     assert found.events.tolist() == [path.stat().st_size // 5 for path in paths]

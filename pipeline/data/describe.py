@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.data.dataset import Dataset, EventSplit
 from pipeline.data.sources import SOURCES
+from pipeline.data.windows import window_of
 
 
 def list_sources() -> list[dict[str, str]]:
@@ -16,7 +17,8 @@ def list_sources() -> list[dict[str, str]]:
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:
-    """Facts of a loaded data set, ready for JSON: sizes, classes by split, events and activity, time step."""
+    """Facts of a loaded data set, ready for JSON: sizes, classes by split, events and activity, time step,
+    and how the recordings fit the window (see `window_of`)."""
     splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     steps, channels, height, width = dataset.train.frames.shape[1:]
     return {
@@ -32,6 +34,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
             "shape": list(dataset.static.images.shape[1:]),
             "by_class": _by_class(dataset.static.labels, len(dataset.classes)),
         },
+        "window": window_of(dataset),
         "paired": dataset.train.twins is not None,
         "fingerprint": dataset.fingerprint,
     }

@@ -69,6 +69,7 @@ class ReportInputs:
     confusion: np.ndarray | str = "the stage that classifies did not run"
     not_included: Sequence[str] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    window: Mapping[str, Any] | None = None
     held_out: bool = True
 
 
@@ -89,6 +90,7 @@ def build_report(inputs: ReportInputs) -> dict[str, Any]:
             "steps": inputs.steps,
             "dt_s": inputs.dt_s,
             "fingerprint": inputs.dataset_fingerprint,
+            "window": None if inputs.window is None else dict(inputs.window),
         },
         "accuracy": _accuracies(inputs.answers, inputs.drawn),
         "comparison": _comparison(inputs),

@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from pipeline.report import batch_curve, charts, early, layer_rows, words
+from pipeline.report import batch_curve, charts, early, layer_rows, window_words, words
 from pipeline.report.confusion import mistakes, shaded
 from pipeline.report.energy_rows import LAYER_TERMS, MEMORY_TERMS, energy_rows
 from pipeline.report.page import render
@@ -32,6 +32,8 @@ def render_html(report: dict[str, Any]) -> str:
         early=early.plot(report),
         parts_of_early=early,
         curve=_curve(report["baseline"]),
+        window=window_words.sentence(report["dataset"].get("window")),
+        window_warnings=window_words.warnings(report["dataset"].get("window")),
         samples=[_sample(sample, report["dataset"]) for sample in report["samples"]],
     )
 

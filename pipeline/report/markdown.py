@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hardware_profiles.errors import printable
-from pipeline.report import early, layer_rows, words
+from pipeline.report import early, layer_rows, window_words, words
 from pipeline.report.batch_curve import NO_CURVE, batch_curves, named
 from pipeline.report.confusion import mistakes
 from pipeline.report.energy_rows import energy_rows
@@ -41,6 +41,8 @@ def _dataset(dataset: dict[str, Any], method: str) -> list[str]:
         "## Data",
         f"**{inline(dataset['name'])}.** {inline(dataset['description'].rstrip('.'))}.{simulated}",
         f"{counts}; {len(dataset['classes'])} classes; {dataset['steps']} steps{long}{trained}.",
+        *filter(None, [window_words.sentence(dataset.get("window"))]),
+        *(f"**{text}**" for text in window_words.warnings(dataset.get("window"))),
     ]
 
 

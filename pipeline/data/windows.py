@@ -1,0 +1,131 @@
+"""How the recordings fit the window of steps x step_us and the sensor: what a person should know before a training, and
+what looks like a wrong unit, a wrong origin or a wrong sensor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hardware_profiles.errors import UserError
+from pipeline.data.dataset import Dataset
+
+LOST = 0.5  # a window that holds less of the events is warned of
+USELESS = 0.01  # and one that holds less than this is refused
+_FAR = 100  # times longer or shorter than the window: a unit is more likely than a long recording
+_SLACK = 20  # how far from the window a recording in the right unit may be
+_PERIODS = ((1_000_000, "s"), (1_000, "ms"), (1, "us"))
+
+
+def window_of(dataset: Dataset) -> dict[str, Any] | None:
+    """Facts of all recordings together, ready for JSON; None where nobody counted.
+
+    `duration_us`: least, median and most; `inside`: the share of all events that frames hold; `empty_frames`: the share
+    of frames without an event; `box`: first and last column x and row y with an event; `on`: share of ON events;
+    `warnings`: sentences.
+    """
+    parts = [part.facts for part in (dataset.train, dataset.validation, dataset.test)]
+    facts = np.concatenate([part[part["events"] > 0] for part in parts if part is not None] or [np.empty(0)])
+    steps, _, height, width = dataset.test.frames.shape[1:]
+    if not len(facts):
+        return None
+    events, durations = facts["events"], facts["duration_us"]
+    found = {
+        "window_us": round(steps * dataset.dt_s * 1e6),
+        "duration_us": {
+            "least": int(durations.min()), "median": float(np.median(durations)), "most": int(durations.max()),
+        },
+        "inside": float(facts["kept"].sum() / events.sum()),
+        "empty_frames": float(facts["empty"].mean() / steps),
+        "box": {axis: [int(facts[f"{axis}_min"].min()), int(facts[f"{axis}_max"].max())] for axis in "xy"},
+        "on": float(facts["on"].sum() / events.sum()),
+    }  # fmt: skip
+    return found | {"warnings": _warnings(facts, found, steps, (height, width))}
+
+
+def check_window(dataset: Dataset) -> None:
+    """Raises UserError where the window holds next to none of the events: a training could learn nothing from it."""
+    found = window_of(dataset)
+    if found and found["inside"] < USELESS:
+        raise UserError(
+            "the window holds next to none of the recordings",
+            where="data.steps, data.step_us",
+            why=found["warnings"][0],
+            mend="convert times to us, or fit data.steps and data.step_us to the recordings; see spikeport data info",
+        )
+
+
+def period(us: float) -> str:
+    """A time with its unit."""
+    size, unit = next((size, unit) for size, unit in _PERIODS if us >= size or size == 1)
+    return f"{us / size:.4g} {unit}"
+
+
+def _warnings(facts: np.ndarray, found: dict[str, Any], steps: int, sensor: tuple[int, int]) -> list[str]:
+    window, count = found["window_us"], len(facts)
+    said = []
+    poor = int((facts["kept"] < USELESS * facts["events"]).sum())
+    if found["inside"] < LOST:
+        share = f"{found['inside']:.3g}".replace("nan", "0")
+        said.append(
+            f"the window of {period(window)} (data.steps x data.step_us) holds {float(share):.2%} of the events; "
+            + _too_long(facts, window)
+        )
+    elif poor:
+        said.append(
+            f"{poor} of {count} recordings have less than {USELESS:.0%} of their events inside the window of "
+            f"{period(window)}: look for noise before them, or for another unit"
+        )
+    elif (facts["empty"] > steps / 2).mean() > 0.5:
+        said.append(
+            f"more than half of the frames are empty in most recordings ({found['empty_frames']:.1%} of all frames); "
+            + _too_short(facts, window)
+        )
+    late = facts["late_us"]
+    if late.any():
+        said.append(
+            f"{int((late > 0).sum())} of {count} recordings had events out of order and were sorted (data.sort); the "
+            f"largest step back was {period(late.max())}"
+        )
+    return [*said, *_of_places(found, sensor)]
+
+
+def _too_long(facts: np.ndarray, window: int) -> str:
+    """What is likely where recordings last longer than the window. The middle 98 % of the events say how long they are:
+    one noise event far away is no length."""
+    core, start = float(np.median(facts["core_us"])), facts["core_start_us"]
+    stray = start > np.maximum(window, facts["core_us"])
+    if stray.mean() > 0.5:
+        late, long = np.median(start[stray]), np.median(facts["core_us"][stray])
+        return (
+            f"in {int(stray.sum())} of {len(facts)} recordings nearly all events begin {period(late)} after the first "
+            f"one and last {period(long)}: remove the stray events before them, for time zero is the first event"
+        )
+    if core >= _FAR * window and core / 1000 <= _SLACK * window:
+        return f"the median recording lasts {period(core)}: are its times in ns? Then it lasts {period(core / 1000)}"
+    return f"the median recording lasts {period(core)}: raise data.steps or data.step_us, or cut the recordings"
+
+
+def _too_short(facts: np.ndarray, window: int) -> str:
+    core = float(np.median(facts["core_us"]))
+    if core * _FAR <= window:
+        for factor, unit in ((1_000, "ms"), (1_000_000, "s")):
+            if window / _SLACK <= max(core, 1) * factor <= _SLACK * window:
+                return (
+                    f"the median recording lasts {period(core)}: are its times in {unit}? "
+                    f"Then it lasts {period(max(core, 1) * factor)}"
+                )
+    return f"the median recording lasts {period(core)}: lower data.step_us, or data.steps"
+
+
+def _of_places(found: dict[str, Any], sensor: tuple[int, int]) -> list[str]:
+    (left, right), (top, bottom) = found["box"]["x"], found["box"]["y"]
+    height, width = sensor
+    said, where = [], f"all events lie in x {left} to {right}, y {top} to {bottom} of {width} x {height} pixels"
+    if (right - left + 1) * (bottom - top + 1) < width * height / 4:
+        said.append(f"{where}: is the sensor smaller (data.width, data.height), or are x and y swapped?")
+    elif left == top == 1:
+        said.append(f"{where}: do the coordinates count from 1? Then subtract 1")
+    if found["on"] in (0, 1):
+        said.append(f"all events are {'ON' if found['on'] else 'OFF'}: is polarity lost?")
+    return said
