@@ -129,27 +129,34 @@ def report(
             help="Also show what another machine measured: a run's baseline.json; may be repeated. Kept for later.",
         ),
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Write them there, and leave the run as it is. [default: RUN]"),
+    ] = None,
     open_it: Annotated[bool, typer.Option("--open", help="Open report.html in a browser.")] = False,
     json: Json = False,
 ) -> None:
-    """Writes report.html, report.md, report.json and their tables again from what the run found.
+    """Writes report.html, report.md, report.json and their tables again from what the run found; does nothing else.
+
+    Where a stage has not run, or a file of it is missing or changed, it names them and leaves with 2.
 
     Example: `spikeport report runs/digits --baseline runs/on-a-gpu/baseline.json --open`
     """
     from pipeline.profiling.baseline_file import read_baseline
     from pipeline.progress import Progress
-    from pipeline.run_folder import locked, open_run
-    from pipeline.stages import Context, run_stages
-    from pipeline.stages_report import BASELINES
+    from pipeline.run_folder import open_run
+    from pipeline.stages import Context, do_again
+    from pipeline.stages_report import BASELINES, report_elsewhere
 
     found = open_run(run)
     measured = [row for file in baseline or () for row in read_baseline(file)]
-    with locked(run), Progress(quiet=True) as progress:
-        found.result("profile")
-        if baseline:
-            found.keep(BASELINES, measured)
-        run_stages(Context(found, progress), again_from="report")
-    page = found.file("report.html")
+    with Progress(quiet=True) as progress:
+        context = Context(found, progress)
+        if out is not None:
+            report_elsewhere(context, out, measured)
+        else:
+            do_again(context, "report", first=lambda: found.keep(BASELINES, measured) if measured else None)
+    page = (out or run) / "report.html"
     show({"report": str(page)}, json, [str(page)])
     if open_it:
         typer.launch(str(page))

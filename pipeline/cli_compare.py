@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.console import Json, Quiet, check_free, show, table
+from pipeline.console import Json, Quiet, show, table
+from pipeline.outputs import check_folder
 
 FILES = ("compare.html", "compare.md", "compare.json")
 
@@ -30,10 +31,10 @@ def compare(
     """
     from pipeline.progress import Progress
     from pipeline.report import render_comparison
-    from pipeline.report.compare import build_comparison
+    from pipeline.report.compare import SCHEMA, build_comparison
     from pipeline.report.finished_run import read_runs
 
-    check_free(out, FILES, "comparison")
+    check_folder(out, FILES, "comparison", schema=SCHEMA)
     with Progress(quiet=quiet) as progress:
         read = read_runs(runs, progress=lambda done, total: progress(done, total, "runs"))
     comparison = build_comparison(read)

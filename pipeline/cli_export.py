@@ -9,6 +9,7 @@ import typer
 
 from hardware_profiles.errors import UserError
 from pipeline.console import InputShape, Json, Quiet, fail, shape_of, show, table
+from pipeline.outputs import check_file, is_exported
 
 if TYPE_CHECKING:
     from export.integer_network import IntegerNetwork
@@ -136,7 +137,14 @@ def _export_nir(
     from export.files import write_json
     from export.netx import write_netx
     from export.quantise import quantise
+    from export.sidecar import sidecar_path
 
+    nir_file, net_file = folder / source.name, folder / f"{source.stem}.net"
+    if nir_file.exists() and nir_file.samefile(source):
+        nir_file = folder / f"{source.stem}-spikeport.nir"  # never over the file it came from
+    table_file = folder / f"{source.stem}.quantisation.json"
+    for file in (nir_file, sidecar_path(nir_file), net_file, table_file):
+        check_file(file, "earlier export", is_exported, reads=(source, calibrate))
     notes = list(graph.notes)
     searched: dict[str, Any] = {}
     if calibrate is None:
@@ -146,10 +154,6 @@ def _export_nir(
     if message_bits:
         network = with_messages(network, message_bits)
         notes.append(f"inputs are counts of {message_bits} bits: Loihi 2's graded spikes, Loihi 1 has none")
-    nir_file, net_file = folder / source.name, folder / f"{source.stem}.net"
-    if nir_file.exists() and nir_file.samefile(source):
-        nir_file = folder / f"{source.stem}-spikeport.nir"  # never over the file it came from
-    table_file = folder / f"{source.stem}.quantisation.json"
     graph.save(nir_file)
     write_netx(network, net_file)
     quantisation = [asdict(row) for row in rows]
@@ -211,6 +215,7 @@ def _export_net(source: Path, out: Path | None, shape: Any) -> tuple[dict[str, A
         file = out / source.name
         if file.exists() and file.samefile(source):
             file = out / f"{source.stem}-spikeport.net"
+        check_file(file, "earlier export", is_exported, reads=(source,))
         write_netx(network, file)
         files = [str(file)]
     return {"files": files, "layers": [layer.name for layer in network.layers]}, [*lines, *files], network
@@ -236,24 +241,27 @@ def _check_hardware(
 
 
 def _export_run(source: Path, out: Path | None) -> tuple[dict[str, Any], list[str], IntegerNetwork]:
+    import filecmp
     import shutil
-    import time
 
     from export.files import atomic_path
     from export.netx import read_netx
     from pipeline.progress import Progress
-    from pipeline.run_folder import locked, open_run
-    from pipeline.stages import Context
-    from pipeline.stages_deploy import export as export_stage
+    from pipeline.run_folder import open_run
+    from pipeline.stages import Context, do_again
 
     run = open_run(source)
-    with locked(source), Progress(quiet=True) as progress:
-        if not run.is_done("export"):
-            began = time.monotonic()
-            result, names = export_stage(Context(run, progress))
-            run.record("export", result, names, time.monotonic() - began)
+    with Progress(quiet=True) as progress:
+        do_again(Context(run, progress), "export", even_if_done=False)
     files = [run.file(name) for name in run.files("export")]
-    if out is not None:
+    if out is not None and not (out.is_dir() and out.samefile(source)):
+        earlier = is_exported(out / "student.nir")  # then what else an export of a run writes is from it too
+
+        def ours(there: Path) -> bool:
+            return earlier or is_exported(there) or filecmp.cmp(there, run.file(there.name), shallow=False)
+
+        for file in files:
+            check_file(out / file.name, "earlier export", ours)
         for file in files:
             with atomic_path(out / file.name) as temporary:
                 shutil.copyfile(file, temporary)

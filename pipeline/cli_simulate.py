@@ -10,7 +10,8 @@ import typer
 
 from hardware_profiles.errors import UserError
 from pipeline.cli_export import Dt, IfR, Reset
-from pipeline.console import InputShape, Json, Quiet, bytes_of, check_free, fail, shape_of, show, table
+from pipeline.console import InputShape, Json, Quiet, bytes_of, fail, shape_of, show, table
+from pipeline.outputs import check_file, check_folder, is_trace
 
 if TYPE_CHECKING:
     from pipeline.network_profile import Subject
@@ -81,6 +82,8 @@ def simulate(
             where="--per-step",
             mend="give --out TRACE.npz, and no other --backend than reference",
         )
+    if out is not None:
+        check_file(out, "spike trace", is_trace, reads=(net, frames))
     network = read_netx(net, shape_of(input_shape))
     inputs, labels = open_frames(frames, network.input_shape, network.input_limit, clip=clip, outputs=network.outputs)
     drawn = draw(len(inputs) if samples is None else samples, len(inputs), labels, seed=seed)
@@ -157,7 +160,7 @@ def profile(
     ] = None,
     baseline: Annotated[str | None, typer.Option("--baseline", metavar="ID", help="GPU profile for the floor.")] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Write a file's report there, as of a run.")
+        Path | None, typer.Option("--out", metavar="DIR", help="Write a report there; a run itself stays as it is.")
     ] = None,
     active_rule: Annotated[
         str | None,
@@ -185,29 +188,32 @@ def profile(
     from pipeline.profiling.active_rule import known_rule
     from pipeline.progress import Progress
     from pipeline.run_folder import MANIFEST, locked, open_run
-    from pipeline.stages import Context
-    from pipeline.stages_report import account_of, write_steps
+    from pipeline.stages import Context, must_be_whole
+    from pipeline.stages_report import account_of, report_elsewhere, write_steps
 
     files: list[str] = []
     rule = known_rule(active_rule)
     with Progress(quiet=quiet) as progress:
         if (source / MANIFEST).is_file():
+            context = Context(open_run(source), progress)
+            must_be_whole(context.run, ("export", "simulate"))
+            result, _ = account_of(context, hardware=tuple(hardware or ()), baseline_gpu=baseline, active_rule=rule)
             if out is not None:
-                raise UserError(
-                    "a run has its report in its own folder", where="--out", mend=f"run `spikeport report {source}`"
-                )
-            with locked(source):
-                context = Context(open_run(source), progress)
-                result, _ = account_of(context, hardware=tuple(hardware or ()), baseline_gpu=baseline, active_rule=rule)
-                files = [str(write_steps(context))] if per_step else []
+                asked = {"hardware": tuple(hardware or ()), "active_rule": rule, "per_step": per_step}
+                given = {key: value for key, value in asked.items() if value}
+                files = report_elsewhere(context, out, profiled=result, asked=given)
+            elif per_step:
+                with locked(source):
+                    files = [str(write_steps(context))]
         elif frames is None:
             raise UserError("a network needs frames", where=str(source), mend="give --input FRAMES.npz")
         else:
             from pipeline.network_profile import FILES, STEPS, profile_network, write_page
             from pipeline.recipe import Profile
+            from pipeline.report.content import SCHEMA
 
             if out is not None:
-                check_free(out, (*FILES, STEPS), "report of a network")
+                check_folder(out, (*FILES, STEPS), "report of a network", schema=SCHEMA)
             elif per_step:
                 raise UserError("steps.csv stands beside a report", where="--per-step", mend="give --out DIR")
             subject = _subject(source, frames, shape_of(input_shape), dt, reset, if_r)

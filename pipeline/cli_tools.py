@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from pipeline.console import Changes, Json, RecipeWord, fail, show, table, warn
+from pipeline.outputs import check_file, is_picture
 
 hardware = typer.Typer(help="Devices, and what is known of them.", no_args_is_help=True)
 data = typer.Typer(help="Recordings and images.", no_args_is_help=True)
@@ -115,7 +116,9 @@ def data_preview(
     Example: `spikeport data preview digits --out digits.png`
     """
     from pipeline.data.preview import preview
+    from pipeline.recipe_file import find_recipe
 
+    check_file(out, "preview", is_picture, reads=(find_recipe(recipe),))
     preview(_dataset(recipe, changes), out, count)
     show({"picture": str(out)}, json, [str(out)])
 

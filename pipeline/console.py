@@ -6,7 +6,6 @@ import json as json_format
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -77,17 +76,6 @@ def bytes_of(text: str | None) -> int | None:
     if match is None or not float(match[1]):
         raise UserError(f"{text!r} is no size", where="--memory", mend="write it as 512M or 4G")
     return int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " "))
-
-
-def check_free(folder: Path, files: Sequence[str], kind: str) -> None:
-    """Raises UserError where `folder` is none, or holds what no earlier one of this `kind` wrote as `files`."""
-    if folder.exists() and not folder.is_dir():
-        raise UserError("this is no folder", where=str(folder), mend="name another --out")
-    held = {entry.name for entry in folder.iterdir() if not entry.name.startswith(".")} if folder.is_dir() else set()
-    if held - set(files):
-        raise UserError(
-            f"this folder holds files that are no {kind}", where=str(folder), mend="name an empty --out folder"
-        )
 
 
 def fail(what: str, mend: str) -> NoReturn:

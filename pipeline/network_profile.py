@@ -27,13 +27,12 @@ from pipeline.report import ReportInputs, Sample, build_report, choose_samples, 
 from pipeline.report.confusion import confusion
 from pipeline.report.csv_tables import class_names, layers_csv, samples_csv, steps_csv
 from pipeline.report.statistics import share
+from pipeline.stages_report import FILES, STEPS
 
 if TYPE_CHECKING:
     from pipeline.progress import Progress
 
-FILES = ("report.json", "report.md", "report.html", "layers.csv", "samples.csv")
 INTEGERS_ALONE = "a .net file holds integers, not what was rounded to them"
-STEPS = "steps.csv"  # beside them where it was asked for
 ALONE = "only the network was profiled, not its training"
 
 

@@ -49,10 +49,16 @@ class RunFolder:
 
     def is_done(self, stage: str) -> bool:
         """Whether `stage` ended and its files are still what it wrote."""
+        return self.what_is_wrong(stage) == ""
+
+    def what_is_wrong(self, stage: str) -> str:
+        """In words, why `stage` is not done: it has not run, or files of it went or are others now. "" where it is."""
         entry = self.manifest["stages"].get(stage)
-        return entry is not None and all(
-            _fingerprint(self.file(name)) == digest for name, digest in entry["files"].items()
-        )
+        if entry is None:
+            return "has not run"
+        found = {name: (_fingerprint(self.file(name)), digest) for name, digest in entry["files"].items()}
+        gone = [f"{name} is missing" for name, (now, _) in found.items() if now is None]
+        return ", ".join([*gone, *(f"{name} was changed" for name, (now, was) in found.items() if now and now != was)])
 
     def record(self, stage: str, result: dict[str, Any], files: tuple[str, ...], seconds: float) -> None:
         """Marks `stage` as done, with its result and the files it wrote. The manifest is written whole."""
@@ -91,12 +97,21 @@ def create(path: Path, recipe: Recipe, *, resume: bool, about: dict[str, Any]) -
             )
         return run
     left = {entry.name for entry in path.iterdir() if not entry.name.startswith(".")} if path.is_dir() else set()
-    if left - {RECIPE, MANIFEST}:
+    ours = {RECIPE, MANIFEST} if MANIFEST in left or is_text(path / RECIPE, recipe.as_toml()) else {MANIFEST}
+    if left - ours:
         raise UserError("this folder holds files that are no run", where=str(path), mend="name an empty --out folder")
     write_text(path / RECIPE, recipe.as_toml())
     manifest = {"schema": SCHEMA, "about": about, "stages": {}}
     write_json(path / MANIFEST, manifest)
     return RunFolder(path, recipe, manifest)
+
+
+def is_text(file: Path, text: str) -> bool:
+    """Whether `file` holds this text: writing it again loses nothing."""
+    try:
+        return file.read_bytes() == text.encode()
+    except OSError:
+        return False
 
 
 def open_run(path: Path) -> RunFolder:

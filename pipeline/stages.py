@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from importlib import import_module
@@ -17,7 +17,7 @@ from pipeline import ranks
 from pipeline.loading import uncollected
 from pipeline.progress import Progress
 from pipeline.recipe import Recipe
-from pipeline.run_folder import RunFolder
+from pipeline.run_folder import RECIPE, RunFolder, locked
 
 if TYPE_CHECKING:
     from pipeline.data.dataset import Dataset
@@ -118,16 +118,15 @@ TRAINING = ("data", "teacher", "camera", "bridge", "start", "student", "quantise
 LED = ("data",)  # what processes that train together leave to the first of them
 
 
-def run_stages(context: Context, *, only_training: bool = False, again_from: str | None = None) -> None:
-    """Does every stage that is not done; `again_from` does that one and all after it anew.
+def run_stages(context: Context, *, only_training: bool = False) -> None:
+    """Does every stage that is not done, and all after it.
 
     A stage is recorded after its files are whole, so a killed run goes on where it stopped. Processes that train
     together (`ranks`) go through the training stages side by side, and only the first goes on. Raises what stages
     raise.
     """
     stages = stages_of(context.recipe)
-    if again_from is None:
-        runs_on_a_chip = check_recipe(context.recipe, for_netx=not only_training)
+    runs_on_a_chip = check_recipe(context.recipe, for_netx=not only_training)
     if only_training:
         kinds = [kind for kind in TRAINING if runs_on_a_chip or kind != "quantised"]
         stages = tuple(stage for stage in stages if stage.name.split("-")[0] in kinds)
@@ -137,7 +136,6 @@ def run_stages(context: Context, *, only_training: bool = False, again_from: str
     for number, stage in enumerate(stages, start=1):
         if stage.name.split("-")[0] not in TRAINING and not ranks.part():
             return
-        stale = stale or stage.name == again_from
         where = f"[{number}/{len(stages)}] {stage.title}"
         if not stale and context.run.is_done(stage.name):
             context.progress.say(f"{where}: done before")
@@ -153,6 +151,41 @@ def run_stages(context: Context, *, only_training: bool = False, again_from: str
         ranks.wait()  # the others read what the first has written
         if ranks.leads():
             shutil.rmtree(context.checkpoints(stage.name), ignore_errors=True)
+
+
+def do_again(
+    context: Context, name: str, *, even_if_done: bool = True, first: Callable[[], object] | None = None
+) -> None:
+    """Does the stage `name` of a run alone, `first` before it, and records it. Holds the run's folder meanwhile.
+
+    Raises UserError that names what is missing or changed of the stages before it, and the command that does those
+    again: they may take hours, and give other weights.
+    """
+    run = context.run
+    if not even_if_done and run.is_done(name):
+        return
+    stages = {stage.name: stage for stage in stages_of(context.recipe)}
+    must_be_whole(run, list(stages)[: list(stages).index(name)])
+    with locked(run.path):
+        if first is not None:
+            first()
+        began = time.monotonic()
+        result, files = stages[name].work(context)
+        run.record(name, result, files, time.monotonic() - began)
+
+
+def must_be_whole(run: RunFolder, stages: Iterable[str]) -> None:
+    """Raises UserError naming what is missing or changed of `stages`."""
+    wrong = [(stage, run.what_is_wrong(stage)) for stage in stages]
+    told = "; ".join(f"stage {stage}: {what}" for stage, what in wrong if what)
+    if told:
+        again = f"spikeport run {run.file(RECIPE)} --out {run.path} --resume"
+        raise UserError(
+            "this run is not whole",
+            where=str(run.path),
+            why=told,
+            mend=f"put the files back; or let {again} do these stages and all after them again",
+        )
 
 
 def check_recipe(recipe: Recipe, *, for_netx: bool) -> bool:

@@ -13,19 +13,24 @@ from export.answers import Answers, held_against
 from export.files import atomic_folder, write_text
 from export.netx import read_netx
 from hardware_profiles.profile import load_profile
+from pipeline.outputs import check_folder
 from pipeline.pricing import accounts, priced
 from pipeline.profiling.counts import count_activity
 from pipeline.report import render_all
 from pipeline.report.confusion import confusion
-from pipeline.report.content import ReportInputs, build_report
+from pipeline.report.content import SCHEMA, ReportInputs, build_report
 from pipeline.report.csv_tables import class_names, layers_csv, samples_csv, steps_csv
 from pipeline.report.samples import Sample, choose_samples
+from pipeline.stages import must_be_whole, stages_of
 from pipeline.stages_deploy import lava_sample, trace_of
 
 if TYPE_CHECKING:
+    from pipeline.recipe import Profile
     from pipeline.stages import Context, Result
 
 NOT_READ = {"reason": "this run was profiled before Spikeport looked at it"}
+FILES = ("report.json", "report.md", "report.html", "layers.csv", "samples.csv")
+STEPS = "steps.csv"  # beside them where it was asked for
 BASELINE = "baseline.json"
 BASELINES = "baselines"  # in the manifest: rows measured elsewhere, for the report
 
@@ -70,32 +75,65 @@ def account_of(
 
 def report(context: Context) -> Result:
     """report.json, report.md, report.html and the tables beside them, from what the other stages recorded."""
-    content, samples = build_report(_inputs(context)), _samples_csv(context)
-    with atomic_folder(context.run.path) as made:
+    recipe = context.recipe.profile
+    elsewhere = context.run.manifest.get(BASELINES, [])
+    written = _write(context, context.run.path, context.run.result("profile"), recipe, elsewhere)
+    return {"verdict": written["verdict"]}, (*FILES, STEPS) if recipe.per_step else FILES
+
+
+def report_elsewhere(
+    context: Context,
+    folder: Path,
+    measured: list[dict[str, Any]] | None = None,
+    profiled: dict[str, Any] | None = None,
+    asked: dict[str, Any] | None = None,
+) -> list[str]:
+    """The report of a whole run in another `folder`, the run left as it is; paths of the files. `measured`: rows of
+    other machines in place of those kept; `profiled`: an account in place of the run's, of what was `asked` in place of
+    keys of its [profile]. Raises UserError where the run is not whole, or the folder holds something else."""
+    own = [stage.name for stage in stages_of(context.recipe) if stage.name != "report"]
+    must_be_whole(context.run, own if profiled is None else own[:-1])
+    check_folder(folder, (*FILES, STEPS), "report", schema=SCHEMA)
+    recipe = context.recipe.profile.model_copy(update=asked)
+    account = profiled or context.run.result("profile")
+    _write(context, folder, account, recipe, measured or context.run.manifest.get(BASELINES, []))
+    return [str(folder / name) for name in ((*FILES, STEPS) if recipe.per_step else FILES)]
+
+
+def _write(
+    context: Context, folder: Path, profiled: dict[str, Any], asked: Profile, elsewhere: list[dict[str, Any]]
+) -> dict[str, Any]:
+    content = build_report(_inputs(context, profiled, elsewhere))
+    samples, steps = _samples_csv(context, asked), _steps_csv(context) if asked.per_step else None
+    with atomic_folder(folder) as made:
         render_all(content, made)
         write_text(made / "layers.csv", layers_csv(content))
         write_text(made / "samples.csv", samples)
-    files = ("report.json", "report.md", "report.html", "layers.csv", "samples.csv")
-    steps = (write_steps(context).name,) if context.recipe.profile.per_step else ()
-    return {"verdict": content["verdict"]}, (*files, *steps)
+        if steps is not None:
+            write_text(made / STEPS, steps)
+    return content
 
 
 def write_steps(context: Context) -> Path:
     """steps.csv of the test set, and where it stands. Where the run did not count every step, it is simulated again."""
+    write_text(context.run.file(STEPS), _steps_csv(context))
+    return context.run.file(STEPS)
+
+
+def _steps_csv(context: Context) -> str:
     from export.reference import simulate
 
     network, counts = read_netx(context.run.file("student.net")), trace_of(context).step_counts
     if counts is None:
         counts = simulate(network, context.dataset.test.frames, per_step=True).step_counts
     assert counts is not None
-    write_text(context.run.file("steps.csv"), steps_csv(network, counts))
-    return context.run.file("steps.csv")
+    return steps_csv(network, counts)
 
 
-def _inputs(context: Context) -> ReportInputs:
+def _inputs(context: Context, profiled: dict[str, Any], elsewhere: list[dict[str, Any]]) -> ReportInputs:
     run, recipe = context.run, context.recipe
     # The facts come from the manifest: the report needs no recordings but those it shows.
-    dataset, profiled, check = context.dataset, run.result("profile"), run.result("check")
+    dataset, check = context.dataset, run.result("check")
     own = recipe.distillation.method
     labels = dataset.test.labels
     arms = {
@@ -141,7 +179,7 @@ def _inputs(context: Context) -> ReportInputs:
         quantisation=run.result("export")["quantisation"],
         energy=profiled["energy"],
         early=profiled.get("early", NOT_READ),
-        baseline=_baseline(profiled["baseline"], run.manifest.get(BASELINES, [])),
+        baseline=_baseline(profiled["baseline"], elsewhere),
         samples=_samples(context, predicted),
         confusion=confusion(labels, predicted, len(dataset.classes)),
         provenance={
@@ -168,7 +206,7 @@ def _baseline(own: list[dict[str, Any]] | str, elsewhere: list[dict[str, Any]]) 
     return ([] if isinstance(own, str) else own) + elsewhere if elsewhere else own
 
 
-def _samples_csv(context: Context) -> str:
+def _samples_csv(context: Context, asked: Profile) -> str:
     run, test, own = context.run, context.dataset.test, context.recipe.distillation.method
     stages = {
         "label": test.labels,
@@ -182,9 +220,9 @@ def _samples_csv(context: Context) -> str:
     check = run.result("check")
     for row, number in zip(_lava_rows(check), check["lava_predicted"] or (), strict=True):
         (classes["lava"][row],) = class_names([number], names)
-    network, recipe = read_netx(run.file("student.net")), context.recipe.profile
+    network = read_netx(run.file("student.net"))
     activity = count_activity(network, trace_of(context), test.frames)
-    found = accounts(network, activity, recipe.hardware, recipe.active_rule)
+    found = accounts(network, activity, asked.hardware, asked.active_rule)
     return samples_csv(test.keys, classes, activity, found)
 
 

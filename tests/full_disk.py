@@ -41,3 +41,8 @@ def fill(disk: Path, left: int) -> None:
 def empty(disk: Path) -> None:
     """Takes the filler away."""
     (disk / FILLER).unlink(missing_ok=True)
+
+
+def read_only(disk: Path) -> None:
+    """Lets nobody write on `disk` any more."""
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)

@@ -9,6 +9,7 @@ import numpy as np
 from export.files import atomic_path
 from pipeline.data.dataset import Dataset, EventSplit
 
+SOFTWARE = "spikeport data preview"  # in the file: so that a preview is known for one
 SHOWN_STEPS = 12  # at most so many frames in a row; more would be too small to read
 
 
@@ -48,7 +49,7 @@ def preview(dataset: Dataset, path: str | os.PathLike[str], count: int = 6) -> N
     legend = "orange: brighter (ON), blue: darker (OFF), white: both"
     figure.suptitle(f"{dataset.name}: {origin} in frames of {dataset.dt_s * 1e3:g} ms; {legend}", fontsize=9)
     with atomic_path(path) as temporary:
-        FigureCanvasAgg(figure).print_png(str(temporary))
+        FigureCanvasAgg(figure).print_png(str(temporary), metadata={"Software": SOFTWARE})
 
 
 def _rows(labels: np.ndarray, count: int) -> np.ndarray:

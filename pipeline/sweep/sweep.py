@@ -12,7 +12,7 @@ from hardware_profiles.errors import MissingPart, UserError
 from pipeline.provenance import about_this_run
 from pipeline.recipe import Recipe
 from pipeline.recipe_file import load_recipe
-from pipeline.run_folder import MANIFEST, RECIPE, differences, locked
+from pipeline.run_folder import MANIFEST, RECIPE, differences, is_text, locked
 from pipeline.sweep.engine import JOURNAL, run_trials
 from pipeline.sweep.plan import Setting, Trial, plan_trials
 from pipeline.sweep.table import markdown, rows_of
@@ -128,6 +128,6 @@ def _claim(out: Path, recipe: Recipe, resume: bool) -> None:
             )
         return
     left = {entry.name for entry in out.iterdir() if not entry.name.startswith(".")}
-    if MANIFEST in left or left - {RECIPE}:
+    if MANIFEST in left or left - ({RECIPE} if is_text(out / RECIPE, recipe.as_toml()) else set()):
         raise UserError("this folder holds files that are no sweep", where=str(out), mend="name an empty --out folder")
     write_text(out / RECIPE, recipe.as_toml())
