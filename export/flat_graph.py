@@ -36,6 +36,9 @@ def _inlined(
     if depth > DEEPEST:
         raise UserError(f"more than {DEEPEST} graphs inside each other", where=path)
     plain = {name: node for name, node in nodes.items() if not isinstance(node, nir.NIRGraph)}
+    entries: dict[str, str] = {}
+    leaves: dict[str, str] = {}
+    within: Edges = []
     for name, graph in nodes.items():
         if not isinstance(graph, nir.NIRGraph):
             continue
@@ -49,13 +52,11 @@ def _inlined(
                 new += "_"
             new_names[old] = new
             plain[new] = inner[old]
-        entry, leave = (new_names[_single(inner, kind, where)] for kind in (nir.Input, nir.Output))
-        edges = [(leave if before == name else before, entry if behind == name else behind) for before, behind in edges]
-        edges += [(new_names.get(before, before), new_names.get(behind, behind)) for before, behind in inner_edges]
-        for through in (entry, leave):
-            edges = _without(through, edges, where)
-            del plain[through]
-    return plain, list(dict.fromkeys(edges))
+        entries[name], leaves[name] = (new_names[_single(inner, kind, where)] for kind in (nir.Input, nir.Output))
+        within += [(new_names.get(before, before), new_names.get(behind, behind)) for before, behind in inner_edges]
+    edges = [(leaves.get(before, before), entries.get(behind, behind)) for before, behind in edges] + within
+    through = {node: f"{path}{name}" for name in entries for node in (entries[name], leaves[name])}
+    return {name: node for name, node in plain.items() if name not in through}, _joined(edges, through)
 
 
 def _single(nodes: dict[str, nir.NIRNode], kind: type, where: str) -> str:
@@ -68,14 +69,26 @@ def _single(nodes: dict[str, nir.NIRNode], kind: type, where: str) -> str:
     return names[0]
 
 
-def _without(name: str, edges: Edges, where: str) -> Edges:
-    """The edges with those through `name` joined over it."""
-    if (name, name) in edges:
-        raise UserError("leads back into itself without a neuron", where=where, mend="remove that edge")
-    sources = [before for before, behind in edges if behind == name]
-    targets = [behind for before, behind in edges if before == name]
-    kept = [edge for edge in edges if name not in edge]
-    return kept + [(before, behind) for before in sources for behind in targets]
+def _joined(edges: Edges, through: dict[str, str]) -> Edges:
+    """The edges with those through each name in `through` joined over it; its value says where it stands."""
+    if not through:
+        return list(dict.fromkeys(edges))
+    targets: dict[str, dict[str, None]] = {}
+    sources: dict[str, dict[str, None]] = {}
+    for before, behind in edges:
+        targets.setdefault(before, {})[behind] = None
+        sources.setdefault(behind, {})[before] = None
+    for name, where in through.items():
+        ahead, back = targets.pop(name, {}), sources.pop(name, {})
+        if name in ahead:
+            raise UserError("leads back into itself without a neuron", where=where, mend="remove that edge")
+        for before in back:
+            del targets[before][name]
+            targets[before] |= ahead
+        for behind in ahead:
+            del sources[behind][name]
+            sources[behind] |= back
+    return [(before, behind) for before, ahead in targets.items() for behind in ahead]
 
 
 def neighbours(names: Iterable[str], edges: Edges) -> tuple[dict[str, list[str]], dict[str, list[str]]]:

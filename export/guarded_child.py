@@ -1,7 +1,8 @@
 """Reads HDF5 files on request, in a process of its own; see `guarded_hdf5`, which starts it. Imports nothing of ours.
 
 A request is a line of JSON with a path. The answer is eight bytes with the length of a JSON header, the header, and
-the bytes of all arrays one after the other.
+the bytes of all arrays one after the other. Before it come eight bytes of ones after each hundred objects: reading
+goes on.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import select
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 sys.path[:] = json.loads(sys.argv[1])  # the parent's: it found h5py there, and -I left it out
@@ -24,12 +26,14 @@ except ImportError:  # Windows has no such limits; the parent's time-out remains
     resource = None  # type: ignore[assignment]
 
 DEEPEST = 32
-MOST_OBJECTS = 100_000
+MOST_OBJECTS = 250_000  # groups, values and attributes; a node of NIR has about seven
+A_SIGN_OF_LIFE = 100  # objects
+ALIVE = b"\xff" * 8
 ATTRIBUTE_BYTES = 1 << 20
 LONGEST_NAME = 500
 FREE_BYTES = 64 << 20  # what any file may declare, ...
 EXPANSION = 32  # ... and this times its own size on top: more is a bomb, not a network
-CPU_S = 3
+CPU_S = 3  # for a hundred objects, which take a twentieth of a second
 MEGABYTES_A_SECOND = 16
 
 
@@ -38,12 +42,18 @@ class RefusedError(Exception):
 
 
 class Reader:
-    """One file, walked object by object; `header` nests what `arrays` holds the bytes of."""
+    """One file, walked object by object; `header` nests what `arrays` holds the bytes of.
 
-    def __init__(self, size: int) -> None:
+    `goes_on` is called after each hundred objects: what a file may take grows with what was read of it, so that a sound
+    file is never too long and a damaged one never endless.
+    """
+
+    def __init__(self, size: int, goes_on: Callable[[], None] = lambda: None) -> None:
         self.budget = FREE_BYTES + EXPANSION * size
         self.seen: set[tuple[int, int]] = set()
+        self.objects = 0
         self.arrays: list[bytes] = []
+        self.goes_on = goes_on
 
     def group(self, group: Any, depth: int = 0) -> dict[str, Any]:
         """Everything in a group: `{"members": ..., "attributes": ...}`."""
@@ -51,10 +61,10 @@ class Reader:
             raise RefusedError(f"its groups are nested more than {DEEPEST} deep")
         self._once(group)
         members: dict[str, Any] = {}
+        links = group.id.links
         for name in group:
-            _check_name(name)
-            link = group.get(name, getlink=True)
-            if not isinstance(link, h5py.HardLink):
+            encoded = _check_name(name)
+            if links.get_info(encoded).type != h5py.h5l.TYPE_HARD:
                 raise RefusedError(f"{name!r} is a link to somewhere else")
             item = group[name]
             if isinstance(item, h5py.Group):
@@ -71,8 +81,14 @@ class Reader:
         if (info.fileno, info.addr) in self.seen:
             raise RefusedError(f"{item.name} is reached by more than one path")
         self.seen.add((info.fileno, info.addr))
-        if len(self.seen) > MOST_OBJECTS:
+        self._count()
+
+    def _count(self) -> None:
+        self.objects += 1
+        if self.objects > MOST_OBJECTS:
             raise RefusedError(f"it holds more than {MOST_OBJECTS} objects")
+        if self.objects % A_SIGN_OF_LIFE == 0:
+            self.goes_on()
 
     def dataset(self, dataset: Any) -> list[Any]:
         """`[dtype, shape, bytes]`, `["text", shape, lengths]` or `["none", what it is]`."""
@@ -82,8 +98,11 @@ class Reader:
 
     def _attributes(self, group: Any) -> dict[str, Any]:
         found: dict[str, Any] = {}
+        if not h5py.h5a.get_num_attrs(group.id):
+            return found
         for name in group.attrs:
             _check_name(name)
+            self._count()
             attribute = group.attrs.get_id(name)
             found[name] = self._leaf(attribute, f"attribute {name}", lambda name=name: group.attrs[name],
                                      ATTRIBUTE_BYTES)  # fmt: skip
@@ -129,21 +148,28 @@ class Reader:
         return ["text", [int(length) for length in shape], [len(item) for item in raw]]
 
 
-def _check_name(name: Any) -> None:
+def _check_name(name: Any) -> bytes:
     try:
         encoded = str(name).encode("utf-8")
     except UnicodeEncodeError as error:
         raise RefusedError("a name in it is not UTF-8") from error
     if len(encoded) > LONGEST_NAME:
         raise RefusedError(f"a name in it has {len(encoded)} bytes")
+    return encoded
 
 
-def answer(path: str) -> tuple[dict[str, Any], list[bytes]]:
+def answer(path: str, alive: Callable[[], None]) -> tuple[dict[str, Any], list[bytes]]:
     """The header and arrays of the file at `path`, or a header that says what is wrong with it."""
+
+    def goes_on() -> None:
+        _limit_time(size)
+        alive()
+
     try:
         size = os.stat(path).st_size
-        _limit(size)
-        reader = Reader(size)
+        _limit_time(size)
+        _limit_memory(size)
+        reader = Reader(size, goes_on)
         with _opened(path) as file:
             tree = reader.group(file)
         return {"tree": tree}, reader.arrays
@@ -163,13 +189,19 @@ def _opened(path: str) -> Any:
         return h5py.File(path, "r")
 
 
-def _limit(size: int) -> None:
-    """Processor time and memory for one file of `size` bytes, where the system has such limits."""
+def _limit_time(size: int) -> None:
+    """Processor time from now on, in which a file of `size` bytes must have gone on, where the system has the limit."""
     if resource is None:
         return
     used = resource.getrusage(resource.RUSAGE_SELF)
     seconds = int(used.ru_utime + used.ru_stime) + 1 + CPU_S + size // (MEGABYTES_A_SECOND << 20)
     _lower(resource.RLIMIT_CPU, seconds)
+
+
+def _limit_memory(size: int) -> None:
+    """Memory for one file of `size` bytes, where the system has the limit."""
+    if resource is None:
+        return
     try:
         with open("/proc/self/statm", encoding="ascii") as statm:
             mapped = int(statm.read().split()[0]) * resource.getpagesize()
@@ -199,8 +231,13 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     parent = os.getppid()
     requests, answers = os.fdopen(0, "rb", buffering=0), os.fdopen(1, "wb")
+
+    def alive() -> None:
+        answers.write(ALIVE)
+        answers.flush()
+
     while line := _await_request(requests, parent):
-        header, arrays = answer(json.loads(line))
+        header, arrays = answer(json.loads(line), alive)
         encoded = json.dumps(header).encode("ascii")
         answers.write(len(encoded).to_bytes(8, "little") + encoded)
         for data in arrays:

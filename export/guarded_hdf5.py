@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,10 +22,12 @@ from typing import IO, Any
 
 import numpy as np
 
+from export.foreign_files import not_hdf5
 from hardware_profiles.errors import UserError
 
 _HANGS, _ENDLESS = "libhdf5 hangs on it", "libhdf5 does not come to an end on it"
-TIMEOUT_S = 30.0  # without the time that a large file takes to read
+TIMEOUT_S = 60.0  # between two signs of life, without the time that a large file takes to read
+_ALIVE = (1 << 64) - 1
 _MEGABYTES_A_SECOND = 8
 _SINGLE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
@@ -56,11 +59,20 @@ def read_tree(path: str | os.PathLike[str]) -> Tree:
     file = Path(path)
     if not file.is_file():
         raise UserError("no such file", where=str(file), mend="check the name")
+    try:
+        foreign = not_hdf5(file)
+    except OSError as error:
+        raise UserError("cannot be read", where=str(file), why=error.strerror or str(error)) from error
+    if foreign is not None:
+        raise UserError("is no readable HDF5 file", where=str(file), why=foreign[0], mend=foreign[1])
     with _lock:
         header, arrays = _ask(file.resolve(), str(file))
     mend = "write or copy the file again"
     if "unreadable" in header:
-        raise UserError("is no readable HDF5 file", where=str(file), why=header["unreadable"], mend=mend)
+        why = header["unreadable"]
+        if "truncated" in why or "unable to lock" in why:
+            why = f"it was not written to the end ({why})"
+        raise UserError("is no readable HDF5 file", where=str(file), why=why, mend=mend)
     if "refused" in header:
         raise UserError("holds what no network needs", where=str(file), why=header["refused"], mend=mend)
     return _tree(header["tree"], iter(arrays))
@@ -72,6 +84,31 @@ def text_of(value: Tree | Leaf | None) -> str | None:
         return None
     first = value.reshape(-1)[0]
     return first.decode("utf-8", "replace") if isinstance(first, bytes) else str(first)
+
+
+class _Watch:
+    """Kills the process where nothing comes from it for `timeout_s`."""
+
+    def __init__(self, process: subprocess.Popen[bytes], timeout_s: float) -> None:
+        self.process, self.timeout_s, self.late = process, timeout_s, False
+        self._until = time.monotonic() + timeout_s
+        self._over = threading.Event()
+        threading.Thread(target=self._wait, daemon=True).start()
+
+    def again(self) -> None:
+        """A sign of life."""
+        self._until = time.monotonic() + self.timeout_s
+
+    def over(self) -> None:
+        """No longer needed."""
+        self._over.set()
+
+    def _wait(self) -> None:
+        while (left := self._until - time.monotonic()) > 0:
+            if self._over.wait(left):
+                return
+        self.late = True
+        self.process.kill()
 
 
 class _Child:
@@ -89,33 +126,27 @@ class _Child:
 
     def ask(self, path: Path, timeout_s: float) -> tuple[dict[str, Any], list[bytes]] | str:
         """The answer for one file, or in words why there is none; then the child is gone."""
-        late = threading.Event()
-
-        def end() -> None:
-            late.set()
-            self.process.kill()
-
-        timer = threading.Timer(timeout_s, end)
-        timer.daemon = True
-        timer.start()
+        watch = _Watch(self.process, timeout_s)
         try:
             requests, answers = self.process.stdin, self.process.stdout
             assert requests
             assert answers
             requests.write(json.dumps(str(path)).encode("ascii") + b"\n")
             requests.flush()
-            header = json.loads(_exactly(answers, int.from_bytes(_exactly(answers, 8), "little")))
+            while (length := int.from_bytes(_exactly(answers, 8), "little")) == _ALIVE:
+                watch.again()
+            header = json.loads(_exactly(answers, length))
             arrays = [_exactly(answers, size) for size in _sizes(header.get("tree"))]
             self.files += 1
             return header, arrays
         except (OSError, EOFError):
             self.close()
-            return _HANGS if late.is_set() else _cause_of_death(self.process.returncode)
+            return _HANGS if watch.late else _cause_of_death(self.process.returncode)
         except BaseException:  # Ctrl-C: what is still in the pipe belongs to this file, not to the next
             self.close()
             raise
         finally:
-            timer.cancel()
+            watch.over()
 
     def close(self) -> None:
         """Ends the process, or where it is another's (after a fork) only lets go of its pipes."""

@@ -230,3 +230,43 @@ def test_a_forked_process_has_a_child_of_its_own(tmp_path):
     assert theirs != mine
     assert child().poll() is None
     np.testing.assert_array_equal(read_tree(path).members["x"], np.arange(4))
+
+
+def test_signs_of_life_are_heard_and_give_more_time(tmp_path, monkeypatch):
+    """Real ones come from a file of many objects (each hundred, see below); here a child sends three and ends."""
+    path = tmp_path / "many.h5"
+    with h5py.File(path, "w") as file:
+        for index in range(450):
+            file[f"g{index}"] = index
+    heard = []
+    monkeypatch.setattr(guarded_hdf5._Watch, "again", lambda watch: heard.append(watch.timeout_s))
+    tree = read_tree(path)
+    assert len(tree.members) == 450
+    assert int(tree.members["g449"]) == 449
+    assert len(heard) == 4
+    monkeypatch.undo()
+    watch = guarded_hdf5._Watch(child(), 100.0)
+    watch._until -= 90
+    before = watch._until
+    watch.again()
+    assert watch._until >= before + 90
+    watch.over()
+
+
+def test_processor_time_begins_anew_with_each_hundred_objects(tmp_path):
+    """In a process of its own: the limit that the system holds grows while a file of 1,000 objects is read."""
+    path = tmp_path / "many.h5"
+    with h5py.File(path, "w") as file:
+        for index in range(1000):
+            file[f"g{index}"] = index
+    code = (
+        "import json, sys; path = sys.argv[1]; sys.argv[1] = json.dumps(sys.path)\n"
+        "from export import guarded_child\n"
+        "limits, signs = [], []\n"
+        "guarded_child._lower = lambda kind, value: limits.append(kind == guarded_child.resource.RLIMIT_CPU)\n"
+        "header, arrays = guarded_child.answer(path, lambda: signs.append(1))\n"
+        "print(sum(limits), len(signs), len(arrays))"
+    )
+    root = str(Path(guarded_hdf5.__file__).parent.parent)
+    ran = subprocess.run([sys.executable, "-c", code, str(path)], cwd=root, capture_output=True, text=True, timeout=60)
+    assert ran.stdout.split() == ["11", "10", "1000"], ran.stderr

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from export.chain import chain
+from export.flat_graph import flat
 from export.quantise import quantise
 from export.sidecar import sidecar_path
 from export.spiking_graph import SpikingGraph, load_graph
@@ -460,6 +461,24 @@ def test_graphs_inside_the_graph_are_put_in_place_whatever_their_names():
     for _ in range(40):
         deep = nir_chain((3,), g=deep)
     assert "more than 32 graphs inside each other" in reason(deep)
+
+
+def test_a_long_row_of_subgraphs_stays_a_chain():
+    """Each of 600 holds a weight and a neuron between its own Input and Output; order and edges are known."""
+
+    def part():
+        cell = nir.LIF(*(np.full(2, value) for value in (2e-3, 2.0, 0.0, 0.5, 0.0)))
+        nodes = {"i": nir.Input({"input": np.array([2])}), "w": nir.Linear(np.eye(2)), "n": cell,
+                 "o": nir.Output({"output": np.array([2])})}  # fmt: skip
+        return nir.NIRGraph(nodes, [("n", "o"), ("i", "w"), ("w", "n")], type_check=False)
+
+    names = [f"g{index}" for index in range(600)]
+    nodes = {"in": nir.Input({"input": np.array([2])}), **{name: part() for name in names}}
+    nodes["out"] = nir.Output({"output": np.array([2])})
+    flattened = flat(nir.NIRGraph(nodes, list(itertools.pairwise(nodes))[::-1], type_check=False))
+    row = ["in", *(f"{name}.{inner}" for name in names for inner in "wn"), "out"]
+    assert set(flattened.nodes) == set(row)
+    assert sorted(flattened.edges) == sorted(itertools.pairwise(row))
 
 
 def test_names_that_clash_when_subgraphs_are_put_in_place_stay_apart():
