@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
@@ -59,6 +60,7 @@ def list_events(folder: Path, absent: MissingPart | None = None) -> Listing:
         )
     with os.scandir(folder) as entries:
         found = [entry.name for entry in entries if entry.is_dir() and entry.name[0] != "."]
+    _check_text(folder, found)
     classes = tuple(sorted(found, key=lambda name: (0, int(name), name) if name.isdecimal() else (1, 0, name)))
     if len(classes) < 2:
         raise UserError(
@@ -93,6 +95,7 @@ def _list_class(folder: Path, numbers: list[int]) -> tuple[str, ...]:
             if _split(name)[1].lower() in READERS:
                 check_regular(folder / name)
     names = [entry.name for entry in found]
+    _check_text(folder, names)
     extensions = {name[name.rfind(".") :] for name in names}
     if len(extensions) > 1 or not extensions <= READERS.keys():  # of one extension, no two names have one stem
         _check_names(folder, names)
@@ -103,6 +106,13 @@ def _list_class(folder: Path, numbers: list[int]) -> tuple[str, ...]:
             mend=f"place event files there ({_EXTENSIONS}), or remove the folder",
         )
     return tuple(names)
+
+
+def _check_text(folder: Path, names: Sequence[str]) -> None:
+    """Raises UserError for a name that is no text: keys made of it could not be written anywhere."""
+    for name in names:
+        if not name.isascii() and any("\ud800" <= c <= "\udfff" for c in name):
+            raise UserError("a file's name is not UTF-8", where=str(folder / name), mend="rename it, or remove it")
 
 
 def _check_names(folder: Path, names: list[str]) -> None:
