@@ -111,6 +111,29 @@ def test_a_spiking_teacher_is_averaged_where_time_is(name: str, options: dict) -
     torch.testing.assert_close(values[0], values[1])
 
 
+def test_a_spiking_teacher_that_says_nothing_points_nowhere() -> None:
+    """Of five recordings it is silent in two: what the loss takes of them is what it takes of the other three."""
+    shown = stream((T,))
+    said = shown.teaching
+    assert said is not None
+    logits = said.logits.clone()
+    logits[:, [1, 4]] = 0
+    silent = replace(shown, teaching=replace(said, logits=logits))
+    others = [0, 2, 3]
+    kept = replace(said, logits=logits[:, others], maps=said.maps[:, others], embedding=said.embedding[:, others])
+    rest = replace(
+        shown,
+        logits=shown.logits[:, others],
+        features=shown.features[:, others],
+        labels=shown.labels[others],
+        maps=shown.maps[:, others],
+        embedding=shown.embedding[:, others],
+        teaching=kept,
+    )
+    term = build("samd", target_class="teacher")
+    torch.testing.assert_close(term(silent, step(silent)), term(rest, step(rest)))
+
+
 @pytest.mark.parametrize(
     "loss",
     [

@@ -118,6 +118,18 @@ def test_the_epoch_that_stands_best_on_validation_is_kept_ties_later(tmp_path: P
     assert all(torch.equal(best["weights"][key], tensor) for key, tensor in student.state_dict().items())
 
 
+def test_silent_recordings_are_counted_each_epoch_and_no_class(tmp_path: Path) -> None:
+    """A student whose threshold nothing reaches: no validation recording of class 0 is right by its silence."""
+    recipe = tiny_recipe(student={"v_threshold": 500.0}, training={"epochs": 2}, quantisation={"epochs": 1})
+    data = tiny_dataset()
+    student = train_student(recipe, data, None, "none", tmp_path)
+    fine_tune(recipe, data, student, tmp_path / "tuned")
+    rows = [*lines(tmp_path / "metrics.jsonl"), *lines(tmp_path / "tuned" / "metrics.jsonl")]
+    count = len(data.validation.labels)
+    assert np.any(data.validation.labels == 0)
+    assert [(row["validation_accuracy"], row["validation_silent"]) for row in rows] == [(0, count)] * 3
+
+
 class Toy(Trainee):
     """A linear model of two inputs; notes its weights after every step, and is scored by a script."""
 
