@@ -204,13 +204,17 @@ def _run(
         made = create(folder, read, resume=resume, about=about_this_run())
         with ranks.together(read.training), Progress(quiet=quiet) as progress:
             run_stages(Context(made, progress), only_training=only_training)
+    from pipeline.health import line
+    from pipeline.stages_report import warnings_of
+
+    warnings = warnings_of(made)
     if only_training:
-        show({"run": str(folder)}, json, [str(folder)])
+        show({"run": str(folder), "warnings": warnings}, json, [*map(line, warnings), str(folder)])
         return
     page = made.file("report.html")
     check = made.result("check")
-    result = {"run": str(folder), "report": str(page), **made.result("report")}
-    show(result, json, [result["verdict"], *_equivalence_lines(check), str(page)])
+    result = {"run": str(folder), "report": str(page), **made.result("report"), "warnings": warnings}
+    show(result, json, [result["verdict"], *map(line, warnings), *_equivalence_lines(check), str(page)])
     if mismatches(check):
         fail("spikes differ", f"see the first divergence in {page}")
 

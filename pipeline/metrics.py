@@ -22,6 +22,13 @@ def write_metrics(path: Path, stage: str, rows: list[dict[str, Any]]) -> None:
     write_text(path, "".join(line + "\n" for line in [*others, *own]))
 
 
+def last_row(path: Path, stage: str) -> dict[str, Any] | None:
+    """The last epoch's row of `stage`, or None where it has none."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    rows = [row for row in map(json.loads, lines) if row.get("stage") == stage]
+    return rows[-1] if rows else None
+
+
 class EventFiles:
     """A folder of TensorBoard event files, one scalar a number and epoch. `done` epochs are in it already: what a
     killed training wrote beyond them is hidden. Raises MissingPart where no writer is installed."""
@@ -30,12 +37,13 @@ class EventFiles:
         self._writer = _writer_class()(str(folder), purge_step=done + 1 if done else None)
 
     def write(self, row: dict[str, Any]) -> None:
-        """The numbers of a row of metrics at its epoch; each of a list's by itself."""
+        """The numbers of a row of metrics at its epoch; each of a list's or a table's by itself."""
         for name, value in row.items():
-            if name == "epoch" or not isinstance(value, (int, float, list)):
+            if name == "epoch" or not isinstance(value, (int, float, list, dict)):
                 continue
+            within = dict(enumerate(value)) if isinstance(value, list) else value
             named = (
-                {f"{name}/{i}": entry for i, entry in enumerate(value)} if isinstance(value, list) else {name: value}
+                {f"{name}/{key}": entry for key, entry in within.items()} if isinstance(within, dict) else {name: value}
             )
             for tag, number in named.items():
                 self._writer.add_scalar(tag, number, row["epoch"])

@@ -17,6 +17,7 @@ from export.readout import UNLABELLED
 from export.reference import simulate
 from export.spike_trace import SpikeTrace
 from hardware_profiles.profile import load_profile
+from pipeline import health
 from pipeline.early_reading import early_readings
 from pipeline.pricing import accounts, priced
 from pipeline.profiling.baseline import floor_rows
@@ -148,6 +149,7 @@ def _inputs(
         early=result["early"],
         baseline=result["baseline"] or "no GPU was named for the ANN twin's floor (--baseline)",
         samples=_samples(subject, labels, predicted, trace.spikes) if labels is not None and drawn else [],
+        warnings=_warnings(subject, trace, predicted),
         confusion=unlabelled if labels is None or unlabelled else confusion(labels, predicted, len(classes)),
         provenance={
             **about_this_run(),
@@ -155,6 +157,25 @@ def _inputs(
             "profiles": {row["hardware"]: row["profile"]["sha256"] for row in result["energy"]},
         },
     )
+
+
+def _warnings(subject: Subject, trace: SpikeTrace, predicted: np.ndarray) -> list[dict[str, Any]]:
+    """What is wrong with a network as it answers these frames. One that is read by its membranes need not fire."""
+    assert trace.counts is not None
+    network, places = subject.network, trace.spikes.shape[0] * trace.spikes.shape[1]
+    fired = trace.counts.spikes_out.sum(axis=0)
+    rates = {
+        layer.name: float(spikes) / (layer.neurons * places)
+        for layer, spikes in zip(network.layers, fired, strict=True)
+        if places
+    }
+    labels = np.full(len(predicted), UNLABELLED) if subject.labels is None else subject.labels
+    if network.readout.kind == "membrane":
+        rates.pop(network.layers[-1].name, None)
+        found = health.of_guesses("guessing", "network", predicted, labels)
+    else:
+        found = health.of_answers("network", predicted, labels)
+    return [{"stage": "simulate", **each.as_dict()} for each in [*health.of_rates("network", rates), *found]]
 
 
 def _samples(subject: Subject, labels: np.ndarray, predicted: np.ndarray, spikes: np.ndarray) -> list[Sample]:

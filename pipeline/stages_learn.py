@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export.answers import told
+from export.answers import held_against, told
 from export.readout import classify
 from hardware_profiles.errors import UserError
+from pipeline import health
 from pipeline.bridge.bridges import load_bridge
 from pipeline.bridge.camera import Camera
 from pipeline.bridge.shown import Bridge, KeptViews
@@ -15,13 +16,16 @@ from pipeline.checkpoints import save_weights
 from pipeline.data.describe import describe
 from pipeline.data.windows import check_window
 from pipeline.distillation import presets
+from pipeline.distillation.objectives import distils
 from pipeline.lineage import HELD_OUT, TESTED_ON, check_lineage, held_out, which_tested
+from pipeline.metrics import last_row
 from pipeline.networks import storage
 from pipeline.networks.spiking_teacher import run_of
-from pipeline.networks.students import Student, predict_spikes
+from pipeline.networks.students import Student, run_on
 from pipeline.networks.teacher import Teacher
 from pipeline.quantisation import fine_tune
 from pipeline.stages import cache_folder
+from pipeline.trainees import teacher_images
 from pipeline.training import (
     spiking_teacher_classes,
     teacher_logits,
@@ -32,6 +36,7 @@ from pipeline.training import (
 )
 
 if TYPE_CHECKING:
+    from pipeline.data.dataset import EventSplit
     from pipeline.stages import Context, Result
 
 NO_IMAGES = "the data set has no static images, so there is no teacher"
@@ -63,14 +68,13 @@ def teacher(context: Context) -> Result:
         context.recipe, dataset, context.checkpoints("teacher"), context.progress, context.run.file(METRICS)
     )
     storage.save_teacher(trained, context.run.file("teacher.safetensors"))
-    files = ("teacher.safetensors",)
+    files, found = ("teacher.safetensors",), _said(context, "teacher", _teacher_findings(context, trained))
     if trained.sees == "events":
-        return told(spiking_teacher_classes(trained, test.frames)), files
+        return told(spiking_teacher_classes(trained, test.frames)) | found, files
     if test.twins is None:
-        return {"predicted": None, "reason": "the test recordings have no static twins"}, files
-    height, width = test.frames.shape[3:]
-    logits = teacher_logits(trained, test.twins.images, (int(height), int(width)))
-    return told(logits.argmax(1).cpu().numpy()), files
+        return {"predicted": None, "reason": "the test recordings have no static twins"} | found, files
+    logits = teacher_logits(trained, test.twins.images, _size(test))
+    return told(logits.argmax(1).cpu().numpy()) | found, files
 
 
 def bridge(context: Context) -> Result:
@@ -104,7 +108,7 @@ def camera(context: Context) -> Result:
             stage="camera",
         )
     storage.save_student(trained, context.run.file(CAMERA))
-    return _tested(trained, context), (CAMERA,)
+    return _tested(trained, context, "camera"), (CAMERA,)
 
 
 def start(context: Context) -> Result:
@@ -122,12 +126,12 @@ def start(context: Context) -> Result:
         student=_latest(context, CAMERA),
     )
     storage.save_student(trained, context.run.file(START))
-    return _tested(trained, context), (START,)
+    return _tested(trained, context, "start"), (START,)
 
 
 def student(context: Context, method: str) -> Result:
     """The float student that `method` trained, and its classes for the test recordings."""
-    name = weights_file("student", method, context)
+    name, plan = weights_file("student", method, context), presets.plan_of(context.recipe.distillation, method)
     own = method == context.recipe.distillation.method
     trained = train_student(
         context.recipe,
@@ -141,7 +145,7 @@ def student(context: Context, method: str) -> Result:
         start=_latest(context, START, CAMERA) if own else None,
     )
     storage.save_student(trained, context.run.file(name))
-    return _tested(trained, context), (name,)
+    return _tested(trained, context, f"student-{method}", taught=own and distils(plan)), (name,)
 
 
 def quantised(context: Context, method: str) -> Result:
@@ -162,7 +166,8 @@ def quantised(context: Context, method: str) -> Result:
         bridge=_bridge(context) if own else None,
     )
     storage.save_student(tuned, context.run.file(name))
-    return _tested(tuned, context), (name,)
+    before = context.run.result(f"student-{method}").get("findings", [])
+    return _tested(tuned, context, f"quantised-{method}", before=before), (name,)
 
 
 def _bridge(context: Context) -> Bridge | KeptViews | None:
@@ -217,5 +222,46 @@ def load_student(context: Context, method: str, stage: storage.Stage) -> Student
     return storage.load_student(context.recipe, dataset.test.frames.shape[2:], len(dataset.classes), file, stage=stage)
 
 
-def _tested(network: Student, context: Context) -> dict[str, Any]:
-    return told(classify(predict_spikes(network, context.dataset.test.frames)))
+def _tested(
+    network: Student, context: Context, stage: str, *, taught: bool = False, before: list[dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """Classes of the test recordings, and what is wrong with the network; `taught`: by the run's teacher;
+    `before`: what was found in the float student that it was made of."""
+    test = context.dataset.test
+    seen = run_on(network, test.frames)
+    predicted = classify(seen.spikes)
+    found = [
+        *health.of_rates(stage, seen.rates),
+        *health.of_answers(stage, predicted, test.labels),
+    ]
+    teacher = context.run.result("teacher")["predicted"] if taught else None
+    if teacher is not None:
+        taught_by, own = (held_against(test.labels, classes).right for classes in (teacher, predicted))
+        found += health.of_teacher_against(stage, taught_by, own)
+    found = found if before is None else health.after_tuning(found, before)
+    return told(predicted) | _said(context, stage, found)
+
+
+def _said(context: Context, stage: str, found: list[health.Finding]) -> dict[str, Any]:
+    """What the network and its last epoch show, each said once, for the manifest."""
+    row = last_row(context.run.file(METRICS), stage)
+    found = [*(health.of_gradient(stage, row) if row else ()), *found]
+    for finding in found:
+        context.progress.say_once(health.line(finding), key=(finding.kind, stage))
+    return {"findings": [finding.as_dict() for finding in found]}
+
+
+def _teacher_findings(context: Context, trained: Teacher) -> list[health.Finding]:
+    """On images, or recordings, that it was not trained on."""
+    dataset = context.dataset
+    if trained.sees == "events":
+        held = dataset.validation
+        return health.of_teacher(spiking_teacher_classes(trained, held.frames), held.labels, dataset.classes)
+    _, images = teacher_images(dataset, context.recipe.seed)
+    logits = teacher_logits(trained, images.images, _size(dataset.test))
+    return health.of_teacher(logits.argmax(1).cpu().numpy(), images.labels, dataset.classes)
+
+
+def _size(part: EventSplit) -> tuple[int, int]:
+    height, width = part.frames.shape[3:]
+    return int(height), int(width)

@@ -26,6 +26,7 @@ from pipeline.stages_deploy import lava_sample, trace_of
 
 if TYPE_CHECKING:
     from pipeline.recipe import Profile
+    from pipeline.run_folder import RunFolder
     from pipeline.stages import Context, Result
 
 NOT_READ = {"reason": "this run was profiled before Spikeport looked at it"}
@@ -181,6 +182,7 @@ def _inputs(context: Context, profiled: dict[str, Any], elsewhere: list[dict[str
         early=profiled.get("early", NOT_READ),
         baseline=_baseline(profiled["baseline"], elsewhere),
         samples=_samples(context, predicted),
+        warnings=warnings_of(run),
         confusion=confusion(labels, predicted, len(dataset.classes)),
         provenance={
             **about,
@@ -193,6 +195,15 @@ def _inputs(context: Context, profiled: dict[str, Any], elsewhere: list[dict[str
 def _answers(labels: np.ndarray, result: dict[str, Any]) -> Answers:
     """Of a stage's `answers.told`; one of an older Spikeport did not tell silent recordings from class 0."""
     return held_against(labels, result["predicted"], counted="silent" in result)
+
+
+def warnings_of(run: RunFolder) -> list[dict[str, Any]]:
+    """What the stages that ran found wrong with the networks, see pipeline.health; nothing of an older Spikeport's."""
+    return [
+        {"stage": stage, **found}
+        for stage, entry in run.manifest["stages"].items()
+        for found in entry["result"].get("findings", ())
+    ]
 
 
 def _lava_rows(check: dict[str, Any]) -> list[int]:

@@ -19,7 +19,7 @@ from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from hardware_profiles.errors import UserError
-from pipeline import ranks
+from pipeline import health, ranks
 from pipeline.averages import MovingAverage
 from pipeline.metrics import EventFiles, write_metrics
 from pipeline.optimisers import learning_rate_factor, optimiser_of
@@ -81,6 +81,8 @@ class Trainee(pl.LightningModule):
         self._rows: tuple[Tensor, ...] = ()
         self._parts: list[dict[str, Tensor]] = []
         self._started = 0.0
+        self.signs: dict[str, Any] = {}  # what `score` saw of the network beside its accuracy, for the metrics
+        self._gradients: list[Tensor] = []
 
     def loss(self, rows: Tensor, index: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The scalar to descend on these rows (int64, on the CPU), a mean over them, and its detached parts.
@@ -161,7 +163,7 @@ class Trainee(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         order = torch.randperm(self.samples, generator=self.generator("shuffle", self.current_epoch))
         self._rows = order.tensor_split(self.batches)
-        self._parts, self._started = [], time.perf_counter()
+        self._parts, self._gradients, self._started = [], [], time.perf_counter()
 
     def training_step(self, number: int, _: int) -> Tensor:
         batch, turn = divmod(number, self.settings.accumulate)
@@ -182,6 +184,10 @@ class Trainee(pl.LightningModule):
             self.report(self.current_epoch * self.batches + batch + 1, self.epochs * self.batches, self.stage)
         return total * share
 
+    def on_before_optimizer_step(self, _: torch.optim.Optimizer) -> None:
+        there = [weight.grad for weight in self.parameters() if weight.grad is not None]
+        self._gradients.append(torch.nn.utils.get_total_norm(there, float("inf")))
+
     def on_train_batch_end(self, outputs: object, number: int, *_: object) -> None:
         if self.average and number % self.settings.accumulate == self.settings.accumulate - 1:
             self.average.update_parameters(self.model)
@@ -194,6 +200,7 @@ class Trainee(pl.LightningModule):
         row["validation_accuracy"] = self.consider(self.current_epoch + 1)
         if self.silent is not None:
             row["validation_silent"] = self.silent
+        row |= self.signs | {"gradient": self._largest_gradient()}
         row["lr"] = self.trainer.optimizers[0].param_groups[0]["lr"]
         row["seconds"] = round(time.perf_counter() - self._started, 3)
         self.history.append(row)
@@ -202,7 +209,20 @@ class Trainee(pl.LightningModule):
         self.write_metrics()
         if self.event_files:
             self.event_files.write(row)
+        for finding in health.of_epoch(self.stage, self.history, last=self.ended):
+            self._warn(finding)
         self.trainer.should_stop = self.ended
+
+    def _largest_gradient(self) -> float | None:
+        """Of the epoch's steps, absolute; None where none was finite."""
+        found = torch.stack(self._gradients)
+        finite = found[torch.isfinite(found)]
+        return float(finite.max()) if len(finite) else None
+
+    def _warn(self, finding: health.Finding) -> None:
+        say_once = getattr(self.report, "say_once", None)
+        if say_once is not None and ranks.leads():
+            say_once(health.line(finding), key=(finding.kind, self.stage))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint.update(identity=self.identity, history=self.history, scores=self.scores, best=self.best)

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from export.answers import held_against
+from export.readout import classify
 from hardware_profiles.errors import UserError
 from pipeline.bridge.shown import Bridge, KeptViews
 from pipeline.data.dataset import Dataset, StaticImages
@@ -15,10 +17,10 @@ from pipeline.distillation.objectives import Objective, distils
 from pipeline.distillation.presets import Plan
 from pipeline.distillation.streams import NO_TEACHER, Clip, Streams, joined, observe
 from pipeline.distillation.terms import Sizes, Step
-from pipeline.evaluation import student_answers, teacher_accuracy
+from pipeline.evaluation import teacher_accuracy
 from pipeline.fitting import Trainee, derived_seed
 from pipeline.networks.sizes import student_sizes, teacher_sizes
-from pipeline.networks.students import Student
+from pipeline.networks.students import Student, run_on
 from pipeline.networks.teacher import Teacher
 from pipeline.networks.teachers import build_teacher
 from pipeline.recipe import PLACE, Recipe
@@ -39,9 +41,7 @@ class TeacherTrainee(Trainee):
     def __init__(self, recipe: Recipe, dataset: Dataset) -> None:
         height, width = dataset.test.frames.shape[3:]
         size = int(height), int(width)
-        training, validation = dataset.static, dataset.validation.twins
-        if validation is None or not len(validation.labels):
-            training, validation = _held_out(training, recipe.seed)
+        training, validation = teacher_images(dataset, recipe.seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(recipe.seed, "teacher"))
             model = build_teacher(recipe.teacher, (3, *size), len(dataset.classes))
@@ -71,6 +71,12 @@ class TeacherTrainee(Trainee):
         accuracy = teacher_accuracy(model, self.validation, self.size)
         model.train(training)
         return accuracy
+
+
+def teacher_images(dataset: Dataset, seed: int) -> tuple[StaticImages, StaticImages]:
+    """What a teacher trains on, and what chooses its epoch: the validation recordings' twins, or a tenth held out."""
+    twins = dataset.validation.twins
+    return _held_out(dataset.static, seed) if twins is None or not len(twins.labels) else (dataset.static, twins)
 
 
 def _held_out(images: StaticImages, seed: int) -> tuple[StaticImages, StaticImages]:
@@ -189,8 +195,9 @@ class StudentTrainee(Trainee):
         assert isinstance(model, Student)
         if not len(self.validation.labels):
             return None
-        answers = student_answers(model, self.validation)
-        self.silent = answers.silent_count
+        seen = run_on(model, self.validation.frames)
+        answers = held_against(self.validation.labels, classify(seen.spikes))
+        self.silent, self.signs = answers.silent_count, {"rates": seen.rates}
         return float(np.mean(answers.right))
 
 

@@ -48,7 +48,11 @@ def test_a_net_with_labels(spikeport, net, frames, tmp_path):
     assert report["accuracy"]["reference"]["value"] == right.mean()
     assert report["accuracy"]["student_float"]["reason"] == "only the network was profiled, not its training"
     assert np.array(report["confusion"]["counts"]).trace() == right.sum()
-    assert report["verdict"].startswith(f"The network recognises {100 * right.mean():.1f} % of 4 given recordings")
+    assert report["verdict"].startswith(
+        "The network is no better than always saying the most frequent class (50.0 %); "
+    )
+    assert f"the network recognises {100 * right.mean():.1f} % of 4 given recordings" in report["verdict"]
+    assert [warning["kind"] for warning in report["warnings"]] == ["guessing"]
     with open(folder / "samples.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["synops"]) for row in rows] == trace.counts.synops.sum(1).tolist()

@@ -102,6 +102,19 @@ class Student(nn.Module):
         """The event path in order, named: what goes to the chip once batch norm is folded."""
         return [*self.backbone.items(), ("output", self.synapse("event")), ("output_cell", self.output_cell)]
 
+    def layer_names(self) -> list[str]:
+        """Names of the layers in `layer_spikes`: of the synapse before the cells; a branch numbers its own."""
+        names, before = [], ""
+        for name, layer in self.deployed():
+            if isinstance(layer, LoihiCell):
+                names.append(before)
+            elif isinstance(layer, Branches):
+                count = sum(isinstance(inner, LoihiCell) for inner in layer.modules())
+                names += [f"{name}.{number}" for number in range(1, count + 1)]
+            elif isinstance(layer, (nn.Conv2d, nn.Linear)):
+                before = name
+        return names
+
     def cells(self) -> list[LoihiCell]:
         """Every cell layer in order, the output last."""
         return [layer for layer in self.modules() if isinstance(layer, LoihiCell)]
@@ -135,15 +148,34 @@ def with_heads(
     return Student(nn.ModuleDict(layers), nn.ModuleDict(heads), cells_of(recipe, classes))
 
 
-def predict_spikes(student: Student, frames: np.ndarray | PackedFrames, batch: int = 50) -> np.ndarray:
-    """Output spikes uint8 `[N, T, K]` of recordings `[N, T, C, H, W]` (uint8 of 0 and 1), in eval mode."""
+@dataclass(frozen=True)
+class Seen:
+    """What a student made of recordings: output spikes uint8 `[N, T, K]`, and `rates`, spikes per neuron and step by
+    layer (none of no recordings)."""
+
+    spikes: np.ndarray
+    rates: dict[str, float]
+
+
+def run_on(student: Student, frames: np.ndarray | PackedFrames, batch: int = 50) -> Seen:
+    """Runs recordings `[N, T, C, H, W]` (uint8 of 0 and 1) in eval mode."""
     device = next(student.parameters()).device
     training = student.training
     student.eval()
-    parts = []
+    parts, sums, places = [], [], [0.0]
     with torch.no_grad():
         for at in range(0, max(1, len(frames)), batch):  # none make an empty batch
-            part = torch.from_numpy(frames[at : at + batch]).to(device).transpose(0, 1)
-            parts.append(student(part).spikes.transpose(0, 1).to(torch.uint8).cpu())
+            found = student(torch.from_numpy(frames[at : at + batch]).to(device).transpose(0, 1))
+            parts.append(found.spikes.transpose(0, 1).to(torch.uint8).cpu())
+            sums.append(torch.stack([layer.sum() for layer in found.layer_spikes]).double())  # 0 where none fired
+            places = [layer[:, :1].numel() * len(frames) for layer in found.layer_spikes]
     student.train(training)
-    return torch.cat(parts).numpy()
+    fired = torch.stack(sums).sum(0).tolist()
+    names = student.layer_names() if len(frames) else []
+    rates = {name: count / place for name, count, place in zip(names, fired, places, strict=bool(names))}
+    return Seen(torch.cat(parts).numpy(), rates)
+
+
+def predict_spikes(student: Student, frames: np.ndarray | PackedFrames, batch: int = 50) -> np.ndarray:
+    """Output spikes uint8 `[N, T, K]` of recordings `[N, T, C, H, W]` (uint8 of 0 and 1), in eval mode."""
+    return run_on(student, frames, batch).spikes

@@ -12,12 +12,13 @@ from hardware_profiles.errors import UserError
 from pipeline.networks.conv_students import conv_student, vgg_student
 from pipeline.networks.dense_students import mlp_student, recurrent_student
 from pipeline.networks.residual_students import resnet_student
-from pipeline.networks.student import POOL, Student, StudentOutput, predict_spikes
+from pipeline.networks.student import POOL, Seen, Student, StudentOutput, predict_spikes, run_on
 from pipeline.recipe import Student as StudentRecipe
 
 __all__ = [
     "POOL",
     "STUDENTS",
+    "Seen",
     "Student",
     "StudentKind",
     "StudentOutput",
@@ -25,6 +26,7 @@ __all__ = [
     "check_student",
     "list_students",
     "predict_spikes",
+    "run_on",
 ]
 
 

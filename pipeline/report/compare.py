@@ -54,6 +54,7 @@ def _run(number: int, run: FinishedRun) -> dict[str, Any]:
         "dataset": {key: dataset[key] for key in ("name", "simulated", "counts", "steps", "dt_s", "fingerprint")},
         "tested_on": run.tested_on,
         "accuracy": report["accuracy"],
+        "warnings": report.get("warnings", []),
         "equivalence": report["equivalence"],
         "activity": {
             key: _sum([layer[key] for layer in report["layers"]])

@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.report import words
 from pipeline.report.ratios import KINDS
+from pipeline.report.trouble import trouble_of
 from pipeline.report.verdict import passed
 
 SPELT_OUT = 4  # so many runs against the first stand in the verdict; more are counted
@@ -17,6 +18,7 @@ def verdict(comparison: dict[str, Any]) -> str:
     first, *others = comparison["runs"]
     against = comparison["against_first"]
     parts = [_broken(run) for run in comparison["runs"] if not passed(run)]
+    parts += [f"in {quoted(run)} {trouble_of(run).text}" for run in comparison["runs"] if trouble_of(run).text]
     if len(others) == 1:
         parts += [_pair(others[0], first, against[0]), _energy(against[0], others[0], first)]
     else:

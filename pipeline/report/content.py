@@ -40,6 +40,7 @@ class ReportInputs:
     `early`: see pipeline.early_reading. `baseline`: rows of pipeline.profiling.baseline (latency is a whole batch's,
     energy one inference's). `layers`: one dict per layer, as `LayerActivity.row` of pipeline.profiling.counts gives
     them; `quantisation`: dicts with `name` that add to them (export.quantise).
+    `warnings`: findings of pipeline.health as plain values, each with the `stage` that made it.
     `confusion`: `[K, K + 1]` counts of the reference, rows the label, columns what it was taken for, the last: nothing.
     `held_out`: whether the recordings are a test part that was never trained on; others are called given.
     `provenance`: versions {package: version}, seeds {name: seed}, command, profiles {id: sha256}, created_utc, cores,
@@ -66,6 +67,7 @@ class ReportInputs:
     early: Mapping[str, Any] = field(default_factory=lambda: {"reason": "nobody looked"})
     baseline: Sequence[Mapping[str, Any]] | str = "no baseline was measured in this run"
     samples: Sequence[Sample] = ()
+    warnings: Sequence[Mapping[str, Any]] = ()
     confusion: np.ndarray | str = "the stage that classifies did not run"
     not_included: Sequence[str] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -79,6 +81,7 @@ def build_report(inputs: ReportInputs) -> dict[str, Any]:
         "schema": SCHEMA,
         "name": inputs.name,
         "verdict": "",
+        "warnings": [dict(warning) for warning in inputs.warnings],
         "method": inputs.method,
         "dataset": {
             "name": inputs.dataset_name,

@@ -6,6 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from pipeline.health import line
 from pipeline.report import batch_curve, charts, early, layer_rows, window_words, words
 from pipeline.report.confusion import mistakes, shaded
 from pipeline.report.energy_rows import LAYER_TERMS, MEMORY_TERMS, energy_rows
@@ -23,6 +24,7 @@ def render_html(report: dict[str, Any]) -> str:
         "report.html.j2",
         report=report,
         passed=passed(report),
+        line=line,
         accuracy=_accuracy(report["accuracy"]),
         comparison=_comparison(report["comparison"]),
         confusion=_confusion(report),

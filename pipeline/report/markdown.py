@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hardware_profiles.errors import printable
+from pipeline.health import line
 from pipeline.report import early, layer_rows, window_words, words
 from pipeline.report.batch_curve import NO_CURVE, batch_curves, named
 from pipeline.report.confusion import mistakes
@@ -16,7 +17,11 @@ from pipeline.report.model_card import front_matter
 def render_markdown(report: dict[str, Any]) -> str:
     """The card of a report as built by `build_report`. The same dict, the same bytes."""
     sections = [
-        [f"# {inline(report['name'])}", inline(report["verdict"])],
+        [
+            f"# {inline(report['name'])}",
+            inline(report["verdict"]),
+            *bullets([line(each) for each in report.get("warnings", ())], ""),
+        ],
         _dataset(report["dataset"], report["method"]),
         _accuracy(report["accuracy"]),
         _equivalence(report["equivalence"]),

@@ -6,17 +6,31 @@ from typing import Any
 
 from pipeline.report import words
 from pipeline.report.energy_rows import missing_operations
+from pipeline.report.trouble import trouble_of
 
 
 def verdict(report: dict[str, Any]) -> str:
-    """One sentence: how well, what quantisation cost, whether the same spikes fire everywhere, at what energy."""
-    parts = [_accuracy(report), _equality(report["equivalence"]), _energy(report["energy"])]
-    return "; ".join(part for part in parts if part) + "."
+    """One sentence: how well, what quantisation cost, whether the same spikes fire everywhere, at what energy.
+
+    Of a network that does not answer, or answers as a guess would, that comes first, and nothing is said for it.
+    """
+    trouble, equality = trouble_of(report), _equality(report["equivalence"])
+    if trouble.fails and passed(report) and any(map(_equal, _checks(report))):
+        equality = f"equal spikes in simulation do not change that ({equality})"
+    parts = [_accuracy(report), equality, "" if trouble.fails else _energy(report["energy"])]
+    if trouble.text:
+        parts = [trouble.text, parts[0][0].lower() + parts[0][1:], *parts[1:]]
+    text = "; ".join(part for part in parts if part)
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def passed(report: dict[str, Any]) -> bool:
     """True where no check that ran found a difference."""
     return not any(_mismatches(check) for check in report["equivalence"].values())
+
+
+def _checks(report: dict[str, Any]) -> list[dict[str, Any]]:
+    return [check for check in report["equivalence"].values() if isinstance(check, dict)]
 
 
 def _mismatches(check: Any) -> int:
@@ -40,15 +54,16 @@ def _accuracy(report: dict[str, Any]) -> str:
     entry = accuracy[stage]
     subjects = {"student_float": "float student", "student_quantised": "quantised student", "reference": "network"}
     subject = subjects[stage]
+    silent = "" if trouble_of(report).silent else _silent(entry)
     text = (
         f"The {subject} recognises {words.percent(entry['value'])} of {entry['n']:,} "
-        f"{kind}{words.of_recordings(report)} (95 % interval {words.percent_range(entry)}{_silent(entry)})"
+        f"{kind}{words.of_recordings(report)} (95 % interval {words.percent_range(entry)}{silent})"
     )
     before = accuracy["student_float"]
     if stage == "student_float" or before["value"] is None:
         return text
     if entry["value"] == before["value"]:
-        return f"{text}, as many as before quantisation"
+        return text if trouble_of(report).text else f"{text}, as many as before quantisation"
     change = words.points(entry["value"] - before["value"])
     return f"{text}, {change} points against the same student in float"
 
