@@ -3,8 +3,8 @@
     python benchmarks/fuzz.py [--files 20000] [--seed 1] [--keep FOLDER] [--replay KIND:INDEX] [--data ../shared/data]
 
 File `index` of a kind and seed is the same on every machine. A value that loads is legal if it can be written, and
-what is read back equals it. A violation is anything else: another exception, more than ten seconds, a crash or a hang
-of the process, a flood of warnings; its file is kept in FOLDER. Exit code 1 where there was one.
+what is read back equals it. A violation is anything else: another exception, more than ten seconds of a processor, a
+crash or a hang of the process, a flood of warnings; its file is kept in FOLDER. Exit code 1 where there was one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from hardware_profiles.errors import UserError
 
 KINDS = ("net", "nir", "sidecar", "frames")
 SLOW_S = 10.0
-STUCK_S = 120.0
+STUCK_S = 600.0
 WARNINGS = 5
 LIBRARY = ("libhdf5 crashed", "libhdf5 does not come to an end", "libhdf5 hangs")
 MEMORY = 8 << 30  # address space of a worker
@@ -39,7 +39,7 @@ def judge(kind: str, index: int, seed: int, folder: Path, files: dict[str, list[
     """What one damaged file led to ("loads", "refused" or "violation"), the message, and the file."""
     path = folder / f"{kind}-{index}{SUFFIX[kind]}"
     mutant(kind, index, seed, files, path)
-    started = time.perf_counter()
+    started = time.process_time()  # of a busy machine the wall clock says nothing
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -51,9 +51,9 @@ def judge(kind: str, index: int, seed: int, folder: Path, files: dict[str, list[
                 outcome, message = "violation", f"message of {len(message)} characters: {message[:200]!r}"
         except Exception as error:
             outcome, message = "violation", f"{type(error).__name__}: {str(error)[:300]}"
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     if seconds > SLOW_S:
-        outcome, message = "violation", f"took {seconds:.1f} s ({outcome}) {message[:200]}"
+        outcome, message = "violation", f"took {seconds:.1f} s of the processor ({outcome}) {message[:200]}"
     if len(caught) > WARNINGS:
         outcome, message = "violation", f"{len(caught)} warnings, the first: {caught[0].message}"
     return outcome, message, path

@@ -8,10 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from export.frames_file import write_frames
 from export.integer_network import IntegerLayer, IntegerNetwork
 from export.netx import write_netx
+
+# How long an example takes says how busy the machine is, and nothing of the code.
+settings.register_profile("spikeport", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("spikeport")
 
 
 @pytest.fixture(scope="session")

@@ -36,18 +36,30 @@ def training(folder: Path) -> int:
         os._exit(1)
 
 
+def epochs_of(folder: Path) -> int:
+    """How many epochs the training in `folder` has written down."""
+    lines = folder / "metrics.jsonl"
+    return len(lines.read_text().splitlines()) if lines.exists() else 0
+
+
+def wait_for(folder: Path, *, epochs: int, child: int) -> None:
+    """Returns when so many epochs are done, or the training is."""
+    while epochs_of(folder) < epochs and not os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        time.sleep(0.001)
+
+
 def main(folder: Path, tries: int, seed: int) -> None:
     began = time.monotonic()
     assert os.waitpid(training(folder / "unbroken"), 0)[1] == 0
     whole_s, rng, done = time.monotonic() - began, random.Random(seed), 0
     while done < tries:
         child = training(folder / str(done))
-        time.sleep(rng.uniform(0, whole_s))
+        wait_for(folder / str(done), epochs=rng.randrange(EPOCHS - 1), child=child)
+        time.sleep(rng.uniform(0, whole_s / EPOCHS))
         os.kill(child, signal.SIGKILL)
         if not os.WIFSIGNALED(os.waitpid(child, 0)[1]):
             continue  # it was done before; the same folder again, which is only read
-        lines = folder / str(done) / "metrics.jsonl"
-        epochs = len(lines.read_text().splitlines()) if lines.exists() else 0
+        epochs = epochs_of(folder / str(done))
         half_written = len(list((folder / str(done)).glob(".*")))
         assert os.waitpid(training(folder / str(done)), 0)[1] == 0
         print(json.dumps({"epochs": epochs, "half_written": half_written}), flush=True)

@@ -45,11 +45,15 @@ SAID = "reading\nerror: data: too few. To mend: add\n"
 
 
 class FakeTrials:
-    """Stands where trials are started: leaves a finished run folder and a process that ends with `code`."""
+    """Stands where trials are started: leaves a finished run folder and a process that ends with `code`.
+
+    With `hold` a process lives until it is ended, or until `release`; `then` is called when so many of them live.
+    """
 
     def __init__(self, monkeypatch):
-        self.started, self.code, self.last, self.wait = [], 0, True, 0.0
+        self.started, self.code, self.last = [], 0, True
         self.processes, self.most = [], 0
+        self.hold, self.then = 0, self.release
         monkeypatch.setattr(engine, "start_trial", self.start)
 
     def start(self, recipe, changes, folder, *, threads, verb):
@@ -59,7 +63,17 @@ class FakeTrials:
         (folder.parent / f"{folder.name}.log").write_text("" if not self.code else SAID)
         if not self.code:
             finished_run(recipe, changes, folder, last=self.last)
-        command = ["sleep", str(self.wait)] if not self.code else ["sh", "-c", f"exit {self.code}"]
-        self.processes.append(subprocess.Popen(command))
-        self.most = max(self.most, sum(process.poll() is None for process in self.processes))
-        return self.processes[-1]
+        command = ["cat"] if self.hold and not self.code else ["sh", "-c", f"exit {self.code}"]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE)
+        self.processes.append(process)
+        living = sum(process.poll() is None for process in self.processes)
+        self.most = max(self.most, living)
+        if living == self.hold:
+            self.then()
+        return process
+
+    def release(self):
+        """Lets the living processes end, and later ones end at once."""
+        self.hold = 0
+        for process in self.processes:
+            process.stdin.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -285,11 +284,18 @@ def test_a_gpus_curve_has_joules_at_batch_one_and_the_best(tmp_path: Path, monke
     }
 
 
-def test_timing_repeats_for_the_time_given_and_reports_in_microseconds() -> None:
-    measured = measure_timing(lambda: time.sleep(0.004), batch=1, seconds=0.06)
-    assert 5 <= measured.repeats <= 15
-    assert measured.batch_us["low"] >= 4000
-    assert measured.batch_us["low"] <= measured.batch_us["nominal"] <= measured.batch_us["high"]
+def test_timing_repeats_for_the_time_given_and_reports_in_microseconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that only the work moves on: by 4 ms each time, so that 60 ms are full after 15 of them."""
+    now_s = [7.0]
+    monkeypatch.setattr(baseline, "time", SimpleNamespace(perf_counter=lambda: now_s[0]))
+
+    def work() -> None:
+        now_s[0] += 0.004
+
+    measured = measure_timing(work, batch=1, seconds=0.0599)
+    assert measured.repeats == 15
+    assert measured.batch_us == pytest.approx({"low": 4000, "nominal": 4000, "high": 4000})
+    assert measure_timing(work, batch=1, seconds=0.001).repeats == 5
 
 
 def test_rows_of_a_baseline(tmp_path: Path) -> None:

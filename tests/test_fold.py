@@ -9,7 +9,7 @@ import nir
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from nir_oracle import apply_node
 from numpy.testing import assert_array_equal
@@ -196,8 +196,7 @@ def test_no_fold_is_refused_without_need(case):
     """Where folding is refused, the merged kernel gives another number for an input of ones (all weights positive)."""
     shape, nodes, _ = case
     kernels = [node for node in nodes if not isinstance(node, nir.Scale)]
-    if len(kernels) != 2:
-        return  # a third could drop the very places that differ
+    assume(len(kernels) == 2)  # a third could drop the very places that differ
     refused = False
     try:
         folded(shape, *nodes, neuron())

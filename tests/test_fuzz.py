@@ -55,7 +55,7 @@ def test_the_command_counts_every_file(tmp_path):
     """Two processes, their shares together, and the exit code of a run without violations."""
     ran = subprocess.run(
         [sys.executable, fuzz.__file__, "--files", "24", "--seed", "2", "--data", str(tmp_path)],
-        capture_output=True, text=True, timeout=120,
+        capture_output=True, text=True, timeout=3600,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "24 damaged files" in ran.stdout

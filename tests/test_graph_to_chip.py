@@ -85,7 +85,7 @@ def test_graphs_run_in_lava_as_in_the_reference_and_by_the_equations(tmp_path: P
             network = read_netx(tmp_path / f"{seed}.net")
             expected = integer_states(network, frames)
             ours = simulate(network, frames[None], keep_layers=True)
-            lavas = worker.simulate(network, frames[None], keep_layers=True, timeout_s=120)
+            lavas = worker.simulate(network, frames[None], keep_layers=True, timeout_s=1800)
             for index, (spikes, _) in enumerate(expected):
                 for trace in (ours, lavas):
                     assert_array_equal(trace.layer_spikes[index][0].reshape(spikes.shape), spikes)
@@ -107,7 +107,7 @@ def test_the_braille_network_with_always_on_units_runs_in_lava(shared_data: Path
     frames = frames.astype(np.uint8)
     ours = simulate(network, frames, keep_layers=True)
     with LavaWorker() as worker:
-        lavas = worker.simulate(network, frames, keep_layers=True, timeout_s=300)
+        lavas = worker.simulate(network, frames, keep_layers=True, timeout_s=1800)
     for mine, theirs in zip(ours.layer_spikes, lavas.layer_spikes, strict=True):
         assert_array_equal(mine, theirs)
     assert 0 < ours.spikes.mean() < 1

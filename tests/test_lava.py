@@ -36,7 +36,7 @@ def test_the_reference_fires_as_lava_does(worker, seed, rich):
     rng = np.random.default_rng(seed)
     network = replace(random_network(rng, rich=rich), readout=Readout(kind="membrane"))
     frames = random_frames(rng, network)
-    expected = worker.simulate(network, frames, keep_layers=True, timeout_s=120)
+    expected = worker.simulate(network, frames, keep_layers=True, timeout_s=1800)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*membrane read-out is meant for")
         got = simulate(network, frames, keep_layers=True)

@@ -103,7 +103,7 @@ def test_a_quantised_student_is_what_lava_runs(lava: LavaWorker, case: str) -> N
     network, options, shape = ON_CHIP[case]
     built = quantise(fold_batch_norm(student(network, options, shape)))
     frames = random_frames(shape, batch=2)
-    trace = lava.simulate(exported(built, shape), as_samples(frames), keep_layers=True, timeout_s=120)
+    trace = lava.simulate(exported(built, shape), as_samples(frames), keep_layers=True, timeout_s=1800)
     assert trace.layer_spikes is not None
     compare_layers(built, trace.layer_spikes, frames)
 

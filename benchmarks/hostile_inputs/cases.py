@@ -16,7 +16,7 @@ class Case:
     """`build(folder, rng)` lays the input down in `folder`, where the command then runs, and gives the command's words.
 
     `writes`: what the command may make or change in the folder; whatever else is there afterwards stays as it was.
-    `prepare`: called in the command's process before it begins.
+    `prepare`: called in the command's process before it begins. `codes`: the exit codes that it may leave with.
     """
 
     kind: str
@@ -24,6 +24,7 @@ class Case:
     build: Build
     writes: tuple[str, ...] = ()
     prepare: Callable[[], None] | None = None
+    codes: tuple[int, ...] = (0, 2, 3)
 
 
 def rng_of(seed: int, case: Case) -> np.random.Generator:

@@ -47,9 +47,7 @@ def starved(folder: Path, whole: Path, count: Count) -> str:
             count(f"full in {stage}", outcome, found)
             (disk / "filling").unlink(missing_ok=True)
             outcome = small_run.make(disk, home, "--resume")
-            found = warm.violations(outcome, small_run.PATIENCE_S)
-            if not outcome.code:
-                found += small_run.differences(disk / "run", whole)
+            found = small_run.ended_as(whole, disk / "run", outcome)
             count(f"room again after {stage}", outcome, found)
     finally:
         if mounted:

@@ -43,9 +43,7 @@ def killed(folder: Path, whole: Path, kills: int, seed: int, count: Count) -> Co
             met[stage] += 1
             count(f"{how.name} in {stage}, run {number}", outcome, _wrong(outcome, how))
         outcome = small_run.make(place, place / "home", "--resume")
-        found = warm.violations(outcome, small_run.PATIENCE_S)
-        if not outcome.code:
-            found += small_run.differences(place / "run", whole)
+        found = small_run.ended_as(whole, place / "run", outcome)
         count(f"the end of run {number}", outcome, found)
         if not found:
             shutil.rmtree(place)

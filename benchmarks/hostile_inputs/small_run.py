@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,15 +56,17 @@ def make(folder: Path, home: Path, *more: str) -> warm.Outcome:
 
 
 def undisturbed(keep: Path, *, lava: bool = True) -> Path:
-    """The run as nothing disturbed it, made once for each folder of results."""
+    """The run as nothing disturbed it, made once for each folder of results and state of the code."""
     place = keep / ("undisturbed" if lava else "undisturbed-no-lava")
-    if not (place / "run" / "report.json").is_file():
+    made_by = place / "code"
+    if not made_by.is_file() or made_by.read_text() != _code():
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
         (place / "r.toml").write_text(RECIPE if lava else RECIPE.replace("lava = true", "lava = false"))
         done = make(place, place / "home")
         if done.code:
             raise SystemExit(f"the undisturbed run failed with {done.code}: {done.err.decode(errors='replace')}")
+        made_by.write_text(_code())
     return place / "run"
 
 
@@ -99,6 +102,12 @@ def differences(run: Path, whole: Path) -> list[str]:
     return found
 
 
+def ended_as(whole: Path, run: Path, outcome: warm.Outcome) -> list[str]:
+    """What a run that went on did other than the undisturbed one."""
+    found = warm.violations(outcome, PATIENCE_S, (0,))
+    return found if outcome.code else found + differences(run, whole)
+
+
 def rewind(run: Path, stage: str) -> None:
     """Takes back `stage` and all after it, as if the run had been stopped before: their entries and their files."""
     path = run / "manifest.json"
@@ -110,8 +119,25 @@ def rewind(run: Path, stage: str) -> None:
             (run / file).unlink(missing_ok=True)
     path.write_text(json.dumps(manifest, indent=2) + "\n")
     metrics = run / "metrics.jsonl"
+    if not kept:
+        metrics.unlink()
+        shutil.rmtree(run / "checkpoints", ignore_errors=True)
+        return
     rows = [line for line in metrics.read_text().splitlines(keepends=True) if json.loads(line)["stage"] in kept]
     metrics.write_text("".join(rows))
+
+
+@cache
+def _code() -> str:
+    """A hash of the code that runs: another state of it may rightly give other bytes."""
+    digest = hashlib.sha256()
+    root = Path(__file__).resolve().parent.parent.parent
+    for path in sorted(
+        path for part in ("pipeline", "export", "hardware_profiles") for path in (root / part).rglob("*")
+    ):
+        if path.suffix in (".py", ".toml", ".html", ".css", ".js"):
+            digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def hash_of(path: Path) -> str:

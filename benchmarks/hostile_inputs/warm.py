@@ -27,7 +27,6 @@ LIMIT_S = 20.0
 LIMIT_MIB = 1024
 KILL_MIB = 2048  # what has passed the limit so far is stopped, for the sake of the machine
 GRACE_S = 20.0  # in which what a command has started may end after it
-ALLOWED = (0, 2, 3)
 
 
 @dataclass(frozen=True)
@@ -182,10 +181,10 @@ def try_case(case: Case, seed: int, folder: Path, limit_s: float = LIMIT_S) -> t
     words = case.build(place, rng_of(seed, case))
     before = _files(folder / "place")
     outcome = wait(start(words, place, folder / "home", case.prepare), folder / "home", limit_s)
-    return outcome, violations(outcome, limit_s) + _moved(case, before, folder)
+    return outcome, violations(outcome, limit_s, case.codes) + _moved(case, before, folder)
 
 
-def violations(outcome: Outcome, limit_s: float = LIMIT_S) -> list[str]:
+def violations(outcome: Outcome, limit_s: float = LIMIT_S, codes: tuple[int, ...] = (0, 2, 3)) -> list[str]:
     """What the process did that no command may do."""
     found = []
     said = outcome.err.decode("utf-8", "replace")
@@ -193,7 +192,7 @@ def violations(outcome: Outcome, limit_s: float = LIMIT_S) -> list[str]:
         found.append(f"traceback: {said.strip().splitlines()[-1][:200]}")
     if outcome.stopped or outcome.seconds > limit_s:
         found.append(f"hang: {outcome.stopped or f'{outcome.seconds:.1f} s'}")
-    elif outcome.code not in ALLOWED:
+    elif outcome.code not in codes:
         found.append(f"exit code {outcome.code}: {said.strip()[-200:]!r}")
     if outcome.peak_mib > LIMIT_MIB:
         found.append(f"memory: {outcome.peak_mib} MiB")
