@@ -97,7 +97,8 @@ def _record(step: Step, layer: IntegerLayer | None, row: LayerQuantisation | Non
         return NodeRecord(**fixed, rewrite=_neuron_words(step, row), integers=_neuron_integers(layer, row),
                           errors=_neuron_errors(node, row), notes=row.notes)  # fmt: skip
     if isinstance(node, SYNAPSES) or looped:
-        integers, errors = _weight_integers(layer, row, looped), {"weight": row.weight_error, "bias": row.bias_error}
+        integers = _weight_integers(layer, row, looped)
+        errors = {"weight": row.weight_error, "worst row": row.loss.row_error, "bias": row.bias_error}
         return NodeRecord(**fixed, rewrite=_weight_words(layer, row, looped), integers=integers, errors=errors)
     return NodeRecord(**fixed, rewrite=_folded_words(step, layer, row))
 
@@ -121,7 +122,9 @@ def _neuron_errors(node: Any, row: LayerQuantisation) -> dict[str, float]:
     errors = {"v_decay": row.v_decay_error}
     if isinstance(node, (nir.CubaLIF, nir.CubaLI)):
         errors["i_decay"] = row.i_decay_error
-    return errors if isinstance(node, SILENT) else {**errors, "threshold (relative)": row.threshold_error}
+    if not isinstance(node, SILENT):
+        errors["threshold (relative)"] = row.threshold_error
+    return {**errors, "decay (relative)": row.loss.decay_error}
 
 
 def _weight_words(layer: IntegerLayer, row: LayerQuantisation, looped: bool) -> str:
@@ -142,7 +145,7 @@ def _weight_integers(layer: IntegerLayer, row: LayerQuantisation, looped: bool) 
         found["delay"] = _values(layer.delay)
     if layer.kind == "conv":
         found |= {key: getattr(layer, key) for key in ("stride", "padding", "dilation", "groups")}
-    found["saturated"] = row.saturated
+    found |= {"saturated": row.saturated, "became 0": row.loss.zeroed, "rows without weights": row.loss.dead_rows}
     found["sum of |weights| in a row"] = f"{row.accumulator_bound} of {ACCUMULATOR_LIMIT}"
     return found
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from export.fixed_point import DECAY_ONE, STATE_SHIFT
 from export.integer_network import IntegerLayer, Parameter
+from export.rounding_loss import RoundingLoss, rounding_loss
 from export.units import LayerUnits
 
 
@@ -23,7 +24,8 @@ class LayerQuantisation:
     at which bias and threshold fit (None: neither matters). `accumulator_bound`: the largest sum of |weights| in a
     row, which Loihi 1 holds to 2^21 (spec 6). `current_bound`, `voltage_bound`: the largest states that spikes could
     bring about, against 2^23; None where nothing bounds them. `folded`: nodes that vanished into this layer. `notes`:
-    choices a reader should know.
+    choices a reader should know. `loss`: what rounding took away altogether, row by row, `losses` the sentences about
+    it that a user must know; they stand in `notes` too.
     """
 
     name: str
@@ -50,13 +52,19 @@ class LayerQuantisation:
     voltage_bound: int | None
     folded: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    loss: RoundingLoss = field(default_factory=RoundingLoss)
+    losses: tuple[str, ...] = ()
 
 
 def row_of(
     units: LayerUnits, layer: IntegerLayer, *, exact: bool, scale: float, wanted_bias: np.ndarray,
-    scale_limit: dict[str, float], saturated: int, silent: bool, notes: list[str],
+    scale_limit: dict[str, float], saturated: int, silent: bool, searched: bool, notes: list[str],
 ) -> LayerQuantisation:  # fmt: skip
-    """The row of a layer that came from `units` at `scale`."""
+    """The row of a layer that came from `units` at `scale`, which was `searched` or not."""
+    loss = RoundingLoss()
+    losses: list[str] = []
+    if not exact:
+        loss, losses = rounding_loss(units, layer, wanted_bias, silent=silent, searched=searched)
     kept, wanted = [layer.weight.ravel()], [scale * units.weight.ravel()]
     if layer.weight_rec is not None and units.weight_rec is not None:
         kept.append(layer.weight_rec.ravel())
@@ -82,7 +90,9 @@ def row_of(
         saturated=saturated,
         scale_limit=min(scale_limit.values(), default=None),
         folded=units.layer.folded,
-        notes=tuple(notes),
+        notes=(*notes, *losses),
+        loss=loss,
+        losses=tuple(losses),
         **_of_integers(layer, silent),
     )
 

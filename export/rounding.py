@@ -86,7 +86,7 @@ def quantise_layer(
     row = row_of(
         units, integer, exact=given is not None, scale=scale, wanted_bias=scale * bias, scale_limit=limit,
         saturated=sum(int(np.count_nonzero(np.abs(array) > 256 - grid)) for array in rounded.values()), silent=silent,
-        notes=notes,
+        searched=searched is not None, notes=notes,
     )  # fmt: skip
     return integer, row
 

@@ -272,7 +272,11 @@ def _export_run(source: Path, out: Path | None) -> tuple[dict[str, Any], list[st
 
 
 def _quantisation_lines(rows: list[dict[str, Any]]) -> list[str]:
-    head = ("layer", "scale", "threshold", "v_decay", "i_decay", "weight error", "threshold error", "saturated")
-    keys = ("name", "scale", "threshold_mant", "v_decay", "i_decay", "weight_error", "threshold_error", "saturated")
+    """The table; a run that was exported by an earlier version has no losses in it."""
+    head = ("layer", "scale", "threshold", "v_decay", "i_decay", "weight error", "worst row", "became 0", "dead rows",
+            "threshold error", "saturated")  # fmt: skip
+    keys = ("name", "scale", "threshold_mant", "v_decay", "i_decay", "weight_error", "row_error", "zeroed", "dead_rows",
+            "threshold_error", "saturated")  # fmt: skip
+    shown = [{**row, **row.get("loss", {})} for row in rows]
     notes = [f"note: {row['name']}: {note}" for row in rows for note in row["notes"]]
-    return [*table(head, [tuple(row[key] for key in keys) for row in rows]), *notes]
+    return [*table(head, [tuple(row.get(key, "") for key in keys) for row in shown]), *notes]

@@ -34,7 +34,8 @@ def layer_rows(layers: Rows, errors: Rows | str, energy: Rows | str) -> list[dic
 
 
 def layer_notes(layers: Rows, errors: Rows | str, energy: Rows | str) -> list[str]:
-    """Sentences under the table: why errors are not known or none, and which device the shares are of."""
+    """Sentences under the table: why errors are not known or none, what rounding took away, and which device the shares
+    are of."""
     notes = []
     reason, recorded = (errors, ()) if isinstance(errors, str) else (UNRECORDED, errors)
     unnamed = {row["name"] for row in layers} - {row["name"] for row in recorded}
@@ -43,6 +44,7 @@ def layer_notes(layers: Rows, errors: Rows | str, energy: Rows | str) -> list[st
         notes.append(f"Weight error, decay error and saturation{where} are {NOT_KNOWN}: {reason}.")
     elif recorded and all(row.get("exact") for row in recorded):
         notes.append("Export rounded nothing: weights, thresholds and decays lay on the chip's integer grid before.")
+    notes += [f"{row['name']}: {sentence}." for row in recorded for sentence in row.get("losses", ())]
     device = _placed(energy)
     if device is None:
         notes.append(f"Chip share is {NOT_KNOWN}: for no device here are the cores known that the layers take.")
