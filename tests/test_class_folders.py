@@ -28,7 +28,8 @@ from pipeline.data import load_dataset
 from pipeline.data.describe import describe
 from pipeline.data.idx_files import read_idx
 from pipeline.data.preview import preview
-from pipeline.data.sources import class_folders
+from pipeline.data.recordings import AS_STORED
+from pipeline.data.sources import reading
 from pipeline.data.sources.class_folders import load
 from pipeline.data.sources.event_files import list_events
 from pipeline.data.splits import split_by_class
@@ -170,8 +171,8 @@ def test_files_at_rest_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """Until one is written, comes or goes; a change that hides from size and times is found by verifying."""
     options, cache = with_pictures(tmp_path), tmp_path / "cache"
     read: list[int] = []
-    hashing = class_folders.hash_files
-    monkeypatch.setattr(class_folders, "hash_files", lambda *call: read.append(1) or hashing(*call))
+    hashing = reading.hash_files
+    monkeypatch.setattr(reading, "hash_files", lambda *call: read.append(1) or hashing(*call))
     later = time.time_ns() + 10**10
     monkeypatch.setattr("pipeline.data.cache.time.time_ns", lambda: later)
     first = load_dataset(options, cache=cache)
@@ -186,7 +187,8 @@ def test_files_at_rest_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     changed = load_dataset(options, cache=cache)
     assert changed.fingerprint != first.fingerprint
     assert len(read) == 3
-    [record] = [p for p in cache.glob("content-*") if list_events(tmp_path / "events").stamp in p.read_text()]
+    stamp = reading.stamp_with([list_events(tmp_path / "events").stamp], AS_STORED)
+    [record] = [p for p in cache.glob("content-*") if stamp in p.read_text()]
     other = next(p for p in cache.glob("content-*") if p != record)
     foreign = json.loads(other.read_text())["content"]
     stale = json.loads(record.read_text())

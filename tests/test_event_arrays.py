@@ -214,3 +214,13 @@ def test_a_name_that_is_no_text_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="a file's name is not UTF-8") as caught:
         list_events(tmp_path)
     assert str(caught.value).isprintable()
+
+
+def test_links_in_a_circle_are_one_line(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.npy").write_bytes(b"x")
+    (tmp_path / "b" / "2.npy").symlink_to("2.npy")
+    with pytest.raises(UserError, match=r"2\.npy") as caught:
+        list_events(tmp_path)
+    assert str(caught.value).isprintable()

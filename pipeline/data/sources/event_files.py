@@ -83,7 +83,7 @@ def _list_class(folder: Path, numbers: list[int]) -> tuple[str, ...]:
     try:
         with os.scandir(at) as scanned:
             entries = [entry for entry in scanned if entry.name[0] != "."]
-            found = sorted([entry for entry in entries if entry.is_file()], key=_NAME)
+            found = sorted([entry for entry in entries if _is_file(entry)], key=_NAME)
             for entry in found:
                 status = entry.stat()
                 numbers += (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
@@ -106,6 +106,14 @@ def _list_class(folder: Path, numbers: list[int]) -> tuple[str, ...]:
             mend=f"place event files there ({_EXTENSIONS}), or remove the folder",
         )
     return tuple(names)
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """False for what leads nowhere, links in a circle among it."""
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
 
 
 def _check_text(folder: Path, names: Sequence[str]) -> None:
