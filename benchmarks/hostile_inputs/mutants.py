@@ -13,6 +13,7 @@ from hostile_inputs.recordings import INFO
 from pipeline.data.recordings import READERS
 
 EXTENSIONS = tuple(READERS)
+SIDE = 128  # pixels of the sensor, either way: an .aedat's coordinates may count from there
 
 
 def mutant(number: int, seed: int) -> tuple[str, bytes]:
@@ -23,7 +24,7 @@ def mutant(number: int, seed: int) -> tuple[str, bytes]:
     if rng.random() < 0.3:
         _lie(rng, events)
     content = as_file(extension, events)
-    if rng.random() < 0.85:
+    if rng.random() < 0.6:
         content = _bytes(rng, content, as_file(EXTENSIONS[int(rng.integers(len(EXTENSIONS)))], some_events(rng)))
     if rng.random() < 0.25:
         content = _size(rng, content)
@@ -51,7 +52,7 @@ def whole_command(number: int, seed: int) -> Case:
 
     def build(folder: Path, rng: np.random.Generator) -> list[str]:
         class_folders(folder, rng, recording=mutant(number, seed))
-        return INFO
+        return [*INFO, "--set", f"data.height={SIDE}", "--set", f"data.width={SIDE}"]
 
     return Case("mutants", f"{number}{EXTENSIONS[number % len(EXTENSIONS)]}", build)
 
@@ -73,7 +74,7 @@ def _read() -> None:
 
     path = next(Path().glob("a.*"))
     try:
-        read_recording(path, (HEIGHT, WIDTH), label=0, key="a")
+        read_recording(path, (SIDE, SIDE), label=0, key="a")
     except UserError as error:
         raise SystemExit(_said(error)) from None
     raise SystemExit(0)

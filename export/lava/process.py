@@ -31,7 +31,7 @@ from hardware_profiles.errors import MissingPart, UserError
 Progress = Callable[[int, int], None]
 Arrays = dict[str, np.ndarray]
 BACKEND = f"lava {LAVA_NC} fixed_pt"
-_START_TIMEOUT_S = 120.0
+_START_TIMEOUT_S = 600.0  # a process that is lost is noticed at once; on a busy machine imports take minutes
 _END_TIMEOUT_S = 5.0
 _SOCKET_FOLDER = 70  # a socket's path has at most 107 characters; those of Lava go with the worker's folder if they can
 
