@@ -137,7 +137,7 @@ def _grey(values: np.ndarray, white: int) -> Image:
 def _on_black(path: Path, picture: Image, findings: Findings) -> Image:
     import PIL.Image
 
-    whole = picture.convert("RGBA")
+    whole = picture if picture.mode == "RGBA" else picture.convert("RGBA")  # of which a copy would be made
     alpha = whole.getchannel("A")
     lowest: Any = alpha.getextrema()[0]
     if lowest == 255:
