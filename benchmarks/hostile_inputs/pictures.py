@@ -72,7 +72,7 @@ def _exif(rng: np.random.Generator) -> bytes:
 
 
 PICTURES: dict[str, tuple[str, Make]] = {
-    **{f"{mode} PNG": (".png", _saved(mode, "PNG")) for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I")},
+    **{f"{mode} PNG": (".png", _saved(mode, "PNG")) for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")},
     **{f"{mode} TIFF": (".tif", _saved(mode, "TIFF")) for mode in ("1", "CMYK", "F", "I", "I;16", "LAB", "YCbCr")},
     **{f"{mode} JPEG": (".jpg", _saved(mode, "JPEG")) for mode in ("L", "CMYK", "YCbCr")},
     **{f"packed {way} TIFF": (".tiff", _saved("RGB", "TIFF", compression=way)) for way in ("tiff_lzw", "jpeg")},
