@@ -16,6 +16,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from hardware_profiles.errors import UserError
+from hardware_profiles.regular_files import read_small
 from hardware_profiles.schema import (
     Accounting,
     Constant,
@@ -178,7 +179,7 @@ def load_profile(id_or_path: str | os.PathLike[str]) -> HardwareProfile:
             mend=f"choose one of {', '.join(PROFILES)}, or name a .toml file of your own",
         )
     try:
-        content = path.read_bytes()
+        content = read_small(path)
         values = tomllib.loads(content.decode("utf-8"))
     except OSError as error:
         raise UserError(
@@ -187,7 +188,9 @@ def load_profile(id_or_path: str | os.PathLike[str]) -> HardwareProfile:
             why=error.strerror or "",
             mend=f"name an existing file, or one of {', '.join(PROFILES)}",
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UserError:
+        raise
+    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, a number of thousands of digits, or too deep
         raise UserError("this is no TOML", where=name, why=str(error), mend="see loihi1.toml") from error
     try:
         parsed = _ProfileFile.model_validate(_tuples(values))

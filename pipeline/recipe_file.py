@@ -10,6 +10,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from hardware_profiles.errors import UserError
+from hardware_profiles.regular_files import read_small
 from pipeline.recipe import Recipe
 
 
@@ -32,7 +33,7 @@ def load_recipe(path: str | os.PathLike[str], overrides: list[str] | None = None
     """
     source = Path(path)
     try:
-        values = tomllib.loads(source.read_text(encoding="utf-8"))
+        values = tomllib.loads(read_small(source).decode("utf-8"))
     except OSError as error:
         raise UserError(
             "cannot read this recipe",

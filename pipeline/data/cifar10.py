@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from hardware_profiles.errors import UserError
+from hardware_profiles.regular_files import open_regular
 from pipeline.data.archives import CIFAR10
 from pipeline.data.static_images import ImageSet
 
 RECORD = 1 + 3 * 32 * 32  # a label, then red, green and blue planes, row by row
+MOST = 60_000 * RECORD  # bytes of a file; the published ones have 10,000 records
 FILES = (*(f"data_batch_{n}" for n in range(1, 6)), "test_batch")
 
 
@@ -31,12 +33,15 @@ def read_cifar10(folder: Path) -> ImageSet:
         )
     images, labels, ids = [], [], []
     for name, path in found:
-        content = np.fromfile(path, np.uint8)
+        with open_regular(path) as file:
+            size = path.stat().st_size
+            content = np.frombuffer(file.read(size) if size <= MOST else b"", np.uint8)
         if not len(content) or len(content) % RECORD or content[::RECORD].max() >= len(CIFAR10):
+            most = f"{MOST:,} at most, records of {RECORD:,}, labels below {len(CIFAR10)}"
             raise UserError(
                 "this is no whole file of CIFAR-10's binary version",
                 where=str(path),
-                why=f"{len(content):,} bytes, records of {RECORD:,}, labels below {len(CIFAR10)}",
+                why=f"{size:,} bytes; {most}",
                 mend="unpack it again from cifar-10-binary.tar.gz",
             )
         records = content.reshape(-1, RECORD)

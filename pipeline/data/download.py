@@ -11,9 +11,9 @@ from pathlib import Path
 
 from export.files import CannotWriteError, writing
 from hardware_profiles.errors import MissingPart, UserError
+from hardware_profiles.regular_files import open_regular
 from pipeline.data.archives import ARCHIVES, Archive, how_to_get
 from pipeline.data.framing import Progress
-from pipeline.data.regular_files import open_regular
 from pipeline.data.unpacking import unpack
 
 _BLOCK = 2**23

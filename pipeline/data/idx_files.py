@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 
 from hardware_profiles.errors import UserError
-from pipeline.data.regular_files import open_regular
+from hardware_profiles.regular_files import open_regular
 
 LARGEST = 640 * 2**20  # bytes of data; EMNIST, the largest set of this format that we know, has 547 MB
 _MOST_AXES = 8

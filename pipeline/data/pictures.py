@@ -12,7 +12,7 @@ import numpy as np
 
 from hardware_profiles.errors import UserError
 from hardware_profiles.notes import note
-from pipeline.data.regular_files import open_regular
+from hardware_profiles.regular_files import open_regular
 
 if TYPE_CHECKING:
     from PIL.Image import Image

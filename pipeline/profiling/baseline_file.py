@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from export.files import write_json
 from hardware_profiles.errors import UserError
+from hardware_profiles.regular_files import read_small
 
 SCHEMA = "spikeport-baseline/1"
 MEASURED = "measured"
@@ -75,7 +76,7 @@ def read_baseline(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     under `taken_from`. Raises UserError naming file and key."""
     where = os.fspath(path)
     try:
-        content = Path(path).read_bytes()
+        content = read_small(Path(path), most=2**26)
     except OSError as error:
         raise UserError(
             "cannot read this baseline", where=where, why=error.strerror or "", mend="name a run's baseline.json"

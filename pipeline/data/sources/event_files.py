@@ -11,10 +11,10 @@ from operator import attrgetter
 from pathlib import Path
 
 from hardware_profiles.errors import MissingPart, UserError
+from hardware_profiles.regular_files import check_regular
 from pipeline.data.cache import stamp_of
 from pipeline.data.framing import Progress
 from pipeline.data.recordings import READERS
-from pipeline.data.regular_files import check_regular
 
 _EXTENSIONS = ", ".join(READERS)
 _NAME = attrgetter("name")

@@ -20,11 +20,26 @@ _KINDS = {
 
 def open_regular(path: Path) -> BinaryIO:
     """The file at `path`, or behind a link there, open for reading. Raises UserError for anything else, unopened."""
-    check_regular(path)
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        return _open(path)
     except OSError as error:
         raise _unreadable(path, error) from error
+
+
+def read_small(path: Path, most: int = 2**20) -> bytes:
+    """The content of a file of settings. Raises OSError as `open` does, UserError where `path` is no file, or is one of
+    more than `most` bytes."""
+    with _open(path) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        why = f"it has more than {most:,} bytes"
+        raise UserError("this is too large to be settings", where=str(path), why=why, mend="name another file")
+    return content
+
+
+def _open(path: Path) -> BinaryIO:
+    _check(path, os.stat(path))
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0))
     try:
         _check(path, os.fstat(handle))  # it may be another by now
         return os.fdopen(handle, "rb")
