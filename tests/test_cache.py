@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from array import array
 from pathlib import Path
@@ -165,3 +166,34 @@ def test_files_written_just_now_are_read_each_time(tmp_path: Path) -> None:
 def test_without_a_stamp_the_content_is_asked(tmp_path: Path) -> None:
     assert known_content(tmp_path, "", lambda: "abc") == "abc"
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("how", ["a file", "below a file", "read-only", "full"])
+def test_a_cache_that_cannot_be_written_is_gone_without(spikeport, tmp_path, monkeypatch, how):
+    """One line names the variable; what is said of the data is the same."""
+    from data_folders import with_pictures
+    from full_disk import fill, read_only, small_disk
+
+    from pipeline.recipe import Recipe
+
+    recipe = Recipe.model_validate({"name": "a", "data": with_pictures(tmp_path)})
+    (tmp_path / "a.toml").write_text(recipe.as_toml())
+    words = ("data", "info", "a.toml", "--json")
+    _, expected, before = spikeport(*words)
+    assert "SPIKEPORT_CACHE" not in before
+    with contextlib.ExitStack() as within:
+        cache = tmp_path / "other"
+        if how in ("read-only", "full"):
+            within.enter_context(small_disk(cache, "256k"))
+            fill(cache, 0)
+            if how == "read-only":
+                read_only(cache)
+        else:
+            cache.write_text("mine")
+            cache = cache / "below" if how == "below a file" else cache
+        monkeypatch.setenv("SPIKEPORT_CACHE", str(cache))
+        code, out, err = spikeport(*words)
+    assert (code, out) == (0, expected)
+    told = [line for line in err.splitlines() if "SPIKEPORT_CACHE" in line]
+    assert len(told) == 1
+    assert str(cache) in told[0]

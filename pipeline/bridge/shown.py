@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pipeline import ranks
-from pipeline.data.cache import cached_frames
+from pipeline.data.cache import cached_frames, stored_frames
 from pipeline.data.dataset import StaticImages
 from pipeline.data.facts import FACTS
 from pipeline.data.framing import Binning, Frames, Progress
@@ -78,14 +78,11 @@ class KeptViews:
         return warped(images.to(device), self.warp, warps)
 
     def _kept(self, view: int) -> PackedFrames:
-        def found() -> Frames:
-            count, content = len(self.images), f"view {view} by {self.content}"
-            return cached_frames(self.folder, content, count, self.binning, lambda: self._drawn(view))
-
-        if ranks.leads():
-            found()
+        key = self.folder, f"view {view} by {self.content}", len(self.images), self.binning
+        drawn = cached_frames(*key, lambda: self._drawn(view)) if ranks.leads() else None
         ranks.wait()
-        return found().frames  # mapped, whoever drew it
+        kept = stored_frames(*key)  # mapped, whoever drew it
+        return (kept or drawn or self._drawn(view)).frames
 
     def _drawn(self, view: int) -> Frames:
         count = len(self.images)

@@ -10,19 +10,23 @@ are as they were has the bytes that it had. `verify` withdraws it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 import struct
+import sys
 import time
 import zlib
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from export.files import atomic_path, write_json
+from export.files import CannotWriteError, atomic_path, write_json
 from export.temporaries import sweep_temporaries
+from hardware_profiles.errors import printable
 from pipeline.data.facts import FACTS
 from pipeline.data.framing import Binning, Frames
 from pipeline.data.packed import PackedFrames, row_bytes
@@ -30,6 +34,7 @@ from pipeline.data.packed import PackedFrames, row_bytes
 FORMAT = 3  # change it whenever reading, binning or this file's layout changes: old caches are then never read
 _HEAD = struct.Struct("<8s32sQQQ")  # mark, key, recordings, bytes of a row, checksum
 _MARK = b"SPKFRAME"
+_told: set[Path] = set()  # folders of which it was said that nothing can be kept there
 _REST_NS = 2_000_000_000  # a file system's clock may be this coarse
 
 
@@ -43,8 +48,15 @@ def cached_frames(folder: Path, content: str, count: int, binning: Binning, buil
     found = _read(path, key, count, binning)
     if found is None:
         found = build()
-        _write(path, key, found)
+        with _or_without(folder):
+            _write(path, key, found)
     return found
+
+
+def stored_frames(folder: Path, content: str, count: int, binning: Binning) -> Frames | None:
+    """What `cached_frames` has stored of these, mapped; None where it has not."""
+    key = _key(content, count, binning)
+    return _read(folder / f"frames-{key}.bits", key, count, binning)
 
 
 def stamp_of(words: Iterable[str], numbers: array) -> str:
@@ -71,11 +83,25 @@ def known_content(folder: Path, stamp: str, content: Callable[[], str], *, verif
     if known is None:
         at_rest = time.time_ns() - int(newest) > _REST_NS
         known = content()
-        if at_rest:
-            write_json(path, {"stamp": stamp, "content": known, "check": _check(stamp, known)})
-        else:
-            path.unlink(missing_ok=True)
+        with _or_without(folder):
+            if at_rest:
+                write_json(path, {"stamp": stamp, "content": known, "check": _check(stamp, known)})
+            else:
+                path.unlink(missing_ok=True)
     return known
+
+
+@contextlib.contextmanager
+def _or_without(folder: Path) -> Iterator[None]:
+    """A block that keeps something in the cache. Where that cannot be, it is said once, and the work goes on."""
+    try:
+        yield
+    except (CannotWriteError, OSError) as error:
+        if folder not in _told and os.environ.get("RANK", "0") == "0":
+            why = error.why if isinstance(error, CannotWriteError) else error.strerror
+            told = f"warning: {folder}: frames cannot be kept here ({why}), so the next command bins them again"
+            print(f"{printable(told)}; SPIKEPORT_CACHE names another folder", file=sys.stderr, flush=True)
+        _told.add(folder)
 
 
 def _known(path: Path, stamp: str) -> str | None:
