@@ -32,7 +32,23 @@ app = typer.Typer(
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Run folder. [default: runs/<recipe's name>]")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on where a stopped run in the same folder stopped.")]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Go on where a stopped run in the same folder stopped. "
+        "Settings that no finished stage has read may be others.",
+    ),
+]
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="STAGE",
+        help="Go on, but do this stage and all after it again: what they have trained is trained anew, from the "
+        "beginning. So settings that they have read may change, for example training.epochs with --from student.",
+    ),
+]
 
 
 def _say_version(wanted: bool) -> None:
@@ -65,6 +81,7 @@ def run(
     out: Out = None,
     changes: Changes = None,
     resume: Resume = False,
+    again_from: From = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -72,7 +89,7 @@ def run(
 
     Example: `spikeport run recipes/digits.toml --set training.epochs=10 --out runs/short`
     """
-    _run(recipe, out, changes, resume, json, quiet, only_training=False)
+    _run(recipe, out, changes, resume, again_from, json, quiet, only_training=False)
 
 
 @app.command()
@@ -81,6 +98,7 @@ def train(
     out: Out = None,
     changes: Changes = None,
     resume: Resume = False,
+    again_from: From = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -88,7 +106,7 @@ def train(
 
     Example: `spikeport train recipes/nmnist-small.toml --set distillation.method=none`
     """
-    _run(recipe, out, changes, resume, json, quiet, only_training=True)
+    _run(recipe, out, changes, resume, again_from, json, quiet, only_training=True)
 
 
 @app.command()
@@ -179,6 +197,7 @@ def _run(
     out: Path | None,
     changes: list[str] | None,
     resume: bool,
+    again_from: str | None,
     json: bool,
     quiet: bool,
     *,
@@ -189,7 +208,8 @@ def _run(
     from pipeline.progress import Progress
     from pipeline.provenance import about_this_run
     from pipeline.recipe_file import find_recipe, load_recipe
-    from pipeline.run_folder import create, locked, open_run
+    from pipeline.resuming import begin
+    from pipeline.run_folder import locked, open_run
     from pipeline.stages import Context, check_recipe, run_stages
     from pipeline.stages_deploy import mismatches
 
@@ -200,9 +220,17 @@ def _run(
         with ranks.together(read.training), left_alone(folder), Progress(quiet=True) as progress:
             run_stages(Context(open_run(folder), progress), only_training=True)
         return
-    with locked(folder):
-        made = create(folder, read, resume=resume, about=about_this_run())
-        with ranks.together(read.training), Progress(quiet=quiet) as progress:
+    with locked(folder), Progress(quiet=quiet) as progress:
+        made = begin(
+            folder,
+            read,
+            about=about_this_run(),
+            resume=resume,
+            again_from=again_from,
+            only_training=only_training,
+            say=progress.say,
+        )
+        with ranks.together(read.training):
             run_stages(Context(made, progress), only_training=only_training)
     from pipeline.health import line
     from pipeline.stages_report import warnings_of

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from export.files import write_text
 from hardware_profiles.errors import MissingPart
+
+METRICS = "metrics.jsonl"
 
 
 def write_metrics(path: Path, stage: str, rows: list[dict[str, Any]]) -> None:
@@ -27,6 +30,16 @@ def last_row(path: Path, stage: str) -> dict[str, Any] | None:
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     rows = [row for row in map(json.loads, lines) if row.get("stage") == stage]
     return rows[-1] if rows else None
+
+
+def forget_metrics(path: Path, stages: Iterable[str]) -> None:
+    """Takes the lines of `stages` out of `path`, where there are any."""
+    if not path.exists():
+        return
+    lines, gone = path.read_text(encoding="utf-8").splitlines(), set(stages)
+    kept = [line for line in lines if json.loads(line).get("stage") not in gone]
+    if len(kept) < len(lines):
+        write_text(path, "".join(line + "\n" for line in kept))
 
 
 class EventFiles:

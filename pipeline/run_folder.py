@@ -73,27 +73,21 @@ class RunFolder:
 
     def forget(self, stages: tuple[str, ...]) -> None:
         """Marks `stages` as not done, for what came before them has changed."""
-        if any(self.manifest["stages"].pop(stage, None) for stage in stages):
+        forgotten = [self.manifest["stages"].pop(stage, None) for stage in stages]
+        if any(forgotten):
             write_json(self.file(MANIFEST), self.manifest)
 
 
 def create(path: Path, recipe: Recipe, *, resume: bool, about: dict[str, Any]) -> RunFolder:
-    """The run folder at `path`, new or (with `resume`) as far as it came. `about` goes into a new manifest. A run that
-    ended before its first stage was done is nothing to keep: its folder is as good as empty.
+    """The run folder at `path`, new or (with `resume`) as it was made, by whatever recipe. `about` goes into a new
+    manifest. A run that ended before its first stage was done is nothing to keep: its folder is as good as empty.
 
-    Raises UserError where the folder holds a run and `resume` is off, holds something else, or another recipe.
+    Raises UserError where the folder holds a run and `resume` is off, or something else.
     """
     if (path / MANIFEST).is_file() and (run := open_run(path)).manifest["stages"]:
         if not resume:
             raise UserError(
                 "this folder already holds a run", where=str(path), mend="go on with --resume, or name another --out"
-            )
-        changed = differences(run.recipe.model_dump(), recipe.model_dump())
-        if changed:
-            raise UserError(
-                f"the run there was made with other settings of {', '.join(changed)}",
-                where=str(path),
-                mend="resume with the same recipe, or name another --out",
             )
         return run
     left = {entry.name for entry in path.iterdir() if not entry.name.startswith(".")} if path.is_dir() else set()

@@ -141,6 +141,8 @@ def run_stages(context: Context, *, only_training: bool = False) -> None:
             context.progress.say(f"{where}: done before")
             continue
         if not stale:
+            if stage.name in context.run.manifest["stages"]:
+                context.progress.say(f"  {context.run.what_is_wrong(stage.name)}: done again, and all after it")
             context.run.forget(tuple(later.name for later in stages[number - 1 :]))
             stale = True
         context.progress.say(where)

@@ -18,7 +18,7 @@ from pipeline.data.windows import check_window
 from pipeline.distillation import presets
 from pipeline.distillation.objectives import distils
 from pipeline.lineage import HELD_OUT, TESTED_ON, check_lineage, held_out, which_tested
-from pipeline.metrics import last_row
+from pipeline.metrics import METRICS, last_row
 from pipeline.networks import storage
 from pipeline.networks.spiking_teacher import run_of
 from pipeline.networks.students import Student, run_on
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from pipeline.stages import Context, Result
 
 NO_IMAGES = "the data set has no static images, so there is no teacher"
-METRICS, BRIDGE = "metrics.jsonl", "bridge.safetensors"
+BRIDGE = "bridge.safetensors"
 CAMERA, START = "camera.safetensors", "start.safetensors"
 
 
