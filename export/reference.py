@@ -6,6 +6,7 @@ integers: `events` (the CPU's, compiled loops over events) and `dense` (torch, o
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
@@ -16,7 +17,7 @@ from export import reference_events
 from export.integer_network import IntegerNetwork
 from export.reference_storage import COUNTS, Layout, Rows, chunk_size, default_memory, read_chunks
 from export.spike_trace import SpikeTrace
-from hardware_profiles.errors import UserError
+from hardware_profiles.errors import MissingPart, UserError
 
 Progress = Callable[[int, int], None]
 Engine = Literal["auto", "events", "dense"]
@@ -85,7 +86,28 @@ def iter_simulate(
         yield part, layout.trace(rows)
 
 
+def check_device(device: str) -> None:
+    """Raises UserError where `device` is no name of a device, or numbers a GPU that is not there; MissingPart where
+    torch can use none. Loads torch only for what is not the CPU."""
+    if device == "cpu":
+        return
+    if re.fullmatch(r"cuda(:\d{1,3})?", device) is None:
+        raise UserError(f"{device!r} is no device", where="--device", mend="use cpu, cuda, or cuda:N for the GPU N")
+    import torch
+
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if not there:
+        raise MissingPart(
+            "there is no GPU that torch can use",
+            where="--device",
+            mend="use cpu, or install a driver and a torch that is built for CUDA",
+        )
+    if (number := int(device.partition(":")[2] or 0)) >= there:
+        raise UserError(f"there is no GPU {number}", where="--device", mend=f"GPUs are numbered 0 to {there - 1} here")
+
+
 def _engine(layout: Layout, engine: str, device: str) -> Any:
+    check_device(device)
     if engine not in ("auto", "events", "dense"):
         raise UserError(f"engine {engine!r} is unknown", mend="use auto, events or dense")
     refusal = "" if engine == "dense" else reference_events.refusal(layout.network, layout.steps, device)

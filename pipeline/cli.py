@@ -21,6 +21,8 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")  # some microseconds, for the next piece of work comes soon
 
+ends.spare_address_space()
+
 app = typer.Typer(
     name="spikeport",
     help="Takes an image classifier to a neuromorphic chip: distil, quantise, export, simulate, account for energy.",

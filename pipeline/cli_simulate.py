@@ -54,7 +54,7 @@ def simulate(
             help="What the reference may take, e.g. 512M or 4G. [default: a quarter of what is free, 4G at most]",
         ),
     ] = None,
-    device: Annotated[str, typer.Option("--device", help="Of the reference: cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option("--device", help="Of the reference: cpu, cuda or cuda:N.")] = "cpu",
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Lava processes at once. [default: one a core]")
     ] = None,
@@ -72,6 +72,7 @@ def simulate(
     """
     from export.frames_file import open_frames
     from export.netx import read_netx
+    from export.reference import check_device
     from export.sampling import draw, words
     from pipeline.progress import Progress
     from pipeline.simulation import in_both, in_lava, in_reference
@@ -84,6 +85,7 @@ def simulate(
         )
     if out is not None:
         check_file(out, "spike trace", is_trace, reads=(net, frames))
+    check_device(device)
     network = read_netx(net, shape_of(input_shape))
     inputs, labels = open_frames(frames, network.input_shape, network.input_limit, clip=clip, outputs=network.outputs)
     drawn = draw(len(inputs) if samples is None else samples, len(inputs), labels, seed=seed)

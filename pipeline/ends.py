@@ -22,6 +22,9 @@ from typing import NoReturn
 from hardware_profiles.errors import UserError, printable
 
 OUR_BUG = 70  # EX_SOFTWARE of sysexits.h
+LEAST_ADDRESS_SPACE = 576 << 20  # below it numba, LLVM and OpenBLAS abort without a word, or never end
+FREE_ADDRESS_SPACE = 4 << 30
+LIGHT = ("", "hardware", "report", "compare", "lava", "recipe")  # verbs that load none of these
 RESUMING = ("run", "train", "sweep")  # verbs that have --resume
 GRACE_S = 15.0  # what ends in order has ended by then
 REPEAT_S = 1.0  # `timeout` and terminals send a signal twice; one that comes later is meant
@@ -39,9 +42,34 @@ class Stopped(KeyboardInterrupt):
 
 
 def begin(verb: str) -> None:
-    """Says which verb this command is; the words at its end depend on it."""
+    """Says which verb this command is; the words at its end depend on it. Raises UserError where it cannot even load
+    what it needs within the memory that this process may take."""
     global _verb
     _verb = verb
+    limit = address_space()
+    if verb not in LIGHT and limit is not None and limit < LEAST_ADDRESS_SPACE:
+        raise UserError(
+            f"this process may take {limit >> 20} MiB of address space, and its libraries alone take "
+            f"{LEAST_ADDRESS_SPACE >> 20} MiB",
+            mend="raise the limit (ulimit -v)",
+        )
+
+
+def spare_address_space() -> None:
+    """Before NumPy loads: under a narrow limit OpenBLAS would spin for ever in search of memory for its threads."""
+    limit = address_space()
+    if limit is not None and limit < FREE_ADDRESS_SPACE:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def address_space() -> int | None:
+    """Bytes that this process may map, None where there is no limit."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return None if soft == resource.RLIM_INFINITY else soft
 
 
 def code_of(work: Callable[[], object]) -> int:
@@ -90,6 +118,8 @@ def ran_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out; every library has words of its own for it."""
     if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
         return True
+    if error.__cause__ or error.__context__:
+        return ran_out_of_memory(error.__cause__ or error.__context__)  # type: ignore[arg-type]
     text = str(error).lower()
     words = ("can't allocate memory", "cannot allocate memory", "out of memory", "failed to allocate memory",
              "can't start new thread", "failed to map segment", "bad allocation", "bad_alloc")  # fmt: skip

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -260,7 +261,9 @@ def test_a_gpus_curve_has_joules_at_batch_one_and_the_best(tmp_path: Path, monke
     """The counter is read at two batch sizes (its windows are long), the clock at all of them."""
     times = dict(zip(BATCHES, (100.0, 400.0, 960.0, 6400.0), strict=True))  # µs per inference: 100, 50, 30, 50
     monkeypatch.setattr(baseline, "why_no_counter", lambda: "")
-    monkeypatch.setattr(baseline, "_session", lambda path, provider, threads: provider)
+    monkeypatch.setattr(
+        baseline, "_session", lambda path, provider, threads: SimpleNamespace(get_providers=lambda: [provider])
+    )
     monkeypatch.setattr(baseline, "_runner", lambda session, batch: batch)
     monkeypatch.setattr(baseline, "measure_timing", lambda run, batch, seconds: timing(batch, times[batch]))
     monkeypatch.setattr(baseline, "_cpu_rows", lambda *_: [])
@@ -296,6 +299,19 @@ def test_timing_repeats_for_the_time_given_and_reports_in_microseconds(monkeypat
     assert measured.repeats == 15
     assert measured.batch_us == pytest.approx({"low": 4000, "nominal": 4000, "high": 4000})
     assert measure_timing(work, batch=1, seconds=0.001).repeats == 5
+
+
+def test_a_session_that_fell_back_to_the_cpu_is_called_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """onnxruntime's own session: where it has no CUDA, or lists it and cannot load it, it takes the CPU unsaid."""
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this onnxruntime can use a GPU")
+    monkeypatch.setattr(baseline, "why_no_counter", lambda: "")
+    monkeypatch.setattr(baseline, "measure_joules", lambda *_: pytest.fail("joules of an idle GPU"))
+    monkeypatch.setattr(baseline, "_cpu_rows", lambda *_: [])
+    rival = Rival(name="teacher", path=write_model(tmp_path), floor=False)
+    (row,) = baseline_rows([rival], load_profile("a100"), seconds=0.01)
+    assert (row["latency_us"], row["energy_uj"]) == (None, None)
+    assert "could not use it" in row["reason"]
 
 
 def test_rows_of_a_baseline(tmp_path: Path) -> None:

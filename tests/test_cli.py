@@ -1,6 +1,7 @@
 """The command: help at once, one line for a user's mistake, exit codes, nothing half-written."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -324,3 +325,39 @@ def class_folders(folder: Path) -> Path:
         "height = 10\nwidth = 12\nvalidation = 4\ntest = 4\n"
     )
     return folder
+
+
+@pytest.mark.parametrize(
+    ("word", "gpus", "code", "told"),
+    [
+        ("cdua", 0, 2, "--device: 'cdua' is no device. To mend: use cpu, cuda, or cuda:N for the GPU N"),
+        ("cuda:x", 0, 2, "'cuda:x' is no device"),
+        ("cuda:" + "9" * 5000, 2, 2, "is no device"),
+        ("cuda", 0, 3, "--device: there is no GPU that torch can use. To mend: use cpu, or install"),
+        ("cuda:2", 2, 2, "--device: there is no GPU 2. To mend: GPUs are numbered 0 to 1 here"),
+    ],
+)
+def test_devices_that_are_not_there_are_one_line(spikeport, net, frames, monkeypatch, word, gpus, code, told):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpus > 0)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
+    left, _, err = spikeport("simulate", net, "--input", frames, "--device", word)
+    assert left == code
+    assert told in one_line(err)
+
+
+@pytest.mark.parametrize("megabytes", [150, 400, 600])
+def test_a_narrow_memory_is_one_line_or_enough(net, frames, megabytes):
+    """Between them the libraries would abort, spin or show tracebacks of their own."""
+    resource = pytest.importorskip("resource")
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.cli", "simulate", str(net), "--input", str(frames), "-q"],
+        capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1],
+        env={**os.environ, "NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},  # each thread takes a stack of it
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20)),
+    )  # fmt: skip
+    if megabytes == 600:
+        assert (done.returncode, done.stderr) == (0, "")
+    else:
+        assert done.returncode == 2
+        told = f"error: this process may take {megabytes} MiB of address space, and its libraries alone take 576 MiB"
+        assert done.stderr == f"{told}. To mend: raise the limit (ulimit -v)\n"

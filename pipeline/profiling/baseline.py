@@ -22,6 +22,7 @@ from pipeline.profiling.joules import CPU, GPU, Joules, measure_joules, why_no_c
 from pipeline.profiling.macs import Macs, count_macs
 from pipeline.profiling.spread import over_repeats
 
+CUDA = "CUDAExecutionProvider"
 BATCHES = (1, 8, 32, 128)
 WARM_UP_RUNS = 3
 LEAST_REPEATS = 5
@@ -193,7 +194,10 @@ def _floor_us(gpu: HardwareProfile, precision: Precision, macs: Macs) -> float |
 
 
 def _gpu_rows(path: str | os.PathLike[str], seconds: float) -> list[dict[str, Any]]:
-    session = _session(path, "CUDAExecutionProvider", 0)
+    session = _session(path, CUDA, 0)
+    if CUDA not in session.get_providers():  # where a library of CUDA's is missing, it quietly takes the CPU
+        reason = "onnxruntime lists CUDA and could not use it (is a library of CUDA's or cuDNN's missing?)"
+        return [_row("NVIDIA GPU, onnxruntime", "any", scope="board", reason=reason)]
     timings = [measure_timing(_runner(session, batch), batch, seconds) for batch in BATCHES]
     rows = []
     for timing in one_and_best(timings):
