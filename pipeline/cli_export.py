@@ -84,10 +84,24 @@ def export(
             help="Inputs are counts of so many bits (graded spikes, Loihi 2); 0: spikes.",
         ),
     ] = 0,
+    check: Annotated[
+        Path | None,
+        typer.Option(
+            "--check",
+            metavar="FRAMES.npz",
+            help="Say on these frames how far rounding moved the behaviour. [default: a few seeded random frames]",
+            rich_help_panel=INTEGERS,
+        ),
+    ] = None,
+    no_check: Annotated[
+        bool, typer.Option("--no-check", help="Do not run the network.", rich_help_panel=INTEGERS)
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """A run or any .nir file -> .nir with its contract, .net for netx, and what rounding cost.
+
+    The network of a .nir file runs on a few frames, in float64 and in integers: what differs is told.
 
     Example: `spikeport export lif_norse.nir --dt 1e-4 --reset zero --explain --out exported`
     """
@@ -112,8 +126,10 @@ def export(
             bias=bias,
             allow_vector=allow_vector or None,
         )
+        if no_check and check is not None:
+            raise UserError("--check and --no-check are given together", mend="leave one of them out")
         result, lines, network = _export_nir(
-            source, graph, out or Path(), bits, calibrate, message_bits, explain, quiet
+            source, graph, out or Path(), bits, calibrate, message_bits, explain, quiet, check, not no_check
         )
     exceeded = _check_hardware(network, hardware or [], result, lines)
     show(result, json, lines)
@@ -130,6 +146,8 @@ def _export_nir(
     message_bits: int,
     explain: bool,
     quiet: bool,
+    check: Path | None,
+    checked: bool,
 ) -> tuple[dict[str, Any], list[str], IntegerNetwork]:
     from dataclasses import asdict
 
@@ -138,22 +156,24 @@ def _export_nir(
     from export.netx import write_netx
     from export.quantise import quantise
     from export.sidecar import sidecar_path
+    from pipeline.export_frames import calibrated, moved_by_rounding
 
     nir_file, net_file = folder / source.name, folder / f"{source.stem}.net"
     if nir_file.exists() and nir_file.samefile(source):
         nir_file = folder / f"{source.stem}-spikeport.nir"  # never over the file it came from
     table_file = folder / f"{source.stem}.quantisation.json"
     for file in (nir_file, sidecar_path(nir_file), net_file, table_file):
-        check_file(file, "earlier export", is_exported, reads=(source, calibrate))
+        check_file(file, "earlier export", is_exported, reads=(source, calibrate, check))
     notes = list(graph.notes)
     searched: dict[str, Any] = {}
     if calibrate is None:
         network, rows = quantise(graph, bits=bits)
     else:
-        network, rows, searched = _calibrated(graph, calibrate, bits, message_bits, quiet)
+        network, rows, searched = calibrated(graph, calibrate, bits, message_bits, quiet)
     if message_bits:
         network = with_messages(network, message_bits)
         notes.append(f"inputs are counts of {message_bits} bits: Loihi 2's graded spikes, Loihi 1 has none")
+    moved = moved_by_rounding(graph, network, check or calibrate) if checked else None
     graph.save(nir_file)
     write_netx(network, net_file)
     quantisation = [asdict(row) for row in rows]
@@ -161,12 +181,16 @@ def _export_nir(
     result = {"contract": contract, "quantisation": quantisation, "notes": notes}
     if searched:
         result["calibration"] = searched
+    if moved is not None:
+        result["check"] = asdict(moved)
     write_json(table_file, result)
     files = [str(file) for file in (nir_file, net_file, table_file)]
     lines = [f"dt {graph.dt_s:g} s, reset to {graph.reset}, classes from {network.readout.kind}"]
     lines += [*_quantisation_lines(quantisation), *(f"note: {note}" for note in notes)]
     if searched:
         lines += [f"calibration: {line}" for line in searched["lines"]]
+    if moved is not None:
+        lines += moved.lines()
     if explain:
         from export.explain import explain as explained
         from export.explain import lines as explained_lines
@@ -175,30 +199,6 @@ def _export_nir(
         result["nodes"] = [asdict(record) for record in records]
         lines += ["", *explained_lines(records), ""]
     return {"files": files, **result}, [*lines, *files], network
-
-
-def _calibrated(
-    graph: SpikingGraph, file: Path, bits: int, message_bits: int, quiet: bool
-) -> tuple[Any, Any, dict[str, Any]]:
-    from dataclasses import asdict
-
-    from export.calibrate import calibrate
-    from export.frames_file import open_frames
-    from export.quantise import quantise
-    from pipeline.progress import Progress
-
-    outputs = quantise(graph, bits=bits)[0].outputs
-    frames, labels = open_frames(file, graph.input_shape, limit=255, outputs=outputs)
-    with Progress(quiet=quiet) as progress:
-        network, rows, report = calibrate(
-            graph,
-            frames,
-            labels,
-            bits=bits,
-            input_message_bits=message_bits,
-            progress=lambda done, total: progress(done, total, "scales tried"),
-        )
-    return network, rows, {**asdict(report), "lines": report.lines()}
 
 
 def _export_net(source: Path, out: Path | None, shape: Any) -> tuple[dict[str, Any], list[str], IntegerNetwork]:
