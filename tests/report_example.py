@@ -231,6 +231,15 @@ def example_inputs(seed: int = 1) -> ReportInputs:
         split_sizes={"train": 1497, "validation": 100, "test": TEST, "static": 1497},
         steps=STEPS,
         dt_s=0.03,
+        window={
+            "window_us": 300_000,
+            "duration_us": {"least": 20_100, "median": 303_500.0, "most": 2_000_000},
+            "inside": 0.48123,
+            "empty_frames": 0.003,
+            "box": {"x": [0, 33], "y": [1, 32]},
+            "on": 0.51,
+            "warnings": ["the window of 300 ms (data.steps x data.step_us) holds 48.12% of the events; look"],
+        },
         answers={
             "teacher": answered(rng.random(TEST) < 0.985),
             "student_float": answered(float_ckd),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from data_folders import CLASSES, EACH, HEIGHT, WIDTH, data, with_pictures, write_picture
+from html_page import Page
+from report_example import example_inputs
 
 from hardware_profiles.errors import UserError
 from pipeline.data import load_dataset
@@ -16,6 +19,9 @@ from pipeline.data.events import EVENT_DTYPE
 from pipeline.data.framing import Binning, bin_recordings
 from pipeline.data.windows import period, window_of
 from pipeline.recipe import Data
+from pipeline.report import build_report
+from pipeline.report.html import render_html
+from pipeline.report.markdown import render_markdown
 from pipeline.report.window_words import sentence
 
 
@@ -207,6 +213,17 @@ def test_the_sentence_of_the_page() -> None:
         "0.3 % of all frames are empty. Events lie in x 0 to 33 and y 1 to 32; 51.0 % are ON."
     )
     assert sentence(None) == ""
+
+
+def test_report_and_page_say_how_the_window_fits() -> None:
+    report = build_report(example_inputs())
+    assert report["dataset"]["window"]["inside"] == 0.48123
+    for page in (Page(render_html(report)).text, render_markdown(report)):
+        assert "Recordings last 20.1 to 2,000 ms, median 303.5 ms; the window of 300 ms holds 48.1 % of their" in page
+        assert "Warning: the window of 300 ms" in page
+    unknown = build_report(replace(example_inputs(), window=None))
+    assert unknown["dataset"]["window"] is None
+    assert "Recordings last" not in Page(render_html(unknown)).text + render_markdown(unknown)
 
 
 def test_periods() -> None:

@@ -88,7 +88,7 @@ def bin_recording(recording: Recording, binning: Binning, facts: np.ndarray | No
         start, core = t[first] - t[0], t[last] - t[first]
         box = x.min(), x.max(), y.min(), y.max()
         empty = np.count_nonzero(edges[1:] == edges[:-1])
-        facts[0] = (len(t), kept, p.sum(), t[-1] - t[0], start, core, *box, empty, recording.late_us)
+        facts[0] = (len(t), kept, np.count_nonzero(p), t[-1] - t[0], start, core, *box, empty, recording.late_us)
     flat = p[:kept] * binning.height
     flat += y[:kept]
     flat *= binning.width

@@ -45,7 +45,7 @@ def bin_bytes(content, length, sensor_height, sensor_width, steps, step_us, heig
     if length % EVENT_BYTES:
         return -1
     events, wrapped, last, step, end = 0, 0, 0, -1, 0
-    first, kept, on, filled, latest = 0, 0, 0, 0, -1
+    first, kept, on, filled = 0, 0, 0, 0
     x_min, x_max, y_min, y_max = 255, 0, 255, 0
     for at in range(0, length, EVENT_BYTES):
         x, y, high = np.int64(content[at]), np.int64(content[at + 1]), np.int64(content[at + 2])
@@ -60,17 +60,21 @@ def bin_bytes(content, length, sensor_height, sensor_width, steps, step_us, heig
         on += high >> 7
         x_min, x_max, y_min, y_max = min(x_min, x), max(x_max, x), min(y_min, y), max(y_max, y)
         if step < 0:  # the first event is time zero
-            first, step, end = t, 0, t + step_us
-        while t >= end and step < steps:
-            step, end = step + 1, end + step_us
+            first, step, end, filled = t, 0, t + step_us, 1
+        if t >= end and step < steps:
+            while t >= end and step < steps:
+                step, end = step + 1, end + step_us
+            if step < steps:
+                filled += 1
+            else:
+                kept = events - 1
         if step < steps:
-            kept += 1
-            filled += step != latest
-            latest = step
             flat = ((step * 2 + (high >> 7)) * height + y) * width + x
             bits[flat >> 3] |= 128 >> (flat & 7)
     if not events:
         return -1
+    if step < steps:
+        kept = events
     begin = _time_of(content, events // 100, wrapped)
     core = _time_of(content, events - 1 - events // 100, wrapped) - begin
     facts[0], facts[1], facts[2], facts[3] = events, kept, on, last - first

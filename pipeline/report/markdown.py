@@ -47,7 +47,7 @@ def _dataset(dataset: dict[str, Any], method: str) -> list[str]:
         f"**{inline(dataset['name'])}.** {inline(dataset['description'].rstrip('.'))}.{simulated}",
         f"{counts}; {len(dataset['classes'])} classes; {dataset['steps']} steps{long}{trained}.",
         *filter(None, [window_words.sentence(dataset.get("window"))]),
-        *(f"**{text}**" for text in window_words.warnings(dataset.get("window"))),
+        *(strong(text) for text in window_words.warnings(dataset.get("window"))),
     ]
 
 
