@@ -41,6 +41,7 @@ from export.integer_network import IntegerNetwork
 from export.lava import driver
 from export.quantise import quantise
 from export.reference import simulate
+from export.sampling import draw, words
 from export.spiking_graph import SpikingGraph, load_graph
 from hardware_profiles.errors import UserError
 from pipeline.provenance import versions
@@ -59,7 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with NMNIST/Train and nir/")
     parser.add_argument("--samples", type=int, default=1000)
-    parser.add_argument("--lava-samples", type=int, default=5)
+    parser.add_argument("--lava-samples", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
@@ -212,7 +213,9 @@ def cnn(path: Path, recordings: list[tuple[Path, int]], lava_samples: int) -> di
         },
     }
     if lava_samples:
-        counts = frames_of(recordings[:lava_samples])
+        drawn = draw(lava_samples, len(recordings), labels)
+        counts = frames_of([recordings[row] for row in drawn.rows])
+        found["lava_drawn"] = drawn.as_dict()
         found["lava"] = {
             "counts": against_lava(counting, counts),
             "clipped": against_lava(network, (counts > 0).astype(np.uint8)),
@@ -300,6 +303,8 @@ def lines(found: dict[str, Any]) -> list[str]:
     text.append(f"  of the first {first.pop('recordings')}: " + ", ".join(f"{key} {n}" for key, n in first.items()))
     for name, each in cnn_found.get("lava", {}).items():
         text.append(f"  Lava, {name}: {_equality(each)}")
+    if drawn := cnn_found.get("lava_drawn"):
+        text.append(f"  Lava got {words(drawn)}")
     text += ["", f"{braille_found['file']}: random inputs only, no Braille recordings are at hand"]
     text.append(f"  without an option refused: {braille_found.get('refused', 'no')}")
     out = braille_found["output_spikes"]

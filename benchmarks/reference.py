@@ -28,6 +28,7 @@ from export.lava.process import LavaWorker
 from export.netx import read_netx, write_netx
 from export.reference import simulate
 from export.reference_events import thread_count
+from export.sampling import draw, words
 
 REPEATS = 5
 BUDGET = 256 << 20
@@ -49,7 +50,7 @@ def main() -> None:
     trained = (options.run / "student.net").exists()
     network, frames = from_run(options.run) if trained else like_nmnist_small()
     name = "nmnist-small's student" if trained else "a network like nmnist-small's student, random weights"
-    _compare(name, network, frames, options.lava_samples)
+    _compare(name, network, frames, options.lava_samples, _labels(options.run, len(frames)) if trained else None)
     sinabs = options.data / "nir" / "cnn_sinabs.nir"
     if sinabs.exists():
         _compare("cnn_sinabs.nir", *_sinabs(sinabs, options.data), SINABS_LAVA_SAMPLES)
@@ -58,9 +59,12 @@ def main() -> None:
     _flat(network, frames, [size for size in SIZES if size <= options.largest])
 
 
-def _compare(name: str, network: IntegerNetwork, frames: np.ndarray, lava_samples: int) -> None:
+def _compare(
+    name: str, network: IntegerNetwork, frames: np.ndarray, lava_samples: int, labels: np.ndarray | None = None
+) -> None:
     """Prints the reference's ratios to Lava and to the bare kernels."""
-    few = frames[:lava_samples]
+    drawn = draw(lava_samples, len(frames), labels)
+    few = frames[drawn.rows]
     with LavaWorker() as worker:
         worker.simulate(network, few[:1])  # warm: files in memory, bytecode compiled
         began = time.perf_counter()
@@ -74,7 +78,7 @@ def _compare(name: str, network: IntegerNetwork, frames: np.ndarray, lava_sample
         times.append((time.perf_counter() - began) / len(frames))
         bares.append(_bare(network, frames.shape[0] * frames.shape[1]) / len(frames))
     ours, bare_s = min(times), min(bares)
-    assert np.array_equal(trace.spikes[: len(few)], lava.spikes), "the spikes differ from Lava's"
+    assert np.array_equal(trace.spikes[drawn.rows], lava.spikes), "the spikes differ from Lava's"
     dense = simulate(network, few, engine="dense", keep_layers=True)
     kept = simulate(network, few, keep_layers=True)
     for one, other in zip(kept.layer_spikes or (), dense.layer_spikes or (), strict=True):
@@ -83,7 +87,7 @@ def _compare(name: str, network: IntegerNetwork, frames: np.ndarray, lava_sample
     rates = trace.counts.spikes_out.mean(axis=0) / [layer.neurons * frames.shape[1] for layer in network.layers]
     print(f"\n{name}: {' -> '.join(str(layer.output_shape) for layer in network.layers)}, T={frames.shape[1]}")
     print(f"  inputs set {100 * frames.mean():.2f} %, layers fire {' '.join(f'{100 * rate:.1f}' for rate in rates)} %")
-    print(f"  spikes equal on {len(few)} samples to Lava's ({int(lava.spikes.sum())} output spikes)")
+    print(f"  spikes equal to Lava's on {words(drawn.as_dict(), 'samples')} ({int(lava.spikes.sum())} output spikes)")
     print(f"  Lava       {1 / lava_s:10.2f} samples/s, {len(few)} samples")
     print(f"  reference  {1 / ours:10.1f} samples/s, {len(frames)} samples, counts included, {thread_count()} threads")
     print(f"  bare       {1 / bare_s:10.1f} samples/s")
@@ -175,6 +179,13 @@ def from_run(run: Path) -> tuple[IntegerNetwork, np.ndarray]:
     network = read_netx(run / "student.net")
     frames, _ = read_frames(run / "test-frames.npz", network.input_shape)
     return network, np.concatenate([frames] * -(-STUDENT_SAMPLES // len(frames)))[:STUDENT_SAMPLES]
+
+
+def _labels(run: Path, samples: int) -> np.ndarray:
+    """Of the frames that `from_run` gives."""
+    with np.load(run / "test-frames.npz", allow_pickle=False) as archive:
+        labels = archive["labels"]
+    return np.resize(labels, samples)
 
 
 def _sinabs(path: Path, data: Path) -> tuple[IntegerNetwork, np.ndarray]:

@@ -75,7 +75,8 @@ def of_epoch(stage: str, rows: Sequence[Mapping[str, Any]], *, last: bool) -> li
 
 
 def of_gradient(stage: str, row: Mapping[str, Any]) -> list[Finding]:
-    """Steps that moved nothing. `row["gradient"]`: the epoch's largest, absolute; None where none was finite."""
+    """Steps that moved nothing. `row["gradient"]`: the largest of the epoch's first step that had one, absolute; None
+    where none was finite."""
     gradient = row.get("gradient", 1.0)
     if gradient is None:
         return [_finding("bad_gradient", stage, None, f"no gradient was finite in epoch {row['epoch']}")]

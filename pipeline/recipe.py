@@ -266,7 +266,7 @@ class Check(_Section):
     """What is compared with Lava."""
 
     lava: bool = True
-    lava_samples: Positive = 20  # drawn by class, at least one of each where they go so far
+    lava_samples: Annotated[int, Field(ge=0)] = 0  # drawn by class; 0: 20, or one of each class if they are more
     seed: Annotated[int, Field(ge=0)] = 0  # of that draw
     lava_timeout_s: PositiveFloat = 1800.0
 

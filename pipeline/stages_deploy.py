@@ -19,6 +19,7 @@ from pipeline.equivalence import Equivalence, compare, merge
 if TYPE_CHECKING:
     from pipeline.stages import Context, Result
 
+LAVA_SAMPLES = 20  # recordings that go through Lava, or one of each class where these are more
 CHECK_CHUNK = 100  # recordings whose spikes of all layers are held at once
 
 
@@ -81,7 +82,8 @@ def check(context: Context, samples: int | None = None, seed: int | None = None)
     result: dict[str, Any] = {"quantised_vs_reference": _student_against_reference(context, network).as_dict()}
     if context.recipe.check.lava:
         recipe, labels = context.recipe.check, context.dataset.test.labels
-        drawn = draw(samples or recipe.lava_samples, len(labels), labels, seed=recipe.seed if seed is None else seed)
+        count = samples or recipe.lava_samples or max(LAVA_SAMPLES, len(np.unique(labels)))
+        drawn = draw(count, len(labels), labels, seed=recipe.seed if seed is None else seed)
         found, predicted = _reference_against_lava(context, network, drawn.rows)
         result |= {
             "reference_vs_lava": found.as_dict() | {"drawn": drawn.as_dict()},

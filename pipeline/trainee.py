@@ -6,6 +6,7 @@ a training resumed at an epoch ends in the very weights of one that was never st
 
 from __future__ import annotations
 
+import math
 import time
 import zlib
 from collections.abc import Callable
@@ -82,7 +83,7 @@ class Trainee(pl.LightningModule):
         self._parts: list[dict[str, Tensor]] = []
         self._started = 0.0
         self.signs: dict[str, Any] = {}  # what `score` saw of the network beside its accuracy, for the metrics
-        self._gradients: list[Tensor] = []
+        self._gradient: float | None = None
 
     def loss(self, rows: Tensor, index: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The scalar to descend on these rows (int64, on the CPU), a mean over them, and its detached parts.
@@ -163,7 +164,7 @@ class Trainee(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         order = torch.randperm(self.samples, generator=self.generator("shuffle", self.current_epoch))
         self._rows = order.tensor_split(self.batches)
-        self._parts, self._gradients, self._started = [], [], time.perf_counter()
+        self._parts, self._gradient, self._started = [], None, time.perf_counter()
 
     def training_step(self, number: int, _: int) -> Tensor:
         batch, turn = divmod(number, self.settings.accumulate)
@@ -177,7 +178,7 @@ class Trainee(pl.LightningModule):
             raise UserError(
                 f"the loss is no longer finite in epoch {self.current_epoch + 1}",
                 where=self.stage,
-                mend="lower the learning rate",
+                mend="lower the learning rate (training.lr, teacher.lr), or student.v_threshold where it is huge",
             )
         self._parts.append({name: value * share for name, value in {"loss": total.detach(), **parts}.items()})
         if self.report and ranks.leads() and turn == self.settings.accumulate - 1:
@@ -185,8 +186,11 @@ class Trainee(pl.LightningModule):
         return total * share
 
     def on_before_optimizer_step(self, _: torch.optim.Optimizer) -> None:
+        if self._gradient:  # one step of an epoch that moves something is enough to know
+            return
         there = [weight.grad for weight in self.parameters() if weight.grad is not None]
-        self._gradients.append(torch.nn.utils.get_total_norm(there, float("inf")))
+        largest = float(torch.nn.utils.get_total_norm(there, float("inf")))
+        self._gradient = largest if math.isfinite(largest) else self._gradient
 
     def on_train_batch_end(self, outputs: object, number: int, *_: object) -> None:
         if self.average and number % self.settings.accumulate == self.settings.accumulate - 1:
@@ -200,7 +204,7 @@ class Trainee(pl.LightningModule):
         row["validation_accuracy"] = self.consider(self.current_epoch + 1)
         if self.silent is not None:
             row["validation_silent"] = self.silent
-        row |= self.signs | {"gradient": self._largest_gradient()}
+        row |= self.signs | {"gradient": self._gradient}
         row["lr"] = self.trainer.optimizers[0].param_groups[0]["lr"]
         row["seconds"] = round(time.perf_counter() - self._started, 3)
         self.history.append(row)
@@ -212,12 +216,6 @@ class Trainee(pl.LightningModule):
         for finding in health.of_epoch(self.stage, self.history, last=self.ended):
             self._warn(finding)
         self.trainer.should_stop = self.ended
-
-    def _largest_gradient(self) -> float | None:
-        """Of the epoch's steps, absolute; None where none was finite."""
-        found = torch.stack(self._gradients)
-        finite = found[torch.isfinite(found)]
-        return float(finite.max()) if len(finite) else None
 
     def _warn(self, finding: health.Finding) -> None:
         say_once = getattr(self.report, "say_once", None)

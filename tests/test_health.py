@@ -9,19 +9,24 @@ import jsonschema
 import numpy as np
 import pytest
 import torch
+from finished_folder import finished_folder
 from learning_data import tiny_dataset, tiny_recipe
 from report_example import answered, example_inputs
 
 import pipeline.report
 from export.readout import SILENT
-from pipeline import health, stages_learn
+from pipeline import health, stages_learn, stages_report
 from pipeline.fitting import fit
 from pipeline.networks.students import build_student, predict_spikes, run_on
 from pipeline.progress import Progress
 from pipeline.recipe import Training
 from pipeline.report import build_report
+from pipeline.report.compare import build_comparison
+from pipeline.report.finished_run import read_runs
 from pipeline.report.html import render_html
 from pipeline.report.markdown import render_markdown
+from pipeline.run_folder import open_run
+from pipeline.stages import Context
 from pipeline.trainee import Trainee
 from pipeline.training import train_student
 
@@ -119,7 +124,7 @@ def test_a_healthy_start_is_not_called_dead():
 
 
 class Fixed(Trainee):
-    """One weight; a loss whose gradient is `slope` times 1, -3 or 2 in turn."""
+    """One weight; a loss whose gradient is `slope` times 0, -3 and 2 in turn."""
 
     def __init__(self, slope):
         super().__init__(
@@ -129,13 +134,13 @@ class Fixed(Trainee):
         self.slope = slope
 
     def loss(self, rows, index):
-        return self.slope * [1.0, -3.0, 2.0][index] * self.model.weight.sum(), {}
+        return self.slope * [0.0, -3.0, 2.0][index] * self.model.weight.sum(), {}
 
     def score(self, model):
         return None
 
 
-def test_the_largest_gradient_of_an_epoch_is_recorded(tmp_path):
+def test_the_first_step_that_moves_something_is_recorded_or_that_none_does(tmp_path):
     for slope in (0.5, 0.0):
         heard, folder = Heard(), tmp_path / str(slope)
         fit(Fixed(slope), folder, Training(accelerator="cpu"), progress=heard)
@@ -148,7 +153,6 @@ def test_what_is_measured_changes_no_weight(tmp_path, monkeypatch):
     """The same training with every measurement taken out."""
     with_it = train_student(tiny_recipe(), tiny_dataset(), None, "none", tmp_path / "a")
     monkeypatch.delattr(Trainee, "on_before_optimizer_step")
-    monkeypatch.setattr(Trainee, "_largest_gradient", lambda self: 1.0)
     monkeypatch.setattr(health, "of_epoch", lambda *_, **__: [])
     without = train_student(tiny_recipe(), tiny_dataset(), None, "none", tmp_path / "b")
     pairs = zip(with_it.state_dict().values(), without.state_dict().values(), strict=True)
@@ -178,6 +182,19 @@ def test_a_few_right_answers_are_no_guess_and_of_many_chance_is_weighed():
         texts.append([found.text.split(", ")[1] for found in health.of_guesses("guessing", "x", predicted, labels)])
     most = "better than always saying the most frequent class (50.0 %)"
     assert texts == [[f"no {most}"], [f"hardly {most}"], []]
+
+
+def test_a_comparison_says_first_which_run_does_not_answer(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPIKEPORT_CACHE", str(tmp_path / "cache"))
+    folders = [finished_folder(tmp_path, name, seed=seed) for name, seed in (("one", 1), ("two", 2))]
+    context = Context(open_run(folders[1]))
+    found = health.of_answers("quantised-none", np.full(6, SILENT), np.arange(6) % 3)
+    result = context.run.result("quantised-none") | {"findings": [each.as_dict() for each in found]}
+    context.run.record("quantised-none", result, (), 0.0)
+    context.run.record("report", *stages_report.report(context), 0.0)
+    comparison = build_comparison(read_runs(folders))
+    assert comparison["verdict"].startswith("In “two” the quantised student does not answer in 6 of 6 recordings; ")
+    assert [len(run["warnings"]) for run in comparison["runs"]] == [0, 1]
 
 
 def test_unlabelled_recordings_are_no_guesses():

@@ -6,6 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from export.sampling import SEED
 from pipeline.health import line
 from pipeline.report import batch_curve, charts, early, layer_rows, window_words, words
 from pipeline.report.confusion import mistakes, shaded
@@ -25,6 +26,7 @@ def render_html(report: dict[str, Any]) -> str:
         report=report,
         passed=passed(report),
         line=line,
+        seed=SEED,
         accuracy=_accuracy(report["accuracy"]),
         comparison=_comparison(report["comparison"]),
         confusion=_confusion(report),
