@@ -9,6 +9,30 @@ import tomli_w
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from hardware_profiles.schema import ActiveRule
+from pipeline.bounds import (
+    KERNEL,
+    RECORDING,
+    AnySeed,
+    Batch,
+    BatchOrNone,
+    CellsOrNone,
+    Channels,
+    Count,
+    FrameTime,
+    Kernel,
+    Layers,
+    Offset,
+    Pixels,
+    Places,
+    PlacesOrNone,
+    Seconds,
+    Seed,
+    Side,
+    SideOrNone,
+    Times,
+    TimesOrNone,
+    Width,
+)
 
 
 def _odd(number: int) -> int:
@@ -54,24 +78,30 @@ class Data(_Section):
     images: str = ""  # class-folders: a folder of images by class, or of MNIST idx files; named sets: as `events`
     pairing: Literal["id", "class"] = "id"
     pairs: str = ""  # cifar10dvs: a CSV file below root that says which image each recording was made from
-    image_id_offset: int = 0  # image index of recording <id> is id + offset
+    image_id_offset: Offset = 0  # image index of recording <id> is id + offset
     orientation: Orientation = "as-stored"  # class-folders: how the sensor stood; see docs/data.md
     columns: str = ""  # class-folders: the columns of arrays [N, 4] without names, in order: "txyp"
     sort: bool = False  # class-folders: sort events by time where a file has them out of order
-    height: Positive = 34
-    width: Positive = 34
+    height: Side = 34
+    width: Side = 34
     steps: Annotated[int, Field(ge=1, le=1024)] = 10
-    step_us: Positive = 30_000  # one frame's time
-    validation: Annotated[int, Field(ge=0)] = 100  # 0: nothing is chosen on validation, the last epoch is kept
-    test: Annotated[int, Field(ge=0)] = 200  # 0: all that train and validation leave
-    train: Annotated[int, Field(ge=0)] = 0  # 0: all that validation and test leave
-    folds: Annotated[int, Field(ge=0)] = 0  # 0: off; K: the test part is fold `fold` of K, `test` is not read
-    fold: Annotated[int, Field(ge=0)] = 0
+    step_us: FrameTime = 30_000  # one frame's time
+    validation: Count = 100  # 0: nothing is chosen on validation, the last epoch is kept
+    test: Count = 200  # 0: all that train and validation leave
+    train: Count = 0  # 0: all that validation and test leave
+    folds: Count = 0  # 0: off; K: the test part is fold `fold` of K, `test` is not read
+    fold: Count = 0
     split: Literal["random", "official", "first"] = "random"  # first: in order of keys, training before test
     test_share: Annotated[float, Field(ge=0, lt=1)] = 0.0  # first: this share of each class is test, not `test`
     without_recordings: bool = False  # no recording is trained on: all that are not validation are test
-    split_seed: Annotated[int, Field(ge=0)] = 0
-    static_limit: Annotated[int, Field(ge=0)] = 0  # at most so many static images; 0: all
+    split_seed: Seed = 0
+    static_limit: Count = 0  # at most so many static images; 0: all
+
+    @model_validator(mode="after")
+    def _a_recording_is_held(self) -> Data:
+        if (values := 2 * self.height * self.width * self.steps) > RECORDING:
+            raise ValueError(f"height x width x steps make {values:,} values of one recording, over {RECORDING:,}")
+        return self
 
     @model_validator(mode="after")
     def _fold_is_one_of_them(self) -> Data:
@@ -108,7 +138,7 @@ class Warp(_Section):
     turn_degrees: Annotated[float, Field(ge=0, le=180)] = 0.0
     scale: Annotated[float, Field(ge=0, le=1)] = 0.0  # larger or smaller by this share
     shear: Annotated[float, Field(ge=0, le=1)] = 0.0  # columns moved by this share of their distance from the middle
-    shift: NotNegative = 0.0  # pixels
+    shift: Pixels = 0.0  # pixels
 
 
 class Teacher(_Section):
@@ -116,12 +146,12 @@ class Teacher(_Section):
 
     network: str = "cnn-small"  # a name of the table, "package.module:factory", "onnx:FILE" or "run:FOLDER"
     weights: str = ""  # a safetensors file to begin with
-    width: PositiveFloat = 1.0  # share of the network's own numbers of channels
-    size: Annotated[int, Field(ge=0)] = 0  # side of the images that it sees; 0: as high and wide as the frames
+    width: Width = 1.0  # share of the network's own numbers of channels
+    size: SideOrNone = 0  # side of the images that it sees; 0: as high and wide as the frames
     mean: RedGreenBlue = ()  # what its images' channels lose, and are then divided by; (): see docs/networks.md
     std: tuple[()] | tuple[PositiveFloat, PositiveFloat, PositiveFloat] = ()
-    epochs: Annotated[int, Field(ge=0)] = 3
-    batch: Positive = 128
+    epochs: TimesOrNone = 3
+    batch: Batch = 128
     lr: PositiveFloat = 2e-3
     weight_decay: NotNegative = 1e-4
     average: Annotated[float, Field(ge=0, lt=1)] = 0.0  # as in [training]
@@ -132,12 +162,12 @@ class Student(_Section):
     """The spiking network, which ends in an output layer that fires; see docs/networks.md."""
 
     network: str = "conv"
-    channels: tuple[Positive, ...] = (8, 16, 32)  # conv, recurrent: of each convolution block
-    kernel: Positive = 3
+    channels: Channels = (8, 16, 32)  # conv, recurrent: of each convolution block
+    kernel: Kernel = 3
     downsample: Literal["stride", "avgpool"] = "stride"
-    hidden: Annotated[int, Field(ge=0)] = 0  # conv: cells of a dense layer before the output; 0: none
-    layers: Annotated[tuple[Positive, ...], Field(min_length=1)] = (128,)  # mlp, recurrent: cells of each dense layer
-    width: PositiveFloat = 1.0  # vgg-snn, ResNets: share of the published numbers of channels
+    hidden: CellsOrNone = 0  # conv: cells of a dense layer before the output; 0: none
+    layers: Layers = (128,)  # mlp, recurrent: cells of each dense layer
+    width: Width = 1.0  # vgg-snn, ResNets: share of the published numbers of channels
     beta: Fraction = 0.75
     alpha: Fraction = 0.0  # share of a current that a step keeps; 0: none, currents act in their own step only
     v_threshold: PositiveFloat = 1.0
@@ -156,36 +186,36 @@ class Student(_Section):
 class Training(_Section):
     """How the student is trained in float; from `optimiser` on, how every network is. See docs/training.md."""
 
-    epochs: Positive = 30
-    batch: Positive = 20  # samples of one step of the optimiser, on all devices together
+    epochs: Times = 30
+    batch: Batch = 20  # samples of one step of the optimiser, on all devices together
     lr: PositiveFloat = 2e-3
     weight_decay: NotNegative = 1e-2
-    warmup_epochs: Annotated[int, Field(ge=0)] = 1
+    warmup_epochs: TimesOrNone = 1
     average: Annotated[float, Field(ge=0, lt=1)] = 0.0  # kept weights: their moving average, this share kept a step
     optimiser: Literal["adamw", "sgd"] = "adamw"  # sgd: with momentum 0.9
     schedule: Literal["cosine", "constant"] = "cosine"
     lr_start: Fraction = 0.0  # share of lr from which it rises during the warm-up
     lr_end: Fraction = 0.0  # share of lr to which the cosine falls
     clip: NotNegative = 0.0  # largest norm of all gradients together; 0: any
-    accumulate: Positive = 1  # parts that a batch is computed in, for less memory
-    patience: Annotated[int, Field(ge=0)] = 0  # stops so many epochs after the best; 0: never
+    accumulate: Batch = 1  # parts that a batch is computed in, for less memory
+    patience: TimesOrNone = 0  # stops so many epochs after the best; 0: never
     precision: Literal["32", "bf16-mixed", "16-mixed"] = "32"
     tensorboard: bool = False  # event files too, in the run's folder `tensorboard`
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
-    devices: Positive = 1  # processes of each machine that train together, each on a GPU of its own if there are GPUs
-    nodes: Positive = 1  # machines
-    threads: Annotated[int, Field(ge=0)] = 0  # of each process; 0: torch's own choice
+    devices: Places = 1  # processes of each machine that train together, each on a GPU of its own if there are GPUs
+    nodes: Places = 1  # machines
+    threads: PlacesOrNone = 0  # of each process; 0: torch's own choice
 
 
 class Augmentation(_Section):
     """What happens to the frames of every training batch, on every arm. 0 or false turns one off."""
 
-    shift: Annotated[int, Field(ge=0)] = 2  # pixels, either way, both axes
+    shift: SideOrNone = 2  # pixels, either way, both axes
     event_drop: Fraction = 0.1  # the largest share of events dropped from a sample; the share is drawn for each
     rotation: Annotated[float, Field(ge=0, le=180)] = 0.0  # degrees, either way
     scale: Annotated[float, Field(ge=0, lt=1)] = 0.0  # 0.1: magnified by 0.9 to 1.1
     flip: bool = False  # half of the samples, left to right; only where a mirrored sample has the same label
-    time_shift: Annotated[int, Field(ge=0)] = 0  # steps, either way
+    time_shift: Annotated[int, Field(ge=0, le=1024)] = 0  # steps, either way
     time_jitter: Fraction = 0.0  # share of events that move by one step
     noise: Fraction = 0.0  # added events, as a share of all pixels and steps
     mix: Fraction = 0.0  # share of samples that take a box in time and space from another of their class
@@ -236,28 +266,28 @@ class Bridge(_Section):
     """
 
     kind: Literal["translator", "camera"] = "translator"
-    camera_epochs: Annotated[int, Field(ge=0)] = 0
+    camera_epochs: TimesOrNone = 0
     camera_weights: str = ""  # a safetensors file in place of these epochs
-    width: Positive = 16  # channels of the translator
-    kernel: Odd = 5
-    updates: Positive = 1200  # steps that fit the translator
-    batch: Positive = 16
+    width: Annotated[int, Field(ge=1, le=1024)] = 16  # channels of the translator
+    kernel: Annotated[Odd, Field(le=KERNEL)] = 5
+    updates: Times = 1200  # steps that fit the translator
+    batch: Batch = 16
     lr: PositiveFloat = 4e-3
-    start_epochs: Annotated[int, Field(ge=0)] = 2
-    start_batch: Positive = 32  # small batches at a high rate learn most from each image
+    start_epochs: TimesOrNone = 2
+    start_batch: Batch = 32  # small batches at a high rate learn most from each image
     start_lr: PositiveFloat = 1e-2
-    start_recordings: Annotated[int, Field(ge=0)] = 2  # real recordings among each batch of images
-    later_epochs: Annotated[int, Field(ge=0)] = 0  # over the recordings, in place of training.epochs; 0: none
+    start_recordings: BatchOrNone = 2  # real recordings among each batch of images
+    later_epochs: TimesOrNone = 0  # over the recordings, in place of training.epochs; 0: none
     later_lr: PositiveFloat = 1e-3  # in place of training.lr
     share: Annotated[float, Field(gt=0, le=8)] = 1.0  # images over the bridge for each recording, later
     warp: Warp = Warp()  # of the images that it shows
-    views: Annotated[int, Field(ge=0)] = 0  # of each image, drawn once and kept on disk; 0: anew for each batch
+    views: BatchOrNone = 0  # of each image, drawn once and kept on disk; 0: anew for each batch
 
 
 class Quantisation(_Section):
     """Fine-tuning in Loihi arithmetic."""
 
-    epochs: Annotated[int, Field(ge=0)] = 8
+    epochs: TimesOrNone = 8
     lr: PositiveFloat = 5e-4
     method: Literal["none", "same"] = "none"  # TET on the events alone, or what trained the student
 
@@ -266,9 +296,9 @@ class Check(_Section):
     """What is compared with Lava."""
 
     lava: bool = True
-    lava_samples: Annotated[int, Field(ge=0)] = 0  # drawn by class; 0: 20, or one of each class if they are more
-    seed: Annotated[int, Field(ge=0)] = 0  # of that draw
-    lava_timeout_s: PositiveFloat = 1800.0
+    lava_samples: Count = 0  # drawn by class; 0: 20, or one of each class if they are more
+    seed: Seed = 0  # of that draw
+    lava_timeout_s: Seconds = 1800.0
 
 
 class Profile(_Section):
@@ -278,14 +308,14 @@ class Profile(_Section):
     baseline_gpu: str = "a100"  # the GPU whose formula floor stands beside the measured CPU
     active_rule: Literal["", ActiveRule] = ""  # which neuron updates count as active; "": as each device's file says
     per_step: bool = False  # also counts every step apart, in steps.csv
-    baseline_seconds: PositiveFloat = 2.0  # how long each batch size is timed, all networks of the baseline together
+    baseline_seconds: Seconds = 2.0  # how long each batch size is timed, all networks of the baseline together
 
 
 class Recipe(_Section):
     """All of a run. Read with `load_recipe`."""
 
     name: str = "run"
-    seed: int = 1
+    seed: AnySeed = 1
     data: Data = Data()
     teacher: Teacher = Teacher()
     student: Student = Student()
@@ -296,6 +326,13 @@ class Recipe(_Section):
     quantisation: Quantisation = Quantisation()
     check: Check = Check()
     profile: Profile = Profile()
+
+    @model_validator(mode="after")
+    def _shifts_leave_something(self) -> Recipe:
+        side, shift = max(self.data.height, self.data.width), self.augmentation.shift
+        if shift > side:
+            raise ValueError(f"augmentation.shift = {shift} is more than the frames' side, {side}")
+        return self
 
     @property
     def arms(self) -> tuple[str, ...]:

@@ -13,6 +13,9 @@ from hardware_profiles.errors import UserError
 from hardware_profiles.regular_files import read_small
 from pipeline.recipe import Recipe
 
+LONGEST = 200  # characters of a value that an error repeats
+DEEPEST = 32  # sections in sections
+
 
 def find_recipe(name: str) -> Path:
     """The recipe file that `name` means: a path, or a recipe that Spikeport ships (`digits`). Raises UserError."""
@@ -41,8 +44,12 @@ def load_recipe(path: str | os.PathLike[str], overrides: list[str] | None = None
             why=error.strerror or "",
             mend="name an existing TOML file",
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # UserError, of what is no file, is one
+        if isinstance(error, UserError):
+            raise
         raise UserError("this is no TOML", where=str(source), why=str(error), mend="see recipes/digits.toml") from error
+    except RecursionError:
+        raise _too_deep(str(source)) from None
     for word in overrides or []:
         _override(values, word)
     return parse_recipe(values, where=str(source))
@@ -54,21 +61,23 @@ def parse_recipe(values: dict[str, Any], *, where: str) -> Recipe:
         return Recipe.model_validate(_tuples(values))
     except ValidationError as error:
         raise UserError(_explain(error), where=where, mend=_mend(error)) from None
+    except RecursionError:
+        raise _too_deep(where) from None
 
 
 def _override(values: dict[str, Any], word: str) -> None:
     key, equals, text = word.partition("=")
     parts = key.strip().split(".")
-    if not equals or not all(parts):
-        raise UserError(f"{word!r} is no setting", where="--set", mend="write --set section.key=value")
+    if not equals or not all(parts) or len(parts) > DEEPEST:
+        raise UserError(f"{short(word)} is no setting", where="--set", mend="write --set section.key=value")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         value = text
     for part in parts[:-1]:
         values = values.setdefault(part, {})
         if not isinstance(values, dict):
-            raise UserError(f"{key!r} goes through a value that is no section", where="--set")
+            raise UserError(f"{short(key)} goes through a value that is no section", where="--set")
     values[parts[-1]] = value
 
 
@@ -79,14 +88,28 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(entry) for entry in value) if isinstance(value, list) else value
 
 
+def _too_deep(where: str) -> UserError:
+    return UserError("this nests too deep to be a recipe", where=where, mend="see recipes/digits.toml")
+
+
+def short(value: Any) -> str:
+    """`value` as it is written, cut where it goes on for long."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # more digits, or brackets, than Python writes
+        return f"a very long {type(value).__name__}"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+
 def _explain(error: ValidationError) -> str:
     faults = []
     for fault in error.errors():
         key = ".".join(str(part) for part in fault["loc"])
         if fault["type"] == "extra_forbidden":
-            faults.append(f"unknown key {key!r}")
+            faults.append(f"unknown key {short(key)}")
         else:
-            held = "" if isinstance(fault["input"], dict) else f" = {fault['input']!r}"  # a section is not repeated
+            # A section is not repeated.
+            held = "" if isinstance(fault["input"], dict) else f" = {short(fault['input'])}"
             faults.append(f"{key}{held}: {fault['msg'].removeprefix('Value error, ')}")
     return "; ".join(faults)
 
