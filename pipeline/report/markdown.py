@@ -46,8 +46,8 @@ def _dataset(dataset: dict[str, Any], method: str) -> list[str]:
         "## Data",
         f"**{inline(dataset['name'])}.** {inline(dataset['description'].rstrip('.'))}.{simulated}",
         f"{counts}; {len(dataset['classes'])} classes; {dataset['steps']} steps{long}{trained}.",
-        *filter(None, [window_words.sentence(dataset.get("window"))]),
-        *(strong(text) for text in window_words.warnings(dataset.get("window"))),
+        *map(inline, filter(None, [window_words.sentence(dataset.get("window"))])),
+        *map(strong, window_words.warnings(dataset.get("window"))),
     ]
 
 
@@ -130,7 +130,7 @@ def _layers(report: dict[str, Any]) -> list[str]:
     ]
     head = ["Layer", "Output", "Neurons", "Weights", "Spikes", "Rate", "Synaptic operations", "of dense"]
     shown = table([*head, *layer_rows.HEADS], rows, right=range(2, 12))
-    return ["## Layers", shown, words.layer_note(report), *map(inline, report.get("layer_notes", ()))]
+    return ["## Layers", shown, inline(words.layer_note(report)), *map(inline, report.get("layer_notes", ()))]
 
 
 def _energy(report: dict[str, Any]) -> list[str]:
