@@ -138,7 +138,10 @@ def cases() -> list[Case]:
         for by in ("members", "bytes"):
             made = _laid(lambda rng, by=by: _damaged(rng, by), PROFILE if number % 2 else SIMULATE)
             found.append(Case("frames", f"damaged {by} {number}", made))
-    found.append(Case("frames", "20,000 samples", _laid(_many, SIMULATE)))
+    found.append(Case("frames", "20,000 samples", _laid(_many, SIMULATE), codes=(0,)))
+    sound = np.arange(COUNT) % 3
+    for verb, words in (("profile", PROFILE), ("simulate", SIMULATE)):
+        found.append(Case("labels", f"{verb}: sound", _laid(_labelled(sound, "labels"), words), codes=(0,)))
     for out in ("a.net", "f.npz", "./f.npz", "link.npz", "notes.txt", "/proc/x.npz", "no/../f.npz", ".", "a\x1b[31m.b"):
         found.append(Case("frames", f"--out {out!r}", partial(_over_itself, out=out), writes=("a\x1b[31m.b", "no")))
     return found

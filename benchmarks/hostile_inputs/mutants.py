@@ -9,11 +9,10 @@ from fuzz_files import _bytes
 
 from hostile_inputs.cases import Case
 from hostile_inputs.event_files import HEIGHT, WIDTH, as_file, class_folders, some_events
-from hostile_inputs.recordings import INFO
+from hostile_inputs.recordings import BIG, INFO
 from pipeline.data.recordings import READERS
 
 EXTENSIONS = tuple(READERS)
-SIDE = 128  # pixels of the sensor, either way: an .aedat's coordinates may count from there
 
 
 def mutant(number: int, seed: int) -> tuple[str, bytes]:
@@ -52,7 +51,7 @@ def whole_command(number: int, seed: int) -> Case:
 
     def build(folder: Path, rng: np.random.Generator) -> list[str]:
         class_folders(folder, rng, recording=mutant(number, seed))
-        return [*INFO, "--set", f"data.height={SIDE}", "--set", f"data.width={SIDE}"]
+        return [*INFO, *BIG]
 
     return Case("mutants", f"{number}{EXTENSIONS[number % len(EXTENSIONS)]}", build)
 
@@ -74,7 +73,7 @@ def _read() -> None:
 
     path = next(Path().glob("a.*"))
     try:
-        read_recording(path, (SIDE, SIDE), label=0, key="a")
+        read_recording(path, (128, 128), label=0, key="a")
     except UserError as error:
         raise SystemExit(_said(error)) from None
     raise SystemExit(0)

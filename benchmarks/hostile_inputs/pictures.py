@@ -218,5 +218,8 @@ def cases() -> list[Case]:
         found.append(Case("idx", f"images: {name}", _with_idx(make, None, "")))
         found.append(Case("idx", f"labels: {name}", _with_idx(None, make, "")))
     found += [Case("idx", f"gz: {name}", _with_idx(make, None, ".gz")) for name, make in GZIP.items()]
+    for end in ("", ".gz"):
+        found.append(Case("idx", f"a sound one{end}", _with_idx(None, None, end), codes=(0,)))
+    found.append(Case("images", "a sound one", _picture(".png", _saved("RGB", "PNG")), codes=(0,)))
     found.append(Case("idx", "labels of other classes", _with_idx(None, lambda rng: _idx((6,), bytes([7] * 6)), "")))
     return found

@@ -18,6 +18,7 @@ from hostile_inputs.event_files import FIELDS, as_file, class_folders, some_even
 from pipeline.data.recordings import READERS
 
 INFO = ["data", "info", "recipe.toml"]
+BIG = ("--set", "data.height=128", "--set", "data.width=128")  # an .aedat's coordinates may count from the far end
 Change = Callable[[np.random.Generator, bytes], bytes]
 ANY: dict[str, Change] = {  # whatever the format is
     "empty": lambda rng, sound: b"",
@@ -235,10 +236,12 @@ def _zipped(members: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def _recording(extension: str, make: Callable[[np.random.Generator], bytes]) -> Callable[..., list[str]]:
+def _recording(
+    extension: str, make: Callable[[np.random.Generator], bytes], more: tuple[str, ...] = ()
+) -> Callable[..., list[str]]:
     def build(folder: Path, rng: np.random.Generator) -> list[str]:
         class_folders(folder, rng, recording=(extension, make(rng)))
-        return INFO
+        return [*INFO, *more]
 
     return build
 
@@ -293,6 +296,8 @@ def cases() -> list[Case]:
     """All hostile recordings, in order."""
     found = []
     for extension in READERS:
+        sound = _recording(extension, _changed(extension, lambda rng, content: content), more=BIG)
+        found.append(Case("recordings", f"{extension} sound", sound, codes=(0,)))
         for name, change in ANY.items():
             made = _recording(extension, _changed(extension, change))
             found.append(Case("recordings", f"{extension} {name}", made))

@@ -158,7 +158,9 @@ def cases(base: Callable[[], Path]) -> list[Case]:
     def case(name: str, change: Change, verb: str) -> Case:
         return Case("runs", f"{verb}: {name}", _laid(base, change, verb), WRITES)
 
-    found = []
+    found = [
+        Case("runs", f"{verb}: sound", _laid(base, lambda run, rng: None, verb), WRITES, codes=(0,)) for verb in VERBS
+    ]
     for name, content in TEXTS.items():
         for verb in ("report", "compare", "resume"):
             found.append(case(f"manifest: {name}", _written("manifest.json", content), verb))

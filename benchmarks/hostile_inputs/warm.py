@@ -57,6 +57,10 @@ def start(words: list[str], folder: Path, home: Path, prepare: Callable[[], None
     ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: what it leaves becomes a child of this process
     for name in ("cache", "tmp", "home"):
         (home / name).mkdir(parents=True, exist_ok=True)
+    for name in ("out", "err"):
+        (home / name).write_bytes(b"")  # not what an earlier command said
+    _own.clear()
+    _own.update(_children(os.getpid()))
     sys.stdout.flush()
     sys.stderr.flush()
     child = os.fork()
@@ -104,13 +108,14 @@ def _main(prepare: Callable[[], None] | None) -> int:
 
 def wait(child: int, home: Path, limit_s: float) -> Outcome:
     """Waits for the process of `start`; ends it after `limit_s` or above KILL_MIB, and whatever it left behind."""
-    began, stopped, waited_s, nap_s = time.monotonic(), "", 0.0, 0.002
+    began, stopped, nap_s = time.monotonic(), "", 0.002
+    before_s = waited_s = _waited_s(child)
     while True:
         found, status, used = os.wait4(child, os.WNOHANG)
         if found:
             break
         waited_s = max(waited_s, _waited_s(child))
-        if not stopped and time.monotonic() - began - waited_s > limit_s:
+        if not stopped and time.monotonic() - began - (waited_s - before_s) > limit_s:
             stopped = f"no end after {limit_s:g} s"
         if not stopped and _resident_mib(child) > KILL_MIB:
             stopped = f"more than {KILL_MIB} MiB"
@@ -118,7 +123,7 @@ def wait(child: int, home: Path, limit_s: float) -> Outcome:
             os.kill(child, signal.SIGKILL)
         time.sleep(nap_s)
         nap_s = min(2 * nap_s, 0.05)
-    seconds = time.monotonic() - began - waited_s
+    seconds = time.monotonic() - began - (waited_s - before_s)
     left = _left_behind(0.0 if stopped else GRACE_S)
     code = os.waitstatus_to_exitcode(status)
     said = [(home / name).read_bytes() if (home / name).is_file() else b"" for name in ("out", "err")]
@@ -128,17 +133,24 @@ def wait(child: int, home: Path, limit_s: float) -> Outcome:
 def _left_behind(grace_s: float) -> tuple[int, ...]:
     """Processes that outlive the command by `grace_s`; they are ended here."""
     end = time.monotonic() + grace_s
-    while (left := _children(os.getpid())) and time.monotonic() < end:
+    while (left := _others()) and time.monotonic() < end:
         _reap()
         time.sleep(0.01)
     for process in left:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
-    while _children(os.getpid()):
+    while _others():
         _reap()
         time.sleep(0.01)
     _reap()
     return tuple(left)
+
+
+_own: set[int] = set()  # what this process itself has started, such as the reader of HDF5 files
+
+
+def _others() -> list[int]:
+    return [child for child in _children(os.getpid()) if child not in _own]
 
 
 def _children(process: int) -> list[int]:
