@@ -12,7 +12,7 @@ from hardware_profiles.errors import UserError
 from pipeline.data.binning_files import bin_files
 from pipeline.data.events import EVENT_DTYPE
 from pipeline.data.framing import Binning, bin_recording, bin_recordings
-from pipeline.data.recordings import read_events, read_recording
+from pipeline.data.recordings import Reading, read_events, read_recording
 
 SENSOR = (11, 6)  # height, width
 BINNING = Binning(steps=4, step_us=50, height=11, width=6)
@@ -71,6 +71,19 @@ def test_all_real_recordings_equal_the_plain_way(shared_data) -> None:
     for row in range(0, 1000, 3):
         np.testing.assert_array_equal(found.frames[row], plainly(paths[row], binning, (34, 34)))
     assert found.events.tolist() == [path.stat().st_size // 5 for path in paths]
+
+
+def test_turned_and_sorted_files_leave_the_compiled_way(tmp_path: Path) -> None:
+    rows = some(6)
+    path = write_bin(tmp_path / "a.bin", rows)
+    turned = bin_files([path], SENSOR, BINNING, reading=Reading(orientation="mirror-y")).frames[0]
+    np.testing.assert_array_equal(turned, plainly(path)[:, :, ::-1])
+    late = write_bin(tmp_path / "b.bin", [*rows[:3], rows[9], *rows[3:9], *rows[10:]])
+    with pytest.raises(UserError, match="time runs backwards"):
+        bin_files([late], SENSOR, BINNING)
+    found = bin_files([late], SENSOR, BINNING, reading=Reading(sort=True))
+    np.testing.assert_array_equal(found.frames[0], plainly(path))
+    assert found.facts["late_us"][0] == rows[9][0] - rows[3][0] > 0
 
 
 def test_formats_may_be_mixed(tmp_path: Path) -> None:

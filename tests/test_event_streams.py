@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from hardware_profiles.errors import UserError
+from pipeline.data import evt
 from pipeline.data.recordings import Reading, read_events, read_recording
 
 ORDER = 1 << 32
@@ -118,6 +119,25 @@ def test_evt3_words_by_hand(tmp_path: Path) -> None:
     start = 0x123 << 12 | 5
     expected = [(start, 9, 7, 0), (start, 100, 7, 1), (start, 111, 7, 1), (start, 114, 7, 1), (0x124 << 12, 3, 7, 1)]
     assert [tuple(int(e[name]) for name in "txyp") for e in read_events(path)] == expected
+
+
+@pytest.mark.parametrize("name", ["evt2_sample.raw", "evt3_sample.raw"])
+def test_pieces_of_a_stream_give_what_the_whole_gives(shared_data: Path, name: str) -> None:
+    """Cut within vectors, between high and low words, and before an event's row: 1,000 words at a time and fewer."""
+    encoding = {"evt2": evt.EVT2, "evt3": evt.EVT3}[name[:4]]
+    content = (shared_data / "prophesee" / name).read_bytes()
+    start = 0
+    while content.startswith(b"% ", start):
+        start = content.index(b"\n", start) + 1
+    words = np.frombuffer(content[start : start + 40_000], encoding.word)
+    whole = evt.decode(words, encoding)
+    assert len(whole["t"]) > 5000
+    for piece in (1, 7, 1000):
+        part = words[:2000] if piece == 1 else words
+        expected = evt.decode(part, encoding)
+        found = evt.decode(part, encoding, piece)
+        for field in "txyp":
+            np.testing.assert_array_equal(found[field], expected[field])
 
 
 def test_evt_clocks_wrap_and_strange_words_are_damage(tmp_path: Path) -> None:

@@ -7,13 +7,12 @@ the times, where it is seen (`check_events`).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from pipeline.data import evt
 from pipeline.data.event_columns import check_size, damaged, from_columns, unknown_layout
-from pipeline.data.evt import decode_evt2, decode_evt3
 
 _LONGEST_LINE = 1000
 _DAT_EVENTS = (0x00, 0x0C)  # the older and the newer number of "contrast detected"
@@ -68,9 +67,9 @@ def read_raw(path: Path) -> np.ndarray:
         raise damaged("it has no header of % lines")
     version = fields.get("evt") or fields.get("format", "").split(";")[0].removeprefix("EVT")
     if version in ("2.0", "2"):
-        return _decoded(content, start, decode_evt2, "<u4")
+        return _decoded(content, start, evt.EVT2)
     if version in ("3.0", "3"):
-        return _decoded(content, start, decode_evt3, "<u2")
+        return _decoded(content, start, evt.EVT3)
     raise unknown_layout(f"RAW in EVT {version or 'of no stated version'}", _EVT_CONVERT, "RAW in EVT 2.0 or 3.0")
 
 
@@ -106,17 +105,15 @@ def read_aedat2(path: Path) -> np.ndarray:
     return from_columns({"t": time, "x": address >> 1 & 127, "y": address >> 8 & 127, "p": 1 - (address & 1)})
 
 
-def _decoded(
-    content: bytes, start: int, decode: Callable[..., tuple[dict[str, np.ndarray], int]], word: str
-) -> np.ndarray:
-    size = np.dtype(word).itemsize
+def _decoded(content: bytes, start: int, encoding: evt.Encoding) -> np.ndarray:
+    size = np.dtype(encoding.word).itemsize
     if (len(content) - start) % size:
         raise damaged(f"{len(content) - start} bytes are no multiple of the {size} of a word; the file is cut short")
     try:
-        columns, bits = decode(np.frombuffer(content, word, offset=start))
+        columns = evt.decode(np.frombuffer(content, encoding.word, offset=start), encoding)
     except ValueError as error:
         raise damaged(str(error)) from None
-    return from_columns(columns | {"t": unwrapped(columns["t"], bits)})
+    return from_columns(columns | {"t": unwrapped(columns["t"], encoding.clock)})
 
 
 def _header(content: bytes, mark: bytes) -> tuple[dict[str, str], int]:

@@ -1,41 +1,74 @@
 """Words of Prophesee's EVT 2.0 and 3.0 -> columns, by whole arrays.
 
 The camera sends time, row and column apart; a word counts with the last ones before it. What comes before the first
-of these has no time or place and is left out.
+of these has no time or place and is left out. Pieces of a long stream are decoded one by one, each behind the words
+that still count.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 
-Decoded = tuple[dict[str, np.ndarray], int]  # columns t, x, y, p, and the bits of the clock
+Columns = dict[str, np.ndarray]
+PIECE = 1 << 20  # words at a time: what decoding takes beside the events stays below 200 MB
 
-_EVT2_OFF, _EVT2_ON, _EVT2_TIME = 0x0, 0x1, 0x8
-_EVT2_OTHERS = (0xA, 0xE, 0xF)  # triggers and what continues them
+_OFF, _ON, _TIME = 0x0, 0x1, 0x8
 _Y, _X, _BASE, _VECTOR_12, _VECTOR_8, _LOW, _HIGH = 0x0, 0x2, 0x3, 0x4, 0x5, 0x6, 0x8
-_EVT3_OTHERS = (0x7, 0xA, 0xE, 0xF)
+_LARGEST = 0x7FF  # of a column or row
 
 
-def decode_evt2(words: np.ndarray) -> Decoded:
-    """Columns of 32-bit words; the clock has 34 bits. Raises ValueError for a word that is none of EVT 2.0's."""
+@dataclass(frozen=True)
+class Encoding:
+    """How words of type `word` are read; their kind is above bit `shift`, one of `kinds`; the clock has `clock` bits.
+
+    `decode` gives the columns of a piece, `carried` the words that count for the next one.
+    """
+
+    name: str
+    word: str
+    shift: int
+    kinds: tuple[int, ...]
+    clock: int
+    decode: Callable[[np.ndarray], Columns]
+    carried: Callable[[np.ndarray], np.ndarray]
+
+
+def decode(words: np.ndarray, encoding: Encoding, piece: int = PIECE) -> Columns:
+    """Columns t, x, y, p of all words; t by a clock that may wrap. Raises ValueError for a word of no known kind."""
+    found: list[Columns] = []
+    before = words[:0]
+    for start in range(0, len(words), piece):
+        part = words[start : start + piece]
+        _check(part, encoding, start)
+        part = np.concatenate([before, part])
+        found.append(encoding.decode(part))
+        before = encoding.carried(part)
+    return {name: np.concatenate([each[name] for each in found] or [words[:0]]) for name in "txyp"}
+
+
+def _evt2(words: np.ndarray) -> Columns:
     kind = words >> 28
-    _check(kind, (_EVT2_OFF, _EVT2_ON, _EVT2_TIME, *_EVT2_OTHERS), "EVT 2.0", 4)
-    time = _last(kind == _EVT2_TIME)
-    rows = np.flatnonzero((kind <= _EVT2_ON) & (time >= 0))
+    time = _last(kind == _TIME)
+    rows = np.flatnonzero((kind <= _ON) & (time >= 0))
     events = words[rows]
     high = (words[time[rows]] & 0xFFFFFFF).astype(np.int64)
     return {
         "t": high << 6 | (events >> 22 & 0x3F),
-        "x": events >> 11 & 0x7FF,
-        "y": events & 0x7FF,
+        "x": events >> 11 & _LARGEST,
+        "y": events & _LARGEST,
         "p": kind[rows],
-    }, 34
+    }
 
 
-def decode_evt3(words: np.ndarray) -> Decoded:
-    """Columns of 16-bit words; the clock has 24 bits. Raises ValueError for a word that is none of EVT 3.0's."""
+def _evt2_carried(words: np.ndarray) -> np.ndarray:
+    return words[words >> 28 == _TIME][-1:]
+
+
+def _evt3(words: np.ndarray) -> Columns:
     kind, value = words >> 12, (words & 0xFFF).astype(np.int64)
-    _check(kind, (_Y, _X, _BASE, _VECTOR_12, _VECTOR_8, _LOW, _HIGH, *_EVT3_OTHERS), "EVT 3.0", 2)
     pixels = np.where(kind == _X, 1, np.where(kind == _VECTOR_12, value, np.where(kind == _VECTOR_8, value & 0xFF, 0)))
     rows = np.flatnonzero(pixels)
     lines, bases, high, low = (_last(kind == of)[rows] for of in (_Y, _BASE, _HIGH, _LOW))
@@ -43,19 +76,36 @@ def decode_evt3(words: np.ndarray) -> Decoded:
     whole = (lines >= 0) & (high >= 0) & (single | (bases >= 0))
     rows, lines, bases, high, low, single = (each[whole] for each in (rows, lines, bases, high, low, single))
     # The n-th vector after a base begins where those before it ended.
-    width = np.where(kind == _VECTOR_12, 12, np.where(kind == _VECTOR_8, 8, 0))
+    width = _widths(kind)
     begin = np.cumsum(width) - width
     at = np.where(single, rows, bases)  # the word that says column and polarity
-    x = (value[at] & 0x7FF) + np.where(single, 0, begin[rows] - begin[at])
+    x = (value[at] & _LARGEST) + np.where(single, 0, begin[rows] - begin[at])
     # The high word begins at a low of 0, until its own low word comes.
     time = value[high] << 12 | np.where(low > high, value[low], 0)
     event, bit = np.nonzero(pixels[rows, None] >> np.arange(12) & 1)
     return {
         "t": time[event],
         "x": x[event] + bit,
-        "y": value[lines[event]] & 0x7FF,
+        "y": value[lines[event]] & _LARGEST,
         "p": value[at[event]] >> 11,
-    }, 24
+    }
+
+
+def _evt3_carried(words: np.ndarray) -> np.ndarray:
+    """The last high word, its low word, the last row, and the last base moved on by the vectors behind it."""
+    kind = words >> 12
+    high, low, line, base = (np.flatnonzero(kind == of)[-1:] for of in (_HIGH, _LOW, _Y, _BASE))
+    kept = [high, low[low > high] if len(high) else high, line]
+    moved = words[base].astype(np.int64)
+    if len(base):
+        x = min(int(moved[0] & _LARGEST) + int(_widths(kind[base[0] :]).sum()), _LARGEST)
+        moved = moved & ~_LARGEST | x
+    return np.concatenate([*(words[each] for each in kept), moved.astype(words.dtype)])
+
+
+def _widths(kind: np.ndarray) -> np.ndarray:
+    """How many columns each word of this kind moves a vector on."""
+    return np.where(kind == _VECTOR_12, 12, np.where(kind == _VECTOR_8, 8, 0))
 
 
 def _last(mask: np.ndarray) -> np.ndarray:
@@ -63,10 +113,19 @@ def _last(mask: np.ndarray) -> np.ndarray:
     return np.maximum.accumulate(np.where(mask, np.arange(len(mask)), -1))
 
 
-def _check(kind: np.ndarray, known: tuple[int, ...], name: str, size: int) -> None:
-    strange = ~np.isin(kind, known)
+def _check(words: np.ndarray, encoding: Encoding, start: int) -> None:
+    kind = words >> encoding.shift
+    strange = ~np.isin(kind, encoding.kinds)
     if strange.any():
         at = int(np.argmax(strange))
         raise ValueError(
-            f"the word at byte {at * size} after the header, of type 0x{int(kind[at]):x}, is none of {name}"
+            f"the word at byte {(start + at) * words.itemsize} after the header, of type 0x{int(kind[at]):x}, is none "
+            f"of {encoding.name}"
         )
+
+
+# What is neither time nor place is a trigger, or what continues one: no event.
+_EVT2_KINDS = (_OFF, _ON, _TIME, 0xA, 0xE, 0xF)
+_EVT3_KINDS = (_Y, _X, _BASE, _VECTOR_12, _VECTOR_8, _LOW, _HIGH, 0x7, 0xA, 0xE, 0xF)
+EVT2 = Encoding("EVT 2.0", "<u4", 28, _EVT2_KINDS, 34, _evt2, _evt2_carried)
+EVT3 = Encoding("EVT 3.0", "<u2", 12, _EVT3_KINDS, 24, _evt3, _evt3_carried)
