@@ -6,7 +6,7 @@ Only what runs on Loihi spike for spike passes (spec 4.1); everything else is re
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import nir
@@ -16,19 +16,19 @@ from torch import nn
 from torch.nn.utils.parametrize import type_before_parametrizations
 
 from export.geometry import conv_geometry, output_shape
-from export.snntorch_cells import CELLS, array, cell_node, loop_node, resets
+from export.module_walk import SKIPPED, named_modules
+from export.snntorch_cells import CELLS, array, cell_node, clamped, loop_node, resets
 from export.spiking_graph import SpikingGraph
 from hardware_profiles.errors import UserError
 
 Shape = tuple[int, ...]
 
 REFUSALS: dict[type, tuple[str, str]] = {
-    nn.modules.batchnorm._BatchNorm: ("netx has no normalisation", "fold it into the layer before it first"),
-    nn.MaxPool2d: ("netx cannot take a maximum of spikes", "use AvgPool2d and train again"),
-    nn.modules.dropout._DropoutNd: (
-        "it must not run on the chip",
-        "leave it out of the list; it only acts in training",
+    nn.modules.batchnorm._BatchNorm: (
+        "netx has no normalisation",
+        "fold it into the layer before it: torch.nn.utils.fusion.fuse_conv_bn_eval or fuse_linear_bn_eval",
     ),
+    nn.MaxPool2d: ("netx cannot take a maximum of spikes", "use AvgPool2d and train again"),
     snntorch.RSynaptic: (
         "snnTorch 1.0's RSynaptic either loses the input of the step after a spike or resets by the spikes of the step "
         "before",
@@ -39,35 +39,42 @@ TAKEN = "use Conv2d, AvgPool2d, Flatten, Linear, Identity, snntorch.Leaky, snnto
 
 
 def to_spiking_graph(
-    modules: list[tuple[str, nn.Module]],
+    modules: nn.Sequential | Iterable[tuple[str, nn.Module]],
     input_shape: Shape,
     dt_s: float,
     scales: Mapping[str, float] | None = None,
     readout: str = "",
 ) -> SpikingGraph:
-    """The chain of named modules as a spiking graph, every node with its full shape.
+    """The modules as a spiking graph, every node with its full shape.
 
-    `modules`: Conv2d, AvgPool2d, Flatten, Linear, snntorch.Leaky, snntorch.RLeaky or snntorch.Synaptic in order, on any
-    device, their weights parametrised or not; a subclass of the cells is taken to keep their update rule. A Leaky or
+    `modules`: the nn.Sequential itself, others inside it or not, or pairs (name, module) in order. It may hold Conv2d,
+    AvgPool2d, Flatten, Linear, snntorch.Leaky, snntorch.RLeaky and snntorch.Synaptic, on any device, their weights
+    parametrised or not; a subclass of the cells is taken to keep their update rule. Identity and Dropout are left out.
+    A Linear or Conv2d that stands at two places becomes two layers of the same weights; a cell there is refused. Decays
+    that were trained outside 0..1 are taken as snnTorch's forward takes them, clamped, with a note. A Leaky or
     Synaptic without reset as the last module is read out by its membrane, a Linear there by the host. `input_shape`:
     `(C, H, W)` or `(N,)`. `dt_s`: seconds per step. `scales`: integer units per float unit for weight layers already
     quantised. `readout`: see SpikingGraph. Raises UserError naming the module and the setting that the chip would not
     run exactly.
     """
-    shape = tuple(int(size) for size in input_shape)
+    entering = shape = _shape(input_shape)
+    modules, notes = named_modules(modules), []
     taken = [name for name, _ in modules]
     entry, leave = _free("input", taken), _free("output", taken)
     nodes: dict[str, nir.NIRNode] = {entry: nir.Input({"input": np.array(shape)})}
     loops: dict[str, nir.NIRNode] = {}
-    last = next((name for name, module in reversed(modules) if not isinstance(module, (nn.Flatten, nn.Identity))), "")
+    last = next((name for name, module in reversed(modules) if not isinstance(module, (nn.Flatten, *SKIPPED))), "")
     for name, module in modules:
         if name in nodes or not name or "/" in name or name == ".":
             raise UserError(
                 f"module name {name!r} is taken or cannot name a node", mend="give each module its own name"
             )
-        if type_before_parametrizations(module) is nn.Identity:
+        if type_before_parametrizations(module) in SKIPPED and not hooked(module):
+            if not isinstance(module, nn.Identity):
+                notes.append(f"{name}: {type(module).__name__} was left out, it acts in training only")
             continue
         nodes[name] = _convert(name, module, shape, dt_s, last=name == last)
+        notes += clamped(name, module)
         if isinstance(module, snntorch.RLeaky):
             loops[name] = loop_node(name, module, shape)
         shape = output_shape(name, nodes[name], shape)
@@ -79,10 +86,22 @@ def to_spiking_graph(
         edges += [(name, back), (back, name)]
     graph = nir.NIRGraph(nodes, edges, type_check=False)
     spiking = SpikingGraph(
-        nir_graph=graph, dt_s=dt_s, input_shape=tuple(input_shape), scales=dict(scales or {}), readout=readout
+        nir_graph=graph, dt_s=dt_s, input_shape=entering, scales=dict(scales or {}), readout=readout, notes=tuple(notes)
     )
     spiking.chain()
     return spiking
+
+
+def _shape(input_shape: Any) -> Shape:
+    try:
+        return tuple(int(size) for size in input_shape)
+    except (TypeError, ValueError):
+        raise UserError(f"input shape {input_shape!r} is no shape", mend="give (C, H, W) or (N,)") from None
+
+
+def hooked(module: nn.Module) -> bool:
+    """Whether something is done before or behind the module's forward."""
+    return bool(module._forward_pre_hooks or module._forward_hooks)
 
 
 def _free(name: str, taken: list[str]) -> str:
@@ -97,7 +116,7 @@ def _convert(name: str, module: nn.Module, shape: Shape, dt_s: float, last: bool
     for refused, (why, mend) in REFUSALS.items():
         if issubclass(kind, refused):
             raise UserError(f"{kind.__name__} cannot go to the chip", where=name, why=why, mend=mend)
-    if module._forward_pre_hooks or module._forward_hooks:
+    if hooked(module):
         raise UserError(
             f"{kind.__name__} has forward hooks, whose effect is unknown", where=name,
             mend="remove them; weights belong in torch.nn.utils.parametrize",

@@ -95,12 +95,21 @@ def array(tensor: torch.Tensor) -> np.ndarray:
 
 
 def _taken(name: str, key: str, value: torch.Tensor, shape: Shape) -> np.ndarray:
-    """1 - decay factor per neuron: the fraction that a step takes away."""
-    factor = _full(name, key, value, shape)
-    if np.any(factor < 0) or np.any(factor > 1):
-        worst = float(factor.min() if factor.min() < 0 else factor.max())
-        raise UserError(f"{key} = {worst:g} is outside 0..1", where=name, mend="clamp it and train on")
-    return 1.0 - factor
+    """1 - decay factor per neuron: the fraction that a step takes away. snnTorch's forward clamps factors to 0..1."""
+    return 1.0 - np.clip(_full(name, key, value, shape), 0, 1)
+
+
+def clamped(name: str, module: Any) -> list[str]:
+    """A note for each decay of a cell that was trained outside 0..1."""
+    notes = []
+    for key in ("alpha", "beta") if isinstance(module, CELLS) else ():
+        factor = array(torch.as_tensor(getattr(module, key, 0.0)))
+        if np.any(factor < 0) or np.any(factor > 1):
+            worst = float(factor.min() if factor.min() < 0 else factor.max())
+            notes.append(
+                f"{name}: {key} = {worst:g} was taken as {np.clip(worst, 0, 1):g}, as snnTorch's forward takes it"
+            )
+    return notes
 
 
 def _bias(name: str, bias: torch.Tensor | None, shape: Shape) -> np.ndarray:

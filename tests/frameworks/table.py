@@ -27,7 +27,8 @@ NAMES = {
 ADVICE = {
     "snntorch": "Give `reset=\"zero\"`; dt is 1e-4 s in every file, the exporter knows no other, and tau/r tells it. "
     "Train with `reset_mechanism=\"zero\"`, `Synaptic` and `RLeaky` with `reset_delay=False`. Where snnTorch's "
-    "exporter fails, Spikeport's own (`export.from_snntorch`) takes the live module.",
+    "exporter fails, Spikeport's own (`export.from_snntorch`) takes the live nn.Sequential: "
+    '`to_spiking_graph(net, input_shape, dt_s).save("net.nir")`.',
     "norse": "Give `reset=\"zero\"` and export with `to_nir(..., dt=1)`: tau is then in seconds, and dt the step that "
     "Norse ran, 1e-3 s. A file made with the default `dt=1e-3` has tau a thousand times too short; dt is then 1e-6 s. "
     "Parameters must be arrays of the layer's shape.",
