@@ -1,6 +1,7 @@
 """The networks of the NIR paper: its N-MNIST CNN on real recordings, its Braille network against Lava.
 
-    python benchmarks/nir_paper.py --data ../shared/data [--samples 1000] [--lava-samples 5]
+    python benchmarks/nir_paper.py --data ../shared/data [--samples 1000]
+        [--lava-samples 20] [--lava-steps 100] [--only braille,cnn,lava]
 
 The CNN as its paper ran it (github.com/neuromorphs/NIR, paper/02_cnn): tonic's `ToFrame` with windows of 1 ms from the
 first event on, an incomplete last window dropped, frames [p, y, x], the class with most spikes. Float means the NIR
@@ -61,19 +62,29 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with NMNIST/Train and nir/")
     parser.add_argument("--samples", type=int, default=1000)
     parser.add_argument("--lava-samples", type=int, default=20)
+    parser.add_argument("--lava-steps", type=int, default=100, help="of each recording, in Lava (300 take 1 min each)")
+    parser.add_argument("--only", default="braille,cnn,lava", help="parts to run; the others stay as they were found")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
-    found: dict[str, Any] = {
+    run = {
         "command": f"python benchmarks/nir_paper.py {' '.join(sys.argv[1:])}".strip(),
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}",
         "versions": versions(),
         "seed": options.seed,
     }
+    kept = options.out / "nir_paper.json"
+    found: dict[str, Any] = json.loads(kept.read_text()) if kept.is_file() else {}
     recordings = choose(options.data / "NMNIST" / "Train", options.samples, options.seed)
-    found["braille"] = braille(options.data / "nir" / "braille_noDelay_bias_zero.nir", options.seed)
-    found["cnn"] = cnn(options.data / "nir" / "cnn_sinabs.nir", recordings, options.lava_samples)
+    sinabs, parts = options.data / "nir" / "cnn_sinabs.nir", options.only.split(",")
+    if "braille" in parts:
+        braille_file = options.data / "nir" / "braille_noDelay_bias_zero.nir"
+        found["braille"] = {"run": run, **braille(braille_file, options.seed)}
+    if "cnn" in parts:
+        found["cnn"] = {"run": run, **cnn(sinabs, recordings)}
+    if "lava" in parts:
+        found["lava"] = {"run": run, **cnn_in_lava(sinabs, recordings, options.lava_samples, options.lava_steps)}
     options.out.mkdir(parents=True, exist_ok=True)
     write_text(options.out / "nir_paper.json", json.dumps(found, indent=1) + "\n")
     text = "\n".join(lines(found)) + "\n"
@@ -149,11 +160,28 @@ class FloatNetwork:
         return spikes
 
 
-def cnn(path: Path, recordings: list[tuple[Path, int]], lava_samples: int) -> dict[str, Any]:
-    """Correct classes of every execution, how far they agree, and equality with Lava."""
+def compiled(path: Path) -> tuple[SpikingGraph, IntegerNetwork, IntegerNetwork, list[Any]]:
+    """The CNN's graph, its integers that take spikes and that take counts, and what rounding cost."""
     graph = load_graph(path, dt_s=1e-3, reset="zero", if_r="per_step")
     network, rows = quantise(graph)
-    counting = dataclasses.replace(network, input_message_bits=MESSAGE_BITS)
+    return graph, network, dataclasses.replace(network, input_message_bits=MESSAGE_BITS), list(rows)
+
+
+def cnn_in_lava(path: Path, recordings: list[tuple[Path, int]], samples: int, steps: int) -> dict[str, Any]:
+    """Equality with Lava in every layer, over the first `steps` steps of `samples` recordings drawn by class."""
+    _, network, counting, _ = compiled(path)
+    drawn = draw(samples, len(recordings), np.array([label for _, label in recordings]))
+    counts = frames_of([recordings[row] for row in drawn.rows])[:, :steps]
+    return {
+        "drawn": drawn.as_dict(),
+        "counts": against_lava(counting, counts),
+        "clipped": against_lava(network, (counts > 0).astype(np.uint8)),
+    }
+
+
+def cnn(path: Path, recordings: list[tuple[Path, int]]) -> dict[str, Any]:
+    """Correct classes of every execution, and how far they agree."""
+    graph, network, counting, rows = compiled(path)
     runs: dict[str, Callable[[np.ndarray], np.ndarray]] = {}
     for reset in RESETS:
         runs[f"float {reset}, counts"] = FloatNetwork(path, reset)
@@ -187,7 +215,7 @@ def cnn(path: Path, recordings: list[tuple[Path, int]], lava_samples: int) -> di
     def same(first: str, second: str) -> int:
         return int((guesses[first] == guesses[second]).sum())
 
-    found = {
+    return {
         "file": path.name,
         "recordings": len(recordings),
         "steps_at_most": steps,
@@ -212,15 +240,6 @@ def cnn(path: Path, recordings: list[tuple[Path, int]], lava_samples: int) -> di
             "x and y swapped, right": int((few_guesses["x and y swapped"] == labels[:checked]).sum()),
         },
     }
-    if lava_samples:
-        drawn = draw(lava_samples, len(recordings), labels)
-        counts = frames_of([recordings[row] for row in drawn.rows])
-        found["lava_drawn"] = drawn.as_dict()
-        found["lava"] = {
-            "counts": against_lava(counting, counts),
-            "clipped": against_lava(network, (counts > 0).astype(np.uint8)),
-        }
-    return found
 
 
 def against_lava(network: IntegerNetwork, frames: np.ndarray) -> dict[str, Any]:
@@ -252,7 +271,7 @@ def braille(path: Path, seed: int) -> dict[str, Any]:
     graph: SpikingGraph = load_graph(path, dt_s=1e-4, reset="zero", bias="always-on")
     network, rows = quantise(graph)
     rng = np.random.default_rng([seed, 12])
-    frames = (rng.random((5, 256, *network.input_shape)) < 0.1).astype(np.uint8)
+    frames = (rng.random((20, 256, *network.input_shape)) < 0.1).astype(np.uint8)
     found["layers"] = [dataclasses.asdict(row) for row in rows]
     floats, ints = run_float(graph, frames).spikes, simulate(network, frames).spikes
     noisy = run_float(with_noise(graph, {row.name: row.weight_error for row in rows}, rng), frames).spikes
@@ -283,13 +302,10 @@ def with_noise(graph: SpikingGraph, errors: dict[str, float], rng: np.random.Gen
 
 def lines(found: dict[str, Any]) -> list[str]:
     """The results as text, from what was found alone."""
-    shown = ", ".join(f"{name} {found['versions'][name]}" for name in ("python", "torch", "numpy", "nir", "tonic"))
-    cnn_found, braille_found = found["cnn"], found["braille"]
+    cnn_found, lava_found, braille_found = found["cnn"], found["lava"], found["braille"]
     total = cnn_found["recordings"]
     text = [
-        found["command"],
-        f"{found['date']}; {found['machine']}; {shown}",
-        "",
+        *_head(cnn_found["run"]),
         f"{cnn_found['file']}: {total} recordings of N-MNIST's training part (the network saw them in training: no",
         f"test accuracy), bins of 1 ms, at most {cnn_found['steps_at_most']} steps, {cnn_found['events']:,} events,",
         f"{cnn_found['places_with_more_than_one_event']:,} bins of a pixel with more than one",
@@ -301,11 +317,10 @@ def lines(found: dict[str, Any]) -> list[str]:
     text += [f"  {name}: the same class on {same}" for name, same in cnn_found["same_class"].items()]
     first = dict(cnn_found["first"])
     text.append(f"  of the first {first.pop('recordings')}: " + ", ".join(f"{key} {n}" for key, n in first.items()))
-    for name, each in cnn_found.get("lava", {}).items():
-        text.append(f"  Lava, {name}: {_equality(each)}")
-    if drawn := cnn_found.get("lava_drawn"):
-        text.append(f"  Lava got {words(drawn)}")
-    text += ["", f"{braille_found['file']}: random inputs only, no Braille recordings are at hand"]
+    text += ["", *_head(lava_found["run"]), f"{cnn_found['file']} in Lava: {words(lava_found['drawn'])}"]
+    text += [f"  Lava, {name}: {_equality(lava_found[name])}" for name in ("counts", "clipped")]
+    text += ["", *_head(braille_found["run"])]
+    text += [f"{braille_found['file']}: random inputs only, no Braille recordings are at hand"]
     text.append(f"  without an option refused: {braille_found.get('refused', 'no')}")
     out = braille_found["output_spikes"]
     text += [
@@ -316,6 +331,11 @@ def lines(found: dict[str, Any]) -> list[str]:
     ]
     text.append(f"  Lava, biases as always-on units: {_equality(braille_found['lava'])}")
     return text
+
+
+def _head(run: dict[str, Any]) -> list[str]:
+    shown = ", ".join(f"{name} {run['versions'][name]}" for name in ("python", "torch", "numpy", "nir", "tonic"))
+    return [run["command"], f"{run['date']}; {run['machine']}; {shown}", ""]
 
 
 def _equality(each: dict[str, Any]) -> str:
