@@ -5,12 +5,14 @@ Nothing is pickled, and every file is there whole or not at all.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning_fabric.plugins.io.checkpoint_io import CheckpointIO
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -20,6 +22,8 @@ from export.files import atomic_path
 from hardware_profiles.errors import UserError
 
 HEADER = "spikeport"  # the key of our JSON in a safetensors header
+SEAL = "sha256"  # of what stands beside it
+_OTHER_FILE = "copy the file again, or do the stage that wrote it again (spikeport run --from)"
 _TENSOR, _TUPLE, _PAIRS = "__tensor__", "__tuple__", "__pairs__"
 
 
@@ -49,22 +53,36 @@ def write_tree(tree: Any, path: str | os.PathLike[str]) -> None:
     tensors: dict[str, Tensor] = {}
     text = json.dumps(_encode(tree, tensors))
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={HEADER: text})
+        save_file(tensors, temporary, metadata={HEADER: text, SEAL: _seal(text, tensors)})
 
 
 def read_tree(path: str | os.PathLike[str]) -> Any:
     """What `write_tree` wrote, tensors on the CPU. Raises UserError where the file is not such a file."""
     try:
         with safe_open(os.fspath(path), framework="pt") as file:
-            header = json.loads((file.metadata() or {})[HEADER])
-            return _decode(header, {key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        text = metadata[HEADER]
+        if metadata.get(SEAL, "") not in ("", _seal(text, tensors)):
+            raise ValueError("its content is not what was written")
+        return _decode(json.loads(text), tensors)
+    except (SafetensorError, OSError, LookupError, ValueError, TypeError, RecursionError) as error:
         raise UserError(
             "cannot be read as a checkpoint",
             where=str(path),
             why=str(error),
             mend="delete it; training then starts over",
         ) from error
+
+
+def _seal(text: str, tensors: dict[str, Tensor]) -> str:
+    """A digest of what a checkpoint holds: weights in which a bit has changed would train on as others."""
+    digest = hashlib.sha256(text.encode())
+    for key in sorted(tensors):
+        tensor = tensors[key].contiguous()
+        digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _encode(value: Any, tensors: dict[str, Tensor]) -> Any:
@@ -109,9 +127,18 @@ def load_weights(module: nn.Module, path: str | os.PathLike[str]) -> None:
     try:
         with safe_open(os.fspath(path), framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
+        raise UserError("cannot be read as weights", where=str(path), why=str(error), mend=_OTHER_FILE) from error
+    own = module.state_dict()
+    for key, tensor in tensors.items():
+        if key in own and tensor.dtype != own[key].dtype:
+            why = f"{key} is of {tensor.dtype}, not {own[key].dtype}"
+            raise UserError("these are no weights of this network", where=str(path), why=why, mend=_OTHER_FILE)
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            why = f"{key} holds values that are no numbers"
+            raise UserError("these weights are damaged", where=str(path), why=why, mend=_OTHER_FILE)
+    try:
         module.load_state_dict(tensors)
-    except (SafetensorError, OSError) as error:
-        raise UserError("cannot be read as weights", where=str(path), why=str(error)) from error
     except RuntimeError as error:
         raise UserError(
             "these weights belong to another network",

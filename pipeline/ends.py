@@ -34,6 +34,7 @@ _came: signal.Signals | None = None
 _came_at = 0.0
 _verb = ""
 _told = False
+_suspects: list[str] = []  # inputs that were changed behind our back, in words
 _started_here = False
 
 
@@ -53,6 +54,12 @@ def begin(verb: str) -> None:
             f"{LEAST_ADDRESS_SPACE >> 20} MiB",
             mend="raise the limit (ulimit -v)",
         )
+
+
+def suspect(error: UserError) -> None:
+    """Notes an input that was changed by hand. It may be as good as before; where the command fails in a way that
+    nobody foresaw, `error` is what is said of that."""
+    _suspects.append(str(error))
 
 
 def spare_address_space() -> None:
@@ -108,6 +115,9 @@ def _code_of(work: Callable[[], object]) -> int:
         if ran_out_of_memory(error):
             _say(f"error: {UserError('there is not enough memory', why=str(error), mend=_less_memory())}")
             return UserError.exit_code
+        if _suspects:
+            _say(f"error: {printable('; '.join(_suspects))}")
+            return UserError.exit_code
         traceback.print_exc()
         _say(f"error: this is a fault of Spikeport, not yours ({type(error).__name__}); report it with the lines above")
         return OUR_BUG
@@ -139,6 +149,7 @@ def _heeding() -> Iterator[None]:
     """Within it signals stop the work. One that this process was told to ignore (nohup, a background job) stays so."""
     global _came, _told
     _came, _told, before = None, False, {}
+    _suspects.clear()
     if threading.current_thread() is threading.main_thread():
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)

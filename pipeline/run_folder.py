@@ -14,12 +14,16 @@ from typing import Any
 from export.files import write_json, write_text
 from export.temporaries import sweep_temporaries
 from hardware_profiles.errors import UserError
+from hardware_profiles.regular_files import read_small
+from pipeline import ends
 from pipeline.recipe import Recipe
 from pipeline.recipe_file import load_recipe
 
 SCHEMA = "spikeport-run/1"
 MANIFEST = "manifest.json"
 RECIPE = "recipe.toml"
+SEAL = "sha256"  # of a stage's entry, so that what fails on one changed by hand is put down to that
+MOST_BYTES = 2**28
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,8 @@ class RunFolder:
     def record(self, stage: str, result: dict[str, Any], files: tuple[str, ...], seconds: float) -> None:
         """Marks `stage` as done, with its result and the files it wrote. The manifest is written whole."""
         digests = {name: _fingerprint(self.file(name)) for name in files}
-        self.manifest["stages"][stage] = {"seconds": round(seconds, 3), "files": digests, "result": result}
+        entry = {"seconds": round(seconds, 3), "files": digests, "result": result}
+        self.manifest["stages"][stage] = {**entry, SEAL: _seal(entry)}
         write_json(self.file(MANIFEST), self.manifest)
 
     def keep(self, key: str, value: Any) -> None:
@@ -111,14 +116,27 @@ def is_text(file: Path, text: str) -> bool:
 def open_run(path: Path) -> RunFolder:
     """The run at `path`. Raises UserError where there is none or its manifest cannot be read."""
     try:
-        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-        legal = manifest["schema"] == SCHEMA and isinstance(manifest["stages"], dict)
+        manifest = json.loads(read_small(path / MANIFEST, MOST_BYTES))
     except OSError:
         raise UserError("is no run folder", where=str(path), mend="name a folder that spikeport run made") from None
-    except (ValueError, KeyError, TypeError):
-        legal = False
-    if not legal:
-        raise UserError(f"{MANIFEST} is damaged", where=str(path), mend="make the run again in a new folder")
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise _damaged(path, "it is no JSON that a run writes") from None
+    legal = isinstance(manifest, dict) and manifest.get("schema") == SCHEMA and isinstance(manifest.get("about"), dict)
+    if not legal or not isinstance(manifest.get("stages"), dict):
+        raise _damaged(path, "it has not what a run writes")
+    for stage, entry in manifest["stages"].items():
+        if not _is_entry(entry):
+            raise _damaged(path, f"its stage {stage!r} is none")
+        if entry.get(SEAL, "") not in ("", _seal(entry)):
+            ends.suspect(
+                UserError(
+                    f"what it says of the stage {stage!r} was changed since the stage was done",
+                    where=str(path / MANIFEST),
+                    mend=f"do it again with spikeport run --from {stage}, or make the run again in a new folder",
+                )
+            )
     return RunFolder(path, load_recipe(path / RECIPE), manifest)
 
 
@@ -159,6 +177,25 @@ def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> l
         elif before != after:
             changed.append(f"{prefix}{key}")
     return sorted(changed)
+
+
+def _damaged(path: Path, why: str) -> UserError:
+    return UserError(f"{MANIFEST} is damaged", where=str(path), why=why, mend="make the run again in a new folder")
+
+
+def _is_entry(entry: Any) -> bool:
+    """Whether `entry` has the parts of a stage's, each of its kind."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("files"), dict):
+        return False
+    digests = entry["files"].values()
+    known = all(digest is None or isinstance(digest, str) for digest in digests)
+    return known and isinstance(entry.get("result"), dict) and type(entry.get("seconds")) in (int, float)
+
+
+def _seal(entry: dict[str, Any]) -> str:
+    """A digest of what a stage found and wrote."""
+    plain = json.loads(json.dumps({key: entry[key] for key in ("seconds", "files", "result")}))
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def _fingerprint(path: Path) -> str | None:

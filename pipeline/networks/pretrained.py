@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -28,7 +29,7 @@ def load_pretrained(
     """
     try:
         found = load_file(os.fspath(path))
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
         raise UserError(
             "cannot be read as weights", where=str(path), why=str(error), mend="give a safetensors file"
         ) from error
@@ -63,4 +64,6 @@ def _faults(ours: dict[str, Tensor], found: dict[str, Tensor]) -> list[str]:
     for key in ours.keys() & found.keys():
         if ours[key].shape != found[key].shape:
             faults.append(f"{key} is {list(found[key].shape)}, not {list(ours[key].shape)}")
+        elif found[key].is_floating_point() and not torch.isfinite(found[key]).all():
+            faults.append(f"{key} holds values that are no numbers")
     return sorted(faults)
