@@ -13,9 +13,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from scipy.io import savemat
+from scipy.io import loadmat, savemat
 
 from hardware_profiles.errors import UserError
+from pipeline.data import mat_files
 from pipeline.data.event_columns import from_columns
 from pipeline.data.recordings import Reading, read_events
 from pipeline.data.sources.event_files import list_events
@@ -111,7 +112,7 @@ def test_layouts_of_other_tools_are_named_with_a_way_out(tmp_path: Path, shared_
         tmp_path / "td.mat": "found TD (1 x 1 struct); taken are the variables ts (in us), x, y and p. To mend: "
         'in MATLAB: ts = TD.ts, x = TD.x, y = TD.y, p = TD.p; save(file, "ts", "x", "y", "p", "-v7")',
         tmp_path
-        / "v73.mat": "found a MATLAB file of version 7.3; taken are MATLAB files up to version 7. To mend: save it",
+        / "v73.mat": "found a MATLAB file of version 7.3; taken are MATLAB files of version 5 to 7. To mend: save it",
         tmp_path / "frames.npz": "found frames (float64 [2, 3]), labels (float64 [2])",
         tmp_path / "array.dat": "this event file is no .dat: its first bytes are those of .npz. To mend: rename it",
         tmp_path / "raw.dat": "found DAT of version unknown",
@@ -145,16 +146,23 @@ def test_declared_sizes_are_refused_before_they_are_taken(tmp_path: Path) -> Non
     with h5py.File(tmp_path / "a.h5", "w") as file:
         for name in "txyp":
             file.create_dataset(f"events/{name}", (3_000_000_000,), "<i8", chunks=(1 << 20,))
-    element = zlib.compress(struct.pack("<II", 14, 1 << 31) + bytes(100_000_000), 9)
-    (tmp_path / "a.mat").write_bytes(
-        b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM" + struct.pack("<II", 15, len(element)) + element
+    savemat(tmp_path / "bomb.mat", dict.fromkeys("txyp", np.zeros(25_000_000, np.int8)), do_compression=True)
+    small = io.BytesIO()
+    savemat(small, {"t": np.zeros((3, 1))})
+    matrix = small.getvalue()[128:]
+    lies = [matrix[:-32] + struct.pack("<II", 9, 100_000_000) + bytes(100_000_000)]
+    lies += [matrix.replace(b"t", name) for name in (b"x", b"y", b"p")]
+    packed = [zlib.compress(each, 9) for each in lies]
+    (tmp_path / "lie.mat").write_bytes(
+        small.getvalue()[:128] + b"".join(struct.pack("<II", 15, len(each)) + each for each in packed)
     )
     expected = {
         "a.npy": "its header states 96,000,000,000 bytes, and it holds 128",
         "lie.npz": "its header states 96,000,000,000 bytes, and it holds 128",
         "bomb.npz": "it declares 240,000,512 bytes of events in",
         "a.h5": "it declares 96,000,000,000 bytes of events in",
-        "a.mat": "bytes of events in",
+        "bomb.mat": "it declares 100,000,000 bytes of events in",
+        "lie.mat": "a packed variable holds more than the 4,120 bytes that its shape needs",
     }
     for name, words in expected.items():
         assert (tmp_path / name).stat().st_size < 500_000
@@ -224,3 +232,44 @@ def test_links_in_a_circle_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"2\.npy") as caught:
         list_events(tmp_path)
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("turn", [False, True])
+def test_matlab_variables_equal_scipys(tmp_path: Path, packed: bool, turn: bool) -> None:
+    """Of every numeric type, long and short, beside what is no column of events."""
+    generator = np.random.default_rng(7)
+    dtypes = ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8", "?")
+    arrays = {f"v{at}{'x' * at}": generator.integers(0, 2, (9, 4)).astype(dtype) for at, dtype in enumerate(dtypes)}
+    arrays |= {"one": np.array([[3.5]]), "none": np.zeros((0, 0)), "long": np.arange(70_000.0)[None]}
+    savemat(tmp_path / "a.mat", arrays | {"words": "text", "s": {"a": 1}}, do_compression=packed)
+    content = (tmp_path / "a.mat").read_bytes()
+    found = {each.name: each for each in mat_files.variables(content)}
+    expected = loadmat(tmp_path / "a.mat")
+    assert [found["words"].numeric, found["s"].kind, found["s"].numeric] == [False, "struct", False]
+    for name in arrays:
+        np.testing.assert_array_equal(found[name].values(len(content)), expected[name])
+        assert found[name].shape == expected[name].shape
+    columns = {"timestamp": T, "x": X, "y": Y, "polarity": 2.0 * P - 1}
+    savemat(tmp_path / "b.mat", {k: v[:, None] if turn else v[None] for k, v in columns.items()}, do_compression=packed)
+    events = read_events(tmp_path / "b.mat")
+    for field, column in zip("txyp", (T, X, Y, P), strict=True):
+        np.testing.assert_array_equal(events[field], column)
+    savemat(tmp_path / "c.mat", {"events": TABLE}, do_compression=packed)
+    np.testing.assert_array_equal(read_events(tmp_path / "c.mat", reading=Reading(columns="txyp")), events)
+
+
+def test_a_variable_that_ended_the_process_is_one_line(tmp_path: Path) -> None:
+    """Bytes changed one by one in the tags: scipy's reader dies of a signal on some of them."""
+    savemat(tmp_path / "a.mat", {"ts": T, "x": X, "y": Y, "p": P})
+    whole = (tmp_path / "a.mat").read_bytes()
+    path = tmp_path / "b.mat"
+    refused = 0
+    for at in range(128, len(whole)):
+        for value in (0, 1, 0x0E, 0xFF):
+            path.write_bytes(whole[:at] + bytes([value]) + whole[at + 1 :])
+            try:
+                read_events(path)
+            except UserError as error:
+                refused += str(error).isprintable()
+    assert refused > 500

@@ -8,14 +8,13 @@ import math
 import os
 import warnings
 import zipfile
-import zlib
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
+from pipeline.data import mat_files
 from pipeline.data.event_columns import (
-    MOST_BYTES,
     check_size,
     damaged,
     describe,
@@ -25,9 +24,9 @@ from pipeline.data.event_columns import (
     unknown_layout,
     wanted,
 )
+from pipeline.data.event_streams import content_of
 
 _MOST_NAMES = 10_000  # of a file's members that are looked at
-_MAT_COMPRESSED = 15
 
 
 def read_npy(path: Path, columns: str) -> np.ndarray:
@@ -84,23 +83,25 @@ def read_h5(path: Path, columns: str) -> np.ndarray:
 
 
 def read_mat(path: Path, columns: str) -> np.ndarray:
-    """The variables ts, x, y and p of a MATLAB file up to version 7."""
-    from scipy.io import loadmat, whosmat
-
-    size = os.path.getsize(path)
-    _check_mat(path, size)
-    variables = whosmat(path)
-    names = wanted([name for name, _, _ in variables])
+    """The variables ts, x, y and p of a MATLAB file of version 5 to 7, or its one array `[N, 4]`."""
+    content = content_of(path)
+    found = {each.name: each for each in mat_files.variables(content)}
+    names = [name for name in wanted(list(found)) if found[name].numeric]
     if len(names) < 4:
-        there = {name: f"{' x '.join(map(str, shape))} {kind}" for name, shape, kind in variables}
-        structs = [name for name, _, kind in variables if kind == "struct"]
+        tables = [each for each in found.values() if each.numeric and len(each.shape) == 2 and each.shape[1] == 4]
+        if len(tables) == 1 and (columns or len(found) == 1):
+            return from_table(tables[0].values(len(content)), columns)
+        structs = [each.name for each in found.values() if each.kind == "struct"]
         fields = ", ".join(f"{f} = {structs[0]}.{f}" for f in ("ts", "x", "y", "p")) if structs else ""
         convert = f'in MATLAB: {fields}; save(file, "ts", "x", "y", "p", "-v7")' if structs else (
             "if these are no events of a camera (touch, sound), they cannot be read; else save ts, x, y and p"
         )  # fmt: skip
+        there = {name: str(each) for name, each in found.items()}
         raise unknown_layout(held(there) if there else "no variable", convert, "the variables ts (in us), x, y and p")
-    check_size(sum(8 * math.prod(map(int, shape)) for name, shape, _ in variables if name in names), size)
-    return from_columns({name: np.ravel(value) for name, value in loadmat(path, variable_names=names).items()})
+    check_size(sum(math.prod(found[name].shape) for name in names), len(content))  # of a byte at least
+    arrays = {name: found[name].values(len(content)) for name in names}
+    one = {name: each.reshape(-1) if max(each.shape) == each.size else each for name, each in arrays.items()}
+    return from_columns(one)
 
 
 def _events(array: np.ndarray, columns: str) -> np.ndarray:
@@ -186,33 +187,3 @@ def _explain(file: Any) -> None:
         found = "CD/events, as Metavision writes it"
         convert = "convert it with metavision_file_to_dat, or write t, x, y and p as data sets into the group events"
     raise unknown_layout(found, convert, "data sets t (in us), x, y and p in the group events or at the top")
-
-
-def _check_mat(path: Path, size: int) -> None:
-    """Refuses version 7.3, and compressed variables that unpack to more than is taken, whatever their sizes say."""
-    with open(path, "rb") as file:
-        head = file.read(128)
-        if head.startswith(b"MATLAB 7.3"):
-            raise unknown_layout("a MATLAB file of version 7.3", 'save it with "-v7"', "MATLAB files up to version 7")
-        order = {b"IM": "little", b"MI": "big"}.get(head[126:128])
-        if order is None:  # version 4 compresses nothing
-            return check_size(size, size)
-        total = 0
-        while len(tag := file.read(8)) == 8:
-            kind, length = (int.from_bytes(tag[at : at + 4], order) for at in (0, 4))  # type: ignore[arg-type]
-            if kind != _MAT_COMPRESSED:
-                total += length
-                file.seek(length, os.SEEK_CUR)
-                continue
-            total += _unpacked(file.read(min(length, size)), size, total)
-        return check_size(min(total, MOST_BYTES + 1) if total > size else 0, size)
-
-
-def _unpacked(packed: bytes, size: int, before: int) -> int:
-    """How many bytes `packed` unpacks to, found without keeping them."""
-    machine, total = zlib.decompressobj(), 0
-    while packed:
-        total += len(machine.decompress(packed, 1 << 20))
-        check_size(before + total, size)
-        packed = machine.unconsumed_tail
-    return total
