@@ -17,7 +17,8 @@ _MEND = "name another --out"
 def check_file(out: Path, kind: str, ours: Callable[[Path], bool], *, reads: Iterable[Path | None] = ()) -> None:
     """Raises UserError where `out` is one of the files in `reads` (by whatever name or link), belongs to a run, or is
     there and is no `kind`, which `ours` tells."""
-    if not os.path.lexists(out):  # not even a link to nothing
+    out = _where(out)
+    if not os.path.lexists(out):
         return
     for read in reads:
         if read is not None and _same(out, read):
@@ -31,7 +32,8 @@ def check_file(out: Path, kind: str, ours: Callable[[Path], bool], *, reads: Ite
 def check_folder(out: Path, files: Sequence[str], kind: str, *, schema: str) -> None:
     """Raises UserError where `out` is no folder, or holds what no earlier one of this `kind` wrote as `files`; one is
     known by the `schema` in its JSON file."""
-    if not os.path.lexists(out):  # not even a link to nothing
+    out = _where(out)
+    if not os.path.lexists(out):
         return
     if not out.is_dir():
         raise UserError("this is no folder", where=str(out), mend=_MEND)
@@ -77,6 +79,11 @@ def is_exported(file: Path) -> bool:
         return any("name" in group.attributes for group in groups if isinstance(group, Tree))
     except UserError:
         return False
+
+
+def _where(out: Path) -> Path:
+    """`out`, or where it will stand once its folder is made: `new/../file` is another file by then."""
+    return out if os.path.lexists(out) else out.resolve()  # a link to nothing is there
 
 
 def _same(out: Path, read: Path) -> bool:

@@ -37,7 +37,9 @@ def refuses(spikeport, tmp_path, words, *said):
 
 
 @pytest.mark.parametrize("which", ["net", "input"])
-@pytest.mark.parametrize("way", ["itself", "another spelling", "symbolic link", "hard link"])
+@pytest.mark.parametrize(
+    "way", ["itself", "another spelling", "through a folder to be made", "symbolic link", "hard link"]
+)
 def test_a_simulation_keeps_its_network_and_its_frames(spikeport, net, frames, tmp_path, which, way):
     read = net if which == "net" else frames
     out = tmp_path / "out.npz"
@@ -45,6 +47,8 @@ def test_a_simulation_keeps_its_network_and_its_frames(spikeport, net, frames, t
         out = read
     elif way == "another spelling":
         out = f"../{tmp_path.name}/./{read.name}"
+    elif way == "through a folder to be made":
+        out = f"new/../{read.name}"
     elif way == "symbolic link":
         out.symlink_to(read)
     else:
@@ -110,6 +114,7 @@ def test_a_page_is_written_over_pages_only(spikeport, net, frames, tmp_path):
     for name, text in (("report.md", "mine"), ("report.json", '{"schema": "mine"}'), ("samples.csv", "mine")):
         (tmp_path / "page" / name).write_text(text)
         refuses(spikeport, tmp_path, words, "holds files that are no report")
+        refuses(spikeport, tmp_path, (*words[:-1], "new/../page"), "holds files that are no report")
         (tmp_path / "page" / name).unlink()
     for _ in range(2):
         assert spikeport(*words)[0] == 0

@@ -19,7 +19,8 @@ from pipeline.data.recordings import READERS, read_events
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 
 
-SOME = ["--every", "13", "--only", "recordings"]
+KINDS = ("recordings", "images", "idx", "archives", "frames", "labels", "recipes")  # and "runs", which first makes one
+SOME = ["--every", "17", *(word for kind in KINDS for word in ("--only", kind))]
 
 
 def test_there_are_five_hundred_and_no_two_have_one_name(tmp_path):
@@ -60,6 +61,9 @@ def test_some_of_every_kind_leave_with_0_2_or_3(tmp_path):
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert ran.stdout.splitlines()[0].startswith("section")
     assert "VIOLATION" not in ran.stdout
+    tried = [int(line.split()[1].replace(",", "")) for line in ran.stdout.splitlines()[1 : len(KINDS) + 1]]
+    assert min(tried) >= 3
+    assert sum(tried) >= 60
 
 
 PLANTED = r"""

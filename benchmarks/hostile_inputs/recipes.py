@@ -16,7 +16,10 @@ from pipeline.recipe import Recipe
 
 NOWHERE = ("data.source=class-folders", "data.root=nowhere", "data.events=e", "data.images=i")
 READ = ["train", "r.toml", "-q", *(word for change in NOWHERE for word in ("--set", change))]  # ends before it trains
-TRAIN = ["train", "r.toml", "--set", "data.train=20", "--set", "data.validation=20", "--set", "data.test=20", "-q"]
+SHORT = ("data.train=20", "data.validation=20", "data.test=20", "training.epochs=1", "teacher.epochs=1",
+         "quantisation.epochs=0", "distillation.compare=false")  # fmt: skip
+TRAIN = ["train", "r.toml", "-q", *(word for change in SHORT for word in ("--set", change))]
+BRIDGE = ("distillation.method=bridge", "bridge.updates=2", "bridge.start_epochs=1", "bridge.later_epochs=1")
 INFO = ["data", "info", "r.toml"]
 TEXTS: dict[str, bytes] = {
     "empty": b"",
@@ -132,7 +135,9 @@ def cases() -> list[Case]:
         for key, values in fields.items():
             for value in values:
                 # --set, for a TOML file holds 64 bits only
-                words = [*(INFO if section == "data" else TRAIN), "--set", f"{section}.{key}={value}"]
+                words = list(INFO if section == "data" else TRAIN)
+                for change in (*(BRIDGE if section == "bridge" else ()), f"{section}.{key}={value}"):
+                    words += ["--set", change]
                 recipe = b'name = "a"\n[data]\nsource = "digits"\n'
                 written = ("runs",) if section != "data" else ()
                 found.append(Case("recipes", f"size {section}.{key} = {value}", _text(recipe, words), written))
