@@ -17,7 +17,7 @@ SAMPLES, STEPS, DENSITY, SEED = 16, 50, 0.1, 20261129  # of random frames
 MOST_SAMPLES = 256  # of given ones
 OPERATIONS = 2_000_000_000  # multiplications of the float run that random frames may take, ...
 PATIENCE = 20  # ... and given ones times this
-PER_STEP = 50_000  # what a layer's step costs beside its multiplications, in these
+PER_STEP = 100_000  # what a layer's step costs beside its multiplications, in these
 TOLD = 20  # layers in the text
 MEMORY = 1 << 28  # bytes of spikes that are held, one a neuron and step
 

@@ -94,11 +94,11 @@ def test_random_frames_are_the_same_each_time_and_state_what_they_are():
 
 def test_what_is_run_is_bounded_by_the_size_of_the_network():
     """A layer of 3 x 2 x 3 x 3 weights at 20 places and one of 240: 1,320 multiplications a step; 64 neurons. Beside
-    them each layer's step costs 50,000."""
+    them each layer's step costs 100,000."""
     layers = float_layers(two_layers(np.random.default_rng(2)))
     assert _affordable(layers, 16, 50, 10**9) == (16, 50)
-    assert _affordable(layers, 16, 50, 50 * (100_000 + 4 * 1_320)) == (4, 50)
-    assert _affordable(layers, 16, 50, 20 * 101_320 + 5) == (1, 20)
+    assert _affordable(layers, 16, 50, 50 * (200_000 + 4 * 1_320)) == (4, 50)
+    assert _affordable(layers, 16, 50, 20 * 201_320 + 5) == (1, 20)
     assert _affordable(layers, 16, 50, 0) == (1, 1)
 
 
