@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from export.temporaries import drop, temporary_file, temporary_folder
-from hardware_profiles.errors import UserError
+from hardware_profiles.errors import CannotWriteError, UserError
 
 _left_alone: list[Path] = []
 
@@ -25,10 +25,6 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 _SAID = re.compile(r"(?:os error|errno =|\[Errno) *(\d+)", re.IGNORECASE)
 _SHORT = re.compile(r"\d+ requested and \d+ written")  # NumPy's word for a write that stopped
 _NO_ROOM = 1 << 16  # bytes
-
-
-class CannotWriteError(UserError):
-    """A file could not be written: the disk is full, over its quota, read-only or broken. Nothing is half-written."""
 
 
 @contextlib.contextmanager

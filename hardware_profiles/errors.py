@@ -28,6 +28,10 @@ class MissingPart(UserError):
     exit_code = 3
 
 
+class CannotWriteError(UserError):
+    """A file could not be written: the disk is full, over its quota, read-only or broken. Nothing is half-written."""
+
+
 class CheckFailed(UserError):
     """A check ran and its answer is no, for example spikes that differ."""
 

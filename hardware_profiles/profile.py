@@ -16,6 +16,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from hardware_profiles.errors import UserError
+from hardware_profiles.paths import expanded
 from hardware_profiles.regular_files import read_small
 from hardware_profiles.schema import (
     Accounting,
@@ -172,7 +173,7 @@ def load_profile(id_or_path: str | os.PathLike[str]) -> HardwareProfile:
     if name in PROFILES:
         path = Path(__file__).with_name(f"{name}.toml")
     elif name.endswith(".toml") or os.sep in name:
-        path = Path(name)
+        path = Path(expanded(name))
     else:
         raise UserError(
             f"there is no hardware profile {name!r}",

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline import cli_compare, cli_export, cli_simulate, cli_sweep, cli_tools, ends
+from pipeline import cli_compare, cli_export, cli_paths, cli_simulate, cli_sweep, cli_tools, ends
 from pipeline.console import Changes, Json, Quiet, RecipeWord, fail, show
 
 # Before torch loads: its threads spin while they wait for each other, and where another process has their cores they
@@ -25,6 +25,7 @@ ends.spare_address_space()
 
 app = typer.Typer(
     name="spikeport",
+    cls=cli_paths.Verbs,
     help="Takes an image classifier to a neuromorphic chip: distil, quantise, export, simulate, account for energy.",
     no_args_is_help=True,
     add_completion=False,

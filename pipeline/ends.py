@@ -19,13 +19,14 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import NoReturn
 
-from hardware_profiles.errors import UserError, printable
+from hardware_profiles.errors import CannotWriteError, UserError, printable
 
 OUR_BUG = 70  # EX_SOFTWARE of sysexits.h
 LEAST_ADDRESS_SPACE = 576 << 20  # below it numba, LLVM and OpenBLAS abort without a word, or never end
 FREE_ADDRESS_SPACE = 4 << 30
 LIGHT = ("", "hardware", "report", "compare", "lava", "recipe")  # verbs that load none of these
 RESUMING = ("run", "train", "sweep")  # verbs that have --resume
+_GOES_ON = "the same command with --resume goes on from here"
 GRACE_S = 15.0  # what ends in order has ended by then
 REPEAT_S = 1.0  # `timeout` and terminals send a signal twice; one that comes later is meant
 STARTED_BY = "SPIKEPORT_STARTED_BY"  # in the environment of commands that a command starts: its process id
@@ -99,8 +100,10 @@ def code_of(work: Callable[[], object]) -> int:
 
 def _code_of(work: Callable[[], object]) -> int:
     try:
-        work()
+        _work_and_tell(work)
     except UserError as error:
+        if isinstance(error, CannotWriteError) and _verb in RESUMING:
+            error = type(error)(error.what, where=error.where, why=error.why, mend=f"{error.mend}; {_GOES_ON}")
         if _came is None:
             _say(f"error: {error}")
         return error.exit_code
@@ -122,6 +125,29 @@ def _code_of(work: Callable[[], object]) -> int:
         _say(f"error: this is a fault of Spikeport, not yours ({type(error).__name__}); report it with the lines above")
         return OUR_BUG
     return 0
+
+
+def _work_and_tell(work: Callable[[], object]) -> None:
+    """Does `work`, and sees that what it printed is out. Raises CannotWriteError where a disk did not take something
+    that nobody foresaw."""
+    try:
+        try:
+            work()
+        finally:
+            if sys.stdout is not None:  # None where it was closed before
+                sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        from export.files import why_unwritten  # not before: it brings NumPy
+
+        reason = None if isinstance(error, UserError) else why_unwritten(error)
+        if reason is None:
+            raise
+        with contextlib.suppress(OSError, ValueError):  # else Python writes again as it ends, and leaves with 120
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        where = str(getattr(error, "filename", None) or "")
+        raise CannotWriteError("cannot write", where=where, why=reason, mend="make room there") from error
 
 
 def ran_out_of_memory(error: BaseException) -> bool:
@@ -246,7 +272,7 @@ def _say_stopped() -> None:
     if _came is None or _told:
         return
     _told = True
-    hint = "; the same command with --resume goes on from here" if _verb in RESUMING else ""
+    hint = f"; {_GOES_ON}" if _verb in RESUMING else ""
     _say(f"stopped by {_came.name}{hint}")
 
 

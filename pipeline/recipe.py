@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 import tomli_w
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from hardware_profiles.errors import UserError
+from hardware_profiles.paths import expanded
 from hardware_profiles.schema import ActiveRule
 from pipeline.bounds import (
     KERNEL,
@@ -48,7 +50,29 @@ def _finite(options: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
+def _a_file_name(name: str) -> str:
+    """A run's folder is named so: one component of a path, which leads nowhere else."""
+    if name in ("", ".", "..") or not name.isprintable() or len(name.encode()) > 200 or set("/\\") & set(name):
+        raise ValueError("it must be the name of a folder, of at most 200 bytes without slashes")
+    return name
+
+
+def _expanded(path: str) -> str:
+    try:
+        return expanded(path)
+    except UserError as error:
+        raise ValueError(f"{error.what}; {error.mend}") from None
+
+
+def _network(word: str) -> str:
+    kind, colon, rest = word.partition(":")
+    return f"{kind}:{_expanded(rest)}" if colon and kind in ("onnx", "run") else word
+
+
 Positive = Annotated[int, Field(ge=1)]
+FileName = Annotated[str, AfterValidator(_a_file_name)]
+AsPath = Annotated[str, AfterValidator(_expanded)]
+Network = Annotated[str, AfterValidator(_network)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -73,11 +97,11 @@ class Data(_Section):
     """Where recordings and images come from, how they are binned, and how they are split."""
 
     source: str = "digits"
-    root: str = ""  # the folder that holds `events` and `images`; a named set's own folders lie in it
-    events: str = ""  # class-folders: events as <events>/<class>/<id>.<ext>; named sets: "" is their usual folder
-    images: str = ""  # class-folders: a folder of images by class, or of MNIST idx files; named sets: as `events`
+    root: AsPath = ""  # the folder that holds `events` and `images`; a named set's own folders lie in it
+    events: AsPath = ""  # class-folders: events as <events>/<class>/<id>.<ext>; named sets: "" is their usual folder
+    images: AsPath = ""  # class-folders: a folder of images by class, or of MNIST idx files; named sets: as `events`
     pairing: Literal["id", "class"] = "id"
-    pairs: str = ""  # cifar10dvs: a CSV file below root that says which image each recording was made from
+    pairs: AsPath = ""  # cifar10dvs: a CSV file below root that says which image each recording was made from
     image_id_offset: Offset = 0  # image index of recording <id> is id + offset
     orientation: Orientation = "as-stored"  # class-folders: how the sensor stood; see docs/data.md
     columns: str = ""  # class-folders: the columns of arrays [N, 4] without names, in order: "txyp"
@@ -144,8 +168,8 @@ class Warp(_Section):
 class Teacher(_Section):
     """The network whose answers the student learns from; see docs/networks.md."""
 
-    network: str = "cnn-small"  # a name of the table, "package.module:factory", "onnx:FILE" or "run:FOLDER"
-    weights: str = ""  # a safetensors file to begin with
+    network: Network = "cnn-small"  # a name of the table, "package.module:factory", "onnx:FILE" or "run:FOLDER"
+    weights: AsPath = ""  # a safetensors file to begin with
     width: Width = 1.0  # share of the network's own numbers of channels
     size: SideOrNone = 0  # side of the images that it sees; 0: as high and wide as the frames
     mean: RedGreenBlue = ()  # what its images' channels lose, and are then divided by; (): see docs/networks.md
@@ -267,7 +291,7 @@ class Bridge(_Section):
 
     kind: Literal["translator", "camera"] = "translator"
     camera_epochs: TimesOrNone = 0
-    camera_weights: str = ""  # a safetensors file in place of these epochs
+    camera_weights: AsPath = ""  # a safetensors file in place of these epochs
     width: Annotated[int, Field(ge=1, le=1024)] = 16  # channels of the translator
     kernel: Annotated[Odd, Field(le=KERNEL)] = 5
     updates: Times = 1200  # steps that fit the translator
@@ -314,7 +338,7 @@ class Profile(_Section):
 class Recipe(_Section):
     """All of a run. Read with `load_recipe`."""
 
-    name: str = "run"
+    name: FileName = "run"
     seed: AnySeed = 1
     data: Data = Data()
     teacher: Teacher = Teacher()

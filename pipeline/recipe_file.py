@@ -10,6 +10,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from hardware_profiles.errors import UserError
+from hardware_profiles.paths import expanded
 from hardware_profiles.regular_files import read_small
 from pipeline.recipe import Recipe
 
@@ -19,7 +20,7 @@ DEEPEST = 32  # sections in sections
 
 def find_recipe(name: str) -> Path:
     """The recipe file that `name` means: a path, or a recipe that Spikeport ships (`digits`). Raises UserError."""
-    path = Path(name)
+    path = Path(expanded(name))
     shipped = Path(__file__).resolve().parent.parent / "recipes"
     if path.is_file() or path.suffix or len(path.parts) > 1:
         return path

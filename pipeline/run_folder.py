@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from export.files import write_json, write_text
+from export.locks import held
 from export.temporaries import sweep_temporaries
 from hardware_profiles.errors import UserError
 from hardware_profiles.regular_files import read_small
@@ -143,25 +144,10 @@ def open_run(path: Path) -> RunFolder:
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Holds the run folder for one process at a time. Raises UserError while another one works in it."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        lock = open(path / ".lock", "w")  # noqa: SIM115  # closed below
-    except OSError as error:
-        raise UserError(
-            "cannot write there", where=str(path), why=error.strerror or "", mend="name another --out"
-        ) from error
-    with lock:
-        try:
-            import fcntl
-        except ImportError:  # Windows: no advisory lock, one user at a time by agreement
-            yield
-            return
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(
-                "another spikeport works in this folder", where=str(path), mend="wait for it, or name another --out"
-            ) from None
+    busy = UserError(
+        "another spikeport works in this folder", where=str(path), mend="wait for it, or name another --out"
+    )
+    with held(path / ".lock", busy=lambda: busy):
         for folder in (path, path / "divergence", *path.glob("checkpoints/*")):
             sweep_temporaries(folder)
         yield  # the lock goes with the process, however it ends

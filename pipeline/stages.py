@@ -12,12 +12,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from export.files import writing
 from hardware_profiles.errors import MissingPart, UserError
 from pipeline import ranks
 from pipeline.loading import uncollected
 from pipeline.progress import Progress
 from pipeline.recipe import Recipe
-from pipeline.run_folder import RECIPE, RunFolder, locked
+from pipeline.run_folder import MANIFEST, RECIPE, RunFolder, locked
 
 if TYPE_CHECKING:
     from pipeline.data.dataset import Dataset
@@ -148,7 +149,8 @@ def run_stages(context: Context, *, only_training: bool = False) -> None:
         context.progress.say(where)
         work, began = stage.work, time.monotonic()
         if ranks.leads() or stage.name not in LED:
-            result, files = work(context)
+            with writing(context.run.file(MANIFEST)):  # beside what it names itself: what libraries put elsewhere
+                result, files = work(context)
             context.run.record(stage.name, result, files, time.monotonic() - began)
         ranks.wait()  # the others read what the first has written
         if ranks.leads():

@@ -16,13 +16,13 @@ from full_disk import empty, fill, small_disk
 from safetensors import SafetensorError
 
 from export.ann_twin import write_ann_twin
-from export.files import CannotWriteError, atomic_folder, atomic_path, write_json, write_npz, write_text, writing
+from export.files import atomic_folder, atomic_path, write_json, write_npz, write_text, writing
 from export.integer_network import IntegerLayer, IntegerNetwork
 from export.netx import write_netx
 from export.nir_file import write_nir
 from export.onnx import export_onnx
 from export.spike_trace import SpikeTrace
-from hardware_profiles.errors import UserError
+from hardware_profiles.errors import CannotWriteError, UserError
 from pipeline.checkpoints import save_weights, write_tree
 from pipeline.data.framing import Frames
 from pipeline.data.packed import PackedFrames

@@ -60,9 +60,9 @@ def test_a_run_that_has_done_nothing_begins_anew(tmp_path, resume):
 
 def test_a_folder_that_cannot_be_one_is_named(tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(UserError, match=r"file: cannot write there.*name another --out"), locked(tmp_path / "file"):
+    with pytest.raises(UserError, match=r"file: cannot write here.*choose another folder"), locked(tmp_path / "file"):
         pass
-    with pytest.raises(UserError, match=r"cannot write there"), locked(tmp_path / "file" / "below"):
+    with pytest.raises(UserError, match=r"cannot write here"), locked(tmp_path / "file" / "below"):
         pass
 
 

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from export.files import write_text
+from export.locks import held
 from hardware_profiles.errors import MissingPart, UserError
 
 LAVA_NC, LAVA_DL = "0.10.0", "0.6.0"
@@ -49,33 +51,46 @@ def interpreter() -> Path:
 def install(folder: Path | None = None, say: Callable[[str], None] = lambda _: None) -> Path:
     """Makes the environment (about 500 MB, no torch) unless it is there already; returns its interpreter.
 
-    A half-made environment is removed and made again. Raises UserError with pip's last words where it cannot be made.
+    One process makes it; others wait for it. A half-made environment is nobody's to use, and is removed and made
+    again. Raises UserError with pip's last words where it cannot be made.
     """
     folder = folder or default_folder()
-    if (folder / _DONE).is_file():
-        say(f"Lava {LAVA_NC} is already installed in {folder}")
-        return _python_of(folder)
+    if not (folder / _DONE).is_file():
+
+        def wait() -> None:
+            say(f"another spikeport makes {folder}; waiting for it")
+
+        with held(folder.with_name(f"{folder.name}.lock"), busy=wait) as lock:
+            if not (folder / _DONE).is_file():
+                _make(folder, say, lock)
+                return _python_of(folder)
+    say(f"Lava {LAVA_NC} is already installed in {folder}")
+    return _python_of(folder)
+
+
+def _make(folder: Path, say: Callable[[str], None], lock: int) -> None:
+    """Makes the environment; the mark that it is whole comes last. What is started holds `lock` as well: were this
+    process killed, pip would go on and write where another one makes the same."""
     if folder.exists():
         shutil.rmtree(folder)
     say(f"making an environment for Lava in {folder}")
-    _call([sys.executable, "-P", "-m", "venv", str(folder)], "the virtual environment")
+    _call([sys.executable, "-P", "-m", "venv", str(folder)], "the virtual environment", lock)
     pip = [str(_python_of(folder)), "-P", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     say("installing what netx needs")
-    _call([*pip, "-r", str(Path(__file__).with_name("requirements.txt"))], "what Lava needs")
+    _call([*pip, "-r", str(Path(__file__).with_name("requirements.txt"))], "what Lava needs", lock)
     say(f"installing lava-nc {LAVA_NC} and lava-dl {LAVA_DL}")
     # They pin Python 3.10 and old packages; the shims in `inside` make them run here, and the known answer proves it.
     pins = [f"lava-nc=={LAVA_NC}", f"lava-dl=={LAVA_DL}"]
-    _call([*pip, "--no-deps", "--ignore-requires-python", *pins], "Lava")
-    (folder / _DONE).write_text(f"lava-nc {LAVA_NC}\nlava-dl {LAVA_DL}\n", encoding="utf-8")
-    return _python_of(folder)
+    _call([*pip, "--no-deps", "--ignore-requires-python", *pins], "Lava", lock)
+    write_text(folder / _DONE, f"lava-nc {LAVA_NC}\nlava-dl {LAVA_DL}\n")
 
 
 def _python_of(folder: Path) -> Path:
     return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-def _call(command: list[str], what: str) -> None:
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+def _call(command: list[str], what: str, lock: int) -> None:
+    result = subprocess.run(command, capture_output=True, text=True, check=False, pass_fds=[lock])
     if result.returncode:
         last = (result.stderr.strip() or result.stdout.strip()).splitlines()[-1:]
         raise UserError(

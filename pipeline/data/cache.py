@@ -24,9 +24,9 @@ from pathlib import Path
 
 import numpy as np
 
-from export.files import CannotWriteError, atomic_path, write_json
+from export.files import atomic_path, write_json
 from export.temporaries import sweep_temporaries
-from hardware_profiles.errors import printable
+from hardware_profiles.errors import CannotWriteError, printable
 from pipeline.data.facts import FACTS
 from pipeline.data.framing import Binning, Frames
 from pipeline.data.packed import PackedFrames, row_bytes

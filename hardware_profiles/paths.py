@@ -1,0 +1,31 @@
+"""Paths as people write them: ~ and $VARIABLES stand for what they stand for in a shell."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from hardware_profiles.errors import UserError
+
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
+
+
+def expanded(text: str) -> str:
+    """`text` with ~ and ~user, $NAME and ${NAME} replaced; what is there under this very name stays as it is.
+
+    Raises UserError where a variable is not set, or where no file can have such a name.
+    """
+    if "\0" in text:
+        raise UserError("no path holds the character NUL", where=text, mend="correct it")
+    if os.path.lexists(text):
+        return text
+
+    def value(found: re.Match[str]) -> str:
+        name = found[1] or found[2]
+        if name not in os.environ:
+            raise UserError(
+                f"the variable {name} is not set", where=text, mend=f"set it (export {name}=...), or write the path out"
+            )
+        return os.environ[name]
+
+    return _VARIABLE.sub(value, os.path.expanduser(text))
