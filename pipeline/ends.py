@@ -173,8 +173,9 @@ def _less_memory() -> str:
 @contextlib.contextmanager
 def _heeding() -> Iterator[None]:
     """Within it signals stop the work. One that this process was told to ignore (nohup, a background job) stays so."""
-    global _came, _told
+    global _came, _told, _verb
     _came, _told, before = None, False, {}
+    _verb = next((word for word in sys.argv[1:] if not word.startswith("-")), "")  # until `begin` knows it
     _suspects.clear()
     if threading.current_thread() is threading.main_thread():
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
