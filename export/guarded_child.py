@@ -2,7 +2,7 @@
 
 A request is a line of JSON with a path. The answer is eight bytes with the length of a JSON header, the header, and
 the bytes of all arrays one after the other. Before it come eight bytes of ones after each hundred objects: reading
-goes on.
+goes on. They also come once at the beginning: this process has started.
 """
 
 from __future__ import annotations
@@ -250,6 +250,7 @@ def main() -> None:
         answers.write(ALIVE)
         answers.flush()
 
+    alive()  # what it needs is loaded
     while line := _await_request(requests, parent):
         header, arrays = answer(json.loads(line), alive)
         encoded = json.dumps(header).encode("ascii")

@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -116,12 +117,14 @@ class _Child:
 
     def __init__(self) -> None:
         paths = json.dumps([entry for entry in sys.path if os.path.isabs(entry)])
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process; a pipe might fill
         self.process = subprocess.Popen(
             [sys.executable, "-I", str(Path(__file__).with_name("guarded_child.py")), paths],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._complaints,
             env={**os.environ, **_SINGLE_THREAD}, start_new_session=True,
         )  # fmt: skip
         self.owner = os.getpid()
+        self.started = False
         self.files = 0
 
     def ask(self, path: Path, timeout_s: float) -> tuple[dict[str, Any], list[bytes]] | str:
@@ -134,6 +137,7 @@ class _Child:
             requests.write(json.dumps(str(path)).encode("ascii") + b"\n")
             requests.flush()
             while (length := int.from_bytes(_exactly(answers, 8), "little")) == _ALIVE:
+                self.started = True
                 watch.again()
             header = json.loads(_exactly(answers, length))
             arrays = [_exactly(answers, size) for size in _sizes(header.get("tree"))]
@@ -160,6 +164,12 @@ class _Child:
         if mine:
             self.process.wait()
 
+    def last_words(self) -> str:
+        """The last line that it complained in."""
+        self._complaints.seek(0)
+        lines = self._complaints.read(1 << 20).decode("utf-8", "replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+
 
 _lock = threading.Lock()
 _child: _Child | None = None
@@ -176,7 +186,14 @@ def _ask(file: Path, where: str) -> tuple[dict[str, Any], list[bytes]]:
         answer = _child.ask(file, timeout_s)
         if not isinstance(answer, str):
             return answer
-        _child = None
+        lost, _child = _child, None
+        if not lost.started and answer != _HANGS:
+            raise UserError(
+                "the process that reads HDF5 files does not start",
+                where=where,
+                why=f"{answer.removeprefix('the process that reads it ')}; {lost.last_words()}",
+                mend=f"see whether `{sys.executable} -c 'import h5py'` works, and whether there is memory",
+            )
         if fresh or answer in (_HANGS, _ENDLESS):
             raise UserError("is no readable HDF5 file", where=where, why=answer, mend="write or copy the file again")
 

@@ -134,11 +134,33 @@ def test_one_child_serves_many_files_and_is_replaced_when_it_dies(tmp_path):
     assert child() is not first
 
 
-def script(tmp_path, body):
-    """A child that does `body` where it should answer."""
+STARTED = "sys.stdout.buffer.write(bytes([255] * 8)); sys.stdout.flush()"
+
+
+def script(tmp_path, body, start=STARTED):
+    """A child that does `start`, and `body` where it should answer."""
     path = tmp_path / "guarded_child.py"
-    path.write_text(f"import os, sys, time, signal\nfor line in sys.stdin.buffer:\n    {body}\n")
+    path.write_text(f"import os, sys, time, signal\n{start}\nfor line in sys.stdin.buffer:\n    {body}\n")
     return path
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        ("raise ImportError('h5py is broken')", "ended with code 1; ImportError: h5py is broken"),
+        ("os._exit(3)", "ended with code 3; it said nothing"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", r"\(SIGKILL\); it said nothing"),
+    ],
+)
+def test_a_child_that_dies_at_its_start_accuses_no_file(tmp_path, monkeypatch, start, words):
+    path = sound(tmp_path / "f.h5")
+    guarded_hdf5._let_go()
+    with monkeypatch.context() as patch:
+        patch.setattr(guarded_hdf5, "__file__", str(script(tmp_path, "pass", start)))
+        with pytest.raises(UserError, match=f"the process that reads HDF5 files does not start: .*{words}") as raised:
+            read_tree(path)
+    assert "no readable" not in str(raised.value)
+    np.testing.assert_array_equal(read_tree(path).members["x"], np.arange(4))
 
 
 @pytest.mark.parametrize(
