@@ -262,7 +262,7 @@ train = 40
 validation = 20
 test = 40
 [teacher]
-epochs = 1
+epochs = 0
 [student]
 channels = [4, 6]
 v_threshold = 1e3
@@ -290,9 +290,11 @@ def test_a_run_of_a_dead_network_says_so_everywhere(spikeport, tmp_path):
     assert result["verdict"].startswith("The quantised student does not answer in 40 of 40 recordings; ")
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     assert report["warnings"] == result["warnings"]
-    kinds = [(warning["stage"], warning["kind"]) for warning in report["warnings"] if warning["stage"] != "teacher"]
+    kinds = [(warning["stage"], warning["kind"]) for warning in report["warnings"]]
     both = ("dead_layer", "silent")
-    assert kinds == [(stage, kind) for stage in ("student-ckd", "quantised-ckd") for kind in both]
+    dead = [(stage, kind) for stage in ("student-ckd", "quantised-ckd") for kind in both]
+    assert kinds == [("teacher", "teacher_guessing"), *dead]
+    assert "warning: teacher: it recognises" in err
     assert said in (tmp_path / "run" / "report.md").read_text()
     assert said in (tmp_path / "run" / "report.html").read_text()
     schema = json.loads((Path(pipeline.report.__file__).parent / "report.schema.json").read_text())

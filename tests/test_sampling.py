@@ -138,6 +138,9 @@ def test_the_report_pairs_lavas_answers_with_the_recordings_that_were_drawn(tmp_
     assert rows != [0, 1, 2]
     predicted = np.array(context.run.result("simulate")["predicted"])
     assert result["lava_predicted"] == predicted[rows].tolist()
+    monkeypatch.setattr(stages_deploy, "LAVA_SAMPLES", 2)  # fewer than there are classes
+    of_itself, _ = stages_deploy.check(context)
+    assert sorted(labels[of_itself["reference_vs_lava"]["drawn"]["rows"]].tolist()) == [0, 1, 2]
     context.run.record("check", result, files, 0.0)
     context.run.record("report", *stages_report.report(context), 0.0)
     report = json.loads((folder / "report.json").read_text())
