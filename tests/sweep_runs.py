@@ -68,7 +68,8 @@ class FakeTrials:
         self.processes.append(process)
         living = sum(process.poll() is None for process in self.processes)
         self.most = max(self.most, living)
-        if living == self.hold:
+        if 0 < living == self.hold:
+            self.hold = -1  # two threads may see so many at once; it happens once
             self.then()
         return process
 
