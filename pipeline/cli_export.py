@@ -102,6 +102,8 @@ def export(
     """A run or any .nir file -> .nir with its contract, .net for netx, and what rounding cost.
 
     The network of a .nir file runs on a few frames, in float64 and in integers: what differs is told.
+    A live snnTorch nn.Sequential becomes a .nir in Python: `export.from_snntorch.to_spiking_graph(net, input_shape,
+    dt_s).save(FILE)`.
 
     Example: `spikeport export lif_norse.nir --dt 1e-4 --reset zero --explain --out exported`
     """
