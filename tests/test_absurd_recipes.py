@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from hardware_profiles.errors import UserError
+from pipeline.networks import weight_memory
 from pipeline.recipe import Recipe
 from pipeline.recipe_file import load_recipe, parse_recipe
+from pipeline.stages import check_recipe
 
 HUGE = 2**63 - 1
 
@@ -103,3 +105,19 @@ def test_what_no_setting_needs_is_one_line(tmp_path, word: str) -> None:
 def test_what_recipes_ask_for_is_far_below_the_bounds() -> None:
     Recipe()
     parse_recipe({"data": {"height": 1080, "width": 1920}, "student": {"channels": (2048,) * 20}}, where="large")
+
+
+@pytest.mark.parametrize(
+    ("sections", "weights", "where"),
+    [
+        ({"student": {"channels": (30_000, 50_000)}}, 9 * (2 * 30_000 + 30_000 * 50_000), "student"),
+        ({"student": {"network": "mlp", "layers": (65536, 65536)}}, 65536 * 65536, "student"),
+        ({"teacher": {"network": "resnet18", "width": 64.0}}, 64 * 64 * 10_000_000, "teacher"),
+    ],
+)
+def test_weights_beyond_the_machine_are_refused_before_they_are_made(monkeypatch, sections, weights, where) -> None:
+    monkeypatch.setattr(weight_memory, "machine_memory", lambda: 16 * weights)  # four copies of four bytes each
+    with pytest.raises(UserError, match=rf"{where}: its [\d,]+ weights take [\d,]+ GiB to train, and this machine has"):
+        check_recipe(Recipe.model_validate({**sections}), for_netx=False)
+    monkeypatch.setattr(weight_memory, "machine_memory", lambda: 32 * weights)
+    check_recipe(Recipe.model_validate({**sections}), for_netx=False)

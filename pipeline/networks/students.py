@@ -13,6 +13,7 @@ from pipeline.networks.conv_students import conv_student, vgg_student
 from pipeline.networks.dense_students import mlp_student, recurrent_student
 from pipeline.networks.residual_students import resnet_student
 from pipeline.networks.student import POOL, Seen, Student, StudentOutput, predict_spikes, run_on
+from pipeline.networks.weight_memory import check_weights_fit
 from pipeline.recipe import Student as StudentRecipe
 
 __all__ = [
@@ -118,7 +119,8 @@ def check_student(recipe: StudentRecipe, input_shape: tuple[int, ...], *, for_ne
             mend=f"train it in float with spikeport train, or use one of {', '.join(runs)}",
         )
     with torch.device("meta"):
-        kind.build(recipe, input_shape, 2, shared_head=True)
+        student = kind.build(recipe, input_shape, 2, shared_head=True)
+    check_weights_fit(student, "student", "lower student.channels, layers, hidden, kernel or width")
     return kind
 
 

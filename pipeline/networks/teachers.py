@@ -15,6 +15,7 @@ from pipeline.networks.plain_teachers import resnet, small_cnn, vgg11
 from pipeline.networks.pretrained import load_pretrained
 from pipeline.networks.spiking_teacher import RUN, spiking_teacher
 from pipeline.networks.teacher import Teacher
+from pipeline.networks.weight_memory import check_weights_fit
 from pipeline.recipe import Teacher as TeacherRecipe
 
 Shape = tuple[int, int, int]
@@ -101,7 +102,8 @@ def check_teacher(recipe: TeacherRecipe, frame: tuple[int, int] | None = None) -
             )
     if kind in TEACHERS and frame is not None:
         with torch.device("meta"):
-            _builder(recipe)(recipe, (3, *teacher_sides(recipe, frame)), 2)
+            teacher = _builder(recipe)(recipe, (3, *teacher_sides(recipe, frame)), 2)
+        check_weights_fit(teacher, "teacher", "lower teacher.width or teacher.size")
     elif not frozen and kind not in TEACHERS:
         find_factory(recipe.network)
 
