@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 from export.files import atomic_folder, write_json, write_npz
 from export.integer_network import IntegerNetwork
 from export.spike_trace import SpikeTrace, joined
-from hardware_profiles.errors import UserError
+from hardware_profiles.errors import CannotWriteError, UserError
 from pipeline.equivalence import Divergence, Equivalence, compare_traces, merge
 from pipeline.provenance import versions
 
@@ -195,8 +196,11 @@ def _settle(
     if place is None or case_folder is None:
         return found, None
     row, named = slice(place.sample, place.sample + 1), replace(place, sample=int(numbers[place.sample]))
-    case = write_case(case_folder, network, frames[row], named, _rows(reference, row), _rows(lava, row))
-    return found, case
+    try:
+        return found, write_case(case_folder, network, frames[row], named, _rows(reference, row), _rows(lava, row))
+    except CannotWriteError as error:  # that the two part is the news, and is told in any case
+        print(f"warning: the case is not kept: {error}", file=sys.stderr)
+        return found, None
 
 
 def _reference(network: IntegerNetwork, frames: np.ndarray) -> SpikeTrace:

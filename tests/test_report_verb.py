@@ -121,3 +121,25 @@ def test_a_run_on_a_read_only_disk(spikeport, run, no_work, tmp_path):
         assert code == 2
         assert "Read-only file system" in one_line(err)
         assert "--out" in one_line(err)
+
+
+def test_a_divergence_is_told_where_its_case_cannot_be_kept(net, frames, tmp_path, capsys):
+    from dataclasses import replace
+
+    import numpy as np
+
+    from export.frames_file import read_frames
+    from export.netx import read_netx
+    from pipeline import divergence
+
+    network = read_netx(net)
+    given, _ = read_frames(frames, network.input_shape)
+    reference = divergence._reference(network, given)
+    spikes = reference.spikes.copy()
+    spikes[2, 3, 1] ^= 1
+    other = replace(reference, spikes=spikes, layer_spikes=(spikes.reshape(reference.layer_spikes[0].shape),))
+    (tmp_path / "file").write_text("mine")
+    found, case = divergence._settle(network, given, other, np.arange(4), tmp_path / "file" / "cases")
+    assert case is None
+    assert (found.first_divergence.sample, found.first_divergence.step) == (2, 3)
+    assert "the case is not kept" in capsys.readouterr().err
