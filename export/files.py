@@ -44,7 +44,7 @@ def writing(target: str | os.PathLike[str]) -> Iterator[None]:
 
 def cannot_write(target: str | os.PathLike[str], why: str) -> CannotWriteError:
     """The error to raise where `target` cannot be written."""
-    mend = "make room there, or choose another folder"
+    mend = "make room there, or choose another folder with --out"
     return CannotWriteError("cannot write here", where=os.fspath(target), why=why, mend=mend)
 
 

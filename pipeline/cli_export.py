@@ -154,7 +154,7 @@ def _export_nir(
     from dataclasses import asdict
 
     from export.always_on import with_messages
-    from export.files import write_json
+    from export.files import atomic_folder, write_json
     from export.netx import write_netx
     from export.quantise import quantise
     from export.sidecar import sidecar_path
@@ -176,8 +176,6 @@ def _export_nir(
         network = with_messages(network, message_bits)
         notes.append(f"inputs are counts of {message_bits} bits: Loihi 2's graded spikes, Loihi 1 has none")
     moved = moved_by_rounding(graph, network, check or calibrate) if checked else None
-    graph.save(nir_file)
-    write_netx(network, net_file)
     quantisation = [asdict(row) for row in rows]
     contract = {"dt_s": graph.dt_s, "reset": graph.reset, "readout": network.readout.kind}
     result = {"contract": contract, "quantisation": quantisation, "notes": notes}
@@ -185,7 +183,10 @@ def _export_nir(
         result["calibration"] = searched
     if moved is not None:
         result["check"] = asdict(moved)
-    write_json(table_file, result)
+    with atomic_folder(folder) as made:
+        graph.save(made / nir_file.name)
+        write_netx(network, made / net_file.name)
+        write_json(made / table_file.name, result)
     files = [str(file) for file in (nir_file, net_file, table_file)]
     lines = [f"dt {graph.dt_s:g} s, reset to {graph.reset}, classes from {network.readout.kind}"]
     lines += [*_quantisation_lines(quantisation), *(f"note: {note}" for note in notes)]
@@ -246,7 +247,7 @@ def _export_run(source: Path, out: Path | None) -> tuple[dict[str, Any], list[st
     import filecmp
     import shutil
 
-    from export.files import atomic_path
+    from export.files import atomic_folder
     from export.netx import read_netx
     from pipeline.progress import Progress
     from pipeline.run_folder import open_run
@@ -264,9 +265,9 @@ def _export_run(source: Path, out: Path | None) -> tuple[dict[str, Any], list[st
 
         for file in files:
             check_file(out / file.name, "earlier export", ours)
-        for file in files:
-            with atomic_path(out / file.name) as temporary:
-                shutil.copyfile(file, temporary)
+        with atomic_folder(out) as made:
+            for file in files:
+                shutil.copyfile(file, made / file.name)
         files = [out / file.name for file in files]
     result = {"files": [str(file) for file in files], **run.result("export")}
     lines = [*_quantisation_lines(result["quantisation"]), *result["files"]]

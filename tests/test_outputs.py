@@ -177,3 +177,19 @@ def test_a_recipe_is_not_replaced_by_its_own_run(spikeport, tmp_path, verb):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "recipe.toml").write_text('name = "mine" # and my notes\n')
     refuses(spikeport, tmp_path, (verb, "mine/recipe.toml", "--out", "mine"), "files that are no")
+
+
+def test_an_export_is_there_whole_or_not_at_all(spikeport, tmp_path, monkeypatch):
+    from export import netx
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    nir.write(tmp_path / "g.nir", small_graph())
+    with monkeypatch.context() as patched:
+        patched.setattr(netx, "_write", full)
+        refuses(spikeport, tmp_path, ("export", "g.nir", *CONTRACT, "--out", "made"), "made", "No space left")
+        refuses(spikeport, tmp_path, ("export", "g.nir", *CONTRACT), "No space left")
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "cache") == ["g.nir"]
+    assert spikeport("export", "g.nir", *CONTRACT, "--out", "made")[0] == 0
+    assert len(list((tmp_path / "made").iterdir())) == 4
