@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.distillation.presets import lessons
 from pipeline.provenance import about_this_run
-from pipeline.recipe import Recipe
+from pipeline.recipe import PLACE, Recipe
 from pipeline.recipe_file import load_recipe
 from pipeline.resuming import what_is_read
 from pipeline.run_folder import MANIFEST, RunFolder, create, locked, open_run
@@ -36,7 +36,9 @@ def share_stages(recipe: Path, changes: Iterable[str], folder: Path, others: Ite
 
 
 def _alike(stage: str, one: Recipe, other: Recipe) -> bool:
-    return what_is_read(stage, one) == what_is_read(stage, other)
+    """To the bit: unlike a run that goes on elsewhere, a trial is compared with others."""
+    places = [recipe.training.model_dump(include=set(PLACE)) for recipe in (one, other)]
+    return places[0] == places[1] and what_is_read(stage, one) == what_is_read(stage, other)
 
 
 def _begin(folder: Path, recipe: Recipe, other: RunFolder, stages: tuple[str, ...]) -> None:
