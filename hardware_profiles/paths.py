@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 
@@ -28,4 +29,10 @@ def expanded(text: str) -> str:
             )
         return os.environ[name]
 
-    return _VARIABLE.sub(value, os.path.expanduser(text))
+    path = _VARIABLE.sub(value, os.path.expanduser(text))
+    try:
+        os.lstat(path)
+    except OSError as error:  # what is absent, or may not be seen, is another's to tell
+        if error.errno == errno.ENAMETOOLONG:
+            raise UserError("no path is so long", where=f"{text[:40]}...", mend="correct it") from None
+    return path

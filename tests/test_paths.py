@@ -38,11 +38,20 @@ def test_a_file_of_this_very_name_is_meant(tmp_path, monkeypatch):
     assert expanded("$NOWHERE") == "$NOWHERE"
 
 
-@pytest.mark.parametrize(("text", "words"), [("$NOWHERE/a", "variable NOWHERE is not set"), ("a\0b", "NUL")])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("$NOWHERE/a", "variable NOWHERE is not set"),
+        ("a\0b", "NUL"),
+        ("a" * 5000, "no path is so long"),
+        ("a" * 300, "so long"),
+    ],
+)
 def test_what_cannot_be_meant(text, words):
     with pytest.raises(UserError, match=words) as told:
         expanded(text)
     assert "\0" not in str(told.value)
+    assert len(str(told.value)) < 200
 
 
 KEYS = ["data.root", "data.events", "data.images", "data.pairs", "teacher.weights", "bridge.camera_weights"]
