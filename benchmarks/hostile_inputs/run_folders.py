@@ -46,7 +46,7 @@ TENSORS: dict[str, bytes] = {
     "other weights": b"\x40\0\0\0\0\0\0\0" + _ONE.ljust(64) + bytes(4),
 }
 VERBS = {"report": ["report", "run"], "resume": small_run.words("run", "--resume"), "check": ["check", "run", "-q"],
-         "compare": ["compare", "run", "run", "--out", "c"]}  # fmt: skip
+         "compare": ["compare", "run", "sound", "--out", "c"]}  # fmt: skip
 WRITES = ("run", "c", "divergence")
 
 
@@ -54,6 +54,8 @@ def _laid(base: Callable[[], Path], change: Change, verb: str) -> Callable[..., 
     def build(folder: Path, rng: np.random.Generator) -> list[str]:
         shutil.copytree(base(), folder / "run", symlinks=True)
         shutil.copyfile(base().parent / "r.toml", folder / "r.toml")
+        if verb == "compare":
+            shutil.copytree(base(), folder / "sound", symlinks=True)
         (folder.parent / "mine").write_text("mine")
         change(folder / "run", rng)
         return VERBS[verb]
