@@ -194,7 +194,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "spikeport-robustness")
-    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--write", action="store_true", help="docs/results/robustness.txt, from all sections kept")
+    parser.add_argument("--kept", action="store_true", help="run nothing: the table of what was kept in FOLDER")
     parser.add_argument("--case", metavar="KIND: NAME")
     return parser.parse_args()
 
@@ -211,7 +212,9 @@ def _one(args: argparse.Namespace) -> int:
 
 def main() -> int:
     args = _arguments()
-    warm.load(training=not args.only or bool({"recipes", "runs", "kills", "disks"} & set(args.only)))
+    if args.kept:
+        args.only = []
+    warm.load(training=args.only is None or bool({"recipes", "runs", "kills", "disks"} & set(args.only)))
     args.keep.mkdir(parents=True, exist_ok=True)
     if args.case:
         return _one(args)
@@ -219,7 +222,7 @@ def main() -> int:
     if unknown := set(args.only or ()) - set(known):
         sys.exit(f"no section {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     tallies = {}
-    for name in args.only or known:
+    for name in known if args.only is None else args.only:
         began, tally = time.monotonic(), Tally()
         known[name](args, tally)
         tallies[name] = tally
@@ -227,8 +230,9 @@ def main() -> int:
         kept.parent.mkdir(exist_ok=True)
         kept.write_text(json.dumps(vars(tally)))
         say(f"{name}: {tally.inputs} inputs in {time.monotonic() - began:.0f} s, {len(tally.violations)} violations")
-    if args.write:
+    if args.write or args.kept:
         tallies = {name: tally for name in known if (tally := _kept(args, name)).inputs}
+    if args.write:
         _write(args, tallies)
     print("\n".join(table(tallies)))
     return int(any(tally.violations for tally in tallies.values()))
