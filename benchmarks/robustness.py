@@ -226,9 +226,7 @@ def main() -> int:
         began, tally = time.monotonic(), Tally()
         known[name](args, tally)
         tallies[name] = tally
-        kept = args.keep / "tallies" / f"{name}-{args.seed}-{args.part[0]}-of-{args.part[1]}.json"
-        kept.parent.mkdir(exist_ok=True)
-        kept.write_text(json.dumps(vars(tally)))
+        _keep(args, name, tally)
         say(f"{name}: {tally.inputs} inputs in {time.monotonic() - began:.0f} s, {len(tally.violations)} violations")
     if args.write or args.kept:
         tallies = {name: tally for name in known if (tally := _kept(args, name)).inputs}
@@ -238,9 +236,19 @@ def main() -> int:
     return int(any(tally.violations for tally in tallies.values()))
 
 
+def _keep(args: argparse.Namespace, name: str, tally: Tally) -> None:
+    """Keeps what a part led to, instead of what was kept of other divisions into parts."""
+    folder = args.keep / "tallies"
+    folder.mkdir(exist_ok=True)
+    for file in folder.glob(f"{name}-{args.seed}-*.json"):
+        if not file.name.endswith(f"-of-{args.part[1]}.json"):
+            file.unlink()
+    (folder / f"{name}-{args.seed}-{args.part[0]}-of-{args.part[1]}.json").write_text(json.dumps(vars(tally)))
+
+
 def _kept(args: argparse.Namespace, name: str) -> Tally:
     tally = Tally()
-    for file in sorted((args.keep / "tallies").glob(f"{name}-{args.seed}-*-of-{args.part[1]}.json")):
+    for file in sorted((args.keep / "tallies").glob(f"{name}-{args.seed}-*.json")):
         tally.add(json.loads(file.read_text()))
     return tally
 
