@@ -24,6 +24,7 @@ from export.onnx import export_onnx
 from export.spike_trace import SpikeTrace
 from hardware_profiles.errors import CannotWriteError, UserError
 from pipeline.checkpoints import save_weights, write_tree
+from pipeline.data.facts import FACTS
 from pipeline.data.framing import Frames
 from pipeline.data.packed import PackedFrames
 
@@ -52,7 +53,7 @@ def cached(path: Path) -> None:
     from pipeline.data import cache
 
     frames = PackedFrames.pack(np.random.default_rng(3).integers(0, 2, (200, 3, 2, 20, 20), dtype=np.uint8))
-    cache._write(path, "a" * 32, Frames(frames=frames, events=np.arange(200)))
+    cache._write(path, "a" * 32, Frames(frames=frames, facts=np.zeros(200, FACTS)))
 
 
 WRITERS = {
