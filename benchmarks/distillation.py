@@ -28,7 +28,7 @@ from distillation_parts import PARTS, Arm, Part
 
 from export.files import write_json, write_text
 from hardware_profiles.errors import UserError
-from pipeline.cli_sweep import stopped_by_sigterm
+from pipeline import ends
 from pipeline.recipe import Recipe
 from pipeline.recipe_file import find_recipe, load_recipe, parse_recipe
 from pipeline.run_folder import open_run
@@ -63,8 +63,8 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
-        return 130
+        print("the same command goes on from here", file=sys.stderr)
+        raise
     if not options.list:
         study.draw()
     return 1 if failed else 0
@@ -122,8 +122,7 @@ class Study:
                 said = f"{found} (see {out / trial.name}.log)"
             print(f"{name} {trial.name}: {said}", flush=True)
 
-        with stopped_by_sigterm():
-            run_trials(out / "recipe.toml", missing, out, jobs=options.jobs, done=done, verb=part.verb)
+        run_trials(out / "recipe.toml", missing, out, jobs=options.jobs, done=done, verb=part.verb)
         return len(failed)
 
     def _known(self, name: str, recipe: Recipe) -> dict[str, list[str]]:
@@ -227,4 +226,4 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ends.code_of(lambda: sys.exit(main())))  # signals stop the trials too, as in `spikeport sweep`
