@@ -5,7 +5,7 @@ import math
 import h5py
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from random_networks import random_network
 
@@ -87,6 +87,9 @@ def effective_in_netx(matrices):
         own = [int(value) * 2**shift for value in matrix.reshape(-1)]
         sign = 1 if min(own) >= 0 else -1 if max(own) <= 0 else 0
         lowest, cut = (-256, 8 - bits + 1) if sign == 0 else (0, 8 - bits)
+        if cut < 0:  # odd weights below -128 beside a zero: NumPy shifts positive numbers by a negative count to 0
+            kept.append(np.zeros(matrix.shape, np.int64))
+            continue
         acting = [min(max(value * (sign or 1), lowest), 255) // 2**cut * 2**cut * (sign or 1) for value in own]
         kept.append(np.array([value // 2**shift for value in acting]).reshape(matrix.shape))
     return kept
@@ -115,6 +118,7 @@ def test_every_network_keeps_its_meaning_and_its_weights(tmp_path_factory, seed)
     low=st.integers(-255, 0), span=st.integers(0, 500), step=st.sampled_from([1, 2, 4]), seed=st.integers(0, 2**16),
     recurrent=st.booleans(),
 )  # fmt: skip
+@example(low=-129, span=153, step=1, seed=408, recurrent=False)
 def test_what_netx_keeps_of_weights_is_foreseen(low, span, step, seed, recurrent):
     rng = np.random.default_rng(seed)
     shapes = [(2, 3), (2, 2)] if recurrent else [(2, 3)]

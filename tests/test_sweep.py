@@ -92,7 +92,7 @@ def test_the_comparison_stays_where_it_is_swept(recipe) -> None:
 
 def test_settings_whose_readable_names_agree_have_folders_of_their_own(recipe) -> None:
     long = "x" * 80
-    settings = parse_over([f"name={long}1,{long}2,a/b,a?b,../../../up"])
+    settings = parse_over([f"data.root={long}1,{long}2,a/b,a?b,../../../up"])
     _, trials = plan_trials(recipe, [], settings, seeds=1)
     assert len({trial.name for trial in trials}) == 5
     assert all(trial.name.count("/") == 1 and ".." not in trial.name.split("/")[0][:2] for trial in trials)
