@@ -38,7 +38,7 @@ def ran(tmp_path: Path) -> list[str]:
 def test_the_shadows_would_run(shadowed: Path, tmp_path: Path) -> None:
     """Else the tests below could not fail."""
     subprocess.run([sys.executable, "-m", "pipeline.cli"], cwd=shadowed, capture_output=True, check=False)
-    assert ran(tmp_path) == ["RAN-pipeline"]
+    assert "RAN-pipeline" in ran(tmp_path)  # how much more depends on how Spikeport is installed
 
 
 def test_a_sweep_runs_nothing_of_the_folder_it_is_called_in(shadowed: Path, tmp_path: Path) -> None:
