@@ -209,6 +209,8 @@ def test_no_fold_is_refused_without_need(case):
         finally:
             compose._check = checked
         ones = exact(np.ones(shape))
+        # The rule looks at one axis at a time: where the other reads padding alone, nothing reaches the output anyway.
+        assume(np.any(chain_output(ones, *nodes) != chain_output(exact(np.zeros(shape)), *nodes)))
         assert np.any(layer_output(layer, ones).ravel() != chain_output(ones, *nodes).ravel())
 
 
