@@ -7,7 +7,6 @@ import os
 import shutil
 import struct
 import tempfile
-import warnings
 import zipfile
 from pathlib import Path
 from typing import IO, Any
@@ -16,6 +15,7 @@ import numpy as np
 
 from export.files import write_npz
 from export.frame_labels import checked_labels, notice_other_labels
+from export.npy_header import read_npy_header
 from hardware_profiles.errors import UserError
 
 IN_MEMORY = 256 << 20  # bytes; a larger compressed array is unpacked to a temporary file
@@ -239,13 +239,7 @@ def _unpacked(packed: IO[bytes], shape: tuple[int, ...], order: Any, dtype: np.d
 
 def _header(file: IO[bytes], name: str, size: int, where: str) -> tuple[tuple[int, ...], Any, np.dtype]:
     """Shape, order and type that a .npy header states: integers of at most `size` bytes."""
-    version = np.lib.format.read_magic(file)
-    if version not in ((1, 0), (2, 0)):
-        raise ValueError(f"NumPy format {version}")
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        shape, fortran, dtype = read(file)
+    shape, fortran, dtype = read_npy_header(file)
     what = name.removesuffix(".npy")
     if dtype.hasobject:
         raise ValueError(f"{what} holds Python objects")

@@ -28,6 +28,15 @@ def shared_data() -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def cases() -> Path:
+    """The folder of small inputs that went wrong once; skips where it is absent."""
+    folder = Path(__file__).parents[2] / "shared" / "cases"
+    if not folder.is_dir():
+        pytest.skip(f"the small inputs are not here ({folder})")
+    return folder
+
+
 @pytest.fixture
 def spikeport(monkeypatch, capsys, tmp_path):
     """Runs the command in an empty folder; gives exit code, standard output and standard error."""

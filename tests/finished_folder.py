@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from data_folders import HEIGHT, WIDTH, with_pictures
 
 from export.frames_file import write_frames
@@ -19,10 +20,20 @@ from pipeline.run_folder import create
 from pipeline.stages import Context
 
 
+def finished_runs(factory: pytest.TempPathFactory, *names: str) -> Path:
+    """A folder with a finished run of each name, drawn by 1, 2, ..., for fixtures of a whole module. Its `cache` holds
+    their recordings."""
+    root = factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPIKEPORT_CACHE", str(root / "cache"))
+        for seed, name in enumerate(names, start=1):
+            finished_folder(root, name, seed=seed)
+    return root
+
+
 def finished_folder(root: Path, name: str, *, seed: int, threshold: int = 90) -> Path:
     """A run in `root`/`name` of six test recordings of three classes, its network drawn by `seed`. With a high
-    `threshold` it never fires. The cache is the one
-    that SPIKEPORT_CACHE names."""
+    `threshold` it never fires. The cache is the one that SPIKEPORT_CACHE names."""
     settings = {"name": name, "data": with_pictures(root), "distillation": {"method": "none"}}
     recipe = Recipe.model_validate(settings)
     run = create(root / name, recipe, resume=False, about={"command": "spikeport run", "versions": {}})

@@ -387,11 +387,8 @@ def test_frames_that_somebody_gives_are_called_given(spikeport, echo, tmp_path) 
 @pytest.mark.parametrize(
     ("name", "accuracy"), [("labels-from-0", 1.0), ("labels-from-1", None), ("labels-half-unknown", 1.0)]
 )
-def test_the_kept_cases(spikeport, shared_data, name, accuracy) -> None:
-    folder = shared_data.parent / "cases"
-    if not (folder / "labels.nir").is_file():
-        pytest.skip(f"the kept cases are not here ({folder})")
-    words = ("profile", folder / "labels.nir", "--dt", "1e-3", "--reset", "zero", "--input", folder / f"{name}.npz")
+def test_the_kept_cases(spikeport, cases, name, accuracy) -> None:
+    words = ("profile", cases / "labels.nir", "--dt", "1e-3", "--reset", "zero", "--input", cases / f"{name}.npz")
     if accuracy is None:
         line = refused(spikeport, *words)
         assert f"{name}.npz: label 3 of sample 2" in line

@@ -102,39 +102,31 @@ def test_what_is_run_is_bounded_by_the_size_of_the_network():
     assert _affordable(layers, 16, 50, 0) == (1, 1)
 
 
-@pytest.fixture
-def dead(shared_data):
-    folder = shared_data.parent / "cases"
-    if not folder.is_dir():
-        pytest.skip(f"the files whose rows die are not here ({folder})")
-    return folder
-
-
-def test_the_command_checks_by_itself_on_frames_or_not_at_all(spikeport, dead, tmp_path):
+def test_the_command_checks_by_itself_on_frames_or_not_at_all(spikeport, cases, tmp_path):
     """dead-row: on its frames the float graph fires 100 and 100, the integers 0 and 100."""
-    words = ("export", dead / "dead-row.nir", "--dt", "1e-3", "--reset", "zero", "--out", "made", "--json")
+    words = ("export", cases / "dead-row.nir", "--dt", "1e-3", "--reset", "zero", "--out", "made", "--json")
     code, out, _ = spikeport(*words)
     assert code == 0
     alone = json.loads(out)["check"]
     assert "random samples" in alone["frames"]
     assert alone["layers"][0]["differ"] > 0
-    code, out, _ = spikeport(*words, "--check", dead / "dead-row.npz")
+    code, out, _ = spikeport(*words, "--check", cases / "dead-row.npz")
     given = json.loads(out)["check"]
     assert (given["classes_differ"], given["layers"][-1]["differ"], given["layers"][-1]["places"]) == (1, 100, 200)
     assert json.loads((tmp_path / "made" / "dead-row.quantisation.json").read_text())["check"] == given
-    code, out, _ = spikeport(*words[:-1], "--check", dead / "dead-row.npz")
+    code, out, _ = spikeport(*words[:-1], "--check", cases / "dead-row.npz")
     assert "1 of 1 classes and 100 of 200 places (neuron, step) of the output differ from the float graph" in out
-    code, out, _ = spikeport(*words, "--calibrate", dead / "dead-row.npz", "-q")
+    code, out, _ = spikeport(*words, "--calibrate", cases / "dead-row.npz", "-q")
     assert json.loads(out)["check"]["layers"][-1]["differ"] == 0
     code, out, _ = spikeport(*words, "--no-check")
     assert "check" not in json.loads(out)
-    assert spikeport(*words, "--no-check", "--check", dead / "dead-row.npz")[0] == 2
+    assert spikeport(*words, "--no-check", "--check", cases / "dead-row.npz")[0] == 2
 
 
-def test_frames_that_do_not_fit_leave_nothing_behind(spikeport, dead, tmp_path):
+def test_frames_that_do_not_fit_leave_nothing_behind(spikeport, cases, tmp_path):
     write_frames(tmp_path / "f.npz", np.ones((2, 3, 4)))
     code, _, err = spikeport(
-        "export", dead / "dead-row.nir", "--dt", "1e-3", "--reset", "zero", "--out", "made", "--check", "f.npz"
+        "export", cases / "dead-row.nir", "--dt", "1e-3", "--reset", "zero", "--out", "made", "--check", "f.npz"
     )
     assert code == 2
     assert "f.npz" in err

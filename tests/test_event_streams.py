@@ -29,14 +29,6 @@ def times_of(path: Path, **reading: bool) -> list[int]:
     return found["t"].tolist()
 
 
-@pytest.fixture
-def cases() -> Path:
-    folder = Path(__file__).parents[2] / "shared" / "cases"
-    if not folder.is_dir():
-        pytest.skip(f"the small inputs are not here ({folder})")
-    return folder
-
-
 def test_dat_fields(tmp_path: Path) -> None:
     found = read_events(write_dat(tmp_path / "a.dat", [5, 9, 9]))
     assert [tuple(int(e[name]) for name in "txyp") for e in found] == [(5, 0, 0, 0), (9, 1, 2, 1), (9, 2, 4, 0)]

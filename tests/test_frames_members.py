@@ -64,10 +64,8 @@ def test_any_size_any_order_any_neighbours(count, order, without, kind, extra, p
         check(path, frames, None if "labels" in without else labels, mapped=not packed)
 
 
-def test_a_real_one_of_500_samples(shared_data):
-    path = shared_data.parent / "cases" / "labelled-500.npz"
-    if not path.is_file():
-        pytest.skip(f"the case is not here ({path})")
+def test_a_real_one_of_500_samples(cases):
+    path = cases / "labelled-500.npz"
     with np.load(path) as archive:
         frames, labels = archive["frames"], archive["labels"]
     reader, read = open_frames(path, frames.shape[2:])

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from finished_folder import finished_folder
+from finished_folder import finished_runs
 
 from pipeline.distillation.presets import PRESETS
 from pipeline.recipe import Recipe
@@ -31,12 +31,7 @@ print(json.dumps([code, sorted({HEAVY} & set(sys.modules))]), file=sys.stderr)
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two runs that came to their report, `one` and `two`, and the cache of their recordings."""
-    root = tmp_path_factory.mktemp("runs")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SPIKEPORT_CACHE", str(root / "cache"))
-        finished_folder(root, "one", seed=1)
-        finished_folder(root, "two", seed=2)
-    return root
+    return finished_runs(tmp_path_factory, "one", "two")
 
 
 @pytest.mark.parametrize(

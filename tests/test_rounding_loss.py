@@ -33,15 +33,10 @@ def lif(shape, *, tau=2e-3, threshold=1.0):
         ("dead-channel", (0,), 2, [1600, 1600], r"1 of 2 output channels without any weight \(0\).*--calibrate"),
     ],
 )
-def test_the_files_whose_rows_die_say_so_and_calibrating_keeps_them(
-    shared_data, case, dead, zeroed, float_spikes, sentence
-):
+def test_the_files_whose_rows_die_say_so_and_calibrating_keeps_them(cases, case, dead, zeroed, float_spikes, sentence):
     """The float graph's spikes are those of the file's README; calibrated, no output spike differs."""
-    folder = shared_data.parent / "cases"
-    if not folder.is_dir():
-        pytest.skip(f"the files whose rows die are not here ({folder})")
-    graph = load_graph(folder / f"{case}.nir", dt_s=1e-3, reset="zero")
-    frames = np.load(folder / f"{case}.npz")["frames"]
+    graph = load_graph(cases / f"{case}.nir", dt_s=1e-3, reset="zero")
+    frames = np.load(cases / f"{case}.npz")["frames"]
     network, (row,) = quantise(graph)
     rows = len(network.layers[0].weight)
     wanted = run_float(graph, frames).spikes

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from finished_folder import finished_folder
+from finished_folder import finished_runs
 from safetensors.torch import save_file
 from test_cli import one_line
 from torch import nn
@@ -24,11 +24,7 @@ from pipeline.run_folder import MANIFEST, create, open_run
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("runs")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SPIKEPORT_CACHE", str(root / "cache"))
-        finished_folder(root, "one", seed=1)
-    return root
+    return finished_runs(tmp_path_factory, "one")
 
 
 @pytest.fixture

@@ -25,14 +25,6 @@ from pipeline.report.markdown import render_markdown
 from pipeline.report.window_words import sentence
 
 
-@pytest.fixture
-def cases() -> Path:
-    folder = Path(__file__).parents[2] / "shared" / "cases"
-    if not folder.is_dir():
-        pytest.skip(f"the small inputs are not here ({folder})")
-    return folder
-
-
 def test_the_facts_of_a_recording_by_hand() -> None:
     """Steps of 10 us from 100 on: five events in the first, two in the third, one after the last."""
     rows = [(100, 4, 3, 1), (100, 1, 1, 0), (101, 1, 2, 0), (102, 2, 2, 0), (109, 3, 2, 0)]

@@ -6,13 +6,13 @@ from __future__ import annotations
 import itertools
 import math
 import os
-import warnings
 import zipfile
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
+from export.npy_header import read_npy_header
 from pipeline.data import mat_files
 from pipeline.data.event_columns import (
     check_size,
@@ -111,25 +111,15 @@ def _events(array: np.ndarray, columns: str) -> np.ndarray:
 def _stated(file: IO[bytes]) -> str:
     """What an open .npy says that it is."""
     try:
-        shape, _, dtype = _header(file)
+        shape, _, dtype = read_npy_header(file)
     except ValueError:
         return "no array"
     return f"{str(dtype)[:60]} {list(shape)}"
 
 
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
-    version = np.lib.format.read_magic(file)
-    if version not in ((1, 0), (2, 0)):
-        raise ValueError(f"NumPy format {version}")
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return read(file)
-
-
 def _array(file: IO[bytes], size: int, stored: int) -> np.ndarray:
     """The array of an open .npy of `size` bytes, whose header is believed as far as these bytes go."""
-    shape, fortran, dtype = _header(file)
+    shape, fortran, dtype = read_npy_header(file)
     if dtype.hasobject:
         raise unknown_layout("Python objects, which are never unpickled", "save plain arrays of numbers")
     if any(type(length) is not int or length < 0 for length in shape) or not dtype.itemsize:
