@@ -14,6 +14,7 @@ import socket
 import tempfile
 import time
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 _NAME = re.compile(r"\.spikeport-([0-9a-f]{8})-(\d+)-")
@@ -37,6 +38,18 @@ def drop(temporary: Path) -> None:
     """Removes what `temporary_file` or `temporary_folder` made, where it is still there."""
     _remove(temporary)
     _ours.discard(temporary.name)
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder for what nobody keeps. What killed processes left of theirs goes first."""
+    place = Path(tempfile.gettempdir())
+    sweep_temporaries(place)
+    folder = temporary_folder(place)
+    try:
+        yield folder
+    finally:
+        drop(folder)
 
 
 def sweep_temporaries(folder: Path) -> None:

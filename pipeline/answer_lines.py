@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.report.words import percent_range
+from pipeline.report.words import IF_DRAWN, percent_range
 
 
 def answer_lines(accuracy: dict[str, Any] | None, samples: int, silent: int, read: str = "") -> list[str]:
@@ -16,7 +16,7 @@ def answer_lines(accuracy: dict[str, Any] | None, samples: int, silent: int, rea
     elif accuracy is not None:
         left_out = accuracy.get("unlabelled", 0)
         told = f"accuracy {100 * accuracy['value']:.2f} %{read} of {accuracy['n']:,} given recordings"
-        told += f" (95 % interval {percent_range(accuracy)})"
+        told += f" (95 % interval {percent_range(accuracy)}, {IF_DRAWN})"
         lines.append(f"{told}; {left_out:,} more are unlabelled (-1)" if left_out else told)
     if silent:
         wrong = " and counts as wrong" if accuracy else ""

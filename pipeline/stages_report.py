@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from export.answers import Answers, held_against
 from export.files import atomic_folder, write_text
 from export.netx import read_netx
+from export.temporaries import scratch
 from hardware_profiles.profile import load_profile
 from pipeline.outputs import check_folder
 from pipeline.pricing import accounts, priced
@@ -66,8 +66,8 @@ def account_of(
     )  # fmt: skip
     context.progress.say("  measuring the baseline")
     teacher = context.run.file("teacher.onnx") if "teacher.onnx" in context.run.files("export") else None
-    with tempfile.TemporaryDirectory() as folder:
-        found = rivals(network, teacher, context.dataset, Path(folder))
+    with scratch() as folder:
+        found = rivals(network, teacher, context.dataset, folder)
         gpu = load_profile(baseline_gpu or recipe.baseline_gpu)
         result["baseline"] = baseline_rows(found, gpu, seconds=recipe.baseline_seconds)
         timed = {each.name: each.path for each in found if each.path is not None}

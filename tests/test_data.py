@@ -15,8 +15,10 @@ import pytest
 from data_folders import with_idx, with_pictures
 from set_folders import SETS
 
+from export.sampling import draw
 from hardware_profiles.errors import UserError
 from pipeline.data import load_dataset
+from pipeline.data import preview as look
 from pipeline.data.dataset import Dataset
 from pipeline.data.describe import describe, list_sources
 from pipeline.data.packed import PackedFrames
@@ -217,6 +219,18 @@ def test_the_preview_shows_the_frames(way: Data, load: Callable[[Data], Dataset]
     for colour in ([255, 153, 38], [64, 140, 242]):
         assert (np.abs(pixels.astype(int) - colour).max(axis=1) <= 1).sum() > 20
     assert [file.name for file in path.parent.iterdir()] == ["look.png"]
+
+
+def test_the_preview_draws_by_class_with_a_seed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    dataset = load_dataset(Data(source="digits"), cache=tmp_path)
+    labels, shown = dataset.train.labels, []
+    image_of = look._image_of
+    monkeypatch.setattr(look, "_image_of", lambda data, part, row: shown.append(row) or image_of(data, part, row))
+    preview(dataset, tmp_path / "look.png", 10)
+    assert sorted(shown) == draw(10, len(labels), labels, seed=0).rows.tolist()
+    assert labels[shown].tolist() == list(range(10))
+    firsts = [int(np.flatnonzero(labels == digit)[0]) for digit in range(10)]
+    assert shown != firsts
 
 
 def test_importing_the_data_stage_loads_nothing_heavy() -> None:

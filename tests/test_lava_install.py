@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -110,6 +112,13 @@ def test_a_pip_that_outlives_its_installer_is_waited_for(tmp_path, install):
     (tmp_path / "go").touch()
     assert second.wait() == 0
     assert calls(tmp_path) == [*WHOLE[:1], *WHOLE]
+
+
+def test_lava_itself_is_taken_by_its_hashes():
+    """Two wheels of an archived project: nothing else may come under their names."""
+    pins = Path(environment.__file__).with_name("lava.txt").read_text()
+    found = re.findall(r"^(lava-\w+)==(\S+) --hash=sha256:[0-9a-f]{64}$", pins, re.MULTILINE)
+    assert found == [("lava-nc", environment.LAVA_NC), ("lava-dl", environment.LAVA_DL)]
 
 
 def test_a_failure_is_one_line_and_leaves_no_mark(tmp_path):

@@ -52,6 +52,7 @@ def test_a_net_with_labels(spikeport, net, frames, tmp_path):
         "The network is no better than always saying the most frequent class (50.0 %); "
     )
     assert f"the network recognises {100 * right.mean():.1f} % of 4 given recordings" in report["verdict"]
+    assert "%, if they were drawn at random)" in report["verdict"]
     assert [warning["kind"] for warning in report["warnings"]] == ["guessing"]
     with open(folder / "samples.csv", newline="") as file:
         rows = list(csv.DictReader(file))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from export import temporaries
 from export.files import atomic_path
-from export.temporaries import drop, sweep_temporaries, temporary_file, temporary_folder
+from export.temporaries import drop, scratch, sweep_temporaries, temporary_file, temporary_folder
 from pipeline.run_folder import locked
 
 # Begins three files (two of them named by their folder), says so, and waits.
@@ -53,6 +54,29 @@ def test_a_killed_writer_is_swept_when_the_folder_is_locked_again(tmp_path, writ
     with locked(tmp_path):
         assert left(tmp_path) == [tmp_path / ".spikeport-notes"]
     assert (tmp_path / ".student-abcd.nir").read_text() == "mine"
+
+
+def test_scratch_of_a_killed_process_is_swept_by_the_next_one(tmp_path):
+    code = """if 1:
+        import time
+        from export.temporaries import scratch
+        with scratch() as folder:
+            (folder / "student.onnx").write_text("half")
+            print(folder, flush=True)
+            time.sleep(600)
+    """
+    env = os.environ | {"TMPDIR": str(tmp_path)}
+    process = subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, text=True)
+    folder = pathlib.Path(process.stdout.readline().strip())
+    assert (folder.parent, [file.name for file in folder.iterdir()]) == (tmp_path, ["student.onnx"])
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tempfile.tempdir", str(tmp_path))
+        with scratch() as own:
+            assert list(tmp_path.iterdir()) == [own]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_this_process_writes_stays_and_what_its_number_left_goes(tmp_path):

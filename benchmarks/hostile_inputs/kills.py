@@ -15,7 +15,7 @@ from pathlib import Path
 from hostile_inputs import small_run, warm
 
 Count = Callable[[str, warm.Outcome, list[str]], None]
-SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 EACH = 8  # kills of one run, before it may come to its end
 _STAGE = re.compile(r"^\[(\d+)/\d+\] .*(?<!: done before)$", re.MULTILINE)
 

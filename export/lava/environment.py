@@ -80,8 +80,8 @@ def _make(folder: Path, say: Callable[[str], None], lock: int) -> None:
     _call([*pip, "-r", str(Path(__file__).with_name("requirements.txt"))], "what Lava needs", lock)
     say(f"installing lava-nc {LAVA_NC} and lava-dl {LAVA_DL}")
     # They pin Python 3.10 and old packages; the shims in `inside` make them run here, and the known answer proves it.
-    pins = [f"lava-nc=={LAVA_NC}", f"lava-dl=={LAVA_DL}"]
-    _call([*pip, "--no-deps", "--ignore-requires-python", *pins], "Lava", lock)
+    pins = str(Path(__file__).with_name("lava.txt"))
+    _call([*pip, "--no-deps", "--ignore-requires-python", "--require-hashes", "-r", pins], "Lava", lock)
     write_text(folder / _DONE, f"lava-nc {LAVA_NC}\nlava-dl {LAVA_DL}\n")
 
 

@@ -7,6 +7,7 @@ import os
 import numpy as np
 
 from export.files import atomic_path
+from export.sampling import draw, words
 from pipeline.data.dataset import Dataset, EventSplit
 
 SOFTWARE = "spikeport data preview"  # in the file: so that a preview is known for one
@@ -14,8 +15,8 @@ SHOWN_STEPS = 12  # at most so many frames in a row; more would be too small to 
 
 
 def preview(dataset: Dataset, path: str | os.PathLike[str], count: int = 6) -> None:
-    """Writes a PNG of `count` training recordings, one a row, taken from different classes first; of test
-    recordings where none is trained on.
+    """Writes a PNG of `count` training recordings, one a row, drawn by class with a seed that the picture
+    says; of test recordings where none is trained on.
 
     Left the paired image, or one of the same class where no twin is known; then the frames, ON orange, OFF
     blue, both white. A recording of many steps is shown at evenly spaced ones.
@@ -25,12 +26,13 @@ def preview(dataset: Dataset, path: str | os.PathLike[str], count: int = 6) -> N
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     part = dataset.train if len(dataset.train.keys) else dataset.test
-    rows = _rows(part.labels, count)
+    drawn = draw(count, len(part.labels), part.labels)
+    rows = drawn.rows[np.argsort(part.labels[drawn.rows], kind="stable")]
     steps = part.frames.shape[1]
     shown = np.unique(np.linspace(0, steps - 1, min(steps, SHOWN_STEPS)).round().astype(int))
     height, width = part.frames.shape[-2:]
     tight = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
-    size = (1.1 * (len(shown) + 1) + 0.6, 1.1 * height / width * len(rows) + 0.75)
+    size = (1.1 * (len(shown) + 1) + 0.6, 1.1 * height / width * len(rows) + 0.9)
     figure = Figure(figsize=size, dpi=120, layout=tight)
     axes = figure.subplots(len(rows), len(shown) + 1, squeeze=False)
     for axis in axes.flat:
@@ -47,17 +49,10 @@ def preview(dataset: Dataset, path: str | os.PathLike[str], count: int = 6) -> N
             axis.imshow(_colour(part.frames[row, step]), interpolation="nearest")
     origin = "simulated events" if dataset.simulated else "recorded events"
     legend = "orange: brighter (ON), blue: darker (OFF), white: both"
-    figure.suptitle(f"{dataset.name}: {origin} in frames of {dataset.dt_s * 1e3:g} ms; {legend}", fontsize=9)
+    title = f"{dataset.name}: {origin} in frames of {dataset.dt_s * 1e3:g} ms; {legend}"
+    figure.suptitle(f"{title}\n{words(drawn.as_dict())}", fontsize=9)
     with atomic_path(path) as temporary:
         FigureCanvasAgg(figure).print_png(str(temporary), metadata={"Software": SOFTWARE})
-
-
-def _rows(labels: np.ndarray, count: int) -> np.ndarray:
-    """`count` rows: the first of each class, then the second of each, and so on."""
-    rank = np.zeros(len(labels), np.int64)
-    for label in np.unique(labels):
-        rank[labels == label] = np.arange((labels == label).sum())
-    return np.lexsort((labels, rank))[:count]
 
 
 def _image_of(dataset: Dataset, part: EventSplit, row: int) -> np.ndarray:

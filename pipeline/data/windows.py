@@ -66,9 +66,8 @@ def _warnings(facts: np.ndarray, found: dict[str, Any], steps: int, sensor: tupl
     said = []
     poor = int((facts["kept"] < USELESS * facts["events"]).sum())
     if found["inside"] < LOST:
-        share = f"{found['inside']:.3g}".replace("nan", "0")
         said.append(
-            f"the window of {period(window)} (data.steps x data.step_us) holds {float(share):.2%} of the events; "
+            f"the window of {period(window)} (data.steps x data.step_us) holds {found['inside']:.2%} of the events; "
             + _too_long(facts, window)
         )
     elif poor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from export.files import atomic_path
+from export.temporaries import scratch
 
 CALIBRATION_BATCH = 16
 
@@ -31,7 +31,7 @@ def write_int8(source: str | os.PathLike[str], images: np.ndarray, path: str | o
         def get_next(self) -> dict[str, Any] | None:
             return next(self.batches, None)
 
-    with tempfile.TemporaryDirectory() as folder, atomic_path(Path(path)) as temporary:
+    with scratch() as folder, atomic_path(Path(path)) as temporary:
         prepared = os.path.join(folder, "prepared.onnx")
         quant_pre_process(os.fspath(source), prepared, skip_symbolic_shape=True)
         quantize_static(

@@ -23,7 +23,7 @@ def render_markdown(report: dict[str, Any]) -> str:
             *bullets([line(each) for each in report.get("warnings", ())], ""),
         ],
         _dataset(report["dataset"], report["method"]),
-        _accuracy(report["accuracy"]),
+        _accuracy(report),
         _equivalence(report["equivalence"]),
         _comparison(report["comparison"]),
         _confusion(report),
@@ -51,10 +51,10 @@ def _dataset(dataset: dict[str, Any], method: str) -> list[str]:
     ]
 
 
-def _accuracy(accuracy: dict[str, Any]) -> list[str]:
+def _accuracy(report: dict[str, Any]) -> list[str]:
     rows = []
     for stage, name in words.STAGE_NAMES.items():
-        entry = accuracy[stage]
+        entry = report["accuracy"][stage]
         step = words.change(entry["change"]) if "change" in entry else ""
         if entry["value"] is None:
             numbers = [f"not known: {entry['reason']}", *[""] * 4]
@@ -62,8 +62,7 @@ def _accuracy(accuracy: dict[str, Any]) -> list[str]:
             numbers = [words.percent(entry["value"]), words.percent_range(entry), *words.tested(entry), step]
         rows.append([name, words.STAGE_NOTES[stage], *numbers])
     head = ["Stage", "What it is", "Accuracy", "Wilson 95 % interval", "Tested on", "No answer", "Change"]
-    notes = f"{words.SILENT_NOTE} {words.CHANGE_NOTE}"
-    return ["## Accuracy, stage by stage", notes, table(head, rows, right=(2, 3, 4, 5))]
+    return ["## Accuracy, stage by stage", words.accuracy_note(report), table(head, rows, right=(2, 3, 4, 5))]
 
 
 def _equivalence(equivalence: dict[str, Any]) -> list[str]:

@@ -57,7 +57,8 @@ def _accuracy(report: dict[str, Any]) -> str:
     silent = "" if trouble_of(report).silent else _silent(entry)
     text = (
         f"The {subject} recognises {words.percent(entry['value'])} of {entry['n']:,} "
-        f"{kind}{words.of_recordings(report)} (95 % interval {words.percent_range(entry)}{silent})"
+        f"{kind}{words.of_recordings(report)} "
+        f"(95 % interval {words.percent_range(entry)}{words.if_drawn(report)}{silent})"
     )
     before = accuracy["student_float"]
     if stage == "student_float" or before["value"] is None:

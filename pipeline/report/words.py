@@ -63,6 +63,20 @@ def of_recordings(report: dict[str, Any]) -> str:
     return f"{report['dataset'].get('recordings', 'test')} recordings"
 
 
+IF_DRAWN = "if they were drawn at random"  # nobody knows how recordings came together that a user gives
+
+
+def if_drawn(report: dict[str, Any]) -> str:
+    """What an interval of the report's recordings depends on, after it; empty where the run held them out itself."""
+    return "" if report["dataset"].get("recordings", "test") == "test" else f", {IF_DRAWN}"
+
+
+def accuracy_note(report: dict[str, Any]) -> str:
+    """What the table of accuracies leaves unsaid."""
+    given = f"Intervals hold for given recordings {IF_DRAWN}. " if if_drawn(report) else ""
+    return f"{given}{SILENT_NOTE} {CHANGE_NOTE}"
+
+
 def layer_note(report: dict[str, Any]) -> str:
     """What the numbers of layers are."""
     return LAYER_NOTE.format(recordings=of_recordings(report))
