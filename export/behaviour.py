@@ -10,6 +10,7 @@ import numpy as np
 from export.float_run import FloatLayer, float_layers, run_float
 from export.integer_network import IntegerNetwork
 from export.readout import SILENT
+from export.sampling import draw, words
 from export.spiking_graph import SpikingGraph
 from hardware_profiles.errors import UserError
 
@@ -80,39 +81,40 @@ def random_behaviour(graph: SpikingGraph, network: IntegerNetwork) -> Behaviour:
     samples, steps = _affordable(layers, SAMPLES, STEPS, OPERATIONS)
     random = np.random.default_rng(SEED)
     frames = (random.random((samples, steps, *network.input_shape)) < DENSITY).astype(np.uint8)
-    words = f"{samples} random samples of {steps} steps, {100 * DENSITY:g} % of inputs active, seed {SEED}"
+    shown = f"{samples} random samples of {steps} steps, {100 * DENSITY:g} % of inputs active, seed {SEED}"
     less = [f"fewer than {SAMPLES} samples of {STEPS} steps: the network is large"]
-    return _compared(layers, network, frames, frames, words, less if (samples, steps) != (SAMPLES, STEPS) else [])
+    return _compared(layers, network, frames, frames, shown, less if (samples, steps) != (SAMPLES, STEPS) else [])
 
 
-def behaviour(graph: SpikingGraph, network: IntegerNetwork, frames: Any, source: str) -> Behaviour:
+def behaviour(
+    graph: SpikingGraph, network: IntegerNetwork, frames: Any, source: str, labels: np.ndarray | None = None
+) -> Behaviour:
     """Both on `frames` `[N, T, *input_shape]` of counts, which the integers get as spikes (or messages) and the float
-    graph as they are. `source`: where they come from, in words. At most MOST_SAMPLES, evenly spaced, fewer of them and
-    of their steps where the network is large; what is left out is told. Raises UserError where there are none.
+    graph as they are. `source`: where they come from, in words. At most MOST_SAMPLES, drawn by class where there are
+    `labels` `[N]`, fewer of them and of their steps where the network is large; what is left out is told. Raises
+    UserError where there are none.
     """
     if len(frames) == 0 or frames.shape[1] == 0:
         raise UserError("there are no frames to check on", where=source, mend="give at least one sample and step")
     layers = float_layers(graph)
     found, given = int(frames.shape[0]), int(frames.shape[1])
     samples, steps = _affordable(layers, min(found, MOST_SAMPLES), given, PATIENCE * OPERATIONS)
-    picks = np.unique(np.linspace(0, found - 1, samples).round().astype(int))
-    raw = np.concatenate([np.asarray(frames[pick : pick + 1])[:, :steps] for pick in picks])
+    drawn = draw(samples, found, labels)
+    raw = np.concatenate([np.asarray(frames[row : row + 1])[:, :steps] for row in drawn.rows])
     kept = np.minimum(raw, network.input_limit).astype(np.uint8)
     notes = []
-    if len(picks) < found or steps < given:
-        notes.append(
-            f"{len(picks):,} of {found:,} samples, evenly spaced, and {steps:,} of {given:,} steps were checked"
-        )
+    if not drawn.whole or steps < given:
+        notes.append(f"checked on {words(drawn.as_dict(), 'samples')}, {steps:,} of {given:,} steps")
     events = int(raw.sum(dtype=np.int64))
     lost = events - int(kept.sum(dtype=np.int64))
     if lost:
         notes.append(f"{lost:,} of {events:,} events are counts above {network.input_limit}, which the chip does not "
                      "get; the float graph got them")  # fmt: skip
-    return _compared(layers, network, raw, kept, f"{len(picks):,} samples of {steps:,} steps of {source}", notes)
+    return _compared(layers, network, raw, kept, f"{len(raw):,} samples of {steps:,} steps of {source}", notes)
 
 
 def _compared(
-    layers: list[FloatLayer], network: IntegerNetwork, raw: np.ndarray, kept: np.ndarray, words: str, notes: list[str]
+    layers: list[FloatLayer], network: IntegerNetwork, raw: np.ndarray, kept: np.ndarray, shown: str, notes: list[str]
 ) -> Behaviour:
     from export.reference import simulate
 
@@ -134,7 +136,7 @@ def _compared(
             f"no spike in {silent} of the float graph, so this says little: --check FRAMES.npz with real frames",
         ]
     return Behaviour(
-        frames=words,
+        frames=shown,
         samples=len(kept),
         steps=int(kept.shape[1]),
         layers=tuple(rows),

@@ -19,8 +19,8 @@ def moved_by_rounding(graph: SpikingGraph, network: IntegerNetwork, file: Path |
     """How far rounding moved the behaviour, on the frames of `file` or on random ones."""
     if file is None:
         return random_behaviour(graph, network)
-    frames, _ = open_frames(file, graph.input_shape, limit=255, outputs=network.outputs)
-    return behaviour(graph, network, frames, str(file))
+    frames, labels = open_frames(file, graph.input_shape, limit=255, outputs=network.outputs)
+    return behaviour(graph, network, frames, str(file), labels)
 
 
 def calibrated(

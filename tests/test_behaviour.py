@@ -75,10 +75,12 @@ def test_counts_lost_samples_left_out_and_silence_are_told():
     found = behaviour(graph, network, frames, "c.npz")
     assert found.samples == 256
     text = "\n".join(found.lines())
-    assert "256 of 400 samples, evenly spaced, and 3 of 3 steps" in text
+    assert "checked on 256 of 400 samples drawn at random, seed 0, 3 of 3 steps" in text
     assert "3,072 of 4,608 events are counts above 1" in text
     assert "no spike in n0 of the float graph, so this says little" in text
     assert "256 samples have no output spike in the float graph, 256 in the integers" in text
+    labelled = behaviour(graph, network, frames, "c.npz", np.zeros(400, np.int64))
+    assert "checked on 256 of 400 samples drawn by class, seed 0" in "\n".join(labelled.lines())
     with pytest.raises(UserError, match=r"c.npz: there are no frames"):
         behaviour(graph, network, frames[:0], "c.npz")
 
