@@ -56,9 +56,9 @@ def calibrate(
     """The integer network with searched scales (or the plain rule's, where the search does not beat it), the row of
     each layer as `quantise` writes it, and what the search found.
 
-    `frames` `[N, T, *input_shape]`, spikes or counts, at most `samples` of which are used, drawn by class: two thirds to
-    search, the others to check. Counts become spikes (1 where there was any), or messages of `input_message_bits`; what
-    that loses is told. `labels` `[N]`, where given, add accuracies. After `seconds` no more candidates are tried.
+    `frames` `[N, T, *input_shape]`, spikes or counts, at most `samples` of which are used, drawn by class: two thirds
+    to search, the others to check. Counts become spikes (1 where there was any), or messages of `input_message_bits`;
+    what that loses is told. `labels` `[N]`, where given, add accuracies. After `seconds` no more candidates are tried.
     `progress(done, total)` counts candidates. Without `seconds` the same frames give the same scales. Raises UserError
     as `quantise` does, or where there are no frames.
     """

@@ -76,7 +76,7 @@ def in_lava(
         late, trace, done = error, error.trace, error.done
     tally.add(done, trace)
     done = done if rows is None else rows[done]
-    told = _told(trace.backend, frames, tally, trace, done if late else rows)
+    told = _told(trace.backend, frames, tally, trace, done if late else rows, whole=late is None)
     return _unfinished(told, done, late) if late else told
 
 
@@ -100,7 +100,7 @@ def in_both(
     tally, equal = Tally(network, labels), found.equivalence
     tally.add(found.done, found.lava)
     done = found.done if rows is None else rows[found.done]
-    told = _told(found.lava.backend, frames, tally, found.lava, done if found.late else rows)
+    told = _told(found.lava.backend, frames, tally, found.lava, done if found.late else rows, whole=not found.late)
     told.result["reference_vs_lava"] = equal.as_dict()
     told.result["case"] = None if found.case is None else str(found.case)
     told.lines.append(
@@ -116,14 +116,20 @@ def in_both(
 
 
 def _told(
-    backend: str, frames: Any, tally: Tally, trace: SpikeTrace | None, rows: np.ndarray | None = None
+    backend: str,
+    frames: Any,
+    tally: Tally,
+    trace: SpikeTrace | None,
+    rows: np.ndarray | None = None,
+    *,
+    whole: bool = True,
 ) -> Simulated:
     result = {"backend": backend, "steps": int(frames.shape[1]), **tally.result()}
     lines = [
         f"{backend}: {result['samples']} samples of {result['steps']} steps, {result['output_spikes']:,} output spikes"
     ]
     read = "" if result["readout"] == "spikes" else f" ({result['readout']} read-out)"
-    lines += answer_lines(tally.accuracy(), result["samples"], result["silent"], read)
+    lines += answer_lines(tally.accuracy(), result["samples"], result["silent"], read, whole=whole)
     if "layers" in result:
         lines += table(("layer", "spikes/sample", "synops/sample"), [tuple(row.values()) for row in result["layers"]])
     return Simulated(result=result, lines=lines, trace=trace and replace(trace, rows=rows))

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from export import reference
+from export.frames_file import write_frames
 from export.integer_network import IntegerLayer, IntegerNetwork
 from export.lava import driver
-from export.netx import read_netx
+from export.netx import read_netx, write_netx
 from export.readout import Readout
+from export.spike_trace import load_trace
 from hardware_profiles.errors import UserError
 from pipeline.divergence import lines, reference_against_lava, replay
 
@@ -128,6 +130,27 @@ def test_what_is_done_in_time_is_compared(network, frames, monkeypatch):
     assert found.done.tolist() == [0, 3]
     np.testing.assert_array_equal(found.lava.spikes, reference.simulate(network, frames[[0, 3]]).spikes)
     assert (found.equivalence.samples, found.equivalence.mismatches) == (2, 0)
+
+
+@pytest.mark.parametrize("backend", ["lava", "both"])
+def test_what_is_done_in_time_is_shown_without_an_interval(network, frames, monkeypatch, tmp_path, spikeport, backend):
+    """Nobody drew the samples that happened to be done; the exit code is no failed check's."""
+    run = driver.simulate
+
+    def late(network, frames, **options):
+        frames = np.asarray(frames)
+        raise driver.LavaTimeout(5.0, len(frames), run(network, frames[[0, 3]], **options), np.array([0, 3]))
+
+    monkeypatch.setattr(driver, "simulate", late)
+    write_netx(network, tmp_path / "n.net")
+    write_frames(tmp_path / "f.npz", frames, np.array([0, 1, 2, 3]))
+    words = ("simulate", "n.net", "--input", "f.npz", "--backend", backend, "--out", "t.npz", "-q")
+    code, out, err = spikeport(*words)
+    assert code == 2
+    assert "of 2 given recordings that were done in time" in out
+    assert "interval" not in out
+    assert "Lava ran out of time: 2 samples are done. To mend: give a longer --timeout" in err
+    np.testing.assert_array_equal(load_trace(tmp_path / "t.npz").rows, [0, 3])
 
 
 def test_a_late_divergence_names_its_sample_in_the_whole_set(network, frames, monkeypatch, altered):
