@@ -6,6 +6,7 @@ import mmap
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ class Layout:
     keep_layers: bool
     per_step: bool = False
 
-    @property
+    @cached_property
     def starts(self) -> tuple[int, ...]:
         """Where each layer's spikes begin in a row, -1 if they are not kept."""
         last, at, starts = len(self.network.layers) - 1, 0, []

@@ -111,3 +111,24 @@ def test_a_layer_whose_sums_pass_float32_stays_exact(engine):
     frames = np.ones((1, 3, inputs), dtype=np.uint8)
     got = simulate(network, frames, engine=engine).spikes[0]
     np.testing.assert_array_equal(got, integer_loop(network, frames[0])[-1])
+
+
+def test_the_work_around_a_chain_grows_with_its_length(monkeypatch):
+    """Counted, not timed: how often a layer is asked for its size by chains of 30 and of 60 layers."""
+    asked = 0
+    size = IntegerLayer.neurons.fget
+
+    def counted(layer):
+        nonlocal asked
+        asked += 1
+        return size(layer)
+
+    monkeypatch.setattr(IntegerLayer, "neurons", property(counted))
+    found = []
+    for length in (30, 60):
+        layers = tuple(dense(np.array([[2, 4, -2]] * 3), name=f"fc{n}").layers[0] for n in range(length))
+        network = IntegerNetwork(input_shape=(3,), layers=layers)
+        asked = 0
+        simulate(network, np.ones((2, 4, 3), np.uint8), keep_layers=True)
+        found.append(asked)
+    assert found[1] < 2.5 * found[0]
