@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.console import Changes, Json, RecipeWord, fail, show, table, warn
+from hardware_profiles.notes import warning
+from pipeline.console import Changes, Json, RecipeWord, fail, show, table
 from pipeline.outputs import check_file, is_picture
 
 hardware = typer.Typer(help="Devices, and what is known of them.", no_args_is_help=True)
@@ -82,7 +83,7 @@ def data_info(recipe: RecipeWord, changes: Changes = None, json: Json = False) -
     result = describe(_dataset(recipe, changes))
     show(result, json, [f"{key}: {value}" for key, value in _flat(result)])
     for text in (result["window"] or {}).get("warnings", []):
-        warn(text)
+        warning(text)
 
 
 @data.command("download")

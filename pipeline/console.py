@@ -34,11 +34,6 @@ def show(result: Any, as_json: bool, lines: Iterable[str]) -> None:
             print(printable(line))
 
 
-def warn(text: str) -> None:
-    """One line on standard error: what does not seem right, and does not stop the command."""
-    print(f"warning: {printable(text)}", file=sys.stderr, flush=True)
-
-
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
     """`rows` under `head` as aligned lines; numbers to the right."""
     texts = [[_text(cell) for cell in row] for row in rows]

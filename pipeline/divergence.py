@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from export.files import atomic_folder, write_json, write_npz
 from export.integer_network import IntegerNetwork
 from export.spike_trace import SpikeTrace, joined
 from hardware_profiles.errors import CannotWriteError, UserError
+from hardware_profiles.notes import warning
 from pipeline.equivalence import Divergence, Equivalence, compare_traces, merge
 from pipeline.provenance import versions
 
@@ -199,7 +199,7 @@ def _settle(
     try:
         return found, write_case(case_folder, network, frames[row], named, _rows(reference, row), _rows(lava, row))
     except CannotWriteError as error:  # that the two part is the news, and is told in any case
-        print(f"warning: the case is not kept: {error}", file=sys.stderr)
+        warning(f"the case is not kept: {error}")
         return found, None
 
 

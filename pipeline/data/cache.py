@@ -13,9 +13,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import struct
-import sys
 import time
 import zlib
 from array import array
@@ -26,7 +24,8 @@ import numpy as np
 
 from export.files import atomic_path, write_json
 from export.temporaries import sweep_temporaries
-from hardware_profiles.errors import CannotWriteError, printable
+from hardware_profiles.errors import CannotWriteError
+from hardware_profiles.notes import warning
 from pipeline.data.facts import FACTS
 from pipeline.data.framing import Binning, Frames
 from pipeline.data.packed import PackedFrames, row_bytes
@@ -97,10 +96,12 @@ def _or_without(folder: Path) -> Iterator[None]:
     try:
         yield
     except (CannotWriteError, OSError) as error:
-        if folder not in _told and os.environ.get("RANK", "0") == "0":
+        if folder not in _told:
             why = error.why if isinstance(error, CannotWriteError) else error.strerror
-            told = f"warning: {folder}: frames cannot be kept here ({why}), so the next command bins them again"
-            print(f"{printable(told)}; SPIKEPORT_CACHE names another folder", file=sys.stderr, flush=True)
+            warning(
+                f"{folder}: frames cannot be kept here ({why}), so the next command bins them again; SPIKEPORT_CACHE "
+                "names another folder"
+            )
         _told.add(folder)
 
 
