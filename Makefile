@@ -24,6 +24,7 @@ $(SET_UP): pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) with the versions of constraints.txt (some minutes, once)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(BIN)/python typings/link.py
 	@touch $@
 
 $(LAVA): $(SET_UP)

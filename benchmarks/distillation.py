@@ -26,16 +26,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import distillation_page
 from distillation_parts import PARTS, Arm, Part
 
-from export.files import write_json, write_text
-from hardware_profiles.errors import UserError
-from pipeline import ends
-from pipeline.recipe import Recipe
-from pipeline.recipe_file import find_recipe, load_recipe, parse_recipe
-from pipeline.run_folder import open_run
-from pipeline.stages import check_recipe
-from pipeline.sweep.engine import run_trials
-from pipeline.sweep.plan import Setting, Trial
-from pipeline.sweep.trial import Outcome
+from spikeport import exits as ends
+from spikeport.errors import UserError
+from spikeport.files import write_json, write_text
+from spikeport.pipeline.run.recipe import Recipe
+from spikeport.pipeline.run.recipe_file import find_recipe, load_recipe, parse_recipe
+from spikeport.pipeline.run.run_folder import open_run
+from spikeport.pipeline.stages.runner import check_recipe
+from spikeport.pipeline.sweep.engine import run_trials
+from spikeport.pipeline.sweep.plan import Setting, Trial
+from spikeport.pipeline.sweep.trial import Outcome
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMA = "spikeport-distillation/1"

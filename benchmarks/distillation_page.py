@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.report.statistics import paired_difference
-from pipeline.sweep.statistics import mean_sd, paired_t
+from spikeport.pipeline.run.intervals import paired_difference
+from spikeport.pipeline.run.sweep_intervals import mean_sd, paired_t
 
 Runs = Sequence[Mapping[str, Any]]
 

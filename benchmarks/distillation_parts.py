@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipeline.recipe import Recipe
+from spikeport.pipeline.run.recipe import Recipe
 
 PRESETS = ("none", "ckd", "he2024", "ckdsnn", "tser", "temporal-self", "hta", "bridge")
 CURVE = (0, 10, 20, 50, 100, 200, 400, 800)

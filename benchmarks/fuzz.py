@@ -21,11 +21,11 @@ import warnings
 from collections import Counter
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "helpers"))
 from fuzz_checks import CHECKS, SUFFIX
 from fuzz_files import bases, mutant
 
-from hardware_profiles.errors import UserError
+from spikeport.errors import UserError
 
 KINDS = ("net", "nir", "sidecar", "frames")
 SLOW_S = 10.0

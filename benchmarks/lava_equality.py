@@ -22,19 +22,19 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "helpers"))
 from random_networks import random_frames, random_network
 
-from export.integer_network import IntegerNetwork
-from export.lava.driver import NETWORKS_PER_PROCESS, LavaWorker
-from export.lava.driver import simulate as simulate_lava
-from export.netx import read_netx
-from export.readout import Readout
-from export.reference import simulate
-from export.spike_trace import SpikeTrace
-from pipeline.divergence import write_case
-from pipeline.equivalence import compare_traces
-from pipeline.progress import Progress
+from spikeport.export.backends.compare import compare_traces
+from spikeport.export.backends.divergence import write_case
+from spikeport.export.backends.lava.driver import NETWORKS_PER_PROCESS, LavaWorker
+from spikeport.export.backends.lava.driver import simulate as simulate_lava
+from spikeport.export.backends.reference.simulate import simulate
+from spikeport.export.formats.netx.write import read_netx
+from spikeport.export.network.integer_network import IntegerNetwork
+from spikeport.export.network.readout import Readout
+from spikeport.export.network.spike_trace import SpikeTrace
+from spikeport.pipeline.run.progress import Progress
 
 ROOT = Path(__file__).resolve().parent.parent
 SLAYER = ("oxford", "mnist_slayer")

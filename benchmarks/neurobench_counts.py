@@ -19,9 +19,9 @@ import torch
 from reference import from_run, like_nmnist_small
 from torch import nn
 
-from export.integer_network import IntegerLayer, IntegerNetwork
-from export.reference import simulate
-from pipeline.profiling.counts import count_activity
+from spikeport.export.backends.reference.simulate import simulate
+from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
+from spikeport.pipeline.profiling.counts import count_activity
 
 
 class Replay(nn.Module):

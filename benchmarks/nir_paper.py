@@ -36,16 +36,16 @@ from tonic.io import read_mnist_file
 from tonic.transforms import ToFrame
 from torch.nn import functional
 
-from export.files import write_text
-from export.float_run import run_float
-from export.integer_network import IntegerNetwork
-from export.lava import driver
-from export.quantise import quantise
-from export.reference import simulate
-from export.sampling import draw, words
-from export.spiking_graph import SpikingGraph, load_graph
-from hardware_profiles.errors import UserError
-from pipeline.provenance import versions
+from spikeport.errors import UserError
+from spikeport.export.backends.lava import driver
+from spikeport.export.backends.reference.simulate import simulate
+from spikeport.export.calibration.float_simulator import run_float
+from spikeport.export.graph.spiking_graph import SpikingGraph, load_graph
+from spikeport.export.network.integer_network import IntegerNetwork
+from spikeport.export.network.sampling import draw, words
+from spikeport.export.quantization.quantize import quantise
+from spikeport.files import write_text
+from spikeport.versions import versions
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results"
 SENSOR = (34, 34, 2)

@@ -18,14 +18,14 @@ from pathlib import Path
 import nir
 import numpy as np
 
-from export.calibrate import calibrate
-from export.float_run import FloatTrace, run_float
-from export.integer_network import IntegerNetwork
-from export.quantise import quantise
-from export.reference import simulate
-from export.spike_distance import spike_distance
-from export.spiking_graph import SpikingGraph, load_graph
-from pipeline.data.recordings import read_events
+from spikeport.export.backends.reference.simulate import simulate
+from spikeport.export.calibration.calibrate import calibrate
+from spikeport.export.calibration.float_simulator import FloatTrace, run_float
+from spikeport.export.calibration.spike_distance import spike_distance
+from spikeport.export.graph.spiking_graph import SpikingGraph, load_graph
+from spikeport.export.network.integer_network import IntegerNetwork
+from spikeport.export.quantization.quantize import quantise
+from spikeport.pipeline.data.readers.recordings import read_events
 
 BITS = (8, 6, 4, 3)
 STEPS, STEP_US = 300, 1000  # N-MNIST's recordings last a little over 300 ms

@@ -22,13 +22,13 @@ from pathlib import Path
 
 import numpy as np
 
-from export.frames_file import read_frames
-from export.integer_network import IntegerLayer, IntegerNetwork
-from export.lava.process import LavaWorker
-from export.netx import read_netx, write_netx
-from export.reference import simulate
-from export.reference_events import thread_count
-from export.sampling import draw, words
+from spikeport.export.backends.lava.process import LavaWorker
+from spikeport.export.backends.reference.events import thread_count
+from spikeport.export.backends.reference.simulate import simulate
+from spikeport.export.formats.frames_file import read_frames
+from spikeport.export.formats.netx.write import read_netx, write_netx
+from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
+from spikeport.export.network.sampling import draw, words
 
 REPEATS = 5
 BUDGET = 256 << 20
@@ -190,10 +190,10 @@ def _labels(run: Path, samples: int) -> np.ndarray:
 
 def _sinabs(path: Path, data: Path) -> tuple[IntegerNetwork, np.ndarray]:
     """The NIR paper's network as integers, and every tenth recording in 300 bins of 1 ms."""
-    from export.quantise import quantise
-    from export.spiking_graph import load_graph
-    from pipeline.data.framing import Binning, bin_recording
-    from pipeline.data.recordings import read_recording
+    from spikeport.export.graph.spiking_graph import load_graph
+    from spikeport.export.quantization.quantize import quantise
+    from spikeport.pipeline.data.framing import Binning, bin_recording
+    from spikeport.pipeline.data.readers.recordings import read_recording
 
     network, _ = quantise(load_graph(path, dt_s=1e-3, reset="zero", if_r="per_step"))
     binning = Binning(steps=300, step_us=1000, height=34, width=34)

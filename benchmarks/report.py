@@ -24,8 +24,8 @@ from pathlib import Path
 import numpy as np
 from reference import from_run, like_nmnist_small
 
-from export.netx import read_netx, write_netx
-from export.reference import simulate
+from spikeport.export.backends.reference.simulate import simulate
+from spikeport.export.formats.netx.write import read_netx, write_netx
 
 ROUNDS, COUNTED_SAMPLES = 7, 1000
 DEVICES = ("loihi1", "loihi2", "cmos45-fp32")
@@ -100,7 +100,7 @@ def _loop(bare: bool, net: Path, frames_file: Path) -> None:
 
 
 def _without_counts() -> None:
-    from export import reference_kernels as kernels
+    from spikeport.export.backends.reference import kernels
 
     def count_synops(fan_out_at, tables, events, first, count, tally, k):  # type: ignore[no-untyped-def]
         return
@@ -116,8 +116,8 @@ def _without_counts() -> None:
 
 
 def _report(net: Path, frames_file: Path) -> None:
-    from pipeline.network_profile import Subject, profile_network, write_page
-    from pipeline.progress import Progress
+    from spikeport.pipeline.run.progress import Progress
+    from spikeport.pipeline.stages.profile_network import Subject, profile_network, write_page
 
     network, frames = read_netx(net), np.load(frames_file)
     labels = np.random.default_rng(0).integers(0, network.layers[-1].neurons, len(frames))

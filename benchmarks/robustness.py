@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "helpers"))
 
 from hostile_inputs import (
     archives,
@@ -256,7 +256,7 @@ def _kept(args: argparse.Namespace, name: str) -> Tally:
 def _write(args: argparse.Namespace, tallies: dict[str, Tally]) -> None:
     from run_all import _header
 
-    from export.files import write_text
+    from spikeport.files import write_text
 
     total = sum(tally.inputs for tally in tallies.values())
     wrong = sum(len(tally.violations) for tally in tallies.values())

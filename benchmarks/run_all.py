@@ -12,8 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from export.files import write_text
-from pipeline.provenance import versions
+from spikeport.files import write_text
+from spikeport.versions import versions
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results"

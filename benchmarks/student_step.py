@@ -23,14 +23,14 @@ import snntorch
 import torch
 from torch import Tensor, nn
 
-from pipeline.allocation import keep_freed_memory
-from pipeline.networks import student as students
-from pipeline.networks.neurons import SLOPE
-from pipeline.networks.students import Student, build_student
-from pipeline.quantisation import fold_batch_norm
-from pipeline.recipe import Recipe
-from pipeline.recipe import Student as StudentRecipe
-from pipeline.recipe_file import load_recipe
+from spikeport.allocation import keep_freed_memory
+from spikeport.pipeline.models.neurons.leaky import SLOPE
+from spikeport.pipeline.models.students import base as students
+from spikeport.pipeline.models.students.build import Student, build_student
+from spikeport.pipeline.run.recipe import Recipe
+from spikeport.pipeline.run.recipe import Student as StudentRecipe
+from spikeport.pipeline.run.recipe_file import load_recipe
+from spikeport.pipeline.training.qat import fold_batch_norm
 
 CLASSES = 10
 CHANNELS = (16, 32, 64)  # of recipes/nmnist-small.toml

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from hardware_profiles.profile import HardwareProfile, list_profiles, load_profile
-from hardware_profiles.schema import Sourced, fields_of
+from spikeport.hardware_profiles.profile import HardwareProfile, list_profiles, load_profile
+from spikeport.hardware_profiles.schema import Sourced, fields_of
 
 
 def list_rows() -> list[dict[str, Any]]:

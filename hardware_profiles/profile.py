@@ -15,10 +15,8 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from hardware_profiles.errors import UserError
-from hardware_profiles.paths import expanded
-from hardware_profiles.regular_files import read_small
-from hardware_profiles.schema import (
+from spikeport.errors import UserError
+from spikeport.hardware_profiles.schema import (
     Accounting,
     Constant,
     Device,
@@ -32,6 +30,8 @@ from hardware_profiles.schema import (
     Static,
     _Part,
 )
+from spikeport.paths import expanded
+from spikeport.regular_files import read_small
 
 # A new device is one new file and one name here.
 PROFILES = (
@@ -171,7 +171,7 @@ def load_profile(id_or_path: str | os.PathLike[str]) -> HardwareProfile:
     """
     name = os.fspath(id_or_path)
     if name in PROFILES:
-        path = Path(__file__).with_name(f"{name}.toml")
+        path = Path(__file__).parent / "devices" / f"{name}.toml"
     elif name.endswith(".toml") or os.sep in name:
         path = Path(expanded(name))
     else:

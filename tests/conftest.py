@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-from export.frames_file import write_frames
-from export.integer_network import IntegerLayer, IntegerNetwork
-from export.netx import write_netx
+from spikeport.export.formats.frames_file import write_frames
+from spikeport.export.formats.netx.write import write_netx
+from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 
 # How long an example takes says how busy the machine is, and nothing of the code.
 settings.register_profile("spikeport", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -43,7 +43,7 @@ def spikeport(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SPIKEPORT_CACHE", str(tmp_path / "cache"))
 
-    from pipeline.cli import main
+    from spikeport.pipeline.cli.app import main
 
     def run(*words):
         monkeypatch.setattr(sys, "argv", ["spikeport", *map(str, words)])

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from hardware_profiles.checks import markdown, validate_rows
-from pipeline.cli import app
+from spikeport.hardware_profiles.validation import markdown, validate_rows
+from spikeport.pipeline.cli.app import app
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 

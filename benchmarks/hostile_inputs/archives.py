@@ -199,7 +199,7 @@ def _prepare(file: str, trusted: bool) -> Callable[[], None]:
     """No network; the set is this one archive, and with `trusted` its MD5 is the one that is asked for."""
 
     def prepare() -> None:
-        from pipeline.data import archives, download
+        from spikeport.pipeline.data.downloads import archives, download
 
         def gone(url: str, md5: str, file: Path) -> None:
             raise OSError("no host is asked here")

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from fuzz_files import _bytes, _zip
 
-from export.frames_file import write_frames
-from export.integer_network import IntegerLayer, IntegerNetwork
-from export.netx import write_netx
 from hostile_inputs.cases import Case
+from spikeport.export.formats.frames_file import write_frames
+from spikeport.export.formats.netx.write import write_netx
+from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 
 COUNT, STEPS, INPUTS = 12, 6, 5
 PROFILE = ["profile", "a.net", "--input", "f.npz"]

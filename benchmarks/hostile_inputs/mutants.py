@@ -10,7 +10,7 @@ from fuzz_files import _bytes
 from hostile_inputs.cases import Case
 from hostile_inputs.event_files import HEIGHT, WIDTH, as_file, class_folders, some_events
 from hostile_inputs.recordings import BIG, INFO
-from pipeline.data.recordings import READERS
+from spikeport.pipeline.data.readers.recordings import READERS
 
 EXTENSIONS = tuple(READERS)
 
@@ -68,8 +68,8 @@ def only_read(number: int, seed: int) -> Case:
 
 
 def _read() -> None:
-    from hardware_profiles.errors import UserError
-    from pipeline.data.recordings import read_recording
+    from spikeport.errors import UserError
+    from spikeport.pipeline.data.readers.recordings import read_recording
 
     path = next(Path().glob("a.*"))
     try:

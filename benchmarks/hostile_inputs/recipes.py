@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from hostile_inputs.cases import Case
 from hostile_inputs.event_files import RECIPE
-from pipeline.recipe import Recipe
+from spikeport.pipeline.run.recipe import Recipe
 
 NOWHERE = ("data.source=class-folders", "data.root=nowhere", "data.events=e", "data.images=i")
 READ = ["train", "r.toml", "-q", *(word for change in NOWHERE for word in ("--set", change))]  # ends before it trains

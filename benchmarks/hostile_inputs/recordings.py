@@ -15,7 +15,7 @@ import numpy as np
 
 from hostile_inputs.cases import Case
 from hostile_inputs.event_files import FIELDS, as_file, class_folders, some_events
-from pipeline.data.recordings import READERS
+from spikeport.pipeline.data.readers.recordings import READERS
 
 INFO = ["data", "info", "recipe.toml"]
 BIG = ("--set", "data.height=128", "--set", "data.width=128")  # an .aedat's coordinates may count from the far end

@@ -1,8 +1,8 @@
 """The command in a fork of this process, which has imported it once; what it did, and what it may not do.
 
-The fork runs `pipeline.cli.main` on the words, in a session of its own, with files for its output. Exit code, output,
-seconds and peak memory are those of that one process and what it started. Seconds in which it was ready and waited for
-a processor do not count: another one had it, and a limit is to hold on a busy machine too.
+The fork runs `pipeline.cli.app.main` on the words, in a session of its own, with files for its output. Exit code,
+output, seconds and peak memory are those of that one process and what it started. Seconds in which it was ready and
+waited for a processor do not count: another one had it, and a limit is to hold on a busy machine too.
 """
 
 from __future__ import annotations
@@ -44,11 +44,12 @@ class Outcome:
 
 def load(*, training: bool = True) -> None:
     """Imports what the verbs import, so that a fork begins to work at once; `training`: what learns as well."""
-    for name in ("h5py", "PIL.Image", "scipy.io", "pipeline.cli", "pipeline.data.describe"):
+    for name in ("h5py", "PIL.Image", "scipy.io", "spikeport.pipeline.cli.app", "spikeport.pipeline.data.describe"):
         __import__(name)
     if training:
         for name in ("matplotlib.figure", "nir", "numba", "sklearn.datasets", "torch", "pytorch_lightning", "snntorch",
-                     "pipeline.stages_learn", "pipeline.stages_deploy", "pipeline.stages_report"):  # fmt: skip
+                     "spikeport.pipeline.stages.train", "spikeport.pipeline.stages.deploy",
+                     "spikeport.pipeline.stages.report"):  # fmt: skip
             __import__(name)
 
 
@@ -90,7 +91,7 @@ def start(words: list[str], folder: Path, home: Path, prepare: Callable[[], None
 
 def _main(prepare: Callable[[], None] | None) -> int:
     """Runs the command and does what the interpreter does at its end."""
-    from pipeline.cli import main
+    from spikeport.pipeline.cli.app import main
 
     try:
         if prepare:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.data.facts import FACTS
-from pipeline.data.framing import Binning, Frames, Progress, bin_recording
-from pipeline.data.packed import PackedFrames, row_bytes
-from pipeline.data.recordings import AS_STORED, Reading, read_recording
+from spikeport.pipeline.data.facts import FACTS
+from spikeport.pipeline.data.framing import Binning, Frames, Progress, bin_recording
+from spikeport.pipeline.data.packed import PackedFrames, row_bytes
+from spikeport.pipeline.data.readers.recordings import AS_STORED, Reading, read_recording
 
 COMPILED = ".bin"
 
@@ -43,7 +43,7 @@ class _Compiled:
     """One .bin file after the other through one buffer."""
 
     def __init__(self, sensor: tuple[int, int], binning: Binning) -> None:
-        from pipeline.data.nmnist_kernel import bin_bytes  # numba takes half a second to import
+        from spikeport.pipeline.data.readers.nmnist_kernel import bin_bytes  # numba takes half a second to import
 
         self._bin = bin_bytes
         self._fits = sensor[0] <= binning.height and sensor[1] <= binning.width

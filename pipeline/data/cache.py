@@ -22,13 +22,13 @@ from pathlib import Path
 
 import numpy as np
 
-from export.files import atomic_path, write_json
-from export.temporaries import sweep_temporaries
-from hardware_profiles.errors import CannotWriteError
-from hardware_profiles.notes import warning
-from pipeline.data.facts import FACTS
-from pipeline.data.framing import Binning, Frames
-from pipeline.data.packed import PackedFrames, row_bytes
+from spikeport.errors import CannotWriteError
+from spikeport.files import atomic_path, write_json
+from spikeport.notes import warning
+from spikeport.pipeline.data.facts import FACTS
+from spikeport.pipeline.data.framing import Binning, Frames
+from spikeport.pipeline.data.packed import PackedFrames, row_bytes
+from spikeport.temporaries import sweep_temporaries
 
 FORMAT = 3  # change it whenever reading, binning or this file's layout changes: old caches are then never read
 _HEAD = struct.Struct("<8s32sQQQ")  # mark, key, recordings, bytes of a row, checksum

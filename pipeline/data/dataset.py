@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.data.events import check_events
-from pipeline.data.packed import PackedFrames
+from spikeport.pipeline.data.events import check_events
+from spikeport.pipeline.data.packed import PackedFrames
 
 
 @dataclass(frozen=True, kw_only=True)

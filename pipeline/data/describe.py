@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data.dataset import Dataset, EventSplit
-from pipeline.data.sources import SOURCES
-from pipeline.data.windows import window_of
+from spikeport.pipeline.data.dataset import Dataset, EventSplit
+from spikeport.pipeline.data.sources.table import SOURCES
+from spikeport.pipeline.data.windows import window_of
 
 
 def list_sources() -> list[dict[str, str]]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.data.events import EVENT_DTYPE
+from spikeport.pipeline.data.events import EVENT_DTYPE
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hardware_profiles.errors import UserError
+from spikeport.errors import UserError
 
 # The order is the one in which tonic's readers fill fields: by position, not by name.
 EVENT_DTYPE = np.dtype([("x", np.int16), ("y", np.int16), ("t", np.int64), ("p", np.int8)])

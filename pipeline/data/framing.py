@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hardware_profiles.errors import UserError
-from pipeline.data.dataset import Recording
-from pipeline.data.events import columns
-from pipeline.data.facts import FACTS, tails
-from pipeline.data.packed import PackedFrames, row_bytes
+from spikeport.errors import UserError
+from spikeport.pipeline.data.dataset import Recording
+from spikeport.pipeline.data.events import columns
+from spikeport.pipeline.data.facts import FACTS, tails
+from spikeport.pipeline.data.packed import PackedFrames, row_bytes
 
 Progress = Callable[[int, int, str], None]  # done, total, what
 

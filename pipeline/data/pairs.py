@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from export.sampling import shares
-from hardware_profiles.errors import UserError
-from pipeline.data.dataset import StaticImages
+from spikeport.errors import UserError
+from spikeport.export.network.sampling import shares
+from spikeport.pipeline.data.dataset import StaticImages
 
 
 def static_pool(images: StaticImages, held_out: set[str], *, limit: int, seed: int) -> StaticImages:

@@ -6,9 +6,9 @@ import os
 
 import numpy as np
 
-from export.files import atomic_path
-from export.sampling import draw, words
-from pipeline.data.dataset import Dataset, EventSplit
+from spikeport.export.network.sampling import draw, words
+from spikeport.files import atomic_path
+from spikeport.pipeline.data.dataset import Dataset, EventSplit
 
 SOFTWARE = "spikeport data preview"  # in the file: so that a preview is known for one
 SHOWN_STEPS = 12  # at most so many frames in a row; more would be too small to read

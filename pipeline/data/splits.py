@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from export.sampling import shares
-from hardware_profiles.errors import UserError
-from pipeline.data.sources.collection import Collection
-from pipeline.data.sources.reading import natural
-from pipeline.recipe import Data
+from spikeport.errors import UserError
+from spikeport.export.network.sampling import shares
+from spikeport.pipeline.data.sources.collection import Collection
+from spikeport.pipeline.data.sources.reading import natural
+from spikeport.pipeline.run.recipe import Data
 
 
 @dataclass(frozen=True, kw_only=True)

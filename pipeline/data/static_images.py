@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hardware_profiles.errors import MissingPart, UserError
-from hardware_profiles.notes import note
-from pipeline.data.framing import Progress
-from pipeline.data.idx_files import read_labelled
-from pipeline.data.pictures import SUFFIXES, Findings, read_picture
+from spikeport.errors import MissingPart, UserError
+from spikeport.notes import note
+from spikeport.pipeline.data.framing import Progress
+from spikeport.pipeline.data.readers.idx_files import read_labelled
+from spikeport.pipeline.data.readers.pictures import SUFFIXES, Findings, read_picture
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from pipeline.recipe import Warp
+from spikeport.pipeline.run.recipe import Warp
 
 
 def warp(images: Tensor, recipe: Warp, generator: torch.Generator) -> Tensor:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from hardware_profiles.errors import UserError
-from pipeline.data.dataset import Dataset
+from spikeport.errors import UserError
+from spikeport.pipeline.data.dataset import Dataset
 
 LOST = 0.5  # a window that holds less of the events is warned of
 USELESS = 0.01  # and one that holds less than this is refused

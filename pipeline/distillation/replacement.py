@@ -11,8 +11,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from hardware_profiles.errors import UserError
-from pipeline.distillation.schedules import replacement_probability
+from spikeport.errors import UserError
+from spikeport.pipeline.distillation.schedules import replacement_probability
 
 Unit = Literal["clip", "suffix"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from hardware_profiles.errors import UserError
+from spikeport.errors import UserError
 
 PhaseShape = Literal["cosine", "logistic", "step"]
 Shape = Literal["constant", "cosine", "logistic", "step", "rise"]

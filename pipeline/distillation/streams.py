@@ -1,6 +1,6 @@
 """What a training step shows: recordings, the hybrid stream, images seen through the bridge, and what the teacher says.
 
-Every draw comes from a generator that is known by (seed, purpose, epoch, batch), see `pipeline.fitting`.
+Every draw comes from a generator that is known by (seed, purpose, epoch, batch), see `spikeport.pipeline.training.fit`.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hardware_profiles.errors import UserError
-from pipeline.augmentation import augment
-from pipeline.bridge.shown import Bridge, KeptViews
-from pipeline.data.dataset import Dataset, StaticImages
-from pipeline.data.images import resize_to, value_channel
-from pipeline.data.warps import warp
-from pipeline.distillation.objectives import Objective
-from pipeline.distillation.replacement import sliding_replacement, static_clip
-from pipeline.distillation.terms import Step, Stream, Teaching
-from pipeline.networks.inputs import as_input, together
-from pipeline.networks.student import Head, Student
-from pipeline.networks.teacher import Teacher
-from pipeline.recipe import Recipe
+from spikeport.errors import UserError
+from spikeport.pipeline.data.augmentation.augment import augment
+from spikeport.pipeline.data.dataset import Dataset, StaticImages
+from spikeport.pipeline.data.event_synthesis.cached_views import Bridge, KeptViews
+from spikeport.pipeline.data.images import resize_to, value_channel
+from spikeport.pipeline.data.inputs import as_input, together
+from spikeport.pipeline.data.warps import warp
+from spikeport.pipeline.distillation.losses.base import Step, Stream, Teaching
+from spikeport.pipeline.distillation.objective import Objective
+from spikeport.pipeline.distillation.replacement import sliding_replacement, static_clip
+from spikeport.pipeline.models.students.base import Head, Student
+from spikeport.pipeline.models.teachers.base import Teacher
+from spikeport.pipeline.run.recipe import Recipe
 
 NO_TEACHER = 'train without one: distillation.method = "none"'
 VIEWS = ("logits", "features", "maps", "embedding")  # of a student's output, each [T, B, ...]

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from export.fan_out import (
+from spikeport.errors import UserError
+from spikeport.export.network.connectivity import (
     addressed_synapses,
     dense_ops,
     effective_fan_out_map,
@@ -19,10 +20,9 @@ from export.fan_out import (
     naive_macs,
     synapse_weights,
 )
-from export.fixed_point import DECAY_ONE
-from export.integer_network import IntegerLayer, IntegerNetwork
-from export.spike_trace import SpikeTrace
-from hardware_profiles.errors import UserError
+from spikeport.export.network.fixed_point import DECAY_ONE
+from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
+from spikeport.export.network.spike_trace import SpikeTrace
 
 CHUNK = 64  # samples whose values are summed at a time
 

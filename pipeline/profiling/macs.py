@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hardware_profiles.errors import UserError
+from spikeport.errors import UserError
 
 if TYPE_CHECKING:
     import onnx

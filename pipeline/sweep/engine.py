@@ -15,10 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hardware_profiles.errors import UserError
-from pipeline.sweep.plan import Trial
-from pipeline.sweep.sharing import share_stages
-from pipeline.sweep.trial import Outcome, finish_trial, outcome_of, start_trial
+from spikeport.errors import UserError
+from spikeport.pipeline.sweep.plan import Trial
+from spikeport.pipeline.sweep.sharing import share_stages
+from spikeport.pipeline.sweep.trial import Outcome, finish_trial, outcome_of, start_trial
 
 if TYPE_CHECKING:
     import optuna

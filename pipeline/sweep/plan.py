@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hardware_profiles.errors import UserError
-from pipeline.recipe import Recipe
-from pipeline.recipe_file import load_recipe
+from spikeport.errors import UserError
+from spikeport.pipeline.run.recipe import Recipe
+from spikeport.pipeline.run.recipe_file import load_recipe
 
 COMPARE = "distillation.compare"  # a sweep compares its own settings; each trial trains one arm
 SEED, FOLDS, FOLD = "seed", "data.folds", "data.fold"
@@ -73,7 +73,7 @@ def plan_trials(
     Seeds count up from the recipe's. Each trial's recipe, its objective and networks are validated (students are
     compared as quantised, so they must be for netx); raises UserError naming the first fault.
     """
-    from pipeline.stages import check_recipe
+    from spikeport.pipeline.stages.runner import check_recipe
 
     base = load_recipe(source, list(overrides))
     trials = []

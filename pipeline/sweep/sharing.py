@@ -7,12 +7,12 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from pipeline.distillation.presets import lessons
-from pipeline.provenance import about_this_run
-from pipeline.recipe import PLACE, Recipe
-from pipeline.recipe_file import load_recipe
-from pipeline.resuming import what_is_read
-from pipeline.run_folder import MANIFEST, RunFolder, create, locked, open_run
+from spikeport.pipeline.distillation.methods import lessons
+from spikeport.pipeline.run.recipe import PLACE, Recipe
+from spikeport.pipeline.run.recipe_file import load_recipe
+from spikeport.pipeline.run.run_folder import MANIFEST, RunFolder, create, locked, open_run
+from spikeport.pipeline.stages.resuming import what_is_read
+from spikeport.versions import about_this_run
 
 
 def share_stages(recipe: Path, changes: Iterable[str], folder: Path, others: Iterable[Path]) -> Path | None:

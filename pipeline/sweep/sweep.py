@@ -7,16 +7,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from export.files import write_json, write_text
-from hardware_profiles.errors import MissingPart, UserError
-from pipeline.provenance import about_this_run
-from pipeline.recipe import Recipe
-from pipeline.recipe_file import load_recipe
-from pipeline.run_folder import MANIFEST, RECIPE, differences, is_text, locked
-from pipeline.sweep.engine import JOURNAL, run_trials
-from pipeline.sweep.plan import Setting, Trial, plan_trials
-from pipeline.sweep.table import markdown, rows_of
-from pipeline.sweep.trial import Outcome
+from spikeport.errors import MissingPart, UserError
+from spikeport.files import write_json, write_text
+from spikeport.pipeline.run.recipe import Recipe
+from spikeport.pipeline.run.recipe_file import load_recipe
+from spikeport.pipeline.run.run_folder import MANIFEST, RECIPE, differences, is_text, locked
+from spikeport.pipeline.sweep.engine import JOURNAL, run_trials
+from spikeport.pipeline.sweep.plan import Setting, Trial, plan_trials
+from spikeport.pipeline.sweep.table import markdown, rows_of
+from spikeport.pipeline.sweep.trial import Outcome
+from spikeport.versions import about_this_run
 
 SCHEMA = "spikeport-sweep/1"
 RESULT, PAGE = "sweep.json", "sweep.md"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.sweep.plan import Setting, Trial
-from pipeline.sweep.statistics import mean_sd, paired_t
-from pipeline.sweep.trial import Outcome
+from spikeport.pipeline.run.sweep_intervals import mean_sd, paired_t
+from spikeport.pipeline.sweep.plan import Setting, Trial
+from spikeport.pipeline.sweep.trial import Outcome
 
 ARMS = ("float", "quantised")
 
@@ -55,8 +55,8 @@ def table(rows: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, ...], list[tupl
 
 def markdown(result: Mapping[str, Any]) -> str:
     """sweep.md, from sweep.json alone."""
-    from pipeline.report.markdown_parts import code, inline
-    from pipeline.report.markdown_parts import table as drawn
+    from spikeport.pipeline.report.pages.markdown_parts import code, inline
+    from spikeport.pipeline.report.pages.markdown_parts import table as drawn
 
     head, cells = table(result["rows"])
     lines = [

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from export.answers import held_against
-from hardware_profiles.errors import MissingPart, UserError
-from pipeline import ends
-from pipeline.run_folder import MANIFEST, open_run
-from pipeline.stages import TRAINING
+from spikeport import exits as ends
+from spikeport.errors import MissingPart, UserError
+from spikeport.export.network.accuracy import held_against
+from spikeport.pipeline.run.run_folder import MANIFEST, open_run
+from spikeport.pipeline.stages.runner import TRAINING
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -90,7 +90,7 @@ def start_trial(
     What it says is kept beside the folder, in <folder>.log.
     """
     # -P: the folder where a sweep runs is not searched for modules, whatever its files are called.
-    command = [sys.executable, "-P", "-m", "pipeline.cli", verb, str(recipe), "--out", str(folder), "--resume"]
+    command = [sys.executable, "-P", "-m", "spikeport", verb, str(recipe), "--out", str(folder), "--resume"]
     for change in changes:
         command += ["--set", change]
     folder.parent.mkdir(parents=True, exist_ok=True)

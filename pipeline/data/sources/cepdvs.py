@@ -6,10 +6,10 @@ position would pair recording 10 with picture 2.
 
 from __future__ import annotations
 
-from pipeline.data.framing import Progress
-from pipeline.data.sources.collection import Collection
-from pipeline.data.sources.file_pairs import load_file_pairs
-from pipeline.recipe import Data
+from spikeport.pipeline.data.framing import Progress
+from spikeport.pipeline.data.sources.collection import Collection
+from spikeport.pipeline.data.sources.file_pairs import load_file_pairs
+from spikeport.pipeline.run.recipe import Data
 
 PUBLISHED = 10_000
 ABOUT = f"CEP-DVS: {{count}} of the {PUBLISHED:,} recordings in {{classes}} classes, each of a picture on a screen"

@@ -13,17 +13,17 @@ from pathlib import Path
 
 import numpy as np
 
-from hardware_profiles.errors import MissingPart, UserError
-from pipeline.data.archives import CIFAR10, absent
-from pipeline.data.cifar10 import read_cifar10
-from pipeline.data.dataset import StaticImages
-from pipeline.data.framing import Progress
-from pipeline.data.sources import resizing
-from pipeline.data.sources.collection import Collection
-from pipeline.data.sources.event_files import EventFile, list_events
-from pipeline.data.sources.reading import content_with, labels_of, reader, stamp_with
-from pipeline.data.static_images import ImageSet, read_images
-from pipeline.recipe import Data
+from spikeport.errors import MissingPart, UserError
+from spikeport.pipeline.data.dataset import StaticImages
+from spikeport.pipeline.data.downloads.archives import CIFAR10, absent
+from spikeport.pipeline.data.framing import Progress
+from spikeport.pipeline.data.readers.cifar10 import read_cifar10
+from spikeport.pipeline.data.sources import resizing
+from spikeport.pipeline.data.sources.collection import Collection
+from spikeport.pipeline.data.sources.event_files import EventFile, list_events
+from spikeport.pipeline.data.sources.reading import content_with, labels_of, reader, stamp_with
+from spikeport.pipeline.data.static_images import ImageSet, read_images
+from spikeport.pipeline.run.recipe import Data
 
 SENSOR = (128, 128)
 PUBLISHED = 10_000

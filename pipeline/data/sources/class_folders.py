@@ -6,16 +6,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hardware_profiles.errors import UserError
-from pipeline.data.binning_files import bin_files
-from pipeline.data.framing import Binning, Frames, Progress
-from pipeline.data.recordings import Reading
-from pipeline.data.sources.collection import Collection
-from pipeline.data.sources.event_files import list_events
-from pipeline.data.sources.reading import content_with, labels_of, recordings, stamp_with
-from pipeline.data.sources.twins import name_images
-from pipeline.data.static_images import read_images
-from pipeline.recipe import Data
+from spikeport.errors import UserError
+from spikeport.pipeline.data.binning_files import bin_files
+from spikeport.pipeline.data.framing import Binning, Frames, Progress
+from spikeport.pipeline.data.readers.recordings import Reading
+from spikeport.pipeline.data.sources.collection import Collection
+from spikeport.pipeline.data.sources.event_files import list_events
+from spikeport.pipeline.data.sources.reading import content_with, labels_of, recordings, stamp_with
+from spikeport.pipeline.data.sources.twins import name_images
+from spikeport.pipeline.data.static_images import read_images
+from spikeport.pipeline.run.recipe import Data
 
 
 def load(data: Data, progress: Progress | None = None) -> Collection:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.data.dataset import Recording, StaticImages
-from pipeline.data.framing import Binning, Frames, Progress
+from spikeport.pipeline.data.dataset import Recording, StaticImages
+from spikeport.pipeline.data.framing import Binning, Frames, Progress
 
 
 @dataclass(frozen=True, kw_only=True)

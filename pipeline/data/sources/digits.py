@@ -9,12 +9,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hardware_profiles.errors import UserError
-from pipeline.data.dataset import Recording, StaticImages
-from pipeline.data.event_camera import EventCamera
-from pipeline.data.framing import Progress
-from pipeline.data.sources.collection import Collection
-from pipeline.recipe import Data
+from spikeport.errors import UserError
+from spikeport.pipeline.data.dataset import Recording, StaticImages
+from spikeport.pipeline.data.event_camera import EventCamera
+from spikeport.pipeline.data.framing import Progress
+from spikeport.pipeline.data.sources.collection import Collection
+from spikeport.pipeline.run.recipe import Data
 
 VERSION = 1  # change it whenever the scene below changes, so that cached frames are made again
 CAMERA = EventCamera(threshold=0.3, mismatch=0.1, noise_hz=0.5)

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
-from hardware_profiles.errors import UserError
-from pipeline.data.archives import absent
-from pipeline.data.cache import stamp_of
-from pipeline.data.dataset import StaticImages
-from pipeline.data.event_columns import from_columns
-from pipeline.data.framing import Progress
-from pipeline.data.sources import resizing
-from pipeline.data.sources.collection import Collection
-from pipeline.data.sources.event_files import EventFile
-from pipeline.data.sources.reading import content_with, labels_of, reader, stamp_with
-from pipeline.recipe import Data
+from spikeport.errors import UserError
+from spikeport.pipeline.data.cache import stamp_of
+from spikeport.pipeline.data.dataset import StaticImages
+from spikeport.pipeline.data.downloads.archives import absent
+from spikeport.pipeline.data.framing import Progress
+from spikeport.pipeline.data.readers.event_columns import from_columns
+from spikeport.pipeline.data.sources import resizing
+from spikeport.pipeline.data.sources.collection import Collection
+from spikeport.pipeline.data.sources.event_files import EventFile
+from spikeport.pipeline.data.sources.reading import content_with, labels_of, reader, stamp_with
+from spikeport.pipeline.run.recipe import Data
 
 SENSOR = (128, 128)
 PARTS = ("ibmGestureTrain", "ibmGestureTest")

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 
-from hardware_profiles.errors import MissingPart, UserError
-from hardware_profiles.regular_files import check_regular
-from pipeline.data.cache import stamp_of
-from pipeline.data.framing import Progress
-from pipeline.data.recordings import READERS
+from spikeport.errors import MissingPart, UserError
+from spikeport.pipeline.data.cache import stamp_of
+from spikeport.pipeline.data.framing import Progress
+from spikeport.pipeline.data.readers.recordings import READERS
+from spikeport.regular_files import check_regular
 
 _EXTENSIONS = ", ".join(READERS)
 _NAME = attrgetter("name")

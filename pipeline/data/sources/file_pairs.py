@@ -5,15 +5,15 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from pipeline.data.archives import absent
-from pipeline.data.framing import Progress
-from pipeline.data.sources import resizing
-from pipeline.data.sources.collection import Collection
-from pipeline.data.sources.event_files import list_events
-from pipeline.data.sources.reading import content_with, labels_of, reader, stamp_with
-from pipeline.data.sources.twins import name_images
-from pipeline.data.static_images import read_images
-from pipeline.recipe import Data
+from spikeport.pipeline.data.downloads.archives import absent
+from spikeport.pipeline.data.framing import Progress
+from spikeport.pipeline.data.sources import resizing
+from spikeport.pipeline.data.sources.collection import Collection
+from spikeport.pipeline.data.sources.event_files import list_events
+from spikeport.pipeline.data.sources.reading import content_with, labels_of, reader, stamp_with
+from spikeport.pipeline.data.sources.twins import name_images
+from spikeport.pipeline.data.static_images import read_images
+from spikeport.pipeline.run.recipe import Data
 
 
 def load_file_pairs(

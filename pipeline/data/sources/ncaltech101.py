@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pipeline.data.framing import Progress
-from pipeline.data.sources.collection import Collection
-from pipeline.data.sources.file_pairs import load_file_pairs
-from pipeline.recipe import Data
+from spikeport.pipeline.data.framing import Progress
+from spikeport.pipeline.data.sources.collection import Collection
+from spikeport.pipeline.data.sources.file_pairs import load_file_pairs
+from spikeport.pipeline.run.recipe import Data
 
 PUBLISHED = 8_709
 ABOUT = (

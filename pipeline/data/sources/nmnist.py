@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from hardware_profiles.errors import UserError
-from pipeline.data.archives import absent
-from pipeline.data.binning_files import bin_files
-from pipeline.data.dataset import StaticImages
-from pipeline.data.framing import Binning, Frames, Progress
-from pipeline.data.idx_files import read_labelled
-from pipeline.data.sources.collection import Collection
-from pipeline.data.sources.event_files import EventFile, list_events
-from pipeline.data.sources.reading import content_with, labels_of, reader, stamp_with
-from pipeline.recipe import Data
+from spikeport.errors import UserError
+from spikeport.pipeline.data.binning_files import bin_files
+from spikeport.pipeline.data.dataset import StaticImages
+from spikeport.pipeline.data.downloads.archives import absent
+from spikeport.pipeline.data.framing import Binning, Frames, Progress
+from spikeport.pipeline.data.readers.idx_files import read_labelled
+from spikeport.pipeline.data.sources.collection import Collection
+from spikeport.pipeline.data.sources.event_files import EventFile, list_events
+from spikeport.pipeline.data.sources.reading import content_with, labels_of, reader, stamp_with
+from spikeport.pipeline.run.recipe import Data
 
 SENSOR = (34, 34)
 

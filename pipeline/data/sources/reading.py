@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.data.dataset import Recording
-from pipeline.data.framing import Progress
-from pipeline.data.recordings import Reading, read_events, read_recording
-from pipeline.data.sources.event_files import EventFile, hash_files
+from spikeport.pipeline.data.dataset import Recording
+from spikeport.pipeline.data.framing import Progress
+from spikeport.pipeline.data.readers.recordings import Reading, read_events, read_recording
+from spikeport.pipeline.data.sources.event_files import EventFile, hash_files
 
 Change = Callable[[np.ndarray, str], np.ndarray]  # events as a file has them, the file -> events on the sensor
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from hardware_profiles.errors import UserError
-from pipeline.data.events import check_events
+from spikeport.errors import UserError
+from spikeport.pipeline.data.events import check_events
 
 VERSION = 1  # change it whenever what comes out changes, so that cached frames are made again
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from hardware_profiles.errors import UserError
-from pipeline.data.dataset import StaticImages
-from pipeline.data.sources.event_files import EventFile
-from pipeline.data.static_images import ImageSet
+from spikeport.errors import UserError
+from spikeport.pipeline.data.dataset import StaticImages
+from spikeport.pipeline.data.sources.event_files import EventFile
+from spikeport.pipeline.data.static_images import ImageSet
 
 
 def name_images(

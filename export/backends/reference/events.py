@@ -1,0 +1,72 @@
+"""The event-driven engine: compiled loops over packed layers, samples shared out among threads."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from spikeport.export.backends.reference.bounds import fits_int32
+from spikeport.export.backends.reference.storage import Layout, Rows
+from spikeport.export.network.integer_network import IntegerNetwork
+
+TURNS = 8  # how many pieces of a chunk each thread gets in the mean, so that none is left with a long last one
+
+
+def refusal(network: IntegerNetwork, steps: int, device: str) -> str:
+    """Why this engine cannot run the network here; "" if it can."""
+    if device != "cpu":
+        return f"it computes on the CPU, not on {device}"
+    if importlib.util.find_spec("numba") is None:
+        return "numba is not installed"
+    if not fits_int32(network, steps):
+        return "a layer's numbers could pass 32 bits"
+    return ""
+
+
+class EventEngine:
+    """Runs a network for samples of some length. Threads share the plan, each has its own state."""
+
+    def __init__(self, layout: Layout) -> None:
+        from spikeport.export.backends.reference.plan import pack
+
+        self.layout, self.threads = layout, thread_count()
+        self.plan = pack(layout.network, layout.steps, layout.keep_layers)
+        self.fixed_bytes = self.plan.shared_bytes + self.threads * self.plan.state_bytes
+        self.work_bytes = 0  # of a sample, beside its frames and output
+
+    def run(self, frames: np.ndarray, rows: Rows) -> None:
+        """Fills `rows` for writable uint8 frames `[n, T, inputs]`."""
+        piece = max(1, -(-len(frames) // (self.threads * TURNS)))
+        pieces = [slice(start, start + piece) for start in range(0, len(frames), piece)]
+        if self.threads == 1 or len(pieces) < 2:
+            self._run_piece(frames, rows)
+            return
+        with ThreadPoolExecutor(self.threads) as pool:
+            try:
+                for _ in pool.map(lambda piece: self._run_piece(frames[piece], rows.part(piece)), pieces):
+                    pass
+            except BaseException:  # Ctrl-C too: the pieces under way end, the others are dropped
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _run_piece(self, frames: np.ndarray, rows: Rows) -> None:
+        from spikeport.export.backends.reference.kernels import run_samples
+
+        plan = self.plan
+        run_samples(
+            frames, plan.graded, plan.fields, plan.weights, plan.tables, plan.places, plan.neurons, plan.unbiased,
+            plan.sizes, rows.spikes, rows.membrane, rows.counts,
+        )  # fmt: skip
+
+
+def thread_count() -> int:
+    """Threads to use: NUMBA_NUM_THREADS or OMP_NUM_THREADS where set, at most the processors of this process."""
+    have = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
+        value = os.environ.get(name, "").split(",")[0].strip()
+        if value.isdigit() and int(value):
+            return min(int(value), have)
+    return have

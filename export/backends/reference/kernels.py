@@ -1,0 +1,462 @@
+# mypy: disallow-untyped-defs=False, disallow-untyped-decorators=False
+# numba infers these types when it compiles.
+"""The compiled loops of the event-driven reference, all in one file since numba's cache looks at one file only.
+
+`run_samples` drives a packed network (see `reference_plan`) over samples, step by step: each layer takes the list of
+events of the layer before, adds a row of weights per event, updates its neurons and lists who fired. Everything is
+int32, which the plan has proved enough. Neurons lie channels last, so that a kernel row meets the sums as one run.
+
+Why the casts: numba computes int32 in int64 unless told otherwise, and only unsigned indices, which cannot count from
+the end, let LLVM compute with whole registers (measured: 14 sums a ns against 2).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from spikeport.export.backends.reference.simd import add8, add8_both, add16, add16_both, first_byte, word_at
+
+# One row of the plan per layer. `*_AT`: where the layer's part of a flat array begins.
+(
+    KIND, MODE, NEURONS, PADDED, IN_CHANNELS, IN_RECIPROCAL, CHANNELS, GROUPS, PER_GROUP, IN_PER_GROUP,
+    WEIGHT_AT, CHANNEL_STRIDE, STARTS_AT, MET_AT, MARKS_AT,
+    RECURRENT, RECURRENT_AT, RING, DELAYS, DELAY_AT, DELAY_STRIDE, RECURRENT_DELAY_AT,
+    FAN_OUT_AT, RECURRENT_FAN_OUT_AT, PLACE_AT, FREE_AT, BIASED, UNBIASED, WRAPS,
+    ODD, REST, SHIFT, THRESHOLD, STATE_AT, SUMS_AT, TOUCHED_AT, TOUCHED, EVENTS_AT, OUT_AT, GAIN, FIELDS,
+) = range(41)  # fmt: skip
+
+CONV, DENSE, INPUT = range(3)
+# How a layer's neurons are updated. TOUCHED_ONLY: neither leak nor bias nor current, so only who received an event
+# moves. LEAKY: one decay and threshold for all, no current. GENERAL: every neuron its own, with a current.
+TOUCHED_ONLY, LEAKY, GENERAL = range(3)
+NO_DELAY, DELAY_BY_INPUT, DELAY_BY_SYNAPSE = range(3)
+EVENTS_IN, SYNOPS, EFFECTIVE_SYNOPS, SPIKES_OUT, UPDATES_ACTIVE = range(5)  # as spike_trace.LayerCounts has them
+BLOCK = 32  # masks are looked through in blocks of this many bytes, and padded to them
+
+
+def entry_point(function, **options):
+    """Compiled when first called, and kept for the next process where numba finds a folder that it may write to."""
+    try:
+        return njit(nogil=True, cache=True, error_model="numpy", **options)(function)
+    except RuntimeError:  # no such folder
+        return njit(nogil=True, error_model="numpy", **options)(function)
+
+
+def compiled(function):
+    """As `entry_point`, to be called from compiled code only, which takes a third less time to compile."""
+    return entry_point(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+_u = np.uint64
+_LIMIT = np.int32(1 << 23)
+_TURN = np.int32(1 << 24)
+
+
+@compiled
+def _add(sums, at, weights, row, count):
+    """sums[at : at + count] += weights[row : row + count], for a multiple of eight."""
+    done = np.int64(0)
+    while done + 16 <= count:
+        add16(sums, at + done, weights, row + done)
+        done += 16
+    if done < count:
+        add8(sums, at + done, weights, row + done)
+
+
+@compiled
+def _add_both(sums, at, weights, row, other, count):
+    """As `_add`, two rows at once: the sums are read and written once for both."""
+    done = np.int64(0)
+    while done + 16 <= count:
+        add16_both(sums, at + done, weights, row + done, other + done)
+        done += 16
+    if done < count:
+        add8_both(sums, at + done, weights, row + done, other + done)
+
+
+@compiled
+def _add_times(sums, at, weights, row, count, times):
+    """sums[at : at + count] += times * weights[row : row + count]."""
+    a, b = np.uint64(at), np.uint64(row)
+    factor = np.int32(times)
+    for i in range(np.uint64(count)):
+        sums[a + i] = np.int32(sums[a + i] + np.int32(np.int32(weights[b + i]) * factor))
+
+
+@compiled
+def _scatter_conv(plan, weights, tables, events, first, count, sums):
+    """Adds the kernel of each event to the sums that it meets: spikes, one group.
+
+    For each place of the input the tables list the runs of outputs met: where their sums and weights lie and how long
+    they are. Two events of one place go together.
+    """
+    in_channels, reciprocal, stride = plan[IN_CHANNELS], plan[IN_RECIPROCAL], plan[CHANNEL_STRIDE]
+    starts, met = _u(plan[STARTS_AT]), _u(plan[MET_AT])
+    e = np.int64(0)
+    while e < count:
+        index = np.int64(events[first + e])
+        place = (index * reciprocal) >> 32  # divides exactly, see `reference_bounds`
+        channel = index - place * in_channels
+        kernel, other, both = channel * stride, np.int64(0), False
+        if e + 1 < count:
+            channel = np.int64(events[first + e + 1]) - place * in_channels
+            both = 0 <= channel < in_channels  # inputs come channel by channel
+            other = channel * stride
+        for entry in range(_u(tables[starts + _u(place)]), _u(tables[starts + _u(place) + _u(1)])):
+            row = met + _u(3) * entry
+            target, source = np.int64(tables[row]), np.int64(tables[row + _u(1)])
+            if both:
+                _add_both(sums, target, weights, source + kernel, source + other, np.int64(tables[row + _u(2)]))
+            else:
+                _add(sums, target, weights, source + kernel, np.int64(tables[row + _u(2)]))
+        e += 2 if both else 1
+
+
+@compiled
+def _scatter_any_conv(plan, weights, tables, events, first, values, count, sums):
+    """As `_scatter_conv`, for groups, and for events that carry values (none: spikes)."""
+    in_channels, reciprocal = plan[IN_CHANNELS], plan[IN_RECIPROCAL]
+    starts, met = plan[STARTS_AT], plan[MET_AT]
+    for e in range(count):
+        index = np.int64(events[first + e])
+        place = (index * reciprocal) >> 32
+        channel = index - place * in_channels
+        shift = channel // plan[IN_PER_GROUP] * plan[PER_GROUP]
+        for entry in range(tables[starts + place], tables[starts + place + 1]):
+            row = met + 3 * entry
+            times = values[e] if len(values) else 1
+            source = channel * plan[CHANNEL_STRIDE] + tables[row + 1]
+            _add_times(sums, shift + tables[row], weights, source, tables[row + 2], times)
+
+
+@compiled
+def _mark_conv(plan, tables, events, first, count, touched):
+    """Marks the blocks of neurons, one a place and group, that the events reach over whatever weight."""
+    in_channels, reciprocal, groups = plan[IN_CHANNELS], plan[IN_RECIPROCAL], plan[GROUPS]
+    starts, marks_at = plan[STARTS_AT], plan[MARKS_AT]
+    before = np.int64(-1)
+    for e in range(count):
+        index = np.int64(events[first + e])
+        place = (index * reciprocal) >> 32
+        group = np.int64(0) if groups == 1 else (index - place * in_channels) // plan[IN_PER_GROUP]
+        if place * groups + group == before:
+            continue
+        before = place * groups + group
+        for entry in range(tables[starts + place], tables[starts + place + 1]):
+            row = marks_at + 3 * entry
+            mark, real = plan[TOUCHED_AT] + group + tables[row], tables[row + 2]
+            for k in range(np.int64(tables[row + 1])):
+                touched[mark + k * groups] |= np.uint8((real >> k) & 1)
+
+
+@compiled
+def _scatter_dense(plan, weight_at, weights, events, first, count, sums, touched):
+    """Adds a row of weights per event, two events at once; marks that somebody was touched. Spikes without delays."""
+    padded, target = plan[PADDED], plan[SUMS_AT]
+    if count:
+        touched[plan[TOUCHED_AT]] = 1
+    for e in range(0, count - 1, 2):
+        row, other = np.int64(events[first + e]), np.int64(events[first + e + 1])
+        _add_both(sums, target, weights, weight_at + row * padded, weight_at + other * padded, padded)
+    if count % 2:
+        _add(sums, target, weights, weight_at + np.int64(events[first + count - 1]) * padded, padded)
+
+
+@compiled
+def _scatter_any_dense(
+    plan, weight_at, delay_at, delay_stride, weights, tables, events, first, values, count, step, sums, touched
+):
+    """As `_scatter_dense`, for values and for delays, which put a row or a weight some steps on in a ring of sums."""
+    padded, ring = plan[PADDED], plan[RING]
+    one = np.int32(1)
+    if plan[DELAYS] == DELAY_BY_SYNAPSE:
+        for e in range(count):
+            index = np.int64(events[first + e])
+            times = np.int32(values[e]) if len(values) else one
+            delays, row = delay_at + index * delay_stride, weight_at + index * padded
+            for i in range(plan[NEURONS]):
+                slot = (step + tables[delays + i]) % ring
+                sums[plan[SUMS_AT] + slot * padded + i] += np.int32(weights[row + i]) * times
+                touched[plan[TOUCHED_AT] + slot * plan[TOUCHED] + i] = 1
+        return
+    for e in range(count):
+        index = np.int64(events[first + e])
+        slot = np.int64(0)
+        if plan[DELAYS] == DELAY_BY_INPUT:
+            slot = (step + tables[delay_at + index * delay_stride]) % ring
+        touched[plan[TOUCHED_AT] + slot] = 1
+        times = np.int32(values[e]) if len(values) else one
+        _add_times(sums, plan[SUMS_AT] + slot * padded, weights, weight_at + index * padded, padded, times)
+
+
+@compiled
+def _wrap_sums(sums, at, count):
+    """netx hands the sums of a convolution on in 24 bits."""
+    a = np.uint64(at)
+    for i in range(np.uint64(count)):
+        sums[a + i] = np.int32(np.int32(np.int32(sums[a + i] + _LIMIT) & np.int32(_TURN - 1)) - _LIMIT)
+
+
+@compiled
+def _update_leaky(plan, voltage, sums, sums_at, bias, bias_at, fired):
+    """One step of neurons without current: v keeps (odd / 2^shift) of itself, truncated toward zero."""
+    a, s, b = np.uint64(plan[STATE_AT]), np.uint64(sums_at), np.uint64(bias_at)
+    odd, rest, shift = np.int32(plan[ODD]), np.int32(plan[REST]), np.int32(plan[SHIFT])
+    threshold = np.int32(plan[THRESHOLD])
+    for i in range(np.uint64(plan[PADDED])):
+        v = np.int32(voltage[a + i] * odd)
+        v = np.int32(np.int32(v + np.int32(np.int32(v >> np.int32(31)) & rest)) >> shift)
+        v = np.int32(np.int32(v + np.int32(sums[s + i] << np.int32(6))) + bias[b + i])
+        v = min(max(v, np.int32(1 - _LIMIT)), np.int32(_LIMIT - 1))
+        spike = v > threshold
+        fired[a + i] = spike
+        voltage[a + i] = np.int32(0) if spike else v
+        sums[s + i] = 0
+
+
+@compiled
+def _kept(x, keep):
+    """`keep` 4096ths of x, truncated toward zero, without leaving int32: high and low bits apart."""
+    size = np.int32(abs(x))
+    high = np.int32(np.int32(size >> np.int32(12)) * keep)
+    part = np.int32(high + np.int32(np.int32(np.int32(size & np.int32(4095)) * keep) >> np.int32(12)))
+    return np.int32(-part) if x < 0 else part
+
+
+@compiled
+def _update_general(plan, voltage, current, sums, sums_at, bias, keep_u, keep_v, thresholds, fired):
+    """One step of CUBA neurons, each with its own parameters: the current wraps once, the voltage saturates."""
+    a, s = np.uint64(plan[STATE_AT]), np.uint64(sums_at)
+    for i in range(np.uint64(plan[PADDED])):
+        u = np.int32(_kept(current[a + i], keep_u[a + i]) + np.int32(sums[s + i] << np.int32(6)))
+        u = np.int32(u - _TURN) if u > _LIMIT else (np.int32(u + _TURN) if u <= np.int32(-_LIMIT) else u)
+        current[a + i] = u
+        v = np.int32(np.int32(_kept(voltage[a + i], keep_v[a + i]) + u) + bias[a + i])
+        v = min(max(v, np.int32(1 - _LIMIT)), np.int32(_LIMIT - 1))
+        spike = v > thresholds[a + i]
+        fired[a + i] = spike
+        voltage[a + i] = np.int32(0) if spike else v
+        sums[s + i] = 0
+
+
+@compiled
+def _update_touched(plan, voltage, sums, touched, tables, events):
+    """One step of neurons that only events move. Returns how many fired and how many were touched."""
+    per_group, threshold = plan[PER_GROUP], np.int32(plan[THRESHOLD])
+    count, active = np.int64(0), np.int64(0)
+    for block in range(0, plan[TOUCHED], BLOCK):
+        if not _any(touched, plan[TOUCHED_AT] + block):
+            continue
+        for place in range(block, block + BLOCK):
+            if touched[plan[TOUCHED_AT] + place] == 0:
+                continue
+            touched[plan[TOUCHED_AT] + place] = 0
+            active += tables[plan[FREE_AT] + place]
+            base = place * per_group
+            state, source = np.uint64(plan[STATE_AT] + base), np.uint64(plan[SUMS_AT] + base)
+            crossed = np.int32(0)
+            for i in range(np.uint64(per_group)):
+                v = np.int32(voltage[state + i] + np.int32(sums[source + i] << np.int32(6)))
+                v = max(min(v, np.int32(_LIMIT - 1)), np.int32(1 - _LIMIT))
+                voltage[state + i] = v
+                sums[source + i] = 0
+                crossed |= np.int32(v > threshold)
+            if crossed:
+                for i in range(per_group):
+                    if voltage[plan[STATE_AT] + base + i] > threshold:
+                        voltage[plan[STATE_AT] + base + i] = 0
+                        events[plan[EVENTS_AT] + count] = base + i
+                        count += 1
+    return count, active
+
+
+@compiled
+def _any(mask, at):
+    """Whether one block of a mask holds anything."""
+    found = np.uint8(0)
+    a = np.uint64(at)
+    for k in range(np.uint64(BLOCK)):
+        found |= mask[a + k]
+    return found != 0
+
+
+@compiled
+def _list_fired(plan, fired, events):
+    """Lists who fired, as events of this layer; returns how many."""
+    count, state, own = np.int64(0), plan[STATE_AT], plan[EVENTS_AT]
+    for index in range(0, plan[PADDED], 8):
+        word = word_at(fired, state + index)
+        while word:
+            events[own + count] = index + first_byte(word)
+            count += 1
+            word &= word - np.uint64(1)
+    return count
+
+
+@compiled
+def _count_active(plan, tables, events, spikes, touched, unbiased, slot):
+    """Neurons without a bias that were touched or fired in this step; clears the marks."""
+    if plan[UNBIASED] == 0:
+        return np.int64(0)
+    if plan[KIND] == CONV or plan[DELAYS] == DELAY_BY_SYNAPSE:
+        marks = plan[TOUCHED_AT] + slot * plan[TOUCHED]
+        active = np.int64(0)
+        for place in range(plan[TOUCHED]):
+            active += np.int64(touched[marks + place]) * tables[plan[FREE_AT] + place]
+        if plan[MODE] == GENERAL:  # only a current can make a neuron fire that no event touched
+            for e in range(spikes):
+                index = events[plan[EVENTS_AT] + e]
+                if touched[marks + index // plan[PER_GROUP]] == 0:
+                    active += unbiased[plan[STATE_AT] + index]
+        for place in range(plan[TOUCHED]):
+            touched[marks + place] = 0
+        return active
+    mark = plan[TOUCHED_AT] + slot
+    if touched[mark]:
+        touched[mark] = 0
+        return plan[UNBIASED]
+    active = np.int64(0)
+    if plan[MODE] == GENERAL:
+        for e in range(spikes):
+            active += unbiased[plan[STATE_AT] + events[plan[EVENTS_AT] + e]]
+    return active
+
+
+@compiled
+def _count_synops(fan_out_at, tables, events, first, count, tally, k):
+    """Adds the fan-out of each event to a layer's counts, which stay in registers meanwhile."""
+    fan_out = _u(fan_out_at)
+    synops, effective = np.int64(0), np.int64(0)
+    for e in range(count):
+        at = fan_out + _u(2) * _u(events[first + e])
+        synops += tables[at]
+        effective += tables[at + _u(1)]
+    tally[SYNOPS, k] += synops
+    tally[EFFECTIVE_SYNOPS, k] += effective
+
+
+@compiled
+def _list_inputs(frame, places, events, values):
+    """Lists the nonzero inputs of one frame, and their values where asked for; returns how many."""
+    count, size = np.int64(0), len(frame)
+    whole = size // 8 * 8
+    for start in range(0, whole, 8):
+        word = word_at(frame, start)
+        while word:
+            byte = first_byte(word)
+            word &= ~(np.uint64(255) << np.uint64(8 * byte))
+            events[count] = places[start + byte]
+            if len(values):
+                values[count] = frame[start + byte]
+            count += 1
+    for j in range(whole, size):
+        if frame[j]:
+            events[count] = places[j]
+            if len(values):
+                values[count] = frame[j]
+            count += 1
+    return count
+
+
+@compiled
+def _drive_inputs(plan, events, values, count, sums, bias):
+    """An input layer's drive beside its bias; returns by how many the driven neurons differ from the biased ones."""
+    more = np.int64(0)
+    for e in range(count):
+        index = events[e]
+        drive = plan[GAIN] * values[e]
+        sums[plan[SUMS_AT] + index] = drive
+        resting = np.int64(bias[plan[STATE_AT] + index])
+        more += np.int64(64 * drive + resting != 0) - np.int64(resting != 0)
+    return more
+
+
+@entry_point
+def run_samples(frames, graded, plan, weights, tables, places, neurons, unbiased, sizes, spikes, membrane, counts):
+    """Simulates `frames` `[N, T, inputs]` uint8; fills `spikes`, `membrane` and `counts`.
+
+    `plan` `[L, FIELDS]`, `weights` int16 and `tables` int32 as packed; `places`: each input's place, channels last.
+    `neurons` int32 `[4, states]`: bias and threshold in 64ths, kept 4096ths of current and voltage. `sizes`: length of
+    states, sums, marks, events. `spikes`: one row a sample, where each kept layer has its `[T, neurons]` from OUT_AT
+    on (-1: not kept). `membrane` `[N, T, K]` int32 or of size 0. `counts` `[N, T, 5, L]` int64, or `[N, 1, 5, L]`,
+    where all steps add up in one. All zero at first.
+    """
+    bias, thresholds, keep_u, keep_v = neurons[0], neurons[1], neurons[2], neurons[3]
+    samples, steps, _ = frames.shape
+    layers = len(plan)
+    voltage, current = np.empty(sizes[0], np.int32), np.empty(sizes[0], np.int32)
+    fired = np.zeros(sizes[0], np.uint8)
+    sums, touched = np.empty(sizes[1], np.int32), np.empty(sizes[2], np.uint8)
+    events = np.empty(sizes[3], np.int32)
+    arriving = np.empty(frames.shape[2], np.int32)
+    values = np.empty(frames.shape[2] if graded else 0, np.int32)
+    spiked = np.zeros(layers, np.int64)
+    apart = counts.shape[1] > 1
+    bare = np.empty(0, np.int32)
+    for n in range(samples):
+        voltage[:] = 0
+        current[:] = 0
+        sums[:] = 0
+        touched[:] = 0
+        spiked[:] = 0
+        for t in range(steps):
+            source, first, carried = arriving, np.int64(0), values
+            tally = counts[n, t if apart else 0]
+            count = _list_inputs(frames[n, t], places, arriving, values)
+            for k in range(layers):
+                layer = plan[k]
+                slot = t % layer[RING]
+                tally[EVENTS_IN, k] += count
+                _count_synops(layer[FAN_OUT_AT], tables, source, first, count, tally, k)
+                active = layer[BIASED]
+                if layer[KIND] == CONV:
+                    if layer[GROUPS] == 1 and len(carried) == 0:
+                        _scatter_conv(layer, weights, tables, source, first, count, sums)
+                    else:
+                        _scatter_any_conv(layer, weights, tables, source, first, carried, count, sums)
+                    if layer[UNBIASED]:
+                        _mark_conv(layer, tables, source, first, count, touched)
+                elif layer[KIND] == INPUT:
+                    active += _drive_inputs(layer, source, carried, count, sums, bias)
+                elif layer[DELAYS] == NO_DELAY and len(carried) == 0:
+                    _scatter_dense(layer, layer[WEIGHT_AT], weights, source, first, count, sums, touched)
+                else:
+                    _scatter_any_dense(layer, layer[WEIGHT_AT], layer[DELAY_AT], layer[DELAY_STRIDE], weights, tables,
+                                       source, first, carried, count, t, sums, touched)  # fmt: skip
+                if layer[RECURRENT]:  # spikes[k] and the events still are those of the step before
+                    own = layer[EVENTS_AT]
+                    tally[EVENTS_IN, k] += spiked[k]
+                    _count_synops(layer[RECURRENT_FAN_OUT_AT], tables, events, own, spiked[k], tally, k)
+                    if layer[DELAYS] == NO_DELAY:
+                        _scatter_dense(layer, layer[RECURRENT_AT], weights, events, own, spiked[k], sums, touched)
+                    else:
+                        _scatter_any_dense(layer, layer[RECURRENT_AT], layer[RECURRENT_DELAY_AT], 0, weights, tables,
+                                           events, own, bare, spiked[k], t, sums, touched)  # fmt: skip
+                if layer[MODE] == TOUCHED_ONLY:
+                    spiked[k], moved = _update_touched(layer, voltage, sums, touched, tables, events)
+                    active += moved
+                else:
+                    sums_at = layer[SUMS_AT] + slot * layer[PADDED]
+                    if layer[WRAPS]:
+                        _wrap_sums(sums, sums_at, layer[PADDED])
+                    if layer[MODE] == LEAKY:
+                        _update_leaky(layer, voltage, sums, sums_at, bias, layer[STATE_AT], fired)
+                    else:
+                        _update_general(layer, voltage, current, sums, sums_at, bias, keep_u, keep_v, thresholds, fired)
+                    spiked[k] = _list_fired(layer, fired, events)
+                    if layer[KIND] != INPUT:
+                        active += _count_active(layer, tables, events, spiked[k], touched, unbiased, slot)
+                source, first, count, carried = events, layer[EVENTS_AT], spiked[k], bare
+                tally[SPIKES_OUT, k] += count
+                tally[UPDATES_ACTIVE, k] += active
+                if layer[OUT_AT] >= 0:
+                    target = layer[OUT_AT] + t * layer[NEURONS]
+                    for e in range(count):
+                        spikes[n, target + tables[layer[PLACE_AT] + events[first + e]]] = 1
+            if len(membrane):
+                last = plan[layers - 1]
+                for index in range(last[PADDED]):
+                    place = tables[last[PLACE_AT] + index]
+                    if place >= 0:
+                        membrane[n, t, place] = voltage[last[STATE_AT] + index]

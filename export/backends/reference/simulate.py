@@ -1,0 +1,141 @@
+"""The reference: netx's integer dynamics, bit for bit, over whole sets of samples.
+
+Logical time: a layer's spikes belong to the step of its input, netx's latency is left out. Two engines give the same
+integers: `events` (the CPU's, compiled loops over events) and `dense` (torch, on any device and for any network).
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import numpy as np
+
+from spikeport.errors import MissingPart, UserError
+from spikeport.export.backends.reference import events as reference_events
+from spikeport.export.backends.reference.storage import COUNTS, Layout, Rows, chunk_size, default_memory, read_chunks
+from spikeport.export.network.integer_network import IntegerNetwork
+from spikeport.export.network.spike_trace import SpikeTrace
+
+Progress = Callable[[int, int], None]
+Engine = Literal["auto", "events", "dense"]
+
+
+def simulate(
+    network: IntegerNetwork,
+    frames: Any,
+    *,
+    keep_layers: bool = False,
+    per_step: bool = False,
+    memory_bytes: int | None = None,
+    device: str = "cpu",
+    engine: Engine = "auto",
+    progress: Progress | None = None,
+) -> SpikeTrace:
+    """Output spikes and exact counts of every sample, and membranes where they are the read-out.
+
+    `frames`: anything of shape `[N, T, *input_shape]` that slices by samples (an array, a memory map, a lazy reader),
+    with whole values from 0 to `network.input_limit`; read chunk by chunk. `keep_layers` keeps every layer's spikes,
+    `per_step` the counts of every step. `memory_bytes`: what output and work may take beside the interpreter and its
+    libraries (default: a quarter of the free memory, 4 GiB at most). `progress(done, total)` is called after each
+    chunk. State starts at zero for each sample. Source of the dynamics: lava-nc 0.10.0 lif/models.py, dense/models.py,
+    conv/models.py.
+
+    Counts: a synaptic operation is counted when the event is received by the synapse, so that delays change no count
+    but the steps in which neurons are updated actively. Own spikes are received one step later, those of the last step
+    by nobody. An input layer has no synapses; an update of its is active where its drive is not zero.
+
+    Raises UserError naming the sample where values are none of these, or where memory does not hold one sample.
+    """
+    layout = Layout(network, int(frames.shape[1]), keep_layers, per_step)
+    samples = int(frames.shape[0])
+    runner = _engine(layout, engine, device)
+    held = layout.sample_bytes * samples + runner.fixed_bytes
+    size = chunk_size(_budget(memory_bytes), held, _input_bytes(network, frames) + runner.work_bytes, samples)
+    rows = layout.rows(samples)
+    for part, chunk in read_chunks(network, frames, size):
+        runner.run(chunk, rows.part(part))
+        if progress:
+            progress(part.stop, samples)
+    _warn_if_fired(network, rows)
+    return layout.trace(rows)
+
+
+def iter_simulate(
+    network: IntegerNetwork,
+    frames: Any,
+    *,
+    keep_layers: bool = False,
+    per_step: bool = False,
+    memory_bytes: int | None = None,
+    device: str = "cpu",
+    engine: Engine = "auto",
+) -> Iterator[tuple[slice, SpikeTrace]]:
+    """As `simulate`, for sets whose output does not fit in memory: the rows of each chunk and its trace."""
+    layout = Layout(network, int(frames.shape[1]), keep_layers, per_step)
+    samples = int(frames.shape[0])
+    runner = _engine(layout, engine, device)
+    per_sample = layout.sample_bytes + _input_bytes(network, frames) + runner.work_bytes
+    size = chunk_size(_budget(memory_bytes), runner.fixed_bytes, per_sample, samples)
+    for part, chunk in read_chunks(network, frames, size):
+        rows = layout.rows(len(chunk))
+        runner.run(chunk, rows)
+        _warn_if_fired(network, rows)
+        yield part, layout.trace(rows)
+
+
+def check_device(device: str) -> None:
+    """Raises UserError where `device` is no name of a device, or numbers a GPU that is not there; MissingPart where
+    torch can use none. Loads torch only for what is not the CPU."""
+    if device == "cpu":
+        return
+    if re.fullmatch(r"cuda(:\d{1,3})?", device) is None:
+        raise UserError(f"{device!r} is no device", where="--device", mend="use cpu, cuda, or cuda:N for the GPU N")
+    import torch
+
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if not there:
+        raise MissingPart(
+            "there is no GPU that torch can use",
+            where="--device",
+            mend="use cpu, or install a driver and a torch that is built for CUDA",
+        )
+    if (number := int(device.partition(":")[2] or 0)) >= there:
+        raise UserError(f"there is no GPU {number}", where="--device", mend=f"GPUs are numbered 0 to {there - 1} here")
+
+
+def _engine(layout: Layout, engine: str, device: str) -> Any:
+    check_device(device)
+    if engine not in ("auto", "events", "dense"):
+        raise UserError(f"engine {engine!r} is unknown", mend="use auto, events or dense")
+    refusal = "" if engine == "dense" else reference_events.refusal(layout.network, layout.steps, device)
+    if engine == "events" and refusal:
+        raise UserError("the event-driven engine cannot run this", why=refusal, mend="use engine dense")
+    if engine == "dense" or refusal:
+        from spikeport.export.backends.reference.dense import DenseEngine
+
+        return DenseEngine(layout, device)
+    return reference_events.EventEngine(layout)
+
+
+def _budget(memory_bytes: int | None) -> int:
+    return default_memory() if memory_bytes is None else memory_bytes
+
+
+def _input_bytes(network: IntegerNetwork, frames: Any) -> int:
+    """Memory of one sample's frames as they are read and as they are run."""
+    values = int(np.prod(frames.shape[1:]))
+    item = np.dtype(getattr(frames, "dtype", np.uint8)).itemsize
+    return values * (2 if item == 1 else 2 + 2 * item)  # a chunk is still held while the next one is read
+
+
+def _warn_if_fired(network: IntegerNetwork, rows: Rows) -> None:
+    fired = rows.counts[:, :, COUNTS.index("spikes_out"), -1].any(axis=1)
+    if network.readout.kind == "membrane" and fired.any():
+        warnings.warn(
+            f"{network.layers[-1].name} fired in {np.count_nonzero(fired)} samples, which reset its "
+            "membrane; a membrane read-out is meant for a layer that never fires: use a smaller scale for it",
+            stacklevel=3,
+        )

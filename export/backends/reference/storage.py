@@ -1,0 +1,209 @@
+"""Where a simulation's output lies, how much of it a memory budget allows, and what frames may go in."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from spikeport.errors import UserError
+from spikeport.export.network.fixed_point import BIAS_LIMIT
+from spikeport.export.network.integer_network import IntegerNetwork
+from spikeport.export.network.spike_trace import LayerCounts, SpikeTrace
+
+COUNTS = tuple(LayerCounts.__dataclass_fields__)  # in the order of reference_kernels.EVENTS_IN and on
+DEFAULT_SHARE = 4  # without a budget, one part in so many of the memory that is free
+DEFAULT_MOST = 4 << 30
+CHUNK_BYTES = 64 << 20  # larger chunks are no faster, and progress is told after each
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Output of some samples: `spikes` `[n, bytes]` with each kept layer's `[T, neurons]` side by side, `membrane`
+    `[n, T, K]` int32 (of size 0 where nobody reads it), `counts` `[n, T, 5, L]` int64, or `[n, 1, 5, L]` where steps
+    are not told apart. All zero until an engine fills it.
+    """
+
+    spikes: np.ndarray
+    membrane: np.ndarray
+    counts: np.ndarray
+
+    def part(self, rows: slice) -> Rows:
+        """The same memory, seen through some rows."""
+        membrane = self.membrane[rows] if self.membrane.size else self.membrane
+        return Rows(spikes=self.spikes[rows], membrane=membrane, counts=self.counts[rows])
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What is kept of each sample of `steps` steps; `per_step`: counts of each step apart."""
+
+    network: IntegerNetwork
+    steps: int
+    keep_layers: bool
+    per_step: bool = False
+
+    @cached_property
+    def starts(self) -> tuple[int, ...]:
+        """Where each layer's spikes begin in a row, -1 if they are not kept."""
+        last, at, starts = len(self.network.layers) - 1, 0, []
+        for index, layer in enumerate(self.network.layers):
+            kept = self.keep_layers or index == last
+            starts.append(at if kept else -1)
+            at += self.steps * layer.neurons * kept
+        return tuple(starts)
+
+    @property
+    def spike_bytes(self) -> int:
+        """Bytes of spikes in a row."""
+        return self.starts[-1] + self.steps * self.network.layers[-1].neurons
+
+    @property
+    def reads_membrane(self) -> bool:
+        return self.network.readout.kind == "membrane"
+
+    @property
+    def sample_bytes(self) -> int:
+        """Memory of one sample's output."""
+        membrane = 4 * self.steps * self.network.layers[-1].neurons * self.reads_membrane
+        counted = self.count_steps + self.per_step  # of steps, and their sum
+        return self.spike_bytes + membrane + 8 * counted * len(COUNTS) * len(self.network.layers)
+
+    @property
+    def count_steps(self) -> int:
+        """How many steps have counts of their own."""
+        return self.steps if self.per_step else 1
+
+    def rows(self, samples: int) -> Rows:
+        """Zeros for the output of `samples` samples."""
+        shape = (samples, self.steps, self.network.layers[-1].neurons) if self.reads_membrane else (0, 0, 0)
+        return Rows(
+            spikes=np.zeros((samples, self.spike_bytes), np.uint8),
+            membrane=np.zeros(shape, np.int32),
+            counts=np.zeros((samples, self.count_steps, len(COUNTS), len(self.network.layers)), np.int64),
+        )
+
+    def layer(self, rows: Rows, index: int) -> np.ndarray:
+        """A view of one kept layer's spikes `[n, T, *shape]`."""
+        layer, start = self.network.layers[index], self.starts[index]
+        part = rows.spikes[:, start : start + self.steps * layer.neurons]
+        return part.reshape(len(part), self.steps, *layer.output_shape)
+
+    def trace(self, rows: Rows) -> SpikeTrace:
+        """The output as its users know it; arrays share memory with `rows`."""
+        last = len(self.network.layers) - 1
+        kept = tuple(self.layer(rows, index) for index in range(last + 1)) if self.keep_layers else None
+        return SpikeTrace(
+            backend="reference",
+            spikes=self.layer(rows, last).reshape(len(rows.spikes), self.steps, self.network.layers[last].neurons),
+            counts=_named(rows.counts.sum(axis=1) if self.per_step else rows.counts[:, 0]),
+            step_counts=_named(rows.counts) if self.per_step else None,
+            layer_spikes=kept,
+            membrane=rows.membrane if self.reads_membrane else None,
+        )
+
+
+def _named(counts: np.ndarray) -> LayerCounts:
+    """`[..., 5, L]` by name."""
+    return LayerCounts(**{key: counts[..., index, :] for index, key in enumerate(COUNTS)})
+
+
+def default_memory() -> int:
+    """A quarter of the memory that is free, at most 4 GiB."""
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4 * DEFAULT_MOST
+    try:
+        with open("/proc/meminfo") as lines:  # pages that the system would give back count as free
+            free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration, ValueError, IndexError):
+        pass
+    return min(free // DEFAULT_SHARE, DEFAULT_MOST)
+
+
+def chunk_size(budget: int, held: int, per_sample: int, samples: int) -> int:
+    """Samples at a time: what `budget` bytes leave beside the `held` ones. Raises UserError where it is none."""
+    fit = (budget - held) // max(per_sample, 1)
+    if fit < 1 and samples:
+        raise UserError(
+            f"a memory budget of {_mib(budget)} is too small",
+            why=f"the output and tables take {_mib(held)}, and each sample at work {_mib(per_sample)} more",
+            mend="allow more memory, simulate fewer samples or keep fewer layers; iter_simulate holds no output",
+        )
+    return max(1, min(fit, CHUNK_BYTES // max(per_sample, 1), samples))
+
+
+def read_chunks(network: IntegerNetwork, frames: Any, size: int) -> Iterator[tuple[slice, np.ndarray]]:
+    """Rows and their frames, checked: writable uint8 `[n, T, inputs]`, `size` samples at a time.
+
+    Raises UserError naming the sample whose values this network cannot take.
+    """
+    samples, steps = frames.shape[:2]
+    for start in range(0, samples, size):
+        rows = slice(start, min(start + size, samples))
+        chunk = np.asarray(frames[rows])
+        taken = _as_bytes(network, chunk, start)
+        _forget(getattr(frames, "stored", frames), rows)
+        del chunk
+        yield rows, taken.reshape(len(taken), steps, int(np.prod(network.input_shape)))
+
+
+def _as_bytes(network: IntegerNetwork, chunk: np.ndarray, start: int) -> np.ndarray:
+    limit = network.input_limit
+    if chunk.dtype == bool:
+        chunk = chunk.view(np.uint8)
+    if chunk.dtype.kind not in "uif":
+        raise UserError(f"frames of {chunk.dtype} are no numbers", where="frames")
+    signed = chunk.dtype != np.uint8
+    if chunk.size and (chunk.max() > limit or (signed and not chunk.min() >= 0)):  # not: NaN is refused too
+        beyond = ~((chunk >= 0) & (chunk <= limit))
+        _refuse(beyond, chunk, start, f"outside 0..{limit}", network)
+    # numba would compile its loops once more for arrays that are read-only.
+    taken = np.require(chunk, np.uint8, ["C", "W"]) if chunk.dtype == np.uint8 else chunk.astype(np.uint8)
+    if chunk.dtype.kind == "f" and not np.array_equal(taken, chunk):
+        _refuse(taken != chunk, chunk, start, "no integer", network)
+    first = network.layers[0]
+    if first.kind == "input":
+        lowest, highest = first.bias_map.min(), first.bias_map.max()
+        largest = int(abs(first.weight[0])) * int(taken.max(initial=0))
+        if max(largest + highest, largest - lowest) > BIAS_LIMIT:
+            drive = int(first.weight[0]) * taken.astype(np.int64) + first.bias_map
+            if np.abs(drive).max() > BIAS_LIMIT:
+                sample = start + int(np.argmax((np.abs(drive) > BIAS_LIMIT).reshape(len(taken), -1).any(axis=1)))
+                raise UserError(
+                    f"sample {sample} drives the input neurons by {int(drive.flat[np.argmax(np.abs(drive))])}",
+                    where=first.name, why=f"an input layer's drive is a bias, which holds {BIAS_LIMIT} at most",
+                    mend="use smaller inputs or a smaller weight",
+                )  # fmt: skip
+    return taken
+
+
+def _refuse(beyond: np.ndarray, chunk: np.ndarray, start: int, what: str, network: IntegerNetwork) -> None:
+    sample = int(np.argmax(beyond.reshape(len(beyond), -1).any(axis=1)))
+    value = chunk[sample][beyond[sample]].flat[0]
+    raise UserError(
+        f"sample {start + sample} holds {value}, which is {what}",
+        where="frames",
+        why="inputs are spikes" if network.input_limit == 1 else "the network's inputs have that many bits",
+        mend="make frames of 0 and 1" if network.input_limit == 1 else "scale or clip the counts",
+    )
+
+
+def _forget(stored: Any, rows: slice) -> None:
+    """Lets the system drop the pages of a mapped file that were read, which else count as this process's memory."""
+    mapped = getattr(stored, "_mmap", None)
+    if not isinstance(mapped, mmap.mmap) or getattr(stored, "mode", "") != "r" or not hasattr(mmap, "MADV_DONTNEED"):
+        return
+    base = np.frombuffer(mapped, np.uint8).__array_interface__["data"][0]
+    first, last = np.lib.array_utils.byte_bounds(stored[rows])
+    page = mmap.ALLOCATIONGRANULARITY
+    begin, end = (first - base) // page * page, min(-(-(last - base) // page) * page, len(mapped))
+    if 0 <= begin < end:
+        mapped.madvise(mmap.MADV_DONTNEED, begin, end - begin)
+
+
+def _mib(size: int) -> str:
+    return f"{size / (1 << 20):,.1f} MiB"

@@ -1,0 +1,157 @@
+"""A spiking graph executed as NIR means it: Euler steps in float64, batched over samples. What integers are held to.
+
+Each step, in this order: the current decays and takes its input, the voltage decays and takes the current, a neuron
+fires where v > threshold, and v is reset, to zero or by subtracting the threshold. No rounding but float64's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from spikeport.errors import UserError
+from spikeport.export.graph.parameters import beside
+from spikeport.export.graph.spiking_graph import SpikingGraph
+from spikeport.export.lowering.discretize import EulerStep, euler_step
+from spikeport.export.lowering.fold import FoldedLayer, fold
+from spikeport.export.network.readout import Readout
+
+if TYPE_CHECKING:
+    import torch
+
+Progress = Callable[[int, int], None]
+Reset = Literal["zero", "subtract"]
+FloatLayer = tuple[FoldedLayer, EulerStep]
+CHUNK_BYTES = 1 << 28  # float64 signals of the widest layer over all steps in one chunk
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatTrace:
+    """Output spikes `[N, T, K]` uint8; on request every layer's spikes `[N, T, *shape]` uint8 and the last layer's
+    voltages `[N, T, K]` float64 at the end of each step, after a reset, in the graph's units of v."""
+
+    spikes: np.ndarray
+    layer_spikes: tuple[np.ndarray, ...] | None = None
+    membrane: np.ndarray | None = None
+
+    def classes(self, readout: Readout) -> np.ndarray:
+        """Class of each sample, int64 `[N]`, by the network's read-out."""
+        if readout.kind != "membrane" or self.membrane is None:
+            return readout.classes(self.spikes)
+        over = {"sum": self.membrane.sum(axis=1), "max": self.membrane.max(axis=1), "last": self.membrane[:, -1]}
+        return np.argmax(over[readout.over_time], axis=1)
+
+
+def float_layers(graph: SpikingGraph) -> list[FloatLayer]:
+    """The graph's weight layers (pools, scales, delays and flattens folded in, exactly) with their neurons' steps.
+
+    Where the read-out is a membrane the last neurons never fire. Raises UserError where the graph is no such chain.
+    """
+    layers = [
+        (layer, euler_step(neuron.name, neuron.node, graph.dt_s, neuron.input_shape))
+        for layer, neuron in fold(graph.chain(), graph.dt_s).layers
+    ]
+    if graph.readout.startswith("membrane"):
+        last, step = layers[-1]
+        layers[-1] = last, replace(step, threshold=np.inf)
+    return layers
+
+
+def run_float(
+    graph: SpikingGraph | list[FloatLayer],
+    frames: Any,
+    *,
+    reset: Reset = "zero",
+    keep_layers: bool = False,
+    keep_membrane: bool = False,
+    progress: Progress | None = None,
+) -> FloatTrace:
+    """Spikes of the graph in float64 for `frames` `[N, T, *input_shape]` of any real numbers, read chunk by chunk.
+
+    `reset`: what a spike does to v; "subtract" takes the threshold off, for graphs trained so. State starts at zero
+    for each sample. `progress(done, total)` is called after each chunk. Raises UserError where the graph is no chain.
+    """
+    layers = float_layers(graph) if isinstance(graph, SpikingGraph) else graph
+    if reset not in ("zero", "subtract"):
+        raise UserError(f"reset {reset!r} is unknown", mend="use zero or subtract")
+    samples, steps = frames.shape[:2]
+    shapes = [layer.output_shape for layer, _ in layers]
+    spikes = np.zeros((samples, steps, int(np.prod(shapes[-1]))), dtype=np.uint8)
+    kept = [np.zeros((samples, steps, *shape), dtype=np.uint8) for shape in shapes if keep_layers]
+    membrane = np.zeros(spikes.shape) if keep_membrane else None
+    widest = max(int(np.prod(layers[0][0].input_shape)), *(int(np.prod(shape)) for shape in shapes))
+    chunk = max(1, CHUNK_BYTES // (8 * widest * max(steps, 1)))
+    for start in range(0, samples, chunk):
+        rows = slice(start, min(start + chunk, samples))
+        passing = np.asarray(frames[rows])
+        for index, (layer, step) in enumerate(layers):
+            passing, voltage = run_layer(layer, step, passing, reset=reset, keep_membrane=keep_membrane)
+            if keep_layers:
+                kept[index][rows] = passing
+        spikes[rows] = passing.reshape(len(passing), steps, -1)
+        if membrane is not None and voltage is not None:
+            membrane[rows] = voltage.reshape(len(voltage), steps, -1)
+        if progress:
+            progress(rows.stop, samples)
+    return FloatTrace(spikes=spikes, layer_spikes=tuple(kept) if keep_layers else None, membrane=membrane)
+
+
+def run_layer(
+    layer: FoldedLayer, step: EulerStep, frames: np.ndarray, *, reset: Reset = "zero", keep_membrane: bool = False
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """One layer's spikes `[N, T, *output_shape]` uint8, and its voltages of that shape where asked for."""
+    import torch
+
+    def of_neurons(value: float | np.ndarray) -> Any:
+        return torch.as_tensor(np.asarray(value, dtype=np.float64))
+
+    keep_i, keep_v = of_neurons(1 - np.asarray(step.i_decay)), of_neurons(1 - np.asarray(step.v_decay))
+    gain, drive, threshold = (of_neurons(value) for value in (step.gain, step.drive, step.threshold))
+    with torch.inference_mode():
+        arriving = torch.as_tensor(np.ascontiguousarray(frames)).double()
+        driving = _synapse(layer, arriving)
+        loop = None if layer.weight_rec is None else of_neurons(layer.weight_rec.T / layer.divisor)
+        voltage = torch.zeros_like(driving[:, 0])
+        current = zero = fired = torch.zeros_like(voltage)
+        spikes = torch.zeros(driving.shape, dtype=torch.uint8)
+        voltages = torch.zeros_like(driving) if keep_membrane else None
+        for t in range(driving.shape[1]):
+            current = keep_i * current + driving[:, t]
+            if loop is not None:
+                current = current + fired.double() @ loop
+            voltage = keep_v * voltage + gain * current + drive
+            fired = voltage > threshold
+            voltage = torch.where(fired, voltage - threshold if reset == "subtract" else zero, voltage)
+            spikes[:, t] = fired
+            if voltages is not None:
+                voltages[:, t] = voltage
+    return spikes.numpy(), None if voltages is None else voltages.numpy()
+
+
+def _synapse(layer: FoldedLayer, arriving: torch.Tensor) -> torch.Tensor:
+    """What the frames `[B, T, ...]` bring to the neurons at each step, recurrent spikes aside, `[B, T, *shape]`."""
+    import torch
+    import torch.nn.functional as functional
+
+    weight = torch.as_tensor(beside(np.asarray(layer.gain) / layer.divisor, layer.weight) * layer.weight)
+    bias = beside(layer.gain, layer.bias) * layer.bias
+    if layer.bias_rec is not None:
+        bias = bias + layer.bias_rec
+    if bias.ndim < len(layer.output_shape):
+        bias = bias.reshape(-1, *(1 for _ in layer.output_shape[1:]))
+    batch, steps = arriving.shape[:2]
+    if layer.kind == "conv":
+        geometry = (layer.stride, layer.padding, layer.dilation, layer.groups)
+        brought = functional.conv2d(arriving.flatten(0, 1), weight, None, *geometry).unflatten(0, (batch, steps))
+    elif layer.delay is None:
+        brought = arriving.flatten(2) @ weight.T
+    else:
+        delays, flat = np.broadcast_to(layer.delay, layer.weight.shape), arriving.flatten(2)
+        brought = torch.zeros(batch, steps, len(weight), dtype=torch.float64)
+        for delay in np.unique(delays[:, :]):
+            waiting = min(int(delay), steps)
+            brought[:, waiting:] += flat[:, : steps - waiting] @ (weight * torch.as_tensor(delays == delay)).T
+    return brought + torch.as_tensor(bias / layer.divisor)

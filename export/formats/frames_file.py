@@ -1,0 +1,253 @@
+"""FRAMES.npz or .npy: frames `[N, T, C, H, W]` or `[N, T, D]`, and optionally their labels, read sample by sample."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import struct
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from spikeport.errors import UserError
+from spikeport.export.formats.frame_labels import checked_labels, notice_other_labels
+from spikeport.files import write_npz
+from spikeport.npy_header import read_npy_header
+
+IN_MEMORY = 256 << 20  # bytes; a larger compressed array is unpacked to a temporary file
+_PIECE = 1 << 20
+_DEFLATE_LIMIT = 1100  # deflate cannot expand further
+_FORMATS = "is no .npz file of plain arrays"
+_MEND = "write it with numpy.savez(path, frames=...)"
+
+
+def write_frames(path: str | os.PathLike[str], frames: np.ndarray, labels: np.ndarray | None = None) -> None:
+    """Writes `frames` uint8 `[N, T, ...]` and `labels` `[N]`, whole or not at all."""
+    arrays = {"frames": frames.astype(np.uint8)}
+    if labels is not None:
+        arrays["labels"] = labels.astype(np.int64)
+    write_npz(path, **arrays)
+
+
+def read_frames(
+    path: str | os.PathLike[str], input_shape: tuple[int, ...], limit: int = 1, *, outputs: int | None = None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """As `open_frames`, with all frames in memory and checked: uint8 `[N, T, *input_shape]`."""
+    frames, labels = open_frames(path, input_shape, limit, outputs=outputs)
+    return frames[:], labels
+
+
+class FrameReader:
+    """Frames of a file, `[N, T, *input_shape]` uint8, read when samples are asked for: `reader[3:7]`.
+
+    Raises UserError naming the sample where a value is outside 0..limit; with `clip`, larger ones become the limit and
+    `clipped` counts the events that were lost so.
+    """
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(
+        self,
+        stored: np.ndarray,
+        input_shape: tuple[int, ...],
+        limit: int,
+        where: str,
+        clip: bool = False,
+    ) -> None:
+        self._clip, self.clipped = clip, 0
+        self._stored = stored.view(np.uint8) if stored.dtype.kind == "b" else stored
+        self._limit, self._where = limit, where
+        self.shape = (stored.shape[0], stored.shape[1], *input_shape)
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def stored(self) -> np.ndarray:
+        """The array behind, a map of the file where it could be mapped; unchecked."""
+        return self._stored
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        if isinstance(key, tuple):
+            samples, *rest = key or (slice(None),)
+            block = self[samples]
+            return block[tuple(rest)] if block.ndim < self.ndim else block[(slice(None), *rest)]
+        one = isinstance(key, (int, np.integer))
+        numbers = np.atleast_1d(np.arange(len(self))[key])
+        values = np.asarray(self._stored[key])
+        values = values.reshape(len(numbers), *self.shape[1:])
+        if self._clip:
+            within = np.minimum(values, self._limit)
+            self.clipped += int((values.astype(np.int64) - within).sum()) if np.any(values > self._limit) else 0
+            values = within
+        self._check(values, numbers)
+        values = values.astype(np.uint8)
+        return values[0] if one else values
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self[:] if dtype is None else self[:].astype(dtype)
+
+    def _check(self, values: np.ndarray, numbers: np.ndarray) -> None:
+        if not values.size or (values.min() >= 0 and values.max() <= self._limit):
+            return
+        flat = values.reshape(len(values), -1)
+        at = int(np.argmax((flat.min(axis=1) < 0) | (flat.max(axis=1) > self._limit)))
+        spikes = self._limit == 1
+        raise UserError(
+            f"frames of sample {numbers[at]} hold values from {flat[at].min()} to {flat[at].max()}",
+            where=self._where,
+            why="the network takes spikes of 0 and 1, and netx would make counts binary without a word" if spikes
+            else f"the network takes counts of 0 to {self._limit}",
+            mend=f"clip them: --clip, or frames.clip(0, {self._limit})",
+        )  # fmt: skip
+
+
+def open_frames(
+    path: str | os.PathLike[str],
+    input_shape: tuple[int, ...],
+    limit: int = 1,
+    *,
+    clip: bool = False,
+    outputs: int | None = None,
+) -> tuple[FrameReader, np.ndarray | None]:
+    """The `frames` of a .npz or a .npy file, and `labels` int64 `[N]` or None (a .npy has none).
+
+    Arrays stored without compression are memory-mapped, compressed ones unpacked: into memory where they are small,
+    else into a temporary file. Frames given flat are shaped to `input_shape`. `limit`: the largest legal value, 1 for
+    spikes (netx would turn counts into 0 and 1 without a word), at most 255; `clip` lowers what is above.
+    `outputs`: how many classes the network tells apart, which labels must stay below (-1: unlabelled). Raises UserError
+    for anything that the network could not take as it is; values are checked when they are read.
+    """
+    where = str(path)
+    if not Path(path).is_file():
+        raise UserError("no such file", where=where, mend=_MEND)
+    try:
+        with open(path, "rb") as file:
+            magic = file.read(6)
+            if magic == b"\x93NUMPY":
+                file.seek(0)
+                frames, labels = _mapped(file, 0, os.path.getsize(path), where), None
+            else:
+                frames, labels = _from_archive(file, where)
+    except UserError:
+        raise
+    except MemoryError as error:
+        raise UserError("takes more memory than there is", where=where, mend="save it without compression") from error
+    except Exception as error:  # zipfile and NumPy raise a dozen kinds on damaged files
+        raise UserError(_FORMATS, where=where, why=_reason(error), mend=_MEND) from error
+    _check_shape(frames, tuple(input_shape), where)
+    if labels is None:
+        notice_other_labels(path)
+    else:
+        labels = checked_labels(labels, len(frames), where, outputs)
+    return FrameReader(frames, tuple(input_shape), limit, where, clip), labels
+
+
+def _check_shape(frames: np.ndarray, input_shape: tuple[int, ...], where: str) -> None:
+    size = math.prod(input_shape)
+    if frames.ndim < 3 or math.prod(frames.shape[2:]) != size or frames.shape[1] == 0:
+        raise UserError(f"frames have shape {frames.shape}", where=where,
+                        why=f"the network takes [N, T, {', '.join(map(str, input_shape))}]")  # fmt: skip
+    if not len(frames):
+        raise UserError("holds 0 samples", where=where, why=f"frames have shape {frames.shape}",
+                        mend="save one sample or more")  # fmt: skip
+    if frames.ndim > 3 and frames.shape[2:] != input_shape and len(input_shape) > 1:
+        raise UserError(f"frames have axes {frames.shape[2:]} after [N, T], the network takes {input_shape}",
+                        where=where, mend="put the axes in the order C, H, W")  # fmt: skip
+
+
+def _from_archive(file: IO[bytes], where: str) -> tuple[np.ndarray, np.ndarray | None]:
+    with zipfile.ZipFile(file) as archive:
+        names = [entry.filename for entry in archive.infolist()]
+        if "frames.npy" not in names:
+            held = sorted(name.removesuffix(".npy")[:40] for name in names)[:8]
+            raise UserError(f"holds {held}, not `frames`", where=where, mend="save frames=[N, T, ...]")
+        if len(set(names)) != len(names):
+            raise zipfile.BadZipFile("a name stands in it twice")
+        frames = _member(file, archive, "frames.npy", where)
+        labels = _member(file, archive, "labels.npy", where) if "labels.npy" in names else None
+        return frames, labels
+
+
+def _member(file: IO[bytes], archive: zipfile.ZipFile, name: str, where: str) -> np.ndarray:
+    """One array of `archive`, which was opened on `file`: mapped where it is stored, else unpacked; its checksum is
+    verified either way."""
+    entry = archive.getinfo(name)
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise zipfile.BadZipFile(f"{name} is packed in a way that NumPy does not write")
+    size = os.fstat(file.fileno()).st_size
+    if entry.compress_size > size or entry.file_size > entry.compress_size * _DEFLATE_LIMIT + _PIECE:
+        raise zipfile.BadZipFile(f"{name} claims {entry.file_size} bytes")
+    with archive.open(entry) as packed:
+        shape, order, dtype = _header(packed, name, entry.file_size, where)
+        rest = math.prod(shape) * dtype.itemsize
+        if packed.tell() + rest != entry.file_size:
+            raise zipfile.BadZipFile(f"{name} holds {entry.file_size} bytes, its header says {packed.tell() + rest}")
+        if entry.compress_type == zipfile.ZIP_DEFLATED:
+            return _unpacked(packed, shape, order, dtype, rest, where)
+        at = packed.tell()
+        while packed.read(_PIECE):  # to the end, where the checksum is compared
+            pass
+    # The archive's own file object: it seeks before each read, but a second buffer on this descriptor would move the
+    # descriptor behind the first buffer's back.
+    file.seek(entry.header_offset)
+    *_, name_length, extra_length = struct.unpack("<4s5H3L2H", file.read(30))
+    return _map(file, shape, order, dtype, entry.header_offset + 30 + name_length + extra_length + at)
+
+
+def _reason(error: Exception) -> str:
+    """What an error says; some kinds say nothing."""
+    return str(error)[:200] or ("it ends too early" if isinstance(error, EOFError) else type(error).__name__)
+
+
+def _mapped(file: IO[bytes], start: int, size: int, where: str) -> np.ndarray:
+    shape, order, dtype = _header(file, "the array", size, where)
+    if file.tell() + math.prod(shape) * dtype.itemsize > size:
+        raise ValueError(f"its header says {shape}, the file is too short for that")
+    return _map(file, shape, order, dtype, file.tell())
+
+
+def _map(file: IO[bytes], shape: tuple[int, ...], order: Any, dtype: np.dtype, start: int) -> np.ndarray:
+    if math.prod(shape) == 0:
+        return np.zeros(shape, dtype=dtype)
+    return np.memmap(file, dtype=dtype, mode="r", offset=start, shape=shape, order=order)
+
+
+def _unpacked(packed: IO[bytes], shape: tuple[int, ...], order: Any, dtype: np.dtype, size: int, where: str) -> Any:
+    if size <= IN_MEMORY:
+        data = bytearray()
+        while piece := packed.read(_PIECE):
+            data += piece
+        return np.frombuffer(data, dtype=dtype).reshape(shape, order=order)
+    if shutil.disk_usage(tempfile.gettempdir()).free < size + IN_MEMORY:
+        raise UserError(f"takes {size >> 20} MiB when unpacked, more than the temporary folder has", where=where,
+                        mend="save it without compression (numpy.savez), which is read in place")  # fmt: skip
+    with tempfile.TemporaryFile(prefix="spikeport-frames-") as spool:
+        shutil.copyfileobj(packed, spool, _PIECE)
+        spool.flush()
+        return _map(spool, shape, order, dtype, 0)
+
+
+def _header(file: IO[bytes], name: str, size: int, where: str) -> tuple[tuple[int, ...], Any, np.dtype]:
+    """Shape, order and type that a .npy header states: integers of at most `size` bytes."""
+    shape, fortran, dtype = read_npy_header(file)
+    what = name.removesuffix(".npy")
+    if dtype.hasobject:
+        raise ValueError(f"{what} holds Python objects")
+    if dtype.kind not in "uib":
+        raise UserError(f"{what} are {dtype}, not integers", where=where,
+                        mend="binarise to uint8" if what != "labels" else "save class numbers")  # fmt: skip
+    if len(shape) > 16 or any(type(length) is not int or length < 0 for length in shape):
+        raise ValueError(f"{what} states the shape {str(shape)[:100]}")
+    if math.prod(max(length, 1) for length in shape) > max(size, _PIECE):
+        raise ValueError(f"{what} states the shape {str(shape)[:100]}, more than the file holds")
+    return shape, "F" if fortran else "C", dtype

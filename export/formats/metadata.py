@@ -1,0 +1,126 @@
+"""The sidecar of a .nir file: JSON beside it with what NIR cannot say, tied to it by a checksum."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spikeport.errors import UserError
+from spikeport.files import write_json
+
+SCHEMA = "spikeport-graph/1"
+ROUNDING = "half to even"
+LARGEST = 16 << 20  # bytes
+ORDER = "decay, add input, fire if v > threshold, reset v to zero"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contract:
+    """What a sidecar says: time step in seconds, reset kind, input shape, scales of quantised layers, read-out, what
+    becomes of biases with slow currents, whether neurons may differ, assumptions."""
+
+    dt_s: float
+    reset: str
+    input_shape: tuple[int, ...]
+    scales: dict[str, float]
+    notes: tuple[str, ...]
+    readout: str = ""
+    bias: str = "refuse"
+    allow_vector: bool = False
+
+
+def sidecar_path(path: str | os.PathLike[str]) -> Path:
+    """Where the contract of a .nir file is kept."""
+    return Path(f"{os.fspath(path)}.json")
+
+
+def write_sidecar(path: str | os.PathLike[str], contract: dict[str, Any]) -> None:
+    """Writes the contract of the .nir file `path`, which must stand already, with its checksum."""
+    fixed = {"schema": SCHEMA, "order": ORDER, "rounding": ROUNDING}
+    write_json(sidecar_path(path), {**fixed, **contract, "nir_sha256": _digest(Path(path))})
+
+
+def read_sidecar(path: str | os.PathLike[str]) -> Contract | None:
+    """What the sidecar of `path` says, None where there is none. Raises UserError where it is damaged or another's."""
+    file = sidecar_path(path)
+    if not (file.exists() and Path(path).is_file()):
+        return None
+    mend = "export the network again, or remove the sidecar and give --dt and --reset"
+    try:
+        if file.stat().st_size > LARGEST:
+            raise ValueError(f"it is larger than {LARGEST >> 20} MiB")
+        found = json.loads(file.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+            raise ValueError(f"its schema is not {SCHEMA}")
+        contract = _contract(found)
+        expected = _text(found, "nir_sha256")
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise UserError("this sidecar cannot be used", where=str(file), why=reason[:300], mend=mend) from error
+    if expected != _digest(Path(path)):
+        raise UserError("was written for another .nir file", where=str(file), why="the checksum differs", mend=mend)
+    return contract
+
+
+def _contract(found: dict[str, Any]) -> Contract:
+    """The fields, each of its type. Raises ValueError, KeyError or OverflowError where one is not."""
+    shape, scales, notes = found["input_shape"], found["scales"], found["notes"]
+    if not (isinstance(shape, list) and 1 <= len(shape) <= 4 and all(type(n) is int and 0 < n < 2**31 for n in shape)):
+        raise ValueError("input_shape is no list of positive sizes")
+    if not isinstance(scales, dict) or not isinstance(notes, list):
+        raise ValueError("scales is no table, or notes is no list")
+    reset, bias = _text(found, "reset"), _text({"bias": "refuse", **found}, "bias")
+    if bias not in ("refuse", "always-on"):
+        raise ValueError(f"bias is {bias[:40]!r}")
+    allow_vector = found.get("allow_vector", False)
+    if not isinstance(allow_vector, bool):
+        raise ValueError("allow_vector is neither true nor false")
+    return Contract(
+        dt_s=_positive("dt_s", found["dt_s"]),
+        reset=reset,
+        input_shape=tuple(shape),
+        scales={_legible(name): _positive(f"the scale of {name}", scale) for name, scale in scales.items()},
+        notes=tuple(_text({"note": note}, "note") for note in notes),
+        readout=_text({"readout": "", **found}, "readout"),
+        bias=bias,
+        allow_vector=allow_vector,
+    )
+
+
+def _positive(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < float(value) < math.inf:
+        raise ValueError(f"{name} is no number above 0")
+    return float(value)
+
+
+def _text(found: dict[str, Any], key: str) -> str:
+    if not isinstance(found[key], str):
+        raise ValueError(f"{key} is no text")
+    return _legible(found[key])
+
+
+def _legible(text: str) -> str:
+    text.encode("utf-8")  # JSON can spell halves of characters, which nothing can print
+    return text
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"it holds {name}")
+
+
+def agrees(path: str | os.PathLike[str], key: str, kept: Any, given: Any, agree: bool) -> None:
+    """Raises UserError where a value was given beside a sidecar and they do not `agree`."""
+    if given is not None and not agree:
+        raise UserError(
+            f"{key} = {given} contradicts {kept}", where=str(sidecar_path(path)),
+            why="the sidecar tells what the network was trained with", mend="leave the option out",
+        )  # fmt: skip
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

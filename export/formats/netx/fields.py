@@ -1,0 +1,116 @@
+"""Fields of a .net file, read from a `Tree` with the meaning that netx gives them, or refused by name."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from spikeport.errors import UserError
+from spikeport.export.formats.safe_hdf5 import Leaf, Tree, text_of
+
+NO_NETWORK = "this HDF5 file is no netx network"
+
+
+def group_at(parent: Tree, key: str) -> Tree | None:
+    """The group `key` of `parent`, None where there is none."""
+    member = parent.members.get(key)
+    return member if isinstance(member, Tree) else None
+
+
+def text_at(group: Tree, key: str, where: str) -> str:
+    """A text field. Raises UserError where it is missing or no text."""
+    value = group.members.get(key)
+    text = None if isinstance(value, Tree) else text_of(value)
+    if text is None:
+        raise UserError(f"has no {key}", where=where, why=NO_NETWORK)
+    return text
+
+
+def integers_at(group: Tree, key: str, where: str) -> np.ndarray:
+    """A numeric field as int64, its shape kept. Raises UserError where netx would truncate or overflow."""
+    values = group.members.get(key)
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "iufb":
+        raise UserError(f"has no numeric {key}", where=where, why="netx needs it")
+    return as_integers(values, key, where)
+
+
+def as_integers(values: np.ndarray, key: str, where: str) -> np.ndarray:
+    """`values` as int64. Raises UserError naming `key` where they are not integers of 32 bits."""
+    if not np.all(np.isfinite(values)) or (values.dtype.kind == "f" and np.any(values != np.trunc(values))):
+        raise UserError(f"{key} holds values that are no integers", where=where,
+                        why="netx would truncate them toward zero", mend="quantise the network first")  # fmt: skip
+    if values.size and (values.max() >= 2**31 or values.min() < -(2**31)):
+        raise UserError(f"{key} holds values beyond 32 bits", where=where)
+    return values.astype(np.int64)
+
+
+def sizes_at(group: Tree, key: str, where: str) -> tuple[int, ...]:
+    """A shape: positive sizes, at most four, of at most 2^31 values in all."""
+    values = tuple(int(value) for value in integers_at(group, key, where).reshape(-1))
+    if not values or min(values) < 1 or len(values) > 4 or math.prod(values) >= 2**31:
+        raise UserError(f"{key} {values[:8]} must hold positive sizes, C, H, W or N", where=where)
+    return values
+
+
+def number_at(group: Tree, key: str, where: str) -> int:
+    """One integer; an array of one is one."""
+    values = integers_at(group, key, where).reshape(-1)
+    if values.size != 1:
+        raise UserError(f"{key} must be one number, it holds {values.size}", where=where)
+    return int(values[0])
+
+
+def pair_at(group: Tree, key: str, where: str) -> tuple[int, int]:
+    """Height and width; one number stands for both."""
+    values = integers_at(group, key, where).reshape(-1)
+    if values.size not in (1, 2):
+        raise UserError(f"{key} must be one number or a pair (height, width)", where=where)
+    return int(values[0]), int(values[-1])
+
+
+def refuse_set(group: Tree, key: str, where: str, why: str, mend: str, *, harmless: int = 0) -> None:
+    """Raises UserError where a field that netx ignores is there and says anything but 0 or `harmless`."""
+    value = group.members.get(key)
+    if value is None or (isinstance(value, np.ndarray) and value.dtype.kind in "iufb"
+                         and not np.any((value != harmless) & (value != 0))):  # fmt: skip
+        return
+    raise UserError(f"sets {key}", where=where, why=why, mend=mend)
+
+
+def per_neuron(values: np.ndarray, shape: tuple[int, ...], key: str, where: str) -> np.ndarray:
+    """`values` for each neuron of `shape` (C, H, W), from netx's order (W, H, C), in which NumPy spreads them.
+
+    netx reverses shapes and kernels, but hands decays, thresholds and biases on as they stand.
+    """
+    order = shape[::-1]
+    if values.size == 1:
+        return values.reshape(()) if key != "bias" else np.broadcast_to(values.reshape(()), shape)
+    while values.ndim > len(order) and values.shape[0] == 1:
+        values = values[0]
+    try:
+        spread = np.broadcast_to(values, order)
+    except ValueError:
+        raise UserError(f"{key} has shape {values.shape}, which netx cannot spread over {order}", where=where,
+                        mend="one number, one a channel, or one a neuron in the order W, H, C") from None  # fmt: skip
+    return spread.transpose()
+
+
+def attribute_text(group: Tree, key: str, default: str, where: str) -> str:
+    """An attribute that holds text."""
+    if key not in group.attributes:
+        return default
+    text = text_of(group.attributes[key])
+    if text is None or len(text) > 1000:
+        raise UserError(f"attribute {key} is no text of at most 1000 characters", where=where)
+    return text
+
+
+def attribute_number(group: Tree, key: str, where: str) -> float | None:
+    """An attribute that holds one finite number, None where it is absent."""
+    value: Leaf | None = group.attributes.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuf" or value.size != 1 or not np.isfinite(value):
+        raise UserError(f"attribute {key} is no finite number", where=where)
+    return float(value.reshape(-1)[0])

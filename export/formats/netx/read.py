@@ -1,0 +1,286 @@
+"""The .net file of lava-dl's netx, read so that none of its traps stays hidden.
+
+netx 0.6.0 truncates floats, clips or shifts weights, drops convolution delays and skips layers it does not know,
+mostly without a word. What it would change is refused here, by name.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from spikeport.errors import UserError
+from spikeport.export.formats.netx.fields import (
+    NO_NETWORK,
+    attribute_number,
+    attribute_text,
+    group_at,
+    integers_at,
+    number_at,
+    pair_at,
+    per_neuron,
+    refuse_set,
+    sizes_at,
+    text_at,
+)
+from spikeport.export.formats.safe_hdf5 import Tree, read_tree
+from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
+from spikeport.export.network.readout import Readout
+
+_NOT_IN_NETX = {
+    "pool": "fold the pool into the layer beside it (spikeport export does)",
+    "average": "count spikes outside the network",
+    "concat": "a chain of layers is all that netx runs",
+    "convT": "netx has no transposed convolution",
+    "unpool": "netx has no unpooling",
+    "dense_comp": "complex weights belong to resonate-and-fire neurons, which are not supported",
+}
+_NOT_CUBA = {
+    "SDNN": "sigma-delta neurons send graded values, not spikes; train with CUBA neurons",
+    "RF": "resonate-and-fire neurons are not supported; train with CUBA neurons",
+    "ADRF": "netx would run it as a plain resonate-and-fire neuron; train with CUBA neurons",
+    "ALIF": "netx has no adaptive neuron and would stop; train with CUBA neurons",
+}
+
+
+def read_netx(path: str | os.PathLike[str], input_shape: tuple[int, ...] | None = None) -> IntegerNetwork:
+    """The integer network in a .net file, ours or lava-dl's. `input_shape` `(C, H, W)` is needed where the file starts
+    with a convolution and does not say it.
+
+    Raises UserError naming file, layer and rule for everything that netx would refuse, change or ignore.
+    """
+    file = read_tree(path)
+    groups = group_at(file, "layer")
+    if groups is None or not groups.members:
+        raise UserError("has no group `layer`", where=str(path), why=NO_NETWORK)
+    chain = _Chain(str(path), input_shape)
+    for index in range(len(groups.members)):
+        group = group_at(groups, str(index))
+        if group is None:
+            raise UserError(f"layer/{index} is missing", where=str(path), why="netx numbers layers from 0 on")
+        chain.take(group, index)
+    if not chain.layers:
+        raise UserError("holds no layer that computes", where=str(path))
+    try:
+        return IntegerNetwork(
+            input_shape=chain.layers[0].input_shape,
+            layers=tuple(chain.layers),
+            input_message_bits=_message_bits(groups, str(path)),
+            readout=_readout(file, groups, str(path)),
+        )
+    except UserError as error:
+        raise _in_file(error, str(path)) from None
+
+
+class _Chain:
+    """The layers so far, and the shape that the next one gets."""
+
+    def __init__(self, path: str, given: tuple[int, ...] | None) -> None:
+        self.path = path
+        self.given = None if given is None else tuple(given)
+        self.shape = self.given
+        self.flat = False
+        self.layers: list[IntegerLayer] = []
+
+    def take(self, group: Tree, index: int) -> None:
+        """One more group of the file."""
+        where = f"{self.path}, layer {index}"
+        kind = text_at(group, "type", where)
+        if kind == "input":
+            self._input(group, index, where)
+        elif kind == "flatten":
+            self.flat = True
+        elif kind in ("dense", "dense_rec", "conv"):
+            if kind != "conv":
+                self._flatten(where)
+            layer = _layer(group, kind, index, where, self.shape)
+            self.layers.append(layer)
+            self.shape = layer.output_shape
+        else:
+            mend = _NOT_IN_NETX.get(kind, "netx would skip this layer without a word")
+            raise UserError(f"layer type {kind[:40]!r} cannot run", where=where, mend=mend)
+
+    def _input(self, group: Tree, index: int, where: str) -> None:
+        if index:
+            raise UserError("an input layer stands after other layers", where=where)
+        if "shape" in group.members:
+            self.shape = sizes_at(group, "shape", where)
+            if self.given is not None and self.given != self.shape:
+                raise UserError(f"the file says input {self.shape}, {self.given} was asked for", where=where)
+        if "neuron" in group.members:
+            if "shape" not in group.members:
+                raise UserError("has no numeric shape", where=where, why="netx needs it")
+            assert self.shape is not None
+            if len(self.shape) not in (1, 3):
+                raise UserError(f"input neurons have shape {self.shape}, not (N,) or (C, H, W)", where=where)
+            self.layers.append(_input_layer(group, where, self.shape))
+            return
+        for key in ("weight", "bias"):
+            if key in group.members:
+                raise UserError(f"has a {key} and no neuron", where=where, why="netx ignores it",
+                                mend="write the neuron group, or leave the weight and bias out")  # fmt: skip
+
+    def _flatten(self, where: str) -> None:
+        """netx remembers a flatten until the next dense layer, and can only flatten C, H, W."""
+        if self.layers and self.flat != (len(self.layers[-1].output_shape) == 3):
+            what = "a flatten stands before it, and there is nothing to flatten" if self.flat else (
+                f"gets {self.layers[-1].output_shape} without a flatten before it")  # fmt: skip
+            raise UserError(what, where=where, why="netx cannot connect the two",
+                            mend="write a flatten exactly where a dense layer follows C, H, W")  # fmt: skip
+        self.flat = False
+
+
+def _input_layer(group: Tree, where: str, shape: tuple[int, ...]) -> IntegerLayer:
+    weight = number_at(group, "weight", where) if "weight" in group.members else 64  # netx's defaults
+    bias = number_at(group, "bias", where) if "bias" in group.members else 0
+    return _built(
+        group, where, 0, kind="input", weight=np.array([weight]), bias=np.full(shape[:1], bias) if bias else None,
+        input_shape=shape, **_neuron(group, where, shape),
+    )  # fmt: skip
+
+
+def _layer(group: Tree, kind: str, index: int, where: str, shape: tuple[int, ...] | None) -> IntegerLayer:
+    if isinstance(group.members.get("weight"), Tree):
+        raise UserError("has complex weights", where=where, why="they belong to resonate-and-fire neurons",
+                        mend="train with CUBA neurons")  # fmt: skip
+    declared = sizes_at(group, "shape", where)
+    return _conv(group, index, where, shape, declared) if kind == "conv" else (
+        _dense(group, kind, index, where, shape, declared))  # fmt: skip
+
+
+def _conv(
+    group: Tree, index: int, where: str, shape: tuple[int, ...] | None, declared: tuple[int, ...]
+) -> IntegerLayer:
+    refuse_set(group, "delay", where, "netx ignores delays of convolutions", "train without delays")
+    if shape is None:
+        raise UserError("starts with a convolution and does not say its input shape", where=where,
+                        mend="give --input-shape C,H,W")  # fmt: skip
+    weight = integers_at(group, "weight", where)
+    if weight.ndim < 4 or weight.size == 0 or any(length != 1 for length in weight.shape[4:]):
+        raise UserError(f"weight has shape {weight.shape}, not (Cout, Cin/groups, kH, kW)", where=where)
+    bias = None
+    if "bias" in group.members:
+        bias = integers_at(group, "bias", where)
+        channels = weight.shape[0]
+        if bias.shape != (channels,):
+            if bias.shape != declared[::-1] and bias.shape[:1] != (channels,):
+                raise UserError(f"bias has shape {bias.shape}", where=where, why="netx could not spread it",
+                                mend="one a channel, or one a neuron in the order W, H, C")  # fmt: skip
+            bias = per_neuron(bias, declared, "bias", where)
+    geometry: dict[str, Any] = {key: pair_at(group, key, where) for key in ("stride", "padding", "dilation")}
+    layer = _built(
+        group, where, index, kind="conv", weight=weight.reshape(weight.shape[:4]), bias=bias, input_shape=shape,
+        groups=number_at(group, "groups", where), **geometry, **_neuron(group, where, declared),
+    )  # fmt: skip
+    if declared != layer.output_shape:
+        raise UserError(f"says shape {declared}, its weights and geometry give {layer.output_shape}", where=where)
+    return layer
+
+
+def _dense(
+    group: Tree, kind: str, index: int, where: str, shape: tuple[int, ...] | None, declared: tuple[int, ...]
+) -> IntegerLayer:
+    neurons = int(np.prod(declared))
+    weight = _matrix(group, "weight", neurons, where)
+    weight_rec = None
+    if kind == "dense_rec":
+        weight_rec = _matrix(group, "weight_rec", neurons, where)
+    elif "weight_rec" in group.members:
+        raise UserError("has recurrent weights, and its type is dense", where=where, why="netx would ignore them",
+                        mend="write the type dense_rec")  # fmt: skip
+    if weight.shape[0] != neurons:
+        raise UserError(f"says shape {declared}, its weights give ({weight.shape[0]},)", where=where)
+    bias = None
+    if "bias" in group.members:
+        bias = per_neuron(integers_at(group, "bias", where), (neurons,), "bias", where)
+    delay = _delay(group, weight.shape, where) if "delay" in group.members else None
+    common: dict[str, Any] = {"kind": "dense", "weight": weight, "weight_rec": weight_rec, "bias": bias,
+                              "input_shape": (weight.shape[1],) if shape is None else shape,
+                              **_neuron(group, where, (neurons,))}  # fmt: skip
+    layer = _built(group, where, index, delay=delay, **common)
+    if delay is not None and not delay.any():  # only now: netx takes another path for recurrent layers with delays
+        return _built(group, where, index, **common)
+    return layer
+
+
+def _matrix(group: Tree, key: str, neurons: int, where: str) -> np.ndarray:
+    """A dense weight: (out, in), flat, or with axes of one behind."""
+    weight = integers_at(group, key, where)
+    if weight.ndim == 1 and weight.size and weight.size % neurons == 0:
+        return weight.reshape(neurons, -1)
+    if weight.ndim < 2 or weight.size == 0 or any(length != 1 for length in weight.shape[2:]):
+        raise UserError(f"{key} has shape {weight.shape}, not (out, in)", where=where)
+    return weight.reshape(weight.shape[:2])
+
+
+def _delay(group: Tree, shape: tuple[int, ...], where: str) -> np.ndarray:
+    """A delay as netx reads it: one, one a row (which wins where the matrix is square), one a column, or one each."""
+    delay = integers_at(group, "delay", where)
+    if delay.size == 1:
+        return delay.reshape(1, 1)
+    if delay.ndim == 1 and delay.size in shape:
+        return delay.reshape(-1, 1) if delay.size == shape[0] else delay.reshape(1, -1)
+    if delay.shape != shape:
+        raise UserError(f"delay has shape {delay.shape}, which does not fit weights {shape}", where=where,
+                        mend="one number, one a neuron, one an input, or one a synapse")  # fmt: skip
+    if np.all(delay == delay[:, :1]):
+        return delay[:1, :1] if np.all(delay == delay[0, 0]) else delay[:, :1]
+    return delay[:1] if np.all(delay == delay[:1]) else delay
+
+
+def _neuron(group: Tree, where: str, shape: tuple[int, ...]) -> dict[str, Any]:
+    neuron = group_at(group, "neuron")
+    if neuron is None:
+        raise UserError("has no neuron", where=where,
+                        why="netx would put its own default there, which forgets its voltage at every step",
+                        mend="write the neuron group (CUBA, iDecay, vDecay, vThMant)")  # fmt: skip
+    model = text_at(neuron, "type", where)
+    if model not in ("CUBA", "LOIHI"):
+        mend = next((mend for word, mend in reversed(_NOT_CUBA.items()) if word in model), "use CUBA neurons")
+        raise UserError(f"neuron type {model[:40]!r} is not supported", where=where, mend=mend)
+    if "messageBits" in neuron.members:
+        raise UserError("sets messageBits", where=where, why="netx stops at it", mend="leave it out")
+    refuse_set(neuron, "refDelay", where, "netx has no refractory period", "train with a refDelay of 1", harmless=1)
+    refuse_set(neuron, "gradedSpike", where, "netx sends plain spikes from CUBA neurons", "train with plain spikes")
+    for key in ("wgtExp", "weight_exp"):
+        refuse_set(neuron, key, where, "netx ignores it", "scale the weights themselves")
+    return {name: per_neuron(integers_at(neuron, key, where), shape, key, where)
+            for name, key in (("i_decay", "iDecay"), ("v_decay", "vDecay"), ("vth_mant", "vThMant"))}  # fmt: skip
+
+
+def _built(group: Tree, where: str, index: int, **fields: Any) -> IntegerLayer:
+    scale = attribute_number(group, "scale", where)
+    if scale is not None and scale <= 0:
+        raise UserError(f"attribute scale is {scale}, not above 0", where=where)
+    try:
+        return IntegerLayer(name=attribute_text(group, "name", f"layer{index}", where), scale=scale, **fields)
+    except UserError as error:
+        raise _in_file(error, where) from None
+
+
+def _in_file(error: UserError, where: str) -> UserError:
+    return UserError(f"{error.where}: {error.what}" if error.where else error.what, where=where, why=error.why,
+                     mend=error.mend)  # fmt: skip
+
+
+def _message_bits(groups: Tree, where: str) -> int:
+    bits = attribute_number(groups, "input_message_bits", where)
+    if bits is not None and bits != int(bits):
+        raise UserError(f"attribute input_message_bits is {bits}", where=where)
+    return int(bits or 0)
+
+
+def _readout(file: Tree, groups: Tree, where: str) -> Readout:
+    """What the file says about its read-out; netx looks at none of it."""
+    kind: Any = attribute_text(groups, "readout", "spikes", where)
+    over_time: Any = attribute_text(groups, "over_time", "sum", where)
+    host = group_at(file, "spikeport")
+    host = None if host is None else group_at(host, "readout")
+    arrays: dict[str, np.ndarray] = {}
+    for key, value in ({} if host is None else host.members).items():
+        if key not in ("weight", "bias") or not isinstance(value, np.ndarray) or value.dtype.kind not in "iuf":
+            raise UserError(f"spikeport/readout/{key} is no numeric weight or bias", where=where)
+        arrays[key] = value.astype(np.float64)
+    return Readout(kind=kind, over_time=over_time, **arrays)

@@ -1,0 +1,185 @@
+"""NIR files: any of them in, node by node, with a line that names what is wrong; ours out, compared after writing."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import nir
+import numpy as np
+
+from spikeport.errors import UserError
+from spikeport.export.formats.safe_hdf5 import Tree, Unsupported, read_tree, text_of
+from spikeport.files import atomic_path
+
+KNOWN = {name: getattr(nir, name) for name in nir.ir.__all__ if isinstance(getattr(nir, name), type)}
+MENDS = {
+    "maxpool": "use an average pool and train again; netx cannot take a maximum of spikes",
+    "batchnorm": "fold it into the layer before it",
+    "dropout": "leave it out; it does nothing outside training",
+    "convtranspose": "use a Conv2d; netx has no transposed convolution",
+    "identity": "leave it out",
+}
+
+
+def read_nir(path: str | os.PathLike[str]) -> nir.NIRGraph:
+    """The graph in a NIR file, without NIR's type inference (it is wrong for kernels that are not square).
+
+    Raises UserError naming the file and the node where the file is missing, damaged, or holds what NIR does not know.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise UserError("no such file", where=str(file), mend="give the path of a .nir file")
+    tree = read_tree(file).members.get("node")
+    if not isinstance(tree, Tree):
+        raise UserError("is HDF5 but not a NIR file", where=str(file), why="it has no group 'node'")
+    data = _as_dict(tree, f"{file}: node")
+    kind = data.get("type")
+    if (
+        not isinstance(kind, str)
+        or kind != "NIRGraph"
+        or not isinstance(data.get("nodes"), dict)
+        or "edges" not in data
+    ):
+        raise UserError("holds no NIR graph", where=str(file), mend="write it with nir.write(path, nir.NIRGraph(...))")
+    return _graph(str(file), data)
+
+
+def write_nir(graph: nir.NIRGraph, path: str | os.PathLike[str]) -> None:
+    """Writes the graph whole or not at all, after reading it back and comparing every array.
+
+    Raises RuntimeError (our bug, or a broken disk) where what is read back differs.
+    """
+    with atomic_path(path) as temporary:
+        unknown = _unknown_field(graph)
+        if unknown:
+            raise UserError(f"{unknown} is not known", where=str(path), why="NIR can only write what is",
+                            mend="work the shapes out first (SpikingGraph.save does)")  # fmt: skip
+        image = io.BytesIO()  # where a disk is full, libhdf5 crashes as it closes a file there
+        nir.write(image, graph)
+        temporary.write_bytes(image.getbuffer())
+        difference = _difference(graph, read_nir(temporary))
+        if difference:
+            raise RuntimeError(f"{path}: the file read back differs from the graph at {difference}")
+
+
+def _unknown_field(graph: nir.NIRGraph) -> str:
+    """Name of the first field that holds None, in graphs inside too; "" where all are known."""
+    for name, node in graph.nodes.items():
+        inner = _unknown_field(node) if isinstance(node, nir.NIRGraph) else ""
+        lacking = inner or next((key for key, value in node.to_dict().items() if value is None), "")
+        if lacking:
+            return f"{name}.{lacking}"
+    return ""
+
+
+def _as_dict(tree: Tree, where: str) -> dict[str, Any]:
+    """A group as NIR's own reader gives it: text as str, single numbers as NumPy scalars."""
+    found: dict[str, Any] = {}
+    for key, value in tree.members.items():
+        if isinstance(value, Tree):
+            found[key] = _as_dict(value, f"{where}/{key}")
+        elif isinstance(value, Unsupported):
+            raise UserError(f"{key} cannot be read", where=where, why=f"it is {value.what}", mend="export it again")
+        elif value.ndim == 0:
+            found[key] = text_of(value) if value.dtype.kind in "OS" else value[()]
+        else:
+            found[key] = value
+    return found
+
+
+def _graph(where: str, data: dict[str, Any]) -> nir.NIRGraph:
+    """A graph and those inside it."""
+    separator = "." if ": " in where else ": "
+    if not isinstance(data.get("metadata", {}), dict) or not isinstance(data["nodes"], dict):
+        raise UserError("its nodes or metadata are no groups", where=where, mend="export the network again")
+    nodes = {name: _node(f"{where}{separator}{name}", fields) for name, fields in data["nodes"].items()}
+    try:
+        edges = [(_text(before), _text(behind)) for before, behind in data["edges"]]
+        return nir.NIRGraph(nodes, edges, metadata=data.get("metadata", {}), type_check=False)
+    except (TypeError, ValueError, AttributeError, KeyError, UnicodeDecodeError) as error:
+        raise UserError("its edges cannot be read", where=where, why=str(error)) from error
+
+
+def _node(where: str, fields: Any) -> nir.NIRNode:
+    kind = fields.get("type") if isinstance(fields, dict) else None
+    if isinstance(kind, str) and kind == "NIRGraph" and isinstance(fields.get("nodes"), dict) and "edges" in fields:
+        return _graph(where, fields)
+    if not isinstance(kind, str) or kind not in KNOWN:
+        plain = str(kind).lower()
+        mend = next((text for word, text in MENDS.items() if word in plain), f"NIR knows {', '.join(sorted(KNOWN))}")
+        raise UserError(f"NIR {nir.version} knows no node {repr(kind)[:60]}", where=where, mend=mend)
+    for key, value in fields.items():
+        numbers = isinstance(value, (np.ndarray, np.generic))
+        if (numbers and value.dtype.kind not in "biuf") or (isinstance(value, str) and key not in ("type", "padding")):
+            held = value.dtype if numbers else "text"
+            raise UserError(f"{key} holds {held}, no numbers", where=where, mend="export the network again")
+        if key == "padding" and isinstance(value, str) and value not in ("same", "valid"):
+            raise UserError(f"padding is {value[:40]!r}", where=where, mend="use numbers, same or valid")
+        if isinstance(value, dict) and key not in ("metadata", "nodes"):
+            raise UserError(f"{key} is a group, no value", where=where, mend="export the network again")
+    if kind in ("Input", "Output") and "shape" in fields:
+        _check_sizes(fields["shape"], where)
+    if kind == "Conv2d":
+        fields.setdefault("input_shape", None)  # older files lack it; shapes are worked out in chain.py
+    if not isinstance(fields.get("metadata", {}), dict):
+        raise UserError("metadata is a value, no group", where=where, mend="export the network again")
+    try:
+        with np.errstate(all="ignore"):  # NIR computes with whatever stands there
+            return nir.dict2NIRNode(fields)
+    except Exception as error:  # whatever a third-party reader raises on a damaged node
+        why = _field_fault(KNOWN[kind], fields) or f"{type(error).__name__} {error}".strip()
+        raise UserError(f"this {kind} cannot be read", where=where, why=why, mend="export the network again") from error
+
+
+def _check_sizes(shape: Any, where: str) -> None:
+    """Raises UserError where the shape of an input or output is not made of whole sizes."""
+    sizes = np.atleast_1d(shape)
+    if sizes.size > 8 or not np.all(np.isfinite(sizes)) or np.any(sizes != np.trunc(sizes)) or np.any(sizes >= 2**31):
+        raise UserError(f"its shape is {str(shape)[:60]}", where=where, why="sizes are whole numbers",
+                        mend="export the network again")  # fmt: skip
+
+
+def _field_fault(kind: type, fields: dict[str, Any]) -> str:
+    """Fields that are missing or too many, in words; "" where that is not the trouble."""
+    derived = {"Input": {"shape"}, "Output": {"shape"}, "NIRGraph": {"nodes", "edges"}}.get(kind.__name__)
+    declared = {
+        field.name: field for field in dataclasses.fields(kind) if field.name not in ("metadata", "output_type")
+    }
+    known = derived or set(declared)
+    required = derived or {
+        name for name, field in declared.items() if field.default is dataclasses.MISSING and field.name != "input_type"
+    }
+    missing, surplus = required - set(fields), set(fields) - known - {"type", "metadata"}
+    parts = [f"it lacks {', '.join(sorted(missing))}"] if missing else []
+    parts += [f"it has unknown fields {', '.join(sorted(surplus))}"] if surplus else []
+    return " and ".join(parts)
+
+
+def _difference(expected: nir.NIRGraph, actual: nir.NIRGraph) -> str:
+    """Name of the first node or field in which two graphs differ; "" if they are equal."""
+    if set(expected.nodes) != set(actual.nodes):
+        return "its nodes"
+    if sorted(map(tuple, expected.edges)) != sorted(map(tuple, actual.edges)):
+        return "its edges"
+    for name, node in expected.nodes.items():
+        ours, theirs = node.to_dict(), actual.nodes[name].to_dict()
+        for key, value in ours.items():
+            if not _same(value, theirs.get(key)):
+                return f"{name}.{key}"
+    return ""
+
+
+def _same(mine: Any, read: Any) -> bool:
+    """Whether two fields hold the same bits (NaN equals itself here), metadata key by key."""
+    if isinstance(mine, dict) and isinstance(read, dict):
+        return set(mine) == set(read) and all(_same(value, read[key]) for key, value in mine.items())
+    ours, theirs = np.asarray(mine), np.asarray(read)
+    return ours.dtype == theirs.dtype and ours.shape == theirs.shape and ours.tobytes() == theirs.tobytes()
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf8") if isinstance(value, bytes) else str(value)

@@ -1,0 +1,274 @@
+"""HDF5 files read in a child process: libhdf5 crashes or hangs on some damaged files, and a user's session must not.
+
+The child is started when first needed, lives on for further files (a few milliseconds each), has limits on memory and
+processor time where the system knows such, is replaced when it dies, and ends with this process.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from spikeport.errors import UserError
+from spikeport.export.formats.foreign_files import not_hdf5
+
+_HANGS, _ENDLESS = "libhdf5 hangs on it", "libhdf5 does not come to an end on it"
+TIMEOUT_S = 60.0  # between two signs of life, without the time that a large file takes to read
+_ALIVE = (1 << 64) - 1
+_MEGABYTES_A_SECOND = 8
+_SINGLE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+
+@dataclass(frozen=True)
+class Unsupported:
+    """A value that no network needs (a reference, a compound, text that is not UTF-8); `what` describes it."""
+
+    what: str
+
+
+Leaf = np.ndarray | Unsupported
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A group: `members` are groups and values, `attributes` values. Text is an object array of str."""
+
+    members: dict[str, Tree | Leaf] = field(default_factory=dict)
+    attributes: dict[str, Leaf] = field(default_factory=dict)
+
+
+def read_tree(path: str | os.PathLike[str]) -> Tree:
+    """The whole HDF5 file at `path`.
+
+    Raises UserError where it is missing, damaged, crashes libhdf5, takes too long, links to other files or to itself,
+    or declares far more than its size can hold.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise UserError("no such file", where=str(file), mend="check the name")
+    try:
+        foreign = not_hdf5(file)
+    except OSError as error:
+        raise UserError("cannot be read", where=str(file), why=error.strerror or str(error)) from error
+    if foreign is not None:
+        raise UserError("is no readable HDF5 file", where=str(file), why=foreign[0], mend=foreign[1])
+    with _lock:
+        header, arrays = _ask(file.resolve(), str(file))
+    mend = "write or copy the file again"
+    if "unreadable" in header:
+        why = header["unreadable"]
+        if "truncated" in why or "unable to lock" in why:
+            why = f"it was not written to the end ({why})"
+        raise UserError("is no readable HDF5 file", where=str(file), why=why, mend=mend)
+    if "refused" in header:
+        raise UserError("holds what no network needs", where=str(file), why=header["refused"], mend=mend)
+    return _tree(header["tree"], iter(arrays))
+
+
+def text_of(value: Tree | Leaf | None) -> str | None:
+    """The text in a value, or its first where it holds several; None where it is no text."""
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "OSU" or not value.size:
+        return None
+    first = value.reshape(-1)[0]
+    return first.decode("utf-8", "replace") if isinstance(first, bytes) else str(first)
+
+
+class _Watch:
+    """Kills the process where nothing comes from it for `timeout_s`."""
+
+    def __init__(self, process: subprocess.Popen[bytes], timeout_s: float) -> None:
+        self.process, self.timeout_s, self.late = process, timeout_s, False
+        self._until = time.monotonic() + timeout_s
+        self._over = threading.Event()
+        threading.Thread(target=self._wait, daemon=True).start()
+
+    def again(self) -> None:
+        """A sign of life."""
+        self._until = time.monotonic() + self.timeout_s
+
+    def over(self) -> None:
+        """No longer needed."""
+        self._over.set()
+
+    def _wait(self) -> None:
+        while (left := self._until - time.monotonic()) > 0:
+            if self._over.wait(left):
+                return
+        self.late = True
+        self.process.kill()
+
+
+class _Child:
+    """The process and its pipes."""
+
+    def __init__(self) -> None:
+        paths = json.dumps([entry for entry in sys.path if os.path.isabs(entry)])
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process; a pipe might fill
+        self.process = subprocess.Popen(
+            [sys.executable, "-I", str(Path(__file__).with_name("safe_hdf5_child.py")), paths],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._complaints,
+            env={**os.environ, **_SINGLE_THREAD}, start_new_session=True,
+        )  # fmt: skip
+        self.owner = os.getpid()
+        self.started = False
+        self.files = 0
+
+    def ask(self, path: Path, timeout_s: float) -> tuple[dict[str, Any], list[bytes]] | str:
+        """The answer for one file, or in words why there is none; then the child is gone."""
+        watch = _Watch(self.process, timeout_s)
+        try:
+            requests, answers = self.process.stdin, self.process.stdout
+            assert requests
+            assert answers
+            requests.write(json.dumps(str(path)).encode("ascii") + b"\n")
+            requests.flush()
+            while (length := int.from_bytes(_exactly(answers, 8), "little")) == _ALIVE:
+                self.started = True
+                watch.again()
+            header = json.loads(_exactly(answers, length))
+            arrays = [_exactly(answers, size) for size in _sizes(header.get("tree"))]
+            self.files += 1
+            return header, arrays
+        except (OSError, EOFError):
+            self.close()
+            return _HANGS if watch.late else _cause_of_death(self.process.returncode)
+        except BaseException:  # Ctrl-C: what is still in the pipe belongs to this file, not to the next
+            self.close()
+            raise
+        finally:
+            watch.over()
+
+    def close(self) -> None:
+        """Ends the process, or where it is another's (after a fork) only lets go of its pipes."""
+        mine = self.owner == os.getpid()
+        if mine:
+            self.process.kill()
+        for pipe in (self.process.stdin, self.process.stdout):
+            with contextlib.suppress(OSError):
+                if pipe:
+                    pipe.close()
+        if mine:
+            self.process.wait()
+
+    def last_words(self) -> str:
+        """The last line that it complained in."""
+        self._complaints.seek(0)
+        lines = self._complaints.read(1 << 20).decode("utf-8", "replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+
+
+_lock = threading.Lock()
+_child: _Child | None = None
+
+
+def _ask(file: Path, where: str) -> tuple[dict[str, Any], list[bytes]]:
+    """The child's answer. One that has read other files before gets a second chance in a fresh process."""
+    global _child
+    timeout_s = TIMEOUT_S + file.stat().st_size / (_MEGABYTES_A_SECOND << 20)
+    while True:
+        if _child is None or _child.owner != os.getpid() or _child.process.poll() is not None:
+            _child = _Child()
+        fresh = _child.files == 0
+        answer = _child.ask(file, timeout_s)
+        if not isinstance(answer, str):
+            return answer
+        lost, _child = _child, None
+        if not lost.started and answer != _HANGS:
+            raise UserError(
+                "the process that reads HDF5 files does not start",
+                where=where,
+                why=f"{answer.removeprefix('the process that reads it ')}; {lost.last_words()}",
+                mend=f"see whether `{sys.executable} -c 'import h5py'` works, and whether there is memory",
+            )
+        if fresh or answer in (_HANGS, _ENDLESS):
+            raise UserError("is no readable HDF5 file", where=where, why=answer, mend="write or copy the file again")
+
+
+def _cause_of_death(returncode: int) -> str:
+    if returncode >= 0:
+        return f"the process that reads it ended with code {returncode}"
+    try:
+        name = signal.Signals(-returncode).name
+    except ValueError:
+        name = f"signal {-returncode}"
+    return _ENDLESS if name == "SIGXCPU" else f"libhdf5 crashed on it ({name})"
+
+
+def _exactly(pipe: IO[bytes], size: int) -> bytes:
+    data = pipe.read(size)
+    if len(data) != size:
+        raise EOFError
+    return data
+
+
+def _leaves(node: dict[str, Any] | None) -> Iterator[list[Any]]:
+    """The values of a header in the order in which their bytes come."""
+    if node is None:
+        return
+    for value in node["members"].values():
+        if isinstance(value, dict):
+            yield from _leaves(value)
+        else:
+            yield value
+    yield from node["attributes"].values()
+
+
+def _sizes(node: dict[str, Any] | None) -> Iterator[int]:
+    for leaf in _leaves(node):
+        if leaf[0] == "text":
+            yield from leaf[2]
+        elif leaf[0] != "none":
+            yield leaf[2]
+
+
+def _tree(node: dict[str, Any], arrays: Iterator[bytes]) -> Tree:
+    members: dict[str, Tree | Leaf] = {
+        name: _tree(value, arrays) if isinstance(value, dict) else _leaf(value, arrays)
+        for name, value in node["members"].items()
+    }
+    return Tree(members, {name: _leaf(value, arrays) for name, value in node["attributes"].items()})
+
+
+def _leaf(leaf: list[Any], arrays: Iterator[bytes]) -> Leaf:
+    if leaf[0] == "none":
+        return Unsupported(leaf[1])
+    kind, shape, sizes = leaf
+    if kind == "text":
+        texts = np.empty(len(sizes), dtype=object)
+        texts[:] = [next(arrays).decode("utf-8") for _ in sizes]
+        return texts.reshape(shape)
+    data = next(arrays)
+    if np.dtype(kind).kind == "b":  # a damaged file may hold other bytes than 0 and 1
+        return (np.frombuffer(data, dtype=np.uint8) != 0).reshape(shape)
+    return np.frombuffer(bytearray(data), dtype=kind).reshape(shape)
+
+
+def _let_go() -> None:
+    """At exit, and in a forked process, whose pipes would keep the child alive."""
+    global _child, _lock
+    if _child is not None:
+        if _child.owner == os.getpid():
+            _child.close()
+        else:
+            _child.close()
+            _lock = threading.Lock()
+    _child = None
+
+
+atexit.register(_let_go)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)

@@ -1,0 +1,85 @@
+"""A torch nn.Sequential, or named modules, as the list of modules that it runs: nothing vanishes, nothing is shared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import snntorch
+from torch import nn
+
+from spikeport.errors import UserError
+
+Named = list[tuple[str, nn.Module]]
+WHOLE = "hand over the nn.Sequential itself, or pairs (name, module) in the order in which they run"
+SKIPPED = (
+    nn.Identity,
+    nn.Dropout,
+    nn.Dropout1d,
+    nn.Dropout2d,
+    nn.Dropout3d,
+    nn.AlphaDropout,
+    nn.FeatureAlphaDropout,
+)
+
+
+def named_modules(modules: nn.Module | Iterable[tuple[str, nn.Module]]) -> Named:
+    """(name, module) in order; those inside a Sequential that stands in another are named `outer.inner`.
+
+    `named_children` hides a module that stands at two places, a walk does not. Raises UserError where `modules` is
+    something else, or a neuron stands at two places, whose one membrane both would share.
+    """
+    if isinstance(modules, nn.Module):
+        if not isinstance(modules, nn.Sequential):
+            raise UserError(
+                f"a {type(modules).__name__} is no nn.Sequential", why="what its forward does is not known",
+                mend=WHOLE,
+            )  # fmt: skip
+        named = list(_inside("", modules))
+    else:
+        named = [each for index, item in enumerate(_items(modules)) for each in _pair(index, item)]
+    first: dict[int, str] = {}
+    for name, module in named:
+        if isinstance(module, snntorch.SpikingNeuron) and id(module) in first:
+            raise UserError(
+                f"is the same {type(module).__name__} as {first[id(module)]!r}", where=name,
+                why="snnTorch keeps one membrane for both, on the chip each layer has its own",
+                mend="give each place a neuron of its own and train again",
+            )  # fmt: skip
+        first.setdefault(id(module), name)
+    return named
+
+
+def _items(modules: Any) -> Iterator[Any]:
+    try:
+        yield from modules
+    except TypeError:
+        raise UserError(f"a {type(modules).__name__} holds no modules", mend=WHOLE) from None
+
+
+def _pair(index: int, item: Any) -> Iterator[tuple[str, nn.Module]]:
+    pair = isinstance(item, (tuple, list)) and len(item) == 2
+    if not pair or not isinstance(item[0], str) or not isinstance(item[1], nn.Module):
+        raise UserError(f"item {index} is a {type(item).__name__}, no pair of a name and a module", mend=WHOLE)
+    name, module = item
+    if isinstance(module, nn.Sequential):
+        yield from _inside(f"{name}.", module)
+    else:
+        yield name, module
+
+
+def _inside(path: str, sequential: nn.Sequential) -> Iterator[tuple[str, nn.Module]]:
+    where = path.removesuffix(".") or type(sequential).__name__
+    if type(sequential).forward is not nn.Sequential.forward:
+        raise UserError(
+            f"{type(sequential).__name__} has a forward of its own, whose effect is unknown", where=where,
+            mend="hand over pairs (name, module) in the order in which it runs them",
+        )  # fmt: skip
+    if sequential._forward_pre_hooks or sequential._forward_hooks:
+        raise UserError("it has forward hooks, whose effect is unknown", where=where, mend="remove them")
+    for name, module in sequential._modules.items():  # `named_children` leaves out what it has seen
+        assert module is not None
+        if isinstance(module, nn.Sequential):
+            yield from _inside(f"{path}{name}.", module)
+        else:
+            yield f"{path}{name}", module

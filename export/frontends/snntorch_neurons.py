@@ -1,0 +1,141 @@
+"""snnTorch's cells as NIR nodes whose Euler step is the cell's update with gain 1; every other setting is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import nir
+import numpy as np
+import snntorch
+import torch
+
+from spikeport.errors import UserError
+
+Shape = tuple[int, ...]
+CELLS = (snntorch.Leaky, snntorch.Synaptic, snntorch.RLeaky)
+
+
+def cell_node(name: str, module: Any, shape: Shape, dt_s: float) -> nir.NIRNode:
+    """IF where nothing leaks, else LIF or CubaLIF; I, LI or CubaLI where nothing resets, for its membrane is read.
+
+    A `bias` `[N]` of a Synaptic (snnTorch's own has none), one a channel or neuron, is what a step adds to the
+    membrane: v_leak.
+    """
+    check_cell(name, module)
+    v_decay = _taken(name, "beta", module.beta, shape)
+    zeros = np.zeros(shape)
+    silent = resets(module) == "none"
+    threshold = {} if silent else {"v_threshold": _full(name, "threshold", module.threshold, shape), "v_reset": zeros}
+    if not isinstance(module, snntorch.Synaptic):
+        if not v_decay.any():
+            r = np.full(shape, 1 / dt_s)
+            return nir.I(r=r) if silent else nir.IF(r=r, **threshold)
+        tau = _tau(name, "beta", v_decay, dt_s)
+        return (nir.LI if silent else nir.LIF)(tau=tau, r=tau / dt_s, v_leak=zeros, **threshold)
+    tau_syn = _tau(name, "alpha", _taken(name, "alpha", module.alpha, shape), dt_s)
+    tau_mem = _tau(name, "beta", v_decay, dt_s)
+    pushed = _bias(name, getattr(module, "bias", None), shape)
+    return (nir.CubaLI if silent else nir.CubaLIF)(
+        tau_syn=tau_syn, tau_mem=tau_mem, r=tau_mem / dt_s, v_leak=pushed / v_decay, w_in=tau_syn / dt_s, **threshold
+    )  # fmt: skip
+
+
+def loop_node(name: str, module: snntorch.RLeaky, shape: Shape) -> nir.NIRNode:
+    """The weight that leads an RLeaky's spikes back: Linear, Affine, or Scale where it is one to one.
+
+    Its bias acts at every step, also the first: snnTorch applies the layer to the spikes before, zeros at first.
+    """
+    recurrent: Any = module.recurrent
+    if isinstance(recurrent, torch.nn.Linear):
+        if shape != (recurrent.out_features,):
+            raise UserError(f"RLeaky has {recurrent.out_features} recurrent features, its layer {shape}", where=name)
+        weight = array(recurrent.weight)
+        return nir.Linear(weight) if recurrent.bias is None else nir.Affine(weight, array(recurrent.bias))
+    if isinstance(recurrent, torch.nn.Conv2d):
+        raise UserError("RLeaky is recurrent by a convolution", where=name,
+                        why="netx has recurrent weights for dense layers only", mend="use linear_features")  # fmt: skip
+    return nir.Scale(_full(name, "V", recurrent.V, shape))
+
+
+def resets(module: Any) -> str:
+    """ "zero", "subtract" or "none"."""
+    return list(snntorch.SpikingNeuron.reset_dict)[int(module.reset_mechanism_val)]
+
+
+def check_cell(name: str, module: Any) -> None:
+    """Refuses every setting of a snnTorch cell that Loihi's neuron does not have."""
+    kind, reset = type(module).__name__, resets(module)
+    if reset == "subtract" or (reset == "none" and isinstance(module, snntorch.RLeaky)):
+        raise UserError(
+            f"{kind} resets by {reset!r}", where=name, why="Loihi resets v to zero",
+            mend="train with reset_mechanism='zero'",
+        )  # fmt: skip
+    if reset == "zero" and isinstance(module, (snntorch.Synaptic, snntorch.RLeaky)) and module.reset_delay:
+        raise UserError(
+            f"{kind} has reset_delay=True", where=name,
+            why="it loses the input of the step after a spike, Loihi does not",
+            mend="train with reset_delay=False",
+        )  # fmt: skip
+    if module.inhibition:
+        raise UserError(f"{kind} has inhibition", where=name, mend="train with inhibition=False")
+    if module.state_quant:
+        raise UserError(f"{kind} has state_quant", where=name, why="it rounds otherwise than Loihi",
+                        mend="train without state_quant")  # fmt: skip
+    if torch.any(module.graded_spikes_factor != 1):
+        raise UserError(
+            f"{kind} has graded_spikes_factor {module.graded_spikes_factor.tolist()}", where=name,
+            why="netx passes spikes of size 1 only", mend="use graded_spikes_factor=1",
+        )  # fmt: skip
+
+
+def array(tensor: torch.Tensor) -> np.ndarray:
+    """The tensor's values, float64 kept, anything else as float32."""
+    kept = tensor.detach().cpu()
+    return np.array((kept if kept.dtype == torch.float64 else kept.float()).numpy())
+
+
+def _taken(name: str, key: str, value: torch.Tensor, shape: Shape) -> np.ndarray:
+    """1 - decay factor per neuron: the fraction that a step takes away. snnTorch's forward clamps factors to 0..1."""
+    return 1.0 - np.clip(_full(name, key, value, shape), 0, 1)
+
+
+def clamped(name: str, module: Any) -> list[str]:
+    """A note for each decay of a cell that was trained outside 0..1."""
+    notes = []
+    for key in ("alpha", "beta") if isinstance(module, CELLS) else ():
+        factor = array(torch.as_tensor(getattr(module, key, 0.0)))
+        if np.any(factor < 0) or np.any(factor > 1):
+            worst = float(factor.min() if factor.min() < 0 else factor.max())
+            notes.append(
+                f"{name}: {key} = {worst:g} was taken as {np.clip(worst, 0, 1):g}, as snnTorch's forward takes it"
+            )
+    return notes
+
+
+def _bias(name: str, bias: torch.Tensor | None, shape: Shape) -> np.ndarray:
+    """Of each neuron."""
+    if bias is None:
+        return np.zeros(shape)
+    values = array(bias).astype(np.float64)
+    if values.shape != shape[:1]:
+        raise UserError(f"bias has shape {values.shape}, the layer {shape}", where=name)
+    return np.array(np.broadcast_to(values.reshape(-1, *[1] * (len(shape) - 1)), shape))
+
+
+def _tau(name: str, key: str, taken: np.ndarray, dt_s: float) -> np.ndarray:
+    if np.any(taken == 0):
+        raise UserError(
+            f"{key} = 1 has no time constant that NIR could hold here", where=name,
+            mend=f"use {key} = 4095/4096 at most, or Leaky with beta = 1 for every neuron",
+        )  # fmt: skip
+    return dt_s / taken
+
+
+def _full(name: str, key: str, value: torch.Tensor, shape: Shape) -> np.ndarray:
+    values = array(torch.as_tensor(value)).astype(np.float64)
+    if not np.all(np.isfinite(values)):
+        raise UserError(f"{key} is not finite", where=name)
+    try:
+        return np.array(np.broadcast_to(values, shape))
+    except ValueError:
+        raise UserError(f"{key} has shape {values.shape}, the layer {shape}", where=name) from None

@@ -1,0 +1,264 @@
+"""A NIR graph as the one chain that netx can hold: sorted, with shapes of our own, or refused with every reason.
+
+NIR's edges are unordered, so the order is worked out here. A neuron may have a loop: one weight from its spikes back
+to its input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import nir
+import numpy as np
+
+from spikeport.errors import UserError
+from spikeport.export.graph.flatten import circles, flat, neighbours
+from spikeport.export.graph.shapes import POOLS, check_size, output_shape
+
+SYNAPSES = (nir.Linear, nir.Affine, nir.Conv2d)
+NEURONS = (nir.LIF, nir.CubaLIF, nir.IF)
+SILENT = (nir.LI, nir.CubaLI, nir.I)  # they integrate and never fire: a read-out
+CELLS = (*NEURONS, *SILENT)
+TAKEN = (*SYNAPSES, *POOLS, *CELLS, nir.Flatten, nir.Scale, nir.Delay, nir.Input, nir.Output)
+TOLD = 20  # faults, or names, in one message
+LOOPED = (nir.Linear, nir.Affine, nir.Scale)
+
+REFUSED: dict[type, tuple[str, str]] = {
+    nir.Threshold: ("netx has no neuron without state", "use a LIF whose tau equals the time step"),
+    nir.Conv1d: ("netx has no 1-D convolution", "write it as a Conv2d over (C, 1, N)"),
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One node of the chain with the shapes before and behind it, `(C, H, W)` or `(N,)`.
+
+    `loop`: for a recurrent neuron, the nodes from its spikes back to its input, in that order.
+    """
+
+    name: str
+    node: nir.NIRNode
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    loop: tuple[Step, ...] = ()
+
+
+def chain(graph: nir.NIRGraph) -> tuple[Step, ...]:
+    """The nodes between Input and Output in the order in which spikes pass them, each loop beside its neuron.
+
+    Raises UserError naming every node that keeps the graph from being a chain that netx can hold, or the node whose
+    shape does not fit the one before it.
+    """
+    graph = flat(graph)
+    refuse(structure_faults(graph))
+    loops, _ = _loops(graph)
+    inside = {name for loop in loops.values() for name in loop}
+    following = {before: behind for before, behind in _edges(graph) if before not in inside and behind not in inside}
+    name, shape = single(graph, nir.Input), input_shape(graph)
+    steps: list[Step] = []
+    while not isinstance(graph.nodes[name := following[name]], nir.Output):
+        node = graph.nodes[name]
+        if steps and isinstance(steps[-1].node, SILENT) and not isinstance(node, nir.Flatten):
+            raise _silent_fault(steps[-1].name, name)
+        behind = output_shape(name, node, shape)
+        loop = tuple(_looped(graph, loops.get(name, ()), name, shape))
+        steps.append(Step(name, node, shape, behind, loop))
+        shape = behind
+    # NIR infers widths from kernel heights: behind such a kernel its claim says nothing
+    claimed = graph.nodes[name].output_type["output"]
+    misled = any(isinstance(s.node, nir.Conv2d) and len(set(s.node.weight.shape[2:])) > 1 for s in steps)
+    if claimed is not None and int(np.prod(claimed)) != int(np.prod(shape)) and not misled:
+        raise UserError(f"the file claims shape {_plain(claimed)}, the layers give {shape}", where=name)
+    return tuple(steps)
+
+
+def input_shape(graph: nir.NIRGraph) -> tuple[int, ...]:
+    """Shape that the graph's Input node states, or that a Linear behind it asks for, without a batch axis.
+
+    Raises UserError where that is neither (N,) nor (C, H, W).
+    """
+    name = single(graph, nir.Input)
+    stated = graph.nodes[name].input_type["input"]
+    shape = () if stated is None or not np.size(stated) else _plain(stated)
+    if not shape:
+        weights = [graph.nodes.get(behind) for before, behind in _edges(graph) if before == name]
+        shape = next((n.weight.shape[1:] for n in weights if isinstance(n, (nir.Linear, nir.Affine))), ())
+    if len(shape) not in (1, 3) or min(shape) < 1:
+        what = f"the input shape {shape} is neither (N,) nor (C, H, W)" if shape else "the file states no input shape"
+        raise UserError(what, where=name, mend="say it without time and batch: --input-shape 2,34,34")
+    check_size(name, shape)
+    return shape
+
+
+def with_input_shape(graph: nir.NIRGraph, shape: tuple[int, ...]) -> nir.NIRGraph:
+    """The graph with `shape` on its Input node."""
+    name = single(graph, nir.Input)
+    nodes = {**graph.nodes, name: nir.Input({"input": np.array(shape)}, metadata=graph.nodes[name].metadata)}
+    return nir.NIRGraph(nodes, list(graph.edges), metadata=graph.metadata, type_check=False)
+
+
+def single(graph: nir.NIRGraph, kind: type) -> str:
+    """Name of the only Input or Output node. Raises UserError where there is not exactly one."""
+    names = [name for name, node in graph.nodes.items() if isinstance(node, kind)]
+    if len(names) != 1:
+        raise UserError(
+            f"the graph has {len(names)} {kind.__name__} nodes", mend=f"keep exactly one {kind.__name__} node"
+        )
+    return names[0]
+
+
+def refuse(faults: list[UserError]) -> None:
+    """Raises the faults as one UserError, numbered where there are several; returns where there is none."""
+    if len(faults) == 1:
+        raise faults[0]
+    if faults:
+        first = "; ".join(f"({number}) {fault}" for number, fault in enumerate(faults[:TOLD], 1))
+        more = f"; and {len(faults) - TOLD} more" if len(faults) > TOLD else ""
+        raise UserError(f"{len(faults)} things keep this graph from netx: {first}{more}")
+
+
+def structure_faults(graph: nir.NIRGraph) -> list[UserError]:
+    """Why this graph is not a single chain of nodes that netx can hold, one error a reason; empty if it is."""
+    graph = flat(graph)
+    faults = [_node_fault(name, node) for name, node in graph.nodes.items() if not isinstance(node, TAKEN)]
+    for kind in (nir.Input, nir.Output):
+        count = sum(isinstance(node, kind) for node in graph.nodes.values())
+        if count != 1:
+            faults.append(
+                UserError(f"the graph has {count} {kind.__name__} nodes", mend=f"keep exactly one {kind.__name__}")
+            )
+    edges = _edges(graph)
+    lost = sorted({name for edge in edges for name in edge if name not in graph.nodes})
+    if lost:
+        return [*faults, UserError(f"edges name nodes that do not exist: {listed(lost)}")]
+    loops, loop_faults = _loops(graph)
+    faults += loop_faults
+    inside = {name for loop in loops.values() for name in loop}
+    circle = circles(graph.nodes, edges)
+    forward = [edge for edge in edges if not inside & set(edge) and circle[edge[0]] != circle[edge[1]]]
+    faults += _fork_faults({name: node for name, node in graph.nodes.items() if name not in inside}, forward)
+    joined = {name for edge in edges for name in edge}
+    faults += [
+        UserError("is connected to nothing", where=name, mend="remove it or add its edges")
+        for name in graph.nodes
+        if name not in joined
+    ]
+    return faults
+
+
+def _loops(graph: nir.NIRGraph) -> tuple[dict[str, tuple[str, ...]], list[UserError]]:
+    """Per recurrent neuron the nodes of its loop in order; and why other loops cannot go to netx."""
+    edges = _edges(graph)
+    targets, sources = neighbours(graph.nodes, edges)
+    groups: dict[int, set[str]] = {}
+    for name, circle in circles(graph.nodes, edges).items():
+        groups.setdefault(circle, set()).add(name)
+    loops: dict[str, tuple[str, ...]] = {}
+    faults: list[UserError] = []
+    for members in groups.values():
+        if len(members) == 1 and not members & set(targets[next(iter(members))]):
+            continue
+        neurons = sorted(member for member in members if isinstance(graph.nodes[member], NEURONS))
+        found = _simple_loop(graph, members, neurons[0], targets, sources) if len(neurons) == 1 else None
+        if found:
+            loops[neurons[0]] = found
+        else:
+            faults.append(_loop_fault(graph, members, neurons))
+    return loops, faults
+
+
+def _simple_loop(
+    graph: nir.NIRGraph, members: set[str], neuron: str, targets: dict[str, list[str]], sources: dict[str, list[str]]
+) -> tuple[str, ...] | None:
+    """The loop's nodes in order if it runs from `neuron` through one weight, and scales, back to it; else None."""
+    path: list[str] = []
+    name = neuron
+    while True:
+        ahead = [behind for behind in targets[name] if name != neuron or behind in members]
+        if len(ahead) != 1 or (name != neuron and len(sources[name]) != 1):
+            return None
+        name = ahead[0]
+        if name == neuron:
+            break
+        path.append(name)
+    kinds = [type(graph.nodes[each]) for each in path]
+    weights = sum(issubclass(kind, SYNAPSES) for kind in kinds)
+    whole = path and set(path) | {neuron} == members
+    return tuple(path) if whole and weights <= 1 and all(issubclass(kind, LOOPED) for kind in kinds) else None
+
+
+def _loop_fault(graph: nir.NIRGraph, members: set[str], neurons: list[str]) -> UserError:
+    through = neurons[0] if neurons else min(members)
+    others = sorted(members - {through})
+    if any(isinstance(graph.nodes[name], nir.Conv2d) for name in others):
+        why = "netx has recurrent weights for dense layers only"
+    elif not neurons:
+        why = "there is no neuron in this loop"
+    elif not others:
+        why = "an edge from a neuron to itself is often an exporter's mistake"
+    else:
+        why = "netx takes one weight from a layer's spikes back to its own input, and nothing else in that loop"
+    return UserError(
+        f"is recurrent through {listed(others) or 'itself'}", where=through, why=why,
+        mend="use one Linear, Affine or Scale between the neuron's spikes and its input, or train without this loop",
+    )  # fmt: skip
+
+
+def _looped(graph: nir.NIRGraph, loop: Iterable[str], neuron: str, shape: tuple[int, ...]) -> Iterator[Step]:
+    """The loop's nodes with their shapes, which must stay that of the neuron's layer."""
+    for name in loop:
+        if len(shape) != 1:
+            raise UserError(
+                f"is recurrent around a layer of shape {shape}", where=neuron,
+                why="netx has recurrent weights for dense layers only", mend="put a Flatten and a Linear before it",
+            )  # fmt: skip
+        behind = output_shape(name, graph.nodes[name], shape)
+        if behind != shape:
+            raise UserError(f"leads {shape} back as {behind}", where=name, mend="use a square weight")
+        yield Step(name, graph.nodes[name], shape, behind)
+
+
+def _silent_fault(name: str, behind: str) -> UserError:
+    return UserError(
+        f"leads to {behind}, and it never fires", where=name, why="netx hands on spikes only",
+        mend="keep it as the last layer, whose membrane is read out, or use a LIF",
+    )  # fmt: skip
+
+
+def _node_fault(name: str, node: nir.NIRNode) -> UserError:
+    why, mend = REFUSED.get(type(node), ("netx has no such layer", ""))
+    return UserError(f"{type(node).__name__} cannot go to netx", where=name, why=why, mend=mend)
+
+
+def _fork_faults(nodes: dict[str, nir.NIRNode], edges: list[tuple[str, str]]) -> list[UserError]:
+    faults = []
+    all_targets, all_sources = neighbours(nodes, edges)
+    for name, node in nodes.items():
+        sources, targets = sorted(all_sources[name]), sorted(all_targets[name])
+        if len(sources) > 1:
+            what = f"merges {listed(sources)}"
+            faults.append(UserError(what, where=name, why="netx has no add and no concat", mend="train a plain chain"))
+        if len(targets) > 1:
+            what = f"branches to {listed(targets)}"
+            faults.append(UserError(what, where=name, why="netx is one chain", mend="train a plain chain"))
+        if sources and not targets and not isinstance(node, nir.Output):
+            faults.append(UserError("leads nowhere", where=name, mend="connect it to an Output node"))
+        if targets and not sources and not isinstance(node, nir.Input):
+            faults.append(UserError("is fed by nothing", where=name, mend="connect an Input node to it"))
+    return faults
+
+
+def listed(names: list[str]) -> str:
+    """The names with commas, and how many more where they are many."""
+    more = f" and {len(names) - TOLD} more" if len(names) > TOLD else ""
+    return ", ".join(names[:TOLD]) + more
+
+
+def _edges(graph: nir.NIRGraph) -> list[tuple[str, str]]:
+    return list(dict.fromkeys((str(before), str(behind)) for before, behind in graph.edges))
+
+
+def _plain(shape: Any) -> tuple[int, ...]:
+    return tuple(int(size) for size in np.atleast_1d(shape))

@@ -1,0 +1,77 @@
+"""Delay nodes as synaptic delays of the dense layer beside them, in whole steps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spikeport.errors import UserError
+from spikeport.export.graph.chain import Step
+from spikeport.export.graph.parameters import on_layer
+from spikeport.export.network.integer_network import DELAY_LIMIT
+
+if TYPE_CHECKING:
+    from spikeport.export.lowering.fold import FoldedLayer
+
+DELAY_EXACT = 1e-3  # a delay this near a whole number of steps is meant to be one
+
+
+def _delay_steps(step: Step, dt_s: float) -> np.ndarray:
+    """Whole steps, int64 of the layer's shape."""
+    seconds = on_layer(step.name, "delay", step.node.delay, step.input_shape)
+    if not np.all(np.isfinite(seconds)):
+        raise UserError("its delays hold NaN or infinity", where=step.name, mend="export the network again")
+    exact = seconds / dt_s
+    steps = np.rint(exact)
+    off = ~(np.abs(exact - steps) <= DELAY_EXACT)
+    if np.any(off):
+        worst = float(seconds[off].flat[0])
+        raise UserError(
+            f"a delay of {worst:g} s is {worst / dt_s:g} steps of {dt_s:g} s", where=step.name,
+            why="the chip delays by whole steps", mend="train with delays that are multiples of the time step",
+        )  # fmt: skip
+    if steps.min() < 0 or steps.max() > DELAY_LIMIT:
+        raise UserError(
+            f"delays of {steps.min():g} to {steps.max():g} steps are outside 0..{DELAY_LIMIT}", where=step.name,
+            why="a delay has 6 bits and netx clamps above 62", mend="use a longer time step, or shorter delays",
+        )  # fmt: skip
+    return steps.astype(np.int64)
+
+
+def delay_inputs(layer: FoldedLayer, step: Step, dt_s: float) -> FoldedLayer:
+    """`layer` with the Delay before it as delays of its inputs."""
+    delays = _delay_steps(step, dt_s)
+    layer = replace(layer, folded=(*layer.folded, step.name))
+    if not delays.any():
+        return layer
+    _check_delayed(layer, step)
+    columns = delays.reshape(1, -1)
+    columns = columns[:, :1] if np.all(columns == columns[0, 0]) else columns
+    return replace(layer, delay=columns if layer.delay is None else layer.delay + columns)
+
+
+def delay_outputs(layer: FoldedLayer, step: Step, dt_s: float) -> FoldedLayer:
+    """`layer` with the Delay behind it as delays of its outputs, which must then have no bias."""
+    delays = _delay_steps(step, dt_s)
+    layer = replace(layer, folded=(*layer.folded, step.name))
+    if not delays.any():
+        return layer
+    _check_delayed(layer, step)
+    if np.any(layer.bias[(delays > 0).ravel()]):
+        raise UserError(
+            f"delays the bias of {layer.name} too", where=step.name,
+            why="on the chip a bias acts from the first step on", mend="put the delay before the weights",
+        )  # fmt: skip
+    rows = delays.reshape(-1, 1)
+    rows = rows[:1] if np.all(rows == rows[0, 0]) else rows
+    return replace(layer, delay=rows if layer.delay is None else layer.delay + rows)
+
+
+def _check_delayed(layer: FoldedLayer, step: Step) -> None:
+    if layer.kind != "dense":
+        raise UserError(
+            f"delays the spikes of the convolution {layer.name}", where=step.name,
+            why="netx drops delays of convolutions", mend="put the delay before a Linear, or train without it",
+        )  # fmt: skip

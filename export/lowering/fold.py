@@ -1,0 +1,296 @@
+"""Exact rewrites: pools, scales, delays and flattens vanish into the weight layer beside them; netx has none of them.
+
+Nothing here divides: sums and products of weights are the only arithmetic on them, and an average pool's division
+moves into `divisor`, which later multiplies thresholds instead (spec 4.5).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import nir
+import numpy as np
+
+from spikeport.errors import UserError
+from spikeport.export.graph.chain import CELLS, SYNAPSES, Step
+from spikeport.export.graph.parameters import on_layer, per_row
+from spikeport.export.graph.shapes import POOLS, check_weights, conv_extent, conv_geometry, pair, whole
+from spikeport.export.lowering.delays import delay_inputs, delay_outputs
+from spikeport.export.lowering.pool_folding import pool_after_conv, pool_before_conv, pool_before_dense
+
+GROUPS_LIMIT = 127
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldedLayer:
+    """A weight layer whose neurons see `(gain * (weight x + bias) + weight_rec s + bias_rec) / divisor`.
+
+    `weight`: float64 `(out, in)` or `(Cout, Cin/groups, kH, kW)`. `gain`: one number, or one an output row (channel).
+    `bias`: one a row, or of `output_shape`. `weight_rec` `(out, out)` and `bias_rec` `(out,)`: of the loop, s being
+    this layer's spikes of the step before. `delay`: steps that x waits, int64 broadcastable to `(out, in)`, or None.
+    `folded`: the nodes that went in.
+    """
+
+    name: str
+    kind: Literal["dense", "conv"]
+    weight: np.ndarray
+    bias: np.ndarray
+    input_shape: tuple[int, ...]
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+    divisor: int = 1
+    gain: float | np.ndarray = 1.0
+    weight_rec: np.ndarray | None = None
+    bias_rec: np.ndarray | None = None
+    delay: np.ndarray | None = None
+    folded: tuple[str, ...] = ()
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """`(Cout, H, W)` or `(out,)`."""
+        if self.kind == "dense":
+            return (self.weight.shape[0],)
+        extent = conv_extent(
+            self.input_shape[1:], self.weight.shape[2:], self.stride, self.padding, self.dilation
+        )  # fmt: skip
+        return (self.weight.shape[0], *extent)
+
+
+@dataclass(frozen=True)
+class Folded:
+    """Weight layers, each with the neuron behind it, and a weight layer behind the last neuron (None if there is none),
+    which netx cannot hold but the host can compute."""
+
+    layers: tuple[tuple[FoldedLayer, Step], ...]
+    host: FoldedLayer | None = None
+
+
+def fold(steps: tuple[Step, ...], dt_s: float) -> Folded:
+    """The chain as weight layers with their neurons: `[pool|scale|delay|flatten]* weights [the same]* neuron`.
+
+    A neuron with no weights before it gets one identity weight, into which pools and scales fold (a depthwise
+    convolution). `dt_s`: seconds per step, for delays. Raises UserError naming the node where the chain has another
+    form, or where folding would not be exact.
+    """
+    layers: list[tuple[FoldedLayer, Step]] = []
+    before: list[Step] = []
+    layer: FoldedLayer | None = None
+    for step in steps:
+        if isinstance(step.node, CELLS):
+            if layer is None:
+                layer = _with_earlier(_identity(step, before), before, dt_s)
+            layers.append((_with_loop(layer, step), step))
+            layer, before = None, []
+        elif isinstance(step.node, SYNAPSES):
+            if layer is not None:
+                raise UserError(
+                    f"follows {layer.name} with no neuron between them", where=step.name,
+                    why="netx has neurons behind every weight layer",
+                    mend="multiply the two weights into one layer, or put a neuron between them",
+                )  # fmt: skip
+            layer, before = _with_earlier(_weight_layer(step), before, dt_s), []
+        elif layer is not None:
+            layer = _absorb_behind(layer, step, dt_s)
+        else:
+            before.append(step)
+    if not layers:
+        raise UserError(
+            "the graph has no neuron behind its weights", where=layer.name if layer else "",
+            why="netx has neurons behind every weight layer", mend="end in a LIF and classify by its spike counts",
+        )  # fmt: skip
+    if layer is None and any(not isinstance(step.node, nir.Flatten) for step in before):
+        layer = _with_earlier(_eye(_name(before), before[-1].output_shape), before, dt_s)
+    return Folded(tuple(layers), None if layer is None else _on_host(layer))
+
+
+def _weight_layer(step: Step) -> FoldedLayer:
+    node, name = step.node, step.name
+    weight = np.asarray(node.weight, dtype=np.float64)
+    bias = np.zeros(weight.shape[0])
+    if not isinstance(node, nir.Linear) and node.bias is not None:
+        bias = np.asarray(node.bias, dtype=np.float64).ravel()
+    if bias.shape != (weight.shape[0],):
+        raise UserError(f"bias has shape {bias.shape}, expected ({weight.shape[0]},)", where=name)
+    if not (np.all(np.isfinite(weight)) and np.all(np.isfinite(bias))):
+        raise UserError("weight or bias holds NaN or infinity", where=name, mend="check the training of this layer")
+    if not isinstance(node, nir.Conv2d):
+        return FoldedLayer(name=name, kind="dense", weight=weight, bias=bias, input_shape=step.input_shape)
+    weight, stride, padding, dilation = conv_geometry(node, name)
+    return FoldedLayer(
+        name=name,
+        kind="conv",
+        weight=weight,
+        bias=bias,
+        input_shape=step.input_shape,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=whole(node.groups, name, "groups"),
+    )
+
+
+def _with_earlier(layer: FoldedLayer, before: list[Step], dt_s: float) -> FoldedLayer:
+    """`layer` with what stands before it folded in, the nearest first."""
+    for step in reversed(before):
+        if isinstance(step.node, nir.Flatten):
+            layer = replace(layer, input_shape=step.input_shape)
+        elif isinstance(step.node, nir.Scale):
+            layer = _scale_inputs(layer, step)
+        elif isinstance(step.node, nir.Delay):
+            layer = delay_inputs(layer, step, dt_s)
+        else:
+            layer = _pool_inputs(layer, step)
+    return layer
+
+
+def _absorb_behind(layer: FoldedLayer, step: Step, dt_s: float) -> FoldedLayer:
+    if isinstance(step.node, nir.Flatten):
+        return layer
+    if isinstance(step.node, nir.Scale):
+        rows = per_row(_factors(step), layer.output_shape)
+        if rows is None:
+            raise _spatial(step, f"the rows of {layer.name}")
+        return replace(layer, gain=layer.gain * rows, folded=(*layer.folded, step.name))
+    if isinstance(step.node, nir.Delay):
+        return delay_outputs(layer, step, dt_s)
+    kernel, stride, padding, divisor = _pool(step)
+    weight, bias = pool_after_conv(layer, step, kernel, stride, padding)
+    return replace(
+        layer,
+        weight=weight,
+        bias=bias,
+        stride=(layer.stride[0] * stride[0], layer.stride[1] * stride[1]),
+        padding=(layer.padding[0] + padding[0] * layer.stride[0], layer.padding[1] + padding[1] * layer.stride[1]),
+        dilation=(1, 1),
+        divisor=layer.divisor * divisor,
+        folded=(*layer.folded, step.name),
+    )
+
+
+def _pool_inputs(layer: FoldedLayer, step: Step) -> FoldedLayer:
+    kernel, stride, padding, divisor = _pool(step)
+    layer = replace(
+        layer,
+        input_shape=step.input_shape,
+        divisor=layer.divisor * divisor,
+        bias=layer.bias * divisor,
+        folded=(*layer.folded, step.name),
+    )
+    if layer.kind == "dense":
+        weight, delay = pool_before_dense(layer, step, kernel, stride, padding)
+        return replace(layer, weight=weight, delay=delay)
+    return replace(
+        layer,
+        weight=pool_before_conv(layer, step, kernel, stride, padding),
+        stride=(layer.stride[0] * stride[0], layer.stride[1] * stride[1]),
+        padding=(padding[0] + layer.padding[0] * stride[0], padding[1] + layer.padding[1] * stride[1]),
+        dilation=(1, 1),
+    )
+
+
+def _scale_inputs(layer: FoldedLayer, step: Step) -> FoldedLayer:
+    factors = _factors(step)
+    folded = (*layer.folded, step.name)
+    if layer.kind == "dense":
+        return replace(layer, weight=layer.weight * factors.ravel(), folded=folded)
+    channels = per_row(factors, layer.input_shape)
+    if channels is None:
+        raise _spatial(step, f"the input channels of {layer.name}")
+    per_group = len(layer.weight) // layer.groups
+    columns = channels.reshape(layer.groups, -1).repeat(per_group, axis=0)
+    return replace(layer, weight=layer.weight * columns[:, :, None, None], folded=folded)
+
+
+def _spatial(step: Step, into: str) -> UserError:
+    return UserError(
+        "its factors differ within a channel", where=step.name, why=f"only one factor a channel goes into {into}",
+        mend="use one factor a channel, shape (C, 1, 1), or train without this node",
+    )  # fmt: skip
+
+
+def _factors(step: Step) -> np.ndarray:
+    factors = on_layer(step.name, "scale", step.node.scale, step.input_shape)
+    if not np.all(np.isfinite(factors)):
+        raise UserError("its factors hold NaN or infinity", where=step.name, mend="check the training of this node")
+    return factors
+
+
+def _identity(neuron: Step, before: list[Step]) -> FoldedLayer:
+    """Weight 1 from each signal to its own neuron: before a neuron that has no weights, or pools and scales only."""
+    name, shape = _name(before) or f"{neuron.name}.input", neuron.input_shape
+    delayed = any(isinstance(step.node, nir.Delay) for step in before)
+    for step in reversed(before if not (neuron.loop or delayed) else []):
+        if len(shape) == 1:
+            shape = step.input_shape  # what a Flatten merged stays a convolution of each channel
+    if len(shape) == 1:
+        return _eye(name, shape)
+    channels = shape[0]
+    depthwise = channels <= GROUPS_LIMIT
+    weight = np.ones((channels, 1, 1, 1)) if depthwise else np.eye(channels)[:, :, None, None]
+    groups = channels if depthwise else 1
+    return FoldedLayer(
+        name=name, kind="conv", weight=weight, bias=np.zeros(channels), input_shape=shape, groups=groups
+    )  # fmt: skip
+
+
+def _eye(name: str, shape: tuple[int, ...]) -> FoldedLayer:
+    size = int(np.prod(shape))
+    check_weights(name, size * size)
+    return FoldedLayer(name=name, kind="dense", weight=np.eye(size), bias=np.zeros(size), input_shape=shape)
+
+
+def _name(before: list[Step]) -> str:
+    return next((step.name for step in before if not isinstance(step.node, nir.Flatten)), "")
+
+
+def _with_loop(layer: FoldedLayer, neuron: Step) -> FoldedLayer:
+    """`layer` with the weight that leads its neuron's spikes back, times the divisor that its input was spared."""
+    if not neuron.loop:
+        return layer
+    if layer.kind != "dense":
+        raise UserError(
+            f"is recurrent around the convolution {layer.name}", where=neuron.name,
+            why="netx has recurrent weights for dense layers only", mend="put a Flatten and a Linear before it",
+        )  # fmt: skip
+    if layer.delay is not None:
+        raise UserError(
+            f"is recurrent behind the delayed layer {layer.name}", where=neuron.name,
+            why="netx would delay the recurrent spikes as well", mend="train without this delay",
+        )  # fmt: skip
+    size = layer.output_shape[0]
+    weight, bias = np.eye(size), np.zeros(size)
+    for step in neuron.loop:
+        if isinstance(step.node, nir.Scale):
+            factors = _factors(step)
+            weight, bias = factors[:, None] * weight, factors * bias
+        else:
+            inner = _weight_layer(step)
+            weight, bias = inner.weight @ weight, inner.bias
+    names = tuple(step.name for step in neuron.loop)
+    return replace(
+        layer, weight_rec=layer.divisor * weight, bias_rec=layer.divisor * bias, folded=(*layer.folded, *names)
+    )
+
+
+def _on_host(layer: FoldedLayer) -> FoldedLayer:
+    if layer.kind != "dense":
+        raise UserError(
+            "the graph ends in a convolution without a neuron", where=layer.name,
+            why="the host reads out with one matrix", mend="put a Flatten before a Linear, or end in a LIF",
+        )  # fmt: skip
+    if layer.delay is not None:
+        raise UserError("is delayed behind the last neuron", where=layer.name, why="the host reads spike counts",
+                        mend="remove the Delay")  # fmt: skip
+    return layer
+
+
+def _pool(step: Step) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int], int]:
+    """(kernel, stride, padding, divisor); an average counts its padding, as torch's does unless told otherwise."""
+    kernel, stride, padding = (
+        pair(getattr(step.node, key), step.name, key) for key in ("kernel_size", "stride", "padding")
+    )
+    assert isinstance(step.node, POOLS)
+    return kernel, stride, padding, kernel[0] * kernel[1] if isinstance(step.node, nir.AvgPool2d) else 1

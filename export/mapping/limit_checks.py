@@ -1,0 +1,158 @@
+"""One limit at a time: what a layer uses of it, what the hardware profile allows, and how the two compare."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spikeport.export.mapping.core_partition import Core
+from spikeport.export.network.fixed_point import DECAY_ONE, STATE_SHIFT
+from spikeport.export.network.integer_network import IntegerLayer
+from spikeport.hardware_profiles.profile import known
+from spikeport.hardware_profiles.schema import Constant, Limits, Sourced
+
+PASSES, EXCEEDS, DIFFER, UNKNOWN, INPUT = "passes", "exceeds", "sources differ", "unknown", "depends on the input"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitCheck:
+    """One limit: `used` of `limit` (None where not public), as its `source` says. `verdict`: passes, exceeds,
+    sources differ (within one published number, beyond another), unknown, or depends on the input."""
+
+    limit: str
+    used: float
+    allowed: float | None
+    verdict: str
+    source: str
+    note: str = ""
+
+
+def weight_bits(layer: IntegerLayer, limits: Limits) -> int:
+    """Bits that the layer's weights take after netx's exponent has moved them to the top of their range: 9 for mixed
+    signs or 8 for one sign, less the zeros at their low end; rounded up to a width that the chip stores."""
+    if layer.kind == "input":
+        return 0
+    values = _all_weights(layer)
+    low, high = int(values.min()), int(values.max())
+    mixed = low < 0 < high
+    below, above = (256, 254) if mixed else (255, 255)
+    shift = 0
+    while -low << (shift + 1) <= below and high << (shift + 1) <= above:
+        shift += 1
+    together = int(np.gcd.reduce(np.abs(values))) << shift
+    needed = max(1, (9 if mixed else 8) - ((together & -together).bit_length() - 1))
+    choices = limits.synapse_weight_bits.value if limits.synapse_weight_bits else None
+    return next((choice for choice in choices or () if choice >= needed), needed)
+
+
+def _all_weights(layer: IntegerLayer) -> np.ndarray:
+    both = [layer.weight] if layer.weight_rec is None else [layer.weight, layer.weight_rec]
+    return np.concatenate([array.ravel() for array in both]).astype(np.int64)
+
+
+def accumulator_bound(layer: IntegerLayer, largest_input: int = 1) -> int:
+    """The most that one step can add up in a neuron, in weight steps: the largest sum of |weight|, recurrent ones too,
+    the former times the largest input."""
+    if layer.kind == "input":
+        return 0
+    sums = np.abs(layer.weight.astype(np.int64)).reshape(layer.weight.shape[0], -1).sum(axis=1) * largest_input
+    if layer.weight_rec is not None:
+        sums = sums + np.abs(layer.weight_rec.astype(np.int64)).sum(axis=1)
+    return int(sums.max())
+
+
+def core_checks(cores: tuple[Core, ...], limits: Limits) -> list[LimitCheck]:
+    """Limits that a partition keeps, unless one neuron alone passes them."""
+
+    def fullest(key: str) -> int:
+        return max(getattr(core, key) for core in cores)
+
+    synapse_bytes = -(-fullest("synapse_bits") // 8)
+    return [
+        compare("neurons per core", fullest("neurons"), limits.neurons_per_core),
+        compare("synapse bytes per core", synapse_bytes, limits.synapse_bytes_per_core),
+        compare("axons in per core", fullest("axons_in"), limits.axons_in_per_core),
+        compare("axons out per core", fullest("axons_out"), limits.axons_out_per_core),
+        compare("decay profiles per core", fullest("decay_profiles"), limits.decay_profiles_per_core),
+        compare("threshold profiles per core", fullest("threshold_profiles"), limits.threshold_profiles_per_core),
+    ]
+
+
+def value_checks(layer: IntegerLayer, bits: int, limits: Limits) -> list[LimitCheck]:
+    v_decay, i_decay = np.asarray(layer.v_decay), np.asarray(layer.i_decay)
+    formats = 0 if layer.kind == "input" else 1 if layer.weight_rec is None else 2
+    checks = [
+        compare("synapse formats per core", formats, limits.synapse_formats_per_core),
+        compare("voltage decay", int(v_decay.max()), limits.decay_max),
+        compare("current decay less 1", int(i_decay.max()) - 1, limits.decay_max),
+    ]
+    if i_decay.min() == 0:
+        checks.append(
+            LimitCheck(limit="current decay less 1", used=-1, allowed=0, verdict=EXCEEDS,
+                       source=_told(limits.decay_max), note="the chip adds 1 to the field")
+        )  # fmt: skip
+    if layer.kind != "input" and limits.weight_bits is not None:
+        most = limits.weight_bits.value[1] if limits.weight_bits.value else None
+        verdict = UNKNOWN if most is None else PASSES if bits <= most else EXCEEDS
+        checks.append(
+            LimitCheck(limit="weight bits", used=bits, allowed=most, verdict=verdict, source=_told(limits.weight_bits))
+        )
+    if layer.max_delay:
+        checks.append(compare("delay", layer.max_delay, limits.delay_max))
+        slots = known(limits.delay_slots)
+        if slots is not None and layer.max_delay >= (slots.value or 0):
+            checks.append(
+                LimitCheck(limit="delay slots", used=layer.max_delay + 1, allowed=slots.value, verdict=UNKNOWN,
+                           source=_told(slots), note=slots.note)
+            )  # fmt: skip
+    return checks
+
+
+def sum_checks(layer: IntegerLayer, bound: int, limits: Limits) -> list[LimitCheck]:
+    """What the sums of one neuron could reach if every input came at once."""
+    checks: list[LimitCheck] = []
+    width = number(limits.accumulator_bits)
+    if width is None:
+        checks.append(compare("accumulator bound", bound, limits.accumulator_bits))
+    else:
+        shift = known(limits.accumulator_shift)
+        by = shift.interval if shift else (0, 0, 0)
+        low, high = (1 << (width - 1 - int(by[end])) for end in (2, 0))
+        note = f"in weight steps; {low:,} if weights enter shifted" if low < high else "in weight steps"
+        verdict = PASSES if bound < low else EXCEEDS if bound >= high else DIFFER
+        checks.append(
+            LimitCheck(limit="accumulator bound", used=bound, allowed=high, verdict=verdict,
+                       source=_told(limits.accumulator_bits), note=note)
+        )  # fmt: skip
+    state = number(limits.state_bits)
+    if state is not None:
+        most, slowest = 1 << (state - 1), int(np.min(layer.i_decay))
+        reached = float((bound << STATE_SHIFT) * DECAY_ONE / slowest) if slowest else float(most)
+        note = "" if reached < most else "the current wraps if it comes to that; calibration counts whether it does"
+        checks.append(
+            LimitCheck(limit="current bound", used=reached, allowed=most, verdict=PASSES if reached < most else INPUT,
+                       source=_told(limits.state_bits), note=note)
+        )  # fmt: skip
+    return checks
+
+
+def compare(limit: str, used: float, constant: Constant | None) -> LimitCheck:
+    """`used` against a constant of the profile and its interval."""
+    given = known(constant)
+    if given is None:
+        return LimitCheck(limit=limit, used=used, allowed=None, verdict=UNKNOWN, source=_told(constant))
+    low, value, high = given.interval
+    verdict = PASSES if used <= low else EXCEEDS if used > high else DIFFER
+    return LimitCheck(limit=limit, used=used, allowed=value, verdict=verdict, source=_told(given), note=given.note)
+
+
+def number(constant: Constant | None) -> int | None:
+    """A constant's value as an integer; None where it is unknown."""
+    return None if constant is None or constant.value is None else int(constant.value)
+
+
+def _told(entry: Sourced | None) -> str:
+    if entry is None:
+        return "not in the profile"
+    return f"{entry.source}; {entry.locator}" if entry.locator else entry.source

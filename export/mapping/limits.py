@@ -1,0 +1,220 @@
+"""A network against a device's public limits: what each layer takes of a core, and how many cores that makes.
+
+Every limit is a number of the hardware profile, with its source there; where none is public the check says so. It
+answers "passes these public limits", which is no promise that a compiler will place the network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spikeport.export.mapping.core_partition import CoreLimits, Placement, Storage, place
+from spikeport.export.mapping.limit_checks import (
+    DIFFER,
+    EXCEEDS,
+    PASSES,
+    UNKNOWN,
+    LimitCheck,
+    accumulator_bound,
+    compare,
+    core_checks,
+    number,
+    sum_checks,
+    value_checks,
+    weight_bits,
+)
+from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
+from spikeport.hardware_profiles.profile import HardwareProfile
+from spikeport.hardware_profiles.schema import Limits
+
+ASSUMPTIONS = (
+    "layers do not share cores; neurons fill a core in order (convolutions by row, column, channel) until one limit "
+    "is reached",
+    "convolutions are expanded: no weight is shared between neurons, and each is stored with its neuron's index",
+    "an input axon for each neuron with a synapse on the core, an output axon for each neuron and core that it reaches",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerLimits:
+    """What one layer takes. Numbers per core are those of its fullest core; `closed_by`: what filled its cores.
+
+    `synapses`: connections, zero weights included. `accumulator_bound`: the largest sum of |weight| of one neuron,
+    recurrent weights included, times the largest input.
+    """
+
+    name: str
+    neurons: int
+    synapses: int
+    weight_bits: int
+    cores: int
+    closed_by: str
+    neurons_per_core: int
+    synapse_bits_per_core: int | None
+    axons_in_per_core: int
+    axons_out_per_core: int
+    max_delay: int
+    accumulator_bound: int
+    checks: tuple[LimitCheck, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitReport:
+    """What `check_limits` found, ready for JSON. `passes`: no published limit is exceeded. `cores` and `chips` are for
+    the greedy partition of `assumptions`; `at_least`: not all that fills a core is public. `unknown`: limits without a
+    public number."""
+
+    hardware: str
+    passes: bool
+    verdict: str
+    cores: int
+    chips: int | None
+    at_least: bool
+    layers: tuple[LayerLimits, ...]
+    checks: tuple[LimitCheck, ...]
+    unknown: tuple[str, ...]
+    assumptions: tuple[str, ...] = ASSUMPTIONS
+
+    def lines(self) -> list[str]:
+        """The report as text, one row a layer, then all that does not plainly pass."""
+        head = ("layer", "neurons", "synapses", "bits", "cores", "filled by", "synapse Kbit", "axons in", "axons out")
+        rows = [
+            (
+                layer.name, f"{layer.neurons:,}", f"{layer.synapses:,}", str(layer.weight_bits), str(layer.cores),
+                layer.closed_by or "-",
+                "?" if layer.synapse_bits_per_core is None else f"{layer.synapse_bits_per_core / 1024:.1f}",
+                str(layer.axons_in_per_core), str(layer.axons_out_per_core),
+            )
+            for layer in self.layers
+        ]  # fmt: skip
+        widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+        lines = [f"{self.hardware}: {self.verdict}"]
+        lines += [
+            "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in [head, *rows]
+        ]
+        named = [("", check) for check in self.checks]
+        named += [(f"{layer.name}: ", check) for layer in self.layers for check in layer.checks]
+        for where, check in named:
+            if check.verdict not in (PASSES, UNKNOWN):
+                allowed = "" if check.allowed is None else f" of {check.allowed:,g}"
+                note = f" ({check.note})" if check.note else ""
+                lines.append(f"{where}{check.limit} {check.used:,g}{allowed}: {check.verdict}{note} [{check.source}]")
+        if self.unknown:
+            lines.append(f"no public number for: {', '.join(self.unknown)}")
+        return [*lines, *(f"assumed: {line}" for line in self.assumptions)]
+
+
+def check_limits(network: IntegerNetwork, profile: HardwareProfile) -> LimitReport:
+    """The network against the limits of `profile`, layer by layer; cores needed under the greedy partition.
+
+    Never raises for a network that is too large: the report says what is exceeded.
+    """
+    limits = profile.limits
+    storage = _storage(limits)
+    per_core = CoreLimits(
+        neurons=number(limits.neurons_per_core),
+        synapse_bits=8 * (number(limits.synapse_bytes_per_core) or 0) if storage else None,
+        axons_in=number(limits.axons_in_per_core),
+        axons_out=number(limits.axons_out_per_core),
+        decay_profiles=number(limits.decay_profiles_per_core),
+        threshold_profiles=number(limits.threshold_profiles_per_core),
+    )
+    reached = np.ones(network.layers[-1].neurons, dtype=np.int64)
+    layers: list[LayerLimits] = []
+    for index in reversed(range(len(network.layers))):
+        layer = network.layers[index]
+        bits = weight_bits(layer, limits)
+        placed = place(layer, per_core, reached, storage, bits + _delay_bits(layer) + _index_bits(layer, limits))
+        reached = placed.reach
+        largest = network.input_limit if index == 0 and layer.kind != "input" else 1
+        layers.insert(0, _layer_limits(layer, placed, bits, largest, limits, storage is not None))
+    return _report(network, profile, layers, at_least=None in vars(per_core).values())
+
+
+def _delay_bits(layer: IntegerLayer) -> int:
+    return layer.max_delay.bit_length()
+
+
+def _index_bits(layer: IntegerLayer, limits: Limits) -> int:
+    """Bits of the index beside each weight of an expanded convolution; a dense list needs none."""
+    choices = limits.synapse_index_bits.value if limits.synapse_index_bits else None
+    if layer.kind != "conv" or not choices:
+        return 0
+    most = min(layer.neurons, number(limits.neurons_per_core) or layer.neurons)
+    return next((choice for choice in choices if choice >= (most - 1).bit_length()), choices[-1])
+
+
+def _storage(limits: Limits) -> Storage | None:
+    word, block = number(limits.synapse_word_bits), number(limits.synapse_block_weights)
+    header, memory = number(limits.synapse_block_header_bits), number(limits.synapse_bytes_per_core)
+    if word is None or block is None or header is None or memory is None:
+        return None
+    return Storage(word=word, block_weights=block, header=header)
+
+
+def _layer_limits(
+    layer: IntegerLayer, placed: Placement, bits: int, largest_input: int, limits: Limits, stored: bool
+) -> LayerLimits:
+    bound = accumulator_bound(layer, largest_input)
+    checks = [
+        *core_checks(placed.cores, limits),
+        *value_checks(layer, bits, limits),
+        *sum_checks(layer, bound, limits),
+    ]
+    reasons = [reason for reason in placed.closed_by if reason]
+    return LayerLimits(
+        name=layer.name,
+        neurons=layer.neurons,
+        synapses=sum(core.synapses for core in placed.cores),
+        weight_bits=bits,
+        cores=len(placed.cores),
+        closed_by=max(reasons, key=reasons.count).replace("_", " ") if reasons else "",
+        neurons_per_core=max(core.neurons for core in placed.cores),
+        synapse_bits_per_core=max(core.synapse_bits for core in placed.cores) if stored else None,
+        axons_in_per_core=max(core.axons_in for core in placed.cores),
+        axons_out_per_core=max(core.axons_out for core in placed.cores),
+        max_delay=layer.max_delay,
+        accumulator_bound=bound,
+        checks=tuple(checks),
+    )
+
+
+def _report(
+    network: IntegerNetwork, profile: HardwareProfile, layers: list[LayerLimits], *, at_least: bool
+) -> LimitReport:
+    limits = profile.limits
+    cores = sum(layer.cores for layer in layers)
+    per_chip = number(limits.cores_per_chip)
+    chips = -(-cores // per_chip) if per_chip else None
+    synapses = sum(layer.synapses for layer in layers)
+    checks: list[LimitCheck] = []
+    if limits.synapses_per_chip is not None:
+        checks.append(compare("synapses per chip", synapses / (chips or 1), limits.synapses_per_chip))
+    if network.input_message_bits:
+        checks.append(compare("input message bits", network.input_message_bits, limits.message_bits))
+    every = [*checks, *(check for layer in layers for check in layer.checks)]
+    exceeded = sorted({check.limit for check in every if check.verdict == EXCEEDS})
+    differ = sorted({check.limit for check in every if check.verdict == DIFFER})
+    where = f"{cores} {'core' if cores == 1 else 'cores'}"
+    if at_least:
+        where = f"at least {where}"
+    if chips is not None:
+        where += f" on {chips} {'chip' if chips == 1 else 'chips'}"
+    verdict = f"passes these public limits: {where} in a greedy partition"
+    if differ:
+        verdict += f"; sources differ on {', '.join(differ)}"
+    if exceeded:
+        verdict = f"exceeds public limits: {', '.join(exceeded)}"
+    return LimitReport(
+        hardware=profile.device.id,
+        passes=not exceeded,
+        verdict=verdict,
+        cores=cores,
+        chips=chips,
+        at_least=at_least,
+        layers=tuple(layers),
+        checks=tuple(checks),
+        unknown=tuple(dict.fromkeys(check.limit for check in every if check.verdict == UNKNOWN)),
+    )

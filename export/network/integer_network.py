@@ -1,0 +1,283 @@
+"""The integer network: what runs on the chip, as frozen NumPy values that refuse to exist if illegal.
+
+One layer is a synapse (dense or convolution, dense also recurrent or with delays) and the neurons it feeds, in
+Loihi's units: a weight step is 1, a membrane step is 1/64 of it. See `fixed_point` for the arithmetic and `netx` for
+the file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from spikeport.errors import UserError
+from spikeport.export.network.fixed_point import BIAS_LIMIT, DECAY_ONE, THRESHOLD_LIMIT, weight_fault
+from spikeport.export.network.netx_weights import netx_fault
+from spikeport.export.network.readout import Readout
+
+GEOMETRY_LIMIT = 127  # netx keeps stride, padding, dilation, groups and kernel size in int8
+DELAY_LIMIT = 62  # steps; netx clamps above
+MESSAGE_BITS_LIMIT = 8  # frames are uint8
+
+Parameter = int | np.ndarray  # one value for all neurons, or int32 of `output_shape`
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntegerLayer:
+    """A synapse and its neurons. Shapes are torch's: `(C, H, W)` or `(N,)`, weight `(Cout, Cin/groups, kH, kW)` or
+    `(out, in)`.
+
+    `i_decay`, `v_decay`: what a step takes from current and voltage, in 4096ths (iDecay, vDecay). `vth_mant`:
+    threshold; a neuron fires when its voltage is greater than 64 * vth_mant. Each is one number, or one a neuron
+    (`output_shape`, which only simulators take). `bias`: one integer per output channel or per neuron, or None.
+    `weight_rec` `(out, out)`: from this layer's spikes of the step before (dense only). `delay`: steps that a spike
+    waits, 0 to 62, broadcastable to `(out, in)` (dense only; with `weight_rec` one value or one a row, which then
+    delays both). `scale`: integer units per float unit of the graph this came from (None if it came from a file).
+    Kind "input": neurons without synapses, driven by `weight[0] * x + bias` each step, as SLAYER's input layers are;
+    only as the first layer. Raises UserError naming the layer and the rule where netx could not run it exactly.
+    """
+
+    name: str
+    kind: Literal["dense", "conv", "input"]
+    weight: np.ndarray
+    bias: np.ndarray | None
+    i_decay: Parameter
+    v_decay: Parameter
+    vth_mant: Parameter
+    input_shape: tuple[int, ...]
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+    weight_rec: np.ndarray | None = None
+    delay: np.ndarray | None = None
+    scale: float | None = None
+
+    def __post_init__(self) -> None:
+        for key in ("weight", "bias", "weight_rec", "delay"):
+            if getattr(self, key) is not None:
+                object.__setattr__(self, key, _frozen_integers(getattr(self, key), self.name, key))
+        self._check_synapse()
+        self._check_neurons()
+        self._check_ranges()
+
+    def _check_synapse(self) -> None:
+        ranks = {"dense": 2, "conv": 4, "input": 1}
+        if self.kind not in ranks:
+            raise UserError(f"layer kind {self.kind!r} is unknown", where=self.name, mend="use dense or conv")
+        if self.weight.ndim != ranks[self.kind]:
+            raise UserError(
+                f"a {self.kind} weight has {ranks[self.kind]} axes, this one has shape {self.weight.shape}",
+                where=self.name,
+            )
+        if self.kind != "dense" and (self.weight_rec is not None or self.delay is not None):
+            raise UserError(f"a {self.kind} layer takes neither recurrent weights nor delays", where=self.name,
+                            why="netx has them for dense layers only")  # fmt: skip
+        if self.kind == "conv":
+            self._check_convolution()
+        elif self.kind == "input":
+            if self.weight.size != 1:
+                raise UserError(f"an input layer has one weight, this one has {self.weight.size}", where=self.name)
+        elif int(np.prod(self.input_shape)) != self.weight.shape[1]:
+            raise UserError(
+                f"weight {self.weight.shape} expects {self.weight.shape[1]} inputs, the layer before gives "
+                f"{self.input_shape}",
+                where=self.name,
+            )
+        outputs = self.weight.shape[0]
+        if self.weight_rec is not None and self.weight_rec.shape != (outputs, outputs):
+            raise UserError(f"weight_rec has shape {self.weight_rec.shape}, expected ({outputs}, {outputs})",
+                            where=self.name)  # fmt: skip
+        if self.delay is not None:
+            self._check_delay(self.delay)
+
+    def _check_delay(self, delay: np.ndarray) -> None:
+        forms = {(rows, columns) for rows in (1, self.weight.shape[0]) for columns in (1, self.weight.shape[1])}
+        if delay.shape not in forms:
+            raise UserError(f"delay has shape {delay.shape}, which does not broadcast to {self.weight.shape}",
+                            where=self.name)  # fmt: skip
+        if delay.min() < 0 or delay.max() > DELAY_LIMIT:
+            raise UserError(f"delays of {int(delay.min())} to {int(delay.max())} steps are outside 0..{DELAY_LIMIT}",
+                            where=self.name, why="a delay has 6 bits and netx clamps above 62",
+                            mend="use a longer time step, or shorter delays")  # fmt: skip
+        if self.weight_rec is not None and delay.shape[1] != 1:
+            raise UserError("has delays per input beside recurrent weights", where=self.name,
+                            why="netx delays both by the same values", mend="use one delay a neuron")  # fmt: skip
+        if self.weight_rec is not None and self.weight.shape != self.weight_rec.shape:
+            raise UserError(f"is recurrent with delays and has {self.weight.shape[1]} inputs for "
+                            f"{self.weight.shape[0]} neurons", where=self.name,
+                            why="netx takes one delay for both matrices, which must then have one shape",
+                            mend="leave the delay out, or use as many inputs as neurons")  # fmt: skip
+
+    def _check_convolution(self) -> None:
+        if len(self.input_shape) != 3:
+            raise UserError(f"a convolution needs (C, H, W) input, got {self.input_shape}", where=self.name)
+        channels = self.input_shape[0]
+        if self.groups < 1 or self.weight.shape[1] * self.groups != channels or self.weight.shape[0] % self.groups:
+            raise UserError(
+                f"weight {self.weight.shape} with groups={self.groups} does not fit {channels} input channels",
+                where=self.name,
+            )
+        geometry = (*self.stride, *self.padding, *self.dilation, self.groups, *self.weight.shape[2:])
+        if max(geometry) > GEOMETRY_LIMIT:
+            raise UserError(
+                f"stride, padding, dilation, groups or kernel size {max(geometry)} is above {GEOMETRY_LIMIT}",
+                where=self.name,
+                why="netx keeps them in 8 bits",
+            )
+        if min(*self.stride, *self.dilation, *self.weight.shape[2:]) < 1 or min(self.padding) < 0:
+            raise UserError("stride, dilation and kernel size start at 1, padding at 0", where=self.name)
+        if min(self.output_shape) < 1:
+            raise UserError(
+                f"kernel {self.weight.shape[2:]} is larger than the padded input {self.input_shape[1:]}",
+                where=self.name,
+            )
+
+    def _check_neurons(self) -> None:
+        shape = self.output_shape
+        if self.bias is not None and self.bias.shape not in ((shape[0],), shape):
+            raise UserError(f"bias has shape {self.bias.shape}, expected ({shape[0]},) or {shape}", where=self.name)
+        if self.kind == "input" and self.bias is not None and np.any(self.bias != self.bias.flat[0]):
+            raise UserError("an input layer has one bias for all neurons, this one has several", where=self.name,
+                            why="netx reads one number there")  # fmt: skip
+        for key in ("i_decay", "v_decay", "vth_mant"):
+            value = np.asarray(getattr(self, key))
+            if value.ndim and value.shape != shape:
+                raise UserError(f"{key} has shape {value.shape}, expected one number or {shape}", where=self.name)
+            values = _frozen_integers(value, self.name, key)
+            one = values.ndim == 0 or bool(np.all(values == values.flat[0]))
+            object.__setattr__(self, key, int(values.flat[0]) if one else values)
+
+    def _check_ranges(self) -> None:
+        if self.kind != "input":
+            both = [self.weight] if self.weight_rec is None else [self.weight, self.weight_rec]
+            fault = weight_fault(np.concatenate([array.ravel() for array in both]))  # netx: one exponent for both
+            if not fault and self.kind == "dense":
+                fault = netx_fault(self.weight, self.weight_rec, delayed=self.delay is not None)
+            if fault:
+                raise UserError(f"weights cannot go to the chip: {fault}", where=self.name)
+        for key in ("i_decay", "v_decay"):
+            self._check_range(key, 0, DECAY_ONE)
+        self._check_range(
+            "vth_mant", 1, THRESHOLD_LIMIT, "vThMant has 17 bits",
+            "rescale the layer's weights, bias and threshold together",
+        )  # fmt: skip
+        if self.bias is not None:
+            self._check_range(
+                "bias", -BIAS_LIMIT, BIAS_LIMIT, "the bias mantissa has 13 bits with its sign",
+                "choose a smaller scale for this layer, or train with smaller biases",
+            )  # fmt: skip
+
+    def _check_range(self, key: str, low: int, high: int, why: str = "", mend: str = "") -> None:
+        values = np.asarray(getattr(self, key))
+        outside = values[(values < low) | (values > high)]
+        if outside.size:
+            raise UserError(f"{key} = {int(outside.flat[0])} is outside {low}..{high}", where=self.name, why=why,
+                            mend=mend)  # fmt: skip
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """`(Cout, H, W)` of a convolution (NIR infers it wrongly for kernels that are not square), or `(out,)`."""
+        if self.kind == "dense":
+            return (self.weight.shape[0],)
+        if self.kind == "input":
+            return tuple(self.input_shape)
+        return (
+            self.weight.shape[0],
+            *(
+                (
+                    self.input_shape[1 + axis]
+                    + 2 * self.padding[axis]
+                    - self.dilation[axis] * (self.weight.shape[2 + axis] - 1)
+                    - 1
+                )
+                // self.stride[axis]
+                + 1
+                for axis in (0, 1)
+            ),
+        )
+
+    @property
+    def bias_map(self) -> np.ndarray:
+        """The bias of each neuron, int64 of `output_shape`; zeros where there is none."""
+        if self.bias is None:
+            return np.zeros(self.output_shape, dtype=np.int64)
+        bias = self.bias.astype(np.int64)
+        if bias.shape != self.output_shape:
+            bias = bias.reshape(-1, *(1 for _ in self.output_shape[1:]))
+        return np.array(np.broadcast_to(bias, self.output_shape))
+
+    @property
+    def max_delay(self) -> int:
+        """The longest synaptic delay in steps."""
+        return 0 if self.delay is None else int(self.delay.max())
+
+    @property
+    def neurons(self) -> int:
+        """Number of neurons."""
+        return int(np.prod(self.output_shape))
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntegerNetwork:
+    """A chain of integer layers from `input_shape` on; a dense layer after a convolution flattens C, H, W in order.
+
+    `input_message_bits`: 0 where inputs are spikes; else inputs are counts of that many bits (graded spikes, which
+    Loihi 2 has), 0 to 2^bits - 1. `readout`: how spikes become a class. Raises UserError where a layer does not fit
+    the one before it.
+    """
+
+    input_shape: tuple[int, ...]
+    layers: tuple[IntegerLayer, ...]
+    input_message_bits: int = 0
+    readout: Readout = field(default_factory=Readout)
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise UserError("a network needs at least one layer")
+        shape = self.input_shape
+        for index, layer in enumerate(self.layers):
+            if tuple(layer.input_shape) != tuple(shape):
+                raise UserError(f"expects input {layer.input_shape}, the layer before gives {shape}", where=layer.name)
+            if layer.kind == "input" and index:
+                raise UserError("an input layer stands after other layers", where=layer.name)
+            shape = layer.output_shape
+        if not 0 <= self.input_message_bits <= MESSAGE_BITS_LIMIT:
+            raise UserError(f"input_message_bits = {self.input_message_bits} is outside 0..{MESSAGE_BITS_LIMIT}")
+        if self.input_message_bits and self.layers[0].kind == "input":
+            raise UserError("an input layer with neurons takes no messages", where=self.layers[0].name)
+        self.readout.check(int(np.prod(self.output_shape)))
+
+    @property
+    def input_limit(self) -> int:
+        """The largest value that an input may have: 1 for spikes."""
+        if self.layers[0].kind == "input":
+            return (1 << MESSAGE_BITS_LIMIT) - 1
+        return (1 << self.input_message_bits) - 1 if self.input_message_bits else 1
+
+    @property
+    def outputs(self) -> int:
+        """How many classes the read-out tells apart."""
+        return self.readout.outputs(self.layers[-1].neurons)
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of the last layer's spikes."""
+        return self.layers[-1].output_shape
+
+
+def _frozen_integers(array: np.ndarray, layer: str, what: str) -> np.ndarray:
+    values = np.asarray(array)
+    integers = values.astype(np.int32)
+    if values.dtype.kind not in "iuf" or not np.array_equal(integers, values):
+        raise UserError(
+            f"{what} holds values that are no integers",
+            where=layer,
+            why="netx would truncate them toward zero",
+            mend="quantise the network first",
+        )
+    integers = integers.copy()
+    integers.setflags(write=False)
+    return integers

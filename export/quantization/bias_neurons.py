@@ -1,0 +1,133 @@
+"""A bias of slow currents as the weight of a neuron that fires at every step.
+
+NIR adds a bias to the current, which then decays; the chip adds it to the voltage. A presynaptic neuron that always
+fires brings the same as NIR's bias, from the first step on. It is one more neuron (one more channel) of the layer
+before, without weights, whose bias exceeds the threshold; where the layer before cannot take it, or is the input, a
+layer is put between that hands every spike on in the same logical step and has the neuron. Frames stay as they are.
+A convolution whose every tap reads padding somewhere gets its padding from such a layer too: there the neuron fires.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from spikeport.errors import UserError
+from spikeport.export.lowering.fold import FoldedLayer
+from spikeport.export.network.fixed_point import BIAS_LIMIT, DECAY_ONE
+from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
+from spikeport.export.quantization.scaled_layer import LayerUnits
+
+SUFFIX = ".always_on"  # of the names of layers that were added
+
+
+def as_input(units: LayerUnits, previous: IntegerLayer | None) -> tuple[LayerUnits, IntegerLayer]:
+    """(the layer with its bias as weights from one more input, the layer before it with that always-on neuron).
+
+    The latter is `previous` enlarged, or a new layer that hands its spikes on. Raises UserError where the bias differs
+    within a channel.
+    """
+    layer, padding = units.layer, units.layer.padding
+    taps = [_inner_tap(layer, axis) for axis in (0, 1)] if layer.kind == "conv" else []
+    if None in taps:
+        before = _relay(f"{layer.name}{SUFFIX}", layer.input_shape, padding)
+        taps, padding = [0, 0], (0, 0)
+    elif previous is not None and _can_take(previous):
+        before = _enlarged(previous)
+    else:
+        before = _relay(f"{layer.name}{SUFFIX}", layer.input_shape)
+    added = tuple(before.output_shape)
+    if layer.kind == "conv":
+        weight, groups = _conv_weight(units, taps), 1
+    else:
+        extra = int(np.prod(added)) - int(np.prod(layer.input_shape))
+        column = np.zeros((len(units.weight), extra))
+        column[:, 0] = units.bias
+        weight, groups = np.concatenate([units.weight, column], axis=1), 1
+    delay = layer.delay
+    if delay is not None:
+        inputs = layer.weight.shape[1]
+        columns = np.broadcast_to(delay, (len(delay), inputs))
+        delay = np.pad(columns, ((0, 0), (0, weight.shape[1] - inputs)))  # NIR's bias is not delayed
+    enlarged = replace(layer, input_shape=added, groups=groups, delay=delay, padding=padding)
+    return replace(units, layer=enlarged, weight=weight, bias=np.zeros(len(weight))), before
+
+
+def with_messages(network: IntegerNetwork, bits: int) -> IntegerNetwork:
+    """`network` taking counts of `bits` bits as inputs. Raises UserError where its first layer was added here: it hands
+    on that something came, not how much."""
+    if bits and network.layers[0].name.endswith(SUFFIX):
+        raise UserError(
+            f"counts of {bits} bits would become single spikes", where=network.layers[0].name,
+            why="this layer was added for the bias of the next and hands on spikes",
+            mend="leave the message bits out, or train without bias in the first layer",
+        )  # fmt: skip
+    return replace(network, input_message_bits=bits)
+
+
+def _can_take(layer: IntegerLayer) -> bool:
+    """Whether one more neuron with these shared parameters can be made to fire at every step by its bias."""
+    shared = all(np.ndim(value) == 0 for value in (layer.i_decay, layer.v_decay, layer.vth_mant))
+    return layer.kind != "input" and layer.groups == 1 and shared and int(np.max(layer.vth_mant)) < BIAS_LIMIT
+
+
+def _enlarged(layer: IntegerLayer) -> IntegerLayer:
+    rows = layer.weight.shape[0]
+    bias = np.zeros(rows) if layer.bias is None else layer.bias
+    one_more = ((0, 1), *((0, 0) for _ in bias.shape[1:]))
+    delay = layer.delay
+    if delay is not None and delay.shape[0] == rows and rows > 1:
+        delay = np.pad(delay, ((0, 1), (0, 0)))
+    return replace(
+        layer,
+        weight=np.pad(layer.weight, ((0, 1), *((0, 0) for _ in layer.weight.shape[1:]))),
+        bias=np.pad(bias, one_more, constant_values=int(np.max(layer.vth_mant)) + 1),
+        weight_rec=None if layer.weight_rec is None else np.pad(layer.weight_rec, ((0, 1), (0, 1))),
+        delay=delay,
+    )
+
+
+def _relay(name: str, shape: tuple[int, ...], padding: tuple[int, int] = (0, 0)) -> IntegerLayer:
+    """Fires where its input does, in the same step: 64 * 2 > 64 * 1; the last neuron or channel at every step.
+
+    Voltages are 0 or fire, so that any decay does; 0 is one that the chip has a field for.
+
+    `padding`: rows and columns of neurons around it that no input reaches.
+    """
+    outputs = shape[0] + 1
+    weight = 2 * np.eye(outputs, shape[0])
+    bias = np.zeros(outputs)
+    bias[-1] = 2
+    return IntegerLayer(
+        name=name, kind="dense" if len(shape) == 1 else "conv",
+        weight=weight if len(shape) == 1 else weight[:, :, None, None], bias=bias, i_decay=DECAY_ONE,
+        v_decay=0, vth_mant=1, input_shape=shape, padding=padding,
+    )  # fmt: skip
+
+
+def _conv_weight(units: LayerUnits, taps: list[int | None]) -> np.ndarray:
+    """The kernel with one more input channel, whose one tap is the bias; grouped kernels written out."""
+    layer = units.layer
+    if units.bias.ndim != 1:
+        raise UserError(
+            "its bias differs within a channel after folding, and currents decay slowly", where=layer.name,
+            why="one tap of an always-on channel is the same everywhere", mend="pool without padding behind it",
+        )  # fmt: skip
+    whole = np.zeros((len(units.weight), layer.input_shape[0] + 1, *units.weight.shape[2:]))
+    per_group, inputs = len(units.weight) // layer.groups, units.weight.shape[1]
+    for group in range(layer.groups):
+        rows = slice(group * per_group, (group + 1) * per_group)
+        whole[rows, group * inputs : (group + 1) * inputs] = units.weight[rows]
+    whole[:, -1, taps[0] or 0, taps[1] or 0] = units.bias
+    return whole
+
+
+def _inner_tap(layer: FoldedLayer, axis: int) -> int | None:
+    """A tap that reads no padding, wherever the kernel stands; None where there is none."""
+    size, outputs = layer.input_shape[1 + axis], layer.output_shape[1 + axis]
+    for tap in range(layer.weight.shape[2 + axis]):
+        first = layer.dilation[axis] * tap - layer.padding[axis]
+        if first >= 0 and first + (outputs - 1) * layer.stride[axis] < size:
+            return tap
+    return None

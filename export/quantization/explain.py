@@ -1,0 +1,203 @@
+"""Each node's way from NIR to the chip: its values, what became of it, the integers, and what rounding cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import nir
+import numpy as np
+
+from spikeport.export.graph.chain import CELLS, SILENT, SYNAPSES, Step
+from spikeport.export.graph.shapes import POOLS
+from spikeport.export.graph.spiking_graph import SpikingGraph
+from spikeport.export.network.fixed_point import ACCUMULATOR_LIMIT, STATE_LIMIT
+from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
+from spikeport.export.quantization.layer_report import LayerQuantisation
+
+KEYS = ("weight", "bias", "scale", "delay", "kernel_size", "stride", "padding", "dilation", "groups", "tau", "tau_mem",
+        "tau_syn", "r", "w_in", "v_leak", "v_threshold", "v_reset", "start_dim", "end_dim")  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeRecord:
+    """One node. `layer`: the chip layer that it went into, "" where it went into none. `values`: NIR's, in words;
+    `rewrite`: what became of it; `integers` and `errors`: what the chip holds of it and how far off. Ready for JSON."""
+
+    node: str
+    kind: str
+    layer: str = ""
+    values: dict[str, str] = field(default_factory=dict)
+    rewrite: str
+    integers: dict[str, Any] = field(default_factory=dict)
+    errors: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def explain(graph: SpikingGraph, network: IntegerNetwork, rows: list[LayerQuantisation]) -> list[NodeRecord]:
+    """A record for the contract, one a node in the order of the chain (loops behind their neuron), one for each layer
+    that was added, and one for the read-out. `network` and `rows`: what `quantise` made of `graph`."""
+    layers = {row.name: (layer, row) for layer, row in zip(network.layers, rows, strict=True)}
+    owner = {name: row.name for row in rows for name in (*row.folded, row.neuron, row.name)}
+    records = [_contract(graph)]
+    told: set[str] = set()
+    for step in graph.chain():
+        for each in (step, *step.loop):
+            layer, row = layers.get(owner.get(each.name, ""), (None, None))
+            if row is not None and row.name not in told:
+                added = f"{row.name}.always_on"
+                if added in layers:
+                    records.append(_added(*layers[added]))
+                told.add(row.name)
+            records.append(_record(each, layer, row, looped=each is not step))
+    return [*records, _readout(network)]
+
+
+def lines(records: Iterable[NodeRecord]) -> list[str]:
+    """The records as text, a few lines each."""
+    text = []
+    for record in records:
+        into = f" -> {record.layer}" if record.layer and record.layer != record.node else ""
+        text.append(f"{record.node} ({record.kind}){into}")
+        for name, entries in (("NIR", record.values), ("integers", record.integers), ("error", record.errors)):
+            if name == "integers":
+                text.append(f"  becomes   {record.rewrite}")
+            if entries:
+                text.append(f"  {name:<9} " + ", ".join(f"{key} {_number(value)}" for key, value in entries.items()))
+        text += [f"  note      {note}" for note in record.notes]
+    return text
+
+
+def _contract(graph: SpikingGraph) -> NodeRecord:
+    origins = {key: graph.origins.get(key, "the program that made the graph") for key in ("dt_s", "reset")}
+    return NodeRecord(
+        node="the graph",
+        kind="contract",
+        values={
+            "dt": f"{graph.dt_s:g} s ({origins['dt_s']})",
+            "reset": f"{graph.reset} ({origins['reset']})",
+            "input": str(graph.input_shape),
+        },
+        rewrite="each step: decay, add input, fire if v > threshold, reset v to zero; rounding half to even",
+        notes=graph.notes,
+    )
+
+
+def _record(step: Step, layer: IntegerLayer | None, row: LayerQuantisation | None, looped: bool) -> NodeRecord:
+    name, node = step.name, step.node
+    values = {key: _values(getattr(node, key)) for key in KEYS if getattr(node, key, None) is not None}
+    fixed: dict[str, Any] = {"node": name, "kind": type(node).__name__, "values": values}
+    if isinstance(node, nir.Flatten):
+        return NodeRecord(**fixed, rewrite=f"nothing: {step.input_shape} is flattened in order before a dense layer")
+    if layer is None or row is None:
+        return NodeRecord(**fixed, layer="the host", rewrite="part of the read-out that the host computes in float64")
+    fixed["layer"] = layer.name
+    if isinstance(node, CELLS):
+        return NodeRecord(**fixed, rewrite=_neuron_words(step, row), integers=_neuron_integers(layer, row),
+                          errors=_neuron_errors(node, row), notes=row.notes)  # fmt: skip
+    if isinstance(node, SYNAPSES) or looped:
+        integers = _weight_integers(layer, row, looped)
+        errors = {"weight": row.weight_error, "worst row": row.loss.row_error, "bias": row.bias_error}
+        return NodeRecord(**fixed, rewrite=_weight_words(layer, row, looped), integers=integers, errors=errors)
+    return NodeRecord(**fixed, rewrite=_folded_words(step, layer, row))
+
+
+def _neuron_words(step: Step, row: LayerQuantisation) -> str:
+    into = f"the neurons of {row.name}"
+    if isinstance(step.node, SILENT) or row.threshold_mant == (1 << 17) - 1:
+        into += ", which never fire: their voltage is read out"
+    return f"{into}; its input gain is in the weights (largest factor {row.gain:.6g})"
+
+
+def _neuron_integers(layer: IntegerLayer, row: LayerQuantisation) -> dict[str, Any]:
+    found = {key: _values(getattr(layer, key)) for key in ("i_decay", "v_decay", "vth_mant")}
+    bounds = {"current": row.current_bound, "voltage": row.voltage_bound}
+    told = {f"|{key}|": "without bound" if value is None else f"at most {value} of {STATE_LIMIT}"
+            for key, value in bounds.items()}  # fmt: skip
+    return {**found, "threshold in weight steps": row.threshold_steps, **told}
+
+
+def _neuron_errors(node: Any, row: LayerQuantisation) -> dict[str, float]:
+    errors = {"v_decay": row.v_decay_error}
+    if isinstance(node, (nir.CubaLIF, nir.CubaLI)):
+        errors["i_decay"] = row.i_decay_error
+    if not isinstance(node, SILENT):
+        errors["threshold (relative)"] = row.threshold_error
+    return {**errors, "decay (relative)": row.loss.decay_error}
+
+
+def _weight_words(layer: IntegerLayer, row: LayerQuantisation, looped: bool) -> str:
+    times = f"times gain times scale {row.scale:.6g}"
+    if looped:
+        return f"the recurrent weights of {layer.name}, {times}; its bias is part of the layer's"
+    kept = "on the grid already" if row.exact else "rounded to the grid"
+    divided = f"; instead of dividing by {row.divisor}, threshold and bias were multiplied" if row.divisor > 1 else ""
+    return f"the weights of {layer.name}, {times}, {kept}{divided}"
+
+
+def _weight_integers(layer: IntegerLayer, row: LayerQuantisation, looped: bool) -> dict[str, Any]:
+    weight = layer.weight_rec if looped and layer.weight_rec is not None else layer.weight
+    found: dict[str, Any] = {"weight": _values(weight)}
+    if layer.bias is not None:
+        found["bias"] = _values(layer.bias)
+    if layer.delay is not None:
+        found["delay"] = _values(layer.delay)
+    if layer.kind == "conv":
+        found |= {key: getattr(layer, key) for key in ("stride", "padding", "dilation", "groups")}
+    found |= {"saturated": row.saturated, "became 0": row.loss.zeroed, "rows without weights": row.loss.dead_rows}
+    found["sum of |weights| in a row"] = f"{row.accumulator_bound} of {ACCUMULATOR_LIMIT}"
+    return found
+
+
+def _folded_words(step: Step, layer: IntegerLayer, row: LayerQuantisation) -> str:
+    if isinstance(step.node, nir.Delay):
+        steps = "no delay" if layer.delay is None else f"delays of {_values(layer.delay)} steps on its synapses"
+        return f"part of {layer.name}: {steps}"
+    if isinstance(step.node, nir.Scale):
+        return f"multiplied into the weights of {layer.name}"
+    assert isinstance(step.node, POOLS)
+    if layer.kind == "dense":
+        return f"folded into {layer.name}: its columns were repeated over the windows"
+    kernel = " x ".join(str(size) for size in layer.weight.shape[2:])
+    times = f"; instead of dividing, threshold and bias times {row.divisor}" if row.divisor > 1 else ""
+    return f"folded into {layer.name}, whose kernel is now {kernel} with stride {layer.stride}{times}"
+
+
+def _added(layer: IntegerLayer, row: LayerQuantisation) -> NodeRecord:
+    return NodeRecord(
+        node=layer.name,
+        kind="added",
+        layer=layer.name,
+        rewrite=f"{layer.neurons} neurons of shape {layer.output_shape}",
+        integers={key: _values(getattr(layer, key)) for key in ("weight", "bias", "vth_mant")},
+        notes=row.notes,
+    )
+
+
+def _readout(network: IntegerNetwork) -> NodeRecord:
+    readout = network.readout
+    words = {
+        "spikes": "the class is the output that fires most; among equals the earlier spikes, then the lower index",
+        "membrane": f"the class is the output with the largest voltage ({readout.over_time} over time)",
+        "linear": "the host multiplies the spike counts of the last layer with the read-out's weights",
+    }
+    return NodeRecord(node="the read-out", kind=readout.kind, rewrite=words[readout.kind])
+
+
+def _values(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    array = np.asarray(value)
+    array = array.astype(np.float64) if array.dtype.kind not in "iu" else array
+    if array.size == 0:
+        return "none"
+    if array.size <= 2:
+        return _number(array.item() if array.size == 1 else tuple(array.ravel().tolist()))
+    low, high = array.min(), array.max()
+    span = _number(low.item()) if low == high else f"{_number(low.item())} to {_number(high.item())}"
+    return f"{span} {array.shape}"
+
+
+def _number(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,146 @@
+"""Spiking graph -> integer network: one scale per layer, every rounding reported.
+
+A layer's neuron sees `gain (weight x + bias) / divisor` and a constant drive. Multiplied by `scale * divisor` its state
+counts in integer units: weights `S g W`, bias `S (g b + c drive)`, threshold `S c theta` (spec 4.2, 4.5, 10.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from spikeport.errors import UserError
+from spikeport.export.graph.chain import CELLS, SILENT, SYNAPSES, Step, refuse, structure_faults
+from spikeport.export.graph.spiking_graph import SpikingGraph
+from spikeport.export.lowering.discretize import EulerStep, euler_step
+from spikeport.export.lowering.fold import Folded, FoldedLayer, fold
+from spikeport.export.network.fixed_point import DECAY_ONE
+from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
+from spikeport.export.network.readout import Readout
+from spikeport.export.quantization.bias_neurons import as_input
+from spikeport.export.quantization.layer_report import LayerQuantisation, plain_row, with_unit
+from spikeport.export.quantization.rounding import quantise_layer
+from spikeport.export.quantization.scaled_layer import LayerUnits, layer_units
+
+
+def quantise(
+    graph: SpikingGraph, *, bits: int = 8, scales: Mapping[str, float] | None = None
+) -> tuple[IntegerNetwork, list[LayerQuantisation]]:
+    """The integer network of a spiking graph, and per layer what rounding cost.
+
+    Layers named in `graph.scales` must lie on the integer grid already. The others get the scale named in `scales` (of
+    a search; weights beyond the grid are then clipped and counted), or `S = 254 / max|g W|` (for 8 `bits`), lowered
+    where bias or threshold would not fit, and are rounded half to even. Raises UserError naming the layer, the rule
+    and the mend for everything the chip would not run as the graph says.
+    """
+    if not 2 <= bits <= 8:
+        raise UserError(f"{bits}-bit weights are not possible", mend="use 2 to 8 bits")
+    with np.errstate(all="ignore"):  # what is not finite is refused by name
+        return _quantise(graph, bits, scales or {})
+
+
+def _quantise(
+    graph: SpikingGraph, bits: int, scales: Mapping[str, float]
+) -> tuple[IntegerNetwork, list[LayerQuantisation]]:
+    refuse(_faults(graph))
+    folded = fold(graph.chain(), graph.dt_s)
+    names = [layer.name for layer, _ in folded.layers]
+    for name in scales:
+        if name not in names or name in graph.scales:
+            why = "is quantised already" if name in graph.scales else "is no layer"
+            raise UserError(f"a scale was given for {name!r}, which {why}", mend=f"layers are {', '.join(names)}")
+    readout = _readout(graph, folded)
+    layers: list[IntegerLayer] = []
+    table: list[LayerQuantisation] = []
+    for index, (layer, neuron) in enumerate(folded.layers):
+        silent = readout.kind == "membrane" and index == len(folded.layers) - 1
+        units = _units(graph, layer, neuron, silent)
+        if units.slow_bias:
+            units, before = as_input(units, layers[-1] if layers else None)
+            if before.name == (layers[-1].name if layers else None):
+                layers[-1] = before
+                table[-1] = with_unit(table[-1], before, units.layer.name)
+            else:
+                layers.append(before)
+                table.append(plain_row(before, units.layer.name))
+        integer, row = quantise_layer(
+            units, given=graph.scales.get(layer.name), searched=scales.get(layer.name), bits=bits, silent=silent
+        )
+        layers.append(integer)
+        table.append(row)
+    return IntegerNetwork(input_shape=graph.input_shape, layers=tuple(layers), readout=readout), table
+
+
+def _units(graph: SpikingGraph, layer: FoldedLayer, neuron: Step, silent: bool) -> LayerUnits:
+    step = euler_step(neuron.name, neuron.node, graph.dt_s, neuron.input_shape)
+    if silent:
+        if np.ndim(step.threshold) and step.notes:
+            raise UserError("v_leak and v_reset differ between neurons", where=neuron.name,
+                            why="each voltage would be read against its own rest", mend="train one v_leak")  # fmt: skip
+        step = replace(step, threshold=np.inf)
+    units = layer_units(
+        layer, neuron.name, step, allow_vector=graph.allow_vector, keep_rows=layer.name in graph.scales
+    )  # fmt: skip
+    if units.slow_bias and graph.bias != "always-on":
+        raise _bias_fault(layer.name, neuron.name, int(np.min(units.i_decay)))
+    return units
+
+
+def _readout(graph: SpikingGraph, folded: Folded) -> Readout:
+    """How output becomes a class, from what the graph ends in and what was asked for."""
+    asked, (_, last) = graph.readout, folded.layers[-1]
+    silent, host = isinstance(last.node, SILENT), folded.host
+    wrong = (
+        (silent and asked in ("spikes", "linear"), "it never fires"),
+        (host is not None and asked in ("spikes", "membrane-sum", "membrane-max", "membrane-last"),
+         "the graph ends in weights behind its last neuron"),
+        (host is None and asked == "linear", "the graph ends in a neuron"),
+        (silent and host is not None, "weights stand behind a neuron that never fires"),
+    )  # fmt: skip
+    for fault, why in wrong:
+        if fault:
+            raise UserError(f"read-out {asked or 'linear'!r} is not possible", where=last.name, why=why,
+                            mend="leave --readout out to take what the graph ends in")  # fmt: skip
+    if host is not None:
+        weight, bias = host.gain * host.weight.T, host.gain * host.bias
+        return Readout(
+            kind="linear", weight=np.ascontiguousarray(weight.T) / host.divisor,
+            bias=bias / host.divisor if np.any(bias) else None,
+        )  # fmt: skip
+    if silent or asked.startswith("membrane"):
+        over = asked.removeprefix("membrane-") if asked else "sum"
+        return Readout(kind="membrane", over_time=over)  # type: ignore[arg-type]
+    return Readout()
+
+
+def _faults(graph: SpikingGraph) -> list[UserError]:
+    """Everything about structure and neurons that keeps the graph from the chip, so that one run tells it all."""
+    nodes = graph.nir_graph.nodes
+    faults = structure_faults(graph.nir_graph)
+    steps: dict[str, EulerStep] = {}
+    for name, node in nodes.items():
+        if isinstance(node, CELLS):
+            try:
+                steps[name] = euler_step(name, node, graph.dt_s)
+            except UserError as fault:
+                faults.append(fault)
+    if graph.bias == "always-on":
+        return faults
+    for before, behind in sorted(graph.nir_graph.edges):
+        node = nodes.get(before)
+        if isinstance(node, SYNAPSES) and behind in steps and np.any(getattr(node, "bias", 0)):
+            slowest = int(np.rint(DECAY_ONE * np.min(steps[behind].i_decay)))
+            if slowest != DECAY_ONE:
+                faults.append(_bias_fault(before, behind, slowest))
+    return faults
+
+
+def _bias_fault(layer: str, neuron: str, i_decay: int) -> UserError:
+    return UserError(
+        f"has a bias, and the current of {neuron} decays slowly (i_decay {i_decay} of 4096)",
+        where=layer, why="NIR adds the bias to the current, the chip to the voltage",
+        mend="--bias always-on makes it the weight of a neuron that always fires; or train without bias before this "
+        "neuron, or with tau_syn = dt",
+    )  # fmt: skip

@@ -1,0 +1,214 @@
+"""One layer onto the integer grid: its scale, its integers, and what that cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from spikeport.errors import UserError
+from spikeport.export.lowering.fold import FoldedLayer
+from spikeport.export.network.fixed_point import BIAS_LIMIT, DECAY_ONE, STATE_SHIFT, THRESHOLD_LIMIT
+from spikeport.export.network.integer_network import IntegerLayer
+from spikeport.export.network.netx_weights import kept_weights
+from spikeport.export.quantization.layer_report import LayerQuantisation, row_of, state_bounds
+from spikeport.export.quantization.scaled_layer import LayerUnits
+
+FLOAT32 = 2.0**-22  # relative distance from an integer that float32 storage explains
+DECAY_EXACT = 1e-3  # the same for 4096 dt/tau, whose tau may be float32
+NUDGES = 4  # steps that a weight may go nearer to 0 so that netx keeps it
+COSTLY = 2.0  # a voltage bound that costs more of the scale than this is watched, not enforced
+
+
+def quantise_layer(
+    units: LayerUnits, *, given: float | None, searched: float | None, bits: int, silent: bool
+) -> tuple[IntegerLayer, LayerQuantisation]:
+    """The layer in integers and its row of the report.
+
+    `given`: the scale of a layer that lies on the grid already. `searched`: a scale to round with, clipping weights.
+    Without both the scale is chosen. `silent`: the neuron's voltage is read out, so it must never fire.
+    """
+    layer, name = units.layer, units.layer.name
+    weights = (
+        units.weight.ravel() if units.weight_rec is None else np.r_[units.weight.ravel(), units.weight_rec.ravel()]
+    )
+    if not np.any(weights):
+        raise UserError("all weights are zero", where=name, why="netx divides by the largest of them",
+                        mend="prune the layer or train it longer")  # fmt: skip
+    bias = _sum(units.bias, units.drive, layer.output_shape)
+    notes = list(units.notes)
+    limit = _scale_limit(bias, units.threshold, silent)
+    grid = 1 if given is not None else 2 ** (9 - bits)
+    if given is not None:
+        scale = given
+    elif searched is not None:
+        scale = _checked(name, searched, limit)
+    else:
+        scale, note = _choose_scale(units, weights, limit, grid, silent)
+        notes += note
+    integers: dict[str, Any] = {}
+    rounded: dict[str, np.ndarray] = {}
+    for key in ("weight", "weight_rec"):
+        exact = getattr(units, key)
+        if exact is None:
+            continue
+        if given is None:
+            rounded[key] = grid * np.rint(scale * exact / grid)
+            integers[key] = np.clip(rounded[key], grid - 256, 256 - grid)
+        else:
+            integers[key] = rounded[key] = _exact(name, key, scale * exact, even=True)
+    if given is None and layer.kind == "dense":
+        integers, moved = _kept_by_netx(integers)
+        notes += moved
+    mantissa = np.rint(scale * bias) if given is None else _exact(name, "bias", scale * bias)
+    threshold = _threshold(units, scale, given is not None, silent)
+    if given is not None:
+        _check_decays(units)
+    elif not any(array.any() for array in integers.values()):
+        raise UserError(f"all weights round to 0 at scale {scale:g}", where=name, mend="use a larger scale")
+    _check_range(layer, integers["weight"], threshold)
+    integer = IntegerLayer(
+        name=name,
+        kind=layer.kind,
+        bias=mantissa if np.any(mantissa) else None,
+        i_decay=units.i_decay,
+        v_decay=units.v_decay,
+        vth_mant=threshold,
+        input_shape=layer.input_shape,
+        stride=layer.stride,
+        padding=layer.padding,
+        dilation=layer.dilation,
+        groups=layer.groups,
+        delay=layer.delay,
+        scale=scale,
+        **integers,
+    )
+    row = row_of(
+        units, integer, exact=given is not None, scale=scale, wanted_bias=scale * bias, scale_limit=limit,
+        saturated=sum(int(np.count_nonzero(np.abs(array) > 256 - grid)) for array in rounded.values()), silent=silent,
+        searched=searched is not None, notes=notes,
+    )  # fmt: skip
+    return integer, row
+
+
+def _kept_by_netx(integers: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The weights with those that netx and Lava would change brought nearer to 0 by 2, and a note that says so."""
+    matrices = [array.astype(np.int64) for array in integers.values()]
+    if not any(array.any() for array in matrices):
+        return integers, []
+    before = [array.copy() for array in matrices]
+    for _ in range(NUDGES):
+        kept, _shift = kept_weights(*matrices)
+        if all(np.array_equal(ours, theirs) for ours, theirs in zip(matrices, kept, strict=True)):
+            break
+        for ours, theirs in zip(matrices, kept, strict=True):
+            ours[ours != theirs] -= 2 * np.sign(ours[ours != theirs])
+    count = sum(int(np.count_nonzero(ours != old)) for ours, old in zip(matrices, before, strict=True))
+    notes = [f"{count} weights went nearer to 0 by 2: netx would have run them as others"] if count else []
+    return dict(zip(integers, matrices, strict=True)), notes
+
+
+def _sum(bias: np.ndarray, drive: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Both constants as one, one a row where both are."""
+    if bias.ndim == drive.ndim:
+        return bias + drive
+    rows, maps = (bias, drive) if bias.ndim < drive.ndim else (drive, bias)
+    return rows.reshape(-1, *(1 for _ in shape[1:])) + maps
+
+
+def _scale_limit(bias: np.ndarray, threshold: Any, silent: bool) -> dict[str, float]:
+    """The largest scale at which bias and threshold are legal, for each that matters."""
+    limits = {} if silent else {"threshold": THRESHOLD_LIMIT / float(np.max(threshold))}
+    if np.any(bias):
+        limits["bias"] = BIAS_LIMIT / float(np.abs(bias).max())
+    return limits
+
+
+def _checked(name: str, scale: float, limits: dict[str, float]) -> float:
+    if not (np.isfinite(scale) and scale > 0):
+        raise UserError(f"scale {scale} is not positive", where=name)
+    for what, limit in limits.items():
+        if scale > limit * (1 + 1e-12):
+            raise UserError(f"at scale {scale:g} the {what} would not fit", where=name,
+                            mend=f"use a scale of {limit:g} at most")  # fmt: skip
+    return scale
+
+
+def _choose_scale(
+    units: LayerUnits, weights: np.ndarray, limits: dict[str, float], grid: int, silent: bool
+) -> tuple[float, list[str]]:
+    """The largest scale at which weights, bias and threshold all fit, and the voltage where it is read out."""
+    name = units.layer.name
+    limits = {"weights": (256 - grid) / float(np.abs(weights).max()), **limits}
+    notes = []
+    if silent:
+        _, _, voltage = state_bounds(units.weight, units.weight_rec, _sum(
+            units.bias, units.drive, units.layer.output_shape), units.i_decay, units.v_decay, None)  # fmt: skip
+        bound = None if voltage is None else (THRESHOLD_LIMIT << STATE_SHIFT) / voltage
+        if bound is not None and bound * COSTLY >= min(limits.values()):
+            limits["voltage"] = bound
+        else:
+            notes.append("its voltage is not proven to stay within 24 bits for every input: watch it on your frames")
+    binding = min(limits, key=lambda key: limits[key])
+    scale = limits[binding]
+    lost = limits["weights"] / scale
+    if binding == "weights" or lost < 1 + 1e-12:
+        return limits["weights"], notes
+    if not np.any(np.rint(scale * weights / grid)):
+        raise UserError(
+            f"its {binding} is so large beside its weights that all weights would round to 0", where=name,
+            mend=f"train with a smaller {binding} or larger weights, or check the time step (gains depend on dt)",
+        )  # fmt: skip
+    return scale, [*notes, f"the {binding} made the scale {lost:.3g} times smaller than the weights alone would allow"]
+
+
+def _threshold(units: LayerUnits, scale: float, exact: bool, silent: bool) -> Any:
+    if silent:
+        return THRESHOLD_LIMIT
+    values = scale * np.asarray(units.threshold)
+    mantissa = _exact(units.layer.name, "threshold", values) if exact else np.rint(values)
+    return float(mantissa) if mantissa.ndim == 0 else mantissa
+
+
+def _check_decays(units: LayerUnits) -> None:
+    for key, fraction, kept in zip(
+        ("i_decay", "v_decay"), units.fractions, (units.i_decay, units.v_decay), strict=True
+    ):  # fmt: skip
+        exact = DECAY_ONE * np.asarray(fraction)
+        off = np.abs(exact - kept)
+        if np.any(off > DECAY_EXACT):
+            raise _off_grid(units.neuron, key, float(np.broadcast_to(exact, off.shape).flat[int(np.argmax(off))]))
+
+
+def _exact(name: str, what: str, values: np.ndarray, even: bool = False) -> np.ndarray:
+    """The integers that `values` are, up to float32 rounding; UserError naming the worst where they are none."""
+    step = 2 if even else 1
+    nearest = step * np.rint(values / step)
+    off = np.abs(values - nearest) > FLOAT32 * np.maximum(np.abs(values), 1.0)
+    if np.any(off):
+        place = np.unravel_index(int(np.argmax(np.abs(values - nearest))), values.shape)
+        raise _off_grid(name, f"{what}{list(map(int, place)) if place else ''}", float(values[place]), even)
+    return nearest
+
+
+def _off_grid(name: str, what: str, value: float, even: bool = False) -> UserError:
+    return UserError(
+        f"{what} is {value:.6g} in integer units, which is no {'even ' if even else ''}integer", where=name,
+        why="the graph says that this layer is quantised already",
+        mend="quantise the network again, or drop the scales to round after training",
+    )  # fmt: skip
+
+
+def _check_range(layer: FoldedLayer, weight: np.ndarray, threshold: Any) -> None:
+    worst = float(weight.flat[int(np.argmax(np.abs(weight)))])
+    if abs(worst) > 254 and layer.folded:
+        raise UserError(
+            f"weight {worst:g} is outside -254..254 after folding {', '.join(layer.folded)}", where=layer.name,
+            mend="pool before the convolution, or use a smaller scale",
+        )  # fmt: skip
+    lowest = float(np.min(threshold))
+    if lowest < 1:
+        raise UserError(
+            f"threshold {lowest:g} is below 1 integer unit", where=layer.name,
+            why="it is tiny beside the largest weight", mend="clip outlying weights, or train with a larger threshold",
+        )  # fmt: skip

@@ -1,0 +1,143 @@
+"""What rounding took away that a norm over a whole layer hides: weights, rows, biases and leaks that became nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from spikeport.export.network.fixed_point import DECAY_ONE
+from spikeport.export.network.integer_network import IntegerLayer
+from spikeport.export.quantization.scaled_layer import LayerUnits
+
+NAMED = 8  # rows in a sentence, and in a table that is kept
+MOST_LOST = 0.5  # of a layer's weights: more that became 0 are told
+COARSE_ROW = 0.5  # a row whose error is this share of its norm is told
+COARSE_THRESHOLD = 2.0  # a threshold below so many weight steps: one or two least weights alone reach it
+FELT = 0.1  # of the threshold: a lost bias that alone would lift the voltage so far is told
+COARSE_DECAY = 0.1  # relative
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoundingLoss:
+    """Numbers of one layer. A row is an output neuron's weights, or an output channel's, recurrent ones included.
+
+    `zeroed`: weights that were not 0 and became 0. `dead_rows`: rows that had weights and kept none, `dead` the first
+    of them. `worst_row`: the row with the largest error over its own norm, `row_error`. `lost_biases`: biases that were
+    not 0 and became 0. `decay_error`: the largest relative error of a decay, of what a step takes or of what it
+    leaves, whichever of them is smaller; 1 where a leak became none or all.
+    """
+
+    zeroed: int = 0
+    dead_rows: int = 0
+    dead: tuple[int, ...] = ()
+    row_error: float = 0.0
+    worst_row: int = 0
+    lost_biases: int = 0
+    decay_error: float = 0.0
+
+
+def rounding_loss(
+    units: LayerUnits, layer: IntegerLayer, wanted_bias: np.ndarray, *, silent: bool, searched: bool
+) -> tuple[RoundingLoss, list[str]]:
+    """What rounding `units` to `layer` lost, and a sentence for each loss that a user must know.
+
+    `wanted_bias`: the biases in integer units before rounding. `silent`: the neurons never fire. `searched`: the scale
+    was searched already, so that the search is no way out.
+    """
+    assert layer.scale is not None
+    wanted, kept = layer.scale * _rows(units.weight, units.weight_rec), _rows(layer.weight, layer.weight_rec)
+    zeroed = (wanted != 0) & (kept == 0)
+    norms = np.linalg.norm(wanted, axis=1)
+    errors = np.linalg.norm(kept - wanted, axis=1) / np.where(norms > 0, norms, 1.0)
+    dead = np.flatnonzero((norms > 0) & ~kept.any(axis=1))
+    bias = np.zeros(wanted_bias.shape) if layer.bias is None else np.asarray(layer.bias)
+    lost = (wanted_bias != 0) & (bias == 0)
+    loss = RoundingLoss(
+        zeroed=int(np.count_nonzero(zeroed)),
+        dead_rows=len(dead),
+        dead=tuple(int(row) for row in dead[:NAMED]),
+        row_error=float(errors.max()),
+        worst_row=int(errors.argmax()),
+        lost_biases=int(np.count_nonzero(lost)),
+        decay_error=max(_decay_error(*pair[1:]) for pair in _decays(units)),
+    )
+    told = _weight_sentences(loss, layer, int(np.count_nonzero(wanted)), searched)
+    if not silent:
+        told += _threshold_sentences(units, layer, np.abs(np.where(lost, wanted_bias, 0.0)))
+    return loss, [*told, *(sentence for pair in _decays(units) for sentence in _decay_sentences(*pair))]
+
+
+def _rows(weight: np.ndarray, weight_rec: np.ndarray | None) -> np.ndarray:
+    rows = np.asarray(weight, dtype=np.float64).reshape(len(weight), -1)
+    return rows if weight_rec is None else np.concatenate([rows, weight_rec], axis=1)
+
+
+def _weight_sentences(loss: RoundingLoss, layer: IntegerLayer, weights: int, searched: bool) -> list[str]:
+    what = "output channels" if layer.kind == "conv" else "output neurons"
+    out = (
+        "scale their rows up in training (a weight decay, or a norm a channel), or clip the layer's outlying weights"
+        if searched
+        else "--calibrate FRAMES.npz searches a scale that clips the few large weights instead"
+    )
+    told = []
+    if loss.dead_rows:
+        told.append(
+            f"rounding left {loss.dead_rows} of {len(layer.weight)} {what} without any weight ({listed(loss.dead)}"
+            f"{', ...' if loss.dead_rows > len(loss.dead) else ''}), beside far larger weights: {out}"
+        )
+    elif loss.zeroed > MOST_LOST * weights:
+        told.append(f"{loss.zeroed:,} of {weights:,} weights became 0, beside far larger ones: {out}")
+    elif loss.row_error > COARSE_ROW:
+        told.append(f"the weights of row {loss.worst_row} are off by {loss.row_error:.2g} of their norm: {out}")
+    return told
+
+
+def _threshold_sentences(units: LayerUnits, layer: IntegerLayer, lost: np.ndarray) -> list[str]:
+    told = []
+    steps = float(np.min(layer.vth_mant)) / 2
+    if steps < COARSE_THRESHOLD:
+        told.append(f"its threshold is only {steps:g} weight steps: a single least weight may make it fire")
+    slowest = float(np.min(units.v_decay)) / DECAY_ONE
+    reach = float(lost.max()) / max(slowest, 1 / DECAY_ONE) / float(np.min(layer.vth_mant))
+    if reach > FELT:
+        told.append(f"{np.count_nonzero(lost)} biases became 0, the largest of which alone would lift the voltage to "
+                    f"{reach:.2g} of the threshold")  # fmt: skip
+    return told
+
+
+def _decays(units: LayerUnits) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """(name, fraction meant, 4096ths kept) of current and voltage, one a neuron where they differ."""
+    found = []
+    for key, fraction, kept in zip(("i", "v"), units.fractions, (units.i_decay, units.v_decay), strict=True):
+        meant, mantissas = np.broadcast_arrays(np.asarray(fraction, dtype=np.float64), np.asarray(kept))
+        found.append((key, meant.ravel(), mantissas.ravel()))
+    return found
+
+
+def _decay_error(meant: np.ndarray, kept: np.ndarray) -> float:
+    smaller = np.minimum(meant, 1 - meant)
+    off = np.abs(kept / DECAY_ONE - meant)
+    return float(np.max(np.where(smaller > 0, off / np.where(smaller > 0, smaller, 1.0), 0.0)))
+
+
+def _decay_sentences(key: str, meant: np.ndarray, kept: np.ndarray) -> list[str]:
+    what, least = {"i": "current", "v": "voltage"}[key], f"1/{DECAY_ONE}"
+    never, whole = (meant > 0) & (kept == 0), (meant < 1) & (kept == DECAY_ONE)
+    if never.any():
+        leak = meant[never].max()
+        return [f"the {what}'s leak of {leak:.3g} a step became 0: it keeps everything (the least leak is {least})"]
+    if whole.any():
+        left = 1 - meant[whole].min()
+        return [f"the {what} keeps {left:.3g} of itself a step, which became nothing (the least is {least})"]
+    error = 100 * _decay_error(meant, kept)
+    if error > 100 * COARSE_DECAY:
+        return [f"the {what}'s decay is off by {error:.0f} %: near 0 or 1 steps of {least} are coarse"]
+    return []
+
+
+def listed(rows: Sequence[Any]) -> str:
+    """The rows with commas."""
+    return ", ".join(map(str, rows))

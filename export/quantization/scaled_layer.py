@@ -1,0 +1,171 @@
+"""A folded layer and its neuron's Euler step as the numbers of one chip layer, before any scale or rounding.
+
+The state counted is v times the layer's divisor. What differs from neuron to neuron goes where the chip has room:
+gains and thresholds into the rows of the weights, constant inputs into biases.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from spikeport.errors import UserError
+from spikeport.export.graph.parameters import Value, beside, per_row
+from spikeport.export.lowering.discretize import EulerStep
+from spikeport.export.lowering.fold import FoldedLayer
+from spikeport.export.network.fixed_point import DECAY_ONE
+
+Mantissa = int | np.ndarray
+LARGEST = 1e100  # sums and products of such values stay finite
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerUnits:
+    """`weight`, `weight_rec`: as in the layer, gains included. `bias`: what joins the current each step, `drive`: what
+    joins the voltage; one a row, or of the output's shape. `threshold`: one number or one a neuron. `i_decay`,
+    `v_decay`: 4096ths, rounded; `fractions`: what they stand for, current and voltage. `gain`: the largest factor that
+    went into the weights.
+    """
+
+    layer: FoldedLayer
+    neuron: str
+    weight: np.ndarray
+    weight_rec: np.ndarray | None
+    bias: np.ndarray
+    drive: np.ndarray
+    threshold: Value
+    i_decay: Mantissa
+    v_decay: Mantissa
+    fractions: tuple[Value, Value]
+    gain: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def decay_errors(self) -> tuple[float, float]:
+        """Largest absolute error of the current's and the voltage's decay, as fractions taken per step."""
+        pairs = zip((self.i_decay, self.v_decay), self.fractions, strict=True)
+        i_error, v_error = (float(np.max(np.abs(np.asarray(mant) / DECAY_ONE - exact))) for mant, exact in pairs)
+        return i_error, v_error
+
+    @property
+    def slow_bias(self) -> bool:
+        """Whether a bias joins a current that keeps some of it, which the chip's bias cannot."""
+        return bool(np.any(self.bias) and np.any(np.asarray(self.i_decay) != DECAY_ONE))
+
+
+def layer_units(
+    layer: FoldedLayer, neuron: str, step: EulerStep, *, allow_vector: bool = False, keep_rows: bool = False
+) -> LayerUnits:
+    """The layer in float units of v times its divisor.
+
+    `keep_rows`: leave rows as they are where thresholds differ (they are on the grid already); then, as for decays
+    that differ, neurons get values of their own if `allow_vector`. Raises UserError naming the neuron and parameter.
+    """
+    shape = layer.output_shape
+    step = _with_row_gain(neuron, step, shape, allow_vector and layer.weight_rec is None)
+    gain, notes = _row_gain(step.gain, shape), list(step.notes)
+    weight_gain = layer.gain * gain
+    weight = beside(weight_gain, layer.weight) * layer.weight
+    weight_rec = None if layer.weight_rec is None else beside(gain, layer.weight_rec) * layer.weight_rec
+    bias = beside(weight_gain, layer.bias) * layer.bias
+    if layer.bias_rec is not None:
+        bias = bias + gain * layer.bias_rec
+    drive = _rows_or_map(layer.divisor * np.asarray(step.drive), shape)
+    threshold: Value = _shaped(layer.divisor * np.asarray(step.threshold), shape)
+    if np.ndim(threshold) and not (keep_rows and allow_vector):
+        factors = _row_factors(neuron, np.asarray(threshold), shape, allow_vector)
+        if factors is not None:
+            threshold = float(np.max(threshold))
+            weight, bias, drive = (beside(factors, array) * array for array in (weight, bias, drive))
+            weight_rec = None if weight_rec is None else beside(factors, weight_rec) * weight_rec
+            notes.append(f"thresholds differ: rows were multiplied by {factors.min():.4g} to {factors.max():.4g} and "
+                         "share the largest")  # fmt: skip
+    if np.ndim(threshold):
+        notes.append("each neuron has a threshold of its own: simulators only, the chip shares them")
+    if np.ndim(weight_gain) and np.ptp(weight_gain) > 0:
+        notes.append(f"gains of {np.min(weight_gain):.4g} to {np.max(weight_gain):.4g} went into rows of the weights")
+    _check_finite(layer.name, weight=weight, weight_rec=weight_rec, bias=bias, drive=drive)
+    i_decay = _decay(neuron, "i_decay", step.i_decay, shape, allow_vector)
+    v_decay = _decay(neuron, "v_decay", step.v_decay, shape, allow_vector)
+    if np.ndim(i_decay) or np.ndim(v_decay):
+        notes.append("each neuron has decays of its own: simulators only, the chip shares them")
+    return LayerUnits(
+        layer=layer,
+        neuron=neuron,
+        weight=weight,
+        weight_rec=weight_rec,
+        bias=bias,
+        drive=drive,
+        threshold=threshold,
+        i_decay=i_decay,
+        v_decay=v_decay,
+        fractions=(_shaped(np.asarray(step.i_decay), shape), _shaped(np.asarray(step.v_decay), shape)),
+        gain=float(np.ravel(weight_gain)[int(np.argmax(np.abs(np.ravel(weight_gain))))]),
+        notes=tuple(notes),
+    )
+
+
+def _check_finite(name: str, **arrays: np.ndarray | None) -> None:
+    for key, array in arrays.items():
+        if array is not None and not np.all(np.abs(array) < LARGEST):
+            raise UserError(f"{key} times its gain is not finite", where=name,
+                            mend="check r, tau and the time step (gains depend on dt)")  # fmt: skip
+
+
+def _with_row_gain(neuron: str, step: EulerStep, shape: tuple[int, ...], vector: bool) -> EulerStep:
+    """`step` with gains that rows of weights can hold; others go into thresholds of their own where these are allowed
+    (v over its gain: the same spikes)."""
+    if np.ndim(step.gain) == 0 or per_row(step.gain, shape) is not None:
+        return step
+    if vector and step.fires and np.all(np.asarray(step.gain) > 0):
+        return replace(step, gain=1.0, threshold=step.threshold / step.gain, drive=step.drive / step.gain)
+    raise UserError(
+        f"its input gains differ within a channel ({np.min(step.gain):g} to {np.max(step.gain):g})", where=neuron,
+        why="a convolution has one set of weights a channel",
+        mend="train one r (and w_in) per channel; --allow-vector for simulators only",
+    )  # fmt: skip
+
+
+def _row_gain(gain: Value, shape: tuple[int, ...]) -> float | np.ndarray:
+    rows = None if np.ndim(gain) == 0 else per_row(gain, shape)
+    return float(gain) if rows is None else rows
+
+
+def _row_factors(neuron: str, threshold: np.ndarray, shape: tuple[int, ...], allow_vector: bool) -> np.ndarray | None:
+    """What each row is multiplied by to share the largest threshold; None where they go as a vector."""
+    rows = per_row(threshold, shape)
+    if rows is not None:
+        return rows.max() / rows
+    if allow_vector:
+        return None
+    raise UserError(
+        f"v_threshold differs within a channel ({threshold.min():g} to {threshold.max():g})", where=neuron,
+        why="the chip's neurons share thresholds, and a convolution has one set of weights a channel",
+        mend="train one threshold per channel; --allow-vector for simulators only",
+    )  # fmt: skip
+
+
+def _decay(neuron: str, key: str, fraction: Value, shape: tuple[int, ...], allow_vector: bool) -> Mantissa:
+    mantissas = np.rint(DECAY_ONE * np.asarray(fraction)).astype(np.int64)
+    if np.all(mantissas == mantissas.flat[0]):
+        return int(mantissas.flat[0])
+    if not allow_vector:
+        raise UserError(
+            f"{key} differs between neurons ({mantissas.min()} to {mantissas.max()} of 4096 a step)", where=neuron,
+            why="a layer on the chip has one set of decays",
+            mend="train one time constant per layer; --allow-vector for simulators only",
+        )  # fmt: skip
+    return mantissas.reshape(shape)
+
+
+def _shaped(values: np.ndarray, shape: tuple[int, ...]) -> Value:
+    return float(values) if values.ndim == 0 else values.reshape(shape)
+
+
+def _rows_or_map(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """One a row where that says it all, else of `shape`."""
+    if values.ndim == 0:
+        return np.full(shape[0], float(values))
+    rows = per_row(values, shape)
+    return values.reshape(shape) if rows is None else rows

@@ -1,0 +1,161 @@
+"""Estimates beside published measurements: what the profiles' constants make of results that others measured."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from spikeport.hardware_profiles.profile import HardwareProfile, known, list_profiles, load_profile
+from spikeport.hardware_profiles.schema import Published
+
+MICRO = {"mJ": 1e3, "uJ": 1.0, "mW": 1e3, "uW": 1.0}  # published units in µJ or µW
+WITHIN, OUTSIDE = "within", "outside"
+
+
+def check_rows(profile: HardwareProfile) -> list[dict[str, Any]]:
+    """The profile's published results, each recomputed from constants as far as its counts are published.
+
+    {hardware, id, workload, quantity, unit, published, low, high (the estimate), low_off, high_off (shares of the
+    published value), tolerance, rates (the firing rates at which the estimate meets the result, where only the network
+    is published), verdict, priced_by, source, note}. Verdict: within, outside, what the bracket of all firing rates
+    says, or why there is no estimate.
+    """
+    return [_check(profile, entry) for entry in profile.published]
+
+
+def validate_rows() -> list[dict[str, Any]]:
+    """`check_rows` of every device that comes with Spikeport."""
+    return [row for name in list_profiles() for row in check_rows(load_profile(name))]
+
+
+def estimate(profile: HardwareProfile, entry: Published) -> tuple[float, float]:
+    """The published quantity from nominal constants of `profile`, in its unit: over all points (where only the network
+    is published: from no spike to all neurons firing at every step), all updates inactive to active.
+
+    Energy: synops * e_synop + updates * e_neuron. Power: static + clock * per MHz + synops/s * e_synop.
+    """
+    points = entry.synops or ((0.0,), entry.synops_if_all_fire)
+    synops = [math.prod(factors) for factors in points]
+    pj_per_synop = profile.price("synop").interval[1]
+    fixed = _fixed_micro(profile, entry)
+    scale = MICRO[entry.unit]
+    return (
+        (min(synops) * pj_per_synop / 1e6 + fixed[0]) / scale,
+        (max(synops) * pj_per_synop / 1e6 + fixed[1]) / scale,
+    )
+
+
+def summary(rows: list[dict[str, Any]]) -> list[str]:
+    """What the rows say together, a sentence each: how far off where counts are published, and where no firing rate
+    explains what was measured."""
+    judged = [row for row in rows if row["verdict"] in (WITHIN, OUTSIDE)]
+    low = [row for row in rows if row["high"] is not None and row["published"] > row["high"] and row not in judged]
+    said = []
+    if judged:
+        worst = max(max(abs(row["low_off"]), abs(row["high_off"])) for row in judged)
+        right = sum(row["verdict"] == WITHIN for row in judged)
+        said.append(
+            f"Where counts are published, estimates lie within {100 * worst:.0f} % of what was measured "
+            f"({right} of {len(judged)} within the band their source allows)."
+        )
+    said += [
+        f"Where only the network is: {row['workload']}, {_number(row['published'])} {row['unit']} measured, "
+        f"{row['verdict']}."
+        for row in rows
+        if row["high"] is not None and row not in judged
+    ]
+    if judged and low:
+        said.append(
+            "So an estimate is right to about a third for large networks, and far too low for tiny ones, where fixed "
+            "costs of a step and of the host outweigh what the operations cost."
+        )
+    return said
+
+
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """The rows as a table, and what they say together."""
+    head = ("hardware", "workload", "quantity", "published", "estimate", "off", "verdict", "source")
+    lines = [f"| {' | '.join(head)} |", "|---|---|---|---:|---:|---:|---|---|"]
+    for row in rows:
+        known_estimate = row["low"] is not None
+        cells = (
+            row["hardware"] + (f", constants of {row['priced_by']}" if row["priced_by"] else ""),
+            row["workload"],
+            row["quantity"],
+            f"{_number(row['published'])} {row['unit']}",
+            f"{_number(row['low'])} to {_number(row['high'])}" if known_estimate else "-",
+            f"{100 * row['low_off']:+.1f} to {100 * row['high_off']:+.1f} %" if known_estimate else "-",
+            row["verdict"],
+            row["source"],
+        )
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join([*lines, "", *(f"- {sentence}" for sentence in summary(rows))]) + "\n"
+
+
+def _check(profile: HardwareProfile, entry: Published) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "hardware": profile.device.id,
+        "id": entry.id,
+        "workload": entry.workload,
+        "quantity": entry.quantity,
+        "unit": entry.unit,
+        "published": entry.value,
+        "low": None,
+        "high": None,
+        "low_off": None,
+        "high_off": None,
+        "tolerance": entry.tolerance,
+        "rates": None,
+        "verdict": "",
+        "priced_by": entry.priced_by,
+        "source": entry.source,
+        "note": entry.note,
+    }
+    if not entry.usable:
+        return row | {"verdict": "no check: kept as a warning"}
+    counted = bool(entry.synops) and entry.tolerance is not None
+    if not entry.value or not (counted or entry.synops_if_all_fire):
+        return row | {"verdict": "no estimate: its counts are not published"}
+    prices = load_profile(entry.priced_by) if entry.priced_by else profile
+    low, high = estimate(prices, entry)
+    row |= {"low": low, "high": high, "low_off": low / entry.value - 1, "high_off": high / entry.value - 1}
+    if entry.tolerance is None or not entry.synops:
+        return row | _bracket(prices, entry, entry.value, low, high)
+    worst = max(abs(row["low_off"]), abs(row["high_off"]))
+    return row | {"verdict": WITHIN if worst <= entry.tolerance else OUTSIDE}
+
+
+def _bracket(prices: HardwareProfile, entry: Published, value: float, low: float, high: float) -> dict[str, Any]:
+    """Where spikes are not published: the firing rates that would explain `value`, or that none does."""
+    if value > high:
+        return {"verdict": f"low by {value / high:.1f} times at least: no firing rate explains it"}
+    if value < low:
+        return {"verdict": f"high by {low / value:.1f} times at least: silence alone would cost more"}
+    at_one = math.prod(entry.synops_if_all_fire) * prices.price("synop").interval[1] / 1e6
+    inactive, active = _fixed_micro(prices, entry)
+    measured = value * MICRO[entry.unit]
+    rates = (max(0.0, (measured - active) / at_one), max(0.0, (measured - inactive) / at_one))
+    return {"rates": rates, "verdict": f"met where neurons fire in {_rates(rates)} of all steps"}
+
+
+def _fixed_micro(profile: HardwareProfile, entry: Published) -> tuple[float, float]:
+    """What does not hang on spikes, µJ or µW: neuron updates, all inactive and all active, or power at rest."""
+    if entry.unit in ("mW", "uW"):
+        per_chip, per_mhz = known(profile.static.per_chip_mw), known(profile.static.per_mhz_mw)
+        idle_mw = per_chip.interval[1] if per_chip else 0.0
+        idle_mw += per_mhz.interval[1] * (entry.clock_mhz or 0.0) if per_mhz else 0.0
+        return idle_mw * 1e3, idle_mw * 1e3
+    if not entry.neuron_updates:
+        return 0.0, 0.0
+    updates = math.prod(entry.neuron_updates)
+    inactive, active = (profile.price(op).interval[1] for op in ("neuron_inactive", "neuron_active"))
+    return updates * inactive / 1e6, updates * active / 1e6
+
+
+def _rates(rates: tuple[float, float]) -> str:
+    low, high = (f"{100 * rate:.1f}" for rate in rates)
+    return f"{low} %" if low == high else f"{low} to {high} %"
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}"

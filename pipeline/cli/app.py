@@ -1,0 +1,289 @@
+"""The command `spikeport`: parses words, shows progress, turns errors into exit codes. Work happens elsewhere.
+
+Heavy imports stay inside the commands, so that help appears at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spikeport import exits as ends
+from spikeport.errors import CannotWriteError
+from spikeport.pipeline.cli import compare as cli_compare
+from spikeport.pipeline.cli import export as cli_export
+from spikeport.pipeline.cli import paths as cli_paths
+from spikeport.pipeline.cli import simulate as cli_simulate
+from spikeport.pipeline.cli import sweep as cli_sweep
+from spikeport.pipeline.cli import tools as cli_tools
+from spikeport.pipeline.cli.console import Changes, Json, Quiet, RecipeWord, fail, show
+
+# Before torch loads: its threads spin while they wait for each other, and where another process has their cores they
+# spin in vain; see docs/training.md.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    os.environ.setdefault("GOMP_SPINCOUNT", "5000")  # some microseconds, for the next piece of work comes soon
+
+ends.spare_address_space()
+
+app = typer.Typer(
+    name="spikeport",
+    cls=cli_paths.Verbs,
+    help="Takes an image classifier to a neuromorphic chip: distil, quantise, export, simulate, account for energy.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Run folder. [default: runs/<recipe's name>]")]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Go on where a stopped run in the same folder stopped. "
+        "Settings that no finished stage has read may be others.",
+    ),
+]
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="STAGE",
+        help="Go on, but do this stage and all after it again: what they have trained is trained anew, from the "
+        "beginning. So settings that they have read may change, for example training.epochs with --from student.",
+    ),
+]
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print("spikeport", version("spikeport"))
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    context: typer.Context,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_say_version,
+            is_eager=True,
+            help="Say which version this is, and leave.",
+        ),
+    ] = False,
+) -> None:
+    ends.begin(context.invoked_subcommand or "")
+
+
+@app.command()
+def run(
+    recipe: RecipeWord,
+    out: Out = None,
+    changes: Changes = None,
+    resume: Resume = False,
+    again_from: From = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """All stages: train, quantise, export, simulate, check, profile, report.
+
+    Example: `spikeport run recipes/digits.toml --set training.epochs=10 --out runs/short`
+    """
+    _run(recipe, out, changes, resume, again_from, json, quiet, only_training=False)
+
+
+@app.command()
+def train(
+    recipe: RecipeWord,
+    out: Out = None,
+    changes: Changes = None,
+    resume: Resume = False,
+    again_from: From = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Teacher, student and quantised student; `run --resume` on the same folder does the rest.
+
+    Example: `spikeport train recipes/nmnist-small.toml --set distillation.method=none`
+    """
+    _run(recipe, out, changes, resume, again_from, json, quiet, only_training=True)
+
+
+@app.command()
+def check(
+    run: RunArgument,
+    samples: Annotated[int | None, typer.Option("--samples", min=1, help="Recordings that go through Lava.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of the draw. [default: the recipe's]")] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Quantised student = integer reference = Lava, spike by spike. Leaves with 1 where a spike differs.
+
+    Example: `spikeport check runs/digits --samples 50`
+    """
+    from spikeport.pipeline.run.progress import Progress
+    from spikeport.pipeline.run.run_folder import locked, open_run
+    from spikeport.pipeline.stages.deploy import check as compare
+    from spikeport.pipeline.stages.deploy import mismatches
+    from spikeport.pipeline.stages.runner import Context
+
+    found = open_run(run)
+    with contextlib.ExitStack() as within, Progress(quiet=quiet) as progress:
+        with contextlib.suppress(CannotWriteError):  # nobody else changes it then either
+            within.enter_context(locked(run))
+        result, _ = compare(Context(found, progress), samples=samples, seed=seed)
+    result.pop("lava_predicted")
+    show(result, json, _equivalence_lines(result))
+    if mismatches(result):
+        fail("spikes differ", "report this: it is a bug in Spikeport, or Lava is not version 0.10.0")
+
+
+@app.command()
+def report(
+    run: RunArgument,
+    baseline: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--baseline",
+            metavar="FILE",
+            help="Also show what another machine measured: a run's baseline.json; may be repeated. Kept for later.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Write them there, and leave the run as it is. [default: RUN]"),
+    ] = None,
+    open_it: Annotated[bool, typer.Option("--open", help="Open report.html in a browser.")] = False,
+    json: Json = False,
+) -> None:
+    """Writes report.html, report.md, report.json and their tables again from what the run found; does nothing else.
+
+    Where a stage has not run, or a file of it is missing or changed, it names them and leaves with 2.
+
+    Example: `spikeport report runs/digits --baseline runs/on-a-gpu/baseline.json --open`
+    """
+    from spikeport.pipeline.profiling.baseline.baseline_file import read_baseline
+    from spikeport.pipeline.run.progress import Progress
+    from spikeport.pipeline.run.run_folder import open_run
+    from spikeport.pipeline.stages.report import BASELINES, report_elsewhere
+    from spikeport.pipeline.stages.runner import Context, do_again
+
+    found = open_run(run)
+    measured = [row for file in baseline or () for row in read_baseline(file)]
+    with Progress(quiet=True) as progress:
+        context = Context(found, progress)
+        if out is not None:
+            report_elsewhere(context, out, measured)
+        else:
+            do_again(context, "report", first=lambda: found.keep(BASELINES, measured) if measured else None)
+    page = (out or run) / "report.html"
+    show({"report": str(page)}, json, [str(page)])
+    if open_it:
+        typer.launch(str(page))
+
+
+app.command()(cli_compare.compare)
+app.command()(cli_sweep.sweep)
+app.command()(cli_export.export)
+cli_simulate.add_to(app)
+cli_tools.add_to(app)
+
+
+def main() -> None:
+    """Entry point: runs the command; a user's mistake is one line on standard error and an exit code."""
+    sys.exit(ends.code_of(app))
+
+
+def _run(
+    recipe: str,
+    out: Path | None,
+    changes: list[str] | None,
+    resume: bool,
+    again_from: str | None,
+    json: bool,
+    quiet: bool,
+    *,
+    only_training: bool,
+) -> None:
+    from spikeport.files import left_alone
+    from spikeport.pipeline.run import distributed as ranks
+    from spikeport.pipeline.run.progress import Progress
+    from spikeport.pipeline.run.recipe_file import find_recipe, load_recipe
+    from spikeport.pipeline.run.run_folder import locked, open_run
+    from spikeport.pipeline.stages.deploy import mismatches
+    from spikeport.pipeline.stages.resuming import begin
+    from spikeport.pipeline.stages.runner import Context, check_recipe, run_stages
+    from spikeport.versions import about_this_run
+
+    read = load_recipe(find_recipe(recipe), changes)
+    check_recipe(read, for_netx=not only_training)
+    folder = out or Path("runs") / read.name
+    if ranks.follows(read.training):
+        with ranks.together(read.training), left_alone(folder), Progress(quiet=True) as progress:
+            run_stages(Context(open_run(folder), progress), only_training=True)
+        return
+    with locked(folder), Progress(quiet=quiet) as progress:
+        made = begin(
+            folder,
+            read,
+            about=about_this_run(),
+            resume=resume,
+            again_from=again_from,
+            only_training=only_training,
+            say=progress.say,
+        )
+        with ranks.together(read.training):
+            run_stages(Context(made, progress), only_training=only_training)
+    from spikeport.pipeline.run.health import line
+    from spikeport.pipeline.stages.report import warnings_of
+
+    warnings = warnings_of(made)
+    if only_training:
+        show({"run": str(folder), "warnings": warnings}, json, [*map(line, warnings), str(folder)])
+        return
+    page = made.file("report.html")
+    check = made.result("check")
+    result = {"run": str(folder), "report": str(page), **made.result("report"), "warnings": warnings}
+    show(result, json, [result["verdict"], *map(line, warnings), *_equivalence_lines(check), str(page)])
+    if mismatches(check):
+        fail("spikes differ", f"see the first divergence in {page}")
+
+
+def _equivalence_lines(result: dict) -> list[str]:
+    from spikeport.export.network.sampling import words
+
+    lines = []
+    for key, pair in result.items():
+        if key not in ("quantised_vs_reference", "reference_vs_lava"):
+            continue
+        title = key.replace("_vs_", " against ").replace("quantised", "quantised student").replace("lava", "Lava")
+        if isinstance(pair, str):
+            lines.append(f"{title}: not compared, {pair}")
+            continue
+        line = (
+            f"{title}: {pair['mismatches']} mismatches in {pair['spikes_compared']:,} spikes of {pair['samples']} "
+            f"samples, all {len(pair['layers'])} layers"
+        )
+        if drawn := pair.get("drawn"):
+            line += f"; {words(drawn)}"
+        first = pair["first_divergence"]
+        if first:
+            line += f"; first at sample {first['sample']}, layer {first['layer']}, "
+            line += f"neuron {tuple(first['neuron'])}, step {first['step']}"
+        lines.append(line)
+    return lines
+
+
+if __name__ == "__main__":
+    main()

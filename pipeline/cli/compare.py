@@ -1,0 +1,95 @@
+"""The verb `compare`: finished runs side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from spikeport.pipeline.cli.console import Json, Quiet, show, table
+from spikeport.pipeline.stages.outputs import check_folder
+
+FILES = ("compare.html", "compare.md", "compare.json")
+
+
+def compare(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN", help="Finished run folders, two or more; the first is the measure.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Where compare.html, compare.md and compare.json go.")
+    ] = Path("compare"),
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Finished runs side by side: accuracy and energy with intervals, and each run's difference to the first.
+
+    Differences are paired, recording by recording, where two runs were tested on the same ones.
+
+    Example: `spikeport compare runs/baseline runs/mine --out runs/compared`
+    """
+    from spikeport.pipeline.report.comparison.comparison import SCHEMA, build_comparison
+    from spikeport.pipeline.report.content.finished_run import read_runs
+    from spikeport.pipeline.report.write import render_comparison
+    from spikeport.pipeline.run.progress import Progress
+
+    check_folder(out, FILES, "comparison", schema=SCHEMA)
+    with Progress(quiet=quiet) as progress:
+        read = read_runs(runs, progress=lambda done, total: progress(done, total, "runs"))
+    comparison = build_comparison(read)
+    render_comparison(comparison, out)
+    show(comparison, json, [comparison["verdict"], "", *_lines(comparison), "", str(out / FILES[0])])
+
+
+def _lines(comparison: dict[str, Any]) -> list[str]:
+    """Two tables, accuracy with the difference to the first and energy with the ratio to it, and what they lack."""
+    lines = [*_accuracy(comparison), "", *_energy(comparison)]
+    if comparison["settings"]:
+        lines += ["", "settings that differ: " + ", ".join(comparison["settings"])]
+    return lines
+
+
+def _accuracy(comparison: dict[str, Any]) -> list[str]:
+    from spikeport.pipeline.report.content import words
+
+    rows, not_paired = [], []
+    for run, against in zip(comparison["runs"], [None, *comparison["against_first"]], strict=True):
+        cells = [run["label"], run["method"]]
+        for stage in ("student_float", "student_quantised"):
+            entry = run["accuracy"][stage]
+            known = entry["value"] is not None
+            cells.append(f"{words.percent(entry['value'])} ({words.percent_range(entry)})" if known else "unknown")
+        difference = against and against["accuracy"]["student_quantised"]
+        paired = difference and difference["value"] is not None
+        cells.append(f"{words.points(difference['value'])} ({words.points_range(difference)})" if paired else "-")
+        rows.append(cells + [words.amount(run["activity"][key]) for key in ("spikes_per_sample", "synops_per_sample")])
+        if against and against["reason"]:
+            not_paired.append(f"{run['label']} is not paired: {against['reason']}")
+    head = ("run", "objective", "float", "quantised", "quantised - first, points", "spikes", "synops")
+    return [*table(head, rows), *not_paired]
+
+
+def _energy(comparison: dict[str, Any]) -> list[str]:
+    from spikeport.pipeline.report.comparison import words as compare_words
+    from spikeport.pipeline.report.comparison.views import devices, why_unknown
+    from spikeport.pipeline.report.content import words
+
+    rows, unknown = [], []
+    for device in devices(comparison):
+        if not device["known"]:
+            unknown.append(f"{device['hardware']} is unknown in every run: {device['missing']}")
+        for row in device["rows"] if device["known"] else []:
+            priced, named = row["priced"], [device["hardware"], row["run"]["label"]]
+            if not priced or not priced["shown"]:
+                rows.append([*named, "unknown", "-", "-", "unknown", why_unknown(row)])
+                continue
+            dynamic, total = (words.quantity_text(priced[kind], "µJ") for kind in ("dynamic", "total"))
+            kind = "dynamic" if priced["dynamic"] else "total"
+            ratio = "-" if row["ratios"] is None else compare_words.ratio_text(row["ratios"][kind])
+            paired = (
+                "-" if row["ratios"] is None else compare_words.paired_ratio_text(row["ratios"]["paired_dynamic_uj"])
+            )
+            rows.append([*named, dynamic, ratio, paired, total, priced["standing"]])
+    head = ("hardware", "run", "dynamic energy", "/ first", "paired / first", "total energy", "basis")
+    return [*(table(head, rows) if rows else []), *unknown]

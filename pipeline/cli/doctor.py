@@ -1,0 +1,72 @@
+"""What works on this machine and what is missing. Nothing is changed."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from spikeport.errors import UserError
+from spikeport.versions import versions
+
+
+def examine() -> list[dict[str, Any]]:
+    """One row per part: `part`, `state` (ok, missing, wrong, absent) and `detail`. Absent parts are optional."""
+    return [_python(), _packages(), _reference(), _lava(), _gpu(), _energy_counters()]
+
+
+def _python() -> dict[str, Any]:
+    ok = (3, 11) <= sys.version_info[:2] <= (3, 13)
+    return _row("python", "ok" if ok else "wrong", f"{sys.version.split()[0]} (3.11 to 3.13 are supported)")
+
+
+def _packages() -> dict[str, Any]:
+    found = versions()
+    missing = [name for name, version in found.items() if version == "not installed"]
+    if missing:
+        return _row("packages", "missing", f"{', '.join(missing)}: run `pip install spikeport` again")
+    return _row("packages", "ok", ", ".join(f"{name} {found[name]}" for name in ("torch", "snntorch", "nir", "tonic")))
+
+
+def _reference() -> dict[str, Any]:
+    """One neuron worked out by hand: a spike adds 2, it fires above 5, so at every third step."""
+    import numpy as np
+
+    from spikeport.export.backends.lava.driver import known_network
+    from spikeport.export.backends.reference.simulate import simulate
+
+    spikes = simulate(known_network(), np.ones((1, 7, 1), dtype=np.uint8)).spikes[0, :, 0].tolist()
+    return _row("integer reference", "ok" if spikes == [0, 0, 1, 0, 0, 1, 0] else "wrong", "known-answer network")
+
+
+def _lava() -> dict[str, Any]:
+    from spikeport.export.backends.lava.driver import known_answer
+    from spikeport.export.backends.lava.environment import interpreter
+
+    try:
+        python = interpreter()
+        answered = known_answer()
+    except UserError as error:
+        return _row("lava", "missing", str(error))
+    return _row("lava", "ok" if answered else "wrong", f"known-answer network through {python}")
+
+
+def _gpu() -> dict[str, Any]:
+    import torch
+
+    if not torch.cuda.is_available():
+        return _row("gpu", "absent", "training runs on the CPU")
+    return _row("gpu", "ok", torch.cuda.get_device_name())
+
+
+def _energy_counters() -> dict[str, Any]:
+    from importlib.util import find_spec
+
+    if find_spec("zeus") is None:
+        return _row(
+            "energy counters", "absent", "zeus is not installed; `pip install 'spikeport[energy]'` measures joules"
+        )
+    return _row("energy counters", "ok", "zeus is installed; it measures where the device has counters")
+
+
+def _row(part: str, state: str, detail: str) -> dict[str, Any]:
+    return {"part": part, "state": state, "detail": detail}

@@ -1,0 +1,18 @@
+"""The entry of the command `spikeport`: signals are heeded before the first library is loaded."""
+
+from __future__ import annotations
+
+import sys
+
+from spikeport import exits as ends
+
+
+def main() -> None:
+    """Runs the command and leaves with its exit code."""
+    sys.exit(ends.code_of(_command))
+
+
+def _command() -> None:
+    from spikeport.pipeline.cli.app import app
+
+    app()

@@ -1,0 +1,71 @@
+"""The verb `sweep`: one recipe over settings, seeds and folds."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spikeport.errors import UserError
+from spikeport.pipeline.cli.console import Changes, Json, Quiet, RecipeWord, show, table
+
+Over = Annotated[
+    list[str] | None,
+    typer.Option("--over", metavar="A.B=X,Y,Z", help="Values of one setting to go over; may be repeated."),
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="The sweep's folder. [default: runs/sweep-<recipe's name>]")
+]
+
+
+def sweep(
+    recipe: RecipeWord,
+    over: Over = None,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Seeds, counted up from the recipe's.")] = 1,
+    folds: Annotated[int, typer.Option("--folds", min=0, help="Folds of the recordings; 0: the recipe's split.")] = 0,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Trials at a time; they share the cores.")] = 1,
+    out: Out = None,
+    changes: Changes = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a stopped sweep stopped.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Trains a recipe with every combination of values, seeds and folds; ends in a table of paired differences.
+
+    The first combination is what the others are compared with. Leaves with 2 where a trial failed,
+    with 3 where all lacked something, such as the data.
+
+    Example: `spikeport sweep nmnist-small --over distillation.method=none,ckd --seeds 5 --jobs 2`
+    """
+    from spikeport.pipeline.run.progress import Progress
+    from spikeport.pipeline.run.recipe_file import find_recipe, load_recipe
+    from spikeport.pipeline.sweep import table as tables
+    from spikeport.pipeline.sweep.plan import parse_over
+    from spikeport.pipeline.sweep.sweep import PAGE
+    from spikeport.pipeline.sweep.sweep import sweep as run_sweep
+
+    settings = parse_over(over or [])
+    source = find_recipe(recipe)
+    folder = out or Path("runs") / f"sweep-{load_recipe(source, changes).name}"
+    with Progress(quiet=quiet) as progress:
+        result = run_sweep(
+            source,
+            changes or [],
+            settings,
+            folder,
+            seeds=seeds,
+            folds=folds,
+            jobs=jobs,
+            resume=resume,
+            say=progress.say,
+        )
+    show(result, json, [*table(*tables.table(result["rows"])), *tables.notes(result), str(folder / PAGE)])
+    if result["failed"]:
+        name, why = next(iter(result["failed"].items()))
+        count = f"{len(result['failed'])} of {len(result['failed']) + len(result['trials'])} trials failed"
+        sys.stdout.flush()
+        raise UserError(
+            f"{count}; the first: {why}", mend=f"see {folder / name}.log; the same command with --resume goes on"
+        )

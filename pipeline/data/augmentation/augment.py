@@ -1,0 +1,95 @@
+"""What happens to the frames of a training batch. One table says it, in order; a new one is one function, one line
+here and one setting of the recipe's [augmentation]."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spikeport.pipeline.data.augmentation.draws import either_way, uniform
+from spikeport.pipeline.data.augmentation.events import add_noise, drop_events, jitter_time, shift_time
+from spikeport.pipeline.data.augmentation.geometry import affine, flip, shift
+from spikeport.pipeline.data.augmentation.mixing import draw_boxes, mix, partners_of_class
+from spikeport.pipeline.run.recipe import Augmentation
+
+__all__ = ["AUGMENTATIONS", "augment"]
+
+
+@dataclass(frozen=True)
+class Way:
+    """One augmentation: the setting that turns it on; (frames, the setting's value, labels, generator) -> frames."""
+
+    setting: str
+    apply: Callable[[Tensor, Any, Tensor | None, torch.Generator], Tensor]
+
+
+def _mix(frames: Tensor, share: float, labels: Tensor | None, generator: torch.Generator) -> Tensor:
+    if labels is None:
+        raise ValueError("mixing recordings of one class needs the labels")
+    partners = partners_of_class(labels, generator)
+    chosen = uniform(len(labels), generator) < share
+    return mix(frames, partners, draw_boxes(frames.shape, chosen, generator))[0]
+
+
+def _flip(frames: Tensor, on: bool, labels: Tensor | None, generator: torch.Generator) -> Tensor:
+    return flip(frames, uniform(frames.shape[1], generator) < 0.5)
+
+
+def _rotate(frames: Tensor, degrees: float, labels: Tensor | None, generator: torch.Generator) -> Tensor:
+    angles = degrees * (2 * uniform(frames.shape[1], generator) - 1)
+    return affine(frames, angles, torch.ones_like(angles))
+
+
+def _scale(frames: Tensor, reach: float, labels: Tensor | None, generator: torch.Generator) -> Tensor:
+    scales = 1 + reach * (2 * uniform(frames.shape[1], generator) - 1)
+    return affine(frames, torch.zeros_like(scales), scales)
+
+
+def _shift(frames: Tensor, reach: int, labels: Tensor | None, generator: torch.Generator) -> Tensor:
+    return shift(frames, either_way(reach, (frames.shape[1], 2), generator))
+
+
+def _shift_time(frames: Tensor, reach: int, labels: Tensor | None, generator: torch.Generator) -> Tensor:
+    return shift_time(frames, either_way(reach, (frames.shape[1],), generator))
+
+
+def _jitter_time(frames: Tensor, share: float, labels: Tensor | None, generator: torch.Generator) -> Tensor:
+    return jitter_time(frames, share, generator)
+
+
+def _drop(frames: Tensor, share: float, labels: Tensor | None, generator: torch.Generator) -> Tensor:
+    return drop_events(frames, share * uniform(frames.shape[1], generator), generator)
+
+
+def _noise(frames: Tensor, share: float, labels: Tensor | None, generator: torch.Generator) -> Tensor:
+    return add_noise(frames, share, generator)
+
+
+AUGMENTATIONS: tuple[Way, ...] = (
+    Way("mix", _mix),
+    Way("flip", _flip),
+    Way("rotation", _rotate),
+    Way("scale", _scale),
+    Way("shift", _shift),
+    Way("time_shift", _shift_time),
+    Way("time_jitter", _jitter_time),
+    Way("event_drop", _drop),
+    Way("noise", _noise),
+)
+
+
+def augment(frames: Tensor, recipe: Augmentation, generator: torch.Generator, labels: Tensor | None = None) -> Tensor:
+    """`frames` `[T, B, C, H, W]` of 0 and 1, changed as the recipe says; they stay 0 and 1.
+
+    Every draw comes from `generator`, on the CPU, and depends on the shape alone: the same generator gives the
+    same frames on every device. `labels` `[B]` are needed for `mix` only, and stay true.
+    """
+    for way in AUGMENTATIONS:
+        value = getattr(recipe, way.setting)
+        if value:
+            frames = way.apply(frames, value, labels, generator)
+    return frames

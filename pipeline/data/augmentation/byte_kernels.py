@@ -1,0 +1,50 @@
+# mypy: disallow-untyped-defs=False, disallow-untyped-decorators=False
+# numba infers these types when it compiles.
+"""The loops of `geometry` and `events` over bytes, compiled for the processor: one thread, one pass, no lock."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spikeport.export.backends.reference.kernels import entry_point
+
+
+@entry_point
+def move(frames, step_stride, sample_stride, height, width, offsets, moved):
+    """Fills `moved` `[T, B, planes, H * W]` with the planes of `frames`, flat, each `offsets[b]` down and right.
+
+    A plane moves as one run; what came in over its left or right edge is then wiped out.
+    """
+    steps, samples, planes, size = moved.shape
+    for t in range(steps):
+        for b in range(samples):
+            down, right = offsets[b, 0], offsets[b, 1]
+            if abs(down) >= height or abs(right) >= width:
+                moved[t, b] = 0
+                continue
+            far = down * width + right
+            first, last = max(far, 0), size + min(far, 0)
+            edge = 0 if right > 0 else width + right
+            for plane in range(planes):
+                to = moved[t, b, plane]
+                start = t * step_stride + b * sample_stride + plane * size + first - far
+                to[:first] = 0
+                to[last:] = 0
+                part, source = to[first:last], frames[start : start + last - first]
+                for i in range(last - first):
+                    part[i] = source[i]
+                if right != 0:
+                    for row in range(edge, size, width):
+                        to[row : row + abs(right)] = 0
+
+
+@entry_point
+def thin(frames, draws, limits, kept):
+    """Fills `kept` `[T, B, places]` with the bytes of sample b whose draw reaches `limits[b]`, 0 elsewhere."""
+    steps, samples, places = kept.shape
+    none = np.uint8(0)
+    for t in range(steps):
+        for b in range(samples):
+            limit, frame, draw, out = limits[b], frames[t, b], draws[t, b], kept[t, b]
+            for i in range(places):
+                out[i] = frame[i] if draw[i] >= limit else none

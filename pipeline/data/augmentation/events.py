@@ -1,0 +1,58 @@
+"""Events that go missing, come from nowhere, or come at another time. Frames are 0 and 1, `[T, B, C, H, W]`."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from spikeport.pipeline.data.augmentation.byte_kernels import thin
+from spikeport.pipeline.data.augmentation.draws import below, levels, reaches
+
+
+def drop_events(frames: Tensor, shares: Tensor, generator: torch.Generator) -> Tensor:
+    """Takes out each event of sample b with probability `shares[b]`, met to 1/256 and in the mean exactly."""
+    limits, draws = below(shares, generator), levels(frames.shape, generator)
+    if frames.device.type == "cpu" and frames.dtype == torch.uint8:
+        left = torch.empty(frames.shape, dtype=torch.uint8)
+        thin(frames.contiguous().flatten(2).numpy(), draws.flatten(2).numpy(), limits.numpy(), left.flatten(2).numpy())
+        return left
+    kept = reaches(draws, limits[:, None, None, None]).to(frames.device)
+    return frames.contiguous() * kept.to(frames.dtype)
+
+
+def add_noise(frames: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Adds events at uniform places, in the mean `share` of all pixels and steps; one that meets an event adds none."""
+    number = int(torch.poisson(torch.tensor(share * frames.numel(), dtype=torch.float64), generator=generator))
+    places = torch.randint(0, frames.numel(), (number,), generator=generator)
+    noisy = frames.clone(memory_format=torch.contiguous_format)
+    noisy.view(-1).index_fill_(0, places.to(frames.device), 1)
+    return noisy
+
+
+def shift_time(frames: Tensor, delays: Tensor) -> Tensor:
+    """Lets sample b come `delays[b]` steps later (earlier where negative); steps that come in are empty."""
+    moved = frames.new_zeros(frames.shape)
+    steps = len(frames)
+    for sample, delay in enumerate(delays.tolist()):
+        delay = max(-steps, min(steps, delay))
+        moved[max(delay, 0) : steps + min(delay, 0), sample] = frames[max(-delay, 0) : steps - max(delay, 0), sample]
+    return moved
+
+
+def jitter_time(frames: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Moves each event with probability `share` by one step, earlier or later alike; events that meet become one.
+    A sample's share is met to 1/128 and in the mean exactly.
+
+    At the first and last step an event has one step to go to, and stays in half of these cases.
+    """
+    half = below(torch.full((frames.shape[1],), share / 2), generator)[:, None, None, None]
+    draws = levels(frames.shape, generator)
+    events = frames.contiguous().bool()
+    earlier = events & ~reaches(draws, half).to(frames.device)
+    later = events & ~reaches(~draws, half).to(frames.device)  # the other end of the levels, 255 down
+    earlier[0] = False
+    later[-1] = False
+    moved = events & ~(earlier | later)
+    moved[:-1] |= earlier[1:]
+    moved[1:] |= later[:-1]
+    return moved.to(frames.dtype)

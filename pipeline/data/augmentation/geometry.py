@@ -1,0 +1,63 @@
+"""Frames moved in the plane: the same for all steps and channels of a sample; what comes in is zero."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from spikeport.pipeline.data.augmentation.byte_kernels import move
+
+
+def shift(frames: Tensor, offsets: Tensor) -> Tensor:
+    """Moves sample b of `[T, B, C, H, W]` down by `offsets[b, 0]` and right by `offsets[b, 1]` pixels."""
+    height, width = frames.shape[3:]
+    if frames.device.type == "cpu" and frames.dtype == torch.uint8:
+        return _shift_bytes(frames, offsets)
+    moved = frames.new_zeros(frames.shape)
+    for sample, (down, right) in enumerate(offsets.tolist()):  # whole blocks: half the time of a gather
+        (y_to, y_from), (x_to, x_from) = _overlap(height, down), _overlap(width, right)
+        moved[:, sample, :, y_to, x_to] = frames[:, sample, :, y_from, x_from]
+    return moved
+
+
+def _shift_bytes(frames: Tensor, offsets: Tensor) -> Tensor:
+    held = frames if frames.transpose(0, 1).is_contiguous() else frames.contiguous()
+    moved = torch.empty(frames.shape, dtype=torch.uint8)
+    flat = held.as_strided((held.numel(),), (1,)).numpy()
+    move(flat, *held.stride()[:2], *frames.shape[3:], offsets.numpy(), moved.flatten(3).numpy())
+    return moved
+
+
+def _overlap(size: int, offset: int) -> tuple[slice, slice]:
+    """Where on an axis the part that stays inside comes to lie, and where it was."""
+    offset = max(-size, min(size, offset))
+    return slice(max(offset, 0), size + min(offset, 0)), slice(max(-offset, 0), size - max(offset, 0))
+
+
+def flip(frames: Tensor, which: Tensor) -> Tensor:
+    """Mirrors the samples b of `[T, B, C, H, W]` with `which[b]`, left to right."""
+    flipped = frames.clone(memory_format=torch.contiguous_format)
+    for sample in which.nonzero().flatten().tolist():
+        flipped[:, sample] = frames[:, sample].flip(3)
+    return flipped
+
+
+def affine(frames: Tensor, degrees: Tensor, scales: Tensor) -> Tensor:
+    """Turns sample b of `[T, B, C, H, W]` by `degrees[b]`, counter-clockwise, and magnifies it by `scales[b]`, both
+    about the middle. Each pixel takes the value of the one nearest to where it came from, so 0 and 1 stay so."""
+    steps, batch, channels, height, width = frames.shape
+    angles = torch.deg2rad(degrees.double())[:, None, None]
+    zoom = scales.double()[:, None, None]
+    y = torch.arange(height, dtype=torch.float64)[None, :, None] - (height - 1) / 2
+    x = torch.arange(width, dtype=torch.float64)[None, None, :] - (width - 1) / 2
+    rows = _nearest((angles.cos() * y + angles.sin() * x) / zoom + (height - 1) / 2)
+    columns = _nearest((angles.cos() * x - angles.sin() * y) / zoom + (width - 1) / 2)
+    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    index = (rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1)).to(frames.device)
+    index = index.view(1, batch, 1, -1).expand(steps, -1, channels, -1)
+    return frames.flatten(3).gather(3, index).view_as(frames) * inside.to(frames.device)[None, :, None]
+
+
+def _nearest(places: Tensor) -> Tensor:
+    """The nearest whole place; one half goes down, by a margin that no rounding error crosses."""
+    return (places - 1e-6).round().to(torch.int64)

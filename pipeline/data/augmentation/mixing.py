@@ -1,0 +1,62 @@
+"""A part of one recording in another, in the manner of EventMix: the part is a box in time and space.
+
+`augment` mixes recordings of one class, so that labels stay true. For others the caller mixes the labels:
+(1 - share) of the own class and share of the partner's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from spikeport.pipeline.data.augmentation.draws import uniform
+
+LARGEST = 0.5  # of a recording, so that most of it remains
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """For each sample where its box begins and ends, `[B, 3]` int64 each: step, row, column; the end is outside."""
+
+    starts: Tensor
+    ends: Tensor
+
+
+def partners_of_class(labels: Tensor, generator: torch.Generator) -> Tensor:
+    """For each sample the index `[B]` of one of the same class, drawn; its own where it is alone."""
+    labels = labels.cpu()
+    shuffled = torch.randperm(len(labels), generator=generator)
+    by_class = shuffled[labels[shuffled].argsort(stable=True)]
+    partners = torch.empty_like(by_class)
+    start = 0
+    for number in labels.bincount().tolist():
+        mine = by_class[start : start + number]
+        partners[mine] = mine.roll(1)
+        start += number
+    return partners
+
+
+def draw_boxes(shape: torch.Size, chosen: Tensor, generator: torch.Generator) -> Boxes:
+    """A box in each sample of `[T, B, C, H, W]` that is `chosen` `[B]`, of a share of up to LARGEST, uniform, before
+    its sides (all the same part of their axis) become whole; an empty one in the others."""
+    batch = shape[1]
+    part = (LARGEST * uniform(batch, generator)) ** (1 / 3)
+    sizes = torch.tensor([shape[0], shape[3], shape[4]])
+    sides = (part[:, None] * sizes).round().to(torch.int64) * chosen[:, None]
+    room = sizes - sides + 1
+    starts = (torch.rand(batch, 3, generator=generator) * room).to(torch.int64).minimum(room - 1)
+    return Boxes(starts, starts + sides)
+
+
+def mix(frames: Tensor, partners: Tensor, boxes: Boxes) -> tuple[Tensor, Tensor]:
+    """`[T, B, C, H, W]` with sample b's box taken from sample `partners[b]`, and the boxes' shares `[B]` of the
+    recordings' volume."""
+    mixed = frames.clone(memory_format=torch.contiguous_format)
+    corners = zip(partners.tolist(), boxes.starts.tolist(), boxes.ends.tolist(), strict=True)
+    for sample, (partner, (t, y, x), (t_end, y_end, x_end)) in enumerate(corners):
+        if t < t_end:
+            mixed[t:t_end, sample, :, y:y_end, x:x_end] = frames[t:t_end, partner, :, y:y_end, x:x_end]
+    steps, _, _, height, width = frames.shape
+    return mixed, (boxes.ends - boxes.starts).prod(1) / (steps * height * width)

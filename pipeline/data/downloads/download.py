@@ -1,0 +1,122 @@
+"""Fetches the archives of a named set, only when asked to; what is complete is not fetched again."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from spikeport.errors import MissingPart, UserError
+from spikeport.files import CannotWriteError, writing
+from spikeport.pipeline.data.downloads.archives import ARCHIVES, Archive, how_to_get
+from spikeport.pipeline.data.downloads.unpacking import unpack
+from spikeport.pipeline.data.framing import Progress
+from spikeport.regular_files import open_regular
+
+_BLOCK = 2**23
+SILENCE_S = 60.0  # a host that says nothing for so long is taken for gone
+
+
+def download(
+    name: str, root: Path, say: Callable[[str], None], progress: Progress | None = None
+) -> list[dict[str, str]]:
+    """Brings all archives of set `name` under `root`; a row of `part` and `state` ("here", "fetched") for each. An
+    archive that is there already is unpacked if it has the published MD5.
+
+    Raises UserError for an unknown set, MissingPart (after all others were tried) for what no host gave, with
+    what to place where.
+    """
+    if name not in ARCHIVES:
+        raise UserError(f"nothing is known to download for {name!r}", mend="use one of " + ", ".join(ARCHIVES))
+    rows, missing = [], []
+    for archive in ARCHIVES[name]:
+        part = f"{archive.brings}/{archive.file}" if not archive.unpack else archive.brings
+        if archive.is_complete(root):
+            rows.append({"part": part, "state": _here(archive, root)})
+            continue
+        try:
+            _bring(archive, root, say, progress)
+            rows.append({"part": part, "state": "fetched"})
+        except CannotWriteError:
+            raise
+        except UserError as error:
+            missing.append((f"{archive.file}: {error.what}" + (f": {error.why}" if error.why else ""), error.mend))
+        except Exception as error:  # a host fails as it likes: HTTP, DNS, TLS, time-outs, a wrong file
+            missing.append((f"{archive.file}: {error}", how_to_get(name, archive, root / archive.brings, tried=True)))
+    if missing:
+        raise MissingPart(
+            f"{name} could not be fetched whole",
+            where=str(root),
+            why="; ".join(why for why, _ in missing),
+            mend=f"{missing[0][1]}; then run the command again for the rest",
+        )
+    return rows
+
+
+def _here(archive: Archive, root: Path) -> str:
+    """ "here", and whether a file that stays packed is another than the published one."""
+    if archive.unpack or _md5(file := root / archive.brings / archive.file) == archive.address()[1]:
+        return "here"
+    return f"here, but not the published file: {file.name} has another MD5"
+
+
+def _bring(archive: Archive, root: Path, say: Callable[[str], None], progress: Progress | None) -> None:
+    if archive.ask:
+        raise LookupError("there is no public host")
+    folder = root / archive.into
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    file = folder / archive.file
+    if not file.exists():
+        say(f"fetching {archive.file}")
+        with writing(file):
+            _fetch(*archive.address(), file)
+    elif archive.unpack or not file.is_file():  # whoever placed it
+        check_md5(file, archive.address()[1], progress)
+    if not archive.unpack:
+        return
+    say(f"unpacking {archive.file}")
+    inside = Path(archive.brings).relative_to(archive.into)
+    if not unpack(file, folder, inner=archive.inner, whole=lambda made: archive.is_whole(made / inside)):
+        raise LookupError(f"{archive.brings}/{archive.layout} is not in it in full")
+
+
+def check_md5(file: Path, md5: str, progress: Progress | None = None) -> None:
+    """Raises UserError where `file` is another than the one of this MD5."""
+    found = _md5(file, progress)
+    if found != md5:
+        raise UserError(
+            "this is not the published archive, and is not unpacked",
+            where=str(file),
+            why=f"its MD5 is {found}, not {md5}",
+            mend=f"remove {file}; the same command then fetches it",
+        )
+
+
+def _md5(file: Path, progress: Progress | None = None) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    with open_regular(file) as content:
+        size = file.stat().st_size
+        for at in range(0, size, _BLOCK):
+            digest.update(content.read(_BLOCK))
+            if progress:
+                progress(min(at + _BLOCK, size) // 2**20, size // 2**20, f"checking {file.name} (MB)")
+    return digest.hexdigest()
+
+
+def _fetch(url: str, md5: str, file: Path) -> None:
+    """tonic's download under another name, so that a file with its own name is always whole."""
+    from tonic.download_utils import download_url
+
+    part = file.with_name(f"{file.name}.part")
+    usual = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(SILENCE_S)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            download_url(url, str(part.parent), part.name, md5)
+    finally:
+        socket.setdefaulttimeout(usual)
+    part.replace(file)

@@ -1,0 +1,42 @@
+"""Frames as a student's first layer takes them: float, a pixel's channels side by side in memory.
+
+oneDNN's convolution of a two-channel frame is ten times as fast with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from spikeport.pipeline.data.input_kernels import interleave
+
+
+def as_input(frames: Tensor) -> Tensor:
+    """`frames` `[T, B, C, H, W]` of the same shape and values, channels last in memory; themselves where they lie so
+    already. Bytes become float32."""
+    if frames.is_floating_point() and _lies_so(frames):
+        return frames
+    steps, batch, channels, height, width = frames.shape
+    dtype = frames.dtype if frames.is_floating_point() else torch.float32
+    held = torch.empty((steps, batch, height, width, channels), dtype=dtype, device=frames.device)
+    if frames.device.type == "cpu" and frames.dtype == torch.uint8:
+        planes = frames.contiguous().view(steps * batch, channels, height * width)
+        interleave(planes.numpy(), held.view(steps * batch, height * width * channels).numpy())
+    else:
+        for channel in range(channels):  # takes a third of the time of torch's own copy
+            held[..., channel] = frames[:, :, channel]
+    return held.permute(0, 1, 4, 2, 3)
+
+
+def together(parts: Sequence[Tensor]) -> Tensor:
+    """The samples of all parts `[T, B, C, H, W]` in one batch, channels last in memory."""
+    if len(parts) == 1:
+        return parts[0]
+    moved = [as_input(part).permute(0, 1, 3, 4, 2) for part in parts]
+    return torch.cat(moved, dim=1).permute(0, 1, 4, 2, 3)
+
+
+def _lies_so(frames: Tensor) -> bool:
+    return frames.permute(0, 1, 3, 4, 2).is_contiguous()

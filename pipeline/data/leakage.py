@@ -1,0 +1,50 @@
+"""Which recordings a run held out and tested: weights of another run must not know them, comparisons pair by them."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from spikeport.errors import UserError
+from spikeport.pipeline.data.dataset import Dataset
+from spikeport.pipeline.run.run_folder import MANIFEST, open_run
+
+HELD_OUT, TESTED_ON = "held_out", "tested_on"  # in the data stage's result
+
+
+def held_out(dataset: Dataset) -> list[str]:
+    """A short digest of the key of every recording that is validated or tested on; neither it nor its image trains."""
+    keys = (*dataset.validation.keys, *dataset.test.keys)
+    return sorted(hashlib.sha256(key.encode()).hexdigest()[:16] for key in keys)
+
+
+def which_tested(dataset: Dataset) -> str:
+    """sha256 of the test recordings in their order: keys, classes and numbers of events. It stays the same where they
+    are binned otherwise or where more of the others train."""
+    test = dataset.test
+    events = None if test.events is None else test.events.tolist()
+    told = (dataset.name, dataset.classes, test.keys, test.labels.tolist(), events)
+    return hashlib.sha256(repr(told).encode()).hexdigest()
+
+
+def check_lineage(folder: Path, dataset: Dataset) -> None:
+    """Raises UserError where the run in `folder` may have trained on a recording that `dataset` holds out, or on its
+    image. A folder that holds no run, or one on another data set, tells nothing and is taken on trust."""
+    if not (folder / MANIFEST).is_file():
+        return
+    known = open_run(folder).result("data")
+    if known["name"] != dataset.name:
+        return
+    if HELD_OUT not in known:
+        raise UserError(
+            "this run does not say what it held out", where=str(folder), mend="make it again with this version"
+        )
+    seen = set(held_out(dataset)) - set(known[HELD_OUT])
+    if seen:
+        raise UserError(
+            f"this run may have trained on {len(seen)} of the recordings that are held out here",
+            where=str(folder),
+            why="accuracy on them would say nothing",
+            mend="split the data in both runs alike (data.split_seed, data.folds, data.fold, data.train, "
+            "data.validation, data.test)",
+        )

@@ -1,0 +1,90 @@
+"""From a recipe's [data] section to binned recordings, split and paired with static images."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from spikeport.errors import UserError
+from spikeport.pipeline.data.cache import cached_frames, known_content
+from spikeport.pipeline.data.dataset import Dataset, EventSplit, StaticImages
+from spikeport.pipeline.data.framing import Binning, Frames, Progress, bin_recordings
+from spikeport.pipeline.data.pairs import static_pool, twins_of
+from spikeport.pipeline.data.sources.collection import Collection
+from spikeport.pipeline.data.sources.table import SOURCES
+from spikeport.pipeline.data.splits import split_recordings
+from spikeport.pipeline.run.recipe import Data
+
+__all__ = ["load_dataset"]
+
+
+HASHED = 1024  # rows whose pixels are unpacked at a time
+
+
+def load_dataset(data: Data, *, cache: Path, progress: Progress | None = None, verify: bool = False) -> Dataset:
+    """The data set that `data` describes; the same `data` and files give the same bytes.
+
+    `cache`: the folder for binned frames. `progress(done, total, what)` is called as long work goes on.
+    `verify`: read every event file again, even one whose size and times say that it did not change.
+    Raises UserError for an unknown source, an impossible split or damaged files, MissingPart for data not
+    there.
+    """
+    source = SOURCES.get(data.source)
+    if source is None:
+        raise UserError(
+            f"there is no data source {data.source!r}",
+            where="data.source",
+            mend="use one of " + ", ".join(SOURCES),
+        )
+    found = source.load(data, progress)
+    split, held_out = split_recordings(found, data)
+    binning = Binning(steps=data.steps, step_us=data.step_us, height=data.height, width=data.width)
+    count = len(found.keys)
+
+    def build() -> Frames:
+        return found.bin(binning, progress) if found.bin else bin_recordings(found.read(), count, binning, progress)
+
+    content = known_content(cache, found.stamp, found.content, verify=verify)
+    binned = cached_frames(cache, content, count, binning, build)
+    validation, test = (_part(found, binned, rows) for rows in (split.validation, split.test))
+    train = _part(found, binned, split.train, packed=True)  # the large part, of which a step asks for a few
+    hidden = {found.keys[row] for row in held_out}
+    static = static_pool(found.images, hidden, limit=data.static_limit, seed=data.split_seed)
+    return Dataset(
+        name=found.name,
+        description=found.description,
+        classes=found.classes,
+        train=train,
+        validation=validation,
+        test=test,
+        static=static,
+        dt_s=data.step_us * 1e-6,
+        simulated=found.simulated,
+        fingerprint=_fingerprint((train, validation, test), static),
+    )
+
+
+def _part(found: Collection, binned: Frames, rows: np.ndarray, *, packed: bool = False) -> EventSplit:
+    keys = tuple(found.keys[row] for row in rows)
+    return EventSplit(
+        frames=binned.frames.take(rows) if packed else binned.frames[rows],
+        labels=found.labels[rows],
+        keys=keys,
+        events=binned.events[rows],
+        facts=binned.facts[rows],
+        twins=twins_of(found.images, keys) if found.paired else None,
+    )
+
+
+def _fingerprint(splits: tuple[EventSplit, ...], static: StaticImages) -> str:
+    """sha256 over the pixels, labels and keys of every part, shapes included."""
+    digest = hashlib.sha256()
+    parts = [(part.frames, part.labels, part.keys) for part in splits]
+    for pixels, labels, keys in [*parts, (static.images, static.labels, static.keys)]:
+        digest.update(repr((pixels.shape, keys)).encode())
+        for at in range(0, len(pixels), HASHED):
+            digest.update(np.ascontiguousarray(pixels[at : at + HASHED]).data)
+        digest.update(labels.astype("<i8").tobytes())
+    return digest.hexdigest()

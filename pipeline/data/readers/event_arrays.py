@@ -1,0 +1,179 @@
+"""Event files that hold arrays: .npy, .npz, .h5, .mat. What they declare is held against their size before it is read;
+nothing is unpickled, and nothing outside the file is opened."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import zipfile
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from spikeport.npy_header import read_npy_header
+from spikeport.pipeline.data.readers import mat_files
+from spikeport.pipeline.data.readers.event_columns import (
+    check_size,
+    damaged,
+    describe,
+    from_columns,
+    from_table,
+    held,
+    unknown_layout,
+    wanted,
+)
+from spikeport.pipeline.data.readers.event_streams import content_of
+
+_MOST_NAMES = 10_000  # of a file's members that are looked at
+
+
+def read_npy(path: Path, columns: str) -> np.ndarray:
+    """A structured array, or `[N, 4]` with the `columns` that the recipe names."""
+    size = os.path.getsize(path)
+    with open(path, "rb") as file:
+        return _events(_array(file, size, size), columns)
+
+
+def read_npz(path: Path, columns: str) -> np.ndarray:
+    """One such array, or one for each column."""
+    stored = os.path.getsize(path)
+    with zipfile.ZipFile(path) as archive:
+        entries = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
+        if len(entries) < len(archive.infolist()):
+            raise damaged("a name stands in it twice")
+        names = list(entries) if len(entries) == 1 else wanted(list(entries))
+        check_size(sum(entries[name].file_size for name in names), stored)
+        found = {}
+        for name in names:
+            with archive.open(entries[name]) as file:
+                found[name] = _array(file, entries[name].file_size, stored)
+        if len(entries) == 1:
+            return _events(found[names[0]], columns)
+        if len(found) < 4:
+            others = {}
+            for name in itertools.islice(entries, 8):
+                with archive.open(entries[name]) as file:
+                    others[name] = _stated(file)
+            raise unknown_layout(
+                held(others), "save the events under these names: numpy.savez(file, t=t, x=x, y=y, p=p)"
+            )
+    return from_columns(found)
+
+
+def read_h5(path: Path, columns: str) -> np.ndarray:
+    """Columns in the root or in `events`, or a data set `events`."""
+    import h5py
+
+    size = os.path.getsize(path)
+    with h5py.File(path, "r") as file:
+        found: Any = file
+        if "events" in file:
+            found = _inside(file, "events")
+        if isinstance(found, h5py.Dataset):
+            return _events(_values(found, size), columns)
+        names = wanted([str(name) for name in itertools.islice(found, _MOST_NAMES)])
+        items = {name: _inside(found, name) for name in names}
+        sets = {name: item for name, item in items.items() if isinstance(item, h5py.Dataset)}
+        if len(sets) < 4:
+            _explain(file)
+        check_size(sum(_declared(item) for item in sets.values()), size)
+        return from_columns({name: _values(item, size) for name, item in sets.items()})
+
+
+def read_mat(path: Path, columns: str) -> np.ndarray:
+    """The variables ts, x, y and p of a MATLAB file of version 5 to 7, or its one array `[N, 4]`."""
+    content = content_of(path)
+    found = {each.name: each for each in mat_files.variables(content)}
+    names = [name for name in wanted(list(found)) if found[name].numeric]
+    if len(names) < 4:
+        tables = [each for each in found.values() if each.numeric and len(each.shape) == 2 and each.shape[1] == 4]
+        if len(tables) == 1 and (columns or len(found) == 1):
+            return from_table(tables[0].values(len(content)), columns)
+        structs = [each.name for each in found.values() if each.kind == "struct"]
+        fields = ", ".join(f"{f} = {structs[0]}.{f}" for f in ("ts", "x", "y", "p")) if structs else ""
+        convert = f'in MATLAB: {fields}; save(file, "ts", "x", "y", "p", "-v7")' if structs else (
+            "if these are no events of a camera (touch, sound), they cannot be read; else save ts, x, y and p"
+        )  # fmt: skip
+        there = {name: str(each) for name, each in found.items()}
+        raise unknown_layout(held(there) if there else "no variable", convert, "the variables ts (in us), x, y and p")
+    check_size(sum(math.prod(found[name].shape) for name in names), len(content))  # of a byte at least
+    arrays = {name: found[name].values(len(content)) for name in names}
+    one = {name: each.reshape(-1) if max(each.shape) == each.size else each for name, each in arrays.items()}
+    return from_columns(one)
+
+
+def _events(array: np.ndarray, columns: str) -> np.ndarray:
+    return from_table(array, columns) if array.dtype.names is None else from_columns(array)
+
+
+def _stated(file: IO[bytes]) -> str:
+    """What an open .npy says that it is."""
+    try:
+        shape, _, dtype = read_npy_header(file)
+    except ValueError:
+        return "no array"
+    return f"{str(dtype)[:60]} {list(shape)}"
+
+
+def _array(file: IO[bytes], size: int, stored: int) -> np.ndarray:
+    """The array of an open .npy of `size` bytes, whose header is believed as far as these bytes go."""
+    shape, fortran, dtype = read_npy_header(file)
+    if dtype.hasobject:
+        raise unknown_layout("Python objects, which are never unpickled", "save plain arrays of numbers")
+    if any(type(length) is not int or length < 0 for length in shape) or not dtype.itemsize:
+        raise damaged(f"its header states {dtype} {str(shape)[:100]}")
+    count = math.prod(shape) * dtype.itemsize
+    if count != size - file.tell():
+        raise damaged(f"its header states {count:,} bytes, and it holds {size - file.tell():,}")
+    check_size(count, stored)
+    return np.frombuffer(file.read(count), dtype).reshape(shape, order="F" if fortran else "C")
+
+
+def _inside(group: Any, name: str) -> Any:
+    """A member that lies in the file itself: what a link leads to may change, or be anybody's."""
+    import h5py
+
+    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        raise unknown_layout(f"a link in place of {name!r}", "store the events in the file itself (h5repack, or copy)")
+    return group[name]
+
+
+def _declared(item: Any) -> int:
+    return math.prod(map(int, item.shape or ())) * item.dtype.itemsize
+
+
+def _values(item: Any, size: int) -> np.ndarray:
+    if item.is_virtual or item.external:
+        raise unknown_layout(f"{item.name}, whose values lie in other files", "store the events in the file itself")
+    if item.shape is None or item.dtype.hasobject:
+        raise unknown_layout(f"{item.name} of type {item.dtype}", "store numbers")
+    check_size(_declared(item), size)
+    try:
+        return item[()]
+    except OSError as error:
+        if "filter" in str(error) or "plugin" in str(error):
+            raise unknown_layout(
+                f"{item.name}, packed in a way that this HDF5 library lacks ({error})", "repack it: h5repack -f GZIP=4"
+            ) from None
+        raise
+
+
+def _explain(file: Any) -> None:
+    """Raises EventFileError for a file without columns of events where they are looked for."""
+    import h5py
+
+    there = {}
+    for name in itertools.islice(file, 8):
+        item = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
+        if isinstance(item, h5py.Group):
+            there[str(name)] = f"group of {', '.join(itertools.islice(map(str, item), 6)) or 'nothing'}"
+        else:
+            there[str(name)] = describe(item) if isinstance(item, h5py.Dataset) else "link or type"
+    found = held(there) if there else "nothing"
+    convert = "convert it: write t, x, y and p as data sets into the group events"
+    if "CD" in there and "events" in there["CD"]:
+        found = "CD/events, as Metavision writes it"
+        convert = "convert it with metavision_file_to_dat, or write t, x, y and p as data sets into the group events"
+    raise unknown_layout(found, convert, "data sets t (in us), x, y and p in the group events or at the top")

@@ -1,0 +1,175 @@
+"""Columns of an event file -> EVENT_DTYPE. Nothing is rounded, wrapped or guessed on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from spikeport.pipeline.data.events import EVENT_DTYPE
+
+# Field names that other tools write for ours.
+ALIASES = {
+    "t": ("t", "ts", "timestamp", "timestamps"),
+    "x": ("x", "xs"),
+    "y": ("y", "ys"),
+    "p": ("p", "ps", "pol", "polarity", "on"),
+}
+KNOWN = frozenset(name for names in ALIASES.values() for name in names)
+TAKEN = "columns of whole numbers named t, x, y and p, t in us"
+FREE_BYTES, EXPANSION = 64 << 20, 32  # what any file may unpack to, and so many times its own size on top of it
+MOST_BYTES = 512 << 20  # a recording is one sample of a classifier, and this holds 40 million events of 13 bytes
+_SECONDS = 10_000  # times with fractions that span less than this are no us, but hardly longer than hours in s
+
+
+class EventFileError(Exception):
+    """Why a file gives no events: `why`, in short `what`, and how to mend it."""
+
+    def __init__(self, why: str, *, what: str, mend: str) -> None:
+        super().__init__(why)
+        self.why, self.what, self.mend = why, what, mend
+
+
+def damaged(why: str) -> EventFileError:
+    """The bytes are not what such a file has."""
+    return EventFileError(
+        why, what="this event file cannot be read", mend="copy it again from its source, or remove it"
+    )
+
+
+def unknown_layout(found: str, convert: str, taken: str = TAKEN) -> EventFileError:
+    """The file may well be whole, but holds something else than what is read: `found`, and how to `convert` it."""
+    return EventFileError(
+        f"found {found}; taken are {taken}", what="this event file has a layout that is not read", mend=convert
+    )
+
+
+def check_size(declared: int, stored: int) -> None:
+    """Raises EventFileError where a file of `stored` bytes says that it unpacks to `declared`, before any is taken."""
+    most = min(FREE_BYTES + EXPANSION * stored, MOST_BYTES)
+    if declared > most:
+        raise EventFileError(
+            f"it declares {declared:,} bytes of events in {stored:,} bytes of file; {most:,} are taken",
+            what="this event file is too large for one recording",
+            mend="cut it into recordings, or remove it",
+        )
+
+
+def from_columns(source: Any) -> np.ndarray:
+    """A structured array, or arrays by name, as EVENT_DTYPE. Raises EventFileError where values are not as they are
+    taken: whole numbers that fit, polarity of two codes."""
+    names = source.dtype.names if isinstance(source, np.ndarray) else tuple(source)
+    if names is None:
+        raise unknown_layout(f"an array without fields, {describe(source)}", "convert it to a structured array")
+    columns = {}
+    for field, aliases in ALIASES.items():
+        found = next((name for name in names if name.lower() in aliases), None)
+        if found is None:
+            raise unknown_layout(
+                f"no field {field!r}, only {_listed(names)}", f"rename the field that holds {field} to {field!r}"
+            )
+        columns[field] = np.asarray(source[found])
+    if len({column.shape for column in columns.values()}) > 1 or columns["t"].ndim != 1:
+        shapes = ", ".join(f"{field} {list(column.shape)}" for field, column in columns.items())
+        raise unknown_layout(f"{shapes}, so t, x, y and p are not columns of one length", "convert them to such")
+    columns = {field: _whole(field, column) for field, column in columns.items()}
+    columns["p"] = _polarity(columns["p"])
+    events = np.empty(len(columns["t"]), EVENT_DTYPE)
+    for field, column in columns.items():
+        events[field] = column
+        if not np.array_equal(events[field], column):
+            at = int(np.argmax(events[field] != column))
+            raise unknown_layout(
+                f"{field} = {column[at]} at event {at}: {field} has values that do not fit {events[field].dtype}",
+                f"correct {field}, or remove the file",
+            )
+    return events
+
+
+def from_table(table: np.ndarray, columns: str) -> np.ndarray:
+    """An array `[N, 4]` without names, as EVENT_DTYPE; `columns` names its columns in order, for example "txyp"."""
+    if table.ndim != 2 or table.shape[1] != 4 or table.dtype.kind not in "iufb":
+        turned = table.ndim == 2 and table.shape[0] == 4
+        raise unknown_layout(
+            f"an array without fields, {describe(table)}",
+            "transpose it to [N, 4] and name its columns with data.columns" if turned else "convert it to such columns",
+            f"{TAKEN}, or an array [N, 4] whose columns data.columns names",
+        )
+    if not columns:
+        raise unknown_layout(
+            f"an array without fields, {describe(table)}",
+            f'say what its columns are: data.columns = "{_likely(table)}", if `spikeport data preview` looks right',
+            f"{TAKEN}, or an array [N, 4] whose columns data.columns names",
+        )
+    return from_columns({name: table[:, number] for number, name in enumerate(columns)})
+
+
+def describe(array: np.ndarray) -> str:
+    """Its type and shape in a few words."""
+    return f"{str(array.dtype)[:60]} {list(array.shape)}"
+
+
+def wanted(names: Sequence[str]) -> list[str]:
+    """Those of `names` that may be a column of events."""
+    return [name for name in names if name.lower() in KNOWN]
+
+
+def held(members: Mapping[str, str]) -> str:
+    """What a file holds, by name, in words."""
+    return _listed([f"{name} ({what})" for name, what in members.items()])
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(name[:60] for name in names[:8]) + (" and more" if len(names) > 8 else "") if names else "none"
+
+
+def _whole(field: str, column: np.ndarray) -> np.ndarray:
+    """The column as integers or bool; floats that are whole numbers are taken exactly, as MATLAB writes them."""
+    if column.dtype.kind in "iub":
+        return column
+    if column.dtype.kind != "f":
+        raise unknown_layout(f"{field} of type {str(column.dtype)[:40]}", f"convert {field} to whole numbers")
+    with np.errstate(invalid="ignore"):
+        odd = ~((column == np.rint(column)) & (np.abs(column) < 2.0**63))
+    if not odd.any():
+        return column.astype(np.int64)
+    at = int(np.argmax(odd))
+    mend = f"convert {field} to whole numbers"
+    if field == "t" and np.isfinite(column).all():
+        span = float(column.max() - column.min())
+        mend = "convert t to whole us, for example numpy.rint(t).astype(numpy.int64)"
+        if span < _SECONDS:
+            mend = f"t spans {span:.6g}: if it is in s, convert it with numpy.rint(t * 1e6).astype(numpy.int64)"
+    raise unknown_layout(f"{field} = {column[at]:.9g} at event {at}, of type {column.dtype}", mend)
+
+
+def _polarity(column: np.ndarray) -> np.ndarray:
+    """0 and 1, from these or from -1 and 1. A file that has -1 and 0 has a third code, or means nobody knows what."""
+    if column.dtype.kind == "b" or not len(column):
+        return column
+    low, high = column.min(), column.max()
+    if low >= 0 and high <= 1:
+        return column
+    if low == -1 and high <= 1 and not (column == 0).any():
+        return column > 0
+    codes = np.unique(column)
+    named = ", ".join(map(str, codes[:6])) + (" and more" if len(codes) > 6 else "")
+    raise unknown_layout(
+        f"the polarities {named}",
+        "decide which of them is ON, and convert p to 0 (OFF) and 1 (ON)",
+        "0 and 1 (or False and True), or -1 and 1",
+    )
+
+
+def _likely(table: np.ndarray) -> str:
+    """A guess at the order of columns, for a person to look at: time rises and is largest, polarity has two values."""
+    columns = list(table.T)
+    polarity = [n for n, c in enumerate(columns) if len(c) and np.isin(c, (-1, 0, 1)).all()]
+    rising = [n for n, c in enumerate(columns) if n not in polarity and len(c) > 1 and (c[1:] >= c[:-1]).all()]
+    if not polarity or not rising:
+        return "txyp"
+    names = {polarity[-1]: "p", max(rising, key=lambda n: columns[n].max()): "t"}
+    rest = iter("xy")
+    order = [names.get(n) or next(rest, "") for n in range(4)]
+    return "".join(order) if sorted(order) == sorted("txyp") else "txyp"

@@ -1,0 +1,133 @@
+"""Event files that are a camera's own stream of words: Prophesee .dat and .raw, AEDAT 2.0.
+
+Clocks of few bits wrap. A fall by more than half the clock's range is a wrap; a smaller one is disorder and stays in
+the times, where it is seen (`check_events`).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from spikeport.pipeline.data.readers import evt
+from spikeport.pipeline.data.readers.event_columns import check_size, damaged, from_columns, unknown_layout
+
+_LONGEST_LINE = 1000
+_DAT_EVENTS = (0x00, 0x0C)  # the older and the newer number of "contrast detected"
+_EVT_CONVERT = "convert it with metavision_file_to_dat"
+
+
+def content_of(path: Path) -> bytes:
+    """All bytes of a file that is no larger than one recording may be."""
+    check_size(os.path.getsize(path), os.path.getsize(path))
+    return path.read_bytes()
+
+
+def unwrapped(clock: np.ndarray, bits: int) -> np.ndarray:
+    """Times int64 from those of a clock of so many bits."""
+    time = clock.astype(np.int64)
+    steps = np.diff(time)
+    half = 1 << (bits - 1)
+    if not (steps < -half).any():
+        return time
+    turns = np.cumsum((steps < -half).astype(np.int64) - (steps > half))
+    if turns.min() < 0:  # a long pause, not an event from before a wrap
+        turns = np.cumsum(steps < -half)
+    time[1:] += turns << bits
+    return time
+
+
+def read_dat(path: Path) -> np.ndarray:
+    """Prophesee DAT of version 2: 8 bytes an event, time 32 bits, then x 14, y 14 and polarity."""
+    content = content_of(path)
+    fields, start = _header(content, b"%")
+    if not start or len(content) < start + 2:
+        raise damaged("it has no header of % lines")
+    if (version := fields.get("version", "")) != "2":
+        raise unknown_layout(f"DAT of version {version or 'unknown'}", _EVT_CONVERT, "DAT of version 2")
+    kind, size = content[start : start + 2]
+    if kind not in _DAT_EVENTS or size != 8:
+        raise unknown_layout(
+            f"events of type 0x{kind:02x} with {size} bytes", _EVT_CONVERT, "type 0x00 or 0x0c (contrast) with 8 bytes"
+        )
+    body = len(content) - start - 2
+    if body % 8:
+        raise damaged(f"{body} bytes of events are no multiple of the 8 that each takes; the file is cut short")
+    time, word = np.frombuffer(content, "<u4", offset=start + 2).reshape(-1, 2).T
+    return from_columns({"t": unwrapped(time, 32), "x": word & 0x3FFF, "y": word >> 14 & 0x3FFF, "p": word >> 28 & 1})
+
+
+def read_raw(path: Path) -> np.ndarray:
+    """Prophesee RAW in EVT 2.0 or 3.0. Events before the first word of time have none and are left out."""
+    content = content_of(path)
+    fields, start = _header(content, b"% ")
+    if not start:
+        raise damaged("it has no header of % lines")
+    version = fields.get("evt") or fields.get("format", "").split(";")[0].removeprefix("EVT")
+    if version in ("2.0", "2"):
+        return _decoded(content, start, evt.EVT2)
+    if version in ("3.0", "3"):
+        return _decoded(content, start, evt.EVT3)
+    raise unknown_layout(f"RAW in EVT {version or 'of no stated version'}", _EVT_CONVERT, "RAW in EVT 2.0 or 3.0")
+
+
+def read_aedat2(path: Path) -> np.ndarray:
+    """AEDAT 2.0 of a DVS128: big-endian 32-bit words, address and time in us in turn. In the address, bit 0 is 0
+    for ON, bits 1 to 7 are x and bits 8 to 14 are y, as stored. Bit 15 marks a sync pulse, which is no event.
+    """
+    content = content_of(path)
+    version, chip, start = "", "", 0
+    while content[start : start + 1] == b"#":
+        end = content.find(b"\n", start)
+        if end < 0:
+            raise damaged("its header is cut short")
+        line = content[start:end].decode("ascii", "replace").strip()
+        version = line.removeprefix("#!AER-DAT") if line.startswith("#!AER-DAT") else version
+        chip = line.removeprefix("# AEChip:").strip() if line.startswith("# AEChip:") else chip
+        start = end + 1
+    if not version.startswith("2"):
+        raise unknown_layout(
+            f"AEDAT {version[:20] or 'of no stated version'}", "convert it with jAER or dv-processing", "AEDAT 2.0"
+        )
+    if (len(content) - start) % 8:
+        raise damaged(f"{len(content) - start} bytes of events are no multiple of the 8 that each takes")
+    address, time = np.frombuffer(content, ">u4", offset=start).reshape(-1, 2).T
+    if (address >> 16).any():
+        raise unknown_layout(
+            f"addresses that are not those of a DVS128 (chip {chip[:60] or 'not stated'})",
+            "convert it to columns with the makers' tool",
+            "AEDAT 2.0 of a DVS128",
+        )
+    kept = address >> 15 == 0
+    address, time = address[kept], unwrapped(time, 32)[kept]
+    return from_columns({"t": time, "x": address >> 1 & 127, "y": address >> 8 & 127, "p": 1 - (address & 1)})
+
+
+def _decoded(content: bytes, start: int, encoding: evt.Encoding) -> np.ndarray:
+    size = np.dtype(encoding.word).itemsize
+    if (len(content) - start) % size:
+        raise damaged(f"{len(content) - start} bytes are no multiple of the {size} of a word; the file is cut short")
+    try:
+        columns = evt.decode(np.frombuffer(content, encoding.word, offset=start), encoding)
+    except ValueError as error:
+        raise damaged(str(error)) from None
+    return from_columns(columns | {"t": unwrapped(columns["t"], encoding.clock)})
+
+
+def _header(content: bytes, mark: bytes) -> tuple[dict[str, str], int]:
+    """The header's lines `% key value` by key in lower case, and where the events begin."""
+    fields: dict[str, str] = {}
+    start = 0
+    while content.startswith(mark, start):
+        end = content.find(b"\n", start, start + _LONGEST_LINE)
+        if end < 0:
+            raise damaged("its header is cut short")
+        words = content[start + 1 : end].decode("utf-8", "replace").split(maxsplit=1)
+        start = end + 1
+        if words:
+            fields[words[0].lower()] = words[1].strip() if len(words) > 1 else ""
+        if words == ["end"]:
+            break
+    return fields, start

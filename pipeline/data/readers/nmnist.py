@@ -1,0 +1,30 @@
+"""The .bin format of N-MNIST and N-Caltech101: 40 bits for each event.
+
+Most significant first: x 8, y 8, polarity 1, time 23 (us). An entry with y = 240 is no event: it says that the
+clock wrapped, and every later time is 2^13 us more.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spikeport.pipeline.data.events import EVENT_DTYPE
+
+EVENT_BYTES = 5
+OVERFLOW_Y = 240
+OVERFLOW_US = 1 << 13
+
+
+def decode(content: bytes) -> np.ndarray:
+    """The events (EVENT_DTYPE) of a file's bytes, unchecked; `content` is a multiple of EVENT_BYTES long."""
+    columns = np.frombuffer(content, np.uint8).reshape(-1, EVENT_BYTES).T
+    x, y, high, middle, low = columns
+    t = np.bitwise_and(high, 127, dtype=np.int64) << 16 | middle.astype(np.int64) << 8 | low
+    marks = y == OVERFLOW_Y
+    events = np.empty(len(t), EVENT_DTYPE)
+    events["x"], events["y"], events["p"] = x, y, high >> 7
+    events["t"] = t
+    if marks.any():
+        events["t"] += OVERFLOW_US * np.cumsum(marks)
+        return events[~marks]
+    return events

@@ -1,0 +1,139 @@
+"""Event files -> structured arrays, one reader for each extension."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from spikeport.errors import UserError
+from spikeport.pipeline.data.dataset import Recording
+from spikeport.pipeline.data.events import in_order
+from spikeport.pipeline.data.readers import aedat4, event_arrays, event_streams
+from spikeport.pipeline.data.readers.event_columns import EventFileError, damaged
+from spikeport.pipeline.data.readers.nmnist import EVENT_BYTES, decode
+from spikeport.pipeline.data.readers.orientation import turned
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files are read: `orientation` (see `turned`), `columns` of tables without names, and whether events may be
+    sorted by time."""
+
+    orientation: str = "as-stored"
+    columns: str = ""
+    sort: bool = False
+
+
+AS_STORED = Reading()
+
+
+def read_recording(
+    path: Path, sensor: tuple[int, int], *, label: int, key: str, reading: Reading = AS_STORED
+) -> Recording:
+    """The recording that one event file holds; t in us from the file's own zero.
+
+    The extension chooses the reader (see READERS). Raises UserError naming the file where it is damaged, empty, of
+    another layout or does not fit a sensor of that height and width, MissingPart where the format's decompressor is not
+    installed.
+    """
+    events, late_us = read_events(path, reading=reading), 0
+    if reading.sort:
+        events, late_us = in_order(events)
+    events = turned(events, reading.orientation, sensor, where=str(path))
+    return Recording(events=events, sensor=sensor, label=label, key=key, origin=str(path), late_us=late_us)
+
+
+def read_events(
+    path: Path, decode: Callable[[Path], np.ndarray] | None = None, *, reading: Reading = AS_STORED
+) -> np.ndarray:
+    """The events of one file as EVENT_DTYPE, as the file has them. Raises as `read_recording`, but sees no sensor.
+
+    `decode`: instead of the reader that the extension chooses; what it raises is said to be the file's damage.
+    """
+    if not decode and path.suffix.lower() not in READERS:
+        raise UserError(
+            f"no reader for {path.suffix or 'a file without extension'}",
+            where=str(path),
+            mend="convert it to one of " + ", ".join(READERS),
+        )
+    try:
+        if path.stat().st_size == 0:
+            raise damaged("the file is empty")
+        if decode:
+            events = decode(path)
+        else:
+            _check_extension(path)
+            events = READERS[path.suffix.lower()](path, reading.columns)
+        if not len(events):
+            raise EventFileError("it holds no event", what="this event file is empty", mend="remove it")
+    except (UserError, ImportError):
+        raise
+    except EventFileError as fault:
+        raise UserError(fault.what, where=str(path), why=fault.why, mend=fault.mend) from None
+    except MemoryError:
+        raise UserError(
+            "this event file takes more memory than there is", where=str(path), mend="cut it into recordings"
+        ) from None
+    except Exception as error:  # decoders raise whatever they like on bytes that they did not expect
+        broken = damaged(f"{type(error).__name__}: {error}"[:300])
+        raise UserError(broken.what, where=str(path), why=broken.why, mend=broken.mend) from error
+    return events
+
+
+def _read_nmnist(path: Path) -> np.ndarray:
+    content = event_streams.content_of(path)
+    if len(content) % EVENT_BYTES:
+        raise damaged(
+            f"{len(content)} bytes are no multiple of the {EVENT_BYTES} that each event takes; the file is cut short"
+        )
+    return decode(content)
+
+
+Reader = Callable[[Path, str], np.ndarray]  # the file, and what the columns of a table without names are
+
+
+def _stream(read: Callable[[Path], np.ndarray]) -> Reader:
+    """A reader of a format that names what it holds."""
+    return lambda path, columns: read(path)
+
+
+READERS: dict[str, Reader] = {
+    ".bin": _stream(_read_nmnist),  # N-MNIST and N-Caltech101
+    ".dat": _stream(event_streams.read_dat),
+    ".raw": _stream(event_streams.read_raw),
+    ".aedat4": _stream(aedat4.read_aedat4),
+    ".npy": event_arrays.read_npy,
+    ".npz": event_arrays.read_npz,
+    ".h5": event_arrays.read_h5,
+    ".hdf5": event_arrays.read_h5,
+    ".aedat": _stream(event_streams.read_aedat2),
+    ".mat": event_arrays.read_mat,
+}
+
+_BEGINNINGS: dict[bytes, tuple[str, ...]] = {
+    b"\x89HDF\r\n\x1a\n": (".h5", ".hdf5"),
+    b"\x93NUMPY": (".npy",),
+    b"PK\x03\x04": (".npz",),
+    b"#!AER-DAT4": (".aedat4",),
+    b"#!AER-DAT2": (".aedat",),
+    b"MATLAB 5.0": (".mat",),
+    b"% ": (".dat", ".raw"),
+}
+
+
+def _check_extension(path: Path) -> None:
+    """Raises EventFileError where the first bytes are those of another format."""
+    with open(path, "rb") as file:
+        first = file.read(16)
+    extension = path.suffix.lower()
+    for beginning, extensions in _BEGINNINGS.items():
+        # .bin begins with an event: a short beginning may be one.
+        if first.startswith(beginning) and extension not in extensions and (extension != ".bin" or len(beginning) > 5):
+            raise EventFileError(
+                f"its first bytes are those of {' or '.join(extensions)}",
+                what=f"this event file is no {extension}",
+                mend="rename it by what it is",
+            )

@@ -1,0 +1,52 @@
+"""A student that begins with its teacher's weights where shapes allow (IDSNN; SAKD, Neural Networks 2024)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from spikeport.errors import UserError
+
+
+def initialise_from_teacher(student: nn.Module, teacher: nn.Module) -> list[tuple[str, str]]:
+    """Copies weights in place, layer by layer in order; gives the pairs (student's layer, teacher's layer).
+
+    Each convolution or dense layer of the student takes the next one of the teacher with the same shape (and its bias
+    where both have one). Where only the input channels differ, 3 colours against 2 polarities, each polarity takes the
+    mean over the colours, times 3/2, so that a grey image drives it as before. Raises UserError where none fits.
+    """
+    offered = _layers(teacher)
+    taken: list[tuple[str, str]] = []
+    for name, layer in _layers(student):
+        for at, (other, source) in enumerate(offered):
+            weight = _fitted(source.weight, layer.weight)
+            if weight is None:
+                continue
+            with torch.no_grad():
+                layer.weight.copy_(weight)
+                if layer.bias is not None and source.bias is not None:
+                    layer.bias.copy_(source.bias)
+            taken.append((name, other))
+            offered = offered[at + 1 :]
+            break
+    if not taken:
+        raise UserError(
+            "no layer of the teacher fits the student",
+            where="distillation.initialise",
+            mend="take networks of the same widths and kernels, or leave initialise off",
+        )
+    return taken
+
+
+def _layers(network: nn.Module) -> list[tuple[str, nn.Conv2d | nn.Linear]]:
+    return [(name, layer) for name, layer in network.named_modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
+
+
+def _fitted(source: Tensor, wanted: Tensor) -> Tensor | None:
+    """`source` as it goes into a weight like `wanted`, or None."""
+    if source.shape == wanted.shape:
+        return source
+    colours_to_polarities = source.ndim == wanted.ndim == 4 and (source.shape[1], wanted.shape[1]) == (3, 2)
+    if colours_to_polarities and source.shape[0] == wanted.shape[0] and source.shape[2:] == wanted.shape[2:]:
+        return source.mean(1, keepdim=True).expand_as(wanted) * 1.5
+    return None

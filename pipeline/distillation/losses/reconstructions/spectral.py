@@ -1,0 +1,49 @@
+"""The fine structure of logits (in the style of BSD's spectral part, AAAI 2026; a reconstruction, no formula was
+recovered).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from spikeport.pipeline.distillation.losses.base import Options, Step, Stream, Term
+from spikeport.pipeline.distillation.losses.logits import KdMode, paired
+from spikeport.pipeline.distillation.losses.precision import full_precision
+
+
+@full_precision
+def spectral_logit(student: Tensor, teacher: Tensor, *, mode: KdMode = "mean") -> Tensor:
+    """Mean squared difference of the upper half of frequencies (k >= K / 2) of the logits' orthonormal DCT-II, classes
+    in the teacher's order for both, a scalar. Shapes as in `logit_kd`; fewer than two classes give 0."""
+    compared, target = paired(student, teacher, 1.0, mode)
+    target = target.expand_as(compared)
+    classes = compared.shape[-1]
+    if classes < 2:
+        return compared.sum() * 0
+    order = target.argsort(dim=-1, descending=True, stable=True)
+    basis = dct_basis(classes).to(compared)[math.ceil(classes / 2) :]
+    return ((compared.gather(-1, order) - target.gather(-1, order)) @ basis.mT).square().mean()
+
+
+def dct_basis(size: int) -> Tensor:
+    """The orthonormal DCT-II, `[size, size]` float64: row k is sqrt(2 / N) cos(pi (n + 1/2) k / N), row 0 sqrt(1/N)."""
+    n = torch.arange(size, dtype=torch.float64)
+    basis = math.sqrt(2 / size) * torch.cos(math.pi * (n[None] + 0.5) * n[:, None] / size)
+    basis[0] *= math.sqrt(0.5)
+    return basis
+
+
+class SpectralLogit(Term):
+    """`spectral_logit` on a stream."""
+
+    class Settings(Options):
+        mode: KdMode = "mean"
+
+    needs = frozenset({"teaching"})
+
+    def forward(self, stream: Stream, step: Step) -> Tensor:
+        assert stream.teaching is not None
+        return spectral_logit(stream.logits, stream.teaching.logits, mode=self.settings.mode)

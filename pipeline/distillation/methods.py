@@ -1,0 +1,282 @@
+"""Published methods by name, each as a list of terms; a recipe's `distillation.method` names one.
+
+In a docstring, "paper" is what the publication or its released code says, "reconstruction" what had to be filled in
+from secondary sources, "choice" what is ours. The teacher of the event stream sees the image that a recording was made
+from (where pairs are known by class only: an image of the same class), the teacher of the other streams the images
+that they show.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, ValidationError, validate_call
+
+from spikeport.errors import UserError
+from spikeport.pipeline.run.recipe import Distillation, Fraction, NotNegative, PositiveFloat, Recipe, Schedule, Term
+
+KdMode = Literal["mean", "per_step", "last"]
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The terms that train a student. `starts`: a student first learns from images seen through the bridge."""
+
+    terms: tuple[Term, ...]
+    starts: bool = False
+
+    @property
+    def streams(self) -> frozenset[str]:
+        """The streams that a training step must show."""
+        return frozenset({"event", *(term.stream for term in self.terms)})
+
+
+def none(*, lam: Fraction = 1e-3) -> Plan:
+    """No distillation: TET (Deng et al., ICLR 2022) on the recordings alone. The baseline of every comparison."""
+    return Plan(terms=(_term("cross_entropy", lam=lam),))
+
+
+def ckd(
+    *,
+    kd_weight: NotNegative = 1.0,
+    tau: PositiveFloat = 4.0,
+    kd_mode: KdMode = "mean",
+    mask_replaced: bool = False,
+    phase: Literal["cosine", "logistic", "step", "constant"] = "cosine",
+    phase_start: NotNegative = 0.42,
+    phase_end: NotNegative = 0.58,
+    da_weight: NotNegative = 0.5,
+    da_learnable: bool = True,
+    da_debiased: bool = False,
+    max_alpha: Fraction = 0.9,
+    lam: Fraction = 1e-3,
+) -> Plan:
+    """CKD (Ye et al., ICME 2025, arXiv 2507.09269): he2024 and a teacher's logits on the hybrid stream.
+
+    Paper: the terms and their streams (the teacher never pulls on the event stream), the weight's three phases.
+    Reconstruction: everything of he2024; the phases' places were measured on a drawing. Choice: tau, the mean over
+    time, alpha at most 0.9. Published settings are the defaults; on small batches `da_debiased` says more.
+    """
+    if phase_end < phase_start:
+        raise UserError(
+            f"phase_end = {phase_end} lies before phase_start = {phase_start}",
+            where="distillation.options",
+            mend="both are shares of the training, the start first",
+        )
+    base = he2024(da_weight=da_weight, da_learnable=da_learnable, da_debiased=da_debiased, max_alpha=max_alpha, lam=lam)
+    teacher = Term(
+        loss="logit_kd",
+        stream="hybrid",
+        weight=kd_weight,
+        schedule=Schedule(shape=phase, start=phase_start, end=phase_end),
+        options={"tau": tau, "mode": kd_mode, "mask_replaced": mask_replaced},
+    )
+    return Plan(terms=(*base.terms, teacher))
+
+
+def he2024(
+    *,
+    da_weight: NotNegative = 0.5,
+    da_learnable: bool = True,
+    da_debiased: bool = False,
+    max_alpha: Fraction = 0.9,
+    lam: Fraction = 1e-3,
+) -> Plan:
+    """Knowledge transfer without a teacher (He et al., AAAI 2024, arXiv 2303.13077): TET on the hybrid stream and on
+    the events, whose steps count 1 - a_t, and CKA alignment of the two, step by step with learned a_t.
+
+    Paper (released code): all of it, biased CKA, weight 0.5 and lambda 1e-3 included. Choice: alpha at most 0.9, since
+    the published form lets the optimiser switch the event stream off.
+    """
+    terms = [
+        _term("cross_entropy", "hybrid", lam=lam),
+        _term("cross_entropy", "event", lam=lam, event_weights=True),
+    ]
+    if da_weight or da_learnable:  # without weight the learned a_t still weigh the events' steps
+        options: dict[str, Any] = {"debiased": da_debiased, "max_alpha": max_alpha}
+        options["coefficients"] = "learnable" if da_learnable else None
+        terms.append(Term(loss="cka_alignment", stream="hybrid", weight=da_weight, options=options))
+    return Plan(terms=tuple(terms))
+
+
+def ckdsnn(
+    *,
+    map_weight: NotNegative = 1.0,
+    noise_weight: NotNegative = 1.0,
+    tau: PositiveFloat = 2.0,
+    tau_map: PositiveFloat = 2.0,
+    noise: NotNegative = 0.1,
+    target_class: Literal["label", "teacher"] = "label",
+) -> Plan:
+    """CKDSNN (Liu et al., AAAI 2026, arXiv 2511.06902): cross entropy, activation maps (SAMD), noise-smoothed logits
+    (NLD).
+
+    Paper (by a reading note; its released code does not import): the three terms, weights 1, tau 2, noise 0.1.
+    Choice: maps scaled to 0..1 for each sample; the teacher sees the recording's image, since the paper's student and
+    teacher see the same images.
+    """
+    return Plan(
+        terms=(
+            _term("cross_entropy", lam=0.0),
+            Term(loss="samd", weight=map_weight, options={"tau_map": tau_map, "target_class": target_class}),
+            Term(loss="nld", weight=noise_weight, options={"tau": tau, "noise_weight": noise}),
+        )
+    )
+
+
+def tser(*, alpha: Fraction = 0.5, gamma: float = 0.0, tau: PositiveFloat = 2.0) -> Plan:
+    """TSER (CVPR 2025, arXiv 2503.03144): (1 - alpha) CE + alpha KD - gamma entropy, each at every step.
+
+    Paper (by a re-implementation): the formula. Choice: alpha and gamma, whose values were not recovered; the cross
+    entropy's logits are not divided by tau.
+    """
+    if gamma and not alpha:
+        raise UserError(
+            "gamma counts beside alpha, which is 0", where="distillation.options", mend="give alpha a value above 0"
+        )
+    entropy = gamma / alpha if alpha else 0.0
+    return Plan(
+        terms=(
+            Term(loss="cross_entropy", weight=1 - alpha, options={"lam": 0.0}),
+            Term(loss="logit_kd", weight=alpha, options={"tau": tau, "mode": "per_step", "entropy_weight": entropy}),
+        )
+    )
+
+
+def temporal_self(
+    *,
+    alpha: NotNegative = 1.0,
+    beta: NotNegative = 1.0,
+    tau: PositiveFloat = 3.0,
+    teacher: Literal["correct_mean", "mean", "last"] = "correct_mean",
+    fallback: Literal["skip", "uniform", "mean"] = "skip",
+) -> Plan:
+    """Temporal decoupling (ICML 2025, arXiv 2501.15925): cross entropy, the teacher at every step, and the mean of
+    the student's own correct steps as a second teacher. `alpha=0` needs no teacher.
+
+    Paper (released code): the formula, tau 3. Choice: alpha, beta; recordings without a correct step are skipped.
+    """
+    terms = [_term("cross_entropy", lam=0.0)]
+    if alpha:
+        terms.append(Term(loss="logit_kd", weight=alpha, options={"tau": tau, "mode": "per_step"}))
+    options = {"tau": tau, "teacher": teacher, "fallback": fallback}
+    return Plan(terms=(*terms, Term(loss="self_temporal_kd", weight=beta, options=options)))
+
+
+def hta(
+    *, weight: NotNegative = 1.0, tau: PositiveFloat = 1.0, head_mass: Share = 0.5, mode: KdMode = "per_step"
+) -> Plan:
+    """HTA-KL style: cross entropy and a divergence that weighs forward KL on the teacher's head classes against
+    reverse KL on the tail.
+
+    Reconstruction on its parent method (arXiv 2404.02657); the paper's own weighting was not recovered. Choice: tau.
+    """
+    options = {"tau": tau, "head_mass": head_mass, "mode": mode}
+    return Plan(terms=(_term("cross_entropy", lam=0.0), Term(loss="adaptive_kl", weight=weight, options=options)))
+
+
+def bridge(
+    *,
+    kd_weight: NotNegative = 1.0,
+    tau: PositiveFloat = 2.0,
+    event_kd_weight: NotNegative = 0.0,
+    start: bool = True,
+    lam: Fraction = 1e-3,
+) -> Plan:
+    """Static images turned into events, and the teacher's logits at every step on them: CKD's idea, knowledge of
+    images for scarce events, with the gap closed in the data instead of in the loss.
+
+    All of it is ours. The student first learns from all images seen through the bridge (`start`), then from
+    recordings and such images together. `event_kd_weight`: the teacher, before a recording's image, on the events.
+    """
+    kd = {"tau": tau, "mode": "per_step"}
+    terms = [
+        _term("cross_entropy", "event", lam=lam),
+        _term("cross_entropy", "bridge", lam=lam),
+        Term(loss="logit_kd", stream="bridge", weight=kd_weight, options=kd),
+    ]
+    if event_kd_weight:
+        terms.append(Term(loss="logit_kd", stream="event", weight=event_kd_weight, options=kd))
+    return Plan(terms=tuple(terms), starts=start)
+
+
+PRESETS: dict[str, Callable[..., Plan]] = {
+    "none": none,
+    "ckd": ckd,
+    "he2024": he2024,
+    "ckdsnn": ckdsnn,
+    "tser": tser,
+    "temporal-self": temporal_self,
+    "hta": hta,
+    "bridge": bridge,
+}
+
+
+def plan_of(recipe: Distillation, method: str | None = None) -> Plan:
+    """The terms of `method` (default: the recipe's own, with its options and added terms; any other method comes with
+    its defaults and nothing added). Raises UserError naming the method, option or loss."""
+    own = method is None or method == recipe.method
+    name = recipe.method if method is None else method
+    if name not in PRESETS:
+        raise UserError(
+            f"{name!r} is no distillation method",
+            where="distillation.method",
+            mend="use one of " + ", ".join(PRESETS),
+        )
+    plan = _called(name, recipe.options if own else {})
+    return Plan(terms=(*plan.terms, *recipe.terms), starts=plan.starts) if own else plan
+
+
+def events_alone(recipe: Distillation) -> Plan:
+    """`none` with the recipe's options, if they are its own, and without what the recipe adds."""
+    return _called("none", recipe.options if recipe.method == "none" else {})
+
+
+def uses_bridge(recipe: Distillation) -> bool:
+    """Whether the recipe's own method looks through the bridge from images to events."""
+    streams = plan_of(recipe).streams
+    return "bridge" in streams or ("hybrid" in streams and recipe.static == "bridge")
+
+
+def lessons(recipe: Recipe) -> tuple[str, ...]:
+    """The stages between teacher and student that the recipe's own method asks for, of "camera" (images before the
+    simulated camera), "bridge" (fitting the translator) and "start" (images over the bridge)."""
+    bridge, starts = recipe.bridge, plan_of(recipe.distillation).starts
+    return tuple(
+        name
+        for name, wanted in (
+            ("camera", starts and (bridge.camera_epochs > 0 or bridge.camera_weights)),
+            ("bridge", uses_bridge(recipe.distillation) and bridge.kind == "translator"),
+            ("start", starts and bridge.start_epochs > 0),
+        )
+        if wanted
+    )
+
+
+def learns_without_recordings(recipe: Recipe) -> bool:
+    """Whether the recipe's own method has lessons, and none that need a recording."""
+    return recipe.bridge.kind == "camera" and bool({"camera", "start"} & set(lessons(recipe)))
+
+
+def _called(name: str, options: dict[str, Any]) -> Plan:
+    preset = PRESETS[name]
+    try:
+        checked: Callable[..., Plan] = validate_call(config=ConfigDict(strict=True))(preset)
+        return checked(**options)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        key = ".".join(str(part) for part in fault["loc"])
+        raise UserError(
+            f"{key} = {fault['input']!r}: {fault['msg']}",
+            where="distillation.options",
+            mend=f"the options of {name} are {', '.join(inspect.signature(preset).parameters)}; to change a recipe's "
+            f"method, change its whole section: --set 'distillation={{method = \"{name}\"}}'",
+        ) from None
+
+
+def _term(loss: str, stream: Literal["event", "hybrid", "bridge"] = "event", **options: Any) -> Term:
+    return Term(loss=loss, stream=stream, options=options)

@@ -1,0 +1,135 @@
+"""Batch norm and the leaky cells behind it in one piece, for float32 training on the processor.
+
+Both are bound by memory. Together they pass over a layer's values nine times a step, apart fourteen times; and neither
+normed currents nor membranes are kept for the gradient, which computes them anew.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from spikeport.pipeline.models.neurons import fused_norm_lif_kernels as kernels
+from spikeport.pipeline.models.neurons.kernel_dispatch import compiles, rows, rows_like, run
+from spikeport.pipeline.models.neurons.leaky import SLOPE, LoihiLeaky
+from spikeport.pipeline.models.neurons.leaky_kernels import BLOCK
+
+
+def fuses(norm: nn.Module | None, cell: nn.Module | None, values: Tensor) -> bool:
+    """Whether `normed_cells` does what `norm` and then `cell` would do with `values` `[T, B, C, H, W]`: both as they
+    came (no hook, no other forward), training in float32, channels last, and blocks hold whole pixels."""
+    return (
+        type(norm) is nn.BatchNorm2d
+        and type(cell) is LoihiLeaky
+        and norm.training
+        and norm.affine
+        and norm.track_running_stats
+        and cell.numerics == "float"
+        and not any(_changed(module) for module in (norm, cell))
+        and compiles(values)
+        and BLOCK % values.shape[2] == 0
+        and values.stride(2) == 1
+        and not torch.is_autocast_enabled(values.device.type)
+    )
+
+
+def _changed(module: nn.Module) -> bool:
+    return "forward" in vars(module) or bool(
+        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
+    )
+
+
+def normed_cells(
+    norm: nn.Module | None, cell: nn.Module, values: Tensor, *, rests: bool = True
+) -> tuple[Tensor, Tensor]:
+    """Spikes and membranes after reset (empty without `rests`) of values `[T, B, C, H, W]` that `fuses`. The norm's
+    running statistics follow as in torch."""
+    assert isinstance(norm, nn.BatchNorm2d)
+    assert isinstance(cell, LoihiLeaky)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    assert norm.num_batches_tracked is not None
+    mean, variance = statistics(values.detach())
+    count = values.numel() // values.shape[2]
+    with torch.no_grad():
+        norm.num_batches_tracked += 1
+        share = 1 / float(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
+        norm.running_mean.lerp_(torch.from_numpy(mean).float(), share)
+        norm.running_var.lerp_(torch.from_numpy(variance * (count / max(count - 1, 1))).float(), share)
+    scale = 1 / np.sqrt(variance + norm.eps)
+    numbers = (mean, scale, float(cell.beta), float(cell.threshold))
+    return _NormedLeak.apply(values, norm.weight, norm.bias, numbers, rests)
+
+
+def statistics(values: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and (biased) variance of each channel, float64."""
+    channels = values.shape[2]
+    flat = rows(values)
+    found = _blocks(flat)
+    run(kernels.sums_of, flat, *found)
+    count = values.numel() // channels
+    mean, square = (_by_channel(sums, channels) / count for sums in found)
+    return mean, np.maximum(square - mean * mean, 0)
+
+
+class _NormedLeak(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, values: Tensor, weight: Tensor, bias: Tensor, numbers: tuple[Any, ...], wanted: bool
+    ) -> tuple[Tensor, Tensor]:
+        mean, scale, beta, threshold = numbers
+        gain = weight.detach().double().numpy() * scale
+        ctx.tiles = _tile(gain), _tile(bias.detach().double().numpy() - mean * gain)
+        ctx.numbers = mean, scale, gain, np.float32(beta), np.float32(threshold)
+        spikes = torch.empty_like(values)
+        rests = torch.empty_like(values) if wanted else values.new_empty(0)
+        held = rows(rests) if wanted else np.empty((0, 0), np.float32)
+        run(kernels.integrate, rows(values), *ctx.tiles, *ctx.numbers[3:], rows(spikes), held)
+        ctx.save_for_backward(values)
+        ctx.set_materialize_grads(False)
+        return spikes, rests
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_spikes: Tensor | None, of_rests: Tensor | None) -> tuple[Tensor | None, ...]:
+        """`neurons._Leak.backward`, and with y = w xhat + b, xhat = (x - mean) s over n values:
+
+        dL/db = sum dy, dL/dw = sum dy xhat, dL/dx = w s (dy - dL/db / n - xhat dL/dw / n).
+        """
+        (values,) = ctx.saved_tensors
+        mean, scale, gain, beta, threshold = ctx.numbers
+        channels, flat = values.shape[2], rows(values)
+        gradient, found = torch.empty_like(values), _blocks(flat)
+        given = [rows_like(of, values) for of in (of_spikes, of_rests)]
+        of_currents = rows(gradient)
+        run(
+            kernels.gradients, flat, *ctx.tiles, beta, threshold, np.float32(SLOPE), *given, of_currents, *found,
+        )  # fmt: skip
+        total, product = (_by_channel(sums, channels) for sums in found)
+        of_weight = (product - mean * total) * scale
+        count = values.numel() // channels
+        slope = -gain * scale * of_weight / count
+        parts = gain, slope, -gain * total / count - mean * slope
+        run(kernels.combine, flat, of_currents, *map(_tile, parts))
+        return gradient, _like(of_weight, values), _like(total, values), None, None
+
+
+def _blocks(flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    shape = (-(-flat.shape[1] // BLOCK), BLOCK)
+    return np.empty(shape), np.empty(shape)
+
+
+def _by_channel(sums: np.ndarray, channels: int) -> np.ndarray:
+    return sums.sum(0).reshape(-1, channels).sum(0)
+
+
+def _tile(numbers: np.ndarray) -> np.ndarray:
+    return np.tile(numbers.astype(np.float32), BLOCK // len(numbers))
+
+
+def _like(numbers: np.ndarray, values: Tensor) -> Tensor:
+    return torch.from_numpy(numbers).to(values.dtype)

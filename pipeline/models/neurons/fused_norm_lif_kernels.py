@@ -1,0 +1,106 @@
+# mypy: disallow-untyped-defs=False, disallow-untyped-decorators=False
+# numba infers these types when it compiles.
+"""The loops of `normed` compiled for the processor: values `[T, N]`, float32, contiguous, of which neurons `begin` to
+`end` (both multiples of BLOCK, or the last) are done.
+
+What belongs to channels comes as tiles of BLOCK numbers, channels running fastest as in memory. Sums are kept block by
+block, so that they do not depend on the number of threads, and added up in float64.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spikeport.export.backends.reference.kernels import entry_point
+from spikeport.pipeline.models.neurons.leaky_kernels import BLOCK
+
+
+@entry_point
+def sums_of(begin, end, values, sums, squares):
+    """Fills sums and sums of squares over time, `[blocks, BLOCK]`, of a block's values by their place in it."""
+    steps = len(values)
+    for first in range(begin, end, BLOCK):
+        count = min(BLOCK, end - first)
+        one, two = sums[first // BLOCK], squares[first // BLOCK]
+        one[:], two[:] = 0.0, 0.0
+        for t in range(steps):
+            value = values[t, first : first + count]
+            for i in range(count):
+                v = np.float64(value[i])
+                one[i] += v
+                two[i] += v * v
+
+
+@entry_point
+def integrate(begin, end, values, gain, shift, beta, threshold, spikes, rests):
+    """Spikes, and membranes after reset (no rows where they are not wanted), from currents gain * value + shift."""
+    steps = len(values)
+    zero, one = np.float32(0), np.float32(1)
+    kept = np.empty(BLOCK, np.float32)
+    for first in range(begin, end, BLOCK):
+        count = min(BLOCK, end - first)
+        kept[:] = zero
+        for t in range(steps):
+            value, spike = values[t, first : first + count], spikes[t, first : first + count]
+            for i in range(count):
+                v = (gain[i] * value[i] + shift[i]) + beta * kept[i]
+                fired = v > threshold
+                spike[i] = one if fired else zero
+                kept[i] = zero if fired else v
+            if len(rests) > 0:
+                rests[t, first : first + count] = kept[:count]
+
+
+@entry_point
+def gradients(begin, end, values, gain, shift, beta, threshold, slope, of_spikes, of_rests, gradient, sums, products):
+    """Fills dL/dcurrent, and its sums and those of its products with the values as `sums_of` does, but those of one
+    block and place in float32, twice as many at a time. The membranes are computed anew. A gradient not there has no
+    rows."""
+    steps = len(values)
+    zero, one = np.float32(0), np.float32(1)
+    with_spikes = len(of_spikes) > 0
+    membranes = np.empty((steps, BLOCK), np.float32)
+    kept, after = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    total, product = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    for first in range(begin, end, BLOCK):
+        count = min(BLOCK, end - first)
+        kept[:] = zero
+        for t in range(steps):
+            value, membrane = values[t, first : first + count], membranes[t]
+            for i in range(count):
+                v = (gain[i] * value[i] + shift[i]) + beta * kept[i]
+                membrane[i] = v
+                kept[i] = zero if v > threshold else v
+        after[:], total[:], product[:] = zero, zero, zero
+        for t in range(steps - 1, -1, -1):
+            value, membrane = values[t, first : first + count], membranes[t]
+            direct = of_spikes[t, first : first + count] if with_spikes else value
+            now = gradient[t, first : first + count]
+            share = one if with_spikes else zero
+            if len(of_rests) > 0:
+                rest = of_rests[t, first : first + count]
+                for i in range(count):
+                    after[i] += rest[i]
+            for i in range(count):
+                m = membrane[i]
+                root = one / (one + slope * abs(m - threshold))
+                g = root * root
+                kept_share = (zero if m > threshold else one) - m * g
+                now[i] = share * direct[i] * g + after[i] * kept_share
+            for i in range(count):
+                d = now[i]
+                after[i] = beta * d
+                total[i] += d
+                product[i] += d * value[i]
+        sums[first // BLOCK], products[first // BLOCK] = total, product
+
+
+@entry_point
+def combine(begin, end, values, gradient, of_gradient, of_value, constant):
+    """gradient = of_gradient * gradient + of_value * values + constant, in place."""
+    for first in range(begin, end, BLOCK):
+        count = min(BLOCK, end - first)
+        for t in range(len(values)):
+            value, now = values[t, first : first + count], gradient[t, first : first + count]
+            for i in range(count):
+                now[i] = of_gradient[i] * now[i] + (of_value[i] * value[i] + constant[i])

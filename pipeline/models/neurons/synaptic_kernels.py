@@ -1,0 +1,91 @@
+# mypy: disallow-untyped-defs=False, disallow-untyped-decorators=False
+# numba infers these types when it compiles.
+"""The loops of `synaptic.LoihiSynaptic` compiled for the processor: neurons `begin` to `end` of
+currents `[T, N]`, float32, and the bias of each of the N. No product is fused with a sum; see `neuron_kernels`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spikeport.export.backends.reference.kernels import entry_point
+
+BLOCK = 1024  # neurons
+
+
+@entry_point
+def integrate(begin, end, currents, bias, alpha, beta, threshold, spikes, membranes):
+    """Fills spikes and membranes before reset from the float equations."""
+    steps = len(currents)
+    zero, one = np.float32(0), np.float32(1)
+    slow, kept = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    for first in range(begin, end, BLOCK):
+        count = min(BLOCK, end - first)
+        slow[:] = zero
+        kept[:] = zero
+        for t in range(steps):
+            for i in range(count):
+                u = alpha * slow[i] + currents[t, first + i]
+                v = beta * kept[i] + (u + bias[first + i])
+                fired = v > threshold
+                membranes[t, first + i] = v
+                spikes[t, first + i] = one if fired else zero
+                slow[i] = u
+                kept[i] = zero if fired else v
+
+
+@entry_point
+def integrate_loihi(begin, end, currents, bias, kept_u, kept_v, limit, scale, unit, ceiling, spikes, membranes, peaks):
+    """As `integrate`, in integers held by float64; `bias` in the state's units. Voltages saturate at +-`ceiling`.
+
+    `peaks` `[N]`: the largest size of each current, of what enters it too, in the state's units.
+    """
+    steps = len(currents)
+    zero, one = np.float32(0), np.float32(1)
+    out = 1.0 / (unit * scale)
+    slow, kept = np.empty(BLOCK, np.float64), np.empty(BLOCK, np.float64)
+    for first in range(begin, end, BLOCK):
+        count = min(BLOCK, end - first)
+        slow[:] = 0.0
+        kept[:] = 0.0
+        peaks[first : first + count] = 0.0
+        for t in range(steps):
+            for i in range(count):
+                drive = np.rint(np.float64(currents[t, first + i]) * scale) * unit
+                u = np.trunc(slow[i] * kept_u) + drive
+                peaks[first + i] = max(peaks[first + i], abs(u), abs(drive))
+                v = np.trunc(kept[i] * kept_v) + u + bias[first + i]
+                v = ceiling if v > ceiling else v
+                v = -ceiling if v < -ceiling else v
+                fired = v > limit
+                membranes[t, first + i] = np.float32(v * out)
+                spikes[t, first + i] = one if fired else zero
+                slow[i] = u
+                kept[i] = 0.0 if fired else v
+
+
+@entry_point
+def gradients(begin, end, membranes, spikes, of_spikes, of_membranes, alpha, beta, threshold, slope, gradient, of_bias):
+    """Fills dL/dcurrent and dL/dbias, see `synaptic._Slow.backward`. A gradient not there has no rows."""
+    steps = len(membranes)
+    zero, one = np.float32(0), np.float32(1)
+    with_spikes, with_membranes = len(of_spikes) > 0, len(of_membranes) > 0
+    after, later = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    for first in range(begin, end, BLOCK):
+        count = min(BLOCK, end - first)
+        after[:] = zero
+        later[:] = zero
+        of_bias[first : first + count] = zero
+        for t in range(steps - 1, -1, -1):
+            for i in range(count):
+                membrane, spike = membranes[t, first + i], spikes[t, first + i]
+                root = one / (one + slope * abs(membrane - threshold))
+                g = root * root
+                now = beta * after[i] * (one - spike - membrane * g)
+                if with_spikes:
+                    now += of_spikes[t, first + i] * g
+                if with_membranes:
+                    now += of_membranes[t, first + i]
+                after[i] = now
+                later[i] = now + alpha * later[i]
+                gradient[t, first + i] = later[i]
+                of_bias[first + i] += now

@@ -1,0 +1,53 @@
+"""Which blocks the residual networks are made of, told once for the ordinary and the spiking kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from spikeport.errors import UserError
+
+LEAST_SIDE = 8  # of a frame or image: below it nothing is left to halve
+LARGE_SIDE = 64  # above it an ordinary network's stem is a 7 x 7 convolution by steps of 2, and a pool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`stem` channels, then stages of (channels, blocks, stride of the first block); a block is two convolutions.
+
+    `dense`: width of a dense layer between the pooled maps and the output, 0 for none.
+    """
+
+    stem: int
+    stages: tuple[tuple[int, int, int], ...]
+    dense: int = 0
+
+    def scaled(self, width: float) -> Plan:
+        """The same with `width` times as many channels, at least one."""
+
+        def times(channels: int) -> int:
+            return max(1, round(channels * width))
+
+        stages = tuple((times(channels), blocks, stride) for channels, blocks, stride in self.stages)
+        return Plan(times(self.stem), stages, times(self.dense) if self.dense else 0)
+
+    def weight_layers(self) -> int:
+        """Convolutions and dense layers on the longest path: the number in a network's name."""
+        return 1 + sum(2 * blocks for _, blocks, _ in self.stages) + (2 if self.dense else 1)
+
+
+# He et al. 2016 for 18 and 20, Zheng et al. 2021 (tdBN) for 19.
+RESNETS: dict[str, Plan] = {
+    "resnet18": Plan(64, ((64, 2, 1), (128, 2, 2), (256, 2, 2), (512, 2, 2))),
+    "resnet19": Plan(128, ((128, 3, 1), (256, 3, 2), (512, 2, 2)), dense=256),
+    "resnet20": Plan(16, ((16, 3, 1), (32, 3, 2), (64, 3, 2))),
+}
+
+
+def check_side(height: int, width: int, where: str) -> None:
+    """Raises UserError where frames or images of this size are too small."""
+    if min(height, width) < LEAST_SIDE:
+        raise UserError(
+            f"{height} x {width} is too small for this network",
+            where=where,
+            mend=f"set data.height and data.width to at least {LEAST_SIDE}",
+        )

@@ -1,0 +1,83 @@
+"""Trained networks as files: safetensors, rebuilt from the recipe that lies beside them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import Literal
+
+import torch
+from torch import nn
+
+from spikeport.export.formats.onnx import export_onnx
+from spikeport.files import atomic_path
+from spikeport.pipeline.models.students.base import Student
+from spikeport.pipeline.models.students.build import build_student
+from spikeport.pipeline.models.teachers.base import Teacher
+from spikeport.pipeline.models.teachers.build import build_teacher
+from spikeport.pipeline.models.teachers.external import OnnxTeacher
+from spikeport.pipeline.run.recipe import Recipe
+from spikeport.pipeline.run.tensor_files import load_weights, save_weights
+
+Stage = Literal["float", "quantised"]
+
+
+def save_student(student: Student, path: str | os.PathLike[str]) -> None:
+    """Writes weights, thresholds, decays and scales, whole or not at all."""
+    save_weights(student, path)
+
+
+def load_student(
+    recipe: Recipe,
+    input_shape: tuple[int, ...],
+    classes: int,
+    path: str | os.PathLike[str],
+    stage: Stage = "float",
+) -> Student:
+    """The student that `save_student` wrote, in eval mode: as trained ("float"), or on the integer grid in
+    Loihi numerics ("quantised"; no batch norm, no static head). Raises UserError where the file does not fit
+    the recipe.
+    """
+    quantised = stage == "quantised"
+    student = build_student(
+        recipe.student,
+        input_shape,
+        classes,
+        shared_head=quantised or recipe.distillation.shared_head,
+        norm=not quantised,
+    )
+    load_weights(student, path)
+    if quantised:
+        for cell in student.cells():
+            cell.numerics = "loihi"
+    return student.eval()
+
+
+def save_teacher(teacher: nn.Module, path: str | os.PathLike[str]) -> None:
+    """Writes weights and batch norm statistics, whole or not at all (none of an ONNX teacher, which has a file)."""
+    save_weights(teacher, path)
+
+
+def load_teacher(
+    recipe: Recipe, input_shape: tuple[int, int, int], classes: int, path: str | os.PathLike[str]
+) -> Teacher:
+    """The teacher that `save_teacher` wrote, in eval mode and frozen; `input_shape` (3, H, W). Raises UserError."""
+    teacher = build_teacher(recipe.teacher, input_shape, classes, with_weights=False)
+    load_weights(teacher, path)
+    return teacher.eval().requires_grad_(False)
+
+
+def export_teacher(teacher: Teacher, input_shape: tuple[int, int, int], path: str | os.PathLike[str]) -> str:
+    """Writes the teacher as ONNX (of an ONNX teacher, the file that it is), whole or not at all.
+
+    `input_shape`: (3, H, W) of the images that it is fed. Returns why there is no file, or nothing. Raises UserError
+    where torch cannot export the module.
+    """
+    if isinstance(teacher, OnnxTeacher):
+        with atomic_path(path) as temporary:
+            shutil.copyfile(teacher.path, temporary)
+        return ""
+    if teacher.sees == "events":
+        return "the teacher is a spiking network"
+    export_onnx(teacher, torch.zeros(1, *input_shape), path)
+    return ""

@@ -1,0 +1,87 @@
+"""Batch norm over the samples of all processes, on any device (torch's own SyncBatchNorm needs GPUs)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import torch
+import torch.distributed
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from spikeport.pipeline.models.neurons.synaptic import GainNorm
+
+
+@contextlib.contextmanager
+def shared_statistics(model: nn.Module) -> Iterator[None]:
+    """Within it the batch norms of `model` that train take mean and variance over all processes' samples.
+
+    The modules stay what they are, so weights, names and what looks at their class do not change.
+    """
+    norms: dict[nn.Module, Callable] = {
+        module: partial(_shared, module) for module in model.modules() if isinstance(module, _BatchNorm)
+    }
+    for module in model.modules():
+        if isinstance(module, GainNorm):
+            norms[module] = partial(module.forward, summed=_summed)
+    with replaced_forwards(norms):
+        yield
+
+
+@contextlib.contextmanager
+def replaced_forwards(forwards: dict[nn.Module, Callable]) -> Iterator[None]:
+    """Within it each module's forward is the given one."""
+    for module, forward in forwards.items():
+        module.forward = forward
+    try:
+        yield
+    finally:
+        for module in forwards:
+            del module.forward
+
+
+def _shared(norm: _BatchNorm, x: Tensor) -> Tensor:
+    if not norm.training:
+        return type(norm).forward(norm, x)
+    wide = x.float()
+    axes, shape = [0, *range(2, x.ndim)], (1, -1, *[1] * (x.ndim - 2))
+    count = torch.full((1,), x.numel() / x.shape[1], device=x.device)
+    # Two passes: a variance as the difference of two sums would lose digits.
+    total = _summed(torch.cat([wide.sum(axes), count]))
+    count, mean = total[-1].detach(), total[:-1] / total[-1].detach()
+    centred = wide - mean.view(shape)
+    variance = _summed(centred.square().sum(axes)) / count
+    if norm.running_mean is not None and norm.running_var is not None:
+        assert norm.num_batches_tracked is not None
+        norm.num_batches_tracked += 1
+        share = 1 / float(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
+        with torch.no_grad():
+            norm.running_mean.lerp_(mean, share)
+            norm.running_var.lerp_(variance * count / (count - 1), share)
+    normed = centred * torch.rsqrt(variance + norm.eps).view(shape)
+    if norm.affine:
+        normed = normed * norm.weight.view(shape) + norm.bias.view(shape)
+    return normed.to(x.dtype)
+
+
+def _summed(values: Tensor) -> Tensor:
+    return _Summed.apply(values)
+
+
+class _Summed(torch.autograd.Function):
+    """The sum over all processes; each one's loss has a gradient for every process's values."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        total = values.clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        total = gradient.clone()
+        torch.distributed.all_reduce(total)
+        return total

@@ -1,0 +1,125 @@
+"""Teachers of our own: a small CNN, a VGG and ResNets, for images of 8 to 224 pixels and more."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from spikeport.errors import UserError
+from spikeport.pipeline.models.pointwise import Pointwise
+from spikeport.pipeline.models.resnet_spec import LARGE_SIDE, RESNETS, Plan, check_side
+from spikeport.pipeline.models.teachers.base import PlainTeacher, Preparation
+from spikeport.pipeline.run.recipe import Teacher as TeacherRecipe
+
+BLOCKS = 3  # of the small CNN; each halves the image
+SMALL_CNN_CHANNELS = 16  # of its first block
+VGG11 = ((64,), (128,), (256, 256), (512, 512), (512, 512))  # convolutions; a pool behind each stage
+LEAST_POOLED = 4  # a VGG's pool needs so many pixels, or is left out
+MEAN = (0.5, 0.5, 0.5)
+
+Shape = tuple[int, int, int]
+
+
+def small_cnn(recipe: TeacherRecipe, input_shape: Shape, classes: int) -> PlainTeacher:
+    """Three blocks of conv, batch norm, ReLU and max pool, then one dense layer over all places."""
+    channels, height, rest = input_shape
+    if min(height, rest) < 2**BLOCKS:
+        raise UserError(
+            f"images of {height} x {rest} are too small for the teacher",
+            where="teacher.network",
+            mend=f"set data.height and data.width to at least {2**BLOCKS}",
+        )
+    layers: list[nn.Module] = []
+    for index in range(BLOCKS):
+        wider = _times(SMALL_CNN_CHANNELS, recipe) << index
+        layers += [*_conv(channels, wider), nn.MaxPool2d(2)]
+        channels, height, rest = wider, height // 2, rest // 2
+    head = nn.Linear(channels * height * rest, classes)
+    return PlainTeacher(nn.Sequential(*layers), nn.Flatten(), head, _prepare(recipe, input_shape))
+
+
+def vgg11(recipe: TeacherRecipe, input_shape: Shape, classes: int) -> PlainTeacher:
+    """Eight convolutions with batch norm, five max pools (fewer for small images), the mean of all places, one dense
+    layer."""
+    channels, height, rest = input_shape
+    check_side(height, rest, "teacher.network")
+    layers: list[nn.Module] = []
+    for stage in VGG11:
+        for planned in stage:
+            wider = _times(planned, recipe)
+            layers += _conv(channels, wider)
+            channels = wider
+        if min(height, rest) >= LEAST_POOLED:
+            layers.append(nn.MaxPool2d(2))
+            height, rest = height // 2, rest // 2
+    return PlainTeacher(
+        nn.Sequential(*layers), mean_of_places(), nn.Linear(channels, classes), _prepare(recipe, input_shape)
+    )
+
+
+def resnet(recipe: TeacherRecipe, input_shape: Shape, classes: int) -> PlainTeacher:
+    """The ResNet that `recipe.network` names, its parts named as torchvision and timm name them."""
+    _, height, rest = input_shape
+    check_side(height, rest, "teacher.network")
+    plan = RESNETS[recipe.network].scaled(recipe.width)
+    features = ResNetFeatures(plan, input_shape[0], large=max(height, rest) > LARGE_SIDE)
+    channels, pool = plan.stages[-1][0], mean_of_places()
+    if plan.dense:
+        pool += nn.Sequential(nn.Linear(channels, plan.dense), nn.ReLU())
+        channels = plan.dense
+    return PlainTeacher(features, pool, nn.Linear(channels, classes), _prepare(recipe, input_shape))
+
+
+class ResNetFeatures(nn.Module):
+    """Images to the last stage's maps. `large`: a stem of 7 x 7 by steps of 2 and a pool, else 3 x 3."""
+
+    def __init__(self, plan: Plan, channels: int, *, large: bool) -> None:
+        super().__init__()
+        kernel, stride = (7, 2) if large else (3, 1)
+        self.conv1 = nn.Conv2d(channels, plan.stem, kernel, stride=stride, padding=kernel // 2, bias=False)
+        self.bn1, self.relu = nn.BatchNorm2d(plan.stem), nn.ReLU()
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if large else nn.Identity()
+        self.stages = len(plan.stages)
+        channels = plan.stem
+        for stage, (wider, blocks, stride) in enumerate(plan.stages, start=1):
+            first = _Residual(channels, wider, stride)
+            rest = [_Residual(wider, wider, 1) for _ in range(blocks - 1)]
+            self.add_module(f"layer{stage}", nn.Sequential(first, *rest))
+            channels = wider
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = self.maxpool(self.relu(self.bn1(self.conv1(images))))
+        for stage in range(1, self.stages + 1):
+            maps = self.get_submodule(f"layer{stage}")(maps)
+        return maps
+
+
+class _Residual(nn.Module):
+    def __init__(self, channels: int, wider: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, wider, 3, stride=stride, padding=1, bias=False)
+        self.conv2 = nn.Conv2d(wider, wider, 3, padding=1, bias=False)
+        self.bn1, self.bn2, self.relu = nn.BatchNorm2d(wider), nn.BatchNorm2d(wider), nn.ReLU()
+        self.downsample: nn.Module = nn.Identity()
+        if stride != 1 or channels != wider:
+            self.downsample = nn.Sequential(Pointwise(channels, wider, stride), nn.BatchNorm2d(wider))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        inner = self.relu(self.bn1(self.conv1(maps)))
+        return self.relu(self.bn2(self.conv2(inner)) + self.downsample(maps))
+
+
+def mean_of_places() -> nn.Sequential:
+    """Maps `[B, C, H, W]` to their means `[B, C]`."""
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+def _conv(channels: int, wider: int) -> list[nn.Module]:
+    return [nn.Conv2d(channels, wider, 3, padding=1, bias=False), nn.BatchNorm2d(wider), nn.ReLU()]
+
+
+def _times(channels: int, recipe: TeacherRecipe) -> int:
+    return max(1, round(channels * recipe.width))
+
+
+def _prepare(recipe: TeacherRecipe, input_shape: Shape) -> Preparation:
+    return Preparation(input_shape[1:], recipe.mean or MEAN, recipe.std)

@@ -1,0 +1,99 @@
+"""baseline.json: measured rows of a baseline, for reports that are made where its machine is not."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from spikeport.errors import UserError
+from spikeport.files import write_json
+from spikeport.regular_files import read_small
+
+SCHEMA = "spikeport-baseline/1"
+MEASURED = "measured"
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True)
+
+
+class _Interval(_Part):
+    low: Finite
+    nominal: Finite
+    high: Finite
+
+
+class _Point(_Part):
+    batch: Annotated[int, Field(ge=1)]
+    latency_us: _Interval
+    us_per_inference: Annotated[Finite, Field(gt=0)]
+    repeats: Annotated[int, Field(ge=1)]
+    energy_uj: _Interval | None
+
+
+class _Row(_Part):
+    model_config = ConfigDict(extra="allow")
+
+    model: str
+    device: str
+    batch: Annotated[int, Field(ge=1)]
+    latency_us: _Interval | None
+    latency_basis: Literal["measured"] | None
+    energy_uj: _Interval | None
+    energy_basis: Literal["measured"] | None
+    scope: str
+    curve: list[_Point] = []  # files made before curves were kept have none
+
+
+class _File(_Part):
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    format: Literal["spikeport-baseline/1"] = Field(alias="schema")
+    created_utc: str
+    versions: dict[str, str]
+    networks: dict[str, str]
+    rows: list[_Row]
+
+
+def write_baseline(
+    path: str | os.PathLike[str], rows: list[dict[str, Any]], about: dict[str, Any], networks: dict[str, str]
+) -> None:
+    """Keeps what was measured of `rows` (no floors, no modelled number). `about`: as spikeport.versions gives it;
+    `networks`: sha256 of each ONNX file that was timed."""
+    kept = [row for row in rows if MEASURED in (row.get("latency_basis"), row.get("energy_basis"))]
+    facts = {"created_utc": about["created_utc"], "versions": about["versions"], "networks": networks}
+    write_json(Path(path), {"schema": SCHEMA, **facts, "rows": kept})
+
+
+def read_baseline(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """The rows in `path`, each saying in its scope that it was measured elsewhere, and when; its file's name and sha256
+    under `taken_from`. Raises UserError naming file and key."""
+    where = os.fspath(path)
+    try:
+        content = read_small(Path(path), most=2**26)
+    except OSError as error:
+        raise UserError(
+            "cannot read this baseline", where=where, why=error.strerror or "", mend="name a run's baseline.json"
+        ) from error
+    try:
+        found = _File.model_validate_json(content)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        key = ".".join(map(str, fault["loc"]))
+        raise UserError(
+            f"{key}: {fault['msg']}" if key else fault["msg"],
+            where=where,
+            mend="name the baseline.json of a run, as it was written",
+        ) from None
+    source = {"file": Path(path).name, "sha256": hashlib.sha256(content).hexdigest()}
+    return [
+        row.model_dump(mode="json", exclude_unset=True)
+        | {"scope": f"measured elsewhere, {found.created_utc}: {row.scope}", "taken_from": source}
+        for row in found.rows
+    ]

@@ -1,0 +1,43 @@
+"""The rivals of a spiking student on ordinary hardware, as ONNX files: its teacher, the teacher in 8 bits, and the
+student's own shape as an ANN."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from spikeport.export.formats.ann_twin import write_ann_twin
+from spikeport.export.network.integer_network import IntegerNetwork
+from spikeport.export.network.sampling import draw
+from spikeport.pipeline.data.dataset import Dataset
+from spikeport.pipeline.data.images import resize_to
+from spikeport.pipeline.profiling.baseline.int8 import predict, write_int8
+from spikeport.pipeline.profiling.baseline.measure import Rival
+
+CALIBRATION_IMAGES = 128
+
+
+def rivals(network: IntegerNetwork, teacher: Path | None, dataset: Dataset, folder: Path) -> list[Rival]:
+    """The teacher's ONNX file (None: there is none), and those that are made from it and from `network` in `folder`."""
+    found = [] if teacher is None else [Rival(name="teacher", path=teacher), _in_8_bits(teacher, dataset, folder)]
+    left_out = write_ann_twin(network, folder / "ann-twin.onnx")
+    note = "the student's shape, untrained"
+    if left_out:
+        note += f", without {' and '.join(left_out)}"
+    return [*found, Rival(name="ANN twin", path=folder / "ann-twin.onnx", note=note)]
+
+
+def _in_8_bits(teacher: Path, dataset: Dataset, folder: Path) -> Rival:
+    """Calibrated on static images of the training part, and tested on what the teacher was tested on."""
+    size, static, twins = dataset.test.frames.shape[3:], dataset.static, dataset.test.twins
+    chosen = draw(CALIBRATION_IMAGES, len(static.images), static.labels).rows
+    path = folder / "teacher-int8.onnx"
+    try:
+        write_int8(teacher, resize_to(static.images[chosen], *size), path)
+        right = [] if twins is None else predict(path, resize_to(twins.images, *size)) == twins.labels
+    except Exception as error:  # a foreign model may hold what onnxruntime cannot quantise; the others are timed
+        said = str(error).strip().splitlines()
+        return Rival(name="teacher, int8", path=None, note=f"cannot be quantised: {said[0] if said else type(error)}")
+    note = f"recognises {100 * float(np.mean(right)):.1f} % of {len(right):,} test images" if len(right) else ""
+    return Rival(name="teacher, int8", path=path, note=note, floor=False)  # the teacher's floors hold INT8's

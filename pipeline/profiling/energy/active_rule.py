@@ -1,0 +1,47 @@
+"""Which neuron updates count as active: a choice that no source settles, so that a user can make it."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import numpy as np
+
+from spikeport.errors import UserError
+from spikeport.hardware_profiles.schema import ActiveRule
+from spikeport.pipeline.profiling.counts import Activity, LayerActivity
+
+RULES: dict[ActiveRule, str] = {
+    "received_input_or_bias_or_spiked": "an update is active if an event arrived, a bias is set or the neuron fired",
+    "spiked_only": "an update is active if the neuron fired",
+}
+
+
+def known_rule(name: str | None) -> ActiveRule | None:
+    """The rule of this name; None or "", each device's own, is None. Raises UserError that names the known ones."""
+    for rule in get_args(ActiveRule):
+        if name == rule:
+            return rule
+    if name:
+        raise UserError(
+            f"{name!r} is no rule for active neuron updates",
+            where="active rule",
+            mend=f"use one of {', '.join(get_args(ActiveRule))}",
+        )
+    return None
+
+
+def active_updates(layer: LayerActivity, rule: ActiveRule) -> np.ndarray:
+    """Active neuron-steps of each sample, `[N]`."""
+    return layer.spikes if rule == "spiked_only" else layer.updates_active
+
+
+def neuron_by_rule_pj(activity: Activity, bracket_pj: tuple[float, float]) -> dict[ActiveRule, float]:
+    """Mean neuron energy of a sample at nominal constants by each rule, between `bracket_pj`, what it is with all
+    updates inactive and with all active."""
+    inactive, active = bracket_pj
+    updates = activity.samples * sum(layer.updates for layer in activity.layers)
+    return {
+        rule: inactive
+        + (active - inactive) * sum(int(active_updates(layer, rule).sum()) for layer in activity.layers) / updates
+        for rule in RULES
+    }

@@ -1,0 +1,148 @@
+"""What an energy account says about itself: grade, scope, assumptions, what it leaves out, sources."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from spikeport.hardware_profiles.schema import AccessCurve, Constant, Sourced
+from spikeport.hardware_profiles.validation import check_rows
+from spikeport.pipeline.profiling.energy.active_rule import RULES
+
+if TYPE_CHECKING:
+    from spikeport.pipeline.profiling.energy.account import EnergyAccount
+
+
+def basis(account: EnergyAccount) -> str:
+    """`modelled from ... constants`, with every grade that went in."""
+    if account.dynamic_pj is None and account.total_pj is None:
+        return "unknown"
+    grades = dict.fromkeys(constant.status.replace("_", "-") for _, constant in account.used)
+    return f"modelled from {' and '.join(grades)} constants"
+
+
+def scope(account: EnergyAccount) -> str:
+    """What the two headline numbers contain."""
+    if account.profile.accounting.scope == "all_in":
+        return f"all-in aggregate at {account.profile.device.operating_point}"
+    if account.dynamic_pj is None:
+        return "counts only: an operation has no published price"
+    routing = "without routing" if "routing" in account.unpriced else "routing (lower bound)"
+    memory = "" if account.profile.memory is None else "addressing, memory, "
+    dynamic = f"dynamic: synapse, neuron, {memory}{routing}"
+    if account.total_pj is None:
+        return f"{dynamic}; no total"
+    overhead = " and overhead" if account.profile.overhead.included else ""
+    return f"{dynamic}; total adds static power{overhead}"
+
+
+GRADED = {
+    "one_op": "an input event of whatever value counts as one operation",
+    "by_value": "an input event counts as often as its value says",
+    "mac": "an input event costs a multiply-accumulate, since it has a value",
+}
+
+
+def assumptions(account: EnergyAccount) -> list[str]:
+    """What the numbers take for granted, the choices that a reviewer may want to turn."""
+    accounting, stated = account.profile.accounting, []
+    if accounting.scope == "all_in":
+        stated.append(
+            f"warning: holds at {account.profile.device.operating_point} only; "
+            "the energy per operation contains static power, so it is wrong at any other activity"
+        )
+    elif account.dynamic_pj is not None:
+        if account.profile.memory is not None:
+            stated += _memory_assumptions(account)
+        elif accounting.neuron_update == "on_event":
+            stated.append("a neuron is updated once for each event that it receives")
+        if account.rule_counts:
+            stated.append(_rule(account))
+        stated.append("one message per event, as if its destinations shared a core; hops between tiles are not counted")
+    weights = "skipped" if accounting.zero_weight == "skip" else "counted"
+    stated.append(f"one operation per event and synapse, zero weights {weights}")
+    if account.activity.layers[0].takes_values:
+        stated.append(GRADED[accounting.graded_event])
+    if account.placement is not None and account.latency.time_us is not None:
+        stated.append(str(account.placement))
+    stated += account.latency.assumptions
+    if account.latency.unknown and accounting.scope == "incremental":
+        stated.append(f"no total: {account.latency.unknown}")
+    stated += [f"{op}: {constant.note}" for op, constant in account.used if constant.note]
+    if account.dynamic_pj is not None:
+        stated += [
+            f"checked on {row['workload']} ({row['published']:g} {row['unit']} published): {row['verdict']}"
+            for row in check_rows(account.profile)
+            if row["high"] is not None
+        ]
+    return stated
+
+
+def _rule(account: EnergyAccount) -> str:
+    """Which updates are active, what low and high make of it, and the device's own rule where another was asked for."""
+    own = account.profile.accounting.active_rule
+    ends = "" if account.neuron_bracket_pj is None else "; low takes every update as inactive, high as active"
+    asked = "" if account.active_rule == own else f" (asked for; by the device's own rule {RULES[own]})"
+    return f"{RULES[account.active_rule]}{asked}{ends}"
+
+
+def _memory_assumptions(account: EnergyAccount) -> list[str]:
+    """How buffers are cut, and which are larger than any that the curve was published for."""
+    memory, stated = account.profile.memory, []
+    assert memory is not None
+    stated.append(
+        "each layer has buffers of exactly their size for input events, output events, weights and states; an event "
+        "reads a weight and reads and writes a state per operation, a pass over all neurons reads and writes all "
+        "states; a word pays its share of an access"
+    )
+    beyond = [
+        f"{name} of {layer.name} ({size:,.0f} bytes)"
+        for layer in account.layers
+        if layer.memory is not None
+        for name, size in layer.memory.buffer_bytes.items()
+        if size > memory.largest_bytes
+    ]
+    if beyond:
+        stated.append(
+            f"warning: no published access energy above {memory.largest_bytes:,.0f} bytes, extrapolated for "
+            f"{', '.join(beyond)}: along the last segment (low: flat)"
+        )
+    return stated
+
+
+def not_included(account: EnergyAccount) -> list[str]:
+    """What the device would also spend."""
+    if account.profile.accounting.scope == "all_in":
+        return ["sensor and event encoder", "host"]
+    missing = ["sensor and event encoder", "hops between tiles"]
+    if account.profile.memory is not None:
+        missing += [
+            "routing, static power and DRAM, threshold comparisons, delay lines",
+            "addressing and memory accesses of the ANN: its number is operations only",
+        ]
+    elif account.profile.device.kind == "convention":
+        missing += ["memory accesses, routing and static power, which the convention ignores"]
+    elif not account.profile.overhead.included:
+        missing += ["host, embedded processors, input and output, and other fixed costs of a step"]
+    reset = account.profile.constant("reset_chip")
+    if reset is not None and reset.value is not None:
+        missing.append(f"state reset between inferences ({reset.value / 1e6:g} µJ per chip: {reset.source})")
+    return missing
+
+
+def source(name: str, constant: Sourced) -> str:
+    """`synop 23.6 (18.9 to 35.5) pJ, pre-silicon, stated as min: SOURCE, LOCATOR`."""
+    stated = f", stated as {constant.bound}" if constant.bound != "none" else ""
+    where = f", {constant.locator}" if constant.locator else ""
+    grade = constant.status.replace("_", "-")
+    return f"{name} {_value(name, constant)}, {grade}{stated}: {constant.source}{where}"
+
+
+def _value(name: str, constant: Sourced) -> str:
+    """`23.6 (18.9 to 35.5) pJ`; a curve by its points."""
+    if isinstance(constant, AccessCurve):
+        return ", ".join(f"{y:g} pJ at {x:,.0f} bytes" for x, y in constant.value or ())
+    assert isinstance(constant, Constant)
+    low, value, high = constant.interval
+    interval = f" ({low:g} to {high:g})" if low != high else ""
+    unit = "mW" if name.startswith("static") else "bytes" if name.endswith("_bytes") else "pJ"
+    return f"{value:g}{interval} {unit}"

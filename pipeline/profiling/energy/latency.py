@@ -1,0 +1,89 @@
+"""How long one inference takes on a device: core time and barrier per step, or a fixed step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spikeport.hardware_profiles.profile import HardwareProfile, known
+from spikeport.pipeline.profiling.counts import Activity, LayerActivity
+from spikeport.pipeline.profiling.energy.placement import Placement
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """Time per inference in µs, `[3, N]`: low, nominal, high of each sample; None where `unknown` says why."""
+
+    time_us: np.ndarray | None
+    unknown: str = ""
+    assumptions: tuple[str, ...] = ()
+
+
+def latency(
+    profile: HardwareProfile, activity: Activity, active: list[np.ndarray], placement: Placement | None
+) -> Latency:
+    """Time of each inference. `active`: active neuron-steps of each layer, `[N]` each, by the rule in force.
+    `placement`: None where the layers' cores are not known.
+
+    core_max_plus_barrier: sum over steps of (busiest core + barrier). Counts are per sample, so the busiest core is
+    bounded: from below by the busiest layer's share per core, as if work were even; from above by all layers in turn.
+    fixed_step: steps times the device's real-time step.
+    """
+    model = profile.latency
+    if model.model == "fixed_step":
+        step = known(model.realtime_step_us)
+        if step is None:
+            return Latency(time_us=None, unknown="the length of a step is not in the profile")
+        time = np.outer(step.interval, np.full(activity.samples, float(activity.steps)))
+        return Latency(time_us=time, assumptions=(f"every step takes {step.value:g} µs, whatever happens in it",))
+    if model.model != "core_max_plus_barrier":
+        return Latency(time_us=None, unknown=f"the profile has no latency model ({model.model})")
+    return _core_max_plus_barrier(profile, activity, active, placement)
+
+
+def _core_max_plus_barrier(
+    profile: HardwareProfile, activity: Activity, active: list[np.ndarray], placement: Placement | None
+) -> Latency:
+    model = profile.latency
+    synop, on, off = (
+        known(entry) for entry in (model.t_synop_ns, model.t_neuron_active_ns, model.t_neuron_inactive_ns)
+    )
+    curve = model.barrier_ns
+    if synop is None or on is None or off is None or curve is None or curve.value is None:
+        return Latency(time_us=None, unknown="the profile lacks an operation's time or the barrier's")
+    if placement is None or placement.tiles is None:
+        return Latency(
+            time_us=None,
+            unknown="the cores and tiles of the layers are not known, for want of neurons per core, cores per tile or "
+            "per chip",
+        )
+    if placement.chips > 1:
+        return Latency(
+            time_us=None, unknown=f"the network takes {placement.chips} chips; their barrier is not in the profile"
+        )
+
+    def core_ns(layer: LayerActivity, works: np.ndarray, cores: int) -> np.ndarray:
+        times = np.array([synop.interval, on.interval, off.interval])
+        return times.T @ np.array([layer.synops, works, layer.updates - works], dtype=np.float64) / cores
+
+    per_layer = np.array(
+        [core_ns(*entry) for entry in zip(activity.layers, active, placement.cores, strict=True)]
+    )  # [L, 3, N]
+    busiest, in_turn = per_layer.max(axis=0), per_layer.sum(axis=0)
+    work_ns = np.stack([busiest[0], busiest[1], in_turn[2]])
+    barrier = [_at(curve.value, placement.tiles)] * 2 + [_at(curve.high or curve.value, placement.tiles)]
+    floor = known(model.min_step_us)
+    least_ns = activity.steps * 1e3 * np.array(floor.interval if floor else (0.0, 0.0, 0.0))
+    time_ns = np.maximum(work_ns + activity.steps * np.array(barrier)[:, None], least_ns[:, None])
+    return Latency(
+        time_us=time_ns / 1e3,
+        assumptions=(
+            "a step lasts as long as its work (not throttled); work is even over a layer's cores and over steps "
+            "(nominal), or all layers work in turn (high); spikes travel in no time",
+        ),
+    )
+
+
+def _at(points: tuple[tuple[float, float], ...], tiles: int) -> float:
+    return float(np.interp(tiles, [x for x, _ in points], [y for _, y in points]))

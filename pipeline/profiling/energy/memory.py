@@ -1,0 +1,90 @@
+"""Operations, addressing and memory accesses of a layer, for profiles with a [memory] section.
+
+After Lemaire et al., ICONIP 2022 (E = E_ops + E_addr + E_mem). Arrays are `[3, N]` pJ: low, nominal, high.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spikeport.hardware_profiles.profile import HardwareProfile
+from spikeport.hardware_profiles.schema import Constant, Memory
+from spikeport.pipeline.profiling.counts import LayerActivity
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryEnergy:
+    """What a layer spends on addresses, `[3, N]` pJ, and on each of its buffers, with the buffers' nominal bytes."""
+
+    addressing_pj: np.ndarray
+    by_buffer_pj: dict[str, np.ndarray]
+    buffer_bytes: dict[str, float]
+
+    @property
+    def memory_pj(self) -> np.ndarray:
+        """Sum over the buffers, `[3, N]`."""
+        return np.sum(list(self.by_buffer_pj.values()), axis=0)
+
+
+def state_pj(profile: HardwareProfile, layer: LayerActivity) -> np.ndarray:
+    """What neurons compute beside their synapses, `[3, N]` pJ; the threshold's comparison is not priced.
+
+    N T (state_muls (e_mul + e_add) + state_adds e_add): a leak is a multiplication and an addition, a current's way
+    into the membrane and a bias one addition each. An input layer's neurons weigh each value too. IF without bias has
+    none of it and saves the whole pass over N T states, here and in memory.
+    """
+    add, mac = _add_pj(profile), _mac_pj(profile)
+    per_sample = layer.updates * (layer.state_muls * mac + layer.state_adds * add)
+    weighed = layer.events if layer.kind == "input" else np.zeros_like(layer.events)
+    return per_sample[:, None] + np.outer(mac, weighed)
+
+
+def memory_energy(profile: HardwareProfile, memory: Memory, layer: LayerActivity, synops: np.ndarray) -> MemoryEnergy:
+    """Addressing and memory of a layer that did `synops` `[N]`.
+
+    Addresses: dense, an addition per event and output; convolution, an addition per event and weight that it may meet
+    (Cout / groups * kernel, edges too) and two multiply-accumulates per event. Memory: each event is read once from
+    the input queue and each spike written once to the output queue; each operation reads its weight, and reads and
+    writes one state; the pass over all neurons, where there is one, reads and writes every state and reads every
+    bias. A queue has room for every neuron at once, own spikes of a recurrent layer too; weights and states have a
+    buffer of exactly their size. Delay lines are not counted.
+    """
+    add, mac = _add_pj(profile), _mac_pj(profile)
+    addressing = np.outer(add * layer.addressed_synapses, layer.events)
+    if layer.kind == "conv":
+        addressing += np.outer(2 * mac, layer.events)
+    passes = layer.updates if layer.state_muls or layer.state_adds else 0
+    into_state = layer.events if layer.kind == "input" else synops
+    moved = {
+        "input": (layer.inputs, memory.event_bytes, layer.events),
+        "output": (layer.neurons, memory.event_bytes, layer.spikes),
+        "weights": (layer.weights + layer.biases, memory.weight_bytes, synops + layer.updates * bool(layer.biases)),
+        "states": (
+            layer.neurons * layer.state_words,
+            memory.state_bytes,
+            2 * (into_state + passes * layer.state_words),
+        ),
+    }
+    return MemoryEnergy(
+        addressing_pj=addressing,
+        by_buffer_pj={
+            name: np.outer(_word_pj(memory, held, width), words) for name, (held, width, words) in moved.items()
+        },
+        buffer_bytes={name: held * width.interval[1] for name, (held, width, _) in moved.items()},
+    )
+
+
+def _word_pj(memory: Memory, held: int, width: Constant) -> np.ndarray:
+    """Energy of reading or writing one word in a buffer of `held` words, `[3]` pJ."""
+    low, nominal, high = width.interval
+    return np.array(width.interval) * np.array(memory.byte_pj((held * low, held * nominal, held * high)))
+
+
+def _add_pj(profile: HardwareProfile) -> np.ndarray:
+    return np.array(profile.price("add").interval)
+
+
+def _mac_pj(profile: HardwareProfile) -> np.ndarray:
+    return np.array(profile.price("mul").interval) + _add_pj(profile)

@@ -1,0 +1,139 @@
+"""The terms of an energy account: synapse, neuron, routing, static, overhead. Arrays are `[3, N]` pJ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spikeport.hardware_profiles.profile import HardwareProfile, known
+from spikeport.hardware_profiles.schema import Constant
+from spikeport.pipeline.profiling.counts import Activity, LayerActivity
+from spikeport.pipeline.profiling.energy.latency import Latency
+from spikeport.pipeline.profiling.energy.memory import MemoryEnergy, memory_energy, state_pj
+from spikeport.pipeline.profiling.energy.placement import Placement
+
+PJ_PER_UJ = 1e6
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerEnergy:
+    """One layer's dynamic energy by term, pJ, each `[3, N]`: low, nominal, high of every sample."""
+
+    name: str
+    synapse_pj: np.ndarray
+    neuron_pj: np.ndarray
+    routing_pj: np.ndarray
+    memory: MemoryEnergy | None = None  # of profiles with a [memory] section
+
+    @property
+    def dynamic_pj(self) -> np.ndarray:
+        """Sum of the terms, `[3, N]`."""
+        terms = self.synapse_pj + self.neuron_pj + self.routing_pj
+        return terms if self.memory is None else terms + self.memory.addressing_pj + self.memory.memory_pj
+
+
+def price(constant: Constant, counted: np.ndarray) -> np.ndarray:
+    """Low, nominal and high energy of `counted` `[N]` operations, `[3, N]` pJ."""
+    return np.outer(constant.interval, counted)
+
+
+def priced_synops(profile: HardwareProfile, layer: LayerActivity) -> np.ndarray | None:
+    """The layer's synaptic operations `[N]` as the device counts them: with or without zero weights, an event of a
+    value as one or as many. None where that is to be known and is not."""
+    skip = profile.accounting.zero_weight == "skip"
+    if layer.takes_values and profile.accounting.graded_event == "by_value":
+        return layer.effective_carried_synops if skip else layer.carried_synops
+    return layer.effective_synops if skip else layer.synops
+
+
+def synop_price(profile: HardwareProfile, layer: LayerActivity) -> Constant | None:
+    """What one of them costs: a multiplication more where an event's value is multiplied. None where unknown."""
+    if layer.takes_values and profile.accounting.graded_event == "mac":
+        return profile.constant("synop_mac")
+    return profile.constant(f"synop_{layer.kind}", "synop")
+
+
+def layer_energy(profile: HardwareProfile, layer: LayerActivity, active: np.ndarray) -> LayerEnergy:
+    synop, synops = synop_price(profile, layer), priced_synops(profile, layer)
+    assert synop is not None  # the account has looked
+    assert synops is not None
+    emitted = [
+        price(constant, counted)
+        for op, counted in (
+            ("spike_local", layer.messages),
+            ("message_out", layer.messages),
+            ("spike_out", layer.spikes),
+        )
+        if (constant := profile.constant(op))
+    ]
+    return LayerEnergy(
+        name=layer.name,
+        synapse_pj=price(synop, synops),
+        neuron_pj=_neuron_pj(profile, layer, active),
+        routing_pj=np.sum([np.zeros((3, active.size)), *emitted], axis=0),
+        memory=memory_energy(profile, profile.memory, layer, synops) if profile.memory else None,
+    )
+
+
+def _neuron_pj(profile: HardwareProfile, layer: LayerActivity, active: np.ndarray) -> np.ndarray:
+    """Nominal by the active rule; low with every update inactive, high with every update active.
+
+    With a [memory] section: what the update computes, active or not.
+    """
+    if profile.memory is not None:
+        return state_pj(profile, layer)
+    if profile.accounting.neuron_update == "on_event":
+        return price(profile.price("neuron_event"), layer.events)
+    on, off = profile.price("neuron_active").interval, profile.price("neuron_inactive").interval
+    return np.stack(
+        [
+            np.full(active.size, layer.updates * min(on[0], off[0])),
+            active * on[1] + (layer.updates - active) * off[1],
+            np.full(active.size, layer.updates * max(on[2], off[2])),
+        ]
+    )
+
+
+def neuron_bracket_pj(profile: HardwareProfile, activity: Activity) -> tuple[float, float] | None:
+    """Neuron energy of a sample at nominal constants with every update inactive, and with every update active."""
+    if profile.accounting.neuron_update == "on_event" or profile.memory is not None:
+        return None
+    updates = sum(layer.updates for layer in activity.layers)
+    return updates * profile.price("neuron_inactive").interval[1], updates * profile.price("neuron_active").interval[1]
+
+
+def static_pj(profile: HardwareProfile, time: Latency, placement: Placement | None) -> np.ndarray | None:
+    """Power of the chips in use times the time of an inference; 1 mW for 1 µs is 1000 pJ."""
+    static = profile.static
+    per_chip, per_core, per_mhz = (known(x) for x in (static.per_chip_mw, static.per_core_mw, static.per_mhz_mw))
+    clock_hz = profile.device.operating_point.clock_hz
+    if time.time_us is None or (per_chip is None and per_core is None):
+        return None
+    if (placement is None and (static.scale != "chip" or per_core)) or (per_mhz and clock_hz is None):
+        return None
+    cores = sum(placement.cores) if placement else 0
+    chips = {
+        "chip": 1.0,
+        "used_chips": float(placement.chips if placement else 0),
+        "used_cores": cores / placement.cores_per_chip if placement else 0.0,
+    }[static.scale]
+    power_mw = np.zeros(3)
+    for constant, times in ((per_chip, chips), (per_core, cores), (per_mhz, (clock_hz or 0.0) / 1e6)):
+        if constant is not None:
+            power_mw += np.array(constant.interval) * times
+    return power_mw[:, None] * time.time_us * 1e3
+
+
+def overhead_pj(profile: HardwareProfile, activity: Activity, time: Latency) -> np.ndarray | None:
+    """Fixed costs, where the profile includes them: 0 where it does not, None where their time is unknown."""
+    overhead, fixed = profile.overhead, np.zeros((3, activity.samples))
+    if not overhead.included:
+        return fixed
+    for constant, times in ((known(overhead.per_step_uj), activity.steps), (known(overhead.per_inference_uj), 1)):
+        if constant is not None:
+            fixed += np.array(constant.interval)[:, None] * times * PJ_PER_UJ
+    host = known(overhead.host_mw)
+    if host is None:
+        return fixed
+    return None if time.time_us is None else fixed + np.array(host.interval)[:, None] * time.time_us * 1e3

@@ -1,0 +1,173 @@
+"""Finished runs side by side, as data: compare.json. Pages are drawn from this dict alone.
+
+Differences are paired only where two runs tested the same recordings in the same order. Where something is missing its
+place holds `{"value": None, "reason": ...}` (accuracy, paired changes) or `{"nominal": None, "reason": ...}` (ratios).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from spikeport.export.network.accuracy import held_against
+from spikeport.pipeline.report.comparison.per_sample import (
+    CHANGE,
+    COUNTS,
+    changes,
+    dynamic_column,
+    no_change,
+    why_unmatched,
+)
+from spikeport.pipeline.report.comparison.ratios import RATIO, energy_ratios, why_apart
+from spikeport.pipeline.report.comparison.words import verdict
+from spikeport.pipeline.report.content.content import PAIRED
+from spikeport.pipeline.report.content.finished_run import FinishedRun
+from spikeport.pipeline.report.content.plain import plain, portable
+from spikeport.pipeline.run.intervals import paired_difference
+from spikeport.pipeline.run.run_folder import differences
+
+SCHEMA = "spikeport-compare/1"
+ENERGY_KEYS = ("hardware", "name", "kind", "dynamic_uj", "total_uj", "latency_us", "unpriced", "basis", "scope")
+
+
+def build_comparison(runs: Sequence[FinishedRun]) -> dict[str, Any]:
+    """compare.json as a dict, equal to what JSON reads back. `runs`: two or more; the first is what the others are
+    held against."""
+    comparison = {
+        "schema": SCHEMA,
+        "verdict": "",
+        "runs": [_run(number, run) for number, run in enumerate(runs, start=1)],
+        "settings": _settings([dict(run.recipe) for run in runs]),
+        "versions": _settings([dict(run.report["provenance"].get("versions") or {}) for run in runs]),
+        "against_first": [_against(number, run, runs[0]) for number, run in enumerate(runs[1:], start=2)],
+        "intervals": {"accuracy": "Wilson, 95 %", "difference": PAIRED, "ratio": RATIO, "change": CHANGE},
+    }
+    comparison = portable(plain(comparison))
+    comparison["verdict"] = verdict(comparison)
+    return comparison
+
+
+def _run(number: int, run: FinishedRun) -> dict[str, Any]:
+    report = run.report
+    dataset, provenance, energy = report["dataset"], report["provenance"], report["energy"]
+    return {
+        "number": number,
+        "label": run.label,
+        "folder": run.folder,
+        "name": report["name"],
+        "method": report["method"],
+        "dataset": {key: dataset[key] for key in ("name", "simulated", "counts", "steps", "dt_s", "fingerprint")},
+        "tested_on": run.tested_on,
+        "accuracy": report["accuracy"],
+        "warnings": report.get("warnings", []),
+        "equivalence": report["equivalence"],
+        "activity": {
+            key: _sum([layer[key] for layer in report["layers"]])
+            for key in ("neurons", "weights", "spikes_per_sample", "synops_per_sample", "dense_ops")
+        },
+        "energy": energy
+        if isinstance(energy, dict)
+        else [{key: row.get(key) for key in (*ENERGY_KEYS, "profile")} for row in energy],
+        "provenance": {key: provenance.get(key) for key in ("created_utc", "command")},
+    }
+
+
+def _sum(values: Sequence[float | None]) -> float | None:
+    """The sum, None where a part of it is unknown."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known and len(known) == len(values) else None
+
+
+def _settings(nested: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Dotted keys at which one of the others differs from the first, with every one's value; None: it has no such
+    key."""
+    changed = {key for other in nested[1:] for key in differences(nested[0], other)}
+    return {key: [_at(each, key) for each in nested] for key in sorted(changed - {"name"})}
+
+
+def _at(nested: Any, key: str) -> Any:
+    for name in key.split("."):
+        nested = nested.get(name) if isinstance(nested, dict) else None
+    return nested
+
+
+def _against(number: int, run: FinishedRun, first: FinishedRun) -> dict[str, Any]:
+    reason = why_unpaired(run, first)
+    mine, its = _priced(run), _priced(first)
+    devices = tuple(dict.fromkeys((*its, *mine)))
+    changed = _changes(run, first, reason, devices)
+    return {
+        "run": number,
+        "same_recordings": not reason,
+        "reason": reason or None,
+        "accuracy": {
+            stage: {"value": None, "reason": reason} if reason else _difference(stage, run, first)
+            for stage in run.predicted
+        },
+        "activity": {key: changed[column] for key, column in COUNTS.items()},
+        "energy": [
+            {
+                "hardware": hardware,
+                "name": (mine.get(hardware) or its[hardware]).get("name") or hardware,
+                **energy_ratios(mine.get(hardware), its.get(hardware), (run.label, first.label)),
+                "paired_dynamic_uj": changed[dynamic_column(hardware)],
+            }
+            for hardware in devices
+        ],
+    }
+
+
+def _changes(run: FinishedRun, first: FinishedRun, unpaired: str, devices: Sequence[str]) -> dict[str, Any]:
+    """By column of samples.csv, counts and the dynamic energy on `devices`: what changed, or why that is not known."""
+    names = (run.label, first.label)
+    common = unpaired or why_unmatched(run.per_sample, first.per_sample, names)
+    why = dict.fromkeys((*COUNTS.values(), *map(dynamic_column, devices)), common)
+    if common:
+        return {column: no_change(common) for column in why}
+    assert run.per_sample is not None
+    assert first.per_sample is not None
+    for hardware in devices:
+        column, row, its = dynamic_column(hardware), _priced(run).get(hardware), _priced(first).get(hardware)
+        why[column] = why_apart(row, its, names, "dynamic") or " and ".join(
+            f"samples.csv of {each.label} has another energy than its report"
+            for each, row in ((run, row), (first, its))
+            if row and not (each.per_sample and each.per_sample.has_mean(column, row["dynamic_uj"]["nominal"]))
+        )
+    found = changes(run.per_sample, first.per_sample, [column for column, reason in why.items() if not reason])
+    return {column: found.get(column) or no_change(reason) for column, reason in why.items()}
+
+
+def _priced(run: FinishedRun) -> dict[str, dict[str, Any]]:
+    rows = run.report["energy"]
+    return {} if isinstance(rows, dict) else {row["hardware"]: row for row in rows}
+
+
+def _difference(stage: str, run: FinishedRun, first: FinishedRun) -> dict[str, Any]:
+    """Accuracy of `run` minus that of `first` over the same recordings."""
+    found = paired_difference(*(held_against(each.labels, each.predicted[stage]).right for each in (run, first)))
+    only_run, only_first = found.pop("only_first"), found.pop("only_second")
+    return found | {"only_run": only_run, "only_first": only_first}
+
+
+def why_unpaired(one: FinishedRun, other: FinishedRun) -> str:
+    """Why the test recordings of two runs do not pair; empty where they are the same in the same order.
+
+    The same fingerprint means the same data to the last pixel; else the digest of the recordings decides, which binning
+    and the other recordings leave alone.
+    """
+    data, its = one.report["dataset"], other.report["dataset"]
+    if data["name"] != its["name"]:
+        return f"they were tested on different data, {data['name']} and {its['name']}"
+    if not np.array_equal(one.labels, other.labels):
+        return "they were tested on different recordings"
+    if data["fingerprint"] == its["fingerprint"]:
+        return ""
+    silent = [run.label for run in (one, other) if run.tested_on is None]
+    if silent:
+        return (
+            f"their data differ, and {' and '.join(silent)} (made by an older Spikeport) cannot say which recordings "
+            "were tested"
+        )
+    return "" if one.tested_on == other.tested_on else "they were tested on different recordings"

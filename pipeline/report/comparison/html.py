@@ -1,0 +1,116 @@
+"""compare.html: runs side by side on one page that asks the network for nothing and runs no script."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from markupsafe import Markup
+
+from spikeport.pipeline.report.charts import pareto
+from spikeport.pipeline.report.charts import svg as charts
+from spikeport.pipeline.report.comparison import views as compare_views
+from spikeport.pipeline.report.comparison import words as compare_words
+from spikeport.pipeline.report.content import words
+from spikeport.pipeline.report.content.headline import passed
+from spikeport.pipeline.report.pages.page import render
+
+DIFFERENCES = ("student_float", "student_quantised", "reference")
+
+
+def render_html(comparison: dict[str, Any]) -> str:
+    """The page of a comparison as built by `build_comparison`, or read back from compare.json. The same dict, the same
+    bytes."""
+    return render(
+        "compare.html.j2",
+        comparison=comparison,
+        passed=all(passed(run) for run in comparison["runs"]),
+        said=compare_words,
+        views=compare_views,
+        accuracy=_accuracy(comparison["runs"]),
+        against=_against(comparison),
+        changes=compare_views.changes(comparison),
+        apart=[against["run"] for against in comparison["against_first"] if not against["same_recordings"]],
+        energy=[_energy(device) for device in compare_views.devices(comparison)],
+    )
+
+
+def _accuracy(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Rows by stage, on one axis."""
+    known = [entry for run in runs for entry in run["accuracy"].values() if entry["value"] is not None]
+    axis = charts.share_axis(min((words.interval_of(entry)["low"] for entry in known), default=0.0))
+    stages = []
+    for stage, name in words.STAGE_NAMES.items():
+        rows = []
+        for run in runs:
+            entry, drawn = run["accuracy"][stage], Markup("")
+            if entry["value"] is not None:
+                title = f"{name}, {run['label']}: {words.percent(entry['value'])} ({words.percent_range(entry)})"
+                drawn = charts.interval(axis, words.interval_of(entry), title)
+            rows.append({"run": run, "chart": drawn, **entry})
+        why = compare_views.unknown_in_all(runs, "accuracy", stage)
+        stages.append({"name": name, "note": words.STAGE_NOTES[stage], "rows": [] if why else rows, "why": why})
+    return {"stages": stages, "scale": charts.scale(axis, [f"{100 * tick:.0f} %" for tick in axis.ticks])}
+
+
+def _against(comparison: dict[str, Any]) -> dict[str, Any]:
+    """Each other run's paired differences to the first, on one axis around zero; `why` where they do not pair."""
+    entries = [entry for against in comparison["against_first"] for entry in against["accuracy"].values()]
+    ends = [abs(entry[end]) for entry in entries if entry["value"] is not None for end in ("low", "high")]
+    axis = charts.difference_axis(max(ends, default=0.0))
+    first, runs = comparison["runs"][0], []
+    for run, against in zip(comparison["runs"][1:], comparison["against_first"], strict=True):
+        rows = []
+        for stage in DIFFERENCES:
+            entry = against["accuracy"][stage]
+            if entry["value"] is None:
+                continue
+            title = (
+                f"{words.STAGE_NAMES[stage]}, {run['label']} against {first['label']}: {words.points(entry['value'])} "
+                f"points ({words.points_range(entry)})"
+            )
+            chart = charts.interval(axis, words.interval_of(entry), title)
+            rows.append({"name": words.STAGE_NAMES[stage], "chart": chart, **entry})
+        finding = ""
+        if rows and (stage := compare_words.deployed(run["accuracy"])):
+            finding = words.finding(against["accuracy"][stage], run["label"], first["label"])
+        runs.append({"run": run, "rows": rows, "why": against["reason"], "finding": finding})
+    labels = [words.points(tick) for tick in axis.ticks]
+    return {"runs": runs, "scale": charts.scale(axis, labels) if ends else Markup("")}
+
+
+def _energy(device: dict[str, Any]) -> dict[str, Any]:
+    """A device's rows with charts on one logarithmic axis, and accuracy against energy where both are known."""
+    values, points = [], []
+    for row in device["rows"]:
+        priced = row["priced"]
+        if not priced or not priced["shown"]:
+            continue
+        values += [priced["shown"][end] for end in ("low", "high")]
+        values += [priced["total"]["nominal"]] if priced["total"] else []
+        if stage := compare_words.deployed(row["run"]["accuracy"]):
+            points.append(
+                pareto.Point(
+                    number=row["run"]["number"],
+                    label=row["run"]["label"],
+                    energy=priced["shown"],
+                    accuracy=words.interval_of(row["run"]["accuracy"][stage]),
+                    standing=priced["standing"],
+                )
+            )
+    axis = charts.log_axis(values)
+    rows = [row | {"chart": _chart(row, axis)} for row in device["rows"]]
+    title = f"Accuracy against energy on {device['name']}"
+    return device | {
+        "rows": rows,
+        "scale": charts.scale(axis, [f"{tick:,g}" for tick in axis.ticks]) if device["known"] else Markup(""),
+        "plot": pareto.plot(points, title) if points else None,
+    }
+
+
+def _chart(row: dict[str, Any], axis: charts.Axis) -> Markup:
+    priced = row["priced"]
+    if not priced or not priced["shown"]:
+        return Markup("")
+    title = f"{row['run']['label']}: {priced['standing']}, {words.quantity_text(priced['shown'], 'µJ')} per inference"
+    total = priced["total"]["nominal"] if priced["dynamic"] and priced["total"] else None
+    return charts.interval(axis, priced["shown"], title, priced["standing"], total)

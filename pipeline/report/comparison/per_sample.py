@@ -1,0 +1,92 @@
+"""samples.csv read back: what each test recording took, and how two runs differ on the same recordings."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from spikeport.pipeline.profiling.percentiles import RESAMPLES, paired_changes
+
+SEED = 0
+CHANGE = (
+    f"95 % bootstrap over the recordings ({RESAMPLES:,} resamples, seed {SEED}; with few recordings too narrow). "
+    "Energies at nominal prices, one training of each run, so it says nothing about the prices or other seeds"
+)
+COUNTS = {"spikes_per_sample": "spikes", "synops_per_sample": "synops"}  # in compare.json: in samples.csv
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerSample:
+    """`keys`: the test recordings, each once, in any order. `columns`: float64 `[n]` each, row i that of key i, NaN
+    where unknown; energies in µJ."""
+
+    keys: tuple[str, ...]
+    columns: Mapping[str, np.ndarray]
+
+    def at(self, keys: Sequence[str], columns: Sequence[str]) -> np.ndarray:
+        """`[len(keys), len(columns)]`, NaN for a column that is not there."""
+        row_of = {key: row for row, key in enumerate(self.keys)}
+        rows = [row_of[key] for key in keys]
+        unknown = np.full(len(self.keys), np.nan)
+        return np.stack([self.columns.get(column, unknown)[rows] for column in columns], axis=1)
+
+    def has_mean(self, column: str, mean: float) -> bool:
+        """Whether `column` has this mean, to the rounding of sums in another order."""
+        return column in self.columns and math.isclose(self.columns[column].mean(), mean, rel_tol=1e-9)
+
+
+def read_per_sample(text: str) -> PerSample:
+    """What `csv_tables.samples_csv` wrote; of its columns those that hold numbers alone."""
+    head, *rows = csv.reader(io.StringIO(text))
+    columns = {}
+    for name, *values in zip(head, *rows, strict=True):
+        try:
+            columns[name] = np.array([float(value) if value else np.nan for value in values])
+        except ValueError:  # classes
+            continue
+    return PerSample(keys=tuple(row[head.index("key")] for row in rows), columns=columns)
+
+
+def dynamic_column(hardware: str) -> str:
+    """The column of a device's dynamic energy, µJ."""
+    return f"{hardware}_dynamic_uj"
+
+
+def why_unmatched(run: PerSample | None, first: PerSample | None, names: tuple[str, str]) -> str:
+    """Why the recordings of two runs cannot be told one by one; empty where their keys are the same."""
+    without = [name for name, table in zip(names, (run, first), strict=True) if table is None]
+    if run is None or first is None:
+        return f"{' and '.join(without)} (made by an older Spikeport) kept no samples.csv: spikeport report writes it"
+    twice = [name for name, table in zip(names, (run, first), strict=True) if len(set(table.keys)) < len(table.keys)]
+    if twice:
+        return f"{' and '.join(twice)} has recordings of the same key"
+    return "" if set(run.keys) == set(first.keys) else "they were tested on different recordings"
+
+
+def changes(run: PerSample, first: PerSample, columns: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """For each of `columns` what `paired_changes` says of `run` against `first`, recordings matched by key, or
+    `no_change`."""
+    keys = sorted(run.keys)  # whatever the order of the rows, the same draws
+    mine, its = run.at(keys, columns), first.at(keys, columns)
+    known = np.isfinite(mine).all(axis=0) & np.isfinite(its).all(axis=0)
+    found = iter(paired_changes(mine[:, known], its[:, known], seed=SEED))
+    told = {}
+    for column, has in zip(columns, known, strict=True):
+        told[column] = next(found) if has else no_change("unknown for a recording")
+        told[column]["ratio"] = told[column]["ratio"] or _none("its mean over recordings of the first may be zero")
+    return told
+
+
+def no_change(reason: str) -> dict[str, Any]:
+    """In place of a paired change: why there is none."""
+    return {"n": None, "difference": _none(reason), "ratio": _none(reason)}
+
+
+def _none(reason: str) -> dict[str, Any]:
+    return {"value": None, "reason": reason}

@@ -1,0 +1,181 @@
+"""Assembles report.json from what the stages found. Pages are drawn from this dict alone.
+
+Every number is a plain number or None; where something is missing its place holds `{"value": None, "reason": ...}` or
+`{"reason": ...}`, so that a page can say why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from spikeport.export.network.accuracy import Answers
+from spikeport.pipeline.report.content.headline import verdict
+from spikeport.pipeline.report.content.layer_rows import layer_notes, layer_rows
+from spikeport.pipeline.report.content.plain import plain, portable
+from spikeport.pipeline.report.content.samples import Sample, describe
+from spikeport.pipeline.run.intervals import paired_difference, share
+
+SCHEMA = "spikeport-report/1"
+STAGES = ("teacher", "student_float", "student_quantised", "reference", "lava")
+CHECKS = ("quantised_vs_reference", "reference_vs_lava")
+STUDENTS = ("student_float", "student_quantised")
+PAIRED = "Bonett and Price 2012, paired by recording; one training of each, so it says nothing about other seeds"
+NOT_DRAWN = "the first recordings of the test part, not drawn at random"
+LAVA_VERSION = "Lava 0.10.0 fixed_pt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportInputs:
+    """What the stages hand to the report. Where a part is missing, a sentence saying why stands in its place.
+
+    `answers`: of each of STAGES, of the test items in test order (teacher: its own static test images; Lava: the
+    recordings that went through it). `drawn`: of a stage that has read some of them, which: {rows, of, seed, classes}
+    of export.network.sampling, or {rows} where nobody drew them. `arms`: for each objective (`none`, `ckd`) those of
+    student_float and student_quantised, row i the same test recording in all. `equivalence`: for each of CHECKS an
+    Equivalence of export.backends.compare as a dict. `energy`: rows of profiling.energy.account;
+    `early`: see profiling.early_exit. `baseline`: rows of profiling.baseline.measure (latency is a whole batch's,
+    energy one inference's). `layers`: one dict per layer, as `LayerActivity.row` of profiling.counts gives them;
+    `quantisation`: dicts with `name` that add to them (spikeport.export.quantization.quantize).
+    `warnings`: findings of spikeport.pipeline.run.health as plain values, each with the `stage` that made it.
+    `confusion`: `[K, K + 1]` counts of the reference, rows the label, columns what it was taken for, the last: nothing.
+    `held_out`: whether the recordings are a test part that was never trained on; others are called given.
+    `provenance`: versions {package: version}, seeds {name: seed}, command, profiles {id: sha256}, created_utc, cores,
+    and what else a reader needs to run it again. Host names and folders do not belong here; paths are cut to names.
+    """
+
+    name: str
+    method: str
+    dataset_name: str
+    dataset_description: str
+    dataset_fingerprint: str
+    simulated: bool
+    classes: tuple[str, ...]
+    split_sizes: Mapping[str, int]  # train, validation, test, static
+    steps: int
+    dt_s: float | None  # None: not known
+    answers: Mapping[str, Answers | str]
+    drawn: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    arms: Mapping[str, Mapping[str, Answers]] | str
+    equivalence: Mapping[str, Mapping[str, Any] | str]
+    layers: Sequence[Mapping[str, Any]]
+    quantisation: Sequence[Mapping[str, Any]] | str = ()
+    energy: Sequence[Mapping[str, Any]] | str = ()
+    early: Mapping[str, Any] = field(default_factory=lambda: {"reason": "nobody looked"})
+    baseline: Sequence[Mapping[str, Any]] | str = "no baseline was measured in this run"
+    samples: Sequence[Sample] = ()
+    warnings: Sequence[Mapping[str, Any]] = ()
+    confusion: np.ndarray | str = "the stage that classifies did not run"
+    not_included: Sequence[str] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    window: Mapping[str, Any] | None = None
+    held_out: bool = True
+
+
+def build_report(inputs: ReportInputs) -> dict[str, Any]:
+    """report.json as a dict, equal to what JSON reads back. Raises ValueError where arms do not pair."""
+    report = {
+        "schema": SCHEMA,
+        "name": inputs.name,
+        "verdict": "",
+        "warnings": [dict(warning) for warning in inputs.warnings],
+        "method": inputs.method,
+        "dataset": {
+            "name": inputs.dataset_name,
+            "description": inputs.dataset_description,
+            "simulated": inputs.simulated,
+            "recordings": "test" if inputs.held_out else "given",
+            "counts": dict(inputs.split_sizes),
+            "classes": list(inputs.classes),
+            "steps": inputs.steps,
+            "dt_s": inputs.dt_s,
+            "fingerprint": inputs.dataset_fingerprint,
+            "window": None if inputs.window is None else dict(inputs.window),
+        },
+        "accuracy": _accuracies(inputs.answers, inputs.drawn),
+        "comparison": _comparison(inputs),
+        "confusion": _confusion(inputs.confusion),
+        "equivalence": {check: _reasoned(inputs.equivalence.get(check, "this check did not run")) for check in CHECKS}
+        | {"statement": f"Equal means equal to {LAVA_VERSION}, not to silicon."},
+        "layers": layer_rows(inputs.layers, inputs.quantisation, inputs.energy),
+        "layer_notes": layer_notes(inputs.layers, inputs.quantisation, inputs.energy),
+        "energy": _rows(inputs.energy, "no device was asked for"),
+        "early": dict(inputs.early),
+        "baseline": _rows(inputs.baseline, "no baseline was measured in this run"),
+        "not_included": _not_included(inputs),
+        "provenance": dict(inputs.provenance) | {"dataset_fingerprint": inputs.dataset_fingerprint},
+    }
+    report = portable(plain(report))
+    report["samples"] = plain([describe(sample, inputs.classes) for sample in inputs.samples])
+    report["verdict"] = verdict(report)
+    return report
+
+
+def _accuracies(answers: Mapping[str, Answers | str], drawn: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Of each stage, and its change from the stage before that is known, recording by recording (the teacher's are
+    their images). Rows that were not drawn at random foretell nothing of the others: they have no interval."""
+    found: dict[str, Any] = {}
+    before: tuple[str, Answers] | None = None
+    for stage in STAGES:
+        own = answers.get(stage, "this stage did not run")
+        entry: dict[str, Any] = {"value": None, "reason": own} if isinstance(own, str) else share(own)
+        found[stage] = entry
+        if isinstance(own, str) or not len(own):
+            continue
+        sample = drawn.get(stage, {})
+        rows = np.asarray(sample.get("rows", np.arange(len(own))))
+        if "seed" in sample:
+            entry["drawn"] = {key: sample[key] for key in ("of", "seed", "classes")}
+        elif before and len(own) < len(before[1]):
+            found[stage] = entry | {"low": None, "high": None, "reason": NOT_DRAWN}
+            continue
+        if before:
+            _, own_rows, its_rows = np.intersect1d(rows, np.arange(len(before[1])), return_indices=True)
+            difference = paired_difference(own.right[own_rows], before[1].right[its_rows])
+            entry["change"] = difference | {"from": before[0]}
+        before = stage, own
+    return found
+
+
+def _comparison(inputs: ReportInputs) -> dict[str, Any]:
+    """Accuracy of each arm, and the paired difference between the run's method and `none`."""
+    if isinstance(inputs.arms, str):
+        return {"reason": inputs.arms}
+    arms = {
+        method: {stage: share(arm[stage]) for stage in STUDENTS if stage in arm} for method, arm in inputs.arms.items()
+    }
+    if inputs.method == "none" or not {"none", inputs.method} <= inputs.arms.keys():
+        return arms | {"reason": "only one objective was trained, so there is nothing to compare it with"}
+    with_method, without = inputs.arms[inputs.method], inputs.arms["none"]
+    difference = {
+        stage: paired_difference(with_method[stage].right, without[stage].right)
+        for stage in STUDENTS
+        if stage in with_method and stage in without
+    }
+    return arms | {"difference": difference | {"first": inputs.method, "second": "none", "interval": PAIRED}}
+
+
+def _confusion(counts: np.ndarray | str) -> dict[str, Any]:
+    if isinstance(counts, str):
+        return {"reason": counts}
+    return {"stage": "reference", "counts": counts[:, :-1].tolist(), "silent": counts[:, -1].tolist()}
+
+
+def _reasoned(part: Mapping[str, Any] | str) -> dict[str, Any]:
+    return {"mismatches": None, "reason": part} if isinstance(part, str) else dict(part)
+
+
+def _rows(rows: Sequence[Mapping[str, Any]] | str, empty: str) -> list[dict[str, Any]] | dict[str, str]:
+    if isinstance(rows, str) or not rows:
+        return {"reason": rows if isinstance(rows, str) and rows else empty}
+    return [dict(row) for row in rows]
+
+
+def _not_included(inputs: ReportInputs) -> list[str]:
+    """What the run says it left out, then what each device's account left out, each once."""
+    devices = () if isinstance(inputs.energy, str) else inputs.energy
+    listed = [*inputs.not_included, *(item for row in devices for item in row.get("not_included") or ())]
+    return list(dict.fromkeys(listed))

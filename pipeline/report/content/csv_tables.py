@@ -1,0 +1,118 @@
+"""layers.csv, samples.csv and steps.csv: what the report says on average, by layer, by recording, and by step."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from spikeport.errors import printable
+from spikeport.export.network.integer_network import IntegerNetwork
+from spikeport.export.network.readout import SILENT
+from spikeport.export.network.spike_trace import LayerCounts
+from spikeport.pipeline.profiling.counts import Activity
+from spikeport.pipeline.profiling.energy.account import EnergyAccount
+from spikeport.pipeline.profiling.energy.terms import PJ_PER_UJ
+from spikeport.pipeline.report.content.energy_rows import LAYER_TERMS, MEMORY_TERMS
+from spikeport.pipeline.report.content.words import NO_ANSWER
+
+
+def layers_csv(report: Mapping[str, Any]) -> str:
+    """One row a layer: its numbers of report.json, and each device's nominal energies by term. Empty: not known."""
+    devices = [] if isinstance(report["energy"], dict) else report["energy"]
+    rows = []
+    for layer in report["layers"]:
+        row = {key: _plain(value) for key, value in layer.items()}
+        for device in devices:
+            (priced,) = [entry for entry in device["layers"] if entry["name"] == layer["name"]] or [{}]
+            terms = (*LAYER_TERMS, *(MEMORY_TERMS if MEMORY_TERMS[0] in priced else ()))
+            row |= {
+                f"{device['hardware']}_{term}": priced[term]["nominal"] if priced.get(term) else None for term in terms
+            }
+        rows.append(row)
+    return _csv(rows)
+
+
+def class_names(numbers: Iterable[int], classes: Sequence[str]) -> list[str | None]:
+    """The names of classes by number; NO_ANSWER for SILENT."""
+    return [NO_ANSWER if number == SILENT else classes[number] for number in numbers]
+
+
+def samples_csv(
+    keys: Sequence[str],
+    classes: Mapping[str, Sequence[str | None]],
+    activity: Activity,
+    accounts: Sequence[EnergyAccount],
+) -> str:
+    """One row a recording, in order: its key, its class and what each stage took it for (`classes`, by column;
+    NO_ANSWER where no output fired, empty where it is not known), counts summed over layers, and each device's nominal
+    dynamic and total energy in µJ (empty where unknown).
+    """
+    counts = {
+        name: np.sum([getattr(layer, name) for layer in activity.layers], axis=0)
+        for name in ("events", "synops", "effective_synops", "spikes", "updates_active", "messages")
+    }
+    energies = {
+        f"{account.profile.device.id}_{kind}_uj": None if energy is None else energy[1] / PJ_PER_UJ
+        for account in accounts
+        for kind, energy in (("dynamic", account.dynamic_pj), ("total", account.total_pj))
+    }
+    return _csv(
+        [
+            {"key": key}
+            | {name: column[row] for name, column in classes.items()}
+            | {name: int(column[row]) for name, column in counts.items()}
+            | {name: None if column is None else float(column[row]) for name, column in energies.items()}
+            for row, key in enumerate(keys)
+        ]
+    )
+
+
+def steps_csv(network: IntegerNetwork, counts: LayerCounts) -> str:
+    """One row a step (from 0) and layer: whole numbers, each the sum over all `samples`. `counts`: of every step,
+    `[N, T, L]`, as `simulate` gives them with `per_step`."""
+    samples, steps, _ = counts.spikes_out.shape
+    sums = {
+        f"{name}_sum": getattr(counts, key).sum(axis=0)
+        for name, key in (
+            ("events", "events_in"),
+            ("synops", "synops"),
+            ("effective_synops", "effective_synops"),
+            ("spikes", "spikes_out"),
+            ("updates_active", "updates_active"),
+        )
+    }
+    return _csv(
+        [
+            {"step": step, "layer": layer.name, "neurons": layer.neurons, "samples": samples}
+            | {name: int(column[step, index]) for name, column in sums.items()}
+            for step in range(steps)
+            for index, layer in enumerate(network.layers)
+        ]
+    )
+
+
+def _plain(value: Any) -> Any:
+    """A shape as `16x9x7`, a list of texts with semicolons."""
+    if not isinstance(value, list):
+        return value
+    return ("; " if any(isinstance(entry, str) for entry in value) else "x").join(map(str, value))
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """With a head and lines that end in LF; None is empty, numbers as Python writes them. In texts, control characters
+    are escaped; one that a spreadsheet would take for a formula begins with an apostrophe."""
+    text = io.StringIO()
+    keys = dict.fromkeys(key for row in rows for key in row)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([[_harmless(key) for key in keys], *([_harmless(row.get(key)) for key in keys] for row in rows)])
+    return text.getvalue()
+
+
+def _harmless(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return ("'" if value[:1] in ("=", "+", "-", "@", "\t", "\r") else "") + printable(value)

@@ -1,0 +1,143 @@
+"""Energy of devices and of the baseline in one form, for the table and the chart of both pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from spikeport.pipeline.report.content.words import amount, listing, percent, quantity, quantity_text, standing
+
+OPERATIONS = {
+    "synop": "synaptic operations",
+    "neuron_active": "active neuron updates",
+    "neuron_inactive": "inactive neuron updates",
+    "neuron_event": "neuron events",
+    "static": "static power",
+    "overhead": "fixed overhead",
+}
+ENDS = (("dynamic_uj", "dynamic"), ("total_uj", "in total"))
+LAYER_TERMS = ("synapse_uj", "neuron_uj", "routing_uj")  # of every priced device
+MEMORY_TERMS = ("addressing_uj", "memory_uj")  # of those that price memory
+TOTAL_ONLY = ("static", "overhead", "latency")  # their absence leaves the dynamic energy whole
+
+
+def energy_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """Devices first, then every baseline row whose joules are known.
+
+    `shown`: the quantity that stands for the row, dynamic energy or, where a device is known as a whole only, the
+    total. `standing`: measured, modelled, floor or unknown. `missing`: what `shown` lacks, in words.
+    """
+    energy, baseline = report["energy"], report["baseline"]
+    return [device(row) for row in ([] if isinstance(energy, dict) else energy)] + [
+        _baseline(row) for row in ([] if isinstance(baseline, dict) else baseline) if quantity(row.get("energy_uj"))
+    ]
+
+
+def missing_operations(row: dict[str, Any]) -> str:
+    """The operations without a price that the dynamic energy would need, in words."""
+    unpriced = row.get("unpriced") or []
+    return ", ".join(OPERATIONS.get(op, op.replace("_", " ")) for op in unpriced if op not in TOTAL_ONLY)
+
+
+def device(row: dict[str, Any]) -> dict[str, Any]:
+    """One `energy` row of report.json in the form that `energy_rows` describes."""
+    dynamic, total = quantity(row.get("dynamic_uj")), quantity(row.get("total_uj"))
+    shown = dynamic or total
+    return {
+        "name": row.get("name") or row["hardware"],
+        "dynamic": dynamic,
+        "total": total,
+        "shown": shown,
+        "latency": quantity(row.get("latency_us")),
+        "standing": standing(row.get("basis"), shown),
+        "scope": listing(row.get("scope")),
+        "missing": missing_operations(row),
+        "notes": _notes(row),
+        "layers": row.get("layers") or [],
+        "sensitivity": row.get("sensitivity") or [],
+    }
+
+
+def _baseline(row: dict[str, Any]) -> dict[str, Any]:
+    named = f"{row['model']}: " if row.get("model") else ""
+    energy = quantity(row["energy_uj"])
+    return {
+        "name": named + (row["device"] if row["batch"] == "any" else f"{row['device']}, batch {row['batch']}"),
+        "dynamic": energy,
+        "total": None,
+        "shown": energy,
+        "latency": None,
+        "standing": standing(row.get("energy_basis"), energy),
+        "scope": listing(row.get("scope")),
+        "missing": "",
+        "notes": {},
+        "layers": [],
+        "sensitivity": [],
+    }
+
+
+def _notes(row: dict[str, Any]) -> dict[str, Any]:
+    """What a reviewer asks of one device's number, sentences or lists of them; only what is known."""
+    notes: dict[str, Any] = {
+        "Basis": listing(row.get("basis")),
+        "Latency": _known(row.get("latency_us"), "µs"),
+        "Static": _known(row.get("static_uj"), "µJ"),
+        "Energy-delay product": _known(row.get("edp_uj_us"), "µJ µs"),
+    }
+    if spread := row.get("per_sample_uj"):
+        notes["Over recordings"] = (
+            f"mean {amount(spread['mean'])} µJ ({amount(spread['low'])} to {amount(spread['high'])}, "
+            f"{spread['interval']}), 95th percentile {amount(spread['p95'])} µJ"
+        )
+    notes["Neuron updates"] = neuron_updates(row)
+    notes["The same network as an ANN"] = _known(row.get("ann_uj"), "µJ")
+    if operations := _known(row.get("operations_uj"), "µJ"):
+        notes["The same network as an ANN"] += f", operations only; operations of the spiking network: {operations}"
+    if even := row.get("break_even"):
+        notes["Break-even"] = (
+            f"{amount(even['events_per_synapse'])} events per synapse and inference; here {amount(even['here'])}. "
+            "Below it the spiking network costs less than one dense pass of the ANN"
+        )
+        if "firing" in even:
+            notes["Against an equally precise ANN"] = (
+                f"one of {even['ann_bits']}-bit activations, not 32: by Yan et al. (arXiv 2409.08290, 5 to 10 steps) a "
+                f"spiking network must fire in less than 5.7 to 6.4 % of neuron-steps; here {percent(even['firing'])}"
+            )
+    if placed := row.get("placement"):
+        shares = [
+            f"{layer['name']} {layer['cores']}" + (f" (filled by {layer['filled_by']})" if layer["filled_by"] else "")
+            for layer in placed["layers"]
+        ]
+        share = percent(placed["cores"] / placed["cores_per_chip"])
+        notes["Cores"] = (
+            f"{'at least ' if placed.get('at_least') else ''}{placed['cores']} of {placed['cores_per_chip']:g} "
+            f"({share} of a chip), by public limits, layers not sharing any: {', '.join(shares)}"
+        )
+    if moved := row.get("sensitivity"):
+        first = moved[0]
+        moves = [(first[key], word) for key, word in ENDS if first[key]]
+        ends = [f"{amount(move['low'])} to {amount(move['high'])} µJ {word}" for move, word in moves]
+        notes["Moved most by"] = f"{first['constant']} alone: {', '.join(ends)}"
+    for title, key in (("Assumes", "assumptions"), ("Not included", "not_included"), ("Sources", "sources")):
+        notes[title] = row.get(key) or ""
+    return {title: text for title, text in notes.items() if text}
+
+
+def neuron_updates(row: dict[str, Any]) -> str:
+    """What neurons take by each rule for active updates, the one in force first, and between which ends that lies;
+    nothing where no rule makes a difference."""
+    bracket = row.get("neuron_bracket_uj")
+    if not bracket or bracket["all_inactive"] == bracket["all_active"]:
+        return ""
+    ends = (
+        f"{amount(bracket['all_inactive'])} µJ if all counted as inactive, {amount(bracket['all_active'])} µJ "
+        "if all as active"
+    )
+    by_rule, own = row.get("neuron_by_rule_uj") or {}, row.get("active_rule")
+    if own not in by_rule:  # made before rules could be chosen
+        return ends
+    others = "".join(f", by {rule} {amount(energy)} µJ" for rule, energy in by_rule.items() if rule != own)
+    return f"{amount(by_rule[own])} µJ by the rule in force, {own}{others}; {ends}"
+
+
+def _known(value: Any, unit: str) -> str:
+    return quantity_text(value, unit) if quantity(value) else ""

@@ -1,0 +1,80 @@
+"""The table of layers: what each did, what quantising it cost, and its share of a chip."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from spikeport.pipeline.report.content.words import amount, error
+
+ACTIVITY_KEYS = ("name", "kind", "shape", "neurons", "weights", "spikes_per_sample", "rate", "synops_per_sample")
+ERROR_KEYS = ("weight_error", "v_decay_error", "i_decay_error", "saturated")
+CHIP_KEYS = ("cores", "chip_share")
+LAYER_KEYS = (*ACTIVITY_KEYS, "dense_ops", *ERROR_KEYS, *CHIP_KEYS)
+NOT_KNOWN = "not known"
+UNRECORDED = "nobody recorded them"
+HEADS = ("Weight error", "Decay error", "Saturated", "Chip share")  # of `cells`
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def layer_rows(layers: Rows, errors: Rows | str, energy: Rows | str) -> list[dict[str, Any]]:
+    """Activity, quantisation and cores of each layer in one row; what is not known is None. `chip_share`: the layer's
+    cores over those of one chip of the device that `layer_notes` names."""
+    by_name = {} if isinstance(errors, str) else {row["name"]: row for row in errors}
+    device = _placed(energy)
+    taken = {} if device is None else {each["name"]: each["cores"] for each in device["placement"]["layers"]}
+    rows = []
+    for layer in layers:
+        row = dict.fromkeys(LAYER_KEYS) | dict(by_name.get(layer["name"], {})) | dict(layer)
+        if device is not None and (cores := taken.get(layer["name"])):
+            row |= {"cores": cores, "chip_share": cores / device["placement"]["cores_per_chip"]}
+        rows.append(row)
+    return rows
+
+
+def layer_notes(layers: Rows, errors: Rows | str, energy: Rows | str) -> list[str]:
+    """Sentences under the table: why errors are not known or none, what rounding took away, and which device the shares
+    are of."""
+    notes = []
+    reason, recorded = (errors, ()) if isinstance(errors, str) else (UNRECORDED, errors)
+    unnamed = {row["name"] for row in layers} - {row["name"] for row in recorded}
+    if unnamed:
+        where = f" of {', '.join(sorted(unnamed))}" if recorded else ""
+        notes.append(f"Weight error, decay error and saturation{where} are {NOT_KNOWN}: {reason}.")
+    elif recorded and all(row.get("exact") for row in recorded):
+        notes.append("Export rounded nothing: weights, thresholds and decays lay on the chip's integer grid before.")
+    notes += [f"{row['name']}: {sentence}." for row in recorded for sentence in row.get("losses", ())]
+    device = _placed(energy)
+    if device is None:
+        notes.append(f"Chip share is {NOT_KNOWN}: for no device here are the cores known that the layers take.")
+    else:
+        placed, name = device["placement"], device.get("name") or device["hardware"]
+        least = ", at least, since not all that fills a core is public" if placed.get("at_least") else ""
+        notes.append(
+            f"Chip share: of the {placed['cores_per_chip']:g} cores of one {name}, by its public limits, layers on "
+            f"cores of their own{least}."
+        )
+    return notes
+
+
+def cells(layer: Mapping[str, Any]) -> list[str]:
+    """The columns HEADS of one row, as text. A report of before has no decay errors or cores: they are not known."""
+    decays = [layer.get(key) for key in ("v_decay_error", "i_decay_error")]
+    decay = None if None in decays else max(map(float, decays))  # type: ignore[arg-type]
+    saturated, share = layer.get("saturated"), layer.get("chip_share")
+    return [
+        error(layer.get("weight_error")),
+        error(decay),
+        NOT_KNOWN if saturated is None else f"{saturated:,}",
+        NOT_KNOWN if share is None else f"{amount(100 * share)} % ({_cores(layer['cores'])})",
+    ]
+
+
+def _placed(energy: Rows | str) -> Mapping[str, Any] | None:
+    """The first device whose cores are known: the one that shares are of."""
+    return None if isinstance(energy, str) else next((row for row in energy if row.get("placement")), None)
+
+
+def _cores(number: int) -> str:
+    return "1 core" if number == 1 else f"{number:,} cores"

@@ -1,0 +1,73 @@
+"""One test recording as the report keeps it: the image, the events frame by frame, the spikes that came out."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from spikeport.export.network.readout import SILENT, UNLABELLED
+from spikeport.export.network.sampling import SEED, draw
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """A test recording and what the network made of it.
+
+    `frames`: `[T, C, H, W]` of 0 and 1, what the network received (channel 0 OFF, 1 ON). `output_spikes`: `[T, K]`.
+    `image`: its static twin, uint8 `[1 or 3, h, w]`, or None. `label`, `predicted`: class indices, the latter SILENT
+    where there was no answer.
+    """
+
+    key: str
+    label: int
+    predicted: int
+    frames: np.ndarray
+    output_spikes: np.ndarray
+    image: np.ndarray | None = None
+
+
+def choose_samples(labels: np.ndarray, predicted: np.ndarray, *, seed: int = SEED) -> list[int]:
+    """Which recordings to show: one recognised and one not, where there is one, drawn from all such with a label."""
+    known, same = np.asarray(labels) != UNLABELLED, np.asarray(labels) == np.asarray(predicted)
+    parts = [np.flatnonzero(rows) for rows in (known & same, known & ~same) if rows.any()]
+    return [int(part[draw(1, len(part), seed=seed).rows[0]]) for part in parts]
+
+
+def describe(sample: Sample, classes: tuple[str, ...]) -> dict[str, Any]:
+    """The sample as JSON: frames as packed bits, image as PNG (both base64), output spikes as steps per class."""
+    frames, spikes = np.asarray(sample.frames), np.asarray(sample.output_spikes)
+    return {
+        "key": sample.key,
+        "label": classes[sample.label],
+        "predicted": None if sample.predicted == SILENT else classes[sample.predicted],
+        "correct": sample.label == sample.predicted,
+        "steps": int(frames.shape[0]),
+        "events_per_step": np.count_nonzero(frames.reshape(frames.shape[0], -1), axis=1).tolist(),
+        "frames": {"shape": list(frames.shape), "packed_bits": _base64(np.packbits(frames != 0).tobytes())},
+        "output": {name: np.flatnonzero(spikes[:, k]).tolist() for k, name in enumerate(classes)},
+        "image_png": None if sample.image is None else _base64(_png(sample.image)),
+    }
+
+
+def unpack_frames(frames: dict[str, Any]) -> np.ndarray:
+    """The frames that `describe` packed: bool `[T, C, H, W]`."""
+    bits = np.unpackbits(np.frombuffer(base64.b64decode(frames["packed_bits"]), dtype=np.uint8))
+    shape = tuple(frames["shape"])
+    return bits[: int(np.prod(shape))].reshape(shape).astype(bool)
+
+
+def _png(image: np.ndarray) -> bytes:
+    from PIL import Image
+
+    pixels = np.ascontiguousarray(np.asarray(image, dtype=np.uint8).transpose(1, 2, 0))
+    buffer = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")

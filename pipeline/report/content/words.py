@@ -1,0 +1,250 @@
+"""Numbers as words, shared by the Markdown and the HTML page."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+STAGE_NAMES = {
+    "teacher": "Teacher",
+    "student_float": "Student, float",
+    "student_quantised": "Student, quantised",
+    "reference": "Integer reference",
+    "lava": "Lava",
+}
+STAGE_NOTES = {
+    "teacher": "ANN on static images",
+    "student_float": "spiking network on events",
+    "student_quantised": "Loihi arithmetic, in PyTorch",
+    "reference": "integers, as exported to netx",
+    "lava": "Lava 0.10.0 fixed_pt, in simulation",
+}
+CHANGE_NOTE = (
+    "Change: from the stage before that is known, in points, recording by recording on those that both have read (the "
+    "teacher reads a recording's image), with Bonett and Price's 95 % interval."
+)
+CHECK_NOTE = (
+    "Places: every recording, step and neuron of the compared layers. Spikes: how many of them were 1 in the first "
+    "execution."
+)
+CHECK_NAMES = {
+    "quantised_vs_reference": "quantised student and integer reference",
+    "reference_vs_lava": "integer reference and Lava 0.10.0 fixed_pt",
+}
+SILENT_NOTE = "No answer: recordings without any output spike, which count as wrong."
+LAYER_NOTE = (
+    "Per recording, means over the {recordings}. Rate: spikes per neuron and step. Dense: operations if every input "
+    "fired at every step. Weight error: norm of what rounding changed over norm of the weights. Decay error: what a "
+    "step takes too much or too little of current or voltage (the larger), as a share of it. Saturated: weights "
+    "clipped."
+)
+BASES = {
+    "measured": "read from an instrument or a clock in this run",
+    "modelled": "counted operations times published energies per operation",
+    "floor": "formula floor: the device's peak rate at its peak power; a real run costs more",
+    "unknown": "an operation has no published energy; unknown is not zero",
+}
+
+
+NO_ANSWER = "no answer"  # of a recording without any output spike: not a class
+
+
+def percent(value: float | None) -> str:
+    """A share as percent with one decimal.
+
+    >>> percent(0.97)
+    '97.0 %'
+    """
+    return "unknown" if value is None else f"{100 * value:.1f} %"
+
+
+def of_recordings(report: dict[str, Any]) -> str:
+    """What the recordings are called: `test recordings` where they were held out, else `given recordings`."""
+    return f"{report['dataset'].get('recordings', 'test')} recordings"
+
+
+IF_DRAWN = "if they were drawn at random"  # nobody knows how recordings came together that a user gives
+
+
+def if_drawn(report: dict[str, Any]) -> str:
+    """What an interval of the report's recordings depends on, after it; empty where the run held them out itself."""
+    return "" if report["dataset"].get("recordings", "test") == "test" else f", {IF_DRAWN}"
+
+
+def accuracy_note(report: dict[str, Any]) -> str:
+    """What the table of accuracies leaves unsaid."""
+    given = f"Intervals hold for given recordings {IF_DRAWN}. " if if_drawn(report) else ""
+    return f"{given}{SILENT_NOTE} {CHANGE_NOTE}"
+
+
+def layer_note(report: dict[str, Any]) -> str:
+    """What the numbers of layers are."""
+    return LAYER_NOTE.format(recordings=of_recordings(report))
+
+
+def tested(entry: dict[str, Any]) -> tuple[str, str]:
+    """Of an accuracy: on how many, and how many of them had no answer (not known of an older report)."""
+    silent = entry.get("silent")
+    return tested_on(entry), "not counted" if silent is None else f"{silent:,}"
+
+
+def silent_note(entry: dict[str, Any]) -> str:
+    """Of an accuracy: `6 no answer`, or nothing where all answered."""
+    silent = entry.get("silent")
+    return f"{NO_ANSWER} not counted" if silent is None else f"{silent:,} {NO_ANSWER}" if silent else ""
+
+
+def percent_range(entry: dict[str, Any]) -> str:
+    """The interval of an accuracy: `93.6 to 98.6 %`, or why there is none."""
+    if entry["low"] is None:
+        return f"no interval: {entry['reason']}"
+    return f"{100 * entry['low']:.1f} to {100 * entry['high']:.1f} %"
+
+
+def points(value: float) -> str:
+    """A difference of shares in percentage points with its sign.
+
+    >>> points(-0.005)
+    '−0.5'
+    """
+    text = f"{100 * value:+.1f}".replace("-", "−")
+    return "0.0" if text in ("+0.0", "−0.0") else text
+
+
+def points_range(entry: dict[str, Any]) -> str:
+    """The interval of a difference: `−1.2 to +4.1`."""
+    return f"{points(entry['low'])} to {points(entry['high'])}"
+
+
+def interval_of(entry: dict[str, Any]) -> dict[str, float]:
+    """An accuracy as a chart draws it: its value alone where it has no interval."""
+    low, high = (entry["value"] if entry[end] is None else entry[end] for end in ("low", "high"))
+    return {"low": low, "nominal": entry["value"], "high": high}
+
+
+def tested_on(entry: dict[str, Any]) -> str:
+    """How many recordings an accuracy is of, and how they were drawn: `20 drawn by class, seed 0`."""
+    return f"{entry['n']:,}{drawn_note(entry)}"
+
+
+def drawn_note(entry: dict[str, Any]) -> str:
+    """` drawn by class, seed 0`, or nothing where all were taken; `entry` has `drawn` of export.network.sampling
+    and n or samples."""
+    drawn = entry.get("drawn")
+    if drawn is None or drawn["of"] == entry.get("n", entry.get("samples")):
+        return ""
+    return f" drawn {'by class' if drawn['classes'] else 'at random'}, seed {drawn['seed']}"
+
+
+def change(entry: dict[str, Any]) -> str:
+    """A stage's step in accuracy: `−0.5 points (−1.6 to +0.5) from the float student on the same 200`."""
+    before = STAGE_NAMES[entry["from"]]
+    return f"{points(entry['value'])} points ({points_range(entry)}) from {before} on the same {entry['n']:,}"
+
+
+def amount(value: float | None) -> str:
+    """A quantity with three significant digits, thousands set apart by commas.
+
+    >>> amount(1281.3), amount(0.012345), amount(27.1), amount(0)
+    ('1,281', '0.0123', '27.1', '0')
+    """
+    if value is None:
+        return "unknown"
+    if value == 0:
+        return "0"
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    if abs(value) < 1e-4:
+        return f"{value:.2e}"
+    return f"{value:.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
+
+
+def milliseconds(seconds: float) -> str:
+    """A time as it is set: `30 ms`, `7.5 ms`."""
+    return f"{1e3 * seconds:.6g} ms"
+
+
+def moment(step: int, dt_s: float | None) -> str:
+    """When a step begins: `60 ms`, or its number where nobody said how long a step is.
+
+    >>> moment(2, 0.03), moment(2, None)
+    ('60 ms', 'step 2')
+    """
+    return f"step {step}" if dt_s is None else milliseconds(dt_s * step)
+
+
+def quantity(value: Any) -> dict[str, float] | None:
+    """A number or {low, nominal, high} as {low, nominal, high}; None where nothing is known."""
+    if isinstance(value, dict):
+        nominal = value.get("nominal")
+        if nominal is None:
+            return None
+        low, high = value.get("low"), value.get("high")
+        return {"low": nominal if low is None else low, "nominal": nominal, "high": nominal if high is None else high}
+    return None if value is None else {"low": value, "nominal": value, "high": value}
+
+
+def quantity_text(value: Any, unit: str) -> str:
+    """`3.21 µJ (2.9 to 4.1)`, without the bracket where low and high are the same, or `unknown`."""
+    known = quantity(value)
+    if known is None:
+        return "unknown"
+    text = f"{amount(known['nominal'])} {unit}"
+    if known["low"] == known["high"]:
+        return text
+    return f"{text} ({amount(known['low'])} to {amount(known['high'])})"
+
+
+def standing(basis: str | None, value: Any) -> str:
+    """How a quantity is known: measured, modelled, floor or unknown. Grades of constants (M, S, C) make a model."""
+    if quantity(value) is None:
+        return "unknown"
+    word = (basis or "").lower()
+    if "floor" in word:
+        return "floor"
+    return "measured" if word.startswith("measured") else "modelled"
+
+
+def listing(value: Any) -> str:
+    """A list or a mapping of notes as one line."""
+    if isinstance(value, dict):
+        return "; ".join(f"{key}: {listing(entry)}" for key, entry in value.items())
+    if isinstance(value, list):
+        return "; ".join(listing(entry) for entry in value)
+    return "" if value is None else str(value)
+
+
+def divergence(value: Any) -> str:
+    """Where two executions first differ, in words; `value` is a Divergence of export.backends.compare as a dict.
+
+    >>> divergence({"sample": 4, "layer": "conv2", "neuron": [1, 0, 3], "step": 7, "first": 1, "second": 0})
+    'sample 4, layer conv2, neuron (1, 0, 3), step 7: 1 against 0'
+    """
+    neuron = ", ".join(str(index) for index in value["neuron"])
+    where = f"sample {value['sample']}, layer {value['layer']}, neuron ({neuron}), step {value['step']}"
+    return f"{where}: {value['first']} against {value['second']}"
+
+
+def finding(entry: dict[str, Any], first: str, second: str) -> str:
+    """What a paired difference allows to say."""
+    if entry["low"] > 0:
+        return f"{first} is better than {second} on these recordings"
+    if entry["high"] < 0:
+        return f"{first} is worse than {second} on these recordings"
+    return f"the interval includes zero: {entry['n']:,} recordings cannot tell {first} and {second} apart"
+
+
+def part(value: float | None, whole: float) -> str:
+    """`value` as a share of `whole`."""
+    return "unknown" if value is None or not whole else f"{amount(100 * value / whole)} %"
+
+
+def per_item(latency: Any, batch: int | str) -> str:
+    """The time one item takes when a batch takes `latency` (µs); `batch` may be `any`."""
+    known = quantity(latency)
+    return "unknown" if known is None or isinstance(batch, str) else f"{amount(known['nominal'] / batch)} µs"
+
+
+def error(value: float | None) -> str:
+    """A relative error; exactly nothing is said as `none`."""
+    return "not known" if value is None else "none" if value == 0 else f"{amount(100 * value)} %"

@@ -1,0 +1,202 @@
+"""report.html: one page that holds everything, asks the network for nothing, and runs no script."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from markupsafe import Markup
+
+from spikeport.export.network.sampling import SEED
+from spikeport.pipeline.report.charts import batch_curve
+from spikeport.pipeline.report.charts import svg as charts
+from spikeport.pipeline.report.content import early_exit as early
+from spikeport.pipeline.report.content import layer_rows, window_words, words
+from spikeport.pipeline.report.content.confusion import mistakes, shaded
+from spikeport.pipeline.report.content.energy_rows import LAYER_TERMS, MEMORY_TERMS, energy_rows
+from spikeport.pipeline.report.content.headline import passed
+from spikeport.pipeline.report.content.samples import unpack_frames
+from spikeport.pipeline.report.pages.page import render
+from spikeport.pipeline.run.health import line
+
+FRAMES_SHOWN = 12
+CLASSES_SHOWN = 12
+
+
+def render_html(report: dict[str, Any]) -> str:
+    """The page of a report as built by `build_report`, or read back from report.json. The same dict, the same bytes."""
+    return render(
+        "report.html.j2",
+        report=report,
+        passed=passed(report),
+        line=line,
+        seed=SEED,
+        accuracy=_accuracy(report["accuracy"]),
+        comparison=_comparison(report["comparison"]),
+        confusion=_confusion(report),
+        layers=_layers(report["layers"]),
+        layer_heads=layer_rows.HEADS,
+        energy=_energy(report),
+        early=early.plot(report),
+        parts_of_early=early,
+        curve=_curve(report["baseline"]),
+        window=window_words.sentence(report["dataset"].get("window")),
+        window_warnings=window_words.warnings(report["dataset"].get("window")),
+        samples=[_sample(sample, report["dataset"]) for sample in report["samples"]],
+    )
+
+
+def _accuracy(accuracy: dict[str, Any]) -> dict[str, Any]:
+    known = [entry for entry in accuracy.values() if entry["value"] is not None]
+    starts = [entry["value"] - entry["change"]["value"] for entry in known if "change" in entry]
+    axis = charts.share_axis(min([*starts, *(words.interval_of(entry)["low"] for entry in known)], default=0.0))
+    rows = []
+    for stage, name in words.STAGE_NAMES.items():
+        entry = accuracy[stage]
+        drawn = Markup("")
+        if entry["value"] is not None:
+            change = entry.get("change")
+            between = words.percent_range(entry)
+            title = (
+                f"{name}: {words.percent(entry['value'])}, {'' if entry['low'] is None else '95 % interval '}{between}"
+            )
+            title += f"; {words.change(change)}" if change else ""
+            start = entry["value"] - change["value"] if change else None
+            drawn = charts.interval(axis, words.interval_of(entry), title, before=start)
+        rows.append({"name": name, "note": words.STAGE_NOTES[stage], "chart": drawn, **entry})
+    return {"rows": rows, "scale": charts.scale(axis, [f"{100 * tick:.0f} %" for tick in axis.ticks])}
+
+
+def _comparison(comparison: dict[str, Any]) -> dict[str, Any]:
+    difference = comparison.get("difference")
+    if difference is None:
+        return {"rows": []}
+    stages = [stage for stage in ("student_float", "student_quantised") if stage in difference]
+    reach = max(max(abs(difference[s]["low"]), abs(difference[s]["high"])) for s in stages)
+    axis = charts.difference_axis(reach)
+    rows = []
+    for stage in stages:
+        entry = difference[stage]
+        title = f"{words.points(entry['value'])} points, 95 % interval {words.points_range(entry)}"
+        rows.append(
+            {
+                "name": words.STAGE_NAMES[stage],
+                "first": comparison[difference["first"]][stage],
+                "second": comparison[difference["second"]][stage],
+                "chart": charts.interval(axis, words.interval_of(entry), title),
+                "finding": words.finding(entry, difference["first"], difference["second"]),
+                **entry,
+            }
+        )
+    return {"rows": rows, "scale": charts.scale(axis, [words.points(tick) for tick in axis.ticks])}
+
+
+def _confusion(report: dict[str, Any]) -> dict[str, Any]:
+    found, classes = report.get("confusion", {}), report["dataset"]["classes"]
+    counts = found.get("counts")
+    if counts is None:
+        why = found.get("reason", "this report was made without it")
+        return {"reason": why, "rows": [], "mistakes": [], "silent": 0, "with_silent": False}
+    silent = found.get("silent", ())
+    return {
+        "reason": "",
+        "rows": shaded(counts, classes, silent),
+        "mistakes": mistakes(counts, classes, silent),
+        "silent": sum(silent),
+        "with_silent": bool(silent),
+    }
+
+
+def _layers(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    most_synops = max((layer["synops_per_sample"] or 0 for layer in layers), default=0)
+    highest_rate = max((layer["rate"] or 0 for layer in layers), default=0)
+    return [
+        layer
+        | {
+            "rate_bar": charts.bar(layer["rate"], highest_rate, f"rate of {layer['name']}"),
+            "synops_bar": charts.bar(layer["synops_per_sample"], most_synops, f"operations of {layer['name']}"),
+            "cells": layer_rows.cells(layer),
+        }
+        for layer in layers
+    ]
+
+
+def _energy(report: dict[str, Any]) -> dict[str, Any]:
+    """Devices and baseline joules on one logarithmic axis; rows without a price keep their place and say so."""
+    rows = energy_rows(report)
+    values = [row["shown"][end] for row in rows if row["shown"] for end in ("low", "high")]
+    values += [row["total"]["nominal"] for row in rows if row["total"]]
+    values += [4 * row["shown"]["nominal"] for row in rows if row["standing"] == "floor"]  # room for the arrow
+    axis = charts.log_axis(values)
+    for row in rows:
+        row["chart"] = Markup("")
+        if row["shown"]:
+            title = f"{row['name']}: {row['standing']}, {words.quantity_text(row['shown'], 'µJ')} per inference"
+            total = row["total"]["nominal"] if row["dynamic"] and row["total"] else None
+            row["chart"] = charts.interval(axis, row["shown"], title, row["standing"], total)
+        row["parts"] = [_parts(layer, row["layers"]) for layer in row["layers"]]
+    return {"rows": rows, "scale": charts.scale(axis, [f"{tick:,g}" for tick in axis.ticks])}
+
+
+def _parts(layer: dict[str, Any], layers: list[dict[str, Any]]) -> dict[str, Any]:
+    """One layer's nominal energy by kind, and a bar of its size against the largest layer's."""
+
+    def nominal(each: dict[str, Any]) -> list[float | None]:
+        known = (words.quantity(each.get(kind)) for kind in (*LAYER_TERMS, *MEMORY_TERMS))
+        return [None if entry is None else entry["nominal"] for entry in known]
+
+    kinds, largest = nominal(layer), max(sum(value or 0.0 for value in nominal(each)) for each in layers)
+    own = sum(value or 0.0 for value in kinds)
+    bar = charts.bar(own, largest, f"energy of {layer['name']}")
+    shown = kinds if MEMORY_TERMS[0] in layer else kinds[: len(LAYER_TERMS)]
+    return {"name": layer["name"], "kinds": shown, "sum": own, "bar": bar}
+
+
+def _curve(baseline: Any) -> dict[str, Any]:
+    found = batch_curve.batch_curves(baseline)
+    drawn = batch_curve.plot(found["curves"], found["floors"]) if found["curves"] else None
+    return found | {"plot": drawn, "key": batch_curve.key, "why_none": batch_curve.NO_CURVE}
+
+
+def _sample(sample: dict[str, Any], dataset: dict[str, Any]) -> dict[str, Any]:
+    frames = unpack_frames(sample["frames"])
+    shown = sorted({round(i * (len(frames) - 1) / max(1, FRAMES_SHOWN - 1)) for i in range(FRAMES_SHOWN)})
+    if len(frames) <= FRAMES_SHOWN:
+        shown = list(range(len(frames)))
+    start = [words.moment(step, dataset["dt_s"]) for step in range(len(frames))]
+    raster, side = charts.input_raster(
+        frames, f"Input spikes: {len(frames)} steps to the right, inputs downward, OFF above ON"
+    )
+    return sample | {
+        "frames_shown": [
+            (start[step], charts.frame(frames[step], f"Events of step {step}, from {start[step]}")) for step in shown
+        ],
+        "most_events": max(sample["events_per_step"], default=0),
+        "input_raster": raster,
+        "pooled": side,
+        "polarities": frames.shape[1],
+        "output_rows": _output_rows(sample),
+        "classes_hidden": max(0, len(sample["output"]) - CLASSES_SHOWN),
+        "length": words.moment(len(frames), dataset["dt_s"]),
+    }
+
+
+def _output_rows(sample: dict[str, Any]) -> list[dict[str, Any]]:
+    """The classes in their order; where there are too many, those that fired most, label and prediction among them."""
+    names = list(sample["output"])
+    if len(names) > CLASSES_SHOWN:
+        asked = {sample["label"], sample["predicted"]}
+        ranked = sorted(names, key=lambda name: (name not in asked, -len(sample["output"][name])))
+        kept = set(ranked[:CLASSES_SHOWN])
+        names = [name for name in names if name in kept]
+    return [
+        {
+            "name": name,
+            "count": len(sample["output"][name]),
+            "predicted": name == sample["predicted"],
+            "label": name == sample["label"],
+            "chart": charts.output_row(
+                sample["output"][name], sample["steps"], f"{len(sample['output'][name])} spikes of class {name}"
+            ),
+        }
+        for name in names
+    ]

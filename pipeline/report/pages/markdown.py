@@ -1,0 +1,219 @@
+"""report.md: the report as a model card, for repositories and model hubs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from spikeport.errors import printable
+from spikeport.pipeline.report.charts.batch_curve import NO_CURVE, batch_curves, named
+from spikeport.pipeline.report.content import early_exit as early
+from spikeport.pipeline.report.content import layer_rows, window_words, words
+from spikeport.pipeline.report.content.confusion import mistakes
+from spikeport.pipeline.report.content.energy_rows import energy_rows
+from spikeport.pipeline.report.pages.markdown_parts import bullets, code, inline, strong, table
+from spikeport.pipeline.report.pages.model_card import front_matter
+from spikeport.pipeline.run.health import line
+
+
+def render_markdown(report: dict[str, Any]) -> str:
+    """The card of a report as built by `build_report`. The same dict, the same bytes."""
+    sections = [
+        [
+            f"# {inline(report['name'])}",
+            inline(report["verdict"]),
+            *bullets([line(each) for each in report.get("warnings", ())], ""),
+        ],
+        _dataset(report["dataset"], report["method"]),
+        _accuracy(report),
+        _equivalence(report["equivalence"]),
+        _comparison(report["comparison"]),
+        _confusion(report),
+        _layers(report),
+        _energy(report),
+        _early(report),
+        _baseline(report["baseline"]),
+        ["## Not included", *bullets(report["not_included"], "Nothing was listed as left out.")],
+        _provenance(report["provenance"]),
+    ]
+    return "\n\n".join([front_matter(report), *(block for section in sections for block in section)]) + "\n"
+
+
+def _dataset(dataset: dict[str, Any], method: str) -> list[str]:
+    simulated = " **The events are simulated.**" if dataset["simulated"] else ""
+    counts = ", ".join(f"{count:,} {inline(split)}" for split, count in dataset["counts"].items())
+    long = f" of {words.milliseconds(dataset['dt_s'])}" if dataset["dt_s"] else ""
+    trained = f"; objective {code(method)}" if method else ""
+    return [
+        "## Data",
+        f"**{inline(dataset['name'])}.** {inline(dataset['description'].rstrip('.'))}.{simulated}",
+        f"{counts}; {len(dataset['classes'])} classes; {dataset['steps']} steps{long}{trained}.",
+        *map(inline, filter(None, [window_words.sentence(dataset.get("window"))])),
+        *map(strong, window_words.warnings(dataset.get("window"))),
+    ]
+
+
+def _accuracy(report: dict[str, Any]) -> list[str]:
+    rows = []
+    for stage, name in words.STAGE_NAMES.items():
+        entry = report["accuracy"][stage]
+        step = words.change(entry["change"]) if "change" in entry else ""
+        if entry["value"] is None:
+            numbers = [f"not known: {entry['reason']}", *[""] * 4]
+        else:
+            numbers = [words.percent(entry["value"]), words.percent_range(entry), *words.tested(entry), step]
+        rows.append([name, words.STAGE_NOTES[stage], *numbers])
+    head = ["Stage", "What it is", "Accuracy", "Wilson 95 % interval", "Tested on", "No answer", "Change"]
+    return ["## Accuracy, stage by stage", words.accuracy_note(report), table(head, rows, right=(2, 3, 4, 5))]
+
+
+def _equivalence(equivalence: dict[str, Any]) -> list[str]:
+    rows = []
+    for key, name in words.CHECK_NAMES.items():
+        check = equivalence[key]
+        if check["mismatches"] is None:
+            rows.append([name, f"not compared: {check['reason']}", *[""] * 5])
+            continue
+        first = words.divergence(check["first_divergence"]) if check["mismatches"] else "none"
+        counts = (check[key] for key in ("samples", "entries_compared", "spikes_compared", "mismatches"))
+        numbers = [f"{count:,}" for count in counts]
+        numbers[0] += words.drawn_note(check)
+        rows.append([name, ", ".join(check["layers"]), *numbers, first])
+    head = ["Compared", "Layers", "Recordings", "Places", "Spikes", "Mismatches", "First divergence"]
+    shown = table(head, rows, right=(2, 3, 4, 5))
+    return ["## Same spikes", shown, words.CHECK_NOTE, inline(equivalence["statement"])]
+
+
+def _comparison(comparison: dict[str, Any]) -> list[str]:
+    title = "## What distillation brought"
+    difference = comparison.get("difference")
+    if difference is None:
+        return [title, inline(comparison["reason"])]
+    first, second = difference["first"], difference["second"]
+    rows = []
+    for stage in ("student_float", "student_quantised"):
+        if stage in difference:
+            entry = difference[stage]
+            both = [words.percent(comparison[method][stage]["value"]) for method in (second, first)]
+            change = [words.points(entry["value"]), words.points_range(entry)]
+            rows.append([words.STAGE_NAMES[stage], *both, *change, words.finding(entry, first, second)])
+    head = ["Student", second, first, "Difference, points", "95 % interval", "Finding"]
+    return [title, table(head, rows, right=(1, 2, 3, 4)), f"Interval: {inline(difference['interval'])}."]
+
+
+def _confusion(report: dict[str, Any]) -> list[str]:
+    title, found = "## What it takes for what", report.get("confusion", {})
+    if "counts" not in found:
+        return [title, inline(found.get("reason", "this report was made without it"))]
+    silent = found.get("silent", ())
+    none = [f"No answer, for want of any output spike: {sum(silent):,}."] if any(silent) else []
+    often = mistakes(found["counts"], report["dataset"]["classes"], silent)
+    if not often:
+        return [title, "No recording was mistaken for another class.", *none]
+    rows = [[one["label"], one["predicted"], str(one["count"]), str(one["of"])] for one in often]
+    return [title, table(["Class", "taken for", "Recordings", "of"], rows, right=(2, 3)), *none]
+
+
+def _layers(report: dict[str, Any]) -> list[str]:
+    rows = [
+        [
+            f"{layer['name']} ({layer['kind']})",
+            " × ".join(str(side) for side in layer["shape"]),
+            f"{layer['neurons']:,}",
+            f"{layer['weights']:,}",
+            words.amount(layer["spikes_per_sample"]),
+            words.amount(layer["rate"]),
+            words.amount(layer["synops_per_sample"]),
+            words.part(layer["synops_per_sample"], layer["dense_ops"]),
+            *layer_rows.cells(layer),
+        ]
+        for layer in report["layers"]
+    ]
+    head = ["Layer", "Output", "Neurons", "Weights", "Spikes", "Rate", "Synaptic operations", "of dense"]
+    shown = table([*head, *layer_rows.HEADS], rows, right=range(2, 12))
+    return ["## Layers", shown, inline(words.layer_note(report)), *map(inline, report.get("layer_notes", ()))]
+
+
+def _energy(report: dict[str, Any]) -> list[str]:
+    blocks = ["## Energy per inference"]
+    if isinstance(report["energy"], dict):
+        blocks.append(f"No account of neuromorphic energy: {inline(report['energy']['reason'])}")
+    shown, rows, notes = energy_rows(report), [], []
+    for row in shown:
+        floor = "≥ " if row["standing"] == "floor" else ""
+        apart = row["shown"] is not None and row["dynamic"] is None
+        rows.append(
+            [
+                row["name"],
+                "not told apart" if apart else floor + words.quantity_text(row["dynamic"], "µJ"),
+                words.quantity_text(row["total"], "µJ"),
+                words.quantity_text(row["latency"], "µs"),
+                strong(row["standing"]),
+                row["scope"],
+                row["missing"] or "nothing",
+            ]
+        )
+        notes += [f"{row['name']}. {key}: {words.listing(text)}" for key, text in row["notes"].items()]
+    if rows:
+        head = ["Device", "Dynamic (low to high)", "Total", "Latency", "Basis", "Scope", "No price for"]
+        used = dict.fromkeys(row["standing"] for row in shown)
+        blocks.append(table(head, rows, right=(1, 2, 3)))
+        blocks.append("\n".join(f"- {strong(basis)}: {words.BASES[basis]}" for basis in used))
+        blocks.append("Rows of different basis or scope do not make a ratio: none is printed.")
+        blocks += bullets(notes, "")
+    return blocks
+
+
+def _early(report: dict[str, Any]) -> list[str]:
+    title, found = "## Read earlier", report["early"]
+    if "points" not in found:
+        return [title, f"Not known: {inline(found['reason'])}."]
+    return [title, inline(early.note(report)), table(list(early.HEADS), early.cells(report), right=(0, 1, 2, 3, 4))]
+
+
+def _baseline(baseline: Any) -> list[str]:
+    title = "## Baseline"
+    if isinstance(baseline, dict):
+        return [title, inline(baseline["reason"])]
+    rows = []
+    for row in baseline:
+        latency = words.standing(row.get("latency_basis"), row["latency_us"])
+        energy = words.standing(row.get("energy_basis"), row["energy_uj"])
+        why = f": {row['reason']}" if energy == "unknown" and row.get("reason") else ""
+        joules = "" if energy == "unknown" else words.quantity_text(row["energy_uj"], "µJ") + ", "
+        rows.append(
+            [
+                ", ".join(name for name in (row.get("model"), row["device"]) if name and name != "any"),
+                str(row["batch"]),
+                f"{words.quantity_text(row['latency_us'], 'µs')}" + (f", {latency}" if latency != "unknown" else ""),
+                words.per_item(row["latency_us"], row["batch"]),
+                ("≥ " if energy == "floor" else "") + joules + energy + why,
+                words.listing(row.get("scope")),
+            ]
+        )
+    head = ["Network, device", "Batch", "Latency of a batch", "Time per image", "Energy per image", "Scope"]
+    return [title, table(head, rows, right=(1, 2, 3, 4)), *_curves(baseline)]
+
+
+def _curves(baseline: Any) -> list[str]:
+    """Time of one image at every batch size, a row for each network and device."""
+    found = batch_curves(baseline)
+    blocks, curves = [f"{inline(name)}: {NO_CURVE}." for name in found["without"]], found["curves"]
+    if not curves:
+        return blocks
+    batches = sorted({point["batch"] for curve in curves for point in curve["points"]})
+    rows = []
+    for curve in curves:
+        times = {point["batch"]: words.quantity_text(point["us"], "µs") for point in curve["points"]}
+        elsewhere = f" ({curve['elsewhere']})" if curve["elsewhere"] else ""
+        rows.append([named(curve) + elsewhere, *(times.get(batch, "not timed") for batch in batches)])
+    head = ["Time per image, measured", *(f"batch {batch:,}" for batch in batches)]
+    return [table(head, rows, right=range(1, len(head))), *blocks]
+
+
+def _provenance(provenance: dict[str, Any]) -> list[str]:
+    command = provenance.get("command")
+    blocks = ["## How to get it again"]
+    if command:
+        blocks.append(f"```\n{printable(str(command)).replace('```', '')}\n```")
+    rows = [[key.replace("_", " "), words.listing(value)] for key, value in provenance.items() if key != "command"]
+    return [*blocks, table(["What", "Value"], rows)]

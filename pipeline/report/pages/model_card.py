@@ -1,0 +1,56 @@
+"""The front matter of report.md, as model hubs read it: YAML between two lines of dashes."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from spikeport.pipeline.report.content import words
+
+TAGS = ("spiking-neural-network", "neuromorphic", "event-camera", "loihi", "nir")
+
+
+def front_matter(report: dict[str, Any]) -> str:
+    """Library, tags, and the accuracies under `model-index`, with the share of recordings without an answer where there
+    are any; what is unknown is left out."""
+    dataset = report["dataset"]
+    tags = [*TAGS, *(["knowledge-distillation"] if report["method"] not in ("", "none") else [])]
+    metrics = [
+        {"type": "accuracy", "name": words.STAGE_NAMES[stage], "value": entry["value"]}
+        for stage, entry in report["accuracy"].items()
+        if stage != "teacher" and entry["value"] is not None
+    ]
+    metrics += [
+        {
+            "type": "no_answer",
+            "name": f"{words.STAGE_NAMES[stage]}, share of recordings without an output spike",
+            "value": entry["silent"] / entry["n"],
+        }
+        for stage, entry in report["accuracy"].items()
+        if stage != "teacher" and entry.get("silent")
+    ]
+    tested = "simulated events" if dataset["simulated"] else words.of_recordings(report)
+    lines = ["library_name: spikeport", f"tags: {_yaml(tags)}"]
+    if metrics:
+        lines += [
+            "metrics: [accuracy]",
+            "model-index:",
+            f"- name: {_yaml(report['name'])}",
+            "  results:",
+            "  - task: {type: image-classification, name: classification of event-camera recordings}",
+            f"    dataset: {_yaml({'name': dataset['name'], 'type': dataset['name'], 'split': tested})}",
+            "    metrics:",
+            *(f"    - {_yaml(metric)}" for metric in metrics),
+        ]
+    return "\n".join(["---", *lines, "---"])
+
+
+def _yaml(value: Any) -> str:
+    """JSON, which YAML contains, all in ASCII: no text can end the block, begin another key, or be HTML, a link or a
+    picture where a reader knows no front matter."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_yaml(key)}: {_yaml(entry)}" for key, entry in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_yaml, value)) + "]"
+    return re.sub(r"[<>&\[\]`*]", lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value))

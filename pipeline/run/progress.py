@@ -1,0 +1,91 @@
+"""Shows how long work goes on: a bar in a terminal, a line now and then elsewhere. Writes to standard error only."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any, TextIO
+
+from spikeport.errors import printable
+
+LINE_EVERY_S = 10.0
+
+
+class Progress:
+    """Call it with `(done, total, what)`; `say` prints a line between. Use it in a `with` block so that bars end."""
+
+    def __init__(self, *, quiet: bool = False, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._quiet = quiet
+        self._bars: Any = None
+        self._task: Any = None
+        self._what = ""
+        self._told: set[object] = set()
+        self._began = self._said = 0.0
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end_bar()
+
+    def say(self, text: str) -> None:
+        """One line of text, above any bar."""
+        self._end_bar()
+        if not self._quiet:
+            print(printable(text), file=self._stream, flush=True)
+
+    def say_once(self, text: str, *, key: object) -> None:
+        """As `say`, but nothing where something was said under this key before."""
+        if key not in self._told:
+            self._told.add(key)
+            self.say(text)
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        """`done` of `total` units of `what` are finished."""
+        if self._quiet:
+            return
+        if what != self._what:
+            self._end_bar()
+            self._what, self._began, self._said = what, time.monotonic(), time.monotonic()
+        if self._stream.isatty():
+            self._show_bar(done, total)
+        else:
+            self._show_line(done, total)
+
+    def _show_line(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self._said < LINE_EVERY_S:
+            return
+        self._said = now
+        left = (now - self._began) * (total - done) / done if done else None
+        estimate = "" if left is None or done >= total else f", about {_duration(left)} left"
+        print(f"  {printable(self._what)}: {done} of {total}{estimate}", file=self._stream, flush=True)
+
+    def _show_bar(self, done: int, total: int) -> None:
+        if self._bars is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import Progress as Bars
+
+            columns = (
+                TextColumn("  {task.description}", markup=False),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+            )
+            self._bars = Bars(*columns, console=Console(file=self._stream), transient=True)
+            self._bars.start()
+            self._task = self._bars.add_task(printable(self._what), total=total)
+        self._bars.update(self._task, completed=done, total=total)
+
+    def _end_bar(self) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars = None
+        self._what = ""
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,191 @@
+"""A run's folder: which files it has, what its stages gave, and where a killed run goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from spikeport import exits as ends
+from spikeport.errors import UserError
+from spikeport.files import write_json, write_text
+from spikeport.locks import held
+from spikeport.pipeline.run.recipe import Recipe
+from spikeport.pipeline.run.recipe_file import load_recipe
+from spikeport.regular_files import read_small
+from spikeport.temporaries import sweep_temporaries
+
+SCHEMA = "spikeport-run/1"
+MANIFEST = "manifest.json"
+RECIPE = "recipe.toml"
+SEAL = "sha256"  # of a stage's entry, so that what fails on one changed by hand is put down to that
+MOST_BYTES = 2**28
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run on disk. `create` or `open_run` make one; `record` is the only way its manifest changes."""
+
+    path: Path
+    recipe: Recipe
+    manifest: dict[str, Any] = field(repr=False)
+
+    def file(self, name: str) -> Path:
+        """Where the file `name` of this run stands."""
+        return self.path / name
+
+    def result(self, stage: str) -> dict[str, Any]:
+        """What `stage` gave. Raises UserError where it has not run."""
+        entry = self.manifest["stages"].get(stage)
+        if entry is None:
+            raise UserError(
+                f"the stage {stage!r} has not run", where=str(self.path), mend="finish it with spikeport run --resume"
+            )
+        return entry["result"]
+
+    def files(self, stage: str) -> tuple[str, ...]:
+        """Names of the files that `stage` wrote."""
+        return tuple(self.manifest["stages"][stage]["files"])
+
+    def is_done(self, stage: str) -> bool:
+        """Whether `stage` ended and its files are still what it wrote."""
+        return self.what_is_wrong(stage) == ""
+
+    def what_is_wrong(self, stage: str) -> str:
+        """In words, why `stage` is not done: it has not run, or files of it went or are others now. "" where it is."""
+        entry = self.manifest["stages"].get(stage)
+        if entry is None:
+            return "has not run"
+        found = {name: (_fingerprint(self.file(name)), digest) for name, digest in entry["files"].items()}
+        gone = [f"{name} is missing" for name, (now, _) in found.items() if now is None]
+        return ", ".join([*gone, *(f"{name} was changed" for name, (now, was) in found.items() if now and now != was)])
+
+    def record(self, stage: str, result: dict[str, Any], files: tuple[str, ...], seconds: float) -> None:
+        """Marks `stage` as done, with its result and the files it wrote. The manifest is written whole."""
+        digests = {name: _fingerprint(self.file(name)) for name in files}
+        entry = {"seconds": round(seconds, 3), "files": digests, "result": result}
+        self.manifest["stages"][stage] = {**entry, SEAL: _seal(entry)}
+        write_json(self.file(MANIFEST), self.manifest)
+
+    def keep(self, key: str, value: Any) -> None:
+        """Puts what no stage made, but a later one reads, into the manifest."""
+        self.manifest[key] = value
+        write_json(self.file(MANIFEST), self.manifest)
+
+    def forget(self, stages: tuple[str, ...]) -> None:
+        """Marks `stages` as not done, for what came before them has changed."""
+        forgotten = [self.manifest["stages"].pop(stage, None) for stage in stages]
+        if any(forgotten):
+            write_json(self.file(MANIFEST), self.manifest)
+
+
+def create(path: Path, recipe: Recipe, *, resume: bool, about: dict[str, Any]) -> RunFolder:
+    """The run folder at `path`, new or (with `resume`) as it was made, by whatever recipe. `about` goes into a new
+    manifest. A run that ended before its first stage was done is nothing to keep: its folder is as good as empty.
+
+    Raises UserError where the folder holds a run and `resume` is off, or something else.
+    """
+    if (path / MANIFEST).is_file() and (run := open_run(path)).manifest["stages"]:
+        if not resume:
+            raise UserError(
+                "this folder already holds a run", where=str(path), mend="go on with --resume, or name another --out"
+            )
+        return run
+    left = {entry.name for entry in path.iterdir() if not entry.name.startswith(".")} if path.is_dir() else set()
+    ours = {RECIPE, MANIFEST} if MANIFEST in left or is_text(path / RECIPE, recipe.as_toml()) else {MANIFEST}
+    if left - ours:
+        raise UserError("this folder holds files that are no run", where=str(path), mend="name an empty --out folder")
+    write_text(path / RECIPE, recipe.as_toml())
+    manifest = {"schema": SCHEMA, "about": about, "stages": {}}
+    write_json(path / MANIFEST, manifest)
+    return RunFolder(path, recipe, manifest)
+
+
+def is_text(file: Path, text: str) -> bool:
+    """Whether `file` holds this text: writing it again loses nothing."""
+    try:
+        return file.read_bytes() == text.encode()
+    except OSError:
+        return False
+
+
+def open_run(path: Path) -> RunFolder:
+    """The run at `path`. Raises UserError where there is none or its manifest cannot be read."""
+    try:
+        manifest = json.loads(read_small(path / MANIFEST, MOST_BYTES))
+    except OSError:
+        raise UserError("is no run folder", where=str(path), mend="name a folder that spikeport run made") from None
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise _damaged(path, "it is no JSON that a run writes") from None
+    legal = isinstance(manifest, dict) and manifest.get("schema") == SCHEMA and isinstance(manifest.get("about"), dict)
+    if not legal or not isinstance(manifest.get("stages"), dict):
+        raise _damaged(path, "it has not what a run writes")
+    for stage, entry in manifest["stages"].items():
+        if not _is_entry(entry):
+            raise _damaged(path, f"its stage {stage!r} is none")
+        if entry.get(SEAL, "") not in ("", _seal(entry)):
+            ends.suspect(
+                UserError(
+                    f"what it says of the stage {stage!r} was changed since the stage was done",
+                    where=str(path / MANIFEST),
+                    mend=f"do it again with spikeport run --from {stage}, or make the run again in a new folder",
+                )
+            )
+    return RunFolder(path, load_recipe(path / RECIPE), manifest)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Holds the run folder for one process at a time. Raises UserError while another one works in it."""
+    busy = UserError(
+        "another spikeport works in this folder", where=str(path), mend="wait for it, or name another --out"
+    )
+    with held(path / ".lock", busy=lambda: busy):
+        for folder in (path, path / "divergence", *path.glob("checkpoints/*")):
+            sweep_temporaries(folder)
+        yield  # the lock goes with the process, however it ends
+
+
+def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+    """Sorted dotted keys at which two nested dicts differ."""
+    changed = []
+    for key in old.keys() | new.keys():
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            changed += differences(before, after, f"{prefix}{key}.")
+        elif before != after:
+            changed.append(f"{prefix}{key}")
+    return sorted(changed)
+
+
+def _damaged(path: Path, why: str) -> UserError:
+    return UserError(f"{MANIFEST} is damaged", where=str(path), why=why, mend="make the run again in a new folder")
+
+
+def _is_entry(entry: Any) -> bool:
+    """Whether `entry` has the parts of a stage's, each of its kind."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("files"), dict):
+        return False
+    digests = entry["files"].values()
+    known = all(digest is None or isinstance(digest, str) for digest in digests)
+    return known and isinstance(entry.get("result"), dict) and type(entry.get("seconds")) in (int, float)
+
+
+def _seal(entry: dict[str, Any]) -> str:
+    """A digest of what a stage found and wrote."""
+    plain = json.loads(json.dumps({key: entry[key] for key in ("seconds", "files", "result")}))
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def _fingerprint(path: Path) -> str | None:
+    if not os.path.isfile(path):
+        return None
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

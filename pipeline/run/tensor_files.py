@@ -1,0 +1,124 @@
+"""Checkpoints and weights as single safetensors files: tensors as they are, other values as JSON in the header.
+
+Nothing is pickled, and every file is there whole or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from spikeport.errors import UserError
+from spikeport.files import atomic_path
+
+HEADER = "spikeport"  # the key of our JSON in a safetensors header
+SEAL = "sha256"  # of what stands beside it
+_OTHER_FILE = "copy the file again, or do the stage that wrote it again (spikeport run --from)"
+_TENSOR, _TUPLE, _PAIRS = "__tensor__", "__tuple__", "__pairs__"
+
+
+def write_tree(tree: Any, path: str | os.PathLike[str]) -> None:
+    """Writes nested dicts, lists, tuples, plain values and tensors; anything else is a TypeError."""
+    tensors: dict[str, Tensor] = {}
+    text = json.dumps(_encode(tree, tensors))
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata={HEADER: text, SEAL: _seal(text, tensors)})
+
+
+def read_tree(path: str | os.PathLike[str]) -> Any:
+    """What `write_tree` wrote, tensors on the CPU. Raises UserError where the file is not such a file."""
+    try:
+        with safe_open(os.fspath(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        text = metadata[HEADER]
+        if metadata.get(SEAL, "") not in ("", _seal(text, tensors)):
+            raise ValueError("its content is not what was written")
+        return _decode(json.loads(text), tensors)
+    except (SafetensorError, OSError, LookupError, ValueError, TypeError, RecursionError) as error:
+        raise UserError(
+            "cannot be read as a checkpoint",
+            where=str(path),
+            why=str(error),
+            mend="delete it; training then starts over",
+        ) from error
+
+
+def _seal(text: str, tensors: dict[str, Tensor]) -> str:
+    """A digest of what a checkpoint holds: weights in which a bit has changed would train on as others."""
+    digest = hashlib.sha256(text.encode())
+    for key in sorted(tensors):
+        tensor = tensors[key].contiguous()
+        digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _encode(value: Any, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(value, Tensor):
+        key = str(len(tensors))
+        tensors[key] = value.detach().cpu().contiguous().clone()  # a clone: safetensors refuses shared memory
+        return {_TENSOR: key}
+    if isinstance(value, dict):
+        pairs = [[_encode(key, tensors), _encode(entry, tensors)] for key, entry in value.items()]
+        return {_PAIRS: pairs}  # keys need not be texts: an optimiser numbers its parameters
+    if isinstance(value, tuple):
+        return {_TUPLE: [_encode(entry, tensors) for entry in value]}
+    if isinstance(value, list):
+        return [_encode(entry, tensors) for entry in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"a checkpoint cannot hold {type(value).__name__}")
+
+
+def _decode(value: Any, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(value, list):
+        return [_decode(entry, tensors) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    if _TENSOR in value:
+        return tensors[value[_TENSOR]]
+    if _TUPLE in value:
+        return tuple(_decode(entry, tensors) for entry in value[_TUPLE])
+    return {_decode(key, tensors): _decode(entry, tensors) for key, entry in value[_PAIRS]}
+
+
+def save_weights(module: nn.Module, path: str | os.PathLike[str]) -> None:
+    """Writes the module's parameters and buffers as safetensors, whole or not at all."""
+    tensors = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in module.state_dict().items()}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary)
+
+
+def load_weights(module: nn.Module, path: str | os.PathLike[str]) -> None:
+    """Reads what `save_weights` wrote into a module of the same structure. Raises UserError where it does not
+    fit."""
+    try:
+        with safe_open(os.fspath(path), framework="pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
+        raise UserError("cannot be read as weights", where=str(path), why=str(error), mend=_OTHER_FILE) from error
+    own = module.state_dict()
+    for key, tensor in tensors.items():
+        if key in own and tensor.dtype != own[key].dtype:
+            why = f"{key} is of {tensor.dtype}, not {own[key].dtype}"
+            raise UserError("these are no weights of this network", where=str(path), why=why, mend=_OTHER_FILE)
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            why = f"{key} holds values that are no numbers"
+            raise UserError("these weights are damaged", where=str(path), why=why, mend=_OTHER_FILE)
+    try:
+        module.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise UserError(
+            "these weights belong to another network",
+            where=str(path),
+            why=str(error).splitlines()[-1].strip(),
+            mend="use the recipe they were trained with",
+        ) from error

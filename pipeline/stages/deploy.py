@@ -1,0 +1,155 @@
+"""The stages that take the quantised student to the chip's arithmetic: export, simulate, check."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spikeport.export.backends.compare import Equivalence, compare, merge
+from spikeport.export.formats.frames_file import write_frames
+from spikeport.export.formats.netx.write import read_netx, write_netx
+from spikeport.export.network.accuracy import told
+from spikeport.export.network.integer_network import IntegerNetwork
+from spikeport.export.network.sampling import draw
+from spikeport.export.network.spike_trace import SpikeTrace, load_trace
+
+if TYPE_CHECKING:
+    from spikeport.pipeline.stages.runner import Context, Result
+
+LAVA_SAMPLES = 20  # recordings that go through Lava, or one of each class where these are more
+CHECK_CHUNK = 100  # recordings whose spikes of all layers are held at once
+
+
+def export(context: Context) -> Result:
+    """student.nir with its sidecar, student.net, teacher.onnx, and what quantisation cost per layer.
+
+    The .net is made from the .nir as it was read back, so that what any reader gets is what runs.
+    """
+    from spikeport.export.formats.metadata import sidecar_path
+    from spikeport.export.frontends.from_snntorch import to_spiking_graph
+    from spikeport.export.graph.spiking_graph import load_graph
+    from spikeport.export.quantization.quantize import quantise
+    from spikeport.pipeline.models.storage import export_teacher
+    from spikeport.pipeline.stages.train import load_student, load_teacher
+    from spikeport.pipeline.training.qat import scales
+
+    run, dataset = context.run, context.dataset
+    student = load_student(context, context.recipe.distillation.method, "quantised")
+    input_shape = dataset.test.frames.shape[2:]
+    graph = to_spiking_graph(student.deployed(), input_shape, dataset.dt_s, scales(student))
+    nir_file, sidecar = run.file("student.nir"), sidecar_path(run.file("student.nir"))
+    graph.save(nir_file)
+    network, table = quantise(load_graph(nir_file))
+    write_netx(network, run.file("student.net"))
+    write_frames(run.file("test-frames.npz"), np.asarray(dataset.test.frames), dataset.test.labels)
+    files = ["student.nir", sidecar.name, "student.net", "test-frames.npz"]
+    teacher = load_teacher(context)
+    if teacher is not None and not export_teacher(teacher, (3, *input_shape[1:]), run.file("teacher.onnx")):
+        files.append("teacher.onnx")
+    return {"quantisation": [asdict(row) for row in table]}, tuple(files)
+
+
+def simulate(context: Context) -> Result:
+    """The whole test set through the integer reference: trace.npz with spikes and counts, of steps too if asked for."""
+    from spikeport.export.backends.reference.simulate import simulate as simulate_reference
+
+    network = read_netx(context.run.file("student.net"))
+    frames = context.dataset.test.frames
+    began = time.perf_counter()
+    trace = simulate_reference(
+        network,
+        frames,
+        per_step=context.recipe.profile.per_step,
+        progress=lambda done, total: context.progress(done, total, "samples"),
+    )
+    seconds = time.perf_counter() - began
+    context.run.file("steps.csv").unlink(missing_ok=True)  # of what was simulated before
+    trace.save(context.run.file("trace.npz"))
+    result = {
+        **told(network.readout.classes(trace.spikes, trace.membrane)),
+        "samples": len(frames),
+        "seconds": seconds,
+    }
+    return result, ("trace.npz",)
+
+
+def check(context: Context, samples: int | None = None, seed: int | None = None) -> Result:
+    """Quantised student against reference on every test recording, reference against Lava on some (or `samples`), drawn
+    by class with the recipe's seed (or `seed`); which they were stands in `reference_vs_lava` as `drawn`."""
+    network = read_netx(context.run.file("student.net"))
+    result: dict[str, Any] = {"quantised_vs_reference": _student_against_reference(context, network).as_dict()}
+    if context.recipe.check.lava:
+        recipe, labels = context.recipe.check, context.dataset.test.labels
+        count = samples or recipe.lava_samples or max(LAVA_SAMPLES, len(np.unique(labels)))
+        drawn = draw(count, len(labels), labels, seed=recipe.seed if seed is None else seed)
+        found, predicted = _reference_against_lava(context, network, drawn.rows)
+        result |= {
+            "reference_vs_lava": found.as_dict() | {"drawn": drawn.as_dict()},
+            "lava_predicted": predicted.tolist(),
+        }
+    else:
+        result |= {"reference_vs_lava": "the recipe leaves Lava out (check.lava = false)", "lava_predicted": None}
+    return result, ()
+
+
+def lava_sample(result: dict[str, Any]) -> dict[str, Any] | None:
+    """Which recordings went through Lava, of a result of `check`: {rows, of, seed, classes}; None where none did, or
+    where an older Spikeport took the first ones and kept no rows."""
+    pair = result["reference_vs_lava"]
+    return pair.get("drawn") if isinstance(pair, dict) else None
+
+
+def mismatches(result: dict[str, Any]) -> int:
+    """How many spikes differ in the result of `check`."""
+    pairs = (result["quantised_vs_reference"], result["reference_vs_lava"])
+    return sum(pair["mismatches"] for pair in pairs if isinstance(pair, dict))
+
+
+def trace_of(context: Context) -> SpikeTrace:
+    """The trace that `simulate` kept."""
+    return load_trace(context.run.file("trace.npz"))
+
+
+def _student_against_reference(context: Context, network: IntegerNetwork) -> Equivalence:
+    import torch
+
+    from spikeport.export.backends.reference.simulate import simulate as simulate_reference
+    from spikeport.pipeline.stages.train import load_student
+
+    student = load_student(context, context.recipe.distillation.method, "quantised")
+    names = [layer.name for layer in network.layers]
+    frames = context.dataset.test.frames
+    parts = []
+    for start in range(0, len(frames), CHECK_CHUNK):
+        chunk = frames[start : start + CHECK_CHUNK]
+        with torch.no_grad():
+            spikes = student(torch.as_tensor(chunk).transpose(0, 1).float()).layer_spikes
+        trained = [layer.transpose(0, 1).to(torch.uint8).numpy() for layer in spikes]
+        reference = simulate_reference(network, chunk, keep_layers=True).layer_spikes
+        assert reference is not None
+        parts.append(compare(names, trained, [np.reshape(b, a.shape) for a, b in zip(trained, reference, strict=True)]))
+        context.progress(min(start + CHECK_CHUNK, len(frames)), len(frames), "recordings, student against reference")
+    return merge(parts)
+
+
+def _reference_against_lava(
+    context: Context, network: IntegerNetwork, rows: np.ndarray
+) -> tuple[Equivalence, np.ndarray]:
+    from spikeport.export.backends.divergence import reference_against_lava
+
+    found = reference_against_lava(
+        network,
+        context.dataset.test.frames[rows],
+        rows=rows,
+        case_folder=context.run.file("divergence"),
+        timeout_s=context.recipe.check.lava_timeout_s,
+        progress=lambda done, total: context.progress(done, total, "recordings in Lava"),
+    )
+    if found.late:
+        raise found.late
+    if found.case:
+        context.progress.say(f"kept to be seen again: spikeport replay {found.case}")
+    return found.equivalence, network.readout.classes(found.lava.spikes, found.lava.membrane)

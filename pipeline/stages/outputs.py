@@ -1,0 +1,113 @@
+"""Where a verb may write: never over what it reads, a file of a run, or a file that no such verb has written."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from spikeport.errors import UserError
+
+_MEND = "name another --out"
+
+
+def check_file(out: Path, kind: str, ours: Callable[[Path], bool], *, reads: Iterable[Path | None] = ()) -> None:
+    """Raises UserError where `out` is one of the files in `reads` (by whatever name or link), belongs to a run, or is
+    there and is no `kind`, which `ours` tells."""
+    out = _where(out)
+    if not os.path.lexists(out):
+        return
+    for read in reads:
+        if read is not None and _same(out, read):
+            raise UserError("this is the file that is read", where=str(out), mend=_MEND)
+    if _is_of_a_run(out):
+        raise UserError("this file belongs to a run", where=str(out), mend=_MEND)
+    if not (out.is_file() and ours(out)):
+        raise UserError(f"this is there, and is no {kind}", where=str(out), mend=f"{_MEND}, or move it away")
+
+
+def check_folder(out: Path, files: Sequence[str], kind: str, *, schema: str) -> None:
+    """Raises UserError where `out` is no folder, or holds what no earlier one of this `kind` wrote as `files`; one is
+    known by the `schema` in its JSON file."""
+    out = _where(out)
+    if not os.path.lexists(out):
+        return
+    if not out.is_dir():
+        raise UserError("this is no folder", where=str(out), mend=_MEND)
+    held = {entry.name for entry in out.iterdir() if not entry.name.startswith(".")}
+    known = next((name for name in files if name.endswith(".json")), "")
+    if held - set(files) or (held and _json(out / known).get("schema") != schema):
+        raise UserError(
+            f"this folder holds files that are no {kind}", where=str(out), mend="name an empty --out folder"
+        )
+
+
+def is_trace(file: Path) -> bool:
+    """Whether `file` is one that `SpikeTrace.save` wrote."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return {"backend.npy", "spikes.npy"} <= set(archive.namelist())
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
+        return False
+
+
+def is_picture(file: Path) -> bool:
+    """Whether `file` is a picture that `data preview` wrote."""
+    from spikeport.pipeline.data.preview import SOFTWARE
+
+    with open(file, "rb") as opened:
+        head = opened.read(4096)
+    return head.startswith(b"\x89PNG\r\n\x1a\n") and b"Software\0" + SOFTWARE.encode() in head
+
+
+def is_exported(file: Path) -> bool:
+    """Whether `file` is a network, a contract or a table that `export` wrote."""
+    from spikeport.export.formats.metadata import SCHEMA, read_sidecar
+    from spikeport.export.formats.safe_hdf5 import Tree, read_tree
+
+    try:
+        if file.suffix == ".nir":
+            return read_sidecar(file) is not None
+        if file.suffix == ".json":
+            held = _json(file)
+            return held.get("schema") == SCHEMA or {"contract", "quantisation", "notes"} <= held.keys()
+        layers = read_tree(file).members.get("layer")
+        groups = layers.members.values() if isinstance(layers, Tree) else ()
+        return any("name" in group.attributes for group in groups if isinstance(group, Tree))
+    except UserError:
+        return False
+
+
+def _where(out: Path) -> Path:
+    """`out`, or where it will stand once its folder is made: `new/../file` is another file by then."""
+    return out if os.path.lexists(out) else out.resolve()  # a link to nothing is there
+
+
+def _same(out: Path, read: Path) -> bool:
+    try:
+        return os.path.samefile(out, read)
+    except OSError:
+        return False
+
+
+def _is_of_a_run(out: Path) -> bool:
+    """Whether `out` is a file that a stage of the run in its folder has left."""
+    from spikeport.pipeline.run.run_folder import MANIFEST, RECIPE
+
+    stages = _json(out.parent / MANIFEST).get("stages")
+    if not isinstance(stages, dict):
+        return False
+    kept = [entry.get("files") for entry in stages.values() if isinstance(entry, dict)]
+    return out.name in {MANIFEST, RECIPE}.union(*(files for files in kept if isinstance(files, dict)))
+
+
+def _json(file: Path) -> dict[str, Any]:
+    """The object in a JSON file; empty where there is none."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

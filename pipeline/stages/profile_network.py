@@ -1,0 +1,205 @@
+"""A network without its training: any .net or .nir with frames gets the account, and the page, that a run gets."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spikeport.export.backends.reference.simulate import simulate
+from spikeport.export.network.accuracy import Answers, held_against
+from spikeport.export.network.integer_network import IntegerNetwork
+from spikeport.export.network.readout import UNLABELLED
+from spikeport.export.network.spike_trace import SpikeTrace
+from spikeport.files import atomic_folder, write_text
+from spikeport.hardware_profiles.profile import load_profile
+from spikeport.pipeline.profiling.baseline.measure import floor_rows
+from spikeport.pipeline.profiling.counts import count_activity
+from spikeport.pipeline.profiling.early_exit import early_readings
+from spikeport.pipeline.profiling.estimate import accounts, priced
+from spikeport.pipeline.profiling.macs import Macs
+from spikeport.pipeline.report.content.confusion import confusion
+from spikeport.pipeline.report.content.csv_tables import class_names, layers_csv, samples_csv, steps_csv
+from spikeport.pipeline.report.write import ReportInputs, Sample, build_report, choose_samples, render_all
+from spikeport.pipeline.run import health
+from spikeport.pipeline.run.intervals import share
+from spikeport.pipeline.stages.report import FILES, STEPS
+from spikeport.versions import about_this_run
+
+if TYPE_CHECKING:
+    from spikeport.pipeline.run.progress import Progress
+
+INTEGERS_ALONE = "a .net file holds integers, not what was rounded to them"
+ALONE = "only the network was profiled, not its training"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A network, where it came from, and what it is to be counted on. `labels` may be missing; `dt_s`: a step's time,
+    where it is known; `quantisation`: rows of spikeport.export.quantization.quantize, where it was rounded here."""
+
+    network: IntegerNetwork
+    source: Path
+    frames: np.ndarray
+    labels: np.ndarray | None
+    frames_file: Path
+    dt_s: float | None = None
+    quantisation: Sequence[dict[str, Any]] = ()
+
+
+def profile_network(
+    subject: Subject,
+    hardware: tuple[str, ...],
+    baseline: str | None,
+    progress: Progress,
+    *,
+    active_rule: str | None = None,
+    per_step: bool = False,
+) -> tuple[dict[str, Any], SpikeTrace]:
+    """Counts and energies as the stage `profile` has them, with the accuracy, and the trace, with `per_step` its counts
+    of every step; the baseline is the ANN twin's formula floor on a GPU. `active_rule`: as in `account`."""
+
+    def tell(done: int, total: int) -> None:
+        progress(done, total, "samples")
+
+    trace = simulate(subject.network, subject.frames, per_step=per_step, progress=tell)
+    result = priced(subject.network, trace, hardware, active_rule, subject.frames)
+    answers = _answers(subject, subject.network.readout.classes(trace.spikes, trace.membrane))
+    result["accuracy"] = {"value": None, "reason": answers} if isinstance(answers, str) else share(answers)
+    result["early"] = {"reason": answers}
+    if subject.labels is not None and not isinstance(answers, str):
+        result["early"] = early_readings(
+            subject.network, subject.frames, subject.labels, trace, hardware, active_rule, tell
+        )
+    twin = Macs(per_node={"ANN twin, one pass": result["ann_macs"]}, uncounted=())
+    result["baseline"] = floor_rows(load_profile(baseline), twin) if baseline else []
+    return result, trace
+
+
+def write_page(
+    subject: Subject,
+    hardware: tuple[str, ...],
+    result: dict[str, Any],
+    trace: SpikeTrace,
+    folder: Path,
+    *,
+    active_rule: str | None = None,
+) -> list[str]:
+    """The report of what `profile_network` found for `hardware` by `active_rule`: FILES in `folder`, and STEPS where
+    the trace tells steps apart, all or none; their paths returned."""
+    predicted = subject.network.readout.classes(trace.spikes, trace.membrane)
+    classes = tuple(str(number) for number in range(subject.network.outputs))
+    report = build_report(_inputs(subject, result, trace, predicted, classes))
+    activity = count_activity(subject.network, trace, subject.frames)
+    columns: dict[str, list[str | None]] = {"reference": class_names(predicted, classes)}
+    if subject.labels is not None:
+        known = [None if label == UNLABELLED else classes[label] for label in subject.labels]
+        columns = {"label": known, **columns}
+    samples = samples_csv(
+        [str(number) for number in range(len(predicted))],
+        columns,
+        activity,
+        accounts(subject.network, activity, hardware, active_rule),
+    )
+    files = FILES if trace.step_counts is None else (*FILES, STEPS)
+    with atomic_folder(folder) as made:
+        render_all(report, made)
+        write_text(made / "layers.csv", layers_csv(report))
+        write_text(made / "samples.csv", samples)
+        if trace.step_counts is not None:
+            write_text(made / STEPS, steps_csv(subject.network, trace.step_counts))
+    if STEPS not in files:
+        (folder / STEPS).unlink(missing_ok=True)  # of an earlier report there
+    return [str(folder / name) for name in files]
+
+
+def _inputs(
+    subject: Subject, result: dict[str, Any], trace: SpikeTrace, predicted: np.ndarray, classes: tuple[str, ...]
+) -> ReportInputs:
+    frames, labels = subject.frames, subject.labels
+    answers = _answers(subject, predicted)
+    unlabelled = answers if isinstance(answers, str) else ""
+    # A sample shows its label, its event frames and a row of spikes for each class.
+    drawn = labels is not None and frames.ndim == 5 and trace.spikes.shape[2] == len(classes)
+    return ReportInputs(
+        name=subject.source.stem,
+        method="",
+        dataset_name=subject.frames_file.name,
+        dataset_description=f"{len(frames):,} samples of {frames.shape[1]} steps, given with the network.",
+        dataset_fingerprint=_fingerprint(frames, labels),
+        simulated=False,
+        classes=classes,
+        split_sizes={"given": len(frames)},
+        held_out=False,
+        steps=frames.shape[1],
+        dt_s=subject.dt_s,
+        answers={
+            **dict.fromkeys(("teacher", "student_float", "student_quantised", "lava"), ALONE),
+            "reference": answers,
+        },
+        arms=ALONE,
+        equivalence=dict.fromkeys(("quantised_vs_reference", "reference_vs_lava"), ALONE),
+        layers=result["layers"],
+        quantisation=subject.quantisation or INTEGERS_ALONE,
+        energy=result["energy"],
+        early=result["early"],
+        baseline=result["baseline"] or "no GPU was named for the ANN twin's floor (--baseline)",
+        samples=_samples(subject, labels, predicted, trace.spikes) if labels is not None and drawn else [],
+        warnings=_warnings(subject, trace, predicted),
+        confusion=unlabelled if labels is None or unlabelled else confusion(labels, predicted, len(classes)),
+        provenance={
+            **about_this_run(),
+            "network": {subject.source.name: hashlib.sha256(subject.source.read_bytes()).hexdigest()},
+            "profiles": {row["hardware"]: row["profile"]["sha256"] for row in result["energy"]},
+        },
+    )
+
+
+def _warnings(subject: Subject, trace: SpikeTrace, predicted: np.ndarray) -> list[dict[str, Any]]:
+    """What is wrong with a network as it answers these frames. One that is read by its membranes need not fire."""
+    assert trace.counts is not None
+    network, places = subject.network, trace.spikes.shape[0] * trace.spikes.shape[1]
+    fired = trace.counts.spikes_out.sum(axis=0)
+    rates = {
+        layer.name: float(spikes) / (layer.neurons * places)
+        for layer, spikes in zip(network.layers, fired, strict=True)
+        if places
+    }
+    labels = np.full(len(predicted), UNLABELLED) if subject.labels is None else subject.labels
+    if network.readout.kind == "membrane":
+        rates.pop(network.layers[-1].name, None)
+        found = health.of_guesses("guessing", "network", predicted, labels)
+    else:
+        found = health.of_answers("network", predicted, labels)
+    return [{"stage": "simulate", **each.as_dict()} for each in [*health.of_rates("network", rates), *found]]
+
+
+def _samples(subject: Subject, labels: np.ndarray, predicted: np.ndarray, spikes: np.ndarray) -> list[Sample]:
+    return [
+        Sample(
+            key=str(row),
+            label=int(labels[row]),
+            predicted=int(predicted[row]),
+            frames=subject.frames[row],
+            output_spikes=spikes[row],
+        )
+        for row in choose_samples(labels, predicted)
+    ]
+
+
+def _answers(subject: Subject, predicted: np.ndarray) -> Answers | str:
+    """What was answered, or why nobody knows how well."""
+    if subject.labels is None:
+        return f"{subject.frames_file.name} holds no labels"
+    found = held_against(subject.labels, predicted)
+    return found if len(found) else f"all {found.unlabelled:,} labels of {subject.frames_file.name} are -1, unlabelled"
+
+
+def _fingerprint(frames: np.ndarray, labels: np.ndarray | None) -> str:
+    digest = hashlib.sha256(np.ascontiguousarray(frames).tobytes())
+    digest.update(b"" if labels is None else np.ascontiguousarray(labels).tobytes())
+    return digest.hexdigest()

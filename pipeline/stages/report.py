@@ -1,0 +1,252 @@
+"""The stages that account and tell: profile, report."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spikeport.export.formats.netx.write import read_netx
+from spikeport.export.network.accuracy import Answers, held_against
+from spikeport.files import atomic_folder, write_text
+from spikeport.hardware_profiles.profile import load_profile
+from spikeport.pipeline.profiling.counts import count_activity
+from spikeport.pipeline.profiling.estimate import accounts, priced
+from spikeport.pipeline.report.content.confusion import confusion
+from spikeport.pipeline.report.content.content import SCHEMA, ReportInputs, build_report
+from spikeport.pipeline.report.content.csv_tables import class_names, layers_csv, samples_csv, steps_csv
+from spikeport.pipeline.report.content.samples import Sample, choose_samples
+from spikeport.pipeline.report.write import render_all
+from spikeport.pipeline.stages.deploy import lava_sample, trace_of
+from spikeport.pipeline.stages.outputs import check_folder
+from spikeport.pipeline.stages.runner import must_be_whole, stages_of
+from spikeport.temporaries import scratch
+
+if TYPE_CHECKING:
+    from spikeport.pipeline.run.recipe import Profile
+    from spikeport.pipeline.run.run_folder import RunFolder
+    from spikeport.pipeline.stages.runner import Context, Result
+
+NOT_READ = {"reason": "this run was profiled before Spikeport looked at it"}
+FILES = ("report.json", "report.md", "report.html", "layers.csv", "samples.csv")
+STEPS = "steps.csv"  # beside them where it was asked for
+BASELINE = "baseline.json"
+BASELINES = "baselines"  # in the manifest: rows measured elsewhere, for the report
+
+
+def profile(context: Context) -> Result:
+    """Counts, energy on each device, and as baseline the ANNs it is held against, measured here; what was measured is
+    kept in baseline.json too."""
+    from spikeport.pipeline.profiling.baseline.baseline_file import write_baseline
+
+    result, networks = account_of(context)
+    write_baseline(context.run.file(BASELINE), result["baseline"], context.run.manifest["about"], networks)
+    return result, (BASELINE,)
+
+
+def account_of(
+    context: Context, *, hardware: tuple[str, ...] = (), baseline_gpu: str | None = None, active_rule: str | None = None
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """What `profile` found, on other devices, another GPU or by another rule if asked for; and the sha256 of each ONNX
+    file timed."""
+    from spikeport.pipeline.profiling.baseline.measure import baseline_rows
+    from spikeport.pipeline.profiling.baseline_models import rivals
+    from spikeport.pipeline.profiling.early_exit import early_readings
+
+    recipe = context.recipe.profile
+    network = read_netx(context.run.file("student.net"))
+    devices, rule, test = hardware or recipe.hardware, active_rule or recipe.active_rule, context.dataset.test
+    trace = trace_of(context)
+    result = priced(network, trace, devices, rule, test.frames)
+    result["early"] = early_readings(
+        network, test.frames, test.labels, trace, devices, rule,
+        lambda done, total: context.progress(done, total, "samples, step by step"),
+    )  # fmt: skip
+    context.progress.say("  measuring the baseline")
+    teacher = context.run.file("teacher.onnx") if "teacher.onnx" in context.run.files("export") else None
+    with scratch() as folder:
+        found = rivals(network, teacher, context.dataset, folder)
+        gpu = load_profile(baseline_gpu or recipe.baseline_gpu)
+        result["baseline"] = baseline_rows(found, gpu, seconds=recipe.baseline_seconds)
+        timed = {each.name: each.path for each in found if each.path is not None}
+        return result, {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in timed.items()}
+
+
+def report(context: Context) -> Result:
+    """report.json, report.md, report.html and the tables beside them, from what the other stages recorded."""
+    recipe = context.recipe.profile
+    elsewhere = context.run.manifest.get(BASELINES, [])
+    written = _write(context, context.run.path, context.run.result("profile"), recipe, elsewhere)
+    return {"verdict": written["verdict"]}, (*FILES, STEPS) if recipe.per_step else FILES
+
+
+def report_elsewhere(
+    context: Context,
+    folder: Path,
+    measured: list[dict[str, Any]] | None = None,
+    profiled: dict[str, Any] | None = None,
+    asked: dict[str, Any] | None = None,
+) -> list[str]:
+    """The report of a whole run in another `folder`, the run left as it is; paths of the files. `measured`: rows of
+    other machines in place of those kept; `profiled`: an account in place of the run's, of what was `asked` in place of
+    keys of its [profile]. Raises UserError where the run is not whole, or the folder holds something else."""
+    own = [stage.name for stage in stages_of(context.recipe) if stage.name != "report"]
+    must_be_whole(context.run, own if profiled is None else own[:-1])
+    check_folder(folder, (*FILES, STEPS), "report", schema=SCHEMA)
+    recipe = context.recipe.profile.model_copy(update=asked)
+    account = profiled or context.run.result("profile")
+    _write(context, folder, account, recipe, measured or context.run.manifest.get(BASELINES, []))
+    return [str(folder / name) for name in ((*FILES, STEPS) if recipe.per_step else FILES)]
+
+
+def _write(
+    context: Context, folder: Path, profiled: dict[str, Any], asked: Profile, elsewhere: list[dict[str, Any]]
+) -> dict[str, Any]:
+    content = build_report(_inputs(context, profiled, elsewhere))
+    samples, steps = _samples_csv(context, asked), _steps_csv(context) if asked.per_step else None
+    with atomic_folder(folder) as made:
+        render_all(content, made)
+        write_text(made / "layers.csv", layers_csv(content))
+        write_text(made / "samples.csv", samples)
+        if steps is not None:
+            write_text(made / STEPS, steps)
+    return content
+
+
+def write_steps(context: Context) -> Path:
+    """steps.csv of the test set, and where it stands. Where the run did not count every step, it is simulated again."""
+    write_text(context.run.file(STEPS), _steps_csv(context))
+    return context.run.file(STEPS)
+
+
+def _steps_csv(context: Context) -> str:
+    from spikeport.export.backends.reference.simulate import simulate
+
+    network, counts = read_netx(context.run.file("student.net")), trace_of(context).step_counts
+    if counts is None:
+        counts = simulate(network, context.dataset.test.frames, per_step=True).step_counts
+    assert counts is not None
+    return steps_csv(network, counts)
+
+
+def _inputs(context: Context, profiled: dict[str, Any], elsewhere: list[dict[str, Any]]) -> ReportInputs:
+    run, recipe = context.run, context.recipe
+    # The facts come from the manifest: the report needs no recordings but those it shows.
+    dataset, check = context.dataset, run.result("check")
+    own = recipe.distillation.method
+    labels = dataset.test.labels
+    arms = {
+        method: {
+            f"student_{kind}": _answers(labels, run.result(f"{stage}-{method}"))
+            for kind, stage in (("float", "student"), ("quantised", "quantised"))
+        }
+        for method in recipe.arms
+    }
+    teacher, lava = run.result("teacher"), check["lava_predicted"]
+    predicted = np.array(run.result("simulate")["predicted"])
+    answers: dict[str, Answers | str] = {
+        "teacher": teacher["reason"] if teacher["predicted"] is None else _answers(labels, teacher),
+        **arms[own],
+        "reference": _answers(labels, run.result("simulate")),
+        "lava": check["reference_vs_lava"]
+        if lava is None
+        else held_against(labels[_lava_rows(check)], lava, counted="silent" in run.result("simulate")),
+    }
+    about = run.manifest["about"]
+    return ReportInputs(
+        name=recipe.name,
+        method=own,
+        dataset_name=dataset.name,
+        dataset_description=dataset.description,
+        dataset_fingerprint=dataset.fingerprint,
+        simulated=dataset.simulated,
+        classes=dataset.classes,
+        split_sizes={
+            "train": len(dataset.train.labels),
+            "validation": len(dataset.validation.labels),
+            "test": len(labels),
+            "static": len(dataset.static.labels),
+        },
+        steps=dataset.test.frames.shape[1],
+        dt_s=dataset.dt_s,
+        window=run.result("data").get("window"),
+        answers=answers,
+        drawn={} if lava is None else {"lava": lava_sample(check) or {"rows": _lava_rows(check)}},
+        arms=arms,
+        equivalence={key: check[key] for key in ("quantised_vs_reference", "reference_vs_lava")},
+        layers=profiled["layers"],
+        quantisation=run.result("export")["quantisation"],
+        energy=profiled["energy"],
+        early=profiled.get("early", NOT_READ),
+        baseline=_baseline(profiled["baseline"], elsewhere),
+        samples=_samples(context, predicted),
+        warnings=warnings_of(run),
+        confusion=confusion(labels, predicted, len(dataset.classes)),
+        provenance={
+            **about,
+            "seeds": {"training": recipe.seed, "split": recipe.data.split_seed},
+            "profiles": {row["hardware"]: row["profile"]["sha256"] for row in profiled["energy"]},
+        },
+    )
+
+
+def _answers(labels: np.ndarray, result: dict[str, Any]) -> Answers:
+    """Of a stage's `answers.told`; one of an older Spikeport did not tell silent recordings from class 0."""
+    return held_against(labels, result["predicted"], counted="silent" in result)
+
+
+def warnings_of(run: RunFolder) -> list[dict[str, Any]]:
+    """What the stages that ran found wrong with networks, see pipeline.run.health; nothing of an older Spikeport's."""
+    return [
+        {"stage": stage, **found}
+        for stage, entry in run.manifest["stages"].items()
+        for found in entry["result"].get("findings", ())
+    ]
+
+
+def _lava_rows(check: dict[str, Any]) -> list[int]:
+    """Which test recordings `lava_predicted` is of; an older Spikeport took the first ones."""
+    drawn, predicted = lava_sample(check), check["lava_predicted"] or ()
+    return list(range(len(predicted))) if drawn is None else drawn["rows"]
+
+
+def _baseline(own: list[dict[str, Any]] | str, elsewhere: list[dict[str, Any]]) -> list[dict[str, Any]] | str:
+    """What this run measured (older ones say in words why they did not), and what other machines did."""
+    return ([] if isinstance(own, str) else own) + elsewhere if elsewhere else own
+
+
+def _samples_csv(context: Context, asked: Profile) -> str:
+    run, test, own = context.run, context.dataset.test, context.recipe.distillation.method
+    stages = {
+        "label": test.labels,
+        "student_float": run.result(f"student-{own}")["predicted"],
+        "student_quantised": run.result(f"quantised-{own}")["predicted"],
+        "reference": run.result("simulate")["predicted"],
+    }
+    names = context.dataset.classes
+    classes = {stage: class_names(numbers, names) for stage, numbers in stages.items()}
+    classes["lava"] = [None] * len(test.keys)
+    check = run.result("check")
+    for row, number in zip(_lava_rows(check), check["lava_predicted"] or (), strict=True):
+        (classes["lava"][row],) = class_names([number], names)
+    network = read_netx(run.file("student.net"))
+    activity = count_activity(network, trace_of(context), test.frames)
+    found = accounts(network, activity, asked.hardware, asked.active_rule)
+    return samples_csv(test.keys, classes, activity, found)
+
+
+def _samples(context: Context, predicted: np.ndarray) -> list[Sample]:
+    test, spikes = context.dataset.test, trace_of(context).spikes
+    return [
+        Sample(
+            key=test.keys[row],
+            label=int(test.labels[row]),
+            predicted=int(predicted[row]),
+            frames=test.frames[row],
+            output_spikes=spikes[row],
+            image=None if test.twins is None else test.twins.images[row],
+        )
+        for row in choose_samples(test.labels, predicted)
+    ]

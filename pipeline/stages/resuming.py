@@ -1,0 +1,160 @@
+"""What each stage reads of a recipe, and what becomes of a run that goes on with another one.
+
+A stage that is done stands as long as nothing that it, or a stage before it, has read is changed. Where something is,
+the stages from there on are done again; weights are never trained anew unless `--from` says so.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spikeport.errors import UserError
+from spikeport.files import write_text
+from spikeport.pipeline.run.recipe import PLACE, Recipe
+from spikeport.pipeline.run.run_folder import RECIPE, RunFolder, create, differences
+from spikeport.pipeline.stages.runner import TRAINING, stages_of
+from spikeport.pipeline.training.epoch_log import METRICS, forget_metrics
+
+_LEARNING = ("seed", "data", "teacher", "student", "training", "augmentation", "distillation", "bridge")
+
+# Sections that each kind of stage reads. What a stage gets from the stages before it is theirs, not the recipe's.
+READS: Mapping[str, tuple[str, ...]] = {
+    "data": ("data",),
+    "teacher": ("seed", "data", "teacher", "training"),
+    "camera": _LEARNING,
+    "bridge": _LEARNING,
+    "start": _LEARNING,
+    "student": _LEARNING,
+    "quantised": (*_LEARNING, "quantisation"),
+    "export": (),
+    "simulate": (),
+    "check": ("check",),
+    "profile": ("profile",),
+    "report": ("name", "profile"),
+}
+_STUDENTS_OWN = ("training.epochs", "training.batch", "training.lr", "training.warmup_epochs")
+_OF_LESSONS = (*_STUDENTS_OWN, "bridge.later_epochs", "bridge.later_lr", "bridge.share")
+
+# Keys of these sections that it does not read. A new key counts as read until it is named here.
+UNREAD: Mapping[str, tuple[str, ...]] = {
+    "teacher": (*_STUDENTS_OWN, "training.weight_decay", "training.average"),
+    "camera": _OF_LESSONS,
+    "bridge": _OF_LESSONS,
+    "start": _OF_LESSONS,
+}
+_NOBODY = (*(f"training.{key}" for key in PLACE), "distillation.compare")  # where it runs; which arms stand beside it
+
+
+def what_is_read(stage: str, recipe: Recipe) -> dict[str, Any]:
+    """The part of `recipe` that `stage` (`student-ckd`, or its kind `student`) reads: where two recipes agree in it,
+    and in that of the stages before, it gives the same."""
+    kind = stage.split("-")[0]
+    values = recipe.model_dump(include=set(READS[kind]))
+    for key in (*UNREAD.get(kind, ()), *_NOBODY):
+        section, name = key.split(".")
+        values.get(section, {}).pop(name, None)
+    return values
+
+
+def begin(
+    folder: Path,
+    recipe: Recipe,
+    *,
+    about: dict[str, Any],
+    resume: bool = False,
+    again_from: str | None = None,
+    only_training: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> RunFolder:
+    """The run in `folder`, new, or (with `resume` or `again_from`) as far as it stands under `recipe`.
+
+    Stages that have read what is changed now, and all after them, are forgotten, and it is said which and why. That
+    costs no weights: raises UserError where it would, unless `again_from` names that stage or one before it. From
+    `again_from` on all is forgotten, checkpoints too. Also raises what `create` does.
+    """
+    names = [stage.name for stage in stages_of(recipe)]
+    first = None if again_from is None else _named(again_from, names, only_training)
+    run = create(folder, recipe, resume=resume or again_from is not None, about=about)
+    if not run.manifest["stages"]:
+        if first is not None:
+            raise UserError("there is no run to go on with", where=str(folder), mend="leave --from out")
+        return run
+    changed = differences(run.recipe.model_dump(), recipe.model_dump())
+    stale = _stale(run, recipe, names)
+    if stale is not None and (first is None or names.index(stale.stage) < names.index(first)):
+        if stale.lost:
+            raise UserError(
+                f"the run there was made with other settings of {', '.join(stale.keys)}",
+                where=str(folder),
+                why=f"{', '.join(stale.lost)} would be trained anew, from the beginning",
+                mend=f"say so with --from {stale.stage}, resume with the same recipe, or name another --out",
+            )
+        first = stale.stage
+        say(f"changed: {', '.join(stale.keys)}; done again: {first} and all after it")
+    elif changed:
+        again = "" if first is None else f"; done again: {first} and all after it"
+        say(f"changed: {', '.join(changed)}{again or '; no stage that is done has read it'}")
+    if first is not None:
+        _forget(run, {*names[names.index(first) :], *(set(run.manifest["stages"]) - set(names))}, set(names))
+    if changed:
+        write_text(run.file(RECIPE), recipe.as_toml())
+    return RunFolder(run.path, recipe, run.manifest)
+
+
+@dataclass(frozen=True)
+class _Stale:
+    """The first stage that cannot stand, the changed keys behind it, and the stages whose weights go with it."""
+
+    stage: str
+    keys: list[str]
+    lost: list[str]
+
+
+def _stale(run: RunFolder, recipe: Recipe, names: list[str]) -> _Stale | None:
+    done = set(run.manifest["stages"])
+    begun = {name for name in names if name in done or any(_checkpoint(run, name).glob("*"))}
+    keys: set[str] = set()
+    stale = []
+    for number, name in enumerate(names):
+        now = differences(what_is_read(name, run.recipe), what_is_read(name, recipe)) if name in begun else []
+        keys |= set(now)
+        if now or (name not in begun and begun & set(names[number:])):  # new, among what is done
+            stale.append(name)
+    if not stale:
+        return None
+    gone = {name for name in done if name not in names}
+    after = [name for name in names[names.index(stale[0]) :] if name in begun]
+    lost = [name for name in (*after, *sorted(gone)) if name.split("-")[0] in TRAINING and name != "data"]
+    changed = differences(run.recipe.model_dump(), recipe.model_dump())
+    return _Stale(stale[0], sorted(keys) or changed, lost)
+
+
+def _forget(run: RunFolder, stages: set[str], planned: set[str]) -> None:
+    """In such an order that a kill in between leaves a run to which the same command does the same."""
+    left = {
+        name: entry["files"] for name, entry in run.manifest["stages"].items() if name in stages and name not in planned
+    }
+    run.forget(tuple(stages))
+    for stage in stages:
+        shutil.rmtree(_checkpoint(run, stage), ignore_errors=True)
+    forget_metrics(run.file(METRICS), stages)
+    for files in left.values():  # what no stage will write again
+        for name in files:
+            run.file(name).unlink(missing_ok=True)
+
+
+def _checkpoint(run: RunFolder, stage: str) -> Path:
+    return run.file("checkpoints") / stage
+
+
+def _named(word: str, names: list[str], only_training: bool) -> str:
+    """The stage that `word` means: its name, or its kind."""
+    legal = [name for name in names if not only_training or name.split("-")[0] in TRAINING]
+    found = [name for name in legal if name == word] or [name for name in legal if name.split("-")[0] == word]
+    if not found:
+        raise UserError(f"there is no stage {word!r}", where="--from", mend=f"use one of {', '.join(legal)}")
+    return found[0]

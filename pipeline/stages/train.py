@@ -1,0 +1,267 @@
+"""The stages that learn: data, teacher, student, quantised student. They read and write weights in the run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spikeport.errors import UserError
+from spikeport.export.network.accuracy import held_against, told
+from spikeport.export.network.readout import classify
+from spikeport.pipeline.data.describe import describe
+from spikeport.pipeline.data.event_synthesis.cached_views import Bridge, KeptViews
+from spikeport.pipeline.data.event_synthesis.simulator import Camera
+from spikeport.pipeline.data.event_synthesis.table import load_bridge
+from spikeport.pipeline.data.leakage import HELD_OUT, TESTED_ON, check_lineage, held_out, which_tested
+from spikeport.pipeline.data.windows import check_window
+from spikeport.pipeline.distillation import methods as presets
+from spikeport.pipeline.distillation.objective import distils
+from spikeport.pipeline.models import storage
+from spikeport.pipeline.models.students.build import Student, run_on
+from spikeport.pipeline.models.teachers.base import Teacher
+from spikeport.pipeline.models.teachers.spiking import run_of
+from spikeport.pipeline.run import health
+from spikeport.pipeline.run.tensor_files import save_weights
+from spikeport.pipeline.stages.runner import cache_folder
+from spikeport.pipeline.training.epoch_log import METRICS, last_row
+from spikeport.pipeline.training.qat import fine_tune
+from spikeport.pipeline.training.tasks import teacher_images
+from spikeport.pipeline.training.train import (
+    spiking_teacher_classes,
+    teacher_logits,
+    train_bridge,
+    train_start,
+    train_student,
+    train_teacher,
+)
+
+if TYPE_CHECKING:
+    from spikeport.pipeline.data.dataset import EventSplit
+    from spikeport.pipeline.stages.runner import Context, Result
+
+NO_IMAGES = "the data set has no static images, so there is no teacher"
+BRIDGE = "bridge.safetensors"
+CAMERA, START = "camera.safetensors", "start.safetensors"
+
+
+def data(context: Context) -> Result:
+    """The data set's facts, the test recordings' classes and which they are; its frames stay in the cache."""
+    dataset = context.dataset
+    check_window(dataset)
+    facts = describe(dataset)
+    for text in (facts["window"] or {}).get("warnings", []):
+        context.progress.say(f"  warning: {text}")
+    tested = {"test_labels": dataset.test.labels.tolist(), TESTED_ON: which_tested(dataset)}
+    return {**facts, **tested, HELD_OUT: held_out(dataset)}, ()
+
+
+def teacher(context: Context) -> Result:
+    """teacher.safetensors, and which test items it recognises: twins of the recordings, or the recordings themselves
+    where it is a spiking teacher."""
+    dataset, test = context.dataset, context.dataset.test
+    if not len(dataset.static.labels):
+        return {"predicted": None, "reason": NO_IMAGES}, ()
+    own = context.recipe.teacher
+    if (other := Path(own.weights).parent if own.weights else run_of(own)) is not None:
+        check_lineage(other, dataset)
+    trained = train_teacher(
+        context.recipe, dataset, context.checkpoints("teacher"), context.progress, context.run.file(METRICS)
+    )
+    storage.save_teacher(trained, context.run.file("teacher.safetensors"))
+    files, found = ("teacher.safetensors",), _said(context, "teacher", _teacher_findings(context, trained))
+    if trained.sees == "events":
+        return told(spiking_teacher_classes(trained, test.frames)) | found, files
+    if test.twins is None:
+        return {"predicted": None, "reason": "the test recordings have no static twins"} | found, files
+    logits = teacher_logits(trained, test.twins.images, _size(test))
+    return told(logits.argmax(1).cpu().numpy()) | found, files
+
+
+def bridge(context: Context) -> Result:
+    """bridge.safetensors: the translator fitted on the training pairs, and how well it foretells others."""
+    trained = train_bridge(
+        context.recipe,
+        context.dataset,
+        context.checkpoints("bridge"),
+        context.progress,
+        context.run.file(METRICS),
+    )
+    save_weights(trained, context.run.file(BRIDGE))
+    return {"weights": sum(weight.numel() for weight in trained.parameters())}, (BRIDGE,)
+
+
+def camera(context: Context) -> Result:
+    """camera.safetensors: the student after its lessons on images before the simulated camera."""
+    recipe = context.recipe
+    if recipe.bridge.camera_weights:
+        check_lineage(Path(recipe.bridge.camera_weights).parent, context.dataset)
+        trained = _student_from(Path(recipe.bridge.camera_weights), context)
+    else:
+        trained = train_start(
+            recipe,
+            context.dataset,
+            load_teacher(context),
+            _shown(context, Camera(recipe.data.steps, recipe.data.step_us)),
+            context.checkpoints("camera"),
+            context.progress,
+            context.run.file(METRICS),
+            stage="camera",
+        )
+    storage.save_student(trained, context.run.file(CAMERA))
+    return _tested(trained, context, "camera"), (CAMERA,)
+
+
+def start(context: Context) -> Result:
+    """start.safetensors: the student after its lessons on images seen over the bridge."""
+    bridge = _bridge(context)
+    assert bridge is not None  # the stage is there because the method uses one
+    trained = train_start(
+        context.recipe,
+        context.dataset,
+        load_teacher(context),
+        bridge,
+        context.checkpoints("start"),
+        context.progress,
+        context.run.file(METRICS),
+        student=_latest(context, CAMERA),
+    )
+    storage.save_student(trained, context.run.file(START))
+    return _tested(trained, context, "start"), (START,)
+
+
+def student(context: Context, method: str) -> Result:
+    """The float student that `method` trained, and its classes for the test recordings."""
+    name, plan = weights_file("student", method, context), presets.plan_of(context.recipe.distillation, method)
+    own = method == context.recipe.distillation.method
+    trained = train_student(
+        context.recipe,
+        context.dataset,
+        load_teacher(context),
+        method,
+        context.checkpoints(f"student-{method}"),
+        context.progress,
+        context.run.file(METRICS),
+        bridge=_bridge(context) if own else None,
+        start=_latest(context, START, CAMERA) if own else None,
+    )
+    storage.save_student(trained, context.run.file(name))
+    return _tested(trained, context, f"student-{method}", taught=own and distils(plan)), (name,)
+
+
+def quantised(context: Context, method: str) -> Result:
+    """The same student folded and fine-tuned in Loihi arithmetic."""
+    name = weights_file("quantised", method, context)
+    recipe, own = context.recipe, method == context.recipe.distillation.method
+    same = recipe.quantisation.method == "same" or recipe.data.without_recordings  # then images are all there is
+    tuned = fine_tune(
+        recipe,
+        context.dataset,
+        load_student(context, method, "float"),
+        context.checkpoints(f"quantised-{method}"),
+        context.progress,
+        context.run.file(METRICS),
+        stage=f"quantised-{method}",
+        method=method if same else None,
+        teacher=load_teacher(context),
+        bridge=_bridge(context) if own else None,
+    )
+    storage.save_student(tuned, context.run.file(name))
+    before = context.run.result(f"student-{method}").get("findings", [])
+    return _tested(tuned, context, f"quantised-{method}", before=before), (name,)
+
+
+def _bridge(context: Context) -> Bridge | KeptViews | None:
+    if not presets.uses_bridge(context.recipe.distillation):
+        return None
+    return _shown(context, load_bridge(context.recipe, context.run.file(BRIDGE)))
+
+
+def _shown(context: Context, bridge: Bridge) -> Bridge | KeptViews:
+    if not context.recipe.bridge.views:
+        return bridge
+    return KeptViews(bridge, context.dataset.static, context.recipe, cache_folder(), context.progress)
+
+
+def _latest(context: Context, *files: str) -> Student | None:
+    """The student of the first of `files` that a stage of this run has left, or None."""
+    lessons = {CAMERA: "camera", START: "start"}
+    found = [name for name in files if lessons[name] in presets.lessons(context.recipe)]
+    return _student_from(context.run.file(found[0]), context) if found else None
+
+
+def _student_from(file: Path, context: Context) -> Student:
+    if not file.is_file():
+        raise UserError("there is no such file of weights", where=str(file), mend="correct bridge.camera_weights")
+    dataset = context.dataset
+    return storage.load_student(context.recipe, dataset.test.frames.shape[2:], len(dataset.classes), file)
+
+
+def weights_file(kind: str, method: str, context: Context) -> str:
+    """`student.safetensors` for the run's own method, `student-none.safetensors` for the comparison."""
+    own = method == context.recipe.distillation.method
+    return f"{kind}.safetensors" if own else f"{kind}-{method}.safetensors"
+
+
+def load_teacher(context: Context) -> Teacher | None:
+    """The run's teacher, on the CPU, in eval mode; None where the data set has no images to train one on."""
+    dataset = context.dataset
+    if not len(dataset.static.labels):
+        return None
+    input_shape = (3, *dataset.test.frames.shape[3:])
+    return storage.load_teacher(
+        context.recipe, input_shape, len(dataset.classes), context.run.file("teacher.safetensors")
+    )
+
+
+def load_student(context: Context, method: str, stage: storage.Stage) -> Student:
+    """The run's student that `method` trained, in eval mode. Raises UserError where it is not trained yet."""
+    file = context.run.file(weights_file("student" if stage == "float" else "quantised", method, context))
+    if not file.is_file():
+        raise UserError("is not trained yet", where=str(file), mend="finish the run with spikeport run --resume")
+    dataset = context.dataset
+    return storage.load_student(context.recipe, dataset.test.frames.shape[2:], len(dataset.classes), file, stage=stage)
+
+
+def _tested(
+    network: Student, context: Context, stage: str, *, taught: bool = False, before: list[dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """Classes of the test recordings, and what is wrong with the network; `taught`: by the run's teacher;
+    `before`: what was found in the float student that it was made of."""
+    test = context.dataset.test
+    seen = run_on(network, test.frames)
+    predicted = classify(seen.spikes)
+    found = [
+        *health.of_rates(stage, seen.rates),
+        *health.of_answers(stage, predicted, test.labels),
+    ]
+    teacher = context.run.result("teacher")["predicted"] if taught else None
+    if teacher is not None:
+        taught_by, own = (held_against(test.labels, classes).right for classes in (teacher, predicted))
+        found += health.of_teacher_against(stage, taught_by, own)
+    found = found if before is None else health.after_tuning(found, before)
+    return told(predicted) | _said(context, stage, found)
+
+
+def _said(context: Context, stage: str, found: list[health.Finding]) -> dict[str, Any]:
+    """What the network and its last epoch show, each said once, for the manifest."""
+    row = last_row(context.run.file(METRICS), stage)
+    found = [*(health.of_gradient(stage, row) if row else ()), *found]
+    for finding in found:
+        context.progress.say_once(health.line(finding), key=(finding.kind, stage))
+    return {"findings": [finding.as_dict() for finding in found]}
+
+
+def _teacher_findings(context: Context, trained: Teacher) -> list[health.Finding]:
+    """On images, or recordings, that it was not trained on."""
+    dataset = context.dataset
+    if trained.sees == "events":
+        held = dataset.validation
+        return health.of_teacher(spiking_teacher_classes(trained, held.frames), held.labels, dataset.classes)
+    _, images = teacher_images(dataset, context.recipe.seed)
+    logits = teacher_logits(trained, images.images, _size(dataset.test))
+    return health.of_teacher(logits.argmax(1).cpu().numpy(), images.labels, dataset.classes)
+
+
+def _size(part: EventSplit) -> tuple[int, int]:
+    height, width = part.frames.shape[3:]
+    return int(height), int(width)

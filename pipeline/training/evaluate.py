@@ -1,0 +1,64 @@
+"""How good networks are: students by their output spikes, teachers by their logits."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from spikeport.export.network.accuracy import Answers, held_against
+from spikeport.export.network.readout import SILENT, classify
+from spikeport.pipeline.data.dataset import EventSplit, StaticImages
+from spikeport.pipeline.data.images import resize_to
+from spikeport.pipeline.data.packed import PackedFrames
+from spikeport.pipeline.models.students.build import Student, predict_spikes
+from spikeport.pipeline.models.teachers.base import Teacher
+
+BATCH = 256
+
+
+def student_answers(student: Student, split: EventSplit) -> Answers:
+    """What the student's output spikes say of the split's recordings."""
+    return held_against(split.labels, classify(predict_spikes(student, split.frames)))
+
+
+def student_accuracy(student: Student, split: EventSplit) -> float:
+    """Share of the split's recordings that the student's output spikes classify right; a silent one is wrong."""
+    return float(np.mean(student_answers(student, split).right))
+
+
+def teacher_logits(teacher: nn.Module, images: np.ndarray, size: tuple[int, int]) -> Tensor:
+    """Logits `[B, K]` of uint8 images `[B, C, h, w]`, in eval mode, without gradient."""
+    device = next(chain(teacher.parameters(), teacher.buffers())).device
+    teacher.eval()
+    with torch.no_grad():
+        parts = [
+            teacher(torch.from_numpy(resize_to(part, *size)).to(device))
+            for part in np.array_split(images, max(1, -(-len(images) // BATCH)))
+        ]
+    return torch.cat(parts)
+
+
+def spiking_teacher_logits(teacher: Teacher, frames: np.ndarray | PackedFrames) -> Tensor:
+    """Logits `[B, K]`, the last spike counts, of recordings `[B, T, 2, H, W]` before a teacher that sees events."""
+    device = next(teacher.parameters()).device
+    parts = [
+        teacher.observe(torch.from_numpy(frames[at : at + BATCH]).to(device).transpose(0, 1).float()).logits[-1]
+        for at in range(0, max(1, len(frames)), BATCH)  # none make an empty batch
+    ]
+    return torch.cat(parts)
+
+
+def spiking_teacher_classes(teacher: Teacher, frames: np.ndarray | PackedFrames) -> np.ndarray:
+    """Classes `[B]` by the spike counts of a teacher that sees events, SILENT where it has none; among equals the
+    lower index."""
+    counts = spiking_teacher_logits(teacher, frames)
+    return torch.where(counts.any(1), counts.argmax(1), SILENT).cpu().numpy()
+
+
+def teacher_accuracy(teacher: nn.Module, images: StaticImages, size: tuple[int, int]) -> float:
+    """Share of the images that the teacher gets right; `size` is the frames' (height, width)."""
+    found = teacher_logits(teacher, images.images, size).argmax(1).cpu().numpy()
+    return float(np.mean(found == images.labels))

@@ -1,0 +1,40 @@
+"""Optimisers and their learning rates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import nn
+
+from spikeport.pipeline.run.recipe import Training
+
+MOMENTUM = 0.9
+
+
+def optimiser_of(
+    settings: Training, weights: Iterable[nn.Parameter], lr: float, weight_decay: float
+) -> torch.optim.Optimizer:
+    """AdamW (decoupled weight decay), or SGD with momentum 0.9 (weight decay in the gradient)."""
+    if settings.optimiser == "sgd":
+        return torch.optim.SGD(weights, lr=lr, momentum=MOMENTUM, weight_decay=weight_decay, foreach=True)
+    return torch.optim.AdamW(weights, lr=lr, weight_decay=weight_decay, foreach=True)
+
+
+def learning_rate_factor(settings: Training, *, steps: int, warm_steps: int) -> Callable[[int], float]:
+    """The learning rate at step s (from 0) as a share of the recipe's: rise(s) * fall(s).
+
+    rise = a + (1 - a) min(1, (s + 1) / warm_steps) with a = lr_start; fall = b + (1 - b) (1 + cos(pi s / steps)) / 2
+    with b = lr_end, or 1 where the schedule is constant.
+    """
+
+    def factor(step: int) -> float:
+        rise = min(1.0, (step + 1) / warm_steps) if warm_steps else 1.0
+        rise = settings.lr_start + (1 - settings.lr_start) * rise
+        if settings.schedule == "constant":
+            return rise
+        fall = (1 + math.cos(math.pi * min(1.0, step / steps))) / 2
+        return rise * (settings.lr_end + (1 - settings.lr_end) * fall)
+
+    return factor

@@ -1,0 +1,78 @@
+"""Mixed precision where it is safe: convolutions and dense layers in 16 bits, all else in float32."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from pytorch_lightning.plugins.precision import MixedPrecision, Precision
+from torch import Tensor, nn
+
+from spikeport.pipeline.models.neurons.leaky import LoihiCell
+from spikeport.pipeline.models.sync_batch_norm import replaced_forwards
+
+TYPES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+
+
+class _Scaled(MixedPrecision):
+    """Losses scaled against underflow of float16 gradients; what runs in 16 bits is said by `narrow_forwards`."""
+
+    @contextlib.contextmanager
+    def forward_context(self) -> Iterator[None]:
+        yield
+
+
+def precision_plugin(precision: str, device: str) -> Precision:
+    """Lightning's part of the matter: the scaler of float16."""
+    return _Scaled("16-mixed", device) if precision == "16-mixed" else Precision()
+
+
+@contextlib.contextmanager
+def narrow_forwards(model: nn.Module, precision: str, device: str) -> Iterator[None]:
+    """Within it the training forwards of `model` run under autocast and give float32, as its cells compute.
+
+    Losses see float32, scores are computed as without it. A student in Loihi arithmetic stays as it is: its sums are
+    integers that 16 bits do not hold.
+    """
+    cells = [module for module in model.modules() if isinstance(module, LoihiCell)]
+    if precision not in TYPES or any(cell.numerics == "loihi" for cell in cells):
+        yield
+        return
+    forwards: dict[nn.Module, Callable] = {cell: _wide(cell.forward, device) for cell in cells}
+    forwards[model] = _narrow(model, TYPES[precision], device)
+    with replaced_forwards(forwards):
+        yield
+
+
+def _narrow(model: nn.Module, dtype: torch.dtype, device: str) -> Callable:
+    forward = model.forward
+
+    def narrow(*arguments: Any, **named: Any) -> Any:
+        if not model.training:
+            return forward(*arguments, **named)
+        with torch.autocast(device, dtype=dtype):
+            return _float32(forward(*arguments, **named))
+
+    return narrow
+
+
+def _wide(forward: Callable, device: str) -> Callable:
+    def wide(currents: Tensor, *arguments: Any) -> Any:
+        with torch.autocast(device, enabled=False):
+            return forward(currents.float(), *arguments)
+
+    return wide
+
+
+def _float32(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.float() if value.is_floating_point() else value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {field.name: _float32(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return dataclasses.replace(value, **fields)
+    if isinstance(value, (list, tuple)):
+        return type(value)(_float32(entry) for entry in value)
+    return value

@@ -1,0 +1,185 @@
+"""Trains the teacher on static images, the bridge on pairs, and students on events under a plan of terms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from spikeport.errors import UserError
+from spikeport.pipeline.data.dataset import Dataset
+from spikeport.pipeline.data.event_synthesis.cached_views import Bridge, KeptViews
+from spikeport.pipeline.data.event_synthesis.translator import Translator
+from spikeport.pipeline.distillation.initialize import initialise_from_teacher
+from spikeport.pipeline.distillation.methods import plan_of
+from spikeport.pipeline.distillation.streams import NO_TEACHER
+from spikeport.pipeline.models.students.build import Student, build_student
+from spikeport.pipeline.models.teachers.base import Teacher
+from spikeport.pipeline.run.recipe import Recipe
+from spikeport.pipeline.run.seeding import derived_seed
+from spikeport.pipeline.training.evaluate import (
+    spiking_teacher_classes,
+    student_accuracy,
+    teacher_accuracy,
+    teacher_logits,
+)
+from spikeport.pipeline.training.fit import fit
+from spikeport.pipeline.training.task import Progress
+from spikeport.pipeline.training.tasks import StartTrainee, StudentTrainee, TeacherTrainee, check_objective
+from spikeport.pipeline.training.translator_task import TranslatorTrainee
+
+__all__ = [
+    "initial_student",
+    "spiking_teacher_classes",
+    "student_accuracy",
+    "teacher_accuracy",
+    "teacher_logits",
+    "train_bridge",
+    "train_start",
+    "train_student",
+    "train_teacher",
+]
+
+
+def train_teacher(
+    recipe: Recipe,
+    dataset: Dataset,
+    folder: Path,
+    progress: Progress | None = None,
+    metrics: Path | None = None,
+) -> Teacher:
+    """A teacher trained on the static images, in eval mode on the CPU: `[B, 3, H, W]` in 0..1 to logits `[B,
+    K]`.
+
+    Chosen by its accuracy on the twins of the validation recordings (where there are none, on a tenth of the
+    images that it does not train on). `folder` holds the checkpoint; see `fitting.fit` for resume and
+    `metrics`.
+    """
+    if not len(dataset.static.labels):
+        raise UserError("there are no static images to train a teacher on", where="data", mend=NO_TEACHER)
+    trainee = TeacherTrainee(recipe, dataset)
+    teacher = trainee.model.eval()
+    for method in recipe.arms:  # a term that cannot be is said now, not when the teacher is trained
+        plan = plan_of(recipe.distillation, method)
+        check_objective(recipe, dataset, plan, initial_student(recipe, dataset, teacher), teacher)
+    teacher.train()
+    fit(trainee, folder, recipe.training, progress=progress, metrics=metrics)
+    return trainee.model
+
+
+def train_bridge(
+    recipe: Recipe,
+    dataset: Dataset,
+    folder: Path,
+    progress: Progress | None = None,
+    metrics: Path | None = None,
+) -> Translator:
+    """A translator fitted on the training recordings and their images, in eval mode on the CPU."""
+    trainee = TranslatorTrainee(recipe, dataset)
+    fit(trainee, folder, recipe.training, progress=progress, metrics=metrics)
+    return trainee.model
+
+
+def train_start(
+    recipe: Recipe,
+    dataset: Dataset,
+    teacher: Teacher | None,
+    bridge: Bridge | KeptViews,
+    folder: Path,
+    progress: Progress | None = None,
+    metrics: Path | None = None,
+    *,
+    stage: str = "start",
+    student: Student | None = None,
+) -> Student:
+    """A student (`student` as it came, or a fresh one) after lessons on all static images seen over `bridge`.
+
+    Stage "camera" takes `bridge.camera_epochs` and no recording; "start" takes `bridge.start_epochs`, with
+    `bridge.start_recordings` real recordings beside each batch.
+    """
+    camera = stage == "camera"
+    trainee = StartTrainee(
+        recipe,
+        dataset,
+        initial_student(recipe, dataset, teacher) if student is None else student,
+        plan_of(recipe.distillation),
+        teacher=teacher,
+        bridge=bridge,
+        stage=stage,
+        samples=len(dataset.static.labels),
+        batch=recipe.bridge.start_batch,
+        epochs=recipe.bridge.camera_epochs if camera else recipe.bridge.start_epochs,
+        lr=recipe.bridge.start_lr,
+        weight_decay=recipe.training.weight_decay,
+        warmup_epochs=0,
+        sections=("student", "training", "augmentation", "distillation", "bridge"),
+    )
+    trainee.recordings = 0 if camera else recipe.bridge.start_recordings
+    fit(trainee, folder, recipe.training, progress=progress, metrics=metrics)
+    return trainee.model
+
+
+def train_student(
+    recipe: Recipe,
+    dataset: Dataset,
+    teacher: Teacher | None,
+    method: str,
+    folder: Path,
+    progress: Progress | None = None,
+    metrics: Path | None = None,
+    *,
+    bridge: Bridge | KeptViews | None = None,
+    start: Student | None = None,
+) -> Student:
+    """A student trained in float by the preset `method`, in eval mode on the CPU; its stage is "student-<method>".
+
+    All methods begin with the same weights and see the same shuffles and augmentation, so that they can be compared;
+    one that had first lessons begins with `start` and goes on for `bridge.later_epochs`. The epoch is chosen on the
+    validation recordings; without any the last one is kept. `teacher` may be None for methods that do not distil.
+    """
+    known = len(dataset.train.labels) > 0
+    if start is not None and not (recipe.bridge.later_epochs and known):
+        return start.eval()
+    if not known:
+        raise UserError(
+            f"{method} cannot train without recordings",
+            where="data.without_recordings",
+            mend='use distillation.method = "bridge" with bridge.start_epochs of 1 or more',
+        )
+    trainee = StudentTrainee(
+        recipe,
+        dataset,
+        initial_student(recipe, dataset, teacher) if start is None else start,
+        plan_of(recipe.distillation, method),
+        teacher=teacher,
+        bridge=bridge,
+        stage=f"student-{method}",
+        epochs=recipe.training.epochs if start is None else recipe.bridge.later_epochs,
+        lr=recipe.training.lr if start is None else recipe.bridge.later_lr,
+        weight_decay=recipe.training.weight_decay,
+        warmup_epochs=recipe.training.warmup_epochs if start is None else 0,
+        sections=("student", "training", "augmentation", "distillation", "bridge"),
+    )
+    fit(trainee, folder, recipe.training, progress=progress, metrics=metrics, score_start=start is not None)
+    if teacher is not None:
+        teacher.to("cpu")  # it was on the student's device while it taught
+    return trainee.model
+
+
+def initial_student(recipe: Recipe, dataset: Dataset, teacher: Teacher | None = None) -> Student:
+    """The untrained student of this recipe and seed, with the teacher's weights where the recipe asks for them."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derived_seed(recipe.seed, "student"))
+        student = build_student(
+            recipe.student,
+            dataset.train.frames.shape[2:],
+            len(dataset.classes),
+            shared_head=recipe.distillation.shared_head,
+        )
+    if recipe.distillation.initialise:
+        if teacher is None:
+            raise UserError(
+                "there is no teacher to take weights from", where="distillation.initialise", mend=NO_TEACHER
+            )
+        initialise_from_teacher(student, teacher)
+    return student

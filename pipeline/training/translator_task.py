@@ -1,0 +1,66 @@
+"""Fits the translator on the training recordings and their images, with the same engine as everything else."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from spikeport.errors import UserError
+from spikeport.pipeline.data.dataset import Dataset, EventSplit
+from spikeport.pipeline.data.event_synthesis.translator import Translator
+from spikeport.pipeline.data.images import resize_to
+from spikeport.pipeline.run.recipe import Recipe
+from spikeport.pipeline.run.seeding import derived_seed
+from spikeport.pipeline.training.task import Trainee
+from spikeport.pipeline.training.tasks import identity_of
+
+
+class TranslatorTrainee(Trainee):
+    """Binary cross entropy between a translator's logits and the frames of the recordings; chosen by the same on the
+    validation recordings."""
+
+    model: Translator
+
+    def __init__(self, recipe: Recipe, dataset: Dataset) -> None:
+        twins = dataset.train.twins
+        if twins is None or not len(dataset.train.labels):
+            raise UserError(
+                "a translator needs training recordings whose images are known one by one",
+                where="bridge.kind",
+                mend='set data.pairing = "id" where ids match, or bridge.kind = "camera"',
+            )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derived_seed(recipe.seed, "translator"))
+            model = Translator(dataset.train.frames.shape[1], recipe.bridge.width, recipe.bridge.kernel)
+        count = len(dataset.train.labels)
+        batches = max(1, round(count / recipe.bridge.batch))
+        super().__init__(
+            model,
+            stage="bridge",
+            samples=count,
+            batch=recipe.bridge.batch,
+            epochs=-(-recipe.bridge.updates // batches),
+            lr=recipe.bridge.lr,
+            weight_decay=0.0,
+            warmup_epochs=0,
+            seed=recipe.seed,
+            identity=identity_of(recipe, dataset, "bridge"),
+        )
+        self.train_split, self.validation = dataset.train, dataset.validation
+
+    def loss(self, rows: Tensor, index: int) -> tuple[Tensor, dict[str, Tensor]]:
+        return self._cross_entropy(self.model, self.train_split, rows), {}
+
+    def score(self, model: nn.Module) -> float | None:
+        if self.validation.twins is None or not len(self.validation.labels):
+            return None
+        with torch.no_grad():
+            rows = torch.arange(len(self.validation.labels))
+            return -float(self._cross_entropy(model, self.validation, rows))
+
+    def _cross_entropy(self, model: nn.Module, split: EventSplit, rows: Tensor) -> Tensor:
+        assert split.twins is not None
+        images = resize_to(split.twins.images[rows.numpy()], *split.frames.shape[3:])
+        frames = torch.from_numpy(split.frames[rows.numpy()]).to(self.device).float()
+        logits = model(torch.from_numpy(images).to(self.device))
+        return nn.functional.binary_cross_entropy_with_logits(logits, frames)

@@ -1,0 +1,1 @@
+"""Spikeport takes a neural network to a neuromorphic chip."""

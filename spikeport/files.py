@@ -1,0 +1,183 @@
+"""Files that are written whole or not at all, and one line where they cannot be written."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spikeport.errors import CannotWriteError, UserError
+from spikeport.temporaries import drop, temporary_file, temporary_folder
+
+_left_alone: list[Path] = []
+
+# What a disk says that takes no more. The libraries that write for us hand it on as a number, or only in words.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+_SAID = re.compile(r"(?:os error|errno =|\[Errno) *(\d+)", re.IGNORECASE)
+_SHORT = re.compile(r"\d+ requested and \d+ written")  # NumPy's word for a write that stopped
+_NO_ROOM = 1 << 16  # bytes
+
+
+@contextlib.contextmanager
+def writing(target: str | os.PathLike[str]) -> Iterator[None]:
+    """A block that writes `target`: where the disk does not take it, CannotWriteError is raised in place of what the
+    writing library raised. Other errors pass."""
+    try:
+        yield
+    except CannotWriteError:
+        raise
+    except Exception as error:
+        reason = why_unwritten(error, target)
+        if reason is None:
+            raise
+        raise cannot_write(target, reason) from error
+
+
+def cannot_write(target: str | os.PathLike[str], why: str) -> CannotWriteError:
+    """The error to raise where `target` cannot be written."""
+    mend = "make room there, or choose another folder with --out"
+    return CannotWriteError("cannot write here", where=os.fspath(target), why=why, mend=mend)
+
+
+def why_unwritten(error: BaseException, target: str | os.PathLike[str] | None = None) -> str | None:
+    """What kept the disk from taking a file, if that is behind `error`; None if something else is. `target`: what was
+    being written, whose disk is asked where the error is a library's own."""
+    at: BaseException | None = error
+    while at is not None:
+        number = _number(at)
+        if number in _FULL or (number and target is not None and _is_about(at, target)):
+            return os.strerror(number)
+        if _SHORT.search(str(at)):
+            return "the disk took less than was written"
+        at = at.__cause__ or (None if at.__suppress_context__ else at.__context__)
+    if target is not None and not isinstance(error, UserError):
+        with contextlib.suppress(OSError):
+            if shutil.disk_usage(Path(target).parent).free < _NO_ROOM:
+                return os.strerror(errno.ENOSPC)
+    return None
+
+
+def _number(error: BaseException) -> int:
+    if isinstance(error, OSError) and error.errno:
+        return error.errno
+    if isinstance(error, UserError):  # its words may quote anything
+        return 0
+    said = _SAID.search(str(error))
+    return int(said[1]) if said else 0
+
+
+def _is_about(error: BaseException, target: str | os.PathLike[str]) -> bool:
+    """Whether an operation on `target`, or beside it on what becomes it, failed."""
+    name = getattr(error, "filename", None)
+    if not isinstance(name, (str, os.PathLike)):
+        return False
+    return Path(name) == Path(target) or Path(name).parent == Path(target).parent
+
+
+@contextlib.contextmanager
+def left_alone(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Within it this process changes nothing in `folder`: what it writes there is thrown away, for another process
+    writes the same."""
+    _left_alone.append(Path(folder).resolve())
+    try:
+        yield
+    finally:
+        _left_alone.pop()
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yields a temporary path beside `path`; moves it there when the block ends well, removes it otherwise.
+
+    The temporary keeps the suffix, for writers that look at it. Raises CannotWriteError where the disk does not
+    take it.
+    """
+    target = Path(path)
+    if any(target.resolve().is_relative_to(folder) for folder in _left_alone):
+        with tempfile.TemporaryDirectory() as elsewhere:
+            yield Path(elsewhere) / target.name
+        return
+    with writing(target):
+        with _own(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = temporary_file(target.parent, target.suffix)
+        try:
+            yield temporary
+            with _own(target):
+                with open(temporary, "rb") as written:
+                    os.fsync(written.fileno())
+                _open_to_others(temporary, 0o666)
+                os.replace(temporary, target)
+        finally:
+            drop(temporary)
+
+
+@contextlib.contextmanager
+def atomic_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yields a temporary folder; when the block ends well, its files take their places in `folder`, which is made
+    where it is not there. Otherwise nothing is changed. Raises CannotWriteError where the disk does not take them."""
+    target = Path(folder)
+    with writing(target):
+        with _own(target):
+            there = target.is_dir()
+            beside = target if there else target.parent  # on the same disk as what it becomes
+            beside.mkdir(parents=True, exist_ok=True)
+            temporary = temporary_folder(beside)
+        try:
+            yield temporary
+            with _own(target):
+                if there:
+                    for file in sorted(temporary.iterdir()):
+                        os.replace(file, target / file.name)
+                else:
+                    _open_to_others(temporary, 0o777)
+                    temporary.rename(target)
+        except CannotWriteError as error:  # of a file in it: the temporary's name says nothing to anybody
+            raise cannot_write(target, error.why) from error
+        finally:
+            drop(temporary)
+
+
+@contextlib.contextmanager
+def _own(target: Path) -> Iterator[None]:
+    """Our own steps around a write: whatever stops them, `target` cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise cannot_write(target, error.strerror or str(error)) from error
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Writes `text` as UTF-8, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Writes `value` as indented JSON, whole or not at all; NaN and infinity are refused."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def write_npz(path: str | os.PathLike[str], **arrays: np.ndarray) -> None:
+    """Writes a compressed .npz without pickles, whole or not at all."""
+    for name, array in arrays.items():
+        if np.asarray(array).dtype.hasobject:
+            raise TypeError(f"{name} holds Python objects, which .npz could only pickle")
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:  # to a name NumPy would add .npz
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+
+
+def _open_to_others(temporary: Path, mode: int) -> None:
+    current = os.umask(0)
+    os.umask(current)
+    with contextlib.suppress(OSError):  # some disks know no modes
+        os.chmod(temporary, mode & ~current)

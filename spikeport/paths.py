@@ -1,0 +1,38 @@
+"""Paths as people write them: ~ and $VARIABLES stand for what they stand for in a shell."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+
+from spikeport.errors import UserError
+
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
+
+
+def expanded(text: str) -> str:
+    """`text` with ~ and ~user, $NAME and ${NAME} replaced; what is there under this very name stays as it is.
+
+    Raises UserError where a variable is not set, or where no file can have such a name.
+    """
+    if "\0" in text:
+        raise UserError("no path holds the character NUL", where=text, mend="correct it")
+    if os.path.lexists(text):
+        return text
+
+    def value(found: re.Match[str]) -> str:
+        name = found[1] or found[2]
+        if name not in os.environ:
+            raise UserError(
+                f"the variable {name} is not set", where=text, mend=f"set it (export {name}=...), or write the path out"
+            )
+        return os.environ[name]
+
+    path = _VARIABLE.sub(value, os.path.expanduser(text))
+    try:
+        os.lstat(path)
+    except OSError as error:  # what is absent, or may not be seen, is another's to tell
+        if error.errno == errno.ENAMETOOLONG:
+            raise UserError("no path is so long", where=f"{text[:40]}...", mend="correct it") from None
+    return path

@@ -1,0 +1,8 @@
+"""How long work reports that it goes on: functions that a caller hands in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Progress = Callable[[int, int], None]  # parts done, parts in all
+NamedProgress = Callable[[int, int, str], None]  # parts done, parts in all, what is done now

@@ -1,0 +1,72 @@
+"""Opens files that lie in folders of other people: files alone, for a pipe never ends and a device may do anything."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from spikeport.errors import UserError
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """The file at `path`, or behind a link there, open for reading. Raises UserError for anything else, unopened."""
+    try:
+        return _open(path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def read_small(path: Path, most: int = 2**20) -> bytes:
+    """The content of a file of settings. Raises OSError as `open` does, UserError where `path` is no file, or is one of
+    more than `most` bytes."""
+    with _open(path) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        why = f"it has more than {most:,} bytes"
+        raise UserError("this is too large to be settings", where=str(path), why=why, mend="name another file")
+    return content
+
+
+def _open(path: Path) -> BinaryIO:
+    _check(path, os.stat(path))
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0))
+    try:
+        _check(path, os.fstat(handle))  # it may be another by now
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def check_regular(path: Path) -> None:
+    """Raises UserError where `path` is no file, nor a link to one."""
+    try:
+        _check(path, os.stat(path))
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> UserError:
+    why = "the link leads nowhere" if path.is_symlink() and not path.exists() else error.strerror or str(error)
+    mend = "remove it, or place it there again"
+    return UserError("this file cannot be read", where=str(path), why=why, mend=mend)
+
+
+def _check(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise UserError(
+            "only files are read",
+            where=str(path),
+            why=f"this is {_KINDS.get(stat.S_IFMT(status.st_mode), 'something else')}",
+            mend="remove it, or place a file there",
+        )

@@ -1,0 +1,104 @@
+"""What becomes of every framework's file: loaded, quantised and simulated, against what the framework gave out."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import json
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nir_oracle import run_nir
+
+from spikeport.errors import UserError
+from spikeport.export.backends.reference.simulate import simulate
+from spikeport.export.graph.spiking_graph import SpikingGraph, load_graph
+from spikeport.export.quantization.quantize import quantise
+
+FILES = Path(__file__).resolve().parent / "files"
+FLOAT32_NOISE = 1e-3  # share of places at which a framework's float32 may part from float64 at the threshold
+FRAMEWORKS = ("snntorch", "norse", "sinabs", "spikingjelly", "rockpool", "nirtorch")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """`verdict`:
+
+    "exact": each output of the integer network is the framework's. "rounding": the file executed in float64 by
+    nir_oracle is the framework, to float32 noise; the integer network differs where decays or weights were rounded.
+    "another network": the file itself, executed in float64, is not what the framework ran. "refused": by the exporter
+    to netx. "not exported": by the framework.
+
+    Shares of output places (spikes) or of the largest voltage (membranes) that differ: `file` between float64 and the
+    framework, `chip` between the integer network and float64, `both` between the integer network and the framework.
+    `places`, `fired`: how much was compared. `why`: the refusal, or what the framework's exporter said.
+    """
+
+    verdict: str
+    file: float = 0.0
+    chip: float = 0.0
+    both: float = 0.0
+    places: int = 0
+    fired: int = 0
+    why: str = ""
+
+
+def frameworks() -> dict[str, dict[str, Any]]:
+    """Versions and cases by framework, as the make_*.py scripts left them."""
+    return {name: json.loads((FILES / f"{name}.json").read_text()) for name in FRAMEWORKS}
+
+
+def cases() -> dict[str, dict[str, Any]]:
+    """Every case by its name."""
+    return {case["name"]: case for kept in frameworks().values() for case in kept["cases"]}
+
+
+def graph(case: dict[str, Any]) -> SpikingGraph:
+    """The case's file under its contract. Raises UserError where it is refused."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{_kept(case)}.nir"
+        path.write_bytes(gzip.decompress((FILES / f"{_kept(case)}.nir.gz").read_bytes()))
+        return load_graph(path, **case["contract"])
+
+
+@functools.cache
+def outcome(name: str) -> Outcome:
+    """Runs the case of that name under its contract."""
+    case = cases()[name]
+    if "exporter_error" in case:
+        return Outcome(verdict="not exported", why=case["exporter_error"])
+    try:
+        spiking = graph(case)
+        network, rows = quantise(spiking)
+    except UserError as refused:
+        return Outcome(verdict="refused", why=re.sub(re.escape(tempfile.gettempdir()) + r"/[^/]+/", "", str(refused)))
+    data = np.load(FILES / f"{_kept(case)}.npz")
+    theirs = data["output"].astype(np.float64)
+    floats = np.stack([run_nir(spiking.nir_graph, spiking.dt_s, sample) for sample in data["frames"]])
+    trace = simulate(network, data["frames"])
+    if case["what"] == "membrane":
+        assert trace.membrane is not None
+        ours = trace.membrane / (64 * rows[-1].scale * rows[-1].divisor)
+    else:
+        ours = trace.spikes
+    shares = [_share(case["what"], *pair) for pair in ((floats, theirs), (ours, floats), (ours, theirs))]
+    verdict = "exact" if shares[2] == 0 else "rounding" if shares[0] <= FLOAT32_NOISE else "another network"
+    file, chip, both = shares
+    fired = int(theirs.sum()) if case["what"] == "spikes" else 0
+    return Outcome(verdict=verdict, file=file, chip=chip, both=both, places=theirs.size, fired=fired)
+
+
+def _kept(case: dict[str, Any]) -> str:
+    """Name of the case's files: its own, or those of the case that it reads again."""
+    return case.get("files", case["name"])
+
+
+def _share(what: str, ours: np.ndarray, theirs: np.ndarray) -> float:
+    ours = ours.reshape(theirs.shape)
+    if what == "membrane":
+        return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
+    return float(np.count_nonzero(ours != theirs) / theirs.size)

@@ -1,0 +1,61 @@
+"""A tiny data set and recipe for tests of training: three classes, told apart by which rows are busy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from spikeport.pipeline.data.dataset import Dataset, EventSplit, StaticImages
+from spikeport.pipeline.run.recipe import Recipe
+from spikeport.pipeline.run.recipe_file import parse_recipe
+
+CLASSES = ("top", "middle", "bottom")
+STEPS, HEIGHT, WIDTH = 4, 9, 11
+
+
+def tiny_dataset(train: int = 30, static: int = 33, *, twins: bool = False) -> Dataset:
+    """Frames [N, 4, 2, 9, 11] and images [33, 1, 7, 8]; always the same."""
+    rng = np.random.default_rng(11)
+    return Dataset(
+        name="tiny",
+        description="Three busy rows.",
+        classes=CLASSES,
+        train=_events(rng, train, "train", twins),
+        validation=_events(rng, 15, "validation", twins),
+        test=_events(rng, 12, "test", twins),
+        static=_images(rng, np.arange(static) % 3, tuple(f"static-{n}" for n in range(static))),
+        dt_s=0.001,
+        simulated=True,
+        fingerprint=f"tiny-{train}-{static}",
+    )
+
+
+def tiny_recipe(**sections: dict[str, Any]) -> Recipe:
+    values: dict[str, Any] = {
+        "seed": 5,
+        "data": {"height": HEIGHT, "width": WIDTH, "steps": STEPS},
+        "student": {"channels": [4, 6]},
+        "teacher": {"epochs": 2, "batch": 10},
+        "training": {"epochs": 4, "batch": 8, "threads": 1, "accelerator": "cpu", "average": 0.8},
+        "quantisation": {"epochs": 3},
+    }
+    for name, section in sections.items():
+        values[name] = {**values.get(name, {}), **section}
+    return parse_recipe(values, where="tiny")
+
+
+def _events(rng: np.random.Generator, count: int, name: str, twins: bool) -> EventSplit:
+    labels = np.arange(count) % 3
+    frames = (rng.random((count, STEPS, 2, HEIGHT, WIDTH)) < 0.1).astype(np.uint8)
+    for sample, label in enumerate(labels):
+        frames[sample, :, :, 3 * label : 3 * label + 2] |= rng.random((STEPS, 2, 2, WIDTH)) < 0.6
+    keys = tuple(f"{name}-{n}" for n in range(count))
+    return EventSplit(frames=frames, labels=labels, keys=keys, twins=_images(rng, labels, keys) if twins else None)
+
+
+def _images(rng: np.random.Generator, labels: np.ndarray, keys: tuple[str, ...]) -> StaticImages:
+    images = rng.integers(0, 90, (len(labels), 1, 7, 8)).astype(np.uint8)
+    for sample, label in enumerate(labels):
+        images[sample, :, 2 * label : 2 * label + 2] += 150
+    return StaticImages(images=images, labels=labels, keys=keys)

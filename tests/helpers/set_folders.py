@@ -1,0 +1,126 @@
+"""Tiny folders of the named sets, laid out and written as the real ones are; a source is known by its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from data_folders import write_idx
+from PIL import Image
+
+from spikeport.pipeline.run.recipe import Data
+
+CALTECH = ("BACKGROUND_Google", "Faces_easy", "accordion")
+GESTURES = 11
+
+
+def nmnist_file(path: Path, seed: int, size: tuple[int, int] = (34, 34)) -> None:
+    """N-MNIST's 40 bits an event: x 8, y 8, polarity 1, time 23, most significant first; 60 events in 300 ms."""
+    generator = np.random.default_rng(seed)
+    times = np.sort(generator.integers(0, 300_000, 60))
+    x, y = generator.integers(0, size[1], 60), generator.integers(0, size[0], 60)
+    y[:2], x[:2] = (0, size[0] - 1), (0, size[1] - 1)  # corners, so that the bounding box is known
+    words = [int(a) << 32 | int(b) << 24 | int(s % 2) << 23 | int(t) for s, (a, b, t) in enumerate(zip(x, y, times))]  # noqa: B905
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"".join(word.to_bytes(5, "big") for word in words))
+
+
+def picture(path: Path, value: int, size: tuple[int, int] = (30, 20)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, (value, value // 2, 255 - value)).save(path)
+
+
+def nmnist(root: Path, train: int = 12, test: int = 6) -> Data:
+    """Digits 0, 3 and 7 in turn; recording 00001 of a part is of its first image; two images more than recordings."""
+    for folder, prefix, count in (("Train", "train", train), ("Test", "t10k", test)):
+        labels = np.resize([3, 0, 7], count + 2)
+        images = np.random.default_rng(count).integers(0, 256, (count + 2, 28, 28))
+        write_idx(root / "MNIST" / "raw", images, labels, prefix)
+        for row in range(count):
+            nmnist_file(root / "NMNIST" / folder / str(labels[row]) / f"{row + 1:05}.bin", 100 * count + row)
+    return _data("nmnist", root, height=34, width=34, split="official", validation=3, test=test)
+
+
+def ncaltech101(root: Path, each: int = 10) -> Data:
+    """Recordings of many sizes, classes unequal; Caltech101 has a class and files more, as the real one has."""
+    images = root / "Caltech101" / "101_ObjectCategories"
+    for label, name in enumerate(CALTECH):
+        for n in range(1, each + label + 1):
+            size = (20 + n, 31 + label)
+            nmnist_file(root / "NCALTECH101" / "Caltech101" / name / f"image_{n:04}.bin", 50 * label + n, size)
+            picture(images / name / f"image_{n:04}.jpg", 70 * label + 6 * n, size[::-1])
+    picture(images / "Faces" / "image_0001.jpg", 9)
+    (images / "BACKGROUND_Google" / "tmp").write_bytes(b"no picture")
+    return _data("ncaltech101", root, height=12, width=16, split="first", validation=3, test=3)
+
+
+def aedat2_file(path: Path, seed: int) -> None:
+    """AEDAT 2.0 of a DVS128, as CIFAR10-DVS was published: 80 events in 1.2 s."""
+    generator = np.random.default_rng(seed)
+    address = generator.integers(0, 2**15, 80)
+    words = np.stack([address, np.sort(generator.integers(0, 1_200_000, 80))], axis=1).astype(">u4")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"#!AER-DAT2.0\r\n# This is a raw AE data file\r\n" + words.tobytes())
+
+
+def cifar10dvs(root: Path, each: int = 6) -> Data:
+    """Three classes; image 2 n + 1 of a batch file is that of recording n, as pairs.csv says."""
+    lines = ["recording,image"]
+    generator = np.random.default_rng(8)
+    folder = root / "CIFAR10" / "cifar-10-batches-bin"
+    folder.mkdir(parents=True)
+    for label, name in enumerate(("airplane", "automobile", "bird")):
+        records = []
+        for n in range(each):
+            key = f"{name}/cifar10_{name}_{n + 7}"
+            aedat2_file(root / "CIFAR10DVS" / f"{key}.aedat", 90 * label + n)
+            lines.append(f"{key},data_batch_{label + 1}/{2 * n + 1}")
+            for filler in (9, label):
+                records.append(np.concatenate([[filler], generator.integers(0, 256, 3072)]))
+        (folder / f"data_batch_{label + 1}.bin").write_bytes(np.array(records, np.uint8).tobytes())
+        np.array([label, *range(256), *generator.integers(0, 256, 2816)], np.uint8).tofile(folder / "test_batch.bin")
+    (root / "pairs.csv").write_text("\n".join(lines) + "\n")
+    return _data("cifar10dvs", root, height=32, width=16, validation=3, test=6, pairs="pairs.csv", step_us=240_000)
+
+
+def cepdvs(root: Path, each: int = 12) -> Data:
+    """Numbers without leading zeros, so that names sorted as words stand in another order than numbers."""
+    from scipy.io import savemat
+
+    for label, name in enumerate(("fish", "trees", "vehicles_1")):
+        for n in range(each):
+            generator = np.random.default_rng(70 * label + n)
+            path = root / "CEP-DVS" / "events" / name / f"{n}.mat"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            columns = {"ts": np.sort(generator.integers(0, 500_000, 40)).astype(float)}
+            columns |= {"x": generator.integers(3, 60, 40), "y": generator.integers(5, 50, 40)}
+            savemat(path, {k: v[:, None] for k, v in (columns | {"p": generator.choice([-1, 1], 40)}).items()})
+            picture(root / "CEP-DVS" / "images" / name / f"{n:03}.png", 80 * label + 6 * n)
+    return _data("cepdvs", root, height=10, width=14, split="first", train=15, validation=6, test=9, step_us=100_000)
+
+
+def dvsgesture(root: Path, people: int = 3) -> Data:
+    """Four columns x, y, polarity and time in ms; each person makes each gesture once."""
+    for part, first, count in (("ibmGestureTrain", 1, people), ("ibmGestureTest", 24, 1)):
+        for user in range(first, first + count):
+            folder = root / "DVSGesture" / part / f"user{user:02}_fluorescent_led"
+            folder.mkdir(parents=True)
+            for label in range(GESTURES):
+                generator = np.random.default_rng(100 * user + label)
+                table = generator.integers(0, [128, 128, 2, 6000], (90, 4)).astype(float)
+                np.save(folder / f"{label}.npy", table[np.argsort(table[:, 3])])
+    return _data("dvsgesture", root, height=16, width=16, split="official", validation=11, test=11, step_us=900_000)
+
+
+SETS = {
+    "nmnist": nmnist,
+    "ncaltech101": ncaltech101,
+    "cifar10dvs": cifar10dvs,
+    "cepdvs": cepdvs,
+    "dvsgesture": dvsgesture,
+}
+
+
+def _data(source: str, root: Path, **more: Any) -> Data:
+    return Data.model_validate({"source": source, "root": str(root), "steps": 4, "step_us": 75_000, **more})

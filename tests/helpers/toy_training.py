@@ -1,0 +1,59 @@
+"""A least squares training that ten lines of NumPy can follow step by step."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from spikeport.pipeline.run.seeding import derived_seed
+from spikeport.pipeline.training.task import Trainee
+
+SAMPLES, INPUTS, BATCH, LR, DECAY, WARMUP = 23, 3, 8, 0.05, 0.1, 1
+X = np.random.default_rng(3).normal(size=(SAMPLES, INPUTS))
+Y = X @ [1.0, -2.0, 0.5] + 0.3
+
+
+class LeastSquares(Trainee):
+    """Rows of X to Y; validation scores come from a list (None where there is none)."""
+
+    def __init__(self, epochs: int = 3, scores: list[float] | None = None, average: float = 0.0) -> None:
+        model = torch.nn.Linear(INPUTS, 1, bias=False)
+        torch.nn.init.constant_(model.weight, 0.2)
+        super().__init__(
+            model, stage="toy", samples=SAMPLES, batch=BATCH, epochs=epochs, lr=LR, weight_decay=DECAY,
+            warmup_epochs=WARMUP, seed=1, identity={}, average=average,
+        )  # fmt: skip
+        self.script = scores
+        self.inputs, self.targets = torch.from_numpy(X).float(), torch.from_numpy(Y).float()
+
+    def loss(self, rows, index):
+        return (self.model(self.inputs[rows])[:, 0] - self.targets[rows]).square().mean(), {}
+
+    def score(self, model):
+        return self.script[self.current_epoch] if self.script else None
+
+
+def by_hand(settings, epochs: int = 3) -> np.ndarray:
+    """The weights that plain NumPy gets to: whole batches, one step each."""
+    weights, momentum, square = np.full(INPUTS, 0.2), np.zeros(INPUTS), np.zeros(INPUTS)
+    batches, step = round(SAMPLES / BATCH), 0
+    for epoch in range(epochs):
+        order = torch.randperm(SAMPLES, generator=torch.Generator().manual_seed(derived_seed(1, "shuffle", epoch)))
+        for rows in np.array_split(order.numpy(), batches):
+            gradient = 2 / len(rows) * X[rows].T @ (X[rows] @ weights - Y[rows])
+            if settings.clip:
+                gradient *= min(1, settings.clip / np.linalg.norm(gradient))
+            rise = settings.lr_start + (1 - settings.lr_start) * min(1, (step + 1) / (WARMUP * batches))
+            cosine = (1 + math.cos(math.pi * step / (epochs * batches))) / 2
+            fall = settings.lr_end + (1 - settings.lr_end) * cosine if settings.schedule == "cosine" else 1
+            lr, step = LR * rise * fall, step + 1
+            if settings.optimiser == "sgd":
+                momentum = 0.9 * momentum + gradient + DECAY * weights
+                weights = weights - lr * momentum
+            else:
+                momentum, square = 0.9 * momentum + 0.1 * gradient, 0.999 * square + 0.001 * gradient**2
+                scaled = momentum / (1 - 0.9**step) / (np.sqrt(square / (1 - 0.999**step)) + 1e-8)
+                weights = weights * (1 - lr * DECAY) - lr * scaled
+    return weights

@@ -1,0 +1,140 @@
+"""The command where it compiles and simulates: explained, calibrated, checked against limits, compared with Lava."""
+
+import json
+
+import nir
+import numpy as np
+import pytest
+from cli_inputs import one_line, small_graph
+
+from spikeport.export.formats.frames_file import write_frames
+from spikeport.export.formats.netx.write import read_netx, write_netx
+from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
+from spikeport.export.network.readout import Readout
+from spikeport.export.network.spike_trace import load_trace
+
+CONTRACT = ("--dt", "1e-3", "--reset", "zero")
+
+
+@pytest.fixture
+def graph_file(tmp_path):
+    nir.write(tmp_path / "g.nir", small_graph())
+    return tmp_path / "g.nir"
+
+
+@pytest.fixture
+def counts(tmp_path):
+    values = np.random.default_rng(3).integers(0, 4, (9, 12, 5)).astype(np.uint8)
+    write_frames(tmp_path / "c.npz", values, np.arange(9) % 3)
+    return values
+
+
+def test_each_node_is_explained_and_the_contract_stands_in_the_output(spikeport, graph_file):
+    code, out, _ = spikeport("export", graph_file, *CONTRACT, "--explain", "--out", "made")
+    assert code == 0
+    assert "dt 0.001 s" in out
+    assert "tau 0.002" in out  # what NIR said
+    assert "v_decay 2048" in out  # what the chip holds: 4096 * 1e-3 / 2e-3
+    code, out, _ = spikeport("export", graph_file, *CONTRACT, "--explain", "--out", "made", "--json")
+    assert [node["node"] for node in json.loads(out)["nodes"]][1:3] == ["fc", "lif"]
+
+
+def test_fewer_bits_are_a_coarser_grid(spikeport, graph_file, tmp_path):
+    assert spikeport("export", graph_file, *CONTRACT, "--bits", "3", "--out", "made")[0] == 0
+    assert set(np.unique(read_netx(tmp_path / "made" / "g.net").layers[0].weight) % 64) == {0}
+
+
+def test_scales_are_searched_on_frames(spikeport, graph_file, counts):
+    code, out, _ = spikeport(
+        "export", graph_file, *CONTRACT, "--bits", "3", "--calibrate", "c.npz", "--out", "made", "-q"
+    )
+    assert code == 0
+    lost = int(np.maximum(counts.astype(int) - 1, 0).sum())
+    assert "calibration: " in out
+    assert f"{lost:,}" in out  # said loudly: events above one a step
+
+
+def test_limits_are_checked_and_exceeding_them_leaves_with_one(spikeport, graph_file, tmp_path):
+    code, out, _ = spikeport("export", graph_file, *CONTRACT, "--out", "made", "--hardware", "loihi1")
+    assert code == 0
+    assert "passes these public limits" in out
+    layer = IntegerLayer(
+        name="fc", kind="dense", weight=np.full((2, 9000), 2), bias=None, i_decay=4096, v_decay=0, vth_mant=9,
+        input_shape=(9000,),
+    )  # fmt: skip
+    write_netx(IntegerNetwork(input_shape=(9000,), layers=(layer,)), tmp_path / "wide.net")
+    code, out, err = spikeport("export", "wide.net", "--hardware", "loihi1")
+    assert code == 1  # 9,000 axons into one neuron, 4,096 a core
+    assert "exceeds public limits of loihi1" in one_line(err)
+    assert "9,000 of 4,096" in out
+
+
+def test_counts_need_a_word(spikeport, graph_file, counts, tmp_path):
+    assert spikeport("export", graph_file, *CONTRACT, "--out", "made")[0] == 0
+    code, _, err = spikeport("simulate", "made/g.net", "--input", "c.npz")
+    assert code == 2
+    assert "--clip" in one_line(err)
+    code, out, _ = spikeport("simulate", "made/g.net", "--input", "c.npz", "--clip", "--json")
+    assert code == 0
+    assert json.loads(out)["events_clipped"] == int(np.maximum(counts.astype(int) - 1, 0).sum())
+    assert spikeport("export", graph_file, *CONTRACT, "--message-bits", "2", "--out", "graded")[0] == 0
+    assert read_netx(tmp_path / "graded" / "g.net").input_message_bits == 2
+    assert spikeport("simulate", "graded/g.net", "--input", "c.npz")[0] == 0
+
+
+def test_memory_bounds_change_nothing_but_the_chunks(spikeport, net, frames):
+    whole = json.loads(spikeport("simulate", net, "--input", frames, "--json")[1])
+    small = json.loads(spikeport("simulate", net, "--input", frames, "--memory", "1M", "--json")[1])
+    assert whole == small
+    code, _, err = spikeport("simulate", net, "--input", frames, "--memory", "much")
+    assert code == 2
+    assert "--memory" in one_line(err)
+
+
+def test_a_membrane_read_out_gives_the_same_accuracy_everywhere(spikeport, tmp_path):
+    weight = 2 * np.arange(-7, 8).reshape(3, 5)
+    layer = IntegerLayer(
+        name="out", kind="dense", weight=weight, bias=None, i_decay=4096, v_decay=512, vth_mant=131071, input_shape=(5,)
+    )
+    network = IntegerNetwork(input_shape=(5,), layers=(layer,), readout=Readout(kind="membrane", over_time="max"))
+    write_netx(network, tmp_path / "m.net")
+    values = (np.random.default_rng(1).random((5, 7, 5)) < 0.5).astype(np.uint8)
+    voltage, highest = np.zeros((5, 3)), np.full((5, 3), -np.inf)
+    for t in range(7):
+        voltage = np.trunc(voltage * 3584 / 4096) + 64 * values[:, t] @ weight.T
+        highest = np.maximum(highest, voltage)
+    write_frames(tmp_path / "f.npz", values, highest.argmax(axis=1))
+    code, out, _ = spikeport("simulate", "m.net", "--input", "f.npz", "--out", "t.npz", "--json")
+    assert code == 0
+    assert json.loads(out)["accuracy"] == 1
+    np.testing.assert_array_equal(load_trace(tmp_path / "t.npz").membrane[:, -1], voltage)
+
+
+@pytest.mark.lava
+def test_both_simulators_are_compared_and_a_kept_divergence_is_replayed(spikeport, net, frames, tmp_path, monkeypatch):
+    code, out, _ = spikeport("simulate", net, "--input", frames, "--backend", "both", "--workers", "1", "-q")
+    assert code == 0
+    assert "reference against Lava: 0 mismatches" in out
+    assert not (tmp_path / "divergence").exists()
+    import spikeport.export.backends.lava.process as process
+
+    true_write = process.write_netx
+
+    def altered(network, path):  # Lava is given another threshold than the reference
+        layers = [IntegerLayer(**{**vars(layer), "vth_mant": 60}) for layer in network.layers]
+        true_write(IntegerNetwork(input_shape=network.input_shape, layers=tuple(layers)), path)
+
+    monkeypatch.setattr(process, "write_netx", altered)
+    code, out, err = spikeport("simulate", net, "--input", frames, "--backend", "both", "--workers", "1", "-q")
+    assert code == 1
+    assert "they part first in layer fc" in out
+    assert "spikes differ" in one_line(err)
+    (case,) = (tmp_path / "divergence").iterdir()
+    assert spikeport("replay", case)[0] == 1
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = spikeport("replay", case)
+    assert code == 0
+    assert "Lava gives other spikes than then" in out
+    assert "now: both agree" in out
+    assert spikeport("replay", tmp_path)[0] == 2

@@ -1,0 +1,327 @@
+"""Class folders are read as they lie; every way in which they can be wrong is one line with a mend."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from data_folders import (
+    CLASSES,
+    HEIGHT,
+    WIDTH,
+    data,
+    with_idx,
+    with_pictures,
+    write_idx,
+    write_picture,
+    write_recording,
+)
+
+from spikeport.errors import MissingPart, UserError
+from spikeport.pipeline.data.describe import describe
+from spikeport.pipeline.data.load import load_dataset
+from spikeport.pipeline.data.preview import preview
+from spikeport.pipeline.data.readers.idx_files import read_idx
+from spikeport.pipeline.data.readers.recordings import AS_STORED
+from spikeport.pipeline.data.sources import reading
+from spikeport.pipeline.data.sources.class_folders import load
+from spikeport.pipeline.data.sources.event_files import list_events
+from spikeport.pipeline.data.splits import split_by_class
+from spikeport.pipeline.run.recipe import Data
+
+
+def test_pictures_are_paired_by_class_and_id(tmp_path: Path) -> None:
+    found = load(with_pictures(tmp_path))
+    assert found.classes == CLASSES
+    assert found.keys[:2] == ("ant/000", "ant/001")
+    assert len(found.keys) == 24
+    rows = {key: row for row, key in enumerate(found.images.keys)}
+    for key, label in zip(found.keys, found.labels, strict=True):
+        picture = found.images.images[rows[key]]
+        assert picture.shape == (3, 4, 5)
+        first = 10 * int(key[-3:]) + 80 * label
+        assert picture[:, 0, 0].tolist() == [first, first + 1, first + 2]  # channels first, red first
+
+
+def test_idx_images_are_paired_by_id_and_offset(tmp_path: Path) -> None:
+    """Recording 00007 was made from image 6; images of no recording keep a key that no recording has."""
+    found = load(with_idx(tmp_path))
+    assert found.classes == ("2", "5", "11")  # numbers count, so 11 is last
+    images = np.arange(30 * 3 * 4).reshape(30, 3, 4) % 251
+    assert found.images.images.shape == (30, 1, 3, 4)
+    rows = {key: row for row, key in enumerate(found.images.keys)}
+    for key, label in zip(found.keys, found.labels, strict=True):
+        row = rows[key]
+        assert row == int(key.split("/")[1]) - 1
+        assert found.images.labels[row] == label
+        np.testing.assert_array_equal(found.images.images[row, 0], images[row])
+    assert sum(key.startswith("image:") for key in found.images.keys) == 6
+
+
+def test_all_real_labels_agree_with_their_images(shared_data) -> None:
+    """Every recording's twin is the MNIST image of its id less one, and of its class, by an independent count."""
+    options = {"source": "class-folders", "root": str(shared_data), "events": "NMNIST/Train", "images": "MNIST/raw"}
+    found = load(Data(**options, image_id_offset=-1))
+    labels = read_idx(shared_data / "MNIST" / "raw" / "train-labels-idx1-ubyte.gz")
+    assert (len(found.keys), len(found.images.keys)) == (1000, 60_000)
+    for key, label in zip(found.keys, found.labels, strict=True):
+        folder, identity = key.split("/")
+        assert labels[int(identity) - 1] == label == int(folder)
+        assert found.images.keys[int(identity) - 1] == key
+    with pytest.raises(UserError, match="the labels of recording and image disagree"):
+        load(Data(**options, image_id_offset=0))
+
+
+def test_real_data_splits_as_the_recipe_says(shared_data, tmp_path: Path) -> None:
+    from spikeport.pipeline.run.recipe_file import load_recipe
+
+    shipped = Path(__file__).parents[3] / "recipes" / "nmnist-small.toml"
+    recipe = load_recipe(shipped, [f'data.root="{shared_data}"', "data.static_limit=0"])
+    dataset = load_dataset(recipe.data, cache=tmp_path)
+    assert [len(part.keys) for part in (dataset.train, dataset.validation, dataset.test)] == [700, 100, 200]
+    assert dataset.train.frames.shape == (700, 10, 2, 34, 34)
+    assert dataset.static.images.shape == (59_700, 1, 28, 28)
+    assert dataset.static.images.dtype == np.uint8
+    assert not dataset.simulated
+    everyone = np.bincount(np.concatenate([p.labels for p in (dataset.train, dataset.validation, dataset.test)]))
+    assert (np.abs(np.bincount(dataset.test.labels) - everyone / 5) < 1).all()
+
+
+@pytest.mark.parametrize("train", [10, 20, 50, 100])
+def test_a_few_real_recordings_train_and_all_others_test(shared_data, train: int) -> None:
+    """As the learning curve asks: a class has its share of `train` to less than one, and never none."""
+    names = [int(path.parent.name) for path in sorted((shared_data / "NMNIST" / "Train").glob("*/*.bin"))]
+    labels = np.array(names)
+    for seed in range(5):
+        split = split_by_class(labels, train=train, validation=0, test=0, seed=seed)
+        each = np.bincount(labels[split.train], minlength=10)
+        assert len(split.test) == 1000 - train
+        assert each.sum() == train
+        assert each.min() >= 1
+        assert (np.abs(each - np.bincount(labels) * train / 1000) < 1).all()
+
+
+def test_a_split_may_lack_validation_or_training(tmp_path: Path) -> None:
+    options = with_pictures(tmp_path)
+    few = load_dataset(options.model_copy(update={"train": 3, "validation": 0, "test": 0}), cache=tmp_path / "cache")
+    assert [len(part.keys) for part in (few.train, few.validation, few.test)] == [3, 0, 21]
+    assert few.validation.frames.shape == (0, 5, 2, HEIGHT, WIDTH)
+    assert few.validation.twins is not None
+    assert few.validation.twins.images.shape == (0, 3, 4, 5)
+    assert set(few.static.keys) == set(few.train.keys)
+    write_picture(tmp_path / "pictures" / "ant" / "extra.png", 9)
+    alone = options.model_copy(update={"without_recordings": True, "validation": 0, "test": 0})
+    none = load_dataset(alone, cache=tmp_path / "cache")
+    assert [len(part.keys) for part in (none.train, none.validation, none.test)] == [0, 0, 24]
+    assert none.train.frames.shape == (0, 5, 2, HEIGHT, WIDTH)
+    assert none.static.keys == ("image:ant/extra",)
+    facts = json.loads(json.dumps(describe(none), allow_nan=False))
+    assert facts["splits"]["train"] == {
+        "recordings": 0, "by_class": [0, 0, 0], "events_per_recording": None, "active_share": None
+    }  # fmt: skip
+    preview(none, tmp_path / "look.png", 2)
+    assert (tmp_path / "look.png").stat().st_size > 1000
+
+
+def test_pictures_of_many_sizes_are_brought_to_the_sensor(tmp_path: Path) -> None:
+    options = with_pictures(tmp_path)
+    write_picture(tmp_path / "pictures" / "bee" / "003.png", 200, size=(20, 30))
+    found = load(options)
+    assert found.images.images.shape == (24, 3, 6, 9)
+    odd = found.images.keys.index("bee/003")
+    assert (found.images.images[odd].reshape(3, -1).T == [200, 201, 202]).all()
+
+
+def test_grey_pictures_become_rgb(tmp_path: Path) -> None:
+    from PIL import Image
+
+    options = with_pictures(tmp_path)
+    Image.new("L", (5, 4), 77).save(tmp_path / "pictures" / "ant" / "000.png")
+    images = load(options).images
+    assert (images.images[images.keys.index("ant/000")] == 77).all()
+
+
+def test_class_pairing_knows_no_twins_but_still_keeps_the_same_id_apart(tmp_path: Path) -> None:
+    options = with_pictures(tmp_path).model_copy(update={"pairing": "class"})
+    write_picture(tmp_path / "pictures" / "ant" / "extra.png", 9)
+    (tmp_path / "pictures" / "bee" / "000.png").unlink()
+    dataset = load_dataset(options, cache=tmp_path / "cache")
+    assert dataset.train.twins is None
+    held_out = {*dataset.validation.keys, *dataset.test.keys}
+    assert not held_out & set(dataset.static.keys)
+    assert "image:ant/extra" in dataset.static.keys
+    assert len(dataset.static.keys) == 24 - len(held_out - {"bee/000"})
+
+
+def test_a_changed_event_file_is_binned_again(tmp_path: Path) -> None:
+    options = with_pictures(tmp_path)
+    first = load_dataset(options, cache=tmp_path / "cache")
+    write_recording(tmp_path / "events" / "cat" / "007.npz", 12345)
+    assert load_dataset(options, cache=tmp_path / "cache").fingerprint != first.fingerprint
+    assert len(list((tmp_path / "cache").glob("frames-*"))) == 2
+
+
+def test_files_at_rest_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until one is written, comes or goes; a change that hides from size and times is found by verifying."""
+    options, cache = with_pictures(tmp_path), tmp_path / "cache"
+    read: list[int] = []
+    hashing = reading.hash_files
+    monkeypatch.setattr(reading, "hash_files", lambda *call: read.append(1) or hashing(*call))
+    later = time.time_ns() + 10**10
+    monkeypatch.setattr("spikeport.pipeline.data.cache.time.time_ns", lambda: later)
+    first = load_dataset(options, cache=cache)
+    assert load_dataset(options, cache=cache).fingerprint == first.fingerprint
+    assert len(read) == 1
+    file = tmp_path / "events" / "bee" / "002.npz"
+    file.touch()  # the same bytes: read again, not binned again
+    assert load_dataset(options, cache=cache).fingerprint == first.fingerprint
+    assert len(read) == 2
+    assert len(list(cache.glob("frames-*"))) == 1
+    write_recording(file, 4321)
+    changed = load_dataset(options, cache=cache)
+    assert changed.fingerprint != first.fingerprint
+    assert len(read) == 3
+    stamp = reading.stamp_with([list_events(tmp_path / "events").stamp], AS_STORED)
+    [record] = [p for p in cache.glob("content-*") if stamp in p.read_text()]
+    other = next(p for p in cache.glob("content-*") if p != record)
+    foreign = json.loads(other.read_text())["content"]
+    stale = json.loads(record.read_text())
+    check = hashlib.sha256(f"{stale['stamp']} {foreign}".encode()).hexdigest()
+    record.write_text(json.dumps({**stale, "content": foreign, "check": check}))  # as if the bytes had changed unseen
+    assert load_dataset(options, cache=cache).fingerprint == first.fingerprint
+    assert load_dataset(options, cache=cache, verify=True).fingerprint == changed.fingerprint
+    assert load_dataset(options, cache=cache).fingerprint == changed.fingerprint
+
+
+def test_a_recording_behind_a_link_to_nothing_is_missed(tmp_path: Path) -> None:
+    options = with_pictures(tmp_path)
+    (tmp_path / "events" / "ant" / "zzz.npz").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UserError, match=r"zzz\.npz: this file cannot be read: the link leads nowhere"):
+        load(options)
+
+
+def test_hidden_files_are_not_recordings(tmp_path: Path) -> None:
+    options = with_pictures(tmp_path)
+    (tmp_path / "events" / "ant" / ".DS_Store").write_bytes(b"x")
+    (tmp_path / "events" / ".cache").mkdir()
+    assert len(load(options).keys) == 24
+
+
+def _remove(path: str) -> Callable[[Path], None]:
+    return lambda root: shutil.rmtree(root / path) if (root / path).is_dir() else (root / path).unlink()
+
+
+def _empty(root: Path) -> None:
+    for path in (root / "events" / "bee").iterdir():
+        path.unlink()
+
+
+def _one_class(root: Path) -> None:
+    for name in CLASSES[1:]:
+        shutil.rmtree(root / "events" / name)
+
+
+def _same_id(root: Path) -> None:
+    (root / "events" / "ant" / "000.npy").write_bytes(b"x")
+
+
+def _same_number(root: Path) -> None:
+    write_recording(root / "events" / "ant" / "0000.npz", 1)
+
+
+def _foreign_file(root: Path) -> None:
+    (root / "events" / "ant" / "notes.txt").write_text("x")
+
+
+def _no_picture(root: Path) -> None:
+    for path in (root / "pictures" / "cat").iterdir():
+        path.unlink()
+
+
+def _broken_picture(root: Path) -> None:
+    (root / "pictures" / "cat" / "002.png").write_bytes(b"\x89PNG no more")
+
+
+@pytest.mark.parametrize(
+    ("damage", "kind", "words"),
+    [
+        (_remove("events"), MissingPart, ["events: the folder of recordings is not there", "/<class>/<id>.<ext>"]),
+        (_remove("pictures"), MissingPart, ["pictures: the folder of static images", "train-images-idx3-ubyte.gz"]),
+        (_empty, UserError, ["events/bee: this class has no recording"]),
+        (_one_class, UserError, ["a classifier needs two classes, 1 found"]),
+        (_same_id, UserError, ["two recordings have the same id"]),
+        (_same_number, UserError, ["two recordings claim one image", "0000.npz"]),
+        (_foreign_file, UserError, ["no reader for notes.txt", ".bin"]),
+        (_remove("pictures/cat"), UserError, ["pictures/cat: this class has recordings, but no folder of images"]),
+        (_no_picture, UserError, ["pictures/cat: this class has no image"]),
+        (_remove("pictures/cat/002.png"), UserError, ["cat/002.npz: this recording has no image", "id 2"]),
+        (_broken_picture, UserError, ["cat/002.png: this picture cannot be read"]),
+    ],
+)
+def test_what_is_wrong_is_said(
+    tmp_path: Path, damage: Callable[[Path], None], kind: type[UserError], words: list[str]
+) -> None:
+    options = with_pictures(tmp_path)
+    damage(tmp_path)
+    with pytest.raises(UserError) as caught:
+        load(options)
+    assert type(caught.value) is kind
+    message = str(caught.value)
+    assert "To mend: " in message
+    for word in words:
+        assert word in message
+
+
+def test_a_damaged_recording_is_named_when_read(tmp_path: Path) -> None:
+    options = with_pictures(tmp_path)
+    (tmp_path / "events" / "bee" / "004.npz").write_bytes(b"PK")
+    with pytest.raises(UserError, match=r"bee/004\.npz: this event file cannot be read"):
+        load_dataset(options, cache=tmp_path / "cache")
+    assert not list((tmp_path / "cache").glob("*"))
+
+
+def test_unique_ids_show_labels_that_disagree(tmp_path: Path) -> None:
+    """Where no two images share an id, a recording in another class than its image is a mistake, not a new id."""
+    for label, name in enumerate(CLASSES):
+        for i in range(4):
+            identity = 4 * label + i
+            write_recording(tmp_path / "events" / name / f"{identity}.npz", identity)
+            write_picture(tmp_path / "pictures" / name / f"{identity}.png", identity)
+    (tmp_path / "events" / "ant" / "1.npz").rename(tmp_path / "events" / "cat" / "1.npz")
+    with pytest.raises(UserError, match=r"cat/1\.npz: the labels .* in class cat, image 1 is of class ant"):
+        load(data(tmp_path, images="pictures"))
+
+
+def test_an_offset_asks_for_numbers(tmp_path: Path) -> None:
+    options = with_idx(tmp_path)
+    write_recording(tmp_path / "events" / "2" / "first.npz", 1)
+    with pytest.raises(UserError, match="image_id_offset asks for numbers as ids, this file's is 'first'"):
+        load(options)
+
+
+@pytest.mark.parametrize("missing", ["root", "events", "images"])
+def test_a_missing_setting_is_named(tmp_path: Path, missing: str) -> None:
+    with pytest.raises(UserError, match=rf"class-folders needs data\.{missing}"):
+        load(with_pictures(tmp_path).model_copy(update={missing: ""}))
+
+
+def test_damaged_idx_files_are_named(tmp_path: Path) -> None:
+    options = with_idx(tmp_path)
+    file = tmp_path / "idx" / "train-images-idx3-ubyte.gz"
+    whole = file.read_bytes()
+    for content in (b"", whole[:-20], b"\x1f\x8b nonsense"):
+        file.write_bytes(content)
+        with pytest.raises(UserError, match=r"train-images-idx3-ubyte\.gz: this (idx file cannot|is no whole idx)"):
+            load(options)
+    write_idx(tmp_path / "idx", np.zeros((5, 3, 4)), np.zeros(6))
+    with pytest.raises(UserError, match="images and labels do not belong together"):
+        load(options)
+    (tmp_path / "idx" / "train-labels-idx1-ubyte.gz").unlink()
+    with pytest.raises(MissingPart, match=r"place train-labels-idx1-ubyte\.gz in"):
+        load(options)

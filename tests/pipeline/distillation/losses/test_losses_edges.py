@@ -1,0 +1,338 @@
+"""Losses where inputs are odd: spiking teachers, half precision, shapes and options that cannot be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from spikeport.errors import UserError
+from spikeport.pipeline.distillation.losses.alignment import cka, mmd
+from spikeport.pipeline.distillation.losses.base import (
+    TERM_FILES,
+    Sizes,
+    Step,
+    Stream,
+    Teaching,
+    Term,
+    term_class,
+    term_settings,
+)
+from spikeport.pipeline.distillation.losses.logits import logit_kd
+from spikeport.pipeline.distillation.losses.noisy import nld
+from spikeport.pipeline.distillation.losses.projected import feature_distance
+from spikeport.pipeline.distillation.losses.reconstructions.adaptive import adaptive_kl
+from spikeport.pipeline.distillation.losses.reconstructions.relational import relational
+from spikeport.pipeline.distillation.losses.reconstructions.sliced import sliced_w2
+from spikeport.pipeline.distillation.losses.reconstructions.spectral import spectral_logit
+from spikeport.pipeline.distillation.losses.self_temporal import self_temporal_kd
+from spikeport.pipeline.distillation.losses.tet import tet
+
+T, B, K, C, H, W = 3, 5, 4, 6, 2, 7
+SIZES = Sizes(
+    steps=T,
+    classes=K,
+    v_threshold=1.0,
+    student_map=(C, H, W),
+    student_embedding=10,
+    teacher_map=(8, 4, 3),
+    teacher_embedding=9,
+)
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def randn(seed: int, *shape: int) -> Tensor:
+    return torch.randn(*shape, generator=seeded(seed))
+
+
+def stream(steps: tuple[int, ...] = ()) -> Stream:
+    """One whose teacher speaks once, or at each of `steps`."""
+    torch.manual_seed(0)
+    teaching = Teaching(
+        logits=randn(1, *steps, B, K),
+        maps=randn(2, *steps, B, 8, 4, 3),
+        embedding=randn(3, *steps, B, 9),
+        head=nn.Linear(9, K),
+        head_weight=randn(4, K, 8),
+    )
+    return Stream(
+        logits=randn(5, T, B, K).requires_grad_(),
+        features=randn(6, T, B, C, H, W).requires_grad_(),
+        labels=torch.arange(B) % K,
+        maps=randn(7, T, B, C, H, W).requires_grad_(),
+        embedding=randn(8, T, B, 10).requires_grad_(),
+        teaching=teaching,
+    )
+
+
+def step(shown: Stream) -> Step:
+    other = replace(shown, features=randn(9, T, B, C, H, W))
+    return Step(streams={"hybrid": shown, "event": other}, progress=0.3, generator=seeded(1))
+
+
+def build(name: str, **options: object) -> Term:
+    torch.manual_seed(0)
+    return term_class(name)(term_settings(name, options), SIZES)
+
+
+VARIANTS = [(name, {}) for name in TERM_FILES] + [
+    ("samd", {"target_class": "teacher"}),
+    ("projected_feature", {"reduce_time": "per_step"}),
+    ("projected_feature", {"features": "maps"}),
+    ("projected_feature", {"features": "maps", "reduce_time": "per_step", "blur": 0.3}),
+    ("laf", {"mode": "per_step"}),
+    ("logit_kd", {"divergence": "adaptive", "check_finite": True}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), VARIANTS)
+def test_a_spiking_teacher_that_says_the_same_at_every_step(name: str, options: dict) -> None:
+    """It is the teacher that says it once. Tolerance: a mean over equal steps is rounded in float32."""
+    once, always = stream(), stream((T,))
+    said = once.teaching
+    assert said is not None
+    repeated = [one.expand(T, *one.shape) for one in (said.logits, said.maps, said.embedding)]
+    again = replace(always.teaching, logits=repeated[0], maps=repeated[1], embedding=repeated[2])
+    shown = replace(once, teaching=again)
+    values = [build(name, **options)(each, step(each)) for each in (once, shown)]
+    torch.testing.assert_close(values[1], values[0])
+    assert values[0] != 0
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("samd", {}), ("samd", {"target_class": "teacher"}), ("laf", {}), ("projected_feature", {"features": "maps"})],
+)
+def test_a_spiking_teacher_is_averaged_where_time_is(name: str, options: dict) -> None:
+    timed = stream((T,))
+    said = timed.teaching
+    assert said is not None
+    mean = replace(said, logits=said.logits.mean(0), maps=said.maps.mean(0), embedding=said.embedding.mean(0))
+    shown = replace(timed, teaching=mean)
+    values = [build(name, **options)(each, step(each)) for each in (timed, shown)]
+    torch.testing.assert_close(values[0], values[1])
+
+
+def test_a_spiking_teacher_that_says_nothing_points_nowhere() -> None:
+    """Of five recordings it is silent in two: what the loss takes of them is what it takes of the other three."""
+    shown = stream((T,))
+    said = shown.teaching
+    assert said is not None
+    logits = said.logits.clone()
+    logits[:, [1, 4]] = 0
+    silent = replace(shown, teaching=replace(said, logits=logits))
+    others = [0, 2, 3]
+    kept = replace(said, logits=logits[:, others], maps=said.maps[:, others], embedding=said.embedding[:, others])
+    rest = replace(
+        shown,
+        logits=shown.logits[:, others],
+        features=shown.features[:, others],
+        labels=shown.labels[others],
+        maps=shown.maps[:, others],
+        embedding=shown.embedding[:, others],
+        teaching=kept,
+    )
+    term = build("samd", target_class="teacher")
+    torch.testing.assert_close(term(silent, step(silent)), term(rest, step(rest)))
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda a, b: cka(a, b),
+        lambda a, b: cka(a, b, debiased=True),
+        lambda a, b: mmd(0.1 * a, 0.1 * b),
+        lambda a, b: relational(a[0], b[0]),
+        lambda a, b: sliced_w2(a, b, generator=seeded()),
+        lambda a, b: feature_distance(a[0], b[0], "cosine"),
+        lambda a, b: logit_kd(a, b),
+        lambda a, b: spectral_logit(a, b),
+        lambda a, b: tet(a, torch.arange(8), lam=0.1, target=1.0),
+    ],
+    ids=["cka", "debiased", "mmd", "relational", "sliced_w2", "cosine", "logit_kd", "spectral", "tet"],
+)
+def test_autocast_changes_nothing(loss: Callable[[Tensor, Tensor], Tensor]) -> None:
+    a, b = randn(0, 2, 8, 40), randn(1, 2, 8, 40)
+    expected = loss(a, b)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = loss(a, b)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 6, 10, 11, 14, 101])
+def test_the_head_of_a_uniform_teacher(classes: int) -> None:
+    """The first ceil(K / 2) classes, also where K sums of 1 / K in float32 fall short of the half: a student that
+    errs in the last class of the head and in the first of the tail tells them apart."""
+    student = torch.zeros(1, classes, dtype=torch.float64)
+    head = math.ceil(classes / 2)
+    student[0, 0], student[0, head - 1], student[0, -1] = 2.0, 1.0, -1.0
+    p, q = torch.full((classes,), 1 / classes, dtype=torch.float64), student.softmax(-1)[0]
+    gap = (p - q).abs()
+    w = gap[:head].sum() / gap.sum()
+    expected = w * (p * (p / q).log()).sum() + (1 - w) * (q * (q / p).log()).sum()
+    # float32, and eps; one class more or less in the head moves the loss by over 1e-3
+    assert adaptive_kl(student.float(), torch.zeros(1, classes)).item() == pytest.approx(expected.item(), abs=1e-5)
+
+
+def test_logit_kd_may_be_adaptive() -> None:
+    p, q = torch.tensor([[0.6, 0.3, 0.1]]).log(), torch.tensor([[0.2, 0.5, 0.3]]).log()
+    assert logit_kd(q, p, tau=1.0, divergence="adaptive").item() == pytest.approx(0.380666, abs=1e-6)  # float32
+
+
+def test_the_last_step_is_what_decides() -> None:
+    """Running counts: class 0 fires once, at the first of ten steps, class 1 twice, at the last two. Their mean says 0,
+    the decision is 1; `last` distils what decides, as a network of that one step would."""
+    spikes = torch.zeros(10, 1, 2)
+    spikes[0, 0, 0] = spikes[8:, 0, 1] = 1
+    logits, teacher = spikes.cumsum(0), torch.tensor([[0.0, 1.0]])
+    assert (logits.mean(0).argmax().item(), logits[-1].argmax().item()) == (0, 1)
+    assert torch.equal(logit_kd(logits, teacher, mode="last"), logit_kd(logits[-1], teacher))
+    assert logit_kd(logits, teacher, mode="last") < logit_kd(logits, teacher, mode="mean")
+
+
+def test_one_step_has_one_way_to_be_distilled() -> None:
+    logits, teacher, labels = randn(0, 1, 5, 4), randn(1, 5, 4), torch.tensor([0, 1, 2, 3, 1])
+    values = [logit_kd(logits, teacher, mode=mode) for mode in ("mean", "per_step", "last")]
+    assert torch.equal(values[0], values[1])
+    assert torch.equal(values[0], values[2])
+    ce = torch.nn.functional.cross_entropy(logits[0], labels)
+    torch.testing.assert_close(
+        tet(logits, labels, lam=0.1, target=1.5), 0.9 * ce + 0.1 * (logits - 1.5).square().mean()
+    )
+    right = logits[0].argmax(-1)
+    assert self_temporal_kd(logits, right).item() == pytest.approx(0, abs=1e-6)
+    assert self_temporal_kd(logits, (right + 1) % 4).item() == 0  # no step is right
+
+
+def test_of_equal_logits_the_first_class_counts() -> None:
+    """Both steps are ties of the first two classes: right for label 0, wrong for label 1."""
+    tie = torch.tensor([[[2.0, 2.0, 0.0]], [[1.0, 1.0, 0.0]]])
+    assert self_temporal_kd(tie, torch.tensor([0])).item() > 0
+    assert self_temporal_kd(tie, torch.tensor([1])).item() == 0
+
+
+def test_each_step_has_noise_of_its_own() -> None:
+    """Steps that are alike: as over so many samples, not as one step counted often."""
+    logits, teacher = randn(3, 1, 1, 5).expand(4, 1, 5), randn(4, 1, 5)
+    steps = nld(logits, teacher, generator=seeded(2), mode="per_step")
+    samples = nld(logits.transpose(0, 1), teacher.expand(4, 5), generator=seeded(2), mode="per_step")
+    once = nld(logits[:1], teacher, generator=seeded(2), mode="per_step")
+    torch.testing.assert_close(steps, samples)
+    assert abs(steps - once) > 1e-4
+
+
+def test_a_teachers_features_may_be_made_alike() -> None:
+    """`normalize_teacher`: mean 0 and variance 1 of each feature over the batch; one sample alone has no variance."""
+    said = 3 * randn(6, 5, 7) + 2
+    sizes = Sizes(steps=2, classes=3, v_threshold=1.0, student_embedding=7, teacher_embedding=7)
+    settings = term_settings("projected_feature", {"projector": "identity", "normalize_teacher": True})
+    term = term_class("projected_feature")(settings, sizes)
+    own = (said - said.mean(0)) / said.std(0, correction=0)
+    shown = Stream(
+        logits=randn(7, 2, 5, 3), features=randn(7, 2, 5, 3), labels=torch.zeros(5, dtype=torch.long),
+        embedding=own.expand(2, 5, 7), teaching=Teaching(logits=randn(8, 5, 3), embedding=said),
+    )  # fmt: skip
+    assert term(shown, step(shown)).item() == pytest.approx(0, abs=1e-10)
+    single = replace(
+        shown, logits=shown.logits[:, :1], features=shown.features[:, :1], labels=shown.labels[:1],
+        embedding=shown.embedding[:, :1], teaching=Teaching(logits=randn(8, 1, 3), embedding=said[:1]),
+    )  # fmt: skip
+    assert torch.isfinite(term(single, step(single)))
+
+
+def test_similarities_by_products() -> None:
+    """Rows (3, 0), (0, 4): Gram diag(9, 16) / sqrt(337); against a teacher's (1, 0), (1, 0): ones / 2."""
+    own, said = torch.tensor([[3.0, 0.0], [0.0, 4.0]]), torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+    root = 337**0.5
+    expected = ((9 / root - 0.5) ** 2 + (16 / root - 0.5) ** 2 + 2 * 0.25) / 4
+    assert relational(own, said, kind="gram").item() == pytest.approx(expected)
+    assert torch.isfinite(relational(torch.ones(4, 3), torch.ones(4, 2), kind="gram"))  # a batch of one class
+
+
+def test_noise_is_for_training() -> None:
+    shown = stream()
+    term = build("nld")
+    plain = logit_kd(shown.logits, shown.teaching.logits, mode="mean")
+    assert not torch.equal(term(shown, step(shown)), plain)
+    assert torch.equal(term.eval()(shown, step(shown)), plain)
+
+
+def test_the_target_of_cross_entropy() -> None:
+    shown = stream()
+    for options, target in (({}, 1.0), ({"target": 0.25}, 0.25)):
+        expected = tet(shown.logits, shown.labels, lam=0.5, target=target)
+        assert torch.equal(build("cross_entropy", lam=0.5, **options)(shown, step(shown)), expected)
+
+
+LOGITS, TEACHER = randn(0, T, B, K), randn(1, B, K)
+REFUSED: dict[str, tuple[Callable[[], Tensor], str]] = {
+    "tet of no step": (lambda: tet(LOGITS[:0], torch.arange(B), lam=0.1, target=1.0), "do not fit"),
+    "tet of other labels": (lambda: tet(LOGITS, torch.arange(B - 1), lam=0.1, target=1.0), "do not fit"),
+    "tet without time": (lambda: tet(TEACHER, torch.arange(B), lam=0.1, target=1.0), "do not fit"),
+    "tet's step weights": (
+        lambda: tet(LOGITS, torch.zeros(B).long(), lam=0.1, target=1.0, step_weights=torch.ones(1)),
+        "do not fit 3 steps",
+    ),
+    "sample weights": (lambda: logit_kd(LOGITS, TEACHER, sample_weight=torch.ones(1)), "do not fit a batch of 5"),
+    "teacher not finite": (
+        lambda: logit_kd(LOGITS, TEACHER * math.inf, check_finite=True),
+        "teacher's logits are not all finite",
+    ),
+    "student not finite": (
+        lambda: logit_kd(LOGITS * math.nan, TEACHER, check_finite=True),
+        "student's logits are not all finite",
+    ),
+    "all noise": (
+        lambda: nld(LOGITS, TEACHER, generator=seeded(), space="prob", noise_weight=1.0),
+        "noise of weight 1.0",
+    ),
+    "noise below zero": (lambda: nld(LOGITS, TEACHER, generator=seeded(), noise_weight=-0.1), "noise of weight -0.1"),
+    "noise elsewhere": (lambda: nld(LOGITS, TEACHER, generator=seeded(), space="odds"), "no noise in 'odds'"),
+    "features of one sample": (lambda: feature_distance(TEACHER, TEACHER[:1]), "do not fit"),
+    "features of none": (lambda: feature_distance(TEACHER[:0], TEACHER[:0]), "do not fit"),
+    "attention of other places": (
+        lambda: feature_distance(torch.ones(2, 3, 4, 5), torch.ones(2, 3, 5, 4), "attention"),
+        "do not fit",
+    ),
+    "cka of no sample": (lambda: cka(LOGITS[:, :0], LOGITS[:, :0]), "without an empty axis"),
+    "cka of other samples": (lambda: cka(LOGITS, LOGITS[:, 1:]), "not of the same steps and samples"),
+    "mmd of no sample": (lambda: mmd(LOGITS[:, :0], LOGITS), "without an empty axis"),
+    "sets without a point": (lambda: sliced_w2(LOGITS[:, :0], LOGITS, generator=seeded()), "do not fit"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refusals(case: str) -> None:
+    loss, words = REFUSED[case]
+    with pytest.raises(UserError, match=words):
+        loss()
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("cross_entropy", {"lam": 1.5}),
+        ("logit_kd", {"tau": 0.0}),
+        ("adaptive_kl", {"head_mass": 0.0}),
+        ("nld", {"noise_weight": -0.1}),
+        ("samd", {"tau_map": 0.0}),
+        ("self_temporal_kd", {"tau": -1.0}),
+        ("laf", {"tau": 0.0}),
+        ("sliced_w2", {"directions": 0}),
+        ("projected_feature", {"blur": 1.0}),
+        ("cka_alignment", {"max_alpha": 1.5}),
+        ("cka_alignment", {"coefficients": -1.0}),
+        ("mmd_alignment", {"sigma": 0.0}),
+    ],
+)
+def test_options_out_of_range_are_said_before_training(name: str, options: dict) -> None:
+    with pytest.raises(UserError, match=next(iter(options))):
+        term_settings(name, options)

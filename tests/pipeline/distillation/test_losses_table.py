@@ -1,0 +1,215 @@
+"""Every loss as a term of a recipe: finite, heard by the student, never by the teacher; and projectors that learn."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from learning_data import HEIGHT, WIDTH, tiny_dataset, tiny_recipe
+from torch import Tensor, nn
+
+from spikeport.errors import UserError
+from spikeport.pipeline.distillation.losses.base import (
+    TERM_FILES,
+    Sizes,
+    Step,
+    Stream,
+    Teaching,
+    term_class,
+    term_settings,
+)
+from spikeport.pipeline.distillation.losses.logits import logit_kd
+from spikeport.pipeline.distillation.methods import Plan
+from spikeport.pipeline.distillation.objective import Objective
+from spikeport.pipeline.models.teachers.base import PlainTeacher
+from spikeport.pipeline.run.recipe import Term as TermRecipe
+from spikeport.pipeline.training.train import train_student
+
+T, B, K, C, H, W = 3, 5, 4, 6, 2, 7
+SIZES = Sizes(
+    steps=T,
+    classes=K,
+    v_threshold=1.0,
+    student_map=(C, H, W),
+    student_embedding=C * H * W,
+    teacher_map=(8, 4, 3),
+    teacher_embedding=9,
+)
+
+
+def rand(seed: int, *shape: int) -> Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed)).requires_grad_()
+
+
+def streams(*, dtype: torch.dtype = torch.float32) -> dict[str, Stream]:
+    head_weight = rand(20, K, 8)
+    head = nn.Linear(9, K)
+    made = {}
+    for at, name in enumerate(("event", "hybrid")):
+        teaching = Teaching(
+            logits=rand(30 + at, B, K),
+            maps=rand(32 + at, B, 8, 4, 3),
+            embedding=rand(34 + at, B, 9),
+            head=head,
+            head_weight=head_weight,
+        )
+        made[name] = Stream(
+            logits=rand(at, T, B, K).to(dtype),
+            features=rand(2 + at, T, B, C, H, W).to(dtype),
+            labels=torch.arange(B) % K,
+            maps=rand(4 + at, T, B, C, H, W).to(dtype),
+            embedding=rand(6 + at, T, B, C * H * W).to(dtype),
+            teaching=teaching,
+            replaced=torch.zeros(T, B, dtype=torch.bool),
+        )
+    return made
+
+
+def step(made: dict[str, Stream]) -> Step:
+    return Step(streams=made, progress=0.3, generator=torch.Generator().manual_seed(1))
+
+
+def build(name: str, sizes: Sizes = SIZES, **options: object):
+    return term_class(name)(term_settings(name, options), sizes)
+
+
+@pytest.mark.parametrize("name", TERM_FILES)
+def test_every_term(name: str) -> None:
+    made = streams()
+    for stream in made.values():
+        for shown in (stream.logits, stream.features, stream.maps, stream.embedding):
+            shown.retain_grad()
+    seen = step(made)
+    term = build(name)
+    stream = made["hybrid" if term.streams == ("hybrid",) else "event"]
+    loss = term(stream, seen)
+    assert loss.shape == ()
+    assert torch.isfinite(loss)
+    loss.backward()
+    heard = [shown.grad for shown in (stream.logits, stream.features, stream.maps, stream.embedding)]
+    assert any(grad is not None and grad.any() for grad in heard)
+    for said in (stream.teaching for stream in made.values()):
+        assert all(tensor.grad is None for tensor in (said.logits, said.maps, said.embedding, said.head_weight))
+    assert all(torch.isfinite(weight.grad).all() for weight in term.parameters())
+
+
+@pytest.mark.parametrize("name", TERM_FILES)
+def test_losses_are_computed_in_single_precision(name: str) -> None:
+    """Under bfloat16 autocast, from a student's bfloat16: the very value of those numbers in float32."""
+    stream = "hybrid" if term_class(name).streams == ("hybrid",) else "event"
+    torch.manual_seed(0)
+    objective = Objective(Plan(terms=(TermRecipe(loss=name, stream=stream),)), SIZES)
+    half = streams(dtype=torch.bfloat16)
+    names = ("logits", "features", "maps", "embedding")
+    wide = {key: replace(one, **{each: getattr(one, each).float() for each in names}) for key, one in half.items()}
+    expected = objective(step(wide)).total
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = objective(step(half)).total
+    assert found.dtype == torch.float32
+    assert torch.equal(found, expected)
+
+
+def test_a_projector_learns_a_permutation() -> None:
+    """Only the projector is trained: an affine map can undo any order of channels."""
+    sizes = Sizes(steps=T, classes=K, v_threshold=1.0, student_embedding=5, teacher_embedding=5)
+    own = torch.rand(T, 64, 5, generator=torch.Generator().manual_seed(0))
+    said = own.mean(0)[:, [3, 0, 4, 1, 2]]
+    stream = Stream(
+        logits=own[..., :K],
+        features=own,
+        labels=torch.zeros(64, dtype=torch.int64),
+        embedding=own,
+        teaching=Teaching(logits=said[:, :K], embedding=said),
+    )
+    torch.manual_seed(0)
+    term = build("projected_feature", sizes)
+    optimiser = torch.optim.LBFGS(term.parameters(), max_iter=100)
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        loss = term(stream, step({"event": stream}))
+        loss.backward()
+        return loss
+
+    first = closure().item()
+    optimiser.step(closure)
+    assert closure().item() < 1e-6 < first
+
+
+def test_per_step_features_are_never_nearer_than_their_mean() -> None:
+    made = streams()
+    sizes = Sizes(steps=T, classes=K, v_threshold=1.0, student_embedding=9, teacher_embedding=9)
+    stream = Stream(
+        logits=made["event"].logits,
+        features=made["event"].features,
+        labels=made["event"].labels,
+        embedding=rand(50, T, B, 9),
+        teaching=made["event"].teaching,
+    )
+    mean, each = (
+        build("projected_feature", sizes, projector="identity", reduce_time=over)(stream, step(made))
+        for over in ("mean", "per_step")
+    )
+    assert each > mean
+
+
+def test_blur_zeroes_channels_in_training_alone() -> None:
+    made = streams()
+    torch.manual_seed(0)
+    term = build("projected_feature", features="maps", projector="conv1x1", blur=0.5)
+    stream = made["event"]
+    noisy, again = (term(stream, step(made)) for _ in range(2))
+    assert torch.equal(noisy, again)  # the step's generator decides
+    term.eval()
+    whole = term(stream, step(made))
+    assert not torch.equal(noisy, whole)
+
+
+def test_laf_is_distillation_through_the_teachers_head() -> None:
+    made = streams()
+    stream = made["event"]
+    torch.manual_seed(0)
+    term = build("laf")
+    assert stream.teaching is not None
+    logits = stream.teaching.head(term.adapter(stream.embedding.mean(0)))
+    torch.testing.assert_close(term(stream, step(made)), logit_kd(logits, stream.teaching.logits))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("projected_feature", {"projector": "identity"}, "84 channels are compared with 9"),
+        ("projected_feature", {"projector": "conv1x1"}, "an embedding has no places"),
+        ("projected_feature", {"blur": 0.2}, "blur needs maps"),
+        ("laf", {}, "needs what both heads see"),
+        ("sliced_w2", {}, "compares maps"),
+        ("projected_feature", {}, "compares embedding"),
+    ],
+)
+def test_what_cannot_be_is_said_before_training(name: str, options: dict, message: str) -> None:
+    bare = Sizes(steps=T, classes=K, v_threshold=1.0, student_embedding=84)
+    with pytest.raises(UserError, match=message):
+        build(name, SIZES if options else bare, **options)
+
+
+@pytest.mark.parametrize("name", sorted(TERM_FILES))
+def test_every_loss_trains_from_a_recipe(name: str, tmp_path: Path) -> None:
+    """As an added term, one epoch: the student moves otherwise than without it, and its projectors are not kept."""
+    stream = "hybrid" if term_class(name).streams == ("hybrid",) else "event"
+    data = tiny_dataset(twins=True)
+    term = {"loss": name, "stream": stream, "weight": 0.5}
+    students = []
+    for at, terms in enumerate(([], [term])):
+        recipe = tiny_recipe(
+            distillation={"method": "none", "terms": terms},
+            training={"epochs": 1, "average": 0.0},
+            student={"v_threshold": 0.2},  # it answers from the start
+        )
+        torch.manual_seed(0)
+        teacher = PlainTeacher(nn.Conv2d(3, 5, 3, padding=1), nn.Flatten(), nn.Linear(5 * HEIGHT * WIDTH, 3))
+        students.append(train_student(recipe, data, teacher, "none", tmp_path / str(at)))
+    weights = [dict(student.named_parameters()) for student in students]
+    assert weights[0].keys() == weights[1].keys()
+    assert any(not torch.equal(weights[0][key], weights[1][key]) for key in weights[0])

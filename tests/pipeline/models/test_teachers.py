@@ -1,0 +1,377 @@
+"""Teachers: what they show of themselves, and that looking changes nothing in them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from learning_data import STEPS, tiny_recipe
+from safetensors.torch import save_file
+from torch import nn
+
+from spikeport.errors import UserError
+from spikeport.export.formats.onnx import export_onnx
+from spikeport.pipeline.models.sizes import teacher_sizes
+from spikeport.pipeline.models.storage import export_teacher, load_teacher, save_student, save_teacher
+from spikeport.pipeline.models.students.build import build_student
+from spikeport.pipeline.models.teachers.base import PlainTeacher, Preparation, Teacher
+from spikeport.pipeline.models.teachers.build import TEACHERS, build_teacher, check_teacher, list_teachers
+from spikeport.pipeline.models.teachers.external import find_factory
+from spikeport.pipeline.run.recipe import Recipe
+from spikeport.pipeline.run.run_folder import create
+
+PARTS = {"cnn-small": (64, 384), "vgg11": (32, 32), "resnet18": (32, 32), "resnet19": (32, 16), "resnet20": (4, 4)}
+
+
+def teacher(height: int = 17, width: int = 26, classes: int = 5) -> Teacher:
+    torch.manual_seed(4)
+    return build_teacher(tiny_recipe().teacher, (3, height, width), classes)
+
+
+def images(batch: int = 3, height: int = 17, width: int = 26) -> torch.Tensor:
+    return torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(2))
+
+
+def test_the_three_parts_are_one_network() -> None:
+    network = teacher().eval()
+    seen = network.observe(images())
+    assert seen.maps is not None
+    assert seen.embedding is not None
+    assert seen.maps.shape == (3, 64, 2, 3)
+    assert torch.equal(seen.embedding, seen.maps.flatten(1))
+    weight = network.head_weight
+    assert weight is not None
+    torch.testing.assert_close(seen.logits, seen.embedding @ weight.T + network.head.bias)
+    assert torch.equal(seen.logits, network(images()))
+    assert teacher_sizes(network, (3, 17, 26)) == teacher_sizes(teacher(), (3, 17, 26))
+    assert teacher_sizes(network, (3, 17, 26)).maps == (64, 2, 3)
+    assert teacher_sizes(network, (3, 17, 26)).embedding == 384
+
+
+def test_looking_moves_no_buffer_and_leaves_no_gradient() -> None:
+    """Even of a teacher that someone left in training mode, where batch norm would move."""
+    network = teacher().train()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    seen = network.observe(images())
+    assert network.training
+    assert all(module.training for module in network.modules())
+    assert not any(part.requires_grad for part in (seen.logits, seen.maps, seen.embedding))
+    assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
+    assert torch.equal(seen.logits, network.eval()(images()).detach())
+    network.train()(images())
+    assert not torch.equal(before["features.1.running_mean"], network.features[1].running_mean)
+
+
+def test_the_frozen_head_passes_a_gradient_to_what_it_classifies_only() -> None:
+    network = teacher()
+    embedding = torch.rand(2, 4, 384, requires_grad=True)
+    logits = network.classify(embedding)
+    torch.testing.assert_close(logits, network.head(embedding))
+    (logits * torch.arange(5.0)).sum().backward()
+    expected = torch.arange(5.0) @ network.head_weight
+    torch.testing.assert_close(embedding.grad, expected.expand(2, 4, 384))
+    assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_a_head_that_is_not_linear_has_no_weight() -> None:
+    network = PlainTeacher(nn.Identity(), nn.Flatten(), nn.Sequential(nn.Linear(12, 7), nn.ReLU(), nn.Linear(7, 5)))
+    assert network.head_weight is None
+    assert network.classify(torch.rand(4, 12)).shape == (4, 5)
+
+
+def test_images_are_normalised_by_channel() -> None:
+    network = PlainTeacher(
+        nn.Identity(), nn.Flatten(), nn.Identity(), Preparation(None, (0.1, 0.2, 0.3), (0.5, 1.0, 2.0))
+    )
+    seen = network.observe(torch.full((1, 3, 1, 2), 0.6))
+    torch.testing.assert_close(seen.logits, torch.tensor([[1.0, 1.0, 0.4, 0.4, 0.15, 0.15]]))
+
+
+def teaching(network: str, **options: Any) -> Recipe:
+    return tiny_recipe(teacher={"network": network, **options})
+
+
+def width_of(network: str) -> float:
+    return 1.0 if network == "cnn-small" else 1 / 16
+
+
+@pytest.mark.parametrize("network", TEACHERS)
+def test_every_teacher_takes_small_and_large_images(network: str) -> None:
+    """28, 34 x 48, 65 (the first with a large stem) and 224 pixels: logits, maps and embedding of one image."""
+    recipe = teaching(network, width=width_of(network)).teacher
+    channels = {}
+    for height, width in ((28, 28), (34, 48), (65, 65), (224, 224)):
+        built = build_teacher(recipe, (3, height, width), 5)
+        seen = built.observe(torch.rand(2, 3, height, width))
+        assert seen.logits.shape == (2, 5)
+        assert seen.maps is not None
+        assert min(seen.maps.shape[2:]) >= 1
+        channels[height] = seen.maps.shape[1]
+    assert set(channels.values()) == {PARTS[network][0]}
+    found = teacher_sizes(build_teacher(recipe, (3, 17, 26), 5), (3, 17, 26))
+    assert found.maps is not None
+    assert (found.maps[0], found.embedding) == PARTS[network]
+
+
+@pytest.mark.parametrize(
+    ("network", "weights"),
+    [("resnet18", 11_173_962), ("resnet20", 272_474), ("vgg11", 9_228_362)],
+)
+def test_published_numbers_of_weights(network: str, weights: int) -> None:
+    """For 10 classes and small images. ResNet-20: 0.27 M in its paper; here with 1 x 1 shortcuts, two of them: 272,474.
+    ResNet-18: 11,173,962 with a 3 x 3 stem. VGG-11: the sum of its convolutions, two numbers a channel, one layer."""
+    with torch.device("meta"):
+        built = build_teacher(teaching(network).teacher, (3, 32, 32), 10)
+    assert sum(parameter.numel() for parameter in built.parameters()) == weights
+
+
+def test_the_stem_of_large_images_is_the_published_one() -> None:
+    """ResNet-18 on 224 pixels and 1000 classes has 11,689,512 weights, in torchvision's names."""
+    with torch.device("meta"):
+        built = build_teacher(teaching("resnet18").teacher, (3, 224, 224), 1000)
+    assert sum(parameter.numel() for parameter in built.parameters()) == 11_689_512
+    names = set(built.state_dict())
+    assert {
+        "features.conv1.weight",
+        "features.layer4.1.bn2.running_var",
+        "features.layer2.0.downsample.0.weight",
+    } <= names
+
+
+def test_a_teacher_survives_its_files(tmp_path: Path) -> None:
+    """A ResNet. Its own file gives the same logits, frozen; and onnxruntime gives them too."""
+    recipe, shape = teaching("resnet20", width=0.25, size=20), (3, 17, 26)
+    built = build_teacher(recipe.teacher, shape, 5)
+    built(images())  # batch norm statistics move
+    save_teacher(built, tmp_path / "teacher.safetensors")
+    loaded = load_teacher(recipe, shape, 5, tmp_path / "teacher.safetensors")
+    expected = built.observe(images()).logits
+    assert torch.equal(loaded.observe(images()).logits, expected)
+    assert not any(parameter.requires_grad for parameter in loaded.parameters())
+    assert export_teacher(loaded, shape, tmp_path / "teacher.onnx") == ""
+    session = onnxruntime.InferenceSession(str(tmp_path / "teacher.onnx"), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"images": images().numpy()})
+    np.testing.assert_allclose(found, expected.numpy(), atol=1e-4)  # float32 sums in another order
+
+
+def test_images_of_another_size_are_resized() -> None:
+    """A column of 1 2 to four rows, by hand for pixel centres: 1, 1.25, 1.75, 2."""
+    prepare = Preparation((4, 1), (), ())
+    column = torch.tensor([1.0, 2.0]).view(1, 1, 2, 1).expand(1, 3, 2, 1)
+    torch.testing.assert_close(prepare(column)[0, 2, :, 0], torch.tensor([1.0, 1.25, 1.75, 2.0]))
+
+
+def torchvision_names(built: Teacher) -> dict[str, torch.Tensor]:
+    own = {key: tensor.clone() for key, tensor in built.state_dict().items() if "num_batches" not in key}
+    return {key.replace("features.", "").replace("head.", "fc."): tensor for key, tensor in own.items()}
+
+
+def test_weights_of_the_same_network_from_elsewhere(tmp_path: Path) -> None:
+    """In torchvision's names, without batch norm's counters; a head of other classes stays fresh if it is trained."""
+    shape, file = (3, 17, 26), tmp_path / "weights.safetensors"
+    source = build_teacher(teaching("resnet20", width=0.25).teacher, shape, 5)
+    source(images())
+    save_file(torchvision_names(source), file)
+    same = build_teacher(teaching("resnet20", width=0.25, weights=str(file), epochs=0).teacher, shape, 5)
+    assert torch.equal(same.observe(images()).logits, source.observe(images()).logits)
+    other = build_teacher(teaching("resnet20", width=0.25, weights=str(file), epochs=1).teacher, shape, 7)
+    assert torch.equal(other.observe(images()).maps, source.observe(images()).maps)
+    assert other.observe(images()).logits.shape == (3, 7)
+    with pytest.raises(UserError, match=r"another network: .*head.bias is \[5\], not \[7\].*teacher.epochs"):
+        build_teacher(teaching("resnet20", width=0.25, weights=str(file), epochs=0).teacher, shape, 7)
+    with pytest.raises(UserError, match=r"another network: .* and \d+ more"):
+        build_teacher(teaching("resnet18", width=0.25, weights=str(file)).teacher, shape, 5)
+    file.write_bytes(b"no weights")
+    with pytest.raises(UserError, match=r"weights.safetensors: cannot be read as weights"):
+        build_teacher(teaching("resnet20", weights=str(file)).teacher, shape, 5)
+
+
+def test_a_run_keeps_its_teacher_when_the_weight_file_is_gone(tmp_path: Path) -> None:
+    shape, file = (3, 17, 26), tmp_path / "weights.safetensors"
+    save_teacher(teacher(), file)
+    recipe = teaching("cnn-small", weights=str(file))
+    kept = build_teacher(recipe.teacher, shape, 5)
+    save_teacher(kept, tmp_path / "teacher.safetensors")
+    file.unlink()
+    loaded = load_teacher(recipe, shape, 5, tmp_path / "teacher.safetensors")
+    assert torch.equal(loaded.observe(images()).logits, kept.observe(images()).logits)
+    with pytest.raises(UserError, match=r"weights.safetensors: there is no such file"):
+        check_teacher(recipe.teacher)
+
+
+class OpenNetwork(nn.Module):
+    """As timm's networks open themselves."""
+
+    def __init__(self, shape: tuple[int, int, int], classes: int) -> None:
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(shape[0], 6, 3), nn.Linear(6, classes)
+
+    def forward_features(self, images: torch.Tensor) -> torch.Tensor:
+        return self.conv(images)
+
+    def forward_head(self, maps: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:
+        return maps.mean((2, 3)) if pre_logits else self.fc(maps.mean((2, 3)))
+
+    def get_classifier(self) -> nn.Module:
+        return self.fc
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.forward_head(self.forward_features(images))
+
+
+def closed_network(shape: tuple[int, int, int], classes: int) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(shape[0] * shape[1] * shape[2], classes))
+
+
+def no_network(shape: tuple[int, int, int], classes: int) -> int:
+    return 3
+
+
+def test_any_torch_module_by_name() -> None:
+    shape = (3, 17, 26)
+    opened = build_teacher(teaching(f"{__name__}:OpenNetwork").teacher, shape, 5)
+    seen = opened.observe(images())
+    assert torch.equal(seen.logits, opened.network(images()))  # images as they come: 0 to 1
+    assert seen.maps is not None
+    assert seen.embedding is not None
+    assert (seen.maps.shape, seen.embedding.shape) == ((3, 6, 15, 24), (3, 6))
+    assert opened.head_weight is not None
+    assert opened.classify is not None
+    torch.testing.assert_close(opened.classify(seen.embedding), seen.logits)
+    closed = build_teacher(teaching(f"{__name__}:closed_network", mean=[0.5, 0.5, 0.5]).teacher, shape, 5)
+    seen = closed.observe(images())
+    torch.testing.assert_close(seen.logits, closed.network(images() - 0.5))
+    assert (seen.maps, seen.embedding, closed.classify, closed.head_weight) == (None, None, None, None)
+    assert teacher_sizes(closed, shape).embedding is None
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_an_onnx_file(channels: int, tmp_path: Path) -> None:
+    """The logits of the network it was made of, batches of any size, images resized to what it asks for."""
+    network = nn.Sequential(nn.Conv2d(channels, 4, 3), nn.Flatten(), nn.Linear(4 * 6 * 7, 5)).eval()
+    file, shape = tmp_path / "t.onnx", (3, 8, 9)
+    export_onnx(network, torch.rand(2, channels, 8, 9), file)
+    recipe = teaching(f"onnx:{file}", epochs=0)
+    built = build_teacher(recipe.teacher, shape, 5)
+    given = images(7, 8, 9)
+    expected = network(given if channels == 3 else given.mean(1, keepdim=True)).detach()
+    torch.testing.assert_close(built.observe(given).logits, expected, atol=1e-5, rtol=1e-5)
+    assert teacher_sizes(built, shape).maps is None
+    assert build_teacher(recipe.teacher, (3, 17, 26), 5).observe(images()).logits.shape == (3, 5)
+    save_teacher(built, tmp_path / "teacher.safetensors")
+    loaded = load_teacher(recipe, shape, 5, tmp_path / "teacher.safetensors")
+    assert torch.equal(loaded.observe(given).logits, built.observe(given).logits)
+    assert export_teacher(loaded, shape, tmp_path / "copy.onnx") == ""
+    assert (tmp_path / "copy.onnx").read_bytes() == file.read_bytes()
+    with pytest.raises(UserError, match=r"gives \[1, 5\] for one image.*6 classes"):
+        build_teacher(recipe.teacher, shape, 6)
+    file.write_bytes(b"no graph")
+    with pytest.raises(UserError, match=r"t.onnx: onnxruntime cannot load"):
+        build_teacher(recipe.teacher, shape, 5)
+
+
+def test_a_factory_that_fails_is_named() -> None:
+    with pytest.raises(UserError, match=r"os:getcwd\(\(3, 9, 11\), 4\) failed: TypeError: .*To mend: name a function"):
+        build_teacher(teaching("os:getcwd").teacher, (3, 9, 11), 4)
+
+
+def test_a_recipe_that_names_code_says_so_before_it_runs(tmp_path: Path, monkeypatch, capsys) -> None:
+    """Packages above the module run too, so the word comes before them; a module says here what was said until then."""
+    package = tmp_path / "mine_of_test" / "deep"
+    package.mkdir(parents=True)
+    heard = tmp_path / "heard"
+    for file in (package.parent / "__init__.py", package / "__init__.py"):
+        file.write_text(f"import sys\nopen({str(heard)!r}, 'a').write(sys.stderr.getvalue() + '|')\n")
+    (package / "net.py").write_text("def make(shape, classes):\n    return None\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        for _ in range(2):
+            find_factory("mine_of_test.deep.net:make")
+    line = "note: teacher.network = 'mine_of_test.deep.net:make' is code, which runs now: module mine_of_test.deep.net "
+    assert said.getvalue() == f"{line}of {package / 'net.py'}\n"  # once
+    assert heard.read_text() == 2 * f"{said.getvalue()}|"
+    with pytest.raises(UserError, match="cannot be imported"):
+        find_factory("no_such_module_at_all.deep:make")
+
+
+def finished_run(folder: Path) -> tuple[Recipe, nn.Module]:
+    recipe = tiny_recipe(student={"channels": [3, 4], "v_threshold": 0.2})
+    torch.manual_seed(8)
+    student = build_student(recipe.student, (2, 9, 11), 3)
+    run = create(folder, recipe, resume=False, about={})
+    save_student(student, run.file("student.safetensors"))
+    return recipe, student.eval()
+
+
+def test_the_student_of_another_run_teaches_from_events(tmp_path: Path) -> None:
+    _, student = finished_run(tmp_path / "first")
+    recipe = teaching(f"run:{tmp_path / 'first'}", epochs=0)
+    check_teacher(recipe.teacher, (9, 11))
+    built = build_teacher(recipe.teacher, (3, 9, 11), 3)
+    assert (built.sees, built.trainable) == ("events", False)
+    frames = (torch.rand(STEPS, 5, 2, 9, 11) < 0.4).float()
+    seen, expected = built.train().observe(frames), student(frames)
+    assert torch.equal(seen.logits, expected.logits)
+    assert expected.logits[-1].max() > 0
+    assert torch.equal(seen.maps, expected.maps)
+    assert torch.equal(seen.embedding, expected.embedding)
+    assert built.classify is not None
+    torch.testing.assert_close(built.classify(seen.embedding), student.synapse("event")(expected.embedding))
+    sizes = teacher_sizes(built, (3, 9, 11))
+    assert (sizes.maps, sizes.embedding) == ((4, 3, 3), 36)
+    save_teacher(built, tmp_path / "teacher.safetensors")
+    loaded = load_teacher(recipe, (3, 9, 11), 3, tmp_path / "teacher.safetensors")
+    assert torch.equal(loaded.observe(frames).logits, expected.logits)
+    assert export_teacher(loaded, (3, 9, 11), tmp_path / "teacher.onnx") == "the teacher is a spiking network"
+    assert not (tmp_path / "teacher.onnx").exists()
+    with pytest.raises(UserError, match=r"sees frames of 9 x 11, and these are 34 x 34"):
+        build_teacher(recipe.teacher, (3, 34, 34), 3)
+    with pytest.raises(UserError, match=r"another network.*\[3, 36\], not \[4, 36\]"):
+        build_teacher(recipe.teacher, (3, 9, 11), 4)
+    (tmp_path / "first" / "student.safetensors").unlink()
+    with pytest.raises(UserError, match=r"first: its student is not trained yet"):
+        build_teacher(recipe.teacher, (3, 9, 11), 3)
+    shutil.rmtree(tmp_path / "first")
+    with pytest.raises(UserError, match=r"first: there is no such file or folder"):
+        check_teacher(recipe.teacher)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"network": "resnet50"}, r"'resnet50' is no teacher network.*cnn-small, .*onnx:FILE, run:FOLDER"),
+        ({"network": "onnx:no.onnx"}, r"not trained, and teacher.epochs is 2.*teacher.epochs = 0"),
+        ({"network": "onnx:no.onnx", "epochs": 0}, r"no.onnx: there is no such file"),
+        ({"network": "onnx:no.onnx", "epochs": 0, "weights": "a"}, r"brings its own weights"),
+        ({"network": "no.such:thing"}, r"'no.such:thing' cannot be imported: No module named 'no'"),
+        ({"network": "torch:nothing"}, r"'torch:nothing' cannot be imported.*nothing"),
+        ({"network": "torch:float32"}, r"'torch:float32' cannot be called"),
+        ({"network": "vgg11", "size": 7}, r"7 x 7 is too small"),
+        ({"network": "cnn-small", "size": 7}, r"7 x 7 are too small"),
+        ({"network": "resnet18", "weights": "none.safetensors"}, r"none.safetensors: there is no such file"),
+    ],
+)
+def test_what_is_wrong_with_a_teacher_is_said_before_training(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        check_teacher(tiny_recipe(teacher=options).teacher, (34, 34))
+
+
+def test_a_factory_that_makes_no_network() -> None:
+    with pytest.raises(UserError, match=r"made a int, no torch module"):
+        build_teacher(teaching(f"{__name__}:no_network").teacher, (3, 9, 11), 3)
+
+
+def test_the_list_of_teachers() -> None:
+    rows = {row["name"]: row["trained"] for row in list_teachers()}
+    assert list(rows)[: len(TEACHERS)] == list(TEACHERS)
+    assert [name for name, trained in rows.items() if not trained] == ["onnx:FILE", "run:FOLDER"]
+    for name in TEACHERS:
+        check_teacher(teaching(name).teacher, (34, 34))

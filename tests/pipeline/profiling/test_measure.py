@@ -1,0 +1,322 @@
+"""The baseline: MACs by hand, the formula floor, measured windows, and what a row may claim."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import SimpleNamespace
+
+import onnxruntime
+import pytest
+from onnx import helper
+from onnx_models import write_model
+
+from spikeport.errors import UserError
+from spikeport.hardware_profiles.profile import HardwareProfile, load_profile
+from spikeport.pipeline.profiling.baseline import measure as baseline
+from spikeport.pipeline.profiling.baseline.energy_meter import (
+    CPU,
+    GPU,
+    Counter,
+    Joules,
+    joules_per_inference,
+    why_no_counter,
+    why_no_cpu_counter,
+)
+from spikeport.pipeline.profiling.baseline.measure import (
+    BATCHES,
+    Rival,
+    Timing,
+    baseline_rows,
+    curve,
+    floor_pj_per_mac,
+    measure_timing,
+    one_and_best,
+    timed_row,
+)
+from spikeport.pipeline.profiling.macs import count_macs
+
+
+def test_macs_by_hand(tmp_path: Path) -> None:
+    """12x11 -> 6x11 -> 4x9: 8*6*11 outputs * 3*15, 4*4*9 outputs * 4*9, 144*5, 5*7."""
+    macs = count_macs(write_model(tmp_path))
+    assert macs.per_node == {
+        "first": 8 * 6 * 11 * 3 * 15,
+        "grouped": 4 * 4 * 9 * 4 * 9,
+        "gemm": 144 * 5,
+        "matmul": 5 * 7,
+    }
+    assert macs.total == 23_760 + 5_184 + 720 + 35
+    assert macs.uncounted == ()
+
+
+def test_macs_of_an_exported_module(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from spikeport.export.formats.onnx import export_onnx
+
+    module = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 6, 3, padding=1),
+        torch.nn.BatchNorm2d(6),
+        torch.nn.ReLU(),
+        torch.nn.AvgPool2d(2),
+        torch.nn.Flatten(),
+        torch.nn.Linear(6 * 4 * 5, 10),
+    ).eval()
+    path = tmp_path / "module.onnx"
+    export_onnx(module, torch.zeros(1, 3, 8, 10), path)
+    assert count_macs(path).total == 6 * 8 * 10 * 27 + 120 * 10
+
+
+def test_work_that_is_not_counted_is_named(tmp_path: Path) -> None:
+    extra = [helper.make_node("Einsum", ["logits", "logits"], ["square"], equation="ij,ij->i")]
+    assert count_macs(write_model(tmp_path, extra)).uncounted == ("Einsum",)
+
+
+def test_broken_model_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(b"\xff\xff not a model")
+    with pytest.raises(UserError, match=r"broken\.onnx: cannot read this ONNX model"):
+        count_macs(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "pj"),
+    [
+        ("h100", "fp32", 20.93),
+        ("h100", "fp16", 1.415),
+        ("h100", "int8", 0.707),
+        ("a100", "fp32", 41.0),
+        ("a100", "int8", 1.282),
+        ("v100", "fp32", 38.2),
+        ("v100", "fp16", 4.80),
+        ("h200", "fp32", 20.93),
+        ("t4", "fp32", 17.28),
+        ("t4", "fp16", 2.15),
+        ("t4", "int8", 1.08),
+        ("orin-nano", "fp32", 23.4),
+        ("orin-nano", "int8", 1.50),
+        ("orin-nano-super", "fp32", 23.9),
+        ("orin-nano-super", "int8", 1.49),
+        ("xavier-nx", "fp32", 35.5),
+        ("xavier-nx", "int8", 1.43),
+    ],
+)
+def test_formula_floor(name: str, precision: str, pj: float) -> None:
+    assert floor_pj_per_mac(load_profile(name), precision) == pytest.approx(pj, rel=3e-3)  # type: ignore[arg-type]
+
+
+def test_formula_floor_of_another_gpu(tmp_path: Path) -> None:
+    """T4: 2 * 70 W / 8.1 TFLOPS = 17.28 pJ per FP32 MAC; without an INT8 peak there is no INT8 floor."""
+    profile = write_gpu(tmp_path)
+    assert floor_pj_per_mac(profile, "fp32") == pytest.approx(17.28, abs=5e-3)
+    with pytest.raises(UserError, match="t4 gives no peak for int8"):
+        floor_pj_per_mac(profile, "int8")
+
+
+def write_gpu(folder: Path) -> HardwareProfile:
+    sourced = 'status = "vendor"\nsource = "data sheet"\n'
+    path = folder / "t4.toml"
+    path.write_text(
+        'schema = "snn-energy-profile/1"\n[device]\nid = "t4"\nname = "T4"\nkind = "gpu"\nsource = "data sheet"\n'
+        '[accounting]\nscope = "incremental"\n'
+        f"[gpu.p_max_W]\nvalue = 70\n{sourced}[gpu.fp32_tflops]\nvalue = 8.1\n{sourced}"
+    )
+    return load_profile(path)
+
+
+def test_measured_window() -> None:
+    """1,234,000 mJ over 10 s at 60 W idle, 5,000 inferences: 246.8 mJ in all, 126.8 mJ dynamic."""
+    joules = joules_per_inference(counter_mj=1_234_000, seconds=10, idle_w=60, inferences=5000)
+    assert (joules.status, joules.total_mj) == ("measured", 246.8)
+    assert joules.dynamic_mj == pytest.approx(126.8, rel=1e-12)
+
+
+def test_a_counter_that_did_not_move_measured_nothing() -> None:
+    joules = joules_per_inference(counter_mj=0, seconds=0.01, idle_w=60, inferences=5)
+    assert (joules.status, joules.total_mj, joules.dynamic_mj) == ("window too short", None, None)
+    row = timed_row("card", timing(1, 100.0), "", joules, "board")
+    assert (row["energy_uj"], row["energy_basis"], row["reason"]) == (None, None, "window too short")
+
+
+def test_negative_dynamic_energy_survives() -> None:
+    joules = joules_per_inference(counter_mj=590_000, seconds=10, idle_w=60, inferences=1000)
+    assert joules.dynamic_mj == -10
+    row = timed_row("card", timing(1, 100.0), "", joules, "board")
+    assert row["energy_uj"]["nominal"] == -10_000
+    assert row["energy_basis"] == "measured"
+
+
+def test_without_a_counter_there_is_a_reason() -> None:
+    """Either zeus or a CUDA build of onnxruntime is missing, or both are here and there is nothing to say."""
+    import onnxruntime
+
+    reason = why_no_counter()
+    if importlib.util.find_spec("zeus") is None:
+        assert "zeus is not installed" in reason
+    elif "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        assert "onnxruntime cannot use a GPU" in reason
+    else:
+        assert reason in ("", "no GPU whose energy counter can be read")
+
+
+def test_without_a_processor_counter_there_is_a_reason() -> None:
+    reason = why_no_cpu_counter()
+    if importlib.util.find_spec("zeus") is None:
+        assert "zeus is not installed" in reason
+    else:
+        assert reason in ("", "no RAPL counter that may be read (it takes root's rights)")
+
+
+def test_a_counter_sums_what_it_is_asked_to_read() -> None:
+    """Two packages of 5 and 7 J, memory of one 1.5 J: 13.5 J; a board alone 3 J. What zeus does not read is None."""
+    packages = SimpleNamespace(gpu_energy={}, cpu_energy={0: 5.0, 1: 7.0}, dram_energy={0: 1.5})
+    assert CPU.joules_in(packages) == 13.5
+    assert GPU.joules_in(SimpleNamespace(gpu_energy={0: 3.0}, cpu_energy=None, dram_energy=None)) == 3.0
+
+
+def test_a_processor_with_a_counter_has_joules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stubbed counter: 2 mJ an inference in all, 0.5 mJ of it above idle."""
+    read = Joules(status="measured", idle_w=31, inferences=9, seconds=11, total_mj=2.0, dynamic_mj=0.5)
+    asked: list[Counter] = []
+    monkeypatch.setattr(baseline, "why_no_cpu_counter", lambda: "")
+    monkeypatch.setattr(baseline, "measure_joules", lambda run, batch, counter: asked.append(counter) or read)
+    rival = Rival(name="teacher", path=write_model(tmp_path), floor=False)
+    rows = [row for row in baseline_rows([rival], load_profile("a100"), seconds=0.01) if row["latency_us"]]
+    assert set(map(id, asked)) == {id(CPU)}
+    for row in rows:
+        assert row["energy_uj"] == {"low": 500.0, "nominal": 500.0, "high": 500.0}
+        assert (row["energy_basis"], row["total_uj"], row["reason"]) == ("measured", 2000.0, "")
+        assert "model alone" in row["scope"]
+        assert "joules: all processor packages" in row["scope"]
+        assert "11.0 s, idle 31.0 W subtracted" in row["scope"]
+    kept = {point["batch"]: point["energy_uj"] for point in rows[0]["curve"]}
+    assert kept[1] == rows[0]["energy_uj"]
+
+
+def timing(batch: int, batch_us: float) -> Timing:
+    return Timing(batch=batch, batch_us={"low": batch_us, "nominal": batch_us, "high": batch_us}, repeats=5)
+
+
+def test_batch_one_stands_beside_the_best() -> None:
+    """100, 200/8 and 1600/32 µs per inference: batch 8 is best."""
+    chosen = one_and_best([timing(1, 100), timing(8, 200), timing(32, 1600)])
+    assert [entry.batch for entry in chosen] == [1, 8]
+    assert [entry.batch for entry in one_and_best([timing(1, 10), timing(8, 200)])] == [1]
+
+
+def test_every_batch_is_a_point_of_the_curve() -> None:
+    """100 and 600/8 µs per inference; joules where a batch has them, None where not."""
+    joules = {"low": -2.0, "nominal": -2.0, "high": -2.0}
+    spread = Timing(batch=8, batch_us={"low": 580.0, "nominal": 600.0, "high": 700.0}, repeats=17)
+    assert curve([timing(1, 100), spread], {8: joules}) == [
+        {
+            "batch": 1,
+            "latency_us": {"low": 100, "nominal": 100, "high": 100},
+            "us_per_inference": 100.0,
+            "repeats": 5,
+            "energy_uj": None,
+        },
+        {
+            "batch": 8,
+            "latency_us": {"low": 580.0, "nominal": 600.0, "high": 700.0},
+            "us_per_inference": 75.0,
+            "repeats": 17,
+            "energy_uj": joules,
+        },
+    ]
+
+
+def test_a_gpus_curve_has_joules_at_batch_one_and_the_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The counter is read at two batch sizes (its windows are long), the clock at all of them."""
+    times = dict(zip(BATCHES, (100.0, 400.0, 960.0, 6400.0), strict=True))  # µs per inference: 100, 50, 30, 50
+    monkeypatch.setattr(baseline, "why_no_counter", lambda: "")
+    monkeypatch.setattr(
+        baseline, "_session", lambda path, provider, threads: SimpleNamespace(get_providers=lambda: [provider])
+    )
+    monkeypatch.setattr(baseline, "_runner", lambda session, batch: batch)
+    monkeypatch.setattr(baseline, "measure_timing", lambda run, batch, seconds: timing(batch, times[batch]))
+    monkeypatch.setattr(baseline, "_cpu_rows", lambda *_: [])
+    monkeypatch.setattr(
+        baseline,
+        "measure_joules",
+        lambda run, batch, counter: Joules(
+            status="measured", idle_w=60, inferences=9, seconds=10, total_mj=1.0, dynamic_mj=batch / 8
+        ),
+    )
+    rival = Rival(name="teacher", path=write_model(tmp_path), floor=False)
+    rows = baseline_rows([rival], load_profile("a100"), seconds=0.01)
+    assert [row["batch"] for row in rows] == [1, 32]
+    assert "curve" not in rows[1]
+    energies = {point["batch"]: point["energy_uj"] for point in rows[0]["curve"]}
+    assert {batch: energy and energy["nominal"] for batch, energy in energies.items()} == {
+        1: 125.0,
+        8: None,
+        32: 4000.0,
+        128: None,
+    }
+
+
+def test_timing_repeats_for_the_time_given_and_reports_in_microseconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that only the work moves on: by 4 ms each time, so that 60 ms are full after 15 of them."""
+    now_s = [7.0]
+    monkeypatch.setattr(baseline, "time", SimpleNamespace(perf_counter=lambda: now_s[0]))
+
+    def work() -> None:
+        now_s[0] += 0.004
+
+    measured = measure_timing(work, batch=1, seconds=0.0599)
+    assert measured.repeats == 15
+    assert measured.batch_us == pytest.approx({"low": 4000, "nominal": 4000, "high": 4000})
+    assert measure_timing(work, batch=1, seconds=0.001).repeats == 5
+
+
+def test_a_session_that_fell_back_to_the_cpu_is_called_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """onnxruntime's own session: where it has no CUDA, or lists it and cannot load it, it takes the CPU unsaid."""
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this onnxruntime can use a GPU")
+    monkeypatch.setattr(baseline, "why_no_counter", lambda: "")
+    monkeypatch.setattr(baseline, "measure_joules", lambda *_: pytest.fail("joules of an idle GPU"))
+    monkeypatch.setattr(baseline, "_cpu_rows", lambda *_: [])
+    rival = Rival(name="teacher", path=write_model(tmp_path), floor=False)
+    (row,) = baseline_rows([rival], load_profile("a100"), seconds=0.01)
+    assert (row["latency_us"], row["energy_uj"]) == (None, None)
+    assert "could not use it" in row["reason"]
+
+
+def test_rows_of_a_baseline(tmp_path: Path) -> None:
+    steps: list[tuple[int, int]] = []
+    path = write_model(tmp_path)
+    rivals = [
+        Rival(name="teacher", path=path),
+        Rival(name="teacher, int8", path=None, note="cannot be quantised: Foo"),
+        Rival(name="twin", path=path, note="untrained", floor=False),
+    ]
+    rows = baseline_rows(rivals, load_profile("a100"), seconds=0.02, threads=1, progress=lambda *at: steps.append(at))
+    assert steps == [(number, 8) for number in range(1, 9)]
+    assert {row["model"] for row in rows if row["energy_basis"] == "floor"} == {"teacher"}
+    (absent,) = (row for row in rows if row.get("model") == "teacher, int8")
+    assert (absent["latency_us"], absent["reason"]) == (None, "cannot be quantised: Foo")
+    assert all(row["scope"].startswith("untrained; ") for row in rows if row.get("model") == "twin")
+    keys = {"device", "batch", "latency_us", "latency_basis", "energy_uj", "energy_basis", "scope", "reason"}
+    assert all(keys <= row.keys() for row in rows)
+    cpu = [row for row in rows if row["latency_basis"] == "measured"]
+    assert cpu[0]["batch"] == 1
+    assert "1 thread" in cpu[0]["device"]
+    assert all(row["energy_uj"] is None and row["reason"] for row in rows if row["energy_basis"] is None)
+    floors = [row for row in rows if row["energy_basis"] == "floor"]
+    assert [row["device"].split(", ")[1] for row in floors] == ["FP32", "FP16", "INT8"]
+    assert floors[0]["energy_uj"]["nominal"] == pytest.approx(29_699 * 2 * 400 / 19.5e12 * 1e6, rel=1e-12)
+    assert floors[0]["floor_us_per_inference"] == pytest.approx(29_699 * 2 / 19.5e12 * 1e6, rel=1e-12)
+    assert all("lower bound" in row["scope"] and row["latency_us"] is None for row in floors)
+    curves = {row["model"]: row["curve"] for row in rows if "curve" in row}
+    assert curves.keys() == {"teacher", "twin"}
+    for row in cpu:  # the rows are points of their curve
+        (point,) = (point for point in curves[row["model"]] if point["batch"] == row["batch"])
+        assert (row["latency_us"], row["us_per_inference"]) == (point["latency_us"], point["us_per_inference"])
+        assert row["scope"].endswith(f"{point['repeats']} repeats")
+    assert [point["batch"] for point in curves["twin"]] == list(BATCHES)
+
+
+def test_baseline_gpu_must_be_a_gpu(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="loihi1 is no GPU profile"):
+        baseline_rows([Rival(name="teacher", path=write_model(tmp_path))], load_profile("loihi1"), seconds=0.01)

@@ -1,0 +1,86 @@
+"""What one constant does to an energy by itself, by hand on the known network (16 operations, 9 of 12 updates active,
+11 messages)."""
+
+from __future__ import annotations
+
+import pytest
+from known_networks import known_activity, placed, write_profile
+
+from spikeport.hardware_profiles.profile import load_profile
+from spikeport.pipeline.profiling.energy.account import account
+from spikeport.pipeline.profiling.energy.sensitivity import sensitivity
+
+EXACT = {"rel": 1e-12}  # sums of a dozen float64 products
+
+
+def rows(name: str) -> dict[str, dict]:
+    return {row["constant"]: row for row in sensitivity(load_profile(name), known_activity(), placed(1, 1))}
+
+
+def test_each_constant_of_loihi1_by_hand() -> None:
+    """Nominal 1281.3 pJ; synapses 18.9 to 35.5 for 23.6, messages up to 180.3 for 1.7, active updates 72.8 for 81."""
+    found = rows("loihi1")
+    synop = found["energy.synop"]
+    assert (synop["low"], synop["high"]) == (18.9, 35.5)
+    assert synop["dynamic_uj"]["low"] * 1e6 == pytest.approx(1281.3 - 16 * (23.6 - 18.9), **EXACT)
+    assert synop["dynamic_uj"]["high"] * 1e6 == pytest.approx(1281.3 + 16 * (35.5 - 23.6), **EXACT)
+    message = found["energy.spike_local"]["dynamic_uj"]
+    assert message["low"] * 1e6 == pytest.approx(1281.3, **EXACT)
+    assert message["high"] * 1e6 == pytest.approx(1281.3 + 11 * (180.3 - 1.7), **EXACT)
+    active = found["energy.neuron_active"]["dynamic_uj"]
+    assert active["low"] * 1e6 == pytest.approx(1281.3 - 9 * (81 - 72.8), **EXACT)
+    choice = found["all neuron updates inactive, or all active"]["dynamic_uj"]
+    assert choice["low"] * 1e6 == pytest.approx(1281.3 - 9 * (81 - 52), **EXACT)
+    assert choice["high"] * 1e6 == pytest.approx(1368.3, **EXACT)
+
+
+def test_another_rule_for_active_updates_is_kept_while_constants_vary() -> None:
+    """By spikes alone 5 of 12 updates are active: 16 * 23.6 + 5 * 81 + 7 * 52 + 11 * 1.7 = 1165.3 pJ."""
+    varied = sensitivity(load_profile("loihi1"), known_activity(), active_rule="spiked_only")
+    found = {row["constant"]: row["dynamic_uj"] for row in varied}
+    assert found["energy.synop"]["low"] * 1e6 == pytest.approx(1165.3 - 16 * (23.6 - 18.9), **EXACT)
+    assert found["energy.neuron_active"]["low"] * 1e6 == pytest.approx(1165.3 - 5 * (81 - 72.8), **EXACT)
+    choice = found["all neuron updates inactive, or all active"]
+    assert choice["low"] * 1e6 == pytest.approx(1281.3 - 9 * (81 - 52), **EXACT)  # the ends are the same by any rule
+
+
+def test_static_power_and_times_move_the_total_alone() -> None:
+    found = rows("loihi1")
+    nominal = account(load_profile("loihi1"), known_activity(), placement=placed(1, 1))
+    assert nominal.total_pj is not None
+    assert nominal.static_pj is not None
+    total, static = float(nominal.total_pj[1, 0]), float(nominal.static_pj[1, 0])
+    power = found["static.per_chip_mW"]
+    assert power["total_uj"]["low"] * 1e6 == pytest.approx(total - static * (1 - 29.7 / 104.4), **EXACT)
+    assert power["dynamic_uj"]["low"] == power["dynamic_uj"]["high"]
+    barrier = found["latency.barrier_ns"]
+    assert barrier["total_uj"]["high"] > barrier["total_uj"]["low"] == pytest.approx(total / 1e6, **EXACT)
+
+
+def test_what_moves_most_comes_first_and_what_moves_nothing_is_left_out() -> None:
+    found = sensitivity(load_profile("loihi1"), known_activity(), placed(1, 1))
+    spans = [max(abs(row[k]["high"] - row[k]["low"]) for k in ("dynamic_uj", "total_uj")) for row in found]
+    assert spans == sorted(spans, reverse=True)
+    assert "energy.hop_ns" not in {row["constant"] for row in found}  # has an interval, but no hop is counted
+
+
+def test_what_memory_takes_is_varied_too() -> None:
+    """An access of 8 bytes at the published energy, or of 4 at the same: twice the cost of a byte."""
+    found = rows("cmos45-lemaire")
+    width = found["memory.access_bytes"]
+    assert (width["low"], width["high"]) == (4, 8)
+    assert width["dynamic_uj"]["low"] > width["dynamic_uj"]["high"]
+    assert "all neuron updates inactive, or all active" not in found
+
+
+def test_a_device_without_prices_has_none_and_exact_constants_neither(tmp_path) -> None:
+    assert sensitivity(load_profile("loihi2"), known_activity()) == []
+    exact = write_profile(tmp_path, {"synop": 2.0, "neuron_active": 3.0, "neuron_inactive": 3.0})
+    assert sensitivity(exact, known_activity()) == []
+
+
+def test_an_aggregate_and_an_unknown_total() -> None:
+    assert sensitivity(load_profile("truenorth-all-in"), known_activity()) == []
+    neuron, *_ = sensitivity(load_profile("cmos45-fp32"), known_activity())
+    assert neuron["total_uj"] is None
+    assert neuron["dynamic_uj"]["low"] == pytest.approx(14.4e-6, **EXACT)

@@ -1,0 +1,60 @@
+"""layers.csv and samples.csv: every number of a small known network, read back by Python's own reader."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+from known_networks import conv_activity, conv_frames, known_activity, placed
+
+from spikeport.hardware_profiles.profile import load_profile
+from spikeport.pipeline.profiling.energy.account import account
+from spikeport.pipeline.report.content.csv_tables import layers_csv, samples_csv
+
+
+def read(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_a_layer_s_row_by_hand() -> None:
+    """Layer 1: 12 operations of 23.6 pJ, 6 active and 2 inactive updates; Loihi 2 has no price."""
+    activity = known_activity()
+    energy = [account(load_profile(name), activity).row() for name in ("loihi1", "loihi2")]
+    first, _ = read(layers_csv({"layers": [layer.row() for layer in activity.layers], "energy": energy}))
+    assert float(first["loihi1_synapse_uj"]) == 12 * 23.6 / 1e6
+    assert float(first["loihi1_neuron_uj"]) == (6 * 81 + 2 * 52) / 1e6
+    assert (first["shape"], first["synops_per_sample"], first["loihi2_synapse_uj"]) == ("2", "12.0", "")
+
+
+def test_a_device_that_prices_memory_has_columns_that_sum_to_its_energy() -> None:
+    activity = known_activity()
+    device = account(load_profile("cmos45-lemaire"), activity)
+    rows = read(layers_csv({"layers": [layer.row() for layer in activity.layers], "energy": [device.row()]}))
+    terms = ("synapse", "neuron", "routing", "addressing", "memory")
+    total = sum(float(row[f"cmos45-lemaire_{term}_uj"]) for row in rows for term in terms)
+    assert device.dynamic_pj is not None
+    assert total == pytest.approx(device.dynamic_pj[1, 0] / 1e6, rel=1e-12)  # summed in another order
+
+
+def test_without_a_device_layers_have_their_counts() -> None:
+    rows = read(layers_csv({"layers": [{"name": "conv", "shape": [3, 5, 2]}], "energy": {"reason": "none asked for"}}))
+    assert rows == [{"name": "conv", "shape": "3x5x2"}]
+
+
+def test_a_recording_s_row_sums_its_layers() -> None:
+    activity = conv_activity(conv_frames(samples=3))
+    accounts = [account(load_profile(name), activity, placement=placed(1, 1)) for name in ("loihi1", "loihi2")]
+    classes = {"label": ["one", "two", "three"], "lava": ["one", None, None]}
+    rows = read(samples_csv(["a", "b", "c"], classes, activity, accounts))
+    assert [row["key"] for row in rows] == ["a", "b", "c"]
+    assert [int(row["synops"]) for row in rows] == sum(layer.synops for layer in activity.layers).tolist()
+    assert [float(row["loihi1_total_uj"]) for row in rows] == (accounts[0].total_pj[1] / 1e6).tolist()
+    assert [row["lava"] for row in rows] == ["one", "", ""]
+    assert {row["loihi2_total_uj"] for row in rows} == {""}
+
+
+def test_a_key_is_no_formula() -> None:
+    activity = conv_activity(conv_frames(samples=2))
+    rows = read(samples_csv(["=1+1", 'quote",comma'], {"label": ["-", "b"]}, activity, []))
+    assert [(row["key"], row["label"]) for row in rows] == [("'=1+1", "'-"), ('quote",comma', "b")]

@@ -1,0 +1,424 @@
+"""The report: its numbers by hand, its words as they must be, its pages inert, whole and repeatable."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from html_page import Page
+from report_example import answered, example_check, example_inputs, example_sample, example_without
+
+from spikeport.pipeline.report.charts import svg as charts
+from spikeport.pipeline.report.content import words
+from spikeport.pipeline.report.content.energy_rows import energy_rows
+from spikeport.pipeline.report.content.layer_rows import LAYER_KEYS
+from spikeport.pipeline.report.content.plain import plain, portable
+from spikeport.pipeline.report.content.samples import unpack_frames
+from spikeport.pipeline.report.pages import page as page_file
+from spikeport.pipeline.report.pages.html import render_html
+from spikeport.pipeline.report.pages.markdown import render_markdown
+from spikeport.pipeline.report.write import build_report, choose_samples, render_all
+from spikeport.pipeline.run.intervals import paired_difference, wilson
+
+
+@pytest.fixture(scope="module")
+def report() -> dict[str, Any]:
+    return build_report(example_inputs())
+
+
+@pytest.fixture(scope="module")
+def partial() -> dict[str, Any]:
+    return build_report(example_without())
+
+
+# Statistics
+
+
+def test_wilson_by_hand() -> None:
+    """194 of 200: p = 0.97, z^2 = 3.841459; centre 0.9796036/1.0192073, half 1.959964 * 0.01301956 / 1.0192073."""
+    low, high = wilson(194, 200)
+    assert low == pytest.approx(0.961143 - 0.025037, abs=2e-6)  # six digits were carried by hand
+    assert high == pytest.approx(0.961143 + 0.025037, abs=2e-6)
+
+
+def test_wilson_at_the_ends() -> None:
+    """With p = 0 the upper end is z^2 / (n + z^2), by the formula; with p = 1 the mirror image."""
+    assert wilson(0, 10) == (0.0, pytest.approx(3.841459 / 13.841459, abs=1e-7))
+    assert wilson(10, 10) == (pytest.approx(10 / 13.841459, abs=1e-7), 1.0)
+
+
+@pytest.mark.parametrize(("correct", "n"), [(0, 0), (-1, 5), (6, 5)])
+def test_wilson_refuses_what_is_no_share(correct: int, n: int) -> None:
+    with pytest.raises(ValueError, match="no share"):
+        wilson(correct, n)
+
+
+def test_paired_difference_by_hand() -> None:
+    """98 recordings, 9 only the first recognised, 4 only the second: p = 10/100, q = 5/100, d = 0.05.
+
+    Half width 1.959964 * sqrt((0.15 - 0.0025) / 100) = 1.959964 * 0.03840573 = 0.07527385.
+    """
+    first, second = np.ones(98, dtype=bool), np.ones(98, dtype=bool)
+    second[:9], first[90:94] = False, False
+    result = paired_difference(first, second)
+    assert (result["only_first"], result["only_second"], result["n"]) == (9, 4, 98)
+    assert result["value"] == pytest.approx(5 / 98)
+    assert result["low"] == pytest.approx(0.05 - 0.07527385, abs=1e-7)
+    assert result["high"] == pytest.approx(0.05 + 0.07527385, abs=1e-7)
+
+
+def test_paired_difference_is_antisymmetric() -> None:
+    rng = np.random.default_rng(3)
+    one, two = rng.random(57) < 0.8, rng.random(57) < 0.6
+    there, back = paired_difference(one, two), paired_difference(two, one)
+    assert there["value"] == -back["value"]
+    assert there["low"] == pytest.approx(-back["high"], abs=1e-15)  # one rounding
+
+
+def test_arms_on_other_recordings_do_not_pair() -> None:
+    with pytest.raises(ValueError, match="do not pair"):
+        paired_difference(np.ones(5, dtype=bool), np.ones(6, dtype=bool))
+
+
+# Content
+
+
+def test_schema(report: dict[str, Any]) -> None:
+    assert report["schema"] == "spikeport-report/1"
+    assert list(report["accuracy"]) == ["teacher", "student_float", "student_quantised", "reference", "lava"]
+    for entry in report["accuracy"].values():
+        assert entry.keys() - {"change", "drawn"} == {"value", "n", "silent", "low", "high"}
+        assert entry["low"] <= entry["value"] <= entry["high"]
+    for check in ("quantised_vs_reference", "reference_vs_lava"):
+        assert report["equivalence"][check].keys() >= {"samples", "spikes_compared", "mismatches", "first_divergence"}
+    for layer in report["layers"]:
+        assert layer.keys() >= set(LAYER_KEYS)
+    for row in report["energy"]:
+        assert row.keys() >= {"hardware", "dynamic_uj", "total_uj", "latency_us", "unpriced", "basis", "scope"}
+    assert report["comparison"].keys() == {"none", "ckd", "difference"}
+    assert report["provenance"]["dataset_fingerprint"] == example_inputs().dataset_fingerprint
+
+
+def test_accuracy_counts_what_was_correct() -> None:
+    inputs = replace(example_inputs(), answers={"lava": answered(np.array([True, True, False, True]))})
+    accuracy = build_report(inputs)["accuracy"]
+    assert (accuracy["lava"]["value"], accuracy["lava"]["n"]) == (0.75, 4)
+    assert accuracy["teacher"] == {"value": None, "reason": "this stage did not run"}
+
+
+def test_each_stage_changes_from_the_last_known_one_on_the_same_recordings() -> None:
+    """The quantised student was not there: the reference is held against the float one, 5 of 7 against 4; Lava's three
+    against the reference on the rows that were drawn for it, 1, 4 and 6, of which it loses the last."""
+    right = {"student_float": "1101010", "reference": "1111001", "lava": "100"}
+    answers: dict[str, Any] = {stage: answered(np.array([bit == "1" for bit in bits])) for stage, bits in right.items()}
+    answers["student_quantised"] = "not asked for"
+    drawn = {"lava": {"rows": [1, 4, 6], "of": 7, "seed": 3, "classes": 2}}
+    report = build_report(replace(example_inputs(), answers=answers, drawn=drawn))
+    accuracy = report["accuracy"]
+    assert "change" not in accuracy["student_float"]
+    assert accuracy["student_quantised"] == {"value": None, "reason": "not asked for"}
+    change = accuracy["reference"]["change"]
+    assert (change["from"], change["n"], change["only_first"], change["only_second"]) == ("student_float", 7, 2, 1)
+    assert change["value"] == 1 / 7
+    change = accuracy["lava"]["change"]
+    assert (change["from"], change["n"], change["only_first"], change["only_second"]) == ("reference", 3, 0, 1)
+    for page in (render_html(report), render_markdown(report)):
+        assert "−33.3" in page
+        assert words.points_range(change) in page
+
+
+def test_json_round_trip_without_nan(report: dict[str, Any]) -> None:
+    """What is built is what JSON reads back, so pages can be drawn from the file alone."""
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+
+
+def test_nan_becomes_unknown() -> None:
+    values = {"a": float("nan"), "b": [np.float64("inf"), np.int64(3)], "c": np.array([[1.5, np.nan]]), 4: (True,)}
+    assert plain(values) == {"a": None, "b": [None, 3], "c": [[1.5, None]], "4": [True]}
+
+
+def test_quantisation_joins_its_layer() -> None:
+    layers = [{"name": "b", "weights": 7}, {"name": "a", "weights": 5}]
+    errors = [{"name": "a", "weight_error": 0.25, "saturated": 3}]
+    rows = build_report(replace(example_inputs(), layers=layers, quantisation=errors))["layers"]
+    assert [(row["name"], row["weights"], row["weight_error"], row["saturated"]) for row in rows] == [
+        ("b", 7, None, None),
+        ("a", 5, 0.25, 3),
+    ]
+
+
+def test_paths_are_cut_to_names() -> None:
+    inputs = replace(
+        example_inputs(),
+        provenance={"command": "spikeport run /home/ann/my.toml --out ~/runs/x", "note": r"C:\Users\ann\my.toml"},
+    )
+    provenance = build_report(inputs)["provenance"]
+    assert provenance["command"] == "spikeport run my.toml --out x"
+    assert provenance["note"] == "my.toml"
+
+
+@pytest.mark.parametrize("text", ["https://arxiv.org/abs/2409.08290", "pJ/op/step", "train/7/00012", "3 / 4"])
+def test_what_is_no_absolute_path_stays(text: str) -> None:
+    assert portable(text) == text
+
+
+def test_sample_frames_survive_packing(report: dict[str, Any]) -> None:
+    frames = example_inputs().samples[1].frames
+    np.testing.assert_array_equal(unpack_frames(report["samples"][1]["frames"]), frames != 0)
+    assert report["samples"][1]["events_per_step"] == frames.sum(axis=(1, 2, 3)).tolist()
+
+
+def test_choose_samples_shows_a_mistake_too() -> None:
+    assert choose_samples(np.array([1, 2, 3, 4]), np.array([0, 2, 3, 9])) == [1, 0]
+    assert choose_samples(np.array([1, 2]), np.array([1, 2])) == [0]
+
+
+# The verdict
+
+
+def test_verdict_names_the_numbers(report: dict[str, Any]) -> None:
+    accuracy = report["accuracy"]["student_quantised"]
+    sentence = report["verdict"]
+    assert words.percent(accuracy["value"]) in sentence
+    assert words.percent_range(accuracy) in sentence
+    assert "simulated test recordings" in sentence
+    assert "the same as Lava 0.10.0 fixed_pt in all 20" in sentence
+    assert "modelled at 3.40 µJ (3.00 to 4.90)" in sentence
+
+
+def test_verdict_says_that_spikes_differ() -> None:
+    where = {"sample": 4, "layer": "conv2", "neuron": [1, 0, 3], "step": 7, "first": 1, "second": 0}
+    broken = example_check(20, ["conv2", "output"], 2000, 410) | {"mismatches": 3, "first_divergence": where}
+    inputs = example_inputs()
+    report = build_report(replace(inputs, equivalence=dict(inputs.equivalence) | {"reference_vs_lava": broken}))
+    place = "sample 4, layer conv2, neuron (1, 0, 3), step 7: 1 against 0"
+    assert f"do NOT fire the same spikes: 3 of 2,000 places differ, first at {place}" in report["verdict"]
+    assert place in Page(render_html(report)).text
+    assert place in render_markdown(report)
+    assert "the same as Lava" not in report["verdict"]
+    assert 'class="verdict failed"' in render_html(report)
+
+
+def test_verdict_claims_nothing_from_silence() -> None:
+    """Two executions that never fire agree in every place; that is no evidence."""
+    silent = example_check(20, ["output"], 2000, 0)
+    checks: dict[str, Any] = {"quantised_vs_reference": silent, "reference_vs_lava": silent}
+    assert "no spike was fired" in build_report(replace(example_inputs(), equivalence=checks))["verdict"]
+    assert "spikes were not compared" in build_report(replace(example_inputs(), equivalence={}))["verdict"]
+
+
+def test_verdict_names_what_energy_lacks() -> None:
+    row = dict(example_inputs().energy[0]) | {"unpriced": ["routing", "latency"]}
+    verdict = build_report(replace(example_inputs(), energy=[row]))["verdict"]
+    assert verdict.endswith("per inference, without routing.")  # latency is no part of dynamic energy
+
+
+# Pages
+
+
+def test_pages_say_the_same_after_json(report: dict[str, Any]) -> None:
+    """Pages are pure functions of the dict: the same bytes twice, and from the file."""
+    again = json.loads(json.dumps(report))
+    assert render_html(report) == render_html(again)
+    assert render_markdown(report) == render_markdown(again)
+    assert build_report(example_inputs()) == report
+
+
+def test_html_is_whole_and_alone(report: dict[str, Any]) -> None:
+    """Every element closed, no script, nothing fetched: sources are data URIs, no link leaves the page."""
+    html = render_html(report)
+    page = Page(html)
+    assert not page.open
+    assert len(html) < 1_000_000
+    for tag, attributes in page.tags:
+        assert tag not in {"script", "link", "iframe", "object", "embed", "base"}
+        assert not any(name.startswith("on") for name in attributes)
+        for name in ("src", "href", "srcset", "data", "xlink:href"):
+            assert (attributes.get(name) or "data:").startswith("data:")
+    assert not re.search(r"@import|url\(", html)
+
+
+def test_html_can_be_read_without_eyes(report: dict[str, Any]) -> None:
+    page = Page(render_html(report))
+    names = [tag for tag, _ in page.tags]
+    assert names.count("h1") == 1
+    assert names.count("caption") == names.count("table")
+    for tag, attributes in page.tags:
+        if tag == "img":
+            assert attributes["alt"]
+        if tag == "svg" and attributes.get("role") == "img":
+            assert "aria-hidden" not in attributes
+    assert names.count("title") == 1 + sum(tag == "svg" and a.get("role") == "img" for tag, a in page.tags)
+
+
+def test_a_hostile_name_stays_text() -> None:
+    bad = "<script>alert(1)</script>|\"'&"
+    inputs = replace(example_inputs(), name=bad, dataset_description=bad, classes=(bad, *"123456789"))
+    inputs = replace(inputs, provenance={"command": bad, bad: bad}, not_included=(bad,))
+    report = build_report(inputs)
+    html, markdown = render_html(report), render_markdown(report)
+    assert "<script" not in html
+    assert bad in Page(html).text
+    assert "<script" not in markdown.replace(f"```\n{bad}\n```", "")  # a fenced block is shown as it is
+    for line in markdown.splitlines():
+        if line.startswith("| ") and "alert" in line:
+            columns = 4 if "| 20 |" in line else 2  # a row of mistakes, or of provenance
+            assert len(re.findall(r"(?<!\\)\|", line)) == columns + 1
+
+
+def test_simulated_data_is_called_simulated(report: dict[str, Any]) -> None:
+    assert "simulated events" in Page(render_html(report)).text
+    assert "**The events are simulated.**" in render_markdown(report)
+
+
+def test_real_data_is_not_called_simulated() -> None:
+    real = build_report(replace(example_inputs(), simulated=False, dataset_description="Real recordings."))
+    assert "simulated" not in Page(render_html(real)).text
+    assert "simulated" not in render_markdown(real)
+
+
+def test_bases_are_told_apart(report: dict[str, Any]) -> None:
+    """Constants that were measured still make a model; only `measured` itself is measured."""
+    assert {row["name"]: row["standing"] for row in energy_rows(report)} == {
+        "Intel Loihi 1": "modelled",
+        "Intel Loihi 2": "unknown",
+        "45 nm convention, 32-bit float": "modelled",
+        "NVIDIA A100 SXM4": "floor",
+    }
+    assert words.standing("modelled from measured constants", 1.0) == "modelled"
+    assert words.standing("measured", 1.0) == "measured"
+    assert words.standing("measured", None) == "unknown"
+    html = render_html(report)
+    for basis in ("modelled", "unknown", "floor"):
+        assert f'<span class="tag {basis}">{basis}</span>' in html
+    assert '<span class="tag measured">' not in html
+    assert "≥ 98.4 µJ" in Page(html).text
+    assert "unknown: no price for synaptic operations, active neuron updates" in Page(html).text
+
+
+def test_unknown_energy_is_never_zero(report: dict[str, Any]) -> None:
+    rows = [line for line in render_markdown(report).splitlines() if line.startswith("| Intel Loihi 2")]
+    assert len(rows) == 1
+    cells = [cell.strip() for cell in rows[0].strip("|").split("|")]
+    assert cells[1:5] == ["unknown", "unknown", "unknown", "**unknown**"]
+
+
+def test_a_device_known_as_a_whole_only() -> None:
+    row = dict(example_inputs().energy[0]) | {"name": "Whole", "dynamic_uj": None, "total_uj": {"nominal": 0.535}}
+    report = build_report(replace(example_inputs(), energy=[row]))
+    assert energy_rows(report)[0]["shown"] == {"low": 0.535, "nominal": 0.535, "high": 0.535}
+    assert "not told apart" in Page(render_html(report)).text
+    assert "| Whole | not told apart | 0.535 µJ |" in render_markdown(report)
+
+
+def test_equal_to_lava_not_to_silicon(report: dict[str, Any]) -> None:
+    for page in (render_html(report), render_markdown(report)):
+        assert "Equal means equal to Lava 0.10.0 fixed_pt, not to silicon." in page
+
+
+def test_missing_parts_are_named_with_their_reason(partial: dict[str, Any]) -> None:
+    page = Page(render_html(partial))
+    assert not page.open
+    for text in (page.text, render_markdown(partial)):
+        for reason in (
+            "not known: Lava is not installed",
+            "not compared: Lava is not installed",
+            "distillation was off, so no teacher was trained",
+            "only one student was trained",
+            "no spikes were counted",
+            "onnxruntime could not be measured",
+        ):
+            assert reason in text
+    assert "Lava was not compared" in partial["verdict"]
+
+
+def test_comparison_is_computed_on_pairs(report: dict[str, Any]) -> None:
+    arms = example_inputs().arms
+    assert not isinstance(arms, str)
+    ckd, none = (arms[method]["student_quantised"].right for method in ("ckd", "none"))
+    difference = report["comparison"]["difference"]["student_quantised"]
+    assert difference["only_first"] == int((ckd & ~none).sum())
+    assert difference["value"] == pytest.approx(ckd.mean() - none.mean())  # two roundings
+    finding = words.finding(difference, "ckd", "none")
+    assert finding in render_markdown(report)
+    assert finding in Page(render_html(report)).text
+
+
+def test_long_and_wide_recordings_stay_small() -> None:
+    """150 steps on a 60 x 90 sensor and 101 classes: pooled, twelve frames, twelve classes, still under 1 MB."""
+    rng = np.random.default_rng(5)
+    sample = replace(
+        example_sample(rng, "k", 100, 3),
+        frames=(rng.random((150, 2, 60, 90)) < 0.05).astype(np.uint8),
+        output_spikes=(rng.random((150, 101)) < 0.1).astype(np.uint8),
+        image=None,
+    )
+    names = tuple(f"class {k}" for k in range(101))
+    html = render_html(build_report(replace(example_inputs(), classes=names, samples=[sample])))
+    text = Page(html).text
+    assert len(html) < 1_000_000
+    assert "12 of 150 frames are shown" in text
+    assert "89 quieter classes are left out" in text
+    assert "class 100 ◂" in text
+
+
+def test_render_all_writes_three_files(report: dict[str, Any], tmp_path: Path) -> None:
+    render_all(report, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.json", "report.md"]
+    assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8")) == report
+
+
+# Charts
+
+
+def test_axis_positions() -> None:
+    assert charts.Axis(0.5, 1.0, ()).at(0.75) == 50.0
+    log = charts.log_axis([0.2, 30.0])
+    assert (log.low, log.high) == (0.1, 100.0)
+    assert log.at(1.0) == pytest.approx(100 / 3, abs=1e-3)  # positions are rounded to a thousandth of a percent
+    assert charts.share_axis(0.764).low == 0.7
+    assert charts.share_axis(0.05).low == 0.0
+    assert charts.difference_axis(0.07).high == 0.1
+
+
+def test_frame_draws_every_event_once() -> None:
+    """Runs of neighbours: row 0 has columns 1 and 2, row 2 column 0; the path holds exactly these two pieces."""
+    events = np.zeros((2, 3, 4), dtype=bool)
+    events[1, 0, 1:3] = events[1, 2, 0] = True
+    drawn = charts.frame(events, "t")
+    assert '<path class="on" d="M1 0h2v1h-2zM0 2h1v1h-1z"/>' in drawn
+    assert '<path class="off" d=""/>' in drawn
+
+
+def test_pooling_keeps_every_event_and_adds_none() -> None:
+    """A pooled pixel is set exactly if one of its pixels is; odd edges are padded with silence."""
+    events = np.random.default_rng(2).random((2, 5, 7)) < 0.2
+    pooled = charts.pool(events, 2)
+    assert pooled.shape == (2, 3, 4)
+    for c, y, x in np.ndindex(pooled.shape):
+        assert pooled[c, y, x] == events[c, 2 * y : 2 * y + 2, 2 * x : 2 * x + 2].any()
+
+
+def test_text_colours_have_contrast() -> None:
+    """WCAG 2 AA asks 4.5 : 1 for text, (L1 + 0.05) / (L2 + 0.05) of relative luminances; light, dark and print."""
+    css = (Path(page_file.__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
+    palettes = [
+        dict(re.findall(r"--(\w+): (#[0-9a-f]{3,6})\b", block)) for block in re.findall(r":root \{(.*?)\}", css, re.S)
+    ]
+    assert len(palettes) == 3
+
+    def luminance(colour: str) -> float:
+        digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+        parts = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    for palette in palettes:
+        for name in ("ink", "quiet", "accent", "bad"):
+            dark, light = sorted(luminance(palette[key]) for key in (name, "paper"))
+            assert (light + 0.05) / (dark + 0.05) >= 4.5, name

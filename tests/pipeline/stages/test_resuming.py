@@ -1,0 +1,212 @@
+"""A run goes on under a changed recipe where nothing is lost by it; what is trained is never thrown away unasked."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from spikeport.errors import UserError
+from spikeport.pipeline.run.recipe import Recipe
+from spikeport.pipeline.run.recipe_file import parse_recipe
+from spikeport.pipeline.run.run_folder import create, open_run
+from spikeport.pipeline.stages.resuming import READS, begin, what_is_read
+from spikeport.pipeline.stages.runner import stages_of
+from spikeport.pipeline.training.epoch_log import METRICS, write_metrics
+
+BASE = {"name": "a", "training": {"epochs": 3}}
+NAMES = ["data", "teacher", "student-ckd", "quantised-ckd", "student-none", "quantised-none"]
+NAMES += ["export", "simulate", "check", "profile", "report"]
+
+
+def recipe(**changes) -> Recipe:
+    values = {key: dict(value) if isinstance(value, dict) else value for key, value in BASE.items()}
+    for key, value in changes.items():
+        if isinstance(value, dict):
+            values[key] = {**values.get(key, {}), **value}
+        else:
+            values[key] = value
+    return parse_recipe(values, where="test")
+
+
+def made(folder, upto: str = "report"):
+    """A run of BASE that has come to `upto`, each stage with a file and a line of metrics of its own."""
+    run = create(folder, recipe(), resume=False, about={})
+    assert [stage.name for stage in stages_of(run.recipe)] == NAMES
+    for name in NAMES[: NAMES.index(upto) + 1]:
+        run.file(f"{name}.bin").write_text(name)
+        write_metrics(run.file(METRICS), name, [{"stage": name, "epoch": 1}])
+        run.record(name, {}, (f"{name}.bin",), 0.0)
+    return run
+
+
+def state(folder):
+    """Stages that stand, the recipe, and the stages that have metrics."""
+    run = open_run(folder)
+    lines = run.file(METRICS).read_text().splitlines()
+    return list(run.manifest["stages"]), run.recipe, [json.loads(line)["stage"] for line in lines]
+
+
+def goes_on(folder, changed, first, **asked):
+    said = []
+    begin(folder, changed, about={}, resume=True, say=said.append, **asked)
+    done = NAMES[: NAMES.index(first)] if first else NAMES
+    assert state(folder) == (done, changed, done)
+    return said
+
+
+FREE = [
+    ({"check": {"lava": False}}, "check"),
+    ({"check": {"lava_timeout_s": 5.0}}, "check"),
+    ({"profile": {"hardware": ("loihi1",)}}, "profile"),
+    ({"profile": {"per_step": True}}, "profile"),
+    ({"name": "b"}, "report"),
+    ({"training": {"threads": 1}}, None),
+    ({"training": {"devices": 2}}, None),
+    ({"training": {"accelerator": "cpu"}}, None),
+    ({"training": {"tensorboard": True}}, None),
+]
+
+
+@pytest.mark.parametrize(("changes", "first"), FREE)
+def test_what_costs_no_weights_may_change_and_is_said(tmp_path, changes, first):
+    made(tmp_path / "run")
+    (line,) = goes_on(tmp_path / "run", recipe(**changes), first)
+    (section,) = changes
+    assert section in line
+    assert f"done again: {first} and all after it" in line if first else "no stage that is done has read it" in line
+    assert goes_on(tmp_path / "run", recipe(**changes), first) == []  # and is no news the next time
+
+
+LOSING = [
+    ({"seed": 2}, "teacher"),
+    ({"data": {"steps": 4}}, "data"),
+    ({"teacher": {"epochs": 9}}, "teacher"),
+    ({"training": {"clip": 1.0}}, "teacher"),
+    ({"training": {"epochs": 60}}, "student-ckd"),
+    ({"training": {"lr": 0.5}}, "student-ckd"),
+    ({"student": {"hidden": 7}}, "student-ckd"),
+    ({"augmentation": {"shift": 0}}, "student-ckd"),
+    ({"quantisation": {"epochs": 1}}, "quantised-ckd"),
+]
+
+
+@pytest.mark.parametrize(("changes", "first"), LOSING)
+def test_what_costs_weights_is_refused_until_it_is_said(tmp_path, changes, first):
+    made(tmp_path / "run")
+    before, changed = state(tmp_path / "run"), recipe(**changes)
+    ((section, values),) = changes.items()
+    key = f"{section}.{next(iter(values))}" if isinstance(values, dict) else section
+    with pytest.raises(UserError) as refused:
+        begin(tmp_path / "run", changed, about={}, resume=True)
+    assert refused.value.what == f"the run there was made with other settings of {key}"
+    assert f"--from {first}" in refused.value.mend
+    learned = [name for name in NAMES[NAMES.index(first) : NAMES.index("export")] if name != "data"]
+    assert refused.value.why.startswith(", ".join(learned))
+    later = NAMES[NAMES.index(first) + 1]
+    with pytest.raises(UserError, match=f"--from {first}"):
+        begin(tmp_path / "run", changed, about={}, again_from=later)
+    assert state(tmp_path / "run") == before
+    (line,) = goes_on(tmp_path / "run", changed, first, again_from=first)
+    assert key in line
+
+
+def test_settings_of_stages_to_come_may_change(tmp_path):
+    """Teacher done, student not begun: its epochs are nobody's yet."""
+    made(tmp_path / "run", "teacher")
+    changed = recipe(training={"epochs": 60}, student={"hidden": 7}, quantisation={"epochs": 1})
+    begin(tmp_path / "run", changed, about={}, resume=True)
+    assert state(tmp_path / "run") == (["data", "teacher"], changed, ["data", "teacher"])
+
+
+def test_a_begun_training_has_read_its_settings(tmp_path):
+    run = made(tmp_path / "run", "teacher")
+    kept = run.file("checkpoints") / "student-ckd" / "checkpoint.safetensors"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("epoch 2")
+    with pytest.raises(UserError, match=r"training.epochs.*student-ckd would be trained anew.*--from student-ckd"):
+        begin(run.path, recipe(training={"epochs": 60}), about={}, resume=True)
+    begin(run.path, recipe(training={"threads": 1}), about={}, resume=True)
+    assert kept.exists()
+    begin(run.path, recipe(training={"epochs": 60}), about={}, again_from="student")
+    assert not kept.exists()
+
+
+@pytest.mark.parametrize(
+    ("word", "first"), [("student", "student-ckd"), ("student-none", "student-none"), ("data", "data")]
+)
+def test_a_stage_is_done_again_with_the_same_recipe(tmp_path, word, first):
+    run = made(tmp_path / "run")
+    assert goes_on(run.path, recipe(), first or word, again_from=word) == []
+    assert run.file("teacher.bin").exists()  # overwritten when it is trained, not before
+
+
+def test_another_method_leaves_no_file_of_the_old_one(tmp_path):
+    run = made(tmp_path / "run")
+    other = recipe(distillation={"method": "he2024"})
+    with pytest.raises(UserError, match=r"distillation.method.*student-ckd.*--from student-he2024"):
+        begin(run.path, other, about={}, resume=True)
+    begin(run.path, other, about={}, again_from="student")
+    assert state(run.path)[0] == ["data", "teacher"]
+    assert not run.file("student-ckd.bin").exists()
+    assert run.file("student-none.bin").exists()
+
+
+def test_an_arm_to_compare_with_comes_later(tmp_path):
+    run = create(tmp_path / "run", recipe(distillation={"compare": False}), resume=False, about={})
+    for name in ("data", "teacher", "student-ckd", "quantised-ckd", "export"):
+        run.record(name, {}, (), 0.0)
+    said = []
+    begin(run.path, recipe(), about={}, resume=True, say=said.append)
+    assert list(open_run(run.path).manifest["stages"]) == ["data", "teacher", "student-ckd", "quantised-ckd"]
+    assert said == ["changed: distillation.compare; done again: student-none and all after it"]
+
+
+@pytest.mark.parametrize(("word", "training"), [("nonsense", False), ("camera", False), ("export", True)])
+def test_a_stage_that_is_none_is_refused(tmp_path, word, training):
+    run = made(tmp_path / "run")
+    with pytest.raises(UserError, match=rf"--from: there is no stage '{word}'.*use one of data, teacher"):
+        begin(run.path, recipe(), about={}, again_from=word, only_training=training)
+    assert state(run.path)[0] == NAMES
+
+
+def test_there_must_be_a_run_to_go_on_with(tmp_path):
+    with pytest.raises(UserError, match="there is no run to go on with"):
+        begin(tmp_path / "run", recipe(), about={}, again_from="student")
+
+
+def test_every_section_is_read_by_somebody():
+    """A section that the table forgets could change without a word."""
+    read = {section for sections in READS.values() for section in sections}
+    assert read == set(Recipe.model_fields)
+    for stage in READS:
+        assert set(what_is_read(stage, recipe())) == set(READS[stage])
+
+
+def test_a_kill_while_stages_are_forgotten_changes_nothing(tmp_path, monkeypatch):
+    """At every write: the same command afterwards does what it would have done."""
+    from spikeport import files
+    from spikeport.pipeline.stages import resuming
+
+    changed = recipe(training={"epochs": 60})
+    writes = 0
+
+    def killed(at):
+        def write(path, *_, **__):
+            nonlocal writes
+            writes += 1
+            if writes == at:
+                raise KeyboardInterrupt
+            return real(path, *_, **__)
+
+        return write
+
+    real = files.os.replace
+    for at in (1, 2, 3):
+        run, writes = made(tmp_path / str(at)), 0
+        with monkeypatch.context() as patched:
+            patched.setattr(files.os, "replace", killed(at))
+            with pytest.raises(KeyboardInterrupt):
+                resuming.begin(run.path, changed, about={}, again_from="student")
+        begin(run.path, changed, about={}, again_from="student")
+        assert state(run.path) == (["data", "teacher"], changed, ["data", "teacher"])

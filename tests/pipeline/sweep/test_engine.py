@@ -1,0 +1,319 @@
+"""A sweep's trials: run once, gone on with after a kill, each in a process of its own; nothing unpickled."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from data_folders import with_pictures
+from sweep_runs import FakeTrials, finished_run
+
+from spikeport.errors import MissingPart, UserError
+from spikeport.pipeline.run.recipe import Recipe
+from spikeport.pipeline.run.recipe_file import load_recipe
+from spikeport.pipeline.run.run_folder import create, open_run
+from spikeport.pipeline.sweep import engine
+from spikeport.pipeline.sweep.engine import JOURNAL, open_study, run_trials
+from spikeport.pipeline.sweep.plan import parse_over, plan_trials
+from spikeport.pipeline.sweep.sharing import share_stages
+from spikeport.pipeline.sweep.sweep import sweep
+from spikeport.pipeline.sweep.trial import outcome_of, start_trial
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    path = tmp_path / "r.toml"
+    path.write_text("name = 'r'\n[distillation]\nmethod = 'none'\n")
+    return path
+
+
+@pytest.fixture
+def trials(monkeypatch):
+    return FakeTrials(monkeypatch)
+
+
+def run(recipe, out, over="training.epochs=1,2", **options):
+    return sweep(recipe, [], parse_over([over]), out, **{"seeds": 2, **options})
+
+
+def test_an_outcome_is_what_the_run_folder_holds(recipe, tmp_path):
+    finished_run(recipe, [], tmp_path / "run", right=("11010", "10010"))
+    outcome = outcome_of(tmp_path / "run")
+    assert (outcome.correct_float, outcome.correct_quantised) == ("11010", "10010")
+    assert (outcome.accuracy_float, outcome.accuracy_quantised, outcome.seconds) == (0.6, 0.4, 2.75)
+    assert outcome_of(tmp_path / "none") is None
+    finished_run(recipe, [], tmp_path / "killed", last=False)
+    assert outcome_of(tmp_path / "killed") is None
+
+
+def test_a_sweep_runs_each_trial_once_and_keeps_what_each_got_right(recipe, tmp_path, trials):
+    result = run(recipe, tmp_path / "out")
+    assert len(trials.started) == len(set(trials.started)) == 4
+    assert result == json.loads((tmp_path / "out" / "sweep.json").read_text())
+    assert [(row["setting"], row["seed"]) for row in result["trials"]] == [
+        ("epochs=1", 1), ("epochs=2", 1), ("epochs=1", 2), ("epochs=2", 2)
+    ]  # fmt: skip
+    assert {row["correct_quantised"] for row in result["trials"]} == {"10010"}
+    assert result["rows"][1]["quantised"]["difference"]["n"] == 2
+    assert "| epochs=2 | 2 | 60.00" in (tmp_path / "out" / "sweep.md").read_text()
+
+
+def test_a_finished_sweep_is_read_and_may_grow_but_not_change(recipe, tmp_path, trials):
+    before = run(recipe, tmp_path / "out")
+    with pytest.raises(UserError, match="already holds a sweep"):
+        run(recipe, tmp_path / "out")
+    trials.started.clear()
+    assert run(recipe, tmp_path / "out", resume=True)["trials"] == before["trials"]
+    assert trials.started == []
+    grown = run(recipe, tmp_path / "out", over="training.epochs=1,2,3", resume=True)
+    assert len(grown["trials"]) == 6
+    assert len(trials.started) == 2
+    recipe.write_text(recipe.read_text() + "[training]\nbatch = 3\n")
+    with pytest.raises(UserError, match=r"made with other settings of training.batch"):
+        run(recipe, tmp_path / "out", resume=True)
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(recipe, tmp_path, trials):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").write_text("mine")
+    with pytest.raises(UserError, match="files that are no sweep"):
+        run(recipe, tmp_path / "out")
+    assert [entry.name for entry in (tmp_path / "out").iterdir() if entry.name[0] != "."] == ["thesis.tex"]
+    create(tmp_path / "run", load_recipe(recipe), resume=False, about={})
+    with pytest.raises(UserError, match="files that are no sweep"):
+        run(recipe, tmp_path / "run", resume=True)
+
+
+def test_a_mistake_is_named_before_a_folder_is_made(recipe, tmp_path, trials):
+    with pytest.raises(UserError, match=r"unknown key 'training.epoch'"):
+        run(recipe, tmp_path / "out", over="training.epoch=1,2")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_trial_that_fails_is_named_and_the_others_go_on(recipe, tmp_path, trials):
+    trials.code = 2
+    result = run(recipe, tmp_path / "out")
+    assert (len(trials.started), len(result["failed"]), result["trials"]) == (4, 4, [])
+    assert all("left with 2: data: too few" in why for why in result["failed"].values())
+    assert "left with 2" in (tmp_path / "out" / "sweep.md").read_text()
+    trials.code = 0
+    again = run(recipe, tmp_path / "out", resume=True)
+    assert (len(again["trials"]), again["failed"]) == (4, {})
+
+
+def test_where_every_trial_lacks_something_the_sweep_lacks_it(recipe, tmp_path, trials):
+    trials.code = 3
+    with pytest.raises(MissingPart, match=r"no trial could run.*data: too few"):
+        run(recipe, tmp_path / "out")
+    trials.code = 0
+    assert len(run(recipe, tmp_path / "out", resume=True)["trials"]) == 4
+
+
+def test_a_trial_that_ends_well_but_unfinished_has_failed(recipe, tmp_path, trials):
+    trials.last = False
+    assert len(run(recipe, tmp_path / "out")["failed"]) == 4
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_jobs_run_beside_each_other_and_share_the_cores(recipe, tmp_path, trials, monkeypatch, jobs):
+    """None ends before so many live."""
+    trials.hold = jobs
+    monkeypatch.setattr(engine.os, "cpu_count", lambda: 7)
+    run(recipe, tmp_path / "out", jobs=jobs)
+    assert trials.most == jobs
+    assert trials.threads == 7 // jobs
+
+
+@contextlib.contextmanager
+def terminated_at(trials, living):
+    """SIGTERM when so many trials live; the command takes it as Ctrl-C, and what runs in the background may not hear
+    Ctrl-C itself."""
+    trials.hold, trials.then = living, lambda: os.kill(os.getpid(), signal.SIGTERM)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        trials.hold = 0
+
+
+def test_ctrl_c_stops_the_trials_and_the_sweep_goes_on_later(recipe, tmp_path, trials):
+    trials.last = False
+    with terminated_at(trials, 2):
+        run(recipe, tmp_path / "out", jobs=2)
+    assert [process.wait() for process in trials.processes] == [-signal.SIGTERM] * 2
+    stopped = list(trials.started)
+    assert len(stopped) == 2
+    assert [entry.state.name for entry in open_study(tmp_path / "out").trials] == ["RUNNING"] * 2 + ["WAITING"] * 2
+    trials.last = True
+    trials.started.clear()
+    assert len(run(recipe, tmp_path / "out", resume=True)["trials"]) == 4
+    assert set(stopped) <= set(trials.started)
+    assert len(trials.started) == 4
+    states = sorted(entry.state.name for entry in open_study(tmp_path / "out").trials)
+    assert states == ["COMPLETE"] * 4 + ["FAIL"] * 2
+
+
+def test_a_damaged_journal_is_named_and_finished_trials_are_kept(recipe, tmp_path, trials):
+    sweep(recipe, [], parse_over([]), tmp_path / "s", seeds=1)
+    (tmp_path / "s" / JOURNAL).write_text("{\n")
+    with pytest.raises(UserError, match=rf"{JOURNAL}: the sweep's journal is damaged.*To mend: remove it"):
+        sweep(recipe, [], parse_over([]), tmp_path / "s", seeds=2, resume=True)
+    (tmp_path / "s" / JOURNAL).unlink()
+    trials.started.clear()
+    result = sweep(recipe, [], parse_over([]), tmp_path / "s", seeds=2, resume=True)
+    assert len(trials.started) == 1
+    assert len(result["trials"]) == 2
+
+
+def test_what_a_smaller_sweep_no_longer_asks_for_is_not_run(recipe, tmp_path, trials):
+    with terminated_at(trials, 1):
+        run(recipe, tmp_path / "out")
+    trials.started.clear()
+    assert len(run(recipe, tmp_path / "out", over="training.epochs=2", resume=True)["trials"]) == 2
+    assert {name.split("/")[0].partition("-")[0] for name in trials.started} == {"epochs=2"}
+
+
+def test_the_journal_is_json_and_nothing_is_unpickled(recipe, tmp_path, trials, monkeypatch):
+    """More entries than Optuna's snapshot interval of 100, read again with pickle out of order."""
+    import pickle
+
+    def refuse(*_):
+        raise AssertionError("pickled")
+
+    monkeypatch.setattr(pickle, "dumps", refuse)
+    monkeypatch.setattr(pickle, "loads", refuse)
+    _, planned = plan_trials(recipe, [], parse_over([]), seeds=40)
+    (tmp_path / "out").mkdir()
+    run_trials(recipe, planned, tmp_path / "out", jobs=4, done=lambda *_: None)
+    lines = (tmp_path / "out" / JOURNAL).read_text().splitlines()
+    assert len([json.loads(line) for line in lines]) > 100
+    assert len(open_study(tmp_path / "out").trials) == 40
+
+
+def test_a_started_trial_is_the_command_with_its_share_of_threads(recipe, tmp_path, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(subprocess, "Popen", lambda command, **how: seen.update(command=command, **how))
+    start_trial(recipe, ("a.b=1", "seed=3"), tmp_path / "s" / "seed3", threads=3)
+    assert seen["command"] == [
+        sys.executable, "-P", "-m", "spikeport", "train", str(recipe),
+        "--out", str(tmp_path / "s" / "seed3"), "--resume", "--set", "a.b=1", "--set", "seed=3",
+    ]  # fmt: skip
+    assert (seen["env"]["OMP_NUM_THREADS"], seen["env"]["MKL_NUM_THREADS"]) == ("3", "3")
+
+
+def test_the_command_with_real_trials(spikeport, tmp_path):
+    """Two folds of 24 recordings, each tested once; and a trial that fails as training does."""
+    data = with_pictures(tmp_path / "root").model_copy(update={"height": 10, "width": 12})
+    sections = {"teacher": {"epochs": 1}, "student": {"channels": (2, 3)}, "training": {"epochs": 1}}
+    values = {"name": "tiny", "data": data, "quantisation": {"epochs": 0}, **sections}
+    (tmp_path / "tiny.toml").write_text(Recipe.model_validate(values).as_toml())
+    method = ("--set", "distillation.method=none")
+    code, out, err = spikeport("sweep", "tiny.toml", *method, "--folds", 2, "--jobs", 2, "--json")
+    assert code == 0, err
+    result = json.loads(out)
+    assert [(row["fold"], row["recordings"]) for row in result["trials"]] == [(0, 12), (1, 12)]
+    folder = tmp_path / "runs" / "sweep-tiny"
+    assert (folder / "sweep.md").is_file()
+    assert (folder / result["trials"][0]["run"] / "quantised.safetensors").is_file()
+    code, _, err = spikeport("sweep", "tiny.toml", *method, "--set", "data.train=30", "--out", "other", "-q")
+    assert code == 2
+    assert "1 of 1 trials failed" in err
+    assert "too few recordings" in err
+    code, _, err = spikeport("sweep", "tiny.toml", *method, "--set", "data.root=gone", "--out", "third", "-q")
+    assert (code, "Traceback" in err) == (3, False), err
+    assert "gone" in err
+
+
+@pytest.mark.parametrize(
+    ("change", "shared"),
+    [
+        ("distillation.method=ckd", True),
+        ("training.epochs=9", True),
+        ("student.channels=[3]", True),
+        ("training.threads=3", False),
+        ("teacher.epochs=9", False),
+        ("data.steps=9", False),
+        ("data.split_seed=9", False),
+        ("seed=9", False),
+    ],
+)
+def test_a_teacher_is_shared_where_its_training_would_be_the_same(recipe, tmp_path, change, shared):
+    finished_run(recipe, ["distillation.method=none"], tmp_path / "first")
+    (tmp_path / "unfinished").mkdir()
+    others = [tmp_path / "absent", tmp_path / "unfinished", tmp_path / "first"]
+    taken = share_stages(recipe, [change], tmp_path / "second", others)
+    assert taken == (tmp_path / "first" if shared else None)
+    if not shared:
+        assert not (tmp_path / "second").exists()
+        return
+    begun = open_run(tmp_path / "second")
+    assert begun.recipe == load_recipe(recipe, [change])
+    assert list(begun.manifest["stages"]) == ["data", "teacher"]
+    assert begun.is_done("teacher")
+    assert begun.file("teacher.safetensors").read_text() == str(tmp_path / "first")
+    assert share_stages(recipe, [change], tmp_path / "second", others) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "stages"),
+    [
+        ("bridge.later_epochs=3", ["data", "teacher", "bridge", "start"]),
+        ("bridge.later_lr=0.5", ["data", "teacher", "bridge", "start"]),
+        ("training.epochs=9", ["data", "teacher", "bridge", "start"]),
+        ("quantisation.epochs=9", ["data", "teacher", "bridge", "start"]),
+        ("training.average=0.5", ["data", "teacher"]),  # the lessons read these
+        ("training.weight_decay=0.5", ["data", "teacher"]),
+        ("bridge.start_epochs=3", ["data", "teacher"]),
+        ("student.hidden=3", ["data", "teacher"]),
+        ("augmentation.shift=4", ["data", "teacher"]),
+        ("distillation={method = 'none'}", ["data", "teacher"]),
+        ("training.clip=0.5", None),
+    ],
+)
+def test_first_lessons_are_shared_where_they_would_be_the_same(recipe, tmp_path, change, stages):
+    own = ["distillation={method = 'bridge'}"]
+    finished_run(recipe, own, tmp_path / "first")
+    taken = share_stages(recipe, [*own, change], tmp_path / "second", [tmp_path / "first"])
+    assert taken == (tmp_path / "first" if stages else None)
+    if stages:
+        begun = open_run(tmp_path / "second")
+        assert list(begun.manifest["stages"]) == stages
+        assert all(begun.is_done(stage) for stage in stages)
+        assert begun.manifest["about"]["taken_from"] == "first"
+
+
+def test_what_is_shared_ends_in_the_same_weights(spikeport, tmp_path):
+    """A run that took teacher, translator and first lessons over, and one that trained them itself."""
+    (tmp_path / "r.toml").write_text(
+        """
+data = {source = "digits", height = 16, width = 18, steps = 3, train = 30, validation = 20, test = 20}
+teacher = {epochs = 1}
+student = {channels = [3]}
+training = {threads = 1}
+distillation = {method = "bridge", compare = false}
+bridge = {start_epochs = 1, updates = 5, width = 3, later_epochs = 1}
+quantisation = {epochs = 1}
+"""
+    )
+    assert spikeport("train", "r.toml", "--out", "first")[0] == 0
+    change = "bridge.later_epochs=2"
+    assert share_stages(tmp_path / "r.toml", [change], tmp_path / "taken", [tmp_path / "first"]) == tmp_path / "first"
+    code, _, err = spikeport("train", "r.toml", "--set", change, "--out", "taken", "--resume")
+    assert (code, err.count("done before")) == (0, 4)
+    assert spikeport("train", "r.toml", "--set", change, "--out", "own")[0] == 0
+    for name in ("start", "student", "quantised"):
+        one, other = ((tmp_path / run / f"{name}.safetensors").read_bytes() for run in ("taken", "own"))
+        assert one == other
+
+
+def test_a_teacher_file_that_changed_is_not_shared(recipe, tmp_path):
+    finished_run(recipe, [], tmp_path / "first")
+    (tmp_path / "first" / "teacher.safetensors").write_text("other")
+    assert share_stages(recipe, ["training.epochs=9"], tmp_path / "second", [tmp_path / "first"]) is None

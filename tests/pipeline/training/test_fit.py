@@ -1,0 +1,149 @@
+"""Optimisers, accumulation, clipping, early stopping, precision and TensorBoard of a training."""
+
+from __future__ import annotations
+
+import json
+import struct
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from learning_data import tiny_dataset, tiny_recipe
+from toy_training import LeastSquares, by_hand
+
+from spikeport.errors import MissingPart, UserError
+from spikeport.pipeline.models.neurons.leaky import LoihiLeaky
+from spikeport.pipeline.training.fit import fit
+from spikeport.pipeline.training.precision import narrow_forwards
+from spikeport.pipeline.training.qat import fine_tune
+from spikeport.pipeline.training.train import initial_student, train_student
+
+
+def settings(**values):
+    return tiny_recipe(training={"epochs": 3, **values}).training
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"accumulate": 3},
+        {"accumulate": 3, "clip": 0.7, "average": 0.0},
+        {"optimiser": "sgd", "lr_start": 0.3, "lr_end": 0.1},
+        {"optimiser": "sgd", "schedule": "constant", "clip": 1.5, "accumulate": 2},
+    ],
+)
+def test_every_step_is_the_one_that_numpy_takes(tmp_path: Path, values: dict) -> None:
+    """Batches of 7 and 8 in parts of unequal size are one step each, whatever the number of parts."""
+    toy = LeastSquares()
+    fit(toy, tmp_path, settings(**values))
+    # float32 against float64 over nine steps; a part that counted wrongly would move weights by 1e-2
+    np.testing.assert_allclose(toy.model.weight.detach().numpy()[0], by_hand(settings(**values)), rtol=2e-5)
+
+
+def test_options_change_what_numpy_gets() -> None:
+    """So that the test above can fail."""
+    options = [{}, {"clip": 0.7}, {"optimiser": "sgd"}, {"lr_start": 0.3}, {"lr_end": 0.1}, {"schedule": "constant"}]
+    found = np.array([by_hand(settings(**values)) for values in options])
+    apart = np.abs(found[:, None] - found).max(-1) + np.eye(len(options))
+    assert apart.min() > 1e-3
+
+
+def test_metrics_do_not_depend_on_the_number_of_parts(tmp_path: Path) -> None:
+    rows = []
+    for parts in (1, 3):
+        fit(LeastSquares(), tmp_path / str(parts), settings(accumulate=parts))
+        rows.append([json.loads(line) for line in (tmp_path / str(parts) / "metrics.jsonl").read_text().splitlines()])
+    for one, three in zip(*rows, strict=True):
+        assert one["loss"] == pytest.approx(three["loss"], rel=1e-5)  # float32 sums in another order
+        assert one["lr"] == three["lr"]
+
+
+def test_batches_smaller_than_their_parts_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"toy: batches of 7 cannot be cut into 8 parts.*lower training.accumulate"):
+        fit(LeastSquares(), tmp_path, settings(accumulate=8))
+
+
+def test_it_stops_some_epochs_after_the_best_and_stays_stopped(tmp_path: Path) -> None:
+    """Means of the last scores: 0.2, 0.5, 0.4, 0.375: the second is best, two epochs later it stops."""
+    scores = [0.2, 0.8, 0.2, 0.3, 1.0, 1.0, 1.0]
+    for _ in range(2):  # the second time from the checkpoint
+        toy = LeastSquares(7, scores)
+        assert fit(toy, tmp_path, settings(patience=2)) == {"epoch": 2, "score": 0.5}
+        assert [row["validation_accuracy"] for row in toy.history] == scores[:4]
+    assert fit(LeastSquares(7, scores), tmp_path / "patient", settings(patience=3))["epoch"] == 7
+
+
+def test_without_a_score_nothing_stops_early(tmp_path: Path) -> None:
+    toy = LeastSquares(4)
+    assert fit(toy, tmp_path, settings(patience=1)) == {"epoch": 4, "score": None}
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
+def test_mixed_precision_trains_and_stays_near_float32(tmp_path: Path, precision: str) -> None:
+    losses = {}
+    for name in ("32", precision):
+        recipe = tiny_recipe(training={"precision": name, "epochs": 4, "lr": 3e-2})
+        train_student(recipe, tiny_dataset(), None, "none", tmp_path / name)
+        rows = [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+        losses[name] = np.array([row["loss"] for row in rows])
+    assert np.isfinite(losses[precision]).all()
+    assert losses[precision][-1] < 0.95 * losses[precision][0]
+    assert (losses[precision] != losses["32"]).any()
+    np.testing.assert_allclose(losses[precision], losses["32"], rtol=0.2)  # spikes flip; the course is the same
+
+
+def test_only_synapses_are_narrow() -> None:
+    """Convolutions give bfloat16; cells get float32, losses get float32, scores see float32 throughout."""
+    student, frames, seen = initial_student(tiny_recipe(), tiny_dataset()), torch.rand(4, 3, 2, 9, 11).round(), []
+    student.backbone["conv1"].register_forward_hook(lambda module, given, result: seen.append(result.dtype))
+    plain = student.eval()(frames).features
+    with narrow_forwards(student, "bf16-mixed", "cpu"):
+        scored = student.eval()(frames).features
+        narrow = student.train()(frames)
+    assert seen == [torch.float32, torch.float32, torch.bfloat16]
+    assert {narrow.logits.dtype, narrow.features.dtype, narrow.spikes.dtype} == {torch.float32}
+    assert torch.equal(scored, plain)
+    student.train()(frames)
+    assert seen[-1] == torch.float32  # and afterwards all is as before
+    cell = LoihiLeaky(0.5)
+    with narrow_forwards(cell, "bf16-mixed", "cpu"):
+        _, mem = cell(torch.full((2, 1), 0.6).bfloat16())
+    assert mem.dtype == torch.float32
+
+
+def test_the_chips_arithmetic_is_never_narrow(tmp_path: Path) -> None:
+    """Fine-tuning in Loihi numerics gives the same weights under every precision."""
+    tuned = []
+    for precision in ("32", "bf16-mixed"):
+        recipe = tiny_recipe(training={"precision": precision})
+        student = initial_student(recipe, tiny_dataset())
+        tuned.append(fine_tune(recipe, tiny_dataset(), student, tmp_path / precision).state_dict())
+    assert all(torch.equal(tuned[0][key], tuned[1][key]) for key in tuned[0])
+
+
+def test_event_files_say_what_the_metrics_say(tmp_path: Path) -> None:
+    """Read back as TFRecords: a length, its checksum, an Event, its checksum."""
+    proto = pytest.importorskip("tensorboardX.proto.event_pb2")
+    toy = LeastSquares(3, [0.25, 0.5, 0.125])
+    fit(toy, tmp_path, settings(tensorboard=True))
+    (file,) = (tmp_path / "tensorboard" / "toy").iterdir()
+    data, scalars = file.read_bytes(), {}
+    while data:
+        (length,) = struct.unpack("<Q", data[:8])
+        event = proto.Event.FromString(data[12 : 12 + length])
+        scalars |= {(value.tag, event.step): value.simple_value for value in event.summary.value}
+        data = data[16 + length :]
+    assert {step for _, step in scalars} == {1, 2, 3}
+    for row in toy.history:
+        for name in ("loss", "validation_accuracy", "lr"):
+            assert scalars[name, row["epoch"]] == np.float32(row[name])
+
+
+def test_event_files_need_a_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("torch.utils.tensorboard", "tensorboardX"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingPart, match=r"training.tensorboard: .*pip install 'spikeport\[tensorboard\]'"):
+        fit(LeastSquares(), tmp_path, settings(tensorboard=True))

@@ -1,0 +1,322 @@
+"""Training: exact resume after a kill, what is chosen, what reaches whom, and how it fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from learning_data import tiny_dataset, tiny_recipe
+
+from spikeport.errors import UserError
+from spikeport.export.network.readout import classify
+from spikeport.pipeline.models.students.build import predict_spikes
+from spikeport.pipeline.run.seeding import derived_seed
+from spikeport.pipeline.run.tensor_files import read_tree
+from spikeport.pipeline.training.fit import fit, write_metrics
+from spikeport.pipeline.training.qat import fine_tune
+from spikeport.pipeline.training.task import CHECKPOINT, Trainee
+from spikeport.pipeline.training.train import initial_student, student_accuracy, train_student, train_teacher
+
+HELPERS = Path(__file__).parents[2] / "helpers"
+
+# A student that stops in the middle of its third epoch, until it is killed.
+SLOW_TRAINING = """
+import sys, time
+from pathlib import Path
+from learning_data import tiny_dataset, tiny_recipe
+from spikeport.pipeline.training.train import train_student, train_teacher
+
+def report(done, total, what):
+    print(what, done, total, flush=True)
+    if what == "student-ckd" and done == total // 2 + 2:
+        time.sleep(3600)
+
+folder, recipe, data = Path(sys.argv[1]), tiny_recipe(), tiny_dataset()
+teacher = train_teacher(recipe, data, folder / "teacher", report)
+train_student(recipe, data, teacher, "ckd", folder / "student", report, folder / "metrics.jsonl")
+"""
+
+
+def same_weights(a: torch.nn.Module, b: torch.nn.Module) -> bool:
+    states = a.state_dict(), b.state_dict()
+    return states[0].keys() == states[1].keys() and all(torch.equal(states[0][k], states[1][k]) for k in states[0])
+
+
+def lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def without_seconds(rows: list[dict]) -> list[dict]:
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
+def test_a_killed_training_ends_in_the_same_weights(tmp_path: Path) -> None:
+    """SIGKILL in the middle of epoch 3 of 4, then a resume: weights, choice and metrics as if unbroken."""
+    recipe, data = tiny_recipe(), tiny_dataset()
+    unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW_TRAINING, str(broken)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HELPERS), str(HELPERS.parent)])},
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.split()[:2] == ["student-ckd", "10"]:  # 4 batches an epoch: the second batch of the third
+            process.send_signal(signal.SIGKILL)
+            break
+    assert process.wait() == -signal.SIGKILL
+    assert [row["epoch"] for row in lines(broken / "metrics.jsonl")] == [1, 2]
+
+    seen: list[int] = []
+    teacher = train_teacher(recipe, data, unbroken / "teacher")
+    whole = train_student(recipe, data, teacher, "ckd", unbroken / "student", metrics=unbroken / "metrics.jsonl")
+    resumed = train_student(
+        recipe,
+        data,
+        train_teacher(recipe, data, broken / "teacher"),
+        "ckd",
+        broken / "student",
+        lambda done, total, what: seen.append(done),
+        broken / "metrics.jsonl",
+    )
+    assert seen == list(range(9, 17))  # it went on after the second epoch, and did not start over
+    assert same_weights(whole, resumed)
+    assert without_seconds(lines(broken / "metrics.jsonl")) == without_seconds(lines(unbroken / "metrics.jsonl"))
+    assert [row["epoch"] for row in lines(broken / "metrics.jsonl")] == [1, 2, 3, 4]
+
+
+def test_a_finished_training_is_only_read(tmp_path: Path) -> None:
+    recipe, data, calls = tiny_recipe(), tiny_dataset(), []
+    first = train_student(recipe, data, None, "none", tmp_path)
+    (tmp_path / "metrics.jsonl").unlink()  # as if killed after the last checkpoint, before its line
+    again = train_student(recipe, data, None, "none", tmp_path, lambda *report: calls.append(report))
+    assert same_weights(first, again)
+    assert not calls
+    assert len(lines(tmp_path / "metrics.jsonl")) == 4
+
+
+def test_the_epoch_that_stands_best_on_validation_is_kept_ties_later(tmp_path: Path) -> None:
+    """An epoch stands by the mean accuracy of the last five; the student handed back is that epoch's."""
+    recipe, data = tiny_recipe(training={"epochs": 8}), tiny_dataset()
+    student = train_student(recipe, data, None, "none", tmp_path)
+    accuracies = [row["validation_accuracy"] for row in lines(tmp_path / "metrics.jsonl")]
+    standings = [np.mean(accuracies[max(0, epoch - 5) : epoch]) for epoch in range(1, 9)]
+    chosen = max(epoch for epoch in range(1, 9) if standings[epoch - 1] == max(standings))
+    best = read_tree(tmp_path / CHECKPOINT)["best"]
+    assert best["epoch"] == chosen
+    assert student_accuracy(student, data.validation) == accuracies[chosen - 1]
+    spikes = predict_spikes(student, data.validation.frames)
+    assert np.mean(classify(spikes) == data.validation.labels) == accuracies[chosen - 1]
+    assert not student.training
+    assert all(torch.equal(best["weights"][key], tensor) for key, tensor in student.state_dict().items())
+
+
+def test_silent_recordings_are_counted_each_epoch_and_no_class(tmp_path: Path) -> None:
+    """A student whose threshold nothing reaches: no validation recording of class 0 is right by its silence."""
+    recipe = tiny_recipe(student={"v_threshold": 500.0}, training={"epochs": 2}, quantisation={"epochs": 1})
+    data = tiny_dataset()
+    student = train_student(recipe, data, None, "none", tmp_path)
+    fine_tune(recipe, data, student, tmp_path / "tuned")
+    rows = [*lines(tmp_path / "metrics.jsonl"), *lines(tmp_path / "tuned" / "metrics.jsonl")]
+    count = len(data.validation.labels)
+    assert np.any(data.validation.labels == 0)
+    assert [(row["validation_accuracy"], row["validation_silent"]) for row in rows] == [(0, count)] * 3
+
+
+class Toy(Trainee):
+    """A linear model of two inputs; notes its weights after every step, and is scored by a script."""
+
+    def __init__(self, scores: list[float | None], average: float) -> None:
+        torch.manual_seed(0)
+        model = torch.nn.Linear(2, 1)
+        settings = {"stage": "toy", "samples": 6, "batch": 2, "lr": 0.1, "weight_decay": 0.0, "warmup_epochs": 0}
+        super().__init__(model, epochs=len(scores), seed=1, identity={}, average=average, **settings)
+        self.script, self.seen = iter(scores), []
+
+    def loss(self, rows, index):
+        return self.model(torch.stack([rows.float(), rows.float() ** 2], dim=1)).square().mean(), {}
+
+    def score(self, model):
+        return next(self.script)
+
+    def on_train_batch_end(self, *arguments):
+        super().on_train_batch_end(*arguments)
+        self.seen.append(self.model.weight.detach().clone())
+
+
+def test_the_weights_kept_are_the_moving_average(tmp_path: Path) -> None:
+    """A young one keeps less of itself: (1 + n) / (10 + n) after n steps, so that the first weights do not linger."""
+    toy = Toy([0.1, 0.2], average=0.3)
+    fit(toy, tmp_path, tiny_recipe().training)
+    expected = toy.seen[0]
+    for weights, kept in zip(toy.seen[1:], [2 / 11, 3 / 12, 0.3, 0.3, 0.3], strict=True):
+        expected = kept * expected + (1 - kept) * weights
+    assert len(toy.seen) == 6
+    torch.testing.assert_close(toy.model.weight, expected)  # rounding of five float32 averages
+    assert not torch.allclose(expected, toy.seen[-1], atol=1e-3)
+
+
+def test_one_lucky_epoch_is_not_kept(tmp_path: Path) -> None:
+    toy = Toy([0.5, 0.9, 0.6, 0.8, 0.8, 0.8, 0.8, 0.8, 0.7], average=0.0)
+    assert fit(toy, tmp_path, tiny_recipe().training)["epoch"] == 8  # its last five are 0.8; the lucky one stood at 0.7
+    torch.testing.assert_close(toy.model.weight, toy.seen[8 * 3 - 1])
+
+
+def test_epochs_below_the_start_are_not_kept(tmp_path: Path) -> None:
+    """Where the start counts: the sixth epoch's last five stand at 0.9, but it itself reads less than the start."""
+    toy = Toy([0.7, 0.95, 0.95, 0.95, 0.95, 0.71], average=0.0)
+    toy.script = iter([0.8, 0.7, 0.95, 0.95, 0.95, 0.95, 0.71])
+    assert fit(toy, tmp_path / "from the start", tiny_recipe().training, score_start=True)["epoch"] == 5
+    again = Toy([0.7, 0.95, 0.95, 0.95, 0.95, 0.71], average=0.0)
+    assert fit(again, tmp_path / "anyhow", tiny_recipe().training)["epoch"] == 6
+
+
+def test_terms_with_weights_of_their_own_begin_with_the_seeds(tmp_path: Path) -> None:
+    """Whatever torch's global generator was at."""
+    term = {"loss": "projected_feature", "stream": "event", "options": {"projector": "affine"}}
+    recipe = tiny_recipe(distillation={"method": "none", "terms": [term]}, training={"epochs": 1})
+    data = tiny_dataset(twins=True)
+    teacher = train_teacher(recipe, data, tmp_path / "teacher")
+    students = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        students.append(train_student(recipe, data, teacher, "none", tmp_path / str(seed)))
+    assert same_weights(*students)
+    other = recipe.model_copy(update={"seed": 6})
+    assert not same_weights(students[0], train_student(other, data, teacher, "none", tmp_path / "other"))
+
+
+def test_an_alignment_may_come_and_go(tmp_path: Path) -> None:
+    """Its learned coefficients go on weighing the events' steps while its own weight is 0."""
+    term = {
+        "loss": "cka_alignment", "stream": "hybrid", "options": {"coefficients": "learnable"},
+        "schedule": {"shape": "cosine", "start": 0.2, "end": 0.4},
+    }  # fmt: skip
+    recipe = tiny_recipe(
+        distillation={"method": "he2024", "options": {"da_weight": 0.0, "da_learnable": False}, "terms": [term]}
+    )
+    train_student(recipe, tiny_dataset(twins=True), None, "he2024", tmp_path)
+    rows = lines(tmp_path / "metrics.jsonl")
+    assert [row["hybrid.cka_alignment.weight"] > 0 for row in rows] == [True, True, False, False]
+    assert all(max(row["event_weights"]) < 0.5 for row in rows)
+
+
+def test_no_choice_looks_at_the_test_recordings(tmp_path: Path) -> None:
+    """Published code keeps the epoch that is best on them (distillation.md 1.1, hazard 4). Other test recordings, all
+    labelled wrongly: the same weights throughout, the same choices, the same lines of metrics."""
+    recipe, data = tiny_recipe(training={"epochs": 6}), tiny_dataset()
+    test = data.test
+    other = replace(test, frames=1 - test.frames, labels=(test.labels + 1) % 3)
+    found = []
+    for name, seen in (("one", data), ("two", replace(data, test=other))):
+        folder = tmp_path / name
+        teacher = train_teacher(recipe, seen, folder / "teacher")
+        student = train_student(recipe, seen, teacher, "ckd", folder / "student")
+        tuned = fine_tune(recipe, seen, student, folder / "tuned")
+        stages = [lines(folder / stage / "metrics.jsonl") for stage in ("teacher", "student", "tuned")]
+        best = [read_tree(folder / stage / CHECKPOINT)["best"]["epoch"] for stage in ("student", "tuned")]
+        found.append(((teacher, student, tuned), [without_seconds(stage) for stage in stages], best))
+    assert all(same_weights(one, two) for one, two in zip(found[0][0], found[1][0], strict=True))
+    assert found[0][1:] == found[1][1:]
+
+
+def test_without_a_score_the_last_epoch_is_kept(tmp_path: Path) -> None:
+    toy = Toy([None, None, None], average=0.0)
+    assert fit(toy, tmp_path, tiny_recipe().training) == {"epoch": 3, "score": None}
+    torch.testing.assert_close(toy.model.weight, toy.seen[-1], rtol=0, atol=0)
+    assert [row["validation_accuracy"] for row in lines(tmp_path / "metrics.jsonl")] == [None] * 3
+
+
+def test_methods_start_alike_and_seeds_do_not(tmp_path: Path) -> None:
+    data = tiny_dataset()
+    assert same_weights(initial_student(tiny_recipe(), data), initial_student(tiny_recipe(), data))
+    other = tiny_recipe().model_copy(update={"seed": 6})
+    assert not same_weights(initial_student(tiny_recipe(), data), initial_student(other, data))
+    assert derived_seed(1, "a", 2, 3) == derived_seed(1, "a", 2, 3)
+    different = {derived_seed(*key) for key in [(1, "a", 2, 3), (1, "a", 3, 2), (1, "b", 2, 3), (2, "a", 2, 3)]}
+    assert len(different) == 4
+
+
+def test_distillation_leaves_the_teacher_alone(tmp_path: Path) -> None:
+    """Neither a weight nor a batch norm statistic of the teacher moves while it teaches."""
+    recipe, data = tiny_recipe(), tiny_dataset()
+    teacher = train_teacher(recipe, data, tmp_path / "teacher")
+    before = {key: tensor.clone() for key, tensor in teacher.state_dict().items()}
+    train_student(recipe, data, teacher, "ckd", tmp_path / "student")
+    assert all(torch.equal(before[key], tensor) for key, tensor in teacher.state_dict().items())
+
+
+def test_skipping_a_teacher_without_weight_changes_nothing(tmp_path: Path) -> None:
+    """With kd_weight 0 the teacher is never asked: a broken one gives the same student."""
+    recipe = tiny_recipe(distillation={"options": {"kd_weight": 0.0}})
+    data = tiny_dataset()
+    teacher = train_teacher(recipe, data, tmp_path / "teacher")
+    students = []
+    for name, taught in (("whole", teacher), ("broken", _Refuses())):
+        students.append(train_student(recipe, data, taught, "ckd", tmp_path / name))
+    assert same_weights(*students)
+
+
+class _Refuses(torch.nn.Module):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        raise AssertionError("asked")
+
+
+def test_the_teacher_learns_and_is_chosen_without_the_test_set(tmp_path: Path) -> None:
+    """With twins of the validation recordings they choose; without, images held out of training do."""
+    for twins in (False, True):
+        recipe = tiny_recipe(teacher={"epochs": 6})
+        teacher = train_teacher(recipe, tiny_dataset(twins=twins), tmp_path / str(twins))
+        rows = lines(tmp_path / str(twins) / "metrics.jsonl")
+        assert rows[-1]["loss"] < rows[0]["loss"] / 2
+        assert teacher(torch.rand(2, 3, 9, 11)).shape == (2, 3)
+        assert max(row["validation_accuracy"] for row in rows) > 0.9
+
+
+def test_another_recipes_checkpoint_is_refused(tmp_path: Path) -> None:
+    train_student(tiny_recipe(), tiny_dataset(), None, "none", tmp_path)
+    with pytest.raises(UserError, match=r"belongs to another recipe.*To mend"):
+        train_student(tiny_recipe(training={"lr": 0.5}), tiny_dataset(), None, "none", tmp_path)
+    with pytest.raises(UserError, match="belongs to another recipe"):
+        train_student(tiny_recipe(), tiny_dataset(train=24), None, "none", tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"no tensors here", b"\x80\x04pickle."])
+def test_an_unreadable_checkpoint_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / CHECKPOINT).write_bytes(content)
+    with pytest.raises(UserError, match=rf"{CHECKPOINT}: cannot be read as a checkpoint.*delete it"):
+        train_student(tiny_recipe(), tiny_dataset(), None, "none", tmp_path)
+
+
+def test_impossible_requests(tmp_path: Path) -> None:
+    data = tiny_dataset()
+    with pytest.raises(UserError, match=r"student-ckd needs a teacher.*To mend: train without"):
+        train_student(tiny_recipe(), data, None, "ckd", tmp_path)
+    with pytest.raises(UserError, match=r"'magic' is no distillation method.*use one of none, ckd"):
+        train_student(tiny_recipe(), data, None, "magic", tmp_path)
+    with pytest.raises(UserError, match=r"'snail' is no student network.*use one of conv"):
+        train_student(tiny_recipe(student={"network": "snail"}), data, None, "none", tmp_path)
+    with pytest.raises(UserError, match=r"'snail' is no teacher network.*use one of cnn-small"):
+        train_teacher(tiny_recipe(teacher={"network": "snail"}), data, tmp_path)
+    with pytest.raises(UserError, match=r"teacher: the loss is no longer finite.*lower the learning rate"):
+        train_teacher(tiny_recipe(teacher={"lr": 1e30}), data, tmp_path)
+    if not torch.cuda.is_available():
+        with pytest.raises(UserError, match=r"there is no GPU.*set it to cpu or auto"):
+            train_student(tiny_recipe(training={"accelerator": "gpu"}), data, None, "none", tmp_path / "gpu")
+
+
+def test_metrics_keep_other_stages_and_replace_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    write_metrics(path, "teacher", [{"stage": "teacher", "epoch": 1}])
+    write_metrics(path, "student", [{"stage": "student", "epoch": 1}, {"stage": "student", "epoch": 2}])
+    write_metrics(path, "student", [{"stage": "student", "epoch": 1}])
+    assert lines(path) == [{"stage": "teacher", "epoch": 1}, {"stage": "student", "epoch": 1}]

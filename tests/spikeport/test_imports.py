@@ -1,0 +1,33 @@
+"""What is set while large libraries come in, and that it is as before afterwards."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+
+from spikeport.imports import uncollected
+
+
+def test_the_collector_rests_and_works_on() -> None:
+    frozen = gc.get_freeze_count()
+    try:
+        with uncollected():
+            assert not gc.isenabled()
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > frozen
+        with pytest.raises(ImportError), uncollected():
+            raise ImportError("a part is missing")
+        assert gc.isenabled()
+    finally:
+        gc.unfreeze()
+
+
+def test_who_switched_it_off_keeps_it_so() -> None:
+    gc.disable()
+    try:
+        with uncollected():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
