@@ -2,7 +2,7 @@
 
     python benchmarks/augmentation.py [--batch 20] [--repeats 30]
 
-A step is forward and backward of the default student, without its optimiser, teacher or loading. Milliseconds of
+A step is forward and backward of the default student, without its optimizer, teacher or loading. Milliseconds of
 processor time on one thread, best of several, and the share of the step: the default settings, each augmentation by
 itself, and all at once.
 """

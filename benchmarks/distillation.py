@@ -116,7 +116,7 @@ class Study:
         def done(trial: Trial, found: Outcome | UserError) -> None:
             if isinstance(found, Outcome):
                 self._add(name, head, recipe, arms, _row(arm_of[trial.name], arms, trial, found, out))
-                said = f"{100 * found.accuracy_float:.2f} % float, {100 * found.accuracy_quantised:.2f} % quantised"
+                said = f"{100 * found.accuracy_float:.2f} % float, {100 * found.accuracy_quantized:.2f} % quantized"
             else:
                 failed.append(trial.name)
                 said = f"{found} (see {out / trial.name}.log)"
@@ -197,7 +197,7 @@ def _place(arm: Arm, arms: tuple[Arm, ...], trial: Trial) -> dict[str, Any]:
 def _row(arm: Arm, arms: tuple[Arm, ...], trial: Trial, found: Outcome, out: Path) -> dict[str, Any]:
     run = open_run(out / trial.name)
     about, check = run.manifest["about"], run.manifest["stages"].get("check")
-    compared = check["result"]["quantised_vs_reference"] if check else {}
+    compared = check["result"]["quantized_vs_reference"] if check else {}
     if not isinstance(compared, dict):  # a sentence that says why there was no comparison
         compared = {}
     return {

@@ -14,22 +14,22 @@ Runs = Sequence[Mapping[str, Any]]
 
 # what must hold of the shipped method: part, group, quantity, bound, whether more is better, over how many runs
 TARGETS = (
-    ("methods", "", "quantised", 0.98, True, 10),
-    ("curve", "100 recordings", "quantised", 0.98, True, 5),
+    ("methods", "", "quantized", 0.98, True, 10),
+    ("curve", "100 recordings", "quantized", 0.98, True, 5),
     ("curve", "100 recordings", "difference", 0.05, True, 5),
-    ("curve", "20 recordings", "quantised", 0.975, True, 5),
+    ("curve", "20 recordings", "quantized", 0.975, True, 5),
     ("curve", "20 recordings", "difference", 0.15, True, 5),
-    ("curve", "0 recordings", "quantised", 0.95, True, 1),
+    ("curve", "0 recordings", "quantized", 0.95, True, 1),
     ("methods", "", "gap", 0.003, False, 10),
     ("methods", "", "mismatches", 0, False, 10),
     ("curve", "0 recordings", "mismatches", 0, False, 1),
 )
 SHIPPED, BASELINE = "bridge", "none"
 WORDS = {
-    "quantised": "quantised accuracy",
-    "difference": "quantised, over the augmented baseline",
-    "gap": "float minus quantised",
-    "mismatches": "spikes that differ between quantised student and reference",
+    "quantized": "quantized accuracy",
+    "difference": "quantized, over the augmented baseline",
+    "gap": "float minus quantized",
+    "mismatches": "spikes that differ between quantized student and reference",
 }
 
 
@@ -62,10 +62,10 @@ def table(runs: Runs) -> list[dict[str, Any]]:
         reference = own[0]["reference"]
         others = [run for run in runs if (run["group"], run["arm"]) == (group, reference)]
         row = {"group": group, "arm": arm, "reference": reference, "runs": len(own)}
-        row |= {kind: mean_sd([run[f"accuracy_{kind}"] for run in own]) for kind in ("float", "quantised")}
+        row |= {kind: mean_sd([run[f"accuracy_{kind}"] for run in own]) for kind in ("float", "quantized")}
         row["seconds"] = mean_sd([run["seconds"] for run in own])["mean"]
         row["difference"] = {
-            kind: None if arm == reference else compare(own, others, kind) for kind in ("float", "quantised")
+            kind: None if arm == reference else compare(own, others, kind) for kind in ("float", "quantized")
         }
         rows.append(row)
     return rows
@@ -123,7 +123,7 @@ _INTRODUCTION = (
     "of them, in float, which is within what chance does); the simulated camera's polarity, timing and range of "
     "positions after looking at some recordings, at events per step and at accuracies. "
     "That they grow as recordings shrink was chosen after "
-    "a look at five draws of 100 recordings (float 97.84 with eight epochs, 98.13 with 64; quantised 97.98 and 98.02). "
+    "a look at five draws of 100 recordings (float 97.84 with eight epochs, 98.13 with 64; quantized 97.98 and 98.02). "
     "Other seeds over the folds were run after the choice of eight. "
     "A clean figure needs recordings that nobody has looked at, such as N-MNIST's test part. A row of one run says "
     "little about other seeds.",
@@ -133,12 +133,12 @@ _INTRODUCTION = (
 def _value(what: str, own: Runs, baseline: Runs) -> float | None:
     if not own:
         return None
-    if what == "quantised":
-        return mean_sd([run["accuracy_quantised"] for run in own])["mean"]
+    if what == "quantized":
+        return mean_sd([run["accuracy_quantized"] for run in own])["mean"]
     if what == "gap":
-        return mean_sd([run["accuracy_float"] - run["accuracy_quantised"] for run in own])["mean"]
+        return mean_sd([run["accuracy_float"] - run["accuracy_quantized"] for run in own])["mean"]
     if what == "difference":
-        found = compare(own, baseline, "quantised")
+        found = compare(own, baseline, "quantized")
         return None if found is None else found["clusters"]["value"]
     counts = [run["mismatches"] for run in own]
     return None if None in counts else sum(counts)
@@ -170,9 +170,9 @@ def _seed_lines(runs: Runs) -> list[str]:
     own = [run for run in runs if run["arm"] == SHIPPED]
     found = []
     for seed in sorted({run["seed"] for run in own}):
-        of_seed = [run["accuracy_quantised"] for run in own if run["seed"] == seed]
+        of_seed = [run["accuracy_quantized"] for run in own if run["seed"] == seed]
         found.append(f"{100 * mean_sd(of_seed)['mean']:.2f} with seed {seed} (folds: {len(of_seed)})")
-    line = f"Over the folds, quantised: {', '.join(found)}. The later epochs were chosen on seed 1."
+    line = f"Over the folds, quantized: {', '.join(found)}. The later epochs were chosen on seed 1."
     return [line] if found else []
 
 
@@ -180,14 +180,14 @@ def _table_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     grouped = any(row["group"] for row in rows)
     heads = [
         *(["group"] if grouped else []),
-        "trained with", "runs", "float", "quantised", "float diff., t", "quantised diff., t", "recordings", "seconds",
+        "trained with", "runs", "float", "quantized", "float diff., t", "quantized diff., t", "recordings", "seconds",
     ]  # fmt: skip
     lines = ["| " + " | ".join(heads) + " |", "|---" * (1 + grouped) + "|---:" * 7 + "|"]
     for row in rows:
         cells = [*([row["group"]] if grouped else []), row["arm"], str(row["runs"])]
-        cells += [_share(row["float"]), _share(row["quantised"])]
-        cells += [_difference(row["difference"][kind], "clusters") for kind in ("float", "quantised")]
-        cells += [_difference(row["difference"]["quantised"], "recordings"), f"{row['seconds']:.0f}"]
+        cells += [_share(row["float"]), _share(row["quantized"])]
+        cells += [_difference(row["difference"][kind], "clusters") for kind in ("float", "quantized")]
+        cells += [_difference(row["difference"]["quantized"], "recordings"), f"{row['seconds']:.0f}"]
         lines.append("| " + " | ".join(cells) + " |")
     return lines
 

@@ -58,7 +58,7 @@ def few(recipe: Recipe, recordings: int, name: str) -> tuple[str, ...]:
     """
     if not recordings:
         # `same`: fine-tuning on events alone would have nothing to learn from
-        return (*NOTHING_REAL, "data.train=0", *ALL_OTHERS, "quantisation.method=same")
+        return (*NOTHING_REAL, "data.train=0", *ALL_OTHERS, "quantization.method=same")
     factor = min(MOST_EPOCHS, max(1, 800 / recordings))
     key, epochs = (
         ("bridge.later_epochs", recipe.bridge.later_epochs)

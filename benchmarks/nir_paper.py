@@ -7,7 +7,7 @@ The CNN as its paper ran it (github.com/neuromorphs/NIR, paper/02_cnn): tonic's 
 first event on, an incomplete last window dropped, frames [p, y, x], the class with most spikes. Float means the NIR
 file executed by the loop in this file, which shares nothing with the exporter: in float32 as its numbers are, the
 first recordings in float64, too, to see what that changes; with zero reset (what Loihi does), with subtractive reset,
-and as Sinabs trained it (several spikes a step, subtraction, v not below -1). Integer means quantised to 8 bits and
+and as Sinabs trained it (several spikes a step, subtraction, v not below -1). Integer means quantized to 8 bits and
 simulated by the reference. "counts": a pixel's number of events in its bin; "clipped": 0 or 1. No Braille recordings
 are at hand: that network gets random inputs, so it has an equality and no accuracy.
 
@@ -43,7 +43,7 @@ from spikeport.export.calibration.float_simulator import run_float
 from spikeport.export.graph.spiking_graph import SpikingGraph, load_graph
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.sampling import draw, words
-from spikeport.export.quantization.quantize import quantise
+from spikeport.export.quantization.quantize import quantize
 from spikeport.files import write_text
 from spikeport.versions import versions
 
@@ -163,7 +163,7 @@ class FloatNetwork:
 def compiled(path: Path) -> tuple[SpikingGraph, IntegerNetwork, IntegerNetwork, list[Any]]:
     """The CNN's graph, its integers that take spikes and that take counts, and what rounding cost."""
     graph = load_graph(path, dt_s=1e-3, reset="zero", if_r="per_step")
-    network, rows = quantise(graph)
+    network, rows = quantize(graph)
     return graph, network, dataclasses.replace(network, input_message_bits=MESSAGE_BITS), list(rows)
 
 
@@ -265,11 +265,11 @@ def braille(path: Path, seed: int) -> dict[str, Any]:
     """What is said where no option is given, and with always-on units the equality with Lava on random inputs."""
     found: dict[str, Any] = {"file": path.name}
     try:
-        quantise(load_graph(path, dt_s=1e-4, reset="zero"))
+        quantize(load_graph(path, dt_s=1e-4, reset="zero"))
     except UserError as refused:
         found["refused"] = str(refused).replace(str(path), path.name)
     graph: SpikingGraph = load_graph(path, dt_s=1e-4, reset="zero", bias="always-on")
-    network, rows = quantise(graph)
+    network, rows = quantize(graph)
     rng = np.random.default_rng([seed, 12])
     frames = (rng.random((20, 256, *network.input_shape)) < 0.1).astype(np.uint8)
     found["layers"] = [dataclasses.asdict(row) for row in rows]

@@ -1,4 +1,4 @@
-"""Post-training quantisation: the plain rule against the scale search, at 8, 6, 4 and 3 bits.
+"""Post-training quantization: the plain rule against the scale search, at 8, 6, 4 and 3 bits.
 
     python benchmarks/ptq.py [--data ../shared/data] [--calibration 30] [--test 200] [--seed 0]
 
@@ -24,7 +24,7 @@ from spikeport.export.calibration.float_simulator import FloatTrace, run_float
 from spikeport.export.calibration.spike_distance import spike_distance
 from spikeport.export.graph.spiking_graph import SpikingGraph, load_graph
 from spikeport.export.network.integer_network import IntegerNetwork
-from spikeport.export.quantization.quantize import quantise
+from spikeport.export.quantization.quantize import quantize
 from spikeport.pipeline.data.readers.recordings import read_events
 
 BITS = (8, 6, 4, 3)
@@ -70,13 +70,13 @@ def study(
     lost = int((frames.astype(np.int64) - clipped).sum())
     print(f"events above one a pixel and step: {lost:,} of {int(frames.sum(dtype=np.int64)):,} are lost to integers")
     wanted = run_float(graph, frames[test], keep_layers=True)
-    classes = wanted.classes(quantise(graph)[0].readout)
+    classes = wanted.classes(quantize(graph)[0].readout)
     print(f"float: accuracy {100 * np.mean(classes == labels[test]):.2f} %, {int(wanted.spikes.sum()):,} output spikes")
     binary = run_float(graph, clipped[test])
-    same = 100 * np.mean(binary.classes(quantise(graph)[0].readout) == labels[test])
+    same = 100 * np.mean(binary.classes(quantize(graph)[0].readout) == labels[test])
     print(f"float on clipped events: accuracy {same:.2f} %, {_off(binary.spikes, wanted)}")
     for bits in BITS:
-        plain, _ = quantise(graph, bits=bits)
+        plain, _ = quantize(graph, bits=bits)
         began = time.perf_counter()
         network, _, report = calibrate(
             graph, frames[calibration], labels[calibration], bits=bits, samples=len(calibration)

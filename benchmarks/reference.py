@@ -191,11 +191,11 @@ def _labels(run: Path, samples: int) -> np.ndarray:
 def _sinabs(path: Path, data: Path) -> tuple[IntegerNetwork, np.ndarray]:
     """The NIR paper's network as integers, and every tenth recording in 300 bins of 1 ms."""
     from spikeport.export.graph.spiking_graph import load_graph
-    from spikeport.export.quantization.quantize import quantise
+    from spikeport.export.quantization.quantize import quantize
     from spikeport.pipeline.data.framing import Binning, bin_recording
     from spikeport.pipeline.data.readers.recordings import read_recording
 
-    network, _ = quantise(load_graph(path, dt_s=1e-3, reset="zero", if_r="per_step"))
+    network, _ = quantize(load_graph(path, dt_s=1e-3, reset="zero", if_r="per_step"))
     binning = Binning(steps=300, step_us=1000, height=34, width=34)
     files = sorted((data / "NMNIST" / "Train").glob("*/*.bin"))
     chosen = files[:: max(1, len(files) // SINABS_SAMPLES)]

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-VIEWS = {  # width, height of the view in CSS pixels, height of the picture, media, colours
+VIEWS = {  # width, height of the view in CSS pixels, height of the picture, media, colors
     "phone-light": (390, 844, 1300, "screen", "light"),
     "phone-dark": (390, 844, 1300, "screen", "dark"),
     "laptop-light": (1280, 800, 1140, "screen", "light"),
@@ -106,7 +106,7 @@ class Look:
 
 def look(browser: Browser, page: Path, view: str, axe: str | None) -> Look:
     """`page` as one view shows it."""
-    width, height, tall, media, colours = VIEWS[view]
+    width, height, tall, media, colors = VIEWS[view]
     target = browser.ask("Target.createTarget", url="about:blank")["targetId"]
     session = browser.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
 
@@ -120,7 +120,7 @@ def look(browser: Browser, page: Path, view: str, axe: str | None) -> Look:
         "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale,
         mobile=view.startswith("phone"),
     )  # fmt: skip
-    scheme = [{"name": "prefers-color-scheme", "value": colours}]
+    scheme = [{"name": "prefers-color-scheme", "value": colors}]
     tell("Emulation.setEmulatedMedia", media=media, features=scheme)
     browser.seen.clear()
     address = page.resolve().as_uri()

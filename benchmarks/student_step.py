@@ -131,7 +131,7 @@ def step(forward: Callable[[Tensor], Tensor], student: Student, frames: Tensor) 
 
 def fastest(works: dict[str, Callable[[], object]], repeats: int, clock: Callable[[], float]) -> dict[str, float]:
     """Seconds on `clock` of the fastest of `repeats` runs of each after one for warming up, taken in turns so that all
-    meet the same neighbours."""
+    meet the same neighbors."""
     times: dict[str, list[float]] = {name: [] for name in works}
     for work in works.values():
         work()

@@ -177,7 +177,7 @@ def load_profile(id_or_path: str | os.PathLike[str]) -> HardwareProfile:
     else:
         raise UserError(
             f"there is no hardware profile {name!r}",
-            mend=f"choose one of {', '.join(PROFILES)}, or name a .toml file of your own",
+            hint=f"choose one of {', '.join(PROFILES)}, or name a .toml file of your own",
         )
     try:
         content = read_small(path)
@@ -186,18 +186,18 @@ def load_profile(id_or_path: str | os.PathLike[str]) -> HardwareProfile:
         raise UserError(
             "cannot read this hardware profile",
             where=name,
-            why=error.strerror or "",
-            mend=f"name an existing file, or one of {', '.join(PROFILES)}",
+            cause=error.strerror or "",
+            hint=f"name an existing file, or one of {', '.join(PROFILES)}",
         ) from error
     except UserError:
         raise
     except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, a number of thousands of digits, or too deep
-        raise UserError("this is no TOML", where=name, why=str(error), mend="see loihi1.toml") from error
+        raise UserError("this is no TOML", where=name, cause=str(error), hint="see loihi1.toml") from error
     try:
         parsed = _ProfileFile.model_validate(_tuples(values))
     except ValidationError as error:
         raise UserError(
-            _explain(error, values), where=name, mend="correct the file; loihi1.toml is an example"
+            _explain(error, values), where=name, hint="correct the file; loihi1.toml is an example"
         ) from None
     sections = {key: getattr(parsed, key) for key in _ProfileFile.model_fields if key != "format"}
     return HardwareProfile(file=path.name, sha256=hashlib.sha256(content).hexdigest(), **sections)

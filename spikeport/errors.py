@@ -5,24 +5,24 @@ The command prints one line of them and leaves with `exit_code`; everything else
 
 
 class UserError(ValueError):
-    """A request or an input that cannot be honoured: what is wrong, where, why, and how to mend it.
+    """A request or an input that cannot be used: what is wrong, where, why, and how to correct it.
 
     `where` names the file, layer or key. The message is a single line, so that a log keeps it whole.
     """
 
     exit_code = 2
 
-    def __init__(self, what: str, *, where: str = "", why: str = "", mend: str = "") -> None:
-        self.what, self.where, self.why, self.mend = what, where, why, mend
-        line = f"{where}: {what}" if where else what
-        if why:
-            line += f": {why}"
-        if mend:
-            line += f". To mend: {mend}"
+    def __init__(self, message: str, *, where: str = "", cause: str = "", hint: str = "") -> None:
+        self.message, self.where, self.cause, self.hint = message, where, cause, hint
+        line = f"{where}: {message}" if where else message
+        if cause:
+            line += f": {cause}"
+        if hint:
+            line += f". Hint: {hint}"
         super().__init__(printable(" ".join(line.split())))
 
 
-class MissingPart(UserError):
+class MissingDependencyError(UserError):
     """A part that the request needs is not here (Lava, a data set); `mend` is the command that brings it."""
 
     exit_code = 3
@@ -32,7 +32,7 @@ class CannotWriteError(UserError):
     """A file could not be written: the disk is full, over its quota, read-only or broken. Nothing is half-written."""
 
 
-class CheckFailed(UserError):
+class CheckFailedError(UserError):
     """A check ran and its answer is no, for example spikes that differ."""
 
     exit_code = 1

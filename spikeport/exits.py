@@ -53,7 +53,7 @@ def begin(verb: str) -> None:
         raise UserError(
             f"this process may take {limit >> 20} MiB of address space, and its libraries alone take "
             f"{LEAST_ADDRESS_SPACE >> 20} MiB",
-            mend="raise the limit (ulimit -v)",
+            hint="raise the limit (ulimit -v)",
         )
 
 
@@ -103,7 +103,7 @@ def _code_of(work: Callable[[], object]) -> int:
         _work_and_tell(work)
     except UserError as error:
         if isinstance(error, CannotWriteError) and _verb in RESUMING:
-            error = type(error)(error.what, where=error.where, why=error.why, mend=f"{error.mend}; {_GOES_ON}")
+            error = type(error)(error.message, where=error.where, cause=error.cause, hint=f"{error.hint}; {_GOES_ON}")
         if _came is None:
             _say(f"error: {error}")
         return error.exit_code
@@ -116,7 +116,7 @@ def _code_of(work: Callable[[], object]) -> int:
         if _came is not None:
             return 0  # what was pulled away under the work is no fault of its own
         if ran_out_of_memory(error):
-            _say(f"error: {UserError('there is not enough memory', why=str(error), mend=_less_memory())}")
+            _say(f"error: {UserError('there is not enough memory', cause=str(error), hint=_less_memory())}")
             return UserError.exit_code
         if _suspects:
             _say(f"error: {printable('; '.join(_suspects))}")
@@ -147,7 +147,7 @@ def _work_and_tell(work: Callable[[], object]) -> None:
         with contextlib.suppress(OSError, ValueError):  # else Python writes again as it ends, and leaves with 120
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         where = str(getattr(error, "filename", None) or "")
-        raise CannotWriteError("cannot write", where=where, why=reason, mend="make room there") from error
+        raise CannotWriteError("cannot write", where=where, cause=reason, hint="make room there") from error
 
 
 def ran_out_of_memory(error: BaseException) -> bool:

@@ -44,8 +44,8 @@ def writing(target: str | os.PathLike[str]) -> Iterator[None]:
 
 def cannot_write(target: str | os.PathLike[str], why: str) -> CannotWriteError:
     """The error to raise where `target` cannot be written."""
-    mend = "make room there, or choose another folder with --out"
-    return CannotWriteError("cannot write here", where=os.fspath(target), why=why, mend=mend)
+    hint = "make room there, or choose another folder with --out"
+    return CannotWriteError("cannot write here", where=os.fspath(target), cause=why, hint=hint)
 
 
 def why_unwritten(error: BaseException, target: str | os.PathLike[str] | None = None) -> str | None:
@@ -84,7 +84,7 @@ def _is_about(error: BaseException, target: str | os.PathLike[str]) -> bool:
 
 
 @contextlib.contextmanager
-def left_alone(folder: str | os.PathLike[str]) -> Iterator[None]:
+def discard_writes(folder: str | os.PathLike[str]) -> Iterator[None]:
     """Within it this process changes nothing in `folder`: what it writes there is thrown away, for another process
     writes the same."""
     _left_alone.append(Path(folder).resolve())
@@ -142,7 +142,7 @@ def atomic_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
                     _open_to_others(temporary, 0o777)
                     temporary.rename(target)
         except CannotWriteError as error:  # of a file in it: the temporary's name says nothing to anybody
-            raise cannot_write(target, error.why) from error
+            raise cannot_write(target, error.cause) from error
         finally:
             drop(temporary)
 

@@ -36,6 +36,6 @@ def held(lock: Path, *, busy: Callable[[], UserError | None]) -> Iterator[int]:
                 raise refusal from None
             fcntl.flock(opened, fcntl.LOCK_EX)
         except OSError as error:
-            raise CannotWriteError("cannot lock this", where=str(lock), why=error.strerror or "",
-                                   mend="choose a folder on another disk") from error  # fmt: skip
+            raise CannotWriteError("cannot lock this", where=str(lock), cause=error.strerror or "",
+                                   hint="choose a folder on another disk") from error  # fmt: skip
         yield opened.fileno()

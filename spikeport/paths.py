@@ -17,7 +17,7 @@ def expanded(text: str) -> str:
     Raises UserError where a variable is not set, or where no file can have such a name.
     """
     if "\0" in text:
-        raise UserError("no path holds the character NUL", where=text, mend="correct it")
+        raise UserError("no path holds the character NUL", where=text, hint="correct it")
     if os.path.lexists(text):
         return text
 
@@ -25,7 +25,7 @@ def expanded(text: str) -> str:
         name = found[1] or found[2]
         if name not in os.environ:
             raise UserError(
-                f"the variable {name} is not set", where=text, mend=f"set it (export {name}=...), or write the path out"
+                f"the variable {name} is not set", where=text, hint=f"set it (export {name}=...), or write the path out"
             )
         return os.environ[name]
 
@@ -34,5 +34,5 @@ def expanded(text: str) -> str:
         os.lstat(path)
     except OSError as error:  # what is absent, or may not be seen, is another's to tell
         if error.errno == errno.ENAMETOOLONG:
-            raise UserError("no path is so long", where=f"{text[:40]}...", mend="correct it") from None
+            raise UserError("no path is so long", where=f"{text[:40]}...", hint="correct it") from None
     return path

@@ -33,7 +33,7 @@ def read_small(path: Path, most: int = 2**20) -> bytes:
         content = file.read(most + 1)
     if len(content) > most:
         why = f"it has more than {most:,} bytes"
-        raise UserError("this is too large to be settings", where=str(path), why=why, mend="name another file")
+        raise UserError("this is too large to be settings", where=str(path), cause=why, hint="name another file")
     return content
 
 
@@ -58,8 +58,8 @@ def check_regular(path: Path) -> None:
 
 def _unreadable(path: Path, error: OSError) -> UserError:
     why = "the link leads nowhere" if path.is_symlink() and not path.exists() else error.strerror or str(error)
-    mend = "remove it, or place it there again"
-    return UserError("this file cannot be read", where=str(path), why=why, mend=mend)
+    hint = "remove it, or place it there again"
+    return UserError("this file cannot be read", where=str(path), cause=why, hint=hint)
 
 
 def _check(path: Path, status: os.stat_result) -> None:
@@ -67,6 +67,6 @@ def _check(path: Path, status: os.stat_result) -> None:
         raise UserError(
             "only files are read",
             where=str(path),
-            why=f"this is {_KINDS.get(stat.S_IFMT(status.st_mode), 'something else')}",
-            mend="remove it, or place a file there",
+            cause=f"this is {_KINDS.get(stat.S_IFMT(status.st_mode), 'something else')}",
+            hint="remove it, or place a file there",
         )

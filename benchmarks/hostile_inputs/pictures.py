@@ -84,10 +84,10 @@ PICTURES: dict[str, tuple[str, Make]] = {
     "89 Mpixel, blank": (".png", lambda rng: _blank(10_000, 8_900)),
     "20,000 x 1": (".png", lambda rng: _blank(20_000, 1)),
     "1 x 20,000": (".png", lambda rng: _blank(1, 20_000)),
-    "colour type 9": (".png", lambda rng: _png(5, 4, bytes(99), kind=9)),
-    "palette without colours": (".png", lambda rng: _png(5, 4, bytes(24), kind=3)),
+    "color type 9": (".png", lambda rng: _png(5, 4, bytes(99), kind=9)),
+    "palette without colors": (".png", lambda rng: _png(5, 4, bytes(24), kind=3)),
     "text bomb": (".png", lambda rng: _png(5, 4, bytes(64), (b"zTXt", b"a\0\0" + zlib.compress(bytes(1 << 26))))),
-    "colour profile bomb": (
+    "color profile bomb": (
         ".png",
         lambda rng: _png(5, 4, bytes(64), (b"iCCP", b"a\0\0" + zlib.compress(bytes(1 << 26)))),
     ),

@@ -17,7 +17,7 @@ from spikeport.pipeline.run.recipe import Recipe
 NOWHERE = ("data.source=class-folders", "data.root=nowhere", "data.events=e", "data.images=i")
 READ = ["train", "r.toml", "-q", *(word for change in NOWHERE for word in ("--set", change))]  # ends before it trains
 SHORT = ("data.train=20", "data.validation=20", "data.test=20", "training.epochs=1", "teacher.epochs=1",
-         "quantisation.epochs=0", "distillation.compare=false")  # fmt: skip
+         "quantization.epochs=0", "distillation.compare=false")  # fmt: skip
 TRAIN = ["train", "r.toml", "-q", *(word for change in SHORT for word in ("--set", change))]
 BRIDGE = ("distillation.method=bridge", "bridge.updates=2", "bridge.start_epochs=1", "bridge.later_epochs=1")
 INFO = ["data", "info", "r.toml"]

@@ -176,7 +176,7 @@ def cases(base: Callable[[], Path]) -> list[Case]:
     for name, content in TENSORS.items():
         for file, verb in (("teacher.safetensors", "resume"), ("student.safetensors", "check")):
             found.append(case(f"{file}: {name}", _trusted(file, lambda path, rng, c=content: c), verb))
-    for file in ("quantised.safetensors", "student.net", "student.nir", "student.nir.json", "test-frames.npz",
+    for file in ("quantized.safetensors", "student.net", "student.nir", "student.nir.json", "test-frames.npz",
                  "trace.npz", "samples.csv", "teacher.safetensors"):  # fmt: skip
         for number in range(3):
             found.append(case(f"{file} damaged {number}", _trusted(file, _flipped), "report" if number else "check"))

@@ -33,7 +33,7 @@ start_epochs = 1
 [training]
 epochs = 2
 threads = 1
-[quantisation]
+[quantization]
 epochs = 1
 [check]
 lava = true

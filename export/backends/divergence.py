@@ -145,7 +145,7 @@ def write_case(
 def replay(case: Path, *, timeout_s: float = 600.0) -> Replay:
     """Runs a case that `write_case` kept through the reference and Lava of today.
 
-    Raises UserError where the folder is no case, MissingPart where there is no Lava.
+    Raises UserError where the folder is no case, MissingDependencyError where there is no Lava.
     """
     from spikeport.export.backends.lava.driver import simulate
     from spikeport.export.formats.netx.write import read_netx
@@ -159,8 +159,8 @@ def replay(case: Path, *, timeout_s: float = 600.0) -> Replay:
             frames, *recorded = (archive[name] for name in ("frames", *_SIDES))
         shape = tuple(told["input_shape"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError("is no divergence case", where=str(case), why=str(error),
-                        mend="name the folder that the check printed") from error  # fmt: skip
+        raise UserError("is no divergence case", where=str(case), cause=str(error),
+                        hint="name the folder that the check printed") from error  # fmt: skip
     network = read_netx(case / "network.net", shape)
     reference = _reference(network, frames)
     lava = simulate(network, frames, keep_layers=True, workers=1, timeout_s=timeout_s)

@@ -1,4 +1,4 @@
-"""Post-training quantisation on calibration frames: one scale a layer, searched, with the integer reference as judge.
+"""Post-training quantization on calibration frames: one scale a layer, searched, with the integer reference as judge.
 
 The plain rule takes the largest scale at which no weight is clipped. A larger one clips a few weights and resolves the
 others better, a smaller one may put them on luckier grid points. Layer by layer, in order: each candidate's layer is
@@ -30,11 +30,11 @@ from spikeport.export.network.integer_network import MESSAGE_BITS_LIMIT, Integer
 from spikeport.export.network.readout import SILENT, UNLABELLED, Readout
 from spikeport.export.network.spike_trace import SpikeTrace
 from spikeport.export.quantization.bias_neurons import with_messages
-from spikeport.export.quantization.layer_report import LayerQuantisation
-from spikeport.export.quantization.quantize import quantise
+from spikeport.export.quantization.layer_report import LayerQuantization
+from spikeport.export.quantization.quantize import quantize
 
 Progress = Callable[[int, int], None]
-Quantised = tuple[IntegerNetwork, list[LayerQuantisation]]
+Quantized = tuple[IntegerNetwork, list[LayerQuantization]]
 COARSE = (1.0, 0.7, 0.8, 0.9, 1.12, 1.25, 1.4, 1.6, 1.8, 2.0, 2.3, 2.7, 3.2, 4.0)  # times the plain scale
 FINE = (0.94, 0.97, 1.03, 1.06)  # times the best of those
 TRIES = len(COARSE) + len(FINE)
@@ -52,29 +52,29 @@ def calibrate(
     samples: int = 64,
     seconds: float | None = None,
     progress: Progress | None = None,
-) -> tuple[IntegerNetwork, list[LayerQuantisation], CalibrationReport]:
+) -> tuple[IntegerNetwork, list[LayerQuantization], CalibrationReport]:
     """The integer network with searched scales (or the plain rule's, where the search does not beat it), the row of
-    each layer as `quantise` writes it, and what the search found.
+    each layer as `quantize` writes it, and what the search found.
 
     `frames` `[N, T, *input_shape]`, spikes or counts, at most `samples` of which are used, drawn by class: two thirds
     to search, the others to check. Counts become spikes (1 where there was any), or messages of `input_message_bits`;
     what that loses is told. `labels` `[N]`, where given, add accuracies. After `seconds` no more candidates are tried.
     `progress(done, total)` counts candidates. Without `seconds` the same frames give the same scales. Raises UserError
-    as `quantise` does, or where there are no frames.
+    as `quantize` does, or where there are no frames.
     """
     if not 0 <= input_message_bits <= MESSAGE_BITS_LIMIT:
         raise UserError(f"input_message_bits = {input_message_bits} is outside 0..{MESSAGE_BITS_LIMIT}")
     search = _Search(graph, bits, input_message_bits, seconds, progress)
-    plain = search.quantised()
+    plain = search.quantized()
     seen, unseen, told = split_frames(graph, plain[0], frames, labels, samples)
     passing, at = seen.frames, -1
     for index in range(len(search.layers)):
         wanted = _wanted(seen.wanted, index, search.layers, plain[0].readout)
         search.search(index, passing, at, wanted)
-        network, _ = search.quantised()
+        network, _ = search.quantized()
         place = _place(network, search.layers[index][0].name)
         passing, at = _spikes(_run(network, at, place, passing), -1), place
-    return _judge(search, plain, search.quantised(), len(seen.frames), unseen, told)
+    return _judge(search, plain, search.quantized(), len(seen.frames), unseen, told)
 
 
 class _Search:
@@ -89,15 +89,15 @@ class _Search:
         self.found: list[LayerCalibration] = []
         self.stop_at = np.inf if seconds is None else time.monotonic() + seconds
 
-    def quantised(self, **more: float) -> Quantised:
+    def quantized(self, **more: float) -> Quantized:
         """The network at the scales found, and those in `more`."""
-        network, rows = quantise(self.graph, bits=self.bits, scales={**self.scales, **more})
+        network, rows = quantize(self.graph, bits=self.bits, scales={**self.scales, **more})
         return with_messages(network, self.message_bits), rows
 
     def search(self, index: int, passing: np.ndarray, before: int, wanted: Wanted) -> None:
         """Finds the scale of one layer for what layer `before` gives; keeps it unless it is the plain rule's."""
         name = self.layers[index][0].name
-        network, rows = self.quantised()
+        network, rows = self.quantized()
         place = _place(network, name)
         plain, limit = rows[place].scale, rows[place].scale_limit
         found = {plain: distance(_run(network, before, place, passing), wanted, plain)}
@@ -136,7 +136,7 @@ class _Search:
     ) -> Distance | None:
         """The distance at one scale; None where that is not legal."""
         try:
-            network, _ = self.quantised(**{name: scale})
+            network, _ = self.quantized(**{name: scale})
         except UserError:  # all weights, or the threshold, would round to 0
             return None
         if _bound(network, place) >= ACCUMULATOR_LIMIT:
@@ -183,8 +183,8 @@ def _bound(network: IntegerNetwork, place: int) -> int:
 
 
 def _judge(
-    search: _Search, plain: Quantised, searched: Quantised, samples: int, check: Part, told: dict[str, Any]
-) -> tuple[IntegerNetwork, list[LayerQuantisation], CalibrationReport]:
+    search: _Search, plain: Quantized, searched: Quantized, samples: int, check: Part, told: dict[str, Any]
+) -> tuple[IntegerNetwork, list[LayerQuantization], CalibrationReport]:
     """The better of both on the frames of the check, from end to end, with the report."""
     from spikeport.export.backends.reference.simulate import simulate
 

@@ -1,4 +1,4 @@
-"""How far rounding moved a network's behaviour: the float graph and the integers on the same frames, spike by spike."""
+"""How far rounding moved a network's behavior: the float graph and the integers on the same frames, spike by spike."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MEMORY = 1 << 28  # bytes of spikes that are held, one a neuron and step
 
 
 @dataclass(frozen=True, kw_only=True)
-class LayerBehaviour:
+class LayerBehavior:
     """One layer, each network running on its own: of `places` (neuron, step and sample) how many `differ`, and the
     share of them with a spike in the float graph, `float_rate`, and in the integers, `rate`."""
 
@@ -36,7 +36,7 @@ class LayerBehaviour:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Behaviour:
+class Behavior:
     """What the check found, ready for JSON. `frames`: what was shown, in words. `layers`: the last is the output, empty
     of spikes where its membrane is read. `classes_differ`: samples whose class, or lack of one, is another.
     `float_silent`, `silent`: samples without an answer. `notes`: what was left out, or what makes this say little.
@@ -45,7 +45,7 @@ class Behaviour:
     frames: str
     samples: int
     steps: int
-    layers: tuple[LayerBehaviour, ...]
+    layers: tuple[LayerBehavior, ...]
     classes_differ: int
     float_silent: int
     silent: int
@@ -74,7 +74,7 @@ class Behaviour:
         return [*told, *(f"check: NOTE: {note}" for note in self.notes)]
 
 
-def random_behaviour(graph: SpikingGraph, network: IntegerNetwork) -> Behaviour:
+def random_behavior(graph: SpikingGraph, network: IntegerNetwork) -> Behavior:
     """Both on seeded random frames: every input is an event with probability DENSITY, whatever the network was trained
     on. Fewer samples and steps where the network is large."""
     layers = float_layers(graph)
@@ -86,16 +86,16 @@ def random_behaviour(graph: SpikingGraph, network: IntegerNetwork) -> Behaviour:
     return _compared(layers, network, frames, frames, shown, less if (samples, steps) != (SAMPLES, STEPS) else [])
 
 
-def behaviour(
+def behavior(
     graph: SpikingGraph, network: IntegerNetwork, frames: Any, source: str, labels: np.ndarray | None = None
-) -> Behaviour:
+) -> Behavior:
     """Both on `frames` `[N, T, *input_shape]` of counts, which the integers get as spikes (or messages) and the float
     graph as they are. `source`: where they come from, in words. At most MOST_SAMPLES, drawn by class where there are
     `labels` `[N]`, fewer of them and of their steps where the network is large; what is left out is told. Raises
     UserError where there are none.
     """
     if len(frames) == 0 or frames.shape[1] == 0:
-        raise UserError("there are no frames to check on", where=source, mend="give at least one sample and step")
+        raise UserError("there are no frames to check on", where=source, hint="give at least one sample and step")
     layers = float_layers(graph)
     found, given = int(frames.shape[0]), int(frames.shape[1])
     samples, steps = _affordable(layers, min(found, MOST_SAMPLES), given, PATIENCE * OPERATIONS)
@@ -115,7 +115,7 @@ def behaviour(
 
 def _compared(
     layers: list[FloatLayer], network: IntegerNetwork, raw: np.ndarray, kept: np.ndarray, shown: str, notes: list[str]
-) -> Behaviour:
+) -> Behavior:
     from spikeport.export.backends.reference.simulate import simulate
 
     membrane = network.readout.kind == "membrane"
@@ -135,7 +135,7 @@ def _compared(
             *notes,
             f"no spike in {silent} of the float graph, so this says little: --check FRAMES.npz with real frames",
         ]
-    return Behaviour(
+    return Behavior(
         frames=shown,
         samples=len(kept),
         steps=int(kept.shape[1]),
@@ -147,11 +147,11 @@ def _compared(
     )
 
 
-def _row(name: str, wanted: np.ndarray, given: np.ndarray) -> LayerBehaviour:
+def _row(name: str, wanted: np.ndarray, given: np.ndarray) -> LayerBehavior:
     """`given` may have an always-on neuron behind those of the graph."""
     theirs = wanted.reshape(*wanted.shape[:2], -1)
     ours = given.reshape(*given.shape[:2], -1)[..., : theirs.shape[-1]]
-    return LayerBehaviour(
+    return LayerBehavior(
         name=name,
         places=int(theirs.size),
         differ=int(np.count_nonzero(ours != theirs)),

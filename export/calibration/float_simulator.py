@@ -76,7 +76,7 @@ def run_float(
     """
     layers = float_layers(graph) if isinstance(graph, SpikingGraph) else graph
     if reset not in ("zero", "subtract"):
-        raise UserError(f"reset {reset!r} is unknown", mend="use zero or subtract")
+        raise UserError(f"reset {reset!r} is unknown", hint="use zero or subtract")
     samples, steps = frames.shape[:2]
     shapes = [layer.output_shape for layer, _ in layers]
     spikes = np.zeros((samples, steps, int(np.prod(shapes[-1]))), dtype=np.uint8)

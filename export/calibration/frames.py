@@ -33,11 +33,11 @@ def split_frames(
     for both. Raises UserError where they are none, have another shape or hold no counts.
     """
     if len(frames) == 0 or frames.shape[1] == 0:
-        raise UserError("there are no calibration frames", mend="give at least one sample")
+        raise UserError("there are no calibration frames", hint="give at least one sample")
     if tuple(frames.shape[2:]) != tuple(network.input_shape):
         raise UserError(
             f"calibration frames have shape {tuple(frames.shape[2:])}, the graph takes {tuple(network.input_shape)}",
-            mend="give frames [N, T, *input_shape]",
+            hint="give frames [N, T, *input_shape]",
         )
     if labels is not None:
         labels = checked_labels(labels, len(frames), "labels", network.outputs)
@@ -45,7 +45,7 @@ def split_frames(
     picks = drawn.rows
     raw = np.concatenate([np.asarray(frames[pick : pick + 1]) for pick in picks])
     if np.any(raw < 0) or np.any(raw != np.rint(raw)):
-        raise UserError("calibration frames hold values that are no counts", mend="give events binned into frames")
+        raise UserError("calibration frames hold values that are no counts", hint="give events binned into frames")
     limit, bits = network.input_limit, network.input_message_bits
     kept = np.minimum(raw, limit).astype(np.uint8)
     events = int(raw.sum(dtype=np.int64))

@@ -1,6 +1,6 @@
 """The ANN twin of an integer network: the same layers with ReLU in place of spikes, one dense pass, as ONNX.
 
-It says what the same shape costs on ordinary hardware; it was never trained and recognises nothing.
+It says what the same shape costs on ordinary hardware; it was never trained and recognizes nothing.
 """
 
 from __future__ import annotations

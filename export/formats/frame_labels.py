@@ -25,7 +25,7 @@ def checked_labels(labels: Any, samples: int, where: str, outputs: int | None = 
         raise UserError(f"labels have shape {labels.shape} for {samples} samples", where=where)
     if labels.dtype.kind not in "iu":
         raise UserError(f"labels are {labels.dtype}, not class numbers", where=where,
-                        mend="save integers: labels.astype(int)")  # fmt: skip
+                        hint="save integers: labels.astype(int)")  # fmt: skip
     limit = 2**31 if outputs is None else outputs
     bad = np.flatnonzero((labels < UNLABELLED) | (labels >= limit))
     if len(bad):
@@ -35,8 +35,8 @@ def checked_labels(labels: Any, samples: int, where: str, outputs: int | None = 
         raise UserError(
             f"label {labels[at]} of sample {at} is no class",
             where=where,
-            why=why if outputs is not None else "labels run from 0 up, and -1 is unlabelled",
-            mend="labels seem to start at 1: save labels - 1" if from_one
+            cause=why if outputs is not None else "labels run from 0 up, and -1 is unlabelled",
+            hint="labels seem to start at 1: save labels - 1" if from_one
             else "save class numbers as the network was trained with, or take the network of these classes",
         )  # fmt: skip
     return labels.astype(np.int64)

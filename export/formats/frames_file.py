@@ -105,9 +105,9 @@ class FrameReader:
         raise UserError(
             f"frames of sample {numbers[at]} hold values from {flat[at].min()} to {flat[at].max()}",
             where=self._where,
-            why="the network takes spikes of 0 and 1, and netx would make counts binary without a word" if spikes
+            cause="the network takes spikes of 0 and 1, and netx would make counts binary without a word" if spikes
             else f"the network takes counts of 0 to {self._limit}",
-            mend=f"clip them: --clip, or frames.clip(0, {self._limit})",
+            hint=f"clip them: --clip, or frames.clip(0, {self._limit})",
         )  # fmt: skip
 
 
@@ -129,7 +129,7 @@ def open_frames(
     """
     where = str(path)
     if not Path(path).is_file():
-        raise UserError("no such file", where=where, mend=_MEND)
+        raise UserError("no such file", where=where, hint=_MEND)
     try:
         with open(path, "rb") as file:
             magic = file.read(6)
@@ -141,9 +141,9 @@ def open_frames(
     except UserError:
         raise
     except MemoryError as error:
-        raise UserError("takes more memory than there is", where=where, mend="save it without compression") from error
+        raise UserError("takes more memory than there is", where=where, hint="save it without compression") from error
     except Exception as error:  # zipfile and NumPy raise a dozen kinds on damaged files
-        raise UserError(_FORMATS, where=where, why=_reason(error), mend=_MEND) from error
+        raise UserError(_FORMATS, where=where, cause=_reason(error), hint=_MEND) from error
     _check_shape(frames, tuple(input_shape), where)
     if labels is None:
         notice_other_labels(path)
@@ -156,13 +156,13 @@ def _check_shape(frames: np.ndarray, input_shape: tuple[int, ...], where: str) -
     size = math.prod(input_shape)
     if frames.ndim < 3 or math.prod(frames.shape[2:]) != size or frames.shape[1] == 0:
         raise UserError(f"frames have shape {frames.shape}", where=where,
-                        why=f"the network takes [N, T, {', '.join(map(str, input_shape))}]")  # fmt: skip
+                        cause=f"the network takes [N, T, {', '.join(map(str, input_shape))}]")  # fmt: skip
     if not len(frames):
-        raise UserError("holds 0 samples", where=where, why=f"frames have shape {frames.shape}",
-                        mend="save one sample or more")  # fmt: skip
+        raise UserError("holds 0 samples", where=where, cause=f"frames have shape {frames.shape}",
+                        hint="save one sample or more")  # fmt: skip
     if frames.ndim > 3 and frames.shape[2:] != input_shape and len(input_shape) > 1:
         raise UserError(f"frames have axes {frames.shape[2:]} after [N, T], the network takes {input_shape}",
-                        where=where, mend="put the axes in the order C, H, W")  # fmt: skip
+                        where=where, hint="put the axes in the order C, H, W")  # fmt: skip
 
 
 def _from_archive(file: IO[bytes], where: str) -> tuple[np.ndarray, np.ndarray | None]:
@@ -170,7 +170,7 @@ def _from_archive(file: IO[bytes], where: str) -> tuple[np.ndarray, np.ndarray |
         names = [entry.filename for entry in archive.infolist()]
         if "frames.npy" not in names:
             held = sorted(name.removesuffix(".npy")[:40] for name in names)[:8]
-            raise UserError(f"holds {held}, not `frames`", where=where, mend="save frames=[N, T, ...]")
+            raise UserError(f"holds {held}, not `frames`", where=where, hint="save frames=[N, T, ...]")
         if len(set(names)) != len(names):
             raise zipfile.BadZipFile("a name stands in it twice")
         frames = _member(file, archive, "frames.npy", where)
@@ -230,7 +230,7 @@ def _unpacked(packed: IO[bytes], shape: tuple[int, ...], order: Any, dtype: np.d
         return np.frombuffer(data, dtype=dtype).reshape(shape, order=order)
     if shutil.disk_usage(tempfile.gettempdir()).free < size + IN_MEMORY:
         raise UserError(f"takes {size >> 20} MiB when unpacked, more than the temporary folder has", where=where,
-                        mend="save it without compression (numpy.savez), which is read in place")  # fmt: skip
+                        hint="save it without compression (numpy.savez), which is read in place")  # fmt: skip
     with tempfile.TemporaryFile(prefix="spikeport-frames-") as spool:
         shutil.copyfileobj(packed, spool, _PIECE)
         spool.flush()
@@ -245,7 +245,7 @@ def _header(file: IO[bytes], name: str, size: int, where: str) -> tuple[tuple[in
         raise ValueError(f"{what} holds Python objects")
     if dtype.kind not in "uib":
         raise UserError(f"{what} are {dtype}, not integers", where=where,
-                        mend="binarise to uint8" if what != "labels" else "save class numbers")  # fmt: skip
+                        hint="binarize to uint8" if what != "labels" else "save class numbers")  # fmt: skip
     if len(shape) > 16 or any(type(length) is not int or length < 0 for length in shape):
         raise ValueError(f"{what} states the shape {str(shape)[:100]}")
     if math.prod(max(length, 1) for length in shape) > max(size, _PIECE):

@@ -21,7 +21,7 @@ ORDER = "decay, add input, fire if v > threshold, reset v to zero"
 
 @dataclass(frozen=True, kw_only=True)
 class Contract:
-    """What a sidecar says: time step in seconds, reset kind, input shape, scales of quantised layers, read-out, what
+    """What a sidecar says: time step in seconds, reset kind, input shape, scales of quantized layers, read-out, what
     becomes of biases with slow currents, whether neurons may differ, assumptions."""
 
     dt_s: float
@@ -50,7 +50,7 @@ def read_sidecar(path: str | os.PathLike[str]) -> Contract | None:
     file = sidecar_path(path)
     if not (file.exists() and Path(path).is_file()):
         return None
-    mend = "export the network again, or remove the sidecar and give --dt and --reset"
+    hint = "export the network again, or remove the sidecar and give --dt and --reset"
     try:
         if file.stat().st_size > LARGEST:
             raise ValueError(f"it is larger than {LARGEST >> 20} MiB")
@@ -61,9 +61,9 @@ def read_sidecar(path: str | os.PathLike[str]) -> Contract | None:
         expected = _text(found, "nir_sha256")
     except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise UserError("this sidecar cannot be used", where=str(file), why=reason[:300], mend=mend) from error
+        raise UserError("this sidecar cannot be used", where=str(file), cause=reason[:300], hint=hint) from error
     if expected != _digest(Path(path)):
-        raise UserError("was written for another .nir file", where=str(file), why="the checksum differs", mend=mend)
+        raise UserError("was written for another .nir file", where=str(file), cause="the checksum differs", hint=hint)
     return contract
 
 
@@ -118,7 +118,7 @@ def agrees(path: str | os.PathLike[str], key: str, kept: Any, given: Any, agree:
     if given is not None and not agree:
         raise UserError(
             f"{key} = {given} contradicts {kept}", where=str(sidecar_path(path)),
-            why="the sidecar tells what the network was trained with", mend="leave the option out",
+            cause="the sidecar tells what the network was trained with", hint="leave the option out",
         )  # fmt: skip
 
 

@@ -32,10 +32,10 @@ def read_nir(path: str | os.PathLike[str]) -> nir.NIRGraph:
     """
     file = Path(path)
     if not file.is_file():
-        raise UserError("no such file", where=str(file), mend="give the path of a .nir file")
+        raise UserError("no such file", where=str(file), hint="give the path of a .nir file")
     tree = read_tree(file).members.get("node")
     if not isinstance(tree, Tree):
-        raise UserError("is HDF5 but not a NIR file", where=str(file), why="it has no group 'node'")
+        raise UserError("is HDF5 but not a NIR file", where=str(file), cause="it has no group 'node'")
     data = _as_dict(tree, f"{file}: node")
     kind = data.get("type")
     if (
@@ -44,7 +44,7 @@ def read_nir(path: str | os.PathLike[str]) -> nir.NIRGraph:
         or not isinstance(data.get("nodes"), dict)
         or "edges" not in data
     ):
-        raise UserError("holds no NIR graph", where=str(file), mend="write it with nir.write(path, nir.NIRGraph(...))")
+        raise UserError("holds no NIR graph", where=str(file), hint="write it with nir.write(path, nir.NIRGraph(...))")
     return _graph(str(file), data)
 
 
@@ -56,8 +56,8 @@ def write_nir(graph: nir.NIRGraph, path: str | os.PathLike[str]) -> None:
     with atomic_path(path) as temporary:
         unknown = _unknown_field(graph)
         if unknown:
-            raise UserError(f"{unknown} is not known", where=str(path), why="NIR can only write what is",
-                            mend="work the shapes out first (SpikingGraph.save does)")  # fmt: skip
+            raise UserError(f"{unknown} is not known", where=str(path), cause="NIR can only write what is",
+                            hint="work the shapes out first (SpikingGraph.save does)")  # fmt: skip
         image = io.BytesIO()  # where a disk is full, libhdf5 crashes as it closes a file there
         nir.write(image, graph)
         temporary.write_bytes(image.getbuffer())
@@ -83,7 +83,7 @@ def _as_dict(tree: Tree, where: str) -> dict[str, Any]:
         if isinstance(value, Tree):
             found[key] = _as_dict(value, f"{where}/{key}")
         elif isinstance(value, Unsupported):
-            raise UserError(f"{key} cannot be read", where=where, why=f"it is {value.what}", mend="export it again")
+            raise UserError(f"{key} cannot be read", where=where, cause=f"it is {value.what}", hint="export it again")
         elif value.ndim == 0:
             found[key] = text_of(value) if value.dtype.kind in "OS" else value[()]
         else:
@@ -95,13 +95,13 @@ def _graph(where: str, data: dict[str, Any]) -> nir.NIRGraph:
     """A graph and those inside it."""
     separator = "." if ": " in where else ": "
     if not isinstance(data.get("metadata", {}), dict) or not isinstance(data["nodes"], dict):
-        raise UserError("its nodes or metadata are no groups", where=where, mend="export the network again")
+        raise UserError("its nodes or metadata are no groups", where=where, hint="export the network again")
     nodes = {name: _node(f"{where}{separator}{name}", fields) for name, fields in data["nodes"].items()}
     try:
         edges = [(_text(before), _text(behind)) for before, behind in data["edges"]]
         return nir.NIRGraph(nodes, edges, metadata=data.get("metadata", {}), type_check=False)
     except (TypeError, ValueError, AttributeError, KeyError, UnicodeDecodeError) as error:
-        raise UserError("its edges cannot be read", where=where, why=str(error)) from error
+        raise UserError("its edges cannot be read", where=where, cause=str(error)) from error
 
 
 def _node(where: str, fields: Any) -> nir.NIRNode:
@@ -110,37 +110,39 @@ def _node(where: str, fields: Any) -> nir.NIRNode:
         return _graph(where, fields)
     if not isinstance(kind, str) or kind not in KNOWN:
         plain = str(kind).lower()
-        mend = next((text for word, text in MENDS.items() if word in plain), f"NIR knows {', '.join(sorted(KNOWN))}")
-        raise UserError(f"NIR {nir.version} knows no node {repr(kind)[:60]}", where=where, mend=mend)
+        hint = next((text for word, text in MENDS.items() if word in plain), f"NIR knows {', '.join(sorted(KNOWN))}")
+        raise UserError(f"NIR {nir.version} knows no node {repr(kind)[:60]}", where=where, hint=hint)
     for key, value in fields.items():
         numbers = isinstance(value, (np.ndarray, np.generic))
         if (numbers and value.dtype.kind not in "biuf") or (isinstance(value, str) and key not in ("type", "padding")):
             held = value.dtype if numbers else "text"
-            raise UserError(f"{key} holds {held}, no numbers", where=where, mend="export the network again")
+            raise UserError(f"{key} holds {held}, no numbers", where=where, hint="export the network again")
         if key == "padding" and isinstance(value, str) and value not in ("same", "valid"):
-            raise UserError(f"padding is {value[:40]!r}", where=where, mend="use numbers, same or valid")
+            raise UserError(f"padding is {value[:40]!r}", where=where, hint="use numbers, same or valid")
         if isinstance(value, dict) and key not in ("metadata", "nodes"):
-            raise UserError(f"{key} is a group, no value", where=where, mend="export the network again")
+            raise UserError(f"{key} is a group, no value", where=where, hint="export the network again")
     if kind in ("Input", "Output") and "shape" in fields:
         _check_sizes(fields["shape"], where)
     if kind == "Conv2d":
         fields.setdefault("input_shape", None)  # older files lack it; shapes are worked out in chain.py
     if not isinstance(fields.get("metadata", {}), dict):
-        raise UserError("metadata is a value, no group", where=where, mend="export the network again")
+        raise UserError("metadata is a value, no group", where=where, hint="export the network again")
     try:
         with np.errstate(all="ignore"):  # NIR computes with whatever stands there
             return nir.dict2NIRNode(fields)
     except Exception as error:  # whatever a third-party reader raises on a damaged node
         why = _field_fault(KNOWN[kind], fields) or f"{type(error).__name__} {error}".strip()
-        raise UserError(f"this {kind} cannot be read", where=where, why=why, mend="export the network again") from error
+        raise UserError(
+            f"this {kind} cannot be read", where=where, cause=why, hint="export the network again"
+        ) from error
 
 
 def _check_sizes(shape: Any, where: str) -> None:
     """Raises UserError where the shape of an input or output is not made of whole sizes."""
     sizes = np.atleast_1d(shape)
     if sizes.size > 8 or not np.all(np.isfinite(sizes)) or np.any(sizes != np.trunc(sizes)) or np.any(sizes >= 2**31):
-        raise UserError(f"its shape is {str(shape)[:60]}", where=where, why="sizes are whole numbers",
-                        mend="export the network again")  # fmt: skip
+        raise UserError(f"its shape is {str(shape)[:60]}", where=where, cause="sizes are whole numbers",
+                        hint="export the network again")  # fmt: skip
 
 
 def _field_fault(kind: type, fields: dict[str, Any]) -> str:

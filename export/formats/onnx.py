@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spikeport.errors import CheckFailed, UserError
+from spikeport.errors import CheckFailedError, UserError
 from spikeport.files import atomic_path
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ def export_onnx(module: torch.nn.Module, example_input: torch.Tensor, path: str 
     """Writes `module` (eval mode, float32) with input "images" and output "logits", whole or not at all.
 
     `example_input`: `[B, ...]` of any batch size; B is free in the file. Returns the largest difference from torch on
-    random batches, relative to the largest output. Raises UserError where torch cannot export the module, CheckFailed
-    where onnxruntime computes something else; then no file is written. `module` itself stays as it is.
+    random batches, relative to the largest output. Raises UserError where torch cannot export the module,
+    CheckFailedError where onnxruntime computes something else; then no file is written. `module` itself stays as it is.
     """
     import torch
 
@@ -57,8 +57,8 @@ def export_onnx(module: torch.nn.Module, example_input: torch.Tensor, path: str 
             reason = str(error).strip().splitlines()
             raise UserError(
                 f"torch cannot export {type(module).__name__} to ONNX", where=str(path),
-                why=reason[0] if reason else type(error).__name__,
-                mend="keep to operations that torch.export knows, with a batch size that stays free",
+                cause=reason[0] if reason else type(error).__name__,
+                hint="keep to operations that torch.export knows, with a batch size that stays free",
             ) from error  # fmt: skip
         return _largest_difference(frozen, example, temporary, Path(path))
 
@@ -81,10 +81,10 @@ def _largest_difference(module: torch.nn.Module, example: torch.Tensor, written:
         same_shape = found.shape == expected.shape
         difference = float(np.abs(found - expected).max()) / size if same_shape else float("inf")
         if not difference <= TOLERANCE:
-            raise CheckFailed(
+            raise CheckFailedError(
                 f"onnxruntime differs from torch by {difference:.2g} of the largest output at batch {batch}",
-                where=str(path), why=f"{TOLERANCE:g} is what float32 summation order explains",
-                mend="remove random or batch-dependent operations from the module",
+                where=str(path), cause=f"{TOLERANCE:g} is what float32 summation order explains",
+                hint="remove random or batch-dependent operations from the module",
             )  # fmt: skip
         worst = max(worst, difference)
     return worst

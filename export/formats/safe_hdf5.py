@@ -59,23 +59,23 @@ def read_tree(path: str | os.PathLike[str]) -> Tree:
     """
     file = Path(path)
     if not file.is_file():
-        raise UserError("no such file", where=str(file), mend="check the name")
+        raise UserError("no such file", where=str(file), hint="check the name")
     try:
         foreign = not_hdf5(file)
     except OSError as error:
-        raise UserError("cannot be read", where=str(file), why=error.strerror or str(error)) from error
+        raise UserError("cannot be read", where=str(file), cause=error.strerror or str(error)) from error
     if foreign is not None:
-        raise UserError("is no readable HDF5 file", where=str(file), why=foreign[0], mend=foreign[1])
+        raise UserError("is no readable HDF5 file", where=str(file), cause=foreign[0], hint=foreign[1])
     with _lock:
         header, arrays = _ask(file.resolve(), str(file))
-    mend = "write or copy the file again"
+    hint = "write or copy the file again"
     if "unreadable" in header:
         why = header["unreadable"]
         if "truncated" in why or "unable to lock" in why:
             why = f"it was not written to the end ({why})"
-        raise UserError("is no readable HDF5 file", where=str(file), why=why, mend=mend)
+        raise UserError("is no readable HDF5 file", where=str(file), cause=why, hint=hint)
     if "refused" in header:
-        raise UserError("holds what no network needs", where=str(file), why=header["refused"], mend=mend)
+        raise UserError("holds what no network needs", where=str(file), cause=header["refused"], hint=hint)
     return _tree(header["tree"], iter(arrays))
 
 
@@ -191,11 +191,11 @@ def _ask(file: Path, where: str) -> tuple[dict[str, Any], list[bytes]]:
             raise UserError(
                 "the process that reads HDF5 files does not start",
                 where=where,
-                why=f"{answer.removeprefix('the process that reads it ')}; {lost.last_words()}",
-                mend=f"see whether `{sys.executable} -c 'import h5py'` works, and whether there is memory",
+                cause=f"{answer.removeprefix('the process that reads it ')}; {lost.last_words()}",
+                hint=f"see whether `{sys.executable} -c 'import h5py'` works, and whether there is memory",
             )
         if fresh or answer in (_HANGS, _ENDLESS):
-            raise UserError("is no readable HDF5 file", where=where, why=answer, mend="write or copy the file again")
+            raise UserError("is no readable HDF5 file", where=where, cause=answer, hint="write or copy the file again")
 
 
 def _cause_of_death(returncode: int) -> str:

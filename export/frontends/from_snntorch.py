@@ -25,7 +25,7 @@ Shape = tuple[int, ...]
 
 REFUSALS: dict[type, tuple[str, str]] = {
     nn.modules.batchnorm._BatchNorm: (
-        "netx has no normalisation",
+        "netx has no normalization",
         "fold it into the layer before it: torch.nn.utils.fusion.fuse_conv_bn_eval or fuse_linear_bn_eval",
     ),
     nn.MaxPool2d: ("netx cannot take a maximum of spikes", "use AvgPool2d and train again"),
@@ -54,7 +54,7 @@ def to_spiking_graph(
     that were trained outside 0..1 are taken as snnTorch's forward takes them, clamped, with a note. A Leaky or
     Synaptic without reset as the last module is read out by its membrane, a Linear there by the host. `input_shape`:
     `(C, H, W)` or `(N,)`. `dt_s`: seconds per step. `scales`: integer units per float unit for weight layers already
-    quantised. `readout`: see SpikingGraph. Raises UserError naming the module and the setting that the chip would not
+    quantized. `readout`: see SpikingGraph. Raises UserError naming the module and the setting that the chip would not
     run exactly.
     """
     entering = shape = _shape(input_shape)
@@ -67,7 +67,7 @@ def to_spiking_graph(
     for name, module in modules:
         if name in nodes or not name or "/" in name or name == ".":
             raise UserError(
-                f"module name {name!r} is taken or cannot name a node", mend="give each module its own name"
+                f"module name {name!r} is taken or cannot name a node", hint="give each module its own name"
             )
         if type_before_parametrizations(module) in SKIPPED and not hooked(module):
             if not isinstance(module, nn.Identity):
@@ -96,7 +96,7 @@ def _shape(input_shape: Any) -> Shape:
     try:
         return tuple(int(size) for size in input_shape)
     except (TypeError, ValueError):
-        raise UserError(f"input shape {input_shape!r} is no shape", mend="give (C, H, W) or (N,)") from None
+        raise UserError(f"input shape {input_shape!r} is no shape", hint="give (C, H, W) or (N,)") from None
 
 
 def hooked(module: nn.Module) -> bool:
@@ -113,29 +113,29 @@ def _free(name: str, taken: list[str]) -> str:
 
 def _convert(name: str, module: nn.Module, shape: Shape, dt_s: float, last: bool) -> nir.NIRNode:
     kind = type_before_parametrizations(module)
-    for refused, (why, mend) in REFUSALS.items():
+    for refused, (why, hint) in REFUSALS.items():
         if issubclass(kind, refused):
-            raise UserError(f"{kind.__name__} cannot go to the chip", where=name, why=why, mend=mend)
+            raise UserError(f"{kind.__name__} cannot go to the chip", where=name, cause=why, hint=hint)
     if hooked(module):
         raise UserError(
             f"{kind.__name__} has forward hooks, whose effect is unknown", where=name,
-            mend="remove them; weights belong in torch.nn.utils.parametrize",
+            hint="remove them; weights belong in torch.nn.utils.parametrize",
         )  # fmt: skip
     if kind in SYNAPTIC_LAYERS:
         return SYNAPTIC_LAYERS[kind](name, module, shape)
     if isinstance(module, CELLS):
         if resets(module) == "none" and not last:
             raise UserError(
-                f"{kind.__name__} resets by 'none'", where=name, why="Loihi resets v to zero",
-                mend="train with reset_mechanism='zero', or read the membrane of the last layer",
+                f"{kind.__name__} resets by 'none'", where=name, cause="Loihi resets v to zero",
+                hint="train with reset_mechanism='zero', or read the membrane of the last layer",
             )  # fmt: skip
         return cell_node(name, module, shape, dt_s)
-    raise UserError(f"{kind.__module__}.{kind.__name__} cannot go to the chip", where=name, mend=TAKEN)
+    raise UserError(f"{kind.__module__}.{kind.__name__} cannot go to the chip", where=name, hint=TAKEN)
 
 
 def _conv2d(name: str, module: Any, shape: Shape) -> nir.NIRNode:
     if module.padding_mode != "zeros":
-        raise UserError(f"padding_mode {module.padding_mode!r} cannot go to netx", where=name, mend="use 'zeros'")
+        raise UserError(f"padding_mode {module.padding_mode!r} cannot go to netx", where=name, hint="use 'zeros'")
     if len(shape) != 3 or shape[0] != module.in_channels:
         raise UserError(f"expects {module.in_channels} input channels, got {shape}", where=name)
     bias = np.zeros(module.out_channels, dtype=np.float32) if module.bias is None else array(module.bias)
@@ -161,7 +161,7 @@ def _avg_pool(name: str, module: Any, shape: Shape) -> nir.NIRNode:
         raise UserError(
             f"AvgPool2d with padding {padding}, count_include_pad {module.count_include_pad}, ceil_mode "
             f"{module.ceil_mode}, divisor_override {module.divisor_override} cannot be folded exactly", where=name,
-            mend="use count_include_pad True, ceil_mode False and no divisor_override",
+            hint="use count_include_pad True, ceil_mode False and no divisor_override",
         )  # fmt: skip
     kind = nir.SumPool2d if module.divisor_override == 1 and kernel != (1, 1) else nir.AvgPool2d
     return kind(kernel_size=np.array(kernel), stride=np.array(stride), padding=np.array(padding))
@@ -171,7 +171,7 @@ def _flatten(name: str, module: Any, shape: Shape) -> nir.NIRNode:
     if module.start_dim != 1 or module.end_dim not in (-1, len(shape)):
         raise UserError(
             f"Flatten({module.start_dim}, {module.end_dim}) does not merge all axes behind the batch", where=name,
-            mend="use nn.Flatten()",
+            hint="use nn.Flatten()",
         )  # fmt: skip
     return nir.Flatten({"input": np.array(shape)}, start_dim=0, end_dim=-1)
 

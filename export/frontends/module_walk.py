@@ -32,8 +32,8 @@ def named_modules(modules: nn.Module | Iterable[tuple[str, nn.Module]]) -> Named
     if isinstance(modules, nn.Module):
         if not isinstance(modules, nn.Sequential):
             raise UserError(
-                f"a {type(modules).__name__} is no nn.Sequential", why="what its forward does is not known",
-                mend=WHOLE,
+                f"a {type(modules).__name__} is no nn.Sequential", cause="what its forward does is not known",
+                hint=WHOLE,
             )  # fmt: skip
         named = list(_inside("", modules))
     else:
@@ -43,8 +43,8 @@ def named_modules(modules: nn.Module | Iterable[tuple[str, nn.Module]]) -> Named
         if isinstance(module, snntorch.SpikingNeuron) and id(module) in first:
             raise UserError(
                 f"is the same {type(module).__name__} as {first[id(module)]!r}", where=name,
-                why="snnTorch keeps one membrane for both, on the chip each layer has its own",
-                mend="give each place a neuron of its own and train again",
+                cause="snnTorch keeps one membrane for both, on the chip each layer has its own",
+                hint="give each place a neuron of its own and train again",
             )  # fmt: skip
         first.setdefault(id(module), name)
     return named
@@ -54,13 +54,13 @@ def _items(modules: Any) -> Iterator[Any]:
     try:
         yield from modules
     except TypeError:
-        raise UserError(f"a {type(modules).__name__} holds no modules", mend=WHOLE) from None
+        raise UserError(f"a {type(modules).__name__} holds no modules", hint=WHOLE) from None
 
 
 def _pair(index: int, item: Any) -> Iterator[tuple[str, nn.Module]]:
     pair = isinstance(item, (tuple, list)) and len(item) == 2
     if not pair or not isinstance(item[0], str) or not isinstance(item[1], nn.Module):
-        raise UserError(f"item {index} is a {type(item).__name__}, no pair of a name and a module", mend=WHOLE)
+        raise UserError(f"item {index} is a {type(item).__name__}, no pair of a name and a module", hint=WHOLE)
     name, module = item
     if isinstance(module, nn.Sequential):
         yield from _inside(f"{name}.", module)
@@ -73,10 +73,10 @@ def _inside(path: str, sequential: nn.Sequential) -> Iterator[tuple[str, nn.Modu
     if type(sequential).forward is not nn.Sequential.forward:
         raise UserError(
             f"{type(sequential).__name__} has a forward of its own, whose effect is unknown", where=where,
-            mend="hand over pairs (name, module) in the order in which it runs them",
+            hint="hand over pairs (name, module) in the order in which it runs them",
         )  # fmt: skip
     if sequential._forward_pre_hooks or sequential._forward_hooks:
-        raise UserError("it has forward hooks, whose effect is unknown", where=where, mend="remove them")
+        raise UserError("it has forward hooks, whose effect is unknown", where=where, hint="remove them")
     for name, module in sequential._modules.items():  # `named_children` leaves out what it has seen
         assert module is not None
         if isinstance(module, nn.Sequential):

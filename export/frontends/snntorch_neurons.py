@@ -53,7 +53,8 @@ def loop_node(name: str, module: snntorch.RLeaky, shape: Shape) -> nir.NIRNode:
         return nir.Linear(weight) if recurrent.bias is None else nir.Affine(weight, array(recurrent.bias))
     if isinstance(recurrent, torch.nn.Conv2d):
         raise UserError("RLeaky is recurrent by a convolution", where=name,
-                        why="netx has recurrent weights for dense layers only", mend="use linear_features")  # fmt: skip
+                        cause="netx has recurrent weights for dense layers only",
+                        hint="use linear_features")  # fmt: skip
     return nir.Scale(_full(name, "V", recurrent.V, shape))
 
 
@@ -67,24 +68,24 @@ def check_cell(name: str, module: Any) -> None:
     kind, reset = type(module).__name__, resets(module)
     if reset == "subtract" or (reset == "none" and isinstance(module, snntorch.RLeaky)):
         raise UserError(
-            f"{kind} resets by {reset!r}", where=name, why="Loihi resets v to zero",
-            mend="train with reset_mechanism='zero'",
+            f"{kind} resets by {reset!r}", where=name, cause="Loihi resets v to zero",
+            hint="train with reset_mechanism='zero'",
         )  # fmt: skip
     if reset == "zero" and isinstance(module, (snntorch.Synaptic, snntorch.RLeaky)) and module.reset_delay:
         raise UserError(
             f"{kind} has reset_delay=True", where=name,
-            why="it loses the input of the step after a spike, Loihi does not",
-            mend="train with reset_delay=False",
+            cause="it loses the input of the step after a spike, Loihi does not",
+            hint="train with reset_delay=False",
         )  # fmt: skip
     if module.inhibition:
-        raise UserError(f"{kind} has inhibition", where=name, mend="train with inhibition=False")
+        raise UserError(f"{kind} has inhibition", where=name, hint="train with inhibition=False")
     if module.state_quant:
-        raise UserError(f"{kind} has state_quant", where=name, why="it rounds otherwise than Loihi",
-                        mend="train without state_quant")  # fmt: skip
+        raise UserError(f"{kind} has state_quant", where=name, cause="it rounds otherwise than Loihi",
+                        hint="train without state_quant")  # fmt: skip
     if torch.any(module.graded_spikes_factor != 1):
         raise UserError(
             f"{kind} has graded_spikes_factor {module.graded_spikes_factor.tolist()}", where=name,
-            why="netx passes spikes of size 1 only", mend="use graded_spikes_factor=1",
+            cause="netx passes spikes of size 1 only", hint="use graded_spikes_factor=1",
         )  # fmt: skip
 
 
@@ -126,7 +127,7 @@ def _tau(name: str, key: str, taken: np.ndarray, dt_s: float) -> np.ndarray:
     if np.any(taken == 0):
         raise UserError(
             f"{key} = 1 has no time constant that NIR could hold here", where=name,
-            mend=f"use {key} = 4095/4096 at most, or Leaky with beta = 1 for every neuron",
+            hint=f"use {key} = 4095/4096 at most, or Leaky with beta = 1 for every neuron",
         )  # fmt: skip
     return dt_s / taken
 

@@ -14,7 +14,7 @@ import nir
 import numpy as np
 
 from spikeport.errors import UserError
-from spikeport.export.graph.flatten import circles, flat, neighbours
+from spikeport.export.graph.flatten import circles, flat, neighbors
 from spikeport.export.graph.shapes import POOLS, check_size, output_shape
 
 SYNAPSES = (nir.Linear, nir.Affine, nir.Conv2d)
@@ -87,7 +87,7 @@ def input_shape(graph: nir.NIRGraph) -> tuple[int, ...]:
         shape = next((n.weight.shape[1:] for n in weights if isinstance(n, (nir.Linear, nir.Affine))), ())
     if len(shape) not in (1, 3) or min(shape) < 1:
         what = f"the input shape {shape} is neither (N,) nor (C, H, W)" if shape else "the file states no input shape"
-        raise UserError(what, where=name, mend="say it without time and batch: --input-shape 2,34,34")
+        raise UserError(what, where=name, hint="say it without time and batch: --input-shape 2,34,34")
     check_size(name, shape)
     return shape
 
@@ -104,7 +104,7 @@ def single(graph: nir.NIRGraph, kind: type) -> str:
     names = [name for name, node in graph.nodes.items() if isinstance(node, kind)]
     if len(names) != 1:
         raise UserError(
-            f"the graph has {len(names)} {kind.__name__} nodes", mend=f"keep exactly one {kind.__name__} node"
+            f"the graph has {len(names)} {kind.__name__} nodes", hint=f"keep exactly one {kind.__name__} node"
         )
     return names[0]
 
@@ -127,7 +127,7 @@ def structure_faults(graph: nir.NIRGraph) -> list[UserError]:
         count = sum(isinstance(node, kind) for node in graph.nodes.values())
         if count != 1:
             faults.append(
-                UserError(f"the graph has {count} {kind.__name__} nodes", mend=f"keep exactly one {kind.__name__}")
+                UserError(f"the graph has {count} {kind.__name__} nodes", hint=f"keep exactly one {kind.__name__}")
             )
     edges = _edges(graph)
     lost = sorted({name for edge in edges for name in edge if name not in graph.nodes})
@@ -141,7 +141,7 @@ def structure_faults(graph: nir.NIRGraph) -> list[UserError]:
     faults += _fork_faults({name: node for name, node in graph.nodes.items() if name not in inside}, forward)
     joined = {name for edge in edges for name in edge}
     faults += [
-        UserError("is connected to nothing", where=name, mend="remove it or add its edges")
+        UserError("is connected to nothing", where=name, hint="remove it or add its edges")
         for name in graph.nodes
         if name not in joined
     ]
@@ -151,7 +151,7 @@ def structure_faults(graph: nir.NIRGraph) -> list[UserError]:
 def _loops(graph: nir.NIRGraph) -> tuple[dict[str, tuple[str, ...]], list[UserError]]:
     """Per recurrent neuron the nodes of its loop in order; and why other loops cannot go to netx."""
     edges = _edges(graph)
-    targets, sources = neighbours(graph.nodes, edges)
+    targets, sources = neighbors(graph.nodes, edges)
     groups: dict[int, set[str]] = {}
     for name, circle in circles(graph.nodes, edges).items():
         groups.setdefault(circle, set()).add(name)
@@ -201,8 +201,8 @@ def _loop_fault(graph: nir.NIRGraph, members: set[str], neurons: list[str]) -> U
     else:
         why = "netx takes one weight from a layer's spikes back to its own input, and nothing else in that loop"
     return UserError(
-        f"is recurrent through {listed(others) or 'itself'}", where=through, why=why,
-        mend="use one Linear, Affine or Scale between the neuron's spikes and its input, or train without this loop",
+        f"is recurrent through {listed(others) or 'itself'}", where=through, cause=why,
+        hint="use one Linear, Affine or Scale between the neuron's spikes and its input, or train without this loop",
     )  # fmt: skip
 
 
@@ -212,41 +212,43 @@ def _looped(graph: nir.NIRGraph, loop: Iterable[str], neuron: str, shape: tuple[
         if len(shape) != 1:
             raise UserError(
                 f"is recurrent around a layer of shape {shape}", where=neuron,
-                why="netx has recurrent weights for dense layers only", mend="put a Flatten and a Linear before it",
+                cause="netx has recurrent weights for dense layers only", hint="put a Flatten and a Linear before it",
             )  # fmt: skip
         behind = output_shape(name, graph.nodes[name], shape)
         if behind != shape:
-            raise UserError(f"leads {shape} back as {behind}", where=name, mend="use a square weight")
+            raise UserError(f"leads {shape} back as {behind}", where=name, hint="use a square weight")
         yield Step(name, graph.nodes[name], shape, behind)
 
 
 def _silent_fault(name: str, behind: str) -> UserError:
     return UserError(
-        f"leads to {behind}, and it never fires", where=name, why="netx hands on spikes only",
-        mend="keep it as the last layer, whose membrane is read out, or use a LIF",
+        f"leads to {behind}, and it never fires", where=name, cause="netx hands on spikes only",
+        hint="keep it as the last layer, whose membrane is read out, or use a LIF",
     )  # fmt: skip
 
 
 def _node_fault(name: str, node: nir.NIRNode) -> UserError:
-    why, mend = REFUSED.get(type(node), ("netx has no such layer", ""))
-    return UserError(f"{type(node).__name__} cannot go to netx", where=name, why=why, mend=mend)
+    why, hint = REFUSED.get(type(node), ("netx has no such layer", ""))
+    return UserError(f"{type(node).__name__} cannot go to netx", where=name, cause=why, hint=hint)
 
 
 def _fork_faults(nodes: dict[str, nir.NIRNode], edges: list[tuple[str, str]]) -> list[UserError]:
     faults = []
-    all_targets, all_sources = neighbours(nodes, edges)
+    all_targets, all_sources = neighbors(nodes, edges)
     for name, node in nodes.items():
         sources, targets = sorted(all_sources[name]), sorted(all_targets[name])
         if len(sources) > 1:
             what = f"merges {listed(sources)}"
-            faults.append(UserError(what, where=name, why="netx has no add and no concat", mend="train a plain chain"))
+            faults.append(
+                UserError(what, where=name, cause="netx has no add and no concat", hint="train a plain chain")
+            )
         if len(targets) > 1:
             what = f"branches to {listed(targets)}"
-            faults.append(UserError(what, where=name, why="netx is one chain", mend="train a plain chain"))
+            faults.append(UserError(what, where=name, cause="netx is one chain", hint="train a plain chain"))
         if sources and not targets and not isinstance(node, nir.Output):
-            faults.append(UserError("leads nowhere", where=name, mend="connect it to an Output node"))
+            faults.append(UserError("leads nowhere", where=name, hint="connect it to an Output node"))
         if targets and not sources and not isinstance(node, nir.Input):
-            faults.append(UserError("is fed by nothing", where=name, mend="connect an Input node to it"))
+            faults.append(UserError("is fed by nothing", where=name, hint="connect an Input node to it"))
     return faults
 
 

@@ -64,7 +64,7 @@ def _single(nodes: dict[str, nir.NIRNode], kind: type, where: str) -> str:
     if len(names) != 1:
         raise UserError(
             f"this graph inside the graph has {len(names)} {kind.__name__} nodes", where=where,
-            why="netx is one chain", mend=f"keep exactly one {kind.__name__} in it",
+            cause="netx is one chain", hint=f"keep exactly one {kind.__name__} in it",
         )  # fmt: skip
     return names[0]
 
@@ -81,7 +81,7 @@ def _joined(edges: Edges, through: dict[str, str]) -> Edges:
     for name, where in through.items():
         ahead, back = targets.pop(name, {}), sources.pop(name, {})
         if name in ahead:
-            raise UserError("leads back into itself without a neuron", where=where, mend="remove that edge")
+            raise UserError("leads back into itself without a neuron", where=where, hint="remove that edge")
         for before in back:
             del targets[before][name]
             targets[before] |= ahead
@@ -91,7 +91,7 @@ def _joined(edges: Edges, through: dict[str, str]) -> Edges:
     return [(before, behind) for before, ahead in targets.items() for behind in ahead]
 
 
-def neighbours(names: Iterable[str], edges: Edges) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+def neighbors(names: Iterable[str], edges: Edges) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """For each node those that its edges lead to, and those that lead to it."""
     targets: dict[str, list[str]] = {name: [] for name in names}
     sources: dict[str, list[str]] = {name: [] for name in targets}
@@ -103,7 +103,7 @@ def neighbours(names: Iterable[str], edges: Edges) -> tuple[dict[str, list[str]]
 
 def circles(names: Iterable[str], edges: Edges) -> dict[str, int]:
     """For each node a number that it shares with exactly those that it reaches and that reach it (Kosaraju)."""
-    targets, sources = neighbours(names, edges)
+    targets, sources = neighbors(names, edges)
     finished: list[str] = []
     seen: set[str] = set()
     for start in targets:

@@ -24,8 +24,8 @@ def on_layer(name: str, key: str, values: object, shape: tuple[int, ...]) -> np.
     if array.size == 1 or (array.shape == shape[:1] and _one_value(array)):
         return np.full(shape, array.flat[0])
     if array.ndim not in (0, len(shape)) or _broadcast(array.shape, shape) != shape:
-        mend = f"write one value a channel as ({shape[0]}, 1, 1)" if given == shape[:1] and len(shape) > 1 else ""
-        raise UserError(f"{key} has shape {given}, the layer before gives {shape}", where=name, mend=mend)
+        hint = f"write one value a channel as ({shape[0]}, 1, 1)" if given == shape[:1] and len(shape) > 1 else ""
+        raise UserError(f"{key} has shape {given}, the layer before gives {shape}", where=name, hint=hint)
     return np.array(np.broadcast_to(array, shape))
 
 

@@ -58,10 +58,10 @@ def conv_geometry(node: nir.Conv2d, where: str) -> tuple[np.ndarray, tuple[int, 
     if node.padding == "valid":
         return weight, stride, (0, 0), dilation
     if node.padding != "same":
-        raise UserError(f"padding {node.padding!r} is unknown", where=where, mend="use numbers, 'same' or 'valid'")
+        raise UserError(f"padding {node.padding!r} is unknown", where=where, hint="use numbers, 'same' or 'valid'")
     if stride != (1, 1):
         raise UserError(f"padding 'same' with stride {stride} has no meaning", where=where,
-                        mend="pad explicitly, with numbers")  # fmt: skip
+                        hint="pad explicitly, with numbers")  # fmt: skip
     total = tuple(d * (k - 1) for d, k in zip(dilation, weight.shape[2:], strict=True))
     odd = tuple(each % 2 for each in total)
     if any(odd):
@@ -93,13 +93,15 @@ def output_shape(name: str, node: nir.NIRNode, shape: tuple[int, ...]) -> tuple[
 def check_size(name: str, shape: tuple[int, ...]) -> None:
     """Raises UserError where a layer of `shape` has more neurons than anything here is made for."""
     if math.prod(shape) > NEURONS_LIMIT:
-        raise UserError(f"shape {shape} has {math.prod(shape)} values", where=name, why=f"the limit is {NEURONS_LIMIT}")
+        raise UserError(
+            f"shape {shape} has {math.prod(shape)} values", where=name, cause=f"the limit is {NEURONS_LIMIT}"
+        )
 
 
 def check_weights(name: str, count: int) -> None:
     """Raises UserError where a rewrite would need more than `WEIGHTS_LIMIT` weights."""
     if count > WEIGHTS_LIMIT:
-        raise UserError(f"would become a layer of {count} weights", where=name, why=f"the limit is {WEIGHTS_LIMIT}")
+        raise UserError(f"would become a layer of {count} weights", where=name, cause=f"the limit is {WEIGHTS_LIMIT}")
 
 
 def _shape_behind(name: str, node: nir.NIRNode, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -107,8 +109,8 @@ def _shape_behind(name: str, node: nir.NIRNode, shape: tuple[int, ...]) -> tuple
         return _conv_shape(name, node, shape)
     if isinstance(node, (nir.Linear, nir.Affine)):
         if np.ndim(node.weight) != 2 or shape != (node.weight.shape[1],):
-            mend = "add a Flatten before it" if len(shape) == 3 else ""
-            raise UserError(f"weight {np.shape(node.weight)} does not fit its input {shape}", where=name, mend=mend)
+            hint = "add a Flatten before it" if len(shape) == 3 else ""
+            raise UserError(f"weight {np.shape(node.weight)} does not fit its input {shape}", where=name, hint=hint)
         return (int(node.weight.shape[0]),)
     if isinstance(node, POOLS):
         return _pool_shape(name, node, shape)
@@ -118,7 +120,7 @@ def _shape_behind(name: str, node: nir.NIRNode, shape: tuple[int, ...]) -> tuple
     if len(shape) > 1 and (start != 0 or end % len(shape) != len(shape) - 1):
         raise UserError(
             f"Flatten merges axes {start} to {end} of {shape} only", where=name,
-            why="netx flattens all of them", mend="use start_dim 0 and end_dim -1 (NIR counts without the batch)",
+            cause="netx flattens all of them", hint="use start_dim 0 and end_dim -1 (NIR counts without the batch)",
         )  # fmt: skip
     return (math.prod(shape),)
 
@@ -142,8 +144,9 @@ def _pool_shape(name: str, node: nir.NIRNode, shape: tuple[int, ...]) -> tuple[i
         raise UserError(f"a pool needs (C, H, W) input, got {shape}", where=name)
     kernel, stride, padding = (pair(getattr(node, key), name, key) for key in ("kernel_size", "stride", "padding"))
     if any(2 * p > k for k, p in zip(kernel, padding, strict=True)):
-        raise UserError(f"padding {padding} exceeds half of kernel {kernel}", where=name, why="torch does not pool so",
-                        mend="pad by half of the kernel at most")  # fmt: skip
+        raise UserError(f"padding {padding} exceeds half of kernel {kernel}", where=name,
+                        cause="torch does not pool so",
+                        hint="pad by half of the kernel at most")  # fmt: skip
     behind = (shape[0], *conv_extent(shape[1:], kernel, stride, padding, (1, 1)))
     if min(behind) < 1:
         raise UserError(f"pool {kernel} is larger than its input {shape}", where=name)

@@ -34,7 +34,7 @@ class SpikingGraph:
     """A NIR graph, its time step `dt_s` in seconds and its reset, which is always "zero" since Loihi has no other.
 
     `input_shape`: `(C, H, W)` or `(N,)`, no batch. `scales`: integer units per float unit for each weight node whose
-    quantisation is already decided, else empty. `readout`: what gives the class; "" takes what the graph ends in.
+    quantization is already decided, else empty. `readout`: what gives the class; "" takes what the graph ends in.
     `bias`: what becomes of a bias behind which currents decay slowly: refused, or an always-on unit. `allow_vector`:
     neurons of a layer may have decays of their own, which only simulators take. `origins`: where dt and reset came
     from. `notes`: what loading had to assume. Subgraphs are put in place. Raises UserError where these contradict the
@@ -57,8 +57,8 @@ class SpikingGraph:
         object.__setattr__(self, "nir_graph", flat(self.nir_graph))
         if self.reset != "zero":
             raise UserError(
-                f"reset {self.reset!r} cannot go to the chip", why="Loihi resets v to zero when a neuron fires",
-                mend="train with reset to zero; for snnTorch reset_mechanism='zero'",
+                f"reset {self.reset!r} cannot go to the chip", cause="Loihi resets v to zero when a neuron fires",
+                hint="train with reset to zero; for snnTorch reset_mechanism='zero'",
             )  # fmt: skip
         stated = stated_shape(self.nir_graph)
         if tuple(self.input_shape) != stated:
@@ -73,7 +73,7 @@ class SpikingGraph:
         for key, known in (("readout", READOUTS), ("bias", BIASES)):
             if getattr(self, key) not in known:
                 choices = ", ".join(word for word in known if word)
-                raise UserError(f"{key} {getattr(self, key)!r} is unknown", mend=f"use one of {choices}")
+                raise UserError(f"{key} {getattr(self, key)!r} is unknown", hint=f"use one of {choices}")
         object.__setattr__(self, "input_shape", stated)
         object.__setattr__(self, "scales", dict(self.scales))
 
@@ -90,7 +90,8 @@ class SpikingGraph:
         for name in self.nir_graph.nodes:
             if not name or "/" in name or name == ".":
                 raise UserError(f"node name {name!r} cannot be kept", where=os.fspath(path),
-                                why="HDF5 takes '/' and '.' for paths", mend="give the node another name")  # fmt: skip
+                                cause="HDF5 takes '/' and '.' for paths",
+                                hint="give the node another name")  # fmt: skip
         write_nir(_with_full_shapes(self.nir_graph, steps), path)
         write_sidecar(
             path,
@@ -148,7 +149,7 @@ def load_graph(
     if reset is None:
         raise UserError(
             "NIR does not say how neurons reset", where=str(path),
-            mend="look it up where the network was trained and say so: --reset zero",
+            hint="look it up where the network was trained and say so: --reset zero",
         )  # fmt: skip
     origins = {"dt_s": "given", "reset": "given"}
     notes: tuple[str, ...] = ()
@@ -181,7 +182,7 @@ def _with_given_shape(path: str | os.PathLike[str], graph: nir.NIRGraph, given: 
     sizes = () if stated is None else tuple(int(size) for size in np.atleast_1d(stated))
     if len(sizes) in (1, 3) and min(sizes) >= 1 and sizes != given:
         raise UserError(f"input shape {given} contradicts the file's {sizes}", where=str(path),
-                        mend="leave the option out")  # fmt: skip
+                        hint="leave the option out")  # fmt: skip
     return with_input_shape(graph, given)
 
 
@@ -204,7 +205,7 @@ def _infer_dt(path: str | os.PathLike[str], graph: nir.NIRGraph) -> tuple[float,
                 ratios += [np.ravel(node.tau_mem / node.r), np.ravel(node.tau_syn / node.w_in)]
     steps = np.concatenate(ratios) if ratios else np.zeros(0)
     if steps.size == 0:
-        raise UserError("NIR does not say the time step, and no leaky node tells it", where=str(path), mend=how)
+        raise UserError("NIR does not say the time step, and no leaky node tells it", where=str(path), hint=how)
     low, high = float(steps.min()), float(steps.max())
     leaky = (nir.LIF, nir.LI, nir.CubaLIF, nir.CubaLI)
     gains = np.concatenate([np.ravel(n.r) for n in graph.nodes.values() if isinstance(n, leaky)])
@@ -212,7 +213,7 @@ def _infer_dt(path: str | os.PathLike[str], graph: nir.NIRGraph) -> tuple[float,
     if not (0 < low <= high < math.inf and high - low <= 1e-5 * high and gain_one):
         raise UserError(
             "NIR does not say the time step, and tau/r does not tell it", where=str(path),
-            why=f"tau/r is {_span(steps)} s, and r must exceed 1 where an exporter wrote tau/dt", mend=how,
+            cause=f"tau/r is {_span(steps)} s, and r must exceed 1 where an exporter wrote tau/dt", hint=how,
         )  # fmt: skip
     middle = float(np.median(steps))
     dt_s = float(f"{middle:.6g}")  # float32 rounding noise removed: decays would inherit it
@@ -225,7 +226,7 @@ def _settle_if(
     """The graph with every IF node's r per second, as NIR's equation has it."""
     names = [name for name, node in graph.nodes.items() if isinstance(node, (nir.IF, nir.I))]
     if if_r not in (None, "per_step", "per_second"):
-        raise UserError(f"if_r {if_r!r} is unknown", mend="use per_step or per_second")
+        raise UserError(f"if_r {if_r!r} is unknown", hint="use per_step or per_second")
     if not names or if_r == "per_second":
         return graph, ()
     if if_r is None:
@@ -235,7 +236,7 @@ def _settle_if(
         raise UserError(
             f"IF nodes {', '.join(names)} have a gain r dt = {_span(gains)} by NIR's equation, while some "
             "frameworks (sinabs is one) mean r per step", where=str(path),
-            mend="say which: --if-r per-step or --if-r per-second",
+            hint="say which: --if-r per-step or --if-r per-second",
         )  # fmt: skip
     nodes = dict(graph.nodes)
     for name in names:
@@ -299,4 +300,4 @@ _TYPES = ("input_type", "output_type", "metadata")
 
 def _check_dt(dt_s: float) -> None:
     if not (math.isfinite(dt_s) and dt_s > 0):
-        raise UserError(f"time step {dt_s} s is not positive", mend="give seconds, for example 1e-3")
+        raise UserError(f"time step {dt_s} s is not positive", hint="give seconds, for example 1e-3")

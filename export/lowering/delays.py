@@ -22,7 +22,7 @@ def _delay_steps(step: Step, dt_s: float) -> np.ndarray:
     """Whole steps, int64 of the layer's shape."""
     seconds = on_layer(step.name, "delay", step.node.delay, step.input_shape)
     if not np.all(np.isfinite(seconds)):
-        raise UserError("its delays hold NaN or infinity", where=step.name, mend="export the network again")
+        raise UserError("its delays hold NaN or infinity", where=step.name, hint="export the network again")
     exact = seconds / dt_s
     steps = np.rint(exact)
     off = ~(np.abs(exact - steps) <= DELAY_EXACT)
@@ -30,12 +30,12 @@ def _delay_steps(step: Step, dt_s: float) -> np.ndarray:
         worst = float(seconds[off].flat[0])
         raise UserError(
             f"a delay of {worst:g} s is {worst / dt_s:g} steps of {dt_s:g} s", where=step.name,
-            why="the chip delays by whole steps", mend="train with delays that are multiples of the time step",
+            cause="the chip delays by whole steps", hint="train with delays that are multiples of the time step",
         )  # fmt: skip
     if steps.min() < 0 or steps.max() > DELAY_LIMIT:
         raise UserError(
             f"delays of {steps.min():g} to {steps.max():g} steps are outside 0..{DELAY_LIMIT}", where=step.name,
-            why="a delay has 6 bits and netx clamps above 62", mend="use a longer time step, or shorter delays",
+            cause="a delay has 6 bits and netx clamps above 62", hint="use a longer time step, or shorter delays",
         )  # fmt: skip
     return steps.astype(np.int64)
 
@@ -62,7 +62,7 @@ def delay_outputs(layer: FoldedLayer, step: Step, dt_s: float) -> FoldedLayer:
     if np.any(layer.bias[(delays > 0).ravel()]):
         raise UserError(
             f"delays the bias of {layer.name} too", where=step.name,
-            why="on the chip a bias acts from the first step on", mend="put the delay before the weights",
+            cause="on the chip a bias acts from the first step on", hint="put the delay before the weights",
         )  # fmt: skip
     rows = delays.reshape(-1, 1)
     rows = rows[:1] if np.all(rows == rows[0, 0]) else rows
@@ -73,5 +73,5 @@ def _check_delayed(layer: FoldedLayer, step: Step) -> None:
     if layer.kind != "dense":
         raise UserError(
             f"delays the spikes of the convolution {layer.name}", where=step.name,
-            why="netx drops delays of convolutions", mend="put the delay before a Linear, or train without it",
+            cause="netx drops delays of convolutions", hint="put the delay before a Linear, or train without it",
         )  # fmt: skip

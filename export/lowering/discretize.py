@@ -59,7 +59,7 @@ def euler_step(name: str, node: Any, dt_s: float, shape: tuple[int, ...] | None 
         gain = values["r"] * v_decay
     if np.any(gain == 0) or not np.all(np.isfinite(gain)):
         worst = np.ravel(gain)[int(np.argmin(np.abs(np.nan_to_num(np.ravel(gain), nan=0, posinf=0))))]
-        raise UserError(f"its input has gain {worst:g}", where=name, mend="give r and tau finite values above 0")
+        raise UserError(f"its input has gain {worst:g}", where=name, hint="give r and tau finite values above 0")
     drive = v_leak * v_decay
     theta: Value = np.inf
     notes: tuple[str, ...] = ()
@@ -84,13 +84,13 @@ def _threshold(
         if np.any(off):
             raise UserError(
                 f"v_reset = {reset[off].flat[0]:g} is neither 0 nor v_leak = {leak[off].flat[0]:g}", where=name,
-                why="the chip resets v to 0", mend="train with v_reset 0",
+                cause="the chip resets v to 0", hint="train with v_reset 0",
             )  # fmt: skip
         theta, drive = theta - np.where(shifted, leak, 0.0), np.where(shifted, 0.0, drive)
         notes = (f"v, threshold and reset are shifted by v_leak = {leak[shifted].flat[0]:g}; v starts there",)
     if np.any(theta <= 0):
         lowest = float(np.min(theta))
-        raise UserError(f"threshold {lowest:g} above rest is not positive", where=name, why="it would fire by itself")
+        raise UserError(f"threshold {lowest:g} above rest is not positive", where=name, cause="it would fire by itself")
     return one_value(np.asarray(theta)), one_value(np.asarray(drive)), notes
 
 
@@ -110,7 +110,7 @@ class _Values:
         if array.size == 0 or np.any(np.isnan(array)) or not (infinite or np.all(np.isfinite(array))):
             raise UserError(
                 f"{key} holds no finite numbers", where=self.name,
-                mend="write a cell without leak (beta = 1) as IF with r = 1/dt, not with infinite tau and r",
+                hint="write a cell without leak (beta = 1) as IF with r = 1/dt, not with infinite tau and r",
             )  # fmt: skip
         one = one_value(array) if np.all(np.isfinite(array)) or array.min() == array.max() else array
         if self.shape is None or np.ndim(one) == 0:
@@ -125,7 +125,7 @@ class _Values:
         if np.any(dt_s / tau > 1 + UNIFORM):
             raise UserError(
                 f"{key} = {np.min(tau):g} s is shorter than the time step {dt_s:g} s", where=self.name,
-                why="the decay of one step would exceed 1", mend="give the dt that the network was trained with "
+                cause="the decay of one step would exceed 1", hint="give the dt that the network was trained with "
                 "(files that Norse's exporter wrote with its default dt = 1e-3 s need 1e-6 s)",
             )  # fmt: skip
         taken = np.minimum(dt_s / tau, 1.0)

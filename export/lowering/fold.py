@@ -88,8 +88,8 @@ def fold(steps: tuple[Step, ...], dt_s: float) -> Folded:
             if layer is not None:
                 raise UserError(
                     f"follows {layer.name} with no neuron between them", where=step.name,
-                    why="netx has neurons behind every weight layer",
-                    mend="multiply the two weights into one layer, or put a neuron between them",
+                    cause="netx has neurons behind every weight layer",
+                    hint="multiply the two weights into one layer, or put a neuron between them",
                 )  # fmt: skip
             layer, before = _with_earlier(_weight_layer(step), before, dt_s), []
         elif layer is not None:
@@ -99,7 +99,7 @@ def fold(steps: tuple[Step, ...], dt_s: float) -> Folded:
     if not layers:
         raise UserError(
             "the graph has no neuron behind its weights", where=layer.name if layer else "",
-            why="netx has neurons behind every weight layer", mend="end in a LIF and classify by its spike counts",
+            cause="netx has neurons behind every weight layer", hint="end in a LIF and classify by its spike counts",
         )  # fmt: skip
     if layer is None and any(not isinstance(step.node, nir.Flatten) for step in before):
         layer = _with_earlier(_eye(_name(before), before[-1].output_shape), before, dt_s)
@@ -115,7 +115,7 @@ def _weight_layer(step: Step) -> FoldedLayer:
     if bias.shape != (weight.shape[0],):
         raise UserError(f"bias has shape {bias.shape}, expected ({weight.shape[0]},)", where=name)
     if not (np.all(np.isfinite(weight)) and np.all(np.isfinite(bias))):
-        raise UserError("weight or bias holds NaN or infinity", where=name, mend="check the training of this layer")
+        raise UserError("weight or bias holds NaN or infinity", where=name, hint="check the training of this layer")
     if not isinstance(node, nir.Conv2d):
         return FoldedLayer(name=name, kind="dense", weight=weight, bias=bias, input_shape=step.input_shape)
     weight, stride, padding, dilation = conv_geometry(node, name)
@@ -206,15 +206,15 @@ def _scale_inputs(layer: FoldedLayer, step: Step) -> FoldedLayer:
 
 def _spatial(step: Step, into: str) -> UserError:
     return UserError(
-        "its factors differ within a channel", where=step.name, why=f"only one factor a channel goes into {into}",
-        mend="use one factor a channel, shape (C, 1, 1), or train without this node",
+        "its factors differ within a channel", where=step.name, cause=f"only one factor a channel goes into {into}",
+        hint="use one factor a channel, shape (C, 1, 1), or train without this node",
     )  # fmt: skip
 
 
 def _factors(step: Step) -> np.ndarray:
     factors = on_layer(step.name, "scale", step.node.scale, step.input_shape)
     if not np.all(np.isfinite(factors)):
-        raise UserError("its factors hold NaN or infinity", where=step.name, mend="check the training of this node")
+        raise UserError("its factors hold NaN or infinity", where=step.name, hint="check the training of this node")
     return factors
 
 
@@ -253,12 +253,12 @@ def _with_loop(layer: FoldedLayer, neuron: Step) -> FoldedLayer:
     if layer.kind != "dense":
         raise UserError(
             f"is recurrent around the convolution {layer.name}", where=neuron.name,
-            why="netx has recurrent weights for dense layers only", mend="put a Flatten and a Linear before it",
+            cause="netx has recurrent weights for dense layers only", hint="put a Flatten and a Linear before it",
         )  # fmt: skip
     if layer.delay is not None:
         raise UserError(
             f"is recurrent behind the delayed layer {layer.name}", where=neuron.name,
-            why="netx would delay the recurrent spikes as well", mend="train without this delay",
+            cause="netx would delay the recurrent spikes as well", hint="train without this delay",
         )  # fmt: skip
     size = layer.output_shape[0]
     weight, bias = np.eye(size), np.zeros(size)
@@ -279,11 +279,11 @@ def _on_host(layer: FoldedLayer) -> FoldedLayer:
     if layer.kind != "dense":
         raise UserError(
             "the graph ends in a convolution without a neuron", where=layer.name,
-            why="the host reads out with one matrix", mend="put a Flatten before a Linear, or end in a LIF",
+            cause="the host reads out with one matrix", hint="put a Flatten before a Linear, or end in a LIF",
         )  # fmt: skip
     if layer.delay is not None:
-        raise UserError("is delayed behind the last neuron", where=layer.name, why="the host reads spike counts",
-                        mend="remove the Delay")  # fmt: skip
+        raise UserError("is delayed behind the last neuron", where=layer.name, cause="the host reads spike counts",
+                        hint="remove the Delay")  # fmt: skip
     return layer
 
 

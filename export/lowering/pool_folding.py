@@ -99,7 +99,7 @@ def _spread_delay(layer: FoldedLayer, step: Step, kernel: Pair, stride: Pair, pa
             if np.any((there >= 0) & (there != pooled)):
                 raise UserError(
                     f"its windows overlap, and the inputs of {layer.name} are delayed unequally", where=step.name,
-                    why="an input would need several delays", mend="use one delay, or a pool with stride = kernel",
+                    cause="an input would need several delays", hint="use one delay, or a pool with stride = kernel",
                 )  # fmt: skip
             spread[:, :, places[0], places[1]] = pooled
     return np.maximum(_cut(spread, step.input_shape, padding), 0).reshape(len(pooled), -1)
@@ -124,8 +124,8 @@ def _check(
     raise UserError(
         f"pool {kernel} and {layer} cannot become one convolution: the zeros around the inner one's {inner} {line} "
         f"would read the input's {line} {int(touched[(touched >= 0) & (touched < size)].max())} of {size}",
-        where=step.name, why="netx has no pool, so it must fold exactly",
-        mend="make the size a multiple of the pool's stride, use stride = kernel, or padding 0 in the second of them",
+        where=step.name, cause="netx has no pool, so it must fold exactly",
+        hint="make the size a multiple of the pool's stride, use stride = kernel, or padding 0 in the second of them",
     )  # fmt: skip
 
 
@@ -134,7 +134,7 @@ def _extent(extent: list[int], layer: FoldedLayer) -> list[int]:
     if max(extent) > GEOMETRY_LIMIT:
         raise UserError(
             f"its kernel would become {extent[0]} x {extent[1]} with the pools beside it", where=layer.name,
-            why=f"netx keeps kernel sizes in 8 bits, {GEOMETRY_LIMIT} at most", mend="use smaller pools",
+            cause=f"netx keeps kernel sizes in 8 bits, {GEOMETRY_LIMIT} at most", hint="use smaller pools",
         )  # fmt: skip
     return extent
 

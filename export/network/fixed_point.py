@@ -49,18 +49,18 @@ def weight_fault(weight: np.ndarray) -> str:
     """
     lowest, highest = int(weight.min(initial=0)), int(weight.max(initial=0))
     if lowest == highest == 0:
-        return "all are zero, and netx would divide by the largest of them. To mend: prune the layer or train it longer"
+        return "all are zero, and netx would divide by the largest of them. Hint: prune the layer or train it longer"
     if lowest >= 0:
         if highest > 255:
-            return f"{highest} is above 255, and netx would turn all of them into 0. To mend: use a smaller scale"
+            return f"{highest} is above 255, and netx would turn all of them into 0. Hint: use a smaller scale"
         return ""
     if highest <= 0:
         if lowest < -255:
-            return f"{lowest} is below -255, and Lava would clip it. To mend: use a smaller scale"
+            return f"{lowest} is below -255, and Lava would clip it. Hint: use a smaller scale"
         return ""
     if lowest < -256 or highest > WEIGHT_LIMIT:
         worst = lowest if lowest < -256 else highest
-        return f"{worst} is outside -256..254, and netx would clip it. To mend: use a smaller scale"
+        return f"{worst} is outside -256..254, and netx would clip it. Hint: use a smaller scale"
     if (lowest < -128 or highest > 127) and np.any(weight % 2):
-        return "beyond -128..127, weights of mixed sign go in steps of 2, and some are odd. To mend: round to even"
+        return "beyond -128..127, weights of mixed sign go in steps of 2, and some are odd. Hint: round to even"
     return ""

@@ -66,7 +66,7 @@ class IntegerLayer:
     def _check_synapse(self) -> None:
         ranks = {"dense": 2, "conv": 4, "input": 1}
         if self.kind not in ranks:
-            raise UserError(f"layer kind {self.kind!r} is unknown", where=self.name, mend="use dense or conv")
+            raise UserError(f"layer kind {self.kind!r} is unknown", where=self.name, hint="use dense or conv")
         if self.weight.ndim != ranks[self.kind]:
             raise UserError(
                 f"a {self.kind} weight has {ranks[self.kind]} axes, this one has shape {self.weight.shape}",
@@ -74,7 +74,7 @@ class IntegerLayer:
             )
         if self.kind != "dense" and (self.weight_rec is not None or self.delay is not None):
             raise UserError(f"a {self.kind} layer takes neither recurrent weights nor delays", where=self.name,
-                            why="netx has them for dense layers only")  # fmt: skip
+                            cause="netx has them for dense layers only")  # fmt: skip
         if self.kind == "conv":
             self._check_convolution()
         elif self.kind == "input":
@@ -100,16 +100,16 @@ class IntegerLayer:
                             where=self.name)  # fmt: skip
         if delay.min() < 0 or delay.max() > DELAY_LIMIT:
             raise UserError(f"delays of {int(delay.min())} to {int(delay.max())} steps are outside 0..{DELAY_LIMIT}",
-                            where=self.name, why="a delay has 6 bits and netx clamps above 62",
-                            mend="use a longer time step, or shorter delays")  # fmt: skip
+                            where=self.name, cause="a delay has 6 bits and netx clamps above 62",
+                            hint="use a longer time step, or shorter delays")  # fmt: skip
         if self.weight_rec is not None and delay.shape[1] != 1:
             raise UserError("has delays per input beside recurrent weights", where=self.name,
-                            why="netx delays both by the same values", mend="use one delay a neuron")  # fmt: skip
+                            cause="netx delays both by the same values", hint="use one delay a neuron")  # fmt: skip
         if self.weight_rec is not None and self.weight.shape != self.weight_rec.shape:
             raise UserError(f"is recurrent with delays and has {self.weight.shape[1]} inputs for "
                             f"{self.weight.shape[0]} neurons", where=self.name,
-                            why="netx takes one delay for both matrices, which must then have one shape",
-                            mend="leave the delay out, or use as many inputs as neurons")  # fmt: skip
+                            cause="netx takes one delay for both matrices, which must then have one shape",
+                            hint="leave the delay out, or use as many inputs as neurons")  # fmt: skip
 
     def _check_convolution(self) -> None:
         if len(self.input_shape) != 3:
@@ -125,7 +125,7 @@ class IntegerLayer:
             raise UserError(
                 f"stride, padding, dilation, groups or kernel size {max(geometry)} is above {GEOMETRY_LIMIT}",
                 where=self.name,
-                why="netx keeps them in 8 bits",
+                cause="netx keeps them in 8 bits",
             )
         if min(*self.stride, *self.dilation, *self.weight.shape[2:]) < 1 or min(self.padding) < 0:
             raise UserError("stride, dilation and kernel size start at 1, padding at 0", where=self.name)
@@ -141,7 +141,7 @@ class IntegerLayer:
             raise UserError(f"bias has shape {self.bias.shape}, expected ({shape[0]},) or {shape}", where=self.name)
         if self.kind == "input" and self.bias is not None and np.any(self.bias != self.bias.flat[0]):
             raise UserError("an input layer has one bias for all neurons, this one has several", where=self.name,
-                            why="netx reads one number there")  # fmt: skip
+                            cause="netx reads one number there")  # fmt: skip
         for key in ("i_decay", "v_decay", "vth_mant"):
             value = np.asarray(getattr(self, key))
             if value.ndim and value.shape != shape:
@@ -170,12 +170,12 @@ class IntegerLayer:
                 "choose a smaller scale for this layer, or train with smaller biases",
             )  # fmt: skip
 
-    def _check_range(self, key: str, low: int, high: int, why: str = "", mend: str = "") -> None:
+    def _check_range(self, key: str, low: int, high: int, why: str = "", hint: str = "") -> None:
         values = np.asarray(getattr(self, key))
         outside = values[(values < low) | (values > high)]
         if outside.size:
-            raise UserError(f"{key} = {int(outside.flat[0])} is outside {low}..{high}", where=self.name, why=why,
-                            mend=mend)  # fmt: skip
+            raise UserError(f"{key} = {int(outside.flat[0])} is outside {low}..{high}", where=self.name, cause=why,
+                            hint=hint)  # fmt: skip
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -275,8 +275,8 @@ def _frozen_integers(array: np.ndarray, layer: str, what: str) -> np.ndarray:
         raise UserError(
             f"{what} holds values that are no integers",
             where=layer,
-            why="netx would truncate them toward zero",
-            mend="quantise the network first",
+            cause="netx would truncate them toward zero",
+            hint="quantize the network first",
         )
     integers = integers.copy()
     integers.setflags(write=False)

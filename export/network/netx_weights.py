@@ -59,8 +59,8 @@ def netx_fault(weight: np.ndarray, weight_rec: np.ndarray | None = None, *, dela
             continue
         change = f"netx would run {int(ours.flat[at[0]])} as {int(theirs.flat[at[0]])}"
         if delayed and weight_rec is not None:
-            return (f"{change}, as it forgets the exponent of recurrent layers with delays. To mend: choose a scale "
+            return (f"{change}, as it forgets the exponent of recurrent layers with delays. Hint: choose a scale "
                     "that brings the largest weight to 128..254, or leave the delay out")  # fmt: skip
-        return (f"{change}, as it shifts them left by {shift} and Lava clips them. To mend: change the lowest weight "
+        return (f"{change}, as it shifts them left by {shift} and Lava clips them. Hint: change the lowest weight "
                 "by a step, so that it is no power of two")  # fmt: skip
     return ""

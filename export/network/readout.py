@@ -32,7 +32,7 @@ class Readout:
         """Raises UserError where this cannot read `outputs` neurons."""
         if self.kind not in ("spikes", "membrane", "linear") or self.over_time not in ("sum", "max", "last"):
             raise UserError(f"read-out {self.kind!r} over {self.over_time!r} is unknown",
-                            mend="use spikes, membrane (sum, max or last) or linear")  # fmt: skip
+                            hint="use spikes, membrane (sum, max or last) or linear")  # fmt: skip
         if (self.weight is not None) != (self.kind == "linear"):
             raise UserError(f"a {self.kind} read-out with{'' if self.weight is not None else 'out'} weights")
         if self.weight is None:

@@ -60,8 +60,8 @@ def with_messages(network: IntegerNetwork, bits: int) -> IntegerNetwork:
     if bits and network.layers[0].name.endswith(SUFFIX):
         raise UserError(
             f"counts of {bits} bits would become single spikes", where=network.layers[0].name,
-            why="this layer was added for the bias of the next and hands on spikes",
-            mend="leave the message bits out, or train without bias in the first layer",
+            cause="this layer was added for the bias of the next and hands on spikes",
+            hint="leave the message bits out, or train without bias in the first layer",
         )  # fmt: skip
     return replace(network, input_message_bits=bits)
 
@@ -112,7 +112,7 @@ def _conv_weight(units: LayerUnits, taps: list[int | None]) -> np.ndarray:
     if units.bias.ndim != 1:
         raise UserError(
             "its bias differs within a channel after folding, and currents decay slowly", where=layer.name,
-            why="one tap of an always-on channel is the same everywhere", mend="pool without padding behind it",
+            cause="one tap of an always-on channel is the same everywhere", hint="pool without padding behind it",
         )  # fmt: skip
     whole = np.zeros((len(units.weight), layer.input_shape[0] + 1, *units.weight.shape[2:]))
     per_group, inputs = len(units.weight) // layer.groups, units.weight.shape[1]

@@ -1,4 +1,4 @@
-"""What quantising a layer cost, and how far its state can go: one row of the report."""
+"""What quantizing a layer cost, and how far its state can go: one row of the report."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from spikeport.export.quantization.scaled_layer import LayerUnits
 
 
 @dataclass(frozen=True, kw_only=True)
-class LayerQuantisation:
-    """What quantising one layer cost. All plain numbers and strings, ready for JSON.
+class LayerQuantization:
+    """What quantizing one layer cost. All plain numbers and strings, ready for JSON.
 
     `scale`: integer units per float unit of v. `exact`: the scale was given and nothing was rounded. Errors:
     `weight_error` (recurrent weights included), `bias_error` are norms of the difference over norms of the values,
@@ -59,7 +59,7 @@ class LayerQuantisation:
 def row_of(
     units: LayerUnits, layer: IntegerLayer, *, exact: bool, scale: float, wanted_bias: np.ndarray,
     scale_limit: dict[str, float], saturated: int, silent: bool, searched: bool, notes: list[str],
-) -> LayerQuantisation:  # fmt: skip
+) -> LayerQuantization:  # fmt: skip
     """The row of a layer that came from `units` at `scale`, which was `searched` or not."""
     loss = RoundingLoss()
     losses: list[str] = []
@@ -73,7 +73,7 @@ def row_of(
     threshold = np.asarray(layer.vth_mant)
     i_error, v_error = units.decay_errors
     threshold_error = 0.0 if silent else float(np.max(np.abs(threshold / (scale * np.asarray(units.threshold)) - 1)))
-    return LayerQuantisation(
+    return LayerQuantization(
         name=layer.name,
         kind=layer.kind,
         neuron=units.neuron,
@@ -97,18 +97,18 @@ def row_of(
     )
 
 
-def plain_row(layer: IntegerLayer, for_layer: str) -> LayerQuantisation:
+def plain_row(layer: IntegerLayer, for_layer: str) -> LayerQuantization:
     """The row of a layer that was added: it hands its input on and has an always-on neuron, nothing is rounded."""
     note = (f"added before {for_layer}: hands every spike on and adds a neuron that always fires, whose weights are "
             f"the bias of {for_layer}")  # fmt: skip
-    return LayerQuantisation(
+    return LayerQuantization(
         name=layer.name, kind=layer.kind, neuron=layer.name, scale=1.0, exact=True, gain=1.0, divisor=1,
         weights=int(layer.weight.size), weight_error=0.0, bias_error=0.0, threshold_error=0.0, v_decay_error=0.0,
         i_decay_error=0.0, saturated=0, scale_limit=None, notes=(note,), **_of_integers(layer, False),
     )  # fmt: skip
 
 
-def with_unit(row: LayerQuantisation, layer: IntegerLayer, for_layer: str) -> LayerQuantisation:
+def with_unit(row: LayerQuantization, layer: IntegerLayer, for_layer: str) -> LayerQuantization:
     """The row of a layer that got an always-on neuron."""
     note = f"a neuron that always fires was added; its weights are the bias of {for_layer}"
     weights = layer.weight.size + (0 if layer.weight_rec is None else layer.weight_rec.size)

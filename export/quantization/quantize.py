@@ -20,14 +20,14 @@ from spikeport.export.network.fixed_point import DECAY_ONE
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 from spikeport.export.network.readout import Readout
 from spikeport.export.quantization.bias_neurons import as_input
-from spikeport.export.quantization.layer_report import LayerQuantisation, plain_row, with_unit
-from spikeport.export.quantization.rounding import quantise_layer
+from spikeport.export.quantization.layer_report import LayerQuantization, plain_row, with_unit
+from spikeport.export.quantization.rounding import quantize_layer
 from spikeport.export.quantization.scaled_layer import LayerUnits, layer_units
 
 
-def quantise(
+def quantize(
     graph: SpikingGraph, *, bits: int = 8, scales: Mapping[str, float] | None = None
-) -> tuple[IntegerNetwork, list[LayerQuantisation]]:
+) -> tuple[IntegerNetwork, list[LayerQuantization]]:
     """The integer network of a spiking graph, and per layer what rounding cost.
 
     Layers named in `graph.scales` must lie on the integer grid already. The others get the scale named in `scales` (of
@@ -36,24 +36,24 @@ def quantise(
     and the mend for everything the chip would not run as the graph says.
     """
     if not 2 <= bits <= 8:
-        raise UserError(f"{bits}-bit weights are not possible", mend="use 2 to 8 bits")
+        raise UserError(f"{bits}-bit weights are not possible", hint="use 2 to 8 bits")
     with np.errstate(all="ignore"):  # what is not finite is refused by name
-        return _quantise(graph, bits, scales or {})
+        return _quantize(graph, bits, scales or {})
 
 
-def _quantise(
+def _quantize(
     graph: SpikingGraph, bits: int, scales: Mapping[str, float]
-) -> tuple[IntegerNetwork, list[LayerQuantisation]]:
+) -> tuple[IntegerNetwork, list[LayerQuantization]]:
     refuse(_faults(graph))
     folded = fold(graph.chain(), graph.dt_s)
     names = [layer.name for layer, _ in folded.layers]
     for name in scales:
         if name not in names or name in graph.scales:
-            why = "is quantised already" if name in graph.scales else "is no layer"
-            raise UserError(f"a scale was given for {name!r}, which {why}", mend=f"layers are {', '.join(names)}")
+            why = "is quantized already" if name in graph.scales else "is no layer"
+            raise UserError(f"a scale was given for {name!r}, which {why}", hint=f"layers are {', '.join(names)}")
     readout = _readout(graph, folded)
     layers: list[IntegerLayer] = []
-    table: list[LayerQuantisation] = []
+    table: list[LayerQuantization] = []
     for index, (layer, neuron) in enumerate(folded.layers):
         silent = readout.kind == "membrane" and index == len(folded.layers) - 1
         units = _units(graph, layer, neuron, silent)
@@ -65,7 +65,7 @@ def _quantise(
             else:
                 layers.append(before)
                 table.append(plain_row(before, units.layer.name))
-        integer, row = quantise_layer(
+        integer, row = quantize_layer(
             units, given=graph.scales.get(layer.name), searched=scales.get(layer.name), bits=bits, silent=silent
         )
         layers.append(integer)
@@ -78,7 +78,8 @@ def _units(graph: SpikingGraph, layer: FoldedLayer, neuron: Step, silent: bool) 
     if silent:
         if np.ndim(step.threshold) and step.notes:
             raise UserError("v_leak and v_reset differ between neurons", where=neuron.name,
-                            why="each voltage would be read against its own rest", mend="train one v_leak")  # fmt: skip
+                            cause="each voltage would be read against its own rest",
+                            hint="train one v_leak")  # fmt: skip
         step = replace(step, threshold=np.inf)
     units = layer_units(
         layer, neuron.name, step, allow_vector=graph.allow_vector, keep_rows=layer.name in graph.scales
@@ -101,8 +102,8 @@ def _readout(graph: SpikingGraph, folded: Folded) -> Readout:
     )  # fmt: skip
     for fault, why in wrong:
         if fault:
-            raise UserError(f"read-out {asked or 'linear'!r} is not possible", where=last.name, why=why,
-                            mend="leave --readout out to take what the graph ends in")  # fmt: skip
+            raise UserError(f"read-out {asked or 'linear'!r} is not possible", where=last.name, cause=why,
+                            hint="leave --readout out to take what the graph ends in")  # fmt: skip
     if host is not None:
         weight, bias = host.gain * host.weight.T, host.gain * host.bias
         return Readout(
@@ -140,7 +141,7 @@ def _faults(graph: SpikingGraph) -> list[UserError]:
 def _bias_fault(layer: str, neuron: str, i_decay: int) -> UserError:
     return UserError(
         f"has a bias, and the current of {neuron} decays slowly (i_decay {i_decay} of 4096)",
-        where=layer, why="NIR adds the bias to the current, the chip to the voltage",
-        mend="--bias always-on makes it the weight of a neuron that always fires; or train without bias before this "
+        where=layer, cause="NIR adds the bias to the current, the chip to the voltage",
+        hint="--bias always-on makes it the weight of a neuron that always fires; or train without bias before this "
         "neuron, or with tau_syn = dt",
     )  # fmt: skip

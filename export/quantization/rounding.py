@@ -11,7 +11,7 @@ from spikeport.export.lowering.fold import FoldedLayer
 from spikeport.export.network.fixed_point import BIAS_LIMIT, DECAY_ONE, STATE_SHIFT, THRESHOLD_LIMIT
 from spikeport.export.network.integer_network import IntegerLayer
 from spikeport.export.network.netx_weights import kept_weights
-from spikeport.export.quantization.layer_report import LayerQuantisation, row_of, state_bounds
+from spikeport.export.quantization.layer_report import LayerQuantization, row_of, state_bounds
 from spikeport.export.quantization.scaled_layer import LayerUnits
 
 FLOAT32 = 2.0**-22  # relative distance from an integer that float32 storage explains
@@ -20,9 +20,9 @@ NUDGES = 4  # steps that a weight may go nearer to 0 so that netx keeps it
 COSTLY = 2.0  # a voltage bound that costs more of the scale than this is watched, not enforced
 
 
-def quantise_layer(
+def quantize_layer(
     units: LayerUnits, *, given: float | None, searched: float | None, bits: int, silent: bool
-) -> tuple[IntegerLayer, LayerQuantisation]:
+) -> tuple[IntegerLayer, LayerQuantization]:
     """The layer in integers and its row of the report.
 
     `given`: the scale of a layer that lies on the grid already. `searched`: a scale to round with, clipping weights.
@@ -33,8 +33,8 @@ def quantise_layer(
         units.weight.ravel() if units.weight_rec is None else np.r_[units.weight.ravel(), units.weight_rec.ravel()]
     )
     if not np.any(weights):
-        raise UserError("all weights are zero", where=name, why="netx divides by the largest of them",
-                        mend="prune the layer or train it longer")  # fmt: skip
+        raise UserError("all weights are zero", where=name, cause="netx divides by the largest of them",
+                        hint="prune the layer or train it longer")  # fmt: skip
     bias = _sum(units.bias, units.drive, layer.output_shape)
     notes = list(units.notes)
     limit = _scale_limit(bias, units.threshold, silent)
@@ -65,7 +65,7 @@ def quantise_layer(
     if given is not None:
         _check_decays(units)
     elif not any(array.any() for array in integers.values()):
-        raise UserError(f"all weights round to 0 at scale {scale:g}", where=name, mend="use a larger scale")
+        raise UserError(f"all weights round to 0 at scale {scale:g}", where=name, hint="use a larger scale")
     _check_range(layer, integers["weight"], threshold)
     integer = IntegerLayer(
         name=name,
@@ -130,7 +130,7 @@ def _checked(name: str, scale: float, limits: dict[str, float]) -> float:
     for what, limit in limits.items():
         if scale > limit * (1 + 1e-12):
             raise UserError(f"at scale {scale:g} the {what} would not fit", where=name,
-                            mend=f"use a scale of {limit:g} at most")  # fmt: skip
+                            hint=f"use a scale of {limit:g} at most")  # fmt: skip
     return scale
 
 
@@ -157,7 +157,7 @@ def _choose_scale(
     if not np.any(np.rint(scale * weights / grid)):
         raise UserError(
             f"its {binding} is so large beside its weights that all weights would round to 0", where=name,
-            mend=f"train with a smaller {binding} or larger weights, or check the time step (gains depend on dt)",
+            hint=f"train with a smaller {binding} or larger weights, or check the time step (gains depend on dt)",
         )  # fmt: skip
     return scale, [*notes, f"the {binding} made the scale {lost:.3g} times smaller than the weights alone would allow"]
 
@@ -194,8 +194,8 @@ def _exact(name: str, what: str, values: np.ndarray, even: bool = False) -> np.n
 def _off_grid(name: str, what: str, value: float, even: bool = False) -> UserError:
     return UserError(
         f"{what} is {value:.6g} in integer units, which is no {'even ' if even else ''}integer", where=name,
-        why="the graph says that this layer is quantised already",
-        mend="quantise the network again, or drop the scales to round after training",
+        cause="the graph says that this layer is quantized already",
+        hint="quantize the network again, or drop the scales to round after training",
     )  # fmt: skip
 
 
@@ -204,11 +204,12 @@ def _check_range(layer: FoldedLayer, weight: np.ndarray, threshold: Any) -> None
     if abs(worst) > 254 and layer.folded:
         raise UserError(
             f"weight {worst:g} is outside -254..254 after folding {', '.join(layer.folded)}", where=layer.name,
-            mend="pool before the convolution, or use a smaller scale",
+            hint="pool before the convolution, or use a smaller scale",
         )  # fmt: skip
     lowest = float(np.min(threshold))
     if lowest < 1:
         raise UserError(
             f"threshold {lowest:g} is below 1 integer unit", where=layer.name,
-            why="it is tiny beside the largest weight", mend="clip outlying weights, or train with a larger threshold",
+            cause="it is tiny beside the largest weight",
+            hint="clip outlying weights, or train with a larger threshold",
         )  # fmt: skip

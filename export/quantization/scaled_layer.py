@@ -110,7 +110,7 @@ def _check_finite(name: str, **arrays: np.ndarray | None) -> None:
     for key, array in arrays.items():
         if array is not None and not np.all(np.abs(array) < LARGEST):
             raise UserError(f"{key} times its gain is not finite", where=name,
-                            mend="check r, tau and the time step (gains depend on dt)")  # fmt: skip
+                            hint="check r, tau and the time step (gains depend on dt)")  # fmt: skip
 
 
 def _with_row_gain(neuron: str, step: EulerStep, shape: tuple[int, ...], vector: bool) -> EulerStep:
@@ -122,8 +122,8 @@ def _with_row_gain(neuron: str, step: EulerStep, shape: tuple[int, ...], vector:
         return replace(step, gain=1.0, threshold=step.threshold / step.gain, drive=step.drive / step.gain)
     raise UserError(
         f"its input gains differ within a channel ({np.min(step.gain):g} to {np.max(step.gain):g})", where=neuron,
-        why="a convolution has one set of weights a channel",
-        mend="train one r (and w_in) per channel; --allow-vector for simulators only",
+        cause="a convolution has one set of weights a channel",
+        hint="train one r (and w_in) per channel; --allow-vector for simulators only",
     )  # fmt: skip
 
 
@@ -141,8 +141,8 @@ def _row_factors(neuron: str, threshold: np.ndarray, shape: tuple[int, ...], all
         return None
     raise UserError(
         f"v_threshold differs within a channel ({threshold.min():g} to {threshold.max():g})", where=neuron,
-        why="the chip's neurons share thresholds, and a convolution has one set of weights a channel",
-        mend="train one threshold per channel; --allow-vector for simulators only",
+        cause="the chip's neurons share thresholds, and a convolution has one set of weights a channel",
+        hint="train one threshold per channel; --allow-vector for simulators only",
     )  # fmt: skip
 
 
@@ -153,8 +153,8 @@ def _decay(neuron: str, key: str, fraction: Value, shape: tuple[int, ...], allow
     if not allow_vector:
         raise UserError(
             f"{key} differs between neurons ({mantissas.min()} to {mantissas.max()} of 4096 a step)", where=neuron,
-            why="a layer on the chip has one set of decays",
-            mend="train one time constant per layer; --allow-vector for simulators only",
+            cause="a layer on the chip has one set of decays",
+            hint="train one time constant per layer; --allow-vector for simulators only",
         )  # fmt: skip
     return mantissas.reshape(shape)
 

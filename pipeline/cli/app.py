@@ -34,7 +34,7 @@ ends.spare_address_space()
 app = typer.Typer(
     name="spikeport",
     cls=cli_paths.Verbs,
-    help="Takes an image classifier to a neuromorphic chip: distil, quantise, export, simulate, account for energy.",
+    help="Takes an image classifier to a neuromorphic chip: distil, quantize, export, simulate, account for energy.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -96,7 +96,7 @@ def run(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """All stages: train, quantise, export, simulate, check, profile, report.
+    """All stages: train, quantize, export, simulate, check, profile, report.
 
     Example: `spikeport run recipes/digits.toml --set training.epochs=10 --out runs/short`
     """
@@ -113,7 +113,7 @@ def train(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Teacher, student and quantised student; `run --resume` on the same folder does the rest.
+    """Teacher, student and quantized student; `run --resume` on the same folder does the rest.
 
     Example: `spikeport train recipes/nmnist-small.toml --set distillation.method=none`
     """
@@ -128,7 +128,7 @@ def check(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Quantised student = integer reference = Lava, spike by spike. Leaves with 1 where a spike differs.
+    """Quantized student = integer reference = Lava, spike by spike. Leaves with 1 where a spike differs.
 
     Example: `spikeport check runs/digits --samples 50`
     """
@@ -216,7 +216,7 @@ def _run(
     *,
     only_training: bool,
 ) -> None:
-    from spikeport.files import left_alone
+    from spikeport.files import discard_writes
     from spikeport.pipeline.run import distributed as ranks
     from spikeport.pipeline.run.progress import Progress
     from spikeport.pipeline.run.recipe_file import find_recipe, load_recipe
@@ -230,7 +230,7 @@ def _run(
     check_recipe(read, for_netx=not only_training)
     folder = out or Path("runs") / read.name
     if ranks.follows(read.training):
-        with ranks.together(read.training), left_alone(folder), Progress(quiet=True) as progress:
+        with ranks.together(read.training), discard_writes(folder), Progress(quiet=True) as progress:
             run_stages(Context(open_run(folder), progress), only_training=True)
         return
     with locked(folder), Progress(quiet=quiet) as progress:
@@ -265,9 +265,9 @@ def _equivalence_lines(result: dict) -> list[str]:
 
     lines = []
     for key, pair in result.items():
-        if key not in ("quantised_vs_reference", "reference_vs_lava"):
+        if key not in ("quantized_vs_reference", "reference_vs_lava"):
             continue
-        title = key.replace("_vs_", " against ").replace("quantised", "quantised student").replace("lava", "Lava")
+        title = key.replace("_vs_", " against ").replace("quantized", "quantized student").replace("lava", "Lava")
         if isinstance(pair, str):
             lines.append(f"{title}: not compared, {pair}")
             continue

@@ -56,17 +56,17 @@ def _accuracy(comparison: dict[str, Any]) -> list[str]:
     rows, not_paired = [], []
     for run, against in zip(comparison["runs"], [None, *comparison["against_first"]], strict=True):
         cells = [run["label"], run["method"]]
-        for stage in ("student_float", "student_quantised"):
+        for stage in ("student_float", "student_quantized"):
             entry = run["accuracy"][stage]
             known = entry["value"] is not None
             cells.append(f"{words.percent(entry['value'])} ({words.percent_range(entry)})" if known else "unknown")
-        difference = against and against["accuracy"]["student_quantised"]
+        difference = against and against["accuracy"]["student_quantized"]
         paired = difference and difference["value"] is not None
         cells.append(f"{words.points(difference['value'])} ({words.points_range(difference)})" if paired else "-")
         rows.append(cells + [words.amount(run["activity"][key]) for key in ("spikes_per_sample", "synops_per_sample")])
         if against and against["reason"]:
             not_paired.append(f"{run['label']} is not paired: {against['reason']}")
-    head = ("run", "objective", "float", "quantised", "quantised - first, points", "spikes", "synops")
+    head = ("run", "objective", "float", "quantized", "quantized - first, points", "spikes", "synops")
     return [*table(head, rows), *not_paired]
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from spikeport.errors import CheckFailed, UserError, printable
+from spikeport.errors import CheckFailedError, UserError, printable
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
@@ -59,7 +59,7 @@ def shape_of(text: str | None) -> tuple[int, ...] | None:
     except ValueError:
         sizes = ()
     if not sizes or min(sizes) < 1:
-        raise UserError(f"{text!r} is no shape", where="--input-shape", mend="write it as C,H,W, for example 2,34,34")
+        raise UserError(f"{text!r} is no shape", where="--input-shape", hint="write it as C,H,W, for example 2,34,34")
     return sizes
 
 
@@ -69,14 +69,14 @@ def bytes_of(text: str | None) -> int | None:
         return None
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", text.strip().lower())
     if match is None or not float(match[1]):
-        raise UserError(f"{text!r} is no size", where="--memory", mend="write it as 512M or 4G")
+        raise UserError(f"{text!r} is no size", where="--memory", hint="write it as 512M or 4G")
     return int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " "))
 
 
-def fail(what: str, mend: str) -> NoReturn:
+def fail(what: str, hint: str) -> NoReturn:
     """Leaves with exit code 1: a check ran, and its answer is no."""
     sys.stdout.flush()
-    raise CheckFailed(what, mend=mend)
+    raise CheckFailedError(what, hint=hint)
 
 
 def _text(cell: Any) -> str:

@@ -89,7 +89,7 @@ def export(
         typer.Option(
             "--check",
             metavar="FRAMES.npz",
-            help="Say on these frames how far rounding moved the behaviour. [default: a few seeded random frames]",
+            help="Say on these frames how far rounding moved the behavior. [default: a few seeded random frames]",
             rich_help_panel=INTEGERS,
         ),
     ] = None,
@@ -112,7 +112,7 @@ def export(
     if (source / MANIFEST).is_file():
         result, lines, network = _export_run(source, out)
     elif source.is_dir():
-        raise UserError("is no run folder", where=str(source), mend="name a run folder, a .nir or a .net file")
+        raise UserError("is no run folder", where=str(source), hint="name a run folder, a .nir or a .net file")
     elif source.suffix == ".net":
         result, lines, network = _export_net(source, out, shape_of(input_shape))
     else:
@@ -129,7 +129,7 @@ def export(
             allow_vector=allow_vector or None,
         )
         if no_check and check is not None:
-            raise UserError("--check and --no-check are given together", mend="leave one of them out")
+            raise UserError("--check and --no-check are given together", hint="leave one of them out")
         result, lines, network = _export_nir(
             source, graph, out or Path(), bits, calibrate, message_bits, explain, quiet, check, not no_check
         )
@@ -156,29 +156,29 @@ def _export_nir(
     from spikeport.export.formats.metadata import sidecar_path
     from spikeport.export.formats.netx.write import write_netx
     from spikeport.export.quantization.bias_neurons import with_messages
-    from spikeport.export.quantization.quantize import quantise
+    from spikeport.export.quantization.quantize import quantize
     from spikeport.files import atomic_folder, write_json
     from spikeport.pipeline.cli.export_frames import calibrated, moved_by_rounding
 
     nir_file, net_file = folder / source.name, folder / f"{source.stem}.net"
     if nir_file.exists() and nir_file.samefile(source):
         nir_file = folder / f"{source.stem}-spikeport.nir"  # never over the file it came from
-    table_file = folder / f"{source.stem}.quantisation.json"
+    table_file = folder / f"{source.stem}.quantization.json"
     for file in (nir_file, sidecar_path(nir_file), net_file, table_file):
         check_file(file, "earlier export", is_exported, reads=(source, calibrate, check))
     notes = list(graph.notes)
     searched: dict[str, Any] = {}
     if calibrate is None:
-        network, rows = quantise(graph, bits=bits)
+        network, rows = quantize(graph, bits=bits)
     else:
         network, rows, searched = calibrated(graph, calibrate, bits, message_bits, quiet)
     if message_bits:
         network = with_messages(network, message_bits)
         notes.append(f"inputs are counts of {message_bits} bits: Loihi 2's graded spikes, Loihi 1 has none")
     moved = moved_by_rounding(graph, network, check or calibrate) if checked else None
-    quantisation = [asdict(row) for row in rows]
+    quantization = [asdict(row) for row in rows]
     contract = {"dt_s": graph.dt_s, "reset": graph.reset, "readout": network.readout.kind}
-    result = {"contract": contract, "quantisation": quantisation, "notes": notes}
+    result = {"contract": contract, "quantization": quantization, "notes": notes}
     if searched:
         result["calibration"] = searched
     if moved is not None:
@@ -189,7 +189,7 @@ def _export_nir(
         write_json(made / table_file.name, result)
     files = [str(file) for file in (nir_file, net_file, table_file)]
     lines = [f"dt {graph.dt_s:g} s, reset to {graph.reset}, classes from {network.readout.kind}"]
-    lines += [*_quantisation_lines(quantisation), *(f"note: {note}" for note in notes)]
+    lines += [*_quantization_lines(quantization), *(f"note: {note}" for note in notes)]
     if searched:
         lines += [f"calibration: {line}" for line in searched["lines"]]
     if moved is not None:
@@ -270,11 +270,11 @@ def _export_run(source: Path, out: Path | None) -> tuple[dict[str, Any], list[st
                 shutil.copyfile(file, made / file.name)
         files = [out / file.name for file in files]
     result = {"files": [str(file) for file in files], **run.result("export")}
-    lines = [*_quantisation_lines(result["quantisation"]), *result["files"]]
+    lines = [*_quantization_lines(result["quantization"]), *result["files"]]
     return result, lines, read_netx(run.file("student.net"))
 
 
-def _quantisation_lines(rows: list[dict[str, Any]]) -> list[str]:
+def _quantization_lines(rows: list[dict[str, Any]]) -> list[str]:
     """The table; a run that was exported by an earlier version has no losses in it."""
     head = ("layer", "scale", "threshold", "v_decay", "i_decay", "weight error", "worst row", "became 0", "dead rows",
             "threshold error", "saturated")  # fmt: skip

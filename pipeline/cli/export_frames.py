@@ -1,4 +1,4 @@
-"""What `export` does with frames: scales searched on them, and how far rounding moved the behaviour."""
+"""What `export` does with frames: scales searched on them, and how far rounding moved the behavior."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from pathlib import Path
 from typing import Any
 
 from spikeport.export.calibration.calibrate import calibrate
-from spikeport.export.calibration.float_comparison import Behaviour, behaviour, random_behaviour
+from spikeport.export.calibration.float_comparison import Behavior, behavior, random_behavior
 from spikeport.export.formats.frames_file import open_frames
 from spikeport.export.graph.spiking_graph import SpikingGraph
 from spikeport.export.network.integer_network import IntegerNetwork
-from spikeport.export.quantization.quantize import quantise
+from spikeport.export.quantization.quantize import quantize
 from spikeport.pipeline.run.progress import Progress
 
 
-def moved_by_rounding(graph: SpikingGraph, network: IntegerNetwork, file: Path | None) -> Behaviour:
-    """How far rounding moved the behaviour, on the frames of `file` or on random ones."""
+def moved_by_rounding(graph: SpikingGraph, network: IntegerNetwork, file: Path | None) -> Behavior:
+    """How far rounding moved the behavior, on the frames of `file` or on random ones."""
     if file is None:
-        return random_behaviour(graph, network)
+        return random_behavior(graph, network)
     frames, labels = open_frames(file, graph.input_shape, limit=255, outputs=network.outputs)
-    return behaviour(graph, network, frames, str(file), labels)
+    return behavior(graph, network, frames, str(file), labels)
 
 
 def calibrated(
     graph: SpikingGraph, file: Path, bits: int, message_bits: int, quiet: bool
 ) -> tuple[Any, Any, dict[str, Any]]:
     """The network with scales searched on the frames of `file`, its rows, and the report."""
-    outputs = quantise(graph, bits=bits)[0].outputs
+    outputs = quantize(graph, bits=bits)[0].outputs
     frames, labels = open_frames(file, graph.input_shape, limit=255, outputs=outputs)
     with Progress(quiet=quiet) as progress:
         network, rows, report = calibrate(

@@ -81,7 +81,7 @@ def simulate(
         raise UserError(
             "counts of every step are kept by the reference, in a trace",
             where="--per-step",
-            mend="give --out TRACE.npz, and no other --backend than reference",
+            hint="give --out TRACE.npz, and no other --backend than reference",
         )
     if out is not None:
         check_file(out, "spike trace", is_trace, reads=(net, frames))
@@ -208,7 +208,7 @@ def profile(
                 with locked(source):
                     files = [str(write_steps(context))]
         elif frames is None:
-            raise UserError("a network needs frames", where=str(source), mend="give --input FRAMES.npz")
+            raise UserError("a network needs frames", where=str(source), hint="give --input FRAMES.npz")
         else:
             from spikeport.pipeline.report.content.content import SCHEMA
             from spikeport.pipeline.run.recipe import Profile
@@ -217,7 +217,7 @@ def profile(
             if out is not None:
                 check_folder(out, (*FILES, STEPS), "report of a network", schema=SCHEMA)
             elif per_step:
-                raise UserError("steps.csv stands beside a report", where="--per-step", mend="give --out DIR")
+                raise UserError("steps.csv stands beside a report", where="--per-step", hint="give --out DIR")
             subject = _subject(source, frames, shape_of(input_shape), dt, reset, if_r)
             devices = tuple(hardware or Profile().hardware)
             result, trace = profile_network(subject, devices, baseline, progress, active_rule=rule, per_step=per_step)
@@ -242,11 +242,11 @@ def _subject(
         network, rows, dt_s = read_netx(source, shape), [], dt
     else:
         from spikeport.export.graph.spiking_graph import load_graph
-        from spikeport.export.quantization.quantize import quantise
+        from spikeport.export.quantization.quantize import quantize
 
         per: Any = if_r.replace("-", "_") if if_r else None
         graph = load_graph(source, dt_s=dt, reset=reset, if_r=per, input_shape=shape)
-        network, table_rows = quantise(graph)
+        network, table_rows = quantize(graph)
         rows, dt_s = [asdict(row) for row in table_rows], graph.dt_s
     spikes, labels = open_frames(frames, network.input_shape, outputs=network.outputs)
     return Subject(
@@ -256,7 +256,7 @@ def _subject(
         labels=labels,
         frames_file=frames,
         dt_s=dt_s,
-        quantisation=rows,
+        quantization=rows,
     )
 
 

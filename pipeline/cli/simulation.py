@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeport.errors import CheckFailed, UserError
+from spikeport.errors import CheckFailedError, UserError
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.spike_trace import SpikeTrace, joined
 from spikeport.pipeline.cli.accuracy_lines import answer_lines
@@ -109,8 +109,8 @@ def in_both(
     )
     if equal.first_divergence is not None:
         told.lines.extend(lines(equal.first_divergence, found.case))
-        mend = "report the case: it is a bug in Spikeport, or Lava is not version 0.10.0"
-        failure = CheckFailed("spikes differ", mend=mend)
+        hint = "report the case: it is a bug in Spikeport, or Lava is not version 0.10.0"
+        failure = CheckFailedError("spikes differ", hint=hint)
         return Simulated(result=told.result, lines=told.lines, trace=told.trace, failure=failure)
     return _unfinished(told, done, found.late) if found.late else told
 
@@ -141,6 +141,6 @@ def _unfinished(told: Simulated, done: np.ndarray, late: Exception) -> Simulated
     told.lines.append(f"note: {late}")
     failure = UserError(
         f"Lava ran out of time: {len(done)} samples are done",
-        mend="give a longer --timeout or fewer --samples; what is done is shown above, and kept where --out is given",
+        hint="give a longer --timeout or fewer --samples; what is done is shown above, and kept where --out is given",
     )
     return Simulated(result=told.result, lines=told.lines, trace=told.trace, failure=failure)

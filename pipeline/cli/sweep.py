@@ -67,5 +67,5 @@ def sweep(
         count = f"{len(result['failed'])} of {len(result['failed']) + len(result['trials'])} trials failed"
         sys.stdout.flush()
         raise UserError(
-            f"{count}; the first: {why}", mend=f"see {folder / name}.log; the same command with --resume goes on"
+            f"{count}; the first: {why}", hint=f"see {folder / name}.log; the same command with --resume goes on"
         )

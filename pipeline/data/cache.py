@@ -97,7 +97,7 @@ def _or_without(folder: Path) -> Iterator[None]:
         yield
     except (CannotWriteError, OSError) as error:
         if folder not in _told:
-            why = error.why if isinstance(error, CannotWriteError) else error.strerror
+            why = error.cause if isinstance(error, CannotWriteError) else error.strerror
             warning(
                 f"{folder}: frames cannot be kept here ({why}), so the next command bins them again; SPIKEPORT_CACHE "
                 "names another folder"

@@ -34,8 +34,8 @@ def check_events(events: np.ndarray, height: int, width: int, *, where: str, ord
         raise UserError(
             "time runs backwards",
             where=where,
-            why=f"event {bad} is at {t[bad]} us, " + (f"after one at {t[bad - 1]} us" if bad else "before zero"),
-            mend="record or convert this file again, events sorted by time from 0 us on"
+            cause=f"event {bad} is at {t[bad]} us, " + (f"after one at {t[bad - 1]} us" if bad else "before zero"),
+            hint="record or convert this file again, events sorted by time from 0 us on"
             + ("; where the clock began again, cut it into its takes; or set data.sort = true" if bad else ""),
         )
     if _any_outside(x, width) or _any_outside(y, height):
@@ -43,14 +43,14 @@ def check_events(events: np.ndarray, height: int, width: int, *, where: str, ord
         raise UserError(
             "an event lies outside the sensor",
             where=where,
-            why=f"event {bad} is at x = {x[bad]}, y = {y[bad]}; the sensor is {width} wide and {height} high; all "
+            cause=f"event {bad} is at x = {x[bad]}, y = {y[bad]}; the sensor is {width} wide and {height} high; all "
             f"events lie in x = {x.min()} to {x.max()}, y = {y.min()} to {y.max()}",
-            mend=_way_inside(x, y, height, width),
+            hint=_way_inside(x, y, height, width),
         )
     if _any_outside(p, 2):
         bad = int(np.argmax((p < 0) | (p > 1)))
         raise UserError(
-            "polarity must be 0 or 1", where=where, why=f"event {bad} has {p[bad]}", mend="convert the file"
+            "polarity must be 0 or 1", where=where, cause=f"event {bad} has {p[bad]}", hint="convert the file"
         )
 
 

@@ -73,7 +73,7 @@ def bin_recording(recording: Recording, binning: Binning, facts: np.ndarray | No
         raise UserError(
             f"a sensor of {height} x {width} pixels does not fit frames of {binning.height} x {binning.width}",
             where=recording.origin or recording.key,
-            mend="set data.height and data.width to the sensor's size",
+            hint="set data.height and data.width to the sensor's size",
         )
     out = np.zeros(binning.shape, np.uint8)
     if not len(recording.events):

@@ -31,15 +31,15 @@ def resize_to(images: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def value_channel(rgb: Tensor) -> Tensor:
-    """HSV's value of `rgb` `[..., 3, H, W]`: the largest of the three colours, `[..., H, W]`."""
+    """HSV's value of `rgb` `[..., 3, H, W]`: the largest of the three colors, `[..., H, W]`."""
     return rgb.amax(-3)
 
 
 @lru_cache
 def _weights(old: int, new: int) -> np.ndarray:
-    """`[new, old]` float32: how much of each old pixel a new one holds; rows sum to 1. Pixel centres are aligned."""
+    """`[new, old]` float32: how much of each old pixel a new one holds; rows sum to 1. Pixel centers are aligned."""
     scale = old / new
     reach = max(scale, 1.0)
-    centres = (np.arange(new) + 0.5) * scale - 0.5
-    weights = np.maximum(0, 1 - np.abs(np.arange(old) - centres[:, None]) / reach)
+    centers = (np.arange(new) + 0.5) * scale - 0.5
+    weights = np.maximum(0, 1 - np.abs(np.arange(old) - centers[:, None]) / reach)
     return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)

@@ -37,14 +37,14 @@ def check_lineage(folder: Path, dataset: Dataset) -> None:
         return
     if HELD_OUT not in known:
         raise UserError(
-            "this run does not say what it held out", where=str(folder), mend="make it again with this version"
+            "this run does not say what it held out", where=str(folder), hint="make it again with this version"
         )
     seen = set(held_out(dataset)) - set(known[HELD_OUT])
     if seen:
         raise UserError(
             f"this run may have trained on {len(seen)} of the recordings that are held out here",
             where=str(folder),
-            why="accuracy on them would say nothing",
-            mend="split the data in both runs alike (data.split_seed, data.folds, data.fold, data.train, "
+            cause="accuracy on them would say nothing",
+            hint="split the data in both runs alike (data.split_seed, data.folds, data.fold, data.train, "
             "data.validation, data.test)",
         )

@@ -28,7 +28,7 @@ def load_dataset(data: Data, *, cache: Path, progress: Progress | None = None, v
 
     `cache`: the folder for binned frames. `progress(done, total, what)` is called as long work goes on.
     `verify`: read every event file again, even one whose size and times say that it did not change.
-    Raises UserError for an unknown source, an impossible split or damaged files, MissingPart for data not
+    Raises UserError for an unknown source, an impossible split or damaged files, MissingDependencyError for data not
     there.
     """
     source = SOURCES.get(data.source)
@@ -36,7 +36,7 @@ def load_dataset(data: Data, *, cache: Path, progress: Progress | None = None, v
         raise UserError(
             f"there is no data source {data.source!r}",
             where="data.source",
-            mend="use one of " + ", ".join(SOURCES),
+            hint="use one of " + ", ".join(SOURCES),
         )
     found = source.load(data, progress)
     split, held_out = split_recordings(found, data)

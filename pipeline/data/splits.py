@@ -46,23 +46,23 @@ def split_by_class(
         raise UserError(
             f"{folds} folds need a recording each",
             where="data.folds",
-            why=f"{count} recordings are here",
-            mend="lower data.folds",
+            cause=f"{count} recordings are here",
+            hint="lower data.folds",
         )
     if folds:
         test = len(range(fold, count, folds))
     if without_recordings and train:
         _refuse_both(train)
     if not test and not train and not without_recordings:
-        raise UserError("train and test cannot both be all the rest", where="data", mend="give one a number")
+        raise UserError("train and test cannot both be all the rest", where="data", hint="give one a number")
     if count < (train or not without_recordings) + validation + (test or 1):
         least = train or (0 if without_recordings else "at least 1")
         asked = [f"train {least}", f"validation {validation}", f"test {test or 'at least 1'}"]
         raise UserError(
             "too few recordings",
             where="data",
-            why=f"{' + '.join(asked)} were asked, {count} are here",
-            mend="lower data.train, data.validation or data.test, or add recordings",
+            cause=f"{' + '.join(asked)} were asked, {count} are here",
+            hint="lower data.train, data.validation or data.test, or add recordings",
         )
     test = test or count - train - validation
     train = train or (0 if without_recordings else count - test - validation)
@@ -110,7 +110,7 @@ def split_recordings(found: Collection, data: Data) -> tuple[Split, np.ndarray]:
             raise UserError(
                 f"{found.name} has no official test part" + ("" if found.official_test is None else " here"),
                 where="data.split",
-                mend='set data.split = "random"' + ("" if found.official_test is None else ", or add its test part"),
+                hint='set data.split = "random"' + ("" if found.official_test is None else ", or add its test part"),
             )
         held = np.flatnonzero(found.official_test)
         tested = _drawn(labels, held, data.test, generator, "data.test")
@@ -124,7 +124,7 @@ def split_recordings(found: Collection, data: Data) -> tuple[Split, np.ndarray]:
     if not data.without_recordings:
         trained = _drawn(labels, np.setdiff1d(training, validated), data.train, generator, "data.train")
         if not len(trained):
-            raise UserError("nothing is left to train on", where="data.validation", mend="lower data.validation")
+            raise UserError("nothing is left to train on", where="data.validation", hint="lower data.validation")
     _check_classes(labels, trained)
     return Split(train=trained, validation=validated, test=tested), np.concatenate([validated, held])
 
@@ -135,7 +135,7 @@ def _first_and_next(labels: np.ndarray, keys: tuple[str, ...], data: Data) -> tu
     pools = [order[labels[order] == label] for label in np.unique(labels)]
     sizes = np.array([len(pool) for pool in pools])
     if not data.test and not data.test_share:
-        raise UserError("how many to test on?", where="data", mend="give data.test or data.test_share")
+        raise UserError("how many to test on?", where="data", hint="give data.test or data.test_share")
     tests = np.floor(sizes * data.test_share + 1e-9).astype(int) if data.test_share else shares(sizes, data.test)
     trains = shares(sizes, data.train + data.validation) if data.train else sizes - tests
     if (tests + trains > sizes).any() or (trains < 0).any() or tests.sum() == 0:
@@ -143,8 +143,8 @@ def _first_and_next(labels: np.ndarray, keys: tuple[str, ...], data: Data) -> tu
         raise UserError(
             "too few recordings",
             where="data",
-            why=f"a class has {sizes[bad]}, its share of train and validation is {trains[bad]}, of test {tests[bad]}",
-            mend="lower data.train, data.validation or data.test, or add recordings",
+            cause=f"a class has {sizes[bad]}, its share of train and validation is {trains[bad]}, of test {tests[bad]}",
+            hint="lower data.train, data.validation or data.test, or add recordings",
         )
     training = [pool[:n] for pool, n in zip(pools, trains, strict=True)]
     tested = [pool[n : n + m] for pool, n, m in zip(pools, trains, tests, strict=True)]
@@ -157,8 +157,8 @@ def _drawn(labels: np.ndarray, rows: np.ndarray, size: int, generator: np.random
         raise UserError(
             "too few recordings",
             where=where,
-            why=f"{size} were asked, {len(rows)} are left for it",
-            mend=f"lower {where}, or add recordings",
+            cause=f"{size} were asked, {len(rows)} are left for it",
+            hint=f"lower {where}, or add recordings",
         )
     if not len(rows):
         return rows
@@ -182,8 +182,8 @@ def _check_classes(labels: np.ndarray, trained: np.ndarray) -> None:
     raise UserError(
         "a class has no recording left to train on",
         where="data",
-        why=f"the smallest class has {smallest} of {len(labels)} recordings, train gets {len(trained)}",
-        mend="raise data.train, lower data.validation and data.test, or add recordings to that class",
+        cause=f"the smallest class has {smallest} of {len(labels)} recordings, train gets {len(trained)}",
+        hint="raise data.train, lower data.validation and data.test, or add recordings to that class",
     )
 
 
@@ -191,6 +191,6 @@ def _refuse_both(train: int) -> None:
     raise UserError(
         "nothing is to be trained on, and something is",
         where="data",
-        why=f"without_recordings is true, train {train}",
-        mend="set data.train = 0, or data.without_recordings = false",
+        cause=f"without_recordings is true, train {train}",
+        hint="set data.train = 0, or data.without_recordings = false",
     )

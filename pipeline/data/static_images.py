@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spikeport.errors import MissingPart, UserError
+from spikeport.errors import MissingDependencyError, UserError
 from spikeport.notes import note
 from spikeport.pipeline.data.framing import Progress
 from spikeport.pipeline.data.readers.idx_files import read_labelled
@@ -36,14 +36,14 @@ def read_images(
     <class>/<id>.png etc.
 
     An idx image's class is its label in digits and its id its position. Pictures become RGB (see `read_picture`); where
-    their sizes differ, or one is LARGE, all are resized to `height` x `width`. Raises MissingPart for a missing folder,
-    UserError for what cannot be read.
+    their sizes differ, or one is LARGE, all are resized to `height` x `width`. Raises MissingDependencyError for a
+    missing folder, UserError for what cannot be read.
     """
     if not folder.is_dir():
-        raise MissingPart(
+        raise MissingDependencyError(
             "the folder of static images is not there",
             where=str(folder),
-            mend=f"place pictures as {folder}/<class>/<id>.png, or MNIST's train-images-idx3-ubyte.gz and "
+            hint=f"place pictures as {folder}/<class>/<id>.png, or MNIST's train-images-idx3-ubyte.gz and "
             f"train-labels-idx1-ubyte.gz in {folder}, or correct data.root and data.images",
         )
     idx = _idx_file(folder, "train-images-idx3-ubyte")
@@ -53,10 +53,10 @@ def read_images(
 def _from_idx(folder: Path, file: Path, classes: tuple[str, ...]) -> ImageSet:
     labels_file = _idx_file(folder, "train-labels-idx1-ubyte")
     if labels_file is None:
-        raise MissingPart(
+        raise MissingDependencyError(
             "the labels of these images are not there",
             where=str(file),
-            mend=f"place train-labels-idx1-ubyte.gz in {folder}",
+            hint=f"place train-labels-idx1-ubyte.gz in {folder}",
         )
     images, labels = read_labelled(file, labels_file)
     names = [str(label) for label in labels.tolist()]
@@ -65,8 +65,8 @@ def _from_idx(folder: Path, file: Path, classes: tuple[str, ...]) -> ImageSet:
         raise UserError(
             f"no image here has the label {lacking[0]!r}, which is a class of the recordings",
             where=str(labels_file),
-            why=f"{len(lacking)} of {len(classes)} classes have none; the labels are {_some(sorted(labelled))}",
-            mend="call the folders of recordings as the labels are called, or remove those without images",
+            cause=f"{len(lacking)} of {len(classes)} classes have none; the labels are {_some(sorted(labelled))}",
+            hint="call the folders of recordings as the labels are called, or remove those without images",
         )
     rows = [row for row, name in enumerate(names) if name in known]
     if others := sorted(labelled - known):
@@ -138,11 +138,11 @@ def _pictures_of(folder: Path) -> list[Path]:
         raise UserError(
             "this class has recordings, but no folder of images",
             where=str(folder),
-            mend="place its images there, or remove the class from the recordings",
+            hint="place its images there, or remove the class from the recordings",
         )
     found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
     if not found:
-        raise UserError("this class has no image", where=str(folder), mend="place images there: " + ", ".join(SUFFIXES))
+        raise UserError("this class has no image", where=str(folder), hint="place images there: " + ", ".join(SUFFIXES))
     return found
 
 

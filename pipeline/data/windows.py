@@ -50,8 +50,8 @@ def check_window(dataset: Dataset) -> None:
         raise UserError(
             "the window holds next to none of the recordings",
             where="data.steps, data.step_us",
-            why=found["warnings"][0],
-            mend="convert times to us, or fit data.steps and data.step_us to the recordings; see spikeport data info",
+            cause=found["warnings"][0],
+            hint="convert times to us, or fit data.steps and data.step_us to the recordings; see spikeport data info",
         )
 
 

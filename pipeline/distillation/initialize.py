@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from spikeport.errors import UserError
 
 
-def initialise_from_teacher(student: nn.Module, teacher: nn.Module) -> list[tuple[str, str]]:
+def initialize_from_teacher(student: nn.Module, teacher: nn.Module) -> list[tuple[str, str]]:
     """Copies weights in place, layer by layer in order; gives the pairs (student's layer, teacher's layer).
 
     Each convolution or dense layer of the student takes the next one of the teacher with the same shape (and its bias
-    where both have one). Where only the input channels differ, 3 colours against 2 polarities, each polarity takes the
-    mean over the colours, times 3/2, so that a grey image drives it as before. Raises UserError where none fits.
+    where both have one). Where only the input channels differ, 3 colors against 2 polarities, each polarity takes the
+    mean over the colors, times 3/2, so that a gray image drives it as before. Raises UserError where none fits.
     """
     offered = _layers(teacher)
     taken: list[tuple[str, str]] = []
@@ -32,8 +32,8 @@ def initialise_from_teacher(student: nn.Module, teacher: nn.Module) -> list[tupl
     if not taken:
         raise UserError(
             "no layer of the teacher fits the student",
-            where="distillation.initialise",
-            mend="take networks of the same widths and kernels, or leave initialise off",
+            where="distillation.initialize",
+            hint="take networks of the same widths and kernels, or leave initialize off",
         )
     return taken
 
@@ -46,7 +46,7 @@ def _fitted(source: Tensor, wanted: Tensor) -> Tensor | None:
     """`source` as it goes into a weight like `wanted`, or None."""
     if source.shape == wanted.shape:
         return source
-    colours_to_polarities = source.ndim == wanted.ndim == 4 and (source.shape[1], wanted.shape[1]) == (3, 2)
-    if colours_to_polarities and source.shape[0] == wanted.shape[0] and source.shape[2:] == wanted.shape[2:]:
+    colors_to_polarities = source.ndim == wanted.ndim == 4 and (source.shape[1], wanted.shape[1]) == (3, 2)
+    if colors_to_polarities and source.shape[0] == wanted.shape[0] and source.shape[2:] == wanted.shape[2:]:
         return source.mean(1, keepdim=True).expand_as(wanted) * 1.5
     return None

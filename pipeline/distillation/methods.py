@@ -65,7 +65,7 @@ def ckd(
         raise UserError(
             f"phase_end = {phase_end} lies before phase_start = {phase_start}",
             where="distillation.options",
-            mend="both are shares of the training, the start first",
+            hint="both are shares of the training, the start first",
         )
     base = he2024(da_weight=da_weight, da_learnable=da_learnable, da_debiased=da_debiased, max_alpha=max_alpha, lam=lam)
     teacher = Term(
@@ -90,7 +90,7 @@ def he2024(
     the events, whose steps count 1 - a_t, and CKA alignment of the two, step by step with learned a_t.
 
     Paper (released code): all of it, biased CKA, weight 0.5 and lambda 1e-3 included. Choice: alpha at most 0.9, since
-    the published form lets the optimiser switch the event stream off.
+    the published form lets the optimizer switch the event stream off.
     """
     terms = [
         _term("cross_entropy", "hybrid", lam=lam),
@@ -136,7 +136,7 @@ def tser(*, alpha: Fraction = 0.5, gamma: float = 0.0, tau: PositiveFloat = 2.0)
     """
     if gamma and not alpha:
         raise UserError(
-            "gamma counts beside alpha, which is 0", where="distillation.options", mend="give alpha a value above 0"
+            "gamma counts beside alpha, which is 0", where="distillation.options", hint="give alpha a value above 0"
         )
     entropy = gamma / alpha if alpha else 0.0
     return Plan(
@@ -225,7 +225,7 @@ def plan_of(recipe: Distillation, method: str | None = None) -> Plan:
         raise UserError(
             f"{name!r} is no distillation method",
             where="distillation.method",
-            mend="use one of " + ", ".join(PRESETS),
+            hint="use one of " + ", ".join(PRESETS),
         )
     plan = _called(name, recipe.options if own else {})
     return Plan(terms=(*plan.terms, *recipe.terms), starts=plan.starts) if own else plan
@@ -273,7 +273,7 @@ def _called(name: str, options: dict[str, Any]) -> Plan:
         raise UserError(
             f"{key} = {fault['input']!r}: {fault['msg']}",
             where="distillation.options",
-            mend=f"the options of {name} are {', '.join(inspect.signature(preset).parameters)}; to change a recipe's "
+            hint=f"the options of {name} are {', '.join(inspect.signature(preset).parameters)}; to change a recipe's "
             f"method, change its whole section: --set 'distillation={{method = \"{name}\"}}'",
         ) from None
 

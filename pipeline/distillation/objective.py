@@ -125,7 +125,7 @@ def _checked(recipe: TermRecipe) -> type[Term]:
         raise UserError(
             f"the loss {recipe.loss!r} cannot act on the stream {recipe.stream!r}",
             where="distillation.terms",
-            mend="use the stream " + " or ".join(kind.streams),
+            hint="use the stream " + " or ".join(kind.streams),
         )
     return kind
 
@@ -148,5 +148,5 @@ def _lacks(recipe: TermRecipe, need: str) -> UserError:
     return UserError(
         f"the loss {recipe.loss!r} needs {need.rpartition('.')[2]!r} of the {what}, which this {what} has not",
         where="distillation.terms",
-        mend=f"take another {what} network, or leave the term out",
+        hint=f"take another {what} network, or leave the term out",
     )

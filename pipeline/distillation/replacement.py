@@ -46,7 +46,7 @@ def sliding_replacement(
     elif unit == "suffix":
         mask = (torch.rand(steps, batch, generator=generator) < probability).cummax(0).values
     else:
-        raise UserError(f"{unit!r} is no unit of replacement", mend="use clip or suffix")
+        raise UserError(f"{unit!r} is no unit of replacement", hint="use clip or suffix")
     mask = mask.to(events.device)
     return torch.where(mask[:, :, None, None, None], events, static), mask
 

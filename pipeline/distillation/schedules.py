@@ -38,7 +38,7 @@ def phased_weight(x: float, start: float = 0.42, end: float = 0.58, shape: Phase
     if shape == "logistic":
         return 1 / (1 + math.exp(min(LOGISTIC_EDGE * (2 * share - 1), 700.0)))
     if shape != "cosine":
-        raise UserError(f"{shape!r} is no shape", where="phase_shape", mend="use cosine, logistic or step")
+        raise UserError(f"{shape!r} is no shape", where="phase_shape", hint="use cosine, logistic or step")
     if share <= 0 or share >= 1:
         return float(share <= 0)
     return (1 + math.cos(math.pi * share)) / 2

@@ -148,7 +148,7 @@ class StaticPool:
         self.counts = np.bincount(static.labels, minlength=len(classes))
         for label in np.unique(wanted):
             if not self.counts[label]:
-                raise UserError(f"class {classes[label]!r} has no static image", where="data", mend=NO_TEACHER)
+                raise UserError(f"class {classes[label]!r} has no static image", where="data", hint=NO_TEACHER)
 
     def draw(self, labels: np.ndarray, generator: torch.Generator) -> np.ndarray:
         """The row of an image of the same class for each label, uniformly."""
@@ -196,10 +196,10 @@ def _apart(values: Tensor | None, sizes: list[int]) -> Sequence[Any]:
 
 def _teach(teacher: Teacher | None, clip: Clip) -> Teaching:
     if teacher is None:
-        raise UserError("this method needs a teacher", where="distillation.method", mend=NO_TEACHER)
+        raise UserError("this method needs a teacher", where="distillation.method", hint=NO_TEACHER)
     shown = clip.frames if teacher.sees == "events" else clip.images
     if shown is None:
-        raise UserError("there are no images for the teacher", where="distillation.method", mend=NO_TEACHER)
+        raise UserError("there are no images for the teacher", where="distillation.method", hint=NO_TEACHER)
     seen = teacher.to(shown.device).observe(shown)
     return Teaching(
         logits=seen.logits,

@@ -49,5 +49,5 @@ def check_side(height: int, width: int, where: str) -> None:
         raise UserError(
             f"{height} x {width} is too small for this network",
             where=where,
-            mend=f"set data.height and data.width to at least {LEAST_SIDE}",
+            hint=f"set data.height and data.width to at least {LEAST_SIDE}",
         )

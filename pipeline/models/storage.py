@@ -19,7 +19,7 @@ from spikeport.pipeline.models.teachers.external import OnnxTeacher
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.tensor_files import load_weights, save_weights
 
-Stage = Literal["float", "quantised"]
+Stage = Literal["float", "quantized"]
 
 
 def save_student(student: Student, path: str | os.PathLike[str]) -> None:
@@ -35,19 +35,19 @@ def load_student(
     stage: Stage = "float",
 ) -> Student:
     """The student that `save_student` wrote, in eval mode: as trained ("float"), or on the integer grid in
-    Loihi numerics ("quantised"; no batch norm, no static head). Raises UserError where the file does not fit
+    Loihi numerics ("quantized"; no batch norm, no static head). Raises UserError where the file does not fit
     the recipe.
     """
-    quantised = stage == "quantised"
+    quantized = stage == "quantized"
     student = build_student(
         recipe.student,
         input_shape,
         classes,
-        shared_head=quantised or recipe.distillation.shared_head,
-        norm=not quantised,
+        shared_head=quantized or recipe.distillation.shared_head,
+        norm=not quantized,
     )
     load_weights(student, path)
-    if quantised:
+    if quantized:
         for cell in student.cells():
             cell.numerics = "loihi"
     return student.eval()

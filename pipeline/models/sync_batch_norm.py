@@ -52,8 +52,8 @@ def _shared(norm: _BatchNorm, x: Tensor) -> Tensor:
     # Two passes: a variance as the difference of two sums would lose digits.
     total = _summed(torch.cat([wide.sum(axes), count]))
     count, mean = total[-1].detach(), total[:-1] / total[-1].detach()
-    centred = wide - mean.view(shape)
-    variance = _summed(centred.square().sum(axes)) / count
+    centerd = wide - mean.view(shape)
+    variance = _summed(centerd.square().sum(axes)) / count
     if norm.running_mean is not None and norm.running_var is not None:
         assert norm.num_batches_tracked is not None
         norm.num_batches_tracked += 1
@@ -61,7 +61,7 @@ def _shared(norm: _BatchNorm, x: Tensor) -> Tensor:
         with torch.no_grad():
             norm.running_mean.lerp_(mean, share)
             norm.running_var.lerp_(variance * count / (count - 1), share)
-    normed = centred * torch.rsqrt(variance + norm.eps).view(shape)
+    normed = centerd * torch.rsqrt(variance + norm.eps).view(shape)
     if norm.affine:
         normed = normed * norm.weight.view(shape) + norm.bias.view(shape)
     return normed.to(x.dtype)

@@ -8,10 +8,10 @@ from torch import nn
 
 from spikeport.errors import UserError
 
-COPIES = 4  # weights, their gradients, and the optimiser's two moments
+COPIES = 4  # weights, their gradients, and the optimizer's two moments
 
 
-def check_weights_fit(module: nn.Module, where: str, mend: str) -> None:
+def check_weights_fit(module: nn.Module, where: str, hint: str) -> None:
     """Raises UserError where the weights of `module` (which may be on the meta device), with what their training adds,
     are more than all memory of this machine."""
     weights = sum(parameter.numel() for parameter in module.parameters())
@@ -21,7 +21,7 @@ def check_weights_fit(module: nn.Module, where: str, mend: str) -> None:
             f"its {weights:,} weights take {4 * COPIES * weights / 2**30:,.0f} GiB to train, and this machine has "
             f"{memory / 2**30:,.0f} GiB",
             where=where,
-            mend=mend,
+            hint=hint,
         )
 
 

@@ -36,8 +36,8 @@ def _in_8_bits(teacher: Path, dataset: Dataset, folder: Path) -> Rival:
     try:
         write_int8(teacher, resize_to(static.images[chosen], *size), path)
         right = [] if twins is None else predict(path, resize_to(twins.images, *size)) == twins.labels
-    except Exception as error:  # a foreign model may hold what onnxruntime cannot quantise; the others are timed
+    except Exception as error:  # a foreign model may hold what onnxruntime cannot quantize; the others are timed
         said = str(error).strip().splitlines()
-        return Rival(name="teacher, int8", path=None, note=f"cannot be quantised: {said[0] if said else type(error)}")
-    note = f"recognises {100 * float(np.mean(right)):.1f} % of {len(right):,} test images" if len(right) else ""
+        return Rival(name="teacher, int8", path=None, note=f"cannot be quantized: {said[0] if said else type(error)}")
+    note = f"recognizes {100 * float(np.mean(right)):.1f} % of {len(right):,} test images" if len(right) else ""
     return Rival(name="teacher, int8", path=path, note=note, floor=False)  # the teacher's floors hold INT8's

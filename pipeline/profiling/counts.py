@@ -118,8 +118,8 @@ def count_activity(network: IntegerNetwork, trace: SpikeTrace, frames: Any = Non
         raise UserError(
             f"a trace from {trace.backend} holds output spikes only",
             where="profile",
-            why="energy needs the counts of every layer",
-            mend="simulate with the reference backend, which fires the same spikes",
+            cause="energy needs the counts of every layer",
+            hint="simulate with the reference backend, which fires the same spikes",
         )
     samples, steps = trace.spikes.shape[:2]
     expected = (samples, len(network.layers))
@@ -127,7 +127,7 @@ def count_activity(network: IntegerNetwork, trace: SpikeTrace, frames: Any = Non
         raise UserError(
             f"the trace counts {counts.synops.shape} samples and layers, the network asks for {expected}",
             where="profile",
-            mend="profile the network that was simulated, with at least one sample and one step",
+            hint="profile the network that was simulated, with at least one sample and one step",
         )
     last = len(network.layers) - 1
     values = _carried(network, frames, steps) if network.input_message_bits else {}

@@ -45,7 +45,7 @@ def count_macs(path: str | os.PathLike[str]) -> Macs:
     try:
         model = onnx.load(os.fspath(path), load_external_data=False)
     except Exception as error:  # protobuf raises its own kinds
-        raise UserError("cannot read this ONNX model", where=os.fspath(path), why=str(error)) from error
+        raise UserError("cannot read this ONNX model", where=os.fspath(path), cause=str(error)) from error
     weights = {entry.name: tuple(entry.dims) for entry in model.graph.initializer}
     for entry in model.graph.input:
         if entry.name not in weights and entry.type.tensor_type.shape.dim:
@@ -86,6 +86,6 @@ def _size(shapes: dict[str, tuple[int, ...]], tensor: str, path: str, node: str)
     shape = shapes.get(tensor, ())
     if not shape or 0 in shape:
         raise UserError(
-            f"the output shape of {node} is open: {shape}", where=path, mend="export with fixed image sizes"
+            f"the output shape of {node} is open: {shape}", where=path, hint="export with fixed image sizes"
         )
     return math.prod(shape)

@@ -50,10 +50,10 @@ def together(training: Training) -> Iterator[None]:
         raise UserError(
             f"{started} processes were started for a training of {world}",
             where=SETTINGS,
-            mend="start devices x nodes processes; see docs/training.md",
+            hint="start devices x nodes processes; see docs/training.md",
         )
     if started != world and training.nodes > 1:
-        raise UserError("training on several machines needs a launcher", where=SETTINGS, mend="see docs/training.md")
+        raise UserError("training on several machines needs a launcher", where=SETTINGS, hint="see docs/training.md")
     global _others
     _others = OtherRanks(world) if started != world else None
     if follows(training):
@@ -174,14 +174,14 @@ def check_gpus(training: Training) -> None:
     there = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if there == 0 and training.accelerator == "gpu":
         raise UserError(
-            "there is no GPU that torch can use", where="training.accelerator", mend="set it to cpu or auto"
+            "there is no GPU that torch can use", where="training.accelerator", hint="set it to cpu or auto"
         )
     if 0 < there < training.devices:
         raise UserError(
             f"there {'is' if there == 1 else 'are'} {there} GPU{'s' * (there != 1)} that torch can use, not "
             f"{training.devices}",
             where="training.devices",
-            mend="ask for fewer",
+            hint="ask for fewer",
         )
 
 

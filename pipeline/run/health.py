@@ -30,7 +30,7 @@ REMEDIES = {
     "teacher_below_student": "raise teacher.epochs, or take a better one; or none: distillation.method=none",
     "teacher_order": "put its outputs into the order of the data set's classes",
 }
-TUNING = "the float student is sound, rounding or tuning broke it: lower quantisation.lr, or quantisation.epochs = 0"
+TUNING = "the float student is sound, rounding or tuning broke it: lower quantization.lr, or quantization.epochs = 0"
 DEPLOYED = "lower or raise its thresholds, or round it with spikeport export --calibrate FRAMES.npz"
 
 
@@ -128,7 +128,7 @@ def of_guesses(kind: str, where: str, predicted: np.ndarray, labels: np.ndarray)
     if better and (len(labels) < FEW or wilson(right, len(labels))[0] > most):
         return []
     text = (
-        f"it recognises {100 * right / len(labels):.1f} % of {len(labels):,}, "
+        f"it recognizes {100 * right / len(labels):.1f} % of {len(labels):,}, "
         f"{'hardly' if better else 'no'} better than always saying the most frequent class ({100 * most:.1f} %)"
     )
     return [_finding(kind, where, {"right": right, "n": len(labels), "most_frequent": most}, text)]
@@ -151,7 +151,7 @@ def of_teacher(predicted: np.ndarray, labels: np.ndarray, classes: Sequence[str]
         moved = [(int(k), int(c)) for k, c in zip(outputs, meant, strict=True) if k != c and counts[k].any()]
         told = ", ".join(f"output {k} is “{classes[c]}”" for k, c in moved[:SHOWN_CLASSES])
         text = (
-            f"its classes stand in another order: {100 * as_they_are / n:.1f} % of {n:,} images are recognised, "
+            f"its classes stand in another order: {100 * as_they_are / n:.1f} % of {n:,} images are recognized, "
             f"{100 * renamed / n:.1f} % if {told}{' and so on' if len(moved) > SHOWN_CLASSES else ''}"
         )
         value = {"right": as_they_are, "renamed": renamed, "n": n, "classes_of_outputs": meant.tolist()}
@@ -160,7 +160,7 @@ def of_teacher(predicted: np.ndarray, labels: np.ndarray, classes: Sequence[str]
 
 
 def of_teacher_against(stage: str, teacher: np.ndarray, student: np.ndarray) -> list[Finding]:
-    """A teacher that recognises fewer test items than the student it taught; bool `[N]` each, row by row."""
+    """A teacher that recognizes fewer test items than the student it taught; bool `[N]` each, row by row."""
     if not len(teacher):
         return []
     difference = paired_difference(np.asarray(teacher), np.asarray(student))
@@ -168,14 +168,14 @@ def of_teacher_against(stage: str, teacher: np.ndarray, student: np.ndarray) -> 
         return []
     shares = {"teacher": float(np.mean(teacher)), "student": float(np.mean(student)), "n": len(teacher)}
     text = (
-        f"the teacher recognises {100 * shares['teacher']:.1f} % of {len(teacher):,}, its student "
+        f"the teacher recognizes {100 * shares['teacher']:.1f} % of {len(teacher):,}, its student "
         f"{100 * shares['student']:.1f} %"
     )
     return [_finding("teacher_below_student", stage, shares, text)]
 
 
 def after_tuning(found: Sequence[Finding], before: Sequence[Mapping[str, Any]]) -> list[Finding]:
-    """Findings on a quantised student, where `before` are those of the float one: what is new has another remedy."""
+    """Findings on a quantized student, where `before` are those of the float one: what is new has another remedy."""
     old = {each["kind"] for each in before}
     return [each if each.kind in old else replace(each, remedy=TUNING) for each in found]
 

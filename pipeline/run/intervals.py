@@ -14,16 +14,16 @@ Z95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
 def wilson(correct: int, n: int) -> tuple[float, float]:
     """Wilson's 95 % score interval of the share `correct / n`: (low, high) within 0..1.
 
-    Centre (p + z^2/2n) / (1 + z^2/n), half width z sqrt(p(1-p)/n + z^2/4n^2) / (1 + z^2/n) (Wilson, JASA 22, 1927).
+    Center (p + z^2/2n) / (1 + z^2/n), half width z sqrt(p(1-p)/n + z^2/4n^2) / (1 + z^2/n) (Wilson, JASA 22, 1927).
     Raises ValueError where `correct` is outside 0..n or n is 0.
     """
     if not 0 <= correct <= n or n == 0:
         raise ValueError(f"{correct} of {n} is no share")
     share, shrink = correct / n, 1 + Z95**2 / n
-    centre = (share + Z95**2 / (2 * n)) / shrink
+    center = (share + Z95**2 / (2 * n)) / shrink
     half = Z95 * (share * (1 - share) / n + Z95**2 / (4 * n**2)) ** 0.5 / shrink
     # The ends are exact where nothing or everything is correct; rounding must not move them.
-    return (0.0 if correct == 0 else centre - half), (1.0 if correct == n else centre + half)
+    return (0.0 if correct == 0 else center - half), (1.0 if correct == n else center + half)
 
 
 def share(answers: Answers) -> dict[str, Any]:
@@ -53,12 +53,12 @@ def paired_difference(first: np.ndarray, second: np.ndarray) -> dict[str, Any]:
         raise ValueError(f"{one.shape} and {two.shape} recordings do not pair")
     n, only_first, only_second = one.size, int((one & ~two).sum()), int((two & ~one).sum())
     p, q = (only_first + 1) / (n + 2), (only_second + 1) / (n + 2)
-    centre, half = p - q, Z95 * ((p + q - (p - q) ** 2) / (n + 2)) ** 0.5
+    center, half = p - q, Z95 * ((p + q - (p - q) ** 2) / (n + 2)) ** 0.5
     return {
         "value": (only_first - only_second) / n,
         "n": n,
-        "low": max(-1.0, centre - half),
-        "high": min(1.0, centre + half),
+        "low": max(-1.0, center - half),
+        "high": min(1.0, center + half),
         "only_first": only_first,
         "only_second": only_second,
     }

@@ -61,7 +61,7 @@ def _expanded(path: str) -> str:
     try:
         return expanded(path)
     except UserError as error:
-        raise ValueError(f"{error.what}; {error.mend}") from None
+        raise ValueError(f"{error.message}; {error.hint}") from None
 
 
 def _network(word: str) -> str:
@@ -208,15 +208,15 @@ class Student(_Section):
 
 
 class Training(_Section):
-    """How the student is trained in float; from `optimiser` on, how every network is. See docs/training.md."""
+    """How the student is trained in float; from `optimizer` on, how every network is. See docs/training.md."""
 
     epochs: Times = 30
-    batch: Batch = 20  # samples of one step of the optimiser, on all devices together
+    batch: Batch = 20  # samples of one step of the optimizer, on all devices together
     lr: PositiveFloat = 2e-3
     weight_decay: NotNegative = 1e-2
     warmup_epochs: TimesOrNone = 1
     average: Annotated[float, Field(ge=0, lt=1)] = 0.0  # kept weights: their moving average, this share kept a step
-    optimiser: Literal["adamw", "sgd"] = "adamw"  # sgd: with momentum 0.9
+    optimizer: Literal["adamw", "sgd"] = "adamw"  # sgd: with momentum 0.9
     schedule: Literal["cosine", "constant"] = "cosine"
     lr_start: Fraction = 0.0  # share of lr from which it rises during the warm-up
     lr_end: Fraction = 0.0  # share of lr to which the cosine falls
@@ -280,7 +280,7 @@ class Distillation(_Section):
     replacement_power: PositiveFloat = 3.0
     replacement_unit: Literal["clip", "suffix", "never"] = "clip"  # whole samples, from a step on, or not at all
     shared_head: bool = False
-    initialise: bool = False  # student weights from the teacher's where shapes allow
+    initialize: bool = False  # student weights from the teacher's where shapes allow
 
 
 class Bridge(_Section):
@@ -308,7 +308,7 @@ class Bridge(_Section):
     views: BatchOrNone = 0  # of each image, drawn once and kept on disk; 0: anew for each batch
 
 
-class Quantisation(_Section):
+class Quantization(_Section):
     """Fine-tuning in Loihi arithmetic."""
 
     epochs: TimesOrNone = 8
@@ -347,7 +347,7 @@ class Recipe(_Section):
     augmentation: Augmentation = Augmentation()
     distillation: Distillation = Distillation()
     bridge: Bridge = Bridge()
-    quantisation: Quantisation = Quantisation()
+    quantization: Quantization = Quantization()
     check: Check = Check()
     profile: Profile = Profile()
 

@@ -27,7 +27,7 @@ def find_recipe(name: str) -> Path:
     if (shipped / f"{name}.toml").is_file():
         return shipped / f"{name}.toml"
     known = ", ".join(sorted(file.stem for file in shipped.glob("*.toml")))
-    raise UserError(f"there is no recipe {name!r}", mend=f"name a TOML file, or one of {known}")
+    raise UserError(f"there is no recipe {name!r}", hint=f"name a TOML file, or one of {known}")
 
 
 def load_recipe(path: str | os.PathLike[str], overrides: list[str] | None = None) -> Recipe:
@@ -42,13 +42,15 @@ def load_recipe(path: str | os.PathLike[str], overrides: list[str] | None = None
         raise UserError(
             "cannot read this recipe",
             where=str(source),
-            why=error.strerror or "",
-            mend="name an existing TOML file",
+            cause=error.strerror or "",
+            hint="name an existing TOML file",
         ) from error
     except ValueError as error:  # UserError, of what is no file, is one
         if isinstance(error, UserError):
             raise
-        raise UserError("this is no TOML", where=str(source), why=str(error), mend="see recipes/digits.toml") from error
+        raise UserError(
+            "this is no TOML", where=str(source), cause=str(error), hint="see recipes/digits.toml"
+        ) from error
     except RecursionError:
         raise _too_deep(str(source)) from None
     for word in overrides or []:
@@ -61,7 +63,7 @@ def parse_recipe(values: dict[str, Any], *, where: str) -> Recipe:
     try:
         return Recipe.model_validate(_tuples(values))
     except ValidationError as error:
-        raise UserError(_explain(error), where=where, mend=_mend(error)) from None
+        raise UserError(_explain(error), where=where, hint=_mend(error)) from None
     except RecursionError:
         raise _too_deep(where) from None
 
@@ -70,7 +72,7 @@ def _override(values: dict[str, Any], word: str) -> None:
     key, equals, text = word.partition("=")
     parts = key.strip().split(".")
     if not equals or not all(parts) or len(parts) > DEEPEST:
-        raise UserError(f"{short(word)} is no setting", where="--set", mend="write --set section.key=value")
+        raise UserError(f"{short(word)} is no setting", where="--set", hint="write --set section.key=value")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError):
@@ -90,7 +92,7 @@ def _tuples(value: Any) -> Any:
 
 
 def _too_deep(where: str) -> UserError:
-    return UserError("this nests too deep to be a recipe", where=where, mend="see recipes/digits.toml")
+    return UserError("this nests too deep to be a recipe", where=where, hint="see recipes/digits.toml")
 
 
 def short(value: Any) -> str:

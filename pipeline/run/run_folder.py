@@ -44,7 +44,7 @@ class RunFolder:
         entry = self.manifest["stages"].get(stage)
         if entry is None:
             raise UserError(
-                f"the stage {stage!r} has not run", where=str(self.path), mend="finish it with spikeport run --resume"
+                f"the stage {stage!r} has not run", where=str(self.path), hint="finish it with spikeport run --resume"
             )
         return entry["result"]
 
@@ -93,13 +93,13 @@ def create(path: Path, recipe: Recipe, *, resume: bool, about: dict[str, Any]) -
     if (path / MANIFEST).is_file() and (run := open_run(path)).manifest["stages"]:
         if not resume:
             raise UserError(
-                "this folder already holds a run", where=str(path), mend="go on with --resume, or name another --out"
+                "this folder already holds a run", where=str(path), hint="go on with --resume, or name another --out"
             )
         return run
     left = {entry.name for entry in path.iterdir() if not entry.name.startswith(".")} if path.is_dir() else set()
     ours = {RECIPE, MANIFEST} if MANIFEST in left or is_text(path / RECIPE, recipe.as_toml()) else {MANIFEST}
     if left - ours:
-        raise UserError("this folder holds files that are no run", where=str(path), mend="name an empty --out folder")
+        raise UserError("this folder holds files that are no run", where=str(path), hint="name an empty --out folder")
     write_text(path / RECIPE, recipe.as_toml())
     manifest = {"schema": SCHEMA, "about": about, "stages": {}}
     write_json(path / MANIFEST, manifest)
@@ -119,7 +119,7 @@ def open_run(path: Path) -> RunFolder:
     try:
         manifest = json.loads(read_small(path / MANIFEST, MOST_BYTES))
     except OSError:
-        raise UserError("is no run folder", where=str(path), mend="name a folder that spikeport run made") from None
+        raise UserError("is no run folder", where=str(path), hint="name a folder that spikeport run made") from None
     except (ValueError, RecursionError) as error:
         if isinstance(error, UserError):
             raise
@@ -135,7 +135,7 @@ def open_run(path: Path) -> RunFolder:
                 UserError(
                     f"what it says of the stage {stage!r} was changed since the stage was done",
                     where=str(path / MANIFEST),
-                    mend=f"do it again with spikeport run --from {stage}, or make the run again in a new folder",
+                    hint=f"do it again with spikeport run --from {stage}, or make the run again in a new folder",
                 )
             )
     return RunFolder(path, load_recipe(path / RECIPE), manifest)
@@ -145,7 +145,7 @@ def open_run(path: Path) -> RunFolder:
 def locked(path: Path) -> Iterator[None]:
     """Holds the run folder for one process at a time. Raises UserError while another one works in it."""
     busy = UserError(
-        "another spikeport works in this folder", where=str(path), mend="wait for it, or name another --out"
+        "another spikeport works in this folder", where=str(path), hint="wait for it, or name another --out"
     )
     with held(path / ".lock", busy=lambda: busy):
         for folder in (path, path / "divergence", *path.glob("checkpoints/*")):
@@ -166,7 +166,7 @@ def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> l
 
 
 def _damaged(path: Path, why: str) -> UserError:
-    return UserError(f"{MANIFEST} is damaged", where=str(path), why=why, mend="make the run again in a new folder")
+    return UserError(f"{MANIFEST} is damaged", where=str(path), cause=why, hint="make the run again in a new folder")
 
 
 def _is_entry(entry: Any) -> bool:

@@ -46,8 +46,8 @@ def read_tree(path: str | os.PathLike[str]) -> Any:
         raise UserError(
             "cannot be read as a checkpoint",
             where=str(path),
-            why=str(error),
-            mend="delete it; training then starts over",
+            cause=str(error),
+            hint="delete it; training then starts over",
         ) from error
 
 
@@ -68,7 +68,7 @@ def _encode(value: Any, tensors: dict[str, Tensor]) -> Any:
         return {_TENSOR: key}
     if isinstance(value, dict):
         pairs = [[_encode(key, tensors), _encode(entry, tensors)] for key, entry in value.items()]
-        return {_PAIRS: pairs}  # keys need not be texts: an optimiser numbers its parameters
+        return {_PAIRS: pairs}  # keys need not be texts: an optimizer numbers its parameters
     if isinstance(value, tuple):
         return {_TUPLE: [_encode(entry, tensors) for entry in value]}
     if isinstance(value, list):
@@ -104,21 +104,21 @@ def load_weights(module: nn.Module, path: str | os.PathLike[str]) -> None:
         with safe_open(os.fspath(path), framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
-        raise UserError("cannot be read as weights", where=str(path), why=str(error), mend=_OTHER_FILE) from error
+        raise UserError("cannot be read as weights", where=str(path), cause=str(error), hint=_OTHER_FILE) from error
     own = module.state_dict()
     for key, tensor in tensors.items():
         if key in own and tensor.dtype != own[key].dtype:
             why = f"{key} is of {tensor.dtype}, not {own[key].dtype}"
-            raise UserError("these are no weights of this network", where=str(path), why=why, mend=_OTHER_FILE)
+            raise UserError("these are no weights of this network", where=str(path), cause=why, hint=_OTHER_FILE)
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             why = f"{key} holds values that are no numbers"
-            raise UserError("these weights are damaged", where=str(path), why=why, mend=_OTHER_FILE)
+            raise UserError("these weights are damaged", where=str(path), cause=why, hint=_OTHER_FILE)
     try:
         module.load_state_dict(tensors)
     except RuntimeError as error:
         raise UserError(
             "these weights belong to another network",
             where=str(path),
-            why=str(error).splitlines()[-1].strip(),
-            mend="use the recipe they were trained with",
+            cause=str(error).splitlines()[-1].strip(),
+            hint="use the recipe they were trained with",
         ) from error

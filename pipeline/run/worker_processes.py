@@ -12,7 +12,7 @@ from collections import deque
 from importlib.machinery import ModuleSpec
 
 from spikeport import exits as ends
-from spikeport.errors import MissingPart, UserError
+from spikeport.errors import MissingDependencyError, UserError
 
 GRACE_S = 5.0  # what ends one process ends the leading one too, most often, and that one says it better
 
@@ -96,12 +96,12 @@ def _overhear(process: subprocess.Popen[str], said: deque[str]) -> None:
 
 
 def _why(rank: int, code: int, said: list[str]) -> UserError:
-    kind = MissingPart if code == MissingPart.exit_code else UserError
+    kind = MissingDependencyError if code == MissingDependencyError.exit_code else UserError
     return kind(
         f"process {rank} of those that train together {ends.left_with(code)}",
         where="training.devices",
-        why=ends.last_words(said),
-        mend="mend that, or train in one process; the same command with --resume goes on from here",
+        cause=ends.last_words(said),
+        hint="mend that, or train in one process; the same command with --resume goes on from here",
     )
 
 

@@ -1,4 +1,4 @@
-"""The stages that take the quantised student to the chip's arithmetic: export, simulate, check."""
+"""The stages that take the quantized student to the chip's arithmetic: export, simulate, check."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ CHECK_CHUNK = 100  # recordings whose spikes of all layers are held at once
 
 
 def export(context: Context) -> Result:
-    """student.nir with its sidecar, student.net, teacher.onnx, and what quantisation cost per layer.
+    """student.nir with its sidecar, student.net, teacher.onnx, and what quantization cost per layer.
 
     The .net is made from the .nir as it was read back, so that what any reader gets is what runs.
     """
     from spikeport.export.formats.metadata import sidecar_path
     from spikeport.export.frontends.from_snntorch import to_spiking_graph
     from spikeport.export.graph.spiking_graph import load_graph
-    from spikeport.export.quantization.quantize import quantise
+    from spikeport.export.quantization.quantize import quantize
     from spikeport.pipeline.models.storage import export_teacher
     from spikeport.pipeline.stages.train import load_student, load_teacher
     from spikeport.pipeline.training.qat import scales
 
     run, dataset = context.run, context.dataset
-    student = load_student(context, context.recipe.distillation.method, "quantised")
+    student = load_student(context, context.recipe.distillation.method, "quantized")
     input_shape = dataset.test.frames.shape[2:]
     graph = to_spiking_graph(student.deployed(), input_shape, dataset.dt_s, scales(student))
     nir_file, sidecar = run.file("student.nir"), sidecar_path(run.file("student.nir"))
     graph.save(nir_file)
-    network, table = quantise(load_graph(nir_file))
+    network, table = quantize(load_graph(nir_file))
     write_netx(network, run.file("student.net"))
     write_frames(run.file("test-frames.npz"), np.asarray(dataset.test.frames), dataset.test.labels)
     files = ["student.nir", sidecar.name, "student.net", "test-frames.npz"]
     teacher = load_teacher(context)
     if teacher is not None and not export_teacher(teacher, (3, *input_shape[1:]), run.file("teacher.onnx")):
         files.append("teacher.onnx")
-    return {"quantisation": [asdict(row) for row in table]}, tuple(files)
+    return {"quantization": [asdict(row) for row in table]}, tuple(files)
 
 
 def simulate(context: Context) -> Result:
@@ -77,10 +77,10 @@ def simulate(context: Context) -> Result:
 
 
 def check(context: Context, samples: int | None = None, seed: int | None = None) -> Result:
-    """Quantised student against reference on every test recording, reference against Lava on some (or `samples`), drawn
+    """Quantized student against reference on every test recording, reference against Lava on some (or `samples`), drawn
     by class with the recipe's seed (or `seed`); which they were stands in `reference_vs_lava` as `drawn`."""
     network = read_netx(context.run.file("student.net"))
-    result: dict[str, Any] = {"quantised_vs_reference": _student_against_reference(context, network).as_dict()}
+    result: dict[str, Any] = {"quantized_vs_reference": _student_against_reference(context, network).as_dict()}
     if context.recipe.check.lava:
         recipe, labels = context.recipe.check, context.dataset.test.labels
         count = samples or recipe.lava_samples or max(LAVA_SAMPLES, len(np.unique(labels)))
@@ -104,7 +104,7 @@ def lava_sample(result: dict[str, Any]) -> dict[str, Any] | None:
 
 def mismatches(result: dict[str, Any]) -> int:
     """How many spikes differ in the result of `check`."""
-    pairs = (result["quantised_vs_reference"], result["reference_vs_lava"])
+    pairs = (result["quantized_vs_reference"], result["reference_vs_lava"])
     return sum(pair["mismatches"] for pair in pairs if isinstance(pair, dict))
 
 
@@ -119,7 +119,7 @@ def _student_against_reference(context: Context, network: IntegerNetwork) -> Equ
     from spikeport.export.backends.reference.simulate import simulate as simulate_reference
     from spikeport.pipeline.stages.train import load_student
 
-    student = load_student(context, context.recipe.distillation.method, "quantised")
+    student = load_student(context, context.recipe.distillation.method, "quantized")
     names = [layer.name for layer in network.layers]
     frames = context.dataset.test.frames
     parts = []

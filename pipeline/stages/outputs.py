@@ -22,11 +22,11 @@ def check_file(out: Path, kind: str, ours: Callable[[Path], bool], *, reads: Ite
         return
     for read in reads:
         if read is not None and _same(out, read):
-            raise UserError("this is the file that is read", where=str(out), mend=_MEND)
+            raise UserError("this is the file that is read", where=str(out), hint=_MEND)
     if _is_of_a_run(out):
-        raise UserError("this file belongs to a run", where=str(out), mend=_MEND)
+        raise UserError("this file belongs to a run", where=str(out), hint=_MEND)
     if not (out.is_file() and ours(out)):
-        raise UserError(f"this is there, and is no {kind}", where=str(out), mend=f"{_MEND}, or move it away")
+        raise UserError(f"this is there, and is no {kind}", where=str(out), hint=f"{_MEND}, or move it away")
 
 
 def check_folder(out: Path, files: Sequence[str], kind: str, *, schema: str) -> None:
@@ -36,12 +36,12 @@ def check_folder(out: Path, files: Sequence[str], kind: str, *, schema: str) -> 
     if not os.path.lexists(out):
         return
     if not out.is_dir():
-        raise UserError("this is no folder", where=str(out), mend=_MEND)
+        raise UserError("this is no folder", where=str(out), hint=_MEND)
     held = {entry.name for entry in out.iterdir() if not entry.name.startswith(".")}
     known = next((name for name in files if name.endswith(".json")), "")
     if held - set(files) or (held and _json(out / known).get("schema") != schema):
         raise UserError(
-            f"this folder holds files that are no {kind}", where=str(out), mend="name an empty --out folder"
+            f"this folder holds files that are no {kind}", where=str(out), hint="name an empty --out folder"
         )
 
 
@@ -73,7 +73,7 @@ def is_exported(file: Path) -> bool:
             return read_sidecar(file) is not None
         if file.suffix == ".json":
             held = _json(file)
-            return held.get("schema") == SCHEMA or {"contract", "quantisation", "notes"} <= held.keys()
+            return held.get("schema") == SCHEMA or {"contract", "quantization", "notes"} <= held.keys()
         layers = read_tree(file).members.get("layer")
         groups = layers.members.values() if isinstance(layers, Tree) else ()
         return any("name" in group.attributes for group in groups if isinstance(group, Tree))

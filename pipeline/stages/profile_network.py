@@ -40,7 +40,7 @@ ALONE = "only the network was profiled, not its training"
 @dataclass(frozen=True, kw_only=True)
 class Subject:
     """A network, where it came from, and what it is to be counted on. `labels` may be missing; `dt_s`: a step's time,
-    where it is known; `quantisation`: rows of spikeport.export.quantization.quantize, where it was rounded here."""
+    where it is known; `quantization`: rows of spikeport.export.quantization.quantize, where it was rounded here."""
 
     network: IntegerNetwork
     source: Path
@@ -48,7 +48,7 @@ class Subject:
     labels: np.ndarray | None
     frames_file: Path
     dt_s: float | None = None
-    quantisation: Sequence[dict[str, Any]] = ()
+    quantization: Sequence[dict[str, Any]] = ()
 
 
 def profile_network(
@@ -138,13 +138,13 @@ def _inputs(
         steps=frames.shape[1],
         dt_s=subject.dt_s,
         answers={
-            **dict.fromkeys(("teacher", "student_float", "student_quantised", "lava"), ALONE),
+            **dict.fromkeys(("teacher", "student_float", "student_quantized", "lava"), ALONE),
             "reference": answers,
         },
         arms=ALONE,
-        equivalence=dict.fromkeys(("quantised_vs_reference", "reference_vs_lava"), ALONE),
+        equivalence=dict.fromkeys(("quantized_vs_reference", "reference_vs_lava"), ALONE),
         layers=result["layers"],
-        quantisation=subject.quantisation or INTEGERS_ALONE,
+        quantization=subject.quantization or INTEGERS_ALONE,
         energy=result["energy"],
         early=result["early"],
         baseline=result["baseline"] or "no GPU was named for the ANN twin's floor (--baseline)",

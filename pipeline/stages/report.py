@@ -140,7 +140,7 @@ def _inputs(context: Context, profiled: dict[str, Any], elsewhere: list[dict[str
     arms = {
         method: {
             f"student_{kind}": _answers(labels, run.result(f"{stage}-{method}"))
-            for kind, stage in (("float", "student"), ("quantised", "quantised"))
+            for kind, stage in (("float", "student"), ("quantized", "quantized"))
         }
         for method in recipe.arms
     }
@@ -175,9 +175,9 @@ def _inputs(context: Context, profiled: dict[str, Any], elsewhere: list[dict[str
         answers=answers,
         drawn={} if lava is None else {"lava": lava_sample(check) or {"rows": _lava_rows(check)}},
         arms=arms,
-        equivalence={key: check[key] for key in ("quantised_vs_reference", "reference_vs_lava")},
+        equivalence={key: check[key] for key in ("quantized_vs_reference", "reference_vs_lava")},
         layers=profiled["layers"],
-        quantisation=run.result("export")["quantisation"],
+        quantization=run.result("export")["quantization"],
         energy=profiled["energy"],
         early=profiled.get("early", NOT_READ),
         baseline=_baseline(profiled["baseline"], elsewhere),
@@ -222,7 +222,7 @@ def _samples_csv(context: Context, asked: Profile) -> str:
     stages = {
         "label": test.labels,
         "student_float": run.result(f"student-{own}")["predicted"],
-        "student_quantised": run.result(f"quantised-{own}")["predicted"],
+        "student_quantized": run.result(f"quantized-{own}")["predicted"],
         "reference": run.result("simulate")["predicted"],
     }
     names = context.dataset.classes

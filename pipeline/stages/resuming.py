@@ -29,7 +29,7 @@ READS: Mapping[str, tuple[str, ...]] = {
     "bridge": _LEARNING,
     "start": _LEARNING,
     "student": _LEARNING,
-    "quantised": (*_LEARNING, "quantisation"),
+    "quantized": (*_LEARNING, "quantization"),
     "export": (),
     "simulate": (),
     "check": ("check",),
@@ -81,7 +81,7 @@ def begin(
     run = create(folder, recipe, resume=resume or again_from is not None, about=about)
     if not run.manifest["stages"]:
         if first is not None:
-            raise UserError("there is no run to go on with", where=str(folder), mend="leave --from out")
+            raise UserError("there is no run to go on with", where=str(folder), hint="leave --from out")
         return run
     changed = differences(run.recipe.model_dump(), recipe.model_dump())
     stale = _stale(run, recipe, names)
@@ -90,8 +90,8 @@ def begin(
             raise UserError(
                 f"the run there was made with other settings of {', '.join(stale.keys)}",
                 where=str(folder),
-                why=f"{', '.join(stale.lost)} would be trained anew, from the beginning",
-                mend=f"say so with --from {stale.stage}, resume with the same recipe, or name another --out",
+                cause=f"{', '.join(stale.lost)} would be trained anew, from the beginning",
+                hint=f"say so with --from {stale.stage}, resume with the same recipe, or name another --out",
             )
         first = stale.stage
         say(f"changed: {', '.join(stale.keys)}; done again: {first} and all after it")
@@ -156,5 +156,5 @@ def _named(word: str, names: list[str], only_training: bool) -> str:
     legal = [name for name in names if not only_training or name.split("-")[0] in TRAINING]
     found = [name for name in legal if name == word] or [name for name in legal if name.split("-")[0] == word]
     if not found:
-        raise UserError(f"there is no stage {word!r}", where="--from", mend=f"use one of {', '.join(legal)}")
+        raise UserError(f"there is no stage {word!r}", where="--from", hint=f"use one of {', '.join(legal)}")
     return found[0]

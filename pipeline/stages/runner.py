@@ -12,9 +12,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spikeport.errors import MissingPart, UserError
+from spikeport.errors import MissingDependencyError, UserError
 from spikeport.files import writing
-from spikeport.imports import uncollected
+from spikeport.imports import paused_gc
 from spikeport.pipeline.run import distributed as ranks
 from spikeport.pipeline.run.progress import Progress
 from spikeport.pipeline.run.recipe import Recipe
@@ -84,10 +84,10 @@ def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
         for stage in (
             Stage(f"student-{method}", f"training the student ({method})", TRAIN, "student", {"method": method}),
             Stage(
-                f"quantised-{method}",
+                f"quantized-{method}",
                 f"fine-tuning it in Loihi arithmetic ({method})",
                 TRAIN,
-                "quantised",
+                "quantized",
                 {"method": method},
             ),
         )
@@ -115,7 +115,7 @@ def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
     )
 
 
-TRAINING = ("data", "teacher", "camera", "bridge", "start", "student", "quantised")
+TRAINING = ("data", "teacher", "camera", "bridge", "start", "student", "quantized")
 LED = ("data",)  # what processes that train together leave to the first of them
 
 
@@ -129,7 +129,7 @@ def run_stages(context: Context, *, only_training: bool = False) -> None:
     stages = stages_of(context.recipe)
     runs_on_a_chip = check_recipe(context.recipe, for_netx=not only_training)
     if only_training:
-        kinds = [kind for kind in TRAINING if runs_on_a_chip or kind != "quantised"]
+        kinds = [kind for kind in TRAINING if runs_on_a_chip or kind != "quantized"]
         stages = tuple(stage for stage in stages if stage.name.split("-")[0] in kinds)
     elif context.recipe.check.lava and not context.run.is_done("check"):
         _lava_must_be_here()
@@ -187,15 +187,15 @@ def must_be_whole(run: RunFolder, stages: Iterable[str]) -> None:
         raise UserError(
             "this run is not whole",
             where=str(run.path),
-            why=told,
-            mend=f"put the files back; or let {again} do these stages and all after them again",
+            cause=told,
+            hint=f"put the files back; or let {again} do these stages and all after them again",
         )
 
 
 def check_recipe(recipe: Recipe, *, for_netx: bool) -> bool:
     """Whether netx can hold the student. Raises UserError for what cannot be of method, terms, teacher or student (with
     `for_netx` also for a student that netx cannot hold), before any folder is made."""
-    with uncollected():  # torch and Lightning
+    with paused_gc():  # torch and Lightning
         from spikeport.pipeline.distillation import methods as presets
         from spikeport.pipeline.distillation import objective as objectives
         from spikeport.pipeline.models.students.build import check_student
@@ -221,16 +221,16 @@ def _check_parts(recipe: Recipe) -> None:
         raise UserError(
             f"batches of {batch} cannot be cut into {parts} parts",
             where="training.accumulate, training.devices",
-            mend="lower them, or take larger batches",
+            hint="lower them, or take larger batches",
         )
     weights = recipe.bridge.camera_weights
     if "camera" in presets.lessons(recipe) and weights and not Path(weights).is_file():
-        raise UserError("there is no such file of weights", where=weights, mend="correct bridge.camera_weights")
+        raise UserError("there is no such file of weights", where=weights, hint="correct bridge.camera_weights")
     if recipe.data.without_recordings and not presets.learns_without_recordings(recipe):
         raise UserError(
             f"{recipe.distillation.method} cannot train without recordings",
             where="data.without_recordings",
-            mend='use distillation.method = "bridge" with bridge.kind = "camera" and bridge.start_epochs of 1 or more',
+            hint='use distillation.method = "bridge" with bridge.kind = "camera" and bridge.start_epochs of 1 or more',
         )
 
 
@@ -240,7 +240,7 @@ def _lava_must_be_here() -> None:
 
     try:
         interpreter()
-    except MissingPart as error:
-        raise MissingPart(
-            error.what, where=error.where, mend=f"{error.mend}, or go without the comparison: --set check.lava=false"
+    except MissingDependencyError as error:
+        raise MissingDependencyError(
+            error.message, where=error.where, hint=f"{error.hint}, or go without the comparison: --set check.lava=false"
         ) from None

@@ -1,4 +1,4 @@
-"""The stages that learn: data, teacher, student, quantised student. They read and write weights in the run folder."""
+"""The stages that learn: data, teacher, student, quantized student. They read and write weights in the run folder."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def data(context: Context) -> Result:
 
 
 def teacher(context: Context) -> Result:
-    """teacher.safetensors, and which test items it recognises: twins of the recordings, or the recordings themselves
+    """teacher.safetensors, and which test items it recognizes: twins of the recordings, or the recordings themselves
     where it is a spiking teacher."""
     dataset, test = context.dataset, context.dataset.test
     if not len(dataset.static.labels):
@@ -148,26 +148,26 @@ def student(context: Context, method: str) -> Result:
     return _tested(trained, context, f"student-{method}", taught=own and distils(plan)), (name,)
 
 
-def quantised(context: Context, method: str) -> Result:
+def quantized(context: Context, method: str) -> Result:
     """The same student folded and fine-tuned in Loihi arithmetic."""
-    name = weights_file("quantised", method, context)
+    name = weights_file("quantized", method, context)
     recipe, own = context.recipe, method == context.recipe.distillation.method
-    same = recipe.quantisation.method == "same" or recipe.data.without_recordings  # then images are all there is
+    same = recipe.quantization.method == "same" or recipe.data.without_recordings  # then images are all there is
     tuned = fine_tune(
         recipe,
         context.dataset,
         load_student(context, method, "float"),
-        context.checkpoints(f"quantised-{method}"),
+        context.checkpoints(f"quantized-{method}"),
         context.progress,
         context.run.file(METRICS),
-        stage=f"quantised-{method}",
+        stage=f"quantized-{method}",
         method=method if same else None,
         teacher=load_teacher(context),
         bridge=_bridge(context) if own else None,
     )
     storage.save_student(tuned, context.run.file(name))
     before = context.run.result(f"student-{method}").get("findings", [])
-    return _tested(tuned, context, f"quantised-{method}", before=before), (name,)
+    return _tested(tuned, context, f"quantized-{method}", before=before), (name,)
 
 
 def _bridge(context: Context) -> Bridge | KeptViews | None:
@@ -191,7 +191,7 @@ def _latest(context: Context, *files: str) -> Student | None:
 
 def _student_from(file: Path, context: Context) -> Student:
     if not file.is_file():
-        raise UserError("there is no such file of weights", where=str(file), mend="correct bridge.camera_weights")
+        raise UserError("there is no such file of weights", where=str(file), hint="correct bridge.camera_weights")
     dataset = context.dataset
     return storage.load_student(context.recipe, dataset.test.frames.shape[2:], len(dataset.classes), file)
 
@@ -215,9 +215,9 @@ def load_teacher(context: Context) -> Teacher | None:
 
 def load_student(context: Context, method: str, stage: storage.Stage) -> Student:
     """The run's student that `method` trained, in eval mode. Raises UserError where it is not trained yet."""
-    file = context.run.file(weights_file("student" if stage == "float" else "quantised", method, context))
+    file = context.run.file(weights_file("student" if stage == "float" else "quantized", method, context))
     if not file.is_file():
-        raise UserError("is not trained yet", where=str(file), mend="finish the run with spikeport run --resume")
+        raise UserError("is not trained yet", where=str(file), hint="finish the run with spikeport run --resume")
     dataset = context.dataset
     return storage.load_student(context.recipe, dataset.test.frames.shape[2:], len(dataset.classes), file, stage=stage)
 

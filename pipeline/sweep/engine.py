@@ -62,8 +62,8 @@ def open_study(out: Path) -> optuna.Study:
         raise UserError(
             "the sweep's journal is damaged",
             where=file,
-            why=str(error),
-            mend="remove it; with --resume finished trials are read from their folders",
+            cause=str(error),
+            hint="remove it; with --resume finished trials are read from their folders",
         ) from error
 
 
@@ -147,7 +147,7 @@ class _Crew:
             if self.stopped:
                 return
             if isinstance(found, Outcome):
-                self.study.tell(entry, found.accuracy_quantised)
+                self.study.tell(entry, found.accuracy_quantized)
             else:
                 self.study.tell(entry, state=TrialState.FAIL)
             self.done(trial, found)

@@ -52,11 +52,11 @@ def parse_over(words: Sequence[str]) -> tuple[Setting, ...]:
         key, equals, text = (part.strip() for part in word.partition("="))
         values = _values(text)
         if not equals or not key or not all(values):
-            raise UserError(f"{word!r} is nothing to go over", where="--over", mend="write --over section.key=a,b,c")
+            raise UserError(f"{word!r} is nothing to go over", where="--over", hint="write --over section.key=a,b,c")
         if len(set(values)) < len(values) or key in keys:
-            raise UserError(f"{word!r} names something twice", where="--over", mend="name each key and value once")
+            raise UserError(f"{word!r} names something twice", where="--over", hint="name each key and value once")
         if key in (SEED, FOLDS, FOLD):
-            raise UserError(f"{key!r} is not swept", where="--over", mend="use --seeds and --folds")
+            raise UserError(f"{key!r} is not swept", where="--over", hint="use --seeds and --folds")
         keys.append(key)
         choices.append([f"{key}={value}" for value in values])
     return tuple(
@@ -71,7 +71,7 @@ def plan_trials(
     """The recipe that all trials start from, and the trials: seed by seed, fold by fold, setting by setting.
 
     Seeds count up from the recipe's. Each trial's recipe, its objective and networks are validated (students are
-    compared as quantised, so they must be for netx); raises UserError naming the first fault.
+    compared as quantized, so they must be for netx); raises UserError naming the first fault.
     """
     from spikeport.pipeline.stages.runner import check_recipe
 

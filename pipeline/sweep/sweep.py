@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from spikeport.errors import MissingPart, UserError
+from spikeport.errors import MissingDependencyError, UserError
 from spikeport.files import write_json, write_text
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.recipe_file import load_recipe
@@ -39,8 +39,8 @@ def sweep(
     Gives what sweep.json holds: `rows` (see `rows_of`), `trials` with what each got right, and why others `failed`.
     sweep.json and sweep.md are written anew after every trial. With `resume`, finished trials are read and not run;
     settings, seeds and folds may be added, the recipe may not change. Raises UserError before anything runs for a
-    combination that is no recipe, and for a folder that holds something else; MissingPart where all trials lacked
-    something, such as the data.
+    combination that is no recipe, and for a folder that holds something else; MissingDependencyError where all trials
+    lacked something, such as the data.
     """
     recipe, trials = plan_trials(source, overrides, settings, seeds=seeds, folds=folds)
     with locked(out):
@@ -49,7 +49,7 @@ def sweep(
         run_trials(out / RECIPE, trials, out, jobs=jobs, done=log.done)
         result = log.write()
     if log.missing and len(log.missing) == len(trials):
-        raise MissingPart("no trial could run", where=str(out), why=log.failed[trials[0].name])
+        raise MissingDependencyError("no trial could run", where=str(out), cause=log.failed[trials[0].name])
     return result
 
 
@@ -77,10 +77,10 @@ class _Log:
     def done(self, trial: Trial, found: Outcome | UserError) -> None:
         if isinstance(found, Outcome):
             self.outcomes[trial.name] = found
-            said = f"{100 * found.accuracy_float:.2f} % float, {100 * found.accuracy_quantised:.2f} % quantised"
+            said = f"{100 * found.accuracy_float:.2f} % float, {100 * found.accuracy_quantized:.2f} % quantized"
         else:
             self.failed[trial.name] = said = str(found)
-            self.missing |= {trial.name} if isinstance(found, MissingPart) else set()
+            self.missing |= {trial.name} if isinstance(found, MissingDependencyError) else set()
         count = len(self.outcomes) + len(self.failed)
         # Trials that were finished before are told of within a moment; they say nothing about time.
         self.ran += time.monotonic() - self.began > 1
@@ -117,17 +117,17 @@ def _claim(out: Path, recipe: Recipe, resume: bool) -> None:
     if (out / JOURNAL).is_file() or (out / RESULT).is_file():
         if not resume:
             raise UserError(
-                "this folder already holds a sweep", where=str(out), mend="go on with --resume, or name another --out"
+                "this folder already holds a sweep", where=str(out), hint="go on with --resume, or name another --out"
             )
         changed = differences(load_recipe(out / RECIPE).model_dump(), recipe.model_dump())
         if changed:
             raise UserError(
                 f"the sweep there was made with other settings of {', '.join(changed)}",
                 where=str(out),
-                mend="resume with the same recipe, or name another --out",
+                hint="resume with the same recipe, or name another --out",
             )
         return
     left = {entry.name for entry in out.iterdir() if not entry.name.startswith(".")}
     if MANIFEST in left or left - ({RECIPE} if is_text(out / RECIPE, recipe.as_toml()) else set()):
-        raise UserError("this folder holds files that are no sweep", where=str(out), mend="name an empty --out folder")
+        raise UserError("this folder holds files that are no sweep", where=str(out), hint="name an empty --out folder")
     write_text(out / RECIPE, recipe.as_toml())

@@ -9,15 +9,15 @@ from spikeport.pipeline.run.sweep_intervals import mean_sd, paired_t
 from spikeport.pipeline.sweep.plan import Setting, Trial
 from spikeport.pipeline.sweep.trial import Outcome
 
-ARMS = ("float", "quantised")
+ARMS = ("float", "quantized")
 
 
 def rows_of(
     settings: Sequence[Setting], trials: Sequence[Trial], outcomes: Mapping[str, Outcome]
 ) -> list[dict[str, Any]]:
-    """One row per setting: {setting, changes, runs, float, quantised, seconds}; statistics are None without a run.
+    """One row per setting: {setting, changes, runs, float, quantized, seconds}; statistics are None without a run.
 
-    float and quantised: mean, sd and n of the test accuracy over finished runs, `silent` the mean share of recordings
+    float and quantized: mean, sd and n of the test accuracy over finished runs, `silent` the mean share of recordings
     without an answer (where counted), and `difference` to the first setting
     over the runs that both have (same seed, same fold); None for the first setting, or where they share none.
     """
@@ -43,7 +43,7 @@ def rows_of(
 
 def table(rows: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Head and cells of `rows`, accuracies in per cent and differences in points."""
-    head = ("setting", "runs", "float", "quantised", "float - first", "quantised - first", "seconds")
+    head = ("setting", "runs", "float", "quantized", "float - first", "quantized - first", "seconds")
     cells = []
     for row in rows:
         shares = [_share(row[arm]) for arm in ARMS]
@@ -94,11 +94,11 @@ def _runs(setting: Setting, trials: Sequence[Trial], outcomes: Mapping[str, Outc
 
 
 def _accuracy(outcome: Outcome, arm: str) -> float:
-    return outcome.accuracy_float if arm == "float" else outcome.accuracy_quantised
+    return outcome.accuracy_float if arm == "float" else outcome.accuracy_quantized
 
 
 def _silent(outcome: Outcome, arm: str) -> float | None:
-    count = outcome.silent_float if arm == "float" else outcome.silent_quantised
+    count = outcome.silent_float if arm == "float" else outcome.silent_quantized
     return None if count is None else count / outcome.recordings
 
 

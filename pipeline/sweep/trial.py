@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from spikeport import exits as ends
-from spikeport.errors import MissingPart, UserError
+from spikeport.errors import MissingDependencyError, UserError
 from spikeport.export.network.accuracy import held_against
 from spikeport.pipeline.run.run_folder import MANIFEST, open_run
 from spikeport.pipeline.stages.runner import TRAINING
@@ -25,15 +25,15 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_
 class Outcome:
     """Which test recordings a finished run got right (`1`) or wrong (`0`), in test order, and how long training took.
 
-    `silent_float`, `silent_quantised`: how many wrong ones had no answer (None: not counted). `seconds`: all that
+    `silent_float`, `silent_quantized`: how many wrong ones had no answer (None: not counted). `seconds`: all that
     was trained, without the reading of data, which a cache may spare.
     """
 
     correct_float: str
-    correct_quantised: str
+    correct_quantized: str
     seconds: float
     silent_float: int | None = None
-    silent_quantised: int | None = None
+    silent_quantized: int | None = None
 
     @property
     def recordings(self) -> int:
@@ -46,13 +46,13 @@ class Outcome:
         return self.correct_float.count("1") / len(self.correct_float)
 
     @property
-    def accuracy_quantised(self) -> float:
+    def accuracy_quantized(self) -> float:
         """Share of right ones, student in Loihi arithmetic."""
-        return self.correct_quantised.count("1") / len(self.correct_quantised)
+        return self.correct_quantized.count("1") / len(self.correct_quantized)
 
     def row(self) -> dict[str, Any]:
         """As JSON, accuracies included."""
-        shares = {"accuracy_float": self.accuracy_float, "accuracy_quantised": self.accuracy_quantised}
+        shares = {"accuracy_float": self.accuracy_float, "accuracy_quantized": self.accuracy_quantized}
         return {"recordings": self.recordings, **shares, **asdict(self)}
 
 
@@ -62,7 +62,7 @@ def outcome_of(folder: Path, verb: str = "train") -> Outcome | None:
         return None
     run = open_run(folder)
     method = run.recipe.arms[0]
-    students = (f"student-{method}", f"quantised-{method}")
+    students = (f"student-{method}", f"quantized-{method}")
     learnt = [stage for stage in run.manifest["stages"] if stage.split("-")[0] in TRAINING]
     if not {"data", *students} <= set(learnt) or not all(run.is_done(stage) for stage in learnt):
         return None
@@ -75,10 +75,10 @@ def outcome_of(folder: Path, verb: str = "train") -> Outcome | None:
     seconds = sum(run.manifest["stages"][stage]["seconds"] for stage in learnt if stage != "data")
     return Outcome(
         correct_float=right[0],
-        correct_quantised=right[1],
+        correct_quantized=right[1],
         seconds=round(seconds, 3),
         silent_float=answers[0].silent_count,
-        silent_quantised=answers[1].silent_count,
+        silent_quantized=answers[1].silent_count,
     )
 
 
@@ -106,14 +106,14 @@ def start_trial(
 
 
 def finish_trial(process: subprocess.Popen, folder: Path, verb: str = "train") -> Outcome:
-    """Waits for a trial. Raises UserError with the trial's own last words where it failed, MissingPart where it lacked
-    something."""
+    """Waits for a trial. Raises UserError with the trial's own last words where it failed, MissingDependencyError
+    where it lacked something."""
     code = process.wait()
     outcome = outcome_of(folder, verb) if code == 0 else None
     if outcome is None:
         said = _log(folder).read_text(encoding="utf-8", errors="replace").splitlines()
-        kind = MissingPart if code == MissingPart.exit_code else UserError
-        raise kind(ends.left_with(code), why=ends.last_words(said))
+        kind = MissingDependencyError if code == MissingDependencyError.exit_code else UserError
+        raise kind(ends.left_with(code), cause=ends.last_words(said))
     return outcome
 
 

@@ -13,7 +13,7 @@ from spikeport.pipeline.run.tensor_files import read_tree, write_tree
 
 
 class SafeCheckpointIO(CheckpointIO):
-    """Lightning's checkpoints (weights, optimiser, schedule, progress) without pickles, written
+    """Lightning's checkpoints (weights, optimizer, schedule, progress) without pickles, written
     atomically."""
 
     def save_checkpoint(

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from spikeport.errors import MissingPart
+from spikeport.errors import MissingDependencyError
 from spikeport.files import write_text
 
 METRICS = "metrics.jsonl"
@@ -44,7 +44,7 @@ def forget_metrics(path: Path, stages: Iterable[str]) -> None:
 
 class EventFiles:
     """A folder of TensorBoard event files, one scalar a number and epoch. `done` epochs are in it already: what a
-    killed training wrote beyond them is hidden. Raises MissingPart where no writer is installed."""
+    killed training wrote beyond them is hidden. Raises MissingDependencyError where no writer is installed."""
 
     def __init__(self, folder: Path, done: int) -> None:
         self._writer = _writer_class()(str(folder), purge_step=done + 1 if done else None)
@@ -71,8 +71,8 @@ def _writer_class() -> Any:
     for module in ("torch.utils.tensorboard", "tensorboardX"):
         with contextlib.suppress(ImportError):
             return importlib.import_module(module).SummaryWriter
-    raise MissingPart(
+    raise MissingDependencyError(
         "nothing here writes TensorBoard's files",
         where="training.tensorboard",
-        mend="pip install 'spikeport[tensorboard]'",
+        hint="pip install 'spikeport[tensorboard]'",
     )

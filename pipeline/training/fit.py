@@ -29,7 +29,7 @@ from spikeport.pipeline.training.precision import narrow_forwards, precision_plu
 from spikeport.pipeline.training.task import CHECKPOINT, Progress, Trainee
 
 # What of [training] every training obeys, the teacher's and the fine-tuning's too, and what a checkpoint is tied to.
-ENGINE = ("accumulate", "clip", "patience", "precision", "optimiser", "schedule", "lr_start", "lr_end")
+ENGINE = ("accumulate", "clip", "patience", "precision", "optimizer", "schedule", "lr_start", "lr_end")
 
 
 def fit(
@@ -57,7 +57,7 @@ def fit(
         raise UserError(
             f"batches of {trainee.samples // trainee.batches} cannot be cut into {trainee.parts} parts",
             where=trainee.stage,
-            mend="lower training.accumulate or training.devices, or take larger batches",
+            hint="lower training.accumulate or training.devices, or take larger batches",
         )
     checkpoint = folder / CHECKPOINT
     resume = checkpoint.exists()
@@ -100,7 +100,7 @@ def _run(trainee: Trainee, checkpoint: Path, training: Training, resume: bool) -
             )
         except MisconfigurationException as error:
             ranks.check_gpus(training)
-            raise UserError("this machine cannot train so", where="training", why=str(error)) from error
+            raise UserError("this machine cannot train so", where="training", cause=str(error)) from error
         if training.tensorboard and trainer.is_global_zero and trainee.metrics:
             folder = trainee.metrics.parent / "tensorboard" / trainee.stage
             trainee.event_files = EventFiles(folder, len(trainee.history))
@@ -141,6 +141,6 @@ def _checked(trainee: Trainee, checkpoint: Path) -> dict[str, Any]:
         raise UserError(
             "this checkpoint belongs to another recipe, data set or stage",
             where=str(checkpoint),
-            mend="resume with the recipe it was made with, or choose another folder",
+            hint="resume with the recipe it was made with, or choose another folder",
         )
     return saved

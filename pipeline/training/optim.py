@@ -1,4 +1,4 @@
-"""Optimisers and their learning rates."""
+"""Optimizers and their learning rates."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from spikeport.pipeline.run.recipe import Training
 MOMENTUM = 0.9
 
 
-def optimiser_of(
+def optimizer_of(
     settings: Training, weights: Iterable[nn.Parameter], lr: float, weight_decay: float
 ) -> torch.optim.Optimizer:
     """AdamW (decoupled weight decay), or SGD with momentum 0.9 (weight decay in the gradient)."""
-    if settings.optimiser == "sgd":
+    if settings.optimizer == "sgd":
         return torch.optim.SGD(weights, lr=lr, momentum=MOMENTUM, weight_decay=weight_decay, foreach=True)
     return torch.optim.AdamW(weights, lr=lr, weight_decay=weight_decay, foreach=True)
 

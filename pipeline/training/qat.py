@@ -110,7 +110,7 @@ def scales(student: Student) -> dict[str, float]:
     return {name: float(cell.scale) / pooled for name, (_, cell, pooled) in zip(names, _layers(student), strict=True)}
 
 
-def quantise(student: Student) -> Student:
+def quantize(student: Student) -> Student:
     """A folded float student on the integer grid, in Loihi numerics, without fine-tuning."""
     student = rescale(student)
     _prepare(student)
@@ -125,12 +125,12 @@ def fine_tune(
     progress: Progress | None = None,
     metrics: Path | None = None,
     *,
-    stage: str = "quantisation",
+    stage: str = "quantization",
     method: str | None = None,
     teacher: Teacher | None = None,
     bridge: Bridge | KeptViews | None = None,
 ) -> Student:
-    """The float `student` (as trained, batch norm and all) quantised and tuned in Loihi numerics, on the CPU.
+    """The float `student` (as trained, batch norm and all) quantized and tuned in Loihi numerics, on the CPU.
 
     Tuned by `method`, None: with TET on the events alone, which is also for plans with a hybrid stream, since alignment
     and that stream have done their work when batch norm is folded. One that has first lessons over the
@@ -147,11 +147,11 @@ def fine_tune(
         "teacher": teacher,
         "bridge": bridge,
         "stage": stage,
-        "epochs": recipe.quantisation.epochs,
-        "lr": recipe.quantisation.lr,
+        "epochs": recipe.quantization.epochs,
+        "lr": recipe.quantization.lr,
         "weight_decay": 0.0,
         "warmup_epochs": 0,
-        "sections": ("student", "training", "augmentation", "distillation", "bridge", "quantisation"),
+        "sections": ("student", "training", "augmentation", "distillation", "bridge", "quantization"),
     }
     trainee: StudentTrainee
     if plan.starts:

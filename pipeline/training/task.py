@@ -25,7 +25,7 @@ from spikeport.pipeline.run.recipe import Training
 from spikeport.pipeline.run.seeding import derived_seed
 from spikeport.pipeline.training.ema import MovingAverage
 from spikeport.pipeline.training.epoch_log import EventFiles, write_metrics
-from spikeport.pipeline.training.optim import learning_rate_factor, optimiser_of
+from spikeport.pipeline.training.optim import learning_rate_factor, optimizer_of
 
 Progress = Callable[[int, int, str], None]  # done, total, what
 CHECKPOINT = "checkpoint.safetensors"
@@ -36,7 +36,7 @@ class Trainee(pl.LightningModule):
     """A model, what it descends (`loss`) and how good it is on validation data (`score`).
 
     `samples` rows are shuffled every epoch and dealt into batches of about `batch`, one for each step of the
-    optimiser. A batch is computed in `parts`: as many for each process as the recipe's `accumulate` says. With
+    optimizer. A batch is computed in `parts`: as many for each process as the recipe's `accumulate` says. With
     `average`, what is scored and kept is a moving average of the weights that keeps this share of itself a step (less
     while it is young, see `MovingAverage`).
     Kept are the weights that stand best on validation (see `consider`); among equals the later ones.
@@ -137,12 +137,12 @@ class Trainee(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         trained = [weight for weight in self.parameters() if weight.requires_grad]
-        optimiser = optimiser_of(self.settings, trained, self.lr, self.weight_decay)
+        optimizer = optimizer_of(self.settings, trained, self.lr, self.weight_decay)
         factor = learning_rate_factor(
             self.settings, steps=self.epochs * self.batches, warm_steps=self.warmup_epochs * self.batches
         )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def train_dataloader(self) -> list[int]:
         # Only numbers: on a resume Lightning asks for them before it knows the epoch.
@@ -173,7 +173,7 @@ class Trainee(pl.LightningModule):
             raise UserError(
                 f"the loss is no longer finite in epoch {self.current_epoch + 1}",
                 where=self.stage,
-                mend="lower the learning rate (training.lr, teacher.lr), or student.v_threshold where it is huge",
+                hint="lower the learning rate (training.lr, teacher.lr), or student.v_threshold where it is huge",
             )
         self._parts.append({name: value * share for name, value in {"loss": total.detach(), **parts}.items()})
         if self.report and ranks.leads() and turn == self.settings.accumulate - 1:

@@ -140,7 +140,7 @@ class StudentTrainee(Trainee):
         if not distils(plan):
             teacher = None
         elif teacher is None:
-            raise UserError(f"{stage} needs a teacher", where="distillation.method", mend=NO_TEACHER)
+            raise UserError(f"{stage} needs a teacher", where="distillation.method", hint=NO_TEACHER)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(recipe.seed, "objective"))
             self.objective = Objective(plan, _sizes(recipe, dataset, student, teacher))

@@ -10,7 +10,7 @@ from spikeport.errors import UserError
 from spikeport.pipeline.data.dataset import Dataset
 from spikeport.pipeline.data.event_synthesis.cached_views import Bridge, KeptViews
 from spikeport.pipeline.data.event_synthesis.translator import Translator
-from spikeport.pipeline.distillation.initialize import initialise_from_teacher
+from spikeport.pipeline.distillation.initialize import initialize_from_teacher
 from spikeport.pipeline.distillation.methods import plan_of
 from spikeport.pipeline.distillation.streams import NO_TEACHER
 from spikeport.pipeline.models.students.build import Student, build_student
@@ -56,7 +56,7 @@ def train_teacher(
     `metrics`.
     """
     if not len(dataset.static.labels):
-        raise UserError("there are no static images to train a teacher on", where="data", mend=NO_TEACHER)
+        raise UserError("there are no static images to train a teacher on", where="data", hint=NO_TEACHER)
     trainee = TeacherTrainee(recipe, dataset)
     teacher = trainee.model.eval()
     for method in recipe.arms:  # a term that cannot be is said now, not when the teacher is trained
@@ -144,7 +144,7 @@ def train_student(
         raise UserError(
             f"{method} cannot train without recordings",
             where="data.without_recordings",
-            mend='use distillation.method = "bridge" with bridge.start_epochs of 1 or more',
+            hint='use distillation.method = "bridge" with bridge.start_epochs of 1 or more',
         )
     trainee = StudentTrainee(
         recipe,
@@ -176,10 +176,10 @@ def initial_student(recipe: Recipe, dataset: Dataset, teacher: Teacher | None = 
             len(dataset.classes),
             shared_head=recipe.distillation.shared_head,
         )
-    if recipe.distillation.initialise:
+    if recipe.distillation.initialize:
         if teacher is None:
             raise UserError(
-                "there is no teacher to take weights from", where="distillation.initialise", mend=NO_TEACHER
+                "there is no teacher to take weights from", where="distillation.initialize", hint=NO_TEACHER
             )
-        initialise_from_teacher(student, teacher)
+        initialize_from_teacher(student, teacher)
     return student

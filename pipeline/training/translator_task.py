@@ -27,7 +27,7 @@ class TranslatorTrainee(Trainee):
             raise UserError(
                 "a translator needs training recordings whose images are known one by one",
                 where="bridge.kind",
-                mend='set data.pairing = "id" where ids match, or bridge.kind = "camera"',
+                hint='set data.pairing = "id" where ids match, or bridge.kind = "camera"',
             )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(recipe.seed, "translator"))

@@ -17,7 +17,7 @@ from spikeport.pipeline.run.recipe_file import load_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 VERSIONS = {"python": "3.11.1", "torch": "2.9.9"}
-# (seed, fold): which of four recordings `none` and `new` get right, quantised
+# (seed, fold): which of four recordings `none` and `new` get right, quantized
 RIGHT = {
     (1, 0): ("1100", "1110"),
     (2, 0): ("1100", "1111"),
@@ -33,8 +33,8 @@ def one(arm, right, seed, fold, *, group="", reference="none", exact="1111", mis
         "run": f"{arm}/{seed}-{fold}", "group": group, "arm": arm, "reference": reference, "changes": [], "seed": seed,
         "fold": fold, "created_utc": "", "cores": 3, "versions": VERSIONS, "mismatches": mismatches,
         "spikes_compared": 500, "recordings": len(right), "seconds": 10.0 * seed,
-        "accuracy_float": exact.count("1") / len(exact), "accuracy_quantised": right.count("1") / len(right),
-        "correct_float": exact, "correct_quantised": right,
+        "accuracy_float": exact.count("1") / len(exact), "accuracy_quantized": right.count("1") / len(right),
+        "correct_float": exact, "correct_quantized": right,
     }  # fmt: skip
 
 
@@ -48,8 +48,8 @@ def test_differences_by_hand():
     Over recordings b = 6, c = 2, n = 24: p = 7/26, q = 3/26, half = 1.959964 sqrt((10/26 - (4/26)^2) / 26) = 0.230932.
     """
     none, new = distillation_page.table(runs())
-    assert (none["runs"], none["difference"]) == (6, {"float": None, "quantised": None})
-    clusters, recordings = (new["difference"]["quantised"][kind] for kind in ("clusters", "recordings"))
+    assert (none["runs"], none["difference"]) == (6, {"float": None, "quantized": None})
+    clusters, recordings = (new["difference"]["quantized"][kind] for kind in ("clusters", "recordings"))
     assert (clusters["value"], clusters["n"]) == (pytest.approx(1 / 6), 3)
     assert clusters["high"] - clusters["value"] == pytest.approx(0.646393, abs=2e-6)  # worked out to six digits
     assert (recordings["value"], recordings["n"]) == (pytest.approx(4 / 24), 24)
@@ -57,18 +57,18 @@ def test_differences_by_hand():
     assert recordings["high"] - 4 / 26 == pytest.approx(0.230932, abs=2e-6)
     assert new["difference"]["float"]["clusters"]["value"] == 0
     # 3, 4, 1, 3, 3, 4 of 4: mean 0.75, s^2 = (0 + 1 + 4 + 0 + 0 + 1) / 16 / 5 = 0.075
-    assert new["quantised"] == {"mean": 0.75, "sd": pytest.approx(0.075**0.5), "n": 6}
+    assert new["quantized"] == {"mean": 0.75, "sd": pytest.approx(0.075**0.5), "n": 6}
 
 
 def test_without_folds_the_clusters_are_the_seeds():
     pairs = [one(arm, right, seed, None) for seed in (1, 2) for arm, right in (("none", "1000"), ("new", "1110"))]
-    difference = distillation_page.table(pairs)[1]["difference"]["quantised"]["clusters"]
+    difference = distillation_page.table(pairs)[1]["difference"]["quantized"]["clusters"]
     assert (difference["value"], difference["n"]) == (0.5, 2)
 
 
 def test_an_arm_whose_reference_has_not_run_has_no_difference():
     (row,) = distillation_page.table([one("new", "1110", 1, 0)])
-    assert row["difference"] == {"float": None, "quantised": None}
+    assert row["difference"] == {"float": None, "quantized": None}
     assert distillation_page.compare([one("new", "1110", 1, 0)], [one("none", "1110", 1, 1)], "float") is None
 
 
@@ -102,9 +102,9 @@ def test_targets(wrong, mismatches, met):
     rows = distillation_page.targets(target_runs(right, baseline, mismatches))
     found = {(row["group"], row["what"]): row for row in rows}
     few = "100 recordings"
-    keys = [("", "quantised"), (few, "quantised"), (few, "difference"), ("", "gap"), ("", "mismatches")]
+    keys = [("", "quantized"), (few, "quantized"), (few, "difference"), ("", "gap"), ("", "mismatches")]
     assert [found[key]["met"] for key in keys] == met
-    assert found["20 recordings", "quantised"]["met"] is None
+    assert found["20 recordings", "quantized"]["met"] is None
     assert found["", "gap"]["value"] == pytest.approx(wrong / 1000)
 
 
@@ -121,17 +121,17 @@ def test_the_document_shows_the_numbers():
     assert "| none | 6 | 100.00 ± 0.00 | 58.33 ± 34.16 | - | - | - | 15 |" in page
     assert "| new | 6 | 100.00 ± 0.00 | 75.00 ± 27.39 | +0.00 [+0.00, +0.00] (n=3) " in page
     assert "| +16.67 [-47.97, +81.31] (n=3) | +16.67 [-7.71, +38.48] (n=24) | 15 |" in page
-    assert "| 100 | quantised accuracy | at least 98.00 | 97.90 | 1 | **not met** so far, 5 runs are due |" in page
+    assert "| 100 | quantized accuracy | at least 98.00 | 97.90 | 1 | **not met** so far, 5 runs are due |" in page
     assert (
-        "| 100 | quantised, over the augmented baseline | at least 5.00 | 7.90 | 1 | met so far, 5 runs are due |"
+        "| 100 | quantized, over the augmented baseline | at least 5.00 | 7.90 | 1 | met so far, 5 runs are due |"
         in page
     )
     assert (
-        "| 800, folds | spikes that differ between quantised student and reference | at most 0 | 0 of 500 | 1 "
+        "| 800, folds | spikes that differ between quantized student and reference | at most 0 | 0 of 500 | 1 "
         "| met so far, 10 runs are due |" in page
     )
-    assert "Over the folds, quantised: 97.90 with seed 1 (folds: 1). The later" in page
-    assert "| 0 | quantised accuracy | at least 95.00 | - | 0 | not run |" in page
+    assert "Over the folds, quantized: 97.90 with seed 1 (folds: 1). The later" in page
+    assert "| 0 | quantized accuracy | at least 95.00 | - | 0 | not run |" in page
     assert "12 runs on 3 cores, python 3.11.1, torch 2.9.9." in page
     assert "## Targets" not in distillation_page.page({"parts": {"ablation": study["parts"]["ablation"]}}, titles)
 
@@ -162,7 +162,7 @@ def test_a_study_goes_on_where_it_stopped(study):
     assert [(run["arm"], run["fold"]) for run in found] == [
         ("short", 0), ("short", 1), ("long, longer", 0), ("long, longer", 1)
     ]  # fmt: skip
-    assert {run["correct_quantised"] for run in found} == {"10010"}
+    assert {run["correct_quantized"] for run in found} == {"10010"}
     assert "| long, longer | 2 | 60.00" in (study.folder / "distillation.md").read_text()
     assert study() == (0, found)
     assert study.trials.started == []
@@ -270,4 +270,4 @@ def test_the_curve_tests_what_it_does_not_train_on():
     plain = distillation.trials_of("curve", PARTS["curve"], recipe, 1, "^(20|400) rec.*none")
     epochs = [load_recipe(ROOT / "recipes" / "nmnist-small.toml", list(t.changes)).training.epochs for _, t in plain]
     assert epochs == [recipe.training.epochs * factor for factor in (10, 2)]
-    assert (data[0].bridge.kind, data[0].quantisation.method) == ("camera", "same")
+    assert (data[0].bridge.kind, data[0].quantization.method) == ("camera", "same")

@@ -34,14 +34,14 @@ def finished_run(
     samples: str | None = "",
     **inputs: Any,
 ) -> Path:
-    """A run that got these recordings right (float, quantised). `energy`: rows of its report; None: the example's.
+    """A run that got these recordings right (float, quantized). `energy`: rows of its report; None: the example's.
     `samples`: its samples.csv, None where it kept none; empty: each recording takes more than the one before it."""
     recipe = parse_recipe({"name": folder.name, "distillation": {"method": "none"}, **settings}, where="test")
     method = recipe.distillation.method
     run = create(folder, recipe, resume=False, about={})
     correct = [np.array([hit == "1" for hit in each]) for each in right]
     whole = example_inputs()
-    arm = {"student_float": answered(correct[0]), "student_quantised": answered(correct[1])}
+    arm = {"student_float": answered(correct[0]), "student_quantized": answered(correct[1])}
     report = build_report(
         replace(
             whole,
@@ -63,7 +63,7 @@ def finished_run(
     predicted = [[label if hit else label + 1 for label, hit in zip(labels, each, strict=True)] for each in correct]
     data = {"test_labels": list(labels)} | ({} if tested_on is None else {"tested_on": tested_on})
     run.record("data", data, (), 0.0)
-    for stage, row in ((f"student-{method}", 0), (f"quantised-{method}", 1), ("simulate", 1)):
+    for stage, row in ((f"student-{method}", 0), (f"quantized-{method}", 1), ("simulate", 1)):
         run.record(stage, {"predicted": predicted[row]}, (), 0.0)
     files = ("report.json", "report.md", "report.html")
     if samples is not None:

@@ -29,7 +29,7 @@ def write_recording(path: Path, seed: int) -> None:
 
 
 def write_picture(path: Path, value: int, size: tuple[int, int] = (5, 4)) -> None:
-    """A picture of one colour (value, value + 1, value + 2); `size` is width, height."""
+    """A picture of one color (value, value + 1, value + 2); `size` is width, height."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size, (value, value + 1, value + 2)).save(path)
 

@@ -58,12 +58,12 @@ def finished_folder(root: Path, name: str, *, seed: int, threshold: int = 90) ->
     network = IntegerNetwork(input_shape=(2, HEIGHT, WIDTH), layers=(layer,))
     write_netx(network, run.file("student.net"))
     write_frames(run.file("test-frames.npz"), test.frames, test.labels)
-    run.record("export", {"quantisation": []}, ("student.net", "test-frames.npz"), 0.0)
+    run.record("export", {"quantization": []}, ("student.net", "test-frames.npz"), 0.0)
 
     run.record("simulate", *stages_deploy.simulate(context), 0.0)
-    for stage in ("student-none", "quantised-none"):
+    for stage in ("student-none", "quantized-none"):
         run.record(stage, {key: run.result("simulate")[key] for key in ("predicted", "silent")}, (), 0.0)
-    unchecked = dict.fromkeys(("quantised_vs_reference", "reference_vs_lava"), "left out")
+    unchecked = dict.fromkeys(("quantized_vs_reference", "reference_vs_lava"), "left out")
     run.record("check", unchecked | {"lava_predicted": None}, (), 0.0)
     accounted = priced(network, stages_deploy.trace_of(context), recipe.profile.hardware)
     run.record("profile", accounted | {"baseline": "left out"}, (), 0.0)

@@ -15,7 +15,7 @@ from spikeport.export.formats.frames_file import open_frames, write_frames
 from spikeport.export.formats.metadata import read_sidecar, sidecar_path, write_sidecar
 from spikeport.export.formats.netx.write import _difference, read_netx, write_netx
 from spikeport.export.graph.spiking_graph import load_graph
-from spikeport.export.quantization.quantize import quantise
+from spikeport.export.quantization.quantize import quantize
 
 SUFFIX = {"net": ".net", "nir": ".nir", "sidecar": ".nir.json", "frames": ".npz"}
 
@@ -36,7 +36,7 @@ def check_nir(path: Path) -> None:
     nir_file.write_nir(graph, again)
     assert not nir_file._difference(graph, nir_file.read_nir(again)), "the graph read back differs"
     loaded = load_graph(path, dt_s=1e-4, reset="zero", if_r="per_step")
-    network, _ = quantise(loaded)
+    network, _ = quantize(loaded)
     write_netx(network, path.with_suffix(".again.net"))
 
 

@@ -38,7 +38,7 @@ def tiny_recipe(**sections: dict[str, Any]) -> Recipe:
         "student": {"channels": [4, 6]},
         "teacher": {"epochs": 2, "batch": 10},
         "training": {"epochs": 4, "batch": 8, "threads": 1, "accelerator": "cpu", "average": 0.8},
-        "quantisation": {"epochs": 3},
+        "quantization": {"epochs": 3},
     }
     for name, section in sections.items():
         values[name] = {**values.get(name, {}), **section}

@@ -218,7 +218,7 @@ def example_inputs(seed: int = 1) -> ReportInputs:
     layers = example_layers(rng)
     float_ckd, float_none = (rng.random(TEST) < rate for rate in (0.965, 0.93))
     labels = np.arange(TEST) % 10
-    quantised_ckd, quantised_none = (arm ^ (rng.random(TEST) < 0.01) for arm in (float_ckd, float_none))
+    quantized_ckd, quantized_none = (arm ^ (rng.random(TEST) < 0.01) for arm in (float_ckd, float_none))
     lava = draw(20, TEST, labels).as_dict()
     return ReportInputs(
         name="digits-example",
@@ -243,28 +243,28 @@ def example_inputs(seed: int = 1) -> ReportInputs:
         answers={
             "teacher": answered(rng.random(TEST) < 0.985),
             "student_float": answered(float_ckd),
-            "student_quantised": answered(quantised_ckd),
-            "reference": answered(quantised_ckd),
-            "lava": answered(quantised_ckd[lava["rows"]]),
+            "student_quantized": answered(quantized_ckd),
+            "reference": answered(quantized_ckd),
+            "lava": answered(quantized_ckd[lava["rows"]]),
         },
         drawn={"lava": lava},
         arms={
-            "none": {"student_float": answered(float_none), "student_quantised": answered(quantised_none)},
-            "ckd": {"student_float": answered(float_ckd), "student_quantised": answered(quantised_ckd)},
+            "none": {"student_float": answered(float_none), "student_quantized": answered(quantized_none)},
+            "ckd": {"student_float": answered(float_ckd), "student_quantized": answered(quantized_ckd)},
         },
         equivalence={
-            "quantised_vs_reference": example_check(TEST, [row["name"] for row in layers], 2_310_000, 98_213),
+            "quantized_vs_reference": example_check(TEST, [row["name"] for row in layers], 2_310_000, 98_213),
             "reference_vs_lava": example_check(20, ["output"], 20 * STEPS * 10, 213) | {"drawn": lava},
         },
         layers=layers,
-        quantisation=[
+        quantization=[
             {"name": row["name"], "weight_error": 0.0, "v_decay_error": 0.0, "i_decay_error": 0.0, "saturated": 0}
             for row in layers
         ],
         energy=example_energy(),
         baseline=example_baseline(),
         samples=[example_sample(rng, "test/0/00017", 0, 0), example_sample(rng, "test/6/00131", 6, 0)],
-        confusion=confusion(labels, np.where(quantised_ckd, labels, (labels + 3) % 10), 10),
+        confusion=confusion(labels, np.where(quantized_ckd, labels, (labels + 3) % 10), 10),
         not_included=["The time and energy of the event camera"],
         provenance={
             "command": "spikeport run recipes/digits.toml --out runs/digits",
@@ -293,7 +293,7 @@ def example_without(reason: str = "Lava is not installed") -> ReportInputs:
         equivalence=dict(whole.equivalence) | {"reference_vs_lava": reason},
         energy="no spikes were counted",
         baseline="onnxruntime could not be measured",
-        quantisation=(),
+        quantization=(),
         samples=(),
         confusion="no class was chosen",
         not_included=(),

@@ -23,7 +23,7 @@ def finished_run(
     right: tuple[str, str] = ("11010", "10010"),
     last: bool = True,
 ) -> None:
-    """A run that got these of five recordings right (float, quantised). `last` False: killed before its last stage."""
+    """A run that got these of five recordings right (float, quantized). `last` False: killed before its last stage."""
     run = create(folder, load_recipe(recipe, list(changes)), resume=True, about=about_this_run())
     method = run.recipe.arms[0]
     run.file("teacher.safetensors").write_text(str(folder))
@@ -34,14 +34,14 @@ def finished_run(
         run.record(stage, {}, (f"{stage}.safetensors",), 1.5)
     run.record(f"student-{method}", {"predicted": _predicted(right[0])}, (), 2.0)
     if last:
-        run.record(f"quantised-{method}", {"predicted": _predicted(right[1])}, (), 0.25)
+        run.record(f"quantized-{method}", {"predicted": _predicted(right[1])}, (), 0.25)
 
 
 def _predicted(right: str) -> list[int]:
     return [label if hit == "1" else label + 1 for label, hit in zip(LABELS, right, strict=True)]
 
 
-SAID = "reading\nerror: data: too few. To mend: add\n"
+SAID = "reading\nerror: data: too few. Hint: add\n"
 
 
 class FakeTrials:

@@ -49,7 +49,7 @@ def by_hand(settings, epochs: int = 3) -> np.ndarray:
             cosine = (1 + math.cos(math.pi * step / (epochs * batches))) / 2
             fall = settings.lr_end + (1 - settings.lr_end) * cosine if settings.schedule == "cosine" else 1
             lr, step = LR * rise * fall, step + 1
-            if settings.optimiser == "sgd":
+            if settings.optimizer == "sgd":
                 momentum = 0.9 * momentum + gradient + DECAY * weights
                 weights = weights - lr * momentum
             else:

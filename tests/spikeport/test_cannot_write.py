@@ -79,7 +79,7 @@ def refused(write, path: Path) -> None:
         write(path)
     assert str(path) in str(told.value)
     assert "\n" not in str(told.value)
-    assert told.value.why
+    assert told.value.cause
     assert path.read_bytes() == b"before"
     assert sorted(path.parent.iterdir()) == held
 

@@ -53,7 +53,7 @@ def test_the_shadows_would_run(shadowed: Path, tmp_path: Path) -> None:
 def test_a_sweep_runs_nothing_of_the_folder_it_is_called_in(shadowed: Path, tmp_path: Path) -> None:
     data = with_pictures(tmp_path / "root").model_copy(update={"height": 10, "width": 12})
     sections = {"teacher": {"epochs": 1}, "student": {"channels": (2, 3)}, "training": {"epochs": 1}}
-    values = {"name": "tiny", "data": data, "quantisation": {"epochs": 0}, **sections}
+    values = {"name": "tiny", "data": data, "quantization": {"epochs": 0}, **sections}
     (tmp_path / "tiny.toml").write_text(Recipe.model_validate(values).as_toml())
     command = [Path(sys.executable).with_name("spikeport"), "sweep", tmp_path / "tiny.toml", "--seeds", "1", "-q"]
     words = ["--set", "distillation.method=none", "--out", tmp_path / "out"]

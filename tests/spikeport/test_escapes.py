@@ -142,7 +142,7 @@ def test_the_front_matter_is_no_markdown_either() -> None:
 
 def test_a_sweep_s_page_is_inert() -> None:
     arm = {"mean": 0.5, "sd": 0.1, "n": 2, "difference": {"value": 0.1, "low": -0.1, "high": 0.3, "n": 2}}
-    rows = [{"setting": BAD, "runs": 2, "float": arm, "quantised": arm, "seconds": {"mean": 3.0}}] * 2
+    rows = [{"setting": BAD, "runs": 2, "float": arm, "quantized": arm, "seconds": {"mean": 3.0}}] * 2
     page = swept({"name": BAD, "seeds": 2, "folds": 0, "rows": rows, "failed": {BAD: BAD}})
     assert_inert(page)
     assert text_of(page).count("onerror") == 6  # the heading, two rows, the note on the first, the failed one and why

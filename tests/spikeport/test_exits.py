@@ -144,7 +144,7 @@ def test_memory_that_runs_out_is_one_line(error: str) -> None:
     out, err = process.communicate()
     assert (process.returncode, out) == (2, "")
     assert err.startswith("error: there is not enough memory: ")
-    assert err.endswith("To mend: give a smaller --memory, such as 256M, or fewer --samples\n")
+    assert err.endswith("Hint: give a smaller --memory, such as 256M, or fewer --samples\n")
     assert err.count("\n") == 1
 
 

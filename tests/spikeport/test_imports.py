@@ -6,17 +6,17 @@ import gc
 
 import pytest
 
-from spikeport.imports import uncollected
+from spikeport.imports import paused_gc
 
 
 def test_the_collector_rests_and_works_on() -> None:
     frozen = gc.get_freeze_count()
     try:
-        with uncollected():
+        with paused_gc():
             assert not gc.isenabled()
         assert gc.isenabled()
         assert gc.get_freeze_count() > frozen
-        with pytest.raises(ImportError), uncollected():
+        with pytest.raises(ImportError), paused_gc():
             raise ImportError("a part is missing")
         assert gc.isenabled()
     finally:
@@ -26,7 +26,7 @@ def test_the_collector_rests_and_works_on() -> None:
 def test_who_switched_it_off_keeps_it_so() -> None:
     gc.disable()
     try:
-        with uncollected():
+        with paused_gc():
             pass
         assert not gc.isenabled()
     finally:

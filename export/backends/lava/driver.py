@@ -40,7 +40,7 @@ def simulate(
     `frames`: `[N, T, *input_shape]`, anything that slices by samples. `workers`: Lava processes at once (None: one a
     core). A process that fails is replaced and its samples are tried once more. `progress(done, total)` counts
     samples. Raises LavaTimeout, which holds what is done; UserError naming the sample on which Lava failed twice, or
-    whose values the network cannot take; MissingPart where there is no Lava.
+    whose values the network cannot take; MissingDependencyError where there is no Lava.
     """
     samples, steps = frames.shape[:2]
     if steps < 1:
@@ -185,8 +185,8 @@ class _Pool:
                 return
         raise UserError(
             f"Lava failed {TRIES} times, the last on sample {job[min(error.done, len(job) - 1)]}",
-            why=str(error),
-            mend="run this sample alone, or use the reference",
+            cause=str(error),
+            hint="run this sample alone, or use the reference",
         )
 
     def _start(self) -> LavaWorker:

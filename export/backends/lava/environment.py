@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from spikeport.errors import MissingPart, UserError
+from spikeport.errors import MissingDependencyError, UserError
 from spikeport.files import write_text
 from spikeport.locks import held
 
@@ -33,18 +33,18 @@ def default_folder() -> Path:
 
 
 def interpreter() -> Path:
-    """The Python that has Lava. Raises MissingPart with the command that brings it."""
+    """The Python that has Lava. Raises MissingDependencyError with the command that brings it."""
     named = os.environ.get(VARIABLE)
     if named:
         if not os.access(named, os.X_OK):
-            raise MissingPart(
+            raise MissingDependencyError(
                 f"{VARIABLE}={named} is no program",
-                mend=f"name an interpreter that has Lava, or unset {VARIABLE}",
+                hint=f"name an interpreter that has Lava, or unset {VARIABLE}",
             )
         return Path(named)
     folder = default_folder()
     if not (folder / _DONE).is_file():
-        raise MissingPart("Lava is not installed", where=str(folder), mend="run `spikeport lava install`")
+        raise MissingDependencyError("Lava is not installed", where=str(folder), hint="run `spikeport lava install`")
     return _python_of(folder)
 
 
@@ -95,6 +95,6 @@ def _call(command: list[str], what: str, lock: int) -> None:
         last = (result.stderr.strip() or result.stdout.strip()).splitlines()[-1:]
         raise UserError(
             f"could not install {what}",
-            why=last[0] if last else "",
-            mend="check the connection and run it again",
+            cause=last[0] if last else "",
+            hint="check the connection and run it again",
         )

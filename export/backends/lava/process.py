@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeport.errors import MissingPart, UserError
+from spikeport.errors import MissingDependencyError, UserError
 from spikeport.export.backends.lava.environment import LAVA_NC, VARIABLE, interpreter
 from spikeport.export.backends.lava.inside import session
 from spikeport.export.backends.lava.plan import Plan, plan
@@ -36,15 +36,15 @@ _END_TIMEOUT_S = 5.0
 _SOCKET_FOLDER = 70  # a socket's path has at most 107 characters; those of Lava go with the worker's folder if they can
 
 
-class LavaTimeout(UserError):  # noqa: N818 says what happened, as MissingPart does
+class LavaTimeout(UserError):  # noqa: N818 says what happened, as MissingDependencyError does
     """Lava did not finish in time. `trace`: what it finished, of the samples `done` (int64, ascending)."""
 
     def __init__(self, timeout_s: float, samples: int, trace: SpikeTrace, done: np.ndarray) -> None:
         self.trace, self.done = trace, done
         super().__init__(
             f"Lava did not finish within {timeout_s:g} s",
-            why=f"{len(done)} of {samples} samples are done",
-            mend="give it fewer samples or a longer time-out (check.lava_timeout_s)",
+            cause=f"{len(done)} of {samples} samples are done",
+            hint="give it fewer samples or a longer time-out (check.lava_timeout_s)",
         )
 
 
@@ -57,8 +57,8 @@ class LavaLost(UserError):  # noqa: N818
 class LavaWorker:
     """One Lava process that runs networks one after the other; use it in a `with` block.
 
-    `networks` and `steps`: how many it has run (Lava keeps some memory of each). Raises MissingPart where Lava is not
-    installed or does not start.
+    `networks` and `steps`: how many it has run (Lava keeps some memory of each). Raises MissingDependencyError where
+    Lava is not installed or does not start.
     """
 
     def __init__(self) -> None:
@@ -100,12 +100,12 @@ class LavaWorker:
             if closed:
                 raise LavaLost("Lava was closed while it started")
             if killed:
-                raise LavaLost("Lava's process was lost while it started", why=f"signal {-process.returncode}")
-            raise MissingPart(
+                raise LavaLost("Lava's process was lost while it started", cause=f"signal {-process.returncode}")
+            raise MissingDependencyError(
                 "Lava does not start",
                 where=str(self._python),
-                why=words,
-                mend=f"run `spikeport lava install`, or set {VARIABLE} to an interpreter that has Lava",
+                cause=words,
+                hint=f"run `spikeport lava install`, or set {VARIABLE} to an interpreter that has Lava",
             )
         return self
 
@@ -186,7 +186,7 @@ class LavaWorker:
         except OSError as error:
             if isinstance(error, TimeoutError):
                 raise
-            raise LavaLost("Lava's process is gone", why=self._last_words()) from error
+            raise LavaLost("Lava's process is gone", cause=self._last_words()) from error
         finally:
             net.unlink(missing_ok=True)
 
@@ -220,9 +220,9 @@ class LavaWorker:
                 answer = {} if self._process and self._process.poll() is None else None
             if answer is None or "error" in answer:
                 lost = (
-                    LavaLost("Lava failed", why=answer["error"])
+                    LavaLost("Lava failed", cause=answer["error"])
                     if answer
-                    else LavaLost("Lava's process ended before it was done", why=self._last_words())
+                    else LavaLost("Lava's process ended before it was done", cause=self._last_words())
                 )
                 lost.done = done
                 raise lost
@@ -260,7 +260,7 @@ def as_sent(network: IntegerNetwork, frames: np.ndarray, first: int) -> np.ndarr
     """
     values = frames.astype(np.int64)
     if not np.array_equal(values, frames):
-        raise UserError("frames hold values that are no integers", where="frames", mend="bin events to counts")
+        raise UserError("frames hold values that are no integers", where="frames", hint="bin events to counts")
     layer = network.layers[0]
     low, high, what = 0, network.input_limit, "value"
     if layer.kind == "input":
@@ -272,7 +272,7 @@ def as_sent(network: IntegerNetwork, frames: np.ndarray, first: int) -> np.ndarr
         raise UserError(
             f"sample {first + place[0]} has a {what} of {values[place]}, outside {low}..{high}",
             where="frames",
-            mend="clip the frames, or export with --message-bits" if high == 1 else "clip or rescale the frames",
+            hint="clip the frames, or export with --message-bits" if high == 1 else "clip or rescale the frames",
         )
     return values.astype(np.int16)
 

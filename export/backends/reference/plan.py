@@ -169,7 +169,7 @@ class _Packer:
         )
 
     def _convolution(self, layer: IntegerLayer, row: np.ndarray) -> None:
-        """Kernels `[Cin, kH, kW, Cout/groups]`, taps in the order in which an input meets neighbouring outputs.
+        """Kernels `[Cin, kH, kW, Cout/groups]`, taps in the order in which an input meets neighboring outputs.
 
         Under a stride the inputs of some phases meet fewer taps. Taps of weight zero make them all alike, so that the
         processor guesses every branch right (measured: twice as fast, although it adds more).

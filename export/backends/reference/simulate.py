@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from spikeport.errors import MissingPart, UserError
+from spikeport.errors import MissingDependencyError, UserError
 from spikeport.export.backends.reference import events as reference_events
 from spikeport.export.backends.reference.storage import COUNTS, Layout, Rows, chunk_size, default_memory, read_chunks
 from spikeport.export.network.integer_network import IntegerNetwork
@@ -87,32 +87,32 @@ def iter_simulate(
 
 
 def check_device(device: str) -> None:
-    """Raises UserError where `device` is no name of a device, or numbers a GPU that is not there; MissingPart where
-    torch can use none. Loads torch only for what is not the CPU."""
+    """Raises UserError where `device` is no name of a device, or numbers a GPU that is not there;
+    MissingDependencyError where torch can use none. Loads torch only for what is not the CPU."""
     if device == "cpu":
         return
     if re.fullmatch(r"cuda(:\d{1,3})?", device) is None:
-        raise UserError(f"{device!r} is no device", where="--device", mend="use cpu, cuda, or cuda:N for the GPU N")
+        raise UserError(f"{device!r} is no device", where="--device", hint="use cpu, cuda, or cuda:N for the GPU N")
     import torch
 
     there = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if not there:
-        raise MissingPart(
+        raise MissingDependencyError(
             "there is no GPU that torch can use",
             where="--device",
-            mend="use cpu, or install a driver and a torch that is built for CUDA",
+            hint="use cpu, or install a driver and a torch that is built for CUDA",
         )
     if (number := int(device.partition(":")[2] or 0)) >= there:
-        raise UserError(f"there is no GPU {number}", where="--device", mend=f"GPUs are numbered 0 to {there - 1} here")
+        raise UserError(f"there is no GPU {number}", where="--device", hint=f"GPUs are numbered 0 to {there - 1} here")
 
 
 def _engine(layout: Layout, engine: str, device: str) -> Any:
     check_device(device)
     if engine not in ("auto", "events", "dense"):
-        raise UserError(f"engine {engine!r} is unknown", mend="use auto, events or dense")
+        raise UserError(f"engine {engine!r} is unknown", hint="use auto, events or dense")
     refusal = "" if engine == "dense" else reference_events.refusal(layout.network, layout.steps, device)
     if engine == "events" and refusal:
-        raise UserError("the event-driven engine cannot run this", why=refusal, mend="use engine dense")
+        raise UserError("the event-driven engine cannot run this", cause=refusal, hint="use engine dense")
     if engine == "dense" or refusal:
         from spikeport.export.backends.reference.dense import DenseEngine
 

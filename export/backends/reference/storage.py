@@ -130,8 +130,8 @@ def chunk_size(budget: int, held: int, per_sample: int, samples: int) -> int:
     if fit < 1 and samples:
         raise UserError(
             f"a memory budget of {_mib(budget)} is too small",
-            why=f"the output and tables take {_mib(held)}, and each sample at work {_mib(per_sample)} more",
-            mend="allow more memory, simulate fewer samples or keep fewer layers; iter_simulate holds no output",
+            cause=f"the output and tables take {_mib(held)}, and each sample at work {_mib(per_sample)} more",
+            hint="allow more memory, simulate fewer samples or keep fewer layers; iter_simulate holds no output",
         )
     return max(1, min(fit, CHUNK_BYTES // max(per_sample, 1), samples))
 
@@ -175,8 +175,8 @@ def _as_bytes(network: IntegerNetwork, chunk: np.ndarray, start: int) -> np.ndar
                 sample = start + int(np.argmax((np.abs(drive) > BIAS_LIMIT).reshape(len(taken), -1).any(axis=1)))
                 raise UserError(
                     f"sample {sample} drives the input neurons by {int(drive.flat[np.argmax(np.abs(drive))])}",
-                    where=first.name, why=f"an input layer's drive is a bias, which holds {BIAS_LIMIT} at most",
-                    mend="use smaller inputs or a smaller weight",
+                    where=first.name, cause=f"an input layer's drive is a bias, which holds {BIAS_LIMIT} at most",
+                    hint="use smaller inputs or a smaller weight",
                 )  # fmt: skip
     return taken
 
@@ -187,8 +187,8 @@ def _refuse(beyond: np.ndarray, chunk: np.ndarray, start: int, what: str, networ
     raise UserError(
         f"sample {start + sample} holds {value}, which is {what}",
         where="frames",
-        why="inputs are spikes" if network.input_limit == 1 else "the network's inputs have that many bits",
-        mend="make frames of 0 and 1" if network.input_limit == 1 else "scale or clip the counts",
+        cause="inputs are spikes" if network.input_limit == 1 else "the network's inputs have that many bits",
+        hint="make frames of 0 and 1" if network.input_limit == 1 else "scale or clip the counts",
     )
 
 

@@ -23,7 +23,7 @@ def text_at(group: Tree, key: str, where: str) -> str:
     value = group.members.get(key)
     text = None if isinstance(value, Tree) else text_of(value)
     if text is None:
-        raise UserError(f"has no {key}", where=where, why=NO_NETWORK)
+        raise UserError(f"has no {key}", where=where, cause=NO_NETWORK)
     return text
 
 
@@ -31,7 +31,7 @@ def integers_at(group: Tree, key: str, where: str) -> np.ndarray:
     """A numeric field as int64, its shape kept. Raises UserError where netx would truncate or overflow."""
     values = group.members.get(key)
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "iufb":
-        raise UserError(f"has no numeric {key}", where=where, why="netx needs it")
+        raise UserError(f"has no numeric {key}", where=where, cause="netx needs it")
     return as_integers(values, key, where)
 
 
@@ -39,7 +39,7 @@ def as_integers(values: np.ndarray, key: str, where: str) -> np.ndarray:
     """`values` as int64. Raises UserError naming `key` where they are not integers of 32 bits."""
     if not np.all(np.isfinite(values)) or (values.dtype.kind == "f" and np.any(values != np.trunc(values))):
         raise UserError(f"{key} holds values that are no integers", where=where,
-                        why="netx would truncate them toward zero", mend="quantise the network first")  # fmt: skip
+                        cause="netx would truncate them toward zero", hint="quantize the network first")  # fmt: skip
     if values.size and (values.max() >= 2**31 or values.min() < -(2**31)):
         raise UserError(f"{key} holds values beyond 32 bits", where=where)
     return values.astype(np.int64)
@@ -69,13 +69,13 @@ def pair_at(group: Tree, key: str, where: str) -> tuple[int, int]:
     return int(values[0]), int(values[-1])
 
 
-def refuse_set(group: Tree, key: str, where: str, why: str, mend: str, *, harmless: int = 0) -> None:
+def refuse_set(group: Tree, key: str, where: str, why: str, hint: str, *, harmless: int = 0) -> None:
     """Raises UserError where a field that netx ignores is there and says anything but 0 or `harmless`."""
     value = group.members.get(key)
     if value is None or (isinstance(value, np.ndarray) and value.dtype.kind in "iufb"
                          and not np.any((value != harmless) & (value != 0))):  # fmt: skip
         return
-    raise UserError(f"sets {key}", where=where, why=why, mend=mend)
+    raise UserError(f"sets {key}", where=where, cause=why, hint=hint)
 
 
 def per_neuron(values: np.ndarray, shape: tuple[int, ...], key: str, where: str) -> np.ndarray:
@@ -92,7 +92,7 @@ def per_neuron(values: np.ndarray, shape: tuple[int, ...], key: str, where: str)
         spread = np.broadcast_to(values, order)
     except ValueError:
         raise UserError(f"{key} has shape {values.shape}, which netx cannot spread over {order}", where=where,
-                        mend="one number, one a channel, or one a neuron in the order W, H, C") from None  # fmt: skip
+                        hint="one number, one a channel, or one a neuron in the order W, H, C") from None  # fmt: skip
     return spread.transpose()
 
 

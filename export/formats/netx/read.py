@@ -54,12 +54,12 @@ def read_netx(path: str | os.PathLike[str], input_shape: tuple[int, ...] | None 
     file = read_tree(path)
     groups = group_at(file, "layer")
     if groups is None or not groups.members:
-        raise UserError("has no group `layer`", where=str(path), why=NO_NETWORK)
+        raise UserError("has no group `layer`", where=str(path), cause=NO_NETWORK)
     chain = _Chain(str(path), input_shape)
     for index in range(len(groups.members)):
         group = group_at(groups, str(index))
         if group is None:
-            raise UserError(f"layer/{index} is missing", where=str(path), why="netx numbers layers from 0 on")
+            raise UserError(f"layer/{index} is missing", where=str(path), cause="netx numbers layers from 0 on")
         chain.take(group, index)
     if not chain.layers:
         raise UserError("holds no layer that computes", where=str(path))
@@ -99,8 +99,8 @@ class _Chain:
             self.layers.append(layer)
             self.shape = layer.output_shape
         else:
-            mend = _NOT_IN_NETX.get(kind, "netx would skip this layer without a word")
-            raise UserError(f"layer type {kind[:40]!r} cannot run", where=where, mend=mend)
+            hint = _NOT_IN_NETX.get(kind, "netx would skip this layer without a word")
+            raise UserError(f"layer type {kind[:40]!r} cannot run", where=where, hint=hint)
 
     def _input(self, group: Tree, index: int, where: str) -> None:
         if index:
@@ -111,7 +111,7 @@ class _Chain:
                 raise UserError(f"the file says input {self.shape}, {self.given} was asked for", where=where)
         if "neuron" in group.members:
             if "shape" not in group.members:
-                raise UserError("has no numeric shape", where=where, why="netx needs it")
+                raise UserError("has no numeric shape", where=where, cause="netx needs it")
             assert self.shape is not None
             if len(self.shape) not in (1, 3):
                 raise UserError(f"input neurons have shape {self.shape}, not (N,) or (C, H, W)", where=where)
@@ -119,16 +119,16 @@ class _Chain:
             return
         for key in ("weight", "bias"):
             if key in group.members:
-                raise UserError(f"has a {key} and no neuron", where=where, why="netx ignores it",
-                                mend="write the neuron group, or leave the weight and bias out")  # fmt: skip
+                raise UserError(f"has a {key} and no neuron", where=where, cause="netx ignores it",
+                                hint="write the neuron group, or leave the weight and bias out")  # fmt: skip
 
     def _flatten(self, where: str) -> None:
         """netx remembers a flatten until the next dense layer, and can only flatten C, H, W."""
         if self.layers and self.flat != (len(self.layers[-1].output_shape) == 3):
             what = "a flatten stands before it, and there is nothing to flatten" if self.flat else (
                 f"gets {self.layers[-1].output_shape} without a flatten before it")  # fmt: skip
-            raise UserError(what, where=where, why="netx cannot connect the two",
-                            mend="write a flatten exactly where a dense layer follows C, H, W")  # fmt: skip
+            raise UserError(what, where=where, cause="netx cannot connect the two",
+                            hint="write a flatten exactly where a dense layer follows C, H, W")  # fmt: skip
         self.flat = False
 
 
@@ -143,8 +143,8 @@ def _input_layer(group: Tree, where: str, shape: tuple[int, ...]) -> IntegerLaye
 
 def _layer(group: Tree, kind: str, index: int, where: str, shape: tuple[int, ...] | None) -> IntegerLayer:
     if isinstance(group.members.get("weight"), Tree):
-        raise UserError("has complex weights", where=where, why="they belong to resonate-and-fire neurons",
-                        mend="train with CUBA neurons")  # fmt: skip
+        raise UserError("has complex weights", where=where, cause="they belong to resonate-and-fire neurons",
+                        hint="train with CUBA neurons")  # fmt: skip
     declared = sizes_at(group, "shape", where)
     return _conv(group, index, where, shape, declared) if kind == "conv" else (
         _dense(group, kind, index, where, shape, declared))  # fmt: skip
@@ -156,7 +156,7 @@ def _conv(
     refuse_set(group, "delay", where, "netx ignores delays of convolutions", "train without delays")
     if shape is None:
         raise UserError("starts with a convolution and does not say its input shape", where=where,
-                        mend="give --input-shape C,H,W")  # fmt: skip
+                        hint="give --input-shape C,H,W")  # fmt: skip
     weight = integers_at(group, "weight", where)
     if weight.ndim < 4 or weight.size == 0 or any(length != 1 for length in weight.shape[4:]):
         raise UserError(f"weight has shape {weight.shape}, not (Cout, Cin/groups, kH, kW)", where=where)
@@ -166,8 +166,8 @@ def _conv(
         channels = weight.shape[0]
         if bias.shape != (channels,):
             if bias.shape != declared[::-1] and bias.shape[:1] != (channels,):
-                raise UserError(f"bias has shape {bias.shape}", where=where, why="netx could not spread it",
-                                mend="one a channel, or one a neuron in the order W, H, C")  # fmt: skip
+                raise UserError(f"bias has shape {bias.shape}", where=where, cause="netx could not spread it",
+                                hint="one a channel, or one a neuron in the order W, H, C")  # fmt: skip
             bias = per_neuron(bias, declared, "bias", where)
     geometry: dict[str, Any] = {key: pair_at(group, key, where) for key in ("stride", "padding", "dilation")}
     layer = _built(
@@ -188,8 +188,8 @@ def _dense(
     if kind == "dense_rec":
         weight_rec = _matrix(group, "weight_rec", neurons, where)
     elif "weight_rec" in group.members:
-        raise UserError("has recurrent weights, and its type is dense", where=where, why="netx would ignore them",
-                        mend="write the type dense_rec")  # fmt: skip
+        raise UserError("has recurrent weights, and its type is dense", where=where, cause="netx would ignore them",
+                        hint="write the type dense_rec")  # fmt: skip
     if weight.shape[0] != neurons:
         raise UserError(f"says shape {declared}, its weights give ({weight.shape[0]},)", where=where)
     bias = None
@@ -224,7 +224,7 @@ def _delay(group: Tree, shape: tuple[int, ...], where: str) -> np.ndarray:
         return delay.reshape(-1, 1) if delay.size == shape[0] else delay.reshape(1, -1)
     if delay.shape != shape:
         raise UserError(f"delay has shape {delay.shape}, which does not fit weights {shape}", where=where,
-                        mend="one number, one a neuron, one an input, or one a synapse")  # fmt: skip
+                        hint="one number, one a neuron, one an input, or one a synapse")  # fmt: skip
     if np.all(delay == delay[:, :1]):
         return delay[:1, :1] if np.all(delay == delay[0, 0]) else delay[:, :1]
     return delay[:1] if np.all(delay == delay[:1]) else delay
@@ -234,14 +234,14 @@ def _neuron(group: Tree, where: str, shape: tuple[int, ...]) -> dict[str, Any]:
     neuron = group_at(group, "neuron")
     if neuron is None:
         raise UserError("has no neuron", where=where,
-                        why="netx would put its own default there, which forgets its voltage at every step",
-                        mend="write the neuron group (CUBA, iDecay, vDecay, vThMant)")  # fmt: skip
+                        cause="netx would put its own default there, which forgets its voltage at every step",
+                        hint="write the neuron group (CUBA, iDecay, vDecay, vThMant)")  # fmt: skip
     model = text_at(neuron, "type", where)
     if model not in ("CUBA", "LOIHI"):
-        mend = next((mend for word, mend in reversed(_NOT_CUBA.items()) if word in model), "use CUBA neurons")
-        raise UserError(f"neuron type {model[:40]!r} is not supported", where=where, mend=mend)
+        hint = next((hint for word, hint in reversed(_NOT_CUBA.items()) if word in model), "use CUBA neurons")
+        raise UserError(f"neuron type {model[:40]!r} is not supported", where=where, hint=hint)
     if "messageBits" in neuron.members:
-        raise UserError("sets messageBits", where=where, why="netx stops at it", mend="leave it out")
+        raise UserError("sets messageBits", where=where, cause="netx stops at it", hint="leave it out")
     refuse_set(neuron, "refDelay", where, "netx has no refractory period", "train with a refDelay of 1", harmless=1)
     refuse_set(neuron, "gradedSpike", where, "netx sends plain spikes from CUBA neurons", "train with plain spikes")
     for key in ("wgtExp", "weight_exp"):
@@ -261,8 +261,9 @@ def _built(group: Tree, where: str, index: int, **fields: Any) -> IntegerLayer:
 
 
 def _in_file(error: UserError, where: str) -> UserError:
-    return UserError(f"{error.where}: {error.what}" if error.where else error.what, where=where, why=error.why,
-                     mend=error.mend)  # fmt: skip
+    return UserError(f"{error.where}: {error.message}" if error.where else error.message, where=where,
+                     cause=error.cause,
+                     hint=error.hint)  # fmt: skip
 
 
 def _message_bits(groups: Tree, where: str) -> int:

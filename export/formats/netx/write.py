@@ -35,8 +35,8 @@ def write_netx(network: IntegerNetwork, path: str | os.PathLike[str]) -> None:
         try:
             read = read_netx(temporary)
         except UserError as error:
-            raise UserError(error.what, where=error.where.replace(str(temporary), str(path)), why=error.why,
-                            mend=error.mend) from None  # fmt: skip
+            raise UserError(error.message, where=error.where.replace(str(temporary), str(path)), cause=error.cause,
+                            hint=error.hint) from None  # fmt: skip
         difference = _difference(network, read)
         if difference:
             raise RuntimeError(f"{Path(path)}: the file read back differs in {difference} (a bug in Spikeport)")
@@ -88,7 +88,7 @@ def _write_layer(group: h5py.Group, layer: IntegerLayer) -> None:
     try:
         group.attrs["name"] = layer.name
     except ValueError as error:
-        raise UserError(f"layer name {layer.name!r} cannot be kept in an HDF5 file", why=str(error)) from None
+        raise UserError(f"layer name {layer.name!r} cannot be kept in an HDF5 file", cause=str(error)) from None
     if layer.scale is not None:
         group.attrs["scale"] = layer.scale
     group["shape"] = np.array(layer.output_shape, dtype=np.int32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from spikeport.errors import MissingPart
+from spikeport.errors import MissingDependencyError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,10 +179,12 @@ ARCHIVES: dict[str, tuple[Archive, ...]] = {
 }
 
 
-def absent(name: str, brings: str, folder: Path, file: str = "") -> MissingPart:
+def absent(name: str, brings: str, folder: Path, file: str = "") -> MissingDependencyError:
     """What to say where `brings` of set `name` is not at `folder`: what to place there, from which archive."""
     archive = next(a for a in ARCHIVES[name] if a.brings == brings and file in ("", a.file))
-    return MissingPart(f"{brings} of {name} is not there", where=str(folder), mend=how_to_get(name, archive, folder))
+    return MissingDependencyError(
+        f"{brings} of {name} is not there", where=str(folder), hint=how_to_get(name, archive, folder)
+    )
 
 
 def how_to_get(name: str, archive: Archive, folder: Path, *, tried: bool = False) -> str:

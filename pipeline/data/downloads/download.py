@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from spikeport.errors import MissingPart, UserError
+from spikeport.errors import MissingDependencyError, UserError
 from spikeport.files import CannotWriteError, writing
 from spikeport.pipeline.data.downloads.archives import ARCHIVES, Archive, how_to_get
 from spikeport.pipeline.data.downloads.unpacking import unpack
@@ -26,11 +26,11 @@ def download(
     """Brings all archives of set `name` under `root`; a row of `part` and `state` ("here", "fetched") for each. An
     archive that is there already is unpacked if it has the published MD5.
 
-    Raises UserError for an unknown set, MissingPart (after all others were tried) for what no host gave, with
-    what to place where.
+    Raises UserError for an unknown set, MissingDependencyError (after all others were tried) for what no host gave,
+    with what to place where.
     """
     if name not in ARCHIVES:
-        raise UserError(f"nothing is known to download for {name!r}", mend="use one of " + ", ".join(ARCHIVES))
+        raise UserError(f"nothing is known to download for {name!r}", hint="use one of " + ", ".join(ARCHIVES))
     rows, missing = [], []
     for archive in ARCHIVES[name]:
         part = f"{archive.brings}/{archive.file}" if not archive.unpack else archive.brings
@@ -43,15 +43,17 @@ def download(
         except CannotWriteError:
             raise
         except UserError as error:
-            missing.append((f"{archive.file}: {error.what}" + (f": {error.why}" if error.why else ""), error.mend))
+            missing.append(
+                (f"{archive.file}: {error.message}" + (f": {error.cause}" if error.cause else ""), error.hint)
+            )
         except Exception as error:  # a host fails as it likes: HTTP, DNS, TLS, time-outs, a wrong file
             missing.append((f"{archive.file}: {error}", how_to_get(name, archive, root / archive.brings, tried=True)))
     if missing:
-        raise MissingPart(
+        raise MissingDependencyError(
             f"{name} could not be fetched whole",
             where=str(root),
-            why="; ".join(why for why, _ in missing),
-            mend=f"{missing[0][1]}; then run the command again for the rest",
+            cause="; ".join(why for why, _ in missing),
+            hint=f"{missing[0][1]}; then run the command again for the rest",
         )
     return rows
 
@@ -91,8 +93,8 @@ def check_md5(file: Path, md5: str, progress: Progress | None = None) -> None:
         raise UserError(
             "this is not the published archive, and is not unpacked",
             where=str(file),
-            why=f"its MD5 is {found}, not {md5}",
-            mend=f"remove {file}; the same command then fetches it",
+            cause=f"its MD5 is {found}, not {md5}",
+            hint=f"remove {file}; the same command then fetches it",
         )
 
 

@@ -81,8 +81,8 @@ class _Bound:
 
     def refusal(self, why: str) -> UserError:
         """Why the file is not unpacked."""
-        mend = f"remove {self.file}; the same command then fetches it"
-        return UserError("this archive is not unpacked", where=str(self.file), why=why, mend=mend)
+        hint = f"remove {self.file}; the same command then fetches it"
+        return UserError("this archive is not unpacked", where=str(self.file), cause=why, hint=hint)
 
 
 def _unpack(file: Path, folder: Path, bound: _Bound) -> None:

@@ -29,7 +29,7 @@ class Translator(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        flat = self.layers(images.mean(1, keepdim=True))  # an event camera sees no colours
+        flat = self.layers(images.mean(1, keepdim=True))  # an event camera sees no colors
         return flat.unflatten(1, (self.steps, 2))
 
     @property

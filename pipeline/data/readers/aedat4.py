@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spikeport.errors import MissingPart
+from spikeport.errors import MissingDependencyError
 from spikeport.pipeline.data.readers.event_columns import check_size, damaged, from_columns, unknown_layout
 from spikeport.pipeline.data.readers.event_streams import content_of
 
@@ -28,7 +28,8 @@ _KIND = re.compile(r'<attr key="typeIdentifier"[^>]*>([^<]*)<')
 
 
 def read_aedat4(path: Path) -> np.ndarray:
-    """The events of the first stream of events. Raises EventFileError, and MissingPart without its decompressor."""
+    """The events of the first stream of events. Raises EventFileError, and MissingDependencyError without its
+    decompressor."""
     content = content_of(path)
     start = content.find(b"\n", 0, 100) + 1
     if not content.startswith(b"#!AER-DAT4") or not start:
@@ -122,8 +123,8 @@ def _unpacker(packing: int, path: Path, stored: int) -> Callable[[bytes], bytes]
         import lz4.frame
         import zstandard
     except ImportError:
-        raise MissingPart(
-            "reading a packed .aedat4 needs lz4 and zstandard", where=str(path), mend="pip install lz4 zstandard"
+        raise MissingDependencyError(
+            "reading a packed .aedat4 needs lz4 and zstandard", where=str(path), hint="pip install lz4 zstandard"
         ) from None
     if packing in _LZ4:
         machine = lz4.frame.LZ4FrameDecompressor

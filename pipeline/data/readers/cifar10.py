@@ -28,8 +28,8 @@ def read_cifar10(folder: Path) -> ImageSet:
         raise UserError(
             "the Python version of CIFAR-10 is not read" if pickles else "no file of CIFAR-10 is here",
             where=str(folder),
-            why=f"{pickles[0]} is a pickle: opening it could run any code" if pickles else "",
-            mend=f"place data_batch_1.bin ... test_batch.bin of cifar-10-binary.tar.gz in {folder}",
+            cause=f"{pickles[0]} is a pickle: opening it could run any code" if pickles else "",
+            hint=f"place data_batch_1.bin ... test_batch.bin of cifar-10-binary.tar.gz in {folder}",
         )
     images, labels, ids = [], [], []
     for name, path in found:
@@ -41,8 +41,8 @@ def read_cifar10(folder: Path) -> ImageSet:
             raise UserError(
                 "this is no whole file of CIFAR-10's binary version",
                 where=str(path),
-                why=f"{size:,} bytes; {most}",
-                mend="unpack it again from cifar-10-binary.tar.gz",
+                cause=f"{size:,} bytes; {most}",
+                hint="unpack it again from cifar-10-binary.tar.gz",
             )
         records = content.reshape(-1, RECORD)
         images.append(records[:, 1:].reshape(-1, 3, 32, 32))

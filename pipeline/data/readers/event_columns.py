@@ -26,22 +26,22 @@ _SECONDS = 10_000  # times with fractions that span less than this are no us, bu
 class EventFileError(Exception):
     """Why a file gives no events: `why`, in short `what`, and how to mend it."""
 
-    def __init__(self, why: str, *, what: str, mend: str) -> None:
-        super().__init__(why)
-        self.why, self.what, self.mend = why, what, mend
+    def __init__(self, cause: str, *, message: str, hint: str) -> None:
+        super().__init__(cause)
+        self.cause, self.message, self.hint = cause, message, hint
 
 
-def damaged(why: str) -> EventFileError:
+def damaged(cause: str) -> EventFileError:
     """The bytes are not what such a file has."""
     return EventFileError(
-        why, what="this event file cannot be read", mend="copy it again from its source, or remove it"
+        cause, message="this event file cannot be read", hint="copy it again from its source, or remove it"
     )
 
 
 def unknown_layout(found: str, convert: str, taken: str = TAKEN) -> EventFileError:
     """The file may well be whole, but holds something else than what is read: `found`, and how to `convert` it."""
     return EventFileError(
-        f"found {found}; taken are {taken}", what="this event file has a layout that is not read", mend=convert
+        f"found {found}; taken are {taken}", message="this event file has a layout that is not read", hint=convert
     )
 
 
@@ -51,8 +51,8 @@ def check_size(declared: int, stored: int) -> None:
     if declared > most:
         raise EventFileError(
             f"it declares {declared:,} bytes of events in {stored:,} bytes of file; {most:,} are taken",
-            what="this event file is too large for one recording",
-            mend="cut it into recordings, or remove it",
+            message="this event file is too large for one recording",
+            hint="cut it into recordings, or remove it",
         )
 
 
@@ -117,7 +117,7 @@ def wanted(names: Sequence[str]) -> list[str]:
 
 def held(members: Mapping[str, str]) -> str:
     """What a file holds, by name, in words."""
-    return _listed([f"{name} ({what})" for name, what in members.items()])
+    return _listed([f"{name} ({message})" for name, message in members.items()])
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -135,13 +135,13 @@ def _whole(field: str, column: np.ndarray) -> np.ndarray:
     if not odd.any():
         return column.astype(np.int64)
     at = int(np.argmax(odd))
-    mend = f"convert {field} to whole numbers"
+    hint = f"convert {field} to whole numbers"
     if field == "t" and np.isfinite(column).all():
         span = float(column.max() - column.min())
-        mend = "convert t to whole us, for example numpy.rint(t).astype(numpy.int64)"
+        hint = "convert t to whole us, for example numpy.rint(t).astype(numpy.int64)"
         if span < _SECONDS:
-            mend = f"t spans {span:.6g}: if it is in s, convert it with numpy.rint(t * 1e6).astype(numpy.int64)"
-    raise unknown_layout(f"{field} = {column[at]:.9g} at event {at}, of type {column.dtype}", mend)
+            hint = f"t spans {span:.6g}: if it is in s, convert it with numpy.rint(t * 1e6).astype(numpy.int64)"
+    raise unknown_layout(f"{field} = {column[at]:.9g} at event {at}, of type {column.dtype}", hint)
 
 
 def _polarity(column: np.ndarray) -> np.ndarray:

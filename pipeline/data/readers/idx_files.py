@@ -35,8 +35,8 @@ def read_idx(path: Path) -> np.ndarray:
             raise UserError(
                 "this idx file cannot be read",
                 where=str(path),
-                why=str(error),
-                mend="copy it again from its source",
+                cause=str(error),
+                hint="copy it again from its source",
             ) from error
 
 
@@ -47,8 +47,8 @@ def read_labelled(images_file: Path, labels_file: Path) -> tuple[np.ndarray, np.
         raise UserError(
             "images and labels do not belong together",
             where=str(images_file),
-            why=f"{images.shape} images, {labels.shape} labels",
-            mend="copy both files again from one source",
+            cause=f"{images.shape} images, {labels.shape} labels",
+            hint="copy both files again from one source",
         )
     return images, labels
 
@@ -69,8 +69,8 @@ def _read(path: Path, file: BinaryIO, most: int) -> np.ndarray:
         raise UserError(
             f"an idx file of more than {LARGEST:,} bytes is not read",
             where=str(path),
-            why=f"its header says {_said(shape)}",
-            mend="keep the part that is used",
+            cause=f"its header says {_said(shape)}",
+            hint="keep the part that is used",
         )
     values = np.empty(count, np.uint8)
     filled = 0
@@ -89,5 +89,5 @@ def _said(shape: tuple[int, ...]) -> str:
 
 def _not_whole(path: Path, why: str) -> UserError:
     return UserError(
-        "this is no whole idx file of bytes", where=str(path), why=why, mend="copy it again from its source"
+        "this is no whole idx file of bytes", where=str(path), cause=why, hint="copy it again from its source"
     )

@@ -71,7 +71,7 @@ def read_picture(path: Path, findings: Findings) -> Image:
         except Exception as error:  # PIL's decoders raise many kinds on bytes that they did not expect
             why = str(error).replace(repr(file), "its content") or type(error).__name__
             raise UserError(
-                "this picture cannot be read", where=str(path), why=why, mend="copy it again, or remove it"
+                "this picture cannot be read", where=str(path), cause=why, hint="copy it again, or remove it"
             ) from error
 
 
@@ -81,8 +81,8 @@ def _check_size(path: Path, picture: Image) -> None:
         raise UserError(
             f"a picture of more than {MOST_PIXELS:,} pixels is not read",
             where=str(path),
-            why=f"it says it has {width:,} x {height:,}, and a network sees a few thousand",
-            mend="make it smaller",
+            cause=f"it says it has {width:,} x {height:,}, and a network sees a few thousand",
+            hint="make it smaller",
         )
 
 
@@ -127,11 +127,11 @@ def _from_float(path: Path, values: np.ndarray) -> Image:
 def _grey(values: np.ndarray, white: int) -> Image:
     import PIL.Image
 
-    grey = np.empty(values.shape, np.uint8)
-    given, made = values.reshape(-1), grey.reshape(-1)
+    gray = np.empty(values.shape, np.uint8)
+    given, made = values.reshape(-1), gray.reshape(-1)
     for at in range(0, len(given), _BLOCK):  # no second whole picture of wide numbers
         made[at : at + _BLOCK] = np.rint(given[at : at + _BLOCK].astype(np.float64) * (255 / white))
-    return PIL.Image.fromarray(grey).convert("RGB")
+    return PIL.Image.fromarray(gray).convert("RGB")
 
 
 def _on_black(path: Path, picture: Image, findings: Findings) -> Image:
@@ -152,8 +152,8 @@ def _unknown_white(path: Path, found: str, taken: str) -> UserError:
     return UserError(
         "which value of this picture is white is not known",
         where=str(path),
-        why=f"it holds {found}; taken are {taken}",
-        mend="save it with 8 bits",
+        cause=f"it holds {found}; taken are {taken}",
+        hint="save it with 8 bits",
     )
 
 

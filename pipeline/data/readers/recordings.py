@@ -36,8 +36,8 @@ def read_recording(
     """The recording that one event file holds; t in us from the file's own zero.
 
     The extension chooses the reader (see READERS). Raises UserError naming the file where it is damaged, empty, of
-    another layout or does not fit a sensor of that height and width, MissingPart where the format's decompressor is not
-    installed.
+    another layout or does not fit a sensor of that height and width, MissingDependencyError where the format's
+    decompressor is not installed.
     """
     events, late_us = read_events(path, reading=reading), 0
     if reading.sort:
@@ -57,7 +57,7 @@ def read_events(
         raise UserError(
             f"no reader for {path.suffix or 'a file without extension'}",
             where=str(path),
-            mend="convert it to one of " + ", ".join(READERS),
+            hint="convert it to one of " + ", ".join(READERS),
         )
     try:
         if path.stat().st_size == 0:
@@ -68,18 +68,18 @@ def read_events(
             _check_extension(path)
             events = READERS[path.suffix.lower()](path, reading.columns)
         if not len(events):
-            raise EventFileError("it holds no event", what="this event file is empty", mend="remove it")
+            raise EventFileError("it holds no event", message="this event file is empty", hint="remove it")
     except (UserError, ImportError):
         raise
     except EventFileError as fault:
-        raise UserError(fault.what, where=str(path), why=fault.why, mend=fault.mend) from None
+        raise UserError(fault.message, where=str(path), cause=fault.cause, hint=fault.hint) from None
     except MemoryError:
         raise UserError(
-            "this event file takes more memory than there is", where=str(path), mend="cut it into recordings"
+            "this event file takes more memory than there is", where=str(path), hint="cut it into recordings"
         ) from None
     except Exception as error:  # decoders raise whatever they like on bytes that they did not expect
         broken = damaged(f"{type(error).__name__}: {error}"[:300])
-        raise UserError(broken.what, where=str(path), why=broken.why, mend=broken.mend) from error
+        raise UserError(broken.message, where=str(path), cause=broken.cause, hint=broken.hint) from error
     return events
 
 
@@ -134,6 +134,6 @@ def _check_extension(path: Path) -> None:
         if first.startswith(beginning) and extension not in extensions and (extension != ".bin" or len(beginning) > 5):
             raise EventFileError(
                 f"its first bytes are those of {' or '.join(extensions)}",
-                what=f"this event file is no {extension}",
-                mend="rename it by what it is",
+                message=f"this event file is no {extension}",
+                hint="rename it by what it is",
             )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spikeport.errors import MissingPart, UserError
+from spikeport.errors import MissingDependencyError, UserError
 from spikeport.pipeline.data.dataset import StaticImages
 from spikeport.pipeline.data.downloads.archives import CIFAR10, absent
 from spikeport.pipeline.data.framing import Progress
@@ -42,14 +42,14 @@ def load(data: Data, progress: Progress | None = None) -> Collection:
         raise UserError(
             "which CIFAR-10 image each recording shows is not published",
             where="data.pairing",
-            mend='set pairing = "class" (the original of a test recording may then be trained on), or name a file of '
+            hint='set pairing = "class" (the original of a test recording may then be trained on), or name a file of '
             "pairs as data.pairs",
         )
     listing = list_events(events, absent("cifar10dvs", "CIFAR10DVS", events))
     classes, files = listing.classes, listing.files()
     unknown = set(classes) - set(CIFAR10)
     if unknown:
-        raise UserError(f"{min(unknown)!r} is no class of CIFAR-10", where=str(events), mend="remove or rename it")
+        raise UserError(f"{min(unknown)!r} is no class of CIFAR-10", where=str(events), hint="remove or rename it")
     if not images.is_dir():
         raise absent("cifar10dvs", "CIFAR10/cifar-10-batches-bin", images)
     if (images / classes[0]).is_dir():
@@ -105,18 +105,18 @@ def _named(found: ImageSet, twins: dict[str, str], classes: tuple[str, ...]) -> 
 def _pairs(path: Path, files: list[EventFile], found: ImageSet, classes: tuple[str, ...]) -> dict[str, str]:
     """The image's id of each recording's key, as the file of pairs says; each image is of one recording."""
     if not path.is_file():
-        raise MissingPart(
-            "the file of pairs is not there", where=str(path), mend="correct data.pairs, or place it there"
+        raise MissingDependencyError(
+            "the file of pairs is not there", where=str(path), hint="correct data.pairs, or place it there"
         )
     try:
         with open(path, newline="", encoding="utf-8") as text:
             lines = list(csv.DictReader(text))
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(
-            "this file of pairs cannot be read", where=str(path), why=str(error), mend="save it as CSV in UTF-8"
+            "this file of pairs cannot be read", where=str(path), cause=str(error), hint="save it as CSV in UTF-8"
         ) from error
     if not lines or not {"recording", "image"} <= set(lines[0]):
-        raise UserError("a file of pairs has the columns recording and image", where=str(path), mend="name them so")
+        raise UserError("a file of pairs has the columns recording and image", where=str(path), hint="name them so")
     said = {line["recording"]: line["image"] for line in lines}
     class_of = dict(zip(found.ids, found.classes, strict=True))
     taken: dict[str, str] = {}
@@ -134,6 +134,6 @@ def _pairs(path: Path, files: list[EventFile], found: ImageSet, classes: tuple[s
             taken[image] = file.key
             continue
         raise UserError(
-            f"recording {file.key} has no image of its own", where=str(path), why=why, mend="correct the file"
+            f"recording {file.key} has no image of its own", where=str(path), cause=why, hint="correct the file"
         )
     return {key: image for image, key in taken.items()}

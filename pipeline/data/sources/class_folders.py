@@ -30,7 +30,7 @@ def load(data: Data, progress: Progress | None = None) -> Collection:
             raise UserError(
                 f"class-folders needs data.{name}",
                 where="data",
-                mend=f'write {name} = "<folder>" in [data]; events lie in <root>/<events>/<class>/<id>.bin',
+                hint=f'write {name} = "<folder>" in [data]; events lie in <root>/<events>/<class>/<id>.bin',
             )
     root = Path(data.root)
     listing = list_events(root / data.events)

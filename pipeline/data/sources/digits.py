@@ -30,24 +30,24 @@ def load(data: Data, progress: Progress | None = None) -> Collection:
     from sklearn.datasets import load_digits
 
     found = load_digits()
-    grey = found.images.astype(np.uint8)  # [N, 8, 8], 0..16
+    gray = found.images.astype(np.uint8)  # [N, 8, 8], 0..16
     labels = found.target.astype(np.int64)
     size = round(DIGIT_SHARE * min(data.height, data.width))
     if size < 8:
         raise UserError(
             f"a sensor of {data.height} x {data.width} pixels is too small for the digits",
             where="data.height, data.width",
-            mend="use 12 or more",
+            hint="use 12 or more",
         )
     keys = tuple(f"{label}/{index:04d}" for index, label in enumerate(labels))
     sensor = (data.height, data.width)
     parts = (VERSION, CAMERA, BACKGROUND, SACCADE_US, SAMPLE_US, sensor, keys)
-    content = hashlib.sha256(repr(parts).encode() + grey.tobytes()).hexdigest()
+    content = hashlib.sha256(repr(parts).encode() + gray.tobytes()).hexdigest()
 
     def read() -> Iterator[Recording]:
         for start in range(0, len(keys), BATCH):
             rows = slice(start, start + BATCH)
-            scenes = CAMERA.watch(look(grey[rows], sensor, size, keys[rows]), SAMPLE_US, keys[rows])
+            scenes = CAMERA.watch(look(gray[rows], sensor, size, keys[rows]), SAMPLE_US, keys[rows])
             for events, key, label in zip(scenes, keys[rows], labels[rows], strict=True):
                 yield Recording(events=events, sensor=sensor, label=int(label), key=key)
 
@@ -60,13 +60,13 @@ def load(data: Data, progress: Progress | None = None) -> Collection:
         labels=labels,
         content=lambda: content,
         read=read,
-        images=StaticImages(images=_still(grey, size), labels=labels, keys=keys),
+        images=StaticImages(images=_still(gray, size), labels=labels, keys=keys),
         paired=True,
         simulated=True,
     )
 
 
-def look(grey: np.ndarray, sensor: tuple[int, int], size: int, keys: tuple[str, ...]) -> Iterator[np.ndarray]:
+def look(gray: np.ndarray, sensor: tuple[int, int], size: int, keys: tuple[str, ...]) -> Iterator[np.ndarray]:
     """Log intensity `[B, H, W]` float32 every SAMPLE_US while the gaze goes round a triangle, a side each
     saccade.
     """
@@ -75,7 +75,7 @@ def look(grey: np.ndarray, sensor: tuple[int, int], size: int, keys: tuple[str, 
     reach = REACH_SHARE * min(sensor)
     corners = reach * np.array([[-0.5, -0.5], [0.5, 0.0], [-0.5, 0.5], [-0.5, -0.5]])  # y, x
     start = np.array([_jitter(key) for key in keys])  # [B, 2] pixels
-    ink = grey.astype(np.float32)
+    ink = gray.astype(np.float32)
     for now in range(0, 3 * SACCADE_US + 1, SAMPLE_US):
         saccade = min(now // SACCADE_US, 2)
         done = 0.5 - 0.5 * np.cos(np.pi * (now - saccade * SACCADE_US) / SACCADE_US)  # eased: fast in the middle
@@ -89,15 +89,15 @@ def look(grey: np.ndarray, sensor: tuple[int, int], size: int, keys: tuple[str, 
 
 def _weights(pixels: int, size: int, gaze: np.ndarray) -> np.ndarray:
     """Bilinear weights `[B, pixels, 8]` in 64ths: what each sensor row sees of a digit's 8, `gaze` pixels on."""
-    centre = (np.arange(pixels) + 0.5 - pixels / 2 + gaze[:, None]) * 8 / size + 3.5
-    place = np.rint(centre * SUB)
+    center = (np.arange(pixels) + 0.5 - pixels / 2 + gaze[:, None]) * 8 / size + 3.5
+    place = np.rint(center * SUB)
     return np.maximum(0, SUB - np.abs(place[..., None] - SUB * np.arange(8))).astype(np.float32)
 
 
-def _still(grey: np.ndarray, size: int) -> np.ndarray:
+def _still(gray: np.ndarray, size: int) -> np.ndarray:
     """The digits as a camera without motion sees them: `[N, 1, size, size]` uint8."""
     weights = _weights(size, size, np.zeros(1))
-    light = weights @ grey.astype(np.float32) @ weights.transpose(0, 2, 1)
+    light = weights @ gray.astype(np.float32) @ weights.transpose(0, 2, 1)
     return np.rint(light * (255 / (16 * SUB * SUB))).astype(np.uint8)[:, None]
 
 

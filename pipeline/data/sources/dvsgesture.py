@@ -45,12 +45,12 @@ def load(data: Data, progress: Progress | None = None) -> Collection:
     training part; a random split is refused, as it would test on people that were trained on.
     """
     if data.images:
-        raise UserError("DVS Gesture has no images", where="data.images", mend='set images = ""')
+        raise UserError("DVS Gesture has no images", where="data.images", hint='set images = ""')
     if data.split != "official":
         raise UserError(
             "recordings of one person would be in training and in test",
             where="data.split",
-            mend='set split = "official", which tests on people who are not trained on',
+            hint='set split = "official", which tests on people who are not trained on',
         )
     folder = Path(data.root, data.events or "DVSGesture")
     files: list[EventFile] = []
@@ -66,8 +66,8 @@ def load(data: Data, progress: Progress | None = None) -> Collection:
         raise UserError(
             "a gesture has no recording",
             where=str(folder),
-            why=f"no file is called {missing[0]}.npy ({CLASSES[missing[0]]})",
-            mend="unpack the recordings again from their archives",
+            cause=f"no file is called {missing[0]}.npy ({CLASSES[missing[0]]})",
+            hint="unpack the recordings again from their archives",
         )
     return Collection(
         name="dvsgesture",
@@ -96,7 +96,7 @@ def _files(folder: Path) -> list[EventFile]:
             raise UserError(
                 "this is no recording of DVS Gesture",
                 where=str(path),
-                mend=f"place them as {folder}/user01_fluorescent/<0 to 10>.npy, or remove the file",
+                hint=f"place them as {folder}/user01_fluorescent/<0 to 10>.npy, or remove the file",
             )
         found.append(EventFile(path=path, label=label, key=f"{part}/{path.parent.name}/{label}"))
     if not found:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 
-from spikeport.errors import MissingPart, UserError
+from spikeport.errors import MissingDependencyError, UserError
 from spikeport.pipeline.data.cache import stamp_of
 from spikeport.pipeline.data.framing import Progress
 from spikeport.pipeline.data.readers.recordings import READERS
@@ -48,14 +48,14 @@ class Listing:
         ]
 
 
-def list_events(folder: Path, absent: MissingPart | None = None) -> Listing:
-    """All event files under `folder`, looked at but not read. Raises MissingPart (`absent`, if given) and UserError
-    where they do not lie in class folders, or have no reader."""
+def list_events(folder: Path, absent: MissingDependencyError | None = None) -> Listing:
+    """All event files under `folder`, looked at but not read. Raises MissingDependencyError (`absent`, if given) and
+    UserError where they do not lie in class folders, or have no reader."""
     if not folder.is_dir():
-        raise absent or MissingPart(
+        raise absent or MissingDependencyError(
             "the folder of recordings is not there",
             where=str(folder),
-            mend=f"place event files as {folder}/<class>/<id>.<ext> ({_EXTENSIONS}), or correct data.root and "
+            hint=f"place event files as {folder}/<class>/<id>.<ext> ({_EXTENSIONS}), or correct data.root and "
             "data.events (a relative root counts from the folder where the command runs)",
         )
     with os.scandir(folder) as entries:
@@ -66,7 +66,7 @@ def list_events(folder: Path, absent: MissingPart | None = None) -> Listing:
         raise UserError(
             f"a classifier needs two classes, {len(classes)} found",
             where=str(folder),
-            mend=f"place event files as {folder}/<class>/<id>.<ext>",
+            hint=f"place event files as {folder}/<class>/<id>.<ext>",
         )
     numbers: list[int] = []  # size and times of every file
     names = tuple(_list_class(folder / name, numbers) for name in classes)
@@ -103,7 +103,7 @@ def _list_class(folder: Path, numbers: list[int]) -> tuple[str, ...]:
         raise UserError(
             "this class has no recording",
             where=str(folder),
-            mend=f"place event files there ({_EXTENSIONS}), or remove the folder",
+            hint=f"place event files there ({_EXTENSIONS}), or remove the folder",
         )
     return tuple(names)
 
@@ -120,7 +120,7 @@ def _check_text(folder: Path, names: Sequence[str]) -> None:
     """Raises UserError for a name that is no text: keys made of it could not be written anywhere."""
     for name in names:
         if not name.isascii() and any("\ud800" <= c <= "\udfff" for c in name):
-            raise UserError("a file's name is not UTF-8", where=str(folder / name), mend="rename it, or remove it")
+            raise UserError("a file's name is not UTF-8", where=str(folder / name), hint="rename it, or remove it")
 
 
 def _check_names(folder: Path, names: list[str]) -> None:
@@ -130,14 +130,14 @@ def _check_names(folder: Path, names: list[str]) -> None:
         stem, extension = _split(name)
         if extension.lower() not in READERS:
             raise UserError(
-                f"no reader for {name}", where=str(folder / name), mend=f"convert it to {_EXTENSIONS}, or remove it"
+                f"no reader for {name}", where=str(folder / name), hint=f"convert it to {_EXTENSIONS}, or remove it"
             )
         if stem in stems:
             raise UserError(
                 "two recordings have the same id",
                 where=str(folder / name),
-                why=f"{stems[stem]} lies beside it",
-                mend="remove one, or rename it",
+                cause=f"{stems[stem]} lies beside it",
+                hint="remove one, or rename it",
             )
         stems[stem] = name
 

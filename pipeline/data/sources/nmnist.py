@@ -35,8 +35,8 @@ PARTS = (_Part("train", "Train", "train", 60_000), _Part("test", "Test", "t10k",
 def load(data: Data, progress: Progress | None = None) -> Collection:
     """The recordings of <root>/NMNIST and the images of <root>/MNIST/raw, paired by part and number.
 
-    A part of the recordings may be absent: Test where the split is not official. Raises MissingPart for what is
-    not there, UserError where a label disagrees with its image.
+    A part of the recordings may be absent: Test where the split is not official. Raises MissingDependencyError for
+    what is not there, UserError where a label disagrees with its image.
     """
     events, images = Path(data.root, data.events or "NMNIST"), Path(data.root, data.images or "MNIST/raw")
     present = [part for part in PARTS if (events / part.folder).is_dir() or part.name == "train"]
@@ -56,8 +56,8 @@ def load(data: Data, progress: Progress | None = None) -> Collection:
             raise UserError(
                 "the folders here are not N-MNIST's digits",
                 where=str(folder),
-                why=f"{', '.join(classes)} are here, {', '.join(names)} in Train",
-                mend=f"place recordings as {folder}/<digit>/<id>.bin",
+                cause=f"{', '.join(classes)} are here, {', '.join(names)} in Train",
+                hint=f"place recordings as {folder}/<digit>/<id>.bin",
             )
         kinds = ("images-idx3-ubyte", "labels-idx1-ubyte")
         read = read_labelled(*(_idx(images, f"{part.images}-{kind}") for kind in kinds))
@@ -112,14 +112,14 @@ def _image_of(file: EventFile, labels: np.ndarray, classes: tuple[str, ...]) -> 
         raise UserError(
             "this recording has no image",
             where=str(file.path),
-            why=f"N-MNIST's ids count from 1 to {len(labels):,} here",
-            mend="give the file its own id again, or remove it",
+            cause=f"N-MNIST's ids count from 1 to {len(labels):,} here",
+            hint="give the file its own id again, or remove it",
         )
     if str(labels[row]) != classes[file.label]:
         raise UserError(
             "the labels of recording and image disagree",
             where=str(file.path),
-            why=f"the recording lies in class {classes[file.label]}, image {row} is a {labels[row]}",
-            mend="unpack the recordings again from their archive",
+            cause=f"the recording lies in class {classes[file.label]}, image {row} is a {labels[row]}",
+            hint="unpack the recordings again from their archive",
         )
     return row

@@ -19,8 +19,8 @@ def shrink(events: np.ndarray, origin: str, *, sensor: tuple[int, int], target: 
         raise UserError(
             f"frames of {target[0]} x {target[1]} are larger than this sensor",
             where="data.height, data.width",
-            why=f"it has {sensor[0]} x {sensor[1]} pixels",
-            mend="lower data.height and data.width",
+            cause=f"it has {sensor[0]} x {sensor[1]} pixels",
+            hint="lower data.height and data.width",
         )
     check_events(events, *sensor, where=origin)
     return _scaled(events, sensor, target)

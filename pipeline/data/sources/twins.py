@@ -30,8 +30,8 @@ def name_images(
             raise UserError(
                 "two recordings claim one image",
                 where=str(file.path),
-                why=f"{taken[row].path.name} and this file both mean image {found.ids[row]}",
-                mend="give each recording its own id, or remove one",
+                cause=f"{taken[row].path.name} and this file both mean image {found.ids[row]}",
+                hint="give each recording its own id, or remove one",
             )
         taken[row] = file
         keys[row] = file.key
@@ -59,7 +59,7 @@ class _Twins:
             raise UserError(
                 f"data.image_id_offset asks for numbers as ids, this file's is {stem!r}",
                 where=str(file.path),
-                mend="set data.image_id_offset = 0, or rename the file",
+                hint="set data.image_id_offset = 0, or rename the file",
             )
         identity = str(int(stem) + self._offset) if self._offset else _plain(stem)
         row = self._by_id.get(identity) if self._unique else self._by_class.get((name, identity))
@@ -71,13 +71,13 @@ class _Twins:
             raise UserError(
                 f"this recording has no image: there is none with id {identity}",
                 where=str(file.path),
-                mend="correct data.image_id_offset, add the image, or set data.pairing to class",
+                hint="correct data.image_id_offset, add the image, or set data.pairing to class",
             )
         raise UserError(
             "the labels of recording and image disagree",
             where=str(file.path),
-            why=f"the recording lies in class {name}, image {identity} is of class {self._found.classes[row]}",
-            mend="correct data.image_id_offset, or move the file to its class",
+            cause=f"the recording lies in class {name}, image {identity} is of class {self._found.classes[row]}",
+            hint="correct data.image_id_offset, or move the file to its class",
         )
 
 

@@ -141,7 +141,7 @@ class MmdTerm(CkaTerm):
 
 @full_precision
 def cka(a: Tensor, b: Tensor, *, debiased: bool = False, eps: float = EPS) -> Tensor:
-    """Linear CKA `[T]` of features `[T, B, ...]`, samples along B: <K, L> / (|K| |L| + eps) of centred Grams.
+    """Linear CKA `[T]` of features `[T, B, ...]`, samples along B: <K, L> / (|K| |L| + eps) of centerd Grams.
 
     Features that do not vary (silent, constant, a single sample) give 0 and no gradient.
     Raises UserError for `debiased` with fewer than four samples.
@@ -187,13 +187,13 @@ def _norm(matrix: Tensor) -> Tensor:
 
 
 def _u_centred(gram: Tensor) -> Tensor:
-    """The Gram matrix without its diagonal, centred so that products of two estimate HSIC without bias."""
+    """The Gram matrix without its diagonal, centerd so that products of two estimate HSIC without bias."""
     count = gram.shape[1]
     if count < 4:
         raise UserError(
             f"the debiased alignment needs at least 4 samples, got {count}",
             where="debiased (da_debiased of a preset)",
-            mend="use larger batches, or set it to false",
+            hint="use larger batches, or set it to false",
         )
     off = 1 - torch.eye(count, dtype=gram.dtype, device=gram.device)
     gram = gram * off

@@ -118,7 +118,7 @@ def term_class(name: str) -> type[Term]:
     """The term of that name. Raises UserError listing the choices."""
     if name not in TERM_FILES:
         raise UserError(
-            f"{name!r} is no loss", where="distillation.terms", mend="use one of " + ", ".join(sorted(TERM_FILES))
+            f"{name!r} is no loss", where="distillation.terms", hint="use one of " + ", ".join(sorted(TERM_FILES))
         )
     module, _, attribute = TERM_FILES[name].partition(":")
     found: type[Term] = getattr(import_module(f"spikeport.pipeline.distillation.losses.{module}"), attribute)
@@ -137,5 +137,5 @@ def term_settings(name: str, options: Mapping[str, Any]) -> Options:
         raise UserError(
             f"{key} = {fault['input']!r}: {fault['msg']}",
             where=f"options of the loss {name!r} in distillation.terms",
-            mend=f"its options are {known}",
+            hint=f"its options are {known}",
         ) from None

@@ -32,7 +32,7 @@ class Laf(Term):
             raise UserError(
                 "the loss 'laf' needs what both heads see, which one of the networks has not",
                 where="distillation.terms",
-                mend="take another teacher network, or leave the term out",
+                hint="take another teacher network, or leave the term out",
             )
         adapt = settings.always_adapt or own != said
         self.adapter: nn.Module = nn.Linear(own, said) if adapt else nn.Identity()

@@ -49,7 +49,7 @@ def logit_kd(
     elif divergence == "adaptive":
         loss = head_tail_kl(log_p, log_q)
     else:
-        raise UserError(f"{divergence!r} is no divergence", where="divergence", mend="use fkl or rkl, or adaptive")
+        raise UserError(f"{divergence!r} is no divergence", where="divergence", hint="use fkl or rkl, or adaptive")
     loss = tau**2 * loss.mean(0)
     if entropy_weight:
         steps, _ = paired(student, teacher, tau, "per_step")
@@ -94,7 +94,7 @@ def _finite(*logits: Tensor) -> None:
     for whose, each in zip(("student", "teacher"), logits, strict=True):
         if not torch.isfinite(each).all():
             raise UserError(
-                f"the {whose}'s logits are not all finite", mend="lower the learning rate, or check weights"
+                f"the {whose}'s logits are not all finite", hint="lower the learning rate, or check weights"
             )
 
 
@@ -102,7 +102,7 @@ def paired(student: Tensor, teacher: Tensor, tau: float, mode: KdMode) -> tuple[
     """What is compared: `[T, B, K]` of the student and `[1 or T, B, K]` of the detached teacher, T = 1 in modes "mean"
     and "last"; float32 or wider. Raises UserError where shapes do not fit, tau is not positive or the mode is none."""
     if not tau > 0:
-        raise UserError(f"temperature {tau} is not positive", where="tau", mend="use a value such as 2 or 4")
+        raise UserError(f"temperature {tau} is not positive", where="tau", hint="use a value such as 2 or 4")
     student = student if student.ndim == 3 else student.unsqueeze(0)
     teacher = teacher.detach() if teacher.ndim == 3 else teacher.detach().unsqueeze(0)
     if student.ndim != 3 or teacher.ndim != 3 or not student.numel():
@@ -110,7 +110,7 @@ def paired(student: Tensor, teacher: Tensor, tau: float, mode: KdMode) -> tuple[
     if student.shape[1:] != teacher.shape[1:] or teacher.shape[0] not in (1, student.shape[0]):
         raise UserError(
             f"student logits {tuple(student.shape)} and teacher logits {tuple(teacher.shape)} do not fit",
-            why="[T, B, K]: samples, classes and, from a spiking teacher, steps must agree",
+            cause="[T, B, K]: samples, classes and, from a spiking teacher, steps must agree",
         )
     wide = torch.float64 if student.dtype == torch.float64 else torch.float32
     student, teacher = student.to(wide), teacher.to(wide)
@@ -119,7 +119,7 @@ def paired(student: Tensor, teacher: Tensor, tau: float, mode: KdMode) -> tuple[
     if mode == "last":
         return student[-1:], teacher[-1:]
     if mode != "mean":
-        raise UserError(f"{mode!r} is no way to distil over time", where="mode", mend="use mean, per_step or last")
+        raise UserError(f"{mode!r} is no way to distil over time", where="mode", hint="use mean, per_step or last")
     return student.mean(0, keepdim=True), teacher.mean(0, keepdim=True)
 
 

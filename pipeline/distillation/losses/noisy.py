@@ -37,13 +37,13 @@ def nld(
 
     Noise is N(m, s^2) by class, m and s the mean and standard deviation (divisor K - 1) of each row of logits; `scale`
     "var" draws with s^2 in place of s. `space` "logit" (paper) adds `noise_weight` times it; "prob" (released code)
-    mixes the two softmaxes, the noise's with weight `noise_weight`. With `detach_stats` the optimiser cannot lower the
+    mixes the two softmaxes, the noise's with weight `noise_weight`. With `detach_stats` the optimizer cannot lower the
     penalty through m and s. `noise_weight` 0 is `logit_kd` to the bit. Draws come from `generator` (on the CPU).
     """
     if not 0 <= noise_weight < (1 if space == "prob" else math.inf):
-        raise UserError(f"noise of weight {noise_weight}", where="noise_weight", mend="use a share such as 0.1")
+        raise UserError(f"noise of weight {noise_weight}", where="noise_weight", hint="use a share such as 0.1")
     if space not in ("logit", "prob") or scale not in ("std", "var"):
-        raise UserError(f"no noise in {space!r} of {scale!r}", where="space and scale", mend="logit, prob; std, var")
+        raise UserError(f"no noise in {space!r} of {scale!r}", where="space and scale", hint="logit, prob; std, var")
     if not noise_weight:
         return logit_kd(student, teacher, tau=tau, mode=mode)
     compared, target = paired(student, teacher, tau, mode)

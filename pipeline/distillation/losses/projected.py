@@ -71,18 +71,18 @@ class ProjectedFeature(Term):
                 raise UserError(
                     f"student features of {own} channels are compared with {said} of the teacher",
                     where="distillation.terms",
-                    mend='set projector = "affine", or metric = "attention"',
+                    hint='set projector = "affine", or metric = "attention"',
                 )
         elif kind == "maps":
             self.projector = nn.Conv2d(own, said, 1, bias=settings.projector == "affine")
         elif settings.projector == "conv1x1":
-            raise UserError("an embedding has no places", where="projector", mend='use "affine"')
+            raise UserError("an embedding has no places", where="projector", hint='use "affine"')
         else:
             self.projector = nn.Linear(own, said)
         self.restore: nn.Module | None = None
         if settings.blur:
             if kind != "maps":
-                raise UserError("blur needs maps", where="blur", mend='set features = "maps"')
+                raise UserError("blur needs maps", where="blur", hint='set features = "maps"')
             self.restore = nn.Sequential(
                 nn.Conv2d(said, said, 3, padding=1), nn.ReLU(), nn.Conv2d(said, said, 3, padding=1)
             )
@@ -121,7 +121,7 @@ def _widths(settings: ProjectedFeature.Settings, sizes: Sizes) -> tuple[int, int
         raise UserError(
             f"the loss 'projected_feature' compares {settings.features}, which one of the networks has not",
             where="distillation.terms",
-            mend="set its features to maps or embedding, or take other networks",
+            hint="set its features to maps or embedding, or take other networks",
         )
     return own, said
 

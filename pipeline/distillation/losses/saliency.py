@@ -37,11 +37,11 @@ def samd(
     `skip_empty`: samples whose teacher map is zero count nothing. No gradient reaches the teacher.
     """
     if not tau_map > 0:
-        raise UserError(f"temperature {tau_map} is not positive", where="tau_map", mend="use a value such as 2")
+        raise UserError(f"temperature {tau_map} is not positive", where="tau_map", hint="use a value such as 2")
     if features.ndim != 5 or teacher_map.ndim != 3 or features.shape[1] != len(teacher_map) or not features.numel():
         raise UserError(
             f"features {tuple(features.shape)} and teacher maps {tuple(teacher_map.shape)} do not fit",
-            why="[T, B, C, H, W] and [B, H, W] of one batch are needed",
+            cause="[T, B, C, H, W] and [B, H, W] of one batch are needed",
         )
     wide = torch.float64 if features.dtype == torch.float64 else torch.float32
     own, said = features.to(wide).sum((0, 2)), teacher_map.detach().to(wide)
@@ -72,7 +72,7 @@ def class_activation_map(maps: Tensor, head_weight: Tensor, classes: Tensor) -> 
     else:
         raise UserError(
             f"a head of {head_weight.shape[1]} inputs does not belong to maps of {tuple(maps.shape[1:])}",
-            mend="take a teacher whose head sees its last maps, averaged or flattened",
+            hint="take a teacher whose head sees its last maps, averaged or flattened",
         )
     return (rows * maps).sum(1).clamp(min=0)
 

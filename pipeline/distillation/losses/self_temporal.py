@@ -32,7 +32,7 @@ def self_temporal_kd(
     UserError where shapes do not fit or tau is not positive.
     """
     if not tau > 0:
-        raise UserError(f"temperature {tau} is not positive", where="tau", mend="use a value such as 3")
+        raise UserError(f"temperature {tau} is not positive", where="tau", hint="use a value such as 3")
     if student.ndim != 3 or not student.numel() or labels.shape != student.shape[1:2]:
         raise UserError(f"logits {tuple(student.shape)} and labels {tuple(labels.shape)} do not fit [T, B, K] and [B]")
     student = student if student.dtype == torch.float64 else student.float()

@@ -141,7 +141,7 @@ def too_large(current: float) -> UserError:
     return UserError(
         f"a neuron's input current reaches {current:.0f} weight units, "
         f"and Loihi's current wraps at {STATE_LIMIT // UNIT}",
-        mend="use a network with fewer inputs per neuron",
+        hint="use a network with fewer inputs per neuron",
     )
 
 

@@ -201,7 +201,7 @@ def _integrate_loihi(
     if largest >= STATE_LIMIT:
         raise UserError(
             f"a neuron's current reaches {largest / UNIT:.0f} weight units, and Loihi's wraps at {STATE_LIMIT // UNIT}",
-            mend="use a network with fewer inputs per neuron, or a smaller student.alpha",
+            hint="use a network with fewer inputs per neuron, or a smaller student.alpha",
         )
     return spikes, membranes
 

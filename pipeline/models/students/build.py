@@ -91,15 +91,15 @@ def student_kind(recipe: StudentRecipe) -> StudentKind:
         raise UserError(
             f"{recipe.network!r} is no student network",
             where="student.network",
-            mend="use one of " + ", ".join(STUDENTS),
+            hint="use one of " + ", ".join(STUDENTS),
         )
     kind = STUDENTS[recipe.network]
     if recipe.alpha and "alpha" not in kind.options:
         raise UserError(
             f"a {recipe.network} has no slow currents",
             where="student.alpha",
-            why=_NO_LOOP if recipe.network == "recurrent" else "they are for students of plain chains",
-            mend="set it to 0, or use one of "
+            cause=_NO_LOOP if recipe.network == "recurrent" else "they are for students of plain chains",
+            hint="set it to 0, or use one of "
             + ", ".join(name for name in STUDENTS if "alpha" in STUDENTS[name].options),
         )
     return kind
@@ -115,8 +115,8 @@ def check_student(recipe: StudentRecipe, input_shape: tuple[int, ...], *, for_ne
         raise UserError(
             f"a {recipe.network} is not for netx",
             where="student.network",
-            why=kind.not_for_netx,
-            mend=f"train it in float with spikeport train, or use one of {', '.join(runs)}",
+            cause=kind.not_for_netx,
+            hint=f"train it in float with spikeport train, or use one of {', '.join(runs)}",
         )
     with torch.device("meta"):
         student = kind.build(recipe, input_shape, 2, shared_head=True)

@@ -41,7 +41,7 @@ def conv_student(
     """Convolution blocks, an optional hidden dense layer, an output layer that fires."""
     if not recipe.channels:
         raise UserError(
-            "a conv student has at least one block", where="student.channels", mend='name one, or network = "mlp"'
+            "a conv student has at least one block", where="student.channels", hint='name one, or network = "mlp"'
         )
     layers, width = conv_blocks(recipe, input_shape, norm=norm)
     if recipe.hidden:
@@ -69,8 +69,8 @@ def vgg_student(
                 raise UserError(
                     f"frames of {input_shape[1]} x {input_shape[2]} do not halve four times",
                     where="student.network",
-                    why="a pool that drops a row cannot be folded into the next layer",
-                    mend="set data.height and data.width to multiples of 16 (48)",
+                    cause="a pool that drops a row cannot be folded into the next layer",
+                    hint="set data.height and data.width to multiples of 16 (48)",
                 )
             pools += 1
             layers[f"pool{pools}"] = nn.AvgPool2d(POOL)
@@ -108,7 +108,7 @@ def _halved(side: int, recipe: StudentRecipe, index: int) -> int:
         raise UserError(
             f"an average pool of {POOL} x {POOL} would drop a row of the {side} that block {index} gives",
             where="student.downsample",
-            why="folded into the next convolution it would reach into that row",
-            mend='choose data.height and data.width that halve evenly (32, 48, 64), or downsample = "stride"',
+            cause="folded into the next convolution it would reach into that row",
+            hint='choose data.height and data.width that halve evenly (32, 48, 64), or downsample = "stride"',
         )
     return side // POOL

@@ -41,7 +41,7 @@ class _MeanOfPlaces(nn.Module):
 def resnet_student(
     recipe: StudentRecipe, input_shape: tuple[int, ...], classes: int, *, shared_head: bool, norm: bool = True
 ) -> Student:
-    """A spiking ResNet with a 3 x 3 stem, its last spikes averaged over places and normalised. Batch norm stays."""
+    """A spiking ResNet with a 3 x 3 stem, its last spikes averaged over places and normalized. Batch norm stays."""
     channels, height, rest = input_shape
     check_side(height, rest, "student.network")
     plan: Plan = RESNETS[recipe.network.removesuffix("-snn")].scaled(recipe.width)

@@ -89,16 +89,16 @@ def check_teacher(recipe: TeacherRecipe, frame: tuple[int, int] | None = None) -
         raise UserError(
             f"{recipe.network} is not trained, and teacher.epochs is {recipe.epochs}",
             where=WHERE,
-            mend="set teacher.epochs = 0",
+            hint="set teacher.epochs = 0",
         )
     if frozen and recipe.weights:
-        raise UserError(f"{recipe.network} brings its own weights", where=WHERE, mend="leave teacher.weights out")
+        raise UserError(f"{recipe.network} brings its own weights", where=WHERE, hint="leave teacher.weights out")
     for file in (recipe.weights, path if frozen else ""):
         if file and not Path(file).exists():
             raise UserError(
                 "there is no such file or folder",
                 where=file,
-                mend="correct teacher.weights or teacher.network (a relative path counts from where the command runs)",
+                hint="correct teacher.weights or teacher.network (a relative path counts from where the command runs)",
             )
     if kind in TEACHERS and frame is not None:
         with torch.device("meta"):
@@ -113,7 +113,7 @@ def _check_name(recipe: TeacherRecipe) -> None:
         raise UserError(
             f"{recipe.network!r} is no teacher network",
             where=WHERE,
-            mend="use one of " + ", ".join([*TEACHERS, *FROM_ELSEWHERE]),
+            hint="use one of " + ", ".join([*TEACHERS, *FROM_ELSEWHERE]),
         )
 
 

@@ -26,7 +26,7 @@ def small_cnn(recipe: TeacherRecipe, input_shape: Shape, classes: int) -> PlainT
         raise UserError(
             f"images of {height} x {rest} are too small for the teacher",
             where="teacher.network",
-            mend=f"set data.height and data.width to at least {2**BLOCKS}",
+            hint=f"set data.height and data.width to at least {2**BLOCKS}",
         )
     layers: list[nn.Module] = []
     for index in range(BLOCKS):

@@ -57,8 +57,8 @@ def torch_teacher(recipe: TeacherRecipe, input_shape: Shape, classes: int) -> Te
         raise UserError(
             f"{recipe.network}({input_shape}, {classes}) failed",
             where=WHERE,
-            why=f"{type(error).__name__}: {error}",
-            mend="name a function of (input_shape, classes) that gives a torch module",
+            cause=f"{type(error).__name__}: {error}",
+            hint="name a function of (input_shape, classes) that gives a torch module",
         ) from error
     if isinstance(network, Teacher):
         return network
@@ -79,11 +79,11 @@ def find_factory(name: str) -> Callable[[Shape, int], Any]:
         raise UserError(
             f"{name!r} cannot be imported",
             where=WHERE,
-            why=str(error),
-            mend="write package.module:factory of an installed package, or put your file's folder on PYTHONPATH",
+            cause=str(error),
+            hint="write package.module:factory of an installed package, or put your file's folder on PYTHONPATH",
         ) from error
     if not callable(factory):
-        raise UserError(f"{name!r} cannot be called", where=WHERE, mend="name a function of (input_shape, classes)")
+        raise UserError(f"{name!r} cannot be called", where=WHERE, hint="name a function of (input_shape, classes)")
     return factory
 
 
@@ -128,7 +128,7 @@ def onnx_teacher(recipe: TeacherRecipe, input_shape: Shape, classes: int) -> Onn
         raise UserError(
             f"gives {list(found)} for one image, and the data have {classes} classes",
             where=path,
-            mend="use a network whose first output is logits [B, K] of these classes in this order",
+            hint="use a network whose first output is logits [B, K] of these classes in this order",
         )
     return teacher
 
@@ -140,15 +140,17 @@ class _Session:
         import onnxruntime
 
         if not os.path.isfile(path):
-            raise UserError("there is no such ONNX file", where=path, mend="correct teacher.network")
+            raise UserError("there is no such ONNX file", where=path, hint="correct teacher.network")
         try:
             self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime raises many kinds
-            raise UserError("onnxruntime cannot load this file", where=path, why=str(error).splitlines()[0]) from error
+            raise UserError(
+                "onnxruntime cannot load this file", where=path, cause=str(error).splitlines()[0]
+            ) from error
         first = self.session.get_inputs()[0]
         if len(first.shape) != 4 or first.type != "tensor(float)" or len(self.session.get_inputs()) != 1:
             raise UserError(
-                f"takes {first.type} {first.shape}", where=path, mend="use a network of one float input [B, 3, H, W]"
+                f"takes {first.type} {first.shape}", where=path, hint="use a network of one float input [B, 3, H, W]"
             )
         batch, channels, height, width = (size if isinstance(size, int) else 0 for size in first.shape)
         self.name, self.batch, self.channels = first.name, batch, channels

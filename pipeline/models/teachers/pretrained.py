@@ -31,7 +31,7 @@ def load_pretrained(
         found = load_file(os.fspath(path))
     except (SafetensorError, OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
         raise UserError(
-            "cannot be read as weights", where=str(path), why=str(error), mend="give a safetensors file"
+            "cannot be read as weights", where=str(path), cause=str(error), hint="give a safetensors file"
         ) from error
     ours = module.state_dict()
     if not set(found) & set(ours):
@@ -45,8 +45,8 @@ def load_pretrained(
         raise UserError(
             "these weights belong to another network",
             where=str(path),
-            why=", ".join(faults[:NAMED]) + more,
-            mend="use weights of the same network and size; teacher.epochs of 1 or more lets the head be another",
+            cause=", ".join(faults[:NAMED]) + more,
+            hint="use weights of the same network and size; teacher.epochs of 1 or more lets the head be another",
         )
     module.load_state_dict(found, strict=False)
 

@@ -53,9 +53,9 @@ def spiking_teacher(recipe: TeacherRecipe, input_shape: tuple[int, ...], classes
             f"its student sees frames of {data.height} x {data.width}, and these are "
             f"{input_shape[1]} x {input_shape[2]}",
             where=str(folder),
-            mend="give both recipes the same data.height and data.width",
+            hint="give both recipes the same data.height and data.width",
         )
     if not run.file(WEIGHTS).is_file():
-        raise UserError("its student is not trained yet", where=str(folder), mend="finish the run first")
+        raise UserError("its student is not trained yet", where=str(folder), hint="finish the run first")
     student = build_student(run.recipe.student, input_shape, classes, shared_head=run.recipe.distillation.shared_head)
     return SpikingTeacher(student, run.file(WEIGHTS))

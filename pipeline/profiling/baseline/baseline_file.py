@@ -79,7 +79,7 @@ def read_baseline(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
         content = read_small(Path(path), most=2**26)
     except OSError as error:
         raise UserError(
-            "cannot read this baseline", where=where, why=error.strerror or "", mend="name a run's baseline.json"
+            "cannot read this baseline", where=where, cause=error.strerror or "", hint="name a run's baseline.json"
         ) from error
     try:
         found = _File.model_validate_json(content)
@@ -89,7 +89,7 @@ def read_baseline(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
         raise UserError(
             f"{key}: {fault['msg']}" if key else fault["msg"],
             where=where,
-            mend="name the baseline.json of a run, as it was written",
+            hint="name the baseline.json of a run, as it was written",
         ) from None
     source = {"file": Path(path).name, "sha256": hashlib.sha256(content).hexdigest()}
     return [

@@ -1,4 +1,4 @@
-"""A teacher in 8 bits, as a fair rival runs it: onnxruntime's static quantisation, calibrated on images."""
+"""A teacher in 8 bits, as a fair rival runs it: onnxruntime's static quantization, calibrated on images."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def floor_rows(gpu: HardwareProfile, macs: Macs) -> list[dict[str, Any]]:
     Raises UserError where the profile is no GPU's.
     """
     if gpu.gpu is None:
-        raise UserError(f"{gpu.device.id} is no GPU profile", where="profile.baseline_gpu", mend="use a100 or h100")
+        raise UserError(f"{gpu.device.id} is no GPU profile", where="profile.baseline_gpu", hint="use a100 or h100")
     return [_floor_row(gpu, precision, macs) for precision in _precisions(gpu)]
 
 
@@ -118,7 +118,7 @@ def floor_pj_per_mac(gpu: HardwareProfile, precision: Precision) -> float:
     part = gpu.gpu
     power, peak = (known(part.p_max_w), _peak(gpu, precision)) if part else (None, None)
     if power is None or power.value is None or not peak:
-        raise UserError(f"{gpu.device.id} gives no peak for {precision}", mend="choose a GPU profile that has it")
+        raise UserError(f"{gpu.device.id} gives no peak for {precision}", hint="choose a GPU profile that has it")
     return 2 * power.value / (peak * 1e12) * 1e12
 
 

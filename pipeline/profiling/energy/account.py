@@ -165,7 +165,7 @@ def account(
         raise UserError(
             f"{profile.device.id} is a {profile.device.kind}: it prices MACs, not spikes",
             where="profile.hardware",
-            mend="name it as the baseline instead",
+            hint="name it as the baseline instead",
         )
     rule = known_rule(active_rule) or profile.accounting.active_rule
     active = [active_updates(layer, rule) for layer in activity.layers]

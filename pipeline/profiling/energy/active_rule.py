@@ -25,7 +25,7 @@ def known_rule(name: str | None) -> ActiveRule | None:
         raise UserError(
             f"{name!r} is no rule for active neuron updates",
             where="active rule",
-            mend=f"use one of {', '.join(get_args(ActiveRule))}",
+            hint=f"use one of {', '.join(get_args(ActiveRule))}",
         )
     return None
 

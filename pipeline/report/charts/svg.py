@@ -1,6 +1,6 @@
 """Small SVG drawings. Marks sit at percent positions, so that a drawing fills its column and its text keeps its size.
 
-Every function is pure and returns markup that is safe to insert: titles are escaped, the rest is numbers. Colours are
+Every function is pure and returns markup that is safe to insert: titles are escaped, the rest is numbers. Colors are
 the page's (CSS classes), so that light, dark and print follow by themselves.
 """
 
@@ -119,7 +119,7 @@ def bar(value: float | None, largest: float, title: str) -> Markup:
 
 
 def frame(events: np.ndarray, title: str) -> Markup:
-    """One event frame bool `[C, H, W]`: OFF in the quiet colour, ON in the accent; large sensors are pooled."""
+    """One event frame bool `[C, H, W]`: OFF in the quiet color, ON in the accent; large sensors are pooled."""
     pooled = pool(events, max(1, math.ceil(max(events.shape[1:]) / FRAME_SIDE)))
     height, width = pooled.shape[1:]
     drawn = "".join(
@@ -165,7 +165,7 @@ def pool(events: np.ndarray, side: int) -> np.ndarray:
 
 
 def _runs(cells: np.ndarray) -> str:
-    """Path data that fills the true cells of bool `[rows, columns]`, neighbours in a row as one piece."""
+    """Path data that fills the true cells of bool `[rows, columns]`, neighbors in a row as one piece."""
     edges = np.diff(np.pad(cells.astype(np.int8), ((0, 0), (1, 1))), axis=1)
     starts, ends = np.argwhere(edges == 1), np.argwhere(edges == -1)
     return "".join(

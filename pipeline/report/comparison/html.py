@@ -14,7 +14,7 @@ from spikeport.pipeline.report.content import words
 from spikeport.pipeline.report.content.headline import passed
 from spikeport.pipeline.report.pages.page import render
 
-DIFFERENCES = ("student_float", "student_quantised", "reference")
+DIFFERENCES = ("student_float", "student_quantized", "reference")
 
 
 def render_html(comparison: dict[str, Any]) -> str:

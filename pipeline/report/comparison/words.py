@@ -14,7 +14,7 @@ SPELT_OUT = 4  # so many runs against the first stand in the verdict; more are c
 
 
 def verdict(comparison: dict[str, Any]) -> str:
-    """One sentence: how the runs differ in accuracy after quantisation, and, of two, in energy."""
+    """One sentence: how the runs differ in accuracy after quantization, and, of two, in energy."""
     first, *others = comparison["runs"]
     against = comparison["against_first"]
     parts = [_broken(run) for run in comparison["runs"] if not passed(run)]
@@ -29,7 +29,7 @@ def verdict(comparison: dict[str, Any]) -> str:
 
 def deployed(accuracy: dict[str, Any]) -> str:
     """The stage whose accuracy is that of the network that is priced; empty where none was measured."""
-    known = (stage for stage in ("student_quantised", "reference") if accuracy[stage]["value"] is not None)
+    known = (stage for stage in ("student_quantized", "reference") if accuracy[stage]["value"] is not None)
     return next(known, "")
 
 
@@ -108,19 +108,19 @@ def _broken(run: dict[str, Any]) -> str:
 def _pair(run: dict[str, Any], first: dict[str, Any], against: dict[str, Any]) -> str:
     stages = [deployed(each["accuracy"]) for each in (run, first)]
     if not all(stages):
-        return "accuracy after quantisation is not known of both runs"
+        return "accuracy after quantization is not known of both runs"
     entries = [each["accuracy"][stage] for each, stage in zip((run, first), stages, strict=True)]
     difference = against["accuracy"][stages[0]]
     if difference["value"] is None:
         shares = [f"{words.percent(entry['value'])} ({words.percent_range(entry)})" for entry in entries]
         return (
-            f"{quoted(run)} recognises {shares[0]} after quantisation, {quoted(first)} {shares[1]}; they are not "
+            f"{quoted(run)} recognizes {shares[0]} after quantization, {quoted(first)} {shares[1]}; they are not "
             f"paired, for {difference['reason']}"
         )
     kind = "simulated " if run["dataset"]["simulated"] else ""
     mine, its = (words.percent(entry["value"]) for entry in entries)
     return (
-        f"{quoted(run)} recognises {mine} of {difference['n']:,} {kind}test recordings after quantisation, "
+        f"{quoted(run)} recognizes {mine} of {difference['n']:,} {kind}test recordings after quantization, "
         f"{quoted(first)} {its}: {words.points(difference['value'])} points (95 % interval "
         f"{words.points_range(difference)}, paired), {_told(difference)}"
     )
@@ -154,7 +154,7 @@ def _many(first: dict[str, Any], others: list[dict[str, Any]], against: list[dic
         paired = stage and entry["accuracy"][stage]["value"] is not None
         told.append((run, entry["accuracy"][stage] if paired else None))
     stage = deployed(first["accuracy"])
-    own = f" ({words.percent(first['accuracy'][stage]['value'])} after quantisation)" if stage else ""
+    own = f" ({words.percent(first['accuracy'][stage]['value'])} after quantization)" if stage else ""
     start = f"against {quoted(first)}{own}"
     if len(told) > SPELT_OUT:
         found = ["not paired" if difference is None else outcome(difference) for _, difference in told]

@@ -20,9 +20,9 @@ from spikeport.pipeline.report.content.samples import Sample, describe
 from spikeport.pipeline.run.intervals import paired_difference, share
 
 SCHEMA = "spikeport-report/1"
-STAGES = ("teacher", "student_float", "student_quantised", "reference", "lava")
-CHECKS = ("quantised_vs_reference", "reference_vs_lava")
-STUDENTS = ("student_float", "student_quantised")
+STAGES = ("teacher", "student_float", "student_quantized", "reference", "lava")
+CHECKS = ("quantized_vs_reference", "reference_vs_lava")
+STUDENTS = ("student_float", "student_quantized")
 PAIRED = "Bonett and Price 2012, paired by recording; one training of each, so it says nothing about other seeds"
 NOT_DRAWN = "the first recordings of the test part, not drawn at random"
 LAVA_VERSION = "Lava 0.10.0 fixed_pt"
@@ -35,11 +35,11 @@ class ReportInputs:
     `answers`: of each of STAGES, of the test items in test order (teacher: its own static test images; Lava: the
     recordings that went through it). `drawn`: of a stage that has read some of them, which: {rows, of, seed, classes}
     of export.network.sampling, or {rows} where nobody drew them. `arms`: for each objective (`none`, `ckd`) those of
-    student_float and student_quantised, row i the same test recording in all. `equivalence`: for each of CHECKS an
+    student_float and student_quantized, row i the same test recording in all. `equivalence`: for each of CHECKS an
     Equivalence of export.backends.compare as a dict. `energy`: rows of profiling.energy.account;
     `early`: see profiling.early_exit. `baseline`: rows of profiling.baseline.measure (latency is a whole batch's,
     energy one inference's). `layers`: one dict per layer, as `LayerActivity.row` of profiling.counts gives them;
-    `quantisation`: dicts with `name` that add to them (spikeport.export.quantization.quantize).
+    `quantization`: dicts with `name` that add to them (spikeport.export.quantization.quantize).
     `warnings`: findings of spikeport.pipeline.run.health as plain values, each with the `stage` that made it.
     `confusion`: `[K, K + 1]` counts of the reference, rows the label, columns what it was taken for, the last: nothing.
     `held_out`: whether the recordings are a test part that was never trained on; others are called given.
@@ -62,7 +62,7 @@ class ReportInputs:
     arms: Mapping[str, Mapping[str, Answers]] | str
     equivalence: Mapping[str, Mapping[str, Any] | str]
     layers: Sequence[Mapping[str, Any]]
-    quantisation: Sequence[Mapping[str, Any]] | str = ()
+    quantization: Sequence[Mapping[str, Any]] | str = ()
     energy: Sequence[Mapping[str, Any]] | str = ()
     early: Mapping[str, Any] = field(default_factory=lambda: {"reason": "nobody looked"})
     baseline: Sequence[Mapping[str, Any]] | str = "no baseline was measured in this run"
@@ -100,8 +100,8 @@ def build_report(inputs: ReportInputs) -> dict[str, Any]:
         "confusion": _confusion(inputs.confusion),
         "equivalence": {check: _reasoned(inputs.equivalence.get(check, "this check did not run")) for check in CHECKS}
         | {"statement": f"Equal means equal to {LAVA_VERSION}, not to silicon."},
-        "layers": layer_rows(inputs.layers, inputs.quantisation, inputs.energy),
-        "layer_notes": layer_notes(inputs.layers, inputs.quantisation, inputs.energy),
+        "layers": layer_rows(inputs.layers, inputs.quantization, inputs.energy),
+        "layer_notes": layer_notes(inputs.layers, inputs.quantization, inputs.energy),
         "energy": _rows(inputs.energy, "no device was asked for"),
         "early": dict(inputs.early),
         "baseline": _rows(inputs.baseline, "no baseline was measured in this run"),

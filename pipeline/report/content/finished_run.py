@@ -22,7 +22,7 @@ SAMPLES = "samples.csv"
 @dataclass(frozen=True, kw_only=True)
 class FinishedRun:
     """`label` tells this run from the others. `labels` int `[n]`: the test recordings' classes, in test order;
-    `predicted`: for student_float, student_quantised and reference int `[n]` each. `tested_on`: digest of the test
+    `predicted`: for student_float, student_quantized and reference int `[n]` each. `tested_on`: digest of the test
     recordings, None from a Spikeport that did not keep it. `recipe`: nested settings. `per_sample`: what each test
     recording took, None where the run has no samples.csv.
     """
@@ -44,12 +44,12 @@ def read_runs(folders: Sequence[Path], progress: Callable[[int, int], None] | No
         raise UserError(
             "one run alone is nothing to compare",
             where=", ".join(map(str, folders)),
-            mend="name two finished run folders or more",
+            hint="name two finished run folders or more",
         )
     places = [folder.resolve() for folder in folders]
     for number, (folder, place) in enumerate(zip(folders, places, strict=True)):
         if place in places[:number]:
-            raise UserError("this run is named twice", where=str(folder), mend="name each run once")
+            raise UserError("this run is named twice", where=str(folder), hint="name each run once")
     runs = [open_run(folder) for folder in folders]
     read = []
     for run, label in zip(runs, labels_of(places), strict=True):
@@ -72,19 +72,19 @@ def _read(run: RunFolder, label: str) -> FinishedRun:
         raise UserError(
             "this run is not finished up to its report",
             where=str(run.path),
-            mend="finish it with spikeport run --resume",
+            hint="finish it with spikeport run --resume",
         )
     report = json.loads(run.file("report.json").read_text(encoding="utf-8"))
     if report["schema"] != SCHEMA:
         raise UserError(
             f"its report is of the form {report['schema']}, not {SCHEMA}",
             where=str(run.path),
-            mend="write it again with spikeport report",
+            hint="write it again with spikeport report",
         )
     data, method = run.result("data"), run.recipe.distillation.method
     stages = {
         "student_float": f"student-{method}",
-        "student_quantised": f"quantised-{method}",
+        "student_quantized": f"quantized-{method}",
         "reference": "simulate",
     }
     return FinishedRun(

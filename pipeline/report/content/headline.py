@@ -10,7 +10,7 @@ from spikeport.pipeline.report.content.trouble import trouble_of
 
 
 def verdict(report: dict[str, Any]) -> str:
-    """One sentence: how well, what quantisation cost, whether the same spikes fire everywhere, at what energy.
+    """One sentence: how well, what quantization cost, whether the same spikes fire everywhere, at what energy.
 
     Of a network that does not answer, or answers as a guess would, that comes first, and nothing is said for it.
     """
@@ -46,17 +46,17 @@ def _accuracy(report: dict[str, Any]) -> str:
     accuracy = report["accuracy"]
     kind = "simulated " if report["dataset"]["simulated"] else ""
     stage = next(
-        (s for s in ("student_quantised", "reference", "student_float") if accuracy[s]["value"] is not None), ""
+        (s for s in ("student_quantized", "reference", "student_float") if accuracy[s]["value"] is not None), ""
     )
     if not stage:
         whose = "The student's" if report["method"] else "The network's"
         return f"{whose} accuracy was not measured"
     entry = accuracy[stage]
-    subjects = {"student_float": "float student", "student_quantised": "quantised student", "reference": "network"}
+    subjects = {"student_float": "float student", "student_quantized": "quantized student", "reference": "network"}
     subject = subjects[stage]
     silent = "" if trouble_of(report).silent else _silent(entry)
     text = (
-        f"The {subject} recognises {words.percent(entry['value'])} of {entry['n']:,} "
+        f"The {subject} recognizes {words.percent(entry['value'])} of {entry['n']:,} "
         f"{kind}{words.of_recordings(report)} "
         f"(95 % interval {words.percent_range(entry)}{words.if_drawn(report)}{silent})"
     )
@@ -64,7 +64,7 @@ def _accuracy(report: dict[str, Any]) -> str:
     if stage == "student_float" or before["value"] is None:
         return text
     if entry["value"] == before["value"]:
-        return text if trouble_of(report).text else f"{text}, as many as before quantisation"
+        return text if trouble_of(report).text else f"{text}, as many as before quantization"
     change = words.points(entry["value"] - before["value"])
     return f"{text}, {change} points against the same student in float"
 

@@ -1,4 +1,4 @@
-"""The table of layers: what each did, what quantising it cost, and its share of a chip."""
+"""The table of layers: what each did, what quantizing it cost, and its share of a chip."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def layer_rows(layers: Rows, errors: Rows | str, energy: Rows | str) -> list[dict[str, Any]]:
-    """Activity, quantisation and cores of each layer in one row; what is not known is None. `chip_share`: the layer's
+    """Activity, quantization and cores of each layer in one row; what is not known is None. `chip_share`: the layer's
     cores over those of one chip of the device that `layer_notes` names."""
     by_name = {} if isinstance(errors, str) else {row["name"]: row for row in errors}
     device = _placed(energy)

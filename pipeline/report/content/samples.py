@@ -31,7 +31,7 @@ class Sample:
 
 
 def choose_samples(labels: np.ndarray, predicted: np.ndarray, *, seed: int = SEED) -> list[int]:
-    """Which recordings to show: one recognised and one not, where there is one, drawn from all such with a label."""
+    """Which recordings to show: one recognized and one not, where there is one, drawn from all such with a label."""
     known, same = np.asarray(labels) != UNLABELLED, np.asarray(labels) == np.asarray(predicted)
     parts = [np.flatnonzero(rows) for rows in (known & same, known & ~same) if rows.any()]
     return [int(part[draw(1, len(part), seed=seed).rows[0]]) for part in parts]

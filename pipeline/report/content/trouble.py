@@ -19,10 +19,10 @@ class Trouble:
 
 
 def trouble_of(report: dict[str, Any]) -> Trouble:
-    """Of the network whose accuracy the summary names: quantised student, else reference, else float student."""
+    """Of the network whose accuracy the summary names: quantized student, else reference, else float student."""
     accuracy, method = report["accuracy"], report["method"]
     stages = {
-        "student_quantised": (f"quantised-{method}", "quantised student"),
+        "student_quantized": (f"quantized-{method}", "quantized student"),
         "reference": ("simulate", "network"),
         "student_float": (f"student-{method}", "float student"),
     }

@@ -8,14 +8,14 @@ from typing import Any
 STAGE_NAMES = {
     "teacher": "Teacher",
     "student_float": "Student, float",
-    "student_quantised": "Student, quantised",
+    "student_quantized": "Student, quantized",
     "reference": "Integer reference",
     "lava": "Lava",
 }
 STAGE_NOTES = {
     "teacher": "ANN on static images",
     "student_float": "spiking network on events",
-    "student_quantised": "Loihi arithmetic, in PyTorch",
+    "student_quantized": "Loihi arithmetic, in PyTorch",
     "reference": "integers, as exported to netx",
     "lava": "Lava 0.10.0 fixed_pt, in simulation",
 }
@@ -28,7 +28,7 @@ CHECK_NOTE = (
     "execution."
 )
 CHECK_NAMES = {
-    "quantised_vs_reference": "quantised student and integer reference",
+    "quantized_vs_reference": "quantized student and integer reference",
     "reference_vs_lava": "integer reference and Lava 0.10.0 fixed_pt",
 }
 SILENT_NOTE = "No answer: recordings without any output spike, which count as wrong."

@@ -70,7 +70,7 @@ def _comparison(comparison: dict[str, Any]) -> dict[str, Any]:
     difference = comparison.get("difference")
     if difference is None:
         return {"rows": []}
-    stages = [stage for stage in ("student_float", "student_quantised") if stage in difference]
+    stages = [stage for stage in ("student_float", "student_quantized") if stage in difference]
     reach = max(max(abs(difference[s]["low"]), abs(difference[s]["high"])) for s in stages)
     axis = charts.difference_axis(reach)
     rows = []

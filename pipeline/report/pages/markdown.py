@@ -90,7 +90,7 @@ def _comparison(comparison: dict[str, Any]) -> list[str]:
         return [title, inline(comparison["reason"])]
     first, second = difference["first"], difference["second"]
     rows = []
-    for stage in ("student_float", "student_quantised"):
+    for stage in ("student_float", "student_quantized"):
         if stage in difference:
             entry = difference[stage]
             both = [words.percent(comparison[method][stage]["value"]) for method in (second, first)]

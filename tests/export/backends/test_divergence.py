@@ -149,7 +149,7 @@ def test_what_is_done_in_time_is_shown_without_an_interval(network, frames, monk
     assert code == 2
     assert "of 2 given recordings that were done in time" in out
     assert "interval" not in out
-    assert "Lava ran out of time: 2 samples are done. To mend: give a longer --timeout" in err
+    assert "Lava ran out of time: 2 samples are done. Hint: give a longer --timeout" in err
     np.testing.assert_array_equal(load_trace(tmp_path / "t.npz").rows, [0, 3])
 
 

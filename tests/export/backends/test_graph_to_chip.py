@@ -17,16 +17,16 @@ from spikeport.export.backends.reference.simulate import simulate
 from spikeport.export.formats.netx.write import read_netx, write_netx
 from spikeport.export.frontends.from_snntorch import to_spiking_graph
 from spikeport.export.graph.spiking_graph import load_graph
-from spikeport.export.quantization.quantize import quantise
+from spikeport.export.quantization.quantize import quantize
 from spikeport.pipeline.models.students.build import build_student
 from spikeport.pipeline.run.recipe import Student as StudentRecipe
 from spikeport.pipeline.training.qat import fold_batch_norm, scales
-from spikeport.pipeline.training.qat import quantise as quantise_student
+from spikeport.pipeline.training.qat import quantize as quantize_student
 
 
 def test_the_sinabs_network_survives_netx_and_runs(tmp_path: Path, shared_data: Path):
     graph = load_graph(shared_data / "nir" / "cnn_sinabs.nir", dt_s=1e-3, reset="zero", if_r="per_step")
-    network, _ = quantise(graph)
+    network, _ = quantize(graph)
     write_netx(network, tmp_path / "cnn.net")
     read = read_netx(tmp_path / "cnn.net")
     for ours, theirs in zip(network.layers, read.layers, strict=True):
@@ -45,7 +45,7 @@ def test_the_sinabs_network_survives_netx_and_runs(tmp_path: Path, shared_data: 
 
 
 @pytest.mark.parametrize("downsample", ["avgpool", "stride"])
-def test_a_quantised_student_its_file_and_the_reference_fire_alike(tmp_path: Path, downsample):
+def test_a_quantized_student_its_file_and_the_reference_fire_alike(tmp_path: Path, downsample):
     """What was trained is what runs, through .nir and back, every layer, every step."""
     torch.manual_seed(11)
     recipe = StudentRecipe(channels=(3, 5), hidden=9, downsample=downsample, v_threshold=0.2)
@@ -55,12 +55,12 @@ def test_a_quantised_student_its_file_and_the_reference_fire_alike(tmp_path: Pat
     student.train()
     for _ in range(3):
         student(moving)  # gives batch norm statistics that are not the initial ones
-    quantised = quantise_student(fold_batch_norm(student))
-    to_spiking_graph(quantised.deployed(), (2, 12, 16), 1e-3, scales(quantised)).save(tmp_path / "student.nir")
-    network, table = quantise(load_graph(tmp_path / "student.nir"))
+    quantized = quantize_student(fold_batch_norm(student))
+    to_spiking_graph(quantized.deployed(), (2, 12, 16), 1e-3, scales(quantized)).save(tmp_path / "student.nir")
+    network, table = quantize(load_graph(tmp_path / "student.nir"))
     assert all(row.exact and row.weight_error == row.bias_error == row.threshold_error == 0 for row in table)
     with torch.no_grad():
-        expected = [spikes.transpose(0, 1).numpy() for spikes in quantised(moving).layer_spikes]
+        expected = [spikes.transpose(0, 1).numpy() for spikes in quantized(moving).layer_spikes]
     found = simulate(network, frames, keep_layers=True).layer_spikes
     assert found is not None
     for layer, trained in zip(found, expected, strict=True):
@@ -78,7 +78,7 @@ def test_graphs_run_in_lava_as_in_the_reference_and_by_the_equations(tmp_path: P
             rng = np.random.default_rng(seed)
             graph, frames = random_graph(rng, slow=seed % 3 == 0)
             try:
-                network, _ = quantise(graph)
+                network, _ = quantize(graph)
             except UserError:
                 continue
             write_netx(network, tmp_path / f"{seed}.net")
@@ -101,7 +101,7 @@ def test_graphs_run_in_lava_as_in_the_reference_and_by_the_equations(tmp_path: P
 def test_the_braille_network_with_always_on_units_runs_in_lava(shared_data: Path):
     """Each of five inputs alone: the reference and Lava fire the same spikes in all three layers."""
     graph = load_graph(shared_data / "nir" / "braille_noDelay_bias_zero.nir", reset="zero", bias="always-on")
-    network, _ = quantise(graph)
+    network, _ = quantize(graph)
     rng = np.random.default_rng(13)
     frames = np.stack([np.eye(12)[channel] * (rng.random((40, 1)) < 0.5) for channel in (0, 4, 6, 8, 10)])
     frames = frames.astype(np.uint8)

@@ -21,7 +21,7 @@ from spikeport.export.calibration.report import CRITERION
 from spikeport.export.calibration.spike_distance import spike_distance
 from spikeport.export.graph.spiking_graph import SpikingGraph
 from spikeport.export.network.fixed_point import ACCUMULATOR_LIMIT, THRESHOLD_LIMIT
-from spikeport.export.quantization.quantize import quantise
+from spikeport.export.quantization.quantize import quantize
 
 
 def spikes(rng: np.random.Generator, *shape: int, density: float = 0.3) -> np.ndarray:
@@ -75,7 +75,7 @@ def test_the_numbers_of_the_report_are_those_of_independent_executions():
     graph = with_outliers(rng)
     frames, labels = frames_for_outliers(rng, 12), rng.integers(0, 5, 12)
     network, _, report = calibrate(graph, frames, labels, bits=3, samples=12)
-    plain, _ = quantise(graph, bits=3)
+    plain, _ = quantize(graph, bits=3)
     check = frames[2::3]
     wanted = np.stack([run_nir(graph.nir_graph, DT, sample) for sample in check]).astype(np.uint8)
     ours = [np.stack([integer_loop(one, sample)[-1] for sample in check]) for one in (plain, network)]
@@ -100,7 +100,7 @@ def _scores(spikes: np.ndarray) -> np.ndarray:
 
 
 def test_the_plain_rule_stays_where_it_is_exact():
-    """Weights that are whole steps of the plain rule's grid: nothing to gain, and the network is quantise's own."""
+    """Weights that are whole steps of the plain rule's grid: nothing to gain, and the network is quantize's own."""
     rng = np.random.default_rng(2)
     weight = rng.integers(-127, 128, (6, 5)) / 127
     weight[0, 0] = 1.0
@@ -108,13 +108,13 @@ def test_the_plain_rule_stays_where_it_is_exact():
     network, rows, report = calibrate(graph, spikes(rng, 9, 20, 5))
     assert (report.kept, report.plain_distance, report.searched_distance) == ("plain", 0, 0)
     assert report.plain_agreement == 1
-    expected, expected_rows = quantise(graph)
+    expected, expected_rows = quantize(graph)
     assert_array_equal(network.layers[0].weight, expected.layers[0].weight)
     assert rows == expected_rows
     assert report.layers[0].mismatches == 0
 
 
-def test_layers_that_are_quantised_already_are_left_alone():
+def test_layers_that_are_quantized_already_are_left_alone():
     weight = np.array([[2.0, -1.5, 0.5]])
     graph = graph_of(nir.Linear(weight), lif((1,), threshold=1.5), shape=(3,), scales={"n0": 64.0})
     network, _, report = calibrate(graph, spikes(np.random.default_rng(3), 6, 15, 3), bits=8)

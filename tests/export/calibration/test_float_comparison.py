@@ -11,12 +11,12 @@ from small_graphs import graph_of, lif
 
 from spikeport.errors import UserError
 from spikeport.export.backends.reference.simulate import simulate
-from spikeport.export.calibration.float_comparison import SAMPLES, STEPS, _affordable, behaviour, random_behaviour
+from spikeport.export.calibration.float_comparison import SAMPLES, STEPS, _affordable, behavior, random_behavior
 from spikeport.export.calibration.float_simulator import float_layers, run_float
 from spikeport.export.formats.frames_file import write_frames
 from spikeport.export.graph.spiking_graph import SpikingGraph
 from spikeport.export.network.readout import SILENT, classify
-from spikeport.export.quantization.quantize import quantise
+from spikeport.export.quantization.quantize import quantize
 
 
 def two_layers(rng: np.random.Generator) -> SpikingGraph:
@@ -33,11 +33,11 @@ def two_layers(rng: np.random.Generator) -> SpikingGraph:
 def test_the_counts_are_those_of_both_runs_held_beside_each_other():
     rng = np.random.default_rng(5)
     graph = two_layers(rng)
-    network, _ = quantise(graph, bits=3)
+    network, _ = quantize(graph, bits=3)
     frames = (rng.random((7, 11, 2, 4, 5)) < 0.3).astype(np.uint8)
     wanted = run_float(graph, frames, keep_layers=True)
     trace = simulate(network, frames, keep_layers=True)
-    found = behaviour(graph, network, frames, "frames of a test")
+    found = behavior(graph, network, frames, "frames of a test")
     for row, theirs, ours in zip(found.layers, wanted.layer_spikes, trace.layer_spikes, strict=True):
         assert (row.places, row.differ) == (theirs.size, int((theirs != ours).sum()))
         assert (row.float_rate, row.rate) == (theirs.mean(), ours.mean())
@@ -58,10 +58,10 @@ def test_without_rounding_nothing_differs_also_beside_an_always_on_neuron():
     slow = nir.Affine(weights[1], np.array([6.0, 10]))
     first = graph_of(nir.Linear(weights[0]), lif((3,), threshold=100.0), slow, cell, shape=(2,))
     graph = SpikingGraph(nir_graph=first.nir_graph, dt_s=first.dt_s, input_shape=(2,), bias="always-on")
-    network, _ = quantise(graph)
+    network, _ = quantize(graph)
     assert network.layers[0].neurons == 4
     frames = (np.random.default_rng(8).random((5, 40, 2)) < 0.4).astype(np.uint8)
-    found = behaviour(graph, network, frames, "frames")
+    found = behavior(graph, network, frames, "frames")
     assert found.layers[0].places == 5 * 40 * 3
     assert [row.differ for row in found.layers] == [0, 0]
     assert found.layers[1].rate > 0
@@ -70,26 +70,26 @@ def test_without_rounding_nothing_differs_also_beside_an_always_on_neuron():
 
 def test_counts_lost_samples_left_out_and_silence_are_told():
     graph = graph_of(nir.Linear(np.array([[1.0, 0.5]])), lif((1,), threshold=50.0), shape=(2,))
-    network, _ = quantise(graph)
+    network, _ = quantize(graph)
     frames = np.full((400, 3, 2), 3, dtype=np.uint8)
-    found = behaviour(graph, network, frames, "c.npz")
+    found = behavior(graph, network, frames, "c.npz")
     assert found.samples == 256
     text = "\n".join(found.lines())
     assert "checked on 256 of 400 samples drawn at random, seed 0, 3 of 3 steps" in text
     assert "3,072 of 4,608 events are counts above 1" in text
     assert "no spike in n0 of the float graph, so this says little" in text
     assert "256 samples have no output spike in the float graph, 256 in the integers" in text
-    labelled = behaviour(graph, network, frames, "c.npz", np.zeros(400, np.int64))
+    labelled = behavior(graph, network, frames, "c.npz", np.zeros(400, np.int64))
     assert "checked on 256 of 400 samples drawn by class, seed 0" in "\n".join(labelled.lines())
     with pytest.raises(UserError, match=r"c.npz: there are no frames"):
-        behaviour(graph, network, frames[:0], "c.npz")
+        behavior(graph, network, frames[:0], "c.npz")
 
 
 def test_random_frames_are_the_same_each_time_and_state_what_they_are():
     graph = two_layers(np.random.default_rng(2))
-    network, _ = quantise(graph)
-    first = random_behaviour(graph, network)
-    assert first == random_behaviour(graph, network)
+    network, _ = quantize(graph)
+    first = random_behavior(graph, network)
+    assert first == random_behavior(graph, network)
     assert (first.samples, first.steps) == (SAMPLES, STEPS)
     assert first.frames == "16 random samples of 50 steps, 10 % of inputs active, seed 20261129"
 
@@ -115,7 +115,7 @@ def test_the_command_checks_by_itself_on_frames_or_not_at_all(spikeport, cases, 
     code, out, _ = spikeport(*words, "--check", cases / "dead-row.npz")
     given = json.loads(out)["check"]
     assert (given["classes_differ"], given["layers"][-1]["differ"], given["layers"][-1]["places"]) == (1, 100, 200)
-    assert json.loads((tmp_path / "made" / "dead-row.quantisation.json").read_text())["check"] == given
+    assert json.loads((tmp_path / "made" / "dead-row.quantization.json").read_text())["check"] == given
     code, out, _ = spikeport(*words[:-1], "--check", cases / "dead-row.npz")
     assert "1 of 1 classes and 100 of 200 places (neuron, step) of the output differ from the float graph" in out
     code, out, _ = spikeport(*words, "--calibrate", cases / "dead-row.npz", "-q")

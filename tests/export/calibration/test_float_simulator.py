@@ -17,7 +17,7 @@ from spikeport.errors import UserError
 from spikeport.export.calibration.float_simulator import float_layers, run_float
 from spikeport.export.graph.spiking_graph import SpikingGraph, load_graph
 from spikeport.export.lowering.fold import fold
-from spikeport.export.quantization.quantize import quantise
+from spikeport.export.quantization.quantize import quantize
 
 
 def test_voltages_of_one_neuron_by_hand():
@@ -120,7 +120,7 @@ def test_a_membrane_that_is_read_out():
         trace = run_float(graph, frames, keep_membrane=True)
         assert not trace.spikes.any()
         assert_allclose(trace.membrane, expected, rtol=1e-12, atol=1e-12)
-        assert_array_equal(trace.classes(quantise(graph)[0].readout), scores.argmax(axis=1))
+        assert_array_equal(trace.classes(quantize(graph)[0].readout), scores.argmax(axis=1))
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")

@@ -46,7 +46,7 @@ def test_half_of_a_file_is_said_to_be_half(tmp_path):
     with h5py.File(path, "w") as file:
         file["x"] = np.arange(5000.0)
     path.write_bytes(path.read_bytes()[:20_000])
-    with pytest.raises(UserError, match=r"not written to the end.*To mend: write or copy the file again"):
+    with pytest.raises(UserError, match=r"not written to the end.*Hint: write or copy the file again"):
         read_tree(path)
 
 

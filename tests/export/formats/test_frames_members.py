@@ -53,7 +53,7 @@ def test_labels_behind_frames_are_read_at_every_size(tmp_path, count):
     packed=st.booleans(),
 )
 @example(500, ["frames", "labels", "before", "x" * 60], {"before", "x" * 60}, "uint8", 0, False)
-def test_any_size_any_order_any_neighbours(count, order, without, kind, extra, packed):
+def test_any_size_any_order_any_neighbors(count, order, without, kind, extra, packed):
     frames, labels = drawn(count, extra)
     kept = np.asfortranarray(frames) if kind == "fortran" else frames.astype(kind)
     held = {"frames": kept, "labels": labels.astype(">i2"), "before": np.arange(extra), "x" * 60: np.arange(3.0)}
@@ -84,4 +84,4 @@ def test_a_refusal_always_has_its_reason(tmp_path, monkeypatch, error):
     monkeypatch.setattr(frames_file, "_header", broken)
     with pytest.raises(UserError) as refused:
         open_frames(tmp_path / "f.npz", SHAPE)
-    assert refused.value.why
+    assert refused.value.cause

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from spikeport.errors import CheckFailed, UserError
+from spikeport.errors import CheckFailedError, UserError
 from spikeport.export.formats.onnx import export_onnx
 
 
@@ -52,7 +52,7 @@ def test_a_module_that_differs_from_its_file_leaves_no_file(tmp_path):
             Counts.calls += 1
             return images.flatten(1) * Counts.calls
 
-    with pytest.raises(CheckFailed, match="onnxruntime differs from torch"):
+    with pytest.raises(CheckFailedError, match="onnxruntime differs from torch"):
         export_onnx(Counts(), torch.rand(2, 3), tmp_path / "bad.onnx")
     assert list(tmp_path.iterdir()) == []
 

@@ -10,7 +10,7 @@ from frameworks import nodes, outcomes, regenerate, table
 from numpy.testing import assert_array_equal
 
 from spikeport.export.backends.lava.driver import LavaWorker
-from spikeport.export.quantization.quantize import quantise
+from spikeport.export.quantization.quantize import quantize
 
 EXACT, ROUNDING, OTHER = "exact", "rounding", "another network"
 SUBTRACT = r"reset 'subtract' cannot go to the chip: Loihi resets v to zero"
@@ -168,7 +168,7 @@ def test_lava_fires_as_the_frameworks_did():
         for name in LAVA:
             assert EXPECTED[name] == EXACT
             case = outcomes.cases()[name]
-            network, _ = quantise(outcomes.graph(case))
+            network, _ = quantize(outcomes.graph(case))
             data = np.load(outcomes.FILES / f"{case.get('files', name)}.npz")
             assert_array_equal(worker.simulate(network, data["frames"][:2]).spikes, data["output"][:2], err_msg=name)
 

@@ -21,7 +21,7 @@ from torch.nn.utils import parametrize
 from spikeport.errors import UserError
 from spikeport.export.frontends.from_snntorch import to_spiking_graph
 from spikeport.export.graph.spiking_graph import load_graph
-from spikeport.export.quantization.quantize import quantise
+from spikeport.export.quantization.quantize import quantize
 
 
 def synaptic(i_taken: int, v_taken: int, threshold: float, **settings) -> snntorch.Synaptic:
@@ -54,7 +54,7 @@ def test_the_graph_fires_exactly_when_the_modules_do(tmp_path):
     assert_array_equal(run_nir(load_graph(tmp_path / "net.nir").nir_graph, DT, frames), expected)
 
 
-def test_a_quantised_module_crosses_to_integers_without_any_rounding():
+def test_a_quantized_module_crosses_to_integers_without_any_rounding():
     """Decays of 0 and 1 leave nothing to truncate, so the integer network must fire the module's own spikes."""
     modules = [
         ("conv", on_grid(nn.Conv2d(2, 3, (2, 3), padding=(0, 1)), 5)),
@@ -66,7 +66,7 @@ def test_a_quantised_module_crosses_to_integers_without_any_rounding():
     ]
     frames = (np.random.default_rng(7).random((25, 2, 5, 6)) < 0.5).astype(np.uint8)
     graph = to_spiking_graph(modules, (2, 5, 6), DT, {"conv": 64.0, "output": 64.0})
-    network, table = quantise(graph)
+    network, table = quantize(graph)
     expected = live_spikes(modules, frames)
     assert 0 < expected.sum() < expected.size
     assert_array_equal(integer_loop(network, frames)[-1], expected)
@@ -103,7 +103,7 @@ def test_a_recurrent_cell_fires_its_own_spikes_in_integers(kind):
     frames = (np.random.default_rng(6).random((30, 4)) < 0.4).astype(np.uint8)
     frames[0] = 0
     graph = to_spiking_graph(modules, (4,), DT, {"fc": 64.0, "out": 64.0})
-    network, _ = quantise(graph)
+    network, _ = quantize(graph)
     assert network.layers[0].weight_rec is not None
     expected, hidden = live_spikes(modules, frames), live_spikes(modules[:2], frames)
     assert 0 < expected.mean() < 1
@@ -123,7 +123,7 @@ def test_a_last_cell_without_reset_is_read_out_by_its_membrane(tmp_path):
         graph = to_spiking_graph(modules, (4,), DT, {"fc": 64.0}, readout="membrane-max")
         assert isinstance(graph.nir_graph.nodes["cell"], kind)
         graph.save(tmp_path / "net.nir")
-        network, _ = quantise(load_graph(tmp_path / "net.nir"))
+        network, _ = quantize(load_graph(tmp_path / "net.nir"))
         assert (network.readout.kind, network.readout.over_time) == ("membrane", "max")
         frames, membrane, expected = (np.random.default_rng(6).random((25, 4)) < 0.4), None, []
         with torch.no_grad():
@@ -152,7 +152,7 @@ def test_pools_that_overlap_and_padding_same_fire_as_the_modules_do():
     ]
     frames = (np.random.default_rng(7).random((20, 1, 7, 8)) < 0.4).astype(np.uint8)
     with pytest.raises(UserError, match=r"pool: pool .3, 2. and conv cannot become one convolution"):
-        quantise(to_spiking_graph(modules, (1, 7, 8), DT))
+        quantize(to_spiking_graph(modules, (1, 7, 8), DT))
     modules[0] = ("conv", on_grid(nn.Conv2d(1, 2, (2, 3), dilation=(1, 2)), 34))
     modules[1] = ("pool", nn.AvgPool2d((3, 2), stride=(2, 1)))
     modules[6] = ("fc", on_grid(nn.Linear(2 * 1 * 1, 3), 35))
@@ -162,7 +162,7 @@ def test_pools_that_overlap_and_padding_same_fire_as_the_modules_do():
     expected = live_spikes(modules, frames)
     assert_array_equal(run_nir(graph.nir_graph, DT, frames), expected)
     assert 0 < expected.mean() < 1
-    network, _ = quantise(graph)
+    network, _ = quantize(graph)
     found = integer_loop(network, frames)
     assert np.mean(found[-1] != expected) < 0.05
 
@@ -179,7 +179,7 @@ def test_every_node_carries_its_full_shape():
 def test_decays_survive_as_integers_for_every_twelve_bit_beta():
     for taken in (0, 1, 17, 400, 1024, 4095, 4096):
         graph = to_spiking_graph([("fc", nn.Linear(2, 2, bias=False)), ("cell", leaky(taken, 1.0))], (2,), DT)
-        network, _ = quantise(graph)
+        network, _ = quantize(graph)
         assert network.layers[0].v_decay == taken
 
 
@@ -275,4 +275,4 @@ def test_neurons_with_their_own_parameters_reach_nir_but_not_the_chip():
     frames = (np.random.default_rng(2).random((20, 2)) < 0.5).astype(np.uint8)
     assert run_nir(graph.nir_graph, DT, frames).shape == (20, 2)
     with pytest.raises(UserError, match=r"cell: v_decay differs between neurons \(1024 to 2048 of 4096"):
-        quantise(graph)
+        quantize(graph)

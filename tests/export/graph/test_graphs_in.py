@@ -24,7 +24,7 @@ from small_graphs import DT, graph_of, lif
 from spikeport.errors import UserError
 from spikeport.export.graph.spiking_graph import SpikingGraph, load_graph
 from spikeport.export.quantization.bias_neurons import with_messages
-from spikeport.export.quantization.quantize import quantise
+from spikeport.export.quantization.quantize import quantize
 
 # Recurrence
 
@@ -42,11 +42,11 @@ def test_a_loop_becomes_recurrent_weights_with_its_bias(kind):
     }[kind]  # fmt: skip
     feed = nir.Affine(even(rng, 5, 4) / 32, rng.integers(-20, 20, 5) / 32)
     graph = recurrent(graph_of(feed, lif((5,), tau=DT, r=1.0, threshold=33 / 32), shape=(4,)), "n1", *loop)
-    network, (row,) = quantise(graph)
+    network, (row,) = quantize(graph)
     scale = row.scale
     frames = (rng.random((60, 4)) < 0.4).astype(np.uint8)
     assert network.layers[0].weight_rec is not None
-    exact, _ = quantise(replace(graph, scales={"n0": 32.0}))
+    exact, _ = quantize(replace(graph, scales={"n0": 32.0}))
     expected = run_nir(graph.nir_graph, DT, frames)
     assert_array_equal(integer_loop(exact, frames)[0], expected)
     assert 0 < expected.mean() < 1
@@ -56,7 +56,7 @@ def test_a_loop_becomes_recurrent_weights_with_its_bias(kind):
 def test_recurrent_and_forward_weights_share_one_scale():
     """Braille's pattern: the loop's weights are the larger, so they set the scale."""
     feed, loop = nir.Linear(np.array([[0.5, -1.0]])), nir.Linear(np.array([[-8.0]]))
-    network, (row,) = quantise(recurrent(graph_of(feed, lif((1,)), shape=(2,)), "n1", loop))
+    network, (row,) = quantize(recurrent(graph_of(feed, lif((1,)), shape=(2,)), "n1", loop))
     assert row.scale == 254 / 8
     assert_array_equal(network.layers[0].weight, [[16, -32]])
     assert_array_equal(network.layers[0].weight_rec, [[-254]])
@@ -70,7 +70,7 @@ def test_a_pool_before_a_recurrent_layer_spares_the_loop_its_divisor():
     feed, loop = nir.Affine(np.array([[10.0, -6.0]]), np.array([1.0])), nir.Affine(np.array([[-4.0]]), np.array([3.0]))
     graph = graph_of(pool, FLATTEN, feed, lif((1,), tau=DT, r=1.0, threshold=5.0), shape=(1, 1, 4), scales={"n2": 1.0})
     graph = recurrent(graph, "n3", loop)
-    network, _ = quantise(graph)
+    network, _ = quantize(graph)
     assert_array_equal(network.layers[0].weight, [[10, 10, -6, -6]])
     assert_array_equal(network.layers[0].weight_rec, [[-8]])
     assert (int(network.layers[0].bias[0]), network.layers[0].vth_mant) == (8, 10)
@@ -92,7 +92,7 @@ def test_delays_before_and_behind_a_dense_layer():
         weights = next(f"n{index}" for index, node in enumerate(nodes) if hasattr(node, "weight"))
         cell = nir.IF(r=np.ones(3) / DT, v_threshold=np.full(3, 70.0))
         graph = graph_of(*nodes, cell, shape=(4,), scales={weights: 1.0})
-        network, _ = quantise(graph)
+        network, _ = quantize(graph)
         frames = (rng.random((50, 4)) < 0.4).astype(np.uint8)
         expected = run_nir(graph.nir_graph, DT, frames)
         assert 0 < expected.mean() < 1
@@ -102,7 +102,7 @@ def test_delays_before_and_behind_a_dense_layer():
 def test_a_delay_beside_a_recurrent_layer_is_refused():
     graph = graph_of(nir.Delay(np.array(DT)), nir.Linear(np.ones((3, 2))), lif((3,)), shape=(2,))
     with pytest.raises(UserError, match="n2: is recurrent behind the delayed layer n1"):
-        quantise(recurrent(graph, "n2", nir.Scale(np.ones(3))))
+        quantize(recurrent(graph, "n2", nir.Scale(np.ones(3))))
 
 
 # Parameters that differ from neuron to neuron
@@ -111,19 +111,19 @@ def test_a_delay_beside_a_recurrent_layer_is_refused():
 def test_gains_that_differ_go_into_rows():
     one = np.ones(3)
     node = nir.LIF(DT * one, np.array([1.0, 2.0, 4.0]), 0 * one, v_threshold=one)
-    network, (row,) = quantise(graph_of(nir.Affine(np.eye(3) * 2, np.ones(3)), node, shape=(3,), scales={"n0": 4.0}))
+    network, (row,) = quantize(graph_of(nir.Affine(np.eye(3) * 2, np.ones(3)), node, shape=(3,), scales={"n0": 4.0}))
     assert_array_equal(network.layers[0].weight, np.diag([8, 16, 32]))
     assert_array_equal(network.layers[0].bias, [4, 8, 16])
     assert row.gain == 4
     assert "gains of 1 to 4 went into rows" in row.notes[0]
     conv = nir.Conv2d(None, np.ones((2, 1, 1, 1)), 1, 0, 1, 1, np.zeros(2))
     per_channel = nir.IF(r=np.array([1.0, 3.0]).reshape(2, 1, 1) / DT, v_threshold=np.ones((2, 1, 1)))
-    network, _ = quantise(graph_of(conv, per_channel, shape=(1, 2, 3), scales={"n0": 2.0}))
+    network, _ = quantize(graph_of(conv, per_channel, shape=(1, 2, 3), scales={"n0": 2.0}))
     assert_array_equal(network.layers[0].weight.ravel(), [2, 6])
     spatial = nir.IF(r=np.arange(1.0, 13).reshape(2, 2, 3), v_threshold=np.ones((2, 2, 3)))
     graph = graph_of(conv, spatial, shape=(1, 2, 3))
     with pytest.raises(UserError, match="n1: its input gains differ within a channel"):
-        quantise(graph)
+        quantize(graph)
 
 
 def test_gains_that_differ_from_place_to_place_become_thresholds_where_these_may_differ():
@@ -133,7 +133,7 @@ def test_gains_that_differ_from_place_to_place_become_thresholds_where_these_may
     gain = 2.0 ** rng.integers(0, 4, (2, 2, 3))
     node = nir.IF(r=gain / DT, v_threshold=np.full((2, 2, 3), 800.0))
     graph = graph_of(conv, node, shape=(1, 2, 4), scales={"n0": 1.0})
-    network, (row,) = quantise(replace(graph, allow_vector=True))
+    network, (row,) = quantize(replace(graph, allow_vector=True))
     assert_array_equal(network.layers[0].vth_mant, 800 / gain)
     assert "simulators only" in row.notes[0]
     frames = (rng.random((60, 1, 2, 4)) < 0.4).astype(np.uint8)
@@ -150,13 +150,13 @@ def test_thresholds_that_differ_go_into_rows_and_fire_the_same():
     feed = nir.Affine(2.0 * rng.integers(-9, 15, (3, 4)), rng.integers(-3, 5, 3) * 1.0)
     loop = nir.Linear(2.0 * rng.integers(-9, 15, (3, 3)))
     graph = recurrent(graph_of(feed, node, shape=(4,), scales={"n0": 1.0}), "n1", loop)
-    network, (row,) = quantise(graph)
+    network, (row,) = quantize(graph)
     assert network.layers[0].vth_mant == 64
     assert_array_equal(network.layers[0].weight, feed.weight * [[4], [2], [1]])
     frames = (rng.random((60, 4)) < 0.4).astype(np.uint8)
     assert_array_equal(integer_loop(network, frames)[0], run_nir(graph.nir_graph, DT, frames))
     assert "thresholds differ: rows were multiplied by 1 to 4" in row.notes[0]
-    vector, (row,) = quantise(replace(graph, allow_vector=True))
+    vector, (row,) = quantize(replace(graph, allow_vector=True))
     assert_array_equal(vector.layers[0].vth_mant, [16, 32, 64])
     assert "simulators only" in row.notes[0]
     assert_array_equal(integer_loop(vector, frames)[0], run_nir(graph.nir_graph, DT, frames))
@@ -166,9 +166,9 @@ def test_decays_that_differ_go_only_where_they_are_allowed():
     one = np.ones(3)
     node = nir.CubaLIF(DT * np.array([1.0, 2, 4]), DT * np.array([2.0, 4, 8]), one, 0 * one, one, w_in=one)
     with pytest.raises(UserError, match=r"n1: i_decay differs between neurons \(1024 to 4096.*--allow-vector"):
-        quantise(graph_of(nir.Linear(np.eye(3)), node, shape=(3,)))
+        quantize(graph_of(nir.Linear(np.eye(3)), node, shape=(3,)))
     graph = graph_of(nir.Linear(np.eye(3)), node, shape=(3,))
-    network, (row,) = quantise(replace(graph, allow_vector=True))
+    network, (row,) = quantize(replace(graph, allow_vector=True))
     assert_array_equal(network.layers[0].i_decay, [4096, 2048, 1024])
     assert_array_equal(network.layers[0].v_decay, [2048, 1024, 512])
     assert any("decays of its own: simulators only" in note for note in row.notes)
@@ -178,10 +178,10 @@ def test_leaks_that_differ_drive_each_neuron_or_shift_its_threshold():
     one = np.ones(3)
     leak = np.array([0.0, 2.0, -4.0])
     node = nir.LIF(2 * DT * one, 2 * one, leak, v_threshold=8 * one)
-    network, _ = quantise(graph_of(nir.Linear(np.eye(3) * 4), node, shape=(3,), scales={"n0": 2.0}))
+    network, _ = quantize(graph_of(nir.Linear(np.eye(3) * 4), node, shape=(3,), scales={"n0": 2.0}))
     assert_array_equal(network.layers[0].bias, [0, 2, -4])
     node = nir.LIF(2 * DT * one, 2 * one, leak, v_threshold=np.array([8.0, 10, 4]), v_reset=leak)
-    network, _ = quantise(graph_of(nir.Linear(np.eye(3) * 4), node, shape=(3,), scales={"n0": 2.0}))
+    network, _ = quantize(graph_of(nir.Linear(np.eye(3) * 4), node, shape=(3,), scales={"n0": 2.0}))
     assert network.layers[0].vth_mant == 16, "8 above rest in all three"
 
 
@@ -207,7 +207,7 @@ def test_an_output_that_never_fires_keeps_its_voltage(kind):
         expected_of = graph_of(feed, nir.I(r=one / DT), shape=(4,)).nir_graph
     else:
         expected_of = graph.nir_graph
-    network, (row,) = quantise(graph)
+    network, (row,) = quantize(graph)
     assert (network.readout.kind, network.readout.over_time) == ("membrane", "sum")
     assert network.layers[0].vth_mant == 131071
     frames = (rng.random((30, 4)) < 0.4).astype(np.uint8)
@@ -224,7 +224,7 @@ def test_a_membrane_that_could_leave_24_bits_lowers_the_scale_or_says_so():
     for halvings, lost, said in [(3, 1.0, ""), (4, 40 * 16 * 254 / 131071, "voltage made"), (6, 1.0, "not proven")]:
         tau = 2.0**halvings
         node = nir.LI(tau=DT * np.array([tau]), r=np.array([tau]), v_leak=np.zeros(1))
-        network, (row,) = quantise(graph_of(feed, node, shape=(40,)))
+        network, (row,) = quantize(graph_of(feed, node, shape=(40,)))
         assert row.scale == pytest.approx(254 / lost)
         assert said in " ".join(row.notes)
         assert (row.voltage_bound <= 131071 * 64 + 64 * 40 * 16) == (not said.startswith("not"))
@@ -239,7 +239,7 @@ def test_weights_behind_the_last_neuron_are_the_hosts():
     rng = np.random.default_rng(9)
     last = nir.Affine(np.eye(3, 5) + 0.1 * rng.normal(size=(3, 5)), 0.01 * rng.normal(size=3))
     graph = graph_of(nir.Linear(80 * np.eye(5, 4) - 2), lif((5,), tau=DT, r=1.0, threshold=30.0), last, shape=(4,))
-    network, table = quantise(graph)
+    network, table = quantize(graph)
     assert network.readout.kind == "linear"
     assert len(network.layers) == len(table) == 1
     samples = (rng.random((20, 12, 4)) < rng.random((20, 1, 4))).astype(np.uint8)
@@ -258,7 +258,7 @@ def test_read_outs_that_a_graph_does_not_have_are_refused():
     ]:
         graph = graph_of(*nodes, shape=(2,)).nir_graph
         with pytest.raises(UserError, match=words):
-            quantise(SpikingGraph(nir_graph=graph, dt_s=DT, input_shape=(2,), readout=asked))
+            quantize(SpikingGraph(nir_graph=graph, dt_s=DT, input_shape=(2,), readout=asked))
     with pytest.raises(UserError, match=r"readout 'loudest' is unknown.*membrane-max"):
         SpikingGraph(nir_graph=graph, dt_s=DT, input_shape=(2,), readout="loudest")
 
@@ -273,7 +273,7 @@ def test_what_was_chosen_is_kept_in_the_sidecar(tmp_path):
     assert dict(loaded.origins) == {"dt_s": "the sidecar", "reset": "the sidecar"}
     assert [[inner.name for inner in step.loop] for step in loaded.chain()] == [[], ["r0"], [], []]
     assert load_graph(tmp_path / "net.nir", readout="membrane-max").readout == "membrane-max"
-    assert quantise(loaded)[0].readout.over_time == "last"
+    assert quantize(loaded)[0].readout.over_time == "last"
 
 
 # A search gives the scales
@@ -281,14 +281,14 @@ def test_what_was_chosen_is_kept_in_the_sidecar(tmp_path):
 
 def test_given_scales_clip_what_leaves_the_grid_and_count_it():
     graph = graph_of(nir.Linear(np.array([[1.0, -0.5, 0.25, 0.1]])), lif((1,)), shape=(4,))
-    network, (row,) = quantise(graph, scales={"n0": 600.0})
+    network, (row,) = quantize(graph, scales={"n0": 600.0})
     assert_array_equal(network.layers[0].weight, [[254, -254, 150, 60]])
     assert (row.saturated, row.scale, row.exact, row.threshold_mant) == (2, 600.0, False, 600)
     assert row.scale_limit == 131071
     with pytest.raises(UserError, match=r"n0: at scale 200000 the threshold would not fit.*131071 at most"):
-        quantise(graph, scales={"n0": 2e5})
+        quantize(graph, scales={"n0": 2e5})
     with pytest.raises(UserError, match="a scale was given for 'n9', which is no layer"):
-        quantise(graph, scales={"n9": 1.0})
+        quantize(graph, scales={"n9": 1.0})
 
 
 # Biases of slow currents
@@ -330,7 +330,7 @@ def test_a_bias_of_slow_currents_becomes_the_weight_of_a_neuron_that_always_fire
     second = nir.Affine(even(rng, 3, 5), 2.0 * rng.integers(2, 9, 3))
     graph = graph_of(feed, slow((5,), 71.0), second, slow((3,), 101.0), shape=(4,), scales={"n0": 1.0, "n2": 1.0})
     graph = always_on(recurrent(graph, "n1", nir.Affine(even(rng, 5, 5), 2.0 * rng.integers(-5, 9, 5))))
-    network, table = quantise(graph)
+    network, table = quantize(graph)
     assert [layer.output_shape for layer in network.layers] == [(5,), (6,), (3,)]
     assert [row.name for row in table] == [layer.name for layer in network.layers]
     assert "hands every spike on" in table[0].notes[0]
@@ -356,7 +356,7 @@ def test_always_on_channels_of_convolutions():
     nodes = [first, slow((4, 5, 3), 91.0), second, slow((4, 5, 3), 121.0), FLATTEN, third, slow((3,), 151.0)]
     scales = {"n0": 1.0, "n2": 1.0, "n5": 1.0}
     graph = always_on(graph_of(*nodes, shape=(2, 5, 7), scales=scales))
-    network, _ = quantise(graph)
+    network, _ = quantize(graph)
     assert [layer.output_shape[0] for layer in network.layers] == [3, 5, 5, 3]
     frames = (rng.random((16, 2, 5, 7)) < 0.2).astype(np.uint8)
     expected, found = run_nodes(graph.nir_graph, DT, frames), untruncated(network, frames)
@@ -370,7 +370,7 @@ def test_a_kernel_that_always_reads_padding_somewhere_gets_neurons_in_the_paddin
     rng = np.random.default_rng(15)
     conv = nir.Conv2d(None, even(rng, 2, 1, 1, 2), 1, (2, 0), 1, 1, np.array([14.0, -6.0]))
     graph = always_on(graph_of(conv, slow((2, 7, 4), 31.0), shape=(1, 3, 5), scales={"n0": 1.0}))
-    network, _ = quantise(graph)
+    network, _ = quantize(graph)
     assert [layer.output_shape for layer in network.layers] == [(2, 7, 5), (2, 7, 4)]
     assert network.layers[1].padding == (0, 0)
     frames = (rng.random((16, 1, 3, 5)) < 0.3).astype(np.uint8)
@@ -383,7 +383,7 @@ def test_the_braille_network_runs_with_always_on_units(shared_data):
     """Each of its 12 inputs alone: hidden spikes of the float graph but for rounding (weights of 8 bits, spread over
     13.4 where most lie below 1)."""
     graph = load_graph(shared_data / "nir" / "braille_noDelay_bias_zero.nir", reset="zero", bias="always-on")
-    network, table = quantise(graph)
+    network, table = quantize(graph)
     assert [layer.output_shape for layer in network.layers] == [(13,), (39,), (7,)]
     assert table[1].scale == pytest.approx(254 / 13.388693, rel=1e-6)
     rng, wrong, fired = np.random.default_rng(13), [], 0
@@ -404,7 +404,7 @@ def test_random_graphs_of_slow_currents_with_biases_fire_as_nir_says(seed):
     """But for truncation, which is undone here: the rewrite itself changes no spike, in any layer."""
     graph, frames = random_graph(np.random.default_rng(seed), slow=True)
     try:
-        network, table = quantise(graph)
+        network, table = quantize(graph)
     except UserError as error:
         words = "cannot become one|outside -25|netx would run|even integer|differs within a channel"
         assert re.search(words, str(error)), error  # noqa: PT017
@@ -422,8 +422,8 @@ def test_random_graphs_of_slow_currents_with_biases_fire_as_nir_says(seed):
 def test_counts_do_not_pass_a_layer_that_hands_spikes_on():
     graph = graph_of(nir.Affine(np.eye(3) * 2, np.ones(3) * 2), slow((3,), 9.0), shape=(3,))
     with pytest.raises(UserError, match=r"^n0\.always_on: counts of 4 bits would become single spikes"):
-        with_messages(quantise(always_on(graph))[0], 4)
-    network = quantise(graph_of(nir.Linear(np.eye(3) * 2), slow((3,), 9.0), shape=(3,)))[0]
+        with_messages(quantize(always_on(graph))[0], 4)
+    network = quantize(graph_of(nir.Linear(np.eye(3) * 2), slow((3,), 9.0), shape=(3,)))[0]
     assert with_messages(network, 4).input_limit == 15
 
 
@@ -440,7 +440,7 @@ def test_a_layer_that_cannot_take_a_neuron_that_always_fires_gets_one_behind_it(
         shape=(4,),
         scales=dict.fromkeys(["n0", "n2"], 1.0),
     )
-    network, table = quantise(always_on(graph))
+    network, table = quantize(always_on(graph))
     assert [layer.name for layer in network.layers] == ["n0", "n2.always_on", "n2"]
     assert [row.name for row in table] == ["n0", "n2.always_on", "n2"]
     grouped = nir.Conv2d(None, even(rng, 4, 1, 1, 1), 1, 0, 1, 4, np.zeros(4))
@@ -449,7 +449,7 @@ def test_a_layer_that_cannot_take_a_neuron_that_always_fires_gets_one_behind_it(
     graph = graph_of(
         grouped, cell, last, slow((2, 2, 2), 31.0), shape=(4, 2, 3), scales=dict.fromkeys(["n0", "n2"], 1.0)
     )
-    network, _ = quantise(always_on(graph))
+    network, _ = quantize(always_on(graph))
     assert [layer.output_shape for layer in network.layers] == [(4, 2, 3), (5, 2, 3), (2, 2, 2)]
     frames = (rng.random((12, 4, 2, 3)) < 0.4).astype(np.uint8)
     assert_array_equal(untruncated(network, frames)[2], run_nodes(graph.nir_graph, DT, frames)["n3"])
@@ -465,7 +465,7 @@ def test_random_graphs_over_the_whole_table_run_exactly_in_integers(seed):
     raw, graph, frames = random_nested(np.random.default_rng(seed))
     expected_words = "cannot become one|outside -25|netx would run|even integer|delayed unequally"
     try:
-        network, table = quantise(graph)
+        network, table = quantize(graph)
     except UserError as error:
         assert re.search(expected_words, str(error)), error  # noqa: PT017
         reject()

@@ -22,7 +22,7 @@ from spikeport.export.formats.metadata import sidecar_path
 from spikeport.export.graph.chain import chain
 from spikeport.export.graph.flatten import flat
 from spikeport.export.graph.spiking_graph import SpikingGraph, load_graph
-from spikeport.export.quantization.quantize import quantise
+from spikeport.export.quantization.quantize import quantize
 
 DT = 1e-3
 
@@ -165,7 +165,7 @@ def test_odd_names_types_shapes_and_edges_mean_nothing(tmp_path: Path):
     nir.write(tmp_path / "odd.nir", nir.NIRGraph(nodes, edges, type_check=False))
     graph = load_graph(tmp_path / "odd.nir", reset="zero")
     assert [step.name for step in graph.chain()] == ["1 fc", "input.λ-cell 1"]
-    network, (row,) = quantise(graph)
+    network, (row,) = quantize(graph)
     assert_array_equal(network.layers[0].weight, np.rint(weight.astype(float) * 254 / 3 / 2) * 2)
     assert row.neuron == "input.λ-cell 1"
     graph.save(tmp_path / "again.nir")
@@ -618,7 +618,7 @@ import spikeport.export.formats.onnx
 from pathlib import Path
 before = len(unpickled)
 graph = spikeport.export.graph.spiking_graph.load_graph(sys.argv[1], reset="zero")
-network, _ = spikeport.export.quantization.quantize.quantise(graph)
+network, _ = spikeport.export.quantization.quantize.quantize(graph)
 assert network.layers
 print(sorted({"torch", "snntorch", "lava", "matplotlib", "onnxruntime"} & set(sys.modules)), unpickled[before:])
 """

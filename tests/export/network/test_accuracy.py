@@ -184,15 +184,15 @@ def silent_run(monkeypatch, tmp_path):
 
 def test_a_run_counts_silence_apart(silent_run) -> None:
     report = validated(silent_run)
-    for stage in ("student_float", "student_quantised", "reference"):
+    for stage in ("student_float", "student_quantized", "reference"):
         entry = report["accuracy"][stage]
         assert (entry["value"], entry["n"], entry["silent"]) == (0, 6, 6)
-    assert report["comparison"]["none"]["student_quantised"]["silent"] == 6
+    assert report["comparison"]["none"]["student_quantized"]["silent"] == 6
     assert (np.sum(report["confusion"]["counts"]), sum(report["confusion"]["silent"])) == (0, 6)
     assert "6 gave no output spike" in report["verdict"]
     with open(silent_run / "samples.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    columns = ("student_float", "student_quantised", "reference", "lava")
+    columns = ("student_float", "student_quantized", "reference", "lava")
     assert {tuple(row[column] for column in columns) for row in rows} == {("no answer",) * 3 + ("",)}
     for page in ((silent_run / "report.md").read_text(), Page((silent_run / "report.html").read_text()).text):
         assert "No answer, for want of any output spike: 6." in page
@@ -203,7 +203,7 @@ def test_of_an_older_run_silence_was_not_counted(silent_run) -> None:
     """It took silent recordings for class 0 and kept no `silent`; what it kept is shown as what it is."""
     manifest = silent_run / "manifest.json"
     kept = json.loads(manifest.read_text())
-    for stage in ("student-none", "quantised-none", "simulate"):
+    for stage in ("student-none", "quantized-none", "simulate"):
         result = kept["stages"][stage]["result"]
         del result["silent"]
         result["predicted"] = [0] * 6
@@ -233,7 +233,7 @@ def test_a_sweep_counts_silence_apart(tmp_path) -> None:
     found = {trial.name: Outcome("1" * 10, "1" * 10, 1.0, 0, 0) for trial in trials}
     found["a=2/2"] = Outcome("1" * 10, "1" * 7 + "0" * 3, 1.0, 0, 3)
     rows = rows_of((first, second), trials, found)
-    assert [row["quantised"]["silent"] for row in rows] == [0, 0.15]
+    assert [row["quantized"]["silent"] for row in rows] == [0, 0.15]
     _, cells = table(rows)
     assert cells[0][3] == "100.00 ± 0.00"
     assert cells[1][3] == "85.00 ± 21.21 (15.0 silent)"
@@ -243,9 +243,9 @@ def test_the_outcome_of_a_silent_trial(silent_run) -> None:
     manifest = silent_run / "manifest.json"
     found = outcome_of(silent_run)
     assert found is not None
-    assert (found.correct_quantised, found.silent_float, found.silent_quantised) == ("0" * 6, 6, 6)
+    assert (found.correct_quantized, found.silent_float, found.silent_quantized) == ("0" * 6, 6, 6)
     manifest.write_text(manifest.read_text().replace('"silent"', '"other"'))
-    assert outcome_of(silent_run).silent_quantised is None
+    assert outcome_of(silent_run).silent_quantized is None
 
 
 def test_a_spiking_teacher_that_says_nothing_has_no_class() -> None:

@@ -65,7 +65,7 @@ def brute_force(layer: IntegerLayer, skip_zeros: bool) -> np.ndarray:
 
 
 def test_padded_edges_feed_fewer() -> None:
-    """A 3x3 kernel over 4x4 with padding: corners feed 2*4, edges 2*6, the centre 2*9 synapses."""
+    """A 3x3 kernel over 4x4 with padding: corners feed 2*4, edges 2*6, the center 2*9 synapses."""
     layer = conv(ones(2, 1, 3, 3), (1, 4, 4), padding=(1, 1))
     expected = 2 * np.array([[4, 6, 6, 4], [6, 9, 9, 6], [6, 9, 9, 6], [4, 6, 6, 4]])
     assert np.array_equal(fan_out_map(layer), expected[None])

@@ -58,7 +58,7 @@ def test_asked_for_all_or_more_it_takes_all_in_order():
     assert words(drawn.as_dict()) == "all 3 recordings"
 
 
-def test_pictures_are_drawn_from_all_that_were_recognised_and_all_that_were_not():
+def test_pictures_are_drawn_from_all_that_were_recognized_and_all_that_were_not():
     labels, predicted = np.repeat([0, 1], 20), np.tile([0, 1], 20)
     shown = np.array([choose_samples(labels, predicted, seed=seed) for seed in range(200)])
     right = set(np.flatnonzero(labels == predicted).tolist())

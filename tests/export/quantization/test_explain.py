@@ -12,7 +12,7 @@ from small_graphs import DT, graph_of, lif
 
 from spikeport.export.graph.spiking_graph import load_graph
 from spikeport.export.quantization.explain import explain, lines
-from spikeport.export.quantization.quantize import quantise
+from spikeport.export.quantization.quantize import quantize
 
 
 def test_every_node_is_told_with_its_layer_and_integers():
@@ -29,7 +29,7 @@ def test_every_node_is_told_with_its_layer_and_integers():
         nir.Linear(np.array([[2.0], [3.0]])),
     ]
     graph = recurrent(graph_of(*nodes, shape=(1, 1, 8)), "n6", nir.Linear(np.array([[-0.5]])))
-    network, rows = quantise(graph)
+    network, rows = quantize(graph)
     records = explain(graph, network, rows)
     assert [record.node for record in records] == [
         "the graph", "n0", "n1", "n2", "n3", "n4", "n5", "n6", "r0", "n7", "the read-out",
@@ -55,7 +55,7 @@ def test_every_node_is_told_with_its_layer_and_integers():
 
 def test_origins_and_added_layers_are_told(shared_data):
     graph = load_graph(shared_data / "nir" / "braille_noDelay_bias_zero.nir", reset="zero", bias="always-on")
-    text = "\n".join(lines(explain(graph, *quantise(graph))))
+    text = "\n".join(lines(explain(graph, *quantize(graph))))
     assert "dt 0.0001 s (inferred as tau/r), reset zero (given)" in text
     assert text.index("fc1.always_on (added)") < text.index("\nfc1 (Affine)")
     assert "a neuron that always fires was added; its weights are the bias of fc2" in text
@@ -65,6 +65,6 @@ def test_origins_and_added_layers_are_told(shared_data):
 def test_a_graph_that_reads_voltages_says_so():
     li = nir.LI(tau=2 * DT * np.ones(3), r=2 * np.ones(3), v_leak=np.zeros(3))
     graph = replace(graph_of(nir.Linear(np.ones((3, 2))), li, shape=(2,)), readout="membrane-max")
-    text = "\n".join(lines(explain(graph, *quantise(graph))))
+    text = "\n".join(lines(explain(graph, *quantize(graph))))
     assert "which never fire: their voltage is read out" in text
     assert "the largest voltage (max over time)" in text

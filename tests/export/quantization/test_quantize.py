@@ -1,4 +1,4 @@
-"""Quantising a graph: what must be exact is exact, what is rounded is reported, what cannot go is refused in words."""
+"""Quantizing a graph: what must be exact is exact, what is rounded is reported, what cannot go is refused in words."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from small_graphs import DT, graph_of, lif
 
 from spikeport.errors import UserError
 from spikeport.export.graph.spiking_graph import load_graph
-from spikeport.export.quantization.quantize import quantise
+from spikeport.export.quantization.quantize import quantize
 
 
 def test_norse_file_becomes_the_numbers_worked_out_by_hand(shared_data: Path):
     """dt/tau = 1e-4/2.5e-3 = 0.04: decay 163.84 -> 164, gain r dt/tau = 0.04, S = 254/0.04, threshold 0.1 S = 635."""
-    network, table = quantise(load_graph(shared_data / "nir" / "lif_norse.nir", dt_s=1e-4, reset="zero"))
+    network, table = quantize(load_graph(shared_data / "nir" / "lif_norse.nir", dt_s=1e-4, reset="zero"))
     (layer,) = network.layers
     assert (layer.i_decay, layer.v_decay, layer.vth_mant) == (4096, 164, 635)
     assert_array_equal(layer.weight, [[254]])
@@ -36,7 +36,7 @@ def test_braille_file_is_refused_with_every_true_reason(shared_data: Path):
     graph = load_graph(shared_data / "nir" / "braille_noDelay_bias_zero.nir", reset="zero")
     assert graph.dt_s == 1e-4
     with pytest.raises(UserError, match=r"^3 things .*lif1\.w_rec: has a bias") as refusal:
-        quantise(graph)
+        quantize(graph)
     assert "fc2: has a bias, and the current of lif2 decays slowly" in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
@@ -55,7 +55,7 @@ def test_weights_on_the_grid_with_full_or_no_decay_run_exactly():
         shape=(5,),
         scales={"n0": scale, "n2": scale},
     )
-    network, table = quantise(graph)
+    network, table = quantize(graph)
     frames = (rng.random((40, 5)) < 0.4).astype(np.uint8)
     expected = run_nir(graph.nir_graph, DT, frames)
     assert 0 < expected.sum() < expected.size
@@ -124,7 +124,7 @@ def test_random_chains_on_the_grid_fire_the_same_spikes_in_integers(case):
     """Float64 holds every sum of a few small dyadic numbers, so the NIR execution is exact and so must be ours."""
     graph, frames = case
     try:
-        network, table = quantise(graph)
+        network, table = quantize(graph)
     except UserError as error:
         refusal = str(error)
     else:
@@ -143,7 +143,7 @@ def test_rounding_after_training_stays_within_half_a_step(seed, bits):
     theta, tau = float(rng.uniform(0.1, 5)), float(rng.uniform(1, 50)) * DT
     graph = graph_of(nir.Affine(weight, bias), lif((4,), tau=tau, r=tau / DT, threshold=theta), shape=(3,))
     try:
-        network, (row,) = quantise(graph, bits=bits)
+        network, (row,) = quantize(graph, bits=bits)
     except UserError as error:
         assert re.search("below 1 integer unit|would round to 0", str(error))  # noqa: PT017
         reject()
@@ -173,7 +173,7 @@ def test_rounding_after_training_stays_within_half_a_step(seed, bits):
 def test_half_way_values_round_to_even():
     """S = 1 (largest weight 254): weights 3 and 5 are half way between even integers and go to 4 and 4; 2.5 to 2."""
     linear = nir.Affine(np.array([[254.0, 3.0, 5.0, -3.0]]), np.array([2.5]))
-    network, (row,) = quantise(graph_of(linear, lif((1,), threshold=3.5), shape=(4,)))
+    network, (row,) = quantize(graph_of(linear, lif((1,), threshold=3.5), shape=(4,)))
     assert row.scale == 1
     assert_array_equal(network.layers[0].weight, [[254, 4, 4, -4]])
     assert_array_equal(network.layers[0].bias, [2])
@@ -189,7 +189,7 @@ def test_gains_of_every_neuron_go_into_the_weights():
         (nir.IF(r=250 * one, v_threshold=one), 0.25, (4096, 0)),
         (cuba, (3 / 2) * (5 / 8), (2048, 512)),
     ]:
-        network, (row,) = quantise(graph_of(linear, node, shape=(2,)))
+        network, (row,) = quantize(graph_of(linear, node, shape=(2,)))
         assert row.gain == pytest.approx(gain)
         assert (network.layers[0].i_decay, network.layers[0].v_decay) == decays
         assert_array_equal(network.layers[0].weight, [[254, -128]])
@@ -201,7 +201,7 @@ def test_average_pools_divide_threshold_and_bias_not_weights():
     conv = nir.Conv2d(None, np.array([[[[1.0, -1.0]]]]), 1, 0, 1, 1, np.array([0.5]))
     q = np.array([2, 3])
     pool = nir.AvgPool2d(q, q, np.array([0, 0]))
-    network, (row,) = quantise(graph_of(pool, conv, lif((1,), threshold=0.75), shape=(1, 4, 12), scales={"n1": 8.0}))
+    network, (row,) = quantize(graph_of(pool, conv, lif((1,), threshold=0.75), shape=(1, 4, 12), scales={"n1": 8.0}))
     assert (row.divisor, row.exact, row.folded) == (6, True, ("n0",))
     assert network.layers[0].vth_mant == 6 * 6
     assert_array_equal(network.layers[0].bias, [6 * 4])
@@ -211,26 +211,26 @@ def test_average_pools_divide_threshold_and_bias_not_weights():
 def test_a_leak_voltage_drives_the_membrane_or_shifts_it():
     """v_reset 0: v_leak dt/tau each step into the bias, whatever the current does. v_reset = v_leak: theta - v_leak."""
     linear = nir.Linear(np.array([[2.0]]))
-    network, (row,) = quantise(graph_of(linear, lif((1,), leak=0.25), shape=(1,)))
+    network, (row,) = quantize(graph_of(linear, lif((1,), leak=0.25), shape=(1,)))
     assert row.scale == 127
     assert_array_equal(network.layers[0].bias, [round(127 * 0.125)])
     one = np.ones(1)
     cuba = nir.CubaLIF(2 * DT * one, 2 * DT * one, 2 * one, 0.25 * one, one, w_in=2 * one)
-    network, _ = quantise(graph_of(linear, cuba, shape=(1,)))
+    network, _ = quantize(graph_of(linear, cuba, shape=(1,)))
     assert_array_equal(network.layers[0].bias, [round(127 * 0.125)])
-    network, (row,) = quantise(graph_of(linear, lif((1,), leak=-0.5, reset=-0.5), shape=(1,)))
+    network, (row,) = quantize(graph_of(linear, lif((1,), leak=-0.5, reset=-0.5), shape=(1,)))
     assert network.layers[0].bias is None
     assert network.layers[0].vth_mant == round(127 * 1.5) == 190
     assert "shifted by v_leak = -0.5" in row.notes[0]
 
 
 def test_a_large_bias_or_threshold_lowers_the_scale_and_says_so():
-    network, (row,) = quantise(
+    network, (row,) = quantize(
         graph_of(nir.Affine(np.array([[1.0]]), np.array([65.0])), lif((1,), threshold=70), shape=(1,))
     )
     assert_array_equal(network.layers[0].bias, [4095])
     assert "the bias made the scale 4.03 times smaller" in row.notes[0]
-    network, (row,) = quantise(graph_of(nir.Linear(np.array([[1.0]])), lif((1,), threshold=2000.0), shape=(1,)))
+    network, (row,) = quantize(graph_of(nir.Linear(np.array([[1.0]])), lif((1,), threshold=2000.0), shape=(1,)))
     assert network.layers[0].vth_mant == 131071
     assert "the threshold made the scale" in row.notes[0]
 
@@ -282,7 +282,7 @@ def test_a_large_bias_or_threshold_lowers_the_scale_and_says_so():
 )
 def test_what_the_chip_would_not_run_is_refused_with_layer_rule_and_value(layer, node, words):
     with pytest.raises(UserError, match=f"^{words}") as refusal:
-        quantise(graph_of(layer, node, shape=(2,)))
+        quantize(graph_of(layer, node, shape=(2,)))
     assert "\n" not in str(refusal.value)
 
 
@@ -299,18 +299,18 @@ def test_what_the_chip_would_not_run_is_refused_with_layer_rule_and_value(layer,
         ([[1.0, 2.0]], [0.0], 2048.0, "n0: vth_mant = 131072 is outside 1..131071"),
     ],
 )
-def test_a_layer_that_claims_to_be_quantised_must_be(weight, bias, theta, words):
+def test_a_layer_that_claims_to_be_quantized_must_be(weight, bias, theta, words):
     """Given a scale of 64, nothing may be rounded or clipped any more."""
     node = lif((1,), threshold=theta)
     graph = graph_of(nir.Affine(np.array(weight), np.array(bias)), node, shape=(2,), scales={"n0": 64.0})
     with pytest.raises(UserError, match=f"^{words}"):
-        quantise(graph)
+        quantize(graph)
 
 
-def test_a_decay_off_the_grid_is_refused_where_the_layer_claims_to_be_quantised():
+def test_a_decay_off_the_grid_is_refused_where_the_layer_claims_to_be_quantized():
     graph = graph_of(nir.Linear(np.ones((1, 2))), lif((1,), tau=DT / 0.1, r=10.0), shape=(2,), scales={"n0": 64.0})
     with pytest.raises(UserError, match=r"^n1: v_decay is 409\.6 in integer units"):
-        quantise(graph)
+        quantize(graph)
 
 
 def test_folded_taps_that_leave_the_weight_range_are_refused():
@@ -319,8 +319,8 @@ def test_folded_taps_that_leave_the_weight_range_are_refused():
     pool = nir.SumPool2d(np.array([2, 2]), np.array([2, 2]), np.array([0, 0]))
     graph = graph_of(conv, pool, lif((1,)), shape=(1, 6, 8), scales={"n0": 64.0})
     with pytest.raises(UserError, match=r"^n0: weight 800 is outside -254\.\.254 after folding n1"):
-        quantise(graph)
-    network, _ = quantise(graph_of(conv, pool, lif((1,)), shape=(1, 6, 8)))
+        quantize(graph)
+    network, _ = quantize(graph_of(conv, pool, lif((1,)), shape=(1, 6, 8)))
     assert network.layers[0].weight.max() == 254, "without a given scale the sums are scaled to fit"
 
 
@@ -331,13 +331,13 @@ def test_several_faults_are_told_at_once():
     with pytest.raises(
         UserError, match=r"^2 things .*\(1\) n1: threshold -1 above rest.*\(2\) n3: tau = 0.0001 s is shorter"
     ):
-        quantise(graph)
+        quantize(graph)
 
 
 def test_the_sinabs_network_keeps_its_shapes_and_folds_its_pools(shared_data: Path):
     """The NIR paper's N-MNIST network; r = 1 per step, sum pools before a convolution and before Flatten."""
     graph = load_graph(shared_data / "nir" / "cnn_sinabs.nir", dt_s=1e-3, reset="zero", if_r="per_step")
-    network, table = quantise(graph)
+    network, table = quantize(graph)
     assert [layer.output_shape for layer in network.layers] == [(16, 16, 16), (16, 16, 16), (8, 8, 8), (256,), (10,)]
     assert [row.folded for row in table] == [(), (), ("4",), ("7",), ()]
     assert all(row.gain == 1 and row.v_decay == 0 and row.weight_error < 0.02 for row in table)

@@ -15,7 +15,7 @@ from spikeport.export.backends.reference.simulate import simulate
 from spikeport.export.calibration.calibrate import calibrate
 from spikeport.export.calibration.float_simulator import run_float
 from spikeport.export.graph.spiking_graph import load_graph
-from spikeport.export.quantization.quantize import quantise
+from spikeport.export.quantization.quantize import quantize
 from spikeport.pipeline.report.content.layer_rows import layer_notes
 
 
@@ -37,7 +37,7 @@ def test_the_files_whose_rows_die_say_so_and_calibrating_keeps_them(cases, case,
     """The float graph's spikes are those of the file's README; calibrated, no output spike differs."""
     graph = load_graph(cases / f"{case}.nir", dt_s=1e-3, reset="zero")
     frames = np.load(cases / f"{case}.npz")["frames"]
-    network, (row,) = quantise(graph)
+    network, (row,) = quantize(graph)
     rows = len(network.layers[0].weight)
     wanted = run_float(graph, frames).spikes
     assert wanted.sum((0, 1)).reshape(rows, -1).sum(1).tolist() == float_spikes
@@ -62,7 +62,7 @@ def test_rows_weights_and_biases_are_counted_as_worked_by_hand():
     weight = np.array([[127.0, -20.0], [0.4, -0.3], [0.4, 3.0], [0.0, 0.0]])
     bias = np.array([3.0, 0.2, 0.0, 0.0])
     graph = graph_of(nir.Affine(weight, bias), lif(4, threshold=1.0), shape=(2,))
-    network, (row,) = quantise(graph)
+    network, (row,) = quantize(graph)
     assert network.layers[0].weight.tolist() == [[254, -40], [0, 0], [0, 6], [0, 0]]
     assert (row.loss.zeroed, row.loss.dead_rows, row.loss.dead, row.loss.lost_biases) == (3, 1, (1,), 1)
     assert (row.loss.worst_row, row.loss.row_error) == (1, 1.0)
@@ -77,7 +77,7 @@ def test_the_worst_row_is_told_where_it_lives_on():
     loud = np.array([[127.0, 100.0], [90.0, 50.0], [0.6, 0.4]])
     for weight, error, told in ((quiet, 0.3885, False), (loud, 0.7845, True)):
         graph = graph_of(nir.Linear(weight), lif(3, threshold=40.0), shape=(2,))
-        _, (row,) = quantise(graph)
+        _, (row,) = quantize(graph)
         assert (row.loss.worst_row, row.loss.row_error) == (2, pytest.approx(error, abs=1e-3))
         assert any(f"weights of row 2 are off by {error:.2g}" in note for note in row.notes) == told
 
@@ -95,7 +95,7 @@ def test_the_worst_row_is_told_where_it_lives_on():
 def test_leaks_that_round_to_nothing_or_to_all_are_named(tau, error, words):
     """4096 dt / tau: 0.2 and 4095.6 round to 0 and 4096; 4096 / 3000 to 1, which is 3000 / 4096 of what was meant."""
     graph = graph_of(nir.Linear(np.array([[1.0, 2.0]])), lif(1, tau=tau, threshold=5.0), shape=(2,))
-    _, (row,) = quantise(graph)
+    _, (row,) = quantize(graph)
     assert row.loss.decay_error == pytest.approx(error, abs=1e-4)
     assert [loss for loss in row.losses if "decay" in loss or "keeps" in loss or "leak" in loss] == [
         loss for loss in row.losses if words and words in loss
@@ -105,7 +105,7 @@ def test_leaks_that_round_to_nothing_or_to_all_are_named(tau, error, words):
 
 def test_a_graph_on_the_grid_and_an_ordinary_one_lose_nothing():
     weight = np.random.default_rng(3).normal(size=(5, 7))
-    _, (row,) = quantise(graph_of(nir.Linear(weight), lif(5), shape=(7,)))
+    _, (row,) = quantize(graph_of(nir.Linear(weight), lif(5), shape=(7,)))
     assert row.losses == ()
     assert row.loss.dead_rows == 0
     assert 0 < row.loss.row_error < 0.02

@@ -16,7 +16,7 @@ from spikeport.errors import UserError
 from spikeport.export.backends.reference.simulate import simulate
 from spikeport.export.graph.spiking_graph import SpikingGraph
 from spikeport.export.quantization.explain import explain
-from spikeport.export.quantization.quantize import quantise
+from spikeport.export.quantization.quantize import quantize
 
 DT = 2.0**-10
 TRUNCATED = 16  # a voltage may be off by this many of its smallest units: one a step, decays of 1/4 and more
@@ -49,9 +49,9 @@ def result(row: Row) -> Result:
     """Compiles one row's graph and runs it on random frames."""
     try:
         graph = row.graph()
-        network, rows = quantise(graph)
+        network, rows = quantize(graph)
     except UserError as refused:
-        return Result(why=str(refused))
+        return Result(cause=str(refused))
     record = next(r for r in explain(graph, network, rows) if r.node == "it" or r.node.startswith("it."))
     rng = np.random.default_rng(7)
     frames = (rng.random((3, 24, *network.input_shape)) < 0.5).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""What becomes of every framework's file: loaded, quantised and simulated, against what the framework gave out."""
+"""What becomes of every framework's file: loaded, quantized and simulated, against what the framework gave out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nir_oracle import run_nir
 from spikeport.errors import UserError
 from spikeport.export.backends.reference.simulate import simulate
 from spikeport.export.graph.spiking_graph import SpikingGraph, load_graph
-from spikeport.export.quantization.quantize import quantise
+from spikeport.export.quantization.quantize import quantize
 
 FILES = Path(__file__).resolve().parent / "files"
 FLOAT32_NOISE = 1e-3  # share of places at which a framework's float32 may part from float64 at the threshold
@@ -70,12 +70,12 @@ def outcome(name: str) -> Outcome:
     """Runs the case of that name under its contract."""
     case = cases()[name]
     if "exporter_error" in case:
-        return Outcome(verdict="not exported", why=case["exporter_error"])
+        return Outcome(verdict="not exported", cause=case["exporter_error"])
     try:
         spiking = graph(case)
-        network, rows = quantise(spiking)
+        network, rows = quantize(spiking)
     except UserError as refused:
-        return Outcome(verdict="refused", why=re.sub(re.escape(tempfile.gettempdir()) + r"/[^/]+/", "", str(refused)))
+        return Outcome(verdict="refused", cause=re.sub(re.escape(tempfile.gettempdir()) + r"/[^/]+/", "", str(refused)))
     data = np.load(FILES / f"{_kept(case)}.npz")
     theirs = data["output"].astype(np.float64)
     floats = np.stack([run_nir(spiking.nir_graph, spiking.dt_s, sample) for sample in data["frames"]])

@@ -65,7 +65,7 @@ def page() -> str:
         "exporter and run by the framework itself on random spikes (`tests/helpers/frameworks/make_*.py`; "
         "`python tests/helpers/frameworks/regenerate.py` makes them again). Spikeport loads the file under the "
         "contract of the "
-        "row (arguments of `load_graph`), quantises it to 8 bits and runs the integer network in the reference.",
+        "row (arguments of `load_graph`), quantizes it to 8 bits and runs the integer network in the reference.",
         "- **exact**: every output spike of the integer network is the framework's, on the recorded frames.\n"
         "- **within rounding**: the file executed in float64 is what the framework ran in float32 (to "
         f"{100 * outcomes.FLOAT32_NOISE:g} % of places); the integer network parts from the framework at the share of "

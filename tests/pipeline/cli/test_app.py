@@ -60,7 +60,7 @@ def test_help_names_every_verb(spikeport):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[training]\nepoch = 3\n", r"unknown key 'training.epoch'. To mend: use one of epochs, batch"),
+        ("[training]\nepoch = 3\n", r"unknown key 'training.epoch'. Hint: use one of epochs, batch"),
         ("[training]\nepochs = 'many'\n", "training.epochs = 'many': Input should be a valid integer"),
         ("[student]\nbeta = 1.5\n", "student.beta = 1.5: Input should be less than or equal to 1"),
         ("[distillation]\nreplacement_unit = 'sum'\n", "Input should be 'clip', 'suffix' or 'never'"),
@@ -84,10 +84,10 @@ def test_help_names_every_verb(spikeport):
         ),
         (
             "[[distillation.terms]]\nloss = 'laf'\nlambda = 3\n",
-            "To mend: use one of loss, stream, weight, schedule, options",
+            "Hint: use one of loss, stream, weight, schedule, options",
         ),
-        ("[[distillation.terms]]\nloss = 'laf'\nschedule.begin = 0.8\n", "To mend: use one of shape, start, end"),
-        ("[[distillation.terms]]\nloss = 'kd'\n", "'kd' is no loss. To mend: use one of adaptive_kl"),
+        ("[[distillation.terms]]\nloss = 'laf'\nschedule.begin = 0.8\n", "Hint: use one of shape, start, end"),
+        ("[[distillation.terms]]\nloss = 'kd'\n", "'kd' is no loss. Hint: use one of adaptive_kl"),
         (
             "[profile]\nactive_rule = 'fired'\n",
             "Input should be '', 'received_input_or_bias_or_spiked' or 'spiked_only'",
@@ -166,9 +166,9 @@ def test_a_nir_file_becomes_a_net(spikeport, tmp_path):
     code, out, _ = spikeport("export", "g.nir", "--dt", "1e-3", "--reset", "zero", "--out", "made", "--json")
     assert code == 0
     result = json.loads(out)
-    assert [Path(file).name for file in result["files"]] == ["g.nir", "g.net", "g.quantisation.json"]
+    assert [Path(file).name for file in result["files"]] == ["g.nir", "g.net", "g.quantization.json"]
     assert all(Path(file).is_file() for file in result["files"])
-    assert result["quantisation"][0]["v_decay"] == 2048  # 4096 * dt / tau
+    assert result["quantization"][0]["v_decay"] == 2048  # 4096 * dt / tau
 
 
 def test_export_never_writes_over_its_source(spikeport, tmp_path):
@@ -319,11 +319,11 @@ def class_folders(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("word", "gpus", "code", "told"),
     [
-        ("cdua", 0, 2, "--device: 'cdua' is no device. To mend: use cpu, cuda, or cuda:N for the GPU N"),
+        ("cdua", 0, 2, "--device: 'cdua' is no device. Hint: use cpu, cuda, or cuda:N for the GPU N"),
         ("cuda:x", 0, 2, "'cuda:x' is no device"),
         ("cuda:" + "9" * 5000, 2, 2, "is no device"),
-        ("cuda", 0, 3, "--device: there is no GPU that torch can use. To mend: use cpu, or install"),
-        ("cuda:2", 2, 2, "--device: there is no GPU 2. To mend: GPUs are numbered 0 to 1 here"),
+        ("cuda", 0, 3, "--device: there is no GPU that torch can use. Hint: use cpu, or install"),
+        ("cuda:2", 2, 2, "--device: there is no GPU 2. Hint: GPUs are numbered 0 to 1 here"),
     ],
 )
 def test_devices_that_are_not_there_are_one_line(spikeport, net, frames, monkeypatch, word, gpus, code, told):
@@ -349,4 +349,4 @@ def test_a_narrow_memory_is_one_line_or_enough(net, frames, megabytes):
     else:
         assert done.returncode == 2
         told = f"error: this process may take {megabytes} MiB of address space, and its libraries alone take 576 MiB"
-        assert done.stderr == f"{told}. To mend: raise the limit (ulimit -v)\n"
+        assert done.stderr == f"{told}. Hint: raise the limit (ulimit -v)\n"

@@ -23,7 +23,7 @@ from data_folders import (
     write_recording,
 )
 
-from spikeport.errors import MissingPart, UserError
+from spikeport.errors import MissingDependencyError, UserError
 from spikeport.pipeline.data.describe import describe
 from spikeport.pipeline.data.load import load_dataset
 from spikeport.pipeline.data.preview import preview
@@ -251,8 +251,16 @@ def _broken_picture(root: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "kind", "words"),
     [
-        (_remove("events"), MissingPart, ["events: the folder of recordings is not there", "/<class>/<id>.<ext>"]),
-        (_remove("pictures"), MissingPart, ["pictures: the folder of static images", "train-images-idx3-ubyte.gz"]),
+        (
+            _remove("events"),
+            MissingDependencyError,
+            ["events: the folder of recordings is not there", "/<class>/<id>.<ext>"],
+        ),
+        (
+            _remove("pictures"),
+            MissingDependencyError,
+            ["pictures: the folder of static images", "train-images-idx3-ubyte.gz"],
+        ),
         (_empty, UserError, ["events/bee: this class has no recording"]),
         (_one_class, UserError, ["a classifier needs two classes, 1 found"]),
         (_same_id, UserError, ["two recordings have the same id"]),
@@ -273,7 +281,7 @@ def test_what_is_wrong_is_said(
         load(options)
     assert type(caught.value) is kind
     message = str(caught.value)
-    assert "To mend: " in message
+    assert "Hint: " in message
     for word in words:
         assert word in message
 
@@ -323,5 +331,5 @@ def test_damaged_idx_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="images and labels do not belong together"):
         load(options)
     (tmp_path / "idx" / "train-labels-idx1-ubyte.gz").unlink()
-    with pytest.raises(MissingPart, match=r"place train-labels-idx1-ubyte\.gz in"):
+    with pytest.raises(MissingDependencyError, match=r"place train-labels-idx1-ubyte\.gz in"):
         load(options)

@@ -21,9 +21,9 @@ def test_events_are_equal_when_made_again_and_a_recording_needs_no_other() -> No
     for _, one, two in zip(range(150), first.read(), again.read(), strict=False):
         assert one.key == two.key
         np.testing.assert_array_equal(one.events, two.events)
-    grey = load_digits().images.astype(np.uint8)
+    gray = load_digits().images.astype(np.uint8)
     keys = first.keys[130:131]
-    alone = digits.CAMERA.watch(digits.look(grey[130:131], SENSOR, 14, keys), digits.SAMPLE_US, keys)[0]
+    alone = digits.CAMERA.watch(digits.look(gray[130:131], SENSOR, 14, keys), digits.SAMPLE_US, keys)[0]
     among = next(r for row, r in enumerate(digits.load(data).read()) if row == 130)
     np.testing.assert_array_equal(alone, among.events)
 
@@ -41,10 +41,10 @@ def test_the_set_is_scikit_learns() -> None:
 
 def test_a_still_digit_is_bilinear() -> None:
     """Against scipy's linear interpolation with zeros outside; positions and values are rounded to 1/64 and 1/255."""
-    grey = load_digits().images[:3].astype(np.uint8)
-    found = digits._still(grey, 24)[:, 0]
+    gray = load_digits().images[:3].astype(np.uint8)
+    found = digits._still(gray, 24)[:, 0]
     place = (np.arange(24) + 0.5) * 8 / 24 - 0.5
-    for image, mine in zip(grey, found, strict=True):
+    for image, mine in zip(gray, found, strict=True):
         expected = map_coordinates(
             np.pad(image.astype(float), 1), np.meshgrid(place + 1, place + 1, indexing="ij"), order=1
         )
@@ -53,8 +53,8 @@ def test_a_still_digit_is_bilinear() -> None:
 
 def test_the_gaze_ends_where_it_began_and_moves_between() -> None:
     """Three saccades go round a triangle: the last scene is the first, and the corners differ."""
-    grey = load_digits().images[:2].astype(np.uint8)
-    scenes = list(digits.look(grey, SENSOR, 14, ("a", "b")))
+    gray = load_digits().images[:2].astype(np.uint8)
+    scenes = list(digits.look(gray, SENSOR, 14, ("a", "b")))
     assert len(scenes) == 61
     assert scenes[0].shape == (2, *SENSOR)
     np.testing.assert_array_equal(scenes[0], scenes[60])
@@ -65,9 +65,9 @@ def test_the_gaze_ends_where_it_began_and_moves_between() -> None:
 
 def test_an_edge_turns_pixels_on_ahead_and_off_behind() -> None:
     """Where the gaze goes right a bright bar goes left, and its left edge brightens; the third saccade goes back."""
-    grey = np.zeros((1, 8, 8), np.uint8)
-    grey[:, :, 3:5] = 16
-    [events] = digits.CAMERA.watch(digits.look(grey, (30, 30), 21, ("bar",)), digits.SAMPLE_US, ("bar",))
+    gray = np.zeros((1, 8, 8), np.uint8)
+    gray[:, :, 3:5] = 16
+    [events] = digits.CAMERA.watch(digits.look(gray, (30, 30), 21, ("bar",)), digits.SAMPLE_US, ("bar",))
 
     def on_right_of_off(start_us: int) -> float:
         now = events[(events["t"] > start_us + 20_000) & (events["t"] < start_us + 80_000)]

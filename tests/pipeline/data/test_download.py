@@ -24,7 +24,7 @@ import numpy as np
 import pytest
 
 from spikeport import temporaries
-from spikeport.errors import MissingPart, UserError
+from spikeport.errors import MissingDependencyError, UserError
 from spikeport.files import CannotWriteError
 from spikeport.pipeline.data.downloads import archives
 from spikeport.pipeline.data.downloads.archives import ARCHIVES, Archive
@@ -121,7 +121,7 @@ def test_a_gone_host_is_said_after_the_others_were_fetched(host: Host, tmp_path:
     gone = host.archive("events.zip", zipped(EVENTS))
     del host.files["events.zip"]
     monkeypatch.setitem(ARCHIVES, "toy", (gone, host.archive("a.gz", b"a", brings="RAW", into="RAW", unpack=False)))
-    with pytest.raises(MissingPart) as caught:
+    with pytest.raises(MissingDependencyError) as caught:
         download("toy", tmp_path, quiet)
     message = str(caught.value)
     for word in (
@@ -137,7 +137,7 @@ def test_a_gone_host_is_said_after_the_others_were_fetched(host: Host, tmp_path:
 
 def test_a_file_with_another_hash_never_gets_its_name(host: Host, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setitem(ARCHIVES, "toy", (replace(host.archive("events.zip", zipped(EVENTS)), md5="0" * 32),))
-    with pytest.raises(MissingPart, match=r"events\.zip: File not found or corrupted"):
+    with pytest.raises(MissingDependencyError, match=r"events\.zip: File not found or corrupted"):
         download("toy", tmp_path, quiet)
     assert not (tmp_path / "IN" / "events.zip").exists()
     assert not (tmp_path / "IN" / "Events").exists()
@@ -151,7 +151,7 @@ OUTSIDE = ("../../out.bin", "/out.bin", "a/../../out.bin", "..\\out.bin", "C:\\o
 def test_an_archive_cannot_write_outside_its_folder(host: Host, tmp_path: Path, monkeypatch, name, pack) -> None:
     content = pack({**EVENTS, name: b"x"})
     monkeypatch.setitem(ARCHIVES, "toy", (host.archive("events.any", content),))
-    with pytest.raises(MissingPart, match=r"its member .*out\.bin.* leaves the folder"):
+    with pytest.raises(MissingDependencyError, match=r"its member .*out\.bin.* leaves the folder"):
         download("toy", tmp_path / "root", quiet)
     assert left(tmp_path) == ["root/IN/events.any"]
 
@@ -180,7 +180,7 @@ def linked(kind: bytes, target: str) -> bytes:
 )  # fmt: skip
 def test_links_out_and_devices_are_refused(host: Host, tmp_path: Path, monkeypatch, kind: bytes, target: str) -> None:
     monkeypatch.setitem(ARCHIVES, "toy", (host.archive("events.tar", linked(kind, target)),))
-    with pytest.raises(MissingPart, match=r"events\.tar: this archive is not unpacked"):
+    with pytest.raises(MissingDependencyError, match=r"events\.tar: this archive is not unpacked"):
         download("toy", tmp_path, quiet)
     assert left(tmp_path) == ["IN/events.tar"]
 
@@ -192,7 +192,7 @@ def test_a_link_in_a_zip_is_refused(host: Host, tmp_path: Path, monkeypatch) -> 
         link.external_attr = 0o120777 << 16
         archive.writestr(link, "/etc")
     monkeypatch.setitem(ARCHIVES, "toy", (host.archive("events.zip", buffer.getvalue()),))
-    with pytest.raises(MissingPart, match="its member 'Events/link' is no file"):
+    with pytest.raises(MissingDependencyError, match="its member 'Events/link' is no file"):
         download("toy", tmp_path, quiet)
 
 
@@ -203,10 +203,10 @@ def test_an_archive_in_place_is_unpacked_if_it_is_the_published_one(host: Host, 
     forged = zipped(dict.fromkeys(EVENTS, b"forged"))
     (tmp_path / "IN" / "events.zip").write_bytes(forged)
     hashed: list[tuple[int, int, str]] = []
-    with pytest.raises(MissingPart) as caught:
+    with pytest.raises(MissingDependencyError) as caught:
         download("toy", tmp_path, quiet, lambda *told: hashed.append(told))
     assert f"its MD5 is {hashlib.md5(forged).hexdigest()}, not {toy.md5}" in str(caught.value)
-    assert f"To mend: remove {tmp_path / 'IN' / 'events.zip'}; the same command then fetches it" in str(caught.value)
+    assert f"Hint: remove {tmp_path / 'IN' / 'events.zip'}; the same command then fetches it" in str(caught.value)
     assert left(tmp_path) == ["IN/events.zip"]
     assert hashed == [(0, 0, "checking events.zip (MB)")]
     assert host.asked == []
@@ -227,7 +227,7 @@ def test_a_file_that_stays_packed_and_is_another_is_said(host: Host, tmp_path: P
     assert download("toy", tmp_path, quiet) == [{"part": "RAW/labels.gz", "state": state}]
     (tmp_path / "RAW" / "labels.gz").unlink()
     os.mkfifo(tmp_path / "RAW" / "labels.gz")
-    with pytest.raises(MissingPart, match="only files are read: this is a named pipe"):
+    with pytest.raises(MissingDependencyError, match="only files are read: this is a named pipe"):
         download("toy", tmp_path, quiet)
 
 
@@ -237,14 +237,14 @@ def test_an_archive_that_is_cut_short_leaves_nothing(host: Host, tmp_path: Path,
     noise = {name: np.random.default_rng(4).bytes(50_000) for name in EVENTS}
     content = pack(noise)
     monkeypatch.setitem(ARCHIVES, "toy", (host.archive("events.any", content[: int(cut * len(content))]),))
-    with pytest.raises(MissingPart, match=r"events\.any"):
+    with pytest.raises(MissingDependencyError, match=r"events\.any"):
         download("toy", tmp_path, quiet)
     assert left(tmp_path) == ["IN/events.any"]
 
 
 def test_an_archive_that_lacks_something_leaves_nothing(host: Host, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setitem(ARCHIVES, "toy", (host.archive("events.zip", zipped({"Events/3/1.bin": b"one"})),))
-    with pytest.raises(MissingPart, match=r"IN/Events/<class>/<id>\.bin is not in it in full"):
+    with pytest.raises(MissingDependencyError, match=r"IN/Events/<class>/<id>\.bin is not in it in full"):
         download("toy", tmp_path, quiet)
     assert left(tmp_path) == ["IN/events.zip"]
 
@@ -271,7 +271,9 @@ def test_a_bomb_is_refused(host: Host, tmp_path: Path, monkeypatch, pack: str) -
     content = bomb(pack)
     most = 2**20 + 100 * len(content)
     monkeypatch.setitem(ARCHIVES, "toy", (host.archive("events.any", content),))
-    with pytest.raises(MissingPart, match=f"it unpacks to more than {most:,} bytes, 100 times its {len(content):,}"):
+    with pytest.raises(
+        MissingDependencyError, match=f"it unpacks to more than {most:,} bytes, 100 times its {len(content):,}"
+    ):
         download("toy", tmp_path, quiet)
     assert left(tmp_path) == ["IN/events.any"]
 
@@ -286,7 +288,9 @@ def test_an_archive_inside_has_no_bound_of_its_own(host: Host, tmp_path: Path, m
     with zipfile.ZipFile(outer, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("inner.zip", inner.getvalue())
     monkeypatch.setitem(ARCHIVES, "toy", (host.archive("outer.zip", outer.getvalue(), inner=("inner.zip",)),))
-    with pytest.raises(MissingPart, match=r"outer\.zip: this archive is not unpacked: it unpacks to more than"):
+    with pytest.raises(
+        MissingDependencyError, match=r"outer\.zip: this archive is not unpacked: it unpacks to more than"
+    ):
         download("toy", tmp_path, quiet)
     assert left(tmp_path) == ["IN/outer.zip"]
 
@@ -297,7 +301,7 @@ def test_a_tar_whose_own_records_are_huge_is_refused(host: Host, tmp_path: Path,
     member.type, member.size = tarfile.XHDTYPE, 2**30
     content = gzip.compress(member.tobuf() + bytes(4096))
     monkeypatch.setitem(ARCHIVES, "toy", (host.archive("events.tar.gz", content),))
-    with pytest.raises(MissingPart, match=r"a record in it says it has 1,073,741,824 bytes"):
+    with pytest.raises(MissingDependencyError, match=r"a record in it says it has 1,073,741,824 bytes"):
         download("toy", tmp_path, quiet)
 
 
@@ -327,7 +331,9 @@ def test_a_full_disk_is_said_and_leaves_nothing(host: Host, tmp_path: Path, monk
 
 
 def test_what_no_host_has_is_to_be_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(MissingPart, match=r"no public host.*ask its authors.*CEP-DVS/events/<class>/<n>\.mat"):
+    with pytest.raises(
+        MissingDependencyError, match=r"no public host.*ask its authors.*CEP-DVS/events/<class>/<n>\.mat"
+    ):
         download("cepdvs", tmp_path, quiet)
     with pytest.raises(UserError, match=r"nothing is known to download for 'digits'.*nmnist, ncaltech101"):
         download("digits", tmp_path, quiet)

@@ -102,7 +102,7 @@ def test_impossible_events_are_refused_by_name(rows: list[tuple[int, int, int, i
     with pytest.raises(UserError, match="recording odd") as caught:
         recording(rows, key="odd")
     assert words in str(caught.value)
-    assert "To mend:" in str(caught.value)
+    assert "Hint:" in str(caught.value)
 
 
 def test_a_larger_sensor_is_refused_and_a_smaller_one_fits() -> None:

@@ -23,14 +23,14 @@ def test_resizing_equals_torch(size: tuple[int, int]) -> None:
     np.testing.assert_allclose(found, expected.numpy(), atol=5e-6)
 
 
-def test_a_smaller_image_is_padded_in_the_centre() -> None:
+def test_a_smaller_image_is_padded_in_the_center() -> None:
     images = np.arange(1, 2 * 2 * 3 + 1, dtype=np.uint8).reshape(2, 1, 2, 3) * 20
     found = resize_to(images, 5, 7)
     assert found.shape == (2, 3, 5, 7)
     expected = np.zeros((2, 5, 7))
     expected[:, 1:3, 2:5] = images[:, 0] / 255
-    for colour in range(3):
-        np.testing.assert_allclose(found[:, colour], expected, rtol=1e-6)  # float32 against float64
+    for color in range(3):
+        np.testing.assert_allclose(found[:, color], expected, rtol=1e-6)  # float32 against float64
 
 
 def test_extremes_stay_in_range() -> None:

@@ -15,7 +15,7 @@ from spikeport.pipeline.run.run_folder import create
 
 DATA = [
     "--set", "data.train=30", "--set", "data.static_limit=40", "--set", "training.threads=1",
-    "--set", "teacher.epochs=1", "--set", "training.epochs=1", "--set", "quantisation.epochs=0",
+    "--set", "teacher.epochs=1", "--set", "training.epochs=1", "--set", "quantization.epochs=0",
     "--set", "distillation={method = 'bridge', compare = false}", "--set", "bridge.kind=camera",
 ]  # fmt: skip
 FIRST, SECOND = (["--set", "data.folds=5", "--set", "data.validation=0", "--set", f"data.fold={n}"] for n in (0, 1))

@@ -208,7 +208,7 @@ def test_facts_are_plain_and_right(way: Data, load: Callable[[Data], Dataset]) -
 
 @pytest.mark.parametrize("count", [1, 5])
 def test_the_preview_shows_the_frames(way: Data, load: Callable[[Data], Dataset], tmp_path: Path, count: int) -> None:
-    """As many rows as asked, and the colours of ON and OFF are on the picture."""
+    """As many rows as asked, and the colors of ON and OFF are on the picture."""
     from PIL import Image
 
     path = tmp_path / "pictures" / "look.png"
@@ -216,8 +216,8 @@ def test_the_preview_shows_the_frames(way: Data, load: Callable[[Data], Dataset]
     with Image.open(path) as picture:
         pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3)
         assert picture.height > count * 40
-    for colour in ([255, 153, 38], [64, 140, 242]):
-        assert (np.abs(pixels.astype(int) - colour).max(axis=1) <= 1).sum() > 20
+    for color in ([255, 153, 38], [64, 140, 242]):
+        assert (np.abs(pixels.astype(int) - color).max(axis=1) <= 1).sum() > 20
     assert [file.name for file in path.parent.iterdir()] == ["look.png"]
 
 

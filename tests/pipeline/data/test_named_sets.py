@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from set_folders import CALTECH, SETS
 
-from spikeport.errors import MissingPart, UserError
+from spikeport.errors import MissingDependencyError, UserError
 from spikeport.pipeline.data.events import EVENT_DTYPE
 from spikeport.pipeline.data.load import load_dataset
 from spikeport.pipeline.data.sources.collection import Collection
@@ -44,7 +44,7 @@ def union(data: Data, key: str) -> np.ndarray:
 
 
 def test_nmnist_pairs_each_part_with_its_own_images(tmp_path: Path) -> None:
-    """Recording 00004 of Train is of training image 3, of Test of test image 3; both are sevens' neighbours, 3."""
+    """Recording 00004 of Train is of training image 3, of Test of test image 3; both are sevens' neighbors, 3."""
     collection = found(SETS["nmnist"](tmp_path))
     for part, count in (("train", 12), ("test", 6)):
         images = np.random.default_rng(count).integers(0, 256, (count + 2, 28, 28))
@@ -75,7 +75,9 @@ def test_nmnist_without_its_test_part_splits_at_random_only(tmp_path: Path) -> N
     data = SETS["nmnist"](tmp_path)
     shutil.rmtree(tmp_path / "NMNIST" / "Test")
     assert len(found(data, split="random").keys) == 12
-    with pytest.raises(MissingPart, match=r"NMNIST/Test: .*spikeport data download nmnist --root.*unpack test\.zip"):
+    with pytest.raises(
+        MissingDependencyError, match=r"NMNIST/Test: .*spikeport data download nmnist --root.*unpack test\.zip"
+    ):
         found(data)
 
 
@@ -156,7 +158,7 @@ def test_cepdvs_splits_in_order_of_numbers(tmp_path: Path) -> None:
 
 
 def test_cifar10dvs_pairs_by_the_file_of_pairs(tmp_path: Path) -> None:
-    """Record 2 n + 1 of data_batch_<label + 1>: a label byte, then 1,024 bytes of each colour."""
+    """Record 2 n + 1 of data_batch_<label + 1>: a label byte, then 1,024 bytes of each color."""
     collection = found(SETS["cifar10dvs"](tmp_path))
     for label, name in enumerate(("airplane", "automobile", "bird")):
         content = (tmp_path / "CIFAR10" / "cifar-10-batches-bin" / f"data_batch_{label + 1}.bin").read_bytes()
@@ -291,7 +293,7 @@ def test_what_is_gone_is_said_with_what_to_place_where(tmp_path: Path, name: str
     data = SETS[name](tmp_path)
     path = tmp_path / gone
     shutil.rmtree(path) if path.is_dir() else path.unlink()
-    with pytest.raises(MissingPart) as caught:
+    with pytest.raises(MissingDependencyError) as caught:
         found(data)
     message = str(caught.value)
     for word in [str(tmp_path), *words, *([] if name == "cepdvs" else [f"spikeport data download {name} --root"])]:

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from spikeport.errors import UserError
-from spikeport.pipeline.distillation.initialize import initialise_from_teacher
+from spikeport.pipeline.distillation.initialize import initialize_from_teacher
 
 
 def networks(kernel: int = 3) -> tuple[nn.Module, nn.Module]:
@@ -21,18 +21,18 @@ def networks(kernel: int = 3) -> tuple[nn.Module, nn.Module]:
 def test_layers_that_fit_are_taken_in_order() -> None:
     student, teacher = networks()
     untouched = student[3].weight.clone()
-    assert initialise_from_teacher(student, teacher) == [("0", "0"), ("1", "2"), ("2", "4")]
+    assert initialize_from_teacher(student, teacher) == [("0", "0"), ("1", "2"), ("2", "4")]
     assert torch.equal(student[1].weight, teacher[2].weight)
     assert torch.equal(student[1].bias, teacher[2].bias)
     assert torch.equal(student[2].weight, teacher[4].weight)
     assert torch.equal(student[3].weight, untouched)
-    grey = torch.rand(1, 1, 6, 7)
-    wanted = teacher[0](grey.expand(-1, 3, -1, -1)) - teacher[0].bias[:, None, None]
-    torch.testing.assert_close(student[0](grey.expand(-1, 2, -1, -1)), wanted)  # float32 sums in another order
+    gray = torch.rand(1, 1, 6, 7)
+    wanted = teacher[0](gray.expand(-1, 3, -1, -1)) - teacher[0].bias[:, None, None]
+    torch.testing.assert_close(student[0](gray.expand(-1, 2, -1, -1)), wanted)  # float32 sums in another order
 
 
 def test_nothing_that_fits_is_an_error() -> None:
     student, teacher = networks(kernel=5)
     student[2] = nn.Linear(3, 5)
-    with pytest.raises(UserError, match=r"no layer of the teacher fits.*leave initialise off"):
-        initialise_from_teacher(student, teacher)
+    with pytest.raises(UserError, match=r"no layer of the teacher fits.*leave initialize off"):
+        initialize_from_teacher(student, teacher)

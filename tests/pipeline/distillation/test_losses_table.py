@@ -125,16 +125,16 @@ def test_a_projector_learns_a_permutation() -> None:
     )
     torch.manual_seed(0)
     term = build("projected_feature", sizes)
-    optimiser = torch.optim.LBFGS(term.parameters(), max_iter=100)
+    optimizer = torch.optim.LBFGS(term.parameters(), max_iter=100)
 
     def closure() -> Tensor:
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss = term(stream, step({"event": stream}))
         loss.backward()
         return loss
 
     first = closure().item()
-    optimiser.step(closure)
+    optimizer.step(closure)
     assert closure().item() < 1e-6 < first
 
 

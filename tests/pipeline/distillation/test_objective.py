@@ -239,7 +239,7 @@ class TestRecipes:
     @pytest.mark.parametrize(
         ("settings", "message"),
         [
-            ({"method": "kd"}, r"'kd' is no distillation method.*To mend: use one of none, ckd"),
+            ({"method": "kd"}, r"'kd' is no distillation method.*Hint: use one of none, ckd"),
             ({"options": {"tau": "hot"}}, r"options: tau = 'hot'.*the options of ckd are kd_weight, tau"),
             ({"method": "tser", "options": {"alpha": 0.0, "gamma": 0.3}}, r"gamma counts beside alpha.*above 0"),
             ({"options": {"heat": 2.0}}, r"heat = 2.0.*the options of ckd are"),

@@ -248,7 +248,7 @@ class TestAlignment:
     def test_refusals(self) -> None:
         with pytest.raises(UserError, match="do not fit 2 steps"):
             CkaAlignment(2)(randn(0, 3, 5, 4), randn(1, 3, 5, 4))
-        with pytest.raises(UserError, match=r"needs at least 4 samples, got 3.*To mend: use larger batches"):
+        with pytest.raises(UserError, match=r"needs at least 4 samples, got 3.*Hint: use larger batches"):
             quiet(CkaAlignment(2, debiased=True), randn(0, 2, 3, 4), randn(1, 2, 3, 4))
 
 

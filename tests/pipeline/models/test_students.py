@@ -15,13 +15,13 @@ from spikeport.export.backends.lava.driver import LavaWorker
 from spikeport.export.backends.reference.simulate import simulate
 from spikeport.export.frontends.from_snntorch import to_spiking_graph
 from spikeport.export.network.integer_network import IntegerNetwork
-from spikeport.export.quantization.quantize import quantise as quantise_graph
+from spikeport.export.quantization.quantize import quantize as quantize_graph
 from spikeport.pipeline.models.neurons.synaptic import GainNorm, LoihiSynaptic
 from spikeport.pipeline.models.resnet_spec import RESNETS
 from spikeport.pipeline.models.sizes import student_sizes
 from spikeport.pipeline.models.students.base import Student
 from spikeport.pipeline.models.students.build import STUDENTS, build_student, check_student, list_students
-from spikeport.pipeline.training.qat import fold_batch_norm, quantise, scales
+from spikeport.pipeline.training.qat import fold_batch_norm, quantize, scales
 
 CLASSES = 5
 # name -> student of the table, its options, frames (C, H, W); small, and no two sizes alike
@@ -63,7 +63,7 @@ def random_frames(shape: tuple[int, ...], batch: int = 6, steps: int = 7) -> tor
 
 
 def exported(network: Student, shape: tuple[int, ...]) -> IntegerNetwork:
-    chip, _ = quantise_graph(to_spiking_graph(network.deployed(), shape, 0.001, scales(network)))
+    chip, _ = quantize_graph(to_spiking_graph(network.deployed(), shape, 0.001, scales(network)))
     return chip
 
 
@@ -82,9 +82,9 @@ def test_every_student_for_the_chip_is_tried_on_it() -> None:
 
 
 @pytest.mark.parametrize("case", ON_CHIP)
-def test_a_quantised_student_is_what_the_reference_runs(case: str) -> None:
+def test_a_quantized_student_is_what_the_reference_runs(case: str) -> None:
     network, options, shape = ON_CHIP[case]
-    built = quantise(fold_batch_norm(student(network, options, shape)))
+    built = quantize(fold_batch_norm(student(network, options, shape)))
     frames = random_frames(shape, batch=9)
     trace = simulate(exported(built, shape), as_samples(frames), keep_layers=True)
     assert trace.layer_spikes is not None
@@ -100,9 +100,9 @@ def lava():
 @pytest.mark.lava
 @pytest.mark.xdist_group("lava")
 @pytest.mark.parametrize("case", ON_CHIP)
-def test_a_quantised_student_is_what_lava_runs(lava: LavaWorker, case: str) -> None:
+def test_a_quantized_student_is_what_lava_runs(lava: LavaWorker, case: str) -> None:
     network, options, shape = ON_CHIP[case]
-    built = quantise(fold_batch_norm(student(network, options, shape)))
+    built = quantize(fold_batch_norm(student(network, options, shape)))
     frames = random_frames(shape, batch=2)
     trace = lava.simulate(exported(built, shape), as_samples(frames), keep_layers=True, timeout_s=1800)
     assert trace.layer_spikes is not None

@@ -86,7 +86,7 @@ def test_a_head_that_is_not_linear_has_no_weight() -> None:
     assert network.classify(torch.rand(4, 12)).shape == (4, 5)
 
 
-def test_images_are_normalised_by_channel() -> None:
+def test_images_are_normalized_by_channel() -> None:
     network = PlainTeacher(
         nn.Identity(), nn.Flatten(), nn.Identity(), Preparation(None, (0.1, 0.2, 0.3), (0.5, 1.0, 2.0))
     )
@@ -162,7 +162,7 @@ def test_a_teacher_survives_its_files(tmp_path: Path) -> None:
 
 
 def test_images_of_another_size_are_resized() -> None:
-    """A column of 1 2 to four rows, by hand for pixel centres: 1, 1.25, 1.75, 2."""
+    """A column of 1 2 to four rows, by hand for pixel centers: 1, 1.25, 1.75, 2."""
     prepare = Preparation((4, 1), (), ())
     column = torch.tensor([1.0, 2.0]).view(1, 1, 2, 1).expand(1, 3, 2, 1)
     torch.testing.assert_close(prepare(column)[0, 2, :, 0], torch.tensor([1.0, 1.25, 1.75, 2.0]))
@@ -278,7 +278,7 @@ def test_an_onnx_file(channels: int, tmp_path: Path) -> None:
 
 
 def test_a_factory_that_fails_is_named() -> None:
-    with pytest.raises(UserError, match=r"os:getcwd\(\(3, 9, 11\), 4\) failed: TypeError: .*To mend: name a function"):
+    with pytest.raises(UserError, match=r"os:getcwd\(\(3, 9, 11\), 4\) failed: TypeError: .*Hint: name a function"):
         build_teacher(teaching("os:getcwd").teacher, (3, 9, 11), 4)
 
 

@@ -12,7 +12,7 @@ from onnx_models import write_model
 from spikeport.pipeline.profiling.baseline.int8 import predict, write_int8
 
 
-def test_a_quantised_model_is_near_to_what_it_was(tmp_path: Path) -> None:
+def test_a_quantized_model_is_near_to_what_it_was(tmp_path: Path) -> None:
     source = write_model(tmp_path)
     images = np.random.default_rng(4).random((40, 3, 12, 11), dtype=np.float32)
     write_int8(source, images, tmp_path / "int8.onnx")

@@ -288,14 +288,14 @@ def test_rows_of_a_baseline(tmp_path: Path) -> None:
     path = write_model(tmp_path)
     rivals = [
         Rival(name="teacher", path=path),
-        Rival(name="teacher, int8", path=None, note="cannot be quantised: Foo"),
+        Rival(name="teacher, int8", path=None, note="cannot be quantized: Foo"),
         Rival(name="twin", path=path, note="untrained", floor=False),
     ]
     rows = baseline_rows(rivals, load_profile("a100"), seconds=0.02, threads=1, progress=lambda *at: steps.append(at))
     assert steps == [(number, 8) for number in range(1, 9)]
     assert {row["model"] for row in rows if row["energy_basis"] == "floor"} == {"teacher"}
     (absent,) = (row for row in rows if row.get("model") == "teacher, int8")
-    assert (absent["latency_us"], absent["reason"]) == (None, "cannot be quantised: Foo")
+    assert (absent["latency_us"], absent["reason"]) == (None, "cannot be quantized: Foo")
     assert all(row["scope"].startswith("untrained; ") for row in rows if row.get("model") == "twin")
     keys = {"device", "batch", "latency_us", "latency_basis", "energy_uj", "energy_basis", "scope", "reason"}
     assert all(keys <= row.keys() for row in rows)

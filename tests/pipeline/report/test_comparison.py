@@ -40,7 +40,7 @@ def four(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_a_paired_difference_by_hand(tmp_path: Path) -> None:
-    """Quantised, 10010 and 11110: two recordings only the second recognised, none only the first, of five.
+    """Quantized, 10010 and 11110: two recordings only the second recognized, none only the first, of five.
 
     Bonett and Price: p = 3/7, q = 1/7, d = p - q = 2/7, half width z sqrt((p + q - d^2) / 7).
     """
@@ -48,7 +48,7 @@ def test_a_paired_difference_by_hand(tmp_path: Path) -> None:
     two = finished_run(tmp_path / "two", ("00011", "11110"))
     (against,) = compared(one, two)["against_first"]
     half = Z * np.sqrt((4 / 7 - 4 / 49) / 7)
-    for stage in ("student_quantised", "reference"):
+    for stage in ("student_quantized", "reference"):
         found = against["accuracy"][stage]
         assert found["value"] == pytest.approx(2 / 5)
         assert (found["n"], found["only_run"], found["only_first"]) == (5, 2, 0)
@@ -84,7 +84,7 @@ def test_only_the_same_recordings_pair(tmp_path: Path, changes: dict[str, Any], 
         assert entry == {"value": None, "reason": against["reason"]}
     assert "they are not paired, for" in comparison["verdict"]
     for run in comparison["runs"]:  # each stands alone
-        assert run["accuracy"]["student_quantised"]["low"] < run["accuracy"]["student_quantised"]["value"]
+        assert run["accuracy"]["student_quantized"]["low"] < run["accuracy"]["student_quantized"]["value"]
     for text in (Page(render_html(comparison)).text, render_markdown(comparison)):
         assert f"not paired: {against['reason']}" in text
 
@@ -93,10 +93,10 @@ def test_three_runs_are_held_against_the_first(tmp_path: Path) -> None:
     runs = [finished_run(tmp_path / name, ("11111", right)) for name, right in
             (("a", "10000"), ("b", "11100"), ("c", "00000"))]  # fmt: skip
     comparison = compared(*runs)
-    values = [entry["accuracy"]["student_quantised"]["value"] for entry in comparison["against_first"]]
+    values = [entry["accuracy"]["student_quantized"]["value"] for entry in comparison["against_first"]]
     assert values == [pytest.approx(2 / 5), pytest.approx(-1 / 5)]
     assert [entry["run"] for entry in comparison["against_first"]] == [2, 3]
-    assert comparison["verdict"].startswith("Against “a” (20.0 % after quantisation): “b” +40.0 points (")
+    assert comparison["verdict"].startswith("Against “a” (20.0 % after quantization): “b” +40.0 points (")
     for text in (Page(render_html(comparison)).text, render_markdown(comparison)):
         assert "Not corrected for the number of runs" in text
 
@@ -110,7 +110,7 @@ def test_many_runs_are_counted_in_the_verdict(tmp_path: Path) -> None:
     other = finished_run(tmp_path / "other", (every, every), labels=labels[::-1])
     verdict = compared(first, *better, same, other)["verdict"]
     assert verdict == (
-        "Against “first” (0.0 % after quantisation), of 5 runs 3 better, 1 not told apart, 1 not paired."
+        "Against “first” (0.0 % after quantization), of 5 runs 3 better, 1 not told apart, 1 not paired."
     )
 
 
@@ -242,9 +242,9 @@ def test_labels_are_as_short_as_they_may_be() -> None:
 def test_spikes_that_differ_are_said_first(tmp_path: Path) -> None:
     where = {"sample": 4, "layer": "conv2", "neuron": [1, 0, 3], "step": 7, "first": 1, "second": 0}
     broken = example_check(20, ["conv2"], 2000, 410) | {"mismatches": 3, "first_divergence": where}
-    checks = {"quantised_vs_reference": broken, "reference_vs_lava": "Lava is not here"}
+    checks = {"quantized_vs_reference": broken, "reference_vs_lava": "Lava is not here"}
     comparison = compared(finished_run(tmp_path / "one"), finished_run(tmp_path / "two", equivalence=checks))
-    said = "In “two” quantised student and integer reference do NOT fire the same spikes"
+    said = "In “two” quantized student and integer reference do NOT fire the same spikes"
     assert comparison["verdict"].startswith(said)
     html = render_html(comparison)
     assert 'class="verdict failed"' in html
@@ -356,10 +356,10 @@ def test_the_command_prints_writes_and_may_be_repeated(spikeport: Any, tmp_path:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["one"], "one: one run alone is nothing to compare. To mend: name two"),
+        (["one"], "one: one run alone is nothing to compare. Hint: name two"),
         (["one", "one/"], "this run is named twice"),
-        (["one", "nowhere"], "nowhere: is no run folder. To mend: name a folder that spikeport run made"),
-        (["one", "killed"], "killed: this run is not finished up to its report. To mend: finish it"),
+        (["one", "nowhere"], "nowhere: is no run folder. Hint: name a folder that spikeport run made"),
+        (["one", "killed"], "killed: this run is not finished up to its report. Hint: finish it"),
         (["one", "two", "--out", "two"], "two: this folder holds files that are no comparison"),
         (["one", "two", "--out", "file"], "file: this is no folder"),
     ],

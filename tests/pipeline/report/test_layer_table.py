@@ -32,7 +32,7 @@ SHOWN = [
 
 def built(**changes: Any) -> dict[str, Any]:
     rows = [dict(zip(KEYS, row, strict=True)) for row in ERRORS]
-    return build_report(replace(example_inputs(), **({"quantisation": rows} | changes)))
+    return build_report(replace(example_inputs(), **({"quantization": rows} | changes)))
 
 
 def markdown_rows(report: dict[str, Any]) -> list[list[str]]:
@@ -91,10 +91,10 @@ def test_what_is_not_known_says_so_and_is_never_0() -> None:
 
 
 def test_a_reason_stands_in_the_place_of_errors_and_a_layer_without_is_named() -> None:
-    notes = built(quantisation="the file holds integers")["layer_notes"]
+    notes = built(quantization="the file holds integers")["layer_notes"]
     assert "Weight error, decay error and saturation are not known: the file holds integers." in notes
     only = [dict(zip(KEYS, row, strict=True)) for row in ERRORS if row[0] != "conv2"]
-    report = built(quantisation=only)
+    report = built(quantization=only)
     assert (
         "Weight error, decay error and saturation of conv2 are not known: nobody recorded them."
         in report["layer_notes"]
@@ -105,8 +105,8 @@ def test_a_reason_stands_in_the_place_of_errors_and_a_layer_without_is_named() -
 def test_an_export_that_rounded_nothing_says_why() -> None:
     told = "Export rounded nothing: weights, thresholds and decays lay on the chip's integer grid before."
     exact = [{"name": name, "exact": True, "weight_error": 0.0} for name, *_ in ERRORS]
-    assert told in built(quantisation=exact)["layer_notes"]
-    assert told not in built(quantisation=[*exact[:3], exact[3] | {"exact": False}])["layer_notes"]
+    assert told in built(quantization=exact)["layer_notes"]
+    assert told not in built(quantization=[*exact[:3], exact[3] | {"exact": False}])["layer_notes"]
     assert told not in built()["layer_notes"]
 
 

@@ -29,7 +29,7 @@ def test_the_card_of_a_run() -> None:
     assert (model["name"], result["dataset"]["name"]) == ("digits-example", "digits")
     assert result["dataset"]["split"] == "simulated events"
     values = {metric["name"]: metric["value"] for metric in result["metrics"]}
-    assert values["Student, quantised"] == report["accuracy"]["student_quantised"]["value"]
+    assert values["Student, quantized"] == report["accuracy"]["student_quantized"]["value"]
     assert "Teacher" not in values
 
 

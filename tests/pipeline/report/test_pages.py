@@ -40,7 +40,7 @@ def partial() -> dict[str, Any]:
 
 
 def test_wilson_by_hand() -> None:
-    """194 of 200: p = 0.97, z^2 = 3.841459; centre 0.9796036/1.0192073, half 1.959964 * 0.01301956 / 1.0192073."""
+    """194 of 200: p = 0.97, z^2 = 3.841459; center 0.9796036/1.0192073, half 1.959964 * 0.01301956 / 1.0192073."""
     low, high = wilson(194, 200)
     assert low == pytest.approx(0.961143 - 0.025037, abs=2e-6)  # six digits were carried by hand
     assert high == pytest.approx(0.961143 + 0.025037, abs=2e-6)
@@ -59,7 +59,7 @@ def test_wilson_refuses_what_is_no_share(correct: int, n: int) -> None:
 
 
 def test_paired_difference_by_hand() -> None:
-    """98 recordings, 9 only the first recognised, 4 only the second: p = 10/100, q = 5/100, d = 0.05.
+    """98 recordings, 9 only the first recognized, 4 only the second: p = 10/100, q = 5/100, d = 0.05.
 
     Half width 1.959964 * sqrt((0.15 - 0.0025) / 100) = 1.959964 * 0.03840573 = 0.07527385.
     """
@@ -90,11 +90,11 @@ def test_arms_on_other_recordings_do_not_pair() -> None:
 
 def test_schema(report: dict[str, Any]) -> None:
     assert report["schema"] == "spikeport-report/1"
-    assert list(report["accuracy"]) == ["teacher", "student_float", "student_quantised", "reference", "lava"]
+    assert list(report["accuracy"]) == ["teacher", "student_float", "student_quantized", "reference", "lava"]
     for entry in report["accuracy"].values():
         assert entry.keys() - {"change", "drawn"} == {"value", "n", "silent", "low", "high"}
         assert entry["low"] <= entry["value"] <= entry["high"]
-    for check in ("quantised_vs_reference", "reference_vs_lava"):
+    for check in ("quantized_vs_reference", "reference_vs_lava"):
         assert report["equivalence"][check].keys() >= {"samples", "spikes_compared", "mismatches", "first_divergence"}
     for layer in report["layers"]:
         assert layer.keys() >= set(LAYER_KEYS)
@@ -112,16 +112,16 @@ def test_accuracy_counts_what_was_correct() -> None:
 
 
 def test_each_stage_changes_from_the_last_known_one_on_the_same_recordings() -> None:
-    """The quantised student was not there: the reference is held against the float one, 5 of 7 against 4; Lava's three
+    """The quantized student was not there: the reference is held against the float one, 5 of 7 against 4; Lava's three
     against the reference on the rows that were drawn for it, 1, 4 and 6, of which it loses the last."""
     right = {"student_float": "1101010", "reference": "1111001", "lava": "100"}
     answers: dict[str, Any] = {stage: answered(np.array([bit == "1" for bit in bits])) for stage, bits in right.items()}
-    answers["student_quantised"] = "not asked for"
+    answers["student_quantized"] = "not asked for"
     drawn = {"lava": {"rows": [1, 4, 6], "of": 7, "seed": 3, "classes": 2}}
     report = build_report(replace(example_inputs(), answers=answers, drawn=drawn))
     accuracy = report["accuracy"]
     assert "change" not in accuracy["student_float"]
-    assert accuracy["student_quantised"] == {"value": None, "reason": "not asked for"}
+    assert accuracy["student_quantized"] == {"value": None, "reason": "not asked for"}
     change = accuracy["reference"]["change"]
     assert (change["from"], change["n"], change["only_first"], change["only_second"]) == ("student_float", 7, 2, 1)
     assert change["value"] == 1 / 7
@@ -142,10 +142,10 @@ def test_nan_becomes_unknown() -> None:
     assert plain(values) == {"a": None, "b": [None, 3], "c": [[1.5, None]], "4": [True]}
 
 
-def test_quantisation_joins_its_layer() -> None:
+def test_quantization_joins_its_layer() -> None:
     layers = [{"name": "b", "weights": 7}, {"name": "a", "weights": 5}]
     errors = [{"name": "a", "weight_error": 0.25, "saturated": 3}]
-    rows = build_report(replace(example_inputs(), layers=layers, quantisation=errors))["layers"]
+    rows = build_report(replace(example_inputs(), layers=layers, quantization=errors))["layers"]
     assert [(row["name"], row["weights"], row["weight_error"], row["saturated"]) for row in rows] == [
         ("b", 7, None, None),
         ("a", 5, 0.25, 3),
@@ -182,7 +182,7 @@ def test_choose_samples_shows_a_mistake_too() -> None:
 
 
 def test_verdict_names_the_numbers(report: dict[str, Any]) -> None:
-    accuracy = report["accuracy"]["student_quantised"]
+    accuracy = report["accuracy"]["student_quantized"]
     sentence = report["verdict"]
     assert words.percent(accuracy["value"]) in sentence
     assert words.percent_range(accuracy) in sentence
@@ -207,7 +207,7 @@ def test_verdict_says_that_spikes_differ() -> None:
 def test_verdict_claims_nothing_from_silence() -> None:
     """Two executions that never fire agree in every place; that is no evidence."""
     silent = example_check(20, ["output"], 2000, 0)
-    checks: dict[str, Any] = {"quantised_vs_reference": silent, "reference_vs_lava": silent}
+    checks: dict[str, Any] = {"quantized_vs_reference": silent, "reference_vs_lava": silent}
     assert "no spike was fired" in build_report(replace(example_inputs(), equivalence=checks))["verdict"]
     assert "spikes were not compared" in build_report(replace(example_inputs(), equivalence={}))["verdict"]
 
@@ -340,8 +340,8 @@ def test_missing_parts_are_named_with_their_reason(partial: dict[str, Any]) -> N
 def test_comparison_is_computed_on_pairs(report: dict[str, Any]) -> None:
     arms = example_inputs().arms
     assert not isinstance(arms, str)
-    ckd, none = (arms[method]["student_quantised"].right for method in ("ckd", "none"))
-    difference = report["comparison"]["difference"]["student_quantised"]
+    ckd, none = (arms[method]["student_quantized"].right for method in ("ckd", "none"))
+    difference = report["comparison"]["difference"]["student_quantized"]
     assert difference["only_first"] == int((ckd & ~none).sum())
     assert difference["value"] == pytest.approx(ckd.mean() - none.mean())  # two roundings
     finding = words.finding(difference, "ckd", "none")
@@ -387,7 +387,7 @@ def test_axis_positions() -> None:
 
 
 def test_frame_draws_every_event_once() -> None:
-    """Runs of neighbours: row 0 has columns 1 and 2, row 2 column 0; the path holds exactly these two pieces."""
+    """Runs of neighbors: row 0 has columns 1 and 2, row 2 column 0; the path holds exactly these two pieces."""
     events = np.zeros((2, 3, 4), dtype=bool)
     events[1, 0, 1:3] = events[1, 2, 0] = True
     drawn = charts.frame(events, "t")
@@ -412,8 +412,8 @@ def test_text_colours_have_contrast() -> None:
     ]
     assert len(palettes) == 3
 
-    def luminance(colour: str) -> float:
-        digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+    def luminance(color: str) -> float:
+        digits = color[1:] if len(color) == 7 else "".join(2 * digit for digit in color[1:])
         parts = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
         linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

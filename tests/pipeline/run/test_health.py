@@ -190,12 +190,12 @@ def test_a_comparison_says_first_which_run_does_not_answer(tmp_path, monkeypatch
     monkeypatch.setenv("SPIKEPORT_CACHE", str(tmp_path / "cache"))
     folders = [finished_folder(tmp_path, name, seed=seed) for name, seed in (("one", 1), ("two", 2))]
     context = Context(open_run(folders[1]))
-    found = health.of_answers("quantised-none", np.full(6, SILENT), np.arange(6) % 3)
-    result = context.run.result("quantised-none") | {"findings": [each.as_dict() for each in found]}
-    context.run.record("quantised-none", result, (), 0.0)
+    found = health.of_answers("quantized-none", np.full(6, SILENT), np.arange(6) % 3)
+    result = context.run.result("quantized-none") | {"findings": [each.as_dict() for each in found]}
+    context.run.record("quantized-none", result, (), 0.0)
     context.run.record("report", *stages_report.report(context), 0.0)
     comparison = build_comparison(read_runs(folders))
-    assert comparison["verdict"].startswith("In “two” the quantised student does not answer in 6 of 6 recordings; ")
+    assert comparison["verdict"].startswith("In “two” the quantized student does not answer in 6 of 6 recordings; ")
     assert [len(run["warnings"]) for run in comparison["runs"]] == [0, 1]
 
 
@@ -247,10 +247,10 @@ def test_the_teacher_is_looked_at_on_images_that_it_was_not_trained_on(monkeypat
 
 
 def test_what_is_new_after_tuning_has_another_remedy():
-    found = [*health.of_rates("quantised-x", {"a": 0.0}), *health.of_rates("quantised-x", {"b": 1.0})]
+    found = [*health.of_rates("quantized-x", {"a": 0.0}), *health.of_rates("quantized-x", {"b": 1.0})]
     dead, full = health.after_tuning(found, [{"kind": "dead_layer"}])
     assert "student.v_threshold" in dead.remedy
-    assert "quantisation.lr" in full.remedy
+    assert "quantization.lr" in full.remedy
 
 
 DIGITS = """
@@ -271,7 +271,7 @@ v_threshold = 1e3
 [training]
 epochs = 1
 threads = 1
-[quantisation]
+[quantization]
 epochs = 0
 [distillation]
 compare = false
@@ -289,14 +289,14 @@ def test_a_run_of_a_dead_network_says_so_everywhere(spikeport, tmp_path):
     assert code == 0
     said = "student-ckd, layers conv1, conv2, output: never fire; lower student.v_threshold"
     assert err.count(f"warning: {said}") == 1
-    assert result["verdict"].startswith("The quantised student does not answer in 40 of 40 recordings; ")
+    assert result["verdict"].startswith("The quantized student does not answer in 40 of 40 recordings; ")
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     assert report["warnings"] == result["warnings"]
     kinds = [(warning["stage"], warning["kind"]) for warning in report["warnings"]]
     both = ("dead_layer", "silent")
-    dead = [(stage, kind) for stage in ("student-ckd", "quantised-ckd") for kind in both]
+    dead = [(stage, kind) for stage in ("student-ckd", "quantized-ckd") for kind in both]
     assert kinds == [("teacher", "teacher_guessing"), *dead]
-    assert "warning: teacher: it recognises" in err
+    assert "warning: teacher: it recognizes" in err
     assert said in (tmp_path / "run" / "report.md").read_text()
     assert said in (tmp_path / "run" / "report.html").read_text()
     schema = json.loads(Path(content.__file__).with_name("report.schema.json").read_text())
@@ -311,38 +311,38 @@ def test_a_run_of_a_dead_network_says_so_everywhere(spikeport, tmp_path):
 def a_report(warnings, value=0.1):
     inputs = example_inputs()
     right = np.arange(200) < 200 * value
-    answers = dict(inputs.answers) | dict.fromkeys(("student_float", "student_quantised", "reference"), answered(right))
+    answers = dict(inputs.answers) | dict.fromkeys(("student_float", "student_quantized", "reference"), answered(right))
     return build_report(replace(inputs, answers=answers, warnings=warnings))
 
 
-def of_stage(found, stage="quantised-ckd"):
+def of_stage(found, stage="quantized-ckd"):
     return [{"stage": stage, **each.as_dict()} for each in found]
 
 
 def test_the_summary_of_a_silent_network_begins_with_its_silence_and_praises_nothing():
-    warnings = of_stage(health.of_answers("quantised-ckd", np.full(200, SILENT), np.arange(200) % 10))
+    warnings = of_stage(health.of_answers("quantized-ckd", np.full(200, SILENT), np.arange(200) % 10))
     report = a_report(warnings)
-    assert report["verdict"].startswith("The quantised student does not answer in 200 of 200 recordings; ")
+    assert report["verdict"].startswith("The quantized student does not answer in 200 of 200 recordings; ")
     assert "as many as before" not in report["verdict"]
     assert "equal spikes in simulation do not change that" in report["verdict"]
     assert "dynamic energy" not in report["verdict"]
     for page in (render_html(report), render_markdown(report)):
-        assert "warning: quantised-ckd: no output fires in 200 of 200 recordings; lower student.v_threshold" in page
+        assert "warning: quantized-ckd: no output fires in 200 of 200 recordings; lower student.v_threshold" in page
 
 
 def test_the_summary_of_a_guess_says_so_and_that_of_the_other_arm_is_left_alone():
-    guess = health.of_guesses("guessing", "quantised-ckd", np.zeros(200, np.int64), np.arange(200) % 10)
+    guess = health.of_guesses("guessing", "quantized-ckd", np.zeros(200, np.int64), np.arange(200) % 10)
     report = a_report(of_stage(guess))
     assert report["verdict"].startswith(
-        "The quantised student is no better than always saying the most frequent class (10.0 %); "
+        "The quantized student is no better than always saying the most frequent class (10.0 %); "
     )
-    other = a_report(of_stage(guess, "quantised-none"), value=0.9)
-    assert "as many as before quantisation" in other["verdict"]
+    other = a_report(of_stage(guess, "quantized-none"), value=0.9)
+    assert "as many as before quantization" in other["verdict"]
 
 
 def test_a_few_silent_recordings_come_first_and_the_rest_stays():
     labels = np.arange(200) % 10
     predicted = np.where(np.arange(200) < 30, SILENT, labels)
-    report = a_report(of_stage(health.of_answers("quantised-ckd", predicted, labels)), value=0.85)
-    assert report["verdict"].startswith("The quantised student does not answer in 30 of 200 recordings; ")
+    report = a_report(of_stage(health.of_answers("quantized-ckd", predicted, labels)), value=0.85)
+    assert report["verdict"].startswith("The quantized student does not answer in 30 of 200 recordings; ")
     assert "dynamic energy" in report["verdict"]

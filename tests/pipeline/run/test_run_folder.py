@@ -24,7 +24,7 @@ def run(tmp_path):
 def test_a_recorded_stage_is_done_after_reopening(run):
     again = open_run(run.path)
     assert again.is_done("student")
-    assert not again.is_done("quantise")
+    assert not again.is_done("quantize")
     assert again.result("student") == {"accuracy": 0.5}
     assert again.recipe == RECIPE
 
@@ -92,8 +92,8 @@ def test_the_manifest_is_plain_json(run):
 
 def test_forgotten_stages_run_again(run):
     """All of them: a kill may come before any of them is done again."""
-    run.record("quantise", {"accuracy": 0.4}, (), 0.5)
-    run.forget(("student", "quantise", "export"))
+    run.record("quantize", {"accuracy": 0.4}, (), 0.5)
+    run.forget(("student", "quantize", "export"))
     assert open_run(run.path).manifest["stages"] == {}
 
 

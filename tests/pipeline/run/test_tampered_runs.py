@@ -86,7 +86,7 @@ def test_a_manifest_of_another_form_is_named_with_the_remedy(spikeport, one, cha
     assert code == 2
     line = one_line(err)
     assert "manifest.json is damaged" in line
-    assert "To mend: make the run again in a new folder" in line
+    assert "Hint: make the run again in a new folder" in line
 
 
 @pytest.mark.parametrize(

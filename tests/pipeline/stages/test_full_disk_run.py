@@ -25,12 +25,12 @@ RECIPE = {
     "teacher": {"epochs": 1},
     "student": {"channels": [2, 3, 4]},
     "training": {"epochs": 1, "threads": 1},
-    "quantisation": {"epochs": 1},
+    "quantization": {"epochs": 1},
     "distillation": {"compare": False},
     "check": {"lava": False},
     "profile": {"baseline_seconds": 0.01, "per_step": True},
 }
-NAMES = ["data", "teacher", "student-ckd", "quantised-ckd", "export", "simulate", "check", "profile", "report"]
+NAMES = ["data", "teacher", "student-ckd", "quantized-ckd", "export", "simulate", "check", "profile", "report"]
 MEASURED = {"baseline.json", MANIFEST, "metrics.jsonl", "report.json", "report.md", "report.html", ".lock", FILLER}
 
 

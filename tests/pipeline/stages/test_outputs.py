@@ -83,7 +83,7 @@ def test_a_trace_is_replaced_by_a_later_one(spikeport, net, frames, tmp_path):
 def test_an_export_keeps_what_others_wrote(spikeport, tmp_path):
     nir.write(tmp_path / "g.nir", small_graph())
     (tmp_path / "made").mkdir()
-    for name in ("g.nir", "g.nir.json", "g.net", "g.quantisation.json"):
+    for name in ("g.nir", "g.nir.json", "g.net", "g.quantization.json"):
         other = tmp_path / "made" / name
         if name == "g.nir":
             nir.write(other, small_graph())

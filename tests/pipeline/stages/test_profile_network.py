@@ -18,7 +18,7 @@ from spikeport.export.formats.frames_file import read_frames, write_frames
 from spikeport.export.formats.netx.write import read_netx, write_netx
 from spikeport.export.graph.spiking_graph import load_graph
 from spikeport.export.mapping.limits import check_limits
-from spikeport.export.quantization.quantize import quantise
+from spikeport.export.quantization.quantize import quantize
 from spikeport.files import write_npz
 from spikeport.hardware_profiles.profile import load_profile
 from spikeport.pipeline.report.content.words import amount
@@ -43,7 +43,7 @@ def test_a_net_with_labels(spikeport, net, frames, tmp_path):
     assert report["verdict"].startswith(
         "The network is no better than always saying the most frequent class (50.0 %); "
     )
-    assert f"the network recognises {100 * right.mean():.1f} % of 4 given recordings" in report["verdict"]
+    assert f"the network recognizes {100 * right.mean():.1f} % of 4 given recordings" in report["verdict"]
     assert "%, if they were drawn at random)" in report["verdict"]
     assert [warning["kind"] for warning in report["warnings"]] == ["guessing"]
     with open(folder / "samples.csv", newline="") as file:
@@ -76,7 +76,7 @@ def test_a_nir_file_without_labels(spikeport, tmp_path):
     assert report["confusion"] == {"reason": "f.npz holds no labels"}
     assert report["verdict"].startswith("The network's accuracy was not measured")
     assert report["dataset"]["dt_s"] == 1e-3
-    network, rows = quantise(load_graph(tmp_path / "a.nir", dt_s=1e-3, reset="zero"))
+    network, rows = quantize(load_graph(tmp_path / "a.nir", dt_s=1e-3, reset="zero"))
     with open(tmp_path / "page" / "layers.csv", newline="") as file:
         table = list(csv.DictReader(file))
     for key in ("weight_error", "v_decay_error", "i_decay_error", "saturated"):

@@ -22,7 +22,7 @@ ONCE = [
     "training.epochs=1",
     "training.warmup_epochs=0",
     "training.batch=6",
-    "quantisation.epochs=1",
+    "quantization.epochs=1",
 ]
 BRIDGED = ["bridge.updates=2", "bridge.start_epochs=1", "bridge.width=4"]
 SIZES = {  # of train, validation and test, of the tiny folder

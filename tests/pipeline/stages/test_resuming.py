@@ -15,7 +15,7 @@ from spikeport.pipeline.stages.runner import stages_of
 from spikeport.pipeline.training.epoch_log import METRICS, write_metrics
 
 BASE = {"name": "a", "training": {"epochs": 3}}
-NAMES = ["data", "teacher", "student-ckd", "quantised-ckd", "student-none", "quantised-none"]
+NAMES = ["data", "teacher", "student-ckd", "quantized-ckd", "student-none", "quantized-none"]
 NAMES += ["export", "simulate", "check", "profile", "report"]
 
 
@@ -87,7 +87,7 @@ LOSING = [
     ({"training": {"lr": 0.5}}, "student-ckd"),
     ({"student": {"hidden": 7}}, "student-ckd"),
     ({"augmentation": {"shift": 0}}, "student-ckd"),
-    ({"quantisation": {"epochs": 1}}, "quantised-ckd"),
+    ({"quantization": {"epochs": 1}}, "quantized-ckd"),
 ]
 
 
@@ -99,10 +99,10 @@ def test_what_costs_weights_is_refused_until_it_is_said(tmp_path, changes, first
     key = f"{section}.{next(iter(values))}" if isinstance(values, dict) else section
     with pytest.raises(UserError) as refused:
         begin(tmp_path / "run", changed, about={}, resume=True)
-    assert refused.value.what == f"the run there was made with other settings of {key}"
-    assert f"--from {first}" in refused.value.mend
+    assert refused.value.message == f"the run there was made with other settings of {key}"
+    assert f"--from {first}" in refused.value.hint
     learned = [name for name in NAMES[NAMES.index(first) : NAMES.index("export")] if name != "data"]
-    assert refused.value.why.startswith(", ".join(learned))
+    assert refused.value.cause.startswith(", ".join(learned))
     later = NAMES[NAMES.index(first) + 1]
     with pytest.raises(UserError, match=f"--from {first}"):
         begin(tmp_path / "run", changed, about={}, again_from=later)
@@ -114,7 +114,7 @@ def test_what_costs_weights_is_refused_until_it_is_said(tmp_path, changes, first
 def test_settings_of_stages_to_come_may_change(tmp_path):
     """Teacher done, student not begun: its epochs are nobody's yet."""
     made(tmp_path / "run", "teacher")
-    changed = recipe(training={"epochs": 60}, student={"hidden": 7}, quantisation={"epochs": 1})
+    changed = recipe(training={"epochs": 60}, student={"hidden": 7}, quantization={"epochs": 1})
     begin(tmp_path / "run", changed, about={}, resume=True)
     assert state(tmp_path / "run") == (["data", "teacher"], changed, ["data", "teacher"])
 
@@ -154,11 +154,11 @@ def test_another_method_leaves_no_file_of_the_old_one(tmp_path):
 
 def test_an_arm_to_compare_with_comes_later(tmp_path):
     run = create(tmp_path / "run", recipe(distillation={"compare": False}), resume=False, about={})
-    for name in ("data", "teacher", "student-ckd", "quantised-ckd", "export"):
+    for name in ("data", "teacher", "student-ckd", "quantized-ckd", "export"):
         run.record(name, {}, (), 0.0)
     said = []
     begin(run.path, recipe(), about={}, resume=True, say=said.append)
-    assert list(open_run(run.path).manifest["stages"]) == ["data", "teacher", "student-ckd", "quantised-ckd"]
+    assert list(open_run(run.path).manifest["stages"]) == ["data", "teacher", "student-ckd", "quantized-ckd"]
     assert said == ["changed: distillation.compare; done again: student-none and all after it"]
 
 

@@ -42,7 +42,7 @@ channels = [4, 6, 9]
 [training]
 epochs = 3
 threads = 1
-[quantisation]
+[quantization]
 epochs = 2
 [check]
 lava_samples = 4
@@ -99,7 +99,7 @@ def test_a_run_has_every_file_and_no_leftover(unbroken):
     names = {entry.name for entry in unbroken.iterdir()} - {".lock", "checkpoints"}
     assert names == {
         "recipe.toml", "manifest.json", "metrics.jsonl", "teacher.safetensors", "student.safetensors",
-        "student-none.safetensors", "quantised.safetensors", "quantised-none.safetensors", "student.nir",
+        "student-none.safetensors", "quantized.safetensors", "quantized-none.safetensors", "student.nir",
         "student.nir.json", "student.net", "teacher.onnx", "test-frames.npz", "trace.npz", "report.json", "report.md",
         "report.html", "layers.csv", "samples.csv", "baseline.json",
     }  # fmt: skip
@@ -108,7 +108,7 @@ def test_a_run_has_every_file_and_no_leftover(unbroken):
 
 def test_the_student_the_reference_and_lava_fire_the_same_spikes(unbroken):
     equivalence = json.loads((unbroken / "report.json").read_text())["equivalence"]
-    pair = equivalence["quantised_vs_reference"]
+    pair = equivalence["quantized_vs_reference"]
     assert (pair["samples"], pair["mismatches"], pair["first_divergence"]) == (50, 0, None)
     assert pair["spikes_compared"] > 1000
     pair = equivalence["reference_vs_lava"]
@@ -117,13 +117,13 @@ def test_the_student_the_reference_and_lava_fire_the_same_spikes(unbroken):
 
 
 def test_every_accuracy_comes_from_the_same_recordings(unbroken):
-    """Recomputed from the trace: the reference's share of right classes, and the quantised student's is the same."""
+    """Recomputed from the trace: the reference's share of right classes, and the quantized student's is the same."""
     report = json.loads((unbroken / "report.json").read_text())
     trace = load_trace(unbroken / "trace.npz")
     with np.load(unbroken / "test-frames.npz", allow_pickle=False) as archive:
         share = float(np.mean(classify(trace.spikes) == archive["labels"]))
     accuracy = report["accuracy"]
-    assert accuracy["reference"]["value"] == accuracy["student_quantised"]["value"] == pytest.approx(share)
+    assert accuracy["reference"]["value"] == accuracy["student_quantized"]["value"] == pytest.approx(share)
     assert accuracy["reference"]["n"] == 50
     assert accuracy["lava"]["n"] == 4
     assert set(report["comparison"]) >= {"none", "ckd"}
@@ -144,7 +144,7 @@ def test_the_student_is_held_against_its_teacher_in_32_and_8_bits_and_its_own_sh
     measured = {row["model"] for row in rows if row.get("latency_basis") == "measured"}
     assert measured == {"teacher", "teacher, int8", "ANN twin"}
     in_8_bits = next(row for row in rows if row.get("model") == "teacher, int8")
-    assert re.match(r"recognises \d+\.\d % of 50 test images; ", in_8_bits["scope"])
+    assert re.match(r"recognizes \d+\.\d % of 50 test images; ", in_8_bits["scope"])
     assert {row["model"] for row in rows if row["energy_basis"] == "floor"} == {"teacher", "ANN twin"}
 
 
@@ -228,7 +228,7 @@ def test_a_training_that_is_stopped_says_how_to_go_on(recipe, tmp_path, number):
 
 def reached(folder: Path, at: str) -> bool:
     if at == "export":
-        return "quantised-none" in stages_done(folder)
+        return "quantized-none" in stages_done(folder)
     metrics = folder / "metrics.jsonl"
     return metrics.is_file() and '"student-ckd"' in metrics.read_text()
 
@@ -291,15 +291,15 @@ def test_verbs_on_a_finished_run(unbroken, tmp_path):
 
 def test_training_alone_goes_on_to_a_whole_run(recipe, unbroken, tmp_path):
     folder = tmp_path / "run"
-    changes = ["--set", "distillation.method=none", "--set", "training.epochs=1", "--set", "quantisation.epochs=0"]
+    changes = ["--set", "distillation.method=none", "--set", "training.epochs=1", "--set", "quantization.epochs=0"]
     changes += ["--set", "profile.per_step=true", "--set", "profile.active_rule=spiked_only"]
     assert spikeport("train", recipe, "--out", folder, *changes, "-q").returncode == 0
-    assert set(open_run(folder).manifest["stages"]) == {"data", "teacher", "student-none", "quantised-none"}
+    assert set(open_run(folder).manifest["stages"]) == {"data", "teacher", "student-none", "quantized-none"}
     without_lava = spikeport("run", recipe, "--out", folder, *changes, "--resume", "-q")
     assert without_lava.returncode == 0
     report = json.loads((folder / "report.json").read_text())
     assert set(report["comparison"]) >= {"none"}
-    assert report["equivalence"]["quantised_vs_reference"]["mismatches"] == 0
+    assert report["equivalence"]["quantized_vs_reference"]["mismatches"] == 0
     tables = [folder / name for name in ("report.json", "samples.csv", "steps.csv")]
     before = [table.read_bytes() for table in tables]
     assert spikeport("report", folder).returncode == 0
@@ -316,7 +316,7 @@ def test_training_alone_goes_on_to_a_whole_run(recipe, unbroken, tmp_path):
     result = json.loads(compared.stdout)
     assert result == json.loads((tmp_path / "compared" / "compare.json").read_text())
     assert [run["method"] for run in result["runs"]] == ["ckd", "none"]
-    assert {"distillation.method", "training.epochs", "quantisation.epochs"} <= set(result["settings"])
+    assert {"distillation.method", "training.epochs", "quantization.epochs"} <= set(result["settings"])
     (against,) = result["against_first"]
     shares = [run["accuracy"]["reference"]["value"] for run in result["runs"]]
     assert against["accuracy"]["reference"]["value"] == pytest.approx(shares[1] - shares[0])
@@ -327,7 +327,7 @@ def test_training_alone_goes_on_to_a_whole_run(recipe, unbroken, tmp_path):
 
 
 def test_a_student_that_no_chip_holds_is_refused_before_training_and_may_train(recipe, tmp_path, spikeport):
-    """`run` names it at once; `train` trains it in float and leaves quantisation out."""
+    """`run` names it at once; `train` trains it in float and leaves quantization out."""
     changes = ["--set", "student.network=resnet20-snn", "--set", "student.width=0.25", "--set", "data.height=28"]
     changes += ["--set", "distillation.method=none", "--set", "training.epochs=1", "--set", "data.train=20"]
     code, _, err = spikeport("run", recipe, "--out", tmp_path / "refused", *changes)
@@ -338,4 +338,4 @@ def test_a_student_that_no_chip_holds_is_refused_before_training_and_may_train(r
     assert (code, err.count("error")) == (0, 0)
     stages = set(open_run(tmp_path / "trained").manifest["stages"])
     assert "student-none" in stages
-    assert "quantised-none" not in stages
+    assert "quantized-none" not in stages

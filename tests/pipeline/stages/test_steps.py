@@ -98,10 +98,10 @@ def test_a_trace_keeps_the_counts_of_every_sample_and_step(spikeport, tmp_path) 
         (("simulate", "--out", "t.npz", "--backend", "lava"), "no other --backend than reference"),
     ],
 )
-def test_steps_without_a_place_to_stand_are_refused(spikeport, net, frames, tmp_path, words, mend) -> None:
+def test_steps_without_a_place_to_stand_are_refused(spikeport, net, frames, tmp_path, words, hint) -> None:
     code, _, err = spikeport(words[0], net, "--input", frames, "--per-step", *words[1:])
     assert code == 2
-    assert mend in one_line(err)
+    assert hint in one_line(err)
     assert {path.name for path in tmp_path.iterdir()} == {"a.net", "f.npz"}
 
 

@@ -13,7 +13,7 @@ import pytest
 from data_folders import with_pictures
 from sweep_runs import FakeTrials, finished_run
 
-from spikeport.errors import MissingPart, UserError
+from spikeport.errors import MissingDependencyError, UserError
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.recipe_file import load_recipe
 from spikeport.pipeline.run.run_folder import create, open_run
@@ -44,8 +44,8 @@ def run(recipe, out, over="training.epochs=1,2", **options):
 def test_an_outcome_is_what_the_run_folder_holds(recipe, tmp_path):
     finished_run(recipe, [], tmp_path / "run", right=("11010", "10010"))
     outcome = outcome_of(tmp_path / "run")
-    assert (outcome.correct_float, outcome.correct_quantised) == ("11010", "10010")
-    assert (outcome.accuracy_float, outcome.accuracy_quantised, outcome.seconds) == (0.6, 0.4, 2.75)
+    assert (outcome.correct_float, outcome.correct_quantized) == ("11010", "10010")
+    assert (outcome.accuracy_float, outcome.accuracy_quantized, outcome.seconds) == (0.6, 0.4, 2.75)
     assert outcome_of(tmp_path / "none") is None
     finished_run(recipe, [], tmp_path / "killed", last=False)
     assert outcome_of(tmp_path / "killed") is None
@@ -58,8 +58,8 @@ def test_a_sweep_runs_each_trial_once_and_keeps_what_each_got_right(recipe, tmp_
     assert [(row["setting"], row["seed"]) for row in result["trials"]] == [
         ("epochs=1", 1), ("epochs=2", 1), ("epochs=1", 2), ("epochs=2", 2)
     ]  # fmt: skip
-    assert {row["correct_quantised"] for row in result["trials"]} == {"10010"}
-    assert result["rows"][1]["quantised"]["difference"]["n"] == 2
+    assert {row["correct_quantized"] for row in result["trials"]} == {"10010"}
+    assert result["rows"][1]["quantized"]["difference"]["n"] == 2
     assert "| epochs=2 | 2 | 60.00" in (tmp_path / "out" / "sweep.md").read_text()
 
 
@@ -108,7 +108,7 @@ def test_a_trial_that_fails_is_named_and_the_others_go_on(recipe, tmp_path, tria
 
 def test_where_every_trial_lacks_something_the_sweep_lacks_it(recipe, tmp_path, trials):
     trials.code = 3
-    with pytest.raises(MissingPart, match=r"no trial could run.*data: too few"):
+    with pytest.raises(MissingDependencyError, match=r"no trial could run.*data: too few"):
         run(recipe, tmp_path / "out")
     trials.code = 0
     assert len(run(recipe, tmp_path / "out", resume=True)["trials"]) == 4
@@ -163,7 +163,7 @@ def test_ctrl_c_stops_the_trials_and_the_sweep_goes_on_later(recipe, tmp_path, t
 def test_a_damaged_journal_is_named_and_finished_trials_are_kept(recipe, tmp_path, trials):
     sweep(recipe, [], parse_over([]), tmp_path / "s", seeds=1)
     (tmp_path / "s" / JOURNAL).write_text("{\n")
-    with pytest.raises(UserError, match=rf"{JOURNAL}: the sweep's journal is damaged.*To mend: remove it"):
+    with pytest.raises(UserError, match=rf"{JOURNAL}: the sweep's journal is damaged.*Hint: remove it"):
         sweep(recipe, [], parse_over([]), tmp_path / "s", seeds=2, resume=True)
     (tmp_path / "s" / JOURNAL).unlink()
     trials.started.clear()
@@ -212,7 +212,7 @@ def test_the_command_with_real_trials(spikeport, tmp_path):
     """Two folds of 24 recordings, each tested once; and a trial that fails as training does."""
     data = with_pictures(tmp_path / "root").model_copy(update={"height": 10, "width": 12})
     sections = {"teacher": {"epochs": 1}, "student": {"channels": (2, 3)}, "training": {"epochs": 1}}
-    values = {"name": "tiny", "data": data, "quantisation": {"epochs": 0}, **sections}
+    values = {"name": "tiny", "data": data, "quantization": {"epochs": 0}, **sections}
     (tmp_path / "tiny.toml").write_text(Recipe.model_validate(values).as_toml())
     method = ("--set", "distillation.method=none")
     code, out, err = spikeport("sweep", "tiny.toml", *method, "--folds", 2, "--jobs", 2, "--json")
@@ -221,7 +221,7 @@ def test_the_command_with_real_trials(spikeport, tmp_path):
     assert [(row["fold"], row["recordings"]) for row in result["trials"]] == [(0, 12), (1, 12)]
     folder = tmp_path / "runs" / "sweep-tiny"
     assert (folder / "sweep.md").is_file()
-    assert (folder / result["trials"][0]["run"] / "quantised.safetensors").is_file()
+    assert (folder / result["trials"][0]["run"] / "quantized.safetensors").is_file()
     code, _, err = spikeport("sweep", "tiny.toml", *method, "--set", "data.train=30", "--out", "other", "-q")
     assert code == 2
     assert "1 of 1 trials failed" in err
@@ -267,7 +267,7 @@ def test_a_teacher_is_shared_where_its_training_would_be_the_same(recipe, tmp_pa
         ("bridge.later_epochs=3", ["data", "teacher", "bridge", "start"]),
         ("bridge.later_lr=0.5", ["data", "teacher", "bridge", "start"]),
         ("training.epochs=9", ["data", "teacher", "bridge", "start"]),
-        ("quantisation.epochs=9", ["data", "teacher", "bridge", "start"]),
+        ("quantization.epochs=9", ["data", "teacher", "bridge", "start"]),
         ("training.average=0.5", ["data", "teacher"]),  # the lessons read these
         ("training.weight_decay=0.5", ["data", "teacher"]),
         ("bridge.start_epochs=3", ["data", "teacher"]),
@@ -299,7 +299,7 @@ student = {channels = [3]}
 training = {threads = 1}
 distillation = {method = "bridge", compare = false}
 bridge = {start_epochs = 1, updates = 5, width = 3, later_epochs = 1}
-quantisation = {epochs = 1}
+quantization = {epochs = 1}
 """
     )
     assert spikeport("train", "r.toml", "--out", "first")[0] == 0
@@ -308,7 +308,7 @@ quantisation = {epochs = 1}
     code, _, err = spikeport("train", "r.toml", "--set", change, "--out", "taken", "--resume")
     assert (code, err.count("done before")) == (0, 4)
     assert spikeport("train", "r.toml", "--set", change, "--out", "own")[0] == 0
-    for name in ("start", "student", "quantised"):
+    for name in ("start", "student", "quantized"):
         one, other = ((tmp_path / run / f"{name}.safetensors").read_bytes() for run in ("taken", "own"))
         assert one == other
 

@@ -107,7 +107,7 @@ def test_a_combination_that_is_no_recipe_is_named(recipe) -> None:
         plan_trials(recipe, [], parse_over(["distillation.method=none,nnoe"]), seeds=1)
 
 
-def test_a_student_that_cannot_be_quantised_is_refused_before_training(recipe) -> None:
+def test_a_student_that_cannot_be_quantized_is_refused_before_training(recipe) -> None:
     with pytest.raises(UserError, match=r"resnet20-snn is not for netx.*train it in float with spikeport train"):
         plan_trials(recipe, ["student.network=resnet20-snn"], parse_over([]), seeds=1)
 
@@ -137,11 +137,11 @@ TRIALS = tuple(Trial(f"{setting.label}/{seed}", setting, seed, None, ()) for see
 
 
 def outcomes() -> dict[str, Outcome]:
-    """Ten recordings; quantised, A gets 5, 7 and 6 right, B 6 and 10 with its third seed missing; C failed."""
-    quantised = {"a=1/1": 5, "a=1/2": 7, "a=1/3": 6, "a=2/1": 6, "a=2/2": 10}
+    """Ten recordings; quantized, A gets 5, 7 and 6 right, B 6 and 10 with its third seed missing; C failed."""
+    quantized = {"a=1/1": 5, "a=1/2": 7, "a=1/3": 6, "a=2/1": 6, "a=2/2": 10}
     return {
         name: Outcome("1" * 8 + "0" * 2, "1" * hits + "0" * (10 - hits), 10.0 * hits)
-        for name, hits in quantised.items()
+        for name, hits in quantized.items()
     }
 
 
@@ -149,14 +149,14 @@ def test_rows_pair_the_runs_that_both_have() -> None:
     """B - A over seeds 1 and 2: 0.1, 0.3; mean 0.2, s = 0.1 sqrt(2), half = t(1) 0.1 = 1.270620."""
     first, second, third = rows_of((A, B, C), TRIALS, outcomes())
     assert first["runs"] == 3
-    assert first["quantised"] == {"mean": pytest.approx(0.6), "sd": pytest.approx(0.1), "n": 3, "difference": None}
+    assert first["quantized"] == {"mean": pytest.approx(0.6), "sd": pytest.approx(0.1), "n": 3, "difference": None}
     assert second["runs"] == 2
-    difference = second["quantised"]["difference"]
+    difference = second["quantized"]["difference"]
     assert (difference["value"], difference["n"]) == (pytest.approx(0.2), 2)
     assert difference["high"] == pytest.approx(0.2 + 1.2706205, abs=1e-6)  # t by hand to seven digits
     assert second["float"]["difference"]["value"] == 0
     assert second["seconds"]["mean"] == 80
-    assert (third["runs"], third["float"], third["quantised"], third["seconds"]) == (0, None, None, None)
+    assert (third["runs"], third["float"], third["quantized"], third["seconds"]) == (0, None, None, None)
 
 
 def test_the_page_shows_what_the_rows_say() -> None:

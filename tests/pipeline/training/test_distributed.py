@@ -18,7 +18,7 @@ from safetensors.numpy import load_file
 from toy_training import by_hand
 
 from spikeport.errors import UserError
-from spikeport.files import left_alone, write_text
+from spikeport.files import discard_writes, write_text
 from spikeport.pipeline.run import distributed as ranks
 from spikeport.pipeline.run.recipe import Recipe, Training
 from spikeport.pipeline.run.recipe_file import parse_recipe
@@ -44,7 +44,7 @@ channels = [4, 6]
 [training]
 epochs = 2
 batch = 9
-optimiser = "sgd"
+optimizer = "sgd"
 lr = 0.01
 threads = 1
 accelerator = "cpu"
@@ -53,7 +53,7 @@ shift = 0
 event_drop = 0.0
 [distillation]
 method = "none"
-[quantisation]
+[quantization]
 epochs = 1
 """
 ALONE = [sys.executable, "-m", "spikeport"]
@@ -116,13 +116,13 @@ def test_two_processes_end_in_the_weights_of_one(folder, alone, start) -> None:
         assert (one["stage"], one["epoch"]) == (two["stage"], two["epoch"])
         assert one["loss"] == pytest.approx(two["loss"], abs=1e-4)  # the teacher's max pools turn roundings into more
     stages = open_run(folder / start).manifest["stages"]
-    assert set(stages) == {"data", "teacher", "student-none", "quantised-none"}
+    assert set(stages) == {"data", "teacher", "student-none", "quantized-none"}
     assert not list((folder / start / "checkpoints").rglob("*.*"))
 
 
 BRIDGED = [
     "training.devices=2", "distillation.method=bridge", "bridge.kind=translator", "bridge.width=4", "bridge.updates=12",
-    "bridge.start_epochs=3", "bridge.start_batch=45", "bridge.later_epochs=1", "quantisation.method=same",
+    "bridge.start_epochs=3", "bridge.start_batch=45", "bridge.later_epochs=1", "quantization.method=same",
     "bridge.views=1",
 ]  # fmt: skip
 
@@ -145,7 +145,7 @@ def test_two_killed_processes_go_on_where_they_were(folder) -> None:
     assert "start" not in open_run(folder / "broken").manifest["stages"]
     resumed = train(folder, "broken", ALONE, "--resume", *words)
     assert resumed.returncode == 0, resumed.stderr
-    for name in ("bridge", "start", "student", "quantised"):
+    for name in ("bridge", "start", "student", "quantized"):
         file = f"{name}.safetensors"
         assert (folder / "broken" / file).read_bytes() == (folder / "whole" / file).read_bytes(), name
 
@@ -166,10 +166,10 @@ def test_lightnings_launcher_starts_the_other_from_a_script(tmp_path) -> None:
 def test_another_number_of_processes_is_refused(folder, alone) -> None:
     result = train(folder, "wrong", TORCHRUN, "--set", "training.devices=3")
     assert result.returncode != 0
-    assert "2 processes were started for a training of 3. To mend: start devices x nodes processes" in result.stderr
+    assert "2 processes were started for a training of 3. Hint: start devices x nodes processes" in result.stderr
     result = train(folder, "far", ALONE, "--set", "training.nodes=2")
     assert result.returncode == 2
-    assert "training on several machines needs a launcher. To mend: see docs/training.md" in result.stderr
+    assert "training on several machines needs a launcher. Hint: see docs/training.md" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_a_batch_script_of_slurms_is_one_process_whatever_it_says_of_tasks(folde
     batch |= {"SLURM_LOCALID": "0", "SLURM_NODEID": "0", "SLURM_JOB_NODELIST": "localhost"}
     for name, value in batch.items():
         monkeypatch.setenv(name, value)
-    words = ["--set", "training.devices=2", "--set", "training.epochs=1", "--set", "quantisation.epochs=0"]
+    words = ["--set", "training.devices=2", "--set", "training.epochs=1", "--set", "quantization.epochs=0"]
     result = train(folder, "batch", ALONE, *words)
     assert result.returncode == 0, result.stderr
     result = train(folder, "nodes", ALONE, *words, "--set", "training.nodes=2")
@@ -235,7 +235,7 @@ def test_a_batch_script_of_slurms_is_one_process_whatever_it_says_of_tasks(folde
 @pytest.mark.parametrize(
     ("there", "asked", "told"),
     [
-        (2, {"devices": 4}, "training.devices: there are 2 GPUs that torch can use, not 4. To mend: ask for fewer"),
+        (2, {"devices": 4}, "training.devices: there are 2 GPUs that torch can use, not 4. Hint: ask for fewer"),
         (1, {"devices": 2, "accelerator": "gpu"}, "there is 1 GPU that torch can use, not 2"),
         (0, {"accelerator": "gpu"}, "training.accelerator: there is no GPU that torch can use"),
         (0, {"devices": 2}, None),
@@ -253,7 +253,7 @@ def test_gpus_that_are_not_there_are_said_before_anything_starts(monkeypatch, th
 
 def test_a_folder_left_alone_stays_as_it_is(tmp_path) -> None:
     write_text(tmp_path / "run" / "a", "first")
-    with left_alone(tmp_path / "run"):
+    with discard_writes(tmp_path / "run"):
         write_text(tmp_path / "run" / "a", "second")
         write_text(tmp_path / "run" / "deep" / "b", "new")
         write_text(tmp_path / "elsewhere", "new")

@@ -1,4 +1,4 @@
-"""Optimisers, accumulation, clipping, early stopping, precision and TensorBoard of a training."""
+"""Optimizers, accumulation, clipping, early stopping, precision and TensorBoard of a training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from learning_data import tiny_dataset, tiny_recipe
 from toy_training import LeastSquares, by_hand
 
-from spikeport.errors import MissingPart, UserError
+from spikeport.errors import MissingDependencyError, UserError
 from spikeport.pipeline.models.neurons.leaky import LoihiLeaky
 from spikeport.pipeline.training.fit import fit
 from spikeport.pipeline.training.precision import narrow_forwards
@@ -31,8 +31,8 @@ def settings(**values):
         {},
         {"accumulate": 3},
         {"accumulate": 3, "clip": 0.7, "average": 0.0},
-        {"optimiser": "sgd", "lr_start": 0.3, "lr_end": 0.1},
-        {"optimiser": "sgd", "schedule": "constant", "clip": 1.5, "accumulate": 2},
+        {"optimizer": "sgd", "lr_start": 0.3, "lr_end": 0.1},
+        {"optimizer": "sgd", "schedule": "constant", "clip": 1.5, "accumulate": 2},
     ],
 )
 def test_every_step_is_the_one_that_numpy_takes(tmp_path: Path, values: dict) -> None:
@@ -45,7 +45,7 @@ def test_every_step_is_the_one_that_numpy_takes(tmp_path: Path, values: dict) ->
 
 def test_options_change_what_numpy_gets() -> None:
     """So that the test above can fail."""
-    options = [{}, {"clip": 0.7}, {"optimiser": "sgd"}, {"lr_start": 0.3}, {"lr_end": 0.1}, {"schedule": "constant"}]
+    options = [{}, {"clip": 0.7}, {"optimizer": "sgd"}, {"lr_start": 0.3}, {"lr_end": 0.1}, {"schedule": "constant"}]
     found = np.array([by_hand(settings(**values)) for values in options])
     apart = np.abs(found[:, None] - found).max(-1) + np.eye(len(options))
     assert apart.min() > 1e-3
@@ -145,5 +145,5 @@ def test_event_files_say_what_the_metrics_say(tmp_path: Path) -> None:
 def test_event_files_need_a_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("torch.utils.tensorboard", "tensorboardX"):
         monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(MissingPart, match=r"training.tensorboard: .*pip install 'spikeport\[tensorboard\]'"):
+    with pytest.raises(MissingDependencyError, match=r"training.tensorboard: .*pip install 'spikeport\[tensorboard\]'"):
         fit(LeastSquares(), tmp_path, settings(tensorboard=True))

@@ -30,7 +30,7 @@ def alike(a: object, b: object) -> bool:
 
 
 def test_twenty_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
-    """Weights, their average, the optimiser, the best weights, scores and metrics: equal to the last bit."""
+    """Weights, their average, the optimizer, the best weights, scores and metrics: equal to the last bit."""
     result = subprocess.run(
         [sys.executable, str(HELPERS / "killed_trainings.py"), str(tmp_path), str(TRIES), "7"],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""Folding is exact, scaling changes no spike, and a quantised student is the integer network."""
+"""Folding is exact, scaling changes no spike, and a quantized student is the integer network."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from torch import nn
 
 from spikeport.export.backends.reference.simulate import simulate
 from spikeport.export.frontends.from_snntorch import to_spiking_graph
-from spikeport.export.quantization.quantize import quantise as quantise_graph
+from spikeport.export.quantization.quantize import quantize as quantize_graph
 from spikeport.pipeline.models.neurons.leaky import LoihiLeaky
 from spikeport.pipeline.models.storage import load_student, save_student
 from spikeport.pipeline.models.students.base import Student, predict_spikes
 from spikeport.pipeline.models.students.build import build_student
-from spikeport.pipeline.training.qat import fine_tune, fold_batch_norm, quantise, rescale, scales
+from spikeport.pipeline.training.qat import fine_tune, fold_batch_norm, quantize, rescale, scales
 from spikeport.pipeline.training.train import initial_student, student_accuracy, train_student, train_teacher
 
 SHAPE = (2, 8, 12)
@@ -143,7 +143,7 @@ def test_large_biases_narrow_the_weights() -> None:
     conv = folded.backbone["conv2"]
     with torch.no_grad():
         conv.bias[0] = 40 * conv.weight.abs().max()
-    layer = integers(quantise(folded))[1]
+    layer = integers(quantize(folded))[1]
     assert layer["bias"].max() == 4095
     assert np.abs(layer["weight"]).max() == 2 * round(4095 / (40 * 4) / 2)
 
@@ -155,9 +155,9 @@ def test_large_biases_narrow_the_weights() -> None:
     beta=st.floats(0, 1),
     v_threshold=st.sampled_from([0.3, 1.0, 2.7]),
 )
-def test_a_quantised_student_is_the_integer_network(kind: str, seed: int, beta: float, v_threshold: float) -> None:
+def test_a_quantized_student_is_the_integer_network(kind: str, seed: int, beta: float, v_threshold: float) -> None:
     """Spikes of all layers equal those of int64 NumPy, for every decay, with and without average pools."""
-    network = quantise(fold_batch_norm(student(kind, seed, beta=beta, v_threshold=v_threshold)))
+    network = quantize(fold_batch_norm(student(kind, seed, beta=beta, v_threshold=v_threshold)))
     frames = random_frames(seed + 1)
     layers = integers(network)
     for layer in layers:
@@ -174,10 +174,10 @@ def test_a_quantised_student_is_the_integer_network(kind: str, seed: int, beta: 
 
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_export_finds_the_same_integers_and_the_reference_the_same_spikes(kind: str, tmp_path: Path) -> None:
-    """A quantised student through NIR onto integers loses nothing."""
-    network = quantise(fold_batch_norm(student(kind, 5)))
+    """A quantized student through NIR onto integers loses nothing."""
+    network = quantize(fold_batch_norm(student(kind, 5)))
     graph = to_spiking_graph(network.deployed(), SHAPE, 0.001, scales(network))
-    chip, _ = quantise_graph(graph)
+    chip, _ = quantize_graph(graph)
     for layer, expected in zip(chip.layers, integers(network), strict=True):
         assert layer.vth_mant == expected["vth"]
         assert layer.v_decay == expected["decay"]
@@ -192,16 +192,16 @@ def test_export_finds_the_same_integers_and_the_reference_the_same_spikes(kind: 
 
 
 def test_fine_tuning_stays_on_the_grid_and_never_ends_below_where_it_began(tmp_path: Path) -> None:
-    recipe, data = tiny_recipe(training={"epochs": 8}, quantisation={"epochs": 4, "lr": 0.002}), tiny_dataset()
+    recipe, data = tiny_recipe(training={"epochs": 8}, quantization={"epochs": 4, "lr": 0.002}), tiny_dataset()
     trained = train_student(recipe, data, None, "none", tmp_path / "student")
     before = {key: tensor.clone() for key, tensor in trained.state_dict().items()}
     tuned = fine_tune(recipe, data, trained, tmp_path / "tuned")
-    rounded = quantise(fold_batch_norm(trained))
+    rounded = quantize(fold_batch_norm(trained))
     assert all(torch.equal(before[key], tensor) for key, tensor in trained.state_dict().items())
     rows = [json.loads(line) for line in (tmp_path / "tuned" / "metrics.jsonl").read_text().splitlines()]
     accuracies = [student_accuracy(rounded, data.validation), *(row["validation_accuracy"] for row in rows)]
     assert student_accuracy(tuned, data.validation) == max(accuracies)
-    assert [row["stage"] for row in rows] == ["quantisation"] * 4
+    assert [row["stage"] for row in rows] == ["quantization"] * 4
     frames = torch.from_numpy(data.test.frames).transpose(0, 1).float()
     expected = integer_network(integers(tuned), frames.numpy())[-1]
     assert np.array_equal(tuned(frames).spikes.detach().numpy(), expected)
@@ -227,7 +227,7 @@ ON_IMAGES = {"loss": "cross_entropy", "stream": "hybrid"}
 def test_fine_tuning_beside_added_terms(tmp_path: Path, terms: list, method: str | None, tuned_on: set) -> None:
     """With events alone unless asked to tune as trained; never on the hybrid stream, which is gone by then."""
     recipe = tiny_recipe(
-        distillation={"method": "none", "terms": terms}, training={"epochs": 1}, quantisation={"epochs": 1}
+        distillation={"method": "none", "terms": terms}, training={"epochs": 1}, quantization={"epochs": 1}
     )
     data = tiny_dataset(twins=True)
     teacher = train_teacher(recipe, data, tmp_path / "teacher")
@@ -239,7 +239,7 @@ def test_fine_tuning_beside_added_terms(tmp_path: Path, terms: list, method: str
 
 def test_fine_tuning_resumes_exactly(tmp_path: Path) -> None:
     """Stopped in the third of four epochs and taken up again: the weights of an unbroken one."""
-    recipe, data = tiny_recipe(quantisation={"epochs": 4, "lr": 0.002}), tiny_dataset()
+    recipe, data = tiny_recipe(quantization={"epochs": 4, "lr": 0.002}), tiny_dataset()
     start = initial_student(recipe, data)
 
     class StopError(Exception):
@@ -261,18 +261,18 @@ def test_fine_tuning_resumes_exactly(tmp_path: Path) -> None:
 
 
 def test_no_epochs_only_round(tmp_path: Path) -> None:
-    recipe, data = tiny_recipe(quantisation={"epochs": 0}), tiny_dataset()
+    recipe, data = tiny_recipe(quantization={"epochs": 0}), tiny_dataset()
     start = initial_student(recipe, data)
-    tuned, rounded = fine_tune(recipe, data, start, tmp_path), quantise(fold_batch_norm(start))
+    tuned, rounded = fine_tune(recipe, data, start, tmp_path), quantize(fold_batch_norm(start))
     pairs = zip(tuned.state_dict().values(), rounded.state_dict().values(), strict=True)
     assert all(torch.equal(*pair) for pair in pairs)
 
 
-def test_a_quantised_student_survives_its_file(tmp_path: Path) -> None:
+def test_a_quantized_student_survives_its_file(tmp_path: Path) -> None:
     recipe = tiny_recipe(student={"v_threshold": 0.5, **NETWORKS["avgpool"]})
-    network = quantise(fold_batch_norm(student("avgpool")))
-    save_student(network, tmp_path / "quantised.safetensors")
-    loaded = load_student(recipe, SHAPE, len(CLASSES), tmp_path / "quantised.safetensors", "quantised")
+    network = quantize(fold_batch_norm(student("avgpool")))
+    save_student(network, tmp_path / "quantized.safetensors")
+    loaded = load_student(recipe, SHAPE, len(CLASSES), tmp_path / "quantized.safetensors", "quantized")
     assert scales(loaded) == scales(network)
     frames = random_frames(3).transpose(0, 1).numpy().astype(np.uint8)
     assert np.array_equal(predict_spikes(loaded, frames), predict_spikes(network, frames))

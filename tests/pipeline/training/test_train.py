@@ -122,7 +122,7 @@ def test_the_epoch_that_stands_best_on_validation_is_kept_ties_later(tmp_path: P
 
 def test_silent_recordings_are_counted_each_epoch_and_no_class(tmp_path: Path) -> None:
     """A student whose threshold nothing reaches: no validation recording of class 0 is right by its silence."""
-    recipe = tiny_recipe(student={"v_threshold": 500.0}, training={"epochs": 2}, quantisation={"epochs": 1})
+    recipe = tiny_recipe(student={"v_threshold": 500.0}, training={"epochs": 2}, quantization={"epochs": 1})
     data = tiny_dataset()
     student = train_student(recipe, data, None, "none", tmp_path)
     fine_tune(recipe, data, student, tmp_path / "tuned")
@@ -299,7 +299,7 @@ def test_an_unreadable_checkpoint_is_named(tmp_path: Path, content: bytes) -> No
 
 def test_impossible_requests(tmp_path: Path) -> None:
     data = tiny_dataset()
-    with pytest.raises(UserError, match=r"student-ckd needs a teacher.*To mend: train without"):
+    with pytest.raises(UserError, match=r"student-ckd needs a teacher.*Hint: train without"):
         train_student(tiny_recipe(), data, None, "ckd", tmp_path)
     with pytest.raises(UserError, match=r"'magic' is no distillation method.*use one of none, ckd"):
         train_student(tiny_recipe(), data, None, "magic", tmp_path)

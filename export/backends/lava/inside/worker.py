@@ -1,4 +1,4 @@
-"""Runs .net files in Lava's netx. Lives in Lava's environment: imports nothing of Spikeport's but its neighbours here.
+"""Runs .net files in Lava's netx. Lives in Lava's environment: imports nothing of Spikeport's but its neighbors here.
 
 Reads one JSON request a line from standard input, answers with JSON lines: `progress`, then `done` or `error`.
 Standard output carries nothing else: what Lava prints goes to standard error. When standard input ends, whatever the

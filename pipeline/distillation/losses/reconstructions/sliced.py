@@ -55,7 +55,7 @@ class SlicedW2(Term):
             raise UserError(
                 "the loss 'sliced_w2' compares maps, which one of the networks has not",
                 where="distillation.terms",
-                mend="take other networks, or leave the term out",
+                hint="take other networks, or leave the term out",
             )
         own, said = sizes.student_map[0], sizes.teacher_map[0]
         self.adapter: nn.Module = nn.Identity() if own == said else nn.Conv2d(own, said, 1)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from spikeport.errors import MissingPart, UserError
+from spikeport.errors import MissingDependencyError, UserError
 from spikeport.export.backends.lava import environment
 from spikeport.locks import held
 
@@ -91,7 +91,7 @@ def test_what_a_killed_one_left_is_made_anew_and_used_by_nobody(tmp_path, instal
     first.wait()
     monkeypatch.delenv(environment.VARIABLE, raising=False)
     monkeypatch.setattr(environment, "default_folder", lambda: tmp_path / "env")
-    with pytest.raises(MissingPart, match="spikeport lava install"):
+    with pytest.raises(MissingDependencyError, match="spikeport lava install"):
         environment.interpreter()
     (tmp_path / "env" / "of the first").touch()
     (tmp_path / "go").touch()

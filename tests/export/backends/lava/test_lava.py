@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_networks import integer_states, random_frames, random_network
 
-from spikeport.errors import MissingPart, UserError
+from spikeport.errors import MissingDependencyError, UserError
 from spikeport.export.backends.lava import driver, environment
 from spikeport.export.backends.lava.driver import LavaWorker
 from spikeport.export.backends.reference.simulate import simulate
@@ -18,7 +18,7 @@ from spikeport.export.formats.netx.write import read_netx
 from spikeport.export.graph.spiking_graph import load_graph
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 from spikeport.export.network.readout import Readout
-from spikeport.export.quantization.quantize import quantise
+from spikeport.export.quantization.quantize import quantize
 
 pytestmark = [pytest.mark.lava, pytest.mark.xdist_group("lava")]
 
@@ -179,7 +179,7 @@ def test_networks_that_slayer_wrote_run_alike(worker, shared_data, name):
 
 def test_a_network_that_norse_wrote_runs_alike(worker, shared_data):
     """Compiled from its .nir: v_decay 164 of 4096 by hand (4096 * 1e-4 / 0.0025)."""
-    network, _ = quantise(load_graph(shared_data / "nir" / "lif_norse.nir", dt_s=1e-4, reset="zero"))
+    network, _ = quantize(load_graph(shared_data / "nir" / "lif_norse.nir", dt_s=1e-4, reset="zero"))
     assert network.layers[0].v_decay == 164
     frames = (np.random.default_rng(5).random((4, 90, 1)) < 0.6).astype(np.uint8)
     expected = worker.simulate(network, frames).spikes
@@ -203,7 +203,7 @@ def test_progress_counts_samples_up_to_all(worker):
 def test_a_missing_lava_names_the_command_that_brings_it(monkeypatch, tmp_path):
     monkeypatch.delenv(environment.VARIABLE, raising=False)
     monkeypatch.setattr(environment, "default_folder", lambda: tmp_path / "nothing")
-    with pytest.raises(MissingPart, match="spikeport lava install") as raised:
+    with pytest.raises(MissingDependencyError, match="spikeport lava install") as raised:
         environment.interpreter()
     assert raised.value.exit_code == 3
 
@@ -212,5 +212,5 @@ def test_an_interpreter_without_lava_is_told_apart(monkeypatch):
     import sys
 
     monkeypatch.setenv(environment.VARIABLE, sys.executable)
-    with pytest.raises(MissingPart, match=r"Lava does not start.*No module named 'lava'"), LavaWorker():
+    with pytest.raises(MissingDependencyError, match=r"Lava does not start.*No module named 'lava'"), LavaWorker():
         pass

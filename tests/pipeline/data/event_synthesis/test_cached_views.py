@@ -134,7 +134,7 @@ def test_training_over_kept_views(tmp_path: Path, spikeport, monkeypatch: pytest
         "--set", "data.static_limit=70", "--set", "training.threads=1",
         "--set", "distillation={method = 'bridge', compare = false}",
         "--set", "bridge.kind=camera", "--set", "bridge.start_epochs=1",
-        "--set", "teacher.epochs=1", "--set", "quantisation.epochs=1",
+        "--set", "teacher.epochs=1", "--set", "quantization.epochs=1",
     ]  # fmt: skip
 
     def train(name: str, views: int) -> bytes:

@@ -203,7 +203,7 @@ def test_a_student_may_learn_from_images_alone(tmp_path: Path) -> None:
     recipe = tiny_recipe(
         distillation=BRIDGED,
         bridge={"kind": "camera", "start_epochs": 1, "start_batch": 11},
-        quantisation={"epochs": 1, "method": "same"},
+        quantization={"epochs": 1, "method": "same"},
     )
     teacher = train_teacher(recipe, data, tmp_path / "teacher")
     camera = Camera(STEPS, recipe.data.step_us)
@@ -250,7 +250,7 @@ start_epochs = 0
 camera_epochs = 1
 updates = 2
 width = 3
-[quantisation]
+[quantization]
 epochs = 0
 """
     )

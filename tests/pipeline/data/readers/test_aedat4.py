@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikeport.errors import MissingPart, UserError
+from spikeport.errors import MissingDependencyError, UserError
 from spikeport.pipeline.data.readers.recordings import read_events, read_recording
 
 flatbuffers = pytest.importorskip("flatbuffers", reason="onnxruntime brings flatbuffers; it writes the test's files")
@@ -113,7 +113,7 @@ def test_what_is_not_read_is_named(
 def test_without_a_decompressor_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lz4.frame", None)
     path = write(tmp_path / "a.aedat4", [(0, packet(EVENTS))], 1)
-    with pytest.raises(MissingPart, match="To mend: pip install lz4 zstandard"):
+    with pytest.raises(MissingDependencyError, match="Hint: pip install lz4 zstandard"):
         read_events(path)
     assert len(read_events(write(path, [(0, packet(EVENTS))], 0))) == 3  # what is not packed needs none
 

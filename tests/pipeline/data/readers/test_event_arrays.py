@@ -109,12 +109,12 @@ def test_layouts_of_other_tools_are_named_with_a_way_out(tmp_path: Path, shared_
         h5("cd.h5", CD_events=fields): "found CD/events, as Metavision writes it",
         h5("bare.h5", data=TABLE): "found data (int64 [4, 4])",
         h5("half.h5", events_t=T, events_x=X): "found events (group of t, x); taken are data sets t (in us), x, y",
-        tmp_path / "td.mat": "found TD (1 x 1 struct); taken are the variables ts (in us), x, y and p. To mend: "
+        tmp_path / "td.mat": "found TD (1 x 1 struct); taken are the variables ts (in us), x, y and p. Hint: "
         'in MATLAB: ts = TD.ts, x = TD.x, y = TD.y, p = TD.p; save(file, "ts", "x", "y", "p", "-v7")',
         tmp_path
-        / "v73.mat": "found a MATLAB file of version 7.3; taken are MATLAB files of version 5 to 7. To mend: save it",
+        / "v73.mat": "found a MATLAB file of version 7.3; taken are MATLAB files of version 5 to 7. Hint: save it",
         tmp_path / "frames.npz": "found frames (float64 [2, 3]), labels (float64 [2])",
-        tmp_path / "array.dat": "this event file is no .dat: its first bytes are those of .npz. To mend: rename it",
+        tmp_path / "array.dat": "this event file is no .dat: its first bytes are those of .npz. Hint: rename it",
         tmp_path / "raw.dat": "found DAT of version unknown",
         shared_data / "samples" / "sample_stmnist.mat": "found spiketrain (101 x 2346 double)",
         shared_data / "samples" / "sample_aedat_header.aedat": "this event file is empty: it holds no event",

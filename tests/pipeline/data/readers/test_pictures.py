@@ -31,7 +31,7 @@ def read(path: Path) -> np.ndarray:
     return np.asarray(read_picture(path, Findings()))
 
 
-def grey(values: np.ndarray) -> np.ndarray:
+def gray(values: np.ndarray) -> np.ndarray:
     return np.repeat(values[..., None], 3, axis=2)
 
 
@@ -44,20 +44,20 @@ def test_16_bits_are_scaled_by_their_whole_range(tmp_path: Path, name: str) -> N
     values = ramp(65535, np.uint16)
     Image.fromarray(values).save(tmp_path / name)
     expected = [[round(int(value) / 257) for value in row] for row in values]
-    np.testing.assert_array_equal(read(tmp_path / name), grey(np.array(expected, np.uint8)))
+    np.testing.assert_array_equal(read(tmp_path / name), gray(np.array(expected, np.uint8)))
     assert {0, 255} <= set(np.array(expected).ravel())
 
 
 def test_16_bits_big_endian(tmp_path: Path) -> None:
     values = ramp(65535, np.uint16)
     Image.frombytes("I;16B", (WIDTH, HEIGHT), values.astype(">u2").tobytes()).save(tmp_path / "a.tif")
-    np.testing.assert_array_equal(read(tmp_path / "a.tif"), grey(np.rint(values / 257).astype(np.uint8)))
+    np.testing.assert_array_equal(read(tmp_path / "a.tif"), gray(np.rint(values / 257).astype(np.uint8)))
 
 
 def test_32_bits_are_taken_as_16_or_refused(tmp_path: Path) -> None:
     values = ramp(65535, np.int32)
     Image.fromarray(values).save(tmp_path / "a.tif")
-    np.testing.assert_array_equal(read(tmp_path / "a.tif"), grey(np.rint(values / 257).astype(np.uint8)))
+    np.testing.assert_array_equal(read(tmp_path / "a.tif"), gray(np.rint(values / 257).astype(np.uint8)))
     for low, high in ((-1, 65535), (0, 65536)):
         values[0, 0], values[4, 6] = low, high
         Image.fromarray(values).save(tmp_path / "b.tif")
@@ -69,7 +69,7 @@ def test_floating_point_is_taken_in_0_to_1(tmp_path: Path) -> None:
     values = ramp(1, np.float32)
     Image.fromarray(values).save(tmp_path / "a.tif")
     expected = np.array([[round(255 * float(value)) for value in row] for row in values], np.uint8)
-    np.testing.assert_array_equal(read(tmp_path / "a.tif"), grey(expected))
+    np.testing.assert_array_equal(read(tmp_path / "a.tif"), gray(expected))
     for wrong in (1.5, -0.25, 255.0, np.nan, np.inf):
         values[2, 3] = wrong
         Image.fromarray(values).save(tmp_path / "b.tif")
@@ -114,7 +114,7 @@ def test_a_turned_16_bit_picture(tmp_path: Path) -> None:
     exif[0x0112] = 6
     values = ramp(65535, np.uint16)
     Image.fromarray(values).save(tmp_path / "a.png", exif=exif)
-    np.testing.assert_array_equal(read(tmp_path / "a.png"), grey(np.rot90(np.rint(values / 257).astype(np.uint8), -1)))
+    np.testing.assert_array_equal(read(tmp_path / "a.png"), gray(np.rot90(np.rint(values / 257).astype(np.uint8), -1)))
 
 
 def test_damaged_exif_costs_no_picture(tmp_path: Path) -> None:
@@ -151,10 +151,10 @@ def test_a_transparent_colour_of_a_palette_or_of_grey(tmp_path: Path) -> None:
     palette = Image.fromarray(indices, "P")
     palette.putpalette([10, 20, 30, 200, 100, 50, 7, 9, 11])
     palette.save(tmp_path / "a.png", transparency=1)
-    colours = np.array([[10, 20, 30], [0, 0, 0], [7, 9, 11]], np.uint8)
-    np.testing.assert_array_equal(read(tmp_path / "a.png"), colours[indices])
+    colors = np.array([[10, 20, 30], [0, 0, 0], [7, 9, 11]], np.uint8)
+    np.testing.assert_array_equal(read(tmp_path / "a.png"), colors[indices])
     Image.fromarray(indices * 80).save(tmp_path / "b.png", transparency=80)
-    np.testing.assert_array_equal(read(tmp_path / "b.png"), grey(np.array([0, 0, 160], np.uint8)[indices]))
+    np.testing.assert_array_equal(read(tmp_path / "b.png"), gray(np.array([0, 0, 160], np.uint8)[indices]))
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK", "YCbCr", "LA"])
@@ -196,7 +196,7 @@ def test_dark_16_bits_are_said(tmp_path: Path, capsys) -> None:
 
 
 def png_of(width: int, height: int) -> bytes:
-    """A grey PNG of zeros, each pixel one bit, without ever holding it."""
+    """A gray PNG of zeros, each pixel one bit, without ever holding it."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
@@ -259,7 +259,7 @@ def test_what_is_no_file_is_refused_by_what_it_is(tmp_path: Path) -> None:
             ("device", "this is a device"),
             ("socket", "this is a socket"),
         ):
-            with pytest.raises(UserError, match=rf"{name}\.png: .*: {why}\. To mend: remove it"):
+            with pytest.raises(UserError, match=rf"{name}\.png: .*: {why}\. Hint: remove it"):
                 read(tmp_path / f"{name}.png")
 
 

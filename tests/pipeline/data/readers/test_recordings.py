@@ -88,7 +88,7 @@ def test_a_cut_or_empty_file_is_named(tmp_path: Path, extension: str) -> None:
             read_events(path)
         message = str(caught.value)
         assert message.startswith(f"{path}: this event file cannot be read: ")
-        assert "To mend: " in message
+        assert "Hint: " in message
         assert "\n" not in message
 
 

@@ -103,7 +103,7 @@ def test_a_voltage_on_the_threshold_does_not_fire(current: int, fires: float) ->
 
 
 def test_a_current_that_would_wrap_is_refused() -> None:
-    with pytest.raises(UserError, match=r"reaches 131000 weight units.*wraps at 131072.*To mend: use"):
+    with pytest.raises(UserError, match=r"reaches 131000 weight units.*wraps at 131072.*Hint: use"):
         loihi_cell(0, 5, 1.0)(torch.full((2, 1), -131000.0))
 
 

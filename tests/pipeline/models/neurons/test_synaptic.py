@@ -19,12 +19,12 @@ from spikeport.export.backends.reference.simulate import simulate
 from spikeport.export.frontends.from_snntorch import to_spiking_graph
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.readout import classify
-from spikeport.export.quantization.quantize import quantise as quantise_graph
+from spikeport.export.quantization.quantize import quantize as quantize_graph
 from spikeport.pipeline.models.neurons.synaptic import GainNorm, LoihiSynaptic
 from spikeport.pipeline.models.storage import load_student, save_student
 from spikeport.pipeline.models.students.base import Student, predict_spikes
 from spikeport.pipeline.models.students.build import build_student
-from spikeport.pipeline.training.qat import fine_tune, fold_batch_norm, quantise, scales
+from spikeport.pipeline.training.qat import fine_tune, fold_batch_norm, quantize, scales
 from spikeport.pipeline.training.train import initial_student, train_student
 
 DTYPES = pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 0.0)])
@@ -214,7 +214,7 @@ CHIP_CASES: dict[str, tuple[dict[str, Any], tuple[int, int, int]]] = {
     beta=st.floats(0.0, 0.95),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_a_quantised_student_is_what_the_reference_runs(case: str, alpha: float, beta: float, seed: int) -> None:
+def test_a_quantized_student_is_what_the_reference_runs(case: str, alpha: float, beta: float, seed: int) -> None:
     """Every layer, every spike; weights as after some training."""
     options, shape = CHIP_CASES[case]
     recipe = tiny_recipe(student={**options, "alpha": alpha, "beta": beta, "v_threshold": 0.7})
@@ -226,7 +226,7 @@ def test_a_quantised_student_is_what_the_reference_runs(case: str, alpha: float,
             nn.init.uniform_(module.mean_square, 0.05, 0.4)
         if isinstance(module, LoihiSynaptic):
             nn.init.uniform_(module.bias, -0.4, 0.4)
-    built = quantise(fold_batch_norm(network))
+    built = quantize(fold_batch_norm(network))
     frames = (torch.rand(7, 3, *shape) < 0.3).float()
     trace = simulate(exported(built, shape), as_samples(frames), keep_layers=True)
     assert trace.layer_spikes is not None
@@ -242,7 +242,7 @@ def test_the_exported_integers() -> None:
     network = build_student(tiny_recipe(student={**options, "alpha": 0.7, "beta": 0.9}).student, shape, 5)
     for cell in network.cells():
         nn.init.uniform_(cell.bias, -0.5, 0.5)
-    built = quantise(fold_batch_norm(network))
+    built = quantize(fold_batch_norm(network))
     synapses = [layer for _, layer in built.deployed() if isinstance(layer, nn.Linear)]
     layers = [layer for layer in exported(built, shape).layers if layer.kind != "input"]
     assert len(layers) == 3
@@ -271,8 +271,8 @@ def test_a_student_learns_is_tuned_kept_and_exported(tmp_path: Path) -> None:
     frames = dataset.test.frames
     assert np.array_equal(predict_spikes(loaded, frames), predict_spikes(trained, frames))
     tuned = fine_tune(recipe, dataset, trained, tmp_path / "tune")
-    save_student(tuned, tmp_path / "quantised.safetensors")
-    loaded = load_student(recipe, shape, len(CLASSES), tmp_path / "quantised.safetensors", "quantised")
+    save_student(tuned, tmp_path / "quantized.safetensors")
+    loaded = load_student(recipe, shape, len(CLASSES), tmp_path / "quantized.safetensors", "quantized")
     assert all(cell.i_decay == round(4096 * 0.6) for cell in loaded.cells())
     expected = predict_spikes(loaded, frames)
     assert np.mean(classify(expected) == dataset.test.labels) > 0.6  # chance: a third
@@ -300,7 +300,7 @@ def test_a_bias_that_does_not_fit_is_refused() -> None:
 
 
 def exported(network: Student, shape: tuple[int, ...]) -> IntegerNetwork:
-    chip, _ = quantise_graph(to_spiking_graph(network.deployed(), shape, 0.001, scales(network)))
+    chip, _ = quantize_graph(to_spiking_graph(network.deployed(), shape, 0.001, scales(network)))
     return chip
 
 
