@@ -137,7 +137,7 @@ def test_a_file_of_a_framework(name):
         assert more in case["note"]
         assert found.chip <= 0.01  # the integer network is what the file says, which the framework did not run
     else:
-        assert re.search(more, found.why), found.why
+        assert re.search(more, found.cause), found.cause
 
 
 def test_frames_are_not_symmetric_and_frameworks_fired():
@@ -178,9 +178,9 @@ def test_a_node_under_a_condition(row):
     """Each node is compiled to what NIR's equations say on grid weights, or refused for the reason in the table."""
     found, reason = nodes.result(row), REFUSED.get((row.node, row.condition))
     if reason:
-        assert reason in found.why
+        assert reason in found.cause
         return
-    assert found.rewrite, found.why
+    assert found.rewrite, found.cause
     if (row.node, row.condition) in ROUNDED:
         assert found.differing <= 0.02 * found.places
     else:

@@ -38,7 +38,7 @@ class Result:
     of the integer network differ from the graph executed in float64."""
 
     rewrite: str = ""
-    why: str = ""
+    cause: str = ""
     differing: int = 0
     places: int = 0
     fired: int = 0

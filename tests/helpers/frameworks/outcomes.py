@@ -44,7 +44,7 @@ class Outcome:
     both: float = 0.0
     places: int = 0
     fired: int = 0
-    why: str = ""
+    cause: str = ""
 
 
 def frameworks() -> dict[str, dict[str, Any]]:

@@ -100,8 +100,8 @@ def _framework_row(case: dict[str, Any], found: outcomes.Outcome) -> tuple[str, 
         "exact": f"**exact**, {found.fired:,} spikes",
         "rounding": f"**within rounding**, {100 * found.both:.2g} % {unit}",
         "another network": f"**another network**, {100 * found.file:.2g} % {unit}",
-        "refused": f"**refused**: {found.why}",
-        "not exported": f"**not exported**: `{found.why}`",
+        "refused": f"**refused**: {found.cause}",
+        "not exported": f"**not exported**: `{found.cause}`",
     }[found.verdict]
     note = f"; {case['note']}" if case["note"] else ""
     return case["construct"], "" if found.verdict == "not exported" else f"`{contract}`", f"{said}{note}"
@@ -109,8 +109,8 @@ def _framework_row(case: dict[str, Any], found: outcomes.Outcome) -> tuple[str, 
 
 def _node_row(row: nodes.Row) -> tuple[str, ...]:
     found = nodes.result(row)
-    if found.why:
-        return row.node, row.condition, f"**refused**: {found.why}", ""
+    if found.cause:
+        return row.node, row.condition, f"**refused**: {found.cause}", ""
     return row.node, row.condition, found.rewrite, f"{found.differing} of {found.places:,}"
 
 
