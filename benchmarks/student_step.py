@@ -147,14 +147,14 @@ def time_norms(recipe: Recipe, shape: tuple[int, int, int], repeats: int, clock:
     """Seconds of a training step of 32 samples with batch norm: in one loop with its cells, and as modules."""
     student, batch = build_student(recipe.student, shape, CLASSES), 32
     frames = (torch.rand(recipe.data.steps, batch, *shape) < DENSITY).float()
-    fuses = students.fuses
+    can_fuse = students.can_fuse
 
     def trained(together: bool) -> None:
-        students.fuses = fuses if together else lambda *_: False
+        students.can_fuse = can_fuse if together else lambda *_: False
         step(lambda shown: student(shown).spikes, student, frames)
 
     best = fastest({"one": partial(trained, True), "apart": partial(trained, False)}, repeats, clock)
-    students.fuses = fuses
+    students.can_fuse = can_fuse
     return f"with batch norm, B = {batch}: {1e3 * best['one']:.1f} ms, as modules {1e3 * best['apart']:.1f} ms"
 
 
@@ -184,7 +184,7 @@ def main() -> None:
     if jelly := spikingjelly_step(student):
         ways["spikingjelly"] = jelly
     if options.compile:
-        for cell in student.cells():  # compiled already, by numba, whose insides torch would else try to compile
+        for cell in student.neurons():  # compiled already, by numba, whose insides torch would else try to compile
             cell.forward = torch.compiler.disable(cell.forward)
         ways["compiled"] = torch.compile(folded)
     print(f"channels {recipe.student.channels}, frames {shape}, T = {data.steps}, {options.threads} thread(s)")

@@ -30,7 +30,7 @@ def as_input(frames: Tensor) -> Tensor:
     return held.permute(0, 1, 4, 2, 3)
 
 
-def together(parts: Sequence[Tensor]) -> Tensor:
+def concat_batch(parts: Sequence[Tensor]) -> Tensor:
     """The samples of all parts `[T, B, C, H, W]` in one batch, channels last in memory."""
     if len(parts) == 1:
         return parts[0]

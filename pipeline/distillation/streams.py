@@ -18,7 +18,7 @@ from spikeport.pipeline.data.augmentation.augment import augment
 from spikeport.pipeline.data.dataset import Dataset, StaticImages
 from spikeport.pipeline.data.event_synthesis.cached_views import Bridge, KeptViews
 from spikeport.pipeline.data.images import resize_to, value_channel
-from spikeport.pipeline.data.inputs import as_input, together
+from spikeport.pipeline.data.inputs import as_input, concat_batch
 from spikeport.pipeline.data.warps import warp
 from spikeport.pipeline.distillation.losses.base import Step, Stream, Teaching
 from spikeport.pipeline.distillation.objective import Objective
@@ -51,7 +51,7 @@ def joined(first: Clip, second: Clip) -> Clip:
     assert first.images is not None
     assert second.images is not None
     return Clip(
-        frames=together([first.frames, second.frames]),
+        frames=concat_batch([first.frames, second.frames]),
         labels=torch.cat([first.labels, second.labels]),
         images=torch.cat([first.images, second.images]),
     )
@@ -176,7 +176,7 @@ def observe(
     for head, names in groups:
         if not names:
             continue
-        output = student(together([clips[name].frames for name in names]), head=head)
+        output = student(concat_batch([clips[name].frames for name in names]), head=head)
         views = {kind: _apart(getattr(output, kind), [len(clips[name]) for name in names]) for kind in VIEWS}
         for at, name in enumerate(names):
             clip = clips[name]
@@ -197,10 +197,10 @@ def _apart(values: Tensor | None, sizes: list[int]) -> Sequence[Any]:
 def _teach(teacher: Teacher | None, clip: Clip) -> Teaching:
     if teacher is None:
         raise UserError("this method needs a teacher", where="distillation.method", hint=NO_TEACHER)
-    shown = clip.frames if teacher.sees == "events" else clip.images
+    shown = clip.frames if teacher.input_kind == "events" else clip.images
     if shown is None:
         raise UserError("there are no images for the teacher", where="distillation.method", hint=NO_TEACHER)
-    seen = teacher.to(shown.device).observe(shown)
+    seen = teacher.to(shown.device).predict(shown)
     return Teaching(
         logits=seen.logits,
         maps=seen.maps,

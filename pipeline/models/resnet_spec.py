@@ -11,7 +11,7 @@ LARGE_SIDE = 64  # above it an ordinary network's stem is a 7 x 7 convolution by
 
 
 @dataclass(frozen=True)
-class Plan:
+class ResNetSpec:
     """`stem` channels, then stages of (channels, blocks, stride of the first block); a block is two convolutions.
 
     `dense`: width of a dense layer between the pooled maps and the output, 0 for none.
@@ -21,14 +21,14 @@ class Plan:
     stages: tuple[tuple[int, int, int], ...]
     dense: int = 0
 
-    def scaled(self, width: float) -> Plan:
+    def scaled(self, width: float) -> ResNetSpec:
         """The same with `width` times as many channels, at least one."""
 
         def times(channels: int) -> int:
             return max(1, round(channels * width))
 
         stages = tuple((times(channels), blocks, stride) for channels, blocks, stride in self.stages)
-        return Plan(times(self.stem), stages, times(self.dense) if self.dense else 0)
+        return ResNetSpec(times(self.stem), stages, times(self.dense) if self.dense else 0)
 
     def weight_layers(self) -> int:
         """Convolutions and dense layers on the longest path: the number in a network's name."""
@@ -36,10 +36,10 @@ class Plan:
 
 
 # He et al. 2016 for 18 and 20, Zheng et al. 2021 (tdBN) for 19.
-RESNETS: dict[str, Plan] = {
-    "resnet18": Plan(64, ((64, 2, 1), (128, 2, 2), (256, 2, 2), (512, 2, 2))),
-    "resnet19": Plan(128, ((128, 3, 1), (256, 3, 2), (512, 2, 2)), dense=256),
-    "resnet20": Plan(16, ((16, 3, 1), (32, 3, 2), (64, 3, 2))),
+RESNETS: dict[str, ResNetSpec] = {
+    "resnet18": ResNetSpec(64, ((64, 2, 1), (128, 2, 2), (256, 2, 2), (512, 2, 2))),
+    "resnet19": ResNetSpec(128, ((128, 3, 1), (256, 3, 2), (512, 2, 2)), dense=256),
+    "resnet20": ResNetSpec(16, ((16, 3, 1), (32, 3, 2), (64, 3, 2))),
 }
 
 

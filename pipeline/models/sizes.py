@@ -34,7 +34,7 @@ def student_sizes(student: Student, input_shape: tuple[int, ...]) -> NetworkSize
 def teacher_sizes(teacher: Teacher, input_shape: tuple[int, int, int]) -> NetworkSizes:
     """From one black image of `input_shape` (3, H, W), or one silent frame as large where it sees events."""
     events = (1, 1, EVENT_CHANNELS, *input_shape[1:])
-    output = teacher.observe(_nothing(teacher, events if teacher.sees == "events" else (1, *input_shape)))
+    output = teacher.predict(_nothing(teacher, events if teacher.input_kind == "events" else (1, *input_shape)))
     return _sizes(output.maps, output.embedding)
 
 

@@ -48,7 +48,7 @@ def load_student(
     )
     load_weights(student, path)
     if quantized:
-        for cell in student.cells():
+        for cell in student.neurons():
             cell.numerics = "loihi"
     return student.eval()
 
@@ -77,7 +77,7 @@ def export_teacher(teacher: Teacher, input_shape: tuple[int, int, int], path: st
         with atomic_path(path) as temporary:
             shutil.copyfile(teacher.path, temporary)
         return ""
-    if teacher.sees == "events":
+    if teacher.input_kind == "events":
         return "the teacher is a spiking network"
     export_onnx(teacher, torch.zeros(1, *input_shape), path)
     return ""

@@ -12,27 +12,27 @@ import torch.distributed
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from spikeport.pipeline.models.neurons.synaptic import GainNorm
+from spikeport.pipeline.models.neurons.synaptic import BatchRMSNorm
 
 
 @contextlib.contextmanager
-def shared_statistics(model: nn.Module) -> Iterator[None]:
+def sync_batch_norm(model: nn.Module) -> Iterator[None]:
     """Within it the batch norms of `model` that train take mean and variance over all processes' samples.
 
     The modules stay what they are, so weights, names and what looks at their class do not change.
     """
     norms: dict[nn.Module, Callable] = {
-        module: partial(_shared, module) for module in model.modules() if isinstance(module, _BatchNorm)
+        module: partial(_sync_forward, module) for module in model.modules() if isinstance(module, _BatchNorm)
     }
     for module in model.modules():
-        if isinstance(module, GainNorm):
-            norms[module] = partial(module.forward, summed=_summed)
-    with replaced_forwards(norms):
+        if isinstance(module, BatchRMSNorm):
+            norms[module] = partial(module.forward, all_reduce=_all_reduce)
+    with replace_forwards(norms):
         yield
 
 
 @contextlib.contextmanager
-def replaced_forwards(forwards: dict[nn.Module, Callable]) -> Iterator[None]:
+def replace_forwards(forwards: dict[nn.Module, Callable]) -> Iterator[None]:
     """Within it each module's forward is the given one."""
     for module, forward in forwards.items():
         module.forward = forward
@@ -43,17 +43,17 @@ def replaced_forwards(forwards: dict[nn.Module, Callable]) -> Iterator[None]:
             del module.forward
 
 
-def _shared(norm: _BatchNorm, x: Tensor) -> Tensor:
+def _sync_forward(norm: _BatchNorm, x: Tensor) -> Tensor:
     if not norm.training:
         return type(norm).forward(norm, x)
     wide = x.float()
     axes, shape = [0, *range(2, x.ndim)], (1, -1, *[1] * (x.ndim - 2))
     count = torch.full((1,), x.numel() / x.shape[1], device=x.device)
     # Two passes: a variance as the difference of two sums would lose digits.
-    total = _summed(torch.cat([wide.sum(axes), count]))
+    total = _all_reduce(torch.cat([wide.sum(axes), count]))
     count, mean = total[-1].detach(), total[:-1] / total[-1].detach()
     centerd = wide - mean.view(shape)
-    variance = _summed(centerd.square().sum(axes)) / count
+    variance = _all_reduce(centerd.square().sum(axes)) / count
     if norm.running_mean is not None and norm.running_var is not None:
         assert norm.num_batches_tracked is not None
         norm.num_batches_tracked += 1
@@ -67,11 +67,11 @@ def _shared(norm: _BatchNorm, x: Tensor) -> Tensor:
     return normed.to(x.dtype)
 
 
-def _summed(values: Tensor) -> Tensor:
-    return _Summed.apply(values)
+def _all_reduce(values: Tensor) -> Tensor:
+    return _AllReduce.apply(values)
 
 
-class _Summed(torch.autograd.Function):
+class _AllReduce(torch.autograd.Function):
     """The sum over all processes; each one's loss has a gradient for every process's values."""
 
     @staticmethod

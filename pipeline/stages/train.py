@@ -17,7 +17,7 @@ from spikeport.pipeline.data.windows import check_window
 from spikeport.pipeline.distillation import methods as presets
 from spikeport.pipeline.distillation.objective import distils
 from spikeport.pipeline.models import storage
-from spikeport.pipeline.models.students.build import Student, run_on
+from spikeport.pipeline.models.students.build import Student, run_student
 from spikeport.pipeline.models.teachers.base import Teacher
 from spikeport.pipeline.models.teachers.spiking import run_of
 from spikeport.pipeline.run import health
@@ -69,7 +69,7 @@ def teacher(context: Context) -> Result:
     )
     storage.save_teacher(trained, context.run.file("teacher.safetensors"))
     files, found = ("teacher.safetensors",), _said(context, "teacher", _teacher_findings(context, trained))
-    if trained.sees == "events":
+    if trained.input_kind == "events":
         return told(spiking_teacher_classes(trained, test.frames)) | found, files
     if test.twins is None:
         return {"predicted": None, "reason": "the test recordings have no static twins"} | found, files
@@ -228,7 +228,7 @@ def _tested(
     """Classes of the test recordings, and what is wrong with the network; `taught`: by the run's teacher;
     `before`: what was found in the float student that it was made of."""
     test = context.dataset.test
-    seen = run_on(network, test.frames)
+    seen = run_student(network, test.frames)
     predicted = classify(seen.spikes)
     found = [
         *health.of_rates(stage, seen.rates),
@@ -254,7 +254,7 @@ def _said(context: Context, stage: str, found: list[health.Finding]) -> dict[str
 def _teacher_findings(context: Context, trained: Teacher) -> list[health.Finding]:
     """On images, or recordings, that it was not trained on."""
     dataset = context.dataset
-    if trained.sees == "events":
+    if trained.input_kind == "events":
         held = dataset.validation
         return health.of_teacher(spiking_teacher_classes(trained, held.frames), held.labels, dataset.classes)
     _, images = teacher_images(dataset, context.recipe.seed)

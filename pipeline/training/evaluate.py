@@ -45,7 +45,7 @@ def spiking_teacher_logits(teacher: Teacher, frames: np.ndarray | PackedFrames) 
     """Logits `[B, K]`, the last spike counts, of recordings `[B, T, 2, H, W]` before a teacher that sees events."""
     device = next(teacher.parameters()).device
     parts = [
-        teacher.observe(torch.from_numpy(frames[at : at + BATCH]).to(device).transpose(0, 1).float()).logits[-1]
+        teacher.predict(torch.from_numpy(frames[at : at + BATCH]).to(device).transpose(0, 1).float()).logits[-1]
         for at in range(0, max(1, len(frames)), BATCH)  # none make an empty batch
     ]
     return torch.cat(parts)

@@ -19,7 +19,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from spikeport.allocation import keep_freed_memory
 from spikeport.errors import UserError
-from spikeport.pipeline.models.sync_batch_norm import shared_statistics
+from spikeport.pipeline.models.sync_batch_norm import sync_batch_norm
 from spikeport.pipeline.run import distributed as ranks
 from spikeport.pipeline.run.recipe import Training
 from spikeport.pipeline.run.tensor_files import read_tree
@@ -107,7 +107,7 @@ def _run(trainee: Trainee, checkpoint: Path, training: Training, resume: bool) -
             within.callback(trainee.event_files.close)
         within.enter_context(narrow_forwards(trainee.model, training.precision, device))
         if not alone:
-            within.enter_context(shared_statistics(trainee))
+            within.enter_context(sync_batch_norm(trainee))
         _leave_signals_alone(trainer)
         try:
             trainer.fit(trainee, ckpt_path=checkpoint if resume else None)

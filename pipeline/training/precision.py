@@ -11,8 +11,8 @@ import torch
 from pytorch_lightning.plugins.precision import MixedPrecision, Precision
 from torch import Tensor, nn
 
-from spikeport.pipeline.models.neurons.leaky import LoihiCell
-from spikeport.pipeline.models.sync_batch_norm import replaced_forwards
+from spikeport.pipeline.models.neurons.leaky import LoihiNeuron
+from spikeport.pipeline.models.sync_batch_norm import replace_forwards
 
 TYPES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
@@ -37,13 +37,13 @@ def narrow_forwards(model: nn.Module, precision: str, device: str) -> Iterator[N
     Losses see float32, scores are computed as without it. A student in Loihi arithmetic stays as it is: its sums are
     integers that 16 bits do not hold.
     """
-    cells = [module for module in model.modules() if isinstance(module, LoihiCell)]
+    cells = [module for module in model.modules() if isinstance(module, LoihiNeuron)]
     if precision not in TYPES or any(cell.numerics == "loihi" for cell in cells):
         yield
         return
     forwards: dict[nn.Module, Callable] = {cell: _wide(cell.forward, device) for cell in cells}
     forwards[model] = _narrow(model, TYPES[precision], device)
-    with replaced_forwards(forwards):
+    with replace_forwards(forwards):
         yield
 
 

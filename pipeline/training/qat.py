@@ -21,9 +21,9 @@ from spikeport.export.network.fixed_point import BIAS_LIMIT, DECAY_ONE, THRESHOL
 from spikeport.pipeline.data.dataset import Dataset
 from spikeport.pipeline.data.event_synthesis.cached_views import Bridge, KeptViews
 from spikeport.pipeline.distillation.methods import events_alone, plan_of
-from spikeport.pipeline.models.neurons.leaky import LoihiCell
+from spikeport.pipeline.models.neurons.leaky import LoihiNeuron
 from spikeport.pipeline.models.neurons.recurrent import LoihiRecurrent
-from spikeport.pipeline.models.neurons.synaptic import GainNorm, LoihiSynaptic
+from spikeport.pipeline.models.neurons.synaptic import BatchRMSNorm, LoihiSynaptic
 from spikeport.pipeline.models.students.base import POOL, Student
 from spikeport.pipeline.models.teachers.base import Teacher
 from spikeport.pipeline.run.recipe import Recipe
@@ -47,7 +47,7 @@ def fold_batch_norm(student: Student) -> Student:
     for name, layer in folded.backbone.items():
         if isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)) and isinstance(before, (nn.Conv2d, nn.Linear)):
             _fold_into(before, layer)
-        elif isinstance(layer, GainNorm) and isinstance(before, (nn.Conv2d, nn.Linear)):
+        elif isinstance(layer, BatchRMSNorm) and isinstance(before, (nn.Conv2d, nn.Linear)):
             _scale_rows(before, layer.gain(layer.mean_square.double()))
         else:
             layers[name] = layer
@@ -223,17 +223,17 @@ def _settle(student: Student) -> Student:
     return student.eval()
 
 
-def _loop(cell: LoihiCell) -> nn.Linear | None:
+def _loop(cell: LoihiNeuron) -> nn.Linear | None:
     """The weights from the cells' own spikes, where they have any."""
     return cell.recurrent if isinstance(cell, LoihiRecurrent) else None
 
 
-def _bias_owner(synapse: nn.Conv2d | nn.Linear, cell: LoihiCell) -> nn.Conv2d | nn.Linear | LoihiSynaptic:
+def _bias_owner(synapse: nn.Conv2d | nn.Linear, cell: LoihiNeuron) -> nn.Conv2d | nn.Linear | LoihiSynaptic:
     """Whose bias is the layer's: before slow currents the cell's, see `networks.synaptic`."""
     return cell if isinstance(cell, LoihiSynaptic) else synapse
 
 
-def _layers(student: Student) -> Iterator[tuple[nn.Conv2d | nn.Linear, LoihiCell, int]]:
+def _layers(student: Student) -> Iterator[tuple[nn.Conv2d | nn.Linear, LoihiNeuron, int]]:
     """Each synapse with its cells and the number of inputs that the average pool before it averages (or
     1)."""
     synapse: nn.Conv2d | nn.Linear | None = None
@@ -243,7 +243,7 @@ def _layers(student: Student) -> Iterator[tuple[nn.Conv2d | nn.Linear, LoihiCell
             pooled = POOL**2
         elif isinstance(layer, (nn.Conv2d, nn.Linear)):
             synapse = layer
-        elif isinstance(layer, LoihiCell):
+        elif isinstance(layer, LoihiNeuron):
             assert synapse is not None
             yield synapse, layer, pooled
             pooled = 1

@@ -18,7 +18,7 @@ from spikeport.pipeline.distillation.methods import Plan
 from spikeport.pipeline.distillation.objective import Objective, distils
 from spikeport.pipeline.distillation.streams import NO_TEACHER, Clip, Streams, joined, observe
 from spikeport.pipeline.models.sizes import student_sizes, teacher_sizes
-from spikeport.pipeline.models.students.build import Student, run_on
+from spikeport.pipeline.models.students.build import Student, run_student
 from spikeport.pipeline.models.teachers.base import Teacher
 from spikeport.pipeline.models.teachers.build import build_teacher
 from spikeport.pipeline.run.recipe import PLACE, Recipe
@@ -196,7 +196,7 @@ class StudentTrainee(Trainee):
         assert isinstance(model, Student)
         if not len(self.validation.labels):
             return None
-        seen = run_on(model, self.validation.frames)
+        seen = run_student(model, self.validation.frames)
         answers = held_against(self.validation.labels, classify(seen.spikes))
         self.silent, self.signs = answers.silent_count, {"rates": seen.rates}
         return float(np.mean(answers.right))
@@ -233,7 +233,7 @@ def _sizes(recipe: Recipe, dataset: Dataset, student: Student, teacher: Teacher 
     seen = student_sizes(student, tuple(shape))
     known = None
     if teacher is not None:
-        known = teacher_sizes(teacher, (3 if teacher.sees == "images" else shape[0], shape[1], shape[2]))
+        known = teacher_sizes(teacher, (3 if teacher.input_kind == "images" else shape[0], shape[1], shape[2]))
     return Sizes(
         steps=steps,
         classes=len(dataset.classes),

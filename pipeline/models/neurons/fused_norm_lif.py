@@ -19,8 +19,8 @@ from spikeport.pipeline.models.neurons.leaky import SLOPE, LoihiLeaky
 from spikeport.pipeline.models.neurons.leaky_kernels import BLOCK
 
 
-def fuses(norm: nn.Module | None, cell: nn.Module | None, values: Tensor) -> bool:
-    """Whether `normed_cells` does what `norm` and then `cell` would do with `values` `[T, B, C, H, W]`: both as they
+def can_fuse(norm: nn.Module | None, cell: nn.Module | None, values: Tensor) -> bool:
+    """Whether `fused_norm_lif` does what `norm` and then `cell` would do with `values` `[T, B, C, H, W]`: both as they
     came (no hook, no other forward), training in float32, channels last, and blocks hold whole pixels."""
     return (
         type(norm) is nn.BatchNorm2d
@@ -43,11 +43,12 @@ def _changed(module: nn.Module) -> bool:
     )
 
 
-def normed_cells(
-    norm: nn.Module | None, cell: nn.Module, values: Tensor, *, rests: bool = True
+def fused_norm_lif(
+    norm: nn.Module | None, cell: nn.Module, values: Tensor, *, reset_mem: bool = True
 ) -> tuple[Tensor, Tensor]:
-    """Spikes and membranes after reset (empty without `rests`) of values `[T, B, C, H, W]` that `fuses`. The norm's
-    running statistics follow as in torch."""
+    """Spikes and membranes after reset (empty without `reset_mem`) of values `[T, B, C, H, W]` that `can_fuse` accepts.
+
+    The norm's running statistics are updated as in torch."""
     assert isinstance(norm, nn.BatchNorm2d)
     assert isinstance(cell, LoihiLeaky)
     assert norm.running_mean is not None
@@ -62,7 +63,7 @@ def normed_cells(
         norm.running_var.lerp_(torch.from_numpy(variance * (count / max(count - 1, 1))).float(), share)
     scale = 1 / np.sqrt(variance + norm.eps)
     numbers = (mean, scale, float(cell.beta), float(cell.threshold))
-    return _NormedLeak.apply(values, norm.weight, norm.bias, numbers, rests)
+    return _FusedNormLeaky.apply(values, norm.weight, norm.bias, numbers, reset_mem)
 
 
 def statistics(values: Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -76,7 +77,7 @@ def statistics(values: Tensor) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.maximum(square - mean * mean, 0)
 
 
-class _NormedLeak(torch.autograd.Function):
+class _FusedNormLeaky(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, values: Tensor, weight: Tensor, bias: Tensor, numbers: tuple[Any, ...], wanted: bool
@@ -86,17 +87,17 @@ class _NormedLeak(torch.autograd.Function):
         ctx.tiles = _tile(gain), _tile(bias.detach().double().numpy() - mean * gain)
         ctx.numbers = mean, scale, gain, np.float32(beta), np.float32(threshold)
         spikes = torch.empty_like(values)
-        rests = torch.empty_like(values) if wanted else values.new_empty(0)
-        held = rows(rests) if wanted else np.empty((0, 0), np.float32)
+        reset_mem = torch.empty_like(values) if wanted else values.new_empty(0)
+        held = rows(reset_mem) if wanted else np.empty((0, 0), np.float32)
         run(kernels.integrate, rows(values), *ctx.tiles, *ctx.numbers[3:], rows(spikes), held)
         ctx.save_for_backward(values)
         ctx.set_materialize_grads(False)
-        return spikes, rests
+        return spikes, reset_mem
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, of_spikes: Tensor | None, of_rests: Tensor | None) -> tuple[Tensor | None, ...]:
-        """`neurons._Leak.backward`, and with y = w xhat + b, xhat = (x - mean) s over n values:
+    def backward(ctx: Any, grad_spk: Tensor | None, grad_reset_mem: Tensor | None) -> tuple[Tensor | None, ...]:
+        """`neurons._LeakyFunction.backward`, and with y = w xhat + b, xhat = (x - mean) s over n values:
 
         dL/db = sum dy, dL/dw = sum dy xhat, dL/dx = w s (dy - dL/db / n - xhat dL/dw / n).
         """
@@ -104,7 +105,7 @@ class _NormedLeak(torch.autograd.Function):
         mean, scale, gain, beta, threshold = ctx.numbers
         channels, flat = values.shape[2], rows(values)
         gradient, found = torch.empty_like(values), _blocks(flat)
-        given = [rows_like(of, values) for of in (of_spikes, of_rests)]
+        given = [rows_like(of, values) for of in (grad_spk, grad_reset_mem)]
         of_currents = rows(gradient)
         run(
             kernels.gradients, flat, *ctx.tiles, beta, threshold, np.float32(SLOPE), *given, of_currents, *found,

@@ -32,61 +32,63 @@ def sums_of(begin, end, values, sums, squares):
 
 
 @entry_point
-def integrate(begin, end, values, gain, shift, beta, threshold, spikes, rests):
+def integrate(begin, end, values, gain, shift, beta, threshold, spikes, reset_mem):
     """Spikes, and membranes after reset (no rows where they are not wanted), from currents gain * value + shift."""
     steps = len(values)
     zero, one = np.float32(0), np.float32(1)
-    kept = np.empty(BLOCK, np.float32)
+    mem = np.empty(BLOCK, np.float32)
     for first in range(begin, end, BLOCK):
         count = min(BLOCK, end - first)
-        kept[:] = zero
+        mem[:] = zero
         for t in range(steps):
             value, spike = values[t, first : first + count], spikes[t, first : first + count]
             for i in range(count):
-                v = (gain[i] * value[i] + shift[i]) + beta * kept[i]
+                v = (gain[i] * value[i] + shift[i]) + beta * mem[i]
                 fired = v > threshold
                 spike[i] = one if fired else zero
-                kept[i] = zero if fired else v
-            if len(rests) > 0:
-                rests[t, first : first + count] = kept[:count]
+                mem[i] = zero if fired else v
+            if len(reset_mem) > 0:
+                reset_mem[t, first : first + count] = mem[:count]
 
 
 @entry_point
-def gradients(begin, end, values, gain, shift, beta, threshold, slope, of_spikes, of_rests, gradient, sums, products):
+def gradients(
+    begin, end, values, gain, shift, beta, threshold, slope, grad_spk, grad_reset_mem, gradient, sums, products
+):
     """Fills dL/dcurrent, and its sums and those of its products with the values as `sums_of` does, but those of one
     block and place in float32, twice as many at a time. The membranes are computed anew. A gradient not there has no
     rows."""
     steps = len(values)
     zero, one = np.float32(0), np.float32(1)
-    with_spikes = len(of_spikes) > 0
+    with_spikes = len(grad_spk) > 0
     membranes = np.empty((steps, BLOCK), np.float32)
-    kept, after = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    mem, after = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
     total, product = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
     for first in range(begin, end, BLOCK):
         count = min(BLOCK, end - first)
-        kept[:] = zero
+        mem[:] = zero
         for t in range(steps):
             value, membrane = values[t, first : first + count], membranes[t]
             for i in range(count):
-                v = (gain[i] * value[i] + shift[i]) + beta * kept[i]
+                v = (gain[i] * value[i] + shift[i]) + beta * mem[i]
                 membrane[i] = v
-                kept[i] = zero if v > threshold else v
+                mem[i] = zero if v > threshold else v
         after[:], total[:], product[:] = zero, zero, zero
         for t in range(steps - 1, -1, -1):
             value, membrane = values[t, first : first + count], membranes[t]
-            direct = of_spikes[t, first : first + count] if with_spikes else value
+            direct = grad_spk[t, first : first + count] if with_spikes else value
             now = gradient[t, first : first + count]
             share = one if with_spikes else zero
-            if len(of_rests) > 0:
-                rest = of_rests[t, first : first + count]
+            if len(grad_reset_mem) > 0:
+                rest = grad_reset_mem[t, first : first + count]
                 for i in range(count):
                     after[i] += rest[i]
             for i in range(count):
                 m = membrane[i]
                 root = one / (one + slope * abs(m - threshold))
                 g = root * root
-                kept_share = (zero if m > threshold else one) - m * g
-                now[i] = share * direct[i] * g + after[i] * kept_share
+                reset_factor = (zero if m > threshold else one) - m * g
+                now[i] = share * direct[i] * g + after[i] * reset_factor
             for i in range(count):
                 d = now[i]
                 after[i] = beta * d

@@ -29,7 +29,7 @@ UNIT = 1 << STATE_SHIFT  # membrane units in one weight unit
 DRIVE_LIMIT = STATE_LIMIT - UNIT * BIAS_LIMIT
 
 
-class LoihiCell(nn.Module):
+class LoihiNeuron(nn.Module):
     """What every layer of cells here is: `currents` `[T, B, ...]` to spikes and membranes before reset, in either
     numerics. `scale` (a power of two: S, times q^2 behind an average pool of q x q) is a buffer, so that it is saved
     with the weights."""
@@ -50,7 +50,7 @@ class LoihiCell(nn.Module):
         return round(float(self.threshold) * float(self.scale))
 
 
-class LoihiLeaky(LoihiCell, snntorch.Leaky):
+class LoihiLeaky(LoihiNeuron, snntorch.Leaky):
     """`snntorch.Leaky` (reset to zero, no reset delay) over a whole sequence: currents `[T, B, ...]` to
     spikes.
 
@@ -84,10 +84,10 @@ class LoihiLeaky(LoihiCell, snntorch.Leaky):
         Raises UserError where a current is so large that Loihi's would wrap.
         """
         scale = float(self.scale) if self.numerics == "loihi" else None
-        return _Leak.apply(currents, float(self.beta), float(self.threshold), scale)
+        return _LeakyFunction.apply(currents, float(self.beta), float(self.threshold), scale)
 
 
-class _Leak(torch.autograd.Function):
+class _LeakyFunction(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, currents: Tensor, beta: float, threshold: float, scale: float | None
@@ -103,7 +103,7 @@ class _Leak(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, of_spikes: Tensor | None, of_membranes: Tensor | None) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, grad_spk: Tensor | None, grad_mem: Tensor | None) -> tuple[Tensor, None, None, None]:
         """With G[t] = dL/dv after reset, g the surrogate, m the membrane before reset and s the spike:
 
         dL/dm[t] = dL/ds[t] g + direct part + G[t] (1 - s - m g), and G[t-1] = beta dL/dm[t].
@@ -111,7 +111,7 @@ class _Leak(torch.autograd.Function):
         membranes, spikes = ctx.saved_tensors
         gradient = torch.empty_like(membranes)
         if compiles(membranes):
-            given = [rows_like(of, membranes) for of in (of_spikes, of_membranes)]
+            given = [rows_like(of, membranes) for of in (grad_spk, grad_mem)]
             numbers = [np.float32(value) for value in (ctx.beta, ctx.threshold, SLOPE)]
             run(kernels.gradients, rows(membranes), rows(spikes), *given, *numbers, rows(gradient))
             return gradient, None, None, None
@@ -123,12 +123,12 @@ class _Leak(torch.autograd.Function):
             now, membrane = gradient[t], membranes[t]
             # g = (1 + SLOPE |d|)^-2 = SLOPE^-2 (1 / SLOPE + |d|)^-2
             torch.sub(membrane, threshold, out=slope).abs_().add_(offset).pow_(-2)
-            if of_spikes is None:
+            if grad_spk is None:
                 now.zero_()
             else:
-                torch.mul(of_spikes[t], slope, out=now).mul_(SLOPE**-2)
-            if of_membranes is not None:
-                now.add_(of_membranes[t])
+                torch.mul(grad_spk[t], slope, out=now).mul_(SLOPE**-2)
+            if grad_mem is not None:
+                now.add_(grad_mem[t])
             if after is not None:
                 torch.addcmul(spikes[t], membrane, slope, value=SLOPE**-2, out=through)
                 now.add_(after, alpha=ctx.beta).addcmul_(after, through, value=-ctx.beta)
@@ -155,18 +155,18 @@ def _integrate(currents: Tensor, beta: float, threshold: float) -> tuple[Tensor,
         numbers = np.float32(beta), np.float32(threshold)
         run(kernels.integrate, rows(currents), *numbers, rows(spikes), rows(membranes))
         return spikes, membranes
-    kept = torch.zeros_like(currents[0])
+    mem = torch.zeros_like(currents[0])
     limit = torch.full((), threshold, dtype=currents.dtype, device=currents.device)
     for current, membrane, spike in zip(currents, membranes, spikes, strict=True):
-        torch.add(current, kept, alpha=beta, out=membrane)
+        torch.add(current, mem, alpha=beta, out=membrane)
         torch.gt(membrane, limit, out=spike)
-        torch.addcmul(membrane, membrane, spike, value=-1.0, out=kept)
+        torch.addcmul(membrane, membrane, spike, value=-1.0, out=mem)
     return spikes, membranes
 
 
 def _integrate_loihi(currents: Tensor, beta: float, threshold: float, scale: float) -> tuple[Tensor, Tensor]:
     """Spikes and membranes of the integer neuron. Float64 holds every product exactly (24 + 12 bits)."""
-    kept_share = 1.0 - round(DECAY_ONE * (1.0 - beta)) / DECAY_ONE
+    decay_factor = 1.0 - round(DECAY_ONE * (1.0 - beta)) / DECAY_ONE
     limit = UNIT * round(threshold * scale)
     largest = float(currents.abs().amax()) * scale if currents.numel() else 0.0
     if largest * UNIT >= DRIVE_LIMIT:
@@ -175,19 +175,19 @@ def _integrate_loihi(currents: Tensor, beta: float, threshold: float, scale: flo
     spikes, membranes = torch.empty_like(currents), torch.empty_like(currents)
     if compiles(currents):
         run(
-            kernels.integrate_loihi, rows(currents), kept_share, float(limit), scale, float(UNIT),
+            kernels.integrate_loihi, rows(currents), decay_factor, float(limit), scale, float(UNIT),
             float(STATE_LIMIT - 1), rows(spikes), rows(membranes),
         )  # fmt: skip
         return spikes, membranes
-    state, kept, fired = (torch.zeros_like(currents[0], dtype=torch.float64) for _ in range(3))
+    state, mem, fired = (torch.zeros_like(currents[0], dtype=torch.float64) for _ in range(3))
     for current, membrane, spike in zip(currents, membranes, spikes, strict=True):
         # On the grid this is an integer; rounding removes what a GPU's convolution algorithm may have added.
         torch.mul(current, scale, out=state).round_().mul_(UNIT)
-        state.add_(kept.mul_(kept_share).trunc_())
+        state.add_(mem.mul_(decay_factor).trunc_())
         if saturates:
             state.clamp_(-STATE_LIMIT + 1, STATE_LIMIT - 1)
         torch.gt(state, limit, out=fired)
-        torch.addcmul(state, state, fired, value=-1.0, out=kept)
+        torch.addcmul(state, state, fired, value=-1.0, out=mem)
         spike.copy_(fired)
         torch.mul(state, 1 / (UNIT * scale), out=membrane)
     return spikes, membranes

@@ -21,57 +21,57 @@ def integrate(begin, end, currents, beta, threshold, spikes, membranes):
     """Fills spikes and membranes before reset from the float equations."""
     steps = len(currents)
     zero, one = np.float32(0), np.float32(1)
-    kept = np.empty(BLOCK, np.float32)
+    mem = np.empty(BLOCK, np.float32)
     for first in range(begin, end, BLOCK):
         count = min(BLOCK, end - first)
-        kept[:] = zero
+        mem[:] = zero
         for t in range(steps):
             current, membrane = currents[t, first : first + count], membranes[t, first : first + count]
             spike = spikes[t, first : first + count]
             for i in range(count):
-                v = current[i] + beta * kept[i]
+                v = current[i] + beta * mem[i]
                 fired = v > threshold
                 membrane[i] = v
                 spike[i] = one if fired else zero
-                kept[i] = zero if fired else v
+                mem[i] = zero if fired else v
 
 
 @entry_point
-def integrate_loihi(begin, end, currents, kept_share, limit, scale, unit, ceiling, spikes, membranes):
+def integrate_loihi(begin, end, currents, decay_factor, limit, scale, unit, ceiling, spikes, membranes):
     """As `integrate`, in integers held by float64, saturated at +-`ceiling`."""
     steps = len(currents)
     zero, one = np.float32(0), np.float32(1)
     out = 1.0 / (unit * scale)
-    kept = np.empty(BLOCK, np.float64)
+    mem = np.empty(BLOCK, np.float64)
     for first in range(begin, end, BLOCK):
         count = min(BLOCK, end - first)
-        kept[:] = 0.0
+        mem[:] = 0.0
         for t in range(steps):
             current, membrane = currents[t, first : first + count], membranes[t, first : first + count]
             spike = spikes[t, first : first + count]
             for i in range(count):
-                v = np.rint(np.float64(current[i]) * scale) * unit + np.trunc(kept[i] * kept_share)
+                v = np.rint(np.float64(current[i]) * scale) * unit + np.trunc(mem[i] * decay_factor)
                 v = ceiling if v > ceiling else v
                 v = -ceiling if v < -ceiling else v
                 fired = v > limit
                 membrane[i] = np.float32(v * out)
                 spike[i] = one if fired else zero
-                kept[i] = 0.0 if fired else v
+                mem[i] = 0.0 if fired else v
 
 
 @entry_point
-def gradients(begin, end, membranes, spikes, of_spikes, of_membranes, beta, threshold, slope, gradient):
-    """Fills dL/dcurrent, see `neurons._Leak.backward`. A gradient not there has no rows."""
+def gradients(begin, end, membranes, spikes, grad_spk, grad_mem, beta, threshold, slope, gradient):
+    """Fills dL/dcurrent, see `neurons._LeakyFunction.backward`. A gradient not there has no rows."""
     steps = len(membranes)
     zero, one = np.float32(0), np.float32(1)
-    with_spikes, with_membranes = len(of_spikes) > 0, len(of_membranes) > 0
+    with_spikes, with_membranes = len(grad_spk) > 0, len(grad_mem) > 0
     after = np.empty(BLOCK, np.float32)
     for first in range(begin, end, BLOCK):
         count = min(BLOCK, end - first)
         after[:] = zero
         for t in range(steps - 1, -1, -1):
             membrane, spike = membranes[t, first : first + count], spikes[t, first : first + count]
-            direct = of_spikes[t, first : first + count] if with_spikes else membrane
+            direct = grad_spk[t, first : first + count] if with_spikes else membrane
             now = gradient[t, first : first + count]
             share = one if with_spikes else zero
             for i in range(count):
@@ -79,5 +79,5 @@ def gradients(begin, end, membranes, spikes, of_spikes, of_membranes, beta, thre
                 g = root * root
                 now[i] = share * direct[i] * g + beta * after[i] * (one - spike[i] - membrane[i] * g)
             if with_membranes:
-                now += of_membranes[t, first : first + count]
+                now += grad_mem[t, first : first + count]
             after[:count] = now

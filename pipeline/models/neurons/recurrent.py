@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from spikeport.export.network.fixed_point import DECAY_ONE, STATE_LIMIT
-from spikeport.pipeline.models.neurons.leaky import DRIVE_LIMIT, SLOPE, UNIT, LoihiCell, Numerics, too_large
+from spikeport.pipeline.models.neurons.leaky import DRIVE_LIMIT, SLOPE, UNIT, LoihiNeuron, Numerics, too_large
 
 
-class LoihiRecurrent(LoihiCell, snntorch.RLeaky):
+class LoihiRecurrent(LoihiNeuron, snntorch.RLeaky):
     """`snntorch.RLeaky` (all to all, no bias, reset to zero, no reset delay) over a whole sequence: currents
     `[T, B, N]` to spikes.
 
@@ -46,10 +46,10 @@ class LoihiRecurrent(LoihiCell, snntorch.RLeaky):
         Raises UserError where a current is so large that Loihi's would wrap.
         """
         scale = float(self.scale) if self.numerics == "loihi" else None
-        return _Loop.apply(currents, self.recurrent.weight, float(self.beta), float(self.threshold), scale)
+        return _RecurrentFunction.apply(currents, self.recurrent.weight, float(self.beta), float(self.threshold), scale)
 
 
-class _Loop(torch.autograd.Function):
+class _RecurrentFunction(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, currents: Tensor, weight: Tensor, beta: float, threshold: float, scale: float | None
@@ -65,9 +65,7 @@ class _Loop(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(
-        ctx: Any, of_spikes: Tensor | None, of_membranes: Tensor | None
-    ) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, grad_spk: Tensor | None, grad_mem: Tensor | None) -> tuple[Tensor, Tensor, None, None, None]:
         """With m the membrane before reset, s the spike, g the surrogate:
 
         dL/ds[t] = direct part + V^T dL/dm[t+1] - m[t] beta dL/dm[t+1];
@@ -78,13 +76,13 @@ class _Loop(torch.autograd.Function):
         slopes = ((membranes - ctx.threshold).abs() * SLOPE + 1).pow(-2)
         later = torch.zeros_like(membranes[0])
         for t in reversed(range(len(membranes))):
-            kept = ctx.beta * later
-            of_spike = later @ weight - membranes[t] * kept
-            if of_spikes is not None:
-                of_spike = of_spike + of_spikes[t]
-            later = of_spike * slopes[t] + (1 - spikes[t]) * kept
-            if of_membranes is not None:
-                later = later + of_membranes[t]
+            mem = ctx.beta * later
+            of_spike = later @ weight - membranes[t] * mem
+            if grad_spk is not None:
+                of_spike = of_spike + grad_spk[t]
+            later = of_spike * slopes[t] + (1 - spikes[t]) * mem
+            if grad_mem is not None:
+                later = later + grad_mem[t]
             gradient[t] = later
         of_weight = gradient[1:].flatten(0, -2).T @ spikes[:-1].flatten(0, -2)
         return gradient, of_weight, None, None, None
@@ -92,11 +90,11 @@ class _Loop(torch.autograd.Function):
 
 def _integrate(currents: Tensor, weight: Tensor, beta: float, threshold: float) -> tuple[Tensor, Tensor]:
     spikes, membranes = torch.empty_like(currents), torch.empty_like(currents)
-    kept = spike = torch.zeros_like(currents[0])
+    mem = spike = torch.zeros_like(currents[0])
     for t, current in enumerate(currents):
-        membrane = beta * kept + current + spike @ weight.T
+        membrane = beta * mem + current + spike @ weight.T
         spike = (membrane > threshold).to(currents.dtype)
-        kept = membrane * (1 - spike)
+        mem = membrane * (1 - spike)
         spikes[t], membranes[t] = spike, membrane
     return spikes, membranes
 
@@ -105,19 +103,19 @@ def _integrate_loihi(
     currents: Tensor, weight: Tensor, beta: float, threshold: float, scale: float
 ) -> tuple[Tensor, Tensor]:
     """Spikes and membranes of the integer neuron. Float64 holds every sum and product exactly (24 + 12 bits)."""
-    kept_share = 1.0 - round(DECAY_ONE * (1.0 - beta)) / DECAY_ONE
+    decay_factor = 1.0 - round(DECAY_ONE * (1.0 - beta)) / DECAY_ONE
     limit = UNIT * round(threshold * scale)
     loop = (weight.double() * scale).round().T
     spikes, membranes = torch.empty_like(currents), torch.empty_like(currents)
-    kept = spike = torch.zeros_like(currents[0], dtype=torch.float64)
+    mem = spike = torch.zeros_like(currents[0], dtype=torch.float64)
     largest = torch.zeros((), dtype=torch.float64, device=currents.device)
     for t, current in enumerate(currents):
         drive = (current.double() * scale).round() + spike @ loop
         largest = torch.maximum(largest, drive.abs().amax())
-        state = (kept * kept_share).trunc() + UNIT * drive
+        state = (mem * decay_factor).trunc() + UNIT * drive
         state = state.clamp(-STATE_LIMIT + 1, STATE_LIMIT - 1)
         spike = (state > limit).double()
-        kept = state * (1 - spike)
+        mem = state * (1 - spike)
         spikes[t], membranes[t] = spike, state / (UNIT * scale)
     if float(largest) * UNIT >= DRIVE_LIMIT:
         raise too_large(float(largest))

@@ -21,12 +21,12 @@ from spikeport.errors import UserError
 from spikeport.export.network.fixed_point import DECAY_ONE, STATE_LIMIT
 from spikeport.pipeline.models.neurons import synaptic_kernels as kernels
 from spikeport.pipeline.models.neurons.kernel_dispatch import compiles, rows, rows_like, run
-from spikeport.pipeline.models.neurons.leaky import SLOPE, UNIT, LoihiCell, Numerics
+from spikeport.pipeline.models.neurons.leaky import SLOPE, UNIT, LoihiNeuron, Numerics
 
 MOMENTUM, EPSILON = 0.1, 1e-5  # as batch norm's
 
 
-class LoihiSynaptic(LoihiCell, snntorch.Synaptic):
+class LoihiSynaptic(LoihiNeuron, snntorch.Synaptic):
     """`snntorch.Synaptic` (reset to zero, no reset delay) with a bias of the membrane, over a whole sequence: currents
     `[T, B, N, ...]` to spikes.
 
@@ -39,7 +39,7 @@ class LoihiSynaptic(LoihiCell, snntorch.Synaptic):
 
     def __init__(
         self,
-        cells: int,
+        size: int,
         alpha: float,
         beta: float,
         threshold: float = 1.0,
@@ -56,7 +56,7 @@ class LoihiSynaptic(LoihiCell, snntorch.Synaptic):
             reset_delay=False,
         )
         snntorch.SpikingNeuron.instances.remove(self)  # see LoihiLeaky
-        self.bias = nn.Parameter(torch.zeros(cells))
+        self.bias = nn.Parameter(torch.zeros(size))
         self.numerics = numerics
         self.register_buffer("scale", torch.tensor(float(scale)))
 
@@ -71,10 +71,12 @@ class LoihiSynaptic(LoihiCell, snntorch.Synaptic):
         Raises UserError where Loihi's current would wrap.
         """
         scale = float(self.scale) if self.numerics == "loihi" else None
-        return _Slow.apply(currents, self.bias, float(self.alpha), float(self.beta), float(self.threshold), scale)
+        return _SynapticFunction.apply(
+            currents, self.bias, float(self.alpha), float(self.beta), float(self.threshold), scale
+        )
 
 
-class GainNorm(nn.Module):
+class BatchRMSNorm(nn.Module):
     """y = weight x / sqrt(mean of x^2 + 1e-5) by channel, axis 1: batch norm without its shift.
 
     In training the mean is the batch's (`summed`: over all processes), else a moving average of them.
@@ -91,21 +93,21 @@ class GainNorm(nn.Module):
         """y / x of each channel."""
         return self.weight.to(mean_square.dtype) * torch.rsqrt(mean_square + EPSILON)
 
-    def forward(self, x: Tensor, summed: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+    def forward(self, x: Tensor, all_reduce: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         shape = (1, -1, *[1] * (x.ndim - 2))
         mean_square = self.mean_square
         if self.training:
             mean_square = x.float().square().mean([0, *range(2, x.ndim)])
-            if summed is not None:
+            if all_reduce is not None:
                 count = torch.full_like(mean_square[:1], x.numel() / x.shape[1])
-                total = summed(torch.cat([mean_square * count, count]))
+                total = all_reduce(torch.cat([mean_square * count, count]))
                 mean_square = total[:-1] / total[-1].detach()
             with torch.no_grad():
                 self.mean_square.lerp_(mean_square, MOMENTUM)
         return (x * self.gain(mean_square).view(shape)).to(x.dtype)
 
 
-class _Slow(torch.autograd.Function):
+class _SynapticFunction(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, currents: Tensor, bias: Tensor, alpha: float, beta: float, threshold: float, scale: float | None
@@ -123,7 +125,7 @@ class _Slow(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(
-        ctx: Any, of_spikes: Tensor | None, of_membranes: Tensor | None
+        ctx: Any, grad_spk: Tensor | None, grad_mem: Tensor | None
     ) -> tuple[Tensor, Tensor, None, None, None, None]:
         """With m the membrane before reset, s the spike, g the surrogate:
 
@@ -134,7 +136,7 @@ class _Slow(torch.autograd.Function):
         (alpha, beta), threshold = ctx.decays, ctx.threshold
         gradient, of_bias = torch.empty_like(membranes), torch.zeros_like(membranes[0])
         if compiles(membranes):
-            given = [rows_like(of, membranes) for of in (of_spikes, of_membranes)]
+            given = [rows_like(of, membranes) for of in (grad_spk, grad_mem)]
             numbers = [np.float32(value) for value in (alpha, beta, threshold, SLOPE)]
             run(kernels.gradients, rows(membranes), rows(spikes), *given, *numbers, rows(gradient), _places(of_bias))
         else:
@@ -142,10 +144,10 @@ class _Slow(torch.autograd.Function):
             for t in reversed(range(len(membranes))):
                 slope = ((membranes[t] - threshold).abs() * SLOPE + 1).pow(-2)
                 after = beta * after * (1 - spikes[t] - membranes[t] * slope)
-                if of_spikes is not None:
-                    after = after + of_spikes[t] * slope
-                if of_membranes is not None:
-                    after = after + of_membranes[t]
+                if grad_spk is not None:
+                    after = after + grad_spk[t] * slope
+                if grad_mem is not None:
+                    after = after + grad_mem[t]
                 later = after + alpha * later
                 gradient[t] = later
                 of_bias += after
@@ -159,13 +161,13 @@ def _integrate(currents: Tensor, bias: Tensor, alpha: float, beta: float, thresh
         pushed = torch.empty_like(currents[0]).copy_(bias)
         run(kernels.integrate, rows(currents), _places(pushed), *numbers, rows(spikes), rows(membranes))
         return spikes, membranes
-    slow = kept = torch.zeros_like(currents[0])
+    slow = mem = torch.zeros_like(currents[0])
     for t, current in enumerate(currents):
         slow = alpha * slow + current
-        membrane = beta * kept + (slow + bias)
+        membrane = beta * mem + (slow + bias)
         spikes[t] = membrane > threshold
         membranes[t] = membrane
-        kept = membrane * (1 - spikes[t])
+        mem = membrane * (1 - spikes[t])
     return spikes, membranes
 
 
@@ -173,7 +175,7 @@ def _integrate_loihi(
     currents: Tensor, bias: Tensor, alpha: float, beta: float, threshold: float, scale: float
 ) -> tuple[Tensor, Tensor]:
     """Spikes and membranes of the integer neuron. Float64 holds every sum and product exactly (24 + 12 bits)."""
-    kept_u, kept_v = (1.0 - round(DECAY_ONE * (1.0 - factor)) / DECAY_ONE for factor in (alpha, beta))
+    factor_u, factor_v = (1.0 - round(DECAY_ONE * (1.0 - factor)) / DECAY_ONE for factor in (alpha, beta))
     limit = float(UNIT * round(threshold * scale))
     pushed = (bias.double() * scale).round() * UNIT
     spikes, membranes = torch.empty_like(currents), torch.empty_like(currents)
@@ -181,21 +183,21 @@ def _integrate_loihi(
         ordered = torch.empty_like(currents[0], dtype=torch.float64).copy_(pushed)
         peaks = np.empty(ordered.numel())
         run(
-            kernels.integrate_loihi, rows(currents), _places(ordered), kept_u, kept_v, limit, scale, float(UNIT),
+            kernels.integrate_loihi, rows(currents), _places(ordered), factor_u, factor_v, limit, scale, float(UNIT),
             float(STATE_LIMIT - 1), rows(spikes), rows(membranes), peaks,
         )  # fmt: skip
         largest = float(peaks.max())
     else:
-        slow = kept = torch.zeros_like(currents[0], dtype=torch.float64)
+        slow = mem = torch.zeros_like(currents[0], dtype=torch.float64)
         peak = torch.zeros((), dtype=torch.float64, device=currents.device)
         for t, current in enumerate(currents):
             drive = (current.double() * scale).round() * UNIT
-            slow = (slow * kept_u).trunc() + drive
+            slow = (slow * factor_u).trunc() + drive
             if drive.numel():
                 peak = torch.stack([peak, drive.abs().amax(), slow.abs().amax()]).amax()
-            state = ((kept * kept_v).trunc() + slow + pushed).clamp(-STATE_LIMIT + 1, STATE_LIMIT - 1)
+            state = ((mem * factor_v).trunc() + slow + pushed).clamp(-STATE_LIMIT + 1, STATE_LIMIT - 1)
             fired = (state > limit).double()
-            kept = state * (1 - fired)
+            mem = state * (1 - fired)
             spikes[t], membranes[t] = fired, state / (UNIT * scale)
         largest = float(peak)
     if largest >= STATE_LIMIT:

@@ -17,24 +17,26 @@ def integrate(begin, end, currents, bias, alpha, beta, threshold, spikes, membra
     """Fills spikes and membranes before reset from the float equations."""
     steps = len(currents)
     zero, one = np.float32(0), np.float32(1)
-    slow, kept = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    slow, mem = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
     for first in range(begin, end, BLOCK):
         count = min(BLOCK, end - first)
         slow[:] = zero
-        kept[:] = zero
+        mem[:] = zero
         for t in range(steps):
             for i in range(count):
                 u = alpha * slow[i] + currents[t, first + i]
-                v = beta * kept[i] + (u + bias[first + i])
+                v = beta * mem[i] + (u + bias[first + i])
                 fired = v > threshold
                 membranes[t, first + i] = v
                 spikes[t, first + i] = one if fired else zero
                 slow[i] = u
-                kept[i] = zero if fired else v
+                mem[i] = zero if fired else v
 
 
 @entry_point
-def integrate_loihi(begin, end, currents, bias, kept_u, kept_v, limit, scale, unit, ceiling, spikes, membranes, peaks):
+def integrate_loihi(
+    begin, end, currents, bias, factor_u, factor_v, limit, scale, unit, ceiling, spikes, membranes, peaks
+):
     """As `integrate`, in integers held by float64; `bias` in the state's units. Voltages saturate at +-`ceiling`.
 
     `peaks` `[N]`: the largest size of each current, of what enters it too, in the state's units.
@@ -42,33 +44,33 @@ def integrate_loihi(begin, end, currents, bias, kept_u, kept_v, limit, scale, un
     steps = len(currents)
     zero, one = np.float32(0), np.float32(1)
     out = 1.0 / (unit * scale)
-    slow, kept = np.empty(BLOCK, np.float64), np.empty(BLOCK, np.float64)
+    slow, mem = np.empty(BLOCK, np.float64), np.empty(BLOCK, np.float64)
     for first in range(begin, end, BLOCK):
         count = min(BLOCK, end - first)
         slow[:] = 0.0
-        kept[:] = 0.0
+        mem[:] = 0.0
         peaks[first : first + count] = 0.0
         for t in range(steps):
             for i in range(count):
                 drive = np.rint(np.float64(currents[t, first + i]) * scale) * unit
-                u = np.trunc(slow[i] * kept_u) + drive
+                u = np.trunc(slow[i] * factor_u) + drive
                 peaks[first + i] = max(peaks[first + i], abs(u), abs(drive))
-                v = np.trunc(kept[i] * kept_v) + u + bias[first + i]
+                v = np.trunc(mem[i] * factor_v) + u + bias[first + i]
                 v = ceiling if v > ceiling else v
                 v = -ceiling if v < -ceiling else v
                 fired = v > limit
                 membranes[t, first + i] = np.float32(v * out)
                 spikes[t, first + i] = one if fired else zero
                 slow[i] = u
-                kept[i] = 0.0 if fired else v
+                mem[i] = 0.0 if fired else v
 
 
 @entry_point
-def gradients(begin, end, membranes, spikes, of_spikes, of_membranes, alpha, beta, threshold, slope, gradient, of_bias):
-    """Fills dL/dcurrent and dL/dbias, see `synaptic._Slow.backward`. A gradient not there has no rows."""
+def gradients(begin, end, membranes, spikes, grad_spk, grad_mem, alpha, beta, threshold, slope, gradient, of_bias):
+    """Fills dL/dcurrent and dL/dbias, see `synaptic._SynapticFunction.backward`. A gradient not there has no rows."""
     steps = len(membranes)
     zero, one = np.float32(0), np.float32(1)
-    with_spikes, with_membranes = len(of_spikes) > 0, len(of_membranes) > 0
+    with_spikes, with_membranes = len(grad_spk) > 0, len(grad_mem) > 0
     after, later = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
     for first in range(begin, end, BLOCK):
         count = min(BLOCK, end - first)
@@ -82,9 +84,9 @@ def gradients(begin, end, membranes, spikes, of_spikes, of_membranes, alpha, bet
                 g = root * root
                 now = beta * after[i] * (one - spike - membrane * g)
                 if with_spikes:
-                    now += of_spikes[t, first + i] * g
+                    now += grad_spk[t, first + i] * g
                 if with_membranes:
-                    now += of_membranes[t, first + i]
+                    now += grad_mem[t, first + i]
                 after[i] = now
                 later[i] = now + alpha * later[i]
                 gradient[t, first + i] = later[i]

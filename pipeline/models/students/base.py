@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from spikeport.pipeline.data.inputs import as_input
 from spikeport.pipeline.data.packed import PackedFrames
-from spikeport.pipeline.models.neurons.fused_norm_lif import fuses, normed_cells
-from spikeport.pipeline.models.neurons.leaky import LoihiCell, LoihiLeaky
-from spikeport.pipeline.models.neurons.synaptic import GainNorm, LoihiSynaptic
+from spikeport.pipeline.models.neurons.fused_norm_lif import can_fuse, fused_norm_lif
+from spikeport.pipeline.models.neurons.leaky import LoihiLeaky, LoihiNeuron
+from spikeport.pipeline.models.neurons.synaptic import BatchRMSNorm, LoihiSynaptic
 from spikeport.pipeline.run.recipe import Student as StudentRecipe
 
 Head = Literal["event", "static"]
@@ -43,7 +43,7 @@ class StudentOutput:
     embedding: Tensor
 
 
-class Branches(nn.Module):
+class BranchedBlock(nn.Module):
     """A piece of a backbone that is no chain of layers; netx has no such thing.
 
     `forward` takes spikes `[T, B, ...]` and gives the spikes of each of its cell layers, and the last ones' membranes.
@@ -53,7 +53,7 @@ class Branches(nn.Module):
 class Student(nn.Module):
     """A chain of named layers, the last two of which are the head (synapse, cell)."""
 
-    def __init__(self, backbone: nn.ModuleDict, heads: nn.ModuleDict, output_cell: LoihiCell) -> None:
+    def __init__(self, backbone: nn.ModuleDict, heads: nn.ModuleDict, output_cell: LoihiNeuron) -> None:
         super().__init__()
         self.backbone, self.heads, self.output_cell = backbone, heads, output_cell
 
@@ -63,20 +63,20 @@ class Student(nn.Module):
         flat = as_input(frames).flatten(0, 1)
         features, layer_spikes = frames, []
         layers = list(self.backbone.values())
-        last = next(layer for layer in reversed(layers) if isinstance(layer, (LoihiCell, Branches)))
+        last = next(layer for layer in reversed(layers) if isinstance(layer, (LoihiNeuron, BranchedBlock)))
         for before, layer, after in zip([None, *layers], layers, [*layers[1:], None], strict=False):
-            if isinstance(layer, LoihiCell):
+            if isinstance(layer, LoihiNeuron):
                 currents = flat.unflatten(0, (steps, batch))
-                if fuses(before, layer, currents):
-                    spikes, features = normed_cells(before, layer, currents, rests=layer is last)
+                if can_fuse(before, layer, currents):
+                    spikes, features = fused_norm_lif(before, layer, currents, reset_mem=layer is last)
                 else:
                     spikes, membranes = layer(currents)
                     features = membranes * (1 - spikes) if layer is last else features
                 layer_spikes.append(spikes)
                 flat = spikes.flatten(0, 1)
-            elif fuses(layer, after, flat.unflatten(0, (steps, batch))):
+            elif can_fuse(layer, after, flat.unflatten(0, (steps, batch))):
                 continue  # done with the cells behind it
-            elif isinstance(layer, Branches):
+            elif isinstance(layer, BranchedBlock):
                 found, membranes = layer(flat.unflatten(0, (steps, batch)))
                 features = membranes * (1 - found[-1])
                 layer_spikes += found
@@ -106,21 +106,21 @@ class Student(nn.Module):
         """Names of the layers in `layer_spikes`: of the synapse before the cells; a branch numbers its own."""
         names, before = [], ""
         for name, layer in self.deployed():
-            if isinstance(layer, LoihiCell):
+            if isinstance(layer, LoihiNeuron):
                 names.append(before)
-            elif isinstance(layer, Branches):
-                count = sum(isinstance(inner, LoihiCell) for inner in layer.modules())
+            elif isinstance(layer, BranchedBlock):
+                count = sum(isinstance(inner, LoihiNeuron) for inner in layer.modules())
                 names += [f"{name}.{number}" for number in range(1, count + 1)]
             elif isinstance(layer, (nn.Conv2d, nn.Linear)):
                 before = name
         return names
 
-    def cells(self) -> list[LoihiCell]:
+    def neurons(self) -> list[LoihiNeuron]:
         """Every cell layer in order, the output last."""
-        return [layer for layer in self.modules() if isinstance(layer, LoihiCell)]
+        return [layer for layer in self.modules() if isinstance(layer, LoihiNeuron)]
 
 
-def cells_of(recipe: StudentRecipe, cells: int) -> LoihiCell:
+def make_neurons(recipe: StudentRecipe, cells: int) -> LoihiNeuron:
     """A layer of cells as the recipe wants them; `cells`: how many of a dense layer, or how many channels."""
     with torch.device("cpu"):  # also within a device that holds no values: snnTorch's cells read theirs at once
         if recipe.alpha:
@@ -128,13 +128,13 @@ def cells_of(recipe: StudentRecipe, cells: int) -> LoihiCell:
         return LoihiLeaky(recipe.beta, recipe.v_threshold)
 
 
-def norm_of(recipe: StudentRecipe, channels: int, batch_norm: type[nn.Module]) -> nn.Module:
-    """The norm before `cells_of`: before slow currents one that does not shift, see `synaptic`."""
-    return GainNorm(channels) if recipe.alpha else batch_norm(channels)
+def make_norm(recipe: StudentRecipe, channels: int, batch_norm: type[nn.Module]) -> nn.Module:
+    """The norm before `make_neurons`: before slow currents one that does not shift, see `synaptic`."""
+    return BatchRMSNorm(channels) if recipe.alpha else batch_norm(channels)
 
 
-def biased(recipe: StudentRecipe, *, norm: bool = False) -> bool:
-    """Whether the synapse before `cells_of` has a bias of its own: a norm behind it, or the cells, may have it."""
+def needs_bias(recipe: StudentRecipe, *, norm: bool = False) -> bool:
+    """Whether the synapse before `make_neurons` has a bias of its own: a norm behind it, or the cells, may have it."""
     return not norm and not recipe.alpha
 
 
@@ -144,12 +144,12 @@ def with_heads(
     """`layers` and a dense head of `classes` cells for each stream (one for both where they share it), over `width`
     inputs."""
     streams = ("event",) if shared else ("event", "static")
-    heads = {name: nn.Linear(width, classes, bias=biased(recipe)) for name in streams}
-    return Student(nn.ModuleDict(layers), nn.ModuleDict(heads), cells_of(recipe, classes))
+    heads = {name: nn.Linear(width, classes, bias=needs_bias(recipe)) for name in streams}
+    return Student(nn.ModuleDict(layers), nn.ModuleDict(heads), make_neurons(recipe, classes))
 
 
 @dataclass(frozen=True)
-class Seen:
+class StudentPrediction:
     """What a student made of recordings: output spikes uint8 `[N, T, K]`, and `rates`, spikes per neuron and step by
     layer (none of no recordings)."""
 
@@ -157,7 +157,7 @@ class Seen:
     rates: dict[str, float]
 
 
-def run_on(student: Student, frames: np.ndarray | PackedFrames, batch: int = 50) -> Seen:
+def run_student(student: Student, frames: np.ndarray | PackedFrames, batch: int = 50) -> StudentPrediction:
     """Runs recordings `[N, T, C, H, W]` (uint8 of 0 and 1) in eval mode."""
     device = next(student.parameters()).device
     training = student.training
@@ -173,9 +173,9 @@ def run_on(student: Student, frames: np.ndarray | PackedFrames, batch: int = 50)
     fired = torch.stack(sums).sum(0).tolist()
     names = student.layer_names() if len(frames) else []
     rates = {name: count / place for name, count, place in zip(names, fired, places, strict=bool(names))}
-    return Seen(torch.cat(parts).numpy(), rates)
+    return StudentPrediction(torch.cat(parts).numpy(), rates)
 
 
 def predict_spikes(student: Student, frames: np.ndarray | PackedFrames, batch: int = 50) -> np.ndarray:
     """Output spikes uint8 `[N, T, K]` of recordings `[N, T, C, H, W]` (uint8 of 0 and 1), in eval mode."""
-    return run_on(student, frames, batch).spikes
+    return run_student(student, frames, batch).spikes

@@ -9,7 +9,14 @@ from typing import Any
 import torch
 
 from spikeport.errors import UserError
-from spikeport.pipeline.models.students.base import POOL, Seen, Student, StudentOutput, predict_spikes, run_on
+from spikeport.pipeline.models.students.base import (
+    POOL,
+    Student,
+    StudentOutput,
+    StudentPrediction,
+    predict_spikes,
+    run_student,
+)
 from spikeport.pipeline.models.students.conv import conv_student, vgg_student
 from spikeport.pipeline.models.students.dense import mlp_student, recurrent_student
 from spikeport.pipeline.models.students.residual import resnet_student
@@ -19,15 +26,15 @@ from spikeport.pipeline.run.recipe import Student as StudentRecipe
 __all__ = [
     "POOL",
     "STUDENTS",
-    "Seen",
     "Student",
     "StudentKind",
     "StudentOutput",
+    "StudentPrediction",
     "build_student",
     "check_student",
     "list_students",
     "predict_spikes",
-    "run_on",
+    "run_student",
 ]
 
 

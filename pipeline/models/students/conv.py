@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from spikeport.errors import UserError
-from spikeport.pipeline.models.students.base import POOL, Student, biased, cells_of, norm_of, with_heads
+from spikeport.pipeline.models.students.base import POOL, Student, make_neurons, make_norm, needs_bias, with_heads
 from spikeport.pipeline.run.recipe import Student as StudentRecipe
 
 # 64C3-128C3-AP2-256C3-256C3-AP2-512C3-512C3-AP2-512C3-512C3-AP2; None is a pool.
@@ -45,8 +45,8 @@ def conv_student(
         )
     layers, width = conv_blocks(recipe, input_shape, norm=norm)
     if recipe.hidden:
-        layers["hidden"] = nn.Linear(width, recipe.hidden, bias=biased(recipe))
-        layers["hidden_cell"] = cells_of(recipe, recipe.hidden)
+        layers["hidden"] = nn.Linear(width, recipe.hidden, bias=needs_bias(recipe))
+        layers["hidden_cell"] = make_neurons(recipe, recipe.hidden)
         width = recipe.hidden
     return with_heads(layers, width, classes, recipe, shared=shared_head)
 
@@ -88,12 +88,12 @@ def _block(
 ) -> dict[str, nn.Module]:
     block: dict[str, nn.Module] = {
         f"conv{name}": nn.Conv2d(
-            channels, wider, kernel, stride=stride, padding=kernel // 2, bias=biased(recipe, norm=norm)
+            channels, wider, kernel, stride=stride, padding=kernel // 2, bias=needs_bias(recipe, norm=norm)
         )
     }
     if norm:
-        block[f"norm{name}"] = norm_of(recipe, wider, nn.BatchNorm2d)
-    block[f"conv{name}_cell"] = cells_of(recipe, wider)
+        block[f"norm{name}"] = make_norm(recipe, wider, nn.BatchNorm2d)
+    block[f"conv{name}_cell"] = make_neurons(recipe, wider)
     return block
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from spikeport.pipeline.models.neurons.recurrent import LoihiRecurrent
-from spikeport.pipeline.models.students.base import Student, biased, cells_of, norm_of, with_heads
+from spikeport.pipeline.models.students.base import Student, make_neurons, make_norm, needs_bias, with_heads
 from spikeport.pipeline.models.students.conv import conv_blocks
 from spikeport.pipeline.run.recipe import Student as StudentRecipe
 
@@ -21,7 +21,7 @@ def mlp_student(
     width = math.prod(input_shape)
     for index, wider in enumerate(recipe.layers, start=1):
         layers |= _dense(index, width, wider, recipe, norm=norm)
-        layers[f"dense{index}_cell"] = cells_of(recipe, wider)
+        layers[f"dense{index}_cell"] = make_neurons(recipe, wider)
         width = wider
     return with_heads(layers, width, classes, recipe, shared=shared_head)
 
@@ -34,14 +34,14 @@ def recurrent_student(
     layers, width = conv_blocks(recipe, input_shape, norm=norm)
     for index, wider in enumerate(recipe.layers, start=1):
         layers |= _dense(index, width, wider, recipe, norm=norm)
-        with torch.device("cpu"):  # see cells_of
+        with torch.device("cpu"):  # see make_neurons
             layers[f"dense{index}_cell"] = LoihiRecurrent(wider, recipe.beta, recipe.v_threshold)
         width = wider
     return with_heads(layers, width, classes, recipe, shared=shared_head)
 
 
 def _dense(index: int, width: int, wider: int, recipe: StudentRecipe, *, norm: bool) -> dict[str, nn.Module]:
-    layer: dict[str, nn.Module] = {f"dense{index}": nn.Linear(width, wider, bias=biased(recipe, norm=norm))}
+    layer: dict[str, nn.Module] = {f"dense{index}": nn.Linear(width, wider, bias=needs_bias(recipe, norm=norm))}
     if norm:
-        layer[f"dense{index}_norm"] = norm_of(recipe, wider, nn.BatchNorm1d)
+        layer[f"dense{index}_norm"] = make_norm(recipe, wider, nn.BatchNorm1d)
     return layer

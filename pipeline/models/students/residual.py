@@ -5,19 +5,19 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from spikeport.pipeline.models.pointwise import Pointwise
-from spikeport.pipeline.models.resnet_spec import RESNETS, Plan, check_side
-from spikeport.pipeline.models.students.base import Branches, Student, cells_of, with_heads
+from spikeport.pipeline.models.resnet_spec import RESNETS, ResNetSpec, check_side
+from spikeport.pipeline.models.students.base import BranchedBlock, Student, make_neurons, with_heads
 from spikeport.pipeline.run.recipe import Student as StudentRecipe
 
 
-class SpikingBlock(Branches):
+class SpikingBlock(BranchedBlock):
     """conv, norm, cells, conv, norm; then the input is added (through a 1 x 1 conv where shapes differ); cells."""
 
     def __init__(self, channels: int, wider: int, stride: int, recipe: StudentRecipe) -> None:
         super().__init__()
         self.conv1, self.norm1 = _conv(channels, wider, stride), nn.BatchNorm2d(wider)
         self.conv2, self.norm2 = _conv(wider, wider, 1), nn.BatchNorm2d(wider)
-        self.cell1, self.cell2 = cells_of(recipe, wider), cells_of(recipe, wider)
+        self.cell1, self.cell2 = make_neurons(recipe, wider), make_neurons(recipe, wider)
         same = stride == 1 and channels == wider
         self.shortcut = (
             nn.Identity() if same else nn.Sequential(Pointwise(channels, wider, stride), nn.BatchNorm2d(wider))
@@ -44,21 +44,21 @@ def resnet_student(
     """A spiking ResNet with a 3 x 3 stem, its last spikes averaged over places and normalized. Batch norm stays."""
     channels, height, rest = input_shape
     check_side(height, rest, "student.network")
-    plan: Plan = RESNETS[recipe.network.removesuffix("-snn")].scaled(recipe.width)
+    spec: ResNetSpec = RESNETS[recipe.network.removesuffix("-snn")].scaled(recipe.width)
     layers: dict[str, nn.Module] = {
-        "conv1": _conv(channels, plan.stem, 1),
-        "norm1": nn.BatchNorm2d(plan.stem),
-        "conv1_cell": cells_of(recipe, plan.stem),
+        "conv1": _conv(channels, spec.stem, 1),
+        "norm1": nn.BatchNorm2d(spec.stem),
+        "conv1_cell": make_neurons(recipe, spec.stem),
     }
-    channels = plan.stem
-    for stage, (wider, blocks, stride) in enumerate(plan.stages, start=1):
+    channels = spec.stem
+    for stage, (wider, blocks, stride) in enumerate(spec.stages, start=1):
         for block in range(1, blocks + 1):
             layers[f"stage{stage}_block{block}"] = SpikingBlock(channels, wider, stride if block == 1 else 1, recipe)
             channels = wider
     layers["mean"], layers["mean_norm"] = _MeanOfPlaces(), nn.BatchNorm1d(channels)
-    if plan.dense:
-        layers["dense"], layers["dense_cell"] = nn.Linear(channels, plan.dense), cells_of(recipe, plan.dense)
-        channels = plan.dense
+    if spec.dense:
+        layers["dense"], layers["dense_cell"] = nn.Linear(channels, spec.dense), make_neurons(recipe, spec.dense)
+        channels = spec.dense
     return with_heads(layers, channels, classes, recipe, shared=shared_head)
 
 

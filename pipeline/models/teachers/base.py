@@ -29,18 +29,18 @@ class TeacherOutput:
 
 
 class Teacher(nn.Module):
-    """The interface. A kind of teacher is a subclass with `look`, and `classifier` where it has one.
+    """The interface. A kind of teacher is a subclass with `forward_features`, and `classifier` where it has one.
 
-    `sees`: "images" `[B, 3, H, W]` float in 0..1, or "events" as the student sees them, `[T, B, C, H, W]`.
+    `input_kind`: "images" `[B, 3, H, W]` float in 0..1, or "events" as the student sees them, `[T, B, C, H, W]`.
     `trainable`: whether epochs mean anything to it. `prefixes`: what the keys of a weight file from elsewhere begin
     with, and what that is here.
     """
 
-    sees: ClassVar[Literal["images", "events"]] = "images"
+    input_kind: ClassVar[Literal["images", "events"]] = "images"
     trainable: ClassVar[bool] = True
     prefixes: ClassVar[tuple[tuple[str, str], ...]] = ()
 
-    def look(self, images: Tensor) -> TeacherOutput:
+    def forward_features(self, images: Tensor) -> TeacherOutput:
         """All parts, in the module's own mode and with a gradient."""
         raise NotImplementedError
 
@@ -50,12 +50,12 @@ class Teacher(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits alone: what trains the teacher, and what is exported."""
-        return self.look(images).logits
+        return self.forward_features(images).logits
 
-    def observe(self, images: Tensor) -> TeacherOutput:
+    def predict(self, images: Tensor) -> TeacherOutput:
         """All parts, without a gradient and in eval mode whatever mode the module is in: no buffer moves."""
         with torch.no_grad(), _in_eval_mode(self):
-            return self.look(images)
+            return self.forward_features(images)
 
     @property
     def classify(self) -> Callable[[Tensor], Tensor] | None:
@@ -93,7 +93,7 @@ class Preparation(nn.Module):
         return (images - self.mean) / self.std
 
 
-class PlainTeacher(Teacher):
+class CnnTeacher(Teacher):
     """Three parts in a row: `features` (images to maps), `pool` (maps to embedding), `head` (embedding to logits)."""
 
     # As torchvision and timm name a ResNet's parts.
@@ -104,7 +104,7 @@ class PlainTeacher(Teacher):
         self.prepare = prepare or nn.Identity()
         self.features, self.pool, self.head = features, pool, head
 
-    def look(self, images: Tensor) -> TeacherOutput:
+    def forward_features(self, images: Tensor) -> TeacherOutput:
         maps = self.features(self.prepare(images))
         embedding = self.pool(maps)
         return TeacherOutput(self.head(embedding), maps, embedding)

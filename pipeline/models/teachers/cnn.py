@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from spikeport.errors import UserError
 from spikeport.pipeline.models.pointwise import Pointwise
-from spikeport.pipeline.models.resnet_spec import LARGE_SIDE, RESNETS, Plan, check_side
-from spikeport.pipeline.models.teachers.base import PlainTeacher, Preparation
+from spikeport.pipeline.models.resnet_spec import LARGE_SIDE, RESNETS, ResNetSpec, check_side
+from spikeport.pipeline.models.teachers.base import CnnTeacher, Preparation
 from spikeport.pipeline.run.recipe import Teacher as TeacherRecipe
 
 BLOCKS = 3  # of the small CNN; each halves the image
@@ -19,7 +19,7 @@ MEAN = (0.5, 0.5, 0.5)
 Shape = tuple[int, int, int]
 
 
-def small_cnn(recipe: TeacherRecipe, input_shape: Shape, classes: int) -> PlainTeacher:
+def small_cnn(recipe: TeacherRecipe, input_shape: Shape, classes: int) -> CnnTeacher:
     """Three blocks of conv, batch norm, ReLU and max pool, then one dense layer over all places."""
     channels, height, rest = input_shape
     if min(height, rest) < 2**BLOCKS:
@@ -34,10 +34,10 @@ def small_cnn(recipe: TeacherRecipe, input_shape: Shape, classes: int) -> PlainT
         layers += [*_conv(channels, wider), nn.MaxPool2d(2)]
         channels, height, rest = wider, height // 2, rest // 2
     head = nn.Linear(channels * height * rest, classes)
-    return PlainTeacher(nn.Sequential(*layers), nn.Flatten(), head, _prepare(recipe, input_shape))
+    return CnnTeacher(nn.Sequential(*layers), nn.Flatten(), head, _prepare(recipe, input_shape))
 
 
-def vgg11(recipe: TeacherRecipe, input_shape: Shape, classes: int) -> PlainTeacher:
+def vgg11(recipe: TeacherRecipe, input_shape: Shape, classes: int) -> CnnTeacher:
     """Eight convolutions with batch norm, five max pools (fewer for small images), the mean of all places, one dense
     layer."""
     channels, height, rest = input_shape
@@ -51,36 +51,36 @@ def vgg11(recipe: TeacherRecipe, input_shape: Shape, classes: int) -> PlainTeach
         if min(height, rest) >= LEAST_POOLED:
             layers.append(nn.MaxPool2d(2))
             height, rest = height // 2, rest // 2
-    return PlainTeacher(
+    return CnnTeacher(
         nn.Sequential(*layers), mean_of_places(), nn.Linear(channels, classes), _prepare(recipe, input_shape)
     )
 
 
-def resnet(recipe: TeacherRecipe, input_shape: Shape, classes: int) -> PlainTeacher:
+def resnet(recipe: TeacherRecipe, input_shape: Shape, classes: int) -> CnnTeacher:
     """The ResNet that `recipe.network` names, its parts named as torchvision and timm name them."""
     _, height, rest = input_shape
     check_side(height, rest, "teacher.network")
-    plan = RESNETS[recipe.network].scaled(recipe.width)
-    features = ResNetFeatures(plan, input_shape[0], large=max(height, rest) > LARGE_SIDE)
-    channels, pool = plan.stages[-1][0], mean_of_places()
-    if plan.dense:
-        pool += nn.Sequential(nn.Linear(channels, plan.dense), nn.ReLU())
-        channels = plan.dense
-    return PlainTeacher(features, pool, nn.Linear(channels, classes), _prepare(recipe, input_shape))
+    spec = RESNETS[recipe.network].scaled(recipe.width)
+    features = ResNetFeatures(spec, input_shape[0], large=max(height, rest) > LARGE_SIDE)
+    channels, pool = spec.stages[-1][0], mean_of_places()
+    if spec.dense:
+        pool += nn.Sequential(nn.Linear(channels, spec.dense), nn.ReLU())
+        channels = spec.dense
+    return CnnTeacher(features, pool, nn.Linear(channels, classes), _prepare(recipe, input_shape))
 
 
 class ResNetFeatures(nn.Module):
     """Images to the last stage's maps. `large`: a stem of 7 x 7 by steps of 2 and a pool, else 3 x 3."""
 
-    def __init__(self, plan: Plan, channels: int, *, large: bool) -> None:
+    def __init__(self, spec: ResNetSpec, channels: int, *, large: bool) -> None:
         super().__init__()
         kernel, stride = (7, 2) if large else (3, 1)
-        self.conv1 = nn.Conv2d(channels, plan.stem, kernel, stride=stride, padding=kernel // 2, bias=False)
-        self.bn1, self.relu = nn.BatchNorm2d(plan.stem), nn.ReLU()
+        self.conv1 = nn.Conv2d(channels, spec.stem, kernel, stride=stride, padding=kernel // 2, bias=False)
+        self.bn1, self.relu = nn.BatchNorm2d(spec.stem), nn.ReLU()
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if large else nn.Identity()
-        self.stages = len(plan.stages)
-        channels = plan.stem
-        for stage, (wider, blocks, stride) in enumerate(plan.stages, start=1):
+        self.stages = len(spec.stages)
+        channels = spec.stem
+        for stage, (wider, blocks, stride) in enumerate(spec.stages, start=1):
             first = _Residual(channels, wider, stride)
             rest = [_Residual(wider, wider, 1) for _ in range(blocks - 1)]
             self.add_module(f"layer{stage}", nn.Sequential(first, *rest))

@@ -34,7 +34,7 @@ class TorchTeacher(Teacher):
         names = ("forward_features", "forward_head", "get_classifier")
         self.open = all(callable(getattr(network, name, None)) for name in names)
 
-    def look(self, images: Tensor) -> TeacherOutput:
+    def forward_features(self, images: Tensor) -> TeacherOutput:
         images = self.prepare(images)
         if not self.open:
             return TeacherOutput(self.network(images))
@@ -109,7 +109,7 @@ class OnnxTeacher(Teacher):
         super().__init__()
         self.path, self.prepare, self.network = path, prepare, network
 
-    def look(self, images: Tensor) -> TeacherOutput:
+    def forward_features(self, images: Tensor) -> TeacherOutput:
         ready = self.prepare(images)
         if self.network.channels == 1:
             ready = ready.mean(1, keepdim=True)
@@ -123,7 +123,7 @@ def onnx_teacher(recipe: TeacherRecipe, input_shape: Shape, classes: int) -> Onn
     session = _Session(path)
     sides = session.sides or input_shape[1:]
     teacher = OnnxTeacher(path, Preparation(sides, recipe.mean, recipe.std), session)
-    found = tuple(teacher.observe(torch.zeros(1, *input_shape)).logits.shape)
+    found = tuple(teacher.predict(torch.zeros(1, *input_shape)).logits.shape)
     if found != (1, classes):
         raise UserError(
             f"gives {list(found)} for one image, and the data have {classes} classes",

@@ -21,14 +21,14 @@ class SpikingTeacher(Teacher):
     """A spiking network that shows frames `[T, B, C, H, W]` as logits `[T, B, K]` (spikes of each output so far), maps
     `[T, B, C', H', W']` and embedding `[T, B, D]`. Its classifier gives the outputs' currents, one step's."""
 
-    sees = "events"
+    input_kind = "events"
     trainable = False
 
     def __init__(self, student: Student, weights: Path) -> None:
         super().__init__()
         self.student, self.weights = student, weights
 
-    def look(self, images: Tensor) -> TeacherOutput:
+    def forward_features(self, images: Tensor) -> TeacherOutput:
         """`images`: frames as the student sees them."""
         output = self.student(images)
         return TeacherOutput(output.logits, output.maps, output.embedding)

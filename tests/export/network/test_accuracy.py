@@ -256,7 +256,7 @@ def test_a_spiking_teacher_that_says_nothing_has_no_class() -> None:
             super().__init__()
             self.weight = torch.nn.Parameter(torch.zeros(1))
 
-        def observe(self, frames):
+        def predict(self, frames):
             logits = torch.zeros(*frames.shape[:2], 4)
             logits[-1, 1, 2] = 1
             return SimpleNamespace(logits=logits)

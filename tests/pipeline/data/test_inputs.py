@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from spikeport.pipeline.data.inputs import as_input, together
+from spikeport.pipeline.data.inputs import as_input, concat_batch
 
 SHAPE = (5, 3, 2, 7, 11)  # T, B, C, H, W
 
@@ -54,7 +54,7 @@ def test_parts_come_together_in_order() -> None:
     """However each lies; one alone is itself."""
     parts = [torch.randn(5, batch, 2, 7, 11) for batch in (3, 1, 2)]
     parts[1] = as_input(parts[1])
-    joined = together(parts)
+    joined = concat_batch(parts)
     assert lies_channels_last(joined)
     assert torch.equal(joined, torch.cat(parts, dim=1))
-    assert together(parts[:1]) is parts[0]
+    assert concat_batch(parts[:1]) is parts[0]

@@ -23,7 +23,7 @@ from spikeport.pipeline.distillation.losses.base import (
 from spikeport.pipeline.distillation.losses.logits import logit_kd
 from spikeport.pipeline.distillation.methods import Plan
 from spikeport.pipeline.distillation.objective import Objective
-from spikeport.pipeline.models.teachers.base import PlainTeacher
+from spikeport.pipeline.models.teachers.base import CnnTeacher
 from spikeport.pipeline.run.recipe import Term as TermRecipe
 from spikeport.pipeline.training.train import train_student
 
@@ -208,7 +208,7 @@ def test_every_loss_trains_from_a_recipe(name: str, tmp_path: Path) -> None:
             student={"v_threshold": 0.2},  # it answers from the start
         )
         torch.manual_seed(0)
-        teacher = PlainTeacher(nn.Conv2d(3, 5, 3, padding=1), nn.Flatten(), nn.Linear(5 * HEIGHT * WIDTH, 3))
+        teacher = CnnTeacher(nn.Conv2d(3, 5, 3, padding=1), nn.Flatten(), nn.Linear(5 * HEIGHT * WIDTH, 3))
         students.append(train_student(recipe, data, teacher, "none", tmp_path / str(at)))
     weights = [dict(student.named_parameters()) for student in students]
     assert weights[0].keys() == weights[1].keys()

@@ -16,7 +16,7 @@ from spikeport.export.backends.reference.simulate import simulate
 from spikeport.export.frontends.from_snntorch import to_spiking_graph
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.quantization.quantize import quantize as quantize_graph
-from spikeport.pipeline.models.neurons.synaptic import GainNorm, LoihiSynaptic
+from spikeport.pipeline.models.neurons.synaptic import BatchRMSNorm, LoihiSynaptic
 from spikeport.pipeline.models.resnet_spec import RESNETS
 from spikeport.pipeline.models.sizes import student_sizes
 from spikeport.pipeline.models.students.base import Student
@@ -48,7 +48,7 @@ def student(network: str, options: dict[str, Any], shape: tuple[int, ...], seed:
             nn.init.uniform_(module.bias, -0.3, 0.6)
             nn.init.normal_(module.running_mean, 0.0, 0.1)
             nn.init.uniform_(module.running_var, 0.02, 0.3)
-        if isinstance(module, GainNorm):
+        if isinstance(module, BatchRMSNorm):
             nn.init.uniform_(module.weight, 0.5, 2.0)
             nn.init.uniform_(module.mean_square, 0.1, 0.3)
         if isinstance(module, LoihiSynaptic):
@@ -118,7 +118,7 @@ def test_folding_batch_norm_changes_no_spike(case: str) -> None:
     network, options, shape = ON_CHIP[case]
     built = student(network, options, shape)
     folded = fold_batch_norm(built)
-    assert not any(isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d, GainNorm)) for module in folded.modules())
+    assert not any(isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d, BatchRMSNorm)) for module in folded.modules())
     frames = random_frames(shape)
     for before, after in zip(built(frames).layer_spikes, folded(frames).layer_spikes, strict=True):
         assert torch.equal(before, after)
@@ -142,7 +142,7 @@ def test_the_published_vgg_has_its_published_number_of_parameters() -> None:
     }
     assert sizes == {nn.Conv2d: 9_217_152, nn.BatchNorm2d: 5_504, nn.Linear: 931_018}
     assert sum(parameter.numel() for parameter in network.parameters()) == sum(sizes.values())
-    cells = len(network.cells()) - 1  # without the output's, which the published network does not have
+    cells = len(network.neurons()) - 1  # without the output's, which the published network does not have
     assert sum(sizes.values()) + 10 + 2 * cells == 10_153_700
 
 
@@ -172,7 +172,7 @@ def test_spiking_resnets(name: str, blocks: int) -> None:
     assert len(on_the_path) == plan.weight_layers() + 1  # the static head
     output = network(random_frames((2, 9, 14), batch=3))
     assert len(output.layer_spikes) == 2 + 2 * blocks + (plan.dense > 0)
-    assert len(network.cells()) == len(output.layer_spikes)
+    assert len(network.neurons()) == len(output.layer_spikes)
     side = {"resnet18-snn": (2, 2), "resnet19-snn": (3, 4), "resnet20-snn": (3, 4)}[name]
     assert output.maps is not None
     assert output.maps.shape[3:] == side

@@ -21,7 +21,7 @@ from spikeport.export.formats.onnx import export_onnx
 from spikeport.pipeline.models.sizes import teacher_sizes
 from spikeport.pipeline.models.storage import export_teacher, load_teacher, save_student, save_teacher
 from spikeport.pipeline.models.students.build import build_student
-from spikeport.pipeline.models.teachers.base import PlainTeacher, Preparation, Teacher
+from spikeport.pipeline.models.teachers.base import CnnTeacher, Preparation, Teacher
 from spikeport.pipeline.models.teachers.build import TEACHERS, build_teacher, check_teacher, list_teachers
 from spikeport.pipeline.models.teachers.external import find_factory
 from spikeport.pipeline.run.recipe import Recipe
@@ -41,7 +41,7 @@ def images(batch: int = 3, height: int = 17, width: int = 26) -> torch.Tensor:
 
 def test_the_three_parts_are_one_network() -> None:
     network = teacher().eval()
-    seen = network.observe(images())
+    seen = network.predict(images())
     assert seen.maps is not None
     assert seen.embedding is not None
     assert seen.maps.shape == (3, 64, 2, 3)
@@ -59,7 +59,7 @@ def test_looking_moves_no_buffer_and_leaves_no_gradient() -> None:
     """Even of a teacher that someone left in training mode, where batch norm would move."""
     network = teacher().train()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    seen = network.observe(images())
+    seen = network.predict(images())
     assert network.training
     assert all(module.training for module in network.modules())
     assert not any(part.requires_grad for part in (seen.logits, seen.maps, seen.embedding))
@@ -81,16 +81,16 @@ def test_the_frozen_head_passes_a_gradient_to_what_it_classifies_only() -> None:
 
 
 def test_a_head_that_is_not_linear_has_no_weight() -> None:
-    network = PlainTeacher(nn.Identity(), nn.Flatten(), nn.Sequential(nn.Linear(12, 7), nn.ReLU(), nn.Linear(7, 5)))
+    network = CnnTeacher(nn.Identity(), nn.Flatten(), nn.Sequential(nn.Linear(12, 7), nn.ReLU(), nn.Linear(7, 5)))
     assert network.head_weight is None
     assert network.classify(torch.rand(4, 12)).shape == (4, 5)
 
 
 def test_images_are_normalized_by_channel() -> None:
-    network = PlainTeacher(
+    network = CnnTeacher(
         nn.Identity(), nn.Flatten(), nn.Identity(), Preparation(None, (0.1, 0.2, 0.3), (0.5, 1.0, 2.0))
     )
-    seen = network.observe(torch.full((1, 3, 1, 2), 0.6))
+    seen = network.predict(torch.full((1, 3, 1, 2), 0.6))
     torch.testing.assert_close(seen.logits, torch.tensor([[1.0, 1.0, 0.4, 0.4, 0.15, 0.15]]))
 
 
@@ -109,7 +109,7 @@ def test_every_teacher_takes_small_and_large_images(network: str) -> None:
     channels = {}
     for height, width in ((28, 28), (34, 48), (65, 65), (224, 224)):
         built = build_teacher(recipe, (3, height, width), 5)
-        seen = built.observe(torch.rand(2, 3, height, width))
+        seen = built.predict(torch.rand(2, 3, height, width))
         assert seen.logits.shape == (2, 5)
         assert seen.maps is not None
         assert min(seen.maps.shape[2:]) >= 1
@@ -152,8 +152,8 @@ def test_a_teacher_survives_its_files(tmp_path: Path) -> None:
     built(images())  # batch norm statistics move
     save_teacher(built, tmp_path / "teacher.safetensors")
     loaded = load_teacher(recipe, shape, 5, tmp_path / "teacher.safetensors")
-    expected = built.observe(images()).logits
-    assert torch.equal(loaded.observe(images()).logits, expected)
+    expected = built.predict(images()).logits
+    assert torch.equal(loaded.predict(images()).logits, expected)
     assert not any(parameter.requires_grad for parameter in loaded.parameters())
     assert export_teacher(loaded, shape, tmp_path / "teacher.onnx") == ""
     session = onnxruntime.InferenceSession(str(tmp_path / "teacher.onnx"), providers=["CPUExecutionProvider"])
@@ -180,10 +180,10 @@ def test_weights_of_the_same_network_from_elsewhere(tmp_path: Path) -> None:
     source(images())
     save_file(torchvision_names(source), file)
     same = build_teacher(teaching("resnet20", width=0.25, weights=str(file), epochs=0).teacher, shape, 5)
-    assert torch.equal(same.observe(images()).logits, source.observe(images()).logits)
+    assert torch.equal(same.predict(images()).logits, source.predict(images()).logits)
     other = build_teacher(teaching("resnet20", width=0.25, weights=str(file), epochs=1).teacher, shape, 7)
-    assert torch.equal(other.observe(images()).maps, source.observe(images()).maps)
-    assert other.observe(images()).logits.shape == (3, 7)
+    assert torch.equal(other.predict(images()).maps, source.predict(images()).maps)
+    assert other.predict(images()).logits.shape == (3, 7)
     with pytest.raises(UserError, match=r"another network: .*head.bias is \[5\], not \[7\].*teacher.epochs"):
         build_teacher(teaching("resnet20", width=0.25, weights=str(file), epochs=0).teacher, shape, 7)
     with pytest.raises(UserError, match=r"another network: .* and \d+ more"):
@@ -201,7 +201,7 @@ def test_a_run_keeps_its_teacher_when_the_weight_file_is_gone(tmp_path: Path) ->
     save_teacher(kept, tmp_path / "teacher.safetensors")
     file.unlink()
     loaded = load_teacher(recipe, shape, 5, tmp_path / "teacher.safetensors")
-    assert torch.equal(loaded.observe(images()).logits, kept.observe(images()).logits)
+    assert torch.equal(loaded.predict(images()).logits, kept.predict(images()).logits)
     with pytest.raises(UserError, match=r"weights.safetensors: there is no such file"):
         check_teacher(recipe.teacher)
 
@@ -237,7 +237,7 @@ def no_network(shape: tuple[int, int, int], classes: int) -> int:
 def test_any_torch_module_by_name() -> None:
     shape = (3, 17, 26)
     opened = build_teacher(teaching(f"{__name__}:OpenNetwork").teacher, shape, 5)
-    seen = opened.observe(images())
+    seen = opened.predict(images())
     assert torch.equal(seen.logits, opened.network(images()))  # images as they come: 0 to 1
     assert seen.maps is not None
     assert seen.embedding is not None
@@ -246,7 +246,7 @@ def test_any_torch_module_by_name() -> None:
     assert opened.classify is not None
     torch.testing.assert_close(opened.classify(seen.embedding), seen.logits)
     closed = build_teacher(teaching(f"{__name__}:closed_network", mean=[0.5, 0.5, 0.5]).teacher, shape, 5)
-    seen = closed.observe(images())
+    seen = closed.predict(images())
     torch.testing.assert_close(seen.logits, closed.network(images() - 0.5))
     assert (seen.maps, seen.embedding, closed.classify, closed.head_weight) == (None, None, None, None)
     assert teacher_sizes(closed, shape).embedding is None
@@ -262,12 +262,12 @@ def test_an_onnx_file(channels: int, tmp_path: Path) -> None:
     built = build_teacher(recipe.teacher, shape, 5)
     given = images(7, 8, 9)
     expected = network(given if channels == 3 else given.mean(1, keepdim=True)).detach()
-    torch.testing.assert_close(built.observe(given).logits, expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(built.predict(given).logits, expected, atol=1e-5, rtol=1e-5)
     assert teacher_sizes(built, shape).maps is None
-    assert build_teacher(recipe.teacher, (3, 17, 26), 5).observe(images()).logits.shape == (3, 5)
+    assert build_teacher(recipe.teacher, (3, 17, 26), 5).predict(images()).logits.shape == (3, 5)
     save_teacher(built, tmp_path / "teacher.safetensors")
     loaded = load_teacher(recipe, shape, 5, tmp_path / "teacher.safetensors")
-    assert torch.equal(loaded.observe(given).logits, built.observe(given).logits)
+    assert torch.equal(loaded.predict(given).logits, built.predict(given).logits)
     assert export_teacher(loaded, shape, tmp_path / "copy.onnx") == ""
     assert (tmp_path / "copy.onnx").read_bytes() == file.read_bytes()
     with pytest.raises(UserError, match=r"gives \[1, 5\] for one image.*6 classes"):
@@ -316,9 +316,9 @@ def test_the_student_of_another_run_teaches_from_events(tmp_path: Path) -> None:
     recipe = teaching(f"run:{tmp_path / 'first'}", epochs=0)
     check_teacher(recipe.teacher, (9, 11))
     built = build_teacher(recipe.teacher, (3, 9, 11), 3)
-    assert (built.sees, built.trainable) == ("events", False)
+    assert (built.input_kind, built.trainable) == ("events", False)
     frames = (torch.rand(STEPS, 5, 2, 9, 11) < 0.4).float()
-    seen, expected = built.train().observe(frames), student(frames)
+    seen, expected = built.train().predict(frames), student(frames)
     assert torch.equal(seen.logits, expected.logits)
     assert expected.logits[-1].max() > 0
     assert torch.equal(seen.maps, expected.maps)
@@ -329,7 +329,7 @@ def test_the_student_of_another_run_teaches_from_events(tmp_path: Path) -> None:
     assert (sizes.maps, sizes.embedding) == ((4, 3, 3), 36)
     save_teacher(built, tmp_path / "teacher.safetensors")
     loaded = load_teacher(recipe, (3, 9, 11), 3, tmp_path / "teacher.safetensors")
-    assert torch.equal(loaded.observe(frames).logits, expected.logits)
+    assert torch.equal(loaded.predict(frames).logits, expected.logits)
     assert export_teacher(loaded, (3, 9, 11), tmp_path / "teacher.onnx") == "the teacher is a spiking network"
     assert not (tmp_path / "teacher.onnx").exists()
     with pytest.raises(UserError, match=r"sees frames of 9 x 11, and these are 34 x 34"):

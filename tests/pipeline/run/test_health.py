@@ -14,7 +14,7 @@ from learning_data import tiny_dataset, tiny_recipe
 from report_example import answered, example_inputs
 
 from spikeport.export.network.readout import SILENT
-from spikeport.pipeline.models.students.build import build_student, predict_spikes, run_on
+from spikeport.pipeline.models.students.build import build_student, predict_spikes, run_student
 from spikeport.pipeline.report.comparison.comparison import build_comparison
 from spikeport.pipeline.report.content import content
 from spikeport.pipeline.report.content.finished_run import read_runs
@@ -64,7 +64,7 @@ def test_rates_are_spikes_per_neuron_and_step_of_each_layer():
         for parameter in student.parameters():
             parameter.mul_(3)
     frames = data.train.frames
-    seen = run_on(student, frames, batch=7)
+    seen = run_student(student, frames, batch=7)
     with torch.no_grad():
         layers = student(torch.from_numpy(frames).transpose(0, 1)).layer_spikes
     assert list(seen.rates) == ["conv1", "conv2", "output"]
@@ -75,7 +75,7 @@ def test_rates_are_spikes_per_neuron_and_step_of_each_layer():
 
 def test_of_no_recordings_nothing_is_measured():
     student = build_student(tiny_recipe().student, (2, 9, 11), 3)
-    seen = run_on(student, np.zeros((0, 4, 2, 9, 11), np.uint8))
+    seen = run_student(student, np.zeros((0, 4, 2, 9, 11), np.uint8))
     assert (seen.spikes.shape, seen.rates) == ((0, 4, 3), {})
 
 
@@ -239,7 +239,7 @@ def test_the_teacher_is_looked_at_on_images_that_it_was_not_trained_on(monkeypat
 
     monkeypatch.setattr(stages_learn, "teacher_logits", logits)
     context = SimpleNamespace(dataset=data, recipe=tiny_recipe())
-    (found,) = stages_learn._teacher_findings(context, SimpleNamespace(sees="images"))
+    (found,) = stages_learn._teacher_findings(context, SimpleNamespace(input_kind="images"))
     assert (found.kind, found.value["classes_of_outputs"]) == ("teacher_order", [1, 2, 0])
     ((images, size),) = shown
     assert images is data.validation.twins.images

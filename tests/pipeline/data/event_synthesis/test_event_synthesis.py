@@ -219,7 +219,7 @@ def test_a_student_may_learn_from_images_alone(tmp_path: Path) -> None:
     rows = [json.loads(line) for line in (tmp_path / "tuned" / "metrics.jsonl").read_text().splitlines()]
     assert rows[0]["bridge.cross_entropy"] > 0
     assert rows[0]["event.cross_entropy"] == 0
-    assert all(cell.numerics == "loihi" for cell in tuned.cells())
+    assert all(cell.numerics == "loihi" for cell in tuned.neurons())
     with pytest.raises(UserError, match=r"none cannot train without recordings.*To mend"):
         train_student(recipe, data, None, "none", tmp_path / "none")
 

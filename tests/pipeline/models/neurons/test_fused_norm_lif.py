@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikeport.pipeline.models.neurons.fused_norm_lif import fuses, normed_cells
+from spikeport.pipeline.models.neurons.fused_norm_lif import can_fuse, fused_norm_lif
 from spikeport.pipeline.models.neurons.leaky import LoihiLeaky
 from spikeport.pipeline.models.students import base as students
 from spikeport.pipeline.models.students.build import build_student
@@ -48,18 +48,18 @@ def test_it_is_batch_norm_and_then_the_cells(channels: int) -> None:
     exact_norm, exact_cell = copy.deepcopy(norm).double(), copy.deepcopy(cell).double()
     values = values_of(channels).requires_grad_()
     exact_values = values.detach().double().requires_grad_()
-    of_spikes, of_rests = torch.randn(2, *values.shape, generator=torch.Generator().manual_seed(2))
+    grad_spk, grad_reset_mem = torch.randn(2, *values.shape, generator=torch.Generator().manual_seed(2))
 
-    assert fuses(norm, cell, values)
-    spikes, rests = normed_cells(norm, cell, values)
+    assert can_fuse(norm, cell, values)
+    spikes, reset_mem = fused_norm_lif(norm, cell, values)
     exact_spikes, exact_rests = slow(exact_norm, exact_cell, exact_values)
     assert torch.equal(spikes.double(), exact_spikes)
     assert 0.05 < float(spikes.detach().mean()) < 0.6
 
-    ((spikes * of_spikes).sum() + (rests * of_rests).sum()).backward()
-    ((exact_spikes * of_spikes).sum() + (exact_rests * of_rests).sum()).backward()
+    ((spikes * grad_spk).sum() + (reset_mem * grad_reset_mem).sum()).backward()
+    ((exact_spikes * grad_spk).sum() + (exact_rests * grad_reset_mem).sum()).backward()
     pairs = [
-        (rests, exact_rests), (values.grad, exact_values.grad), (norm.weight.grad, exact_norm.weight.grad),
+        (reset_mem, exact_rests), (values.grad, exact_values.grad), (norm.weight.grad, exact_norm.weight.grad),
         (norm.bias.grad, exact_norm.bias.grad), (norm.running_mean, exact_norm.running_mean),
         (norm.running_var, exact_norm.running_var),
     ]  # fmt: skip
@@ -73,15 +73,15 @@ def test_each_output_may_go_without_a_gradient() -> None:
     grads = []
     for part in (0, 1):
         values = values_of(16).requires_grad_()
-        normed_cells(norm, cell, values)[part].sum().backward()
+        fused_norm_lif(norm, cell, values)[part].sum().backward()
         exact = values_of(16).double().requires_grad_()
         slow(copy.deepcopy(norm).double(), copy.deepcopy(cell).double(), exact)[part].sum().backward()
         torch.testing.assert_close(values.grad.double(), exact.grad, rtol=0, atol=1e-5 * float(exact.grad.abs().max()))
         grads.append(values.grad)
     assert not torch.allclose(*grads)
-    spikes, rests = normed_cells(norm, cell, values_of(16), rests=False)
-    assert rests.numel() == 0
-    assert torch.equal(spikes, normed_cells(norm, cell, values_of(16))[0])
+    spikes, reset_mem = fused_norm_lif(norm, cell, values_of(16), reset_mem=False)
+    assert reset_mem.numel() == 0
+    assert torch.equal(spikes, fused_norm_lif(norm, cell, values_of(16))[0])
 
 
 def test_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,9 +94,9 @@ def test_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
         torch.set_num_threads(threads)
         norm, cell = layer(16)
         values = torch.cat([values_of(16)] * 16, dim=1).requires_grad_()
-        spikes, rests = normed_cells(norm, cell, values)
-        (spikes.sum() + rests.square().sum()).backward()
-        found.append([spikes, rests, values.grad, norm.weight.grad, norm.bias.grad, norm.running_var])
+        spikes, reset_mem = fused_norm_lif(norm, cell, values)
+        (spikes.sum() + reset_mem.square().sum()).backward()
+        found.append([spikes, reset_mem, values.grad, norm.weight.grad, norm.bias.grad, norm.running_var])
     torch.set_num_threads(before)
     assert all(torch.equal(one, three) for one, three in zip(*found, strict=True))
 
@@ -104,22 +104,22 @@ def test_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_it_leaves_to_the_modules() -> None:
     norm, cell = layer(16)
     values = values_of(16)
-    assert fuses(norm, cell, values)
-    assert not fuses(None, cell, values)
-    assert not fuses(norm, nn.ReLU(), values)
-    assert not fuses(norm, cell, values.double())
-    assert not fuses(norm, cell, values.contiguous())
-    assert not fuses(copy.deepcopy(norm).eval(), cell, values)
-    assert not fuses(norm, LoihiLeaky(0.75, 0.75, numerics="loihi", scale=64.0), values)
-    assert not fuses(layer(6)[0], cell, values_of(6))  # a block of 1,024 values would cut a pixel
+    assert can_fuse(norm, cell, values)
+    assert not can_fuse(None, cell, values)
+    assert not can_fuse(norm, nn.ReLU(), values)
+    assert not can_fuse(norm, cell, values.double())
+    assert not can_fuse(norm, cell, values.contiguous())
+    assert not can_fuse(copy.deepcopy(norm).eval(), cell, values)
+    assert not can_fuse(norm, LoihiLeaky(0.75, 0.75, numerics="loihi", scale=64.0), values)
+    assert not can_fuse(layer(6)[0], cell, values_of(6))  # a block of 1,024 values would cut a pixel
     hooked = copy.deepcopy(cell)
     hooked.register_forward_hook(lambda *_: None)
-    assert not fuses(norm, hooked, values)
+    assert not can_fuse(norm, hooked, values)
     shared = copy.deepcopy(norm)
     shared.forward = lambda x: x  # as under several processes
-    assert not fuses(shared, cell, values)
+    assert not can_fuse(shared, cell, values)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert not fuses(norm, cell, values)
+        assert not can_fuse(norm, cell, values)
 
 
 @pytest.mark.parametrize("hidden", [0, 9])
@@ -133,7 +133,7 @@ def test_a_student_is_the_same_with_and_without(hidden: int, monkeypatch: pytest
     outputs = []
     for network in (one, two):
         if network is two:
-            monkeypatch.setattr(students, "fuses", lambda *_: False)
+            monkeypatch.setattr(students, "can_fuse", lambda *_: False)
         output = network(frames)
         (output.logits.sum() + output.features.square().sum()).backward()
         outputs.append(output)

@@ -22,23 +22,23 @@ SHAPE = (6, 2, 3, 13, 17)  # more neurons than one block of the loops holds, and
 
 def leaky_neurons(currents: np.ndarray, beta: float, threshold: float) -> tuple[np.ndarray, np.ndarray]:
     """Spikes and membranes before reset in float32, one rounding a product and one a sum."""
-    kept = np.zeros_like(currents[0])
+    mem = np.zeros_like(currents[0])
     spikes, membranes = np.zeros_like(currents), np.zeros_like(currents)
     for t, current in enumerate(currents):
-        membranes[t] = np.float32(beta) * kept + current
+        membranes[t] = np.float32(beta) * mem + current
         spikes[t] = membranes[t] > np.float32(threshold)
-        kept = np.where(spikes[t] > 0, np.float32(0), membranes[t])
+        mem = np.where(spikes[t] > 0, np.float32(0), membranes[t])
     return spikes, membranes
 
 
 def leaky_gradient(
-    membranes: np.ndarray, spikes: np.ndarray, of_spikes: np.ndarray, of_membranes: np.ndarray, beta: float
+    membranes: np.ndarray, spikes: np.ndarray, grad_spk: np.ndarray, grad_mem: np.ndarray, beta: float
 ) -> np.ndarray:
     """dL/dcurrent in float64: dL/dm[t] = ds g + dm + G (1 - s - m g), G[t-1] = beta dL/dm[t], threshold 0.8."""
     g = (1 + SLOPE * np.abs(membranes.astype(np.float64) - 0.8)) ** -2
     gradient, after = np.zeros(membranes.shape), np.zeros(membranes.shape[1:])
     for t in reversed(range(len(membranes))):
-        gradient[t] = of_spikes[t] * g[t] + of_membranes[t] + after * (1 - spikes[t] - membranes[t] * g[t])
+        gradient[t] = grad_spk[t] * g[t] + grad_mem[t] + after * (1 - spikes[t] - membranes[t] * g[t])
         after = beta * gradient[t]
     return gradient
 
@@ -69,7 +69,7 @@ def test_every_layout_gives_the_same_bits(layout: tuple[int, ...], of_layout: tu
     Gradients to 1e-5 of the largest: a float32 reciprocal and six products.
     """
     generator = torch.Generator().manual_seed(7)
-    values, of_spikes, of_membranes = torch.randn(3, *SHAPE, generator=generator)
+    values, grad_spk, grad_mem = torch.randn(3, *SHAPE, generator=generator)
     currents = ordered(values, layout).requires_grad_()
     spikes, membranes = LoihiLeaky(0.7, 0.8)(currents)
     expected_spikes, expected_membranes = leaky_neurons(values.numpy(), 0.7, 0.8)
@@ -80,9 +80,9 @@ def test_every_layout_gives_the_same_bits(layout: tuple[int, ...], of_layout: tu
     else:
         np.testing.assert_allclose(membranes.detach().numpy(), expected_membranes, atol=2 * np.spacing(np.float32(4)))
     (gradient,) = torch.autograd.grad(
-        (spikes, membranes), currents, (ordered(of_spikes, of_layout), ordered(of_membranes, of_layout))
+        (spikes, membranes), currents, (ordered(grad_spk, of_layout), ordered(grad_mem, of_layout))
     )
-    expected = leaky_gradient(expected_membranes, expected_spikes, of_spikes.numpy(), of_membranes.numpy(), 0.7)
+    expected = leaky_gradient(expected_membranes, expected_spikes, grad_spk.numpy(), grad_mem.numpy(), 0.7)
     np.testing.assert_allclose(gradient.numpy(), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 

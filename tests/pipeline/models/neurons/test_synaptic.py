@@ -20,7 +20,7 @@ from spikeport.export.frontends.from_snntorch import to_spiking_graph
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.readout import classify
 from spikeport.export.quantization.quantize import quantize as quantize_graph
-from spikeport.pipeline.models.neurons.synaptic import GainNorm, LoihiSynaptic
+from spikeport.pipeline.models.neurons.synaptic import BatchRMSNorm, LoihiSynaptic
 from spikeport.pipeline.models.storage import load_student, save_student
 from spikeport.pipeline.models.students.base import Student, predict_spikes
 from spikeport.pipeline.models.students.build import build_student
@@ -185,7 +185,7 @@ def test_loihi_gradient_is_straight_through() -> None:
 def test_the_norm_scales_and_does_not_shift() -> None:
     """By its formula; the moving average takes a tenth of the batch's; zero stays zero; parts of a batch on several
     processes are one batch."""
-    norm, x = GainNorm(3), torch.randn(5, 3, 2, 4, generator=torch.Generator().manual_seed(1)) + 0.7
+    norm, x = BatchRMSNorm(3), torch.randn(5, 3, 2, 4, generator=torch.Generator().manual_seed(1)) + 0.7
     with torch.no_grad():
         norm.weight.copy_(torch.tensor([0.5, 2.0, -1.0]))
     square = (x**2).mean((0, 2, 3))
@@ -193,7 +193,7 @@ def test_the_norm_scales_and_does_not_shift() -> None:
     torch.testing.assert_close(norm(x), expected)
     torch.testing.assert_close(norm.mean_square, 0.9 + 0.1 * square)
     total = torch.cat([(x**2).sum((0, 2, 3)), torch.tensor([40.0])])
-    torch.testing.assert_close(norm(x[:2], summed=lambda values: total), expected[:2])
+    torch.testing.assert_close(norm(x[:2], all_reduce=lambda values: total), expected[:2])
     torch.testing.assert_close(norm.mean_square, 0.81 + 0.19 * square)
     norm.eval()
     torch.testing.assert_close(norm(x), x * (norm.weight / (norm.mean_square + 1e-5).sqrt()).view(1, 3, 1, 1))
@@ -221,7 +221,7 @@ def test_a_quantized_student_is_what_the_reference_runs(case: str, alpha: float,
     torch.manual_seed(seed)
     network = build_student(recipe.student, shape, 5).eval()
     for module in network.modules():
-        if isinstance(module, GainNorm):
+        if isinstance(module, BatchRMSNorm):
             nn.init.uniform_(module.weight, 0.3, 2.0)
             nn.init.uniform_(module.mean_square, 0.05, 0.4)
         if isinstance(module, LoihiSynaptic):
@@ -240,13 +240,13 @@ def test_the_exported_integers() -> None:
     options, shape = CHIP_CASES["mlp"]
     torch.manual_seed(2)
     network = build_student(tiny_recipe(student={**options, "alpha": 0.7, "beta": 0.9}).student, shape, 5)
-    for cell in network.cells():
+    for cell in network.neurons():
         nn.init.uniform_(cell.bias, -0.5, 0.5)
     built = quantize(fold_batch_norm(network))
     synapses = [layer for _, layer in built.deployed() if isinstance(layer, nn.Linear)]
     layers = [layer for layer in exported(built, shape).layers if layer.kind != "input"]
     assert len(layers) == 3
-    for layer, synapse, cell in zip(layers, synapses, built.cells(), strict=True):
+    for layer, synapse, cell in zip(layers, synapses, built.neurons(), strict=True):
         assert (layer.i_decay, layer.v_decay) == (round(4096 * 0.3), round(4096 * 0.1))
         assert synapse.bias is None
         scale = float(cell.scale)
@@ -261,10 +261,10 @@ def test_a_student_learns_is_tuned_kept_and_exported(tmp_path: Path) -> None:
     student, training = {"channels": [6], "alpha": 0.4}, {"epochs": 10, "lr": 0.01}
     recipe, dataset = tiny_recipe(student=student, training=training), tiny_dataset(train=90)
     fresh = initial_student(recipe, dataset)
-    before = [cell.bias.detach().clone() for cell in fresh.cells()]
-    assert all(isinstance(cell, LoihiSynaptic) and float(cell.alpha) == pytest.approx(0.4) for cell in fresh.cells())
+    before = [cell.bias.detach().clone() for cell in fresh.neurons()]
+    assert all(isinstance(cell, LoihiSynaptic) and float(cell.alpha) == pytest.approx(0.4) for cell in fresh.neurons())
     trained = train_student(recipe, dataset, None, "none", tmp_path / "train")
-    assert all(bool((old != cell.bias).any()) for old, cell in zip(before, trained.cells(), strict=True))
+    assert all(bool((old != cell.bias).any()) for old, cell in zip(before, trained.neurons(), strict=True))
     save_student(trained, tmp_path / "float.safetensors")
     shape = dataset.test.frames.shape[2:]
     loaded = load_student(recipe, shape, len(CLASSES), tmp_path / "float.safetensors")
@@ -273,7 +273,7 @@ def test_a_student_learns_is_tuned_kept_and_exported(tmp_path: Path) -> None:
     tuned = fine_tune(recipe, dataset, trained, tmp_path / "tune")
     save_student(tuned, tmp_path / "quantized.safetensors")
     loaded = load_student(recipe, shape, len(CLASSES), tmp_path / "quantized.safetensors", "quantized")
-    assert all(cell.i_decay == round(4096 * 0.6) for cell in loaded.cells())
+    assert all(cell.i_decay == round(4096 * 0.6) for cell in loaded.neurons())
     expected = predict_spikes(loaded, frames)
     assert np.mean(classify(expected) == dataset.test.labels) > 0.6  # chance: a third
     assert np.array_equal(expected, predict_spikes(tuned, frames))
