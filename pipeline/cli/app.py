@@ -24,7 +24,7 @@ from spikeport.pipeline.cli import tools as cli_tools
 from spikeport.pipeline.cli.console import Changes, Json, Quiet, RecipeWord, fail, show
 
 # Before torch loads: its threads spin while they wait for each other, and where another process has their cores they
-# spin in vain; see docs/training.md.
+# spin in vain; see docs/reference/training.md.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")  # some microseconds, for the next piece of work comes soon

@@ -50,10 +50,12 @@ def together(training: Training) -> Iterator[None]:
         raise UserError(
             f"{started} processes were started for a training of {world}",
             where=SETTINGS,
-            hint="start devices x nodes processes; see docs/training.md",
+            hint="start devices x nodes processes; see docs/reference/training.md",
         )
     if started != world and training.nodes > 1:
-        raise UserError("training on several machines needs a launcher", where=SETTINGS, hint="see docs/training.md")
+        raise UserError(
+            "training on several machines needs a launcher", where=SETTINGS, hint="see docs/reference/training.md"
+        )
     global _others
     _others = OtherRanks(world) if started != world else None
     if follows(training):

@@ -103,7 +103,7 @@ class Data(_Section):
     pairing: Literal["id", "class"] = "id"
     pairs: AsPath = ""  # cifar10dvs: a CSV file below root that says which image each recording was made from
     image_id_offset: Offset = 0  # image index of recording <id> is id + offset
-    orientation: Orientation = "as-stored"  # class-folders: how the sensor stood; see docs/data.md
+    orientation: Orientation = "as-stored"  # class-folders: how the sensor stood; see docs/reference/data.md
     columns: str = ""  # class-folders: the columns of arrays [N, 4] without names, in order: "txyp"
     sort: bool = False  # class-folders: sort events by time where a file has them out of order
     height: Side = 34
@@ -166,13 +166,13 @@ class Warp(_Section):
 
 
 class Teacher(_Section):
-    """The network whose answers the student learns from; see docs/networks.md."""
+    """The network whose answers the student learns from; see docs/reference/networks.md."""
 
     network: Network = "cnn-small"  # a name of the table, "package.module:factory", "onnx:FILE" or "run:FOLDER"
     weights: AsPath = ""  # a safetensors file to begin with
     width: Width = 1.0  # share of the network's own numbers of channels
     size: SideOrNone = 0  # side of the images that it sees; 0: as high and wide as the frames
-    mean: RedGreenBlue = ()  # what its images' channels lose, and are then divided by; (): see docs/networks.md
+    mean: RedGreenBlue = ()  # subtracted from its images' channels, which std then divides; docs/reference/networks.md
     std: tuple[()] | tuple[PositiveFloat, PositiveFloat, PositiveFloat] = ()
     epochs: TimesOrNone = 3
     batch: Batch = 128
@@ -183,7 +183,7 @@ class Teacher(_Section):
 
 
 class Student(_Section):
-    """The spiking network, which ends in an output layer that fires; see docs/networks.md."""
+    """The spiking network, which ends in an output layer that fires; see docs/reference/networks.md."""
 
     network: str = "conv"
     channels: Channels = (8, 16, 32)  # conv, recurrent: of each convolution block
@@ -208,7 +208,7 @@ class Student(_Section):
 
 
 class Training(_Section):
-    """How the student is trained in float; from `optimizer` on, how every network is. See docs/training.md."""
+    """How the student is trained in float; from `optimizer` on, how every network is: docs/reference/training.md."""
 
     epochs: Times = 30
     batch: Batch = 20  # samples of one step of the optimizer, on all devices together

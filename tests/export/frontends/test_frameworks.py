@@ -189,5 +189,5 @@ def test_a_node_under_a_condition(row):
 
 
 def test_the_page_is_what_the_generator_writes():
-    """Whoever changes what is read changes docs/compatibility.md: python tests/helpers/frameworks/table.py"""
+    """Whoever changes what is read changes docs/reference/compatibility.md: python tests/helpers/frameworks/table.py"""
     assert table.PAGE.read_text() == table.page()

@@ -1,4 +1,6 @@
-"""Writes docs/compatibility.md from what becomes of the files and nodes here: python tests/helpers/frameworks/table.py
+"""Writes docs/reference/compatibility.md from what becomes of the files and nodes here.
+
+Command: python tests/helpers/frameworks/table.py
 
 With `--check` it writes nothing and fails where the page is not what it would write.
 """
@@ -11,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
-PAGE = ROOT / "docs" / "compatibility.md"
+PAGE = ROOT / "docs" / "reference" / "compatibility.md"
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "helpers")]
 
 from frameworks import nodes, outcomes  # noqa: E402  the two folders above come first

@@ -169,7 +169,7 @@ def test_another_number_of_processes_is_refused(folder, alone) -> None:
     assert "2 processes were started for a training of 3. Hint: start devices x nodes processes" in result.stderr
     result = train(folder, "far", ALONE, "--set", "training.nodes=2")
     assert result.returncode == 2
-    assert "training on several machines needs a launcher. Hint: see docs/training.md" in result.stderr
+    assert "training on several machines needs a launcher. Hint: see docs/reference/training.md" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 from spikeport.hardware_profiles.validation import markdown, validate_rows
 from spikeport.pipeline.cli.app import app
 
-ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -40,6 +40,6 @@ def test_options_that_a_page_shows_exist(page):
 
 
 def test_the_checks_in_the_energy_page_are_what_the_profiles_say():
-    text = (ROOT / "docs/energy.md").read_text(encoding="utf-8")
-    shown = text.partition("tests/test_docs.py -->\n")[2].partition("<!-- end of checks -->")[0]
+    text = (ROOT / "docs/explanation/energy.md").read_text(encoding="utf-8")
+    shown = text.partition("tests/docs/test_pages.py -->\n")[2].partition("<!-- end of checks -->")[0]
     assert shown == markdown(validate_rows())
