@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import distillation_page
 from distillation_parts import PARTS, Arm, Part
 
-from spikeport import exits as ends
+from spikeport import exits
 from spikeport.errors import UserError
 from spikeport.files import write_json, write_text
 from spikeport.pipeline.run.recipe import Recipe
@@ -35,7 +35,7 @@ from spikeport.pipeline.run.run_folder import open_run
 from spikeport.pipeline.stages.runner import check_recipe
 from spikeport.pipeline.sweep.engine import run_trials
 from spikeport.pipeline.sweep.plan import Setting, Trial
-from spikeport.pipeline.sweep.trial import Outcome
+from spikeport.pipeline.sweep.trial import TrialResult
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMA = "spikeport-distillation/1"
@@ -113,8 +113,8 @@ class Study:
         write_text(out / "recipe.toml", recipe.as_toml())
         failed = []
 
-        def done(trial: Trial, found: Outcome | UserError) -> None:
-            if isinstance(found, Outcome):
+        def done(trial: Trial, found: TrialResult | UserError) -> None:
+            if isinstance(found, TrialResult):
                 self._add(name, head, recipe, arms, _row(arm_of[trial.name], arms, trial, found, out))
                 said = f"{100 * found.accuracy_float:.2f} % float, {100 * found.accuracy_quantized:.2f} % quantized"
             else:
@@ -194,7 +194,7 @@ def _place(arm: Arm, arms: tuple[Arm, ...], trial: Trial) -> dict[str, Any]:
     }
 
 
-def _row(arm: Arm, arms: tuple[Arm, ...], trial: Trial, found: Outcome, out: Path) -> dict[str, Any]:
+def _row(arm: Arm, arms: tuple[Arm, ...], trial: Trial, found: TrialResult, out: Path) -> dict[str, Any]:
     run = open_run(out / trial.name)
     about, check = run.manifest["about"], run.manifest["stages"].get("check")
     compared = check["result"]["quantized_vs_reference"] if check else {}
@@ -226,4 +226,4 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    sys.exit(ends.code_of(lambda: sys.exit(main())))  # signals stop the trials too, as in `spikeport sweep`
+    sys.exit(exits.code_of(lambda: sys.exit(main())))  # signals stop the trials too, as in `spikeport sweep`

@@ -149,8 +149,8 @@ def _target_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     for row in rows:
         counted = row["what"] == "mismatches"
         texts = ["-" if v is None else str(v) if counted else f"{100 * v:.2f}" for v in (row["bound"], row["value"])]
-        verdict = {None: "not run", True: "met", False: "**not met**"}[row["met"]]
-        verdict += f" so far, {row['planned']} runs are due" if 0 < row["runs"] < row["planned"] else ""
+        result = {None: "not run", True: "met", False: "**not met**"}[row["met"]]
+        result += f" so far, {row['planned']} runs are due" if 0 < row["runs"] < row["planned"] else ""
         sign = "at least" if row["more"] else "at most"
         found = f"{texts[1]} of {row['compared']:,}" if counted and row["met"] is not None else texts[1]
         cells = [
@@ -159,7 +159,7 @@ def _target_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             f"{sign} {texts[0]}",
             found,
             str(row["runs"]),
-            verdict,
+            result,
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return lines

@@ -59,7 +59,7 @@ class Tally:
     violations: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def count(self, name: str, outcome: warm.Outcome, found: list[str]) -> None:
+    def count(self, name: str, outcome: warm.ProcessResult, found: list[str]) -> None:
         """Adds one input."""
         self.inputs += 1
         self.codes[str(outcome.code)] += 1
@@ -73,7 +73,7 @@ class Tally:
         if found:
             self.violations.append(f"{name}: {'; '.join(found)}")
 
-    def count_loudly(self, name: str, outcome: warm.Outcome, found: list[str]) -> None:
+    def count_loudly(self, name: str, outcome: warm.ProcessResult, found: list[str]) -> None:
         """Adds one process of a section that takes its time, and says so."""
         self.count(name, outcome, found)
         say(f"{name}: {outcome.code}, {outcome.seconds:.1f} s" + "".join(f"; VIOLATION {words}" for words in found))

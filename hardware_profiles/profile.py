@@ -220,8 +220,8 @@ def _explain(error: ValidationError, values: dict[str, Any]) -> str:
             faults.append(f"{key} is missing")
         else:
             reason = fault["msg"].removeprefix("Value error, ")
-            shown = f" = {fault['input']!r}" if isinstance(fault["input"], (str, int, float)) else ""
-            faults.append(f"{key}{shown}: {reason}" if key else reason)
+            input_text = f" = {fault['input']!r}" if isinstance(fault["input"], (str, int, float)) else ""
+            faults.append(f"{key}{input_text}: {reason}" if key else reason)
     return "; ".join(faults)
 
 

@@ -17,7 +17,7 @@ def check_rows(profile: HardwareProfile) -> list[dict[str, Any]]:
 
     {hardware, id, workload, quantity, unit, published, low, high (the estimate), low_off, high_off (shares of the
     published value), tolerance, rates (the firing rates at which the estimate meets the result, where only the network
-    is published), verdict, priced_by, source, note}. Verdict: within, outside, what the bracket of all firing rates
+    is published), result, priced_by, source, note}. Result: within, outside, what the bracket of all firing rates
     says, or why there is no estimate.
     """
     return [_check(profile, entry) for entry in profile.published]
@@ -48,19 +48,19 @@ def estimate(profile: HardwareProfile, entry: Published) -> tuple[float, float]:
 def summary(rows: list[dict[str, Any]]) -> list[str]:
     """What the rows say together, a sentence each: how far off where counts are published, and where no firing rate
     explains what was measured."""
-    judged = [row for row in rows if row["verdict"] in (WITHIN, OUTSIDE)]
+    judged = [row for row in rows if row["result"] in (WITHIN, OUTSIDE)]
     low = [row for row in rows if row["high"] is not None and row["published"] > row["high"] and row not in judged]
     said = []
     if judged:
         worst = max(max(abs(row["low_off"]), abs(row["high_off"])) for row in judged)
-        right = sum(row["verdict"] == WITHIN for row in judged)
+        right = sum(row["result"] == WITHIN for row in judged)
         said.append(
             f"Where counts are published, estimates lie within {100 * worst:.0f} % of what was measured "
             f"({right} of {len(judged)} within the band their source allows)."
         )
     said += [
         f"Where only the network is: {row['workload']}, {_number(row['published'])} {row['unit']} measured, "
-        f"{row['verdict']}."
+        f"{row['result']}."
         for row in rows
         if row["high"] is not None and row not in judged
     ]
@@ -74,7 +74,7 @@ def summary(rows: list[dict[str, Any]]) -> list[str]:
 
 def markdown(rows: list[dict[str, Any]]) -> str:
     """The rows as a table, and what they say together."""
-    head = ("hardware", "workload", "quantity", "published", "estimate", "off", "verdict", "source")
+    head = ("hardware", "workload", "quantity", "published", "estimate", "off", "result", "source")
     lines = [f"| {' | '.join(head)} |", "|---|---|---|---:|---:|---:|---|---|"]
     for row in rows:
         known_estimate = row["low"] is not None
@@ -85,7 +85,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
             f"{_number(row['published'])} {row['unit']}",
             f"{_number(row['low'])} to {_number(row['high'])}" if known_estimate else "-",
             f"{100 * row['low_off']:+.1f} to {100 * row['high_off']:+.1f} %" if known_estimate else "-",
-            row["verdict"],
+            row["result"],
             row["source"],
         )
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
@@ -106,36 +106,36 @@ def _check(profile: HardwareProfile, entry: Published) -> dict[str, Any]:
         "high_off": None,
         "tolerance": entry.tolerance,
         "rates": None,
-        "verdict": "",
+        "result": "",
         "priced_by": entry.priced_by,
         "source": entry.source,
         "note": entry.note,
     }
     if not entry.usable:
-        return row | {"verdict": "no check: kept as a warning"}
+        return row | {"result": "no check: kept as a warning"}
     counted = bool(entry.synops) and entry.tolerance is not None
     if not entry.value or not (counted or entry.synops_if_all_fire):
-        return row | {"verdict": "no estimate: its counts are not published"}
+        return row | {"result": "no estimate: its counts are not published"}
     prices = load_profile(entry.priced_by) if entry.priced_by else profile
     low, high = estimate(prices, entry)
     row |= {"low": low, "high": high, "low_off": low / entry.value - 1, "high_off": high / entry.value - 1}
     if entry.tolerance is None or not entry.synops:
         return row | _bracket(prices, entry, entry.value, low, high)
     worst = max(abs(row["low_off"]), abs(row["high_off"]))
-    return row | {"verdict": WITHIN if worst <= entry.tolerance else OUTSIDE}
+    return row | {"result": WITHIN if worst <= entry.tolerance else OUTSIDE}
 
 
 def _bracket(prices: HardwareProfile, entry: Published, value: float, low: float, high: float) -> dict[str, Any]:
     """Where spikes are not published: the firing rates that would explain `value`, or that none does."""
     if value > high:
-        return {"verdict": f"low by {value / high:.1f} times at least: no firing rate explains it"}
+        return {"result": f"low by {value / high:.1f} times at least: no firing rate explains it"}
     if value < low:
-        return {"verdict": f"high by {low / value:.1f} times at least: silence alone would cost more"}
+        return {"result": f"high by {low / value:.1f} times at least: silence alone would cost more"}
     at_one = math.prod(entry.synops_if_all_fire) * prices.price("synop").interval[1] / 1e6
     inactive, active = _fixed_micro(prices, entry)
     measured = value * MICRO[entry.unit]
     rates = (max(0.0, (measured - active) / at_one), max(0.0, (measured - inactive) / at_one))
-    return {"rates": rates, "verdict": f"met where neurons fire in {_rates(rates)} of all steps"}
+    return {"rates": rates, "result": f"met where neurons fire in {_rates(rates)} of all steps"}
 
 
 def _fixed_micro(profile: HardwareProfile, entry: Published) -> tuple[float, float]:

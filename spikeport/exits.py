@@ -34,7 +34,7 @@ STARTED_BY = "SPIKEPORT_STARTED_BY"  # in the environment of commands that a com
 _came: signal.Signals | None = None
 _came_at = 0.0
 _verb = ""
-_told = False
+_reported = False
 _suspects: list[str] = []  # inputs that were changed behind our back, in words
 _started_here = False
 
@@ -173,8 +173,8 @@ def _less_memory() -> str:
 @contextlib.contextmanager
 def _heeding() -> Iterator[None]:
     """Within it signals stop the work. One that this process was told to ignore (nohup, a background job) stays so."""
-    global _came, _told, _verb
-    _came, _told, before = None, False, {}
+    global _came, _reported, _verb
+    _came, _reported, before = None, False, {}
     _verb = next((word for word in sys.argv[1:] if not word.startswith("-")), "")  # until `begin` knows it
     _suspects.clear()
     if threading.current_thread() is threading.main_thread():
@@ -269,10 +269,10 @@ def leave(code: int, error: str = "") -> NoReturn:
 
 
 def _say_stopped() -> None:
-    global _told
-    if _came is None or _told:
+    global _reported
+    if _came is None or _reported:
         return
-    _told = True
+    _reported = True
     hint = f"; {_GOES_ON}" if _verb in RESUMING else ""
     _say(f"stopped by {_came.name}{hint}")
 

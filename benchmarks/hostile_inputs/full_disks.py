@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hostile_inputs import small_run, warm
 
-Count = Callable[[str, warm.Outcome, list[str]], None]
+Count = Callable[[str, warm.ProcessResult, list[str]], None]
 DISK_MIB = 8
 SPARE = 4096  # bytes that the disk has left
 

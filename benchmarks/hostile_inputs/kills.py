@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hostile_inputs import small_run, warm
 
-Count = Callable[[str, warm.Outcome, list[str]], None]
+Count = Callable[[str, warm.ProcessResult, list[str]], None]
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 EACH = 8  # kills of one run, before it may come to its end
 _STAGE = re.compile(r"^\[(\d+)/\d+\] .*(?<!: done before)$", re.MULTILINE)
@@ -51,7 +51,7 @@ def killed(folder: Path, whole: Path, kills: int, seed: int, count: Count) -> Co
     return met
 
 
-def _kill(place: Path, stage: int, after_s: float, how: signal.Signals) -> tuple[warm.Outcome, int]:
+def _kill(place: Path, stage: int, after_s: float, how: signal.Signals) -> tuple[warm.ProcessResult, int]:
     """Starts or continues the run and kills it so long after `stage` began; also gives the stage that it met."""
     home = place / "home"
     child = warm.start([word for word in small_run.words("run", "--resume") if word != "-q"], place, home)
@@ -72,7 +72,7 @@ def _stage(home: Path) -> int:
     return int(found[-1]) - 1 if found else -1
 
 
-def _wrong(outcome: warm.Outcome, how: signal.Signals) -> list[str]:
+def _wrong(outcome: warm.ProcessResult, how: signal.Signals) -> list[str]:
     """What a killed command did that it may not do: the signal's exit code, a word unless it was SIGKILL, none left."""
     said = outcome.err.decode(errors="replace")
     if how is signal.SIGKILL:

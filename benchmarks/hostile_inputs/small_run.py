@@ -50,7 +50,7 @@ def words(out: str, *more: str) -> list[str]:
     return ["run", "r.toml", "--out", out, "-q", *more]
 
 
-def make(folder: Path, home: Path, *more: str) -> warm.Outcome:
+def make(folder: Path, home: Path, *more: str) -> warm.ProcessResult:
     """Makes the run in `folder`/run, or lets it go on, by the recipe in `folder`."""
     return warm.wait(warm.start(words("run", *more), folder, home), home, PATIENCE_S)
 
@@ -102,7 +102,7 @@ def differences(run: Path, whole: Path) -> list[str]:
     return found
 
 
-def ended_as(whole: Path, run: Path, outcome: warm.Outcome) -> list[str]:
+def ended_as(whole: Path, run: Path, outcome: warm.ProcessResult) -> list[str]:
     """What a run that went on did other than the undisturbed one."""
     found = warm.violations(outcome, PATIENCE_S, (0,))
     return found if outcome.code else found + differences(run, whole)

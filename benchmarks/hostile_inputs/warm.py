@@ -30,7 +30,7 @@ GRACE_S = 20.0  # in which what a command has started may end after it
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ProcessResult:
     """What the command left with (a negative number: the signal), what it said, and what it took."""
 
     code: int
@@ -107,7 +107,7 @@ def _main(prepare: Callable[[], None] | None) -> int:
     return code & 255
 
 
-def wait(child: int, home: Path, limit_s: float) -> Outcome:
+def wait(child: int, home: Path, limit_s: float) -> ProcessResult:
     """Waits for the process of `start`; ends it after `limit_s` or above KILL_MIB, and whatever it left behind."""
     began, stopped, nap_s = time.monotonic(), "", 0.002
     before_s = waited_s = _waited_s(child)
@@ -128,7 +128,7 @@ def wait(child: int, home: Path, limit_s: float) -> Outcome:
     left = _left_behind(0.0 if stopped else GRACE_S)
     code = os.waitstatus_to_exitcode(status)
     said = [(home / name).read_bytes() if (home / name).is_file() else b"" for name in ("out", "err")]
-    return Outcome(code, *said, seconds, used.ru_maxrss // 1024, stopped, () if stopped else left)
+    return ProcessResult(code, *said, seconds, used.ru_maxrss // 1024, stopped, () if stopped else left)
 
 
 def _left_behind(grace_s: float) -> tuple[int, ...]:
@@ -186,7 +186,7 @@ def _resident_mib(process: int) -> int:
     return 0
 
 
-def try_case(case: Case, seed: int, folder: Path, limit_s: float = LIMIT_S) -> tuple[Outcome, list[str]]:
+def try_case(case: Case, seed: int, folder: Path, limit_s: float = LIMIT_S) -> tuple[ProcessResult, list[str]]:
     """Lays the case down in a new `folder`, runs the command there, and says what it did that it may not do."""
     shutil.rmtree(folder, ignore_errors=True)
     place = folder / "place" / "work"  # what leaves it lands in `place`, or in the folder of outputs
@@ -197,7 +197,7 @@ def try_case(case: Case, seed: int, folder: Path, limit_s: float = LIMIT_S) -> t
     return outcome, violations(outcome, limit_s, case.codes) + _moved(case, before, folder)
 
 
-def violations(outcome: Outcome, limit_s: float = LIMIT_S, codes: tuple[int, ...] = (0, 2, 3)) -> list[str]:
+def violations(outcome: ProcessResult, limit_s: float = LIMIT_S, codes: tuple[int, ...] = (0, 2, 3)) -> list[str]:
     """What the process did that no command may do."""
     found = []
     said = outcome.err.decode("utf-8", "replace")

@@ -80,9 +80,9 @@ def reference_against_lava(
     late: LavaTimeout | None = None
     for start in range(0, max(samples, 1), size):
         chunk = np.asarray(frames[start : start + size])
-        shown = None if progress is None else _shifted(progress, start, samples)
+        chunk_progress = None if progress is None else _shifted(progress, start, samples)
         try:
-            lava = simulate(network, chunk, keep_layers=True, workers=workers, progress=shown,
+            lava = simulate(network, chunk, keep_layers=True, workers=workers, progress=chunk_progress,
                             timeout_s=max(1.0, end - time.monotonic()))  # fmt: skip
             finished = np.arange(len(chunk))
         except LavaTimeout as error:
@@ -152,12 +152,12 @@ def replay(case: Path, *, timeout_s: float = 600.0) -> Replay:
 
     case = Path(case)
     try:
-        told = json.loads((case / "case.json").read_text(encoding="utf-8"))
-        then = told["divergence"]
+        details = json.loads((case / "case.json").read_text(encoding="utf-8"))
+        then = details["divergence"]
         divergence = Divergence(**(then | {"neuron": tuple(then["neuron"])}))
         with np.load(case / "case.npz", allow_pickle=False) as archive:
             frames, *recorded = (archive[name] for name in ("frames", *_SIDES))
-        shape = tuple(told["input_shape"])
+        shape = tuple(details["input_shape"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError("is no divergence case", where=str(case), cause=str(error),
                         hint="name the folder that the check printed") from error  # fmt: skip
@@ -174,12 +174,12 @@ def replay(case: Path, *, timeout_s: float = 600.0) -> Replay:
 
 def lines(divergence: Divergence, case: Path | None = None) -> list[str]:
     """What a person is told: the layer, the step, the neuron, what each side says, and how to see it again."""
-    said = "voltages" if divergence.layer.endswith(" membrane") else "spikes"
-    told = [
+    quantity = "voltages" if divergence.layer.endswith(" membrane") else "spikes"
+    text = [
         f"they part first in layer {divergence.layer}, step {divergence.step}, neuron {divergence.neuron}, "
-        f"sample {divergence.sample}: {said} {divergence.first} (reference) and {divergence.second} (Lava)"
+        f"sample {divergence.sample}: {quantity} {divergence.first} (reference) and {divergence.second} (Lava)"
     ]
-    return told if case is None else [*told, f"to see it again: spikeport replay {case}"]
+    return text if case is None else [*text, f"to see it again: spikeport replay {case}"]
 
 
 def _settle(

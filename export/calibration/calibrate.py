@@ -66,7 +66,7 @@ def calibrate(
         raise UserError(f"input_message_bits = {input_message_bits} is outside 0..{MESSAGE_BITS_LIMIT}")
     search = _Search(graph, bits, input_message_bits, seconds, progress)
     plain = search.quantized()
-    seen, unseen, told = split_frames(graph, plain[0], frames, labels, samples)
+    seen, unseen, frame_facts = split_frames(graph, plain[0], frames, labels, samples)
     passing, at = seen.frames, -1
     for index in range(len(search.layers)):
         wanted = _wanted(seen.wanted, index, search.layers, plain[0].readout)
@@ -74,7 +74,7 @@ def calibrate(
         network, _ = search.quantized()
         place = _place(network, search.layers[index][0].name)
         passing, at = _spikes(_run(network, at, place, passing), -1), place
-    return _judge(search, plain, search.quantized(), len(seen.frames), unseen, told)
+    return _judge(search, plain, search.quantized(), len(seen.frames), unseen, frame_facts)
 
 
 class _Search:
@@ -183,7 +183,7 @@ def _bound(network: IntegerNetwork, place: int) -> int:
 
 
 def _judge(
-    search: _Search, plain: Quantized, searched: Quantized, samples: int, check: Part, told: dict[str, Any]
+    search: _Search, plain: Quantized, searched: Quantized, samples: int, check: Part, frame_facts: dict[str, Any]
 ) -> tuple[IntegerNetwork, list[LayerQuantization], CalibrationReport]:
     """The better of both on the frames of the check, from end to end, with the report."""
     from spikeport.export.backends.reference.simulate import simulate
@@ -240,7 +240,7 @@ def _judge(
         float_silent=silent[2],
         unlabelled=int(np.count_nonzero(labels == UNLABELLED)) if check.labels is not None else 0,
         layers=tuple(layers),
-        **told,
+        **frame_facts,
     )
     return network, rows, report
 

@@ -19,7 +19,7 @@ MOST_SAMPLES = 256  # of given ones
 OPERATIONS = 2_000_000_000  # multiplications of the float run that random frames may take, ...
 PATIENCE = 20  # ... and given ones times this
 PER_STEP = 100_000  # what a layer's step costs beside its multiplications, in these
-TOLD = 20  # layers in the text
+LISTED_LAYERS = 20  # layers in the text
 MEMORY = 1 << 28  # bytes of spikes that are held, one a neuron and step
 
 
@@ -54,24 +54,26 @@ class Behavior:
     def lines(self) -> list[str]:
         """The findings as text."""
         output = self.layers[-1]
-        told = [
+        text_lines = [
             f"check: {self.frames}: {self.classes_differ:,} of {self.samples:,} classes and {output.differ:,} of "
             f"{output.places:,} places (neuron, step) of the output differ from the float graph"
         ]
         if self.float_silent or self.silent:
-            told.append(
+            text_lines.append(
                 f"check: {self.float_silent:,} samples have no output spike in the float graph, {self.silent:,} in the "
                 "integers"
             )
-        shown = sorted(self.layers, key=lambda row: -row.differ / row.places)[:TOLD]
-        for row in [row for row in self.layers if row in shown]:
-            told.append(
+        description = sorted(self.layers, key=lambda row: -row.differ / row.places)[:LISTED_LAYERS]
+        for row in [row for row in self.layers if row in description]:
+            text_lines.append(
                 f"check: {row.name}: {row.differ:,} of {row.places:,} places differ; spikes a step "
                 f"{row.float_rate:.4g} (float), {row.rate:.4g} (integers)"
             )
-        if len(self.layers) > TOLD:
-            told.append(f"check: the {TOLD} layers of {len(self.layers):,} that differ most; --json has all")
-        return [*told, *(f"check: NOTE: {note}" for note in self.notes)]
+        if len(self.layers) > LISTED_LAYERS:
+            text_lines.append(
+                f"check: the {LISTED_LAYERS} layers of {len(self.layers):,} that differ most; --json has all"
+            )
+        return [*text_lines, *(f"check: NOTE: {note}" for note in self.notes)]
 
 
 def random_behavior(graph: SpikingGraph, network: IntegerNetwork) -> Behavior:
@@ -81,9 +83,9 @@ def random_behavior(graph: SpikingGraph, network: IntegerNetwork) -> Behavior:
     samples, steps = _affordable(layers, SAMPLES, STEPS, OPERATIONS)
     random = np.random.default_rng(SEED)
     frames = (random.random((samples, steps, *network.input_shape)) < DENSITY).astype(np.uint8)
-    shown = f"{samples} random samples of {steps} steps, {100 * DENSITY:g} % of inputs active, seed {SEED}"
+    description = f"{samples} random samples of {steps} steps, {100 * DENSITY:g} % of inputs active, seed {SEED}"
     less = [f"fewer than {SAMPLES} samples of {STEPS} steps: the network is large"]
-    return _compared(layers, network, frames, frames, shown, less if (samples, steps) != (SAMPLES, STEPS) else [])
+    return _compared(layers, network, frames, frames, description, less if (samples, steps) != (SAMPLES, STEPS) else [])
 
 
 def behavior(
@@ -114,7 +116,12 @@ def behavior(
 
 
 def _compared(
-    layers: list[FloatLayer], network: IntegerNetwork, raw: np.ndarray, kept: np.ndarray, shown: str, notes: list[str]
+    layers: list[FloatLayer],
+    network: IntegerNetwork,
+    raw: np.ndarray,
+    kept: np.ndarray,
+    description: str,
+    notes: list[str],
 ) -> Behavior:
     from spikeport.export.backends.reference.simulate import simulate
 
@@ -136,7 +143,7 @@ def _compared(
             f"no spike in {silent} of the float graph, so this says little: --check FRAMES.npz with real frames",
         ]
     return Behavior(
-        frames=shown,
+        frames=description,
         samples=len(kept),
         steps=int(kept.shape[1]),
         layers=tuple(rows),

@@ -22,7 +22,7 @@ NEURONS = (nir.LIF, nir.CubaLIF, nir.IF)
 SILENT = (nir.LI, nir.CubaLI, nir.I)  # they integrate and never fire: a read-out
 CELLS = (*NEURONS, *SILENT)
 TAKEN = (*SYNAPSES, *POOLS, *CELLS, nir.Flatten, nir.Scale, nir.Delay, nir.Input, nir.Output)
-TOLD = 20  # faults, or names, in one message
+LISTED = 20  # faults, or names, in one message
 LOOPED = (nir.Linear, nir.Affine, nir.Scale)
 
 REFUSED: dict[type, tuple[str, str]] = {
@@ -114,8 +114,8 @@ def refuse(faults: list[UserError]) -> None:
     if len(faults) == 1:
         raise faults[0]
     if faults:
-        first = "; ".join(f"({number}) {fault}" for number, fault in enumerate(faults[:TOLD], 1))
-        more = f"; and {len(faults) - TOLD} more" if len(faults) > TOLD else ""
+        first = "; ".join(f"({number}) {fault}" for number, fault in enumerate(faults[:LISTED], 1))
+        more = f"; and {len(faults) - LISTED} more" if len(faults) > LISTED else ""
         raise UserError(f"{len(faults)} things keep this graph from netx: {first}{more}")
 
 
@@ -254,8 +254,8 @@ def _fork_faults(nodes: dict[str, nir.NIRNode], edges: list[tuple[str, str]]) ->
 
 def listed(names: list[str]) -> str:
     """The names with commas, and how many more where they are many."""
-    more = f" and {len(names) - TOLD} more" if len(names) > TOLD else ""
-    return ", ".join(names[:TOLD]) + more
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more
 
 
 def _edges(graph: nir.NIRGraph) -> list[tuple[str, str]]:

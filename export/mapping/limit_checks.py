@@ -17,13 +17,13 @@ PASSES, EXCEEDS, DIFFER, UNKNOWN, INPUT = "passes", "exceeds", "sources differ",
 
 @dataclass(frozen=True, kw_only=True)
 class LimitCheck:
-    """One limit: `used` of `limit` (None where not public), as its `source` says. `verdict`: passes, exceeds,
+    """One limit: `used` of `limit` (None where not public), as its `source` says. `result`: passes, exceeds,
     sources differ (within one published number, beyond another), unknown, or depends on the input."""
 
     limit: str
     used: float
     allowed: float | None
-    verdict: str
+    result: str
     source: str
     note: str = ""
 
@@ -89,22 +89,24 @@ def value_checks(layer: IntegerLayer, bits: int, limits: Limits) -> list[LimitCh
     ]
     if i_decay.min() == 0:
         checks.append(
-            LimitCheck(limit="current decay less 1", used=-1, allowed=0, verdict=EXCEEDS,
-                       source=_told(limits.decay_max), note="the chip adds 1 to the field")
+            LimitCheck(limit="current decay less 1", used=-1, allowed=0, result=EXCEEDS,
+                       source=_source_text(limits.decay_max), note="the chip adds 1 to the field")
         )  # fmt: skip
     if layer.kind != "input" and limits.weight_bits is not None:
         most = limits.weight_bits.value[1] if limits.weight_bits.value else None
-        verdict = UNKNOWN if most is None else PASSES if bits <= most else EXCEEDS
+        result = UNKNOWN if most is None else PASSES if bits <= most else EXCEEDS
         checks.append(
-            LimitCheck(limit="weight bits", used=bits, allowed=most, verdict=verdict, source=_told(limits.weight_bits))
+            LimitCheck(
+                limit="weight bits", used=bits, allowed=most, result=result, source=_source_text(limits.weight_bits)
+            )
         )
     if layer.max_delay:
         checks.append(compare("delay", layer.max_delay, limits.delay_max))
         slots = known(limits.delay_slots)
         if slots is not None and layer.max_delay >= (slots.value or 0):
             checks.append(
-                LimitCheck(limit="delay slots", used=layer.max_delay + 1, allowed=slots.value, verdict=UNKNOWN,
-                           source=_told(slots), note=slots.note)
+                LimitCheck(limit="delay slots", used=layer.max_delay + 1, allowed=slots.value, result=UNKNOWN,
+                           source=_source_text(slots), note=slots.note)
             )  # fmt: skip
     return checks
 
@@ -120,10 +122,10 @@ def sum_checks(layer: IntegerLayer, bound: int, limits: Limits) -> list[LimitChe
         by = shift.interval if shift else (0, 0, 0)
         low, high = (1 << (width - 1 - int(by[end])) for end in (2, 0))
         note = f"in weight steps; {low:,} if weights enter shifted" if low < high else "in weight steps"
-        verdict = PASSES if bound < low else EXCEEDS if bound >= high else DIFFER
+        result = PASSES if bound < low else EXCEEDS if bound >= high else DIFFER
         checks.append(
-            LimitCheck(limit="accumulator bound", used=bound, allowed=high, verdict=verdict,
-                       source=_told(limits.accumulator_bits), note=note)
+            LimitCheck(limit="accumulator bound", used=bound, allowed=high, result=result,
+                       source=_source_text(limits.accumulator_bits), note=note)
         )  # fmt: skip
     state = number(limits.state_bits)
     if state is not None:
@@ -131,8 +133,8 @@ def sum_checks(layer: IntegerLayer, bound: int, limits: Limits) -> list[LimitChe
         reached = float((bound << STATE_SHIFT) * DECAY_ONE / slowest) if slowest else float(most)
         note = "" if reached < most else "the current wraps if it comes to that; calibration counts whether it does"
         checks.append(
-            LimitCheck(limit="current bound", used=reached, allowed=most, verdict=PASSES if reached < most else INPUT,
-                       source=_told(limits.state_bits), note=note)
+            LimitCheck(limit="current bound", used=reached, allowed=most, result=PASSES if reached < most else INPUT,
+                       source=_source_text(limits.state_bits), note=note)
         )  # fmt: skip
     return checks
 
@@ -141,10 +143,10 @@ def compare(limit: str, used: float, constant: Constant | None) -> LimitCheck:
     """`used` against a constant of the profile and its interval."""
     given = known(constant)
     if given is None:
-        return LimitCheck(limit=limit, used=used, allowed=None, verdict=UNKNOWN, source=_told(constant))
+        return LimitCheck(limit=limit, used=used, allowed=None, result=UNKNOWN, source=_source_text(constant))
     low, value, high = given.interval
-    verdict = PASSES if used <= low else EXCEEDS if used > high else DIFFER
-    return LimitCheck(limit=limit, used=used, allowed=value, verdict=verdict, source=_told(given), note=given.note)
+    result = PASSES if used <= low else EXCEEDS if used > high else DIFFER
+    return LimitCheck(limit=limit, used=used, allowed=value, result=result, source=_source_text(given), note=given.note)
 
 
 def number(constant: Constant | None) -> int | None:
@@ -152,7 +154,7 @@ def number(constant: Constant | None) -> int | None:
     return None if constant is None or constant.value is None else int(constant.value)
 
 
-def _told(entry: Sourced | None) -> str:
+def _source_text(entry: Sourced | None) -> str:
     if entry is None:
         return "not in the profile"
     return f"{entry.source}; {entry.locator}" if entry.locator else entry.source

@@ -68,7 +68,7 @@ class LimitReport:
 
     hardware: str
     passes: bool
-    verdict: str
+    summary: str
     cores: int
     chips: int | None
     at_least: bool
@@ -90,17 +90,17 @@ class LimitReport:
             for layer in self.layers
         ]  # fmt: skip
         widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
-        lines = [f"{self.hardware}: {self.verdict}"]
+        lines = [f"{self.hardware}: {self.summary}"]
         lines += [
             "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in [head, *rows]
         ]
         named = [("", check) for check in self.checks]
         named += [(f"{layer.name}: ", check) for layer in self.layers for check in layer.checks]
         for where, check in named:
-            if check.verdict not in (PASSES, UNKNOWN):
+            if check.result not in (PASSES, UNKNOWN):
                 allowed = "" if check.allowed is None else f" of {check.allowed:,g}"
                 note = f" ({check.note})" if check.note else ""
-                lines.append(f"{where}{check.limit} {check.used:,g}{allowed}: {check.verdict}{note} [{check.source}]")
+                lines.append(f"{where}{check.limit} {check.used:,g}{allowed}: {check.result}{note} [{check.source}]")
         if self.unknown:
             lines.append(f"no public number for: {', '.join(self.unknown)}")
         return [*lines, *(f"assumed: {line}" for line in self.assumptions)]
@@ -195,26 +195,26 @@ def _report(
     if network.input_message_bits:
         checks.append(compare("input message bits", network.input_message_bits, limits.message_bits))
     every = [*checks, *(check for layer in layers for check in layer.checks)]
-    exceeded = sorted({check.limit for check in every if check.verdict == EXCEEDS})
-    differ = sorted({check.limit for check in every if check.verdict == DIFFER})
+    exceeded = sorted({check.limit for check in every if check.result == EXCEEDS})
+    differ = sorted({check.limit for check in every if check.result == DIFFER})
     where = f"{cores} {'core' if cores == 1 else 'cores'}"
     if at_least:
         where = f"at least {where}"
     if chips is not None:
         where += f" on {chips} {'chip' if chips == 1 else 'chips'}"
-    verdict = f"passes these public limits: {where} in a greedy partition"
+    summary = f"passes these public limits: {where} in a greedy partition"
     if differ:
-        verdict += f"; sources differ on {', '.join(differ)}"
+        summary += f"; sources differ on {', '.join(differ)}"
     if exceeded:
-        verdict = f"exceeds public limits: {', '.join(exceeded)}"
+        summary = f"exceeds public limits: {', '.join(exceeded)}"
     return LimitReport(
         hardware=profile.device.id,
         passes=not exceeded,
-        verdict=verdict,
+        summary=summary,
         cores=cores,
         chips=chips,
         at_least=at_least,
         layers=tuple(layers),
         checks=tuple(checks),
-        unknown=tuple(dict.fromkeys(check.limit for check in every if check.verdict == UNKNOWN)),
+        unknown=tuple(dict.fromkeys(check.limit for check in every if check.result == UNKNOWN)),
     )

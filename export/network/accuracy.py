@@ -33,7 +33,7 @@ class Answers:
         return float(np.mean(self.right)) if len(self) else None
 
 
-def told(predicted: np.ndarray) -> dict[str, Any]:
+def describe_predictions(predicted: np.ndarray) -> dict[str, Any]:
     """Classes as a run's manifest keeps them: {predicted, silent: how many are SILENT}; older ones have no `silent`."""
     return {"predicted": predicted.tolist(), "silent": int(np.count_nonzero(predicted == SILENT))}
 

@@ -41,15 +41,15 @@ def explain(graph: SpikingGraph, network: IntegerNetwork, rows: list[LayerQuanti
     layers = {row.name: (layer, row) for layer, row in zip(network.layers, rows, strict=True)}
     owner = {name: row.name for row in rows for name in (*row.folded, row.neuron, row.name)}
     records = [_contract(graph)]
-    told: set[str] = set()
+    explained: set[str] = set()
     for step in graph.chain():
         for each in (step, *step.loop):
             layer, row = layers.get(owner.get(each.name, ""), (None, None))
-            if row is not None and row.name not in told:
+            if row is not None and row.name not in explained:
                 added = f"{row.name}.always_on"
                 if added in layers:
                     records.append(_added(*layers[added]))
-                told.add(row.name)
+                explained.add(row.name)
             records.append(_record(each, layer, row, looped=each is not step))
     return [*records, _readout(network)]
 
@@ -113,9 +113,9 @@ def _neuron_words(step: Step, row: LayerQuantization) -> str:
 def _neuron_integers(layer: IntegerLayer, row: LayerQuantization) -> dict[str, Any]:
     found = {key: _values(getattr(layer, key)) for key in ("i_decay", "v_decay", "vth_mant")}
     bounds = {"current": row.current_bound, "voltage": row.voltage_bound}
-    told = {f"|{key}|": "without bound" if value is None else f"at most {value} of {STATE_LIMIT}"
+    explained = {f"|{key}|": "without bound" if value is None else f"at most {value} of {STATE_LIMIT}"
             for key, value in bounds.items()}  # fmt: skip
-    return {**found, "threshold in weight steps": row.threshold_steps, **told}
+    return {**found, "threshold in weight steps": row.threshold_steps, **explained}
 
 
 def _neuron_errors(node: Any, row: LayerQuantization) -> dict[str, float]:

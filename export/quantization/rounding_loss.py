@@ -64,10 +64,10 @@ def rounding_loss(
         lost_biases=int(np.count_nonzero(lost)),
         decay_error=max(_decay_error(*pair[1:]) for pair in _decays(units)),
     )
-    told = _weight_sentences(loss, layer, int(np.count_nonzero(wanted)), searched)
+    sentences = _weight_sentences(loss, layer, int(np.count_nonzero(wanted)), searched)
     if not silent:
-        told += _threshold_sentences(units, layer, np.abs(np.where(lost, wanted_bias, 0.0)))
-    return loss, [*told, *(sentence for pair in _decays(units) for sentence in _decay_sentences(*pair))]
+        sentences += _threshold_sentences(units, layer, np.abs(np.where(lost, wanted_bias, 0.0)))
+    return loss, [*sentences, *(sentence for pair in _decays(units) for sentence in _decay_sentences(*pair))]
 
 
 def _rows(weight: np.ndarray, weight_rec: np.ndarray | None) -> np.ndarray:
@@ -82,30 +82,32 @@ def _weight_sentences(loss: RoundingLoss, layer: IntegerLayer, weights: int, sea
         if searched
         else "--calibrate FRAMES.npz searches a scale that clips the few large weights instead"
     )
-    told = []
+    sentences = []
     if loss.dead_rows:
-        told.append(
+        sentences.append(
             f"rounding left {loss.dead_rows} of {len(layer.weight)} {what} without any weight ({listed(loss.dead)}"
             f"{', ...' if loss.dead_rows > len(loss.dead) else ''}), beside far larger weights: {out}"
         )
     elif loss.zeroed > MOST_LOST * weights:
-        told.append(f"{loss.zeroed:,} of {weights:,} weights became 0, beside far larger ones: {out}")
+        sentences.append(f"{loss.zeroed:,} of {weights:,} weights became 0, beside far larger ones: {out}")
     elif loss.row_error > COARSE_ROW:
-        told.append(f"the weights of row {loss.worst_row} are off by {loss.row_error:.2g} of their norm: {out}")
-    return told
+        sentences.append(f"the weights of row {loss.worst_row} are off by {loss.row_error:.2g} of their norm: {out}")
+    return sentences
 
 
 def _threshold_sentences(units: LayerUnits, layer: IntegerLayer, lost: np.ndarray) -> list[str]:
-    told = []
+    sentences = []
     steps = float(np.min(layer.vth_mant)) / 2
     if steps < COARSE_THRESHOLD:
-        told.append(f"its threshold is only {steps:g} weight steps: a single least weight may make it fire")
+        sentences.append(f"its threshold is only {steps:g} weight steps: a single least weight may make it fire")
     slowest = float(np.min(units.v_decay)) / DECAY_ONE
     reach = float(lost.max()) / max(slowest, 1 / DECAY_ONE) / float(np.min(layer.vth_mant))
     if reach > FELT:
-        told.append(f"{np.count_nonzero(lost)} biases became 0, the largest of which alone would lift the voltage to "
-                    f"{reach:.2g} of the threshold")  # fmt: skip
-    return told
+        sentences.append(
+            f"{np.count_nonzero(lost)} biases became 0, the largest of which alone would lift the voltage to "
+            f"{reach:.2g} of the threshold"
+        )
+    return sentences
 
 
 def _decays(units: LayerUnits) -> list[tuple[str, np.ndarray, np.ndarray]]:

@@ -18,9 +18,9 @@ def answer_lines(
         lines.append(f"accuracy not known: {accuracy['reason']}")
     elif accuracy is not None:
         left_out = accuracy.get("unlabelled", 0)
-        told = f"accuracy {100 * accuracy['value']:.2f} %{read} of {accuracy['n']:,} given recordings"
-        told += f" (95 % interval {percent_range(accuracy)}, {IF_DRAWN})" if whole else " that were done in time"
-        lines.append(f"{told}; {left_out:,} more are unlabelled (-1)" if left_out else told)
+        text = f"accuracy {100 * accuracy['value']:.2f} %{read} of {accuracy['n']:,} given recordings"
+        text += f" (95 % interval {percent_range(accuracy)}, {IF_DRAWN})" if whole else " that were done in time"
+        lines.append(f"{text}; {left_out:,} more are unlabelled (-1)" if left_out else text)
     if silent:
         wrong = " and counts as wrong" if accuracy else ""
         lines.append(f"silent: {silent:,} of {samples:,} recordings gave no output spike, which is no answer{wrong}")

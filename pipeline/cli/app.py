@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from spikeport import exits as ends
+from spikeport import exits
 from spikeport.errors import CannotWriteError
 from spikeport.pipeline.cli import compare as cli_compare
 from spikeport.pipeline.cli import export as cli_export
@@ -29,7 +29,7 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")  # some microseconds, for the next piece of work comes soon
 
-ends.spare_address_space()
+exits.spare_address_space()
 
 app = typer.Typer(
     name="spikeport",
@@ -83,7 +83,7 @@ def _main(
         ),
     ] = False,
 ) -> None:
-    ends.begin(context.invoked_subcommand or "")
+    exits.begin(context.invoked_subcommand or "")
 
 
 @app.command()
@@ -202,7 +202,7 @@ cli_tools.add_to(app)
 
 def main() -> None:
     """Entry point: runs the command; a user's mistake is one line on standard error and an exit code."""
-    sys.exit(ends.code_of(app))
+    sys.exit(exits.code_of(app))
 
 
 def _run(
@@ -255,7 +255,7 @@ def _run(
     page = made.file("report.html")
     check = made.result("check")
     result = {"run": str(folder), "report": str(page), **made.result("report"), "warnings": warnings}
-    show(result, json, [result["verdict"], *map(line, warnings), *_equivalence_lines(check), str(page)])
+    show(result, json, [result["summary"], *map(line, warnings), *_equivalence_lines(check), str(page)])
     if mismatches(check):
         fail("spikes differ", f"see the first divergence in {page}")
 

@@ -39,7 +39,7 @@ def compare(
         read = read_runs(runs, progress=lambda done, total: progress(done, total, "runs"))
     comparison = build_comparison(read)
     render_comparison(comparison, out)
-    show(comparison, json, [comparison["verdict"], "", *_lines(comparison), "", str(out / FILES[0])])
+    show(comparison, json, [comparison["summary"], "", *_lines(comparison), "", str(out / FILES[0])])
 
 
 def _lines(comparison: dict[str, Any]) -> list[str]:
@@ -81,7 +81,7 @@ def _energy(comparison: dict[str, Any]) -> list[str]:
             unknown.append(f"{device['hardware']} is unknown in every run: {device['missing']}")
         for row in device["rows"] if device["known"] else []:
             priced, named = row["priced"], [device["hardware"], row["run"]["label"]]
-            if not priced or not priced["shown"]:
+            if not priced or not priced["headline"]:
                 rows.append([*named, "unknown", "-", "-", "unknown", why_unknown(row)])
                 continue
             dynamic, total = (words.quantity_text(priced[kind], "µJ") for kind in ("dynamic", "total"))

@@ -280,6 +280,6 @@ def _quantization_lines(rows: list[dict[str, Any]]) -> list[str]:
             "threshold error", "saturated")  # fmt: skip
     keys = ("name", "scale", "threshold_mant", "v_decay", "i_decay", "weight_error", "row_error", "zeroed", "dead_rows",
             "threshold_error", "saturated")  # fmt: skip
-    shown = [{**row, **row.get("loss", {})} for row in rows]
+    rows_with_loss = [{**row, **row.get("loss", {})} for row in rows]
     notes = [f"note: {row['name']}: {note}" for row in rows for note in row["notes"]]
-    return [*table(head, [tuple(row.get(key, "") for key in keys) for row in shown]), *notes]
+    return [*table(head, [tuple(row.get(key, "") for key in keys) for row in rows_with_loss]), *notes]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from spikeport import exits as ends
+from spikeport import exits
 
 
 def main() -> None:
     """Runs the command and leaves with its exit code."""
-    sys.exit(ends.code_of(_command))
+    sys.exit(exits.code_of(_command))
 
 
 def _command() -> None:

@@ -140,12 +140,14 @@ def replay(
     from spikeport.export.backends.divergence import replay as run_again
 
     again = run_again(case)
-    told = [f"then: {line}" for line in lines(again.divergence)]
-    told.append(f"the reference gives {'the same spikes as' if again.reference_as_then else 'other spikes than'} then")
-    told.append(f"Lava gives {'the same spikes as' if again.lava_as_then else 'other spikes than'} then")
+    text_lines = [f"then: {line}" for line in lines(again.divergence)]
+    text_lines.append(
+        f"the reference gives {'the same spikes as' if again.reference_as_then else 'other spikes than'} then"
+    )
+    text_lines.append(f"Lava gives {'the same spikes as' if again.lava_as_then else 'other spikes than'} then")
     now = again.now.first_divergence
-    told += ["now: both agree"] if now is None else [f"now: {line}" for line in lines(now)]
-    show(again.as_dict(), json, told)
+    text_lines += ["now: both agree"] if now is None else [f"now: {line}" for line in lines(now)]
+    show(again.as_dict(), json, text_lines)
     if now is not None:
         fail("spikes differ", "report the case: it is a bug in Spikeport, or Lava is not version 0.10.0")
 

@@ -52,7 +52,7 @@ def in_reference(
         tally.add(part, trace)
         kept += [trace] if keep else []
         progress(part.stop, len(frames))
-    return _told("reference", frames, tally, joined(kept) if kept else None, rows)
+    return _describe("reference", frames, tally, joined(kept) if kept else None, rows)
 
 
 def in_lava(
@@ -76,8 +76,8 @@ def in_lava(
         late, trace, done = error, error.trace, error.done
     tally.add(done, trace)
     done = done if rows is None else rows[done]
-    told = _told(trace.backend, frames, tally, trace, done if late else rows, whole=late is None)
-    return _unfinished(told, done, late) if late else told
+    described = _describe(trace.backend, frames, tally, trace, done if late else rows, whole=late is None)
+    return _unfinished(described, done, late) if late else described
 
 
 def in_both(
@@ -100,22 +100,24 @@ def in_both(
     tally, equal = Tally(network, labels), found.equivalence
     tally.add(found.done, found.lava)
     done = found.done if rows is None else rows[found.done]
-    told = _told(found.lava.backend, frames, tally, found.lava, done if found.late else rows, whole=not found.late)
-    told.result["reference_vs_lava"] = equal.as_dict()
-    told.result["case"] = None if found.case is None else str(found.case)
-    told.lines.append(
+    described = _describe(
+        found.lava.backend, frames, tally, found.lava, done if found.late else rows, whole=not found.late
+    )
+    described.result["reference_vs_lava"] = equal.as_dict()
+    described.result["case"] = None if found.case is None else str(found.case)
+    described.lines.append(
         f"reference against Lava: {equal.mismatches} mismatches in {equal.spikes_compared:,} spikes of {equal.samples} "
         f"samples, layers {', '.join(equal.layers)}"
     )
     if equal.first_divergence is not None:
-        told.lines.extend(lines(equal.first_divergence, found.case))
+        described.lines.extend(lines(equal.first_divergence, found.case))
         hint = "report the case: it is a bug in Spikeport, or Lava is not version 0.10.0"
         failure = CheckFailedError("spikes differ", hint=hint)
-        return Simulated(result=told.result, lines=told.lines, trace=told.trace, failure=failure)
-    return _unfinished(told, done, found.late) if found.late else told
+        return Simulated(result=described.result, lines=described.lines, trace=described.trace, failure=failure)
+    return _unfinished(described, done, found.late) if found.late else described
 
 
-def _told(
+def _describe(
     backend: str,
     frames: Any,
     tally: Tally,
@@ -135,12 +137,12 @@ def _told(
     return Simulated(result=result, lines=lines, trace=trace and replace(trace, rows=rows))
 
 
-def _unfinished(told: Simulated, done: np.ndarray, late: Exception) -> Simulated:
-    told.result["unfinished"] = str(late)
-    told.result["samples_done"] = done.tolist()
-    told.lines.append(f"note: {late}")
+def _unfinished(described: Simulated, done: np.ndarray, late: Exception) -> Simulated:
+    described.result["unfinished"] = str(late)
+    described.result["samples_done"] = done.tolist()
+    described.lines.append(f"note: {late}")
     failure = UserError(
         f"Lava ran out of time: {len(done)} samples are done",
         hint="give a longer --timeout or fewer --samples; what is done is shown above, and kept where --out is given",
     )
-    return Simulated(result=told.result, lines=told.lines, trace=told.trace, failure=failure)
+    return Simulated(result=described.result, lines=described.lines, trace=described.trace, failure=failure)

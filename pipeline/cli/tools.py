@@ -56,9 +56,9 @@ def hardware_validate(json: Json = False) -> None:
     from spikeport.hardware_profiles.validation import OUTSIDE, summary, validate_rows
 
     rows = validate_rows()
-    keys = ("hardware", "quantity", "unit", "published", "low", "high", "verdict", "workload")
+    keys = ("hardware", "quantity", "unit", "published", "low", "high", "result", "workload")
     show(rows, json, [*table(keys, [tuple(row[key] for key in keys) for row in rows]), "", *summary(rows)])
-    if any(row["verdict"] == OUTSIDE for row in rows):
+    if any(row["result"] == OUTSIDE for row in rows):
         fail("an estimate is outside its published band", "look at the profile's sources")
 
 

@@ -33,7 +33,7 @@ from spikeport.temporaries import sweep_temporaries
 FORMAT = 3  # change it whenever reading, binning or this file's layout changes: old caches are then never read
 _HEAD = struct.Struct("<8s32sQQQ")  # mark, key, recordings, bytes of a row, checksum
 _MARK = b"SPKFRAME"
-_told: set[Path] = set()  # folders of which it was said that nothing can be kept there
+_warned: set[Path] = set()  # folders of which it was said that nothing can be kept there
 _REST_NS = 2_000_000_000  # a file system's clock may be this coarse
 
 
@@ -96,13 +96,13 @@ def _or_without(folder: Path) -> Iterator[None]:
     try:
         yield
     except (CannotWriteError, OSError) as error:
-        if folder not in _told:
+        if folder not in _warned:
             why = error.cause if isinstance(error, CannotWriteError) else error.strerror
             warning(
                 f"{folder}: frames cannot be kept here ({why}), so the next command bins them again; SPIKEPORT_CACHE "
                 "names another folder"
             )
-        _told.add(folder)
+        _warned.add(folder)
 
 
 def _known(path: Path, stamp: str) -> str | None:

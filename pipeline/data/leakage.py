@@ -23,8 +23,8 @@ def which_tested(dataset: Dataset) -> str:
     are binned otherwise or where more of the others train."""
     test = dataset.test
     events = None if test.events is None else test.events.tolist()
-    told = (dataset.name, dataset.classes, test.keys, test.labels.tolist(), events)
-    return hashlib.sha256(repr(told).encode()).hexdigest()
+    content = (dataset.name, dataset.classes, test.keys, test.labels.tolist(), events)
+    return hashlib.sha256(repr(content).encode()).hexdigest()
 
 
 def check_lineage(folder: Path, dataset: Dataset) -> None:

@@ -11,7 +11,7 @@ from spikeport.files import atomic_path
 from spikeport.pipeline.data.dataset import Dataset, EventSplit
 
 SOFTWARE = "spikeport data preview"  # in the file: so that a preview is known for one
-SHOWN_STEPS = 12  # at most so many frames in a row; more would be too small to read
+MOST_STEPS = 12  # at most so many frames in a row; more would be too small to read
 
 
 def preview(dataset: Dataset, path: str | os.PathLike[str], count: int = 6) -> None:
@@ -29,23 +29,23 @@ def preview(dataset: Dataset, path: str | os.PathLike[str], count: int = 6) -> N
     drawn = draw(count, len(part.labels), part.labels)
     rows = drawn.rows[np.argsort(part.labels[drawn.rows], kind="stable")]
     steps = part.frames.shape[1]
-    shown = np.unique(np.linspace(0, steps - 1, min(steps, SHOWN_STEPS)).round().astype(int))
+    picked = np.unique(np.linspace(0, steps - 1, min(steps, MOST_STEPS)).round().astype(int))
     height, width = part.frames.shape[-2:]
     tight = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
-    size = (1.1 * (len(shown) + 1) + 0.6, 1.1 * height / width * len(rows) + 0.9)
+    size = (1.1 * (len(picked) + 1) + 0.6, 1.1 * height / width * len(rows) + 0.9)
     figure = Figure(figsize=size, dpi=120, layout=tight)
-    axes = figure.subplots(len(rows), len(shown) + 1, squeeze=False)
+    axes = figure.subplots(len(rows), len(picked) + 1, squeeze=False)
     for axis in axes.flat:
         axis.set_xticks([])
         axis.set_yticks([])
         axis.spines[:].set_color("0.75")
     axes[0, 0].set_title("image" if part.twins is not None else "same class", fontsize=8)
-    for axis, step in zip(axes[0, 1:], shown, strict=True):
+    for axis, step in zip(axes[0, 1:], picked, strict=True):
         axis.set_title(f"from {step * dataset.dt_s * 1e3:g} ms", fontsize=8)
     for line, row in zip(axes, rows, strict=True):
         line[0].imshow(_image_of(dataset, part, int(row)), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         line[0].set_ylabel(f"class {dataset.classes[part.labels[row]]}", fontsize=8)
-        for axis, step in zip(line[1:], shown, strict=True):
+        for axis, step in zip(line[1:], picked, strict=True):
             axis.imshow(_colour(part.frames[row, step]), interpolation="nearest")
     origin = "simulated events" if dataset.simulated else "recorded events"
     legend = "orange: brighter (ON), blue: darker (OFF), white: both"

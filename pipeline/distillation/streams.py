@@ -80,18 +80,18 @@ class Streams:
         """The recordings of these rows, augmented; with `images`, the ones that they were made from, or, where pairs
         are known by class only, images of the same class."""
         frames = torch.from_numpy(self.frames[rows.numpy()]).to(device).transpose(0, 1)  # bytes: a quarter to move
-        shown = None
+        inputs = None
         if images:
             classes = self.labels[rows].numpy()
             if self.twins is None:
-                shown = self._rgb(self.static.images[self.pool.draw(classes, draws("images"))], device)
+                inputs = self._rgb(self.static.images[self.pool.draw(classes, draws("images"))], device)
             else:
-                shown = self._rgb(self.twins.images[rows.numpy()], device)
+                inputs = self._rgb(self.twins.images[rows.numpy()], device)
         labels = self.labels[rows]
         return Clip(
             frames=as_input(augment(frames, self.recipe.augmentation, draws("augmentation"), labels)),
             labels=labels.to(device),
-            images=shown,
+            images=inputs,
         )
 
     def hybrid(self, events: Clip, progress: float, draws: Draws) -> Clip:
@@ -197,10 +197,10 @@ def _apart(values: Tensor | None, sizes: list[int]) -> Sequence[Any]:
 def _teach(teacher: Teacher | None, clip: Clip) -> Teaching:
     if teacher is None:
         raise UserError("this method needs a teacher", where="distillation.method", hint=NO_TEACHER)
-    shown = clip.frames if teacher.input_kind == "events" else clip.images
-    if shown is None:
+    inputs = clip.frames if teacher.input_kind == "events" else clip.images
+    if inputs is None:
         raise UserError("there are no images for the teacher", where="distillation.method", hint=NO_TEACHER)
-    seen = teacher.to(shown.device).predict(shown)
+    seen = teacher.to(inputs.device).predict(inputs)
     return Teaching(
         logits=seen.logits,
         maps=seen.maps,

@@ -116,9 +116,9 @@ def agree(value: float | None) -> float | None:
     import torch
     import torch.distributed as dist
 
-    told = torch.tensor([value is not None, value or 0.0], dtype=torch.float64, device=_talking_device())
-    dist.broadcast(told, 0)
-    return float(told[1]) if told[0] else None
+    message = torch.tensor([value is not None, value or 0.0], dtype=torch.float64, device=_talking_device())
+    dist.broadcast(message, 0)
+    return float(message[1]) if message[0] else None
 
 
 def _connected() -> bool:

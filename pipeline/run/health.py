@@ -18,7 +18,7 @@ from spikeport.pipeline.run.intervals import paired_difference, wilson
 SATURATED = 0.9  # spikes per neuron and step, above which a layer tells nothing apart
 MANY_SILENT = 0.1  # share of recordings without an output spike, from which on it is said
 FEW = 20  # answers, of which chance alone explains too much
-SHOWN_CLASSES = 4
+LISTED_CLASSES = 4
 REMEDIES = {
     "silent": "lower student.v_threshold, train longer, or let more events in (data.steps, data.step_us)",
     "dead_layer": "lower student.v_threshold or training.lr, or raise student.beta",
@@ -149,10 +149,10 @@ def of_teacher(predicted: np.ndarray, labels: np.ndarray, classes: Sequence[str]
     renamed, as_they_are, n = int(counts[outputs, meant].sum()), int(np.trace(counts)), len(labels)
     if renamed > n / 2 and wilson(renamed, n)[0] > wilson(as_they_are, n)[1]:
         moved = [(int(k), int(c)) for k, c in zip(outputs, meant, strict=True) if k != c and counts[k].any()]
-        told = ", ".join(f"output {k} is “{classes[c]}”" for k, c in moved[:SHOWN_CLASSES])
+        listed = ", ".join(f"output {k} is “{classes[c]}”" for k, c in moved[:LISTED_CLASSES])
         text = (
             f"its classes stand in another order: {100 * as_they_are / n:.1f} % of {n:,} images are recognized, "
-            f"{100 * renamed / n:.1f} % if {told}{' and so on' if len(moved) > SHOWN_CLASSES else ''}"
+            f"{100 * renamed / n:.1f} % if {listed}{' and so on' if len(moved) > LISTED_CLASSES else ''}"
         )
         value = {"right": as_they_are, "renamed": renamed, "n": n, "classes_of_outputs": meant.tolist()}
         return [_finding("teacher_order", "teacher", value, text)]

@@ -20,7 +20,7 @@ class Progress:
         self._bars: Any = None
         self._task: Any = None
         self._what = ""
-        self._told: set[object] = set()
+        self._noted: set[object] = set()
         self._began = self._said = 0.0
 
     def __enter__(self) -> Progress:
@@ -37,8 +37,8 @@ class Progress:
 
     def say_once(self, text: str, *, key: object) -> None:
         """As `say`, but nothing where something was said under this key before."""
-        if key not in self._told:
-            self._told.add(key)
+        if key not in self._noted:
+            self._noted.add(key)
             self.say(text)
 
     def __call__(self, done: int, total: int, what: str) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from spikeport import exits as ends
+from spikeport import exits
 from spikeport.errors import UserError
 from spikeport.files import write_json, write_text
 from spikeport.locks import held
@@ -131,7 +131,7 @@ def open_run(path: Path) -> RunFolder:
         if not _is_entry(entry):
             raise _damaged(path, f"its stage {stage!r} is none")
         if entry.get(SEAL, "") not in ("", _seal(entry)):
-            ends.suspect(
+            exits.suspect(
                 UserError(
                     f"what it says of the stage {stage!r} was changed since the stage was done",
                     where=str(path / MANIFEST),

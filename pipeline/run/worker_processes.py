@@ -11,7 +11,7 @@ import time
 from collections import deque
 from importlib.machinery import ModuleSpec
 
-from spikeport import exits as ends
+from spikeport import exits
 from spikeport.errors import MissingDependencyError, UserError
 
 GRACE_S = 5.0  # what ends one process ends the leading one too, most often, and that one says it better
@@ -37,7 +37,7 @@ class OtherRanks:
         self._processes = [
             subprocess.Popen(
                 command,
-                env={**os.environ, **ends.started_by_this(), "RANK": str(rank), "LOCAL_RANK": str(rank)},
+                env={**os.environ, **exits.started_by_this(), "RANK": str(rank), "LOCAL_RANK": str(rank)},
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -85,7 +85,7 @@ class OtherRanks:
             if error := self.lost():
                 time.sleep(GRACE_S)
                 if self._watched.is_set():
-                    ends.leave(error.exit_code, str(error))
+                    exits.leave(error.exit_code, str(error))
             time.sleep(0.2)
 
 
@@ -98,9 +98,9 @@ def _overhear(process: subprocess.Popen[str], said: deque[str]) -> None:
 def _why(rank: int, code: int, said: list[str]) -> UserError:
     kind = MissingDependencyError if code == MissingDependencyError.exit_code else UserError
     return kind(
-        f"process {rank} of those that train together {ends.left_with(code)}",
+        f"process {rank} of those that train together {exits.left_with(code)}",
         where="training.devices",
-        cause=ends.last_words(said),
+        cause=exits.last_words(said),
         hint="mend that, or train in one process; the same command with --resume goes on from here",
     )
 

@@ -11,7 +11,7 @@ import numpy as np
 from spikeport.export.backends.compare import Equivalence, compare, merge
 from spikeport.export.formats.frames_file import write_frames
 from spikeport.export.formats.netx.write import read_netx, write_netx
-from spikeport.export.network.accuracy import told
+from spikeport.export.network.accuracy import describe_predictions
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.sampling import draw
 from spikeport.export.network.spike_trace import SpikeTrace, load_trace
@@ -69,7 +69,7 @@ def simulate(context: Context) -> Result:
     context.run.file("steps.csv").unlink(missing_ok=True)  # of what was simulated before
     trace.save(context.run.file("trace.npz"))
     result = {
-        **told(network.readout.classes(trace.spikes, trace.membrane)),
+        **describe_predictions(network.readout.classes(trace.spikes, trace.membrane)),
         "samples": len(frames),
         "seconds": seconds,
     }

@@ -79,7 +79,7 @@ def report(context: Context) -> Result:
     recipe = context.recipe.profile
     elsewhere = context.run.manifest.get(BASELINES, [])
     written = _write(context, context.run.path, context.run.result("profile"), recipe, elsewhere)
-    return {"verdict": written["verdict"]}, (*FILES, STEPS) if recipe.per_step else FILES
+    return {"summary": written["summary"]}, (*FILES, STEPS) if recipe.per_step else FILES
 
 
 def report_elsewhere(

@@ -181,13 +181,13 @@ def do_again(
 def must_be_whole(run: RunFolder, stages: Iterable[str]) -> None:
     """Raises UserError naming what is missing or changed of `stages`."""
     wrong = [(stage, run.what_is_wrong(stage)) for stage in stages]
-    told = "; ".join(f"stage {stage}: {what}" for stage, what in wrong if what)
-    if told:
+    wrong_stages = "; ".join(f"stage {stage}: {what}" for stage, what in wrong if what)
+    if wrong_stages:
         again = f"spikeport run {run.file(RECIPE)} --out {run.path} --resume"
         raise UserError(
             "this run is not whole",
             where=str(run.path),
-            cause=told,
+            cause=wrong_stages,
             hint=f"put the files back; or let {again} do these stages and all after them again",
         )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spikeport.errors import UserError
-from spikeport.export.network.accuracy import held_against, told
+from spikeport.export.network.accuracy import describe_predictions, held_against
 from spikeport.export.network.readout import classify
 from spikeport.pipeline.data.describe import describe
 from spikeport.pipeline.data.event_synthesis.cached_views import Bridge, KeptViews
@@ -70,11 +70,11 @@ def teacher(context: Context) -> Result:
     storage.save_teacher(trained, context.run.file("teacher.safetensors"))
     files, found = ("teacher.safetensors",), _said(context, "teacher", _teacher_findings(context, trained))
     if trained.input_kind == "events":
-        return told(spiking_teacher_classes(trained, test.frames)) | found, files
+        return describe_predictions(spiking_teacher_classes(trained, test.frames)) | found, files
     if test.twins is None:
         return {"predicted": None, "reason": "the test recordings have no static twins"} | found, files
     logits = teacher_logits(trained, test.twins.images, _size(test))
-    return told(logits.argmax(1).cpu().numpy()) | found, files
+    return describe_predictions(logits.argmax(1).cpu().numpy()) | found, files
 
 
 def bridge(context: Context) -> Result:
@@ -239,7 +239,7 @@ def _tested(
         taught_by, own = (held_against(test.labels, classes).right for classes in (teacher, predicted))
         found += health.of_teacher_against(stage, taught_by, own)
     found = found if before is None else health.after_tuning(found, before)
-    return told(predicted) | _said(context, stage, found)
+    return describe_predictions(predicted) | _said(context, stage, found)
 
 
 def _said(context: Context, stage: str, found: list[health.Finding]) -> dict[str, Any]:

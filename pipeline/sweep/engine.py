@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING
 from spikeport.errors import UserError
 from spikeport.pipeline.sweep.plan import Trial
 from spikeport.pipeline.sweep.sharing import share_stages
-from spikeport.pipeline.sweep.trial import Outcome, finish_trial, outcome_of, start_trial
+from spikeport.pipeline.sweep.trial import TrialResult, finish_trial, start_trial, trial_result
 
 if TYPE_CHECKING:
     import optuna
 
 JOURNAL = "journal.jsonl"
 STUDY = "sweep"
-Done = Callable[[Trial, "Outcome | UserError"], None]
+Done = Callable[[Trial, "TrialResult | UserError"], None]
 
 
 def run_trials(recipe: Path, trials: Sequence[Trial], out: Path, *, jobs: int, done: Done, verb: str = "train") -> None:
@@ -36,13 +36,13 @@ def run_trials(recipe: Path, trials: Sequence[Trial], out: Path, *, jobs: int, d
     """
     left = {}
     for trial in trials:
-        outcome = outcome_of(out / trial.name, verb)
-        if outcome is None:
+        result = trial_result(out / trial.name, verb)
+        if result is None:
             left[trial.name] = trial
         else:
-            done(trial, outcome)
+            done(trial, result)
     if left:
-        _Crew(recipe, left, [trial.name for trial in trials], out, jobs=jobs, done=done, verb=verb).work()
+        _WorkerPool(recipe, left, [trial.name for trial in trials], out, jobs=jobs, done=done, verb=verb).work()
 
 
 def open_study(out: Path) -> optuna.Study:
@@ -67,7 +67,7 @@ def open_study(out: Path) -> optuna.Study:
         ) from error
 
 
-class _Crew:
+class _WorkerPool:
     """Threads that each take a trial from the queue, wait for its process, and write down what came of it."""
 
     def __init__(
@@ -139,14 +139,14 @@ class _Crew:
             process = start_trial(self.recipe, trial.changes, folder, threads=self.threads, verb=self.verb)
             self.processes.add(process)
         try:
-            found: Outcome | UserError = finish_trial(process, folder, self.verb)
+            found: TrialResult | UserError = finish_trial(process, folder, self.verb)
         except UserError as error:
             found = error
         with self.lock:
             self.processes.discard(process)
             if self.stopped:
                 return
-            if isinstance(found, Outcome):
+            if isinstance(found, TrialResult):
                 self.study.tell(entry, found.accuracy_quantized)
             else:
                 self.study.tell(entry, state=TrialState.FAIL)

@@ -15,7 +15,7 @@ from spikeport.pipeline.run.run_folder import MANIFEST, RECIPE, differences, is_
 from spikeport.pipeline.sweep.engine import JOURNAL, run_trials
 from spikeport.pipeline.sweep.plan import Setting, Trial, plan_trials
 from spikeport.pipeline.sweep.table import markdown, rows_of
-from spikeport.pipeline.sweep.trial import Outcome
+from spikeport.pipeline.sweep.trial import TrialResult
 from spikeport.versions import about_this_run
 
 SCHEMA = "spikeport-sweep/1"
@@ -68,20 +68,20 @@ class _Log:
     ) -> None:
         self.recipe, self.settings, self.trials, self.out = recipe, settings, trials, out
         self.jobs, self.say, self.asked = jobs, say, asked
-        self.outcomes: dict[str, Outcome] = {}
+        self.results: dict[str, TrialResult] = {}
         self.failed: dict[str, str] = {}
         self.missing: set[str] = set()
         self.about = about_this_run()
         self.ran, self.began = 0, time.monotonic()
 
-    def done(self, trial: Trial, found: Outcome | UserError) -> None:
-        if isinstance(found, Outcome):
-            self.outcomes[trial.name] = found
+    def done(self, trial: Trial, found: TrialResult | UserError) -> None:
+        if isinstance(found, TrialResult):
+            self.results[trial.name] = found
             said = f"{100 * found.accuracy_float:.2f} % float, {100 * found.accuracy_quantized:.2f} % quantized"
         else:
             self.failed[trial.name] = said = str(found)
             self.missing |= {trial.name} if isinstance(found, MissingDependencyError) else set()
-        count = len(self.outcomes) + len(self.failed)
+        count = len(self.results) + len(self.failed)
         # Trials that were finished before are told of within a moment; they say nothing about time.
         self.ran += time.monotonic() - self.began > 1
         self.say(f"[{count}/{len(self.trials)}] {trial.name}: {said}{self._estimate(len(self.trials) - count)}")
@@ -93,8 +93,8 @@ class _Log:
             "name": self.recipe.name,
             "about": self.about,
             **self.asked,
-            "rows": rows_of(self.settings, self.trials, self.outcomes),
-            "trials": [self._row(trial) for trial in self.trials if trial.name in self.outcomes],
+            "rows": rows_of(self.settings, self.trials, self.results),
+            "trials": [self._row(trial) for trial in self.trials if trial.name in self.results],
             "failed": self.failed,
         }
         write_json(self.out / RESULT, result)
@@ -103,7 +103,7 @@ class _Log:
 
     def _row(self, trial: Trial) -> dict[str, Any]:
         facts = {"run": trial.name, "setting": trial.setting.label, "changes": list(trial.changes)}
-        return {**facts, "seed": trial.seed, "fold": trial.fold, **self.outcomes[trial.name].row()}
+        return {**facts, "seed": trial.seed, "fold": trial.fold, **self.results[trial.name].row()}
 
     def _estimate(self, left: int) -> str:
         if not self.ran or not left:

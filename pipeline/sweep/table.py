@@ -7,13 +7,13 @@ from typing import Any
 
 from spikeport.pipeline.run.sweep_intervals import mean_sd, paired_t
 from spikeport.pipeline.sweep.plan import Setting, Trial
-from spikeport.pipeline.sweep.trial import Outcome
+from spikeport.pipeline.sweep.trial import TrialResult
 
 ARMS = ("float", "quantized")
 
 
 def rows_of(
-    settings: Sequence[Setting], trials: Sequence[Trial], outcomes: Mapping[str, Outcome]
+    settings: Sequence[Setting], trials: Sequence[Trial], results: Mapping[str, TrialResult]
 ) -> list[dict[str, Any]]:
     """One row per setting: {setting, changes, runs, float, quantized, seconds}; statistics are None without a run.
 
@@ -23,20 +23,20 @@ def rows_of(
     """
     rows = []
     for setting in settings:
-        runs = _runs(setting, trials, outcomes)
-        first = _runs(settings[0], trials, outcomes)
+        runs = _runs(setting, trials, results)
+        first = _runs(settings[0], trials, results)
         both = [] if setting == settings[0] else [pair for pair in runs if pair in first]
         row: dict[str, Any] = {"setting": setting.label, "changes": list(setting.changes), "runs": len(runs)}
         for arm in ARMS:
-            found = {pair: _accuracy(outcome, arm) for pair, outcome in runs.items()}
-            reference = {pair: _accuracy(outcome, arm) for pair, outcome in first.items()}
+            found = {pair: _accuracy(result, arm) for pair, result in runs.items()}
+            reference = {pair: _accuracy(result, arm) for pair, result in first.items()}
             difference = paired_t([found[pair] - reference[pair] for pair in both]) if both else None
-            silent = [_silent(outcome, arm) for outcome in runs.values()]
+            silent = [_silent(result, arm) for result in runs.values()]
             counted = [count for count in silent if count is not None]
             row[arm] = {**mean_sd(list(found.values())), "difference": difference} if runs else None
             if counted:
                 row[arm]["silent"] = sum(counted) / len(counted)
-        row["seconds"] = mean_sd([outcome.seconds for outcome in runs.values()]) if runs else None
+        row["seconds"] = mean_sd([result.seconds for result in runs.values()]) if runs else None
         rows.append(row)
     return rows
 
@@ -89,17 +89,17 @@ def notes(result: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _runs(setting: Setting, trials: Sequence[Trial], outcomes: Mapping[str, Outcome]) -> dict[Any, Outcome]:
-    return {t.pair: outcomes[t.name] for t in trials if t.setting == setting and t.name in outcomes}
+def _runs(setting: Setting, trials: Sequence[Trial], results: Mapping[str, TrialResult]) -> dict[Any, TrialResult]:
+    return {t.pair: results[t.name] for t in trials if t.setting == setting and t.name in results}
 
 
-def _accuracy(outcome: Outcome, arm: str) -> float:
-    return outcome.accuracy_float if arm == "float" else outcome.accuracy_quantized
+def _accuracy(result: TrialResult, arm: str) -> float:
+    return result.accuracy_float if arm == "float" else result.accuracy_quantized
 
 
-def _silent(outcome: Outcome, arm: str) -> float | None:
-    count = outcome.silent_float if arm == "float" else outcome.silent_quantized
-    return None if count is None else count / outcome.recordings
+def _silent(result: TrialResult, arm: str) -> float | None:
+    count = result.silent_float if arm == "float" else result.silent_quantized
+    return None if count is None else count / result.recordings
 
 
 def _share(arm: Mapping[str, Any] | None) -> str:

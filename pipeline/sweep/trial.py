@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeport import exits as ends
+from spikeport import exits
 from spikeport.errors import MissingDependencyError, UserError
 from spikeport.export.network.accuracy import held_against
 from spikeport.pipeline.run.run_folder import MANIFEST, open_run
@@ -22,7 +22,7 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrialResult:
     """Which test recordings a finished run got right (`1`) or wrong (`0`), in test order, and how long training took.
 
     `silent_float`, `silent_quantized`: how many wrong ones had no answer (None: not counted). `seconds`: all that
@@ -56,7 +56,7 @@ class Outcome:
         return {"recordings": self.recordings, **shares, **asdict(self)}
 
 
-def outcome_of(folder: Path, verb: str = "train") -> Outcome | None:
+def trial_result(folder: Path, verb: str = "train") -> TrialResult | None:
     """What the run in `folder` found; None where it is not there, or not finished (for "run": up to its report)."""
     if not (folder / MANIFEST).is_file():
         return None
@@ -73,7 +73,7 @@ def outcome_of(folder: Path, verb: str = "train") -> Outcome | None:
     answers = [held_against(labels, result["predicted"], counted="silent" in result) for result in found]
     right = ["".join(map(str, each.right.astype(int).tolist())) for each in answers]
     seconds = sum(run.manifest["stages"][stage]["seconds"] for stage in learnt if stage != "data")
-    return Outcome(
+    return TrialResult(
         correct_float=right[0],
         correct_quantized=right[1],
         seconds=round(seconds, 3),
@@ -101,20 +101,20 @@ def start_trial(
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **limits, **ends.started_by_this()},
+            env={**os.environ, **limits, **exits.started_by_this()},
         )
 
 
-def finish_trial(process: subprocess.Popen, folder: Path, verb: str = "train") -> Outcome:
+def finish_trial(process: subprocess.Popen, folder: Path, verb: str = "train") -> TrialResult:
     """Waits for a trial. Raises UserError with the trial's own last words where it failed, MissingDependencyError
     where it lacked something."""
     code = process.wait()
-    outcome = outcome_of(folder, verb) if code == 0 else None
-    if outcome is None:
+    result = trial_result(folder, verb) if code == 0 else None
+    if result is None:
         said = _log(folder).read_text(encoding="utf-8", errors="replace").splitlines()
         kind = MissingDependencyError if code == MissingDependencyError.exit_code else UserError
-        raise kind(ends.left_with(code), cause=ends.last_words(said))
-    return outcome
+        raise kind(exits.left_with(code), cause=exits.last_words(said))
+    return result
 
 
 def _log(folder: Path) -> Path:

@@ -22,7 +22,7 @@ def test_loihi1_against_pohoiki_springs() -> None:
     assert row["high"] == pytest.approx(1.7326, abs=5e-5)
     assert row["low_off"] == pytest.approx(0.089, abs=5e-4)
     assert row["high_off"] == pytest.approx(0.303, abs=5e-4)
-    assert row["verdict"] == "within"
+    assert row["result"] == "within"
 
 
 @pytest.mark.parametrize(("spikes", "inactive", "active"), [(667, 1.4485, 1.5822), (750, 1.5990, 1.7326)])
@@ -45,7 +45,7 @@ def test_truenorth_at_a_point_held_out_of_its_fit() -> None:
     row = checks("truenorth")["akopyan2015-recurrent"]
     assert row["low"] == row["high"] == pytest.approx(70.62, abs=5e-3)
     assert row["low_off"] == pytest.approx(-0.0054, abs=5e-5)
-    assert row["verdict"] == "within"
+    assert row["result"] == "within"
 
 
 def test_truenorth_at_high_rate_and_why_the_aggregate_must_not_be_used_there() -> None:
@@ -62,13 +62,13 @@ def test_odin_by_its_power_model() -> None:
     rows = checks("odin")
     assert rows["frenkel2019-75mhz"]["low"] == pytest.approx(476.925, rel=1e-12)
     assert rows["frenkel2019-1.3mhz"]["low"] == pytest.approx(35.09, abs=5e-3)
-    assert {row["verdict"] for row in rows.values()} == {"within"}
+    assert {row["result"] for row in rows.values()} == {"within"}
 
 
 def test_every_computable_check_holds() -> None:
-    verdicts = [row["verdict"] for row in validate_rows()]
-    assert verdicts.count("within") == 4
-    assert "outside" not in verdicts
+    results = [row["result"] for row in validate_rows()]
+    assert results.count("within") == 4
+    assert "outside" not in results
 
 
 def test_a_wrong_constant_is_found() -> None:
@@ -79,7 +79,7 @@ def test_a_wrong_constant_is_found() -> None:
             entry.model_copy(update={"value": 26.0}) if entry.op == "synop" else entry for entry in profile.energy
         ),
     )
-    assert [row["verdict"] for row in check_rows(wrong)] == ["outside"]
+    assert [row["result"] for row in check_rows(wrong)] == ["outside"]
 
 
 def test_a_tiny_network_costs_more_than_any_firing_rate_explains() -> None:
@@ -87,14 +87,14 @@ def test_a_tiny_network_costs_more_than_any_firing_rate_explains() -> None:
     row = checks("loihi1")["blouw2019-kws"]
     assert row["low"] == pytest.approx(541 * 10 * 52e-6, rel=1e-12)
     assert row["high"] == pytest.approx(1_728_000 * 23.6e-6 + 5_410 * 81e-6, rel=1e-12)
-    assert (row["rates"], row["verdict"]) == (None, "low by 6.6 times at least: no firing rate explains it")
+    assert (row["rates"], row["result"]) == (None, "low by 6.6 times at least: no firing rate explains it")
 
 
 def test_the_rates_at_which_an_estimate_meets_what_was_measured() -> None:
     """A copy: (17.1 - 2.0736) / 170.131 to (17.1 - 1.3312) / 170.131. PilotNet by Loihi 1: 0.166 to 0.180."""
     row = checks("loihi1")["blouw2019-kws-copy"]
     assert row["rates"] == pytest.approx((0.08832, 0.09269), abs=5e-6)
-    assert row["verdict"] == "met where neurons fire in 8.8 to 9.3 % of all steps"
+    assert row["result"] == "met where neurons fire in 8.8 to 9.3 % of all steps"
     pilotnet = checks("loihi2")["pilotnet-lif-dynamic"]
     assert pilotnet["rates"] == pytest.approx((0.166, 0.180), abs=5e-4)
     assert pilotnet["priced_by"] == "loihi1"
@@ -106,7 +106,7 @@ def test_an_estimate_that_silence_exceeds_is_said_to_be_high() -> None:
         entry.model_copy(update={"value": 1.0}) for entry in profile.published if entry.id == "blouw2019-kws-copy"
     )
     (row,) = check_rows(replace(profile, published=entries))
-    assert (row["rates"], row["verdict"]) == (None, "high by 1.3 times at least: silence alone would cost more")
+    assert (row["rates"], row["result"]) == (None, "high by 1.3 times at least: silence alone would cost more")
 
 
 def test_what_the_checks_say_together() -> None:
@@ -114,17 +114,17 @@ def test_what_the_checks_say_together() -> None:
     assert "within 30 % of what was measured (4 of 4" in first
     assert "tiny ones" in last
     assert summary([]) == []
-    rows = [row for row in validate_rows() if row["verdict"] == "within"]
+    rows = [row for row in validate_rows() if row["result"] == "within"]
     assert not any("tiny" in sentence for sentence in summary(rows))
     assert "| 1.33 mJ | 1.449 to 1.733 | +8.9 to +30.3 % | within |" in markdown(rows)
 
 
 def test_results_without_counts_are_shown_but_not_judged() -> None:
     rows = checks("loihi2")
-    assert rows["pilotnet-lif-total"]["verdict"] == "no estimate: its counts are not published"
+    assert rows["pilotnet-lif-total"]["result"] == "no estimate: its counts are not published"
     negative = rows["pilotnet-sdnn-dynamic"]
     assert negative["published"] == -0.36
-    assert negative["verdict"] == "no check: kept as a warning"
+    assert negative["result"] == "no check: kept as a warning"
 
 
 @pytest.mark.parametrize("name", list_profiles())

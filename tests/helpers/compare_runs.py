@@ -69,7 +69,7 @@ def finished_run(
     if samples is not None:
         (folder / "samples.csv").write_text(samples or samples_text(report, np.linspace(0.5, 1.5, len(labels))))
         files = (*files, "samples.csv")
-    run.record("report", {"verdict": report["verdict"]}, files, 0.0)
+    run.record("report", {"summary": report["summary"]}, files, 0.0)
     return folder
 
 

@@ -84,7 +84,7 @@ def placed(*cores: int, tiles: int | None = 1, chips: int = 1) -> Placement:
         chips=chips,
         at_least=False,
         passes=True,
-        verdict="passes",
+        summary="passes",
     )
 
 

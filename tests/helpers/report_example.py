@@ -95,7 +95,7 @@ def example_energy() -> list[dict[str, Any]]:
                 "cores_per_chip": 128,
                 "tiles": 7,
                 "chips": 1,
-                "verdict": "passes these public limits: 27 cores on 1 chip in a greedy partition",
+                "summary": "passes these public limits: 27 cores on 1 chip in a greedy partition",
                 "layers": [
                     {"name": name, "cores": cores, "filled_by": reason}
                     for name, cores, reason in (

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from spikeport import exits as ends
+from spikeport import exits
 
 ROOT = Path(__file__).parents[2]
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -24,11 +24,11 @@ def command(work: str, *, ignored: tuple[signal.Signals, ...] = (), verb: str = 
 import os, signal, subprocess, sys, threading, time
 signal.signal(signal.SIGINT, signal.{"SIG_IGN" if signal.SIGINT in ignored else "default_int_handler"})
 {heard}
-from spikeport import exits as ends
+from spikeport import exits
 def work():
-    ends.begin({verb!r})
+    exits.begin({verb!r})
 {"".join(f"    {line}" for line in work.splitlines(keepends=True))}
-sys.exit(ends.code_of(work))
+sys.exit(exits.code_of(work))
 """
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     return subprocess.Popen(
@@ -99,7 +99,7 @@ def test_an_import_does_not_swallow_it(number: signal.Signals) -> None:
 def test_a_signal_that_comes_twice_at_once_lets_the_work_end_in_order() -> None:
     """`timeout` sends it to the process and to its group."""
     work = (  # on a busy machine the second one comes late
-        "ends.REPEAT_S = 600.0\ntry:\n    print('begun', flush=True)\n    time.sleep(600)\n"
+        "exits.REPEAT_S = 600.0\ntry:\n    print('begun', flush=True)\n    time.sleep(600)\n"
         "finally:\n    os.kill(os.getpid(), 15)\n"
     )
     process = command(work + "    print('in order', flush=True)\n")
@@ -110,9 +110,8 @@ def test_a_signal_that_comes_twice_at_once_lets_the_work_end_in_order() -> None:
 
 
 def test_what_does_not_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    work = (
-        "ends.GRACE_S = 0.1\ntry:\n    print('begun', flush=True)\n    time.sleep(600)\nfinally:\n    time.sleep(600)\n"
-    )
+    work = "exits.GRACE_S = 0.1\ntry:\n    print('begun', flush=True)\n    time.sleep(600)\n"
+    work += "finally:\n    time.sleep(600)\n"
     process = command(work)
     process.stdout.readline()
     process.send_signal(signal.SIGTERM)
@@ -122,8 +121,8 @@ def test_what_does_not_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_it_started_ends_when_it_is_killed() -> None:
     child = WAITS.replace("begun", "child").replace("\n", ";")
-    inner = f"import time; from spikeport import exits as ends; ends.code_of(lambda: exec({child!r}))"
-    starts = f"subprocess.Popen([sys.executable, '-c', {inner!r}], env={{**os.environ, **ends.started_by_this()}})\n"
+    inner = f"import time; from spikeport import exits; exits.code_of(lambda: exec({child!r}))"
+    starts = f"subprocess.Popen([sys.executable, '-c', {inner!r}], env={{**os.environ, **exits.started_by_this()}})\n"
     process = command(starts + "time.sleep(600)\n")
     assert process.stdout.readline() == "child\n"
     process.kill()
@@ -151,7 +150,7 @@ def test_memory_that_runs_out_is_one_line(error: str) -> None:
 def test_a_fault_of_ours_shows_its_traceback_and_is_no_failed_check() -> None:
     process = command("raise ValueError('never thought of')\n")
     _, err = process.communicate()
-    assert process.returncode == ends.OUR_BUG == 70
+    assert process.returncode == exits.OUR_BUG == 70
     assert "Traceback" in err
     assert err.splitlines()[-1].startswith("error: this is a fault of Spikeport, not yours (ValueError)")
 

@@ -134,9 +134,9 @@ class LavaWorker:
         end = time.monotonic() + timeout_s
         for job in jobs(samples, samples if rule.together else 1):
             left = end - time.monotonic()
-            told = None if progress is None else _shifted(progress, job.start, samples)
+            job_progress = None if progress is None else _shifted(progress, job.start, samples)
             try:
-                arrays = self.run(network, rule, frames[job.start : job.stop], job, keep_layers, left, told)
+                arrays = self.run(network, rule, frames[job.start : job.stop], job, keep_layers, left, job_progress)
             except TimeoutError:
                 self.close()
                 raise LavaTimeout(timeout_s, samples, *assemble(network, steps, parts, keep_layers)) from None

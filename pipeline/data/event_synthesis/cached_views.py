@@ -91,9 +91,9 @@ class KeptViews:
         for start in range(0, count, BLOCK):
             rows = torch.arange(start, min(start + BLOCK, count))
             generator = torch.Generator().manual_seed(derived_seed(0, "view", view, start))
-            shown = self.bridge.show(self._warped(rows, self.warps[view][:, rows]), generator).transpose(0, 1)
-            frames = PackedFrames.pack(shown.numpy() > 0)
-            bits[rows.numpy()], facts["events"][rows.numpy()] = frames.bits, shown.flatten(1).sum(1).numpy()
+            events = self.bridge.show(self._warped(rows, self.warps[view][:, rows]), generator).transpose(0, 1)
+            frames = PackedFrames.pack(events.numpy() > 0)
+            bits[rows.numpy()], facts["events"][rows.numpy()] = frames.bits, events.flatten(1).sum(1).numpy()
             if self.progress:
                 self.progress(int(rows[-1]) + 1, count, f"drawing view {view + 1} of {len(self.warps)} of the images")
         return Frames(frames=PackedFrames(bits, (count, *self.binning.shape)), facts=facts)

@@ -143,9 +143,9 @@ def _on_black(path: Path, picture: Image, findings: Findings) -> Image:
     if lowest == 255:
         return whole.convert("RGB")
     findings.transparent.append(path)
-    shown = PIL.Image.new("RGB", picture.size)
-    shown.paste(whole, mask=alpha)
-    return shown
+    opaque = PIL.Image.new("RGB", picture.size)
+    opaque.paste(whole, mask=alpha)
+    return opaque
 
 
 def _unknown_white(path: Path, found: str, taken: str) -> UserError:

@@ -24,12 +24,12 @@ def load_file_pairs(
     Each recording's bounding box is brought to `data.height` x `data.width`, as its picture is. `about`: a sentence of
     {count} recordings and {classes}. Raises UserError saying where to get what is not there.
     """
-    there, shown = Path(data.root, data.events or events), Path(data.root, data.images or images)
-    listing = list_events(there, absent(name, events, there))
+    event_folder, image_folder = Path(data.root, data.events or events), Path(data.root, data.images or images)
+    listing = list_events(event_folder, absent(name, events, event_folder))
     classes, files = listing.classes, listing.files()
-    if not shown.is_dir():
-        raise absent(name, images, shown)
-    found = read_images(shown, classes, data.height, data.width, progress)
+    if not image_folder.is_dir():
+        raise absent(name, images, image_folder)
+    found = read_images(image_folder, classes, data.height, data.width, progress)
     size = (data.height, data.width)
     facts = (name, resizing.VERSION, size)
     return Collection(

@@ -70,7 +70,7 @@ def assumptions(account: EnergyAccount) -> list[str]:
     stated += [f"{op}: {constant.note}" for op, constant in account.used if constant.note]
     if account.dynamic_pj is not None:
         stated += [
-            f"checked on {row['workload']} ({row['published']:g} {row['unit']} published): {row['verdict']}"
+            f"checked on {row['workload']} ({row['published']:g} {row['unit']} published): {row['result']}"
             for row in check_rows(account.profile)
             if row["high"] is not None
         ]

@@ -15,7 +15,7 @@ from spikeport.hardware_profiles.profile import HardwareProfile, known
 class Placement:
     """Cores of each layer, in order, and what filled them ("": nothing did); `tiles`: None where none are public.
 
-    `at_least`: a limit that fills cores is not public, so a compiler may need more. `verdict`: the partition's words
+    `at_least`: a limit that fills cores is not public, so a compiler may need more. `summary`: the partition's words
     on all limits; `passes`: none is exceeded.
     """
 
@@ -27,7 +27,7 @@ class Placement:
     chips: int
     at_least: bool
     passes: bool
-    verdict: str
+    summary: str
 
     def row(self) -> dict[str, Any]:
         """The placement as report.json has it."""
@@ -38,7 +38,7 @@ class Placement:
             "cores_per_chip": self.cores_per_chip,
             "tiles": self.tiles,
             "chips": self.chips,
-            "verdict": self.verdict,
+            "summary": self.summary,
             "layers": [{"name": name, "cores": cores, "filled_by": reason} for name, cores, reason in layers],
         }
 
@@ -50,7 +50,7 @@ class Placement:
             f"placed by the public limits: {least}{_count(sum(self.cores), 'core')}{tiles} on "
             f"{_count(self.chips, 'chip')}, layers on cores of their own"
         )
-        return stated if self.passes else f"{stated}, though the network {self.verdict}"
+        return stated if self.passes else f"{stated}, though the network {self.summary}"
 
 
 def place(network: IntegerNetwork, profile: HardwareProfile) -> Placement | None:
@@ -70,7 +70,7 @@ def place(network: IntegerNetwork, profile: HardwareProfile) -> Placement | None
         chips=found.chips,
         at_least=found.at_least,
         passes=found.passes,
-        verdict=found.verdict,
+        summary=found.summary,
     )
 
 

@@ -69,12 +69,12 @@ def plot(curves: Sequence[dict[str, Any]], floors: Sequence[dict[str, Any]]) -> 
     batches = sorted({point["batch"] for curve in curves for point in curve["points"]})
     across, at_floors = _across(batches, bool(floors))
     plane = Plane(across=across, up=fine_log_axis([*times, *(floor["us"] for floor in floors)]))
-    told = [
+    description = [
         f"{curve['label']}, {named(curve)}: "
         + ", ".join(f"{amount(point['us']['nominal'])} µs at batch {point['batch']}" for point in curve["points"])
         for curve in curves
     ]
-    told += [f"{floor['label']}, {named(floor)}: floor, at least {amount(floor['us'])} µs" for floor in floors]
+    description += [f"{floor['label']}, {named(floor)}: floor, at least {amount(floor['us'])} µs" for floor in floors]
     body = Markup("".join(_line(curve, plane, k - (len(curves) - 1) / 2) for k, curve in enumerate(curves)))
     body += Markup("".join(_triangle(floor["us"], plane, at_floors) for floor in floors))
     last = [max(curve["points"], key=lambda point: point["batch"]) for curve in curves]
@@ -83,7 +83,7 @@ def plot(curves: Sequence[dict[str, Any]], floors: Sequence[dict[str, Any]]) -> 
     body += _labels(floors, [(at_floors, plane.y(floor["us"])) for floor in floors], -11, "end")
     columns = [f"{batch:,}" for batch in batches] + ["floor"] * bool(floors)
     title = "Time per inference against batch size, both logarithmic"
-    return plane.plot(body, title, "; ".join(told), [f"{tick:,g}" for tick in plane.up.ticks], columns)
+    return plane.plot(body, title, "; ".join(description), [f"{tick:,g}" for tick in plane.up.ticks], columns)
 
 
 def key(style: int | None) -> Markup:

@@ -30,14 +30,16 @@ def plot(points: Sequence[Point], title: str) -> Plot:
         across=fine_log_axis([point.energy[end] for point in points for end in ("low", "nominal", "high")]),
         up=share_axis(min(point.accuracy["low"] for point in points)),
     )
-    told = "; ".join(
+    description = "; ".join(
         f"{point.number}, {point.label}: {point.energy['nominal']:.3g} µJ, {100 * point.accuracy['nominal']:.1f} %"
         for point in points
     )
     body = Markup("".join(_lines(point, plane) for point in points))
     body += Markup("").join(_mark(point, plane) for point in points)
     shares, energies = plane.up.ticks, plane.across.ticks
-    return plane.plot(body, title, told, [f"{100 * tick:.0f} %" for tick in shares], [f"{e:,g}" for e in energies])
+    return plane.plot(
+        body, title, description, [f"{100 * tick:.0f} %" for tick in shares], [f"{e:,g}" for e in energies]
+    )
 
 
 def _lines(point: Point, plane: Plane) -> str:

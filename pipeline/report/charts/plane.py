@@ -34,12 +34,12 @@ class Plane:
         """Position of `value` in px from the top."""
         return round(HEIGHT * (1 - self.up.at(value) / 100), 2)
 
-    def plot(self, body: Markup, title: str, told: str, rows: Sequence[str], columns: Sequence[str]) -> Plot:
+    def plot(self, body: Markup, title: str, description: str, rows: Sequence[str], columns: Sequence[str]) -> Plot:
         """`body` on a grid of both axes' ticks, which are labelled `rows` and `columns`; `told` is read out."""
         ends = [(f"{x}%", f"{x}%", 0.0, HEIGHT) for x in map(self.across.at, self.across.ticks)]
         ends += [("0", "100%", y, y) for y in map(self.y, self.up.ticks)]
         grid = [f'<line class="grid" x1="{x}" x2="{to_x}" y1="{y}" y2="{to_y}"/>' for x, to_x, y, to_y in ends]
-        drawn = Markup("<desc>{}</desc>").format(told) + Markup("".join(grid)) + body
+        drawn = Markup("<desc>{}</desc>").format(description) + Markup("".join(grid)) + body
         return Plot(
             rows=self._rows(rows),
             drawing=svg(drawn, title, "plot", f'width="100%" height="{HEIGHT:g}"'),

@@ -21,7 +21,7 @@ from spikeport.pipeline.report.comparison.per_sample import (
     why_unmatched,
 )
 from spikeport.pipeline.report.comparison.ratios import RATIO, energy_ratios, why_apart
-from spikeport.pipeline.report.comparison.words import verdict
+from spikeport.pipeline.report.comparison.words import summary
 from spikeport.pipeline.report.content.content import PAIRED
 from spikeport.pipeline.report.content.finished_run import FinishedRun
 from spikeport.pipeline.report.content.plain import plain, portable
@@ -37,7 +37,7 @@ def build_comparison(runs: Sequence[FinishedRun]) -> dict[str, Any]:
     held against."""
     comparison = {
         "schema": SCHEMA,
-        "verdict": "",
+        "summary": "",
         "runs": [_run(number, run) for number, run in enumerate(runs, start=1)],
         "settings": _settings([dict(run.recipe) for run in runs]),
         "versions": _settings([dict(run.report["provenance"].get("versions") or {}) for run in runs]),
@@ -45,7 +45,7 @@ def build_comparison(runs: Sequence[FinishedRun]) -> dict[str, Any]:
         "intervals": {"accuracy": "Wilson, 95 %", "difference": PAIRED, "ratio": RATIO, "change": CHANGE},
     }
     comparison = portable(plain(comparison))
-    comparison["verdict"] = verdict(comparison)
+    comparison["summary"] = summary(comparison)
     return comparison
 
 

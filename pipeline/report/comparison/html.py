@@ -83,16 +83,16 @@ def _energy(device: dict[str, Any]) -> dict[str, Any]:
     values, points = [], []
     for row in device["rows"]:
         priced = row["priced"]
-        if not priced or not priced["shown"]:
+        if not priced or not priced["headline"]:
             continue
-        values += [priced["shown"][end] for end in ("low", "high")]
+        values += [priced["headline"][end] for end in ("low", "high")]
         values += [priced["total"]["nominal"]] if priced["total"] else []
         if stage := compare_words.deployed(row["run"]["accuracy"]):
             points.append(
                 pareto.Point(
                     number=row["run"]["number"],
                     label=row["run"]["label"],
-                    energy=priced["shown"],
+                    energy=priced["headline"],
                     accuracy=words.interval_of(row["run"]["accuracy"][stage]),
                     standing=priced["standing"],
                 )
@@ -109,8 +109,10 @@ def _energy(device: dict[str, Any]) -> dict[str, Any]:
 
 def _chart(row: dict[str, Any], axis: charts.Axis) -> Markup:
     priced = row["priced"]
-    if not priced or not priced["shown"]:
+    if not priced or not priced["headline"]:
         return Markup("")
-    title = f"{row['run']['label']}: {priced['standing']}, {words.quantity_text(priced['shown'], 'µJ')} per inference"
+    title = (
+        f"{row['run']['label']}: {priced['standing']}, {words.quantity_text(priced['headline'], 'µJ')} per inference"
+    )
     total = priced["total"]["nominal"] if priced["dynamic"] and priced["total"] else None
-    return charts.interval(axis, priced["shown"], title, priced["standing"], total)
+    return charts.interval(axis, priced["headline"], title, priced["standing"], total)

@@ -14,7 +14,7 @@ def render_markdown(comparison: dict[str, Any]) -> str:
     """The comparison as built by `build_comparison`. The same dict, the same bytes."""
     runs = comparison["runs"]
     sections = [
-        [f"# Comparison of {len(runs)} runs", inline(comparison["verdict"])],
+        [f"# Comparison of {len(runs)} runs", inline(comparison["summary"])],
         _runs(runs),
         _settings(comparison),
         _accuracy(runs),
@@ -146,7 +146,7 @@ def _energy(comparison: dict[str, Any]) -> list[str]:
 
 def _numbers(row: dict[str, Any]) -> list[str]:
     priced = row["priced"]
-    if not priced or not priced["shown"]:
+    if not priced or not priced["headline"]:
         return [f"unknown: {why_unknown(row)}", "", "unknown", "", "unknown", strong("unknown")]
     cells = []
     for kind, missing in (("dynamic", "not told apart"), ("total", "unknown")):

@@ -76,11 +76,13 @@ def changes(run: PerSample, first: PerSample, columns: Sequence[str]) -> dict[st
     mine, its = run.at(keys, columns), first.at(keys, columns)
     known = np.isfinite(mine).all(axis=0) & np.isfinite(its).all(axis=0)
     found = iter(paired_changes(mine[:, known], its[:, known], seed=SEED))
-    told = {}
+    changes = {}
     for column, has in zip(columns, known, strict=True):
-        told[column] = next(found) if has else no_change("unknown for a recording")
-        told[column]["ratio"] = told[column]["ratio"] or _none("its mean over recordings of the first may be zero")
-    return told
+        changes[column] = next(found) if has else no_change("unknown for a recording")
+        changes[column]["ratio"] = changes[column]["ratio"] or _none(
+            "its mean over recordings of the first may be zero"
+        )
+    return changes
 
 
 def no_change(reason: str) -> dict[str, Any]:

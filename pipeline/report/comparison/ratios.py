@@ -39,7 +39,7 @@ def why_apart(row: dict[str, Any] | None, first: dict[str, Any] | None, names: t
         absent = [name for name, known in zip(names, (row, first), strict=True) if known is None]
         return f"{' and '.join(absent)} not priced on this device"
     here, there = device(row), device(first)
-    if here["shown"] and there["shown"] and (reason := _unlike(row, first)):
+    if here["headline"] and there["headline"] and (reason := _unlike(row, first)):
         return reason
     unknown = [name for name, entry in zip(names, (here, there), strict=True) if entry[kind] is None]
     return f"unknown for {' and '.join(unknown)}" if unknown else ""

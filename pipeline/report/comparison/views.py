@@ -41,8 +41,8 @@ def _device(comparison: dict[str, Any], hardware: str, name: str) -> dict[str, A
             priced = found and device(found)
             why_not = None if found else "not priced on this device"
         ratios = against and next((entry for entry in against["energy"] if entry["hardware"] == hardware), None)
-        told = [ratios[kind] for kind in KINDS if priced and priced[kind]] if ratios else []
-        reasons = dict.fromkeys(entry["reason"] for entry in told if entry["nominal"] is None)
+        entries = [ratios[kind] for kind in KINDS if priced and priced[kind]] if ratios else []
+        reasons = dict.fromkeys(entry["reason"] for entry in entries if entry["nominal"] is None)
         rows.append(
             {
                 "run": run,
@@ -52,13 +52,13 @@ def _device(comparison: dict[str, Any], hardware: str, name: str) -> dict[str, A
                 "why_no_ratio": "; ".join(reasons),
             }
         )
-    shown = [row["priced"] for row in rows if row["priced"] and row["priced"]["shown"]]
+    known = [row["priced"] for row in rows if row["priced"] and row["priced"]["headline"]]
     return {
         "hardware": hardware,
         "name": name,
         "rows": rows,
-        "known": bool(shown),
-        "scopes": list(dict.fromkeys(priced["scope"] for priced in shown)),
+        "known": bool(known),
+        "scopes": list(dict.fromkeys(priced["scope"] for priced in known)),
         "missing": "; ".join(dict.fromkeys(why_unknown(row) for row in rows)),
     }
 
@@ -69,7 +69,7 @@ def changes(comparison: dict[str, Any]) -> list[dict[str, Any]]:
     A row: {name, n, difference, ratio, why}, energies in µJ; a device with a dynamic energy in neither run has none.
     `why`: the reason why no row has a difference, where it is one for all; then there are no rows.
     """
-    priced_on, told = devices(comparison), []
+    priced_on, entries = devices(comparison), []
     for number, against in enumerate(comparison["against_first"], start=1):
         rows = [{"name": name, **against["activity"][key]} for key, name in COSTS.items()]
         for each in priced_on:
@@ -80,8 +80,8 @@ def changes(comparison: dict[str, Any]) -> list[dict[str, Any]]:
             row["why"] = row["difference"].get("reason") or ""
         reasons = {row["why"] for row in rows}
         why = reasons.pop() if len(reasons) == 1 else ""
-        told.append({"run": comparison["runs"][number], "rows": [] if why else rows, "why": why})
-    return told
+        entries.append({"run": comparison["runs"][number], "rows": [] if why else rows, "why": why})
+    return entries
 
 
 def why_unknown(row: dict[str, Any]) -> str:

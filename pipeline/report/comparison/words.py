@@ -10,10 +10,10 @@ from spikeport.pipeline.report.content import words
 from spikeport.pipeline.report.content.headline import passed
 from spikeport.pipeline.report.content.trouble import trouble_of
 
-SPELT_OUT = 4  # so many runs against the first stand in the verdict; more are counted
+SPELT_OUT = 4  # so many runs against the first stand in the summary; more are counted
 
 
-def verdict(comparison: dict[str, Any]) -> str:
+def summary(comparison: dict[str, Any]) -> str:
     """One sentence: how the runs differ in accuracy after quantization, and, of two, in energy."""
     first, *others = comparison["runs"]
     against = comparison["against_first"]
@@ -122,11 +122,11 @@ def _pair(run: dict[str, Any], first: dict[str, Any], against: dict[str, Any]) -
     return (
         f"{quoted(run)} recognizes {mine} of {difference['n']:,} {kind}test recordings after quantization, "
         f"{quoted(first)} {its}: {words.points(difference['value'])} points (95 % interval "
-        f"{words.points_range(difference)}, paired), {_told(difference)}"
+        f"{words.points_range(difference)}, paired), {_told_apart(difference)}"
     )
 
 
-def _told(difference: dict[str, Any]) -> str:
+def _told_apart(difference: dict[str, Any]) -> str:
     word = outcome(difference)
     return "too close to tell them apart" if word == "not told apart" else f"so it is {word} on these recordings"
 
@@ -148,23 +148,23 @@ def _energy(against: dict[str, Any], run: dict[str, Any], first: dict[str, Any])
 
 
 def _many(first: dict[str, Any], others: list[dict[str, Any]], against: list[dict[str, Any]]) -> str:
-    told = []
+    differences = []
     for run, entry in zip(others, against, strict=True):
         stage = deployed(run["accuracy"])
         paired = stage and entry["accuracy"][stage]["value"] is not None
-        told.append((run, entry["accuracy"][stage] if paired else None))
+        differences.append((run, entry["accuracy"][stage] if paired else None))
     stage = deployed(first["accuracy"])
     own = f" ({words.percent(first['accuracy'][stage]['value'])} after quantization)" if stage else ""
     start = f"against {quoted(first)}{own}"
-    if len(told) > SPELT_OUT:
-        found = ["not paired" if difference is None else outcome(difference) for _, difference in told]
+    if len(differences) > SPELT_OUT:
+        found = ["not paired" if difference is None else outcome(difference) for _, difference in differences]
         counts = [f"{found.count(word)} {word}" for word in dict.fromkeys(found)]
-        return f"{start}, of {len(told)} runs {', '.join(counts)}"
+        return f"{start}, of {len(differences)} runs {', '.join(counts)}"
     parts = [
         f"{quoted(run)} is not paired"
         if difference is None
         else f"{quoted(run)} {words.points(difference['value'])} points ({words.points_range(difference)}, "
         f"{outcome(difference)})"
-        for run, difference in told
+        for run, difference in differences
     ]
     return f"{start}: {', '.join(parts)}"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from spikeport.export.network.accuracy import Answers
-from spikeport.pipeline.report.content.headline import verdict
+from spikeport.pipeline.report.content.headline import summary
 from spikeport.pipeline.report.content.layer_rows import layer_notes, layer_rows
 from spikeport.pipeline.report.content.plain import plain, portable
 from spikeport.pipeline.report.content.samples import Sample, describe
@@ -80,7 +80,7 @@ def build_report(inputs: ReportInputs) -> dict[str, Any]:
     report = {
         "schema": SCHEMA,
         "name": inputs.name,
-        "verdict": "",
+        "summary": "",
         "warnings": [dict(warning) for warning in inputs.warnings],
         "method": inputs.method,
         "dataset": {
@@ -110,7 +110,7 @@ def build_report(inputs: ReportInputs) -> dict[str, Any]:
     }
     report = portable(plain(report))
     report["samples"] = plain([describe(sample, inputs.classes) for sample in inputs.samples])
-    report["verdict"] = verdict(report)
+    report["summary"] = summary(report)
     return report
 
 

@@ -23,8 +23,8 @@ TOTAL_ONLY = ("static", "overhead", "latency")  # their absence leaves the dynam
 def energy_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
     """Devices first, then every baseline row whose joules are known.
 
-    `shown`: the quantity that stands for the row, dynamic energy or, where a device is known as a whole only, the
-    total. `standing`: measured, modelled, floor or unknown. `missing`: what `shown` lacks, in words.
+    `headline`: the quantity that stands for the row, dynamic energy or, where a device is known as a whole only, the
+    total. `standing`: measured, modelled, floor or unknown. `missing`: what `headline` lacks, in words.
     """
     energy, baseline = report["energy"], report["baseline"]
     return [device(row) for row in ([] if isinstance(energy, dict) else energy)] + [
@@ -41,14 +41,14 @@ def missing_operations(row: dict[str, Any]) -> str:
 def device(row: dict[str, Any]) -> dict[str, Any]:
     """One `energy` row of report.json in the form that `energy_rows` describes."""
     dynamic, total = quantity(row.get("dynamic_uj")), quantity(row.get("total_uj"))
-    shown = dynamic or total
+    headline = dynamic or total
     return {
         "name": row.get("name") or row["hardware"],
         "dynamic": dynamic,
         "total": total,
-        "shown": shown,
+        "headline": headline,
         "latency": quantity(row.get("latency_us")),
-        "standing": standing(row.get("basis"), shown),
+        "standing": standing(row.get("basis"), headline),
         "scope": listing(row.get("scope")),
         "missing": missing_operations(row),
         "notes": _notes(row),
@@ -64,7 +64,7 @@ def _baseline(row: dict[str, Any]) -> dict[str, Any]:
         "name": named + (row["device"] if row["batch"] == "any" else f"{row['device']}, batch {row['batch']}"),
         "dynamic": energy,
         "total": None,
-        "shown": energy,
+        "headline": energy,
         "latency": None,
         "standing": standing(row.get("energy_basis"), energy),
         "scope": listing(row.get("scope")),

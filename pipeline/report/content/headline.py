@@ -9,7 +9,7 @@ from spikeport.pipeline.report.content.energy_rows import missing_operations
 from spikeport.pipeline.report.content.trouble import trouble_of
 
 
-def verdict(report: dict[str, Any]) -> str:
+def summary(report: dict[str, Any]) -> str:
     """One sentence: how well, what quantization cost, whether the same spikes fire everywhere, at what energy.
 
     Of a network that does not answer, or answers as a guess would, that comes first, and nothing is said for it.

@@ -18,8 +18,8 @@ from spikeport.pipeline.report.content.samples import unpack_frames
 from spikeport.pipeline.report.pages.page import render
 from spikeport.pipeline.run.health import line
 
-FRAMES_SHOWN = 12
-CLASSES_SHOWN = 12
+MOST_FRAMES = 12
+MOST_CLASSES = 12
 
 
 def render_html(report: dict[str, Any]) -> str:
@@ -123,16 +123,16 @@ def _layers(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _energy(report: dict[str, Any]) -> dict[str, Any]:
     """Devices and baseline joules on one logarithmic axis; rows without a price keep their place and say so."""
     rows = energy_rows(report)
-    values = [row["shown"][end] for row in rows if row["shown"] for end in ("low", "high")]
+    values = [row["headline"][end] for row in rows if row["headline"] for end in ("low", "high")]
     values += [row["total"]["nominal"] for row in rows if row["total"]]
-    values += [4 * row["shown"]["nominal"] for row in rows if row["standing"] == "floor"]  # room for the arrow
+    values += [4 * row["headline"]["nominal"] for row in rows if row["standing"] == "floor"]  # room for the arrow
     axis = charts.log_axis(values)
     for row in rows:
         row["chart"] = Markup("")
-        if row["shown"]:
-            title = f"{row['name']}: {row['standing']}, {words.quantity_text(row['shown'], 'µJ')} per inference"
+        if row["headline"]:
+            title = f"{row['name']}: {row['standing']}, {words.quantity_text(row['headline'], 'µJ')} per inference"
             total = row["total"]["nominal"] if row["dynamic"] and row["total"] else None
-            row["chart"] = charts.interval(axis, row["shown"], title, row["standing"], total)
+            row["chart"] = charts.interval(axis, row["headline"], title, row["standing"], total)
         row["parts"] = [_parts(layer, row["layers"]) for layer in row["layers"]]
     return {"rows": rows, "scale": charts.scale(axis, [f"{tick:,g}" for tick in axis.ticks])}
 
@@ -147,8 +147,8 @@ def _parts(layer: dict[str, Any], layers: list[dict[str, Any]]) -> dict[str, Any
     kinds, largest = nominal(layer), max(sum(value or 0.0 for value in nominal(each)) for each in layers)
     own = sum(value or 0.0 for value in kinds)
     bar = charts.bar(own, largest, f"energy of {layer['name']}")
-    shown = kinds if MEMORY_TERMS[0] in layer else kinds[: len(LAYER_TERMS)]
-    return {"name": layer["name"], "kinds": shown, "sum": own, "bar": bar}
+    drawn = kinds if MEMORY_TERMS[0] in layer else kinds[: len(LAYER_TERMS)]
+    return {"name": layer["name"], "kinds": drawn, "sum": own, "bar": bar}
 
 
 def _curve(baseline: Any) -> dict[str, Any]:
@@ -159,23 +159,23 @@ def _curve(baseline: Any) -> dict[str, Any]:
 
 def _sample(sample: dict[str, Any], dataset: dict[str, Any]) -> dict[str, Any]:
     frames = unpack_frames(sample["frames"])
-    shown = sorted({round(i * (len(frames) - 1) / max(1, FRAMES_SHOWN - 1)) for i in range(FRAMES_SHOWN)})
-    if len(frames) <= FRAMES_SHOWN:
-        shown = list(range(len(frames)))
+    drawn = sorted({round(i * (len(frames) - 1) / max(1, MOST_FRAMES - 1)) for i in range(MOST_FRAMES)})
+    if len(frames) <= MOST_FRAMES:
+        drawn = list(range(len(frames)))
     start = [words.moment(step, dataset["dt_s"]) for step in range(len(frames))]
     raster, side = charts.input_raster(
         frames, f"Input spikes: {len(frames)} steps to the right, inputs downward, OFF above ON"
     )
     return sample | {
         "frames_shown": [
-            (start[step], charts.frame(frames[step], f"Events of step {step}, from {start[step]}")) for step in shown
+            (start[step], charts.frame(frames[step], f"Events of step {step}, from {start[step]}")) for step in drawn
         ],
         "most_events": max(sample["events_per_step"], default=0),
         "input_raster": raster,
         "pooled": side,
         "polarities": frames.shape[1],
         "output_rows": _output_rows(sample),
-        "classes_hidden": max(0, len(sample["output"]) - CLASSES_SHOWN),
+        "classes_hidden": max(0, len(sample["output"]) - MOST_CLASSES),
         "length": words.moment(len(frames), dataset["dt_s"]),
     }
 
@@ -183,10 +183,10 @@ def _sample(sample: dict[str, Any], dataset: dict[str, Any]) -> dict[str, Any]:
 def _output_rows(sample: dict[str, Any]) -> list[dict[str, Any]]:
     """The classes in their order; where there are too many, those that fired most, label and prediction among them."""
     names = list(sample["output"])
-    if len(names) > CLASSES_SHOWN:
+    if len(names) > MOST_CLASSES:
         asked = {sample["label"], sample["predicted"]}
         ranked = sorted(names, key=lambda name: (name not in asked, -len(sample["output"][name])))
-        kept = set(ranked[:CLASSES_SHOWN])
+        kept = set(ranked[:MOST_CLASSES])
         names = [name for name in names if name in kept]
     return [
         {

@@ -20,7 +20,7 @@ def render_markdown(report: dict[str, Any]) -> str:
     sections = [
         [
             f"# {inline(report['name'])}",
-            inline(report["verdict"]),
+            inline(report["summary"]),
             *bullets([line(each) for each in report.get("warnings", ())], ""),
         ],
         _dataset(report["dataset"], report["method"]),
@@ -79,8 +79,8 @@ def _equivalence(equivalence: dict[str, Any]) -> list[str]:
         numbers[0] += words.drawn_note(check)
         rows.append([name, ", ".join(check["layers"]), *numbers, first])
     head = ["Compared", "Layers", "Recordings", "Places", "Spikes", "Mismatches", "First divergence"]
-    shown = table(head, rows, right=(2, 3, 4, 5))
-    return ["## Same spikes", shown, words.CHECK_NOTE, inline(equivalence["statement"])]
+    drawn = table(head, rows, right=(2, 3, 4, 5))
+    return ["## Same spikes", drawn, words.CHECK_NOTE, inline(equivalence["statement"])]
 
 
 def _comparison(comparison: dict[str, Any]) -> list[str]:
@@ -129,18 +129,18 @@ def _layers(report: dict[str, Any]) -> list[str]:
         for layer in report["layers"]
     ]
     head = ["Layer", "Output", "Neurons", "Weights", "Spikes", "Rate", "Synaptic operations", "of dense"]
-    shown = table([*head, *layer_rows.HEADS], rows, right=range(2, 12))
-    return ["## Layers", shown, inline(words.layer_note(report)), *map(inline, report.get("layer_notes", ()))]
+    drawn = table([*head, *layer_rows.HEADS], rows, right=range(2, 12))
+    return ["## Layers", drawn, inline(words.layer_note(report)), *map(inline, report.get("layer_notes", ()))]
 
 
 def _energy(report: dict[str, Any]) -> list[str]:
     blocks = ["## Energy per inference"]
     if isinstance(report["energy"], dict):
         blocks.append(f"No account of neuromorphic energy: {inline(report['energy']['reason'])}")
-    shown, rows, notes = energy_rows(report), [], []
-    for row in shown:
+    drawn, rows, notes = energy_rows(report), [], []
+    for row in drawn:
         floor = "≥ " if row["standing"] == "floor" else ""
-        apart = row["shown"] is not None and row["dynamic"] is None
+        apart = row["headline"] is not None and row["dynamic"] is None
         rows.append(
             [
                 row["name"],
@@ -155,7 +155,7 @@ def _energy(report: dict[str, Any]) -> list[str]:
         notes += [f"{row['name']}. {key}: {words.listing(text)}" for key, text in row["notes"].items()]
     if rows:
         head = ["Device", "Dynamic (low to high)", "Total", "Latency", "Basis", "Scope", "No price for"]
-        used = dict.fromkeys(row["standing"] for row in shown)
+        used = dict.fromkeys(row["standing"] for row in drawn)
         blocks.append(table(head, rows, right=(1, 2, 3)))
         blocks.append("\n".join(f"- {strong(basis)}: {words.BASES[basis]}" for basis in used))
         blocks.append("Rows of different basis or scope do not make a ratio: none is printed.")

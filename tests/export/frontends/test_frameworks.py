@@ -125,15 +125,15 @@ def test_a_file_of_a_framework(name):
     """The integer network fires as the framework did; or the file is refused, or could not be made, for a reason."""
     expected, case, found = EXPECTED[name], outcomes.cases()[name], outcomes.outcome(name)
     if expected == EXACT:
-        assert (found.verdict, found.both) == (EXACT, 0.0)
+        assert (found.result, found.both) == (EXACT, 0.0)
         assert found.fired >= 8
         return
-    verdict, more = expected
-    assert found.verdict == verdict, found
-    if verdict == ROUNDING:
+    result, more = expected
+    assert found.result == result, found
+    if result == ROUNDING:
         assert found.both <= more
         assert found.file <= outcomes.FLOAT32_NOISE
-    elif verdict == OTHER:
+    elif result == OTHER:
         assert more in case["note"]
         assert found.chip <= 0.01  # the integer network is what the file says, which the framework did not run
     else:
@@ -141,7 +141,7 @@ def test_a_file_of_a_framework(name):
 
 
 def test_frames_are_not_symmetric_and_frameworks_fired():
-    """An exact verdict over silent neurons, or over one sample or step, would prove nothing."""
+    """An exact result over silent neurons, or over one sample or step, would prove nothing."""
     for name, case in outcomes.cases().items():
         if "exporter_error" in case:
             continue

@@ -45,7 +45,7 @@ def test_synapse_memory_and_axons_take_cores_that_neurons_alone_would_not() -> N
 def test_the_two_profiles_of_one_chip_place_alike() -> None:
     layers = dense(1000, 8), dense(5000, 1000)
     mine, second = (placed_on(load_profile(name), *layers) for name in ("loihi1", "loihi1-sanafe"))
-    assert replace(second, verdict=mine.verdict) == mine
+    assert replace(second, summary=mine.summary) == mine
 
 
 def test_what_is_not_public_makes_a_lower_bound() -> None:

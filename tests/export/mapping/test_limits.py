@@ -40,7 +40,7 @@ def test_one_small_layer():
     assert (layer.axons_in_per_core, layer.axons_out_per_core) == (3, 5)
     assert layer.accumulator_bound == 254 + 2 + 2
     assert report.passes
-    assert report.verdict == "passes these public limits: 1 core on 1 chip in a greedy partition"
+    assert report.summary == "passes these public limits: 1 core on 1 chip in a greedy partition"
     assert "fits" not in "\n".join(report.lines())
     json.dumps(asdict(report), allow_nan=False)
 
@@ -85,10 +85,10 @@ def test_delays_take_bits_beside_each_weight_and_have_slots():
     delay[4] = 5
     report = check(dense(10, 3, delay=delay))
     assert report.layers[0].synapse_bits_per_core == 3 * 128
-    assert found(report, "delay").verdict == "passes"
+    assert found(report, "delay").result == "passes"
     delay[4] = 8
     slots = found(check(dense(10, 3, delay=delay)), "delay slots")
-    assert (slots.used, slots.allowed, slots.verdict) == (9, 8, "unknown")
+    assert (slots.used, slots.allowed, slots.result) == (9, 8, "unknown")
 
 
 def test_profiles_split_layers_whose_neurons_differ():
@@ -118,22 +118,22 @@ def test_accumulator_between_two_readings_and_beyond_both():
     weight = np.full((1, 130), 254)
     weight[0, 0] = -254
     report = check(replace(dense(1, 130), weight=weight))
-    assert found(report, "accumulator bound").verdict == "sources differ"
+    assert found(report, "accumulator bound").result == "sources differ"
     assert report.passes
-    assert "sources differ on accumulator bound" in report.verdict
+    assert "sources differ on accumulator bound" in report.summary
     report = check(replace(dense(2, 8257), weight=np.full((2, 8257), 254)))
-    assert found(report, "accumulator bound").verdict == "exceeds"
-    assert found(report, "axons in per core").verdict == "exceeds"
+    assert found(report, "accumulator bound").result == "exceeds"
+    assert found(report, "axons in per core").result == "exceeds"
     assert not report.passes
-    assert report.verdict == "exceeds public limits: accumulator bound, axons in per core"
+    assert report.summary == "exceeds public limits: accumulator bound, axons in per core"
     assert report.layers[0].cores == 2
 
 
 def test_decays_that_no_field_holds():
     assert check(dense(2, 3, v_decay=4095, i_decay=1)).passes
-    assert found(check(dense(2, 3, v_decay=4096)), "voltage decay").verdict == "exceeds"
+    assert found(check(dense(2, 3, v_decay=4096)), "voltage decay").result == "exceeds"
     assert not check(dense(2, 3, i_decay=0)).passes
-    assert found(check(dense(2, 3, i_decay=1)), "current bound").verdict == "depends on the input"
+    assert found(check(dense(2, 3, i_decay=1)), "current bound").result == "depends on the input"
 
 
 def test_counts_as_inputs_need_graded_spikes():
@@ -152,7 +152,7 @@ def test_loihi2_says_what_is_not_public():
     assert "axons in per core" in report.unknown
     assert found(report, "synapses per chip").used == 40000
     assert any("no public number for" in line for line in report.lines())
-    assert report.verdict == "passes these public limits: at least 3 cores on 1 chip in a greedy partition"
+    assert report.summary == "passes these public limits: at least 3 cores on 1 chip in a greedy partition"
 
 
 def test_many_cores_take_several_chips():

@@ -37,7 +37,7 @@ from spikeport.pipeline.stages import report as stages_report
 from spikeport.pipeline.stages.runner import Context
 from spikeport.pipeline.sweep.plan import Setting, Trial
 from spikeport.pipeline.sweep.table import rows_of, table
-from spikeport.pipeline.sweep.trial import Outcome, outcome_of
+from spikeport.pipeline.sweep.trial import TrialResult, trial_result
 from spikeport.pipeline.training.evaluate import spiking_teacher_classes
 
 CLASSES, STEPS = 3, 4
@@ -148,7 +148,7 @@ def test_the_page_of_a_network_counts_silence_apart(spikeport, echo, tmp_path) -
     # All is said after four steps of four; before step 1 nobody answered.
     points = {point["steps"]: point["accuracy"] for point in report["early"]["points"]}
     assert (points[1]["silent"], points[1]["value"], points[4]["silent"]) == (6, 0, 2)
-    assert "does not answer in 3 of 8 recordings" in report["verdict"]
+    assert "does not answer in 3 of 8 recordings" in report["summary"]
     with open(tmp_path / "page" / "samples.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     names = {SILENT: "no answer"}
@@ -189,7 +189,7 @@ def test_a_run_counts_silence_apart(silent_run) -> None:
         assert (entry["value"], entry["n"], entry["silent"]) == (0, 6, 6)
     assert report["comparison"]["none"]["student_quantized"]["silent"] == 6
     assert (np.sum(report["confusion"]["counts"]), sum(report["confusion"]["silent"])) == (0, 6)
-    assert "6 gave no output spike" in report["verdict"]
+    assert "6 gave no output spike" in report["summary"]
     with open(silent_run / "samples.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     columns = ("student_float", "student_quantized", "reference", "lava")
@@ -213,7 +213,7 @@ def test_of_an_older_run_silence_was_not_counted(silent_run) -> None:
     assert report["accuracy"]["reference"]["value"] > 0
     assert "silent" not in report["accuracy"]["reference"]
     assert "not counted" in (silent_run / "report.md").read_text()
-    assert "no output spike" not in report["verdict"]
+    assert "no output spike" not in report["summary"]
     assert "no answer not counted" in Page((silent_run / "report.html").read_text()).text
 
 
@@ -230,8 +230,8 @@ def test_a_sweep_counts_silence_apart(tmp_path) -> None:
     """Ten recordings a run; of the second setting's two runs one was silent in 3 of them, the other in none."""
     first, second = Setting("a=1", ("a=1",)), Setting("a=2", ("a=2",))
     trials = [Trial(f"{each.label}/{seed}", each, seed, None, ()) for each in (first, second) for seed in (1, 2)]
-    found = {trial.name: Outcome("1" * 10, "1" * 10, 1.0, 0, 0) for trial in trials}
-    found["a=2/2"] = Outcome("1" * 10, "1" * 7 + "0" * 3, 1.0, 0, 3)
+    found = {trial.name: TrialResult("1" * 10, "1" * 10, 1.0, 0, 0) for trial in trials}
+    found["a=2/2"] = TrialResult("1" * 10, "1" * 7 + "0" * 3, 1.0, 0, 3)
     rows = rows_of((first, second), trials, found)
     assert [row["quantized"]["silent"] for row in rows] == [0, 0.15]
     _, cells = table(rows)
@@ -239,13 +239,13 @@ def test_a_sweep_counts_silence_apart(tmp_path) -> None:
     assert cells[1][3] == "85.00 ± 21.21 (15.0 silent)"
 
 
-def test_the_outcome_of_a_silent_trial(silent_run) -> None:
+def test_the_result_of_a_silent_trial(silent_run) -> None:
     manifest = silent_run / "manifest.json"
-    found = outcome_of(silent_run)
+    found = trial_result(silent_run)
     assert found is not None
     assert (found.correct_quantized, found.silent_float, found.silent_quantized) == ("0" * 6, 6, 6)
     manifest.write_text(manifest.read_text().replace('"silent"', '"other"'))
-    assert outcome_of(silent_run).silent_quantized is None
+    assert trial_result(silent_run).silent_quantized is None
 
 
 def test_a_spiking_teacher_that_says_nothing_has_no_class() -> None:
@@ -375,7 +375,7 @@ def test_frames_that_somebody_gives_are_called_given(spikeport, echo, tmp_path) 
     report = validated(tmp_path / "page")
     assert report["dataset"]["recordings"] == "given"
     assert report["dataset"]["counts"] == {"given": 3}
-    assert "of 3 given recordings" in report["verdict"]
+    assert "of 3 given recordings" in report["summary"]
     markdown = (tmp_path / "page" / "report.md").read_text()
     assert yaml.safe_load(markdown.split("---\n")[1])["model-index"][0]["results"][0]["dataset"]["split"] == (
         "given recordings"

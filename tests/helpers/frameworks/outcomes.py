@@ -25,8 +25,8 @@ FRAMEWORKS = ("snntorch", "norse", "sinabs", "spikingjelly", "rockpool", "nirtor
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """`verdict`:
+class CaseResult:
+    """`result`:
 
     "exact": each output of the integer network is the framework's. "rounding": the file executed in float64 by
     nir_oracle is the framework, to float32 noise; the integer network differs where decays or weights were rounded.
@@ -38,7 +38,7 @@ class Outcome:
     `places`, `fired`: how much was compared. `why`: the refusal, or what the framework's exporter said.
     """
 
-    verdict: str
+    result: str
     file: float = 0.0
     chip: float = 0.0
     both: float = 0.0
@@ -66,16 +66,18 @@ def graph(case: dict[str, Any]) -> SpikingGraph:
 
 
 @functools.cache
-def outcome(name: str) -> Outcome:
+def outcome(name: str) -> CaseResult:
     """Runs the case of that name under its contract."""
     case = cases()[name]
     if "exporter_error" in case:
-        return Outcome(verdict="not exported", cause=case["exporter_error"])
+        return CaseResult(result="not exported", cause=case["exporter_error"])
     try:
         spiking = graph(case)
         network, rows = quantize(spiking)
     except UserError as refused:
-        return Outcome(verdict="refused", cause=re.sub(re.escape(tempfile.gettempdir()) + r"/[^/]+/", "", str(refused)))
+        return CaseResult(
+            result="refused", cause=re.sub(re.escape(tempfile.gettempdir()) + r"/[^/]+/", "", str(refused))
+        )
     data = np.load(FILES / f"{_kept(case)}.npz")
     theirs = data["output"].astype(np.float64)
     floats = np.stack([run_nir(spiking.nir_graph, spiking.dt_s, sample) for sample in data["frames"]])
@@ -86,10 +88,10 @@ def outcome(name: str) -> Outcome:
     else:
         ours = trace.spikes
     shares = [_share(case["what"], *pair) for pair in ((floats, theirs), (ours, floats), (ours, theirs))]
-    verdict = "exact" if shares[2] == 0 else "rounding" if shares[0] <= FLOAT32_NOISE else "another network"
+    result = "exact" if shares[2] == 0 else "rounding" if shares[0] <= FLOAT32_NOISE else "another network"
     file, chip, both = shares
     fired = int(theirs.sum()) if case["what"] == "spikes" else 0
-    return Outcome(verdict=verdict, file=file, chip=chip, both=both, places=theirs.size, fired=fired)
+    return CaseResult(result=result, file=file, chip=chip, both=both, places=theirs.size, fired=fired)
 
 
 def _kept(case: dict[str, Any]) -> str:

@@ -95,7 +95,7 @@ def page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _framework_row(case: dict[str, Any], found: outcomes.Outcome) -> tuple[str, ...]:
+def _framework_row(case: dict[str, Any], found: outcomes.CaseResult) -> tuple[str, ...]:
     contract = ", ".join(f"{key}={_plain(value)}" for key, value in case["contract"].items() if value is not None)
     unit = f"of {found.places:,} voltages" if case["what"] == "membrane" else f"of {found.places:,} places"
     said = {
@@ -104,9 +104,9 @@ def _framework_row(case: dict[str, Any], found: outcomes.Outcome) -> tuple[str, 
         "another network": f"**another network**, {100 * found.file:.2g} % {unit}",
         "refused": f"**refused**: {found.cause}",
         "not exported": f"**not exported**: `{found.cause}`",
-    }[found.verdict]
+    }[found.result]
     note = f"; {case['note']}" if case["note"] else ""
-    return case["construct"], "" if found.verdict == "not exported" else f"`{contract}`", f"{said}{note}"
+    return case["construct"], "" if found.result == "not exported" else f"`{contract}`", f"{said}{note}"
 
 
 def _node_row(row: nodes.Row) -> tuple[str, ...]:

@@ -82,7 +82,7 @@ def test_only_the_same_recordings_pair(tmp_path: Path, changes: dict[str, Any], 
     assert reason in against["reason"]
     for entry in against["accuracy"].values():
         assert entry == {"value": None, "reason": against["reason"]}
-    assert "they are not paired, for" in comparison["verdict"]
+    assert "they are not paired, for" in comparison["summary"]
     for run in comparison["runs"]:  # each stands alone
         assert run["accuracy"]["student_quantized"]["low"] < run["accuracy"]["student_quantized"]["value"]
     for text in (Page(render_html(comparison)).text, render_markdown(comparison)):
@@ -96,20 +96,20 @@ def test_three_runs_are_held_against_the_first(tmp_path: Path) -> None:
     values = [entry["accuracy"]["student_quantized"]["value"] for entry in comparison["against_first"]]
     assert values == [pytest.approx(2 / 5), pytest.approx(-1 / 5)]
     assert [entry["run"] for entry in comparison["against_first"]] == [2, 3]
-    assert comparison["verdict"].startswith("Against “a” (20.0 % after quantization): “b” +40.0 points (")
+    assert comparison["summary"].startswith("Against “a” (20.0 % after quantization): “b” +40.0 points (")
     for text in (Page(render_html(comparison)).text, render_markdown(comparison)):
         assert "Not corrected for the number of runs" in text
 
 
-def test_many_runs_are_counted_in_the_verdict(tmp_path: Path) -> None:
+def test_many_runs_are_counted_in_the_summary(tmp_path: Path) -> None:
     """Of forty recordings: all against none is better, the same is not told apart, other recordings do not pair."""
     none, every, labels = "0" * 40, "1" * 40, tuple(range(40))
     first = finished_run(tmp_path / "first", (none, none), labels=labels)
     better = [finished_run(tmp_path / f"better{n}", (every, every), labels=labels) for n in range(3)]
     same = finished_run(tmp_path / "same", (none, none), labels=labels)
     other = finished_run(tmp_path / "other", (every, every), labels=labels[::-1])
-    verdict = compared(first, *better, same, other)["verdict"]
-    assert verdict == (
+    summary = compared(first, *better, same, other)["summary"]
+    assert summary == (
         "Against “first” (0.0 % after quantization), of 5 runs 3 better, 1 not told apart, 1 not paired."
     )
 
@@ -129,7 +129,7 @@ def test_a_ratio_by_hand(tmp_path: Path) -> None:
     assert found["hardware"] == "loihi1"
     assert found["dynamic"] == pytest.approx({"low": 1 / 4.9, "nominal": 2 / 3.4, "high": 5 / 3.0})
     assert found["total"] == pytest.approx({"low": 70 / 160, "nominal": 90 / 140, "high": 110 / 121})
-    assert "modelled at 0.588 (0.204 to 1.67) times that of “one”" in comparison["verdict"]
+    assert "modelled at 0.588 (0.204 to 1.67) times that of “one”" in comparison["summary"]
 
 
 def test_an_unknown_energy_has_no_ratio(four: dict[str, Any]) -> None:
@@ -170,7 +170,7 @@ def test_a_device_known_as_a_whole_has_a_ratio_of_totals(tmp_path: Path) -> None
     text = Page(render_html(comparison)).text
     assert "not told apart" in text
     assert "no ratio" not in text
-    assert "no ratio of their energies" not in comparison["verdict"]
+    assert "no ratio of their energies" not in comparison["summary"]
     other = [more[0] | {"scope": "whole board"}]
     text = Page(render_html(compared(tmp_path / "one", finished_run(tmp_path / "three", energy=other)))).text
     assert "three: no ratio, rows of different scope make no ratio: whole board, and incremental" in text
@@ -245,9 +245,9 @@ def test_spikes_that_differ_are_said_first(tmp_path: Path) -> None:
     checks = {"quantized_vs_reference": broken, "reference_vs_lava": "Lava is not here"}
     comparison = compared(finished_run(tmp_path / "one"), finished_run(tmp_path / "two", equivalence=checks))
     said = "In “two” quantized student and integer reference do NOT fire the same spikes"
-    assert comparison["verdict"].startswith(said)
+    assert comparison["summary"].startswith(said)
     html = render_html(comparison)
-    assert 'class="verdict failed"' in html
+    assert 'class="summary failed"' in html
     assert "first at sample 4, layer conv2" in Page(html).text
     assert "not compared: Lava is not here" in Page(html).text
 

@@ -178,12 +178,12 @@ def test_choose_samples_shows_a_mistake_too() -> None:
     assert choose_samples(np.array([1, 2]), np.array([1, 2])) == [0]
 
 
-# The verdict
+# The summary
 
 
-def test_verdict_names_the_numbers(report: dict[str, Any]) -> None:
+def test_summary_names_the_numbers(report: dict[str, Any]) -> None:
     accuracy = report["accuracy"]["student_quantized"]
-    sentence = report["verdict"]
+    sentence = report["summary"]
     assert words.percent(accuracy["value"]) in sentence
     assert words.percent_range(accuracy) in sentence
     assert "simulated test recordings" in sentence
@@ -191,31 +191,31 @@ def test_verdict_names_the_numbers(report: dict[str, Any]) -> None:
     assert "modelled at 3.40 µJ (3.00 to 4.90)" in sentence
 
 
-def test_verdict_says_that_spikes_differ() -> None:
+def test_summary_says_that_spikes_differ() -> None:
     where = {"sample": 4, "layer": "conv2", "neuron": [1, 0, 3], "step": 7, "first": 1, "second": 0}
     broken = example_check(20, ["conv2", "output"], 2000, 410) | {"mismatches": 3, "first_divergence": where}
     inputs = example_inputs()
     report = build_report(replace(inputs, equivalence=dict(inputs.equivalence) | {"reference_vs_lava": broken}))
     place = "sample 4, layer conv2, neuron (1, 0, 3), step 7: 1 against 0"
-    assert f"do NOT fire the same spikes: 3 of 2,000 places differ, first at {place}" in report["verdict"]
+    assert f"do NOT fire the same spikes: 3 of 2,000 places differ, first at {place}" in report["summary"]
     assert place in Page(render_html(report)).text
     assert place in render_markdown(report)
-    assert "the same as Lava" not in report["verdict"]
-    assert 'class="verdict failed"' in render_html(report)
+    assert "the same as Lava" not in report["summary"]
+    assert 'class="summary failed"' in render_html(report)
 
 
-def test_verdict_claims_nothing_from_silence() -> None:
+def test_summary_claims_nothing_from_silence() -> None:
     """Two executions that never fire agree in every place; that is no evidence."""
     silent = example_check(20, ["output"], 2000, 0)
     checks: dict[str, Any] = {"quantized_vs_reference": silent, "reference_vs_lava": silent}
-    assert "no spike was fired" in build_report(replace(example_inputs(), equivalence=checks))["verdict"]
-    assert "spikes were not compared" in build_report(replace(example_inputs(), equivalence={}))["verdict"]
+    assert "no spike was fired" in build_report(replace(example_inputs(), equivalence=checks))["summary"]
+    assert "spikes were not compared" in build_report(replace(example_inputs(), equivalence={}))["summary"]
 
 
-def test_verdict_names_what_energy_lacks() -> None:
+def test_summary_names_what_energy_lacks() -> None:
     row = dict(example_inputs().energy[0]) | {"unpriced": ["routing", "latency"]}
-    verdict = build_report(replace(example_inputs(), energy=[row]))["verdict"]
-    assert verdict.endswith("per inference, without routing.")  # latency is no part of dynamic energy
+    summary = build_report(replace(example_inputs(), energy=[row]))["summary"]
+    assert summary.endswith("per inference, without routing.")  # latency is no part of dynamic energy
 
 
 # Pages
@@ -311,7 +311,7 @@ def test_unknown_energy_is_never_zero(report: dict[str, Any]) -> None:
 def test_a_device_known_as_a_whole_only() -> None:
     row = dict(example_inputs().energy[0]) | {"name": "Whole", "dynamic_uj": None, "total_uj": {"nominal": 0.535}}
     report = build_report(replace(example_inputs(), energy=[row]))
-    assert energy_rows(report)[0]["shown"] == {"low": 0.535, "nominal": 0.535, "high": 0.535}
+    assert energy_rows(report)[0]["headline"] == {"low": 0.535, "nominal": 0.535, "high": 0.535}
     assert "not told apart" in Page(render_html(report)).text
     assert "| Whole | not told apart | 0.535 µJ |" in render_markdown(report)
 
@@ -334,7 +334,7 @@ def test_missing_parts_are_named_with_their_reason(partial: dict[str, Any]) -> N
             "onnxruntime could not be measured",
         ):
             assert reason in text
-    assert "Lava was not compared" in partial["verdict"]
+    assert "Lava was not compared" in partial["summary"]
 
 
 def test_comparison_is_computed_on_pairs(report: dict[str, Any]) -> None:

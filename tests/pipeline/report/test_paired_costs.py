@@ -154,7 +154,7 @@ def test_two_runs_by_hand(tmp_path: Path) -> None:
     assert loihi1["paired_dynamic_uj"]["difference"] == pytest.approx({"value": 1, "low": 0, "high": 2}, rel=1e-15)
     assert loihi1["paired_dynamic_uj"]["ratio"] == pytest.approx({"value": 4 / 3, "low": 1, "high": 3}, rel=1e-15)
     assert loihi2["paired_dynamic_uj"]["difference"] == {"value": None, "reason": "unknown for two and one"}
-    assert "paired by recording at nominal prices 1.333 (1.000 to 3.000) times" in comparison["verdict"]
+    assert "paired by recording at nominal prices 1.333 (1.000 to 3.000) times" in comparison["summary"]
 
     page, markdown = Page(render_html(comparison)).text, render_markdown(comparison)
     assert "| two | Spikes | +20.0 | +10.0 to +30.0 | 2.000 | 2.000 to 2.000 | 3 | more |" in markdown
@@ -208,7 +208,7 @@ def test_what_is_not_paired_says_why(
     none = {"value": None, "reason": reason}
     for change in (*against["activity"].values(), *(row["paired_dynamic_uj"] for row in against["energy"])):
         assert change == {"n": None, "difference": none, "ratio": none}
-    assert "paired by recording" not in comparison["verdict"]
+    assert "paired by recording" not in comparison["summary"]
     assert f"| two | all | not paired: {reason} |" in render_markdown(comparison)
     assert f"not paired: {reason}. What each run spends" in Page(render_html(comparison)).text
 

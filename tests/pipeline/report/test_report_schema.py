@@ -71,7 +71,7 @@ def test_what_would_mislead_is_refused(whole: dict[str, Any], path: str, value: 
     assert any(fault.startswith(path.rsplit("/", 1)[0]) for fault in faults(report))
 
 
-@pytest.mark.parametrize("key", ["verdict", "equivalence", "provenance"])
+@pytest.mark.parametrize("key", ["summary", "equivalence", "provenance"])
 def test_a_missing_key_is_refused(whole: dict[str, Any], key: str) -> None:
     assert faults({name: value for name, value in whole.items() if name != key}) == [""]
 

@@ -195,7 +195,7 @@ def test_a_comparison_says_first_which_run_does_not_answer(tmp_path, monkeypatch
     context.run.record("quantized-none", result, (), 0.0)
     context.run.record("report", *stages_report.report(context), 0.0)
     comparison = build_comparison(read_runs(folders))
-    assert comparison["verdict"].startswith("In “two” the quantized student does not answer in 6 of 6 recordings; ")
+    assert comparison["summary"].startswith("In “two” the quantized student does not answer in 6 of 6 recordings; ")
     assert [len(run["warnings"]) for run in comparison["runs"]] == [0, 1]
 
 
@@ -289,7 +289,7 @@ def test_a_run_of_a_dead_network_says_so_everywhere(spikeport, tmp_path):
     assert code == 0
     said = "student-ckd, layers conv1, conv2, output: never fire; lower student.v_threshold"
     assert err.count(f"warning: {said}") == 1
-    assert result["verdict"].startswith("The quantized student does not answer in 40 of 40 recordings; ")
+    assert result["summary"].startswith("The quantized student does not answer in 40 of 40 recordings; ")
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     assert report["warnings"] == result["warnings"]
     kinds = [(warning["stage"], warning["kind"]) for warning in report["warnings"]]
@@ -322,10 +322,10 @@ def of_stage(found, stage="quantized-ckd"):
 def test_the_summary_of_a_silent_network_begins_with_its_silence_and_praises_nothing():
     warnings = of_stage(health.of_answers("quantized-ckd", np.full(200, SILENT), np.arange(200) % 10))
     report = a_report(warnings)
-    assert report["verdict"].startswith("The quantized student does not answer in 200 of 200 recordings; ")
-    assert "as many as before" not in report["verdict"]
-    assert "equal spikes in simulation do not change that" in report["verdict"]
-    assert "dynamic energy" not in report["verdict"]
+    assert report["summary"].startswith("The quantized student does not answer in 200 of 200 recordings; ")
+    assert "as many as before" not in report["summary"]
+    assert "equal spikes in simulation do not change that" in report["summary"]
+    assert "dynamic energy" not in report["summary"]
     for page in (render_html(report), render_markdown(report)):
         assert "warning: quantized-ckd: no output fires in 200 of 200 recordings; lower student.v_threshold" in page
 
@@ -333,16 +333,16 @@ def test_the_summary_of_a_silent_network_begins_with_its_silence_and_praises_not
 def test_the_summary_of_a_guess_says_so_and_that_of_the_other_arm_is_left_alone():
     guess = health.of_guesses("guessing", "quantized-ckd", np.zeros(200, np.int64), np.arange(200) % 10)
     report = a_report(of_stage(guess))
-    assert report["verdict"].startswith(
+    assert report["summary"].startswith(
         "The quantized student is no better than always saying the most frequent class (10.0 %); "
     )
     other = a_report(of_stage(guess, "quantized-none"), value=0.9)
-    assert "as many as before quantization" in other["verdict"]
+    assert "as many as before quantization" in other["summary"]
 
 
 def test_a_few_silent_recordings_come_first_and_the_rest_stays():
     labels = np.arange(200) % 10
     predicted = np.where(np.arange(200) < 30, SILENT, labels)
     report = a_report(of_stage(health.of_answers("quantized-ckd", predicted, labels)), value=0.85)
-    assert report["verdict"].startswith("The quantized student does not answer in 30 of 200 recordings; ")
-    assert "dynamic energy" in report["verdict"]
+    assert report["summary"].startswith("The quantized student does not answer in 30 of 200 recordings; ")
+    assert "dynamic energy" in report["summary"]

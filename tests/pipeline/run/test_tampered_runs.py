@@ -125,14 +125,14 @@ def test_a_manifest_from_before_seals_is_read(runs: Path, one: Path) -> None:
 
 
 def test_a_seal_is_the_same_after_the_disk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from spikeport import exits as ends
+    from spikeport import exits
     from spikeport.pipeline.run.recipe import Recipe
 
     run = create(tmp_path / "run", Recipe(), resume=False, about={})
     run.record("data", {"a": (1, 2.5e-17), "b": {3: None, 20: "ü", 4: True}}, (), 0.1234)
     seen: list[UserError] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ends, "suspect", seen.append)
+        patch.setattr(exits, "suspect", seen.append)
         open_run(tmp_path / "run")
         assert seen == []
         changed(tmp_path / "run", put("stages", "data", "seconds", value=5))

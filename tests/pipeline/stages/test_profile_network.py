@@ -40,11 +40,11 @@ def test_a_net_with_labels(spikeport, net, frames, tmp_path):
     assert report["accuracy"]["reference"]["value"] == right.mean()
     assert report["accuracy"]["student_float"]["reason"] == "only the network was profiled, not its training"
     assert np.array(report["confusion"]["counts"]).trace() == right.sum()
-    assert report["verdict"].startswith(
+    assert report["summary"].startswith(
         "The network is no better than always saying the most frequent class (50.0 %); "
     )
-    assert f"the network recognizes {100 * right.mean():.1f} % of 4 given recordings" in report["verdict"]
-    assert "%, if they were drawn at random)" in report["verdict"]
+    assert f"the network recognizes {100 * right.mean():.1f} % of 4 given recordings" in report["summary"]
+    assert "%, if they were drawn at random)" in report["summary"]
     assert [warning["kind"] for warning in report["warnings"]] == ["guessing"]
     with open(folder / "samples.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -74,7 +74,7 @@ def test_a_nir_file_without_labels(spikeport, tmp_path):
     report = validated(tmp_path / "page")
     assert report["accuracy"]["reference"] == {"value": None, "reason": "f.npz holds no labels"}
     assert report["confusion"] == {"reason": "f.npz holds no labels"}
-    assert report["verdict"].startswith("The network's accuracy was not measured")
+    assert report["summary"].startswith("The network's accuracy was not measured")
     assert report["dataset"]["dt_s"] == 1e-3
     network, rows = quantize(load_graph(tmp_path / "a.nir", dt_s=1e-3, reset="zero"))
     with open(tmp_path / "page" / "layers.csv", newline="") as file:

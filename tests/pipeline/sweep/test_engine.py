@@ -22,7 +22,7 @@ from spikeport.pipeline.sweep.engine import JOURNAL, open_study, run_trials
 from spikeport.pipeline.sweep.plan import parse_over, plan_trials
 from spikeport.pipeline.sweep.sharing import share_stages
 from spikeport.pipeline.sweep.sweep import sweep
-from spikeport.pipeline.sweep.trial import outcome_of, start_trial
+from spikeport.pipeline.sweep.trial import start_trial, trial_result
 
 
 @pytest.fixture
@@ -41,14 +41,14 @@ def run(recipe, out, over="training.epochs=1,2", **options):
     return sweep(recipe, [], parse_over([over]), out, **{"seeds": 2, **options})
 
 
-def test_an_outcome_is_what_the_run_folder_holds(recipe, tmp_path):
+def test_a_trial_result_is_what_the_run_folder_holds(recipe, tmp_path):
     finished_run(recipe, [], tmp_path / "run", right=("11010", "10010"))
-    outcome = outcome_of(tmp_path / "run")
-    assert (outcome.correct_float, outcome.correct_quantized) == ("11010", "10010")
-    assert (outcome.accuracy_float, outcome.accuracy_quantized, outcome.seconds) == (0.6, 0.4, 2.75)
-    assert outcome_of(tmp_path / "none") is None
+    result = trial_result(tmp_path / "run")
+    assert (result.correct_float, result.correct_quantized) == ("11010", "10010")
+    assert (result.accuracy_float, result.accuracy_quantized, result.seconds) == (0.6, 0.4, 2.75)
+    assert trial_result(tmp_path / "none") is None
     finished_run(recipe, [], tmp_path / "killed", last=False)
-    assert outcome_of(tmp_path / "killed") is None
+    assert trial_result(tmp_path / "killed") is None
 
 
 def test_a_sweep_runs_each_trial_once_and_keeps_what_each_got_right(recipe, tmp_path, trials):

@@ -13,7 +13,7 @@ from spikeport.pipeline.run.recipe_file import load_recipe
 from spikeport.pipeline.run.sweep_intervals import mean_sd, paired_t
 from spikeport.pipeline.sweep.plan import Setting, Trial, parse_over, plan_trials
 from spikeport.pipeline.sweep.table import markdown, rows_of
-from spikeport.pipeline.sweep.trial import Outcome
+from spikeport.pipeline.sweep.trial import TrialResult
 
 
 def test_every_combination_the_last_key_fastest() -> None:
@@ -136,18 +136,18 @@ A, B, C = Setting("a=1", ("a=1",)), Setting("a=2", ("a=2",)), Setting("a=3", ("a
 TRIALS = tuple(Trial(f"{setting.label}/{seed}", setting, seed, None, ()) for seed in (1, 2, 3) for setting in (A, B, C))
 
 
-def outcomes() -> dict[str, Outcome]:
+def results() -> dict[str, TrialResult]:
     """Ten recordings; quantized, A gets 5, 7 and 6 right, B 6 and 10 with its third seed missing; C failed."""
     quantized = {"a=1/1": 5, "a=1/2": 7, "a=1/3": 6, "a=2/1": 6, "a=2/2": 10}
     return {
-        name: Outcome("1" * 8 + "0" * 2, "1" * hits + "0" * (10 - hits), 10.0 * hits)
+        name: TrialResult("1" * 8 + "0" * 2, "1" * hits + "0" * (10 - hits), 10.0 * hits)
         for name, hits in quantized.items()
     }
 
 
 def test_rows_pair_the_runs_that_both_have() -> None:
     """B - A over seeds 1 and 2: 0.1, 0.3; mean 0.2, s = 0.1 sqrt(2), half = t(1) 0.1 = 1.270620."""
-    first, second, third = rows_of((A, B, C), TRIALS, outcomes())
+    first, second, third = rows_of((A, B, C), TRIALS, results())
     assert first["runs"] == 3
     assert first["quantized"] == {"mean": pytest.approx(0.6), "sd": pytest.approx(0.1), "n": 3, "difference": None}
     assert second["runs"] == 2
@@ -160,7 +160,7 @@ def test_rows_pair_the_runs_that_both_have() -> None:
 
 
 def test_the_page_shows_what_the_rows_say() -> None:
-    rows = json.loads(json.dumps(rows_of((A, B, C), TRIALS, outcomes()), allow_nan=False))
+    rows = json.loads(json.dumps(rows_of((A, B, C), TRIALS, results()), allow_nan=False))
     page = markdown({"name": "r", "seeds": 3, "folds": 0, "rows": rows, "failed": {"a=3/1": "left with 2"}})
     assert "| a=1 | 3 | 80.00 ± 0.00 | 60.00 ± 10.00 | - | - | 60 |" in page
     assert (

@@ -8,7 +8,7 @@ import pytest
 import torch
 from learning_data import HEIGHT, STEPS, WIDTH, tiny_dataset, tiny_recipe
 
-from spikeport.pipeline.data.event_synthesis import cached_views as shown
+from spikeport.pipeline.data.event_synthesis import cached_views
 from spikeport.pipeline.data.event_synthesis.cached_views import KeptViews
 from spikeport.pipeline.data.event_synthesis.simulator import Camera, Scene
 from spikeport.pipeline.data.event_synthesis.translator import Translator
@@ -46,7 +46,7 @@ def draws(seed: int) -> torch.Generator:
 
 def test_a_view_shows_what_the_teacher_sees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Frames are those of the very images that come with them, also where a block ends amid the images."""
-    monkeypatch.setattr(shown, "BLOCK", 10)
+    monkeypatch.setattr(cached_views, "BLOCK", 10)
     views = kept(tmp_path)
     rows = torch.tensor([32, 0, 19, 10, 9, 31, *[7] * 17])
     images, frames = views.see(rows, draws(1), CPU)
