@@ -262,13 +262,13 @@ def against_lava(network: IntegerNetwork, frames: np.ndarray) -> dict[str, Any]:
 
 
 def braille(path: Path, seed: int) -> dict[str, Any]:
-    """What is said where no option is given, and with always-on units the equality with Lava on random inputs."""
+    """What is said where no option is given, and with bias neurons the equality with Lava on random inputs."""
     found: dict[str, Any] = {"file": path.name}
     try:
         quantize(load_graph(path, dt_s=1e-4, reset="zero"))
     except UserError as refused:
         found["refused"] = str(refused).replace(str(path), path.name)
-    graph: SpikingGraph = load_graph(path, dt_s=1e-4, reset="zero", bias="always-on")
+    graph: SpikingGraph = load_graph(path, dt_s=1e-4, reset="zero", bias="neuron")
     network, rows = quantize(graph)
     rng = np.random.default_rng([seed, 12])
     frames = (rng.random((20, 256, *network.input_shape)) < 0.1).astype(np.uint8)
@@ -324,12 +324,12 @@ def lines(found: dict[str, Any]) -> list[str]:
     text.append(f"  without an option refused: {braille_found.get('refused', 'no')}")
     out = braille_found["output_spikes"]
     text += [
-        f"  biases as always-on units: {out['integer']} output spikes, {out['float64']} in float64 with zero reset;",
+        f"  biases as bias neurons: {out['integer']} output spikes, {out['float64']} in float64 with zero reset;",
         f"  {out['integer differs from float64']} of {out['places']} places differ, and "
         f"{out['float64 with noise differs from float64']} between float64 and float64 whose weights",
         "  got random noise of the norm that rounding them to 8 bits has",
     ]
-    text.append(f"  Lava, biases as always-on units: {_equality(braille_found['lava'])}")
+    text.append(f"  Lava, biases as bias neurons: {_equality(braille_found['lava'])}")
     return text
 
 

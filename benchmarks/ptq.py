@@ -1,4 +1,4 @@
-"""Post-training quantization: the plain rule against the scale search, at 8, 6, 4 and 3 bits.
+"""Post-training quantization: the max-abs scale against the scale search, at 8, 6, 4 and 3 bits.
 
     python benchmarks/ptq.py [--data ../shared/data] [--calibration 30] [--test 200] [--seed 0]
 
@@ -62,7 +62,7 @@ def main() -> None:
 def study(
     title: str, graph: SpikingGraph, frames: np.ndarray, labels: np.ndarray, calibration: np.ndarray, test: np.ndarray
 ) -> list[tuple[str, int, float, float]]:
-    """One network: calibrates on some samples, prints what the others say. (title, bits, distance of the plain rule,
+    """One network: calibrates on some samples, prints what the others say. (title, bits, distance of the max-abs scale,
     of what the search left) of each case."""
     rows = []
     print(f"\n{title}: {frames.shape[1]} steps")
@@ -88,9 +88,9 @@ def study(
             print(f"{bits} bits, {name:6}: {text}", flush=True)
             distances.append(off)
         rows.append((title, bits, *distances))
-        factors = " ".join(f"{row.scale / row.plain_scale:.3g}" for row in report.layers)
+        factors = " ".join(f"{row.scale / row.max_abs_scale:.3g}" for row in report.layers)
         weights = " ".join(str(row.clipped) for row in report.layers)
-        print(f"        kept: {report.kept}; scales over the plain rule's {factors}; clipped {weights}; {took:.0f} s")
+        print(f"        kept: {report.kept}; scales over max-abs {factors}; clipped {weights}; {took:.0f} s")
     return rows
 
 

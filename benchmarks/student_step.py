@@ -38,7 +38,7 @@ ALIKE = 0.999  # share of output spikes that another rounding of the same equati
 DENSITY = 0.06  # of events in frames: about that of N-MNIST in 30 ms
 
 
-def looped(student: Student) -> Callable[[Tensor], Tensor]:
+def per_step_loop(student: Student) -> Callable[[Tensor], Tensor]:
     """The same network as snnTorch's documentation writes it: every layer once per time step."""
     layers: list[nn.Module] = []
     for _, layer in student.deployed():
@@ -180,7 +180,7 @@ def main() -> None:
     def folded(frames: Tensor) -> Tensor:
         return student(frames).spikes
 
-    ways = {"folded": folded, "loop": looped(student)}
+    ways = {"folded": folded, "loop": per_step_loop(student)}
     if jelly := spikingjelly_step(student):
         ways["spikingjelly"] = jelly
     if options.compile:

@@ -29,7 +29,7 @@ class Divergence:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Equivalence:
+class SpikeComparison:
     """`spikes_compared`: spikes that the first execution fired in all compared layers; `entries_compared`: places
     (neuron, step) at which both were asked for a spike, or for a voltage. `mismatches`: places at which they differ.
     """
@@ -51,7 +51,7 @@ def compare(
     first: Sequence[np.ndarray],
     second: Sequence[np.ndarray],
     membranes: tuple[np.ndarray, np.ndarray] | None = None,
-) -> Equivalence:
+) -> SpikeComparison:
     """Compares layers `[N, T, *shape]` of 0 and 1, in the order of the chain, and the last layer's voltages after them.
 
     Raises ValueError for unequal shapes.
@@ -66,7 +66,7 @@ def compare(
         names = [*names, f"{names[-1]} membrane"]
         first, second = [*first, membranes[0]], [*second, membranes[1]]
     differs = [a != b for a, b in zip(first, second, strict=True)]
-    return Equivalence(
+    return SpikeComparison(
         samples=len(first[0]),
         layers=tuple(names),
         spikes_compared=spikes,
@@ -76,7 +76,7 @@ def compare(
     )
 
 
-def compare_traces(network: IntegerNetwork, first: SpikeTrace, second: SpikeTrace) -> Equivalence:
+def compare_traces(network: IntegerNetwork, first: SpikeTrace, second: SpikeTrace) -> SpikeComparison:
     """Compares two executions of `network` that kept their layers, and their membranes where both have them."""
     if first.layer_spikes is None or second.layer_spikes is None:
         raise ValueError("traces without layer spikes cannot be compared layer by layer")
@@ -87,7 +87,7 @@ def compare_traces(network: IntegerNetwork, first: SpikeTrace, second: SpikeTrac
     return compare([layer.name for layer in network.layers], first.layer_spikes, shaped, membranes)
 
 
-def merge(parts: Sequence[Equivalence]) -> Equivalence:
+def merge(parts: Sequence[SpikeComparison]) -> SpikeComparison:
     """Comparisons of successive chunks of samples as one. Raises ValueError where there is none."""
     if not parts:
         raise ValueError("nothing was compared")
@@ -96,7 +96,7 @@ def merge(parts: Sequence[Equivalence]) -> Equivalence:
         if first is None and part.first_divergence is not None:
             first = replace(part.first_divergence, sample=before + part.first_divergence.sample)
         before += part.samples
-    return Equivalence(
+    return SpikeComparison(
         samples=before,
         layers=parts[0].layers,
         spikes_compared=sum(part.spikes_compared for part in parts),

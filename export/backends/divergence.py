@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from spikeport.errors import CannotWriteError, UserError
-from spikeport.export.backends.compare import Divergence, Equivalence, compare_traces, merge
+from spikeport.export.backends.compare import Divergence, SpikeComparison, compare_traces, merge
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.spike_trace import SpikeTrace, joined
 from spikeport.files import atomic_folder, write_json, write_npz
@@ -28,7 +28,7 @@ class Comparison:
     folder to replay, where the two part and a folder was given. `late`: the time-out, where not all samples are done.
     """
 
-    equivalence: Equivalence
+    equivalence: SpikeComparison
     lava: SpikeTrace
     done: np.ndarray
     case: Path | None
@@ -42,7 +42,7 @@ class Replay:
     divergence: Divergence
     reference_as_then: bool
     lava_as_then: bool
-    now: Equivalence
+    now: SpikeComparison
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -73,7 +73,7 @@ def reference_against_lava(
     numbers = np.arange(samples) if rows is None else rows
     size = max(1, CHUNK_BYTES // max(1, steps * sum(layer.neurons for layer in network.layers)))
     end = time.monotonic() + timeout_s
-    parts: list[Equivalence] = []
+    parts: list[SpikeComparison] = []
     outputs: list[SpikeTrace] = []
     done: list[np.ndarray] = []
     case: Path | None = None
@@ -188,7 +188,7 @@ def _settle(
     lava: SpikeTrace,
     numbers: np.ndarray,
     case_folder: Path | None,
-) -> tuple[Equivalence, Path | None]:
+) -> tuple[SpikeComparison, Path | None]:
     """Compares Lava's trace with the reference's on `frames`; writes the case, named by its number."""
     reference = _reference(network, frames)
     found = compare_traces(network, reference, lava)

@@ -1,10 +1,10 @@
 """Post-training quantization on calibration frames: one scale a layer, searched, with the integer reference as judge.
 
-The plain rule takes the largest scale at which no weight is clipped. A larger one clips a few weights and resolves the
+The max-abs scale is the largest one at which no weight is clipped. A larger one clips a few weights and resolves the
 others better, a smaller one may put them on luckier grid points. Layer by layer, in order: each candidate's layer is
 run by the reference on the spikes that the integer layers before it really give, and compared with the spikes that the
-float graph fires there. The criterion is `spike_distance`; a candidate must beat the plain rule by more than chance. On
-frames that the search did not see the whole network is compared with the plain rule's, which stays if not beaten.
+float graph fires there. The criterion is `spike_distance`; a candidate must beat the max-abs scale by more than chance.
+On frames that the search did not see the whole network is compared with the max-abs scale's, which stays if not beaten.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from spikeport.export.calibration.spike_distance import Distance, Wanted, distan
 from spikeport.export.calibration.state_peaks import state_peaks
 from spikeport.export.graph.spiking_graph import SpikingGraph
 from spikeport.export.mapping.limit_checks import accumulator_bound
-from spikeport.export.network.accuracy import held_against
+from spikeport.export.network.accuracy import compare_with_labels
 from spikeport.export.network.fixed_point import ACCUMULATOR_LIMIT, STATE_SHIFT
 from spikeport.export.network.integer_network import MESSAGE_BITS_LIMIT, IntegerNetwork
 from spikeport.export.network.readout import SILENT, UNLABELLED, Readout
 from spikeport.export.network.spike_trace import SpikeTrace
 from spikeport.export.quantization.bias_neurons import with_messages
-from spikeport.export.quantization.layer_report import LayerQuantization
+from spikeport.export.quantization.layer_report import LayerReport
 from spikeport.export.quantization.quantize import quantize
 
 Progress = Callable[[int, int], None]
-Quantized = tuple[IntegerNetwork, list[LayerQuantization]]
-COARSE = (1.0, 0.7, 0.8, 0.9, 1.12, 1.25, 1.4, 1.6, 1.8, 2.0, 2.3, 2.7, 3.2, 4.0)  # times the plain scale
+Quantized = tuple[IntegerNetwork, list[LayerReport]]
+COARSE = (1.0, 0.7, 0.8, 0.9, 1.12, 1.25, 1.4, 1.6, 1.8, 2.0, 2.3, 2.7, 3.2, 4.0)  # times the max-abs scale
 FINE = (0.94, 0.97, 1.03, 1.06)  # times the best of those
 TRIES = len(COARSE) + len(FINE)
-BETTER = 0.98  # what a layer's distance must be below, as a share of the plain rule's
+BETTER = 0.98  # what a layer's distance must be below, as a share of the max-abs scale's
 ERRORS = 2.0  # standard errors over samples by which it must be
 
 
@@ -52,8 +52,8 @@ def calibrate(
     samples: int = 64,
     seconds: float | None = None,
     progress: Progress | None = None,
-) -> tuple[IntegerNetwork, list[LayerQuantization], CalibrationReport]:
-    """The integer network with searched scales (or the plain rule's, where the search does not beat it), the row of
+) -> tuple[IntegerNetwork, list[LayerReport], CalibrationReport]:
+    """The integer network with searched scales (or the max-abs scale's, where the search does not beat it), the row of
     each layer as `quantize` writes it, and what the search found.
 
     `frames` `[N, T, *input_shape]`, spikes or counts, at most `samples` of which are used, drawn by class: two thirds
@@ -65,16 +65,16 @@ def calibrate(
     if not 0 <= input_message_bits <= MESSAGE_BITS_LIMIT:
         raise UserError(f"input_message_bits = {input_message_bits} is outside 0..{MESSAGE_BITS_LIMIT}")
     search = _Search(graph, bits, input_message_bits, seconds, progress)
-    plain = search.quantized()
-    seen, unseen, frame_facts = split_frames(graph, plain[0], frames, labels, samples)
+    max_abs = search.quantized()
+    seen, unseen, frame_facts = split_frames(graph, max_abs[0], frames, labels, samples)
     passing, at = seen.frames, -1
     for index in range(len(search.layers)):
-        wanted = _wanted(seen.wanted, index, search.layers, plain[0].readout)
+        wanted = _wanted(seen.wanted, index, search.layers, max_abs[0].readout)
         search.search(index, passing, at, wanted)
         network, _ = search.quantized()
         place = _place(network, search.layers[index][0].name)
         passing, at = _spikes(_run(network, at, place, passing), -1), place
-    return _judge(search, plain, search.quantized(), len(seen.frames), unseen, frame_facts)
+    return _judge(search, max_abs, search.quantized(), len(seen.frames), unseen, frame_facts)
 
 
 class _Search:
@@ -95,12 +95,12 @@ class _Search:
         return with_messages(network, self.message_bits), rows
 
     def search(self, index: int, passing: np.ndarray, before: int, wanted: Wanted) -> None:
-        """Finds the scale of one layer for what layer `before` gives; keeps it unless it is the plain rule's."""
+        """Finds the scale of one layer for what layer `before` gives; keeps it unless it is the max-abs scale's."""
         name = self.layers[index][0].name
         network, rows = self.quantized()
         place = _place(network, name)
-        plain, limit = rows[place].scale, rows[place].scale_limit
-        found = {plain: distance(_run(network, before, place, passing), wanted, plain)}
+        max_abs, limit = rows[place].scale, rows[place].scale_limit
+        found = {max_abs: distance(_run(network, before, place, passing), wanted, max_abs)}
         self._tell(index, 0)
         free = name not in self.graph.scales
         for start, factors in ((0, COARSE), (len(COARSE), FINE)) if free else ():
@@ -114,19 +114,19 @@ class _Search:
                         found[scale] = measured
                 self._tell(index, done)
         best = min(found, key=lambda scale: found[scale].value)
-        if found[best].beats(found[plain], ERRORS, BETTER):
+        if found[best].beats(found[max_abs], ERRORS, BETTER):
             self.scales[name] = best
         else:
-            best = plain
+            best = max_abs
         self._tell(index, TRIES)
         self.found.append(
             LayerCalibration(
                 name=name,
                 searched=free,
                 tried=len(found),
-                plain_scale=plain,
+                max_abs_scale=max_abs,
                 scale=best,
-                plain_distance=found[plain].value,
+                max_abs_distance=found[max_abs].value,
                 distance=found[best].value,
             )
         )
@@ -183,30 +183,30 @@ def _bound(network: IntegerNetwork, place: int) -> int:
 
 
 def _judge(
-    search: _Search, plain: Quantized, searched: Quantized, samples: int, check: Part, frame_facts: dict[str, Any]
-) -> tuple[IntegerNetwork, list[LayerQuantization], CalibrationReport]:
+    search: _Search, max_abs: Quantized, searched: Quantized, samples: int, check: Part, frame_facts: dict[str, Any]
+) -> tuple[IntegerNetwork, list[LayerReport], CalibrationReport]:
     """The better of both on the frames of the check, from end to end, with the report."""
     from spikeport.export.backends.reference.simulate import simulate
 
-    last, readout = len(search.layers) - 1, plain[0].readout
+    last, readout = len(search.layers) - 1, max_abs[0].readout
     wanted = _wanted(check.wanted, last, search.layers, readout)
-    traces = [simulate(network, check.frames, keep_layers=True) for network, _ in (plain, searched)]
+    traces = [simulate(network, check.frames, keep_layers=True) for network, _ in (max_abs, searched)]
     off = [
         distance(trace, wanted, rows[_place(network, search.layers[last][0].name)].scale)
-        for trace, (network, rows) in zip(traces, (plain, searched), strict=True)
+        for trace, (network, rows) in zip(traces, (max_abs, searched), strict=True)
     ]
     kept = int(bool(search.scales) and off[1].value < off[0].value)
-    network, rows = (plain, searched)[kept]
+    network, rows = (max_abs, searched)[kept]
     layers = []
     for index, row in enumerate(search.found):
-        place, plain_place = _place(network, row.name), _place(plain[0], row.name)
+        place, max_abs_place = _place(network, row.name), _place(max_abs[0], row.name)
         layers.append(
             replace(
                 row,
-                plain_clipped=plain[1][plain_place].saturated,
+                max_abs_clipped=max_abs[1][max_abs_place].saturated,
                 clipped=rows[place].saturated,
                 spikes=int(np.count_nonzero(_spikes(check.wanted, index))),
-                **_differences("plain_", check.wanted, index, traces[0], plain_place),
+                **_differences("max_abs_", check.wanted, index, traces[0], max_abs_place),
                 **_differences("", check.wanted, index, traces[kept], place),
                 threshold_steps=rows[place].threshold_mant / 2 ** (9 - search.bits),
                 accumulator_bound=_bound(network, place),
@@ -220,22 +220,22 @@ def _judge(
     classes = check.wanted.classes(readout)
     given = [readout.classes(trace.spikes, trace.membrane) for trace in traces]
     labels = np.full(len(classes), UNLABELLED) if check.labels is None else check.labels
-    right = [held_against(labels, one).share for one in (*given, classes)]
+    right = [compare_with_labels(labels, one).accuracy for one in (*given, classes)]
     silent = [int(np.count_nonzero(one == SILENT)) for one in (*given, classes)]
     report = CalibrationReport(
         bits=search.bits,
-        kept=("plain", "searched")[kept],
+        kept=("max_abs", "searched")[kept],
         samples_searched=samples,
         samples_checked=len(check.frames),
         steps=int(check.frames.shape[1]),
-        plain_distance=off[0].value,
+        max_abs_distance=off[0].value,
         searched_distance=off[1].value,
-        plain_agreement=float(np.mean(given[0] == classes)),
+        max_abs_agreement=float(np.mean(given[0] == classes)),
         searched_agreement=float(np.mean(given[1] == classes)),
-        plain_accuracy=right[0],
+        max_abs_accuracy=right[0],
         searched_accuracy=right[1],
         float_accuracy=right[2],
-        plain_silent=silent[0],
+        max_abs_silent=silent[0],
         searched_silent=silent[1],
         float_silent=silent[2],
         unlabelled=int(np.count_nonzero(labels == UNLABELLED)) if check.labels is not None else 0,

@@ -155,7 +155,7 @@ def _compared(
 
 
 def _row(name: str, wanted: np.ndarray, given: np.ndarray) -> LayerBehavior:
-    """`given` may have an always-on neuron behind those of the graph."""
+    """`given` may have a bias neuron behind those of the graph."""
     theirs = wanted.reshape(*wanted.shape[:2], -1)
     ours = given.reshape(*given.shape[:2], -1)[..., : theirs.shape[-1]]
     return LayerBehavior(

@@ -1,4 +1,4 @@
-"""What a calibration found: per layer and from end to end, with the plain rule beside it."""
+"""What a calibration found: per layer and from end to end, with the max-abs scale beside it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CRITERION = (
 
 @dataclass(frozen=True, kw_only=True)
 class LayerCalibration:
-    """One layer. `plain_` is the plain rule, the others what was kept at the end.
+    """One layer. `max_abs_`: with the max-abs scale, the others what was kept at the end.
 
     `tried`: scales measured. `distance`: the criterion on the frames of the search, with the spikes of the integer
     layers before as input (of the scale that the search chose). From the check, each network running on its own:
@@ -27,16 +27,16 @@ class LayerCalibration:
     name: str
     searched: bool
     tried: int
-    plain_scale: float
+    max_abs_scale: float
     scale: float
-    plain_distance: float
+    max_abs_distance: float
     distance: float
-    plain_clipped: int = 0
+    max_abs_clipped: int = 0
     clipped: int = 0
     spikes: int = 0
-    plain_mismatches: int = 0
+    max_abs_mismatches: int = 0
     mismatches: int = 0
-    plain_rate_error: float = 0.0
+    max_abs_rate_error: float = 0.0
     rate_error: float = 0.0
     threshold_steps: float = 0.0
     accumulator_bound: int = 0
@@ -47,7 +47,7 @@ class LayerCalibration:
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationReport:
-    """What the search found, ready for JSON. `kept`: "searched" or "plain". Distances are of the output, from end to
+    """What the search found, ready for JSON. `kept`: "searched" or "max_abs". Distances are of the output, from end to
     end, on the frames of the check; `agreement` is the share of samples with the float graph's class; accuracies are
     over the labelled samples of the check, None without any; `silent`: samples whose outputs never fired, which have no
     class and count as wrong. `events_lost`: of `events`, by making counts legal inputs.
@@ -58,17 +58,17 @@ class CalibrationReport:
     samples_searched: int
     samples_checked: int
     steps: int
-    plain_distance: float
+    max_abs_distance: float
     searched_distance: float
-    plain_agreement: float
+    max_abs_agreement: float
     searched_agreement: float
-    plain_accuracy: float | None
+    max_abs_accuracy: float | None
     searched_accuracy: float | None
     float_accuracy: float | None
     events: int
     events_lost: int
     layers: tuple[LayerCalibration, ...]
-    plain_silent: int = 0
+    max_abs_silent: int = 0
     searched_silent: int = 0
     float_silent: int = 0
     unlabelled: int = 0
@@ -80,16 +80,16 @@ class CalibrationReport:
         lines = [f"{self.bits} bits, {self.samples_searched} samples to search, {self.samples_checked} to check"]
         lines += [f"criterion: {self.criterion}"]
         for row in self.layers:
-            change = row.scale / row.plain_scale
+            change = row.scale / row.max_abs_scale
             lines.append(
-                f"{row.name}: best scale {row.scale:.6g} ({change:.3g} of the plain rule's, {row.tried} tried), "
-                f"distance {row.plain_distance:.4g} -> {row.distance:.4g}, {row.clipped} clipped, threshold "
+                f"{row.name}: best scale {row.scale:.6g} ({change:.3g} of the max-abs scale's, {row.tried} tried), "
+                f"distance {row.max_abs_distance:.4g} -> {row.distance:.4g}, {row.clipped} clipped, threshold "
                 f"{row.threshold_steps:.4g} weight steps; sum of |weights| {row.accumulator_bound:,} of 2,097,152, "
                 f"reached {row.peaks.accumulated:,}; |u| {row.peaks.current:,}, |v| {row.peaks.voltage:,} of 8,388,608"
             )
             lines.append(
-                f"{row.name}: on the check {row.plain_mismatches:,} -> {row.mismatches:,} neuron-steps differ, rates "
-                f"are off by {row.plain_rate_error:.4g} -> {row.rate_error:.4g}, of {row.spikes:,} float spikes"
+                f"{row.name}: on the check {row.max_abs_mismatches:,} -> {row.mismatches:,} neuron-steps differ, rates "
+                f"are off by {row.max_abs_rate_error:.4g} -> {row.rate_error:.4g}, of {row.spikes:,} float spikes"
             )
             if row.peaks.wraps or row.peaks.saturations:
                 lines.append(
@@ -97,18 +97,18 @@ class CalibrationReport:
                     f"{row.peaks.saturations:,} times"
                 )
         lines.append(
-            f"output distance {self.plain_distance:.4g} (plain) -> {self.searched_distance:.4g} (searched): "
-            f"{self.kept} kept; same class as the float graph {100 * self.plain_agreement:.1f} % -> "
+            f"output distance {self.max_abs_distance:.4g} (max-abs) -> {self.searched_distance:.4g} (searched): "
+            f"{self.kept} kept; same class as the float graph {100 * self.max_abs_agreement:.1f} % -> "
             f"{100 * self.searched_agreement:.1f} %"
         )
-        if self.plain_silent or self.searched_silent or self.float_silent:
+        if self.max_abs_silent or self.searched_silent or self.float_silent:
             lines.append(
-                f"without any output spike, so without an answer: {self.float_silent} (float), {self.plain_silent} "
-                f"(plain), {self.searched_silent} (searched) of {self.samples_checked}"
+                f"without any output spike, so without an answer: {self.float_silent} (float), {self.max_abs_silent} "
+                f"(max-abs), {self.searched_silent} (searched) of {self.samples_checked}"
             )
-        if self.float_accuracy is not None and self.plain_accuracy is not None and self.searched_accuracy is not None:
+        if self.float_accuracy is not None and self.max_abs_accuracy is not None and self.searched_accuracy is not None:
             lines.append(
-                f"accuracy {100 * self.float_accuracy:.1f} % (float), {100 * self.plain_accuracy:.1f} % (plain), "
+                f"accuracy {100 * self.float_accuracy:.1f} % (float), {100 * self.max_abs_accuracy:.1f} % (max-abs), "
                 f"{100 * self.searched_accuracy:.1f} % (searched)"
                 + (f", without {self.unlabelled} unlabelled" if self.unlabelled else "")
             )

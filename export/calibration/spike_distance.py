@@ -35,7 +35,7 @@ class Distance:
 
 
 def distance(trace: SpikeTrace, wanted: Wanted, scale: float) -> Distance:
-    """The distance of a trace's output from what was wanted; an always-on unit behind its neurons is left out."""
+    """The distance of a trace's output from what was wanted; a bias neuron behind its neurons is left out."""
     neurons = int(np.prod(wanted.signal.shape[2:]))
     if not wanted.voltages:
         flat = trace.spikes.reshape(*trace.spikes.shape[:2], -1)[..., :neurons]

@@ -75,7 +75,7 @@ def _contract(found: dict[str, Any]) -> Contract:
     if not isinstance(scales, dict) or not isinstance(notes, list):
         raise ValueError("scales is no table, or notes is no list")
     reset, bias = _text(found, "reset"), _text({"bias": "refuse", **found}, "bias")
-    if bias not in ("refuse", "always-on"):
+    if bias not in ("refuse", "neuron"):
         raise ValueError(f"bias is {bias[:40]!r}")
     allow_vector = found.get("allow_vector", False)
     if not isinstance(allow_vector, bool):

@@ -26,7 +26,7 @@ from spikeport.export.graph.parameters import on_layer
 from spikeport.export.graph.shapes import POOLS, conv_geometry, pair
 
 READOUTS = ("", "spikes", "membrane-sum", "membrane-max", "membrane-last", "linear")
-BIASES = ("refuse", "always-on")
+BIASES = ("refuse", "neuron")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class SpikingGraph:
 
     `input_shape`: `(C, H, W)` or `(N,)`, no batch. `scales`: integer units per float unit for each weight node whose
     quantization is already decided, else empty. `readout`: what gives the class; "" takes what the graph ends in.
-    `bias`: what becomes of a bias behind which currents decay slowly: refused, or an always-on unit. `allow_vector`:
+    `bias`: what becomes of a bias behind which currents decay slowly: refused, or a bias neuron. `allow_vector`:
     neurons of a layer may have decays of their own, which only simulators take. `origins`: where dt and reset came
     from. `notes`: what loading had to assume. Subgraphs are put in place. Raises UserError where these contradict the
     graph.

@@ -1,4 +1,4 @@
-"""What a network answered, held against what was right: the one place where classes are compared with labels."""
+"""Compares predicted classes with labels. All accuracies of the project come from here."""
 
 from __future__ import annotations
 
@@ -11,45 +11,62 @@ from spikeport.export.network.readout import SILENT, UNLABELLED
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answers:
-    """Of the samples that have a label, in their order: `right` and `silent` (no output spike, so no answer, and not
-    right; None: an older Spikeport took them for class 0), bool `[n]` each. `unlabelled`: how many were left out."""
+class Correctness:
+    """Which of the labelled samples were classified correctly.
 
-    right: np.ndarray
+    Attributes:
+        correct: bool `[n]`, one for each labelled sample, in order.
+        silent: bool `[n]`, samples without any output spike. They have no class and count as wrong. None where the
+            predictions come from a version of Spikeport that took silent samples for class 0.
+        unlabelled: number of samples without a label, which are in neither array.
+    """
+
+    correct: np.ndarray
     silent: np.ndarray | None
     unlabelled: int = 0
 
     def __len__(self) -> int:
-        return len(self.right)
+        return len(self.correct)
 
     @property
     def silent_count(self) -> int | None:
-        """How many had no answer; None where that was not counted."""
+        """Number of silent samples; None where it is unknown."""
         return None if self.silent is None else int(np.count_nonzero(self.silent))
 
     @property
-    def share(self) -> float | None:
-        """Share of right ones; silent ones count as wrong. None where no sample has a label."""
-        return float(np.mean(self.right)) if len(self) else None
+    def accuracy(self) -> float | None:
+        """Fraction of correct samples, 0 to 1; None without any labelled sample."""
+        return float(np.mean(self.correct)) if len(self) else None
 
 
 def describe_predictions(predicted: np.ndarray) -> dict[str, Any]:
-    """Classes as a run's manifest keeps them: {predicted, silent: how many are SILENT}; older ones have no `silent`."""
+    """Predicted classes as a run's manifest keeps them.
+
+    Args:
+        predicted: int64 `[N]`, SILENT (-1) where a sample has no class.
+
+    Returns:
+        `{"predicted": list of N classes, "silent": number of silent samples}`.
+    """
     return {"predicted": predicted.tolist(), "silent": int(np.count_nonzero(predicted == SILENT))}
 
 
-def held_against(labels: Any, predicted: Any, *, counted: bool = True) -> Answers:
-    """Classes `predicted` `[N]` (SILENT: no answer) against `labels` `[N]` (UNLABELLED: nobody knows, left out).
-    `counted`: whether silent ones were told from class 0 when the classes were found.
+def compare_with_labels(labels: Any, predicted: Any, *, silent_known: bool = True) -> Correctness:
+    """Compares predicted classes with labels.
 
-    >>> held_against([0, 1, -1, 1], [0, 0, -1, -1])
-    Answers(right=array([ True, False, False]), silent=array([False, False,  True]), unlabelled=1)
+    Args:
+        labels: integers `[N]`, UNLABELLED (-1) where the class is unknown. Such samples are left out.
+        predicted: integers `[N]`, SILENT (-1) where a sample has no class.
+        silent_known: False for predictions in which silent samples appear as class 0.
+
+    >>> compare_with_labels([0, 1, -1, 1], [0, 0, -1, -1])
+    Correctness(correct=array([ True, False, False]), silent=array([False, False,  True]), unlabelled=1)
     """
     true, given = np.asarray(labels, dtype=np.int64), np.asarray(predicted, dtype=np.int64)
-    known = true != UNLABELLED
-    true, silent = true[known], given[known] == SILENT
-    return Answers(
-        right=(given[known] == true) & ~silent,
-        silent=silent if counted else None,
-        unlabelled=int(np.count_nonzero(~known)),
+    labelled = true != UNLABELLED
+    true, silent = true[labelled], given[labelled] == SILENT
+    return Correctness(
+        correct=(given[labelled] == true) & ~silent,
+        silent=silent if silent_known else None,
+        unlabelled=int(np.count_nonzero(~labelled)),
     )

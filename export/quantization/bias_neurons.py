@@ -19,11 +19,11 @@ from spikeport.export.network.fixed_point import BIAS_LIMIT, DECAY_ONE
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 from spikeport.export.quantization.scaled_layer import LayerUnits
 
-SUFFIX = ".always_on"  # of the names of layers that were added
+SUFFIX = ".bias_neuron"  # of the names of layers that were added
 
 
 def as_input(units: LayerUnits, previous: IntegerLayer | None) -> tuple[LayerUnits, IntegerLayer]:
-    """(the layer with its bias as weights from one more input, the layer before it with that always-on neuron).
+    """(the layer with its bias as weights from one more input, the layer before it with that bias neuron).
 
     The latter is `previous` enlarged, or a new layer that hands its spikes on. Raises UserError where the bias differs
     within a channel.
@@ -112,7 +112,7 @@ def _conv_weight(units: LayerUnits, taps: list[int | None]) -> np.ndarray:
     if units.bias.ndim != 1:
         raise UserError(
             "its bias differs within a channel after folding, and currents decay slowly", where=layer.name,
-            cause="one tap of an always-on channel is the same everywhere", hint="pool without padding behind it",
+            cause="one tap of an bias channel is the same everywhere", hint="pool without padding behind it",
         )  # fmt: skip
     whole = np.zeros((len(units.weight), layer.input_shape[0] + 1, *units.weight.shape[2:]))
     per_group, inputs = len(units.weight) // layer.groups, units.weight.shape[1]

@@ -14,7 +14,7 @@ from spikeport.export.graph.shapes import POOLS
 from spikeport.export.graph.spiking_graph import SpikingGraph
 from spikeport.export.network.fixed_point import ACCUMULATOR_LIMIT, STATE_LIMIT
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
-from spikeport.export.quantization.layer_report import LayerQuantization
+from spikeport.export.quantization.layer_report import LayerReport
 
 KEYS = ("weight", "bias", "scale", "delay", "kernel_size", "stride", "padding", "dilation", "groups", "tau", "tau_mem",
         "tau_syn", "r", "w_in", "v_leak", "v_threshold", "v_reset", "start_dim", "end_dim")  # fmt: skip
@@ -35,7 +35,7 @@ class NodeRecord:
     notes: tuple[str, ...] = ()
 
 
-def explain(graph: SpikingGraph, network: IntegerNetwork, rows: list[LayerQuantization]) -> list[NodeRecord]:
+def explain(graph: SpikingGraph, network: IntegerNetwork, rows: list[LayerReport]) -> list[NodeRecord]:
     """A record for the contract, one a node in the order of the chain (loops behind their neuron), one for each layer
     that was added, and one for the read-out. `network` and `rows`: what `quantize` made of `graph`."""
     layers = {row.name: (layer, row) for layer, row in zip(network.layers, rows, strict=True)}
@@ -46,11 +46,11 @@ def explain(graph: SpikingGraph, network: IntegerNetwork, rows: list[LayerQuanti
         for each in (step, *step.loop):
             layer, row = layers.get(owner.get(each.name, ""), (None, None))
             if row is not None and row.name not in explained:
-                added = f"{row.name}.always_on"
+                added = f"{row.name}.bias_neuron"
                 if added in layers:
                     records.append(_added(*layers[added]))
                 explained.add(row.name)
-            records.append(_record(each, layer, row, looped=each is not step))
+            records.append(_record(each, layer, row, recurrent=each is not step))
     return [*records, _readout(network)]
 
 
@@ -84,7 +84,7 @@ def _contract(graph: SpikingGraph) -> NodeRecord:
     )
 
 
-def _record(step: Step, layer: IntegerLayer | None, row: LayerQuantization | None, looped: bool) -> NodeRecord:
+def _record(step: Step, layer: IntegerLayer | None, row: LayerReport | None, recurrent: bool) -> NodeRecord:
     name, node = step.name, step.node
     values = {key: _values(getattr(node, key)) for key in KEYS if getattr(node, key, None) is not None}
     fixed: dict[str, Any] = {"node": name, "kind": type(node).__name__, "values": values}
@@ -96,21 +96,21 @@ def _record(step: Step, layer: IntegerLayer | None, row: LayerQuantization | Non
     if isinstance(node, CELLS):
         return NodeRecord(**fixed, rewrite=_neuron_words(step, row), integers=_neuron_integers(layer, row),
                           errors=_neuron_errors(node, row), notes=row.notes)  # fmt: skip
-    if isinstance(node, SYNAPSES) or looped:
-        integers = _weight_integers(layer, row, looped)
+    if isinstance(node, SYNAPSES) or recurrent:
+        integers = _weight_integers(layer, row, recurrent)
         errors = {"weight": row.weight_error, "worst row": row.loss.row_error, "bias": row.bias_error}
-        return NodeRecord(**fixed, rewrite=_weight_words(layer, row, looped), integers=integers, errors=errors)
+        return NodeRecord(**fixed, rewrite=_weight_words(layer, row, recurrent), integers=integers, errors=errors)
     return NodeRecord(**fixed, rewrite=_folded_words(step, layer, row))
 
 
-def _neuron_words(step: Step, row: LayerQuantization) -> str:
+def _neuron_words(step: Step, row: LayerReport) -> str:
     into = f"the neurons of {row.name}"
     if isinstance(step.node, SILENT) or row.threshold_mant == (1 << 17) - 1:
         into += ", which never fire: their voltage is read out"
     return f"{into}; its input gain is in the weights (largest factor {row.gain:.6g})"
 
 
-def _neuron_integers(layer: IntegerLayer, row: LayerQuantization) -> dict[str, Any]:
+def _neuron_integers(layer: IntegerLayer, row: LayerReport) -> dict[str, Any]:
     found = {key: _values(getattr(layer, key)) for key in ("i_decay", "v_decay", "vth_mant")}
     bounds = {"current": row.current_bound, "voltage": row.voltage_bound}
     explained = {f"|{key}|": "without bound" if value is None else f"at most {value} of {STATE_LIMIT}"
@@ -118,7 +118,7 @@ def _neuron_integers(layer: IntegerLayer, row: LayerQuantization) -> dict[str, A
     return {**found, "threshold in weight steps": row.threshold_steps, **explained}
 
 
-def _neuron_errors(node: Any, row: LayerQuantization) -> dict[str, float]:
+def _neuron_errors(node: Any, row: LayerReport) -> dict[str, float]:
     errors = {"v_decay": row.v_decay_error}
     if isinstance(node, (nir.CubaLIF, nir.CubaLI)):
         errors["i_decay"] = row.i_decay_error
@@ -127,17 +127,17 @@ def _neuron_errors(node: Any, row: LayerQuantization) -> dict[str, float]:
     return {**errors, "decay (relative)": row.loss.decay_error}
 
 
-def _weight_words(layer: IntegerLayer, row: LayerQuantization, looped: bool) -> str:
+def _weight_words(layer: IntegerLayer, row: LayerReport, recurrent: bool) -> str:
     times = f"times gain times scale {row.scale:.6g}"
-    if looped:
+    if recurrent:
         return f"the recurrent weights of {layer.name}, {times}; its bias is part of the layer's"
     kept = "on the grid already" if row.exact else "rounded to the grid"
     divided = f"; instead of dividing by {row.divisor}, threshold and bias were multiplied" if row.divisor > 1 else ""
     return f"the weights of {layer.name}, {times}, {kept}{divided}"
 
 
-def _weight_integers(layer: IntegerLayer, row: LayerQuantization, looped: bool) -> dict[str, Any]:
-    weight = layer.weight_rec if looped and layer.weight_rec is not None else layer.weight
+def _weight_integers(layer: IntegerLayer, row: LayerReport, recurrent: bool) -> dict[str, Any]:
+    weight = layer.weight_rec if recurrent and layer.weight_rec is not None else layer.weight
     found: dict[str, Any] = {"weight": _values(weight)}
     if layer.bias is not None:
         found["bias"] = _values(layer.bias)
@@ -150,7 +150,7 @@ def _weight_integers(layer: IntegerLayer, row: LayerQuantization, looped: bool) 
     return found
 
 
-def _folded_words(step: Step, layer: IntegerLayer, row: LayerQuantization) -> str:
+def _folded_words(step: Step, layer: IntegerLayer, row: LayerReport) -> str:
     if isinstance(step.node, nir.Delay):
         steps = "no delay" if layer.delay is None else f"delays of {_values(layer.delay)} steps on its synapses"
         return f"part of {layer.name}: {steps}"
@@ -164,7 +164,7 @@ def _folded_words(step: Step, layer: IntegerLayer, row: LayerQuantization) -> st
     return f"folded into {layer.name}, whose kernel is now {kernel} with stride {layer.stride}{times}"
 
 
-def _added(layer: IntegerLayer, row: LayerQuantization) -> NodeRecord:
+def _added(layer: IntegerLayer, row: LayerReport) -> NodeRecord:
     return NodeRecord(
         node=layer.name,
         kind="added",

@@ -13,7 +13,7 @@ from spikeport.export.quantization.scaled_layer import LayerUnits
 
 
 @dataclass(frozen=True, kw_only=True)
-class LayerQuantization:
+class LayerReport:
     """What quantizing one layer cost. All plain numbers and strings, ready for JSON.
 
     `scale`: integer units per float unit of v. `exact`: the scale was given and nothing was rounded. Errors:
@@ -56,10 +56,10 @@ class LayerQuantization:
     losses: tuple[str, ...] = ()
 
 
-def row_of(
+def layer_report(
     units: LayerUnits, layer: IntegerLayer, *, exact: bool, scale: float, wanted_bias: np.ndarray,
     scale_limit: dict[str, float], saturated: int, silent: bool, searched: bool, notes: list[str],
-) -> LayerQuantization:  # fmt: skip
+) -> LayerReport:  # fmt: skip
     """The row of a layer that came from `units` at `scale`, which was `searched` or not."""
     loss = RoundingLoss()
     losses: list[str] = []
@@ -73,7 +73,7 @@ def row_of(
     threshold = np.asarray(layer.vth_mant)
     i_error, v_error = units.decay_errors
     threshold_error = 0.0 if silent else float(np.max(np.abs(threshold / (scale * np.asarray(units.threshold)) - 1)))
-    return LayerQuantization(
+    return LayerReport(
         name=layer.name,
         kind=layer.kind,
         neuron=units.neuron,
@@ -97,19 +97,19 @@ def row_of(
     )
 
 
-def plain_row(layer: IntegerLayer, for_layer: str) -> LayerQuantization:
-    """The row of a layer that was added: it hands its input on and has an always-on neuron, nothing is rounded."""
+def relay_report(layer: IntegerLayer, for_layer: str) -> LayerReport:
+    """The row of a layer that was added: it hands its input on and has a bias neuron, nothing is rounded."""
     note = (f"added before {for_layer}: hands every spike on and adds a neuron that always fires, whose weights are "
             f"the bias of {for_layer}")  # fmt: skip
-    return LayerQuantization(
+    return LayerReport(
         name=layer.name, kind=layer.kind, neuron=layer.name, scale=1.0, exact=True, gain=1.0, divisor=1,
         weights=int(layer.weight.size), weight_error=0.0, bias_error=0.0, threshold_error=0.0, v_decay_error=0.0,
         i_decay_error=0.0, saturated=0, scale_limit=None, notes=(note,), **_of_integers(layer, False),
     )  # fmt: skip
 
 
-def with_unit(row: LayerQuantization, layer: IntegerLayer, for_layer: str) -> LayerQuantization:
-    """The row of a layer that got an always-on neuron."""
+def with_bias_neuron(row: LayerReport, layer: IntegerLayer, for_layer: str) -> LayerReport:
+    """The row of a layer that got a bias neuron."""
     note = f"a neuron that always fires was added; its weights are the bias of {for_layer}"
     weights = layer.weight.size + (0 if layer.weight_rec is None else layer.weight_rec.size)
     return replace(row, weights=int(weights), notes=(*row.notes, note))

@@ -20,14 +20,14 @@ from spikeport.export.network.fixed_point import DECAY_ONE
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 from spikeport.export.network.readout import Readout
 from spikeport.export.quantization.bias_neurons import as_input
-from spikeport.export.quantization.layer_report import LayerQuantization, plain_row, with_unit
+from spikeport.export.quantization.layer_report import LayerReport, relay_report, with_bias_neuron
 from spikeport.export.quantization.rounding import quantize_layer
 from spikeport.export.quantization.scaled_layer import LayerUnits, layer_units
 
 
 def quantize(
     graph: SpikingGraph, *, bits: int = 8, scales: Mapping[str, float] | None = None
-) -> tuple[IntegerNetwork, list[LayerQuantization]]:
+) -> tuple[IntegerNetwork, list[LayerReport]]:
     """The integer network of a spiking graph, and per layer what rounding cost.
 
     Layers named in `graph.scales` must lie on the integer grid already. The others get the scale named in `scales` (of
@@ -41,9 +41,7 @@ def quantize(
         return _quantize(graph, bits, scales or {})
 
 
-def _quantize(
-    graph: SpikingGraph, bits: int, scales: Mapping[str, float]
-) -> tuple[IntegerNetwork, list[LayerQuantization]]:
+def _quantize(graph: SpikingGraph, bits: int, scales: Mapping[str, float]) -> tuple[IntegerNetwork, list[LayerReport]]:
     refuse(_faults(graph))
     folded = fold(graph.chain(), graph.dt_s)
     names = [layer.name for layer, _ in folded.layers]
@@ -53,7 +51,7 @@ def _quantize(
             raise UserError(f"a scale was given for {name!r}, which {why}", hint=f"layers are {', '.join(names)}")
     readout = _readout(graph, folded)
     layers: list[IntegerLayer] = []
-    table: list[LayerQuantization] = []
+    table: list[LayerReport] = []
     for index, (layer, neuron) in enumerate(folded.layers):
         silent = readout.kind == "membrane" and index == len(folded.layers) - 1
         units = _units(graph, layer, neuron, silent)
@@ -61,10 +59,10 @@ def _quantize(
             units, before = as_input(units, layers[-1] if layers else None)
             if before.name == (layers[-1].name if layers else None):
                 layers[-1] = before
-                table[-1] = with_unit(table[-1], before, units.layer.name)
+                table[-1] = with_bias_neuron(table[-1], before, units.layer.name)
             else:
                 layers.append(before)
-                table.append(plain_row(before, units.layer.name))
+                table.append(relay_report(before, units.layer.name))
         integer, row = quantize_layer(
             units, given=graph.scales.get(layer.name), searched=scales.get(layer.name), bits=bits, silent=silent
         )
@@ -84,7 +82,7 @@ def _units(graph: SpikingGraph, layer: FoldedLayer, neuron: Step, silent: bool) 
     units = layer_units(
         layer, neuron.name, step, allow_vector=graph.allow_vector, keep_rows=layer.name in graph.scales
     )  # fmt: skip
-    if units.slow_bias and graph.bias != "always-on":
+    if units.slow_bias and graph.bias != "neuron":
         raise _bias_fault(layer.name, neuron.name, int(np.min(units.i_decay)))
     return units
 
@@ -127,7 +125,7 @@ def _faults(graph: SpikingGraph) -> list[UserError]:
                 steps[name] = euler_step(name, node, graph.dt_s)
             except UserError as fault:
                 faults.append(fault)
-    if graph.bias == "always-on":
+    if graph.bias == "neuron":
         return faults
     for before, behind in sorted(graph.nir_graph.edges):
         node = nodes.get(before)
@@ -142,6 +140,6 @@ def _bias_fault(layer: str, neuron: str, i_decay: int) -> UserError:
     return UserError(
         f"has a bias, and the current of {neuron} decays slowly (i_decay {i_decay} of 4096)",
         where=layer, cause="NIR adds the bias to the current, the chip to the voltage",
-        hint="--bias always-on makes it the weight of a neuron that always fires; or train without bias before this "
+        hint="--bias neuron makes it the weight of a neuron that always fires; or train without bias before this "
         "neuron, or with tau_syn = dt",
     )  # fmt: skip

@@ -11,7 +11,7 @@ from spikeport.export.lowering.fold import FoldedLayer
 from spikeport.export.network.fixed_point import BIAS_LIMIT, DECAY_ONE, STATE_SHIFT, THRESHOLD_LIMIT
 from spikeport.export.network.integer_network import IntegerLayer
 from spikeport.export.network.netx_weights import kept_weights
-from spikeport.export.quantization.layer_report import LayerQuantization, row_of, state_bounds
+from spikeport.export.quantization.layer_report import LayerReport, layer_report, state_bounds
 from spikeport.export.quantization.scaled_layer import LayerUnits
 
 FLOAT32 = 2.0**-22  # relative distance from an integer that float32 storage explains
@@ -22,7 +22,7 @@ COSTLY = 2.0  # a voltage bound that costs more of the scale than this is watche
 
 def quantize_layer(
     units: LayerUnits, *, given: float | None, searched: float | None, bits: int, silent: bool
-) -> tuple[IntegerLayer, LayerQuantization]:
+) -> tuple[IntegerLayer, LayerReport]:
     """The layer in integers and its row of the report.
 
     `given`: the scale of a layer that lies on the grid already. `searched`: a scale to round with, clipping weights.
@@ -83,7 +83,7 @@ def quantize_layer(
         scale=scale,
         **integers,
     )
-    row = row_of(
+    row = layer_report(
         units, integer, exact=given is not None, scale=scale, wanted_bias=scale * bias, scale_limit=limit,
         saturated=sum(int(np.count_nonzero(np.abs(array) > 256 - grid)) for array in rounded.values()), silent=silent,
         searched=searched is not None, notes=notes,

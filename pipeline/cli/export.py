@@ -53,7 +53,7 @@ def export(
         typer.Option("--readout", help="Read classes from the last layer's membrane instead.", rich_help_panel=NIR),
     ] = None,
     bias: Annotated[
-        Literal["refuse", "always-on"] | None,
+        Literal["refuse", "neuron"] | None,
         typer.Option(
             "--bias",
             help="Biases before slow currents: refuse (default), or a unit that always fires.",

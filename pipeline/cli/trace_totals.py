@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeport.export.network.accuracy import Answers, held_against
+from spikeport.export.network.accuracy import Correctness, compare_with_labels
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.readout import SILENT
 from spikeport.export.network.spike_trace import SpikeTrace
@@ -21,7 +21,7 @@ class Tally:
         self._per_neuron = np.zeros(int(np.prod(network.output_shape)), dtype=np.int64)
         self._totals = {key: np.zeros(len(network.layers), dtype=np.int64) for key in ("spikes_out", "synops")}
         self._counted = self._samples = self._silent = 0
-        self._answers: list[Answers] = []
+        self._answers: list[Correctness] = []
 
     def add(self, rows: slice | np.ndarray, trace: SpikeTrace) -> None:
         """`trace` holds the samples `rows` of the set."""
@@ -30,7 +30,7 @@ class Tally:
         classes = self._network.readout.classes(trace.spikes, trace.membrane)
         self._silent += int(np.count_nonzero(classes == SILENT))
         if self._labels is not None:
-            self._answers.append(held_against(self._labels[rows], classes))
+            self._answers.append(compare_with_labels(self._labels[rows], classes))
         if trace.counts is not None:
             self._counted += len(trace.spikes)
             for key, total in self._totals.items():
@@ -42,8 +42,8 @@ class Tally:
             return None
         nothing = np.zeros(0, dtype=bool)
         return share(
-            Answers(
-                right=np.concatenate([nothing, *(each.right for each in self._answers)]),
+            Correctness(
+                correct=np.concatenate([nothing, *(each.correct for each in self._answers)]),
                 silent=np.concatenate([nothing, *(each.silent for each in self._answers if each.silent is not None)]),
                 unlabelled=sum(each.unlabelled for each in self._answers),
             )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from spikeport.export.backends.reference.simulate import iter_simulate
-from spikeport.export.network.accuracy import held_against
+from spikeport.export.network.accuracy import compare_with_labels
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.readout import UNLABELLED
 from spikeport.export.network.spike_trace import LayerCounts, SpikeTrace
@@ -52,7 +52,7 @@ def early_readings(
         if not known:
             return {"reason": "no device here has a known dynamic energy"}
         priced, hardware = found[known[0]], hardware[known[0] : known[0] + 1]
-        answers = held_against(labels, network.readout.classes(cut.spikes, membrane))
+        answers = compare_with_labels(labels, network.readout.classes(cut.spikes, membrane))
         points.append({"steps": steps, "accuracy": share(answers), "dynamic_uj": priced.dynamic_uj})
     device = priced.profile.device
     return {"hardware": device.id, "name": device.name, "basis": priced.basis, "points": points}

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeport.export.network.accuracy import held_against
+from spikeport.export.network.accuracy import compare_with_labels
 from spikeport.export.network.readout import SILENT, UNLABELLED
 from spikeport.pipeline.run.intervals import paired_difference, wilson
 
@@ -118,11 +118,11 @@ def of_answers(stage: str, predicted: np.ndarray, labels: np.ndarray) -> list[Fi
 def of_guesses(kind: str, where: str, predicted: np.ndarray, labels: np.ndarray) -> list[Finding]:
     """Answers that are no better than always saying the most frequent class, or (of FEW or more) cannot be told from
     it: that class's share lies in the accuracy's 95 % interval."""
-    answers = held_against(labels, predicted)
+    answers = compare_with_labels(labels, predicted)
     labels = np.asarray(labels)[np.asarray(labels) != UNLABELLED]
     if len(np.unique(labels)) < 2:
         return []
-    right = int(np.count_nonzero(answers.right))
+    right = int(np.count_nonzero(answers.correct))
     most = float(np.unique(labels, return_counts=True)[1].max() / len(labels))
     better = right / len(labels) > most
     if better and (len(labels) < FEW or wilson(right, len(labels))[0] > most):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeport.export.network.accuracy import Answers
+from spikeport.export.network.accuracy import Correctness
 
 Z95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
 
@@ -26,14 +26,14 @@ def wilson(correct: int, n: int) -> tuple[float, float]:
     return (0.0 if correct == 0 else center - half), (1.0 if correct == n else center + half)
 
 
-def share(answers: Answers) -> dict[str, Any]:
+def share(answers: Correctness) -> dict[str, Any]:
     """Accuracy over labelled samples: {value, n, silent, low, high}, without `silent` where it was not counted, with
     `unlabelled` where some were left out; {value: None, reason} where there is none."""
     n = len(answers)
     if not n:
         why = f"none of {answers.unlabelled:,} has a label" if answers.unlabelled else "there was nothing to test on"
         return {"value": None, "reason": why}
-    hits = int(np.count_nonzero(answers.right))
+    hits = int(np.count_nonzero(answers.correct))
     low, high = wilson(hits, n)
     found: dict[str, Any] = {"value": hits / n, "n": n, "silent": answers.silent_count, "low": low, "high": high}
     if answers.silent is None:

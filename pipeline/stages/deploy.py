@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spikeport.export.backends.compare import Equivalence, compare, merge
+from spikeport.export.backends.compare import SpikeComparison, compare, merge
 from spikeport.export.formats.frames_file import write_frames
 from spikeport.export.formats.netx.write import read_netx, write_netx
 from spikeport.export.network.accuracy import describe_predictions
@@ -113,7 +113,7 @@ def trace_of(context: Context) -> SpikeTrace:
     return load_trace(context.run.file("trace.npz"))
 
 
-def _student_against_reference(context: Context, network: IntegerNetwork) -> Equivalence:
+def _student_against_reference(context: Context, network: IntegerNetwork) -> SpikeComparison:
     import torch
 
     from spikeport.export.backends.reference.simulate import simulate as simulate_reference
@@ -137,7 +137,7 @@ def _student_against_reference(context: Context, network: IntegerNetwork) -> Equ
 
 def _reference_against_lava(
     context: Context, network: IntegerNetwork, rows: np.ndarray
-) -> tuple[Equivalence, np.ndarray]:
+) -> tuple[SpikeComparison, np.ndarray]:
     from spikeport.export.backends.divergence import reference_against_lava
 
     found = reference_against_lava(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spikeport.export.backends.reference.simulate import simulate
-from spikeport.export.network.accuracy import Answers, held_against
+from spikeport.export.network.accuracy import Correctness, compare_with_labels
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.readout import UNLABELLED
 from spikeport.export.network.spike_trace import SpikeTrace
@@ -191,11 +191,11 @@ def _samples(subject: Subject, labels: np.ndarray, predicted: np.ndarray, spikes
     ]
 
 
-def _answers(subject: Subject, predicted: np.ndarray) -> Answers | str:
+def _answers(subject: Subject, predicted: np.ndarray) -> Correctness | str:
     """What was answered, or why nobody knows how well."""
     if subject.labels is None:
         return f"{subject.frames_file.name} holds no labels"
-    found = held_against(subject.labels, predicted)
+    found = compare_with_labels(subject.labels, predicted)
     return found if len(found) else f"all {found.unlabelled:,} labels of {subject.frames_file.name} are -1, unlabelled"
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spikeport.export.formats.netx.write import read_netx
-from spikeport.export.network.accuracy import Answers, held_against
+from spikeport.export.network.accuracy import Correctness, compare_with_labels
 from spikeport.files import atomic_folder, write_text
 from spikeport.hardware_profiles.profile import load_profile
 from spikeport.pipeline.profiling.counts import count_activity
@@ -146,13 +146,13 @@ def _inputs(context: Context, profiled: dict[str, Any], elsewhere: list[dict[str
     }
     teacher, lava = run.result("teacher"), check["lava_predicted"]
     predicted = np.array(run.result("simulate")["predicted"])
-    answers: dict[str, Answers | str] = {
+    answers: dict[str, Correctness | str] = {
         "teacher": teacher["reason"] if teacher["predicted"] is None else _answers(labels, teacher),
         **arms[own],
         "reference": _answers(labels, run.result("simulate")),
         "lava": check["reference_vs_lava"]
         if lava is None
-        else held_against(labels[_lava_rows(check)], lava, counted="silent" in run.result("simulate")),
+        else compare_with_labels(labels[_lava_rows(check)], lava, silent_known="silent" in run.result("simulate")),
     }
     about = run.manifest["about"]
     return ReportInputs(
@@ -192,9 +192,9 @@ def _inputs(context: Context, profiled: dict[str, Any], elsewhere: list[dict[str
     )
 
 
-def _answers(labels: np.ndarray, result: dict[str, Any]) -> Answers:
+def _answers(labels: np.ndarray, result: dict[str, Any]) -> Correctness:
     """Of a stage's `answers.told`; one of an older Spikeport did not tell silent recordings from class 0."""
-    return held_against(labels, result["predicted"], counted="silent" in result)
+    return compare_with_labels(labels, result["predicted"], silent_known="silent" in result)
 
 
 def warnings_of(run: RunFolder) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spikeport.errors import UserError
-from spikeport.export.network.accuracy import describe_predictions, held_against
+from spikeport.export.network.accuracy import compare_with_labels, describe_predictions
 from spikeport.export.network.readout import classify
 from spikeport.pipeline.data.describe import describe
 from spikeport.pipeline.data.event_synthesis.cached_views import Bridge, KeptViews
@@ -236,7 +236,7 @@ def _tested(
     ]
     teacher = context.run.result("teacher")["predicted"] if taught else None
     if teacher is not None:
-        taught_by, own = (held_against(test.labels, classes).right for classes in (teacher, predicted))
+        taught_by, own = (compare_with_labels(test.labels, classes).correct for classes in (teacher, predicted))
         found += health.of_teacher_against(stage, taught_by, own)
     found = found if before is None else health.after_tuning(found, before)
     return describe_predictions(predicted) | _said(context, stage, found)

@@ -14,7 +14,7 @@ import numpy as np
 
 from spikeport import exits
 from spikeport.errors import MissingDependencyError, UserError
-from spikeport.export.network.accuracy import held_against
+from spikeport.export.network.accuracy import compare_with_labels
 from spikeport.pipeline.run.run_folder import MANIFEST, open_run
 from spikeport.pipeline.stages.runner import TRAINING
 
@@ -70,8 +70,8 @@ def trial_result(folder: Path, verb: str = "train") -> TrialResult | None:
         return None
     labels = np.array(run.result("data")["test_labels"])
     found = [run.result(stage) for stage in students]
-    answers = [held_against(labels, result["predicted"], counted="silent" in result) for result in found]
-    right = ["".join(map(str, each.right.astype(int).tolist())) for each in answers]
+    answers = [compare_with_labels(labels, result["predicted"], silent_known="silent" in result) for result in found]
+    right = ["".join(map(str, each.correct.astype(int).tolist())) for each in answers]
     seconds = sum(run.manifest["stages"][stage]["seconds"] for stage in learnt if stage != "data")
     return TrialResult(
         correct_float=right[0],

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from spikeport.export.network.accuracy import Answers, held_against
+from spikeport.export.network.accuracy import Correctness, compare_with_labels
 from spikeport.export.network.readout import SILENT, classify
 from spikeport.pipeline.data.dataset import EventSplit, StaticImages
 from spikeport.pipeline.data.images import resize_to
@@ -19,14 +19,14 @@ from spikeport.pipeline.models.teachers.base import Teacher
 BATCH = 256
 
 
-def student_answers(student: Student, split: EventSplit) -> Answers:
+def student_answers(student: Student, split: EventSplit) -> Correctness:
     """What the student's output spikes say of the split's recordings."""
-    return held_against(split.labels, classify(predict_spikes(student, split.frames)))
+    return compare_with_labels(split.labels, classify(predict_spikes(student, split.frames)))
 
 
 def student_accuracy(student: Student, split: EventSplit) -> float:
     """Share of the split's recordings that the student's output spikes classify right; a silent one is wrong."""
-    return float(np.mean(student_answers(student, split).right))
+    return float(np.mean(student_answers(student, split).correct))
 
 
 def teacher_logits(teacher: nn.Module, images: np.ndarray, size: tuple[int, int]) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from spikeport.errors import UserError
-from spikeport.export.network.accuracy import held_against
+from spikeport.export.network.accuracy import compare_with_labels
 from spikeport.export.network.readout import classify
 from spikeport.pipeline.data.dataset import Dataset, StaticImages
 from spikeport.pipeline.data.event_synthesis.cached_views import Bridge, KeptViews
@@ -197,9 +197,9 @@ class StudentTrainee(Trainee):
         if not len(self.validation.labels):
             return None
         seen = run_student(model, self.validation.frames)
-        answers = held_against(self.validation.labels, classify(seen.spikes))
+        answers = compare_with_labels(self.validation.labels, classify(seen.spikes))
         self.silent, self.signs = answers.silent_count, {"rates": seen.rates}
-        return float(np.mean(answers.right))
+        return float(np.mean(answers.correct))
 
 
 class StartTrainee(StudentTrainee):

@@ -71,7 +71,7 @@ class _Builder:
         self.raw = nir.NIRGraph(named, edges, type_check=False)
         return SpikingGraph(
             nir_graph=self.raw, dt_s=DT, input_shape=self.first, scales=self.scales,
-            bias="always-on" if self.slow else "refuse",
+            bias="neuron" if self.slow else "refuse",
         )  # fmt: skip
 
     def add(self, node: nir.NIRNode) -> None:

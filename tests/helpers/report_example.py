@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeport.export.network.accuracy import Answers
+from spikeport.export.network.accuracy import Correctness
 from spikeport.export.network.sampling import draw
 from spikeport.pipeline.report.content.confusion import confusion
 from spikeport.pipeline.report.write import ReportInputs, Sample, build_report, render_all
@@ -207,9 +207,9 @@ def example_check(samples: int, layers: list[str], entries: int, spikes: int) ->
     }
 
 
-def answered(right: np.ndarray) -> Answers:
+def answered(right: np.ndarray) -> Correctness:
     """Answers none of which is silent."""
-    return Answers(right=np.asarray(right, dtype=bool), silent=np.zeros(len(right), dtype=bool))
+    return Correctness(correct=np.asarray(right, dtype=bool), silent=np.zeros(len(right), dtype=bool))
 
 
 def example_inputs(seed: int = 1) -> ReportInputs:

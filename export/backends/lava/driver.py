@@ -13,8 +13,8 @@ import numpy as np
 
 from spikeport.errors import UserError
 from spikeport.export.backends.lava.known_answers import known_answers, known_network
-from spikeport.export.backends.lava.plan import plan
 from spikeport.export.backends.lava.process import Arrays, LavaLost, LavaTimeout, LavaWorker, Progress, assemble
+from spikeport.export.backends.lava.schedule import schedule
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.spike_trace import SpikeTrace
 
@@ -77,7 +77,7 @@ class _Pool:
     def __init__(self, network: IntegerNetwork, frames: Any, keep_layers: bool, workers: int) -> None:
         self._network, self._frames, self._keep_layers = network, frames, keep_layers
         self._samples, self._steps = frames.shape[:2]
-        self._plan = plan(network, self._steps)
+        self._schedule = schedule(network, self._steps)
         self._lock = threading.Lock()
         self._next, self._again = 0, deque[range]()  # samples never tried, and jobs that failed once
         self._tries: Counter[int] = Counter()
@@ -137,7 +137,7 @@ class _Pool:
                     frames = self._frames[job.start : job.stop]
                     arrays = worker.run(
                         self._network,
-                        self._plan,
+                        self._schedule,
                         frames,
                         job,
                         self._keep_layers,
@@ -170,7 +170,7 @@ class _Pool:
                 return None
             size = FIRST_STEPS // self._steps if per_sample_s is None else int(JOB_S / per_sample_s)
             share = -(-left // len(self._threads))
-            size = max(1, min(size, share)) if self._plan.together else 1
+            size = max(1, min(size, share)) if self._schedule.together else 1
             self._next += size
             return range(self._next - size, self._next)
 

@@ -22,7 +22,7 @@ import numpy as np
 from spikeport.errors import MissingDependencyError, UserError
 from spikeport.export.backends.lava.environment import LAVA_NC, VARIABLE, interpreter
 from spikeport.export.backends.lava.inside import session
-from spikeport.export.backends.lava.plan import Plan, plan
+from spikeport.export.backends.lava.schedule import SampleSchedule, schedule
 from spikeport.export.formats.netx.write import write_netx
 from spikeport.export.network.fixed_point import BIAS_LIMIT
 from spikeport.export.network.integer_network import IntegerNetwork
@@ -129,7 +129,7 @@ class LavaWorker:
         UserError for frames that the network cannot take.
         """
         samples, steps = frames.shape[:2]
-        rule = plan(network, steps)
+        rule = schedule(network, steps)
         parts: list[tuple[range, Arrays]] = []
         end = time.monotonic() + timeout_s
         for job in jobs(samples, samples if rule.together else 1):
@@ -146,7 +146,7 @@ class LavaWorker:
     def run(
         self,
         network: IntegerNetwork,
-        rule: Plan,
+        rule: SampleSchedule,
         frames: Any,
         job: range,
         keep_layers: bool,

@@ -1,6 +1,6 @@
 """The dense engine: each layer over all steps of a batch, with torch, on any device.
 
-Floats do the work where they provably cannot round: every number is an integer, and `reference_bounds` says how large
+Floats do the work where they provably cannot round: every number is an integer, and `bounds` says how large
 it gets, so float32 serves up to 2^24 and float64 beyond (its 53 bits hold even the 36-bit product of a decay).
 """
 

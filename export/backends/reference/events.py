@@ -30,7 +30,7 @@ class EventEngine:
     """Runs a network for samples of some length. Threads share the plan, each has its own state."""
 
     def __init__(self, layout: Layout) -> None:
-        from spikeport.export.backends.reference.plan import pack
+        from spikeport.export.backends.reference.execution_plan import pack
 
         self.layout, self.threads = layout, thread_count()
         self.plan = pack(layout.network, layout.steps, layout.keep_layers)

@@ -2,7 +2,7 @@
 # numba infers these types when it compiles.
 """The compiled loops of the event-driven reference, all in one file since numba's cache looks at one file only.
 
-`run_samples` drives a packed network (see `reference_plan`) over samples, step by step: each layer takes the list of
+`run_samples` drives a packed network (see `execution_plan`) over samples, step by step: each layer takes the list of
 events of the layer before, adds a row of weights per event, updates its neurons and lists who fired. Everything is
 int32, which the plan has proved enough. Neurons lie channels last, so that a kernel row meets the sums as one run.
 
@@ -96,7 +96,7 @@ def _scatter_conv(plan, weights, tables, events, first, count, sums):
     e = np.int64(0)
     while e < count:
         index = np.int64(events[first + e])
-        place = (index * reciprocal) >> 32  # divides exactly, see `reference_bounds`
+        place = (index * reciprocal) >> 32  # divides exactly, see `bounds`
         channel = index - place * in_channels
         kernel, other, both = channel * stride, np.int64(0), False
         if e + 1 < count:

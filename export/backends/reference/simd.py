@@ -2,7 +2,7 @@
 """What numba cannot say and LLVM can: whole registers at fixed width, and the place of a bit.
 
 Runs of sums are short (a few dozen), where the loops that LLVM makes of Python's spend their time on preparing.
-Whoever edits this file must touch `reference_kernels` too: numba's cache looks at that file alone.
+Whoever edits this file must touch `kernels` too: numba's cache looks at that file alone.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from spikeport.errors import MissingDependencyError, UserError
-from spikeport.export.backends.reference import events as reference_events
+from spikeport.export.backends.reference import events
 from spikeport.export.backends.reference.storage import COUNTS, Layout, Rows, chunk_size, default_memory, read_chunks
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.spike_trace import SpikeTrace
@@ -110,14 +110,14 @@ def _engine(layout: Layout, engine: str, device: str) -> Any:
     check_device(device)
     if engine not in ("auto", "events", "dense"):
         raise UserError(f"engine {engine!r} is unknown", hint="use auto, events or dense")
-    refusal = "" if engine == "dense" else reference_events.refusal(layout.network, layout.steps, device)
+    refusal = "" if engine == "dense" else events.refusal(layout.network, layout.steps, device)
     if engine == "events" and refusal:
         raise UserError("the event-driven engine cannot run this", cause=refusal, hint="use engine dense")
     if engine == "dense" or refusal:
         from spikeport.export.backends.reference.dense import DenseEngine
 
         return DenseEngine(layout, device)
-    return reference_events.EventEngine(layout)
+    return events.EventEngine(layout)
 
 
 def _budget(memory_bytes: int | None) -> int:

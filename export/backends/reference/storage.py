@@ -16,7 +16,7 @@ from spikeport.export.network.fixed_point import BIAS_LIMIT
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.spike_trace import LayerCounts, SpikeTrace
 
-COUNTS = tuple(LayerCounts.__dataclass_fields__)  # in the order of reference_kernels.EVENTS_IN and on
+COUNTS = tuple(LayerCounts.__dataclass_fields__)  # in the order of kernels.EVENTS_IN and on
 DEFAULT_SHARE = 4  # without a budget, one part in so many of the memory that is free
 DEFAULT_MOST = 4 << 30
 CHUNK_BYTES = 64 << 20  # larger chunks are no faster, and progress is told after each

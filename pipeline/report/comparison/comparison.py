@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeport.export.network.accuracy import held_against
+from spikeport.export.network.accuracy import compare_with_labels
 from spikeport.pipeline.report.comparison.per_sample import (
     CHANGE,
     COUNTS,
@@ -146,7 +146,9 @@ def _priced(run: FinishedRun) -> dict[str, dict[str, Any]]:
 
 def _difference(stage: str, run: FinishedRun, first: FinishedRun) -> dict[str, Any]:
     """Accuracy of `run` minus that of `first` over the same recordings."""
-    found = paired_difference(*(held_against(each.labels, each.predicted[stage]).right for each in (run, first)))
+    found = paired_difference(
+        *(compare_with_labels(each.labels, each.predicted[stage]).correct for each in (run, first))
+    )
     only_run, only_first = found.pop("only_first"), found.pop("only_second")
     return found | {"only_run": only_run, "only_first": only_first}
 

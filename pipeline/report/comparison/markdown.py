@@ -171,4 +171,4 @@ def _equivalence(runs: list[dict[str, Any]]) -> list[str]:
             counts = [f"{check[count]:,}" for count in ("samples", "spikes_compared", "mismatches")]
             rows.append([name, run["label"], *counts, first])
     head = ["Compared", "Run", "Recordings", "Spikes", "Mismatches", "First divergence"]
-    return ["## Same spikes", table(head, rows, right=(2, 3, 4)), inline(runs[0]["equivalence"]["statement"])]
+    return ["## Spike equality", table(head, rows, right=(2, 3, 4)), inline(runs[0]["equivalence"]["statement"])]

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeport.export.network.accuracy import Answers
+from spikeport.export.network.accuracy import Correctness
 from spikeport.pipeline.report.content.headline import summary
 from spikeport.pipeline.report.content.layer_rows import layer_notes, layer_rows
 from spikeport.pipeline.report.content.plain import plain, portable
@@ -57,9 +57,9 @@ class ReportInputs:
     split_sizes: Mapping[str, int]  # train, validation, test, static
     steps: int
     dt_s: float | None  # None: not known
-    answers: Mapping[str, Answers | str]
+    answers: Mapping[str, Correctness | str]
     drawn: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    arms: Mapping[str, Mapping[str, Answers]] | str
+    arms: Mapping[str, Mapping[str, Correctness]] | str
     equivalence: Mapping[str, Mapping[str, Any] | str]
     layers: Sequence[Mapping[str, Any]]
     quantization: Sequence[Mapping[str, Any]] | str = ()
@@ -114,11 +114,11 @@ def build_report(inputs: ReportInputs) -> dict[str, Any]:
     return report
 
 
-def _accuracies(answers: Mapping[str, Answers | str], drawn: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _accuracies(answers: Mapping[str, Correctness | str], drawn: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Of each stage, and its change from the stage before that is known, recording by recording (the teacher's are
     their images). Rows that were not drawn at random foretell nothing of the others: they have no interval."""
     found: dict[str, Any] = {}
-    before: tuple[str, Answers] | None = None
+    before: tuple[str, Correctness] | None = None
     for stage in STAGES:
         own = answers.get(stage, "this stage did not run")
         entry: dict[str, Any] = {"value": None, "reason": own} if isinstance(own, str) else share(own)
@@ -134,7 +134,7 @@ def _accuracies(answers: Mapping[str, Answers | str], drawn: Mapping[str, Mappin
             continue
         if before:
             _, own_rows, its_rows = np.intersect1d(rows, np.arange(len(before[1])), return_indices=True)
-            difference = paired_difference(own.right[own_rows], before[1].right[its_rows])
+            difference = paired_difference(own.correct[own_rows], before[1].correct[its_rows])
             entry["change"] = difference | {"from": before[0]}
         before = stage, own
     return found
@@ -151,7 +151,7 @@ def _comparison(inputs: ReportInputs) -> dict[str, Any]:
         return arms | {"reason": "only one objective was trained, so there is nothing to compare it with"}
     with_method, without = inputs.arms[inputs.method], inputs.arms["none"]
     difference = {
-        stage: paired_difference(with_method[stage].right, without[stage].right)
+        stage: paired_difference(with_method[stage].correct, without[stage].correct)
         for stage in STUDENTS
         if stage in with_method and stage in without
     }

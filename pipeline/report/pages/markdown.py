@@ -80,7 +80,7 @@ def _equivalence(equivalence: dict[str, Any]) -> list[str]:
         rows.append([name, ", ".join(check["layers"]), *numbers, first])
     head = ["Compared", "Layers", "Recordings", "Places", "Spikes", "Mismatches", "First divergence"]
     drawn = table(head, rows, right=(2, 3, 4, 5))
-    return ["## Same spikes", drawn, words.CHECK_NOTE, inline(equivalence["statement"])]
+    return ["## Spike equality", drawn, words.CHECK_NOTE, inline(equivalence["statement"])]
 
 
 def _comparison(comparison: dict[str, Any]) -> list[str]:

@@ -71,7 +71,7 @@ def test_a_quantized_student_its_file_and_the_reference_fire_alike(tmp_path: Pat
 @pytest.mark.lava
 @pytest.mark.xdist_group("lava")
 def test_graphs_run_in_lava_as_in_the_reference_and_by_the_equations(tmp_path: Path):
-    """From a NIR graph through its .net to Lava: recurrence, delays, rows, always-on neurons, voltages; every layer."""
+    """From a NIR graph through its .net to Lava: recurrence, delays, rows, bias neurons, voltages; every layer."""
     ran = 0
     with LavaWorker() as worker:
         for seed in range(24):
@@ -98,9 +98,9 @@ def test_graphs_run_in_lava_as_in_the_reference_and_by_the_equations(tmp_path: P
 
 @pytest.mark.lava
 @pytest.mark.xdist_group("lava")
-def test_the_braille_network_with_always_on_units_runs_in_lava(shared_data: Path):
+def test_the_braille_network_with_bias_neurons_runs_in_lava(shared_data: Path):
     """Each of five inputs alone: the reference and Lava fire the same spikes in all three layers."""
-    graph = load_graph(shared_data / "nir" / "braille_noDelay_bias_zero.nir", reset="zero", bias="always-on")
+    graph = load_graph(shared_data / "nir" / "braille_noDelay_bias_zero.nir", reset="zero", bias="neuron")
     network, _ = quantize(graph)
     rng = np.random.default_rng(13)
     frames = np.stack([np.eye(12)[channel] * (rng.random((40, 1)) < 0.5) for channel in (0, 4, 6, 8, 10)])

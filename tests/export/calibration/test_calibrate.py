@@ -1,4 +1,4 @@
-"""The scale search: it finds what a hand can see, keeps the plain rule where that is not beaten, and its report's
+"""The scale search: it finds what a hand can see, keeps the max-abs scale where that is not beaten, and its report's
 numbers are those of independent executions."""
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def spikes(rng: np.random.Generator, *shape: int, density: float = 0.3) -> np.nd
 
 
 def with_outliers(rng: np.random.Generator):
-    """Two dense layers whose largest weight stands far out, on an input that never spikes: the plain rule wastes its
+    """Two dense layers whose largest weight stands far out, on an input that never spikes: the max-abs scale wastes its
     three bits on it."""
     first, second = rng.normal(0.25, 0.3, (12, 9)), rng.normal(0.1, 0.3, (5, 12))
     first[3, 8] = second[2, 7] = 6.0
@@ -60,9 +60,9 @@ def test_outliers_are_clipped_where_that_resolves_the_others():
     network, rows, report = calibrate(graph, frames, bits=3, samples=30)
     assert report.kept == "searched"
     assert (report.samples_searched, report.samples_checked) == (20, 10)
-    assert report.searched_distance < 0.5 * report.plain_distance
-    assert [row.clipped > 0 and row.plain_clipped == 0 for row in report.layers] == [True, True]
-    assert [row.scale > 1.5 * row.plain_scale for row in report.layers] == [True, True]
+    assert report.searched_distance < 0.5 * report.max_abs_distance
+    assert [row.clipped > 0 and row.max_abs_clipped == 0 for row in report.layers] == [True, True]
+    assert [row.scale > 1.5 * row.max_abs_scale for row in report.layers] == [True, True]
     assert [row.scale for row in rows] == [row.scale for row in report.layers]
     for layer in network.layers:
         assert not np.any(layer.weight % 64)
@@ -81,11 +81,11 @@ def test_the_numbers_of_the_report_are_those_of_independent_executions():
     ours = [np.stack([integer_loop(one, sample)[-1] for sample in check]) for one in (plain, network)]
     last = report.layers[-1]
     assert last.spikes == wanted.sum() > 0
-    assert (last.plain_mismatches, last.mismatches) == tuple(int((given != wanted).sum()) for given in ours)
+    assert (last.max_abs_mismatches, last.mismatches) == tuple(int((given != wanted).sum()) for given in ours)
     distances = [spike_distance(given, wanted) for given in ours]
-    assert (report.plain_distance, report.searched_distance) == pytest.approx(distances)
+    assert (report.max_abs_distance, report.searched_distance) == pytest.approx(distances)
     rates = [np.abs(given.sum(axis=1).astype(int) - wanted.sum(axis=1)).sum() / wanted.sum() for given in ours]
-    assert (last.plain_rate_error, last.rate_error) == pytest.approx(rates)
+    assert (last.max_abs_rate_error, last.rate_error) == pytest.approx(rates)
     assert report.float_accuracy == np.mean(np.argmax(_scores(wanted), axis=1) == labels[2::3])
     assert report.searched_accuracy == np.mean(np.argmax(_scores(ours[1]), axis=1) == labels[2::3])
     assert report.criterion == CRITERION
@@ -99,15 +99,15 @@ def _scores(spikes: np.ndarray) -> np.ndarray:
     return spikes.sum(axis=1) * steps**2 - np.einsum("ntk,t->nk", spikes.astype(int), np.arange(steps))
 
 
-def test_the_plain_rule_stays_where_it_is_exact():
-    """Weights that are whole steps of the plain rule's grid: nothing to gain, and the network is quantize's own."""
+def test_the_max_abs_scale_stays_where_it_is_exact():
+    """Weights that are whole steps of the max-abs grid: nothing to gain, and the network is quantize's own."""
     rng = np.random.default_rng(2)
     weight = rng.integers(-127, 128, (6, 5)) / 127
     weight[0, 0] = 1.0
     graph = graph_of(nir.Linear(weight), lif((6,), threshold=127 / 127), shape=(5,))
     network, rows, report = calibrate(graph, spikes(rng, 9, 20, 5))
-    assert (report.kept, report.plain_distance, report.searched_distance) == ("plain", 0, 0)
-    assert report.plain_agreement == 1
+    assert (report.kept, report.max_abs_distance, report.searched_distance) == ("max_abs", 0, 0)
+    assert report.max_abs_agreement == 1
     expected, expected_rows = quantize(graph)
     assert_array_equal(network.layers[0].weight, expected.layers[0].weight)
     assert rows == expected_rows
@@ -138,7 +138,7 @@ def test_no_time_means_no_search():
     rng = np.random.default_rng(5)
     graph = with_outliers(rng)
     _, _, report = calibrate(graph, spikes(rng, 6, 10, 9), bits=3, seconds=0)
-    assert report.kept == "plain"
+    assert report.kept == "max_abs"
     assert [row.tried for row in report.layers] == [1, 1]
 
 
@@ -151,7 +151,7 @@ def test_scales_stay_legal_where_the_threshold_binds():
     network, _, report = calibrate(graph, np.ones((3, 900, 4), dtype=np.uint8), bits=6)
     assert network.layers[0].vth_mant <= THRESHOLD_LIMIT
     assert report.layers[0].accumulator_bound < ACCUMULATOR_LIMIT
-    assert report.layers[0].scale <= report.layers[0].plain_scale
+    assert report.layers[0].scale <= report.layers[0].max_abs_scale
 
 
 @pytest.mark.parametrize("bits", [2, 5, 8])
@@ -217,7 +217,7 @@ def test_membranes_loops_and_delays_are_calibrated():
     assert network.layers[0].weight_rec is not None
     assert network.layers[1].max_delay == 7
     assert report.kept == "searched"
-    assert report.searched_distance < report.plain_distance
+    assert report.searched_distance < report.max_abs_distance
     check = frames[2::3]
     wanted = np.stack([run_nir(graph.nir_graph, DT, sample) for sample in check])
     given = np.stack([integer_states(network, sample)[-1][1] for sample in check]) / (64 * rows[1].scale)
@@ -225,7 +225,7 @@ def test_membranes_loops_and_delays_are_calibrated():
     assert report.searched_distance == pytest.approx(expected)
 
 
-def test_always_on_units_stay_out_of_the_comparison():
+def test_bias_neurons_stay_out_of_the_comparison():
     """Biases before slow currents: the integer network has a relay layer, and one neuron more in the first layer."""
     rng = np.random.default_rng(9)
 
@@ -236,7 +236,7 @@ def test_always_on_units_stay_out_of_the_comparison():
     first, last = (nir.Affine(rng.normal(size=shape), rng.normal(size=shape[0])) for shape in ((6, 5), (3, 6)))
     nodes = [first, slow(6), last, slow(3)]
     plain = graph_of(*nodes, shape=(5,))
-    graph = SpikingGraph(nir_graph=plain.nir_graph, dt_s=DT, input_shape=(5,), bias="always-on")
+    graph = SpikingGraph(nir_graph=plain.nir_graph, dt_s=DT, input_shape=(5,), bias="neuron")
     frames = spikes(rng, 9, 20, 5)
     network, _, report = calibrate(graph, frames, bits=5)
     assert len(network.layers) > len(report.layers) == 2

@@ -49,7 +49,7 @@ def test_the_counts_are_those_of_both_runs_held_beside_each_other():
     assert found.notes == ()
 
 
-def test_without_rounding_nothing_differs_also_beside_an_always_on_neuron():
+def test_without_rounding_nothing_differs_also_beside_a_bias_neuron():
     """Weights, threshold and decays on the grid; the neuron added for the slow bias is left out of the count."""
     one = np.ones(2)
     cell = nir.CubaLIF(tau_syn=2e-3 * one, tau_mem=2e-3 * one, r=2 * one, v_leak=0 * one, v_threshold=90 * one,
@@ -57,7 +57,7 @@ def test_without_rounding_nothing_differs_also_beside_an_always_on_neuron():
     weights = np.array([[254.0, -100], [90, 60], [20, 44]]), np.array([[254.0, 20, -60], [-40, 80, 0]])
     slow = nir.Affine(weights[1], np.array([6.0, 10]))
     first = graph_of(nir.Linear(weights[0]), lif((3,), threshold=100.0), slow, cell, shape=(2,))
-    graph = SpikingGraph(nir_graph=first.nir_graph, dt_s=first.dt_s, input_shape=(2,), bias="always-on")
+    graph = SpikingGraph(nir_graph=first.nir_graph, dt_s=first.dt_s, input_shape=(2,), bias="neuron")
     network, _ = quantize(graph)
     assert network.layers[0].neurons == 4
     frames = (np.random.default_rng(8).random((5, 40, 2)) < 0.4).astype(np.uint8)

@@ -163,7 +163,7 @@ def test_versions_are_those_that_regenerate_installs():
 @pytest.mark.lava
 @pytest.mark.xdist_group("lava")
 def test_lava_fires_as_the_frameworks_did():
-    """From a framework's file to Lava: a convolution, a loop, a synapse with always-on unit, a graph in a graph."""
+    """From a framework's file to Lava: a convolution, a loop, a synapse with bias neuron, a graph in a graph."""
     with LavaWorker() as worker:
         for name in LAVA:
             assert EXPECTED[name] == EXACT

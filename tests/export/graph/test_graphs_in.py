@@ -266,10 +266,10 @@ def test_read_outs_that_a_graph_does_not_have_are_refused():
 def test_what_was_chosen_is_kept_in_the_sidecar(tmp_path):
     feed, li = nir.Linear(np.ones((3, 2))), nir.LI(tau=2 * DT * np.ones(3), r=2 * np.ones(3), v_leak=np.zeros(3))
     chain = graph_of(feed, lif((3,)), nir.Linear(np.ones((3, 3))), li, shape=(2,))
-    graph = recurrent(chain, "n1", nir.Scale(np.ones(1)), readout="membrane-last", bias="always-on", allow_vector=True)
+    graph = recurrent(chain, "n1", nir.Scale(np.ones(1)), readout="membrane-last", bias="neuron", allow_vector=True)
     graph.save(tmp_path / "net.nir")
     loaded = load_graph(tmp_path / "net.nir")
-    assert (loaded.readout, loaded.bias, loaded.allow_vector) == ("membrane-last", "always-on", True)
+    assert (loaded.readout, loaded.bias, loaded.allow_vector) == ("membrane-last", "neuron", True)
     assert dict(loaded.origins) == {"dt_s": "the sidecar", "reset": "the sidecar"}
     assert [[inner.name for inner in step.loop] for step in loaded.chain()] == [[], ["r0"], [], []]
     assert load_graph(tmp_path / "net.nir", readout="membrane-max").readout == "membrane-max"
@@ -300,8 +300,8 @@ def slow(shape: tuple[int, ...], threshold: float) -> nir.CubaLIF:
     return nir.CubaLIF(2 * DT * one, 4 * DT * one, 4 * one, 0 * one, threshold * one, w_in=2 * one)
 
 
-def always_on(graph: SpikingGraph) -> SpikingGraph:
-    return replace(graph, bias="always-on")
+def bias_as_neuron(graph: SpikingGraph) -> SpikingGraph:
+    return replace(graph, bias="neuron")
 
 
 def untruncated(network, frames) -> list[np.ndarray]:
@@ -329,7 +329,7 @@ def test_a_bias_of_slow_currents_becomes_the_weight_of_a_neuron_that_always_fire
     feed = nir.Affine(even(rng, 5, 4), 2.0 * rng.integers(-5, 9, 5))
     second = nir.Affine(even(rng, 3, 5), 2.0 * rng.integers(2, 9, 3))
     graph = graph_of(feed, slow((5,), 71.0), second, slow((3,), 101.0), shape=(4,), scales={"n0": 1.0, "n2": 1.0})
-    graph = always_on(recurrent(graph, "n1", nir.Affine(even(rng, 5, 5), 2.0 * rng.integers(-5, 9, 5))))
+    graph = bias_as_neuron(recurrent(graph, "n1", nir.Affine(even(rng, 5, 5), 2.0 * rng.integers(-5, 9, 5))))
     network, table = quantize(graph)
     assert [layer.output_shape for layer in network.layers] == [(5,), (6,), (3,)]
     assert [row.name for row in table] == [layer.name for layer in network.layers]
@@ -347,7 +347,7 @@ def test_a_bias_of_slow_currents_becomes_the_weight_of_a_neuron_that_always_fire
     assert integer_loop(network, frames)[1][:, 5].all(), "and in integers"
 
 
-def test_always_on_channels_of_convolutions():
+def test_bias_channels_of_convolutions():
     """Padding, groups and a dense layer behind a convolution; the tap in use never reads padding."""
     rng = np.random.default_rng(12)
     first = nir.Conv2d(None, even(rng, 4, 2, 3, 2), (1, 2), (1, 0), (1, 1), 1, 2.0 * rng.integers(1, 9, 4))
@@ -355,7 +355,7 @@ def test_always_on_channels_of_convolutions():
     third = nir.Affine(even(rng, 3, 4 * 5 * 3), 2.0 * rng.integers(2, 9, 3))
     nodes = [first, slow((4, 5, 3), 91.0), second, slow((4, 5, 3), 121.0), FLATTEN, third, slow((3,), 151.0)]
     scales = {"n0": 1.0, "n2": 1.0, "n5": 1.0}
-    graph = always_on(graph_of(*nodes, shape=(2, 5, 7), scales=scales))
+    graph = bias_as_neuron(graph_of(*nodes, shape=(2, 5, 7), scales=scales))
     network, _ = quantize(graph)
     assert [layer.output_shape[0] for layer in network.layers] == [3, 5, 5, 3]
     frames = (rng.random((16, 2, 5, 7)) < 0.2).astype(np.uint8)
@@ -369,7 +369,7 @@ def test_always_on_channels_of_convolutions():
 def test_a_kernel_that_always_reads_padding_somewhere_gets_neurons_in_the_padding():
     rng = np.random.default_rng(15)
     conv = nir.Conv2d(None, even(rng, 2, 1, 1, 2), 1, (2, 0), 1, 1, np.array([14.0, -6.0]))
-    graph = always_on(graph_of(conv, slow((2, 7, 4), 31.0), shape=(1, 3, 5), scales={"n0": 1.0}))
+    graph = bias_as_neuron(graph_of(conv, slow((2, 7, 4), 31.0), shape=(1, 3, 5), scales={"n0": 1.0}))
     network, _ = quantize(graph)
     assert [layer.output_shape for layer in network.layers] == [(2, 7, 5), (2, 7, 4)]
     assert network.layers[1].padding == (0, 0)
@@ -379,10 +379,10 @@ def test_a_kernel_that_always_reads_padding_somewhere_gets_neurons_in_the_paddin
     assert_array_equal(untruncated(network, frames)[1], expected)
 
 
-def test_the_braille_network_runs_with_always_on_units(shared_data):
+def test_the_braille_network_runs_with_bias_neurons(shared_data):
     """Each of its 12 inputs alone: hidden spikes of the float graph but for rounding (weights of 8 bits, spread over
     13.4 where most lie below 1)."""
-    graph = load_graph(shared_data / "nir" / "braille_noDelay_bias_zero.nir", reset="zero", bias="always-on")
+    graph = load_graph(shared_data / "nir" / "braille_noDelay_bias_zero.nir", reset="zero", bias="neuron")
     network, table = quantize(graph)
     assert [layer.output_shape for layer in network.layers] == [(13,), (39,), (7,)]
     assert table[1].scale == pytest.approx(254 / 13.388693, rel=1e-6)
@@ -421,8 +421,8 @@ def test_random_graphs_of_slow_currents_with_biases_fire_as_nir_says(seed):
 
 def test_counts_do_not_pass_a_layer_that_hands_spikes_on():
     graph = graph_of(nir.Affine(np.eye(3) * 2, np.ones(3) * 2), slow((3,), 9.0), shape=(3,))
-    with pytest.raises(UserError, match=r"^n0\.always_on: counts of 4 bits would become single spikes"):
-        with_messages(quantize(always_on(graph))[0], 4)
+    with pytest.raises(UserError, match=r"^n0\.bias_neuron: counts of 4 bits would become single spikes"):
+        with_messages(quantize(bias_as_neuron(graph))[0], 4)
     network = quantize(graph_of(nir.Linear(np.eye(3) * 2), slow((3,), 9.0), shape=(3,)))[0]
     assert with_messages(network, 4).input_limit == 15
 
@@ -440,16 +440,16 @@ def test_a_layer_that_cannot_take_a_neuron_that_always_fires_gets_one_behind_it(
         shape=(4,),
         scales=dict.fromkeys(["n0", "n2"], 1.0),
     )
-    network, table = quantize(always_on(graph))
-    assert [layer.name for layer in network.layers] == ["n0", "n2.always_on", "n2"]
-    assert [row.name for row in table] == ["n0", "n2.always_on", "n2"]
+    network, table = quantize(bias_as_neuron(graph))
+    assert [layer.name for layer in network.layers] == ["n0", "n2.bias_neuron", "n2"]
+    assert [row.name for row in table] == ["n0", "n2.bias_neuron", "n2"]
     grouped = nir.Conv2d(None, even(rng, 4, 1, 1, 1), 1, 0, 1, 4, np.zeros(4))
     cell = nir.IF(r=np.ones((4, 2, 3)) / DT, v_threshold=np.full((4, 2, 3), 9.0))
     last = nir.Conv2d(None, even(rng, 2, 4, 1, 2), 1, 0, 1, 1, np.ones(2) * 4)
     graph = graph_of(
         grouped, cell, last, slow((2, 2, 2), 31.0), shape=(4, 2, 3), scales=dict.fromkeys(["n0", "n2"], 1.0)
     )
-    network, _ = quantize(always_on(graph))
+    network, _ = quantize(bias_as_neuron(graph))
     assert [layer.output_shape for layer in network.layers] == [(4, 2, 3), (5, 2, 3), (2, 2, 2)]
     frames = (rng.random((12, 4, 2, 3)) < 0.4).astype(np.uint8)
     assert_array_equal(untruncated(network, frames)[2], run_nodes(graph.nir_graph, DT, frames)["n3"])

@@ -413,7 +413,7 @@ def test_a_residual_connection_is_refused_at_both_ends():
 
 
 def test_loops_that_netx_has_not_are_refused_with_their_path():
-    def looped(*inner: nir.NIRNode, end: str = "cell") -> nir.NIRGraph:
+    def closed(*inner: nir.NIRNode, end: str = "cell") -> nir.NIRGraph:
         graph = dense_graph(cell=lif(), back=nir.Linear(np.ones((3, 3))), cell2=lif())
         names = [f"r{index}" for index, _ in enumerate(inner)]
         graph.nodes |= dict(zip(names, inner, strict=True))
@@ -421,17 +421,17 @@ def test_loops_that_netx_has_not_are_refused_with_their_path():
         return graph
 
     square, conv = nir.Linear(np.ones((3, 3))), nir.Conv2d(None, np.ones((3, 3, 1, 1)), 1, 0, 1, 1, np.zeros(3))
-    assert [step.loop and step.loop[0].name for step in chain(looped(square))] == [(), "r0", (), ()]
-    assert reason(looped()).startswith("cell: is recurrent through itself: an edge from a neuron to itself")
-    assert reason(looped(square, square)).startswith("cell: is recurrent through r0, r1: netx takes one weight")
-    assert reason(looped(conv)).startswith("cell: is recurrent through r0: netx has recurrent weights for dense")
-    assert reason(looped(lif())).startswith("cell: is recurrent through r0: netx takes one weight")
-    assert reason(looped(nir.Linear(np.ones((2, 3))))).startswith("r0: leads (3,) back as (2,)")
-    assert reason(looped(nir.Linear(np.ones((2, 2))))).startswith("r0: weight (2, 2) does not fit its input (3,)")
-    across = looped(square)
+    assert [step.loop and step.loop[0].name for step in chain(closed(square))] == [(), "r0", (), ()]
+    assert reason(closed()).startswith("cell: is recurrent through itself: an edge from a neuron to itself")
+    assert reason(closed(square, square)).startswith("cell: is recurrent through r0, r1: netx takes one weight")
+    assert reason(closed(conv)).startswith("cell: is recurrent through r0: netx has recurrent weights for dense")
+    assert reason(closed(lif())).startswith("cell: is recurrent through r0: netx takes one weight")
+    assert reason(closed(nir.Linear(np.ones((2, 3))))).startswith("r0: leads (3,) back as (2,)")
+    assert reason(closed(nir.Linear(np.ones((2, 2))))).startswith("r0: weight (2, 2) does not fit its input (3,)")
+    across = closed(square)
     across.edges.append(("cell2", "r0"))
     assert "cell: is recurrent through back, cell2, r0" in reason(across)
-    empty = looped(square)
+    empty = closed(square)
     empty.edges += [("fc", "x"), ("x", "fc")]
     empty.nodes["x"] = nir.Scale(np.ones(3))
     assert "fc: is recurrent through x: there is no neuron in this loop" in reason(empty)

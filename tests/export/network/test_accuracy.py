@@ -23,7 +23,7 @@ from spikeport.errors import UserError
 from spikeport.export.calibration.calibrate import calibrate
 from spikeport.export.formats.frames_file import write_frames
 from spikeport.export.formats.netx.write import write_netx
-from spikeport.export.network.accuracy import held_against
+from spikeport.export.network.accuracy import compare_with_labels
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 from spikeport.export.network.readout import SILENT, Readout, classify
 from spikeport.files import write_npz
@@ -95,11 +95,11 @@ def test_a_host_s_read_out_of_silence_is_no_class_and_a_membrane_always_answers(
 
 
 def test_silence_and_want_of_a_label_are_never_equal() -> None:
-    answers = held_against(LABELS, SEEN)
-    assert answers.right.tolist() == [True, False, False, False, True, False]
+    answers = compare_with_labels(LABELS, SEEN)
+    assert answers.correct.tolist() == [True, False, False, False, True, False]
     assert answers.silent.tolist() == [False, False, True, True, False, False]
-    assert (answers.unlabelled, answers.share) == (2, 1 / 3)
-    assert held_against([-1, -1], [-1, 0]).share is None
+    assert (answers.unlabelled, answers.accuracy) == (2, 1 / 3)
+    assert compare_with_labels([-1, -1], [-1, 0]).accuracy is None
 
 
 def test_confusion_has_a_column_for_no_answer_that_is_no_class() -> None:
@@ -285,10 +285,10 @@ def test_calibration_counts_silence_and_leaves_out_the_unlabelled() -> None:
     for row, label in enumerate(labels):
         frames[row, :, label] = row != 2
     _, _, report = calibrate(graph, frames, labels)
-    assert (report.samples_checked, report.unlabelled, report.float_silent, report.plain_silent) == (3, 1, 1, 1)
-    assert (report.float_accuracy, report.plain_accuracy) == (0.5, 0.5)
+    assert (report.samples_checked, report.unlabelled, report.float_silent, report.max_abs_silent) == (3, 1, 1, 1)
+    assert (report.float_accuracy, report.max_abs_accuracy) == (0.5, 0.5)
     told = "\n".join(report.lines())
-    assert "without an answer: 1 (float), 1 (plain), 1 (searched) of 3" in told
+    assert "without an answer: 1 (float), 1 (max-abs), 1 (searched) of 3" in told
     assert "without 1 unlabelled" in told
     assert calibrate(graph, frames, np.full(9, -1))[2].float_accuracy is None
     with pytest.raises(UserError, match=r"label 3 of sample 4 is no class.*3 outputs"):

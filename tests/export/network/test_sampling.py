@@ -169,9 +169,9 @@ def test_the_report_pairs_lavas_answers_with_the_recordings_that_were_drawn(tmp_
 
 
 def alike(samples):
-    from spikeport.export.backends.compare import Equivalence
+    from spikeport.export.backends.compare import SpikeComparison
 
-    return Equivalence(
+    return SpikeComparison(
         samples=samples,
         layers=("fc",),
         spikes_compared=9,

@@ -54,10 +54,10 @@ def test_every_node_is_told_with_its_layer_and_integers():
 
 
 def test_origins_and_added_layers_are_told(shared_data):
-    graph = load_graph(shared_data / "nir" / "braille_noDelay_bias_zero.nir", reset="zero", bias="always-on")
+    graph = load_graph(shared_data / "nir" / "braille_noDelay_bias_zero.nir", reset="zero", bias="neuron")
     text = "\n".join(lines(explain(graph, *quantize(graph))))
     assert "dt 0.0001 s (inferred as tau/r), reset zero (given)" in text
-    assert text.index("fc1.always_on (added)") < text.index("\nfc1 (Affine)")
+    assert text.index("fc1.bias_neuron (added)") < text.index("\nfc1 (Affine)")
     assert "a neuron that always fires was added; its weights are the bias of fc2" in text
     assert "lif1.w_rec (Affine) -> fc1" in text
 

@@ -112,7 +112,7 @@ def main(folder: Path) -> None:
         "synaptic_bias", "Linear with bias, Synaptic", export(biased, (4,)), frames=frames, made=run(biased, frames),
         dt_s=DT,
     )  # fmt: skip
-    cases.again("synaptic_bias_unit", "the same, bias as an always-on unit", of="synaptic_bias", bias="always-on")
+    cases.again("synaptic_bias_unit", "the same, bias as a bias neuron", of="synaptic_bias", bias="neuron")
 
     recurrent = snn.RLeaky(
         beta=torch.full((6,), 0.5), threshold=torch.full((6,), odd(301)), reset_mechanism="zero", reset_delay=False,

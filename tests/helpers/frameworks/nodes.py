@@ -143,7 +143,7 @@ def wired(nodes: dict[str, nir.NIRNode], edges: list[tuple[str, str]], shape: tu
     return SpikingGraph(nir_graph=graph, dt_s=DT, input_shape=shape, **contract)
 
 
-def looped(neuron: nir.NIRNode, back: nir.NIRNode, nested: bool = False, **contract: Any):
+def with_recurrence(neuron: nir.NIRNode, back: nir.NIRNode, nested: bool = False, **contract: Any):
     """Linear -> neuron with `back` around it -> Output; `nested`: neuron and loop in a graph of their own."""
 
     def build() -> SpikingGraph:
@@ -175,7 +175,7 @@ ROWS = (
     Row("Linear", "", chain((5,), ("it", linear(6, 5)), cell())),
     Row("Affine", "before a neuron without synaptic current", chain((5,), ("it", affine(6, 5)), lif())),
     Row("Affine", "with a bias, before a CubaLIF", chain((5,), ("it", affine(6, 5)), cuba())),
-    Row("Affine", "the same, bias=always-on", chain((5,), ("it", affine(6, 5)), cuba(), bias="always-on")),
+    Row("Affine", "the same, bias=neuron", chain((5,), ("it", affine(6, 5)), cuba(), bias="neuron")),
     Row("Affine", "two in a row", chain((5,), affine(6, 5), ("it", affine(4, 6)), cell())),
     Row("Conv2d", "kernel 3x2, stride 2x1, padding 1x0",
         chain(IMAGE, ("it", conv(stride=(2, 1), padding=(1, 0))), cell())),
@@ -236,10 +236,10 @@ ROWS = (
     Row("LI", "before other layers", chain((5,), linear(6, 5), ("it", nir.LI(
         tau=np.array([4 * DT]), r=np.array([4.0]), v_leak=np.zeros(1))), linear(3, 6), cell())),
     Row("Linear", "as the read-out, behind the last neuron", chain((5,), linear(6, 5), cell(), ("it", linear(3, 6)))),
-    Row("Linear", "around a neuron", looped(cell(), linear(6, 6, 9))),
-    Row("Affine", "with a bias, around a neuron", looped(lif(), affine(6, 6))),
-    Row("Conv2d", "around a neuron", looped(cell(), conv(6, 6))),
-    Row("NIRGraph", "a neuron and its loop as a subgraph", looped(cell(), linear(6, 6, 9), nested=True)),
+    Row("Linear", "around a neuron", with_recurrence(cell(), linear(6, 6, 9))),
+    Row("Affine", "with a bias, around a neuron", with_recurrence(lif(), affine(6, 6))),
+    Row("Conv2d", "around a neuron", with_recurrence(cell(), conv(6, 6))),
+    Row("NIRGraph", "a neuron and its loop as a subgraph", with_recurrence(cell(), linear(6, 6, 9), nested=True)),
     Row("Threshold", "", chain((5,), linear(6, 5), ("it", nir.Threshold(np.array([0.5]))))),
     Row("Conv1d", "", chain((5,), ("it", nir.Conv1d(
         input_shape=9, weight=grid(5, 3, 2, 3), stride=1, padding=0, dilation=1, groups=1, bias=np.zeros(3))), cell())),

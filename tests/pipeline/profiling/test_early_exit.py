@@ -11,7 +11,7 @@ from random_networks import random_frames, random_network
 from report_example import answered, example_inputs, example_without
 
 from spikeport.export.backends.reference.simulate import simulate
-from spikeport.export.network.accuracy import held_against
+from spikeport.export.network.accuracy import compare_with_labels
 from spikeport.pipeline.profiling.counts import count_activity
 from spikeport.pipeline.profiling.early_exit import early_readings
 from spikeport.pipeline.profiling.estimate import accounts
@@ -44,7 +44,7 @@ def test_each_point_is_a_run_of_so_many_steps(seed: int, told_apart: bool) -> No
         (priced,) = accounts(network, count_activity(network, cut), ("loihi1",))
         assert point["dynamic_uj"] == priced.row()["dynamic_uj"]
         said = network.readout.classes(cut.spikes, cut.membrane)
-        assert point["accuracy"] == share(held_against(labels, said))
+        assert point["accuracy"] == share(compare_with_labels(labels, said))
     assert found["points"][-1]["accuracy"]["value"] == 2 / 3
 
 

@@ -340,7 +340,7 @@ def test_missing_parts_are_named_with_their_reason(partial: dict[str, Any]) -> N
 def test_comparison_is_computed_on_pairs(report: dict[str, Any]) -> None:
     arms = example_inputs().arms
     assert not isinstance(arms, str)
-    ckd, none = (arms[method]["student_quantized"].right for method in ("ckd", "none"))
+    ckd, none = (arms[method]["student_quantized"].correct for method in ("ckd", "none"))
     difference = report["comparison"]["difference"]["student_quantized"]
     assert difference["only_first"] == int((ckd & ~none).sum())
     assert difference["value"] == pytest.approx(ckd.mean() - none.mean())  # two roundings

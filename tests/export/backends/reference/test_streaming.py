@@ -11,7 +11,7 @@ from random_networks import random_network
 from reference_cases import ENGINES, legal_frames
 
 from spikeport.errors import UserError
-from spikeport.export.backends.reference import storage as reference_storage
+from spikeport.export.backends.reference import storage
 from spikeport.export.backends.reference.events import thread_count
 from spikeport.export.backends.reference.simulate import iter_simulate, simulate
 from spikeport.export.formats.frames_file import open_frames
@@ -44,7 +44,7 @@ class Lazy:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_frames_are_read_in_pieces_that_the_budget_allows(engine, monkeypatch):
-    monkeypatch.setattr(reference_storage, "CHUNK_BYTES", 5 * 2 * 7 * 3)
+    monkeypatch.setattr(storage, "CHUNK_BYTES", 5 * 2 * 7 * 3)
     frames, seen = Lazy(frames_of(12)), []
     trace = simulate(small(), frames, engine=engine, progress=lambda done, total: seen.append((done, total)))
     assert frames.asked == [(0, 5), (5, 10), (10, 12)]
@@ -57,7 +57,7 @@ def test_frames_are_read_in_pieces_that_the_budget_allows(engine, monkeypatch):
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_streaming_form_gives_the_same_piece_by_piece(engine, monkeypatch):
-    monkeypatch.setattr(reference_storage, "CHUNK_BYTES", 800)
+    monkeypatch.setattr(storage, "CHUNK_BYTES", 800)
     network = small(vth_mant=131071)
     network = IntegerNetwork(input_shape=(3,), layers=network.layers, readout=Readout(kind="membrane"))
     frames = frames_of(11)

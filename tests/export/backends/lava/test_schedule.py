@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from random_networks import integer_states
 
-from spikeport.export.backends.lava.plan import Plan, plan, quiet
 from spikeport.export.backends.lava.process import LavaWorker, assemble
+from spikeport.export.backends.lava.schedule import SampleSchedule, quiet, schedule
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 
 STEPS = 11
@@ -34,14 +34,14 @@ def rng():
 
 
 def test_plain_chains_run_back_to_back(rng):
-    found = plan(chain(dense(rng, 5, 4, bias=np.array(BIASED)), dense(rng, 4, 3)), STEPS)
+    found = schedule(chain(dense(rng, 5, 4, bias=np.array(BIASED)), dense(rng, 4, 3)), STEPS)
     assert (found.together, found.interval, found.period, found.flush) == (True, STEPS, STEPS, ())
 
 
 def test_a_delay_behind_the_frames_needs_blank_steps_as_long_as_itself(rng):
     """Its source falls silent with the frames, whatever the biases behind it do."""
     delayed = dense(rng, 5, 4, delay=rng.integers(0, 7, (4, 5)), bias=np.array(BIASED))
-    found = plan(chain(delayed, dense(rng, 4, 3, bias=np.array([300, 1, 2]))), STEPS)
+    found = schedule(chain(delayed, dense(rng, 4, 3, bias=np.array([300, 1, 2]))), STEPS)
     assert (found.together, found.period) == (True, STEPS + delayed.max_delay)
 
 
@@ -51,23 +51,23 @@ def test_delays_behind_quiet_layers_wait_for_a_reset_and_for_the_delay_line(rng)
     13 need 36 and 39; every 17 steps: silent from 17 on, empty from 23 on, silent from 34 on, empty from 36 on: 51.
     """
     first, second, third = (dense(rng, 5, 4), dense(rng, 4, 6, delay=[[6]]), dense(rng, 6, 3, delay=[[2]]))
-    found = plan(chain(first, second, third), STEPS)
+    found = schedule(chain(first, second, third), STEPS)
     assert (found.together, found.interval, found.period) == (True, 11, 33)
 
 
 def test_spikes_that_a_bias_alone_fires_forbid_sharing_and_are_flushed(rng):
     network = chain(dense(rng, 5, 4, bias=np.array(BIASED)), dense(rng, 4, 6), dense(rng, 6, 3, delay=[[2]]))
-    found = plan(network, STEPS)
+    found = schedule(network, STEPS)
     assert (found.together, found.flush) == (False, ((2, 2, "synapse"),))
     slow = dense(rng, 5, 4, bias=np.array([0, 20, 0, 0]))
-    assert not plan(chain(slow, *network.layers[1:]), STEPS).together
+    assert not schedule(chain(slow, *network.layers[1:]), STEPS).together
 
 
 def test_recurrent_networks_get_a_network_a_sample(rng):
     loop = dense(rng, 5, 4, weight_rec=recurrent(rng, 4))
-    assert (plan(chain(loop), STEPS).together, plan(chain(loop), STEPS).flush) == (False, ())
+    assert (schedule(chain(loop), STEPS).together, schedule(chain(loop), STEPS).flush) == (False, ())
     loud = replace(loop, bias=np.array(BIASED))
-    assert plan(chain(loud), STEPS).flush == ((1, 0, "synapse_rec"),)
+    assert schedule(chain(loud), STEPS).flush == ((1, 0, "synapse_rec"),)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def mismatches(worker, network, frames, rule):
 
 
 def back_to_back(**given):
-    return Plan(together=True, interval=STEPS, period=STEPS, **given)
+    return SampleSchedule(together=True, interval=STEPS, period=STEPS, **given)
 
 
 @pytest.mark.lava
@@ -123,14 +123,14 @@ class TestLavaDiffersWithoutTheRule:
     def test_delays_of_one_sample_reach_into_the_next(self, worker, rng, frames):
         network = chain(dense(rng, 5, 6, i_decay=0), dense(rng, 6, 4, delay=rng.integers(0, 7, (4, 6))))
         assert mismatches(worker, network, frames, back_to_back()) > 0
-        right = plan(network, STEPS)
+        right = schedule(network, STEPS)
         assert right.together
         assert mismatches(worker, network, frames, right) == 0
 
     def test_recurrent_spikes_of_one_sample_reach_into_the_next(self, worker, rng, frames):
         network = chain(dense(rng, 5, 4, weight_rec=recurrent(rng, 4)))
         assert mismatches(worker, network, frames, back_to_back()) > 0
-        assert mismatches(worker, network, frames[:1], plan(network, STEPS)) == 0
+        assert mismatches(worker, network, frames[:1], schedule(network, STEPS)) == 0
 
     def test_biased_layers_fire_before_the_first_frame(self, worker, rng, frames):
         network = chain(
@@ -138,7 +138,7 @@ class TestLavaDiffersWithoutTheRule:
             dense(rng, 4, 6, delay=rng.integers(0, 7, (6, 4)), bias=np.full(6, 100)),
             dense(rng, 6, 3, weight_rec=recurrent(rng, 3), bias=np.array([60, 70, 80])),
         )
-        right = plan(network, STEPS)
+        right = schedule(network, STEPS)
         assert right.flush == ((1, 1, "synapse"), (3, 2, "synapse_rec"))
         assert mismatches(worker, network, frames[:1], replace(right, flush=())) > 0
         assert mismatches(worker, network, frames[:1], right) == 0

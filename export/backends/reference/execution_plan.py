@@ -22,8 +22,8 @@ NEVER = np.int32(2**31 - 1)  # the threshold of a neuron that only pads
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What `reference_kernels.run_samples` takes, see there. `graded`: inputs carry values."""
+class ExecutionPlan:
+    """What `kernels.run_samples` takes, see there. `graded`: inputs carry values."""
 
     fields: np.ndarray
     weights: np.ndarray
@@ -92,8 +92,8 @@ def _order(shape: tuple[int, ...], channels: int) -> _Order:
     return _Order(channels, outside.reshape(-1))
 
 
-def pack(network: IntegerNetwork, steps: int, keep_layers: bool) -> Plan:
-    """The plan of a network that `reference_bounds.bounds` found fit for int32, for samples of `steps` steps."""
+def pack(network: IntegerNetwork, steps: int, keep_layers: bool) -> ExecutionPlan:
+    """The plan of a network that `bounds.bounds` found fit for int32, for samples of `steps` steps."""
     packer = _Packer(network, steps, keep_layers)
     for index, layer in enumerate(network.layers):
         packer.add(layer, bounds(layer, network.input_limit if index == 0 else 1, steps), index)
@@ -156,8 +156,8 @@ class _Packer:
         self.rows.append(row)
         self.order = after
 
-    def plan(self) -> Plan:
-        return Plan(
+    def plan(self) -> ExecutionPlan:
+        return ExecutionPlan(
             fields=np.stack(self.rows),
             weights=self.weights.whole(),
             tables=self.tables.whole(),

@@ -16,7 +16,7 @@ from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwor
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class SampleSchedule:
     """`together`: many samples in one network, one every `period` steps, its neurons reset every `interval` steps.
 
     `flush`: `(time step, layer, synapse)` whose buffer is emptied after that step, before the first frame reaches it.
@@ -30,7 +30,7 @@ class Plan:
     cause: str = ""
 
 
-def plan(network: IntegerNetwork, steps: int) -> Plan:
+def schedule(network: IntegerNetwork, steps: int) -> SampleSchedule:
     """How samples of `steps` frames run exactly.
 
     Without delays and recurrence block k takes a frame in at logical step t, its neurons reset at logical step 0 of
@@ -51,14 +51,14 @@ def plan(network: IntegerNetwork, steps: int) -> Plan:
     if any(layer.weight_rec is not None for layer in network.layers):
         return _alone(network, steps, "recurrent spikes of one sample would enter the next")
     if not delayed:
-        return Plan(together=True, interval=steps, period=steps, cause="no synapse keeps more than one step")
+        return SampleSchedule(together=True, interval=steps, period=steps, cause="no synapse keeps more than one step")
     interval, period = min(
         (_spacing(network.layers[: delayed[-1] + 1], steps, interval) for interval in _intervals(network, steps)),
         key=lambda pair: pair[1],
     )
     if not all(quiet(layer, interval) for layer in network.layers[: delayed[-1]]):
         return _alone(network, steps, "delayed spikes that a bias alone fires would enter the next sample")
-    return Plan(together=True, interval=interval, period=period, cause="blank steps empty the delay lines")
+    return SampleSchedule(together=True, interval=interval, period=period, cause="blank steps empty the delay lines")
 
 
 def quiet(layer: IntegerLayer, steps: int) -> bool:
@@ -98,7 +98,7 @@ def _spacing(layers: Iterable[IntegerLayer], steps: int, interval: int) -> tuple
     return interval, period
 
 
-def _alone(network: IntegerNetwork, steps: int, cause: str) -> Plan:
+def _alone(network: IntegerNetwork, steps: int, cause: str) -> SampleSchedule:
     """Block k takes frame 0 in at time step k + 2; its synapse hears it one step earlier, its own spikes one later."""
     loud = [not quiet(layer, len(network.layers) + 1) for layer in network.layers]
     flush = []
@@ -107,4 +107,4 @@ def _alone(network: IntegerNetwork, steps: int, cause: str) -> Plan:
             flush.append((index, index, "synapse"))
         if layer.weight_rec is not None and any(loud[: index + 1]):
             flush.append((index + 1, index, "synapse_rec"))
-    return Plan(together=False, interval=steps, period=steps, flush=tuple(flush), cause=cause)
+    return SampleSchedule(together=False, interval=steps, period=steps, flush=tuple(flush), cause=cause)
