@@ -142,7 +142,7 @@ def test_sorting_is_said(tmp_path: Path) -> None:
     )
 
 
-def test_places_are_held_against_the_sensor(tmp_path: Path) -> None:
+def test_positions_outside_the_sensor_are_refused(tmp_path: Path) -> None:
     events = np.zeros(40, EVENT_DTYPE)
     events["t"], events["p"] = 2500 * np.arange(40), 1
     events["x"], events["y"] = 1 + np.arange(40) % 14, 1 + np.arange(40) % 15

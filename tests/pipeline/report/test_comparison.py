@@ -89,7 +89,7 @@ def test_only_the_same_recordings_pair(tmp_path: Path, changes: dict[str, Any], 
         assert f"not paired: {against['reason']}" in text
 
 
-def test_three_runs_are_held_against_the_first(tmp_path: Path) -> None:
+def test_three_runs_are_compared_with_the_first(tmp_path: Path) -> None:
     runs = [finished_run(tmp_path / name, ("11111", right)) for name, right in
             (("a", "10000"), ("b", "11100"), ("c", "00000"))]  # fmt: skip
     comparison = compared(*runs)

@@ -139,7 +139,7 @@ def test_the_report_counts_what_the_trace_counted(unbroken):
     assert loihi2["dynamic_uj"] is None
 
 
-def test_the_student_is_held_against_its_teacher_in_32_and_8_bits_and_its_own_shape(unbroken):
+def test_the_student_is_compared_with_its_teacher_in_32_and_8_bits_and_its_own_shape(unbroken):
     rows = json.loads((unbroken / "report.json").read_text())["baseline"]
     measured = {row["model"] for row in rows if row.get("latency_basis") == "measured"}
     assert measured == {"teacher", "teacher, int8", "ANN twin"}
