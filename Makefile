@@ -7,12 +7,18 @@ SET_UP := $(VENV)/spikeport-ready
 LAVA := $(VENV)/lava/spikeport-lava-ready
 RUN ?= runs/digits
 
-.PHONY: help setup demo test benchmark clean
+# Fast tests of the rooms where most changes are made: no training, no Lava, no other process.
+QUICK := tests/spikeport tests/hardware_profiles tests/export/network tests/export/lowering tests/export/quantization \
+  tests/export/mapping tests/export/graph tests/pipeline/run tests/pipeline/distillation tests/pipeline/profiling tests/test_architecture.py
+
+.PHONY: help setup demo quick test docs benchmark clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       set up, train and deploy the embedded digits, write a report"
+	@echo "make quick      set up, then ruff and a fast part of the tests: an answer in under a minute"
 	@echo "make test       set up, then ruff, mypy and pytest, Lava included"
+	@echo "make docs       set up, then the documentation as a site in build/site"
 	@echo "make benchmark  set up, then every benchmark, each printing a ratio"
 	@echo "make clean      remove the environments, runs and caches of this folder"
 
@@ -38,6 +44,14 @@ test: setup
 	@echo "ruff" && $(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
 	@echo "mypy" && $(BIN)/mypy --no-error-summary
 	@echo "pytest" && OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup
+
+quick: $(SET_UP)
+	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow and not lava" $(QUICK)
+
+docs: $(SET_UP)
+	@$(BIN)/python typings/link.py && NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo build/site/index.html
 
 benchmark: setup
 	@$(BIN)/python benchmarks/run_all.py
