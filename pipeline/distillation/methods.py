@@ -243,15 +243,18 @@ def uses_bridge(recipe: Distillation) -> bool:
 
 
 def lessons(recipe: Recipe) -> tuple[str, ...]:
-    """The stages between teacher and student that the recipe's own method asks for, of "camera" (images before the
-    simulated camera), "bridge" (fitting the translator) and "start" (images over the bridge)."""
+    """The stages between teacher and student that the recipe's own method needs.
+
+    "simulator" pretrains on images that the simulator renders, "synthesis" fits the translator, "pretrain" pretrains on
+    synthetic events.
+    """
     bridge, starts = recipe.bridge, plan_of(recipe.distillation).starts
     return tuple(
         name
         for name, wanted in (
-            ("camera", starts and (bridge.camera_epochs > 0 or bridge.camera_weights)),
-            ("bridge", uses_bridge(recipe.distillation) and bridge.kind == "translator"),
-            ("start", starts and bridge.start_epochs > 0),
+            ("simulator", starts and (bridge.camera_epochs > 0 or bridge.camera_weights)),
+            ("synthesis", uses_bridge(recipe.distillation) and bridge.kind == "translator"),
+            ("pretrain", starts and bridge.start_epochs > 0),
         )
         if wanted
     )
@@ -259,7 +262,7 @@ def lessons(recipe: Recipe) -> tuple[str, ...]:
 
 def learns_without_recordings(recipe: Recipe) -> bool:
     """Whether the recipe's own method has lessons, and none that need a recording."""
-    return recipe.bridge.kind == "camera" and bool({"camera", "start"} & set(lessons(recipe)))
+    return recipe.bridge.kind == "camera" and bool({"simulator", "pretrain"} & set(lessons(recipe)))
 
 
 def _called(name: str, options: dict[str, Any]) -> Plan:

@@ -25,9 +25,9 @@ _LEARNING = ("seed", "data", "teacher", "student", "training", "augmentation", "
 READS: Mapping[str, tuple[str, ...]] = {
     "data": ("data",),
     "teacher": ("seed", "data", "teacher", "training"),
-    "camera": _LEARNING,
-    "bridge": _LEARNING,
-    "start": _LEARNING,
+    "simulator": _LEARNING,
+    "synthesis": _LEARNING,
+    "pretrain": _LEARNING,
     "student": _LEARNING,
     "quantized": (*_LEARNING, "quantization"),
     "export": (),
@@ -42,9 +42,9 @@ _OF_LESSONS = (*_STUDENTS_OWN, "bridge.later_epochs", "bridge.later_lr", "bridge
 # Keys of these sections that it does not read. A new key counts as read until it is named here.
 UNREAD: Mapping[str, tuple[str, ...]] = {
     "teacher": (*_STUDENTS_OWN, "training.weight_decay", "training.average"),
-    "camera": _OF_LESSONS,
-    "bridge": _OF_LESSONS,
-    "start": _OF_LESSONS,
+    "simulator": _OF_LESSONS,
+    "synthesis": _OF_LESSONS,
+    "pretrain": _OF_LESSONS,
 }
 _NOBODY = (*(f"training.{key}" for key in PLACE), "distillation.compare")  # where it runs; which arms stand beside it
 

@@ -96,9 +96,9 @@ def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
     bridged = [
         Stage(name, title, TRAIN, name)
         for name, title in (
-            ("camera", "first lessons on images before a simulated camera"),
-            ("bridge", "fitting the bridge from images to events"),
-            ("start", "lessons on images seen over the bridge"),
+            ("simulator", "pretraining the student on images rendered by the simulator"),
+            ("synthesis", "fitting the translator from images to events"),
+            ("pretrain", "pretraining the student on synthetic events"),
         )
         if name in lessons
     ]
@@ -115,7 +115,7 @@ def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
     )
 
 
-TRAINING = ("data", "teacher", "camera", "bridge", "start", "student", "quantized")
+TRAINING = ("data", "teacher", "simulator", "synthesis", "pretrain", "student", "quantized")
 LED = ("data",)  # what processes that train together leave to the first of them
 
 
@@ -224,7 +224,7 @@ def _check_parts(recipe: Recipe) -> None:
             hint="lower them, or take larger batches",
         )
     weights = recipe.bridge.camera_weights
-    if "camera" in presets.lessons(recipe) and weights and not Path(weights).is_file():
+    if "simulator" in presets.lessons(recipe) and weights and not Path(weights).is_file():
         raise UserError("there is no such file of weights", where=weights, hint="correct bridge.camera_weights")
     if recipe.data.without_recordings and not presets.learns_without_recordings(recipe):
         raise UserError(

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from spikeport.pipeline.stages.runner import Context, Result
 
 NO_IMAGES = "the data set has no static images, so there is no teacher"
-BRIDGE = "bridge.safetensors"
-CAMERA, START = "camera.safetensors", "start.safetensors"
+SYNTHESIS = "synthesis.safetensors"
+SIMULATOR, PRETRAIN = "simulator.safetensors", "pretrain.safetensors"
 
 
 def data(context: Context) -> Result:
@@ -77,21 +77,21 @@ def teacher(context: Context) -> Result:
     return describe_predictions(logits.argmax(1).cpu().numpy()) | found, files
 
 
-def bridge(context: Context) -> Result:
-    """bridge.safetensors: the translator fitted on the training pairs, and how well it foretells others."""
+def synthesis(context: Context) -> Result:
+    """synthesis.safetensors: the translator fitted on the training pairs, and how well it foretells others."""
     trained = train_bridge(
         context.recipe,
         context.dataset,
-        context.checkpoints("bridge"),
+        context.checkpoints("synthesis"),
         context.progress,
         context.run.file(METRICS),
     )
-    save_weights(trained, context.run.file(BRIDGE))
-    return {"weights": sum(weight.numel() for weight in trained.parameters())}, (BRIDGE,)
+    save_weights(trained, context.run.file(SYNTHESIS))
+    return {"weights": sum(weight.numel() for weight in trained.parameters())}, (SYNTHESIS,)
 
 
-def camera(context: Context) -> Result:
-    """camera.safetensors: the student after its lessons on images before the simulated camera."""
+def simulator(context: Context) -> Result:
+    """simulator.safetensors: the student after its lessons on images before the simulated camera."""
     recipe = context.recipe
     if recipe.bridge.camera_weights:
         check_lineage(Path(recipe.bridge.camera_weights).parent, context.dataset)
@@ -102,17 +102,17 @@ def camera(context: Context) -> Result:
             context.dataset,
             load_teacher(context),
             _shown(context, Camera(recipe.data.steps, recipe.data.step_us)),
-            context.checkpoints("camera"),
+            context.checkpoints("simulator"),
             context.progress,
             context.run.file(METRICS),
-            stage="camera",
+            stage="simulator",
         )
-    storage.save_student(trained, context.run.file(CAMERA))
-    return _tested(trained, context, "camera"), (CAMERA,)
+    storage.save_student(trained, context.run.file(SIMULATOR))
+    return _tested(trained, context, "simulator"), (SIMULATOR,)
 
 
-def start(context: Context) -> Result:
-    """start.safetensors: the student after its lessons on images seen over the bridge."""
+def pretrain(context: Context) -> Result:
+    """pretrain.safetensors: the student after its lessons on images seen over the bridge."""
     bridge = _bridge(context)
     assert bridge is not None  # the stage is there because the method uses one
     trained = train_start(
@@ -120,13 +120,13 @@ def start(context: Context) -> Result:
         context.dataset,
         load_teacher(context),
         bridge,
-        context.checkpoints("start"),
+        context.checkpoints("pretrain"),
         context.progress,
         context.run.file(METRICS),
-        student=_latest(context, CAMERA),
+        student=_latest(context, SIMULATOR),
     )
-    storage.save_student(trained, context.run.file(START))
-    return _tested(trained, context, "start"), (START,)
+    storage.save_student(trained, context.run.file(PRETRAIN))
+    return _tested(trained, context, "pretrain"), (PRETRAIN,)
 
 
 def student(context: Context, method: str) -> Result:
@@ -142,7 +142,7 @@ def student(context: Context, method: str) -> Result:
         context.progress,
         context.run.file(METRICS),
         bridge=_bridge(context) if own else None,
-        start=_latest(context, START, CAMERA) if own else None,
+        start=_latest(context, PRETRAIN, SIMULATOR) if own else None,
     )
     storage.save_student(trained, context.run.file(name))
     return _tested(trained, context, f"student-{method}", taught=own and distils(plan)), (name,)
@@ -173,7 +173,7 @@ def quantized(context: Context, method: str) -> Result:
 def _bridge(context: Context) -> Bridge | KeptViews | None:
     if not presets.uses_bridge(context.recipe.distillation):
         return None
-    return _shown(context, load_bridge(context.recipe, context.run.file(BRIDGE)))
+    return _shown(context, load_bridge(context.recipe, context.run.file(SYNTHESIS)))
 
 
 def _shown(context: Context, bridge: Bridge) -> Bridge | KeptViews:
@@ -184,7 +184,7 @@ def _shown(context: Context, bridge: Bridge) -> Bridge | KeptViews:
 
 def _latest(context: Context, *files: str) -> Student | None:
     """The student of the first of `files` that a stage of this run has left, or None."""
-    lessons = {CAMERA: "camera", START: "start"}
+    lessons = {SIMULATOR: "simulator", PRETRAIN: "pretrain"}
     found = [name for name in files if lessons[name] in presets.lessons(context.recipe)]
     return _student_from(context.run.file(found[0]), context) if found else None
 

@@ -210,7 +210,7 @@ class StartTrainee(StudentTrainee):
 
     def draws(self, index: int, what: str) -> torch.Generator:
         # The lessons before the camera and those after them must not show the same.
-        return super().draws(index, f"{what}, camera" if self.stage == "camera" else what)
+        return super().draws(index, f"{what}, camera" if self.stage == "simulator" else what)
 
     def clips(self, rows: Tensor, index: int, progress: float) -> dict[str, Clip]:
         images, known = self.bridged(rows, index), len(self.streams.labels)

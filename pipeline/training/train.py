@@ -89,15 +89,15 @@ def train_start(
     progress: Progress | None = None,
     metrics: Path | None = None,
     *,
-    stage: str = "start",
+    stage: str = "pretrain",
     student: Student | None = None,
 ) -> Student:
     """A student (`student` as it came, or a fresh one) after lessons on all static images seen over `bridge`.
 
-    Stage "camera" takes `bridge.camera_epochs` and no recording; "start" takes `bridge.start_epochs`, with
+    Stage "simulator" takes `bridge.camera_epochs` and no recording; "pretrain" takes `bridge.start_epochs`, with
     `bridge.start_recordings` real recordings beside each batch.
     """
-    camera = stage == "camera"
+    camera = stage == "simulator"
     trainee = StartTrainee(
         recipe,
         dataset,

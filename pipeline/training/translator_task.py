@@ -36,7 +36,7 @@ class TranslatorTrainee(Trainee):
         batches = max(1, round(count / recipe.bridge.batch))
         super().__init__(
             model,
-            stage="bridge",
+            stage="synthesis",
             samples=count,
             batch=recipe.bridge.batch,
             epochs=-(-recipe.bridge.updates // batches),

@@ -80,5 +80,15 @@ def test_every_stage_has_its_function() -> None:
                 assert function is stage.work.func
                 inspect.signature(function).bind("context", **stage.options)
                 seen.add(stage.function)
-    assert seen >= {"data", "teacher", "camera", "bridge", "start", "student", "quantized", "export", "simulate"}
+    assert seen >= {
+        "data",
+        "teacher",
+        "simulator",
+        "synthesis",
+        "pretrain",
+        "student",
+        "quantized",
+        "export",
+        "simulate",
+    }
     assert seen >= {"check", "profile", "report"}

@@ -67,7 +67,7 @@ def test_a_run_of_another_fold_neither_teaches_nor_begins(tmp_path: Path, spikep
         "--set",
         "bridge.start_epochs=0",
         "--set",
-        f"bridge.camera_weights={tmp_path / 'first/camera.safetensors'}",
+        f"bridge.camera_weights={tmp_path / 'first/simulator.safetensors'}",
     ]
     learn = [
         "--set", "distillation={method = 'tser', compare = false}", "--set", f"teacher.network=run:{tmp_path / 'first'}"

@@ -162,7 +162,7 @@ def test_an_arm_to_compare_with_comes_later(tmp_path):
     assert said == ["changed: distillation.compare; done again: student-none and all after it"]
 
 
-@pytest.mark.parametrize(("word", "training"), [("nonsense", False), ("camera", False), ("export", True)])
+@pytest.mark.parametrize(("word", "training"), [("nonsense", False), ("simulator", False), ("export", True)])
 def test_a_stage_that_is_none_is_refused(tmp_path, word, training):
     run = made(tmp_path / "run")
     with pytest.raises(UserError, match=rf"--from: there is no stage '{word}'.*use one of data, teacher"):

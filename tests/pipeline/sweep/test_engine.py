@@ -264,10 +264,10 @@ def test_a_teacher_is_shared_where_its_training_would_be_the_same(recipe, tmp_pa
 @pytest.mark.parametrize(
     ("change", "stages"),
     [
-        ("bridge.later_epochs=3", ["data", "teacher", "bridge", "start"]),
-        ("bridge.later_lr=0.5", ["data", "teacher", "bridge", "start"]),
-        ("training.epochs=9", ["data", "teacher", "bridge", "start"]),
-        ("quantization.epochs=9", ["data", "teacher", "bridge", "start"]),
+        ("bridge.later_epochs=3", ["data", "teacher", "synthesis", "pretrain"]),
+        ("bridge.later_lr=0.5", ["data", "teacher", "synthesis", "pretrain"]),
+        ("training.epochs=9", ["data", "teacher", "synthesis", "pretrain"]),
+        ("quantization.epochs=9", ["data", "teacher", "synthesis", "pretrain"]),
         ("training.average=0.5", ["data", "teacher"]),  # the lessons read these
         ("training.weight_decay=0.5", ["data", "teacher"]),
         ("bridge.start_epochs=3", ["data", "teacher"]),
@@ -308,7 +308,7 @@ quantization = {epochs = 1}
     code, _, err = spikeport("train", "r.toml", "--set", change, "--out", "taken", "--resume")
     assert (code, err.count("done before")) == (0, 4)
     assert spikeport("train", "r.toml", "--set", change, "--out", "own")[0] == 0
-    for name in ("start", "student", "quantized"):
+    for name in ("pretrain", "student", "quantized"):
         one, other = ((tmp_path / run / f"{name}.safetensors").read_bytes() for run in ("taken", "own"))
         assert one == other
 

@@ -136,16 +136,16 @@ def test_two_killed_processes_go_on_where_they_were(folder) -> None:
     command = [*ALONE, "train", str(folder / "small.toml"), "--out", str(folder / "broken"), *words]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     process = subprocess.Popen(command, env=environment(folder), start_new_session=True, **quiet)
-    checkpoint = folder / "broken" / "checkpoints" / "start" / "checkpoint.safetensors"
+    checkpoint = folder / "broken" / "checkpoints" / "pretrain" / "checkpoint.safetensors"
     while not checkpoint.exists():
         assert process.poll() is None, "it ended before it could be killed"
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert "start" not in open_run(folder / "broken").manifest["stages"]
+    assert "pretrain" not in open_run(folder / "broken").manifest["stages"]
     resumed = train(folder, "broken", ALONE, "--resume", *words)
     assert resumed.returncode == 0, resumed.stderr
-    for name in ("bridge", "start", "student", "quantized"):
+    for name in ("synthesis", "pretrain", "student", "quantized"):
         file = f"{name}.safetensors"
         assert (folder / "broken" / file).read_bytes() == (folder / "whole" / file).read_bytes(), name
 

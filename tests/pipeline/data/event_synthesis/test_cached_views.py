@@ -140,7 +140,7 @@ def test_training_over_kept_views(tmp_path: Path, spikeport, monkeypatch: pytest
     def train(name: str, views: int) -> bytes:
         code, _, err = spikeport(*words, "--set", f"bridge.views={views}", "--out", name)
         assert code == 0, err
-        return (tmp_path / name / "start.safetensors").read_bytes()
+        return (tmp_path / name / "pretrain.safetensors").read_bytes()
 
     first = train("first", 2)
     with monkeypatch.context() as without:

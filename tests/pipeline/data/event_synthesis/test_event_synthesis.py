@@ -102,7 +102,7 @@ def test_a_start_sees_every_image_once_an_epoch_and_recordings_among_them(tmp_pa
         plan_of(recipe.distillation),
         teacher=teacher,
         bridge=translator,
-        stage="start",
+        stage="pretrain",
         samples=33,
         batch=10,
         epochs=1,
@@ -147,9 +147,9 @@ def test_later_each_recording_has_its_share_of_images(tmp_path: Path) -> None:
 def test_bridges_come_back_from_files(tmp_path: Path, kind: str) -> None:
     recipe = tiny_recipe(bridge={"kind": kind, "width": 4})
     translator = Translator(STEPS, 4)
-    save_weights(translator, tmp_path / "bridge.safetensors")
+    save_weights(translator, tmp_path / "synthesis.safetensors")
     images = torch.rand(3, 3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0))
-    bridge = load_bridge(recipe, tmp_path / "bridge.safetensors")
+    bridge = load_bridge(recipe, tmp_path / "synthesis.safetensors")
     expected = translator if kind == "translator" else Camera(STEPS, recipe.data.step_us)
     shown = [one.show(images, torch.Generator().manual_seed(4)) for one in (bridge, expected)]
     assert shown[0].shape == (STEPS, 3, 2, HEIGHT, WIDTH)
@@ -177,8 +177,8 @@ def test_lessons_before_the_camera_and_after_it_show_other_things(tmp_path: Path
         )  # fmt: skip
         return trainee.clips(torch.arange(8), 0, 0.0)["bridge"].frames
 
-    assert torch.equal(shown("camera"), shown("camera"))
-    assert not torch.equal(shown("camera"), shown("start"))
+    assert torch.equal(shown("simulator"), shown("simulator"))
+    assert not torch.equal(shown("simulator"), shown("pretrain"))
 
 
 def test_a_small_share_is_one_image(tmp_path: Path) -> None:
@@ -256,11 +256,11 @@ epochs = 0
     )
     code, _, err = spikeport("train", "r.toml", "--out", "first")
     assert code == 0, err
-    kept = tmp_path / "first" / "camera.safetensors"
+    kept = tmp_path / "first" / "simulator.safetensors"
     words = ["--set", f"bridge.camera_weights={kept}", "--set", "bridge.camera_epochs=0"]
     code, _, err = spikeport("train", "r.toml", "--out", "second", *words)
     assert code == 0, err
-    assert (tmp_path / "second" / "camera.safetensors").read_bytes() == kept.read_bytes()
+    assert (tmp_path / "second" / "simulator.safetensors").read_bytes() == kept.read_bytes()
     assert (tmp_path / "second" / "student.safetensors").read_bytes() == kept.read_bytes()  # no later epochs
     code, _, err = spikeport("train", "r.toml", "--out", "third", "--set", "bridge.camera_weights=none.safetensors")
     assert code == 2
