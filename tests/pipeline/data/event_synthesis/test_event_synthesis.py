@@ -220,7 +220,7 @@ def test_a_student_may_learn_from_images_alone(tmp_path: Path) -> None:
     assert rows[0]["bridge.cross_entropy"] > 0
     assert rows[0]["event.cross_entropy"] == 0
     assert all(cell.numerics == "loihi" for cell in tuned.neurons())
-    with pytest.raises(UserError, match=r"none cannot train without recordings.*To mend"):
+    with pytest.raises(UserError, match=r"none cannot train without recordings.*Hint"):
         train_student(recipe, data, None, "none", tmp_path / "none")
 
 
