@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from spikeport.pipeline.run.recipe import Recipe
 
-PRESETS = ("none", "ckd", "he2024", "ckdsnn", "tser", "temporal-self", "hta", "bridge")
+METHODS = ("none", "ckd", "he2024", "ckdsnn", "tser", "temporal-self", "hta", "bridge")
 CURVE = (0, 10, 20, 50, 100, 200, 400, 800)
-TUNED = {"tau": 2.0, "kd_mode": "per_step", "da_weight": 0.1, "da_learnable": False, "da_debiased": True}
+TUNED = {"tau": 2.0, "kd_mode": "per_step", "cka_weight": 0.1, "cka_learnable": False, "cka_debiased": True}
 AIMED = {100: 5, 20: 5}  # seeds of the points that have a target
 QUICK = ("check.lava=false", "profile.baseline_seconds=0.05")  # the reference is compared, Lava is not waited for
 MOST_EPOCHS = 10  # times the recipe's, with few recordings
@@ -79,7 +79,7 @@ FOLDED = ("data.train=0", "data.validation=0", *QUICK)  # 800 train, the last ep
 
 
 def methods(recipe: Recipe) -> tuple[Arm, ...]:
-    arms = [Arm("", name, (*FOLDED, method(name))) for name in PRESETS]
+    arms = [Arm("", name, (*FOLDED, method(name))) for name in METHODS]
     return (*arms, Arm("", "ckd, tuned", (*FOLDED, method("ckd", **TUNED))))
 
 
@@ -105,10 +105,10 @@ def ablation(recipe: Recipe) -> tuple[Arm, ...]:
         "teacher's logits against the mean over time": {"kd_mode": "mean"},
         "tau 4": {"tau": 4.0},
         "no teacher for replaced samples": {"mask_replaced": True},
-        "without alignment": {"da_weight": 0.0},
-        "alignment with weight 0.5, as published": {"da_weight": 0.5},
-        "biased alignment, as published": {"da_debiased": False},
-        "learned alignment coefficients, as published": {"da_learnable": True},
+        "without alignment": {"cka_weight": 0.0},
+        "alignment with weight 0.5, as published": {"cka_weight": 0.5},
+        "biased alignment, as published": {"cka_debiased": False},
+        "learned alignment coefficients, as published": {"cka_learnable": True},
     }
     arms = [Arm("", label, (*FOLDED, method("ckd", **{**TUNED, **change}))) for label, change in parts.items()]
     tuned, plain = method("ckd", **TUNED), ("augmentation.shift=0", "augmentation.event_drop=0.0")

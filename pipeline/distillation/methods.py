@@ -16,28 +16,29 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, ValidationError, validate_call
 
 from spikeport.errors import UserError
-from spikeport.pipeline.run.recipe import Distillation, Fraction, NotNegative, PositiveFloat, Recipe, Schedule, Term
+from spikeport.pipeline.run.recipe import Distillation, Fraction, NotNegative, PositiveFloat, Recipe, Schedule
+from spikeport.pipeline.run.recipe import Term as LossRecipe
 
 KdMode = Literal["mean", "per_step", "last"]
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class MethodSpec:
     """The terms that train a student. `starts`: a student first learns from images seen through the bridge."""
 
-    terms: tuple[Term, ...]
-    starts: bool = False
+    losses: tuple[LossRecipe, ...]
+    pretrains: bool = False
 
     @property
     def streams(self) -> frozenset[str]:
         """The streams that a training step must show."""
-        return frozenset({"event", *(term.stream for term in self.terms)})
+        return frozenset({"event", *(term.stream for term in self.losses)})
 
 
-def none(*, lam: Fraction = 1e-3) -> Plan:
+def none(*, tet_mse_weight: Fraction = 1e-3) -> MethodSpec:
     """No distillation: TET (Deng et al., ICLR 2022) on the recordings alone. The baseline of every comparison."""
-    return Plan(terms=(_term("cross_entropy", lam=lam),))
+    return MethodSpec(losses=(_term("tet", mse_weight=tet_mse_weight),))
 
 
 def ckd(
@@ -49,17 +50,17 @@ def ckd(
     phase: Literal["cosine", "logistic", "step", "constant"] = "cosine",
     phase_start: NotNegative = 0.42,
     phase_end: NotNegative = 0.58,
-    da_weight: NotNegative = 0.5,
-    da_learnable: bool = True,
-    da_debiased: bool = False,
+    cka_weight: NotNegative = 0.5,
+    cka_learnable: bool = True,
+    cka_debiased: bool = False,
     max_alpha: Fraction = 0.9,
-    lam: Fraction = 1e-3,
-) -> Plan:
+    tet_mse_weight: Fraction = 1e-3,
+) -> MethodSpec:
     """CKD (Ye et al., ICME 2025, arXiv 2507.09269): he2024 and a teacher's logits on the hybrid stream.
 
     Paper: the terms and their streams (the teacher never pulls on the event stream), the weight's three phases.
     Reconstruction: everything of he2024; the phases' places were measured on a drawing. Choice: tau, the mean over
-    time, alpha at most 0.9. Published settings are the defaults; on small batches `da_debiased` says more.
+    time, alpha at most 0.9. Published settings are the defaults; on small batches `cka_debiased` says more.
     """
     if phase_end < phase_start:
         raise UserError(
@@ -67,25 +68,31 @@ def ckd(
             where="distillation.options",
             hint="both are shares of the training, the start first",
         )
-    base = he2024(da_weight=da_weight, da_learnable=da_learnable, da_debiased=da_debiased, max_alpha=max_alpha, lam=lam)
-    teacher = Term(
+    base = he2024(
+        cka_weight=cka_weight,
+        cka_learnable=cka_learnable,
+        cka_debiased=cka_debiased,
+        max_alpha=max_alpha,
+        tet_mse_weight=tet_mse_weight,
+    )
+    teacher = LossRecipe(
         loss="logit_kd",
         stream="hybrid",
         weight=kd_weight,
         schedule=Schedule(shape=phase, start=phase_start, end=phase_end),
         options={"tau": tau, "mode": kd_mode, "mask_replaced": mask_replaced},
     )
-    return Plan(terms=(*base.terms, teacher))
+    return MethodSpec(losses=(*base.losses, teacher))
 
 
 def he2024(
     *,
-    da_weight: NotNegative = 0.5,
-    da_learnable: bool = True,
-    da_debiased: bool = False,
+    cka_weight: NotNegative = 0.5,
+    cka_learnable: bool = True,
+    cka_debiased: bool = False,
     max_alpha: Fraction = 0.9,
-    lam: Fraction = 1e-3,
-) -> Plan:
+    tet_mse_weight: Fraction = 1e-3,
+) -> MethodSpec:
     """Knowledge transfer without a teacher (He et al., AAAI 2024, arXiv 2303.13077): TET on the hybrid stream and on
     the events, whose steps count 1 - a_t, and CKA alignment of the two, step by step with learned a_t.
 
@@ -93,14 +100,14 @@ def he2024(
     the published form lets the optimizer switch the event stream off.
     """
     terms = [
-        _term("cross_entropy", "hybrid", lam=lam),
-        _term("cross_entropy", "event", lam=lam, event_weights=True),
+        _term("tet", "hybrid", mse_weight=tet_mse_weight),
+        _term("tet", "event", mse_weight=tet_mse_weight, event_weights=True),
     ]
-    if da_weight or da_learnable:  # without weight the learned a_t still weigh the events' steps
-        options: dict[str, Any] = {"debiased": da_debiased, "max_alpha": max_alpha}
-        options["coefficients"] = "learnable" if da_learnable else None
-        terms.append(Term(loss="cka_alignment", stream="hybrid", weight=da_weight, options=options))
-    return Plan(terms=tuple(terms))
+    if cka_weight or cka_learnable:  # without weight the learned a_t still weigh the events' steps
+        options: dict[str, Any] = {"debiased": cka_debiased, "max_alpha": max_alpha}
+        options["coefficients"] = "learnable" if cka_learnable else None
+        terms.append(LossRecipe(loss="cka_alignment", stream="hybrid", weight=cka_weight, options=options))
+    return MethodSpec(losses=tuple(terms))
 
 
 def ckdsnn(
@@ -111,7 +118,7 @@ def ckdsnn(
     tau_map: PositiveFloat = 2.0,
     noise: NotNegative = 0.1,
     target_class: Literal["label", "teacher"] = "label",
-) -> Plan:
+) -> MethodSpec:
     """CKDSNN (Liu et al., AAAI 2026, arXiv 2511.06902): cross entropy, activation maps (SAMD), noise-smoothed logits
     (NLD).
 
@@ -119,16 +126,16 @@ def ckdsnn(
     Choice: maps scaled to 0..1 for each sample; the teacher sees the recording's image, since the paper's student and
     teacher see the same images.
     """
-    return Plan(
-        terms=(
-            _term("cross_entropy", lam=0.0),
-            Term(loss="samd", weight=map_weight, options={"tau_map": tau_map, "target_class": target_class}),
-            Term(loss="nld", weight=noise_weight, options={"tau": tau, "noise_weight": noise}),
+    return MethodSpec(
+        losses=(
+            _term("tet", mse_weight=0.0),
+            LossRecipe(loss="cam_kd", weight=map_weight, options={"tau_map": tau_map, "target_class": target_class}),
+            LossRecipe(loss="noisy_logit_kd", weight=noise_weight, options={"tau": tau, "noise_weight": noise}),
         )
     )
 
 
-def tser(*, alpha: Fraction = 0.5, gamma: float = 0.0, tau: PositiveFloat = 2.0) -> Plan:
+def tser(*, alpha: Fraction = 0.5, gamma: float = 0.0, tau: PositiveFloat = 2.0) -> MethodSpec:
     """TSER (CVPR 2025, arXiv 2503.03144): (1 - alpha) CE + alpha KD - gamma entropy, each at every step.
 
     Paper (by a re-implementation): the formula. Choice: alpha and gamma, whose values were not recovered; the cross
@@ -139,10 +146,12 @@ def tser(*, alpha: Fraction = 0.5, gamma: float = 0.0, tau: PositiveFloat = 2.0)
             "gamma counts beside alpha, which is 0", where="distillation.options", hint="give alpha a value above 0"
         )
     entropy = gamma / alpha if alpha else 0.0
-    return Plan(
-        terms=(
-            Term(loss="cross_entropy", weight=1 - alpha, options={"lam": 0.0}),
-            Term(loss="logit_kd", weight=alpha, options={"tau": tau, "mode": "per_step", "entropy_weight": entropy}),
+    return MethodSpec(
+        losses=(
+            LossRecipe(loss="tet", weight=1 - alpha, options={"mse_weight": 0.0}),
+            LossRecipe(
+                loss="logit_kd", weight=alpha, options={"tau": tau, "mode": "per_step", "entropy_weight": entropy}
+            ),
         )
     )
 
@@ -154,29 +163,31 @@ def temporal_self(
     tau: PositiveFloat = 3.0,
     teacher: Literal["correct_mean", "mean", "last"] = "correct_mean",
     fallback: Literal["skip", "uniform", "mean"] = "skip",
-) -> Plan:
+) -> MethodSpec:
     """Temporal decoupling (ICML 2025, arXiv 2501.15925): cross entropy, the teacher at every step, and the mean of
     the student's own correct steps as a second teacher. `alpha=0` needs no teacher.
 
     Paper (released code): the formula, tau 3. Choice: alpha, beta; recordings without a correct step are skipped.
     """
-    terms = [_term("cross_entropy", lam=0.0)]
+    terms = [_term("tet", mse_weight=0.0)]
     if alpha:
-        terms.append(Term(loss="logit_kd", weight=alpha, options={"tau": tau, "mode": "per_step"}))
+        terms.append(LossRecipe(loss="logit_kd", weight=alpha, options={"tau": tau, "mode": "per_step"}))
     options = {"tau": tau, "teacher": teacher, "fallback": fallback}
-    return Plan(terms=(*terms, Term(loss="self_temporal_kd", weight=beta, options=options)))
+    return MethodSpec(losses=(*terms, LossRecipe(loss="self_temporal_kd", weight=beta, options=options)))
 
 
 def hta(
     *, weight: NotNegative = 1.0, tau: PositiveFloat = 1.0, head_mass: Share = 0.5, mode: KdMode = "per_step"
-) -> Plan:
+) -> MethodSpec:
     """HTA-KL style: cross entropy and a divergence that weighs forward KL on the teacher's head classes against
     reverse KL on the tail.
 
     Reconstruction on its parent method (arXiv 2404.02657); the paper's own weighting was not recovered. Choice: tau.
     """
     options = {"tau": tau, "head_mass": head_mass, "mode": mode}
-    return Plan(terms=(_term("cross_entropy", lam=0.0), Term(loss="adaptive_kl", weight=weight, options=options)))
+    return MethodSpec(
+        losses=(_term("tet", mse_weight=0.0), LossRecipe(loss="adaptive_kl", weight=weight, options=options))
+    )
 
 
 def bridge(
@@ -185,8 +196,8 @@ def bridge(
     tau: PositiveFloat = 2.0,
     event_kd_weight: NotNegative = 0.0,
     start: bool = True,
-    lam: Fraction = 1e-3,
-) -> Plan:
+    tet_mse_weight: Fraction = 1e-3,
+) -> MethodSpec:
     """Static images turned into events, and the teacher's logits at every step on them: CKD's idea, knowledge of
     images for scarce events, with the gap closed in the data instead of in the loss.
 
@@ -195,16 +206,16 @@ def bridge(
     """
     kd = {"tau": tau, "mode": "per_step"}
     terms = [
-        _term("cross_entropy", "event", lam=lam),
-        _term("cross_entropy", "bridge", lam=lam),
-        Term(loss="logit_kd", stream="bridge", weight=kd_weight, options=kd),
+        _term("tet", "event", mse_weight=tet_mse_weight),
+        _term("tet", "bridge", mse_weight=tet_mse_weight),
+        LossRecipe(loss="logit_kd", stream="bridge", weight=kd_weight, options=kd),
     ]
     if event_kd_weight:
-        terms.append(Term(loss="logit_kd", stream="event", weight=event_kd_weight, options=kd))
-    return Plan(terms=tuple(terms), starts=start)
+        terms.append(LossRecipe(loss="logit_kd", stream="event", weight=event_kd_weight, options=kd))
+    return MethodSpec(losses=tuple(terms), pretrains=start)
 
 
-PRESETS: dict[str, Callable[..., Plan]] = {
+METHODS: dict[str, Callable[..., MethodSpec]] = {
     "none": none,
     "ckd": ckd,
     "he2024": he2024,
@@ -216,29 +227,29 @@ PRESETS: dict[str, Callable[..., Plan]] = {
 }
 
 
-def plan_of(recipe: Distillation, method: str | None = None) -> Plan:
+def method_spec(recipe: Distillation, method: str | None = None) -> MethodSpec:
     """The terms of `method` (default: the recipe's own, with its options and added terms; any other method comes with
     its defaults and nothing added). Raises UserError naming the method, option or loss."""
     own = method is None or method == recipe.method
     name = recipe.method if method is None else method
-    if name not in PRESETS:
+    if name not in METHODS:
         raise UserError(
             f"{name!r} is no distillation method",
             where="distillation.method",
-            hint="use one of " + ", ".join(PRESETS),
+            hint="use one of " + ", ".join(METHODS),
         )
-    plan = _called(name, recipe.options if own else {})
-    return Plan(terms=(*plan.terms, *recipe.terms), starts=plan.starts) if own else plan
+    spec = _called(name, recipe.options if own else {})
+    return MethodSpec(losses=(*spec.losses, *recipe.terms), pretrains=spec.pretrains) if own else spec
 
 
-def events_alone(recipe: Distillation) -> Plan:
+def baseline_spec(recipe: Distillation) -> MethodSpec:
     """`none` with the recipe's options, if they are its own, and without what the recipe adds."""
     return _called("none", recipe.options if recipe.method == "none" else {})
 
 
 def uses_bridge(recipe: Distillation) -> bool:
     """Whether the recipe's own method looks through the bridge from images to events."""
-    streams = plan_of(recipe).streams
+    streams = method_spec(recipe).streams
     return "bridge" in streams or ("hybrid" in streams and recipe.static == "bridge")
 
 
@@ -248,7 +259,7 @@ def lessons(recipe: Recipe) -> tuple[str, ...]:
     "simulator" pretrains on images that the simulator renders, "synthesis" fits the translator, "pretrain" pretrains on
     synthetic events.
     """
-    bridge, starts = recipe.bridge, plan_of(recipe.distillation).starts
+    bridge, starts = recipe.bridge, method_spec(recipe.distillation).pretrains
     return tuple(
         name
         for name, wanted in (
@@ -265,10 +276,10 @@ def learns_without_recordings(recipe: Recipe) -> bool:
     return recipe.bridge.kind == "camera" and bool({"simulator", "pretrain"} & set(lessons(recipe)))
 
 
-def _called(name: str, options: dict[str, Any]) -> Plan:
-    preset = PRESETS[name]
+def _called(name: str, options: dict[str, Any]) -> MethodSpec:
+    preset = METHODS[name]
     try:
-        checked: Callable[..., Plan] = validate_call(config=ConfigDict(strict=True))(preset)
+        checked: Callable[..., MethodSpec] = validate_call(config=ConfigDict(strict=True))(preset)
         return checked(**options)
     except ValidationError as error:
         fault = error.errors()[0]
@@ -281,5 +292,5 @@ def _called(name: str, options: dict[str, Any]) -> Plan:
         ) from None
 
 
-def _term(loss: str, stream: Literal["event", "hybrid", "bridge"] = "event", **options: Any) -> Term:
-    return Term(loss=loss, stream=stream, options=options)
+def _term(loss: str, stream: Literal["event", "hybrid", "bridge"] = "event", **options: Any) -> LossRecipe:
+    return LossRecipe(loss=loss, stream=stream, options=options)

@@ -8,10 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from spikeport.errors import UserError
-from spikeport.pipeline.distillation.losses.base import Sizes, Step, Stream, Term, term_class, term_settings
-from spikeport.pipeline.distillation.methods import Plan
+from spikeport.pipeline.distillation.losses.base import (
+    DistillationLoss,
+    Sizes,
+    StepInputs,
+    Stream,
+    loss_class,
+    loss_settings,
+)
+from spikeport.pipeline.distillation.methods import MethodSpec
 from spikeport.pipeline.distillation.schedules import scheduled
-from spikeport.pipeline.run.recipe import Term as TermRecipe
+from spikeport.pipeline.run.recipe import Term as LossRecipe
 
 
 @dataclass(frozen=True)
@@ -23,65 +30,65 @@ class Loss:
 
 
 class Objective(nn.Module):
-    """Maps a `Step` to a `Loss`; its parameters, if any, are trained along with the student and dropped afterwards.
+    """Maps `StepInputs` to a `Loss`; its parameters, if any, are trained along with the student and dropped afterwards.
 
-    A term whose weight is 0 now is not computed, so that the teacher need not speak (`teaches`), unless other terms use
-    what it leaves (`early`). A stream that a step does not show adds nothing. Raises UserError where a term cannot act
-    on its stream.
+    Losses with zero weight are skipped, and the teacher is not evaluated for them (`needs_teacher`) unless others
+    need their notes (`early`). A stream that a step does not have adds nothing. Raises UserError where a loss cannot
+    act on its stream.
     """
 
-    def __init__(self, plan: Plan, sizes: Sizes) -> None:
+    def __init__(self, spec: MethodSpec, sizes: Sizes) -> None:
         super().__init__()
-        self.plan = plan
-        built = [(recipe, _built(recipe, sizes)) for recipe in plan.terms]
+        self.spec = spec
+        built = [(recipe, _built(recipe, sizes)) for recipe in spec.losses]
         built.sort(key=lambda pair: not pair[1].early)  # stable: what others need comes first
         self.recipes = [recipe for recipe, _ in built]
-        self.terms = nn.ModuleList(term for _, term in built)
+        self.losses = nn.ModuleList(loss_module for _, loss_module in built)
 
     def check(self, sizes: Sizes) -> None:
         """Raises UserError where a term, whenever it counts, will need what a network has not."""
         known = {
             "maps": sizes.student_map,
             "embedding": sizes.student_embedding,
-            "teaching.maps": sizes.teacher_map,
-            "teaching.embedding": sizes.teacher_embedding,
+            "teacher.maps": sizes.teacher_map,
+            "teacher.embedding": sizes.teacher_embedding,
         }
-        for recipe, term in self._pairs():
-            for need in term.needs:
+        for recipe, loss_module in self._pairs():
+            for need in loss_module.needs:
                 if need in known and known[need] is None:
                     raise _lacks(recipe, need)
 
     @property
     def streams(self) -> frozenset[str]:
         """The streams that a step must show."""
-        return self.plan.streams
+        return self.spec.streams
 
-    def weight(self, recipe: TermRecipe, progress: float) -> float:
+    def weight(self, recipe: LossRecipe, progress: float) -> float:
         """What a term counts now."""
         return recipe.weight * scheduled(progress, recipe.schedule.shape, recipe.schedule.start, recipe.schedule.end)
 
-    def teaches(self, stream: str, progress: float) -> bool:
+    def needs_teacher(self, stream: str, progress: float) -> bool:
         """Whether a term of this stream needs the teacher now."""
         return any(
-            recipe.stream == stream and _listens(type(term)) and self.weight(recipe, progress) > 0
-            for recipe, term in self._pairs()
+            recipe.stream == stream and _listens(type(loss_module)) and self.weight(recipe, progress) > 0
+            for recipe, loss_module in self._pairs()
         )
 
-    def forward(self, step: Step) -> Loss:
+    def forward(self, step: StepInputs) -> Loss:
         device = next(iter(step.streams.values())).logits.device
         with torch.autocast(device.type, enabled=False):  # half precision is for networks, not for their losses
             return self._sum(replace(step, streams={name: _wide(each) for name, each in step.streams.items()}), device)
 
-    def _sum(self, step: Step, device: torch.device) -> Loss:
+    def _sum(self, step: StepInputs, device: torch.device) -> Loss:
         parts: dict[str, Tensor] = {}
         total = torch.zeros((), device=device)
-        for recipe, term in self._pairs():
+        for recipe, loss_module in self._pairs():
             name = f"{recipe.stream}.{recipe.loss}"
             weight, stream = self.weight(recipe, step.progress), step.streams.get(recipe.stream)
             value = torch.zeros((), device=device)
-            if (weight or term.early) and stream is not None:
-                _complete(recipe, term, stream)
-                value = term(stream, step)
+            if (weight or loss_module.early) and stream is not None:
+                _complete(recipe, loss_module, stream)
+                value = loss_module(stream, step)
                 total = total + weight * value
             parts[name] = parts.get(name, 0) + value.detach()
             if recipe.schedule.shape != "constant":
@@ -92,8 +99,12 @@ class Objective(nn.Module):
         parts.update({name: note.detach() for name, note in step.notes.items()})
         return Loss(total, parts)
 
-    def _pairs(self) -> list[tuple[TermRecipe, Term]]:
-        return [(recipe, term) for recipe, term in zip(self.recipes, self.terms, strict=True) if isinstance(term, Term)]
+    def _pairs(self) -> list[tuple[LossRecipe, DistillationLoss]]:
+        return [
+            (recipe, loss_module)
+            for recipe, loss_module in zip(self.recipes, self.losses, strict=True)
+            if isinstance(loss_module, DistillationLoss)
+        ]
 
 
 def _wide(stream: Stream) -> Stream:
@@ -103,24 +114,24 @@ def _wide(stream: Stream) -> Stream:
     return replace(stream, **halves) if halves else stream
 
 
-def distils(plan: Plan) -> bool:
+def uses_teacher(spec: MethodSpec) -> bool:
     """Whether any term of the plan ever needs a teacher."""
-    return any(term.weight > 0 and _listens(term_class(term.loss)) for term in plan.terms)
+    return any(loss_module.weight > 0 and _listens(loss_class(loss_module.loss)) for loss_module in spec.losses)
 
 
-def check_plan(plan: Plan) -> None:
+def check_spec(spec: MethodSpec) -> None:
     """Raises UserError where a term's loss, stream or options cannot be, before anything is trained."""
-    for recipe in plan.terms:
+    for recipe in spec.losses:
         _checked(recipe)
-        term_settings(recipe.loss, recipe.options)
+        loss_settings(recipe.loss, recipe.options)
 
 
-def _built(recipe: TermRecipe, sizes: Sizes) -> Term:
-    return _checked(recipe)(term_settings(recipe.loss, recipe.options), sizes)
+def _built(recipe: LossRecipe, sizes: Sizes) -> DistillationLoss:
+    return _checked(recipe)(loss_settings(recipe.loss, recipe.options), sizes)
 
 
-def _checked(recipe: TermRecipe) -> type[Term]:
-    kind = term_class(recipe.loss)
+def _checked(recipe: LossRecipe) -> type[DistillationLoss]:
+    kind = loss_class(recipe.loss)
     if kind.streams is not None and recipe.stream not in kind.streams:
         raise UserError(
             f"the loss {recipe.loss!r} cannot act on the stream {recipe.stream!r}",
@@ -130,12 +141,12 @@ def _checked(recipe: TermRecipe) -> type[Term]:
     return kind
 
 
-def _listens(kind: type[Term]) -> bool:
-    return any(need.partition(".")[0] == "teaching" for need in kind.needs)
+def _listens(kind: type[DistillationLoss]) -> bool:
+    return any(need.partition(".")[0] == "teacher" for need in kind.needs)
 
 
-def _complete(recipe: TermRecipe, term: Term, stream: Stream) -> None:
-    for need in term.needs:
+def _complete(recipe: LossRecipe, loss_module: DistillationLoss, stream: Stream) -> None:
+    for need in loss_module.needs:
         found: object = stream
         for part in need.split("."):
             found = getattr(found, part, None)
@@ -143,8 +154,8 @@ def _complete(recipe: TermRecipe, term: Term, stream: Stream) -> None:
             raise _lacks(recipe, need)
 
 
-def _lacks(recipe: TermRecipe, need: str) -> UserError:
-    what = "teacher" if need.startswith("teaching") else "student"
+def _lacks(recipe: LossRecipe, need: str) -> UserError:
+    what = "teacher" if need.startswith("teacher") else "student"
     return UserError(
         f"the loss {recipe.loss!r} needs {need.rpartition('.')[2]!r} of the {what}, which this {what} has not",
         where="distillation.terms",

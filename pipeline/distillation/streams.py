@@ -20,7 +20,7 @@ from spikeport.pipeline.data.event_synthesis.cached_views import Bridge, KeptVie
 from spikeport.pipeline.data.images import resize_to, value_channel
 from spikeport.pipeline.data.inputs import as_input, concat_batch
 from spikeport.pipeline.data.warps import warp
-from spikeport.pipeline.distillation.losses.base import Step, Stream, Teaching
+from spikeport.pipeline.distillation.losses.base import StepInputs, Stream, TeacherTargets
 from spikeport.pipeline.distillation.objective import Objective
 from spikeport.pipeline.distillation.replacement import sliding_replacement, static_clip
 from spikeport.pipeline.models.students.base import Head, Student
@@ -164,7 +164,7 @@ def observe(
     teacher: Teacher | None,
     progress: float,
     generator: torch.Generator,
-) -> Step:
+) -> StepInputs:
     """The student's streams on these clips, each under what the teacher says where a term asks for it now.
 
     The hybrid stream goes first, by its own head; recordings and bridged images go together, as one batch: batch
@@ -180,28 +180,28 @@ def observe(
         views = {kind: _apart(getattr(output, kind), [len(clips[name]) for name in names]) for kind in VIEWS}
         for at, name in enumerate(names):
             clip = clips[name]
-            taught = objective.teaches(name, progress)
+            taught = objective.needs_teacher(name, progress)
             streams[name] = Stream(
                 labels=clip.labels,
                 replaced=clip.replaced,
-                teaching=_teach(teacher, clip) if taught else None,
+                teacher=_teach(teacher, clip) if taught else None,
                 **{kind: parts[at] for kind, parts in views.items()},
             )
-    return Step(streams=streams, progress=progress, generator=generator)
+    return StepInputs(streams=streams, progress=progress, generator=generator)
 
 
 def _apart(values: Tensor | None, sizes: list[int]) -> Sequence[Any]:
     return [None] * len(sizes) if values is None else values.split(sizes, dim=1)
 
 
-def _teach(teacher: Teacher | None, clip: Clip) -> Teaching:
+def _teach(teacher: Teacher | None, clip: Clip) -> TeacherTargets:
     if teacher is None:
         raise UserError("this method needs a teacher", where="distillation.method", hint=NO_TEACHER)
     inputs = clip.frames if teacher.input_kind == "events" else clip.images
     if inputs is None:
         raise UserError("there are no images for the teacher", where="distillation.method", hint=NO_TEACHER)
     seen = teacher.to(inputs.device).predict(inputs)
-    return Teaching(
+    return TeacherTargets(
         logits=seen.logits,
         maps=seen.maps,
         embedding=seen.embedding,

@@ -76,7 +76,7 @@ def cache_folder() -> Path:
 
 def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
     """All stages of a run in order."""
-    from spikeport.pipeline.distillation import methods as presets
+    from spikeport.pipeline.distillation import methods
 
     trained = [
         stage
@@ -92,7 +92,7 @@ def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
             ),
         )
     ]
-    lessons = presets.lessons(recipe)
+    lessons = methods.lessons(recipe)
     bridged = [
         Stage(name, title, TRAIN, name)
         for name, title in (
@@ -196,14 +196,14 @@ def check_recipe(recipe: Recipe, *, for_netx: bool) -> bool:
     """Whether netx can hold the student. Raises UserError for what cannot be of method, terms, teacher or student (with
     `for_netx` also for a student that netx cannot hold), before any folder is made."""
     with paused_gc():  # torch and Lightning
-        from spikeport.pipeline.distillation import methods as presets
+        from spikeport.pipeline.distillation import methods
         from spikeport.pipeline.distillation import objective as objectives
         from spikeport.pipeline.models.students.build import check_student
         from spikeport.pipeline.models.teachers.build import check_teacher
 
     frame = recipe.data.height, recipe.data.width
     _check_parts(recipe)
-    objectives.check_plan(presets.plan_of(recipe.distillation))
+    objectives.check_spec(methods.method_spec(recipe.distillation))
     check_teacher(recipe.teacher, frame)
     return check_student(recipe.student, (2, *frame), for_netx=for_netx).for_netx
 
@@ -211,7 +211,7 @@ def check_recipe(recipe: Recipe, *, for_netx: bool) -> bool:
 def _check_parts(recipe: Recipe) -> None:
     """What would else be said after hours of training."""
     from spikeport.hardware_profiles.profile import load_profile
-    from spikeport.pipeline.distillation import methods as presets
+    from spikeport.pipeline.distillation import methods
 
     for name in (*recipe.profile.hardware, recipe.profile.baseline_gpu):
         load_profile(name)
@@ -224,9 +224,9 @@ def _check_parts(recipe: Recipe) -> None:
             hint="lower them, or take larger batches",
         )
     weights = recipe.bridge.camera_weights
-    if "simulator" in presets.lessons(recipe) and weights and not Path(weights).is_file():
+    if "simulator" in methods.lessons(recipe) and weights and not Path(weights).is_file():
         raise UserError("there is no such file of weights", where=weights, hint="correct bridge.camera_weights")
-    if recipe.data.without_recordings and not presets.learns_without_recordings(recipe):
+    if recipe.data.without_recordings and not methods.learns_without_recordings(recipe):
         raise UserError(
             f"{recipe.distillation.method} cannot train without recordings",
             where="data.without_recordings",

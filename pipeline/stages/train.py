@@ -14,8 +14,8 @@ from spikeport.pipeline.data.event_synthesis.simulator import Camera
 from spikeport.pipeline.data.event_synthesis.table import load_bridge
 from spikeport.pipeline.data.leakage import HELD_OUT, TESTED_ON, check_lineage, held_out, which_tested
 from spikeport.pipeline.data.windows import check_window
-from spikeport.pipeline.distillation import methods as presets
-from spikeport.pipeline.distillation.objective import distils
+from spikeport.pipeline.distillation import methods
+from spikeport.pipeline.distillation.objective import uses_teacher
 from spikeport.pipeline.models import storage
 from spikeport.pipeline.models.students.build import Student, run_student
 from spikeport.pipeline.models.teachers.base import Teacher
@@ -24,7 +24,7 @@ from spikeport.pipeline.run import health
 from spikeport.pipeline.run.tensor_files import save_weights
 from spikeport.pipeline.stages.runner import cache_folder
 from spikeport.pipeline.training.epoch_log import METRICS, last_row
-from spikeport.pipeline.training.qat import fine_tune
+from spikeport.pipeline.training.qat import qat_finetune
 from spikeport.pipeline.training.tasks import teacher_images
 from spikeport.pipeline.training.train import (
     spiking_teacher_classes,
@@ -131,7 +131,7 @@ def pretrain(context: Context) -> Result:
 
 def student(context: Context, method: str) -> Result:
     """The float student that `method` trained, and its classes for the test recordings."""
-    name, plan = weights_file("student", method, context), presets.plan_of(context.recipe.distillation, method)
+    name, spec = weights_file("student", method, context), methods.method_spec(context.recipe.distillation, method)
     own = method == context.recipe.distillation.method
     trained = train_student(
         context.recipe,
@@ -145,7 +145,7 @@ def student(context: Context, method: str) -> Result:
         start=_latest(context, PRETRAIN, SIMULATOR) if own else None,
     )
     storage.save_student(trained, context.run.file(name))
-    return _tested(trained, context, f"student-{method}", taught=own and distils(plan)), (name,)
+    return _tested(trained, context, f"student-{method}", taught=own and uses_teacher(spec)), (name,)
 
 
 def quantized(context: Context, method: str) -> Result:
@@ -153,7 +153,7 @@ def quantized(context: Context, method: str) -> Result:
     name = weights_file("quantized", method, context)
     recipe, own = context.recipe, method == context.recipe.distillation.method
     same = recipe.quantization.method == "same" or recipe.data.without_recordings  # then images are all there is
-    tuned = fine_tune(
+    tuned = qat_finetune(
         recipe,
         context.dataset,
         load_student(context, method, "float"),
@@ -171,7 +171,7 @@ def quantized(context: Context, method: str) -> Result:
 
 
 def _bridge(context: Context) -> Bridge | KeptViews | None:
-    if not presets.uses_bridge(context.recipe.distillation):
+    if not methods.uses_bridge(context.recipe.distillation):
         return None
     return _shown(context, load_bridge(context.recipe, context.run.file(SYNTHESIS)))
 
@@ -185,7 +185,7 @@ def _shown(context: Context, bridge: Bridge) -> Bridge | KeptViews:
 def _latest(context: Context, *files: str) -> Student | None:
     """The student of the first of `files` that a stage of this run has left, or None."""
     lessons = {SIMULATOR: "simulator", PRETRAIN: "pretrain"}
-    found = [name for name in files if lessons[name] in presets.lessons(context.recipe)]
+    found = [name for name in files if lessons[name] in methods.lessons(context.recipe)]
     return _student_from(context.run.file(found[0]), context) if found else None
 
 

@@ -11,7 +11,7 @@ from torch.optim.swa_utils import AveragedModel
 Holder = dict[str, Any]  # a module's parameters, or its buffers
 
 
-class MovingAverage(AveragedModel):
+class ExponentialMovingAverage(AveragedModel):
     """`model`'s parameters and buffers, averaged: each update keeps `share` of the average, but only
     (1 + n) / (10 + n) after n updates, for else the weights of the first step, as good as random, would be there for
     thousands of steps. Whole numbers are copied.

@@ -42,7 +42,7 @@ def forget_metrics(path: Path, stages: Iterable[str]) -> None:
         write_text(path, "".join(line + "\n" for line in kept))
 
 
-class EventFiles:
+class TensorBoardWriter:
     """A folder of TensorBoard event files, one scalar a number and epoch. `done` epochs are in it already: what a
     killed training wrote beyond them is hidden. Raises MissingDependencyError where no writer is installed."""
 

@@ -24,16 +24,16 @@ from spikeport.pipeline.run import distributed as ranks
 from spikeport.pipeline.run.recipe import Training
 from spikeport.pipeline.run.tensor_files import read_tree
 from spikeport.pipeline.training.checkpoints import SafeCheckpointIO
-from spikeport.pipeline.training.epoch_log import EventFiles
-from spikeport.pipeline.training.precision import narrow_forwards, precision_plugin
-from spikeport.pipeline.training.task import CHECKPOINT, Progress, Trainee
+from spikeport.pipeline.training.epoch_log import TensorBoardWriter
+from spikeport.pipeline.training.precision import autocast_forwards, precision_plugin
+from spikeport.pipeline.training.task import CHECKPOINT, Progress, TrainingTask
 
 # What of [training] every training obeys, the teacher's and the fine-tuning's too, and what a checkpoint is tied to.
 ENGINE = ("accumulate", "clip", "patience", "precision", "optimizer", "schedule", "lr_start", "lr_end")
 
 
 def fit(
-    trainee: Trainee,
+    task: TrainingTask,
     folder: Path,
     training: Training,
     *,
@@ -50,31 +50,31 @@ def fit(
     where the recipe asks for what this machine does not have.
     """
     keep_freed_memory()
-    trainee.settings, trainee.score_start = training, score_start
-    trainee.identity |= {"engine": training.model_dump(include=set(ENGINE))}
-    trainee.report, trainee.folder, trainee.metrics = progress, folder, metrics or folder / "metrics.jsonl"
-    if trainee.samples // trainee.batches < trainee.parts:
+    task.settings, task.score_start = training, score_start
+    task.identity |= {"engine": training.model_dump(include=set(ENGINE))}
+    task.report, task.folder, task.metrics = progress, folder, metrics or folder / "metrics.jsonl"
+    if task.samples // task.batches < task.parts:
         raise UserError(
-            f"batches of {trainee.samples // trainee.batches} cannot be cut into {trainee.parts} parts",
-            where=trainee.stage,
+            f"batches of {task.samples // task.batches} cannot be cut into {task.parts} parts",
+            where=task.stage,
             hint="lower training.accumulate or training.devices, or take larger batches",
         )
     checkpoint = folder / CHECKPOINT
     resume = checkpoint.exists()
     if resume:
-        trainee.on_load_checkpoint(_checked(trainee, checkpoint))
-    elif not trainee.epochs and score_start:
-        trainee.consider(0)
-    if trainee.epochs:
-        if not trainee.ended:
-            _run(trainee, checkpoint, training, resume)
-        trainee.model.load_state_dict(trainee.best["weights"])
-        trainee.write_metrics()  # a kill may have come between the last checkpoint and its line
-    trainee.model.to("cpu").eval()
-    return {key: trainee.best.get(key) for key in ("epoch", "score")}
+        task.on_load_checkpoint(_checked(task, checkpoint))
+    elif not task.epochs and score_start:
+        task.update_best_weights(0)
+    if task.epochs:
+        if not task.ended:
+            _run(task, checkpoint, training, resume)
+        task.model.load_state_dict(task.best["weights"])
+        task.write_metrics()  # a kill may have come between the last checkpoint and its line
+    task.model.to("cpu").eval()
+    return {key: task.best.get(key) for key in ("epoch", "score")}
 
 
-def _run(trainee: Trainee, checkpoint: Path, training: Training, resume: bool) -> None:
+def _run(task: TrainingTask, checkpoint: Path, training: Training, resume: bool) -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     gpu = training.accelerator == "gpu" or (training.accelerator == "auto" and torch.cuda.is_available())
     device, alone = "cuda" if gpu else "cpu", ranks.world_of(training) == 1
@@ -87,7 +87,7 @@ def _run(trainee: Trainee, checkpoint: Path, training: Training, resume: bool) -
                 num_nodes=training.nodes,
                 # Not every weight has a gradient in every objective (the static head under `none`).
                 strategy="auto" if alone else DDPStrategy(find_unused_parameters=True, broadcast_buffers=False),
-                max_epochs=trainee.epochs,
+                max_epochs=task.epochs,
                 accumulate_grad_batches=training.accumulate,
                 gradient_clip_val=training.clip or None,
                 plugins=[SafeCheckpointIO(), precision_plugin(training.precision, device), *_place()],
@@ -101,16 +101,16 @@ def _run(trainee: Trainee, checkpoint: Path, training: Training, resume: bool) -
         except MisconfigurationException as error:
             ranks.check_gpus(training)
             raise UserError("this machine cannot train so", where="training", cause=str(error)) from error
-        if training.tensorboard and trainer.is_global_zero and trainee.metrics:
-            folder = trainee.metrics.parent / "tensorboard" / trainee.stage
-            trainee.event_files = EventFiles(folder, len(trainee.history))
-            within.callback(trainee.event_files.close)
-        within.enter_context(narrow_forwards(trainee.model, training.precision, device))
+        if training.tensorboard and trainer.is_global_zero and task.metrics:
+            folder = task.metrics.parent / "tensorboard" / task.stage
+            task.tensorboard = TensorBoardWriter(folder, len(task.history))
+            within.callback(task.tensorboard.close)
+        within.enter_context(autocast_forwards(task.model, training.precision, device))
         if not alone:
-            within.enter_context(sync_batch_norm(trainee))
+            within.enter_context(sync_batch_norm(task))
         _leave_signals_alone(trainer)
         try:
-            trainer.fit(trainee, ckpt_path=checkpoint if resume else None)
+            trainer.fit(task, ckpt_path=checkpoint if resume else None)
         except SystemExit as left:  # what Lightning makes of Ctrl-C
             if isinstance(left.__context__, KeyboardInterrupt):
                 raise KeyboardInterrupt from None
@@ -135,9 +135,9 @@ def _leave_signals_alone(trainer: pl.Trainer) -> None:
     trainer._signal_connector.register_signal_handlers = without_sigterm  # type: ignore[method-assign]
 
 
-def _checked(trainee: Trainee, checkpoint: Path) -> dict[str, Any]:
+def _checked(task: TrainingTask, checkpoint: Path) -> dict[str, Any]:
     saved = read_tree(checkpoint)
-    if not isinstance(saved, dict) or saved.get("identity") != trainee.identity:
+    if not isinstance(saved, dict) or saved.get("identity") != task.identity:
         raise UserError(
             "this checkpoint belongs to another recipe, data set or stage",
             where=str(checkpoint),

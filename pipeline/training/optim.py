@@ -13,7 +13,7 @@ from spikeport.pipeline.run.recipe import Training
 MOMENTUM = 0.9
 
 
-def optimizer_of(
+def build_optimizer(
     settings: Training, weights: Iterable[nn.Parameter], lr: float, weight_decay: float
 ) -> torch.optim.Optimizer:
     """AdamW (decoupled weight decay), or SGD with momentum 0.9 (weight decay in the gradient)."""
@@ -22,7 +22,7 @@ def optimizer_of(
     return torch.optim.AdamW(weights, lr=lr, weight_decay=weight_decay, foreach=True)
 
 
-def learning_rate_factor(settings: Training, *, steps: int, warm_steps: int) -> Callable[[int], float]:
+def lr_lambda(settings: Training, *, steps: int, warm_steps: int) -> Callable[[int], float]:
     """The learning rate at step s (from 0) as a share of the recipe's: rise(s) * fall(s).
 
     rise = a + (1 - a) min(1, (s + 1) / warm_steps) with a = lr_start; fall = b + (1 - b) (1 + cos(pi s / steps)) / 2

@@ -18,7 +18,7 @@ TYPES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
 class _Scaled(MixedPrecision):
-    """Losses scaled against underflow of float16 gradients; what runs in 16 bits is said by `narrow_forwards`."""
+    """Losses scaled against underflow of float16 gradients; what runs in 16 bits is said by `autocast_forwards`."""
 
     @contextlib.contextmanager
     def forward_context(self) -> Iterator[None]:
@@ -31,7 +31,7 @@ def precision_plugin(precision: str, device: str) -> Precision:
 
 
 @contextlib.contextmanager
-def narrow_forwards(model: nn.Module, precision: str, device: str) -> Iterator[None]:
+def autocast_forwards(model: nn.Module, precision: str, device: str) -> Iterator[None]:
     """Within it the training forwards of `model` run under autocast and give float32, as its cells compute.
 
     Losses see float32, scores are computed as without it. A student in Loihi arithmetic stays as it is: its sums are
@@ -41,38 +41,38 @@ def narrow_forwards(model: nn.Module, precision: str, device: str) -> Iterator[N
     if precision not in TYPES or any(cell.numerics == "loihi" for cell in cells):
         yield
         return
-    forwards: dict[nn.Module, Callable] = {cell: _wide(cell.forward, device) for cell in cells}
-    forwards[model] = _narrow(model, TYPES[precision], device)
+    forwards: dict[nn.Module, Callable] = {cell: _to_float32(cell.forward, device) for cell in cells}
+    forwards[model] = _autocast(model, TYPES[precision], device)
     with replace_forwards(forwards):
         yield
 
 
-def _narrow(model: nn.Module, dtype: torch.dtype, device: str) -> Callable:
+def _autocast(model: nn.Module, dtype: torch.dtype, device: str) -> Callable:
     forward = model.forward
 
-    def narrow(*arguments: Any, **named: Any) -> Any:
+    def autocast(*arguments: Any, **named: Any) -> Any:
         if not model.training:
             return forward(*arguments, **named)
         with torch.autocast(device, dtype=dtype):
-            return _float32(forward(*arguments, **named))
+            return _as_float32(forward(*arguments, **named))
 
-    return narrow
+    return autocast
 
 
-def _wide(forward: Callable, device: str) -> Callable:
-    def wide(currents: Tensor, *arguments: Any) -> Any:
+def _to_float32(forward: Callable, device: str) -> Callable:
+    def to_float32(currents: Tensor, *arguments: Any) -> Any:
         with torch.autocast(device, enabled=False):
             return forward(currents.float(), *arguments)
 
-    return wide
+    return to_float32
 
 
-def _float32(value: Any) -> Any:
+def _as_float32(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value.float() if value.is_floating_point() else value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {field.name: _float32(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        fields = {field.name: _as_float32(getattr(value, field.name)) for field in dataclasses.fields(value)}
         return dataclasses.replace(value, **fields)
     if isinstance(value, (list, tuple)):
-        return type(value)(_float32(entry) for entry in value)
+        return type(value)(_as_float32(entry) for entry in value)
     return value

@@ -20,7 +20,7 @@ from torch.nn.utils import parametrize
 from spikeport.export.network.fixed_point import BIAS_LIMIT, DECAY_ONE, THRESHOLD_LIMIT, WEIGHT_LIMIT
 from spikeport.pipeline.data.dataset import Dataset
 from spikeport.pipeline.data.event_synthesis.cached_views import Bridge, KeptViews
-from spikeport.pipeline.distillation.methods import events_alone, plan_of
+from spikeport.pipeline.distillation.methods import baseline_spec, method_spec
 from spikeport.pipeline.models.neurons.leaky import LoihiNeuron
 from spikeport.pipeline.models.neurons.recurrent import LoihiRecurrent
 from spikeport.pipeline.models.neurons.synaptic import BatchRMSNorm, LoihiSynaptic
@@ -29,7 +29,7 @@ from spikeport.pipeline.models.teachers.base import Teacher
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.training.fit import fit
 from spikeport.pipeline.training.task import Progress
-from spikeport.pipeline.training.tasks import StudentTrainee, TuningTrainee
+from spikeport.pipeline.training.tasks import QatTask, StudentTask
 
 TUNING_IMAGES = 1_280  # images that an epoch of tuning over the bridge sees
 
@@ -113,11 +113,11 @@ def scales(student: Student) -> dict[str, float]:
 def quantize(student: Student) -> Student:
     """A folded float student on the integer grid, in Loihi numerics, without fine-tuning."""
     student = rescale(student)
-    _prepare(student)
-    return _settle(student)
+    prepare_qat(student)
+    return convert(student)
 
 
-def fine_tune(
+def qat_finetune(
     recipe: Recipe,
     dataset: Dataset,
     student: Student,
@@ -139,10 +139,10 @@ def fine_tune(
     `fitting.fit`.
     """
     prepared = rescale(fold_batch_norm(student))
-    _prepare(prepared)
-    plan = events_alone(recipe.distillation) if method is None else plan_of(recipe.distillation, method)
-    if "hybrid" in plan.streams:
-        plan = events_alone(recipe.distillation)
+    prepare_qat(prepared)
+    spec = baseline_spec(recipe.distillation) if method is None else method_spec(recipe.distillation, method)
+    if "hybrid" in spec.streams:
+        spec = baseline_spec(recipe.distillation)
     options: dict[str, Any] = {
         "teacher": teacher,
         "bridge": bridge,
@@ -153,27 +153,27 @@ def fine_tune(
         "warmup_epochs": 0,
         "sections": ("student", "training", "augmentation", "distillation", "bridge", "quantization"),
     }
-    trainee: StudentTrainee
-    if plan.starts:
-        lessons = TuningTrainee(
-            recipe, dataset, prepared, plan, samples=TUNING_IMAGES, batch=recipe.bridge.start_batch, **options
+    task: StudentTask
+    if spec.pretrains:
+        lessons = QatTask(
+            recipe, dataset, prepared, spec, samples=TUNING_IMAGES, batch=recipe.bridge.start_batch, **options
         )
         lessons.recordings = recipe.bridge.start_recordings
-        trainee = lessons
+        task = lessons
     else:
-        trainee = StudentTrainee(recipe, dataset, prepared, plan, **options)
+        task = StudentTask(recipe, dataset, prepared, spec, **options)
     fit(
-        trainee,
+        task,
         folder,
         recipe.training,
         progress=progress,
         metrics=metrics,
         score_start=True,
     )
-    return _settle(prepared)
+    return convert(prepared)
 
 
-class _Grid(nn.Module):
+class FakeQuantize(nn.Module):
     """Parametrisation: values / S with integers that are multiples of `step` and at most `limit`."""
 
     def __init__(self, scale: float, step: int, limit: int) -> None:
@@ -181,10 +181,10 @@ class _Grid(nn.Module):
         self.scale, self.step, self.limit = scale, step, limit
 
     def forward(self, values: Tensor) -> Tensor:
-        return _OnGrid.apply(values, self.scale, self.step, self.limit)
+        return _RoundToGrid.apply(values, self.scale, self.step, self.limit)
 
 
-class _OnGrid(torch.autograd.Function):
+class _RoundToGrid(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, scale: float, step: int, limit: int) -> Tensor:
         ctx.save_for_backward(values.abs() <= limit / scale)
@@ -197,15 +197,15 @@ class _OnGrid(torch.autograd.Function):
         return gradient * inside, None, None, None
 
 
-def _prepare(student: Student) -> None:
+def prepare_qat(student: Student) -> None:
     """In place: weights and biases seen through the grid, thresholds and decays on it, cells in Loihi
     numerics."""
     for synapse, cell, pooled in _layers(student):
         scale = float(cell.scale)
-        parametrize.register_parametrization(synapse, "weight", _Grid(scale / pooled, 2, WEIGHT_LIMIT))
-        parametrize.register_parametrization(_bias_owner(synapse, cell), "bias", _Grid(scale, 1, BIAS_LIMIT))
+        parametrize.register_parametrization(synapse, "weight", FakeQuantize(scale / pooled, 2, WEIGHT_LIMIT))
+        parametrize.register_parametrization(_bias_owner(synapse, cell), "bias", FakeQuantize(scale, 1, BIAS_LIMIT))
         if (loop := _loop(cell)) is not None:
-            parametrize.register_parametrization(loop, "weight", _Grid(scale, 2, WEIGHT_LIMIT))
+            parametrize.register_parametrization(loop, "weight", FakeQuantize(scale, 2, WEIGHT_LIMIT))
         cell.threshold.copy_((cell.threshold * scale).round() / scale)
         cell.beta.copy_(1 - torch.tensor(cell.v_decay / DECAY_ONE))
         if isinstance(cell, LoihiSynaptic):
@@ -213,7 +213,7 @@ def _prepare(student: Student) -> None:
         cell.numerics = "loihi"
 
 
-def _settle(student: Student) -> Student:
+def convert(student: Student) -> Student:
     """In place: the weights become what the grid made of them."""
     for synapse, cell, _ in _layers(student):
         parametrize.remove_parametrizations(synapse, "weight", leave_parametrized=True)

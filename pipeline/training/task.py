@@ -23,22 +23,22 @@ from spikeport.pipeline.run import distributed as ranks
 from spikeport.pipeline.run import health
 from spikeport.pipeline.run.recipe import Training
 from spikeport.pipeline.run.seeding import derived_seed
-from spikeport.pipeline.training.ema import MovingAverage
-from spikeport.pipeline.training.epoch_log import EventFiles, write_metrics
-from spikeport.pipeline.training.optim import learning_rate_factor, optimizer_of
+from spikeport.pipeline.training.ema import ExponentialMovingAverage
+from spikeport.pipeline.training.epoch_log import TensorBoardWriter, write_metrics
+from spikeport.pipeline.training.optim import build_optimizer, lr_lambda
 
 Progress = Callable[[int, int, str], None]  # done, total, what
 CHECKPOINT = "checkpoint.safetensors"
-STANDING_EPOCHS = 5
+SCORE_EPOCHS = 5
 
 
-class Trainee(pl.LightningModule):
+class TrainingTask(pl.LightningModule):
     """A model, what it descends (`loss`) and how good it is on validation data (`score`).
 
     `samples` rows are shuffled every epoch and dealt into batches of about `batch`, one for each step of the
     optimizer. A batch is computed in `parts`: as many for each process as the recipe's `accumulate` says. With
-    `average`, what is scored and kept is a moving average of the weights that keeps this share of itself a step (less
-    while it is young, see `MovingAverage`).
+    `ema_decay`, what is scored and kept is a moving average of the weights that keeps this share of itself a step (less
+    while it is young, see `ExponentialMovingAverage`).
     Kept are the weights that stand best on validation (see `consider`); among equals the later ones.
     """
 
@@ -55,14 +55,14 @@ class Trainee(pl.LightningModule):
         warmup_epochs: int,
         seed: int,
         identity: dict[str, Any],
-        average: float = 0.0,
+        ema_decay: float = 0.0,
     ) -> None:
         super().__init__()
         self.model = model
         self.stage, self.samples, self.epochs, self.seed = stage, samples, epochs, seed
         self.batches = max(1, round(samples / batch))
         self.lr, self.weight_decay, self.warmup_epochs = lr, weight_decay, warmup_epochs
-        self.average = MovingAverage(model, average) if average else None
+        self.ema = ExponentialMovingAverage(model, ema_decay) if ema_decay else None
         self.identity = {"stage": stage, **identity}
         self.settings = Training()
         self.history: list[dict[str, Any]] = []
@@ -72,7 +72,7 @@ class Trainee(pl.LightningModule):
         self.report: Progress | None = None
         self.folder: Path | None = None
         self.metrics: Path | None = None
-        self.event_files: EventFiles | None = None
+        self.tensorboard: TensorBoardWriter | None = None
         self.score_start = False
         self._rows: tuple[Tensor, ...] = ()
         self._parts: list[dict[str, Tensor]] = []
@@ -105,21 +105,21 @@ class Trainee(pl.LightningModule):
         """x in [0, 1): how far the training is when the batch of part `index` of this epoch starts."""
         return (self.current_epoch * self.batches + index // self.parts) / (self.epochs * self.batches)
 
-    def consider(self, epoch: int) -> float | None:
+    def update_best_weights(self, epoch: int) -> float | None:
         """Scores the weights as they are now and keeps them if none before stood better. Returns the score.
 
         They stand by the mean score of the last few epochs: one score of a small validation part is mostly luck.
         Without a score they always stand best; those of the start, where they count, stand against any that score less.
         """
-        model = self.average.module if self.average else self.model
-        score, standing = ranks.agree(self.score(model) if ranks.leads() else None), None
+        model = self.ema.module if self.ema else self.model
+        score, smoothed_score = ranks.agree(self.score(model) if ranks.leads() else None), None
         if score is not None:
             self.scores.append(score)
-            standing = float(np.mean(self.scores[-STANDING_EPOCHS:]))
+            smoothed_score = float(np.mean(self.scores[-SCORE_EPOCHS:]))
         falls = score is not None and self.score_start and score < self.scores[0]
-        if not self.best or standing is None or (standing >= self.best["score"] and not falls):
+        if not self.best or smoothed_score is None or (smoothed_score >= self.best["score"] and not falls):
             weights = {key: tensor.detach().cpu().clone() for key, tensor in model.state_dict().items()}
-            self.best = {"epoch": epoch, "score": standing, "weights": weights}
+            self.best = {"epoch": epoch, "score": smoothed_score, "weights": weights}
         return score
 
     @property
@@ -137,8 +137,8 @@ class Trainee(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         trained = [weight for weight in self.parameters() if weight.requires_grad]
-        optimizer = optimizer_of(self.settings, trained, self.lr, self.weight_decay)
-        factor = learning_rate_factor(
+        optimizer = build_optimizer(self.settings, trained, self.lr, self.weight_decay)
+        factor = lr_lambda(
             self.settings, steps=self.epochs * self.batches, warm_steps=self.warmup_epochs * self.batches
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
@@ -154,7 +154,7 @@ class Trainee(pl.LightningModule):
 
     def on_train_start(self) -> None:
         if self.score_start and not self.best:
-            self.consider(0)
+            self.update_best_weights(0)
 
     def on_train_epoch_start(self) -> None:
         order = torch.randperm(self.samples, generator=self.generator("shuffle", self.current_epoch))
@@ -188,15 +188,15 @@ class Trainee(pl.LightningModule):
         self._gradient = largest if math.isfinite(largest) else self._gradient
 
     def on_train_batch_end(self, outputs: object, number: int, *_: object) -> None:
-        if self.average and number % self.settings.accumulate == self.settings.accumulate - 1:
-            self.average.update_parameters(self.model)
+        if self.ema and number % self.settings.accumulate == self.settings.accumulate - 1:
+            self.ema.update_parameters(self.model)
 
     def on_train_epoch_end(self) -> None:
         row: dict[str, Any] = {"stage": self.stage, "epoch": self.current_epoch + 1}
         for name in self._parts[0]:
             own = torch.stack([part[name].float() for part in self._parts]).mean(0)
             row[name] = self.trainer.strategy.reduce(own, reduce_op="mean").tolist()
-        row["validation_accuracy"] = self.consider(self.current_epoch + 1)
+        row["validation_accuracy"] = self.update_best_weights(self.current_epoch + 1)
         if self.silent is not None:
             row["validation_silent"] = self.silent
         row |= self.signs | {"gradient": self._gradient}
@@ -206,8 +206,8 @@ class Trainee(pl.LightningModule):
         if self.folder:
             self.trainer.save_checkpoint(self.folder / CHECKPOINT)
         self.write_metrics()
-        if self.event_files:
-            self.event_files.write(row)
+        if self.tensorboard:
+            self.tensorboard.write(row)
         for finding in health.of_epoch(self.stage, self.history, last=self.ended):
             self._warn(finding)
         self.trainer.should_stop = self.ended

@@ -13,9 +13,9 @@ from spikeport.pipeline.data.dataset import Dataset, StaticImages
 from spikeport.pipeline.data.event_synthesis.cached_views import Bridge, KeptViews
 from spikeport.pipeline.data.images import resize_to
 from spikeport.pipeline.data.warps import warp
-from spikeport.pipeline.distillation.losses.base import Sizes, Step
-from spikeport.pipeline.distillation.methods import Plan
-from spikeport.pipeline.distillation.objective import Objective, distils
+from spikeport.pipeline.distillation.losses.base import Sizes, StepInputs
+from spikeport.pipeline.distillation.methods import MethodSpec
+from spikeport.pipeline.distillation.objective import Objective, uses_teacher
 from spikeport.pipeline.distillation.streams import NO_TEACHER, Clip, Streams, joined, observe
 from spikeport.pipeline.models.sizes import student_sizes, teacher_sizes
 from spikeport.pipeline.models.students.build import Student, run_student
@@ -24,7 +24,7 @@ from spikeport.pipeline.models.teachers.build import build_teacher
 from spikeport.pipeline.run.recipe import PLACE, Recipe
 from spikeport.pipeline.run.seeding import derived_seed
 from spikeport.pipeline.training.evaluate import teacher_accuracy
-from spikeport.pipeline.training.task import Trainee
+from spikeport.pipeline.training.task import TrainingTask
 
 HELD_OUT_SHARE = 10  # without twins of the validation recordings, every tenth image validates the teacher
 
@@ -36,7 +36,7 @@ def identity_of(recipe: Recipe, dataset: Dataset, *sections: str) -> dict[str, o
     return {"recipe": values, "data": dataset.fingerprint}
 
 
-class TeacherTrainee(Trainee):
+class TeacherTask(TrainingTask):
     model: Teacher
 
     def __init__(self, recipe: Recipe, dataset: Dataset) -> None:
@@ -57,7 +57,7 @@ class TeacherTrainee(Trainee):
             warmup_epochs=0,
             seed=recipe.seed,
             identity=identity_of(recipe, dataset, "teacher"),
-            average=recipe.teacher.average,
+            ema_decay=recipe.teacher.average,
         )
         self.images, self.labels = training.images, torch.from_numpy(training.labels)
         self.validation, self.size, self.warp = validation, size, recipe.teacher.warp
@@ -91,14 +91,14 @@ def _held_out(images: StaticImages, seed: int) -> tuple[StaticImages, StaticImag
     return part(np.sort(order[held:])), part(np.sort(order[:held]))
 
 
-def check_objective(recipe: Recipe, dataset: Dataset, plan: Plan, student: Student, teacher: Teacher | None) -> None:
+def check_losses(recipe: Recipe, dataset: Dataset, spec: MethodSpec, student: Student, teacher: Teacher | None) -> None:
     """Raises UserError where a term cannot act on these networks, which need not be trained yet."""
-    sizes = _sizes(recipe, dataset, student, teacher if distils(plan) else None)
+    sizes = _sizes(recipe, dataset, student, teacher if uses_teacher(spec) else None)
     with torch.random.fork_rng(devices=[]):
-        Objective(plan, sizes).check(sizes)
+        Objective(spec, sizes).check(sizes)
 
 
-class StudentTrainee(Trainee):
+class StudentTask(TrainingTask):
     """A student under a plan's terms: what it sees of the recordings, of static images, and of what the teacher says.
 
     Rows are recordings here; a bridge stream adds `bridge.share` images for each.
@@ -111,7 +111,7 @@ class StudentTrainee(Trainee):
         recipe: Recipe,
         dataset: Dataset,
         student: Student,
-        plan: Plan,
+        spec: MethodSpec,
         *,
         teacher: Teacher | None = None,
         bridge: Bridge | KeptViews | None = None,
@@ -135,15 +135,15 @@ class StudentTrainee(Trainee):
             warmup_epochs=warmup_epochs,
             seed=recipe.seed,
             identity=identity_of(recipe, dataset, *sections),
-            average=recipe.training.average,
+            ema_decay=recipe.training.average,
         )
-        if not distils(plan):
+        if not uses_teacher(spec):
             teacher = None
         elif teacher is None:
             raise UserError(f"{stage} needs a teacher", where="distillation.method", hint=NO_TEACHER)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(recipe.seed, "objective"))
-            self.objective = Objective(plan, _sizes(recipe, dataset, student, teacher))
+            self.objective = Objective(spec, _sizes(recipe, dataset, student, teacher))
         self.recipe, self.validation = recipe, dataset.validation
         self.streams = Streams(recipe, dataset, bridge)
         # In a tuple, so that it is no part of what is trained and saved.
@@ -153,7 +153,7 @@ class StudentTrainee(Trainee):
         loss = self.objective(self.step(rows, index))
         return loss.total, loss.parts
 
-    def step(self, rows: Tensor, index: int) -> Step:
+    def step(self, rows: Tensor, index: int) -> StepInputs:
         """What the objective sees of these rows."""
         progress = self.progress_at(index)
         return observe(
@@ -177,7 +177,7 @@ class StudentTrainee(Trainee):
 
     def events(self, rows: Tensor, index: int, progress: float) -> Clip:
         """These recordings."""
-        images = self.objective.teaches("event", progress)
+        images = self.objective.needs_teacher("event", progress)
         return self.streams.events(rows, lambda what: self.draws(index, what), self.device, images=images)
 
     def bridged(self, rows: Tensor, index: int) -> Clip:
@@ -202,7 +202,7 @@ class StudentTrainee(Trainee):
         return float(np.mean(answers.correct))
 
 
-class StartTrainee(StudentTrainee):
+class PretrainTask(StudentTask):
     """First lessons on static images seen over the bridge: rows are images here. `recordings` of each batch are real
     ones, beside the image that they were made from; they count as one image each."""
 
@@ -221,7 +221,7 @@ class StartTrainee(StudentTrainee):
         return {"bridge": joined(images, real)}
 
 
-class TuningTrainee(StartTrainee):
+class QatTask(PretrainTask):
     """The same for tuning: each row stands for an image drawn at random."""
 
     def bridged(self, rows: Tensor, index: int) -> Clip:

@@ -11,7 +11,7 @@ from spikeport.pipeline.data.dataset import Dataset
 from spikeport.pipeline.data.event_synthesis.cached_views import Bridge, KeptViews
 from spikeport.pipeline.data.event_synthesis.translator import Translator
 from spikeport.pipeline.distillation.initialize import initialize_from_teacher
-from spikeport.pipeline.distillation.methods import plan_of
+from spikeport.pipeline.distillation.methods import method_spec
 from spikeport.pipeline.distillation.streams import NO_TEACHER
 from spikeport.pipeline.models.students.build import Student, build_student
 from spikeport.pipeline.models.teachers.base import Teacher
@@ -25,8 +25,8 @@ from spikeport.pipeline.training.evaluate import (
 )
 from spikeport.pipeline.training.fit import fit
 from spikeport.pipeline.training.task import Progress
-from spikeport.pipeline.training.tasks import StartTrainee, StudentTrainee, TeacherTrainee, check_objective
-from spikeport.pipeline.training.translator_task import TranslatorTrainee
+from spikeport.pipeline.training.tasks import PretrainTask, StudentTask, TeacherTask, check_losses
+from spikeport.pipeline.training.translator_task import TranslatorTask
 
 __all__ = [
     "initial_student",
@@ -57,14 +57,14 @@ def train_teacher(
     """
     if not len(dataset.static.labels):
         raise UserError("there are no static images to train a teacher on", where="data", hint=NO_TEACHER)
-    trainee = TeacherTrainee(recipe, dataset)
-    teacher = trainee.model.eval()
+    task = TeacherTask(recipe, dataset)
+    teacher = task.model.eval()
     for method in recipe.arms:  # a term that cannot be is said now, not when the teacher is trained
-        plan = plan_of(recipe.distillation, method)
-        check_objective(recipe, dataset, plan, initial_student(recipe, dataset, teacher), teacher)
+        spec = method_spec(recipe.distillation, method)
+        check_losses(recipe, dataset, spec, initial_student(recipe, dataset, teacher), teacher)
     teacher.train()
-    fit(trainee, folder, recipe.training, progress=progress, metrics=metrics)
-    return trainee.model
+    fit(task, folder, recipe.training, progress=progress, metrics=metrics)
+    return task.model
 
 
 def train_bridge(
@@ -75,9 +75,9 @@ def train_bridge(
     metrics: Path | None = None,
 ) -> Translator:
     """A translator fitted on the training recordings and their images, in eval mode on the CPU."""
-    trainee = TranslatorTrainee(recipe, dataset)
-    fit(trainee, folder, recipe.training, progress=progress, metrics=metrics)
-    return trainee.model
+    task = TranslatorTask(recipe, dataset)
+    fit(task, folder, recipe.training, progress=progress, metrics=metrics)
+    return task.model
 
 
 def train_start(
@@ -98,11 +98,11 @@ def train_start(
     `bridge.start_recordings` real recordings beside each batch.
     """
     camera = stage == "simulator"
-    trainee = StartTrainee(
+    task = PretrainTask(
         recipe,
         dataset,
         initial_student(recipe, dataset, teacher) if student is None else student,
-        plan_of(recipe.distillation),
+        method_spec(recipe.distillation),
         teacher=teacher,
         bridge=bridge,
         stage=stage,
@@ -114,9 +114,9 @@ def train_start(
         warmup_epochs=0,
         sections=("student", "training", "augmentation", "distillation", "bridge"),
     )
-    trainee.recordings = 0 if camera else recipe.bridge.start_recordings
-    fit(trainee, folder, recipe.training, progress=progress, metrics=metrics)
-    return trainee.model
+    task.recordings = 0 if camera else recipe.bridge.start_recordings
+    fit(task, folder, recipe.training, progress=progress, metrics=metrics)
+    return task.model
 
 
 def train_student(
@@ -146,11 +146,11 @@ def train_student(
             where="data.without_recordings",
             hint='use distillation.method = "bridge" with bridge.start_epochs of 1 or more',
         )
-    trainee = StudentTrainee(
+    task = StudentTask(
         recipe,
         dataset,
         initial_student(recipe, dataset, teacher) if start is None else start,
-        plan_of(recipe.distillation, method),
+        method_spec(recipe.distillation, method),
         teacher=teacher,
         bridge=bridge,
         stage=f"student-{method}",
@@ -160,10 +160,10 @@ def train_student(
         warmup_epochs=recipe.training.warmup_epochs if start is None else 0,
         sections=("student", "training", "augmentation", "distillation", "bridge"),
     )
-    fit(trainee, folder, recipe.training, progress=progress, metrics=metrics, score_start=start is not None)
+    fit(task, folder, recipe.training, progress=progress, metrics=metrics, score_start=start is not None)
     if teacher is not None:
         teacher.to("cpu")  # it was on the student's device while it taught
-    return trainee.model
+    return task.model
 
 
 def initial_student(recipe: Recipe, dataset: Dataset, teacher: Teacher | None = None) -> Student:

@@ -11,11 +11,11 @@ from spikeport.pipeline.data.event_synthesis.translator import Translator
 from spikeport.pipeline.data.images import resize_to
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.seeding import derived_seed
-from spikeport.pipeline.training.task import Trainee
+from spikeport.pipeline.training.task import TrainingTask
 from spikeport.pipeline.training.tasks import identity_of
 
 
-class TranslatorTrainee(Trainee):
+class TranslatorTask(TrainingTask):
     """Binary cross entropy between a translator's logits and the frames of the recordings; chosen by the same on the
     validation recordings."""
 

@@ -235,7 +235,7 @@ def test_listing_runs_nothing(study, capsys):
 @pytest.mark.parametrize("name", list(PARTS))
 def test_every_run_of_every_part_is_a_recipe(name):
     """And groups compare what differs: no two runs of a part are the same recipe, but where the baseline is shipped."""
-    from spikeport.pipeline.distillation.methods import plan_of
+    from spikeport.pipeline.distillation.methods import method_spec
 
     source = ROOT / "recipes" / "nmnist-small.toml"
     recipe = load_recipe(source)
@@ -243,8 +243,8 @@ def test_every_run_of_every_part_is_a_recipe(name):
     assert len({trial.name for _, trial in trials}) == len(trials)
     for arm, trial in trials[: len(PARTS[name].arms(recipe))]:
         read = load_recipe(source, list(trial.changes))
-        assert plan_of(read.distillation).terms
-        if arm.label in distillation_parts.PRESETS:
+        assert method_spec(read.distillation).losses
+        if arm.label in distillation_parts.METHODS:
             assert (read.distillation.method, read.distillation.options) == (arm.label, {})
         assert read.data.validation == 0
         assert not read.distillation.compare

@@ -8,22 +8,22 @@ import numpy as np
 import torch
 
 from spikeport.pipeline.run.seeding import derived_seed
-from spikeport.pipeline.training.task import Trainee
+from spikeport.pipeline.training.task import TrainingTask
 
 SAMPLES, INPUTS, BATCH, LR, DECAY, WARMUP = 23, 3, 8, 0.05, 0.1, 1
 X = np.random.default_rng(3).normal(size=(SAMPLES, INPUTS))
 Y = X @ [1.0, -2.0, 0.5] + 0.3
 
 
-class LeastSquares(Trainee):
+class LeastSquares(TrainingTask):
     """Rows of X to Y; validation scores come from a list (None where there is none)."""
 
-    def __init__(self, epochs: int = 3, scores: list[float] | None = None, average: float = 0.0) -> None:
+    def __init__(self, epochs: int = 3, scores: list[float] | None = None, ema_decay: float = 0.0) -> None:
         model = torch.nn.Linear(INPUTS, 1, bias=False)
         torch.nn.init.constant_(model.weight, 0.2)
         super().__init__(
             model, stage="toy", samples=SAMPLES, batch=BATCH, epochs=epochs, lr=LR, weight_decay=DECAY,
-            warmup_epochs=WARMUP, seed=1, identity={}, average=average,
+            warmup_epochs=WARMUP, seed=1, identity={}, ema_decay=ema_decay,
         )  # fmt: skip
         self.script = scores
         self.inputs, self.targets = torch.from_numpy(X).float(), torch.from_numpy(Y).float()

@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from spikeport.errors import UserError
-from spikeport.pipeline.distillation.losses.base import Options, Sizes, Step, Stream, Term
+from spikeport.pipeline.distillation.losses.base import DistillationLoss, Options, Sizes, StepInputs, Stream
 from spikeport.pipeline.distillation.losses.precision import full_precision
 
 EPS = 1e-7
@@ -102,7 +102,7 @@ class CkaAlignment(nn.Module):
         return 1 - similarity
 
 
-class CkaTerm(Term):
+class CkaAlignmentLoss(DistillationLoss):
     """Alignment of the hybrid with the event stream; leaves `event_weights` where it has coefficients."""
 
     class Settings(Options):
@@ -120,14 +120,14 @@ class CkaTerm(Term):
         super().__init__(settings, sizes)
         self.alignment = CkaAlignment(sizes.steps, **settings.model_dump())
 
-    def forward(self, stream: Stream, step: Step) -> Tensor:
+    def forward(self, stream: Stream, step: StepInputs) -> Tensor:
         found = self.alignment(stream.features, step.streams["event"].features)
         if found.event_weights is not None:
             step.notes["event_weights"] = found.event_weights
         return found.loss
 
 
-class MmdTerm(CkaTerm):
+class MmdAlignmentLoss(CkaAlignmentLoss):
     """The same with MMD at kernel width `sigma` as the distance."""
 
     class Settings(Options):
@@ -192,7 +192,7 @@ def _u_centred(gram: Tensor) -> Tensor:
     if count < 4:
         raise UserError(
             f"the debiased alignment needs at least 4 samples, got {count}",
-            where="debiased (da_debiased of a preset)",
+            where="debiased (cka_debiased of a preset)",
             hint="use larger batches, or set it to false",
         )
     off = 1 - torch.eye(count, dtype=gram.dtype, device=gram.device)

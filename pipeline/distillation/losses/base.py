@@ -1,6 +1,6 @@
 """What a training step shows, and what a term of the objective is: one loss on one stream of the student.
 
-A new term is one file with a class like those in `TERM_FILES`, and one line there.
+A new term is one file with a class like those in `LOSSES`, and one line there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from spikeport.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Teaching:
+class TeacherTargets:
     """What a teacher says of a stream's images, never with a gradient.
 
     `logits` `[B, K]` (`[T, B, K]` from a spiking teacher). `maps` `[B, C, H, W]`: its last feature maps. `embedding`
@@ -45,12 +45,12 @@ class Stream:
     labels: Tensor
     maps: Tensor | None = None
     embedding: Tensor | None = None
-    teaching: Teaching | None = None
+    teacher: TeacherTargets | None = None
     replaced: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class StepInputs:
     """One training step: the student's streams by name, how far training is (0 to 1), and a generator (CPU) for
     whatever a term draws. `notes`: what a term leaves for others, such as "event_weights" `[T]`."""
 
@@ -79,9 +79,9 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Term(nn.Module):
+class DistillationLoss(nn.Module):
     """A loss on a stream: `forward` gives a scalar. Its parameters, if any, are trained along with the student and
-    dropped afterwards. `needs`: fields of Stream and Teaching that must be there ("teaching", "teaching.maps", ...).
+    dropped afterwards. `needs`: fields of Stream and TeacherTargets that must be there ("teacher", "teacher.maps").
     `streams`: those that it may act on, None for any. `early`: it leaves notes, so it is computed before others."""
 
     Settings: ClassVar[type[Options]] = Options
@@ -93,41 +93,43 @@ class Term(nn.Module):
         super().__init__()
         self.settings, self.sizes = settings, sizes
 
-    def forward(self, stream: Stream, step: Step) -> Tensor:
+    def forward(self, stream: Stream, step: StepInputs) -> Tensor:
         raise NotImplementedError
 
 
-TERM_FILES: dict[str, str] = {  # name in a recipe -> file:class
-    "cross_entropy": "tet:CrossEntropy",
-    "logit_kd": "logits:LogitKd",
-    "adaptive_kl": "reconstructions.adaptive:AdaptiveKl",
-    "nld": "noisy:Nld",
-    "spectral_logit": "reconstructions.spectral:SpectralLogit",
-    "self_temporal_kd": "self_temporal:SelfTemporalKd",
-    "samd": "saliency:Samd",
-    "projected_feature": "projected:ProjectedFeature",
-    "relational": "reconstructions.relational:Relational",
-    "sliced_w2": "reconstructions.sliced:SlicedW2",
-    "laf": "laf:Laf",
-    "cka_alignment": "alignment:CkaTerm",
-    "mmd_alignment": "alignment:MmdTerm",
+LOSSES: dict[str, str] = {  # name in a recipe -> file:class
+    "tet": "tet:Tet",
+    "logit_kd": "logit_kd:LogitKd",
+    "adaptive_kl": "reconstructions.adaptive_kl:AdaptiveKl",
+    "noisy_logit_kd": "noisy_logit_kd:NoisyLogitKd",
+    "spectral_logit": "reconstructions.spectral_logit:SpectralLogit",
+    "self_temporal_kd": "self_temporal_kd:SelfTemporalKd",
+    "cam_kd": "cam_kd:CamKd",
+    "feature_kd": "feature_kd:FeatureKd",
+    "relation_kd": "reconstructions.relation_kd:RelationKd",
+    "sliced_w2": "reconstructions.sliced_w2:SlicedW2",
+    "teacher_head_kd": "teacher_head_kd:TeacherHeadKd",
+    "cka_alignment": "alignment:CkaAlignmentLoss",
+    "mmd_alignment": "alignment:MmdAlignmentLoss",
 }
 
 
-def term_class(name: str) -> type[Term]:
+def loss_class(name: str) -> type[DistillationLoss]:
     """The term of that name. Raises UserError listing the choices."""
-    if name not in TERM_FILES:
+    if name not in LOSSES:
         raise UserError(
-            f"{name!r} is no loss", where="distillation.terms", hint="use one of " + ", ".join(sorted(TERM_FILES))
+            f"{name!r} is no loss", where="distillation.terms", hint="use one of " + ", ".join(sorted(LOSSES))
         )
-    module, _, attribute = TERM_FILES[name].partition(":")
-    found: type[Term] = getattr(import_module(f"spikeport.pipeline.distillation.losses.{module}"), attribute)
+    module, _, attribute = LOSSES[name].partition(":")
+    found: type[DistillationLoss] = getattr(
+        import_module(f"spikeport.pipeline.distillation.losses.{module}"), attribute
+    )
     return found
 
 
-def term_settings(name: str, options: Mapping[str, Any]) -> Options:
+def loss_settings(name: str, options: Mapping[str, Any]) -> Options:
     """`options` as that term's validated settings. Raises UserError naming the key."""
-    kind = term_class(name).Settings
+    kind = loss_class(name).Settings
     try:
         return kind.model_validate(dict(options))
     except ValidationError as error:

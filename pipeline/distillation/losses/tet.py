@@ -7,13 +7,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from spikeport.errors import UserError
-from spikeport.pipeline.distillation.losses.base import Options, Step, Stream, Term
+from spikeport.pipeline.distillation.losses.base import DistillationLoss, Options, StepInputs, Stream
 from spikeport.pipeline.distillation.losses.precision import full_precision, wide
 
 
 @full_precision
-def tet(logits: Tensor, labels: Tensor, *, lam: float, target: float, step_weights: Tensor | None = None) -> Tensor:
-    """mean_t v_t [(1 - lam) CE(z_t, y) + lam mean_bk (z_tbk - target)^2], a scalar.
+def tet(
+    logits: Tensor, labels: Tensor, *, mse_weight: float, target: float, step_weights: Tensor | None = None
+) -> Tensor:
+    """mean_t v_t [(1 - mse_weight) CE(z_t, y) + mse_weight mean_bk (z_tbk - target)^2], a scalar.
 
     `logits` `[T, B, K]`, `labels` `[B]` int64, `step_weights` v `[T]` (1 where None). Raises UserError where
     shapes do not fit or an axis is empty.
@@ -25,20 +27,24 @@ def tet(logits: Tensor, labels: Tensor, *, lam: float, target: float, step_weigh
     logits = wide(logits)
     steps, batch, classes = logits.shape
     entropy = functional.cross_entropy(logits.reshape(steps * batch, classes), labels.repeat(steps), reduction="none")
-    per_step = (1 - lam) * entropy.view(steps, batch).mean(1) + lam * (logits - target).square().mean((1, 2))
+    per_step = (1 - mse_weight) * entropy.view(steps, batch).mean(1) + mse_weight * (logits - target).square().mean(
+        (1, 2)
+    )
     return (per_step if step_weights is None else step_weights * per_step).mean()
 
 
-class CrossEntropy(Term):
+class Tet(DistillationLoss):
     """TET on a stream, its `target` the threshold unless given. `event_weights`: a step counts
     what an alignment term left for it."""
 
     class Settings(Options):
-        lam: float = Field(1e-3, ge=0, le=1)
+        mse_weight: float = Field(1e-3, ge=0, le=1)
         target: float | None = None
         event_weights: bool = False
 
-    def forward(self, stream: Stream, step: Step) -> Tensor:
+    def forward(self, stream: Stream, step: StepInputs) -> Tensor:
         weights = step.notes.get("event_weights") if self.settings.event_weights else None
         target = self.sizes.v_threshold if self.settings.target is None else self.settings.target
-        return tet(stream.logits, stream.labels, lam=self.settings.lam, target=target, step_weights=weights)
+        return tet(
+            stream.logits, stream.labels, mse_weight=self.settings.mse_weight, target=target, step_weights=weights
+        )

@@ -27,7 +27,7 @@ from spikeport.export.network.accuracy import compare_with_labels
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 from spikeport.export.network.readout import SILENT, Readout, classify
 from spikeport.files import write_npz
-from spikeport.pipeline.distillation.losses.self_temporal import self_temporal_kd
+from spikeport.pipeline.distillation.losses.self_temporal_kd import self_temporal_kd
 from spikeport.pipeline.report.comparison.comparison import build_comparison
 from spikeport.pipeline.report.content.confusion import CLASSES_COUNTED, confusion, mistakes, shaded
 from spikeport.pipeline.report.content.finished_run import read_runs

@@ -72,7 +72,10 @@ def test_help_names_every_verb(spikeport):
         ("[distillation.options]\ntau = -1.0\n", "distillation.options: tau = -1.0: Input should be greater than 0"),
         ("[distillation.options]\nkd_weight = -1.0\n", "distillation.options: kd_weight = -1.0: Input should be"),
         ("[distillation.options]\nphase_start = 0.9\n", "phase_end = 0.58 lies before phase_start = 0.9"),
-        ("[[distillation.terms]]\nloss = 'laf'\nschedule.start = 0.8\n", "schedule: end must not be before start"),
+        (
+            "[[distillation.terms]]\nloss = 'teacher_head_kd'\nschedule.start = 0.8\n",
+            "schedule: end must not be before start",
+        ),
         ("[data]\nfolds = 5\nfold = 5\n", "r.toml: data: fold must be below folds, which is 5."),
         ("[[distillation.terms]]\nloss = 'logit_kd'\noptions.entropy_weight = nan\n", "must be a finite number"),
         ("[training]\nlr = inf\n", "training.lr = inf: Input should be a finite number"),
@@ -80,13 +83,16 @@ def test_help_names_every_verb(spikeport):
         ("[data]\nsplit_seed = -1\n", "data.split_seed = -1: Input should be greater than or equal to 0"),
         (
             "[distillation]\nmethod = 'none'\n[distillation.options]\ntau = 2.0\n",
-            "the options of none are lam; to change a recipe's method, change its whole section",
+            "the options of none are tet_mse_weight; to change a recipe's method, change its whole section",
         ),
         (
-            "[[distillation.terms]]\nloss = 'laf'\nlambda = 3\n",
+            "[[distillation.terms]]\nloss = 'teacher_head_kd'\nlambda = 3\n",
             "Hint: use one of loss, stream, weight, schedule, options",
         ),
-        ("[[distillation.terms]]\nloss = 'laf'\nschedule.begin = 0.8\n", "Hint: use one of shape, start, end"),
+        (
+            "[[distillation.terms]]\nloss = 'teacher_head_kd'\nschedule.begin = 0.8\n",
+            "Hint: use one of shape, start, end",
+        ),
         ("[[distillation.terms]]\nloss = 'kd'\n", "'kd' is no loss. Hint: use one of adaptive_kl"),
         (
             "[profile]\nactive_rule = 'fired'\n",
@@ -129,8 +135,8 @@ def test_what_the_recipe_tells_is_said_before_anything_is_made(spikeport, tmp_pa
 @pytest.mark.parametrize(
     "term",
     [
-        "{loss='samd', schedule={shape='rise', start=0.4, end=0.6}}",
-        "{loss='projected_feature', options={blur=0.2}}",
+        "{loss='cam_kd', schedule={shape='rise', start=0.4, end=0.6}}",
+        "{loss='feature_kd', options={blur=0.2}}",
     ],
 )
 def test_a_term_that_cannot_be_is_said_before_the_teacher_is_trained(spikeport, tmp_path, term):

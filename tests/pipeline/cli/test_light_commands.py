@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from finished_folder import finished_runs
 
-from spikeport.pipeline.distillation.methods import PRESETS
+from spikeport.pipeline.distillation.methods import METHODS
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.stages.runner import stages_of
 
@@ -71,7 +71,7 @@ def test_a_report_made_again_is_the_same_to_the_byte(runs: Path, monkeypatch: py
 def test_every_stage_has_its_function() -> None:
     """They are named in words, so nothing else would say it before the stage's turn comes."""
     seen = set()
-    for method in PRESETS:
+    for method in METHODS:
         for kind in ("translator", "camera"):
             bridge = {"kind": kind, "camera_epochs": 1, "start_epochs": 1}
             recipe = Recipe.model_validate({"distillation": {"method": method}, "bridge": bridge})

@@ -12,19 +12,19 @@ from torch import Tensor, nn
 
 from spikeport.errors import UserError
 from spikeport.pipeline.distillation.losses.base import (
-    TERM_FILES,
+    LOSSES,
     Sizes,
-    Step,
+    StepInputs,
     Stream,
-    Teaching,
-    term_class,
-    term_settings,
+    TeacherTargets,
+    loss_class,
+    loss_settings,
 )
-from spikeport.pipeline.distillation.losses.logits import logit_kd
-from spikeport.pipeline.distillation.methods import Plan
+from spikeport.pipeline.distillation.losses.logit_kd import logit_kd
+from spikeport.pipeline.distillation.methods import MethodSpec
 from spikeport.pipeline.distillation.objective import Objective
 from spikeport.pipeline.models.teachers.base import CnnTeacher
-from spikeport.pipeline.run.recipe import Term as TermRecipe
+from spikeport.pipeline.run.recipe import Term as LossRecipe
 from spikeport.pipeline.training.train import train_student
 
 T, B, K, C, H, W = 3, 5, 4, 6, 2, 7
@@ -48,7 +48,7 @@ def streams(*, dtype: torch.dtype = torch.float32) -> dict[str, Stream]:
     head = nn.Linear(9, K)
     made = {}
     for at, name in enumerate(("event", "hybrid")):
-        teaching = Teaching(
+        teacher = TeacherTargets(
             logits=rand(30 + at, B, K),
             maps=rand(32 + at, B, 8, 4, 3),
             embedding=rand(34 + at, B, 9),
@@ -61,21 +61,21 @@ def streams(*, dtype: torch.dtype = torch.float32) -> dict[str, Stream]:
             labels=torch.arange(B) % K,
             maps=rand(4 + at, T, B, C, H, W).to(dtype),
             embedding=rand(6 + at, T, B, C * H * W).to(dtype),
-            teaching=teaching,
+            teacher=teacher,
             replaced=torch.zeros(T, B, dtype=torch.bool),
         )
     return made
 
 
-def step(made: dict[str, Stream]) -> Step:
-    return Step(streams=made, progress=0.3, generator=torch.Generator().manual_seed(1))
+def step(made: dict[str, Stream]) -> StepInputs:
+    return StepInputs(streams=made, progress=0.3, generator=torch.Generator().manual_seed(1))
 
 
 def build(name: str, sizes: Sizes = SIZES, **options: object):
-    return term_class(name)(term_settings(name, options), sizes)
+    return loss_class(name)(loss_settings(name, options), sizes)
 
 
-@pytest.mark.parametrize("name", TERM_FILES)
+@pytest.mark.parametrize("name", LOSSES)
 def test_every_term(name: str) -> None:
     made = streams()
     for stream in made.values():
@@ -90,17 +90,17 @@ def test_every_term(name: str) -> None:
     loss.backward()
     heard = [shown.grad for shown in (stream.logits, stream.features, stream.maps, stream.embedding)]
     assert any(grad is not None and grad.any() for grad in heard)
-    for said in (stream.teaching for stream in made.values()):
+    for said in (stream.teacher for stream in made.values()):
         assert all(tensor.grad is None for tensor in (said.logits, said.maps, said.embedding, said.head_weight))
     assert all(torch.isfinite(weight.grad).all() for weight in term.parameters())
 
 
-@pytest.mark.parametrize("name", TERM_FILES)
+@pytest.mark.parametrize("name", LOSSES)
 def test_losses_are_computed_in_single_precision(name: str) -> None:
     """Under bfloat16 autocast, from a student's bfloat16: the very value of those numbers in float32."""
-    stream = "hybrid" if term_class(name).streams == ("hybrid",) else "event"
+    stream = "hybrid" if loss_class(name).streams == ("hybrid",) else "event"
     torch.manual_seed(0)
-    objective = Objective(Plan(terms=(TermRecipe(loss=name, stream=stream),)), SIZES)
+    objective = Objective(MethodSpec(losses=(LossRecipe(loss=name, stream=stream),)), SIZES)
     half = streams(dtype=torch.bfloat16)
     names = ("logits", "features", "maps", "embedding")
     wide = {key: replace(one, **{each: getattr(one, each).float() for each in names}) for key, one in half.items()}
@@ -121,10 +121,10 @@ def test_a_projector_learns_a_permutation() -> None:
         features=own,
         labels=torch.zeros(64, dtype=torch.int64),
         embedding=own,
-        teaching=Teaching(logits=said[:, :K], embedding=said),
+        teacher=TeacherTargets(logits=said[:, :K], embedding=said),
     )
     torch.manual_seed(0)
-    term = build("projected_feature", sizes)
+    term = build("feature_kd", sizes)
     optimizer = torch.optim.LBFGS(term.parameters(), max_iter=100)
 
     def closure() -> Tensor:
@@ -146,10 +146,10 @@ def test_per_step_features_are_never_nearer_than_their_mean() -> None:
         features=made["event"].features,
         labels=made["event"].labels,
         embedding=rand(50, T, B, 9),
-        teaching=made["event"].teaching,
+        teacher=made["event"].teacher,
     )
     mean, each = (
-        build("projected_feature", sizes, projector="identity", reduce_time=over)(stream, step(made))
+        build("feature_kd", sizes, projector="identity", reduce_time=over)(stream, step(made))
         for over in ("mean", "per_step")
     )
     assert each > mean
@@ -158,7 +158,7 @@ def test_per_step_features_are_never_nearer_than_their_mean() -> None:
 def test_blur_zeroes_channels_in_training_alone() -> None:
     made = streams()
     torch.manual_seed(0)
-    term = build("projected_feature", features="maps", projector="conv1x1", blur=0.5)
+    term = build("feature_kd", features="maps", projector="conv1x1", blur=0.5)
     stream = made["event"]
     noisy, again = (term(stream, step(made)) for _ in range(2))
     assert torch.equal(noisy, again)  # the step's generator decides
@@ -171,21 +171,21 @@ def test_laf_is_distillation_through_the_teachers_head() -> None:
     made = streams()
     stream = made["event"]
     torch.manual_seed(0)
-    term = build("laf")
-    assert stream.teaching is not None
-    logits = stream.teaching.head(term.adapter(stream.embedding.mean(0)))
-    torch.testing.assert_close(term(stream, step(made)), logit_kd(logits, stream.teaching.logits))
+    term = build("teacher_head_kd")
+    assert stream.teacher is not None
+    logits = stream.teacher.head(term.adapter(stream.embedding.mean(0)))
+    torch.testing.assert_close(term(stream, step(made)), logit_kd(logits, stream.teacher.logits))
 
 
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("projected_feature", {"projector": "identity"}, "84 channels are compared with 9"),
-        ("projected_feature", {"projector": "conv1x1"}, "an embedding has no places"),
-        ("projected_feature", {"blur": 0.2}, "blur needs maps"),
-        ("laf", {}, "needs what both heads see"),
+        ("feature_kd", {"projector": "identity"}, "84 channels are compared with 9"),
+        ("feature_kd", {"projector": "conv1x1"}, "an embedding has no places"),
+        ("feature_kd", {"blur": 0.2}, "blur needs maps"),
+        ("teacher_head_kd", {}, "needs what both heads see"),
         ("sliced_w2", {}, "compares maps"),
-        ("projected_feature", {}, "compares embedding"),
+        ("feature_kd", {}, "compares embedding"),
     ],
 )
 def test_what_cannot_be_is_said_before_training(name: str, options: dict, message: str) -> None:
@@ -194,10 +194,10 @@ def test_what_cannot_be_is_said_before_training(name: str, options: dict, messag
         build(name, SIZES if options else bare, **options)
 
 
-@pytest.mark.parametrize("name", sorted(TERM_FILES))
+@pytest.mark.parametrize("name", sorted(LOSSES))
 def test_every_loss_trains_from_a_recipe(name: str, tmp_path: Path) -> None:
     """As an added term, one epoch: the student moves otherwise than without it, and its projectors are not kept."""
-    stream = "hybrid" if term_class(name).streams == ("hybrid",) else "event"
+    stream = "hybrid" if loss_class(name).streams == ("hybrid",) else "event"
     data = tiny_dataset(twins=True)
     term = {"loss": name, "stream": stream, "weight": 0.5}
     students = []

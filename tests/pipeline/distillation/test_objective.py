@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from spikeport.errors import UserError
-from spikeport.pipeline.distillation import methods as presets
+from spikeport.pipeline.distillation import methods
 from spikeport.pipeline.distillation.losses.alignment import CkaAlignment
-from spikeport.pipeline.distillation.losses.base import Sizes, Step, Stream, Teaching
-from spikeport.pipeline.distillation.losses.logits import logit_kd
+from spikeport.pipeline.distillation.losses.base import Sizes, StepInputs, Stream, TeacherTargets
+from spikeport.pipeline.distillation.losses.logit_kd import logit_kd
 from spikeport.pipeline.distillation.losses.tet import tet
-from spikeport.pipeline.distillation.methods import PRESETS, Plan, plan_of
-from spikeport.pipeline.distillation.objective import Loss, Objective, distils
+from spikeport.pipeline.distillation.methods import METHODS, MethodSpec, method_spec
+from spikeport.pipeline.distillation.objective import Loss, Objective, uses_teacher
 from spikeport.pipeline.run.recipe import Distillation, Schedule, Term
 
 T, B, K = 3, 6, 4
@@ -35,33 +35,33 @@ def stream(seed: int, **changes: object) -> Stream:
     return Stream(**{**values, **changes})
 
 
-def teaching() -> Teaching:
-    return Teaching(logits=randn(4, B, K))
+def teacher() -> TeacherTargets:
+    return TeacherTargets(logits=randn(4, B, K))
 
 
-def step(progress: float = 0.5, **streams: Stream) -> Step:
+def step(progress: float = 0.5, **streams: Stream) -> StepInputs:
     held = {
-        "hybrid": stream(0, replaced=torch.zeros(T, B, dtype=torch.bool), teaching=teaching()),
+        "hybrid": stream(0, replaced=torch.zeros(T, B, dtype=torch.bool), teacher=teacher()),
         "event": stream(2),
         **streams,
     }
-    return Step(streams=held, progress=progress, generator=torch.Generator().manual_seed(9))
+    return StepInputs(streams=held, progress=progress, generator=torch.Generator().manual_seed(9))
 
 
 def objective(method: str, sizes: Sizes = SIZES, **options: object) -> Objective:
-    return Objective(plan_of(Distillation(method=method, options=options)), sizes)
+    return Objective(method_spec(Distillation(method=method, options=options)), sizes)
 
 
 class TestCkd:
     @pytest.mark.parametrize("learnable", [False, True])
     def test_parts_add_up(self, learnable: bool) -> None:
-        loss = objective("ckd", kd_weight=0.7, da_weight=0.3, da_learnable=learnable)(step())
+        loss = objective("ckd", kd_weight=0.7, cka_weight=0.3, cka_learnable=learnable)(step())
         parts = loss.parts
         assert parts["hybrid.logit_kd.weight"].item() == pytest.approx(0.7 * 0.5)  # the switch is half done
         expected = (
-            parts["hybrid.cross_entropy"]
+            parts["hybrid.tet"]
             + 0.35 * parts["hybrid.logit_kd"]
-            + parts["event.cross_entropy"]
+            + parts["event.tet"]
             + 0.3 * parts["hybrid.cka_alignment"]
         )
         torch.testing.assert_close(loss.total.detach().double(), expected.double(), atol=1e-6, rtol=1e-6)
@@ -73,31 +73,31 @@ class TestCkd:
 
     def test_each_part_is_the_function_of_its_own(self) -> None:
         seen = step()
-        parts = objective("ckd", tau=3.0, kd_mode="per_step", lam=0.01, da_learnable=False)(seen).parts
+        parts = objective("ckd", tau=3.0, kd_mode="per_step", tet_mse_weight=0.01, cka_learnable=False)(seen).parts
         hybrid, event = seen.streams["hybrid"], seen.streams["event"]
-        assert hybrid.teaching is not None
-        torch.testing.assert_close(parts["hybrid.cross_entropy"], tet(hybrid.logits, hybrid.labels, lam=0.01, target=1))
-        torch.testing.assert_close(parts["event.cross_entropy"], tet(event.logits, event.labels, lam=0.01, target=1))
+        assert hybrid.teacher is not None
+        torch.testing.assert_close(parts["hybrid.tet"], tet(hybrid.logits, hybrid.labels, mse_weight=0.01, target=1))
+        torch.testing.assert_close(parts["event.tet"], tet(event.logits, event.labels, mse_weight=0.01, target=1))
         torch.testing.assert_close(
-            parts["hybrid.logit_kd"], logit_kd(hybrid.logits, hybrid.teaching.logits, tau=3.0, mode="per_step")
+            parts["hybrid.logit_kd"], logit_kd(hybrid.logits, hybrid.teacher.logits, tau=3.0, mode="per_step")
         )
         torch.testing.assert_close(parts["hybrid.cka_alignment"], CkaAlignment(T)(hybrid.features, event.features).loss)
 
     def test_without_its_extras_it_is_two_cross_entropies(self) -> None:
         seen = step()
-        loss = objective("ckd", kd_weight=0.0, da_weight=0.0, da_learnable=False, lam=0.0)(seen)
+        loss = objective("ckd", kd_weight=0.0, cka_weight=0.0, cka_learnable=False, tet_mse_weight=0.0)(seen)
         entropies = [
             torch.stack([torch.nn.functional.cross_entropy(z, shown.labels) for z in shown.logits]).mean()
             for shown in seen.streams.values()
         ]
         torch.testing.assert_close(loss.total, sum(entropies))
-        alone = objective("none", lam=0.0)(seen)
+        alone = objective("none", tet_mse_weight=0.0)(seen)
         torch.testing.assert_close(alone.total, entropies[1])
 
     def test_learned_coefficients_weigh_events_also_without_alignment(self) -> None:
         """L = TET(zs) + TET(ze, 1 - a_t) with a_t = sigmoid(1) = 0.731059: alignment's weight is not what a_t do."""
         seen = step()
-        loss = objective("he2024", da_weight=0.0, lam=0.0)(seen)
+        loss = objective("he2024", cka_weight=0.0, tet_mse_weight=0.0)(seen)
         hybrid, event = (
             torch.stack([torch.nn.functional.cross_entropy(z, shown.labels) for z in shown.logits]).mean()
             for shown in seen.streams.values()
@@ -113,9 +113,9 @@ class TestCkd:
             seen = step()
             for shown in seen.streams.values():
                 shown.logits.requires_grad_()
-            taught = stream(0, logits=seen.streams["hybrid"].logits, teaching=Teaching(logits=said))
+            taught = stream(0, logits=seen.streams["hybrid"].logits, teacher=TeacherTargets(logits=said))
             seen = step(hybrid=taught, event=seen.streams["event"])
-            objective("ckd", kd_weight=weight, da_learnable=False)(seen).total.backward()
+            objective("ckd", kd_weight=weight, cka_learnable=False)(seen).total.backward()
             gradients[weight] = taught.logits.grad, seen.streams["event"].logits.grad
             assert said.grad is None
         assert torch.equal(gradients[0.0][1], gradients[1.0][1])
@@ -123,11 +123,11 @@ class TestCkd:
 
     def test_learnable_coefficients_hear_both_losses(self) -> None:
         """d/dc_t of 0.5 a_t D_t + (1 - a_t) E_t, each over T: a (1 - a) (0.5 D_t - E_t) / T."""
-        trained, seen = objective("ckd", da_learnable=True, kd_weight=0.0), step()
+        trained, seen = objective("ckd", cka_learnable=True, kd_weight=0.0), step()
         trained(seen).total.backward()
         hybrid, event = seen.streams["hybrid"], seen.streams["event"]
         distance = CkaAlignment(T)(hybrid.features, event.features).distance
-        events = [tet(z[None], event.labels, lam=1e-3, target=1.0) for z in event.logits]
+        events = [tet(z[None], event.labels, mse_weight=1e-3, target=1.0) for z in event.logits]
         expected = 0.731059 * (1 - 0.731059) * (0.5 * distance - torch.stack(events)) / T
         (coefficients,) = trained.parameters()
         # float32 coefficients among float64 logits
@@ -136,8 +136,8 @@ class TestCkd:
     def test_masking_replaced_slots(self) -> None:
         replaced = torch.zeros(T, B, dtype=torch.bool)
         replaced[:, 2:] = True
-        said = teaching()
-        seen = step(hybrid=stream(0, replaced=replaced, teaching=said))
+        said = teacher()
+        seen = step(hybrid=stream(0, replaced=replaced, teacher=said))
         parts = objective("ckd", mask_replaced=True)(seen).parts
         logits = seen.streams["hybrid"].logits
         expected = logit_kd(logits[:, :2], said.logits[:2], tau=4.0, mode="mean")
@@ -150,30 +150,30 @@ class TestCkd:
         """x = 1: nobody asks the teacher, the streams see the same events, nothing is left to align."""
         event = stream(2)
         same = stream(0, features=event.features, replaced=torch.ones(T, B, dtype=torch.bool))
-        trained = objective("ckd", da_learnable=False)
-        assert not trained.teaches("hybrid", 1.0)
-        assert trained.teaches("hybrid", 0.3)
-        assert not trained.teaches("event", 0.3)
+        trained = objective("ckd", cka_learnable=False)
+        assert not trained.needs_teacher("hybrid", 1.0)
+        assert trained.needs_teacher("hybrid", 0.3)
+        assert not trained.needs_teacher("event", 0.3)
         loss = trained(step(1.0, hybrid=same, event=event))
         assert loss.parts["hybrid.logit_kd.weight"].item() == 0
         assert loss.parts["hybrid.cka_alignment"].item() == pytest.approx(0, abs=1e-6)
-        heads = [tet(shown.logits, shown.labels, lam=1e-3, target=1.0) for shown in (same, event)]
+        heads = [tet(shown.logits, shown.labels, mse_weight=1e-3, target=1.0) for shown in (same, event)]
         torch.testing.assert_close(loss.total, sum(heads), atol=1e-6, rtol=0)
 
     def test_switching_the_sliding_off_keeps_the_alignment(self) -> None:
         """In the published code that ablation silently drops the alignment (distillation.md 1.1, hazard 3)."""
         settings = Distillation(method="ckd", replacement_unit="never")
-        assert [term.loss for term in plan_of(settings).terms] == [
-            term.loss for term in plan_of(Distillation(method="ckd")).terms
+        assert [term.loss for term in method_spec(settings).losses] == [
+            term.loss for term in method_spec(Distillation(method="ckd")).losses
         ]
-        assert "cka_alignment" in {term.loss for term in plan_of(settings).terms}
+        assert "cka_alignment" in {term.loss for term in method_spec(settings).losses}
 
     def test_a_silent_student_is_finite(self) -> None:
         silent = stream(
             0,
             logits=torch.zeros(T, B, K, requires_grad=True),
             features=torch.zeros(T, B, 5, requires_grad=True),
-            teaching=teaching(),
+            teacher=teacher(),
         )
         loss: Loss = objective("ckd")(step(hybrid=silent, event=silent))
         loss.total.backward()
@@ -185,25 +185,28 @@ class TestCkd:
         seen = step()
         without = objective("ckd", kd_weight=0.0)(seen).total
         torch.testing.assert_close(objective("he2024")(seen).total, without)
-        assert not distils(plan_of(Distillation(method="he2024")))
+        assert not uses_teacher(method_spec(Distillation(method="he2024")))
 
 
-class TestPresets:
+class TestMethods:
     def test_the_table(self) -> None:
-        assert set(PRESETS) == {"none", "ckd", "he2024", "ckdsnn", "tser", "temporal-self", "hta", "bridge"}
-        assert {name for name in PRESETS if not distils(plan_of(Distillation(method=name)))} == {"none", "he2024"}
-        assert {name for name in PRESETS if plan_of(Distillation(method=name)).starts} == {"bridge"}
+        assert set(METHODS) == {"none", "ckd", "he2024", "ckdsnn", "tser", "temporal-self", "hta", "bridge"}
+        assert {name for name in METHODS if not uses_teacher(method_spec(Distillation(method=name)))} == {
+            "none",
+            "he2024",
+        }
+        assert {name for name in METHODS if method_spec(Distillation(method=name)).pretrains} == {"bridge"}
 
-    @pytest.mark.parametrize("preset", PRESETS.values(), ids=list(PRESETS))
-    def test_each_says_what_is_the_papers_and_what_is_ours(self, preset: object) -> None:
-        said = inspect.getdoc(preset) or ""
-        assert preset is presets.none or preset is presets.bridge or ("Choice:" in said and "arXiv" in said)
+    @pytest.mark.parametrize("method", METHODS.values(), ids=list(METHODS))
+    def test_each_says_what_is_the_papers_and_what_is_ours(self, method: object) -> None:
+        said = inspect.getdoc(method) or ""
+        assert method is methods.none or method is methods.bridge or ("Choice:" in said and "arXiv" in said)
 
     def test_tser(self) -> None:
         """(1 - a) CE + a KD - g H with a = 0.5, g = 0.1, tau = 1: 0.342665 (specification 5.1)."""
-        said = Teaching(logits=torch.tensor([[3.0, 1.0]]).log())
+        said = TeacherTargets(logits=torch.tensor([[3.0, 1.0]]).log())
         shown = Stream(
-            logits=torch.zeros(2, 1, 2), features=torch.zeros(2, 1, 3), labels=torch.tensor([0]), teaching=said
+            logits=torch.zeros(2, 1, 2), features=torch.zeros(2, 1, 3), labels=torch.tensor([0]), teacher=said
         )
         sizes = Sizes(steps=2, classes=2, v_threshold=1.0)
         loss = objective("tser", sizes, alpha=0.5, gamma=0.1, tau=1.0)(step(event=shown))
@@ -211,30 +214,30 @@ class TestPresets:
 
     def test_a_stream_that_is_not_shown_adds_nothing(self) -> None:
         """The bridge's start without recordings: only the images speak."""
-        shown = stream(6, teaching=teaching())
-        seen = Step(streams={"bridge": shown}, progress=0.0, generator=torch.Generator())
+        shown = stream(6, teacher=teacher())
+        seen = StepInputs(streams={"bridge": shown}, progress=0.0, generator=torch.Generator())
         loss = objective("bridge", tau=2.0)(seen)
-        assert shown.teaching is not None
-        expected = tet(shown.logits, shown.labels, lam=1e-3, target=1.0) + logit_kd(
-            shown.logits, shown.teaching.logits, tau=2.0
+        assert shown.teacher is not None
+        expected = tet(shown.logits, shown.labels, mse_weight=1e-3, target=1.0) + logit_kd(
+            shown.logits, shown.teacher.logits, tau=2.0
         )
         torch.testing.assert_close(loss.total, expected)
-        assert loss.parts["event.cross_entropy"].item() == 0
+        assert loss.parts["event.tet"].item() == 0
 
 
 class TestRecipes:
     def test_terms_are_added_to_the_method(self) -> None:
         added = Term(loss="logit_kd", weight=0.25, schedule=Schedule(shape="step", start=0.2, end=0.6))
         settings = Distillation(method="none", terms=(added,))
-        shown = stream(2, teaching=teaching())
-        trained = Objective(plan_of(settings), SIZES)
-        assert shown.teaching is not None
+        shown = stream(2, teacher=teacher())
+        trained = Objective(method_spec(settings), SIZES)
+        assert shown.teacher is not None
         for progress, weight in ((0.1, 0.25), (0.9, 0.0)):
             loss = trained(step(progress, event=shown))
-            alone = tet(shown.logits, shown.labels, lam=1e-3, target=1.0)
-            kd = logit_kd(shown.logits, shown.teaching.logits)
+            alone = tet(shown.logits, shown.labels, mse_weight=1e-3, target=1.0)
+            kd = logit_kd(shown.logits, shown.teacher.logits)
             torch.testing.assert_close(loss.total, alone + weight * kd)
-        assert plan_of(settings, "ckd") == plan_of(Distillation(method="ckd"))  # another arm takes nothing over
+        assert method_spec(settings, "ckd") == method_spec(Distillation(method="ckd"))  # another arm takes nothing over
 
     @pytest.mark.parametrize(
         ("settings", "message"),
@@ -250,9 +253,9 @@ class TestRecipes:
     )
     def test_what_cannot_be_is_named(self, settings: dict, message: str) -> None:
         with pytest.raises(UserError, match=message):
-            Objective(plan_of(Distillation(**settings)), SIZES)
+            Objective(method_spec(Distillation(**settings)), SIZES)
 
     def test_what_a_network_has_not_is_named(self) -> None:
-        plan = Plan(terms=(Term(loss="logit_kd"),))
-        with pytest.raises(UserError, match="needs 'teaching' of the teacher, which this teacher has not"):
-            Objective(plan, SIZES)(step())
+        spec = MethodSpec(losses=(Term(loss="logit_kd"),))
+        with pytest.raises(UserError, match="needs 'teacher' of the teacher, which this teacher has not"):
+            Objective(spec, SIZES)(step())

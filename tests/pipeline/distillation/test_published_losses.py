@@ -14,7 +14,7 @@ from torch import Tensor
 
 from spikeport.errors import UserError
 from spikeport.pipeline.distillation.losses.alignment import CkaAlignment, cka, mmd
-from spikeport.pipeline.distillation.losses.logits import logit_kd
+from spikeport.pipeline.distillation.losses.logit_kd import logit_kd
 from spikeport.pipeline.distillation.losses.tet import tet
 from spikeport.pipeline.distillation.replacement import sliding_replacement, static_clip
 from spikeport.pipeline.distillation.schedules import phased_weight, replacement_probability, scheduled
@@ -52,7 +52,7 @@ class TestLogitKd:
         student, labels = rows((0, 0), (0, 0)), torch.tensor([0])
         teacher = torch.tensor([[LN3, 0.0]], dtype=torch.float64)
         distilled = logit_kd(student, teacher, tau=1, entropy_weight=0.1 / 0.5)
-        total = 0.5 * tet(student, labels, lam=0.0, target=0.0) + 0.5 * distilled
+        total = 0.5 * tet(student, labels, mse_weight=0.0, target=0.0) + 0.5 * distilled
         assert total.item() == pytest.approx(0.342665, abs=SPEC)
 
     @settings(max_examples=50, deadline=None)
@@ -414,7 +414,7 @@ class TestPhases:
 class TestTet:
     def test_known_value(self) -> None:
         zeros = torch.zeros(3, 4, 2, dtype=torch.float64)
-        value = tet(zeros, torch.tensor([0, 1, 1, 0]), lam=1e-3, target=0.5)
+        value = tet(zeros, torch.tensor([0, 1, 1, 0]), mse_weight=1e-3, target=0.5)
         assert value.item() == pytest.approx(0.692704, abs=SPEC)
 
     def test_against_a_loop(self) -> None:
@@ -425,5 +425,5 @@ class TestTet:
                 z = logits[t, b].numpy()
                 entropy = math.log(np.exp(z).sum()) - z[labels[b]]
                 expected += float(weights[t]) * (0.8 * entropy + 0.2 * np.mean((z - 1.5) ** 2)) / 12
-        value = tet(logits, labels, lam=0.2, target=1.5, step_weights=weights.double())
+        value = tet(logits, labels, mse_weight=0.2, target=1.5, step_weights=weights.double())
         assert value.item() == pytest.approx(expected, abs=1e-12)

@@ -13,7 +13,7 @@ from learning_data import HEIGHT, STEPS, WIDTH, tiny_dataset, tiny_recipe
 from spikeport.errors import UserError
 from spikeport.pipeline.data.images import resize_to
 from spikeport.pipeline.distillation.losses.base import Sizes
-from spikeport.pipeline.distillation.methods import Plan
+from spikeport.pipeline.distillation.methods import MethodSpec
 from spikeport.pipeline.distillation.objective import Objective
 from spikeport.pipeline.distillation.streams import Streams, observe
 from spikeport.pipeline.models.teachers.build import build_teacher
@@ -123,8 +123,8 @@ def test_a_class_without_images_is_named() -> None:
         made.hybrid(made.events(ROWS, draws, CPU), 0.0, draws)
 
 
-def plan(*terms: tuple[str, str]) -> Objective:
-    return Objective(Plan(terms=tuple(Term(loss=loss, stream=stream) for loss, stream in terms)), SIZES)
+def spec(*terms: tuple[str, str]) -> Objective:
+    return Objective(MethodSpec(losses=tuple(Term(loss=loss, stream=stream) for loss, stream in terms)), SIZES)
 
 
 def test_every_stream_is_what_the_student_says_of_it_alone() -> None:
@@ -138,7 +138,7 @@ def test_every_stream_is_what_the_student_says_of_it_alone() -> None:
     made = streams(Marker())
     events = made.events(ROWS, draws, CPU, images=True)
     clips = {"event": events, "hybrid": made.hybrid(events, 0.6, draws), "bridge": made.bridged(ROWS[:3], draws, CPU)}
-    objective = plan(("cross_entropy", "event"), ("logit_kd", "hybrid"), ("logit_kd", "bridge"))
+    objective = spec(("tet", "event"), ("logit_kd", "hybrid"), ("logit_kd", "bridge"))
     teacher = build_teacher(recipe.teacher, (3, HEIGHT, WIDTH), 3)
     for order in (clips, dict(reversed(clips.items()))):
         step = observe(student, order, objective, teacher, 0.6, torch.Generator())
@@ -150,13 +150,13 @@ def test_every_stream_is_what_the_student_says_of_it_alone() -> None:
             # One batch or another: oneDNN sums in another order.
             torch.testing.assert_close(stream.features, alone.features, atol=1e-5, rtol=1e-5)
             assert stream.labels.tolist() == clip.labels.tolist()
-    assert step.streams["event"].teaching is None
+    assert step.streams["event"].teacher is None
     for name in ("hybrid", "bridge"):
-        teaching, images = step.streams[name].teaching, clips[name].images
-        assert teaching is not None
+        targets, images = step.streams[name].teacher, clips[name].images
+        assert targets is not None
         assert images is not None
-        torch.testing.assert_close(teaching.logits, teacher.eval()(images), atol=1e-5, rtol=1e-5)
-        assert not teaching.logits.requires_grad
+        torch.testing.assert_close(targets.logits, teacher.eval()(images), atol=1e-5, rtol=1e-5)
+        assert not targets.logits.requires_grad
 
 
 def test_a_teacher_that_is_needed_and_missing_is_named(tmp_path: Path) -> None:
@@ -164,4 +164,4 @@ def test_a_teacher_that_is_needed_and_missing_is_named(tmp_path: Path) -> None:
     student = initial_student(recipe, tiny_dataset())
     clips = {"event": made.events(ROWS, draws, CPU, images=True)}
     with pytest.raises(UserError, match=r"needs a teacher.*train without"):
-        observe(student, clips, plan(("logit_kd", "event")), None, 0.0, torch.Generator())
+        observe(student, clips, spec(("logit_kd", "event")), None, 0.0, torch.Generator())

@@ -29,7 +29,7 @@ from spikeport.pipeline.stages import report as stages_report
 from spikeport.pipeline.stages import train as stages_learn
 from spikeport.pipeline.stages.runner import Context
 from spikeport.pipeline.training.fit import fit
-from spikeport.pipeline.training.task import Trainee
+from spikeport.pipeline.training.task import TrainingTask
 from spikeport.pipeline.training.train import train_student
 
 PLAIN = {"average": 0.0, "epochs": 3}
@@ -125,7 +125,7 @@ def test_a_healthy_start_is_not_called_dead():
     assert kinds == ["saturated_layer", "bad_gradient"]
 
 
-class Fixed(Trainee):
+class Fixed(TrainingTask):
     """One weight; a loss whose gradient is `slope` times 0, -3 and 2 in turn."""
 
     def __init__(self, slope):
@@ -154,7 +154,7 @@ def test_the_first_step_that_moves_something_is_recorded_or_that_none_does(tmp_p
 def test_what_is_measured_changes_no_weight(tmp_path, monkeypatch):
     """The same training with every measurement taken out."""
     with_it = train_student(tiny_recipe(), tiny_dataset(), None, "none", tmp_path / "a")
-    monkeypatch.delattr(Trainee, "on_before_optimizer_step")
+    monkeypatch.delattr(TrainingTask, "on_before_optimizer_step")
     monkeypatch.setattr(health, "of_epoch", lambda *_, **__: [])
     without = train_student(tiny_recipe(), tiny_dataset(), None, "none", tmp_path / "b")
     pairs = zip(with_it.state_dict().values(), without.state_dict().values(), strict=True)

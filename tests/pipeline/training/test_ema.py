@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from spikeport.pipeline.training.ema import MovingAverage
+from spikeport.pipeline.training.ema import ExponentialMovingAverage
 
 SHARE = 0.5
 
@@ -32,7 +32,7 @@ def torchs(model: nn.Module) -> AveragedModel:
 
 def test_it_is_torchs_bit_by_bit() -> None:
     model = network(1)
-    ours, theirs = MovingAverage(network(1), SHARE), torchs(network(1))
+    ours, theirs = ExponentialMovingAverage(network(1), SHARE), torchs(network(1))
     for step in range(12):
         with torch.no_grad():
             for parameter in model.parameters():
@@ -50,7 +50,11 @@ def test_it_is_torchs_bit_by_bit() -> None:
 
 
 def test_it_goes_on_from_a_saved_one() -> None:
-    model, first, second = network(2), MovingAverage(network(3), SHARE), MovingAverage(network(4), SHARE)
+    model, first, second = (
+        network(2),
+        ExponentialMovingAverage(network(3), SHARE),
+        ExponentialMovingAverage(network(4), SHARE),
+    )
     first.update_parameters(model)
     second.load_state_dict(first.state_dict())
     for average in (first, second):

@@ -16,8 +16,8 @@ from toy_training import LeastSquares, by_hand
 from spikeport.errors import MissingDependencyError, UserError
 from spikeport.pipeline.models.neurons.leaky import LoihiLeaky
 from spikeport.pipeline.training.fit import fit
-from spikeport.pipeline.training.precision import narrow_forwards
-from spikeport.pipeline.training.qat import fine_tune
+from spikeport.pipeline.training.precision import autocast_forwards
+from spikeport.pipeline.training.qat import qat_finetune
 from spikeport.pipeline.training.train import initial_student, train_student
 
 
@@ -100,7 +100,7 @@ def test_only_synapses_are_narrow() -> None:
     student, frames, seen = initial_student(tiny_recipe(), tiny_dataset()), torch.rand(4, 3, 2, 9, 11).round(), []
     student.backbone["conv1"].register_forward_hook(lambda module, given, result: seen.append(result.dtype))
     plain = student.eval()(frames).features
-    with narrow_forwards(student, "bf16-mixed", "cpu"):
+    with autocast_forwards(student, "bf16-mixed", "cpu"):
         scored = student.eval()(frames).features
         narrow = student.train()(frames)
     assert seen == [torch.float32, torch.float32, torch.bfloat16]
@@ -109,7 +109,7 @@ def test_only_synapses_are_narrow() -> None:
     student.train()(frames)
     assert seen[-1] == torch.float32  # and afterwards all is as before
     cell = LoihiLeaky(0.5)
-    with narrow_forwards(cell, "bf16-mixed", "cpu"):
+    with autocast_forwards(cell, "bf16-mixed", "cpu"):
         _, mem = cell(torch.full((2, 1), 0.6).bfloat16())
     assert mem.dtype == torch.float32
 
@@ -120,7 +120,7 @@ def test_the_chips_arithmetic_is_never_narrow(tmp_path: Path) -> None:
     for precision in ("32", "bf16-mixed"):
         recipe = tiny_recipe(training={"precision": precision})
         student = initial_student(recipe, tiny_dataset())
-        tuned.append(fine_tune(recipe, tiny_dataset(), student, tmp_path / precision).state_dict())
+        tuned.append(qat_finetune(recipe, tiny_dataset(), student, tmp_path / precision).state_dict())
     assert all(torch.equal(tuned[0][key], tuned[1][key]) for key in tuned[0])
 
 

@@ -20,7 +20,7 @@ from spikeport.pipeline.models.neurons.leaky import LoihiLeaky
 from spikeport.pipeline.models.storage import load_student, save_student
 from spikeport.pipeline.models.students.base import Student, predict_spikes
 from spikeport.pipeline.models.students.build import build_student
-from spikeport.pipeline.training.qat import fine_tune, fold_batch_norm, quantize, rescale, scales
+from spikeport.pipeline.training.qat import fold_batch_norm, qat_finetune, quantize, rescale, scales
 from spikeport.pipeline.training.train import initial_student, student_accuracy, train_student, train_teacher
 
 SHAPE = (2, 8, 12)
@@ -195,7 +195,7 @@ def test_fine_tuning_stays_on_the_grid_and_never_ends_below_where_it_began(tmp_p
     recipe, data = tiny_recipe(training={"epochs": 8}, quantization={"epochs": 4, "lr": 0.002}), tiny_dataset()
     trained = train_student(recipe, data, None, "none", tmp_path / "student")
     before = {key: tensor.clone() for key, tensor in trained.state_dict().items()}
-    tuned = fine_tune(recipe, data, trained, tmp_path / "tuned")
+    tuned = qat_finetune(recipe, data, trained, tmp_path / "tuned")
     rounded = quantize(fold_batch_norm(trained))
     assert all(torch.equal(before[key], tensor) for key, tensor in trained.state_dict().items())
     rows = [json.loads(line) for line in (tmp_path / "tuned" / "metrics.jsonl").read_text().splitlines()]
@@ -212,16 +212,16 @@ def test_fine_tuning_stays_on_the_grid_and_never_ends_below_where_it_began(tmp_p
 
 
 ADDED = {"loss": "logit_kd", "stream": "event", "weight": 0.5}
-ON_IMAGES = {"loss": "cross_entropy", "stream": "hybrid"}
+ON_IMAGES = {"loss": "tet", "stream": "hybrid"}
 
 
 @pytest.mark.parametrize(
     ("terms", "method", "tuned_on"),
     [
-        ([ADDED], None, {"event.cross_entropy"}),
-        ([ADDED], "none", {"event.cross_entropy", "event.logit_kd"}),
-        ([ON_IMAGES], None, {"event.cross_entropy"}),
-        ([ON_IMAGES], "none", {"event.cross_entropy"}),
+        ([ADDED], None, {"event.tet"}),
+        ([ADDED], "none", {"event.tet", "event.logit_kd"}),
+        ([ON_IMAGES], None, {"event.tet"}),
+        ([ON_IMAGES], "none", {"event.tet"}),
     ],
 )
 def test_fine_tuning_beside_added_terms(tmp_path: Path, terms: list, method: str | None, tuned_on: set) -> None:
@@ -232,7 +232,7 @@ def test_fine_tuning_beside_added_terms(tmp_path: Path, terms: list, method: str
     data = tiny_dataset(twins=True)
     teacher = train_teacher(recipe, data, tmp_path / "teacher")
     student = train_student(recipe, data, teacher, "none", tmp_path / "student")
-    fine_tune(recipe, data, student, tmp_path / "tuned", method=method, teacher=teacher)
+    qat_finetune(recipe, data, student, tmp_path / "tuned", method=method, teacher=teacher)
     (row,) = (json.loads(line) for line in (tmp_path / "tuned" / "metrics.jsonl").read_text().splitlines())
     assert {name for name in row if "." in name} == tuned_on
 
@@ -250,10 +250,10 @@ def test_fine_tuning_resumes_exactly(tmp_path: Path) -> None:
             raise StopError
 
     with pytest.raises(StopError):
-        fine_tune(recipe, data, start, tmp_path / "broken", stop)
+        qat_finetune(recipe, data, start, tmp_path / "broken", stop)
     seen: list[int] = []
-    resumed = fine_tune(recipe, data, start, tmp_path / "broken", lambda done, total, what: seen.append(done))
-    whole = fine_tune(recipe, data, start, tmp_path / "whole")
+    resumed = qat_finetune(recipe, data, start, tmp_path / "broken", lambda done, total, what: seen.append(done))
+    whole = qat_finetune(recipe, data, start, tmp_path / "whole")
     assert seen[0] == 9
     assert all(
         torch.equal(a, b) for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True)
@@ -263,7 +263,7 @@ def test_fine_tuning_resumes_exactly(tmp_path: Path) -> None:
 def test_no_epochs_only_round(tmp_path: Path) -> None:
     recipe, data = tiny_recipe(quantization={"epochs": 0}), tiny_dataset()
     start = initial_student(recipe, data)
-    tuned, rounded = fine_tune(recipe, data, start, tmp_path), quantize(fold_batch_norm(start))
+    tuned, rounded = qat_finetune(recipe, data, start, tmp_path), quantize(fold_batch_norm(start))
     pairs = zip(tuned.state_dict().values(), rounded.state_dict().values(), strict=True)
     assert all(torch.equal(*pair) for pair in pairs)
 

@@ -21,8 +21,8 @@ from spikeport.pipeline.models.students.build import predict_spikes
 from spikeport.pipeline.run.seeding import derived_seed
 from spikeport.pipeline.run.tensor_files import read_tree
 from spikeport.pipeline.training.fit import fit, write_metrics
-from spikeport.pipeline.training.qat import fine_tune
-from spikeport.pipeline.training.task import CHECKPOINT, Trainee
+from spikeport.pipeline.training.qat import qat_finetune
+from spikeport.pipeline.training.task import CHECKPOINT, TrainingTask
 from spikeport.pipeline.training.train import initial_student, student_accuracy, train_student, train_teacher
 
 HELPERS = Path(__file__).parents[2] / "helpers"
@@ -125,21 +125,21 @@ def test_silent_recordings_are_counted_each_epoch_and_no_class(tmp_path: Path) -
     recipe = tiny_recipe(student={"v_threshold": 500.0}, training={"epochs": 2}, quantization={"epochs": 1})
     data = tiny_dataset()
     student = train_student(recipe, data, None, "none", tmp_path)
-    fine_tune(recipe, data, student, tmp_path / "tuned")
+    qat_finetune(recipe, data, student, tmp_path / "tuned")
     rows = [*lines(tmp_path / "metrics.jsonl"), *lines(tmp_path / "tuned" / "metrics.jsonl")]
     count = len(data.validation.labels)
     assert np.any(data.validation.labels == 0)
     assert [(row["validation_accuracy"], row["validation_silent"]) for row in rows] == [(0, count)] * 3
 
 
-class Toy(Trainee):
+class Toy(TrainingTask):
     """A linear model of two inputs; notes its weights after every step, and is scored by a script."""
 
-    def __init__(self, scores: list[float | None], average: float) -> None:
+    def __init__(self, scores: list[float | None], ema_decay: float) -> None:
         torch.manual_seed(0)
         model = torch.nn.Linear(2, 1)
         settings = {"stage": "toy", "samples": 6, "batch": 2, "lr": 0.1, "weight_decay": 0.0, "warmup_epochs": 0}
-        super().__init__(model, epochs=len(scores), seed=1, identity={}, average=average, **settings)
+        super().__init__(model, epochs=len(scores), seed=1, identity={}, ema_decay=ema_decay, **settings)
         self.script, self.seen = iter(scores), []
 
     def loss(self, rows, index):
@@ -155,7 +155,7 @@ class Toy(Trainee):
 
 def test_the_weights_kept_are_the_moving_average(tmp_path: Path) -> None:
     """A young one keeps less of itself: (1 + n) / (10 + n) after n steps, so that the first weights do not linger."""
-    toy = Toy([0.1, 0.2], average=0.3)
+    toy = Toy([0.1, 0.2], ema_decay=0.3)
     fit(toy, tmp_path, tiny_recipe().training)
     expected = toy.seen[0]
     for weights, kept in zip(toy.seen[1:], [2 / 11, 3 / 12, 0.3, 0.3, 0.3], strict=True):
@@ -166,23 +166,23 @@ def test_the_weights_kept_are_the_moving_average(tmp_path: Path) -> None:
 
 
 def test_one_lucky_epoch_is_not_kept(tmp_path: Path) -> None:
-    toy = Toy([0.5, 0.9, 0.6, 0.8, 0.8, 0.8, 0.8, 0.8, 0.7], average=0.0)
+    toy = Toy([0.5, 0.9, 0.6, 0.8, 0.8, 0.8, 0.8, 0.8, 0.7], ema_decay=0.0)
     assert fit(toy, tmp_path, tiny_recipe().training)["epoch"] == 8  # its last five are 0.8; the lucky one stood at 0.7
     torch.testing.assert_close(toy.model.weight, toy.seen[8 * 3 - 1])
 
 
 def test_epochs_below_the_start_are_not_kept(tmp_path: Path) -> None:
     """Where the start counts: the sixth epoch's last five stand at 0.9, but it itself reads less than the start."""
-    toy = Toy([0.7, 0.95, 0.95, 0.95, 0.95, 0.71], average=0.0)
+    toy = Toy([0.7, 0.95, 0.95, 0.95, 0.95, 0.71], ema_decay=0.0)
     toy.script = iter([0.8, 0.7, 0.95, 0.95, 0.95, 0.95, 0.71])
     assert fit(toy, tmp_path / "from the start", tiny_recipe().training, score_start=True)["epoch"] == 5
-    again = Toy([0.7, 0.95, 0.95, 0.95, 0.95, 0.71], average=0.0)
+    again = Toy([0.7, 0.95, 0.95, 0.95, 0.95, 0.71], ema_decay=0.0)
     assert fit(again, tmp_path / "anyhow", tiny_recipe().training)["epoch"] == 6
 
 
 def test_terms_with_weights_of_their_own_begin_with_the_seeds(tmp_path: Path) -> None:
     """Whatever torch's global generator was at."""
-    term = {"loss": "projected_feature", "stream": "event", "options": {"projector": "affine"}}
+    term = {"loss": "feature_kd", "stream": "event", "options": {"projector": "affine"}}
     recipe = tiny_recipe(distillation={"method": "none", "terms": [term]}, training={"epochs": 1})
     data = tiny_dataset(twins=True)
     teacher = train_teacher(recipe, data, tmp_path / "teacher")
@@ -202,7 +202,7 @@ def test_an_alignment_may_come_and_go(tmp_path: Path) -> None:
         "schedule": {"shape": "cosine", "start": 0.2, "end": 0.4},
     }  # fmt: skip
     recipe = tiny_recipe(
-        distillation={"method": "he2024", "options": {"da_weight": 0.0, "da_learnable": False}, "terms": [term]}
+        distillation={"method": "he2024", "options": {"cka_weight": 0.0, "cka_learnable": False}, "terms": [term]}
     )
     train_student(recipe, tiny_dataset(twins=True), None, "he2024", tmp_path)
     rows = lines(tmp_path / "metrics.jsonl")
@@ -221,7 +221,7 @@ def test_no_choice_looks_at_the_test_recordings(tmp_path: Path) -> None:
         folder = tmp_path / name
         teacher = train_teacher(recipe, seen, folder / "teacher")
         student = train_student(recipe, seen, teacher, "ckd", folder / "student")
-        tuned = fine_tune(recipe, seen, student, folder / "tuned")
+        tuned = qat_finetune(recipe, seen, student, folder / "tuned")
         stages = [lines(folder / stage / "metrics.jsonl") for stage in ("teacher", "student", "tuned")]
         best = [read_tree(folder / stage / CHECKPOINT)["best"]["epoch"] for stage in ("student", "tuned")]
         found.append(((teacher, student, tuned), [without_seconds(stage) for stage in stages], best))
@@ -230,7 +230,7 @@ def test_no_choice_looks_at_the_test_recordings(tmp_path: Path) -> None:
 
 
 def test_without_a_score_the_last_epoch_is_kept(tmp_path: Path) -> None:
-    toy = Toy([None, None, None], average=0.0)
+    toy = Toy([None, None, None], ema_decay=0.0)
     assert fit(toy, tmp_path, tiny_recipe().training) == {"epoch": 3, "score": None}
     torch.testing.assert_close(toy.model.weight, toy.seen[-1], rtol=0, atol=0)
     assert [row["validation_accuracy"] for row in lines(tmp_path / "metrics.jsonl")] == [None] * 3

@@ -17,10 +17,10 @@ from spikeport.pipeline.data.event_synthesis.simulator import Camera
 from spikeport.pipeline.data.event_synthesis.table import load_bridge
 from spikeport.pipeline.data.event_synthesis.translator import Translator
 from spikeport.pipeline.data.images import resize_to
-from spikeport.pipeline.distillation.methods import plan_of
+from spikeport.pipeline.distillation.methods import method_spec
 from spikeport.pipeline.run.tensor_files import save_weights
-from spikeport.pipeline.training.qat import fine_tune
-from spikeport.pipeline.training.tasks import StartTrainee, StudentTrainee
+from spikeport.pipeline.training.qat import qat_finetune
+from spikeport.pipeline.training.tasks import PretrainTask, StudentTask
 from spikeport.pipeline.training.train import initial_student, train_bridge, train_start, train_student, train_teacher
 
 BRIDGED = {"method": "bridge", "compare": False}
@@ -84,7 +84,7 @@ def test_a_start_sees_every_image_once_an_epoch_and_recordings_among_them(tmp_pa
     seen: list[int] = []
     images: list[torch.Tensor] = []
 
-    class Watched(StartTrainee):
+    class Watched(PretrainTask):
         def clips(self, rows, index, progress):
             clips = super().clips(rows, index, progress)
             seen.append(len(clips["bridge"]))
@@ -95,11 +95,11 @@ def test_a_start_sees_every_image_once_an_epoch_and_recordings_among_them(tmp_pa
             assert len(real) == 5
             return clips
 
-    trainee = Watched(
+    task = Watched(
         recipe,
         data,
         initial_student(recipe, data),
-        plan_of(recipe.distillation),
+        method_spec(recipe.distillation),
         teacher=teacher,
         bridge=translator,
         stage="pretrain",
@@ -113,8 +113,8 @@ def test_a_start_sees_every_image_once_an_epoch_and_recordings_among_them(tmp_pa
     )
     from spikeport.pipeline.training.fit import fit
 
-    trainee.recordings = 5
-    fit(trainee, tmp_path / "start", recipe.training)
+    task.recordings = 5
+    fit(task, tmp_path / "start", recipe.training)
     assert seen == [16] * 3
     assert sorted(torch.cat(images).tolist()) == list(range(33))
 
@@ -123,11 +123,11 @@ def test_later_each_recording_has_its_share_of_images(tmp_path: Path) -> None:
     data = tiny_dataset(twins=True)
     recipe = tiny_recipe(distillation=BRIDGED, bridge={"share": 1.5})
     teacher = train_teacher(recipe, data, tmp_path)
-    trainee = StudentTrainee(
+    task = StudentTask(
         recipe,
         data,
         initial_student(recipe, data),
-        plan_of(recipe.distillation),
+        method_spec(recipe.distillation),
         teacher=teacher,
         bridge=Translator(STEPS, 4),
         stage="student",
@@ -137,7 +137,7 @@ def test_later_each_recording_has_its_share_of_images(tmp_path: Path) -> None:
         warmup_epochs=0,
         sections=("student",),
     )
-    step = trainee.step(torch.arange(8), 0)
+    step = task.step(torch.arange(8), 0)
     assert {name: len(stream.labels) for name, stream in step.streams.items()} == {"event": 8, "bridge": 12}
     assert step.streams["bridge"].teaching is not None
     assert step.streams["event"].teaching is None  # nobody asks there
@@ -170,12 +170,12 @@ def test_lessons_before_the_camera_and_after_it_show_other_things(tmp_path: Path
     teacher = train_teacher(recipe, data, tmp_path)
 
     def shown(stage: str) -> torch.Tensor:
-        trainee = StartTrainee(
-            recipe, data, initial_student(recipe, data), plan_of(recipe.distillation), teacher=teacher,
+        task = PretrainTask(
+            recipe, data, initial_student(recipe, data), method_spec(recipe.distillation), teacher=teacher,
             bridge=Camera(STEPS, 30_000), stage=stage, epochs=1, lr=1e-3, weight_decay=0.0, warmup_epochs=0,
             sections=("student",),
         )  # fmt: skip
-        return trainee.clips(torch.arange(8), 0, 0.0)["bridge"].frames
+        return task.clips(torch.arange(8), 0, 0.0)["bridge"].frames
 
     assert torch.equal(shown("simulator"), shown("simulator"))
     assert not torch.equal(shown("simulator"), shown("pretrain"))
@@ -187,7 +187,7 @@ def test_a_small_share_is_one_image(tmp_path: Path) -> None:
     teacher = train_teacher(recipe, data, tmp_path / "teacher")
     train_student(recipe, data, teacher, "bridge", tmp_path / "student", bridge=Translator(STEPS, 4))
     (row,) = (json.loads(line) for line in (tmp_path / "student" / "metrics.jsonl").read_text().splitlines())
-    assert row["bridge.cross_entropy"] > 0
+    assert row["bridge.tet"] > 0
 
 
 def without_recordings(data: Dataset) -> Dataset:
@@ -213,12 +213,12 @@ def test_a_student_may_learn_from_images_alone(tmp_path: Path) -> None:
     assert any(not torch.equal(before[key], fresh[key]) for key in fresh)
     student = train_student(recipe, data, teacher, "bridge", tmp_path / "student", bridge=camera, start=start)
     assert all(torch.equal(before[key], tensor) for key, tensor in student.state_dict().items())
-    tuned = fine_tune(
+    tuned = qat_finetune(
         recipe, data, student, tmp_path / "tuned", method="bridge", teacher=teacher, bridge=camera, stage="tuned"
     )
     rows = [json.loads(line) for line in (tmp_path / "tuned" / "metrics.jsonl").read_text().splitlines()]
-    assert rows[0]["bridge.cross_entropy"] > 0
-    assert rows[0]["event.cross_entropy"] == 0
+    assert rows[0]["bridge.tet"] > 0
+    assert rows[0]["event.tet"] == 0
     assert all(cell.numerics == "loihi" for cell in tuned.neurons())
     with pytest.raises(UserError, match=r"none cannot train without recordings.*Hint"):
         train_student(recipe, data, None, "none", tmp_path / "none")

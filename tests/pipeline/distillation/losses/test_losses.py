@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from spikeport.errors import UserError
-from spikeport.pipeline.distillation.losses.logits import logit_kd
-from spikeport.pipeline.distillation.losses.noisy import nld
-from spikeport.pipeline.distillation.losses.projected import feature_distance
-from spikeport.pipeline.distillation.losses.reconstructions.adaptive import adaptive_kl
-from spikeport.pipeline.distillation.losses.reconstructions.relational import relational
-from spikeport.pipeline.distillation.losses.reconstructions.sliced import sliced_w2
-from spikeport.pipeline.distillation.losses.reconstructions.spectral import dct_basis, spectral_logit
-from spikeport.pipeline.distillation.losses.self_temporal import self_temporal_kd
+from spikeport.pipeline.distillation.losses.feature_kd import feature_distance
+from spikeport.pipeline.distillation.losses.logit_kd import logit_kd
+from spikeport.pipeline.distillation.losses.noisy_logit_kd import noisy_logit_kd
+from spikeport.pipeline.distillation.losses.reconstructions.adaptive_kl import adaptive_kl
+from spikeport.pipeline.distillation.losses.reconstructions.relation_kd import relation_kd
+from spikeport.pipeline.distillation.losses.reconstructions.sliced_w2 import sliced_w2
+from spikeport.pipeline.distillation.losses.reconstructions.spectral_logit import dct_basis, spectral_logit
+from spikeport.pipeline.distillation.losses.self_temporal_kd import self_temporal_kd
 
 LN3 = math.log(3)
 SPEC = 5e-7  # the specification prints six decimals
@@ -97,7 +97,7 @@ class TestNld:
         student, teacher = randn(1, 3, 2, 5), randn(2, 2, 5)
         for mode in ("mean", "per_step"):
             assert torch.equal(
-                nld(student, teacher, generator=seeded(), noise_weight=0.0, mode=mode),
+                noisy_logit_kd(student, teacher, generator=seeded(), noise_weight=0.0, mode=mode),
                 logit_kd(student, teacher, mode=mode),
             )
 
@@ -109,7 +109,7 @@ class TestNld:
     def test_expectations(self, variant: dict, expected: float) -> None:
         """Over a million draws the specification's values, to its +-0.001; plain distillation gives 0.901701."""
         many = self.Z.expand(1_000_000, 5)
-        value = nld(many, self.TEACHER.expand(1_000_000, 5), generator=seeded(5), **variant)
+        value = noisy_logit_kd(many, self.TEACHER.expand(1_000_000, 5), generator=seeded(5), **variant)
         assert value.item() == pytest.approx(expected, abs=1e-3)
         assert logit_kd(self.Z, self.TEACHER, mode="mean").item() == pytest.approx(0.901701, abs=SPEC)
 
@@ -118,11 +118,11 @@ class TestNld:
         many, teacher = self.Z.expand(400_000, 5), self.TEACHER.expand(400_000, 5)
         q = (self.Z / 2).softmax(-1)
         predicted = (0.1 * self.Z.std()) ** 2 / 2 * (1 - q.square().sum())
-        found = nld(many, teacher, generator=seeded(6)) - logit_kd(self.Z, self.TEACHER, mode="mean")
+        found = noisy_logit_kd(many, teacher, generator=seeded(6)) - logit_kd(self.Z, self.TEACHER, mode="mean")
         assert found.item() == pytest.approx(predicted.item(), rel=0.05)  # third order, and 400,000 draws
 
     def test_seeds(self) -> None:
-        first, again, other = (nld(self.Z, self.TEACHER, generator=seeded(s)) for s in (1, 1, 2))
+        first, again, other = (noisy_logit_kd(self.Z, self.TEACHER, generator=seeded(s)) for s in (1, 1, 2))
         assert first == again != other
 
     @pytest.mark.parametrize("space", ["logit", "prob"])
@@ -131,7 +131,7 @@ class TestNld:
     def test_gradients_sum_to_zero_over_classes(self, space: str, detach: bool, mode: str) -> None:
         student = randn(3, 3, 2, 5).requires_grad_()
         options = {"space": space, "detach_stats": detach, "mode": mode, "noise_weight": 0.3}
-        nld(student, randn(4, 2, 5), generator=seeded(), **options).backward()
+        noisy_logit_kd(student, randn(4, 2, 5), generator=seeded(), **options).backward()
         assert student.grad.abs().max() > 1e-3
         torch.testing.assert_close(student.grad.sum(-1), torch.zeros(3, 2, dtype=torch.float64), atol=1e-12, rtol=0)
 
@@ -139,7 +139,7 @@ class TestNld:
         """Detached, in logit space: tau (q_soft - p) / B."""
         student, tau = randn(3, 1, 2, 5).requires_grad_(), 2.0
         teacher = randn(4, 2, 5)
-        nld(student, teacher, generator=seeded(9)).backward()
+        noisy_logit_kd(student, teacher, generator=seeded(9)).backward()
         z = student.detach()[0]
         noise = (
             z.mean(-1, keepdim=True)
@@ -153,7 +153,7 @@ class TestNld:
         for shape in ((2, 3, 4), (2, 3, 1)):
             student = torch.zeros(shape, requires_grad=True)
             teacher = torch.randn(shape[1:], generator=seeded())
-            loss = nld(student, teacher, generator=seeded(), detach_stats=False)
+            loss = noisy_logit_kd(student, teacher, generator=seeded(), detach_stats=False)
             loss.backward()
             torch.testing.assert_close(loss, logit_kd(torch.zeros(shape), teacher, mode="mean"))
             assert torch.isfinite(student.grad).all()
@@ -236,20 +236,20 @@ class TestFeatures:
 class TestRelational:
     def test_known_value(self) -> None:
         own, said = torch.eye(2), torch.tensor([[1.0, 0], [1, 0]])
-        assert relational(own, said).item() == pytest.approx(0.5)
+        assert relation_kd(own, said).item() == pytest.approx(0.5)
 
     def test_turns_and_scales_change_nothing(self) -> None:
         own, said = randn(1, 4, 6), randn(2, 4, 3)
         turn = torch.linalg.qr(randn(3, 6, 6)).Q
         scales = torch.tensor([0.5, 2.0, 3.0, 7.0], dtype=torch.float64)[:, None]
-        torch.testing.assert_close(relational(scales * own @ turn, said), relational(own, said))
+        torch.testing.assert_close(relation_kd(scales * own @ turn, said), relation_kd(own, said))
         order = [2, 0, 3, 1]
-        torch.testing.assert_close(relational(own[order], said[order]), relational(own, said))
+        torch.testing.assert_close(relation_kd(own[order], said[order]), relation_kd(own, said))
 
     @pytest.mark.parametrize(("fill", "expected"), [(1.0, 0.0), (0.0, 1.0)])
     def test_one_sample_alone(self, fill: float, expected: float) -> None:
         own = torch.full((1, 3), fill, requires_grad=True)
-        loss = relational(own, torch.rand(1, 4, generator=seeded()))
+        loss = relation_kd(own, torch.rand(1, 4, generator=seeded()))
         loss.backward()
         assert loss.item() == pytest.approx(expected, abs=1e-6)
         torch.testing.assert_close(own.grad, torch.zeros(1, 3), atol=1e-6, rtol=0)
@@ -291,7 +291,9 @@ class TestSpectral:
         assert spectral_logit(torch.ones(2, 3, 1), torch.zeros(3, 1)).item() == 0
 
 
-@pytest.mark.parametrize("loss", [adaptive_kl, spectral_logit, lambda a, b, **k: nld(a, b, generator=seeded(), **k)])
+@pytest.mark.parametrize(
+    "loss", [adaptive_kl, spectral_logit, lambda a, b, **k: noisy_logit_kd(a, b, generator=seeded(), **k)]
+)
 def test_shapes_that_do_not_fit_are_refused(loss) -> None:
     for student, teacher in (
         ((2, 3, 4), (3, 5)),

@@ -13,23 +13,23 @@ from torch import Tensor, nn
 from spikeport.errors import UserError
 from spikeport.pipeline.distillation.losses.alignment import cka, mmd
 from spikeport.pipeline.distillation.losses.base import (
-    TERM_FILES,
+    LOSSES,
+    DistillationLoss,
     Sizes,
-    Step,
+    StepInputs,
     Stream,
-    Teaching,
-    Term,
-    term_class,
-    term_settings,
+    TeacherTargets,
+    loss_class,
+    loss_settings,
 )
-from spikeport.pipeline.distillation.losses.logits import logit_kd
-from spikeport.pipeline.distillation.losses.noisy import nld
-from spikeport.pipeline.distillation.losses.projected import feature_distance
-from spikeport.pipeline.distillation.losses.reconstructions.adaptive import adaptive_kl
-from spikeport.pipeline.distillation.losses.reconstructions.relational import relational
-from spikeport.pipeline.distillation.losses.reconstructions.sliced import sliced_w2
-from spikeport.pipeline.distillation.losses.reconstructions.spectral import spectral_logit
-from spikeport.pipeline.distillation.losses.self_temporal import self_temporal_kd
+from spikeport.pipeline.distillation.losses.feature_kd import feature_distance
+from spikeport.pipeline.distillation.losses.logit_kd import logit_kd
+from spikeport.pipeline.distillation.losses.noisy_logit_kd import noisy_logit_kd
+from spikeport.pipeline.distillation.losses.reconstructions.adaptive_kl import adaptive_kl
+from spikeport.pipeline.distillation.losses.reconstructions.relation_kd import relation_kd
+from spikeport.pipeline.distillation.losses.reconstructions.sliced_w2 import sliced_w2
+from spikeport.pipeline.distillation.losses.reconstructions.spectral_logit import spectral_logit
+from spikeport.pipeline.distillation.losses.self_temporal_kd import self_temporal_kd
 from spikeport.pipeline.distillation.losses.tet import tet
 
 T, B, K, C, H, W = 3, 5, 4, 6, 2, 7
@@ -55,7 +55,7 @@ def randn(seed: int, *shape: int) -> Tensor:
 def stream(steps: tuple[int, ...] = ()) -> Stream:
     """One whose teacher speaks once, or at each of `steps`."""
     torch.manual_seed(0)
-    teaching = Teaching(
+    teacher = TeacherTargets(
         logits=randn(1, *steps, B, K),
         maps=randn(2, *steps, B, 8, 4, 3),
         embedding=randn(3, *steps, B, 9),
@@ -68,26 +68,26 @@ def stream(steps: tuple[int, ...] = ()) -> Stream:
         labels=torch.arange(B) % K,
         maps=randn(7, T, B, C, H, W).requires_grad_(),
         embedding=randn(8, T, B, 10).requires_grad_(),
-        teaching=teaching,
+        teacher=teacher,
     )
 
 
-def step(shown: Stream) -> Step:
+def step(shown: Stream) -> StepInputs:
     other = replace(shown, features=randn(9, T, B, C, H, W))
-    return Step(streams={"hybrid": shown, "event": other}, progress=0.3, generator=seeded(1))
+    return StepInputs(streams={"hybrid": shown, "event": other}, progress=0.3, generator=seeded(1))
 
 
-def build(name: str, **options: object) -> Term:
+def build(name: str, **options: object) -> DistillationLoss:
     torch.manual_seed(0)
-    return term_class(name)(term_settings(name, options), SIZES)
+    return loss_class(name)(loss_settings(name, options), SIZES)
 
 
-VARIANTS = [(name, {}) for name in TERM_FILES] + [
-    ("samd", {"target_class": "teacher"}),
-    ("projected_feature", {"reduce_time": "per_step"}),
-    ("projected_feature", {"features": "maps"}),
-    ("projected_feature", {"features": "maps", "reduce_time": "per_step", "blur": 0.3}),
-    ("laf", {"mode": "per_step"}),
+VARIANTS = [(name, {}) for name in LOSSES] + [
+    ("cam_kd", {"target_class": "teacher"}),
+    ("feature_kd", {"reduce_time": "per_step"}),
+    ("feature_kd", {"features": "maps"}),
+    ("feature_kd", {"features": "maps", "reduce_time": "per_step", "blur": 0.3}),
+    ("teacher_head_kd", {"mode": "per_step"}),
     ("logit_kd", {"divergence": "adaptive", "check_finite": True}),
 ]
 
@@ -96,11 +96,11 @@ VARIANTS = [(name, {}) for name in TERM_FILES] + [
 def test_a_spiking_teacher_that_says_the_same_at_every_step(name: str, options: dict) -> None:
     """It is the teacher that says it once. Tolerance: a mean over equal steps is rounded in float32."""
     once, always = stream(), stream((T,))
-    said = once.teaching
+    said = once.teacher
     assert said is not None
     repeated = [one.expand(T, *one.shape) for one in (said.logits, said.maps, said.embedding)]
-    again = replace(always.teaching, logits=repeated[0], maps=repeated[1], embedding=repeated[2])
-    shown = replace(once, teaching=again)
+    again = replace(always.teacher, logits=repeated[0], maps=repeated[1], embedding=repeated[2])
+    shown = replace(once, teacher=again)
     values = [build(name, **options)(each, step(each)) for each in (once, shown)]
     torch.testing.assert_close(values[1], values[0])
     assert values[0] != 0
@@ -108,14 +108,19 @@ def test_a_spiking_teacher_that_says_the_same_at_every_step(name: str, options: 
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("samd", {}), ("samd", {"target_class": "teacher"}), ("laf", {}), ("projected_feature", {"features": "maps"})],
+    [
+        ("cam_kd", {}),
+        ("cam_kd", {"target_class": "teacher"}),
+        ("teacher_head_kd", {}),
+        ("feature_kd", {"features": "maps"}),
+    ],
 )
 def test_a_spiking_teacher_is_averaged_where_time_is(name: str, options: dict) -> None:
     timed = stream((T,))
-    said = timed.teaching
+    said = timed.teacher
     assert said is not None
     mean = replace(said, logits=said.logits.mean(0), maps=said.maps.mean(0), embedding=said.embedding.mean(0))
-    shown = replace(timed, teaching=mean)
+    shown = replace(timed, teacher=mean)
     values = [build(name, **options)(each, step(each)) for each in (timed, shown)]
     torch.testing.assert_close(values[0], values[1])
 
@@ -123,11 +128,11 @@ def test_a_spiking_teacher_is_averaged_where_time_is(name: str, options: dict) -
 def test_a_spiking_teacher_that_says_nothing_points_nowhere() -> None:
     """Of five recordings it is silent in two: what the loss takes of them is what it takes of the other three."""
     shown = stream((T,))
-    said = shown.teaching
+    said = shown.teacher
     assert said is not None
     logits = said.logits.clone()
     logits[:, [1, 4]] = 0
-    silent = replace(shown, teaching=replace(said, logits=logits))
+    silent = replace(shown, teacher=replace(said, logits=logits))
     others = [0, 2, 3]
     kept = replace(said, logits=logits[:, others], maps=said.maps[:, others], embedding=said.embedding[:, others])
     rest = replace(
@@ -137,9 +142,9 @@ def test_a_spiking_teacher_that_says_nothing_points_nowhere() -> None:
         labels=shown.labels[others],
         maps=shown.maps[:, others],
         embedding=shown.embedding[:, others],
-        teaching=kept,
+        teacher=kept,
     )
-    term = build("samd", target_class="teacher")
+    term = build("cam_kd", target_class="teacher")
     torch.testing.assert_close(term(silent, step(silent)), term(rest, step(rest)))
 
 
@@ -149,14 +154,14 @@ def test_a_spiking_teacher_that_says_nothing_points_nowhere() -> None:
         lambda a, b: cka(a, b),
         lambda a, b: cka(a, b, debiased=True),
         lambda a, b: mmd(0.1 * a, 0.1 * b),
-        lambda a, b: relational(a[0], b[0]),
+        lambda a, b: relation_kd(a[0], b[0]),
         lambda a, b: sliced_w2(a, b, generator=seeded()),
         lambda a, b: feature_distance(a[0], b[0], "cosine"),
         lambda a, b: logit_kd(a, b),
         lambda a, b: spectral_logit(a, b),
-        lambda a, b: tet(a, torch.arange(8), lam=0.1, target=1.0),
+        lambda a, b: tet(a, torch.arange(8), mse_weight=0.1, target=1.0),
     ],
-    ids=["cka", "debiased", "mmd", "relational", "sliced_w2", "cosine", "logit_kd", "spectral", "tet"],
+    ids=["cka", "debiased", "mmd", "relation_kd", "sliced_w2", "cosine", "logit_kd", "spectral", "tet"],
 )
 def test_autocast_changes_nothing(loss: Callable[[Tensor, Tensor], Tensor]) -> None:
     a, b = randn(0, 2, 8, 40), randn(1, 2, 8, 40)
@@ -205,7 +210,7 @@ def test_one_step_has_one_way_to_be_distilled() -> None:
     assert torch.equal(values[0], values[2])
     ce = torch.nn.functional.cross_entropy(logits[0], labels)
     torch.testing.assert_close(
-        tet(logits, labels, lam=0.1, target=1.5), 0.9 * ce + 0.1 * (logits - 1.5).square().mean()
+        tet(logits, labels, mse_weight=0.1, target=1.5), 0.9 * ce + 0.1 * (logits - 1.5).square().mean()
     )
     right = logits[0].argmax(-1)
     assert self_temporal_kd(logits, right).item() == pytest.approx(0, abs=1e-6)
@@ -222,9 +227,9 @@ def test_of_equal_logits_the_first_class_counts() -> None:
 def test_each_step_has_noise_of_its_own() -> None:
     """Steps that are alike: as over so many samples, not as one step counted often."""
     logits, teacher = randn(3, 1, 1, 5).expand(4, 1, 5), randn(4, 1, 5)
-    steps = nld(logits, teacher, generator=seeded(2), mode="per_step")
-    samples = nld(logits.transpose(0, 1), teacher.expand(4, 5), generator=seeded(2), mode="per_step")
-    once = nld(logits[:1], teacher, generator=seeded(2), mode="per_step")
+    steps = noisy_logit_kd(logits, teacher, generator=seeded(2), mode="per_step")
+    samples = noisy_logit_kd(logits.transpose(0, 1), teacher.expand(4, 5), generator=seeded(2), mode="per_step")
+    once = noisy_logit_kd(logits[:1], teacher, generator=seeded(2), mode="per_step")
     torch.testing.assert_close(steps, samples)
     assert abs(steps - once) > 1e-4
 
@@ -233,17 +238,17 @@ def test_a_teachers_features_may_be_made_alike() -> None:
     """`normalize_teacher`: mean 0 and variance 1 of each feature over the batch; one sample alone has no variance."""
     said = 3 * randn(6, 5, 7) + 2
     sizes = Sizes(steps=2, classes=3, v_threshold=1.0, student_embedding=7, teacher_embedding=7)
-    settings = term_settings("projected_feature", {"projector": "identity", "normalize_teacher": True})
-    term = term_class("projected_feature")(settings, sizes)
+    settings = loss_settings("feature_kd", {"projector": "identity", "normalize_teacher": True})
+    term = loss_class("feature_kd")(settings, sizes)
     own = (said - said.mean(0)) / said.std(0, correction=0)
     shown = Stream(
         logits=randn(7, 2, 5, 3), features=randn(7, 2, 5, 3), labels=torch.zeros(5, dtype=torch.long),
-        embedding=own.expand(2, 5, 7), teaching=Teaching(logits=randn(8, 5, 3), embedding=said),
+        embedding=own.expand(2, 5, 7), teacher=TeacherTargets(logits=randn(8, 5, 3), embedding=said),
     )  # fmt: skip
     assert term(shown, step(shown)).item() == pytest.approx(0, abs=1e-10)
     single = replace(
         shown, logits=shown.logits[:, :1], features=shown.features[:, :1], labels=shown.labels[:1],
-        embedding=shown.embedding[:, :1], teaching=Teaching(logits=randn(8, 1, 3), embedding=said[:1]),
+        embedding=shown.embedding[:, :1], teacher=TeacherTargets(logits=randn(8, 1, 3), embedding=said[:1]),
     )  # fmt: skip
     assert torch.isfinite(term(single, step(single)))
 
@@ -253,14 +258,14 @@ def test_similarities_by_products() -> None:
     own, said = torch.tensor([[3.0, 0.0], [0.0, 4.0]]), torch.tensor([[1.0, 0.0], [1.0, 0.0]])
     root = 337**0.5
     expected = ((9 / root - 0.5) ** 2 + (16 / root - 0.5) ** 2 + 2 * 0.25) / 4
-    assert relational(own, said, kind="gram").item() == pytest.approx(expected)
-    assert torch.isfinite(relational(torch.ones(4, 3), torch.ones(4, 2), kind="gram"))  # a batch of one class
+    assert relation_kd(own, said, kind="gram").item() == pytest.approx(expected)
+    assert torch.isfinite(relation_kd(torch.ones(4, 3), torch.ones(4, 2), kind="gram"))  # a batch of one class
 
 
 def test_noise_is_for_training() -> None:
     shown = stream()
-    term = build("nld")
-    plain = logit_kd(shown.logits, shown.teaching.logits, mode="mean")
+    term = build("noisy_logit_kd")
+    plain = logit_kd(shown.logits, shown.teacher.logits, mode="mean")
     assert not torch.equal(term(shown, step(shown)), plain)
     assert torch.equal(term.eval()(shown, step(shown)), plain)
 
@@ -268,17 +273,17 @@ def test_noise_is_for_training() -> None:
 def test_the_target_of_cross_entropy() -> None:
     shown = stream()
     for options, target in (({}, 1.0), ({"target": 0.25}, 0.25)):
-        expected = tet(shown.logits, shown.labels, lam=0.5, target=target)
-        assert torch.equal(build("cross_entropy", lam=0.5, **options)(shown, step(shown)), expected)
+        expected = tet(shown.logits, shown.labels, mse_weight=0.5, target=target)
+        assert torch.equal(build("tet", mse_weight=0.5, **options)(shown, step(shown)), expected)
 
 
 LOGITS, TEACHER = randn(0, T, B, K), randn(1, B, K)
 REFUSED: dict[str, tuple[Callable[[], Tensor], str]] = {
-    "tet of no step": (lambda: tet(LOGITS[:0], torch.arange(B), lam=0.1, target=1.0), "do not fit"),
-    "tet of other labels": (lambda: tet(LOGITS, torch.arange(B - 1), lam=0.1, target=1.0), "do not fit"),
-    "tet without time": (lambda: tet(TEACHER, torch.arange(B), lam=0.1, target=1.0), "do not fit"),
+    "tet of no step": (lambda: tet(LOGITS[:0], torch.arange(B), mse_weight=0.1, target=1.0), "do not fit"),
+    "tet of other labels": (lambda: tet(LOGITS, torch.arange(B - 1), mse_weight=0.1, target=1.0), "do not fit"),
+    "tet without time": (lambda: tet(TEACHER, torch.arange(B), mse_weight=0.1, target=1.0), "do not fit"),
     "tet's step weights": (
-        lambda: tet(LOGITS, torch.zeros(B).long(), lam=0.1, target=1.0, step_weights=torch.ones(1)),
+        lambda: tet(LOGITS, torch.zeros(B).long(), mse_weight=0.1, target=1.0, step_weights=torch.ones(1)),
         "do not fit 3 steps",
     ),
     "sample weights": (lambda: logit_kd(LOGITS, TEACHER, sample_weight=torch.ones(1)), "do not fit a batch of 5"),
@@ -291,11 +296,17 @@ REFUSED: dict[str, tuple[Callable[[], Tensor], str]] = {
         "student's logits are not all finite",
     ),
     "all noise": (
-        lambda: nld(LOGITS, TEACHER, generator=seeded(), space="prob", noise_weight=1.0),
+        lambda: noisy_logit_kd(LOGITS, TEACHER, generator=seeded(), space="prob", noise_weight=1.0),
         "noise of weight 1.0",
     ),
-    "noise below zero": (lambda: nld(LOGITS, TEACHER, generator=seeded(), noise_weight=-0.1), "noise of weight -0.1"),
-    "noise elsewhere": (lambda: nld(LOGITS, TEACHER, generator=seeded(), space="odds"), "no noise in 'odds'"),
+    "noise below zero": (
+        lambda: noisy_logit_kd(LOGITS, TEACHER, generator=seeded(), noise_weight=-0.1),
+        "noise of weight -0.1",
+    ),
+    "noise elsewhere": (
+        lambda: noisy_logit_kd(LOGITS, TEACHER, generator=seeded(), space="odds"),
+        "no noise in 'odds'",
+    ),
     "features of one sample": (lambda: feature_distance(TEACHER, TEACHER[:1]), "do not fit"),
     "features of none": (lambda: feature_distance(TEACHER[:0], TEACHER[:0]), "do not fit"),
     "attention of other places": (
@@ -319,15 +330,15 @@ def test_refusals(case: str) -> None:
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("cross_entropy", {"lam": 1.5}),
+        ("tet", {"mse_weight": 1.5}),
         ("logit_kd", {"tau": 0.0}),
         ("adaptive_kl", {"head_mass": 0.0}),
-        ("nld", {"noise_weight": -0.1}),
-        ("samd", {"tau_map": 0.0}),
+        ("noisy_logit_kd", {"noise_weight": -0.1}),
+        ("cam_kd", {"tau_map": 0.0}),
         ("self_temporal_kd", {"tau": -1.0}),
-        ("laf", {"tau": 0.0}),
+        ("teacher_head_kd", {"tau": 0.0}),
         ("sliced_w2", {"directions": 0}),
-        ("projected_feature", {"blur": 1.0}),
+        ("feature_kd", {"blur": 1.0}),
         ("cka_alignment", {"max_alpha": 1.5}),
         ("cka_alignment", {"coefficients": -1.0}),
         ("mmd_alignment", {"sigma": 0.0}),
@@ -335,4 +346,4 @@ def test_refusals(case: str) -> None:
 )
 def test_options_out_of_range_are_said_before_training(name: str, options: dict) -> None:
     with pytest.raises(UserError, match=next(iter(options))):
-        term_settings(name, options)
+        loss_settings(name, options)

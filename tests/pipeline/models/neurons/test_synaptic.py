@@ -24,7 +24,7 @@ from spikeport.pipeline.models.neurons.synaptic import BatchRMSNorm, LoihiSynapt
 from spikeport.pipeline.models.storage import load_student, save_student
 from spikeport.pipeline.models.students.base import Student, predict_spikes
 from spikeport.pipeline.models.students.build import build_student
-from spikeport.pipeline.training.qat import fine_tune, fold_batch_norm, quantize, scales
+from spikeport.pipeline.training.qat import fold_batch_norm, qat_finetune, quantize, scales
 from spikeport.pipeline.training.train import initial_student, train_student
 
 DTYPES = pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 0.0)])
@@ -270,7 +270,7 @@ def test_a_student_learns_is_tuned_kept_and_exported(tmp_path: Path) -> None:
     loaded = load_student(recipe, shape, len(CLASSES), tmp_path / "float.safetensors")
     frames = dataset.test.frames
     assert np.array_equal(predict_spikes(loaded, frames), predict_spikes(trained, frames))
-    tuned = fine_tune(recipe, dataset, trained, tmp_path / "tune")
+    tuned = qat_finetune(recipe, dataset, trained, tmp_path / "tune")
     save_student(tuned, tmp_path / "quantized.safetensors")
     loaded = load_student(recipe, shape, len(CLASSES), tmp_path / "quantized.safetensors", "quantized")
     assert all(cell.i_decay == round(4096 * 0.6) for cell in loaded.neurons())

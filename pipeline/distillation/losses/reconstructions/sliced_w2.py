@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from spikeport.errors import UserError
-from spikeport.pipeline.distillation.losses.base import Options, Sizes, Step, Stream, Term
+from spikeport.pipeline.distillation.losses.base import DistillationLoss, Options, Sizes, StepInputs, Stream
 from spikeport.pipeline.distillation.losses.precision import full_precision
 
 
@@ -40,14 +40,14 @@ def sliced_w2(own: Tensor, said: Tensor, *, directions: int = 32, generator: tor
     return (ranked[0] - ranked[1]).square().mean()
 
 
-class SlicedW2(Term):
+class SlicedW2(DistillationLoss):
     """`sliced_w2` between the places of student's (averaged over time) and teacher's last maps; a 1x1 convolution,
     trained along, brings the student's channels to the teacher's where they differ."""
 
     class Settings(Options):
         directions: int = Field(32, ge=1)
 
-    needs = frozenset({"maps", "teaching", "teaching.maps"})
+    needs = frozenset({"maps", "teacher", "teacher.maps"})
 
     def __init__(self, settings: Any, sizes: Sizes) -> None:
         super().__init__(settings, sizes)
@@ -60,8 +60,8 @@ class SlicedW2(Term):
         own, said = sizes.student_map[0], sizes.teacher_map[0]
         self.adapter: nn.Module = nn.Identity() if own == said else nn.Conv2d(own, said, 1)
 
-    def forward(self, stream: Stream, step: Step) -> Tensor:
-        said = None if stream.teaching is None else stream.teaching.maps
+    def forward(self, stream: Stream, step: StepInputs) -> Tensor:
+        said = None if stream.teacher is None else stream.teacher.maps
         assert said is not None
         assert stream.maps is not None
         own = self.adapter(stream.maps.float().mean(0))

@@ -14,14 +14,14 @@ from pydantic import Field
 from torch import Tensor
 
 from spikeport.errors import UserError
-from spikeport.pipeline.distillation.losses.base import Options, Step, Stream, Term
-from spikeport.pipeline.distillation.losses.logits import KdMode, kl, logit_kd, paired
+from spikeport.pipeline.distillation.losses.base import DistillationLoss, Options, StepInputs, Stream
+from spikeport.pipeline.distillation.losses.logit_kd import KdMode, kl, logit_kd, paired
 
 Space = Literal["logit", "prob"]
 Scale = Literal["std", "var"]
 
 
-def nld(
+def noisy_logit_kd(
     student: Tensor,
     teacher: Tensor,
     *,
@@ -64,8 +64,8 @@ def nld(
     return tau**2 * kl(log_p, log_q).mean()
 
 
-class Nld(Term):
-    """`nld` on a stream; in eval mode without the noise."""
+class NoisyLogitKd(DistillationLoss):
+    """`noisy_logit_kd` on a stream; in eval mode without the noise."""
 
     class Settings(Options):
         tau: float = Field(2.0, gt=0)
@@ -75,11 +75,11 @@ class Nld(Term):
         detach_stats: bool = True
         mode: KdMode = "mean"
 
-    needs = frozenset({"teaching"})
+    needs = frozenset({"teacher"})
 
-    def forward(self, stream: Stream, step: Step) -> Tensor:
-        assert stream.teaching is not None
+    def forward(self, stream: Stream, step: StepInputs) -> Tensor:
+        assert stream.teacher is not None
         options = self.settings.model_dump()
         if not self.training:
             options["noise_weight"] = 0.0
-        return nld(stream.logits, stream.teaching.logits, generator=step.generator, **options)
+        return noisy_logit_kd(stream.logits, stream.teacher.logits, generator=step.generator, **options)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from spikeport.errors import UserError
-from spikeport.pipeline.distillation.losses.base import Options, Step, Stream, Term
+from spikeport.pipeline.distillation.losses.base import DistillationLoss, Options, StepInputs, Stream
 from spikeport.pipeline.distillation.losses.precision import full_precision
 
 EPS = 1e-8
@@ -18,7 +18,7 @@ Kind = Literal["cosine", "gram"]
 
 
 @full_precision
-def relational(own: Tensor, said: Tensor, *, kind: Kind = "cosine") -> Tensor:
+def relation_kd(own: Tensor, said: Tensor, *, kind: Kind = "cosine") -> Tensor:
     """mean_ij (G_s - G_t)^2 of the samples' similarities, a scalar; rows `[B, D]` and `[B, D']` of any widths.
 
     "cosine": G_ij = x_i x_j / (|x_i| |x_j|), zero for silent rows. "gram": products divided by the matrix's Frobenius
@@ -31,19 +31,19 @@ def relational(own: Tensor, said: Tensor, *, kind: Kind = "cosine") -> Tensor:
     return (matrices[0] - matrices[1]).square().mean()
 
 
-class Relational(Term):
-    """`relational` between what the heads of student (averaged over time) and teacher see."""
+class RelationKd(DistillationLoss):
+    """`relation_kd` between what the heads of student (averaged over time) and teacher see."""
 
     class Settings(Options):
         kind: Kind = "cosine"
 
-    needs = frozenset({"embedding", "teaching", "teaching.embedding"})
+    needs = frozenset({"embedding", "teacher", "teacher.embedding"})
 
-    def forward(self, stream: Stream, step: Step) -> Tensor:
-        said = None if stream.teaching is None else stream.teaching.embedding
+    def forward(self, stream: Stream, step: StepInputs) -> Tensor:
+        said = None if stream.teacher is None else stream.teacher.embedding
         assert said is not None
         assert stream.embedding is not None
-        return relational(stream.embedding.mean(0), said.mean(0) if said.ndim == 3 else said, kind=self.settings.kind)
+        return relation_kd(stream.embedding.mean(0), said.mean(0) if said.ndim == 3 else said, kind=self.settings.kind)
 
 
 def _similar(rows: Tensor, kind: Kind) -> Tensor:

@@ -9,8 +9,8 @@ import math
 import torch
 from torch import Tensor
 
-from spikeport.pipeline.distillation.losses.base import Options, Step, Stream, Term
-from spikeport.pipeline.distillation.losses.logits import KdMode, paired
+from spikeport.pipeline.distillation.losses.base import DistillationLoss, Options, StepInputs, Stream
+from spikeport.pipeline.distillation.losses.logit_kd import KdMode, paired
 from spikeport.pipeline.distillation.losses.precision import full_precision
 
 
@@ -36,14 +36,14 @@ def dct_basis(size: int) -> Tensor:
     return basis
 
 
-class SpectralLogit(Term):
+class SpectralLogit(DistillationLoss):
     """`spectral_logit` on a stream."""
 
     class Settings(Options):
         mode: KdMode = "mean"
 
-    needs = frozenset({"teaching"})
+    needs = frozenset({"teacher"})
 
-    def forward(self, stream: Stream, step: Step) -> Tensor:
-        assert stream.teaching is not None
-        return spectral_logit(stream.logits, stream.teaching.logits, mode=self.settings.mode)
+    def forward(self, stream: Stream, step: StepInputs) -> Tensor:
+        assert stream.teacher is not None
+        return spectral_logit(stream.logits, stream.teacher.logits, mode=self.settings.mode)

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from spikeport.errors import UserError
-from spikeport.pipeline.distillation.losses.base import Options, Step, Stream, Term
+from spikeport.pipeline.distillation.losses.base import DistillationLoss, Options, StepInputs, Stream
 
 KdMode = Literal["mean", "per_step", "last"]
 Divergence = Literal["fkl", "rkl", "adaptive"]
@@ -123,7 +123,7 @@ def paired(student: Tensor, teacher: Tensor, tau: float, mode: KdMode) -> tuple[
     return student.mean(0, keepdim=True), teacher.mean(0, keepdim=True)
 
 
-class LogitKd(Term):
+class LogitKd(DistillationLoss):
     """`logit_kd` on a stream. `mask_replaced`: samples count by their share of frames that are no events."""
 
     class Settings(Options):
@@ -134,16 +134,16 @@ class LogitKd(Term):
         mask_replaced: bool = False
         check_finite: bool = False
 
-    needs = frozenset({"teaching"})
+    needs = frozenset({"teacher"})
 
-    def forward(self, stream: Stream, step: Step) -> Tensor:
+    def forward(self, stream: Stream, step: StepInputs) -> Tensor:
         settings, weight = self.settings, None
-        assert stream.teaching is not None
+        assert stream.teacher is not None
         if settings.mask_replaced and stream.replaced is not None:
             weight = 1 - stream.replaced.to(stream.logits).mean(0)
         return logit_kd(
             stream.logits,
-            stream.teaching.logits,
+            stream.teacher.logits,
             tau=settings.tau,
             mode=settings.mode,
             divergence=settings.divergence,

@@ -8,11 +8,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from spikeport.errors import UserError
-from spikeport.pipeline.distillation.losses.base import Options, Sizes, Step, Stream, Term
-from spikeport.pipeline.distillation.losses.logits import KdMode, logit_kd
+from spikeport.pipeline.distillation.losses.base import DistillationLoss, Options, Sizes, StepInputs, Stream
+from spikeport.pipeline.distillation.losses.logit_kd import KdMode, logit_kd
 
 
-class Laf(Term):
+class TeacherHeadKd(DistillationLoss):
     """`logit_kd` on teacher_head(adapter(what the student's head sees)), averaged over time ("mean") or step by step.
 
     The adapter is affine and there where widths differ, or always; it is trained along and dropped later.
@@ -23,22 +23,22 @@ class Laf(Term):
         mode: KdMode = "mean"
         always_adapt: bool = False
 
-    needs = frozenset({"embedding", "teaching", "teaching.head"})
+    needs = frozenset({"embedding", "teacher", "teacher.head"})
 
     def __init__(self, settings: Any, sizes: Sizes) -> None:
         super().__init__(settings, sizes)
         own, said = sizes.student_embedding, sizes.teacher_embedding
         if own is None or said is None:
             raise UserError(
-                "the loss 'laf' needs what both heads see, which one of the networks has not",
+                "the loss 'teacher_head_kd' needs what both heads see, which one of the networks has not",
                 where="distillation.terms",
                 hint="take another teacher network, or leave the term out",
             )
         adapt = settings.always_adapt or own != said
         self.adapter: nn.Module = nn.Linear(own, said) if adapt else nn.Identity()
 
-    def forward(self, stream: Stream, step: Step) -> Tensor:
-        said = stream.teaching
+    def forward(self, stream: Stream, step: StepInputs) -> Tensor:
+        said = stream.teacher
         assert said is not None
         assert said.head is not None
         assert stream.embedding is not None

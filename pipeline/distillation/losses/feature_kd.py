@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from spikeport.errors import UserError
-from spikeport.pipeline.distillation.losses.base import Options, Sizes, Step, Stream, Term
+from spikeport.pipeline.distillation.losses.base import DistillationLoss, Options, Sizes, StepInputs, Stream
 from spikeport.pipeline.distillation.losses.precision import full_precision, wide
 
 Metric = Literal["mse", "cosine", "attention"]
@@ -41,7 +41,7 @@ def feature_distance(own: Tensor, said: Tensor, metric: Metric = "mse") -> Tenso
     return (maps[0] - maps[1]).square().sum(1).mean()
 
 
-class ProjectedFeature(Term):
+class FeatureKd(DistillationLoss):
     """Student's last maps (or what its head sees) against the teacher's, through a projector.
 
     `features` "maps" or "embedding". `projector`: "identity", "conv1x1" (maps) or "affine" (any; on maps a 1x1
@@ -58,12 +58,12 @@ class ProjectedFeature(Term):
         blur: float = Field(0.0, ge=0, lt=1)
         normalize_teacher: bool = False
 
-    needs = frozenset({"teaching"})
+    needs = frozenset({"teacher"})
 
     def __init__(self, settings: Settings, sizes: Sizes) -> None:
         super().__init__(settings, sizes)
         kind = settings.features
-        self.needs = frozenset({kind, "teaching", f"teaching.{kind}"})  # type: ignore[misc]  # by instance here
+        self.needs = frozenset({kind, "teacher", f"teacher.{kind}"})  # type: ignore[misc]  # by instance here
         own, said = _widths(settings, sizes)
         self.projector: nn.Module = nn.Identity()
         if settings.projector == "identity":
@@ -87,9 +87,9 @@ class ProjectedFeature(Term):
                 nn.Conv2d(said, said, 3, padding=1), nn.ReLU(), nn.Conv2d(said, said, 3, padding=1)
             )
 
-    def forward(self, stream: Stream, step: Step) -> Tensor:
+    def forward(self, stream: Stream, step: StepInputs) -> Tensor:
         settings = self.settings
-        own, said = getattr(stream, settings.features), getattr(stream.teaching, settings.features)
+        own, said = getattr(stream, settings.features), getattr(stream.teacher, settings.features)
         own, said = own.float(), said.detach().float()
         own = own.mean(0, keepdim=True) if settings.reduce_time == "mean" else own
         timed = said.ndim == (5 if settings.features == "maps" else 3)
@@ -112,14 +112,14 @@ class ProjectedFeature(Term):
         return feature_distance(flat, said, settings.metric)
 
 
-def _widths(settings: ProjectedFeature.Settings, sizes: Sizes) -> tuple[int, int]:
+def _widths(settings: FeatureKd.Settings, sizes: Sizes) -> tuple[int, int]:
     if settings.features == "embedding":
         own, said = sizes.student_embedding, sizes.teacher_embedding
     else:
         own, said = (None if shape is None else shape[0] for shape in (sizes.student_map, sizes.teacher_map))
     if own is None or said is None:
         raise UserError(
-            f"the loss 'projected_feature' compares {settings.features}, which one of the networks has not",
+            f"the loss 'feature_kd' compares {settings.features}, which one of the networks has not",
             where="distillation.terms",
             hint="set its features to maps or embedding, or take other networks",
         )

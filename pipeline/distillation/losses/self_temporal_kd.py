@@ -9,10 +9,10 @@ from pydantic import Field
 from torch import Tensor
 
 from spikeport.errors import UserError
-from spikeport.pipeline.distillation.losses.base import Options, Step, Stream, Term
-from spikeport.pipeline.distillation.losses.logits import kl
+from spikeport.pipeline.distillation.losses.base import DistillationLoss, Options, StepInputs, Stream
+from spikeport.pipeline.distillation.losses.logit_kd import kl
 
-Voice = Literal["correct_mean", "mean", "last"]
+TargetKind = Literal["correct_mean", "mean", "last"]
 Fallback = Literal["skip", "uniform", "mean"]
 
 
@@ -21,7 +21,7 @@ def self_temporal_kd(
     labels: Tensor,
     *,
     tau: float = 3.0,
-    teacher: Voice = "correct_mean",
+    teacher: TargetKind = "correct_mean",
     fallback: Fallback = "skip",
 ) -> Tensor:
     """tau^2 mean KL(softmax(z* / tau) || softmax(z[t] / tau)) over steps and samples, a scalar.
@@ -53,13 +53,13 @@ def self_temporal_kd(
     return tau**2 * (weight * loss).sum() / weight.sum().clamp(min=1)
 
 
-class SelfTemporalKd(Term):
+class SelfTemporalKd(DistillationLoss):
     """`self_temporal_kd` on a stream."""
 
     class Settings(Options):
         tau: float = Field(3.0, gt=0)
-        teacher: Voice = "correct_mean"
+        teacher: TargetKind = "correct_mean"
         fallback: Fallback = "skip"
 
-    def forward(self, stream: Stream, step: Step) -> Tensor:
+    def forward(self, stream: Stream, step: StepInputs) -> Tensor:
         return self_temporal_kd(stream.logits, stream.labels, **self.settings.model_dump())

@@ -12,14 +12,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from spikeport.errors import UserError
-from spikeport.pipeline.distillation.losses.base import Options, Step, Stream, Term
-from spikeport.pipeline.distillation.losses.logits import kl
+from spikeport.pipeline.distillation.losses.base import DistillationLoss, Options, StepInputs, Stream
+from spikeport.pipeline.distillation.losses.logit_kd import kl
 
 Normalize = Literal["minmax", "none", "rate", "minmax_batch"]
 SPIKE_FLOOR, TEACHER_FLOOR = 1.0, 1e-3  # least range that a map is divided by: one spike; a trace of activation
 
 
-def samd(
+def cam_kd(
     features: Tensor,
     teacher_map: Tensor,
     *,
@@ -85,8 +85,8 @@ def grad_cam(maps: Tensor, logits: Tensor, classes: Tensor) -> Tensor:
     return (gradient.mean((2, 3), keepdim=True) * maps).sum(1).clamp(min=0).detach()
 
 
-class Samd(Term):
-    """`samd` on a stream: its last spike maps against the teacher's class activation map."""
+class CamKd(DistillationLoss):
+    """`cam_kd` on a stream: its last spike maps against the teacher's class activation map."""
 
     class Settings(Options):
         tau_map: float = Field(2.0, gt=0)
@@ -95,10 +95,10 @@ class Samd(Term):
         skip_empty: bool = True
         target_class: Literal["label", "teacher"] = "label"
 
-    needs = frozenset({"maps", "teaching", "teaching.maps", "teaching.head_weight"})
+    needs = frozenset({"maps", "teacher", "teacher.maps", "teacher.head_weight"})
 
-    def forward(self, stream: Stream, step: Step) -> Tensor:
-        said, settings = stream.teaching, self.settings
+    def forward(self, stream: Stream, step: StepInputs) -> Tensor:
+        said, settings = stream.teacher, self.settings
         assert said is not None
         assert said.maps is not None
         assert said.head_weight is not None
@@ -108,7 +108,7 @@ class Samd(Term):
         wanted = class_activation_map(maps.detach(), said.head_weight.detach(), classes)
         if settings.target_class == "teacher":  # a spiking teacher that said nothing points nowhere
             wanted = wanted * logits.any(-1)[:, None, None]
-        return samd(stream.maps, wanted, **settings.model_dump(exclude={"target_class"}))
+        return cam_kd(stream.maps, wanted, **settings.model_dump(exclude={"target_class"}))
 
 
 def _minmax(flat: Tensor, floor: float) -> Tensor:

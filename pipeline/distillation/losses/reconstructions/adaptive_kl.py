@@ -9,8 +9,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from spikeport.pipeline.distillation.losses.base import Options, Step, Stream, Term
-from spikeport.pipeline.distillation.losses.logits import KdMode, averaged, head_tail_kl, paired
+from spikeport.pipeline.distillation.losses.base import DistillationLoss, Options, StepInputs, Stream
+from spikeport.pipeline.distillation.losses.logit_kd import KdMode, averaged, head_tail_kl, paired
 
 EPS = 1e-8
 
@@ -37,7 +37,7 @@ def adaptive_kl(
     return tau**2 * averaged(loss.mean(0), sample_weight)
 
 
-class AdaptiveKl(Term):
+class AdaptiveKl(DistillationLoss):
     """`adaptive_kl` on a stream."""
 
     class Settings(Options):
@@ -45,8 +45,8 @@ class AdaptiveKl(Term):
         head_mass: float = Field(0.5, gt=0, le=1)
         mode: KdMode = "per_step"
 
-    needs = frozenset({"teaching"})
+    needs = frozenset({"teacher"})
 
-    def forward(self, stream: Stream, step: Step) -> Tensor:
-        assert stream.teaching is not None
-        return adaptive_kl(stream.logits, stream.teaching.logits, **self.settings.model_dump())
+    def forward(self, stream: Stream, step: StepInputs) -> Tensor:
+        assert stream.teacher is not None
+        return adaptive_kl(stream.logits, stream.teacher.logits, **self.settings.model_dump())

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from spikeport.errors import UserError
-from spikeport.pipeline.distillation.losses.saliency import class_activation_map, grad_cam, samd
+from spikeport.pipeline.distillation.losses.cam_kd import cam_kd, class_activation_map, grad_cam
 
 SPEC = 5e-7  # the specification prints six decimals
 
@@ -35,22 +35,24 @@ def two_places() -> tuple[Tensor, Tensor]:
     ],
 )
 def test_known_values(options: dict, expected: float) -> None:
-    assert samd(*two_places(), **options).item() == pytest.approx(expected, abs=SPEC)
+    assert cam_kd(*two_places(), **options).item() == pytest.approx(expected, abs=SPEC)
 
 
 @pytest.mark.parametrize("normalize", ["minmax", "none"])
 def test_equal_maps_and_what_changes_nothing(normalize: str) -> None:
     features, wanted = rand(0, 3, 2, 4, 5, 6), 5 * rand(1, 2, 5, 6)
-    assert samd(features, features.sum((0, 2)), normalize=normalize, tau_map=0.7).item() == pytest.approx(0, abs=1e-12)
-    value = samd(features, wanted, normalize=normalize)
+    assert cam_kd(features, features.sum((0, 2)), normalize=normalize, tau_map=0.7).item() == pytest.approx(
+        0, abs=1e-12
+    )
+    value = cam_kd(features, wanted, normalize=normalize)
     same = [
-        samd(features[[2, 0, 1]][:, :, [3, 1, 0, 2]], wanted, normalize=normalize),  # other order of T and C
-        samd(features, wanted + 3, normalize=normalize),  # a constant map more
-        samd(features[:, [1, 0]], wanted[[1, 0]], normalize=normalize),
+        cam_kd(features[[2, 0, 1]][:, :, [3, 1, 0, 2]], wanted, normalize=normalize),  # other order of T and C
+        cam_kd(features, wanted + 3, normalize=normalize),  # a constant map more
+        cam_kd(features[:, [1, 0]], wanted[[1, 0]], normalize=normalize),
     ]
     for other in same:
         torch.testing.assert_close(other, value)
-    alone = [samd(features[:, [b]], wanted[[b]], normalize=normalize) for b in range(2)]
+    alone = [cam_kd(features[:, [b]], wanted[[b]], normalize=normalize) for b in range(2)]
     torch.testing.assert_close(torch.stack(alone).mean(), value)  # samples do not see each other
 
 
@@ -59,20 +61,20 @@ def test_what_moves_between_channels_changes_nothing() -> None:
     moved = features.clone()
     moved[1, 0, 3, 2, 4] += moved[0, 0, 1, 2, 4]
     moved[0, 0, 1, 2, 4] = 0
-    torch.testing.assert_close(samd(moved, wanted), samd(features, wanted))
+    torch.testing.assert_close(cam_kd(moved, wanted), cam_kd(features, wanted))
 
 
 def test_maps_as_rates() -> None:
     """M_s = (2, 0) over T C = 2 x 1: (1, 0). M_t = (0, 2) by its largest: (0, 1). tau 1: KL = tanh(1/2) = 0.462117."""
     features = torch.tensor([1.0, 0.0], dtype=torch.float64).expand(2, 1, 1, 1, 2)
     wanted = torch.tensor([[[0.0, 2.0]]], dtype=torch.float64)
-    assert samd(features, wanted, normalize="rate", tau_map=1.0).item() == pytest.approx(math.tanh(0.5))
+    assert cam_kd(features, wanted, normalize="rate", tau_map=1.0).item() == pytest.approx(math.tanh(0.5))
 
 
 def test_the_gradient_of_raw_maps() -> None:
     """tau (P_s - P_t) / B at every step and channel alike; it sums to zero over places."""
     features, wanted, tau = rand(0, 3, 2, 4, 5, 6).requires_grad_(), rand(1, 2, 5, 6), 2.0
-    samd(features, wanted, normalize="none", tau_map=tau).backward()
+    cam_kd(features, wanted, normalize="none", tau_map=tau).backward()
     own = (features.detach().sum((0, 2)).flatten(1) / tau).softmax(1)
     expected = tau * (own - (wanted.flatten(1) / tau).softmax(1)).view(2, 5, 6) / 2
     for t in range(3):
@@ -84,25 +86,25 @@ def test_the_gradient_of_raw_maps() -> None:
 def test_a_larger_map_is_averaged_down() -> None:
     features, wanted = rand(0, 1, 2, 1, 2, 3), rand(1, 2, 4, 6)
     small = wanted.view(2, 2, 2, 3, 2).mean((2, 4))
-    torch.testing.assert_close(samd(features, wanted), samd(features, small))
+    torch.testing.assert_close(cam_kd(features, wanted), cam_kd(features, small))
 
 
 def test_silent_students_and_teachers_that_see_nothing() -> None:
     silent = torch.zeros(2, 3, 4, 2, 5, requires_grad=True)
-    loss = samd(silent, rand(1, 3, 2, 5))
+    loss = cam_kd(silent, rand(1, 3, 2, 5))
     loss.backward()
     assert torch.isfinite(loss)
     assert 0 < silent.grad.abs().max() < 1  # the floor of one spike: no blow-up
     features, wanted = rand(2, 2, 3, 4, 2, 5), rand(3, 3, 2, 5)
     wanted[1] = 0
-    torch.testing.assert_close(samd(features, wanted), samd(features[:, [0, 2]], wanted[[0, 2]]))
-    assert samd(features, 0 * wanted).item() == 0
-    assert samd(features, 0 * wanted, skip_empty=False).item() > 0
-    assert samd(features[..., :1, :1], wanted[:, :1, :1]).item() == 0  # a single place
+    torch.testing.assert_close(cam_kd(features, wanted), cam_kd(features[:, [0, 2]], wanted[[0, 2]]))
+    assert cam_kd(features, 0 * wanted).item() == 0
+    assert cam_kd(features, 0 * wanted, skip_empty=False).item() > 0
+    assert cam_kd(features[..., :1, :1], wanted[:, :1, :1]).item() == 0  # a single place
     with pytest.raises(UserError, match="do not fit"):
-        samd(features, wanted[:2])
+        cam_kd(features, wanted[:2])
     with pytest.raises(UserError, match="temperature"):
-        samd(features, wanted, tau_map=0.0)
+        cam_kd(features, wanted, tau_map=0.0)
 
 
 def test_class_activation_maps() -> None:
