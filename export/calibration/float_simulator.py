@@ -16,7 +16,8 @@ from spikeport.errors import UserError
 from spikeport.export.graph.parameters import beside
 from spikeport.export.graph.spiking_graph import SpikingGraph
 from spikeport.export.lowering.discretize import EulerStep, euler_step
-from spikeport.export.lowering.fold import FoldedLayer, fold
+from spikeport.export.lowering.fold import fold
+from spikeport.export.lowering.folded_layer import FoldedLayer
 from spikeport.export.network.readout import Readout
 
 if TYPE_CHECKING:

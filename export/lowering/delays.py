@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from spikeport.errors import UserError
 from spikeport.export.graph.chain import Step
 from spikeport.export.graph.parameters import on_layer
+from spikeport.export.lowering.folded_layer import FoldedLayer
 from spikeport.export.network.integer_network import DELAY_LIMIT
-
-if TYPE_CHECKING:
-    from spikeport.export.lowering.fold import FoldedLayer
 
 DELAY_EXACT = 1e-3  # a delay this near a whole number of steps is meant to be one
 

@@ -7,7 +7,6 @@ moves into `divisor`, which later multiplies thresholds instead (spec 4.5).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import nir
 import numpy as np
@@ -15,48 +14,12 @@ import numpy as np
 from spikeport.errors import UserError
 from spikeport.export.graph.chain import CELLS, SYNAPSES, Step
 from spikeport.export.graph.parameters import on_layer, per_row
-from spikeport.export.graph.shapes import POOLS, check_weights, conv_extent, conv_geometry, pair, whole
+from spikeport.export.graph.shapes import POOLS, check_weights, conv_geometry, pair, whole
 from spikeport.export.lowering.delays import delay_inputs, delay_outputs
+from spikeport.export.lowering.folded_layer import FoldedLayer
 from spikeport.export.lowering.pool_folding import pool_after_conv, pool_before_conv, pool_before_dense
 
 GROUPS_LIMIT = 127
-
-
-@dataclass(frozen=True, kw_only=True)
-class FoldedLayer:
-    """A weight layer whose neurons see `(gain * (weight x + bias) + weight_rec s + bias_rec) / divisor`.
-
-    `weight`: float64 `(out, in)` or `(Cout, Cin/groups, kH, kW)`. `gain`: one number, or one an output row (channel).
-    `bias`: one a row, or of `output_shape`. `weight_rec` `(out, out)` and `bias_rec` `(out,)`: of the loop, s being
-    this layer's spikes of the step before. `delay`: steps that x waits, int64 broadcastable to `(out, in)`, or None.
-    `folded`: the nodes that went in.
-    """
-
-    name: str
-    kind: Literal["dense", "conv"]
-    weight: np.ndarray
-    bias: np.ndarray
-    input_shape: tuple[int, ...]
-    stride: tuple[int, int] = (1, 1)
-    padding: tuple[int, int] = (0, 0)
-    dilation: tuple[int, int] = (1, 1)
-    groups: int = 1
-    divisor: int = 1
-    gain: float | np.ndarray = 1.0
-    weight_rec: np.ndarray | None = None
-    bias_rec: np.ndarray | None = None
-    delay: np.ndarray | None = None
-    folded: tuple[str, ...] = ()
-
-    @property
-    def output_shape(self) -> tuple[int, ...]:
-        """`(Cout, H, W)` or `(out,)`."""
-        if self.kind == "dense":
-            return (self.weight.shape[0],)
-        extent = conv_extent(
-            self.input_shape[1:], self.weight.shape[2:], self.stride, self.padding, self.dilation
-        )  # fmt: skip
-        return (self.weight.shape[0], *extent)
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,13 @@ outputs agrees always: floor((floor(x / s) + n) / S) = floor((x + n s) / (s S)) 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from spikeport.errors import UserError
 from spikeport.export.graph.chain import Step
 from spikeport.export.graph.shapes import check_weights
+from spikeport.export.lowering.folded_layer import FoldedLayer
 from spikeport.export.network.integer_network import GEOMETRY_LIMIT
-
-if TYPE_CHECKING:
-    from spikeport.export.lowering.fold import FoldedLayer
 
 Pair = tuple[int, int]
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from spikeport.errors import UserError
-from spikeport.export.lowering.fold import FoldedLayer
+from spikeport.export.lowering.folded_layer import FoldedLayer
 from spikeport.export.network.fixed_point import BIAS_LIMIT, DECAY_ONE
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 from spikeport.export.quantization.scaled_layer import LayerUnits

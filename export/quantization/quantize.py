@@ -15,7 +15,8 @@ from spikeport.errors import UserError
 from spikeport.export.graph.chain import CELLS, SILENT, SYNAPSES, Step, refuse, structure_faults
 from spikeport.export.graph.spiking_graph import SpikingGraph
 from spikeport.export.lowering.discretize import EulerStep, euler_step
-from spikeport.export.lowering.fold import Folded, FoldedLayer, fold
+from spikeport.export.lowering.fold import Folded, fold
+from spikeport.export.lowering.folded_layer import FoldedLayer
 from spikeport.export.network.fixed_point import DECAY_ONE
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 from spikeport.export.network.readout import Readout

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from spikeport.errors import UserError
-from spikeport.export.lowering.fold import FoldedLayer
+from spikeport.export.lowering.folded_layer import FoldedLayer
 from spikeport.export.network.fixed_point import BIAS_LIMIT, DECAY_ONE, STATE_SHIFT, THRESHOLD_LIMIT
 from spikeport.export.network.integer_network import IntegerLayer
 from spikeport.export.network.netx_weights import kept_weights

@@ -13,7 +13,7 @@ import numpy as np
 from spikeport.errors import UserError
 from spikeport.export.graph.parameters import Value, beside, per_row
 from spikeport.export.lowering.discretize import EulerStep
-from spikeport.export.lowering.fold import FoldedLayer
+from spikeport.export.lowering.folded_layer import FoldedLayer
 from spikeport.export.network.fixed_point import DECAY_ONE
 
 Mantissa = int | np.ndarray

@@ -17,7 +17,8 @@ from numpy.testing import assert_array_equal
 from spikeport.errors import UserError
 from spikeport.export.graph.chain import chain
 from spikeport.export.lowering import pool_folding as compose
-from spikeport.export.lowering.fold import Folded, FoldedLayer, fold
+from spikeport.export.lowering.fold import Folded, fold
+from spikeport.export.lowering.folded_layer import FoldedLayer
 
 FLATTEN = nir.Flatten({"input": None}, start_dim=0, end_dim=-1)
 DT = 0.25

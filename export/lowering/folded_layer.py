@@ -1,0 +1,47 @@
+"""The weight layer that folding makes: what a netx layer holds, still in real numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from spikeport.export.graph.shapes import conv_extent
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldedLayer:
+    """A weight layer whose neurons see `(gain * (weight x + bias) + weight_rec s + bias_rec) / divisor`.
+
+    `weight`: float64 `(out, in)` or `(Cout, Cin/groups, kH, kW)`. `gain`: one number, or one an output row (channel).
+    `bias`: one a row, or of `output_shape`. `weight_rec` `(out, out)` and `bias_rec` `(out,)`: of the loop, s being
+    this layer's spikes of the step before. `delay`: steps that x waits, int64 broadcastable to `(out, in)`, or None.
+    `folded`: the nodes that went in.
+    """
+
+    name: str
+    kind: Literal["dense", "conv"]
+    weight: np.ndarray
+    bias: np.ndarray
+    input_shape: tuple[int, ...]
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+    divisor: int = 1
+    gain: float | np.ndarray = 1.0
+    weight_rec: np.ndarray | None = None
+    bias_rec: np.ndarray | None = None
+    delay: np.ndarray | None = None
+    folded: tuple[str, ...] = ()
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """`(Cout, H, W)` or `(out,)`."""
+        if self.kind == "dense":
+            return (self.weight.shape[0],)
+        extent = conv_extent(
+            self.input_shape[1:], self.weight.shape[2:], self.stride, self.padding, self.dilation
+        )  # fmt: skip
+        return (self.weight.shape[0], *extent)
