@@ -11,7 +11,7 @@ import tomllib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -31,6 +31,7 @@ from spikeport.hardware_profiles.schema import (
     _Part,
 )
 from spikeport.paths import expanded
+from spikeport.pydantic_errors import explain, tuples
 from spikeport.regular_files import read_small
 
 # A new device is one new file and one name here.
@@ -194,49 +195,10 @@ def load_profile(id_or_path: str | os.PathLike[str]) -> HardwareProfile:
     except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, a number of thousands of digits, or too deep
         raise UserError("this is no TOML", where=name, cause=str(error), hint="see loihi1.toml") from error
     try:
-        parsed = _ProfileFile.model_validate(_tuples(values))
+        parsed = _ProfileFile.model_validate(tuples(values))
     except ValidationError as error:
         raise UserError(
-            _explain(error, values), where=name, hint="correct the file; loihi1.toml is an example"
+            explain(error, values), where=name, hint="correct the file; loihi1.toml is an example"
         ) from None
     sections = {key: getattr(parsed, key) for key in _ProfileFile.model_fields if key != "format"}
     return HardwareProfile(file=path.name, sha256=hashlib.sha256(content).hexdigest(), **sections)
-
-
-def _tuples(value: Any) -> Any:
-    """TOML arrays as tuples, which strict validation of frozen values asks for."""
-    if isinstance(value, dict):
-        return {key: _tuples(entry) for key, entry in value.items()}
-    return tuple(_tuples(entry) for entry in value) if isinstance(value, list) else value
-
-
-def _explain(error: ValidationError, values: dict[str, Any]) -> str:
-    faults = []
-    for fault in error.errors():
-        key = _key(fault["loc"], values)
-        if fault["type"] == "extra_forbidden":
-            faults.append(f"unknown key {key}")
-        elif fault["type"] == "missing":
-            faults.append(f"{key} is missing")
-        else:
-            reason = fault["msg"].removeprefix("Value error, ")
-            input_text = f" = {fault['input']!r}" if isinstance(fault["input"], (str, int, float)) else ""
-            faults.append(f"{key}{input_text}: {reason}" if key else reason)
-    return "; ".join(faults)
-
-
-def _key(location: tuple[int | str, ...], values: dict[str, Any]) -> str:
-    """`energy[synop].value`: list entries by the name they carry, not by their number."""
-    text = ""
-    place: Any = values
-    for part in location:
-        try:
-            place = place[part]
-        except (KeyError, IndexError, TypeError):  # the key is missing
-            place = None
-        if isinstance(part, int):
-            name = (place.get("op") or place.get("id")) if isinstance(place, dict) else None
-            text += f"[{name or part}]"
-        else:
-            text += f".{part}" if text else part
-    return text

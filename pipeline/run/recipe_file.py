@@ -12,9 +12,9 @@ from pydantic import BaseModel, ValidationError
 from spikeport.errors import UserError
 from spikeport.paths import expanded
 from spikeport.pipeline.run.recipe import Recipe
+from spikeport.pydantic_errors import explain, short, tuples
 from spikeport.regular_files import read_small
 
-LONGEST = 200  # characters of a value that an error repeats
 DEEPEST = 32  # sections in sections
 
 
@@ -61,9 +61,9 @@ def load_recipe(path: str | os.PathLike[str], overrides: list[str] | None = None
 def parse_recipe(values: dict[str, Any], *, where: str) -> Recipe:
     """`values` (as read from TOML) as a recipe. Raises UserError naming `where`, the key and what is allowed."""
     try:
-        return Recipe.model_validate(_tuples(values))
+        return Recipe.model_validate(tuples(values))
     except ValidationError as error:
-        raise UserError(_explain(error), where=where, hint=_mend(error)) from None
+        raise UserError(explain(error, values), where=where, hint=_mend(error)) from None
     except RecursionError:
         raise _too_deep(where) from None
 
@@ -84,37 +84,8 @@ def _override(values: dict[str, Any], word: str) -> None:
     values[parts[-1]] = value
 
 
-def _tuples(value: Any) -> Any:
-    """TOML arrays as tuples, which strict validation of frozen values asks for."""
-    if isinstance(value, dict):
-        return {key: _tuples(entry) for key, entry in value.items()}
-    return tuple(_tuples(entry) for entry in value) if isinstance(value, list) else value
-
-
 def _too_deep(where: str) -> UserError:
     return UserError("this nests too deep to be a recipe", where=where, hint="see recipes/digits.toml")
-
-
-def short(value: Any) -> str:
-    """`value` as it is written, cut where it goes on for long."""
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # more digits, or brackets, than Python writes
-        return f"a very long {type(value).__name__}"
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
-
-
-def _explain(error: ValidationError) -> str:
-    faults = []
-    for fault in error.errors():
-        key = ".".join(str(part) for part in fault["loc"])
-        if fault["type"] == "extra_forbidden":
-            faults.append(f"unknown key {short(key)}")
-        else:
-            # A section is not repeated.
-            held = "" if isinstance(fault["input"], dict) else f" = {short(fault['input'])}"
-            faults.append(f"{key}{held}: {fault['msg'].removeprefix('Value error, ')}")
-    return "; ".join(faults)
 
 
 def _mend(error: ValidationError) -> str:

@@ -127,7 +127,7 @@ def test_zero_without_source_is_refused(tmp_path: Path) -> None:
         ('status = "measured"', 'status = "unknown"', ("energy[synop]", "forbids a value")),
         ('unit = "pJ"', 'unit = "nJ"', ("energy[synop].unit", "pJ")),
         ('op = "synop"', 'op = "spike"', ("op = 'spike'", "synop")),
-        ("high = 3.0", "hihg = 3.0", ("unknown key energy[synop].hihg",)),
+        ("high = 3.0", "hihg = 3.0", ("unknown key 'energy[synop].hihg'",)),
         ('kind = "neuromorphic"', 'kind = "gpu"', ("[gpu]",)),
         ("energy-profile/1", "energy-profile/2", ("schema", "snn-energy-profile/1")),
         ('scope = "incremental"', "", ("accounting.scope is missing",)),

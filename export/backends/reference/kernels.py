@@ -13,8 +13,8 @@ the end, let LLVM compute with whole registers (measured: 14 sums a ns against 2
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from spikeport.compiled import compiled, entry_point
 from spikeport.export.backends.reference.simd import add8, add8_both, add16, add16_both, first_byte, word_at
 
 # One row of the plan per layer. `*_AT`: where the layer's part of a flat array begins.
@@ -33,19 +33,6 @@ TOUCHED_ONLY, LEAKY, GENERAL = range(3)
 NO_DELAY, DELAY_BY_INPUT, DELAY_BY_SYNAPSE = range(3)
 EVENTS_IN, SYNOPS, EFFECTIVE_SYNOPS, SPIKES_OUT, UPDATES_ACTIVE = range(5)  # as spike_trace.LayerCounts has them
 BLOCK = 32  # masks are looked through in blocks of this many bytes, and padded to them
-
-
-def entry_point(function, **options):
-    """Compiled when first called, and kept for the next process where numba finds a folder that it may write to."""
-    try:
-        return njit(nogil=True, cache=True, error_model="numpy", **options)(function)
-    except RuntimeError:  # no such folder
-        return njit(nogil=True, error_model="numpy", **options)(function)
-
-
-def compiled(function):
-    """As `entry_point`, to be called from compiled code only, which takes a third less time to compile."""
-    return entry_point(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 _u = np.uint64

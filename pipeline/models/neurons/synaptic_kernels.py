@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spikeport.export.backends.reference.kernels import entry_point
+from spikeport.compiled import entry_point
 
 BLOCK = 1024  # neurons
 
