@@ -88,7 +88,11 @@ EVENT = '[memory.event_bytes]\nvalue = 4.0\nstatus = "convention"\nsource = "the
         (EVENT, EVENT[: EVENT.index("source")], ("memory.event_bytes", "a number needs its source")),
         (EVENT, EVENT.replace("4.0", "0.0"), ("event_bytes must be known and above 0",)),
         (EVENT, EVENT.replace("value = 4.0\n", "").replace("convention", "unknown", 1), ("event_bytes must be known",)),
-        ("[memory.event_bytes]", "[memory.spike_bytes]", ("unknown key 'memory.spike_bytes'", "event_bytes is missing")),
+        (
+            "[memory.event_bytes]",
+            "[memory.spike_bytes]",
+            ("unknown key 'memory.spike_bytes'", "event_bytes is missing"),
+        ),
         (CURVE, CURVE.replace("32768", "4096"), ("memory.access_pJ", "the points of a curve ascend")),
         (CURVE, CURVE.replace("100]", "15]"), ("memory.access_pJ", "never costs less")),
         (CURVE, "value = [[0, 0]]", ("memory.access_pJ", "two points or more")),
