@@ -1,4 +1,4 @@
-"""Damaged .nir, .net, sidecar and frame files: each loads to a legal value or raises UserError, in bounded time.
+"""Damaged .nir, .net, metadata and frame files: each loads to a legal value or raises UserError, in bounded time.
 
     python benchmarks/fuzz.py [--files 20000] [--seed 1] [--keep FOLDER] [--replay KIND:INDEX] [--data ../shared/data]
 
@@ -27,7 +27,7 @@ from fuzz_files import bases, mutant
 
 from spikeport.errors import UserError
 
-KINDS = ("net", "nir", "sidecar", "frames")
+KINDS = ("net", "nir", "metadata", "frames")
 SLOW_S = 10.0
 STUCK_S = 600.0
 WARNINGS = 5

@@ -162,7 +162,7 @@ class FloatNetwork:
 
 def compiled(path: Path) -> tuple[SpikingGraph, IntegerNetwork, IntegerNetwork, list[Any]]:
     """The CNN's graph, its integers that take spikes and that take counts, and what rounding cost."""
-    graph = load_graph(path, dt_s=1e-3, reset="zero", if_r="per_step")
+    graph = load_graph(path, dt_s=1e-3, reset="zero", if_gain="per_step")
     network, rows = quantize(graph)
     return graph, network, dataclasses.replace(network, input_message_bits=MESSAGE_BITS), list(rows)
 
@@ -221,7 +221,7 @@ def cnn(path: Path, recordings: list[tuple[Path, int]]) -> dict[str, Any]:
         "steps_at_most": steps,
         "events": events,
         "places_with_more_than_one_event": above_one,
-        "contract": {"dt_s": graph.dt_s, "reset": "zero", "if_r": "per_step"},
+        "metadata": {"dt_s": graph.dt_s, "reset": "zero", "if_gain": "per_step"},
         "layers": [dataclasses.asdict(row) for row in rows],
         "correct": {name: int((guess == labels).sum()) for name, guess in guesses.items()},
         "seconds": {name: round(spent, 1) for name, spent in seconds.items()},

@@ -44,7 +44,7 @@ def main() -> None:
     print(f"seed {options.seed}; {options.calibration} calibration samples, {options.test} test samples, disjoint")
     file = options.data / "nir" / "cnn_sinabs.nir"
     if file.is_file():
-        graph = load_graph(file, dt_s=1e-3, reset="zero", if_r="per_step")
+        graph = load_graph(file, dt_s=1e-3, reset="zero", if_gain="per_step")
         rows += study("cnn_sinabs.nir on N-MNIST", graph, *nmnist(options))
     else:
         print(f"cnn_sinabs.nir is not at {file}: left out")

@@ -195,7 +195,7 @@ def _sinabs(path: Path, data: Path) -> tuple[IntegerNetwork, np.ndarray]:
     from spikeport.pipeline.data.framing import Binning, bin_recording
     from spikeport.pipeline.data.readers.recordings import read_recording
 
-    network, _ = quantize(load_graph(path, dt_s=1e-3, reset="zero", if_r="per_step"))
+    network, _ = quantize(load_graph(path, dt_s=1e-3, reset="zero", if_gain="per_step"))
     binning = Binning(steps=300, step_us=1000, height=34, width=34)
     files = sorted((data / "NMNIST" / "Train").glob("*/*.bin"))
     chosen = files[:: max(1, len(files) // SINABS_SAMPLES)]

@@ -18,7 +18,7 @@ def list_rows() -> list[dict[str, Any]]:
             "name": profile.device.name,
             "kind": profile.device.kind,
             "scope": profile.accounting.scope,
-            "unpriced": list(profile.unpriced),
+            "unknown_terms": list(profile.unknown_terms),
             "source": profile.device.source,
         }
         for name in list_profiles()

@@ -140,7 +140,7 @@ class HardwareProfile:
         return found
 
     @property
-    def unpriced(self) -> tuple[str, ...]:
+    def unknown_terms(self) -> tuple[str, ...]:
         """The terms of a total energy that this device has no number for."""
         if self.device.kind == "gpu" or self.accounting.scope == "all_in":
             return ()

@@ -114,15 +114,15 @@ def run_layer(
     with torch.inference_mode():
         arriving = torch.as_tensor(np.ascontiguousarray(frames)).double()
         driving = _synapse(layer, arriving)
-        loop = None if layer.weight_rec is None else of_neurons(layer.weight_rec.T / layer.divisor)
+        recurrence = None if layer.weight_rec is None else of_neurons(layer.weight_rec.T / layer.divisor)
         voltage = torch.zeros_like(driving[:, 0])
         current = zero = fired = torch.zeros_like(voltage)
         spikes = torch.zeros(driving.shape, dtype=torch.uint8)
         voltages = torch.zeros_like(driving) if keep_membrane else None
         for t in range(driving.shape[1]):
             current = keep_i * current + driving[:, t]
-            if loop is not None:
-                current = current + fired.double() @ loop
+            if recurrence is not None:
+                current = current + fired.double() @ recurrence
             voltage = keep_v * voltage + gain * current + drive
             fired = voltage > threshold
             voltage = torch.where(fired, voltage - threshold if reset == "subtract" else zero, voltage)

@@ -55,9 +55,9 @@ def state_peaks(layer: IntegerLayer, frames: np.ndarray) -> StatePeaks:
 def _peaks(layer: IntegerLayer, frames: np.ndarray) -> StatePeaks:
     batch, steps = frames.shape[:2]
     sums = _sums(layer, frames)
-    loop = None if layer.weight_rec is None else layer.weight_rec.astype(np.int64).T
-    own = np.zeros((steps, batch, layer.neurons), dtype=np.int64) if loop is not None else None
-    loop_delays = np.zeros(layer.neurons, dtype=int) if layer.delay is None or own is None else np.broadcast_to(
+    recurrence = None if layer.weight_rec is None else layer.weight_rec.astype(np.int64).T
+    own = np.zeros((steps, batch, layer.neurons), dtype=np.int64) if recurrence is not None else None
+    recurrent_delays = np.zeros(layer.neurons, dtype=int) if layer.delay is None or own is None else np.broadcast_to(
         layer.delay[:, 0], layer.neurons)  # fmt: skip
     i_decay, v_decay = np.asarray(layer.i_decay, dtype=np.int64), np.asarray(layer.v_decay, dtype=np.int64)
     threshold, bias = np.asarray(layer.vth_mant, dtype=np.int64) << STATE_SHIFT, layer.bias_map << STATE_SHIFT
@@ -65,10 +65,10 @@ def _peaks(layer: IntegerLayer, frames: np.ndarray) -> StatePeaks:
     peaks = StatePeaks()
     for t in range(steps):
         a, pushed = sums[:, t], bias
-        if loop is not None and own is not None:
-            for delay in np.unique(loop_delays):
+        if recurrence is not None and own is not None:
+            for delay in np.unique(recurrent_delays):
                 if t - 1 - delay >= 0:
-                    a = a + np.where(loop_delays == delay, own[t - 1 - delay] @ loop, 0)
+                    a = a + np.where(recurrent_delays == delay, own[t - 1 - delay] @ recurrence, 0)
         if layer.kind == "input":
             a, pushed = np.zeros_like(a), bias + (a << STATE_SHIFT)
         raw = decay(u, i_decay) + (a << STATE_SHIFT)

@@ -1,4 +1,4 @@
-"""The sidecar of a .nir file: JSON beside it with what NIR cannot say, tied to it by a checksum."""
+"""The metadata file of a .nir file: JSON beside it with what NIR cannot say, tied to it by a checksum."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ ORDER = "decay, add input, fire if v > threshold, reset v to zero"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contract:
-    """What a sidecar says: time step in seconds, reset kind, input shape, scales of quantized layers, read-out, what
-    becomes of biases with slow currents, whether neurons may differ, assumptions."""
+class GraphMetadata:
+    """Content of a metadata file: time step in seconds, reset kind, input shape, scales of quantized layers, read-out,
+    what becomes of biases with slow currents, whether neurons may differ, assumptions."""
 
     dt_s: float
     reset: str
@@ -34,40 +34,40 @@ class Contract:
     allow_vector: bool = False
 
 
-def sidecar_path(path: str | os.PathLike[str]) -> Path:
-    """Where the contract of a .nir file is kept."""
+def metadata_path(path: str | os.PathLike[str]) -> Path:
+    """Where the metadata of a .nir file is kept."""
     return Path(f"{os.fspath(path)}.json")
 
 
-def write_sidecar(path: str | os.PathLike[str], contract: dict[str, Any]) -> None:
-    """Writes the contract of the .nir file `path`, which must stand already, with its checksum."""
+def write_metadata(path: str | os.PathLike[str], metadata: dict[str, Any]) -> None:
+    """Writes the metadata of the .nir file `path`, which must stand already, with its checksum."""
     fixed = {"schema": SCHEMA, "order": ORDER, "rounding": ROUNDING}
-    write_json(sidecar_path(path), {**fixed, **contract, "nir_sha256": _digest(Path(path))})
+    write_json(metadata_path(path), {**fixed, **metadata, "nir_sha256": _digest(Path(path))})
 
 
-def read_sidecar(path: str | os.PathLike[str]) -> Contract | None:
-    """What the sidecar of `path` says, None where there is none. Raises UserError where it is damaged or another's."""
-    file = sidecar_path(path)
+def read_metadata(path: str | os.PathLike[str]) -> GraphMetadata | None:
+    """The metadata of the .nir file `path`, None where there are none. Raises UserError where they are damaged."""
+    file = metadata_path(path)
     if not (file.exists() and Path(path).is_file()):
         return None
-    hint = "export the network again, or remove the sidecar and give --dt and --reset"
+    hint = "export the network again, or remove the metadata file and give --dt and --reset"
     try:
         if file.stat().st_size > LARGEST:
             raise ValueError(f"it is larger than {LARGEST >> 20} MiB")
         found = json.loads(file.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
         if not isinstance(found, dict) or found.get("schema") != SCHEMA:
             raise ValueError(f"its schema is not {SCHEMA}")
-        contract = _contract(found)
+        metadata = _parsed(found)
         expected = _text(found, "nir_sha256")
     except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise UserError("this sidecar cannot be used", where=str(file), cause=reason[:300], hint=hint) from error
+        raise UserError("this metadata file cannot be used", where=str(file), cause=reason[:300], hint=hint) from error
     if expected != _digest(Path(path)):
         raise UserError("was written for another .nir file", where=str(file), cause="the checksum differs", hint=hint)
-    return contract
+    return metadata
 
 
-def _contract(found: dict[str, Any]) -> Contract:
+def _parsed(found: dict[str, Any]) -> GraphMetadata:
     """The fields, each of its type. Raises ValueError, KeyError or OverflowError where one is not."""
     shape, scales, notes = found["input_shape"], found["scales"], found["notes"]
     if not (isinstance(shape, list) and 1 <= len(shape) <= 4 and all(type(n) is int and 0 < n < 2**31 for n in shape)):
@@ -80,7 +80,7 @@ def _contract(found: dict[str, Any]) -> Contract:
     allow_vector = found.get("allow_vector", False)
     if not isinstance(allow_vector, bool):
         raise ValueError("allow_vector is neither true nor false")
-    return Contract(
+    return GraphMetadata(
         dt_s=_positive("dt_s", found["dt_s"]),
         reset=reset,
         input_shape=tuple(shape),
@@ -114,11 +114,11 @@ def _refuse_constant(name: str) -> float:
 
 
 def agrees(path: str | os.PathLike[str], key: str, kept: Any, given: Any, agree: bool) -> None:
-    """Raises UserError where a value was given beside a sidecar and they do not `agree`."""
+    """Raises UserError where a value was given beside a metadata file and they do not `agree`."""
     if given is not None and not agree:
         raise UserError(
-            f"{key} = {given} contradicts {kept}", where=str(sidecar_path(path)),
-            cause="the sidecar tells what the network was trained with", hint="leave the option out",
+            f"{key} = {given} contradicts {kept}", where=str(metadata_path(path)),
+            cause="the metadata file tells what the network was trained with", hint="leave the option out",
         )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from torch.nn.utils.parametrize import type_before_parametrizations
 
 from spikeport.errors import UserError
 from spikeport.export.frontends.module_walk import SKIPPED, named_modules
-from spikeport.export.frontends.snntorch_neurons import CELLS, array, cell_node, clamped, loop_node, resets
+from spikeport.export.frontends.snntorch_neurons import CELLS, array, cell_node, clamped, recurrent_node, resets
 from spikeport.export.graph.shapes import conv_geometry, output_shape
 from spikeport.export.graph.spiking_graph import SpikingGraph
 
@@ -62,7 +62,7 @@ def to_spiking_graph(
     taken = [name for name, _ in modules]
     entry, leave = _free("input", taken), _free("output", taken)
     nodes: dict[str, nir.NIRNode] = {entry: nir.Input({"input": np.array(shape)})}
-    loops: dict[str, nir.NIRNode] = {}
+    recurrences: dict[str, nir.NIRNode] = {}
     last = next((name for name, module in reversed(modules) if not isinstance(module, (nn.Flatten, *SKIPPED))), "")
     for name, module in modules:
         if name in nodes or not name or "/" in name or name == ".":
@@ -76,13 +76,13 @@ def to_spiking_graph(
         nodes[name] = _convert(name, module, shape, dt_s, last=name == last)
         notes += clamped(name, module)
         if isinstance(module, snntorch.RLeaky):
-            loops[name] = loop_node(name, module, shape)
+            recurrences[name] = recurrent_node(name, module, shape)
         shape = output_shape(name, nodes[name], shape)
     nodes[leave] = nir.Output({"output": np.array(shape)})
     edges = list(itertools.pairwise(nodes))
-    for name, loop in loops.items():
+    for name, recurrence in recurrences.items():
         back = _free(f"{name}.w_rec", list(nodes))
-        nodes[back] = loop
+        nodes[back] = recurrence
         edges += [(name, back), (back, name)]
     graph = nir.NIRGraph(nodes, edges, type_check=False)
     spiking = SpikingGraph(

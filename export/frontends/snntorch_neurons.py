@@ -40,7 +40,7 @@ def cell_node(name: str, module: Any, shape: Shape, dt_s: float) -> nir.NIRNode:
     )  # fmt: skip
 
 
-def loop_node(name: str, module: snntorch.RLeaky, shape: Shape) -> nir.NIRNode:
+def recurrent_node(name: str, module: snntorch.RLeaky, shape: Shape) -> nir.NIRNode:
     """The weight that leads an RLeaky's spikes back: Linear, Affine, or Scale where it is one to one.
 
     Its bias acts at every step, also the first: snnTorch applies the layer to the spikes before, zeros at first.

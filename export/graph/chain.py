@@ -32,7 +32,7 @@ REFUSED: dict[type, tuple[str, str]] = {
 
 
 @dataclass(frozen=True)
-class Step:
+class ChainNode:
     """One node of the chain with the shapes before and behind it, `(C, H, W)` or `(N,)`.
 
     `loop`: for a recurrent neuron, the nodes from its spikes back to its input, in that order.
@@ -42,10 +42,10 @@ class Step:
     node: nir.NIRNode
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
-    loop: tuple[Step, ...] = ()
+    recurrence: tuple[ChainNode, ...] = ()
 
 
-def chain(graph: nir.NIRGraph) -> tuple[Step, ...]:
+def chain(graph: nir.NIRGraph) -> tuple[ChainNode, ...]:
     """The nodes between Input and Output in the order in which spikes pass them, each loop beside its neuron.
 
     Raises UserError naming every node that keeps the graph from being a chain that netx can hold, or the node whose
@@ -53,18 +53,18 @@ def chain(graph: nir.NIRGraph) -> tuple[Step, ...]:
     """
     graph = flat(graph)
     refuse(structure_faults(graph))
-    loops, _ = _loops(graph)
-    inside = {name for loop in loops.values() for name in loop}
+    recurrences, _ = _recurrences(graph)
+    inside = {name for recurrence in recurrences.values() for name in recurrence}
     following = {before: behind for before, behind in _edges(graph) if before not in inside and behind not in inside}
     name, shape = single(graph, nir.Input), input_shape(graph)
-    steps: list[Step] = []
+    steps: list[ChainNode] = []
     while not isinstance(graph.nodes[name := following[name]], nir.Output):
         node = graph.nodes[name]
         if steps and isinstance(steps[-1].node, SILENT) and not isinstance(node, nir.Flatten):
             raise _silent_fault(steps[-1].name, name)
         behind = output_shape(name, node, shape)
-        loop = tuple(_looped(graph, loops.get(name, ()), name, shape))
-        steps.append(Step(name, node, shape, behind, loop))
+        recurrence = tuple(_recurrent_nodes(graph, recurrences.get(name, ()), name, shape))
+        steps.append(ChainNode(name, node, shape, behind, recurrence))
         shape = behind
     # NIR infers widths from kernel heights: behind such a kernel its claim says nothing
     claimed = graph.nodes[name].output_type["output"]
@@ -133,9 +133,9 @@ def structure_faults(graph: nir.NIRGraph) -> list[UserError]:
     lost = sorted({name for edge in edges for name in edge if name not in graph.nodes})
     if lost:
         return [*faults, UserError(f"edges name nodes that do not exist: {listed(lost)}")]
-    loops, loop_faults = _loops(graph)
-    faults += loop_faults
-    inside = {name for loop in loops.values() for name in loop}
+    recurrences, recurrence_faults = _recurrences(graph)
+    faults += recurrence_faults
+    inside = {name for recurrence in recurrences.values() for name in recurrence}
     circle = circles(graph.nodes, edges)
     forward = [edge for edge in edges if not inside & set(edge) and circle[edge[0]] != circle[edge[1]]]
     faults += _fork_faults({name: node for name, node in graph.nodes.items() if name not in inside}, forward)
@@ -148,14 +148,14 @@ def structure_faults(graph: nir.NIRGraph) -> list[UserError]:
     return faults
 
 
-def _loops(graph: nir.NIRGraph) -> tuple[dict[str, tuple[str, ...]], list[UserError]]:
+def _recurrences(graph: nir.NIRGraph) -> tuple[dict[str, tuple[str, ...]], list[UserError]]:
     """Per recurrent neuron the nodes of its loop in order; and why other loops cannot go to netx."""
     edges = _edges(graph)
     targets, sources = neighbors(graph.nodes, edges)
     groups: dict[int, set[str]] = {}
     for name, circle in circles(graph.nodes, edges).items():
         groups.setdefault(circle, set()).add(name)
-    loops: dict[str, tuple[str, ...]] = {}
+    recurrences: dict[str, tuple[str, ...]] = {}
     faults: list[UserError] = []
     for members in groups.values():
         if len(members) == 1 and not members & set(targets[next(iter(members))]):
@@ -163,10 +163,10 @@ def _loops(graph: nir.NIRGraph) -> tuple[dict[str, tuple[str, ...]], list[UserEr
         neurons = sorted(member for member in members if isinstance(graph.nodes[member], NEURONS))
         found = _simple_loop(graph, members, neurons[0], targets, sources) if len(neurons) == 1 else None
         if found:
-            loops[neurons[0]] = found
+            recurrences[neurons[0]] = found
         else:
             faults.append(_loop_fault(graph, members, neurons))
-    return loops, faults
+    return recurrences, faults
 
 
 def _simple_loop(
@@ -206,9 +206,11 @@ def _loop_fault(graph: nir.NIRGraph, members: set[str], neurons: list[str]) -> U
     )  # fmt: skip
 
 
-def _looped(graph: nir.NIRGraph, loop: Iterable[str], neuron: str, shape: tuple[int, ...]) -> Iterator[Step]:
+def _recurrent_nodes(
+    graph: nir.NIRGraph, recurrence: Iterable[str], neuron: str, shape: tuple[int, ...]
+) -> Iterator[ChainNode]:
     """The loop's nodes with their shapes, which must stay that of the neuron's layer."""
-    for name in loop:
+    for name in recurrence:
         if len(shape) != 1:
             raise UserError(
                 f"is recurrent around a layer of shape {shape}", where=neuron,
@@ -217,7 +219,7 @@ def _looped(graph: nir.NIRGraph, loop: Iterable[str], neuron: str, shape: tuple[
         behind = output_shape(name, graph.nodes[name], shape)
         if behind != shape:
             raise UserError(f"leads {shape} back as {behind}", where=name, hint="use a square weight")
-        yield Step(name, graph.nodes[name], shape, behind)
+        yield ChainNode(name, graph.nodes[name], shape, behind)
 
 
 def _silent_fault(name: str, behind: str) -> UserError:

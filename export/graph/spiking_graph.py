@@ -1,4 +1,4 @@
-"""The spiking graph: a NIR graph with the contract that NIR cannot carry, and the two files that keep them.
+"""The spiking graph: a NIR graph with the metadata that NIR cannot carry, and the two files that keep them.
 
 NIR is continuous time. What a spike-exact execution needs beside it is the time step and the reset: one Euler step of
 `dt_s`, in the order decay, add input, fire if v > threshold, reset v to zero at once (no dead step).
@@ -17,9 +17,9 @@ import nir
 import numpy as np
 
 from spikeport.errors import UserError
-from spikeport.export.formats.metadata import agrees, read_sidecar, write_sidecar
+from spikeport.export.formats.metadata import agrees, read_metadata, write_metadata
 from spikeport.export.formats.nir_file import read_nir, write_nir
-from spikeport.export.graph.chain import CELLS, SYNAPSES, Step, chain, single, with_input_shape
+from spikeport.export.graph.chain import CELLS, SYNAPSES, ChainNode, chain, single, with_input_shape
 from spikeport.export.graph.chain import input_shape as stated_shape
 from spikeport.export.graph.flatten import flat
 from spikeport.export.graph.parameters import on_layer
@@ -77,7 +77,7 @@ class SpikingGraph:
         object.__setattr__(self, "input_shape", stated)
         object.__setattr__(self, "scales", dict(self.scales))
 
-    def chain(self) -> tuple[Step, ...]:
+    def chain(self) -> tuple[ChainNode, ...]:
         """The nodes between Input and Output in order, with their shapes. Raises UserError where it is no chain."""
         return chain(self.nir_graph)
 
@@ -93,7 +93,7 @@ class SpikingGraph:
                                 cause="HDF5 takes '/' and '.' for paths",
                                 hint="give the node another name")  # fmt: skip
         write_nir(_with_full_shapes(self.nir_graph, steps), path)
-        write_sidecar(
+        write_metadata(
             path,
             {
                 "dt_s": self.dt_s,
@@ -113,38 +113,38 @@ def load_graph(
     path: str | os.PathLike[str],
     dt_s: float | None = None,
     reset: str | None = None,
-    if_r: Literal["per_step", "per_second"] | None = None,
+    if_gain: Literal["per_step", "per_second"] | None = None,
     input_shape: tuple[int, ...] | None = None,
     readout: str | None = None,
     bias: str | None = None,
     allow_vector: bool | None = None,
 ) -> SpikingGraph:
-    """Any .nir file as a spiking graph; what NIR does not say comes from the sidecar or from the arguments.
+    """Any .nir file as a spiking graph; what NIR does not say comes from the metadata file or from the arguments.
 
-    `dt_s`: seconds; without it the sidecar's, else tau/r where that is one value over all leaky nodes (with a note).
-    `reset`: "zero"; never guessed. `if_r`: what an IF node's r means in a file without sidecar: NIR's equation says
+    `dt_s`: seconds; default: the metadata file's, else tau/r where that is one value over all leaky nodes (noted).
+    `reset`: "zero"; never guessed. `if_gain`: what an IF node's r means in a file without metadata: NIR's equation says
     per second (gain r dt), some frameworks write per step (gain r). `input_shape`: where the file states none.
-    `readout`, `bias`, `allow_vector`: see SpikingGraph; given, they win over the sidecar. Raises UserError where
-    something is missing, damaged or contradicts the sidecar.
+    `readout`, `bias`, `allow_vector`: see SpikingGraph; given, they win over the metadata file. Raises UserError where
+    something is missing, damaged or contradicts the metadata file.
     """
-    contract = read_sidecar(path)  # first: its checksum keeps a damaged file from the HDF5 library
+    metadata = read_metadata(path)  # first: its checksum keeps a damaged file from the HDF5 library
     graph = flat(read_nir(path))
-    if contract is not None:
-        agrees(path, "dt_s", contract.dt_s, dt_s, math.isclose(contract.dt_s, dt_s or 0.0, rel_tol=1e-9))
-        agrees(path, "reset", contract.reset, reset, reset == contract.reset)
-        agrees(path, "if_r", "per_second", if_r, if_r == "per_second")
-        agrees(path, "input_shape", contract.input_shape, input_shape, input_shape == contract.input_shape)
+    if metadata is not None:
+        agrees(path, "dt_s", metadata.dt_s, dt_s, math.isclose(metadata.dt_s, dt_s or 0.0, rel_tol=1e-9))
+        agrees(path, "reset", metadata.reset, reset, reset == metadata.reset)
+        agrees(path, "if_gain", "per_second", if_gain, if_gain == "per_second")
+        agrees(path, "input_shape", metadata.input_shape, input_shape, input_shape == metadata.input_shape)
         return SpikingGraph(
             nir_graph=graph,
-            dt_s=contract.dt_s,
-            reset=contract.reset,
-            input_shape=contract.input_shape,
-            scales=contract.scales,
-            readout=contract.readout if readout is None else readout,
-            bias=contract.bias if bias is None else bias,
-            allow_vector=contract.allow_vector if allow_vector is None else allow_vector,
-            origins={"dt_s": "the sidecar", "reset": "the sidecar"},
-            notes=contract.notes,
+            dt_s=metadata.dt_s,
+            reset=metadata.reset,
+            input_shape=metadata.input_shape,
+            scales=metadata.scales,
+            readout=metadata.readout if readout is None else readout,
+            bias=metadata.bias if bias is None else bias,
+            allow_vector=metadata.allow_vector if allow_vector is None else allow_vector,
+            origins={"dt_s": "the metadata file", "reset": "the metadata file"},
+            notes=metadata.notes,
         )
     if reset is None:
         raise UserError(
@@ -157,7 +157,7 @@ def load_graph(
         dt_s, note = _infer_dt(path, graph)
         notes, origins["dt_s"] = (note,), "inferred as tau/r"
     _check_dt(dt_s)
-    graph, if_notes = _settle_if(path, graph, dt_s, if_r)
+    graph, if_notes = _settle_if(path, graph, dt_s, if_gain)
     if input_shape is not None:
         graph = _with_given_shape(path, graph, tuple(input_shape))
     else:
@@ -221,22 +221,22 @@ def _infer_dt(path: str | os.PathLike[str], graph: nir.NIRGraph) -> tuple[float,
 
 
 def _settle_if(
-    path: str | os.PathLike[str], graph: nir.NIRGraph, dt_s: float, if_r: str | None
+    path: str | os.PathLike[str], graph: nir.NIRGraph, dt_s: float, if_gain: str | None
 ) -> tuple[nir.NIRGraph, tuple[str, ...]]:
     """The graph with every IF node's r per second, as NIR's equation has it."""
     names = [name for name, node in graph.nodes.items() if isinstance(node, (nir.IF, nir.I))]
-    if if_r not in (None, "per_step", "per_second"):
-        raise UserError(f"if_r {if_r!r} is unknown", hint="use per_step or per_second")
-    if not names or if_r == "per_second":
+    if if_gain not in (None, "per_step", "per_second"):
+        raise UserError(f"if_gain {if_gain!r} is unknown", hint="use per_step or per_second")
+    if not names or if_gain == "per_second":
         return graph, ()
-    if if_r is None:
+    if if_gain is None:
         gains = np.concatenate([np.ravel(graph.nodes[name].r) for name in names]) * dt_s
         if np.allclose(gains, 1.0, rtol=1e-6, atol=0):
             return graph, ()
         raise UserError(
             f"IF nodes {', '.join(names)} have a gain r dt = {_span(gains)} by NIR's equation, while some "
             "frameworks (sinabs is one) mean r per step", where=str(path),
-            hint="say which: --if-r per-step or --if-r per-second",
+            hint="say which: --if-gain per-step or --if-gain per-second",
         )  # fmt: skip
     nodes = dict(graph.nodes)
     for name in names:
@@ -250,7 +250,7 @@ def _span(values: np.ndarray) -> str:
     return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
 
-def _with_full_shapes(graph: nir.NIRGraph, steps: tuple[Step, ...]) -> nir.NIRGraph:
+def _with_full_shapes(graph: nir.NIRGraph, steps: tuple[ChainNode, ...]) -> nir.NIRGraph:
     """The same chain in order, with the layer's shape on every array and field, as strict readers want it."""
     first, last = single(graph, nir.Input), single(graph, nir.Output)
     behind = steps[-1].output_shape if steps else stated_shape(graph)
@@ -260,14 +260,14 @@ def _with_full_shapes(graph: nir.NIRGraph, steps: tuple[Step, ...]) -> nir.NIRGr
     edges: list[tuple[str, str]] = list(itertools.pairwise([first, *(step.name for step in steps), last]))
     for step in steps:
         nodes[step.name] = _with_full_shape(step)
-        nodes |= {inner.name: _with_full_shape(inner) for inner in step.loop}
-        if step.loop:
-            edges += itertools.pairwise([step.name, *(inner.name for inner in step.loop), step.name])
+        nodes |= {inner.name: _with_full_shape(inner) for inner in step.recurrence}
+        if step.recurrence:
+            edges += itertools.pairwise([step.name, *(inner.name for inner in step.recurrence), step.name])
     nodes[last] = nir.Output({"output": np.array(behind)}, metadata=graph.nodes[last].metadata)
     return nir.NIRGraph(nodes, edges, metadata=graph.metadata, type_check=False)
 
 
-def _with_full_shape(step: Step) -> nir.NIRNode:
+def _with_full_shape(step: ChainNode) -> nir.NIRNode:
     node = step.node
     if isinstance(node, (*CELLS, nir.Scale, nir.Delay)):
         arrays = {key: value for key, value in vars(node).items() if key not in _TYPES}
@@ -290,7 +290,7 @@ def _with_full_shape(step: Step) -> nir.NIRNode:
     return node
 
 
-def _full(step: Step, key: str, value: np.ndarray) -> np.ndarray:
+def _full(step: ChainNode, key: str, value: np.ndarray) -> np.ndarray:
     """`value` with the layer's shape and its own type."""
     return on_layer(step.name, key, value, step.output_shape).astype(np.asarray(value).dtype)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from spikeport.errors import UserError
-from spikeport.export.graph.chain import Step
+from spikeport.export.graph.chain import ChainNode
 from spikeport.export.graph.parameters import on_layer
 from spikeport.export.lowering.folded_layer import FoldedLayer
 from spikeport.export.network.integer_network import DELAY_LIMIT
@@ -15,7 +15,7 @@ from spikeport.export.network.integer_network import DELAY_LIMIT
 DELAY_EXACT = 1e-3  # a delay this near a whole number of steps is meant to be one
 
 
-def _delay_steps(step: Step, dt_s: float) -> np.ndarray:
+def _delay_steps(step: ChainNode, dt_s: float) -> np.ndarray:
     """Whole steps, int64 of the layer's shape."""
     seconds = on_layer(step.name, "delay", step.node.delay, step.input_shape)
     if not np.all(np.isfinite(seconds)):
@@ -37,7 +37,7 @@ def _delay_steps(step: Step, dt_s: float) -> np.ndarray:
     return steps.astype(np.int64)
 
 
-def delay_inputs(layer: FoldedLayer, step: Step, dt_s: float) -> FoldedLayer:
+def delay_inputs(layer: FoldedLayer, step: ChainNode, dt_s: float) -> FoldedLayer:
     """`layer` with the Delay before it as delays of its inputs."""
     delays = _delay_steps(step, dt_s)
     layer = replace(layer, folded=(*layer.folded, step.name))
@@ -49,7 +49,7 @@ def delay_inputs(layer: FoldedLayer, step: Step, dt_s: float) -> FoldedLayer:
     return replace(layer, delay=columns if layer.delay is None else layer.delay + columns)
 
 
-def delay_outputs(layer: FoldedLayer, step: Step, dt_s: float) -> FoldedLayer:
+def delay_outputs(layer: FoldedLayer, step: ChainNode, dt_s: float) -> FoldedLayer:
     """`layer` with the Delay behind it as delays of its outputs, which must then have no bias."""
     delays = _delay_steps(step, dt_s)
     layer = replace(layer, folded=(*layer.folded, step.name))
@@ -66,7 +66,7 @@ def delay_outputs(layer: FoldedLayer, step: Step, dt_s: float) -> FoldedLayer:
     return replace(layer, delay=rows if layer.delay is None else layer.delay + rows)
 
 
-def _check_delayed(layer: FoldedLayer, step: Step) -> None:
+def _check_delayed(layer: FoldedLayer, step: ChainNode) -> None:
     if layer.kind != "dense":
         raise UserError(
             f"delays the spikes of the convolution {layer.name}", where=step.name,

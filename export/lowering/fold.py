@@ -12,7 +12,7 @@ import nir
 import numpy as np
 
 from spikeport.errors import UserError
-from spikeport.export.graph.chain import CELLS, SYNAPSES, Step
+from spikeport.export.graph.chain import CELLS, SYNAPSES, ChainNode
 from spikeport.export.graph.parameters import on_layer, per_row
 from spikeport.export.graph.shapes import POOLS, check_weights, conv_geometry, pair, whole
 from spikeport.export.lowering.delays import delay_inputs, delay_outputs
@@ -27,25 +27,25 @@ class Folded:
     """Weight layers, each with the neuron behind it, and a weight layer behind the last neuron (None if there is none),
     which netx cannot hold but the host can compute."""
 
-    layers: tuple[tuple[FoldedLayer, Step], ...]
+    layers: tuple[tuple[FoldedLayer, ChainNode], ...]
     host: FoldedLayer | None = None
 
 
-def fold(steps: tuple[Step, ...], dt_s: float) -> Folded:
+def fold(steps: tuple[ChainNode, ...], dt_s: float) -> Folded:
     """The chain as weight layers with their neurons: `[pool|scale|delay|flatten]* weights [the same]* neuron`.
 
     A neuron with no weights before it gets one identity weight, into which pools and scales fold (a depthwise
     convolution). `dt_s`: seconds per step, for delays. Raises UserError naming the node where the chain has another
     form, or where folding would not be exact.
     """
-    layers: list[tuple[FoldedLayer, Step]] = []
-    before: list[Step] = []
+    layers: list[tuple[FoldedLayer, ChainNode]] = []
+    before: list[ChainNode] = []
     layer: FoldedLayer | None = None
     for step in steps:
         if isinstance(step.node, CELLS):
             if layer is None:
                 layer = _with_earlier(_identity(step, before), before, dt_s)
-            layers.append((_with_loop(layer, step), step))
+            layers.append((_with_recurrence(layer, step), step))
             layer, before = None, []
         elif isinstance(step.node, SYNAPSES):
             if layer is not None:
@@ -69,7 +69,7 @@ def fold(steps: tuple[Step, ...], dt_s: float) -> Folded:
     return Folded(tuple(layers), None if layer is None else _on_host(layer))
 
 
-def _weight_layer(step: Step) -> FoldedLayer:
+def _weight_layer(step: ChainNode) -> FoldedLayer:
     node, name = step.node, step.name
     weight = np.asarray(node.weight, dtype=np.float64)
     bias = np.zeros(weight.shape[0])
@@ -95,7 +95,7 @@ def _weight_layer(step: Step) -> FoldedLayer:
     )
 
 
-def _with_earlier(layer: FoldedLayer, before: list[Step], dt_s: float) -> FoldedLayer:
+def _with_earlier(layer: FoldedLayer, before: list[ChainNode], dt_s: float) -> FoldedLayer:
     """`layer` with what stands before it folded in, the nearest first."""
     for step in reversed(before):
         if isinstance(step.node, nir.Flatten):
@@ -109,7 +109,7 @@ def _with_earlier(layer: FoldedLayer, before: list[Step], dt_s: float) -> Folded
     return layer
 
 
-def _absorb_behind(layer: FoldedLayer, step: Step, dt_s: float) -> FoldedLayer:
+def _absorb_behind(layer: FoldedLayer, step: ChainNode, dt_s: float) -> FoldedLayer:
     if isinstance(step.node, nir.Flatten):
         return layer
     if isinstance(step.node, nir.Scale):
@@ -133,7 +133,7 @@ def _absorb_behind(layer: FoldedLayer, step: Step, dt_s: float) -> FoldedLayer:
     )
 
 
-def _pool_inputs(layer: FoldedLayer, step: Step) -> FoldedLayer:
+def _pool_inputs(layer: FoldedLayer, step: ChainNode) -> FoldedLayer:
     kernel, stride, padding, divisor = _pool(step)
     layer = replace(
         layer,
@@ -154,7 +154,7 @@ def _pool_inputs(layer: FoldedLayer, step: Step) -> FoldedLayer:
     )
 
 
-def _scale_inputs(layer: FoldedLayer, step: Step) -> FoldedLayer:
+def _scale_inputs(layer: FoldedLayer, step: ChainNode) -> FoldedLayer:
     factors = _factors(step)
     folded = (*layer.folded, step.name)
     if layer.kind == "dense":
@@ -167,25 +167,25 @@ def _scale_inputs(layer: FoldedLayer, step: Step) -> FoldedLayer:
     return replace(layer, weight=layer.weight * columns[:, :, None, None], folded=folded)
 
 
-def _spatial(step: Step, into: str) -> UserError:
+def _spatial(step: ChainNode, into: str) -> UserError:
     return UserError(
         "its factors differ within a channel", where=step.name, cause=f"only one factor a channel goes into {into}",
         hint="use one factor a channel, shape (C, 1, 1), or train without this node",
     )  # fmt: skip
 
 
-def _factors(step: Step) -> np.ndarray:
+def _factors(step: ChainNode) -> np.ndarray:
     factors = on_layer(step.name, "scale", step.node.scale, step.input_shape)
     if not np.all(np.isfinite(factors)):
         raise UserError("its factors hold NaN or infinity", where=step.name, hint="check the training of this node")
     return factors
 
 
-def _identity(neuron: Step, before: list[Step]) -> FoldedLayer:
+def _identity(neuron: ChainNode, before: list[ChainNode]) -> FoldedLayer:
     """Weight 1 from each signal to its own neuron: before a neuron that has no weights, or pools and scales only."""
     name, shape = _name(before) or f"{neuron.name}.input", neuron.input_shape
     delayed = any(isinstance(step.node, nir.Delay) for step in before)
-    for step in reversed(before if not (neuron.loop or delayed) else []):
+    for step in reversed(before if not (neuron.recurrence or delayed) else []):
         if len(shape) == 1:
             shape = step.input_shape  # what a Flatten merged stays a convolution of each channel
     if len(shape) == 1:
@@ -205,13 +205,13 @@ def _eye(name: str, shape: tuple[int, ...]) -> FoldedLayer:
     return FoldedLayer(name=name, kind="dense", weight=np.eye(size), bias=np.zeros(size), input_shape=shape)
 
 
-def _name(before: list[Step]) -> str:
+def _name(before: list[ChainNode]) -> str:
     return next((step.name for step in before if not isinstance(step.node, nir.Flatten)), "")
 
 
-def _with_loop(layer: FoldedLayer, neuron: Step) -> FoldedLayer:
+def _with_recurrence(layer: FoldedLayer, neuron: ChainNode) -> FoldedLayer:
     """`layer` with the weight that leads its neuron's spikes back, times the divisor that its input was spared."""
-    if not neuron.loop:
+    if not neuron.recurrence:
         return layer
     if layer.kind != "dense":
         raise UserError(
@@ -225,14 +225,14 @@ def _with_loop(layer: FoldedLayer, neuron: Step) -> FoldedLayer:
         )  # fmt: skip
     size = layer.output_shape[0]
     weight, bias = np.eye(size), np.zeros(size)
-    for step in neuron.loop:
+    for step in neuron.recurrence:
         if isinstance(step.node, nir.Scale):
             factors = _factors(step)
             weight, bias = factors[:, None] * weight, factors * bias
         else:
             inner = _weight_layer(step)
             weight, bias = inner.weight @ weight, inner.bias
-    names = tuple(step.name for step in neuron.loop)
+    names = tuple(step.name for step in neuron.recurrence)
     return replace(
         layer, weight_rec=layer.divisor * weight, bias_rec=layer.divisor * bias, folded=(*layer.folded, *names)
     )
@@ -250,7 +250,7 @@ def _on_host(layer: FoldedLayer) -> FoldedLayer:
     return layer
 
 
-def _pool(step: Step) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int], int]:
+def _pool(step: ChainNode) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int], int]:
     """(kernel, stride, padding, divisor); an average counts its padding, as torch's does unless told otherwise."""
     kernel, stride, padding = (
         pair(getattr(step.node, key), step.name, key) for key in ("kernel_size", "stride", "padding")

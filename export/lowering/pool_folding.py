@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from spikeport.errors import UserError
-from spikeport.export.graph.chain import Step
+from spikeport.export.graph.chain import ChainNode
 from spikeport.export.graph.shapes import check_weights
 from spikeport.export.lowering.folded_layer import FoldedLayer
 from spikeport.export.network.integer_network import GEOMETRY_LIMIT
@@ -20,7 +20,7 @@ from spikeport.export.network.integer_network import GEOMETRY_LIMIT
 Pair = tuple[int, int]
 
 
-def pool_before_conv(layer: FoldedLayer, step: Step, kernel: Pair, stride: Pair, padding: Pair) -> np.ndarray:
+def pool_before_conv(layer: FoldedLayer, step: ChainNode, kernel: Pair, stride: Pair, padding: Pair) -> np.ndarray:
     """The kernel of `layer` read through the pool `step`: each tap becomes a block of the pool's size."""
     taps = layer.weight.shape[2:]
     for axis in (0, 1):
@@ -38,7 +38,7 @@ def pool_before_conv(layer: FoldedLayer, step: Step, kernel: Pair, stride: Pair,
 
 
 def pool_after_conv(
-    layer: FoldedLayer, step: Step, kernel: Pair, stride: Pair, padding: Pair
+    layer: FoldedLayer, step: ChainNode, kernel: Pair, stride: Pair, padding: Pair
 ) -> tuple[np.ndarray, np.ndarray]:
     """(kernel, bias) of `layer` summed over the windows of the pool `step`; a bias map where these differ."""
     taps = layer.weight.shape[2:]
@@ -59,7 +59,7 @@ def pool_after_conv(
 
 
 def pool_before_dense(
-    layer: FoldedLayer, step: Step, kernel: Pair, stride: Pair, padding: Pair
+    layer: FoldedLayer, step: ChainNode, kernel: Pair, stride: Pair, padding: Pair
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """(weight, delay) of a dense layer read through the pool `step`; each window is written out, so any will do."""
     pooled = layer.weight.reshape(-1, *step.output_shape)
@@ -82,7 +82,7 @@ def sum_pool(maps: np.ndarray, kernel: Pair, stride: Pair, padding: Pair) -> np.
     return windows[:, :: stride[0], :: stride[1]].sum(axis=(3, 4))
 
 
-def _spread_delay(layer: FoldedLayer, step: Step, kernel: Pair, stride: Pair, padding: Pair) -> np.ndarray | None:
+def _spread_delay(layer: FoldedLayer, step: ChainNode, kernel: Pair, stride: Pair, padding: Pair) -> np.ndarray | None:
     """Delays of pooled inputs as delays of the inputs under them, which must then be one for each."""
     if layer.delay is None or layer.delay.shape[1] == 1:
         return layer.delay
@@ -108,7 +108,7 @@ def _outer_reads(inner: int, taps: int, stride: int, padding: int, dilation: int
 
 
 def _check(
-    reads: np.ndarray, inner: int, size: int, stride: int, padding: int, first: np.ndarray, axis: int, step: Step,
+    reads: np.ndarray, inner: int, size: int, stride: int, padding: int, first: np.ndarray, axis: int, step: ChainNode,
     layer: str, kernel: Pair,
 ) -> None:  # fmt: skip
     """Refuses where outer padding would, merged, read input; `first`: an inner window's places from its start."""

@@ -9,7 +9,7 @@ from typing import Any
 import nir
 import numpy as np
 
-from spikeport.export.graph.chain import CELLS, SILENT, SYNAPSES, Step
+from spikeport.export.graph.chain import CELLS, SILENT, SYNAPSES, ChainNode
 from spikeport.export.graph.shapes import POOLS
 from spikeport.export.graph.spiking_graph import SpikingGraph
 from spikeport.export.network.fixed_point import ACCUMULATOR_LIMIT, STATE_LIMIT
@@ -36,14 +36,14 @@ class NodeRecord:
 
 
 def explain(graph: SpikingGraph, network: IntegerNetwork, rows: list[LayerReport]) -> list[NodeRecord]:
-    """A record for the contract, one a node in the order of the chain (loops behind their neuron), one for each layer
+    """A record for the metadata, one a node in the order of the chain (loops behind their neuron), one for each layer
     that was added, and one for the read-out. `network` and `rows`: what `quantize` made of `graph`."""
     layers = {row.name: (layer, row) for layer, row in zip(network.layers, rows, strict=True)}
     owner = {name: row.name for row in rows for name in (*row.folded, row.neuron, row.name)}
-    records = [_contract(graph)]
+    records = [_metadata_record(graph)]
     explained: set[str] = set()
     for step in graph.chain():
-        for each in (step, *step.loop):
+        for each in (step, *step.recurrence):
             layer, row = layers.get(owner.get(each.name, ""), (None, None))
             if row is not None and row.name not in explained:
                 added = f"{row.name}.bias_neuron"
@@ -69,11 +69,11 @@ def lines(records: Iterable[NodeRecord]) -> list[str]:
     return text
 
 
-def _contract(graph: SpikingGraph) -> NodeRecord:
+def _metadata_record(graph: SpikingGraph) -> NodeRecord:
     origins = {key: graph.origins.get(key, "the program that made the graph") for key in ("dt_s", "reset")}
     return NodeRecord(
         node="the graph",
-        kind="contract",
+        kind="metadata",
         values={
             "dt": f"{graph.dt_s:g} s ({origins['dt_s']})",
             "reset": f"{graph.reset} ({origins['reset']})",
@@ -84,7 +84,7 @@ def _contract(graph: SpikingGraph) -> NodeRecord:
     )
 
 
-def _record(step: Step, layer: IntegerLayer | None, row: LayerReport | None, recurrent: bool) -> NodeRecord:
+def _record(step: ChainNode, layer: IntegerLayer | None, row: LayerReport | None, recurrent: bool) -> NodeRecord:
     name, node = step.name, step.node
     values = {key: _values(getattr(node, key)) for key in KEYS if getattr(node, key, None) is not None}
     fixed: dict[str, Any] = {"node": name, "kind": type(node).__name__, "values": values}
@@ -103,7 +103,7 @@ def _record(step: Step, layer: IntegerLayer | None, row: LayerReport | None, rec
     return NodeRecord(**fixed, rewrite=_folded_words(step, layer, row))
 
 
-def _neuron_words(step: Step, row: LayerReport) -> str:
+def _neuron_words(step: ChainNode, row: LayerReport) -> str:
     into = f"the neurons of {row.name}"
     if isinstance(step.node, SILENT) or row.threshold_mant == (1 << 17) - 1:
         into += ", which never fire: their voltage is read out"
@@ -150,7 +150,7 @@ def _weight_integers(layer: IntegerLayer, row: LayerReport, recurrent: bool) -> 
     return found
 
 
-def _folded_words(step: Step, layer: IntegerLayer, row: LayerReport) -> str:
+def _folded_words(step: ChainNode, layer: IntegerLayer, row: LayerReport) -> str:
     if isinstance(step.node, nir.Delay):
         steps = "no delay" if layer.delay is None else f"delays of {_values(layer.delay)} steps on its synapses"
         return f"part of {layer.name}: {steps}"

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from spikeport.errors import UserError
-from spikeport.export.graph.chain import CELLS, SILENT, SYNAPSES, Step, refuse, structure_faults
+from spikeport.export.graph.chain import CELLS, SILENT, SYNAPSES, ChainNode, refuse, structure_faults
 from spikeport.export.graph.spiking_graph import SpikingGraph
 from spikeport.export.lowering.discretize import EulerStep, euler_step
 from spikeport.export.lowering.fold import Folded, fold
@@ -72,7 +72,7 @@ def _quantize(graph: SpikingGraph, bits: int, scales: Mapping[str, float]) -> tu
     return IntegerNetwork(input_shape=graph.input_shape, layers=tuple(layers), readout=readout), table
 
 
-def _units(graph: SpikingGraph, layer: FoldedLayer, neuron: Step, silent: bool) -> LayerUnits:
+def _units(graph: SpikingGraph, layer: FoldedLayer, neuron: ChainNode, silent: bool) -> LayerUnits:
     step = euler_step(neuron.name, neuron.node, graph.dt_s, neuron.input_shape)
     if silent:
         if np.ndim(step.threshold) and step.notes:

@@ -26,9 +26,9 @@ Reset = Annotated[
     Literal["zero"] | None,
     typer.Option("--reset", help="What a spike does to the membrane; NIR does not say.", rich_help_panel=NIR),
 ]
-IfR = Annotated[
+IfGain = Annotated[
     Literal["per-step", "per-second"] | None,
-    typer.Option("--if-r", help="What an IF node's r means; frameworks differ.", rich_help_panel=NIR),
+    typer.Option("--if-gain", help="What an IF node's r means; frameworks differ.", rich_help_panel=NIR),
 ]
 
 
@@ -46,7 +46,7 @@ def export(
     explain: Annotated[bool, typer.Option("--explain", help="Print what became of each node, with numbers.")] = False,
     dt: Dt = None,
     reset: Reset = None,
-    if_r: IfR = None,
+    if_gain: IfGain = None,
     input_shape: InputShape = None,
     readout: Annotated[
         Literal["spikes", "membrane-sum", "membrane-max", "membrane-last"] | None,
@@ -99,7 +99,7 @@ def export(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """A run or any .nir file -> .nir with its contract, .net for netx, and what rounding cost.
+    """A run or any .nir file -> .nir with its metadata, .net for netx, and what rounding cost.
 
     The network of a .nir file runs on a few frames, in float64 and in integers: what differs is told.
     A live snnTorch nn.Sequential becomes a .nir in Python: `spikeport.export.frontends.from_snntorch.to_spiking_graph(
@@ -122,7 +122,7 @@ def export(
             source,
             dt_s=dt,
             reset=reset,
-            if_r=if_r.replace("-", "_") if if_r else None,  # type: ignore[arg-type]
+            if_gain=if_gain.replace("-", "_") if if_gain else None,  # type: ignore[arg-type]
             input_shape=shape_of(input_shape),
             readout=readout,
             bias=bias,
@@ -153,7 +153,7 @@ def _export_nir(
 ) -> tuple[dict[str, Any], list[str], IntegerNetwork]:
     from dataclasses import asdict
 
-    from spikeport.export.formats.metadata import sidecar_path
+    from spikeport.export.formats.metadata import metadata_path
     from spikeport.export.formats.netx.write import write_netx
     from spikeport.export.quantization.bias_neurons import with_messages
     from spikeport.export.quantization.quantize import quantize
@@ -164,7 +164,7 @@ def _export_nir(
     if nir_file.exists() and nir_file.samefile(source):
         nir_file = folder / f"{source.stem}-spikeport.nir"  # never over the file it came from
     table_file = folder / f"{source.stem}.quantization.json"
-    for file in (nir_file, sidecar_path(nir_file), net_file, table_file):
+    for file in (nir_file, metadata_path(nir_file), net_file, table_file):
         check_file(file, "earlier export", is_exported, reads=(source, calibrate, check))
     notes = list(graph.notes)
     searched: dict[str, Any] = {}
@@ -177,8 +177,8 @@ def _export_nir(
         notes.append(f"inputs are counts of {message_bits} bits: Loihi 2's graded spikes, Loihi 1 has none")
     moved = moved_by_rounding(graph, network, check or calibrate) if checked else None
     quantization = [asdict(row) for row in rows]
-    contract = {"dt_s": graph.dt_s, "reset": graph.reset, "readout": network.readout.kind}
-    result = {"contract": contract, "quantization": quantization, "notes": notes}
+    metadata = {"dt_s": graph.dt_s, "reset": graph.reset, "readout": network.readout.kind}
+    result = {"metadata": metadata, "quantization": quantization, "notes": notes}
     if searched:
         result["calibration"] = searched
     if moved is not None:

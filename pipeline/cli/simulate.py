@@ -10,7 +10,7 @@ import typer
 
 from spikeport.errors import UserError
 from spikeport.pipeline.cli.console import InputShape, Json, Quiet, bytes_of, fail, shape_of, show, table
-from spikeport.pipeline.cli.export import Dt, IfR, Reset
+from spikeport.pipeline.cli.export import Dt, IfGain, Reset
 from spikeport.pipeline.stages.outputs import check_file, check_folder, is_trace
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def profile(
     input_shape: InputShape = None,
     dt: Dt = None,
     reset: Reset = None,
-    if_r: IfR = None,
+    if_gain: IfGain = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -220,7 +220,7 @@ def profile(
                 check_folder(out, (*FILES, STEPS), "report of a network", schema=SCHEMA)
             elif per_step:
                 raise UserError("steps.csv stands beside a report", where="--per-step", hint="give --out DIR")
-            subject = _subject(source, frames, shape_of(input_shape), dt, reset, if_r)
+            subject = _subject(source, frames, shape_of(input_shape), dt, reset, if_gain)
             devices = tuple(hardware or Profile().hardware)
             result, trace = profile_network(subject, devices, baseline, progress, active_rule=rule, per_step=per_step)
             if out is not None:
@@ -231,7 +231,7 @@ def profile(
 
 
 def _subject(
-    source: Path, frames: Path, shape: tuple[int, ...] | None, dt: float | None, reset: Any, if_r: str | None
+    source: Path, frames: Path, shape: tuple[int, ...] | None, dt: float | None, reset: Any, if_gain: str | None
 ) -> Subject:
     from dataclasses import asdict
 
@@ -246,8 +246,8 @@ def _subject(
         from spikeport.export.graph.spiking_graph import load_graph
         from spikeport.export.quantization.quantize import quantize
 
-        per: Any = if_r.replace("-", "_") if if_r else None
-        graph = load_graph(source, dt_s=dt, reset=reset, if_r=per, input_shape=shape)
+        per: Any = if_gain.replace("-", "_") if if_gain else None
+        graph = load_graph(source, dt_s=dt, reset=reset, if_gain=per, input_shape=shape)
         network, table_rows = quantize(graph)
         rows, dt_s = [asdict(row) for row in table_rows], graph.dt_s
     spikes, labels = open_frames(frames, network.input_shape, outputs=network.outputs)
@@ -283,7 +283,7 @@ def _profile_lines(result: dict[str, Any]) -> list[str]:
     from spikeport.pipeline.report.content.words import quantity_text
 
     energy = table(
-        ("hardware", "dynamic energy", "total energy", "latency", "basis", "unpriced"),
+        ("hardware", "dynamic energy", "total energy", "latency", "basis", "unknown_terms"),
         [
             (
                 row["hardware"],
@@ -291,7 +291,7 @@ def _profile_lines(result: dict[str, Any]) -> list[str]:
                 quantity_text(row["total_uj"], "µJ"),
                 quantity_text(row["latency_us"], "µs"),
                 row["basis"],
-                ", ".join(row["unpriced"]) or "-",
+                ", ".join(row["unknown_terms"]) or "-",
             )
             for row in result["energy"]
         ],

@@ -30,7 +30,7 @@ def hardware_list(json: Json = False) -> None:
     from spikeport.hardware_profiles.catalogue import list_rows
 
     rows = list_rows()
-    cells = [(r["id"], r["name"], r["kind"], r["scope"], ", ".join(r["unpriced"]) or "-") for r in rows]
+    cells = [(r["id"], r["name"], r["kind"], r["scope"], ", ".join(r["unknown_terms"]) or "-") for r in rows]
     show(rows, json, table(("id", "name", "kind", "scope", "unknown"), cells))
 
 

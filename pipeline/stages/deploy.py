@@ -24,11 +24,11 @@ CHECK_CHUNK = 100  # recordings whose spikes of all layers are held at once
 
 
 def export(context: Context) -> Result:
-    """student.nir with its sidecar, student.net, teacher.onnx, and what quantization cost per layer.
+    """student.nir with its metadata file, student.net, teacher.onnx, and what quantization cost per layer.
 
     The .net is made from the .nir as it was read back, so that what any reader gets is what runs.
     """
-    from spikeport.export.formats.metadata import sidecar_path
+    from spikeport.export.formats.metadata import metadata_path
     from spikeport.export.frontends.from_snntorch import to_spiking_graph
     from spikeport.export.graph.spiking_graph import load_graph
     from spikeport.export.quantization.quantize import quantize
@@ -40,12 +40,12 @@ def export(context: Context) -> Result:
     student = load_student(context, context.recipe.distillation.method, "quantized")
     input_shape = dataset.test.frames.shape[2:]
     graph = to_spiking_graph(student.deployed(), input_shape, dataset.dt_s, scales(student))
-    nir_file, sidecar = run.file("student.nir"), sidecar_path(run.file("student.nir"))
+    nir_file, metadata = run.file("student.nir"), metadata_path(run.file("student.nir"))
     graph.save(nir_file)
     network, table = quantize(load_graph(nir_file))
     write_netx(network, run.file("student.net"))
     write_frames(run.file("test-frames.npz"), np.asarray(dataset.test.frames), dataset.test.labels)
-    files = ["student.nir", sidecar.name, "student.net", "test-frames.npz"]
+    files = ["student.nir", metadata.name, "student.net", "test-frames.npz"]
     teacher = load_teacher(context)
     if teacher is not None and not export_teacher(teacher, (3, *input_shape[1:]), run.file("teacher.onnx")):
         files.append("teacher.onnx")

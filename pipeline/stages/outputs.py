@@ -64,16 +64,16 @@ def is_picture(file: Path) -> bool:
 
 
 def is_exported(file: Path) -> bool:
-    """Whether `file` is a network, a contract or a table that `export` wrote."""
-    from spikeport.export.formats.metadata import SCHEMA, read_sidecar
+    """Whether `file` is a network, a metadata or a table that `export` wrote."""
+    from spikeport.export.formats.metadata import SCHEMA, read_metadata
     from spikeport.export.formats.safe_hdf5 import Tree, read_tree
 
     try:
         if file.suffix == ".nir":
-            return read_sidecar(file) is not None
+            return read_metadata(file) is not None
         if file.suffix == ".json":
             held = _json(file)
-            return held.get("schema") == SCHEMA or {"contract", "quantization", "notes"} <= held.keys()
+            return held.get("schema") == SCHEMA or {"metadata", "quantization", "notes"} <= held.keys()
         layers = read_tree(file).members.get("layer")
         groups = layers.members.values() if isinstance(layers, Tree) else ()
         return any("name" in group.attributes for group in groups if isinstance(group, Tree))

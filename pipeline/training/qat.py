@@ -83,10 +83,10 @@ def rescale(student: Student) -> Student:
     """
     student = copy.deepcopy(student)
     for synapse, cell, pooled in _layers(student):
-        loop = _loop(cell)
+        recurrence = _recurrence(cell)
         largest = float(synapse.weight.detach().abs().max())
-        if loop is not None:  # one scale for both, and no pool before the loop
-            largest = max(largest, float(loop.weight.detach().abs().max()) * pooled)
+        if recurrence is not None:  # one scale for both, and no pool before the loop
+            largest = max(largest, float(recurrence.weight.detach().abs().max()) * pooled)
         biases = _bias_owner(synapse, cell).bias
         assert biases is not None  # folding gave one to every layer
         bias = float(biases.detach().abs().max()) * pooled
@@ -98,8 +98,8 @@ def rescale(student: Student) -> Student:
             synapse.weight *= factor
             biases *= factor
             cell.threshold *= factor
-            if loop is not None:
-                loop.weight *= factor
+            if recurrence is not None:
+                recurrence.weight *= factor
             cell.scale.fill_(scale * pooled)
     return student
 
@@ -204,8 +204,8 @@ def prepare_qat(student: Student) -> None:
         scale = float(cell.scale)
         parametrize.register_parametrization(synapse, "weight", FakeQuantize(scale / pooled, 2, WEIGHT_LIMIT))
         parametrize.register_parametrization(_bias_owner(synapse, cell), "bias", FakeQuantize(scale, 1, BIAS_LIMIT))
-        if (loop := _loop(cell)) is not None:
-            parametrize.register_parametrization(loop, "weight", FakeQuantize(scale, 2, WEIGHT_LIMIT))
+        if (recurrence := _recurrence(cell)) is not None:
+            parametrize.register_parametrization(recurrence, "weight", FakeQuantize(scale, 2, WEIGHT_LIMIT))
         cell.threshold.copy_((cell.threshold * scale).round() / scale)
         cell.beta.copy_(1 - torch.tensor(cell.v_decay / DECAY_ONE))
         if isinstance(cell, LoihiSynaptic):
@@ -218,12 +218,12 @@ def convert(student: Student) -> Student:
     for synapse, cell, _ in _layers(student):
         parametrize.remove_parametrizations(synapse, "weight", leave_parametrized=True)
         parametrize.remove_parametrizations(_bias_owner(synapse, cell), "bias", leave_parametrized=True)
-        if (loop := _loop(cell)) is not None:
-            parametrize.remove_parametrizations(loop, "weight", leave_parametrized=True)
+        if (recurrence := _recurrence(cell)) is not None:
+            parametrize.remove_parametrizations(recurrence, "weight", leave_parametrized=True)
     return student.eval()
 
 
-def _loop(cell: LoihiNeuron) -> nn.Linear | None:
+def _recurrence(cell: LoihiNeuron) -> nn.Linear | None:
     """The weights from the cells' own spikes, where they have any."""
     return cell.recurrent if isinstance(cell, LoihiRecurrent) else None
 

@@ -152,5 +152,5 @@ def test_show_gives_units() -> None:
 def test_list_names_what_is_unpriced() -> None:
     rows = {row["id"]: row for row in list_rows()}
     assert tuple(rows) == list_profiles()
-    assert rows["loihi1"]["unpriced"] == []
-    assert "synop" in rows["loihi2"]["unpriced"]
+    assert rows["loihi1"]["unknown_terms"] == []
+    assert "synop" in rows["loihi2"]["unknown_terms"]

@@ -64,7 +64,7 @@ def test_constants_typed_in_a_second_time() -> None:
     }
     assert profile.price("synop").value == profile.price("add").value
     assert {entry.status for entry in profile.energy} == {"convention"}
-    assert profile.unpriced == ("routing", "static", "latency")
+    assert profile.unknown_terms == ("routing", "static", "latency")
 
 
 def test_show_lists_memory_with_units_and_sources() -> None:

@@ -82,7 +82,7 @@ def test_published_constants_of_loihi1() -> None:
 def test_loihi2_has_no_energy_number() -> None:
     profile = load_profile("loihi2")
     assert all(entry.value is None for entry in profile.energy)
-    assert {"synop", "neuron_active", "neuron_inactive", "latency"} <= set(profile.unpriced)
+    assert {"synop", "neuron_active", "neuron_inactive", "latency"} <= set(profile.unknown_terms)
 
 
 def test_file_of_ones_own(tmp_path: Path) -> None:
@@ -92,12 +92,14 @@ def test_file_of_ones_own(tmp_path: Path) -> None:
     assert synop is not None
     assert synop.interval == (1.5, 2.0, 3.0)
     assert profile.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert profile.unpriced == ("neuron_active", "neuron_inactive", "routing", "static", "latency")
+    assert profile.unknown_terms == ("neuron_active", "neuron_inactive", "routing", "static", "latency")
 
 
 def test_left_out_and_unknown_are_the_same(tmp_path: Path) -> None:
     entry = '[[energy]]\nop = "neuron_active"\nunit = "pJ"\nstatus = "unknown"\nsource = "nowhere"\n'
-    assert load_profile(write(tmp_path, GOOD + entry)).unpriced == load_profile(write(tmp_path, GOOD)).unpriced
+    assert (
+        load_profile(write(tmp_path, GOOD + entry)).unknown_terms == load_profile(write(tmp_path, GOOD)).unknown_terms
+    )
 
 
 def test_number_without_source_is_refused(tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ from fuzz_files import FRAME_SHAPE
 
 from spikeport.export.formats import nir_file
 from spikeport.export.formats.frames_file import open_frames, write_frames
-from spikeport.export.formats.metadata import read_sidecar, sidecar_path, write_sidecar
+from spikeport.export.formats.metadata import metadata_path, read_metadata, write_metadata
 from spikeport.export.formats.netx.write import _difference, read_netx, write_netx
 from spikeport.export.graph.spiking_graph import load_graph
 from spikeport.export.quantization.quantize import quantize
 
-SUFFIX = {"net": ".net", "nir": ".nir", "sidecar": ".nir.json", "frames": ".npz"}
+SUFFIX = {"net": ".net", "nir": ".nir", "metadata": ".nir.json", "frames": ".npz"}
 
 
 def check_net(path: Path) -> None:
@@ -35,25 +35,25 @@ def check_nir(path: Path) -> None:
     again = path.with_suffix(".again.nir")
     nir_file.write_nir(graph, again)
     assert not nir_file._difference(graph, nir_file.read_nir(again)), "the graph read back differs"
-    loaded = load_graph(path, dt_s=1e-4, reset="zero", if_r="per_step")
+    loaded = load_graph(path, dt_s=1e-4, reset="zero", if_gain="per_step")
     network, _ = quantize(loaded)
     write_netx(network, path.with_suffix(".again.net"))
 
 
-def check_sidecar(path: Path) -> None:
-    """A contract with values of their kinds that comes back from a file of its own."""
-    graph = path.with_suffix("")  # the .nir, written beside its mutated sidecar
-    contract = read_sidecar(graph)
-    assert contract is not None
-    assert 0 < contract.dt_s < math.inf
-    assert min(contract.input_shape) > 0
-    assert all(0 < scale < math.inf for scale in contract.scales.values())
-    str(contract).encode("utf-8")
+def check_metadata(path: Path) -> None:
+    """A metadata with values of their kinds that comes back from a file of its own."""
+    graph = path.with_suffix("")  # the .nir, written beside its mutated metadata
+    metadata = read_metadata(graph)
+    assert metadata is not None
+    assert 0 < metadata.dt_s < math.inf
+    assert min(metadata.input_shape) > 0
+    assert all(0 < scale < math.inf for scale in metadata.scales.values())
+    str(metadata).encode("utf-8")
     again = graph.with_suffix(".again.nir")
     again.write_bytes(graph.read_bytes())
-    write_sidecar(again, {**asdict(contract), "input_shape": list(contract.input_shape)})
-    assert read_sidecar(again) == contract
-    sidecar_path(again).unlink()
+    write_metadata(again, {**asdict(metadata), "input_shape": list(metadata.input_shape)})
+    assert read_metadata(again) == metadata
+    metadata_path(again).unlink()
 
 
 def check_frames(path: Path) -> None:
@@ -72,4 +72,4 @@ def check_frames(path: Path) -> None:
     assert labels is None or np.array_equal(labels, read_labels)
 
 
-CHECKS = {"net": check_net, "nir": check_nir, "sidecar": check_sidecar, "frames": check_frames}
+CHECKS = {"net": check_net, "nir": check_nir, "metadata": check_metadata, "frames": check_frames}

@@ -26,7 +26,7 @@ _LEAST = 1 << 40  # elements of a declared shape that nobody can hold
 def bases(folder: Path, data: Path) -> dict[str, list[Path]]:
     """Sound files of every kind, small ones of ours and other people's where `data` has them."""
     folder.mkdir(parents=True, exist_ok=True)
-    files: dict[str, list[Path]] = {"net": [], "nir": [], "sidecar": [], "frames": []}
+    files: dict[str, list[Path]] = {"net": [], "nir": [], "metadata": [], "frames": []}
     for seed in range(12):
         path = folder / f"{seed}.net"
         write_netx(random_network(np.random.default_rng(seed), rich=True), path)
@@ -36,7 +36,7 @@ def bases(folder: Path, data: Path) -> dict[str, list[Path]]:
         shape = tuple(int(n) for n in graph.nodes["input"].output_type["output"])
         SpikingGraph(nir_graph=graph, dt_s=1e-4, reset="zero", input_shape=shape).save(path)
         files["nir"].append(path)
-        files["sidecar"].append(path.with_name(path.name + ".json"))
+        files["metadata"].append(path.with_name(path.name + ".json"))
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 2, (3, 4, *FRAME_SHAPE), dtype=np.uint8)
     write_frames(folder / "0.npz", frames, np.arange(3))
@@ -53,15 +53,15 @@ def bases(folder: Path, data: Path) -> dict[str, list[Path]]:
 
 
 def mutant(kind: str, index: int, seed: int, files: dict[str, list[Path]], path: Path) -> None:
-    """Writes the damaged file `index` of its kind to `path` (a sidecar's .nir beside it)."""
+    """Writes the damaged file `index` of its kind to `path` (a metadata's .nir beside it)."""
     rng = np.random.default_rng([seed, index])
     source = files[kind][int(rng.integers(len(files[kind])))]
-    if kind == "sidecar":
+    if kind == "metadata":
         shutil.copyfile(source.with_suffix(""), path.with_suffix(""))
     if rng.random() < 0.5:
         other = files[kind][int(rng.integers(len(files[kind])))]
         path.write_bytes(_bytes(rng, source.read_bytes(), other.read_bytes()))
-    elif kind == "sidecar":
+    elif kind == "metadata":
         path.write_bytes(_json(rng, source.read_text()))
     elif kind == "frames":
         path.write_bytes(_zip(rng, source.read_bytes()))

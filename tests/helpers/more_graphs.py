@@ -14,10 +14,10 @@ from spikeport.export.graph.spiking_graph import SpikingGraph
 FLATTEN = nir.Flatten({"input": None}, start_dim=0, end_dim=-1)
 
 
-def recurrent(graph: SpikingGraph, cell: str, *loop: nir.NIRNode, **changes) -> SpikingGraph:
+def recurrent(graph: SpikingGraph, cell: str, *recurrence: nir.NIRNode, **changes) -> SpikingGraph:
     """The graph with a loop of the nodes r0, r1, ... around `cell`."""
-    names = [f"r{index}" for index, _ in enumerate(loop)]
-    nodes = {**graph.nir_graph.nodes, **dict(zip(names, loop, strict=True))}
+    names = [f"r{index}" for index, _ in enumerate(recurrence)]
+    nodes = {**graph.nir_graph.nodes, **dict(zip(names, recurrence, strict=True))}
     edges = [*graph.nir_graph.edges, *itertools.pairwise([cell, *names, cell])]
     settings = {"dt_s": graph.dt_s, "input_shape": graph.input_shape, "scales": graph.scales, **changes}
     return SpikingGraph(nir_graph=nir.NIRGraph(nodes, edges, type_check=False), **settings)

@@ -47,7 +47,7 @@ class _Builder:
         self.shape = self.first
         self.nodes: list[nir.NIRNode] = []
         self.scales: dict[str, float] = {}
-        self.loops: dict[str, nir.NIRNode] = {}
+        self.recurrences: dict[str, nir.NIRNode] = {}
         self.scale_now = 1.0
 
     def coin(self, chance: float = 0.5) -> bool:
@@ -58,13 +58,18 @@ class _Builder:
         named |= {f"n{index}": node for index, node in enumerate(self.nodes)}
         named["output"] = nir.Output({"output": None})
         edges = list(itertools.pairwise(named))
-        for name, loop in self.loops.items():
+        for name, recurrence in self.recurrences.items():
             if self.coin():  # nested, as snnTorch has it
-                inner = {"in": nir.Input({"input": None}), "lif": named[name], "w_rec": loop, "out": nir.Output(None)}
+                inner = {
+                    "in": nir.Input({"input": None}),
+                    "lif": named[name],
+                    "w_rec": recurrence,
+                    "out": nir.Output(None),
+                }
                 inner_edges = [("in", "lif"), ("lif", "w_rec"), ("w_rec", "lif"), ("lif", "out")]
                 named[name] = nir.NIRGraph(inner, inner_edges, type_check=False)
             else:
-                named[f"{name}_back"] = loop
+                named[f"{name}_back"] = recurrence
                 edges += [(name, f"{name}_back"), (f"{name}_back", name)]
         self.rng.shuffle(edges)
         edges = [(str(before), str(behind)) for before, behind in edges]
@@ -76,10 +81,10 @@ class _Builder:
 
     def add(self, node: nir.NIRNode) -> None:
         self.nodes.append(node)
-        loops, self.loops = self.loops, {}
+        recurrences, self.recurrences = self.recurrences, {}
         scales, self.scales = self.scales, {}
         self.shape = self.graph().chain()[-1].output_shape
-        self.loops, self.scales = loops, scales
+        self.recurrences, self.scales = recurrences, scales
 
     def build(self) -> tuple[SpikingGraph, np.ndarray]:
         for _ in range(int(self.rng.integers(1, 4))):
@@ -155,12 +160,12 @@ class _Builder:
         delayed = any(isinstance(each, nir.Delay) and np.any(each.delay) for each in around)
         if not delayed and self.coin(0.6):
             back = 4 * even(self.rng, size, size, largest=6) / self.scale_now
-            loops = [
+            recurrences = [
                 nir.Linear(back),
                 nir.Affine(back, 4 * np.ones(size) / self.scale_now),
                 nir.Scale(np.array(12 / self.scale_now)),
             ]
-            self.loops[f"n{len(self.nodes)}"] = loops[int(self.rng.integers(3))]
+            self.recurrences[f"n{len(self.nodes)}"] = recurrences[int(self.rng.integers(3))]
         self.nodes.append(node)
 
     def convolution(self) -> None:

@@ -1,6 +1,6 @@
 """Energy of an inference on a device: counted operations times sourced constants, as an interval.
 
-Unknown terms are None and named in `unpriced`; nothing unknown is counted as 0.
+Unknown terms are None and named in `unknown_terms`; nothing unknown is counted as 0.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class EnergyAccount:
     neuron_bracket_pj: tuple[float, float] | None
     placement: Placement | None
     latency: Latency
-    unpriced: tuple[str, ...]
+    unknown_terms: tuple[str, ...]
     used: tuple[tuple[str, Sourced], ...]
 
     def row(self) -> dict[str, Any]:
@@ -84,7 +84,7 @@ class EnergyAccount:
                 }
                 for layer in self.layers
             ],
-            "unpriced": list(self.unpriced),
+            "unknown_terms": list(self.unknown_terms),
             "basis": self.basis,
             "scope": wording.scope(self),
             "assumptions": wording.assumptions(self),
@@ -170,30 +170,30 @@ def account(
     rule = known_rule(active_rule) or profile.accounting.active_rule
     active = [active_updates(layer, rule) for layer in activity.layers]
     time = latency(profile, activity, active, placement)
-    unpriced = list(profile.unpriced)
+    unknown_terms = list(profile.unknown_terms)
     priced = [
         synop_price(profile, layer) is not None and priced_synops(profile, layer) is not None
         for layer in activity.layers
     ]
-    if not all(priced) and "synop" not in unpriced:
-        unpriced.insert(0, "synop")
-    if time.time_us is None and "latency" not in unpriced and profile.accounting.scope == "incremental":
-        unpriced.append("latency")
+    if not all(priced) and "synop" not in unknown_terms:
+        unknown_terms.insert(0, "synop")
+    if time.time_us is None and "latency" not in unknown_terms and profile.accounting.scope == "incremental":
+        unknown_terms.append("latency")
 
     layers: tuple[LayerEnergy, ...] = ()
     dynamic = static = total = bracket = None
     if profile.accounting.scope == "all_in":
         synop = profile.constant("synop")
-        if synop is not None and "synop" not in unpriced:
+        if synop is not None and "synop" not in unknown_terms:
             total = price(synop, _all_synops(profile, activity))
-    elif not set(unpriced) & set(DYNAMIC_TERMS):
+    elif not set(unknown_terms) & set(DYNAMIC_TERMS):
         layers = tuple(
             layer_energy(profile, layer, works) for layer, works in zip(activity.layers, active, strict=True)
         )
         dynamic = np.sum([layer.dynamic_pj for layer in layers], axis=0)
         static = static_pj(profile, time, placement)
-        if static is None and time.time_us is not None and "static" not in unpriced:
-            unpriced.append("static")  # it has a number, but how many chips or cores it counts for is not known
+        if static is None and time.time_us is not None and "static" not in unknown_terms:
+            unknown_terms.append("static")  # it has a number, but how many chips or cores it counts for is not known
         bracket = neuron_bracket_pj(profile, activity)
         overhead = overhead_pj(profile, activity, time)
         if static is not None and overhead is not None:
@@ -211,7 +211,7 @@ def account(
         neuron_bracket_pj=bracket,
         placement=placement,
         latency=time,
-        unpriced=tuple(unpriced),
+        unknown_terms=tuple(unknown_terms),
         used=_used(profile, activity, has_static=static is not None, has_ann=mac is not None),
     )
 

@@ -26,7 +26,7 @@ def scope(account: EnergyAccount) -> str:
         return f"all-in aggregate at {account.profile.device.operating_point}"
     if account.dynamic_pj is None:
         return "counts only: an operation has no published price"
-    routing = "without routing" if "routing" in account.unpriced else "routing (lower bound)"
+    routing = "without routing" if "routing" in account.unknown_terms else "routing (lower bound)"
     memory = "" if account.profile.memory is None else "addressing, memory, "
     dynamic = f"dynamic: synapse, neuron, {memory}{routing}"
     if account.total_pj is None:

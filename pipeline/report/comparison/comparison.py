@@ -29,7 +29,7 @@ from spikeport.pipeline.run.intervals import paired_difference
 from spikeport.pipeline.run.run_folder import differences
 
 SCHEMA = "spikeport-compare/1"
-ENERGY_KEYS = ("hardware", "name", "kind", "dynamic_uj", "total_uj", "latency_us", "unpriced", "basis", "scope")
+ENERGY_KEYS = ("hardware", "name", "kind", "dynamic_uj", "total_uj", "latency_us", "unknown_terms", "basis", "scope")
 
 
 def build_comparison(runs: Sequence[FinishedRun]) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def _unlike(row: dict[str, Any], first: dict[str, Any]) -> str:
     for key in ("basis", "scope"):
         if row.get(key) != first.get(key):
             return f"rows of different {key} make no ratio: {row.get(key)}, and {first.get(key)}"
-    if set(row.get("unpriced") or ()) != set(first.get("unpriced") or ()):
+    if set(row.get("unknown_terms") or ()) != set(first.get("unknown_terms") or ()):
         return "rows that lack different prices make no ratio"
     if (row.get("profile") or {}).get("sha256") != (first.get("profile") or {}).get("sha256"):
         return "the two runs were priced with different versions of the profile"

@@ -34,8 +34,8 @@ def energy_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
 
 def missing_operations(row: dict[str, Any]) -> str:
     """The operations without a price that the dynamic energy would need, in words."""
-    unpriced = row.get("unpriced") or []
-    return ", ".join(OPERATIONS.get(op, op.replace("_", " ")) for op in unpriced if op not in TOTAL_ONLY)
+    unknown_terms = row.get("unknown_terms") or []
+    return ", ".join(OPERATIONS.get(op, op.replace("_", " ")) for op in unknown_terms if op not in TOTAL_ONLY)
 
 
 def device(row: dict[str, Any]) -> dict[str, Any]:

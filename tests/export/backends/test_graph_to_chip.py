@@ -25,7 +25,7 @@ from spikeport.pipeline.training.qat import quantize as quantize_student
 
 
 def test_the_sinabs_network_survives_netx_and_runs(tmp_path: Path, shared_data: Path):
-    graph = load_graph(shared_data / "nir" / "cnn_sinabs.nir", dt_s=1e-3, reset="zero", if_r="per_step")
+    graph = load_graph(shared_data / "nir" / "cnn_sinabs.nir", dt_s=1e-3, reset="zero", if_gain="per_step")
     network, _ = quantize(graph)
     write_netx(network, tmp_path / "cnn.net")
     read = read_netx(tmp_path / "cnn.net")

@@ -181,7 +181,7 @@ def test_subtractive_reset_against_a_loop():
 
 def test_the_sinabs_network_fires_as_the_equations_say(shared_data: Path):
     """Sum pools, folded here and executed as pools there."""
-    graph = load_graph(shared_data / "nir" / "cnn_sinabs.nir", dt_s=1e-3, reset="zero", if_r="per_step")
+    graph = load_graph(shared_data / "nir" / "cnn_sinabs.nir", dt_s=1e-3, reset="zero", if_gain="per_step")
     frames = (np.random.default_rng(0).random((2, 12, 2, 34, 34)) < 0.1).astype(np.uint8)
     expected = np.stack([run_nir(graph.nir_graph, 1e-3, sample) for sample in frames])
     trace = run_float(graph, frames)

@@ -22,7 +22,7 @@ def files(tmp_path_factory):
 def test_sound_files_load(files, tmp_path, kind):
     """The checks themselves accept what is not damaged."""
     for path in files[kind]:
-        if kind == "nir":  # without its sidecar, as the damaged ones are
+        if kind == "nir":  # without its metadata, as the damaged ones are
             path = Path(shutil.copyfile(path, tmp_path / path.name))
         fuzz_checks.CHECKS[kind](path)
 

@@ -53,7 +53,7 @@ EXPECTED: dict[str, object] = {
     "norse_recurrent": ("not exported", "NoneType"),
     "sinabs_conv_untyped": ("not exported", "One of data, shape or dtype"),
     "sinabs_conv": EXACT,
-    "sinabs_conv_if_r": ("refused", "some frameworks .sinabs is one. mean r per step"),
+    "sinabs_conv_if_gain": ("refused", "some frameworks .sinabs is one. mean r per step"),
     "sinabs_conv_default": ("refused", SUBTRACT),
     "sinabs_from_model": EXACT,
     "sinabs_lif": EXACT,

@@ -263,15 +263,15 @@ def test_read_outs_that_a_graph_does_not_have_are_refused():
         SpikingGraph(nir_graph=graph, dt_s=DT, input_shape=(2,), readout="loudest")
 
 
-def test_what_was_chosen_is_kept_in_the_sidecar(tmp_path):
+def test_what_was_chosen_is_kept_in_the_metadata_file(tmp_path):
     feed, li = nir.Linear(np.ones((3, 2))), nir.LI(tau=2 * DT * np.ones(3), r=2 * np.ones(3), v_leak=np.zeros(3))
     chain = graph_of(feed, lif((3,)), nir.Linear(np.ones((3, 3))), li, shape=(2,))
     graph = recurrent(chain, "n1", nir.Scale(np.ones(1)), readout="membrane-last", bias="neuron", allow_vector=True)
     graph.save(tmp_path / "net.nir")
     loaded = load_graph(tmp_path / "net.nir")
     assert (loaded.readout, loaded.bias, loaded.allow_vector) == ("membrane-last", "neuron", True)
-    assert dict(loaded.origins) == {"dt_s": "the sidecar", "reset": "the sidecar"}
-    assert [[inner.name for inner in step.loop] for step in loaded.chain()] == [[], ["r0"], [], []]
+    assert dict(loaded.origins) == {"dt_s": "the metadata file", "reset": "the metadata file"}
+    assert [[inner.name for inner in step.recurrence] for step in loaded.chain()] == [[], ["r0"], [], []]
     assert load_graph(tmp_path / "net.nir", readout="membrane-max").readout == "membrane-max"
     assert quantize(loaded)[0].readout.over_time == "last"
 

@@ -1,4 +1,4 @@
-"""Reading, writing and ordering graphs: the contract beside NIR is kept, and every fault is one line that names it."""
+"""Reading, writing and ordering graphs: the metadata beside NIR is kept, and every fault is one line that names it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from spikeport.errors import UserError
-from spikeport.export.formats.metadata import sidecar_path
+from spikeport.export.formats.metadata import metadata_path
 from spikeport.export.graph.chain import chain
 from spikeport.export.graph.flatten import flat
 from spikeport.export.graph.spiking_graph import SpikingGraph, load_graph
@@ -58,7 +58,7 @@ def dense_graph(**nodes: nir.NIRNode) -> nir.NIRGraph:
 
 
 def written(path: Path, graph: nir.NIRGraph) -> Path:
-    """A foreign file: what NIR itself writes, without sidecar."""
+    """A foreign file: what NIR itself writes, without metadata."""
     graph.nodes["output"] = nir.Output({"output": np.array([3])})
     nir.write(path, graph)
     return path
@@ -83,9 +83,9 @@ def test_what_is_saved_comes_back_array_by_array(tmp_path: Path):
         ("pool", "kernel_size"),
     ]:
         assert_array_equal(getattr(loaded.nir_graph.nodes[name], key), getattr(graph.nir_graph.nodes[name], key))
-    sidecar = json.loads((tmp_path / "net.nir.json").read_text())
-    assert sidecar["layers"] == ["conv", "cell", "pool", "flatten", "fc", "last"]
-    assert (sidecar["schema"], sidecar["rounding"]) == ("spikeport-graph/1", "half to even")
+    metadata = json.loads((tmp_path / "net.nir.json").read_text())
+    assert metadata["layers"] == ["conv", "cell", "pool", "flatten", "fc", "last"]
+    assert (metadata["schema"], metadata["rounding"]) == ("spikeport-graph/1", "half to even")
 
 
 def test_a_saved_graph_saves_again_to_the_same_bytes(tmp_path: Path):
@@ -230,7 +230,7 @@ def test_integrators_at_the_end_tell_the_time_step_and_what_their_r_means_too(tm
     integrator = written(tmp_path / "i.nir", dense_graph(cell=nir.I(r=one)))
     with pytest.raises(UserError, match="IF nodes cell have a gain r dt"):
         load_graph(integrator, dt_s=DT, reset="zero")
-    graph = load_graph(integrator, dt_s=DT, reset="zero", if_r="per_step")
+    graph = load_graph(integrator, dt_s=DT, reset="zero", if_gain="per_step")
     assert_array_equal(graph.nir_graph.nodes["cell"].r * DT, one)
     assert dict(graph.origins) == {"dt_s": "given", "reset": "given"}
 
@@ -250,12 +250,12 @@ def test_without_leaky_nodes_nothing_tells_the_time_step(tmp_path: Path):
 
 def test_what_an_if_node_means_by_r_must_be_said(tmp_path: Path):
     file = written(tmp_path / "if.nir", dense_graph(cell=nir.IF(r=np.ones(3), v_threshold=np.ones(3))))
-    with pytest.raises(UserError, match=r"IF nodes cell have a gain r dt = 0.001 by NIR's equation.*--if-r per-step"):
+    with pytest.raises(UserError, match=r"IF nodes cell have a gain r dt = 0.001 by NIR's.*--if-gain per-step"):
         load_graph(file, dt_s=DT, reset="zero")
-    per_step = load_graph(file, dt_s=DT, reset="zero", if_r="per_step")
+    per_step = load_graph(file, dt_s=DT, reset="zero", if_gain="per_step")
     assert_array_equal(per_step.nir_graph.nodes["cell"].r * DT, np.ones(3))
     assert "r of IF nodes cell was read per step" in per_step.notes
-    per_second = load_graph(file, dt_s=DT, reset="zero", if_r="per_second")
+    per_second = load_graph(file, dt_s=DT, reset="zero", if_gain="per_second")
     assert_array_equal(per_second.nir_graph.nodes["cell"].r, np.ones(3))
     per_step.save(tmp_path / "said.nir")
     assert_array_equal(load_graph(tmp_path / "said.nir").nir_graph.nodes["cell"].r * DT, np.ones(3))
@@ -267,7 +267,7 @@ def test_impossible_time_steps_are_refused(foreign: Path, dt_s: float):
         load_graph(foreign, dt_s=dt_s, reset="zero")
 
 
-# The sidecar
+# The metadata file
 
 
 @pytest.mark.parametrize(
@@ -276,10 +276,10 @@ def test_impossible_time_steps_are_refused(foreign: Path, dt_s: float):
         ({"dt_s": 2e-3}, "dt_s = 0.002 contradicts 0.001"),
         ({"dt_s": 0.0}, "dt_s = 0.0 contradicts 0.001"),
         ({"reset": "subtract"}, "reset = subtract contradicts zero"),
-        ({"if_r": "per_step"}, "if_r = per_step contradicts per_second"),
+        ({"if_gain": "per_step"}, "if_gain = per_step contradicts per_second"),
     ],
 )
-def test_options_that_contradict_the_sidecar_are_refused(tmp_path: Path, options, words):
+def test_options_that_contradict_the_metadata_are_refused(tmp_path: Path, options, words):
     conv_graph().save(tmp_path / "net.nir")
     assert load_graph(tmp_path / "net.nir", dt_s=DT, reset="zero").dt_s == DT
     with pytest.raises(UserError, match=rf"net\.nir\.json: {words}"):
@@ -289,10 +289,10 @@ def test_options_that_contradict_the_sidecar_are_refused(tmp_path: Path, options
 @pytest.mark.parametrize(
     ("edit", "words"),
     [
-        (lambda text: text[: len(text) // 2], "this sidecar cannot be used"),
-        (lambda text: "", "this sidecar cannot be used"),
+        (lambda text: text[: len(text) // 2], "this metadata file cannot be used"),
+        (lambda text: "", "this metadata file cannot be used"),
         (lambda text: "[1, 2]", "its schema is not spikeport-graph/1"),
-        (lambda text: "[" * 100_000, "this sidecar cannot be used"),
+        (lambda text: "[" * 100_000, "this metadata file cannot be used"),
         (lambda text: text.replace("spikeport-graph/1", "spikeport-graph/9"), "its schema is not spikeport-graph/1"),
         (lambda text: text.replace('"dt_s"', '"dt"'), "'dt_s' is missing"),
         (lambda text: text.replace("0.001", '"soon"'), "dt_s is no number above 0"),
@@ -306,13 +306,13 @@ def test_options_that_contradict_the_sidecar_are_refused(tmp_path: Path, options
 )
 def test_a_damaged_sidecar_is_one_line_not_a_traceback(tmp_path: Path, edit, words):
     conv_graph(scales={"conv": 64.0}).save(tmp_path / "net.nir")
-    sidecar = sidecar_path(tmp_path / "net.nir")
-    sidecar.write_text(edit(sidecar.read_text()))
+    metadata = metadata_path(tmp_path / "net.nir")
+    metadata.write_text(edit(metadata.read_text()))
     with pytest.raises(UserError, match=words):
         load_graph(tmp_path / "net.nir")
 
 
-def test_a_sidecar_of_another_file_is_noticed(tmp_path: Path, foreign: Path):
+def test_metadata_of_another_file_are_noticed(tmp_path: Path, foreign: Path):
     conv_graph().save(tmp_path / "net.nir")
     foreign.replace(tmp_path / "net.nir")
     with pytest.raises(UserError, match=r"was written for another \.nir file"):
@@ -421,7 +421,7 @@ def test_loops_that_netx_has_not_are_refused_with_their_path():
         return graph
 
     square, conv = nir.Linear(np.ones((3, 3))), nir.Conv2d(None, np.ones((3, 3, 1, 1)), 1, 0, 1, 1, np.zeros(3))
-    assert [step.loop and step.loop[0].name for step in chain(closed(square))] == [(), "r0", (), ()]
+    assert [step.recurrence and step.recurrence[0].name for step in chain(closed(square))] == [(), "r0", (), ()]
     assert reason(closed()).startswith("cell: is recurrent through itself: an edge from a neuron to itself")
     assert reason(closed(square, square)).startswith("cell: is recurrent through r0, r1: netx takes one weight")
     assert reason(closed(conv)).startswith("cell: is recurrent through r0: netx has recurrent weights for dense")
@@ -453,7 +453,7 @@ def test_graphs_inside_the_graph_are_put_in_place_whatever_their_names():
     graph = nir_chain((2,), fc=nir.Linear(np.ones((3, 2))), rec=nested, last=nir.Linear(np.ones((2, 3))), out=lif((2,)))
     steps = chain(graph)
     assert [step.name for step in steps] == ["fc", "rec.zelle ü.lif", "last", "out"]
-    assert [inner.name for inner in steps[1].loop] == ["rec.zelle ü.w_rec"]
+    assert [inner.name for inner in steps[1].recurrence] == ["rec.zelle ü.w_rec"]
     nested.nodes["input2"] = nir.Input({"input": np.array([3])})
     assert reason(graph).startswith("rec: this graph inside the graph has 2 Input nodes")
     deep = nir_chain((3,), cell=lif())

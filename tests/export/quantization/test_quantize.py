@@ -336,7 +336,7 @@ def test_several_faults_are_told_at_once():
 
 def test_the_sinabs_network_keeps_its_shapes_and_folds_its_pools(shared_data: Path):
     """The NIR paper's N-MNIST network; r = 1 per step, sum pools before a convolution and before Flatten."""
-    graph = load_graph(shared_data / "nir" / "cnn_sinabs.nir", dt_s=1e-3, reset="zero", if_r="per_step")
+    graph = load_graph(shared_data / "nir" / "cnn_sinabs.nir", dt_s=1e-3, reset="zero", if_gain="per_step")
     network, table = quantize(graph)
     assert [layer.output_shape for layer in network.layers] == [(16, 16, 16), (16, 16, 16), (8, 8, 8), (256,), (10,)]
     assert [row.folded for row in table] == [(), (), ("4",), ("7",), ()]

@@ -59,20 +59,20 @@ class Cases:
         what: str = "spikes",
         dt_s: float | None = None,
         reset: str = "zero",
-        if_r: str | None = None,
+        if_gain: str | None = None,
         note: str = "",
         **options: Any,
     ) -> None:
         """Exports and keeps one case; where the exporter fails, keeps what it said.
 
-        `made`: the framework's own output `[N, T, K]`, `what` it is ("spikes" or "membrane"). `dt_s`, `reset`, `if_r`,
-        `options`: the contract that a user of this framework gives to `load_graph`. `note`: a word for the page.
+        `made`: the framework's own output `[N, T, K]`, `what` it is ("spikes" or "membrane"). `dt_s`, `reset`,
+        `if_gain`, `options`: the metadata that a user gives to `load_graph`. `note`: a word for the page.
         """
         line = {
             "name": f"{self.framework}_{name}",
             "construct": construct,
             "what": what,
-            "contract": {"dt_s": dt_s, "reset": reset, "if_r": if_r, **options},
+            "metadata": {"dt_s": dt_s, "reset": reset, "if_gain": if_gain, **options},
             "note": note,
         }
         path = self.folder / f"{line['name']}.nir.gz"
@@ -92,15 +92,15 @@ class Cases:
         said = line.get("exporter_error") or f"{int(made.sum())} {what} in {made.shape}"
         print(f"  {line['name']}: {said}")
 
-    def again(self, name: str, construct: str, *, of: str, note: str = "", **contract: Any) -> None:
-        """The files of the case `of` read under another contract (only what differs is given)."""
+    def again(self, name: str, construct: str, *, of: str, note: str = "", **metadata: Any) -> None:
+        """The files of the case `of` read under another metadata (only what differs is given)."""
         first = next(line for line in self.lines if line["name"] == f"{self.framework}_{of}")
         self.lines.append(
             {
                 **first,
                 "name": f"{self.framework}_{name}",
                 "construct": construct,
-                "contract": {**first["contract"], **contract},
+                "metadata": {**first["metadata"], **metadata},
                 "note": note,
                 "files": first["name"],
             }

@@ -121,7 +121,7 @@ def main(folder: Path) -> None:
 
     net_iaf = norse.SequentialState(dense(grid(rng, 6, 5)), iaf(6, odd(361)), dense(grid(rng, 4, 6)), iaf(4, odd(201)))
     cases.add("iaf", "Linear, IAFCell", lambda: to_nir(net_iaf, torch.zeros(5)), frames=frames,
-              made=run(net_iaf, frames), dt_s=DT, if_r="per_step")  # fmt: skip
+              made=run(net_iaf, frames), dt_s=DT, if_gain="per_step")  # fmt: skip
 
     pictures = spikes(rng, 2, 16, 2, 9, 7, density=0.4)
     net_conv = norse.SequentialState(

@@ -77,14 +77,14 @@ def main(folder: Path) -> None:
     cases.add(
         "conv", "Conv2d (stride, padding, groups), IAF, SumPool2d, Flatten, Linear; infer_types() before nir.write",
         lambda: typed(net),
-        frames=frames, made=made, dt_s=1e-3, if_r="per_step",
+        frames=frames, made=made, dt_s=1e-3, if_gain="per_step",
         note="dt is free: an IF with r per step has no time; IAF(spike_fn=SingleSpike, reset_fn=MembraneReset())",
     )  # fmt: skip
-    cases.again("conv_if_r", "the same, r of IF not settled", of="conv", if_r=None)
+    cases.again("conv_if_gain", "the same, r of IF not settled", of="conv", if_gain=None)
     default = convolutions(spike_fn=sl.IAF().spike_fn, reset_fn=sl.IAF().reset_fn)
     cases.add(
         "conv_default", "the same with Sinabs's defaults: MultiSpike, MembraneSubtract",
-        lambda: typed(default), frames=frames, made=run(default, frames), dt_s=1e-3, if_r="per_step",
+        lambda: typed(default), frames=frames, made=run(default, frames), dt_s=1e-3, if_gain="per_step",
         reset="subtract",
     )  # fmt: skip
 
@@ -93,7 +93,7 @@ def main(folder: Path) -> None:
     net_ann = from_model(ann, input_shape=(5,), batch_size=1, spike_threshold=odd(361), **ZERO).spiking_model
     made = run(net_ann, frames)
     cases.add("from_model", "from_model(Linear, ReLU, ...)", lambda: to_nir(net_ann, torch.zeros(1, 5)), frames=frames,
-              made=made, dt_s=1e-3, if_r="per_step")  # fmt: skip
+              made=made, dt_s=1e-3, if_gain="per_step")  # fmt: skip
 
     tau = 3.0  # a step keeps exp(-1/tau) = 0.7165
     lif = lambda threshold: sl.LIFSqueeze(  # noqa: E731
@@ -129,7 +129,7 @@ def main(folder: Path) -> None:
     )
     made = run(nested, frames)
     cases.add("nested", "Sequential inside Sequential", lambda: to_nir(nested, torch.zeros(1, 5)), frames=frames,
-              made=made, dt_s=1e-3, if_r="per_step")  # fmt: skip
+              made=made, dt_s=1e-3, if_gain="per_step")  # fmt: skip
     average = nn.Sequential(conv(grid(rng, 4, 2, 3, 3)), iaf(odd(301)), nn.AvgPool2d(2), conv(grid(rng, 3, 4, 2, 2)),
                             iaf(odd(301)))  # fmt: skip
     run(average, spikes(rng, 1, 2, 2, 10, 12))

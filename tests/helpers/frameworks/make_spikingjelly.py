@@ -49,11 +49,11 @@ def main(folder: Path) -> None:
     rng = np.random.default_rng(4)
     frames = spikes(rng, 3, 24, 5, density=0.5)
 
-    def add(name: str, construct: str, net: nn.Module, frames: np.ndarray = frames, **contract: object) -> None:
+    def add(name: str, construct: str, net: nn.Module, frames: np.ndarray = frames, **metadata: object) -> None:
         def export() -> nir.NIRGraph:
             return export_to_nir(net, torch.zeros(1, *frames.shape[2:]))
 
-        cases.add(name, construct, export, frames=frames, made=run(net, frames), **{"dt_s": DT, **contract})
+        cases.add(name, construct, export, frames=frames, made=run(net, frames), **{"dt_s": DT, **metadata})
 
     add("if", "Linear, IFNode", nn.Sequential(
         dense(grid(rng, 7, 5)), neuron.IFNode(v_threshold=odd(361)),

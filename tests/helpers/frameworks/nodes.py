@@ -124,7 +124,7 @@ def flatten(start: int = 0, end: int = -1) -> nir.Flatten:
     return nir.Flatten({"input": None}, start_dim=start, end_dim=end)
 
 
-def chain(shape: tuple[int, ...], *nodes: tuple[str, nir.NIRNode] | nir.NIRNode, **contract: Any):
+def chain(shape: tuple[int, ...], *nodes: tuple[str, nir.NIRNode] | nir.NIRNode, **metadata: Any):
     """A builder of the chain Input -> nodes -> Output; the node given as a pair keeps that name."""
 
     def build() -> SpikingGraph:
@@ -133,17 +133,17 @@ def chain(shape: tuple[int, ...], *nodes: tuple[str, nir.NIRNode] | nir.NIRNode,
             name, node = node if isinstance(node, tuple) else (f"n{index}", node)
             named[name] = node
         named["output"] = nir.Output({"output": None})
-        return wired(named, list(itertools.pairwise(named)), shape, contract)
+        return wired(named, list(itertools.pairwise(named)), shape, metadata)
 
     return build
 
 
-def wired(nodes: dict[str, nir.NIRNode], edges: list[tuple[str, str]], shape: tuple[int, ...], contract: dict):
+def wired(nodes: dict[str, nir.NIRNode], edges: list[tuple[str, str]], shape: tuple[int, ...], metadata: dict):
     graph = nir.NIRGraph(nodes, edges, type_check=False)
-    return SpikingGraph(nir_graph=graph, dt_s=DT, input_shape=shape, **contract)
+    return SpikingGraph(nir_graph=graph, dt_s=DT, input_shape=shape, **metadata)
 
 
-def with_recurrence(neuron: nir.NIRNode, back: nir.NIRNode, nested: bool = False, **contract: Any):
+def with_recurrence(neuron: nir.NIRNode, back: nir.NIRNode, nested: bool = False, **metadata: Any):
     """Linear -> neuron with `back` around it -> Output; `nested`: neuron and loop in a graph of their own."""
 
     def build() -> SpikingGraph:
@@ -151,13 +151,13 @@ def with_recurrence(neuron: nir.NIRNode, back: nir.NIRNode, nested: bool = False
         if not nested:
             nodes = {"input": ends["input"], "w": linear(6, 5), "neuron": neuron, "it": back, "output": ends["output"]}
             edges = [("input", "w"), ("w", "neuron"), ("neuron", "it"), ("it", "neuron"), ("neuron", "output")]
-            return wired(nodes, edges, (5,), contract)
+            return wired(nodes, edges, (5,), metadata)
         inner = {"input": nir.Input({"input": np.array([6])}), "neuron": neuron, "rec": back,
                  "output": nir.Output({"output": np.array([6])})}  # fmt: skip
-        loop = [("input", "neuron"), ("neuron", "rec"), ("rec", "neuron"), ("neuron", "output")]
-        subgraph = nir.NIRGraph(inner, loop, type_check=False)
+        recurrence = [("input", "neuron"), ("neuron", "rec"), ("rec", "neuron"), ("neuron", "output")]
+        subgraph = nir.NIRGraph(inner, recurrence, type_check=False)
         nodes = {"input": ends["input"], "w": linear(6, 5), "it": subgraph, "output": ends["output"]}
-        return wired(nodes, [("input", "w"), ("w", "it"), ("it", "output")], (5,), contract)
+        return wired(nodes, [("input", "w"), ("w", "it"), ("it", "output")], (5,), metadata)
 
     return build
 

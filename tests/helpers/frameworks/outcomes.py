@@ -58,16 +58,16 @@ def cases() -> dict[str, dict[str, Any]]:
 
 
 def graph(case: dict[str, Any]) -> SpikingGraph:
-    """The case's file under its contract. Raises UserError where it is refused."""
+    """The case's file under its metadata. Raises UserError where it is refused."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{_kept(case)}.nir"
         path.write_bytes(gzip.decompress((FILES / f"{_kept(case)}.nir.gz").read_bytes()))
-        return load_graph(path, **case["contract"])
+        return load_graph(path, **case["metadata"])
 
 
 @functools.cache
 def outcome(name: str) -> CaseResult:
-    """Runs the case of that name under its contract."""
+    """Runs the case of that name under its metadata."""
     case = cases()[name]
     if "exporter_error" in case:
         return CaseResult(result="not exported", cause=case["exporter_error"])

@@ -34,8 +34,8 @@ ADVICE = {
     "norse": "Give `reset=\"zero\"` and export with `to_nir(..., dt=1)`: tau is then in seconds, and dt the step that "
     "Norse ran, 1e-3 s. A file made with the default `dt=1e-3` has tau a thousand times too short; dt is then 1e-6 s. "
     "Parameters must be arrays of the layer's shape.",
-    "sinabs": "Give `if_r=\"per_step\"` and, for networks of IAF alone, any dt. A LIF's tau counts steps and decays by "
-    "exp(-1/tau): dt = tau (1 - exp(-1/tau)) is right where all layers share tau. Train with "
+    "sinabs": "Give `if_gain=\"per_step\"` and, for networks of IAF alone, any dt. A LIF's tau counts steps and decays "
+    "by exp(-1/tau): dt = tau (1 - exp(-1/tau)) is right where all layers share tau. Train with "
     "`spike_fn=SingleSpike, reset_fn=MembraneReset()`; the defaults fire several spikes a step and subtract, which no "
     "file tells and Loihi does not do. Call `infer_types()` before `nir.write` where there is a Conv2d.",
     "spikingjelly": "Give `reset=\"zero\"` (soft reset is refused by its exporter) and dt as given to `export_to_nir`, "
@@ -66,7 +66,7 @@ def page() -> str:
         "Each row of the first tables is a small network built in its framework, exported by the framework's own NIR "
         "exporter and run by the framework itself on random spikes (`tests/helpers/frameworks/make_*.py`; "
         "`python tests/helpers/frameworks/regenerate.py` makes them again). Spikeport loads the file under the "
-        "contract of the "
+        "metadata of the "
         "row (arguments of `load_graph`), quantizes it to 8 bits and runs the integer network in the reference.",
         "- **exact**: every output spike of the integer network is the framework's, on the recorded frames.\n"
         "- **within rounding**: the file executed in float64 is what the framework ran in float32 (to "
@@ -82,7 +82,7 @@ def page() -> str:
         versions = ", ".join(f"{package} {number}" for package, number in kept["versions"].items())
         rows = [_framework_row(case, outcomes.outcome(case["name"])) for case in kept["cases"]]
         parts += [f"## {NAMES[name]}", f"{versions}. {ADVICE[name]}"]
-        parts.append(_table(("network", "contract", "what becomes of it"), rows))
+        parts.append(_table(("network", "metadata", "what becomes of it"), rows))
     parts += [
         "## NIR nodes",
         "Each row is a graph of a few nodes (`tests/helpers/frameworks/nodes.py`), compiled and run against an "
@@ -96,7 +96,7 @@ def page() -> str:
 
 
 def _framework_row(case: dict[str, Any], found: outcomes.CaseResult) -> tuple[str, ...]:
-    contract = ", ".join(f"{key}={_plain(value)}" for key, value in case["contract"].items() if value is not None)
+    metadata = ", ".join(f"{key}={_plain(value)}" for key, value in case["metadata"].items() if value is not None)
     unit = f"of {found.places:,} voltages" if case["what"] == "membrane" else f"of {found.places:,} places"
     said = {
         "exact": f"**exact**, {found.fired:,} spikes",
@@ -106,7 +106,7 @@ def _framework_row(case: dict[str, Any], found: outcomes.CaseResult) -> tuple[st
         "not exported": f"**not exported**: `{found.cause}`",
     }[found.result]
     note = f"; {case['note']}" if case["note"] else ""
-    return case["construct"], "" if found.result == "not exported" else f"`{contract}`", f"{said}{note}"
+    return case["construct"], "" if found.result == "not exported" else f"`{metadata}`", f"{said}{note}"
 
 
 def _node_row(row: nodes.Row) -> tuple[str, ...]:

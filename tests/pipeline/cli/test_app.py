@@ -255,7 +255,7 @@ def test_a_net_is_profiled_without_a_run(spikeport, net, frames):
     loihi1, loihi2 = json.loads(out)["energy"]
     assert loihi1["dynamic_uj"]["low"] <= loihi1["dynamic_uj"]["nominal"] <= loihi1["dynamic_uj"]["high"]
     assert loihi2["dynamic_uj"] is None
-    assert "synop" in loihi2["unpriced"]
+    assert "synop" in loihi2["unknown_terms"]
     code, out, _ = spikeport("profile", net, "--input", frames)
     assert code == 0
     assert "unknown" in out

@@ -216,7 +216,7 @@ def test_known_network_on_spinnaker2() -> None:
 def test_chips_without_a_published_energy_still_count(name: str) -> None:
     row = account(load_profile(name), known_activity()).row()
     assert (row["dynamic_uj"], row["total_uj"]) == (None, None)
-    assert {"synop", "neuron_event"} <= set(row["unpriced"])
+    assert {"synop", "neuron_event"} <= set(row["unknown_terms"])
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_an_event_of_value_three_with_five_synapses(tmp_path: Path, policy: str 
     assert any(words.get(policy or "", "of whatever value") in line for line in found.row()["assumptions"])
     blind = account(profile, count_activity(network, trace))  # nobody said what the values were
     if policy == "by_value":
-        assert (blind.dynamic_pj, blind.unpriced[0]) == (None, "synop")
+        assert (blind.dynamic_pj, blind.unknown_terms[0]) == (None, "synop")
     else:
         assert nominal(blind.dynamic_pj) == energy_pj
 
@@ -407,7 +407,7 @@ def test_unknown_prices_stay_unknown() -> None:
     assert row["dynamic_uj"] is None
     assert row["total_uj"] is None
     assert row["latency_us"] is None
-    assert {"synop", "neuron_active", "neuron_inactive"} <= set(row["unpriced"])
+    assert {"synop", "neuron_active", "neuron_inactive"} <= set(row["unknown_terms"])
     assert row["basis"] == "unknown"
     assert row["sources"] == []
     assert known_activity().layers[0].row()["synops_per_sample"] == 12
@@ -482,13 +482,13 @@ def test_without_cores_time_and_what_hangs_on_it_are_unknown_and_named() -> None
     row = account(load_profile("loihi1"), one_layer(synops=8, updates_active=3)).row()
     assert (row["latency_us"], row["static_uj"], row["total_uj"], row["placement"]) == (None, None, None, None)
     assert row["dynamic_uj"] is not None
-    assert "latency" in row["unpriced"]
+    assert "latency" in row["unknown_terms"]
     assert any(
         line.startswith("no total: the cores and tiles of the layers are not known") for line in row["assumptions"]
     )
     fixed = account(load_profile("truenorth"), one_layer(synops=8)).row()  # its steps last 1 ms on any core
     assert (fixed["latency_us"]["nominal"], fixed["total_uj"]) == (1000, None)
-    assert "static" in fixed["unpriced"]
+    assert "static" in fixed["unknown_terms"]
 
 
 def test_more_than_one_chip_has_no_known_latency() -> None:
@@ -498,7 +498,7 @@ def test_more_than_one_chip_has_no_known_latency() -> None:
     assert row["latency_us"] is None
     assert row["total_uj"] is None
     assert row["dynamic_uj"] is not None
-    assert "latency" in row["unpriced"]
+    assert "latency" in row["unknown_terms"]
     assert any("takes 2 chips" in line for line in row["assumptions"])
 
 

@@ -181,7 +181,7 @@ def test_a_device_known_as_a_whole_has_a_ratio_of_totals(tmp_path: Path) -> None
     [
         ({"basis": "measured"}, "rows of different basis make no ratio: measured, and modelled from"),
         ({"scope": "whole board"}, "rows of different scope make no ratio: whole board, and incremental"),
-        ({"unpriced": ["routing"]}, "rows that lack different prices"),
+        ({"unknown_terms": ["routing"]}, "rows that lack different prices"),
         ({"profile": {"sha256": "other"}}, "different versions of the profile"),
     ],
 )

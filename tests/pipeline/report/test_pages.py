@@ -99,7 +99,7 @@ def test_schema(report: dict[str, Any]) -> None:
     for layer in report["layers"]:
         assert layer.keys() >= set(LAYER_KEYS)
     for row in report["energy"]:
-        assert row.keys() >= {"hardware", "dynamic_uj", "total_uj", "latency_us", "unpriced", "basis", "scope"}
+        assert row.keys() >= {"hardware", "dynamic_uj", "total_uj", "latency_us", "unknown_terms", "basis", "scope"}
     assert report["comparison"].keys() == {"none", "ckd", "difference"}
     assert report["provenance"]["dataset_fingerprint"] == example_inputs().dataset_fingerprint
 
@@ -213,7 +213,7 @@ def test_summary_claims_nothing_from_silence() -> None:
 
 
 def test_summary_names_what_energy_lacks() -> None:
-    row = dict(example_inputs().energy[0]) | {"unpriced": ["routing", "latency"]}
+    row = dict(example_inputs().energy[0]) | {"unknown_terms": ["routing", "latency"]}
     summary = build_report(replace(example_inputs(), energy=[row]))["summary"]
     assert summary.endswith("per inference, without routing.")  # latency is no part of dynamic energy
 
