@@ -182,7 +182,7 @@ def test_tampered_weights_are_one_line(tmp_path: Path, how: str) -> None:
     with pytest.raises(UserError, match=r"student\.safetensors: ") as raised:
         load_weights(network(), file)
     assert "\n" not in str(raised.value)
-    assert "To mend" in str(raised.value)
+    assert "Hint" in str(raised.value)
 
 
 def checkpoint(file: Path) -> dict[str, Any]:

@@ -192,7 +192,7 @@ def test_a_process_that_dies_at_its_start_ends_the_training_with_its_reason(tmp_
         [*command, "--set", "training.devices=2"], capture_output=True, text=True, check=False, env=around
     )
     assert result.returncode == 2, result.stderr
-    assert f"error: training.devices: process 1 of those that train together {said}. To mend" in result.stderr
+    assert f"error: training.devices: process 1 of those that train together {said}. Hint" in result.stderr
     assert "Traceback" not in result.stderr
 
 

@@ -284,7 +284,7 @@ def test_the_teacher_learns_and_is_chosen_without_the_test_set(tmp_path: Path) -
 
 def test_another_recipes_checkpoint_is_refused(tmp_path: Path) -> None:
     train_student(tiny_recipe(), tiny_dataset(), None, "none", tmp_path)
-    with pytest.raises(UserError, match=r"belongs to another recipe.*To mend"):
+    with pytest.raises(UserError, match=r"belongs to another recipe.*Hint"):
         train_student(tiny_recipe(training={"lr": 0.5}), tiny_dataset(), None, "none", tmp_path)
     with pytest.raises(UserError, match="belongs to another recipe"):
         train_student(tiny_recipe(), tiny_dataset(train=24), None, "none", tmp_path)

@@ -115,7 +115,7 @@ def test_a_class_without_an_image_is_an_error(tmp_path: Path) -> None:
     images = np.zeros((9, 3, 4))
     write_idx(tmp_path / "idx", images, np.resize([2, 5], 9))
     with pytest.raises(
-        UserError, match=r"no image here has the label '11'.*1 of 3 classes have none.* are 2, 5\. To mend"
+        UserError, match=r"no image here has the label '11'.*1 of 3 classes have none.* are 2, 5\. Hint"
     ):
         load(options)
     for label, name in zip((2, 5, 11), CLASSES, strict=True):
