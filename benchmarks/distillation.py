@@ -32,7 +32,7 @@ from spikeport.files import write_json, write_text
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.recipe_file import find_recipe, load_recipe, parse_recipe
 from spikeport.pipeline.run.run_folder import open_run
-from spikeport.pipeline.stages.runner import check_recipe
+from spikeport.pipeline.stages.checks import check_recipe
 from spikeport.pipeline.sweep.engine import run_trials
 from spikeport.pipeline.sweep.plan import Setting, Trial
 from spikeport.pipeline.sweep.trial import TrialResult

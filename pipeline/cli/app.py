@@ -134,9 +134,9 @@ def check(
     """
     from spikeport.pipeline.run.progress import Progress
     from spikeport.pipeline.run.run_folder import locked, open_run
+    from spikeport.pipeline.stages.context import Context
     from spikeport.pipeline.stages.deploy import check as compare
     from spikeport.pipeline.stages.deploy import mismatches
-    from spikeport.pipeline.stages.runner import Context
 
     found = open_run(run)
     with contextlib.ExitStack() as within, Progress(quiet=quiet) as progress:
@@ -176,8 +176,9 @@ def report(
     from spikeport.pipeline.profiling.baseline.baseline_file import read_baseline
     from spikeport.pipeline.run.progress import Progress
     from spikeport.pipeline.run.run_folder import open_run
+    from spikeport.pipeline.stages.context import Context
     from spikeport.pipeline.stages.report import BASELINES, report_elsewhere
-    from spikeport.pipeline.stages.runner import Context, do_again
+    from spikeport.pipeline.stages.runner import do_again
 
     found = open_run(run)
     measured = [row for file in baseline or () for row in read_baseline(file)]
@@ -221,9 +222,11 @@ def _run(
     from spikeport.pipeline.run.progress import Progress
     from spikeport.pipeline.run.recipe_file import find_recipe, load_recipe
     from spikeport.pipeline.run.run_folder import locked, open_run
+    from spikeport.pipeline.stages.checks import check_recipe
+    from spikeport.pipeline.stages.context import Context
     from spikeport.pipeline.stages.deploy import mismatches
     from spikeport.pipeline.stages.resuming import begin
-    from spikeport.pipeline.stages.runner import Context, check_recipe, run_stages
+    from spikeport.pipeline.stages.runner import run_stages
     from spikeport.versions import about_this_run
 
     read = load_recipe(find_recipe(recipe), changes)

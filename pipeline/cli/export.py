@@ -251,7 +251,8 @@ def _export_run(source: Path, out: Path | None) -> tuple[dict[str, Any], list[st
     from spikeport.files import atomic_folder
     from spikeport.pipeline.run.progress import Progress
     from spikeport.pipeline.run.run_folder import open_run
-    from spikeport.pipeline.stages.runner import Context, do_again
+    from spikeport.pipeline.stages.context import Context
+    from spikeport.pipeline.stages.runner import do_again
 
     run = open_run(source)
     with Progress(quiet=True) as progress:

@@ -192,15 +192,16 @@ def profile(
     from spikeport.pipeline.profiling.energy.active_rule import known_rule
     from spikeport.pipeline.run.progress import Progress
     from spikeport.pipeline.run.run_folder import MANIFEST, locked, open_run
+    from spikeport.pipeline.stages.checks import require_whole
+    from spikeport.pipeline.stages.context import Context
     from spikeport.pipeline.stages.report import account_of, report_elsewhere, write_steps
-    from spikeport.pipeline.stages.runner import Context, must_be_whole
 
     files: list[str] = []
     rule = known_rule(active_rule)
     with Progress(quiet=quiet) as progress:
         if (source / MANIFEST).is_file():
             context = Context(open_run(source), progress)
-            must_be_whole(context.run, ("export", "simulate"))
+            require_whole(context.run, ("export", "simulate"))
             result, _ = account_of(context, hardware=tuple(hardware or ()), baseline_gpu=baseline, active_rule=rule)
             if out is not None:
                 asked = {"hardware": tuple(hardware or ()), "active_rule": rule, "per_step": per_step}

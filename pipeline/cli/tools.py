@@ -166,7 +166,7 @@ def _dataset(recipe: str, changes: list[str] | None) -> Any:
     from spikeport.pipeline.data.load import load_dataset
     from spikeport.pipeline.run.progress import Progress
     from spikeport.pipeline.run.recipe_file import find_recipe, load_recipe
-    from spikeport.pipeline.stages.runner import cache_folder
+    from spikeport.pipeline.stages.context import cache_folder
 
     with Progress() as progress:
         return load_dataset(load_recipe(find_recipe(recipe), changes).data, cache=cache_folder(), progress=progress)

@@ -17,7 +17,7 @@ from spikeport.export.network.sampling import draw
 from spikeport.export.network.spike_trace import SpikeTrace, load_trace
 
 if TYPE_CHECKING:
-    from spikeport.pipeline.stages.runner import Context, Result
+    from spikeport.pipeline.stages.context import Context, Result
 
 LAVA_SAMPLES = 20  # recordings that go through Lava, or one of each class where these are more
 CHECK_CHUNK = 100  # recordings whose spikes of all layers are held at once

@@ -19,15 +19,16 @@ from spikeport.pipeline.report.content.content import SCHEMA, ReportInputs, buil
 from spikeport.pipeline.report.content.csv_tables import class_names, layers_csv, samples_csv, steps_csv
 from spikeport.pipeline.report.content.samples import Sample, choose_samples
 from spikeport.pipeline.report.write import render_all
+from spikeport.pipeline.stages.checks import require_whole
 from spikeport.pipeline.stages.deploy import lava_sample, trace_of
 from spikeport.pipeline.stages.outputs import check_folder
-from spikeport.pipeline.stages.runner import must_be_whole, stages_of
+from spikeport.pipeline.stages.runner import stages_of
 from spikeport.temporaries import scratch
 
 if TYPE_CHECKING:
     from spikeport.pipeline.run.recipe import Profile
     from spikeport.pipeline.run.run_folder import RunFolder
-    from spikeport.pipeline.stages.runner import Context, Result
+    from spikeport.pipeline.stages.context import Context, Result
 
 NOT_READ = {"reason": "this run was profiled before Spikeport looked at it"}
 FILES = ("report.json", "report.md", "report.html", "layers.csv", "samples.csv")
@@ -93,7 +94,7 @@ def report_elsewhere(
     other machines in place of those kept; `profiled`: an account in place of the run's, of what was `asked` in place of
     keys of its [profile]. Raises UserError where the run is not whole, or the folder holds something else."""
     own = [stage.name for stage in stages_of(context.recipe) if stage.name != "report"]
-    must_be_whole(context.run, own if profiled is None else own[:-1])
+    require_whole(context.run, own if profiled is None else own[:-1])
     check_folder(folder, (*FILES, STEPS), "report", schema=SCHEMA)
     recipe = context.recipe.profile.model_copy(update=asked)
     account = profiled or context.run.result("profile")

@@ -22,7 +22,7 @@ from spikeport.pipeline.models.teachers.base import Teacher
 from spikeport.pipeline.models.teachers.spiking import run_of
 from spikeport.pipeline.run import health
 from spikeport.pipeline.run.tensor_files import save_weights
-from spikeport.pipeline.stages.runner import cache_folder
+from spikeport.pipeline.stages.context import cache_folder
 from spikeport.pipeline.training.epoch_log import METRICS, last_row
 from spikeport.pipeline.training.qat import qat_finetune
 from spikeport.pipeline.training.tasks import teacher_images
@@ -37,7 +37,7 @@ from spikeport.pipeline.training.train import (
 
 if TYPE_CHECKING:
     from spikeport.pipeline.data.dataset import EventSplit
-    from spikeport.pipeline.stages.runner import Context, Result
+    from spikeport.pipeline.stages.context import Context, Result
 
 NO_IMAGES = "the data set has no static images, so there is no teacher"
 SYNTHESIS = "synthesis.safetensors"

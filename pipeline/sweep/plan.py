@@ -73,7 +73,7 @@ def plan_trials(
     Seeds count up from the recipe's. Each trial's recipe, its objective and networks are validated (students are
     compared as quantized, so they must be for netx); raises UserError naming the first fault.
     """
-    from spikeport.pipeline.stages.runner import check_recipe
+    from spikeport.pipeline.stages.checks import check_recipe
 
     base = load_recipe(source, list(overrides))
     trials = []

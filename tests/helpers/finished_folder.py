@@ -18,7 +18,7 @@ from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.run_folder import create
 from spikeport.pipeline.stages import deploy as stages_deploy
 from spikeport.pipeline.stages import report as stages_report
-from spikeport.pipeline.stages.runner import Context
+from spikeport.pipeline.stages.context import Context
 
 
 def finished_runs(factory: pytest.TempPathFactory, *names: str) -> Path:

@@ -34,7 +34,7 @@ from spikeport.pipeline.report.content.finished_run import read_runs
 from spikeport.pipeline.report.write import render_comparison
 from spikeport.pipeline.run.run_folder import open_run
 from spikeport.pipeline.stages import report as stages_report
-from spikeport.pipeline.stages.runner import Context
+from spikeport.pipeline.stages.context import Context
 from spikeport.pipeline.sweep.plan import Setting, Trial
 from spikeport.pipeline.sweep.table import rows_of, table
 from spikeport.pipeline.sweep.trial import TrialResult, trial_result

@@ -121,7 +121,7 @@ def test_the_report_pairs_lavas_answers_with_the_recordings_that_were_drawn(tmp_
     from spikeport.pipeline.run.run_folder import open_run
     from spikeport.pipeline.stages import deploy as stages_deploy
     from spikeport.pipeline.stages import report as stages_report
-    from spikeport.pipeline.stages.runner import Context
+    from spikeport.pipeline.stages.context import Context
 
     monkeypatch.setenv("SPIKEPORT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(

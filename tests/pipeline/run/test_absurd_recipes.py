@@ -8,7 +8,7 @@ from spikeport.errors import UserError
 from spikeport.pipeline.models import weight_memory
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.recipe_file import load_recipe, parse_recipe
-from spikeport.pipeline.stages.runner import check_recipe
+from spikeport.pipeline.stages.checks import check_recipe
 
 HUGE = 2**63 - 1
 

@@ -27,7 +27,7 @@ from spikeport.pipeline.run.recipe import Training
 from spikeport.pipeline.run.run_folder import open_run
 from spikeport.pipeline.stages import report as stages_report
 from spikeport.pipeline.stages import train as stages_learn
-from spikeport.pipeline.stages.runner import Context
+from spikeport.pipeline.stages.context import Context
 from spikeport.pipeline.training.fit import fit
 from spikeport.pipeline.training.task import TrainingTask
 from spikeport.pipeline.training.train import train_student

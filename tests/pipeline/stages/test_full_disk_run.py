@@ -16,7 +16,8 @@ from spikeport.pipeline.run.progress import Progress
 from spikeport.pipeline.run.recipe_file import parse_recipe
 from spikeport.pipeline.run.run_folder import MANIFEST, create, locked, open_run
 from spikeport.pipeline.stages import runner as stages
-from spikeport.pipeline.stages.runner import Context, run_stages, stages_of
+from spikeport.pipeline.stages.context import Context
+from spikeport.pipeline.stages.runner import run_stages, stages_of
 from spikeport.versions import about_this_run
 
 RECIPE = {

@@ -19,9 +19,9 @@ from spikeport.pipeline.report.content.csv_tables import steps_csv
 from spikeport.pipeline.run.progress import Progress
 from spikeport.pipeline.run.recipe_file import parse_recipe
 from spikeport.pipeline.run.run_folder import create
+from spikeport.pipeline.stages.context import Context
 from spikeport.pipeline.stages.deploy import simulate as simulate_stage
 from spikeport.pipeline.stages.report import write_steps
-from spikeport.pipeline.stages.runner import Context
 
 COUNTS = {
     "events_sum": "events_in",

@@ -23,7 +23,7 @@ from spikeport.pipeline.run import distributed as ranks
 from spikeport.pipeline.run.recipe import Recipe, Training
 from spikeport.pipeline.run.recipe_file import parse_recipe
 from spikeport.pipeline.run.run_folder import open_run
-from spikeport.pipeline.stages.runner import check_recipe
+from spikeport.pipeline.stages.checks import check_recipe
 
 HELPERS = Path(__file__).parents[2] / "helpers"
 RECIPE = """

@@ -1,0 +1,90 @@
+"""Checks of a recipe before hours of training, and of a run before a stage builds on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from spikeport.errors import MissingDependencyError, UserError
+from spikeport.imports import paused_gc
+from spikeport.pipeline.run import distributed as ranks
+from spikeport.pipeline.run.recipe import Recipe
+from spikeport.pipeline.run.run_folder import RECIPE, RunFolder
+
+
+def check_recipe(recipe: Recipe, *, for_netx: bool) -> bool:
+    """Checks method, losses, teacher and student of a recipe, before any folder is made.
+
+    Args:
+        recipe: the recipe.
+        for_netx: whether a student that netx cannot hold is an error.
+
+    Returns:
+        Whether netx can hold the student.
+
+    Raises:
+        UserError: the recipe cannot be trained as it is.
+    """
+    with paused_gc():  # torch and Lightning
+        from spikeport.pipeline.distillation import methods
+        from spikeport.pipeline.distillation import objective as objectives
+        from spikeport.pipeline.models.students.build import check_student
+        from spikeport.pipeline.models.teachers.build import check_teacher
+
+    frame = recipe.data.height, recipe.data.width
+    _check_settings(recipe)
+    objectives.check_spec(methods.method_spec(recipe.distillation))
+    check_teacher(recipe.teacher, frame)
+    return check_student(recipe.student, (2, *frame), for_netx=for_netx).for_netx
+
+
+def _check_settings(recipe: Recipe) -> None:
+    """Raises UserError for settings that would fail only after hours of training."""
+    from spikeport.hardware_profiles.profile import load_profile
+    from spikeport.pipeline.distillation import methods
+
+    for name in (*recipe.profile.hardware, recipe.profile.baseline_gpu):
+        load_profile(name)
+    ranks.check_gpus(recipe.training)
+    training, batch = recipe.training, recipe.training.batch
+    if (parts := training.accumulate * ranks.world_of(training)) > batch:
+        raise UserError(
+            f"batches of {batch} cannot be cut into {parts} parts",
+            where="training.accumulate, training.devices",
+            hint="lower them, or take larger batches",
+        )
+    weights = recipe.bridge.camera_weights
+    if "simulator" in methods.lessons(recipe) and weights and not Path(weights).is_file():
+        raise UserError("there is no such file of weights", where=weights, hint="correct bridge.camera_weights")
+    if recipe.data.without_recordings and not methods.learns_without_recordings(recipe):
+        raise UserError(
+            f"{recipe.distillation.method} cannot train without recordings",
+            where="data.without_recordings",
+            hint='use distillation.method = "bridge" with bridge.kind = "camera" and bridge.start_epochs of 1 or more',
+        )
+
+
+def require_lava() -> None:
+    """Raises MissingDependencyError where Lava is not installed."""
+    from spikeport.export.backends.lava.environment import interpreter
+
+    try:
+        interpreter()
+    except MissingDependencyError as error:
+        raise MissingDependencyError(
+            error.message, where=error.where, hint=f"{error.hint}, or go without the comparison: --set check.lava=false"
+        ) from None
+
+
+def require_whole(run: RunFolder, stages: Iterable[str]) -> None:
+    """Raises UserError that names what is missing or changed of `stages`."""
+    found = [(stage, run.what_is_wrong(stage)) for stage in stages]
+    faults = "; ".join(f"stage {stage}: {fault}" for stage, fault in found if fault)
+    if faults:
+        again = f"spikeport run {run.file(RECIPE)} --out {run.path} --resume"
+        raise UserError(
+            "this run is not whole",
+            where=str(run.path),
+            cause=faults,
+            hint=f"put the files back; or let {again} do these stages and all after them again",
+        )

@@ -1,0 +1,53 @@
+"""What a stage works with: the run's folder, its recipe, its data set and how progress is shown."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spikeport.pipeline.run.progress import Progress
+from spikeport.pipeline.run.recipe import Recipe
+from spikeport.pipeline.run.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from spikeport.pipeline.data.dataset import Dataset
+
+Result = tuple[dict[str, Any], tuple[str, ...]]  # what a stage found (JSON), and the files that it wrote
+
+
+@dataclass
+class Context:
+    """What a stage works with. The data set is loaded once, when a stage first asks for it.
+
+    Attributes:
+        run: the folder of the run.
+        progress: shows how far long work is.
+    """
+
+    run: RunFolder
+    progress: Progress = field(default_factory=Progress)
+
+    @property
+    def recipe(self) -> Recipe:
+        """The run's recipe."""
+        return self.run.recipe
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The recipe's data set, binned frames cached on disk."""
+        from spikeport.pipeline.data.load import load_dataset
+
+        return load_dataset(self.recipe.data, cache=cache_folder(), progress=self.progress)
+
+    def checkpoints(self, training: str) -> Path:
+        """Where the training of this name keeps what it needs to go on."""
+        return self.run.file("checkpoints") / training
+
+
+def cache_folder() -> Path:
+    """Where binned frames are kept between runs: SPIKEPORT_CACHE, else the user's cache folder."""
+    named = os.environ.get("SPIKEPORT_CACHE")
+    return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spikeport"
