@@ -26,10 +26,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "helpe
 from random_networks import random_frames, random_network
 
 from spikeport.export.backends.compare import compare_traces
-from spikeport.export.backends.divergence import write_case
+from spikeport.export.backends.divergence_case import write_case
 from spikeport.export.backends.lava.driver import NETWORKS_PER_PROCESS, LavaWorker
 from spikeport.export.backends.lava.driver import simulate as simulate_lava
 from spikeport.export.backends.reference.simulate import simulate
+from spikeport.export.backends.table import BACKENDS
 from spikeport.export.formats.netx.write import read_netx
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.readout import Readout
@@ -82,12 +83,12 @@ class Tally:
         if found.first_divergence:
             place = found.first_divergence
             row = slice(place.sample, place.sample + 1)
-            case = write_case(ROOT / "runs" / "divergences", network, frames[row], place, *(
+            case = write_case(ROOT / "runs" / "divergences", network, frames[row], place, [
                 SpikeTrace(backend=trace.backend, spikes=trace.spikes[row],
                            layer_spikes=tuple(layer[row] for layer in trace.layer_spikes or ()),
                            membrane=None if trace.membrane is None else trace.membrane[row])
                 for trace in (reference, lava)
-            ))  # fmt: skip
+            ], [BACKENDS["reference"], BACKENDS["lava"]])  # fmt: skip
             sys.exit(f"{name} differs: {place}; kept in {case.relative_to(ROOT)}")
         self.counts.update(spikes=found.spikes_compared, places=found.entries_compared, samples=len(frames),
                            layers=len(network.layers), mismatches=found.mismatches)  # fmt: skip

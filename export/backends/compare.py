@@ -1,8 +1,8 @@
-"""Compares two executions of one network, spike by spike, and names the first place where they part."""
+"""Compares two executions of one network, spike by spike, and finds the first spike that differs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -11,13 +11,22 @@ import numpy as np
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.spike_trace import SpikeTrace
 
+MEMBRANE = " membrane"  # after the name of the last layer where voltages are compared
+TITLES = {"quantized": "quantized student", "reference": "reference", "lava": "Lava"}  # of executions, in sentences
+
 
 @dataclass(frozen=True, kw_only=True)
 class Divergence:
-    """The first difference: lowest sample, in it the first layer that differs, there the earliest step and neuron.
+    """The first difference: the lowest sample, in it the first layer that differs, there the earliest time step and
+    the lowest neuron. All layers before agree on this sample, so this is where the cause lies.
 
-    Layers before it agree on that sample, so this is where the cause lies. `neuron` is `(C, H, W)` or `(N,)`.
-    `first` and `second` are spikes, or voltages where `layer` ends in " membrane".
+    Attributes:
+        sample: index of the sample.
+        layer: name of the layer; it ends in " membrane" where voltages differ.
+        neuron: index of the neuron, `(C, H, W)` or `(N,)`.
+        step: time step, from 0.
+        first: spike (0 or 1) of the first execution, or its voltage in the chip's units.
+        second: the same of the second execution.
     """
 
     sample: int
@@ -27,13 +36,42 @@ class Divergence:
     first: int
     second: int
 
+    @property
+    def of_membrane(self) -> bool:
+        """Whether voltages differ and not spikes."""
+        return self.layer.endswith(MEMBRANE)
+
+    def describe(self, first: str, second: str) -> str:
+        """One sentence for people; `first` and `second` are the names of the executions."""
+        what = "voltages" if self.of_membrane else "spikes"
+        return (
+            f"first divergence in layer {self.layer}, step {self.step}, neuron {self.neuron}, sample {self.sample}: "
+            f"{what} {self.first} ({TITLES.get(first, first)}) and {self.second} ({TITLES.get(second, second)})"
+        )
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Divergence:
+        """The divergence that `asdict` made JSON of."""
+        return cls(**{**value, "neuron": tuple(value["neuron"])})
+
 
 @dataclass(frozen=True, kw_only=True)
 class SpikeComparison:
-    """`spikes_compared`: spikes that the first execution fired in all compared layers; `entries_compared`: places
-    (neuron, step) at which both were asked for a spike, or for a voltage. `mismatches`: places at which they differ.
+    """Result of comparing two executions.
+
+    Attributes:
+        first: name of the first execution: a backend, or "quantized" for the student in PyTorch.
+        second: name of the second execution.
+        samples: number of samples compared.
+        layers: names of the layers compared, in order.
+        spikes_compared: spikes of the first execution in these layers.
+        entries_compared: (neuron, time step) pairs at which spikes, or voltages, were compared.
+        mismatches: entries that differ.
+        first_divergence: the first of them; None if the executions are equal.
     """
 
+    first: str = "first"
+    second: str = "second"
     samples: int
     layers: tuple[str, ...]
     spikes_compared: int
@@ -41,20 +79,52 @@ class SpikeComparison:
     mismatches: int
     first_divergence: Divergence | None
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+    @property
+    def equal(self) -> bool:
+        """Whether nothing differs."""
+        return self.mismatches == 0
+
+    def describe(self) -> list[str]:
+        """Sentences for people: one with the counts, one more with the first divergence if there is any."""
+        first, second = (TITLES.get(name, name) for name in (self.first, self.second))
+        counts = (
+            f"{first} against {second}: {self.mismatches:,} mismatches in {self.spikes_compared:,} spikes of "
+            f"{self.samples:,} samples, layers {', '.join(self.layers)}"
+        )
+        found = self.first_divergence
+        return [counts] if found is None else [counts, found.describe(self.first, self.second)]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, one key for each attribute."""
         return asdict(self)
 
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> SpikeComparison:
+        """The comparison that `to_json` made `value` of; other keys are ignored."""
+        known = {key: value[key] for key in cls.__dataclass_fields__ if key in value}
+        first = value["first_divergence"]
+        divergence = None if first is None else Divergence.from_json(first)
+        return cls(**{**known, "layers": tuple(value["layers"]), "first_divergence": divergence})
 
-def compare(
+
+def compare_layers(
     names: Sequence[str],
     first: Sequence[np.ndarray],
     second: Sequence[np.ndarray],
     membranes: tuple[np.ndarray, np.ndarray] | None = None,
+    executions: tuple[str, str] = ("first", "second"),
 ) -> SpikeComparison:
-    """Compares layers `[N, T, *shape]` of 0 and 1, in the order of the chain, and the last layer's voltages after them.
+    """Compares spikes layer by layer, and voltages after them.
 
-    Raises ValueError for unequal shapes.
+    Args:
+        names: names of the layers, in order.
+        first: spikes of each layer in the first execution, `[N, T, *shape]` of 0 and 1.
+        second: the same in the second execution.
+        membranes: voltages of the last layer `[N, T, K]` in both executions.
+        executions: names of the two executions.
+
+    Raises:
+        ValueError: the shapes differ.
     """
     shapes = [layer.shape for layer in first], [layer.shape for layer in second]
     if shapes[0] != shapes[1] or len(names) != len(first):
@@ -63,10 +133,12 @@ def compare(
     if membranes is not None:
         if membranes[0].shape != membranes[1].shape:
             raise ValueError(f"membranes {membranes[0].shape} cannot be compared with {membranes[1].shape}")
-        names = [*names, f"{names[-1]} membrane"]
+        names = [*names, f"{names[-1]}{MEMBRANE}"]
         first, second = [*first, membranes[0]], [*second, membranes[1]]
     differs = [a != b for a, b in zip(first, second, strict=True)]
     return SpikeComparison(
+        first=executions[0],
+        second=executions[1],
         samples=len(first[0]),
         layers=tuple(names),
         spikes_compared=spikes,
@@ -76,19 +148,44 @@ def compare(
     )
 
 
-def compare_traces(network: IntegerNetwork, first: SpikeTrace, second: SpikeTrace) -> SpikeComparison:
-    """Compares two executions of `network` that kept their layers, and their membranes where both have them."""
-    if first.layer_spikes is None or second.layer_spikes is None:
-        raise ValueError("traces without layer spikes cannot be compared layer by layer")
+def compare_traces(
+    network: IntegerNetwork, first: SpikeTrace, second: SpikeTrace, executions: tuple[str, str] | None = None
+) -> SpikeComparison:
+    """Compares two executions of one network.
+
+    Args:
+        network: the network that both ran.
+        first: one execution.
+        second: the other, of the same samples.
+        executions: their names; None: the traces' `backend`.
+
+    Returns:
+        A comparison of all layers where both traces hold `layer_spikes`, else of the output layer; and of the
+        membranes where both hold them.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    names = [layer.name for layer in network.layers]
+    pair = first.layer_spikes, second.layer_spikes
+    if pair[0] is None or pair[1] is None:
+        names, pair = names[-1:], ((first.spikes,), (second.spikes,))
     membranes = None
     if first.membrane is not None and second.membrane is not None:
         membranes = first.membrane, second.membrane
-    shaped = [np.reshape(b, a.shape) for a, b in zip(first.layer_spikes, second.layer_spikes, strict=True)]
-    return compare([layer.name for layer in network.layers], first.layer_spikes, shaped, membranes)
+    layers, others = pair
+    assert layers is not None
+    assert others is not None
+    shaped = [np.reshape(b, a.shape) if b.size == a.size else b for a, b in zip(layers, others, strict=True)]
+    return compare_layers(names, layers, shaped, membranes, executions or (first.backend, second.backend))
 
 
 def merge(parts: Sequence[SpikeComparison]) -> SpikeComparison:
-    """Comparisons of successive chunks of samples as one. Raises ValueError where there is none."""
+    """Comparisons of successive chunks of samples as one.
+
+    Raises:
+        ValueError: there is no part.
+    """
     if not parts:
         raise ValueError("nothing was compared")
     before, first = 0, None
@@ -96,9 +193,9 @@ def merge(parts: Sequence[SpikeComparison]) -> SpikeComparison:
         if first is None and part.first_divergence is not None:
             first = replace(part.first_divergence, sample=before + part.first_divergence.sample)
         before += part.samples
-    return SpikeComparison(
+    return replace(
+        parts[0],
         samples=before,
-        layers=parts[0].layers,
         spikes_compared=sum(part.spikes_compared for part in parts),
         entries_compared=sum(part.entries_compared for part in parts),
         mismatches=sum(part.mismatches for part in parts),
@@ -114,13 +211,13 @@ def _first(
         return None
     sample = int(np.argmax(per_sample.any(axis=0)))
     layer = int(np.argmax(per_sample[:, sample]))
-    step, *neuron = (int(place) for place in np.argwhere(differs[layer][sample])[0])
-    place = (sample, step, *neuron)
+    step, *neuron = (int(index) for index in np.argwhere(differs[layer][sample])[0])
+    index = (sample, step, *neuron)
     return Divergence(
         sample=sample,
         layer=names[layer],
         neuron=tuple(neuron),
         step=step,
-        first=int(first[layer][place]),
-        second=int(second[layer][place]),
+        first=int(first[layer][index]),
+        second=int(second[layer][index]),
     )

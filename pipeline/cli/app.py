@@ -264,27 +264,18 @@ def _run(
 
 
 def _equivalence_lines(result: dict) -> list[str]:
+    from spikeport.export.backends.compare import SpikeComparison
     from spikeport.export.network.sampling import words
 
     lines = []
     for key, pair in result.items():
         if key not in ("quantized_vs_reference", "reference_vs_lava"):
             continue
-        title = key.replace("_vs_", " against ").replace("quantized", "quantized student").replace("lava", "Lava")
         if isinstance(pair, str):
-            lines.append(f"{title}: not compared, {pair}")
+            lines.append(f"{key.replace('_vs_', ' against ')}: not compared, {pair}")
             continue
-        line = (
-            f"{title}: {pair['mismatches']} mismatches in {pair['spikes_compared']:,} spikes of {pair['samples']} "
-            f"samples, all {len(pair['layers'])} layers"
-        )
-        if drawn := pair.get("drawn"):
-            line += f"; {words(drawn)}"
-        first = pair["first_divergence"]
-        if first:
-            line += f"; first at sample {first['sample']}, layer {first['layer']}, "
-            line += f"neuron {tuple(first['neuron'])}, step {first['step']}"
-        lines.append(line)
+        counts, *divergence = SpikeComparison.from_json(pair).describe()
+        lines += [f"{counts}; {words(pair['drawn'])}" if pair.get("drawn") else counts, *divergence]
     return lines
 
 

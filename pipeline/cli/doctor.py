@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from spikeport.errors import UserError
 from spikeport.versions import versions
 
 
 def examine() -> list[dict[str, Any]]:
     """One row per part: `part`, `state` (ok, missing, wrong, absent) and `detail`. Absent parts are optional."""
-    return [_python(), _packages(), _reference(), _lava(), _gpu(), _energy_counters()]
+    return [_python(), _packages(), *_backends(), _gpu(), _energy_counters()]
 
 
 def _python() -> dict[str, Any]:
@@ -27,27 +26,11 @@ def _packages() -> dict[str, Any]:
     return _row("packages", "ok", ", ".join(f"{name} {found[name]}" for name in ("torch", "snntorch", "nir", "tonic")))
 
 
-def _reference() -> dict[str, Any]:
-    """One neuron worked out by hand: a spike adds 2, it fires above 5, so at every third step."""
-    import numpy as np
+def _backends() -> list[dict[str, Any]]:
+    from spikeport.export.backends.table import BACKENDS
 
-    from spikeport.export.backends.lava.driver import known_network
-    from spikeport.export.backends.reference.simulate import simulate
-
-    spikes = simulate(known_network(), np.ones((1, 7, 1), dtype=np.uint8)).spikes[0, :, 0].tolist()
-    return _row("integer reference", "ok" if spikes == [0, 0, 1, 0, 0, 1, 0] else "wrong", "known-answer network")
-
-
-def _lava() -> dict[str, Any]:
-    from spikeport.export.backends.lava.driver import known_answer
-    from spikeport.export.backends.lava.environment import interpreter
-
-    try:
-        python = interpreter()
-        answered = known_answer()
-    except UserError as error:
-        return _row("lava", "missing", str(error))
-    return _row("lava", "ok" if answered else "wrong", f"known-answer network through {python}")
+    found = [(backend.name, backend.doctor()) for backend in BACKENDS.values()]
+    return [_row(name, diagnosis.state, diagnosis.detail) for name, diagnosis in found]
 
 
 def _gpu() -> dict[str, Any]:

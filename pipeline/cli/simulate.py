@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -32,8 +32,13 @@ def simulate(
     net: Annotated[Path, typer.Argument(metavar="NET", help="A .net file, ours or lava-dl's.")],
     frames: Input,
     backend: Annotated[
-        Literal["reference", "lava", "both"],
-        typer.Option("--backend", help="both: compares every layer, spike by spike; leaves with 1 where they differ."),
+        str,
+        typer.Option(
+            "--backend",
+            metavar="NAME[,NAME]",
+            help="reference, lava or package.module:factory. Two names, or both (= reference,lava): compares every "
+            "layer, spike by spike; leaves with 1 where they differ.",
+        ),
     ] = "reference",
     out: Annotated[Path | None, typer.Option("--out", metavar="TRACE.npz", help="Keep spikes and counts.")] = None,
     per_step: Annotated[
@@ -66,7 +71,7 @@ def simulate(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Runs a .net file on frames, with the batched integer reference, in Lava, or in both.
+    """Runs a .net file on frames with one backend, or with two that are compared spike by spike.
 
     Example: `spikeport simulate student.net --input test-frames.npz --backend both --samples 20`
     """
@@ -74,7 +79,7 @@ def simulate(
     from spikeport.export.formats.frames_file import open_frames
     from spikeport.export.formats.netx.write import read_netx
     from spikeport.export.network.sampling import draw, words
-    from spikeport.pipeline.cli.simulation import in_both, in_lava, in_reference
+    from spikeport.pipeline.cli.simulation import chosen, in_backend, in_both, in_reference
     from spikeport.pipeline.run.progress import Progress
 
     if per_step and (out is None or backend != "reference"):
@@ -86,6 +91,7 @@ def simulate(
     if out is not None:
         check_file(out, "spike trace", is_trace, reads=(net, frames))
     check_device(device)
+    backends = chosen(backend, device=device, memory_bytes=bytes_of(memory), workers=workers, timeout_s=timeout_s)
     network = read_netx(net, shape_of(input_shape))
     inputs, labels = open_frames(frames, network.input_shape, network.input_limit, clip=clip, outputs=network.outputs)
     drawn = draw(len(inputs) if samples is None else samples, len(inputs), labels, seed=seed)
@@ -109,10 +115,11 @@ def simulate(
                 progress=tell,
                 rows=rows,
             )
-        elif backend == "lava":
-            done = in_lava(network, given, labels, workers=workers, timeout_s=timeout_s, progress=tell, rows=rows)
+        elif len(backends) == 1:
+            done = in_backend(network, given, labels, backends[0], progress=tell, rows=rows)
         else:
-            done = in_both(network, given, labels, case, workers=workers, timeout_s=timeout_s, progress=tell, rows=rows)
+            pair = backends[0], backends[1]
+            done = in_both(network, given, labels, pair, case, timeout_s=timeout_s, progress=tell, rows=rows)
     if rows is not None:
         done.result["drawn"] = drawn.as_dict()
         done.lines.append(words(drawn.as_dict(), "samples"))
@@ -132,22 +139,20 @@ def replay(
     case: Annotated[Path, typer.Argument(metavar="CASE", help="A folder that a divergence was written to.")],
     json: Json = False,
 ) -> None:
-    """Runs a kept divergence again, in the reference and in Lava. Leaves with 1 where they still differ.
+    """Runs a kept divergence again, with the two backends that differed. Leaves with 1 where they still differ.
 
     Example: `spikeport replay divergence/divergence-conv1-sample-3`
     """
-    from spikeport.export.backends.divergence import lines
-    from spikeport.export.backends.divergence import replay as run_again
+    from spikeport.export.backends.divergence_case import replay as run_again
 
     again = run_again(case)
-    text_lines = [f"then: {line}" for line in lines(again.divergence)]
-    text_lines.append(
-        f"the reference gives {'the same spikes as' if again.reference_as_then else 'other spikes than'} then"
-    )
-    text_lines.append(f"Lava gives {'the same spikes as' if again.lava_as_then else 'other spikes than'} then")
+    pair = again.now.first, again.now.second
+    text_lines = [f"then: {again.divergence.describe(*pair)}"]
+    for name, reproduced in zip(pair, (again.first_reproduced, again.second_reproduced), strict=True):
+        text_lines.append(f"{name} now gives {'the same spikes as' if reproduced else 'other spikes than'} then")
     now = again.now.first_divergence
-    text_lines += ["now: both agree"] if now is None else [f"now: {line}" for line in lines(now)]
-    show(again.as_dict(), json, text_lines)
+    text_lines.append("now: both agree" if now is None else f"now: {now.describe(*pair)}")
+    show(again.to_json(), json, text_lines)
     if now is not None:
         fail("spikes differ", "report the case: it is a bug in Spikeport, or Lava is not version 0.10.0")
 

@@ -1,8 +1,7 @@
-"""Runs a network on frames in the reference, in Lava or in both, and says what came out."""
+"""Runs a network on frames with one backend, or with two that are compared."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from spikeport.errors import CheckFailedError, UserError
+from spikeport.export.backends.base import Backend, SimulationTimeout
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.spike_trace import SpikeTrace, joined
 from spikeport.pipeline.cli.accuracy_lines import answer_lines
 from spikeport.pipeline.cli.console import table
 from spikeport.pipeline.cli.trace_totals import Tally
-
-Progress = Callable[[int, int], None]
+from spikeport.progress import Progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +28,38 @@ class Simulated:
     lines: list[str]
     trace: SpikeTrace | None
     failure: UserError | None = None
+
+
+def chosen(
+    names: str, *, device: str, memory_bytes: int | None, workers: int | None, timeout_s: float
+) -> tuple[Backend, ...]:
+    """The backends that `names` stands for, with the options that concern them.
+
+    Args:
+        names: "both", or names of one or two backends, separated by a comma; see `backend_of`.
+        device: device of the reference.
+        memory_bytes: memory of the reference.
+        workers: Lava processes.
+        timeout_s: time limit of Lava, in seconds.
+
+    Raises:
+        UserError: there is no such backend, or there are more than two.
+    """
+    from spikeport.export.backends.lava.backend import LavaBackend
+    from spikeport.export.backends.reference.backend import ReferenceBackend
+    from spikeport.export.backends.table import backend_of
+
+    found: list[Backend] = []
+    for name in ("reference,lava" if names == "both" else names).split(","):
+        backend = backend_of(name.strip())
+        if isinstance(backend, ReferenceBackend):
+            backend = replace(backend, device=device, memory_bytes=memory_bytes)
+        elif isinstance(backend, LavaBackend):
+            backend = replace(backend, workers=workers, timeout_s=timeout_s)
+        found.append(backend)
+    if len(found) > 2:
+        raise UserError(f"{len(found)} backends are given, two can be compared", where="--backend")
+    return tuple(found)
 
 
 def in_reference(
@@ -55,66 +86,66 @@ def in_reference(
     return _describe("reference", frames, tally, joined(kept) if kept else None, rows)
 
 
-def in_lava(
+def in_backend(
     network: IntegerNetwork,
     frames: Any,
     labels: np.ndarray | None,
+    backend: Backend,
     *,
-    workers: int | None,
-    timeout_s: float,
     progress: Progress,
     rows: np.ndarray | None = None,
 ) -> Simulated:
-    """Lava; when time is up, what is done is told and kept. Raises as `export.backends.lava.driver.simulate`."""
-    from spikeport.export.backends.lava.driver import LavaTimeout, simulate
-
-    tally, late = Tally(network, labels), None
+    """Any backend; when it runs out of time, the result covers the samples that it finished."""
+    tally, timeout = Tally(network, labels), None
     try:
-        trace = simulate(network, frames, workers=workers, timeout_s=timeout_s, progress=progress)
+        trace = backend.simulate(network, frames, progress=progress)
         done = np.arange(len(trace.spikes))
-    except LavaTimeout as error:
-        late, trace, done = error, error.trace, error.done
+    except SimulationTimeout as error:
+        timeout, trace, done = error, error.trace, error.done
     tally.add(done, trace)
     done = done if rows is None else rows[done]
-    described = _describe(trace.backend, frames, tally, trace, done if late else rows, whole=late is None)
-    return _unfinished(described, done, late) if late else described
+    described = _describe(trace.backend, frames, tally, trace, done if timeout else rows, whole=timeout is None)
+    return _unfinished(described, done, timeout) if timeout else described
 
 
 def in_both(
     network: IntegerNetwork,
     frames: Any,
     labels: np.ndarray | None,
+    backends: tuple[Backend, Backend],
     case_folder: Path,
     *,
-    rows: np.ndarray | None = None,
-    workers: int | None,
     timeout_s: float,
     progress: Progress,
+    rows: np.ndarray | None = None,
 ) -> Simulated:
-    """Reference and Lava, every layer compared; where they part, a case is kept in `case_folder`."""
-    from spikeport.export.backends.divergence import lines, reference_against_lava
+    """Two backends, every layer compared; the first divergence is kept as a case in `case_folder`."""
+    from spikeport.export.backends.compare_backends import compare_backends
 
-    found = reference_against_lava(
-        network, frames, rows=rows, case_folder=case_folder, workers=workers, timeout_s=timeout_s, progress=progress
+    found = compare_backends(
+        network,
+        frames,
+        backends,
+        sample_numbers=rows,
+        case_folder=case_folder,
+        timeout_s=timeout_s,
+        progress=progress,
     )
-    tally, equal = Tally(network, labels), found.equivalence
-    tally.add(found.done, found.lava)
+    tally, comparison, timeout = Tally(network, labels), found.comparison, found.timeout
+    tally.add(found.done, found.trace)
     done = found.done if rows is None else rows[found.done]
     described = _describe(
-        found.lava.backend, frames, tally, found.lava, done if found.late else rows, whole=not found.late
+        found.trace.backend, frames, tally, found.trace, done if timeout else rows, whole=timeout is None
     )
-    described.result["reference_vs_lava"] = equal.as_dict()
+    described.result[f"{comparison.first}_vs_{comparison.second}"] = comparison.to_json()
     described.result["case"] = None if found.case is None else str(found.case)
-    described.lines.append(
-        f"reference against Lava: {equal.mismatches} mismatches in {equal.spikes_compared:,} spikes of {equal.samples} "
-        f"samples, layers {', '.join(equal.layers)}"
-    )
-    if equal.first_divergence is not None:
-        described.lines.extend(lines(equal.first_divergence, found.case))
+    described.lines.extend(comparison.describe())
+    if not comparison.equal:
+        described.lines.extend([f"replay it with: spikeport replay {found.case}"] if found.case else [])
         hint = "report the case: it is a bug in Spikeport, or Lava is not version 0.10.0"
         failure = CheckFailedError("spikes differ", hint=hint)
         return Simulated(result=described.result, lines=described.lines, trace=described.trace, failure=failure)
-    return _unfinished(described, done, found.late) if found.late else described
+    return _unfinished(described, done, timeout) if timeout else described
 
 
 def _describe(
@@ -142,7 +173,7 @@ def _unfinished(described: Simulated, done: np.ndarray, late: Exception) -> Simu
     described.result["samples_done"] = done.tolist()
     described.lines.append(f"note: {late}")
     failure = UserError(
-        f"Lava ran out of time: {len(done)} samples are done",
+        f"{described.result['backend']} ran out of time: {len(done)} samples are done",
         hint="give a longer --timeout or fewer --samples; what is done is shown above, and kept where --out is given",
     )
     return Simulated(result=described.result, lines=described.lines, trace=described.trace, failure=failure)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spikeport.export.backends.compare import SpikeComparison, compare, merge
+from spikeport.export.backends.compare import SpikeComparison, compare_layers, merge
 from spikeport.export.formats.frames_file import write_frames
 from spikeport.export.formats.netx.write import read_netx, write_netx
 from spikeport.export.network.accuracy import describe_predictions
@@ -80,14 +80,14 @@ def check(context: Context, samples: int | None = None, seed: int | None = None)
     """Quantized student against reference on every test recording, reference against Lava on some (or `samples`), drawn
     by class with the recipe's seed (or `seed`); which they were stands in `reference_vs_lava` as `drawn`."""
     network = read_netx(context.run.file("student.net"))
-    result: dict[str, Any] = {"quantized_vs_reference": _student_against_reference(context, network).as_dict()}
+    result: dict[str, Any] = {"quantized_vs_reference": _student_against_reference(context, network).to_json()}
     if context.recipe.check.lava:
         recipe, labels = context.recipe.check, context.dataset.test.labels
         count = samples or recipe.lava_samples or max(LAVA_SAMPLES, len(np.unique(labels)))
         drawn = draw(count, len(labels), labels, seed=recipe.seed if seed is None else seed)
         found, predicted = _reference_against_lava(context, network, drawn.rows)
         result |= {
-            "reference_vs_lava": found.as_dict() | {"drawn": drawn.as_dict()},
+            "reference_vs_lava": found.to_json() | {"drawn": drawn.as_dict()},
             "lava_predicted": predicted.tolist(),
         }
     else:
@@ -130,7 +130,8 @@ def _student_against_reference(context: Context, network: IntegerNetwork) -> Spi
         trained = [layer.transpose(0, 1).to(torch.uint8).numpy() for layer in spikes]
         reference = simulate_reference(network, chunk, keep_layers=True).layer_spikes
         assert reference is not None
-        parts.append(compare(names, trained, [np.reshape(b, a.shape) for a, b in zip(trained, reference, strict=True)]))
+        shaped = [np.reshape(b, a.shape) for a, b in zip(trained, reference, strict=True)]
+        parts.append(compare_layers(names, trained, shaped, executions=("quantized", "reference")))
         context.progress(min(start + CHECK_CHUNK, len(frames)), len(frames), "recordings, student against reference")
     return merge(parts)
 
@@ -138,18 +139,18 @@ def _student_against_reference(context: Context, network: IntegerNetwork) -> Spi
 def _reference_against_lava(
     context: Context, network: IntegerNetwork, rows: np.ndarray
 ) -> tuple[SpikeComparison, np.ndarray]:
-    from spikeport.export.backends.divergence import reference_against_lava
+    from spikeport.export.backends.compare_backends import compare_backends
 
-    found = reference_against_lava(
+    found = compare_backends(
         network,
         context.dataset.test.frames[rows],
-        rows=rows,
+        sample_numbers=rows,
         case_folder=context.run.file("divergence"),
         timeout_s=context.recipe.check.lava_timeout_s,
         progress=lambda done, total: context.progress(done, total, "recordings in Lava"),
     )
-    if found.late:
-        raise found.late
+    if found.timeout:
+        raise found.timeout
     if found.case:
         context.progress.say(f"kept to be seen again: spikeport replay {found.case}")
-    return found.equivalence, network.readout.classes(found.lava.spikes, found.lava.membrane)
+    return found.comparison, network.readout.classes(found.trace.spikes, found.trace.membrane)

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from spikeport.errors import UserError
-from spikeport.export.backends.lava.known_answers import known_answers, known_network
-from spikeport.export.backends.lava.process import Arrays, LavaLost, LavaTimeout, LavaWorker, Progress, assemble
+from spikeport.export.backends.known_answers import known_answers
+from spikeport.export.backends.lava.process import Arrays, LavaLost, LavaTimeout, LavaWorker, assemble
 from spikeport.export.backends.lava.schedule import schedule
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.spike_trace import SpikeTrace
+from spikeport.progress import Progress
 
-__all__ = ["LavaLost", "LavaTimeout", "LavaWorker", "known_answer", "known_network", "simulate"]
+__all__ = ["LavaLost", "LavaTimeout", "LavaWorker", "known_answer", "simulate"]
 
 TRIES = 2
 NETWORKS_PER_PROCESS, STEPS_PER_PROCESS = 200, 1_000_000  # Lava keeps some memory of every network it ran

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from spikeport.errors import MissingDependencyError, UserError
+from spikeport.export.backends.base import SimulationTimeout
 from spikeport.export.backends.lava.environment import LAVA_NC, VARIABLE, interpreter
 from spikeport.export.backends.lava.inside import session
 from spikeport.export.backends.lava.schedule import SampleSchedule, schedule
@@ -27,8 +28,8 @@ from spikeport.export.formats.netx.write import write_netx
 from spikeport.export.network.fixed_point import BIAS_LIMIT
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.spike_trace import SpikeTrace
+from spikeport.progress import Progress
 
-Progress = Callable[[int, int], None]
 Arrays = dict[str, np.ndarray]
 BACKEND = f"lava {LAVA_NC} fixed_pt"
 _START_TIMEOUT_S = 600.0  # a process that is lost is noticed at once; on a busy machine imports take minutes
@@ -36,8 +37,8 @@ _END_TIMEOUT_S = 5.0
 _SOCKET_FOLDER = 70  # a socket's path has at most 107 characters; those of Lava go with the worker's folder if they can
 
 
-class LavaTimeout(UserError):  # noqa: N818 says what happened, as MissingDependencyError does
-    """Lava did not finish in time. `trace`: what it finished, of the samples `done` (int64, ascending)."""
+class LavaTimeout(SimulationTimeout):
+    """Lava did not finish in time. See `SimulationTimeout` for the attributes."""
 
     def __init__(self, timeout_s: float, samples: int, trace: SpikeTrace, done: np.ndarray) -> None:
         self.trace, self.done = trace, done

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -18,8 +18,8 @@ from spikeport.export.backends.reference import events
 from spikeport.export.backends.reference.storage import COUNTS, Layout, Rows, chunk_size, default_memory, read_chunks
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.spike_trace import SpikeTrace
+from spikeport.progress import Progress
 
-Progress = Callable[[int, int], None]
 Engine = Literal["auto", "events", "dense"]
 
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from spikeport.export.backends.divergence import reference_against_lava
+from spikeport.export.backends.compare_backends import compare_backends
 from spikeport.export.backends.reference.simulate import simulate
 from spikeport.export.formats.frames_file import write_frames
 from spikeport.export.formats.netx.write import read_netx
@@ -106,8 +106,8 @@ def test_a_divergence_names_the_sample_of_the_whole_set(net, sorted_frames, monk
         return trace
 
     monkeypatch.setattr("spikeport.export.backends.lava.driver.simulate", altered)
-    found = reference_against_lava(network, frames[rows], rows=rows, case_folder=tmp_path)
-    place = found.equivalence.first_divergence
+    found = compare_backends(network, frames[rows], sample_numbers=rows, case_folder=tmp_path)
+    place = found.comparison.first_divergence
     assert (place.sample, place.step, place.neuron) == (17, 2, (1,))
     assert found.case.name.endswith("sample-17")
     with np.load(found.case / "case.npz", allow_pickle=False) as archive:

@@ -127,7 +127,7 @@ def test_both_simulators_are_compared_and_a_kept_divergence_is_replayed(spikepor
     monkeypatch.setattr(process, "write_netx", altered)
     code, out, err = spikeport("simulate", net, "--input", frames, "--backend", "both", "--workers", "1", "-q")
     assert code == 1
-    assert "they part first in layer fc" in out
+    assert "first divergence in layer fc" in out
     assert "spikes differ" in one_line(err)
     (case,) = (tmp_path / "divergence").iterdir()
     assert spikeport("replay", case)[0] == 1
@@ -135,6 +135,6 @@ def test_both_simulators_are_compared_and_a_kept_divergence_is_replayed(spikepor
     monkeypatch.chdir(tmp_path)
     code, out, _ = spikeport("replay", case)
     assert code == 0
-    assert "Lava gives other spikes than then" in out
+    assert "lava now gives other spikes than then" in out
     assert "now: both agree" in out
     assert spikeport("replay", tmp_path)[0] == 2

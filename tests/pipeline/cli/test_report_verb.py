@@ -126,21 +126,22 @@ def test_a_run_on_a_read_only_disk(spikeport, run, no_work, tmp_path):
 
 def test_a_divergence_is_told_where_its_case_cannot_be_kept(net, frames, tmp_path, capsys):
     from dataclasses import replace
+    from types import SimpleNamespace
 
-    import numpy as np
-
-    from spikeport.export.backends import divergence
+    from spikeport.export.backends.compare_backends import compare_backends
+    from spikeport.export.backends.table import BACKENDS
     from spikeport.export.formats.frames_file import read_frames
     from spikeport.export.formats.netx.write import read_netx
 
     network = read_netx(net)
     given, _ = read_frames(frames, network.input_shape)
-    reference = divergence._reference(network, given)
+    reference = BACKENDS["reference"].simulate(network, given, keep_layers=True)
     spikes = reference.spikes.copy()
     spikes[2, 3, 1] ^= 1
     other = replace(reference, spikes=spikes, layer_spikes=(spikes.reshape(reference.layer_spikes[0].shape),))
     (tmp_path / "file").write_text("mine")
-    found, case = divergence._settle(network, given, other, np.arange(4), tmp_path / "file" / "cases")
-    assert case is None
-    assert (found.first_divergence.sample, found.first_divergence.step) == (2, 3)
+    altered = SimpleNamespace(name="altered", check=lambda _: [], simulate=lambda *_, **__: other)
+    found = compare_backends(network, given, ("reference", altered), case_folder=tmp_path / "file" / "cases")
+    assert found.case is None
+    assert (found.comparison.first_divergence.sample, found.first_divergence.step) == (2, 3)
     assert "the case is not kept" in capsys.readouterr().err

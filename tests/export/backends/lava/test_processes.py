@@ -188,7 +188,7 @@ import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have had us ignore it
 import numpy as np
 from spikeport.export.backends.lava.driver import simulate
-from spikeport.export.backends.lava.known_answers import known_network
+from spikeport.export.backends.known_answers import known_network
 simulate(known_network(), np.ones((4000, 50, 1), np.uint8), workers=2,
          progress=lambda done, total: print(done, flush=True))
 """

@@ -1,4 +1,4 @@
-"""Where reference and Lava part, the first place is named and a case is kept that shows it again."""
+"""Where two backends differ, the first divergence is named and a case is kept that reproduces it."""
 
 import json
 from dataclasses import replace
@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from spikeport.errors import UserError
-from spikeport.export.backends.divergence import lines, reference_against_lava, replay
+from spikeport.export.backends.compare_backends import compare_backends
+from spikeport.export.backends.divergence_case import replay
 from spikeport.export.backends.lava import driver
 from spikeport.export.backends.reference import simulate as reference
 from spikeport.export.formats.frames_file import write_frames
@@ -48,49 +49,48 @@ def altered(monkeypatch):
 
 
 def test_where_they_agree_there_is_no_case(network, frames, tmp_path):
-    found = reference_against_lava(network, frames, case_folder=tmp_path, workers=1)
-    assert (found.equivalence.mismatches, found.case, found.late) == (0, None, None)
-    assert found.equivalence.samples == 4
+    found = compare_backends(network, frames, case_folder=tmp_path)
+    assert (found.comparison.mismatches, found.case, found.timeout) == (0, None, None)
+    assert found.comparison.samples == 4
     np.testing.assert_array_equal(found.done, np.arange(4))
-    np.testing.assert_array_equal(found.lava.spikes, reference.simulate(network, frames).spikes)
+    np.testing.assert_array_equal(found.trace.spikes, reference.simulate(network, frames).spikes)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_divergence_is_kept_and_shows_itself_again(network, frames, tmp_path, altered, monkeypatch):
-    found = reference_against_lava(network, frames, case_folder=tmp_path, workers=1)
-    place = found.equivalence.first_divergence
+    found = compare_backends(network, frames, case_folder=tmp_path)
+    place = found.comparison.first_divergence
     assert place.layer == "fc"
     assert found.case == tmp_path / f"divergence-fc-sample-{place.sample}"
     assert [file.name for file in tmp_path.iterdir()] == [found.case.name]
-    told = lines(place, found.case)
-    assert f"layer fc, step {place.step}, neuron {place.neuron}, sample {place.sample}" in told[0]
-    assert "spikes 0 (reference) and 1 (Lava)" in told[0]
-    assert told[1] == f"to see it again: spikeport replay {found.case}"
+    sentence = found.comparison.describe()[1]
+    assert f"layer fc, step {place.step}, neuron {place.neuron}, sample {place.sample}" in sentence
+    assert "spikes 0 (reference) and 1 (Lava)" in sentence
 
     again = replay(found.case)
-    assert (again.reference_as_then, again.lava_as_then) == (True, True)
+    assert (again.first_reproduced, again.second_reproduced) == (True, True)
     assert again.divergence == place
     assert again.now.first_divergence == replace(place, sample=0)
 
     monkeypatch.undo()  # the reference is mended
     mended = replay(found.case)
-    assert (mended.reference_as_then, mended.lava_as_then) == (False, True)
+    assert (mended.first_reproduced, mended.second_reproduced) == (False, True)
     assert mended.now.mismatches == 0
-    json.dumps(mended.as_dict())
+    json.dumps(mended.to_json())
 
 
 def test_a_case_holds_the_network_the_sample_both_sides_and_versions(network, frames, tmp_path, altered):
-    found = reference_against_lava(network, frames, case_folder=tmp_path, workers=1)
-    place = found.equivalence.first_divergence
+    found = compare_backends(network, frames, case_folder=tmp_path)
+    place = found.comparison.first_divergence
     kept = read_netx(found.case / "network.net")
     assert [layer.name for layer in kept.layers] == ["conv 1", "fc"]
     with np.load(found.case / "case.npz", allow_pickle=False) as archive:
         np.testing.assert_array_equal(archive["frames"], frames[place.sample : place.sample + 1])
-        np.testing.assert_array_equal(archive["lava"][0], found.lava.spikes[place.sample])
-        assert archive["reference"][0, place.step, *place.neuron] == place.first == 0
-    told = json.loads((found.case / "case.json").read_text())
-    assert told["divergence"]["sample"] == place.sample
-    assert told["versions"]["lava-nc"] == "0.10.0"
+        np.testing.assert_array_equal(archive["second"][0], found.trace.spikes[place.sample])
+        assert archive["first"][0, place.step, *place.neuron] == place.first == 0
+    case = json.loads((found.case / "case.json").read_text())
+    assert (case["divergence"]["sample"], case["first"], case["second"]) == (place.sample, "reference", "lava")
+    assert case["versions"]["lava"] == "lava 0.10.0 fixed_pt"
 
 
 def test_membranes_are_compared_too(network, frames, tmp_path, monkeypatch):
@@ -106,15 +106,15 @@ def test_membranes_are_compared_too(network, frames, tmp_path, monkeypatch):
     silent = replace(network, layers=(network.layers[0], replace(network.layers[1], vth_mant=131071)),
                      readout=Readout(kind="membrane"))  # fmt: skip
     monkeypatch.setattr(reference, "simulate", wrong)
-    found = reference_against_lava(silent, frames, case_folder=tmp_path, workers=1)
-    place = found.equivalence.first_divergence
-    assert found.equivalence.mismatches == 1
+    found = compare_backends(silent, frames, case_folder=tmp_path)
+    place = found.comparison.first_divergence
+    assert found.comparison.mismatches == 1
     assert (place.layer, place.sample, place.step, place.neuron) == ("fc membrane", 2, 3, (1,))
     assert place.first == place.second + 1
-    assert "voltages" in lines(place)[0]
+    assert "voltages" in found.comparison.describe()[1]
     monkeypatch.undo()
     again = replay(found.case)
-    assert (again.reference_as_then, again.lava_as_then, again.now.mismatches) == (False, True, 0)
+    assert (again.first_reproduced, again.second_reproduced, again.now.mismatches) == (False, True, 0)
 
 
 def test_what_is_done_in_time_is_compared(network, frames, monkeypatch):
@@ -125,11 +125,11 @@ def test_what_is_done_in_time_is_compared(network, frames, monkeypatch):
         raise driver.LavaTimeout(5.0, len(frames), run(network, frames[[0, 3]], **options), np.array([0, 3]))
 
     monkeypatch.setattr(driver, "simulate", late)
-    found = reference_against_lava(network, frames, workers=1)
-    assert "did not finish within 5 s: 2 of 4 samples are done" in str(found.late)
+    found = compare_backends(network, frames)
+    assert "did not finish within 5 s: 2 of 4 samples are done" in str(found.timeout)
     assert found.done.tolist() == [0, 3]
-    np.testing.assert_array_equal(found.lava.spikes, reference.simulate(network, frames[[0, 3]]).spikes)
-    assert (found.equivalence.samples, found.equivalence.mismatches) == (2, 0)
+    np.testing.assert_array_equal(found.trace.spikes, reference.simulate(network, frames[[0, 3]]).spikes)
+    assert (found.comparison.samples, found.comparison.mismatches) == (2, 0)
 
 
 @pytest.mark.parametrize("backend", ["lava", "both"])
@@ -149,23 +149,23 @@ def test_what_is_done_in_time_is_shown_without_an_interval(network, frames, monk
     assert code == 2
     assert "of 2 given recordings that were done in time" in out
     assert "interval" not in out
-    assert "Lava ran out of time: 2 samples are done. Hint: give a longer --timeout" in err
+    assert "lava 0.10.0 fixed_pt ran out of time: 2 samples are done. Hint: give a longer --timeout" in err
     np.testing.assert_array_equal(load_trace(tmp_path / "t.npz").rows, [0, 3])
 
 
 def test_a_late_divergence_names_its_sample_in_the_whole_set(network, frames, monkeypatch, altered):
     run = driver.simulate
-    first = reference_against_lava(network, frames[3:], workers=1).equivalence.first_divergence
+    first = compare_backends(network, frames[3:]).comparison.first_divergence
     assert first is not None
 
     def late(network, frames, **options):
         raise driver.LavaTimeout(5.0, len(frames), run(network, frames[[3]], **options), np.array([3]))
 
     monkeypatch.setattr(driver, "simulate", late)
-    found = reference_against_lava(network, frames, workers=1).equivalence.first_divergence
+    found = compare_backends(network, frames).comparison.first_divergence
     assert found == replace(first, sample=3)
 
 
 def test_a_folder_that_is_no_case_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"is no divergence case.*the folder that the check printed"):
+    with pytest.raises(UserError, match=r"is not a divergence case.*the folder that the check printed"):
         replay(tmp_path)
