@@ -174,7 +174,7 @@ def trials_of(name: str, part: Part, recipe: Recipe, seeds: int | None, only: st
     for seed in range(recipe.seed, recipe.seed + max(wanted.values(), default=0)):
         for fold in range(part.folds) if part.folds else (None,):
             for arm in (arm for arm in arms if seed - recipe.seed < wanted[arm]):
-                changes = [*arm.changes, f"seed={seed}", "distillation.compare=false"]
+                changes = [*arm.changes, f"seed={seed}", "distillation.train_baseline=false"]
                 changes += (
                     [f"data.split_seed={seed}"] if fold is None else [f"data.folds={part.folds}", f"data.fold={fold}"]
                 )

@@ -24,7 +24,7 @@ TARGETS = (
     ("methods", "", "mismatches", 0, False, 10),
     ("curve", "0 recordings", "mismatches", 0, False, 1),
 )
-SHIPPED, BASELINE = "bridge", "none"
+SHIPPED, BASELINE = "synthetic-events", "baseline"
 WORDS = {
     "quantized": "quantized accuracy",
     "difference": "quantized, over the augmented baseline",

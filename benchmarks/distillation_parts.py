@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from spikeport.pipeline.run.recipe import Recipe
 
-METHODS = ("none", "ckd", "he2024", "ckdsnn", "tser", "temporal-self", "hta", "bridge")
+METHODS = ("baseline", "ckd", "he2024", "ckdsnn", "tser", "temporal-self", "hta", "synthetic-events")
 CURVE = (0, 10, 20, 50, 100, 200, 400, 800)
 TUNED = {"tau": 2.0, "kd_mode": "per_step", "cka_weight": 0.1, "cka_learnable": False, "cka_debiased": True}
 AIMED = {100: 5, 20: 5}  # seeds of the points that have a target
@@ -61,8 +61,8 @@ def few(recipe: Recipe, recordings: int, name: str) -> tuple[str, ...]:
         return (*NOTHING_REAL, "data.train=0", *ALL_OTHERS, "quantization.method=same")
     factor = min(MOST_EPOCHS, max(1, 800 / recordings))
     key, epochs = (
-        ("bridge.later_epochs", recipe.bridge.later_epochs)
-        if name == "bridge"
+        ("synthesis.finetune_epochs", recipe.synthesis.finetune_epochs)
+        if name == "synthetic-events"
         else ("training.epochs", recipe.training.epochs)
     )
     return (f"data.train={recordings}", *ALL_OTHERS, f"{key}={round(epochs * factor)}")
@@ -70,9 +70,9 @@ def few(recipe: Recipe, recordings: int, name: str) -> tuple[str, ...]:
 
 NOTHING_REAL = (  # as in recipes/nmnist-simulated.toml
     "data.without_recordings=true",
-    "bridge.kind=camera",
-    "bridge.start_epochs=3",
-    "bridge.warp={turn_degrees = 3.0, scale = 0.05}",
+    "synthesis.kind=simulator",
+    "synthesis.pretrain_epochs=3",
+    "synthesis.affine={degrees = 3.0, scale = 0.05}",
 )
 ALL_OTHERS = ("data.validation=0", "data.test=0")  # all recordings that do not train are tested
 FOLDED = ("data.train=0", "data.validation=0", *QUICK)  # 800 train, the last epoch is kept, 200 are the fold that tests
@@ -92,8 +92,8 @@ def curve(recipe: Recipe) -> tuple[Arm, ...]:
             AIMED.get(recordings, 0),
         )
         for recordings in CURVE
-        for name in ("none", "bridge")
-        if recordings or name == "bridge"
+        for name in ("baseline", "synthetic-events")
+        if recordings or name == "synthetic-events"
     )
 
 
@@ -115,10 +115,10 @@ def ablation(recipe: Recipe) -> tuple[Arm, ...]:
     arms += [
         Arm("", "without replacement", (*FOLDED, tuned, "distillation.replacement_unit=never")),
         Arm("", "replacement from a step on", (*FOLDED, tuned, "distillation.replacement_unit=suffix")),
-        Arm("", "hybrid stream of bridged images", (*FOLDED, tuned, "distillation.static=bridge")),
+        Arm("", "hybrid stream of synthetic events", (*FOLDED, tuned, "distillation.static=synthetic")),
         Arm("", "without augmentation", (*FOLDED, tuned, *plain)),
-        Arm("", "none", (*FOLDED, method("none"))),
-        Arm("", "none, without augmentation", (*FOLDED, method("none"), *plain)),
+        Arm("", "baseline", (*FOLDED, method("baseline"))),
+        Arm("", "baseline, without augmentation", (*FOLDED, method("baseline"), *plain)),
     ]
     return tuple(arms)
 
@@ -131,7 +131,7 @@ PARTS = {
         seeds=2,
         verb="run",
         about="Every preset with its own defaults on the same student, epochs and augmentation: 800 recordings train, "
-        "200 test. `none` is the augmented baseline without distillation.",
+        "200 test. `baseline` is the augmented baseline without distillation.",
     ),
     "curve": Part(
         "Learning curve",
@@ -140,9 +140,10 @@ PARTS = {
         seeds=2,
         verb="run",
         about="Real recordings in the training part, all others are tested. A seed draws other recordings. Epochs over "
-        "recordings (`training.epochs` of `none`, `bridge.later_epochs` of `bridge`) are the recipe's times "
-        f"800 / recordings, at most times {MOST_EPOCHS}. With 0 recordings the student has seen static images through "
-        "the simulated camera only. At 800 the folds of the methods above say more: they test every recording once.",
+        "recordings (`training.epochs` of `baseline`, `synthesis.finetune_epochs` of `synthetic-events`) are the "
+        f"recipe's times 800 / recordings, at most times {MOST_EPOCHS}. With 0 recordings the student has seen static "
+        "images through the simulated camera only. At 800 the folds of the methods above say more: they test every "
+        "recording once.",
     ),
     "ablation": Part(
         "Parts of CKD",

@@ -17,9 +17,14 @@ from spikeport.pipeline.run.recipe import Recipe
 NOWHERE = ("data.source=class-folders", "data.root=nowhere", "data.events=e", "data.images=i")
 READ = ["train", "r.toml", "-q", *(word for change in NOWHERE for word in ("--set", change))]  # ends before it trains
 SHORT = ("data.train=20", "data.validation=20", "data.test=20", "training.epochs=1", "teacher.epochs=1",
-         "quantization.epochs=0", "distillation.compare=false")  # fmt: skip
+         "quantization.epochs=0", "distillation.train_baseline=false")  # fmt: skip
 TRAIN = ["train", "r.toml", "-q", *(word for change in SHORT for word in ("--set", change))]
-BRIDGE = ("distillation.method=bridge", "bridge.updates=2", "bridge.start_epochs=1", "bridge.later_epochs=1")
+SYNTHESIS = (
+    "distillation.method=synthetic-events",
+    "synthesis.updates=2",
+    "synthesis.pretrain_epochs=1",
+    "synthesis.finetune_epochs=1",
+)
 INFO = ["data", "info", "r.toml"]
 TEXTS: dict[str, bytes] = {
     "empty": b"",
@@ -70,7 +75,7 @@ SIZES = {  # no machine has room or time for these: refused before anything is m
     "teacher": {"size": [2**63 - 1, 10**9], "width": [1e30, 1e-30], "batch": [2**63 - 1]},
     "training": {"threads": [2**63 - 1, 10**9], "devices": [2**63 - 1, 10**9], "nodes": [2**63 - 1],
                  "accumulate": [2**63 - 1]},
-    "bridge": {"width": [2**63 - 1], "kernel": [10**9 + 1], "views": [2**63 - 1]},
+    "synthesis": {"width": [2**63 - 1], "kernel": [10**9 + 1], "cached_views": [2**63 - 1]},
 }  # fmt: skip
 NAMES = ("../../escaped", "/", "..", ".", "", "a/b", "~", "$HOME", "a\nb", "\x1b[31m", "-rf", "CON", "n" * 300,
          "\u202ea",         "a\\b", " ", "<script>alert(1)</script>")  # fmt: skip
@@ -136,7 +141,7 @@ def cases() -> list[Case]:
             for value in values:
                 # --set, for a TOML file holds 64 bits only
                 words = list(INFO if section == "data" else TRAIN)
-                for change in (*(BRIDGE if section == "bridge" else ()), f"{section}.{key}={value}"):
+                for change in (*(SYNTHESIS if section == "synthesis" else ()), f"{section}.{key}={value}"):
                     words += ["--set", change]
                 recipe = b'name = "a"\n[data]\nsource = "digits"\n'
                 written = ("runs",) if section != "data" else ()

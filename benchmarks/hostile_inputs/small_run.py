@@ -25,11 +25,11 @@ epochs = 1
 [student]
 channels = [4, 6]
 [distillation]
-method = "bridge"
-[bridge]
-camera_epochs = 1
+method = "synthetic-events"
+[synthesis]
+simulator_pretrain_epochs = 1
 updates = 8
-start_epochs = 1
+pretrain_epochs = 1
 [training]
 epochs = 2
 threads = 1

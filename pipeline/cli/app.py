@@ -115,7 +115,7 @@ def train(
 ) -> None:
     """Teacher, student and quantized student; `run --resume` on the same folder does the rest.
 
-    Example: `spikeport train recipes/nmnist-small.toml --set distillation.method=none`
+    Example: `spikeport train recipes/nmnist-small.toml --set distillation.method=baseline`
     """
     _run(recipe, out, changes, resume, again_from, json, quiet, only_training=True)
 
@@ -218,7 +218,7 @@ def _run(
     only_training: bool,
 ) -> None:
     from spikeport.files import discard_writes
-    from spikeport.pipeline.run import distributed as ranks
+    from spikeport.pipeline.run import distributed
     from spikeport.pipeline.run.progress import Progress
     from spikeport.pipeline.run.recipe_file import find_recipe, load_recipe
     from spikeport.pipeline.run.run_folder import locked, open_run
@@ -232,8 +232,8 @@ def _run(
     read = load_recipe(find_recipe(recipe), changes)
     check_recipe(read, for_netx=not only_training)
     folder = out or Path("runs") / read.name
-    if ranks.follows(read.training):
-        with ranks.together(read.training), discard_writes(folder), Progress(quiet=True) as progress:
+    if distributed.is_worker(read.training):
+        with distributed.process_group(read.training), discard_writes(folder), Progress(quiet=True) as progress:
             run_stages(Context(open_run(folder), progress), only_training=True)
         return
     with locked(folder), Progress(quiet=quiet) as progress:
@@ -246,7 +246,7 @@ def _run(
             only_training=only_training,
             say=progress.say,
         )
-        with ranks.together(read.training):
+        with distributed.process_group(read.training):
             run_stages(Context(made, progress), only_training=only_training)
     from spikeport.pipeline.run.health import line
     from spikeport.pipeline.stages.report import warnings_of

@@ -37,7 +37,7 @@ def sweep(
     The first combination is what the others are compared with. Leaves with 2 where a trial failed,
     with 3 where all lacked something, such as the data.
 
-    Example: `spikeport sweep nmnist-small --over distillation.method=none,ckd --seeds 5 --jobs 2`
+    Example: `spikeport sweep nmnist-small --over distillation.method=baseline,ckd --seeds 5 --jobs 2`
     """
     from spikeport.pipeline.run.progress import Progress
     from spikeport.pipeline.run.recipe_file import find_recipe, load_recipe

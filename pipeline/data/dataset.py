@@ -55,7 +55,7 @@ class EventSplit:
     frames: np.ndarray | PackedFrames
     labels: np.ndarray
     keys: tuple[str, ...]
-    twins: StaticImages | None
+    paired_images: StaticImages | None
     events: np.ndarray | None = None
     facts: np.ndarray | None = None
 

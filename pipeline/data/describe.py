@@ -35,7 +35,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
             "by_class": _by_class(dataset.static.labels, len(dataset.classes)),
         },
         "window": window_of(dataset),
-        "paired": dataset.train.twins is not None,
+        "paired": dataset.train.paired_images is not None,
         "fingerprint": dataset.fingerprint,
     }
 

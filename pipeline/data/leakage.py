@@ -9,16 +9,16 @@ from spikeport.errors import UserError
 from spikeport.pipeline.data.dataset import Dataset
 from spikeport.pipeline.run.run_folder import MANIFEST, open_run
 
-HELD_OUT, TESTED_ON = "held_out", "tested_on"  # in the data stage's result
+HELD_OUT_KEYS, TEST_SET_DIGEST = "held_out_keys", "test_set_digest"  # in the data stage's result
 
 
-def held_out(dataset: Dataset) -> list[str]:
+def held_out_keys(dataset: Dataset) -> list[str]:
     """A short digest of the key of every recording that is validated or tested on; neither it nor its image trains."""
     keys = (*dataset.validation.keys, *dataset.test.keys)
     return sorted(hashlib.sha256(key.encode()).hexdigest()[:16] for key in keys)
 
 
-def which_tested(dataset: Dataset) -> str:
+def test_set_digest(dataset: Dataset) -> str:
     """sha256 of the test recordings in their order: keys, classes and numbers of events. It stays the same where they
     are binned otherwise or where more of the others train."""
     test = dataset.test
@@ -27,7 +27,7 @@ def which_tested(dataset: Dataset) -> str:
     return hashlib.sha256(repr(content).encode()).hexdigest()
 
 
-def check_lineage(folder: Path, dataset: Dataset) -> None:
+def check_leakage(folder: Path, dataset: Dataset) -> None:
     """Raises UserError where the run in `folder` may have trained on a recording that `dataset` holds out, or on its
     image. A folder that holds no run, or one on another data set, tells nothing and is taken on trust."""
     if not (folder / MANIFEST).is_file():
@@ -35,11 +35,11 @@ def check_lineage(folder: Path, dataset: Dataset) -> None:
     known = open_run(folder).result("data")
     if known["name"] != dataset.name:
         return
-    if HELD_OUT not in known:
+    if HELD_OUT_KEYS not in known:
         raise UserError(
             "this run does not say what it held out", where=str(folder), hint="make it again with this version"
         )
-    seen = set(held_out(dataset)) - set(known[HELD_OUT])
+    seen = set(held_out_keys(dataset)) - set(known[HELD_OUT_KEYS])
     if seen:
         raise UserError(
             f"this run may have trained on {len(seen)} of the recordings that are held out here",

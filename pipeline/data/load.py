@@ -11,8 +11,8 @@ from spikeport.errors import UserError
 from spikeport.pipeline.data.cache import cached_frames, known_content
 from spikeport.pipeline.data.dataset import Dataset, EventSplit, StaticImages
 from spikeport.pipeline.data.framing import Binning, Frames, Progress, bin_recordings
-from spikeport.pipeline.data.pairs import static_pool, twins_of
-from spikeport.pipeline.data.sources.collection import Collection
+from spikeport.pipeline.data.pairs import paired_images_of, static_pool
+from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.data.sources.table import SOURCES
 from spikeport.pipeline.data.splits import split_recordings
 from spikeport.pipeline.run.recipe import Data
@@ -66,7 +66,7 @@ def load_dataset(data: Data, *, cache: Path, progress: Progress | None = None, v
     )
 
 
-def _part(found: Collection, binned: Frames, rows: np.ndarray, *, packed: bool = False) -> EventSplit:
+def _part(found: RawDataset, binned: Frames, rows: np.ndarray, *, packed: bool = False) -> EventSplit:
     keys = tuple(found.keys[row] for row in rows)
     return EventSplit(
         frames=binned.frames.take(rows) if packed else binned.frames[rows],
@@ -74,7 +74,7 @@ def _part(found: Collection, binned: Frames, rows: np.ndarray, *, packed: bool =
         keys=keys,
         events=binned.events[rows],
         facts=binned.facts[rows],
-        twins=twins_of(found.images, keys) if found.paired else None,
+        paired_images=paired_images_of(found.images, keys) if found.paired else None,
     )
 
 

@@ -40,7 +40,7 @@ def take_images(images: StaticImages, rows: np.ndarray) -> StaticImages:
     )
 
 
-def twins_of(images: StaticImages, keys: tuple[str, ...]) -> StaticImages:
+def paired_images_of(images: StaticImages, keys: tuple[str, ...]) -> StaticImages:
     """The image of each key, in the order of `keys`."""
     rows = {key: row for row, key in enumerate(images.keys)}
     return take_images(images, np.array([rows[key] for key in keys], np.int64))

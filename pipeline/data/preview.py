@@ -39,7 +39,7 @@ def preview(dataset: Dataset, path: str | os.PathLike[str], count: int = 6) -> N
         axis.set_xticks([])
         axis.set_yticks([])
         axis.spines[:].set_color("0.75")
-    axes[0, 0].set_title("image" if part.twins is not None else "same class", fontsize=8)
+    axes[0, 0].set_title("image" if part.paired_images is not None else "same class", fontsize=8)
     for axis, step in zip(axes[0, 1:], picked, strict=True):
         axis.set_title(f"from {step * dataset.dt_s * 1e3:g} ms", fontsize=8)
     for line, row in zip(axes, rows, strict=True):
@@ -57,8 +57,8 @@ def preview(dataset: Dataset, path: str | os.PathLike[str], count: int = 6) -> N
 
 def _image_of(dataset: Dataset, part: EventSplit, row: int) -> np.ndarray:
     """The image to show beside a recording: its twin, or one of its class; `[h, w]` or `[h, w, 3]`."""
-    if part.twins is not None:
-        image = part.twins.images[row]
+    if part.paired_images is not None:
+        image = part.paired_images.images[row]
     else:
         same = np.flatnonzero(dataset.static.labels == part.labels[row])
         image = dataset.static.images[same[0]] if len(same) else np.zeros((1, 1, 1), np.uint8)

@@ -8,7 +8,7 @@ import numpy as np
 
 from spikeport.errors import UserError
 from spikeport.export.network.sampling import shares
-from spikeport.pipeline.data.sources.collection import Collection
+from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.data.sources.reading import natural
 from spikeport.pipeline.run.recipe import Data
 
@@ -79,7 +79,7 @@ def split_by_class(
     return Split(train=trained, validation=validated, test=tested)
 
 
-def split_recordings(found: Collection, data: Data) -> tuple[Split, np.ndarray]:
+def split_recordings(found: RawDataset, data: Data) -> tuple[Split, np.ndarray]:
     """The parts that `data` asks for, and the rows of which no twin may be trained on: validation, test, and every
     recording of an official test part, drawn or not.
 

@@ -17,7 +17,7 @@ from pydantic import ConfigDict, Field, ValidationError, validate_call
 
 from spikeport.errors import UserError
 from spikeport.pipeline.run.recipe import Distillation, Fraction, NotNegative, PositiveFloat, Recipe, Schedule
-from spikeport.pipeline.run.recipe import Term as LossRecipe
+from spikeport.pipeline.run.recipe import LossSpec as LossSpec
 
 KdMode = Literal["mean", "per_step", "last"]
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -25,9 +25,9 @@ Share = Annotated[float, Field(gt=0, le=1)]
 
 @dataclass(frozen=True, kw_only=True)
 class MethodSpec:
-    """The terms that train a student. `starts`: a student first learns from images seen through the bridge."""
+    """The terms that train a student. `pretrains`: the student is pretrained on synthetic events."""
 
-    losses: tuple[LossRecipe, ...]
+    losses: tuple[LossSpec, ...]
     pretrains: bool = False
 
     @property
@@ -36,7 +36,7 @@ class MethodSpec:
         return frozenset({"event", *(term.stream for term in self.losses)})
 
 
-def none(*, tet_mse_weight: Fraction = 1e-3) -> MethodSpec:
+def baseline(*, tet_mse_weight: Fraction = 1e-3) -> MethodSpec:
     """No distillation: TET (Deng et al., ICLR 2022) on the recordings alone. The baseline of every comparison."""
     return MethodSpec(losses=(_term("tet", mse_weight=tet_mse_weight),))
 
@@ -75,7 +75,7 @@ def ckd(
         max_alpha=max_alpha,
         tet_mse_weight=tet_mse_weight,
     )
-    teacher = LossRecipe(
+    teacher = LossSpec(
         loss="logit_kd",
         stream="hybrid",
         weight=kd_weight,
@@ -106,7 +106,7 @@ def he2024(
     if cka_weight or cka_learnable:  # without weight the learned a_t still weigh the events' steps
         options: dict[str, Any] = {"debiased": cka_debiased, "max_alpha": max_alpha}
         options["coefficients"] = "learnable" if cka_learnable else None
-        terms.append(LossRecipe(loss="cka_alignment", stream="hybrid", weight=cka_weight, options=options))
+        terms.append(LossSpec(loss="cka_alignment", stream="hybrid", weight=cka_weight, options=options))
     return MethodSpec(losses=tuple(terms))
 
 
@@ -129,8 +129,8 @@ def ckdsnn(
     return MethodSpec(
         losses=(
             _term("tet", mse_weight=0.0),
-            LossRecipe(loss="cam_kd", weight=map_weight, options={"tau_map": tau_map, "target_class": target_class}),
-            LossRecipe(loss="noisy_logit_kd", weight=noise_weight, options={"tau": tau, "noise_weight": noise}),
+            LossSpec(loss="cam_kd", weight=map_weight, options={"tau_map": tau_map, "target_class": target_class}),
+            LossSpec(loss="noisy_logit_kd", weight=noise_weight, options={"tau": tau, "noise_weight": noise}),
         )
     )
 
@@ -148,8 +148,8 @@ def tser(*, alpha: Fraction = 0.5, gamma: float = 0.0, tau: PositiveFloat = 2.0)
     entropy = gamma / alpha if alpha else 0.0
     return MethodSpec(
         losses=(
-            LossRecipe(loss="tet", weight=1 - alpha, options={"mse_weight": 0.0}),
-            LossRecipe(
+            LossSpec(loss="tet", weight=1 - alpha, options={"mse_weight": 0.0}),
+            LossSpec(
                 loss="logit_kd", weight=alpha, options={"tau": tau, "mode": "per_step", "entropy_weight": entropy}
             ),
         )
@@ -171,9 +171,9 @@ def temporal_self(
     """
     terms = [_term("tet", mse_weight=0.0)]
     if alpha:
-        terms.append(LossRecipe(loss="logit_kd", weight=alpha, options={"tau": tau, "mode": "per_step"}))
+        terms.append(LossSpec(loss="logit_kd", weight=alpha, options={"tau": tau, "mode": "per_step"}))
     options = {"tau": tau, "teacher": teacher, "fallback": fallback}
-    return MethodSpec(losses=(*terms, LossRecipe(loss="self_temporal_kd", weight=beta, options=options)))
+    return MethodSpec(losses=(*terms, LossSpec(loss="self_temporal_kd", weight=beta, options=options)))
 
 
 def hta(
@@ -186,44 +186,44 @@ def hta(
     """
     options = {"tau": tau, "head_mass": head_mass, "mode": mode}
     return MethodSpec(
-        losses=(_term("tet", mse_weight=0.0), LossRecipe(loss="adaptive_kl", weight=weight, options=options))
+        losses=(_term("tet", mse_weight=0.0), LossSpec(loss="adaptive_kl", weight=weight, options=options))
     )
 
 
-def bridge(
+def synthetic_events(
     *,
     kd_weight: NotNegative = 1.0,
     tau: PositiveFloat = 2.0,
     event_kd_weight: NotNegative = 0.0,
-    start: bool = True,
+    pretrain: bool = True,
     tet_mse_weight: Fraction = 1e-3,
 ) -> MethodSpec:
     """Static images turned into events, and the teacher's logits at every step on them: CKD's idea, knowledge of
     images for scarce events, with the gap closed in the data instead of in the loss.
 
-    All of it is ours. The student first learns from all images seen through the bridge (`start`), then from
+    All of it is ours. The student is pretrained on synthetic events of all images (`pretrain`), then from
     recordings and such images together. `event_kd_weight`: the teacher, before a recording's image, on the events.
     """
     kd = {"tau": tau, "mode": "per_step"}
     terms = [
         _term("tet", "event", mse_weight=tet_mse_weight),
-        _term("tet", "bridge", mse_weight=tet_mse_weight),
-        LossRecipe(loss="logit_kd", stream="bridge", weight=kd_weight, options=kd),
+        _term("tet", "synthetic", mse_weight=tet_mse_weight),
+        LossSpec(loss="logit_kd", stream="synthetic", weight=kd_weight, options=kd),
     ]
     if event_kd_weight:
-        terms.append(LossRecipe(loss="logit_kd", stream="event", weight=event_kd_weight, options=kd))
-    return MethodSpec(losses=tuple(terms), pretrains=start)
+        terms.append(LossSpec(loss="logit_kd", stream="event", weight=event_kd_weight, options=kd))
+    return MethodSpec(losses=tuple(terms), pretrains=pretrain)
 
 
 METHODS: dict[str, Callable[..., MethodSpec]] = {
-    "none": none,
+    "baseline": baseline,
     "ckd": ckd,
     "he2024": he2024,
     "ckdsnn": ckdsnn,
     "tser": tser,
     "temporal-self": temporal_self,
     "hta": hta,
-    "bridge": bridge,
+    "synthetic-events": synthetic_events,
 }
 
 
@@ -239,41 +239,41 @@ def method_spec(recipe: Distillation, method: str | None = None) -> MethodSpec:
             hint="use one of " + ", ".join(METHODS),
         )
     spec = _called(name, recipe.options if own else {})
-    return MethodSpec(losses=(*spec.losses, *recipe.terms), pretrains=spec.pretrains) if own else spec
+    return MethodSpec(losses=(*spec.losses, *recipe.losses), pretrains=spec.pretrains) if own else spec
 
 
 def baseline_spec(recipe: Distillation) -> MethodSpec:
-    """`none` with the recipe's options, if they are its own, and without what the recipe adds."""
-    return _called("none", recipe.options if recipe.method == "none" else {})
+    """`baseline` with the recipe's options, if they are its own, and without what the recipe adds."""
+    return _called("baseline", recipe.options if recipe.method == "baseline" else {})
 
 
-def uses_bridge(recipe: Distillation) -> bool:
-    """Whether the recipe's own method looks through the bridge from images to events."""
+def uses_synthesis(recipe: Distillation) -> bool:
+    """Whether the recipe's own method uses synthetic events."""
     streams = method_spec(recipe).streams
-    return "bridge" in streams or ("hybrid" in streams and recipe.static == "bridge")
+    return "synthetic" in streams or ("hybrid" in streams and recipe.static == "synthetic")
 
 
-def lessons(recipe: Recipe) -> tuple[str, ...]:
+def pretraining_stages(recipe: Recipe) -> tuple[str, ...]:
     """The stages between teacher and student that the recipe's own method needs.
 
     "simulator" pretrains on images that the simulator renders, "synthesis" fits the translator, "pretrain" pretrains on
     synthetic events.
     """
-    bridge, starts = recipe.bridge, method_spec(recipe.distillation).pretrains
+    synthesis, pretrains = recipe.synthesis, method_spec(recipe.distillation).pretrains
     return tuple(
         name
         for name, wanted in (
-            ("simulator", starts and (bridge.camera_epochs > 0 or bridge.camera_weights)),
-            ("synthesis", uses_bridge(recipe.distillation) and bridge.kind == "translator"),
-            ("pretrain", starts and bridge.start_epochs > 0),
+            ("simulator", pretrains and (synthesis.simulator_pretrain_epochs > 0 or synthesis.simulator_weights)),
+            ("synthesis", uses_synthesis(recipe.distillation) and synthesis.kind == "translator"),
+            ("pretrain", pretrains and synthesis.pretrain_epochs > 0),
         )
         if wanted
     )
 
 
 def learns_without_recordings(recipe: Recipe) -> bool:
-    """Whether the recipe's own method has lessons, and none that need a recording."""
-    return recipe.bridge.kind == "camera" and bool({"simulator", "pretrain"} & set(lessons(recipe)))
+    """Whether the recipe's own method pretrains, and needs no recording for it."""
+    return recipe.synthesis.kind == "simulator" and bool({"simulator", "pretrain"} & set(pretraining_stages(recipe)))
 
 
 def _called(name: str, options: dict[str, Any]) -> MethodSpec:
@@ -292,5 +292,5 @@ def _called(name: str, options: dict[str, Any]) -> MethodSpec:
         ) from None
 
 
-def _term(loss: str, stream: Literal["event", "hybrid", "bridge"] = "event", **options: Any) -> LossRecipe:
-    return LossRecipe(loss=loss, stream=stream, options=options)
+def _term(loss: str, stream: Literal["event", "hybrid", "synthetic"] = "event", **options: Any) -> LossSpec:
+    return LossSpec(loss=loss, stream=stream, options=options)

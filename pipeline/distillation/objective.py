@@ -18,7 +18,7 @@ from spikeport.pipeline.distillation.losses.base import (
 )
 from spikeport.pipeline.distillation.methods import MethodSpec
 from spikeport.pipeline.distillation.schedules import scheduled
-from spikeport.pipeline.run.recipe import Term as LossRecipe
+from spikeport.pipeline.run.recipe import LossSpec
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Objective(nn.Module):
         """The streams that a step must show."""
         return self.spec.streams
 
-    def weight(self, recipe: LossRecipe, progress: float) -> float:
+    def weight(self, recipe: LossSpec, progress: float) -> float:
         """What a term counts now."""
         return recipe.weight * scheduled(progress, recipe.schedule.shape, recipe.schedule.start, recipe.schedule.end)
 
@@ -99,7 +99,7 @@ class Objective(nn.Module):
         parts.update({name: note.detach() for name, note in step.notes.items()})
         return Loss(total, parts)
 
-    def _pairs(self) -> list[tuple[LossRecipe, DistillationLoss]]:
+    def _pairs(self) -> list[tuple[LossSpec, DistillationLoss]]:
         return [
             (recipe, loss_module)
             for recipe, loss_module in zip(self.recipes, self.losses, strict=True)
@@ -126,16 +126,16 @@ def check_spec(spec: MethodSpec) -> None:
         loss_settings(recipe.loss, recipe.options)
 
 
-def _built(recipe: LossRecipe, sizes: Sizes) -> DistillationLoss:
+def _built(recipe: LossSpec, sizes: Sizes) -> DistillationLoss:
     return _checked(recipe)(loss_settings(recipe.loss, recipe.options), sizes)
 
 
-def _checked(recipe: LossRecipe) -> type[DistillationLoss]:
+def _checked(recipe: LossSpec) -> type[DistillationLoss]:
     kind = loss_class(recipe.loss)
     if kind.streams is not None and recipe.stream not in kind.streams:
         raise UserError(
             f"the loss {recipe.loss!r} cannot act on the stream {recipe.stream!r}",
-            where="distillation.terms",
+            where="distillation.losses",
             hint="use the stream " + " or ".join(kind.streams),
         )
     return kind
@@ -145,7 +145,7 @@ def _listens(kind: type[DistillationLoss]) -> bool:
     return any(need.partition(".")[0] == "teacher" for need in kind.needs)
 
 
-def _complete(recipe: LossRecipe, loss_module: DistillationLoss, stream: Stream) -> None:
+def _complete(recipe: LossSpec, loss_module: DistillationLoss, stream: Stream) -> None:
     for need in loss_module.needs:
         found: object = stream
         for part in need.split("."):
@@ -154,10 +154,10 @@ def _complete(recipe: LossRecipe, loss_module: DistillationLoss, stream: Stream)
             raise _lacks(recipe, need)
 
 
-def _lacks(recipe: LossRecipe, need: str) -> UserError:
+def _lacks(recipe: LossSpec, need: str) -> UserError:
     what = "teacher" if need.startswith("teacher") else "student"
     return UserError(
         f"the loss {recipe.loss!r} needs {need.rpartition('.')[2]!r} of the {what}, which this {what} has not",
-        where="distillation.terms",
+        where="distillation.losses",
         hint=f"take another {what} network, or leave the term out",
     )

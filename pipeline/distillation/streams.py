@@ -1,4 +1,4 @@
-"""What a training step shows: recordings, the hybrid stream, images seen through the bridge, and what the teacher says.
+"""What a training step shows: recordings, the hybrid stream, synthetic events, and what the teacher says.
 
 Every draw comes from a generator that is known by (seed, purpose, epoch, batch), see `spikeport.pipeline.training.fit`.
 """
@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from spikeport.errors import UserError
+from spikeport.pipeline.data.affine import random_affine
 from spikeport.pipeline.data.augmentation.augment import augment
 from spikeport.pipeline.data.dataset import Dataset, StaticImages
-from spikeport.pipeline.data.event_synthesis.cached_views import Bridge, KeptViews
+from spikeport.pipeline.data.event_synthesis.cached_views import CachedViews, EventSynthesizer
 from spikeport.pipeline.data.images import resize_to, value_channel
 from spikeport.pipeline.data.inputs import as_input, concat_batch
-from spikeport.pipeline.data.warps import warp
 from spikeport.pipeline.distillation.losses.base import StepInputs, Stream, TeacherTargets
 from spikeport.pipeline.distillation.objective import Objective
 from spikeport.pipeline.distillation.replacement import sliding_replacement, static_clip
@@ -27,8 +27,10 @@ from spikeport.pipeline.models.students.base import Head, Student
 from spikeport.pipeline.models.teachers.base import Teacher
 from spikeport.pipeline.run.recipe import Recipe
 
-NO_TEACHER = 'train without one: distillation.method = "none"'
+NO_TEACHER = 'train without one: distillation.method = "baseline"'
 VIEWS = ("logits", "features", "maps", "embedding")  # of a student's output, each [T, B, ...]
+# Purposes that seeds are derived from: another word would draw other numbers.
+_HYBRID_SEED, _SYNTHETIC_SEED, _AFFINE_SEED = "hybrid bridge", "bridge", "warp"
 Draws = Callable[[str], torch.Generator]  # a fresh generator for one purpose of this batch
 
 
@@ -60,11 +62,11 @@ def joined(first: Clip, second: Clip) -> Clip:
 class Streams:
     """Makes clips of the training recordings and of the static pool."""
 
-    def __init__(self, recipe: Recipe, dataset: Dataset, bridge: Bridge | KeptViews | None) -> None:
-        self.recipe, self.bridge = recipe, bridge
+    def __init__(self, recipe: Recipe, dataset: Dataset, synthesizer: EventSynthesizer | CachedViews | None) -> None:
+        self.recipe, self.synthesizer = recipe, synthesizer
         self.frames, self.labels = dataset.train.frames, torch.from_numpy(dataset.train.labels)
         self.size = dataset.train.frames.shape[3:]
-        self.twins = dataset.train.twins
+        self.paired_images = dataset.train.paired_images
         self.static = dataset.static
         self.classes = dataset.classes
         self._pool: StaticPool | None = None
@@ -83,10 +85,10 @@ class Streams:
         inputs = None
         if images:
             classes = self.labels[rows].numpy()
-            if self.twins is None:
+            if self.paired_images is None:
                 inputs = self._rgb(self.static.images[self.pool.draw(classes, draws("images"))], device)
             else:
-                inputs = self._rgb(self.twins.images[rows.numpy()], device)
+                inputs = self._rgb(self.paired_images.images[rows.numpy()], device)
         labels = self.labels[rows]
         return Clip(
             frames=as_input(augment(frames, self.recipe.augmentation, draws("augmentation"), labels)),
@@ -98,8 +100,8 @@ class Streams:
         """A static image of the same class beside each recording, and sliding replacement by the recording."""
         settings, device = self.recipe.distillation, events.frames.device
         rows = self.pool.draw(events.labels.cpu().numpy(), draws("pairs"))
-        if settings.static == "bridge":
-            images, clip = self._over_bridge(torch.from_numpy(rows), draws("hybrid bridge"), None, device)
+        if settings.static == "synthetic":
+            images, clip = self._synthesize(torch.from_numpy(rows), draws(_HYBRID_SEED), None, device)
         else:
             images = self._rgb(self.static.images[rows], device)
             clip = static_clip(value_channel(images), len(events.frames))
@@ -114,25 +116,25 @@ class Streams:
         )
         return Clip(frames=frames, labels=events.labels, images=images, replaced=replaced)
 
-    def bridged(self, rows: Tensor, draws: Draws, device: torch.device) -> Clip:
+    def synthetic(self, rows: Tensor, draws: Draws, device: torch.device) -> Clip:
         """The static images of these rows as events; each time others where none are kept, so that no augmentation is
         needed."""
-        images, frames = self._over_bridge(rows, draws("bridge"), draws("warp"), device)
+        images, frames = self._synthesize(rows, draws(_SYNTHETIC_SEED), draws(_AFFINE_SEED), device)
         labels = torch.from_numpy(self.static.labels[rows.numpy()]).to(device)
         return Clip(frames=frames, labels=labels, images=images)
 
-    def _over_bridge(
+    def _synthesize(
         self, rows: Tensor, seen: torch.Generator, warps: torch.Generator | None, device: torch.device
     ) -> tuple[Tensor, Tensor]:
         """The static images of these rows as a teacher sees them, and as events. Kept views were warped in any case."""
-        if self.bridge is None:
-            raise UserError("there is no bridge from images to events", where="distillation")
-        if isinstance(self.bridge, KeptViews):
-            return self.bridge.see(rows, seen, device)
+        if self.synthesizer is None:
+            raise UserError("there is no synthesis of events from images", where="distillation")
+        if isinstance(self.synthesizer, CachedViews):
+            return self.synthesizer.sample(rows, seen, device)
         images = self._rgb(self.static.images[rows.numpy()], device)
         if warps is not None:
-            images = warp(images, self.recipe.bridge.warp, warps)
-        return images, self.bridge.show(images, seen)
+            images = random_affine(images, self.recipe.synthesis.affine, warps)
+        return images, self.synthesizer.render(images, seen)
 
     def _rgb(self, images: np.ndarray, device: torch.device) -> Tensor:
         return torch.from_numpy(resize_to(images, *self.size)).to(device)
@@ -167,7 +169,7 @@ def observe(
 ) -> StepInputs:
     """The student's streams on these clips, each under what the teacher says where a term asks for it now.
 
-    The hybrid stream goes first, by its own head; recordings and bridged images go together, as one batch: batch
+    The hybrid stream goes first, by its own head; recordings and synthetic events go together, as one batch: batch
     norm's running statistics follow in this order.
     """
     groups: list[tuple[Head, list[str]]] = [("static", [name for name in clips if name == "hybrid"])]

@@ -30,12 +30,16 @@ def rivals(network: IntegerNetwork, teacher: Path | None, dataset: Dataset, fold
 
 def _in_8_bits(teacher: Path, dataset: Dataset, folder: Path) -> Rival:
     """Calibrated on static images of the training part, and tested on what the teacher was tested on."""
-    size, static, twins = dataset.test.frames.shape[3:], dataset.static, dataset.test.twins
+    size, static, paired_images = dataset.test.frames.shape[3:], dataset.static, dataset.test.paired_images
     chosen = draw(CALIBRATION_IMAGES, len(static.images), static.labels).rows
     path = folder / "teacher-int8.onnx"
     try:
         write_int8(teacher, resize_to(static.images[chosen], *size), path)
-        right = [] if twins is None else predict(path, resize_to(twins.images, *size)) == twins.labels
+        right = (
+            []
+            if paired_images is None
+            else predict(path, resize_to(paired_images.images, *size)) == paired_images.labels
+        )
     except Exception as error:  # a foreign model may hold what onnxruntime cannot quantize; the others are timed
         said = str(error).strip().splitlines()
         return Rival(name="teacher, int8", path=None, note=f"cannot be quantized: {said[0] if said else type(error)}")

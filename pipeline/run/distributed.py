@@ -15,32 +15,32 @@ from collections.abc import Iterator
 
 from spikeport.errors import UserError
 from spikeport.pipeline.run.recipe import Training
-from spikeport.pipeline.run.worker_processes import OtherRanks
+from spikeport.pipeline.run.worker_processes import WorkerProcesses
 
 SETTINGS = "training.devices, training.nodes"
 _RANKS, _WORLDS = ("RANK", "SLURM_PROCID", "LOCAL_RANK"), ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "SLURM_NTASKS")
 
-_others: OtherRanks | None = None  # those that this process has started
+_others: WorkerProcesses | None = None  # those that this process has started
 
 
-def world_of(training: Training) -> int:
+def world_size(training: Training) -> int:
     """How many processes train together."""
     return training.devices * training.nodes
 
 
-def follows(training: Training) -> bool:
+def is_worker(training: Training) -> bool:
     """Whether this process is not the first of those that train together."""
-    return world_of(training) > 1 and _number(_RANKS) > 0
+    return world_size(training) > 1 and _number(_RANKS) > 0
 
 
 @contextlib.contextmanager
-def together(training: Training) -> Iterator[None]:
+def process_group(training: Training) -> Iterator[None]:
     """Within it the processes of `training` are connected: started here, or by torchrun or SLURM before.
 
     Nothing happens where one process trains. Started here, they do what this command does, and end with it. Raises
     UserError where a launcher started another number of processes, or where several machines have no launcher.
     """
-    world = world_of(training)
+    world = world_size(training)
     if world == 1:
         yield
         return
@@ -57,16 +57,16 @@ def together(training: Training) -> Iterator[None]:
             "training on several machines needs a launcher", where=SETTINGS, hint="see docs/reference/training.md"
         )
     global _others
-    _others = OtherRanks(world) if started != world else None
-    if follows(training):
+    _others = WorkerProcesses(world) if started != world else None
+    if is_worker(training):
         _end_with_parent()
     try:
         _connect(training)
-        wait()
+        barrier()
         if _others:
             _others.connected = True
         yield
-        part()
+        shutdown()
         patience_s = 10
     except (UserError, KeyboardInterrupt):
         patience_s = 1  # what failed here failed there, or waits in vain
@@ -82,20 +82,20 @@ def together(training: Training) -> Iterator[None]:
             _others = None
 
 
-def part() -> bool:
+def shutdown() -> bool:
     """Ends the connection when every process is here. Returns whether this process goes on alone: the first does."""
-    first = leads()
+    first = is_rank_zero()
     if _connected():
         import torch.distributed as dist
 
-        wait()
+        barrier()
         if _others:
-            _others.part()
+            _others.release()
         dist.destroy_process_group()
     return first
 
 
-def leads() -> bool:
+def is_rank_zero() -> bool:
     """Whether this process is the first of those connected, or alone."""
     if not _connected():
         return True
@@ -104,12 +104,12 @@ def leads() -> bool:
     return dist.get_rank() == 0
 
 
-def wait() -> None:
+def barrier() -> None:
     """Comes back when every connected process is here."""
-    agree(0.0)
+    broadcast(0.0)
 
 
-def agree(value: float | None) -> float | None:
+def broadcast(value: float | None) -> float | None:
     """Rank 0's value, in every process: what decides must not differ by a rounding."""
     if not _connected():
         return value
@@ -144,7 +144,7 @@ def _connect(training: Training) -> None:
         place = SLURMEnvironment()
         os.environ |= {"MASTER_ADDR": place.main_address, "MASTER_PORT": str(place.main_port)}
         os.environ |= {"RANK": str(place.global_rank()), "LOCAL_RANK": str(place.local_rank())}
-        os.environ["WORLD_SIZE"] = str(world_of(training))
+        os.environ["WORLD_SIZE"] = str(world_size(training))
     if gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo")

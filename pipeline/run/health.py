@@ -24,10 +24,10 @@ REMEDIES = {
     "dead_layer": "lower student.v_threshold or training.lr, or raise student.beta",
     "saturated_layer": "raise student.v_threshold, or lower training.lr or student.beta",
     "no_gradient": "lower student.v_threshold, so that voltages come near it, or training.lr",
-    "bad_gradient": "lower training.lr, or set training.clip",
+    "bad_gradient": "lower training.lr, or set training.gradient_clip_norm",
     "guessing": "train longer (training.epochs) or at another training.lr; look at the data: spikeport data preview",
-    "teacher_guessing": "raise teacher.epochs or change teacher.lr; to train without it: distillation.method=none",
-    "teacher_below_student": "raise teacher.epochs, or take a better one; or none: distillation.method=none",
+    "teacher_guessing": "raise teacher.epochs or change teacher.lr; to train without it: distillation.method=baseline",
+    "teacher_below_student": "raise teacher.epochs, or take a better one; or none: distillation.method=baseline",
     "teacher_order": "put its outputs into the order of the data set's classes",
 }
 TUNING = "the float student is sound, rounding or tuning broke it: lower quantization.lr, or quantization.epochs = 0"

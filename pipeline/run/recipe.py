@@ -156,13 +156,13 @@ class Data(_Section):
         return self
 
 
-class Warp(_Section):
-    """How far static images are warped, either way, before a teacher or a bridge sees them; 0 each: not at all."""
+class Affine(_Section):
+    """Largest random affine transform of static images, in both directions; all 0: none."""
 
-    turn_degrees: Annotated[float, Field(ge=0, le=180)] = 0.0
+    degrees: Annotated[float, Field(ge=0, le=180)] = 0.0
     scale: Annotated[float, Field(ge=0, le=1)] = 0.0  # larger or smaller by this share
     shear: Annotated[float, Field(ge=0, le=1)] = 0.0  # columns moved by this share of their distance from the middle
-    shift: Pixels = 0.0  # pixels
+    translate: Pixels = 0.0  # pixels
 
 
 class Teacher(_Section):
@@ -178,8 +178,8 @@ class Teacher(_Section):
     batch: Batch = 128
     lr: PositiveFloat = 2e-3
     weight_decay: NotNegative = 1e-4
-    average: Annotated[float, Field(ge=0, lt=1)] = 0.0  # as in [training]
-    warp: Warp = Warp()  # of its training images
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0  # as in [training]
+    affine: Affine = Affine()  # random transform of its training images
 
 
 class Student(_Section):
@@ -215,12 +215,12 @@ class Training(_Section):
     lr: PositiveFloat = 2e-3
     weight_decay: NotNegative = 1e-2
     warmup_epochs: TimesOrNone = 1
-    average: Annotated[float, Field(ge=0, lt=1)] = 0.0  # kept weights: their moving average, this share kept a step
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0  # decay of the moving average of the weights; 0: none
     optimizer: Literal["adamw", "sgd"] = "adamw"  # sgd: with momentum 0.9
     schedule: Literal["cosine", "constant"] = "cosine"
-    lr_start: Fraction = 0.0  # share of lr from which it rises during the warm-up
-    lr_end: Fraction = 0.0  # share of lr to which the cosine falls
-    clip: NotNegative = 0.0  # largest norm of all gradients together; 0: any
+    warmup_start_factor: Fraction = 0.0  # share of lr from which it rises during the warm-up
+    min_lr_factor: Fraction = 0.0  # share of lr to which the cosine falls
+    gradient_clip_norm: NotNegative = 0.0  # largest norm of all gradients together; 0: any
     accumulate: Batch = 1  # parts that a batch is computed in, for less memory
     patience: TimesOrNone = 0  # stops so many epochs after the best; 0: never
     precision: Literal["32", "bf16-mixed", "16-mixed"] = "32"
@@ -259,53 +259,53 @@ class Schedule(_Section):
         return self
 
 
-class Term(_Section):
+class LossSpec(_Section):
     """One loss on one stream; `spikeport train` adds these to the method's own."""
 
     loss: str
-    stream: Literal["event", "hybrid", "bridge"] = "event"
+    stream: Literal["event", "hybrid", "synthetic"] = "event"
     weight: NotNegative = 1.0
     schedule: Schedule = Schedule()
     options: Options = {}
 
 
 class Distillation(_Section):
-    """Which objective trains the student. Every run also trains the same student with `none`, for comparison."""
+    """Which objective trains the student. Every run also trains the same student with `baseline`, for comparison."""
 
     method: str = "ckd"  # a preset of spikeport.pipeline.distillation.methods
     options: Options = {}  # the preset's own
-    terms: tuple[Term, ...] = ()  # added to the preset's
-    compare: bool = True  # train the `none` arm too
-    static: Literal["value", "bridge"] = "value"  # the hybrid stream starts as value images, or as bridged ones
+    losses: tuple[LossSpec, ...] = ()  # added to the preset's
+    train_baseline: bool = True  # train the student without distillation too
+    static: Literal["value", "synthetic"] = "value"  # the hybrid stream starts as value images or as synthetic events
     replacement_power: PositiveFloat = 3.0
     replacement_unit: Literal["clip", "suffix", "never"] = "clip"  # whole samples, from a step on, or not at all
     shared_head: bool = False
     initialize: bool = False  # student weights from the teacher's where shapes allow
 
 
-class Bridge(_Section):
-    """Static images as events: a translator learned on the training pairs, or a simulated camera. Used by methods with
-    a bridge stream. First lessons come before any recording: `camera_epochs` of all images before the camera (or the
-    weights of a student that had them), then `start_epochs` of all images over the bridge, recordings among them.
+class Synthesis(_Section):
+    """Synthetic events from static images, for methods with a synthetic stream: a translator trained on the training
+    pairs, or a simulated event camera. The student is pretrained on them for `simulator_pretrain_epochs` with the
+    simulator and for `pretrain_epochs` with the chosen kind, then trained on recordings.
     """
 
-    kind: Literal["translator", "camera"] = "translator"
-    camera_epochs: TimesOrNone = 0
-    camera_weights: AsPath = ""  # a safetensors file in place of these epochs
+    kind: Literal["translator", "simulator"] = "translator"
+    simulator_pretrain_epochs: TimesOrNone = 0
+    simulator_weights: AsPath = ""  # a safetensors file in place of these epochs
     width: Annotated[int, Field(ge=1, le=1024)] = 16  # channels of the translator
     kernel: Annotated[Odd, Field(le=KERNEL)] = 5
     updates: Times = 1200  # steps that fit the translator
     batch: Batch = 16
     lr: PositiveFloat = 4e-3
-    start_epochs: TimesOrNone = 2
-    start_batch: Batch = 32  # small batches at a high rate learn most from each image
-    start_lr: PositiveFloat = 1e-2
-    start_recordings: BatchOrNone = 2  # real recordings among each batch of images
-    later_epochs: TimesOrNone = 0  # over the recordings, in place of training.epochs; 0: none
-    later_lr: PositiveFloat = 1e-3  # in place of training.lr
-    share: Annotated[float, Field(gt=0, le=8)] = 1.0  # images over the bridge for each recording, later
-    warp: Warp = Warp()  # of the images that it shows
-    views: BatchOrNone = 0  # of each image, drawn once and kept on disk; 0: anew for each batch
+    pretrain_epochs: TimesOrNone = 2
+    pretrain_batch: Batch = 32  # small batches at a high rate learn most from each image
+    pretrain_lr: PositiveFloat = 1e-2
+    pretrain_recordings: BatchOrNone = 2  # real recordings among each batch of images
+    finetune_epochs: TimesOrNone = 0  # over the recordings, in place of training.epochs; 0: none
+    finetune_lr: PositiveFloat = 1e-3  # in place of training.lr
+    images_per_recording: Annotated[float, Field(gt=0, le=8)] = 1.0  # synthetic images for each recording of a batch
+    affine: Affine = Affine()  # random transform of the images
+    cached_views: BatchOrNone = 0  # renderings of each image that are kept on disk; 0: a new one for each batch
 
 
 class Quantization(_Section):
@@ -313,7 +313,7 @@ class Quantization(_Section):
 
     epochs: TimesOrNone = 8
     lr: PositiveFloat = 5e-4
-    method: Literal["none", "same"] = "none"  # TET on the events alone, or what trained the student
+    method: Literal["baseline", "same"] = "baseline"  # TET on the events alone, or what trained the student
 
 
 class Check(_Section):
@@ -346,7 +346,7 @@ class Recipe(_Section):
     training: Training = Training()
     augmentation: Augmentation = Augmentation()
     distillation: Distillation = Distillation()
-    bridge: Bridge = Bridge()
+    synthesis: Synthesis = Synthesis()
     quantization: Quantization = Quantization()
     check: Check = Check()
     profile: Profile = Profile()
@@ -359,11 +359,11 @@ class Recipe(_Section):
         return self
 
     @property
-    def arms(self) -> tuple[str, ...]:
-        """The objectives that a run trains a student with: its own, and `none` to compare with."""
+    def methods(self) -> tuple[str, ...]:
+        """The objectives that a run trains a student with: its own, and `baseline` to compare with."""
         own = self.distillation.method
-        alone = own == "none" or not self.distillation.compare or self.data.without_recordings
-        return (own,) if alone else (own, "none")
+        alone = own == "baseline" or not self.distillation.train_baseline or self.data.without_recordings
+        return (own,) if alone else (own, "baseline")
 
     def as_toml(self) -> str:
         """The resolved recipe as TOML text, every default written out."""

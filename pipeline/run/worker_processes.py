@@ -17,7 +17,7 @@ from spikeport.errors import MissingDependencyError, UserError
 GRACE_S = 5.0  # what ends one process ends the leading one too, most often, and that one says it better
 
 
-class OtherRanks:
+class WorkerProcesses:
     """Ranks 1 to `world` - 1 of this command, on this machine. They end with this process, however it ends.
 
     One that is lost while the leader waits for it in a library's code would be waited for in vain: then the command
@@ -66,13 +66,13 @@ class OtherRanks:
                 return None
             time.sleep(0.05)
 
-    def part(self) -> None:
+    def release(self) -> None:
         """From here on the leader goes alone, and nothing depends on the others any more."""
         self._watched.clear()
 
     def end(self, patience_s: float) -> None:
         """Waits for them for so long, each, then ends them."""
-        self.part()
+        self.release()
         for process in self._processes:
             try:
                 process.wait(timeout=patience_s)

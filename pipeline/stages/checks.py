@@ -7,7 +7,7 @@ from pathlib import Path
 
 from spikeport.errors import MissingDependencyError, UserError
 from spikeport.imports import paused_gc
-from spikeport.pipeline.run import distributed as ranks
+from spikeport.pipeline.run import distributed
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.run_folder import RECIPE, RunFolder
 
@@ -45,22 +45,23 @@ def _check_settings(recipe: Recipe) -> None:
 
     for name in (*recipe.profile.hardware, recipe.profile.baseline_gpu):
         load_profile(name)
-    ranks.check_gpus(recipe.training)
+    distributed.check_gpus(recipe.training)
     training, batch = recipe.training, recipe.training.batch
-    if (parts := training.accumulate * ranks.world_of(training)) > batch:
+    if (parts := training.accumulate * distributed.world_size(training)) > batch:
         raise UserError(
             f"batches of {batch} cannot be cut into {parts} parts",
             where="training.accumulate, training.devices",
             hint="lower them, or take larger batches",
         )
-    weights = recipe.bridge.camera_weights
-    if "simulator" in methods.lessons(recipe) and weights and not Path(weights).is_file():
-        raise UserError("there is no such file of weights", where=weights, hint="correct bridge.camera_weights")
+    weights = recipe.synthesis.simulator_weights
+    if "simulator" in methods.pretraining_stages(recipe) and weights and not Path(weights).is_file():
+        raise UserError("there is no such file of weights", where=weights, hint="correct synthesis.simulator_weights")
     if recipe.data.without_recordings and not methods.learns_without_recordings(recipe):
         raise UserError(
             f"{recipe.distillation.method} cannot train without recordings",
             where="data.without_recordings",
-            hint='use distillation.method = "bridge" with bridge.kind = "camera" and bridge.start_epochs of 1 or more',
+            hint='use distillation.method = "synthetic-events" with synthesis.kind = "simulator" and '
+            "synthesis.pretrain_epochs of 1 or more",
         )
 
 

@@ -143,7 +143,7 @@ def _inputs(context: Context, profiled: dict[str, Any], elsewhere: list[dict[str
             f"student_{kind}": _answers(labels, run.result(f"{stage}-{method}"))
             for kind, stage in (("float", "student"), ("quantized", "quantized"))
         }
-        for method in recipe.arms
+        for method in recipe.methods
     }
     teacher, lava = run.result("teacher"), check["lava_predicted"]
     predicted = np.array(run.result("simulate")["predicted"])
@@ -247,7 +247,7 @@ def _samples(context: Context, predicted: np.ndarray) -> list[Sample]:
             predicted=int(predicted[row]),
             frames=test.frames[row],
             output_spikes=spikes[row],
-            image=None if test.twins is None else test.twins.images[row],
+            image=None if test.paired_images is None else test.paired_images.images[row],
         )
         for row in choose_samples(test.labels, predicted)
     ]

@@ -19,7 +19,7 @@ from spikeport.pipeline.run.run_folder import RECIPE, RunFolder, create, differe
 from spikeport.pipeline.stages.runner import TRAINING, stages_of
 from spikeport.pipeline.training.epoch_log import METRICS, forget_metrics
 
-_LEARNING = ("seed", "data", "teacher", "student", "training", "augmentation", "distillation", "bridge")
+_LEARNING = ("seed", "data", "teacher", "student", "training", "augmentation", "distillation", "synthesis")
 
 # Sections that each kind of stage reads. What a stage gets from the stages before it is theirs, not the recipe's.
 READS: Mapping[str, tuple[str, ...]] = {
@@ -37,16 +37,19 @@ READS: Mapping[str, tuple[str, ...]] = {
     "report": ("name", "profile"),
 }
 _STUDENTS_OWN = ("training.epochs", "training.batch", "training.lr", "training.warmup_epochs")
-_OF_LESSONS = (*_STUDENTS_OWN, "bridge.later_epochs", "bridge.later_lr", "bridge.share")
+_PRETRAINING = (*_STUDENTS_OWN, "synthesis.finetune_epochs", "synthesis.finetune_lr", "synthesis.images_per_recording")
 
 # Keys of these sections that it does not read. A new key counts as read until it is named here.
 UNREAD: Mapping[str, tuple[str, ...]] = {
-    "teacher": (*_STUDENTS_OWN, "training.weight_decay", "training.average"),
-    "simulator": _OF_LESSONS,
-    "synthesis": _OF_LESSONS,
-    "pretrain": _OF_LESSONS,
+    "teacher": (*_STUDENTS_OWN, "training.weight_decay", "training.ema_decay"),
+    "simulator": _PRETRAINING,
+    "synthesis": _PRETRAINING,
+    "pretrain": _PRETRAINING,
 }
-_NOBODY = (*(f"training.{key}" for key in PLACE), "distillation.compare")  # where it runs; which arms stand beside it
+_NOBODY = (
+    *(f"training.{key}" for key in PLACE),
+    "distillation.train_baseline",
+)  # where it runs; whether the baseline is trained too
 
 
 def what_is_read(stage: str, recipe: Recipe) -> dict[str, Any]:

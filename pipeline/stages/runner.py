@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from spikeport.files import writing
-from spikeport.pipeline.run import distributed as ranks
+from spikeport.pipeline.run import distributed
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.run_folder import MANIFEST, locked
 from spikeport.pipeline.stages.checks import check_recipe, require_lava, require_whole
@@ -43,7 +43,7 @@ def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
 
     trained = [
         stage
-        for method in recipe.arms
+        for method in recipe.methods
         for stage in (
             Stage(f"student-{method}", f"training the student ({method})", TRAIN, "student", {"method": method}),
             Stage(
@@ -55,20 +55,20 @@ def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
             ),
         )
     ]
-    lessons = methods.lessons(recipe)
-    bridged = [
+    synthesis_stages = methods.pretraining_stages(recipe)
+    synthesis = [
         Stage(name, title, TRAIN, name)
         for name, title in (
             ("simulator", "pretraining the student on images rendered by the simulator"),
             ("synthesis", "fitting the translator from images to events"),
             ("pretrain", "pretraining the student on synthetic events"),
         )
-        if name in lessons
+        if name in synthesis_stages
     ]
     return (
         Stage("data", "reading and binning the recordings", TRAIN, "data"),
         Stage("teacher", "training the teacher on static images", TRAIN, "teacher"),
-        *bridged,
+        *synthesis,
         *trained,
         Stage("export", "exporting to NIR, netx and ONNX", DEPLOY, "export"),
         Stage("simulate", "simulating the test set with the integer reference", DEPLOY, "simulate"),
@@ -98,7 +98,7 @@ def run_stages(context: Context, *, only_training: bool = False) -> None:
         require_lava()
     stale = False
     for number, stage in enumerate(stages, start=1):
-        if stage.name.split("-")[0] not in TRAINING and not ranks.part():
+        if stage.name.split("-")[0] not in TRAINING and not distributed.shutdown():
             return
         where = f"[{number}/{len(stages)}] {stage.title}"
         if not stale and context.run.is_done(stage.name):
@@ -111,12 +111,12 @@ def run_stages(context: Context, *, only_training: bool = False) -> None:
             stale = True
         context.progress.say(where)
         work, began = stage.work, time.monotonic()
-        if ranks.leads() or stage.name not in LED:
+        if distributed.is_rank_zero() or stage.name not in LED:
             with writing(context.run.file(MANIFEST)):  # beside what it names itself: what libraries put elsewhere
                 result, files = work(context)
             context.run.record(stage.name, result, files, time.monotonic() - began)
-        ranks.wait()  # the others read what the first has written
-        if ranks.leads():
+        distributed.barrier()  # the others read what the first has written
+        if distributed.is_rank_zero():
             shutil.rmtree(context.checkpoints(stage.name), ignore_errors=True)
 
 

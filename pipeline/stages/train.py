@@ -9,10 +9,16 @@ from spikeport.errors import UserError
 from spikeport.export.network.accuracy import compare_with_labels, describe_predictions
 from spikeport.export.network.readout import classify
 from spikeport.pipeline.data.describe import describe
-from spikeport.pipeline.data.event_synthesis.cached_views import Bridge, KeptViews
-from spikeport.pipeline.data.event_synthesis.simulator import Camera
-from spikeport.pipeline.data.event_synthesis.table import load_bridge
-from spikeport.pipeline.data.leakage import HELD_OUT, TESTED_ON, check_lineage, held_out, which_tested
+from spikeport.pipeline.data.event_synthesis.cached_views import CachedViews, EventSynthesizer
+from spikeport.pipeline.data.event_synthesis.simulator import Simulator
+from spikeport.pipeline.data.event_synthesis.table import load_synthesizer
+from spikeport.pipeline.data.leakage import (
+    HELD_OUT_KEYS,
+    TEST_SET_DIGEST,
+    check_leakage,
+    held_out_keys,
+    test_set_digest,
+)
 from spikeport.pipeline.data.windows import check_window
 from spikeport.pipeline.distillation import methods
 from spikeport.pipeline.distillation.objective import uses_teacher
@@ -27,12 +33,12 @@ from spikeport.pipeline.training.epoch_log import METRICS, last_row
 from spikeport.pipeline.training.qat import qat_finetune
 from spikeport.pipeline.training.tasks import teacher_images
 from spikeport.pipeline.training.train import (
+    pretrain_student,
     spiking_teacher_classes,
     teacher_logits,
-    train_bridge,
-    train_start,
     train_student,
     train_teacher,
+    train_translator,
 )
 
 if TYPE_CHECKING:
@@ -51,19 +57,19 @@ def data(context: Context) -> Result:
     facts = describe(dataset)
     for text in (facts["window"] or {}).get("warnings", []):
         context.progress.say(f"  warning: {text}")
-    tested = {"test_labels": dataset.test.labels.tolist(), TESTED_ON: which_tested(dataset)}
-    return {**facts, **tested, HELD_OUT: held_out(dataset)}, ()
+    tested = {"test_labels": dataset.test.labels.tolist(), TEST_SET_DIGEST: test_set_digest(dataset)}
+    return {**facts, **tested, HELD_OUT_KEYS: held_out_keys(dataset)}, ()
 
 
 def teacher(context: Context) -> Result:
-    """teacher.safetensors, and which test items it recognizes: twins of the recordings, or the recordings themselves
-    where it is a spiking teacher."""
+    """teacher.safetensors, and which test items it recognizes: paired images of the recordings, or for a spiking
+    teacher the recordings themselves."""
     dataset, test = context.dataset, context.dataset.test
     if not len(dataset.static.labels):
         return {"predicted": None, "reason": NO_IMAGES}, ()
     own = context.recipe.teacher
     if (other := Path(own.weights).parent if own.weights else run_of(own)) is not None:
-        check_lineage(other, dataset)
+        check_leakage(other, dataset)
     trained = train_teacher(
         context.recipe, dataset, context.checkpoints("teacher"), context.progress, context.run.file(METRICS)
     )
@@ -71,15 +77,15 @@ def teacher(context: Context) -> Result:
     files, found = ("teacher.safetensors",), _said(context, "teacher", _teacher_findings(context, trained))
     if trained.input_kind == "events":
         return describe_predictions(spiking_teacher_classes(trained, test.frames)) | found, files
-    if test.twins is None:
-        return {"predicted": None, "reason": "the test recordings have no static twins"} | found, files
-    logits = teacher_logits(trained, test.twins.images, _size(test))
+    if test.paired_images is None:
+        return {"predicted": None, "reason": "the test recordings have no paired images"} | found, files
+    logits = teacher_logits(trained, test.paired_images.images, _size(test))
     return describe_predictions(logits.argmax(1).cpu().numpy()) | found, files
 
 
 def synthesis(context: Context) -> Result:
     """synthesis.safetensors: the translator fitted on the training pairs, and how well it foretells others."""
-    trained = train_bridge(
+    trained = train_translator(
         context.recipe,
         context.dataset,
         context.checkpoints("synthesis"),
@@ -91,17 +97,17 @@ def synthesis(context: Context) -> Result:
 
 
 def simulator(context: Context) -> Result:
-    """simulator.safetensors: the student after its lessons on images before the simulated camera."""
+    """simulator.safetensors: the student pretrained on events of the simulated camera."""
     recipe = context.recipe
-    if recipe.bridge.camera_weights:
-        check_lineage(Path(recipe.bridge.camera_weights).parent, context.dataset)
-        trained = _student_from(Path(recipe.bridge.camera_weights), context)
+    if recipe.synthesis.simulator_weights:
+        check_leakage(Path(recipe.synthesis.simulator_weights).parent, context.dataset)
+        trained = _student_from(Path(recipe.synthesis.simulator_weights), context)
     else:
-        trained = train_start(
+        trained = pretrain_student(
             recipe,
             context.dataset,
             load_teacher(context),
-            _shown(context, Camera(recipe.data.steps, recipe.data.step_us)),
+            _with_cached_views(context, Simulator(recipe.data.steps, recipe.data.step_us)),
             context.checkpoints("simulator"),
             context.progress,
             context.run.file(METRICS),
@@ -112,18 +118,18 @@ def simulator(context: Context) -> Result:
 
 
 def pretrain(context: Context) -> Result:
-    """pretrain.safetensors: the student after its lessons on images seen over the bridge."""
-    bridge = _bridge(context)
-    assert bridge is not None  # the stage is there because the method uses one
-    trained = train_start(
+    """pretrain.safetensors: the student pretrained on synthetic events."""
+    synthesizer = _synthesizer(context)
+    assert synthesizer is not None  # the stage is there because the method uses one
+    trained = pretrain_student(
         context.recipe,
         context.dataset,
         load_teacher(context),
-        bridge,
+        synthesizer,
         context.checkpoints("pretrain"),
         context.progress,
         context.run.file(METRICS),
-        student=_latest(context, SIMULATOR),
+        student=_pretrained(context, SIMULATOR),
     )
     storage.save_student(trained, context.run.file(PRETRAIN))
     return _tested(trained, context, "pretrain"), (PRETRAIN,)
@@ -141,8 +147,8 @@ def student(context: Context, method: str) -> Result:
         context.checkpoints(f"student-{method}"),
         context.progress,
         context.run.file(METRICS),
-        bridge=_bridge(context) if own else None,
-        start=_latest(context, PRETRAIN, SIMULATOR) if own else None,
+        synthesizer=_synthesizer(context) if own else None,
+        pretrained=_pretrained(context, PRETRAIN, SIMULATOR) if own else None,
     )
     storage.save_student(trained, context.run.file(name))
     return _tested(trained, context, f"student-{method}", taught=own and uses_teacher(spec)), (name,)
@@ -163,41 +169,41 @@ def quantized(context: Context, method: str) -> Result:
         stage=f"quantized-{method}",
         method=method if same else None,
         teacher=load_teacher(context),
-        bridge=_bridge(context) if own else None,
+        synthesizer=_synthesizer(context) if own else None,
     )
     storage.save_student(tuned, context.run.file(name))
     before = context.run.result(f"student-{method}").get("findings", [])
     return _tested(tuned, context, f"quantized-{method}", before=before), (name,)
 
 
-def _bridge(context: Context) -> Bridge | KeptViews | None:
-    if not methods.uses_bridge(context.recipe.distillation):
+def _synthesizer(context: Context) -> EventSynthesizer | CachedViews | None:
+    if not methods.uses_synthesis(context.recipe.distillation):
         return None
-    return _shown(context, load_bridge(context.recipe, context.run.file(SYNTHESIS)))
+    return _with_cached_views(context, load_synthesizer(context.recipe, context.run.file(SYNTHESIS)))
 
 
-def _shown(context: Context, bridge: Bridge) -> Bridge | KeptViews:
-    if not context.recipe.bridge.views:
-        return bridge
-    return KeptViews(bridge, context.dataset.static, context.recipe, cache_folder(), context.progress)
+def _with_cached_views(context: Context, synthesizer: EventSynthesizer) -> EventSynthesizer | CachedViews:
+    if not context.recipe.synthesis.cached_views:
+        return synthesizer
+    return CachedViews(synthesizer, context.dataset.static, context.recipe, cache_folder(), context.progress)
 
 
-def _latest(context: Context, *files: str) -> Student | None:
+def _pretrained(context: Context, *files: str) -> Student | None:
     """The student of the first of `files` that a stage of this run has left, or None."""
-    lessons = {SIMULATOR: "simulator", PRETRAIN: "pretrain"}
-    found = [name for name in files if lessons[name] in methods.lessons(context.recipe)]
+    stages = {SIMULATOR: "simulator", PRETRAIN: "pretrain"}
+    found = [name for name in files if stages[name] in methods.pretraining_stages(context.recipe)]
     return _student_from(context.run.file(found[0]), context) if found else None
 
 
 def _student_from(file: Path, context: Context) -> Student:
     if not file.is_file():
-        raise UserError("there is no such file of weights", where=str(file), hint="correct bridge.camera_weights")
+        raise UserError("there is no such file of weights", where=str(file), hint="correct synthesis.simulator_weights")
     dataset = context.dataset
     return storage.load_student(context.recipe, dataset.test.frames.shape[2:], len(dataset.classes), file)
 
 
 def weights_file(kind: str, method: str, context: Context) -> str:
-    """`student.safetensors` for the run's own method, `student-none.safetensors` for the comparison."""
+    """`student.safetensors` for the run's own method, `student-baseline.safetensors` for the comparison."""
     own = method == context.recipe.distillation.method
     return f"{kind}.safetensors" if own else f"{kind}-{method}.safetensors"
 

@@ -13,7 +13,7 @@ from spikeport.errors import UserError
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.recipe_file import load_recipe
 
-COMPARE = "distillation.compare"  # a sweep compares its own settings; each trial trains one arm
+COMPARE = "distillation.train_baseline"  # a sweep compares its own settings; each trial trains one arm
 SEED, FOLDS, FOLD = "seed", "data.folds", "data.fold"
 
 
@@ -116,7 +116,7 @@ def _values(text: str) -> list[str]:
 
 
 def _short(change: str, keys: list[str]) -> str:
-    """`distillation.method=none` as `method=none` where no other key ends the same."""
+    """`distillation.method=baseline` as `method=baseline` where no other key ends the same."""
     key, _, value = change.partition("=")
     last = key.rpartition(".")[2]
     alone = sum(other.rpartition(".")[2] == last for other in keys) == 1

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from spikeport.pipeline.distillation.methods import lessons
+from spikeport.pipeline.distillation.methods import pretraining_stages
 from spikeport.pipeline.run.recipe import PLACE, Recipe
 from spikeport.pipeline.run.recipe_file import load_recipe
 from spikeport.pipeline.run.run_folder import MANIFEST, RunFolder, create, locked, open_run
@@ -25,8 +25,8 @@ def share_stages(recipe: Path, changes: Iterable[str], folder: Path, others: Ite
         return None
     wanted = load_recipe(recipe, list(changes))
     found = [open_run(other) for other in others if (other / MANIFEST).is_file()]
-    lists = [("data", "teacher", *lessons(wanted)), ("data", "teacher")]
-    for stages in lists if lessons(wanted) else lists[1:]:
+    lists = [("data", "teacher", *pretraining_stages(wanted)), ("data", "teacher")]
+    for stages in lists if pretraining_stages(wanted) else lists[1:]:
         for other in found:
             if all(other.is_done(stage) and _alike(stage, other.recipe, wanted) for stage in stages):
                 with locked(folder):

@@ -61,7 +61,7 @@ def trial_result(folder: Path, verb: str = "train") -> TrialResult | None:
     if not (folder / MANIFEST).is_file():
         return None
     run = open_run(folder)
-    method = run.recipe.arms[0]
+    method = run.recipe.methods[0]
     students = (f"student-{method}", f"quantized-{method}")
     learnt = [stage for stage in run.manifest["stages"] if stage.split("-")[0] in TRAINING]
     if not {"data", *students} <= set(learnt) or not all(run.is_done(stage) for stage in learnt):

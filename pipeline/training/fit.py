@@ -20,7 +20,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from spikeport.allocation import keep_freed_memory
 from spikeport.errors import UserError
 from spikeport.pipeline.models.sync_batch_norm import sync_batch_norm
-from spikeport.pipeline.run import distributed as ranks
+from spikeport.pipeline.run import distributed
 from spikeport.pipeline.run.recipe import Training
 from spikeport.pipeline.run.tensor_files import read_tree
 from spikeport.pipeline.training.checkpoints import SafeCheckpointIO
@@ -29,7 +29,16 @@ from spikeport.pipeline.training.precision import autocast_forwards, precision_p
 from spikeport.pipeline.training.task import CHECKPOINT, Progress, TrainingTask
 
 # What of [training] every training obeys, the teacher's and the fine-tuning's too, and what a checkpoint is tied to.
-ENGINE = ("accumulate", "clip", "patience", "precision", "optimizer", "schedule", "lr_start", "lr_end")
+ENGINE = (
+    "accumulate",
+    "gradient_clip_norm",
+    "patience",
+    "precision",
+    "optimizer",
+    "schedule",
+    "warmup_start_factor",
+    "min_lr_factor",
+)
 
 
 def fit(
@@ -77,7 +86,7 @@ def fit(
 def _run(task: TrainingTask, checkpoint: Path, training: Training, resume: bool) -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     gpu = training.accelerator == "gpu" or (training.accelerator == "auto" and torch.cuda.is_available())
-    device, alone = "cuda" if gpu else "cpu", ranks.world_of(training) == 1
+    device, alone = "cuda" if gpu else "cpu", distributed.world_size(training) == 1
     with warnings.catch_warnings(), contextlib.ExitStack() as within:
         warnings.filterwarnings("ignore", module=r"pytorch_lightning|lightning_fabric")
         try:
@@ -85,11 +94,11 @@ def _run(task: TrainingTask, checkpoint: Path, training: Training, resume: bool)
                 accelerator="gpu" if gpu else "cpu",
                 devices=training.devices,
                 num_nodes=training.nodes,
-                # Not every weight has a gradient in every objective (the static head under `none`).
+                # Not every weight has a gradient in every objective (the static head under `baseline`).
                 strategy="auto" if alone else DDPStrategy(find_unused_parameters=True, broadcast_buffers=False),
                 max_epochs=task.epochs,
                 accumulate_grad_batches=training.accumulate,
-                gradient_clip_val=training.clip or None,
+                gradient_clip_val=training.gradient_clip_norm or None,
                 plugins=[SafeCheckpointIO(), precision_plugin(training.precision, device), *_place()],
                 deterministic="warn" if gpu else None,
                 logger=False,
@@ -99,7 +108,7 @@ def _run(task: TrainingTask, checkpoint: Path, training: Training, resume: bool)
                 use_distributed_sampler=False,
             )
         except MisconfigurationException as error:
-            ranks.check_gpus(training)
+            distributed.check_gpus(training)
             raise UserError("this machine cannot train so", where="training", cause=str(error)) from error
         if training.tensorboard and trainer.is_global_zero and task.metrics:
             folder = task.metrics.parent / "tensorboard" / task.stage
@@ -119,7 +128,7 @@ def _run(task: TrainingTask, checkpoint: Path, training: Training, resume: bool)
 
 def _place() -> list[ClusterEnvironment]:
     """A batch script of SLURM's has the numbers of tasks that it never started; Lightning would believe them."""
-    return [LightningEnvironment()] if "SLURM_NTASKS" in os.environ and not ranks.from_srun() else []
+    return [LightningEnvironment()] if "SLURM_NTASKS" in os.environ and not distributed.from_srun() else []
 
 
 def _leave_signals_alone(trainer: pl.Trainer) -> None:

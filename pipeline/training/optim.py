@@ -25,16 +25,16 @@ def build_optimizer(
 def lr_lambda(settings: Training, *, steps: int, warm_steps: int) -> Callable[[int], float]:
     """The learning rate at step s (from 0) as a share of the recipe's: rise(s) * fall(s).
 
-    rise = a + (1 - a) min(1, (s + 1) / warm_steps) with a = lr_start; fall = b + (1 - b) (1 + cos(pi s / steps)) / 2
-    with b = lr_end, or 1 where the schedule is constant.
+    rise = a + (1 - a) min(1, (s + 1) / warm_steps) with a = warmup_start_factor;
+    fall = b + (1 - b) (1 + cos(pi s / steps)) / 2 with b = min_lr_factor, or 1 where the schedule is constant.
     """
 
     def factor(step: int) -> float:
         rise = min(1.0, (step + 1) / warm_steps) if warm_steps else 1.0
-        rise = settings.lr_start + (1 - settings.lr_start) * rise
+        rise = settings.warmup_start_factor + (1 - settings.warmup_start_factor) * rise
         if settings.schedule == "constant":
             return rise
         fall = (1 + math.cos(math.pi * min(1.0, step / steps))) / 2
-        return rise * (settings.lr_end + (1 - settings.lr_end) * fall)
+        return rise * (settings.min_lr_factor + (1 - settings.min_lr_factor) * fall)
 
     return factor

@@ -19,7 +19,7 @@ from torch.nn.utils import parametrize
 
 from spikeport.export.network.fixed_point import BIAS_LIMIT, DECAY_ONE, THRESHOLD_LIMIT, WEIGHT_LIMIT
 from spikeport.pipeline.data.dataset import Dataset
-from spikeport.pipeline.data.event_synthesis.cached_views import Bridge, KeptViews
+from spikeport.pipeline.data.event_synthesis.cached_views import CachedViews, EventSynthesizer
 from spikeport.pipeline.distillation.methods import baseline_spec, method_spec
 from spikeport.pipeline.models.neurons.leaky import LoihiNeuron
 from spikeport.pipeline.models.neurons.recurrent import LoihiRecurrent
@@ -31,7 +31,7 @@ from spikeport.pipeline.training.fit import fit
 from spikeport.pipeline.training.task import Progress
 from spikeport.pipeline.training.tasks import QatTask, StudentTask
 
-TUNING_IMAGES = 1_280  # images that an epoch of tuning over the bridge sees
+TUNING_IMAGES = 1_280  # images that an epoch of tuning on synthetic events sees
 
 
 def fold_batch_norm(student: Student) -> Student:
@@ -128,7 +128,7 @@ def qat_finetune(
     stage: str = "quantization",
     method: str | None = None,
     teacher: Teacher | None = None,
-    bridge: Bridge | KeptViews | None = None,
+    synthesizer: EventSynthesizer | CachedViews | None = None,
 ) -> Student:
     """The float `student` (as trained, batch norm and all) quantized and tuned in Loihi numerics, on the CPU.
 
@@ -145,20 +145,20 @@ def qat_finetune(
         spec = baseline_spec(recipe.distillation)
     options: dict[str, Any] = {
         "teacher": teacher,
-        "bridge": bridge,
+        "synthesizer": synthesizer,
         "stage": stage,
         "epochs": recipe.quantization.epochs,
         "lr": recipe.quantization.lr,
         "weight_decay": 0.0,
         "warmup_epochs": 0,
-        "sections": ("student", "training", "augmentation", "distillation", "bridge", "quantization"),
+        "sections": ("student", "training", "augmentation", "distillation", "synthesis", "quantization"),
     }
     task: StudentTask
     if spec.pretrains:
         lessons = QatTask(
-            recipe, dataset, prepared, spec, samples=TUNING_IMAGES, batch=recipe.bridge.start_batch, **options
+            recipe, dataset, prepared, spec, samples=TUNING_IMAGES, batch=recipe.synthesis.pretrain_batch, **options
         )
-        lessons.recordings = recipe.bridge.start_recordings
+        lessons.recordings = recipe.synthesis.pretrain_recordings
         task = lessons
     else:
         task = StudentTask(recipe, dataset, prepared, spec, **options)

@@ -19,8 +19,7 @@ from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from spikeport.errors import UserError
-from spikeport.pipeline.run import distributed as ranks
-from spikeport.pipeline.run import health
+from spikeport.pipeline.run import distributed, health
 from spikeport.pipeline.run.recipe import Training
 from spikeport.pipeline.run.seeding import derived_seed
 from spikeport.pipeline.training.ema import ExponentialMovingAverage
@@ -99,7 +98,7 @@ class TrainingTask(pl.LightningModule):
     @property
     def parts(self) -> int:
         """Into how many parts a batch is cut."""
-        return self.settings.accumulate * ranks.world_of(self.settings)
+        return self.settings.accumulate * distributed.world_size(self.settings)
 
     def progress_at(self, index: int) -> float:
         """x in [0, 1): how far the training is when the batch of part `index` of this epoch starts."""
@@ -112,7 +111,7 @@ class TrainingTask(pl.LightningModule):
         Without a score they always stand best; those of the start, where they count, stand against any that score less.
         """
         model = self.ema.module if self.ema else self.model
-        score, smoothed_score = ranks.agree(self.score(model) if ranks.leads() else None), None
+        score, smoothed_score = distributed.broadcast(self.score(model) if distributed.is_rank_zero() else None), None
         if score is not None:
             self.scores.append(score)
             smoothed_score = float(np.mean(self.scores[-SCORE_EPOCHS:]))
@@ -130,7 +129,7 @@ class TrainingTask(pl.LightningModule):
 
     def write_metrics(self) -> None:
         """Puts the history of all epochs into the metrics file."""
-        if self.metrics and ranks.leads():
+        if self.metrics and distributed.is_rank_zero():
             write_metrics(self.metrics, self.stage, self.history)
 
     # Lightning's hooks
@@ -176,7 +175,7 @@ class TrainingTask(pl.LightningModule):
                 hint="lower the learning rate (training.lr, teacher.lr), or student.v_threshold where it is huge",
             )
         self._parts.append({name: value * share for name, value in {"loss": total.detach(), **parts}.items()})
-        if self.report and ranks.leads() and turn == self.settings.accumulate - 1:
+        if self.report and distributed.is_rank_zero() and turn == self.settings.accumulate - 1:
             self.report(self.current_epoch * self.batches + batch + 1, self.epochs * self.batches, self.stage)
         return total * share
 
@@ -214,7 +213,7 @@ class TrainingTask(pl.LightningModule):
 
     def _warn(self, finding: health.Finding) -> None:
         say_once = getattr(self.report, "say_once", None)
-        if say_once is not None and ranks.leads():
+        if say_once is not None and distributed.is_rank_zero():
             say_once(health.line(finding), key=(finding.kind, self.stage))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from spikeport.errors import UserError
 from spikeport.export.network.accuracy import compare_with_labels
 from spikeport.export.network.readout import classify
+from spikeport.pipeline.data.affine import random_affine
 from spikeport.pipeline.data.dataset import Dataset, StaticImages
-from spikeport.pipeline.data.event_synthesis.cached_views import Bridge, KeptViews
+from spikeport.pipeline.data.event_synthesis.cached_views import CachedViews, EventSynthesizer
 from spikeport.pipeline.data.images import resize_to
-from spikeport.pipeline.data.warps import warp
 from spikeport.pipeline.distillation.losses.base import Sizes, StepInputs
 from spikeport.pipeline.distillation.methods import MethodSpec
 from spikeport.pipeline.distillation.objective import Objective, uses_teacher
@@ -26,7 +26,9 @@ from spikeport.pipeline.run.seeding import derived_seed
 from spikeport.pipeline.training.evaluate import teacher_accuracy
 from spikeport.pipeline.training.task import TrainingTask
 
-HELD_OUT_SHARE = 10  # without twins of the validation recordings, every tenth image validates the teacher
+# Purposes that seeds are derived from: another word would draw other numbers.
+_SYNTHETIC_ROWS, _AFFINE_SEED = "bridged", "warp"
+HELD_OUT_SHARE = 10  # without paired images of the validation recordings, every tenth image validates the teacher
 
 
 def identity_of(recipe: Recipe, dataset: Dataset, *sections: str) -> dict[str, object]:
@@ -57,14 +59,14 @@ class TeacherTask(TrainingTask):
             warmup_epochs=0,
             seed=recipe.seed,
             identity=identity_of(recipe, dataset, "teacher"),
-            ema_decay=recipe.teacher.average,
+            ema_decay=recipe.teacher.ema_decay,
         )
         self.images, self.labels = training.images, torch.from_numpy(training.labels)
-        self.validation, self.size, self.warp = validation, size, recipe.teacher.warp
+        self.validation, self.size, self.affine = validation, size, recipe.teacher.affine
 
     def loss(self, rows: Tensor, index: int) -> tuple[Tensor, dict[str, Tensor]]:
         images = torch.from_numpy(resize_to(self.images[rows.numpy()], *self.size)).to(self.device)
-        images = warp(images, self.warp, self.generator("warp", self.current_epoch, index))
+        images = random_affine(images, self.affine, self.generator(_AFFINE_SEED, self.current_epoch, index))
         return nn.functional.cross_entropy(self.model(images), self.labels[rows].to(self.device)), {}
 
     def score(self, model: nn.Module) -> float:
@@ -75,9 +77,13 @@ class TeacherTask(TrainingTask):
 
 
 def teacher_images(dataset: Dataset, seed: int) -> tuple[StaticImages, StaticImages]:
-    """What a teacher trains on, and what chooses its epoch: the validation recordings' twins, or a tenth held out."""
-    twins = dataset.validation.twins
-    return _held_out(dataset.static, seed) if twins is None or not len(twins.labels) else (dataset.static, twins)
+    """Images that train the teacher, and those that choose its epoch: paired with validation recordings, or a tenth."""
+    paired_images = dataset.validation.paired_images
+    return (
+        _held_out(dataset.static, seed)
+        if paired_images is None or not len(paired_images.labels)
+        else (dataset.static, paired_images)
+    )
 
 
 def _held_out(images: StaticImages, seed: int) -> tuple[StaticImages, StaticImages]:
@@ -101,7 +107,7 @@ def check_losses(recipe: Recipe, dataset: Dataset, spec: MethodSpec, student: St
 class StudentTask(TrainingTask):
     """A student under a plan's terms: what it sees of the recordings, of static images, and of what the teacher says.
 
-    Rows are recordings here; a bridge stream adds `bridge.share` images for each.
+    Rows are recordings here; a synthetic stream adds `synthesis.images_per_recording` images for each.
     """
 
     model: Student
@@ -114,7 +120,7 @@ class StudentTask(TrainingTask):
         spec: MethodSpec,
         *,
         teacher: Teacher | None = None,
-        bridge: Bridge | KeptViews | None = None,
+        synthesizer: EventSynthesizer | CachedViews | None = None,
         stage: str,
         epochs: int,
         lr: float,
@@ -135,7 +141,7 @@ class StudentTask(TrainingTask):
             warmup_epochs=warmup_epochs,
             seed=recipe.seed,
             identity=identity_of(recipe, dataset, *sections),
-            ema_decay=recipe.training.average,
+            ema_decay=recipe.training.ema_decay,
         )
         if not uses_teacher(spec):
             teacher = None
@@ -145,7 +151,7 @@ class StudentTask(TrainingTask):
             torch.manual_seed(derived_seed(recipe.seed, "objective"))
             self.objective = Objective(spec, _sizes(recipe, dataset, student, teacher))
         self.recipe, self.validation = recipe, dataset.validation
-        self.streams = Streams(recipe, dataset, bridge)
+        self.streams = Streams(recipe, dataset, synthesizer)
         # In a tuple, so that it is no part of what is trained and saved.
         self._teacher = (None if teacher is None else teacher.eval(),)
 
@@ -170,9 +176,11 @@ class StudentTask(TrainingTask):
         clips = {"event": self.events(rows, index, progress)}
         if "hybrid" in self.objective.streams:
             clips["hybrid"] = self.streams.hybrid(clips["event"], progress, lambda what: self.draws(index, what))
-        if "bridge" in self.objective.streams:
-            count = max(1, round(self.recipe.bridge.share * len(rows)))
-            clips["bridge"] = self.bridged(self.some(count, len(self.streams.static.labels), index, "bridged"), index)
+        if "synthetic" in self.objective.streams:
+            count = max(1, round(self.recipe.synthesis.images_per_recording * len(rows)))
+            clips["synthetic"] = self.synthetic(
+                self.some(count, len(self.streams.static.labels), index, _SYNTHETIC_ROWS), index
+            )
         return clips
 
     def events(self, rows: Tensor, index: int, progress: float) -> Clip:
@@ -180,9 +188,9 @@ class StudentTask(TrainingTask):
         images = self.objective.needs_teacher("event", progress)
         return self.streams.events(rows, lambda what: self.draws(index, what), self.device, images=images)
 
-    def bridged(self, rows: Tensor, index: int) -> Clip:
+    def synthetic(self, rows: Tensor, index: int) -> Clip:
         """These static images, as events."""
-        return self.streams.bridged(rows, lambda what: self.draws(index, what), self.device)
+        return self.streams.synthetic(rows, lambda what: self.draws(index, what), self.device)
 
     def draws(self, index: int, what: str) -> torch.Generator:
         """The generator of one purpose of batch `index` of this epoch."""
@@ -203,29 +211,29 @@ class StudentTask(TrainingTask):
 
 
 class PretrainTask(StudentTask):
-    """First lessons on static images seen over the bridge: rows are images here. `recordings` of each batch are real
+    """Pretraining on synthetic events of static images: rows are images here. `recordings` of each batch are real
     ones, beside the image that they were made from; they count as one image each."""
 
     recordings = 0
 
     def draws(self, index: int, what: str) -> torch.Generator:
-        # The lessons before the camera and those after them must not show the same.
+        # Other numbers than those of the stage "pretrain". A part of the derived seed: keep the text as it is.
         return super().draws(index, f"{what}, camera" if self.stage == "simulator" else what)
 
     def clips(self, rows: Tensor, index: int, progress: float) -> dict[str, Clip]:
-        images, known = self.bridged(rows, index), len(self.streams.labels)
+        images, known = self.synthetic(rows, index), len(self.streams.labels)
         if not self.recordings or not known:
-            return {"bridge": images}
+            return {"synthetic": images}
         drawn = self.some(-(-self.recordings // self.parts), known, index, "recordings")
         real = self.streams.events(drawn, lambda what: self.draws(index, what), self.device, images=True)
-        return {"bridge": joined(images, real)}
+        return {"synthetic": joined(images, real)}
 
 
 class QatTask(PretrainTask):
     """The same for tuning: each row stands for an image drawn at random."""
 
-    def bridged(self, rows: Tensor, index: int) -> Clip:
-        return super().bridged(self.some(len(rows), len(self.streams.static.labels), index, "bridged"), index)
+    def synthetic(self, rows: Tensor, index: int) -> Clip:
+        return super().synthetic(self.some(len(rows), len(self.streams.static.labels), index, _SYNTHETIC_ROWS), index)
 
 
 def _sizes(recipe: Recipe, dataset: Dataset, student: Student, teacher: Teacher | None) -> Sizes:

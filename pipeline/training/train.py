@@ -1,4 +1,4 @@
-"""Trains the teacher on static images, the bridge on pairs, and students on events under a plan of terms."""
+"""Trains the teacher on static images, the translator on pairs, and students on events under a plan of terms."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 from spikeport.errors import UserError
 from spikeport.pipeline.data.dataset import Dataset
-from spikeport.pipeline.data.event_synthesis.cached_views import Bridge, KeptViews
+from spikeport.pipeline.data.event_synthesis.cached_views import CachedViews, EventSynthesizer
 from spikeport.pipeline.data.event_synthesis.translator import Translator
 from spikeport.pipeline.distillation.initialize import initialize_from_teacher
 from spikeport.pipeline.distillation.methods import method_spec
@@ -30,14 +30,14 @@ from spikeport.pipeline.training.translator_task import TranslatorTask
 
 __all__ = [
     "initial_student",
+    "pretrain_student",
     "spiking_teacher_classes",
     "student_accuracy",
     "teacher_accuracy",
     "teacher_logits",
-    "train_bridge",
-    "train_start",
     "train_student",
     "train_teacher",
+    "train_translator",
 ]
 
 
@@ -51,7 +51,7 @@ def train_teacher(
     """A teacher trained on the static images, in eval mode on the CPU: `[B, 3, H, W]` in 0..1 to logits `[B,
     K]`.
 
-    Chosen by its accuracy on the twins of the validation recordings (where there are none, on a tenth of the
+    Chosen by its accuracy on the paired images of the validation recordings (where there are none, on a tenth of the
     images that it does not train on). `folder` holds the checkpoint; see `fitting.fit` for resume and
     `metrics`.
     """
@@ -59,7 +59,7 @@ def train_teacher(
         raise UserError("there are no static images to train a teacher on", where="data", hint=NO_TEACHER)
     task = TeacherTask(recipe, dataset)
     teacher = task.model.eval()
-    for method in recipe.arms:  # a term that cannot be is said now, not when the teacher is trained
+    for method in recipe.methods:  # a term that cannot be is said now, not when the teacher is trained
         spec = method_spec(recipe.distillation, method)
         check_losses(recipe, dataset, spec, initial_student(recipe, dataset, teacher), teacher)
     teacher.train()
@@ -67,7 +67,7 @@ def train_teacher(
     return task.model
 
 
-def train_bridge(
+def train_translator(
     recipe: Recipe,
     dataset: Dataset,
     folder: Path,
@@ -80,11 +80,11 @@ def train_bridge(
     return task.model
 
 
-def train_start(
+def pretrain_student(
     recipe: Recipe,
     dataset: Dataset,
     teacher: Teacher | None,
-    bridge: Bridge | KeptViews,
+    synthesizer: EventSynthesizer | CachedViews,
     folder: Path,
     progress: Progress | None = None,
     metrics: Path | None = None,
@@ -92,29 +92,29 @@ def train_start(
     stage: str = "pretrain",
     student: Student | None = None,
 ) -> Student:
-    """A student (`student` as it came, or a fresh one) after lessons on all static images seen over `bridge`.
+    """A student (`student`, or a fresh one) pretrained on events that `synthesizer` renders of all static images.
 
-    Stage "simulator" takes `bridge.camera_epochs` and no recording; "pretrain" takes `bridge.start_epochs`, with
-    `bridge.start_recordings` real recordings beside each batch.
+    Stage "simulator" takes `synthesis.simulator_pretrain_epochs` and no recording; "pretrain" takes
+    `synthesis.pretrain_epochs`, with `synthesis.pretrain_recordings` real recordings beside each batch.
     """
-    camera = stage == "simulator"
+    simulator = stage == "simulator"
     task = PretrainTask(
         recipe,
         dataset,
         initial_student(recipe, dataset, teacher) if student is None else student,
         method_spec(recipe.distillation),
         teacher=teacher,
-        bridge=bridge,
+        synthesizer=synthesizer,
         stage=stage,
         samples=len(dataset.static.labels),
-        batch=recipe.bridge.start_batch,
-        epochs=recipe.bridge.camera_epochs if camera else recipe.bridge.start_epochs,
-        lr=recipe.bridge.start_lr,
+        batch=recipe.synthesis.pretrain_batch,
+        epochs=recipe.synthesis.simulator_pretrain_epochs if simulator else recipe.synthesis.pretrain_epochs,
+        lr=recipe.synthesis.pretrain_lr,
         weight_decay=recipe.training.weight_decay,
         warmup_epochs=0,
-        sections=("student", "training", "augmentation", "distillation", "bridge"),
+        sections=("student", "training", "augmentation", "distillation", "synthesis"),
     )
-    task.recordings = 0 if camera else recipe.bridge.start_recordings
+    task.recordings = 0 if simulator else recipe.synthesis.pretrain_recordings
     fit(task, folder, recipe.training, progress=progress, metrics=metrics)
     return task.model
 
@@ -128,39 +128,39 @@ def train_student(
     progress: Progress | None = None,
     metrics: Path | None = None,
     *,
-    bridge: Bridge | KeptViews | None = None,
-    start: Student | None = None,
+    synthesizer: EventSynthesizer | CachedViews | None = None,
+    pretrained: Student | None = None,
 ) -> Student:
     """A student trained in float by the preset `method`, in eval mode on the CPU; its stage is "student-<method>".
 
     All methods begin with the same weights and see the same shuffles and augmentation, so that they can be compared;
-    one that had first lessons begins with `start` and goes on for `bridge.later_epochs`. The epoch is chosen on the
+    a pretrained one begins with `pretrained` and goes on for `synthesis.finetune_epochs`. The epoch is chosen on the
     validation recordings; without any the last one is kept. `teacher` may be None for methods that do not distil.
     """
     known = len(dataset.train.labels) > 0
-    if start is not None and not (recipe.bridge.later_epochs and known):
-        return start.eval()
+    if pretrained is not None and not (recipe.synthesis.finetune_epochs and known):
+        return pretrained.eval()
     if not known:
         raise UserError(
             f"{method} cannot train without recordings",
             where="data.without_recordings",
-            hint='use distillation.method = "bridge" with bridge.start_epochs of 1 or more',
+            hint='use distillation.method = "synthetic-events" with synthesis.pretrain_epochs of 1 or more',
         )
     task = StudentTask(
         recipe,
         dataset,
-        initial_student(recipe, dataset, teacher) if start is None else start,
+        initial_student(recipe, dataset, teacher) if pretrained is None else pretrained,
         method_spec(recipe.distillation, method),
         teacher=teacher,
-        bridge=bridge,
+        synthesizer=synthesizer,
         stage=f"student-{method}",
-        epochs=recipe.training.epochs if start is None else recipe.bridge.later_epochs,
-        lr=recipe.training.lr if start is None else recipe.bridge.later_lr,
+        epochs=recipe.training.epochs if pretrained is None else recipe.synthesis.finetune_epochs,
+        lr=recipe.training.lr if pretrained is None else recipe.synthesis.finetune_lr,
         weight_decay=recipe.training.weight_decay,
-        warmup_epochs=recipe.training.warmup_epochs if start is None else 0,
-        sections=("student", "training", "augmentation", "distillation", "bridge"),
+        warmup_epochs=recipe.training.warmup_epochs if pretrained is None else 0,
+        sections=("student", "training", "augmentation", "distillation", "synthesis"),
     )
-    fit(task, folder, recipe.training, progress=progress, metrics=metrics, score_start=start is not None)
+    fit(task, folder, recipe.training, progress=progress, metrics=metrics, score_start=pretrained is not None)
     if teacher is not None:
         teacher.to("cpu")  # it was on the student's device while it taught
     return task.model

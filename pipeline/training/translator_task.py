@@ -22,29 +22,29 @@ class TranslatorTask(TrainingTask):
     model: Translator
 
     def __init__(self, recipe: Recipe, dataset: Dataset) -> None:
-        twins = dataset.train.twins
-        if twins is None or not len(dataset.train.labels):
+        paired_images = dataset.train.paired_images
+        if paired_images is None or not len(dataset.train.labels):
             raise UserError(
                 "a translator needs training recordings whose images are known one by one",
-                where="bridge.kind",
-                hint='set data.pairing = "id" where ids match, or bridge.kind = "camera"',
+                where="synthesis.kind",
+                hint='set data.pairing = "id" where ids match, or synthesis.kind = "simulator"',
             )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(recipe.seed, "translator"))
-            model = Translator(dataset.train.frames.shape[1], recipe.bridge.width, recipe.bridge.kernel)
+            model = Translator(dataset.train.frames.shape[1], recipe.synthesis.width, recipe.synthesis.kernel)
         count = len(dataset.train.labels)
-        batches = max(1, round(count / recipe.bridge.batch))
+        batches = max(1, round(count / recipe.synthesis.batch))
         super().__init__(
             model,
             stage="synthesis",
             samples=count,
-            batch=recipe.bridge.batch,
-            epochs=-(-recipe.bridge.updates // batches),
-            lr=recipe.bridge.lr,
+            batch=recipe.synthesis.batch,
+            epochs=-(-recipe.synthesis.updates // batches),
+            lr=recipe.synthesis.lr,
             weight_decay=0.0,
             warmup_epochs=0,
             seed=recipe.seed,
-            identity=identity_of(recipe, dataset, "bridge"),
+            identity=identity_of(recipe, dataset, "synthesis"),
         )
         self.train_split, self.validation = dataset.train, dataset.validation
 
@@ -52,15 +52,15 @@ class TranslatorTask(TrainingTask):
         return self._cross_entropy(self.model, self.train_split, rows), {}
 
     def score(self, model: nn.Module) -> float | None:
-        if self.validation.twins is None or not len(self.validation.labels):
+        if self.validation.paired_images is None or not len(self.validation.labels):
             return None
         with torch.no_grad():
             rows = torch.arange(len(self.validation.labels))
             return -float(self._cross_entropy(model, self.validation, rows))
 
     def _cross_entropy(self, model: nn.Module, split: EventSplit, rows: Tensor) -> Tensor:
-        assert split.twins is not None
-        images = resize_to(split.twins.images[rows.numpy()], *split.frames.shape[3:])
+        assert split.paired_images is not None
+        images = resize_to(split.paired_images.images[rows.numpy()], *split.frames.shape[3:])
         frames = torch.from_numpy(split.frames[rows.numpy()]).to(self.device).float()
         logits = model(torch.from_numpy(images).to(self.device))
         return nn.functional.binary_cross_entropy_with_logits(logits, frames)

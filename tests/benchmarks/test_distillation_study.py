@@ -17,7 +17,7 @@ from spikeport.pipeline.run.recipe_file import load_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 VERSIONS = {"python": "3.11.1", "torch": "2.9.9"}
-# (seed, fold): which of four recordings `none` and `new` get right, quantized
+# (seed, fold): which of four recordings `baseline` and `new` get right, quantized
 RIGHT = {
     (1, 0): ("1100", "1110"),
     (2, 0): ("1100", "1111"),
@@ -28,7 +28,7 @@ RIGHT = {
 }
 
 
-def one(arm, right, seed, fold, *, group="", reference="none", exact="1111", mismatches=None):
+def one(arm, right, seed, fold, *, group="", reference="baseline", exact="1111", mismatches=None):
     return {
         "run": f"{arm}/{seed}-{fold}", "group": group, "arm": arm, "reference": reference, "changes": [], "seed": seed,
         "fold": fold, "created_utc": "", "cores": 3, "versions": VERSIONS, "mismatches": mismatches,
@@ -39,7 +39,7 @@ def one(arm, right, seed, fold, *, group="", reference="none", exact="1111", mis
 
 
 def runs():
-    return [one(arm, RIGHT[pair][place], *pair) for place, arm in enumerate(("none", "new")) for pair in RIGHT]
+    return [one(arm, RIGHT[pair][place], *pair) for place, arm in enumerate(("baseline", "new")) for pair in RIGHT]
 
 
 def test_differences_by_hand():
@@ -61,7 +61,7 @@ def test_differences_by_hand():
 
 
 def test_without_folds_the_clusters_are_the_seeds():
-    pairs = [one(arm, right, seed, None) for seed in (1, 2) for arm, right in (("none", "1000"), ("new", "1110"))]
+    pairs = [one(arm, right, seed, None) for seed in (1, 2) for arm, right in (("baseline", "1000"), ("new", "1110"))]
     difference = distillation_page.table(pairs)[1]["difference"]["quantized"]["clusters"]
     assert (difference["value"], difference["n"]) == (0.5, 2)
 
@@ -69,11 +69,11 @@ def test_without_folds_the_clusters_are_the_seeds():
 def test_an_arm_whose_reference_has_not_run_has_no_difference():
     (row,) = distillation_page.table([one("new", "1110", 1, 0)])
     assert row["difference"] == {"float": None, "quantized": None}
-    assert distillation_page.compare([one("new", "1110", 1, 0)], [one("none", "1110", 1, 1)], "float") is None
+    assert distillation_page.compare([one("new", "1110", 1, 0)], [one("baseline", "1110", 1, 1)], "float") is None
 
 
 def target_runs(right, baseline, mismatches=0):
-    """Parts with one pair of runs each, of `bridge` and `none`."""
+    """Parts with one pair of runs each, of `synthetic-events` and `baseline`."""
     shipped, plain = distillation_page.SHIPPED, distillation_page.BASELINE
     return {
         "methods": [
@@ -140,7 +140,7 @@ def test_the_document_shows_the_numbers():
 def study(tmp_path, monkeypatch):
     """The driver with a part of two arms, whose runs are made in a moment."""
     recipe = tmp_path / "r.toml"
-    recipe.write_text("name = 'r'\n[distillation]\nmethod = 'none'\n")
+    recipe.write_text("name = 'r'\n[distillation]\nmethod = 'baseline'\n")
     arms = (Arm("", "short", ("training.epochs=1",)), Arm("", "long, longer", ("training.epochs=2",)))
     monkeypatch.setitem(distillation.PARTS, "methods", Part("Methods", lambda _: arms, folds=2, seeds=1, about="Two."))
     trials = FakeTrials(monkeypatch)
@@ -229,7 +229,9 @@ def test_the_same_run_in_another_part_is_not_run_again(study, monkeypatch):
 def test_listing_runs_nothing(study, capsys):
     assert study("--list") == (0, [])
     assert study.trials.started == []
-    assert "training.epochs=2 seed=1 distillation.compare=false data.folds=2 data.fold=1" in capsys.readouterr().out
+    assert (
+        "training.epochs=2 seed=1 distillation.train_baseline=false data.folds=2 data.fold=1" in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize("name", list(PARTS))
@@ -247,12 +249,12 @@ def test_every_run_of_every_part_is_a_recipe(name):
         if arm.label in distillation_parts.METHODS:
             assert (read.distillation.method, read.distillation.options) == (arm.label, {})
         assert read.data.validation == 0
-        assert not read.distillation.compare
+        assert not read.distillation.train_baseline
 
 
 def test_points_with_a_target_have_more_seeds():
     recipe = load_recipe(ROOT / "recipes" / "nmnist-small.toml")
-    trials = distillation.trials_of("curve", PARTS["curve"], recipe, None, "^(20|50) rec.*bridge")
+    trials = distillation.trials_of("curve", PARTS["curve"], recipe, None, "^(20|50) rec.*synthetic-events")
     assert [(arm.group, trial.seed) for arm, trial in trials] == [
         ("20 recordings", 1), ("50 recordings", 1), ("20 recordings", 2), ("50 recordings", 2),
         ("20 recordings", 3), ("20 recordings", 4), ("20 recordings", 5),
@@ -261,13 +263,15 @@ def test_points_with_a_target_have_more_seeds():
 
 def test_the_curve_tests_what_it_does_not_train_on():
     recipe = load_recipe(ROOT / "recipes" / "nmnist-small.toml")
-    trials = distillation.trials_of("curve", PARTS["curve"], recipe, 2, "^(0|20|400) rec.*bridge")
+    trials = distillation.trials_of("curve", PARTS["curve"], recipe, 2, "^(0|20|400) rec.*synthetic-events")
     data = [load_recipe(ROOT / "recipes" / "nmnist-small.toml", list(trial.changes)) for _, trial in trials]
     assert [(one.data.train, one.data.test, one.data.without_recordings, one.data.split_seed) for one in data] == [
         (0, 0, True, 1), (20, 0, False, 1), (400, 0, False, 1), (0, 0, True, 2), (20, 0, False, 2), (400, 0, False, 2)
     ]  # fmt: skip
-    assert [one.bridge.later_epochs for one in data[1:3]] == [recipe.bridge.later_epochs * factor for factor in (10, 2)]
-    plain = distillation.trials_of("curve", PARTS["curve"], recipe, 1, "^(20|400) rec.*none")
+    assert [one.synthesis.finetune_epochs for one in data[1:3]] == [
+        recipe.synthesis.finetune_epochs * factor for factor in (10, 2)
+    ]
+    plain = distillation.trials_of("curve", PARTS["curve"], recipe, 1, "^(20|400) rec.*baseline")
     epochs = [load_recipe(ROOT / "recipes" / "nmnist-small.toml", list(t.changes)).training.epochs for _, t in plain]
     assert epochs == [recipe.training.epochs * factor for factor in (10, 2)]
-    assert (data[0].bridge.kind, data[0].quantization.method) == ("camera", "same")
+    assert (data[0].synthesis.kind, data[0].quantization.method) == ("simulator", "same")

@@ -29,14 +29,14 @@ def finished_run(
     labels: Sequence[int] = LABELS,
     settings: Mapping[str, Any] = {},
     fingerprint: str = "data 1",
-    tested_on: str | None = "recordings 1",
+    test_set_digest: str | None = "recordings 1",
     energy: list[dict[str, Any]] | str | None = None,
     samples: str | None = "",
     **inputs: Any,
 ) -> Path:
     """A run that got these recordings right (float, quantized). `energy`: rows of its report; None: the example's.
     `samples`: its samples.csv, None where it kept none; empty: each recording takes more than the one before it."""
-    recipe = parse_recipe({"name": folder.name, "distillation": {"method": "none"}, **settings}, where="test")
+    recipe = parse_recipe({"name": folder.name, "distillation": {"method": "baseline"}, **settings}, where="test")
     method = recipe.distillation.method
     run = create(folder, recipe, resume=False, about={})
     correct = [np.array([hit == "1" for hit in each]) for each in right]
@@ -61,7 +61,7 @@ def finished_run(
     )
     render_all(report, folder)
     predicted = [[label if hit else label + 1 for label, hit in zip(labels, each, strict=True)] for each in correct]
-    data = {"test_labels": list(labels)} | ({} if tested_on is None else {"tested_on": tested_on})
+    data = {"test_labels": list(labels)} | ({} if test_set_digest is None else {"test_set_digest": test_set_digest})
     run.record("data", data, (), 0.0)
     for stage, row in ((f"student-{method}", 0), (f"quantized-{method}", 1), ("simulate", 1)):
         run.record(stage, {"predicted": predicted[row]}, (), 0.0)

@@ -12,7 +12,7 @@ from spikeport.export.formats.frames_file import write_frames
 from spikeport.export.formats.netx.write import write_netx
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 from spikeport.pipeline.data.describe import describe
-from spikeport.pipeline.data.leakage import TESTED_ON, which_tested
+from spikeport.pipeline.data.leakage import TEST_SET_DIGEST, test_set_digest
 from spikeport.pipeline.profiling.estimate import priced
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.run_folder import create
@@ -35,12 +35,12 @@ def finished_runs(factory: pytest.TempPathFactory, *names: str) -> Path:
 def finished_folder(root: Path, name: str, *, seed: int, threshold: int = 90) -> Path:
     """A run in `root`/`name` of six test recordings of three classes, its network drawn by `seed`. With a high
     `threshold` it never fires. The cache is the one that SPIKEPORT_CACHE names."""
-    settings = {"name": name, "data": with_pictures(root), "distillation": {"method": "none"}}
+    settings = {"name": name, "data": with_pictures(root), "distillation": {"method": "baseline"}}
     recipe = Recipe.model_validate(settings)
     run = create(root / name, recipe, resume=False, about={"command": "spikeport run", "versions": {}})
     context = Context(run)
     test = context.dataset.test
-    tested = {"test_labels": test.labels.tolist(), TESTED_ON: which_tested(context.dataset)}
+    tested = {"test_labels": test.labels.tolist(), TEST_SET_DIGEST: test_set_digest(context.dataset)}
     run.record("data", describe(context.dataset) | tested, (), 0.0)
     run.record("teacher", {"predicted": None, "reason": "no teacher was trained"}, (), 0.0)
 
@@ -61,7 +61,7 @@ def finished_folder(root: Path, name: str, *, seed: int, threshold: int = 90) ->
     run.record("export", {"quantization": []}, ("student.net", "test-frames.npz"), 0.0)
 
     run.record("simulate", *stages_deploy.simulate(context), 0.0)
-    for stage in ("student-none", "quantized-none"):
+    for stage in ("student-baseline", "quantized-baseline"):
         run.record(stage, {key: run.result("simulate")[key] for key in ("predicted", "silent")}, (), 0.0)
     unchecked = dict.fromkeys(("quantized_vs_reference", "reference_vs_lava"), "left out")
     run.record("check", unchecked | {"lava_predicted": None}, (), 0.0)

@@ -14,16 +14,16 @@ CLASSES = ("top", "middle", "bottom")
 STEPS, HEIGHT, WIDTH = 4, 9, 11
 
 
-def tiny_dataset(train: int = 30, static: int = 33, *, twins: bool = False) -> Dataset:
+def tiny_dataset(train: int = 30, static: int = 33, *, paired_images: bool = False) -> Dataset:
     """Frames [N, 4, 2, 9, 11] and images [33, 1, 7, 8]; always the same."""
     rng = np.random.default_rng(11)
     return Dataset(
         name="tiny",
         description="Three busy rows.",
         classes=CLASSES,
-        train=_events(rng, train, "train", twins),
-        validation=_events(rng, 15, "validation", twins),
-        test=_events(rng, 12, "test", twins),
+        train=_events(rng, train, "train", paired_images),
+        validation=_events(rng, 15, "validation", paired_images),
+        test=_events(rng, 12, "test", paired_images),
         static=_images(rng, np.arange(static) % 3, tuple(f"static-{n}" for n in range(static))),
         dt_s=0.001,
         simulated=True,
@@ -37,7 +37,7 @@ def tiny_recipe(**sections: dict[str, Any]) -> Recipe:
         "data": {"height": HEIGHT, "width": WIDTH, "steps": STEPS},
         "student": {"channels": [4, 6]},
         "teacher": {"epochs": 2, "batch": 10},
-        "training": {"epochs": 4, "batch": 8, "threads": 1, "accelerator": "cpu", "average": 0.8},
+        "training": {"epochs": 4, "batch": 8, "threads": 1, "accelerator": "cpu", "ema_decay": 0.8},
         "quantization": {"epochs": 3},
     }
     for name, section in sections.items():
@@ -45,13 +45,15 @@ def tiny_recipe(**sections: dict[str, Any]) -> Recipe:
     return parse_recipe(values, where="tiny")
 
 
-def _events(rng: np.random.Generator, count: int, name: str, twins: bool) -> EventSplit:
+def _events(rng: np.random.Generator, count: int, name: str, paired_images: bool) -> EventSplit:
     labels = np.arange(count) % 3
     frames = (rng.random((count, STEPS, 2, HEIGHT, WIDTH)) < 0.1).astype(np.uint8)
     for sample, label in enumerate(labels):
         frames[sample, :, :, 3 * label : 3 * label + 2] |= rng.random((STEPS, 2, 2, WIDTH)) < 0.6
     keys = tuple(f"{name}-{n}" for n in range(count))
-    return EventSplit(frames=frames, labels=labels, keys=keys, twins=_images(rng, labels, keys) if twins else None)
+    return EventSplit(
+        frames=frames, labels=labels, keys=keys, paired_images=_images(rng, labels, keys) if paired_images else None
+    )
 
 
 def _images(rng: np.random.Generator, labels: np.ndarray, keys: tuple[str, ...]) -> StaticImages:

@@ -249,7 +249,7 @@ def example_inputs(seed: int = 1) -> ReportInputs:
         },
         drawn={"lava": lava},
         arms={
-            "none": {"student_float": answered(float_none), "student_quantized": answered(quantized_none)},
+            "baseline": {"student_float": answered(float_none), "student_quantized": answered(quantized_none)},
             "ckd": {"student_float": answered(float_ckd), "student_quantized": answered(quantized_ckd)},
         },
         equivalence={

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from spikeport.pipeline.distillation.methods import lessons
+from spikeport.pipeline.distillation.methods import pretraining_stages
 from spikeport.pipeline.run.recipe_file import load_recipe
 from spikeport.pipeline.run.run_folder import create
 from spikeport.pipeline.sweep import engine
@@ -25,11 +25,11 @@ def finished_run(
 ) -> None:
     """A run that got these of five recordings right (float, quantized). `last` False: killed before its last stage."""
     run = create(folder, load_recipe(recipe, list(changes)), resume=True, about=about_this_run())
-    method = run.recipe.arms[0]
+    method = run.recipe.methods[0]
     run.file("teacher.safetensors").write_text(str(folder))
     run.record("data", {"test_labels": LABELS}, (), 100.0)
     run.record("teacher", {"predicted": None}, ("teacher.safetensors",), 0.5)
-    for stage in lessons(run.recipe):
+    for stage in pretraining_stages(run.recipe):
         run.file(f"{stage}.safetensors").write_text(f"{stage} of {folder}")
         run.record(stage, {}, (f"{stage}.safetensors",), 1.5)
     run.record(f"student-{method}", {"predicted": _predicted(right[0])}, (), 2.0)

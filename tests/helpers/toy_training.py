@@ -43,11 +43,15 @@ def by_hand(settings, epochs: int = 3) -> np.ndarray:
         order = torch.randperm(SAMPLES, generator=torch.Generator().manual_seed(derived_seed(1, "shuffle", epoch)))
         for rows in np.array_split(order.numpy(), batches):
             gradient = 2 / len(rows) * X[rows].T @ (X[rows] @ weights - Y[rows])
-            if settings.clip:
-                gradient *= min(1, settings.clip / np.linalg.norm(gradient))
-            rise = settings.lr_start + (1 - settings.lr_start) * min(1, (step + 1) / (WARMUP * batches))
+            if settings.gradient_clip_norm:
+                gradient *= min(1, settings.gradient_clip_norm / np.linalg.norm(gradient))
+            rise = settings.warmup_start_factor + (1 - settings.warmup_start_factor) * min(
+                1, (step + 1) / (WARMUP * batches)
+            )
             cosine = (1 + math.cos(math.pi * step / (epochs * batches))) / 2
-            fall = settings.lr_end + (1 - settings.lr_end) * cosine if settings.schedule == "cosine" else 1
+            fall = (
+                settings.min_lr_factor + (1 - settings.min_lr_factor) * cosine if settings.schedule == "cosine" else 1
+            )
             lr, step = LR * rise * fall, step + 1
             if settings.optimizer == "sgd":
                 momentum = 0.9 * momentum + gradient + DECAY * weights

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from data_folders import with_pictures
 
-from spikeport.pipeline.run import worker_processes as other_ranks
+from spikeport.pipeline.run import worker_processes
 from spikeport.pipeline.run.recipe import Recipe
 
 HOUSE = Path(__file__).parents[2]
@@ -56,7 +56,7 @@ def test_a_sweep_runs_nothing_of_the_folder_it_is_called_in(shadowed: Path, tmp_
     values = {"name": "tiny", "data": data, "quantization": {"epochs": 0}, **sections}
     (tmp_path / "tiny.toml").write_text(Recipe.model_validate(values).as_toml())
     command = [Path(sys.executable).with_name("spikeport"), "sweep", tmp_path / "tiny.toml", "--seeds", "1", "-q"]
-    words = ["--set", "distillation.method=none", "--out", tmp_path / "out"]
+    words = ["--set", "distillation.method=baseline", "--out", tmp_path / "out"]
     done = subprocess.run([*command, *words], cwd=shadowed, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "sweep.md").is_file()
@@ -64,14 +64,14 @@ def test_a_sweep_runs_nothing_of_the_folder_it_is_called_in(shadowed: Path, tmp_
 
 
 def test_other_ranks_search_the_folder_for_another_s_module_alone() -> None:
-    assert other_ranks._command_of(ModuleSpec("spikeport.__main__", None)) == [
+    assert worker_processes._command_of(ModuleSpec("spikeport.__main__", None)) == [
         sys.executable,
         "-P",
         "-m",
         "spikeport.__main__",
     ]
     theirs = [sys.executable, *(["-P"] if sys.flags.safe_path else []), "-m", "study.main"]
-    assert other_ranks._command_of(ModuleSpec("study.main", None)) == theirs
+    assert worker_processes._command_of(ModuleSpec("study.main", None)) == theirs
 
 
 def test_every_python_that_is_started_is_told_not_to_search_the_folder() -> None:

@@ -54,7 +54,7 @@ def test_what_cannot_be_meant(text, words):
     assert len(str(told.value)) < 200
 
 
-KEYS = ["data.root", "data.events", "data.images", "data.pairs", "teacher.weights", "bridge.camera_weights"]
+KEYS = ["data.root", "data.events", "data.images", "data.pairs", "teacher.weights", "synthesis.simulator_weights"]
 
 
 @pytest.mark.parametrize("key", KEYS)

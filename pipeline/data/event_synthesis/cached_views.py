@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spikeport.pipeline.data.affine import apply_affine, draw_affine
 from spikeport.pipeline.data.cache import cached_frames, stored_frames
 from spikeport.pipeline.data.dataset import StaticImages
 from spikeport.pipeline.data.facts import FACTS
@@ -17,15 +18,14 @@ from spikeport.pipeline.data.framing import Binning, Frames, Progress
 from spikeport.pipeline.data.images import resize_to
 from spikeport.pipeline.data.inputs import as_input
 from spikeport.pipeline.data.packed import PackedFrames, row_bytes
-from spikeport.pipeline.data.warps import draw_warp, warped
-from spikeport.pipeline.run import distributed as ranks
+from spikeport.pipeline.run import distributed
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.seeding import derived_seed
 
 BLOCK = 256  # images that are drawn together; other blocks would be other draws
 
 
-class Bridge(Protocol):
+class EventSynthesizer(Protocol):
     """Shows static images as events."""
 
     @property
@@ -33,34 +33,39 @@ class Bridge(Protocol):
         """What its frames depend on, besides images and generator."""
         ...
 
-    def show(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def render(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """`images` `[B, 3, H, W]` in 0..1 as frames `[T, B, 2, H, W]` of 0 and 1, on the images' device."""
         ...
 
 
-class KeptViews:
-    """`bridge.views` looks at each of `images` over `bridge`, mapped from `folder`, or drawn and stored there.
+class CachedViews:
+    """`synthesis.cached_views` renderings of each of `images`, mapped from `folder`, or drawn and stored there.
 
     They are a data set: they depend on the images, on how these are warped and shown, and not on a run's seed.
     """
 
     def __init__(
-        self, bridge: Bridge, images: StaticImages, recipe: Recipe, folder: Path, progress: Progress | None = None
+        self,
+        synthesizer: EventSynthesizer,
+        images: StaticImages,
+        recipe: Recipe,
+        folder: Path,
+        progress: Progress | None = None,
     ) -> None:
         data = recipe.data
         self.binning = Binning(steps=data.steps, step_us=data.step_us, height=data.height, width=data.width)
-        self.bridge, self.images, self.warp = bridge, images.images, recipe.bridge.warp
+        self.synthesizer, self.images, self.warp = synthesizer, images.images, recipe.synthesis.affine
         self.folder, self.progress = folder, progress
         count = len(self.images)
         self.warps = [
-            draw_warp(count, torch.Generator().manual_seed(derived_seed(0, "view's warp", view)))
-            for view in range(recipe.bridge.views)
+            draw_affine(count, torch.Generator().manual_seed(derived_seed(0, "view's warp", view)))
+            for view in range(recipe.synthesis.cached_views)
         ]
         pixels = hashlib.sha256(np.ascontiguousarray(self.images).data).hexdigest()
-        self.content = f"{bridge.identity} of {pixels} {self.images.shape}, {self.warp!r}, in blocks of {BLOCK}"
-        self.views = [self._kept(view) for view in range(recipe.bridge.views)]
+        self.content = f"{synthesizer.identity} of {pixels} {self.images.shape}, {self.warp!r}, in blocks of {BLOCK}"
+        self.views = [self._kept(view) for view in range(recipe.synthesis.cached_views)]
 
-    def see(self, rows: Tensor, generator: torch.Generator, device: torch.device) -> tuple[Tensor, Tensor]:
+    def sample(self, rows: Tensor, generator: torch.Generator, device: torch.device) -> tuple[Tensor, Tensor]:
         """The images of these rows as they were warped, `[B, 3, H, W]`, and one of their views each,
         `[T, B, 2, H, W]`."""
         which = torch.randint(len(self.views), (len(rows),), generator=generator)
@@ -75,12 +80,12 @@ class KeptViews:
 
     def _warped(self, rows: Tensor, warps: Tensor, device: torch.device | None = None) -> Tensor:
         images = torch.from_numpy(resize_to(self.images[rows.numpy()], self.binning.height, self.binning.width))
-        return warped(images.to(device), self.warp, warps)
+        return apply_affine(images.to(device), self.warp, warps)
 
     def _kept(self, view: int) -> PackedFrames:
         key = self.folder, f"view {view} by {self.content}", len(self.images), self.binning
-        drawn = cached_frames(*key, lambda: self._drawn(view)) if ranks.leads() else None
-        ranks.wait()
+        drawn = cached_frames(*key, lambda: self._drawn(view)) if distributed.is_rank_zero() else None
+        distributed.barrier()
         kept = stored_frames(*key)  # mapped, whoever drew it
         return (kept or drawn or self._drawn(view)).frames
 
@@ -91,7 +96,7 @@ class KeptViews:
         for start in range(0, count, BLOCK):
             rows = torch.arange(start, min(start + BLOCK, count))
             generator = torch.Generator().manual_seed(derived_seed(0, "view", view, start))
-            events = self.bridge.show(self._warped(rows, self.warps[view][:, rows]), generator).transpose(0, 1)
+            events = self.synthesizer.render(self._warped(rows, self.warps[view][:, rows]), generator).transpose(0, 1)
             frames = PackedFrames.pack(events.numpy() > 0)
             bits[rows.numpy()], facts["events"][rows.numpy()] = frames.bits, events.flatten(1).sum(1).numpy()
             if self.progress:

@@ -53,8 +53,8 @@ class Scene:
     delay_us: Range = (0.0, 5_000.0)  # from the start of the motion to the first frame
 
 
-class Camera:
-    """A bridge that needs no recording: images to frames of `steps` bins of `step_us` microseconds."""
+class Simulator:
+    """A synthesizer that needs no recording: images to frames of `steps` bins of `step_us` microseconds."""
 
     def __init__(self, steps: int, step_us: int, scene: Scene | None = None) -> None:
         self.steps, self.step_us, self.scene = steps, step_us, scene or Scene()
@@ -65,7 +65,7 @@ class Camera:
         return f"camera {MODEL}, {self.steps} steps of {self.step_us} us, {self.scene}"
 
     @torch.no_grad()
-    def show(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def render(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Frames `[T, B, 2, H, W]` of 0 and 1 of `images` `[B, 3, H, W]`; every draw comes from `generator` (on the
         CPU)."""
         batch, _, height, width = images.shape

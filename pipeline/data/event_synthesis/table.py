@@ -1,20 +1,20 @@
-"""Which bridge a recipe asks for."""
+"""The synthesizer that a recipe asks for."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from spikeport.pipeline.data.event_synthesis.cached_views import Bridge
-from spikeport.pipeline.data.event_synthesis.simulator import Camera
+from spikeport.pipeline.data.event_synthesis.cached_views import EventSynthesizer
+from spikeport.pipeline.data.event_synthesis.simulator import Simulator
 from spikeport.pipeline.data.event_synthesis.translator import Translator
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.tensor_files import load_weights
 
 
-def load_bridge(recipe: Recipe, path: Path) -> Bridge:
-    """The recipe's bridge, a fitted one from `path`."""
-    if recipe.bridge.kind == "camera":
-        return Camera(recipe.data.steps, recipe.data.step_us)
-    translator = Translator(recipe.data.steps, recipe.bridge.width, recipe.bridge.kernel)
+def load_synthesizer(recipe: Recipe, path: Path) -> EventSynthesizer:
+    """The recipe's synthesizer; a trained translator is read from `path`."""
+    if recipe.synthesis.kind == "simulator":
+        return Simulator(recipe.data.steps, recipe.data.step_us)
+    translator = Translator(recipe.data.steps, recipe.synthesis.width, recipe.synthesis.kernel)
     load_weights(translator, path)
     return translator.eval()

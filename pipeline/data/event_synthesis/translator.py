@@ -42,7 +42,7 @@ class Translator(nn.Module):
         return f"translator {digest.hexdigest()}, {self.steps} steps"
 
     @torch.no_grad()
-    def show(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def render(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Frames `[T, B, 2, H, W]` of 0 and 1 drawn for the images, independently at each place, on their device."""
         chances = self.to(images.device)(images).sigmoid().transpose(0, 1)
         draws = torch.rand(chances.shape, generator=generator).to(chances.device)

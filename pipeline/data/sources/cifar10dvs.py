@@ -19,8 +19,8 @@ from spikeport.pipeline.data.downloads.archives import CIFAR10, absent
 from spikeport.pipeline.data.framing import Progress
 from spikeport.pipeline.data.readers.cifar10 import read_cifar10
 from spikeport.pipeline.data.sources import resizing
-from spikeport.pipeline.data.sources.collection import Collection
 from spikeport.pipeline.data.sources.event_files import EventFile, list_events
+from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.data.sources.reading import content_with, labels_of, reader, stamp_with
 from spikeport.pipeline.data.static_images import ImageSet, read_images
 from spikeport.pipeline.run.recipe import Data
@@ -29,7 +29,7 @@ SENSOR = (128, 128)
 PUBLISHED = 10_000
 
 
-def load(data: Data, progress: Progress | None = None) -> Collection:
+def load(data: Data, progress: Progress | None = None) -> RawDataset:
     """The recordings of <root>/CIFAR10DVS/<class> and the images of <root>/CIFAR10/cifar-10-batches-bin.
 
     `data.images` may name a folder of pictures by class instead. `data.pairs`: a CSV file with the columns
@@ -61,11 +61,13 @@ def load(data: Data, progress: Progress | None = None) -> Collection:
         )
     else:
         found = read_cifar10(images)
-    twins = _pairs(Path(data.root, data.pairs), files, found, classes) if data.pairs else {}
+    paired_images = _pairs(Path(data.root, data.pairs), files, found, classes) if data.pairs else {}
     size = (data.height, data.width)
     facts = ("cifar10dvs", resizing.VERSION, size)
-    paired = "paired by key" if twins else "paired by class: originals of test recordings may be among the images"
-    return Collection(
+    paired = (
+        "paired by key" if paired_images else "paired by class: originals of test recordings may be among the images"
+    )
+    return RawDataset(
         name="cifar10dvs",
         description=f"CIFAR10-DVS: {len(files):,} of the {PUBLISHED:,} recordings in {len(classes)} classes, each of a "
         f"CIFAR-10 image that moved before a sensor; {paired}",
@@ -75,8 +77,8 @@ def load(data: Data, progress: Progress | None = None) -> Collection:
         content=lambda: content_with(files, *facts, progress=progress),
         stamp=stamp_with([listing.stamp], *facts),
         read=reader(files, size, partial(_upright, target=size)),
-        images=_named(found, twins, classes),
-        paired=bool(twins),
+        images=_named(found, paired_images, classes),
+        paired=bool(paired_images),
         simulated=False,
     )
 
@@ -91,10 +93,10 @@ def _upright(events: np.ndarray, origin: str, *, target: tuple[int, int]) -> np.
     return resizing.shrink(events, origin, sensor=SENSOR, target=target)
 
 
-def _named(found: ImageSet, twins: dict[str, str], classes: tuple[str, ...]) -> StaticImages:
+def _named(found: ImageSet, paired_images: dict[str, str], classes: tuple[str, ...]) -> StaticImages:
     """The images of these classes under keys: the recording's own for a twin, else one that no recording has."""
     rows = [row for row, name in enumerate(found.classes) if name in classes]
-    recording = {image: key for key, image in twins.items()}
+    recording = {image: key for key, image in paired_images.items()}
     return StaticImages(
         images=found.images[rows] if len(rows) < len(found.ids) else found.images,
         labels=np.array([classes.index(found.classes[row]) for row in rows], np.int64),

@@ -10,15 +10,15 @@ from spikeport.errors import UserError
 from spikeport.pipeline.data.binning_files import bin_files
 from spikeport.pipeline.data.framing import Binning, Frames, Progress
 from spikeport.pipeline.data.readers.recordings import Reading
-from spikeport.pipeline.data.sources.collection import Collection
 from spikeport.pipeline.data.sources.event_files import list_events
+from spikeport.pipeline.data.sources.image_keys import name_images
+from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.data.sources.reading import content_with, labels_of, recordings, stamp_with
-from spikeport.pipeline.data.sources.twins import name_images
 from spikeport.pipeline.data.static_images import read_images
 from spikeport.pipeline.run.recipe import Data
 
 
-def load(data: Data, progress: Progress | None = None) -> Collection:
+def load(data: Data, progress: Progress | None = None) -> RawDataset:
     """The recordings and images that `data.root`, `data.events` and `data.images` name.
 
     Pairing "id": every recording must have its image; the id is the file's name, plus `image_id_offset` where
@@ -42,7 +42,7 @@ def load(data: Data, progress: Progress | None = None) -> Collection:
     def bin_all(binning: Binning, progress: Progress | None) -> Frames:
         return bin_files([file.path for file in files], sensor, binning, progress, reading)
 
-    return Collection(
+    return RawDataset(
         name=data.events,
         description=f"{len(files):,} recordings in {len(classes)} classes from {data.events}, "
         f"with static images from {data.images}, paired by {data.pairing}",

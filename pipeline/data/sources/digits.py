@@ -13,7 +13,7 @@ from spikeport.errors import UserError
 from spikeport.pipeline.data.dataset import Recording, StaticImages
 from spikeport.pipeline.data.event_camera import EventCamera
 from spikeport.pipeline.data.framing import Progress
-from spikeport.pipeline.data.sources.collection import Collection
+from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.run.recipe import Data
 
 VERSION = 1  # change it whenever the scene below changes, so that cached frames are made again
@@ -25,7 +25,7 @@ SUB = 64  # positions and weights are whole 64ths of a digit's pixel, so that ev
 BATCH = 128  # scenes that fit the processor's cache
 
 
-def load(data: Data, progress: Progress | None = None) -> Collection:
+def load(data: Data, progress: Progress | None = None) -> RawDataset:
     """The 1,797 digits as recordings on `data.height` x `data.width` pixels, 300 ms long, and as images."""
     from sklearn.datasets import load_digits
 
@@ -51,7 +51,7 @@ def load(data: Data, progress: Progress | None = None) -> Collection:
             for events, key, label in zip(scenes, keys[rows], labels[rows], strict=True):
                 yield Recording(events=events, sensor=sensor, label=int(label), key=key)
 
-    return Collection(
+    return RawDataset(
         name="digits",
         description="1,797 handwritten digits of scikit-learn; the events are simulated: an event camera with log "
         "intensity thresholds, pixel mismatch and noise makes three saccades before each digit",

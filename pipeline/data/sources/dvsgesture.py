@@ -16,8 +16,8 @@ from spikeport.pipeline.data.downloads.archives import absent
 from spikeport.pipeline.data.framing import Progress
 from spikeport.pipeline.data.readers.event_columns import from_columns
 from spikeport.pipeline.data.sources import resizing
-from spikeport.pipeline.data.sources.collection import Collection
 from spikeport.pipeline.data.sources.event_files import EventFile
+from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.data.sources.reading import content_with, labels_of, reader, stamp_with
 from spikeport.pipeline.run.recipe import Data
 
@@ -38,7 +38,7 @@ CLASSES = (
 )
 
 
-def load(data: Data, progress: Progress | None = None) -> Collection:
+def load(data: Data, progress: Progress | None = None) -> RawDataset:
     """The recordings of <root>/DVSGesture: ibmGestureTrain|ibmGestureTest/user<nn>_<light>/<class number>.npy.
 
     `data.images` must be empty: there is no static side. The makers' test part is of people who are not in the
@@ -69,7 +69,7 @@ def load(data: Data, progress: Progress | None = None) -> Collection:
             cause=f"no file is called {missing[0]}.npy ({CLASSES[missing[0]]})",
             hint="unpack the recordings again from their archives",
         )
-    return Collection(
+    return RawDataset(
         name="dvsgesture",
         description=f"DVS Gesture: {len(files):,} recordings of eleven gestures; the test part is of people who are in "
         "no other part; there is no static side",

@@ -8,17 +8,17 @@ from pathlib import Path
 from spikeport.pipeline.data.downloads.archives import absent
 from spikeport.pipeline.data.framing import Progress
 from spikeport.pipeline.data.sources import resizing
-from spikeport.pipeline.data.sources.collection import Collection
 from spikeport.pipeline.data.sources.event_files import list_events
+from spikeport.pipeline.data.sources.image_keys import name_images
+from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.data.sources.reading import content_with, labels_of, reader, stamp_with
-from spikeport.pipeline.data.sources.twins import name_images
 from spikeport.pipeline.data.static_images import read_images
 from spikeport.pipeline.run.recipe import Data
 
 
 def load_file_pairs(
     name: str, data: Data, events: str, images: str, about: str, progress: Progress | None
-) -> Collection:
+) -> RawDataset:
     """The set `name`: recordings of <root>/`events` and pictures of <root>/`images`, unless the recipe names others.
 
     Each recording's bounding box is brought to `data.height` x `data.width`, as its picture is. `about`: a sentence of
@@ -32,7 +32,7 @@ def load_file_pairs(
     found = read_images(image_folder, classes, data.height, data.width, progress)
     size = (data.height, data.width)
     facts = (name, resizing.VERSION, size)
-    return Collection(
+    return RawDataset(
         name=name,
         description=about.format(count=f"{len(files):,}", classes=len(classes)),
         classes=classes,

@@ -13,8 +13,8 @@ from spikeport.pipeline.data.dataset import StaticImages
 from spikeport.pipeline.data.downloads.archives import absent
 from spikeport.pipeline.data.framing import Binning, Frames, Progress
 from spikeport.pipeline.data.readers.idx_files import read_labelled
-from spikeport.pipeline.data.sources.collection import Collection
 from spikeport.pipeline.data.sources.event_files import EventFile, list_events
+from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.data.sources.reading import content_with, labels_of, reader, stamp_with
 from spikeport.pipeline.run.recipe import Data
 
@@ -32,7 +32,7 @@ class _Part:
 PARTS = (_Part("train", "Train", "train", 60_000), _Part("test", "Test", "t10k", 10_000))
 
 
-def load(data: Data, progress: Progress | None = None) -> Collection:
+def load(data: Data, progress: Progress | None = None) -> RawDataset:
     """The recordings of <root>/NMNIST and the images of <root>/MNIST/raw, paired by part and number.
 
     A part of the recordings may be absent: Test where the split is not official. Raises MissingDependencyError for
@@ -78,7 +78,7 @@ def load(data: Data, progress: Progress | None = None) -> Collection:
 
     counts = {part.name: sum(file.key.startswith(part.name) for file in files) for part in present}
     said = " and ".join(f"{counts[part.name]:,} of the {part.published:,} {part.name} recordings" for part in present)
-    return Collection(
+    return RawDataset(
         name="nmnist",
         description=f"N-MNIST: {said}, each of an MNIST digit that a sensor saw in three saccades",
         classes=names,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from spikeport.pipeline.data.framing import Progress
 from spikeport.pipeline.data.sources import cepdvs, cifar10dvs, class_folders, digits, dvsgesture, ncaltech101, nmnist
-from spikeport.pipeline.data.sources.collection import Collection
+from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.run.recipe import Data
 
 
@@ -15,7 +15,7 @@ from spikeport.pipeline.run.recipe import Data
 class Source:
     """How a source is loaded, and what `spikeport data list` says of it."""
 
-    load: Callable[[Data, Progress | None], Collection]
+    load: Callable[[Data, Progress | None], RawDataset]
     about: str
     needs: str
 

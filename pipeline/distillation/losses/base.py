@@ -118,7 +118,7 @@ def loss_class(name: str) -> type[DistillationLoss]:
     """The term of that name. Raises UserError listing the choices."""
     if name not in LOSSES:
         raise UserError(
-            f"{name!r} is no loss", where="distillation.terms", hint="use one of " + ", ".join(sorted(LOSSES))
+            f"{name!r} is no loss", where="distillation.losses", hint="use one of " + ", ".join(sorted(LOSSES))
         )
     module, _, attribute = LOSSES[name].partition(":")
     found: type[DistillationLoss] = getattr(
@@ -138,6 +138,6 @@ def loss_settings(name: str, options: Mapping[str, Any]) -> Options:
         known = ", ".join(kind.model_fields) or "none at all"
         raise UserError(
             f"{key} = {fault['input']!r}: {fault['msg']}",
-            where=f"options of the loss {name!r} in distillation.terms",
+            where=f"options of the loss {name!r} in distillation.losses",
             hint=f"its options are {known}",
         ) from None

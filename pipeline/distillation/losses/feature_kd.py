@@ -70,7 +70,7 @@ class FeatureKd(DistillationLoss):
             if own != said and settings.metric != "attention":
                 raise UserError(
                     f"student features of {own} channels are compared with {said} of the teacher",
-                    where="distillation.terms",
+                    where="distillation.losses",
                     hint='set projector = "affine", or metric = "attention"',
                 )
         elif kind == "maps":
@@ -120,7 +120,7 @@ def _widths(settings: FeatureKd.Settings, sizes: Sizes) -> tuple[int, int]:
     if own is None or said is None:
         raise UserError(
             f"the loss 'feature_kd' compares {settings.features}, which one of the networks has not",
-            where="distillation.terms",
+            where="distillation.losses",
             hint="set its features to maps or embedding, or take other networks",
         )
     return own, said

@@ -31,7 +31,7 @@ class TeacherHeadKd(DistillationLoss):
         if own is None or said is None:
             raise UserError(
                 "the loss 'teacher_head_kd' needs what both heads see, which one of the networks has not",
-                where="distillation.terms",
+                where="distillation.losses",
                 hint="take another teacher network, or leave the term out",
             )
         adapt = settings.always_adapt or own != said

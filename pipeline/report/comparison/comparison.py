@@ -59,7 +59,7 @@ def _run(number: int, run: FinishedRun) -> dict[str, Any]:
         "name": report["name"],
         "method": report["method"],
         "dataset": {key: dataset[key] for key in ("name", "simulated", "counts", "steps", "dt_s", "fingerprint")},
-        "tested_on": run.tested_on,
+        "test_set_digest": run.test_set_digest,
         "accuracy": report["accuracy"],
         "warnings": report.get("warnings", []),
         "equivalence": report["equivalence"],
@@ -166,10 +166,10 @@ def why_unpaired(one: FinishedRun, other: FinishedRun) -> str:
         return "they were tested on different recordings"
     if data["fingerprint"] == its["fingerprint"]:
         return ""
-    silent = [run.label for run in (one, other) if run.tested_on is None]
+    silent = [run.label for run in (one, other) if run.test_set_digest is None]
     if silent:
         return (
             f"their data differ, and {' and '.join(silent)} (made by an older Spikeport) cannot say which recordings "
             "were tested"
         )
-    return "" if one.tested_on == other.tested_on else "they were tested on different recordings"
+    return "" if one.test_set_digest == other.test_set_digest else "they were tested on different recordings"

@@ -34,7 +34,7 @@ class ReportInputs:
 
     `answers`: of each of STAGES, of the test items in test order (teacher: its own static test images; Lava: the
     recordings that went through it). `drawn`: of a stage that has read some of them, which: {rows, of, seed, classes}
-    of export.network.sampling, or {rows} where nobody drew them. `arms`: for each objective (`none`, `ckd`) those of
+    of export.network.sampling, or {rows} where nobody drew them. `arms`: for each method (`baseline`, `ckd`) those of
     student_float and student_quantized, row i the same test recording in all. `equivalence`: for each of CHECKS an
     Equivalence of export.backends.compare as a dict. `energy`: rows of profiling.energy.account;
     `early`: see profiling.early_exit. `baseline`: rows of profiling.baseline.measure (latency is a whole batch's,
@@ -141,21 +141,21 @@ def _accuracies(answers: Mapping[str, Correctness | str], drawn: Mapping[str, Ma
 
 
 def _comparison(inputs: ReportInputs) -> dict[str, Any]:
-    """Accuracy of each arm, and the paired difference between the run's method and `none`."""
+    """Accuracy of each arm, and the paired difference between the run's method and `baseline`."""
     if isinstance(inputs.arms, str):
         return {"reason": inputs.arms}
     arms = {
         method: {stage: share(arm[stage]) for stage in STUDENTS if stage in arm} for method, arm in inputs.arms.items()
     }
-    if inputs.method == "none" or not {"none", inputs.method} <= inputs.arms.keys():
+    if inputs.method == "baseline" or not {"baseline", inputs.method} <= inputs.arms.keys():
         return arms | {"reason": "only one objective was trained, so there is nothing to compare it with"}
-    with_method, without = inputs.arms[inputs.method], inputs.arms["none"]
+    with_method, without = inputs.arms[inputs.method], inputs.arms["baseline"]
     difference = {
         stage: paired_difference(with_method[stage].correct, without[stage].correct)
         for stage in STUDENTS
         if stage in with_method and stage in without
     }
-    return arms | {"difference": difference | {"first": inputs.method, "second": "none", "interval": PAIRED}}
+    return arms | {"difference": difference | {"first": inputs.method, "second": "baseline", "interval": PAIRED}}
 
 
 def _confusion(counts: np.ndarray | str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from spikeport.errors import UserError
-from spikeport.pipeline.data.leakage import TESTED_ON
+from spikeport.pipeline.data.leakage import TEST_SET_DIGEST
 from spikeport.pipeline.report.comparison.per_sample import PerSample, read_per_sample
 from spikeport.pipeline.report.content.content import SCHEMA
 from spikeport.pipeline.run.run_folder import RunFolder, open_run
@@ -22,7 +22,7 @@ SAMPLES = "samples.csv"
 @dataclass(frozen=True, kw_only=True)
 class FinishedRun:
     """`label` tells this run from the others. `labels` int `[n]`: the test recordings' classes, in test order;
-    `predicted`: for student_float, student_quantized and reference int `[n]` each. `tested_on`: digest of the test
+    `predicted`: for student_float, student_quantized and reference int `[n]` each. `test_set_digest`: of the test
     recordings, None from a Spikeport that did not keep it. `recipe`: nested settings. `per_sample`: what each test
     recording took, None where the run has no samples.csv.
     """
@@ -33,7 +33,7 @@ class FinishedRun:
     recipe: Mapping[str, Any]
     labels: np.ndarray
     predicted: Mapping[str, np.ndarray]
-    tested_on: str | None
+    test_set_digest: str | None
     per_sample: PerSample | None
 
 
@@ -94,7 +94,7 @@ def _read(run: RunFolder, label: str) -> FinishedRun:
         recipe=run.recipe.model_dump(mode="json"),
         labels=np.array(data["test_labels"]),
         predicted={name: np.array(run.result(stage)["predicted"]) for name, stage in stages.items()},
-        tested_on=data.get(TESTED_ON),
+        test_set_digest=data.get(TEST_SET_DIGEST),
         per_sample=read_per_sample(run.file(SAMPLES).read_text(encoding="utf-8"))
         if SAMPLES in run.files("report")
         else None,

@@ -246,5 +246,5 @@ def per_item(latency: Any, batch: int | str) -> str:
 
 
 def error(value: float | None) -> str:
-    """A relative error; exactly nothing is said as `none`."""
+    """A relative error; exactly nothing is said as `baseline`."""
     return "not known" if value is None else "none" if value == 0 else f"{amount(100 * value)} %"

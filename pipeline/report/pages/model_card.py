@@ -15,7 +15,7 @@ def front_matter(report: dict[str, Any]) -> str:
     """Library, tags, and the accuracies under `model-index`, with the share of recordings without an answer where there
     are any; what is unknown is left out."""
     dataset = report["dataset"]
-    tags = [*TAGS, *(["knowledge-distillation"] if report["method"] not in ("", "none") else [])]
+    tags = [*TAGS, *(["knowledge-distillation"] if report["method"] not in ("", "baseline") else [])]
     metrics = [
         {"type": "accuracy", "name": words.STAGE_NAMES[stage], "value": entry["value"]}
         for stage, entry in report["accuracy"].items()

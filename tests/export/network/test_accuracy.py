@@ -187,7 +187,7 @@ def test_a_run_counts_silence_apart(silent_run) -> None:
     for stage in ("student_float", "student_quantized", "reference"):
         entry = report["accuracy"][stage]
         assert (entry["value"], entry["n"], entry["silent"]) == (0, 6, 6)
-    assert report["comparison"]["none"]["student_quantized"]["silent"] == 6
+    assert report["comparison"]["baseline"]["student_quantized"]["silent"] == 6
     assert (np.sum(report["confusion"]["counts"]), sum(report["confusion"]["silent"])) == (0, 6)
     assert "6 gave no output spike" in report["summary"]
     with open(silent_run / "samples.csv", newline="") as file:
@@ -203,7 +203,7 @@ def test_of_an_older_run_silence_was_not_counted(silent_run) -> None:
     """It took silent recordings for class 0 and kept no `silent`; what it kept is shown as what it is."""
     manifest = silent_run / "manifest.json"
     kept = json.loads(manifest.read_text())
-    for stage in ("student-none", "quantized-none", "simulate"):
+    for stage in ("student-baseline", "quantized-baseline", "simulate"):
         result = kept["stages"][stage]["result"]
         del result["silent"]
         result["predicted"] = [0] * 6

@@ -73,27 +73,27 @@ def test_help_names_every_verb(spikeport):
         ("[distillation.options]\nkd_weight = -1.0\n", "distillation.options: kd_weight = -1.0: Input should be"),
         ("[distillation.options]\nphase_start = 0.9\n", "phase_end = 0.58 lies before phase_start = 0.9"),
         (
-            "[[distillation.terms]]\nloss = 'teacher_head_kd'\nschedule.start = 0.8\n",
+            "[[distillation.losses]]\nloss = 'teacher_head_kd'\nschedule.start = 0.8\n",
             "schedule: end must not be before start",
         ),
         ("[data]\nfolds = 5\nfold = 5\n", "r.toml: data: fold must be below folds, which is 5."),
-        ("[[distillation.terms]]\nloss = 'logit_kd'\noptions.entropy_weight = nan\n", "must be a finite number"),
+        ("[[distillation.losses]]\nloss = 'logit_kd'\noptions.entropy_weight = nan\n", "must be a finite number"),
         ("[training]\nlr = inf\n", "training.lr = inf: Input should be a finite number"),
-        ("[bridge]\nkernel = 4\n", "bridge.kernel = 4: it must be odd"),
+        ("[synthesis]\nkernel = 4\n", "synthesis.kernel = 4: it must be odd"),
         ("[data]\nsplit_seed = -1\n", "data.split_seed = -1: Input should be greater than or equal to 0"),
         (
-            "[distillation]\nmethod = 'none'\n[distillation.options]\ntau = 2.0\n",
-            "the options of none are tet_mse_weight; to change a recipe's method, change its whole section",
+            "[distillation]\nmethod = 'baseline'\n[distillation.options]\ntau = 2.0\n",
+            "the options of baseline are tet_mse_weight; to change a recipe's method, change its whole section",
         ),
         (
-            "[[distillation.terms]]\nloss = 'teacher_head_kd'\nlambda = 3\n",
+            "[[distillation.losses]]\nloss = 'teacher_head_kd'\nlambda = 3\n",
             "Hint: use one of loss, stream, weight, schedule, options",
         ),
         (
-            "[[distillation.terms]]\nloss = 'teacher_head_kd'\nschedule.begin = 0.8\n",
+            "[[distillation.losses]]\nloss = 'teacher_head_kd'\nschedule.begin = 0.8\n",
             "Hint: use one of shape, start, end",
         ),
-        ("[[distillation.terms]]\nloss = 'kd'\n", "'kd' is no loss. Hint: use one of adaptive_kl"),
+        ("[[distillation.losses]]\nloss = 'kd'\n", "'kd' is no loss. Hint: use one of adaptive_kl"),
         (
             "[profile]\nactive_rule = 'fired'\n",
             "Input should be '', 'received_input_or_bias_or_spiked' or 'spiked_only'",
@@ -117,11 +117,14 @@ def test_a_recipe_with_a_mistake(spikeport, tmp_path, text, words):
         (["profile.baseline_gpu=abacus"], "abacus"),
         (["training.accumulate=50"], "batches of 20 cannot be cut into 50 parts"),
         (
-            ["distillation={method='bridge'}", "bridge.camera_weights=nowhere.safetensors"],
-            "correct bridge.camera_weights",
+            ["distillation={method = 'synthetic-events'}", "synthesis.simulator_weights=nowhere.safetensors"],
+            "correct synthesis.simulator_weights",
         ),
         (["data.without_recordings=true", "data.train=0"], "ckd cannot train without recordings"),
-        (["distillation={method='bridge'}", "data.without_recordings=true", "data.train=0"], 'bridge.kind = "camera"'),
+        (
+            ["distillation={method = 'synthetic-events'}", "data.without_recordings=true", "data.train=0"],
+            'synthesis.kind = "simulator"',
+        ),
     ],
 )
 def test_what_the_recipe_tells_is_said_before_anything_is_made(spikeport, tmp_path, changes, words):
@@ -141,7 +144,7 @@ def test_what_the_recipe_tells_is_said_before_anything_is_made(spikeport, tmp_pa
 )
 def test_a_term_that_cannot_be_is_said_before_the_teacher_is_trained(spikeport, tmp_path, term):
     code, _, err = spikeport(
-        "train", "digits", "--set", f"distillation.terms=[{term}]", "--set", "student.network=mlp", "--out", "out"
+        "train", "digits", "--set", f"distillation.losses=[{term}]", "--set", "student.network=mlp", "--out", "out"
     )
     assert code == 2
     assert "needs 'maps' of the student" in err or "blur needs maps" in err

@@ -72,9 +72,9 @@ def test_every_stage_has_its_function() -> None:
     """They are named in words, so nothing else would say it before the stage's turn comes."""
     seen = set()
     for method in METHODS:
-        for kind in ("translator", "camera"):
-            bridge = {"kind": kind, "camera_epochs": 1, "start_epochs": 1}
-            recipe = Recipe.model_validate({"distillation": {"method": method}, "bridge": bridge})
+        for kind in ("translator", "simulator"):
+            synthesis = {"kind": kind, "simulator_pretrain_epochs": 1, "pretrain_epochs": 1}
+            recipe = Recipe.model_validate({"distillation": {"method": method}, "synthesis": synthesis})
             for stage in stages_of(recipe):
                 function = getattr(importlib.import_module(stage.home), stage.function)
                 assert function is stage.work.func

@@ -66,7 +66,7 @@ def test_stages_that_have_not_run_are_named(spikeport, run, no_work):
     (run / MANIFEST).write_text(json.dumps(manifest))
     code, _, err = spikeport("report", run)
     assert code == 2
-    for stage in ("data", "teacher", "student-none", "quantized-none", "export", "simulate", "check"):
+    for stage in ("data", "teacher", "student-baseline", "quantized-baseline", "export", "simulate", "check"):
         assert f"stage {stage}: has not run" in one_line(err)
 
 

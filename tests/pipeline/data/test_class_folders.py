@@ -112,8 +112,8 @@ def test_a_split_may_lack_validation_or_training(tmp_path: Path) -> None:
     few = load_dataset(options.model_copy(update={"train": 3, "validation": 0, "test": 0}), cache=tmp_path / "cache")
     assert [len(part.keys) for part in (few.train, few.validation, few.test)] == [3, 0, 21]
     assert few.validation.frames.shape == (0, 5, 2, HEIGHT, WIDTH)
-    assert few.validation.twins is not None
-    assert few.validation.twins.images.shape == (0, 3, 4, 5)
+    assert few.validation.paired_images is not None
+    assert few.validation.paired_images.images.shape == (0, 3, 4, 5)
     assert set(few.static.keys) == set(few.train.keys)
     write_picture(tmp_path / "pictures" / "ant" / "extra.png", 9)
     alone = options.model_copy(update={"without_recordings": True, "validation": 0, "test": 0})
@@ -152,7 +152,7 @@ def test_class_pairing_knows_no_twins_but_still_keeps_the_same_id_apart(tmp_path
     write_picture(tmp_path / "pictures" / "ant" / "extra.png", 9)
     (tmp_path / "pictures" / "bee" / "000.png").unlink()
     dataset = load_dataset(options, cache=tmp_path / "cache")
-    assert dataset.train.twins is None
+    assert dataset.train.paired_images is None
     held_out = {*dataset.validation.keys, *dataset.test.keys}
     assert not held_out & set(dataset.static.keys)
     assert "image:ant/extra" in dataset.static.keys

@@ -10,13 +10,14 @@ import pytest
 from learning_data import tiny_dataset, tiny_recipe
 
 from spikeport.errors import UserError
-from spikeport.pipeline.data.leakage import check_lineage, held_out, which_tested
+from spikeport.pipeline.data import leakage
+from spikeport.pipeline.data.leakage import check_leakage, held_out_keys
 from spikeport.pipeline.run.run_folder import create
 
 DATA = [
     "--set", "data.train=30", "--set", "data.static_limit=40", "--set", "training.threads=1",
     "--set", "teacher.epochs=1", "--set", "training.epochs=1", "--set", "quantization.epochs=0",
-    "--set", "distillation={method = 'bridge', compare = false}", "--set", "bridge.kind=camera",
+    "--set", "distillation={method = 'synthetic-events', train_baseline = false}", "--set", "synthesis.kind=simulator",
 ]  # fmt: skip
 FIRST, SECOND = (["--set", "data.folds=5", "--set", "data.validation=0", "--set", f"data.fold={n}"] for n in (0, 1))
 
@@ -25,20 +26,20 @@ def test_what_the_other_held_out_is_safe_and_nothing_else(tmp_path: Path) -> Non
     here = tiny_dataset()
     run = create(tmp_path / "other", tiny_recipe(), resume=False, about={})
     with pytest.raises(UserError, match=r"stage 'data' has not run"):
-        check_lineage(run.path, here)
-    run.record("data", {"name": "tiny", "held_out": held_out(here)}, (), 0.0)
-    check_lineage(run.path, here)
+        check_leakage(run.path, here)
+    run.record("data", {"name": "tiny", "held_out_keys": held_out_keys(here)}, (), 0.0)
+    check_leakage(run.path, here)
     fewer = replace(here, test=replace(here.test, keys=here.test.keys[2:]))
-    check_lineage(run.path, fewer)
-    run.record("data", {"name": "tiny", "held_out": held_out(fewer)}, (), 0.0)
+    check_leakage(run.path, fewer)
+    run.record("data", {"name": "tiny", "held_out_keys": held_out_keys(fewer)}, (), 0.0)
     with pytest.raises(UserError, match=r"may have trained on 2 of the recordings that are held out.*split the data"):
-        check_lineage(run.path, here)
+        check_leakage(run.path, here)
     run.record("data", {"name": "tiny"}, (), 0.0)  # it does not say
     with pytest.raises(UserError, match=r"does not say what it held out.*make it again"):
-        check_lineage(run.path, here)
+        check_leakage(run.path, here)
     run.record("data", {"name": "another set"}, (), 0.0)
-    check_lineage(run.path, here)
-    check_lineage(tmp_path, here)  # no run
+    check_leakage(run.path, here)
+    check_leakage(tmp_path, here)  # no run
 
 
 def test_the_tested_recordings_are_known_however_they_are_binned() -> None:
@@ -46,31 +47,37 @@ def test_the_tested_recordings_are_known_however_they_are_binned() -> None:
     here = tiny_dataset()
     test = replace(here.test, events=np.full(len(here.test.keys), 70))
     here = replace(here, test=test)
-    assert which_tested(replace(here, test=replace(test, frames=test.frames[:, ::2]))) == which_tested(here)
-    assert which_tested(replace(here, train=here.validation, fingerprint="other")) == which_tested(here)
+    assert leakage.test_set_digest(
+        replace(here, test=replace(test, frames=test.frames[:, ::2]))
+    ) == leakage.test_set_digest(here)
+    assert leakage.test_set_digest(
+        replace(here, train=here.validation, fingerprint="other")
+    ) == leakage.test_set_digest(here)
     for other in (
         replace(test, keys=test.keys[::-1]),
         replace(test, labels=(test.labels + 1) % 2),
         replace(test, events=np.arange(len(test.keys))),
     ):
-        assert which_tested(replace(here, test=other)) != which_tested(here)
-    assert which_tested(replace(here, name="another set")) != which_tested(here)
+        assert leakage.test_set_digest(replace(here, test=other)) != leakage.test_set_digest(here)
+    assert leakage.test_set_digest(replace(here, name="another set")) != leakage.test_set_digest(here)
 
 
 def test_a_run_of_another_fold_neither_teaches_nor_begins(tmp_path: Path, spikeport) -> None:
     code, _, err = spikeport(
-        "train", "digits", *DATA, *FIRST, "--set", "bridge.start_epochs=0", "--set", "bridge.camera_epochs=1",
+        "train", "digits", *DATA, *FIRST, "--set", "synthesis.pretrain_epochs=0",
+        "--set", "synthesis.simulator_pretrain_epochs=1",
         "--out", "first",
     )  # fmt: skip
     assert code == 0, err
     begin = [
         "--set",
-        "bridge.start_epochs=0",
+        "synthesis.pretrain_epochs=0",
         "--set",
-        f"bridge.camera_weights={tmp_path / 'first/simulator.safetensors'}",
+        f"synthesis.simulator_weights={tmp_path / 'first/simulator.safetensors'}",
     ]
     learn = [
-        "--set", "distillation={method = 'tser', compare = false}", "--set", f"teacher.network=run:{tmp_path / 'first'}"
+        "--set", "distillation={method = 'tser', train_baseline = false}",
+        "--set", f"teacher.network=run:{tmp_path / 'first'}"
     ]  # fmt: skip
     learn += ["--set", "teacher.epochs=0"]
     taught = ["--set", f"teacher.weights={tmp_path / 'first/teacher.safetensors'}"]

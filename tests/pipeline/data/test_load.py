@@ -75,14 +75,14 @@ def test_no_twin_of_a_held_out_recording_can_be_trained_on(way: Data, load: Call
     held_out = keys[1] | keys[2]
     assert not held_out & set(dataset.static.keys)
     for part in parts:
-        if part.twins is None:
+        if part.paired_images is None:
             continue
-        assert part.twins.keys == part.keys
-        np.testing.assert_array_equal(part.twins.labels, part.labels)
-    if dataset.train.twins is not None:
+        assert part.paired_images.keys == part.keys
+        np.testing.assert_array_equal(part.paired_images.labels, part.labels)
+    if dataset.train.paired_images is not None:
         assert set(dataset.train.keys) <= set(dataset.static.keys)
         seen = {image.tobytes() for image in dataset.static.images}
-        hidden = {image.tobytes() for part in parts[1:] for image in part.twins.images}
+        hidden = {image.tobytes() for part in parts[1:] for image in part.paired_images.images}
         assert not seen & hidden
 
 

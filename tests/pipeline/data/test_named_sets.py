@@ -17,18 +17,18 @@ from set_folders import CALTECH, SETS
 from spikeport.errors import MissingDependencyError, UserError
 from spikeport.pipeline.data.events import EVENT_DTYPE
 from spikeport.pipeline.data.load import load_dataset
-from spikeport.pipeline.data.sources.collection import Collection
+from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.data.sources.resizing import fill, shrink
 from spikeport.pipeline.data.sources.table import SOURCES
 from spikeport.pipeline.run.recipe import Data
 from spikeport.pipeline.run.recipe_file import parse_recipe
 
 
-def found(data: Data, **changes: Any) -> Collection:
+def found(data: Data, **changes: Any) -> RawDataset:
     return SOURCES[data.source].load(data.model_copy(update=changes), None)
 
 
-def image_of(collection: Collection, key: str) -> np.ndarray:
+def image_of(collection: RawDataset, key: str) -> np.ndarray:
     return collection.images.images[collection.images.keys.index(key)]
 
 
@@ -88,9 +88,9 @@ def test_real_recordings_are_the_same_through_either_source(shared_data, tmp_pat
     general = load_dataset(Data(source="class-folders", **folders, **sizes), cache=tmp_path)
     assert tuple(key.removeprefix("train/") for key in named.test.keys) == general.test.keys
     np.testing.assert_array_equal(named.test.frames, general.test.frames)
-    assert named.test.twins is not None
-    assert general.test.twins is not None
-    np.testing.assert_array_equal(named.test.twins.images, general.test.twins.images)
+    assert named.test.paired_images is not None
+    assert general.test.paired_images is not None
+    np.testing.assert_array_equal(named.test.paired_images.images, general.test.paired_images.images)
     assert "1,000 of the 60,000 train recordings" in named.description
 
 
@@ -109,8 +109,8 @@ def test_ncaltech101_holds_out_the_last_tenth_and_the_image_of_its_first_recordi
     assert set(dataset.train.keys) | set(dataset.validation.keys) == expected
     assert set(dataset.static.keys) == expected - set(dataset.validation.keys)
     shown = {image.tobytes() for image in dataset.static.images}
-    assert dataset.test.twins is not None
-    assert not shown & {image.tobytes() for image in dataset.test.twins.images}
+    assert dataset.test.paired_images is not None
+    assert not shown & {image.tobytes() for image in dataset.test.paired_images.images}
 
 
 def test_ncaltech101_never_reads_the_photographs_of_faces_twice(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from spikeport.errors import UserError
 from spikeport.pipeline.data.dataset import StaticImages
-from spikeport.pipeline.data.pairs import static_pool, twins_of
+from spikeport.pipeline.data.pairs import paired_images_of, static_pool
 from spikeport.pipeline.data.splits import split_by_class
 from spikeport.pipeline.run.recipe import Data
 
@@ -176,6 +176,6 @@ def test_a_limited_pool_keeps_proportions_and_the_seed_decides() -> None:
 
 
 def test_twins_are_found_by_key_not_by_position() -> None:
-    twins = twins_of(pool(), ("k60", "k2", "k33"))
-    assert twins.images.ravel().tolist() == [60, 2, 33]
-    assert twins.labels.tolist() == [2, 0, 0]
+    paired_images = paired_images_of(pool(), ("k60", "k2", "k33"))
+    assert paired_images.images.ravel().tolist() == [60, 2, 33]
+    assert paired_images.labels.tolist() == [2, 0, 0]

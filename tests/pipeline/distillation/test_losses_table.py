@@ -24,7 +24,7 @@ from spikeport.pipeline.distillation.losses.logit_kd import logit_kd
 from spikeport.pipeline.distillation.methods import MethodSpec
 from spikeport.pipeline.distillation.objective import Objective
 from spikeport.pipeline.models.teachers.base import CnnTeacher
-from spikeport.pipeline.run.recipe import Term as LossRecipe
+from spikeport.pipeline.run.recipe import LossSpec
 from spikeport.pipeline.training.train import train_student
 
 T, B, K, C, H, W = 3, 5, 4, 6, 2, 7
@@ -100,7 +100,7 @@ def test_losses_are_computed_in_single_precision(name: str) -> None:
     """Under bfloat16 autocast, from a student's bfloat16: the very value of those numbers in float32."""
     stream = "hybrid" if loss_class(name).streams == ("hybrid",) else "event"
     torch.manual_seed(0)
-    objective = Objective(MethodSpec(losses=(LossRecipe(loss=name, stream=stream),)), SIZES)
+    objective = Objective(MethodSpec(losses=(LossSpec(loss=name, stream=stream),)), SIZES)
     half = streams(dtype=torch.bfloat16)
     names = ("logits", "features", "maps", "embedding")
     wide = {key: replace(one, **{each: getattr(one, each).float() for each in names}) for key, one in half.items()}
@@ -198,18 +198,18 @@ def test_what_cannot_be_is_said_before_training(name: str, options: dict, messag
 def test_every_loss_trains_from_a_recipe(name: str, tmp_path: Path) -> None:
     """As an added term, one epoch: the student moves otherwise than without it, and its projectors are not kept."""
     stream = "hybrid" if loss_class(name).streams == ("hybrid",) else "event"
-    data = tiny_dataset(twins=True)
+    data = tiny_dataset(paired_images=True)
     term = {"loss": name, "stream": stream, "weight": 0.5}
     students = []
     for at, terms in enumerate(([], [term])):
         recipe = tiny_recipe(
-            distillation={"method": "none", "terms": terms},
-            training={"epochs": 1, "average": 0.0},
+            distillation={"method": "baseline", "losses": terms},
+            training={"epochs": 1, "ema_decay": 0.0},
             student={"v_threshold": 0.2},  # it answers from the start
         )
         torch.manual_seed(0)
         teacher = CnnTeacher(nn.Conv2d(3, 5, 3, padding=1), nn.Flatten(), nn.Linear(5 * HEIGHT * WIDTH, 3))
-        students.append(train_student(recipe, data, teacher, "none", tmp_path / str(at)))
+        students.append(train_student(recipe, data, teacher, "baseline", tmp_path / str(at)))
     weights = [dict(student.named_parameters()) for student in students]
     assert weights[0].keys() == weights[1].keys()
     assert any(not torch.equal(weights[0][key], weights[1][key]) for key in weights[0])

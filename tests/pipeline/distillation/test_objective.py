@@ -16,7 +16,7 @@ from spikeport.pipeline.distillation.losses.logit_kd import logit_kd
 from spikeport.pipeline.distillation.losses.tet import tet
 from spikeport.pipeline.distillation.methods import METHODS, MethodSpec, method_spec
 from spikeport.pipeline.distillation.objective import Loss, Objective, uses_teacher
-from spikeport.pipeline.run.recipe import Distillation, Schedule, Term
+from spikeport.pipeline.run.recipe import Distillation, LossSpec, Schedule
 
 T, B, K = 3, 6, 4
 SIZES = Sizes(steps=T, classes=K, v_threshold=1.0, student_map=(2, 3, 5), student_embedding=30)
@@ -91,7 +91,7 @@ class TestCkd:
             for shown in seen.streams.values()
         ]
         torch.testing.assert_close(loss.total, sum(entropies))
-        alone = objective("none", tet_mse_weight=0.0)(seen)
+        alone = objective("baseline", tet_mse_weight=0.0)(seen)
         torch.testing.assert_close(alone.total, entropies[1])
 
     def test_learned_coefficients_weigh_events_also_without_alignment(self) -> None:
@@ -190,17 +190,28 @@ class TestCkd:
 
 class TestMethods:
     def test_the_table(self) -> None:
-        assert set(METHODS) == {"none", "ckd", "he2024", "ckdsnn", "tser", "temporal-self", "hta", "bridge"}
+        assert set(METHODS) == {
+            "baseline",
+            "ckd",
+            "he2024",
+            "ckdsnn",
+            "tser",
+            "temporal-self",
+            "hta",
+            "synthetic-events",
+        }
         assert {name for name in METHODS if not uses_teacher(method_spec(Distillation(method=name)))} == {
-            "none",
+            "baseline",
             "he2024",
         }
-        assert {name for name in METHODS if method_spec(Distillation(method=name)).pretrains} == {"bridge"}
+        assert {name for name in METHODS if method_spec(Distillation(method=name)).pretrains} == {"synthetic-events"}
 
     @pytest.mark.parametrize("method", METHODS.values(), ids=list(METHODS))
     def test_each_says_what_is_the_papers_and_what_is_ours(self, method: object) -> None:
         said = inspect.getdoc(method) or ""
-        assert method is methods.none or method is methods.bridge or ("Choice:" in said and "arXiv" in said)
+        assert (
+            method is methods.baseline or method is methods.synthetic_events or ("Choice:" in said and "arXiv" in said)
+        )
 
     def test_tser(self) -> None:
         """(1 - a) CE + a KD - g H with a = 0.5, g = 0.1, tau = 1: 0.342665 (specification 5.1)."""
@@ -213,10 +224,10 @@ class TestMethods:
         assert loss.total.item() == pytest.approx(0.342665, abs=1e-6)  # float32
 
     def test_a_stream_that_is_not_shown_adds_nothing(self) -> None:
-        """The bridge's start without recordings: only the images speak."""
+        """Pretraining without recordings: only the images speak."""
         shown = stream(6, teacher=teacher())
-        seen = StepInputs(streams={"bridge": shown}, progress=0.0, generator=torch.Generator())
-        loss = objective("bridge", tau=2.0)(seen)
+        seen = StepInputs(streams={"synthetic": shown}, progress=0.0, generator=torch.Generator())
+        loss = objective("synthetic-events", tau=2.0)(seen)
         assert shown.teacher is not None
         expected = tet(shown.logits, shown.labels, mse_weight=1e-3, target=1.0) + logit_kd(
             shown.logits, shown.teacher.logits, tau=2.0
@@ -227,8 +238,8 @@ class TestMethods:
 
 class TestRecipes:
     def test_terms_are_added_to_the_method(self) -> None:
-        added = Term(loss="logit_kd", weight=0.25, schedule=Schedule(shape="step", start=0.2, end=0.6))
-        settings = Distillation(method="none", terms=(added,))
+        added = LossSpec(loss="logit_kd", weight=0.25, schedule=Schedule(shape="step", start=0.2, end=0.6))
+        settings = Distillation(method="baseline", losses=(added,))
         shown = stream(2, teacher=teacher())
         trained = Objective(method_spec(settings), SIZES)
         assert shown.teacher is not None
@@ -242,13 +253,19 @@ class TestRecipes:
     @pytest.mark.parametrize(
         ("settings", "message"),
         [
-            ({"method": "kd"}, r"'kd' is no distillation method.*Hint: use one of none, ckd"),
+            ({"method": "kd"}, r"'kd' is no distillation method.*Hint: use one of baseline, ckd"),
             ({"options": {"tau": "hot"}}, r"options: tau = 'hot'.*the options of ckd are kd_weight, tau"),
             ({"method": "tser", "options": {"alpha": 0.0, "gamma": 0.3}}, r"gamma counts beside alpha.*above 0"),
             ({"options": {"heat": 2.0}}, r"heat = 2.0.*the options of ckd are"),
-            ({"terms": (Term(loss="kd"),)}, r"'kd' is no loss.*use one of .*logit_kd"),
-            ({"terms": (Term(loss="logit_kd", options={"tow": 1}),)}, r"loss 'logit_kd'.*tow = 1.*its options are tau"),
-            ({"terms": (Term(loss="cka_alignment", stream="bridge"),)}, r"cannot act on the stream 'bridge'"),
+            ({"losses": (LossSpec(loss="kd"),)}, r"'kd' is no loss.*use one of .*logit_kd"),
+            (
+                {"losses": (LossSpec(loss="logit_kd", options={"tow": 1}),)},
+                r"loss 'logit_kd'.*tow = 1.*its options are tau",
+            ),
+            (
+                {"losses": (LossSpec(loss="cka_alignment", stream="synthetic"),)},
+                r"cannot act on the stream 'synthetic'",
+            ),
         ],
     )
     def test_what_cannot_be_is_named(self, settings: dict, message: str) -> None:
@@ -256,6 +273,6 @@ class TestRecipes:
             Objective(method_spec(Distillation(**settings)), SIZES)
 
     def test_what_a_network_has_not_is_named(self) -> None:
-        spec = MethodSpec(losses=(Term(loss="logit_kd"),))
+        spec = MethodSpec(losses=(LossSpec(loss="logit_kd"),))
         with pytest.raises(UserError, match="needs 'teacher' of the teacher, which this teacher has not"):
             Objective(spec, SIZES)(step())

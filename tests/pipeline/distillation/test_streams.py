@@ -17,7 +17,7 @@ from spikeport.pipeline.distillation.methods import MethodSpec
 from spikeport.pipeline.distillation.objective import Objective
 from spikeport.pipeline.distillation.streams import Streams, observe
 from spikeport.pipeline.models.teachers.build import build_teacher
-from spikeport.pipeline.run.recipe import Recipe, Term
+from spikeport.pipeline.run.recipe import LossSpec, Recipe
 from spikeport.pipeline.training.train import initial_student
 
 CPU = torch.device("cpu")
@@ -31,31 +31,31 @@ def draws(what: str) -> torch.Generator:
 
 
 class Marker:
-    """A bridge whose frames are known: the image's brightest channel, in polarity 1 of the last step alone."""
+    """A synthesizer whose frames are known: the image's brightest channel, in polarity 1 of the last step alone."""
 
-    def show(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    def render(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         frames = torch.zeros(STEPS, len(images), 2, *images.shape[2:])
         frames[-1, :, 1] = images.amax(1)
         return frames
 
 
-def streams(bridge: Marker | None = None, *, twins: bool = True, recipe: Recipe | None = None) -> Streams:
-    return Streams(recipe or tiny_recipe(augmentation=STILL), tiny_dataset(twins=twins), bridge)
+def streams(synthesizer: Marker | None = None, *, paired_images: bool = True, recipe: Recipe | None = None) -> Streams:
+    return Streams(recipe or tiny_recipe(augmentation=STILL), tiny_dataset(paired_images=paired_images), synthesizer)
 
 
 def test_the_teacher_sees_the_image_that_a_recording_was_made_from() -> None:
     made = streams()
     clip = made.events(ROWS, draws, CPU, images=True)
-    assert made.twins is not None
-    np.testing.assert_array_equal(clip.images, resize_to(made.twins.images[ROWS.numpy()], HEIGHT, WIDTH))
-    data = tiny_dataset(twins=True)
+    assert made.paired_images is not None
+    np.testing.assert_array_equal(clip.images, resize_to(made.paired_images.images[ROWS.numpy()], HEIGHT, WIDTH))
+    data = tiny_dataset(paired_images=True)
     np.testing.assert_array_equal(clip.frames.transpose(0, 1), data.train.frames[ROWS.numpy()])
     assert clip.labels.tolist() == data.train.labels[ROWS.numpy()].tolist()
     assert made.events(ROWS, draws, CPU).images is None  # nobody asked
 
 
 def test_without_known_pairs_it_sees_one_of_the_class() -> None:
-    made = streams(twins=False)
+    made = streams(paired_images=False)
     images = made.events(ROWS, draws, CPU, images=True).images
     assert images is not None
     static = tiny_dataset().static
@@ -80,35 +80,35 @@ def test_the_hybrid_stream_slides_from_images_to_recordings(unit: str, shares: t
         torch.testing.assert_close(clip.frames, events.frames if share else still, atol=0, rtol=0)
 
 
-def test_the_hybrid_stream_may_start_as_bridged_images() -> None:
-    recipe = tiny_recipe(augmentation=STILL, distillation={"static": "bridge"})
+def test_the_hybrid_stream_may_start_as_synthetic_events() -> None:
+    recipe = tiny_recipe(augmentation=STILL, distillation={"static": "synthetic"})
     made = streams(Marker(), recipe=recipe)
     clip = made.hybrid(made.events(ROWS, draws, CPU), 0.0, draws)
     assert clip.images is not None
     torch.testing.assert_close(clip.frames[-1, :, 1], clip.images.amax(1))
     assert not clip.frames[:-1].any()
-    with pytest.raises(UserError, match="no bridge"):
+    with pytest.raises(UserError, match="no synthesis of events"):
         streams(recipe=recipe).hybrid(made.events(ROWS, draws, CPU), 0.0, draws)
 
 
-def test_what_is_bridged_for_two_streams_is_drawn_twice() -> None:
+def test_what_is_synthesized_for_two_streams_is_drawn_twice() -> None:
     asked: list[bytes] = []
 
     class Noting(Marker):
-        def show(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        def render(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
             asked.append(generator.get_state().numpy().tobytes())
-            return super().show(images, generator)
+            return super().render(images, generator)
 
-    made = streams(Noting(), recipe=tiny_recipe(augmentation=STILL, distillation={"static": "bridge"}))
+    made = streams(Noting(), recipe=tiny_recipe(augmentation=STILL, distillation={"static": "synthetic"}))
     made.hybrid(made.events(ROWS, draws, CPU), 0.0, draws)
-    made.bridged(ROWS, draws, CPU)
+    made.synthetic(ROWS, draws, CPU)
     assert len(set(asked)) == 2
 
 
-def test_bridged_images_are_those_of_the_rows() -> None:
+def test_synthetic_events_are_those_of_the_rows() -> None:
     made = streams(Marker())
-    clip = made.bridged(torch.tensor([4, 20]), draws, CPU)
-    static = tiny_dataset(twins=True).static
+    clip = made.synthetic(torch.tensor([4, 20]), draws, CPU)
+    static = tiny_dataset(paired_images=True).static
     expected = resize_to(static.images[[4, 20]], HEIGHT, WIDTH)
     np.testing.assert_array_equal(clip.frames[-1, :, 1], expected.max(1))
     assert clip.labels.tolist() == static.labels[[4, 20]].tolist()
@@ -124,21 +124,25 @@ def test_a_class_without_images_is_named() -> None:
 
 
 def spec(*terms: tuple[str, str]) -> Objective:
-    return Objective(MethodSpec(losses=tuple(Term(loss=loss, stream=stream) for loss, stream in terms)), SIZES)
+    return Objective(MethodSpec(losses=tuple(LossSpec(loss=loss, stream=stream) for loss, stream in terms)), SIZES)
 
 
 def test_every_stream_is_what_the_student_says_of_it_alone() -> None:
-    """In eval mode: recordings and bridged images in one batch as each by itself, the hybrid stream by its own head,
+    """In eval mode: recordings and synthetic events in one batch as each by itself, the hybrid stream by its own head,
     whatever goes first (states start at zero each time)."""
-    recipe, data = tiny_recipe(augmentation=STILL), tiny_dataset(twins=True)
+    recipe, data = tiny_recipe(augmentation=STILL), tiny_dataset(paired_images=True)
     student = initial_student(recipe, data).eval()
     with torch.no_grad():
         for synapse in (*student.heads.values(), student.backbone["conv1"], student.backbone["conv2"]):
             synapse.weight *= 5  # so that every layer fires
     made = streams(Marker())
     events = made.events(ROWS, draws, CPU, images=True)
-    clips = {"event": events, "hybrid": made.hybrid(events, 0.6, draws), "bridge": made.bridged(ROWS[:3], draws, CPU)}
-    objective = spec(("tet", "event"), ("logit_kd", "hybrid"), ("logit_kd", "bridge"))
+    clips = {
+        "event": events,
+        "hybrid": made.hybrid(events, 0.6, draws),
+        "synthetic": made.synthetic(ROWS[:3], draws, CPU),
+    }
+    objective = spec(("tet", "event"), ("logit_kd", "hybrid"), ("logit_kd", "synthetic"))
     teacher = build_teacher(recipe.teacher, (3, HEIGHT, WIDTH), 3)
     for order in (clips, dict(reversed(clips.items()))):
         step = observe(student, order, objective, teacher, 0.6, torch.Generator())
@@ -146,12 +150,12 @@ def test_every_stream_is_what_the_student_says_of_it_alone() -> None:
             alone = student(clip.frames, head="static" if name == "hybrid" else "event")
             stream = step.streams[name]
             assert torch.equal(stream.logits, alone.logits)
-            assert alone.logits.any() or name == "bridge"  # its three frames may be too little for the last layer
+            assert alone.logits.any() or name == "synthetic"  # its three frames may be too little for the last layer
             # One batch or another: oneDNN sums in another order.
             torch.testing.assert_close(stream.features, alone.features, atol=1e-5, rtol=1e-5)
             assert stream.labels.tolist() == clip.labels.tolist()
     assert step.streams["event"].teacher is None
-    for name in ("hybrid", "bridge"):
+    for name in ("hybrid", "synthetic"):
         targets, images = step.streams[name].teacher, clips[name].images
         assert targets is not None
         assert images is not None

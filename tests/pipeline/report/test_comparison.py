@@ -65,11 +65,14 @@ OTHER_LABELS = (1, 2, 1, 1, 2)
     [
         ({"labels": OTHER_LABELS}, "they were tested on different recordings"),
         ({"labels": (*LABELS, 1), "right": ("110101", "100101")}, "they were tested on different recordings"),
-        ({"fingerprint": "data 2", "tested_on": "recordings 2"}, "they were tested on different recordings"),
-        ({"fingerprint": "data 2", "tested_on": None}, "two (made by an older Spikeport) cannot say which recordings"),
+        ({"fingerprint": "data 2", "test_set_digest": "recordings 2"}, "they were tested on different recordings"),
+        (
+            {"fingerprint": "data 2", "test_set_digest": None},
+            "two (made by an older Spikeport) cannot say which recordings",
+        ),
         ({"dataset_name": "nmnist"}, "they were tested on different data, nmnist and digits"),
         ({"fingerprint": "data 2"}, ""),  # binned otherwise, or with more to train on: the same test recordings
-        ({"tested_on": None}, ""),  # the same data to the last pixel
+        ({"test_set_digest": None}, ""),  # the same data to the last pixel
     ],
 )
 def test_only_the_same_recordings_pair(tmp_path: Path, changes: dict[str, Any], reason: str) -> None:
@@ -210,7 +213,7 @@ def test_settings_that_differ_stand_side_by_side(tmp_path: Path) -> None:
     two = finished_run(tmp_path / "two", settings={"distillation": ckd, "training": {"epochs": 3}})
     settings = compared(one, two)["settings"]
     assert settings["data.root"] == ["events", ""]  # a path is cut to its name
-    assert settings["distillation.method"] == ["none", "ckd"]
+    assert settings["distillation.method"] == ["baseline", "ckd"]
     assert settings["distillation.options.tau"] == [None, 2.5]
     assert "training.epochs" not in settings
     assert "name" not in settings
@@ -311,7 +314,7 @@ def test_a_hostile_name_stays_text(tmp_path: Path) -> None:
         settings={"data": {"events": bad}},
         provenance={"command": bad},
     )
-    comparison = compared(one, finished_run(tmp_path / "b", dataset_name=bad, tested_on=None, fingerprint=bad))
+    comparison = compared(one, finished_run(tmp_path / "b", dataset_name=bad, test_set_digest=None, fingerprint=bad))
     html, markdown = render_html(comparison), render_markdown(comparison)
     assert "<script" not in html
     assert "<script" not in markdown

@@ -34,7 +34,7 @@ def test_the_card_of_a_run() -> None:
 
 
 def test_what_is_unknown_is_left_out() -> None:
-    found = card(build_report(replace(example_without(), method="none", answers={})))
+    found = card(build_report(replace(example_without(), method="baseline", answers={})))
     assert "model-index" not in found
     assert "knowledge-distillation" not in found["tags"]
 

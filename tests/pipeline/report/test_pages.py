@@ -100,7 +100,7 @@ def test_schema(report: dict[str, Any]) -> None:
         assert layer.keys() >= set(LAYER_KEYS)
     for row in report["energy"]:
         assert row.keys() >= {"hardware", "dynamic_uj", "total_uj", "latency_us", "unknown_terms", "basis", "scope"}
-    assert report["comparison"].keys() == {"none", "ckd", "difference"}
+    assert report["comparison"].keys() == {"baseline", "ckd", "difference"}
     assert report["provenance"]["dataset_fingerprint"] == example_inputs().dataset_fingerprint
 
 
@@ -340,11 +340,11 @@ def test_missing_parts_are_named_with_their_reason(partial: dict[str, Any]) -> N
 def test_comparison_is_computed_on_pairs(report: dict[str, Any]) -> None:
     arms = example_inputs().arms
     assert not isinstance(arms, str)
-    ckd, none = (arms[method]["student_quantized"].correct for method in ("ckd", "none"))
+    ckd, none = (arms[method]["student_quantized"].correct for method in ("ckd", "baseline"))
     difference = report["comparison"]["difference"]["student_quantized"]
     assert difference["only_first"] == int((ckd & ~none).sum())
     assert difference["value"] == pytest.approx(ckd.mean() - none.mean())  # two roundings
-    finding = words.finding(difference, "ckd", "none")
+    finding = words.finding(difference, "ckd", "baseline")
     assert finding in render_markdown(report)
     assert finding in Page(render_html(report)).text
 

@@ -192,7 +192,7 @@ def test_the_order_of_rows_does_not_matter(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "more", "reason"),
     [
-        (TWO, {"tested_on": "others", "fingerprint": "others"}, "they were tested on different recordings"),
+        (TWO, {"test_set_digest": "others", "fingerprint": "others"}, "they were tested on different recordings"),
         (TWO, {"labels": (7, 8, 8)}, "they were tested on different recordings"),
         (TWO, {"dataset_name": "nmnist"}, "they were tested on different data, nmnist and digits"),
         (None, {}, "two (made by an older Spikeport) kept no samples.csv: spikeport report writes it"),

@@ -32,7 +32,7 @@ from spikeport.pipeline.training.fit import fit
 from spikeport.pipeline.training.task import TrainingTask
 from spikeport.pipeline.training.train import train_student
 
-PLAIN = {"average": 0.0, "epochs": 3}
+PLAIN = {"ema_decay": 0.0, "epochs": 3}
 DEAD = {"student": {"v_threshold": 1e6}, "training": PLAIN}
 FULL = {
     "student": {"network": "mlp", "layers": [8], "v_threshold": 1e-6, "beta": 1.0},
@@ -84,7 +84,7 @@ def test_of_no_recordings_nothing_is_measured():
 
 def trained(sections, tmp_path):
     heard = Heard()
-    train_student(tiny_recipe(**sections), tiny_dataset(), None, "none", tmp_path, heard)
+    train_student(tiny_recipe(**sections), tiny_dataset(), None, "baseline", tmp_path, heard)
     rows = [json.loads(text) for text in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     return heard.lines, rows
 
@@ -94,21 +94,23 @@ def test_a_threshold_that_nothing_reaches_is_said_with_layers_and_remedy_once(tm
     assert [row["validation_silent"] for row in rows] == [15] * 3
     assert [set(row["rates"].values()) for row in rows] == [{0.0}] * 3
     (said,) = lines
-    assert "student-none, layers conv1, conv2, output: never fire; lower student.v_threshold" in said
+    assert "student-baseline, layers conv1, conv2, output: never fire; lower student.v_threshold" in said
 
 
 def test_an_output_that_always_fires_is_said(tmp_path):
     lines, rows = trained(FULL, tmp_path)
     assert rows[-1]["rates"]["output"] > 0.9 > rows[-1]["rates"]["dense1"]
     (said,) = lines
-    assert "student-none, layer output: fires in " in said
+    assert "student-baseline, layer output: fires in " in said
     assert "raise student.v_threshold" in said
 
 
 def test_a_learning_rate_that_throws_the_weights_away_leaves_no_gradient(tmp_path):
     lines, rows = trained(STRAY, tmp_path)
     assert rows[-1]["gradient"] == 0.0
-    assert any("student-none: every gradient was exactly zero in epoch 3; lower student.v_" in text for text in lines)
+    assert any(
+        "student-baseline: every gradient was exactly zero in epoch 3; lower student.v_" in text for text in lines
+    )
     assert len({text.split(":")[2] for text in lines}) == len(lines)  # each kind once
 
 
@@ -153,10 +155,10 @@ def test_the_first_step_that_moves_something_is_recorded_or_that_none_does(tmp_p
 
 def test_what_is_measured_changes_no_weight(tmp_path, monkeypatch):
     """The same training with every measurement taken out."""
-    with_it = train_student(tiny_recipe(), tiny_dataset(), None, "none", tmp_path / "a")
+    with_it = train_student(tiny_recipe(), tiny_dataset(), None, "baseline", tmp_path / "a")
     monkeypatch.delattr(TrainingTask, "on_before_optimizer_step")
     monkeypatch.setattr(health, "of_epoch", lambda *_, **__: [])
-    without = train_student(tiny_recipe(), tiny_dataset(), None, "none", tmp_path / "b")
+    without = train_student(tiny_recipe(), tiny_dataset(), None, "baseline", tmp_path / "b")
     pairs = zip(with_it.state_dict().values(), without.state_dict().values(), strict=True)
     assert all(torch.equal(one, other) for one, other in pairs)
 
@@ -190,9 +192,9 @@ def test_a_comparison_says_first_which_run_does_not_answer(tmp_path, monkeypatch
     monkeypatch.setenv("SPIKEPORT_CACHE", str(tmp_path / "cache"))
     folders = [finished_folder(tmp_path, name, seed=seed) for name, seed in (("one", 1), ("two", 2))]
     context = Context(open_run(folders[1]))
-    found = health.of_answers("quantized-none", np.full(6, SILENT), np.arange(6) % 3)
-    result = context.run.result("quantized-none") | {"findings": [each.as_dict() for each in found]}
-    context.run.record("quantized-none", result, (), 0.0)
+    found = health.of_answers("quantized-baseline", np.full(6, SILENT), np.arange(6) % 3)
+    result = context.run.result("quantized-baseline") | {"findings": [each.as_dict() for each in found]}
+    context.run.record("quantized-baseline", result, (), 0.0)
     context.run.record("report", *stages_report.report(context), 0.0)
     comparison = build_comparison(read_runs(folders))
     assert comparison["summary"].startswith("In “two” the quantized student does not answer in 6 of 6 recordings; ")
@@ -231,7 +233,7 @@ def test_a_teacher_below_its_student_is_named():
 
 def test_the_teacher_is_looked_at_on_images_that_it_was_not_trained_on(monkeypatch):
     """Its logits are one-hot in the order b, c, a; the validation recordings' twins are what it is shown."""
-    data, shown = tiny_dataset(twins=True), []
+    data, shown = tiny_dataset(paired_images=True), []
 
     def logits(_, images, size):
         shown.append((images, size))
@@ -242,7 +244,7 @@ def test_the_teacher_is_looked_at_on_images_that_it_was_not_trained_on(monkeypat
     (found,) = stages_learn._teacher_findings(context, SimpleNamespace(input_kind="images"))
     assert (found.kind, found.value["classes_of_outputs"]) == ("teacher_order", [1, 2, 0])
     ((images, size),) = shown
-    assert images is data.validation.twins.images
+    assert images is data.validation.paired_images.images
     assert size == (9, 11)
 
 
@@ -274,7 +276,7 @@ threads = 1
 [quantization]
 epochs = 0
 [distillation]
-compare = false
+train_baseline = false
 [check]
 lava = false
 [profile]
@@ -336,7 +338,7 @@ def test_the_summary_of_a_guess_says_so_and_that_of_the_other_arm_is_left_alone(
     assert report["summary"].startswith(
         "The quantized student is no better than always saying the most frequent class (10.0 %); "
     )
-    other = a_report(of_stage(guess, "quantized-none"), value=0.9)
+    other = a_report(of_stage(guess, "quantized-baseline"), value=0.9)
     assert "as many as before quantization" in other["summary"]
 
 

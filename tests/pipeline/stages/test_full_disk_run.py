@@ -27,7 +27,7 @@ RECIPE = {
     "student": {"channels": [2, 3, 4]},
     "training": {"epochs": 1, "threads": 1},
     "quantization": {"epochs": 1},
-    "distillation": {"compare": False},
+    "distillation": {"train_baseline": False},
     "check": {"lava": False},
     "profile": {"baseline_seconds": 0.01, "per_step": True},
 }

@@ -24,7 +24,7 @@ ONCE = [
     "training.batch=6",
     "quantization.epochs=1",
 ]
-BRIDGED = ["bridge.updates=2", "bridge.start_epochs=1", "bridge.width=4"]
+SYNTHETIC = ["synthesis.updates=2", "synthesis.pretrain_epochs=1", "synthesis.width=4"]
 SIZES = {  # of train, validation and test, of the tiny folder
     "nmnist-small": (6, 3, 3),
     "nmnist-simulated": (0, 0, 0),
@@ -50,7 +50,7 @@ def test_the_recipe_trains_on_a_tiny_folder(name: str, tmp_path: Path, spikeport
     changes += [change.format(side=side) for change in narrow] + TEACHERS[
         values.get("teacher", {}).get("network", "cnn-small")
     ]
-    changes += ONCE + (BRIDGED if "bridge" in values else [])
+    changes += ONCE + (SYNTHETIC if "synthesis" in values else [])
     words = [word for change in changes for word in ("--set", change)]
     code, _, err = spikeport("train", RECIPES / f"{name}.toml", "--out", "run", *words)
     assert code == 0, err
@@ -64,4 +64,4 @@ def test_distilling_without_images_is_refused_with_the_mend(tmp_path: Path, spik
     changes = [word for change in [f"data.root={tmp_path / 'root'}", *words] for word in ("--set", change)]
     code, _, err = spikeport("train", RECIPES / "dvsgesture.toml", *changes)
     assert code == 2
-    assert 'distillation.method = "none"' in err
+    assert 'distillation.method = "baseline"' in err

@@ -15,7 +15,7 @@ from spikeport.pipeline.stages.runner import stages_of
 from spikeport.pipeline.training.epoch_log import METRICS, write_metrics
 
 BASE = {"name": "a", "training": {"epochs": 3}}
-NAMES = ["data", "teacher", "student-ckd", "quantized-ckd", "student-none", "quantized-none"]
+NAMES = ["data", "teacher", "student-ckd", "quantized-ckd", "student-baseline", "quantized-baseline"]
 NAMES += ["export", "simulate", "check", "profile", "report"]
 
 
@@ -82,7 +82,7 @@ LOSING = [
     ({"seed": 2}, "teacher"),
     ({"data": {"steps": 4}}, "data"),
     ({"teacher": {"epochs": 9}}, "teacher"),
-    ({"training": {"clip": 1.0}}, "teacher"),
+    ({"training": {"gradient_clip_norm": 1.0}}, "teacher"),
     ({"training": {"epochs": 60}}, "student-ckd"),
     ({"training": {"lr": 0.5}}, "student-ckd"),
     ({"student": {"hidden": 7}}, "student-ckd"),
@@ -133,7 +133,7 @@ def test_a_begun_training_has_read_its_settings(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("word", "first"), [("student", "student-ckd"), ("student-none", "student-none"), ("data", "data")]
+    ("word", "first"), [("student", "student-ckd"), ("student-baseline", "student-baseline"), ("data", "data")]
 )
 def test_a_stage_is_done_again_with_the_same_recipe(tmp_path, word, first):
     run = made(tmp_path / "run")
@@ -149,17 +149,17 @@ def test_another_method_leaves_no_file_of_the_old_one(tmp_path):
     begin(run.path, other, about={}, again_from="student")
     assert state(run.path)[0] == ["data", "teacher"]
     assert not run.file("student-ckd.bin").exists()
-    assert run.file("student-none.bin").exists()
+    assert run.file("student-baseline.bin").exists()
 
 
 def test_an_arm_to_compare_with_comes_later(tmp_path):
-    run = create(tmp_path / "run", recipe(distillation={"compare": False}), resume=False, about={})
+    run = create(tmp_path / "run", recipe(distillation={"train_baseline": False}), resume=False, about={})
     for name in ("data", "teacher", "student-ckd", "quantized-ckd", "export"):
         run.record(name, {}, (), 0.0)
     said = []
     begin(run.path, recipe(), about={}, resume=True, say=said.append)
     assert list(open_run(run.path).manifest["stages"]) == ["data", "teacher", "student-ckd", "quantized-ckd"]
-    assert said == ["changed: distillation.compare; done again: student-none and all after it"]
+    assert said == ["changed: distillation.train_baseline; done again: student-baseline and all after it"]
 
 
 @pytest.mark.parametrize(("word", "training"), [("nonsense", False), ("simulator", False), ("export", True)])

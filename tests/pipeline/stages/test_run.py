@@ -99,7 +99,7 @@ def test_a_run_has_every_file_and_no_leftover(unbroken):
     names = {entry.name for entry in unbroken.iterdir()} - {".lock", "checkpoints"}
     assert names == {
         "recipe.toml", "manifest.json", "metrics.jsonl", "teacher.safetensors", "student.safetensors",
-        "student-none.safetensors", "quantized.safetensors", "quantized-none.safetensors", "student.nir",
+        "student-baseline.safetensors", "quantized.safetensors", "quantized-baseline.safetensors", "student.nir",
         "student.nir.json", "student.net", "teacher.onnx", "test-frames.npz", "trace.npz", "report.json", "report.md",
         "report.html", "layers.csv", "samples.csv", "baseline.json",
     }  # fmt: skip
@@ -126,7 +126,7 @@ def test_every_accuracy_comes_from_the_same_recordings(unbroken):
     assert accuracy["reference"]["value"] == accuracy["student_quantized"]["value"] == pytest.approx(share)
     assert accuracy["reference"]["n"] == 50
     assert accuracy["lava"]["n"] == 4
-    assert set(report["comparison"]) >= {"none", "ckd"}
+    assert set(report["comparison"]) >= {"baseline", "ckd"}
 
 
 def test_the_report_counts_what_the_trace_counted(unbroken):
@@ -228,7 +228,7 @@ def test_a_training_that_is_stopped_says_how_to_go_on(recipe, tmp_path, number):
 
 def reached(folder: Path, at: str) -> bool:
     if at == "export":
-        return "quantized-none" in stages_done(folder)
+        return "quantized-baseline" in stages_done(folder)
     metrics = folder / "metrics.jsonl"
     return metrics.is_file() and '"student-ckd"' in metrics.read_text()
 
@@ -291,14 +291,14 @@ def test_verbs_on_a_finished_run(unbroken, tmp_path):
 
 def test_training_alone_goes_on_to_a_whole_run(recipe, unbroken, tmp_path):
     folder = tmp_path / "run"
-    changes = ["--set", "distillation.method=none", "--set", "training.epochs=1", "--set", "quantization.epochs=0"]
+    changes = ["--set", "distillation.method=baseline", "--set", "training.epochs=1", "--set", "quantization.epochs=0"]
     changes += ["--set", "profile.per_step=true", "--set", "profile.active_rule=spiked_only"]
     assert spikeport("train", recipe, "--out", folder, *changes, "-q").returncode == 0
-    assert set(open_run(folder).manifest["stages"]) == {"data", "teacher", "student-none", "quantized-none"}
+    assert set(open_run(folder).manifest["stages"]) == {"data", "teacher", "student-baseline", "quantized-baseline"}
     without_lava = spikeport("run", recipe, "--out", folder, *changes, "--resume", "-q")
     assert without_lava.returncode == 0
     report = json.loads((folder / "report.json").read_text())
-    assert set(report["comparison"]) >= {"none"}
+    assert set(report["comparison"]) >= {"baseline"}
     assert report["equivalence"]["quantized_vs_reference"]["mismatches"] == 0
     tables = [folder / name for name in ("report.json", "samples.csv", "steps.csv")]
     before = [table.read_bytes() for table in tables]
@@ -315,7 +315,7 @@ def test_training_alone_goes_on_to_a_whole_run(recipe, unbroken, tmp_path):
     assert compared.returncode == 0
     result = json.loads(compared.stdout)
     assert result == json.loads((tmp_path / "compared" / "compare.json").read_text())
-    assert [run["method"] for run in result["runs"]] == ["ckd", "none"]
+    assert [run["method"] for run in result["runs"]] == ["ckd", "baseline"]
     assert {"distillation.method", "training.epochs", "quantization.epochs"} <= set(result["settings"])
     (against,) = result["against_first"]
     shares = [run["accuracy"]["reference"]["value"] for run in result["runs"]]
@@ -329,7 +329,7 @@ def test_training_alone_goes_on_to_a_whole_run(recipe, unbroken, tmp_path):
 def test_a_student_that_no_chip_holds_is_refused_before_training_and_may_train(recipe, tmp_path, spikeport):
     """`run` names it at once; `train` trains it in float and leaves quantization out."""
     changes = ["--set", "student.network=resnet20-snn", "--set", "student.width=0.25", "--set", "data.height=28"]
-    changes += ["--set", "distillation.method=none", "--set", "training.epochs=1", "--set", "data.train=20"]
+    changes += ["--set", "distillation.method=baseline", "--set", "training.epochs=1", "--set", "data.train=20"]
     code, _, err = spikeport("run", recipe, "--out", tmp_path / "refused", *changes)
     assert code == 2
     assert "a resnet20-snn is not for netx" in err
@@ -337,5 +337,5 @@ def test_a_student_that_no_chip_holds_is_refused_before_training_and_may_train(r
     code, _, err = spikeport("train", recipe, "--out", tmp_path / "trained", *changes)
     assert (code, err.count("error")) == (0, 0)
     stages = set(open_run(tmp_path / "trained").manifest["stages"])
-    assert "student-none" in stages
-    assert "quantized-none" not in stages
+    assert "student-baseline" in stages
+    assert "quantized-baseline" not in stages

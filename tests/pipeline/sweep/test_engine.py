@@ -28,7 +28,7 @@ from spikeport.pipeline.sweep.trial import start_trial, trial_result
 @pytest.fixture
 def recipe(tmp_path):
     path = tmp_path / "r.toml"
-    path.write_text("name = 'r'\n[distillation]\nmethod = 'none'\n")
+    path.write_text("name = 'r'\n[distillation]\nmethod = 'baseline'\n")
     return path
 
 
@@ -214,7 +214,7 @@ def test_the_command_with_real_trials(spikeport, tmp_path):
     sections = {"teacher": {"epochs": 1}, "student": {"channels": (2, 3)}, "training": {"epochs": 1}}
     values = {"name": "tiny", "data": data, "quantization": {"epochs": 0}, **sections}
     (tmp_path / "tiny.toml").write_text(Recipe.model_validate(values).as_toml())
-    method = ("--set", "distillation.method=none")
+    method = ("--set", "distillation.method=baseline")
     code, out, err = spikeport("sweep", "tiny.toml", *method, "--folds", 2, "--jobs", 2, "--json")
     assert code == 0, err
     result = json.loads(out)
@@ -245,7 +245,7 @@ def test_the_command_with_real_trials(spikeport, tmp_path):
     ],
 )
 def test_a_teacher_is_shared_where_its_training_would_be_the_same(recipe, tmp_path, change, shared):
-    finished_run(recipe, ["distillation.method=none"], tmp_path / "first")
+    finished_run(recipe, ["distillation.method=baseline"], tmp_path / "first")
     (tmp_path / "unfinished").mkdir()
     others = [tmp_path / "absent", tmp_path / "unfinished", tmp_path / "first"]
     taken = share_stages(recipe, [change], tmp_path / "second", others)
@@ -264,21 +264,21 @@ def test_a_teacher_is_shared_where_its_training_would_be_the_same(recipe, tmp_pa
 @pytest.mark.parametrize(
     ("change", "stages"),
     [
-        ("bridge.later_epochs=3", ["data", "teacher", "synthesis", "pretrain"]),
-        ("bridge.later_lr=0.5", ["data", "teacher", "synthesis", "pretrain"]),
+        ("synthesis.finetune_epochs=3", ["data", "teacher", "synthesis", "pretrain"]),
+        ("synthesis.finetune_lr=0.5", ["data", "teacher", "synthesis", "pretrain"]),
         ("training.epochs=9", ["data", "teacher", "synthesis", "pretrain"]),
         ("quantization.epochs=9", ["data", "teacher", "synthesis", "pretrain"]),
-        ("training.average=0.5", ["data", "teacher"]),  # the lessons read these
+        ("training.ema_decay=0.5", ["data", "teacher"]),  # the lessons read these
         ("training.weight_decay=0.5", ["data", "teacher"]),
-        ("bridge.start_epochs=3", ["data", "teacher"]),
+        ("synthesis.pretrain_epochs=3", ["data", "teacher"]),
         ("student.hidden=3", ["data", "teacher"]),
         ("augmentation.shift=4", ["data", "teacher"]),
-        ("distillation={method = 'none'}", ["data", "teacher"]),
-        ("training.clip=0.5", None),
+        ("distillation={method = 'baseline'}", ["data", "teacher"]),
+        ("training.gradient_clip_norm=0.5", None),
     ],
 )
 def test_first_lessons_are_shared_where_they_would_be_the_same(recipe, tmp_path, change, stages):
-    own = ["distillation={method = 'bridge'}"]
+    own = ["distillation={method = 'synthetic-events'}"]
     finished_run(recipe, own, tmp_path / "first")
     taken = share_stages(recipe, [*own, change], tmp_path / "second", [tmp_path / "first"])
     assert taken == (tmp_path / "first" if stages else None)
@@ -297,13 +297,13 @@ data = {source = "digits", height = 16, width = 18, steps = 3, train = 30, valid
 teacher = {epochs = 1}
 student = {channels = [3]}
 training = {threads = 1}
-distillation = {method = "bridge", compare = false}
-bridge = {start_epochs = 1, updates = 5, width = 3, later_epochs = 1}
+distillation = {method = "synthetic-events", train_baseline = false}
+synthesis = {pretrain_epochs = 1, updates = 5, width = 3, finetune_epochs = 1}
 quantization = {epochs = 1}
 """
     )
     assert spikeport("train", "r.toml", "--out", "first")[0] == 0
-    change = "bridge.later_epochs=2"
+    change = "synthesis.finetune_epochs=2"
     assert share_stages(tmp_path / "r.toml", [change], tmp_path / "taken", [tmp_path / "first"]) == tmp_path / "first"
     code, _, err = spikeport("train", "r.toml", "--set", change, "--out", "taken", "--resume")
     assert (code, err.count("done before")) == (0, 4)

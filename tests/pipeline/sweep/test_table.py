@@ -17,10 +17,10 @@ from spikeport.pipeline.sweep.trial import TrialResult
 
 
 def test_every_combination_the_last_key_fastest() -> None:
-    settings = parse_over(["distillation.method=none, ckd", "training.epochs=1,2,3"])
+    settings = parse_over(["distillation.method=baseline, ckd", "training.epochs=1,2,3"])
     assert [setting.changes for setting in settings] == [
         (f"distillation.method={method}", f"training.epochs={epochs}")
-        for method in ("none", "ckd")
+        for method in ("baseline", "ckd")
         for epochs in (1, 2, 3)
     ]  # fmt: skip
     assert settings[4].label == "method=ckd, epochs=2"
@@ -62,7 +62,7 @@ def test_what_cannot_be_swept(words, message) -> None:
 @pytest.fixture
 def recipe(tmp_path):
     path = tmp_path / "r.toml"
-    path.write_text("name = 'r'\nseed = 7\n[distillation]\nmethod = 'none'\n")
+    path.write_text("name = 'r'\nseed = 7\n[distillation]\nmethod = 'baseline'\n")
     return path
 
 
@@ -73,20 +73,20 @@ def test_trials_count_seeds_from_the_recipe_s_and_train_one_arm(recipe) -> None:
     assert len({trial.name for trial in trials}) == len(trials) == 12
     assert [trial.pair for trial in trials[::2]] == [(seed, fold) for seed in (7, 8) for fold in (0, 1, 2)]
     assert trials[3].changes == (
-        "training.epochs=2", "seed=7", "distillation.compare=false", "data.folds=3", "data.fold=1"
+        "training.epochs=2", "seed=7", "distillation.train_baseline=false", "data.folds=3", "data.fold=1"
     )  # fmt: skip
 
 
 def test_without_folds_the_split_is_the_recipe_s(recipe) -> None:
     _, (trial,) = plan_trials(recipe, [], parse_over([]), seeds=1)
-    assert trial.changes == ("seed=7", "distillation.compare=false")
+    assert trial.changes == ("seed=7", "distillation.train_baseline=false")
     assert trial.pair == (7, None)
 
 
 def test_the_comparison_stays_where_it_is_swept(recipe) -> None:
-    _, trials = plan_trials(recipe, [], parse_over(["distillation.compare=true,false"]), seeds=1)
+    _, trials = plan_trials(recipe, [], parse_over(["distillation.train_baseline=true,false"]), seeds=1)
     assert [trial.changes for trial in trials] == [
-        ("distillation.compare=true", "seed=7"), ("distillation.compare=false", "seed=7")
+        ("distillation.train_baseline=true", "seed=7"), ("distillation.train_baseline=false", "seed=7")
     ]  # fmt: skip
 
 
@@ -104,7 +104,7 @@ def test_a_combination_that_is_no_recipe_is_named(recipe) -> None:
     with pytest.raises(UserError, match=r"student.beta = 1.5"):
         plan_trials(recipe, [], parse_over(["student.beta=0.5,1.5"]), seeds=1)
     with pytest.raises(UserError, match=r"'nnoe' is no distillation method"):
-        plan_trials(recipe, [], parse_over(["distillation.method=none,nnoe"]), seeds=1)
+        plan_trials(recipe, [], parse_over(["distillation.method=baseline,nnoe"]), seeds=1)
 
 
 def test_a_student_that_cannot_be_quantized_is_refused_before_training(recipe) -> None:
@@ -176,9 +176,9 @@ def test_a_whole_section_can_be_a_value(tmp_path) -> None:
     """And nothing of the recipe's own section is left."""
     path = tmp_path / "r.toml"
     path.write_text("[distillation]\nmethod = 'ckd'\noptions = {tau = 3.0}\n")
-    settings = parse_over(['distillation={method = "none"},{method = "tser", options = {alpha = 0.25, tau = 2.0}}'])
+    settings = parse_over(['distillation={method = "baseline"},{method = "tser", options = {alpha = 0.25, tau = 2.0}}'])
     _, trials = plan_trials(path, [], settings, seeds=1)
     found = [load_recipe(path, list(trial.changes)).distillation for trial in trials]
     assert [(one.method, one.options, one.compare) for one in found] == [
-        ("none", {}, False), ("tser", {"alpha": 0.25, "tau": 2.0}, False)
+        ("baseline", {}, False), ("tser", {"alpha": 0.25, "tau": 2.0}, False)
     ]  # fmt: skip

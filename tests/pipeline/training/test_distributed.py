@@ -19,7 +19,7 @@ from toy_training import by_hand
 
 from spikeport.errors import UserError
 from spikeport.files import discard_writes, write_text
-from spikeport.pipeline.run import distributed as ranks
+from spikeport.pipeline.run import distributed
 from spikeport.pipeline.run.recipe import Recipe, Training
 from spikeport.pipeline.run.recipe_file import parse_recipe
 from spikeport.pipeline.run.run_folder import open_run
@@ -52,7 +52,7 @@ accelerator = "cpu"
 shift = 0
 event_drop = 0.0
 [distillation]
-method = "none"
+method = "baseline"
 [quantization]
 epochs = 1
 """
@@ -116,21 +116,23 @@ def test_two_processes_end_in_the_weights_of_one(folder, alone, start) -> None:
         assert (one["stage"], one["epoch"]) == (two["stage"], two["epoch"])
         assert one["loss"] == pytest.approx(two["loss"], abs=1e-4)  # the teacher's max pools turn roundings into more
     stages = open_run(folder / start).manifest["stages"]
-    assert set(stages) == {"data", "teacher", "student-none", "quantized-none"}
+    assert set(stages) == {"data", "teacher", "student-baseline", "quantized-baseline"}
     assert not list((folder / start / "checkpoints").rglob("*.*"))
 
 
-BRIDGED = [
-    "training.devices=2", "distillation.method=bridge", "bridge.kind=translator", "bridge.width=4", "bridge.updates=12",
-    "bridge.start_epochs=3", "bridge.start_batch=45", "bridge.later_epochs=1", "quantization.method=same",
-    "bridge.views=1",
+SYNTHETIC = [
+    "training.devices=2", "distillation.method=synthetic-events", "synthesis.kind=translator", "synthesis.width=4",
+    "synthesis.updates=12",
+    "synthesis.pretrain_epochs=3", "synthesis.pretrain_batch=45", "synthesis.finetune_epochs=1",
+    "quantization.method=same",
+    "synthesis.cached_views=1",
 ]  # fmt: skip
 
 
 def test_two_killed_processes_go_on_where_they_were(folder) -> None:
     """Translator, first lessons, later ones and tuning in two processes, killed together amid the first lessons: the
     resumed run ends in the very files of the unbroken one."""
-    words = [word for change in BRIDGED for word in ("--set", change)]
+    words = [word for change in SYNTHETIC for word in ("--set", change)]
     whole = train(folder, "whole", ALONE, *words)
     assert whole.returncode == 0, whole.stderr
     command = [*ALONE, "train", str(folder / "small.toml"), "--out", str(folder / "broken"), *words]
@@ -201,7 +203,7 @@ def test_a_process_that_is_lost_in_training_ends_it_with_its_reason(folder) -> N
     command = [*ALONE, "train", str(folder / "small.toml"), "--out", str(folder / "lost"), *words]
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen(command, env=environment(folder), **pipes)
-    checkpoint = folder / "lost" / "checkpoints" / "student-none" / "checkpoint.safetensors"
+    checkpoint = folder / "lost" / "checkpoints" / "student-baseline" / "checkpoint.safetensors"
     while not checkpoint.exists():
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.01)
@@ -227,9 +229,9 @@ def test_a_batch_script_of_slurms_is_one_process_whatever_it_says_of_tasks(folde
     assert (result.returncode, "needs a launcher" in result.stderr) == (2, True)
     monkeypatch.setenv("SLURM_STEP_ID", "0")
     monkeypatch.setenv("SLURM_PROCID", "1")
-    assert ranks.follows(Training(devices=2))
+    assert distributed.is_worker(Training(devices=2))
     monkeypatch.delenv("SLURM_STEP_ID")
-    assert not ranks.follows(Training(devices=2))
+    assert not distributed.is_worker(Training(devices=2))
 
 
 @pytest.mark.parametrize(

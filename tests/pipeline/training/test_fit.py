@@ -30,9 +30,9 @@ def settings(**values):
     [
         {},
         {"accumulate": 3},
-        {"accumulate": 3, "clip": 0.7, "average": 0.0},
-        {"optimizer": "sgd", "lr_start": 0.3, "lr_end": 0.1},
-        {"optimizer": "sgd", "schedule": "constant", "clip": 1.5, "accumulate": 2},
+        {"accumulate": 3, "gradient_clip_norm": 0.7, "ema_decay": 0.0},
+        {"optimizer": "sgd", "warmup_start_factor": 0.3, "min_lr_factor": 0.1},
+        {"optimizer": "sgd", "schedule": "constant", "gradient_clip_norm": 1.5, "accumulate": 2},
     ],
 )
 def test_every_step_is_the_one_that_numpy_takes(tmp_path: Path, values: dict) -> None:
@@ -45,7 +45,14 @@ def test_every_step_is_the_one_that_numpy_takes(tmp_path: Path, values: dict) ->
 
 def test_options_change_what_numpy_gets() -> None:
     """So that the test above can fail."""
-    options = [{}, {"clip": 0.7}, {"optimizer": "sgd"}, {"lr_start": 0.3}, {"lr_end": 0.1}, {"schedule": "constant"}]
+    options = [
+        {},
+        {"gradient_clip_norm": 0.7},
+        {"optimizer": "sgd"},
+        {"warmup_start_factor": 0.3},
+        {"min_lr_factor": 0.1},
+        {"schedule": "constant"},
+    ]
     found = np.array([by_hand(settings(**values)) for values in options])
     apart = np.abs(found[:, None] - found).max(-1) + np.eye(len(options))
     assert apart.min() > 1e-3
@@ -86,7 +93,7 @@ def test_mixed_precision_trains_and_stays_near_float32(tmp_path: Path, precision
     losses = {}
     for name in ("32", precision):
         recipe = tiny_recipe(training={"precision": name, "epochs": 4, "lr": 3e-2})
-        train_student(recipe, tiny_dataset(), None, "none", tmp_path / name)
+        train_student(recipe, tiny_dataset(), None, "baseline", tmp_path / name)
         rows = [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
         losses[name] = np.array([row["loss"] for row in rows])
     assert np.isfinite(losses[precision]).all()

@@ -193,7 +193,7 @@ def test_export_finds_the_same_integers_and_the_reference_the_same_spikes(kind: 
 
 def test_fine_tuning_stays_on_the_grid_and_never_ends_below_where_it_began(tmp_path: Path) -> None:
     recipe, data = tiny_recipe(training={"epochs": 8}, quantization={"epochs": 4, "lr": 0.002}), tiny_dataset()
-    trained = train_student(recipe, data, None, "none", tmp_path / "student")
+    trained = train_student(recipe, data, None, "baseline", tmp_path / "student")
     before = {key: tensor.clone() for key, tensor in trained.state_dict().items()}
     tuned = qat_finetune(recipe, data, trained, tmp_path / "tuned")
     rounded = quantize(fold_batch_norm(trained))
@@ -219,19 +219,19 @@ ON_IMAGES = {"loss": "tet", "stream": "hybrid"}
     ("terms", "method", "tuned_on"),
     [
         ([ADDED], None, {"event.tet"}),
-        ([ADDED], "none", {"event.tet", "event.logit_kd"}),
+        ([ADDED], "baseline", {"event.tet", "event.logit_kd"}),
         ([ON_IMAGES], None, {"event.tet"}),
-        ([ON_IMAGES], "none", {"event.tet"}),
+        ([ON_IMAGES], "baseline", {"event.tet"}),
     ],
 )
 def test_fine_tuning_beside_added_terms(tmp_path: Path, terms: list, method: str | None, tuned_on: set) -> None:
     """With events alone unless asked to tune as trained; never on the hybrid stream, which is gone by then."""
     recipe = tiny_recipe(
-        distillation={"method": "none", "terms": terms}, training={"epochs": 1}, quantization={"epochs": 1}
+        distillation={"method": "baseline", "losses": terms}, training={"epochs": 1}, quantization={"epochs": 1}
     )
-    data = tiny_dataset(twins=True)
+    data = tiny_dataset(paired_images=True)
     teacher = train_teacher(recipe, data, tmp_path / "teacher")
-    student = train_student(recipe, data, teacher, "none", tmp_path / "student")
+    student = train_student(recipe, data, teacher, "baseline", tmp_path / "student")
     qat_finetune(recipe, data, student, tmp_path / "tuned", method=method, teacher=teacher)
     (row,) = (json.loads(line) for line in (tmp_path / "tuned" / "metrics.jsonl").read_text().splitlines())
     assert {name for name in row if "." in name} == tuned_on

@@ -96,9 +96,9 @@ def test_a_killed_training_ends_in_the_same_weights(tmp_path: Path) -> None:
 
 def test_a_finished_training_is_only_read(tmp_path: Path) -> None:
     recipe, data, calls = tiny_recipe(), tiny_dataset(), []
-    first = train_student(recipe, data, None, "none", tmp_path)
+    first = train_student(recipe, data, None, "baseline", tmp_path)
     (tmp_path / "metrics.jsonl").unlink()  # as if killed after the last checkpoint, before its line
-    again = train_student(recipe, data, None, "none", tmp_path, lambda *report: calls.append(report))
+    again = train_student(recipe, data, None, "baseline", tmp_path, lambda *report: calls.append(report))
     assert same_weights(first, again)
     assert not calls
     assert len(lines(tmp_path / "metrics.jsonl")) == 4
@@ -107,7 +107,7 @@ def test_a_finished_training_is_only_read(tmp_path: Path) -> None:
 def test_the_epoch_that_stands_best_on_validation_is_kept_ties_later(tmp_path: Path) -> None:
     """An epoch stands by the mean accuracy of the last five; the student handed back is that epoch's."""
     recipe, data = tiny_recipe(training={"epochs": 8}), tiny_dataset()
-    student = train_student(recipe, data, None, "none", tmp_path)
+    student = train_student(recipe, data, None, "baseline", tmp_path)
     accuracies = [row["validation_accuracy"] for row in lines(tmp_path / "metrics.jsonl")]
     standings = [np.mean(accuracies[max(0, epoch - 5) : epoch]) for epoch in range(1, 9)]
     chosen = max(epoch for epoch in range(1, 9) if standings[epoch - 1] == max(standings))
@@ -124,7 +124,7 @@ def test_silent_recordings_are_counted_each_epoch_and_no_class(tmp_path: Path) -
     """A student whose threshold nothing reaches: no validation recording of class 0 is right by its silence."""
     recipe = tiny_recipe(student={"v_threshold": 500.0}, training={"epochs": 2}, quantization={"epochs": 1})
     data = tiny_dataset()
-    student = train_student(recipe, data, None, "none", tmp_path)
+    student = train_student(recipe, data, None, "baseline", tmp_path)
     qat_finetune(recipe, data, student, tmp_path / "tuned")
     rows = [*lines(tmp_path / "metrics.jsonl"), *lines(tmp_path / "tuned" / "metrics.jsonl")]
     count = len(data.validation.labels)
@@ -183,16 +183,16 @@ def test_epochs_below_the_start_are_not_kept(tmp_path: Path) -> None:
 def test_terms_with_weights_of_their_own_begin_with_the_seeds(tmp_path: Path) -> None:
     """Whatever torch's global generator was at."""
     term = {"loss": "feature_kd", "stream": "event", "options": {"projector": "affine"}}
-    recipe = tiny_recipe(distillation={"method": "none", "terms": [term]}, training={"epochs": 1})
-    data = tiny_dataset(twins=True)
+    recipe = tiny_recipe(distillation={"method": "baseline", "losses": [term]}, training={"epochs": 1})
+    data = tiny_dataset(paired_images=True)
     teacher = train_teacher(recipe, data, tmp_path / "teacher")
     students = []
     for seed in (1, 2):
         torch.manual_seed(seed)
-        students.append(train_student(recipe, data, teacher, "none", tmp_path / str(seed)))
+        students.append(train_student(recipe, data, teacher, "baseline", tmp_path / str(seed)))
     assert same_weights(*students)
     other = recipe.model_copy(update={"seed": 6})
-    assert not same_weights(students[0], train_student(other, data, teacher, "none", tmp_path / "other"))
+    assert not same_weights(students[0], train_student(other, data, teacher, "baseline", tmp_path / "other"))
 
 
 def test_an_alignment_may_come_and_go(tmp_path: Path) -> None:
@@ -202,9 +202,9 @@ def test_an_alignment_may_come_and_go(tmp_path: Path) -> None:
         "schedule": {"shape": "cosine", "start": 0.2, "end": 0.4},
     }  # fmt: skip
     recipe = tiny_recipe(
-        distillation={"method": "he2024", "options": {"cka_weight": 0.0, "cka_learnable": False}, "terms": [term]}
+        distillation={"method": "he2024", "options": {"cka_weight": 0.0, "cka_learnable": False}, "losses": [term]}
     )
-    train_student(recipe, tiny_dataset(twins=True), None, "he2024", tmp_path)
+    train_student(recipe, tiny_dataset(paired_images=True), None, "he2024", tmp_path)
     rows = lines(tmp_path / "metrics.jsonl")
     assert [row["hybrid.cka_alignment.weight"] > 0 for row in rows] == [True, True, False, False]
     assert all(max(row["event_weights"]) < 0.5 for row in rows)
@@ -273,45 +273,45 @@ class _Refuses(torch.nn.Module):
 
 def test_the_teacher_learns_and_is_chosen_without_the_test_set(tmp_path: Path) -> None:
     """With twins of the validation recordings they choose; without, images held out of training do."""
-    for twins in (False, True):
+    for paired_images in (False, True):
         recipe = tiny_recipe(teacher={"epochs": 6})
-        teacher = train_teacher(recipe, tiny_dataset(twins=twins), tmp_path / str(twins))
-        rows = lines(tmp_path / str(twins) / "metrics.jsonl")
+        teacher = train_teacher(recipe, tiny_dataset(paired_images=paired_images), tmp_path / str(paired_images))
+        rows = lines(tmp_path / str(paired_images) / "metrics.jsonl")
         assert rows[-1]["loss"] < rows[0]["loss"] / 2
         assert teacher(torch.rand(2, 3, 9, 11)).shape == (2, 3)
         assert max(row["validation_accuracy"] for row in rows) > 0.9
 
 
 def test_another_recipes_checkpoint_is_refused(tmp_path: Path) -> None:
-    train_student(tiny_recipe(), tiny_dataset(), None, "none", tmp_path)
+    train_student(tiny_recipe(), tiny_dataset(), None, "baseline", tmp_path)
     with pytest.raises(UserError, match=r"belongs to another recipe.*Hint"):
-        train_student(tiny_recipe(training={"lr": 0.5}), tiny_dataset(), None, "none", tmp_path)
+        train_student(tiny_recipe(training={"lr": 0.5}), tiny_dataset(), None, "baseline", tmp_path)
     with pytest.raises(UserError, match="belongs to another recipe"):
-        train_student(tiny_recipe(), tiny_dataset(train=24), None, "none", tmp_path)
+        train_student(tiny_recipe(), tiny_dataset(train=24), None, "baseline", tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"no tensors here", b"\x80\x04pickle."])
 def test_an_unreadable_checkpoint_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / CHECKPOINT).write_bytes(content)
     with pytest.raises(UserError, match=rf"{CHECKPOINT}: cannot be read as a checkpoint.*delete it"):
-        train_student(tiny_recipe(), tiny_dataset(), None, "none", tmp_path)
+        train_student(tiny_recipe(), tiny_dataset(), None, "baseline", tmp_path)
 
 
 def test_impossible_requests(tmp_path: Path) -> None:
     data = tiny_dataset()
     with pytest.raises(UserError, match=r"student-ckd needs a teacher.*Hint: train without"):
         train_student(tiny_recipe(), data, None, "ckd", tmp_path)
-    with pytest.raises(UserError, match=r"'magic' is no distillation method.*use one of none, ckd"):
+    with pytest.raises(UserError, match=r"'magic' is no distillation method.*use one of baseline, ckd"):
         train_student(tiny_recipe(), data, None, "magic", tmp_path)
     with pytest.raises(UserError, match=r"'snail' is no student network.*use one of conv"):
-        train_student(tiny_recipe(student={"network": "snail"}), data, None, "none", tmp_path)
+        train_student(tiny_recipe(student={"network": "snail"}), data, None, "baseline", tmp_path)
     with pytest.raises(UserError, match=r"'snail' is no teacher network.*use one of cnn-small"):
         train_teacher(tiny_recipe(teacher={"network": "snail"}), data, tmp_path)
     with pytest.raises(UserError, match=r"teacher: the loss is no longer finite.*lower the learning rate"):
         train_teacher(tiny_recipe(teacher={"lr": 1e30}), data, tmp_path)
     if not torch.cuda.is_available():
         with pytest.raises(UserError, match=r"there is no GPU.*set it to cpu or auto"):
-            train_student(tiny_recipe(training={"accelerator": "gpu"}), data, None, "none", tmp_path / "gpu")
+            train_student(tiny_recipe(training={"accelerator": "gpu"}), data, None, "baseline", tmp_path / "gpu")
 
 
 def test_metrics_keep_other_stages_and_replace_their_own(tmp_path: Path) -> None:

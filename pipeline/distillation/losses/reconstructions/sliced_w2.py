@@ -54,7 +54,7 @@ class SlicedW2(DistillationLoss):
         if sizes.student_map is None or sizes.teacher_map is None:
             raise UserError(
                 "the loss 'sliced_w2' compares maps, which one of the networks has not",
-                where="distillation.terms",
+                where="distillation.losses",
                 hint="take other networks, or leave the term out",
             )
         own, said = sizes.student_map[0], sizes.teacher_map[0]

@@ -9,14 +9,14 @@ import torch
 from learning_data import HEIGHT, STEPS, WIDTH, tiny_dataset, tiny_recipe
 
 from spikeport.pipeline.data.event_synthesis import cached_views
-from spikeport.pipeline.data.event_synthesis.cached_views import KeptViews
-from spikeport.pipeline.data.event_synthesis.simulator import Camera, Scene
+from spikeport.pipeline.data.event_synthesis.cached_views import CachedViews
+from spikeport.pipeline.data.event_synthesis.simulator import Scene, Simulator
 from spikeport.pipeline.data.event_synthesis.translator import Translator
 from spikeport.pipeline.data.images import resize_to
 from spikeport.pipeline.distillation.streams import Streams
 
 CPU = torch.device("cpu")
-WARP = {"turn_degrees": 20.0, "shift": 2.0}
+AFFINE = {"degrees": 20.0, "translate": 2.0}
 
 
 class Plain:
@@ -25,7 +25,7 @@ class Plain:
     identity = "plain"
     asked = 0
 
-    def show(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    def render(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         self.asked += len(images)
         return seen_plainly(images)
 
@@ -35,9 +35,9 @@ def seen_plainly(images: torch.Tensor) -> torch.Tensor:
     return (images.mean(1)[None, :, None] > levels).float()
 
 
-def kept(folder: Path, bridge=None, *, views: int = 3, static: int = 33, warp=WARP) -> KeptViews:
-    recipe = tiny_recipe(bridge={"views": views, "warp": warp})
-    return KeptViews(bridge or Plain(), tiny_dataset(static=static).static, recipe, folder)
+def kept(folder: Path, synthesizer=None, *, views: int = 3, static: int = 33, warp=AFFINE) -> CachedViews:
+    recipe = tiny_recipe(synthesis={"cached_views": views, "affine": warp})
+    return CachedViews(synthesizer or Plain(), tiny_dataset(static=static).static, recipe, folder)
 
 
 def draws(seed: int) -> torch.Generator:
@@ -49,14 +49,14 @@ def test_a_view_shows_what_the_teacher_sees(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(cached_views, "BLOCK", 10)
     views = kept(tmp_path)
     rows = torch.tensor([32, 0, 19, 10, 9, 31, *[7] * 17])
-    images, frames = views.see(rows, draws(1), CPU)
+    images, frames = views.sample(rows, draws(1), CPU)
     assert images.shape == (23, 3, HEIGHT, WIDTH)
     assert frames.shape == (STEPS, 23, 2, HEIGHT, WIDTH)
     assert torch.equal(frames, seen_plainly(images))
     assert frames.any()
     own = images[rows == 7]
     assert len({one.numpy().tobytes() for one in own}) == 3  # three views, drawn at random
-    still = kept(tmp_path / "still", warp={}).see(rows, draws(1), CPU)[0]
+    still = kept(tmp_path / "still", warp={}).sample(rows, draws(1), CPU)[0]
     assert torch.equal(still, torch.from_numpy(resize_to(tiny_dataset().static.images[rows.numpy()], HEIGHT, WIDTH)))
     assert not torch.equal(still, images)
 
@@ -64,8 +64,8 @@ def test_a_view_shows_what_the_teacher_sees(tmp_path: Path, monkeypatch: pytest.
 def test_views_are_drawn_once_and_then_read(tmp_path: Path) -> None:
     first, again, more = Plain(), Plain(), Plain()
     rows = torch.arange(33)
-    one = kept(tmp_path, first).see(rows, draws(3), CPU)
-    two = kept(tmp_path, again).see(rows, draws(3), CPU)
+    one = kept(tmp_path, first).sample(rows, draws(3), CPU)
+    two = kept(tmp_path, again).sample(rows, draws(3), CPU)
     assert (first.asked, again.asked) == (99, 0)
     assert all(torch.equal(mine, other) for mine, other in zip(one, two, strict=True))
     kept(tmp_path, more, views=4)
@@ -74,24 +74,25 @@ def test_views_are_drawn_once_and_then_read(tmp_path: Path) -> None:
 
 
 def test_a_damaged_file_is_drawn_anew(tmp_path: Path) -> None:
-    expected = kept(tmp_path, views=1).see(torch.arange(33), draws(3), CPU)[1]
+    expected = kept(tmp_path, views=1).sample(torch.arange(33), draws(3), CPU)[1]
     (file,) = tmp_path.glob("frames-*.bits")
     damaged = bytearray(file.read_bytes())
     damaged[-5] ^= 1
     file.write_bytes(damaged)
-    bridge = Plain()
-    assert torch.equal(kept(tmp_path, bridge, views=1).see(torch.arange(33), draws(3), CPU)[1], expected)
-    assert bridge.asked == 33
+    synthesizer = Plain()
+    assert torch.equal(kept(tmp_path, synthesizer, views=1).sample(torch.arange(33), draws(3), CPU)[1], expected)
+    assert synthesizer.asked == 33
 
 
 def test_views_depend_on_what_shows_them(tmp_path: Path) -> None:
-    camera, translator = Camera(STEPS, 30_000), Translator(STEPS, 3)
+    camera, translator = Simulator(STEPS, 30_000), Translator(STEPS, 3)
     same = Translator(STEPS, 3)
     same.load_state_dict(translator.state_dict())
-    bridges = [
-        camera, Camera(STEPS, 30_000, Scene(blur=(0.1, 0.2))), Camera(STEPS, 20_000), translator, Translator(STEPS, 3),
+    synthesizers = [
+        camera, Simulator(STEPS, 30_000, Scene(blur=(0.1, 0.2))), Simulator(STEPS, 20_000), translator,
+        Translator(STEPS, 3),
     ]  # fmt: skip
-    known = {kept(tmp_path, bridge, views=1).content for bridge in bridges}
+    known = {kept(tmp_path, synthesizer, views=1).content for synthesizer in synthesizers}
     known |= {kept(tmp_path, views=1).content, kept(tmp_path, views=1, static=34).content}
     known |= {kept(tmp_path, views=1, warp={}).content}
     assert len(known) == 8
@@ -103,20 +104,20 @@ def test_views_depend_on_what_shows_them(tmp_path: Path) -> None:
 def test_a_camera_shows_as_it_does_otherwise(tmp_path: Path) -> None:
     """As many events as in batches that are drawn anew: 5 standard errors over 300 images."""
     data = tiny_dataset(static=300)
-    camera = Camera(STEPS, 30_000)
-    recipe = tiny_recipe(bridge={"views": 1})
-    _, frames = KeptViews(camera, data.static, recipe, tmp_path).see(torch.arange(300), draws(1), CPU)
+    camera = Simulator(STEPS, 30_000)
+    recipe = tiny_recipe(synthesis={"cached_views": 1})
+    _, frames = CachedViews(camera, data.static, recipe, tmp_path).sample(torch.arange(300), draws(1), CPU)
     images = torch.from_numpy(resize_to(data.static.images, HEIGHT, WIDTH))
-    one, two = (each.flatten(2).sum((0, 2)) for each in (frames, camera.show(images, draws(9))))
+    one, two = (each.flatten(2).sum((0, 2)) for each in (frames, camera.render(images, draws(9))))
     assert one.mean() > 1
     assert abs(one.mean() - two.mean()) < 5 * (one.var() / 300 + two.var() / 300).sqrt()
 
 
 def test_streams_take_images_labels_and_frames_of_the_same_rows(tmp_path: Path) -> None:
     data = tiny_dataset()
-    recipe = tiny_recipe(bridge={"views": 2, "warp": WARP}, distillation={"static": "bridge"})
-    streams = Streams(recipe, data, KeptViews(Plain(), data.static, recipe, tmp_path))
-    clip = streams.bridged(torch.tensor([4, 3, 30, 8]), lambda what: draws(2), CPU)
+    recipe = tiny_recipe(synthesis={"cached_views": 2, "affine": AFFINE}, distillation={"static": "synthetic"})
+    streams = Streams(recipe, data, CachedViews(Plain(), data.static, recipe, tmp_path))
+    clip = streams.synthetic(torch.tensor([4, 3, 30, 8]), lambda what: draws(2), CPU)
     assert clip.images is not None
     assert torch.equal(clip.frames, seen_plainly(clip.images))
     assert clip.labels.tolist() == [1, 0, 0, 2]
@@ -132,19 +133,19 @@ def test_training_over_kept_views(tmp_path: Path, spikeport, monkeypatch: pytest
     words = [
         "train", "digits", "--set", "data.train=30", "--set", "data.validation=20", "--set", "data.test=20",
         "--set", "data.static_limit=70", "--set", "training.threads=1",
-        "--set", "distillation={method = 'bridge', compare = false}",
-        "--set", "bridge.kind=camera", "--set", "bridge.start_epochs=1",
+        "--set", "distillation={method = 'synthetic-events', train_baseline = false}",
+        "--set", "synthesis.kind=simulator", "--set", "synthesis.pretrain_epochs=1",
         "--set", "teacher.epochs=1", "--set", "quantization.epochs=1",
     ]  # fmt: skip
 
     def train(name: str, views: int) -> bytes:
-        code, _, err = spikeport(*words, "--set", f"bridge.views={views}", "--out", name)
+        code, _, err = spikeport(*words, "--set", f"synthesis.cached_views={views}", "--out", name)
         assert code == 0, err
         return (tmp_path / name / "pretrain.safetensors").read_bytes()
 
     first = train("first", 2)
     with monkeypatch.context() as without:
-        without.setattr(Camera, "show", lambda *_: pytest.fail("drawn again"))
+        without.setattr(Simulator, "render", lambda *_: pytest.fail("drawn again"))
         assert train("second", 2) == first
     assert train("anew", 0) != first
     assert len(list((tmp_path / "cache").glob("frames-*.bits"))) == 3  # two views, and the recordings

@@ -1,4 +1,4 @@
-"""The bridge: a translator that finds known probabilities, what a start sees, and training without recordings."""
+"""Synthetic events: a translator that finds known probabilities, what a start sees, and training without recordings."""
 
 from __future__ import annotations
 
@@ -13,26 +13,32 @@ from learning_data import HEIGHT, STEPS, WIDTH, tiny_dataset, tiny_recipe
 
 from spikeport.errors import UserError
 from spikeport.pipeline.data.dataset import Dataset, EventSplit
-from spikeport.pipeline.data.event_synthesis.simulator import Camera
-from spikeport.pipeline.data.event_synthesis.table import load_bridge
+from spikeport.pipeline.data.event_synthesis.simulator import Simulator
+from spikeport.pipeline.data.event_synthesis.table import load_synthesizer
 from spikeport.pipeline.data.event_synthesis.translator import Translator
 from spikeport.pipeline.data.images import resize_to
 from spikeport.pipeline.distillation.methods import method_spec
 from spikeport.pipeline.run.tensor_files import save_weights
 from spikeport.pipeline.training.qat import qat_finetune
 from spikeport.pipeline.training.tasks import PretrainTask, StudentTask
-from spikeport.pipeline.training.train import initial_student, train_bridge, train_start, train_student, train_teacher
+from spikeport.pipeline.training.train import (
+    initial_student,
+    pretrain_student,
+    train_student,
+    train_teacher,
+    train_translator,
+)
 
-BRIDGED = {"method": "bridge", "compare": False}
+SYNTHETIC = {"method": "synthetic-events", "train_baseline": False}
 
 
 def known_dataset() -> tuple[Dataset, np.ndarray]:
     """Recordings whose every pixel fires with a probability that its image tells: 0.8 of the brightness in even steps
     for polarity 1, 0.4 of it in odd steps for polarity 0, else never. And those probabilities."""
-    data = tiny_dataset(train=240, twins=True)
-    twins = data.train.twins
-    assert twins is not None
-    brightness = resize_to(twins.images, HEIGHT, WIDTH)[:, 0]
+    data = tiny_dataset(train=240, paired_images=True)
+    paired_images = data.train.paired_images
+    assert paired_images is not None
+    brightness = resize_to(paired_images.images, HEIGHT, WIDTH)[:, 0]
     chances = np.zeros((240, STEPS, 2, HEIGHT, WIDTH), np.float32)
     chances[:, 0::2, 1] = 0.8 * brightness[:, None]
     chances[:, 1::2, 0] = 0.4 * brightness[:, None]
@@ -43,17 +49,17 @@ def known_dataset() -> tuple[Dataset, np.ndarray]:
 
 def test_a_translator_learns_when_and_where_events_come(tmp_path: Path) -> None:
     data, chances = known_dataset()
-    recipe = tiny_recipe(bridge={"width": 8, "kernel": 3, "updates": 600, "lr": 0.01})
-    translator = train_bridge(recipe, data, tmp_path)
-    assert data.train.twins is not None
-    images = torch.from_numpy(resize_to(data.train.twins.images, HEIGHT, WIDTH))
+    recipe = tiny_recipe(synthesis={"width": 8, "kernel": 3, "updates": 600, "lr": 0.01})
+    translator = train_translator(recipe, data, tmp_path)
+    assert data.train.paired_images is not None
+    images = torch.from_numpy(resize_to(data.train.paired_images.images, HEIGHT, WIDTH))
     with torch.no_grad():
         found = translator(images).sigmoid().numpy()
     # What is left is the noise of 240 recordings; a constant guess is four times as far off.
     assert np.abs(found - chances).mean() < np.abs(chances - chances.mean()).mean() / 4
-    shown = translator.show(images, torch.Generator().manual_seed(1))
+    shown = translator.render(images, torch.Generator().manual_seed(1))
     assert shown.shape == (STEPS, 240, 2, HEIGHT, WIDTH)
-    again = translator.show(images, torch.Generator().manual_seed(1))
+    again = translator.render(images, torch.Generator().manual_seed(1))
     assert torch.equal(shown, again)
     # each place is drawn with its own probability: the mean over all places within 4 sigma
     sigma = np.sqrt((found * (1 - found)).sum()) / found.size
@@ -62,23 +68,23 @@ def test_a_translator_learns_when_and_where_events_come(tmp_path: Path) -> None:
 
 def test_a_translator_sees_training_pairs_alone(tmp_path: Path) -> None:
     """Other validation and test recordings, the same weights: neither is trained on (with equal scores)."""
-    recipe = tiny_recipe(bridge={"width": 4, "updates": 5})
-    data = tiny_dataset(twins=True)
+    recipe = tiny_recipe(synthesis={"width": 4, "updates": 5})
+    data = tiny_dataset(paired_images=True)
     no_validation = replace(data.validation, frames=data.validation.frames[:0], labels=data.validation.labels[:0])
     other = replace(data.test, frames=1 - data.test.frames)
-    first = train_bridge(recipe, replace(data, validation=no_validation), tmp_path / "a")
-    second = train_bridge(recipe, replace(data, validation=no_validation, test=other), tmp_path / "b")
+    first = train_translator(recipe, replace(data, validation=no_validation), tmp_path / "a")
+    second = train_translator(recipe, replace(data, validation=no_validation, test=other), tmp_path / "b")
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
 
 
 def test_a_translator_needs_pairs_by_id(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"needs training recordings.*bridge.kind|bridge.kind.*one by one"):
-        train_bridge(tiny_recipe(), tiny_dataset(twins=False), tmp_path)
+    with pytest.raises(UserError, match=r"needs training recordings.*synthesis.kind|synthesis.kind.*one by one"):
+        train_translator(tiny_recipe(), tiny_dataset(paired_images=False), tmp_path)
 
 
 def test_a_start_sees_every_image_once_an_epoch_and_recordings_among_them(tmp_path: Path) -> None:
-    data = tiny_dataset(static=33, twins=True)
-    recipe = tiny_recipe(distillation=BRIDGED)
+    data = tiny_dataset(static=33, paired_images=True)
+    recipe = tiny_recipe(distillation=SYNTHETIC)
     teacher = train_teacher(recipe, data, tmp_path / "teacher")
     translator = Translator(STEPS, 4)
     seen: list[int] = []
@@ -87,11 +93,11 @@ def test_a_start_sees_every_image_once_an_epoch_and_recordings_among_them(tmp_pa
     class Watched(PretrainTask):
         def clips(self, rows, index, progress):
             clips = super().clips(rows, index, progress)
-            seen.append(len(clips["bridge"]))
-            assert set(clips) == {"bridge"}
+            seen.append(len(clips["synthetic"]))
+            assert set(clips) == {"synthetic"}
             images.append(rows)
-            real = clips["bridge"].labels[len(rows) :]
-            assert clips["bridge"].images.shape == (len(rows) + 5, 3, HEIGHT, WIDTH)
+            real = clips["synthetic"].labels[len(rows) :]
+            assert clips["synthetic"].images.shape == (len(rows) + 5, 3, HEIGHT, WIDTH)
             assert len(real) == 5
             return clips
 
@@ -101,7 +107,7 @@ def test_a_start_sees_every_image_once_an_epoch_and_recordings_among_them(tmp_pa
         initial_student(recipe, data),
         method_spec(recipe.distillation),
         teacher=teacher,
-        bridge=translator,
+        synthesizer=translator,
         stage="pretrain",
         samples=33,
         batch=10,
@@ -120,8 +126,8 @@ def test_a_start_sees_every_image_once_an_epoch_and_recordings_among_them(tmp_pa
 
 
 def test_later_each_recording_has_its_share_of_images(tmp_path: Path) -> None:
-    data = tiny_dataset(twins=True)
-    recipe = tiny_recipe(distillation=BRIDGED, bridge={"share": 1.5})
+    data = tiny_dataset(paired_images=True)
+    recipe = tiny_recipe(distillation=SYNTHETIC, synthesis={"images_per_recording": 1.5})
     teacher = train_teacher(recipe, data, tmp_path)
     task = StudentTask(
         recipe,
@@ -129,7 +135,7 @@ def test_later_each_recording_has_its_share_of_images(tmp_path: Path) -> None:
         initial_student(recipe, data),
         method_spec(recipe.distillation),
         teacher=teacher,
-        bridge=Translator(STEPS, 4),
+        synthesizer=Translator(STEPS, 4),
         stage="student",
         epochs=1,
         lr=1e-3,
@@ -138,90 +144,101 @@ def test_later_each_recording_has_its_share_of_images(tmp_path: Path) -> None:
         sections=("student",),
     )
     step = task.step(torch.arange(8), 0)
-    assert {name: len(stream.labels) for name, stream in step.streams.items()} == {"event": 8, "bridge": 12}
-    assert step.streams["bridge"].teaching is not None
-    assert step.streams["event"].teaching is None  # nobody asks there
+    assert {name: len(stream.labels) for name, stream in step.streams.items()} == {"event": 8, "synthetic": 12}
+    assert step.streams["synthetic"].teacher is not None
+    assert step.streams["event"].teacher is None  # nobody asks there
 
 
-@pytest.mark.parametrize("kind", ["translator", "camera"])
-def test_bridges_come_back_from_files(tmp_path: Path, kind: str) -> None:
-    recipe = tiny_recipe(bridge={"kind": kind, "width": 4})
+@pytest.mark.parametrize("kind", ["translator", "simulator"])
+def test_synthesizers_come_back_from_files(tmp_path: Path, kind: str) -> None:
+    recipe = tiny_recipe(synthesis={"kind": kind, "width": 4})
     translator = Translator(STEPS, 4)
     save_weights(translator, tmp_path / "synthesis.safetensors")
     images = torch.rand(3, 3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0))
-    bridge = load_bridge(recipe, tmp_path / "synthesis.safetensors")
-    expected = translator if kind == "translator" else Camera(STEPS, recipe.data.step_us)
-    shown = [one.show(images, torch.Generator().manual_seed(4)) for one in (bridge, expected)]
+    synthesizer = load_synthesizer(recipe, tmp_path / "synthesis.safetensors")
+    expected = translator if kind == "translator" else Simulator(STEPS, recipe.data.step_us)
+    shown = [one.render(images, torch.Generator().manual_seed(4)) for one in (synthesizer, expected)]
     assert shown[0].shape == (STEPS, 3, 2, HEIGHT, WIDTH)
     assert torch.equal(*shown)
 
 
-@pytest.mark.parametrize("bridge", [Translator(STEPS, 4), Camera(STEPS, 30_000)], ids=["translator", "camera"])
-def test_bridges_work_where_the_images_are(bridge) -> None:
+@pytest.mark.parametrize(
+    "synthesizer", [Translator(STEPS, 4), Simulator(STEPS, 30_000)], ids=["translator", "simulator"]
+)
+def test_synthesizers_work_where_the_images_are(synthesizer) -> None:
     """The student's device; `meta` stands in for a GPU: it holds no values, but knows where they would be."""
-    frames = bridge.show(torch.rand(3, 3, HEIGHT, WIDTH, device="meta"), torch.Generator().manual_seed(0))
+    frames = synthesizer.render(torch.rand(3, 3, HEIGHT, WIDTH, device="meta"), torch.Generator().manual_seed(0))
     assert (frames.device.type, frames.shape) == ("meta", (STEPS, 3, 2, HEIGHT, WIDTH))
-    assert all(weight.device.type == "meta" for weight in getattr(bridge, "parameters", list)())
+    assert all(weight.device.type == "meta" for weight in getattr(synthesizer, "parameters", list)())
 
 
 def test_lessons_before_the_camera_and_after_it_show_other_things(tmp_path: Path) -> None:
     """Images, noise and scenes of a batch are drawn anew for each stage; those of the same stage are the same."""
-    data, recipe = tiny_dataset(twins=True), tiny_recipe(distillation=BRIDGED)
+    data, recipe = tiny_dataset(paired_images=True), tiny_recipe(distillation=SYNTHETIC)
     teacher = train_teacher(recipe, data, tmp_path)
 
     def shown(stage: str) -> torch.Tensor:
         task = PretrainTask(
             recipe, data, initial_student(recipe, data), method_spec(recipe.distillation), teacher=teacher,
-            bridge=Camera(STEPS, 30_000), stage=stage, epochs=1, lr=1e-3, weight_decay=0.0, warmup_epochs=0,
+            synthesizer=Simulator(STEPS, 30_000), stage=stage, epochs=1, lr=1e-3, weight_decay=0.0, warmup_epochs=0,
             sections=("student",),
         )  # fmt: skip
-        return task.clips(torch.arange(8), 0, 0.0)["bridge"].frames
+        return task.clips(torch.arange(8), 0, 0.0)["synthetic"].frames
 
     assert torch.equal(shown("simulator"), shown("simulator"))
     assert not torch.equal(shown("simulator"), shown("pretrain"))
 
 
 def test_a_small_share_is_one_image(tmp_path: Path) -> None:
-    data = tiny_dataset(twins=True)
-    recipe = tiny_recipe(distillation=BRIDGED, bridge={"share": 0.05}, training={"epochs": 1})
+    data = tiny_dataset(paired_images=True)
+    recipe = tiny_recipe(distillation=SYNTHETIC, synthesis={"images_per_recording": 0.05}, training={"epochs": 1})
     teacher = train_teacher(recipe, data, tmp_path / "teacher")
-    train_student(recipe, data, teacher, "bridge", tmp_path / "student", bridge=Translator(STEPS, 4))
+    train_student(recipe, data, teacher, "synthetic-events", tmp_path / "student", synthesizer=Translator(STEPS, 4))
     (row,) = (json.loads(line) for line in (tmp_path / "student" / "metrics.jsonl").read_text().splitlines())
-    assert row["bridge.tet"] > 0
+    assert row["synthetic.tet"] > 0
 
 
 def without_recordings(data: Dataset) -> Dataset:
     def none(split: EventSplit) -> EventSplit:
-        return replace(split, frames=split.frames[:0], labels=split.labels[:0], keys=(), twins=None)
+        return replace(split, frames=split.frames[:0], labels=split.labels[:0], keys=(), paired_images=None)
 
     return replace(data, train=none(data.train), validation=none(data.validation))
 
 
 def test_a_student_may_learn_from_images_alone(tmp_path: Path) -> None:
-    """No training and no validation recording: the start is the student, and tuning sees bridged images."""
-    data = without_recordings(tiny_dataset(twins=True))
+    """No training and no validation recording: the start is the student, and tuning sees synthetic events."""
+    data = without_recordings(tiny_dataset(paired_images=True))
     recipe = tiny_recipe(
-        distillation=BRIDGED,
-        bridge={"kind": "camera", "start_epochs": 1, "start_batch": 11},
+        distillation=SYNTHETIC,
+        synthesis={"kind": "simulator", "pretrain_epochs": 1, "pretrain_batch": 11},
         quantization={"epochs": 1, "method": "same"},
     )
     teacher = train_teacher(recipe, data, tmp_path / "teacher")
-    camera = Camera(STEPS, recipe.data.step_us)
-    start = train_start(recipe, data, teacher, camera, tmp_path / "start")
+    camera = Simulator(STEPS, recipe.data.step_us)
+    start = pretrain_student(recipe, data, teacher, camera, tmp_path / "start")
     before = {key: tensor.clone() for key, tensor in start.state_dict().items()}
     fresh = initial_student(recipe, data).state_dict()
     assert any(not torch.equal(before[key], fresh[key]) for key in fresh)
-    student = train_student(recipe, data, teacher, "bridge", tmp_path / "student", bridge=camera, start=start)
+    student = train_student(
+        recipe, data, teacher, "synthetic-events", tmp_path / "student", synthesizer=camera, pretrained=start
+    )
     assert all(torch.equal(before[key], tensor) for key, tensor in student.state_dict().items())
     tuned = qat_finetune(
-        recipe, data, student, tmp_path / "tuned", method="bridge", teacher=teacher, bridge=camera, stage="tuned"
+        recipe,
+        data,
+        student,
+        tmp_path / "tuned",
+        method="synthetic-events",
+        teacher=teacher,
+        synthesizer=camera,
+        stage="tuned",
     )
     rows = [json.loads(line) for line in (tmp_path / "tuned" / "metrics.jsonl").read_text().splitlines()]
-    assert rows[0]["bridge.tet"] > 0
+    assert rows[0]["synthetic.tet"] > 0
     assert rows[0]["event.tet"] == 0
     assert all(cell.numerics == "loihi" for cell in tuned.neurons())
-    with pytest.raises(UserError, match=r"none cannot train without recordings.*Hint"):
-        train_student(recipe, data, None, "none", tmp_path / "none")
+    with pytest.raises(UserError, match=r"baseline cannot train without recordings.*Hint"):
+        train_student(recipe, data, None, "baseline", tmp_path / "none")
 
 
 def test_lessons_before_the_camera_may_come_from_another_run(tmp_path: Path, spikeport) -> None:
@@ -243,11 +260,11 @@ channels = [3]
 [training]
 threads = 1
 [distillation]
-method = "bridge"
-compare = false
-[bridge]
-start_epochs = 0
-camera_epochs = 1
+method = "synthetic-events"
+train_baseline = false
+[synthesis]
+pretrain_epochs = 0
+simulator_pretrain_epochs = 1
 updates = 2
 width = 3
 [quantization]
@@ -257,12 +274,14 @@ epochs = 0
     code, _, err = spikeport("train", "r.toml", "--out", "first")
     assert code == 0, err
     kept = tmp_path / "first" / "simulator.safetensors"
-    words = ["--set", f"bridge.camera_weights={kept}", "--set", "bridge.camera_epochs=0"]
+    words = ["--set", f"synthesis.simulator_weights={kept}", "--set", "synthesis.simulator_pretrain_epochs=0"]
     code, _, err = spikeport("train", "r.toml", "--out", "second", *words)
     assert code == 0, err
     assert (tmp_path / "second" / "simulator.safetensors").read_bytes() == kept.read_bytes()
     assert (tmp_path / "second" / "student.safetensors").read_bytes() == kept.read_bytes()  # no later epochs
-    code, _, err = spikeport("train", "r.toml", "--out", "third", "--set", "bridge.camera_weights=none.safetensors")
+    code, _, err = spikeport(
+        "train", "r.toml", "--out", "third", "--set", "synthesis.simulator_weights=none.safetensors"
+    )
     assert code == 2
     assert "none.safetensors" in err
-    assert "correct bridge.camera_weights" in err
+    assert "correct synthesis.simulator_weights" in err

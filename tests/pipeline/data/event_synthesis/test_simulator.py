@@ -1,4 +1,4 @@
-"""The camera of the bridge against the event by event model, and its scenes by geometry."""
+"""The simulated camera against the event by event model, and its scenes by geometry."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import torch
 from spikeport.pipeline.data.event_camera import crossings
 from spikeport.pipeline.data.event_synthesis.simulator import (
     SAMPLE_US,
-    Camera,
     Scene,
+    Simulator,
     _blurred,
     _moved,
     _path,
@@ -54,7 +54,7 @@ def test_an_image_is_dark_ink_on_light_paper() -> None:
     image[:, :, 5:10, 8:11] = 1
     scene = Scene(noise_hz=(0, 0), mismatch=(0, 0), blur=(0.1, 0.1), lag_us=(0, 0), offset=(0, 0))
     # The second saccade moves up and right; the third, left.
-    frames = Camera(3, 105_000, scene).show(image, torch.Generator().manual_seed(0))[2, 0]
+    frames = Simulator(3, 105_000, scene).render(image, torch.Generator().manual_seed(0))[2, 0]
     places = torch.arange(20.0)
     off, on = (float((frames[p].sum(0) * places).sum() / frames[p].sum()) for p in range(2))
     assert on > off + 2
@@ -70,7 +70,7 @@ def test_steps_of_any_length_get_their_share_of_events(steps: int, step_us: int)
     )  # fmt: skip
     y, x = torch.meshgrid(torch.arange(40.0), torch.arange(40.0), indexing="ij")
     image = (0.5 + 0.5 * torch.sin(y / 2) * torch.sin(x / 2)).expand(1, 3, 40, 40)
-    counts = Camera(steps, step_us, scene).show(image, torch.Generator().manual_seed(0)).sum((1, 2, 3, 4))
+    counts = Simulator(steps, step_us, scene).render(image, torch.Generator().manual_seed(0)).sum((1, 2, 3, 4))
     assert counts.min() > 0.66 * counts.mean()
     assert counts.max() < 1.34 * counts.mean()
 
@@ -87,13 +87,13 @@ def test_blur_keeps_the_light_and_spreads_it() -> None:
 
 def test_nothing_that_moves_sends_nothing() -> None:
     images = torch.rand(3, 3, 9, 12, generator=torch.Generator().manual_seed(0))
-    assert not Camera(4, 20_000, STILL).show(images, torch.Generator()).any()
+    assert not Simulator(4, 20_000, STILL).render(images, torch.Generator()).any()
 
 
 def test_noise_comes_at_its_rate() -> None:
     """20 Hz a pixel in bins of 20 ms, halved between the polarities: 0.2 of the places."""
     scene = Scene(noise_hz=(20, 20), reach=(0, 0), offset=(0, 0))
-    frames = Camera(5, 20_000, scene).show(torch.zeros(4, 3, 30, 31), torch.Generator().manual_seed(1))
+    frames = Simulator(5, 20_000, scene).render(torch.zeros(4, 3, 30, 31), torch.Generator().manual_seed(1))
     count = frames.numel()
     assert abs(frames.mean().item() - 0.2) < 4 * (0.2 * 0.8 / count) ** 0.5
 
@@ -124,8 +124,8 @@ def test_moving_by_whole_pixels_is_a_shift() -> None:
 @pytest.mark.parametrize("steps", [1, 10])
 def test_draws_come_from_the_generator(steps: int) -> None:
     images = torch.rand(2, 3, 34, 30, generator=torch.Generator().manual_seed(0))
-    camera = Camera(steps, 30_000)
-    first, again, other = (camera.show(images, torch.Generator().manual_seed(seed)) for seed in (5, 5, 6))
+    camera = Simulator(steps, 30_000)
+    first, again, other = (camera.render(images, torch.Generator().manual_seed(seed)) for seed in (5, 5, 6))
     assert first.shape == (steps, 2, 2, 34, 30)
     assert torch.equal(first, again)
     assert not torch.equal(first, other)

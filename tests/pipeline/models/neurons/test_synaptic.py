@@ -263,7 +263,7 @@ def test_a_student_learns_is_tuned_kept_and_exported(tmp_path: Path) -> None:
     fresh = initial_student(recipe, dataset)
     before = [cell.bias.detach().clone() for cell in fresh.neurons()]
     assert all(isinstance(cell, LoihiSynaptic) and float(cell.alpha) == pytest.approx(0.4) for cell in fresh.neurons())
-    trained = train_student(recipe, dataset, None, "none", tmp_path / "train")
+    trained = train_student(recipe, dataset, None, "baseline", tmp_path / "train")
     assert all(bool((old != cell.bias).any()) for old, cell in zip(before, trained.neurons(), strict=True))
     save_student(trained, tmp_path / "float.safetensors")
     shape = dataset.test.frames.shape[2:]

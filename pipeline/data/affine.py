@@ -7,21 +7,21 @@ import math
 import torch
 from torch import Tensor
 
-from spikeport.pipeline.run.recipe import Warp
+from spikeport.pipeline.run.recipe import Affine
 
 
-def warp(images: Tensor, recipe: Warp, generator: torch.Generator) -> Tensor:
+def random_affine(images: Tensor, recipe: Affine, generator: torch.Generator) -> Tensor:
     """`images` `[B, C, H, W]`, each `warped` by a draw of its own from `generator` (on the CPU)."""
-    return warped(images, recipe, draw_warp(len(images), generator))
+    return apply_affine(images, recipe, draw_affine(len(images), generator))
 
 
-def draw_warp(count: int, generator: torch.Generator) -> Tensor:
+def draw_affine(count: int, generator: torch.Generator) -> Tensor:
     """How far each of `count` images is warped, `[5, count]` in -1..1: turn, scale, shear, shift down and right, in
     shares of what a recipe allows."""
     return 2 * torch.rand(5, count, generator=generator) - 1
 
 
-def warped(images: Tensor, recipe: Warp, draws: Tensor) -> Tensor:
+def apply_affine(images: Tensor, recipe: Affine, draws: Tensor) -> Tensor:
     """`images` `[B, C, H, W]`, each by an affine map of its own round its middle; what comes in is black.
 
     `draws`: as `draw_warp` gives them. With a recipe of zeros the images come back as they are.
@@ -30,15 +30,15 @@ def warped(images: Tensor, recipe: Warp, draws: Tensor) -> Tensor:
         return images
     height, width = images.shape[2:]
     turn, grow, lean, down, right = draws.to(images)
-    angle = turn * math.radians(recipe.turn_degrees)
+    angle = turn * math.radians(recipe.degrees)
     scale = torch.exp(-grow * math.log1p(recipe.scale))
     sine, cosine = angle.sin() * scale, angle.cos() * scale
     lean = lean * recipe.shear
     # From a pixel of the result, in pixels from the middle (x, y), to where it comes from.
     matrix = torch.stack(
         [
-            torch.stack([cosine, lean * cosine - sine, -right * recipe.shift], dim=1),
-            torch.stack([sine, lean * sine + cosine, -down * recipe.shift], dim=1),
+            torch.stack([cosine, lean * cosine - sine, -right * recipe.translate], dim=1),
+            torch.stack([sine, lean * sine + cosine, -down * recipe.translate], dim=1),
         ],
         dim=1,
     )

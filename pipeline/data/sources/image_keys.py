@@ -19,11 +19,11 @@ def name_images(
     every recording has one, else UserError.
     """
     keys = [f"image:{name}/{identity}" for name, identity in zip(found.classes, found.ids, strict=True)]
-    twins = _Twins(found, offset)
+    paired_images = _ImageIndex(found, offset)
     taken: dict[int, EventFile] = {}
     for file in files:
         name = classes[file.label]
-        row = twins.of(file, name, strict=strict)
+        row = paired_images.of(file, name, strict=strict)
         if row is None:
             continue
         if row in taken:
@@ -40,7 +40,7 @@ def name_images(
     return StaticImages(images=found.images, labels=labels, keys=tuple(keys))
 
 
-class _Twins:
+class _ImageIndex:
     """Finds the image that a recording was made from, by id; by class and id where classes share ids."""
 
     def __init__(self, found: ImageSet, offset: int) -> None:

@@ -12,7 +12,7 @@ from spikeport.pipeline.data.framing import Binning, Frames, Progress
 
 
 @dataclass(frozen=True, kw_only=True)
-class Collection:
+class RawDataset:
     """All recordings of a source, unread, and all its images, unsplit.
 
     `keys` and `labels` `[N]` int64 belong to the recordings that `read()` yields, in that order. `content()`: a
