@@ -24,13 +24,14 @@ import torch
 from torch import Tensor, nn
 
 from spikeport.allocation import keep_freed_memory
-from spikeport.pipeline.models.neurons.leaky import SLOPE
+from spikeport.pipeline.models.fold_batch_norm import fold_batch_norm
+from spikeport.pipeline.models.neurons.base import SLOPE
 from spikeport.pipeline.models.students import base as students
-from spikeport.pipeline.models.students.build import Student, build_student
+from spikeport.pipeline.models.students.base import Student
+from spikeport.pipeline.models.students.build import build_student
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.recipe import Student as StudentRecipe
 from spikeport.pipeline.run.recipe_file import load_recipe
-from spikeport.pipeline.training.qat import fold_batch_norm
 
 CLASSES = 10
 CHANNELS = (16, 32, 64)  # of recipes/nmnist-small.toml

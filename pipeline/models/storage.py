@@ -48,8 +48,8 @@ def load_student(
     )
     load_weights(student, path)
     if quantized:
-        for cell in student.neurons():
-            cell.numerics = "loihi"
+        for neurons in student.neurons():
+            neurons.numerics = "loihi"
     return student.eval()
 
 

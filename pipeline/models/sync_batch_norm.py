@@ -12,7 +12,7 @@ import torch.distributed
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from spikeport.pipeline.models.neurons.synaptic import BatchRMSNorm
+from spikeport.pipeline.models.batch_rms_norm import BatchRMSNorm
 
 
 @contextlib.contextmanager

@@ -186,24 +186,32 @@ class Student(_Section):
     """The spiking network, which ends in an output layer that fires; see docs/reference/networks.md."""
 
     network: str = "conv"
-    channels: Channels = (8, 16, 32)  # conv, recurrent: of each convolution block
+    channels: Channels = (8, 16, 32)  # conv, conv-mlp: of each convolution block
     kernel: Kernel = 3
     downsample: Literal["stride", "avgpool"] = "stride"
-    hidden: CellsOrNone = 0  # conv: cells of a dense layer before the output; 0: none
-    layers: Layers = (128,)  # mlp, recurrent: cells of each dense layer
+    hidden: CellsOrNone = 0  # conv: neurons of a dense layer before the output; 0: none
+    layers: Layers = (128,)  # mlp, conv-mlp: neurons of each dense layer
     width: Width = 1.0  # vgg-snn, ResNets: share of the published numbers of channels
-    beta: Fraction = 0.75
-    alpha: Fraction = 0.0  # share of a current that a step keeps; 0: none, currents act in their own step only
+    neuron: str = "leaky"  # "leaky", "synaptic", "recurrent" or "package.module:attribute", see docs/networks.md
+    beta: Fraction = 0.75  # share of the membrane that a step leaves
+    alpha: Fraction | None = None  # synaptic: share of the synaptic current that a step leaves
     v_threshold: PositiveFloat = 1.0
 
     @model_validator(mode="after")
-    def _slow_currents_decay(self) -> Student:
-        if self.alpha:
+    def _alpha_belongs_to_a_synaptic_current(self) -> Student:
+        if self.neuron == "synaptic":
+            if self.alpha is None:
+                raise ValueError("neuron = 'synaptic' needs alpha. Hint: set student.alpha, for example to 0.5")
             for name, factor in (("alpha", self.alpha), ("beta", self.beta)):
                 if round(4096 * (1 - factor)) == 0:
-                    raise ValueError(f"with slow currents {name} must be at most 4095/4096, not {factor:g}")
+                    raise ValueError(f"with neuron = 'synaptic' {name} must be at most 4095/4096, not {factor:g}")
             if round(4096 * (1 - self.alpha)) == 4096:
-                raise ValueError(f"alpha must be 0 (off) or at least 1/4096, not {self.alpha:g}")
+                raise ValueError(f'alpha must be at least 1/4096, not {self.alpha:g}. Hint: use neuron = "leaky"')
+        elif self.alpha is not None and ":" not in self.neuron:
+            raise ValueError(
+                f"neuron = {self.neuron!r} has no synaptic current, and alpha is {self.alpha:g}. "
+                'Hint: set neuron = "synaptic", or leave alpha out'
+            )
         return self
 
 
@@ -367,4 +375,4 @@ class Recipe(_Section):
 
     def as_toml(self) -> str:
         """The resolved recipe as TOML text, every default written out."""
-        return tomli_w.dumps(self.model_dump(mode="json"))
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))

@@ -23,7 +23,8 @@ from spikeport.pipeline.data.windows import check_window
 from spikeport.pipeline.distillation import methods
 from spikeport.pipeline.distillation.objective import uses_teacher
 from spikeport.pipeline.models import storage
-from spikeport.pipeline.models.students.build import Student, run_student
+from spikeport.pipeline.models.students.base import Student
+from spikeport.pipeline.models.students.inference import run_student
 from spikeport.pipeline.models.teachers.base import Teacher
 from spikeport.pipeline.models.teachers.spiking import run_of
 from spikeport.pipeline.run import health

@@ -13,7 +13,8 @@ from spikeport.export.network.readout import SILENT, classify
 from spikeport.pipeline.data.dataset import EventSplit, StaticImages
 from spikeport.pipeline.data.images import resize_to
 from spikeport.pipeline.data.packed import PackedFrames
-from spikeport.pipeline.models.students.build import Student, predict_spikes
+from spikeport.pipeline.models.students.base import Student
+from spikeport.pipeline.models.students.inference import predict_spikes
 from spikeport.pipeline.models.teachers.base import Teacher
 
 BATCH = 256

@@ -11,7 +11,7 @@ import torch
 from pytorch_lightning.plugins.precision import MixedPrecision, Precision
 from torch import Tensor, nn
 
-from spikeport.pipeline.models.neurons.leaky import LoihiNeuron
+from spikeport.pipeline.models.neurons.base import LoihiNeuron
 from spikeport.pipeline.models.sync_batch_norm import replace_forwards
 
 TYPES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from spikeport.export.network.fixed_point import BIAS_LIMIT, DECAY_ONE, THRESHOLD_LIMIT, WEIGHT_LIMIT
+from spikeport.export.network.fixed_point import BIAS_LIMIT, THRESHOLD_LIMIT, WEIGHT_LIMIT
 from spikeport.pipeline.data.dataset import Dataset
 from spikeport.pipeline.data.event_synthesis.cached_views import CachedViews, EventSynthesizer
 from spikeport.pipeline.distillation.methods import baseline_spec, method_spec
-from spikeport.pipeline.models.neurons.leaky import LoihiNeuron
-from spikeport.pipeline.models.neurons.recurrent import LoihiRecurrent
-from spikeport.pipeline.models.neurons.synaptic import BatchRMSNorm, LoihiSynaptic
-from spikeport.pipeline.models.students.base import POOL, Student
+from spikeport.pipeline.models.fold_batch_norm import fold_batch_norm
+from spikeport.pipeline.models.students.base import Student, WeightLayer, weight_layers
 from spikeport.pipeline.models.teachers.base import Teacher
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.training.fit import fit
@@ -32,45 +29,6 @@ from spikeport.pipeline.training.task import Progress
 from spikeport.pipeline.training.tasks import QatTask, StudentTask
 
 TUNING_IMAGES = 1_280  # images that an epoch of tuning on synthetic events sees
-
-
-def fold_batch_norm(student: Student) -> Student:
-    """A copy of the deployed path in which every layer has taken in the batch norm behind it; float,
-    eval mode.
-
-    Exact up to float32 rounding of the weights: w' = w g, b' = beta - mean g with g = gamma / sqrt(var +
-    eps). A norm that does not shift leaves no bias: w' = w g. The static head is left out: it has done its work.
-    """
-    folded = copy.deepcopy(student).eval()
-    layers: dict[str, nn.Module] = {}
-    before: nn.Module | None = None
-    for name, layer in folded.backbone.items():
-        if isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)) and isinstance(before, (nn.Conv2d, nn.Linear)):
-            _fold_into(before, layer)
-        elif isinstance(layer, BatchRMSNorm) and isinstance(before, (nn.Conv2d, nn.Linear)):
-            _scale_rows(before, layer.gain(layer.mean_square.double()))
-        else:
-            layers[name] = layer
-        before = layer
-    heads = nn.ModuleDict({"event": folded.synapse("event")})
-    return Student(nn.ModuleDict(layers), heads, folded.output_cell).eval()
-
-
-def _fold_into(synapse: nn.Conv2d | nn.Linear, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
-    mean, variance = norm.running_mean, norm.running_var
-    assert mean is not None  # students' norms keep statistics
-    assert variance is not None
-    gain = norm.weight.double() / torch.sqrt(variance.double() + norm.eps)
-    bias = norm.bias.double() - mean.double() * gain
-    if synapse.bias is not None:
-        bias = bias + synapse.bias.double() * gain
-    _scale_rows(synapse, gain)
-    synapse.bias = nn.Parameter(bias.detach().to(synapse.weight.dtype))
-
-
-def _scale_rows(synapse: nn.Conv2d | nn.Linear, gain: Tensor) -> None:
-    weight = synapse.weight.double() * gain.view(-1, *[1] * (synapse.weight.ndim - 1))
-    synapse.weight = nn.Parameter(weight.detach().to(synapse.weight.dtype))
 
 
 def rescale(student: Student) -> Student:
@@ -82,32 +40,28 @@ def rescale(student: Student) -> Student:
     as they are.
     """
     student = copy.deepcopy(student)
-    for synapse, cell, pooled in _layers(student):
-        recurrence = _recurrence(cell)
+    for layer in weight_layers(student):
+        synapse, neurons, pooled = layer.synapse, layer.neurons, layer.pooled
         largest = float(synapse.weight.detach().abs().max())
-        if recurrence is not None:  # one scale for both, and no pool before the loop
+        if (recurrence := neurons.recurrent_synapse) is not None:  # both have one scale
             largest = max(largest, float(recurrence.weight.detach().abs().max()) * pooled)
-        biases = _bias_owner(synapse, cell).bias
-        assert biases is not None  # folding gave one to every layer
-        bias = float(biases.detach().abs().max()) * pooled
-        threshold = float(cell.threshold) * pooled
+        bias = 0.0 if layer.bias is None else float(layer.bias.detach().abs().max()) * pooled
+        threshold = float(neurons.threshold) * pooled
         units = min(WEIGHT_LIMIT / largest, THRESHOLD_LIMIT / threshold, BIAS_LIMIT / max(bias, 1e-30))
         scale = 2.0 ** round(math.log2(units))
         factor = units / scale
         with torch.no_grad():
             synapse.weight *= factor
-            biases *= factor
-            cell.threshold *= factor
-            if recurrence is not None:
-                recurrence.weight *= factor
-            cell.scale.fill_(scale * pooled)
+            if layer.bias is not None:
+                layer.bias.mul_(factor)
+            neurons.rescale(factor)
+            neurons.scale.fill_(scale * pooled)
     return student
 
 
 def scales(student: Student) -> dict[str, float]:
     """S of each synapse by name: integer weights are S times the float ones."""
-    names = [name for name, layer in student.deployed() if isinstance(layer, (nn.Conv2d, nn.Linear))]
-    return {name: float(cell.scale) / pooled for name, (_, cell, pooled) in zip(names, _layers(student), strict=True)}
+    return {layer.name: float(layer.neurons.scale) / layer.pooled for layer in weight_layers(student)}
 
 
 def quantize(student: Student) -> Student:
@@ -200,50 +154,31 @@ class _RoundToGrid(torch.autograd.Function):
 def prepare_qat(student: Student) -> None:
     """In place: weights and biases seen through the grid, thresholds and decays on it, cells in Loihi
     numerics."""
-    for synapse, cell, pooled in _layers(student):
-        scale = float(cell.scale)
-        parametrize.register_parametrization(synapse, "weight", FakeQuantize(scale / pooled, 2, WEIGHT_LIMIT))
-        parametrize.register_parametrization(_bias_owner(synapse, cell), "bias", FakeQuantize(scale, 1, BIAS_LIMIT))
-        if (recurrence := _recurrence(cell)) is not None:
-            parametrize.register_parametrization(recurrence, "weight", FakeQuantize(scale, 2, WEIGHT_LIMIT))
-        cell.threshold.copy_((cell.threshold * scale).round() / scale)
-        cell.beta.copy_(1 - torch.tensor(cell.v_decay / DECAY_ONE))
-        if isinstance(cell, LoihiSynaptic):
-            cell.alpha.copy_(1 - torch.tensor(cell.i_decay / DECAY_ONE))
-        cell.numerics = "loihi"
+    for layer in weight_layers(student):
+        neurons, scale = layer.neurons, float(layer.neurons.scale)
+        for module, name, grid in _grids(layer):
+            parametrize.register_parametrization(module, name, grid)
+        neurons.threshold.copy_((neurons.threshold * scale).round() / scale)
+        neurons.round_decays()
+        neurons.numerics = "loihi"
 
 
 def convert(student: Student) -> Student:
     """In place: the weights become what the grid made of them."""
-    for synapse, cell, _ in _layers(student):
-        parametrize.remove_parametrizations(synapse, "weight", leave_parametrized=True)
-        parametrize.remove_parametrizations(_bias_owner(synapse, cell), "bias", leave_parametrized=True)
-        if (recurrence := _recurrence(cell)) is not None:
-            parametrize.remove_parametrizations(recurrence, "weight", leave_parametrized=True)
+    for layer in weight_layers(student):
+        for module, name, _ in _grids(layer):
+            parametrize.remove_parametrizations(module, name, leave_parametrized=True)
     return student.eval()
 
 
-def _recurrence(cell: LoihiNeuron) -> nn.Linear | None:
-    """The weights from the cells' own spikes, where they have any."""
-    return cell.recurrent if isinstance(cell, LoihiRecurrent) else None
-
-
-def _bias_owner(synapse: nn.Conv2d | nn.Linear, cell: LoihiNeuron) -> nn.Conv2d | nn.Linear | LoihiSynaptic:
-    """Whose bias is the layer's: before slow currents the cell's, see `networks.synaptic`."""
-    return cell if isinstance(cell, LoihiSynaptic) else synapse
-
-
-def _layers(student: Student) -> Iterator[tuple[nn.Conv2d | nn.Linear, LoihiNeuron, int]]:
-    """Each synapse with its cells and the number of inputs that the average pool before it averages (or
-    1)."""
-    synapse: nn.Conv2d | nn.Linear | None = None
-    pooled = 1
-    for _, layer in student.deployed():
-        if isinstance(layer, nn.AvgPool2d):
-            pooled = POOL**2
-        elif isinstance(layer, (nn.Conv2d, nn.Linear)):
-            synapse = layer
-        elif isinstance(layer, LoihiNeuron):
-            assert synapse is not None
-            yield synapse, layer, pooled
-            pooled = 1
+def _grids(layer: WeightLayer) -> list[tuple[nn.Module, str, FakeQuantize]]:
+    """The parameters of a layer that are quantized: module, name and grid of each."""
+    scale = float(layer.neurons.scale)
+    found: list[tuple[nn.Module, str, FakeQuantize]] = [
+        (layer.synapse, "weight", FakeQuantize(scale / layer.pooled, 2, WEIGHT_LIMIT))
+    ]
+    if layer.bias is not None:
+        found.append((layer.bias_owner, "bias", FakeQuantize(scale, 1, BIAS_LIMIT)))
+    if layer.neurons.recurrent_synapse is not None:
+        found.append((layer.neurons.recurrent_synapse, "weight", FakeQuantize(scale, 2, WEIGHT_LIMIT)))
+    return found

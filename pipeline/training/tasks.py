@@ -18,7 +18,8 @@ from spikeport.pipeline.distillation.methods import MethodSpec
 from spikeport.pipeline.distillation.objective import Objective, uses_teacher
 from spikeport.pipeline.distillation.streams import NO_TEACHER, Clip, Streams, joined, observe
 from spikeport.pipeline.models.sizes import student_sizes, teacher_sizes
-from spikeport.pipeline.models.students.build import Student, run_student
+from spikeport.pipeline.models.students.base import Student
+from spikeport.pipeline.models.students.inference import run_student
 from spikeport.pipeline.models.teachers.base import Teacher
 from spikeport.pipeline.models.teachers.build import build_teacher
 from spikeport.pipeline.run.recipe import PLACE, Recipe

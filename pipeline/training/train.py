@@ -13,7 +13,8 @@ from spikeport.pipeline.data.event_synthesis.translator import Translator
 from spikeport.pipeline.distillation.initialize import initialize_from_teacher
 from spikeport.pipeline.distillation.methods import method_spec
 from spikeport.pipeline.distillation.streams import NO_TEACHER
-from spikeport.pipeline.models.students.build import Student, build_student
+from spikeport.pipeline.models.students.base import Student
+from spikeport.pipeline.models.students.build import build_student
 from spikeport.pipeline.models.teachers.base import Teacher
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.seeding import derived_seed

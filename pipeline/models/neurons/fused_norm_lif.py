@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from spikeport.pipeline.models.neurons import fused_norm_lif_kernels as kernels
+from spikeport.pipeline.models.neurons.base import SLOPE
 from spikeport.pipeline.models.neurons.kernel_dispatch import compiles, rows, rows_like, run
-from spikeport.pipeline.models.neurons.leaky import SLOPE, LoihiLeaky
+from spikeport.pipeline.models.neurons.leaky import LoihiLeaky
 from spikeport.pipeline.models.neurons.leaky_kernels import BLOCK
 
 

@@ -1,65 +1,57 @@
-"""Leaky integrate-and-fire cells over folded time, in float or in Loihi's integer arithmetic.
+"""Leaky integrate-and-fire neurons over folded time, in float or in Loihi's integer arithmetic.
 
-Convolutions see all T * B samples at once; only the cell walks through time, in one autograd function: a compiled
-loop (`neuron_kernels`) for float32 on the processor, else three torch operations a step. It follows snnTorch 1.0's
-`Leaky` with `reset_mechanism="zero"` and `reset_delay=False`, and so does its gradient: the reset is not detached
-there, so it is not detached here.
+Convolutions process all T * B samples at once; only the neurons loop over time, in one autograd function: a compiled
+loop (`leaky_kernels`) for float32 on the CPU, three torch operations a step elsewhere.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import snntorch
 import torch
 from snntorch import surrogate
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from spikeport.errors import UserError
-from spikeport.export.network.fixed_point import BIAS_LIMIT, DECAY_ONE, STATE_LIMIT, STATE_SHIFT
+from spikeport.export.network.fixed_point import DECAY_ONE, STATE_LIMIT
 from spikeport.pipeline.models.neurons import leaky_kernels as kernels
+from spikeport.pipeline.models.neurons.base import (
+    DRIVE_LIMIT,
+    SLOPE,
+    UNIT,
+    LoihiNeuron,
+    NeuronModel,
+    Numerics,
+    current_wraps,
+)
 from spikeport.pipeline.models.neurons.kernel_dispatch import compiles, rows, rows_like, run
-
-Numerics = Literal["float", "loihi"]
-SLOPE = 3.0  # of the fast-sigmoid surrogate 1 / (SLOPE * |v - threshold| + 1)^2
-UNIT = 1 << STATE_SHIFT  # membrane units in one weight unit
-# Below it the 24-bit current cannot wrap, whatever part of the drive is bias.
-DRIVE_LIMIT = STATE_LIMIT - UNIT * BIAS_LIMIT
-
-
-class LoihiNeuron(nn.Module):
-    """What every layer of cells here is: `currents` `[T, B, ...]` to spikes and membranes before reset, in either
-    numerics. `scale` (a power of two: S, times q^2 behind an average pool of q x q) is a buffer, so that it is saved
-    with the weights."""
-
-    scale: Tensor
-    beta: Tensor
-    threshold: Tensor
-    numerics: Numerics
-
-    @property
-    def v_decay(self) -> int:
-        """What a step takes from the voltage, in 4096ths."""
-        return round(DECAY_ONE * (1.0 - float(self.beta)))
-
-    @property
-    def vth_mant(self) -> int:
-        """The threshold in weight units."""
-        return round(float(self.threshold) * float(self.scale))
+from spikeport.pipeline.run.recipe import Student as StudentRecipe
 
 
 class LoihiLeaky(LoihiNeuron, snntorch.Leaky):
-    """`snntorch.Leaky` (reset to zero, no reset delay) over a whole sequence: currents `[T, B, ...]` to
-    spikes.
+    """Leaky integrate-and-fire neurons: `snntorch.Leaky` with reset to zero, without reset delay, over all steps.
 
-    v[t] = beta * v[t-1] + current[t]; a spike where v > threshold; v = 0 after a spike.
+    With I the currents, v the membranes before reset and s the spikes, all `[T, B, ...]`:
 
-    `numerics="loihi"` computes the same in integers as the chip does: currents and threshold are integers
-    over `scale`, the state integers over 64 * scale, and the decay is truncated toward zero
-    (`export.network.fixed_point`); the gradient is that of the float equations. There `beta` must be a multiple of
-    1/4096.
+        v[t] = beta v[t-1] (1 - s[t-1]) + I[t]
+        s[t] = 1 where v[t] > threshold, else 0
+
+    In integers (`numerics="loihi"`; x is the value of x times `scale`, V counts 1/64 of a weight unit, a decay is in
+    4096ths, and division truncates toward zero):
+
+        V[t] = clamp(trunc(V[t-1] (1 - s[t-1]) (4096 - v_decay) / 4096) + 64 round(I[t]), -2^23 + 1, 2^23 - 1)
+        s[t] = 1 where V[t] > 64 vth_mant, else 0
+
+    The gradient is that of the float equations with the fast-sigmoid surrogate; the reset is not detached. `beta` must
+    be a multiple of 1/4096 in integers. Sources: snnTorch 1.0 `Leaky`; `export.network.fixed_point`.
+
+    Args:
+        beta: share of the membrane that a step leaves, 0 to 1.
+        threshold: the membrane must exceed it to fire.
+        numerics: see `LoihiNeuron`.
+        scale: see `LoihiNeuron`.
     """
 
     def __init__(
@@ -72,19 +64,39 @@ class LoihiLeaky(LoihiNeuron, snntorch.Leaky):
             reset_mechanism="zero",
             reset_delay=False,
         )
-        # snnTorch lists every cell in a class attribute for hidden states, which would keep all of them
-        # alive.
+        # snnTorch lists every neuron in a class attribute, which would keep all of them alive.
         snntorch.SpikingNeuron.instances.remove(self)
         self.numerics: Numerics = numerics
         self.register_buffer("scale", torch.tensor(float(scale)))
 
     def forward(self, currents: Tensor, mem: None = None) -> tuple[Tensor, Tensor]:
-        """Spikes of 0 and 1 and membranes before reset, both `[T, B, ...]`. The state starts at zero.
+        """Spikes of 0 and 1 and membranes before reset; the membrane is 0 before the first step.
 
-        Raises UserError where a current is so large that Loihi's would wrap.
+        Args:
+            currents: `[T, B, ...]`, in units of the threshold.
+            mem: unused, for the signature of snnTorch.
+
+        Returns:
+            Spikes and membranes, both `[T, B, ...]`.
+
+        Raises:
+            UserError: a current is so large that Loihi's 24-bit current would wrap.
         """
         scale = float(self.scale) if self.numerics == "loihi" else None
         return _LeakyFunction.apply(currents, float(self.beta), float(self.threshold), scale)
+
+
+class Leaky(NeuronModel):
+    """`neuron = "leaky"`."""
+
+    summary = "leaky integrate-and-fire; a current acts in its own step only"
+    snntorch_type = snntorch.Leaky
+
+    def make(self, recipe: StudentRecipe, size: int) -> LoihiLeaky:
+        return LoihiLeaky(recipe.beta, recipe.v_threshold)
+
+    def adopt(self, neuron: Any, size: int) -> LoihiLeaky:
+        return LoihiLeaky(float(neuron.beta), float(neuron.threshold))
 
 
 class _LeakyFunction(torch.autograd.Function):
@@ -136,17 +148,8 @@ class _LeakyFunction(torch.autograd.Function):
         return gradient, None, None, None
 
 
-def too_large(current: float) -> UserError:
-    """What to say of a current of so many weight units."""
-    return UserError(
-        f"a neuron's input current reaches {current:.0f} weight units, "
-        f"and Loihi's current wraps at {STATE_LIMIT // UNIT}",
-        hint="use a network with fewer inputs per neuron",
-    )
-
-
-# Each loop works on one step at a time, small enough for a processor's cache; and spikes are floats
-# throughout, for torch computes with booleans several times more slowly.
+# Each loop works on one step at a time, which fits a CPU's cache. Spikes are floats throughout, because torch computes
+# with booleans several times more slowly.
 
 
 def _integrate(currents: Tensor, beta: float, threshold: float) -> tuple[Tensor, Tensor]:
@@ -170,7 +173,7 @@ def _integrate_loihi(currents: Tensor, beta: float, threshold: float, scale: flo
     limit = UNIT * round(threshold * scale)
     largest = float(currents.abs().amax()) * scale if currents.numel() else 0.0
     if largest * UNIT >= DRIVE_LIMIT:
-        raise too_large(largest)
+        raise current_wraps(largest)
     saturates = largest * UNIT * len(currents) >= STATE_LIMIT
     spikes, membranes = torch.empty_like(currents), torch.empty_like(currents)
     if compiles(currents):

@@ -1,4 +1,4 @@
-"""A dense layer of cells that also see each other's spikes of the step before, in float or in Loihi's arithmetic."""
+"""Recurrent leaky neurons of a dense layer, in float or in Loihi's integer arithmetic."""
 
 from __future__ import annotations
 
@@ -10,16 +10,39 @@ from snntorch import surrogate
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from spikeport.errors import UserError
 from spikeport.export.network.fixed_point import DECAY_ONE, STATE_LIMIT
-from spikeport.pipeline.models.neurons.leaky import DRIVE_LIMIT, SLOPE, UNIT, LoihiNeuron, Numerics, too_large
+from spikeport.pipeline.models.neurons.base import (
+    DRIVE_LIMIT,
+    SLOPE,
+    UNIT,
+    LoihiNeuron,
+    NeuronModel,
+    Numerics,
+    Place,
+    current_wraps,
+)
+from spikeport.pipeline.run.recipe import Student as StudentRecipe
 
 
 class LoihiRecurrent(LoihiNeuron, snntorch.RLeaky):
-    """`snntorch.RLeaky` (all to all, no bias, reset to zero, no reset delay) over a whole sequence: currents
-    `[T, B, N]` to spikes.
+    """Recurrent leaky neurons: `snntorch.RLeaky`, all to all, with reset to zero, without reset delay, over all steps.
 
-    v[t] = beta * v[t-1] + current[t] + V spikes[t-1]; a spike where v > threshold; v = 0 after a spike. V is
-    `recurrent.weight` `[N, N]`. `numerics="loihi"`: see `LoihiLeaky`; V is then integers over `scale`.
+    With I the currents, v the membranes before reset and s the spikes, all `[T, B, N]`, and V = `recurrent.weight`
+    `[N, N]`, which has no bias because the layer before has one:
+
+        v[t] = beta v[t-1] (1 - s[t-1]) + I[t] + V s[t-1]
+        s[t] = 1 where v[t] > threshold, else 0
+
+    The integer form is that of `LoihiLeaky` with `round(I[t]) + round(V) s[t-1]` as the drive. Sources: snnTorch 1.0
+    `RLeaky`; `export.network.fixed_point`.
+
+    Args:
+        size: number of neurons N.
+        beta: share of the membrane that a step leaves, 0 to 1.
+        threshold: the membrane must exceed it to fire.
+        numerics: see `LoihiNeuron`.
+        scale: see `LoihiNeuron`.
     """
 
     recurrent: nn.Linear
@@ -41,12 +64,50 @@ class LoihiRecurrent(LoihiNeuron, snntorch.RLeaky):
         self.register_buffer("scale", torch.tensor(float(scale)))
 
     def forward(self, currents: Tensor, spk: None = None, mem: None = None) -> tuple[Tensor, Tensor]:
-        """Spikes of 0 and 1 and membranes before reset, both `[T, B, N]`. Both start at zero.
+        """Spikes of 0 and 1 and membranes before reset; both are 0 before the first step.
 
-        Raises UserError where a current is so large that Loihi's would wrap.
+        Args:
+            currents: `[T, B, N]`, in units of the threshold.
+            spk: unused, for the signature of snnTorch.
+            mem: unused, for the signature of snnTorch.
+
+        Returns:
+            Spikes and membranes, both `[T, B, N]`.
+
+        Raises:
+            UserError: a current is so large that Loihi's 24-bit current would wrap.
         """
         scale = float(self.scale) if self.numerics == "loihi" else None
         return _RecurrentFunction.apply(currents, self.recurrent.weight, float(self.beta), float(self.threshold), scale)
+
+    @property
+    def recurrent_synapse(self) -> nn.Linear:
+        return self.recurrent
+
+
+class Recurrent(NeuronModel):
+    """`neuron = "recurrent"`: hidden dense layers are recurrent; convolutions and the output layer stay leaky."""
+
+    summary = "leaky, and hidden dense layers also receive their own spikes of the step before"
+    places: frozenset[Place] = frozenset({"dense"})
+    snntorch_type = snntorch.RLeaky
+
+    def make(self, recipe: StudentRecipe, size: int) -> LoihiRecurrent:
+        return LoihiRecurrent(size, recipe.beta, recipe.v_threshold)
+
+    def adopt(self, neuron: Any, size: int) -> LoihiRecurrent:
+        if not isinstance(neuron.recurrent, nn.Linear) or neuron.recurrent.bias is not None:
+            raise UserError(
+                "the recurrence of this RLeaky is not a dense layer without bias",
+                hint="use RLeaky(..., linear_features=N) and set its recurrent layer to nn.Linear(N, N, bias=False)",
+            )
+        if neuron.recurrent.in_features != size:
+            raise UserError(
+                f"it has {neuron.recurrent.in_features} recurrent features, and the layer before has {size} outputs"
+            )
+        adopted = LoihiRecurrent(size, float(neuron.beta), float(neuron.threshold))
+        adopted.recurrent = neuron.recurrent
+        return adopted
 
 
 class _RecurrentFunction(torch.autograd.Function):
@@ -118,5 +179,5 @@ def _integrate_loihi(
         mem = state * (1 - spike)
         spikes[t], membranes[t] = spike, state / (UNIT * scale)
     if float(largest) * UNIT >= DRIVE_LIMIT:
-        raise too_large(float(largest))
+        raise current_wraps(float(largest))
     return spikes, membranes

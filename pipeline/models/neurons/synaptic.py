@@ -1,13 +1,12 @@
-"""Cells whose current decays slowly too, in float or in Loihi's integer arithmetic, and the norm before them.
+"""Leaky neurons whose synaptic current decays too, in float or in Loihi's integer arithmetic.
 
-The chip adds a bias to the voltage, never to the current, so here it does not pass through the current's decay either:
-it belongs to the cell, the synapse before has none, and the norm before scales without shifting. Float, Loihi and netx
-are then one equation.
+The chip adds a bias to the membrane, never to the current. Therefore the bias belongs to the neurons here, the synapse
+before them has none, and the norm between them scales without shifting (`batch_rms_norm`). Float, Loihi and netx are
+then one equation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,22 +16,48 @@ from snntorch import surrogate
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from spikeport.errors import UserError
 from spikeport.export.network.fixed_point import DECAY_ONE, STATE_LIMIT
+from spikeport.pipeline.models.batch_rms_norm import BatchRMSNorm
 from spikeport.pipeline.models.neurons import synaptic_kernels as kernels
+from spikeport.pipeline.models.neurons.base import (
+    SLOPE,
+    UNIT,
+    LoihiNeuron,
+    NeuronModel,
+    Numerics,
+    Synapse,
+    current_wraps,
+)
 from spikeport.pipeline.models.neurons.kernel_dispatch import compiles, rows, rows_like, run
-from spikeport.pipeline.models.neurons.leaky import SLOPE, UNIT, LoihiNeuron, Numerics
-
-MOMENTUM, EPSILON = 0.1, 1e-5  # as batch norm's
+from spikeport.pipeline.run.recipe import Student as StudentRecipe
 
 
 class LoihiSynaptic(LoihiNeuron, snntorch.Synaptic):
-    """`snntorch.Synaptic` (reset to zero, no reset delay) with a bias of the membrane, over a whole sequence: currents
-    `[T, B, N, ...]` to spikes.
+    """Leaky neurons with a synaptic current: `snntorch.Synaptic` with reset to zero, without reset delay, over all
+    steps, and with a bias of the membrane.
 
-    u[t] = alpha u[t-1] + current[t]; v[t] = beta v[t-1] + u[t] + bias; a spike where v > threshold; v = 0 after a
-    spike, u stays. `bias` `[N]`: one a channel, or a neuron of a dense layer. `numerics="loihi"`: see `LoihiLeaky`; u
-    is integers over 64 * scale too, and decays by `alpha`, a multiple of 1/4096 there.
+    With I the currents, u the synaptic currents, v the membranes before reset and s the spikes, all `[T, B, N, ...]`:
+
+        u[t] = alpha u[t-1] + I[t]
+        v[t] = beta v[t-1] (1 - s[t-1]) + u[t] + bias
+        s[t] = 1 where v[t] > threshold, else 0
+
+    In integers (see `LoihiLeaky`; U counts 1/64 of a weight unit):
+
+        U[t] = trunc(U[t-1] (4096 - i_decay) / 4096) + 64 round(I[t])
+        V[t] = clamp(trunc(V[t-1] (1 - s[t-1]) (4096 - v_decay) / 4096) + U[t] + 64 round(bias), -2^23 + 1, 2^23 - 1)
+        s[t] = 1 where V[t] > 64 vth_mant, else 0
+
+    `alpha` and `beta` must be multiples of 1/4096 there. Sources: snnTorch 1.0 `Synaptic`;
+    `export.network.fixed_point`.
+
+    Args:
+        size: number of neurons N of a dense layer, or of channels; the length of `bias`.
+        alpha: share of the synaptic current that a step leaves, 0 to 1.
+        beta: share of the membrane that a step leaves, 0 to 1.
+        threshold: the membrane must exceed it to fire.
+        numerics: see `LoihiNeuron`.
+        scale: see `LoihiNeuron`.
     """
 
     alpha: Tensor
@@ -62,13 +87,29 @@ class LoihiSynaptic(LoihiNeuron, snntorch.Synaptic):
 
     @property
     def i_decay(self) -> int:
-        """What a step takes from the current, in 4096ths."""
+        """Share of the synaptic current that a step removes, in 4096ths."""
         return round(DECAY_ONE * (1.0 - float(self.alpha)))
 
-    def forward(self, currents: Tensor, syn: None = None, mem: None = None) -> tuple[Tensor, Tensor]:
-        """Spikes of 0 and 1 and membranes before reset, both as `currents`. Both states start at zero.
+    def bias_owner(self, synapse: Synapse) -> nn.Module:
+        return self
 
-        Raises UserError where Loihi's current would wrap.
+    def round_decays(self) -> None:
+        super().round_decays()
+        self.alpha.copy_(1 - torch.tensor(self.i_decay / DECAY_ONE))
+
+    def forward(self, currents: Tensor, syn: None = None, mem: None = None) -> tuple[Tensor, Tensor]:
+        """Spikes of 0 and 1 and membranes before reset; both states are 0 before the first step.
+
+        Args:
+            currents: `[T, B, N, ...]`, in units of the threshold.
+            syn: unused, for the signature of snnTorch.
+            mem: unused, for the signature of snnTorch.
+
+        Returns:
+            Spikes and membranes, both `[T, B, N, ...]`.
+
+        Raises:
+            UserError: a synaptic current is so large that Loihi's 24-bit current would wrap.
         """
         scale = float(self.scale) if self.numerics == "loihi" else None
         return _SynapticFunction.apply(
@@ -76,35 +117,22 @@ class LoihiSynaptic(LoihiNeuron, snntorch.Synaptic):
         )
 
 
-class BatchRMSNorm(nn.Module):
-    """y = weight x / sqrt(mean of x^2 + 1e-5) by channel, axis 1: batch norm without its shift.
+class Synaptic(NeuronModel):
+    """`neuron = "synaptic"`."""
 
-    In training the mean is the batch's (`summed`: over all processes), else a moving average of them.
-    """
+    summary = "leaky, and the synaptic current decays by alpha"
+    owns_bias = True
+    snntorch_type = snntorch.Synaptic
 
-    mean_square: Tensor
+    def make(self, recipe: StudentRecipe, size: int) -> LoihiSynaptic:
+        assert recipe.alpha is not None  # the recipe checks it
+        return LoihiSynaptic(size, recipe.alpha, recipe.beta, recipe.v_threshold)
 
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.register_buffer("mean_square", torch.ones(channels))
+    def adopt(self, neuron: Any, size: int) -> LoihiSynaptic:
+        return LoihiSynaptic(size, float(neuron.alpha), float(neuron.beta), float(neuron.threshold))
 
-    def gain(self, mean_square: Tensor) -> Tensor:
-        """y / x of each channel."""
-        return self.weight.to(mean_square.dtype) * torch.rsqrt(mean_square + EPSILON)
-
-    def forward(self, x: Tensor, all_reduce: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        shape = (1, -1, *[1] * (x.ndim - 2))
-        mean_square = self.mean_square
-        if self.training:
-            mean_square = x.float().square().mean([0, *range(2, x.ndim)])
-            if all_reduce is not None:
-                count = torch.full_like(mean_square[:1], x.numel() / x.shape[1])
-                total = all_reduce(torch.cat([mean_square * count, count]))
-                mean_square = total[:-1] / total[-1].detach()
-            with torch.no_grad():
-                self.mean_square.lerp_(mean_square, MOMENTUM)
-        return (x * self.gain(mean_square).view(shape)).to(x.dtype)
+    def make_norm(self, channels: int, batch_norm: type[nn.Module]) -> nn.Module:
+        return BatchRMSNorm(channels)
 
 
 class _SynapticFunction(torch.autograd.Function):
@@ -138,7 +166,7 @@ class _SynapticFunction(torch.autograd.Function):
         if compiles(membranes):
             given = [rows_like(of, membranes) for of in (grad_spk, grad_mem)]
             numbers = [np.float32(value) for value in (alpha, beta, threshold, SLOPE)]
-            run(kernels.gradients, rows(membranes), rows(spikes), *given, *numbers, rows(gradient), _places(of_bias))
+            run(kernels.gradients, rows(membranes), rows(spikes), *given, *numbers, rows(gradient), _step_row(of_bias))
         else:
             after = later = torch.zeros_like(of_bias)
             for t in reversed(range(len(membranes))):
@@ -158,13 +186,13 @@ def _integrate(currents: Tensor, bias: Tensor, alpha: float, beta: float, thresh
     spikes, membranes = torch.empty_like(currents), torch.empty_like(currents)
     if compiles(currents):
         numbers = [np.float32(value) for value in (alpha, beta, threshold)]
-        pushed = torch.empty_like(currents[0]).copy_(bias)
-        run(kernels.integrate, rows(currents), _places(pushed), *numbers, rows(spikes), rows(membranes))
+        shift = torch.empty_like(currents[0]).copy_(bias)
+        run(kernels.integrate, rows(currents), _step_row(shift), *numbers, rows(spikes), rows(membranes))
         return spikes, membranes
-    slow = mem = torch.zeros_like(currents[0])
+    syn = mem = torch.zeros_like(currents[0])
     for t, current in enumerate(currents):
-        slow = alpha * slow + current
-        membrane = beta * mem + (slow + bias)
+        syn = alpha * syn + current
+        membrane = beta * mem + (syn + bias)
         spikes[t] = membrane > threshold
         membranes[t] = membrane
         mem = membrane * (1 - spikes[t])
@@ -177,37 +205,34 @@ def _integrate_loihi(
     """Spikes and membranes of the integer neuron. Float64 holds every sum and product exactly (24 + 12 bits)."""
     factor_u, factor_v = (1.0 - round(DECAY_ONE * (1.0 - factor)) / DECAY_ONE for factor in (alpha, beta))
     limit = float(UNIT * round(threshold * scale))
-    pushed = (bias.double() * scale).round() * UNIT
+    shift = (bias.double() * scale).round() * UNIT
     spikes, membranes = torch.empty_like(currents), torch.empty_like(currents)
     if compiles(currents):
-        ordered = torch.empty_like(currents[0], dtype=torch.float64).copy_(pushed)
+        ordered = torch.empty_like(currents[0], dtype=torch.float64).copy_(shift)
         peaks = np.empty(ordered.numel())
         run(
-            kernels.integrate_loihi, rows(currents), _places(ordered), factor_u, factor_v, limit, scale, float(UNIT),
+            kernels.integrate_loihi, rows(currents), _step_row(ordered), factor_u, factor_v, limit, scale, float(UNIT),
             float(STATE_LIMIT - 1), rows(spikes), rows(membranes), peaks,
         )  # fmt: skip
         largest = float(peaks.max())
     else:
-        slow = mem = torch.zeros_like(currents[0], dtype=torch.float64)
+        syn = mem = torch.zeros_like(currents[0], dtype=torch.float64)
         peak = torch.zeros((), dtype=torch.float64, device=currents.device)
         for t, current in enumerate(currents):
             drive = (current.double() * scale).round() * UNIT
-            slow = (slow * factor_u).trunc() + drive
+            syn = (syn * factor_u).trunc() + drive
             if drive.numel():
-                peak = torch.stack([peak, drive.abs().amax(), slow.abs().amax()]).amax()
-            state = ((mem * factor_v).trunc() + slow + pushed).clamp(-STATE_LIMIT + 1, STATE_LIMIT - 1)
+                peak = torch.stack([peak, drive.abs().amax(), syn.abs().amax()]).amax()
+            state = ((mem * factor_v).trunc() + syn + shift).clamp(-STATE_LIMIT + 1, STATE_LIMIT - 1)
             fired = (state > limit).double()
             mem = state * (1 - fired)
             spikes[t], membranes[t] = fired, state / (UNIT * scale)
         largest = float(peak)
     if largest >= STATE_LIMIT:
-        raise UserError(
-            f"a neuron's current reaches {largest / UNIT:.0f} weight units, and Loihi's wraps at {STATE_LIMIT // UNIT}",
-            hint="use a network with fewer inputs per neuron, or a smaller student.alpha",
-        )
+        raise current_wraps(largest / UNIT, "use a network with fewer inputs per neuron, or a smaller student.alpha")
     return spikes, membranes
 
 
-def _places(values: Tensor) -> np.ndarray:
+def _step_row(values: Tensor) -> np.ndarray:
     """`[N]`, a view of one step of dense currents, neurons as `fused.rows` has them."""
     return rows(values.unsqueeze(0))[0]

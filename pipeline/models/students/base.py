@@ -1,24 +1,20 @@
-"""What every spiking student is: a shared backbone and a head for each stream, time folded into the batch.
+"""The spiking student: a backbone, a head for each stream, and time folded into the batch.
 
-An event head is what is deployed; a static head exists for distillation and is dropped when batch norm is
-folded.
+The event head is deployed. A static head exists for distillation, and is dropped when batch norm is folded.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from spikeport.pipeline.data.inputs import as_input
-from spikeport.pipeline.data.packed import PackedFrames
+from spikeport.pipeline.models.neurons.base import LoihiNeuron, Synapse
 from spikeport.pipeline.models.neurons.fused_norm_lif import can_fuse, fused_norm_lif
-from spikeport.pipeline.models.neurons.leaky import LoihiLeaky, LoihiNeuron
-from spikeport.pipeline.models.neurons.synaptic import BatchRMSNorm, LoihiSynaptic
-from spikeport.pipeline.run.recipe import Student as StudentRecipe
 
 Head = Literal["event", "static"]
 POOL = 2  # side of an average pool
@@ -26,13 +22,16 @@ POOL = 2  # side of an average pool
 
 @dataclass(frozen=True)
 class StudentOutput:
-    """What one forward gives, time first.
+    """The result of one forward pass.
 
-    `logits` `[T, B, K]`: how often each output has fired so far, which is what decides in the end (trained on
-    membranes instead, the outputs need not fire at all, and many do not). `spikes` `[T, B, K]`: output
-    spikes, which `export.network.readout.classify` reads. `features` `[T, B, ...]`: membranes of the backbone's last
-    cells after reset. `layer_spikes`: spikes of every cell layer, the output last. `maps` `[T, B, C, H, W]`: spikes of
-    the last cells that have places (None in a network of dense layers). `embedding` `[T, B, D]`: what the head sees.
+    Attributes:
+        logits: `[T, B, K]`, number of spikes of each output up to each step; the class with most spikes at the end is
+            the answer. (Trained on membranes instead, many outputs would never fire.)
+        spikes: `[T, B, K]`, output spikes, which `export.network.readout.classify` reads.
+        features: `[T, B, ...]`, membranes after reset of the last neurons of the backbone.
+        layer_spikes: spikes `[T, B, ...]` of every layer of neurons, the output last.
+        maps: `[T, B, C, H, W]`, spikes of the last neurons behind a convolution, None without one.
+        embedding: `[T, B, D]`, input of the head.
     """
 
     logits: Tensor
@@ -44,26 +43,37 @@ class StudentOutput:
 
 
 class BranchedBlock(nn.Module):
-    """A piece of a backbone that is no chain of layers; netx has no such thing.
+    """A part of a backbone that is no chain of layers, which netx does not have.
 
-    `forward` takes spikes `[T, B, ...]` and gives the spikes of each of its cell layers, and the last ones' membranes.
+    `forward` maps spikes `[T, B, ...]` to the spikes of each of its layers of neurons, and the membranes of the last.
     """
 
 
 class Student(nn.Module):
-    """A chain of named layers, the last two of which are the head (synapse, cell)."""
+    """A chain of named layers that ends in a head: a dense layer and the output neurons.
+
+    Args:
+        backbone: layers in order, by name.
+        heads: dense layers by stream, "event" and, unless both streams share it, "static".
+        output_cell: the output neurons.
+    """
 
     def __init__(self, backbone: nn.ModuleDict, heads: nn.ModuleDict, output_cell: LoihiNeuron) -> None:
         super().__init__()
         self.backbone, self.heads, self.output_cell = backbone, heads, output_cell
 
     def forward(self, frames: Tensor, head: Head = "event") -> StudentOutput:
-        """`frames` `[T, B, C, H, W]`: events of 0 and 1 (float or bytes), or a static clip of values."""
+        """Runs frames through the backbone and one head.
+
+        Args:
+            frames: `[T, B, C, H, W]`, events of 0 and 1 (float or uint8), or a static clip of values.
+            head: stream whose head is used.
+        """
         steps, batch = frames.shape[:2]
         flat = as_input(frames).flatten(0, 1)
         features, layer_spikes = frames, []
         layers = list(self.backbone.values())
-        last = next(layer for layer in reversed(layers) if isinstance(layer, (LoihiNeuron, BranchedBlock)))
+        last = next((layer for layer in reversed(layers) if isinstance(layer, (LoihiNeuron, BranchedBlock))), None)
         for before, layer, after in zip([None, *layers], layers, [*layers[1:], None], strict=False):
             if isinstance(layer, LoihiNeuron):
                 currents = flat.unflatten(0, (steps, batch))
@@ -75,7 +85,7 @@ class Student(nn.Module):
                 layer_spikes.append(spikes)
                 flat = spikes.flatten(0, 1)
             elif can_fuse(layer, after, flat.unflatten(0, (steps, batch))):
-                continue  # done with the cells behind it
+                continue  # computed with the neurons behind it
             elif isinstance(layer, BranchedBlock):
                 found, membranes = layer(flat.unflatten(0, (steps, batch)))
                 features = membranes * (1 - found[-1])
@@ -95,15 +105,15 @@ class Student(nn.Module):
         )
 
     def synapse(self, head: Head) -> nn.Module:
-        """The output synapse of a head; the event head's where they are shared."""
+        """The dense layer of a head; the event head's where both streams share it."""
         return self.heads[head if head in self.heads else "event"]
 
     def deployed(self) -> list[tuple[str, nn.Module]]:
-        """The event path in order, named: what goes to the chip once batch norm is folded."""
+        """Named layers of the event path in order, which go to the chip once batch norm is folded."""
         return [*self.backbone.items(), ("output", self.synapse("event")), ("output_cell", self.output_cell)]
 
     def layer_names(self) -> list[str]:
-        """Names of the layers in `layer_spikes`: of the synapse before the cells; a branch numbers its own."""
+        """Names of the layers in `layer_spikes`: those of their synapses; a branched block numbers its own."""
         names, before = [], ""
         for name, layer in self.deployed():
             if isinstance(layer, LoihiNeuron):
@@ -116,66 +126,50 @@ class Student(nn.Module):
         return names
 
     def neurons(self) -> list[LoihiNeuron]:
-        """Every cell layer in order, the output last."""
+        """Every layer of neurons in order, the output last."""
         return [layer for layer in self.modules() if isinstance(layer, LoihiNeuron)]
 
 
-def make_neurons(recipe: StudentRecipe, cells: int) -> LoihiNeuron:
-    """A layer of cells as the recipe wants them; `cells`: how many of a dense layer, or how many channels."""
-    with torch.device("cpu"):  # also within a device that holds no values: snnTorch's cells read theirs at once
-        if recipe.alpha:
-            return LoihiSynaptic(cells, recipe.alpha, recipe.beta, recipe.v_threshold)
-        return LoihiLeaky(recipe.beta, recipe.v_threshold)
-
-
-def make_norm(recipe: StudentRecipe, channels: int, batch_norm: type[nn.Module]) -> nn.Module:
-    """The norm before `make_neurons`: before slow currents one that does not shift, see `synaptic`."""
-    return BatchRMSNorm(channels) if recipe.alpha else batch_norm(channels)
-
-
-def needs_bias(recipe: StudentRecipe, *, norm: bool = False) -> bool:
-    """Whether the synapse before `make_neurons` has a bias of its own: a norm behind it, or the cells, may have it."""
-    return not norm and not recipe.alpha
-
-
-def with_heads(
-    layers: dict[str, nn.Module], width: int, classes: int, recipe: StudentRecipe, *, shared: bool
-) -> Student:
-    """`layers` and a dense head of `classes` cells for each stream (one for both where they share it), over `width`
-    inputs."""
-    streams = ("event",) if shared else ("event", "static")
-    heads = {name: nn.Linear(width, classes, bias=needs_bias(recipe)) for name in streams}
-    return Student(nn.ModuleDict(layers), nn.ModuleDict(heads), make_neurons(recipe, classes))
-
-
 @dataclass(frozen=True)
-class StudentPrediction:
-    """What a student made of recordings: output spikes uint8 `[N, T, K]`, and `rates`, spikes per neuron and step by
-    layer (none of no recordings)."""
+class WeightLayer:
+    """A synapse of the deployed path and the neurons that it drives.
 
-    spikes: np.ndarray
-    rates: dict[str, float]
+    Attributes:
+        name: of the synapse.
+        synapse: convolution or dense layer.
+        neurons: the layer of neurons behind it.
+        pooled: number of inputs that the average pool before the synapse averages, 1 without a pool.
+    """
+
+    name: str
+    synapse: Synapse
+    neurons: LoihiNeuron
+    pooled: int
+
+    @property
+    def bias_owner(self) -> nn.Module:
+        """The module whose `bias` is the layer's."""
+        return self.neurons.bias_owner(self.synapse)
+
+    @property
+    def bias(self) -> Tensor | None:
+        """`[N]`, one a channel or neuron of a dense layer; None for a layer without biases."""
+        bias = self.bias_owner.bias
+        assert bias is None or isinstance(bias, Tensor)
+        return bias
 
 
-def run_student(student: Student, frames: np.ndarray | PackedFrames, batch: int = 50) -> StudentPrediction:
-    """Runs recordings `[N, T, C, H, W]` (uint8 of 0 and 1) in eval mode."""
-    device = next(student.parameters()).device
-    training = student.training
-    student.eval()
-    parts, sums, places = [], [], [0.0]
-    with torch.no_grad():
-        for at in range(0, max(1, len(frames)), batch):  # none make an empty batch
-            found = student(torch.from_numpy(frames[at : at + batch]).to(device).transpose(0, 1))
-            parts.append(found.spikes.transpose(0, 1).to(torch.uint8).cpu())
-            sums.append(torch.stack([layer.sum() for layer in found.layer_spikes]).double())  # 0 where none fired
-            places = [layer[:, :1].numel() * len(frames) for layer in found.layer_spikes]
-    student.train(training)
-    fired = torch.stack(sums).sum(0).tolist()
-    names = student.layer_names() if len(frames) else []
-    rates = {name: count / place for name, count, place in zip(names, fired, places, strict=bool(names))}
-    return StudentPrediction(torch.cat(parts).numpy(), rates)
-
-
-def predict_spikes(student: Student, frames: np.ndarray | PackedFrames, batch: int = 50) -> np.ndarray:
-    """Output spikes uint8 `[N, T, K]` of recordings `[N, T, C, H, W]` (uint8 of 0 and 1), in eval mode."""
-    return run_student(student, frames, batch).spikes
+def weight_layers(student: Student) -> Iterator[WeightLayer]:
+    """The layers of the deployed path of a folded student, in order."""
+    synapse: Synapse | None = None
+    at, pooled = "", 1
+    for name, layer in student.deployed():
+        if isinstance(layer, nn.AvgPool2d):
+            rows, columns = np.broadcast_to(layer.kernel_size, 2).tolist()
+            pooled = rows * columns
+        elif isinstance(layer, (nn.Conv2d, nn.Linear)):
+            at, synapse = name, layer
+        elif isinstance(layer, LoihiNeuron):
+            assert synapse is not None
+            yield WeightLayer(at, synapse, layer, pooled)
+            pooled = 1

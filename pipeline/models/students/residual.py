@@ -1,23 +1,30 @@
-"""Spiking ResNets, for comparison in software: netx holds chains, and a shortcut is a branch."""
+"""Spiking ResNets, for comparison in software: netx holds chains of layers, and a shortcut is a branch."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
+from spikeport.pipeline.models.neurons.base import Place
+from spikeport.pipeline.models.neurons.table import make_neurons
 from spikeport.pipeline.models.pointwise import Pointwise
 from spikeport.pipeline.models.resnet_spec import RESNETS, ResNetSpec, check_side
-from spikeport.pipeline.models.students.base import BranchedBlock, Student, make_neurons, with_heads
+from spikeport.pipeline.models.students.base import BranchedBlock, Student
+from spikeport.pipeline.models.students.network import StudentNetwork, with_heads
 from spikeport.pipeline.run.recipe import Student as StudentRecipe
+from spikeport.values import Shape
 
 
 class SpikingBlock(BranchedBlock):
-    """conv, norm, cells, conv, norm; then the input is added (through a 1 x 1 conv where shapes differ); cells."""
+    """conv, norm, neurons, conv, norm; plus the input (through a 1 x 1 conv where shapes differ); neurons.
+
+    The neurons are always leaky.
+    """
 
     def __init__(self, channels: int, wider: int, stride: int, recipe: StudentRecipe) -> None:
         super().__init__()
         self.conv1, self.norm1 = _conv(channels, wider, stride), nn.BatchNorm2d(wider)
         self.conv2, self.norm2 = _conv(wider, wider, 1), nn.BatchNorm2d(wider)
-        self.cell1, self.cell2 = make_neurons(recipe, wider), make_neurons(recipe, wider)
+        self.cell1, self.cell2 = make_neurons(recipe, wider, "conv"), make_neurons(recipe, wider, "conv")
         same = stride == 1 and channels == wider
         self.shortcut = (
             nn.Identity() if same else nn.Sequential(Pointwise(channels, wider, stride), nn.BatchNorm2d(wider))
@@ -38,28 +45,50 @@ class _MeanOfPlaces(nn.Module):
         return spikes.mean((-2, -1))
 
 
-def resnet_student(
-    recipe: StudentRecipe, input_shape: tuple[int, ...], classes: int, *, shared_head: bool, norm: bool = True
-) -> Student:
-    """A spiking ResNet with a 3 x 3 stem, its last spikes averaged over places and normalized. Batch norm stays."""
-    channels, height, rest = input_shape
-    check_side(height, rest, "student.network")
-    spec: ResNetSpec = RESNETS[recipe.network.removesuffix("-snn")].scaled(recipe.width)
-    layers: dict[str, nn.Module] = {
-        "conv1": _conv(channels, spec.stem, 1),
-        "norm1": nn.BatchNorm2d(spec.stem),
-        "conv1_cell": make_neurons(recipe, spec.stem),
-    }
-    channels = spec.stem
-    for stage, (wider, blocks, stride) in enumerate(spec.stages, start=1):
-        for block in range(1, blocks + 1):
-            layers[f"stage{stage}_block{block}"] = SpikingBlock(channels, wider, stride if block == 1 else 1, recipe)
-            channels = wider
-    layers["mean"], layers["mean_norm"] = _MeanOfPlaces(), nn.BatchNorm1d(channels)
-    if spec.dense:
-        layers["dense"], layers["dense_cell"] = nn.Linear(channels, spec.dense), make_neurons(recipe, spec.dense)
-        channels = spec.dense
-    return with_heads(layers, channels, classes, recipe, shared=shared_head)
+class SpikingResNet(StudentNetwork):
+    """A spiking ResNet: 3 x 3 stem, residual blocks, the mean of the last spikes over places with batch norm.
+
+    Args:
+        name: of the specification in `RESNETS`.
+        summary: one line for the table of students.
+    """
+
+    options = ("width",)
+    not_for_netx = "a shortcut is a branch, and netx holds chains of layers"
+
+    def __init__(self, name: str, summary: str) -> None:
+        self.name, self.summary = name, summary
+
+    def places(self, recipe: StudentRecipe) -> frozenset[Place]:
+        return frozenset()
+
+    def build(
+        self, recipe: StudentRecipe, input_shape: Shape, classes: int, *, shared_head: bool, norm: bool = True
+    ) -> Student:
+        """See `StudentNetwork.build`; batch norm stays whatever `norm` is."""
+        channels, height, width = input_shape
+        check_side(height, width, "student.network")
+        spec: ResNetSpec = RESNETS[self.name].scaled(recipe.width)
+        layers: dict[str, nn.Module] = {
+            "conv1": _conv(channels, spec.stem, 1),
+            "norm1": nn.BatchNorm2d(spec.stem),
+            "conv1_cell": make_neurons(recipe, spec.stem, "conv"),
+        }
+        channels = spec.stem
+        for stage, (wider, blocks, stride) in enumerate(spec.stages, start=1):
+            for block in range(1, blocks + 1):
+                layers[f"stage{stage}_block{block}"] = SpikingBlock(
+                    channels, wider, stride if block == 1 else 1, recipe
+                )
+                channels = wider
+        layers["mean"], layers["mean_norm"] = _MeanOfPlaces(), nn.BatchNorm1d(channels)
+        if spec.dense:
+            layers["dense"], layers["dense_cell"] = (
+                nn.Linear(channels, spec.dense),
+                make_neurons(recipe, spec.dense, "dense"),
+            )
+            channels = spec.dense
+        return with_heads(layers, channels, classes, recipe, shared=shared_head)
 
 
 def _conv(channels: int, wider: int, stride: int) -> nn.Conv2d:

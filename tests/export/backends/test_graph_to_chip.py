@@ -18,10 +18,11 @@ from spikeport.export.formats.netx.write import read_netx, write_netx
 from spikeport.export.frontends.from_snntorch import to_spiking_graph
 from spikeport.export.graph.spiking_graph import load_graph
 from spikeport.export.quantization.quantize import quantize
+from spikeport.pipeline.models.fold_batch_norm import fold_batch_norm
 from spikeport.pipeline.models.students.build import build_student
 from spikeport.pipeline.run.recipe import Student as StudentRecipe
-from spikeport.pipeline.training.qat import fold_batch_norm, scales
 from spikeport.pipeline.training.qat import quantize as quantize_student
+from spikeport.pipeline.training.qat import scales
 
 
 def test_the_sinabs_network_survives_netx_and_runs(tmp_path: Path, shared_data: Path):

@@ -13,7 +13,9 @@ from learning_data import CLASSES, HEIGHT, STEPS, WIDTH, tiny_dataset, tiny_reci
 from spikeport.errors import UserError
 from spikeport.pipeline.models.sizes import NetworkSizes, student_sizes
 from spikeport.pipeline.models.storage import load_student, load_teacher, save_student, save_teacher
-from spikeport.pipeline.models.students.build import Student, build_student, predict_spikes
+from spikeport.pipeline.models.students.base import Student
+from spikeport.pipeline.models.students.build import build_student
+from spikeport.pipeline.models.students.inference import predict_spikes
 from spikeport.pipeline.models.teachers.build import build_teacher
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.tensor_files import read_tree, write_tree

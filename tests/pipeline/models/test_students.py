@@ -16,24 +16,36 @@ from spikeport.export.backends.reference.simulate import simulate
 from spikeport.export.frontends.from_snntorch import to_spiking_graph
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.quantization.quantize import quantize as quantize_graph
-from spikeport.pipeline.models.neurons.synaptic import BatchRMSNorm, LoihiSynaptic
+from spikeport.pipeline.models.batch_rms_norm import BatchRMSNorm
+from spikeport.pipeline.models.fold_batch_norm import fold_batch_norm
+from spikeport.pipeline.models.neurons.synaptic import LoihiSynaptic
 from spikeport.pipeline.models.resnet_spec import RESNETS
 from spikeport.pipeline.models.sizes import student_sizes
 from spikeport.pipeline.models.students.base import Student
 from spikeport.pipeline.models.students.build import STUDENTS, build_student, check_student, list_students
-from spikeport.pipeline.training.qat import fold_batch_norm, quantize, scales
+from spikeport.pipeline.training.qat import quantize, scales
 
 CLASSES = 5
 # name -> student of the table, its options, frames (C, H, W); small, and no two sizes alike
 ON_CHIP: dict[str, tuple[str, dict[str, Any], tuple[int, int, int]]] = {
     "conv-stride": ("conv", {"channels": [3, 4], "hidden": 6}, (2, 9, 11)),
     "conv-avgpool": ("conv", {"channels": [3, 4], "downsample": "avgpool", "kernel": 5}, (2, 8, 12)),
-    "conv-alpha": ("conv", {"channels": [3, 4], "downsample": "avgpool", "hidden": 6, "alpha": 0.6}, (2, 8, 12)),
+    "conv-synaptic": (
+        "conv",
+        {"channels": [3, 4], "downsample": "avgpool", "hidden": 6, "neuron": "synaptic", "alpha": 0.6},
+        (2, 8, 12),
+    ),
     "vgg-snn": ("vgg-snn", {"width": 0.07}, (2, 16, 32)),
     "mlp": ("mlp", {"layers": [9, 7]}, (2, 4, 3)),
-    "recurrent": ("recurrent", {"channels": [], "layers": [9, 7]}, (2, 4, 3)),
-    "recurrent-conv": ("recurrent", {"channels": [3], "layers": [8]}, (2, 7, 9)),
-    "recurrent-pool": ("recurrent", {"channels": [3], "layers": [8], "downsample": "avgpool"}, (2, 6, 8)),
+    "conv-mlp": ("conv-mlp", {"channels": [3], "layers": [8, 5]}, (2, 7, 9)),
+    "recurrent": ("mlp", {"layers": [9, 7], "neuron": "recurrent"}, (2, 4, 3)),
+    "recurrent-hidden": ("conv", {"channels": [3], "hidden": 8, "neuron": "recurrent"}, (2, 7, 9)),
+    "recurrent-conv": ("conv-mlp", {"channels": [3], "layers": [8], "neuron": "recurrent"}, (2, 7, 9)),
+    "recurrent-pool": (
+        "conv-mlp",
+        {"channels": [3], "layers": [8], "downsample": "avgpool", "neuron": "recurrent"},
+        (2, 6, 8),
+    ),
 }
 
 
@@ -215,11 +227,27 @@ def test_a_student_that_is_not_for_netx_says_so_before_training() -> None:
     [
         ("vgg-snn", {}, (2, 34, 48), r"34 x 48 do not halve four times.*multiples of 16"),
         ("resnet19-snn", {}, (2, 7, 48), r"7 x 48 is too small.*at least 8"),
-        ("conv", {"channels": []}, (2, 34, 34), r"at least one block"),
+        ("conv", {"channels": []}, (2, 34, 34), r"needs at least one block"),
         ("conv", {"downsample": "avgpool"}, (2, 34, 34), r"would drop a row"),
-        ("recurrent", {"alpha": 0.5}, (2, 34, 34), r"recurrent has no slow currents.*RSynaptic.*conv, vgg-snn, mlp"),
-        ("resnet18-snn", {"alpha": 0.5}, (2, 34, 34), r"resnet18-snn has no slow currents.*conv, vgg-snn, mlp"),
-        ("convv", {}, (2, 34, 34), r"'convv' is no student network.*conv, vgg-snn, mlp"),
+        (
+            "conv",
+            {"neuron": "recurrent"},
+            (2, 34, 34),
+            r"a conv has no layers of recurrent neurons: they stand in dense.*conv-mlp",
+        ),
+        (
+            "conv",
+            {"neuron": "lif"},
+            (2, 34, 34),
+            r"student.neuron: 'lif' is not a neuron model. Hint: use one of leaky, synaptic",
+        ),
+        (
+            "resnet18-snn",
+            {"neuron": "synaptic", "alpha": 0.5},
+            (2, 34, 34),
+            r"a resnet18-snn has no layers of synaptic neurons",
+        ),
+        ("convv", {}, (2, 34, 34), r"'convv' is not a student network.*conv, vgg-snn, mlp"),
     ],
 )
 def test_what_does_not_fit_is_said_at_once(
@@ -231,13 +259,12 @@ def test_what_does_not_fit_is_said_at_once(
 
 
 def test_the_list_of_students() -> None:
-    rows = {row["name"]: row for row in list_students()}
+    rows = {row.name: row for row in list_students()}
     assert list(rows) == list(STUDENTS)
-    assert rows["mlp"]["for_netx"]
-    assert rows["mlp"]["why_not"] is None
-    assert "branch" in rows["resnet20-snn"]["why_not"]
+    assert not rows["mlp"].why_not_netx
+    assert "branch" in rows["resnet20-snn"].why_not_netx
     fields = set(type(tiny_recipe().student).model_fields)
-    assert all(set(row["options"]) <= fields for row in rows.values())
+    assert all(set(row.options) <= fields for row in rows.values())
 
 
 def test_a_perceptron_has_no_places() -> None:

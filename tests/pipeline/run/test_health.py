@@ -14,7 +14,8 @@ from learning_data import tiny_dataset, tiny_recipe
 from report_example import answered, example_inputs
 
 from spikeport.export.network.readout import SILENT
-from spikeport.pipeline.models.students.build import build_student, predict_spikes, run_student
+from spikeport.pipeline.models.students.build import build_student
+from spikeport.pipeline.models.students.inference import predict_spikes, run_student
 from spikeport.pipeline.report.comparison.comparison import build_comparison
 from spikeport.pipeline.report.content import content
 from spikeport.pipeline.report.content.finished_run import read_runs

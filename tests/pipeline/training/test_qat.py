@@ -16,11 +16,13 @@ from torch import nn
 from spikeport.export.backends.reference.simulate import simulate
 from spikeport.export.frontends.from_snntorch import to_spiking_graph
 from spikeport.export.quantization.quantize import quantize as quantize_graph
+from spikeport.pipeline.models.fold_batch_norm import fold_batch_norm
 from spikeport.pipeline.models.neurons.leaky import LoihiLeaky
 from spikeport.pipeline.models.storage import load_student, save_student
-from spikeport.pipeline.models.students.base import Student, predict_spikes
+from spikeport.pipeline.models.students.base import Student
 from spikeport.pipeline.models.students.build import build_student
-from spikeport.pipeline.training.qat import fold_batch_norm, qat_finetune, quantize, rescale, scales
+from spikeport.pipeline.models.students.inference import predict_spikes
+from spikeport.pipeline.training.qat import qat_finetune, quantize, rescale, scales
 from spikeport.pipeline.training.train import initial_student, student_accuracy, train_student, train_teacher
 
 SHAPE = (2, 8, 12)

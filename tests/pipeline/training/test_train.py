@@ -17,7 +17,7 @@ from learning_data import tiny_dataset, tiny_recipe
 
 from spikeport.errors import UserError
 from spikeport.export.network.readout import classify
-from spikeport.pipeline.models.students.build import predict_spikes
+from spikeport.pipeline.models.students.inference import predict_spikes
 from spikeport.pipeline.run.seeding import derived_seed
 from spikeport.pipeline.run.tensor_files import read_tree
 from spikeport.pipeline.training.fit import fit, write_metrics

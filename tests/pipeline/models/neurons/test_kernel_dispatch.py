@@ -15,7 +15,8 @@ from integer_neurons import integer_neurons, loihi_cell
 from torch import Tensor
 
 from spikeport.pipeline.models.neurons import kernel_dispatch as fused
-from spikeport.pipeline.models.neurons.leaky import SLOPE, LoihiLeaky
+from spikeport.pipeline.models.neurons.base import SLOPE
+from spikeport.pipeline.models.neurons.leaky import LoihiLeaky
 
 SHAPE = (6, 2, 3, 13, 17)  # more neurons than one block of the loops holds, and none left over
 

@@ -20,11 +20,14 @@ from spikeport.export.frontends.from_snntorch import to_spiking_graph
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.readout import classify
 from spikeport.export.quantization.quantize import quantize as quantize_graph
-from spikeport.pipeline.models.neurons.synaptic import BatchRMSNorm, LoihiSynaptic
+from spikeport.pipeline.models.batch_rms_norm import BatchRMSNorm
+from spikeport.pipeline.models.fold_batch_norm import fold_batch_norm
+from spikeport.pipeline.models.neurons.synaptic import LoihiSynaptic
 from spikeport.pipeline.models.storage import load_student, save_student
-from spikeport.pipeline.models.students.base import Student, predict_spikes
+from spikeport.pipeline.models.students.base import Student
 from spikeport.pipeline.models.students.build import build_student
-from spikeport.pipeline.training.qat import fold_batch_norm, qat_finetune, quantize, scales
+from spikeport.pipeline.models.students.inference import predict_spikes
+from spikeport.pipeline.training.qat import qat_finetune, quantize, scales
 from spikeport.pipeline.training.train import initial_student, train_student
 
 DTYPES = pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 0.0)])
@@ -140,7 +143,7 @@ def test_loihi_numerics_are_the_integer_neuron(
         cell.bias.copy_(torch.from_numpy(bias / scale))
     currents = torch.from_numpy(drive / scale).to(torch.float32 if single else torch.float64)
     if largest >= 2**23:
-        with pytest.raises(UserError, match=r"current reaches \d+ weight units, and Loihi's wraps at 131072"):
+        with pytest.raises(UserError, match=r"current reaches \d+ weight units, and Loihi's current wraps at 131072"):
             cell(currents)
     else:
         found, membranes = cell(currents)
@@ -217,7 +220,7 @@ CHIP_CASES: dict[str, tuple[dict[str, Any], tuple[int, int, int]]] = {
 def test_a_quantized_student_is_what_the_reference_runs(case: str, alpha: float, beta: float, seed: int) -> None:
     """Every layer, every spike; weights as after some training."""
     options, shape = CHIP_CASES[case]
-    recipe = tiny_recipe(student={**options, "alpha": alpha, "beta": beta, "v_threshold": 0.7})
+    recipe = tiny_recipe(student={**options, "neuron": "synaptic", "alpha": alpha, "beta": beta, "v_threshold": 0.7})
     torch.manual_seed(seed)
     network = build_student(recipe.student, shape, 5).eval()
     for module in network.modules():
@@ -239,7 +242,8 @@ def test_the_exported_integers() -> None:
     """Both decays, weights, biases and thresholds of every layer are the student's own."""
     options, shape = CHIP_CASES["mlp"]
     torch.manual_seed(2)
-    network = build_student(tiny_recipe(student={**options, "alpha": 0.7, "beta": 0.9}).student, shape, 5)
+    synaptic = {"neuron": "synaptic", "alpha": 0.7, "beta": 0.9}
+    network = build_student(tiny_recipe(student={**options, **synaptic}).student, shape, 5)
     for cell in network.neurons():
         nn.init.uniform_(cell.bias, -0.5, 0.5)
     built = quantize(fold_batch_norm(network))
@@ -258,7 +262,7 @@ def test_the_exported_integers() -> None:
 
 def test_a_student_learns_is_tuned_kept_and_exported(tmp_path: Path) -> None:
     """With slow currents from the first epoch to the chip's integers, and back from its files."""
-    student, training = {"channels": [6], "alpha": 0.4}, {"epochs": 10, "lr": 0.01}
+    student, training = {"channels": [6], "neuron": "synaptic", "alpha": 0.4}, {"epochs": 10, "lr": 0.01}
     recipe, dataset = tiny_recipe(student=student, training=training), tiny_dataset(train=90)
     fresh = initial_student(recipe, dataset)
     before = [cell.bias.detach().clone() for cell in fresh.neurons()]
@@ -283,9 +287,12 @@ def test_a_student_learns_is_tuned_kept_and_exported(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("student", "words"),
     [
-        ({"alpha": 1.0}, "alpha must be at most 4095/4096"),
-        ({"alpha": 0.5, "beta": 0.99999}, "beta must be at most 4095/4096"),
-        ({"alpha": 1e-5}, "alpha must be 0 .* or at least 1/4096"),
+        ({"neuron": "synaptic", "alpha": 1.0}, "alpha must be at most 4095/4096"),
+        ({"neuron": "synaptic", "alpha": 0.5, "beta": 0.99999}, "beta must be at most 4095/4096"),
+        ({"neuron": "synaptic", "alpha": 1e-5}, "alpha must be at least 1/4096"),
+        ({"neuron": "synaptic"}, "student: neuron = 'synaptic' needs alpha.* Hint: set student.alpha"),
+        ({"alpha": 0.5}, "student: neuron = 'leaky' has no synaptic current.* Hint: .*neuron = \"synaptic\""),
+        ({"neuron": "recurrent", "alpha": 0.5}, "neuron = 'recurrent' has no synaptic current"),
     ],
 )
 def test_decays_that_the_chip_has_not_are_said_at_once(student: dict[str, float], words: str) -> None:
