@@ -26,12 +26,12 @@ from tonic.io import read_mnist_file
 from tonic.transforms import ToFrame
 
 from spikeport.allocation import keep_freed_memory
-from spikeport.pipeline.data.binning_files import bin_files
-from spikeport.pipeline.data.cache import cached_frames, known_content
 from spikeport.pipeline.data.dataset import Recording
 from spikeport.pipeline.data.events import EVENT_DTYPE
-from spikeport.pipeline.data.framing import Binning, Frames, bin_recordings
-from spikeport.pipeline.data.packed import PackedFrames
+from spikeport.pipeline.data.frames.binning import Binning, Frames, bin_recordings
+from spikeport.pipeline.data.frames.binning_files import bin_files
+from spikeport.pipeline.data.frames.cache import cached_frames, known_content
+from spikeport.pipeline.data.frames.packed import PackedFrames
 from spikeport.pipeline.data.sources.event_files import hash_files, list_events
 
 BINNING = Binning(steps=10, step_us=30_000, height=34, width=34)

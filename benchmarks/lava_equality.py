@@ -35,7 +35,7 @@ from spikeport.export.formats.netx.write import read_netx
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.readout import Readout
 from spikeport.export.network.spike_trace import SpikeTrace
-from spikeport.pipeline.run.progress import Progress
+from spikeport.pipeline.run.progress import ProgressPrinter
 
 ROOT = Path(__file__).resolve().parent.parent
 SLAYER = ("oxford", "mnist_slayer")
@@ -118,7 +118,7 @@ def main() -> None:
     options = parser.parse_args()
     warnings.filterwarnings("ignore", message=".*membrane read-out is meant for")  # these networks fire as they like
     began, tally, workers = time.monotonic(), Tally(), Workers()
-    with Progress() as progress, ThreadPoolExecutor(options.workers) as threads:
+    with ProgressPrinter() as progress, ThreadPoolExecutor(options.workers) as threads:
         try:
             answers = threads.map(lambda index: workers.simulate(*drawn(options.seed, index)), range(options.networks))
             for index, (trace, seconds) in enumerate(answers):
@@ -147,7 +147,7 @@ def main() -> None:
         frames = (rng.random((SLAYER_INPUTS, SLAYER_STEPS, *network.input_shape)) < 0.1).astype(np.uint8)
         tally = Tally()
         clock = time.perf_counter()
-        with Progress() as progress:
+        with ProgressPrinter() as progress:
             lava = simulate_lava(network, frames, keep_layers=True, workers=options.workers, timeout_s=3600,
                                  progress=lambda done, total, name=name: progress(done, total, name))  # fmt: skip
         tally.add(name, network, frames, lava, time.perf_counter() - clock)

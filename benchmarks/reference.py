@@ -192,7 +192,7 @@ def _sinabs(path: Path, data: Path) -> tuple[IntegerNetwork, np.ndarray]:
     """The NIR paper's network as integers, and every tenth recording in 300 bins of 1 ms."""
     from spikeport.export.graph.spiking_graph import load_graph
     from spikeport.export.quantization.quantize import quantize
-    from spikeport.pipeline.data.framing import Binning, bin_recording
+    from spikeport.pipeline.data.frames.binning import Binning, bin_recording
     from spikeport.pipeline.data.readers.recordings import read_recording
 
     network, _ = quantize(load_graph(path, dt_s=1e-3, reset="zero", if_gain="per_step"))

@@ -116,7 +116,7 @@ def _without_counts() -> None:
 
 
 def _report(net: Path, frames_file: Path) -> None:
-    from spikeport.pipeline.run.progress import Progress
+    from spikeport.pipeline.run.progress import ProgressPrinter
     from spikeport.pipeline.stages.profile_network import Subject, profile_network, write_page
 
     network, frames = read_netx(net), np.load(frames_file)
@@ -126,7 +126,7 @@ def _report(net: Path, frames_file: Path) -> None:
     subject = Subject(network=network, source=net, frames=frames, labels=labels, frames_file=frames_file, dt_s=0.03)
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        result, trace = profile_network(subject, DEVICES, "a100", Progress(quiet=True))
+        result, trace = profile_network(subject, DEVICES, "a100", ProgressPrinter(quiet=True))
         counted = time.perf_counter() - began
         files = write_page(subject, DEVICES, result, trace, Path(folder))
         seconds = time.perf_counter() - began

@@ -132,14 +132,14 @@ def check(
 
     Example: `spikeport check runs/digits --samples 50`
     """
-    from spikeport.pipeline.run.progress import Progress
+    from spikeport.pipeline.run.progress import ProgressPrinter
     from spikeport.pipeline.run.run_folder import locked, open_run
     from spikeport.pipeline.stages.context import Context
     from spikeport.pipeline.stages.deploy import check as compare
     from spikeport.pipeline.stages.deploy import mismatches
 
     found = open_run(run)
-    with contextlib.ExitStack() as within, Progress(quiet=quiet) as progress:
+    with contextlib.ExitStack() as within, ProgressPrinter(quiet=quiet) as progress:
         with contextlib.suppress(CannotWriteError):  # nobody else changes it then either
             within.enter_context(locked(run))
         result, _ = compare(Context(found, progress), samples=samples, seed=seed)
@@ -174,7 +174,7 @@ def report(
     Example: `spikeport report runs/digits --baseline runs/on-a-gpu/baseline.json --open`
     """
     from spikeport.pipeline.profiling.baseline.baseline_file import read_baseline
-    from spikeport.pipeline.run.progress import Progress
+    from spikeport.pipeline.run.progress import ProgressPrinter
     from spikeport.pipeline.run.run_folder import open_run
     from spikeport.pipeline.stages.context import Context
     from spikeport.pipeline.stages.report import BASELINES, report_elsewhere
@@ -182,7 +182,7 @@ def report(
 
     found = open_run(run)
     measured = [row for file in baseline or () for row in read_baseline(file)]
-    with Progress(quiet=True) as progress:
+    with ProgressPrinter(quiet=True) as progress:
         context = Context(found, progress)
         if out is not None:
             report_elsewhere(context, out, measured)
@@ -219,7 +219,7 @@ def _run(
 ) -> None:
     from spikeport.files import discard_writes
     from spikeport.pipeline.run import distributed
-    from spikeport.pipeline.run.progress import Progress
+    from spikeport.pipeline.run.progress import ProgressPrinter
     from spikeport.pipeline.run.recipe_file import find_recipe, load_recipe
     from spikeport.pipeline.run.run_folder import locked, open_run
     from spikeport.pipeline.stages.checks import check_recipe
@@ -233,10 +233,10 @@ def _run(
     check_recipe(read, for_netx=not only_training)
     folder = out or Path("runs") / read.name
     if distributed.is_worker(read.training):
-        with distributed.process_group(read.training), discard_writes(folder), Progress(quiet=True) as progress:
+        with distributed.process_group(read.training), discard_writes(folder), ProgressPrinter(quiet=True) as progress:
             run_stages(Context(open_run(folder), progress), only_training=True)
         return
-    with locked(folder), Progress(quiet=quiet) as progress:
+    with locked(folder), ProgressPrinter(quiet=quiet) as progress:
         made = begin(
             folder,
             read,

@@ -32,10 +32,10 @@ def compare(
     from spikeport.pipeline.report.comparison.comparison import SCHEMA, build_comparison
     from spikeport.pipeline.report.content.finished_run import read_runs
     from spikeport.pipeline.report.write import render_comparison
-    from spikeport.pipeline.run.progress import Progress
+    from spikeport.pipeline.run.progress import ProgressPrinter
 
     check_folder(out, FILES, "comparison", schema=SCHEMA)
-    with Progress(quiet=quiet) as progress:
+    with ProgressPrinter(quiet=quiet) as progress:
         read = read_runs(runs, progress=lambda done, total: progress(done, total, "runs"))
     comparison = build_comparison(read)
     render_comparison(comparison, out)

@@ -249,13 +249,13 @@ def _export_run(source: Path, out: Path | None) -> tuple[dict[str, Any], list[st
 
     from spikeport.export.formats.netx.write import read_netx
     from spikeport.files import atomic_folder
-    from spikeport.pipeline.run.progress import Progress
+    from spikeport.pipeline.run.progress import ProgressPrinter
     from spikeport.pipeline.run.run_folder import open_run
     from spikeport.pipeline.stages.context import Context
     from spikeport.pipeline.stages.runner import do_again
 
     run = open_run(source)
-    with Progress(quiet=True) as progress:
+    with ProgressPrinter(quiet=True) as progress:
         do_again(Context(run, progress), "export", even_if_done=False)
     files = [run.file(name) for name in run.files("export")]
     if out is not None and not (out.is_dir() and out.samefile(source)):

@@ -12,7 +12,7 @@ from spikeport.export.formats.frames_file import open_frames
 from spikeport.export.graph.spiking_graph import SpikingGraph
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.quantization.quantize import quantize
-from spikeport.pipeline.run.progress import Progress
+from spikeport.pipeline.run.progress import ProgressPrinter
 
 
 def moved_by_rounding(graph: SpikingGraph, network: IntegerNetwork, file: Path | None) -> Behavior:
@@ -29,7 +29,7 @@ def calibrated(
     """The network with scales searched on the frames of `file`, its rows, and the report."""
     outputs = quantize(graph, bits=bits)[0].outputs
     frames, labels = open_frames(file, graph.input_shape, limit=255, outputs=outputs)
-    with Progress(quiet=quiet) as progress:
+    with ProgressPrinter(quiet=quiet) as progress:
         network, rows, report = calibrate(
             graph,
             frames,

@@ -80,7 +80,7 @@ def simulate(
     from spikeport.export.formats.netx.write import read_netx
     from spikeport.export.network.sampling import draw, words
     from spikeport.pipeline.cli.simulation import chosen, in_backend, in_both, in_reference
-    from spikeport.pipeline.run.progress import Progress
+    from spikeport.pipeline.run.progress import ProgressPrinter
 
     if per_step and (out is None or backend != "reference"):
         raise UserError(
@@ -98,7 +98,7 @@ def simulate(
     rows = None if drawn.whole else drawn.rows
     given: Any = inputs if rows is None else inputs[rows]
     labels = labels if labels is None else labels[drawn.rows]
-    with Progress(quiet=quiet) as progress:
+    with ProgressPrinter(quiet=quiet) as progress:
 
         def tell(done: int, total: int) -> None:
             progress(done, total, f"samples ({backend})")
@@ -195,7 +195,7 @@ def profile(
     Example: `spikeport profile student.net --input test-frames.npz --hardware loihi1 --out profiled`
     """
     from spikeport.pipeline.profiling.energy.active_rule import known_rule
-    from spikeport.pipeline.run.progress import Progress
+    from spikeport.pipeline.run.progress import ProgressPrinter
     from spikeport.pipeline.run.run_folder import MANIFEST, locked, open_run
     from spikeport.pipeline.stages.checks import require_whole
     from spikeport.pipeline.stages.context import Context
@@ -203,7 +203,7 @@ def profile(
 
     files: list[str] = []
     rule = known_rule(active_rule)
-    with Progress(quiet=quiet) as progress:
+    with ProgressPrinter(quiet=quiet) as progress:
         if (source / MANIFEST).is_file():
             context = Context(open_run(source), progress)
             require_whole(context.run, ("export", "simulate"))

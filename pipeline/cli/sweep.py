@@ -39,7 +39,7 @@ def sweep(
 
     Example: `spikeport sweep nmnist-small --over distillation.method=baseline,ckd --seeds 5 --jobs 2`
     """
-    from spikeport.pipeline.run.progress import Progress
+    from spikeport.pipeline.run.progress import ProgressPrinter
     from spikeport.pipeline.run.recipe_file import find_recipe, load_recipe
     from spikeport.pipeline.sweep import table as tables
     from spikeport.pipeline.sweep.plan import parse_over
@@ -49,7 +49,7 @@ def sweep(
     settings = parse_over(over or [])
     source = find_recipe(recipe)
     folder = out or Path("runs") / f"sweep-{load_recipe(source, changes).name}"
-    with Progress(quiet=quiet) as progress:
+    with ProgressPrinter(quiet=quiet) as progress:
         result = run_sweep(
             source,
             changes or [],

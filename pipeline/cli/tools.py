@@ -97,9 +97,9 @@ def data_download(
     Example: `spikeport data download nmnist --root data`
     """
     from spikeport.pipeline.data.downloads.download import download
-    from spikeport.pipeline.run.progress import Progress
+    from spikeport.pipeline.run.progress import ProgressPrinter
 
-    with Progress() as progress:
+    with ProgressPrinter() as progress:
         rows = download(name, root, progress.say, progress)
     show(rows, json, table(("part", "state"), [tuple(row.values()) for row in rows]))
 
@@ -129,9 +129,9 @@ def lava_install(json: Json = False) -> None:
     """Makes Lava's environment (about 500 MB) and asks it a question whose answer is known."""
     from spikeport.export.backends.lava.driver import known_answer
     from spikeport.export.backends.lava.environment import install
-    from spikeport.pipeline.run.progress import Progress
+    from spikeport.pipeline.run.progress import ProgressPrinter
 
-    python = install(say=Progress().say)
+    python = install(say=ProgressPrinter().say)
     answered = known_answer()
     show({"python": str(python), "known_answer": answered}, json, [f"Lava answers as worked out by hand: {python}"])
     if not answered:
@@ -164,11 +164,11 @@ def doctor(json: Json = False) -> None:
 
 def _dataset(recipe: str, changes: list[str] | None) -> Any:
     from spikeport.pipeline.data.load import load_dataset
-    from spikeport.pipeline.run.progress import Progress
+    from spikeport.pipeline.run.progress import ProgressPrinter
     from spikeport.pipeline.run.recipe_file import find_recipe, load_recipe
     from spikeport.pipeline.stages.context import cache_folder
 
-    with Progress() as progress:
+    with ProgressPrinter() as progress:
         return load_dataset(load_recipe(find_recipe(recipe), changes).data, cache=cache_folder(), progress=progress)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikeport.pipeline.data.events import check_events
-from spikeport.pipeline.data.packed import PackedFrames
+from spikeport.pipeline.data.frames.packed import PackedFrames
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from spikeport.errors import UserError
-from spikeport.pipeline.data.cache import cached_frames, known_content
 from spikeport.pipeline.data.dataset import Dataset, EventSplit, StaticImages
-from spikeport.pipeline.data.framing import Binning, Frames, Progress, bin_recordings
-from spikeport.pipeline.data.pairs import paired_images_of, static_pool
+from spikeport.pipeline.data.frames.binning import Binning, Frames, bin_recordings
+from spikeport.pipeline.data.frames.cache import cached_frames, known_content
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.data.sources.table import SOURCES
-from spikeport.pipeline.data.splits import split_recordings
+from spikeport.pipeline.data.splits.pairs import paired_images_of, static_pool
+from spikeport.pipeline.data.splits.split import split_recordings
 from spikeport.pipeline.run.recipe import Data
+from spikeport.progress import NamedProgress
 
 __all__ = ["load_dataset"]
 
@@ -23,7 +24,7 @@ __all__ = ["load_dataset"]
 HASHED = 1024  # rows whose pixels are unpacked at a time
 
 
-def load_dataset(data: Data, *, cache: Path, progress: Progress | None = None, verify: bool = False) -> Dataset:
+def load_dataset(data: Data, *, cache: Path, progress: NamedProgress | None = None, verify: bool = False) -> Dataset:
     """The data set that `data` describes; the same `data` and files give the same bytes.
 
     `cache`: the folder for binned frames. `progress(done, total, what)` is called as long work goes on.

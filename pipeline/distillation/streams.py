@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from spikeport.errors import UserError
-from spikeport.pipeline.data.affine import random_affine
 from spikeport.pipeline.data.augmentation.augment import augment
 from spikeport.pipeline.data.dataset import Dataset, StaticImages
 from spikeport.pipeline.data.event_synthesis.cached_views import CachedViews, EventSynthesizer
-from spikeport.pipeline.data.images import resize_to, value_channel
-from spikeport.pipeline.data.inputs import as_input, concat_batch
+from spikeport.pipeline.data.frames.inputs import as_input, concat_batch
+from spikeport.pipeline.data.images.affine import random_affine
+from spikeport.pipeline.data.images.resize import resize_to, value_channel
 from spikeport.pipeline.distillation.losses.base import StepInputs, Stream, TeacherTargets
 from spikeport.pipeline.distillation.objective import Objective
 from spikeport.pipeline.distillation.replacement import sliding_replacement, static_clip

@@ -11,7 +11,7 @@ from spikeport.export.formats.ann_twin import write_ann_twin
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.sampling import draw
 from spikeport.pipeline.data.dataset import Dataset
-from spikeport.pipeline.data.images import resize_to
+from spikeport.pipeline.data.images.resize import resize_to
 from spikeport.pipeline.profiling.baseline.int8 import predict, write_int8
 from spikeport.pipeline.profiling.baseline.measure import Rival
 

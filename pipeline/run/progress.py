@@ -11,7 +11,7 @@ from spikeport.errors import printable
 LINE_EVERY_S = 10.0
 
 
-class Progress:
+class ProgressPrinter:
     """Call it with `(done, total, what)`; `say` prints a line between. Use it in a `with` block so that bars end."""
 
     def __init__(self, *, quiet: bool = False, stream: TextIO | None = None) -> None:
@@ -23,7 +23,7 @@ class Progress:
         self._noted: set[object] = set()
         self._began = self._said = 0.0
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> ProgressPrinter:
         return self
 
     def __exit__(self, *_: object) -> None:

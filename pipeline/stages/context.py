@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spikeport.pipeline.run.progress import Progress
+from spikeport.pipeline.run.progress import ProgressPrinter
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.run_folder import RunFolder
 
@@ -28,7 +28,7 @@ class Context:
     """
 
     run: RunFolder
-    progress: Progress = field(default_factory=Progress)
+    progress: ProgressPrinter = field(default_factory=ProgressPrinter)
 
     @property
     def recipe(self) -> Recipe:

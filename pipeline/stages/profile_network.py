@@ -31,7 +31,7 @@ from spikeport.pipeline.stages.report import FILES, STEPS
 from spikeport.versions import about_this_run
 
 if TYPE_CHECKING:
-    from spikeport.pipeline.run.progress import Progress
+    from spikeport.pipeline.run.progress import ProgressPrinter
 
 INTEGERS_ALONE = "a .net file holds integers, not what was rounded to them"
 ALONE = "only the network was profiled, not its training"
@@ -55,7 +55,7 @@ def profile_network(
     subject: Subject,
     hardware: tuple[str, ...],
     baseline: str | None,
-    progress: Progress,
+    progress: ProgressPrinter,
     *,
     active_rule: str | None = None,
     per_step: bool = False,

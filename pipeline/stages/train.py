@@ -12,7 +12,7 @@ from spikeport.pipeline.data.describe import describe
 from spikeport.pipeline.data.event_synthesis.cached_views import CachedViews, EventSynthesizer
 from spikeport.pipeline.data.event_synthesis.simulator import Simulator
 from spikeport.pipeline.data.event_synthesis.table import load_synthesizer
-from spikeport.pipeline.data.leakage import (
+from spikeport.pipeline.data.splits.leakage import (
     HELD_OUT_KEYS,
     TEST_SET_DIGEST,
     check_leakage,

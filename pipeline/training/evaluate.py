@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from spikeport.export.network.accuracy import Correctness, compare_with_labels
 from spikeport.export.network.readout import SILENT, classify
 from spikeport.pipeline.data.dataset import EventSplit, StaticImages
-from spikeport.pipeline.data.images import resize_to
-from spikeport.pipeline.data.packed import PackedFrames
+from spikeport.pipeline.data.frames.packed import PackedFrames
+from spikeport.pipeline.data.images.resize import resize_to
 from spikeport.pipeline.models.students.base import Student
 from spikeport.pipeline.models.students.inference import predict_spikes
 from spikeport.pipeline.models.teachers.base import Teacher

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from spikeport.errors import UserError
 from spikeport.export.network.accuracy import compare_with_labels
 from spikeport.export.network.readout import classify
-from spikeport.pipeline.data.affine import random_affine
 from spikeport.pipeline.data.dataset import Dataset, StaticImages
 from spikeport.pipeline.data.event_synthesis.cached_views import CachedViews, EventSynthesizer
-from spikeport.pipeline.data.images import resize_to
+from spikeport.pipeline.data.images.affine import random_affine
+from spikeport.pipeline.data.images.resize import resize_to
 from spikeport.pipeline.distillation.losses.base import Sizes, StepInputs
 from spikeport.pipeline.distillation.methods import MethodSpec
 from spikeport.pipeline.distillation.objective import Objective, uses_teacher

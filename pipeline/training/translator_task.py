@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from spikeport.errors import UserError
 from spikeport.pipeline.data.dataset import Dataset, EventSplit
 from spikeport.pipeline.data.event_synthesis.translator import Translator
-from spikeport.pipeline.data.images import resize_to
+from spikeport.pipeline.data.images.resize import resize_to
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.seeding import derived_seed
 from spikeport.pipeline.training.task import TrainingTask

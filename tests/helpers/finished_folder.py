@@ -12,7 +12,7 @@ from spikeport.export.formats.frames_file import write_frames
 from spikeport.export.formats.netx.write import write_netx
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 from spikeport.pipeline.data.describe import describe
-from spikeport.pipeline.data.leakage import TEST_SET_DIGEST, test_set_digest
+from spikeport.pipeline.data.splits.leakage import TEST_SET_DIGEST, test_set_digest
 from spikeport.pipeline.profiling.estimate import priced
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.run_folder import create

@@ -23,9 +23,9 @@ from spikeport.export.formats.onnx import export_onnx
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 from spikeport.export.network.spike_trace import SpikeTrace
 from spikeport.files import atomic_folder, atomic_path, write_json, write_npz, write_text, writing
-from spikeport.pipeline.data.facts import FACTS
-from spikeport.pipeline.data.framing import Frames
-from spikeport.pipeline.data.packed import PackedFrames
+from spikeport.pipeline.data.frames.binning import Frames
+from spikeport.pipeline.data.frames.facts import FACTS
+from spikeport.pipeline.data.frames.packed import PackedFrames
 from spikeport.pipeline.run.tensor_files import save_weights, write_tree
 
 BIG = np.random.default_rng(0).integers(0, 256, 300_000, dtype=np.uint8)

@@ -35,7 +35,7 @@ from spikeport.pipeline.report.pages.html import render_html
 from spikeport.pipeline.report.pages.markdown import render_markdown
 from spikeport.pipeline.report.pages.markdown_parts import cells, code, inline, strong
 from spikeport.pipeline.report.write import build_report
-from spikeport.pipeline.run.progress import Progress
+from spikeport.pipeline.run.progress import ProgressPrinter
 from spikeport.pipeline.sweep.table import markdown as swept
 
 BAD = (
@@ -211,13 +211,13 @@ class Terminal(io.StringIO):
 def test_progress_names_stages_and_files_as_text() -> None:
     """A class name with rich's markup is no markup, and closes none."""
     stream = Terminal()
-    with Progress(stream=stream) as progress:
+    with ProgressPrinter(stream=stream) as progress:
         progress.say(f"student {NAME}")
         progress(1, 2, "reading [/b] [red]x[/red]\x07")
     assert stream.getvalue().startswith(f"student {printable(NAME)}\n")
     assert "reading [/b] [red]x[/red]\\x07" in stream.getvalue()
     plain = io.StringIO()
-    with Progress(stream=plain) as progress:
+    with ProgressPrinter(stream=plain) as progress:
         progress(0, 2, NAME)
         progress._said -= 100.0
         progress(1, 2, NAME)

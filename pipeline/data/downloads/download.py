@@ -13,7 +13,7 @@ from spikeport.errors import MissingDependencyError, UserError
 from spikeport.files import CannotWriteError, writing
 from spikeport.pipeline.data.downloads.archives import ARCHIVES, Archive, how_to_get
 from spikeport.pipeline.data.downloads.unpacking import unpack
-from spikeport.pipeline.data.framing import Progress
+from spikeport.progress import NamedProgress
 from spikeport.regular_files import open_regular
 
 _BLOCK = 2**23
@@ -21,7 +21,7 @@ SILENCE_S = 60.0  # a host that says nothing for so long is taken for gone
 
 
 def download(
-    name: str, root: Path, say: Callable[[str], None], progress: Progress | None = None
+    name: str, root: Path, say: Callable[[str], None], progress: NamedProgress | None = None
 ) -> list[dict[str, str]]:
     """Brings all archives of set `name` under `root`; a row of `part` and `state` ("here", "fetched") for each. An
     archive that is there already is unpacked if it has the published MD5.
@@ -65,7 +65,7 @@ def _here(archive: Archive, root: Path) -> str:
     return f"here, but not the published file: {file.name} has another MD5"
 
 
-def _bring(archive: Archive, root: Path, say: Callable[[str], None], progress: Progress | None) -> None:
+def _bring(archive: Archive, root: Path, say: Callable[[str], None], progress: NamedProgress | None) -> None:
     if archive.ask:
         raise LookupError("there is no public host")
     folder = root / archive.into
@@ -86,7 +86,7 @@ def _bring(archive: Archive, root: Path, say: Callable[[str], None], progress: P
         raise LookupError(f"{archive.brings}/{archive.layout} is not in it in full")
 
 
-def check_md5(file: Path, md5: str, progress: Progress | None = None) -> None:
+def check_md5(file: Path, md5: str, progress: NamedProgress | None = None) -> None:
     """Raises UserError where `file` is another than the one of this MD5."""
     found = _md5(file, progress)
     if found != md5:
@@ -98,7 +98,7 @@ def check_md5(file: Path, md5: str, progress: Progress | None = None) -> None:
         )
 
 
-def _md5(file: Path, progress: Progress | None = None) -> str:
+def _md5(file: Path, progress: NamedProgress | None = None) -> str:
     digest = hashlib.md5(usedforsecurity=False)
     with open_regular(file) as content:
         size = file.stat().st_size

@@ -10,17 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeport.pipeline.data.affine import apply_affine, draw_affine
-from spikeport.pipeline.data.cache import cached_frames, stored_frames
 from spikeport.pipeline.data.dataset import StaticImages
-from spikeport.pipeline.data.facts import FACTS
-from spikeport.pipeline.data.framing import Binning, Frames, Progress
-from spikeport.pipeline.data.images import resize_to
-from spikeport.pipeline.data.inputs import as_input
-from spikeport.pipeline.data.packed import PackedFrames, row_bytes
+from spikeport.pipeline.data.frames.binning import Binning, Frames
+from spikeport.pipeline.data.frames.cache import cached_frames, stored_frames
+from spikeport.pipeline.data.frames.facts import FACTS
+from spikeport.pipeline.data.frames.inputs import as_input
+from spikeport.pipeline.data.frames.packed import PackedFrames, row_bytes
+from spikeport.pipeline.data.images.affine import apply_affine, draw_affine
+from spikeport.pipeline.data.images.resize import resize_to
 from spikeport.pipeline.run import distributed
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.seeding import derived_seed
+from spikeport.progress import NamedProgress
 
 BLOCK = 256  # images that are drawn together; other blocks would be other draws
 
@@ -50,7 +51,7 @@ class CachedViews:
         images: StaticImages,
         recipe: Recipe,
         folder: Path,
-        progress: Progress | None = None,
+        progress: NamedProgress | None = None,
     ) -> None:
         data = recipe.data
         self.binning = Binning(steps=data.steps, step_us=data.step_us, height=data.height, width=data.width)

@@ -1,9 +1,8 @@
-"""Static images before a simulated event camera that makes three saccades.
+"""Simulated event camera in front of static images, making N-MNIST's three saccades.
 
-The camera is the model of `spikeport.pipeline.data.event_camera` (a pixel fires when its log intensity has moved by one
-threshold), computed for a whole batch on any device and binned on the way, so that no event is ever stored. No
-recording is used; what is not known of a sensor is drawn anew for every image within the ranges of `Scene`, so that a
-student cannot lean on it.
+A pixel fires when its log intensity has moved by one threshold (the model of `event_synthesis.event_camera`). Frames of
+a whole batch are computed on any device without storing events. No recording is used: unknown sensor properties are
+drawn anew for every image within the ranges of `Scene`, so that a student cannot depend on them.
 
 The path is N-MNIST's: in three saccades of 105 ms the image moves by (3.5, 7), (3.5, -7) and (-7, 0) pixels (x right, y
 down; Orchard et al., Frontiers in Neuroscience 9:437, 2015, and the tools published with that set).
@@ -19,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from spikeport.pipeline.data.images import value_channel
+from spikeport.pipeline.data.images.resize import value_channel
 
 MODEL = 1  # change it whenever other frames come of the same draws: views kept on disk are then drawn anew
 SAMPLE_US = 7_500  # light is looked at this often, or oftener where steps are no multiple of it

@@ -8,7 +8,7 @@ import numpy as np
 
 from spikeport.errors import UserError
 from spikeport.pipeline.data.downloads.archives import CIFAR10
-from spikeport.pipeline.data.static_images import ImageSet
+from spikeport.pipeline.data.images.static_images import ImageSet
 from spikeport.regular_files import open_regular
 
 RECORD = 1 + 3 * 32 * 32  # a label, then red, green and blue planes, row by row

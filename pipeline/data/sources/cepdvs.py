@@ -6,15 +6,15 @@ position would pair recording 10 with picture 2.
 
 from __future__ import annotations
 
-from spikeport.pipeline.data.framing import Progress
 from spikeport.pipeline.data.sources.file_pairs import load_file_pairs
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.run.recipe import Data
+from spikeport.progress import NamedProgress
 
 PUBLISHED = 10_000
 ABOUT = f"CEP-DVS: {{count}} of the {PUBLISHED:,} recordings in {{classes}} classes, each of a picture on a screen"
 
 
-def load(data: Data, progress: Progress | None = None) -> RawDataset:
+def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
     """The recordings of <root>/CEP-DVS/events and the images of <root>/CEP-DVS/images; see `load_file_pairs`."""
     return load_file_pairs("cepdvs", data, "CEP-DVS/events", "CEP-DVS/images", ABOUT, progress)

@@ -16,20 +16,20 @@ import numpy as np
 from spikeport.errors import MissingDependencyError, UserError
 from spikeport.pipeline.data.dataset import StaticImages
 from spikeport.pipeline.data.downloads.archives import CIFAR10, absent
-from spikeport.pipeline.data.framing import Progress
+from spikeport.pipeline.data.images.static_images import ImageSet, read_images
 from spikeport.pipeline.data.readers.cifar10 import read_cifar10
 from spikeport.pipeline.data.sources import resizing
 from spikeport.pipeline.data.sources.event_files import EventFile, list_events
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.data.sources.reading import content_with, labels_of, reader, stamp_with
-from spikeport.pipeline.data.static_images import ImageSet, read_images
 from spikeport.pipeline.run.recipe import Data
+from spikeport.progress import NamedProgress
 
 SENSOR = (128, 128)
 PUBLISHED = 10_000
 
 
-def load(data: Data, progress: Progress | None = None) -> RawDataset:
+def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
     """The recordings of <root>/CIFAR10DVS/<class> and the images of <root>/CIFAR10/cifar-10-batches-bin.
 
     `data.images` may name a folder of pictures by class instead. `data.pairs`: a CSV file with the columns

@@ -7,18 +7,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from spikeport.errors import UserError
-from spikeport.pipeline.data.binning_files import bin_files
-from spikeport.pipeline.data.framing import Binning, Frames, Progress
+from spikeport.pipeline.data.frames.binning import Binning, Frames
+from spikeport.pipeline.data.frames.binning_files import bin_files
+from spikeport.pipeline.data.images.static_images import read_images
 from spikeport.pipeline.data.readers.recordings import Reading
 from spikeport.pipeline.data.sources.event_files import list_events
 from spikeport.pipeline.data.sources.image_keys import name_images
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.data.sources.reading import content_with, labels_of, recordings, stamp_with
-from spikeport.pipeline.data.static_images import read_images
 from spikeport.pipeline.run.recipe import Data
+from spikeport.progress import NamedProgress
 
 
-def load(data: Data, progress: Progress | None = None) -> RawDataset:
+def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
     """The recordings and images that `data.root`, `data.events` and `data.images` name.
 
     Pairing "id": every recording must have its image; the id is the file's name, plus `image_id_offset` where
@@ -39,7 +40,7 @@ def load(data: Data, progress: Progress | None = None) -> RawDataset:
     sensor = (data.height, data.width)
     reading = Reading(orientation=data.orientation, columns=data.columns, sort=data.sort)
 
-    def bin_all(binning: Binning, progress: Progress | None) -> Frames:
+    def bin_all(binning: Binning, progress: NamedProgress | None) -> Frames:
         return bin_files([file.path for file in files], sensor, binning, progress, reading)
 
     return RawDataset(

@@ -11,10 +11,10 @@ import numpy as np
 
 from spikeport.errors import UserError
 from spikeport.pipeline.data.dataset import Recording, StaticImages
-from spikeport.pipeline.data.event_camera import EventCamera
-from spikeport.pipeline.data.framing import Progress
+from spikeport.pipeline.data.event_synthesis.event_camera import EventCamera
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.run.recipe import Data
+from spikeport.progress import NamedProgress
 
 VERSION = 1  # change it whenever the scene below changes, so that cached frames are made again
 CAMERA = EventCamera(threshold=0.3, mismatch=0.1, noise_hz=0.5)
@@ -25,7 +25,7 @@ SUB = 64  # positions and weights are whole 64ths of a digit's pixel, so that ev
 BATCH = 128  # scenes that fit the processor's cache
 
 
-def load(data: Data, progress: Progress | None = None) -> RawDataset:
+def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
     """The 1,797 digits as recordings on `data.height` x `data.width` pixels, 300 ms long, and as images."""
     from sklearn.datasets import load_digits
 

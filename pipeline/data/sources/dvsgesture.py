@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from spikeport.errors import UserError
-from spikeport.pipeline.data.cache import stamp_of
 from spikeport.pipeline.data.dataset import StaticImages
 from spikeport.pipeline.data.downloads.archives import absent
-from spikeport.pipeline.data.framing import Progress
+from spikeport.pipeline.data.frames.cache import stamp_of
 from spikeport.pipeline.data.readers.event_columns import from_columns
 from spikeport.pipeline.data.sources import resizing
 from spikeport.pipeline.data.sources.event_files import EventFile
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.data.sources.reading import content_with, labels_of, reader, stamp_with
 from spikeport.pipeline.run.recipe import Data
+from spikeport.progress import NamedProgress
 
 SENSOR = (128, 128)
 PARTS = ("ibmGestureTrain", "ibmGestureTest")
@@ -38,7 +38,7 @@ CLASSES = (
 )
 
 
-def load(data: Data, progress: Progress | None = None) -> RawDataset:
+def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
     """The recordings of <root>/DVSGesture: ibmGestureTrain|ibmGestureTest/user<nn>_<light>/<class number>.npy.
 
     `data.images` must be empty: there is no static side. The makers' test part is of people who are not in the

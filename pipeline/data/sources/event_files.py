@@ -11,9 +11,9 @@ from operator import attrgetter
 from pathlib import Path
 
 from spikeport.errors import MissingDependencyError, UserError
-from spikeport.pipeline.data.cache import stamp_of
-from spikeport.pipeline.data.framing import Progress
+from spikeport.pipeline.data.frames.cache import stamp_of
 from spikeport.pipeline.data.readers.recordings import READERS
+from spikeport.progress import NamedProgress
 from spikeport.regular_files import check_regular
 
 _EXTENSIONS = ", ".join(READERS)
@@ -142,7 +142,7 @@ def _check_names(folder: Path, names: list[str]) -> None:
         stems[stem] = name
 
 
-def hash_files(files: list[EventFile], progress: Progress | None = None) -> str:
+def hash_files(files: list[EventFile], progress: NamedProgress | None = None) -> str:
     """A hash over every file's bytes, name and place; what cached frames are known by."""
     digest = hashlib.sha256()
     for done, file in enumerate(files, 1):

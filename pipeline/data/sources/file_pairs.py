@@ -6,18 +6,18 @@ from functools import partial
 from pathlib import Path
 
 from spikeport.pipeline.data.downloads.archives import absent
-from spikeport.pipeline.data.framing import Progress
+from spikeport.pipeline.data.images.static_images import read_images
 from spikeport.pipeline.data.sources import resizing
 from spikeport.pipeline.data.sources.event_files import list_events
 from spikeport.pipeline.data.sources.image_keys import name_images
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.data.sources.reading import content_with, labels_of, reader, stamp_with
-from spikeport.pipeline.data.static_images import read_images
 from spikeport.pipeline.run.recipe import Data
+from spikeport.progress import NamedProgress
 
 
 def load_file_pairs(
-    name: str, data: Data, events: str, images: str, about: str, progress: Progress | None
+    name: str, data: Data, events: str, images: str, about: str, progress: NamedProgress | None
 ) -> RawDataset:
     """The set `name`: recordings of <root>/`events` and pictures of <root>/`images`, unless the recipe names others.
 

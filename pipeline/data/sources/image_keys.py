@@ -6,8 +6,8 @@ import numpy as np
 
 from spikeport.errors import UserError
 from spikeport.pipeline.data.dataset import StaticImages
+from spikeport.pipeline.data.images.static_images import ImageSet
 from spikeport.pipeline.data.sources.event_files import EventFile
-from spikeport.pipeline.data.static_images import ImageSet
 
 
 def name_images(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from spikeport.pipeline.data.framing import Progress
 from spikeport.pipeline.data.sources.file_pairs import load_file_pairs
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.run.recipe import Data
+from spikeport.progress import NamedProgress
 
 PUBLISHED = 8_709
 ABOUT = (
@@ -15,7 +15,7 @@ ABOUT = (
 EVENTS, IMAGES = "NCALTECH101/Caltech101", "Caltech101/101_ObjectCategories"
 
 
-def load(data: Data, progress: Progress | None = None) -> RawDataset:
+def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
     """The recordings of <root>/NCALTECH101/Caltech101 and the images of <root>/Caltech101/101_ObjectCategories; see
     `load_file_pairs`. Caltech101 has a class more, Faces, of the same photographs as Faces_easy: it is never read.
     """

@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from spikeport.errors import UserError
-from spikeport.pipeline.data.binning_files import bin_files
 from spikeport.pipeline.data.dataset import StaticImages
 from spikeport.pipeline.data.downloads.archives import absent
-from spikeport.pipeline.data.framing import Binning, Frames, Progress
+from spikeport.pipeline.data.frames.binning import Binning, Frames
+from spikeport.pipeline.data.frames.binning_files import bin_files
 from spikeport.pipeline.data.readers.idx_files import read_labelled
 from spikeport.pipeline.data.sources.event_files import EventFile, list_events
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.data.sources.reading import content_with, labels_of, reader, stamp_with
 from spikeport.pipeline.run.recipe import Data
+from spikeport.progress import NamedProgress
 
 SENSOR = (34, 34)
 
@@ -32,7 +33,7 @@ class _Part:
 PARTS = (_Part("train", "Train", "train", 60_000), _Part("test", "Test", "t10k", 10_000))
 
 
-def load(data: Data, progress: Progress | None = None) -> RawDataset:
+def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
     """The recordings of <root>/NMNIST and the images of <root>/MNIST/raw, paired by part and number.
 
     A part of the recordings may be absent: Test where the split is not official. Raises MissingDependencyError for
@@ -73,7 +74,7 @@ def load(data: Data, progress: Progress | None = None) -> RawDataset:
         labels.append(np.searchsorted([int(name) for name in classes], read[1][known]))
         keys += [key for key, kept in zip(part_keys, known, strict=True) if kept]
 
-    def bin_all(binning: Binning, progress: Progress | None) -> Frames:
+    def bin_all(binning: Binning, progress: NamedProgress | None) -> Frames:
         return bin_files([file.path for file in files], SENSOR, binning, progress)
 
     counts = {part.name: sum(file.key.startswith(part.name) for file in files) for part in present}

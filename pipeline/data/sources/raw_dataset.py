@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikeport.pipeline.data.dataset import Recording, StaticImages
-from spikeport.pipeline.data.framing import Binning, Frames, Progress
+from spikeport.pipeline.data.frames.binning import Binning, Frames
+from spikeport.progress import NamedProgress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,5 +34,5 @@ class RawDataset:
     paired: bool
     simulated: bool
     stamp: str = ""
-    bin: Callable[[Binning, Progress | None], Frames] | None = None
+    bin: Callable[[Binning, NamedProgress | None], Frames] | None = None
     official_test: np.ndarray | None = None

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from spikeport.pipeline.data.dataset import Recording
-from spikeport.pipeline.data.framing import Progress
 from spikeport.pipeline.data.readers.recordings import Reading, read_events, read_recording
 from spikeport.pipeline.data.sources.event_files import EventFile, hash_files
+from spikeport.progress import NamedProgress
 
 Change = Callable[[np.ndarray, str], np.ndarray]  # events as a file has them, the file -> events on the sensor
 
@@ -55,7 +55,7 @@ def stamp_with(stamps: list[str], *facts: object) -> str:
     return f"{newest}-{hashlib.sha256(repr((stamps, facts)).encode()).hexdigest()}"
 
 
-def content_with(files: list[EventFile], *facts: object, progress: Progress | None = None) -> str:
+def content_with(files: list[EventFile], *facts: object, progress: NamedProgress | None = None) -> str:
     """A hash of the bytes, names and places of `files`, and of `facts`."""
     return hashlib.sha256(repr((facts, hash_files(files, progress))).encode()).hexdigest()
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from spikeport.pipeline.data.framing import Progress
 from spikeport.pipeline.data.sources import cepdvs, cifar10dvs, class_folders, digits, dvsgesture, ncaltech101, nmnist
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.run.recipe import Data
+from spikeport.progress import NamedProgress
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
     """How a source is loaded, and what `spikeport data list` says of it."""
 
-    load: Callable[[Data, Progress | None], RawDataset]
+    load: Callable[[Data, NamedProgress | None], RawDataset]
     about: str
     needs: str
 

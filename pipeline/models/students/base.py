@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from torch import Tensor, nn
 
-from spikeport.pipeline.data.inputs import as_input
+from spikeport.pipeline.data.frames.inputs import as_input
 from spikeport.pipeline.models.neurons.base import LoihiNeuron, Synapse
 from spikeport.pipeline.models.neurons.fused_norm_lif import can_fuse, fused_norm_lif
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from spikeport.pipeline.data.packed import PackedFrames
+from spikeport.pipeline.data.frames.packed import PackedFrames
 from spikeport.pipeline.models.students.base import Student
 
 

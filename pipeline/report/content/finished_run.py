@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from spikeport.errors import UserError
-from spikeport.pipeline.data.leakage import TEST_SET_DIGEST
+from spikeport.pipeline.data.splits.leakage import TEST_SET_DIGEST
 from spikeport.pipeline.report.comparison.per_sample import PerSample, read_per_sample
 from spikeport.pipeline.report.content.content import SCHEMA
 from spikeport.pipeline.run.run_folder import RunFolder, open_run

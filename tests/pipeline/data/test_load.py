@@ -20,8 +20,8 @@ from spikeport.export.network.sampling import draw
 from spikeport.pipeline.data import preview as look
 from spikeport.pipeline.data.dataset import Dataset
 from spikeport.pipeline.data.describe import describe, list_sources
+from spikeport.pipeline.data.frames.packed import PackedFrames
 from spikeport.pipeline.data.load import load_dataset
-from spikeport.pipeline.data.packed import PackedFrames
 from spikeport.pipeline.data.preview import preview
 from spikeport.pipeline.data.sources.table import SOURCES
 from spikeport.pipeline.run.recipe import Data

@@ -15,7 +15,7 @@ from report_example import example_inputs
 from spikeport.errors import UserError
 from spikeport.pipeline.data.dataset import Recording
 from spikeport.pipeline.data.events import EVENT_DTYPE
-from spikeport.pipeline.data.framing import Binning, bin_recordings
+from spikeport.pipeline.data.frames.binning import Binning, bin_recordings
 from spikeport.pipeline.data.load import load_dataset
 from spikeport.pipeline.data.windows import period, window_of
 from spikeport.pipeline.report.content.window_words import sentence

@@ -11,7 +11,7 @@ import torch
 from learning_data import HEIGHT, STEPS, WIDTH, tiny_dataset, tiny_recipe
 
 from spikeport.errors import UserError
-from spikeport.pipeline.data.images import resize_to
+from spikeport.pipeline.data.images.resize import resize_to
 from spikeport.pipeline.distillation.losses.base import Sizes
 from spikeport.pipeline.distillation.methods import MethodSpec
 from spikeport.pipeline.distillation.objective import Objective

@@ -23,7 +23,7 @@ from spikeport.pipeline.report.pages.html import render_html
 from spikeport.pipeline.report.pages.markdown import render_markdown
 from spikeport.pipeline.report.write import build_report
 from spikeport.pipeline.run import health
-from spikeport.pipeline.run.progress import Progress
+from spikeport.pipeline.run.progress import ProgressPrinter
 from spikeport.pipeline.run.recipe import Training
 from spikeport.pipeline.run.run_folder import open_run
 from spikeport.pipeline.stages import report as stages_report
@@ -42,7 +42,7 @@ FULL = {
 STRAY = {"training": PLAIN | {"lr": 1e6}}
 
 
-class Heard(Progress):
+class Heard(ProgressPrinter):
     """Keeps what is said."""
 
     def __init__(self):

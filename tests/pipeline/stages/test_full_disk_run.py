@@ -12,7 +12,7 @@ import pytest
 from full_disk import FILLER, empty, fill, small_disk
 
 from spikeport.errors import CannotWriteError
-from spikeport.pipeline.run.progress import Progress
+from spikeport.pipeline.run.progress import ProgressPrinter
 from spikeport.pipeline.run.recipe_file import parse_recipe
 from spikeport.pipeline.run.run_folder import MANIFEST, create, locked, open_run
 from spikeport.pipeline.stages import runner as stages
@@ -42,7 +42,7 @@ def unbroken(tmp_path_factory):
         patch.setenv("SPIKEPORT_CACHE", str(root / "cache"))
         run = create(root / "run", parse_recipe(RECIPE, where="test"), resume=False, about=about_this_run())
         assert [stage.name for stage in stages_of(run.recipe)] == NAMES
-        run_stages(Context(run, Progress(quiet=True)))
+        run_stages(Context(run, ProgressPrinter(quiet=True)))
     return root / "run"
 
 
@@ -63,7 +63,7 @@ def contents(folder):
 
 def goes_on(folder):
     with locked(folder):
-        run_stages(Context(open_run(folder), Progress(quiet=True)))
+        run_stages(Context(open_run(folder), ProgressPrinter(quiet=True)))
 
 
 def fails_and_goes_on(folder, stage, unbroken, full, room):

@@ -16,7 +16,7 @@ from spikeport.export.formats.frames_file import write_frames
 from spikeport.export.formats.netx.write import write_netx
 from spikeport.export.network.spike_trace import load_trace
 from spikeport.pipeline.report.content.csv_tables import steps_csv
-from spikeport.pipeline.run.progress import Progress
+from spikeport.pipeline.run.progress import ProgressPrinter
 from spikeport.pipeline.run.recipe_file import parse_recipe
 from spikeport.pipeline.run.run_folder import create
 from spikeport.pipeline.stages.context import Context
@@ -109,7 +109,7 @@ def test_steps_without_a_place_to_stand_are_refused(spikeport, net, frames, tmp_
 def test_a_run_counts_steps_where_its_recipe_asks_and_else_when_it_is_asked(tmp_path, asked) -> None:
     """The stage keeps them in the trace; a run without them is simulated again. Either way the same table."""
     recipe = parse_recipe({"profile": {"per_step": True}} if asked else {}, where="test")
-    context = Context(create(tmp_path / "run", recipe, resume=False, about={}), Progress(quiet=True))
+    context = Context(create(tmp_path / "run", recipe, resume=False, about={}), ProgressPrinter(quiet=True))
     frames = conv_frames(samples=5)
     context.__dict__["dataset"] = SimpleNamespace(test=SimpleNamespace(frames=frames))
     write_netx(conv_network(), context.run.file("student.net"))

@@ -12,7 +12,7 @@ from spikeport.pipeline.data.event_synthesis import cached_views
 from spikeport.pipeline.data.event_synthesis.cached_views import CachedViews
 from spikeport.pipeline.data.event_synthesis.simulator import Scene, Simulator
 from spikeport.pipeline.data.event_synthesis.translator import Translator
-from spikeport.pipeline.data.images import resize_to
+from spikeport.pipeline.data.images.resize import resize_to
 from spikeport.pipeline.distillation.streams import Streams
 
 CPU = torch.device("cpu")

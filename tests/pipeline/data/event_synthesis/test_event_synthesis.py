@@ -16,7 +16,7 @@ from spikeport.pipeline.data.dataset import Dataset, EventSplit
 from spikeport.pipeline.data.event_synthesis.simulator import Simulator
 from spikeport.pipeline.data.event_synthesis.table import load_synthesizer
 from spikeport.pipeline.data.event_synthesis.translator import Translator
-from spikeport.pipeline.data.images import resize_to
+from spikeport.pipeline.data.images.resize import resize_to
 from spikeport.pipeline.distillation.methods import method_spec
 from spikeport.pipeline.run.tensor_files import save_weights
 from spikeport.pipeline.training.qat import qat_finetune

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from spikeport.pipeline.data.event_camera import crossings
+from spikeport.pipeline.data.event_synthesis.event_camera import crossings
 from spikeport.pipeline.data.event_synthesis.simulator import (
     SAMPLE_US,
     Scene,

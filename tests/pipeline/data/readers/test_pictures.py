@@ -15,9 +15,9 @@ from PIL import Image
 
 from spikeport import notes
 from spikeport.errors import UserError
+from spikeport.pipeline.data.images.static_images import LARGE, read_images
 from spikeport.pipeline.data.load import load_dataset
 from spikeport.pipeline.data.readers.pictures import Findings, read_picture
-from spikeport.pipeline.data.static_images import LARGE, read_images
 
 HEIGHT, WIDTH = 5, 7
 

@@ -32,7 +32,7 @@ from spikeport.pipeline.data.readers.recordings import AS_STORED
 from spikeport.pipeline.data.sources import reading
 from spikeport.pipeline.data.sources.class_folders import load
 from spikeport.pipeline.data.sources.event_files import list_events
-from spikeport.pipeline.data.splits import split_by_class
+from spikeport.pipeline.data.splits.split import split_by_class
 from spikeport.pipeline.run.recipe import Data
 
 
@@ -174,7 +174,7 @@ def test_files_at_rest_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     hashing = reading.hash_files
     monkeypatch.setattr(reading, "hash_files", lambda *call: read.append(1) or hashing(*call))
     later = time.time_ns() + 10**10
-    monkeypatch.setattr("spikeport.pipeline.data.cache.time.time_ns", lambda: later)
+    monkeypatch.setattr("spikeport.pipeline.data.frames.cache.time.time_ns", lambda: later)
     first = load_dataset(options, cache=cache)
     assert load_dataset(options, cache=cache).fingerprint == first.fingerprint
     assert len(read) == 1

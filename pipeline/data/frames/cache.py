@@ -25,9 +25,9 @@ import numpy as np
 from spikeport.errors import CannotWriteError
 from spikeport.files import atomic_path, write_json
 from spikeport.notes import warning
-from spikeport.pipeline.data.facts import FACTS
-from spikeport.pipeline.data.framing import Binning, Frames
-from spikeport.pipeline.data.packed import PackedFrames, row_bytes
+from spikeport.pipeline.data.frames.binning import Binning, Frames
+from spikeport.pipeline.data.frames.facts import FACTS
+from spikeport.pipeline.data.frames.packed import PackedFrames, row_bytes
 from spikeport.temporaries import sweep_temporaries
 
 FORMAT = 3  # change it whenever reading, binning or this file's layout changes: old caches are then never read

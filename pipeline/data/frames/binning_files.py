@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from spikeport.pipeline.data.facts import FACTS
-from spikeport.pipeline.data.framing import Binning, Frames, Progress, bin_recording
-from spikeport.pipeline.data.packed import PackedFrames, row_bytes
+from spikeport.pipeline.data.frames.binning import Binning, Frames, bin_recording
+from spikeport.pipeline.data.frames.facts import FACTS
+from spikeport.pipeline.data.frames.packed import PackedFrames, row_bytes
 from spikeport.pipeline.data.readers.recordings import AS_STORED, Reading, read_recording
+from spikeport.progress import NamedProgress
 
 COMPILED = ".bin"
 
@@ -20,7 +21,7 @@ def bin_files(
     paths: Sequence[Path],
     sensor: tuple[int, int],
     binning: Binning,
-    progress: Progress | None = None,
+    progress: NamedProgress | None = None,
     reading: Reading = AS_STORED,
 ) -> Frames:
     """Frames of these files, in their order. Raises as `read_recording` and `bin_recording` do."""

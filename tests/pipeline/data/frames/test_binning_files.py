@@ -9,9 +9,9 @@ import pytest
 from tonic.io import read_mnist_file
 
 from spikeport.errors import UserError
-from spikeport.pipeline.data.binning_files import bin_files
 from spikeport.pipeline.data.events import EVENT_DTYPE
-from spikeport.pipeline.data.framing import Binning, bin_recording, bin_recordings
+from spikeport.pipeline.data.frames.binning import Binning, bin_recording, bin_recordings
+from spikeport.pipeline.data.frames.binning_files import bin_files
 from spikeport.pipeline.data.readers.recordings import Reading, read_events, read_recording
 
 SENSOR = (11, 6)  # height, width

@@ -11,7 +11,7 @@ from tonic.transforms import ToFrame
 from spikeport.errors import UserError
 from spikeport.pipeline.data.dataset import Recording
 from spikeport.pipeline.data.events import EVENT_DTYPE
-from spikeport.pipeline.data.framing import Binning, bin_recording, bin_recordings
+from spikeport.pipeline.data.frames.binning import Binning, bin_recording, bin_recordings
 from spikeport.pipeline.data.readers.recordings import read_recording
 
 BINNING = Binning(steps=3, step_us=10, height=4, width=5)

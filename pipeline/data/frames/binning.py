@@ -8,7 +8,7 @@ least one event fell.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,10 +16,9 @@ import numpy as np
 from spikeport.errors import UserError
 from spikeport.pipeline.data.dataset import Recording
 from spikeport.pipeline.data.events import columns
-from spikeport.pipeline.data.facts import FACTS, tails
-from spikeport.pipeline.data.packed import PackedFrames, row_bytes
-
-Progress = Callable[[int, int, str], None]  # done, total, what
+from spikeport.pipeline.data.frames.facts import FACTS, tails
+from spikeport.pipeline.data.frames.packed import PackedFrames, row_bytes
+from spikeport.progress import NamedProgress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +50,7 @@ class Frames:
 
 
 def bin_recordings(
-    recordings: Iterable[Recording], count: int, binning: Binning, progress: Progress | None = None
+    recordings: Iterable[Recording], count: int, binning: Binning, progress: NamedProgress | None = None
 ) -> Frames:
     """Frames of `count` recordings, in their order. Raises UserError for a sensor larger than the frame."""
     bits = np.zeros((count, row_bytes(binning.shape)), np.uint8)

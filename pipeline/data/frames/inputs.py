@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from spikeport.pipeline.data.input_kernels import interleave
+from spikeport.pipeline.data.frames.input_kernels import interleave
 
 
 def as_input(frames: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from spikeport.pipeline.data.event_camera import EventCamera, crossings
+from spikeport.pipeline.data.event_synthesis.event_camera import EventCamera, crossings
 
 
 def run(first: list[float], *later: list[float], on: float = 1.0, off: float = 1.0) -> list[tuple[int, int, int]]:

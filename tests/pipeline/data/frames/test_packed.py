@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikeport.pipeline.data.packed import PackedFrames
+from spikeport.pipeline.data.frames.packed import PackedFrames
 
 SHAPE = (7, 3, 2, 5, 4)  # 120 pixels; and 105 below: no whole number of bytes
 

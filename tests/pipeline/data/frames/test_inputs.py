@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from spikeport.pipeline.data.inputs import as_input, concat_batch
+from spikeport.pipeline.data.frames.inputs import as_input, concat_batch
 
 SHAPE = (5, 3, 2, 7, 11)  # T, B, C, H, W
 

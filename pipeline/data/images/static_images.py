@@ -10,9 +10,9 @@ import numpy as np
 
 from spikeport.errors import MissingDependencyError, UserError
 from spikeport.notes import note
-from spikeport.pipeline.data.framing import Progress
 from spikeport.pipeline.data.readers.idx_files import read_labelled
 from spikeport.pipeline.data.readers.pictures import SUFFIXES, Findings, read_picture
+from spikeport.progress import NamedProgress
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -30,7 +30,7 @@ class ImageSet:
 
 
 def read_images(
-    folder: Path, classes: tuple[str, ...], height: int, width: int, progress: Progress | None = None
+    folder: Path, classes: tuple[str, ...], height: int, width: int, progress: NamedProgress | None = None
 ) -> ImageSet:
     """All images of `classes` under `folder`: MNIST's training files where they are there, else
     <class>/<id>.png etc.
@@ -83,7 +83,7 @@ def _idx_file(folder: Path, name: str) -> Path | None:
 
 
 def _from_pictures(
-    folder: Path, classes: tuple[str, ...], height: int, width: int, progress: Progress | None
+    folder: Path, classes: tuple[str, ...], height: int, width: int, progress: NamedProgress | None
 ) -> ImageSet:
     files, names = [], []
     for name in classes:

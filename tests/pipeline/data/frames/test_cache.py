@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikeport.pipeline.data.cache import cached_frames, known_content, stamp_of
-from spikeport.pipeline.data.facts import FACTS
-from spikeport.pipeline.data.framing import Binning, Frames
-from spikeport.pipeline.data.packed import PackedFrames
+from spikeport.pipeline.data.frames.binning import Binning, Frames
+from spikeport.pipeline.data.frames.cache import cached_frames, known_content, stamp_of
+from spikeport.pipeline.data.frames.facts import FACTS
+from spikeport.pipeline.data.frames.packed import PackedFrames
 
 BINNING = Binning(steps=3, step_us=10, height=5, width=7)  # 210 pixels: no whole number of bytes
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from spikeport.pipeline.data.images import resize_to, value_channel
+from spikeport.pipeline.data.images.resize import resize_to, value_channel
 
 
 @pytest.mark.parametrize("size", [(17, 13), (60, 20), (24, 41), (100, 20)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from spikeport.pipeline.data.affine import random_affine
+from spikeport.pipeline.data.images.affine import random_affine
 from spikeport.pipeline.run.recipe import Affine
 
 
