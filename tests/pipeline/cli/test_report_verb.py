@@ -143,5 +143,6 @@ def test_a_divergence_is_told_where_its_case_cannot_be_kept(net, frames, tmp_pat
     altered = SimpleNamespace(name="altered", check=lambda _: [], simulate=lambda *_, **__: other)
     found = compare_backends(network, given, ("reference", altered), case_folder=tmp_path / "file" / "cases")
     assert found.case is None
-    assert (found.comparison.first_divergence.sample, found.first_divergence.step) == (2, 3)
+    divergence = found.comparison.first_divergence
+    assert (divergence.sample, divergence.step) == (2, 3)
     assert "the case is not kept" in capsys.readouterr().err
