@@ -96,6 +96,10 @@ def export(
     no_check: Annotated[
         bool, typer.Option("--no-check", help="Do not run the network.", rich_help_panel=INTEGERS)
     ] = False,
+    script: Annotated[
+        bool,
+        typer.Option("--script", help="Write run_in_lava.py beside the .net: runs it in Lava without Spikeport."),
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -133,6 +137,8 @@ def export(
         result, lines, network = _export_nir(
             source, graph, out or Path(), bits, calibrate, message_bits, explain, quiet, check, not no_check
         )
+    if script:
+        _write_script(source, out, network, result, lines)
     exceeded = _check_hardware(network, hardware or [], result, lines)
     show(result, json, lines)
     if exceeded:
@@ -222,6 +228,21 @@ def _export_net(source: Path, out: Path | None, shape: Any) -> tuple[dict[str, A
         write_netx(network, file)
         files = [str(file)]
     return {"files": files, "layers": [layer.name for layer in network.layers]}, [*lines, *files], network
+
+
+def _write_script(
+    source: Path, out: Path | None, network: IntegerNetwork, result: dict[str, Any], lines: list[str]
+) -> None:
+    """Writes the script beside the .net that was exported, or beside the source where nothing was written."""
+    from spikeport.export.backends.lava.script import SCRIPT_NAME, is_script, lava_script
+    from spikeport.files import write_text
+
+    net = next((Path(file) for file in result["files"] if file.endswith(".net")), source)
+    file = net.with_name(SCRIPT_NAME)
+    check_file(file, "script of an earlier export", is_script, reads=(source,))
+    write_text(file, lava_script(network, net.name))
+    result["files"].append(str(file))
+    lines.append(str(file))
 
 
 def _check_hardware(

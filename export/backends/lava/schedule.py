@@ -49,7 +49,7 @@ def schedule(network: IntegerNetwork, steps: int) -> SampleSchedule:
     """
     delayed = [index for index, layer in enumerate(network.layers) if layer.max_delay]
     if any(layer.weight_rec is not None for layer in network.layers):
-        return _alone(network, steps, "recurrent spikes of one sample would enter the next")
+        return one_by_one(network, steps, "recurrent spikes of one sample would enter the next")
     if not delayed:
         return SampleSchedule(together=True, interval=steps, period=steps, cause="no synapse keeps more than one step")
     interval, period = min(
@@ -57,7 +57,7 @@ def schedule(network: IntegerNetwork, steps: int) -> SampleSchedule:
         key=lambda pair: pair[1],
     )
     if not all(quiet(layer, interval) for layer in network.layers[: delayed[-1]]):
-        return _alone(network, steps, "delayed spikes that a bias alone fires would enter the next sample")
+        return one_by_one(network, steps, "delayed spikes that a bias alone fires would enter the next sample")
     return SampleSchedule(together=True, interval=interval, period=period, cause="blank steps empty the delay lines")
 
 
@@ -98,7 +98,7 @@ def _spacing(layers: Iterable[IntegerLayer], steps: int, interval: int) -> tuple
     return interval, period
 
 
-def _alone(network: IntegerNetwork, steps: int, cause: str) -> SampleSchedule:
+def one_by_one(network: IntegerNetwork, steps: int, cause: str) -> SampleSchedule:
     """Block k takes frame 0 in at time step k + 2; its synapse hears it one step earlier, its own spikes one later."""
     loud = [not quiet(layer, len(network.layers) + 1) for layer in network.layers]
     flush = []
