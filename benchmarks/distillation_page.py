@@ -89,12 +89,12 @@ def targets(parts: Mapping[str, Runs]) -> list[dict[str, Any]]:
 def page(study: Mapping[str, Any], titles: Mapping[str, tuple[str, str]]) -> str:
     """The document. `titles`: title and sentence of each part, in order."""
     lines = ["# Distillation: what helps", "", *_INTRODUCTION]
-    shown = {name: study["parts"][name] for name in titles if name in study["parts"]}
-    found = targets({name: part["runs"] for name, part in shown.items()})
+    displayed = {name: study["parts"][name] for name in titles if name in study["parts"]}
+    found = targets({name: part["runs"] for name, part in displayed.items()})
     if any(row["runs"] for row in found):
         lines += ["", "## Targets", "", f"Of `{SHIPPED}`, which the recipe ships.", "", *_target_lines(found)]
         lines += ["", *_seed_lines(study["parts"].get("methods", {}).get("runs", ()))]
-    for name, part in shown.items():
+    for name, part in displayed.items():
         title, about = titles[name]
         lines += ["", f"## {title}", "", about, "", *_table_lines(table(part["runs"]))]
         changed = ", ".join(part["set"])

@@ -76,8 +76,8 @@ def work(seed: int, indices: range, data: Path, keep: Path) -> None:
                 path.rename(keep / path.name)
             for rest in folder.glob(f"{kind}-{index}*"):
                 rest.unlink()
-            told = {"index": index, "outcome": outcome, "message": message, "seconds": seconds}
-            print(json.dumps(told), flush=True)
+            reported = {"index": index, "outcome": outcome, "message": message, "seconds": seconds}
+            print(json.dumps(reported), flush=True)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(json.dumps({"peak_mib": peak // 1024}), flush=True)
 
@@ -125,17 +125,17 @@ class Supervisor:
         assert process.stdout
         for line in process.stdout:
             watch[0] = time.monotonic()
-            told = json.loads(line)
-            started = told.get("started", started)
-            if "peak_mib" in told:
-                ended, self.peak_mib = True, max(self.peak_mib, told["peak_mib"])
-            if "outcome" in told:
+            reported = json.loads(line)
+            started = reported.get("started", started)
+            if "peak_mib" in reported:
+                ended, self.peak_mib = True, max(self.peak_mib, reported["peak_mib"])
+            if "outcome" in reported:
                 self.done += 1
-                self.slowest_s = max(self.slowest_s, told["seconds"])
-                self.hdf5_faults.update(words for words in LIBRARY if words in told["message"])
-                self.counts[KINDS[told["index"] % len(KINDS)], told["outcome"]] += 1
-                if told["outcome"] == "violation":
-                    self.violations.append((told["index"], told["message"]))
+                self.slowest_s = max(self.slowest_s, reported["seconds"])
+                self.hdf5_faults.update(words for words in LIBRARY if words in reported["message"])
+                self.counts[KINDS[reported["index"] % len(KINDS)], reported["outcome"]] += 1
+                if reported["outcome"] == "violation":
+                    self.violations.append((reported["index"], reported["message"]))
         process.wait()
         if ended:
             return None

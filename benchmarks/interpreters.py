@@ -157,8 +157,10 @@ def main() -> None:
         f"python benchmarks/interpreters.py\n{now}; {os.cpu_count()} cores, {platform.system()} {platform.machine()}\n"
     )
     settings = ", ".join(f"{key}={value}" for key, value in TINY.items())
-    told = f"The wheel in a fresh environment of each interpreter, Lava 0.10.0 in its own; digits with {settings}.\n"
-    write_text(RESULT, "\n".join((head, told, *lines, "")))
+    reported = (
+        f"The wheel in a fresh environment of each interpreter, Lava 0.10.0 in its own; digits with {settings}.\n"
+    )
+    write_text(RESULT, "\n".join((head, reported, *lines, "")))
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ class Workers:
             worker.close()
 
 
-class Tally:
+class Totals:
     """What was compared so far, and how long each side took."""
 
     def __init__(self) -> None:
@@ -117,17 +117,17 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "netx")
     options = parser.parse_args()
     warnings.filterwarnings("ignore", message=".*membrane read-out is meant for")  # these networks fire as they like
-    began, tally, workers = time.monotonic(), Tally(), Workers()
+    began, totals, workers = time.monotonic(), Totals(), Workers()
     with ProgressPrinter() as progress, ThreadPoolExecutor(options.workers) as threads:
         try:
             answers = threads.map(lambda index: workers.simulate(*drawn(options.seed, index)), range(options.networks))
             for index, (trace, seconds) in enumerate(answers):
-                tally.add(f"network {index} of seed {options.seed}", *drawn(options.seed, index), trace, seconds)
+                totals.add(f"network {index} of seed {options.seed}", *drawn(options.seed, index), trace, seconds)
                 progress(index + 1, options.networks, "networks")
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
             workers.close()
-    found = tally.counts
+    found = totals.counts
     print(
         f"{options.networks} networks, {found['layers']} layers, seed {options.seed}, {time.monotonic() - began:.0f} s"
     )
@@ -139,19 +139,19 @@ def main() -> None:
         f"{found['mismatches']} mismatches in {found['spikes']:,} spikes "
         f"({found['places']:,} places compared, voltages of the last layers included)"
     )
-    print(f"ratio: the reference took 1/{tally.lava_s / tally.reference_s:.0f} of Lava's time on these tiny networks, "
-          f"one at a time")  # fmt: skip
+    ratio = totals.lava_s / totals.reference_s
+    print(f"ratio: the reference took 1/{ratio:.0f} of Lava's time on these tiny networks, one at a time")
     for name in SLAYER if options.data.is_dir() else ():
         network = read_netx(options.data / f"{name}.net")
         rng = np.random.default_rng([options.seed, *name.encode()])
         frames = (rng.random((SLAYER_INPUTS, SLAYER_STEPS, *network.input_shape)) < 0.1).astype(np.uint8)
-        tally = Tally()
+        totals = Totals()
         clock = time.perf_counter()
         with ProgressPrinter() as progress:
             lava = simulate_lava(network, frames, keep_layers=True, workers=options.workers, timeout_s=3600,
                                  progress=lambda done, total, name=name: progress(done, total, name))  # fmt: skip
-        tally.add(name, network, frames, lava, time.perf_counter() - clock)
-        found = tally.counts
+        totals.add(name, network, frames, lava, time.perf_counter() - clock)
+        found = totals.counts
         print(f"{name}.net, {SLAYER_INPUTS} random inputs of {SLAYER_STEPS} steps: {found['mismatches']} mismatches in "
               f"{found['spikes']:,} spikes ({found['places']:,} places)")  # fmt: skip
 

@@ -334,8 +334,8 @@ def lines(found: dict[str, Any]) -> list[str]:
 
 
 def _head(run: dict[str, Any]) -> list[str]:
-    shown = ", ".join(f"{name} {run['versions'][name]}" for name in ("python", "torch", "numpy", "nir", "tonic"))
-    return [run["command"], f"{run['date']}; {run['machine']}; {shown}", ""]
+    displayed = ", ".join(f"{name} {run['versions'][name]}" for name in ("python", "torch", "numpy", "nir", "tonic"))
+    return [run["command"], f"{run['date']}; {run['machine']}; {displayed}", ""]
 
 
 def _equality(each: dict[str, Any]) -> str:

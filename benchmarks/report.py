@@ -102,7 +102,7 @@ def _loop(bare: bool, net: Path, frames_file: Path) -> None:
 def _without_counts() -> None:
     from spikeport.export.backends.reference import kernels
 
-    def count_synops(fan_out_at, tables, events, first, count, tally, k):  # type: ignore[no-untyped-def]
+    def count_synops(fan_out_at, tables, events, first, count, totals, k):  # type: ignore[no-untyped-def]
         return
 
     def count_active(plan, tables, events, spikes, touched, unbiased, slot):  # type: ignore[no-untyped-def]

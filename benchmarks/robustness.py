@@ -45,7 +45,7 @@ RESULT = Path(__file__).resolve().parent.parent / "docs" / "results" / "robustne
 
 
 @dataclass
-class Tally:
+class Totals:
     """What a section's inputs led to."""
 
     inputs: int = 0
@@ -79,7 +79,7 @@ class Tally:
         say(f"{name}: {outcome.code}, {outcome.seconds:.1f} s" + "".join(f"; VIOLATION {words}" for words in found))
 
     def add(self, other: dict[str, Any]) -> None:
-        """Adds another part's tally, as it was kept."""
+        """Adds another part's totals, as it was kept."""
         for key, value in other.items():
             mine = getattr(self, key)
             if key in ("slowest_s", "peak_mib"):
@@ -90,17 +90,17 @@ class Tally:
                 setattr(self, key, mine + value)
 
 
-def hostile(cases: list[Case]) -> Callable[[argparse.Namespace, Tally], None]:
+def hostile(cases: list[Case]) -> Callable[[argparse.Namespace, Totals], None]:
     """The section that tries these inputs."""
 
-    def run(args: argparse.Namespace, tally: Tally) -> None:
+    def run(args: argparse.Namespace, totals: Totals) -> None:
         place = args.keep / "now"
         chosen = list(share(cases, *args.part))[:: args.every]
         for number, case in enumerate(chosen, 1):
             outcome, found = warm.try_case(case, args.seed, place)
-            tally.count(f"{case.kind}: {case.name}", outcome, found)
+            totals.count(f"{case.kind}: {case.name}", outcome, found)
             if found:
-                say(f"VIOLATION {tally.violations[-1]}")
+                say(f"VIOLATION {totals.violations[-1]}")
                 keep(place, args.keep / f"{case.kind}-{number}")
             say(f"{number} {case.kind}: {case.name} -> {outcome.code}", passing=True)
         shutil.rmtree(place, ignore_errors=True)
@@ -108,32 +108,32 @@ def hostile(cases: list[Case]) -> Callable[[argparse.Namespace, Tally], None]:
     return run
 
 
-def damaged(args: argparse.Namespace, tally: Tally) -> None:
+def damaged(args: argparse.Namespace, totals: Totals) -> None:
     """The section of damaged event files: every tenth before the whole command, the others before its reader."""
     whole = [number for number in range(args.files) if number // len(mutants.EXTENSIONS) % 10 == 0]
     few = set(whole)
     cases = [(mutants.whole_command if n in few else mutants.only_read)(n, args.seed) for n in range(args.files)]
-    hostile(cases)(args, tally)
+    hostile(cases)(args, totals)
     if args.part == (1, 1) and args.every == 1:
-        tally.notes.append(
+        totals.notes.append(
             f"{len(mutants.EXTENSIONS)} extensions; {len(whole)} before `data info`, the others read alone"
         )
 
 
-def killed(args: argparse.Namespace, tally: Tally) -> None:
+def killed(args: argparse.Namespace, totals: Totals) -> None:
     """The section of kills."""
     whole = small_run.undisturbed(args.keep)
     part, parts = args.part
     number = len(range(part - 1, args.kills, parts))
-    met = kills.killed(args.keep / f"kills-{part}", whole, number, 1000 * args.seed + part, tally.count_loudly)
-    tally.notes.append(f"{met.total()} kills: " + ", ".join(f"{name} {met[name]}" for name in small_run.stages(whole)))
+    met = kills.killed(args.keep / f"kills-{part}", whole, number, 1000 * args.seed + part, totals.count_loudly)
+    totals.notes.append(f"{met.total()} kills: " + ", ".join(f"{name} {met[name]}" for name in small_run.stages(whole)))
 
 
-def starved(args: argparse.Namespace, tally: Tally) -> None:
+def starved(args: argparse.Namespace, totals: Totals) -> None:
     """The section of full disks; one part does it all."""
     if args.part[0] == 1:
         whole = small_run.undisturbed(args.keep)
-        tally.notes.append(full_disks.starved(args.keep / "disks", whole, tally.count_loudly))
+        totals.notes.append(full_disks.starved(args.keep / "disks", whole, totals.count_loudly))
 
 
 def all_cases(keep: Path) -> list[Case]:
@@ -142,7 +142,7 @@ def all_cases(keep: Path) -> list[Case]:
     return plain + run_folders.cases(lambda: small_run.undisturbed(keep, lava=False))
 
 
-def sections(keep: Path) -> dict[str, Callable[[argparse.Namespace, Tally], None]]:
+def sections(keep: Path) -> dict[str, Callable[[argparse.Namespace, Totals], None]]:
     """What can be run, by name, in order."""
     kinds: dict[str, list[Case]] = {}
     for case in all_cases(keep):
@@ -152,16 +152,16 @@ def sections(keep: Path) -> dict[str, Callable[[argparse.Namespace, Tally], None
     }  # fmt: skip
 
 
-def table(tallies: dict[str, Tally]) -> list[str]:
+def table(all_totals: dict[str, Totals]) -> list[str]:
     """A line for each section, and its notes and violations behind."""
     head = f"{'section':12}{'inputs':>8}{'tracebacks':>12}{'hangs':>7}{'over 1 GiB':>12}{'other':>7}{'slowest':>10}{'peak MiB':>10}  exit codes"  # fmt: skip  # noqa: E501
     rows = [
         f"{name:12}{t.inputs:8,}{t.tracebacks:12}{t.hangs:7}{t.over_memory:12}{t.others:7}{t.slowest_s:8.1f} s{t.peak_mib:10}  "  # noqa: E501
         + ", ".join(f"{code}: {count:,}" for code, count in sorted(t.codes.items()))
-        for name, t in tallies.items()
+        for name, t in all_totals.items()
     ]
-    notes = [f"{name}: {note}" for name, t in tallies.items() for note in t.notes]
-    return [head, *rows, "", *notes, *(f"VIOLATION {line}" for t in tallies.values() for line in t.violations)]
+    notes = [f"{name}: {note}" for name, t in all_totals.items() for note in t.notes]
+    return [head, *rows, "", *notes, *(f"VIOLATION {line}" for t in all_totals.values() for line in t.violations)]
 
 
 def keep(found: Path, at: Path) -> None:
@@ -221,48 +221,48 @@ def main() -> int:
     known = sections(args.keep)
     if unknown := set(args.only or ()) - set(known):
         sys.exit(f"no section {', '.join(sorted(unknown))}; there are {', '.join(known)}")
-    tallies = {}
+    all_totals = {}
     for name in known if args.only is None else args.only:
-        began, tally = time.monotonic(), Tally()
-        known[name](args, tally)
-        tallies[name] = tally
-        _keep(args, name, tally)
-        say(f"{name}: {tally.inputs} inputs in {time.monotonic() - began:.0f} s, {len(tally.violations)} violations")
+        began, totals = time.monotonic(), Totals()
+        known[name](args, totals)
+        all_totals[name] = totals
+        _keep(args, name, totals)
+        say(f"{name}: {totals.inputs} inputs in {time.monotonic() - began:.0f} s, {len(totals.violations)} violations")
     if args.write or args.kept:
-        tallies = {name: tally for name in known if (tally := _kept(args, name)).inputs}
+        all_totals = {name: totals for name in known if (totals := _kept(args, name)).inputs}
     if args.write:
-        _write(args, tallies)
-    print("\n".join(table(tallies)))
-    return int(any(tally.violations for tally in tallies.values()))
+        _write(args, all_totals)
+    print("\n".join(table(all_totals)))
+    return int(any(totals.violations for totals in all_totals.values()))
 
 
-def _keep(args: argparse.Namespace, name: str, tally: Tally) -> None:
+def _keep(args: argparse.Namespace, name: str, totals: Totals) -> None:
     """Keeps what a part led to, instead of what was kept of other divisions into parts."""
     folder = args.keep / "tallies"
     folder.mkdir(exist_ok=True)
     for file in folder.glob(f"{name}-{args.seed}-*.json"):
         if not file.name.endswith(f"-of-{args.part[1]}.json"):
             file.unlink()
-    (folder / f"{name}-{args.seed}-{args.part[0]}-of-{args.part[1]}.json").write_text(json.dumps(vars(tally)))
+    (folder / f"{name}-{args.seed}-{args.part[0]}-of-{args.part[1]}.json").write_text(json.dumps(vars(totals)))
 
 
-def _kept(args: argparse.Namespace, name: str) -> Tally:
-    tally = Tally()
+def _kept(args: argparse.Namespace, name: str) -> Totals:
+    totals = Totals()
     for file in sorted((args.keep / "tallies").glob(f"{name}-{args.seed}-*.json")):
-        tally.add(json.loads(file.read_text()))
-    return tally
+        totals.add(json.loads(file.read_text()))
+    return totals
 
 
-def _write(args: argparse.Namespace, tallies: dict[str, Tally]) -> None:
+def _write(args: argparse.Namespace, all_totals: dict[str, Totals]) -> None:
     from run_all import _header
 
     from spikeport.files import write_text
 
-    total = sum(tally.inputs for tally in tallies.values())
-    wrong = sum(len(tally.violations) for tally in tallies.values())
+    total = sum(totals.inputs for totals in all_totals.values())
+    wrong = sum(len(totals.violations) for totals in all_totals.values())
     first = f"seed {args.seed}; {total:,} inputs, {wrong} violations"
     command = f"python benchmarks/robustness.py --seed {args.seed} --write"
-    write_text(RESULT, "\n".join([_header(command), first, "", *table(tallies), ""]))
+    write_text(RESULT, "\n".join([_header(command), first, "", *table(all_totals), ""]))
 
 
 if __name__ == "__main__":

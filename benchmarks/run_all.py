@@ -54,9 +54,11 @@ def main() -> None:
 
 def _header(command: str) -> str:
     found = versions()
-    shown = ", ".join(f"{package} {found[package]}" for package in ("python", "torch", "snntorch", "numpy", "tonic"))
+    displayed = ", ".join(
+        f"{package} {found[package]}" for package in ("python", "torch", "snntorch", "numpy", "tonic")
+    )
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return f"{command}\n{now}; {os.cpu_count()} cores, {platform.system()} {platform.machine()}; {shown}\n"
+    return f"{command}\n{now}; {os.cpu_count()} cores, {platform.system()} {platform.machine()}; {displayed}\n"
 
 
 if __name__ == "__main__":

@@ -132,11 +132,11 @@ class HardwareProfile:
         known = {entry.op: entry for entry in self.energy if entry.value is not None}
         return next((known[op] for op in ops if op in known), None)
 
-    def price(self, *ops: str) -> EnergyConstant:
+    def energy_per_operation(self, *ops: str) -> EnergyConstant:
         """As `constant`, where the caller knows that there is one: LookupError otherwise."""
         found = self.constant(*ops)
         if found is None:
-            raise LookupError(f"{self.device.id} has no price for {' or '.join(ops)}")
+            raise LookupError(f"{self.device.id} has no energy per operation for {' or '.join(ops)}")
         return found
 
     @property

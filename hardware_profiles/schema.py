@@ -332,7 +332,7 @@ class Published(Sourced):
     `synops`, `neuron_updates`: counts per inference (unit of energy) or per second (unit of power), each written as
     factors whose product counts; several `synops` are several points of the same workload. `tolerance`: how far
     the estimate may lie off, as a share of `value`. `synops_if_all_fire`: where the network is published but not its
-    spikes, the operations if every neuron fired at every step. `priced_by`: the profile whose constants price it,
+    spikes, the operations if every neuron fired at every step. `estimated_by`: the profile whose constants price it,
     where its own has none.
     """
 
@@ -344,7 +344,7 @@ class Published(Sourced):
     synops: tuple[tuple[Amount, ...], ...] = ()
     synops_if_all_fire: tuple[Amount, ...] = ()
     neuron_updates: tuple[Amount, ...] = ()
-    priced_by: str = ""
+    estimated_by: str = ""
     clock_mhz: Amount | None = Field(default=None, alias="clock_MHz")
     tolerance: Amount | None = None
     usable: bool = True  # false: kept as a warning, not as a check

@@ -17,7 +17,7 @@ def check_rows(profile: HardwareProfile) -> list[dict[str, Any]]:
 
     {hardware, id, workload, quantity, unit, published, low, high (the estimate), low_off, high_off (shares of the
     published value), tolerance, rates (the firing rates at which the estimate meets the result, where only the network
-    is published), result, priced_by, source, note}. Result: within, outside, what the bracket of all firing rates
+    is published), result, estimated_by, source, note}. Result: within, outside, what the bracket of all firing rates
     says, or why there is no estimate.
     """
     return [_check(profile, entry) for entry in profile.published]
@@ -36,7 +36,7 @@ def estimate(profile: HardwareProfile, entry: Published) -> tuple[float, float]:
     """
     points = entry.synops or ((0.0,), entry.synops_if_all_fire)
     synops = [math.prod(factors) for factors in points]
-    pj_per_synop = profile.price("synop").interval[1]
+    pj_per_synop = profile.energy_per_operation("synop").interval[1]
     fixed = _fixed_micro(profile, entry)
     scale = MICRO[entry.unit]
     return (
@@ -79,7 +79,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         known_estimate = row["low"] is not None
         cells = (
-            row["hardware"] + (f", constants of {row['priced_by']}" if row["priced_by"] else ""),
+            row["hardware"] + (f", constants of {row['estimated_by']}" if row["estimated_by"] else ""),
             row["workload"],
             row["quantity"],
             f"{_number(row['published'])} {row['unit']}",
@@ -107,7 +107,7 @@ def _check(profile: HardwareProfile, entry: Published) -> dict[str, Any]:
         "tolerance": entry.tolerance,
         "rates": None,
         "result": "",
-        "priced_by": entry.priced_by,
+        "estimated_by": entry.estimated_by,
         "source": entry.source,
         "note": entry.note,
     }
@@ -116,23 +116,23 @@ def _check(profile: HardwareProfile, entry: Published) -> dict[str, Any]:
     counted = bool(entry.synops) and entry.tolerance is not None
     if not entry.value or not (counted or entry.synops_if_all_fire):
         return row | {"result": "no estimate: its counts are not published"}
-    prices = load_profile(entry.priced_by) if entry.priced_by else profile
-    low, high = estimate(prices, entry)
+    profile = load_profile(entry.estimated_by) if entry.estimated_by else profile
+    low, high = estimate(profile, entry)
     row |= {"low": low, "high": high, "low_off": low / entry.value - 1, "high_off": high / entry.value - 1}
     if entry.tolerance is None or not entry.synops:
-        return row | _bracket(prices, entry, entry.value, low, high)
+        return row | _bracket(profile, entry, entry.value, low, high)
     worst = max(abs(row["low_off"]), abs(row["high_off"]))
     return row | {"result": WITHIN if worst <= entry.tolerance else OUTSIDE}
 
 
-def _bracket(prices: HardwareProfile, entry: Published, value: float, low: float, high: float) -> dict[str, Any]:
+def _bracket(profile: HardwareProfile, entry: Published, value: float, low: float, high: float) -> dict[str, Any]:
     """Where spikes are not published: the firing rates that would explain `value`, or that none does."""
     if value > high:
         return {"result": f"low by {value / high:.1f} times at least: no firing rate explains it"}
     if value < low:
         return {"result": f"high by {low / value:.1f} times at least: silence alone would cost more"}
-    at_one = math.prod(entry.synops_if_all_fire) * prices.price("synop").interval[1] / 1e6
-    inactive, active = _fixed_micro(prices, entry)
+    at_one = math.prod(entry.synops_if_all_fire) * profile.energy_per_operation("synop").interval[1] / 1e6
+    inactive, active = _fixed_micro(profile, entry)
     measured = value * MICRO[entry.unit]
     rates = (max(0.0, (measured - active) / at_one), max(0.0, (measured - inactive) / at_one))
     return {"rates": rates, "result": f"met where neurons fire in {_rates(rates)} of all steps"}
@@ -148,7 +148,7 @@ def _fixed_micro(profile: HardwareProfile, entry: Published) -> tuple[float, flo
     if not entry.neuron_updates:
         return 0.0, 0.0
     updates = math.prod(entry.neuron_updates)
-    inactive, active = (profile.price(op).interval[1] for op in ("neuron_inactive", "neuron_active"))
+    inactive, active = (profile.energy_per_operation(op).interval[1] for op in ("neuron_inactive", "neuron_active"))
     return updates * inactive / 1e6, updates * active / 1e6
 
 

@@ -213,7 +213,7 @@ def energy_bars(
         text = f" {known.nominal:.3g} µJ ({known.low:.3g} to {known.high:.3g})"
         axes.annotate(text, (known.high, place), va="center", fontsize="small")
     axes.set_xlim(0, (highest or 1.0) * 1.6)
-    axes.set_xlabel("dynamic energy per inference (µJ), modelled")
+    axes.set_xlabel("dynamic energy per inference (µJ), modeled")
     return axes
 
 

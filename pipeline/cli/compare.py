@@ -66,7 +66,7 @@ def _accuracy(comparison: dict[str, Any]) -> list[str]:
         rows.append(cells + [words.amount(run["activity"][key]) for key in ("spikes_per_sample", "synops_per_sample")])
         if against and against["reason"]:
             not_paired.append(f"{run['label']} is not paired: {against['reason']}")
-    head = ("run", "objective", "float", "quantized", "quantized - first, points", "spikes", "synops")
+    head = ("run", "method", "float", "quantized", "quantized - first, points", "spikes", "synops")
     return [*table(head, rows), *not_paired]
 
 
@@ -80,16 +80,16 @@ def _energy(comparison: dict[str, Any]) -> list[str]:
         if not device["known"]:
             unknown.append(f"{device['hardware']} is unknown in every run: {device['missing']}")
         for row in device["rows"] if device["known"] else []:
-            priced, named = row["priced"], [device["hardware"], row["run"]["label"]]
-            if not priced or not priced["headline"]:
+            estimate, named = row["estimate"], [device["hardware"], row["run"]["label"]]
+            if not estimate or not estimate["headline"]:
                 rows.append([*named, "unknown", "-", "-", "unknown", why_unknown(row)])
                 continue
-            dynamic, total = (words.quantity_text(priced[kind], "µJ") for kind in ("dynamic", "total"))
-            kind = "dynamic" if priced["dynamic"] else "total"
+            dynamic, total = (words.quantity_text(estimate[kind], "µJ") for kind in ("dynamic", "total"))
+            kind = "dynamic" if estimate["dynamic"] else "total"
             ratio = "-" if row["ratios"] is None else compare_words.ratio_text(row["ratios"][kind])
             paired = (
                 "-" if row["ratios"] is None else compare_words.paired_ratio_text(row["ratios"]["paired_dynamic_uj"])
             )
-            rows.append([*named, dynamic, ratio, paired, total, priced["standing"]])
+            rows.append([*named, dynamic, ratio, paired, total, estimate["basis_kind"]])
     head = ("hardware", "run", "dynamic energy", "/ first", "paired / first", "total energy", "basis")
     return [*(table(head, rows) if rows else []), *unknown]

@@ -79,7 +79,7 @@ def simulate(
     from spikeport.export.formats.frames_file import open_frames
     from spikeport.export.formats.netx.write import read_netx
     from spikeport.export.network.sampling import draw, words
-    from spikeport.pipeline.cli.simulation import chosen, in_backend, in_both, in_reference
+    from spikeport.pipeline.cli.simulation import chosen, in_backend, in_reference, simulate_and_compare
     from spikeport.pipeline.run.progress import ProgressPrinter
 
     if per_step and (out is None or backend != "reference"):
@@ -119,7 +119,9 @@ def simulate(
             done = in_backend(network, given, labels, backends[0], progress=tell, rows=rows)
         else:
             pair = backends[0], backends[1]
-            done = in_both(network, given, labels, pair, case, timeout_s=timeout_s, progress=tell, rows=rows)
+            done = simulate_and_compare(
+                network, given, labels, pair, case, timeout_s=timeout_s, progress=tell, rows=rows
+            )
     if rows is not None:
         done.result["drawn"] = drawn.as_dict()
         done.lines.append(words(drawn.as_dict(), "samples"))
@@ -190,7 +192,7 @@ def profile(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Counts spikes and synaptic operations and prices them: modelled energy as an interval, unknown stays unknown.
+    """Counts spikes and synaptic operations and prices them: modeled energy as an interval, unknown stays unknown.
 
     Example: `spikeport profile student.net --input test-frames.npz --hardware loihi1 --out profiled`
     """
@@ -199,7 +201,7 @@ def profile(
     from spikeport.pipeline.run.run_folder import MANIFEST, locked, open_run
     from spikeport.pipeline.stages.checks import require_whole
     from spikeport.pipeline.stages.context import Context
-    from spikeport.pipeline.stages.report import account_of, report_elsewhere, write_steps
+    from spikeport.pipeline.stages.report import profile_run, report_elsewhere, write_steps
 
     files: list[str] = []
     rule = known_rule(active_rule)
@@ -207,7 +209,7 @@ def profile(
         if (source / MANIFEST).is_file():
             context = Context(open_run(source), progress)
             require_whole(context.run, ("export", "simulate"))
-            result, _ = account_of(context, hardware=tuple(hardware or ()), baseline_gpu=baseline, active_rule=rule)
+            result, _ = profile_run(context, hardware=tuple(hardware or ()), baseline_gpu=baseline, active_rule=rule)
             if out is not None:
                 asked = {"hardware": tuple(hardware or ()), "active_rule": rule, "per_step": per_step}
                 given = {key: value for key, value in asked.items() if value}

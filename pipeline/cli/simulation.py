@@ -14,7 +14,7 @@ from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.spike_trace import SpikeTrace, joined
 from spikeport.pipeline.cli.accuracy_lines import answer_lines
 from spikeport.pipeline.cli.console import table
-from spikeport.pipeline.cli.trace_totals import Tally
+from spikeport.pipeline.cli.trace_totals import TraceTotals
 from spikeport.progress import Progress
 
 
@@ -78,12 +78,12 @@ def in_reference(
     `per_step` the trace that is kept has the counts of every step."""
     from spikeport.export.backends.reference.simulate import iter_simulate
 
-    tally, kept = Tally(network, labels), []
+    totals, kept = TraceTotals(network, labels), []
     for part, trace in iter_simulate(network, frames, per_step=per_step, memory_bytes=memory_bytes, device=device):
-        tally.add(part, trace)
+        totals.add(part, trace)
         kept += [trace] if keep else []
         progress(part.stop, len(frames))
-    return _describe("reference", frames, tally, joined(kept) if kept else None, rows)
+    return _describe("reference", frames, totals, joined(kept) if kept else None, rows)
 
 
 def in_backend(
@@ -96,19 +96,19 @@ def in_backend(
     rows: np.ndarray | None = None,
 ) -> Simulated:
     """Any backend; when it runs out of time, the result covers the samples that it finished."""
-    tally, timeout = Tally(network, labels), None
+    totals, timeout = TraceTotals(network, labels), None
     try:
         trace = backend.simulate(network, frames, progress=progress)
         done = np.arange(len(trace.spikes))
     except SimulationTimeout as error:
         timeout, trace, done = error, error.trace, error.done
-    tally.add(done, trace)
+    totals.add(done, trace)
     done = done if rows is None else rows[done]
-    described = _describe(trace.backend, frames, tally, trace, done if timeout else rows, whole=timeout is None)
+    described = _describe(trace.backend, frames, totals, trace, done if timeout else rows, whole=timeout is None)
     return _unfinished(described, done, timeout) if timeout else described
 
 
-def in_both(
+def simulate_and_compare(
     network: IntegerNetwork,
     frames: Any,
     labels: np.ndarray | None,
@@ -131,11 +131,11 @@ def in_both(
         timeout_s=timeout_s,
         progress=progress,
     )
-    tally, comparison, timeout = Tally(network, labels), found.comparison, found.timeout
-    tally.add(found.done, found.trace)
+    totals, comparison, timeout = TraceTotals(network, labels), found.comparison, found.timeout
+    totals.add(found.done, found.trace)
     done = found.done if rows is None else rows[found.done]
     described = _describe(
-        found.trace.backend, frames, tally, found.trace, done if timeout else rows, whole=timeout is None
+        found.trace.backend, frames, totals, found.trace, done if timeout else rows, whole=timeout is None
     )
     described.result[f"{comparison.first}_vs_{comparison.second}"] = comparison.to_json()
     described.result["case"] = None if found.case is None else str(found.case)
@@ -151,18 +151,18 @@ def in_both(
 def _describe(
     backend: str,
     frames: Any,
-    tally: Tally,
+    totals: TraceTotals,
     trace: SpikeTrace | None,
     rows: np.ndarray | None = None,
     *,
     whole: bool = True,
 ) -> Simulated:
-    result = {"backend": backend, "steps": int(frames.shape[1]), **tally.result()}
+    result = {"backend": backend, "steps": int(frames.shape[1]), **totals.result()}
     lines = [
         f"{backend}: {result['samples']} samples of {result['steps']} steps, {result['output_spikes']:,} output spikes"
     ]
     read = "" if result["readout"] == "spikes" else f" ({result['readout']} read-out)"
-    lines += answer_lines(tally.accuracy(), result["samples"], result["silent"], read, whole=whole)
+    lines += answer_lines(totals.accuracy(), result["samples"], result["silent"], read, whole=whole)
     if "layers" in result:
         lines += table(("layer", "spikes/sample", "synops/sample"), [tuple(row.values()) for row in result["layers"]])
     return Simulated(result=result, lines=lines, trace=trace and replace(trace, rows=rows))

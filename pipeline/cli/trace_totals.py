@@ -13,7 +13,7 @@ from spikeport.export.network.spike_trace import SpikeTrace
 from spikeport.pipeline.run.intervals import share
 
 
-class Tally:
+class TraceTotals:
     """Feed it traces with `add`; `result()` gives the totals. `labels`: `[N]` of the whole set, or None."""
 
     def __init__(self, network: IntegerNetwork, labels: np.ndarray | None) -> None:

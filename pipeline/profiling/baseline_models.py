@@ -7,28 +7,32 @@ from pathlib import Path
 
 import numpy as np
 
-from spikeport.export.formats.ann_twin import write_ann_twin
+from spikeport.export.formats.matching_ann import write_matching_ann
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.sampling import draw
 from spikeport.pipeline.data.dataset import Dataset
 from spikeport.pipeline.data.images.resize import resize_to
 from spikeport.pipeline.profiling.baseline.int8 import predict, write_int8
-from spikeport.pipeline.profiling.baseline.measure import Rival
+from spikeport.pipeline.profiling.baseline.measure import BaselineModel
 
 CALIBRATION_IMAGES = 128
 
 
-def rivals(network: IntegerNetwork, teacher: Path | None, dataset: Dataset, folder: Path) -> list[Rival]:
+def baseline_models(
+    network: IntegerNetwork, teacher: Path | None, dataset: Dataset, folder: Path
+) -> list[BaselineModel]:
     """The teacher's ONNX file (None: there is none), and those that are made from it and from `network` in `folder`."""
-    found = [] if teacher is None else [Rival(name="teacher", path=teacher), _in_8_bits(teacher, dataset, folder)]
-    left_out = write_ann_twin(network, folder / "ann-twin.onnx")
+    found = (
+        [] if teacher is None else [BaselineModel(name="teacher", path=teacher), _in_8_bits(teacher, dataset, folder)]
+    )
+    left_out = write_matching_ann(network, folder / "matching-ann.onnx")
     note = "the student's shape, untrained"
     if left_out:
         note += f", without {' and '.join(left_out)}"
-    return [*found, Rival(name="ANN twin", path=folder / "ann-twin.onnx", note=note)]
+    return [*found, BaselineModel(name="ANN of the same shape", path=folder / "matching-ann.onnx", note=note)]
 
 
-def _in_8_bits(teacher: Path, dataset: Dataset, folder: Path) -> Rival:
+def _in_8_bits(teacher: Path, dataset: Dataset, folder: Path) -> BaselineModel:
     """Calibrated on static images of the training part, and tested on what the teacher was tested on."""
     size, static, paired_images = dataset.test.frames.shape[3:], dataset.static, dataset.test.paired_images
     chosen = draw(CALIBRATION_IMAGES, len(static.images), static.labels).rows
@@ -42,6 +46,8 @@ def _in_8_bits(teacher: Path, dataset: Dataset, folder: Path) -> Rival:
         )
     except Exception as error:  # a foreign model may hold what onnxruntime cannot quantize; the others are timed
         said = str(error).strip().splitlines()
-        return Rival(name="teacher, int8", path=None, note=f"cannot be quantized: {said[0] if said else type(error)}")
+        return BaselineModel(
+            name="teacher, int8", path=None, note=f"cannot be quantized: {said[0] if said else type(error)}"
+        )
     note = f"recognizes {100 * float(np.mean(right)):.1f} % of {len(right):,} test images" if len(right) else ""
-    return Rival(name="teacher, int8", path=path, note=note, floor=False)  # the teacher's floors hold INT8's
+    return BaselineModel(name="teacher, int8", path=path, note=note, floor=False)  # the teacher's floors hold INT8's

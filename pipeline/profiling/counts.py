@@ -100,7 +100,7 @@ class Activity:
 
     @cached_property
     def ann_macs(self) -> int:
-        """MACs of the ANN twin of the same shape: one dense pass, exact at the edges."""
+        """MACs of an ANN of the same shape: one dense pass, exact at the edges."""
         return sum(layer.dense_ops_per_pass for layer in self.layers)
 
     @property

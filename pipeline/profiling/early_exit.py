@@ -13,13 +13,13 @@ from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.readout import UNLABELLED
 from spikeport.export.network.spike_trace import LayerCounts, SpikeTrace
 from spikeport.pipeline.profiling.counts import count_activity
-from spikeport.pipeline.profiling.estimate import accounts
+from spikeport.pipeline.profiling.profile_trace import sample_energies_on
 from spikeport.pipeline.run.intervals import share
 
 POINTS = 5  # at most, the last of them after all steps
 
 
-def early_readings(
+def early_exit(
     network: IntegerNetwork,
     frames: Any,
     labels: np.ndarray,
@@ -47,15 +47,15 @@ def early_readings(
             counts=LayerCounts(**{key: counted[:, at] for key, counted in counts.items()}),
         )
         membrane = None if trace.membrane is None else trace.membrane[:, :steps]
-        found = accounts(network, count_activity(network, cut, frames), hardware, active_rule)
+        found = sample_energies_on(network, count_activity(network, cut, frames), hardware, active_rule)
         known = [index for index, each in enumerate(found) if each.dynamic_uj]
         if not known:
             return {"reason": "no device here has a known dynamic energy"}
-        priced, hardware = found[known[0]], hardware[known[0] : known[0] + 1]
+        estimate, hardware = found[known[0]], hardware[known[0] : known[0] + 1]
         answers = compare_with_labels(labels, network.readout.classes(cut.spikes, membrane))
-        points.append({"steps": steps, "accuracy": share(answers), "dynamic_uj": priced.dynamic_uj})
-    device = priced.profile.device
-    return {"hardware": device.id, "name": device.name, "basis": priced.basis, "points": points}
+        points.append({"steps": steps, "accuracy": share(answers), "dynamic_uj": estimate.dynamic_uj})
+    device = estimate.profile.device
+    return {"hardware": device.id, "name": device.name, "basis": estimate.basis, "points": points}
 
 
 def _until(

@@ -19,9 +19,9 @@ from spikeport.files import atomic_folder, write_text
 from spikeport.hardware_profiles.profile import load_profile
 from spikeport.pipeline.profiling.baseline.measure import floor_rows
 from spikeport.pipeline.profiling.counts import count_activity
-from spikeport.pipeline.profiling.early_exit import early_readings
-from spikeport.pipeline.profiling.estimate import accounts, priced
+from spikeport.pipeline.profiling.early_exit import early_exit
 from spikeport.pipeline.profiling.macs import Macs
+from spikeport.pipeline.profiling.profile_trace import profile_trace, sample_energies_on
 from spikeport.pipeline.report.content.confusion import confusion
 from spikeport.pipeline.report.content.csv_tables import class_names, layers_csv, samples_csv, steps_csv
 from spikeport.pipeline.report.write import ReportInputs, Sample, build_report, choose_samples, render_all
@@ -61,22 +61,23 @@ def profile_network(
     per_step: bool = False,
 ) -> tuple[dict[str, Any], SpikeTrace]:
     """Counts and energies as the stage `profile` has them, with the accuracy, and the trace, with `per_step` its counts
-    of every step; the baseline is the ANN twin's formula floor on a GPU. `active_rule`: as in `account`."""
+    of every step; the baseline is the formula floor of an ANN of the same shape on a GPU.
+    `active_rule`: as in `sample_energies`."""
 
     def tell(done: int, total: int) -> None:
         progress(done, total, "samples")
 
     trace = simulate(subject.network, subject.frames, per_step=per_step, progress=tell)
-    result = priced(subject.network, trace, hardware, active_rule, subject.frames)
+    result = profile_trace(subject.network, trace, hardware, active_rule, subject.frames)
     answers = _answers(subject, subject.network.readout.classes(trace.spikes, trace.membrane))
     result["accuracy"] = {"value": None, "reason": answers} if isinstance(answers, str) else share(answers)
-    result["early"] = {"reason": answers}
+    result["early_exit"] = {"reason": answers}
     if subject.labels is not None and not isinstance(answers, str):
-        result["early"] = early_readings(
+        result["early_exit"] = early_exit(
             subject.network, subject.frames, subject.labels, trace, hardware, active_rule, tell
         )
-    twin = Macs(per_node={"ANN twin, one pass": result["ann_macs"]}, uncounted=())
-    result["baseline"] = floor_rows(load_profile(baseline), twin) if baseline else []
+    same_shape = Macs(per_node={"ANN of the same shape, one pass": result["ann_macs"]}, uncounted=())
+    result["baseline"] = floor_rows(load_profile(baseline), same_shape) if baseline else []
     return result, trace
 
 
@@ -103,7 +104,7 @@ def write_page(
         [str(number) for number in range(len(predicted))],
         columns,
         activity,
-        accounts(subject.network, activity, hardware, active_rule),
+        sample_energies_on(subject.network, activity, hardware, active_rule),
     )
     files = FILES if trace.step_counts is None else (*FILES, STEPS)
     with atomic_folder(folder) as made:
@@ -141,13 +142,13 @@ def _inputs(
             **dict.fromkeys(("teacher", "student_float", "student_quantized", "lava"), ALONE),
             "reference": answers,
         },
-        arms=ALONE,
+        methods=ALONE,
         equivalence=dict.fromkeys(("quantized_vs_reference", "reference_vs_lava"), ALONE),
         layers=result["layers"],
         quantization=subject.quantization or INTEGERS_ALONE,
         energy=result["energy"],
-        early=result["early"],
-        baseline=result["baseline"] or "no GPU was named for the ANN twin's floor (--baseline)",
+        early_exit=result["early_exit"],
+        baseline=result["baseline"] or "no GPU was named for the floor of an ANN of the same shape (--baseline)",
         samples=_samples(subject, labels, predicted, trace.spikes) if labels is not None and drawn else [],
         warnings=_warnings(subject, trace, predicted),
         confusion=unlabelled if labels is None or unlabelled else confusion(labels, predicted, len(classes)),

@@ -13,7 +13,7 @@ from spikeport.export.network.accuracy import Correctness, compare_with_labels
 from spikeport.files import atomic_folder, write_text
 from spikeport.hardware_profiles.profile import load_profile
 from spikeport.pipeline.profiling.counts import count_activity
-from spikeport.pipeline.profiling.estimate import accounts, priced
+from spikeport.pipeline.profiling.profile_trace import profile_trace, sample_energies_on
 from spikeport.pipeline.report.content.confusion import confusion
 from spikeport.pipeline.report.content.content import SCHEMA, ReportInputs, build_report
 from spikeport.pipeline.report.content.csv_tables import class_names, layers_csv, samples_csv, steps_csv
@@ -42,33 +42,33 @@ def profile(context: Context) -> Result:
     kept in baseline.json too."""
     from spikeport.pipeline.profiling.baseline.baseline_file import write_baseline
 
-    result, networks = account_of(context)
+    result, networks = profile_run(context)
     write_baseline(context.run.file(BASELINE), result["baseline"], context.run.manifest["about"], networks)
     return result, (BASELINE,)
 
 
-def account_of(
+def profile_run(
     context: Context, *, hardware: tuple[str, ...] = (), baseline_gpu: str | None = None, active_rule: str | None = None
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """What `profile` found, on other devices, another GPU or by another rule if asked for; and the sha256 of each ONNX
     file timed."""
     from spikeport.pipeline.profiling.baseline.measure import baseline_rows
-    from spikeport.pipeline.profiling.baseline_models import rivals
-    from spikeport.pipeline.profiling.early_exit import early_readings
+    from spikeport.pipeline.profiling.baseline_models import baseline_models
+    from spikeport.pipeline.profiling.early_exit import early_exit
 
     recipe = context.recipe.profile
     network = read_netx(context.run.file("student.net"))
     devices, rule, test = hardware or recipe.hardware, active_rule or recipe.active_rule, context.dataset.test
     trace = trace_of(context)
-    result = priced(network, trace, devices, rule, test.frames)
-    result["early"] = early_readings(
+    result = profile_trace(network, trace, devices, rule, test.frames)
+    result["early_exit"] = early_exit(
         network, test.frames, test.labels, trace, devices, rule,
         lambda done, total: context.progress(done, total, "samples, step by step"),
     )  # fmt: skip
     context.progress.say("  measuring the baseline")
     teacher = context.run.file("teacher.onnx") if "teacher.onnx" in context.run.files("export") else None
     with scratch() as folder:
-        found = rivals(network, teacher, context.dataset, folder)
+        found = baseline_models(network, teacher, context.dataset, folder)
         gpu = load_profile(baseline_gpu or recipe.baseline_gpu)
         result["baseline"] = baseline_rows(found, gpu, seconds=recipe.baseline_seconds)
         timed = {each.name: each.path for each in found if each.path is not None}
@@ -97,8 +97,8 @@ def report_elsewhere(
     require_whole(context.run, own if profiled is None else own[:-1])
     check_folder(folder, (*FILES, STEPS), "report", schema=SCHEMA)
     recipe = context.recipe.profile.model_copy(update=asked)
-    account = profiled or context.run.result("profile")
-    _write(context, folder, account, recipe, measured or context.run.manifest.get(BASELINES, []))
+    profile_result = profiled or context.run.result("profile")
+    _write(context, folder, profile_result, recipe, measured or context.run.manifest.get(BASELINES, []))
     return [str(folder / name) for name in ((*FILES, STEPS) if recipe.per_step else FILES)]
 
 
@@ -168,19 +168,19 @@ def _inputs(context: Context, profiled: dict[str, Any], elsewhere: list[dict[str
             "train": len(dataset.train.labels),
             "validation": len(dataset.validation.labels),
             "test": len(labels),
-            "static": len(dataset.static.labels),
+            "images": len(dataset.static.labels),
         },
         steps=dataset.test.frames.shape[1],
         dt_s=dataset.dt_s,
         window=run.result("data").get("window"),
         answers=answers,
         drawn={} if lava is None else {"lava": lava_sample(check) or {"rows": _lava_rows(check)}},
-        arms=arms,
+        methods=arms,
         equivalence={key: check[key] for key in ("quantized_vs_reference", "reference_vs_lava")},
         layers=profiled["layers"],
         quantization=run.result("export")["quantization"],
         energy=profiled["energy"],
-        early=profiled.get("early", NOT_READ),
+        early_exit=profiled.get("early_exit", NOT_READ),
         baseline=_baseline(profiled["baseline"], elsewhere),
         samples=_samples(context, predicted),
         warnings=warnings_of(run),
@@ -194,7 +194,7 @@ def _inputs(context: Context, profiled: dict[str, Any], elsewhere: list[dict[str
 
 
 def _answers(labels: np.ndarray, result: dict[str, Any]) -> Correctness:
-    """Of a stage's `answers.told`; one of an older Spikeport did not tell silent recordings from class 0."""
+    """The predictions of a stage; older versions did not distinguish silent recordings from class 0."""
     return compare_with_labels(labels, result["predicted"], silent_known="silent" in result)
 
 
@@ -234,7 +234,7 @@ def _samples_csv(context: Context, asked: Profile) -> str:
         (classes["lava"][row],) = class_names([number], names)
     network = read_netx(run.file("student.net"))
     activity = count_activity(network, trace_of(context), test.frames)
-    found = accounts(network, activity, asked.hardware, asked.active_rule)
+    found = sample_energies_on(network, activity, asked.hardware, asked.active_rule)
     return samples_csv(test.keys, classes, activity, found)
 
 

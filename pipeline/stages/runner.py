@@ -73,7 +73,7 @@ def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
         Stage("export", "exporting to NIR, netx and ONNX", DEPLOY, "export"),
         Stage("simulate", "simulating the test set with the integer reference", DEPLOY, "simulate"),
         Stage("check", "comparing the student, the reference and Lava spike by spike", DEPLOY, "check"),
-        Stage("profile", "counting operations and pricing them", REPORT, "profile"),
+        Stage("profile", "counting operations and estimating their energy", REPORT, "profile"),
         Stage("report", "writing the report", REPORT, "report"),
     )
 

@@ -180,7 +180,7 @@ def test_what_has_run_is_read_from_the_file_though_the_folders_are_gone(study):
     assert [run["arm"] for run in found] == ["short", "short", "long, longer", "long, longer"]
 
 
-def test_another_recipe_begins_the_part_anew_and_a_failure_is_told(study, capsys):
+def test_another_recipe_begins_the_part_anew_and_a_failure_is_reported(study, capsys):
     study()
     study.recipe.write_text(study.recipe.read_text() + "[student]\nhidden = 3\n")
     study.trials.code = 2

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hostile_inputs import event_files, warm
-from robustness import Tally, all_cases, table
+from robustness import Totals, all_cases, table
 
 from spikeport.errors import MissingDependencyError
 from spikeport.pipeline.data.readers.recordings import READERS, read_events
@@ -122,7 +122,7 @@ def test_what_a_command_may_not_do_is_seen(tmp_path):
 
 
 def test_a_table_adds_the_parts():
-    first, second = Tally(), Tally()
+    first, second = Totals(), Totals()
     first.count("a", warm.TrialResult(2, b"", b"", 3.0, 100), [])
     second.count("b", warm.TrialResult(1, b"", b"", 1.0, 1500), ["traceback: x", "memory: 1500 MiB"])
     first.add(vars(second))

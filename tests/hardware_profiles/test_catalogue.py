@@ -36,7 +36,10 @@ def test_loihi1_at_each_point(spikes: int, inactive: float, active: float) -> No
 def test_low_end_of_loihi1_does_not_exceed_what_was_measured() -> None:
     """The interval of the constants must hold the one silicon measurement of a large network, 1.33 mJ."""
     profile = load_profile("loihi1")
-    synop, off = profile.price("synop").interval, profile.price("neuron_inactive").interval
+    synop, off = (
+        profile.energy_per_operation("synop").interval,
+        profile.energy_per_operation("neuron_inactive").interval,
+    )
     assert (750 * 76_800 * synop[0] + 76_800 * 60 * off[0]) / 1e9 <= 1.33
     assert (667 * 76_800 * synop[2] + 76_800 * 60 * off[2]) / 1e9 >= 1.33
 
@@ -97,7 +100,7 @@ def test_the_rates_at_which_an_estimate_meets_what_was_measured() -> None:
     assert row["result"] == "met where neurons fire in 8.8 to 9.3 % of all steps"
     pilotnet = checks("loihi2")["pilotnet-lif-dynamic"]
     assert pilotnet["rates"] == pytest.approx((0.166, 0.180), abs=5e-4)
-    assert pilotnet["priced_by"] == "loihi1"
+    assert pilotnet["estimated_by"] == "loihi1"
 
 
 def test_an_estimate_that_silence_exceeds_is_said_to_be_high() -> None:
@@ -149,7 +152,7 @@ def test_show_gives_units() -> None:
     assert (gpu["gpu.p_max_W"]["value"], gpu["gpu.p_max_W"]["unit"]) == (700, "W")
 
 
-def test_list_names_what_is_unpriced() -> None:
+def test_list_names_unknown_terms() -> None:
     rows = {row["id"]: row for row in list_rows()}
     assert tuple(rows) == list_profiles()
     assert rows["loihi1"]["unknown_terms"] == []

@@ -62,7 +62,7 @@ def test_constants_typed_in_a_second_time() -> None:
         "add": 0.1,
         "mul": 3.1,
     }
-    assert profile.price("synop").value == profile.price("add").value
+    assert profile.energy_per_operation("synop").value == profile.energy_per_operation("add").value
     assert {entry.status for entry in profile.energy} == {"convention"}
     assert profile.unknown_terms == ("routing", "static", "latency")
 

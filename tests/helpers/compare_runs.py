@@ -41,7 +41,7 @@ def finished_run(
     run = create(folder, recipe, resume=False, about={})
     correct = [np.array([hit == "1" for hit in each]) for each in right]
     whole = example_inputs()
-    arm = {"student_float": answered(correct[0]), "student_quantized": answered(correct[1])}
+    answers = {"student_float": answered(correct[0]), "student_quantized": answered(correct[1])}
     report = build_report(
         replace(
             whole,
@@ -50,9 +50,9 @@ def finished_run(
                 "method": method,
                 "dataset_fingerprint": fingerprint,
                 "split_sizes": dict(whole.split_sizes) | {"test": len(labels)},
-                "answers": {"teacher": "no teacher was trained", "lava": "Lava was left out", **arm}
+                "answers": {"teacher": "no teacher was trained", "lava": "Lava was left out", **answers}
                 | {"reference": answered(correct[1])},
-                "arms": {method: arm},
+                "methods": {method: answers},
                 "energy": example_energy() if energy is None else energy,
                 "samples": (),
                 **inputs,

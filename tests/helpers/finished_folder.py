@@ -13,7 +13,7 @@ from spikeport.export.formats.netx.write import write_netx
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 from spikeport.pipeline.data.describe import describe
 from spikeport.pipeline.data.splits.leakage import TEST_SET_DIGEST, test_set_digest
-from spikeport.pipeline.profiling.estimate import priced
+from spikeport.pipeline.profiling.profile_trace import profile_trace
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.run_folder import create
 from spikeport.pipeline.stages import deploy as stages_deploy
@@ -65,7 +65,7 @@ def finished_folder(root: Path, name: str, *, seed: int, threshold: int = 90) ->
         run.record(stage, {key: run.result("simulate")[key] for key in ("predicted", "silent")}, (), 0.0)
     unchecked = dict.fromkeys(("quantized_vs_reference", "reference_vs_lava"), "left out")
     run.record("check", unchecked | {"lava_predicted": None}, (), 0.0)
-    accounted = priced(network, stages_deploy.trace_of(context), recipe.profile.hardware)
-    run.record("profile", accounted | {"baseline": "left out"}, (), 0.0)
+    profiled = profile_trace(network, stages_deploy.trace_of(context), recipe.profile.hardware)
+    run.record("profile", profiled | {"baseline": "left out"}, (), 0.0)
     run.record("report", *stages_report.report(context), 0.0)
     return run.path

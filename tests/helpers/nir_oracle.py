@@ -27,14 +27,14 @@ def run_nodes(graph: nir.NIRGraph, dt_s: float, frames: np.ndarray) -> dict[str,
     """The same, every node's signal `[T, ...]` by its path joined with dots."""
     run = _Run(graph, dt_s, "zero")
     run.frames(frames)
-    return {".".join(path): np.array(signal) for path, signal in run.told.items()}
+    return {".".join(path): np.array(signal) for path, signal in run.reported.items()}
 
 
 class _Run:
     def __init__(self, graph: nir.NIRGraph, dt_s: float, reset: str) -> None:
         self.graph, self.dt_s, self.reset = graph, dt_s, reset
         self.states: dict[tuple, tuple] = {}
-        self.told: dict[tuple, list] = {}
+        self.reported: dict[tuple, list] = {}
         self.now: dict[tuple, np.ndarray] = {}
         self.open: set[tuple] = set()
         self.shapes: dict[tuple, tuple] = {}
@@ -46,7 +46,7 @@ class _Run:
             self.now, self.frame = {}, frame.astype(np.float64)
             result.append(self.value(leave))
             for path in self.node_paths(self.graph, ()):  # those that only loops lead to are stepped as well
-                self.told.setdefault(path, []).append(self.value(path))
+                self.reported.setdefault(path, []).append(self.value(path))
         return np.array(result)
 
     def node_paths(self, graph: nir.NIRGraph, path: tuple) -> list[tuple]:
@@ -81,7 +81,7 @@ class _Run:
             return self.now[path]
         node = self.parent(path).nodes[path[-1]]
         if path in self.open:  # a loop: the spikes of the step before, none before the first
-            return self.told[path][-1] if self.told.get(path) else np.zeros(self.shapes[path])
+            return self.reported[path][-1] if self.reported.get(path) else np.zeros(self.shapes[path])
         if isinstance(node, nir.Input) and len(path) == 1:
             return self.frame
         self.open |= {path} if isinstance(node, CELLS) else set()

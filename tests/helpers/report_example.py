@@ -81,7 +81,7 @@ def example_energy() -> list[dict[str, Any]]:
             "total_uj": {"low": 121.0, "nominal": 140.0, "high": 160.0},
             "latency_us": {"low": 60.0, "nominal": 84.0, "high": 410.0},
             "unknown_terms": [],
-            "basis": "modelled from pre-silicon constants (S)",
+            "basis": "modeled from pre-silicon constants (S)",
             "scope": "incremental neurocore energy",
             "assumptions": [
                 "every neuron in which an event arrived counts as active",
@@ -145,7 +145,7 @@ def example_energy() -> list[dict[str, Any]]:
             "total_uj": None,
             "latency_us": None,
             "unknown_terms": [],
-            "basis": "modelled by convention (C)",
+            "basis": "modeled by convention (C)",
             "scope": "synaptic operations only",
             "assumptions": ["0.9 pJ per accumulate"],
             "not_included": ["memory", "neuron updates"],
@@ -228,7 +228,7 @@ def example_inputs(seed: int = 1) -> ReportInputs:
         dataset_fingerprint="5f3c9a" + 58 * "e",
         simulated=True,
         classes=tuple("0123456789"),
-        split_sizes={"train": 1497, "validation": 100, "test": TEST, "static": 1497},
+        split_sizes={"train": 1497, "validation": 100, "test": TEST, "images": 1497},
         steps=STEPS,
         dt_s=0.03,
         window={
@@ -248,7 +248,7 @@ def example_inputs(seed: int = 1) -> ReportInputs:
             "lava": answered(quantized_ckd[lava["rows"]]),
         },
         drawn={"lava": lava},
-        arms={
+        methods={
             "baseline": {"student_float": answered(float_none), "student_quantized": answered(quantized_none)},
             "ckd": {"student_float": answered(float_ckd), "student_quantized": answered(quantized_ckd)},
         },
@@ -289,7 +289,7 @@ def example_without(reason: str = "Lava is not installed") -> ReportInputs:
     return replace(
         whole,
         answers=dict(whole.answers) | {"lava": reason, "teacher": "distillation was off, so no teacher was trained"},
-        arms="only one student was trained",
+        methods="only one student was trained",
         equivalence=dict(whole.equivalence) | {"reference_vs_lava": reason},
         energy="no spikes were counted",
         baseline="onnxruntime could not be measured",

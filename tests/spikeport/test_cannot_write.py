@@ -16,7 +16,7 @@ from full_disk import empty, fill, small_disk
 from safetensors import SafetensorError
 
 from spikeport.errors import CannotWriteError, UserError
-from spikeport.export.formats.ann_twin import write_ann_twin
+from spikeport.export.formats.matching_ann import write_matching_ann
 from spikeport.export.formats.netx.write import write_netx
 from spikeport.export.formats.nir_file import write_nir
 from spikeport.export.formats.onnx import export_onnx
@@ -66,7 +66,7 @@ WRITERS = {
     "weights": lambda path: save_weights(torch.nn.Linear(300, 300), path),
     "checkpoint": lambda path: write_tree({"a": torch.rand(300, 300)}, path),
     "onnx": lambda path: export_onnx(torch.nn.Linear(300, 300), torch.zeros(1, 300), path),
-    "twin": lambda path: write_ann_twin(network(), path),
+    "same shape": lambda path: write_matching_ann(network(), path),
     "frames of the cache": cached,
 }
 
@@ -75,11 +75,11 @@ def refused(write, path: Path) -> None:
     """`write` cannot, says so in one line that names the file, and leaves folder and earlier file as they were."""
     path.write_bytes(b"before")
     held = sorted(path.parent.iterdir())
-    with pytest.raises(CannotWriteError) as told:
+    with pytest.raises(CannotWriteError) as raised:
         write(path)
-    assert str(path) in str(told.value)
-    assert "\n" not in str(told.value)
-    assert told.value.cause
+    assert str(path) in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert raised.value.cause
     assert path.read_bytes() == b"before"
     assert sorted(path.parent.iterdir()) == held
 
@@ -150,9 +150,9 @@ def test_libraries_tell_it_in_their_own_ways(tmp_path, number, made):
     "error", [ValueError("a"), KeyError("a"), FileNotFoundError(2, "no such file", "b"), OSError("b")]
 )
 def test_other_errors_stay_what_they_are(tmp_path, error):
-    with pytest.raises(type(error)) as told, atomic_path(tmp_path / "a.txt"):
+    with pytest.raises(type(error)) as raised, atomic_path(tmp_path / "a.txt"):
         raise error
-    assert told.value is error
+    assert raised.value is error
     assert list(tmp_path.iterdir()) == []
 
 

@@ -102,7 +102,7 @@ def spoilt(report: dict[str, Any], place: tuple, text: str) -> dict[str, Any]:
 
 
 # What these hold are words of ours that a page looks up.
-OURS = {"basis", "standing", "latency_basis", "energy_basis", "kind", "spikes", "image", "frames", "events", "schema"}
+OURS = {"basis", "basis_kind", "latency_basis", "energy_basis", "kind", "spikes", "image", "frames", "events", "schema"}
 
 
 @pytest.mark.parametrize("make", ["report", "comparison"])
@@ -190,8 +190,8 @@ def test_no_name_in_a_file_steers_the_terminal(spikeport, tmp_path) -> None:
 
 def test_a_profile_s_texts_stay_in_their_cells(spikeport, tmp_path) -> None:
     text = (Path(profile.__file__).parent / "devices" / "speck.toml").read_text()
-    told = re.sub(r'source = "', lambda found: found[0] + r"\u001b[31m\u202e<b>", text)
-    (tmp_path / "evil.toml").write_text(told)
+    hostile = re.sub(r'source = "', lambda found: found[0] + r"\u001b[31m\u202e<b>", text)
+    (tmp_path / "evil.toml").write_text(hostile)
     code, out, err = spikeport("hardware", "show", "evil.toml")
     assert code == 0, err
     assert "\\x1b[31m\\u202e<b>" in out

@@ -48,10 +48,10 @@ def test_a_file_of_this_very_name_is_meant(tmp_path, monkeypatch):
     ],
 )
 def test_what_cannot_be_meant(text, words):
-    with pytest.raises(UserError, match=words) as told:
+    with pytest.raises(UserError, match=words) as raised:
         expanded(text)
-    assert "\0" not in str(told.value)
-    assert len(str(told.value)) < 200
+    assert "\0" not in str(raised.value)
+    assert len(str(raised.value)) < 200
 
 
 KEYS = ["data.root", "data.events", "data.images", "data.pairs", "teacher.weights", "synthesis.simulator_weights"]
@@ -63,10 +63,10 @@ def test_every_path_of_a_recipe(home, key):
     read = parse_recipe({section: {name: "~/a"}}, where="r.toml").model_dump()
     assert read[section][name] == f"{home}/a"
     for wrong, words in (("$NOWHERE/a", "the variable NOWHERE is not set"), ("a\0b", "NUL")):
-        with pytest.raises(UserError, match=words) as told:
+        with pytest.raises(UserError, match=words) as raised:
             parse_recipe({section: {name: wrong}}, where="r.toml")
-        assert key in str(told.value)
-        assert str(told.value).startswith("r.toml: ")
+        assert key in str(raised.value)
+        assert str(raised.value).startswith("r.toml: ")
 
 
 def test_a_teachers_file_and_a_teachers_run(home):
@@ -112,9 +112,9 @@ def test_no_path_holds_nul(spikeport, net, frames):
     "name", ["", ".", "..", "../a", "a/b", "/a", "a\\b", "a\nb", "a\0b", "a\x1b[31mb", "a" * 201, "\u202eabc"]
 )
 def test_a_name_that_is_no_folders_is_refused(name):
-    with pytest.raises(UserError, match=r"^r.toml: name = .*the name of a folder") as told:
+    with pytest.raises(UserError, match=r"^r.toml: name = .*the name of a folder") as raised:
         parse_recipe({"name": name}, where="r.toml")
-    assert len(str(told.value)) < 400
+    assert len(str(raised.value)) < 400
 
 
 @pytest.mark.parametrize("name", ["a", "a b", "a.b", "..a", "größe", "-a", "a" * 200, "~"])
@@ -135,7 +135,7 @@ def test_a_run_stays_below_runs(spikeport, tmp_path):
 
 def test_a_long_value_is_not_repeated(tmp_path):
     for value in (-(10**3999), -(10**4999), "a" * 4000):
-        with pytest.raises(UserError) as told:
+        with pytest.raises(UserError) as raised:
             parse_recipe({"data": {"height": value}}, where="r.toml")
-        assert "data.height = " in str(told.value)
-        assert len(str(told.value)) < 500
+        assert "data.height = " in str(raised.value)
+        assert len(str(raised.value)) < 500

@@ -311,7 +311,7 @@ def _count_active(plan, tables, events, spikes, touched, unbiased, slot):
 
 
 @compiled
-def _count_synops(fan_out_at, tables, events, first, count, tally, k):
+def _count_synops(fan_out_at, tables, events, first, count, totals, k):
     """Adds the fan-out of each event to a layer's counts, which stay in registers meanwhile."""
     fan_out = _u(fan_out_at)
     synops, effective = np.int64(0), np.int64(0)
@@ -319,8 +319,8 @@ def _count_synops(fan_out_at, tables, events, first, count, tally, k):
         at = fan_out + _u(2) * _u(events[first + e])
         synops += tables[at]
         effective += tables[at + _u(1)]
-    tally[SYNOPS, k] += synops
-    tally[EFFECTIVE_SYNOPS, k] += effective
+    totals[SYNOPS, k] += synops
+    totals[EFFECTIVE_SYNOPS, k] += effective
 
 
 @compiled
@@ -389,13 +389,13 @@ def run_samples(frames, graded, plan, weights, tables, places, neurons, unbiased
         spiked[:] = 0
         for t in range(steps):
             source, first, carried = arriving, np.int64(0), values
-            tally = counts[n, t if apart else 0]
+            totals = counts[n, t if apart else 0]
             count = _list_inputs(frames[n, t], places, arriving, values)
             for k in range(layers):
                 layer = plan[k]
                 slot = t % layer[RING]
-                tally[EVENTS_IN, k] += count
-                _count_synops(layer[FAN_OUT_AT], tables, source, first, count, tally, k)
+                totals[EVENTS_IN, k] += count
+                _count_synops(layer[FAN_OUT_AT], tables, source, first, count, totals, k)
                 active = layer[BIASED]
                 if layer[KIND] == CONV:
                     if layer[GROUPS] == 1 and len(carried) == 0:
@@ -413,8 +413,8 @@ def run_samples(frames, graded, plan, weights, tables, places, neurons, unbiased
                                        source, first, carried, count, t, sums, touched)  # fmt: skip
                 if layer[RECURRENT]:  # spikes[k] and the events still are those of the step before
                     own = layer[EVENTS_AT]
-                    tally[EVENTS_IN, k] += spiked[k]
-                    _count_synops(layer[RECURRENT_FAN_OUT_AT], tables, events, own, spiked[k], tally, k)
+                    totals[EVENTS_IN, k] += spiked[k]
+                    _count_synops(layer[RECURRENT_FAN_OUT_AT], tables, events, own, spiked[k], totals, k)
                     if layer[DELAYS] == NO_DELAY:
                         _scatter_dense(layer, layer[RECURRENT_AT], weights, events, own, spiked[k], sums, touched)
                     else:
@@ -435,8 +435,8 @@ def run_samples(frames, graded, plan, weights, tables, places, neurons, unbiased
                     if layer[KIND] != INPUT:
                         active += _count_active(layer, tables, events, spiked[k], touched, unbiased, slot)
                 source, first, count, carried = events, layer[EVENTS_AT], spiked[k], bare
-                tally[SPIKES_OUT, k] += count
-                tally[UPDATES_ACTIVE, k] += active
+                totals[SPIKES_OUT, k] += count
+                totals[UPDATES_ACTIVE, k] += active
                 if layer[OUT_AT] >= 0:
                     target = layer[OUT_AT] + t * layer[NEURONS]
                     for e in range(count):

@@ -64,7 +64,7 @@ class _File(_Part):
 def write_baseline(
     path: str | os.PathLike[str], rows: list[dict[str, Any]], about: dict[str, Any], networks: dict[str, str]
 ) -> None:
-    """Keeps what was measured of `rows` (no floors, no modelled number). `about`: as spikeport.versions gives it;
+    """Keeps what was measured of `rows` (no floors, no modeled number). `about`: as spikeport.versions gives it;
     `networks`: sha256 of each ONNX file that was timed."""
     kept = [row for row in rows if MEASURED in (row.get("latency_basis"), row.get("energy_basis"))]
     facts = {"created_utc": about["created_utc"], "versions": about["versions"], "networks": networks}

@@ -52,7 +52,7 @@ class Timing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rival:
+class BaselineModel:
     """An ONNX model to hold the spiking network against; without a `path`, `note` says why there is none. `floor`:
     its GPU floor is named too."""
 
@@ -63,7 +63,7 @@ class Rival:
 
 
 def baseline_rows(
-    rivals: Sequence[Rival],
+    baseline_models: Sequence[BaselineModel],
     gpu: HardwareProfile,
     *,
     seconds: float,
@@ -79,23 +79,23 @@ def baseline_rows(
     timed has the `curve` of its model and device too (see `curve`).
     """
     reason, rows = why_no_counter(), []
-    there = sum(rival.path is not None for rival in rivals)
+    there = sum(model.path is not None for model in baseline_models)
     timed = 0
 
     def within(done: int, total: int) -> None:
         if progress:
             progress(timed * total + done, there * total)
 
-    for rival in rivals:
-        if rival.path is None:
-            rows.append(_row("any", "any", scope="", reason=rival.note) | {"model": rival.name})
+    for model in baseline_models:
+        if model.path is None:
+            rows.append(_row("any", "any", scope="", reason=model.note) | {"model": model.name})
             continue
-        found = _cpu_rows(rival.path, seconds / there, threads or _usable_cores(), within)
-        found += floor_rows(gpu, count_macs(rival.path)) if rival.floor else []
-        found += [] if reason else _gpu_rows(rival.path, seconds)
+        found = _cpu_rows(model.path, seconds / there, threads or _usable_cores(), within)
+        found += floor_rows(gpu, count_macs(model.path)) if model.floor else []
+        found += [] if reason else _gpu_rows(model.path, seconds)
         for row in found:
-            scope = f"{rival.note}; {row['scope']}" if rival.note else row["scope"]
-            rows.append(row | {"model": rival.name, "scope": scope})
+            scope = f"{model.note}; {row['scope']}" if model.note else row["scope"]
+            rows.append(row | {"model": model.name, "scope": scope})
         timed += 1
     return [*rows, _row("NVIDIA GPU, counter", "any", scope="board", reason=reason)] if reason else rows
 

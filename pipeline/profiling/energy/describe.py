@@ -9,29 +9,29 @@ from spikeport.hardware_profiles.validation import check_rows
 from spikeport.pipeline.profiling.energy.active_rule import RULES
 
 if TYPE_CHECKING:
-    from spikeport.pipeline.profiling.energy.account import EnergyAccount
+    from spikeport.pipeline.profiling.energy.sample_energies import SampleEnergies
 
 
-def basis(account: EnergyAccount) -> str:
-    """`modelled from ... constants`, with every grade that went in."""
-    if account.dynamic_pj is None and account.total_pj is None:
+def basis(energies: SampleEnergies) -> str:
+    """`modeled from ... constants`, with every grade that went in."""
+    if energies.dynamic_pj is None and energies.total_pj is None:
         return "unknown"
-    grades = dict.fromkeys(constant.status.replace("_", "-") for _, constant in account.used)
-    return f"modelled from {' and '.join(grades)} constants"
+    grades = dict.fromkeys(constant.status.replace("_", "-") for _, constant in energies.used)
+    return f"modeled from {' and '.join(grades)} constants"
 
 
-def scope(account: EnergyAccount) -> str:
+def scope(energies: SampleEnergies) -> str:
     """What the two headline numbers contain."""
-    if account.profile.accounting.scope == "all_in":
-        return f"all-in aggregate at {account.profile.device.operating_point}"
-    if account.dynamic_pj is None:
+    if energies.profile.accounting.scope == "all_in":
+        return f"all-in aggregate at {energies.profile.device.operating_point}"
+    if energies.dynamic_pj is None:
         return "counts only: an operation has no published price"
-    routing = "without routing" if "routing" in account.unknown_terms else "routing (lower bound)"
-    memory = "" if account.profile.memory is None else "addressing, memory, "
+    routing = "without routing" if "routing" in energies.unknown_terms else "routing (lower bound)"
+    memory = "" if energies.profile.memory is None else "addressing, memory, "
     dynamic = f"dynamic: synapse, neuron, {memory}{routing}"
-    if account.total_pj is None:
+    if energies.total_pj is None:
         return f"{dynamic}; no total"
-    overhead = " and overhead" if account.profile.overhead.included else ""
+    overhead = " and overhead" if energies.profile.overhead.included else ""
     return f"{dynamic}; total adds static power{overhead}"
 
 
@@ -42,52 +42,52 @@ GRADED = {
 }
 
 
-def assumptions(account: EnergyAccount) -> list[str]:
+def assumptions(energies: SampleEnergies) -> list[str]:
     """What the numbers take for granted, the choices that a reviewer may want to turn."""
-    accounting, stated = account.profile.accounting, []
+    accounting, stated = energies.profile.accounting, []
     if accounting.scope == "all_in":
         stated.append(
-            f"warning: holds at {account.profile.device.operating_point} only; "
+            f"warning: holds at {energies.profile.device.operating_point} only; "
             "the energy per operation contains static power, so it is wrong at any other activity"
         )
-    elif account.dynamic_pj is not None:
-        if account.profile.memory is not None:
-            stated += _memory_assumptions(account)
+    elif energies.dynamic_pj is not None:
+        if energies.profile.memory is not None:
+            stated += _memory_assumptions(energies)
         elif accounting.neuron_update == "on_event":
             stated.append("a neuron is updated once for each event that it receives")
-        if account.rule_counts:
-            stated.append(_rule(account))
+        if energies.rule_counts:
+            stated.append(_rule(energies))
         stated.append("one message per event, as if its destinations shared a core; hops between tiles are not counted")
     weights = "skipped" if accounting.zero_weight == "skip" else "counted"
     stated.append(f"one operation per event and synapse, zero weights {weights}")
-    if account.activity.layers[0].takes_values:
+    if energies.activity.layers[0].takes_values:
         stated.append(GRADED[accounting.graded_event])
-    if account.placement is not None and account.latency.time_us is not None:
-        stated.append(str(account.placement))
-    stated += account.latency.assumptions
-    if account.latency.unknown and accounting.scope == "incremental":
-        stated.append(f"no total: {account.latency.unknown}")
-    stated += [f"{op}: {constant.note}" for op, constant in account.used if constant.note]
-    if account.dynamic_pj is not None:
+    if energies.placement is not None and energies.latency.time_us is not None:
+        stated.append(str(energies.placement))
+    stated += energies.latency.assumptions
+    if energies.latency.unknown and accounting.scope == "incremental":
+        stated.append(f"no total: {energies.latency.unknown}")
+    stated += [f"{op}: {constant.note}" for op, constant in energies.used if constant.note]
+    if energies.dynamic_pj is not None:
         stated += [
             f"checked on {row['workload']} ({row['published']:g} {row['unit']} published): {row['result']}"
-            for row in check_rows(account.profile)
+            for row in check_rows(energies.profile)
             if row["high"] is not None
         ]
     return stated
 
 
-def _rule(account: EnergyAccount) -> str:
+def _rule(energies: SampleEnergies) -> str:
     """Which updates are active, what low and high make of it, and the device's own rule where another was asked for."""
-    own = account.profile.accounting.active_rule
-    ends = "" if account.neuron_bracket_pj is None else "; low takes every update as inactive, high as active"
-    asked = "" if account.active_rule == own else f" (asked for; by the device's own rule {RULES[own]})"
-    return f"{RULES[account.active_rule]}{asked}{ends}"
+    own = energies.profile.accounting.active_rule
+    ends = "" if energies.neuron_bracket_pj is None else "; low takes every update as inactive, high as active"
+    asked = "" if energies.active_rule == own else f" (asked for; by the device's own rule {RULES[own]})"
+    return f"{RULES[energies.active_rule]}{asked}{ends}"
 
 
-def _memory_assumptions(account: EnergyAccount) -> list[str]:
+def _memory_assumptions(energies: SampleEnergies) -> list[str]:
     """How buffers are cut, and which are larger than any that the curve was published for."""
-    memory, stated = account.profile.memory, []
+    memory, stated = energies.profile.memory, []
     assert memory is not None
     stated.append(
         "each layer has buffers of exactly their size for input events, output events, weights and states; an event "
@@ -96,7 +96,7 @@ def _memory_assumptions(account: EnergyAccount) -> list[str]:
     )
     beyond = [
         f"{name} of {layer.name} ({size:,.0f} bytes)"
-        for layer in account.layers
+        for layer in energies.layers
         if layer.memory is not None
         for name, size in layer.memory.buffer_bytes.items()
         if size > memory.largest_bytes
@@ -109,21 +109,21 @@ def _memory_assumptions(account: EnergyAccount) -> list[str]:
     return stated
 
 
-def not_included(account: EnergyAccount) -> list[str]:
+def not_included(energies: SampleEnergies) -> list[str]:
     """What the device would also spend."""
-    if account.profile.accounting.scope == "all_in":
+    if energies.profile.accounting.scope == "all_in":
         return ["sensor and event encoder", "host"]
     missing = ["sensor and event encoder", "hops between tiles"]
-    if account.profile.memory is not None:
+    if energies.profile.memory is not None:
         missing += [
             "routing, static power and DRAM, threshold comparisons, delay lines",
             "addressing and memory accesses of the ANN: its number is operations only",
         ]
-    elif account.profile.device.kind == "convention":
+    elif energies.profile.device.kind == "convention":
         missing += ["memory accesses, routing and static power, which the convention ignores"]
-    elif not account.profile.overhead.included:
+    elif not energies.profile.overhead.included:
         missing += ["host, embedded processors, input and output, and other fixed costs of a step"]
-    reset = account.profile.constant("reset_chip")
+    reset = energies.profile.constant("reset_chip")
     if reset is not None and reset.value is not None:
         missing.append(f"state reset between inferences ({reset.value / 1e6:g} µJ per chip: {reset.source})")
     return missing

@@ -83,8 +83,8 @@ def _word_pj(memory: Memory, held: int, width: Constant) -> np.ndarray:
 
 
 def _add_pj(profile: HardwareProfile) -> np.ndarray:
-    return np.array(profile.price("add").interval)
+    return np.array(profile.energy_per_operation("add").interval)
 
 
 def _mac_pj(profile: HardwareProfile) -> np.ndarray:
-    return np.array(profile.price("mul").interval) + _add_pj(profile)
+    return np.array(profile.energy_per_operation("mul").interval) + _add_pj(profile)

@@ -9,8 +9,8 @@ from typing import Any
 from spikeport.hardware_profiles.profile import HardwareProfile
 from spikeport.hardware_profiles.schema import Constant, Curve, fields_of
 from spikeport.pipeline.profiling.counts import Activity
-from spikeport.pipeline.profiling.energy.account import account
 from spikeport.pipeline.profiling.energy.placement import Placement
+from spikeport.pipeline.profiling.energy.sample_energies import sample_energies
 from spikeport.pipeline.profiling.energy.terms import PJ_PER_UJ
 
 SECTIONS = ("static", "overhead", "latency", "memory")
@@ -31,13 +31,13 @@ def sensitivity(
     [{"constant" (key as in the file), "low", "high" (its ends; None for a choice or a curve), "dynamic_uj", "total_uj"
     ({"low", "high"}: means over samples, or None where unknown)}].
     """
-    nominal = account(profile, activity, placement=placement, active_rule=active_rule)
+    nominal = sample_energies(profile, activity, placement=placement, active_rule=active_rule)
     if nominal.dynamic_pj is None and nominal.total_pj is None:
         return []
     rows = []
     for key, (low, high), ends in _varied(profile):
-        accounts = [account(varied, activity, placement=placement, active_rule=active_rule) for varied in ends]
-        dynamic, total = (_ends([getattr(each, name) for each in accounts]) for name in ("dynamic_pj", "total_pj"))
+        energies = [sample_energies(varied, activity, placement=placement, active_rule=active_rule) for varied in ends]
+        dynamic, total = (_ends([getattr(each, name) for each in energies]) for name in ("dynamic_pj", "total_pj"))
         rows.append({"constant": key, "low": low, "high": high, "dynamic_uj": dynamic, "total_uj": total})
     rows += _active_updates(nominal, nominal.neuron_bracket_pj)
     return sorted((row for row in rows if _span(row)), key=_span, reverse=True)

@@ -33,12 +33,12 @@ class LayerEnergy:
         return terms if self.memory is None else terms + self.memory.addressing_pj + self.memory.memory_pj
 
 
-def price(constant: Constant, counted: np.ndarray) -> np.ndarray:
+def energy_pj(constant: Constant, counted: np.ndarray) -> np.ndarray:
     """Low, nominal and high energy of `counted` `[N]` operations, `[3, N]` pJ."""
     return np.outer(constant.interval, counted)
 
 
-def priced_synops(profile: HardwareProfile, layer: LayerActivity) -> np.ndarray | None:
+def counted_synops(profile: HardwareProfile, layer: LayerActivity) -> np.ndarray | None:
     """The layer's synaptic operations `[N]` as the device counts them: with or without zero weights, an event of a
     value as one or as many. None where that is to be known and is not."""
     skip = profile.accounting.zero_weight == "skip"
@@ -47,7 +47,7 @@ def priced_synops(profile: HardwareProfile, layer: LayerActivity) -> np.ndarray 
     return layer.effective_synops if skip else layer.synops
 
 
-def synop_price(profile: HardwareProfile, layer: LayerActivity) -> Constant | None:
+def synop_constant(profile: HardwareProfile, layer: LayerActivity) -> Constant | None:
     """What one of them costs: a multiplication more where an event's value is multiplied. None where unknown."""
     if layer.takes_values and profile.accounting.graded_event == "mac":
         return profile.constant("synop_mac")
@@ -55,11 +55,11 @@ def synop_price(profile: HardwareProfile, layer: LayerActivity) -> Constant | No
 
 
 def layer_energy(profile: HardwareProfile, layer: LayerActivity, active: np.ndarray) -> LayerEnergy:
-    synop, synops = synop_price(profile, layer), priced_synops(profile, layer)
+    synop, synops = synop_constant(profile, layer), counted_synops(profile, layer)
     assert synop is not None  # the account has looked
     assert synops is not None
     emitted = [
-        price(constant, counted)
+        energy_pj(constant, counted)
         for op, counted in (
             ("spike_local", layer.messages),
             ("message_out", layer.messages),
@@ -69,7 +69,7 @@ def layer_energy(profile: HardwareProfile, layer: LayerActivity, active: np.ndar
     ]
     return LayerEnergy(
         name=layer.name,
-        synapse_pj=price(synop, synops),
+        synapse_pj=energy_pj(synop, synops),
         neuron_pj=_neuron_pj(profile, layer, active),
         routing_pj=np.sum([np.zeros((3, active.size)), *emitted], axis=0),
         memory=memory_energy(profile, profile.memory, layer, synops) if profile.memory else None,
@@ -84,8 +84,11 @@ def _neuron_pj(profile: HardwareProfile, layer: LayerActivity, active: np.ndarra
     if profile.memory is not None:
         return state_pj(profile, layer)
     if profile.accounting.neuron_update == "on_event":
-        return price(profile.price("neuron_event"), layer.events)
-    on, off = profile.price("neuron_active").interval, profile.price("neuron_inactive").interval
+        return energy_pj(profile.energy_per_operation("neuron_event"), layer.events)
+    on, off = (
+        profile.energy_per_operation("neuron_active").interval,
+        profile.energy_per_operation("neuron_inactive").interval,
+    )
     return np.stack(
         [
             np.full(active.size, layer.updates * min(on[0], off[0])),
@@ -100,7 +103,8 @@ def neuron_bracket_pj(profile: HardwareProfile, activity: Activity) -> tuple[flo
     if profile.accounting.neuron_update == "on_event" or profile.memory is not None:
         return None
     updates = sum(layer.updates for layer in activity.layers)
-    return updates * profile.price("neuron_inactive").interval[1], updates * profile.price("neuron_active").interval[1]
+    inactive, active = (profile.energy_per_operation(op).interval[1] for op in ("neuron_inactive", "neuron_active"))
+    return updates * inactive, updates * active
 
 
 def static_pj(profile: HardwareProfile, time: Latency, placement: Placement | None) -> np.ndarray | None:

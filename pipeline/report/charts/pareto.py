@@ -15,13 +15,13 @@ BESIDE = ((10, -8), (10, 18), (-10, -8), (-10, 18))  # where a mark's number sta
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """A run's {low, nominal, high} energy, µJ, and accuracy, 0..1. `standing`: of the energy (a key of MARKS)."""
+    """A run's {low, nominal, high} energy, µJ, and accuracy, 0..1. `basis_kind`: of the energy (a key of MARKS)."""
 
     number: int
     label: str
     energy: dict[str, float]
     accuracy: dict[str, float]
-    standing: str
+    basis_kind: str
 
 
 def plot(points: Sequence[Point], title: str) -> Plot:
@@ -46,7 +46,7 @@ def _lines(point: Point, plane: Plane) -> str:
     low, x, high = (plane.across.at(point.energy[end]) for end in ("low", "nominal", "high"))
     bottom, y, top = (plane.y(point.accuracy[end]) for end in ("low", "nominal", "high"))
     return (
-        f'<line class="range {point.standing}" x1="{low}%" x2="{high}%" y1="{y}" y2="{y}"/>'
+        f'<line class="range {point.basis_kind}" x1="{low}%" x2="{high}%" y1="{y}" y2="{y}"/>'
         f'<line class="range" x1="{x}%" x2="{x}%" y1="{bottom}" y2="{top}"/>'
     )
 
@@ -56,6 +56,6 @@ def _mark(point: Point, plane: Plane) -> Markup:
     aside, below = BESIDE[(point.number - 1) % len(BESIDE)]
     anchor = "start" if aside > 0 else "end"
     return Markup(
-        f'<svg x="{x}%" y="{round(y - ROW / 2, 2)}" overflow="visible">{MARKS[point.standing]}</svg>'
+        f'<svg x="{x}%" y="{round(y - ROW / 2, 2)}" overflow="visible">{MARKS[point.basis_kind]}</svg>'
         f'<text x="{x}%" dx="{aside}" y="{round(y + below, 2)}" text-anchor="{anchor}">{escape(point.number)}</text>'
     )

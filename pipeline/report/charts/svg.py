@@ -82,7 +82,7 @@ def interval(
 ) -> Markup:
     """One row of a dot chart: {low, nominal, high} as a line with a mark.
 
-    `mark`: measured (full circle), modelled (open diamond) or floor (triangle, with an arrow to the right: at least).
+    `mark`: measured (full circle), modeled (open diamond) or floor (triangle, with an arrow to the right: at least).
     `total` adds an upright stroke, `before` a block from there to nominal: a step of a waterfall.
     """
     middle = ROW / 2
@@ -180,6 +180,6 @@ def svg(body: str, title: str, kind: str, attributes: str) -> Markup:
 
 MARKS = {
     "measured": f'<circle class="mark measured" cy="{ROW / 2}" r="5"/>',
-    "modelled": f'<path class="mark modelled" d="M0 {ROW / 2 - 6}l6 6l-6 6l-6 -6z"/>',
+    "modeled": f'<path class="mark modeled" d="M0 {ROW / 2 - 6}l6 6l-6 6l-6 -6z"/>',
     "floor": f'<path class="mark floor" d="M-1 {ROW / 2 - 6}l9 6l-9 6z"/>',
 }

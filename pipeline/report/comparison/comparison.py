@@ -95,7 +95,7 @@ def _at(nested: Any, key: str) -> Any:
 
 def _against(number: int, run: FinishedRun, first: FinishedRun) -> dict[str, Any]:
     reason = why_unpaired(run, first)
-    mine, its = _priced(run), _priced(first)
+    mine, its = _energy_by_device(run), _energy_by_device(first)
     devices = tuple(dict.fromkeys((*its, *mine)))
     changed = _changes(run, first, reason, devices)
     return {
@@ -129,7 +129,11 @@ def _changes(run: FinishedRun, first: FinishedRun, unpaired: str, devices: Seque
     assert run.per_sample is not None
     assert first.per_sample is not None
     for hardware in devices:
-        column, row, its = dynamic_column(hardware), _priced(run).get(hardware), _priced(first).get(hardware)
+        column, row, its = (
+            dynamic_column(hardware),
+            _energy_by_device(run).get(hardware),
+            _energy_by_device(first).get(hardware),
+        )
         why[column] = why_apart(row, its, names, "dynamic") or " and ".join(
             f"samples.csv of {each.label} has another energy than its report"
             for each, row in ((run, row), (first, its))
@@ -139,7 +143,7 @@ def _changes(run: FinishedRun, first: FinishedRun, unpaired: str, devices: Seque
     return {column: found.get(column) or no_change(reason) for column, reason in why.items()}
 
 
-def _priced(run: FinishedRun) -> dict[str, dict[str, Any]]:
+def _energy_by_device(run: FinishedRun) -> dict[str, dict[str, Any]]:
     rows = run.report["energy"]
     return {} if isinstance(rows, dict) else {row["hardware"]: row for row in rows}
 

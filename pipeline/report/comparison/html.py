@@ -82,19 +82,19 @@ def _energy(device: dict[str, Any]) -> dict[str, Any]:
     """A device's rows with charts on one logarithmic axis, and accuracy against energy where both are known."""
     values, points = [], []
     for row in device["rows"]:
-        priced = row["priced"]
-        if not priced or not priced["headline"]:
+        estimate = row["estimate"]
+        if not estimate or not estimate["headline"]:
             continue
-        values += [priced["headline"][end] for end in ("low", "high")]
-        values += [priced["total"]["nominal"]] if priced["total"] else []
+        values += [estimate["headline"][end] for end in ("low", "high")]
+        values += [estimate["total"]["nominal"]] if estimate["total"] else []
         if stage := compare_words.deployed(row["run"]["accuracy"]):
             points.append(
                 pareto.Point(
                     number=row["run"]["number"],
                     label=row["run"]["label"],
-                    energy=priced["headline"],
+                    energy=estimate["headline"],
                     accuracy=words.interval_of(row["run"]["accuracy"][stage]),
-                    standing=priced["standing"],
+                    basis_kind=estimate["basis_kind"],
                 )
             )
     axis = charts.log_axis(values)
@@ -108,11 +108,10 @@ def _energy(device: dict[str, Any]) -> dict[str, Any]:
 
 
 def _chart(row: dict[str, Any], axis: charts.Axis) -> Markup:
-    priced = row["priced"]
-    if not priced or not priced["headline"]:
+    estimate = row["estimate"]
+    if not estimate or not estimate["headline"]:
         return Markup("")
-    title = (
-        f"{row['run']['label']}: {priced['standing']}, {words.quantity_text(priced['headline'], 'µJ')} per inference"
-    )
-    total = priced["total"]["nominal"] if priced["dynamic"] and priced["total"] else None
-    return charts.interval(axis, priced["headline"], title, priced["standing"], total)
+    energy = words.quantity_text(estimate["headline"], "µJ")
+    title = f"{row['run']['label']}: {estimate['basis_kind']}, {energy} per inference"
+    total = estimate["total"]["nominal"] if estimate["dynamic"] and estimate["total"] else None
+    return charts.interval(axis, estimate["headline"], title, estimate["basis_kind"], total)

@@ -41,7 +41,7 @@ def _runs(runs: list[dict[str, Any]]) -> list[str]:
         ]
         for run in runs
     ]
-    head = ["No.", "Run", "Name", "Objective", "Data", "Tested on", "Steps", "Neurons", "Weights", "Spikes", "Synops"]
+    head = ["No.", "Run", "Name", "Method", "Data", "Tested on", "Steps", "Neurons", "Weights", "Spikes", "Synops"]
     note = "Spikes and synaptic operations (synops): per recording, means over the test set."
     return ["## The runs", table(head, rows, right=range(5, 11)), note]
 
@@ -145,15 +145,15 @@ def _energy(comparison: dict[str, Any]) -> list[str]:
 
 
 def _numbers(row: dict[str, Any]) -> list[str]:
-    priced = row["priced"]
-    if not priced or not priced["headline"]:
+    estimate = row["estimate"]
+    if not estimate or not estimate["headline"]:
         return [f"unknown: {why_unknown(row)}", "", "unknown", "", "unknown", strong("unknown")]
     cells = []
     for kind, missing in (("dynamic", "not told apart"), ("total", "unknown")):
-        cells.append(words.quantity_text(priced[kind], "µJ") if priced[kind] else missing)
-        cells.append(compare_words.ratio_text(row["ratios"][kind]) if row["ratios"] and priced[kind] else "")
-    lacking = f", without {priced['missing']}" if priced["missing"] else ""
-    return [*cells, words.quantity_text(priced["latency"], "µs"), joined(strong(priced["standing"]), lacking)]
+        cells.append(words.quantity_text(estimate[kind], "µJ") if estimate[kind] else missing)
+        cells.append(compare_words.ratio_text(row["ratios"][kind]) if row["ratios"] and estimate[kind] else "")
+    lacking = f", without {estimate['missing']}" if estimate["missing"] else ""
+    return [*cells, words.quantity_text(estimate["latency"], "µs"), joined(strong(estimate["basis_kind"]), lacking)]
 
 
 def _equivalence(runs: list[dict[str, Any]]) -> list[str]:

@@ -33,32 +33,32 @@ def devices(comparison: dict[str, Any]) -> list[dict[str, Any]]:
 def _device(comparison: dict[str, Any], hardware: str, name: str) -> dict[str, Any]:
     rows = []
     for run, against in zip(comparison["runs"], [None, *comparison["against_first"]], strict=True):
-        priced = why_not = None
+        estimate = why_not = None
         if isinstance(run["energy"], dict):
             why_not = run["energy"]["reason"]
         else:
             found = next((row for row in run["energy"] if row["hardware"] == hardware), None)
-            priced = found and device(found)
+            estimate = found and device(found)
             why_not = None if found else "not priced on this device"
         ratios = against and next((entry for entry in against["energy"] if entry["hardware"] == hardware), None)
-        entries = [ratios[kind] for kind in KINDS if priced and priced[kind]] if ratios else []
+        entries = [ratios[kind] for kind in KINDS if estimate and estimate[kind]] if ratios else []
         reasons = dict.fromkeys(entry["reason"] for entry in entries if entry["nominal"] is None)
         rows.append(
             {
                 "run": run,
-                "priced": priced,
+                "estimate": estimate,
                 "why_not": why_not,
                 "ratios": ratios,
                 "why_no_ratio": "; ".join(reasons),
             }
         )
-    known = [row["priced"] for row in rows if row["priced"] and row["priced"]["headline"]]
+    known = [row["estimate"] for row in rows if row["estimate"] and row["estimate"]["headline"]]
     return {
         "hardware": hardware,
         "name": name,
         "rows": rows,
         "known": bool(known),
-        "scopes": list(dict.fromkeys(priced["scope"] for priced in known)),
+        "scopes": list(dict.fromkeys(estimate["scope"] for estimate in known)),
         "missing": "; ".join(dict.fromkeys(why_unknown(row) for row in rows)),
     }
 
@@ -69,12 +69,12 @@ def changes(comparison: dict[str, Any]) -> list[dict[str, Any]]:
     A row: {name, n, difference, ratio, why}, energies in µJ; a device with a dynamic energy in neither run has none.
     `why`: the reason why no row has a difference, where it is one for all; then there are no rows.
     """
-    priced_on, entries = devices(comparison), []
+    on_devices, entries = devices(comparison), []
     for number, against in enumerate(comparison["against_first"], start=1):
         rows = [{"name": name, **against["activity"][key]} for key, name in COSTS.items()]
-        for each in priced_on:
+        for each in on_devices:
             first, other = each["rows"][0], each["rows"][number]
-            if other["ratios"] and any(row["priced"] and row["priced"]["dynamic"] for row in (first, other)):
+            if other["ratios"] and any(row["estimate"] and row["estimate"]["dynamic"] for row in (first, other)):
                 rows.append({"name": f"Dynamic energy on {each['name']}, µJ", **other["ratios"]["paired_dynamic_uj"]})
         for row in rows:
             row["why"] = row["difference"].get("reason") or ""
@@ -86,7 +86,7 @@ def changes(comparison: dict[str, Any]) -> list[dict[str, Any]]:
 
 def why_unknown(row: dict[str, Any]) -> str:
     """Why a row of `devices` has no energy."""
-    priced = row["priced"]
-    if priced is None:
+    estimate = row["estimate"]
+    if estimate is None:
         return row["why_not"]
-    return f"no price for {priced['missing']}" if priced["missing"] else "no published price"
+    return f"no price for {estimate['missing']}" if estimate["missing"] else "no published price"

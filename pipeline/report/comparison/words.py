@@ -133,14 +133,14 @@ def _told_apart(difference: dict[str, Any]) -> str:
 
 def _energy(against: dict[str, Any], run: dict[str, Any], first: dict[str, Any]) -> str:
     """The first neuromorphic device with a ratio of energies, dynamic if they are told apart."""
-    priced = {row["hardware"]: row for row in run["energy"]} if isinstance(run["energy"], list) else {}
+    estimate = {row["hardware"]: row for row in run["energy"]} if isinstance(run["energy"], list) else {}
     for entry in against["energy"]:
-        row = priced.get(entry["hardware"], {})
+        row = estimate.get(entry["hardware"], {})
         for kind in KINDS:
             if entry[kind]["nominal"] is not None and row["kind"] in (None, "neuromorphic"):
                 paired = paired_ratio_text(entry["paired_dynamic_uj"]) if kind == "dynamic" else "-"
                 return (
-                    f"its {kind} energy on {entry['name']} is {words.standing(row['basis'], row[f'{kind}_uj'])} at "
+                    f"its {kind} energy on {entry['name']} is {words.basis_kind(row['basis'], row[f'{kind}_uj'])} at "
                     f"{ratio_text(entry[kind])} times that of {quoted(first)}"
                     + ("" if paired == "-" else f", paired by recording at nominal prices {paired} times")
                 )

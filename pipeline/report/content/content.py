@@ -34,10 +34,10 @@ class ReportInputs:
 
     `answers`: of each of STAGES, of the test items in test order (teacher: its own static test images; Lava: the
     recordings that went through it). `drawn`: of a stage that has read some of them, which: {rows, of, seed, classes}
-    of export.network.sampling, or {rows} where nobody drew them. `arms`: for each method (`baseline`, `ckd`) those of
+    of export.network.sampling, or {rows} where nobody drew them. `methods`: by method (`baseline`, `ckd`) those of
     student_float and student_quantized, row i the same test recording in all. `equivalence`: for each of CHECKS an
-    Equivalence of export.backends.compare as a dict. `energy`: rows of profiling.energy.account;
-    `early`: see profiling.early_exit. `baseline`: rows of profiling.baseline.measure (latency is a whole batch's,
+    Equivalence of export.backends.compare as a dict. `energy`: rows of profiling.energy.sample_energies;
+    `early_exit`: see profiling.early_exit. `baseline`: rows of profiling.baseline.measure (latency is a whole batch's,
     energy one inference's). `layers`: one dict per layer, as `LayerActivity.row` of profiling.counts gives them;
     `quantization`: dicts with `name` that add to them (spikeport.export.quantization.quantize).
     `warnings`: findings of spikeport.pipeline.run.health as plain values, each with the `stage` that made it.
@@ -59,12 +59,12 @@ class ReportInputs:
     dt_s: float | None  # None: not known
     answers: Mapping[str, Correctness | str]
     drawn: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    arms: Mapping[str, Mapping[str, Correctness]] | str
+    methods: Mapping[str, Mapping[str, Correctness]] | str
     equivalence: Mapping[str, Mapping[str, Any] | str]
     layers: Sequence[Mapping[str, Any]]
     quantization: Sequence[Mapping[str, Any]] | str = ()
     energy: Sequence[Mapping[str, Any]] | str = ()
-    early: Mapping[str, Any] = field(default_factory=lambda: {"reason": "nobody looked"})
+    early_exit: Mapping[str, Any] = field(default_factory=lambda: {"reason": "nobody looked"})
     baseline: Sequence[Mapping[str, Any]] | str = "no baseline was measured in this run"
     samples: Sequence[Sample] = ()
     warnings: Sequence[Mapping[str, Any]] = ()
@@ -103,7 +103,7 @@ def build_report(inputs: ReportInputs) -> dict[str, Any]:
         "layers": layer_rows(inputs.layers, inputs.quantization, inputs.energy),
         "layer_notes": layer_notes(inputs.layers, inputs.quantization, inputs.energy),
         "energy": _rows(inputs.energy, "no device was asked for"),
-        "early": dict(inputs.early),
+        "early_exit": dict(inputs.early_exit),
         "baseline": _rows(inputs.baseline, "no baseline was measured in this run"),
         "not_included": _not_included(inputs),
         "provenance": dict(inputs.provenance) | {"dataset_fingerprint": inputs.dataset_fingerprint},
@@ -142,20 +142,21 @@ def _accuracies(answers: Mapping[str, Correctness | str], drawn: Mapping[str, Ma
 
 def _comparison(inputs: ReportInputs) -> dict[str, Any]:
     """Accuracy of each arm, and the paired difference between the run's method and `baseline`."""
-    if isinstance(inputs.arms, str):
-        return {"reason": inputs.arms}
-    arms = {
-        method: {stage: share(arm[stage]) for stage in STUDENTS if stage in arm} for method, arm in inputs.arms.items()
+    if isinstance(inputs.methods, str):
+        return {"reason": inputs.methods}
+    methods = {
+        method: {stage: share(answers[stage]) for stage in STUDENTS if stage in answers}
+        for method, answers in inputs.methods.items()
     }
-    if inputs.method == "baseline" or not {"baseline", inputs.method} <= inputs.arms.keys():
-        return arms | {"reason": "only one objective was trained, so there is nothing to compare it with"}
-    with_method, without = inputs.arms[inputs.method], inputs.arms["baseline"]
+    if inputs.method == "baseline" or not {"baseline", inputs.method} <= inputs.methods.keys():
+        return methods | {"reason": "only one objective was trained, so there is nothing to compare it with"}
+    with_method, without = inputs.methods[inputs.method], inputs.methods["baseline"]
     difference = {
         stage: paired_difference(with_method[stage].correct, without[stage].correct)
         for stage in STUDENTS
         if stage in with_method and stage in without
     }
-    return arms | {"difference": difference | {"first": inputs.method, "second": "baseline", "interval": PAIRED}}
+    return methods | {"difference": difference | {"first": inputs.method, "second": "baseline", "interval": PAIRED}}
 
 
 def _confusion(counts: np.ndarray | str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.readout import SILENT
 from spikeport.export.network.spike_trace import LayerCounts
 from spikeport.pipeline.profiling.counts import Activity
-from spikeport.pipeline.profiling.energy.account import EnergyAccount
+from spikeport.pipeline.profiling.energy.sample_energies import SampleEnergies
 from spikeport.pipeline.profiling.energy.terms import PJ_PER_UJ
 from spikeport.pipeline.report.content.energy_rows import LAYER_TERMS, MEMORY_TERMS
 from spikeport.pipeline.report.content.words import NO_ANSWER
@@ -27,10 +27,11 @@ def layers_csv(report: Mapping[str, Any]) -> str:
     for layer in report["layers"]:
         row = {key: _plain(value) for key, value in layer.items()}
         for device in devices:
-            (priced,) = [entry for entry in device["layers"] if entry["name"] == layer["name"]] or [{}]
-            terms = (*LAYER_TERMS, *(MEMORY_TERMS if MEMORY_TERMS[0] in priced else ()))
+            (estimate,) = [entry for entry in device["layers"] if entry["name"] == layer["name"]] or [{}]
+            terms = (*LAYER_TERMS, *(MEMORY_TERMS if MEMORY_TERMS[0] in estimate else ()))
             row |= {
-                f"{device['hardware']}_{term}": priced[term]["nominal"] if priced.get(term) else None for term in terms
+                f"{device['hardware']}_{term}": estimate[term]["nominal"] if estimate.get(term) else None
+                for term in terms
             }
         rows.append(row)
     return _csv(rows)
@@ -45,7 +46,7 @@ def samples_csv(
     keys: Sequence[str],
     classes: Mapping[str, Sequence[str | None]],
     activity: Activity,
-    accounts: Sequence[EnergyAccount],
+    energies: Sequence[SampleEnergies],
 ) -> str:
     """One row a recording, in order: its key, its class and what each stage took it for (`classes`, by column;
     NO_ANSWER where no output fired, empty where it is not known), counts summed over layers, and each device's nominal
@@ -55,17 +56,17 @@ def samples_csv(
         name: np.sum([getattr(layer, name) for layer in activity.layers], axis=0)
         for name in ("events", "synops", "effective_synops", "spikes", "updates_active", "messages")
     }
-    energies = {
-        f"{account.profile.device.id}_{kind}_uj": None if energy is None else energy[1] / PJ_PER_UJ
-        for account in accounts
-        for kind, energy in (("dynamic", account.dynamic_pj), ("total", account.total_pj))
+    columns = {
+        f"{each.profile.device.id}_{kind}_uj": None if energy is None else energy[1] / PJ_PER_UJ
+        for each in energies
+        for kind, energy in (("dynamic", each.dynamic_pj), ("total", each.total_pj))
     }
     return _csv(
         [
             {"key": key}
             | {name: column[row] for name, column in classes.items()}
             | {name: int(column[row]) for name, column in counts.items()}
-            | {name: None if column is None else float(column[row]) for name, column in energies.items()}
+            | {name: None if column is None else float(column[row]) for name, column in columns.items()}
             for row, key in enumerate(keys)
         ]
     )

@@ -14,8 +14,8 @@ ENDS = (("low", "low"), ("nominal", "value"), ("high", "high"))  # of a mark, an
 
 def plot(report: dict[str, Any]) -> Plot | None:
     """The drawing, each mark numbered by its steps; None where there are no points."""
-    early = report["early"]
-    if "points" not in early:
+    early_exit = report["early_exit"]
+    if "points" not in early_exit:
         return None
     points = [
         pareto.Point(
@@ -23,19 +23,19 @@ def plot(report: dict[str, Any]) -> Plot | None:
             label=f"read after {point['steps']} steps",
             energy=point["dynamic_uj"],
             accuracy={end: point["accuracy"][key] for end, key in ENDS},
-            standing=words.standing(early["basis"], point["dynamic_uj"]),
+            basis_kind=words.basis_kind(early_exit["basis"], point["dynamic_uj"]),
         )
-        for point in early["points"]
+        for point in early_exit["points"]
     ]
-    return pareto.plot(points, f"Accuracy against energy on {early['name']} by the number of steps read")
+    return pareto.plot(points, f"Accuracy against energy on {early_exit['name']} by the number of steps read")
 
 
 def note(report: dict[str, Any]) -> str:
     """What the numbers are."""
-    early, steps = report["early"], report["dataset"]["steps"]
+    early_exit, steps = report["early_exit"], report["dataset"]["steps"]
     return (
-        f"The same network read after so many of its {steps} steps, and what it spent on {early['name']} until then. "
-        "It was not trained to be read early; one that was may do better."
+        f"Accuracy and energy on {early_exit['name']} if only the first of the {steps} steps are simulated. "
+        "The network was not trained for an early readout."
     )
 
 
@@ -49,5 +49,5 @@ def cells(report: dict[str, Any]) -> list[list[str]]:
             words.tested(point["accuracy"])[1],
             words.quantity_text(point["dynamic_uj"], "µJ"),
         ]
-        for point in report["early"]["points"]
+        for point in report["early_exit"]["points"]
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from spikeport.pipeline.report.content.words import amount, listing, percent, quantity, quantity_text, standing
+from spikeport.pipeline.report.content.words import amount, basis_kind, listing, percent, quantity, quantity_text
 
 OPERATIONS = {
     "synop": "synaptic operations",
@@ -24,7 +24,7 @@ def energy_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
     """Devices first, then every baseline row whose joules are known.
 
     `headline`: the quantity that stands for the row, dynamic energy or, where a device is known as a whole only, the
-    total. `standing`: measured, modelled, floor or unknown. `missing`: what `headline` lacks, in words.
+    total. `basis_kind`: measured, modeled, floor or unknown. `missing`: what `headline` lacks, in words.
     """
     energy, baseline = report["energy"], report["baseline"]
     return [device(row) for row in ([] if isinstance(energy, dict) else energy)] + [
@@ -48,7 +48,7 @@ def device(row: dict[str, Any]) -> dict[str, Any]:
         "total": total,
         "headline": headline,
         "latency": quantity(row.get("latency_us")),
-        "standing": standing(row.get("basis"), headline),
+        "basis_kind": basis_kind(row.get("basis"), headline),
         "scope": listing(row.get("scope")),
         "missing": missing_operations(row),
         "notes": _notes(row),
@@ -66,7 +66,7 @@ def _baseline(row: dict[str, Any]) -> dict[str, Any]:
         "total": None,
         "headline": energy,
         "latency": None,
-        "standing": standing(row.get("energy_basis"), energy),
+        "basis_kind": basis_kind(row.get("energy_basis"), energy),
         "scope": listing(row.get("scope")),
         "missing": "",
         "notes": {},

@@ -80,7 +80,7 @@ def _equality(equivalence: dict[str, Any]) -> str:
             check = equivalence[name]
             return (
                 f"{words_for_it} do NOT fire the same spikes: {check['mismatches']:,} of "
-                f"{check['entries_compared']:,} places differ, first at {words.divergence(check['first_divergence'])}"
+                f"{check['entries_compared']:,} entries differ, first at {words.divergence(check['first_divergence'])}"
             )
     student, lava = (equivalence[name] for name in words.CHECK_NAMES)
     done = [name for name, check in (("reference", student), ("lava", lava)) if _equal(check)]
@@ -108,7 +108,7 @@ def _energy(energy: Any) -> str:
     rows = [] if isinstance(energy, dict) else energy
     for row in rows:
         if row.get("kind", "neuromorphic") == "neuromorphic" and words.quantity(row.get("dynamic_uj")):
-            basis = words.standing(row.get("basis"), row["dynamic_uj"])
+            basis = words.basis_kind(row.get("basis"), row["dynamic_uj"])
             missing = missing_operations(row)
             partial = f", without {missing}" if missing else ""
             return (

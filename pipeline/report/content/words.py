@@ -24,7 +24,7 @@ CHANGE_NOTE = (
     "teacher reads a recording's image), with Bonett and Price's 95 % interval."
 )
 CHECK_NOTE = (
-    "Places: every recording, step and neuron of the compared layers. Spikes: how many of them were 1 in the first "
+    "Entries: every recording, step and neuron of the compared layers. Spikes: how many of them were 1 in the first "
     "execution."
 )
 CHECK_NAMES = {
@@ -40,7 +40,7 @@ LAYER_NOTE = (
 )
 BASES = {
     "measured": "read from an instrument or a clock in this run",
-    "modelled": "counted operations times published energies per operation",
+    "modeled": "counted operations times published energies per operation",
     "floor": "formula floor: the device's peak rate at its peak power; a real run costs more",
     "unknown": "an operation has no published energy; unknown is not zero",
 }
@@ -195,14 +195,14 @@ def quantity_text(value: Any, unit: str) -> str:
     return f"{text} ({amount(known['low'])} to {amount(known['high'])})"
 
 
-def standing(basis: str | None, value: Any) -> str:
-    """How a quantity is known: measured, modelled, floor or unknown. Grades of constants (M, S, C) make a model."""
+def basis_kind(basis: str | None, value: Any) -> str:
+    """How a quantity is known: measured, modeled, floor or unknown. Grades of constants (M, S, C) make a model."""
     if quantity(value) is None:
         return "unknown"
     word = (basis or "").lower()
     if "floor" in word:
         return "floor"
-    return "measured" if word.startswith("measured") else "modelled"
+    return "measured" if word.startswith("measured") else "modeled"
 
 
 def listing(value: Any) -> str:

@@ -9,8 +9,7 @@ from markupsafe import Markup
 from spikeport.export.network.sampling import SEED
 from spikeport.pipeline.report.charts import batch_curve
 from spikeport.pipeline.report.charts import svg as charts
-from spikeport.pipeline.report.content import early_exit as early
-from spikeport.pipeline.report.content import layer_rows, window_words, words
+from spikeport.pipeline.report.content import early_exit, layer_rows, window_words, words
 from spikeport.pipeline.report.content.confusion import mistakes, shaded
 from spikeport.pipeline.report.content.energy_rows import LAYER_TERMS, MEMORY_TERMS, energy_rows
 from spikeport.pipeline.report.content.headline import passed
@@ -36,8 +35,8 @@ def render_html(report: dict[str, Any]) -> str:
         layers=_layers(report["layers"]),
         layer_heads=layer_rows.HEADS,
         energy=_energy(report),
-        early=early.plot(report),
-        parts_of_early=early,
+        early_exit=early_exit.plot(report),
+        parts_of_early=early_exit,
         curve=_curve(report["baseline"]),
         window=window_words.sentence(report["dataset"].get("window")),
         window_warnings=window_words.warnings(report["dataset"].get("window")),
@@ -125,14 +124,14 @@ def _energy(report: dict[str, Any]) -> dict[str, Any]:
     rows = energy_rows(report)
     values = [row["headline"][end] for row in rows if row["headline"] for end in ("low", "high")]
     values += [row["total"]["nominal"] for row in rows if row["total"]]
-    values += [4 * row["headline"]["nominal"] for row in rows if row["standing"] == "floor"]  # room for the arrow
+    values += [4 * row["headline"]["nominal"] for row in rows if row["basis_kind"] == "floor"]  # room for the arrow
     axis = charts.log_axis(values)
     for row in rows:
         row["chart"] = Markup("")
         if row["headline"]:
-            title = f"{row['name']}: {row['standing']}, {words.quantity_text(row['headline'], 'µJ')} per inference"
+            title = f"{row['name']}: {row['basis_kind']}, {words.quantity_text(row['headline'], 'µJ')} per inference"
             total = row["total"]["nominal"] if row["dynamic"] and row["total"] else None
-            row["chart"] = charts.interval(axis, row["headline"], title, row["standing"], total)
+            row["chart"] = charts.interval(axis, row["headline"], title, row["basis_kind"], total)
         row["parts"] = [_parts(layer, row["layers"]) for layer in row["layers"]]
     return {"rows": rows, "scale": charts.scale(axis, [f"{tick:,g}" for tick in axis.ticks])}
 

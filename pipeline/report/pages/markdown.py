@@ -6,8 +6,7 @@ from typing import Any
 
 from spikeport.errors import printable
 from spikeport.pipeline.report.charts.batch_curve import NO_CURVE, batch_curves, named
-from spikeport.pipeline.report.content import early_exit as early
-from spikeport.pipeline.report.content import layer_rows, window_words, words
+from spikeport.pipeline.report.content import early_exit, layer_rows, window_words, words
 from spikeport.pipeline.report.content.confusion import mistakes
 from spikeport.pipeline.report.content.energy_rows import energy_rows
 from spikeport.pipeline.report.pages.markdown_parts import bullets, code, inline, strong, table
@@ -42,7 +41,7 @@ def _dataset(dataset: dict[str, Any], method: str) -> list[str]:
     simulated = " **The events are simulated.**" if dataset["simulated"] else ""
     counts = ", ".join(f"{count:,} {inline(split)}" for split, count in dataset["counts"].items())
     long = f" of {words.milliseconds(dataset['dt_s'])}" if dataset["dt_s"] else ""
-    trained = f"; objective {code(method)}" if method else ""
+    trained = f"; method {code(method)}" if method else ""
     return [
         "## Data",
         f"**{inline(dataset['name'])}.** {inline(dataset['description'].rstrip('.'))}.{simulated}",
@@ -78,7 +77,7 @@ def _equivalence(equivalence: dict[str, Any]) -> list[str]:
         numbers = [f"{count:,}" for count in counts]
         numbers[0] += words.drawn_note(check)
         rows.append([name, ", ".join(check["layers"]), *numbers, first])
-    head = ["Compared", "Layers", "Recordings", "Places", "Spikes", "Mismatches", "First divergence"]
+    head = ["Compared", "Layers", "Recordings", "Entries", "Spikes", "Mismatches", "First divergence"]
     drawn = table(head, rows, right=(2, 3, 4, 5))
     return ["## Spike equality", drawn, words.CHECK_NOTE, inline(equivalence["statement"])]
 
@@ -101,7 +100,7 @@ def _comparison(comparison: dict[str, Any]) -> list[str]:
 
 
 def _confusion(report: dict[str, Any]) -> list[str]:
-    title, found = "## What it takes for what", report.get("confusion", {})
+    title, found = "## Confusion matrix", report.get("confusion", {})
     if "counts" not in found:
         return [title, inline(found.get("reason", "this report was made without it"))]
     silent = found.get("silent", ())
@@ -139,7 +138,7 @@ def _energy(report: dict[str, Any]) -> list[str]:
         blocks.append(f"No account of neuromorphic energy: {inline(report['energy']['reason'])}")
     drawn, rows, notes = energy_rows(report), [], []
     for row in drawn:
-        floor = "≥ " if row["standing"] == "floor" else ""
+        floor = "≥ " if row["basis_kind"] == "floor" else ""
         apart = row["headline"] is not None and row["dynamic"] is None
         rows.append(
             [
@@ -147,7 +146,7 @@ def _energy(report: dict[str, Any]) -> list[str]:
                 "not told apart" if apart else floor + words.quantity_text(row["dynamic"], "µJ"),
                 words.quantity_text(row["total"], "µJ"),
                 words.quantity_text(row["latency"], "µs"),
-                strong(row["standing"]),
+                strong(row["basis_kind"]),
                 row["scope"],
                 row["missing"] or "nothing",
             ]
@@ -155,7 +154,7 @@ def _energy(report: dict[str, Any]) -> list[str]:
         notes += [f"{row['name']}. {key}: {words.listing(text)}" for key, text in row["notes"].items()]
     if rows:
         head = ["Device", "Dynamic (low to high)", "Total", "Latency", "Basis", "Scope", "No price for"]
-        used = dict.fromkeys(row["standing"] for row in drawn)
+        used = dict.fromkeys(row["basis_kind"] for row in drawn)
         blocks.append(table(head, rows, right=(1, 2, 3)))
         blocks.append("\n".join(f"- {strong(basis)}: {words.BASES[basis]}" for basis in used))
         blocks.append("Rows of different basis or scope do not make a ratio: none is printed.")
@@ -164,10 +163,14 @@ def _energy(report: dict[str, Any]) -> list[str]:
 
 
 def _early(report: dict[str, Any]) -> list[str]:
-    title, found = "## Read earlier", report["early"]
+    title, found = "## Accuracy over time steps", report["early_exit"]
     if "points" not in found:
         return [title, f"Not known: {inline(found['reason'])}."]
-    return [title, inline(early.note(report)), table(list(early.HEADS), early.cells(report), right=(0, 1, 2, 3, 4))]
+    return [
+        title,
+        inline(early_exit.note(report)),
+        table(list(early_exit.HEADS), early_exit.cells(report), right=(0, 1, 2, 3, 4)),
+    ]
 
 
 def _baseline(baseline: Any) -> list[str]:
@@ -176,8 +179,8 @@ def _baseline(baseline: Any) -> list[str]:
         return [title, inline(baseline["reason"])]
     rows = []
     for row in baseline:
-        latency = words.standing(row.get("latency_basis"), row["latency_us"])
-        energy = words.standing(row.get("energy_basis"), row["energy_uj"])
+        latency = words.basis_kind(row.get("latency_basis"), row["latency_us"])
+        energy = words.basis_kind(row.get("energy_basis"), row["energy_uj"])
         why = f": {row['reason']}" if energy == "unknown" and row.get("reason") else ""
         joules = "" if energy == "unknown" else words.quantity_text(row["energy_uj"], "µJ") + ", "
         rows.append(

@@ -126,12 +126,12 @@ def test_layers_that_are_quantized_already_are_left_alone():
 def test_the_same_frames_give_the_same_scales_and_progress_ends():
     rng = np.random.default_rng(4)
     graph, frames = with_outliers(rng), spikes(rng, 9, 20, 9)
-    told: list[tuple[int, int]] = []
-    first = calibrate(graph, frames, bits=4, progress=lambda done, total: told.append((done, total)))
+    reported: list[tuple[int, int]] = []
+    first = calibrate(graph, frames, bits=4, progress=lambda done, total: reported.append((done, total)))
     second = calibrate(graph, frames, bits=4)
     assert asdict(first[2]) == asdict(second[2])
-    assert told == sorted(told)
-    assert told[-1][0] == told[-1][1] == max(total for _, total in told)
+    assert reported == sorted(reported)
+    assert reported[-1][0] == reported[-1][1] == max(total for _, total in reported)
 
 
 def test_no_time_means_no_search():
@@ -166,7 +166,7 @@ def test_weights_are_on_the_grid_of_their_bits(bits):
         assert row.threshold_steps == layer.vth_mant / grid
 
 
-def test_counts_become_spikes_or_messages_and_the_loss_is_told():
+def test_counts_become_spikes_or_messages_and_the_loss_is_reported():
     """3 of 10 events lost as spikes: a count of 3 keeps 1, one of 2 keeps 1. Two bits hold both."""
     rng = np.random.default_rng(7)
     graph = graph_of(nir.Linear(rng.normal(size=(3, 4))), lif((3,)), shape=(4,))

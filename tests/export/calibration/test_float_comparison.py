@@ -68,7 +68,7 @@ def test_without_rounding_nothing_differs_also_beside_a_bias_neuron():
     assert found.classes_differ == 0
 
 
-def test_counts_lost_samples_left_out_and_silence_are_told():
+def test_counts_lost_samples_left_out_and_silence_are_reported():
     graph = graph_of(nir.Linear(np.array([[1.0, 0.5]])), lif((1,), threshold=50.0), shape=(2,))
     network, _ = quantize(graph)
     frames = np.full((400, 3, 2), 3, dtype=np.uint8)

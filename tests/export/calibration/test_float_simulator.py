@@ -145,17 +145,17 @@ def test_random_graphs_over_the_whole_table(case):
         assert_array_equal(trace.spikes[0] if fires else trace.membrane[0], expected)
 
 
-def test_chunks_change_nothing_and_are_told(monkeypatch):
+def test_chunks_change_nothing_and_are_reported(monkeypatch):
     rng = np.random.default_rng(3)
     graph = random_graph(rng)
     frames = (rng.random((5, 9, 2, 7, 11)) < 0.4).astype(np.uint8)
     whole = run_float(graph, frames, keep_layers=True, keep_membrane=True)
     monkeypatch.setattr("spikeport.export.calibration.float_simulator.CHUNK_BYTES", 2 * 8 * 154 * 9)
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     parts = run_float(
-        graph, frames, keep_layers=True, keep_membrane=True, progress=lambda done, total: told.append((done, total))
+        graph, frames, keep_layers=True, keep_membrane=True, progress=lambda done, total: reported.append((done, total))
     )
-    assert told == [(2, 5), (4, 5), (5, 5)]
+    assert reported == [(2, 5), (4, 5), (5, 5)]
     for left, right in zip(whole.layer_spikes, parts.layer_spikes, strict=True):
         assert_array_equal(left, right)
     assert_allclose(whole.membrane, parts.membrane, rtol=0, atol=1e-12)  # a batch of another size may sum otherwise

@@ -17,7 +17,7 @@ from spikeport.hardware_profiles.profile import HardwareProfile, load_profile
 from spikeport.pipeline.profiling.counts import count_activity
 from spikeport.pipeline.profiling.energy import placement
 from spikeport.pipeline.profiling.energy.placement import Placement, place
-from spikeport.pipeline.profiling.estimate import accounts, priced
+from spikeport.pipeline.profiling.profile_trace import profile_trace, sample_energies_on
 from spikeport.pipeline.report.content.energy_rows import device
 
 LOIHI1 = load_profile("loihi1")
@@ -93,7 +93,7 @@ def test_the_report_has_one_number_of_cores_and_partitions_once(monkeypatch: pyt
         return check_limits(given, profile)
 
     monkeypatch.setattr(placement, "check_limits", once)
-    row = priced(conv_network(), simulate(conv_network(), conv_frames()), ("loihi1",))["energy"][0]
+    row = profile_trace(conv_network(), simulate(conv_network(), conv_frames()), ("loihi1",))["energy"][0]
     assert calls == ["loihi1"]  # not again for each constant that sensitivity varies
     expected = check_limits(conv_network(), LOIHI1)
     assert row["placement"]["cores"] == expected.cores == 2
@@ -111,7 +111,7 @@ def test_the_latency_is_that_of_the_partition() -> None:
     arrives, so the busiest core updates its share, 5,000 / 43 neurons, inactive, at 5.3 ns, in each step."""
     given, steps = network(dense(1000, 8), dense(5000, 1000)), 3
     activity = count_activity(given, simulate(given, np.zeros((1, steps, 8), dtype=np.uint8)))
-    (found,) = accounts(given, activity, ("loihi1",))
+    (found,) = sample_energies_on(given, activity, ("loihi1",))
     assert found.latency.time_us is not None
     step_ns = 5000 / 43 * 5.3 + 113 + 13 / 31 * (465 - 113)
     assert found.latency.time_us[1, 0] * 1e3 == pytest.approx(steps * step_ns, rel=1e-12)  # a few float64 products

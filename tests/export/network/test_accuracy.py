@@ -133,7 +133,7 @@ def test_the_page_of_a_network_counts_silence_apart(spikeport, echo, tmp_path) -
     write_frames(tmp_path / "f.npz", shown(*SEEN), np.array(LABELS))
     code, out, _ = spikeport("profile", echo, "--input", "f.npz", "--out", "page", "--hardware", "loihi1", "--json")
     assert code == 0
-    told, report = json.loads(out), validated(tmp_path / "page")
+    reported, report = json.loads(out), validated(tmp_path / "page")
     accuracy = report["accuracy"]["reference"]
     assert {key: accuracy[key] for key in ("value", "n", "silent", "unlabelled")} == {
         "value": 1 / 3,
@@ -141,12 +141,12 @@ def test_the_page_of_a_network_counts_silence_apart(spikeport, echo, tmp_path) -
         "silent": 2,
         "unlabelled": 2,
     }
-    assert told["accuracy"] == accuracy
-    assert (told["samples"], told["silent"]) == (8, 3)
+    assert reported["accuracy"] == accuracy
+    assert (reported["samples"], reported["silent"]) == (8, 3)
     assert report["confusion"]["counts"] == [[1, 0, 0], [0, 1, 1], [1, 0, 0]]
     assert report["confusion"]["silent"] == [1, 0, 1]
     # All is said after four steps of four; before step 1 nobody answered.
-    points = {point["steps"]: point["accuracy"] for point in report["early"]["points"]}
+    points = {point["steps"]: point["accuracy"] for point in report["early_exit"]["points"]}
     assert (points[1]["silent"], points[1]["value"], points[4]["silent"]) == (6, 0, 2)
     assert "does not answer in 3 of 8 recordings" in report["summary"]
     with open(tmp_path / "page" / "samples.csv", newline="") as file:
@@ -287,9 +287,9 @@ def test_calibration_counts_silence_and_leaves_out_the_unlabelled() -> None:
     _, _, report = calibrate(graph, frames, labels)
     assert (report.samples_checked, report.unlabelled, report.float_silent, report.max_abs_silent) == (3, 1, 1, 1)
     assert (report.float_accuracy, report.max_abs_accuracy) == (0.5, 0.5)
-    told = "\n".join(report.lines())
-    assert "without an answer: 1 (float), 1 (max-abs), 1 (searched) of 3" in told
-    assert "without 1 unlabelled" in told
+    reported = "\n".join(report.lines())
+    assert "without an answer: 1 (float), 1 (max-abs), 1 (searched) of 3" in reported
+    assert "without 1 unlabelled" in reported
     assert calibrate(graph, frames, np.full(9, -1))[2].float_accuracy is None
     with pytest.raises(UserError, match=r"label 3 of sample 4 is no class.*3 outputs"):
         calibrate(graph, frames, np.array([0, 1, 0, 1, 3, -1, 0, 1, 2]))

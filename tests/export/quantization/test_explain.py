@@ -53,7 +53,7 @@ def test_every_node_is_told_with_its_layer_and_integers():
     json.dumps([asdict(record) for record in records], allow_nan=False)
 
 
-def test_origins_and_added_layers_are_told(shared_data):
+def test_origins_and_added_layers_are_reported(shared_data):
     graph = load_graph(shared_data / "nir" / "braille_noDelay_bias_zero.nir", reset="zero", bias="neuron")
     text = "\n".join(lines(explain(graph, *quantize(graph))))
     assert "dt 0.0001 s (inferred as tau/r), reset zero (given)" in text

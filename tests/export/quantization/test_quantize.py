@@ -324,7 +324,7 @@ def test_folded_taps_that_leave_the_weight_range_are_refused():
     assert network.layers[0].weight.max() == 254, "without a given scale the sums are scaled to fit"
 
 
-def test_several_faults_are_told_at_once():
+def test_several_faults_are_reported_at_once():
     one = np.ones(3)
     first = nir.LIF(DT * one, one, 0 * one, v_threshold=-one)
     graph = graph_of(nir.Linear(np.ones((3, 2))), first, nir.Linear(np.ones((3, 3))), lif((3,), tau=1e-4), shape=(2,))

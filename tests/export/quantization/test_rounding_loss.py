@@ -75,11 +75,11 @@ def test_the_worst_row_is_told_where_it_lives_on():
     becomes [1, 0], off by (0.4, 0.4) of (0.6, 0.4): 0.78, told."""
     quiet = np.array([[127.0, 100.0], [90.0, 50.0], [1.4, 0.4]])
     loud = np.array([[127.0, 100.0], [90.0, 50.0], [0.6, 0.4]])
-    for weight, error, told in ((quiet, 0.3885, False), (loud, 0.7845, True)):
+    for weight, error, reported in ((quiet, 0.3885, False), (loud, 0.7845, True)):
         graph = graph_of(nir.Linear(weight), lif(3, threshold=40.0), shape=(2,))
         _, (row,) = quantize(graph)
         assert (row.loss.worst_row, row.loss.row_error) == (2, pytest.approx(error, abs=1e-3))
-        assert any(f"weights of row 2 are off by {error:.2g}" in note for note in row.notes) == told
+        assert any(f"weights of row 2 are off by {error:.2g}" in note for note in row.notes) == reported
 
 
 @pytest.mark.parametrize(

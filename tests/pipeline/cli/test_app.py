@@ -326,7 +326,7 @@ def class_folders(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("word", "gpus", "code", "told"),
+    ("word", "gpus", "code", "reported"),
     [
         ("cdua", 0, 2, "--device: 'cdua' is no device. Hint: use cpu, cuda, or cuda:N for the GPU N"),
         ("cuda:x", 0, 2, "'cuda:x' is no device"),
@@ -335,12 +335,12 @@ def class_folders(folder: Path) -> Path:
         ("cuda:2", 2, 2, "--device: there is no GPU 2. Hint: GPUs are numbered 0 to 1 here"),
     ],
 )
-def test_devices_that_are_not_there_are_one_line(spikeport, net, frames, monkeypatch, word, gpus, code, told):
+def test_devices_that_are_not_there_are_one_line(spikeport, net, frames, monkeypatch, word, gpus, code, reported):
     monkeypatch.setattr("torch.cuda.is_available", lambda: gpus > 0)
     monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
     left, _, err = spikeport("simulate", net, "--input", frames, "--device", word)
     assert left == code
-    assert told in one_line(err)
+    assert reported in one_line(err)
 
 
 @pytest.mark.parametrize("megabytes", [150, 400, 600])
@@ -357,5 +357,7 @@ def test_a_narrow_memory_is_one_line_or_enough(net, frames, megabytes):
         assert (done.returncode, done.stderr) == (0, "")
     else:
         assert done.returncode == 2
-        told = f"error: this process may take {megabytes} MiB of address space, and its libraries alone take 576 MiB"
-        assert done.stderr == f"{told}. Hint: raise the limit (ulimit -v)\n"
+        reported = (
+            f"error: this process may take {megabytes} MiB of address space, and its libraries alone take 576 MiB"
+        )
+        assert done.stderr == f"{reported}. Hint: raise the limit (ulimit -v)\n"

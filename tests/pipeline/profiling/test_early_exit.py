@@ -13,8 +13,8 @@ from report_example import answered, example_inputs, example_without
 from spikeport.export.backends.reference.simulate import simulate
 from spikeport.export.network.accuracy import compare_with_labels
 from spikeport.pipeline.profiling.counts import count_activity
-from spikeport.pipeline.profiling.early_exit import early_readings
-from spikeport.pipeline.profiling.estimate import accounts
+from spikeport.pipeline.profiling.early_exit import early_exit
+from spikeport.pipeline.profiling.profile_trace import sample_energies_on
 from spikeport.pipeline.report.content.content import build_report
 from spikeport.pipeline.report.pages.html import render_html
 from spikeport.pipeline.report.pages.markdown import render_markdown
@@ -35,14 +35,14 @@ def test_each_point_is_a_run_of_so_many_steps(seed: int, told_apart: bool) -> No
     trace = simulate(network, frames, per_step=told_apart)
     labels = network.readout.classes(trace.spikes, trace.membrane)
     labels[0] += 1
-    found = early_readings(network, frames, labels, trace, DEVICES)
+    found = early_exit(network, frames, labels, trace, DEVICES)
     assert found["hardware"] == "loihi1"
     steps = [point["steps"] for point in found["points"]]
     assert steps == [-(-total * part // 5) for part in (1, 2, 3, 4, 5)]
     for point in found["points"]:
         cut = simulate(network, frames[:, : point["steps"]])
-        (priced,) = accounts(network, count_activity(network, cut), ("loihi1",))
-        assert point["dynamic_uj"] == priced.row()["dynamic_uj"]
+        (estimate,) = sample_energies_on(network, count_activity(network, cut), ("loihi1",))
+        assert point["dynamic_uj"] == estimate.row()["dynamic_uj"]
         said = network.readout.classes(cut.spikes, cut.membrane)
         assert point["accuracy"] == share(compare_with_labels(labels, said))
     assert found["points"][-1]["accuracy"]["value"] == 2 / 3
@@ -52,14 +52,14 @@ def test_a_short_recording_has_a_point_a_step() -> None:
     network = random_network(np.random.default_rng(5))
     frames = random_frames(np.random.default_rng(5), network)[:1, :3]
     trace = simulate(network, frames)
-    found = early_readings(network, frames, np.array([0]), trace, ("loihi1",))
+    found = early_exit(network, frames, np.array([0]), trace, ("loihi1",))
     assert [point["steps"] for point in found["points"]] == list(range(1, frames.shape[1] + 1))
 
 
 def test_where_no_energy_is_known_it_says_so() -> None:
     network = random_network(np.random.default_rng(5))
     frames = random_frames(np.random.default_rng(5), network)[:1]
-    found = early_readings(network, frames, np.array([0]), simulate(network, frames), ("loihi2",))
+    found = early_exit(network, frames, np.array([0]), simulate(network, frames), ("loihi2",))
     assert found == {"reason": "no device here has a known dynamic energy"}
 
 
@@ -69,10 +69,10 @@ def test_both_pages_show_it_or_say_why_not() -> None:
         "dynamic_uj": dict.fromkeys(("low", "nominal"), 7.5),
     }
     point["dynamic_uj"]["high"] = 9.25
-    early = {"hardware": "loihi1", "name": "Loihi 1", "basis": "modelled", "points": [{"steps": 3} | point]}
-    report = build_report(replace(example_inputs(), early=early))
+    early = {"hardware": "loihi1", "name": "Loihi 1", "basis": "modeled", "points": [{"steps": 3} | point]}
+    report = build_report(replace(example_inputs(), early_exit=early))
     for text in (Page(render_html(report)).text, render_markdown(report)):
-        assert "not trained to be read early" in text
+        assert "not trained for an early readout" in text
         assert "75.0 %" in text
         assert "7.50 µJ (7.50 to 9.25)" in text
     html = render_html(report)

@@ -25,7 +25,7 @@ from spikeport.pipeline.profiling.baseline.energy_meter import (
 )
 from spikeport.pipeline.profiling.baseline.measure import (
     BATCHES,
-    Rival,
+    BaselineModel,
     Timing,
     baseline_rows,
     curve,
@@ -180,8 +180,8 @@ def test_a_processor_with_a_counter_has_joules(tmp_path: Path, monkeypatch: pyte
     asked: list[Counter] = []
     monkeypatch.setattr(baseline, "why_no_cpu_counter", lambda: "")
     monkeypatch.setattr(baseline, "measure_joules", lambda run, batch, counter: asked.append(counter) or read)
-    rival = Rival(name="teacher", path=write_model(tmp_path), floor=False)
-    rows = [row for row in baseline_rows([rival], load_profile("a100"), seconds=0.01) if row["latency_us"]]
+    model = BaselineModel(name="teacher", path=write_model(tmp_path), floor=False)
+    rows = [row for row in baseline_rows([model], load_profile("a100"), seconds=0.01) if row["latency_us"]]
     assert set(map(id, asked)) == {id(CPU)}
     for row in rows:
         assert row["energy_uj"] == {"low": 500.0, "nominal": 500.0, "high": 500.0}
@@ -243,8 +243,8 @@ def test_a_gpus_curve_has_joules_at_batch_one_and_the_best(tmp_path: Path, monke
             status="measured", idle_w=60, inferences=9, seconds=10, total_mj=1.0, dynamic_mj=batch / 8
         ),
     )
-    rival = Rival(name="teacher", path=write_model(tmp_path), floor=False)
-    rows = baseline_rows([rival], load_profile("a100"), seconds=0.01)
+    model = BaselineModel(name="teacher", path=write_model(tmp_path), floor=False)
+    rows = baseline_rows([model], load_profile("a100"), seconds=0.01)
     assert [row["batch"] for row in rows] == [1, 32]
     assert "curve" not in rows[1]
     energies = {point["batch"]: point["energy_uj"] for point in rows[0]["curve"]}
@@ -277,8 +277,8 @@ def test_a_session_that_fell_back_to_the_cpu_is_called_no_gpu(tmp_path: Path, mo
     monkeypatch.setattr(baseline, "why_no_counter", lambda: "")
     monkeypatch.setattr(baseline, "measure_joules", lambda *_: pytest.fail("joules of an idle GPU"))
     monkeypatch.setattr(baseline, "_cpu_rows", lambda *_: [])
-    rival = Rival(name="teacher", path=write_model(tmp_path), floor=False)
-    (row,) = baseline_rows([rival], load_profile("a100"), seconds=0.01)
+    model = BaselineModel(name="teacher", path=write_model(tmp_path), floor=False)
+    (row,) = baseline_rows([model], load_profile("a100"), seconds=0.01)
     assert (row["latency_us"], row["energy_uj"]) == (None, None)
     assert "could not use it" in row["reason"]
 
@@ -286,17 +286,19 @@ def test_a_session_that_fell_back_to_the_cpu_is_called_no_gpu(tmp_path: Path, mo
 def test_rows_of_a_baseline(tmp_path: Path) -> None:
     steps: list[tuple[int, int]] = []
     path = write_model(tmp_path)
-    rivals = [
-        Rival(name="teacher", path=path),
-        Rival(name="teacher, int8", path=None, note="cannot be quantized: Foo"),
-        Rival(name="twin", path=path, note="untrained", floor=False),
+    baseline_models = [
+        BaselineModel(name="teacher", path=path),
+        BaselineModel(name="teacher, int8", path=None, note="cannot be quantized: Foo"),
+        BaselineModel(name="same shape", path=path, note="untrained", floor=False),
     ]
-    rows = baseline_rows(rivals, load_profile("a100"), seconds=0.02, threads=1, progress=lambda *at: steps.append(at))
+    rows = baseline_rows(
+        baseline_models, load_profile("a100"), seconds=0.02, threads=1, progress=lambda *at: steps.append(at)
+    )
     assert steps == [(number, 8) for number in range(1, 9)]
     assert {row["model"] for row in rows if row["energy_basis"] == "floor"} == {"teacher"}
     (absent,) = (row for row in rows if row.get("model") == "teacher, int8")
     assert (absent["latency_us"], absent["reason"]) == (None, "cannot be quantized: Foo")
-    assert all(row["scope"].startswith("untrained; ") for row in rows if row.get("model") == "twin")
+    assert all(row["scope"].startswith("untrained; ") for row in rows if row.get("model") == "same shape")
     keys = {"device", "batch", "latency_us", "latency_basis", "energy_uj", "energy_basis", "scope", "reason"}
     assert all(keys <= row.keys() for row in rows)
     cpu = [row for row in rows if row["latency_basis"] == "measured"]
@@ -309,14 +311,14 @@ def test_rows_of_a_baseline(tmp_path: Path) -> None:
     assert floors[0]["floor_us_per_inference"] == pytest.approx(29_699 * 2 / 19.5e12 * 1e6, rel=1e-12)
     assert all("lower bound" in row["scope"] and row["latency_us"] is None for row in floors)
     curves = {row["model"]: row["curve"] for row in rows if "curve" in row}
-    assert curves.keys() == {"teacher", "twin"}
+    assert curves.keys() == {"teacher", "same shape"}
     for row in cpu:  # the rows are points of their curve
         (point,) = (point for point in curves[row["model"]] if point["batch"] == row["batch"])
         assert (row["latency_us"], row["us_per_inference"]) == (point["latency_us"], point["us_per_inference"])
         assert row["scope"].endswith(f"{point['repeats']} repeats")
-    assert [point["batch"] for point in curves["twin"]] == list(BATCHES)
+    assert [point["batch"] for point in curves["same shape"]] == list(BATCHES)
 
 
 def test_baseline_gpu_must_be_a_gpu(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="loihi1 is no GPU profile"):
-        baseline_rows([Rival(name="teacher", path=write_model(tmp_path))], load_profile("loihi1"), seconds=0.01)
+        baseline_rows([BaselineModel(name="teacher", path=write_model(tmp_path))], load_profile("loihi1"), seconds=0.01)

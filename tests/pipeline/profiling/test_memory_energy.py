@@ -15,7 +15,7 @@ from spikeport.export.backends.reference.simulate import simulate
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 from spikeport.hardware_profiles.profile import load_profile
 from spikeport.pipeline.profiling.counts import Activity, count_activity
-from spikeport.pipeline.profiling.energy.account import account
+from spikeport.pipeline.profiling.energy.sample_energies import sample_energies
 from spikeport.pipeline.report.content.energy_rows import energy_rows
 from spikeport.pipeline.report.pages.html import render_html
 from spikeport.pipeline.report.pages.markdown import render_markdown
@@ -25,8 +25,8 @@ ADD, MAC = 0.1, 3.2
 C = 10 / 8192 / 8  # pJ per byte moved and byte of buffer, up to 8 KiB
 
 
-def priced(activity: Activity) -> dict[str, Any]:
-    return account(load_profile("cmos45-lemaire"), activity).row()
+def estimate_of(activity: Activity) -> dict[str, Any]:
+    return sample_energies(load_profile("cmos45-lemaire"), activity).row()
 
 
 def picojoules(entry: dict[str, float]) -> list[float]:
@@ -41,7 +41,7 @@ def test_known_network_term_by_term() -> None:
     hidden: input 6*4*12, output 4*4*8, weights 12*4*24, states 2*(12 + 2*4)*4*8; output: input 4*4*8, output 1*4*4,
     weights 4*4*8, states 2*(4 + 1*4)*4*4.
     """
-    row = priced(known_activity())
+    row = estimate_of(known_activity())
     hidden, output = row["layers"]
     one_rounding = 1e-12  # a few float64 products
     for layer, synapse, neuron, addressing, memory in (
@@ -119,7 +119,7 @@ def test_convolution_event_by_event() -> None:
             + 2 * (reads + 2 * updates) * 4 * (2 * neurons * 4)
         ) * C
         expected.append([synapse, neuron, addressing, memory])
-    (energy,) = account(load_profile("cmos45-lemaire"), count_activity(network, trace)).layers
+    (energy,) = sample_energies(load_profile("cmos45-lemaire"), count_activity(network, trace)).layers
     assert energy.memory is not None
     terms = (energy.synapse_pj, energy.neuron_pj, energy.memory.addressing_pj, energy.memory.memory_pj)
     found = np.transpose([term[1] for term in terms])
@@ -137,7 +137,7 @@ def test_recurrent_layer_reads_its_own_spikes() -> None:
     spikes = trace.spikes[0].sum(axis=1)
     events = 4 + int(spikes[:-1].sum())  # the last step's spikes arrive after the end
     assert spikes[:-1].sum() > 0
-    (row,) = priced(count_activity(network, trace))["layers"]
+    (row,) = estimate_of(count_activity(network, trace))["layers"]
     assert row["buffer_bytes"] == {"input": 20, "output": 12, "weights": 60, "states": 12}
     assert picojoules(row["addressing_uj"])[1] == pytest.approx(events * 3 * ADD, rel=1e-12)
     nominal = {name: picojoules(entry)[1] for name, entry in row["memory_by_buffer_uj"].items()}
@@ -152,7 +152,7 @@ def test_recurrent_layer_reads_its_own_spikes() -> None:
 
 def test_silence_costs_the_state_pass_only() -> None:
     activity = conv_activity(np.zeros((2, 6, 2, 7, 6), dtype=np.uint8))
-    row = priced(activity)
+    row = estimate_of(activity)
     for layer, counted in zip(row["layers"], activity.layers, strict=True):
         passes = counted.neurons * 6
         for key in ("synapse_uj", "routing_uj", "addressing_uj"):
@@ -168,9 +168,9 @@ def test_neurons_that_leak_nothing_save_the_pass() -> None:
     zero_bias, rest = np.zeros(6, dtype=int), {"i_decay": 4096, "v_decay": 0}
     free = grouped_layer(bias=zero_bias, **rest)
     network = IntegerNetwork(input_shape=free.input_shape, layers=(free,))
-    assert picojoules(priced(count_activity(network, simulate(network, silent)))["dynamic_uj"]) == [0, 0, 0]
+    assert picojoules(estimate_of(count_activity(network, simulate(network, silent)))["dynamic_uj"]) == [0, 0, 0]
     biased = IntegerNetwork(input_shape=free.input_shape, layers=(grouped_layer(**rest),))
-    energy = picojoules(priced(count_activity(biased, simulate(biased, silent)))["dynamic_uj"])
+    energy = picojoules(estimate_of(count_activity(biased, simulate(biased, silent)))["dynamic_uj"])
     assert energy[0] > biased.layers[0].neurons * 4 * ADD
 
 
@@ -179,7 +179,7 @@ def test_larger_buffers_cost_more_for_the_same_counts() -> None:
     energies = []
     for factor in (1, 10, 1_000, 100_000, 1_000_000):
         layers = tuple(replace(layer, weights=layer.weights * factor) for layer in activity.layers)
-        energies.append(picojoules(priced(replace(activity, layers=layers))["dynamic_uj"]))
+        energies.append(picojoules(estimate_of(replace(activity, layers=layers))["dynamic_uj"]))
     for small, large in itertools.pairwise(energies):
         assert small[1] < large[1]
         assert small[2] < large[2]
@@ -189,16 +189,16 @@ def test_larger_buffers_cost_more_for_the_same_counts() -> None:
 def test_a_buffer_beyond_the_curve_is_named() -> None:
     """A 300,000-word weight buffer takes 1,200,000 bytes: more than the 1 MB that an energy was published for."""
     activity = known_activity()
-    assert not any("extrapolated" in line for line in priced(activity)["assumptions"])
+    assert not any("extrapolated" in line for line in estimate_of(activity)["assumptions"])
     first = replace(activity.layers[0], weights=300_000)
-    stated = priced(replace(activity, layers=(first, activity.layers[1])))["assumptions"]
+    stated = estimate_of(replace(activity, layers=(first, activity.layers[1])))["assumptions"]
     (warning,) = (line for line in stated if "extrapolated" in line)
     assert "weights of hidden (1,200,000 bytes)" in warning
     assert "output" not in warning
 
 
 def test_terms_add_up_and_intervals_are_in_order() -> None:
-    result = account(load_profile("cmos45-lemaire"), conv_activity(conv_frames()))
+    result = sample_energies(load_profile("cmos45-lemaire"), conv_activity(conv_frames()))
     assert result.dynamic_pj is not None
     assert all((a <= b).all() for a, b in itertools.pairwise(result.dynamic_pj))
     row = result.row()
@@ -208,9 +208,9 @@ def test_terms_add_up_and_intervals_are_in_order() -> None:
 
 
 def test_row_names_sources_and_what_is_left_out() -> None:
-    row = priced(known_activity())
+    row = estimate_of(known_activity())
     assert row["scope"] == "dynamic: synapse, neuron, addressing, memory, without routing; no total"
-    assert row["basis"] == "modelled from convention constants"
+    assert row["basis"] == "modeled from convention constants"
     assert "break_even" not in row
     assert "addressing and memory accesses of the ANN: its number is operations only" in row["not_included"]
     assert not any("which the convention ignores" in line for line in row["not_included"])
@@ -222,18 +222,18 @@ def test_row_names_sources_and_what_is_left_out() -> None:
 
 
 def test_rows_of_other_profiles_have_no_more_keys() -> None:
-    row = account(load_profile("cmos45-int32"), known_activity()).row()
+    row = sample_energies(load_profile("cmos45-int32"), known_activity()).row()
     assert set(row["layers"][0]) == {"name", "synapse_uj", "neuron_uj", "routing_uj"}
     assert "operations_uj" not in row
 
 
 def test_pages_show_addresses_and_memory() -> None:
     report = build_report(example_inputs())
-    report["energy"] = [priced(known_activity())]
-    (shown, *_) = energy_rows(report)
-    assert "operations of the spiking network" in shown["notes"]["The same network as an ANN"]
+    report["energy"] = [estimate_of(known_activity())]
+    (displayed, *_) = energy_rows(report)
+    assert "operations of the spiking network" in displayed["notes"]["The same network as an ANN"]
     html = render_html(report)
     assert '<th scope="col" class="num">Addresses</th><th scope="col" class="num">Memory</th>' in html
     assert "45 nm convention with memory" in render_markdown(report)
-    report["energy"] = [account(load_profile("cmos45-int32"), known_activity()).row()]
+    report["energy"] = [sample_energies(load_profile("cmos45-int32"), known_activity()).row()]
     assert "Addresses</th>" not in render_html(report)

@@ -7,7 +7,7 @@ import pytest
 from known_networks import known_activity, placed, write_profile
 
 from spikeport.hardware_profiles.profile import load_profile
-from spikeport.pipeline.profiling.energy.account import account
+from spikeport.pipeline.profiling.energy.sample_energies import sample_energies
 from spikeport.pipeline.profiling.energy.sensitivity import sensitivity
 
 EXACT = {"rel": 1e-12}  # sums of a dozen float64 products
@@ -46,7 +46,7 @@ def test_another_rule_for_active_updates_is_kept_while_constants_vary() -> None:
 
 def test_static_power_and_times_move_the_total_alone() -> None:
     found = rows("loihi1")
-    nominal = account(load_profile("loihi1"), known_activity(), placement=placed(1, 1))
+    nominal = sample_energies(load_profile("loihi1"), known_activity(), placement=placed(1, 1))
     assert nominal.total_pj is not None
     assert nominal.static_pj is not None
     total, static = float(nominal.total_pj[1, 0]), float(nominal.static_pj[1, 0])

@@ -75,7 +75,7 @@ def test_a_point_stands_where_its_numbers_say() -> None:
     assert "<desc>1, a, cpu: 10.0 µs at batch 1, 1.00 µs at batch 10</desc>" in drawn.drawing
 
 
-def test_devices_are_told_apart_by_name_and_file() -> None:
+def test_devices_are_distinguished_by_name_and_file() -> None:
     """The same card in two files is two devices; two networks on one device share its style."""
     first, second = ({"file": "baseline.json", "sha256": digest} for digest in ("aa", "bb"))
     rows = [

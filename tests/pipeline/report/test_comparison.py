@@ -132,7 +132,7 @@ def test_a_ratio_by_hand(tmp_path: Path) -> None:
     assert found["hardware"] == "loihi1"
     assert found["dynamic"] == pytest.approx({"low": 1 / 4.9, "nominal": 2 / 3.4, "high": 5 / 3.0})
     assert found["total"] == pytest.approx({"low": 70 / 160, "nominal": 90 / 140, "high": 110 / 121})
-    assert "modelled at 0.588 (0.204 to 1.67) times that of “one”" in comparison["summary"]
+    assert "modeled at 0.588 (0.204 to 1.67) times that of “one”" in comparison["summary"]
 
 
 def test_an_unknown_energy_has_no_ratio(four: dict[str, Any]) -> None:
@@ -182,7 +182,7 @@ def test_a_device_known_as_a_whole_has_a_ratio_of_totals(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"basis": "measured"}, "rows of different basis make no ratio: measured, and modelled from"),
+        ({"basis": "measured"}, "rows of different basis make no ratio: measured, and modeled from"),
         ({"scope": "whole board"}, "rows of different scope make no ratio: whole board, and incremental"),
         ({"unknown_terms": ["routing"]}, "rows that lack different prices"),
         ({"profile": {"sha256": "other"}}, "different versions of the profile"),
@@ -265,7 +265,7 @@ def test_a_run_stands_where_its_numbers_say() -> None:
         label="a<b",
         energy={"low": 1.0, "nominal": 10**0.5, "high": 10.0},
         accuracy={"low": 0.85, "nominal": 0.9, "high": 0.95},
-        standing="modelled",
+        basis_kind="modeled",
     )
     plot = pareto.plot([point], "t")
     middle = plane.HEIGHT / 2
@@ -279,11 +279,11 @@ def test_a_run_stands_where_its_numbers_say() -> None:
 
 def test_each_run_with_both_numbers_has_a_mark(tmp_path: Path, four: dict[str, Any]) -> None:
     drawings = re.findall(r'<svg class="plot".*?</svg>(?=<span>)', render_html(four), re.S)
-    assert [len(re.findall('class="mark modelled"', drawing)) for drawing in drawings] == [4, 4]  # not on Loihi 2
+    assert [len(re.findall('class="mark modeled"', drawing)) for drawing in drawings] == [4, 4]  # not on Loihi 2
     unknown = finished_run(tmp_path / "a", answers={"student_float": answered(np.ones(5, dtype=bool))})
     html = render_html(compared(unknown, finished_run(tmp_path / "b")))
     drawing = re.findall(r'<svg class="plot".*?</svg>(?=<span>)', html, re.S)[0]
-    assert len(re.findall('class="mark modelled"', drawing)) == 1
+    assert len(re.findall('class="mark modeled"', drawing)) == 1
 
 
 # Pages
@@ -347,7 +347,7 @@ def test_the_command_prints_writes_and_may_be_repeated(spikeport: Any, tmp_path:
     finished_run(tmp_path / "two", ("11111", "11111"), energy=scaled(2.0))
     code, out, err = spikeport("compare", "one", "two/")
     assert (code, err) == (0, "")
-    assert "two  none       100.0 % (56.6 to 100.0 %)" in out
+    assert "two  none      100.0 % (56.6 to 100.0 %)" in out
     assert "2.00 (1.22 to 3.27)" in out  # 6.0 / 4.9 to 9.8 / 3.0
     assert "loihi2 is unknown in every run" in out
     assert out.splitlines()[-1] == "compare/compare.html"

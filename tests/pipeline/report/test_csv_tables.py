@@ -9,7 +9,7 @@ import pytest
 from known_networks import conv_activity, conv_frames, known_activity, placed
 
 from spikeport.hardware_profiles.profile import load_profile
-from spikeport.pipeline.profiling.energy.account import account
+from spikeport.pipeline.profiling.energy.sample_energies import sample_energies
 from spikeport.pipeline.report.content.csv_tables import layers_csv, samples_csv
 
 
@@ -20,7 +20,7 @@ def read(text: str) -> list[dict[str, str]]:
 def test_a_layer_s_row_by_hand() -> None:
     """Layer 1: 12 operations of 23.6 pJ, 6 active and 2 inactive updates; Loihi 2 has no price."""
     activity = known_activity()
-    energy = [account(load_profile(name), activity).row() for name in ("loihi1", "loihi2")]
+    energy = [sample_energies(load_profile(name), activity).row() for name in ("loihi1", "loihi2")]
     first, _ = read(layers_csv({"layers": [layer.row() for layer in activity.layers], "energy": energy}))
     assert float(first["loihi1_synapse_uj"]) == 12 * 23.6 / 1e6
     assert float(first["loihi1_neuron_uj"]) == (6 * 81 + 2 * 52) / 1e6
@@ -29,7 +29,7 @@ def test_a_layer_s_row_by_hand() -> None:
 
 def test_a_device_that_prices_memory_has_columns_that_sum_to_its_energy() -> None:
     activity = known_activity()
-    device = account(load_profile("cmos45-lemaire"), activity)
+    device = sample_energies(load_profile("cmos45-lemaire"), activity)
     rows = read(layers_csv({"layers": [layer.row() for layer in activity.layers], "energy": [device.row()]}))
     terms = ("synapse", "neuron", "routing", "addressing", "memory")
     total = sum(float(row[f"cmos45-lemaire_{term}_uj"]) for row in rows for term in terms)
@@ -44,12 +44,12 @@ def test_without_a_device_layers_have_their_counts() -> None:
 
 def test_a_recording_s_row_sums_its_layers() -> None:
     activity = conv_activity(conv_frames(samples=3))
-    accounts = [account(load_profile(name), activity, placement=placed(1, 1)) for name in ("loihi1", "loihi2")]
+    energies = [sample_energies(load_profile(name), activity, placement=placed(1, 1)) for name in ("loihi1", "loihi2")]
     classes = {"label": ["one", "two", "three"], "lava": ["one", None, None]}
-    rows = read(samples_csv(["a", "b", "c"], classes, activity, accounts))
+    rows = read(samples_csv(["a", "b", "c"], classes, activity, energies))
     assert [row["key"] for row in rows] == ["a", "b", "c"]
     assert [int(row["synops"]) for row in rows] == sum(layer.synops for layer in activity.layers).tolist()
-    assert [float(row["loihi1_total_uj"]) for row in rows] == (accounts[0].total_pj[1] / 1e6).tolist()
+    assert [float(row["loihi1_total_uj"]) for row in rows] == (energies[0].total_pj[1] / 1e6).tolist()
     assert [row["lava"] for row in rows] == ["one", "", ""]
     assert {row["loihi2_total_uj"] for row in rows} == {""}
 

@@ -103,11 +103,11 @@ def test_a_reason_stands_in_the_place_of_errors_and_a_layer_without_is_named() -
 
 
 def test_an_export_that_rounded_nothing_says_why() -> None:
-    told = "Export rounded nothing: weights, thresholds and decays lay on the chip's integer grid before."
+    reported = "Export rounded nothing: weights, thresholds and decays lay on the chip's integer grid before."
     exact = [{"name": name, "exact": True, "weight_error": 0.0} for name, *_ in ERRORS]
-    assert told in built(quantization=exact)["layer_notes"]
-    assert told not in built(quantization=[*exact[:3], exact[3] | {"exact": False}])["layer_notes"]
-    assert told not in built()["layer_notes"]
+    assert reported in built(quantization=exact)["layer_notes"]
+    assert reported not in built(quantization=[*exact[:3], exact[3] | {"exact": False}])["layer_notes"]
+    assert reported not in built()["layer_notes"]
 
 
 def test_a_report_made_before_these_columns_is_still_drawn() -> None:

@@ -188,7 +188,7 @@ def test_summary_names_the_numbers(report: dict[str, Any]) -> None:
     assert words.percent_range(accuracy) in sentence
     assert "simulated test recordings" in sentence
     assert "the same as Lava 0.10.0 fixed_pt in all 20" in sentence
-    assert "modelled at 3.40 µJ (3.00 to 4.90)" in sentence
+    assert "modeled at 3.40 µJ (3.00 to 4.90)" in sentence
 
 
 def test_summary_says_that_spikes_differ() -> None:
@@ -197,7 +197,7 @@ def test_summary_says_that_spikes_differ() -> None:
     inputs = example_inputs()
     report = build_report(replace(inputs, equivalence=dict(inputs.equivalence) | {"reference_vs_lava": broken}))
     place = "sample 4, layer conv2, neuron (1, 0, 3), step 7: 1 against 0"
-    assert f"do NOT fire the same spikes: 3 of 2,000 places differ, first at {place}" in report["summary"]
+    assert f"do NOT fire the same spikes: 3 of 2,000 entries differ, first at {place}" in report["summary"]
     assert place in Page(render_html(report)).text
     assert place in render_markdown(report)
     assert "the same as Lava" not in report["summary"]
@@ -282,19 +282,19 @@ def test_real_data_is_not_called_simulated() -> None:
     assert "simulated" not in render_markdown(real)
 
 
-def test_bases_are_told_apart(report: dict[str, Any]) -> None:
+def test_bases_are_distinguished(report: dict[str, Any]) -> None:
     """Constants that were measured still make a model; only `measured` itself is measured."""
-    assert {row["name"]: row["standing"] for row in energy_rows(report)} == {
-        "Intel Loihi 1": "modelled",
+    assert {row["name"]: row["basis_kind"] for row in energy_rows(report)} == {
+        "Intel Loihi 1": "modeled",
         "Intel Loihi 2": "unknown",
-        "45 nm convention, 32-bit float": "modelled",
+        "45 nm convention, 32-bit float": "modeled",
         "NVIDIA A100 SXM4": "floor",
     }
-    assert words.standing("modelled from measured constants", 1.0) == "modelled"
-    assert words.standing("measured", 1.0) == "measured"
-    assert words.standing("measured", None) == "unknown"
+    assert words.basis_kind("modeled from measured constants", 1.0) == "modeled"
+    assert words.basis_kind("measured", 1.0) == "measured"
+    assert words.basis_kind("measured", None) == "unknown"
     html = render_html(report)
-    for basis in ("modelled", "unknown", "floor"):
+    for basis in ("modeled", "unknown", "floor"):
         assert f'<span class="tag {basis}">{basis}</span>' in html
     assert '<span class="tag measured">' not in html
     assert "≥ 98.4 µJ" in Page(html).text
@@ -338,9 +338,9 @@ def test_missing_parts_are_named_with_their_reason(partial: dict[str, Any]) -> N
 
 
 def test_comparison_is_computed_on_pairs(report: dict[str, Any]) -> None:
-    arms = example_inputs().arms
-    assert not isinstance(arms, str)
-    ckd, none = (arms[method]["student_quantized"].correct for method in ("ckd", "baseline"))
+    methods = example_inputs().methods
+    assert not isinstance(methods, str)
+    ckd, none = (methods[method]["student_quantized"].correct for method in ("ckd", "baseline"))
     difference = report["comparison"]["difference"]["student_quantized"]
     assert difference["only_first"] == int((ckd & ~none).sum())
     assert difference["value"] == pytest.approx(ckd.mean() - none.mean())  # two roundings

@@ -16,7 +16,7 @@ from known_networks import conv_activity, conv_frames
 from report_example import example_energy
 
 from spikeport.hardware_profiles.profile import load_profile
-from spikeport.pipeline.profiling.energy.account import account
+from spikeport.pipeline.profiling.energy.sample_energies import sample_energies
 from spikeport.pipeline.profiling.percentiles import over_samples, paired_changes
 from spikeport.pipeline.report.comparison.comparison import build_comparison
 from spikeport.pipeline.report.comparison.html import render_html
@@ -35,14 +35,14 @@ def column(*values: float) -> np.ndarray:
     return np.array(values, dtype=float)[:, None]
 
 
-def priced(nominal: float, **more: Any) -> list[dict[str, Any]]:
+def energy_rows_of(nominal: float, **more: Any) -> list[dict[str, Any]]:
     loihi1, loihi2, _ = example_energy()
     return [loihi1 | {"dynamic_uj": {"low": 0.5, "nominal": nominal, "high": 9.0}} | more, loihi2]
 
 
 def run(folder: Path, rows: tuple[str, ...] | None, nominal: float, **more: Any) -> Path:
     text = None if rows is None else "\n".join(rows) + "\n"
-    return finished_run(folder, samples=text, **({"energy": priced(nominal)} | KEYS | more))
+    return finished_run(folder, samples=text, **({"energy": energy_rows_of(nominal)} | KEYS | more))
 
 
 def compared(*folders: Path) -> dict[str, Any]:
@@ -126,14 +126,14 @@ def test_what_does_not_pair_is_refused(shape: tuple[int, ...]) -> None:
 
 def test_the_table_is_read_as_it_was_written() -> None:
     activity = conv_activity(conv_frames(samples=3))
-    accounts = [account(load_profile(name), activity) for name in ("loihi1", "loihi2")]
+    energies = [sample_energies(load_profile(name), activity) for name in ("loihi1", "loihi2")]
     text = samples_csv(
-        ["x/1", 'b,"', "=c"], {"label": ["1", "2", "one"], "lava": ["2", None, None]}, activity, accounts
+        ["x/1", 'b,"', "=c"], {"label": ["1", "2", "one"], "lava": ["2", None, None]}, activity, energies
     )
     table = read_per_sample(text)
     assert table.keys == tuple(row["key"] for row in csv.DictReader(io.StringIO(text)))
     assert table.columns["spikes"].tolist() == sum(layer.spikes for layer in activity.layers).tolist()
-    assert table.columns["loihi1_dynamic_uj"].tolist() == (accounts[0].dynamic_pj[1] / 1e6).tolist()
+    assert table.columns["loihi1_dynamic_uj"].tolist() == (energies[0].dynamic_pj[1] / 1e6).tolist()
     assert np.isnan(table.columns["loihi2_dynamic_uj"]).all()
     assert "label" not in table.columns
 
@@ -216,9 +216,9 @@ def test_what_is_not_paired_says_why(
 @pytest.mark.parametrize(
     ("energy", "reason"),
     [
-        (priced(4.0, scope="whole board"), "rows of different scope make no ratio"),
-        (priced(4.5), "samples.csv of two has another energy than its report"),
-        (priced(4.0)[1:], "two not priced on this device"),
+        (energy_rows_of(4.0, scope="whole board"), "rows of different scope make no ratio"),
+        (energy_rows_of(4.5), "samples.csv of two has another energy than its report"),
+        (energy_rows_of(4.0)[1:], "two not priced on this device"),
     ],
 )
 def test_counts_pair_where_an_energy_does_not(tmp_path: Path, energy: list[dict[str, Any]], reason: str) -> None:

@@ -13,7 +13,7 @@ from spikeport.pipeline.stages.checks import check_recipe
 HUGE = 2**63 - 1
 
 
-def told(text: str, tmp_path, *overrides: str) -> str:
+def reported(text: str, tmp_path, *overrides: str) -> str:
     (tmp_path / "r.toml").write_text(text)
     with pytest.raises(UserError) as raised:
         load_recipe(tmp_path / "r.toml", list(overrides))
@@ -68,11 +68,11 @@ def test_an_absurd_size_names_its_key(key: str, values: tuple) -> None:
 
 @pytest.mark.parametrize("key", ["data.height", "data.step_us", "augmentation.shift", "student.hidden"])
 def test_a_whole_number_is_not_written_as_1e30(tmp_path, key: str) -> None:
-    assert f"{key} = 1e+30: Input should be a valid integer" in told("", tmp_path, f"{key}=1e30")
+    assert f"{key} = 1e+30: Input should be a valid integer" in reported("", tmp_path, f"{key}=1e30")
 
 
 def test_a_recording_of_a_gigabyte_is_refused_though_each_side_is_legal(tmp_path) -> None:
-    line = told("[data]\nheight = 4096\nwidth = 4096\nsteps = 100\n", tmp_path)
+    line = reported("[data]\nheight = 4096\nwidth = 4096\nsteps = 100\n", tmp_path)
     assert "height x width x steps make 3,355,443,200 values of one recording, over 1,073,741,824" in line
     parse_recipe({"data": {"height": 720, "width": 1280, "steps": 500}}, where="a large sensor")
 
@@ -94,12 +94,12 @@ def test_a_recording_of_a_gigabyte_is_refused_though_each_side_is_legal(tmp_path
 def test_what_no_recipe_needs_is_one_line(tmp_path, text: str, words: str) -> None:
     import re
 
-    assert re.search(words, told(text, tmp_path))
+    assert re.search(words, reported(text, tmp_path))
 
 
 @pytest.mark.parametrize("word", [".".join("a" * 5000) + "=1", "seed=" + "9" * 5000, "seed=" + "[" * 5000 + "]" * 5000])
 def test_what_no_setting_needs_is_one_line(tmp_path, word: str) -> None:
-    told("", tmp_path, word)
+    reported("", tmp_path, word)
 
 
 def test_what_recipes_ask_for_is_far_below_the_bounds() -> None:

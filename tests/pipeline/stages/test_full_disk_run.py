@@ -69,11 +69,11 @@ def goes_on(folder):
 def fails_and_goes_on(folder, stage, unbroken, full, room):
     before = contents(folder)
     full()
-    with pytest.raises(CannotWriteError) as told:
+    with pytest.raises(CannotWriteError) as raised:
         goes_on(folder)
     room()
-    assert "\n" not in str(told.value)
-    assert str(folder.parent) in told.value.where  # the file, or where a library keeps its own
+    assert "\n" not in str(raised.value)
+    assert str(folder.parent) in raised.value.where  # the file, or where a library keeps its own
     assert list(json.loads((folder / MANIFEST).read_text())["stages"]) == NAMES[: NAMES.index(stage)]
     after = contents(folder)
     assert not [name for name in after if ".spikeport-" in name]

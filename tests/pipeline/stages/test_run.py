@@ -142,10 +142,10 @@ def test_the_report_counts_what_the_trace_counted(unbroken):
 def test_the_student_is_compared_with_its_teacher_in_32_and_8_bits_and_its_own_shape(unbroken):
     rows = json.loads((unbroken / "report.json").read_text())["baseline"]
     measured = {row["model"] for row in rows if row.get("latency_basis") == "measured"}
-    assert measured == {"teacher", "teacher, int8", "ANN twin"}
+    assert measured == {"teacher", "teacher, int8", "ANN of the same shape"}
     in_8_bits = next(row for row in rows if row.get("model") == "teacher, int8")
     assert re.match(r"recognizes \d+\.\d % of 50 test images; ", in_8_bits["scope"])
-    assert {row["model"] for row in rows if row["energy_basis"] == "floor"} == {"teacher", "ANN twin"}
+    assert {row["model"] for row in rows if row["energy_basis"] == "floor"} == {"teacher", "ANN of the same shape"}
 
 
 def test_what_another_machine_measured_stands_in_the_report_and_stays(unbroken, tmp_path):
@@ -153,7 +153,7 @@ def test_what_another_machine_measured_stands_in_the_report_and_stays(unbroken, 
     shutil.copytree(unbroken, folder)
     assert spikeport("report", folder, "--baseline", unbroken / "baseline.json").returncode == 0
     measured = json.loads((unbroken / "baseline.json").read_text())
-    assert set(measured["networks"]) == {"teacher", "teacher, int8", "ANN twin"}
+    assert set(measured["networks"]) == {"teacher", "teacher, int8", "ANN of the same shape"}
     rows = json.loads((folder / "report.json").read_text())["baseline"]
     elsewhere = [row for row in rows if row["scope"].startswith(f"measured elsewhere, {measured['created_utc']}: ")]
     assert [row["latency_us"] for row in elsewhere] == [row["latency_us"] for row in measured["rows"]]

@@ -235,7 +235,7 @@ def test_a_batch_script_of_slurms_is_one_process_whatever_it_says_of_tasks(folde
 
 
 @pytest.mark.parametrize(
-    ("there", "asked", "told"),
+    ("there", "asked", "reported"),
     [
         (2, {"devices": 4}, "training.devices: there are 2 GPUs that torch can use, not 4. Hint: ask for fewer"),
         (1, {"devices": 2, "accelerator": "gpu"}, "there is 1 GPU that torch can use, not 2"),
@@ -245,11 +245,11 @@ def test_a_batch_script_of_slurms_is_one_process_whatever_it_says_of_tasks(folde
         (2, {"devices": 4, "accelerator": "cpu"}, None),
     ],
 )
-def test_gpus_that_are_not_there_are_said_before_anything_starts(monkeypatch, there, asked, told) -> None:
+def test_gpus_that_are_not_there_are_said_before_anything_starts(monkeypatch, there, asked, reported) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: there > 0)
     monkeypatch.setattr("torch.cuda.device_count", lambda: there)
     recipe = Recipe.model_validate({"training": asked})
-    with contextlib.nullcontext() if told is None else pytest.raises(UserError, match=re.escape(told)):
+    with contextlib.nullcontext() if reported is None else pytest.raises(UserError, match=re.escape(reported)):
         check_recipe(recipe, for_netx=True)
 
 

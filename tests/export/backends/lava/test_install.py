@@ -77,9 +77,9 @@ def test_the_second_waits_for_the_first_and_takes_what_it_made(tmp_path, install
     (tmp_path / "go").touch()
     python = str(tmp_path / "env" / "bin" / "python")
     assert first.communicate()[0].splitlines()[-1] == python
-    told = second.communicate()[0].splitlines()
-    assert "is already installed" in told[0]
-    assert told[1] == python
+    reported = second.communicate()[0].splitlines()
+    assert "is already installed" in reported[0]
+    assert reported[1] == python
     assert (first.returncode, second.returncode) == (0, 0)
     assert calls(tmp_path) == WHOLE
 

@@ -208,7 +208,7 @@ def test_a_missing_lava_names_the_command_that_brings_it(monkeypatch, tmp_path):
     assert raised.value.exit_code == 3
 
 
-def test_an_interpreter_without_lava_is_told_apart(monkeypatch):
+def test_an_interpreter_without_lava_is_distinguished(monkeypatch):
     import sys
 
     monkeypatch.setenv(environment.VARIABLE, sys.executable)

@@ -162,8 +162,8 @@ def test_a_time_out_keeps_what_is_done(network, frames, monkeypatch):
         if done > 3:
             ahead_s[0] = 10_000.0
 
-    told = r"did not finish within 9000 s: \d+ of 360 samples are done.*longer time-out"
-    with pytest.raises(LavaTimeout, match=told) as raised:
+    reported = r"did not finish within 9000 s: \d+ of 360 samples are done.*longer time-out"
+    with pytest.raises(LavaTimeout, match=reported) as raised:
         simulate(network, long, workers=1, progress=progress, timeout_s=9000)
     done = raised.value.done
     assert 0 < len(done) < 360

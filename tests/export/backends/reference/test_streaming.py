@@ -180,7 +180,7 @@ def test_an_unknown_engine_is_refused():
         simulate(small(), frames_of(1), engine="fast")
 
 
-def test_a_membrane_that_was_reset_is_told():
+def test_a_membrane_that_was_reset_is_reported():
     network = IntegerNetwork(input_shape=(3,), layers=small().layers, readout=Readout(kind="membrane"))
     with pytest.warns(UserWarning, match="fc fired in 2 samples"):
         simulate(network, np.ones((2, 7, 3), np.uint8))

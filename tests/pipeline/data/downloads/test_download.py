@@ -204,7 +204,7 @@ def test_an_archive_in_place_is_unpacked_if_it_is_the_published_one(host: Host, 
     (tmp_path / "IN" / "events.zip").write_bytes(forged)
     hashed: list[tuple[int, int, str]] = []
     with pytest.raises(MissingDependencyError) as caught:
-        download("toy", tmp_path, quiet, lambda *told: hashed.append(told))
+        download("toy", tmp_path, quiet, lambda *reported: hashed.append(reported))
     assert f"its MD5 is {hashlib.md5(forged).hexdigest()}, not {toy.md5}" in str(caught.value)
     assert f"Hint: remove {tmp_path / 'IN' / 'events.zip'}; the same command then fetches it" in str(caught.value)
     assert left(tmp_path) == ["IN/events.zip"]
@@ -214,7 +214,7 @@ def test_an_archive_in_place_is_unpacked_if_it_is_the_published_one(host: Host, 
     assert download("toy", tmp_path, quiet)[0]["state"] == "fetched"
     assert host.asked == []
     hashed.clear()
-    download("toy", tmp_path, quiet, lambda *told: hashed.append(told))
+    download("toy", tmp_path, quiet, lambda *reported: hashed.append(reported))
     assert hashed == []  # all is there: nothing is read again
 
 

@@ -194,6 +194,6 @@ def test_a_cache_that_cannot_be_written_is_gone_without(spikeport, tmp_path, mon
         monkeypatch.setenv("SPIKEPORT_CACHE", str(cache))
         code, out, err = spikeport(*words)
     assert (code, out) == (0, expected)
-    told = [line for line in err.splitlines() if "SPIKEPORT_CACHE" in line]
-    assert len(told) == 1
-    assert str(cache) in told[0]
+    reported = [line for line in err.splitlines() if "SPIKEPORT_CACHE" in line]
+    assert len(reported) == 1
+    assert str(cache) in reported[0]

@@ -21,13 +21,13 @@ from spikeport.pipeline.profiling.energy.placement import Placement
 from spikeport.pipeline.profiling.energy.terms import (
     PJ_PER_UJ,
     LayerEnergy,
+    counted_synops,
+    energy_pj,
     layer_energy,
     neuron_bracket_pj,
     overhead_pj,
-    price,
-    priced_synops,
     static_pj,
-    synop_price,
+    synop_constant,
 )
 from spikeport.pipeline.profiling.percentiles import over_samples
 
@@ -35,7 +35,7 @@ DYNAMIC_TERMS = ("synop", "neuron_active", "neuron_inactive", "neuron_event")
 
 
 @dataclass(frozen=True, kw_only=True)
-class EnergyAccount:
+class SampleEnergies:
     """A network's energy on one device. Arrays are `[3, N]` pJ (low, nominal, high), None where a term is unknown.
 
     `low`: low constants, every update inactive. `high`: high constants, every update active. `neuron_bracket_pj`:
@@ -145,13 +145,13 @@ class EnergyAccount:
         }
 
 
-def account(
+def sample_energies(
     profile: HardwareProfile,
     activity: Activity,
     *,
     placement: Placement | None = None,
     active_rule: str | None = None,
-) -> EnergyAccount:
+) -> SampleEnergies:
     """Prices `activity` on `profile`. `placement`: where the network's layers go; without it, time and static power
     that depend on it are unknown. `active_rule` overrides the profile's rule for active neuron updates (None or "": the
     profile's).
@@ -172,7 +172,7 @@ def account(
     time = latency(profile, activity, active, placement)
     unknown_terms = list(profile.unknown_terms)
     priced = [
-        synop_price(profile, layer) is not None and priced_synops(profile, layer) is not None
+        synop_constant(profile, layer) is not None and counted_synops(profile, layer) is not None
         for layer in activity.layers
     ]
     if not all(priced) and "synop" not in unknown_terms:
@@ -185,7 +185,7 @@ def account(
     if profile.accounting.scope == "all_in":
         synop = profile.constant("synop")
         if synop is not None and "synop" not in unknown_terms:
-            total = price(synop, _all_synops(profile, activity))
+            total = energy_pj(synop, _all_synops(profile, activity))
     elif not set(unknown_terms) & set(DYNAMIC_TERMS):
         layers = tuple(
             layer_energy(profile, layer, works) for layer, works in zip(activity.layers, active, strict=True)
@@ -199,7 +199,7 @@ def account(
         if static is not None and overhead is not None:
             total = dynamic + static + overhead
     mac = profile.constant("synop_mac")
-    return EnergyAccount(
+    return SampleEnergies(
         profile=profile,
         activity=activity,
         active_rule=rule,
@@ -245,7 +245,7 @@ def _used(
 
 
 def _all_synops(profile: HardwareProfile, activity: Activity) -> np.ndarray:
-    found = [priced_synops(profile, layer) for layer in activity.layers]
+    found = [counted_synops(profile, layer) for layer in activity.layers]
     return np.sum([each for each in found if each is not None], axis=0)
 
 

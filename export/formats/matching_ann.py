@@ -1,4 +1,4 @@
-"""The ANN twin of an integer network: the same layers with ReLU in place of spikes, one dense pass, as ONNX.
+"""An ANN of the same shape as an integer network: its layers with ReLU in place of spikes, one dense pass, as ONNX.
 
 It says what the same shape costs on ordinary hardware; it was never trained and recognizes nothing.
 """
@@ -15,7 +15,7 @@ from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwor
 from spikeport.files import atomic_path
 
 
-def write_ann_twin(network: IntegerNetwork, path: str | os.PathLike[str]) -> tuple[str, ...]:
+def write_matching_ann(network: IntegerNetwork, path: str | os.PathLike[str]) -> tuple[str, ...]:
     """Writes input "images" `[batch, *input_shape]` and output "logits" `[batch, K]`, whole or not at all.
 
     Weights are the integers as float32, which changes no speed. Returns what one pass leaves out, in words: recurrent
@@ -45,7 +45,7 @@ def write_ann_twin(network: IntegerNetwork, path: str | os.PathLike[str]) -> tup
     nodes.append(helper.make_node("Flatten", [value], ["logits"]))
     graph = helper.make_graph(
         nodes,
-        "ann_twin",
+        "matching_ann",
         [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", *network.input_shape])],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", int(np.prod(shape))])],
         weights,

@@ -24,8 +24,8 @@ from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwor
 from spikeport.export.network.spike_trace import LayerCounts, SpikeTrace
 from spikeport.hardware_profiles.profile import load_profile
 from spikeport.pipeline.profiling.counts import Activity, LayerActivity, count_activity
-from spikeport.pipeline.profiling.energy.account import account
 from spikeport.pipeline.profiling.energy.latency import latency
+from spikeport.pipeline.profiling.energy.sample_energies import sample_energies
 from spikeport.pipeline.report.content.energy_rows import neuron_updates
 
 
@@ -105,7 +105,7 @@ def replace_counts(layers: int) -> SpikeTrace:
 
 def test_known_network_on_loihi1() -> None:
     """16*23.6 + 9*81 + 3*52 + 11*1.7 = 1281.3 pJ; with every update active 1368.3 pJ."""
-    result = account(load_profile("loihi1"), known_activity())
+    result = sample_energies(load_profile("loihi1"), known_activity())
     assert nominal(result.dynamic_pj) == pytest.approx(1281.3, rel=1e-12)  # a sum of a dozen float64 products
     assert result.neuron_bracket_pj == (12 * 52, 12 * 81)
     assert nominal(result.dynamic_pj) - (9 * 81 + 3 * 52) + 12 * 81 == pytest.approx(1368.3, rel=1e-12)
@@ -116,13 +116,13 @@ def test_known_network_on_loihi1() -> None:
 
 def test_known_network_by_sanafe_constants() -> None:
     """16*35.5 dense synapses + 9*72.8 + 3*51.2 updates + 5*69.3 spikes out + 11*111 messages = 2944.3 pJ."""
-    result = account(load_profile("loihi1-sanafe"), known_activity())
+    result = sample_energies(load_profile("loihi1-sanafe"), known_activity())
     assert nominal(result.dynamic_pj) == pytest.approx(2944.3, rel=1e-12)
 
 
 def test_active_rule_can_be_spiked_only() -> None:
     """5 updates fired, 7 did not."""
-    result = account(load_profile("loihi1"), known_activity(), active_rule="spiked_only")
+    result = sample_energies(load_profile("loihi1"), known_activity(), active_rule="spiked_only")
     assert nominal(result.dynamic_pj) == pytest.approx(16 * 23.6 + 5 * 81 + 7 * 52 + 11 * 1.7, rel=1e-12)
     row = result.row()
     assert row["active_rule"] == "spiked_only"
@@ -136,7 +136,7 @@ def test_active_rule_can_be_spiked_only() -> None:
 @pytest.mark.parametrize("rule", ["", "received_input_or_bias_or_spiked", "spiked_only"])
 def test_every_rule_s_neuron_energy_stands_between_the_ends_whichever_is_in_force(rule: str) -> None:
     """Of 12 updates 9 are active by the device's rule and 5 fired: 81 pJ and 52 pJ each."""
-    result = account(load_profile("loihi1"), known_activity(), active_rule=rule)
+    result = sample_energies(load_profile("loihi1"), known_activity(), active_rule=rule)
     row = result.row()
     by_rule = {"received_input_or_bias_or_spiked": 9 * 81 + 3 * 52, "spiked_only": 5 * 81 + 7 * 52}
     # Sums and shares in float64.
@@ -153,7 +153,7 @@ def test_every_rule_s_neuron_energy_stands_between_the_ends_whichever_is_in_forc
 
 def test_a_rule_that_no_number_depends_on_is_not_named() -> None:
     for name in ("cmos45-lemaire", "truenorth-all-in", "loihi2"):
-        row = account(load_profile(name), known_activity(), active_rule="spiked_only").row()
+        row = sample_energies(load_profile(name), known_activity(), active_rule="spiked_only").row()
         assert row["active_rule"] is None
         assert not any("update is active" in line for line in row["assumptions"])
 
@@ -161,20 +161,20 @@ def test_a_rule_that_no_number_depends_on_is_not_named() -> None:
 def test_where_the_rule_makes_no_difference_nothing_is_said_of_it() -> None:
     """SpiNNaker 2 prices every update alike, the 45 nm convention none."""
     for name in ("spinnaker2", "cmos45-fp32"):
-        row = account(load_profile(name), known_activity()).row()
+        row = sample_energies(load_profile(name), known_activity()).row()
         assert row["neuron_bracket_uj"] is not None
         assert neuron_updates(row) == ""
 
 
 def test_an_unknown_rule_names_the_known_ones() -> None:
     with pytest.raises(UserError, match=r"'fired' is no rule.*received_input_or_bias_or_spiked, spiked_only"):
-        account(load_profile("loihi1"), known_activity(), active_rule="fired")
+        sample_energies(load_profile("loihi1"), known_activity(), active_rule="fired")
 
 
 def test_known_network_by_the_45nm_convention() -> None:
     """SNN 16 * 0.9 = 14.4 pJ; ANN one pass 8 * 4.6 = 36.8 pJ; break-even at 4.6 / 0.9 events per synapse, here 2.
     5 of 12 neuron-steps fire; 4 steps tell 5 levels apart, which takes 3 bits."""
-    row = account(load_profile("cmos45-fp32"), known_activity()).row()
+    row = sample_energies(load_profile("cmos45-fp32"), known_activity()).row()
     assert row["dynamic_uj"]["nominal"] == pytest.approx(14.4e-6, rel=1e-12)
     assert row["dynamic_uj"]["high"] == pytest.approx((14.4 + 12 * 4.6) * 1e-6, rel=1e-12)
     assert row["ann_uj"]["nominal"] == pytest.approx(36.8e-6, rel=1e-12)
@@ -182,7 +182,7 @@ def test_known_network_by_the_45nm_convention() -> None:
         {"events_per_synapse": 4.6 / 0.9, "here": 2.0, "firing": 5 / 12, "ann_bits": 3}, rel=1e-12
     )
     assert row["total_uj"] is None
-    assert row["basis"] == "modelled from convention constants"
+    assert row["basis"] == "modeled from convention constants"
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_known_network_by_other_45nm_precisions(
     name: str, synop: float, mac: float, high_synop: float, high_mac: float
 ) -> None:
     """Horowitz's additions and multiplications, summed by hand: 16 events against 8 multiply-accumulates."""
-    row = account(load_profile(name), known_activity()).row()
+    row = sample_energies(load_profile(name), known_activity()).row()
     assert row["dynamic_uj"]["nominal"] == pytest.approx(16 * synop * 1e-6, rel=1e-12)
     assert row["dynamic_uj"]["high"] == pytest.approx((16 * high_synop + 12 * high_mac) * 1e-6, rel=1e-12)
     assert row["ann_uj"]["nominal"] == pytest.approx(8 * mac * 1e-6, rel=1e-12)
@@ -206,7 +206,7 @@ def test_known_network_by_other_45nm_precisions(
 
 def test_known_network_on_spinnaker2() -> None:
     """16 * 450 + 12 * 2190 = 33,480 pJ, of which the events are anything from 160 to 24,000."""
-    row = account(load_profile("spinnaker2"), known_activity()).row()
+    row = sample_energies(load_profile("spinnaker2"), known_activity()).row()
     assert [round(row["dynamic_uj"][end] * 1e6, 6) for end in ("low", "nominal", "high")] == [26_440, 33_480, 50_280]
     assert row["total_uj"] is None
     assert row["latency_us"]["nominal"] == 4 * 1000
@@ -214,7 +214,7 @@ def test_known_network_on_spinnaker2() -> None:
 
 @pytest.mark.parametrize("name", ["speck", "akida1000"])
 def test_chips_without_a_published_energy_still_count(name: str) -> None:
-    row = account(load_profile(name), known_activity()).row()
+    row = sample_energies(load_profile(name), known_activity()).row()
     assert (row["dynamic_uj"], row["total_uj"]) == (None, None)
     assert {"synop", "neuron_event"} <= set(row["unknown_terms"])
 
@@ -233,11 +233,11 @@ def test_an_event_of_value_three_with_five_synapses(tmp_path: Path, policy: str 
     trace = simulate(network, frames)
     given = dict.fromkeys(("neuron_active", "neuron_inactive"), 0.0) | {"synop": 2.0, "synop_mac": 7.0}
     profile = write_profile(tmp_path, given, f'graded_event = "{policy}"' if policy else "")
-    found = account(profile, count_activity(network, trace, frames))
+    found = sample_energies(profile, count_activity(network, trace, frames))
     assert nominal(found.dynamic_pj) == energy_pj
     words = {"by_value": "as often as its value", "mac": "multiply-accumulate, since"}
     assert any(words.get(policy or "", "of whatever value") in line for line in found.row()["assumptions"])
-    blind = account(profile, count_activity(network, trace))  # nobody said what the values were
+    blind = sample_energies(profile, count_activity(network, trace))  # nobody said what the values were
     if policy == "by_value":
         assert (blind.dynamic_pj, blind.unknown_terms[0]) == (None, "synop")
     else:
@@ -274,7 +274,7 @@ def test_values_are_summed_by_fan_out(tmp_path: Path) -> None:
 def test_agrees_with_keras_spiking(tmp_path: Path) -> None:
     """keras-spiking's Loihi: 27.1 pJ per operation and 81 pJ per update: 16 * 27.1 + 12 * 81 = 1405.6 pJ."""
     profile = write_profile(tmp_path, {"synop": 27.1, "neuron_active": 81, "neuron_inactive": 81})
-    assert nominal(account(profile, known_activity()).dynamic_pj) == pytest.approx(1405.6, rel=1e-12)
+    assert nominal(sample_energies(profile, known_activity()).dynamic_pj) == pytest.approx(1405.6, rel=1e-12)
 
 
 def test_keras_spiking_documented_layer(tmp_path: Path) -> None:
@@ -283,13 +283,13 @@ def test_keras_spiking_documented_layer(tmp_path: Path) -> None:
     activity = replace(one_layer(), layers=(replace(layer, neurons=128, shape=(128,)),))
     for synop, neuron, expected_uj in ((8600, 8600, 864.1), (100, 2000, 10.29)):
         profile = write_profile(tmp_path, {"synop": synop, "neuron_active": neuron, "neuron_inactive": neuron})
-        row = account(profile, activity).row()
+        row = sample_energies(profile, activity).row()
         assert row["dynamic_uj"]["nominal"] == pytest.approx(expected_uj, rel=1e-3)  # printed to 4 digits
 
 
 def test_event_driven_neurons_pay_per_event(tmp_path: Path) -> None:
     profile = write_profile(tmp_path, {"synop": 2, "neuron_event": 7}, 'neuron_update = "on_event"')
-    result = account(profile, known_activity())
+    result = sample_energies(profile, known_activity())
     assert nominal(result.dynamic_pj) == 16 * 2 + (6 + 4) * 7
     assert not any("update is active" in line for line in result.row()["assumptions"])
 
@@ -297,15 +297,15 @@ def test_event_driven_neurons_pay_per_event(tmp_path: Path) -> None:
 def test_zero_weights_can_be_skipped(tmp_path: Path) -> None:
     energies = {"synop": 3.0, "neuron_active": 0.5, "neuron_inactive": 0.5}
     activity = one_layer(synops=6, effective_synops=4)
-    assert nominal(account(write_profile(tmp_path, energies), activity).dynamic_pj) == 6 * 3 + 1.5
+    assert nominal(sample_energies(write_profile(tmp_path, energies), activity).dynamic_pj) == 6 * 3 + 1.5
     skip = write_profile(tmp_path, energies, 'zero_weight = "skip"')
-    assert nominal(account(skip, activity).dynamic_pj) == 4 * 3 + 1.5
+    assert nominal(sample_energies(skip, activity).dynamic_pj) == 4 * 3 + 1.5
 
 
 def test_sanafe_constants_stay_inside_the_interval_of_loihi1() -> None:
     """The second opinion on the same chip must not fall out of the first one's interval."""
     activity = conv_activity(conv_frames())
-    wide, second = (account(load_profile(name), activity).dynamic_pj for name in ("loihi1", "loihi1-sanafe"))
+    wide, second = (sample_energies(load_profile(name), activity).dynamic_pj for name in ("loihi1", "loihi1-sanafe"))
     assert wide is not None
     assert second is not None
     assert (wide[0] <= second[1]).all()
@@ -314,7 +314,7 @@ def test_sanafe_constants_stay_inside_the_interval_of_loihi1() -> None:
 
 def test_sanafe_prices_by_kind_of_synapse() -> None:
     activity = conv_activity(conv_frames())
-    result = account(load_profile("loihi1-sanafe"), activity)
+    result = sample_energies(load_profile("loihi1-sanafe"), activity)
     for layer, energy, price in zip(activity.layers, result.layers, (24.0, 35.5), strict=True):
         assert np.allclose(energy.synapse_pj[1], layer.synops * price, rtol=1e-12)
 
@@ -324,7 +324,7 @@ def test_sanafe_prices_by_kind_of_synapse() -> None:
 
 def test_silence_costs_inactive_updates_only() -> None:
     activity = conv_activity(np.zeros((2, 6, 2, 7, 6), dtype=np.uint8))
-    result = account(load_profile("loihi1"), activity)
+    result = sample_energies(load_profile("loihi1"), activity)
     neurons = sum(layer.neurons for layer in activity.layers)
     assert sum(int(layer.synops.sum()) for layer in activity.layers) == 0
     assert np.array_equal(result.dynamic_pj[1], [neurons * 6 * 52] * 2)  # type: ignore[index]
@@ -335,7 +335,7 @@ def test_silent_steps_add_inactive_updates_and_static_only() -> None:
     frames = np.array([[[1, 0, 1], [0, 0, 0], [1, 1, 1], [0, 1, 0]]], dtype=np.uint8)
     longer = np.concatenate([frames, np.zeros_like(frames)], axis=1)
     short, long = (
-        account(
+        sample_energies(
             load_profile("loihi1"),
             count_activity(known_network(), simulate(known_network(), given)),
             placement=placed(1, 1),
@@ -350,8 +350,8 @@ def test_silent_steps_add_inactive_updates_and_static_only() -> None:
 def test_layers_add_up_to_the_network() -> None:
     activity = conv_activity(conv_frames())
     profile = load_profile("loihi1")
-    result = account(profile, activity)
-    apart = [account(profile, replace(activity, layers=(layer,))).dynamic_pj for layer in activity.layers]
+    result = sample_energies(profile, activity)
+    apart = [sample_energies(profile, replace(activity, layers=(layer,))).dynamic_pj for layer in activity.layers]
     assert np.allclose(sum(apart), result.dynamic_pj, rtol=1e-12)  # type: ignore[arg-type]
     row = result.row()
     terms = [layer[term]["nominal"] for layer in row["layers"] for term in ("synapse_uj", "neuron_uj", "routing_uj")]
@@ -393,7 +393,7 @@ def test_a_spike_costs_less_in_a_corner() -> None:
 
 @pytest.mark.parametrize("name", ["loihi1", "loihi1-sanafe", "cmos45-fp32", "truenorth"])
 def test_intervals_are_in_order_for_every_sample(name: str) -> None:
-    result = account(load_profile(name), conv_activity(conv_frames()), placement=placed(2, 1))
+    result = sample_energies(load_profile(name), conv_activity(conv_frames()), placement=placed(2, 1))
     for low_to_high in (result.dynamic_pj, result.total_pj, result.latency.time_us):
         if low_to_high is not None:
             assert all((a <= b).all() for a, b in itertools.pairwise(low_to_high))
@@ -403,7 +403,7 @@ def test_intervals_are_in_order_for_every_sample(name: str) -> None:
 
 
 def test_unknown_prices_stay_unknown() -> None:
-    row = account(load_profile("loihi2"), known_activity()).row()
+    row = sample_energies(load_profile("loihi2"), known_activity()).row()
     assert row["dynamic_uj"] is None
     assert row["total_uj"] is None
     assert row["latency_us"] is None
@@ -414,7 +414,7 @@ def test_unknown_prices_stay_unknown() -> None:
 
 
 def test_all_in_aggregate_gives_a_total_and_a_warning() -> None:
-    row = account(load_profile("truenorth-all-in"), known_activity()).row()
+    row = sample_energies(load_profile("truenorth-all-in"), known_activity()).row()
     assert row["dynamic_uj"] is None
     assert row["total_uj"]["nominal"] == pytest.approx(16 * 26e-6, rel=1e-12)
     assert any(line.startswith("warning: holds at 0.775 V, 20 Hz firing") for line in row["assumptions"])
@@ -423,7 +423,7 @@ def test_all_in_aggregate_gives_a_total_and_a_warning() -> None:
 
 def test_a_gpu_does_not_price_spikes() -> None:
     with pytest.raises(UserError, match="a100 is a gpu: it prices MACs, not spikes"):
-        account(load_profile("a100"), known_activity())
+        sample_energies(load_profile("a100"), known_activity())
 
 
 # --- latency, static power, routing
@@ -439,7 +439,7 @@ def test_one_step_on_one_core() -> None:
 
 def test_static_power_runs_for_the_length_of_the_inference() -> None:
     """166.2 ns at 104.4 mW are 17.351 nJ."""
-    result = account(load_profile("loihi1"), one_layer(synops=8, updates_active=3), placement=placed(1))
+    result = sample_energies(load_profile("loihi1"), one_layer(synops=8, updates_active=3), placement=placed(1))
     assert nominal(result.static_pj) == pytest.approx(166.2e-9 * 104.4e-3 * 1e12, rel=1e-12)
     assert nominal(result.total_pj) == pytest.approx(nominal(result.dynamic_pj) + 17351.28, rel=1e-9)
     edp = result.row()["edp_uj_us"]["nominal"]
@@ -463,7 +463,7 @@ def test_static_power_by_core_and_included_overhead(tmp_path: Path) -> None:
     tables = '[static]\nscale = "used_cores"\n[overhead]\nincluded = true\n[latency]\nmodel = "fixed_step"\n'
     on_two_of_four = replace(placed(2, tiles=None), cores_per_chip=4)
     profile = write_profile(tmp_path, energies, more=tables + text)
-    result = account(profile, one_layer(synops=5), placement=on_two_of_four)
+    result = sample_energies(profile, one_layer(synops=5), placement=on_two_of_four)
     assert nominal(result.static_pj) == pytest.approx((4 + 1) * 10 * 1e3, rel=1e-12)
     assert nominal(result.total_pj) == pytest.approx(5 + 3 + 50_000 + 3e6 + 60_000, rel=1e-12)
     with pytest.raises(UserError, match="overhead: included = true needs a number to include"):
@@ -479,14 +479,14 @@ def test_a_layer_s_work_is_spread_over_its_cores_and_the_barrier_grows_with_tile
 
 
 def test_without_cores_time_and_what_hangs_on_it_are_unknown_and_named() -> None:
-    row = account(load_profile("loihi1"), one_layer(synops=8, updates_active=3)).row()
+    row = sample_energies(load_profile("loihi1"), one_layer(synops=8, updates_active=3)).row()
     assert (row["latency_us"], row["static_uj"], row["total_uj"], row["placement"]) == (None, None, None, None)
     assert row["dynamic_uj"] is not None
     assert "latency" in row["unknown_terms"]
     assert any(
         line.startswith("no total: the cores and tiles of the layers are not known") for line in row["assumptions"]
     )
-    fixed = account(load_profile("truenorth"), one_layer(synops=8)).row()  # its steps last 1 ms on any core
+    fixed = sample_energies(load_profile("truenorth"), one_layer(synops=8)).row()  # its steps last 1 ms on any core
     assert (fixed["latency_us"]["nominal"], fixed["total_uj"]) == (1000, None)
     assert "static" in fixed["unknown_terms"]
 
@@ -494,7 +494,7 @@ def test_without_cores_time_and_what_hangs_on_it_are_unknown_and_named() -> None
 def test_more_than_one_chip_has_no_known_latency() -> None:
     wide = replace(one_layer().layers[0], neurons=128 * 1024 + 1)
     many = placed(129, tiles=33, chips=2)
-    row = account(load_profile("loihi1"), replace(one_layer(), layers=(wide,)), placement=many).row()
+    row = sample_energies(load_profile("loihi1"), replace(one_layer(), layers=(wide,)), placement=many).row()
     assert row["latency_us"] is None
     assert row["total_uj"] is None
     assert row["dynamic_uj"] is not None
@@ -503,7 +503,7 @@ def test_more_than_one_chip_has_no_known_latency() -> None:
 
 
 def test_fixed_step() -> None:
-    row = account(load_profile("truenorth"), known_activity(), placement=placed(1, 1, tiles=None)).row()
+    row = sample_energies(load_profile("truenorth"), known_activity(), placement=placed(1, 1, tiles=None)).row()
     assert row["latency_us"]["nominal"] == 4 * 1000
     static_uj = 64.43e-3 * 4e-3 * 1e6
     assert row["total_uj"]["nominal"] == pytest.approx(static_uj + 16 * 2.297e-6, rel=1e-12)
@@ -512,7 +512,7 @@ def test_fixed_step() -> None:
 def test_constants_of_a_route() -> None:
     """One spike over two east-west hops and one north-south hop into a tile: 2*3.0 + 4.0 + 1.7 = 11.7 pJ."""
     profile = load_profile("loihi1")
-    east, north, local = (profile.price(op).interval[1] for op in ("hop_ew", "hop_ns", "spike_local"))
+    east, north, local = (profile.energy_per_operation(op).interval[1] for op in ("hop_ew", "hop_ns", "spike_local"))
     assert 2 * east + north + local == pytest.approx(11.7, rel=1e-12)
 
 
@@ -521,8 +521,8 @@ def test_constants_of_a_route() -> None:
 
 def test_row_names_its_grade_scope_and_omissions() -> None:
     activity = conv_activity(conv_frames())
-    row = account(load_profile("loihi1"), activity, placement=placed(2, 1)).row()
-    assert row["basis"] == "modelled from pre-silicon and fitted constants"
+    row = sample_energies(load_profile("loihi1"), activity, placement=placed(2, 1)).row()
+    assert row["basis"] == "modeled from pre-silicon and fitted constants"
     assert "routing (lower bound)" in row["scope"]
     assert any("host" in line for line in row["not_included"])
     assert any("low by 6.6 times at least" in line for line in row["assumptions"])
@@ -536,7 +536,7 @@ def test_row_names_its_grade_scope_and_omissions() -> None:
 
 def test_row_gives_mean_and_interval_over_samples() -> None:
     activity = conv_activity(conv_frames(samples=5))
-    result = account(load_profile("loihi1"), activity)
+    result = sample_energies(load_profile("loihi1"), activity)
     assert result.dynamic_pj is not None
     per_sample = result.dynamic_pj[1] / 1e6
     spread = result.row()["per_sample_uj"]

@@ -1,4 +1,4 @@
-"""The ANN twin: onnxruntime computes what torch's layers and ReLU do, and its MACs are those of the network."""
+"""The ANN of the same shape: onnxruntime equals torch's layers with ReLU, and its MACs are those of the network."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import onnxruntime
 import torch
 from known_networks import conv_network
 
-from spikeport.export.formats.ann_twin import write_ann_twin
+from spikeport.export.formats.matching_ann import write_matching_ann
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 from spikeport.pipeline.profiling.macs import count_macs
 
@@ -23,7 +23,7 @@ def test_one_pass_with_relu(tmp_path: Path) -> None:
     """Stride 2x1, padding 1x0, then a dense layer whose sums stay as they are; 3 images of small whole numbers, so that
     float32 is exact."""
     network = conv_network()
-    assert write_ann_twin(network, tmp_path / "twin.onnx") == ()
+    assert write_matching_ann(network, tmp_path / "ann.onnx") == ()
     images = np.random.default_rng(1).integers(0, 3, (3, *network.input_shape))
     conv, dense = network.layers
     hidden = torch.nn.functional.conv2d(
@@ -31,9 +31,9 @@ def test_one_pass_with_relu(tmp_path: Path) -> None:
     )
     expected = hidden.relu().flatten(1) @ torch.tensor(dense.weight).double().T
     assert hidden.min() < 0 < hidden.max()  # so that ReLU matters
-    assert np.array_equal(run(tmp_path / "twin.onnx", images), expected.numpy())
+    assert np.array_equal(run(tmp_path / "ann.onnx", images), expected.numpy())
     kernel = 3 * 2 * 3 * 2 * int(np.prod(conv.output_shape[1:]))
-    assert count_macs(tmp_path / "twin.onnx").total == kernel + 4 * conv.neurons
+    assert count_macs(tmp_path / "ann.onnx").total == kernel + 4 * conv.neurons
 
 
 def test_groups_and_dilation(tmp_path: Path) -> None:
@@ -50,12 +50,12 @@ def test_groups_and_dilation(tmp_path: Path) -> None:
         groups=2,
         dilation=(2, 1),
     )
-    write_ann_twin(IntegerNetwork(input_shape=(4, 9, 7), layers=(layer,)), tmp_path / "twin.onnx")
+    write_matching_ann(IntegerNetwork(input_shape=(4, 9, 7), layers=(layer,)), tmp_path / "ann.onnx")
     images = rng.integers(0, 2, (2, 4, 9, 7))
     expected = torch.nn.functional.conv2d(
         torch.tensor(images).double(), torch.tensor(layer.weight).double(), groups=2, dilation=(2, 1)
     )
-    assert np.array_equal(run(tmp_path / "twin.onnx", images), expected.flatten(1).numpy())
+    assert np.array_equal(run(tmp_path / "ann.onnx", images), expected.flatten(1).numpy())
 
 
 def test_what_one_pass_leaves_out_is_named(tmp_path: Path) -> None:
@@ -72,6 +72,6 @@ def test_what_one_pass_leaves_out_is_named(tmp_path: Path) -> None:
         input_shape=(3,),
     )
     network = IntegerNetwork(input_shape=(3,), layers=(layer,))
-    assert write_ann_twin(network, tmp_path / "twin.onnx") == ("recurrent weights",)
+    assert write_matching_ann(network, tmp_path / "ann.onnx") == ("recurrent weights",)
     image = np.array([[1, 2, 3]])
-    assert np.array_equal(run(tmp_path / "twin.onnx", image), image @ layer.weight.T)
+    assert np.array_equal(run(tmp_path / "ann.onnx", image), image @ layer.weight.T)
