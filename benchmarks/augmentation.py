@@ -17,7 +17,8 @@ import torch
 from student_step import CLASSES, DENSITY, lively_student, step
 
 from spikeport.pipeline.data.augmentation.augment import AUGMENTATIONS, augment
-from spikeport.pipeline.run.recipe import Augmentation, Recipe
+from spikeport.pipeline.run.recipe import Recipe
+from spikeport.pipeline.run.sections.training import Augmentation
 
 VALUES = {
     "mix": 0.5, "flip": True, "rotation": 15.0, "scale": 0.1, "shift": 2, "time_shift": 1, "time_jitter": 0.1,

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeport.pipeline.run.intervals import paired_difference
-from spikeport.pipeline.run.sweep_intervals import mean_sd, paired_t
+from spikeport.pipeline.run.intervals import mean_sd, paired_difference, paired_t
 
 Runs = Sequence[Mapping[str, Any]]
 

@@ -30,8 +30,8 @@ from spikeport.pipeline.models.students import base as students
 from spikeport.pipeline.models.students.base import Student
 from spikeport.pipeline.models.students.build import build_student
 from spikeport.pipeline.run.recipe import Recipe
-from spikeport.pipeline.run.recipe import Student as StudentRecipe
 from spikeport.pipeline.run.recipe_file import load_recipe
+from spikeport.pipeline.run.sections.networks import Student as StudentRecipe
 
 CLASSES = 10
 CHANNELS = (16, 32, 64)  # of recipes/nmnist-small.toml

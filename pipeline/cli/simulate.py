@@ -221,7 +221,7 @@ def profile(
             raise UserError("a network needs frames", where=str(source), hint="give --input FRAMES.npz")
         else:
             from spikeport.pipeline.report.content.content import SCHEMA
-            from spikeport.pipeline.run.recipe import Profile
+            from spikeport.pipeline.run.sections.evaluation import Profile
             from spikeport.pipeline.stages.profile_network import FILES, STEPS, profile_network, write_page
 
             if out is not None:

@@ -10,7 +10,7 @@ from spikeport.export.network.accuracy import Correctness, compare_with_labels
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.readout import SILENT
 from spikeport.export.network.spike_trace import SpikeTrace
-from spikeport.pipeline.run.intervals import share
+from spikeport.pipeline.run.intervals import Accuracy, share
 
 
 class TraceTotals:
@@ -36,8 +36,8 @@ class TraceTotals:
             for key, total in self._totals.items():
                 total += getattr(trace.counts, key).sum(axis=0)
 
-    def accuracy(self) -> dict[str, Any] | None:
-        """As `statistics.share`, of what was added; None without labels."""
+    def accuracy(self) -> Accuracy | None:
+        """As `pipeline.run.intervals.share`, of what was added; None without labels."""
         if self._labels is None:
             return None
         nothing = np.zeros(0, dtype=bool)

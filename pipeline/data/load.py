@@ -15,7 +15,7 @@ from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.data.sources.table import SOURCES
 from spikeport.pipeline.data.splits.pairs import paired_images_of, static_pool
 from spikeport.pipeline.data.splits.split import split_recordings
-from spikeport.pipeline.run.recipe import Data
+from spikeport.pipeline.run.sections.data import Data
 from spikeport.progress import NamedProgress
 
 __all__ = ["load_dataset"]

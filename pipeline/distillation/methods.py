@@ -16,8 +16,9 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, ValidationError, validate_call
 
 from spikeport.errors import UserError
-from spikeport.pipeline.run.recipe import Distillation, Fraction, NotNegative, PositiveFloat, Recipe, Schedule
-from spikeport.pipeline.run.recipe import LossSpec as LossSpec
+from spikeport.pipeline.run.recipe import Recipe
+from spikeport.pipeline.run.sections.distillation import Distillation, LossSpec, Schedule
+from spikeport.pipeline.run.sections.fields import Fraction, NotNegative, PositiveFloat
 
 KdMode = Literal["mean", "per_step", "last"]
 Share = Annotated[float, Field(gt=0, le=1)]

@@ -18,7 +18,7 @@ from spikeport.pipeline.distillation.losses.base import (
 )
 from spikeport.pipeline.distillation.methods import MethodSpec
 from spikeport.pipeline.distillation.schedules import scheduled
-from spikeport.pipeline.run.recipe import LossSpec
+from spikeport.pipeline.run.sections.distillation import LossSpec
 
 
 @dataclass(frozen=True)

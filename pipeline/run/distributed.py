@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 
 from spikeport.errors import UserError
-from spikeport.pipeline.run.recipe import Training
+from spikeport.pipeline.run.sections.training import Training
 from spikeport.pipeline.run.worker_processes import WorkerProcesses
 
 SETTINGS = "training.devices, training.nodes"

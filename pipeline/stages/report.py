@@ -26,8 +26,8 @@ from spikeport.pipeline.stages.runner import stages_of
 from spikeport.temporaries import scratch
 
 if TYPE_CHECKING:
-    from spikeport.pipeline.run.recipe import Profile
     from spikeport.pipeline.run.run_folder import RunFolder
+    from spikeport.pipeline.run.sections.evaluation import Profile
     from spikeport.pipeline.stages.context import Context, Result
 
 NOT_READ = {"reason": "this run was profiled before Spikeport looked at it"}

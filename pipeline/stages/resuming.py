@@ -14,8 +14,9 @@ from typing import Any
 
 from spikeport.errors import UserError
 from spikeport.files import write_text
-from spikeport.pipeline.run.recipe import PLACE, Recipe
+from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.run_folder import RECIPE, RunFolder, create, differences
+from spikeport.pipeline.run.sections.training import PLACEMENT_KEYS
 from spikeport.pipeline.stages.runner import TRAINING, stages_of
 from spikeport.pipeline.training.epoch_log import METRICS, forget_metrics
 
@@ -47,7 +48,7 @@ UNREAD: Mapping[str, tuple[str, ...]] = {
     "pretrain": _PRETRAINING,
 }
 _NOBODY = (
-    *(f"training.{key}" for key in PLACE),
+    *(f"training.{key}" for key in PLACEMENT_KEYS),
     "distillation.train_baseline",
 )  # where it runs; whether the baseline is trained too
 

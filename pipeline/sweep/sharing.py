@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from spikeport.pipeline.distillation.methods import pretraining_stages
-from spikeport.pipeline.run.recipe import PLACE, Recipe
+from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.recipe_file import load_recipe
 from spikeport.pipeline.run.run_folder import MANIFEST, RunFolder, create, locked, open_run
+from spikeport.pipeline.run.sections.training import PLACEMENT_KEYS
 from spikeport.pipeline.stages.resuming import what_is_read
 from spikeport.versions import about_this_run
 
@@ -37,7 +38,7 @@ def share_stages(recipe: Path, changes: Iterable[str], folder: Path, others: Ite
 
 def _alike(stage: str, one: Recipe, other: Recipe) -> bool:
     """To the bit: unlike a run that goes on elsewhere, a trial is compared with others."""
-    places = [recipe.training.model_dump(include=set(PLACE)) for recipe in (one, other)]
+    places = [recipe.training.model_dump(include=set(PLACEMENT_KEYS)) for recipe in (one, other)]
     return places[0] == places[1] and what_is_read(stage, one) == what_is_read(stage, other)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spikeport.pipeline.run.sweep_intervals import mean_sd, paired_t
+from spikeport.pipeline.run.intervals import mean_sd, paired_t
 from spikeport.pipeline.sweep.plan import Setting, Trial
 from spikeport.pipeline.sweep.trial import TrialResult
 

@@ -21,7 +21,7 @@ from spikeport.allocation import keep_freed_memory
 from spikeport.errors import UserError
 from spikeport.pipeline.models.sync_batch_norm import sync_batch_norm
 from spikeport.pipeline.run import distributed
-from spikeport.pipeline.run.recipe import Training
+from spikeport.pipeline.run.sections.training import Training
 from spikeport.pipeline.run.tensor_files import read_tree
 from spikeport.pipeline.training.checkpoints import SafeCheckpointIO
 from spikeport.pipeline.training.epoch_log import TensorBoardWriter

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import nn
 
-from spikeport.pipeline.run.recipe import Training
+from spikeport.pipeline.run.sections.training import Training
 
 MOMENTUM = 0.9
 

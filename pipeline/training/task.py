@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from spikeport.errors import UserError
 from spikeport.pipeline.run import distributed, health
-from spikeport.pipeline.run.recipe import Training
+from spikeport.pipeline.run.sections.training import Training
 from spikeport.pipeline.run.seeding import derived_seed
 from spikeport.pipeline.training.ema import ExponentialMovingAverage
 from spikeport.pipeline.training.epoch_log import TensorBoardWriter, write_metrics

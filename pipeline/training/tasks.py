@@ -22,7 +22,8 @@ from spikeport.pipeline.models.students.base import Student
 from spikeport.pipeline.models.students.inference import run_student
 from spikeport.pipeline.models.teachers.base import Teacher
 from spikeport.pipeline.models.teachers.build import build_teacher
-from spikeport.pipeline.run.recipe import PLACE, Recipe
+from spikeport.pipeline.run.recipe import Recipe
+from spikeport.pipeline.run.sections.training import PLACEMENT_KEYS
 from spikeport.pipeline.run.seeding import derived_seed
 from spikeport.pipeline.training.evaluate import teacher_accuracy
 from spikeport.pipeline.training.task import TrainingTask
@@ -35,7 +36,7 @@ HELD_OUT_SHARE = 10  # without paired images of the validation recordings, every
 def identity_of(recipe: Recipe, dataset: Dataset, *sections: str) -> dict[str, object]:
     values = recipe.model_dump(mode="json", include={"seed", *sections})
     if "training" in values:  # where it runs may change between a kill and the resume
-        values["training"] = {key: value for key, value in values["training"].items() if key not in PLACE}
+        values["training"] = {key: value for key, value in values["training"].items() if key not in PLACEMENT_KEYS}
     return {"recipe": values, "data": dataset.fingerprint}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from spikeport.pipeline.run.recipe import Data
+from spikeport.pipeline.run.sections.data import Data
 
 CLASSES = ("ant", "bee", "cat")
 EACH = 8  # recordings, and images, of each class

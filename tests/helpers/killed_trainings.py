@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from toy_training import LeastSquares
 
-from spikeport.pipeline.run.recipe import Training
+from spikeport.pipeline.run.sections.training import Training
 from spikeport.pipeline.training.fit import fit
 
 EPOCHS = 12

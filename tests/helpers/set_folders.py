@@ -9,7 +9,7 @@ import numpy as np
 from data_folders import write_idx
 from PIL import Image
 
-from spikeport.pipeline.run.recipe import Data
+from spikeport.pipeline.run.sections.data import Data
 
 CALTECH = ("BACKGROUND_Google", "Faces_easy", "accordion")
 GESTURES = 11

@@ -14,7 +14,7 @@ from spikeport.pipeline.data.augmentation.draws import either_way, uniform
 from spikeport.pipeline.data.augmentation.events import add_noise, drop_events, jitter_time, shift_time
 from spikeport.pipeline.data.augmentation.geometry import affine, flip, shift
 from spikeport.pipeline.data.augmentation.mixing import draw_boxes, mix, partners_of_class
-from spikeport.pipeline.run.recipe import Augmentation
+from spikeport.pipeline.run.sections.training import Augmentation
 
 __all__ = ["AUGMENTATIONS", "augment"]
 

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from spikeport.pipeline.run.recipe import Affine
+from spikeport.pipeline.run.sections.networks import Affine
 
 
 def random_affine(images: Tensor, recipe: Affine, generator: torch.Generator) -> Tensor:

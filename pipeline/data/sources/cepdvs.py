@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from spikeport.pipeline.data.sources.file_pairs import load_file_pairs
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
-from spikeport.pipeline.run.recipe import Data
+from spikeport.pipeline.run.sections.data import Data
 from spikeport.progress import NamedProgress
 
 PUBLISHED = 10_000

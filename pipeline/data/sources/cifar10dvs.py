@@ -22,7 +22,7 @@ from spikeport.pipeline.data.sources import resizing
 from spikeport.pipeline.data.sources.event_files import EventFile, list_events
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.data.sources.reading import content_with, labels_of, reader, stamp_with
-from spikeport.pipeline.run.recipe import Data
+from spikeport.pipeline.run.sections.data import Data
 from spikeport.progress import NamedProgress
 
 SENSOR = (128, 128)

@@ -15,7 +15,7 @@ from spikeport.pipeline.data.sources.event_files import list_events
 from spikeport.pipeline.data.sources.image_keys import name_images
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.data.sources.reading import content_with, labels_of, recordings, stamp_with
-from spikeport.pipeline.run.recipe import Data
+from spikeport.pipeline.run.sections.data import Data
 from spikeport.progress import NamedProgress
 
 

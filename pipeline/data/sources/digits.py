@@ -13,7 +13,7 @@ from spikeport.errors import UserError
 from spikeport.pipeline.data.dataset import Recording, StaticImages
 from spikeport.pipeline.data.event_synthesis.event_camera import EventCamera
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
-from spikeport.pipeline.run.recipe import Data
+from spikeport.pipeline.run.sections.data import Data
 from spikeport.progress import NamedProgress
 
 VERSION = 1  # change it whenever the scene below changes, so that cached frames are made again

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from spikeport.pipeline.data.sources import cepdvs, cifar10dvs, class_folders, digits, dvsgesture, ncaltech101, nmnist
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
-from spikeport.pipeline.run.recipe import Data
+from spikeport.pipeline.run.sections.data import Data
 from spikeport.progress import NamedProgress
 
 

@@ -10,7 +10,7 @@ from spikeport.errors import UserError
 from spikeport.export.network.sampling import shares
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.data.sources.reading import natural
-from spikeport.pipeline.run.recipe import Data
+from spikeport.pipeline.run.sections.data import Data
 
 
 @dataclass(frozen=True, kw_only=True)

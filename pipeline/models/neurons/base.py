@@ -23,7 +23,7 @@ from torch import nn
 
 from spikeport.errors import UserError
 from spikeport.export.network.fixed_point import BIAS_LIMIT, DECAY_ONE, STATE_LIMIT, STATE_SHIFT
-from spikeport.pipeline.run.recipe import Student as StudentRecipe
+from spikeport.pipeline.run.sections.networks import Student as StudentRecipe
 
 Numerics = Literal["float", "loihi"]
 Place = Literal["conv", "dense", "output"]  # what a layer of neurons follows: a convolution, a hidden dense layer, ...

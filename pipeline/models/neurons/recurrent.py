@@ -22,7 +22,7 @@ from spikeport.pipeline.models.neurons.base import (
     Place,
     current_wraps,
 )
-from spikeport.pipeline.run.recipe import Student as StudentRecipe
+from spikeport.pipeline.run.sections.networks import Student as StudentRecipe
 
 
 class LoihiRecurrent(LoihiNeuron, snntorch.RLeaky):

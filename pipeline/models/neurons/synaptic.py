@@ -29,7 +29,7 @@ from spikeport.pipeline.models.neurons.base import (
     current_wraps,
 )
 from spikeport.pipeline.models.neurons.kernel_dispatch import compiles, rows, rows_like, run
-from spikeport.pipeline.run.recipe import Student as StudentRecipe
+from spikeport.pipeline.run.sections.networks import Student as StudentRecipe
 
 
 class LoihiSynaptic(LoihiNeuron, snntorch.Synaptic):

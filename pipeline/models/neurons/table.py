@@ -11,7 +11,7 @@ from spikeport.pipeline.models.neurons.base import LoihiNeuron, NeuronModel, Pla
 from spikeport.pipeline.models.neurons.leaky import Leaky
 from spikeport.pipeline.models.neurons.recurrent import Recurrent
 from spikeport.pipeline.models.neurons.synaptic import Synaptic
-from spikeport.pipeline.run.recipe import Student as StudentRecipe
+from spikeport.pipeline.run.sections.networks import Student as StudentRecipe
 
 WHERE = "student.neuron"
 LEAKY = Leaky()

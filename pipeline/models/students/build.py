@@ -12,7 +12,7 @@ from spikeport.pipeline.models.students.dense import ConvMlp, Mlp
 from spikeport.pipeline.models.students.external import ExternalStudent
 from spikeport.pipeline.models.students.network import WHERE, StudentNetwork
 from spikeport.pipeline.models.students.residual import SpikingResNet
-from spikeport.pipeline.run.recipe import Student as StudentRecipe
+from spikeport.pipeline.run.sections.networks import Student as StudentRecipe
 from spikeport.values import Shape
 
 STUDENTS: dict[str, StudentNetwork] = {

@@ -9,7 +9,7 @@ from spikeport.pipeline.models.neurons.base import Place
 from spikeport.pipeline.models.neurons.table import make_neurons, make_norm, needs_bias
 from spikeport.pipeline.models.students.base import POOL, Student
 from spikeport.pipeline.models.students.network import StudentNetwork, with_heads
-from spikeport.pipeline.run.recipe import Student as StudentRecipe
+from spikeport.pipeline.run.sections.networks import Student as StudentRecipe
 from spikeport.values import Shape
 
 # 64C3-128C3-AP2-256C3-256C3-AP2-512C3-512C3-AP2-512C3-512C3-AP2; None is a pool.

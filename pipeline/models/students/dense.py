@@ -11,7 +11,7 @@ from spikeport.pipeline.models.neurons.table import make_neurons, make_norm, nee
 from spikeport.pipeline.models.students.base import Student
 from spikeport.pipeline.models.students.conv import conv_blocks
 from spikeport.pipeline.models.students.network import StudentNetwork, with_heads
-from spikeport.pipeline.run.recipe import Student as StudentRecipe
+from spikeport.pipeline.run.sections.networks import Student as StudentRecipe
 from spikeport.values import Shape
 
 

@@ -25,7 +25,7 @@ from spikeport.pipeline.models.neurons.table import NEURONS
 from spikeport.pipeline.models.students.base import Student
 from spikeport.pipeline.models.students.network import PROBE_CLASSES, WHERE, StudentNetwork
 from spikeport.pipeline.models.weight_memory import check_weights_fit
-from spikeport.pipeline.run.recipe import Student as StudentRecipe
+from spikeport.pipeline.run.sections.networks import Student as StudentRecipe
 from spikeport.values import Shape
 
 HINT = "name a function of (input_shape, classes) that returns an nn.Sequential, ended by nn.Linear and snntorch.Leaky"

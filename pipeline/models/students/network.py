@@ -21,7 +21,7 @@ from spikeport.pipeline.models.neurons.base import Place
 from spikeport.pipeline.models.neurons.table import LEAKY, make_neurons, needs_bias, neuron_model
 from spikeport.pipeline.models.students.base import Student
 from spikeport.pipeline.models.weight_memory import check_weights_fit
-from spikeport.pipeline.run.recipe import Student as StudentRecipe
+from spikeport.pipeline.run.sections.networks import Student as StudentRecipe
 from spikeport.values import Shape
 
 WHERE = "student.network"

@@ -10,7 +10,7 @@ from spikeport.pipeline.models.pointwise import Pointwise
 from spikeport.pipeline.models.resnet_spec import RESNETS, ResNetSpec, check_side
 from spikeport.pipeline.models.students.base import BranchedBlock, Student
 from spikeport.pipeline.models.students.network import StudentNetwork, with_heads
-from spikeport.pipeline.run.recipe import Student as StudentRecipe
+from spikeport.pipeline.run.sections.networks import Student as StudentRecipe
 from spikeport.values import Shape
 
 

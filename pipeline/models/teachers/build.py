@@ -16,7 +16,7 @@ from spikeport.pipeline.models.teachers.external import find_factory, onnx_teach
 from spikeport.pipeline.models.teachers.pretrained import load_pretrained
 from spikeport.pipeline.models.teachers.spiking import RUN, spiking_teacher
 from spikeport.pipeline.models.weight_memory import check_weights_fit
-from spikeport.pipeline.run.recipe import Teacher as TeacherRecipe
+from spikeport.pipeline.run.sections.networks import Teacher as TeacherRecipe
 
 Shape = tuple[int, int, int]
 WHERE = "teacher.network"

@@ -8,7 +8,7 @@ from spikeport.errors import UserError
 from spikeport.pipeline.models.pointwise import Pointwise
 from spikeport.pipeline.models.resnet_spec import LARGE_SIDE, RESNETS, ResNetSpec, check_side
 from spikeport.pipeline.models.teachers.base import CnnTeacher, Preparation
-from spikeport.pipeline.run.recipe import Teacher as TeacherRecipe
+from spikeport.pipeline.run.sections.networks import Teacher as TeacherRecipe
 
 BLOCKS = 3  # of the small CNN; each halves the image
 SMALL_CNN_CHANNELS = 16  # of its first block

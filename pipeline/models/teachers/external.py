@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from spikeport.errors import UserError
 from spikeport.notes import note
 from spikeport.pipeline.models.teachers.base import Preparation, Teacher, TeacherOutput
-from spikeport.pipeline.run.recipe import Teacher as TeacherRecipe
+from spikeport.pipeline.run.sections.networks import Teacher as TeacherRecipe
 
 WHERE = "teacher.network"
 Shape = tuple[int, int, int]

@@ -10,8 +10,8 @@ from spikeport.errors import UserError
 from spikeport.pipeline.models.students.base import Student
 from spikeport.pipeline.models.students.build import build_student
 from spikeport.pipeline.models.teachers.base import Teacher, TeacherOutput
-from spikeport.pipeline.run.recipe import Teacher as TeacherRecipe
 from spikeport.pipeline.run.run_folder import open_run
+from spikeport.pipeline.run.sections.networks import Teacher as TeacherRecipe
 
 WEIGHTS = "student.safetensors"
 RUN = "run:"  # before a run's folder, in teacher.network

@@ -150,9 +150,8 @@ def _energy_by_device(run: FinishedRun) -> dict[str, dict[str, Any]]:
 
 def _difference(stage: str, run: FinishedRun, first: FinishedRun) -> dict[str, Any]:
     """Accuracy of `run` minus that of `first` over the same recordings."""
-    found = paired_difference(
-        *(compare_with_labels(each.labels, each.predicted[stage]).correct for each in (run, first))
-    )
+    correct = (compare_with_labels(each.labels, each.predicted[stage]).correct for each in (run, first))
+    found: dict[str, Any] = {**paired_difference(*correct)}
     only_run, only_first = found.pop("only_first"), found.pop("only_second")
     return found | {"only_run": only_run, "only_first": only_first}
 

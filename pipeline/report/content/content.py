@@ -121,7 +121,7 @@ def _accuracies(answers: Mapping[str, Correctness | str], drawn: Mapping[str, Ma
     before: tuple[str, Correctness] | None = None
     for stage in STAGES:
         own = answers.get(stage, "this stage did not run")
-        entry: dict[str, Any] = {"value": None, "reason": own} if isinstance(own, str) else share(own)
+        entry: dict[str, Any] = {"value": None, "reason": own} if isinstance(own, str) else {**share(own)}
         found[stage] = entry
         if isinstance(own, str) or not len(own):
             continue

@@ -20,7 +20,7 @@ from spikeport.export.graph.spiking_graph import load_graph
 from spikeport.export.quantization.quantize import quantize
 from spikeport.pipeline.models.fold_batch_norm import fold_batch_norm
 from spikeport.pipeline.models.students.build import build_student
-from spikeport.pipeline.run.recipe import Student as StudentRecipe
+from spikeport.pipeline.run.sections.networks import Student as StudentRecipe
 from spikeport.pipeline.training.qat import quantize as quantize_student
 from spikeport.pipeline.training.qat import scales
 

@@ -24,8 +24,8 @@ from spikeport.pipeline.data.frames.packed import PackedFrames
 from spikeport.pipeline.data.load import load_dataset
 from spikeport.pipeline.data.preview import preview
 from spikeport.pipeline.data.sources.table import SOURCES
-from spikeport.pipeline.run.recipe import Data
 from spikeport.pipeline.run.recipe_file import load_recipe
+from spikeport.pipeline.run.sections.data import Data
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from spikeport.pipeline.report.content.window_words import sentence
 from spikeport.pipeline.report.pages.html import render_html
 from spikeport.pipeline.report.pages.markdown import render_markdown
 from spikeport.pipeline.report.write import build_report
-from spikeport.pipeline.run.recipe import Data
+from spikeport.pipeline.run.sections.data import Data
 
 
 def test_the_facts_of_a_recording_by_hand() -> None:

@@ -24,7 +24,7 @@ from spikeport.pipeline.distillation.losses.logit_kd import logit_kd
 from spikeport.pipeline.distillation.methods import MethodSpec
 from spikeport.pipeline.distillation.objective import Objective
 from spikeport.pipeline.models.teachers.base import CnnTeacher
-from spikeport.pipeline.run.recipe import LossSpec
+from spikeport.pipeline.run.sections.distillation import LossSpec
 from spikeport.pipeline.training.train import train_student
 
 T, B, K, C, H, W = 3, 5, 4, 6, 2, 7

@@ -16,7 +16,7 @@ from spikeport.pipeline.distillation.losses.logit_kd import logit_kd
 from spikeport.pipeline.distillation.losses.tet import tet
 from spikeport.pipeline.distillation.methods import METHODS, MethodSpec, method_spec
 from spikeport.pipeline.distillation.objective import Loss, Objective, uses_teacher
-from spikeport.pipeline.run.recipe import Distillation, LossSpec, Schedule
+from spikeport.pipeline.run.sections.distillation import Distillation, LossSpec, Schedule
 
 T, B, K = 3, 6, 4
 SIZES = Sizes(steps=T, classes=K, v_threshold=1.0, student_map=(2, 3, 5), student_embedding=30)

@@ -17,7 +17,8 @@ from spikeport.pipeline.distillation.methods import MethodSpec
 from spikeport.pipeline.distillation.objective import Objective
 from spikeport.pipeline.distillation.streams import Streams, observe
 from spikeport.pipeline.models.teachers.build import build_teacher
-from spikeport.pipeline.run.recipe import LossSpec, Recipe
+from spikeport.pipeline.run.recipe import Recipe
+from spikeport.pipeline.run.sections.distillation import LossSpec
 from spikeport.pipeline.training.train import initial_student
 
 CPU = torch.device("cpu")

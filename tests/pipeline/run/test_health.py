@@ -24,8 +24,8 @@ from spikeport.pipeline.report.pages.markdown import render_markdown
 from spikeport.pipeline.report.write import build_report
 from spikeport.pipeline.run import health
 from spikeport.pipeline.run.progress import ProgressPrinter
-from spikeport.pipeline.run.recipe import Training
 from spikeport.pipeline.run.run_folder import open_run
+from spikeport.pipeline.run.sections.training import Training
 from spikeport.pipeline.stages import report as stages_report
 from spikeport.pipeline.stages import train as stages_learn
 from spikeport.pipeline.stages.context import Context

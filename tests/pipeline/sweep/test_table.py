@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 
 from spikeport.errors import UserError
+from spikeport.pipeline.run.intervals import mean_sd, paired_t
 from spikeport.pipeline.run.recipe_file import load_recipe
-from spikeport.pipeline.run.sweep_intervals import mean_sd, paired_t
 from spikeport.pipeline.sweep.plan import Setting, Trial, parse_over, plan_trials
 from spikeport.pipeline.sweep.table import markdown, rows_of
 from spikeport.pipeline.sweep.trial import TrialResult

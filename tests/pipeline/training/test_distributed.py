@@ -20,9 +20,10 @@ from toy_training import by_hand
 from spikeport.errors import UserError
 from spikeport.files import discard_writes, write_text
 from spikeport.pipeline.run import distributed
-from spikeport.pipeline.run.recipe import Recipe, Training
+from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.recipe_file import parse_recipe
 from spikeport.pipeline.run.run_folder import open_run
+from spikeport.pipeline.run.sections.training import Training
 from spikeport.pipeline.stages.checks import check_recipe
 
 HELPERS = Path(__file__).parents[2] / "helpers"
@@ -66,7 +67,7 @@ import sys
 from pathlib import Path
 from toy_training import LeastSquares
 from spikeport.pipeline.training.fit import fit
-from spikeport.pipeline.run.recipe import Training
+from spikeport.pipeline.run.sections.training import Training
 
 toy = LeastSquares()
 fit(toy, Path(sys.argv[1]), Training(epochs=3, devices=2, accelerator="cpu", threads=1))

@@ -11,7 +11,7 @@ from spikeport.pipeline.data.augmentation.draws import below, levels
 from spikeport.pipeline.data.augmentation.events import add_noise, drop_events, jitter_time, shift_time
 from spikeport.pipeline.data.augmentation.geometry import affine, flip, shift
 from spikeport.pipeline.data.augmentation.mixing import Boxes, draw_boxes, mix, partners_of_class
-from spikeport.pipeline.run.recipe import Augmentation
+from spikeport.pipeline.run.sections.training import Augmentation
 
 SHAPE = (3, 6, 2, 5, 7)  # T, B, C, H, W
 OFF = {"shift": 0, "event_drop": 0.0}

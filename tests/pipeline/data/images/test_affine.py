@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from spikeport.pipeline.data.images.affine import random_affine
-from spikeport.pipeline.run.recipe import Affine
+from spikeport.pipeline.run.sections.networks import Affine
 
 
 def drawn(monkeypatch, *values: float) -> None:

@@ -33,7 +33,7 @@ from spikeport.pipeline.data.sources import reading
 from spikeport.pipeline.data.sources.class_folders import load
 from spikeport.pipeline.data.sources.event_files import list_events
 from spikeport.pipeline.data.splits.split import split_by_class
-from spikeport.pipeline.run.recipe import Data
+from spikeport.pipeline.run.sections.data import Data
 
 
 def test_pictures_are_paired_by_class_and_id(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 
 from spikeport.errors import UserError
 from spikeport.pipeline.data.sources import digits
-from spikeport.pipeline.run.recipe import Data
+from spikeport.pipeline.run.sections.data import Data
 
 SENSOR = (20, 26)
 

@@ -20,8 +20,8 @@ from spikeport.pipeline.data.load import load_dataset
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.data.sources.resizing import fill, shrink
 from spikeport.pipeline.data.sources.table import SOURCES
-from spikeport.pipeline.run.recipe import Data
 from spikeport.pipeline.run.recipe_file import parse_recipe
+from spikeport.pipeline.run.sections.data import Data
 
 
 def found(data: Data, **changes: Any) -> RawDataset:

@@ -10,8 +10,8 @@ import pytest
 from learning_data import tiny_dataset, tiny_recipe
 
 from spikeport.errors import UserError
+from spikeport.pipeline.data.splits import leakage
 from spikeport.pipeline.data.splits.leakage import check_leakage, held_out_keys
-from spikeport.pipeline.data.splits.split import leakage
 from spikeport.pipeline.run.run_folder import create
 
 DATA = [

@@ -11,7 +11,7 @@ from spikeport.errors import UserError
 from spikeport.pipeline.data.dataset import StaticImages
 from spikeport.pipeline.data.splits.pairs import paired_images_of, static_pool
 from spikeport.pipeline.data.splits.split import split_by_class
-from spikeport.pipeline.run.recipe import Data
+from spikeport.pipeline.run.sections.data import Data
 
 LABELS = np.array([0] * 40 + [1] * 20 + [2] * 10)
 

@@ -13,7 +13,7 @@ from spikeport.pipeline.models.neurons.fused_norm_lif import can_fuse, fused_nor
 from spikeport.pipeline.models.neurons.leaky import LoihiLeaky
 from spikeport.pipeline.models.students import base as students
 from spikeport.pipeline.models.students.build import build_student
-from spikeport.pipeline.run.recipe import Student as StudentRecipe
+from spikeport.pipeline.run.sections.networks import Student as StudentRecipe
 
 T, B, H, W = 5, 3, 7, 11
 

@@ -1,0 +1,111 @@
+"""The recipe's section [data]: where recordings and images come from, how they are binned and split."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from spikeport.pipeline.run.sections.fields import (
+    RECORDING,
+    Count,
+    ExpandedPath,
+    FractionBelowOne,
+    FrameTime,
+    Offset,
+    Section,
+    Seed,
+    Side,
+)
+
+Orientation = Literal[
+    "as-stored", "dvs128", "mirror-x", "mirror-y", "rotate-90", "rotate-180", "rotate-270", "transpose"
+]
+
+
+class Data(Section):
+    """Where recordings and images come from, how they are binned, and how they are split."""
+
+    source: str = Field(default="digits", description='a named data set, or "package.module:factory" for an own one')
+    root: ExpandedPath = Field(
+        default="", description="folder that contains `events` and `images`, or the folders of a named set"
+    )
+    events: ExpandedPath = Field(
+        default="",
+        description="class-folders: folder of <class>/<id>.<ext>; named sets: their folder, if not the usual one",
+    )
+    images: ExpandedPath = Field(
+        default="",
+        description="class-folders: folder of images by class, or of idx files; named sets: as `events`",
+    )
+    pairing: Literal["id", "class"] = Field(
+        default="id", description="which image a recording was made from: known by its id, or only its class"
+    )
+    pairs: ExpandedPath = Field(
+        default="", description="cifar10dvs: CSV file below root with the image of each recording"
+    )
+    image_id_offset: Offset = Field(default=0, description="the image of recording <id> has the id <id> + this offset")
+    orientation: Orientation = Field(
+        default="as-stored", description="class-folders: how the sensor was mounted; see docs/reference/data.md"
+    )
+    columns: str = Field(
+        default="", description='class-folders: order of the columns of arrays [N, 4] without names, for example "txyp"'
+    )
+    sort: bool = Field(default=False, description="class-folders: sort events by time where a file is out of order")
+    height: Side = Field(default=34, description="rows of a frame")
+    width: Side = Field(default=34, description="columns of a frame")
+    steps: Annotated[int, Field(ge=1, le=1024)] = Field(default=10, description="time steps: frames of a recording")
+    step_us: FrameTime = Field(default=30_000, description="duration of one time step in microseconds")
+    validation: Count = Field(
+        default=100, description="recordings that select the epoch; 0: the weights of the last epoch are used"
+    )
+    test: Count = Field(default=200, description="test recordings; 0: all that train and validation leave")
+    train: Count = Field(default=0, description="training recordings; 0: all that validation and test leave")
+    folds: Count = Field(default=0, description="K of a K-fold test, in which `test` is not used; 0: off")
+    fold: Count = Field(default=0, description="which of the folds is the test part, from 0")
+    split: Literal["random", "official", "first"] = Field(
+        default="random",
+        description="random by class; the published test part; or in order of keys, training before test",
+    )
+    test_share: FractionBelowOne = Field(
+        default=0.0, description='split = "first": share of each class that is the test part, instead of `test`'
+    )
+    without_recordings: bool = Field(
+        default=False, description="train on no recording: all that are not validation are the test part"
+    )
+    split_seed: Seed = Field(default=0, description="seed of the random split and of `static_limit`")
+    static_limit: Count = Field(default=0, description="largest number of static images; 0: all")
+
+    @model_validator(mode="after")
+    def _frames_are_bounded(self) -> Data:
+        if (values := 2 * self.height * self.width * self.steps) > RECORDING:
+            raise ValueError(f"height x width x steps make {values:,} values of one recording, over {RECORDING:,}")
+        return self
+
+    @model_validator(mode="after")
+    def _fold_is_in_range(self) -> Data:
+        if self.folds == 1:
+            raise ValueError("folds must be 0 (off) or at least 2")
+        if self.fold >= max(self.folds, 1):
+            raise ValueError(f"fold must be below folds, which is {self.folds}")
+        return self
+
+    @model_validator(mode="after")
+    def _file_options_are_for_class_folders(self) -> Data:
+        if self.columns and sorted(self.columns) != sorted("txyp"):
+            raise ValueError(
+                f'columns must name t, x, y and p in the order of the file, as in "txyp", not {self.columns!r}'
+            )
+        if self.source != "class-folders":
+            for name, default in (("orientation", "as-stored"), ("columns", ""), ("sort", False)):
+                if getattr(self, name) != default:
+                    raise ValueError(f"{name} is for source class-folders; {self.source} reads its files as they are")
+        return self
+
+    @model_validator(mode="after")
+    def _split_has_its_sizes(self) -> Data:
+        if self.folds and self.split != "random":
+            raise ValueError(f'folds are of all recordings: split must be "random", not "{self.split}"')
+        if self.test_share and self.split != "first":
+            raise ValueError('test_share needs split = "first"')
+        return self

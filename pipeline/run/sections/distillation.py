@@ -1,0 +1,108 @@
+"""The recipe's sections [distillation] and [synthesis]: losses, streams, and events made of static images."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from spikeport.pipeline.run.sections.fields import (
+    Batch,
+    BatchOrZero,
+    Epochs,
+    EpochsOrZero,
+    ExpandedPath,
+    NotNegative,
+    OddKernel,
+    Options,
+    PositiveFloat,
+    Section,
+)
+from spikeport.pipeline.run.sections.networks import Affine
+
+
+class Schedule(Section):
+    """Factor of a loss over the training; the shapes are those of `pipeline.distillation.schedules`."""
+
+    shape: Literal["constant", "cosine", "logistic", "step", "rise"] = Field(
+        default="constant", description="constant 1, falling from 1 to 0, or rising from 0 to 1"
+    )
+    start: NotNegative = Field(default=0.42, description="where the change starts, as a share of the training")
+    end: NotNegative = Field(default=0.58, description="where the change ends, as a share of the training")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Schedule:
+        if self.end < self.start:
+            raise ValueError("end must not be before start")
+        return self
+
+
+class LossSpec(Section):
+    """One loss on one stream."""
+
+    loss: str = Field(description='name of the loss, or "package.module:class" for an own one')
+    stream: Literal["event", "hybrid", "synthetic"] = Field(default="event", description="input that it acts on")
+    weight: NotNegative = Field(default=1.0, description="factor of the loss")
+    schedule: Schedule = Field(default=Schedule(), description="factor of the loss over the training")
+    options: Options = Field(default={}, description="options of the loss")
+
+
+class Distillation(Section):
+    """Losses that train the student. A run also trains the same student with `baseline`, for comparison."""
+
+    method: str = Field(
+        default="ckd", description="published method, a list of losses; see docs/explanation/distillation.md"
+    )
+    options: Options = Field(default={}, description="options of the method")
+    losses: tuple[LossSpec, ...] = Field(default=(), description="losses that are added to the method's")
+    train_baseline: bool = Field(default=True, description="also train the student without distillation")
+    static: Literal["value", "synthetic"] = Field(
+        default="value", description="first input of the hybrid stream: images in the value channel, or as events"
+    )
+    replacement_power: PositiveFloat = Field(
+        default=3.0, description="a sample of the hybrid stream is events with probability x^power at progress x"
+    )
+    replacement_unit: Literal["clip", "suffix", "never"] = Field(
+        default="clip", description="what is replaced by events: whole samples, the steps from one on, or nothing"
+    )
+    shared_head: bool = Field(default=False, description="one output layer for all streams")
+    initialize: bool = Field(default=False, description="start from the teacher's weights where shapes allow it")
+
+
+class Synthesis(Section):
+    """Synthetic events from static images, for methods with a synthetic stream.
+
+    They come from a translator that is trained on pairs, or from a simulated event camera. The student is pretrained on
+    events of the simulator for `simulator_pretrain_epochs`, then of the chosen kind for `pretrain_epochs`, before it
+    is trained on recordings.
+    """
+
+    kind: Literal["translator", "simulator"] = Field(
+        default="translator", description="network trained on recordings and their images, or simulated event camera"
+    )
+    simulator_pretrain_epochs: EpochsOrZero = Field(
+        default=0, description="epochs over all static images with the simulator, before `pretrain_epochs`"
+    )
+    simulator_weights: ExpandedPath = Field(
+        default="", description="safetensors file of a student that replaces `simulator_pretrain_epochs`"
+    )
+    width: Annotated[int, Field(ge=1, le=1024)] = Field(default=16, description="channels of the translator")
+    kernel: OddKernel = Field(default=5, description="side of the translator's kernels")
+    updates: Epochs = Field(default=1200, description="optimizer steps that train the translator")
+    batch: Batch = Field(default=16, description="pairs of one step of the translator's optimizer")
+    lr: PositiveFloat = Field(default=4e-3, description="learning rate of the translator")
+    pretrain_epochs: EpochsOrZero = Field(default=2, description="epochs over all static images")
+    pretrain_batch: Batch = Field(default=32, description="images of one step of the optimizer")
+    pretrain_lr: PositiveFloat = Field(default=1e-2, description="learning rate of the pretraining")
+    pretrain_recordings: BatchOrZero = Field(default=2, description="recordings that are added to each of its batches")
+    finetune_epochs: EpochsOrZero = Field(
+        default=0, description="epochs over the recordings after the pretraining, in place of training.epochs"
+    )
+    finetune_lr: PositiveFloat = Field(default=1e-3, description="learning rate of these, in place of training.lr")
+    images_per_recording: Annotated[float, Field(gt=0, le=8)] = Field(
+        default=1.0, description="synthetic samples for each recording of a batch"
+    )
+    affine: Affine = Field(default=Affine(), description="random transform of the images")
+    cached_views: BatchOrZero = Field(
+        default=0, description="renderings of each image that are kept on disk; 0: a new one for every batch"
+    )
