@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from spikeport.pipeline.report.content.words import IF_DRAWN, percent_range
 
 
 def answer_lines(
-    accuracy: dict[str, Any] | None, samples: int, silent: int, read: str = "", *, whole: bool = True
+    accuracy: Mapping[str, Any] | None, samples: int, silent: int, read: str = "", *, whole: bool = True
 ) -> list[str]:
     """`accuracy`: {value, n, silent, low, high, perhaps unlabelled}, {value: None, reason}, or None where nobody asked.
     `silent` of all `samples` had no output spike. `read`: which read-out, where it is not the usual one. `whole`:

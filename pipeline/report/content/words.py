@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 STAGE_NAMES = {
@@ -94,7 +95,7 @@ def silent_note(entry: dict[str, Any]) -> str:
     return f"{NO_ANSWER} not counted" if silent is None else f"{silent:,} {NO_ANSWER}" if silent else ""
 
 
-def percent_range(entry: dict[str, Any]) -> str:
+def percent_range(entry: Mapping[str, Any]) -> str:
     """The interval of an accuracy: `93.6 to 98.6 %`, or why there is none."""
     if entry["low"] is None:
         return f"no interval: {entry['reason']}"
@@ -116,7 +117,7 @@ def points_range(entry: dict[str, Any]) -> str:
     return f"{points(entry['low'])} to {points(entry['high'])}"
 
 
-def interval_of(entry: dict[str, Any]) -> dict[str, float]:
+def interval_of(entry: Mapping[str, Any]) -> dict[str, float]:
     """An accuracy as a chart draws it: its value alone where it has no interval."""
     low, high = (entry["value"] if entry[end] is None else entry[end] for end in ("low", "high"))
     return {"low": low, "nominal": entry["value"], "high": high}
