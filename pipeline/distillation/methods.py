@@ -8,14 +8,14 @@ that they show.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationError, validate_call
+from pydantic import Field
 
 from spikeport.errors import UserError
+from spikeport.pipeline.distillation.options import check_options
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.sections.distillation import Distillation, LossSpec, Schedule
 from spikeport.pipeline.run.sections.fields import Fraction, NotNegative, PositiveFloat
@@ -278,19 +278,12 @@ def learns_without_recordings(recipe: Recipe) -> bool:
 
 
 def _called(name: str, options: dict[str, Any]) -> MethodSpec:
-    preset = METHODS[name]
-    try:
-        checked: Callable[..., MethodSpec] = validate_call(config=ConfigDict(strict=True))(preset)
-        return checked(**options)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        key = ".".join(str(part) for part in fault["loc"])
-        raise UserError(
-            f"{key} = {fault['input']!r}: {fault['msg']}",
-            where="distillation.options",
-            hint=f"the options of {name} are {', '.join(inspect.signature(preset).parameters)}; to change a recipe's "
-            f"method, change its whole section: --set 'distillation={{method = \"{name}\"}}'",
-        ) from None
+    method = METHODS[name]
+    hint = (
+        f"the options of {name} are {{known}}; to change a recipe's method, change its whole section: "
+        f"--set 'distillation={{method = \"{name}\"}}'"
+    )
+    return method(**check_options(method, options, where="distillation.options", hint=hint))
 
 
 def _term(loss: str, stream: Literal["event", "hybrid", "synthetic"] = "event", **options: Any) -> LossSpec:

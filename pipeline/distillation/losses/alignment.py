@@ -1,31 +1,39 @@
-"""Alignment of two branches' features by linear CKA (Kornblith et al. 2019, arXiv 1905.00414), step by step.
-
-The published form is biased: with many more features than samples even independent features look alike (near
-1 at 120 samples of 18,432 features). `debiased=True` takes the U-statistic instead (Song et al. 2012), near 0
-there.
-"""
+"""Alignment of the features of the hybrid and the event stream, step by step, by linear CKA or by MMD."""
 
 from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import Tensor, nn
 
 from spikeport.errors import UserError
-from spikeport.pipeline.distillation.losses.base import DistillationLoss, Options, Sizes, StepInputs, Stream
-from spikeport.pipeline.distillation.losses.precision import full_precision
+from spikeport.pipeline.distillation.losses.base import (
+    DistillationLoss,
+    EventFeatures,
+    Sizes,
+    StepInputs,
+    StudentFeatures,
+)
+from spikeport.pipeline.distillation.losses.precision import at_least_float32, full_precision
 
+Coefficients = NonNegativeFloat | Literal["learnable"] | None
+Fraction = Annotated[float, Field(ge=0, le=1)]
 EPS = 1e-7
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """`loss`: a scalar. `alphas`: the steps' coefficients `[T]`, or None. `distance`: the steps' distance, detached
-    `[T]`."""
+    """Result of `CkaAlignment`.
+
+    Attributes:
+        loss: a scalar.
+        alphas: coefficients of the steps `[T]`; None where there are none.
+        distance: distance at each step `[T]`, without gradient.
+    """
 
     loss: Tensor
     alphas: Tensor | None
@@ -33,20 +41,23 @@ class Alignment:
 
     @property
     def event_weights(self) -> Tensor | None:
-        """1 - a_t `[T]`: what a step of the event branch still counts; None where there are no
-        coefficients."""
+        """1 - a_t `[T]`, weights of the event stream's steps in other losses; None where there are no coefficients."""
         return None if self.alphas is None else 1 - self.alphas
 
 
 class CkaAlignment(nn.Module):
-    """L = mean_t a_t (1 - |CKA_t|) between features `[T, B, ...]` of the hybrid and of the event branch; with
-    `measure` "mmd", mean_t a_t MMD_t at kernel width `sigma`.
+    """Domain alignment (He et al., AAAI 2024, arXiv 2303.13077): L = mean_t a_t (1 - |CKA_t|), or mean_t a_t MMD_t.
 
-    `coefficients`: None (a_t = 1), a number (a_t, the same for all steps), or "learnable": a_t =
-    sigmoid(c_t), c_t starting at `init`; both at most `max_alpha`, lest the event branch lose all weight.
-    `debiased` needs B >= 4. `absolute=False` takes CKA with its sign. `detach`: the branch ("a" or "b") that
-    gets no gradient. Fewer than four samples give a warning once: two always align perfectly and one never
-    does.
+    Args:
+        steps: T.
+        coefficients: None is a_t = 1; a number is a_t for all steps; "learnable" trains c_t of a_t = sigmoid(c_t).
+        init: first value of c_t.
+        max_alpha: upper bound of a_t, since a_t = 1 would take all weight from the event stream.
+        debiased: whether CKA is `cka`'s debiased form, which needs B >= 4.
+        absolute: whether CKA counts by its absolute value (debiased: clamped at 0).
+        detach: branch "a" or "b" that gets no gradient.
+        measure: "cka" or "mmd".
+        sigma: kernel width of MMD.
     """
 
     def __init__(
@@ -71,13 +82,21 @@ class CkaAlignment(nn.Module):
         self._warned = False
 
     def alphas(self) -> Tensor | None:
-        """The coefficients `[T]`, or None."""
+        """The coefficients a_t `[T]`, or None."""
         if self.logits is not None:
             return self.logits.sigmoid().clamp(max=self.max_alpha)
         return None if self.fixed is None else torch.full((self.steps,), min(self.fixed, self.max_alpha))
 
     def forward(self, a: Tensor, b: Tensor) -> Alignment:
-        """Aligns `a` and `b`, both `[T, B, ...]`, each step by itself."""
+        """Aligns two branches, each step by itself. Fewer than four samples warn once: two always align.
+
+        Args:
+            a: features `[T, B, ...]`.
+            b: features `[T, B, ...]`, of any size after B.
+
+        Raises:
+            UserError: the branches do not have the same steps and samples.
+        """
         if a.shape[:2] != b.shape[:2] or len(a) != self.steps:
             raise UserError(
                 f"features {tuple(a.shape)} and {tuple(b.shape)} do not fit {self.steps} steps of one batch"
@@ -93,7 +112,7 @@ class CkaAlignment(nn.Module):
         return Alignment(loss, alphas, distance.detach())
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        """How far the branches are apart at each step, `[T]`: 0 where they are aligned."""
+        """Distance of the branches at each step `[T]`, 0 where they are aligned."""
         if self.measure == "mmd":
             return mmd(a, b, sigma=self.sigma)
         similarity = cka(a, b, debiased=self.debiased)
@@ -102,68 +121,116 @@ class CkaAlignment(nn.Module):
         return 1 - similarity
 
 
-class CkaAlignmentLoss(DistillationLoss):
-    """Alignment of the hybrid with the event stream; leaves `event_weights` where it has coefficients."""
-
-    class Settings(Options):
-        coefficients: Annotated[float, Field(ge=0)] | Literal["learnable"] | None = None
-        init: float = 1.0
-        max_alpha: float = Field(0.9, ge=0, le=1)
-        debiased: bool = False
-        absolute: bool = True
-        detach: Literal["a", "b"] | None = None
+class _AlignmentLoss(DistillationLoss):
+    """Alignment of the hybrid with the event stream; writes the note "event_weights" where it has coefficients."""
 
     streams = ("hybrid",)
     early = True
+    alignment: CkaAlignment
 
-    def __init__(self, settings: Any, sizes: Sizes) -> None:
-        super().__init__(settings, sizes)
-        self.alignment = CkaAlignment(sizes.steps, **settings.model_dump())
-
-    def forward(self, stream: Stream, step: StepInputs) -> Tensor:
-        found = self.alignment(stream.features, step.streams["event"].features)
+    def forward(self, hybrid: StudentFeatures, event: EventFeatures, step: StepInputs) -> Tensor:
+        found: Alignment = self.alignment(hybrid, event)
         if found.event_weights is not None:
             step.notes["event_weights"] = found.event_weights
         return found.loss
 
 
-class MmdAlignmentLoss(CkaAlignmentLoss):
-    """The same with MMD at kernel width `sigma` as the distance."""
+class CkaAlignmentLoss(_AlignmentLoss):
+    """`CkaAlignment` of the hybrid stream with the event stream, by CKA. Options as there."""
 
-    class Settings(Options):
-        coefficients: Annotated[float, Field(ge=0)] | Literal["learnable"] | None = None
-        init: float = 1.0
-        max_alpha: float = Field(0.9, ge=0, le=1)
-        detach: Literal["a", "b"] | None = None
-        sigma: float = Field(1.0, gt=0)
-        measure: Literal["mmd"] = "mmd"
+    def __init__(
+        self,
+        sizes: Sizes,
+        *,
+        coefficients: Coefficients = None,
+        init: float = 1.0,
+        max_alpha: Fraction = 0.9,
+        debiased: bool = False,
+        absolute: bool = True,
+        detach: Literal["a", "b"] | None = None,
+    ) -> None:
+        super().__init__(sizes)
+        self.alignment = CkaAlignment(
+            sizes.steps,
+            coefficients=coefficients,
+            init=init,
+            max_alpha=max_alpha,
+            debiased=debiased,
+            absolute=absolute,
+            detach=detach,
+        )
+
+
+class MmdAlignmentLoss(_AlignmentLoss):
+    """`CkaAlignment` of the hybrid stream with the event stream, by MMD. Options as there."""
+
+    def __init__(
+        self,
+        sizes: Sizes,
+        *,
+        coefficients: Coefficients = None,
+        init: float = 1.0,
+        max_alpha: Fraction = 0.9,
+        detach: Literal["a", "b"] | None = None,
+        sigma: PositiveFloat = 1.0,
+    ) -> None:
+        super().__init__(sizes)
+        self.alignment = CkaAlignment(
+            sizes.steps,
+            coefficients=coefficients,
+            init=init,
+            max_alpha=max_alpha,
+            detach=detach,
+            measure="mmd",
+            sigma=sigma,
+        )
 
 
 @full_precision
 def cka(a: Tensor, b: Tensor, *, debiased: bool = False, eps: float = EPS) -> Tensor:
-    """Linear CKA `[T]` of features `[T, B, ...]`, samples along B: <K, L> / (|K| |L| + eps) of centerd Grams.
+    """Linear CKA (Kornblith et al., ICML 2019, arXiv 1905.00414): <K, L> / (|K| |L| + eps) of centered Gram matrices.
 
-    Features that do not vary (silent, constant, a single sample) give 0 and no gradient.
-    Raises UserError for `debiased` with fewer than four samples.
+    The published form is biased: with many more features than samples even independent features look alike (near 1 at
+    120 samples of 18,432 features). The debiased form takes the U-statistic of HSIC (Song et al., JMLR 2012).
+
+    Args:
+        a: features `[T, B, ...]`, samples along B.
+        b: features `[T, B, ...]`.
+        debiased: whether the U-statistic is taken.
+        eps: keeps the quotient defined for features that do not vary; these give 0 and no gradient.
+
+    Returns:
+        `[T]`.
+
+    Raises:
+        UserError: shapes do not fit, or `debiased` with fewer than four samples.
     """
     a, b = (_flat(features) for features in (a, b))
     if a.shape[:2] != b.shape[:2]:
         raise UserError(f"features {tuple(a.shape)} and {tuple(b.shape)} are not of the same steps and samples")
     if not debiased:
         a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
-        if max(a.shape[2], b.shape[2]) < a.shape[1]:  # D x D products are the smaller ones
+        if max(a.shape[2], b.shape[2]) < a.shape[1]:  # products of D x D are the smaller ones
             return _norm(a.mT @ b).square() / (_norm(a.mT @ a) * _norm(b.mT @ b) + eps)
         k, ell = a @ a.mT, b @ b.mT
     else:
-        k, ell = _u_centred(a @ a.mT), _u_centred(b @ b.mT)
+        k, ell = _u_centered(a @ a.mT), _u_centered(b @ b.mT)
     return (k * ell).sum((1, 2)) / (_norm(k) * _norm(ell) + eps)
 
 
 @full_precision
 def mmd(a: Tensor, b: Tensor, *, sigma: float = 1.0) -> Tensor:
-    """Squared maximum mean discrepancy `[T]` (biased) of features `[T, B, ...]`, kernel exp(-d^2 / (2 sigma^2)).
+    """Squared maximum mean discrepancy, biased (Gretton et al., JMLR 2012), kernel k(x, y) = exp(-|x - y|^2 / (2 s^2)).
 
-    mean k(a, a') + mean k(b, b') - 2 mean k(a, b) (Gretton et al. 2012): 0 for equal sets of samples, in any order.
+    mean k(a, a') + mean k(b, b') - 2 mean k(a, b): 0 for equal sets of samples, in any order.
+
+    Args:
+        a: features `[T, B, ...]`, samples along B.
+        b: features `[T, B', ...]`, of the same size after B.
+        sigma: s, width of the kernel.
+
+    Returns:
+        `[T]`.
     """
     a, b = (_flat(features) for features in (a, b))
 
@@ -177,8 +244,7 @@ def mmd(a: Tensor, b: Tensor, *, sigma: float = 1.0) -> Tensor:
 def _flat(features: Tensor) -> Tensor:
     if features.ndim < 3 or not features.numel():
         raise UserError(f"features {tuple(features.shape)} are not [T, B, ...] without an empty axis")
-    wide = torch.float64 if features.dtype == torch.float64 else torch.float32
-    return features.flatten(2).to(wide)
+    return at_least_float32(features.flatten(2))
 
 
 def _norm(matrix: Tensor) -> Tensor:
@@ -186,13 +252,13 @@ def _norm(matrix: Tensor) -> Tensor:
     return torch.linalg.vector_norm(matrix, dim=(1, 2))
 
 
-def _u_centred(gram: Tensor) -> Tensor:
-    """The Gram matrix without its diagonal, centerd so that products of two estimate HSIC without bias."""
+def _u_centered(gram: Tensor) -> Tensor:
+    """The Gram matrix without its diagonal, centered so that products of two estimate HSIC without bias."""
     count = gram.shape[1]
     if count < 4:
         raise UserError(
             f"the debiased alignment needs at least 4 samples, got {count}",
-            where="debiased (cka_debiased of a preset)",
+            where="debiased (cka_debiased of a method)",
             hint="use larger batches, or set it to false",
         )
     off = 1 - torch.eye(count, dtype=gram.dtype, device=gram.device)

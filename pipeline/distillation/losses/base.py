@@ -1,29 +1,43 @@
-"""What a training step shows, and what a term of the objective is: one loss on one stream of the student.
+"""What a distillation loss is: its base class, the tensors that it can ask for, and the options of its constructor.
 
-A new term is one file with a class like those in `LOSSES`, and one line there.
+To add a loss, write one file here with a subclass of `DistillationLoss` and add one line to `LOSSES` in
+`pipeline.distillation.losses.table`:
+
+- The keyword arguments of its constructor are its options in a recipe. Their types are checked strictly, and
+  `Annotated[float, Field(gt=0)]` or pydantic's `PositiveFloat` bound a number.
+- The parameters of its `forward` are the tensors that it needs, named by type: `StudentLogits`, `TeacherMaps` and the
+  others below. A network that lacks one of them is refused before training starts. A loss with a `Teacher...`
+  parameter needs a teacher.
+
+A loss of another package needs no line: `loss = "package.module:Class"` in `[[distillation.losses]]` names its class.
 """
 
 from __future__ import annotations
 
+import inspect
+import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor, nn
 
 from spikeport.errors import UserError
 
+WHERE = "distillation.losses"  # key of a recipe that names losses
+
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherTargets:
-    """What a teacher says of a stream's images, never with a gradient.
+    """Outputs of a teacher for the images of a stream, without gradient. A spiking teacher's have T in front.
 
-    `logits` `[B, K]` (`[T, B, K]` from a spiking teacher). `maps` `[B, C, H, W]`: its last feature maps. `embedding`
-    `[B, D]`: what its head sees. `head`: its frozen classifier, embedding to logits; `head_weight` `[K, D]`: that
-    classifier's weights where it is linear.
+    Attributes:
+        logits: `[B, K]`, or `[T, B, K]`.
+        maps: `[B, C, H, W]`, or `[T, B, C, H, W]`: its last feature maps; None where it has none.
+        embedding: `[B, D]`, or `[T, B, D]`: input of its classifier; None where it is not known.
+        head: its frozen classifier, from embedding to logits; None where it is not known.
+        head_weight: `[K, D]`: weights of a linear classifier; None for other classifiers.
     """
 
     logits: Tensor
@@ -35,9 +49,16 @@ class TeacherTargets:
 
 @dataclass(frozen=True, kw_only=True)
 class Stream:
-    """One pass of the student. `logits` `[T, B, K]`; `features` `[T, B, ...]`: membranes of the backbone's last cells
-    after reset; `maps` `[T, B, C, H, W]`: the last spikes that still have places; `embedding` `[T, B, D]`: what the
-    head sees; `labels` `[B]` int64. `replaced` bool `[T, B]`: the frames of a hybrid stream that are events.
+    """Outputs of the student for one stream of a training step, and the targets that belong to them.
+
+    Attributes:
+        logits: `[T, B, K]`: output spikes summed up to each step.
+        features: `[T, B, ...]`: membrane potentials of the backbone's last neurons after reset.
+        labels: int64 `[B]`.
+        maps: `[T, B, C, H, W]`: spikes of the last layer that has height and width; None where there is none.
+        embedding: `[T, B, D]`: input of the classifier; None where it is not known.
+        teacher: the teacher's outputs, None where no loss needs them now.
+        replaced: bool `[T, B]`: frames of a hybrid stream that are events; None for other streams.
     """
 
     logits: Tensor
@@ -51,8 +72,14 @@ class Stream:
 
 @dataclass(frozen=True, kw_only=True)
 class StepInputs:
-    """One training step: the student's streams by name, how far training is (0 to 1), and a generator (CPU) for
-    whatever a term draws. `notes`: what a term leaves for others, such as "event_weights" `[T]`."""
+    """One training step as losses see it.
+
+    Attributes:
+        streams: the student's outputs by the name of the stream.
+        progress: share of the training that is over, 0 to 1.
+        generator: source of random numbers for losses that draw, on the CPU.
+        notes: values that one loss computes for others, such as "event_weights" `[T]`; they are logged.
+    """
 
     streams: Mapping[str, Stream]
     progress: float
@@ -62,7 +89,17 @@ class StepInputs:
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """What a term may need to know before training. Shapes without T and B; None where a network has no such thing."""
+    """Sizes of data and networks, for losses that hold weights. Shapes are without T and B.
+
+    Attributes:
+        steps: T.
+        classes: K.
+        v_threshold: threshold of the student's neurons.
+        student_map: `(C, H, W)` of the student's maps; None where it has none, as for all that follow.
+        student_embedding: D of the student's embedding.
+        teacher_map: `(C, H, W)` of the teacher's maps.
+        teacher_embedding: D of the teacher's embedding.
+    """
 
     steps: int
     classes: int
@@ -73,71 +110,129 @@ class Sizes:
     teacher_embedding: int | None = None
 
 
-class Options(BaseModel):
-    """A term's settings: strict, frozen, no unknown key."""
+@dataclass(frozen=True)
+class Source:
+    """Where an input of a loss comes from: a field of the loss's own stream, of its teacher targets, or of the event
+    stream, which the hybrid stream is aligned with. An `optional` one may be None."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    owner: Literal["student", "teacher", "event"]
+    name: str
+    optional: bool = False
+
+    def find(self, stream: Stream, step: StepInputs) -> Any:
+        """The value, or None where there is none."""
+        holder = {"student": stream, "teacher": stream.teacher, "event": step.streams.get("event")}[self.owner]
+        return getattr(holder, self.name, None)
+
+    def size(self, sizes: Sizes) -> Any:
+        """What is known of it before training: None only where a network certainly lacks it."""
+        known = {"maps": f"{self.owner}_map", "embedding": f"{self.owner}_embedding"}
+        return getattr(sizes, known[self.name], True) if self.name in known else True
+
+
+# Types of `forward`'s parameters; shapes as in `Stream` and `TeacherTargets`.
+StudentLogits = Annotated[Tensor, Source("student", "logits")]
+StudentFeatures = Annotated[Tensor, Source("student", "features")]
+StudentMaps = Annotated[Tensor, Source("student", "maps")]
+StudentEmbedding = Annotated[Tensor, Source("student", "embedding")]
+Labels = Annotated[Tensor, Source("student", "labels")]
+Replaced = Annotated[Tensor | None, Source("student", "replaced", optional=True)]
+EventFeatures = Annotated[Tensor, Source("event", "features")]
+TeacherLogits = Annotated[Tensor, Source("teacher", "logits")]
+TeacherMaps = Annotated[Tensor, Source("teacher", "maps")]
+TeacherEmbedding = Annotated[Tensor, Source("teacher", "embedding")]
+TeacherHead = Annotated[Callable[[Tensor], Tensor], Source("teacher", "head")]
+TeacherHeadWeight = Annotated[Tensor, Source("teacher", "head_weight")]
+
+Inputs = Mapping[str, Source | None]  # of each parameter of `forward`; None: the whole StepInputs
 
 
 class DistillationLoss(nn.Module):
-    """A loss on a stream: `forward` gives a scalar. Its parameters, if any, are trained along with the student and
-    dropped afterwards. `needs`: fields of Stream and TeacherTargets that must be there ("teacher", "teacher.maps").
-    `streams`: those that it may act on, None for any. `early`: it leaves notes, so it is computed before others."""
+    """Base of all losses: a module whose `forward` returns a scalar.
 
-    Settings: ClassVar[type[Options]] = Options
-    needs: ClassVar[frozenset[str]] = frozenset()
+    A subclass's constructor takes `sizes: Sizes` and its options as keyword arguments. Its parameters, if it has any,
+    are trained along with the student and dropped afterwards.
+
+    Attributes:
+        streams: names of the streams that it may act on; None: any.
+        early: whether it writes notes, so that it is computed before losses that read them, also with zero weight.
+        inputs: where the arguments of `forward` come from, by name. An instance may replace the ones that its class's
+            annotations give.
+    """
+
     streams: ClassVar[tuple[str, ...] | None] = None
     early: ClassVar[bool] = False
+    inputs: Inputs
 
-    def __init__(self, settings: Any, sizes: Sizes) -> None:
+    def __init__(self, sizes: Sizes) -> None:
         super().__init__()
-        self.settings, self.sizes = settings, sizes
+        self.inputs = inputs_of(type(self))
 
-    def forward(self, stream: Stream, step: StepInputs) -> Tensor:
-        raise NotImplementedError
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether it reads outputs of a teacher."""
+        return _reads_teacher(self.inputs)
+
+    def compute(self, stream: Stream, step: StepInputs) -> Tensor:
+        """The loss of one stream.
+
+        Args:
+            stream: the stream that the loss acts on. All that `missing` names must be there.
+            step: the whole step.
+
+        Returns:
+            A scalar.
+
+        Raises:
+            UserError: `forward` did not return a scalar.
+        """
+        values = {name: step if source is None else source.find(stream, step) for name, source in self.inputs.items()}
+        loss = self(**values)
+        if not isinstance(loss, Tensor) or loss.ndim:
+            raise UserError(
+                f"{type(self).__name__}.forward returned {_described(loss)}, not a scalar tensor", where=WHERE
+            )
+        return loss
+
+    def missing(self, stream: Stream, step: StepInputs) -> Source | None:
+        """The first input that this step lacks, or None."""
+        needed = (source for source in self.inputs.values() if source is not None and not source.optional)
+        return next((source for source in needed if source.find(stream, step) is None), None)
+
+    def missing_before_training(self, sizes: Sizes) -> Source | None:
+        """The first input that a network of these sizes lacks, or None."""
+        needed = (source for source in self.inputs.values() if source is not None and not source.optional)
+        return next((source for source in needed if source.size(sizes) is None), None)
 
 
-LOSSES: dict[str, str] = {  # name in a recipe -> file:class
-    "tet": "tet:Tet",
-    "logit_kd": "logit_kd:LogitKd",
-    "adaptive_kl": "reconstructions.adaptive_kl:AdaptiveKl",
-    "noisy_logit_kd": "noisy_logit_kd:NoisyLogitKd",
-    "spectral_logit": "reconstructions.spectral_logit:SpectralLogit",
-    "self_temporal_kd": "self_temporal_kd:SelfTemporalKd",
-    "cam_kd": "cam_kd:CamKd",
-    "feature_kd": "feature_kd:FeatureKd",
-    "relation_kd": "reconstructions.relation_kd:RelationKd",
-    "sliced_w2": "reconstructions.sliced_w2:SlicedW2",
-    "teacher_head_kd": "teacher_head_kd:TeacherHeadKd",
-    "cka_alignment": "alignment:CkaAlignmentLoss",
-    "mmd_alignment": "alignment:MmdAlignmentLoss",
-}
+def inputs_of(loss: type[DistillationLoss]) -> Inputs:
+    """The inputs of a loss, from the annotations of its `forward`.
 
-
-def loss_class(name: str) -> type[DistillationLoss]:
-    """The term of that name. Raises UserError listing the choices."""
-    if name not in LOSSES:
-        raise UserError(
-            f"{name!r} is no loss", where="distillation.losses", hint="use one of " + ", ".join(sorted(LOSSES))
-        )
-    module, _, attribute = LOSSES[name].partition(":")
-    found: type[DistillationLoss] = getattr(
-        import_module(f"spikeport.pipeline.distillation.losses.{module}"), attribute
-    )
+    Raises:
+        UserError: a parameter has neither one of the types above nor `StepInputs`.
+    """
+    hints = typing.get_type_hints(loss.forward, include_extras=True)
+    found: dict[str, Source | None] = {}
+    for name in list(inspect.signature(loss.forward).parameters)[1:]:
+        sources = [extra for extra in getattr(hints.get(name), "__metadata__", ()) if isinstance(extra, Source)]
+        if not sources and hints.get(name) is not StepInputs:
+            raise UserError(
+                f"parameter {name!r} of {loss.__name__}.forward is not annotated with an input of losses",
+                where=WHERE,
+                hint="annotate it with a type of spikeport.pipeline.distillation.losses.base, such as StudentLogits",
+            )
+        found[name] = sources[0] if sources else None
     return found
 
 
-def loss_settings(name: str, options: Mapping[str, Any]) -> Options:
-    """`options` as that term's validated settings. Raises UserError naming the key."""
-    kind = loss_class(name).Settings
-    try:
-        return kind.model_validate(dict(options))
-    except ValidationError as error:
-        fault = error.errors()[0]
-        key = ".".join(map(str, fault["loc"]))
-        known = ", ".join(kind.model_fields) or "none at all"
-        raise UserError(
-            f"{key} = {fault['input']!r}: {fault['msg']}",
-            where=f"options of the loss {name!r} in distillation.losses",
-            hint=f"its options are {known}",
-        ) from None
+def class_needs_teacher(loss: type[DistillationLoss]) -> bool:
+    """Whether losses of a class read outputs of a teacher."""
+    return _reads_teacher(inputs_of(loss))
+
+
+def _reads_teacher(inputs: Inputs) -> bool:
+    return any(source is not None and source.owner == "teacher" for source in inputs.values())
+
+
+def _described(value: object) -> str:
+    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"

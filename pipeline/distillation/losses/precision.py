@@ -1,4 +1,4 @@
-"""Losses at full precision, whatever precision the networks run in."""
+"""Losses in float32 or wider, whatever precision the networks run in."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ R = TypeVar("R")
 
 
 def full_precision(loss: Callable[P, R]) -> Callable[P, R]:
-    """`loss`, computed without autocast: a product of matrices is else rounded to half precision inside."""
+    """A function without autocast, which rounds matrix products to half precision."""
 
     @wraps(loss)
     def computed(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -25,6 +25,6 @@ def full_precision(loss: Callable[P, R]) -> Callable[P, R]:
     return computed
 
 
-def wide(tensor: Tensor) -> Tensor:
-    """float64 as it is, everything else as float32."""
+def at_least_float32(tensor: Tensor) -> Tensor:
+    """float64 unchanged, all else as float32."""
     return tensor if tensor.dtype == torch.float64 else tensor.float()

@@ -1,16 +1,17 @@
-"""A student's own correct steps teach all its steps (temporal decoupling, ICML 2025, arXiv 2501.15925)."""
+"""Self-distillation over time: the steps that a student classifies right teach all its steps."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 import torch
-from pydantic import Field
+from pydantic import PositiveFloat
 from torch import Tensor
 
 from spikeport.errors import UserError
-from spikeport.pipeline.distillation.losses.base import DistillationLoss, Options, StepInputs, Stream
+from spikeport.pipeline.distillation.losses.base import DistillationLoss, Labels, Sizes, StudentLogits
 from spikeport.pipeline.distillation.losses.logit_kd import kl
+from spikeport.pipeline.distillation.losses.precision import at_least_float32
 
 TargetKind = Literal["correct_mean", "mean", "last"]
 Fallback = Literal["skip", "uniform", "mean"]
@@ -24,42 +25,66 @@ def self_temporal_kd(
     teacher: TargetKind = "correct_mean",
     fallback: Fallback = "skip",
 ) -> Tensor:
-    """tau^2 mean KL(softmax(z* / tau) || softmax(z[t] / tau)) over steps and samples, a scalar.
+    """Temporal decoupling (ICML 2025, arXiv 2501.15925): the student's own logits as its teacher.
 
-    z* is the detached mean of a sample's logits over the steps that are right ("correct_mean"), over all, or its last.
-    A sample without a right step has weight 0 ("skip"), a uniform teacher, or the mean. Of equal logits the first
-    counts; a step of zeros alone, before the first spike, is not right. `student` `[T, B, K]`, `labels` `[B]`. Raises
-    UserError where shapes do not fit or tau is not positive.
+    L = tau^2 mean_tb KL(softmax(z* / tau) || softmax(z_t / tau)), with z* detached logits of the same sample.
+
+    Args:
+        student: logits z `[T, B, K]`.
+        labels: int64 `[B]`.
+        tau: temperature.
+        teacher: z*: "correct_mean" is the mean over the steps that are right, "mean" over all steps, "last" the last
+            step. Of equal logits the first class counts; a step of zeros, before the first spike, is not right.
+        fallback: what samples without a right step get: "skip" weight 0, "uniform" a uniform teacher, "mean" the mean.
+
+    Returns:
+        A scalar.
+
+    Raises:
+        UserError: shapes do not fit, or tau is not positive.
     """
     if not tau > 0:
         raise UserError(f"temperature {tau} is not positive", where="tau", hint="use a value such as 3")
     if student.ndim != 3 or not student.numel() or labels.shape != student.shape[1:2]:
         raise UserError(f"logits {tuple(student.shape)} and labels {tuple(labels.shape)} do not fit [T, B, K] and [B]")
-    student = student if student.dtype == torch.float64 else student.float()
-    own = student.detach()
-    weight = torch.ones(own.shape[1], dtype=own.dtype, device=own.device)
+    student = at_least_float32(student)
+    detached = student.detach()
+    weight = torch.ones(detached.shape[1], dtype=detached.dtype, device=detached.device)
     if teacher == "correct_mean":
-        right = ((own.argmax(-1) == labels) & own.any(-1)).to(own)  # argmax gives the first of equals
+        right = ((detached.argmax(-1) == labels) & detached.any(-1)).to(detached)  # argmax gives the first of equals
         count = right.sum(0)
-        said = (own * right[..., None]).sum(0) / count.clamp(min=1)[:, None]
+        target = (detached * right[..., None]).sum(0) / count.clamp(min=1)[:, None]
         if fallback == "skip":
-            weight = (count > 0).to(own)
+            weight = (count > 0).to(detached)
         elif fallback == "mean":
-            said = torch.where(count[:, None] > 0, said, own.mean(0))
+            target = torch.where(count[:, None] > 0, target, detached.mean(0))
     else:
-        said = own.mean(0) if teacher == "mean" else own[-1]
-    log_p = torch.log_softmax(said / tau, dim=-1).expand_as(student)
+        target = detached.mean(0) if teacher == "mean" else detached[-1]
+    log_p = torch.log_softmax(target / tau, dim=-1).expand_as(student)
     loss = kl(log_p, torch.log_softmax(student / tau, dim=-1)).mean(0)
     return tau**2 * (weight * loss).sum() / weight.sum().clamp(min=1)
 
 
 class SelfTemporalKd(DistillationLoss):
-    """`self_temporal_kd` on a stream."""
+    """`self_temporal_kd` on a stream.
 
-    class Settings(Options):
-        tau: float = Field(3.0, gt=0)
-        teacher: TargetKind = "correct_mean"
-        fallback: Fallback = "skip"
+    Args:
+        sizes: sizes of data and networks.
+        tau: temperature.
+        teacher: "correct_mean", "mean" or "last".
+        fallback: "skip", "uniform" or "mean".
+    """
 
-    def forward(self, stream: Stream, step: StepInputs) -> Tensor:
-        return self_temporal_kd(stream.logits, stream.labels, **self.settings.model_dump())
+    def __init__(
+        self,
+        sizes: Sizes,
+        *,
+        tau: PositiveFloat = 3.0,
+        teacher: TargetKind = "correct_mean",
+        fallback: Fallback = "skip",
+    ) -> None:
+        super().__init__(sizes)
+        self.tau, self.teacher, self.fallback = tau, teacher, fallback
+
+    def forward(self, student: StudentLogits, labels: Labels) -> Tensor:
+        return self_temporal_kd(student, labels, tau=self.tau, teacher=self.teacher, fallback=self.fallback)

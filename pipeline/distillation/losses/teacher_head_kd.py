@@ -1,49 +1,56 @@
-"""The teacher's frozen classifier on the student's features (LAF of EnOF, NeurIPS 2024)."""
+"""Knowledge distillation through the teacher's frozen classifier."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from pydantic import Field
+from pydantic import PositiveFloat
 from torch import Tensor, nn
 
 from spikeport.errors import UserError
-from spikeport.pipeline.distillation.losses.base import DistillationLoss, Options, Sizes, StepInputs, Stream
+from spikeport.pipeline.distillation.losses.base import (
+    WHERE,
+    DistillationLoss,
+    Sizes,
+    StudentEmbedding,
+    TeacherHead,
+    TeacherLogits,
+)
 from spikeport.pipeline.distillation.losses.logit_kd import KdMode, logit_kd
 
 
 class TeacherHeadKd(DistillationLoss):
-    """`logit_kd` on teacher_head(adapter(what the student's head sees)), averaged over time ("mean") or step by step.
+    """`logit_kd` of teacher_head(adapter(student's embedding)) (LAF of EnOF, NeurIPS 2024).
 
-    The adapter is affine and there where widths differ, or always; it is trained along and dropped later.
+    The adapter is affine. It is there where the widths of the embeddings differ, or always on demand; it is trained
+    along with the student.
+
+    Args:
+        sizes: sizes of data and networks.
+        tau: temperature.
+        mode: "mean" averages the embedding over time; "per_step" and "last" as in `logit_kd`.
+        always_adapt: whether there is an adapter between equal widths too.
+
+    Raises:
+        UserError: one of the networks has no known embedding.
     """
 
-    class Settings(Options):
-        tau: float = Field(2.0, gt=0)
-        mode: KdMode = "mean"
-        always_adapt: bool = False
-
-    needs = frozenset({"embedding", "teacher", "teacher.head"})
-
-    def __init__(self, settings: Any, sizes: Sizes) -> None:
-        super().__init__(settings, sizes)
-        own, said = sizes.student_embedding, sizes.teacher_embedding
-        if own is None or said is None:
+    def __init__(
+        self, sizes: Sizes, *, tau: PositiveFloat = 2.0, mode: KdMode = "mean", always_adapt: bool = False
+    ) -> None:
+        super().__init__(sizes)
+        self.tau, self.mode = tau, mode
+        inner, outer = sizes.student_embedding, sizes.teacher_embedding
+        if inner is None or outer is None:
             raise UserError(
-                "the loss 'teacher_head_kd' needs what both heads see, which one of the networks has not",
-                where="distillation.losses",
-                hint="take another teacher network, or leave the term out",
+                "the loss 'teacher_head_kd' needs the embeddings of both networks, and one of them has none",
+                where=WHERE,
+                hint="use another teacher network, or remove the loss",
             )
-        adapt = settings.always_adapt or own != said
-        self.adapter: nn.Module = nn.Linear(own, said) if adapt else nn.Identity()
+        adapt = always_adapt or inner != outer
+        self.adapter: nn.Module = nn.Linear(inner, outer) if adapt else nn.Identity()
 
-    def forward(self, stream: Stream, step: StepInputs) -> Tensor:
-        said = stream.teacher
-        assert said is not None
-        assert said.head is not None
-        assert stream.embedding is not None
-        embedding = stream.embedding.float()
-        if self.settings.mode == "mean":
+    def forward(self, embedding: StudentEmbedding, head: TeacherHead, teacher: TeacherLogits) -> Tensor:
+        embedding = embedding.float()
+        if self.mode == "mean":
             embedding = embedding.mean(0, keepdim=True)
-        wanted = said.logits.mean(0) if said.logits.ndim == 3 and self.settings.mode == "mean" else said.logits
-        return logit_kd(said.head(self.adapter(embedding)), wanted, tau=self.settings.tau, mode=self.settings.mode)
+            teacher = teacher.mean(0) if teacher.ndim == 3 else teacher
+        return logit_kd(head(self.adapter(embedding)), teacher, tau=self.tau, mode=self.mode)

@@ -93,7 +93,7 @@ def test_help_names_every_verb(spikeport):
             "[[distillation.losses]]\nloss = 'teacher_head_kd'\nschedule.begin = 0.8\n",
             "Hint: use one of shape, start, end",
         ),
-        ("[[distillation.losses]]\nloss = 'kd'\n", "'kd' is no loss. Hint: use one of adaptive_kl"),
+        ("[[distillation.losses]]\nloss = 'kd'\n", "'kd' is not a loss. Hint: use one of adaptive_kl"),
         (
             "[profile]\nactive_rule = 'fired'\n",
             "Input should be '', 'received_input_or_bias_or_spiked' or 'spiked_only'",
@@ -147,7 +147,7 @@ def test_a_term_that_cannot_be_is_said_before_the_teacher_is_trained(spikeport, 
         "train", "digits", "--set", f"distillation.losses=[{term}]", "--set", "student.network=mlp", "--out", "out"
     )
     assert code == 2
-    assert "needs 'maps' of the student" in err or "blur needs maps" in err
+    assert "needs maps of the student" in err or "blur needs maps" in err
     assert not (tmp_path / "out" / "metrics.jsonl").exists()
 
 

@@ -12,15 +12,13 @@ from torch import Tensor, nn
 
 from spikeport.errors import UserError
 from spikeport.pipeline.distillation.losses.base import (
-    LOSSES,
     Sizes,
     StepInputs,
     Stream,
     TeacherTargets,
-    loss_class,
-    loss_settings,
 )
 from spikeport.pipeline.distillation.losses.logit_kd import logit_kd
+from spikeport.pipeline.distillation.losses.table import LOSSES, build_loss, loss_class
 from spikeport.pipeline.distillation.methods import MethodSpec
 from spikeport.pipeline.distillation.objective import Objective
 from spikeport.pipeline.models.teachers.base import CnnTeacher
@@ -72,7 +70,7 @@ def step(made: dict[str, Stream]) -> StepInputs:
 
 
 def build(name: str, sizes: Sizes = SIZES, **options: object):
-    return loss_class(name)(loss_settings(name, options), sizes)
+    return build_loss(name, options, sizes)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -84,7 +82,7 @@ def test_every_term(name: str) -> None:
     seen = step(made)
     term = build(name)
     stream = made["hybrid" if term.streams == ("hybrid",) else "event"]
-    loss = term(stream, seen)
+    loss = term.compute(stream, seen)
     assert loss.shape == ()
     assert torch.isfinite(loss)
     loss.backward()
@@ -129,7 +127,7 @@ def test_a_projector_learns_a_permutation() -> None:
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        loss = term(stream, step({"event": stream}))
+        loss = term.compute(stream, step({"event": stream}))
         loss.backward()
         return loss
 
@@ -149,7 +147,7 @@ def test_per_step_features_are_never_nearer_than_their_mean() -> None:
         teacher=made["event"].teacher,
     )
     mean, each = (
-        build("feature_kd", sizes, projector="identity", reduce_time=over)(stream, step(made))
+        build("feature_kd", sizes, projector="identity", reduce_time=over).compute(stream, step(made))
         for over in ("mean", "per_step")
     )
     assert each > mean
@@ -160,10 +158,10 @@ def test_blur_zeroes_channels_in_training_alone() -> None:
     torch.manual_seed(0)
     term = build("feature_kd", features="maps", projector="conv1x1", blur=0.5)
     stream = made["event"]
-    noisy, again = (term(stream, step(made)) for _ in range(2))
+    noisy, again = (term.compute(stream, step(made)) for _ in range(2))
     assert torch.equal(noisy, again)  # the step's generator decides
     term.eval()
-    whole = term(stream, step(made))
+    whole = term.compute(stream, step(made))
     assert not torch.equal(noisy, whole)
 
 
@@ -174,7 +172,7 @@ def test_laf_is_distillation_through_the_teachers_head() -> None:
     term = build("teacher_head_kd")
     assert stream.teacher is not None
     logits = stream.teacher.head(term.adapter(stream.embedding.mean(0)))
-    torch.testing.assert_close(term(stream, step(made)), logit_kd(logits, stream.teacher.logits))
+    torch.testing.assert_close(term.compute(stream, step(made)), logit_kd(logits, stream.teacher.logits))
 
 
 @pytest.mark.parametrize(
@@ -183,7 +181,7 @@ def test_laf_is_distillation_through_the_teachers_head() -> None:
         ("feature_kd", {"projector": "identity"}, "84 channels are compared with 9"),
         ("feature_kd", {"projector": "conv1x1"}, "an embedding has no places"),
         ("feature_kd", {"blur": 0.2}, "blur needs maps"),
-        ("teacher_head_kd", {}, "needs what both heads see"),
+        ("teacher_head_kd", {}, "needs the embeddings of both networks"),
         ("sliced_w2", {}, "compares maps"),
         ("feature_kd", {}, "compares embedding"),
     ],

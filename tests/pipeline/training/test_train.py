@@ -20,7 +20,8 @@ from spikeport.export.network.readout import classify
 from spikeport.pipeline.models.students.inference import predict_spikes
 from spikeport.pipeline.run.seeding import derived_seed
 from spikeport.pipeline.run.tensor_files import read_tree
-from spikeport.pipeline.training.fit import fit, write_metrics
+from spikeport.pipeline.training.epoch_log import write_metrics
+from spikeport.pipeline.training.fit import fit
 from spikeport.pipeline.training.qat import qat_finetune
 from spikeport.pipeline.training.task import CHECKPOINT, TrainingTask
 from spikeport.pipeline.training.train import initial_student, student_accuracy, train_student, train_teacher

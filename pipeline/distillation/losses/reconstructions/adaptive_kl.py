@@ -1,18 +1,18 @@
-"""Head-tail adaptive divergence: forward KL on the teacher's head classes, reverse KL on the tail.
+"""Head-tail adaptive divergence (HTA-KL): forward KL weighted against reverse KL.
 
-HTA-KL style: a reconstruction on its parent method (arXiv 2404.02657); the SNN paper's own weighting was not recovered.
+A reconstruction on its parent method (arXiv 2404.02657): the weighting of the SNN paper was not recovered.
 """
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 from torch import Tensor
 
-from spikeport.pipeline.distillation.losses.base import DistillationLoss, Options, StepInputs, Stream
+from spikeport.pipeline.distillation.losses.base import DistillationLoss, Sizes, StudentLogits, TeacherLogits
 from spikeport.pipeline.distillation.losses.logit_kd import KdMode, averaged, head_tail_kl, paired
-
-EPS = 1e-8
 
 
 def adaptive_kl(
@@ -24,29 +24,46 @@ def adaptive_kl(
     mode: KdMode = "per_step",
     sample_weight: Tensor | None = None,
 ) -> Tensor:
-    """tau^2 mean [w KL(p || q) + (1 - w) KL(q || p)], a scalar, with w = g_h / (g_h + g_t + eps) and g the summed
-    |p - q| over the head and the tail; w carries no gradient.
+    """tau^2 mean_tb `head_tail_kl`(softmax(teacher / tau), softmax(student / tau)).
 
-    Shapes and `mode` as in `logit_kd`. The head of a sample: the teacher's likeliest classes, fewest that hold
-    `head_mass` of its probability.
+    Args:
+        student: logits `[T, B, K]` or `[B, K]`.
+        teacher: logits `[B, K]` or `[T, B, K]`. It gets no gradient.
+        tau: temperature.
+        head_mass: probability that the teacher's head classes hold.
+        mode: as in `logit_kd`.
+        sample_weight: as in `logit_kd`.
+
+    Returns:
+        A scalar.
     """
     compared, target = paired(student, teacher, tau, mode)
     log_q = torch.log_softmax(compared / tau, dim=-1)
     log_p = torch.log_softmax(target / tau, dim=-1).expand_as(log_q)
-    loss = head_tail_kl(log_p, log_q, head_mass=head_mass, eps=EPS)
+    loss = head_tail_kl(log_p, log_q, head_mass=head_mass)
     return tau**2 * averaged(loss.mean(0), sample_weight)
 
 
 class AdaptiveKl(DistillationLoss):
-    """`adaptive_kl` on a stream."""
+    """`adaptive_kl` on a stream.
 
-    class Settings(Options):
-        tau: float = Field(1.0, gt=0)
-        head_mass: float = Field(0.5, gt=0, le=1)
-        mode: KdMode = "per_step"
+    Args:
+        sizes: sizes of data and networks.
+        tau: temperature.
+        head_mass: probability that the head holds.
+        mode: "mean", "per_step" or "last".
+    """
 
-    needs = frozenset({"teacher"})
+    def __init__(
+        self,
+        sizes: Sizes,
+        *,
+        tau: PositiveFloat = 1.0,
+        head_mass: Annotated[float, Field(gt=0, le=1)] = 0.5,
+        mode: KdMode = "per_step",
+    ) -> None:
+        super().__init__(sizes)
+        self.tau, self.head_mass, self.mode = tau, head_mass, mode
 
-    def forward(self, stream: Stream, step: StepInputs) -> Tensor:
-        assert stream.teacher is not None
-        return adaptive_kl(stream.logits, stream.teacher.logits, **self.settings.model_dump())
+    def forward(self, student: StudentLogits, teacher: TeacherLogits) -> Tensor:
+        return adaptive_kl(student, teacher, tau=self.tau, head_mass=self.head_mass, mode=self.mode)

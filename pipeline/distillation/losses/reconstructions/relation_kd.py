@@ -1,5 +1,6 @@
-"""Which samples are alike: similarity matrices of a batch against the teacher's (a reconstruction of SuperSNN, IJCNN
-2024, whose exact form was not recovered).
+"""Relational distillation: similarities of the samples of a batch.
+
+A reconstruction of SuperSNN (IJCNN 2024), whose exact form was not recovered.
 """
 
 from __future__ import annotations
@@ -10,40 +11,52 @@ import torch
 from torch import Tensor
 
 from spikeport.errors import UserError
-from spikeport.pipeline.distillation.losses.base import DistillationLoss, Options, StepInputs, Stream
-from spikeport.pipeline.distillation.losses.precision import full_precision
+from spikeport.pipeline.distillation.losses.base import DistillationLoss, Sizes, StudentEmbedding, TeacherEmbedding
+from spikeport.pipeline.distillation.losses.precision import at_least_float32, full_precision
 
 EPS = 1e-8
 Kind = Literal["cosine", "gram"]
 
 
 @full_precision
-def relation_kd(own: Tensor, said: Tensor, *, kind: Kind = "cosine") -> Tensor:
-    """mean_ij (G_s - G_t)^2 of the samples' similarities, a scalar; rows `[B, D]` and `[B, D']` of any widths.
+def relation_kd(student: Tensor, teacher: Tensor, *, kind: Kind = "cosine") -> Tensor:
+    """mean_ij (G_s - G_t)_ij^2 of the samples' similarities.
 
-    "cosine": G_ij = x_i x_j / (|x_i| |x_j|), zero for silent rows. "gram": products divided by the matrix's Frobenius
-    norm. One sample alone is like itself: 0, or 1 where the student is silent. No gradient reaches the teacher.
+    One sample alone has similarity 1 with itself: the loss is 0, or 1 where the student is silent.
+
+    Args:
+        student: rows x `[B, D]`.
+        teacher: rows `[B, D']` of any width. It gets no gradient.
+        kind: "cosine" is G_ij = x_i x_j / (|x_i| |x_j|), zero for silent rows; "gram" is x_i x_j divided by the
+            Frobenius norm of the matrix.
+
+    Returns:
+        A scalar.
+
+    Raises:
+        UserError: the rows are not of one batch.
     """
-    if own.shape[:1] != said.shape[:1] or not own.numel() or not said.numel():
-        raise UserError(f"features {tuple(own.shape)} and {tuple(said.shape)} are not of one batch")
-    wide = torch.float64 if own.dtype == torch.float64 else torch.float32
-    matrices = [_similar(rows.flatten(1).to(wide), kind) for rows in (own, said.detach())]
+    if student.shape[:1] != teacher.shape[:1] or not student.numel() or not teacher.numel():
+        raise UserError(f"features {tuple(student.shape)} and {tuple(teacher.shape)} are not of one batch")
+    student = at_least_float32(student)
+    matrices = [_similar(rows.flatten(1), kind) for rows in (student, teacher.detach().to(student.dtype))]
     return (matrices[0] - matrices[1]).square().mean()
 
 
 class RelationKd(DistillationLoss):
-    """`relation_kd` between what the heads of student (averaged over time) and teacher see."""
+    """`relation_kd` of the embeddings, averaged over time.
 
-    class Settings(Options):
-        kind: Kind = "cosine"
+    Args:
+        sizes: sizes of data and networks.
+        kind: "cosine" or "gram".
+    """
 
-    needs = frozenset({"embedding", "teacher", "teacher.embedding"})
+    def __init__(self, sizes: Sizes, *, kind: Kind = "cosine") -> None:
+        super().__init__(sizes)
+        self.kind = kind
 
-    def forward(self, stream: Stream, step: StepInputs) -> Tensor:
-        said = None if stream.teacher is None else stream.teacher.embedding
-        assert said is not None
-        assert stream.embedding is not None
-        return relation_kd(stream.embedding.mean(0), said.mean(0) if said.ndim == 3 else said, kind=self.settings.kind)
+    def forward(self, student: StudentEmbedding, teacher: TeacherEmbedding) -> Tensor:
+        return relation_kd(student.mean(0), teacher.mean(0) if teacher.ndim == 3 else teacher, kind=self.kind)
 
 
 def _similar(rows: Tensor, kind: Kind) -> Tensor:

@@ -1,73 +1,93 @@
-"""Features as sets of points: sliced squared Wasserstein distance, in place of a Sinkhorn loop (KDSNN for online action
-detection, TII 2025).
+"""Feature maps as sets of points, compared by the sliced Wasserstein distance.
+
+A reconstruction of KDSNN for online action detection (TII 2025), with this distance in place of a Sinkhorn loop.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-from pydantic import Field
+from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional
 
 from spikeport.errors import UserError
-from spikeport.pipeline.distillation.losses.base import DistillationLoss, Options, Sizes, StepInputs, Stream
-from spikeport.pipeline.distillation.losses.precision import full_precision
+from spikeport.pipeline.distillation.losses.base import (
+    WHERE,
+    DistillationLoss,
+    Sizes,
+    StepInputs,
+    StudentMaps,
+    TeacherMaps,
+)
+from spikeport.pipeline.distillation.losses.precision import at_least_float32, full_precision
 
 
 @full_precision
-def sliced_w2(own: Tensor, said: Tensor, *, directions: int = 32, generator: torch.Generator) -> Tensor:
-    """Mean over samples, random unit directions and ranks of the squared difference of sorted projections, a scalar.
+def sliced_w2(student: Tensor, teacher: Tensor, *, directions: int = 32, generator: torch.Generator) -> Tensor:
+    """Sliced squared 2-Wasserstein distance (Bonneel et al., JMIV 2015), averaged over samples.
 
-    `own` `[B, P, D]`, `said` `[B, P', D]`: P points of D numbers a sample; sets of different size meet at interpolated
-    quantiles. The order of points means nothing. No gradient reaches `said`. Draws come from `generator` (on the CPU).
+    Points are projected on random unit directions and sorted; the loss is the mean squared difference over directions
+    and ranks. Sets of different size meet at interpolated quantiles. The order of points has no effect.
+
+    Args:
+        student: `[B, P, D]`: P points of D numbers a sample.
+        teacher: `[B, P', D]`. It gets no gradient.
+        directions: number of projections.
+        generator: source of the directions, on the CPU.
+
+    Returns:
+        A scalar.
+
+    Raises:
+        UserError: shapes do not fit, or an axis is empty.
     """
     if (
-        own.ndim != 3
-        or said.ndim != 3
-        or own.shape[0] != said.shape[0]
-        or own.shape[2] != said.shape[2]
-        or not own.numel() * said.numel()
+        student.ndim != 3
+        or teacher.ndim != 3
+        or student.shape[0] != teacher.shape[0]
+        or student.shape[2] != teacher.shape[2]
+        or not student.numel() * teacher.numel()
     ):
-        raise UserError(f"point sets {tuple(own.shape)} and {tuple(said.shape)} do not fit [B, P, D]")
-    wide = torch.float64 if own.dtype == torch.float64 else torch.float32
-    axes = torch.randn(own.shape[2], directions, generator=generator, dtype=wide).to(own.device)
+        raise UserError(f"point sets {tuple(student.shape)} and {tuple(teacher.shape)} do not fit [B, P, D]")
+    student = at_least_float32(student)
+    axes = torch.randn(student.shape[2], directions, generator=generator, dtype=student.dtype).to(student.device)
     axes = axes / torch.linalg.vector_norm(axes, dim=0)
-    sets = [(points.to(wide) @ axes).sort(dim=1).values for points in (own, said.detach())]
+    sets = [(points @ axes).sort(dim=1).values for points in (student, teacher.detach().to(student.dtype))]
     count = max(one.shape[1] for one in sets)
     ranked = [_quantiles(one, count) for one in sets]
     return (ranked[0] - ranked[1]).square().mean()
 
 
 class SlicedW2(DistillationLoss):
-    """`sliced_w2` between the places of student's (averaged over time) and teacher's last maps; a 1x1 convolution,
-    trained along, brings the student's channels to the teacher's where they differ."""
+    """`sliced_w2` between the places of the last maps of student (averaged over time) and teacher.
 
-    class Settings(Options):
-        directions: int = Field(32, ge=1)
+    Where the channels differ, a 1 x 1 convolution, trained along, maps the student's to the teacher's.
 
-    needs = frozenset({"maps", "teacher", "teacher.maps"})
+    Args:
+        sizes: sizes of data and networks.
+        directions: number of projections.
 
-    def __init__(self, settings: Any, sizes: Sizes) -> None:
-        super().__init__(settings, sizes)
+    Raises:
+        UserError: one of the networks has no maps.
+    """
+
+    def __init__(self, sizes: Sizes, *, directions: PositiveInt = 32) -> None:
+        super().__init__(sizes)
+        self.directions = directions
         if sizes.student_map is None or sizes.teacher_map is None:
             raise UserError(
-                "the loss 'sliced_w2' compares maps, which one of the networks has not",
-                where="distillation.losses",
-                hint="take other networks, or leave the term out",
+                "the loss 'sliced_w2' compares maps, and one of the networks has none",
+                where=WHERE,
+                hint="use other networks, or remove the loss",
             )
-        own, said = sizes.student_map[0], sizes.teacher_map[0]
-        self.adapter: nn.Module = nn.Identity() if own == said else nn.Conv2d(own, said, 1)
+        channels, wanted = sizes.student_map[0], sizes.teacher_map[0]
+        self.adapter: nn.Module = nn.Identity() if channels == wanted else nn.Conv2d(channels, wanted, 1)
 
-    def forward(self, stream: Stream, step: StepInputs) -> Tensor:
-        said = None if stream.teacher is None else stream.teacher.maps
-        assert said is not None
-        assert stream.maps is not None
-        own = self.adapter(stream.maps.float().mean(0))
-        said = said.mean(0) if said.ndim == 5 else said
-        points = [one.flatten(2).mT for one in (own, said.float())]
-        return sliced_w2(*points, directions=self.settings.directions, generator=step.generator)
+    def forward(self, student: StudentMaps, teacher: TeacherMaps, step: StepInputs) -> Tensor:
+        adapted = self.adapter(student.float().mean(0))
+        teacher = teacher.mean(0) if teacher.ndim == 5 else teacher
+        points = [maps.flatten(2).mT for maps in (adapted, teacher.float())]
+        return sliced_w2(*points, directions=self.directions, generator=step.generator)
 
 
 def _quantiles(ranked: Tensor, count: int) -> Tensor:

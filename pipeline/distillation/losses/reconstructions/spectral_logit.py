@@ -1,5 +1,6 @@
-"""The fine structure of logits (in the style of BSD's spectral part, AAAI 2026; a reconstruction, no formula was
-recovered).
+"""Distillation of the fine structure of logits (spectral part of BSD, AAAI 2026).
+
+A reconstruction: no formula of the paper was recovered.
 """
 
 from __future__ import annotations
@@ -9,15 +10,25 @@ import math
 import torch
 from torch import Tensor
 
-from spikeport.pipeline.distillation.losses.base import DistillationLoss, Options, StepInputs, Stream
+from spikeport.pipeline.distillation.losses.base import DistillationLoss, Sizes, StudentLogits, TeacherLogits
 from spikeport.pipeline.distillation.losses.logit_kd import KdMode, paired
 from spikeport.pipeline.distillation.losses.precision import full_precision
 
 
 @full_precision
 def spectral_logit(student: Tensor, teacher: Tensor, *, mode: KdMode = "mean") -> Tensor:
-    """Mean squared difference of the upper half of frequencies (k >= K / 2) of the logits' orthonormal DCT-II, classes
-    in the teacher's order for both, a scalar. Shapes as in `logit_kd`; fewer than two classes give 0."""
+    """Mean squared difference of the upper half of frequencies (k >= K / 2) of the logits' orthonormal DCT-II.
+
+    Classes of both are sorted by the teacher's logits. Fewer than two classes give 0.
+
+    Args:
+        student: logits `[T, B, K]` or `[B, K]`.
+        teacher: logits `[B, K]` or `[T, B, K]`. It gets no gradient.
+        mode: as in `logit_kd`.
+
+    Returns:
+        A scalar.
+    """
     compared, target = paired(student, teacher, 1.0, mode)
     target = target.expand_as(compared)
     classes = compared.shape[-1]
@@ -37,13 +48,16 @@ def dct_basis(size: int) -> Tensor:
 
 
 class SpectralLogit(DistillationLoss):
-    """`spectral_logit` on a stream."""
+    """`spectral_logit` on a stream.
 
-    class Settings(Options):
-        mode: KdMode = "mean"
+    Args:
+        sizes: sizes of data and networks.
+        mode: "mean", "per_step" or "last".
+    """
 
-    needs = frozenset({"teacher"})
+    def __init__(self, sizes: Sizes, *, mode: KdMode = "mean") -> None:
+        super().__init__(sizes)
+        self.mode = mode
 
-    def forward(self, stream: Stream, step: StepInputs) -> Tensor:
-        assert stream.teacher is not None
-        return spectral_logit(stream.logits, stream.teacher.logits, mode=self.settings.mode)
+    def forward(self, student: StudentLogits, teacher: TeacherLogits) -> Tensor:
+        return spectral_logit(student, teacher, mode=self.mode)

@@ -13,14 +13,11 @@ from torch import Tensor, nn
 from spikeport.errors import UserError
 from spikeport.pipeline.distillation.losses.alignment import cka, mmd
 from spikeport.pipeline.distillation.losses.base import (
-    LOSSES,
     DistillationLoss,
     Sizes,
     StepInputs,
     Stream,
     TeacherTargets,
-    loss_class,
-    loss_settings,
 )
 from spikeport.pipeline.distillation.losses.feature_kd import feature_distance
 from spikeport.pipeline.distillation.losses.logit_kd import logit_kd
@@ -30,6 +27,7 @@ from spikeport.pipeline.distillation.losses.reconstructions.relation_kd import r
 from spikeport.pipeline.distillation.losses.reconstructions.sliced_w2 import sliced_w2
 from spikeport.pipeline.distillation.losses.reconstructions.spectral_logit import spectral_logit
 from spikeport.pipeline.distillation.losses.self_temporal_kd import self_temporal_kd
+from spikeport.pipeline.distillation.losses.table import LOSSES, build_loss, check_loss
 from spikeport.pipeline.distillation.losses.tet import tet
 
 T, B, K, C, H, W = 3, 5, 4, 6, 2, 7
@@ -79,7 +77,7 @@ def step(shown: Stream) -> StepInputs:
 
 def build(name: str, **options: object) -> DistillationLoss:
     torch.manual_seed(0)
-    return loss_class(name)(loss_settings(name, options), SIZES)
+    return build_loss(name, options, SIZES)
 
 
 VARIANTS = [(name, {}) for name in LOSSES] + [
@@ -101,7 +99,7 @@ def test_a_spiking_teacher_that_says_the_same_at_every_step(name: str, options: 
     repeated = [one.expand(T, *one.shape) for one in (said.logits, said.maps, said.embedding)]
     again = replace(always.teacher, logits=repeated[0], maps=repeated[1], embedding=repeated[2])
     shown = replace(once, teacher=again)
-    values = [build(name, **options)(each, step(each)) for each in (once, shown)]
+    values = [build(name, **options).compute(each, step(each)) for each in (once, shown)]
     torch.testing.assert_close(values[1], values[0])
     assert values[0] != 0
 
@@ -121,7 +119,7 @@ def test_a_spiking_teacher_is_averaged_where_time_is(name: str, options: dict) -
     assert said is not None
     mean = replace(said, logits=said.logits.mean(0), maps=said.maps.mean(0), embedding=said.embedding.mean(0))
     shown = replace(timed, teacher=mean)
-    values = [build(name, **options)(each, step(each)) for each in (timed, shown)]
+    values = [build(name, **options).compute(each, step(each)) for each in (timed, shown)]
     torch.testing.assert_close(values[0], values[1])
 
 
@@ -145,7 +143,7 @@ def test_a_spiking_teacher_that_says_nothing_points_nowhere() -> None:
         teacher=kept,
     )
     term = build("cam_kd", target_class="teacher")
-    torch.testing.assert_close(term(silent, step(silent)), term(rest, step(rest)))
+    torch.testing.assert_close(term.compute(silent, step(silent)), term.compute(rest, step(rest)))
 
 
 @pytest.mark.parametrize(
@@ -238,19 +236,18 @@ def test_a_teachers_features_may_be_made_alike() -> None:
     """`normalize_teacher`: mean 0 and variance 1 of each feature over the batch; one sample alone has no variance."""
     said = 3 * randn(6, 5, 7) + 2
     sizes = Sizes(steps=2, classes=3, v_threshold=1.0, student_embedding=7, teacher_embedding=7)
-    settings = loss_settings("feature_kd", {"projector": "identity", "normalize_teacher": True})
-    term = loss_class("feature_kd")(settings, sizes)
+    term = build_loss("feature_kd", {"projector": "identity", "normalize_teacher": True}, sizes)
     own = (said - said.mean(0)) / said.std(0, correction=0)
     shown = Stream(
         logits=randn(7, 2, 5, 3), features=randn(7, 2, 5, 3), labels=torch.zeros(5, dtype=torch.long),
         embedding=own.expand(2, 5, 7), teacher=TeacherTargets(logits=randn(8, 5, 3), embedding=said),
     )  # fmt: skip
-    assert term(shown, step(shown)).item() == pytest.approx(0, abs=1e-10)
+    assert term.compute(shown, step(shown)).item() == pytest.approx(0, abs=1e-10)
     single = replace(
         shown, logits=shown.logits[:, :1], features=shown.features[:, :1], labels=shown.labels[:1],
         embedding=shown.embedding[:, :1], teacher=TeacherTargets(logits=randn(8, 1, 3), embedding=said[:1]),
     )  # fmt: skip
-    assert torch.isfinite(term(single, step(single)))
+    assert torch.isfinite(term.compute(single, step(single)))
 
 
 def test_similarities_by_products() -> None:
@@ -266,15 +263,15 @@ def test_noise_is_for_training() -> None:
     shown = stream()
     term = build("noisy_logit_kd")
     plain = logit_kd(shown.logits, shown.teacher.logits, mode="mean")
-    assert not torch.equal(term(shown, step(shown)), plain)
-    assert torch.equal(term.eval()(shown, step(shown)), plain)
+    assert not torch.equal(term.compute(shown, step(shown)), plain)
+    assert torch.equal(term.eval().compute(shown, step(shown)), plain)
 
 
 def test_the_target_of_cross_entropy() -> None:
     shown = stream()
     for options, target in (({}, 1.0), ({"target": 0.25}, 0.25)):
         expected = tet(shown.logits, shown.labels, mse_weight=0.5, target=target)
-        assert torch.equal(build("tet", mse_weight=0.5, **options)(shown, step(shown)), expected)
+        assert torch.equal(build("tet", mse_weight=0.5, **options).compute(shown, step(shown)), expected)
 
 
 LOGITS, TEACHER = randn(0, T, B, K), randn(1, B, K)
@@ -346,4 +343,4 @@ def test_refusals(case: str) -> None:
 )
 def test_options_out_of_range_are_said_before_training(name: str, options: dict) -> None:
     with pytest.raises(UserError, match=next(iter(options))):
-        loss_settings(name, options)
+        check_loss(name, options)
