@@ -121,7 +121,7 @@ class TestLogitKd:
             ((2, 0, 4), (0, 4), {}, "no empty axis"),
             ((2, 3, 4), (3, 4), {"tau": 0.0}, "temperature 0.0 is not positive"),
             ((2, 3, 4), (3, 4), {"mode": "max"}, "use mean, per_step or last"),
-            ((2, 3, 4), (3, 4), {"divergence": "js"}, "use fkl or rkl"),
+            ((2, 3, 4), (3, 4), {"divergence": "js"}, "use fkl, rkl or adaptive"),
         ],
     )
     def test_refusals(self, student: tuple, teacher: tuple, options: dict, words: str) -> None:
