@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from spikeport.pipeline.models.students.base import Student
 from spikeport.pipeline.models.teachers.base import Teacher
-from spikeport.pipeline.models.teachers.build import EVENT_CHANNELS
+from spikeport.pipeline.models.teachers.spiking import EVENT_CHANNELS
 
 
 @dataclass(frozen=True)

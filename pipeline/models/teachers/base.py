@@ -1,7 +1,16 @@
-"""What every teacher offers, whatever it is made of: logits, and where it has them, feature maps and an embedding."""
+"""What every kind of teacher consists of: a torch module, and an entry of the table.
+
+How to add a teacher: write a module in this folder with a subclass of `TeacherNetwork`, whose `build` returns a
+`Teacher` (`CnnTeacher` for features, pool and head in a row), and add one line to `TEACHERS` in
+`pipeline.models.teachers.build`.
+
+A teacher from outside the package needs no line: `teacher.network = "package.module:factory"` names a function of
+(input_shape, classes) that returns a torch module, or a `Teacher`.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,15 +21,21 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from spikeport.pipeline.run.sections.networks import Teacher as TeacherRecipe
+from spikeport.values import ImageShape
+
 Sides = tuple[int, int]
+WHERE = "teacher.network"
 
 
 @dataclass(frozen=True)
 class TeacherOutput:
-    """What a teacher makes of images (a leading T from one that sees events).
+    """The result of one forward pass. The tensors of a teacher of events have a leading axis T.
 
-    `logits` `[B, K]`; `maps` `[B, C, H, W]`: its last feature maps; `embedding` `[B, D]`: what its head sees. None
-    where it has no such thing.
+    Attributes:
+        logits: `[B, K]`.
+        maps: `[B, C, H, W]`, its last feature maps, None if it has none.
+        embedding: `[B, D]`, the input of its classifier, None if it has none.
     """
 
     logits: Tensor
@@ -29,11 +44,12 @@ class TeacherOutput:
 
 
 class Teacher(nn.Module):
-    """The interface. A kind of teacher is a subclass with `forward_features`, and `classifier` where it has one.
+    """A network that teaches. A subclass has `forward_features`, and `classifier` if it has a classifier.
 
-    `input_kind`: "images" `[B, 3, H, W]` float in 0..1, or "events" as the student sees them, `[T, B, C, H, W]`.
-    `trainable`: whether epochs mean anything to it. `prefixes`: what the keys of a weight file from elsewhere begin
-    with, and what that is here.
+    Attributes:
+        input_kind: "images" `[B, 3, H, W]`, float in 0..1, or "events", the student's frames `[T, B, C, H, W]`.
+        trainable: whether it can be trained.
+        prefixes: pairs of what keys begin with in weight files of other libraries, and here.
     """
 
     input_kind: ClassVar[Literal["images", "events"]] = "images"
@@ -41,39 +57,46 @@ class Teacher(nn.Module):
     prefixes: ClassVar[tuple[tuple[str, str], ...]] = ()
 
     def forward_features(self, images: Tensor) -> TeacherOutput:
-        """All parts, in the module's own mode and with a gradient."""
+        """Logits, maps and embedding of `images` (see `input_kind`), in the module's mode and with a gradient."""
         raise NotImplementedError
 
     def classifier(self) -> nn.Module | None:
-        """The module from embedding to logits, None where there is none to be seen."""
+        """The module from embedding to logits, None if it has none or hides it."""
         return None
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits alone: what trains the teacher, and what is exported."""
+        """Logits alone, for training and export."""
         return self.forward_features(images).logits
 
     def predict(self, images: Tensor) -> TeacherOutput:
-        """All parts, without a gradient and in eval mode whatever mode the module is in: no buffer moves."""
+        """As `forward_features`, without a gradient and in eval mode, so that no buffer changes."""
         with torch.no_grad(), _in_eval_mode(self):
             return self.forward_features(images)
 
     @property
     def classify(self) -> Callable[[Tensor], Tensor] | None:
-        """The classifier on any embedding `[..., D]`, frozen: a gradient reaches the embedding and never the weights.
-        None where there is no classifier."""
+        """The frozen classifier on any embedding `[..., D]`: a gradient reaches the embedding, not the weights. None
+        if there is no classifier."""
         head = self.classifier()
         return None if head is None else partial(_frozen, head)
 
     @property
     def head_weight(self) -> Tensor | None:
-        """`[K, D]` of a linear classifier, without a gradient; None for any other."""
+        """Weights `[K, D]` of a linear classifier, without a gradient; None for any other."""
         head = self.classifier()
         return head.weight.detach() if isinstance(head, nn.Linear) else None
 
 
 class Preparation(nn.Module):
-    """Images as a network wants them: resized to `sides` (bilinear) where they are of another size, then
-    `(images - mean) / std` by channel. Nothing of it is saved with the weights."""
+    """Resizes images to `sides` (bilinear) if they have another size, then computes `(images - mean) / std`.
+
+    Nothing of it is saved with the weights.
+
+    Args:
+        sides: height and width, None keeps the size.
+        mean: of each channel, empty for 0.
+        std: of each channel, empty for 1.
+    """
 
     mean: Tensor
     std: Tensor
@@ -93,24 +116,37 @@ class Preparation(nn.Module):
         return (images - self.mean) / self.std
 
 
-class CnnTeacher(Teacher):
-    """Three parts in a row: `features` (images to maps), `pool` (maps to embedding), `head` (embedding to logits)."""
+class TeacherNetwork(ABC):
+    """An entry of `TEACHERS` or `EXTERNAL_TEACHERS`.
 
-    # As torchvision and timm name a ResNet's parts.
-    prefixes = (("fc.", "head."), ("", "features."))
+    Attributes:
+        summary: one line for the table of teachers.
+        trained: whether it is trained here, or brings its weights.
+    """
 
-    def __init__(self, features: nn.Module, pool: nn.Module, head: nn.Module, prepare: nn.Module | None = None) -> None:
-        super().__init__()
-        self.prepare = prepare or nn.Identity()
-        self.features, self.pool, self.head = features, pool, head
+    summary: str
+    trained: bool = True
 
-    def forward_features(self, images: Tensor) -> TeacherOutput:
-        maps = self.features(self.prepare(images))
-        embedding = self.pool(maps)
-        return TeacherOutput(self.head(embedding), maps, embedding)
+    @abstractmethod
+    def build(self, recipe: TeacherRecipe, input_shape: ImageShape, classes: int) -> Teacher:
+        """The teacher with fresh weights from torch's global generator, or those that it brings.
 
-    def classifier(self) -> nn.Module:
-        return self.head
+        Args:
+            recipe: `[teacher]`.
+            input_shape: `(3, H, W)` of the images that it is built for.
+            classes: number of classes K.
+
+        Raises:
+            UserError: it cannot be built, or not for such images.
+        """
+
+    def image_shape(self, recipe: TeacherRecipe, frame: ImageShape) -> ImageShape:
+        """Shape of the images that it is built for, and resizes others to: `teacher.size`, else that of the frames."""
+        return (frame[0], recipe.size, recipe.size) if recipe.size else frame
+
+    @abstractmethod
+    def check(self, recipe: TeacherRecipe, input_shape: ImageShape | None) -> None:
+        """Raises UserError where it cannot be built. `input_shape`: None where the size of images is not known yet."""
 
 
 def _frozen(head: nn.Module, embedding: Tensor) -> Tensor:

@@ -1,76 +1,139 @@
-"""Teachers of our own: a small CNN, a VGG and ResNets, for images of 8 to 224 pixels and more."""
+"""Convolutional teachers: a small CNN, a VGG and ResNets, for images of 8 to 224 pixels and more."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from spikeport.errors import UserError
 from spikeport.pipeline.models.pointwise import Pointwise
 from spikeport.pipeline.models.resnet_spec import LARGE_SIDE, RESNETS, ResNetSpec, check_side
-from spikeport.pipeline.models.teachers.base import CnnTeacher, Preparation
+from spikeport.pipeline.models.teachers.base import WHERE, Preparation, Teacher, TeacherNetwork, TeacherOutput
+from spikeport.pipeline.models.weight_memory import check_weights_fit
 from spikeport.pipeline.run.sections.networks import Teacher as TeacherRecipe
+from spikeport.values import ImageShape
 
 BLOCKS = 3  # of the small CNN; each halves the image
 SMALL_CNN_CHANNELS = 16  # of its first block
 VGG11 = ((64,), (128,), (256, 256), (512, 512), (512, 512))  # convolutions; a pool behind each stage
 LEAST_POOLED = 4  # a VGG's pool needs so many pixels, or is left out
 MEAN = (0.5, 0.5, 0.5)
+PROBE_CLASSES = 2  # of a network that is built to see whether it can be
 
-Shape = tuple[int, int, int]
+
+class CnnTeacher(Teacher):
+    """Three modules in a row, after `prepare`.
+
+    Args:
+        features: images to maps.
+        pool: maps to embedding.
+        head: embedding to logits, the classifier.
+        prepare: resizes and normalizes images, None leaves them as they are.
+    """
+
+    # As torchvision and timm name a ResNet's parts.
+    prefixes = (("fc.", "head."), ("", "features."))
+
+    def __init__(self, features: nn.Module, pool: nn.Module, head: nn.Module, prepare: nn.Module | None = None) -> None:
+        super().__init__()
+        self.prepare = prepare or nn.Identity()
+        self.features, self.pool, self.head = features, pool, head
+
+    def forward_features(self, images: Tensor) -> TeacherOutput:
+        maps = self.features(self.prepare(images))
+        embedding = self.pool(maps)
+        return TeacherOutput(self.head(embedding), maps, embedding)
+
+    def classifier(self) -> nn.Module:
+        return self.head
 
 
-def small_cnn(recipe: TeacherRecipe, input_shape: Shape, classes: int) -> CnnTeacher:
+class CnnNetwork(TeacherNetwork):
+    """An entry of the table that is built from `teacher.width` and `teacher.size`."""
+
+    def check(self, recipe: TeacherRecipe, input_shape: ImageShape | None) -> None:
+        if input_shape is None:
+            return
+        with torch.device("meta"):
+            teacher = self.build(recipe, input_shape, PROBE_CLASSES)
+        check_weights_fit(teacher, "teacher", "lower teacher.width or teacher.size")
+
+
+class SmallCnn(CnnNetwork):
     """Three blocks of conv, batch norm, ReLU and max pool, then one dense layer over all places."""
-    channels, height, rest = input_shape
-    if min(height, rest) < 2**BLOCKS:
-        raise UserError(
-            f"images of {height} x {rest} are too small for the teacher",
-            where="teacher.network",
-            hint=f"set data.height and data.width to at least {2**BLOCKS}",
+
+    summary = "three convolutions and one dense layer"
+
+    def build(self, recipe: TeacherRecipe, input_shape: ImageShape, classes: int) -> CnnTeacher:
+        channels, height, width = input_shape
+        if min(height, width) < 2**BLOCKS:
+            raise UserError(
+                f"images of {height} x {width} are too small for the teacher",
+                where=WHERE,
+                hint=f"set data.height and data.width to at least {2**BLOCKS}",
+            )
+        layers: list[nn.Module] = []
+        for index in range(BLOCKS):
+            wider = _times(SMALL_CNN_CHANNELS, recipe) << index
+            layers += [*_conv(channels, wider), nn.MaxPool2d(2)]
+            channels, height, width = wider, height // 2, width // 2
+        head = nn.Linear(channels * height * width, classes)
+        return CnnTeacher(nn.Sequential(*layers), nn.Flatten(), head, _prepare(recipe, input_shape))
+
+
+class Vgg11(CnnNetwork):
+    """Eight convolutions with batch norm, five max pools (fewer for small images), and one dense layer on the mean."""
+
+    summary = "eight convolutions"
+
+    def build(self, recipe: TeacherRecipe, input_shape: ImageShape, classes: int) -> CnnTeacher:
+        channels, height, width = input_shape
+        check_side(height, width, WHERE)
+        layers: list[nn.Module] = []
+        for stage in VGG11:
+            for planned in stage:
+                wider = _times(planned, recipe)
+                layers += _conv(channels, wider)
+                channels = wider
+            if min(height, width) >= LEAST_POOLED:
+                layers.append(nn.MaxPool2d(2))
+                height, width = height // 2, width // 2
+        return CnnTeacher(
+            nn.Sequential(*layers), mean_over_places(), nn.Linear(channels, classes), _prepare(recipe, input_shape)
         )
-    layers: list[nn.Module] = []
-    for index in range(BLOCKS):
-        wider = _times(SMALL_CNN_CHANNELS, recipe) << index
-        layers += [*_conv(channels, wider), nn.MaxPool2d(2)]
-        channels, height, rest = wider, height // 2, rest // 2
-    head = nn.Linear(channels * height * rest, classes)
-    return CnnTeacher(nn.Sequential(*layers), nn.Flatten(), head, _prepare(recipe, input_shape))
 
 
-def vgg11(recipe: TeacherRecipe, input_shape: Shape, classes: int) -> CnnTeacher:
-    """Eight convolutions with batch norm, five max pools (fewer for small images), the mean of all places, one dense
-    layer."""
-    channels, height, rest = input_shape
-    check_side(height, rest, "teacher.network")
-    layers: list[nn.Module] = []
-    for stage in VGG11:
-        for planned in stage:
-            wider = _times(planned, recipe)
-            layers += _conv(channels, wider)
-            channels = wider
-        if min(height, rest) >= LEAST_POOLED:
-            layers.append(nn.MaxPool2d(2))
-            height, rest = height // 2, rest // 2
-    return CnnTeacher(
-        nn.Sequential(*layers), mean_of_places(), nn.Linear(channels, classes), _prepare(recipe, input_shape)
-    )
+class ResNet(CnnNetwork):
+    """A ResNet with the part names of torchvision and timm.
 
+    Args:
+        name: of the specification in `RESNETS`.
+        summary: one line for the table of teachers.
+    """
 
-def resnet(recipe: TeacherRecipe, input_shape: Shape, classes: int) -> CnnTeacher:
-    """The ResNet that `recipe.network` names, its parts named as torchvision and timm name them."""
-    _, height, rest = input_shape
-    check_side(height, rest, "teacher.network")
-    spec = RESNETS[recipe.network].scaled(recipe.width)
-    features = ResNetFeatures(spec, input_shape[0], large=max(height, rest) > LARGE_SIDE)
-    channels, pool = spec.stages[-1][0], mean_of_places()
-    if spec.dense:
-        pool += nn.Sequential(nn.Linear(channels, spec.dense), nn.ReLU())
-        channels = spec.dense
-    return CnnTeacher(features, pool, nn.Linear(channels, classes), _prepare(recipe, input_shape))
+    def __init__(self, name: str, summary: str) -> None:
+        self.name, self.summary = name, summary
+
+    def build(self, recipe: TeacherRecipe, input_shape: ImageShape, classes: int) -> CnnTeacher:
+        _, height, width = input_shape
+        check_side(height, width, WHERE)
+        spec = RESNETS[self.name].scaled(recipe.width)
+        features = ResNetFeatures(spec, input_shape[0], large=max(height, width) > LARGE_SIDE)
+        channels, pool = spec.stages[-1][0], mean_over_places()
+        if spec.dense:
+            pool += nn.Sequential(nn.Linear(channels, spec.dense), nn.ReLU())
+            channels = spec.dense
+        return CnnTeacher(features, pool, nn.Linear(channels, classes), _prepare(recipe, input_shape))
 
 
 class ResNetFeatures(nn.Module):
-    """Images to the last stage's maps. `large`: a stem of 7 x 7 by steps of 2 and a pool, else 3 x 3."""
+    """Images to the maps of the last stage.
+
+    Args:
+        spec: stem and stages.
+        channels: of the images.
+        large: a 7 x 7 stem with stride 2 and a max pool, instead of a 3 x 3 stem.
+    """
 
     def __init__(self, spec: ResNetSpec, channels: int, *, large: bool) -> None:
         super().__init__()
@@ -108,8 +171,8 @@ class _Residual(nn.Module):
         return self.relu(self.bn2(self.conv2(inner)) + self.downsample(maps))
 
 
-def mean_of_places() -> nn.Sequential:
-    """Maps `[B, C, H, W]` to their means `[B, C]`."""
+def mean_over_places() -> nn.Sequential:
+    """Averages maps `[B, C, H, W]` to `[B, C]`."""
     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
@@ -121,5 +184,5 @@ def _times(channels: int, recipe: TeacherRecipe) -> int:
     return max(1, round(channels * recipe.width))
 
 
-def _prepare(recipe: TeacherRecipe, input_shape: Shape) -> Preparation:
+def _prepare(recipe: TeacherRecipe, input_shape: ImageShape) -> Preparation:
     return Preparation(input_shape[1:], recipe.mean or MEAN, recipe.std)

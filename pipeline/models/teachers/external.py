@@ -1,12 +1,9 @@
-"""Teachers from elsewhere: a torch module that a factory makes, and an ONNX file."""
+"""Teachers from outside the package: a torch module that a factory makes, and an ONNX file."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from importlib import import_module
-from importlib.machinery import PathFinder
-from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,17 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from spikeport.errors import UserError
-from spikeport.notes import note
-from spikeport.pipeline.models.teachers.base import Preparation, Teacher, TeacherOutput
+from spikeport.factory import call_factory, load_object
+from spikeport.pipeline.models.teachers.base import WHERE, Preparation, Teacher, TeacherNetwork, TeacherOutput
 from spikeport.pipeline.run.sections.networks import Teacher as TeacherRecipe
+from spikeport.values import ImageShape
 
-WHERE = "teacher.network"
-Shape = tuple[int, int, int]
+HINT = "name a function of (input_shape, classes) that returns a torch module"
 
 
 class TorchTeacher(Teacher):
-    """Any module from images to logits. One with timm's `forward_features`, `forward_head` and `get_classifier` shows
-    its maps and its embedding too."""
+    """Any module from images to logits.
+
+    One with timm's `forward_features`, `forward_head` and `get_classifier` also gives its maps and embedding.
+    """
 
     prefixes = (("", "network."),)
 
@@ -32,11 +31,11 @@ class TorchTeacher(Teacher):
         super().__init__()
         self.network, self.prepare = network, prepare
         names = ("forward_features", "forward_head", "get_classifier")
-        self.open = all(callable(getattr(network, name, None)) for name in names)
+        self.has_parts = all(callable(getattr(network, name, None)) for name in names)
 
     def forward_features(self, images: Tensor) -> TeacherOutput:
         images = self.prepare(images)
-        if not self.open:
+        if not self.has_parts:
             return TeacherOutput(self.network(images))
         parts: Any = self.network
         maps = parts.forward_features(images)
@@ -45,63 +44,29 @@ class TorchTeacher(Teacher):
 
     def classifier(self) -> nn.Module | None:
         network: Any = self.network
-        return network.get_classifier() if self.open else None
+        return network.get_classifier() if self.has_parts else None
 
 
-def torch_teacher(recipe: TeacherRecipe, input_shape: Shape, classes: int) -> Teacher:
-    """What `factory(input_shape, classes)` of "package.module:factory" makes. Raises UserError where it cannot."""
-    factory = find_factory(recipe.network)
-    try:
-        network = factory(input_shape, classes)
-    except Exception as error:  # another's code: whatever it raises
-        raise UserError(
-            f"{recipe.network}({input_shape}, {classes}) failed",
-            where=WHERE,
-            cause=f"{type(error).__name__}: {error}",
-            hint="name a function of (input_shape, classes) that gives a torch module",
-        ) from error
-    if isinstance(network, Teacher):
-        return network
-    if not isinstance(network, nn.Module):
-        raise UserError(f"{recipe.network} made a {type(network).__name__}, no torch module", where=WHERE)
-    return TorchTeacher(network, Preparation(input_shape[1:], recipe.mean, recipe.std))
+class TorchFactory(TeacherNetwork):
+    """The teacher that "package.module:factory" makes: a torch module, or a `Teacher`."""
 
+    summary = "the torch module that factory(input_shape, classes) returns"
 
-def find_factory(name: str) -> Callable[[Shape, int], Any]:
-    """What "package.module:factory" names. Raises UserError where there is no such thing."""
-    module, _, attribute = name.partition(":")
-    where = _file_of(module)
-    if where:
-        note(f"{WHERE} = {name!r} is code, which runs now: module {module} of {where}")
-    try:
-        factory = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(
-            f"{name!r} cannot be imported",
-            where=WHERE,
-            cause=str(error),
-            hint="write package.module:factory of an installed package, or put your file's folder on PYTHONPATH",
-        ) from error
-    if not callable(factory):
-        raise UserError(f"{name!r} cannot be called", where=WHERE, hint="name a function of (input_shape, classes)")
-    return factory
+    def build(self, recipe: TeacherRecipe, input_shape: ImageShape, classes: int) -> Teacher:
+        network = call_factory(recipe.network, WHERE, input_shape, classes, hint=HINT)
+        if isinstance(network, Teacher):
+            return network
+        if not isinstance(network, nn.Module):
+            raise UserError(f"{recipe.network} returned a {type(network).__name__}, not a torch module", where=WHERE)
+        return TorchTeacher(network, Preparation(input_shape[1:], recipe.mean, recipe.std))
 
-
-def _file_of(module: str) -> str:
-    """Where a module's code lies, by the finders alone: neither it nor a package above it is run. Empty: not found."""
-    first, *rest = module.split(".")
-    try:
-        spec = find_spec(first)
-        for end in range(1, len(rest) + 1):
-            inside = spec.submodule_search_locations if spec else None
-            spec = PathFinder.find_spec(".".join([first, *rest[:end]]), inside) if inside is not None else None
-    except (ImportError, ValueError):
-        return ""
-    return str(spec.origin or "several folders") if spec else ""
+    def check(self, recipe: TeacherRecipe, input_shape: ImageShape | None) -> None:
+        if not callable(load_object(recipe.network, WHERE)):
+            raise UserError(f"{recipe.network!r} is not callable", where=WHERE, hint=HINT)
 
 
 class OnnxTeacher(Teacher):
-    """An ONNX file, run by onnxruntime on the CPU: logits alone, and nothing to train."""
+    """An ONNX file, run by onnxruntime on the CPU: logits alone, without a gradient."""
 
     trainable = False
 
@@ -117,24 +82,55 @@ class OnnxTeacher(Teacher):
         return TeacherOutput(torch.from_numpy(logits).to(images.device))
 
 
-def onnx_teacher(recipe: TeacherRecipe, input_shape: Shape, classes: int) -> OnnxTeacher:
-    """The teacher of "onnx:FILE". Images are resized to what the file asks for. Raises UserError."""
-    path = recipe.network.partition(":")[2]
-    session = _Session(path)
-    sides = session.sides or input_shape[1:]
-    teacher = OnnxTeacher(path, Preparation(sides, recipe.mean, recipe.std), session)
-    found = tuple(teacher.predict(torch.zeros(1, *input_shape)).logits.shape)
-    if found != (1, classes):
+class OnnxFile(TeacherNetwork):
+    """The teacher of "onnx:FILE". Images are resized to the size that the file asks for."""
+
+    summary = "an ONNX file from images to logits; its weights stay"
+    trained = False
+
+    def build(self, recipe: TeacherRecipe, input_shape: ImageShape, classes: int) -> OnnxTeacher:
+        path = recipe.network.partition(":")[2]
+        session = _Session(path)
+        sides = session.sides or input_shape[1:]
+        teacher = OnnxTeacher(path, Preparation(sides, recipe.mean, recipe.std), session)
+        found = tuple(teacher.predict(torch.zeros(1, *input_shape)).logits.shape)
+        if found != (1, classes):
+            raise UserError(
+                f"gives {list(found)} for one image, and the data have {classes} classes",
+                where=path,
+                hint="use a network whose first output is logits [B, K] of these classes in this order",
+            )
+        return teacher
+
+    def check(self, recipe: TeacherRecipe, input_shape: ImageShape | None) -> None:
+        check_brings_weights(recipe)
+
+
+def check_brings_weights(recipe: TeacherRecipe) -> None:
+    """Raises UserError where a teacher that brings its weights is asked to train, to load others, or is not there."""
+    if recipe.epochs:
         raise UserError(
-            f"gives {list(found)} for one image, and the data have {classes} classes",
-            where=path,
-            hint="use a network whose first output is logits [B, K] of these classes in this order",
+            f"{recipe.network} is not trained, and teacher.epochs is {recipe.epochs}",
+            where=WHERE,
+            hint="set teacher.epochs = 0",
         )
-    return teacher
+    if recipe.weights:
+        raise UserError(f"{recipe.network} brings its own weights", where=WHERE, hint="leave teacher.weights out")
+    check_exists(recipe.network.partition(":")[2])
+
+
+def check_exists(path: str) -> None:
+    """Raises UserError where there is no such file or folder."""
+    if not Path(path).exists():
+        raise UserError(
+            "there is no such file or folder",
+            where=path,
+            hint="correct teacher.weights or teacher.network (a relative path counts from where the command runs)",
+        )
 
 
 class _Session:
-    """An onnxruntime session with a batch of any size, even where the file fixes it."""
+    """An onnxruntime session that takes batches of any size, also where the file fixes the batch size."""
 
     def __init__(self, path: str) -> None:
         import onnxruntime

@@ -21,7 +21,7 @@ from spikeport.pipeline.distillation.losses.logit_kd import logit_kd
 from spikeport.pipeline.distillation.losses.table import LOSSES, build_loss, loss_class
 from spikeport.pipeline.distillation.methods import MethodSpec
 from spikeport.pipeline.distillation.objective import Objective
-from spikeport.pipeline.models.teachers.base import CnnTeacher
+from spikeport.pipeline.models.teachers.cnn import CnnTeacher
 from spikeport.pipeline.run.sections.distillation import LossSpec
 from spikeport.pipeline.training.train import train_student
 

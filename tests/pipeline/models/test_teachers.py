@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import shutil
 from pathlib import Path
 from typing import Any
@@ -21,9 +19,9 @@ from spikeport.export.formats.onnx import export_onnx
 from spikeport.pipeline.models.sizes import teacher_sizes
 from spikeport.pipeline.models.storage import export_teacher, load_teacher, save_student, save_teacher
 from spikeport.pipeline.models.students.build import build_student
-from spikeport.pipeline.models.teachers.base import CnnTeacher, Preparation, Teacher
+from spikeport.pipeline.models.teachers.base import Preparation, Teacher
 from spikeport.pipeline.models.teachers.build import TEACHERS, build_teacher, check_teacher, list_teachers
-from spikeport.pipeline.models.teachers.external import find_factory
+from spikeport.pipeline.models.teachers.cnn import CnnTeacher
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.run_folder import create
 
@@ -282,26 +280,6 @@ def test_a_factory_that_fails_is_named() -> None:
         build_teacher(teaching("os:getcwd").teacher, (3, 9, 11), 4)
 
 
-def test_a_recipe_that_names_code_says_so_before_it_runs(tmp_path: Path, monkeypatch, capsys) -> None:
-    """Packages above the module run too, so the word comes before them; a module says here what was said until then."""
-    package = tmp_path / "mine_of_test" / "deep"
-    package.mkdir(parents=True)
-    heard = tmp_path / "heard"
-    for file in (package.parent / "__init__.py", package / "__init__.py"):
-        file.write_text(f"import sys\nopen({str(heard)!r}, 'a').write(sys.stderr.getvalue() + '|')\n")
-    (package / "net.py").write_text("def make(shape, classes):\n    return None\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    said = io.StringIO()
-    with contextlib.redirect_stderr(said):
-        for _ in range(2):
-            find_factory("mine_of_test.deep.net:make")
-    line = "note: teacher.network = 'mine_of_test.deep.net:make' is code, which runs now: module mine_of_test.deep.net "
-    assert said.getvalue() == f"{line}of {package / 'net.py'}\n"  # once
-    assert heard.read_text() == 2 * f"{said.getvalue()}|"
-    with pytest.raises(UserError, match="cannot be imported"):
-        find_factory("no_such_module_at_all.deep:make")
-
-
 def finished_run(folder: Path) -> tuple[Recipe, nn.Module]:
     recipe = tiny_recipe(student={"channels": [3, 4], "v_threshold": 0.2})
     torch.manual_seed(8)
@@ -347,13 +325,13 @@ def test_the_student_of_another_run_teaches_from_events(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"network": "resnet50"}, r"'resnet50' is no teacher network.*cnn-small, .*onnx:FILE, run:FOLDER"),
+        ({"network": "resnet50"}, r"'resnet50' is not a teacher network.*cnn-small, .*onnx:FILE, run:FOLDER"),
         ({"network": "onnx:no.onnx"}, r"not trained, and teacher.epochs is 2.*teacher.epochs = 0"),
         ({"network": "onnx:no.onnx", "epochs": 0}, r"no.onnx: there is no such file"),
         ({"network": "onnx:no.onnx", "epochs": 0, "weights": "a"}, r"brings its own weights"),
         ({"network": "no.such:thing"}, r"'no.such:thing' cannot be imported: No module named 'no'"),
         ({"network": "torch:nothing"}, r"'torch:nothing' cannot be imported.*nothing"),
-        ({"network": "torch:float32"}, r"'torch:float32' cannot be called"),
+        ({"network": "torch:float32"}, r"'torch:float32' is not callable"),
         ({"network": "vgg11", "size": 7}, r"7 x 7 is too small"),
         ({"network": "cnn-small", "size": 7}, r"7 x 7 are too small"),
         ({"network": "resnet18", "weights": "none.safetensors"}, r"none.safetensors: there is no such file"),
@@ -365,12 +343,12 @@ def test_what_is_wrong_with_a_teacher_is_said_before_training(options: dict[str,
 
 
 def test_a_factory_that_makes_no_network() -> None:
-    with pytest.raises(UserError, match=r"made a int, no torch module"):
+    with pytest.raises(UserError, match=r"returned a int, not a torch module"):
         build_teacher(teaching(f"{__name__}:no_network").teacher, (3, 9, 11), 3)
 
 
 def test_the_list_of_teachers() -> None:
-    rows = {row["name"]: row["trained"] for row in list_teachers()}
+    rows = {row.name: row.trained for row in list_teachers()}
     assert list(rows)[: len(TEACHERS)] == list(TEACHERS)
     assert [name for name, trained in rows.items() if not trained] == ["onnx:FILE", "run:FOLDER"]
     for name in TEACHERS:
