@@ -49,7 +49,9 @@ def to_spiking_graph(
 
     `modules`: the nn.Sequential itself, others inside it or not, or pairs (name, module) in order. It may hold Conv2d,
     AvgPool2d, Flatten, Linear, snntorch.Leaky, snntorch.RLeaky and snntorch.Synaptic, on any device, their weights
-    parametrised or not; a subclass of the cells is taken to keep their update rule. Identity and Dropout are left out.
+    parametrised or not; a subclass of the cells is taken to keep their update rule.
+    Any other module may have `to_nir(name, shape, dt_s)`, which returns its node for neurons of `shape`. Identity and
+    Dropout are left out.
     A Linear or Conv2d that stands at two places becomes two layers of the same weights; a cell there is refused. Decays
     that were trained outside 0..1 are taken as snnTorch's forward takes them, clamped, with a note. A Leaky or
     Synaptic without reset as the last module is read out by its membrane, a Linear there by the host. `input_shape`:
@@ -130,6 +132,10 @@ def _convert(name: str, module: nn.Module, shape: Shape, dt_s: float, last: bool
                 hint="train with reset_mechanism='zero', or read the membrane of the last layer",
             )  # fmt: skip
         return cell_node(name, module, shape, dt_s)
+    to_nir = getattr(module, "to_nir", None)
+    if callable(to_nir):
+        node: nir.NIRNode = to_nir(name, shape, dt_s)
+        return node
     raise UserError(f"{kind.__module__}.{kind.__name__} cannot go to the chip", where=name, hint=TAKEN)
 
 

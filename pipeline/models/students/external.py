@@ -120,8 +120,8 @@ def _layers(network: nn.Module) -> list[tuple[str, nn.Module]]:
             raise _error(path, f"a {type(module).__name__} cannot go to the chip", f"use {LAYERS}")
         layers.append((name, module))
     if synapse is not None or len(layers) < 2 or not isinstance(layers[-2][1], nn.Linear):
-        raise _error(
-            "the end", "it is not nn.Linear and neurons", "end with nn.Linear(..., classes) and snntorch.Leaky"
+        raise UserError(
+            "it does not end in nn.Linear and neurons", where=WHERE, hint="end with nn.Linear and snntorch.Leaky"
         )
     return layers
 
