@@ -20,7 +20,7 @@ from spikeport.export.frontends.from_snntorch import to_spiking_graph
 from spikeport.export.quantization.quantize import quantize as quantize_graph
 from spikeport.pipeline.models.fold_batch_norm import fold_batch_norm
 from spikeport.pipeline.models.students.build import build_student, check_student
-from spikeport.pipeline.run.recipe import Student as StudentRecipe
+from spikeport.pipeline.run.sections.networks import Student as StudentRecipe
 from spikeport.pipeline.training.qat import quantize, scales
 
 SHAPE, CLASSES, STEPS = (2, 8, 12), 5, 7

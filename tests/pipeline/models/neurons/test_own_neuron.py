@@ -22,7 +22,7 @@ from spikeport.pipeline.models.neurons.base import SLOPE, LoihiNeuron, NeuronMod
 from spikeport.pipeline.models.neurons.table import NEURONS, make_neurons, neuron_model
 from spikeport.pipeline.models.storage import load_student, save_student
 from spikeport.pipeline.models.students.inference import predict_spikes
-from spikeport.pipeline.run.recipe import Student as StudentRecipe
+from spikeport.pipeline.run.sections.networks import Student as StudentRecipe
 from spikeport.pipeline.training.qat import qat_finetune, scales
 from spikeport.pipeline.training.train import initial_student, train_student
 
@@ -39,7 +39,7 @@ class LoihiPlif(LoihiNeuron):
 
     @property
     def v_decay(self) -> int:
-        return round(4096 * (1 - float(self.logit.sigmoid())))
+        return round(4096 * (1 - float(self.logit.detach().sigmoid())))
 
     def round_decays(self) -> None:
         """`v_decay` rounds whenever it is read."""
@@ -85,8 +85,8 @@ def test_it_learns_is_quantized_and_exported(through: str, tmp_path: Path, monke
     fresh = initial_student(recipe, dataset)
     assert [type(neurons) for neurons in fresh.neurons()] == 3 * [LoihiPlif]
     trained = train_student(recipe, dataset, None, "baseline", tmp_path / "train")
-    logits = [float(neurons.logit) for neurons in trained.neurons()]
-    assert all(abs(logit - float(fresh.output_cell.logit)) > 0.01 for logit in logits)
+    logits = [float(neurons.logit.detach()) for neurons in trained.neurons()]
+    assert all(abs(logit - float(fresh.output_cell.logit.detach())) > 0.01 for logit in logits)
     assert len(set(logits)) == 3
     tuned = qat_finetune(recipe, dataset, trained, tmp_path / "tune")
     save_student(tuned, tmp_path / "quantized.safetensors")
