@@ -27,8 +27,9 @@ from random_networks import random_frames, random_network
 
 from spikeport.export.backends.compare import compare_traces
 from spikeport.export.backends.divergence_case import write_case
-from spikeport.export.backends.lava.driver import NETWORKS_PER_PROCESS, LavaWorker
+from spikeport.export.backends.lava.driver import NETWORKS_PER_PROCESS
 from spikeport.export.backends.lava.driver import simulate as simulate_lava
+from spikeport.export.backends.lava.process import LavaWorker
 from spikeport.export.backends.reference.simulate import simulate
 from spikeport.export.backends.table import BACKENDS
 from spikeport.export.formats.netx.write import read_netx

@@ -1,31 +1,32 @@
-"""Networks whose spikes are worked out by hand: what `spikeport doctor` asks Lava."""
+"""Networks whose spikes were computed by hand: every backend must give them, and `spikeport doctor` asks for them."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from spikeport.export.network.fixed_point import DECAY_ONE
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 
 
 def known_network() -> IntegerNetwork:
-    """One neuron without leak: a spike adds 2, it fires above 5, so with a spike every step at every third one."""
+    """One neuron without leak. A spike adds 2 and it fires above 5: with a spike at every step, at every third step."""
     return _network("known", "dense", [[2]], v_decay=0, vth_mant=5)
 
 
 def known_answers() -> list[tuple[IntegerNetwork, np.ndarray, np.ndarray]]:
-    """Networks, frames `[N, T, *input_shape]` and the spikes `[N, T, outputs]` they must give."""
+    """Networks, their frames `[N, T, *input_shape]` and the spikes `[N, T, outputs]` that they must give."""
     always = np.ones((2, 7, 1), dtype=np.uint8)
     pulses = np.array([[[1, 0], [1, 0], [0, 1], [0, 0], [0, 0], [0, 0]]], dtype=np.uint8)
     # Weight 4 fires at once, weight 2 never. Spikes of input 0 wait 1 step for neuron 0 and 3 for neuron 1.
     delayed = _network("delay", "dense", [[4, 2], [4, 2]], delay=[[1, 0], [3, 0]])
     delayed_spikes = [[0, 0], [1, 0], [1, 0], [0, 1], [0, 1], [0, 0]]
-    # Each neuron fires the other one step later: the pulse goes round for ever. Input 1 alone reaches nobody.
+    # Each neuron makes the other fire one step later: the pulse circulates. A spike of input 1 alone has no effect.
     ring = _network("ring", "dense", [[4, 2], [2, 2]], weight_rec=[[2, 4], [4, 2]])
     once = np.array([[[0, 1], [1, 0], [0, 0], [0, 0], [0, 0]]] * 2, dtype=np.uint8)
     ring_spikes = [[0, 0], [1, 0], [0, 1], [1, 0], [0, 1]]
-    # Only the right tap fires: out[x] = 2 in[x] + 4 in[x + 1], as torch has it (a true convolution would flip).
+    # Only the right tap fires: out[x] = 2 in[x] + 4 in[x + 1], a correlation as in torch, not a true convolution.
     conv = _network("conv", "conv", [[[[2, 4]]]], input_shape=(1, 1, 3))
     images = np.array([[[[[1, 0, 0]]], [[[0, 1, 0]]], [[[0, 0, 1]]]]], dtype=np.uint8)
     conv_spikes = [[0, 0], [1, 0], [0, 1]]
@@ -37,9 +38,19 @@ def known_answers() -> list[tuple[IntegerNetwork, np.ndarray, np.ndarray]]:
     ]
 
 
-def _network(name: str, kind: str, weight: list[Any], **given: Any) -> IntegerNetwork:
-    values: dict[str, Any] = {"bias": None, "i_decay": 4096, "v_decay": 4096, "vth_mant": 3}
-    values |= {"input_shape": (np.asarray(weight).shape[1],)} | given
-    arrays = {key: np.asarray(value) for key, value in values.items() if isinstance(value, list)}
-    layer = IntegerLayer(name=name, kind=kind, weight=np.asarray(weight), **(values | arrays))  # type: ignore[arg-type]
+def _network(name: str, kind: Literal["dense", "conv"], weight: list[Any], **given: Any) -> IntegerNetwork:
+    """A network of one layer; `given`: decays (default: nothing is kept), threshold (default 3), synapse."""
+    matrix = np.asarray(weight)
+    layer = IntegerLayer(
+        name=name,
+        kind=kind,
+        weight=matrix,
+        bias=None,
+        i_decay=DECAY_ONE,
+        v_decay=given.get("v_decay", DECAY_ONE),
+        vth_mant=given.get("vth_mant", 3),
+        input_shape=given.get("input_shape", (matrix.shape[1],)),
+        weight_rec=None if "weight_rec" not in given else np.asarray(given["weight_rec"]),
+        delay=None if "delay" not in given else np.asarray(given["delay"]),
+    )
     return IntegerNetwork(input_shape=layer.input_shape, layers=(layer,))

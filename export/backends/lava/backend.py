@@ -28,7 +28,7 @@ class LavaBackend:
 
     def version(self) -> str:
         """`lava 0.10.0 fixed_pt`."""
-        from spikeport.export.backends.lava.process import BACKEND
+        from spikeport.export.backends.lava.results import BACKEND
 
         return BACKEND
 

@@ -1,4 +1,4 @@
-"""Drives Lava: samples spread over several Lava processes, which are replaced when they fail or grow old."""
+"""Spreads samples over several Lava processes, and replaces processes that crash or have run for long."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ import numpy as np
 
 from spikeport.errors import UserError
 from spikeport.export.backends.known_answers import known_answers
-from spikeport.export.backends.lava.process import Arrays, LavaLost, LavaTimeout, LavaWorker, assemble
+from spikeport.export.backends.lava.process import LavaCrashed, LavaTimeout, LavaWorker
+from spikeport.export.backends.lava.results import Arrays, assemble
 from spikeport.export.backends.lava.schedule import schedule
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.spike_trace import SpikeTrace
 from spikeport.progress import Progress
 
-__all__ = ["LavaLost", "LavaTimeout", "LavaWorker", "known_answer", "simulate"]
-
 TRIES = 2
-NETWORKS_PER_PROCESS, STEPS_PER_PROCESS = 200, 1_000_000  # Lava keeps some memory of every network it ran
-FIRST_STEPS = 200  # steps of a process's first job, which tells how long a sample takes
-JOB_S = 10.0  # seconds that later jobs aim at: what a time-out may lose
+NETWORKS_PER_PROCESS, STEPS_PER_PROCESS = 200, 1_000_000  # Lava keeps some memory of each network that it ran
+FIRST_STEPS = 200  # time steps of a process's first job, which measures how long a sample takes
+JOB_S = 10.0  # seconds that a later job should take: a time-out loses at most one job of each process
 
 
 def simulate(
@@ -36,12 +35,23 @@ def simulate(
     timeout_s: float = 1800.0,
     progress: Progress | None = None,
 ) -> SpikeTrace:
-    """Spikes of every sample as `reference.simulate` gives them, without counts; `membrane` where the read-out is it.
+    """Runs every sample in Lava. A process that crashes is replaced, and its samples are tried once more.
 
-    `frames`: `[N, T, *input_shape]`, anything that slices by samples. `workers`: Lava processes at once (None: one a
-    core). A process that fails is replaced and its samples are tried once more. `progress(done, total)` counts
-    samples. Raises LavaTimeout, which holds what is done; UserError naming the sample on which Lava failed twice, or
-    whose values the network cannot take; MissingDependencyError where there is no Lava.
+    Args:
+        network: the network to run.
+        frames: `[N, T, *input_shape]`, anything that is sliced by samples.
+        keep_layers: whether the trace holds the spikes of every layer.
+        workers: Lava processes at once; None: one for each core.
+        timeout_s: seconds for all samples.
+        progress: called with (samples done, samples in all).
+
+    Returns:
+        Spikes, and the membrane where it is the read-out; no counts. See `Backend.simulate`.
+
+    Raises:
+        LavaTimeout: the time is over; the error holds the samples that are done.
+        UserError: Lava failed twice on a sample, or a sample is not a legal input.
+        MissingDependencyError: Lava is not installed.
     """
     samples, steps = frames.shape[:2]
     if steps < 1:
@@ -61,9 +71,11 @@ def simulate(
 
 
 def known_answer() -> bool:
-    """Whether Lava runs `known_answers` (leak, delay, recurrence, convolution) as worked out by hand.
+    """Whether Lava gives the spikes of `known_answers`, which were computed by hand.
 
-    Raises as `LavaWorker`.
+    Raises:
+        MissingDependencyError: Lava is not installed or does not start.
+        LavaCrashed: its process ended.
     """
     with LavaWorker() as worker:
         return all(
@@ -73,14 +85,14 @@ def known_answer() -> bool:
 
 
 class _Pool:
-    """Threads that each serve jobs, ranges of samples, to a Lava process of their own."""
+    """Threads, each with a Lava process of its own, that take jobs (ranges of samples) from one queue."""
 
     def __init__(self, network: IntegerNetwork, frames: Any, keep_layers: bool, workers: int) -> None:
         self._network, self._frames, self._keep_layers = network, frames, keep_layers
         self._samples, self._steps = frames.shape[:2]
         self._schedule = schedule(network, self._steps)
         self._lock = threading.Lock()
-        self._next, self._again = 0, deque[range]()  # samples never tried, and jobs that failed once
+        self._next, self._again = 0, deque[range]()  # first sample never tried, and jobs that failed once
         self._tries: Counter[int] = Counter()
         self._events: queue.Queue[tuple[range, Arrays] | tuple[range, int] | BaseException] = queue.Queue()
         self._alive: set[LavaWorker] = set()
@@ -88,12 +100,12 @@ class _Pool:
         self._threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(workers)]
 
     def run(self, end: float, progress: Progress | None) -> tuple[list[tuple[range, Arrays]], bool]:
-        """What is done by `end`, and whether that is all."""
+        """Jobs and their arrays that are done by `end` (monotonic seconds), and whether these are all."""
         for thread in self._threads:
             thread.start()
         parts: list[tuple[range, Arrays]] = []
         under_way: dict[int, int] = {}
-        done = said = 0
+        done = reported = 0
         while done < self._samples:
             try:
                 event = self._events.get(timeout=max(0.0, end - time.monotonic()))
@@ -108,13 +120,13 @@ class _Pool:
                 under_way.pop(job.start, None)
                 parts.append((job, result))
                 done += len(job)
-            if progress and said < (now := min(self._samples, done + sum(under_way.values()))):
+            if progress and reported < (now := min(self._samples, done + sum(under_way.values()))):
                 progress(now, self._samples)
-                said = now
+                reported = now
         return parts, True
 
     def close(self) -> None:
-        """Ends every process; returns when they are gone."""
+        """Ends every process and waits until they are gone."""
         with self._lock:
             self._stopped = True
             alive = list(self._alive)
@@ -144,7 +156,7 @@ class _Pool:
                         self._keep_layers,
                         progress=lambda done, job=job: self._events.put((job, done)),  # type: ignore[misc]
                     )
-                except LavaLost as error:
+                except LavaCrashed as error:
                     if worker:
                         self._end(worker)
                     worker = None
@@ -160,7 +172,7 @@ class _Pool:
                 self._end(worker)
 
     def _take(self, per_sample_s: float | None) -> range | None:
-        """The next job, or None when there is nothing left to start."""
+        """The next job; None if no job is left."""
         with self._lock:
             if self._stopped:
                 return None
@@ -171,12 +183,12 @@ class _Pool:
                 return None
             size = FIRST_STEPS // self._steps if per_sample_s is None else int(JOB_S / per_sample_s)
             share = -(-left // len(self._threads))
-            size = max(1, min(size, share)) if self._schedule.together else 1
+            size = max(1, min(size, share)) if self._schedule.shared else 1
             self._next += size
             return range(self._next - size, self._next)
 
-    def _failed(self, job: range, error: LavaLost) -> None:
-        """Gives the job to another process, once."""
+    def _failed(self, job: range, error: LavaCrashed) -> None:
+        """Puts the job back for another process; raises UserError when it failed before."""
         with self._lock:
             if self._stopped:
                 return
@@ -187,14 +199,14 @@ class _Pool:
         raise UserError(
             f"Lava failed {TRIES} times, the last on sample {job[min(error.done, len(job) - 1)]}",
             cause=str(error),
-            hint="run this sample alone, or use the reference",
+            hint="run this sample alone, or use the reference backend",
         )
 
     def _start(self) -> LavaWorker:
         worker = LavaWorker()
         with self._lock:
             if self._stopped:
-                raise LavaLost("stopped")
+                raise LavaCrashed("stopped")
             self._alive.add(worker)
         return worker.__enter__()
 

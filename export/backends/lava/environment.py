@@ -1,4 +1,4 @@
-"""Lava's own environment: where it is, how it is made, whether it answers.
+"""The virtual environment that Lava runs in: finds it and makes it.
 
 lava-nc 0.10.0 and lava-dl 0.6.0 are the final releases of an archived project and ask for old packages, so they
 never share an environment with Spikeport.
@@ -23,8 +23,9 @@ _DONE = "spikeport-lava-ready"
 
 
 def default_folder() -> Path:
-    """Where `spikeport lava install` puts the environment: inside the running virtual environment, so that they come
-    and go together, else in the user's data folder.
+    """Where `spikeport lava install` makes the environment.
+
+    Inside the running virtual environment, so that both are deleted together; else in the user's data folder.
     """
     if sys.prefix != sys.base_prefix:
         return Path(sys.prefix) / "lava"
@@ -33,12 +34,16 @@ def default_folder() -> Path:
 
 
 def interpreter() -> Path:
-    """The Python that has Lava. Raises MissingDependencyError with the command that brings it."""
+    """The Python interpreter that has Lava.
+
+    Raises:
+        MissingDependencyError: there is none; the hint is the command that installs it.
+    """
     named = os.environ.get(VARIABLE)
     if named:
         if not os.access(named, os.X_OK):
             raise MissingDependencyError(
-                f"{VARIABLE}={named} is no program",
+                f"{VARIABLE}={named} is not a program",
                 hint=f"name an interpreter that has Lava, or unset {VARIABLE}",
             )
         return Path(named)
@@ -49,10 +54,19 @@ def interpreter() -> Path:
 
 
 def install(folder: Path | None = None, say: Callable[[str], None] = lambda _: None) -> Path:
-    """Makes the environment (about 500 MB, no torch) unless it is there already; returns its interpreter.
+    """Makes the environment (about 500 MB, without torch) unless it exists.
 
-    One process makes it; others wait for it. A half-made environment is nobody's to use, and is removed and made
-    again. Raises UserError with pip's last words where it cannot be made.
+    One process makes it and others wait. An incomplete environment is never used; it is removed and made again.
+
+    Args:
+        folder: where to make it; None: `default_folder()`.
+        say: called with each line about what is being done.
+
+    Returns:
+        Its interpreter.
+
+    Raises:
+        UserError: it cannot be made; the cause is the last line that pip printed.
     """
     folder = folder or default_folder()
     if not (folder / _DONE).is_file():
@@ -69,8 +83,11 @@ def install(folder: Path | None = None, say: Callable[[str], None] = lambda _: N
 
 
 def _make(folder: Path, say: Callable[[str], None], lock: int) -> None:
-    """Makes the environment; the mark that it is whole comes last. What is started holds `lock` as well: were this
-    process killed, pip would go on and write where another one makes the same."""
+    """Makes the environment; the file that marks it complete is written last.
+
+    The processes that are started inherit `lock`: if this process is killed, pip continues, and nobody else may start
+    to make the same environment.
+    """
     if folder.exists():
         shutil.rmtree(folder)
     say(f"making an environment for Lava in {folder}")
@@ -79,7 +96,7 @@ def _make(folder: Path, say: Callable[[str], None], lock: int) -> None:
     say("installing what netx needs")
     _call([*pip, "-r", str(Path(__file__).with_name("requirements.txt"))], "what Lava needs", lock)
     say(f"installing lava-nc {LAVA_NC} and lava-dl {LAVA_DL}")
-    # They pin Python 3.10 and old packages; the shims in `inside` make them run here, and the known answer proves it.
+    # They pin Python 3.10 and old packages; the shims in `inside` make them run here, as the known answers prove.
     pins = str(Path(__file__).with_name("lava.txt"))
     _call([*pip, "--no-deps", "--ignore-requires-python", "--require-hashes", "-r", pins], "Lava", lock)
     write_text(folder / _DONE, f"lava-nc {LAVA_NC}\nlava-dl {LAVA_DL}\n")

@@ -42,7 +42,7 @@ def lava_script(network: IntegerNetwork, net_name: str) -> str:
         READOUT=network.readout.kind,
         OVER_TIME=network.readout.over_time,
         SHARED=shared,
-        EMPTIED=repr(() if shared else one_by_one(network, 1, "").flush),
+        EMPTIED=repr(() if shared else one_by_one(network, 1, "").emptied),
         SHIMS=shims[shims.index("def apply()") :].rstrip(),
     )
 

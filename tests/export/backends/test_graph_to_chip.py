@@ -12,7 +12,7 @@ from random_graphs import random_graph
 from random_networks import integer_loop, integer_states
 
 from spikeport.errors import UserError
-from spikeport.export.backends.lava.driver import LavaWorker
+from spikeport.export.backends.lava.process import LavaWorker
 from spikeport.export.backends.reference.simulate import simulate
 from spikeport.export.formats.netx.write import read_netx, write_netx
 from spikeport.export.frontends.from_snntorch import to_spiking_graph

@@ -9,7 +9,7 @@ import pytest
 from frameworks import nodes, outcomes, regenerate, table
 from numpy.testing import assert_array_equal
 
-from spikeport.export.backends.lava.driver import LavaWorker
+from spikeport.export.backends.lava.process import LavaWorker
 from spikeport.export.quantization.quantize import quantize
 
 EXACT, ROUNDING, OTHER = "exact", "rounding", "another network"

@@ -11,7 +11,7 @@ from learning_data import tiny_recipe
 from torch import nn
 
 from spikeport.errors import UserError
-from spikeport.export.backends.lava.driver import LavaWorker
+from spikeport.export.backends.lava.process import LavaWorker
 from spikeport.export.backends.reference.simulate import simulate
 from spikeport.export.frontends.from_snntorch import to_spiking_graph
 from spikeport.export.network.integer_network import IntegerNetwork

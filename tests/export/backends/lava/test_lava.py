@@ -12,7 +12,7 @@ from random_networks import integer_states, random_frames, random_network
 
 from spikeport.errors import MissingDependencyError, UserError
 from spikeport.export.backends.lava import driver, environment
-from spikeport.export.backends.lava.driver import LavaWorker
+from spikeport.export.backends.lava.process import LavaWorker
 from spikeport.export.backends.reference.simulate import simulate
 from spikeport.export.formats.netx.write import read_netx
 from spikeport.export.graph.spiking_graph import load_graph

@@ -17,8 +17,9 @@ import pytest
 
 from spikeport.errors import UserError
 from spikeport.export.backends.lava import driver
-from spikeport.export.backends.lava.driver import LavaTimeout, LavaWorker, simulate
+from spikeport.export.backends.lava.driver import simulate
 from spikeport.export.backends.lava.inside import session
+from spikeport.export.backends.lava.process import LavaTimeout, LavaWorker
 from spikeport.export.backends.reference.simulate import simulate as simulate_reference
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 

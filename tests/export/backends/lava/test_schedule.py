@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from random_networks import integer_states
 
-from spikeport.export.backends.lava.process import LavaWorker, assemble
+from spikeport.export.backends.lava.process import LavaWorker
+from spikeport.export.backends.lava.results import assemble
 from spikeport.export.backends.lava.schedule import SampleSchedule, quiet, schedule
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 
@@ -35,14 +36,14 @@ def rng():
 
 def test_plain_chains_run_back_to_back(rng):
     found = schedule(chain(dense(rng, 5, 4, bias=np.array(BIASED)), dense(rng, 4, 3)), STEPS)
-    assert (found.together, found.interval, found.period, found.flush) == (True, STEPS, STEPS, ())
+    assert (found.shared, found.interval, found.period, found.emptied) == (True, STEPS, STEPS, ())
 
 
 def test_a_delay_behind_the_frames_needs_blank_steps_as_long_as_itself(rng):
     """Its source falls silent with the frames, whatever the biases behind it do."""
     delayed = dense(rng, 5, 4, delay=rng.integers(0, 7, (4, 5)), bias=np.array(BIASED))
     found = schedule(chain(delayed, dense(rng, 4, 3, bias=np.array([300, 1, 2]))), STEPS)
-    assert (found.together, found.period) == (True, STEPS + delayed.max_delay)
+    assert (found.shared, found.period) == (True, STEPS + delayed.max_delay)
 
 
 def test_delays_behind_quiet_layers_wait_for_a_reset_and_for_the_delay_line(rng):
@@ -52,22 +53,22 @@ def test_delays_behind_quiet_layers_wait_for_a_reset_and_for_the_delay_line(rng)
     """
     first, second, third = (dense(rng, 5, 4), dense(rng, 4, 6, delay=[[6]]), dense(rng, 6, 3, delay=[[2]]))
     found = schedule(chain(first, second, third), STEPS)
-    assert (found.together, found.interval, found.period) == (True, 11, 33)
+    assert (found.shared, found.interval, found.period) == (True, 11, 33)
 
 
 def test_spikes_that_a_bias_alone_fires_forbid_sharing_and_are_flushed(rng):
     network = chain(dense(rng, 5, 4, bias=np.array(BIASED)), dense(rng, 4, 6), dense(rng, 6, 3, delay=[[2]]))
     found = schedule(network, STEPS)
-    assert (found.together, found.flush) == (False, ((2, 2, "synapse"),))
+    assert (found.shared, found.emptied) == (False, ((2, 2, "synapse"),))
     slow = dense(rng, 5, 4, bias=np.array([0, 20, 0, 0]))
-    assert not schedule(chain(slow, *network.layers[1:]), STEPS).together
+    assert not schedule(chain(slow, *network.layers[1:]), STEPS).shared
 
 
 def test_recurrent_networks_get_a_network_a_sample(rng):
     loop = dense(rng, 5, 4, weight_rec=recurrent(rng, 4))
-    assert (schedule(chain(loop), STEPS).together, schedule(chain(loop), STEPS).flush) == (False, ())
+    assert (schedule(chain(loop), STEPS).shared, schedule(chain(loop), STEPS).emptied) == (False, ())
     loud = replace(loop, bias=np.array(BIASED))
-    assert schedule(chain(loud), STEPS).flush == ((1, 0, "synapse_rec"),)
+    assert schedule(chain(loud), STEPS).emptied == ((1, 0, "synapse_rec"),)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +111,7 @@ def mismatches(worker, network, frames, rule):
 
 
 def back_to_back(**given):
-    return SampleSchedule(together=True, interval=STEPS, period=STEPS, **given)
+    return SampleSchedule(shared=True, interval=STEPS, period=STEPS, **given)
 
 
 @pytest.mark.lava
@@ -124,7 +125,7 @@ class TestLavaDiffersWithoutTheRule:
         network = chain(dense(rng, 5, 6, i_decay=0), dense(rng, 6, 4, delay=rng.integers(0, 7, (4, 6))))
         assert mismatches(worker, network, frames, back_to_back()) > 0
         right = schedule(network, STEPS)
-        assert right.together
+        assert right.shared
         assert mismatches(worker, network, frames, right) == 0
 
     def test_recurrent_spikes_of_one_sample_reach_into_the_next(self, worker, rng, frames):
@@ -139,6 +140,6 @@ class TestLavaDiffersWithoutTheRule:
             dense(rng, 6, 3, weight_rec=recurrent(rng, 3), bias=np.array([60, 70, 80])),
         )
         right = schedule(network, STEPS)
-        assert right.flush == ((1, 1, "synapse"), (3, 2, "synapse_rec"))
-        assert mismatches(worker, network, frames[:1], replace(right, flush=())) > 0
+        assert right.emptied == ((1, 1, "synapse"), (3, 2, "synapse_rec"))
+        assert mismatches(worker, network, frames[:1], replace(right, emptied=())) > 0
         assert mismatches(worker, network, frames[:1], right) == 0
