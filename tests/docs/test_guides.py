@@ -1,5 +1,6 @@
 """The examples of the guides work as they stand: files are written as shown, tests and commands of the pages run."""
 
+import json
 import os
 import re
 import subprocess
@@ -13,7 +14,8 @@ from spikeport.export.formats.frames_file import write_frames
 from spikeport.export.formats.netx.write import write_netx
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 
-GUIDES = Path(__file__).resolve().parents[2] / "docs" / "how-to"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+GUIDES = DOCS / "how-to"
 # Small data and short trainings in place of what a page leaves at its default; the rest of a recipe is the page's.
 SMALL = {"data.train": 40, "data.validation": 10, "data.test": 20, "teacher.epochs": 1, "training.epochs": 1,
          "quantization.epochs": 1, "check.lava": "false", "profile.baseline_seconds": 0.1}  # fmt: skip
@@ -21,7 +23,7 @@ SMALL = {"data.train": 40, "data.validation": 10, "data.test": 20, "teacher.epoc
 
 def write_files(page: str, folder: Path) -> list[str]:
     """Writes every code block that has a title under that name; returns the names."""
-    text = (GUIDES / page).read_text(encoding="utf-8")
+    text = (DOCS / page).read_text(encoding="utf-8")
     found = re.findall(r'^```\w+ title="([\w./-]+)"\n(.*?)^```$', text, re.DOTALL | re.MULTILINE)
     assert found, f"{page} has no files"
     for name, code in found:
@@ -47,7 +49,7 @@ def run_recipe(folder: Path, name: str = "recipe.toml") -> str:
 
 
 def test_the_backend_of_the_guide(tmp_path):
-    assert write_files("backend.md", tmp_path) == ["numpy_backend.py", "test_numpy_backend.py"]
+    assert write_files("how-to/backend.md", tmp_path) == ["numpy_backend.py", "test_numpy_backend.py"]
     run_tests(tmp_path, "test_numpy_backend.py")
     layer = IntegerLayer(name="fc", kind="dense", weight=2 * np.arange(-7, 8).reshape(3, 5), bias=None, i_decay=4096,
                          v_decay=512, vth_mant=9, input_shape=(5,))  # fmt: skip
@@ -59,15 +61,34 @@ def test_the_backend_of_the_guide(tmp_path):
 
 @pytest.mark.slow
 def test_the_student_of_the_guide(tmp_path):
-    assert write_files("student.md", tmp_path) == ["my_student.py", "recipe.toml"]
+    assert write_files("how-to/student.md", tmp_path) == ["my_student.py", "recipe.toml"]
     assert "0 mismatches" in run_recipe(tmp_path)
 
 
 @pytest.mark.slow
 def test_the_neuron_of_the_guide(tmp_path):
-    assert write_files("neuron.md", tmp_path) == ["threshold_neuron.py", "test_threshold_neuron.py", "recipe.toml"]
+    assert write_files("how-to/neuron.md", tmp_path) == [
+        "threshold_neuron.py",
+        "test_threshold_neuron.py",
+        "recipe.toml",
+    ]
     run_tests(tmp_path, "test_threshold_neuron.py")
     assert "0 mismatches" in run_recipe(tmp_path)
+
+
+@pytest.mark.slow
+def test_the_tutorial(tmp_path):
+    assert write_files("tutorial.md", tmp_path) == ["make_recordings.py", "bars.toml"]
+    call(tmp_path, sys.executable, "make_recordings.py")
+    spikeport = (sys.executable, "-P", "-m", "spikeport")
+    assert "120" in call(tmp_path, *spikeport, "data", "info", "bars.toml")
+    call(tmp_path, *spikeport, "data", "preview", "bars.toml", "--out", "preview.png")
+    fast = ("--set", "check.lava=false", "--set", "profile.baseline_seconds=0.1")
+    shown = call(tmp_path, *spikeport, "run", "bars.toml", "--out", "runs/bars", *fast)
+    assert "0 mismatches" in shown
+    found = json.loads((tmp_path / "runs/bars/report.json").read_text())
+    assert found["accuracy"]["student_quantized"]["value"] > 0.9
+    assert (tmp_path / "runs/bars/report.html").is_file()
 
 
 @pytest.mark.parametrize("page", sorted(path.name for path in GUIDES.glob("*.md")))
