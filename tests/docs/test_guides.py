@@ -77,6 +77,14 @@ def test_the_neuron_of_the_guide(tmp_path):
 
 
 @pytest.mark.slow
+def test_the_loss_of_the_guide(tmp_path):
+    assert write_files("how-to/loss.md", tmp_path) == ["probability_loss.py", "test_probability_loss.py", "recipe.toml"]
+    run_tests(tmp_path, "test_probability_loss.py")
+    assert "0 mismatches" in run_recipe(tmp_path)
+    assert "event.probability_loss:ProbabilityMse" in (tmp_path / "made" / "metrics.jsonl").read_text()
+
+
+@pytest.mark.slow
 def test_the_tutorial(tmp_path):
     assert write_files("tutorial.md", tmp_path) == ["make_recordings.py", "bars.toml"]
     call(tmp_path, sys.executable, "make_recordings.py")
