@@ -1,4 +1,4 @@
-"""What a network did, as integers per sample: the counts that every energy account multiplies.
+"""Operations of a network per sample, as integers: the counts that an energy estimate multiplies.
 
 Units are named: per sample means over all T steps of one inference, never per step.
 """
@@ -23,20 +23,77 @@ from spikeport.export.network.connectivity import (
 from spikeport.export.network.fixed_point import DECAY_ONE
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 from spikeport.export.network.spike_trace import SpikeTrace
+from spikeport.json_values import JsonValue
 
 CHUNK = 64  # samples whose values are summed at a time
 
 
 @dataclass(frozen=True, kw_only=True)
-class LayerActivity:
-    """One layer's counts. Arrays are int64 `[N]`, one entry per sample; `*_per_pass` are those of one dense pass.
+class LayerMeans(JsonValue):
+    """Counts of one layer, means per sample over all time steps.
 
-    `messages`: one per event received, own spikes of a recurrent layer too, as if all its destinations sat on one
-    core, and for the last layer one more per spike that leaves the network. `inputs`: places that events come from, own
-    neurons of a recurrent layer too. `addressed_synapses`: those that an event looks for. `biases`: words kept of
-    them, 0 where all are 0. `state_words`: a neuron's, membrane and current; `state_muls`, `state_adds`: what an
-    update takes, a leak being one multiplication. `carried_synops`, `effective_carried_synops`: each event counted as
-    often as its value says, where a layer takes messages of values; None where these are not known.
+    Attributes:
+        name: the layer.
+        kind: kind of its synapses.
+        shape: shape of its output.
+        neurons: number of neurons.
+        weights: number of weights.
+        spikes_per_sample: output spikes.
+        rate: spikes per neuron and step, 0 to 1.
+        synops_per_sample: synaptic operations, zero weights counted.
+        effective_synops_per_sample: synaptic operations, zero weights not counted.
+        dense_ops: operations if every input fired at every step.
+        naive_macs: multiply-accumulates of dense passes with padding counted, over all steps.
+        updates_active_per_sample: active neuron updates.
+        updates_inactive_per_sample: inactive neuron updates.
+        messages_per_sample: messages between layers.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    neurons: int
+    weights: int
+    spikes_per_sample: float
+    rate: float
+    synops_per_sample: float
+    effective_synops_per_sample: float
+    dense_ops: int
+    naive_macs: int
+    updates_active_per_sample: float
+    updates_inactive_per_sample: float
+    messages_per_sample: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerActivity:
+    """Counts of one layer. Arrays are int64 `[N]`, one entry per sample; `*_per_pass` are those of one dense pass.
+
+    Attributes:
+        name: the layer.
+        kind: kind of its synapses.
+        shape: shape of its output.
+        neurons: number of neurons.
+        weights: number of weights.
+        inputs: number of sources of events; a recurrent layer's own neurons are included.
+        addressed_synapses: synapses that one event addresses.
+        biases: bias words in memory; 0 where all biases are 0.
+        state_words: words of one neuron's state, membrane and current.
+        state_muls: multiplications of one update; a leak is one.
+        state_adds: additions of one update.
+        steps: time steps.
+        events: events received.
+        synops: synaptic operations, zero weights counted.
+        effective_synops: synaptic operations, zero weights not counted.
+        spikes: output spikes.
+        updates_active: neuron updates with input, bias or spike.
+        messages: one per event received, with all destinations on one core, and for the last layer one per output
+            spike. A recurrent layer's own spikes are included.
+        dense_ops_per_pass: operations of one dense pass, exact at the edges.
+        naive_macs_per_pass: operations of one dense pass, padding counted.
+        takes_values: whether input events carry values.
+        carried_synops: `synops` with each event counted as often as its value; None where values are unknown.
+        effective_carried_synops: `effective_synops` counted in the same way.
     """
 
     name: str
@@ -68,30 +125,30 @@ class LayerActivity:
         """Neuron-steps per sample, active and inactive."""
         return self.neurons * self.steps
 
-    def row(self) -> dict[str, Any]:
-        """The layer as JSON: counts are means per sample, `rate` is spikes per neuron and step."""
+    def means(self) -> LayerMeans:
+        """Means over samples."""
         active = float(np.mean(self.updates_active))
-        return {
-            "name": self.name,
-            "kind": self.kind,
-            "shape": list(self.shape),
-            "neurons": self.neurons,
-            "weights": self.weights,
-            "spikes_per_sample": float(np.mean(self.spikes)),
-            "rate": float(np.mean(self.spikes)) / self.updates,
-            "synops_per_sample": float(np.mean(self.synops)),
-            "effective_synops_per_sample": float(np.mean(self.effective_synops)),
-            "dense_ops": self.dense_ops_per_pass * self.steps,
-            "naive_macs": self.naive_macs_per_pass * self.steps,
-            "updates_active_per_sample": active,
-            "updates_inactive_per_sample": self.updates - active,
-            "messages_per_sample": float(np.mean(self.messages)),
-        }
+        return LayerMeans(
+            name=self.name,
+            kind=self.kind,
+            shape=self.shape,
+            neurons=self.neurons,
+            weights=self.weights,
+            spikes_per_sample=float(np.mean(self.spikes)),
+            rate=float(np.mean(self.spikes)) / self.updates,
+            synops_per_sample=float(np.mean(self.synops)),
+            effective_synops_per_sample=float(np.mean(self.effective_synops)),
+            dense_ops=self.dense_ops_per_pass * self.steps,
+            naive_macs=self.naive_macs_per_pass * self.steps,
+            updates_active_per_sample=active,
+            updates_inactive_per_sample=self.updates - active,
+            messages_per_sample=float(np.mean(self.messages)),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Activity:
-    """What a network did over `samples` samples of `steps` steps, as counted by `backend`."""
+    """Counts of all layers over `samples` samples of `steps` time steps, as `backend` counted them."""
 
     layers: tuple[LayerActivity, ...]
     samples: int
@@ -111,8 +168,16 @@ class Activity:
 
 
 def count_activity(network: IntegerNetwork, trace: SpikeTrace, frames: Any = None) -> Activity:
-    """The counts in `trace` by layer. `frames` `[N, T, ...]`, which it is a trace of, say what values its messages had,
-    where the network takes any but 1. Raises UserError where the trace has none, or another network's."""
+    """The counts of each layer in a spike trace.
+
+    Args:
+        network: the network that was simulated.
+        trace: its spike trace, with counts.
+        frames: `[N, T, ...]`, the input of the trace; needed where the network takes input values other than 1.
+
+    Raises:
+        UserError: the trace has no counts, or belongs to another network.
+    """
     counts = trace.counts
     if counts is None:
         raise UserError(

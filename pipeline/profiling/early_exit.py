@@ -1,9 +1,8 @@
-"""Accuracy against energy within one network: what if it were read after fewer steps?"""
+"""Accuracy and energy of a network if its output is read after fewer time steps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
@@ -13,10 +12,39 @@ from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.readout import UNLABELLED
 from spikeport.export.network.spike_trace import LayerCounts, SpikeTrace
 from spikeport.pipeline.profiling.counts import count_activity
+from spikeport.pipeline.profiling.energy import describe
+from spikeport.pipeline.profiling.energy.summarize import mean_uj
 from spikeport.pipeline.profiling.profile_trace import sample_energies_on
-from spikeport.pipeline.run.intervals import share
+from spikeport.pipeline.run.intervals import Accuracy, share
+from spikeport.progress import Progress
 
 POINTS = 5  # at most, the last of them after all steps
+
+
+class EarlyExitPoint(TypedDict):
+    """Accuracy and dynamic energy after the first `steps` time steps."""
+
+    steps: int
+    accuracy: Accuracy
+    dynamic_uj: dict[str, float]
+
+
+class EarlyExit(TypedDict):
+    """Accuracy over time steps, as in report.json.
+
+    Attributes:
+        hardware: id of the device.
+        name: name of the device.
+        basis: grade of its constants, in words.
+        points: accuracy and energy by number of steps.
+        reason: why there are no points; then the other keys are absent.
+    """
+
+    hardware: NotRequired[str]
+    name: NotRequired[str]
+    basis: NotRequired[str]
+    points: NotRequired[list[EarlyExitPoint]]
+    reason: NotRequired[str]
 
 
 def early_exit(
@@ -26,20 +54,27 @@ def early_exit(
     trace: SpikeTrace,
     hardware: tuple[str, ...],
     active_rule: str | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> dict[str, Any]:
-    """{"hardware", "name", "basis", "points"} on the first of `hardware` whose dynamic energy is known, or {"reason"}.
+    progress: Progress | None = None,
+) -> EarlyExit:
+    """Accuracy and energy after fractions of the time steps, on the first device whose dynamic energy is known.
 
-    A point: `steps` read, `accuracy` {value, n, silent, low, high}, `dynamic_uj` {low, nominal, high} of what was done
-    until then. Spikes and counts of a step do not depend on later ones, so one simulation that tells steps apart holds
-    all; it is not made where `trace` of `frames` already does.
+    Spikes and counts of a step do not depend on later steps, so one simulation with counts per step gives all points.
+
+    Args:
+        network: the network that was simulated.
+        frames: `[N, T, ...]`, the input of `trace`.
+        labels: classes `[N]`, UNLABELLED where unknown.
+        trace: the spike trace. Without counts per step, the network is simulated again.
+        hardware: ids or files of profiles.
+        active_rule: the rule for active neuron updates; None for each profile's own.
+        progress: called with samples done and samples in all.
     """
     if np.all(labels == UNLABELLED):
         return {"reason": f"none of {len(labels):,} samples has a label"}
     total = trace.spikes.shape[1]
     edges = sorted({-(-total * part // POINTS) for part in range(1, POINTS + 1)})
     counts = _until(network, frames, trace, edges, progress)
-    points = []
+    points: list[EarlyExitPoint] = []
     for at, steps in enumerate(edges):
         cut = SpikeTrace(
             backend=trace.backend,
@@ -48,14 +83,15 @@ def early_exit(
         )
         membrane = None if trace.membrane is None else trace.membrane[:, :steps]
         found = sample_energies_on(network, count_activity(network, cut, frames), hardware, active_rule)
-        known = [index for index, each in enumerate(found) if each.dynamic_uj]
+        known = [(index, energy) for index, each in enumerate(found) if (energy := mean_uj(each.dynamic_pj))]
         if not known:
             return {"reason": "no device here has a known dynamic energy"}
-        estimate, hardware = found[known[0]], hardware[known[0] : known[0] + 1]
+        index, energy_uj = known[0]
+        chosen, hardware = found[index], hardware[index : index + 1]
         answers = compare_with_labels(labels, network.readout.classes(cut.spikes, membrane))
-        points.append({"steps": steps, "accuracy": share(answers), "dynamic_uj": estimate.dynamic_uj})
-    device = estimate.profile.device
-    return {"hardware": device.id, "name": device.name, "basis": estimate.basis, "points": points}
+        points.append({"steps": steps, "accuracy": share(answers), "dynamic_uj": energy_uj.to_json()})
+    device = chosen.profile.device
+    return {"hardware": device.id, "name": device.name, "basis": describe.basis(chosen), "points": points}
 
 
 def _until(
@@ -63,13 +99,13 @@ def _until(
     frames: Any,
     trace: SpikeTrace,
     edges: list[int],
-    progress: Callable[[int, int], None] | None,
+    progress: Progress | None,
 ) -> dict[str, np.ndarray]:
     """Counts `[N, edges, L]` of the steps before each edge."""
     samples = len(trace.spikes)
-    every = [(slice(0, samples), trace)]
+    whole = [(slice(0, samples), trace)]
     parts: dict[str, list[np.ndarray]] = {}
-    for rows, part in every if trace.step_counts else iter_simulate(network, frames, per_step=True):
+    for rows, part in whole if trace.step_counts else iter_simulate(network, frames, per_step=True):
         assert part.step_counts is not None
         for key, counted in vars(part.step_counts).items():
             parts.setdefault(key, []).append(np.cumsum(counted, axis=1)[:, [edge - 1 for edge in edges]])

@@ -1,47 +1,107 @@
-"""How a quantity spreads over samples or repeats, and how two spread together."""
+"""Distribution of a quantity over samples or repeats, and of the difference of two."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
+
+from spikeport.json_values import JsonValue
+from spikeport.values import Interval
 
 RESAMPLES = 10_000
 CHUNK_VALUES = 1 << 22  # drawn at a time, to bound memory
 
 
-def over_samples(values: np.ndarray, *, seed: int = 0) -> dict[str, Any]:
-    """Mean of `[N]` values with its 95 % bootstrap interval (percentiles of resampled means), spread and quantiles."""
+@dataclass(frozen=True, kw_only=True)
+class SampleStatistics(JsonValue):
+    """Distribution of a quantity over samples.
+
+    Attributes:
+        n: number of samples.
+        mean: their mean.
+        low: lower end of the interval of the mean.
+        high: upper end of the interval of the mean.
+        std: standard deviation with n - 1 in the denominator; None for one sample.
+        p50: median.
+        p95: 95th percentile.
+        interval: how `low` and `high` were computed, in words.
+    """
+
+    n: int
+    mean: float
+    low: float
+    high: float
+    std: float | None
+    p50: float
+    p95: float
+    interval: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bootstrapped(JsonValue):
+    """A value with the ends of its 95 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairedChange(JsonValue):
+    """Difference of two quantities of the same samples.
+
+    Attributes:
+        n: number of samples.
+        difference: mean of `values - first`.
+        ratio: mean of `values` over the mean of `first`; None where the latter may be 0.
+    """
+
+    n: int
+    difference: Bootstrapped
+    ratio: Bootstrapped | None
+
+
+def over_samples(values: np.ndarray, *, seed: int = 0) -> SampleStatistics:
+    """Mean of `[N]` values with its 95 % bootstrap interval (percentiles of resampled means) and quantiles."""
     values = np.asarray(values, dtype=np.float64)
     means = np.concatenate([values[rows].mean(axis=1) for rows in _draws(values.size, seed)])
     low, high = np.percentile(means, (2.5, 97.5))
-    return {
-        "n": values.size,
-        "mean": float(values.mean()),
-        "low": float(low),
-        "high": float(high),
-        "std": float(values.std(ddof=1)) if values.size > 1 else None,
-        "p50": float(np.percentile(values, 50)),
-        "p95": float(np.percentile(values, 95)),
-        "interval": f"95 % bootstrap of the mean, {RESAMPLES} resamples, seed {seed}",
-    }
+    return SampleStatistics(
+        n=values.size,
+        mean=float(values.mean()),
+        low=float(low),
+        high=float(high),
+        std=float(values.std(ddof=1)) if values.size > 1 else None,
+        p50=float(np.percentile(values, 50)),
+        p95=float(np.percentile(values, 95)),
+        interval=f"95 % bootstrap of the mean, {RESAMPLES} resamples, seed {seed}",
+    )
 
 
-def over_repeats(values: np.ndarray) -> dict[str, float]:
-    """Median of repeated measurements, with the 2.5 and 97.5 % quantiles of the repeats: {low, nominal, high}."""
+def over_repeats(values: np.ndarray) -> Interval:
+    """Median of repeated measurements `[N]`, with the 2.5 and 97.5 % quantiles of the repeats."""
     low, nominal, high = np.percentile(np.asarray(values, dtype=np.float64), (2.5, 50, 97.5))
-    return {"low": float(low), "nominal": float(nominal), "high": float(high)}
+    return Interval(low=float(low), nominal=float(nominal), high=float(high))
 
 
-def paired_changes(values: np.ndarray, first: np.ndarray, *, seed: int = 0) -> list[dict[str, Any]]:
-    """How the columns of `values` differ from those of `first`, `[N, M]` each with row i the same sample: M times
-    {n, difference, ratio}.
+def paired_changes(values: np.ndarray, first: np.ndarray, *, seed: int = 0) -> list[PairedChange]:
+    """Differences between the columns of two tables of the same samples, with 95 % bootstrap intervals.
 
-    `difference`: the mean of `values - first`; `ratio`: the mean of `values` over that of `first`, None where that may
-    be 0. Each {value, low, high}, a 95 % bootstrap interval: percentiles over samples drawn with replacement, the same
-    ones for both, so that what makes a sample costly in both makes no difference wider. Raises ValueError where the two
-    do not pair.
+    The intervals are percentiles over samples drawn with replacement. Both tables use the same draws, so variance that
+    they share does not widen the interval of the difference.
+
+    Args:
+        values: `[N, M]`, row i is sample i.
+        first: `[N, M]`, the table to compare with.
+        seed: seed of the draws.
+
+    Returns:
+        One change per column.
+
+    Raises:
+        ValueError: the tables have different shapes, or no rows.
     """
     values, first = np.asarray(values, dtype=np.float64), np.asarray(first, dtype=np.float64)
     if values.shape != first.shape or values.ndim != 2 or not len(values):
@@ -56,13 +116,13 @@ def paired_changes(values: np.ndarray, first: np.ndarray, *, seed: int = 0) -> l
         # A ratio of 1 + difference / first is exactly 1 where nothing differs, in whichever order the sums were made.
         divisible = firsts[:, m].min() > 0
         changes.append(
-            {
-                "n": n,
-                "difference": _percentiles(mean_difference[m], differences[:, m]),
-                "ratio": _percentiles(1 + mean_difference[m] / mean_first[m], 1 + differences[:, m] / firsts[:, m])
+            PairedChange(
+                n=n,
+                difference=_percentiles(mean_difference[m], differences[:, m]),
+                ratio=_percentiles(1 + mean_difference[m] / mean_first[m], 1 + differences[:, m] / firsts[:, m])
                 if divisible
                 else None,
-            }
+            )
         )
     return changes
 
@@ -76,13 +136,12 @@ def _draws(samples: int, seed: int) -> Iterator[np.ndarray]:
 
 
 def _times_drawn(rows: np.ndarray) -> np.ndarray:
-    """How often each sample stands in each row of indices, float64 `[rows, samples]`: sums of many columns are then one
-    product."""
+    """Count of each sample in each row of indices, float64 `[rows, samples]`, so that sums are one matrix product."""
     drawn, samples = rows.shape
-    places = rows + samples * np.arange(drawn)[:, None]
-    return np.bincount(places.ravel(), minlength=rows.size).reshape(rows.shape).astype(np.float64)
+    cells = rows + samples * np.arange(drawn)[:, None]
+    return np.bincount(cells.ravel(), minlength=rows.size).reshape(rows.shape).astype(np.float64)
 
 
-def _percentiles(value: float, resampled: np.ndarray) -> dict[str, float]:
+def _percentiles(value: float, resampled: np.ndarray) -> Bootstrapped:
     low, high = np.percentile(resampled, (2.5, 97.5))
-    return {"value": float(value), "low": float(low), "high": float(high)}
+    return Bootstrapped(value=float(value), low=float(low), high=float(high))

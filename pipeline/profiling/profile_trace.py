@@ -1,8 +1,9 @@
-"""Counts of a trace, and what they cost on each device: what the stage `profile` and the verb of that name have in
-common."""
+"""Counts of a spike trace and its energy on each device, for runs, files and the Python API."""
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,60 @@ import numpy as np
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.readout import SILENT
 from spikeport.export.network.spike_trace import SpikeTrace
-from spikeport.hardware_profiles.profile import load_profile
-from spikeport.pipeline.profiling.counts import Activity, count_activity
+from spikeport.hardware_profiles.profile import HardwareProfile, load_profile
+from spikeport.json_values import JsonValue
+from spikeport.pipeline.profiling.counts import Activity, LayerMeans, count_activity
+from spikeport.pipeline.profiling.energy.estimate import EnergyEstimate
 from spikeport.pipeline.profiling.energy.placement import place
 from spikeport.pipeline.profiling.energy.sample_energies import SampleEnergies, sample_energies
 from spikeport.pipeline.profiling.energy.sensitivity import sensitivity
+from spikeport.pipeline.profiling.energy.summarize import summarize
+
+
+@dataclass(frozen=True, kw_only=True)
+class TraceProfile(JsonValue):
+    """Counts of a trace and its energy on each device.
+
+    Attributes:
+        samples: number of samples.
+        silent: samples without an output spike.
+        layers: counts of each layer.
+        energy: an estimate for each device.
+        ann_macs: multiply-accumulates of an ANN of the same shape, one dense pass.
+    """
+
+    samples: int
+    silent: int
+    layers: tuple[LayerMeans, ...]
+    energy: tuple[EnergyEstimate, ...]
+    ann_macs: int
+
+
+def estimate_energy(
+    network: IntegerNetwork,
+    trace: SpikeTrace,
+    hardware: str | os.PathLike[str] | HardwareProfile,
+    *,
+    active_rule: str | None = None,
+    frames: Any = None,
+) -> EnergyEstimate:
+    """The energy of one inference on one device: counted operations times published energies per operation.
+
+    Args:
+        network: the network that was simulated.
+        trace: its spike trace, with counts.
+        hardware: id of a profile, path of a profile file, or a loaded profile.
+        active_rule: the rule for active neuron updates; None for the profile's own.
+        frames: `[N, T, ...]`, the input of `trace`; needed only where the network takes input values other than 1.
+
+    Raises:
+        UserError: the trace has no counts or belongs to another network; the profile is unknown or that of a GPU.
+    """
+    profile = hardware if isinstance(hardware, HardwareProfile) else load_profile(hardware)
+    activity = count_activity(network, trace, frames)
+    return _estimate(
+        sample_energies(profile, activity, placement=place(network, profile), active_rule=active_rule), active_rule
+    )
 
 
 def profile_trace(
@@ -23,30 +73,30 @@ def profile_trace(
     hardware: tuple[str, ...],
     active_rule: str | None = None,
     frames: Any = None,
-) -> dict[str, Any]:
-    """{"samples", "silent": those without an answer, "layers": counts, "energy": a row for each of `hardware` (ids or
-    files), "ann_macs": of the ANN of the same shape}.
-    `active_rule`: as in `account`; `frames`: as in `count_activity`."""
+) -> TraceProfile:
+    """Counts of `trace` and its energy on each of `hardware` (ids or files). Arguments as in `estimate_energy`."""
     activity = count_activity(network, trace, frames)
     classes = network.readout.classes(trace.spikes, trace.membrane)
-    return {
-        "samples": len(classes),
-        "silent": int(np.count_nonzero(classes == SILENT)),
-        "layers": [layer.row() for layer in activity.layers],
-        "energy": [_row(found, active_rule) for found in sample_energies_on(network, activity, hardware, active_rule)],
-        "ann_macs": activity.ann_macs,
-    }
+    return TraceProfile(
+        samples=len(classes),
+        silent=int(np.count_nonzero(classes == SILENT)),
+        layers=tuple(layer.means() for layer in activity.layers),
+        energy=tuple(
+            _estimate(found, active_rule) for found in sample_energies_on(network, activity, hardware, active_rule)
+        ),
+        ann_macs=activity.ann_macs,
+    )
 
 
 def sample_energies_on(
     network: IntegerNetwork, activity: Activity, hardware: tuple[str, ...], active_rule: str | None = None
 ) -> list[SampleEnergies]:
-    """What `network` spent on each of `hardware`, placed there by the public limits. `active_rule`: as in `account`."""
+    """Energies of each sample on each of `hardware`, with the network placed by the public limits."""
     return [
         sample_energies(profile, activity, placement=place(network, profile), active_rule=active_rule)
         for profile in map(load_profile, hardware)
     ]
 
 
-def _row(found: SampleEnergies, active_rule: str | None) -> dict[str, Any]:
-    return found.row() | {"sensitivity": sensitivity(found.profile, found.activity, found.placement, active_rule)}
+def _estimate(found: SampleEnergies, active_rule: str | None) -> EnergyEstimate:
+    return summarize(found, sensitivity(found.profile, found.activity, found.placement, active_rule))

@@ -68,7 +68,7 @@ def profile_network(
         progress(done, total, "samples")
 
     trace = simulate(subject.network, subject.frames, per_step=per_step, progress=tell)
-    result = profile_trace(subject.network, trace, hardware, active_rule, subject.frames)
+    result = profile_trace(subject.network, trace, hardware, active_rule, subject.frames).to_json()
     answers = _answers(subject, subject.network.readout.classes(trace.spikes, trace.membrane))
     result["accuracy"] = {"value": None, "reason": answers} if isinstance(answers, str) else share(answers)
     result["early_exit"] = {"reason": answers}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwor
 from spikeport.hardware_profiles.profile import HardwareProfile, load_profile
 from spikeport.pipeline.profiling.counts import Activity, count_activity
 from spikeport.pipeline.profiling.energy.placement import Placement
+from spikeport.pipeline.profiling.energy.sample_energies import SampleEnergies
+from spikeport.pipeline.profiling.energy.summarize import summarize
 
 MEMORYLESS = {"i_decay": 4096, "v_decay": 4096}
 
@@ -97,3 +100,8 @@ def write_profile(folder: Path, energies: dict[str, float], accounting: str = ""
         text += f'[[energy]]\nop = "{op}"\nunit = "pJ"\nvalue = {value}\nstatus = "measured"\nsource = "a table"\n'
     (folder / "mine.toml").write_text(text + more)
     return load_profile(folder / "mine.toml")
+
+
+def energy_row(energies: SampleEnergies) -> dict[str, Any]:
+    """The estimate as report.json contains it."""
+    return summarize(energies).to_json()

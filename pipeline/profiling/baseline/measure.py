@@ -28,6 +28,7 @@ from spikeport.pipeline.profiling.baseline.energy_meter import (
 )
 from spikeport.pipeline.profiling.macs import Macs, count_macs
 from spikeport.pipeline.profiling.percentiles import over_repeats
+from spikeport.values import Interval
 
 CUDA = "CUDAExecutionProvider"
 BATCHES = (1, 8, 32, 128)
@@ -42,13 +43,13 @@ class Timing:
     """Time of one batch in µs over repeats, {low, nominal, high}: 2.5 %, median, 97.5 %."""
 
     batch: int
-    batch_us: dict[str, float]
+    batch_us: Interval
     repeats: int
 
     @property
     def us_per_inference(self) -> float:
         """Median time of a batch over its size."""
-        return self.batch_us["nominal"] / self.batch
+        return self.batch_us.nominal / self.batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +169,7 @@ def curve(timings: Sequence[Timing], energy_uj: Mapping[int, dict[str, float] | 
     return [
         {
             "batch": timing.batch,
-            "latency_us": timing.batch_us,
+            "latency_us": timing.batch_us.to_json(),
             "us_per_inference": timing.us_per_inference,
             "repeats": timing.repeats,
             "energy_uj": energy_uj.get(timing.batch),
@@ -234,7 +235,7 @@ def timed_row(
     return _row(
         device,
         timing.batch,
-        latency_us=timing.batch_us,
+        latency_us=timing.batch_us.to_json(),
         latency_basis="measured",
         scope=scope,
         us_per_inference=timing.us_per_inference,

@@ -1,22 +1,29 @@
-"""The cores, tiles and chips that a network takes of a device, as energy and time need them: a view of the one
-partition of spikeport.export.mapping.limits."""
+"""Cores, tiles and chips that a network occupies on a device, from the partition in `spikeport.export.mapping`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from spikeport.export.mapping.limits import check_limits
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.hardware_profiles.profile import HardwareProfile, known
+from spikeport.pipeline.profiling.energy.estimate import PlacedLayer, PlacementSummary
 
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """Cores of each layer, in order, and what filled them ("": nothing did); `tiles`: None where none are public.
+    """Cores of a network by public limits.
 
-    `at_least`: a limit that fills cores is not public, so a compiler may need more. `summary`: the partition's words
-    on all limits; `passes`: none is exceeded.
+    Attributes:
+        names: names of the layers.
+        cores: cores of each layer.
+        filled_by: the limit that determines the cores of each layer ("": none).
+        cores_per_chip: cores of one chip.
+        tiles: tiles of all layers; None where their size is not public.
+        chips: chips of all layers.
+        at_least: whether a limit that fills cores is not public, so that a compiler may need more.
+        passes: whether no limit is exceeded.
+        summary: the result of all limit checks in words.
     """
 
     names: tuple[str, ...]
@@ -29,18 +36,18 @@ class Placement:
     passes: bool
     summary: str
 
-    def row(self) -> dict[str, Any]:
-        """The placement as report.json has it."""
+    def summarize(self) -> PlacementSummary:
+        """The placement as a report contains it."""
         layers = zip(self.names, self.cores, self.filled_by, strict=True)
-        return {
-            "cores": sum(self.cores),
-            "at_least": self.at_least,
-            "cores_per_chip": self.cores_per_chip,
-            "tiles": self.tiles,
-            "chips": self.chips,
-            "summary": self.summary,
-            "layers": [{"name": name, "cores": cores, "filled_by": reason} for name, cores, reason in layers],
-        }
+        return PlacementSummary(
+            cores=sum(self.cores),
+            at_least=self.at_least,
+            cores_per_chip=self.cores_per_chip,
+            tiles=self.tiles,
+            chips=self.chips,
+            summary=self.summary,
+            layers=tuple(PlacedLayer(name=name, cores=cores, filled_by=reason) for name, cores, reason in layers),
+        )
 
     def __str__(self) -> str:
         """`placed by the public limits: 40 cores in 10 tiles on 1 chip, layers on cores of their own`."""
@@ -54,7 +61,7 @@ class Placement:
 
 
 def place(network: IntegerNetwork, profile: HardwareProfile) -> Placement | None:
-    """Where the layers of `network` go; None for a device that publishes no neurons per core or no cores per chip."""
+    """The cores of each layer of `network`; None where the device publishes no neurons per core or cores per chip."""
     limits = profile.limits
     per_chip, per_tile = known(limits.cores_per_chip), known(limits.cores_per_tile)
     if known(limits.neurons_per_core) is None or per_chip is None:

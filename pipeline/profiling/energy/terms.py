@@ -17,7 +17,7 @@ PJ_PER_UJ = 1e6
 
 
 @dataclass(frozen=True, kw_only=True)
-class LayerEnergy:
+class LayerEnergyArrays:
     """One layer's dynamic energy by term, pJ, each `[3, N]`: low, nominal, high of every sample."""
 
     name: str
@@ -54,7 +54,7 @@ def synop_constant(profile: HardwareProfile, layer: LayerActivity) -> Constant |
     return profile.constant(f"synop_{layer.kind}", "synop")
 
 
-def layer_energy(profile: HardwareProfile, layer: LayerActivity, active: np.ndarray) -> LayerEnergy:
+def layer_energy(profile: HardwareProfile, layer: LayerActivity, active: np.ndarray) -> LayerEnergyArrays:
     synop, synops = synop_constant(profile, layer), counted_synops(profile, layer)
     assert synop is not None  # the account has looked
     assert synops is not None
@@ -67,7 +67,7 @@ def layer_energy(profile: HardwareProfile, layer: LayerActivity, active: np.ndar
         )
         if (constant := profile.constant(op))
     ]
-    return LayerEnergy(
+    return LayerEnergyArrays(
         name=layer.name,
         synapse_pj=energy_pj(synop, synops),
         neuron_pj=_neuron_pj(profile, layer, active),

@@ -7,11 +7,11 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
-from spikeport.pipeline.profiling.percentiles import RESAMPLES, paired_changes
+from spikeport.pipeline.profiling.percentiles import RESAMPLES, Bootstrapped, PairedChange, paired_changes
 
 SEED = 0
 CHANGE = (
@@ -21,10 +21,31 @@ CHANGE = (
 COUNTS = {"spikes_per_sample": "spikes", "synops_per_sample": "synops"}  # in compare.json: in samples.csv
 
 
+class ChangedValue(TypedDict):
+    """A difference or ratio with its 95 % bootstrap interval; if it is unknown, `value` is None with a `reason`."""
+
+    value: float | None
+    low: NotRequired[float]
+    high: NotRequired[float]
+    reason: NotRequired[str]
+
+
+class Change(TypedDict):
+    """Difference of a mean between two runs, and the ratio of both means, over `n` recordings (None: not paired)."""
+
+    n: int | None
+    difference: ChangedValue
+    ratio: ChangedValue
+
+
 @dataclass(frozen=True, kw_only=True)
 class PerSample:
-    """`keys`: the test recordings, each once, in any order. `columns`: float64 `[n]` each, row i that of key i, NaN
-    where unknown; energies in µJ."""
+    """The columns of samples.csv that contain numbers.
+
+    Attributes:
+        keys: keys of the test recordings, in the order of the rows.
+        columns: float64 `[n]` each, NaN where unknown; energies in µJ.
+    """
 
     keys: tuple[str, ...]
     columns: Mapping[str, np.ndarray]
@@ -69,26 +90,33 @@ def why_unmatched(run: PerSample | None, first: PerSample | None, names: tuple[s
     return "" if set(run.keys) == set(first.keys) else "they were tested on different recordings"
 
 
-def changes(run: PerSample, first: PerSample, columns: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """For each of `columns` what `paired_changes` says of `run` against `first`, recordings matched by key, or
-    `no_change`."""
-    keys = sorted(run.keys)  # whatever the order of the rows, the same draws
+def changes(run: PerSample, first: PerSample, columns: Sequence[str]) -> dict[str, Change]:
+    """The paired change of each of `columns` from `first` to `run`, with recordings matched by key."""
+    keys = sorted(run.keys)  # the same draws for any order of the rows
     mine, its = run.at(keys, columns), first.at(keys, columns)
     known = np.isfinite(mine).all(axis=0) & np.isfinite(its).all(axis=0)
     found = iter(paired_changes(mine[:, known], its[:, known], seed=SEED))
-    changes = {}
-    for column, has in zip(columns, known, strict=True):
-        changes[column] = next(found) if has else no_change("unknown for a recording")
-        changes[column]["ratio"] = changes[column]["ratio"] or _none(
-            "its mean over recordings of the first may be zero"
-        )
-    return changes
+    return {
+        column: _change(next(found)) if has else no_change("unknown for a recording")
+        for column, has in zip(columns, known, strict=True)
+    }
 
 
-def no_change(reason: str) -> dict[str, Any]:
-    """In place of a paired change: why there is none."""
-    return {"n": None, "difference": _none(reason), "ratio": _none(reason)}
+def no_change(reason: str) -> Change:
+    """A change that is not known, with the reason."""
+    return {"n": None, "difference": _unknown(reason), "ratio": _unknown(reason)}
 
 
-def _none(reason: str) -> dict[str, Any]:
+def _change(found: PairedChange) -> Change:
+    ratio = (
+        _unknown("its mean over recordings of the first may be zero") if found.ratio is None else _known(found.ratio)
+    )
+    return {"n": found.n, "difference": _known(found.difference), "ratio": ratio}
+
+
+def _known(found: Bootstrapped) -> ChangedValue:
+    return {"value": found.value, "low": found.low, "high": found.high}
+
+
+def _unknown(reason: str) -> ChangedValue:
     return {"value": None, "reason": reason}

@@ -93,7 +93,7 @@ def test_the_report_has_one_number_of_cores_and_partitions_once(monkeypatch: pyt
         return check_limits(given, profile)
 
     monkeypatch.setattr(placement, "check_limits", once)
-    row = profile_trace(conv_network(), simulate(conv_network(), conv_frames()), ("loihi1",))["energy"][0]
+    row = profile_trace(conv_network(), simulate(conv_network(), conv_frames()), ("loihi1",)).to_json()["energy"][0]
     assert calls == ["loihi1"]  # not again for each constant that sensitivity varies
     expected = check_limits(conv_network(), LOIHI1)
     assert row["placement"]["cores"] == expected.cores == 2

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from html_page import Page
+from known_networks import energy_row
 from random_networks import random_frames, random_network
 from report_example import answered, example_inputs, example_without
 
@@ -42,7 +43,7 @@ def test_each_point_is_a_run_of_so_many_steps(seed: int, told_apart: bool) -> No
     for point in found["points"]:
         cut = simulate(network, frames[:, : point["steps"]])
         (estimate,) = sample_energies_on(network, count_activity(network, cut), ("loihi1",))
-        assert point["dynamic_uj"] == estimate.row()["dynamic_uj"]
+        assert point["dynamic_uj"] == energy_row(estimate)["dynamic_uj"]
         said = network.readout.classes(cut.spikes, cut.membrane)
         assert point["accuracy"] == share(compare_with_labels(labels, said))
     assert found["points"][-1]["accuracy"]["value"] == 2 / 3

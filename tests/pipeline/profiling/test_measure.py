@@ -35,6 +35,7 @@ from spikeport.pipeline.profiling.baseline.measure import (
     timed_row,
 )
 from spikeport.pipeline.profiling.macs import count_macs
+from spikeport.values import Interval
 
 
 def test_macs_by_hand(tmp_path: Path) -> None:
@@ -194,7 +195,7 @@ def test_a_processor_with_a_counter_has_joules(tmp_path: Path, monkeypatch: pyte
 
 
 def timing(batch: int, batch_us: float) -> Timing:
-    return Timing(batch=batch, batch_us={"low": batch_us, "nominal": batch_us, "high": batch_us}, repeats=5)
+    return Timing(batch=batch, batch_us=Interval(low=batch_us, nominal=batch_us, high=batch_us), repeats=5)
 
 
 def test_batch_one_stands_beside_the_best() -> None:
@@ -207,7 +208,7 @@ def test_batch_one_stands_beside_the_best() -> None:
 def test_every_batch_is_a_point_of_the_curve() -> None:
     """100 and 600/8 µs per inference; joules where a batch has them, None where not."""
     joules = {"low": -2.0, "nominal": -2.0, "high": -2.0}
-    spread = Timing(batch=8, batch_us={"low": 580.0, "nominal": 600.0, "high": 700.0}, repeats=17)
+    spread = Timing(batch=8, batch_us=Interval(low=580.0, nominal=600.0, high=700.0), repeats=17)
     assert curve([timing(1, 100), spread], {8: joules}) == [
         {
             "batch": 1,
@@ -266,7 +267,7 @@ def test_timing_repeats_for_the_time_given_and_reports_in_microseconds(monkeypat
 
     measured = measure_timing(work, batch=1, seconds=0.0599)
     assert measured.repeats == 15
-    assert measured.batch_us == pytest.approx({"low": 4000, "nominal": 4000, "high": 4000})
+    assert measured.batch_us.to_json() == pytest.approx({"low": 4000, "nominal": 4000, "high": 4000})
     assert measure_timing(work, batch=1, seconds=0.001).repeats == 5
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from known_networks import conv_activity, conv_frames, known_activity
+from known_networks import conv_activity, conv_frames, energy_row, known_activity
 from report_example import example_inputs
 
 from spikeport.export.backends.reference.simulate import simulate
@@ -26,7 +26,7 @@ C = 10 / 8192 / 8  # pJ per byte moved and byte of buffer, up to 8 KiB
 
 
 def estimate_of(activity: Activity) -> dict[str, Any]:
-    return sample_energies(load_profile("cmos45-lemaire"), activity).row()
+    return energy_row(sample_energies(load_profile("cmos45-lemaire"), activity))
 
 
 def picojoules(entry: dict[str, float]) -> list[float]:
@@ -201,7 +201,7 @@ def test_terms_add_up_and_intervals_are_in_order() -> None:
     result = sample_energies(load_profile("cmos45-lemaire"), conv_activity(conv_frames()))
     assert result.dynamic_pj is not None
     assert all((a <= b).all() for a, b in itertools.pairwise(result.dynamic_pj))
-    row = result.row()
+    row = energy_row(result)
     keys = ("synapse_uj", "neuron_uj", "routing_uj", "addressing_uj", "memory_uj")
     terms = [layer[key]["nominal"] for layer in row["layers"] for key in keys]
     assert sum(terms) == pytest.approx(row["dynamic_uj"]["nominal"], rel=1e-12)
@@ -222,7 +222,7 @@ def test_row_names_sources_and_what_is_left_out() -> None:
 
 
 def test_rows_of_other_profiles_have_no_more_keys() -> None:
-    row = sample_energies(load_profile("cmos45-int32"), known_activity()).row()
+    row = energy_row(sample_energies(load_profile("cmos45-int32"), known_activity()))
     assert set(row["layers"][0]) == {"name", "synapse_uj", "neuron_uj", "routing_uj"}
     assert "operations_uj" not in row
 
@@ -235,5 +235,5 @@ def test_pages_show_addresses_and_memory() -> None:
     html = render_html(report)
     assert '<th scope="col" class="num">Addresses</th><th scope="col" class="num">Memory</th>' in html
     assert "45 nm convention with memory" in render_markdown(report)
-    report["energy"] = [sample_energies(load_profile("cmos45-int32"), known_activity()).row()]
+    report["energy"] = [energy_row(sample_energies(load_profile("cmos45-int32"), known_activity()))]
     assert "Addresses</th>" not in render_html(report)

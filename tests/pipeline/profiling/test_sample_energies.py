@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from known_networks import (
     MEMORYLESS,
     conv_activity,
     conv_frames,
+    energy_row,
     known_activity,
     known_network,
     placed,
@@ -24,8 +26,10 @@ from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwor
 from spikeport.export.network.spike_trace import LayerCounts, SpikeTrace
 from spikeport.hardware_profiles.profile import load_profile
 from spikeport.pipeline.profiling.counts import Activity, LayerActivity, count_activity
+from spikeport.pipeline.profiling.energy.estimate import EnergyEstimate
 from spikeport.pipeline.profiling.energy.latency import latency
 from spikeport.pipeline.profiling.energy.sample_energies import sample_energies
+from spikeport.pipeline.profiling.profile_trace import estimate_energy
 from spikeport.pipeline.report.content.energy_rows import neuron_updates
 
 
@@ -62,7 +66,7 @@ def nominal(energy: np.ndarray | None) -> float:
 
 def test_counts_of_the_known_network() -> None:
     activity = known_activity()
-    hidden, output = (layer.row() for layer in activity.layers)
+    hidden, output = (layer.means().to_json() for layer in activity.layers)
     assert (hidden["synops_per_sample"], output["synops_per_sample"]) == (12, 4)
     assert hidden["dense_ops"] + output["dense_ops"] == 32
     assert (hidden["updates_active_per_sample"], hidden["updates_inactive_per_sample"]) == (6, 2)
@@ -79,7 +83,7 @@ def test_effective_synops_leave_zero_weights_out() -> None:
     layer = IntegerLayer(name="w", kind="dense", weight=weight, bias=None, vth_mant=9, input_shape=(3,), **MEMORYLESS)
     network = IntegerNetwork(input_shape=(3,), layers=(layer,))
     activity = count_activity(network, simulate(network, np.array([[[0, 1, 1]]], dtype=np.uint8)))
-    row = activity.layers[0].row()
+    row = activity.layers[0].means().to_json()
     assert (row["effective_synops_per_sample"], row["synops_per_sample"], row["dense_ops"]) == (4, 6, 9)
 
 
@@ -124,7 +128,7 @@ def test_active_rule_can_be_spiked_only() -> None:
     """5 updates fired, 7 did not."""
     result = sample_energies(load_profile("loihi1"), known_activity(), active_rule="spiked_only")
     assert nominal(result.dynamic_pj) == pytest.approx(16 * 23.6 + 5 * 81 + 7 * 52 + 11 * 1.7, rel=1e-12)
-    row = result.row()
+    row = energy_row(result)
     assert row["active_rule"] == "spiked_only"
     (said,) = [line for line in row["assumptions"] if "update is active" in line]
     assert said == (
@@ -137,7 +141,7 @@ def test_active_rule_can_be_spiked_only() -> None:
 def test_every_rule_s_neuron_energy_stands_between_the_ends_whichever_is_in_force(rule: str) -> None:
     """Of 12 updates 9 are active by the device's rule and 5 fired: 81 pJ and 52 pJ each."""
     result = sample_energies(load_profile("loihi1"), known_activity(), active_rule=rule)
-    row = result.row()
+    row = energy_row(result)
     by_rule = {"received_input_or_bias_or_spiked": 9 * 81 + 3 * 52, "spiked_only": 5 * 81 + 7 * 52}
     # Sums and shares in float64.
     assert row["neuron_by_rule_uj"] == pytest.approx({key: pj / 1e6 for key, pj in by_rule.items()}, rel=1e-12)
@@ -153,7 +157,7 @@ def test_every_rule_s_neuron_energy_stands_between_the_ends_whichever_is_in_forc
 
 def test_a_rule_that_no_number_depends_on_is_not_named() -> None:
     for name in ("cmos45-lemaire", "truenorth-all-in", "loihi2"):
-        row = sample_energies(load_profile(name), known_activity(), active_rule="spiked_only").row()
+        row = energy_row(sample_energies(load_profile(name), known_activity(), active_rule="spiked_only"))
         assert row["active_rule"] is None
         assert not any("update is active" in line for line in row["assumptions"])
 
@@ -161,7 +165,7 @@ def test_a_rule_that_no_number_depends_on_is_not_named() -> None:
 def test_where_the_rule_makes_no_difference_nothing_is_said_of_it() -> None:
     """SpiNNaker 2 prices every update alike, the 45 nm convention none."""
     for name in ("spinnaker2", "cmos45-fp32"):
-        row = sample_energies(load_profile(name), known_activity()).row()
+        row = energy_row(sample_energies(load_profile(name), known_activity()))
         assert row["neuron_bracket_uj"] is not None
         assert neuron_updates(row) == ""
 
@@ -174,7 +178,7 @@ def test_an_unknown_rule_names_the_known_ones() -> None:
 def test_known_network_by_the_45nm_convention() -> None:
     """SNN 16 * 0.9 = 14.4 pJ; ANN one pass 8 * 4.6 = 36.8 pJ; break-even at 4.6 / 0.9 events per synapse, here 2.
     5 of 12 neuron-steps fire; 4 steps tell 5 levels apart, which takes 3 bits."""
-    row = sample_energies(load_profile("cmos45-fp32"), known_activity()).row()
+    row = energy_row(sample_energies(load_profile("cmos45-fp32"), known_activity()))
     assert row["dynamic_uj"]["nominal"] == pytest.approx(14.4e-6, rel=1e-12)
     assert row["dynamic_uj"]["high"] == pytest.approx((14.4 + 12 * 4.6) * 1e-6, rel=1e-12)
     assert row["ann_uj"]["nominal"] == pytest.approx(36.8e-6, rel=1e-12)
@@ -197,7 +201,7 @@ def test_known_network_by_other_45nm_precisions(
     name: str, synop: float, mac: float, high_synop: float, high_mac: float
 ) -> None:
     """Horowitz's additions and multiplications, summed by hand: 16 events against 8 multiply-accumulates."""
-    row = sample_energies(load_profile(name), known_activity()).row()
+    row = energy_row(sample_energies(load_profile(name), known_activity()))
     assert row["dynamic_uj"]["nominal"] == pytest.approx(16 * synop * 1e-6, rel=1e-12)
     assert row["dynamic_uj"]["high"] == pytest.approx((16 * high_synop + 12 * high_mac) * 1e-6, rel=1e-12)
     assert row["ann_uj"]["nominal"] == pytest.approx(8 * mac * 1e-6, rel=1e-12)
@@ -206,7 +210,7 @@ def test_known_network_by_other_45nm_precisions(
 
 def test_known_network_on_spinnaker2() -> None:
     """16 * 450 + 12 * 2190 = 33,480 pJ, of which the events are anything from 160 to 24,000."""
-    row = sample_energies(load_profile("spinnaker2"), known_activity()).row()
+    row = energy_row(sample_energies(load_profile("spinnaker2"), known_activity()))
     assert [round(row["dynamic_uj"][end] * 1e6, 6) for end in ("low", "nominal", "high")] == [26_440, 33_480, 50_280]
     assert row["total_uj"] is None
     assert row["latency_us"]["nominal"] == 4 * 1000
@@ -214,7 +218,7 @@ def test_known_network_on_spinnaker2() -> None:
 
 @pytest.mark.parametrize("name", ["speck", "akida1000"])
 def test_chips_without_a_published_energy_still_count(name: str) -> None:
-    row = sample_energies(load_profile(name), known_activity()).row()
+    row = energy_row(sample_energies(load_profile(name), known_activity()))
     assert (row["dynamic_uj"], row["total_uj"]) == (None, None)
     assert {"synop", "neuron_event"} <= set(row["unknown_terms"])
 
@@ -236,7 +240,7 @@ def test_an_event_of_value_three_with_five_synapses(tmp_path: Path, policy: str 
     found = sample_energies(profile, count_activity(network, trace, frames))
     assert nominal(found.dynamic_pj) == energy_pj
     words = {"by_value": "as often as its value", "mac": "multiply-accumulate, since"}
-    assert any(words.get(policy or "", "of whatever value") in line for line in found.row()["assumptions"])
+    assert any(words.get(policy or "", "of whatever value") in line for line in energy_row(found)["assumptions"])
     blind = sample_energies(profile, count_activity(network, trace))  # nobody said what the values were
     if policy == "by_value":
         assert (blind.dynamic_pj, blind.unknown_terms[0]) == (None, "synop")
@@ -283,7 +287,7 @@ def test_keras_spiking_documented_layer(tmp_path: Path) -> None:
     activity = replace(one_layer(), layers=(replace(layer, neurons=128, shape=(128,)),))
     for synop, neuron, expected_uj in ((8600, 8600, 864.1), (100, 2000, 10.29)):
         profile = write_profile(tmp_path, {"synop": synop, "neuron_active": neuron, "neuron_inactive": neuron})
-        row = sample_energies(profile, activity).row()
+        row = energy_row(sample_energies(profile, activity))
         assert row["dynamic_uj"]["nominal"] == pytest.approx(expected_uj, rel=1e-3)  # printed to 4 digits
 
 
@@ -291,7 +295,7 @@ def test_event_driven_neurons_pay_per_event(tmp_path: Path) -> None:
     profile = write_profile(tmp_path, {"synop": 2, "neuron_event": 7}, 'neuron_update = "on_event"')
     result = sample_energies(profile, known_activity())
     assert nominal(result.dynamic_pj) == 16 * 2 + (6 + 4) * 7
-    assert not any("update is active" in line for line in result.row()["assumptions"])
+    assert not any("update is active" in line for line in energy_row(result)["assumptions"])
 
 
 def test_zero_weights_can_be_skipped(tmp_path: Path) -> None:
@@ -353,7 +357,7 @@ def test_layers_add_up_to_the_network() -> None:
     result = sample_energies(profile, activity)
     apart = [sample_energies(profile, replace(activity, layers=(layer,))).dynamic_pj for layer in activity.layers]
     assert np.allclose(sum(apart), result.dynamic_pj, rtol=1e-12)  # type: ignore[arg-type]
-    row = result.row()
+    row = energy_row(result)
     terms = [layer[term]["nominal"] for layer in row["layers"] for term in ("synapse_uj", "neuron_uj", "routing_uj")]
     assert sum(terms) == pytest.approx(row["dynamic_uj"]["nominal"], rel=1e-12)
 
@@ -403,18 +407,18 @@ def test_intervals_are_in_order_for_every_sample(name: str) -> None:
 
 
 def test_unknown_prices_stay_unknown() -> None:
-    row = sample_energies(load_profile("loihi2"), known_activity()).row()
+    row = energy_row(sample_energies(load_profile("loihi2"), known_activity()))
     assert row["dynamic_uj"] is None
     assert row["total_uj"] is None
     assert row["latency_us"] is None
     assert {"synop", "neuron_active", "neuron_inactive"} <= set(row["unknown_terms"])
     assert row["basis"] == "unknown"
     assert row["sources"] == []
-    assert known_activity().layers[0].row()["synops_per_sample"] == 12
+    assert known_activity().layers[0].means().to_json()["synops_per_sample"] == 12
 
 
 def test_all_in_aggregate_gives_a_total_and_a_warning() -> None:
-    row = sample_energies(load_profile("truenorth-all-in"), known_activity()).row()
+    row = energy_row(sample_energies(load_profile("truenorth-all-in"), known_activity()))
     assert row["dynamic_uj"] is None
     assert row["total_uj"]["nominal"] == pytest.approx(16 * 26e-6, rel=1e-12)
     assert any(line.startswith("warning: holds at 0.775 V, 20 Hz firing") for line in row["assumptions"])
@@ -442,7 +446,7 @@ def test_static_power_runs_for_the_length_of_the_inference() -> None:
     result = sample_energies(load_profile("loihi1"), one_layer(synops=8, updates_active=3), placement=placed(1))
     assert nominal(result.static_pj) == pytest.approx(166.2e-9 * 104.4e-3 * 1e12, rel=1e-12)
     assert nominal(result.total_pj) == pytest.approx(nominal(result.dynamic_pj) + 17351.28, rel=1e-9)
-    edp = result.row()["edp_uj_us"]["nominal"]
+    edp = energy_row(result)["edp_uj_us"]["nominal"]
     assert edp == pytest.approx(nominal(result.total_pj) * 1e-6 * 0.1662, rel=1e-12)
 
 
@@ -479,14 +483,16 @@ def test_a_layer_s_work_is_spread_over_its_cores_and_the_barrier_grows_with_tile
 
 
 def test_without_cores_time_and_what_hangs_on_it_are_unknown_and_named() -> None:
-    row = sample_energies(load_profile("loihi1"), one_layer(synops=8, updates_active=3)).row()
+    row = energy_row(sample_energies(load_profile("loihi1"), one_layer(synops=8, updates_active=3)))
     assert (row["latency_us"], row["static_uj"], row["total_uj"], row["placement"]) == (None, None, None, None)
     assert row["dynamic_uj"] is not None
     assert "latency" in row["unknown_terms"]
     assert any(
         line.startswith("no total: the cores and tiles of the layers are not known") for line in row["assumptions"]
     )
-    fixed = sample_energies(load_profile("truenorth"), one_layer(synops=8)).row()  # its steps last 1 ms on any core
+    fixed = energy_row(
+        sample_energies(load_profile("truenorth"), one_layer(synops=8))
+    )  # its steps last 1 ms on any core
     assert (fixed["latency_us"]["nominal"], fixed["total_uj"]) == (1000, None)
     assert "static" in fixed["unknown_terms"]
 
@@ -494,7 +500,7 @@ def test_without_cores_time_and_what_hangs_on_it_are_unknown_and_named() -> None
 def test_more_than_one_chip_has_no_known_latency() -> None:
     wide = replace(one_layer().layers[0], neurons=128 * 1024 + 1)
     many = placed(129, tiles=33, chips=2)
-    row = sample_energies(load_profile("loihi1"), replace(one_layer(), layers=(wide,)), placement=many).row()
+    row = energy_row(sample_energies(load_profile("loihi1"), replace(one_layer(), layers=(wide,)), placement=many))
     assert row["latency_us"] is None
     assert row["total_uj"] is None
     assert row["dynamic_uj"] is not None
@@ -503,7 +509,7 @@ def test_more_than_one_chip_has_no_known_latency() -> None:
 
 
 def test_fixed_step() -> None:
-    row = sample_energies(load_profile("truenorth"), known_activity(), placement=placed(1, 1, tiles=None)).row()
+    row = energy_row(sample_energies(load_profile("truenorth"), known_activity(), placement=placed(1, 1, tiles=None)))
     assert row["latency_us"]["nominal"] == 4 * 1000
     static_uj = 64.43e-3 * 4e-3 * 1e6
     assert row["total_uj"]["nominal"] == pytest.approx(static_uj + 16 * 2.297e-6, rel=1e-12)
@@ -521,7 +527,7 @@ def test_constants_of_a_route() -> None:
 
 def test_row_names_its_grade_scope_and_omissions() -> None:
     activity = conv_activity(conv_frames())
-    row = sample_energies(load_profile("loihi1"), activity, placement=placed(2, 1)).row()
+    row = energy_row(sample_energies(load_profile("loihi1"), activity, placement=placed(2, 1)))
     assert row["basis"] == "modeled from pre-silicon and fitted constants"
     assert "routing (lower bound)" in row["scope"]
     assert any("host" in line for line in row["not_included"])
@@ -539,9 +545,34 @@ def test_row_gives_mean_and_interval_over_samples() -> None:
     result = sample_energies(load_profile("loihi1"), activity)
     assert result.dynamic_pj is not None
     per_sample = result.dynamic_pj[1] / 1e6
-    spread = result.row()["per_sample_uj"]
+    spread = energy_row(result)["per_sample_uj"]
     assert spread["n"] == 5
     assert spread["mean"] == pytest.approx(per_sample.mean(), rel=1e-12)
     assert spread["std"] == pytest.approx(per_sample.std(ddof=1), rel=1e-12)
     assert per_sample.min() <= spread["low"] < spread["mean"] < spread["high"] <= per_sample.max()
-    assert spread == result.row()["per_sample_uj"]  # the same seed, the same interval
+    assert spread == energy_row(result)["per_sample_uj"]  # the same seed, the same interval
+
+
+def test_an_estimate_is_a_value_that_json_reads_back() -> None:
+    """By hand 1281.3 pJ, every term of every layer included, and no total without a placement."""
+    frames = np.array([[[1, 0, 1], [0, 0, 0], [1, 1, 1], [0, 1, 0]]], dtype=np.uint8)
+    network = known_network()
+    estimate = estimate_energy(network, simulate(network, frames), "loihi1")
+    assert estimate.dynamic_uj is not None
+    assert estimate.dynamic_uj.nominal == pytest.approx(1281.3e-6, rel=1e-12)
+    terms = [term.nominal for each in estimate.layers for term in (each.synapse_uj, each.neuron_uj, each.routing_uj)]
+    assert sum(terms) == pytest.approx(1281.3e-6, rel=1e-12)
+    assert estimate.hardware == "loihi1"
+    assert EnergyEstimate.from_json(json.loads(json.dumps(estimate.to_json()))) == estimate
+    assert repr(estimate).startswith("EnergyEstimate: Loihi 1 (loihi1), modeled from")
+    assert "dynamic  0.00128 µJ" in repr(estimate)
+    assert len(repr(estimate).splitlines()) == 1 + 5 + 2
+    assert "0.00128 µJ" in estimate._repr_html_()
+
+
+def test_an_estimate_names_what_is_unknown() -> None:
+    frames = np.array([[[1, 0, 1]]], dtype=np.uint8)
+    estimate = estimate_energy(known_network(), simulate(known_network(), frames), load_profile("loihi2"))
+    assert estimate.dynamic_uj is None
+    assert {"synop", "neuron_active"} <= set(estimate.unknown_terms)
+    assert "dynamic  unknown" in repr(estimate)

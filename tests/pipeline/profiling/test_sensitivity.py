@@ -14,7 +14,7 @@ EXACT = {"rel": 1e-12}  # sums of a dozen float64 products
 
 
 def rows(name: str) -> dict[str, dict]:
-    return {row["constant"]: row for row in sensitivity(load_profile(name), known_activity(), placed(1, 1))}
+    return {row.constant: row.to_json() for row in sensitivity(load_profile(name), known_activity(), placed(1, 1))}
 
 
 def test_each_constant_of_loihi1_by_hand() -> None:
@@ -37,7 +37,7 @@ def test_each_constant_of_loihi1_by_hand() -> None:
 def test_another_rule_for_active_updates_is_kept_while_constants_vary() -> None:
     """By spikes alone 5 of 12 updates are active: 16 * 23.6 + 5 * 81 + 7 * 52 + 11 * 1.7 = 1165.3 pJ."""
     varied = sensitivity(load_profile("loihi1"), known_activity(), active_rule="spiked_only")
-    found = {row["constant"]: row["dynamic_uj"] for row in varied}
+    found = {each.constant: each.to_json()["dynamic_uj"] for each in varied}
     assert found["energy.synop"]["low"] * 1e6 == pytest.approx(1165.3 - 16 * (23.6 - 18.9), **EXACT)
     assert found["energy.neuron_active"]["low"] * 1e6 == pytest.approx(1165.3 - 5 * (81 - 72.8), **EXACT)
     choice = found["all neuron updates inactive, or all active"]
@@ -59,9 +59,10 @@ def test_static_power_and_times_move_the_total_alone() -> None:
 
 def test_what_moves_most_comes_first_and_what_moves_nothing_is_left_out() -> None:
     found = sensitivity(load_profile("loihi1"), known_activity(), placed(1, 1))
-    spans = [max(abs(row[k]["high"] - row[k]["low"]) for k in ("dynamic_uj", "total_uj")) for row in found]
+    energies = [[each.dynamic_uj, each.total_uj] for each in found]
+    spans = [max(abs(ends.high - ends.low) for ends in each if ends) for each in energies]
     assert spans == sorted(spans, reverse=True)
-    assert "energy.hop_ns" not in {row["constant"] for row in found}  # has an interval, but no hop is counted
+    assert "energy.hop_ns" not in {each.constant for each in found}  # has an interval, but no hop is counted
 
 
 def test_what_memory_takes_is_varied_too() -> None:
@@ -74,13 +75,14 @@ def test_what_memory_takes_is_varied_too() -> None:
 
 
 def test_a_device_without_prices_has_none_and_exact_constants_neither(tmp_path) -> None:
-    assert sensitivity(load_profile("loihi2"), known_activity()) == []
+    assert sensitivity(load_profile("loihi2"), known_activity()) == ()
     exact = write_profile(tmp_path, {"synop": 2.0, "neuron_active": 3.0, "neuron_inactive": 3.0})
-    assert sensitivity(exact, known_activity()) == []
+    assert sensitivity(exact, known_activity()) == ()
 
 
 def test_an_aggregate_and_an_unknown_total() -> None:
-    assert sensitivity(load_profile("truenorth-all-in"), known_activity()) == []
+    assert sensitivity(load_profile("truenorth-all-in"), known_activity()) == ()
     neuron, *_ = sensitivity(load_profile("cmos45-fp32"), known_activity())
-    assert neuron["total_uj"] is None
-    assert neuron["dynamic_uj"]["low"] == pytest.approx(14.4e-6, **EXACT)
+    assert neuron.total_uj is None
+    assert neuron.dynamic_uj is not None
+    assert neuron.dynamic_uj.low == pytest.approx(14.4e-6, **EXACT)

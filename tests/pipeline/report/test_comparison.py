@@ -347,7 +347,7 @@ def test_the_command_prints_writes_and_may_be_repeated(spikeport: Any, tmp_path:
     finished_run(tmp_path / "two", ("11111", "11111"), energy=scaled(2.0))
     code, out, err = spikeport("compare", "one", "two/")
     assert (code, err) == (0, "")
-    assert "two  none      100.0 % (56.6 to 100.0 %)" in out
+    assert "two  baseline  100.0 % (56.6 to 100.0 %)" in out
     assert "2.00 (1.22 to 3.27)" in out  # 6.0 / 4.9 to 9.8 / 3.0
     assert "loihi2 is unknown in every run" in out
     assert out.splitlines()[-1] == "compare/compare.html"

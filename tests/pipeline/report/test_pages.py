@@ -54,7 +54,7 @@ def test_wilson_at_the_ends() -> None:
 
 @pytest.mark.parametrize(("correct", "n"), [(0, 0), (-1, 5), (6, 5)])
 def test_wilson_refuses_what_is_no_share(correct: int, n: int) -> None:
-    with pytest.raises(ValueError, match="no share"):
+    with pytest.raises(ValueError, match="not a share"):
         wilson(correct, n)
 
 

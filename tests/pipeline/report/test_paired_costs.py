@@ -17,7 +17,7 @@ from report_example import example_energy
 
 from spikeport.hardware_profiles.profile import load_profile
 from spikeport.pipeline.profiling.energy.sample_energies import sample_energies
-from spikeport.pipeline.profiling.percentiles import over_samples, paired_changes
+from spikeport.pipeline.profiling.percentiles import Bootstrapped, over_samples, paired_changes
 from spikeport.pipeline.report.comparison.comparison import build_comparison
 from spikeport.pipeline.report.comparison.html import render_html
 from spikeport.pipeline.report.comparison.markdown import render_markdown
@@ -55,9 +55,10 @@ def compared(*folders: Path) -> dict[str, Any]:
 def test_three_samples_by_hand() -> None:
     """All three draws are the same sample with a chance of 1 in 27, more than 2.5 %: the ends are the extremes."""
     (found,) = paired_changes(column(2, 6, 5), column(1, 2, 4))
-    assert found["n"] == 3
-    assert found["difference"] == {"value": 2.0, "low": 1.0, "high": 4.0}
-    assert found["ratio"] == pytest.approx({"value": 13 / 7, "low": 5 / 4, "high": 6 / 2}, rel=1e-15)  # one rounding
+    assert found.n == 3
+    assert found.difference == Bootstrapped(value=2.0, low=1.0, high=4.0)
+    assert found.ratio is not None
+    assert found.ratio.to_json() == pytest.approx({"value": 13 / 7, "low": 5 / 4, "high": 6 / 2}, rel=1e-15)
 
 
 def test_the_interval_is_that_of_all_draws() -> None:
@@ -70,10 +71,10 @@ def test_the_interval_is_that_of_all_draws() -> None:
     }
     (found,) = paired_changes(run[:, None], first[:, None])
     for kind, value in (("difference", (run - first).mean()), ("ratio", run.sum() / first.sum())):
-        assert found[kind]["value"] == pytest.approx(value, rel=1e-15)  # one rounding
+        assert getattr(found, kind).value == pytest.approx(value, rel=1e-15)  # one rounding
         for end, share in (("low", 0.025), ("high", 0.975)):
             below, above = np.quantile(exact[kind], (share - 0.006, share + 0.006))
-            assert below - 1e-12 <= found[kind][end] <= above + 1e-12  # sums in another order
+            assert below - 1e-12 <= getattr(getattr(found, kind), end) <= above + 1e-12  # sums in another order
 
 
 def test_a_difference_spreads_as_its_own_values_do() -> None:
@@ -82,37 +83,37 @@ def test_a_difference_spreads_as_its_own_values_do() -> None:
     run, first = rng.lognormal(size=(2, 57))
     (found,) = paired_changes(run[:, None], first[:, None], seed=3)
     alone = over_samples(run - first, seed=3)
-    assert [found["difference"][key] for key in ("value", "low", "high")] == pytest.approx(
-        [alone[key] for key in ("mean", "low", "high")], rel=1e-12
+    assert [found.difference.value, found.difference.low, found.difference.high] == pytest.approx(
+        [alone.mean, alone.low, alone.high], rel=1e-12
     )
 
 
 def test_nothing_differs_from_itself() -> None:
     values = np.random.default_rng(1).lognormal(size=(201, 5))
     for found in paired_changes(values, values):
-        assert found["difference"] == {"value": 0.0, "low": 0.0, "high": 0.0}
-        assert found["ratio"] == {"value": 1.0, "low": 1.0, "high": 1.0}
+        assert found.difference == Bootstrapped(value=0.0, low=0.0, high=0.0)
+        assert found.ratio == Bootstrapped(value=1.0, low=1.0, high=1.0)
 
 
 def test_there_and_back() -> None:
     one, two = np.random.default_rng(2).lognormal(size=(2, 83, 3))
     for there, back in zip(paired_changes(one, two), paired_changes(two, one), strict=True):
-        assert there["difference"]["value"] == -back["difference"]["value"]
-        assert there["difference"]["low"] == pytest.approx(-back["difference"]["high"], rel=1e-12)  # interpolated
+        assert there.difference.value == -back.difference.value
+        assert there.difference.low == pytest.approx(-back.difference.high, rel=1e-12)  # interpolated
 
 
 def test_twice_as_much_of_each_is_twice_as_much_for_sure() -> None:
     """However the samples differ among themselves. Whole numbers, so that every sum is exact."""
     first = np.random.default_rng(3).integers(1, 10_000, (40, 1))
     (found,) = paired_changes(2 * first, first)
-    assert found["ratio"] == {"value": 2.0, "low": 2.0, "high": 2.0}
-    assert found["difference"]["low"] < found["difference"]["value"] == first.mean() < found["difference"]["high"]
+    assert found.ratio == Bootstrapped(value=2.0, low=2.0, high=2.0)
+    assert found.difference.low < found.difference.value == first.mean() < found.difference.high
 
 
 def test_nothing_is_divided_by_what_may_be_zero() -> None:
     (found,) = paired_changes(column(1, 2, 3), column(0, 0, 4))  # 8 in 27 draws hold no 4
-    assert found["ratio"] is None
-    assert found["difference"]["value"] == pytest.approx(2 / 3)
+    assert found.ratio is None
+    assert found.difference.value == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize("shape", [(3, 1), (4, 2), (4,)])

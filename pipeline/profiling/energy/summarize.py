@@ -1,0 +1,117 @@
+"""Means of sample energies: the energy estimate that a report contains, with its description in words."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spikeport.pipeline.profiling.energy import describe
+from spikeport.pipeline.profiling.energy.active_rule import neuron_by_rule_pj
+from spikeport.pipeline.profiling.energy.estimate import (
+    BreakEven,
+    ConstantEffect,
+    EnergyEstimate,
+    LayerEnergy,
+    NeuronBracket,
+    ProfileFile,
+)
+from spikeport.pipeline.profiling.energy.sample_energies import SampleEnergies, all_synops
+from spikeport.pipeline.profiling.energy.terms import PJ_PER_UJ, LayerEnergyArrays
+from spikeport.pipeline.profiling.percentiles import over_samples
+from spikeport.values import Interval
+
+
+def summarize(energies: SampleEnergies, sensitivity: tuple[ConstantEffect, ...] = ()) -> EnergyEstimate:
+    """Means over samples of `energies`, in µJ per inference, with assumptions and sources in words."""
+    device, profile, ann = energies.profile.device, energies.profile, energies.ann_pj
+    headline = energies.total_pj if energies.dynamic_pj is None else energies.dynamic_pj
+    bracket = by_rule = operations = break_even = None
+    if energies.neuron_bracket_pj is not None:
+        inactive, active = (energy / PJ_PER_UJ for energy in energies.neuron_bracket_pj)
+        bracket = NeuronBracket(all_inactive=inactive, all_active=active)
+        found = neuron_by_rule_pj(energies.activity, energies.neuron_bracket_pj)
+        by_rule = {str(rule): energy / PJ_PER_UJ for rule, energy in found.items()}
+    if ann is not None and profile.memory is None:
+        break_even = _break_even(energies)
+    elif ann is not None and energies.layers:  # memory of the ANN is unknown: operations compare with operations
+        operations = _micro(np.sum([e.synapse_pj + e.neuron_pj for e in energies.layers], axis=0))
+    return EnergyEstimate(
+        hardware=device.id,
+        name=device.name,
+        kind=device.kind,
+        dynamic_uj=mean_uj(energies.dynamic_pj),
+        static_uj=mean_uj(energies.static_pj),
+        total_uj=mean_uj(energies.total_pj),
+        latency_us=_mean(energies.latency.time_us),
+        edp_uj_us=_mean(_energy_delay(energies)),
+        per_sample_uj=None if headline is None else over_samples(headline[1] / PJ_PER_UJ),
+        active_rule=energies.active_rule if energies.rule_counts else None,
+        neuron_bracket_uj=bracket,
+        layers=tuple(map(_layer, energies.layers)),
+        unknown_terms=energies.unknown_terms,
+        basis=describe.basis(energies),
+        scope=describe.scope(energies),
+        assumptions=tuple(describe.assumptions(energies)),
+        not_included=tuple(describe.not_included(energies)),
+        sources=tuple(describe.source(op, constant) for op, constant in energies.used),
+        placement=None if energies.placement is None else energies.placement.summarize(),
+        backend=energies.activity.backend,
+        profile=ProfileFile(file=profile.file, sha256=profile.sha256),
+        neuron_by_rule_uj=by_rule,
+        ann_uj=None if ann is None else _interval(*(energy / PJ_PER_UJ for energy in ann)),
+        break_even=break_even,
+        operations_uj=operations,
+        sensitivity=sensitivity,
+    )
+
+
+def mean_uj(energy_pj: np.ndarray | None) -> Interval | None:
+    """Mean over samples of `[3, N]` pJ, in µJ; None where the energy is unknown."""
+    return None if energy_pj is None else _micro(energy_pj)
+
+
+def _layer(layer: LayerEnergyArrays) -> LayerEnergy:
+    memory = layer.memory
+    return LayerEnergy(
+        name=layer.name,
+        synapse_uj=_micro(layer.synapse_pj),
+        neuron_uj=_micro(layer.neuron_pj),
+        routing_uj=_micro(layer.routing_pj),
+        addressing_uj=None if memory is None else _micro(memory.addressing_pj),
+        memory_uj=None if memory is None else _micro(memory.memory_pj),
+        memory_by_buffer_uj=None
+        if memory is None
+        else {name: _micro(energy) for name, energy in memory.by_buffer_pj.items()},
+        buffer_bytes=None if memory is None else memory.buffer_bytes,
+    )
+
+
+def _energy_delay(energies: SampleEnergies) -> np.ndarray | None:
+    """Energy-delay product, `[3, N]` µJ µs."""
+    time_us = energies.latency.time_us
+    return None if energies.total_pj is None or time_us is None else energies.total_pj / PJ_PER_UJ * time_us
+
+
+def _break_even(energies: SampleEnergies) -> BreakEven | None:
+    synop, mac = energies.profile.constant("synop"), energies.profile.constant("synop_mac")
+    if synop is None or mac is None or not synop.value or mac.value is None:
+        return None
+    activity = energies.activity
+    return BreakEven(
+        events_per_synapse=mac.value / synop.value,
+        here=float(all_synops(energies.profile, activity).mean()) / activity.ann_macs,
+        firing=1 - activity.activation_sparsity,
+        ann_bits=activity.steps.bit_length(),
+    )
+
+
+def _micro(energy_pj: np.ndarray) -> Interval:
+    return _interval(*(energy_pj / PJ_PER_UJ).mean(axis=1).tolist())
+
+
+def _mean(values: np.ndarray | None) -> Interval | None:
+    return None if values is None else _interval(*values.mean(axis=1).tolist())
+
+
+def _interval(low: float, nominal: float, high: float) -> Interval:
+    """Equal terms may differ in the last bit where they were summed in another order."""
+    return Interval(low=min(low, nominal), nominal=nominal, high=max(high, nominal))
