@@ -30,7 +30,7 @@ from spikeport.pipeline.data.dataset import Recording
 from spikeport.pipeline.data.events import EVENT_DTYPE
 from spikeport.pipeline.data.frames.binning import Binning, Frames, bin_recordings
 from spikeport.pipeline.data.frames.binning_files import bin_files
-from spikeport.pipeline.data.frames.cache import cached_frames, known_content
+from spikeport.pipeline.data.frames.cache import cached_frames, known_content_hash
 from spikeport.pipeline.data.frames.packed import PackedFrames
 from spikeport.pipeline.data.sources.event_files import hash_files, list_events
 
@@ -61,7 +61,7 @@ def main() -> None:
 
     def cached(cache: Path, verify: bool = False) -> PackedFrames:
         listing = list_events(folder)
-        content = known_content(cache, listing.stamp, lambda: hash_files(listing.files()), verify=verify)
+        content = known_content_hash(cache, listing.mtime_digest, lambda: hash_files(listing.files()), verify=verify)
         return cached_frames(cache, content, len(paths), BINNING, uncached).frames
 
     def uncached() -> Frames:

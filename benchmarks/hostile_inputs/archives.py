@@ -8,6 +8,7 @@ import stat
 import tarfile
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -199,17 +200,19 @@ def _prepare(file: str, trusted: bool) -> Callable[[], None]:
     """No network; the set is this one archive, and with `trusted` its MD5 is the one that is asked for."""
 
     def prepare() -> None:
-        from spikeport.pipeline.data.downloads import archives, download
+        from spikeport.pipeline.data.downloads import download
+        from spikeport.pipeline.data.downloads.archives import Archive
+        from spikeport.pipeline.data.sources.table import SOURCES
 
         def gone(url: str, md5: str, file: Path) -> None:
             raise OSError("no host is asked here")
 
         digest = hashlib.md5(Path("root/NMNIST", file).read_bytes(), usedforsecurity=False).hexdigest()
-        archive = archives.Archive(
+        archive = Archive(
             file=file, into="NMNIST", brings="NMNIST/Train", layout="<digit>/<id>.bin", suffix=(".bin",), count=2,
             url="https://localhost/nothing", md5=digest if trusted else "0" * 32,
         )  # fmt: skip
-        archives.ARCHIVES["nmnist"] = (archive,)
+        SOURCES["nmnist"] = replace(SOURCES["nmnist"], archives=(archive,))
         download._fetch = gone
 
     return prepare

@@ -166,10 +166,9 @@ def _dataset(recipe: str, changes: list[str] | None) -> Any:
     from spikeport.pipeline.data.load import load_dataset
     from spikeport.pipeline.run.progress import ProgressPrinter
     from spikeport.pipeline.run.recipe_file import find_recipe, load_recipe
-    from spikeport.pipeline.stages.context import cache_folder
 
     with ProgressPrinter() as progress:
-        return load_dataset(load_recipe(find_recipe(recipe), changes).data, cache=cache_folder(), progress=progress)
+        return load_dataset(load_recipe(find_recipe(recipe), changes), progress=progress)
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -1,4 +1,8 @@
-"""What the data stage hands on: frames, the static side, and which is paired with which."""
+"""A loaded data set: binned recordings by part, static images, and which image belongs to which recording.
+
+The parts are map-style data sets as in torch: `len(part)` and `part[i]`, so a `torch.utils.data.DataLoader` takes them.
+torch is not imported.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +13,27 @@ import numpy as np
 from spikeport.pipeline.data.events import check_events
 from spikeport.pipeline.data.frames.packed import PackedFrames
 
+Sample = tuple[np.ndarray, int] | tuple[np.ndarray, int, np.ndarray]  # frames, label, and the image if there is one
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """Events of one recording: structured `events` with `t` (us, int64), `x`, `y`, `p`; its class and key.
+    """Events of one recording.
 
-    Refuses to exist (UserError) unless events are sorted by time from 0 on, lie on the sensor and have polarity
-    0 or 1. `origin`: the file it came from, for messages. `late_us`: the largest step back in time before its events
-    were sorted on request.
+    Attributes:
+        events: structured array `[N]` with `t` (microseconds, int64), `x`, `y`, `p`.
+        sensor: height and width of the sensor in pixels.
+        label: number of its class.
+        key: name that is unique in its data set.
+        origin: the file it was read from, for error messages.
+        late_us: largest step back in time before the events were sorted on request, in microseconds.
+
+    Raises:
+        UserError: events are not sorted by time from 0 on, lie outside the sensor, or have a wrong polarity.
     """
 
     events: np.ndarray
-    sensor: tuple[int, int]  # height, width
+    sensor: tuple[int, int]
     label: int
     key: str
     origin: str = ""
@@ -29,27 +42,42 @@ class Recording:
     def __post_init__(self) -> None:
         check_events(self.events, *self.sensor, where=self.origin or f"recording {self.key}")
 
+    def __repr__(self) -> str:
+        return f"Recording({self.key}: {len(self.events):,} events, class {self.label})"
+
 
 @dataclass(frozen=True, kw_only=True)
 class StaticImages:
-    """Static images `[M, C, h, w]` uint8 (C is 1 or 3), their classes `[M]` int64 and their keys.
+    """Static images with their classes.
 
-    A key is shared with the recording that was made from the image, where there is one.
+    Attributes:
+        images: uint8 `[M, C, h, w]`, C is 1 or 3.
+        labels: int64 `[M]`.
+        keys: `M` texts; an image shares its key with the recording that was made from it.
     """
 
     images: np.ndarray
     labels: np.ndarray
     keys: tuple[str, ...]
 
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __repr__(self) -> str:
+        return f"StaticImages({len(self):,} images of {' x '.join(map(str, self.images.shape[1:]))})"
+
 
 @dataclass(frozen=True, kw_only=True)
 class EventSplit:
-    """Binned recordings: `frames` `[N, T, 2, H, W]` uint8 of 0 and 1, which a training part may keep as bits and unpack
-    batch by batch; `labels` `[N]` int64, keys.
+    """Binned recordings of one part; a map-style data set of (frames, label) or (frames, label, image).
 
-    `twins` are the static images the recordings were made from (row i belongs to recording i), or None.
-    `events` `[N]` int64: how many events each recording had before binning, or None where nobody counted.
-    `facts` `[N]` FACTS: what is known of each from before it was binned, or None.
+    Attributes:
+        frames: uint8 `[N, T, 2, H, W]` of 0 and 1; a training part keeps them as bits.
+        labels: int64 `[N]`.
+        keys: `N` texts.
+        paired_images: the images that the recordings were made from, in the same order, or None.
+        events: int64 `[N]`, events of each recording before binning, or None if unknown.
+        facts: FACTS `[N]`, properties of each recording before binning, or None if unknown.
     """
 
     frames: np.ndarray | PackedFrames
@@ -59,14 +87,38 @@ class EventSplit:
     events: np.ndarray | None = None
     facts: np.ndarray | None = None
 
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Frames uint8 `[T, 2, H, W]`, the label, and the image uint8 `[C, h, w]` where images are paired."""
+        if not -len(self) <= index < len(self):  # ends a loop over a data set
+            raise IndexError(f"{index} is not in a part of {len(self)} recordings")
+        frames, label = self.frames[index], int(self.labels[index])
+        if self.paired_images is None:
+            return frames, label
+        return frames, label, self.paired_images.images[index]
+
+    def __repr__(self) -> str:
+        paired = "" if self.paired_images is None else ", with images"
+        return f"EventSplit({len(self):,} recordings of {' x '.join(map(str, self.frames.shape[1:]))}{paired})"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """A data set ready for training. `static` is the only static side that teacher and student may train on:
-    it holds no twin of a validation or test recording.
+    """A data set ready for training.
 
-    `dt_s`: one frame's time in seconds. `fingerprint`: sha256 over frames, labels and keys. `simulated`: True
-    where no real sensor made the events. `description`: one sentence for the report.
+    Attributes:
+        name: name of the data set.
+        description: one sentence, for the report.
+        classes: names of the classes, in order of label.
+        train: training part.
+        validation: part that selects the epoch.
+        test: test part.
+        static: the only images that teacher and student may train on; no image of a validation or test recording.
+        dt_s: duration of a time step in seconds.
+        simulated: whether no real sensor recorded the events.
+        fingerprint: sha256 of frames, labels and keys of all parts.
     """
 
     name: str
@@ -79,3 +131,12 @@ class Dataset:
     dt_s: float
     simulated: bool
     fingerprint: str
+
+    def __repr__(self) -> str:
+        return "\n".join(
+            (
+                f"Dataset({self.name}: {len(self.classes)} classes, {1e3 * self.dt_s:g} ms a time step",
+                *(f"  {part:<11}{getattr(self, part)!r}" for part in ("train", "validation", "test", "static")),
+                ")",
+            )
+        )

@@ -8,38 +8,43 @@ from pathlib import Path
 import numpy as np
 
 from spikeport.errors import UserError
+from spikeport.factory import is_factory
 from spikeport.pipeline.data.dataset import Dataset, EventSplit, StaticImages
 from spikeport.pipeline.data.frames.binning import Binning, Frames, bin_recordings
-from spikeport.pipeline.data.frames.cache import cached_frames, known_content
+from spikeport.pipeline.data.frames.cache import cache_folder, cached_frames, known_content_hash
+from spikeport.pipeline.data.sources.external import load_external
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.data.sources.table import SOURCES
 from spikeport.pipeline.data.splits.pairs import paired_images_of, static_pool
 from spikeport.pipeline.data.splits.split import split_recordings
+from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.sections.data import Data
 from spikeport.progress import NamedProgress
 
-__all__ = ["load_dataset"]
+HASHED_ROWS = 1024  # rows whose pixels are unpacked at a time
 
 
-HASHED = 1024  # rows whose pixels are unpacked at a time
+def load_dataset(
+    recipe: Recipe | Data, *, cache: Path | None = None, progress: NamedProgress | None = None, verify: bool = False
+) -> Dataset:
+    """The data set that a recipe describes; the same settings and files give the same bytes.
 
+    Args:
+        recipe: a recipe, or its section [data].
+        cache: folder of binned frames; default: SPIKEPORT_CACHE, else the user's cache folder.
+        progress: called with (done, total, what) during long work.
+        verify: read every event file again, even if its size and times did not change.
 
-def load_dataset(data: Data, *, cache: Path, progress: NamedProgress | None = None, verify: bool = False) -> Dataset:
-    """The data set that `data` describes; the same `data` and files give the same bytes.
+    Returns:
+        The data set; `.train`, `.validation` and `.test` are map-style data sets, as torch's DataLoader takes them.
 
-    `cache`: the folder for binned frames. `progress(done, total, what)` is called as long work goes on.
-    `verify`: read every event file again, even one whose size and times say that it did not change.
-    Raises UserError for an unknown source, an impossible split or damaged files, MissingDependencyError for data not
-    there.
+    Raises:
+        UserError: an unknown source, an impossible split or damaged files.
+        MissingDependencyError: files that are not there.
     """
-    source = SOURCES.get(data.source)
-    if source is None:
-        raise UserError(
-            f"there is no data source {data.source!r}",
-            where="data.source",
-            hint="use one of " + ", ".join(SOURCES),
-        )
-    found = source.load(data, progress)
+    data = recipe.data if isinstance(recipe, Recipe) else recipe
+    cache = cache_folder() if cache is None else cache
+    found = _load_source(data, progress)
     split, held_out = split_recordings(found, data)
     binning = Binning(steps=data.steps, step_us=data.step_us, height=data.height, width=data.width)
     count = len(found.keys)
@@ -47,7 +52,7 @@ def load_dataset(data: Data, *, cache: Path, progress: NamedProgress | None = No
     def build() -> Frames:
         return found.bin(binning, progress) if found.bin else bin_recordings(found.read(), count, binning, progress)
 
-    content = known_content(cache, found.stamp, found.content, verify=verify)
+    content = known_content_hash(cache, found.mtime_digest, found.content_hash, verify=verify)
     binned = cached_frames(cache, content, count, binning, build)
     validation, test = (_part(found, binned, rows) for rows in (split.validation, split.test))
     train = _part(found, binned, split.train, packed=True)  # the large part, of which a step asks for a few
@@ -65,6 +70,18 @@ def load_dataset(data: Data, *, cache: Path, progress: NamedProgress | None = No
         simulated=found.simulated,
         fingerprint=_fingerprint((train, validation, test), static),
     )
+
+
+def _load_source(data: Data, progress: NamedProgress | None) -> RawDataset:
+    if is_factory(data.source):
+        return load_external(data.source, data, progress)
+    if data.source not in SOURCES:
+        raise UserError(
+            f"{data.source!r} is not a data source",
+            where="data.source",
+            hint=f"use one of {', '.join(SOURCES)}, or package.module:factory for your own",
+        )
+    return SOURCES[data.source].load(data, progress)
 
 
 def _part(found: RawDataset, binned: Frames, rows: np.ndarray, *, packed: bool = False) -> EventSplit:
@@ -85,7 +102,7 @@ def _fingerprint(splits: tuple[EventSplit, ...], static: StaticImages) -> str:
     parts = [(part.frames, part.labels, part.keys) for part in splits]
     for pixels, labels, keys in [*parts, (static.images, static.labels, static.keys)]:
         digest.update(repr((pixels.shape, keys)).encode())
-        for at in range(0, len(pixels), HASHED):
-            digest.update(np.ascontiguousarray(pixels[at : at + HASHED]).data)
+        for at in range(0, len(pixels), HASHED_ROWS):
+            digest.update(np.ascontiguousarray(pixels[at : at + HASHED_ROWS]).data)
         digest.update(labels.astype("<i8").tobytes())
     return digest.hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -40,14 +39,8 @@ class Context:
         """The recipe's data set, binned frames cached on disk."""
         from spikeport.pipeline.data.load import load_dataset
 
-        return load_dataset(self.recipe.data, cache=cache_folder(), progress=self.progress)
+        return load_dataset(self.recipe, progress=self.progress)
 
     def checkpoints(self, training: str) -> Path:
         """Where the training of this name keeps what it needs to go on."""
         return self.run.file("checkpoints") / training
-
-
-def cache_folder() -> Path:
-    """Where binned frames are kept between runs: SPIKEPORT_CACHE, else the user's cache folder."""
-    named = os.environ.get("SPIKEPORT_CACHE")
-    return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spikeport"

@@ -12,6 +12,7 @@ from spikeport.pipeline.data.describe import describe
 from spikeport.pipeline.data.event_synthesis.cached_views import CachedViews, EventSynthesizer
 from spikeport.pipeline.data.event_synthesis.simulator import Simulator
 from spikeport.pipeline.data.event_synthesis.table import load_synthesizer
+from spikeport.pipeline.data.frames.cache import cache_folder
 from spikeport.pipeline.data.splits.leakage import (
     HELD_OUT_KEYS,
     TEST_SET_DIGEST,
@@ -29,7 +30,6 @@ from spikeport.pipeline.models.teachers.base import Teacher
 from spikeport.pipeline.models.teachers.spiking import run_of
 from spikeport.pipeline.run import health
 from spikeport.pipeline.run.tensor_files import save_weights
-from spikeport.pipeline.stages.context import cache_folder
 from spikeport.pipeline.training.epoch_log import METRICS, last_row
 from spikeport.pipeline.training.qat import qat_finetune
 from spikeport.pipeline.training.tasks import teacher_images

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from spikeport.errors import MissingDependencyError, UserError
 from spikeport.files import CannotWriteError, writing
-from spikeport.pipeline.data.downloads.archives import ARCHIVES, Archive, how_to_get
+from spikeport.pipeline.data.downloads.archives import Archive, how_to_get
 from spikeport.pipeline.data.downloads.unpacking import unpack
+from spikeport.pipeline.data.sources.table import SOURCES
 from spikeport.progress import NamedProgress
 from spikeport.regular_files import open_regular
 
@@ -29,10 +30,11 @@ def download(
     Raises UserError for an unknown set, MissingDependencyError (after all others were tried) for what no host gave,
     with what to place where.
     """
-    if name not in ARCHIVES:
-        raise UserError(f"nothing is known to download for {name!r}", hint="use one of " + ", ".join(ARCHIVES))
+    if name not in SOURCES or not SOURCES[name].archives:
+        known = ", ".join(name for name, source in SOURCES.items() if source.archives)
+        raise UserError(f"{name!r} is not a data set with downloads", hint=f"use one of {known}")
     rows, missing = [], []
-    for archive in ARCHIVES[name]:
+    for archive in SOURCES[name].archives:
         part = f"{archive.brings}/{archive.file}" if not archive.unpack else archive.brings
         if archive.is_complete(root):
             rows.append({"part": part, "state": _here(archive, root)})

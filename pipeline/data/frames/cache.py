@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import struct
 import time
 import zlib
@@ -37,6 +38,12 @@ _warned: set[Path] = set()  # folders of which it was said that nothing can be k
 _REST_NS = 2_000_000_000  # a file system's clock may be this coarse
 
 
+def cache_folder() -> Path:
+    """Folder of binned frames between runs: SPIKEPORT_CACHE, else the user's cache folder."""
+    named = os.environ.get("SPIKEPORT_CACHE")
+    return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spikeport"
+
+
 def cached_frames(folder: Path, content: str, count: int, binning: Binning, build: Callable[[], Frames]) -> Frames:
     """The frames of `count` recordings, mapped from `folder` if they are there whole, else built and stored.
 
@@ -58,7 +65,7 @@ def stored_frames(folder: Path, content: str, count: int, binning: Binning) -> F
     return _read(folder / f"frames-{key}.bits", key, count, binning)
 
 
-def stamp_of(words: Iterable[str], numbers: array) -> str:
+def mtime_digest_of(words: Iterable[str], numbers: array) -> str:
     """A stamp of listed files: `words` say which, `numbers` (int64) are size, mtime_ns and ctime_ns of each.
 
     It starts with the newest of these times, in ns.
@@ -68,23 +75,23 @@ def stamp_of(words: Iterable[str], numbers: array) -> str:
     return f"{newest}-{hashlib.sha256(listed).hexdigest()}"
 
 
-def known_content(folder: Path, stamp: str, content: Callable[[], str], *, verify: bool = False) -> str:
+def known_content_hash(folder: Path, mtime_digest: str, content: Callable[[], str], *, verify: bool = False) -> str:
     """What `content()` gives, from a record in `folder` if the files of this stamp were read before.
 
     A record is kept only of files that were last written two seconds ago or earlier: a later change could
     leave the times as they are. `verify` asks `content()` in any case.
     """
-    if not stamp:
+    if not mtime_digest:
         return content()
-    newest, digest = stamp.split("-")
+    newest, digest = mtime_digest.split("-")
     path = folder / f"content-{digest[:32]}.json"
-    known = None if verify else _known(path, stamp)
+    known = None if verify else _known(path, mtime_digest)
     if known is None:
         at_rest = time.time_ns() - int(newest) > _REST_NS
         known = content()
         with _or_without(folder):
             if at_rest:
-                write_json(path, {"stamp": stamp, "content": known, "check": _check(stamp, known)})
+                write_json(path, {"mtime_digest": mtime_digest, "content": known, "check": _check(mtime_digest, known)})
             else:
                 path.unlink(missing_ok=True)
     return known
@@ -105,17 +112,19 @@ def _or_without(folder: Path) -> Iterator[None]:
         _warned.add(folder)
 
 
-def _known(path: Path, stamp: str) -> str | None:
+def _known(path: Path, mtime_digest: str) -> str | None:
     try:
         record = json.loads(path.read_bytes())
         known = record["content"]
-        return known if record["stamp"] == stamp and record["check"] == _check(stamp, known) else None
+        return (
+            known if record["mtime_digest"] == mtime_digest and record["check"] == _check(mtime_digest, known) else None
+        )
     except (OSError, ValueError, KeyError, TypeError):  # none yet, or damaged
         return None
 
 
-def _check(stamp: str, content: str) -> str:
-    return hashlib.sha256(f"{stamp} {content}".encode()).hexdigest()
+def _check(mtime_digest: str, content: str) -> str:
+    return hashlib.sha256(f"{mtime_digest} {content}".encode()).hexdigest()
 
 
 def _key(content: str, count: int, binning: Binning) -> str:

@@ -6,6 +6,8 @@ position would pair recording 10 with picture 2.
 
 from __future__ import annotations
 
+from spikeport.pipeline.data.downloads.archives import Archive
+from spikeport.pipeline.data.sources.base import Source
 from spikeport.pipeline.data.sources.file_pairs import load_file_pairs
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.run.sections.data import Data
@@ -17,4 +19,32 @@ ABOUT = f"CEP-DVS: {{count}} of the {PUBLISHED:,} recordings in {{classes}} clas
 
 def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
     """The recordings of <root>/CEP-DVS/events and the images of <root>/CEP-DVS/images; see `load_file_pairs`."""
-    return load_file_pairs("cepdvs", data, "CEP-DVS/events", "CEP-DVS/images", ABOUT, progress)
+    return load_file_pairs(SOURCE, data, "CEP-DVS/events", "CEP-DVS/images", ABOUT, progress)
+
+
+SOURCE = Source(
+    name="cepdvs",
+    load=load,
+    about="CEP-DVS: pictures of 20 classes on a screen, with the pictures, paired by class and number",
+    needs="data.root with CEP-DVS/events/<class>/<n>.mat and CEP-DVS/images/<class>/<n>.png",
+    archives=(
+        Archive(
+            file="CEP-DVS",
+            into="CEP-DVS",
+            brings="CEP-DVS/events",
+            layout="<class>/<n>.mat (or .npz, .npy, .bin, .aedat4)",
+            suffix=(".mat",),
+            count=10_000,
+            ask="its authors (github.com/Brain-Cog-Lab/Transfer-for-DVS, issue 2)",
+        ),
+        Archive(
+            file="CEP-DVS",
+            into="CEP-DVS",
+            brings="CEP-DVS/images",
+            layout="<class>/<n>.png",
+            suffix=(".png", ".jpg"),
+            count=10_000,
+            ask="its authors (github.com/Brain-Cog-Lab/Transfer-for-DVS, issue 2)",
+        ),
+    ),
+)

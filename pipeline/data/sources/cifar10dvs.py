@@ -15,13 +15,14 @@ import numpy as np
 
 from spikeport.errors import MissingDependencyError, UserError
 from spikeport.pipeline.data.dataset import StaticImages
-from spikeport.pipeline.data.downloads.archives import CIFAR10, absent
+from spikeport.pipeline.data.downloads.archives import Archive
 from spikeport.pipeline.data.images.static_images import ImageSet, read_images
-from spikeport.pipeline.data.readers.cifar10 import read_cifar10
+from spikeport.pipeline.data.readers.cifar10 import CLASSES, read_cifar10
 from spikeport.pipeline.data.sources import resizing
+from spikeport.pipeline.data.sources.base import Source
 from spikeport.pipeline.data.sources.event_files import EventFile, list_events
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
-from spikeport.pipeline.data.sources.reading import content_with, labels_of, reader, stamp_with
+from spikeport.pipeline.data.sources.reading import content_hash_with, labels_of, mtime_digest_with, reader
 from spikeport.pipeline.run.sections.data import Data
 from spikeport.progress import NamedProgress
 
@@ -45,13 +46,13 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
             hint='set pairing = "class" (the original of a test recording may then be trained on), or name a file of '
             "pairs as data.pairs",
         )
-    listing = list_events(events, absent("cifar10dvs", "CIFAR10DVS", events))
+    listing = list_events(events, SOURCE.missing("CIFAR10DVS", events))
     classes, files = listing.classes, listing.files()
-    unknown = set(classes) - set(CIFAR10)
+    unknown = set(classes) - set(CLASSES)
     if unknown:
         raise UserError(f"{min(unknown)!r} is no class of CIFAR-10", where=str(events), hint="remove or rename it")
     if not images.is_dir():
-        raise absent("cifar10dvs", "CIFAR10/cifar-10-batches-bin", images)
+        raise SOURCE.missing("CIFAR10/cifar-10-batches-bin", images)
     if (images / classes[0]).is_dir():
         found = read_images(images, classes, data.height, data.width, progress)
         found = ImageSet(
@@ -74,8 +75,8 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
         classes=classes,
         keys=tuple(file.key for file in files),
         labels=labels_of(files),
-        content=lambda: content_with(files, *facts, progress=progress),
-        stamp=stamp_with([listing.stamp], *facts),
+        content_hash=lambda: content_hash_with(files, *facts, progress=progress),
+        mtime_digest=mtime_digest_with([listing.mtime_digest], *facts),
         read=reader(files, size, partial(_upright, target=size)),
         images=_named(found, paired_images, classes),
         paired=bool(paired_images),
@@ -139,3 +140,33 @@ def _pairs(path: Path, files: list[EventFile], found: ImageSet, classes: tuple[s
             f"recording {file.key} has no image of its own", where=str(path), cause=why, hint="correct the file"
         )
     return {key: image for image, key in taken.items()}
+
+
+SOURCE = Source(
+    name="cifar10dvs",
+    load=load,
+    about="CIFAR10-DVS and CIFAR-10: moved images, 128 x 128; paired by class, or by key with a file of pairs",
+    needs="data.root with CIFAR10DVS/<class>/*.aedat4|aedat and CIFAR10/cifar-10-batches-bin/*.bin",
+    archives=(
+        Archive(
+            file="CIFAR10DVS.zip",
+            into="CIFAR10DVS",
+            brings="CIFAR10DVS",
+            layout="<class>/cifar10_<class>_<n>.aedat4 (or .aedat)",
+            suffix=(".aedat4", ".aedat"),
+            count=10_000,
+            tonic=("CIFAR10DVS", ""),
+            inner=tuple(f"{name}.zip" for name in CLASSES),
+        ),
+        Archive(
+            file="cifar-10-binary.tar.gz",
+            into="CIFAR10",
+            brings="CIFAR10/cifar-10-batches-bin",
+            layout="data_batch_1.bin ... data_batch_5.bin, test_batch.bin",
+            suffix=(".bin",),
+            count=6,
+            url="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+            md5="c32a1d4ab5d03f1284b67883e8d87530",
+        ),
+    ),
+)

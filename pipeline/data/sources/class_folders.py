@@ -11,10 +11,11 @@ from spikeport.pipeline.data.frames.binning import Binning, Frames
 from spikeport.pipeline.data.frames.binning_files import bin_files
 from spikeport.pipeline.data.images.static_images import read_images
 from spikeport.pipeline.data.readers.recordings import Reading
+from spikeport.pipeline.data.sources.base import Source
 from spikeport.pipeline.data.sources.event_files import list_events
 from spikeport.pipeline.data.sources.image_keys import name_images
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
-from spikeport.pipeline.data.sources.reading import content_with, labels_of, recordings, stamp_with
+from spikeport.pipeline.data.sources.reading import content_hash_with, labels_of, mtime_digest_with, recordings
 from spikeport.pipeline.run.sections.data import Data
 from spikeport.progress import NamedProgress
 
@@ -50,11 +51,19 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
         classes=classes,
         keys=tuple(file.key for file in files),
         labels=labels_of(files),
-        content=lambda: content_with(files, reading, progress=progress),
-        stamp=stamp_with([listing.stamp], reading),
+        content_hash=lambda: content_hash_with(files, reading, progress=progress),
+        mtime_digest=mtime_digest_with([listing.mtime_digest], reading),
         read=lambda: recordings(files, sensor, reading),
         bin=bin_all,
         images=name_images(found, files, classes, offset=data.image_id_offset, strict=data.pairing == "id"),
         paired=data.pairing == "id",
         simulated=False,
     )
+
+
+SOURCE = Source(
+    name="class-folders",
+    load=load,
+    about="your recordings in class folders, with images by class folder or MNIST's idx files",
+    needs="data.root, data.events, data.images; events as <root>/<events>/<class>/<id>.bin|npz|aedat4|...",
+)

@@ -12,6 +12,7 @@ import numpy as np
 from spikeport.errors import UserError
 from spikeport.pipeline.data.dataset import Recording, StaticImages
 from spikeport.pipeline.data.event_synthesis.event_camera import EventCamera
+from spikeport.pipeline.data.sources.base import Source
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.run.sections.data import Data
 from spikeport.progress import NamedProgress
@@ -58,7 +59,7 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
         classes=tuple(str(digit) for digit in range(10)),
         keys=keys,
         labels=labels,
-        content=lambda: content,
+        content_hash=lambda: content,
         read=read,
         images=StaticImages(images=_still(gray, size), labels=labels, keys=keys),
         paired=True,
@@ -105,3 +106,11 @@ def _jitter(key: str) -> np.ndarray:
     """Where the gaze starts, up to half a pixel off, by key."""
     digest = hashlib.sha256(f"gaze:{key}".encode()).digest()
     return np.frombuffer(digest[:4], "<u2").astype(float) / 65535 - 0.5
+
+
+SOURCE = Source(
+    name="digits",
+    load=load,
+    about="1,797 handwritten digits of scikit-learn, seen by a simulated event camera making three saccades",
+    needs="nothing: the digits come with scikit-learn",
+)

@@ -11,13 +11,14 @@ import numpy as np
 
 from spikeport.errors import UserError
 from spikeport.pipeline.data.dataset import StaticImages
-from spikeport.pipeline.data.downloads.archives import absent
-from spikeport.pipeline.data.frames.cache import stamp_of
+from spikeport.pipeline.data.downloads.archives import Archive
+from spikeport.pipeline.data.frames.cache import mtime_digest_of
 from spikeport.pipeline.data.readers.event_columns import from_columns
 from spikeport.pipeline.data.sources import resizing
+from spikeport.pipeline.data.sources.base import Source
 from spikeport.pipeline.data.sources.event_files import EventFile
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
-from spikeport.pipeline.data.sources.reading import content_with, labels_of, reader, stamp_with
+from spikeport.pipeline.data.sources.reading import content_hash_with, labels_of, mtime_digest_with, reader
 from spikeport.pipeline.run.sections.data import Data
 from spikeport.progress import NamedProgress
 
@@ -56,7 +57,7 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
     files: list[EventFile] = []
     for part in PARTS:
         if not (folder / part).is_dir():
-            raise absent("dvsgesture", f"DVSGesture/{part}", folder / part)
+            raise SOURCE.missing(f"DVSGesture/{part}", folder / part)
         files += _files(folder / part)
     target = (data.height, data.width)
     facts = ("dvsgesture", resizing.VERSION, target)
@@ -76,8 +77,8 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
         classes=CLASSES,
         keys=tuple(file.key for file in files),
         labels=labels,
-        content=lambda: content_with(files, *facts, progress=progress),
-        stamp=stamp_with([_stamp(files)], *facts),
+        content_hash=lambda: content_hash_with(files, *facts, progress=progress),
+        mtime_digest=mtime_digest_with([_mtime_digest(files)], *facts),
         read=reader(files, target, partial(resizing.shrink, sensor=SENSOR, target=target), _read),
         images=StaticImages(images=np.zeros((0, 1, *SENSOR), np.uint8), labels=np.zeros(0, np.int64), keys=()),
         paired=False,
@@ -100,16 +101,16 @@ def _files(folder: Path) -> list[EventFile]:
             )
         found.append(EventFile(path=path, label=label, key=f"{part}/{path.parent.name}/{label}"))
     if not found:
-        raise absent("dvsgesture", f"DVSGesture/{folder.name}", folder)
+        raise SOURCE.missing(f"DVSGesture/{folder.name}", folder)
     return found
 
 
-def _stamp(files: list[EventFile]) -> str:
+def _mtime_digest(files: list[EventFile]) -> str:
     numbers = array("q")
     for file in files:
         status = file.path.stat()
         numbers.extend((status.st_size, status.st_mtime_ns, status.st_ctime_ns))
-    return stamp_of([str(file.path.absolute()) for file in files], numbers)
+    return mtime_digest_of([str(file.path.absolute()) for file in files], numbers)
 
 
 def _read(path: Path) -> np.ndarray:
@@ -122,3 +123,31 @@ def _read(path: Path) -> np.ndarray:
         raise ValueError("x, y and polarity must be whole numbers, and time a number of us")
     x, y, p, t = whole.astype(np.int64).T
     return from_columns({"t": t, "x": x, "y": y, "p": p})
+
+
+SOURCE = Source(
+    name="dvsgesture",
+    load=load,
+    about="DVS Gesture: 11 gestures of 29 people, 128 x 128, official test part; no images: distillation off",
+    needs="data.root with DVSGesture/ibmGestureTrain|ibmGestureTest/user<nn>_<light>/<class>.npy",
+    archives=(
+        Archive(
+            file="ibmGestureTrain.tar.gz",
+            into="DVSGesture",
+            brings="DVSGesture/ibmGestureTrain",
+            layout="user01_fluorescent/0.npy",
+            suffix=(".npy",),
+            count=1_000,
+            tonic=("DVSGesture", "train_"),
+        ),
+        Archive(
+            file="ibmGestureTest.tar.gz",
+            into="DVSGesture",
+            brings="DVSGesture/ibmGestureTest",
+            layout="user24_fluorescent/0.npy",
+            suffix=(".npy",),
+            count=200,
+            tonic=("DVSGesture", "test_"),
+        ),
+    ),
+)

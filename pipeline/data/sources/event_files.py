@@ -11,7 +11,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from spikeport.errors import MissingDependencyError, UserError
-from spikeport.pipeline.data.frames.cache import stamp_of
+from spikeport.pipeline.data.frames.cache import mtime_digest_of
 from spikeport.pipeline.data.readers.recordings import READERS
 from spikeport.progress import NamedProgress
 from spikeport.regular_files import check_regular
@@ -32,12 +32,12 @@ class EventFile:
 @dataclass(frozen=True, kw_only=True)
 class Listing:
     """The classes of `folder` (in order of number, else of name), the names of each class's event files, sorted,
-    and the `stamp` of all of them, which changes when a file comes, goes or is written."""
+    and the `mtime_digest` of all of them, which changes when a file comes, goes or is written."""
 
     folder: Path
     classes: tuple[str, ...]
     names: tuple[tuple[str, ...], ...]
-    stamp: str
+    mtime_digest: str
 
     def files(self) -> list[EventFile]:
         """Every event file, class by class."""
@@ -73,7 +73,9 @@ def list_events(folder: Path, absent: MissingDependencyError | None = None) -> L
     words = [os.path.abspath(folder), *(f"{name}/{len(files)}" for name, files in zip(classes, names, strict=True))]
     for files in names:
         words += files
-    return Listing(folder=folder, classes=classes, names=names, stamp=stamp_of(words, array("q", numbers)))
+    return Listing(
+        folder=folder, classes=classes, names=names, mtime_digest=mtime_digest_of(words, array("q", numbers))
+    )
 
 
 def _list_class(folder: Path, numbers: list[int]) -> tuple[str, ...]:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from spikeport.pipeline.data.downloads.archives import absent
 from spikeport.pipeline.data.images.static_images import read_images
 from spikeport.pipeline.data.sources import resizing
+from spikeport.pipeline.data.sources.base import Source
 from spikeport.pipeline.data.sources.event_files import list_events
 from spikeport.pipeline.data.sources.image_keys import name_images
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
-from spikeport.pipeline.data.sources.reading import content_with, labels_of, reader, stamp_with
+from spikeport.pipeline.data.sources.reading import content_hash_with, labels_of, mtime_digest_with, reader
 from spikeport.pipeline.run.sections.data import Data
 from spikeport.progress import NamedProgress
 
 
 def load_file_pairs(
-    name: str, data: Data, events: str, images: str, about: str, progress: NamedProgress | None
+    source: Source, data: Data, events: str, images: str, about: str, progress: NamedProgress | None
 ) -> RawDataset:
     """The set `name`: recordings of <root>/`events` and pictures of <root>/`images`, unless the recipe names others.
 
@@ -25,21 +25,21 @@ def load_file_pairs(
     {count} recordings and {classes}. Raises UserError saying where to get what is not there.
     """
     event_folder, image_folder = Path(data.root, data.events or events), Path(data.root, data.images or images)
-    listing = list_events(event_folder, absent(name, events, event_folder))
+    listing = list_events(event_folder, source.missing(events, event_folder))
     classes, files = listing.classes, listing.files()
     if not image_folder.is_dir():
-        raise absent(name, images, image_folder)
+        raise source.missing(images, image_folder)
     found = read_images(image_folder, classes, data.height, data.width, progress)
     size = (data.height, data.width)
-    facts = (name, resizing.VERSION, size)
+    facts = (source.name, resizing.VERSION, size)
     return RawDataset(
-        name=name,
+        name=source.name,
         description=about.format(count=f"{len(files):,}", classes=len(classes)),
         classes=classes,
         keys=tuple(file.key for file in files),
         labels=labels_of(files),
-        content=lambda: content_with(files, *facts, progress=progress),
-        stamp=stamp_with([listing.stamp], *facts),
+        content_hash=lambda: content_hash_with(files, *facts, progress=progress),
+        mtime_digest=mtime_digest_with([listing.mtime_digest], *facts),
         read=reader(files, size, partial(resizing.fill, target=size)),
         images=name_images(found, files, classes),
         paired=True,

@@ -9,13 +9,14 @@ import numpy as np
 
 from spikeport.errors import UserError
 from spikeport.pipeline.data.dataset import StaticImages
-from spikeport.pipeline.data.downloads.archives import absent
+from spikeport.pipeline.data.downloads.archives import Archive
 from spikeport.pipeline.data.frames.binning import Binning, Frames
 from spikeport.pipeline.data.frames.binning_files import bin_files
 from spikeport.pipeline.data.readers.idx_files import read_labelled
+from spikeport.pipeline.data.sources.base import Source
 from spikeport.pipeline.data.sources.event_files import EventFile, list_events
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
-from spikeport.pipeline.data.sources.reading import content_with, labels_of, reader, stamp_with
+from spikeport.pipeline.data.sources.reading import content_hash_with, labels_of, mtime_digest_with, reader
 from spikeport.pipeline.run.sections.data import Data
 from spikeport.progress import NamedProgress
 
@@ -42,16 +43,16 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
     events, images = Path(data.root, data.events or "NMNIST"), Path(data.root, data.images or "MNIST/raw")
     present = [part for part in PARTS if (events / part.folder).is_dir() or part.name == "train"]
     if data.split == "official" and len(present) < 2:
-        raise absent("nmnist", "NMNIST/Test", events / "Test")
+        raise SOURCE.missing("NMNIST/Test", events / "Test")
     names: tuple[str, ...] = ()
     files: list[EventFile] = []
     keys: list[str] = []
-    stamps, pixels, labels = [], [], []
+    mtime_digests, pixels, labels = [], [], []
     for part in present:
         folder = events / part.folder
-        listing = list_events(folder, absent("nmnist", f"NMNIST/{part.folder}", folder))
+        listing = list_events(folder, SOURCE.missing(f"NMNIST/{part.folder}", folder))
         classes, found = listing.classes, listing.files()
-        stamps.append(listing.stamp)
+        mtime_digests.append(listing.mtime_digest)
         names = names or classes
         if classes != names or not all(name.isdecimal() for name in classes):
             raise UserError(
@@ -85,8 +86,8 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
         classes=names,
         keys=tuple(file.key for file in files),
         labels=labels_of(files),
-        content=lambda: content_with(files, "nmnist", progress=progress),
-        stamp=stamp_with(stamps, "nmnist"),
+        content_hash=lambda: content_hash_with(files, "nmnist", progress=progress),
+        mtime_digest=mtime_digest_with(mtime_digests, "nmnist"),
         bin=bin_all,
         read=reader(files, SENSOR),
         images=StaticImages(
@@ -102,7 +103,7 @@ def _idx(folder: Path, name: str) -> Path:
     for path in (folder / f"{name}.gz", folder / name):
         if path.is_file():
             return path
-    raise absent("nmnist", "MNIST/raw", folder, f"{name}.gz")
+    raise SOURCE.missing("MNIST/raw", folder, f"{name}.gz")
 
 
 def _image_of(file: EventFile, labels: np.ndarray, classes: tuple[str, ...]) -> int:
@@ -124,3 +125,49 @@ def _image_of(file: EventFile, labels: np.ndarray, classes: tuple[str, ...]) -> 
             hint="unpack the recordings again from their archive",
         )
     return row
+
+
+def _mnist(file: str, md5: str) -> Archive:
+    return Archive(
+        file=file,
+        into="MNIST/raw",
+        brings="MNIST/raw",
+        layout=file,
+        suffix=(".gz",),
+        count=1,
+        url=f"https://ossci-datasets.s3.amazonaws.com/mnist/{file}",
+        md5=md5,
+        unpack=False,
+    )
+
+
+SOURCE = Source(
+    name="nmnist",
+    load=load,
+    about="N-MNIST and MNIST: digits seen in three saccades, 34 x 34, official test part",
+    needs="data.root with NMNIST/Train|Test/<digit>/<id>.bin and MNIST/raw/*-ubyte.gz",
+    archives=(
+        Archive(
+            file="train.zip",
+            into="NMNIST",
+            brings="NMNIST/Train",
+            layout="<digit>/<id>.bin",
+            suffix=(".bin",),
+            count=60_000,
+            tonic=("NMNIST", "train_"),
+        ),
+        Archive(
+            file="test.zip",
+            into="NMNIST",
+            brings="NMNIST/Test",
+            layout="<digit>/<id>.bin",
+            suffix=(".bin",),
+            count=10_000,
+            tonic=("NMNIST", "test_"),
+        ),
+        _mnist("train-images-idx3-ubyte.gz", "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
+        _mnist("train-labels-idx1-ubyte.gz", "d53e105ee54ea40749a09fcbcd1e9432"),
+        _mnist("t10k-images-idx3-ubyte.gz", "9fb629c4189551a2d022fa330f9573f3"),
+        _mnist("t10k-labels-idx1-ubyte.gz", "ec29112dd5afa0611ce80d1b7f02629c"),
+    ),
+)

@@ -1,4 +1,4 @@
-"""What a source hands to the data stage: recordings that can be read, and every image that could be shown."""
+"""What a source returns: recordings that can be read, and all static images, before they are split."""
 
 from __future__ import annotations
 
@@ -14,13 +14,23 @@ from spikeport.progress import NamedProgress
 
 @dataclass(frozen=True, kw_only=True)
 class RawDataset:
-    """All recordings of a source, unread, and all its images, unsplit.
+    """All recordings of a source, not read yet, and all its images, not split yet.
 
-    `keys` and `labels` `[N]` int64 belong to the recordings that `read()` yields, in that order. `content()`: a
-    hash of everything that decides the events. `stamp`: what is known at no cost and changes whenever that hash
-    may have (see `cache.known_content`); "" where the hash itself costs nothing. `bin`: a faster way to the
-    frames that `bin_recordings` makes of `read()`. `paired`: each recording has the image of its own key in
-    `images`. `official_test` `[N]` bool: which recordings the makers held out for testing, or None.
+    Attributes:
+        name: name of the data set, for the report.
+        description: one sentence, for the report.
+        classes: names of the classes, in order of label.
+        keys: keys of the recordings, `N` texts.
+        labels: int64 `[N]`, classes of the recordings.
+        content_hash: computes a hash of everything that decides the events.
+        read: yields the recordings in the order of `keys`.
+        images: the static images.
+        paired: whether each recording has the image of its own key in `images`.
+        simulated: whether no real sensor recorded the events.
+        mtime_digest: digest of file names, sizes and times, which changes whenever `content_hash` may have (see
+            `frames.cache.known_content_hash`); "" where the hash itself is cheap.
+        bin: a faster way to the frames that `bin_recordings` makes of `read()`, or None.
+        official_test: bool `[N]`, which recordings belong to the published test part, or None.
     """
 
     name: str
@@ -28,11 +38,14 @@ class RawDataset:
     classes: tuple[str, ...]
     keys: tuple[str, ...]
     labels: np.ndarray
-    content: Callable[[], str]
+    content_hash: Callable[[], str]
     read: Callable[[], Iterator[Recording]]
     images: StaticImages
     paired: bool
     simulated: bool
-    stamp: str = ""
+    mtime_digest: str = ""
     bin: Callable[[Binning, NamedProgress | None], Frames] | None = None
     official_test: np.ndarray | None = None
+
+    def __repr__(self) -> str:
+        return f"RawDataset({self.name}: {len(self.keys):,} recordings, {len(self.classes)} classes)"

@@ -49,13 +49,13 @@ def recordings(files: list[EventFile], sensor: tuple[int, int], reading: Reading
         yield read_recording(file.path, sensor, label=file.label, key=file.key, reading=reading)
 
 
-def stamp_with(stamps: list[str], *facts: object) -> str:
+def mtime_digest_with(mtime_digests: list[str], *facts: object) -> str:
     """One stamp for listings with these, which changes with any of them and with `facts`."""
-    newest = max(int(stamp.split("-")[0]) for stamp in stamps)
-    return f"{newest}-{hashlib.sha256(repr((stamps, facts)).encode()).hexdigest()}"
+    newest = max(int(mtime_digest.split("-")[0]) for mtime_digest in mtime_digests)
+    return f"{newest}-{hashlib.sha256(repr((mtime_digests, facts)).encode()).hexdigest()}"
 
 
-def content_with(files: list[EventFile], *facts: object, progress: NamedProgress | None = None) -> str:
+def content_hash_with(files: list[EventFile], *facts: object, progress: NamedProgress | None = None) -> str:
     """A hash of the bytes, names and places of `files`, and of `facts`."""
     return hashlib.sha256(repr((facts, hash_files(files, progress))).encode()).hexdigest()
 

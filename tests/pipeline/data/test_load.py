@@ -162,7 +162,7 @@ def test_the_fingerprint_is_that_of_all_pixels_in_a_row(tmp_path: Path, monkeypa
     for part, pixels in [*((split, np.asarray(split.frames)) for split in splits), (static, static.images)]:
         digest.update(repr((pixels.shape, part.keys)).encode() + pixels.tobytes() + part.labels.astype("<i8").tobytes())
     assert dataset.fingerprint == digest.hexdigest()
-    monkeypatch.setattr(spikeport.pipeline.data.load, "HASHED", 2)
+    monkeypatch.setattr(spikeport.pipeline.data.load, "HASHED_ROWS", 2)
     assert len(dataset.train.keys) > 2
     assert spikeport.pipeline.data.load._fingerprint(splits, static) == dataset.fingerprint
 
@@ -189,7 +189,7 @@ def test_the_fingerprint_sees_every_part(tmp_path: Path) -> None:
 
 
 def test_an_unknown_source_lists_the_choices(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no data source 'mnits'.*use one of digits, class-folders"):
+    with pytest.raises(UserError, match=r"'mnits' is not a data source.*use one of digits, class-folders"):
         load_dataset(Data(source="mnits"), cache=tmp_path)
 
 

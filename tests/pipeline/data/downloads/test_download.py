@@ -26,10 +26,16 @@ import pytest
 from spikeport import temporaries
 from spikeport.errors import MissingDependencyError, UserError
 from spikeport.files import CannotWriteError
-from spikeport.pipeline.data.downloads import archives
-from spikeport.pipeline.data.downloads.archives import ARCHIVES, Archive
+from spikeport.pipeline.data.downloads.archives import Archive
 from spikeport.pipeline.data.downloads.download import download
+from spikeport.pipeline.data.sources.base import Source
 from spikeport.pipeline.data.sources.table import SOURCES
+
+
+def set_archives(monkeypatch: pytest.MonkeyPatch, name: str, archives: tuple[Archive, ...]) -> None:
+    """The table has a source of this name with these archives."""
+    toy = Source(name=name, about="", needs="", load=lambda *_: pytest.fail("loaded"), archives=archives)
+    monkeypatch.setitem(SOURCES, name, toy)
 
 
 class Host:
@@ -103,7 +109,7 @@ def test_archives_are_fetched_unpacked_and_not_fetched_again(host: Host, tmp_pat
         host.archive("images.tar.gz", tarred({"I/a.jpg": b"x"}), brings="IN/I", suffix=(".jpg",), count=1),
         host.archive("labels.gz", b"packed", brings="RAW", into="RAW", unpack=False),
     )
-    monkeypatch.setitem(ARCHIVES, "toy", parts)
+    set_archives(monkeypatch, "toy", parts)
     rows = download("toy", tmp_path, quiet)
     assert [row["state"] for row in rows] == ["fetched"] * 3
     assert {name: (tmp_path / "IN" / name).read_bytes() for name in EVENTS} == EVENTS
@@ -120,7 +126,7 @@ def test_archives_are_fetched_unpacked_and_not_fetched_again(host: Host, tmp_pat
 def test_a_gone_host_is_said_after_the_others_were_fetched(host: Host, tmp_path: Path, monkeypatch) -> None:
     gone = host.archive("events.zip", zipped(EVENTS))
     del host.files["events.zip"]
-    monkeypatch.setitem(ARCHIVES, "toy", (gone, host.archive("a.gz", b"a", brings="RAW", into="RAW", unpack=False)))
+    set_archives(monkeypatch, "toy", (gone, host.archive("a.gz", b"a", brings="RAW", into="RAW", unpack=False)))
     with pytest.raises(MissingDependencyError) as caught:
         download("toy", tmp_path, quiet)
     message = str(caught.value)
@@ -136,7 +142,7 @@ def test_a_gone_host_is_said_after_the_others_were_fetched(host: Host, tmp_path:
 
 
 def test_a_file_with_another_hash_never_gets_its_name(host: Host, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setitem(ARCHIVES, "toy", (replace(host.archive("events.zip", zipped(EVENTS)), md5="0" * 32),))
+    set_archives(monkeypatch, "toy", (replace(host.archive("events.zip", zipped(EVENTS)), md5="0" * 32),))
     with pytest.raises(MissingDependencyError, match=r"events\.zip: File not found or corrupted"):
         download("toy", tmp_path, quiet)
     assert not (tmp_path / "IN" / "events.zip").exists()
@@ -150,7 +156,7 @@ OUTSIDE = ("../../out.bin", "/out.bin", "a/../../out.bin", "..\\out.bin", "C:\\o
 @pytest.mark.parametrize("pack", [zipped, tarred])
 def test_an_archive_cannot_write_outside_its_folder(host: Host, tmp_path: Path, monkeypatch, name, pack) -> None:
     content = pack({**EVENTS, name: b"x"})
-    monkeypatch.setitem(ARCHIVES, "toy", (host.archive("events.any", content),))
+    set_archives(monkeypatch, "toy", (host.archive("events.any", content),))
     with pytest.raises(MissingDependencyError, match=r"its member .*out\.bin.* leaves the folder"):
         download("toy", tmp_path / "root", quiet)
     assert left(tmp_path) == ["root/IN/events.any"]
@@ -179,7 +185,7 @@ def linked(kind: bytes, target: str) -> bytes:
     ],
 )  # fmt: skip
 def test_links_out_and_devices_are_refused(host: Host, tmp_path: Path, monkeypatch, kind: bytes, target: str) -> None:
-    monkeypatch.setitem(ARCHIVES, "toy", (host.archive("events.tar", linked(kind, target)),))
+    set_archives(monkeypatch, "toy", (host.archive("events.tar", linked(kind, target)),))
     with pytest.raises(MissingDependencyError, match=r"events\.tar: this archive is not unpacked"):
         download("toy", tmp_path, quiet)
     assert left(tmp_path) == ["IN/events.tar"]
@@ -191,14 +197,14 @@ def test_a_link_in_a_zip_is_refused(host: Host, tmp_path: Path, monkeypatch) -> 
         link = zipfile.ZipInfo("Events/link")
         link.external_attr = 0o120777 << 16
         archive.writestr(link, "/etc")
-    monkeypatch.setitem(ARCHIVES, "toy", (host.archive("events.zip", buffer.getvalue()),))
+    set_archives(monkeypatch, "toy", (host.archive("events.zip", buffer.getvalue()),))
     with pytest.raises(MissingDependencyError, match="its member 'Events/link' is no file"):
         download("toy", tmp_path, quiet)
 
 
 def test_an_archive_in_place_is_unpacked_if_it_is_the_published_one(host: Host, tmp_path: Path, monkeypatch) -> None:
     toy = host.archive("events.zip", zipped(EVENTS))
-    monkeypatch.setitem(ARCHIVES, "toy", (toy,))
+    set_archives(monkeypatch, "toy", (toy,))
     (tmp_path / "IN").mkdir()
     forged = zipped(dict.fromkeys(EVENTS, b"forged"))
     (tmp_path / "IN" / "events.zip").write_bytes(forged)
@@ -220,7 +226,7 @@ def test_an_archive_in_place_is_unpacked_if_it_is_the_published_one(host: Host, 
 
 def test_a_file_that_stays_packed_and_is_another_is_said(host: Host, tmp_path: Path, monkeypatch) -> None:
     toy = host.archive("labels.gz", b"packed", brings="RAW", into="RAW", unpack=False)
-    monkeypatch.setitem(ARCHIVES, "toy", (toy,))
+    set_archives(monkeypatch, "toy", (toy,))
     (tmp_path / "RAW").mkdir()
     (tmp_path / "RAW" / "labels.gz").write_bytes(b"own")
     state = "here, but not the published file: labels.gz has another MD5"
@@ -236,14 +242,14 @@ def test_a_file_that_stays_packed_and_is_another_is_said(host: Host, tmp_path: P
 def test_an_archive_that_is_cut_short_leaves_nothing(host: Host, tmp_path: Path, monkeypatch, cut: float, pack) -> None:
     noise = {name: np.random.default_rng(4).bytes(50_000) for name in EVENTS}
     content = pack(noise)
-    monkeypatch.setitem(ARCHIVES, "toy", (host.archive("events.any", content[: int(cut * len(content))]),))
+    set_archives(monkeypatch, "toy", (host.archive("events.any", content[: int(cut * len(content))]),))
     with pytest.raises(MissingDependencyError, match=r"events\.any"):
         download("toy", tmp_path, quiet)
     assert left(tmp_path) == ["IN/events.any"]
 
 
 def test_an_archive_that_lacks_something_leaves_nothing(host: Host, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setitem(ARCHIVES, "toy", (host.archive("events.zip", zipped({"Events/3/1.bin": b"one"})),))
+    set_archives(monkeypatch, "toy", (host.archive("events.zip", zipped({"Events/3/1.bin": b"one"})),))
     with pytest.raises(MissingDependencyError, match=r"IN/Events/<class>/<id>\.bin is not in it in full"):
         download("toy", tmp_path, quiet)
     assert left(tmp_path) == ["IN/events.zip"]
@@ -270,7 +276,7 @@ def bomb(pack: str) -> bytes:
 def test_a_bomb_is_refused(host: Host, tmp_path: Path, monkeypatch, pack: str) -> None:
     content = bomb(pack)
     most = 2**20 + 100 * len(content)
-    monkeypatch.setitem(ARCHIVES, "toy", (host.archive("events.any", content),))
+    set_archives(monkeypatch, "toy", (host.archive("events.any", content),))
     with pytest.raises(
         MissingDependencyError, match=f"it unpacks to more than {most:,} bytes, 100 times its {len(content):,}"
     ):
@@ -287,7 +293,7 @@ def test_an_archive_inside_has_no_bound_of_its_own(host: Host, tmp_path: Path, m
     outer = io.BytesIO()
     with zipfile.ZipFile(outer, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("inner.zip", inner.getvalue())
-    monkeypatch.setitem(ARCHIVES, "toy", (host.archive("outer.zip", outer.getvalue(), inner=("inner.zip",)),))
+    set_archives(monkeypatch, "toy", (host.archive("outer.zip", outer.getvalue(), inner=("inner.zip",)),))
     with pytest.raises(
         MissingDependencyError, match=r"outer\.zip: this archive is not unpacked: it unpacks to more than"
     ):
@@ -300,7 +306,7 @@ def test_a_tar_whose_own_records_are_huge_is_refused(host: Host, tmp_path: Path,
     member = tarfile.TarInfo("Events/x")
     member.type, member.size = tarfile.XHDTYPE, 2**30
     content = gzip.compress(member.tobuf() + bytes(4096))
-    monkeypatch.setitem(ARCHIVES, "toy", (host.archive("events.tar.gz", content),))
+    set_archives(monkeypatch, "toy", (host.archive("events.tar.gz", content),))
     with pytest.raises(MissingDependencyError, match=r"a record in it says it has 1,073,741,824 bytes"):
         download("toy", tmp_path, quiet)
 
@@ -314,7 +320,7 @@ def test_what_a_killed_unpacking_left_is_swept(host: Host, tmp_path: Path, monke
     drop(made)
     left_over.mkdir(parents=True)
     (left_over / "half").write_bytes(b"x")
-    monkeypatch.setitem(ARCHIVES, "toy", (host.archive("events.zip", zipped(EVENTS)),))
+    set_archives(monkeypatch, "toy", (host.archive("events.zip", zipped(EVENTS)),))
     download("toy", tmp_path, quiet)
     assert left(tmp_path) == ["IN/Events/3/1.bin", "IN/Events/7/2.bin", "IN/events.zip"]
 
@@ -323,7 +329,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(host: Host, tmp_path: Path, monk
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setitem(ARCHIVES, "toy", (host.archive("events.zip", zipped(EVENTS)),))
+    set_archives(monkeypatch, "toy", (host.archive("events.zip", zipped(EVENTS)),))
     monkeypatch.setattr(shutil, "copyfileobj", full)
     with pytest.raises(CannotWriteError, match="No space left"):
         download("toy", tmp_path, quiet)
@@ -335,23 +341,23 @@ def test_what_no_host_has_is_to_be_asked_for(tmp_path: Path) -> None:
         MissingDependencyError, match=r"no public host.*ask its authors.*CEP-DVS/events/<class>/<n>\.mat"
     ):
         download("cepdvs", tmp_path, quiet)
-    with pytest.raises(UserError, match=r"nothing is known to download for 'digits'.*nmnist, ncaltech101"):
+    with pytest.raises(UserError, match=r"'digits' is not a data set with downloads.*nmnist, ncaltech101"):
         download("digits", tmp_path, quiet)
 
 
 def test_every_named_set_has_its_archives_with_addresses_and_hashes() -> None:
-    assert set(ARCHIVES) == set(SOURCES) - {"digits", "class-folders"}
-    for parts in ARCHIVES.values():
-        for archive in parts:
+    assert {name for name, source in SOURCES.items() if not source.archives} == {"digits", "class-folders"}
+    for source in SOURCES.values():
+        for archive in source.archives:
             url, md5 = archive.address()
             assert archive.ask or (url.startswith("https://") and len(md5) == 32)
-    assert archives.ARCHIVES["nmnist"][1].address()[1] == "69ca8762b2fe404d9b9bad1103e97832"  # tonic's test_md5
+    assert SOURCES["nmnist"].archives[1].address()[1] == "69ca8762b2fe404d9b9bad1103e97832"  # tonic's test_md5
 
 
 def test_the_command_says_what_came_and_leaves_with_3_where_something_is_gone(
     host: Host, tmp_path: Path, monkeypatch, spikeport
 ) -> None:
-    monkeypatch.setitem(ARCHIVES, "nmnist", (host.archive("events.zip", zipped(EVENTS)),))
+    set_archives(monkeypatch, "nmnist", (host.archive("events.zip", zipped(EVENTS)),))
     code, out, _ = spikeport("data", "download", "nmnist", "--root", tmp_path / "root", "--json")
     assert (code, json.loads(out)) == (0, [{"part": "IN/Events", "state": "fetched"}])
     code, out, err = spikeport("data", "download", "cepdvs", "--root", tmp_path / "root")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from spikeport.pipeline.data.frames.binning import Binning, Frames
-from spikeport.pipeline.data.frames.cache import cached_frames, known_content, stamp_of
+from spikeport.pipeline.data.frames.cache import cached_frames, known_content_hash, mtime_digest_of
 from spikeport.pipeline.data.frames.facts import FACTS
 from spikeport.pipeline.data.frames.packed import PackedFrames
 
@@ -127,44 +127,44 @@ def test_a_listing_that_was_read_is_not_read_again(tmp_path: Path) -> None:
         calls.append(1)
         return "abc"
 
-    old = stamp_of(["a.bin", "b.bin"], array("q", [5, 10, 11, 6, 12, 9]))
+    old = mtime_digest_of(["a.bin", "b.bin"], array("q", [5, 10, 11, 6, 12, 9]))
     assert old.startswith("12-")  # the newest time of both
     for _ in range(3):
-        assert known_content(tmp_path, old, content) == "abc"
+        assert known_content_hash(tmp_path, old, content) == "abc"
     assert len(calls) == 1
-    assert known_content(tmp_path, old, content, verify=True) == "abc"
+    assert known_content_hash(tmp_path, old, content, verify=True) == "abc"
     assert len(calls) == 2
     [record] = tmp_path.iterdir()
     whole = record.read_text()
     for damaged in ("", "{}", "[]", whole[:-3], whole.replace('"abc"', '"abd"'), whole.replace('"abc"', "7")):
         record.write_text(damaged)
         before = len(calls)
-        assert known_content(tmp_path, old, content) == "abc"
+        assert known_content_hash(tmp_path, old, content) == "abc"
         assert len(calls) == before + 1
 
 
 def test_every_word_and_number_of_a_listing_counts() -> None:
     words, numbers = ["a", "bc"], [1, 2, 3, 4, 5, 6]
-    stamps = {stamp_of(words, array("q", numbers))}
-    stamps |= {stamp_of(other, array("q", numbers)) for other in (["ab", "c"], ["bc", "a"], ["a", "bd"])}
+    mtime_digests = {mtime_digest_of(words, array("q", numbers))}
+    mtime_digests |= {mtime_digest_of(other, array("q", numbers)) for other in (["ab", "c"], ["bc", "a"], ["a", "bd"])}
     for place in range(6):
         changed = [number + 10 * (place == at) for at, number in enumerate(numbers)]
-        stamps.add(stamp_of(words, array("q", changed)))
-    assert len(stamps) == 1 + 3 + 6
+        mtime_digests.add(mtime_digest_of(words, array("q", changed)))
+    assert len(mtime_digests) == 1 + 3 + 6
 
 
 def test_files_written_just_now_are_read_each_time(tmp_path: Path) -> None:
     """Within its clock's tick a file system gives two writings one time."""
     calls = []
-    now = stamp_of(["a.bin"], array("q", [5, time.time_ns(), 7]))
+    now = mtime_digest_of(["a.bin"], array("q", [5, time.time_ns(), 7]))
     for _ in range(2):
-        known_content(tmp_path, now, lambda: calls.append(1) or "abc")
+        known_content_hash(tmp_path, now, lambda: calls.append(1) or "abc")
     assert len(calls) == 2
     assert not list(tmp_path.iterdir())
 
 
 def test_without_a_stamp_the_content_is_asked(tmp_path: Path) -> None:
-    assert known_content(tmp_path, "", lambda: "abc") == "abc"
+    assert known_content_hash(tmp_path, "", lambda: "abc") == "abc"
     assert not list(tmp_path.iterdir())
 
 

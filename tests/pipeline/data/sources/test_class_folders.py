@@ -81,7 +81,7 @@ def test_all_real_labels_agree_with_their_images(shared_data) -> None:
 def test_real_data_splits_as_the_recipe_says(shared_data, tmp_path: Path) -> None:
     from spikeport.pipeline.run.recipe_file import load_recipe
 
-    shipped = Path(__file__).parents[3] / "recipes" / "nmnist-small.toml"
+    shipped = Path(__file__).parents[4] / "recipes" / "nmnist-small.toml"
     recipe = load_recipe(shipped, [f'data.root="{shared_data}"', "data.static_limit=0"])
     dataset = load_dataset(recipe.data, cache=tmp_path)
     assert [len(part.keys) for part in (dataset.train, dataset.validation, dataset.test)] == [700, 100, 200]
@@ -187,12 +187,12 @@ def test_files_at_rest_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     changed = load_dataset(options, cache=cache)
     assert changed.fingerprint != first.fingerprint
     assert len(read) == 3
-    stamp = reading.stamp_with([list_events(tmp_path / "events").stamp], AS_STORED)
-    [record] = [p for p in cache.glob("content-*") if stamp in p.read_text()]
+    mtime_digest = reading.mtime_digest_with([list_events(tmp_path / "events").mtime_digest], AS_STORED)
+    [record] = [p for p in cache.glob("content-*") if mtime_digest in p.read_text()]
     other = next(p for p in cache.glob("content-*") if p != record)
     foreign = json.loads(other.read_text())["content"]
     stale = json.loads(record.read_text())
-    check = hashlib.sha256(f"{stale['stamp']} {foreign}".encode()).hexdigest()
+    check = hashlib.sha256(f"{stale['mtime_digest']} {foreign}".encode()).hexdigest()
     record.write_text(json.dumps({**stale, "content": foreign, "check": check}))  # as if the bytes had changed unseen
     assert load_dataset(options, cache=cache).fingerprint == first.fingerprint
     assert load_dataset(options, cache=cache, verify=True).fingerprint == changed.fingerprint

@@ -1,0 +1,52 @@
+"""The data sets that a recipe's `data.source` can name.
+
+To add one to the package: write a file beside this one that defines `SOURCE = Source(...)`, and add that object to the
+table in `sources/table.py`. Recipes, downloads, `spikeport data list` and the tests of every source then include it.
+
+A data set from outside the package needs no line: `data.source = "package.module:factory"`, see `sources/external.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from spikeport.errors import MissingDependencyError
+from spikeport.pipeline.data.downloads.archives import Archive, how_to_get
+from spikeport.pipeline.data.sources.raw_dataset import RawDataset
+from spikeport.pipeline.run.sections.data import Data
+from spikeport.progress import NamedProgress
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One data set.
+
+    Attributes:
+        name: its name in recipes.
+        about: one line for `spikeport data list`.
+        needs: where its files must lie, for the same list.
+        load: function of the recipe's section [data] and a progress callback that lists the recordings and reads the
+            images. Raises MissingDependencyError for files that are not there, UserError for damaged ones.
+        archives: downloads that bring its files; empty where there are none.
+    """
+
+    name: str
+    about: str
+    needs: str
+    load: Callable[[Data, NamedProgress | None], RawDataset]
+    archives: tuple[Archive, ...] = ()
+
+    def missing(self, brings: str, folder: Path, file: str = "") -> MissingDependencyError:
+        """The error for an archive's content that is not at `folder`.
+
+        Args:
+            brings: `Archive.brings` of that archive.
+            folder: where its content was expected.
+            file: `Archive.file`, where several archives bring one folder.
+        """
+        archive = next(a for a in self.archives if a.brings == brings and file in ("", a.file))
+        return MissingDependencyError(
+            f"{brings} of {self.name} is not there", where=str(folder), hint=how_to_get(self.name, archive, folder)
+        )
