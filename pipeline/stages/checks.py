@@ -26,14 +26,14 @@ def check_recipe(recipe: Recipe, *, for_netx: bool) -> bool:
         UserError: the recipe cannot be trained as it is.
     """
     with paused_gc():  # torch and Lightning
-        from spikeport.pipeline.distillation import methods
-        from spikeport.pipeline.distillation import objective as objectives
+        from spikeport.pipeline.distillation.method_spec import method_spec
+        from spikeport.pipeline.distillation.objective import check_spec
         from spikeport.pipeline.models.students.build import check_student
         from spikeport.pipeline.models.teachers.build import check_teacher
 
     frame = recipe.data.height, recipe.data.width
     _check_settings(recipe)
-    objectives.check_spec(methods.method_spec(recipe.distillation))
+    check_spec(method_spec(recipe.distillation))
     check_teacher(recipe.teacher, frame)
     return check_student(recipe.student, (2, *frame), for_netx=for_netx).for_netx
 
@@ -41,7 +41,7 @@ def check_recipe(recipe: Recipe, *, for_netx: bool) -> bool:
 def _check_settings(recipe: Recipe) -> None:
     """Raises UserError for settings that would fail only after hours of training."""
     from spikeport.hardware_profiles.profile import load_profile
-    from spikeport.pipeline.distillation import methods
+    from spikeport.pipeline.distillation.method_spec import pretraining_stages, trains_without_recordings
 
     for name in (*recipe.profile.hardware, recipe.profile.baseline_gpu):
         load_profile(name)
@@ -54,9 +54,9 @@ def _check_settings(recipe: Recipe) -> None:
             hint="lower them, or take larger batches",
         )
     weights = recipe.synthesis.simulator_weights
-    if "simulator" in methods.pretraining_stages(recipe) and weights and not Path(weights).is_file():
+    if "simulator" in pretraining_stages(recipe) and weights and not Path(weights).is_file():
         raise UserError("there is no such file of weights", where=weights, hint="correct synthesis.simulator_weights")
-    if recipe.data.without_recordings and not methods.learns_without_recordings(recipe):
+    if recipe.data.without_recordings and not trains_without_recordings(recipe):
         raise UserError(
             f"{recipe.distillation.method} cannot train without recordings",
             where="data.without_recordings",

@@ -39,7 +39,7 @@ class Stage:
 
 def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
     """All stages of a run in order."""
-    from spikeport.pipeline.distillation import methods
+    from spikeport.pipeline.distillation.method_spec import pretraining_stages
 
     trained = [
         stage
@@ -55,7 +55,7 @@ def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
             ),
         )
     ]
-    synthesis_stages = methods.pretraining_stages(recipe)
+    synthesis_stages = pretraining_stages(recipe)
     synthesis = [
         Stage(name, title, TRAIN, name)
         for name, title in (

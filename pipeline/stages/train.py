@@ -21,7 +21,7 @@ from spikeport.pipeline.data.splits.leakage import (
     test_set_digest,
 )
 from spikeport.pipeline.data.windows import check_window
-from spikeport.pipeline.distillation import methods
+from spikeport.pipeline.distillation.method_spec import method_spec, pretraining_stages, uses_synthesis
 from spikeport.pipeline.distillation.objective import uses_teacher
 from spikeport.pipeline.models import storage
 from spikeport.pipeline.models.students.base import Student
@@ -138,7 +138,7 @@ def pretrain(context: Context) -> Result:
 
 def student(context: Context, method: str) -> Result:
     """The float student that `method` trained, and its classes for the test recordings."""
-    name, spec = weights_file("student", method, context), methods.method_spec(context.recipe.distillation, method)
+    name, spec = weights_file("student", method, context), method_spec(context.recipe.distillation, method)
     own = method == context.recipe.distillation.method
     trained = train_student(
         context.recipe,
@@ -178,7 +178,7 @@ def quantized(context: Context, method: str) -> Result:
 
 
 def _synthesizer(context: Context) -> EventSynthesizer | CachedViews | None:
-    if not methods.uses_synthesis(context.recipe.distillation):
+    if not uses_synthesis(context.recipe.distillation):
         return None
     return _with_cached_views(context, load_synthesizer(context.recipe, context.run.file(SYNTHESIS)))
 
@@ -192,7 +192,7 @@ def _with_cached_views(context: Context, synthesizer: EventSynthesizer) -> Event
 def _pretrained(context: Context, *files: str) -> Student | None:
     """The student of the first of `files` that a stage of this run has left, or None."""
     stages = {SIMULATOR: "simulator", PRETRAIN: "pretrain"}
-    found = [name for name in files if stages[name] in methods.pretraining_stages(context.recipe)]
+    found = [name for name in files if stages[name] in pretraining_stages(context.recipe)]
     return _student_from(context.run.file(found[0]), context) if found else None
 
 

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from spikeport.pipeline.distillation.methods import pretraining_stages
+from spikeport.pipeline.distillation.method_spec import pretraining_stages
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.recipe_file import load_recipe
 from spikeport.pipeline.run.run_folder import MANIFEST, RunFolder, create, locked, open_run

@@ -19,7 +19,7 @@ from torch.nn.utils import parametrize
 from spikeport.export.network.fixed_point import BIAS_LIMIT, THRESHOLD_LIMIT, WEIGHT_LIMIT
 from spikeport.pipeline.data.dataset import Dataset
 from spikeport.pipeline.data.event_synthesis.cached_views import CachedViews, EventSynthesizer
-from spikeport.pipeline.distillation.methods import baseline_spec, method_spec
+from spikeport.pipeline.distillation.method_spec import baseline_spec, method_spec
 from spikeport.pipeline.models.fold_batch_norm import fold_batch_norm
 from spikeport.pipeline.models.students.base import Student, WeightLayer, weight_layers
 from spikeport.pipeline.models.teachers.base import Teacher

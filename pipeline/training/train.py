@@ -11,7 +11,7 @@ from spikeport.pipeline.data.dataset import Dataset
 from spikeport.pipeline.data.event_synthesis.cached_views import CachedViews, EventSynthesizer
 from spikeport.pipeline.data.event_synthesis.translator import Translator
 from spikeport.pipeline.distillation.initialize import initialize_from_teacher
-from spikeport.pipeline.distillation.methods import method_spec
+from spikeport.pipeline.distillation.method_spec import method_spec
 from spikeport.pipeline.distillation.streams import NO_TEACHER
 from spikeport.pipeline.models.students.base import Student
 from spikeport.pipeline.models.students.build import build_student

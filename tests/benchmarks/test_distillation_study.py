@@ -237,7 +237,7 @@ def test_listing_runs_nothing(study, capsys):
 @pytest.mark.parametrize("name", list(PARTS))
 def test_every_run_of_every_part_is_a_recipe(name):
     """And groups compare what differs: no two runs of a part are the same recipe, but where the baseline is shipped."""
-    from spikeport.pipeline.distillation.methods import method_spec
+    from spikeport.pipeline.distillation.method_spec import method_spec
 
     source = ROOT / "recipes" / "nmnist-small.toml"
     recipe = load_recipe(source)

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from spikeport.pipeline.distillation.methods import pretraining_stages
+from spikeport.pipeline.distillation.method_spec import pretraining_stages
 from spikeport.pipeline.run.recipe_file import load_recipe
 from spikeport.pipeline.run.run_folder import create
 from spikeport.pipeline.sweep import engine

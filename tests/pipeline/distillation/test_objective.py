@@ -14,7 +14,8 @@ from spikeport.pipeline.distillation.losses.alignment import CkaAlignment
 from spikeport.pipeline.distillation.losses.base import Sizes, StepInputs, Stream, TeacherTargets
 from spikeport.pipeline.distillation.losses.logit_kd import logit_kd
 from spikeport.pipeline.distillation.losses.tet import tet
-from spikeport.pipeline.distillation.methods import METHODS, MethodSpec, method_spec
+from spikeport.pipeline.distillation.method_spec import method_spec
+from spikeport.pipeline.distillation.methods import METHODS, MethodSpec
 from spikeport.pipeline.distillation.objective import LossValue, Objective, uses_teacher
 from spikeport.pipeline.run.sections.distillation import Distillation, LossSpec, Schedule
 
@@ -253,7 +254,7 @@ class TestRecipes:
     @pytest.mark.parametrize(
         ("settings", "message"),
         [
-            ({"method": "kd"}, r"'kd' is no distillation method.*Hint: use one of baseline, ckd"),
+            ({"method": "kd"}, r"'kd' is not a distillation method.*Hint: use one of baseline, ckd"),
             ({"options": {"tau": "hot"}}, r"options: tau = 'hot'.*the options of ckd are kd_weight, tau"),
             ({"method": "tser", "options": {"alpha": 0.0, "gamma": 0.3}}, r"gamma counts beside alpha.*above 0"),
             ({"options": {"heat": 2.0}}, r"unknown key 'heat'.*the options of ckd are"),

@@ -103,7 +103,7 @@ def test_a_combination_that_is_no_recipe_is_named(recipe) -> None:
         plan_trials(recipe, [], parse_over(["training.epoch=1"]), seeds=1)
     with pytest.raises(UserError, match=r"student.beta = 1.5"):
         plan_trials(recipe, [], parse_over(["student.beta=0.5,1.5"]), seeds=1)
-    with pytest.raises(UserError, match=r"'nnoe' is no distillation method"):
+    with pytest.raises(UserError, match=r"'nnoe' is not a distillation method"):
         plan_trials(recipe, [], parse_over(["distillation.method=baseline,nnoe"]), seeds=1)
 
 

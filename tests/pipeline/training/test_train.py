@@ -302,7 +302,7 @@ def test_impossible_requests(tmp_path: Path) -> None:
     data = tiny_dataset()
     with pytest.raises(UserError, match=r"student-ckd needs a teacher.*Hint: train without"):
         train_student(tiny_recipe(), data, None, "ckd", tmp_path)
-    with pytest.raises(UserError, match=r"'magic' is no distillation method.*use one of baseline, ckd"):
+    with pytest.raises(UserError, match=r"'magic' is not a distillation method.*use one of baseline, ckd"):
         train_student(tiny_recipe(), data, None, "magic", tmp_path)
     with pytest.raises(UserError, match=r"'snail' is no student network.*use one of conv"):
         train_student(tiny_recipe(student={"network": "snail"}), data, None, "baseline", tmp_path)

@@ -17,7 +17,7 @@ from spikeport.pipeline.data.event_synthesis.simulator import Simulator
 from spikeport.pipeline.data.event_synthesis.table import load_synthesizer
 from spikeport.pipeline.data.event_synthesis.translator import Translator
 from spikeport.pipeline.data.images.resize import resize_to
-from spikeport.pipeline.distillation.methods import method_spec
+from spikeport.pipeline.distillation.method_spec import method_spec
 from spikeport.pipeline.run.tensor_files import save_weights
 from spikeport.pipeline.training.qat import qat_finetune
 from spikeport.pipeline.training.tasks import PretrainTask, StudentTask

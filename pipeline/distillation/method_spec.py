@@ -1,0 +1,75 @@
+"""The method that a recipe names, and what a run needs for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from spikeport.errors import UserError
+from spikeport.pipeline.distillation.methods import METHODS, MethodSpec
+from spikeport.pipeline.distillation.options import check_options
+from spikeport.pipeline.run.recipe import Recipe
+from spikeport.pipeline.run.sections.distillation import Distillation
+
+
+def method_spec(recipe: Distillation, method: str | None = None) -> MethodSpec:
+    """The losses of a method.
+
+    Args:
+        recipe: the section [distillation].
+        method: a name of `METHODS`. None, or the recipe's own: with the recipe's options and added losses. Any other
+            has its defaults and no added loss.
+
+    Raises:
+        UserError: the method or an option is unknown, or an option is not of its type.
+    """
+    name = recipe.method if method is None else method
+    if name not in METHODS:
+        raise UserError(
+            f"{name!r} is not a distillation method",
+            where="distillation.method",
+            hint="use one of " + ", ".join(METHODS),
+        )
+    if name != recipe.method:
+        return _with_options(name, {})
+    spec = _with_options(name, recipe.options)
+    return MethodSpec(losses=(*spec.losses, *recipe.losses), pretrains=spec.pretrains)
+
+
+def baseline_spec(recipe: Distillation) -> MethodSpec:
+    """The losses of the method "baseline", without added losses; the recipe's options count where it is its method."""
+    return _with_options("baseline", recipe.options if recipe.method == "baseline" else {})
+
+
+def uses_synthesis(recipe: Distillation) -> bool:
+    """Whether the recipe's own method uses synthetic events."""
+    streams = method_spec(recipe).streams
+    return "synthetic" in streams or ("hybrid" in streams and recipe.static == "synthetic")
+
+
+def pretraining_stages(recipe: Recipe) -> tuple[str, ...]:
+    """The stages between teacher and student that the recipe's own method needs, in order.
+
+    "simulator" pretrains on images that the simulator renders, "synthesis" fits the translator, "pretrain" pretrains on
+    synthetic events.
+    """
+    synthesis, pretrains = recipe.synthesis, method_spec(recipe.distillation).pretrains
+    needed = {
+        "simulator": pretrains and (synthesis.simulator_pretrain_epochs > 0 or bool(synthesis.simulator_weights)),
+        "synthesis": uses_synthesis(recipe.distillation) and synthesis.kind == "translator",
+        "pretrain": pretrains and synthesis.pretrain_epochs > 0,
+    }
+    return tuple(name for name in needed if needed[name])
+
+
+def trains_without_recordings(recipe: Recipe) -> bool:
+    """Whether the recipe's own method pretrains a student, and needs no recording for it."""
+    return recipe.synthesis.kind == "simulator" and bool({"simulator", "pretrain"} & set(pretraining_stages(recipe)))
+
+
+def _with_options(name: str, options: Mapping[str, object]) -> MethodSpec:
+    method = METHODS[name]
+    hint = (
+        f"the options of {name} are {{known}}; to change a recipe's method, change its whole section: "
+        f"--set 'distillation={{method = \"{name}\"}}'"
+    )
+    return method(**check_options(method, options, where="distillation.options", hint=hint))
