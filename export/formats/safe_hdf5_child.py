@@ -1,4 +1,4 @@
-"""Reads HDF5 files on request, in a process of its own; see `guarded_hdf5`, which starts it. Imports nothing of ours.
+"""Reads HDF5 files on request, in a process of its own; see `safe_hdf5`, which starts it. Imports nothing of ours.
 
 A request is a line of JSON with a path. The answer is eight bytes with the length of a JSON header, the header, and
 the bytes of all arrays one after the other. Before it come eight bytes of ones after each hundred objects: reading

@@ -26,7 +26,8 @@ def pool_before_conv(layer: FoldedLayer, step: ChainNode, kernel: Pair, stride: 
     for axis in (0, 1):
         size, pooled = step.input_shape[1 + axis], step.output_shape[1 + axis]
         first = np.arange(kernel[axis])
-        reads = _outer_reads(pooled, taps[axis], layer.stride[axis], layer.padding[axis], layer.dilation[axis])
+        places = _outer_places(pooled, taps[axis], layer.stride[axis], layer.padding[axis], layer.dilation[axis])
+        reads = np.unique(places[:, _used_taps(layer.weight, axis)])
         _check(reads, pooled, size, stride[axis], padding[axis], first, axis, step, layer.name, kernel)
     extent = _extent([layer.dilation[a] * (taps[a] - 1) * stride[a] + kernel[a] for a in (0, 1)], layer)
     weight = np.zeros((*layer.weight.shape[:2], *extent), dtype=layer.weight.dtype)
@@ -44,8 +45,8 @@ def pool_after_conv(
     taps = layer.weight.shape[2:]
     for axis in (0, 1):
         size, inner = layer.input_shape[1 + axis], layer.output_shape[1 + axis]
-        first = layer.dilation[axis] * np.arange(taps[axis])
-        reads = _outer_reads(inner, kernel[axis], stride[axis], padding[axis], 1)
+        first = layer.dilation[axis] * _used_taps(layer.weight, axis)
+        reads = np.unique(_outer_places(inner, kernel[axis], stride[axis], padding[axis], 1))
         _check(reads, inner, size, layer.stride[axis], layer.padding[axis], first, axis, step, layer.name, kernel)
     extent = _extent([(kernel[a] - 1) * layer.stride[a] + layer.dilation[a] * (taps[a] - 1) + 1 for a in (0, 1)], layer)
     weight = np.zeros((*layer.weight.shape[:2], *extent), dtype=layer.weight.dtype)
@@ -101,10 +102,18 @@ def _spread_delay(layer: FoldedLayer, step: ChainNode, kernel: Pair, stride: Pai
     return np.maximum(_cut(spread, step.input_shape, padding), 0).reshape(len(pooled), -1)
 
 
-def _outer_reads(inner: int, taps: int, stride: int, padding: int, dilation: int) -> np.ndarray:
-    """All places of the inner output, also outside 0..inner-1, that the outer operation reads."""
+def _outer_places(inner: int, taps: int, stride: int, padding: int, dilation: int) -> np.ndarray:
+    """Places of the inner output, also outside 0..inner-1, that the outer operation reads: `(outputs, taps)`."""
     outputs = (inner + 2 * padding - dilation * (taps - 1) - 1) // stride + 1
-    return np.unique(np.arange(outputs)[:, None] * stride - padding + dilation * np.arange(taps))
+    return np.arange(outputs)[:, None] * stride - padding + dilation * np.arange(taps)
+
+
+def _used_taps(weight: np.ndarray, axis: int) -> np.ndarray:
+    """Indices of the kernel's rows (axis 0) or columns (axis 1) that hold a weight other than 0.
+
+    Rows of zeros read nothing: padding "same" and written-out dilation put them into a kernel.
+    """
+    return np.flatnonzero(np.any(weight != 0, axis=(0, 1, 3 - axis)))
 
 
 def _check(

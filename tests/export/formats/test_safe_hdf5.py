@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from spikeport.errors import UserError
-from spikeport.export.formats import safe_hdf5 as guarded_hdf5
+from spikeport.export.formats import safe_hdf5
 from spikeport.export.formats.safe_hdf5 import Tree, Unsupported, read_tree, text_of
 
 
@@ -117,8 +117,8 @@ def sound(path):
 
 
 def child():
-    assert guarded_hdf5._child is not None
-    return guarded_hdf5._child.process
+    assert safe_hdf5._child is not None
+    return safe_hdf5._child.process
 
 
 def test_one_child_serves_many_files_and_is_replaced_when_it_dies(tmp_path):
@@ -154,9 +154,9 @@ def script(tmp_path, body, start=STARTED):
 )
 def test_a_child_that_dies_at_its_start_accuses_no_file(tmp_path, monkeypatch, start, words):
     path = sound(tmp_path / "f.h5")
-    guarded_hdf5._let_go()
+    safe_hdf5._let_go()
     with monkeypatch.context() as patch:
-        patch.setattr(guarded_hdf5, "__file__", str(script(tmp_path, "pass", start)))
+        patch.setattr(safe_hdf5, "__file__", str(script(tmp_path, "pass", start)))
         with pytest.raises(UserError, match=f"the process that reads HDF5 files does not start: .*{words}") as raised:
             read_tree(path)
     assert "no readable" not in str(raised.value)
@@ -175,11 +175,11 @@ def test_a_child_that_dies_at_its_start_accuses_no_file(tmp_path, monkeypatch, s
 )
 def test_whatever_ends_the_child_is_one_error_and_the_next_file_is_read(tmp_path, monkeypatch, body, words):
     path = sound(tmp_path / "f.h5")
-    guarded_hdf5._let_go()
+    safe_hdf5._let_go()
     fake = script(tmp_path, body)
     with monkeypatch.context() as patch:
-        patch.setattr(guarded_hdf5, "__file__", str(fake))
-        patch.setattr(guarded_hdf5, "TIMEOUT_S", 1.0 if "hangs" in words else 600.0)
+        patch.setattr(safe_hdf5, "__file__", str(fake))
+        patch.setattr(safe_hdf5, "TIMEOUT_S", 1.0 if "hangs" in words else 600.0)
         with pytest.raises(UserError, match=f"is no readable HDF5 file: .*{words}"):
             read_tree(path)
     np.testing.assert_array_equal(read_tree(path).members["x"], np.arange(4))
@@ -190,9 +190,9 @@ def test_the_child_has_limits_and_none_of_ours(tmp_path):
     (tmp_path / "json.py").write_text("raise SystemExit('imported from the working directory')")
     path = sound(tmp_path / "f.h5")
     code = (
-        "import sys\nfrom spikeport.export.formats import safe_hdf5 as guarded_hdf5\n"
-        "guarded_hdf5.read_tree(sys.argv[1])"
-        "\nprint(open(f'/proc/{guarded_hdf5._child.process.pid}/limits').read())"
+        "import sys\nfrom spikeport.export.formats import safe_hdf5\n"
+        "safe_hdf5.read_tree(sys.argv[1])"
+        "\nprint(open(f'/proc/{safe_hdf5._child.process.pid}/limits').read())"
     )
     ran = subprocess.run(
         [sys.executable, "-P", "-c", code, str(path)], cwd=tmp_path, capture_output=True, text=True, timeout=600
@@ -218,8 +218,8 @@ def ends(pid, seconds=300):
 def test_the_child_ends_with_its_parent(tmp_path, how):
     path = sound(tmp_path / "f.h5")
     code = (
-        "import os, sys\nfrom spikeport.export.formats import safe_hdf5 as guarded_hdf5\n"
-        "guarded_hdf5.read_tree(sys.argv[1])\nprint(guarded_hdf5._child.process.pid, flush=True)\n"
+        "import os, sys\nfrom spikeport.export.formats import safe_hdf5\n"
+        "safe_hdf5.read_tree(sys.argv[1])\nprint(safe_hdf5._child.process.pid, flush=True)\n"
     ) + ("" if how == "return" else how)
     ran = subprocess.run(
         [sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=600,
@@ -229,7 +229,7 @@ def test_the_child_ends_with_its_parent(tmp_path, how):
 
 def forked(path, answers):
     tree = read_tree(path)
-    answers.put((isinstance(tree, Tree), guarded_hdf5._child.process.pid))
+    answers.put((isinstance(tree, Tree), safe_hdf5._child.process.pid))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -257,13 +257,13 @@ def test_signs_of_life_are_heard_and_give_more_time(tmp_path, monkeypatch):
         for index in range(450):
             file[f"g{index}"] = index
     heard = []
-    monkeypatch.setattr(guarded_hdf5._Watch, "again", lambda watch: heard.append(watch.timeout_s))
+    monkeypatch.setattr(safe_hdf5._Watch, "again", lambda watch: heard.append(watch.timeout_s))
     tree = read_tree(path)
     assert len(tree.members) == 450
     assert int(tree.members["g449"]) == 449
     assert len(heard) == 4
     monkeypatch.undo()
-    watch = guarded_hdf5._Watch(child(), 100.0)
+    watch = safe_hdf5._Watch(child(), 100.0)
     watch._until -= 90
     before = watch._until
     watch.again()
@@ -279,10 +279,10 @@ def test_processor_time_begins_anew_with_each_hundred_objects(tmp_path):
             file[f"g{index}"] = index
     code = (
         "import json, sys; path = sys.argv[1]; sys.argv[1] = json.dumps(sys.path)\n"
-        "from spikeport.export.formats import safe_hdf5_child as guarded_child\n"
+        "from spikeport.export.formats import safe_hdf5_child\n"
         "limits, signs = [], []\n"
-        "guarded_child._lower = lambda kind, value: limits.append(kind == guarded_child.resource.RLIMIT_CPU)\n"
-        "header, arrays = guarded_child.answer(path, lambda: signs.append(1))\n"
+        "safe_hdf5_child._lower = lambda kind, value: limits.append(kind == safe_hdf5_child.resource.RLIMIT_CPU)\n"
+        "header, arrays = safe_hdf5_child.answer(path, lambda: signs.append(1))\n"
         "print(sum(limits), len(signs), len(arrays))"
     )
     ran = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=600)

@@ -16,7 +16,7 @@ from numpy.testing import assert_array_equal
 
 from spikeport.errors import UserError
 from spikeport.export.graph.chain import chain
-from spikeport.export.lowering import pool_folding as compose
+from spikeport.export.lowering import pool_folding
 from spikeport.export.lowering.fold import Folded, fold
 from spikeport.export.lowering.folded_layer import FoldedLayer
 
@@ -204,11 +204,11 @@ def test_no_fold_is_refused_without_need(case):
     except UserError:
         refused = True
     if refused:
-        checked, compose._check = compose._check, lambda *_: None
+        checked, pool_folding._check = pool_folding._check, lambda *_: None
         try:
             (layer,) = folded(shape, *nodes, neuron())
         finally:
-            compose._check = checked
+            pool_folding._check = checked
         ones = exact(np.ones(shape))
         # The rule looks at one axis at a time: where the other reads padding alone, nothing reaches the output anyway.
         assume(np.any(chain_output(ones, *nodes) != chain_output(exact(np.zeros(shape)), *nodes)))
@@ -240,6 +240,21 @@ def test_overlapping_padded_pools_fold_where_padding_covers_the_overlap():
     assert_array_equal(layer_output(layer, x), chain_output(x, *nodes))
     with pytest.raises(UserError, match="cannot become one convolution"):
         folded((2, 9, 11), pool(nir.SumPool2d, (3, 3), (2, 2)), nodes[1], neuron())
+
+
+def test_rows_of_zeros_in_a_kernel_read_no_padding():
+    """Padding 'same' over an even width writes the dilation out: rows 1, 2, 4 and 5 of 7 are zeros and read nothing."""
+    rng = np.random.default_rng(8)
+    nodes = [
+        pool(nir.AvgPool2d, (3, 1), padding=(1, 0)),
+        conv(rng, 1, 2, (3, 2), padding="same", dilation=(3, 1)),
+    ]
+    (layer,) = folded((1, 6, 5), *nodes, neuron())
+    x = random_input(rng, (1, 6, 5))
+    assert_array_equal(layer_output(layer, x), chain_output(x, *nodes))
+    dense = nir.Conv2d(None, np.ones((1, 1, 7, 3)), 1, (3, 1), 1, 1, np.zeros(1))
+    with pytest.raises(UserError, match="cannot become one convolution"):
+        folded((1, 6, 5), nodes[0], dense, neuron())
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
