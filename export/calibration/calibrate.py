@@ -10,7 +10,6 @@ On frames that the search did not see the whole network is compared with the max
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -32,8 +31,8 @@ from spikeport.export.network.spike_trace import SpikeTrace
 from spikeport.export.quantization.bias_neurons import with_messages
 from spikeport.export.quantization.layer_report import LayerReport
 from spikeport.export.quantization.quantize import quantize
+from spikeport.progress import Progress
 
-Progress = Callable[[int, int], None]
 Quantized = tuple[IntegerNetwork, list[LayerReport]]
 COARSE = (1.0, 0.7, 0.8, 0.9, 1.12, 1.25, 1.4, 1.6, 1.8, 2.0, 2.3, 2.7, 3.2, 4.0)  # times the max-abs scale
 FINE = (0.94, 0.97, 1.03, 1.06)  # times the best of those

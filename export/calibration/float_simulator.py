@@ -6,7 +6,6 @@ fires where v > threshold, and v is reset, to zero or by subtracting the thresho
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,11 +18,11 @@ from spikeport.export.lowering.discretize import EulerStep, euler_step
 from spikeport.export.lowering.fold import fold
 from spikeport.export.lowering.folded_layer import FoldedLayer
 from spikeport.export.network.readout import Readout
+from spikeport.progress import Progress
 
 if TYPE_CHECKING:
     import torch
 
-Progress = Callable[[int, int], None]
 Reset = Literal["zero", "subtract"]
 FloatLayer = tuple[FoldedLayer, EulerStep]
 CHUNK_BYTES = 1 << 28  # float64 signals of the widest layer over all steps in one chunk

@@ -17,6 +17,7 @@ from spikeport.errors import UserError
 from spikeport.export.formats.frame_labels import checked_labels, notice_other_labels
 from spikeport.files import write_npz
 from spikeport.npy_header import read_npy_header
+from spikeport.values import Shape
 
 IN_MEMORY = 256 << 20  # bytes; a larger compressed array is unpacked to a temporary file
 _PIECE = 1 << 20
@@ -34,7 +35,7 @@ def write_frames(path: str | os.PathLike[str], frames: np.ndarray, labels: np.nd
 
 
 def read_frames(
-    path: str | os.PathLike[str], input_shape: tuple[int, ...], limit: int = 1, *, outputs: int | None = None
+    path: str | os.PathLike[str], input_shape: Shape, limit: int = 1, *, outputs: int | None = None
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """As `open_frames`, with all frames in memory and checked: uint8 `[N, T, *input_shape]`."""
     frames, labels = open_frames(path, input_shape, limit, outputs=outputs)
@@ -53,7 +54,7 @@ class FrameReader:
     def __init__(
         self,
         stored: np.ndarray,
-        input_shape: tuple[int, ...],
+        input_shape: Shape,
         limit: int,
         where: str,
         clip: bool = False,
@@ -113,7 +114,7 @@ class FrameReader:
 
 def open_frames(
     path: str | os.PathLike[str],
-    input_shape: tuple[int, ...],
+    input_shape: Shape,
     limit: int = 1,
     *,
     clip: bool = False,
@@ -152,7 +153,7 @@ def open_frames(
     return FrameReader(frames, tuple(input_shape), limit, where, clip), labels
 
 
-def _check_shape(frames: np.ndarray, input_shape: tuple[int, ...], where: str) -> None:
+def _check_shape(frames: np.ndarray, input_shape: Shape, where: str) -> None:
     size = math.prod(input_shape)
     if frames.ndim < 3 or math.prod(frames.shape[2:]) != size or frames.shape[1] == 0:
         raise UserError(f"frames have shape {frames.shape}", where=where,
@@ -216,13 +217,13 @@ def _mapped(file: IO[bytes], start: int, size: int, where: str) -> np.ndarray:
     return _map(file, shape, order, dtype, file.tell())
 
 
-def _map(file: IO[bytes], shape: tuple[int, ...], order: Any, dtype: np.dtype, start: int) -> np.ndarray:
+def _map(file: IO[bytes], shape: Shape, order: Any, dtype: np.dtype, start: int) -> np.ndarray:
     if math.prod(shape) == 0:
         return np.zeros(shape, dtype=dtype)
     return np.memmap(file, dtype=dtype, mode="r", offset=start, shape=shape, order=order)
 
 
-def _unpacked(packed: IO[bytes], shape: tuple[int, ...], order: Any, dtype: np.dtype, size: int, where: str) -> Any:
+def _unpacked(packed: IO[bytes], shape: Shape, order: Any, dtype: np.dtype, size: int, where: str) -> Any:
     if size <= IN_MEMORY:
         data = bytearray()
         while piece := packed.read(_PIECE):

@@ -12,6 +12,7 @@ from typing import Any
 
 from spikeport.errors import UserError
 from spikeport.files import write_json
+from spikeport.values import Shape
 
 SCHEMA = "spikeport-graph/1"
 ROUNDING = "half to even"
@@ -26,7 +27,7 @@ class GraphMetadata:
 
     dt_s: float
     reset: str
-    input_shape: tuple[int, ...]
+    input_shape: Shape
     scales: dict[str, float]
     notes: tuple[str, ...]
     readout: str = ""

@@ -20,8 +20,7 @@ from spikeport.export.frontends.module_walk import SKIPPED, named_modules
 from spikeport.export.frontends.snntorch_neurons import CELLS, array, cell_node, clamped, recurrent_node, resets
 from spikeport.export.graph.shapes import conv_geometry, output_shape
 from spikeport.export.graph.spiking_graph import SpikingGraph
-
-Shape = tuple[int, ...]
+from spikeport.values import Shape
 
 REFUSALS: dict[type, tuple[str, str]] = {
     nn.modules.batchnorm._BatchNorm: (

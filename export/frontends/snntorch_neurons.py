@@ -10,8 +10,8 @@ import snntorch
 import torch
 
 from spikeport.errors import UserError
+from spikeport.values import Shape
 
-Shape = tuple[int, ...]
 CELLS = (snntorch.Leaky, snntorch.Synaptic, snntorch.RLeaky)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from spikeport.errors import UserError
 from spikeport.export.graph.flatten import circles, flat, neighbors
 from spikeport.export.graph.shapes import POOLS, check_size, output_shape
+from spikeport.values import Shape
 
 SYNAPSES = (nir.Linear, nir.Affine, nir.Conv2d)
 NEURONS = (nir.LIF, nir.CubaLIF, nir.IF)
@@ -40,8 +41,8 @@ class ChainNode:
 
     name: str
     node: nir.NIRNode
-    input_shape: tuple[int, ...]
-    output_shape: tuple[int, ...]
+    input_shape: Shape
+    output_shape: Shape
     recurrence: tuple[ChainNode, ...] = ()
 
 
@@ -74,7 +75,7 @@ def chain(graph: nir.NIRGraph) -> tuple[ChainNode, ...]:
     return tuple(steps)
 
 
-def input_shape(graph: nir.NIRGraph) -> tuple[int, ...]:
+def input_shape(graph: nir.NIRGraph) -> Shape:
     """Shape that the graph's Input node states, or that a Linear behind it asks for, without a batch axis.
 
     Raises UserError where that is neither (N,) nor (C, H, W).
@@ -92,7 +93,7 @@ def input_shape(graph: nir.NIRGraph) -> tuple[int, ...]:
     return shape
 
 
-def with_input_shape(graph: nir.NIRGraph, shape: tuple[int, ...]) -> nir.NIRGraph:
+def with_input_shape(graph: nir.NIRGraph, shape: Shape) -> nir.NIRGraph:
     """The graph with `shape` on its Input node."""
     name = single(graph, nir.Input)
     nodes = {**graph.nodes, name: nir.Input({"input": np.array(shape)}, metadata=graph.nodes[name].metadata)}
@@ -206,9 +207,7 @@ def _loop_fault(graph: nir.NIRGraph, members: set[str], neurons: list[str]) -> U
     )  # fmt: skip
 
 
-def _recurrent_nodes(
-    graph: nir.NIRGraph, recurrence: Iterable[str], neuron: str, shape: tuple[int, ...]
-) -> Iterator[ChainNode]:
+def _recurrent_nodes(graph: nir.NIRGraph, recurrence: Iterable[str], neuron: str, shape: Shape) -> Iterator[ChainNode]:
     """The loop's nodes with their shapes, which must stay that of the neuron's layer."""
     for name in recurrence:
         if len(shape) != 1:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from spikeport.errors import UserError
+from spikeport.values import Shape
 
 UNIFORM = 1e-6  # relative spread that counts as one value: float32 arithmetic leaves as much
 
 Value = float | np.ndarray  # one for all neurons, or float64 of the layer's shape
 
 
-def on_layer(name: str, key: str, values: object, shape: tuple[int, ...]) -> np.ndarray:
+def on_layer(name: str, key: str, values: object, shape: Shape) -> np.ndarray:
     """`values` as float64 of the layer's `shape`; one number, the shape itself, or what broadcasts to it.
 
     Leading axes of size 1 (a batch that an exporter left) are dropped. One value a channel must say so, as (C, 1, 1):
@@ -37,7 +38,7 @@ def one_value(values: np.ndarray) -> Value:
     return float(values.flat[0]) if high - low <= UNIFORM * max(abs(low), abs(high)) else values
 
 
-def per_row(values: Value, shape: tuple[int, ...]) -> np.ndarray | None:
+def per_row(values: Value, shape: Shape) -> np.ndarray | None:
     """`values` (one, or an array of as many as `shape` has) as one a row: a neuron of (N,), a channel of (C, H, W).
 
     None where they differ within a channel.
@@ -57,7 +58,7 @@ def _one_value(array: np.ndarray) -> bool:
     return bool(np.all(array == array.flat[0]))
 
 
-def _broadcast(given: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...] | None:
+def _broadcast(given: Shape, shape: Shape) -> tuple[int, ...] | None:
     try:
         return np.broadcast_shapes(given, shape)
     except ValueError:

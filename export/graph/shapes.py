@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
 import nir
@@ -11,10 +10,12 @@ import numpy as np
 
 from spikeport.errors import UserError
 from spikeport.export.graph.parameters import on_layer
+from spikeport.export.network.geometry import conv_extent
+from spikeport.values import Shape
 
 NEURONS_LIMIT = 1 << 24  # in one layer: far above any chip, far below what would fill the memory here
 WEIGHTS_LIMIT = 1 << 27  # as float64 a gigabyte
-GEOMETRY_LIMIT = 1 << 20
+SIZE_LIMIT = 1 << 20  # strides, paddings and kernel sizes that a file may state
 
 POOLS = (nir.AvgPool2d, nir.SumPool2d)
 
@@ -40,7 +41,7 @@ def whole(value: Any, where: str, what: str) -> int:
 def _numbers(value: Any) -> np.ndarray:
     """`value` as float64, empty where it holds anything but numbers of a size that geometry can have."""
     numbers = np.asarray(value).ravel()
-    if numbers.dtype.kind not in "iuf" or not np.all(np.abs(numbers.astype(np.float64)) < GEOMETRY_LIMIT):
+    if numbers.dtype.kind not in "iuf" or not np.all(np.abs(numbers.astype(np.float64)) < SIZE_LIMIT):
         return np.zeros(0)
     return numbers.astype(np.float64)
 
@@ -71,15 +72,7 @@ def conv_geometry(node: nir.Conv2d, where: str) -> tuple[np.ndarray, tuple[int, 
     return weight, stride, ((total[0] + odd[0]) // 2, (total[1] + odd[1]) // 2), dilation
 
 
-def conv_extent(
-    size: Iterable[int], kernel: Iterable[int], stride: Iterable[int], padding: Iterable[int], dilation: Iterable[int]
-) -> tuple[int, ...]:
-    """(H, W) behind a convolution or a pool, each axis with its own kernel size (torch's formula)."""
-    axes = zip(size, kernel, stride, padding, dilation, strict=True)
-    return tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in axes)
-
-
-def output_shape(name: str, node: nir.NIRNode, shape: tuple[int, ...]) -> tuple[int, ...]:
+def output_shape(name: str, node: nir.NIRNode, shape: Shape) -> Shape:
     """Shape behind a node whose input has `shape`. Raises UserError naming the node where they do not fit."""
     behind = _shape_behind(name, node, shape)
     check_size(name, behind)
@@ -90,7 +83,7 @@ def output_shape(name: str, node: nir.NIRNode, shape: tuple[int, ...]) -> tuple[
     return behind
 
 
-def check_size(name: str, shape: tuple[int, ...]) -> None:
+def check_size(name: str, shape: Shape) -> None:
     """Raises UserError where a layer of `shape` has more neurons than anything here is made for."""
     if math.prod(shape) > NEURONS_LIMIT:
         raise UserError(
@@ -104,7 +97,7 @@ def check_weights(name: str, count: int) -> None:
         raise UserError(f"would become a layer of {count} weights", where=name, cause=f"the limit is {WEIGHTS_LIMIT}")
 
 
-def _shape_behind(name: str, node: nir.NIRNode, shape: tuple[int, ...]) -> tuple[int, ...]:
+def _shape_behind(name: str, node: nir.NIRNode, shape: Shape) -> Shape:
     if isinstance(node, nir.Conv2d):
         return _conv_shape(name, node, shape)
     if isinstance(node, (nir.Linear, nir.Affine)):
@@ -125,7 +118,7 @@ def _shape_behind(name: str, node: nir.NIRNode, shape: tuple[int, ...]) -> tuple
     return (math.prod(shape),)
 
 
-def _conv_shape(name: str, node: nir.Conv2d, shape: tuple[int, ...]) -> tuple[int, ...]:
+def _conv_shape(name: str, node: nir.Conv2d, shape: Shape) -> Shape:
     given, groups = np.shape(node.weight), whole(node.groups, name, "groups")
     fits = len(given) == 4 and len(shape) == 3 and groups >= 1
     if not fits or given[1] * groups != shape[0] or given[0] % groups:
@@ -139,7 +132,7 @@ def _conv_shape(name: str, node: nir.Conv2d, shape: tuple[int, ...]) -> tuple[in
     return (int(given[0]), *extent)
 
 
-def _pool_shape(name: str, node: nir.NIRNode, shape: tuple[int, ...]) -> tuple[int, ...]:
+def _pool_shape(name: str, node: nir.NIRNode, shape: Shape) -> Shape:
     if len(shape) != 3:
         raise UserError(f"a pool needs (C, H, W) input, got {shape}", where=name)
     kernel, stride, padding = (pair(getattr(node, key), name, key) for key in ("kernel_size", "stride", "padding"))

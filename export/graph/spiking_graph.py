@@ -24,6 +24,7 @@ from spikeport.export.graph.chain import input_shape as stated_shape
 from spikeport.export.graph.flatten import flat
 from spikeport.export.graph.parameters import on_layer
 from spikeport.export.graph.shapes import POOLS, conv_geometry, pair
+from spikeport.values import Shape
 
 READOUTS = ("", "spikes", "membrane-sum", "membrane-max", "membrane-last", "linear")
 BIASES = ("refuse", "neuron")
@@ -44,7 +45,7 @@ class SpikingGraph:
     nir_graph: nir.NIRGraph
     dt_s: float
     reset: str = "zero"
-    input_shape: tuple[int, ...]
+    input_shape: Shape
     scales: Mapping[str, float] = field(default_factory=dict)
     readout: str = ""
     bias: str = "refuse"
@@ -114,7 +115,7 @@ def load_graph(
     dt_s: float | None = None,
     reset: str | None = None,
     if_gain: Literal["per_step", "per_second"] | None = None,
-    input_shape: tuple[int, ...] | None = None,
+    input_shape: Shape | None = None,
     readout: str | None = None,
     bias: str | None = None,
     allow_vector: bool | None = None,
@@ -176,7 +177,7 @@ def load_graph(
     )
 
 
-def _with_given_shape(path: str | os.PathLike[str], graph: nir.NIRGraph, given: tuple[int, ...]) -> nir.NIRGraph:
+def _with_given_shape(path: str | os.PathLike[str], graph: nir.NIRGraph, given: Shape) -> nir.NIRGraph:
     """The graph with the input shape `given`, which may add what the file leaves out but not contradict it."""
     stated = graph.nodes[single(graph, nir.Input)].input_type["input"]
     sizes = () if stated is None else tuple(int(size) for size in np.atleast_1d(stated))

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from spikeport.errors import UserError
+from spikeport.export.formats.netx.rules import DELAY_LIMIT
 from spikeport.export.graph.chain import ChainNode
 from spikeport.export.graph.parameters import on_layer
 from spikeport.export.lowering.folded_layer import FoldedLayer
-from spikeport.export.network.integer_network import DELAY_LIMIT
 
 DELAY_EXACT = 1e-3  # a delay this near a whole number of steps is meant to be one
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from spikeport.errors import UserError
 from spikeport.export.graph.parameters import UNIFORM, Value, on_layer, one_value
+from spikeport.values import Shape
 
 GAIN_ONE = 1e-6  # an exporter that means gain 1 writes it to float32 rounding
 
@@ -37,7 +38,7 @@ class EulerStep:
         return bool(np.all(np.isfinite(self.threshold)))
 
 
-def euler_step(name: str, node: Any, dt_s: float, shape: tuple[int, ...] | None = None) -> EulerStep:
+def euler_step(name: str, node: Any, dt_s: float, shape: Shape | None = None) -> EulerStep:
     """The step of length `dt_s` (s) of a neuron or leaky integrator whose layer has `shape` (None: the arrays' own).
 
     LIF, LI: gain r dt/tau. CubaLIF, CubaLI: (w_in dt/tau_syn)(r dt/tau_mem). IF, I: r dt. v_leak becomes drive
@@ -100,7 +101,7 @@ class _Values:
 
     name: str
     node: Any
-    shape: tuple[int, ...] | None
+    shape: Shape | None
 
     def __getitem__(self, key: str) -> Value:
         return self.read(key)

@@ -18,6 +18,7 @@ from spikeport.export.graph.shapes import POOLS, check_weights, conv_geometry, p
 from spikeport.export.lowering.delays import delay_inputs, delay_outputs
 from spikeport.export.lowering.folded_layer import FoldedLayer
 from spikeport.export.lowering.pool_folding import pool_after_conv, pool_before_conv, pool_before_dense
+from spikeport.values import Shape
 
 GROUPS_LIMIT = 127
 
@@ -199,7 +200,7 @@ def _identity(neuron: ChainNode, before: list[ChainNode]) -> FoldedLayer:
     )  # fmt: skip
 
 
-def _eye(name: str, shape: tuple[int, ...]) -> FoldedLayer:
+def _eye(name: str, shape: Shape) -> FoldedLayer:
     size = int(np.prod(shape))
     check_weights(name, size * size)
     return FoldedLayer(name=name, kind="dense", weight=np.eye(size), bias=np.zeros(size), input_shape=shape)

@@ -7,7 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from spikeport.export.graph.shapes import conv_extent
+from spikeport.export.network.geometry import conv_extent
+from spikeport.values import Shape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,7 @@ class FoldedLayer:
     kind: Literal["dense", "conv"]
     weight: np.ndarray
     bias: np.ndarray
-    input_shape: tuple[int, ...]
+    input_shape: Shape
     stride: tuple[int, int] = (1, 1)
     padding: tuple[int, int] = (0, 0)
     dilation: tuple[int, int] = (1, 1)
@@ -37,7 +38,7 @@ class FoldedLayer:
     folded: tuple[str, ...] = ()
 
     @property
-    def output_shape(self) -> tuple[int, ...]:
+    def output_shape(self) -> Shape:
         """`(Cout, H, W)` or `(out,)`."""
         if self.kind == "dense":
             return (self.weight.shape[0],)

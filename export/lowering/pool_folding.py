@@ -12,10 +12,11 @@ from __future__ import annotations
 import numpy as np
 
 from spikeport.errors import UserError
+from spikeport.export.formats.netx.rules import GEOMETRY_LIMIT
 from spikeport.export.graph.chain import ChainNode
 from spikeport.export.graph.shapes import check_weights
 from spikeport.export.lowering.folded_layer import FoldedLayer
-from spikeport.export.network.integer_network import GEOMETRY_LIMIT
+from spikeport.values import Shape
 
 Pair = tuple[int, int]
 
@@ -148,9 +149,9 @@ def _every(start: int, step: int, count: int) -> slice:
     return slice(start, start + step * (count - 1) + 1, step)
 
 
-def _padded(shape: tuple[int, ...], padding: Pair) -> tuple[int, int, int]:
+def _padded(shape: Shape, padding: Pair) -> tuple[int, int, int]:
     return shape[0], shape[1] + 2 * padding[0], shape[2] + 2 * padding[1]
 
 
-def _cut(wide: np.ndarray, shape: tuple[int, ...], padding: Pair) -> np.ndarray:
+def _cut(wide: np.ndarray, shape: Shape, padding: Pair) -> np.ndarray:
     return wide[:, :, padding[0] : padding[0] + shape[1], padding[1] : padding[1] + shape[2]]

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
-DECAY_ONE = 4096  # decays are 12-bit: 4096 takes everything in one step
+DECAY_BITS = 12
+DECAY_ONE = 1 << DECAY_BITS  # 4096: a decay of this much empties the state in one step
 STATE_SHIFT = 6  # synaptic input, bias and threshold enter the state shifted left by 6
+STATE_UNIT = 1 << STATE_SHIFT  # 64 steps of the state for one step of a weight, bias or threshold
 STATE_LIMIT = 1 << 23  # current and voltage have 24 bits with their sign
 WEIGHT_LIMIT = 254
 BIAS_LIMIT = 4095  # 13-bit mantissa with its sign
@@ -22,7 +24,7 @@ def decay(state: np.ndarray, taken: int | np.ndarray) -> np.ndarray:
     >>> decay(np.array([-1, 1, 4097, -4097]), 1)
     array([    0,     0,  4095, -4095])
     """
-    return np.sign(state) * ((np.abs(state) * (DECAY_ONE - taken)) >> 12)
+    return np.sign(state) * ((np.abs(state) * (DECAY_ONE - taken)) >> DECAY_BITS)
 
 
 def wrap_current(current: np.ndarray) -> np.ndarray:
@@ -45,7 +47,7 @@ def weight_fault(weight: np.ndarray) -> str:
     """Why these integers cannot be legal Loihi weights; "" if they can.
 
     A weight has eight bits and a shared exponent: one sign only, 0..255 of it; mixed signs, even -256..254, or any
-    -128..127. At least one must not be zero: netx divides by the largest. What netx keeps of them: `netx_weights`.
+    -128..127. At least one must not be zero: netx divides by the largest. What netx keeps: `formats.netx.rules`.
     """
     lowest, highest = int(weight.min(initial=0)), int(weight.max(initial=0))
     if lowest == highest == 0:

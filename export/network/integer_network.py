@@ -14,11 +14,10 @@ import numpy as np
 
 from spikeport.errors import UserError
 from spikeport.export.network.fixed_point import BIAS_LIMIT, DECAY_ONE, THRESHOLD_LIMIT, weight_fault
-from spikeport.export.network.netx_weights import netx_fault
+from spikeport.export.network.geometry import conv_extent
 from spikeport.export.network.readout import Readout
+from spikeport.values import Shape
 
-GEOMETRY_LIMIT = 127  # netx keeps stride, padding, dilation, groups and kernel size in int8
-DELAY_LIMIT = 62  # steps; netx clamps above
 MESSAGE_BITS_LIMIT = 8  # frames are uint8
 
 Parameter = int | np.ndarray  # one value for all neurons, or int32 of `output_shape`
@@ -46,7 +45,7 @@ class IntegerLayer:
     i_decay: Parameter
     v_decay: Parameter
     vth_mant: Parameter
-    input_shape: tuple[int, ...]
+    input_shape: Shape
     stride: tuple[int, int] = (1, 1)
     padding: tuple[int, int] = (0, 0)
     dilation: tuple[int, int] = (1, 1)
@@ -98,10 +97,8 @@ class IntegerLayer:
         if delay.shape not in forms:
             raise UserError(f"delay has shape {delay.shape}, which does not broadcast to {self.weight.shape}",
                             where=self.name)  # fmt: skip
-        if delay.min() < 0 or delay.max() > DELAY_LIMIT:
-            raise UserError(f"delays of {int(delay.min())} to {int(delay.max())} steps are outside 0..{DELAY_LIMIT}",
-                            where=self.name, cause="a delay has 6 bits and netx clamps above 62",
-                            hint="use a longer time step, or shorter delays")  # fmt: skip
+        if delay.min() < 0:
+            raise UserError(f"a delay of {int(delay.min())} steps is negative", where=self.name)
         if self.weight_rec is not None and delay.shape[1] != 1:
             raise UserError("has delays per input beside recurrent weights", where=self.name,
                             cause="netx delays both by the same values", hint="use one delay a neuron")  # fmt: skip
@@ -119,13 +116,6 @@ class IntegerLayer:
             raise UserError(
                 f"weight {self.weight.shape} with groups={self.groups} does not fit {channels} input channels",
                 where=self.name,
-            )
-        geometry = (*self.stride, *self.padding, *self.dilation, self.groups, *self.weight.shape[2:])
-        if max(geometry) > GEOMETRY_LIMIT:
-            raise UserError(
-                f"stride, padding, dilation, groups or kernel size {max(geometry)} is above {GEOMETRY_LIMIT}",
-                where=self.name,
-                cause="netx keeps them in 8 bits",
             )
         if min(*self.stride, *self.dilation, *self.weight.shape[2:]) < 1 or min(self.padding) < 0:
             raise UserError("stride, dilation and kernel size start at 1, padding at 0", where=self.name)
@@ -154,8 +144,6 @@ class IntegerLayer:
         if self.kind != "input":
             both = [self.weight] if self.weight_rec is None else [self.weight, self.weight_rec]
             fault = weight_fault(np.concatenate([array.ravel() for array in both]))  # netx: one exponent for both
-            if not fault and self.kind == "dense":
-                fault = netx_fault(self.weight, self.weight_rec, delayed=self.delay is not None)
             if fault:
                 raise UserError(f"weights cannot go to the chip: {fault}", where=self.name)
         for key in ("i_decay", "v_decay"):
@@ -178,26 +166,16 @@ class IntegerLayer:
                             hint=hint)  # fmt: skip
 
     @property
-    def output_shape(self) -> tuple[int, ...]:
+    def output_shape(self) -> Shape:
         """`(Cout, H, W)` of a convolution (NIR infers it wrongly for kernels that are not square), or `(out,)`."""
         if self.kind == "dense":
             return (self.weight.shape[0],)
         if self.kind == "input":
             return tuple(self.input_shape)
-        return (
-            self.weight.shape[0],
-            *(
-                (
-                    self.input_shape[1 + axis]
-                    + 2 * self.padding[axis]
-                    - self.dilation[axis] * (self.weight.shape[2 + axis] - 1)
-                    - 1
-                )
-                // self.stride[axis]
-                + 1
-                for axis in (0, 1)
-            ),
-        )
+        extent = conv_extent(
+            self.input_shape[1:], self.weight.shape[2:], self.stride, self.padding, self.dilation
+        )  # fmt: skip
+        return (self.weight.shape[0], *extent)
 
     @property
     def bias_map(self) -> np.ndarray:
@@ -229,7 +207,7 @@ class IntegerNetwork:
     the one before it.
     """
 
-    input_shape: tuple[int, ...]
+    input_shape: Shape
     layers: tuple[IntegerLayer, ...]
     input_message_bits: int = 0
     readout: Readout = field(default_factory=Readout)
@@ -263,7 +241,7 @@ class IntegerNetwork:
         return self.readout.outputs(self.layers[-1].neurons)
 
     @property
-    def output_shape(self) -> tuple[int, ...]:
+    def output_shape(self) -> Shape:
         """Shape of the last layer's spikes."""
         return self.layers[-1].output_shape
 

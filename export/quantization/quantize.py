@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from spikeport.errors import UserError
+from spikeport.export.formats.netx.rules import check_network
 from spikeport.export.graph.chain import CELLS, SILENT, SYNAPSES, ChainNode, refuse, structure_faults
 from spikeport.export.graph.spiking_graph import SpikingGraph
 from spikeport.export.lowering.discretize import EulerStep, euler_step
@@ -69,7 +70,9 @@ def _quantize(graph: SpikingGraph, bits: int, scales: Mapping[str, float]) -> tu
         )
         layers.append(integer)
         table.append(row)
-    return IntegerNetwork(input_shape=graph.input_shape, layers=tuple(layers), readout=readout), table
+    network = IntegerNetwork(input_shape=graph.input_shape, layers=tuple(layers), readout=readout)
+    check_network(network)
+    return network, table
 
 
 def _units(graph: SpikingGraph, layer: FoldedLayer, neuron: ChainNode, silent: bool) -> LayerUnits:

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from spikeport.errors import UserError
+from spikeport.export.formats.netx.rules import check_layer, kept_weights
 from spikeport.export.lowering.folded_layer import FoldedLayer
 from spikeport.export.network.fixed_point import BIAS_LIMIT, DECAY_ONE, STATE_SHIFT, THRESHOLD_LIMIT
 from spikeport.export.network.integer_network import IntegerLayer
-from spikeport.export.network.netx_weights import kept_weights
 from spikeport.export.quantization.layer_report import LayerReport, layer_report, state_bounds
 from spikeport.export.quantization.scaled_layer import LayerUnits
 
@@ -83,6 +83,7 @@ def quantize_layer(
         scale=scale,
         **integers,
     )
+    check_layer(integer)
     row = layer_report(
         units, integer, exact=given is not None, scale=scale, wanted_bias=scale * bias, scale_limit=limit,
         saturated=sum(int(np.count_nonzero(np.abs(array) > 256 - grid)) for array in rounded.values()), silent=silent,
@@ -98,6 +99,8 @@ def _kept_by_netx(integers: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray
         return integers, []
     before = [array.copy() for array in matrices]
     for _ in range(NUDGES):
+        if not any(array.any() for array in matrices):
+            break  # the caller refuses weights that are all 0
         kept, _shift = kept_weights(*matrices)
         if all(np.array_equal(ours, theirs) for ours, theirs in zip(matrices, kept, strict=True)):
             break

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from spikeport.export.formats.netx.rules import netx_fault
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
-from spikeport.export.network.netx_weights import netx_fault
 from spikeport.export.network.readout import Readout
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from spikeport.errors import UserError
 from spikeport.export.formats.safe_hdf5 import Leaf, Tree, text_of
+from spikeport.values import Shape
 
 NO_NETWORK = "this HDF5 file is no netx network"
 
@@ -78,7 +79,7 @@ def refuse_set(group: Tree, key: str, where: str, why: str, hint: str, *, harmle
     raise UserError(f"sets {key}", where=where, cause=why, hint=hint)
 
 
-def per_neuron(values: np.ndarray, shape: tuple[int, ...], key: str, where: str) -> np.ndarray:
+def per_neuron(values: np.ndarray, shape: Shape, key: str, where: str) -> np.ndarray:
     """`values` for each neuron of `shape` (C, H, W), from netx's order (W, H, C), in which NumPy spreads them.
 
     netx reverses shapes and kernels, but hands decays, thresholds and biases on as they stand.

@@ -25,9 +25,11 @@ from spikeport.export.formats.netx.fields import (
     sizes_at,
     text_at,
 )
+from spikeport.export.formats.netx.rules import check_layer
 from spikeport.export.formats.safe_hdf5 import Tree, read_tree
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 from spikeport.export.network.readout import Readout
+from spikeport.values import Shape
 
 _NOT_IN_NETX = {
     "pool": "fold the pool into the layer beside it (spikeport export does)",
@@ -45,7 +47,7 @@ _NOT_CUBA = {
 }
 
 
-def read_netx(path: str | os.PathLike[str], input_shape: tuple[int, ...] | None = None) -> IntegerNetwork:
+def read_netx(path: str | os.PathLike[str], input_shape: Shape | None = None) -> IntegerNetwork:
     """The integer network in a .net file, ours or lava-dl's. `input_shape` `(C, H, W)` is needed where the file starts
     with a convolution and does not say it.
 
@@ -77,7 +79,7 @@ def read_netx(path: str | os.PathLike[str], input_shape: tuple[int, ...] | None 
 class _Chain:
     """The layers so far, and the shape that the next one gets."""
 
-    def __init__(self, path: str, given: tuple[int, ...] | None) -> None:
+    def __init__(self, path: str, given: Shape | None) -> None:
         self.path = path
         self.given = None if given is None else tuple(given)
         self.shape = self.given
@@ -132,7 +134,7 @@ class _Chain:
         self.flat = False
 
 
-def _input_layer(group: Tree, where: str, shape: tuple[int, ...]) -> IntegerLayer:
+def _input_layer(group: Tree, where: str, shape: Shape) -> IntegerLayer:
     weight = number_at(group, "weight", where) if "weight" in group.members else 64  # netx's defaults
     bias = number_at(group, "bias", where) if "bias" in group.members else 0
     return _built(
@@ -141,7 +143,7 @@ def _input_layer(group: Tree, where: str, shape: tuple[int, ...]) -> IntegerLaye
     )  # fmt: skip
 
 
-def _layer(group: Tree, kind: str, index: int, where: str, shape: tuple[int, ...] | None) -> IntegerLayer:
+def _layer(group: Tree, kind: str, index: int, where: str, shape: Shape | None) -> IntegerLayer:
     if isinstance(group.members.get("weight"), Tree):
         raise UserError("has complex weights", where=where, cause="they belong to resonate-and-fire neurons",
                         hint="train with CUBA neurons")  # fmt: skip
@@ -150,9 +152,7 @@ def _layer(group: Tree, kind: str, index: int, where: str, shape: tuple[int, ...
         _dense(group, kind, index, where, shape, declared))  # fmt: skip
 
 
-def _conv(
-    group: Tree, index: int, where: str, shape: tuple[int, ...] | None, declared: tuple[int, ...]
-) -> IntegerLayer:
+def _conv(group: Tree, index: int, where: str, shape: Shape | None, declared: Shape) -> IntegerLayer:
     refuse_set(group, "delay", where, "netx ignores delays of convolutions", "train without delays")
     if shape is None:
         raise UserError("starts with a convolution and does not say its input shape", where=where,
@@ -179,9 +179,7 @@ def _conv(
     return layer
 
 
-def _dense(
-    group: Tree, kind: str, index: int, where: str, shape: tuple[int, ...] | None, declared: tuple[int, ...]
-) -> IntegerLayer:
+def _dense(group: Tree, kind: str, index: int, where: str, shape: Shape | None, declared: Shape) -> IntegerLayer:
     neurons = int(np.prod(declared))
     weight = _matrix(group, "weight", neurons, where)
     weight_rec = None
@@ -215,7 +213,7 @@ def _matrix(group: Tree, key: str, neurons: int, where: str) -> np.ndarray:
     return weight.reshape(weight.shape[:2])
 
 
-def _delay(group: Tree, shape: tuple[int, ...], where: str) -> np.ndarray:
+def _delay(group: Tree, shape: Shape, where: str) -> np.ndarray:
     """A delay as netx reads it: one, one a row (which wins where the matrix is square), one a column, or one each."""
     delay = integers_at(group, "delay", where)
     if delay.size == 1:
@@ -230,7 +228,7 @@ def _delay(group: Tree, shape: tuple[int, ...], where: str) -> np.ndarray:
     return delay[:1] if np.all(delay == delay[:1]) else delay
 
 
-def _neuron(group: Tree, where: str, shape: tuple[int, ...]) -> dict[str, Any]:
+def _neuron(group: Tree, where: str, shape: Shape) -> dict[str, Any]:
     neuron = group_at(group, "neuron")
     if neuron is None:
         raise UserError("has no neuron", where=where,
@@ -255,7 +253,9 @@ def _built(group: Tree, where: str, index: int, **fields: Any) -> IntegerLayer:
     if scale is not None and scale <= 0:
         raise UserError(f"attribute scale is {scale}, not above 0", where=where)
     try:
-        return IntegerLayer(name=attribute_text(group, "name", f"layer{index}", where), scale=scale, **fields)
+        layer = IntegerLayer(name=attribute_text(group, "name", f"layer{index}", where), scale=scale, **fields)
+        check_layer(layer)
+        return layer
     except UserError as error:
         raise _in_file(error, where) from None
 

@@ -12,9 +12,11 @@ import numpy as np
 
 from spikeport.errors import UserError
 from spikeport.export.formats.netx.read import read_netx
+from spikeport.export.formats.netx.rules import check_network
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 from spikeport.export.network.readout import Readout
 from spikeport.files import atomic_path
+from spikeport.values import Shape
 
 __all__ = ["read_netx", "write_netx"]
 
@@ -25,6 +27,7 @@ def write_netx(network: IntegerNetwork, path: str | os.PathLike[str]) -> None:
     netx ignores attributes and groups beside `layer`: names, scales, message bits and read-out are kept there. Raises
     UserError where the folder cannot be written, or netx could not run what the network holds.
     """
+    check_network(network)
     with atomic_path(path) as temporary:
         # Made in memory: where a disk is full, libhdf5 crashes as it closes a file there.
         with h5py.File(temporary, "w", driver="core", backing_store=False) as file:
@@ -117,7 +120,7 @@ def _in_netx_order(values: int | np.ndarray) -> np.ndarray:
     return np.asarray(values, dtype=np.int32).transpose()
 
 
-def _delay(delay: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def _delay(delay: np.ndarray, shape: Shape) -> np.ndarray:
     """One delay, one a row, one a column, or all: netx takes one axis of a square matrix for rows."""
     if delay.size == 1:
         return np.int32(delay[0, 0])  # type: ignore[return-value]

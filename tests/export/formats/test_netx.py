@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from random_networks import random_network
 
 from spikeport.errors import UserError
+from spikeport.export.formats.netx.rules import check_layer
 from spikeport.export.formats.netx.write import read_netx, write_netx
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 
@@ -104,7 +105,7 @@ def test_the_file_is_laid_out_as_netx_reads_it(file):
 )
 def test_weights_that_netx_would_corrupt_are_refused(weight, words):
     with pytest.raises(UserError, match=f"fc: weights cannot go to the chip: .*{words}"):
-        layer(weight)
+        check_layer(layer(weight))
 
 
 @pytest.mark.parametrize(("key", "value"), [("weight", [[0.5, 2.0]]), ("bias", [1.25])])
@@ -133,7 +134,7 @@ def test_parameters_beyond_their_bits_are_refused(given, words):
 def test_geometry_beyond_eight_bits_is_refused():
     weight = np.full((130, 1, 1, 1), 2)
     with pytest.raises(UserError, match="130 is above 127"):
-        layer(weight, kind="conv", groups=130, input_shape=(130, 2, 3))
+        check_layer(layer(weight, kind="conv", groups=130, input_shape=(130, 2, 3)))
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from random_networks import random_network
 
 from spikeport.errors import UserError
+from spikeport.export.formats.netx.rules import kept_weights
 from spikeport.export.formats.netx.write import read_netx, write_netx
 from spikeport.export.network.fixed_point import weight_fault
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
-from spikeport.export.network.netx_weights import kept_weights
 from spikeport.export.network.readout import Readout
 
 NEURON = {"type": b"LOIHI", "iDecay": 1024, "vDecay": 200, "vThMant": 90, "refDelay": 1, "gradedSpike": False,

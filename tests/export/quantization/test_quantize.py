@@ -10,7 +10,7 @@ from pathlib import Path
 import nir
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import HealthCheck, example, given, reject, settings
 from hypothesis import strategies as st
 from nir_oracle import run_nir
 from numpy.testing import assert_array_equal
@@ -136,6 +136,7 @@ def test_random_chains_on_the_grid_fire_the_same_spikes_in_integers(case):
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 8))
+@example(seed=120406, bits=7)  # the only weights that netx keeps are all 0
 def test_rounding_after_training_stays_within_half_a_step(seed, bits):
     """Worked out again from the definition: integers over S are within half a grid step of what they stand for."""
     rng = np.random.default_rng(seed)
@@ -145,7 +146,7 @@ def test_rounding_after_training_stays_within_half_a_step(seed, bits):
     try:
         network, (row,) = quantize(graph, bits=bits)
     except UserError as error:
-        assert re.search("below 1 integer unit|would round to 0", str(error))  # noqa: PT017
+        assert re.search("below 1 integer unit|round to 0", str(error))  # noqa: PT017
         reject()
     (layer,) = network.layers
     step = 2 ** (9 - bits)
