@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikeport.errors import UserError
+from spikeport.export.network.readout import Readout
 from spikeport.files import write_npz
 
 PER_STEP = "step_"  # how the names of arrays with counts of each step begin in a file
@@ -41,6 +42,7 @@ class SpikeTrace:
     `layer_spikes`: every layer's spikes `[N, T, *shape]` uint8, where they were asked for. `membrane`: the last
     layer's voltages at the end of each step, `[N, T, K]` int32 in the chip's units (64ths of a weight step), where the
     network's read-out is its membrane. `rows` `[N]`: which samples of a larger set they are, where they were drawn.
+    `readout`: the network's rule for classes; None: the one that fires most.
     """
 
     backend: str
@@ -50,6 +52,26 @@ class SpikeTrace:
     layer_spikes: tuple[np.ndarray, ...] | None = None
     membrane: np.ndarray | None = None
     rows: np.ndarray | None = None
+    readout: Readout | None = None
+
+    def classes(self) -> np.ndarray:
+        """The class of each sample, int64 `[N]`; -1 for a sample without an output spike, which has no class."""
+        return (self.readout or Readout()).classes(self.spikes, self.membrane)
+
+    def __repr__(self) -> str:
+        samples, steps, neurons = self.spikes.shape
+        silent = int(np.count_nonzero(~self.spikes.any(axis=(1, 2))))
+        lines = [
+            f"SpikeTrace from {self.backend}: {samples:,} samples, {steps} steps, {neurons} outputs, "
+            f"{int(self.spikes.sum(dtype=np.int64)):,} output spikes, {silent:,} samples without one"
+        ]
+        if self.counts is not None and samples:
+            means = {key: getattr(self.counts, key).mean(axis=0) for key in ("spikes_out", "synops")}
+            lines += [
+                f"  layer {index}: {spikes:.4g} spikes, {synops:.4g} synaptic operations a sample"
+                for index, (spikes, synops) in enumerate(zip(means["spikes_out"], means["synops"], strict=True))
+            ]
+        return "\n".join(lines)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes `spikes` and, where known, the counts as a .npz without pickles, those of steps as `step_...`."""

@@ -5,7 +5,6 @@ Heavy imports stay inside the commands, so that help appears at once.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from pathlib import Path
@@ -14,7 +13,6 @@ from typing import Annotated
 import typer
 
 from spikeport import exits
-from spikeport.errors import CannotWriteError
 from spikeport.pipeline.cli import compare as cli_compare
 from spikeport.pipeline.cli import export as cli_export
 from spikeport.pipeline.cli import paths as cli_paths
@@ -133,19 +131,12 @@ def check(
     Example: `spikeport check runs/digits --samples 50`
     """
     from spikeport.pipeline.run.progress import ProgressPrinter
-    from spikeport.pipeline.run.run_folder import locked, open_run
-    from spikeport.pipeline.stages.context import Context
-    from spikeport.pipeline.stages.deploy import check as compare
-    from spikeport.pipeline.stages.deploy import mismatches
+    from spikeport.pipeline.stages.runs import check as compare_spikes
 
-    found = open_run(run)
-    with contextlib.ExitStack() as within, ProgressPrinter(quiet=quiet) as progress:
-        with contextlib.suppress(CannotWriteError):  # nobody else changes it then either
-            within.enter_context(locked(run))
-        result, _ = compare(Context(found, progress), samples=samples, seed=seed)
-    result.pop("lava_predicted")
-    show(result, json, _equivalence_lines(result))
-    if mismatches(result):
+    with ProgressPrinter(quiet=quiet) as progress:
+        result = compare_spikes(run, samples=samples, seed=seed, progress=progress)
+    show(result.comparisons(), json, result.lines())
+    if result.mismatches:
         fail("spikes differ", "report this: it is a bug in Spikeport, or Lava is not version 0.10.0")
 
 
@@ -173,22 +164,9 @@ def report(
 
     Example: `spikeport report runs/digits --baseline runs/on-a-gpu/baseline.json --open`
     """
-    from spikeport.pipeline.profiling.baseline.baseline_file import read_baseline
-    from spikeport.pipeline.run.progress import ProgressPrinter
-    from spikeport.pipeline.run.run_folder import open_run
-    from spikeport.pipeline.stages.context import Context
-    from spikeport.pipeline.stages.report import BASELINES, report_elsewhere
-    from spikeport.pipeline.stages.runner import do_again
+    from spikeport.pipeline.stages.runs import report as write_report
 
-    found = open_run(run)
-    measured = [row for file in baseline or () for row in read_baseline(file)]
-    with ProgressPrinter(quiet=True) as progress:
-        context = Context(found, progress)
-        if out is not None:
-            report_elsewhere(context, out, measured)
-        else:
-            do_again(context, "report", first=lambda: found.keep(BASELINES, measured) if measured else None)
-    page = (out or run) / "report.html"
+    page = write_report(run, baselines=baseline or (), out=out)
     show({"report": str(page)}, json, [str(page)])
     if open_it:
         typer.launch(str(page))
@@ -217,66 +195,34 @@ def _run(
     *,
     only_training: bool,
 ) -> None:
-    from spikeport.files import discard_writes
-    from spikeport.pipeline.run import distributed
-    from spikeport.pipeline.run.progress import ProgressPrinter
-    from spikeport.pipeline.run.recipe_file import find_recipe, load_recipe
-    from spikeport.pipeline.run.run_folder import locked, open_run
-    from spikeport.pipeline.stages.checks import check_recipe
-    from spikeport.pipeline.stages.context import Context
-    from spikeport.pipeline.stages.deploy import mismatches
-    from spikeport.pipeline.stages.resuming import begin
-    from spikeport.pipeline.stages.runner import run_stages
-    from spikeport.versions import about_this_run
-
-    read = load_recipe(find_recipe(recipe), changes)
-    check_recipe(read, for_netx=not only_training)
-    folder = out or Path("runs") / read.name
-    if distributed.is_worker(read.training):
-        with distributed.process_group(read.training), discard_writes(folder), ProgressPrinter(quiet=True) as progress:
-            run_stages(Context(open_run(folder), progress), only_training=True)
-        return
-    with locked(folder), ProgressPrinter(quiet=quiet) as progress:
-        made = begin(
-            folder,
-            read,
-            about=about_this_run(),
-            resume=resume,
-            again_from=again_from,
-            only_training=only_training,
-            say=progress.say,
-        )
-        with distributed.process_group(read.training):
-            run_stages(Context(made, progress), only_training=only_training)
     from spikeport.pipeline.run.health import line
+    from spikeport.pipeline.run.progress import ProgressPrinter
+    from spikeport.pipeline.stages.check_result import CheckResult
     from spikeport.pipeline.stages.report import warnings_of
+    from spikeport.pipeline.stages.runs import run as do_run
+    from spikeport.pipeline.stages.settings import load_recipe
 
-    warnings = warnings_of(made)
-    if only_training:
-        show({"run": str(folder), "warnings": warnings}, json, [*map(line, warnings), str(folder)])
+    with ProgressPrinter(quiet=quiet) as progress:
+        made = do_run(
+            load_recipe(recipe, changes),
+            out,
+            resume=resume,
+            from_stage=again_from,
+            only_training=only_training,
+            progress=progress,
+        )
+    if made.is_worker:
         return
-    page = made.file("report.html")
-    check = made.result("check")
-    result = {"run": str(folder), "report": str(page), **made.result("report"), "warnings": warnings}
-    show(result, json, [result["summary"], *map(line, warnings), *_equivalence_lines(check), str(page)])
-    if mismatches(check):
+    warnings = warnings_of(made.folder)
+    if only_training:
+        show({"run": str(made.path), "warnings": warnings}, json, [*map(line, warnings), str(made.path)])
+        return
+    page = made.path / "report.html"
+    check = CheckResult.from_json(made.folder.result("check"))
+    result = {"run": str(made.path), "report": str(page), **made.folder.result("report"), "warnings": warnings}
+    show(result, json, [made.summary, *map(line, warnings), *check.lines(), str(page)])
+    if check.mismatches:
         fail("spikes differ", f"see the first divergence in {page}")
-
-
-def _equivalence_lines(result: dict) -> list[str]:
-    from spikeport.export.backends.compare import SpikeComparison
-    from spikeport.export.network.sampling import words
-
-    lines = []
-    for key, pair in result.items():
-        if key not in ("quantized_vs_reference", "reference_vs_lava"):
-            continue
-        if isinstance(pair, str):
-            lines.append(f"{key.replace('_vs_', ' against ')}: not compared, {pair}")
-            continue
-        counts, *divergence = SpikeComparison.from_json(pair).describe()
-        lines += [f"{counts}; {words(pair['drawn'])}" if pair.get("drawn") else counts, *divergence]
-    return lines
 
 
 if __name__ == "__main__":

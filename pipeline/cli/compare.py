@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from spikeport.pipeline.cli.console import Json, Quiet, show, table
+from spikeport.pipeline.cli.console import Json, Quiet, show
 from spikeport.pipeline.stages.outputs import check_folder
+from spikeport.tables import text_table
 
 FILES = ("compare.html", "compare.md", "compare.json")
 
@@ -67,7 +68,7 @@ def _accuracy(comparison: dict[str, Any]) -> list[str]:
         if against and against["reason"]:
             not_paired.append(f"{run['label']} is not paired: {against['reason']}")
     head = ("run", "method", "float", "quantized", "quantized - first, points", "spikes", "synops")
-    return [*table(head, rows), *not_paired]
+    return [*text_table(head, rows), *not_paired]
 
 
 def _energy(comparison: dict[str, Any]) -> list[str]:
@@ -92,4 +93,4 @@ def _energy(comparison: dict[str, Any]) -> list[str]:
             )
             rows.append([*named, dynamic, ratio, paired, total, estimate["basis_kind"]])
     head = ("hardware", "run", "dynamic energy", "/ first", "paired / first", "total energy", "basis")
-    return [*(table(head, rows) if rows else []), *unknown]
+    return [*(text_table(head, rows) if rows else []), *unknown]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_format
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -32,22 +32,6 @@ def show(result: Any, as_json: bool, lines: Iterable[str]) -> None:
     else:
         for line in lines:
             print(printable(line))
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
-    """`rows` under `head` as aligned lines; numbers to the right."""
-    texts = [[_text(cell) for cell in row] for row in rows]
-    numeric = [all(_is_number(row[column]) for row in texts) for column in range(len(head))] if texts else []
-    widths = [max(len(row[column]) for row in [list(head), *texts]) for column in range(len(head))]
-
-    def line(cells: Sequence[str]) -> str:
-        parts = [
-            cell.rjust(width) if numeric and right else cell.ljust(width)
-            for cell, width, right in zip(cells, widths, numeric or [False] * len(head), strict=True)
-        ]
-        return "  ".join(parts).rstrip()
-
-    return [line(list(head)), "  ".join("-" * width for width in widths), *(line(row) for row in texts)]
 
 
 def shape_of(text: str | None) -> tuple[int, ...] | None:
@@ -77,23 +61,3 @@ def fail(what: str, hint: str) -> NoReturn:
     """Leaves with exit code 1: a check ran, and its answer is no."""
     sys.stdout.flush()
     raise CheckFailedError(what, hint=hint)
-
-
-def _text(cell: Any) -> str:
-    if cell is None:
-        return "unknown"
-    if isinstance(cell, float):
-        return f"{cell:.4g}"
-    if isinstance(cell, bool):
-        return "yes" if cell else "no"
-    if isinstance(cell, int):
-        return f"{cell:,}"
-    return printable(str(cell))
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text.replace(",", "").rstrip("%"))
-    except ValueError:
-        return False
-    return True

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from spikeport.errors import UserError
-from spikeport.pipeline.cli.console import InputShape, Json, Quiet, fail, shape_of, show, table
+from spikeport.pipeline.cli.console import InputShape, Json, Quiet, fail, shape_of, show
 from spikeport.pipeline.stages.outputs import check_file, is_exported
+from spikeport.tables import text_table
 
 if TYPE_CHECKING:
     from spikeport.export.graph.spiking_graph import SpikingGraph
@@ -215,7 +216,7 @@ def _export_net(source: Path, out: Path | None, shape: Any) -> tuple[dict[str, A
     from spikeport.export.formats.netx.write import read_netx, write_netx
 
     network = read_netx(source, shape)
-    lines = table(
+    lines = text_table(
         ("layer", "kind", "input", "output", "weights"),
         [(r.name, r.kind, str(r.input_shape), str(r.output_shape), int(r.weight.size)) for r in network.layers],
     )
@@ -304,4 +305,4 @@ def _quantization_lines(rows: list[dict[str, Any]]) -> list[str]:
             "threshold_error", "saturated")  # fmt: skip
     rows_with_loss = [{**row, **row.get("loss", {})} for row in rows]
     notes = [f"note: {row['name']}: {note}" for row in rows for note in row["notes"]]
-    return [*table(head, [tuple(row.get(key, "") for key in keys) for row in rows_with_loss]), *notes]
+    return [*text_table(head, [tuple(row.get(key, "") for key in keys) for row in rows_with_loss]), *notes]

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spikeport.errors import UserError
-from spikeport.pipeline.cli.console import InputShape, Json, Quiet, bytes_of, fail, shape_of, show, table
+from spikeport.pipeline.cli.console import InputShape, Json, Quiet, bytes_of, fail, shape_of, show
 from spikeport.pipeline.cli.export import Dt, IfGain, Reset
 from spikeport.pipeline.stages.outputs import check_file, check_folder, is_trace
+from spikeport.tables import text_table
 
 if TYPE_CHECKING:
     from spikeport.pipeline.stages.profile_network import Subject
@@ -271,7 +272,7 @@ def _subject(
 
 
 def _profile_lines(result: dict[str, Any]) -> list[str]:
-    layers = table(
+    layers = text_table(
         ("layer", "neurons", "weights", "spikes/sample", "rate", "synops/sample", "dense/sample"),
         [
             (
@@ -290,7 +291,7 @@ def _profile_lines(result: dict[str, Any]) -> list[str]:
     from spikeport.pipeline.report.content.energy_rows import neuron_updates
     from spikeport.pipeline.report.content.words import quantity_text
 
-    energy = table(
+    energy = text_table(
         ("hardware", "dynamic energy", "total energy", "latency", "basis", "unknown_terms"),
         [
             (

@@ -13,9 +13,9 @@ from spikeport.export.backends.base import Backend, SimulationTimeout
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.spike_trace import SpikeTrace, joined
 from spikeport.pipeline.cli.accuracy_lines import answer_lines
-from spikeport.pipeline.cli.console import table
 from spikeport.pipeline.cli.trace_totals import TraceTotals
 from spikeport.progress import Progress
+from spikeport.tables import text_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +164,9 @@ def _describe(
     read = "" if result["readout"] == "spikes" else f" ({result['readout']} read-out)"
     lines += answer_lines(totals.accuracy(), result["samples"], result["silent"], read, whole=whole)
     if "layers" in result:
-        lines += table(("layer", "spikes/sample", "synops/sample"), [tuple(row.values()) for row in result["layers"]])
+        lines += text_table(
+            ("layer", "spikes/sample", "synops/sample"), [tuple(row.values()) for row in result["layers"]]
+        )
     return Simulated(result=result, lines=lines, trace=trace and replace(trace, rows=rows))
 
 

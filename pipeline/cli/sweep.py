@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from spikeport.errors import UserError
-from spikeport.pipeline.cli.console import Changes, Json, Quiet, RecipeWord, show, table
+from spikeport.pipeline.cli.console import Changes, Json, Quiet, RecipeWord, show
+from spikeport.tables import text_table
 
 Over = Annotated[
     list[str] | None,
@@ -61,7 +62,7 @@ def sweep(
             resume=resume,
             say=progress.say,
         )
-    show(result, json, [*table(*tables.table(result["rows"])), *tables.notes(result), str(folder / PAGE)])
+    show(result, json, [*text_table(*tables.table(result["rows"])), *tables.notes(result), str(folder / PAGE)])
     if result["failed"]:
         name, why = next(iter(result["failed"].items()))
         count = f"{len(result['failed'])} of {len(result['failed']) + len(result['trials'])} trials failed"

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from spikeport.notes import warning
-from spikeport.pipeline.cli.console import Changes, Json, RecipeWord, fail, show, table
+from spikeport.pipeline.cli.console import Changes, Json, RecipeWord, fail, show
 from spikeport.pipeline.stages.outputs import check_file, is_picture
+from spikeport.tables import text_table
 
 hardware = typer.Typer(help="Devices, and what is known of them.", no_args_is_help=True)
 data = typer.Typer(help="Recordings and images.", no_args_is_help=True)
@@ -31,7 +32,7 @@ def hardware_list(json: Json = False) -> None:
 
     rows = list_rows()
     cells = [(r["id"], r["name"], r["kind"], r["scope"], ", ".join(r["unknown_terms"]) or "-") for r in rows]
-    show(rows, json, table(("id", "name", "kind", "scope", "unknown"), cells))
+    show(rows, json, text_table(("id", "name", "kind", "scope", "unknown"), cells))
 
 
 @hardware.command("show")
@@ -47,7 +48,7 @@ def hardware_show(
 
     rows = show_rows(load_profile(profile))
     keys = ("key", "value", "low", "high", "unit", "status", "bound", "source", "locator")
-    show(rows, json, table(keys, [tuple(row[key] for key in keys) for row in rows]))
+    show(rows, json, text_table(keys, [tuple(row[key] for key in keys) for row in rows]))
 
 
 @hardware.command("validate")
@@ -57,7 +58,7 @@ def hardware_validate(json: Json = False) -> None:
 
     rows = validate_rows()
     keys = ("hardware", "quantity", "unit", "published", "low", "high", "result", "workload")
-    show(rows, json, [*table(keys, [tuple(row[key] for key in keys) for row in rows]), "", *summary(rows)])
+    show(rows, json, [*text_table(keys, [tuple(row[key] for key in keys) for row in rows]), "", *summary(rows)])
     if any(row["result"] == OUTSIDE for row in rows):
         fail("an estimate is outside its published band", "look at the profile's sources")
 
@@ -68,7 +69,7 @@ def data_list(json: Json = False) -> None:
     from spikeport.pipeline.data.describe import list_sources
 
     rows = list_sources()
-    show(rows, json, table(tuple(rows[0]), [tuple(row.values()) for row in rows]))
+    show(rows, json, text_table(tuple(rows[0]), [tuple(row.values()) for row in rows]))
 
 
 @data.command("info")
@@ -101,7 +102,7 @@ def data_download(
 
     with ProgressPrinter() as progress:
         rows = download(name, root, progress.say, progress)
-    show(rows, json, table(("part", "state"), [tuple(row.values()) for row in rows]))
+    show(rows, json, text_table(("part", "state"), [tuple(row.values()) for row in rows]))
 
 
 @data.command("preview")
@@ -152,10 +153,10 @@ def doctor(json: Json = False) -> None:
 
     Leaves with 3 where a part is missing, 1 where one gives a wrong answer.
     """
-    from spikeport.pipeline.cli.doctor import examine
+    from spikeport.pipeline.stages.doctor import doctor as examine
 
     rows = examine()
-    show(rows, json, table(("part", "state", "detail"), [(r["part"], r["state"], r["detail"]) for r in rows]))
+    show(rows, json, text_table(("part", "state", "detail"), [(r["part"], r["state"], r["detail"]) for r in rows]))
     if any(row["state"] == "wrong" for row in rows):
         fail("a part gives wrong answers", "see above")
     if any(row["state"] == "missing" for row in rows):

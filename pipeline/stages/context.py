@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from spikeport.pipeline.run.progress import ProgressPrinter
 from spikeport.pipeline.run.recipe import Recipe
@@ -13,8 +13,6 @@ from spikeport.pipeline.run.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from spikeport.pipeline.data.dataset import Dataset
-
-Result = tuple[dict[str, Any], tuple[str, ...]]  # what a stage found (JSON), and the files that it wrote
 
 
 @dataclass

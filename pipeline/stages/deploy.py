@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from spikeport.export.backends.compare import SpikeComparison, compare_layers, merge
 from spikeport.export.formats.frames_file import write_frames
 from spikeport.export.formats.netx.write import read_netx, write_netx
-from spikeport.export.network.accuracy import describe_predictions
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.sampling import draw
 from spikeport.export.network.spike_trace import SpikeTrace, load_trace
+from spikeport.pipeline.stages.check_result import CheckResult, LavaComparison
+from spikeport.pipeline.stages.results import ExportResult, Predictions, SimulationResult, StageOutput
+from spikeport.values import Missing
 
 if TYPE_CHECKING:
-    from spikeport.pipeline.stages.context import Context, Result
+    from spikeport.pipeline.stages.context import Context
 
 LAVA_SAMPLES = 20  # recordings that go through Lava, or one of each class where these are more
 CHECK_CHUNK = 100  # recordings whose spikes of all layers are held at once
 
 
-def export(context: Context) -> Result:
+def export(context: Context) -> StageOutput:
     """student.nir with its metadata file, student.net, teacher.onnx, and what quantization cost per layer.
 
     The .net is made from the .nir as it was read back, so that what any reader gets is what runs.
@@ -49,10 +50,10 @@ def export(context: Context) -> Result:
     teacher = load_teacher(context)
     if teacher is not None and not export_teacher(teacher, (3, *input_shape[1:]), run.file("teacher.onnx")):
         files.append("teacher.onnx")
-    return {"quantization": [asdict(row) for row in table]}, tuple(files)
+    return StageOutput(result=ExportResult(quantization=tuple(table)), files=tuple(files))
 
 
-def simulate(context: Context) -> Result:
+def simulate(context: Context) -> StageOutput:
     """The whole test set through the integer reference: trace.npz with spikes and counts, of steps too if asked for."""
     from spikeport.export.backends.reference.simulate import simulate as simulate_reference
 
@@ -68,44 +69,28 @@ def simulate(context: Context) -> Result:
     seconds = time.perf_counter() - began
     context.run.file("steps.csv").unlink(missing_ok=True)  # of what was simulated before
     trace.save(context.run.file("trace.npz"))
-    result = {
-        **describe_predictions(network.readout.classes(trace.spikes, trace.membrane)),
-        "samples": len(frames),
-        "seconds": seconds,
-    }
-    return result, ("trace.npz",)
+    predictions = Predictions.of(network.readout.classes(trace.spikes, trace.membrane))
+    result = SimulationResult(predictions=predictions, samples=len(frames), seconds=seconds)
+    return StageOutput(result=result, files=("trace.npz",))
 
 
-def check(context: Context, samples: int | None = None, seed: int | None = None) -> Result:
-    """Quantized student against reference on every test recording, reference against Lava on some (or `samples`), drawn
-    by class with the recipe's seed (or `seed`); which they were stands in `reference_vs_lava` as `drawn`."""
+def check(context: Context, samples: int | None = None, seed: int | None = None) -> StageOutput:
+    """Compares the quantized student with the reference on every test recording, and the reference with Lava on some.
+
+    Args:
+        context: the run.
+        samples: recordings that go through Lava, drawn by class; None: as many as the recipe says.
+        seed: of the draw; None: the recipe's.
+    """
     network = read_netx(context.run.file("student.net"))
-    result: dict[str, Any] = {"quantized_vs_reference": _student_against_reference(context, network).to_json()}
+    quantized = _student_against_reference(context, network)
+    lava: LavaComparison | Missing = Missing("the recipe leaves Lava out (check.lava = false)")
     if context.recipe.check.lava:
         recipe, labels = context.recipe.check, context.dataset.test.labels
         count = samples or recipe.lava_samples or max(LAVA_SAMPLES, len(np.unique(labels)))
         drawn = draw(count, len(labels), labels, seed=recipe.seed if seed is None else seed)
-        found, predicted = _reference_against_lava(context, network, drawn.rows)
-        result |= {
-            "reference_vs_lava": found.to_json() | {"drawn": drawn.as_dict()},
-            "lava_predicted": predicted.tolist(),
-        }
-    else:
-        result |= {"reference_vs_lava": "the recipe leaves Lava out (check.lava = false)", "lava_predicted": None}
-    return result, ()
-
-
-def lava_sample(result: dict[str, Any]) -> dict[str, Any] | None:
-    """Which recordings went through Lava, of a result of `check`: {rows, of, seed, classes}; None where none did, or
-    where an older Spikeport took the first ones and kept no rows."""
-    pair = result["reference_vs_lava"]
-    return pair.get("drawn") if isinstance(pair, dict) else None
-
-
-def mismatches(result: dict[str, Any]) -> int:
-    """How many spikes differ in the result of `check`."""
-    pairs = (result["quantized_vs_reference"], result["reference_vs_lava"])
-    return sum(pair["mismatches"] for pair in pairs if isinstance(pair, dict))
+        lava = LavaComparison.of(*_reference_against_lava(context, network, drawn.rows), drawn)
+    return StageOutput(result=CheckResult(quantized_vs_reference=quantized, reference_vs_lava=lava))
 
 
 def trace_of(context: Context) -> SpikeTrace:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,16 +20,26 @@ from spikeport.pipeline.report.content.content import SCHEMA, ReportInputs, buil
 from spikeport.pipeline.report.content.csv_tables import class_names, layers_csv, samples_csv, steps_csv
 from spikeport.pipeline.report.content.samples import Sample, choose_samples
 from spikeport.pipeline.report.write import render_all
+from spikeport.pipeline.stages.check_result import CheckResult
 from spikeport.pipeline.stages.checks import require_whole
-from spikeport.pipeline.stages.deploy import lava_sample, trace_of
+from spikeport.pipeline.stages.deploy import trace_of
 from spikeport.pipeline.stages.outputs import check_folder
+from spikeport.pipeline.stages.results import (
+    ProfileResult,
+    ReportResult,
+    SimulationResult,
+    StageOutput,
+    StudentResult,
+    TeacherResult,
+)
 from spikeport.pipeline.stages.runner import stages_of
 from spikeport.temporaries import scratch
+from spikeport.values import Missing
 
 if TYPE_CHECKING:
     from spikeport.pipeline.run.run_folder import RunFolder
     from spikeport.pipeline.run.sections.evaluation import Profile
-    from spikeport.pipeline.stages.context import Context, Result
+    from spikeport.pipeline.stages.context import Context
 
 NOT_READ = {"reason": "this run was profiled before Spikeport looked at it"}
 FILES = ("report.json", "report.md", "report.html", "layers.csv", "samples.csv")
@@ -37,14 +48,14 @@ BASELINE = "baseline.json"
 BASELINES = "baselines"  # in the manifest: rows measured elsewhere, for the report
 
 
-def profile(context: Context) -> Result:
+def profile(context: Context) -> StageOutput:
     """Counts, energy on each device, and as baseline the ANNs it is held against, measured here; what was measured is
     kept in baseline.json too."""
     from spikeport.pipeline.profiling.baseline.baseline_file import write_baseline
 
     result, networks = profile_run(context)
     write_baseline(context.run.file(BASELINE), result["baseline"], context.run.manifest["about"], networks)
-    return result, (BASELINE,)
+    return StageOutput(result=ProfileResult(values=result), files=(BASELINE,))
 
 
 def profile_run(
@@ -75,12 +86,13 @@ def profile_run(
         return result, {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in timed.items()}
 
 
-def report(context: Context) -> Result:
+def report(context: Context) -> StageOutput:
     """report.json, report.md, report.html and the tables beside them, from what the other stages recorded."""
     recipe = context.recipe.profile
     elsewhere = context.run.manifest.get(BASELINES, [])
     written = _write(context, context.run.path, context.run.result("profile"), recipe, elsewhere)
-    return {"summary": written["summary"]}, (*FILES, STEPS) if recipe.per_step else FILES
+    files = (*FILES, STEPS) if recipe.per_step else FILES
+    return StageOutput(result=ReportResult(summary=written["summary"]), files=files)
 
 
 def report_elsewhere(
@@ -135,25 +147,26 @@ def _steps_csv(context: Context) -> str:
 def _inputs(context: Context, profiled: dict[str, Any], elsewhere: list[dict[str, Any]]) -> ReportInputs:
     run, recipe = context.run, context.recipe
     # The facts come from the manifest: the report needs no recordings but those it shows.
-    dataset, check = context.dataset, run.result("check")
+    dataset, check = context.dataset, CheckResult.from_json(run.result("check"))
     own = recipe.distillation.method
     labels = dataset.test.labels
     arms = {
         method: {
-            f"student_{kind}": _answers(labels, run.result(f"{stage}-{method}"))
+            f"student_{kind}": StudentResult.from_json(run.result(f"{stage}-{method}")).predictions.correctness(labels)
             for kind, stage in (("float", "student"), ("quantized", "quantized"))
         }
         for method in recipe.methods
     }
-    teacher, lava = run.result("teacher"), check["lava_predicted"]
-    predicted = np.array(run.result("simulate")["predicted"])
+    teacher = TeacherResult.from_json(run.result("teacher")).predictions
+    reference = SimulationResult.from_json(run.result("simulate")).predictions
+    lava = check.reference_vs_lava
     answers: dict[str, Correctness | str] = {
-        "teacher": teacher["reason"] if teacher["predicted"] is None else _answers(labels, teacher),
+        "teacher": teacher.reason if isinstance(teacher, Missing) else teacher.correctness(labels),
         **arms[own],
-        "reference": _answers(labels, run.result("simulate")),
-        "lava": check["reference_vs_lava"]
-        if lava is None
-        else compare_with_labels(labels[_lava_rows(check)], lava, silent_known="silent" in run.result("simulate")),
+        "reference": reference.correctness(labels),
+        "lava": lava.reason
+        if isinstance(lava, Missing)
+        else compare_with_labels(labels[list(lava.rows)], lava.predicted, silent_known=reference.silent is not None),
     }
     about = run.manifest["about"]
     return ReportInputs(
@@ -174,28 +187,23 @@ def _inputs(context: Context, profiled: dict[str, Any], elsewhere: list[dict[str
         dt_s=dataset.dt_s,
         window=run.result("data").get("window"),
         answers=answers,
-        drawn={} if lava is None else {"lava": lava_sample(check) or {"rows": _lava_rows(check)}},
+        drawn={} if isinstance(lava, Missing) else {"lava": lava.drawn or {"rows": list(lava.rows)}},
         methods=arms,
-        equivalence={key: check[key] for key in ("quantized_vs_reference", "reference_vs_lava")},
+        equivalence=check.comparisons(),
         layers=profiled["layers"],
         quantization=run.result("export")["quantization"],
         energy=profiled["energy"],
         early_exit=profiled.get("early_exit", NOT_READ),
         baseline=_baseline(profiled["baseline"], elsewhere),
-        samples=_samples(context, predicted),
+        samples=_samples(context, np.array(reference.classes)),
         warnings=warnings_of(run),
-        confusion=confusion(labels, predicted, len(dataset.classes)),
+        confusion=confusion(labels, np.array(reference.classes), len(dataset.classes)),
         provenance={
             **about,
             "seeds": {"training": recipe.seed, "split": recipe.data.split_seed},
             "profiles": {row["hardware"]: row["profile"]["sha256"] for row in profiled["energy"]},
         },
     )
-
-
-def _answers(labels: np.ndarray, result: dict[str, Any]) -> Correctness:
-    """The predictions of a stage; older versions did not distinguish silent recordings from class 0."""
-    return compare_with_labels(labels, result["predicted"], silent_known="silent" in result)
 
 
 def warnings_of(run: RunFolder) -> list[dict[str, Any]]:
@@ -207,12 +215,6 @@ def warnings_of(run: RunFolder) -> list[dict[str, Any]]:
     ]
 
 
-def _lava_rows(check: dict[str, Any]) -> list[int]:
-    """Which test recordings `lava_predicted` is of; an older Spikeport took the first ones."""
-    drawn, predicted = lava_sample(check), check["lava_predicted"] or ()
-    return list(range(len(predicted))) if drawn is None else drawn["rows"]
-
-
 def _baseline(own: list[dict[str, Any]] | str, elsewhere: list[dict[str, Any]]) -> list[dict[str, Any]] | str:
     """What this run measured (older ones say in words why they did not), and what other machines did."""
     return ([] if isinstance(own, str) else own) + elsewhere if elsewhere else own
@@ -220,18 +222,19 @@ def _baseline(own: list[dict[str, Any]] | str, elsewhere: list[dict[str, Any]]) 
 
 def _samples_csv(context: Context, asked: Profile) -> str:
     run, test, own = context.run, context.dataset.test, context.recipe.distillation.method
-    stages = {
+    stages: dict[str, Iterable[int]] = {
         "label": test.labels,
-        "student_float": run.result(f"student-{own}")["predicted"],
-        "student_quantized": run.result(f"quantized-{own}")["predicted"],
-        "reference": run.result("simulate")["predicted"],
+        "student_float": StudentResult.from_json(run.result(f"student-{own}")).predictions.classes,
+        "student_quantized": StudentResult.from_json(run.result(f"quantized-{own}")).predictions.classes,
+        "reference": SimulationResult.from_json(run.result("simulate")).predictions.classes,
     }
     names = context.dataset.classes
     classes = {stage: class_names(numbers, names) for stage, numbers in stages.items()}
     classes["lava"] = [None] * len(test.keys)
-    check = run.result("check")
-    for row, number in zip(_lava_rows(check), check["lava_predicted"] or (), strict=True):
-        (classes["lava"][row],) = class_names([number], names)
+    lava = CheckResult.from_json(run.result("check")).reference_vs_lava
+    if not isinstance(lava, Missing):
+        for row, name in zip(lava.rows, class_names(lava.predicted, names), strict=True):
+            classes["lava"][row] = name
     network = read_netx(run.file("student.net"))
     activity = count_activity(network, trace_of(context), test.frames)
     found = sample_energies_on(network, activity, asked.hardware, asked.active_rule)

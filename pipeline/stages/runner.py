@@ -13,9 +13,10 @@ from typing import Any
 from spikeport.files import writing
 from spikeport.pipeline.run import distributed
 from spikeport.pipeline.run.recipe import Recipe
-from spikeport.pipeline.run.run_folder import MANIFEST, locked
+from spikeport.pipeline.run.run_folder import MANIFEST, RunFolder, locked
 from spikeport.pipeline.stages.checks import check_recipe, require_lava, require_whole
-from spikeport.pipeline.stages.context import Context, Result
+from spikeport.pipeline.stages.context import Context
+from spikeport.pipeline.stages.results import StageOutput
 
 TRAIN, DEPLOY, REPORT = (f"spikeport.pipeline.stages.{part}" for part in ("train", "deploy", "report"))
 
@@ -32,7 +33,7 @@ class Stage:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def work(self) -> Callable[[Context], Result]:
+    def work(self) -> Callable[[Context], StageOutput]:
         """What does it, its module loaded."""
         return partial(getattr(import_module(self.home), self.function), **self.options)
 
@@ -113,8 +114,8 @@ def run_stages(context: Context, *, only_training: bool = False) -> None:
         work, began = stage.work, time.monotonic()
         if distributed.is_rank_zero() or stage.name not in LED:
             with writing(context.run.file(MANIFEST)):  # beside what it names itself: what libraries put elsewhere
-                result, files = work(context)
-            context.run.record(stage.name, result, files, time.monotonic() - began)
+                output = work(context)
+            record(context.run, stage.name, output, time.monotonic() - began)
         distributed.barrier()  # the others read what the first has written
         if distributed.is_rank_zero():
             shutil.rmtree(context.checkpoints(stage.name), ignore_errors=True)
@@ -137,5 +138,10 @@ def do_again(
         if first is not None:
             first()
         began = time.monotonic()
-        result, files = stages[name].work(context)
-        run.record(name, result, files, time.monotonic() - began)
+        output = stages[name].work(context)
+        record(run, name, output, time.monotonic() - began)
+
+
+def record(run: RunFolder, stage: str, output: StageOutput, seconds: float) -> None:
+    """Marks `stage` as done in the manifest, with what it found, its files and how long it took."""
+    run.record(stage, output.result.to_json(), output.files, seconds)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from spikeport.errors import UserError
-from spikeport.export.network.accuracy import compare_with_labels, describe_predictions
 from spikeport.export.network.readout import classify
 from spikeport.pipeline.data.describe import describe
 from spikeport.pipeline.data.event_synthesis.cached_views import CachedViews, EventSynthesizer
@@ -14,8 +14,6 @@ from spikeport.pipeline.data.event_synthesis.simulator import Simulator
 from spikeport.pipeline.data.event_synthesis.table import load_synthesizer
 from spikeport.pipeline.data.frames.cache import cache_folder
 from spikeport.pipeline.data.splits.leakage import (
-    HELD_OUT_KEYS,
-    TEST_SET_DIGEST,
     check_leakage,
     held_out_keys,
     test_set_digest,
@@ -30,6 +28,14 @@ from spikeport.pipeline.models.teachers.base import Teacher
 from spikeport.pipeline.models.teachers.spiking import run_of
 from spikeport.pipeline.run import health
 from spikeport.pipeline.run.tensor_files import save_weights
+from spikeport.pipeline.stages.results import (
+    DataResult,
+    Predictions,
+    StageOutput,
+    StudentResult,
+    SynthesisResult,
+    TeacherResult,
+)
 from spikeport.pipeline.training.epoch_log import METRICS, last_row
 from spikeport.pipeline.training.qat import qat_finetune
 from spikeport.pipeline.training.tasks import teacher_images
@@ -41,33 +47,39 @@ from spikeport.pipeline.training.train import (
     train_teacher,
     train_translator,
 )
+from spikeport.values import Missing
 
 if TYPE_CHECKING:
     from spikeport.pipeline.data.dataset import EventSplit
-    from spikeport.pipeline.stages.context import Context, Result
+    from spikeport.pipeline.stages.context import Context
 
 NO_IMAGES = "the data set has no static images, so there is no teacher"
 SYNTHESIS = "synthesis.safetensors"
 SIMULATOR, PRETRAIN = "simulator.safetensors", "pretrain.safetensors"
 
 
-def data(context: Context) -> Result:
+def data(context: Context) -> StageOutput:
     """The data set's facts, the test recordings' classes and which they are; its frames stay in the cache."""
     dataset = context.dataset
     check_window(dataset)
     facts = describe(dataset)
     for text in (facts["window"] or {}).get("warnings", []):
         context.progress.say(f"  warning: {text}")
-    tested = {"test_labels": dataset.test.labels.tolist(), TEST_SET_DIGEST: test_set_digest(dataset)}
-    return {**facts, **tested, HELD_OUT_KEYS: held_out_keys(dataset)}, ()
+    result = DataResult(
+        facts=facts,
+        test_labels=tuple(dataset.test.labels.tolist()),
+        test_set_digest=test_set_digest(dataset),
+        held_out_keys=tuple(held_out_keys(dataset)),
+    )
+    return StageOutput(result=result)
 
 
-def teacher(context: Context) -> Result:
+def teacher(context: Context) -> StageOutput:
     """teacher.safetensors, and which test items it recognizes: paired images of the recordings, or for a spiking
     teacher the recordings themselves."""
     dataset, test = context.dataset, context.dataset.test
     if not len(dataset.static.labels):
-        return {"predicted": None, "reason": NO_IMAGES}, ()
+        return StageOutput(result=TeacherResult(predictions=Missing(NO_IMAGES)))
     own = context.recipe.teacher
     if (other := Path(own.weights).parent if own.weights else run_of(own)) is not None:
         check_leakage(other, dataset)
@@ -75,16 +87,20 @@ def teacher(context: Context) -> Result:
         context.recipe, dataset, context.checkpoints("teacher"), context.progress, context.run.file(METRICS)
     )
     storage.save_teacher(trained, context.run.file("teacher.safetensors"))
-    files, found = ("teacher.safetensors",), _said(context, "teacher", _teacher_findings(context, trained))
+    findings = _reported(context, "teacher", _teacher_findings(context, trained))
+    predictions: Predictions | Missing
     if trained.input_kind == "events":
-        return describe_predictions(spiking_teacher_classes(trained, test.frames)) | found, files
-    if test.paired_images is None:
-        return {"predicted": None, "reason": "the test recordings have no paired images"} | found, files
-    logits = teacher_logits(trained, test.paired_images.images, _size(test))
-    return describe_predictions(logits.argmax(1).cpu().numpy()) | found, files
+        predictions = Predictions.of(spiking_teacher_classes(trained, test.frames))
+    elif test.paired_images is None:
+        predictions = Missing("the test recordings have no paired images")
+    else:
+        logits = teacher_logits(trained, test.paired_images.images, _size(test))
+        predictions = Predictions.of(logits.argmax(1).cpu().numpy())
+    result = TeacherResult(predictions=predictions, findings=findings)
+    return StageOutput(result=result, files=("teacher.safetensors",))
 
 
-def synthesis(context: Context) -> Result:
+def synthesis(context: Context) -> StageOutput:
     """synthesis.safetensors: the translator fitted on the training pairs, and how well it foretells others."""
     trained = train_translator(
         context.recipe,
@@ -94,10 +110,11 @@ def synthesis(context: Context) -> Result:
         context.run.file(METRICS),
     )
     save_weights(trained, context.run.file(SYNTHESIS))
-    return {"weights": sum(weight.numel() for weight in trained.parameters())}, (SYNTHESIS,)
+    weights = sum(weight.numel() for weight in trained.parameters())
+    return StageOutput(result=SynthesisResult(weights=weights), files=(SYNTHESIS,))
 
 
-def simulator(context: Context) -> Result:
+def simulator(context: Context) -> StageOutput:
     """simulator.safetensors: the student pretrained on events of the simulated camera."""
     recipe = context.recipe
     if recipe.synthesis.simulator_weights:
@@ -115,10 +132,10 @@ def simulator(context: Context) -> Result:
             stage="simulator",
         )
     storage.save_student(trained, context.run.file(SIMULATOR))
-    return _tested(trained, context, "simulator"), (SIMULATOR,)
+    return StageOutput(result=_tested(trained, context, "simulator"), files=(SIMULATOR,))
 
 
-def pretrain(context: Context) -> Result:
+def pretrain(context: Context) -> StageOutput:
     """pretrain.safetensors: the student pretrained on synthetic events."""
     synthesizer = _synthesizer(context)
     assert synthesizer is not None  # the stage is there because the method uses one
@@ -133,10 +150,10 @@ def pretrain(context: Context) -> Result:
         student=_pretrained(context, SIMULATOR),
     )
     storage.save_student(trained, context.run.file(PRETRAIN))
-    return _tested(trained, context, "pretrain"), (PRETRAIN,)
+    return StageOutput(result=_tested(trained, context, "pretrain"), files=(PRETRAIN,))
 
 
-def student(context: Context, method: str) -> Result:
+def student(context: Context, method: str) -> StageOutput:
     """The float student that `method` trained, and its classes for the test recordings."""
     name, spec = weights_file("student", method, context), method_spec(context.recipe.distillation, method)
     own = method == context.recipe.distillation.method
@@ -152,10 +169,11 @@ def student(context: Context, method: str) -> Result:
         pretrained=_pretrained(context, PRETRAIN, SIMULATOR) if own else None,
     )
     storage.save_student(trained, context.run.file(name))
-    return _tested(trained, context, f"student-{method}", taught=own and uses_teacher(spec)), (name,)
+    result = _tested(trained, context, f"student-{method}", with_teacher=own and uses_teacher(spec))
+    return StageOutput(result=result, files=(name,))
 
 
-def quantized(context: Context, method: str) -> Result:
+def quantized(context: Context, method: str) -> StageOutput:
     """The same student folded and fine-tuned in Loihi arithmetic."""
     name = weights_file("quantized", method, context)
     recipe, own = context.recipe, method == context.recipe.distillation.method
@@ -173,8 +191,9 @@ def quantized(context: Context, method: str) -> Result:
         synthesizer=_synthesizer(context) if own else None,
     )
     storage.save_student(tuned, context.run.file(name))
-    before = context.run.result(f"student-{method}").get("findings", [])
-    return _tested(tuned, context, f"quantized-{method}", before=before), (name,)
+    before = StudentResult.from_json(context.run.result(f"student-{method}")).findings
+    result = _tested(tuned, context, f"quantized-{method}", before=before)
+    return StageOutput(result=result, files=(name,))
 
 
 def _synthesizer(context: Context) -> EventSynthesizer | CachedViews | None:
@@ -230,10 +249,22 @@ def load_student(context: Context, method: str, stage: storage.Stage) -> Student
 
 
 def _tested(
-    network: Student, context: Context, stage: str, *, taught: bool = False, before: list[dict[str, Any]] | None = None
-) -> dict[str, Any]:
-    """Classes of the test recordings, and what is wrong with the network; `taught`: by the run's teacher;
-    `before`: what was found in the float student that it was made of."""
+    network: Student,
+    context: Context,
+    stage: str,
+    *,
+    with_teacher: bool = False,
+    before: Sequence[health.Finding] | None = None,
+) -> StudentResult:
+    """Classifies the test recordings and looks for faults of the network.
+
+    Args:
+        network: the student.
+        context: the run.
+        stage: name of the stage that trained it.
+        with_teacher: whether the run's teacher took part.
+        before: findings of the float student that it was made of.
+    """
     test = context.dataset.test
     seen = run_student(network, test.frames)
     predicted = classify(seen.spikes)
@@ -241,21 +272,22 @@ def _tested(
         *health.of_rates(stage, seen.rates),
         *health.of_answers(stage, predicted, test.labels),
     ]
-    teacher = context.run.result("teacher")["predicted"] if taught else None
-    if teacher is not None:
-        taught_by, own = (compare_with_labels(test.labels, classes).correct for classes in (teacher, predicted))
-        found += health.of_teacher_against(stage, taught_by, own)
-    found = found if before is None else health.after_tuning(found, before)
-    return describe_predictions(predicted) | _said(context, stage, found)
+    predictions = Predictions.of(predicted)
+    teacher = TeacherResult.from_json(context.run.result("teacher")).predictions if with_teacher else Missing("")
+    if isinstance(teacher, Predictions):
+        correct = (each.correctness(test.labels).correct for each in (teacher, predictions))
+        found += health.of_teacher_against(stage, *correct)
+    found = found if before is None else health.after_tuning(found, [finding.as_dict() for finding in before])
+    return StudentResult(predictions=predictions, findings=_reported(context, stage, found))
 
 
-def _said(context: Context, stage: str, found: list[health.Finding]) -> dict[str, Any]:
-    """What the network and its last epoch show, each said once, for the manifest."""
+def _reported(context: Context, stage: str, found: list[health.Finding]) -> tuple[health.Finding, ...]:
+    """`found` and the findings of the last epoch, each shown once as a line."""
     row = last_row(context.run.file(METRICS), stage)
     found = [*(health.of_gradient(stage, row) if row else ()), *found]
     for finding in found:
         context.progress.say_once(health.line(finding), key=(finding.kind, stage))
-    return {"findings": [finding.as_dict() for finding in found]}
+    return tuple(found)
 
 
 def _teacher_findings(context: Context, trained: Teacher) -> list[health.Finding]:

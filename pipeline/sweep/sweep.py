@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from spikeport.errors import MissingDependencyError, UserError
 from spikeport.files import write_json, write_text
 from spikeport.pipeline.run.recipe import Recipe
-from spikeport.pipeline.run.recipe_file import load_recipe
+from spikeport.pipeline.run.recipe_file import find_recipe, load_recipe
 from spikeport.pipeline.run.run_folder import MANIFEST, RECIPE, differences, is_text, locked
+from spikeport.pipeline.stages.settings import setting_words, toml_value
 from spikeport.pipeline.sweep.engine import JOURNAL, run_trials
-from spikeport.pipeline.sweep.plan import Setting, Trial, plan_trials
-from spikeport.pipeline.sweep.table import markdown, rows_of
+from spikeport.pipeline.sweep.plan import Setting, Trial, parse_over, plan_trials
+from spikeport.pipeline.sweep.table import markdown, notes, rows_of, table
 from spikeport.pipeline.sweep.trial import TrialResult
+from spikeport.tables import html_table, text_table
 from spikeport.versions import about_this_run
 
 SCHEMA = "spikeport-sweep/1"
@@ -51,6 +55,72 @@ def sweep(
     if log.missing and len(log.missing) == len(trials):
         raise MissingDependencyError("no trial could run", where=str(out), cause=log.failed[trials[0].name])
     return result
+
+
+def sweep_recipe(
+    recipe: str | os.PathLike[str],
+    over: Mapping[str, Sequence[Any]] | Sequence[str] = (),
+    *,
+    out: str | os.PathLike[str] | None = None,
+    changes: Mapping[str, Any] | Sequence[str] | None = None,
+    seeds: int = 1,
+    folds: int = 0,
+    jobs: int = 1,
+    resume: bool = False,
+    log: Callable[[str], None] | None = None,
+) -> SweepResult:
+    """Trains a recipe with every combination of values, seeds and folds, each in a process of its own.
+
+    Args:
+        recipe: a TOML file, or the name of a shipped recipe.
+        over: values by dotted key, such as `{"distillation.method": ["baseline", "ckd"]}`, or words `key=a,b,c`. The
+            first combination is the one that the others are compared with.
+        out: the sweep's folder; None: runs/sweep-<the recipe's name>.
+        changes: settings of all trials, as for `load_recipe`.
+        seeds: number of seeds, counted up from the recipe's.
+        folds: number of folds of the recordings; 0: the recipe's own split.
+        jobs: trials at a time.
+        resume: whether to go on with a stopped sweep in the same folder.
+        log: called with a line for each trial that ends.
+
+    Raises:
+        UserError: a combination is not a recipe, or the folder holds something else.
+        MissingDependencyError: all trials lacked something, such as the data.
+    """
+    source = find_recipe(os.fspath(recipe))
+    words = setting_words(changes)
+    folder = Path("runs") / f"sweep-{load_recipe(source, words).name}" if out is None else Path(out)
+    if isinstance(over, Mapping):
+        over = [f"{key}={','.join(map(toml_value, values))}" for key, values in over.items()]
+    settings = parse_over(over)
+    say = log or (lambda _: None)
+    content = sweep(source, words, settings, folder, seeds=seeds, folds=folds, jobs=jobs, resume=resume, say=say)
+    return SweepResult(folder=folder, content=content)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepResult:
+    """What a sweep found. Prints as its table.
+
+    Attributes:
+        folder: the sweep's folder with sweep.json, sweep.md and the trials' run folders.
+        content: sweep.json: a row for each setting with means and paired differences, all trials, and what failed.
+    """
+
+    folder: Path
+    content: dict[str, Any]
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Why a trial failed, by its name."""
+        return dict(self.content["failed"])
+
+    def __repr__(self) -> str:
+        lines = [f"Sweep in {self.folder}", *text_table(*table(self.content["rows"])), *notes(self.content)]
+        return "\n".join([*lines, *(f"failed: {name}: {why}" for name, why in self.failed.items())])
+
+    def _repr_html_(self) -> str:
+        return html_table(*table(self.content["rows"]), f"Sweep in {self.folder}")
 
 
 class _Log:

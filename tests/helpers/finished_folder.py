@@ -19,6 +19,7 @@ from spikeport.pipeline.run.run_folder import create
 from spikeport.pipeline.stages import deploy as stages_deploy
 from spikeport.pipeline.stages import report as stages_report
 from spikeport.pipeline.stages.context import Context
+from spikeport.pipeline.stages.runner import record
 
 
 def finished_runs(factory: pytest.TempPathFactory, *names: str) -> Path:
@@ -60,12 +61,12 @@ def finished_folder(root: Path, name: str, *, seed: int, threshold: int = 90) ->
     write_frames(run.file("test-frames.npz"), test.frames, test.labels)
     run.record("export", {"quantization": []}, ("student.net", "test-frames.npz"), 0.0)
 
-    run.record("simulate", *stages_deploy.simulate(context), 0.0)
+    record(run, "simulate", stages_deploy.simulate(context), 0.0)
     for stage in ("student-baseline", "quantized-baseline"):
         run.record(stage, {key: run.result("simulate")[key] for key in ("predicted", "silent")}, (), 0.0)
     unchecked = dict.fromkeys(("quantized_vs_reference", "reference_vs_lava"), "left out")
     run.record("check", unchecked | {"lava_predicted": None}, (), 0.0)
     profiled = profile_trace(network, stages_deploy.trace_of(context), recipe.profile.hardware).to_json()
     run.record("profile", profiled | {"baseline": "left out"}, (), 0.0)
-    run.record("report", *stages_report.report(context), 0.0)
+    record(run, "report", stages_report.report(context), 0.0)
     return run.path

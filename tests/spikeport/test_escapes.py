@@ -26,7 +26,6 @@ from spikeport import notes
 from spikeport.errors import printable
 from spikeport.export.formats.frames_file import write_frames
 from spikeport.hardware_profiles import profile
-from spikeport.pipeline.cli.console import table
 from spikeport.pipeline.report.comparison.comparison import build_comparison
 from spikeport.pipeline.report.comparison.markdown import render_markdown as compared
 from spikeport.pipeline.report.content.csv_tables import samples_csv
@@ -37,6 +36,7 @@ from spikeport.pipeline.report.pages.markdown_parts import cells, code, inline, 
 from spikeport.pipeline.report.write import build_report
 from spikeport.pipeline.run.progress import ProgressPrinter
 from spikeport.pipeline.sweep.table import markdown as swept
+from spikeport.tables import text_table
 
 BAD = (
     "x <img src=x onerror=alert(1)> ![t](http://evil/t.png) [l](javascript:alert(1)) <http://evil> [r][s] **b** `c` "
@@ -199,7 +199,7 @@ def test_a_profile_s_texts_stay_in_their_cells(spikeport, tmp_path) -> None:
 
 
 def test_cells_are_as_wide_as_they_are_shown() -> None:
-    head, _, first, second = table(("name", "n"), [("a\x1b", 1), ("b", 2)])
+    head, _, first, second = text_table(("name", "n"), [("a\x1b", 1), ("b", 2)])
     assert (head, first, second) == ("name   n", "a\\x1b  1", "b      2")
 
 

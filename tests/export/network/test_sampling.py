@@ -122,6 +122,7 @@ def test_the_report_pairs_lavas_answers_with_the_recordings_that_were_drawn(tmp_
     from spikeport.pipeline.stages import deploy as stages_deploy
     from spikeport.pipeline.stages import report as stages_report
     from spikeport.pipeline.stages.context import Context
+    from spikeport.pipeline.stages.runner import record
 
     monkeypatch.setenv("SPIKEPORT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(
@@ -133,17 +134,18 @@ def test_the_report_pairs_lavas_answers_with_the_recordings_that_were_drawn(tmp_
     labels = context.dataset.test.labels
     assert labels.tolist() == sorted(labels)
     monkeypatch.setattr(stages_deploy, "_student_against_reference", lambda *_: alike(6))
-    result, files = stages_deploy.check(context, samples=3, seed=2)
+    output = stages_deploy.check(context, samples=3, seed=2)
+    result = output.result.to_json()
     rows = result["reference_vs_lava"]["drawn"]["rows"]
     assert (sorted(labels[rows].tolist()), result["reference_vs_lava"]["mismatches"]) == ([0, 1, 2], 0)
     assert rows != [0, 1, 2]
     predicted = np.array(context.run.result("simulate")["predicted"])
     assert result["lava_predicted"] == predicted[rows].tolist()
     monkeypatch.setattr(stages_deploy, "LAVA_SAMPLES", 2)  # fewer than there are classes
-    of_itself, _ = stages_deploy.check(context)
+    of_itself = stages_deploy.check(context).result.to_json()
     assert sorted(labels[of_itself["reference_vs_lava"]["drawn"]["rows"]].tolist()) == [0, 1, 2]
-    context.run.record("check", result, files, 0.0)
-    context.run.record("report", *stages_report.report(context), 0.0)
+    record(context.run, "check", output, 0.0)
+    record(context.run, "report", stages_report.report(context), 0.0)
     report = json.loads((folder / "report.json").read_text())
     entry = report["accuracy"]["lava"]
     assert entry["value"] == pytest.approx(np.mean(predicted[rows] == labels[rows]))
@@ -156,8 +158,8 @@ def test_the_report_pairs_lavas_answers_with_the_recordings_that_were_drawn(tmp_
     assert [row for row, line in enumerate(table[1:]) if line.split(",")[column]] == rows
 
     old = result | {"reference_vs_lava": {k: v for k, v in result["reference_vs_lava"].items() if k != "drawn"}}
-    context.run.record("check", old | {"lava_predicted": predicted[:3].tolist()}, files, 0.0)
-    context.run.record("report", *stages_report.report(context), 0.0)
+    context.run.record("check", old | {"lava_predicted": predicted[:3].tolist()}, (), 0.0)
+    record(context.run, "report", stages_report.report(context), 0.0)
     report = json.loads((folder / "report.json").read_text())
     entry = report["accuracy"]["lava"]
     assert entry["value"] == pytest.approx(np.mean(predicted[:3] == labels[:3]))

@@ -29,6 +29,7 @@ from spikeport.pipeline.run.sections.training import Training
 from spikeport.pipeline.stages import report as stages_report
 from spikeport.pipeline.stages import train as stages_learn
 from spikeport.pipeline.stages.context import Context
+from spikeport.pipeline.stages.runner import record
 from spikeport.pipeline.training.fit import fit
 from spikeport.pipeline.training.task import TrainingTask
 from spikeport.pipeline.training.train import train_student
@@ -196,7 +197,7 @@ def test_a_comparison_says_first_which_run_does_not_answer(tmp_path, monkeypatch
     found = health.of_answers("quantized-baseline", np.full(6, SILENT), np.arange(6) % 3)
     result = context.run.result("quantized-baseline") | {"findings": [each.as_dict() for each in found]}
     context.run.record("quantized-baseline", result, (), 0.0)
-    context.run.record("report", *stages_report.report(context), 0.0)
+    record(context.run, "report", stages_report.report(context), 0.0)
     comparison = build_comparison(read_runs(folders))
     assert comparison["summary"].startswith("In “two” the quantized student does not answer in 6 of 6 recordings; ")
     assert [len(run["warnings"]) for run in comparison["runs"]] == [0, 1]

@@ -115,7 +115,7 @@ def test_a_run_counts_steps_where_its_recipe_asks_and_else_when_it_is_asked(tmp_
     write_netx(conv_network(), context.run.file("student.net"))
     stale = context.run.file("steps.csv")
     stale.write_text("of another network")
-    assert simulate_stage(context)[1] == ("trace.npz",)
+    assert simulate_stage(context).files == ("trace.npz",)
     assert not stale.exists()
     assert (load_trace(context.run.file("trace.npz")).step_counts is not None) == asked
     assert write_steps(context) == stale

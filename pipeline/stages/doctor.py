@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
+from spikeport.tables import Table
 from spikeport.versions import versions
 
-
-def examine() -> list[dict[str, Any]]:
-    """One row per part: `part`, `state` (ok, missing, wrong, absent) and `detail`. Absent parts are optional."""
-    return [_python(), _packages(), *_backends(), _gpu(), _energy_counters()]
+Row = dict[str, str]
 
 
-def _python() -> dict[str, Any]:
+def doctor() -> Table:
+    """Examines what works on this machine; runs networks with known answers. Changes nothing.
+
+    Returns:
+        A row for each part: `part`, `state` (ok, missing, wrong; absent for an optional part) and `detail`.
+    """
+    return Table([_python(), _packages(), *_backends(), _gpu(), _energy_counters()])
+
+
+def _python() -> Row:
     ok = (3, 11) <= sys.version_info[:2] <= (3, 13)
     return _row("python", "ok" if ok else "wrong", f"{sys.version.split()[0]} (3.11 to 3.13 are supported)")
 
 
-def _packages() -> dict[str, Any]:
+def _packages() -> Row:
     found = versions()
     missing = [name for name, version in found.items() if version == "not installed"]
     if missing:
@@ -26,14 +32,14 @@ def _packages() -> dict[str, Any]:
     return _row("packages", "ok", ", ".join(f"{name} {found[name]}" for name in ("torch", "snntorch", "nir", "tonic")))
 
 
-def _backends() -> list[dict[str, Any]]:
+def _backends() -> list[Row]:
     from spikeport.export.backends.table import BACKENDS
 
     found = [(backend.name, backend.doctor()) for backend in BACKENDS.values()]
     return [_row(name, diagnosis.state, diagnosis.detail) for name, diagnosis in found]
 
 
-def _gpu() -> dict[str, Any]:
+def _gpu() -> Row:
     import torch
 
     if not torch.cuda.is_available():
@@ -41,7 +47,7 @@ def _gpu() -> dict[str, Any]:
     return _row("gpu", "ok", torch.cuda.get_device_name())
 
 
-def _energy_counters() -> dict[str, Any]:
+def _energy_counters() -> Row:
     from importlib.util import find_spec
 
     if find_spec("zeus") is None:
@@ -51,5 +57,5 @@ def _energy_counters() -> dict[str, Any]:
     return _row("energy counters", "ok", "zeus is installed; it measures where the device has counters")
 
 
-def _row(part: str, state: str, detail: str) -> dict[str, Any]:
+def _row(part: str, state: str, detail: str) -> Row:
     return {"part": part, "state": state, "detail": detail}

@@ -1,0 +1,236 @@
+"""A spiking graph compiled to integers: the network, what rounding cost, and the files that are made of both."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spikeport.errors import UserError
+from spikeport.export.network.integer_network import IntegerNetwork
+from spikeport.progress import Progress
+from spikeport.tables import html_table, text_table
+from spikeport.values import Shape
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from spikeport.export.calibration.report import CalibrationReport
+    from spikeport.export.graph.spiking_graph import SpikingGraph
+    from spikeport.export.mapping.limits import LimitReport
+    from spikeport.export.quantization.explain import NodeRecord
+    from spikeport.export.quantization.layer_report import LayerReport
+    from spikeport.hardware_profiles.profile import HardwareProfile
+
+HEAD = ("layer", "kind", "input", "output", "weights", "scale", "threshold", "weight error", "saturated")
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What each node of a graph became on the chip. Prints as text.
+
+    Attributes:
+        nodes: one record a node in the order of the chain, one for each layer that was added, one for the read-out.
+    """
+
+    nodes: tuple[NodeRecord, ...]
+
+    def __repr__(self) -> str:
+        from spikeport.export.quantization.explain import lines
+
+        return "\n".join(lines(self.nodes))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompiledNetwork:
+    """An integer network and where it came from. Prints as a table with one line a layer.
+
+    Attributes:
+        network: the integer network, as every backend executes it.
+        layers: what quantizing each layer cost, in order; empty for a network that was read from a .net file.
+        graph: the spiking graph that was quantized; None for a network that was read from a .net file.
+        calibration: what the search of scales found; None without calibration frames.
+    """
+
+    network: IntegerNetwork
+    layers: tuple[LayerReport, ...] = ()
+    graph: SpikingGraph | None = None
+    calibration: CalibrationReport | None = None
+
+    @property
+    def input_shape(self) -> Shape:
+        """Shape of one frame, `(C, H, W)` or `(D,)`."""
+        return self.network.input_shape
+
+    @property
+    def dt_s(self) -> float | None:
+        """Seconds of one time step; None where it is not known, as in a .net file."""
+        return None if self.graph is None else self.graph.dt_s
+
+    def explain(self) -> Explanation:
+        """What became of each node of the graph, with values, integers and errors.
+
+        Raises:
+            UserError: the network was read from a .net file, which does not hold the graph.
+        """
+        from spikeport.export.quantization.explain import explain
+
+        if self.graph is None:
+            raise UserError("a .net file does not hold the graph it was made of", hint="quantize the .nir file")
+        return Explanation(tuple(explain(self.graph, self.network, list(self.layers))))
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Writes the network, whole or not at all, and reads it back to compare.
+
+        Args:
+            path: a .net file for Lava-DL netx, or a .nir file, which gets its metadata file beside it.
+
+        Returns:
+            The path.
+
+        Raises:
+            UserError: the suffix is another one, the folder cannot be written, or netx cannot hold the network.
+        """
+        from spikeport.export.formats.netx.write import write_netx
+
+        file = Path(path)
+        if file.suffix == ".net":
+            write_netx(self.network, file)
+        elif file.suffix == ".nir" and self.graph is not None:
+            self.graph.save(file)
+        else:
+            raise UserError("cannot be written as such a file", where=str(file),
+                            hint="use .net, or .nir where the network was made of a graph")  # fmt: skip
+        return file
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """Cells of the table, one row a layer, under `HEAD`."""
+        cost = {report.name: report for report in self.layers}
+        rows: list[tuple[Any, ...]] = []
+        for layer in self.network.layers:
+            found = cost.get(layer.name)
+            costs = ("-",) * 4 if found is None else (
+                found.scale, found.threshold_mant, found.weight_error, found.saturated,
+            )  # fmt: skip
+            shapes = layer.input_shape, layer.output_shape
+            rows.append((layer.name, layer.kind, *map(str, shapes), int(layer.weight.size), *costs))
+        return rows
+
+    def __repr__(self) -> str:
+        return "\n".join([self._title(), *text_table(HEAD, self.rows())])
+
+    def _repr_html_(self) -> str:
+        return html_table(HEAD, self.rows(), self._title())
+
+    def _title(self) -> str:
+        step = "" if self.dt_s is None else f", dt {self.dt_s:g} s"
+        return (
+            f"CompiledNetwork: {len(self.network.layers)} layers, input {self.network.input_shape}, "
+            f"{self.network.outputs} classes from {self.network.readout.kind}{step}"
+        )
+
+
+def quantize(
+    graph: SpikingGraph,
+    *,
+    bits: int = 8,
+    calibrate: np.ndarray | None = None,
+    labels: np.ndarray | None = None,
+    message_bits: int = 0,
+    progress: Progress | None = None,
+) -> CompiledNetwork:
+    """Compiles a spiking graph to the chip's integers.
+
+    Args:
+        graph: the graph, see `load_graph` and `from_snntorch`.
+        bits: bits of a weight, 2 to 8.
+        calibrate: frames `[N, T, *input_shape]` on which each layer's scale is searched; None: max-abs scales.
+        labels: classes `[N]` of these frames, for the accuracies of the calibration report.
+        message_bits: inputs are counts of so many bits (graded spikes, Loihi 2); 0: spikes.
+        progress: called with (scales tried, scales in all) during a search.
+
+    Returns:
+        The integer network with what each layer's rounding cost.
+
+    Raises:
+        UserError: the chip would not run the graph as it is; the message names all reasons.
+    """
+    from spikeport.export.quantization.bias_neurons import with_messages
+    from spikeport.export.quantization.quantize import quantize as quantize_graph
+
+    report = None
+    if calibrate is None:
+        network, layers = quantize_graph(graph, bits=bits)
+    else:
+        from spikeport.export.calibration.calibrate import calibrate as search_scales
+
+        network, layers, report = search_scales(
+            graph, calibrate, labels, bits=bits, input_message_bits=message_bits, progress=progress
+        )
+    if message_bits:
+        network = with_messages(network, message_bits)
+    return CompiledNetwork(network=network, layers=tuple(layers), graph=graph, calibration=report)
+
+
+def load_network(path: str | os.PathLike[str], input_shape: Shape | None = None) -> CompiledNetwork:
+    """Reads a .net file, Spikeport's or Lava-DL's.
+
+    Args:
+        path: the file.
+        input_shape: `(C, H, W)`, needed where the file begins with a convolution and does not say it.
+
+    Returns:
+        The network, without layer reports: a .net file holds integers, not what was rounded to them.
+
+    Raises:
+        UserError: the file is not a network that netx runs; the message names layer and rule.
+    """
+    from spikeport.export.formats.netx.read import read_netx
+
+    return CompiledNetwork(network=read_netx(path, input_shape))
+
+
+def integer_network(net: CompiledNetwork | IntegerNetwork) -> IntegerNetwork:
+    """The integer network of `net`."""
+    return net.network if isinstance(net, CompiledNetwork) else net
+
+
+def check_limits(net: CompiledNetwork | IntegerNetwork, hardware: str | HardwareProfile = "loihi1") -> LimitReport:
+    """Compares a network with the public limits of a device.
+
+    Args:
+        net: the network.
+        hardware: a device's id, a profile file, or a loaded profile.
+
+    Returns:
+        For each layer what it takes, how many cores a greedy partition needs, and which limits it exceeds.
+
+    Raises:
+        UserError: there is no such device.
+    """
+    from spikeport.export.mapping.limits import check_limits as compare_with_limits
+    from spikeport.hardware_profiles.profile import HardwareProfile, load_profile
+
+    profile = hardware if isinstance(hardware, HardwareProfile) else load_profile(hardware)
+    return compare_with_limits(integer_network(net), profile)
+
+
+def checked_frames(frames: Any, network: IntegerNetwork) -> np.ndarray:
+    """`frames` as an array `[N, T, *input_shape]`.
+
+    Raises:
+        UserError: the shape is another one, or the values are not whole numbers.
+    """
+    import numpy as np
+
+    array: np.ndarray = np.asarray(frames)
+    if array.ndim != 2 + len(network.input_shape) or array.shape[2:] != tuple(network.input_shape):
+        shape = ", ".join(map(str, network.input_shape))
+        raise UserError(
+            f"frames have shape {array.shape}, which is not [N, T, {shape}]",
+            hint="give one row a sample, time steps second",
+        )
+    if array.dtype.kind not in "bui":
+        raise UserError(f"frames are {array.dtype}, not whole numbers", hint="give uint8 counts of events")
+    return array.astype(np.uint8) if array.dtype == bool else array

@@ -1,0 +1,88 @@
+"""Recipes and data sets, as functions of Python take them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from spikeport.pipeline.run.recipe import Recipe
+from spikeport.pipeline.run.recipe_file import find_recipe
+from spikeport.pipeline.run.recipe_file import load_recipe as read_recipe
+from spikeport.pipeline.data.frames.cache import cache_folder
+from spikeport.pipeline.stages.reporting import ProgressLike
+
+if TYPE_CHECKING:
+    from spikeport.pipeline.data.dataset import Dataset
+
+PathLike = str | os.PathLike[str]
+
+
+def load_recipe(name: PathLike, changes: Mapping[str, Any] | Sequence[str] | None = None) -> Recipe:
+    """Reads a recipe and checks it.
+
+    Args:
+        name: a TOML file, or the name of a recipe that Spikeport ships, such as "digits".
+        changes: values by dotted key, such as `{"training.epochs": 10}`, or words `key=value` as `--set` takes them.
+
+    Returns:
+        The recipe, which is frozen.
+
+    Raises:
+        UserError: there is no such recipe, or a value is not allowed; the message names the key.
+    """
+    return read_recipe(find_recipe(os.fspath(name)), setting_words(changes))
+
+
+def load_dataset(recipe: Recipe | PathLike, *, progress: ProgressLike = None) -> Dataset:
+    """The data set of a recipe, split and binned; binned frames are cached on disk.
+
+    Args:
+        recipe: a recipe, a TOML file, or the name of a shipped recipe.
+        progress: called with (parts done, parts in all, what is done).
+
+    Returns:
+        The data set with `train`, `validation`, `test` and `static`.
+
+    Raises:
+        UserError: the data cannot be used as the recipe says.
+        MissingDependencyError: the data set is not on this machine.
+    """
+    from spikeport.pipeline.data.load import load_dataset as load
+
+    return load(as_recipe(recipe).data, cache=cache_folder(), progress=progress)
+
+
+def as_recipe(recipe: Recipe | PathLike) -> Recipe:
+    """The recipe itself, or the one that a file or a name stands for."""
+    return recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+
+
+def setting_words(changes: Mapping[str, Any] | Sequence[str] | None) -> list[str]:
+    """`changes` as words `key=value`.
+
+    >>> setting_words({"training.epochs": 3})
+    ['training.epochs=3']
+    """
+    if isinstance(changes, Mapping):
+        return [f"{key}={toml_value(value)}" for key, value in changes.items()]
+    return list(changes or ())
+
+
+def toml_value(value: Any) -> str:
+    """`value` as TOML, for one setting.
+
+    >>> toml_value({"method": "ckd", "compare": False}), toml_value((8, 16)), toml_value("a b")
+    ("{method = 'ckd', compare = false}", '[8, 16]', "'a b'")
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key} = {toml_value(entry)}" for key, entry in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(toml_value, value)) + "]"
+    if isinstance(value, str | os.PathLike):
+        text = os.fspath(value)
+        return f"'{text}'" if "'" not in text and text.isprintable() else json.dumps(text)
+    return str(value)

@@ -1,0 +1,98 @@
+"""Simulations of a compiled network on frames: spikes, comparisons of backends, energy."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spikeport.errors import UserError
+from spikeport.export.network.integer_network import IntegerNetwork
+from spikeport.export.network.spike_trace import SpikeTrace
+from spikeport.pipeline.stages.compiled_network import CompiledNetwork, checked_frames, integer_network
+from spikeport.progress import Progress
+
+if TYPE_CHECKING:
+    from spikeport.export.backends.base import Backend
+    from spikeport.export.backends.compare import SpikeComparison
+
+
+def simulate(
+    net: CompiledNetwork | IntegerNetwork,
+    frames: Any,
+    *,
+    backend: str | Backend = "reference",
+    keep_layers: bool = False,
+    timeout_s: float | None = None,
+    progress: Progress | None = None,
+) -> SpikeTrace:
+    """Runs a network on frames, each sample from a state of zero.
+
+    Args:
+        net: the network.
+        frames: uint8 `[N, T, C, H, W]` or `[N, T, D]`, counts of events a step; 0 and 1 unless the network takes more.
+        backend: "reference", "lava", `package.module:factory`, or a backend.
+        keep_layers: whether the trace holds the spikes of every layer, not of the last one alone.
+        timeout_s: seconds after which to give up; None: the backend's own limit.
+        progress: called with (samples done, samples in all).
+
+    Returns:
+        Output spikes uint8 `[N, T, K]` in logical time, and exact counts where the backend counts.
+
+    Raises:
+        UserError: the frames do not fit the network.
+        MissingDependencyError: the backend is not installed.
+    """
+    from spikeport.export.backends.table import backend_of
+
+    network = integer_network(net)
+    trace = backend_of(backend).simulate(
+        network, checked_frames(frames, network), keep_layers=keep_layers, timeout_s=timeout_s, progress=progress
+    )
+    return replace(trace, readout=network.readout)
+
+
+def compare(
+    net: CompiledNetwork | IntegerNetwork,
+    frames: Any,
+    *,
+    backends: Sequence[str | Backend] = ("reference", "lava"),
+    case_folder: str | os.PathLike[str] | None = None,
+    timeout_s: float | None = None,
+    progress: Progress | None = None,
+) -> SpikeComparison:
+    """Runs a network in two backends and compares every layer, spike by spike.
+
+    Args:
+        net: the network.
+        frames: as for `simulate`.
+        backends: two names or backends; the slower one second.
+        case_folder: where the first sample that differs is kept for `replay`; None: nowhere.
+        timeout_s: seconds for the second backend; None: its own limit.
+        progress: called with (samples done, samples in all).
+
+    Returns:
+        How many spikes were compared and how many differ, with the first divergence.
+
+    Raises:
+        UserError: the frames do not fit the network, or time was up before all samples were done.
+        MissingDependencyError: a backend is not installed.
+    """
+    from spikeport.export.backends.compare_backends import compare_backends
+
+    if len(backends) != 2:
+        raise UserError(f"{len(backends)} backends cannot be compared", hint="name two")
+    network = integer_network(net)
+    found = compare_backends(
+        network,
+        checked_frames(frames, network),
+        (backends[0], backends[1]),
+        case_folder=None if case_folder is None else Path(case_folder),
+        timeout_s=timeout_s,
+        progress=progress,
+    )
+    if found.timeout is not None:
+        raise found.timeout
+    return found.comparison
