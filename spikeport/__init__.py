@@ -59,6 +59,7 @@ if TYPE_CHECKING:
         show_hardware,
         validate_hardware,
     )
+    from spikeport.pipeline.stages.profiles import NetworkProfile, profile
     from spikeport.pipeline.stages.run_comparison import RunComparison, compare_runs
     from spikeport.pipeline.stages.run_value import Run, open_run
     from spikeport.pipeline.stages.runs import check, report, run, train
@@ -77,6 +78,7 @@ __all__ = [
     "LimitReport",
     "Missing",
     "MissingDependencyError",
+    "NetworkProfile",
     "Recipe",
     "Run",
     "RunComparison",
@@ -102,6 +104,7 @@ __all__ = [
     "load_recipe",
     "open_run",
     "preview_dataset",
+    "profile",
     "quantize",
     "replay",
     "report",
@@ -132,6 +135,7 @@ _HOMES = {
         "preview_dataset", "show_hardware", "validate_hardware",
     ),
     f"{_STAGES}.check_result": ("CheckResult",),
+    f"{_STAGES}.profiles": ("NetworkProfile", "profile"),
     f"{_STAGES}.run_comparison": ("RunComparison", "compare_runs"),
     f"{_STAGES}.run_value": ("Run", "open_run"),
     f"{_STAGES}.settings": ("load_dataset", "load_recipe"),

@@ -16,6 +16,7 @@ from spikeport import exits
 from spikeport.pipeline.cli import compare as cli_compare
 from spikeport.pipeline.cli import export as cli_export
 from spikeport.pipeline.cli import paths as cli_paths
+from spikeport.pipeline.cli import profile as cli_profile
 from spikeport.pipeline.cli import simulate as cli_simulate
 from spikeport.pipeline.cli import sweep as cli_sweep
 from spikeport.pipeline.cli import tools as cli_tools
@@ -175,6 +176,7 @@ def report(
 app.command()(cli_compare.compare)
 app.command()(cli_sweep.sweep)
 app.command()(cli_export.export)
+app.command()(cli_profile.profile)
 cli_simulate.add_to(app)
 cli_tools.add_to(app)
 

@@ -1,4 +1,4 @@
-"""The verbs that run a network: simulate, profile."""
+"""The verbs that run a network: simulate, replay."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ import typer
 
 from spikeport.errors import UserError
 from spikeport.pipeline.cli.console import InputShape, Json, Quiet, bytes_of, fail, shape_of, show
-from spikeport.pipeline.cli.export import Dt, IfGain, Reset
-from spikeport.pipeline.stages.outputs import check_file, check_folder, is_trace
-from spikeport.tables import text_table
+from spikeport.pipeline.stages.outputs import check_file, is_trace
 
 if TYPE_CHECKING:
-    from spikeport.pipeline.stages.profile_network import Subject
+    pass
 
 Input = Annotated[
     Path, typer.Option("--input", metavar="FRAMES.npz", help="Frames [N, T, C, H, W] of 0 and 1, or a .npy of them.")
@@ -26,7 +24,6 @@ def add_to(app: typer.Typer) -> None:
     """Adds the verbs to the command."""
     app.command()(simulate)
     app.command()(replay)
-    app.command()(profile)
 
 
 def simulate(
@@ -158,155 +155,3 @@ def replay(
     show(again.to_json(), json, text_lines)
     if now is not None:
         fail("spikes differ", "report the case: it is a bug in Spikeport, or Lava is not version 0.10.0")
-
-
-def profile(
-    source: Annotated[
-        Path, typer.Argument(metavar="RUN|NET|NIR", help="A run folder, or a .net or .nir file with --input.")
-    ],
-    frames: Annotated[
-        Path | None, typer.Option("--input", metavar="FRAMES.npz", help="Frames for a .net or .nir file.")
-    ] = None,
-    hardware: Annotated[
-        list[str] | None, typer.Option("--hardware", metavar="ID", help="A profile's id or file; may be repeated.")
-    ] = None,
-    baseline: Annotated[str | None, typer.Option("--baseline", metavar="ID", help="GPU profile for the floor.")] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Write a report there; a run itself stays as it is.")
-    ] = None,
-    active_rule: Annotated[
-        str | None,
-        typer.Option(
-            "--active-rule",
-            metavar="RULE",
-            help="Which neuron updates count as active: received_input_or_bias_or_spiked or spiked_only. "
-            "[default: the run's recipe, else the device]",
-        ),
-    ] = None,
-    per_step: Annotated[
-        bool, typer.Option("--per-step", help="Write steps.csv as well: counts by step and layer.")
-    ] = False,
-    input_shape: InputShape = None,
-    dt: Dt = None,
-    reset: Reset = None,
-    if_gain: IfGain = None,
-    json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Counts spikes and synaptic operations and prices them: modeled energy as an interval, unknown stays unknown.
-
-    Example: `spikeport profile student.net --input test-frames.npz --hardware loihi1 --out profiled`
-    """
-    from spikeport.pipeline.profiling.energy.active_rule import known_rule
-    from spikeport.pipeline.run.progress import ProgressPrinter
-    from spikeport.pipeline.run.run_folder import MANIFEST, locked, open_run
-    from spikeport.pipeline.stages.checks import require_whole
-    from spikeport.pipeline.stages.context import Context
-    from spikeport.pipeline.stages.report import profile_run, report_elsewhere, write_steps
-
-    files: list[str] = []
-    rule = known_rule(active_rule)
-    with ProgressPrinter(quiet=quiet) as progress:
-        if (source / MANIFEST).is_file():
-            context = Context(open_run(source), progress)
-            require_whole(context.run, ("export", "simulate"))
-            result, _ = profile_run(context, hardware=tuple(hardware or ()), baseline_gpu=baseline, active_rule=rule)
-            if out is not None:
-                asked = {"hardware": tuple(hardware or ()), "active_rule": rule, "per_step": per_step}
-                given = {key: value for key, value in asked.items() if value}
-                files = report_elsewhere(context, out, profiled=result, asked=given)
-            elif per_step:
-                with locked(source):
-                    files = [str(write_steps(context))]
-        elif frames is None:
-            raise UserError("a network needs frames", where=str(source), hint="give --input FRAMES.npz")
-        else:
-            from spikeport.pipeline.report.content.content import SCHEMA
-            from spikeport.pipeline.run.sections.evaluation import Profile
-            from spikeport.pipeline.stages.profile_network import FILES, STEPS, profile_network, write_page
-
-            if out is not None:
-                check_folder(out, (*FILES, STEPS), "report of a network", schema=SCHEMA)
-            elif per_step:
-                raise UserError("steps.csv stands beside a report", where="--per-step", hint="give --out DIR")
-            subject = _subject(source, frames, shape_of(input_shape), dt, reset, if_gain)
-            devices = tuple(hardware or Profile().hardware)
-            result, trace = profile_network(subject, devices, baseline, progress, active_rule=rule, per_step=per_step)
-            if out is not None:
-                files = write_page(subject, devices, result, trace, out, active_rule=rule)
-    idle = rule is not None and not any(row["active_rule"] for row in result["energy"])
-    notes = ["note: no number here depends on --active-rule"] if idle else []
-    show(result, json, [*_profile_lines(result), *notes, *files])
-
-
-def _subject(
-    source: Path, frames: Path, shape: tuple[int, ...] | None, dt: float | None, reset: Any, if_gain: str | None
-) -> Subject:
-    from dataclasses import asdict
-
-    from spikeport.export.formats.frames_file import open_frames
-    from spikeport.pipeline.stages.profile_network import Subject
-
-    if source.suffix == ".net":
-        from spikeport.export.formats.netx.write import read_netx
-
-        network, rows, dt_s = read_netx(source, shape), [], dt
-    else:
-        from spikeport.export.graph.spiking_graph import load_graph
-        from spikeport.export.quantization.quantize import quantize
-
-        per: Any = if_gain.replace("-", "_") if if_gain else None
-        graph = load_graph(source, dt_s=dt, reset=reset, if_gain=per, input_shape=shape)
-        network, table_rows = quantize(graph)
-        rows, dt_s = [asdict(row) for row in table_rows], graph.dt_s
-    spikes, labels = open_frames(frames, network.input_shape, outputs=network.outputs)
-    return Subject(
-        network=network,
-        source=source,
-        frames=spikes[:],
-        labels=labels,
-        frames_file=frames,
-        dt_s=dt_s,
-        quantization=rows,
-    )
-
-
-def _profile_lines(result: dict[str, Any]) -> list[str]:
-    layers = text_table(
-        ("layer", "neurons", "weights", "spikes/sample", "rate", "synops/sample", "dense/sample"),
-        [
-            (
-                r["name"],
-                r["neurons"],
-                r["weights"],
-                r["spikes_per_sample"],
-                r["rate"],
-                r["synops_per_sample"],
-                r["dense_ops"],
-            )
-            for r in result["layers"]
-        ],
-    )
-    from spikeport.pipeline.cli.accuracy_lines import answer_lines
-    from spikeport.pipeline.report.content.energy_rows import neuron_updates
-    from spikeport.pipeline.report.content.words import quantity_text
-
-    energy = text_table(
-        ("hardware", "dynamic energy", "total energy", "latency", "basis", "unknown_terms"),
-        [
-            (
-                row["hardware"],
-                quantity_text(row["dynamic_uj"], "µJ"),
-                quantity_text(row["total_uj"], "µJ"),
-                quantity_text(row["latency_us"], "µs"),
-                row["basis"],
-                ", ".join(row["unknown_terms"]) or "-",
-            )
-            for row in result["energy"]
-        ],
-    )
-    updates = [
-        f"{row['hardware']}, neuron updates: {text}" for row in result["energy"] if (text := neuron_updates(row))
-    ]
-    answers = answer_lines(result.get("accuracy"), result["samples"], result["silent"])
-    return [*layers, "", *answers, *energy, *updates]

@@ -12,8 +12,8 @@ from spikeport.errors import CheckFailedError, UserError
 from spikeport.export.backends.base import Backend, SimulationTimeout
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.spike_trace import SpikeTrace, joined
-from spikeport.pipeline.cli.accuracy_lines import answer_lines
 from spikeport.pipeline.cli.trace_totals import TraceTotals
+from spikeport.pipeline.stages.accuracy_lines import answer_lines
 from spikeport.progress import Progress
 from spikeport.tables import text_table
 

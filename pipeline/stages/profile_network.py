@@ -39,11 +39,20 @@ ALONE = "only the network was profiled, not its training"
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A network, where it came from, and what it is to be counted on. `labels` may be missing; `dt_s`: a step's time,
-    where it is known; `quantization`: rows of spikeport.export.quantization.quantize, where it was rounded here."""
+    """A network and the frames that its activity is counted on.
+
+    Attributes:
+        network: the network.
+        source: the file that it was read from; None where there is none.
+        frames: uint8 `[N, T, *input_shape]`.
+        labels: classes `[N]`, -1 for unlabelled frames; None where none are known.
+        frames_file: the file of the frames, for its name.
+        dt_s: seconds of a time step; None where it is not known.
+        quantization: rows of what quantizing each layer cost; empty for a network that was read as integers.
+    """
 
     network: IntegerNetwork
-    source: Path
+    source: Path | None
     frames: np.ndarray
     labels: np.ndarray | None
     frames_file: Path
@@ -127,7 +136,7 @@ def _inputs(
     # A sample shows its label, its event frames and a row of spikes for each class.
     drawn = labels is not None and frames.ndim == 5 and trace.spikes.shape[2] == len(classes)
     return ReportInputs(
-        name=subject.source.stem,
+        name="network" if subject.source is None else subject.source.stem,
         method="",
         dataset_name=subject.frames_file.name,
         dataset_description=f"{len(frames):,} samples of {frames.shape[1]} steps, given with the network.",
@@ -154,7 +163,7 @@ def _inputs(
         confusion=unlabelled if labels is None or unlabelled else confusion(labels, predicted, len(classes)),
         provenance={
             **about_this_run(),
-            "network": {subject.source.name: hashlib.sha256(subject.source.read_bytes()).hexdigest()},
+            "network": _file_digest(subject.source),
             "profiles": {row["hardware"]: row["profile"]["sha256"] for row in result["energy"]},
         },
     )
@@ -198,6 +207,10 @@ def _answers(subject: Subject, predicted: np.ndarray) -> Correctness | str:
         return f"{subject.frames_file.name} holds no labels"
     found = compare_with_labels(subject.labels, predicted)
     return found if len(found) else f"all {found.unlabelled:,} labels of {subject.frames_file.name} are -1, unlabelled"
+
+
+def _file_digest(source: Path | None) -> dict[str, str]:
+    return {} if source is None else {source.name: hashlib.sha256(source.read_bytes()).hexdigest()}
 
 
 def _fingerprint(frames: np.ndarray, labels: np.ndarray | None) -> str:

@@ -1,0 +1,69 @@
+"""The verb `profile`: counts and energy of a run or of a network on frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spikeport.pipeline.cli.console import InputShape, Json, Quiet, shape_of, show
+from spikeport.pipeline.cli.export import Dt, IfGain, Reset
+
+
+def profile(
+    source: Annotated[
+        Path, typer.Argument(metavar="RUN|NET|NIR", help="A run folder, or a .net or .nir file with --input.")
+    ],
+    frames: Annotated[
+        Path | None, typer.Option("--input", metavar="FRAMES.npz", help="Frames for a .net or .nir file.")
+    ] = None,
+    hardware: Annotated[
+        list[str] | None, typer.Option("--hardware", metavar="ID", help="A profile's id or file; may be repeated.")
+    ] = None,
+    baseline: Annotated[str | None, typer.Option("--baseline", metavar="ID", help="GPU profile for the floor.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Write a report there; a run itself stays as it is.")
+    ] = None,
+    active_rule: Annotated[
+        str | None,
+        typer.Option(
+            "--active-rule",
+            metavar="RULE",
+            help="Which neuron updates count as active: received_input_or_bias_or_spiked or spiked_only. "
+            "[default: the run's recipe, else the device]",
+        ),
+    ] = None,
+    per_step: Annotated[
+        bool, typer.Option("--per-step", help="Write steps.csv as well: counts by step and layer.")
+    ] = False,
+    input_shape: InputShape = None,
+    dt: Dt = None,
+    reset: Reset = None,
+    if_gain: IfGain = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Counts spikes and synaptic operations and prices them: modeled energy as an interval, unknown stays unknown.
+
+    Example: `spikeport profile student.net --input test-frames.npz --hardware loihi1 --out profiled`
+    """
+    from spikeport.pipeline.run.progress import ProgressPrinter
+    from spikeport.pipeline.stages.profiles import profile as profile_source
+
+    with ProgressPrinter(quiet=quiet) as progress:
+        found = profile_source(
+            source,
+            frames,
+            hardware=tuple(hardware or ()),
+            baseline=baseline,
+            active_rule=active_rule,
+            out=out,
+            per_step=per_step,
+            input_shape=shape_of(input_shape),
+            dt_s=dt,
+            reset=reset,
+            if_gain=if_gain,
+            progress=progress,
+        )
+    show(found.values, json, [*found.lines(), *map(str, found.files)])

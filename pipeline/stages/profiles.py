@@ -1,0 +1,234 @@
+"""Counts and energy of a run, or of any network on frames."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from spikeport.errors import UserError
+from spikeport.pipeline.run.run_folder import MANIFEST, locked
+from spikeport.pipeline.stages.accuracy_lines import answer_lines
+from spikeport.pipeline.stages.compiled_network import CompiledNetwork, checked_frames
+from spikeport.pipeline.stages.context import Context
+from spikeport.pipeline.stages.reporting import ProgressLike, progress_of
+from spikeport.pipeline.stages.results import JsonObject
+from spikeport.pipeline.stages.run_value import Run, open_run
+from spikeport.pipeline.stages.settings import PathLike
+from spikeport.tables import text_table
+from spikeport.values import Shape
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from spikeport.pipeline.run.progress import ProgressPrinter
+    from spikeport.pipeline.stages.profile_network import Subject
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkProfile:
+    """Counts and energies of a network on frames. Prints as tables.
+
+    Attributes:
+        values: `samples`, `silent`, `accuracy` where labels are known, `layers` with counts a sample, `energy` with a
+            row for each device, `baseline`, as in report.json.
+        files: paths of the report that was written.
+        notes: what a reader of the numbers must know.
+    """
+
+    values: JsonObject
+    files: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        """The tables as text for people."""
+        return [*profile_lines(self.values), *self.notes]
+
+    def __repr__(self) -> str:
+        return "\n".join(self.lines())
+
+
+def profile(
+    source: Run | CompiledNetwork | PathLike,
+    frames: np.ndarray | PathLike | None = None,
+    *,
+    labels: np.ndarray | None = None,
+    hardware: tuple[str, ...] = (),
+    baseline: str | None = None,
+    active_rule: str | None = None,
+    out: PathLike | None = None,
+    per_step: bool = False,
+    input_shape: Shape | None = None,
+    dt_s: float | None = None,
+    reset: str | None = None,
+    if_gain: Literal["per-step", "per-second"] | None = None,
+    progress: ProgressLike = None,
+) -> NetworkProfile:
+    """Counts spikes and synaptic operations, and estimates energy as an interval; what is unknown stays unknown.
+
+    Args:
+        source: a run or its folder, a compiled network, or a .net or .nir file.
+        frames: for a network: uint8 `[N, T, *input_shape]`, or a .npz or .npy file of them.
+        labels: classes `[N]` of frames that are an array.
+        hardware: ids of devices or profile files; empty: those of the run's recipe, or the usual ones.
+        baseline: a GPU's profile for the lower bound of the matching ANN.
+        active_rule: which neuron updates count as active; None: the run's recipe, else the device.
+        out: folder for a report; a run itself stays as it is.
+        per_step: whether steps.csv with counts by step and layer is written too.
+        input_shape: for a .net file that does not say it.
+        dt_s: for a .nir file: seconds of a time step.
+        reset: for a .nir file: "zero".
+        if_gain: for a .nir file with IF nodes: what their `r` means.
+        progress: called with (parts done, parts in all, what is done).
+
+    Raises:
+        UserError: the run is not whole, frames are missing or do not fit, or there is no such device.
+    """
+    from spikeport.pipeline.profiling.energy.active_rule import known_rule
+
+    rule, display = known_rule(active_rule), progress_of(progress)
+    if not isinstance(source, Run | CompiledNetwork) and (Path(source) / MANIFEST).is_file():
+        source = open_run(source)
+    if isinstance(source, Run):
+        result, files = _of_run(source, hardware, baseline, rule, out, per_step, display)
+    elif frames is None:
+        raise UserError("a network needs frames", where="" if isinstance(source, CompiledNetwork) else str(source),
+                        hint="give --input FRAMES.npz")  # fmt: skip
+    else:
+        subject = _subject(source, frames, labels, input_shape, dt_s, reset, if_gain)
+        result, files = _of_network(subject, hardware, baseline, rule, out, per_step, display)
+    idle = rule is not None and not any(row["active_rule"] for row in result["energy"])
+    notes = ("note: no number here depends on --active-rule",) if idle else ()
+    return NetworkProfile(values=result, files=tuple(map(Path, files)), notes=notes)
+
+
+def _of_run(
+    run: Run,
+    hardware: tuple[str, ...],
+    baseline: str | None,
+    rule: str | None,
+    out: PathLike | None,
+    per_step: bool,
+    progress: ProgressPrinter,
+) -> tuple[JsonObject, list[str]]:
+    from spikeport.pipeline.stages.checks import require_whole
+    from spikeport.pipeline.stages.report import profile_run, report_elsewhere, write_steps
+
+    context = Context(run.folder, progress)
+    require_whole(run.folder, ("export", "simulate"))
+    result, _ = profile_run(context, hardware=hardware, baseline_gpu=baseline, active_rule=rule)
+    if out is not None:
+        settings = {"hardware": hardware, "active_rule": rule, "per_step": per_step}
+        changed = {key: value for key, value in settings.items() if value}
+        return result, report_elsewhere(context, Path(out), profiled=result, asked=changed)
+    if per_step:
+        with locked(run.path):
+            return result, [str(write_steps(context))]
+    return result, []
+
+
+def _of_network(
+    subject: Subject,
+    hardware: tuple[str, ...],
+    baseline: str | None,
+    rule: str | None,
+    out: PathLike | None,
+    per_step: bool,
+    progress: ProgressPrinter,
+) -> tuple[JsonObject, list[str]]:
+    from spikeport.pipeline.report.content.content import SCHEMA
+    from spikeport.pipeline.run.recipe import Profile
+    from spikeport.pipeline.stages.outputs import check_folder
+    from spikeport.pipeline.stages.profile_network import FILES, STEPS, profile_network, write_page
+
+    if out is not None:
+        check_folder(Path(out), (*FILES, STEPS), "report of a network", schema=SCHEMA)
+    elif per_step:
+        raise UserError("steps.csv stands beside a report", where="--per-step", hint="give --out DIR")
+    devices = hardware or Profile().hardware
+    result, trace = profile_network(subject, devices, baseline, progress, active_rule=rule, per_step=per_step)
+    if out is None:
+        return result, []
+    return result, write_page(subject, devices, result, trace, Path(out), active_rule=rule)
+
+
+def _subject(
+    source: CompiledNetwork | PathLike,
+    frames: np.ndarray | PathLike,
+    labels: np.ndarray | None,
+    shape: Shape | None,
+    dt_s: float | None,
+    reset: str | None,
+    if_gain: str | None,
+) -> Subject:
+    from spikeport.export.formats.frames_file import open_frames
+    from spikeport.pipeline.stages.compiled_network import load_network, quantize
+    from spikeport.pipeline.stages.profile_network import Subject
+
+    if isinstance(source, CompiledNetwork):
+        net, file = source, None
+    elif (file := Path(source)).suffix == ".net":
+        net = load_network(file, shape)
+    else:
+        from spikeport.export.graph.spiking_graph import load_graph
+
+        per: Any = if_gain.replace("-", "_") if if_gain else None
+        net = quantize(load_graph(file, dt_s=dt_s, reset=reset, if_gain=per, input_shape=shape))
+    network = net.network
+    if isinstance(frames, str | os.PathLike):
+        opened, labels = open_frames(frames, network.input_shape, outputs=network.outputs)
+        array, name = opened[:], Path(frames)
+    else:
+        array, name = checked_frames(frames, network), Path("frames")
+    return Subject(
+        network=network,
+        source=file,
+        frames=array,
+        labels=labels,
+        frames_file=name,
+        dt_s=dt_s if net.dt_s is None else net.dt_s,
+        quantization=[asdict(row) for row in net.layers],
+    )
+
+
+def profile_lines(result: Mapping[str, Any]) -> list[str]:
+    """Counts, accuracy and energies as text for people."""
+    layers = text_table(
+        ("layer", "neurons", "weights", "spikes/sample", "rate", "synops/sample", "dense/sample"),
+        [
+            (
+                r["name"],
+                r["neurons"],
+                r["weights"],
+                r["spikes_per_sample"],
+                r["rate"],
+                r["synops_per_sample"],
+                r["dense_ops"],
+            )
+            for r in result["layers"]
+        ],
+    )
+    from spikeport.pipeline.report.content.energy_rows import neuron_updates
+    from spikeport.pipeline.report.content.words import quantity_text
+
+    energy = text_table(
+        ("hardware", "dynamic energy", "total energy", "latency", "basis", "unknown_terms"),
+        [
+            (
+                row["hardware"],
+                quantity_text(row["dynamic_uj"], "µJ"),
+                quantity_text(row["total_uj"], "µJ"),
+                quantity_text(row["latency_us"], "µs"),
+                row["basis"],
+                ", ".join(row["unknown_terms"]) or "-",
+            )
+            for row in result["energy"]
+        ],
+    )
+    updates = [
+        f"{row['hardware']}, neuron updates: {text}" for row in result["energy"] if (text := neuron_updates(row))
+    ]
+    answers = answer_lines(result.get("accuracy"), result["samples"], result["silent"])
+    return [*layers, "", *answers, *energy, *updates]
