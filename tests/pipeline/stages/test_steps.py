@@ -91,7 +91,7 @@ def test_a_trace_keeps_the_counts_of_every_sample_and_step(spikeport, tmp_path) 
 
 
 @pytest.mark.parametrize(
-    ("words", "mend"),
+    ("words", "hint"),
     [
         (("profile",), "give --out DIR"),
         (("simulate",), "give --out TRACE.npz"),
