@@ -139,7 +139,7 @@ def _of_network(
     progress: ProgressPrinter,
 ) -> tuple[JsonObject, list[str]]:
     from spikeport.pipeline.report.content.content import SCHEMA
-    from spikeport.pipeline.run.recipe import Profile
+    from spikeport.pipeline.run.sections.evaluation import Profile
     from spikeport.pipeline.stages.outputs import check_folder
     from spikeport.pipeline.stages.profile_network import FILES, STEPS, profile_network, write_page
 
