@@ -7,10 +7,10 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from spikeport.pipeline.data.frames.cache import cache_folder
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.recipe_file import find_recipe
 from spikeport.pipeline.run.recipe_file import load_recipe as read_recipe
-from spikeport.pipeline.data.frames.cache import cache_folder
 from spikeport.pipeline.stages.reporting import ProgressLike
 
 if TYPE_CHECKING:
