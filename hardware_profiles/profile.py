@@ -193,7 +193,7 @@ def load_profile(id_or_path: str | os.PathLike[str]) -> HardwareProfile:
     except UserError:
         raise
     except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, a number of thousands of digits, or too deep
-        raise UserError("this is no TOML", where=name, cause=str(error), hint="see loihi1.toml") from error
+        raise UserError("this is not a TOML file", where=name, cause=str(error), hint="see loihi1.toml") from error
     try:
         parsed = _ProfileFile.model_validate(tuples(values))
     except ValidationError as error:

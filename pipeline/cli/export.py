@@ -117,7 +117,7 @@ def export(
     if (source / MANIFEST).is_file():
         result, lines, network = _export_run(source, out)
     elif source.is_dir():
-        raise UserError("is no run folder", where=str(source), hint="name a run folder, a .nir or a .net file")
+        raise UserError("is not a run folder", where=str(source), hint="name a run folder, a .nir or a .net file")
     elif source.suffix == ".net":
         result, lines, network = _export_net(source, out, shape_of(input_shape))
     else:

@@ -1,6 +1,6 @@
-"""Several processes that train one network together: who this process is, starting the others, waiting for them.
+"""Training with several processes: ranks, the process group, barriers.
 
-Rank 0 leads: it alone writes, reports, and goes on after the training. The others follow it stage by stage.
+Rank 0 alone writes files, reports, and continues after the training; the workers run the training stages with it.
 """
 
 from __future__ import annotations
@@ -20,31 +20,38 @@ from spikeport.pipeline.run.worker_processes import WorkerProcesses
 SETTINGS = "training.devices, training.nodes"
 _RANKS, _WORLDS = ("RANK", "SLURM_PROCID", "LOCAL_RANK"), ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "SLURM_NTASKS")
 
-_others: WorkerProcesses | None = None  # those that this process has started
+_workers: WorkerProcesses | None = None  # those that this process has started
 
 
 def world_size(training: Training) -> int:
-    """How many processes train together."""
+    """Number of processes that train together."""
     return training.devices * training.nodes
 
 
 def is_worker(training: Training) -> bool:
-    """Whether this process is not the first of those that train together."""
+    """Whether this process has a rank above 0, by its environment variables."""
     return world_size(training) > 1 and _number(_RANKS) > 0
 
 
 @contextlib.contextmanager
 def process_group(training: Training) -> Iterator[None]:
-    """Within it the processes of `training` are connected: started here, or by torchrun or SLURM before.
+    """A block in which all processes of a training are connected.
 
-    Nothing happens where one process trains. Started here, they do what this command does, and end with it. Raises
-    UserError where a launcher started another number of processes, or where several machines have no launcher.
+    With one process it does nothing. The workers are started here, by torchrun or by SLURM; those that are started here
+    run the same command and end with this process.
+
+    Args:
+        training: the recipe's section [training], with `devices` and `nodes`.
+
+    Raises:
+        UserError: a launcher started another number of processes, several machines have no launcher, or a worker
+            ended.
     """
     world = world_size(training)
     if world == 1:
         yield
         return
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # it warns of weights that only some objectives use
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # it warns of weights that only some methods use
     started = _number(_WORLDS, default=0)
     if started not in (0, 1, world):
         raise UserError(
@@ -56,47 +63,47 @@ def process_group(training: Training) -> Iterator[None]:
         raise UserError(
             "training on several machines needs a launcher", where=SETTINGS, hint="see docs/reference/training.md"
         )
-    global _others
-    _others = WorkerProcesses(world) if started != world else None
+    global _workers
+    _workers = WorkerProcesses(world) if started != world else None
     if is_worker(training):
         _end_with_parent()
     try:
         _connect(training)
         barrier()
-        if _others:
-            _others.connected = True
+        if _workers:
+            _workers.connected = True
         yield
         shutdown()
         patience_s = 10
     except (UserError, KeyboardInterrupt):
-        patience_s = 1  # what failed here failed there, or waits in vain
+        patience_s = 1  # the workers failed too, or wait for this process
         raise
     except BaseException as error:
         patience_s = 1
-        if _others and (lost := _others.lost(patience_s=2)):  # the connection broke because of that
+        if _workers and (lost := _workers.lost(patience_s=2)):  # the connection broke because a worker ended
             raise lost from error
         raise
     finally:
-        if _others:
-            _others.end(patience_s)
-            _others = None
+        if _workers:
+            _workers.end(patience_s)
+            _workers = None
 
 
 def shutdown() -> bool:
-    """Ends the connection when every process is here. Returns whether this process goes on alone: the first does."""
+    """Disconnects all processes after a barrier. Returns whether this process continues: rank 0 does."""
     first = is_rank_zero()
     if _connected():
         import torch.distributed as dist
 
         barrier()
-        if _others:
-            _others.release()
+        if _workers:
+            _workers.release()
         dist.destroy_process_group()
     return first
 
 
 def is_rank_zero() -> bool:
-    """Whether this process is the first of those connected, or alone."""
+    """Whether this process has rank 0, or is the only one."""
     if not _connected():
         return True
     import torch.distributed as dist
@@ -105,36 +112,36 @@ def is_rank_zero() -> bool:
 
 
 def barrier() -> None:
-    """Comes back when every connected process is here."""
+    """Returns when every connected process has called it."""
     broadcast(0.0)
 
 
 def broadcast(value: float | None) -> float | None:
-    """Rank 0's value, in every process: what decides must not differ by a rounding."""
+    """The value of rank 0, in every process, so that decisions do not differ by a rounding."""
     if not _connected():
         return value
     import torch
     import torch.distributed as dist
 
-    message = torch.tensor([value is not None, value or 0.0], dtype=torch.float64, device=_talking_device())
+    message = torch.tensor([value is not None, value or 0.0], dtype=torch.float64, device=_collective_device())
     dist.broadcast(message, 0)
     return float(message[1]) if message[0] else None
 
 
 def _connected() -> bool:
-    """Where torch is not loaded, nothing is connected, and no time is lost with loading it."""
+    """Without loading torch: a process that has not loaded it is not connected."""
     dist = sys.modules.get("torch.distributed")
     return dist is not None and dist.is_available() and dist.is_initialized()
 
 
-def _talking_device() -> str:
+def _collective_device() -> str:
     import torch.distributed as dist
 
     return "cpu" if "gloo" in str(dist.get_backend_config()) else "cuda"
 
 
 def _connect(training: Training) -> None:
-    """Joins the process group here, so that processes can wait for each other before the first training."""
+    """Joins the process group, so that barriers work before the first training."""
     import torch
     import torch.distributed as dist
     from lightning_fabric.plugins.environments import SLURMEnvironment
@@ -151,7 +158,7 @@ def _connect(training: Training) -> None:
 
 
 def _end_with_parent() -> None:
-    """A process whose leader was killed would wait for it in vain."""
+    """Ends this worker when its parent ends: it would wait for it forever."""
     parent = os.getppid()
 
     def watch() -> None:
@@ -163,12 +170,12 @@ def _end_with_parent() -> None:
 
 
 def from_srun() -> bool:
-    """Whether srun started this process as one of several. A batch script has SLURM's numbers too, and is alone."""
+    """Whether srun started this process. A batch script has SLURM's variables too, but is a single process."""
     return "SLURM_STEP_ID" in os.environ and "SLURM_LOCALID" in os.environ
 
 
 def check_gpus(training: Training) -> None:
-    """Raises UserError where this machine has no GPU that `training` asks for, or fewer than it has `devices`."""
+    """Raises UserError if `training` asks for a GPU, or for more GPUs, than this machine has."""
     if training.accelerator == "cpu":
         return
     import torch
@@ -188,6 +195,6 @@ def check_gpus(training: Training) -> None:
 
 
 def _number(names: tuple[str, ...], default: int = 0) -> int:
-    """The first of these variables that is a number; what SLURM says counts where srun started this process."""
+    """The first of these variables that is a number; those of SLURM count if srun started this process."""
     names = tuple(name for name in names if from_srun() or not name.startswith("SLURM"))
     return next((int(os.environ[name]) for name in names if os.environ.get(name, "").isdigit()), default)

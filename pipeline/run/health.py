@@ -1,6 +1,6 @@
-"""Signs that a network is dead, saturated or no better than a guess: where each was seen, and what helps.
+"""Findings about trained networks: dead or saturated layers, missing gradients, accuracy no better than chance.
 
-Plain values, for the manifest, the report and a line on the terminal. Nothing here runs a network.
+Findings are JSON values for the manifest, the report and the terminal. No network runs here.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from spikeport.export.network.accuracy import compare_with_labels
 from spikeport.export.network.readout import SILENT, UNLABELLED
 from spikeport.pipeline.run.intervals import paired_difference, wilson
 
-SATURATED = 0.9  # spikes per neuron and step, above which a layer tells nothing apart
-MANY_SILENT = 0.1  # share of recordings without an output spike, from which on it is said
-FEW = 20  # answers, of which chance alone explains too much
+SATURATED = 0.9  # spikes per neuron and time step, above which a layer carries no information
+MANY_SILENT = 0.1  # share of recordings without an output spike that is reported
+FEW = 20  # predictions that are too few to differ from chance
 LISTED_CLASSES = 4
 REMEDIES = {
     "silent": "lower student.v_threshold, train longer, or let more events in (data.steps, data.step_us)",
@@ -36,8 +36,15 @@ DEPLOYED = "lower or raise its thresholds, or round it with spikeport export --c
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """`kind`: a key of REMEDIES. `where`: the stage, and its layers where it is about some. `value`: what was measured,
-    plain values. `text`: the same in words; `remedy`: what helps."""
+    """One finding.
+
+    Attributes:
+        kind: a key of REMEDIES.
+        where: the stage, and layers if it is about some.
+        value: what was measured, as JSON.
+        text: the same as a clause for people.
+        remedy: settings that help.
+    """
 
     kind: str
     where: str
@@ -45,22 +52,26 @@ class Finding:
     text: str
     remedy: str
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+    def to_json(self) -> dict[str, Any]:
+        """The finding as JSON."""
         return asdict(self)
 
 
 def line(finding: Finding | Mapping[str, Any]) -> str:
-    """A finding, or what its `as_dict` gave, as one line."""
-    plain = finding.as_dict() if isinstance(finding, Finding) else finding
+    """A finding, or its `to_json` form, as one line."""
+    plain = finding.to_json() if isinstance(finding, Finding) else finding
     return f"warning: {plain['where']}: {plain['text']}; {plain['remedy']}"
 
 
 def of_epoch(stage: str, rows: Sequence[Mapping[str, Any]], *, last: bool) -> list[Finding]:
-    """What a training's rows of metrics say at the latest of its epochs.
+    """Findings of the latest epoch of a training.
 
-    `rates`: layers that are dead or saturated on the validation recordings, in this epoch and the one before (averages
-    of weights and batch norm's are young at first), or at the `last`. `gradient`: see `of_gradient`.
+    Args:
+        stage: the stage that trains.
+        rows: the training's rows of metrics.jsonl, with `rates` (spikes per neuron and time step, by layer) and
+            `gradient` (see `of_gradient`).
+        last: whether this is the last epoch. Before it, a layer counts as dead or saturated only if it was so in the
+            previous epoch as well, because moving averages change fast at first.
     """
     now, before = rows[-1], rows[-2] if len(rows) > 1 else {}
     rates = now.get("rates") or {}
@@ -75,8 +86,13 @@ def of_epoch(stage: str, rows: Sequence[Mapping[str, Any]], *, last: bool) -> li
 
 
 def of_gradient(stage: str, row: Mapping[str, Any]) -> list[Finding]:
-    """Steps that moved nothing. `row["gradient"]`: the largest of the epoch's first step that had one, absolute; None
-    where none was finite."""
+    """Missing gradients.
+
+    Args:
+        stage: the stage that trains.
+        row: a row of metrics.jsonl; `gradient` is the largest absolute gradient of the epoch's first step, or None if
+            no gradient was finite.
+    """
     gradient = row.get("gradient", 1.0)
     if gradient is None:
         return [_finding("bad_gradient", stage, None, f"no gradient was finite in epoch {row['epoch']}")]
@@ -86,7 +102,7 @@ def of_gradient(stage: str, row: Mapping[str, Any]) -> list[Finding]:
 
 
 def of_rates(stage: str, rates: Mapping[str, float]) -> list[Finding]:
-    """Layers that never fire, and those that fire almost always. `rates`: spikes per neuron and step, by layer."""
+    """Layers that never fire, or almost always; `rates` are spikes per neuron and time step, by layer."""
     dead = {name: rate for name, rate in rates.items() if rate == 0}
     full = {name: rate for name, rate in rates.items() if rate > SATURATED}
     found = []
@@ -94,14 +110,19 @@ def of_rates(stage: str, rates: Mapping[str, float]) -> list[Finding]:
         found.append(_finding("dead_layer", _layers(stage, dead), dead, f"never fire{_s(dead)}"))
     if full:
         shares = ", ".join(f"{100 * rate:.0f} %" for rate in full.values())
-        text = f"fire{_s(full)} in {shares} of all steps, and tell{_s(full)} nothing apart"
+        text = f"fire{_s(full)} in {shares} of all steps, and carr{'ies' if len(full) == 1 else 'y'} no information"
         found.append(_finding("saturated_layer", _layers(stage, full), full, text))
     return found
 
 
 def of_answers(stage: str, predicted: np.ndarray, labels: np.ndarray) -> list[Finding]:
-    """Recordings without an answer (SILENT), or answers that are no better than a guess. `predicted`, `labels` int
-    `[N]`."""
+    """Silent recordings, or predictions that are no better than chance.
+
+    Args:
+        stage: the stage whose network was tested.
+        predicted: int `[N]`, classes, or SILENT.
+        labels: int `[N]`, classes, or UNLABELLED.
+    """
     silent = int(np.count_nonzero(predicted == SILENT))
     if not len(predicted):
         return []
@@ -116,8 +137,10 @@ def of_answers(stage: str, predicted: np.ndarray, labels: np.ndarray) -> list[Fi
 
 
 def of_guesses(kind: str, where: str, predicted: np.ndarray, labels: np.ndarray) -> list[Finding]:
-    """Answers that are no better than always saying the most frequent class, or (of FEW or more) cannot be told from
-    it: that class's share lies in the accuracy's 95 % interval."""
+    """Predictions whose accuracy is not above the share of the most frequent class.
+
+    With FEW predictions or more, the lower end of the accuracy's 95 % interval must be above that share.
+    """
     answers = compare_with_labels(labels, predicted)
     labels = np.asarray(labels)[np.asarray(labels) != UNLABELLED]
     if len(np.unique(labels)) < 2:
@@ -135,8 +158,13 @@ def of_guesses(kind: str, where: str, predicted: np.ndarray, labels: np.ndarray)
 
 
 def of_teacher(predicted: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> list[Finding]:
-    """A teacher whose answers are right once its outputs are renamed, or no better than a guess. `predicted`, `labels`
-    int `[N]` of images that it was not trained on."""
+    """A teacher whose outputs are in another order than the classes, or that is no better than chance.
+
+    Args:
+        predicted: int `[N]`, its classes for images that it was not trained on.
+        labels: int `[N]`.
+        classes: names of the classes.
+    """
     from scipy.optimize import linear_sum_assignment
 
     known = (np.asarray(labels) != UNLABELLED) & (np.asarray(predicted) != SILENT)
@@ -151,7 +179,7 @@ def of_teacher(predicted: np.ndarray, labels: np.ndarray, classes: Sequence[str]
         moved = [(int(k), int(c)) for k, c in zip(outputs, meant, strict=True) if k != c and counts[k].any()]
         listed = ", ".join(f"output {k} is “{classes[c]}”" for k, c in moved[:LISTED_CLASSES])
         text = (
-            f"its classes stand in another order: {100 * as_they_are / n:.1f} % of {n:,} images are recognized, "
+            f"its classes are in another order: {100 * as_they_are / n:.1f} % of {n:,} images are recognized, "
             f"{100 * renamed / n:.1f} % if {listed}{' and so on' if len(moved) > LISTED_CLASSES else ''}"
         )
         value = {"right": as_they_are, "renamed": renamed, "n": n, "classes_of_outputs": meant.tolist()}
@@ -160,7 +188,7 @@ def of_teacher(predicted: np.ndarray, labels: np.ndarray, classes: Sequence[str]
 
 
 def of_teacher_against(stage: str, teacher: np.ndarray, student: np.ndarray) -> list[Finding]:
-    """A teacher that recognizes fewer test items than the student it taught; bool `[N]` each, row by row."""
+    """A teacher with fewer correct test items than its student; bool `[N]` each, of the same items."""
     if not len(teacher):
         return []
     difference = paired_difference(np.asarray(teacher), np.asarray(student))
@@ -175,7 +203,7 @@ def of_teacher_against(stage: str, teacher: np.ndarray, student: np.ndarray) -> 
 
 
 def after_tuning(found: Sequence[Finding], before: Sequence[Mapping[str, Any]]) -> list[Finding]:
-    """Findings on a quantized student, where `before` are those of the float one: what is new has another remedy."""
+    """Findings about a quantized student; those that the float student (`before`) lacks get another remedy."""
     old = {each["kind"] for each in before}
     return [each if each.kind in old else replace(each, remedy=TUNING) for each in found]
 

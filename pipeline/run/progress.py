@@ -1,4 +1,4 @@
-"""Shows how long work goes on: a bar in a terminal, a line now and then elsewhere. Writes to standard error only."""
+"""Shows progress on standard error: a bar in a terminal, a line every ten seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ LINE_EVERY_S = 10.0
 
 
 class ProgressPrinter:
-    """Call it with `(done, total, what)`; `say` prints a line between. Use it in a `with` block so that bars end."""
+    """A `NamedProgress` that prints; used in a `with` block, which ends its bar.
+
+    Args:
+        quiet: print nothing.
+        stream: where to print; default: standard error.
+    """
 
     def __init__(self, *, quiet: bool = False, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
@@ -21,7 +26,7 @@ class ProgressPrinter:
         self._task: Any = None
         self._what = ""
         self._noted: set[object] = set()
-        self._began = self._said = 0.0
+        self._began = self._shown_s = 0.0
 
     def __enter__(self) -> ProgressPrinter:
         return self
@@ -30,24 +35,24 @@ class ProgressPrinter:
         self._end_bar()
 
     def say(self, text: str) -> None:
-        """One line of text, above any bar."""
+        """Prints one line, above any bar."""
         self._end_bar()
         if not self._quiet:
             print(printable(text), file=self._stream, flush=True)
 
     def say_once(self, text: str, *, key: object) -> None:
-        """As `say`, but nothing where something was said under this key before."""
+        """Prints one line, unless one was printed for this key before."""
         if key not in self._noted:
             self._noted.add(key)
             self.say(text)
 
     def __call__(self, done: int, total: int, what: str) -> None:
-        """`done` of `total` units of `what` are finished."""
+        """Shows that `done` of `total` units of `what` are finished."""
         if self._quiet:
             return
         if what != self._what:
             self._end_bar()
-            self._what, self._began, self._said = what, time.monotonic(), time.monotonic()
+            self._what, self._began, self._shown_s = what, time.monotonic(), time.monotonic()
         if self._stream.isatty():
             self._show_bar(done, total)
         else:
@@ -55,9 +60,9 @@ class ProgressPrinter:
 
     def _show_line(self, done: int, total: int) -> None:
         now = time.monotonic()
-        if now - self._said < LINE_EVERY_S:
+        if now - self._shown_s < LINE_EVERY_S:
             return
-        self._said = now
+        self._shown_s = now
         left = (now - self._began) * (total - done) / done if done else None
         estimate = "" if left is None or done >= total else f", about {_duration(left)} left"
         print(f"  {printable(self._what)}: {done} of {total}{estimate}", file=self._stream, flush=True)

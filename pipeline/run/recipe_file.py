@@ -1,9 +1,10 @@
-"""Recipe files: TOML with a section for each class of `pipeline.run.recipe`, read, changed by `--set` and checked."""
+"""Reads recipes from TOML files, applies `--set` changes, and validates them."""
 
 from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,11 +16,15 @@ from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pydantic_errors import explain, short, tuples
 from spikeport.regular_files import read_small
 
-DEEPEST = 32  # sections in sections
+MAX_DEPTH = 32  # nested sections
 
 
 def find_recipe(name: str) -> Path:
-    """The recipe file that `name` means: a path, or a recipe that Spikeport ships (`digits`). Raises UserError."""
+    """The file of a recipe: a path, or the name of a recipe that comes with Spikeport, such as `digits`.
+
+    Raises:
+        UserError: there is no recipe of this name.
+    """
     path = Path(expanded(name))
     shipped = Path(__file__).resolve().parents[2] / "recipes"
     if path.is_file() or path.suffix or len(path.parts) > 1:
@@ -31,9 +36,14 @@ def find_recipe(name: str) -> Path:
 
 
 def load_recipe(path: str | os.PathLike[str], overrides: list[str] | None = None) -> Recipe:
-    """Reads and validates a recipe; `overrides` are `a.b=value` words, value in TOML or else a bare string.
+    """Reads and validates a recipe.
 
-    Raises UserError naming file, key and allowed values.
+    Args:
+        path: a TOML file.
+        overrides: changes of the form `section.key=value`; a value that is not TOML is taken as text.
+
+    Raises:
+        UserError: the file cannot be read, or a key or value is not allowed.
     """
     source = Path(path)
     try:
@@ -45,11 +55,11 @@ def load_recipe(path: str | os.PathLike[str], overrides: list[str] | None = None
             cause=error.strerror or "",
             hint="name an existing TOML file",
         ) from error
-    except ValueError as error:  # UserError, of what is no file, is one
+    except ValueError as error:  # UserError is a ValueError too
         if isinstance(error, UserError):
             raise
         raise UserError(
-            "this is no TOML", where=str(source), cause=str(error), hint="see recipes/digits.toml"
+            "this is not a TOML file", where=str(source), cause=str(error), hint="see recipes/digits.toml"
         ) from error
     except RecursionError:
         raise _too_deep(str(source)) from None
@@ -58,12 +68,20 @@ def load_recipe(path: str | os.PathLike[str], overrides: list[str] | None = None
     return parse_recipe(values, where=str(source))
 
 
-def parse_recipe(values: dict[str, Any], *, where: str) -> Recipe:
-    """`values` (as read from TOML) as a recipe. Raises UserError naming `where`, the key and what is allowed."""
+def parse_recipe(values: Mapping[str, Any], *, where: str) -> Recipe:
+    """Validates the values of a TOML file.
+
+    Args:
+        values: sections and keys as tomllib reads them.
+        where: the file, for error messages.
+
+    Raises:
+        UserError: a key or value is not allowed.
+    """
     try:
         return Recipe.model_validate(tuples(values))
     except ValidationError as error:
-        raise UserError(explain(error, values), where=where, hint=_mend(error)) from None
+        raise UserError(explain(error, values), where=where, hint=_hint(error)) from None
     except RecursionError:
         raise _too_deep(where) from None
 
@@ -71,8 +89,8 @@ def parse_recipe(values: dict[str, Any], *, where: str) -> Recipe:
 def _override(values: dict[str, Any], word: str) -> None:
     key, equals, text = word.partition("=")
     parts = key.strip().split(".")
-    if not equals or not all(parts) or len(parts) > DEEPEST:
-        raise UserError(f"{short(word)} is no setting", where="--set", hint="write --set section.key=value")
+    if not equals or not all(parts) or len(parts) > MAX_DEPTH:
+        raise UserError(f"{short(word)} is not a setting", where="--set", hint="write --set section.key=value")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError):
@@ -80,15 +98,16 @@ def _override(values: dict[str, Any], word: str) -> None:
     for part in parts[:-1]:
         values = values.setdefault(part, {})
         if not isinstance(values, dict):
-            raise UserError(f"{short(key)} goes through a value that is no section", where="--set")
+            raise UserError(f"{short(key)} goes through a value that is not a section", where="--set")
     values[parts[-1]] = value
 
 
 def _too_deep(where: str) -> UserError:
-    return UserError("this nests too deep to be a recipe", where=where, hint="see recipes/digits.toml")
+    return UserError("this nests too deeply for a recipe", where=where, hint="see recipes/digits.toml")
 
 
-def _mend(error: ValidationError) -> str:
+def _hint(error: ValidationError) -> str:
+    """What may stand in place of the first fault."""
     first = error.errors()[0]
     section: type[BaseModel] = Recipe
     for part in first["loc"][:-1]:

@@ -1,4 +1,4 @@
-"""A run's folder: which files it has, what its stages gave, and where a killed run goes on."""
+"""The folder of a run: its files, the results of its stages, and which stages are done."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,24 +23,30 @@ from spikeport.temporaries import sweep_temporaries
 SCHEMA = "spikeport-run/1"
 MANIFEST = "manifest.json"
 RECIPE = "recipe.toml"
-SEAL = "sha256"  # of a stage's entry, so that what fails on one changed by hand is put down to that
+SEAL = "sha256"  # key of the digest of a stage's entry, by which a change by hand is noticed
 MOST_BYTES = 2**28
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run on disk. `create` or `open_run` make one; `record` is the only way its manifest changes."""
+    """A run on disk, made by `create` or `open_run`; its manifest changes through its methods alone.
+
+    Attributes:
+        path: the folder.
+        recipe: the resolved recipe.
+        manifest: content of manifest.json: `schema`, `about`, and an entry (`seconds`, `files`, `result`) a stage.
+    """
 
     path: Path
     recipe: Recipe
     manifest: dict[str, Any] = field(repr=False)
 
     def file(self, name: str) -> Path:
-        """Where the file `name` of this run stands."""
+        """Path of the file `name` of this run."""
         return self.path / name
 
     def result(self, stage: str) -> dict[str, Any]:
-        """What `stage` gave. Raises UserError where it has not run."""
+        """The result of a stage. Raises UserError if the stage has not run."""
         entry = self.manifest["stages"].get(stage)
         if entry is None:
             raise UserError(
@@ -53,11 +59,11 @@ class RunFolder:
         return tuple(self.manifest["stages"][stage]["files"])
 
     def is_done(self, stage: str) -> bool:
-        """Whether `stage` ended and its files are still what it wrote."""
+        """Whether the stage has run, and its files are unchanged."""
         return self.what_is_wrong(stage) == ""
 
     def what_is_wrong(self, stage: str) -> str:
-        """In words, why `stage` is not done: it has not run, or files of it went or are others now. "" where it is."""
+        """Why a stage is not done: it has not run, or files are missing or changed; "" if it is done."""
         entry = self.manifest["stages"].get(stage)
         if entry is None:
             return "has not run"
@@ -65,30 +71,43 @@ class RunFolder:
         gone = [f"{name} is missing" for name, (now, _) in found.items() if now is None]
         return ", ".join([*gone, *(f"{name} was changed" for name, (now, was) in found.items() if now and now != was)])
 
-    def record(self, stage: str, result: dict[str, Any], files: tuple[str, ...], seconds: float) -> None:
-        """Marks `stage` as done, with its result and the files it wrote. The manifest is written whole."""
+    def record(self, stage: str, result: Mapping[str, object], files: tuple[str, ...], seconds: float) -> None:
+        """Marks a stage as done.
+
+        Args:
+            stage: its name.
+            result: what it found, as JSON.
+            files: names of the files that it wrote.
+            seconds: its duration.
+        """
         digests = {name: _fingerprint(self.file(name)) for name in files}
         entry = {"seconds": round(seconds, 3), "files": digests, "result": result}
         self.manifest["stages"][stage] = {**entry, SEAL: _seal(entry)}
         write_json(self.file(MANIFEST), self.manifest)
 
     def keep(self, key: str, value: Any) -> None:
-        """Puts what no stage made, but a later one reads, into the manifest."""
+        """Writes a value into the manifest that belongs to no stage."""
         self.manifest[key] = value
         write_json(self.file(MANIFEST), self.manifest)
 
     def forget(self, stages: tuple[str, ...]) -> None:
-        """Marks `stages` as not done, for what came before them has changed."""
+        """Marks stages as not done."""
         forgotten = [self.manifest["stages"].pop(stage, None) for stage in stages]
         if any(forgotten):
             write_json(self.file(MANIFEST), self.manifest)
 
 
-def create(path: Path, recipe: Recipe, *, resume: bool, about: dict[str, Any]) -> RunFolder:
-    """The run folder at `path`, new or (with `resume`) as it was made, by whatever recipe. `about` goes into a new
-    manifest. A run that ended before its first stage was done is nothing to keep: its folder is as good as empty.
+def create(path: Path, recipe: Recipe, *, resume: bool, about: Mapping[str, object]) -> RunFolder:
+    """A new run folder, or with `resume` the run that is there. A run without a finished stage counts as none.
 
-    Raises UserError where the folder holds a run and `resume` is off, or something else.
+    Args:
+        path: the folder.
+        recipe: recipe of a new run.
+        resume: open the run that is there, with the recipe that it was made with.
+        about: versions and the like, for the manifest of a new run.
+
+    Raises:
+        UserError: the folder contains a run and `resume` is off, or other files.
     """
     if (path / MANIFEST).is_file() and (run := open_run(path)).manifest["stages"]:
         if not resume:
@@ -99,7 +118,9 @@ def create(path: Path, recipe: Recipe, *, resume: bool, about: dict[str, Any]) -
     left = {entry.name for entry in path.iterdir() if not entry.name.startswith(".")} if path.is_dir() else set()
     ours = {RECIPE, MANIFEST} if MANIFEST in left or is_text(path / RECIPE, recipe.as_toml()) else {MANIFEST}
     if left - ours:
-        raise UserError("this folder holds files that are no run", where=str(path), hint="name an empty --out folder")
+        raise UserError(
+            "this folder holds files that are not a run", where=str(path), hint="name an empty --out folder"
+        )
     write_text(path / RECIPE, recipe.as_toml())
     manifest = {"schema": SCHEMA, "about": about, "stages": {}}
     write_json(path / MANIFEST, manifest)
@@ -107,7 +128,7 @@ def create(path: Path, recipe: Recipe, *, resume: bool, about: dict[str, Any]) -
 
 
 def is_text(file: Path, text: str) -> bool:
-    """Whether `file` holds this text: writing it again loses nothing."""
+    """Whether a file has exactly this text."""
     try:
         return file.read_bytes() == text.encode()
     except OSError:
@@ -115,21 +136,21 @@ def is_text(file: Path, text: str) -> bool:
 
 
 def open_run(path: Path) -> RunFolder:
-    """The run at `path`. Raises UserError where there is none or its manifest cannot be read."""
+    """The run in a folder. Raises UserError if there is none, or its manifest cannot be read."""
     try:
         manifest = json.loads(read_small(path / MANIFEST, MOST_BYTES))
     except OSError:
-        raise UserError("is no run folder", where=str(path), hint="name a folder that spikeport run made") from None
+        raise UserError("is not a run folder", where=str(path), hint="name a folder that spikeport run made") from None
     except (ValueError, RecursionError) as error:
         if isinstance(error, UserError):
             raise
-        raise _damaged(path, "it is no JSON that a run writes") from None
+        raise _damaged(path, "it is not the JSON of a run") from None
     legal = isinstance(manifest, dict) and manifest.get("schema") == SCHEMA and isinstance(manifest.get("about"), dict)
     if not legal or not isinstance(manifest.get("stages"), dict):
-        raise _damaged(path, "it has not what a run writes")
+        raise _damaged(path, "it lacks parts that every run writes")
     for stage, entry in manifest["stages"].items():
         if not _is_entry(entry):
-            raise _damaged(path, f"its stage {stage!r} is none")
+            raise _damaged(path, f"its stage {stage!r} is not a stage entry")
         if entry.get(SEAL, "") not in ("", _seal(entry)):
             exits.suspect(
                 UserError(
@@ -143,18 +164,22 @@ def open_run(path: Path) -> RunFolder:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Holds the run folder for one process at a time. Raises UserError while another one works in it."""
+    """Locks the run folder for this process. Raises UserError while another process works in it."""
     busy = UserError(
-        "another spikeport works in this folder", where=str(path), hint="wait for it, or name another --out"
+        "another spikeport process works in this folder", where=str(path), hint="wait for it, or name another --out"
     )
     with held(path / ".lock", busy=lambda: busy):
         for folder in (path, path / "divergence", *path.glob("checkpoints/*")):
             sweep_temporaries(folder)
-        yield  # the lock goes with the process, however it ends
+        yield  # the operating system releases the lock when the process ends
 
 
-def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
-    """Sorted dotted keys at which two nested dicts differ."""
+def differences(old: Mapping[str, object], new: Mapping[str, object], prefix: str = "") -> list[str]:
+    """Sorted dotted keys at which two nested mappings differ.
+
+    >>> differences({"a": {"b": 1}, "c": 2}, {"a": {"b": 3}, "c": 2})
+    ['a.b']
+    """
     changed = []
     for key in old.keys() | new.keys():
         before, after = old.get(key), new.get(key)
@@ -170,7 +195,7 @@ def _damaged(path: Path, why: str) -> UserError:
 
 
 def _is_entry(entry: Any) -> bool:
-    """Whether `entry` has the parts of a stage's, each of its kind."""
+    """Whether `entry` has all parts of a stage's entry, of the right types."""
     if not isinstance(entry, dict) or not isinstance(entry.get("files"), dict):
         return False
     digests = entry["files"].values()
@@ -178,8 +203,8 @@ def _is_entry(entry: Any) -> bool:
     return known and isinstance(entry.get("result"), dict) and type(entry.get("seconds")) in (int, float)
 
 
-def _seal(entry: dict[str, Any]) -> str:
-    """A digest of what a stage found and wrote."""
+def _seal(entry: Mapping[str, object]) -> str:
+    """Digest of a stage's entry."""
     plain = json.loads(json.dumps({key: entry[key] for key in ("seconds", "files", "result")}))
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 

@@ -1,6 +1,6 @@
-"""Checkpoints and weights as single safetensors files: tensors as they are, other values as JSON in the header.
+"""Checkpoints and weights as safetensors files; values that are not tensors are JSON in the header.
 
-Nothing is pickled, and every file is there whole or not at all.
+Nothing is pickled, and a file is written completely or not at all.
 """
 
 from __future__ import annotations
@@ -18,14 +18,18 @@ from torch import Tensor, nn
 from spikeport.errors import UserError
 from spikeport.files import atomic_path
 
-HEADER = "spikeport"  # the key of our JSON in a safetensors header
-SEAL = "sha256"  # of what stands beside it
-_OTHER_FILE = "copy the file again, or do the stage that wrote it again (spikeport run --from)"
+HEADER = "spikeport"  # key of the JSON in the safetensors header
+SEAL = "sha256"  # key of the digest of JSON and tensors
+_OTHER_FILE = "copy the file again, or repeat the stage that wrote it (spikeport run --from)"
 _TENSOR, _TUPLE, _PAIRS = "__tensor__", "__tuple__", "__pairs__"
 
 
 def write_tree(tree: Any, path: str | os.PathLike[str]) -> None:
-    """Writes nested dicts, lists, tuples, plain values and tensors; anything else is a TypeError."""
+    """Writes nested dicts, lists, tuples, plain values and tensors to a file.
+
+    Raises:
+        TypeError: another type of value.
+    """
     tensors: dict[str, Tensor] = {}
     text = json.dumps(_encode(tree, tensors))
     with atomic_path(path) as temporary:
@@ -33,14 +37,14 @@ def write_tree(tree: Any, path: str | os.PathLike[str]) -> None:
 
 
 def read_tree(path: str | os.PathLike[str]) -> Any:
-    """What `write_tree` wrote, tensors on the CPU. Raises UserError where the file is not such a file."""
+    """Reads a file of `write_tree`, tensors on the CPU. Raises UserError if it is damaged or another file."""
     try:
         with safe_open(os.fspath(path), framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         text = metadata[HEADER]
         if metadata.get(SEAL, "") not in ("", _seal(text, tensors)):
-            raise ValueError("its content is not what was written")
+            raise ValueError("its content was changed")
         return _decode(json.loads(text), tensors)
     except (SafetensorError, OSError, LookupError, ValueError, TypeError, RecursionError) as error:
         raise UserError(
@@ -52,7 +56,7 @@ def read_tree(path: str | os.PathLike[str]) -> Any:
 
 
 def _seal(text: str, tensors: dict[str, Tensor]) -> str:
-    """A digest of what a checkpoint holds: weights in which a bit has changed would train on as others."""
+    """Digest of a checkpoint's content, so that a changed bit is noticed."""
     digest = hashlib.sha256(text.encode())
     for key in sorted(tensors):
         tensor = tensors[key].contiguous()
@@ -91,15 +95,18 @@ def _decode(value: Any, tensors: dict[str, Tensor]) -> Any:
 
 
 def save_weights(module: nn.Module, path: str | os.PathLike[str]) -> None:
-    """Writes the module's parameters and buffers as safetensors, whole or not at all."""
+    """Writes the parameters and buffers of a module as safetensors."""
     tensors = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in module.state_dict().items()}
     with atomic_path(path) as temporary:
         save_file(tensors, temporary)
 
 
 def load_weights(module: nn.Module, path: str | os.PathLike[str]) -> None:
-    """Reads what `save_weights` wrote into a module of the same structure. Raises UserError where it does not
-    fit."""
+    """Loads a file of `save_weights` into a module of the same structure.
+
+    Raises:
+        UserError: the file is damaged, or belongs to another network.
+    """
     try:
         with safe_open(os.fspath(path), framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
@@ -109,9 +116,9 @@ def load_weights(module: nn.Module, path: str | os.PathLike[str]) -> None:
     for key, tensor in tensors.items():
         if key in own and tensor.dtype != own[key].dtype:
             why = f"{key} is of {tensor.dtype}, not {own[key].dtype}"
-            raise UserError("these are no weights of this network", where=str(path), cause=why, hint=_OTHER_FILE)
+            raise UserError("these are not weights of this network", where=str(path), cause=why, hint=_OTHER_FILE)
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            why = f"{key} holds values that are no numbers"
+            why = f"{key} holds values that are not finite"
             raise UserError("these weights are damaged", where=str(path), cause=why, hint=_OTHER_FILE)
     try:
         module.load_state_dict(tensors)

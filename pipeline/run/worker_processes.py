@@ -1,4 +1,4 @@
-"""The processes that a leading one starts to train together with it: started, watched, and ended with it."""
+"""Worker processes of a training: started by rank 0, watched, and ended with it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from importlib.machinery import ModuleSpec
 from spikeport import exits
 from spikeport.errors import MissingDependencyError, UserError
 
-GRACE_S = 5.0  # what ends one process ends the leading one too, most often, and that one says it better
+GRACE_S = 5.0  # the error of rank 0 itself says more, and mostly comes within this time
 
 
 class WorkerProcesses:
-    """Ranks 1 to `world` - 1 of this command, on this machine. They end with this process, however it ends.
+    """Ranks 1 to `world` - 1 of this command, on this machine; they end with this process.
 
-    One that is lost while the leader waits for it in a library's code would be waited for in vain: then the command
-    leaves with its reason.
+    If a worker ends while rank 0 waits for it inside a library, this process exits with the worker's error.
+
+    Args:
+        world: number of processes, this one included.
     """
 
     def __init__(self, world: int) -> None:
@@ -45,33 +47,33 @@ class WorkerProcesses:
             )
             for rank in range(1, world)
         ]
-        self._said: list[deque[str]] = [deque(maxlen=50) for _ in self._processes]
+        self._stderr_lines: list[deque[str]] = [deque(maxlen=50) for _ in self._processes]
         self._readers = [
-            threading.Thread(target=_overhear, args=pair, daemon=True)
-            for pair in zip(self._processes, self._said, strict=True)
+            threading.Thread(target=_read_stderr, args=pair, daemon=True)
+            for pair in zip(self._processes, self._stderr_lines, strict=True)
         ]
         for thread in (*self._readers, threading.Thread(target=self._watch, daemon=True)):
             thread.start()
 
     def lost(self, patience_s: float = 0.0) -> UserError | None:
-        """Why the first that was lost is, waiting `patience_s` for one; None where none is."""
+        """The error of the first worker that ended too early, waiting `patience_s` for one; None if none did."""
         until = time.monotonic() + patience_s
         while True:
             for rank, process in enumerate(self._processes, start=1):
                 code = process.poll()
                 if code or (code == 0 and not self.connected):
                     self._readers[rank - 1].join(1)
-                    return _why(rank, code, list(self._said[rank - 1]))
+                    return _error_of(rank, code, list(self._stderr_lines[rank - 1]))
             if time.monotonic() >= until:
                 return None
             time.sleep(0.05)
 
     def release(self) -> None:
-        """From here on the leader goes alone, and nothing depends on the others any more."""
+        """Stops watching: rank 0 continues without the workers."""
         self._watched.clear()
 
     def end(self, patience_s: float) -> None:
-        """Waits for them for so long, each, then ends them."""
+        """Waits `patience_s` for each worker, then kills it."""
         self.release()
         for process in self._processes:
             try:
@@ -89,25 +91,24 @@ class WorkerProcesses:
             time.sleep(0.2)
 
 
-def _overhear(process: subprocess.Popen[str], said: deque[str]) -> None:
+def _read_stderr(process: subprocess.Popen[str], lines: deque[str]) -> None:
     assert process.stderr
     for line in process.stderr:
-        said.append(line)
+        lines.append(line)
 
 
-def _why(rank: int, code: int, said: list[str]) -> UserError:
+def _error_of(rank: int, code: int, lines: list[str]) -> UserError:
     kind = MissingDependencyError if code == MissingDependencyError.exit_code else UserError
     return kind(
         f"process {rank} of those that train together {exits.left_with(code)}",
         where="training.devices",
-        cause=exits.last_words(said),
+        cause=exits.last_words(lines),
         hint="mend that, or train in one process; the same command with --resume goes on from here",
     )
 
 
 def _command_of(spec: ModuleSpec | None) -> list[str]:
-    """How this command was started. Of a module of ours no other is meant that lies in the current folder (-P); for
-    another's, that folder is searched where it was for this process."""
+    """The command line of this process. For Spikeport's own modules Python does not search the current folder (-P)."""
     if spec is None:
         return [sys.executable, os.path.abspath(sys.argv[0])]
     safe = sys.flags.safe_path or spec.name.split(".")[0] == __name__.split(".")[0]

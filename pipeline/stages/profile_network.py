@@ -185,7 +185,7 @@ def _warnings(subject: Subject, trace: SpikeTrace, predicted: np.ndarray) -> lis
         found = health.of_guesses("guessing", "network", predicted, labels)
     else:
         found = health.of_answers("network", predicted, labels)
-    return [{"stage": "simulate", **each.as_dict()} for each in [*health.of_rates("network", rates), *found]]
+    return [{"stage": "simulate", **each.to_json()} for each in [*health.of_rates("network", rates), *found]]
 
 
 def _samples(subject: Subject, labels: np.ndarray, predicted: np.ndarray, spikes: np.ndarray) -> list[Sample]:

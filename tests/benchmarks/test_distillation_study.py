@@ -118,7 +118,7 @@ def test_the_document_shows_the_numbers():
     }}  # fmt: skip
     titles = {name: (found.title, found.about) for name, found in PARTS.items()}
     page = distillation_page.page(json.loads(json.dumps(study)), titles)
-    assert "| none | 6 | 100.00 ± 0.00 | 58.33 ± 34.16 | - | - | - | 15 |" in page
+    assert "| baseline | 6 | 100.00 ± 0.00 | 58.33 ± 34.16 | - | - | - | 15 |" in page
     assert "| new | 6 | 100.00 ± 0.00 | 75.00 ± 27.39 | +0.00 [+0.00, +0.00] (n=3) " in page
     assert "| +16.67 [-47.97, +81.31] (n=3) | +16.67 [-7.71, +38.48] (n=24) | 15 |" in page
     assert "| 100 | quantized accuracy | at least 98.00 | 97.90 | 1 | **not met** so far, 5 runs are due |" in page
@@ -194,7 +194,7 @@ def test_another_recipe_begins_the_part_anew_and_a_failure_is_reported(study, ca
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "started"), [("views = 0\n", "", 0), ("views = 0", "views = 2", 4), ("views", "gone", 4)]
+    ("before", "after", "started"), [("cached_views = 0\n", "", 0), ("cached_views = 0", "cached_views = 2", 4), ("cached_views", "gone", 4)]
 )
 def test_settings_that_came_later_leave_runs_as_they_are(study, before, after, started):
     """Runs from before a setting existed are those of its default."""

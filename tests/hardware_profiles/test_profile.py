@@ -133,7 +133,7 @@ def test_zero_without_source_is_refused(tmp_path: Path) -> None:
         ('kind = "neuromorphic"', 'kind = "gpu"', ("[gpu]",)),
         ("energy-profile/1", "energy-profile/2", ("schema", "snn-energy-profile/1")),
         ('scope = "incremental"', "", ("accounting.scope is missing",)),
-        ("[device]", "[device", ("this is no TOML",)),
+        ("[device]", "[device", ("this is not a TOML file",)),
     ],
 )
 def test_bad_file_is_refused_with_key_and_reason(

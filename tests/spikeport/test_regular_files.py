@@ -46,7 +46,7 @@ def test_settings_have_a_bound(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["a = " + "[" * 3000 + "]" * 3000, "a = " + "9" * 5000, "a = '\udcff'"])
 def test_a_profile_that_python_cannot_parse_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.toml").write_text(text, errors="surrogateescape")
-    with pytest.raises(UserError, match=r"a\.toml: this is no TOML"):
+    with pytest.raises(UserError, match=r"a\.toml: this is not a TOML file"):
         load_profile(tmp_path / "a.toml")
 
 

@@ -65,5 +65,5 @@ def _faults(ours: dict[str, Tensor], found: dict[str, Tensor]) -> list[str]:
         if ours[key].shape != found[key].shape:
             faults.append(f"{key} is {list(found[key].shape)}, not {list(ours[key].shape)}")
         elif found[key].is_floating_point() and not torch.isfinite(found[key]).all():
-            faults.append(f"{key} holds values that are no numbers")
+            faults.append(f"{key} holds values that are not finite")
     return sorted(faults)

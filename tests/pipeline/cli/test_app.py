@@ -98,7 +98,7 @@ def test_help_names_every_verb(spikeport):
             "[profile]\nactive_rule = 'fired'\n",
             "Input should be '', 'received_input_or_bias_or_spiked' or 'spiked_only'",
         ),
-        ("[training\n", "this is no TOML"),
+        ("[training\n", "this is not a TOML file"),
     ],
 )
 def test_a_recipe_with_a_mistake(spikeport, tmp_path, text, words):

@@ -361,7 +361,7 @@ def test_the_command_prints_writes_and_may_be_repeated(spikeport: Any, tmp_path:
     [
         (["one"], "one: one run alone is nothing to compare. Hint: name two"),
         (["one", "one/"], "this run is named twice"),
-        (["one", "nowhere"], "nowhere: is no run folder. Hint: name a folder that spikeport run made"),
+        (["one", "nowhere"], "nowhere: is not a run folder. Hint: name a folder that spikeport run made"),
         (["one", "killed"], "killed: this run is not finished up to its report. Hint: finish it"),
         (["one", "two", "--out", "two"], "two: this folder holds files that are no comparison"),
         (["one", "two", "--out", "file"], "file: this is no folder"),

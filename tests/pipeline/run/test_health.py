@@ -195,7 +195,7 @@ def test_a_comparison_says_first_which_run_does_not_answer(tmp_path, monkeypatch
     folders = [finished_folder(tmp_path, name, seed=seed) for name, seed in (("one", 1), ("two", 2))]
     context = Context(open_run(folders[1]))
     found = health.of_answers("quantized-baseline", np.full(6, SILENT), np.arange(6) % 3)
-    result = context.run.result("quantized-baseline") | {"findings": [each.as_dict() for each in found]}
+    result = context.run.result("quantized-baseline") | {"findings": [each.to_json() for each in found]}
     context.run.record("quantized-baseline", result, (), 0.0)
     record(context.run, "report", stages_report.report(context), 0.0)
     comparison = build_comparison(read_runs(folders))
@@ -320,7 +320,7 @@ def a_report(warnings, value=0.1):
 
 
 def of_stage(found, stage="quantized-ckd"):
-    return [{"stage": stage, **each.as_dict()} for each in found]
+    return [{"stage": stage, **each.to_json()} for each in found]
 
 
 def test_the_summary_of_a_silent_network_begins_with_its_silence_and_praises_nothing():

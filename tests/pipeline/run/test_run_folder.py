@@ -81,7 +81,7 @@ def test_a_damaged_manifest_says_so(run, text):
 
 
 def test_no_run_folder_says_so(tmp_path):
-    with pytest.raises(UserError, match="is no run folder"):
+    with pytest.raises(UserError, match="is not a run folder"):
         open_run(tmp_path)
 
 
@@ -102,5 +102,5 @@ def test_one_process_at_a_time(run):
     code += f"with locked(pathlib.Path({str(run.path)!r})): pass"
     with locked(run.path):
         other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "another spikeport works in this folder" in other.stderr
+    assert "another spikeport process works in this folder" in other.stderr
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

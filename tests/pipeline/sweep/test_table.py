@@ -179,6 +179,6 @@ def test_a_whole_section_can_be_a_value(tmp_path) -> None:
     settings = parse_over(['distillation={method = "baseline"},{method = "tser", options = {alpha = 0.25, tau = 2.0}}'])
     _, trials = plan_trials(path, [], settings, seeds=1)
     found = [load_recipe(path, list(trial.changes)).distillation for trial in trials]
-    assert [(one.method, one.options, one.compare) for one in found] == [
+    assert [(one.method, one.options, one.train_baseline) for one in found] == [
         ("baseline", {}, False), ("tser", {"alpha": 0.25, "tau": 2.0}, False)
     ]  # fmt: skip
