@@ -68,7 +68,7 @@ def test_a_folder_that_cannot_be_one_is_named(tmp_path):
 
 def test_other_peoples_files_are_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("x")
-    with pytest.raises(UserError, match="files that are no run"):
+    with pytest.raises(UserError, match="files that are not a run"):
         create(tmp_path, RECIPE, resume=True, about={})
     assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.tex"]
 
