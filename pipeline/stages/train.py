@@ -277,7 +277,7 @@ def _tested(
     if isinstance(teacher, Predictions):
         correct = (each.correctness(test.labels).correct for each in (teacher, predictions))
         found += health.of_teacher_against(stage, *correct)
-    found = found if before is None else health.after_tuning(found, [finding.as_dict() for finding in before])
+    found = found if before is None else health.after_tuning(found, [finding.to_json() for finding in before])
     return StudentResult(predictions=predictions, findings=_reported(context, stage, found))
 
 

@@ -194,7 +194,8 @@ def test_another_recipe_begins_the_part_anew_and_a_failure_is_reported(study, ca
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "started"), [("cached_views = 0\n", "", 0), ("cached_views = 0", "cached_views = 2", 4), ("cached_views", "gone", 4)]
+    ("before", "after", "started"),
+    [("cached_views = 0\n", "", 0), ("cached_views = 0", "cached_views = 2", 4), ("cached_views", "gone", 4)],
 )
 def test_settings_that_came_later_leave_runs_as_they_are(study, before, after, started):
     """Runs from before a setting existed are those of its default."""
