@@ -11,9 +11,12 @@ MOMENTUM, EPSILON = 0.1, 1e-5  # those of batch norm
 
 
 class BatchRMSNorm(nn.Module):
-    """y = weight x / sqrt(mean of x^2 + 1e-5) by channel, axis 1: batch norm without its shift.
+    """y = weight x / sqrt(mean(x^2) + 1e-5) for each channel: batch norm without a shift.
 
-    In training the mean is the batch's (`summed`: over all processes), else a moving average of them.
+    In training the mean is that of the batch, in eval mode the moving average of batches' means.
+
+    Args:
+        channels: size of axis 1.
     """
 
     mean_square: Tensor
@@ -24,10 +27,11 @@ class BatchRMSNorm(nn.Module):
         self.register_buffer("mean_square", torch.ones(channels))
 
     def gain(self, mean_square: Tensor) -> Tensor:
-        """y / x of each channel."""
+        """Factor y / x of each channel `[C]` for its mean square `[C]`."""
         return self.weight.to(mean_square.dtype) * torch.rsqrt(mean_square + EPSILON)
 
     def forward(self, x: Tensor, all_reduce: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """Normalizes `x` `[B, C, ...]`; `all_reduce` sums a tensor over all processes."""
         shape = (1, -1, *[1] * (x.ndim - 2))
         mean_square = self.mean_square
         if self.training:

@@ -1,4 +1,4 @@
-"""Which blocks the residual networks are made of, told once for the ordinary and the spiking kind."""
+"""Specifications of the residual networks, for teachers and for spiking students."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ from dataclasses import dataclass
 
 from spikeport.errors import UserError
 
-LEAST_SIDE = 8  # of a frame or image: below it nothing is left to halve
-LARGE_SIDE = 64  # above it an ordinary network's stem is a 7 x 7 convolution by steps of 2, and a pool
+MIN_SIDE = 8  # of a frame or image; a smaller one cannot be halved often enough
+LARGE_SIDE = 64  # of an image; for larger ones a teacher has a 7 x 7 stem with stride 2 and a max pool
 
 
 @dataclass(frozen=True)
 class ResNetSpec:
-    """`stem` channels, then stages of (channels, blocks, stride of the first block); a block is two convolutions.
+    """The layers of a residual network.
 
-    `dense`: width of a dense layer between the pooled maps and the output, 0 for none.
+    Attributes:
+        stem: channels of the first convolution.
+        stages: of each stage, channels, number of blocks of two convolutions, and stride of the first block.
+        dense: width of a dense layer between the pooled maps and the output, 0 for none.
     """
 
     stem: int
@@ -22,7 +25,7 @@ class ResNetSpec:
     dense: int = 0
 
     def scaled(self, width: float) -> ResNetSpec:
-        """The same with `width` times as many channels, at least one."""
+        """The same network with `width` times as many channels, at least one."""
 
         def times(channels: int) -> int:
             return max(1, round(channels * width))
@@ -31,7 +34,7 @@ class ResNetSpec:
         return ResNetSpec(times(self.stem), stages, times(self.dense) if self.dense else 0)
 
     def weight_layers(self) -> int:
-        """Convolutions and dense layers on the longest path: the number in a network's name."""
+        """Number of convolutions and dense layers on the longest path, which is the number in the network's name."""
         return 1 + sum(2 * blocks for _, blocks, _ in self.stages) + (2 if self.dense else 1)
 
 
@@ -44,10 +47,10 @@ RESNETS: dict[str, ResNetSpec] = {
 
 
 def check_side(height: int, width: int, where: str) -> None:
-    """Raises UserError where frames or images of this size are too small."""
-    if min(height, width) < LEAST_SIDE:
+    """Raises UserError, with `where` as the recipe key, if frames or images of this size are too small."""
+    if min(height, width) < MIN_SIDE:
         raise UserError(
             f"{height} x {width} is too small for this network",
             where=where,
-            hint=f"set data.height and data.width to at least {LEAST_SIDE}",
+            hint=f"set data.height and data.width to at least {MIN_SIDE}",
         )

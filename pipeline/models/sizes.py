@@ -1,4 +1,4 @@
-"""Shapes that only a forward pass tells."""
+"""Sizes of feature maps and embeddings, found by a forward pass."""
 
 from __future__ import annotations
 
@@ -11,36 +11,42 @@ from torch import Tensor, nn
 from spikeport.pipeline.models.students.base import Student
 from spikeport.pipeline.models.teachers.base import Teacher
 from spikeport.pipeline.models.teachers.spiking import EVENT_CHANNELS
+from spikeport.values import ImageShape, Shape
 
 
 @dataclass(frozen=True)
 class NetworkSizes:
-    """`maps` (C, H, W) of the last feature maps and `embedding` D of what the head sees; None where there is none."""
+    """Sizes that losses need to build their projections.
 
-    maps: tuple[int, int, int] | None
+    Attributes:
+        maps: `(C, H, W)` of the last feature maps, None without maps.
+        embedding: size D of the head's input, None if it is hidden.
+    """
+
+    maps: ImageShape | None
     embedding: int | None
 
 
-def student_sizes(student: Student, input_shape: tuple[int, ...]) -> NetworkSizes:
-    """From one silent frame of `input_shape` (C, H, W), in eval mode; nothing in the student changes."""
+def student_sizes(student: Student, input_shape: Shape) -> NetworkSizes:
+    """Sizes of a student, which stays as it is; `input_shape`: `(C, H, W)` of a frame."""
     training = student.training
     student.eval()
     with torch.no_grad():
-        output = student(_nothing(student, (1, 1, *input_shape)))
+        output = student(_zeros(student, (1, 1, *input_shape)))
     student.train(training)
     return _sizes(output.maps, output.embedding)
 
 
-def teacher_sizes(teacher: Teacher, input_shape: tuple[int, int, int]) -> NetworkSizes:
-    """From one black image of `input_shape` (3, H, W), or one silent frame as large where it sees events."""
+def teacher_sizes(teacher: Teacher, input_shape: ImageShape) -> NetworkSizes:
+    """Sizes of a teacher; `input_shape`: `(3, H, W)` of its images, or of a frame if it is fed events."""
     events = (1, 1, EVENT_CHANNELS, *input_shape[1:])
-    output = teacher.predict(_nothing(teacher, events if teacher.input_kind == "events" else (1, *input_shape)))
+    output = teacher.predict(_zeros(teacher, events if teacher.input_kind == "events" else (1, *input_shape)))
     return _sizes(output.maps, output.embedding)
 
 
-def _nothing(network: nn.Module, shape: tuple[int, ...]) -> Tensor:
-    held = next(chain(network.parameters(), network.buffers()))
-    return torch.zeros(shape, device=held.device)
+def _zeros(network: nn.Module, shape: tuple[int, ...]) -> Tensor:
+    values = next(chain(network.parameters(), network.buffers()))
+    return torch.zeros(shape, device=values.device)
 
 
 def _sizes(maps: Tensor | None, embedding: Tensor | None) -> NetworkSizes:

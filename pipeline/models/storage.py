@@ -1,4 +1,4 @@
-"""Trained networks as files: safetensors, rebuilt from the recipe that lies beside them."""
+"""Trained networks as safetensors files, rebuilt from their recipe."""
 
 from __future__ import annotations
 
@@ -18,25 +18,35 @@ from spikeport.pipeline.models.teachers.build import build_teacher
 from spikeport.pipeline.models.teachers.external import OnnxTeacher
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.tensor_files import load_weights, save_weights
+from spikeport.values import ImageShape, Shape
 
 Stage = Literal["float", "quantized"]
 
 
 def save_student(student: Student, path: str | os.PathLike[str]) -> None:
-    """Writes weights, thresholds, decays and scales, whole or not at all."""
+    """Writes weights, thresholds, decays and scales to `path`, atomically."""
     save_weights(student, path)
 
 
 def load_student(
     recipe: Recipe,
-    input_shape: tuple[int, ...],
+    input_shape: Shape,
     classes: int,
     path: str | os.PathLike[str],
     stage: Stage = "float",
 ) -> Student:
-    """The student that `save_student` wrote, in eval mode: as trained ("float"), or on the integer grid in
-    Loihi numerics ("quantized"; no batch norm, no static head). Raises UserError where the file does not fit
-    the recipe.
+    """The student that `save_student` wrote, in eval mode.
+
+    Args:
+        recipe: of its run.
+        input_shape: `(C, H, W)` of a frame.
+        classes: number of outputs.
+        path: safetensors file.
+        stage: "float" as trained, or "quantized": on the integer grid in Loihi numerics, without batch norm and static
+            head.
+
+    Raises:
+        UserError: the file does not fit the recipe.
     """
     quantized = stage == "quantized"
     student = build_student(
@@ -54,24 +64,40 @@ def load_student(
 
 
 def save_teacher(teacher: nn.Module, path: str | os.PathLike[str]) -> None:
-    """Writes weights and batch norm statistics, whole or not at all (none of an ONNX teacher, which has a file)."""
+    """Writes weights and batch norm statistics to `path`, atomically; an ONNX teacher has none."""
     save_weights(teacher, path)
 
 
-def load_teacher(
-    recipe: Recipe, input_shape: tuple[int, int, int], classes: int, path: str | os.PathLike[str]
-) -> Teacher:
-    """The teacher that `save_teacher` wrote, in eval mode and frozen; `input_shape` (3, H, W). Raises UserError."""
+def load_teacher(recipe: Recipe, input_shape: ImageShape, classes: int, path: str | os.PathLike[str]) -> Teacher:
+    """The teacher that `save_teacher` wrote, in eval mode and frozen.
+
+    Args:
+        recipe: of its run.
+        input_shape: `(3, H, W)` with height and width of the frames.
+        classes: number of classes.
+        path: safetensors file.
+
+    Raises:
+        UserError: the file does not fit the recipe.
+    """
     teacher = build_teacher(recipe.teacher, input_shape, classes, with_weights=False)
     load_weights(teacher, path)
     return teacher.eval().requires_grad_(False)
 
 
-def export_teacher(teacher: Teacher, input_shape: tuple[int, int, int], path: str | os.PathLike[str]) -> str:
-    """Writes the teacher as ONNX (of an ONNX teacher, the file that it is), whole or not at all.
+def export_teacher(teacher: Teacher, input_shape: ImageShape, path: str | os.PathLike[str]) -> str:
+    """Writes the teacher as ONNX, atomically; of an ONNX teacher, a copy of its file.
 
-    `input_shape`: (3, H, W) of the images that it is fed. Returns why there is no file, or nothing. Raises UserError
-    where torch cannot export the module.
+    Args:
+        teacher: any teacher.
+        input_shape: `(3, H, W)` of its images.
+        path: ONNX file.
+
+    Returns:
+        Why no file was written, empty if one was.
+
+    Raises:
+        UserError: torch cannot export the module.
     """
     if isinstance(teacher, OnnxTeacher):
         with atomic_path(path) as temporary:

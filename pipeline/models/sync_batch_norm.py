@@ -1,4 +1,4 @@
-"""Batch norm over the samples of all processes, on any device (torch's own SyncBatchNorm needs GPUs)."""
+"""Batch norm over the samples of all processes, on any device (torch's SyncBatchNorm needs GPUs)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from spikeport.pipeline.models.batch_rms_norm import BatchRMSNorm
 
 @contextlib.contextmanager
 def sync_batch_norm(model: nn.Module) -> Iterator[None]:
-    """Within it the batch norms of `model` that train take mean and variance over all processes' samples.
+    """Within this context the batch norms of `model` in training mode use the samples of all processes.
 
-    The modules stay what they are, so weights, names and what looks at their class do not change.
+    Modules are not replaced, so that weights, names and types do not change.
     """
     norms: dict[nn.Module, Callable] = {
         module: partial(_sync_forward, module) for module in model.modules() if isinstance(module, _BatchNorm)
@@ -33,7 +33,7 @@ def sync_batch_norm(model: nn.Module) -> Iterator[None]:
 
 @contextlib.contextmanager
 def replace_forwards(forwards: dict[nn.Module, Callable]) -> Iterator[None]:
-    """Within it each module's forward is the given one."""
+    """Within this context each module has the given forward."""
     for module, forward in forwards.items():
         module.forward = forward
     try:
@@ -46,25 +46,25 @@ def replace_forwards(forwards: dict[nn.Module, Callable]) -> Iterator[None]:
 def _sync_forward(norm: _BatchNorm, x: Tensor) -> Tensor:
     if not norm.training:
         return type(norm).forward(norm, x)
-    wide = x.float()
+    values = x.float()
     axes, shape = [0, *range(2, x.ndim)], (1, -1, *[1] * (x.ndim - 2))
     count = torch.full((1,), x.numel() / x.shape[1], device=x.device)
-    # Two passes: a variance as the difference of two sums would lose digits.
-    total = _all_reduce(torch.cat([wide.sum(axes), count]))
+    # Two passes, because a variance as the difference of two sums would lose digits.
+    total = _all_reduce(torch.cat([values.sum(axes), count]))
     count, mean = total[-1].detach(), total[:-1] / total[-1].detach()
-    centerd = wide - mean.view(shape)
-    variance = _all_reduce(centerd.square().sum(axes)) / count
+    centered = values - mean.view(shape)
+    variance = _all_reduce(centered.square().sum(axes)) / count
     if norm.running_mean is not None and norm.running_var is not None:
         assert norm.num_batches_tracked is not None
         norm.num_batches_tracked += 1
-        share = 1 / float(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
+        momentum = 1 / float(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
         with torch.no_grad():
-            norm.running_mean.lerp_(mean, share)
-            norm.running_var.lerp_(variance * count / (count - 1), share)
-    normed = centerd * torch.rsqrt(variance + norm.eps).view(shape)
+            norm.running_mean.lerp_(mean, momentum)
+            norm.running_var.lerp_(variance * count / (count - 1), momentum)
+    normalized = centered * torch.rsqrt(variance + norm.eps).view(shape)
     if norm.affine:
-        normed = normed * norm.weight.view(shape) + norm.bias.view(shape)
-    return normed.to(x.dtype)
+        normalized = normalized * norm.weight.view(shape) + norm.bias.view(shape)
+    return normalized.to(x.dtype)
 
 
 def _all_reduce(values: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ def _all_reduce(values: Tensor) -> Tensor:
 
 
 class _AllReduce(torch.autograd.Function):
-    """The sum over all processes; each one's loss has a gradient for every process's values."""
+    """Sum over all processes. Its gradient is the sum of the gradients of all processes."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:

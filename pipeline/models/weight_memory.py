@@ -1,4 +1,4 @@
-"""Whether this machine can hold what training a network takes, said before anything is read or allocated."""
+"""Checks that a network can be trained in this machine's memory, before anything is read or allocated."""
 
 from __future__ import annotations
 
@@ -12,8 +12,13 @@ COPIES = 4  # weights, their gradients, and the optimizer's two moments
 
 
 def check_weights_fit(module: nn.Module, where: str, hint: str) -> None:
-    """Raises UserError where the weights of `module` (which may be on the meta device), with what their training adds,
-    are more than all memory of this machine."""
+    """Raises UserError if the training of `module` needs more than all memory of this machine.
+
+    Args:
+        module: may be on the meta device.
+        where: recipe section that describes it.
+        hint: how to make it smaller.
+    """
     weights = sum(parameter.numel() for parameter in module.parameters())
     memory = machine_memory()
     if memory is not None and 4 * COPIES * weights > memory:
@@ -26,7 +31,7 @@ def check_weights_fit(module: nn.Module, where: str, hint: str) -> None:
 
 
 def machine_memory() -> int | None:
-    """Bytes of this machine's memory, None where the system does not say."""
+    """Bytes of this machine's memory, None if the system does not report it."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # Windows

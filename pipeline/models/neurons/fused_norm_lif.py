@@ -1,7 +1,7 @@
-"""Batch norm and the leaky cells behind it in one piece, for float32 training on the processor.
+"""Batch norm and the leaky neurons behind it in one operation, for float32 training on the CPU.
 
-Both are bound by memory. Together they pass over a layer's values nine times a step, apart fourteen times; and neither
-normed currents nor membranes are kept for the gradient, which computes them anew.
+Both are bound by memory bandwidth. Fused, they read or write a layer's values nine times a step instead of fourteen
+times, and the backward pass recomputes normalized currents and membranes instead of storing them.
 """
 
 from __future__ import annotations
@@ -20,17 +20,20 @@ from spikeport.pipeline.models.neurons.leaky import LoihiLeaky
 from spikeport.pipeline.models.neurons.leaky_kernels import BLOCK
 
 
-def can_fuse(norm: nn.Module | None, cell: nn.Module | None, values: Tensor) -> bool:
-    """Whether `fused_norm_lif` does what `norm` and then `cell` would do with `values` `[T, B, C, H, W]`: both as they
-    came (no hook, no other forward), training in float32, channels last, and blocks hold whole pixels."""
+def can_fuse(norm: nn.Module | None, neurons: nn.Module | None, values: Tensor) -> bool:
+    """Whether `fused_norm_lif` computes what `norm` and then `neurons` would for `values`.
+
+    Neither has a hook or a replaced forward, the norm is in training mode, values `[T, B, C, H, W]` are float32 with
+    channels last, and the number of channels divides a block.
+    """
     return (
         type(norm) is nn.BatchNorm2d
-        and type(cell) is LoihiLeaky
+        and type(neurons) is LoihiLeaky
         and norm.training
         and norm.affine
         and norm.track_running_stats
-        and cell.numerics == "float"
-        and not any(_changed(module) for module in (norm, cell))
+        and neurons.numerics == "float"
+        and not any(_changed(module) for module in (norm, neurons))
         and compiles(values)
         and BLOCK % values.shape[2] == 0
         and values.stride(2) == 1
@@ -45,13 +48,18 @@ def _changed(module: nn.Module) -> bool:
 
 
 def fused_norm_lif(
-    norm: nn.Module | None, cell: nn.Module, values: Tensor, *, reset_mem: bool = True
+    norm: nn.Module | None, neurons: nn.Module, values: Tensor, *, reset_mem: bool = True
 ) -> tuple[Tensor, Tensor]:
-    """Spikes and membranes after reset (empty without `reset_mem`) of values `[T, B, C, H, W]` that `can_fuse` accepts.
+    """Spikes and membranes after reset, both `[T, B, C, H, W]`; the norm's running statistics are updated as in torch.
 
-    The norm's running statistics are updated as in torch."""
+    Args:
+        norm: batch norm.
+        neurons: leaky neurons.
+        values: `[T, B, C, H, W]`, for which `can_fuse` is true.
+        reset_mem: False returns an empty tensor of membranes.
+    """
     assert isinstance(norm, nn.BatchNorm2d)
-    assert isinstance(cell, LoihiLeaky)
+    assert isinstance(neurons, LoihiLeaky)
     assert norm.running_mean is not None
     assert norm.running_var is not None
     assert norm.num_batches_tracked is not None
@@ -63,12 +71,12 @@ def fused_norm_lif(
         norm.running_mean.lerp_(torch.from_numpy(mean).float(), share)
         norm.running_var.lerp_(torch.from_numpy(variance * (count / max(count - 1, 1))).float(), share)
     scale = 1 / np.sqrt(variance + norm.eps)
-    numbers = (mean, scale, float(cell.beta), float(cell.threshold))
+    numbers = (mean, scale, float(neurons.beta), float(neurons.threshold))
     return _FusedNormLeaky.apply(values, norm.weight, norm.bias, numbers, reset_mem)
 
 
 def statistics(values: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and (biased) variance of each channel, float64."""
+    """Mean and biased variance of each channel of `values` `[T, B, C, H, W]`, float64 `[C]`."""
     channels = values.shape[2]
     flat = rows(values)
     found = _blocks(flat)
@@ -98,7 +106,7 @@ class _FusedNormLeaky(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_spk: Tensor | None, grad_reset_mem: Tensor | None) -> tuple[Tensor | None, ...]:
-        """`neurons._LeakyFunction.backward`, and with y = w xhat + b, xhat = (x - mean) s over n values:
+        """As `leaky._LeakyFunction.backward`, and with y = w xhat + b, xhat = (x - mean) s over n values:
 
         dL/db = sum dy, dL/dw = sum dy xhat, dL/dx = w s (dy - dL/db / n - xhat dL/dw / n).
         """

@@ -1,10 +1,10 @@
 # mypy: disallow-untyped-defs=False, disallow-untyped-decorators=False
 # numba infers these types when it compiles.
-"""The loops of `normed` compiled for the processor: values `[T, N]`, float32, contiguous, of which neurons `begin` to
-`end` (both multiples of BLOCK, or the last) are done.
+"""The loops of `fused_norm_lif`, compiled for the CPU, for neurons `begin` to `end` of values `[T, N]`.
 
-What belongs to channels comes as tiles of BLOCK numbers, channels running fastest as in memory. Sums are kept block by
-block, so that they do not depend on the number of threads, and added up in float64.
+Tensors are float32 and contiguous; `begin` and `end` are multiples of BLOCK, or N. Numbers of channels come as tiles
+of BLOCK values, channels last as in memory. Sums are stored for each block, so that they do not depend on the number of
+threads, and added in float64.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from spikeport.pipeline.models.neurons.leaky_kernels import BLOCK
 
 @entry_point
 def sums_of(begin, end, values, sums, squares):
-    """Fills sums and sums of squares over time, `[blocks, BLOCK]`, of a block's values by their place in it."""
+    """Fills sums and sums of squares over time, `[blocks, BLOCK]`, for each position in a block."""
     steps = len(values)
     for first in range(begin, end, BLOCK):
         count = min(BLOCK, end - first)
@@ -33,7 +33,7 @@ def sums_of(begin, end, values, sums, squares):
 
 @entry_point
 def integrate(begin, end, values, gain, shift, beta, threshold, spikes, reset_mem):
-    """Spikes, and membranes after reset (no rows where they are not wanted), from currents gain * value + shift."""
+    """Fills spikes and membranes after reset (if `reset_mem` has rows) from currents gain * value + shift."""
     steps = len(values)
     zero, one = np.float32(0), np.float32(1)
     mem = np.empty(BLOCK, np.float32)
@@ -55,9 +55,10 @@ def integrate(begin, end, values, gain, shift, beta, threshold, spikes, reset_me
 def gradients(
     begin, end, values, gain, shift, beta, threshold, slope, grad_spk, grad_reset_mem, gradient, sums, products
 ):
-    """Fills dL/dcurrent, and its sums and those of its products with the values as `sums_of` does, but those of one
-    block and place in float32, twice as many at a time. The membranes are computed anew. A gradient not there has no
-    rows."""
+    """Fills dL/dcurrent, its sums, and the sums of its products with the values, as `sums_of` does but in float32.
+
+    Membranes are recomputed. A gradient that is None has no rows.
+    """
     steps = len(values)
     zero, one = np.float32(0), np.float32(1)
     with_spikes = len(grad_spk) > 0

@@ -1,10 +1,9 @@
 # mypy: disallow-untyped-defs=False, disallow-untyped-decorators=False
 # numba infers these types when it compiles.
-"""The loops of `neurons.LoihiLeaky` compiled for the processor: currents `[T, N]`, float32, contiguous, of which
-neurons `begin` to `end` are done.
+"""The loops of `leaky.LoihiLeaky`, compiled for the CPU, for neurons `begin` to `end` of currents `[T, N]`.
 
-Each walks through time once for a block of neurons whose state stays in the cache. No product is fused with a sum,
-so float results are those of snnTorch's own operations, bit for bit.
+Tensors are float32 and contiguous. Each loop runs through time once for a block of neurons whose state stays in the
+cache. No product is fused with a sum, so float results equal those of snnTorch's operations bit for bit.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ def integrate(begin, end, currents, beta, threshold, spikes, membranes):
 
 @entry_point
 def integrate_loihi(begin, end, currents, decay_factor, limit, scale, unit, ceiling, spikes, membranes):
-    """As `integrate`, in integers held by float64, saturated at +-`ceiling`."""
+    """As `integrate`, in integers held by float64, which saturate at +-`ceiling`."""
     steps = len(currents)
     zero, one = np.float32(0), np.float32(1)
     out = 1.0 / (unit * scale)
@@ -61,7 +60,7 @@ def integrate_loihi(begin, end, currents, decay_factor, limit, scale, unit, ceil
 
 @entry_point
 def gradients(begin, end, membranes, spikes, grad_spk, grad_mem, beta, threshold, slope, gradient):
-    """Fills dL/dcurrent, see `neurons._LeakyFunction.backward`. A gradient not there has no rows."""
+    """Fills dL/dcurrent, see `leaky._LeakyFunction.backward`. A gradient that is None has no rows."""
     steps = len(membranes)
     zero, one = np.float32(0), np.float32(1)
     with_spikes, with_membranes = len(grad_spk) > 0, len(grad_mem) > 0

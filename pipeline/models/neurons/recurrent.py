@@ -166,12 +166,12 @@ def _integrate_loihi(
     """Spikes and membranes of the integer neuron. Float64 holds every sum and product exactly (24 + 12 bits)."""
     decay_factor = 1.0 - round(DECAY_ONE * (1.0 - beta)) / DECAY_ONE
     limit = UNIT * round(threshold * scale)
-    loop = (weight.double() * scale).round().T
+    w_rec = (weight.double() * scale).round().T
     spikes, membranes = torch.empty_like(currents), torch.empty_like(currents)
     mem = spike = torch.zeros_like(currents[0], dtype=torch.float64)
     largest = torch.zeros((), dtype=torch.float64, device=currents.device)
     for t, current in enumerate(currents):
-        drive = (current.double() * scale).round() + spike @ loop
+        drive = (current.double() * scale).round() + spike @ w_rec
         largest = torch.maximum(largest, drive.abs().amax())
         state = (mem * decay_factor).trunc() + UNIT * drive
         state = state.clamp(-STATE_LIMIT + 1, STATE_LIMIT - 1)

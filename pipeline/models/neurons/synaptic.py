@@ -234,5 +234,5 @@ def _integrate_loihi(
 
 
 def _step_row(values: Tensor) -> np.ndarray:
-    """`[N]`, a view of one step of dense currents, neurons as `fused.rows` has them."""
+    """`[N]`, a view of one step of dense currents, with neurons in the order of `rows`."""
     return rows(values.unsqueeze(0))[0]

@@ -1,7 +1,9 @@
 # mypy: disallow-untyped-defs=False, disallow-untyped-decorators=False
 # numba infers these types when it compiles.
-"""The loops of `synaptic.LoihiSynaptic` compiled for the processor: neurons `begin` to `end` of
-currents `[T, N]`, float32, and the bias of each of the N. No product is fused with a sum; see `neuron_kernels`."""
+"""The loops of `synaptic.LoihiSynaptic`, compiled for the CPU, for neurons `begin` to `end` of currents `[T, N]`.
+
+As in `leaky_kernels`, tensors are float32 and contiguous, and no product is fused with a sum. `bias` has N values.
+"""
 
 from __future__ import annotations
 
@@ -17,19 +19,19 @@ def integrate(begin, end, currents, bias, alpha, beta, threshold, spikes, membra
     """Fills spikes and membranes before reset from the float equations."""
     steps = len(currents)
     zero, one = np.float32(0), np.float32(1)
-    slow, mem = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    syn, mem = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
     for first in range(begin, end, BLOCK):
         count = min(BLOCK, end - first)
-        slow[:] = zero
+        syn[:] = zero
         mem[:] = zero
         for t in range(steps):
             for i in range(count):
-                u = alpha * slow[i] + currents[t, first + i]
+                u = alpha * syn[i] + currents[t, first + i]
                 v = beta * mem[i] + (u + bias[first + i])
                 fired = v > threshold
                 membranes[t, first + i] = v
                 spikes[t, first + i] = one if fired else zero
-                slow[i] = u
+                syn[i] = u
                 mem[i] = zero if fired else v
 
 
@@ -37,23 +39,24 @@ def integrate(begin, end, currents, bias, alpha, beta, threshold, spikes, membra
 def integrate_loihi(
     begin, end, currents, bias, factor_u, factor_v, limit, scale, unit, ceiling, spikes, membranes, peaks
 ):
-    """As `integrate`, in integers held by float64; `bias` in the state's units. Voltages saturate at +-`ceiling`.
+    """As `integrate`, in integers held by float64, with `bias` in units of the state. Membranes saturate at
+    +-`ceiling`.
 
-    `peaks` `[N]`: the largest size of each current, of what enters it too, in the state's units.
+    Fills `peaks` `[N]` with the largest absolute value of each neuron's current and input, in units of the state.
     """
     steps = len(currents)
     zero, one = np.float32(0), np.float32(1)
     out = 1.0 / (unit * scale)
-    slow, mem = np.empty(BLOCK, np.float64), np.empty(BLOCK, np.float64)
+    syn, mem = np.empty(BLOCK, np.float64), np.empty(BLOCK, np.float64)
     for first in range(begin, end, BLOCK):
         count = min(BLOCK, end - first)
-        slow[:] = 0.0
+        syn[:] = 0.0
         mem[:] = 0.0
         peaks[first : first + count] = 0.0
         for t in range(steps):
             for i in range(count):
                 drive = np.rint(np.float64(currents[t, first + i]) * scale) * unit
-                u = np.trunc(slow[i] * factor_u) + drive
+                u = np.trunc(syn[i] * factor_u) + drive
                 peaks[first + i] = max(peaks[first + i], abs(u), abs(drive))
                 v = np.trunc(mem[i] * factor_v) + u + bias[first + i]
                 v = ceiling if v > ceiling else v
@@ -61,13 +64,14 @@ def integrate_loihi(
                 fired = v > limit
                 membranes[t, first + i] = np.float32(v * out)
                 spikes[t, first + i] = one if fired else zero
-                slow[i] = u
+                syn[i] = u
                 mem[i] = 0.0 if fired else v
 
 
 @entry_point
 def gradients(begin, end, membranes, spikes, grad_spk, grad_mem, alpha, beta, threshold, slope, gradient, of_bias):
-    """Fills dL/dcurrent and dL/dbias, see `synaptic._SynapticFunction.backward`. A gradient not there has no rows."""
+    """Fills dL/dcurrent and dL/dbias, see `synaptic._SynapticFunction.backward`. A gradient that is None has no
+    rows."""
     steps = len(membranes)
     zero, one = np.float32(0), np.float32(1)
     with_spikes, with_membranes = len(grad_spk) > 0, len(grad_mem) > 0

@@ -1,4 +1,4 @@
-"""Weights from a local safetensors file, our own or another library's of the same network."""
+"""Weights from a local safetensors file, written here or by another library for the same network."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from spikeport.errors import UserError
 
-COUNTER = "num_batches_tracked"  # of batch norm; files often lack it, and nothing here uses it
-NAMED = 3  # so many names of what does not fit are said
+COUNTER = "num_batches_tracked"  # of batch norm; many files lack it, and nothing here uses it
+NAMED = 3  # mismatches that an error names
 
 
 def load_pretrained(
@@ -23,9 +23,16 @@ def load_pretrained(
     prefixes: Sequence[tuple[str, str]] = (),
     fresh_head: bool = False,
 ) -> None:
-    """Fills `module` from the file. Keys are ours, or begin with the first of each pair in `prefixes` where ours begin
-    with the second (the first pair that fits counts). `fresh_head`: a `head` of another shape keeps the weights that it
-    has. Raises UserError naming what does not fit.
+    """Fills `module` from the file.
+
+    Args:
+        module: network of the same layers.
+        path: safetensors file with the module's keys, or those of another library.
+        prefixes: pairs of what keys begin with in the file and in the module; the first pair that fits is used.
+        fresh_head: whether a `head` of another shape keeps the weights that it has.
+
+    Raises:
+        UserError: keys, shapes or values do not fit; it names the first ones.
     """
     try:
         found = load_file(os.fspath(path))

@@ -58,7 +58,7 @@ class RunStudent(TeacherNetwork):
         data = run.recipe.data
         if (data.height, data.width) != input_shape[1:]:
             raise UserError(
-                f"its student sees frames of {data.height} x {data.width}, and these are "
+                f"its student is fed frames of {data.height} x {data.width}, and these are "
                 f"{input_shape[1]} x {input_shape[2]}",
                 where=str(folder),
                 hint="give both recipes the same data.height and data.width",

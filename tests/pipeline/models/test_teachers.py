@@ -310,7 +310,7 @@ def test_the_student_of_another_run_teaches_from_events(tmp_path: Path) -> None:
     assert torch.equal(loaded.predict(frames).logits, expected.logits)
     assert export_teacher(loaded, (3, 9, 11), tmp_path / "teacher.onnx") == "the teacher is a spiking network"
     assert not (tmp_path / "teacher.onnx").exists()
-    with pytest.raises(UserError, match=r"sees frames of 9 x 11, and these are 34 x 34"):
+    with pytest.raises(UserError, match=r"is fed frames of 9 x 11, and these are 34 x 34"):
         build_teacher(recipe.teacher, (3, 34, 34), 3)
     with pytest.raises(UserError, match=r"another network.*\[3, 36\], not \[4, 36\]"):
         build_teacher(recipe.teacher, (3, 9, 11), 4)

@@ -88,7 +88,7 @@ def test_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also not which thread sums what: 3 * 16 * 77 * 16 neurons are 58 blocks, cut into 1 and into 3 parts."""
     from spikeport.pipeline.models.neurons import kernel_dispatch as fused
 
-    monkeypatch.setattr(fused, "SHARE", 1)
+    monkeypatch.setattr(fused, "VALUES_PER_THREAD", 1)
     found, before = [], torch.get_num_threads()
     for threads in (1, 3):
         torch.set_num_threads(threads)
