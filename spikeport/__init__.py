@@ -10,11 +10,11 @@
 A network from elsewhere:
     load_graph, from_snntorch -> SpikingGraph; quantize -> CompiledNetwork; load_network -> CompiledNetwork (.net).
     check_limits -> LimitReport; simulate -> SpikeTrace; compare -> SpikeComparison; replay; estimate_energy ->
-    EnergyEstimate; profile_network; export_network.
+    EnergyEstimate; profile -> NetworkProfile; export_network -> ExportedFiles.
 
 A run of your own:
     load_recipe -> Recipe; load_dataset -> Dataset; run, train, open_run -> Run; check -> CheckResult; profile; report;
-    compare_runs; sweep.
+    compare_runs -> RunComparison; sweep.
 
 This machine:
     list_hardware, show_hardware, validate_hardware; list_datasets, describe_dataset, download_dataset, preview_dataset;
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         quantize,
     )
     from spikeport.pipeline.stages.doctor import doctor
+    from spikeport.pipeline.stages.export_files import ExportedFiles, export_network
     from spikeport.pipeline.stages.machine import (
         describe_dataset,
         download_dataset,
@@ -74,6 +75,7 @@ __all__ = [
     "CheckResult",
     "CompiledNetwork",
     "Dataset",
+    "ExportedFiles",
     "Interval",
     "LimitReport",
     "Missing",
@@ -93,6 +95,7 @@ __all__ = [
     "describe_dataset",
     "doctor",
     "download_dataset",
+    "export_network",
     "from_snntorch",
     "install_lava",
     "lava_info",
@@ -130,6 +133,7 @@ _HOMES = {
     "pipeline.run.recipe": ("Recipe",),
     f"{_STAGES}.compiled_network": ("CompiledNetwork", "check_limits", "load_network", "quantize"),
     f"{_STAGES}.doctor": ("doctor",),
+    f"{_STAGES}.export_files": ("ExportedFiles", "export_network"),
     f"{_STAGES}.machine": (
         "describe_dataset", "download_dataset", "install_lava", "lava_info", "list_datasets", "list_hardware",
         "preview_dataset", "show_hardware", "validate_hardware",

@@ -11,8 +11,6 @@ from spikeport.pipeline.cli.console import Json, Quiet, show
 from spikeport.pipeline.stages.outputs import check_folder
 from spikeport.tables import text_table
 
-FILES = ("compare.html", "compare.md", "compare.json")
-
 
 def compare(
     runs: Annotated[
@@ -30,17 +28,15 @@ def compare(
 
     Example: `spikeport compare runs/baseline runs/mine --out runs/compared`
     """
-    from spikeport.pipeline.report.comparison.comparison import SCHEMA, build_comparison
-    from spikeport.pipeline.report.content.finished_run import read_runs
-    from spikeport.pipeline.report.write import render_comparison
+    from spikeport.pipeline.report.comparison.comparison import SCHEMA
     from spikeport.pipeline.run.progress import ProgressPrinter
+    from spikeport.pipeline.stages.run_comparison import COMPARISON_FILES, compare_runs
 
-    check_folder(out, FILES, "comparison", schema=SCHEMA)
+    check_folder(out, COMPARISON_FILES, "comparison", schema=SCHEMA)
     with ProgressPrinter(quiet=quiet) as progress:
-        read = read_runs(runs, progress=lambda done, total: progress(done, total, "runs"))
-    comparison = build_comparison(read)
-    render_comparison(comparison, out)
-    show(comparison, json, [comparison["summary"], "", *_lines(comparison), "", str(out / FILES[0])])
+        found = compare_runs(runs, progress=progress)
+    page = found.save(out)
+    show(found.content, json, [found.summary, "", *_lines(found.content), "", str(page)])
 
 
 def _lines(comparison: dict[str, Any]) -> list[str]:

@@ -41,32 +41,27 @@ def sweep(
     Example: `spikeport sweep nmnist-small --over distillation.method=baseline,ckd --seeds 5 --jobs 2`
     """
     from spikeport.pipeline.run.progress import ProgressPrinter
-    from spikeport.pipeline.run.recipe_file import find_recipe, load_recipe
-    from spikeport.pipeline.sweep import table as tables
-    from spikeport.pipeline.sweep.plan import parse_over
-    from spikeport.pipeline.sweep.sweep import PAGE
-    from spikeport.pipeline.sweep.sweep import sweep as run_sweep
+    from spikeport.pipeline.sweep.sweep import PAGE, sweep_recipe
+    from spikeport.pipeline.sweep.table import notes, table
 
-    settings = parse_over(over or [])
-    source = find_recipe(recipe)
-    folder = out or Path("runs") / f"sweep-{load_recipe(source, changes).name}"
     with ProgressPrinter(quiet=quiet) as progress:
-        result = run_sweep(
-            source,
-            changes or [],
-            settings,
-            folder,
+        found = sweep_recipe(
+            recipe,
+            over or (),
+            out=out,
+            changes=changes,
             seeds=seeds,
             folds=folds,
             jobs=jobs,
             resume=resume,
-            say=progress.say,
+            log=progress.say,
         )
-    show(result, json, [*text_table(*tables.table(result["rows"])), *tables.notes(result), str(folder / PAGE)])
-    if result["failed"]:
-        name, why = next(iter(result["failed"].items()))
-        count = f"{len(result['failed'])} of {len(result['failed']) + len(result['trials'])} trials failed"
+    lines = [*text_table(*table(found.content["rows"])), *notes(found.content), str(found.folder / PAGE)]
+    show(found.content, json, lines)
+    if found.failed:
+        name, why = next(iter(found.failed.items()))
+        count = f"{len(found.failed)} of {len(found.failed) + len(found.content['trials'])} trials failed"
         sys.stdout.flush()
         raise UserError(
-            f"{count}; the first: {why}", hint=f"see {folder / name}.log; the same command with --resume goes on"
+            f"{count}; the first: {why}", hint=f"see {found.folder / name}.log; the same command with --resume goes on"
         )

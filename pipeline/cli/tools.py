@@ -28,9 +28,9 @@ def add_to(app: typer.Typer) -> None:
 @hardware.command("list")
 def hardware_list(json: Json = False) -> None:
     """The devices that reports can price."""
-    from spikeport.hardware_profiles.catalogue import list_rows
+    from spikeport.pipeline.stages.machine import list_hardware
 
-    rows = list_rows()
+    rows = list_hardware()
     cells = [(r["id"], r["name"], r["kind"], r["scope"], ", ".join(r["unknown_terms"]) or "-") for r in rows]
     show(rows, json, text_table(("id", "name", "kind", "scope", "unknown"), cells))
 
@@ -43,10 +43,9 @@ def hardware_show(
 
     Example: `spikeport hardware show loihi1`
     """
-    from spikeport.hardware_profiles.catalogue import show_rows
-    from spikeport.hardware_profiles.profile import load_profile
+    from spikeport.pipeline.stages.machine import show_hardware
 
-    rows = show_rows(load_profile(profile))
+    rows = show_hardware(profile)
     keys = ("key", "value", "low", "high", "unit", "status", "bound", "source", "locator")
     show(rows, json, text_table(keys, [tuple(row[key] for key in keys) for row in rows]))
 
@@ -54,9 +53,10 @@ def hardware_show(
 @hardware.command("validate")
 def hardware_validate(json: Json = False) -> None:
     """Estimates beside published measurements, from the profiles. Leaves with 1 where one is out of its band."""
-    from spikeport.hardware_profiles.validation import OUTSIDE, summary, validate_rows
+    from spikeport.hardware_profiles.validation import OUTSIDE, summary
+    from spikeport.pipeline.stages.machine import validate_hardware
 
-    rows = validate_rows()
+    rows = validate_hardware()
     keys = ("hardware", "quantity", "unit", "published", "low", "high", "result", "workload")
     show(rows, json, [*text_table(keys, [tuple(row[key] for key in keys) for row in rows]), "", *summary(rows)])
     if any(row["result"] == OUTSIDE for row in rows):
@@ -66,9 +66,9 @@ def hardware_validate(json: Json = False) -> None:
 @data.command("list")
 def data_list(json: Json = False) -> None:
     """The sources of recordings that a recipe can name."""
-    from spikeport.pipeline.data.describe import list_sources
+    from spikeport.pipeline.stages.machine import list_datasets
 
-    rows = list_sources()
+    rows = list_datasets()
     show(rows, json, text_table(tuple(rows[0]), [tuple(row.values()) for row in rows]))
 
 
@@ -97,11 +97,11 @@ def data_download(
 
     Example: `spikeport data download nmnist --root data`
     """
-    from spikeport.pipeline.data.downloads.download import download
     from spikeport.pipeline.run.progress import ProgressPrinter
+    from spikeport.pipeline.stages.machine import download_dataset
 
     with ProgressPrinter() as progress:
-        rows = download(name, root, progress.say, progress)
+        rows = download_dataset(name, root, progress=progress, log=progress.say)
     show(rows, json, text_table(("part", "state"), [tuple(row.values()) for row in rows]))
 
 

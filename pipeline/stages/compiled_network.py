@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from spikeport.export.calibration.report import CalibrationReport
+    from spikeport.export.formats.frames_file import FrameReader
     from spikeport.export.graph.spiking_graph import SpikingGraph
     from spikeport.export.mapping.limits import LimitReport
     from spikeport.export.quantization.explain import NodeRecord
@@ -135,7 +136,7 @@ def quantize(
     graph: SpikingGraph,
     *,
     bits: int = 8,
-    calibrate: np.ndarray | None = None,
+    calibrate: np.ndarray | FrameReader | None = None,
     labels: np.ndarray | None = None,
     message_bits: int = 0,
     progress: Progress | None = None,

@@ -82,7 +82,7 @@ def test_every_verb_of_the_command_has_its_function() -> None:
 
     functions = {
         "run": "run", "train": "train", "check": "check", "report": "report", "compare": "compare_runs",
-        "sweep": "sweep", "export": "quantize", "simulate": "simulate", "replay": "replay", "profile": "profile",
+        "sweep": "sweep", "export": "export_network", "simulate": "simulate", "replay": "replay", "profile": "profile",
         "doctor": "doctor", "hardware": "list_hardware", "data": "describe_dataset", "lava": "install_lava",
     }  # fmt: skip
     verbs = {(command.name or command.callback.__name__) for command in app.registered_commands}

@@ -1,0 +1,274 @@
+"""Exports a run, a .nir file or a .net file: files for the chip, and what making them cost."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from spikeport.errors import UserError
+from spikeport.export.network.integer_network import IntegerNetwork
+from spikeport.files import atomic_folder, write_json, write_text
+from spikeport.pipeline.run.run_folder import MANIFEST
+from spikeport.pipeline.stages.compiled_network import CompiledNetwork, quantize
+from spikeport.pipeline.stages.outputs import check_file, is_exported
+from spikeport.pipeline.stages.results import JsonObject
+from spikeport.pipeline.stages.settings import PathLike
+from spikeport.progress import Progress
+from spikeport.tables import text_table
+from spikeport.values import Shape
+
+if TYPE_CHECKING:
+    from spikeport.export.calibration.float_comparison import Behavior
+    from spikeport.export.graph.spiking_graph import SpikingGraph
+
+HEAD = ("layer", "scale", "threshold", "v_decay", "i_decay", "weight error", "worst row", "became 0", "dead rows",
+        "threshold error", "saturated")  # fmt: skip
+KEYS = ("name", "scale", "threshold_mant", "v_decay", "i_decay", "weight_error", "row_error", "zeroed", "dead_rows",
+        "threshold_error", "saturated")  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportedFiles:
+    """What an export wrote and found. Prints as text.
+
+    Attributes:
+        files: the files.
+        network: the integer network in the .net file.
+        values: `metadata`, `quantization`, `notes`, `calibration`, `check`, `nodes`, `layers`, `limits`, where known.
+        text: the same for people, without the files.
+        exceeded: devices whose public limits the network exceeds.
+    """
+
+    files: tuple[Path, ...]
+    network: IntegerNetwork
+    values: JsonObject
+    text: tuple[str, ...]
+    exceeded: tuple[str, ...] = ()
+
+    def to_json(self) -> JsonObject:
+        """The values, and the paths as `files`."""
+        return {"files": [str(file) for file in self.files], **self.values}
+
+    def lines(self) -> list[str]:
+        """Everything as text for people."""
+        return [*self.text, *map(str, self.files)]
+
+    def __repr__(self) -> str:
+        return "\n".join(self.lines())
+
+
+def export_network(
+    source: PathLike,
+    out: PathLike | None = None,
+    *,
+    bits: int = 8,
+    calibrate: PathLike | None = None,
+    message_bits: int = 0,
+    check: PathLike | Literal["none"] | None = None,
+    explain: bool = False,
+    hardware: tuple[str, ...] = (),
+    script: bool = False,
+    dt_s: float | None = None,
+    reset: str | None = None,
+    if_gain: Literal["per-step", "per-second"] | None = None,
+    input_shape: Shape | None = None,
+    readout: str | None = None,
+    bias: str | None = None,
+    allow_vector: bool = False,
+    progress: Progress | None = None,
+) -> ExportedFiles:
+    """Writes the files that run a network on the chip, with a table of what rounding cost.
+
+    Args:
+        source: a run's folder, a .nir file, or a .net file, which is checked and written again.
+        out: folder for the files; None: the working folder for a .nir, nowhere for a .net, the run for a run.
+        bits: bits of a weight, 2 to 8.
+        calibrate: file of frames on which each layer's scale is searched.
+        message_bits: inputs are counts of so many bits (Loihi 2); 0: spikes.
+        check: file of frames on which the float graph and the integers are compared; None: random ones; "none": not.
+        explain: whether `nodes` says what became of each node.
+        hardware: devices whose public limits are checked.
+        script: whether run_in_lava.py is written, which runs the .net in Lava without Spikeport.
+        dt_s, reset, if_gain, input_shape, readout, bias, allow_vector: for .nir files, as for `load_graph`.
+        progress: called with (scales tried, scales in all).
+
+    Raises:
+        UserError: the chip would not run the network as it is, or a file is in the way.
+    """
+    file = Path(source)
+    if (file / MANIFEST).is_file():
+        exported = _export_run(file, None if out is None else Path(out))
+    elif file.is_dir():
+        raise UserError("is not a run folder", where=str(file), hint="name a run folder, a .nir or a .net file")
+    elif file.suffix == ".net":
+        exported = _export_net(file, None if out is None else Path(out), input_shape)
+    else:
+        from spikeport.export.graph.spiking_graph import load_graph
+
+        per: Any = if_gain.replace("-", "_") if if_gain else None
+        graph = load_graph(
+            file, dt_s=dt_s, reset=reset, if_gain=per, input_shape=input_shape, readout=readout, bias=bias,
+            allow_vector=allow_vector or None,
+        )  # fmt: skip
+        target = _NirExport(file, Path(out or ""), calibrate, check)
+        exported = target.write(graph, bits, message_bits, explain, progress)
+    if script:
+        exported = _with_script(file, exported)
+    return _with_limits(exported, hardware) if hardware else exported
+
+
+class _NirExport:
+    """The files of one .nir file: where they go, and which frames are used."""
+
+    def __init__(self, source: Path, folder: Path, calibrate: PathLike | None, check: PathLike | None) -> None:
+        self.calibrate = None if calibrate is None else Path(calibrate)
+        self.compared = check != "none"
+        self.check = Path(check) if check is not None and self.compared else None
+        self.folder = folder
+        self.nir, self.net = folder / source.name, folder / f"{source.stem}.net"
+        if self.nir.exists() and self.nir.samefile(source):
+            self.nir = folder / f"{source.stem}-spikeport.nir"  # never over the file it came from
+        self.table = folder / f"{source.stem}.quantization.json"
+        from spikeport.export.formats.metadata import metadata_path
+
+        for file in (self.nir, metadata_path(self.nir), self.net, self.table):
+            check_file(file, "earlier export", is_exported, reads=(source, self.calibrate, self.check))
+
+    def write(
+        self, graph: SpikingGraph, bits: int, message_bits: int, explain: bool, progress: Progress | None
+    ) -> ExportedFiles:
+        from spikeport.export.formats.netx.write import write_netx
+
+        notes = list(graph.notes)
+        compiled = self._compiled(graph, bits, message_bits, progress)
+        network = compiled.network
+        if message_bits:
+            notes.append(f"inputs are counts of {message_bits} bits: Loihi 2's graded spikes, Loihi 1 has none")
+        moved = self._moved(graph, network) if self.compared else None
+        quantization = [asdict(row) for row in compiled.layers]
+        metadata = {"dt_s": graph.dt_s, "reset": graph.reset, "readout": network.readout.kind}
+        values: JsonObject = {"metadata": metadata, "quantization": quantization, "notes": notes}
+        lines = [f"dt {graph.dt_s:g} s, reset to {graph.reset}, classes from {network.readout.kind}"]
+        lines += [*_quantization_lines(quantization), *(f"note: {note}" for note in notes)]
+        if (found := compiled.calibration) is not None:
+            values["calibration"] = {**asdict(found), "lines": found.lines()}
+            lines += [f"calibration: {line}" for line in found.lines()]
+        if moved is not None:
+            values["check"] = asdict(moved)
+            lines += moved.lines()
+        with atomic_folder(self.folder) as made:
+            graph.save(made / self.nir.name)
+            write_netx(network, made / self.net.name)
+            write_json(made / self.table.name, values)
+        if explain:
+            explanation = compiled.explain()
+            values["nodes"] = [asdict(record) for record in explanation.nodes]
+            lines += ["", *repr(explanation).splitlines(), ""]
+        return ExportedFiles(files=(self.nir, self.net, self.table), network=network, values=values, text=tuple(lines))
+
+    def _compiled(
+        self, graph: SpikingGraph, bits: int, message_bits: int, progress: Progress | None
+    ) -> CompiledNetwork:
+        if self.calibrate is None:
+            return quantize(graph, bits=bits, message_bits=message_bits)
+        from spikeport.export.formats.frames_file import open_frames
+
+        outputs = quantize(graph, bits=bits).network.outputs
+        frames, labels = open_frames(self.calibrate, graph.input_shape, limit=255, outputs=outputs)
+        return quantize(graph, bits=bits, calibrate=frames, labels=labels, message_bits=message_bits, progress=progress)
+
+    def _moved(self, graph: SpikingGraph, network: IntegerNetwork) -> Behavior:
+        """How far rounding moved the behavior, on given frames or on random ones."""
+        from spikeport.export.calibration.float_comparison import behavior, random_behavior
+        from spikeport.export.formats.frames_file import open_frames
+
+        file = self.check or self.calibrate
+        if file is None:
+            return random_behavior(graph, network)
+        frames, labels = open_frames(file, graph.input_shape, limit=255, outputs=network.outputs)
+        return behavior(graph, network, frames, str(file), labels)
+
+
+def _export_net(source: Path, out: Path | None, shape: Shape | None) -> ExportedFiles:
+    """A .net read, checked and, where a folder is given, written again in Spikeport's own form."""
+    from spikeport.export.formats.netx.read import read_netx
+    from spikeport.export.formats.netx.write import write_netx
+
+    network = read_netx(source, shape)
+    lines = text_table(
+        ("layer", "kind", "input", "output", "weights"),
+        [(r.name, r.kind, str(r.input_shape), str(r.output_shape), int(r.weight.size)) for r in network.layers],
+    )
+    files: tuple[Path, ...] = ()
+    if out is not None:
+        file = out / source.name
+        if file.exists() and file.samefile(source):
+            file = out / f"{source.stem}-spikeport.net"
+        check_file(file, "earlier export", is_exported, reads=(source,))
+        write_netx(network, file)
+        files = (file,)
+    values = {"layers": [layer.name for layer in network.layers]}
+    return ExportedFiles(files=files, network=network, values=values, text=tuple(lines))
+
+
+def _export_run(source: Path, out: Path | None) -> ExportedFiles:
+    """The files of a run's export, made first where they are not there, copied where a folder is given."""
+    import filecmp
+    import shutil
+
+    from spikeport.export.formats.netx.read import read_netx
+    from spikeport.pipeline.run.run_folder import open_run
+    from spikeport.pipeline.stages.context import Context
+    from spikeport.pipeline.stages.reporting import progress_of
+    from spikeport.pipeline.stages.runner import do_again
+
+    run = open_run(source)
+    do_again(Context(run, progress_of(None)), "export", even_if_done=False)
+    files = [run.file(name) for name in run.files("export")]
+    if out is not None and not (out.is_dir() and out.samefile(source)):
+        earlier = is_exported(out / "student.nir")  # then what else an export of a run writes is from it too
+
+        def ours(there: Path) -> bool:
+            return earlier or is_exported(there) or filecmp.cmp(there, run.file(there.name), shallow=False)
+
+        for file in files:
+            check_file(out / file.name, "earlier export", ours)
+        with atomic_folder(out) as made:
+            for file in files:
+                shutil.copyfile(file, made / file.name)
+        files = [out / file.name for file in files]
+    values = run.result("export")
+    lines = _quantization_lines(values["quantization"])
+    network = read_netx(run.file("student.net"))
+    return ExportedFiles(files=tuple(files), network=network, values=dict(values), text=tuple(lines))
+
+
+def _with_script(source: Path, exported: ExportedFiles) -> ExportedFiles:
+    """Writes the script beside the .net that was exported, or beside the source where nothing was written."""
+    from spikeport.export.backends.lava.script import SCRIPT_NAME, is_script, lava_script
+
+    net = next((file for file in exported.files if file.suffix == ".net"), source)
+    file = net.with_name(SCRIPT_NAME)
+    check_file(file, "script of an earlier export", is_script, reads=(source,))
+    write_text(file, lava_script(exported.network, net.name))
+    return replace(exported, files=(*exported.files, file))
+
+
+def _with_limits(exported: ExportedFiles, hardware: tuple[str, ...]) -> ExportedFiles:
+    from spikeport.pipeline.stages.compiled_network import check_limits
+
+    reports = [check_limits(exported.network, device) for device in hardware]
+    return replace(
+        exported,
+        values={**exported.values, "limits": [asdict(report) for report in reports]},
+        text=(*exported.text, *(line for report in reports for line in ("", *report.lines()))),
+        exceeded=tuple(name for name, report in zip(hardware, reports, strict=True) if not report.passes),
+    )
+
+
+def _quantization_lines(rows: list[JsonObject]) -> list[str]:
+    """The table; a run that was exported by an earlier version has no losses in it."""
+    rows_with_loss = [{**row, **row.get("loss", {})} for row in rows]
+    notes = [f"note: {row['name']}: {note}" for row in rows for note in row["notes"]]
+    return [*text_table(HEAD, [tuple(row.get(key, "") for key in KEYS) for row in rows_with_loss]), *notes]
