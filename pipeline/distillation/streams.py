@@ -1,6 +1,6 @@
-"""What a training step shows: recordings, the hybrid stream, synthetic events, and what the teacher says.
+"""The streams of a training step: recordings, the hybrid stream and synthetic events, with the teacher's targets.
 
-Every draw comes from a generator that is known by (seed, purpose, epoch, batch), see `spikeport.pipeline.training.fit`.
+All random numbers come from generators that belong to (seed, purpose, epoch, batch), see `pipeline.training.task`.
 """
 
 from __future__ import annotations
@@ -36,8 +36,14 @@ Draws = Callable[[str], torch.Generator]  # a fresh generator for one purpose of
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """A stream before the student sees it: `frames` `[T, B, 2, H, W]`, `labels` `[B]`, and `images` `[B, 3, H, W]` that
-    tell a teacher what they show (None where there are none)."""
+    """A batch of one stream, input of the student and the teacher.
+
+    Attributes:
+        frames: `[T, B, 2, H, W]`.
+        labels: int64 `[B]`.
+        images: `[B, 3, H, W]` in 0..1, the images that belong to the frames; None where there are none.
+        replaced: bool `[T, B]`, frames of a hybrid stream that are events; None for other streams.
+    """
 
     frames: Tensor
     labels: Tensor
@@ -48,8 +54,8 @@ class Clip:
         return len(self.labels)
 
 
-def joined(first: Clip, second: Clip) -> Clip:
-    """Both clips' samples in one, each with the image that tells a teacher what it shows."""
+def concat_clips(first: Clip, second: Clip) -> Clip:
+    """The samples of two clips with images in one clip."""
     assert first.images is not None
     assert second.images is not None
     return Clip(
@@ -60,7 +66,13 @@ def joined(first: Clip, second: Clip) -> Clip:
 
 
 class Streams:
-    """Makes clips of the training recordings and of the static pool."""
+    """Makes clips of the training recordings and of the static images.
+
+    Args:
+        recipe: the recipe.
+        dataset: recordings and static images.
+        synthesizer: renders events of static images; None where no stream needs it.
+    """
 
     def __init__(self, recipe: Recipe, dataset: Dataset, synthesizer: EventSynthesizer | CachedViews | None) -> None:
         self.recipe, self.synthesizer = recipe, synthesizer
@@ -73,14 +85,21 @@ class Streams:
 
     @property
     def pool(self) -> StaticPool:
-        """The static images by class; raises UserError where a class of the recordings has none."""
+        """The static images by class. Raises UserError if a class of the recordings has none."""
         if self._pool is None:
             self._pool = StaticPool(self.static, self.classes, self.labels.numpy())
         return self._pool
 
     def events(self, rows: Tensor, draws: Draws, device: torch.device, *, images: bool = False) -> Clip:
-        """The recordings of these rows, augmented; with `images`, the ones that they were made from, or, where pairs
-        are known by class only, images of the same class."""
+        """A clip of recordings, augmented.
+
+        Args:
+            rows: their row numbers `[B]`.
+            draws: gives the generator for a purpose.
+            device: where the clip is needed.
+            images: whether the clip has images: those that the recordings were made from, or, where pairs are known by
+                class only, images of the same class.
+        """
         frames = torch.from_numpy(self.frames[rows.numpy()]).to(device).transpose(0, 1)  # bytes: a quarter to move
         inputs = None
         if images:
@@ -97,7 +116,13 @@ class Streams:
         )
 
     def hybrid(self, events: Clip, progress: float, draws: Draws) -> Clip:
-        """A static image of the same class beside each recording, and sliding replacement by the recording."""
+        """The hybrid clip: static images of the same classes as `events`, replaced by sliding replacement.
+
+        Args:
+            events: the clip of the recordings.
+            progress: share of the training that is over.
+            draws: gives the generator for a purpose.
+        """
         settings, device = self.recipe.distillation, events.frames.device
         rows = self.pool.draw(events.labels.cpu().numpy(), draws("pairs"))
         if settings.static == "synthetic":
@@ -117,31 +142,42 @@ class Streams:
         return Clip(frames=frames, labels=events.labels, images=images, replaced=replaced)
 
     def synthetic(self, rows: Tensor, draws: Draws, device: torch.device) -> Clip:
-        """The static images of these rows as events; each time others where none are kept, so that no augmentation is
-        needed."""
+        """A clip of synthetic events of static images.
+
+        They are rendered anew each time, or sampled from cached views, and not augmented otherwise.
+
+        Args:
+            rows: row numbers of the images `[B]`.
+            draws: gives the generator for a purpose.
+            device: where the clip is needed.
+        """
         images, frames = self._synthesize(rows, draws(_SYNTHETIC_SEED), draws(_AFFINE_SEED), device)
         labels = torch.from_numpy(self.static.labels[rows.numpy()]).to(device)
         return Clip(frames=frames, labels=labels, images=images)
 
     def _synthesize(
-        self, rows: Tensor, seen: torch.Generator, warps: torch.Generator | None, device: torch.device
+        self, rows: Tensor, rendering: torch.Generator, affine: torch.Generator | None, device: torch.device
     ) -> tuple[Tensor, Tensor]:
-        """The static images of these rows as a teacher sees them, and as events. Kept views were warped in any case."""
+        """The images `[B, 3, H, W]` of these rows and their events `[T, B, 2, H, W]`. No `affine`: not warped."""
         if self.synthesizer is None:
-            raise UserError("there is no synthesis of events from images", where="distillation")
+            raise UserError("there is no synthesizer of events from images", where="distillation")
         if isinstance(self.synthesizer, CachedViews):
-            return self.synthesizer.sample(rows, seen, device)
+            return self.synthesizer.sample(rows, rendering, device)
         images = self._rgb(self.static.images[rows.numpy()], device)
-        if warps is not None:
-            images = random_affine(images, self.recipe.synthesis.affine, warps)
-        return images, self.synthesizer.render(images, seen)
+        if affine is not None:
+            images = random_affine(images, self.recipe.synthesis.affine, affine)
+        return images, self.synthesizer.render(images, rendering)
 
     def _rgb(self, images: np.ndarray, device: torch.device) -> Tensor:
         return torch.from_numpy(resize_to(images, *self.size)).to(device)
 
 
 class StaticPool:
-    """The static images by class, for drawing one of the same class for each recording."""
+    """The static images by class, to draw an image of the class of each recording.
+
+    Raises:
+        UserError: a class of `wanted`, the recordings' labels, has no image.
+    """
 
     def __init__(self, static: StaticImages, classes: tuple[str, ...], wanted: np.ndarray) -> None:
         numbers = np.arange(len(classes))
@@ -153,13 +189,13 @@ class StaticPool:
                 raise UserError(f"class {classes[label]!r} has no static image", where="data", hint=NO_TEACHER)
 
     def draw(self, labels: np.ndarray, generator: torch.Generator) -> np.ndarray:
-        """The row of an image of the same class for each label, uniformly."""
+        """Row numbers of images of these classes, drawn uniformly with replacement."""
         shares = torch.rand(len(labels), generator=generator, dtype=torch.float64).numpy()
         places = (shares * self.counts[labels]).astype(np.int64)
         return self.order[self.starts[labels] + places]
 
 
-def observe(
+def run_streams(
     student: Student,
     clips: dict[str, Clip],
     objective: Objective,
@@ -167,10 +203,21 @@ def observe(
     progress: float,
     generator: torch.Generator,
 ) -> StepInputs:
-    """The student's streams on these clips, each under what the teacher says where a term asks for it now.
+    """Runs student and teacher on the clips of a step.
 
-    The hybrid stream goes first, by its own head; recordings and synthetic events go together, as one batch: batch
-    norm's running statistics follow in this order.
+    The hybrid stream comes first, through its own head; recordings and synthetic events follow as one batch. The
+    running statistics of batch norm depend on this order. The teacher runs on the streams whose losses need it now.
+
+    Args:
+        student: the student.
+        clips: a batch for each stream.
+        objective: the losses.
+        teacher: the teacher; None for methods without one.
+        progress: share of the training that is over.
+        generator: source of random numbers for the losses.
+
+    Raises:
+        UserError: a loss needs the teacher, and there is no teacher or no image.
     """
     groups: list[tuple[Head, list[str]]] = [("static", [name for name in clips if name == "hybrid"])]
     groups.append(("event", [name for name in clips if name != "hybrid"]))
@@ -179,34 +226,34 @@ def observe(
         if not names:
             continue
         output = student(concat_batch([clips[name].frames for name in names]), head=head)
-        views = {kind: _apart(getattr(output, kind), [len(clips[name]) for name in names]) for kind in VIEWS}
+        views = {kind: _split(getattr(output, kind), [len(clips[name]) for name in names]) for kind in VIEWS}
         for at, name in enumerate(names):
             clip = clips[name]
-            taught = objective.needs_teacher(name, progress)
+            needs_teacher = objective.needs_teacher(name, progress)
             streams[name] = Stream(
                 labels=clip.labels,
                 replaced=clip.replaced,
-                teacher=_teach(teacher, clip) if taught else None,
+                teacher=_targets(teacher, clip) if needs_teacher else None,
                 **{kind: parts[at] for kind, parts in views.items()},
             )
     return StepInputs(streams=streams, progress=progress, generator=generator)
 
 
-def _apart(values: Tensor | None, sizes: list[int]) -> Sequence[Any]:
+def _split(values: Tensor | None, sizes: list[int]) -> Sequence[Any]:
     return [None] * len(sizes) if values is None else values.split(sizes, dim=1)
 
 
-def _teach(teacher: Teacher | None, clip: Clip) -> TeacherTargets:
+def _targets(teacher: Teacher | None, clip: Clip) -> TeacherTargets:
     if teacher is None:
         raise UserError("this method needs a teacher", where="distillation.method", hint=NO_TEACHER)
     inputs = clip.frames if teacher.input_kind == "events" else clip.images
     if inputs is None:
         raise UserError("there are no images for the teacher", where="distillation.method", hint=NO_TEACHER)
-    seen = teacher.to(inputs.device).predict(inputs)
+    output = teacher.to(inputs.device).predict(inputs)
     return TeacherTargets(
-        logits=seen.logits,
-        maps=seen.maps,
-        embedding=seen.embedding,
+        logits=output.logits,
+        maps=output.maps,
+        embedding=output.embedding,
         head=teacher.classify,
         head_weight=teacher.head_weight,
     )

@@ -35,7 +35,7 @@ def export(context: Context) -> StageOutput:
     from spikeport.export.quantization.quantize import quantize
     from spikeport.pipeline.models.storage import export_teacher
     from spikeport.pipeline.stages.train import load_student, load_teacher
-    from spikeport.pipeline.training.qat import scales
+    from spikeport.pipeline.training.scaling import scales
 
     run, dataset = context.run, context.dataset
     student = load_student(context, context.recipe.distillation.method, "quantized")

@@ -37,16 +37,10 @@ from spikeport.pipeline.stages.results import (
     TeacherResult,
 )
 from spikeport.pipeline.training.epoch_log import METRICS, last_row
+from spikeport.pipeline.training.evaluate import spiking_teacher_classes, teacher_logits
 from spikeport.pipeline.training.qat import qat_finetune
-from spikeport.pipeline.training.tasks import teacher_images
-from spikeport.pipeline.training.train import (
-    pretrain_student,
-    spiking_teacher_classes,
-    teacher_logits,
-    train_student,
-    train_teacher,
-    train_translator,
-)
+from spikeport.pipeline.training.teacher_task import teacher_images
+from spikeport.pipeline.training.train import pretrain_student, train_student, train_teacher, train_translator
 from spikeport.values import Missing
 
 if TYPE_CHECKING:
@@ -284,7 +278,7 @@ def _tested(
 def _reported(context: Context, stage: str, found: list[health.Finding]) -> tuple[health.Finding, ...]:
     """`found` and the findings of the last epoch, each shown once as a line."""
     row = last_row(context.run.file(METRICS), stage)
-    found = [*(health.of_gradient(stage, row) if row else ()), *found]
+    found = [*(health.of_gradient(stage, row.to_json()) if row else ()), *found]
     for finding in found:
         context.progress.say_once(health.line(finding), key=(finding.kind, stage))
     return tuple(found)

@@ -1,20 +1,56 @@
-"""Lightning's checkpoints as safetensors files."""
+"""Lightning's checkpoints as safetensors files, and what they are tied to."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from lightning_fabric.plugins.io.checkpoint_io import CheckpointIO
 
+from spikeport.errors import UserError
+from spikeport.pipeline.data.dataset import Dataset
+from spikeport.pipeline.run.recipe import Recipe
+from spikeport.pipeline.run.sections.training import PLACEMENT_KEYS
 from spikeport.pipeline.run.tensor_files import read_tree, write_tree
+
+CHECKPOINT = "checkpoint.safetensors"
+
+
+def recipe_identity(recipe: Recipe, dataset: Dataset, *sections: str) -> dict[str, object]:
+    """What a checkpoint is tied to: the seed, sections of the recipe, and the data set.
+
+    Where a training runs is left out: it may change between a kill and the resume.
+    """
+    values = recipe.model_dump(mode="json", include={"seed", *sections})
+    if "training" in values:
+        values["training"] = {key: value for key, value in values["training"].items() if key not in PLACEMENT_KEYS}
+    return {"recipe": values, "data": dataset.fingerprint}
+
+
+def read_checkpoint(path: Path, identity: Mapping[str, object]) -> dict[str, Any]:
+    """A checkpoint's numbers and tensors.
+
+    Args:
+        path: the file.
+        identity: what it must be tied to.
+
+    Raises:
+        UserError: the file cannot be read, or belongs to another recipe, data set or stage.
+    """
+    saved = read_tree(path)
+    if not isinstance(saved, dict) or saved.get("identity") != identity:
+        raise UserError(
+            "this checkpoint belongs to another recipe, data set or stage",
+            where=str(path),
+            hint="resume with the recipe it was made with, or choose another folder",
+        )
+    return saved
 
 
 class SafeCheckpointIO(CheckpointIO):
-    """Lightning's checkpoints (weights, optimizer, schedule, progress) without pickles, written
-    atomically."""
+    """Lightning's checkpoints (weights, optimizer, schedule, progress) without pickles, written atomically."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any | None = None

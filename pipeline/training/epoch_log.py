@@ -1,69 +1,77 @@
-"""What a training says of each epoch: JSON lines, and TensorBoard's event files."""
+"""The log of a training's epochs: JSON lines, and TensorBoard's event files."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from spikeport.errors import MissingDependencyError
 from spikeport.files import write_text
+from spikeport.pipeline.training.results import EpochRow
 
 METRICS = "metrics.jsonl"
 
 
-def write_metrics(path: Path, stage: str, rows: list[dict[str, Any]]) -> None:
-    """Rewrites the JSON lines of `stage` in `path` as `rows`; lines of other stages stay."""
-    others = []
-    if path.exists():
-        lines = path.read_text(encoding="utf-8").splitlines()
-        others = [line for line in lines if json.loads(line).get("stage") != stage]
-    own = [json.dumps(row, allow_nan=False) for row in rows]
-    write_text(path, "".join(line + "\n" for line in [*others, *own]))
+def write_metrics(path: Path, stage: str, rows: Sequence[EpochRow]) -> None:
+    """Replaces the lines of `stage` in `path` by `rows`; lines of other stages stay."""
+    lines = [line for line in _lines(path) if json.loads(line).get("stage") != stage]
+    lines += [json.dumps(row.to_json(), allow_nan=False) for row in rows]
+    write_text(path, "".join(line + "\n" for line in lines))
 
 
-def last_row(path: Path, stage: str) -> dict[str, Any] | None:
-    """The last epoch's row of `stage`, or None where it has none."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    rows = [row for row in map(json.loads, lines) if row.get("stage") == stage]
-    return rows[-1] if rows else None
+def last_row(path: Path, stage: str) -> EpochRow | None:
+    """The row of the last epoch of `stage`, or None where there is none."""
+    rows = [row for row in map(json.loads, _lines(path)) if row.get("stage") == stage]
+    return EpochRow.from_json(rows[-1]) if rows else None
 
 
 def forget_metrics(path: Path, stages: Iterable[str]) -> None:
-    """Takes the lines of `stages` out of `path`, where there are any."""
-    if not path.exists():
-        return
-    lines, gone = path.read_text(encoding="utf-8").splitlines(), set(stages)
-    kept = [line for line in lines if json.loads(line).get("stage") not in gone]
-    if len(kept) < len(lines):
-        write_text(path, "".join(line + "\n" for line in kept))
+    """Removes the lines of `stages` from `path`, where there are any."""
+    lines, removed = _lines(path), set(stages)
+    others = [line for line in lines if json.loads(line).get("stage") not in removed]
+    if len(others) < len(lines):
+        write_text(path, "".join(line + "\n" for line in others))
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
 
 class TensorBoardWriter:
-    """A folder of TensorBoard event files, one scalar a number and epoch. `done` epochs are in it already: what a
-    killed training wrote beyond them is hidden. Raises MissingDependencyError where no writer is installed."""
+    """A folder of TensorBoard's event files, one scalar for each number and epoch.
+
+    Args:
+        folder: where the files are written.
+        done: epochs that are in it already. What a killed training wrote beyond them is hidden.
+
+    Raises:
+        MissingDependencyError: no writer is installed.
+    """
 
     def __init__(self, folder: Path, done: int) -> None:
         self._writer = _writer_class()(str(folder), purge_step=done + 1 if done else None)
 
-    def write(self, row: dict[str, Any]) -> None:
-        """The numbers of a row of metrics at its epoch; each of a list's or a table's by itself."""
-        for name, value in row.items():
+    def write(self, row: EpochRow) -> None:
+        """Writes the numbers of a row; numbers of a list or table each under a name of their own."""
+        for name, value in row.to_json().items():
             if name == "epoch" or not isinstance(value, (int, float, list, dict)):
                 continue
-            within = dict(enumerate(value)) if isinstance(value, list) else value
-            named = (
-                {f"{name}/{key}": entry for key, entry in within.items()} if isinstance(within, dict) else {name: value}
+            entries = dict(enumerate(value)) if isinstance(value, list) else value
+            scalars = (
+                {f"{name}/{key}": entry for key, entry in entries.items()}
+                if isinstance(entries, dict)
+                else {name: value}
             )
-            for tag, number in named.items():
-                self._writer.add_scalar(tag, number, row["epoch"])
+            for tag, number in scalars.items():
+                self._writer.add_scalar(tag, number, row.epoch)
         self._writer.flush()
 
     def close(self) -> None:
-        """Ends the file."""
+        """Closes the file."""
         self._writer.close()
 
 
@@ -72,7 +80,7 @@ def _writer_class() -> Any:
         with contextlib.suppress(ImportError):
             return importlib.import_module(module).SummaryWriter
     raise MissingDependencyError(
-        "nothing here writes TensorBoard's files",
+        "no writer of TensorBoard's files is installed",
         where="training.tensorboard",
         hint="pip install 'spikeport[tensorboard]'",
     )

@@ -1,4 +1,4 @@
-"""How good networks are: students by their output spikes, teachers by their logits."""
+"""Accuracy of networks: students by their output spikes, teachers by their logits."""
 
 from __future__ import annotations
 

@@ -9,7 +9,6 @@ import signal
 import threading
 import warnings
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -22,14 +21,15 @@ from spikeport.errors import UserError
 from spikeport.pipeline.models.sync_batch_norm import sync_batch_norm
 from spikeport.pipeline.run import distributed
 from spikeport.pipeline.run.sections.training import Training
-from spikeport.pipeline.run.tensor_files import read_tree
-from spikeport.pipeline.training.checkpoints import SafeCheckpointIO
-from spikeport.pipeline.training.epoch_log import TensorBoardWriter
+from spikeport.pipeline.training.checkpoints import CHECKPOINT, SafeCheckpointIO, read_checkpoint
+from spikeport.pipeline.training.epoch_log import METRICS, TensorBoardWriter
 from spikeport.pipeline.training.precision import autocast_forwards, precision_plugin
-from spikeport.pipeline.training.task import CHECKPOINT, Progress, TrainingTask
+from spikeport.pipeline.training.results import BestEpoch
+from spikeport.pipeline.training.task import TrainingTask
+from spikeport.progress import NamedProgress
 
-# What of [training] every training obeys, the teacher's and the fine-tuning's too, and what a checkpoint is tied to.
-ENGINE = (
+# Keys of [training] that every training follows, also of the teacher and of QAT. Checkpoints are tied to them.
+ENGINE_KEYS = (
     "accumulate",
     "gradient_clip_norm",
     "patience",
@@ -46,22 +46,31 @@ def fit(
     folder: Path,
     training: Training,
     *,
-    progress: Progress | None = None,
+    progress: NamedProgress | None = None,
     metrics: Path | None = None,
     score_start: bool = False,
-) -> dict[str, Any]:
-    """Trains, or goes on from the checkpoint in `folder`, and leaves the best epoch's weights in the model.
+) -> BestEpoch:
+    """Runs a training task, or resumes it from its checkpoint. The model ends with the weights of the best epoch.
 
-    Each epoch adds a line to `metrics` (default: metrics.jsonl in `folder`); lines of other stages stay.
-    `score_start`: the untrained model takes part in the choice, as epoch 0.
-    Returns {"epoch", "score"} of the choice, the score None where there was nothing to choose by.
-    Raises UserError where the checkpoint is unreadable or from another recipe, where the loss stops being finite, or
-    where the recipe asks for what this machine does not have.
+    Args:
+        task: what is trained. Its model ends on the CPU, in eval mode.
+        folder: where the checkpoint is.
+        training: the section [training] of the recipe.
+        progress: called after each optimizer step as (steps done, steps in all, stage).
+        metrics: file that gets a line an epoch; lines of other stages stay. None: metrics.jsonl in `folder`.
+        score_start: whether the weights before training take part in the choice, as epoch 0.
+
+    Returns:
+        The epoch whose weights are kept.
+
+    Raises:
+        UserError: the checkpoint cannot be read or belongs to another recipe, the loss is not finite, or the machine
+            lacks what the recipe needs.
     """
     keep_freed_memory()
     task.settings, task.score_start = training, score_start
-    task.identity |= {"engine": training.model_dump(include=set(ENGINE))}
-    task.report, task.folder, task.metrics = progress, folder, metrics or folder / "metrics.jsonl"
+    task.identity |= {"engine": training.model_dump(include=set(ENGINE_KEYS))}
+    task.report, task.folder, task.metrics = progress, folder, metrics or folder / METRICS
     if task.samples // task.batches < task.parts:
         raise UserError(
             f"batches of {task.samples // task.batches} cannot be cut into {task.parts} parts",
@@ -71,16 +80,16 @@ def fit(
     checkpoint = folder / CHECKPOINT
     resume = checkpoint.exists()
     if resume:
-        task.on_load_checkpoint(_checked(task, checkpoint))
+        task.on_load_checkpoint(read_checkpoint(checkpoint, task.identity))
     elif not task.epochs and score_start:
         task.update_best_weights(0)
     if task.epochs:
         if not task.ended:
             _run(task, checkpoint, training, resume)
-        task.model.load_state_dict(task.best["weights"])
-        task.write_metrics()  # a kill may have come between the last checkpoint and its line
+        task.model.load_state_dict(task.best.weights)
+        task.write_metrics()  # the training may have been killed between the last checkpoint and its line
     task.model.to("cpu").eval()
-    return {key: task.best.get(key) for key in ("epoch", "score")}
+    return task.best.chosen
 
 
 def _run(task: TrainingTask, checkpoint: Path, training: Training, resume: bool) -> None:
@@ -94,12 +103,12 @@ def _run(task: TrainingTask, checkpoint: Path, training: Training, resume: bool)
                 accelerator="gpu" if gpu else "cpu",
                 devices=training.devices,
                 num_nodes=training.nodes,
-                # Not every weight has a gradient in every objective (the static head under `baseline`).
+                # Not every method gives every weight a gradient (the static head under `baseline`).
                 strategy="auto" if alone else DDPStrategy(find_unused_parameters=True, broadcast_buffers=False),
                 max_epochs=task.epochs,
                 accumulate_grad_batches=training.accumulate,
                 gradient_clip_val=training.gradient_clip_norm or None,
-                plugins=[SafeCheckpointIO(), precision_plugin(training.precision, device), *_place()],
+                plugins=[SafeCheckpointIO(), precision_plugin(training.precision, device), *_cluster()],
                 deterministic="warn" if gpu else None,
                 logger=False,
                 enable_checkpointing=False,
@@ -109,7 +118,9 @@ def _run(task: TrainingTask, checkpoint: Path, training: Training, resume: bool)
             )
         except MisconfigurationException as error:
             distributed.check_gpus(training)
-            raise UserError("this machine cannot train so", where="training", cause=str(error)) from error
+            raise UserError(
+                "this machine cannot train with these settings", where="training", cause=str(error)
+            ) from error
         if training.tensorboard and trainer.is_global_zero and task.metrics:
             folder = task.metrics.parent / "tensorboard" / task.stage
             task.tensorboard = TensorBoardWriter(folder, len(task.history))
@@ -117,22 +128,22 @@ def _run(task: TrainingTask, checkpoint: Path, training: Training, resume: bool)
         within.enter_context(autocast_forwards(task.model, training.precision, device))
         if not alone:
             within.enter_context(sync_batch_norm(task))
-        _leave_signals_alone(trainer)
+        _keep_sigterm_handler(trainer)
         try:
             trainer.fit(task, ckpt_path=checkpoint if resume else None)
-        except SystemExit as left:  # what Lightning makes of Ctrl-C
+        except SystemExit as left:  # Lightning's answer to Ctrl-C
             if isinstance(left.__context__, KeyboardInterrupt):
                 raise KeyboardInterrupt from None
             raise
 
 
-def _place() -> list[ClusterEnvironment]:
-    """A batch script of SLURM's has the numbers of tasks that it never started; Lightning would believe them."""
+def _cluster() -> list[ClusterEnvironment]:
+    """The plain environment inside a batch script of SLURM, which has numbers of tasks that it did not start."""
     return [LightningEnvironment()] if "SLURM_NTASKS" in os.environ and not distributed.from_srun() else []
 
 
-def _leave_signals_alone(trainer: pl.Trainer) -> None:
-    """Whoever runs this decides what SIGTERM does: Lightning's answer leaves with 0, as if all were done."""
+def _keep_sigterm_handler(trainer: pl.Trainer) -> None:
+    """Keeps the caller's handler of SIGTERM: Lightning's own ends the process with 0, as if all were done."""
     register = trainer._signal_connector.register_signal_handlers
     before = signal.getsignal(signal.SIGTERM)
 
@@ -142,14 +153,3 @@ def _leave_signals_alone(trainer: pl.Trainer) -> None:
             signal.signal(signal.SIGTERM, before)
 
     trainer._signal_connector.register_signal_handlers = without_sigterm  # type: ignore[method-assign]
-
-
-def _checked(task: TrainingTask, checkpoint: Path) -> dict[str, Any]:
-    saved = read_tree(checkpoint)
-    if not isinstance(saved, dict) or saved.get("identity") != task.identity:
-        raise UserError(
-            "this checkpoint belongs to another recipe, data set or stage",
-            where=str(checkpoint),
-            hint="resume with the recipe it was made with, or choose another folder",
-        )
-    return saved

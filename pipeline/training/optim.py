@@ -16,7 +16,17 @@ MOMENTUM = 0.9
 def build_optimizer(
     settings: Training, weights: Iterable[nn.Parameter], lr: float, weight_decay: float
 ) -> torch.optim.Optimizer:
-    """AdamW (decoupled weight decay), or SGD with momentum 0.9 (weight decay in the gradient)."""
+    """The optimizer that a recipe asks for.
+
+    AdamW has decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101); SGD has momentum 0.9 and adds weight
+    decay to the gradient.
+
+    Args:
+        settings: the section [training].
+        weights: the parameters.
+        lr: learning rate.
+        weight_decay: weight decay.
+    """
     if settings.optimizer == "sgd":
         return torch.optim.SGD(weights, lr=lr, momentum=MOMENTUM, weight_decay=weight_decay, foreach=True)
     return torch.optim.AdamW(weights, lr=lr, weight_decay=weight_decay, foreach=True)

@@ -1,4 +1,4 @@
-"""Mixed precision where it is safe: convolutions and dense layers in 16 bits, all else in float32."""
+"""Mixed precision: convolutions and dense layers in 16 bits, neurons and losses in float32."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TYPES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
 class _Scaled(MixedPrecision):
-    """Losses scaled against underflow of float16 gradients; what runs in 16 bits is said by `autocast_forwards`."""
+    """Loss scaling against underflow of float16 gradients; `autocast_forwards` says what runs in 16 bits."""
 
     @contextlib.contextmanager
     def forward_context(self) -> Iterator[None]:
@@ -26,7 +26,7 @@ class _Scaled(MixedPrecision):
 
 
 def precision_plugin(precision: str, device: str) -> Precision:
-    """Lightning's part of the matter: the scaler of float16."""
+    """Lightning's plugin: the scaler of losses for float16, nothing for other precisions."""
     return _Scaled("16-mixed", device) if precision == "16-mixed" else Precision()
 
 

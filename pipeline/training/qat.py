@@ -1,14 +1,14 @@
-"""From a float student to one that is exact in Loihi's arithmetic.
+"""Quantization-aware training (QAT): from a float student to one that is exact in Loihi's arithmetic.
 
-Batch norm is folded (exact), every layer is scaled so that its weights fill the 8-bit range (spikes do not
-change), then weights, biases and thresholds move onto the integer grid and the weights are tuned there: the
-forward pass is the chip's, the gradient passes straight through the rounding.
+Batch norm is folded (exact), and every layer is scaled so that its weights fill the 8-bit range (spikes do not change).
+Then weights, biases and thresholds are rounded to integers times a scale, and the weights are trained further: the
+forward pass computes in Loihi's arithmetic, the gradient passes straight through the rounding (Bengio et al. 2013,
+arXiv 1308.3432).
 """
 
 from __future__ import annotations
 
-import copy
-import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from spikeport.export.network.fixed_point import BIAS_LIMIT, THRESHOLD_LIMIT, WEIGHT_LIMIT
+from spikeport.export.network.fixed_point import BIAS_LIMIT, WEIGHT_LIMIT
 from spikeport.pipeline.data.dataset import Dataset
 from spikeport.pipeline.data.event_synthesis.cached_views import CachedViews, EventSynthesizer
 from spikeport.pipeline.distillation.method_spec import baseline_spec, method_spec
@@ -25,47 +25,15 @@ from spikeport.pipeline.models.students.base import Student, WeightLayer, weight
 from spikeport.pipeline.models.teachers.base import Teacher
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.training.fit import fit
-from spikeport.pipeline.training.task import Progress
-from spikeport.pipeline.training.tasks import QatTask, StudentTask
+from spikeport.pipeline.training.scaling import rescale
+from spikeport.pipeline.training.student_task import QatTask, StudentTask
+from spikeport.progress import NamedProgress
 
-TUNING_IMAGES = 1_280  # images that an epoch of tuning on synthetic events sees
-
-
-def rescale(student: Student) -> Student:
-    """A copy of a folded student, each layer's weights, bias and threshold times one factor, so that 8 bits
-    fit best.
-
-    The layer's scale S (integer units per float unit) is the power of two nearest to 254 / max|W|, and the
-    factor makes S max|W| exactly 254, less only where bias or threshold would leave their ranges. Spikes stay
-    as they are.
-    """
-    student = copy.deepcopy(student)
-    for layer in weight_layers(student):
-        synapse, neurons, pooled = layer.synapse, layer.neurons, layer.pooled
-        largest = float(synapse.weight.detach().abs().max())
-        if (recurrence := neurons.recurrent_synapse) is not None:  # both have one scale
-            largest = max(largest, float(recurrence.weight.detach().abs().max()) * pooled)
-        bias = 0.0 if layer.bias is None else float(layer.bias.detach().abs().max()) * pooled
-        threshold = float(neurons.threshold) * pooled
-        units = min(WEIGHT_LIMIT / largest, THRESHOLD_LIMIT / threshold, BIAS_LIMIT / max(bias, 1e-30))
-        scale = 2.0 ** round(math.log2(units))
-        factor = units / scale
-        with torch.no_grad():
-            synapse.weight *= factor
-            if layer.bias is not None:
-                layer.bias.mul_(factor)
-            neurons.rescale(factor)
-            neurons.scale.fill_(scale * pooled)
-    return student
-
-
-def scales(student: Student) -> dict[str, float]:
-    """S of each synapse by name: integer weights are S times the float ones."""
-    return {layer.name: float(layer.neurons.scale) / layer.pooled for layer in weight_layers(student)}
+QAT_IMAGES = 1_280  # images in an epoch of QAT on synthetic events
 
 
 def quantize(student: Student) -> Student:
-    """A folded float student on the integer grid, in Loihi numerics, without fine-tuning."""
+    """A copy of a float student without batch norm, rounded and in Loihi numerics, without further training."""
     student = rescale(student)
     prepare_qat(student)
     return convert(student)
@@ -76,7 +44,7 @@ def qat_finetune(
     dataset: Dataset,
     student: Student,
     folder: Path,
-    progress: Progress | None = None,
+    progress: NamedProgress | None = None,
     metrics: Path | None = None,
     *,
     stage: str = "quantization",
@@ -84,51 +52,64 @@ def qat_finetune(
     teacher: Teacher | None = None,
     synthesizer: EventSynthesizer | CachedViews | None = None,
 ) -> Student:
-    """The float `student` (as trained, batch norm and all) quantized and tuned in Loihi numerics, on the CPU.
+    """Quantizes a float student and trains it further in Loihi numerics.
 
-    Tuned by `method`, None: with TET on the events alone, which is also for plans with a hybrid stream, since alignment
-    and that stream have done their work when batch norm is folded. One that has first lessons over the
-    bridge tunes on such lessons too, TUNING_IMAGES an epoch. The epoch is chosen on the validation recordings, epoch 0
-    (as rounded) included, so that tuning cannot make it worse there. `folder`, `progress`, `metrics`: see
-    `fitting.fit`.
+    Its epoch is chosen by the accuracy on the validation recordings. Epoch 0, the rounded student, takes part, so that
+    training cannot make it worse there.
+
+    Args:
+        recipe: the recipe.
+        dataset: the data set.
+        student: the float student, with its batch norm. It is not changed.
+        folder: where the checkpoint is.
+        progress: called as (steps done, steps in all, stage).
+        metrics: file of the log; None: metrics.jsonl in `folder`.
+        stage: name of the training.
+        method: method whose losses train it; None: the baseline. A method with a hybrid stream trains with the baseline
+            too, since alignment and that stream have no use once batch norm is folded.
+        teacher: the teacher; None for methods without one.
+        synthesizer: renders events of static images. Methods that pretrain use them here too, 1,280 images an epoch.
+
+    Returns:
+        The quantized student, on the CPU in eval mode.
     """
     prepared = rescale(fold_batch_norm(student))
     prepare_qat(prepared)
     spec = baseline_spec(recipe.distillation) if method is None else method_spec(recipe.distillation, method)
     if "hybrid" in spec.streams:
         spec = baseline_spec(recipe.distillation)
-    options: dict[str, Any] = {
-        "teacher": teacher,
-        "synthesizer": synthesizer,
-        "stage": stage,
-        "epochs": recipe.quantization.epochs,
-        "lr": recipe.quantization.lr,
-        "weight_decay": 0.0,
-        "warmup_epochs": 0,
-        "sections": ("student", "training", "augmentation", "distillation", "synthesis", "quantization"),
-    }
-    task: StudentTask
-    if spec.pretrains:
-        lessons = QatTask(
-            recipe, dataset, prepared, spec, samples=TUNING_IMAGES, batch=recipe.synthesis.pretrain_batch, **options
-        )
-        lessons.recordings = recipe.synthesis.pretrain_recordings
-        task = lessons
-    else:
-        task = StudentTask(recipe, dataset, prepared, spec, **options)
-    fit(
-        task,
-        folder,
-        recipe.training,
-        progress=progress,
-        metrics=metrics,
-        score_start=True,
+    make = partial(
+        QatTask if spec.pretrains else StudentTask,
+        recipe,
+        dataset,
+        prepared,
+        spec,
+        teacher=teacher,
+        synthesizer=synthesizer,
+        stage=stage,
+        epochs=recipe.quantization.epochs,
+        lr=recipe.quantization.lr,
+        weight_decay=0.0,
+        warmup_epochs=0,
+        sections=("student", "training", "augmentation", "distillation", "synthesis", "quantization"),
     )
+    task = make(samples=QAT_IMAGES, batch=recipe.synthesis.pretrain_batch) if spec.pretrains else make()
+    if isinstance(task, QatTask):
+        task.recordings = recipe.synthesis.pretrain_recordings
+    fit(task, folder, recipe.training, progress=progress, metrics=metrics, score_start=True)
     return convert(prepared)
 
 
 class FakeQuantize(nn.Module):
-    """Parametrisation: values / S with integers that are multiples of `step` and at most `limit`."""
+    """Parametrization of a weight: n / S with integers n.
+
+    The gradient passes where |value| <= limit / S, and is zero elsewhere.
+
+    Args:
+        scale: S.
+        step: n is a multiple of it.
+        limit: largest |n|.
+    """
 
     def __init__(self, scale: float, step: int, limit: int) -> None:
         super().__init__()
@@ -152,8 +133,11 @@ class _RoundToGrid(torch.autograd.Function):
 
 
 def prepare_qat(student: Student) -> None:
-    """In place: weights and biases seen through the grid, thresholds and decays on it, cells in Loihi
-    numerics."""
+    """Sets up a rescaled student for QAT, in place.
+
+    Weights and biases get a `FakeQuantize`, thresholds and decays are rounded, and the neurons compute in Loihi
+    numerics.
+    """
     for layer in weight_layers(student):
         neurons, scale = layer.neurons, float(layer.neurons.scale)
         for module, name, grid in _grids(layer):
@@ -164,7 +148,7 @@ def prepare_qat(student: Student) -> None:
 
 
 def convert(student: Student) -> Student:
-    """In place: the weights become what the grid made of them."""
+    """Ends QAT in place: the rounded weights become the parameters. Returns the student in eval mode."""
     for layer in weight_layers(student):
         for module, name, _ in _grids(layer):
             parametrize.remove_parametrizations(module, name, leave_parametrized=True)
@@ -172,7 +156,7 @@ def convert(student: Student) -> Student:
 
 
 def _grids(layer: WeightLayer) -> list[tuple[nn.Module, str, FakeQuantize]]:
-    """The parameters of a layer that are quantized: module, name and grid of each."""
+    """The quantized parameters of a layer: module, name and `FakeQuantize` of each."""
     scale = float(layer.neurons.scale)
     found: list[tuple[nn.Module, str, FakeQuantize]] = [
         (layer.synapse, "weight", FakeQuantize(scale / layer.pooled, 2, WEIGHT_LIMIT))

@@ -1,18 +1,17 @@
-"""What a training is: a model, a loss, a score, and which rows each step sees, on however many processes.
+"""A training task: a model, a loss, a score, and the rows of each step, on any number of processes.
 
-All randomness comes from (seed, purpose, epoch, batch) and never from a stream that a kill could cut, so that
-a training resumed at an epoch ends in the very weights of one that was never stopped.
+All random numbers come from (seed, purpose, epoch, batch), never from the state of a generator. So a training that is
+killed and resumed at an epoch ends in the same weights as one that was never stopped.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
@@ -22,23 +21,53 @@ from spikeport.errors import UserError
 from spikeport.pipeline.run import distributed, health
 from spikeport.pipeline.run.sections.training import Training
 from spikeport.pipeline.run.seeding import derived_seed
+from spikeport.pipeline.training.best_weights import BestWeights
+from spikeport.pipeline.training.checkpoints import CHECKPOINT
 from spikeport.pipeline.training.ema import ExponentialMovingAverage
 from spikeport.pipeline.training.epoch_log import TensorBoardWriter, write_metrics
 from spikeport.pipeline.training.optim import build_optimizer, lr_lambda
+from spikeport.pipeline.training.results import EpochRow
+from spikeport.progress import NamedProgress
 
-Progress = Callable[[int, int, str], None]  # done, total, what
-CHECKPOINT = "checkpoint.safetensors"
-SCORE_EPOCHS = 5
+
+@runtime_checkable
+class Warner(Protocol):
+    """A progress callback that also takes warnings."""
+
+    def say_once(self, text: str, *, key: object) -> None:
+        """Shows a text, unless one was shown under this key before."""
 
 
 class TrainingTask(pl.LightningModule):
-    """A model, what it descends (`loss`) and how good it is on validation data (`score`).
+    """A model with its loss and its validation score, as Lightning trains it. Run one with `fit`.
 
-    `samples` rows are shuffled every epoch and dealt into batches of about `batch`, one for each step of the
-    optimizer. A batch is computed in `parts`: as many for each process as the recipe's `accumulate` says. With
-    `ema_decay`, what is scored and kept is a moving average of the weights that keeps this share of itself a step (less
-    while it is young, see `ExponentialMovingAverage`).
-    Kept are the weights that stand best on validation (see `consider`); among equals the later ones.
+    The rows of the training data are shuffled every epoch and split into batches, one for each optimizer step. The
+    weights with the best validation score are kept (`BestWeights`). A subclass gives `loss` and `score`.
+
+    Args:
+        model: the network that is trained.
+        stage: name of the training, in the log and in errors.
+        samples: number of rows.
+        batch: rows of a batch; batches are made as equal as possible.
+        epochs: number of epochs.
+        lr: learning rate.
+        weight_decay: weight decay.
+        warmup_epochs: epochs in which the learning rate rises.
+        seed: seed of all random numbers.
+        identity: what a checkpoint is tied to, as JSON values.
+        ema_decay: decay of the moving average of the weights that is scored and kept; 0: the weights themselves.
+
+    Attributes:
+        settings: the section [training] of the recipe.
+        score_start: whether the weights before training take part in the choice, as epoch 0.
+        best: the weights that are kept.
+        history: the log of all epochs so far.
+        silent: validation recordings without an output spike at the last score; None where they are not counted.
+        rates: spikes per neuron and step by layer at the last score; None where they are not counted.
+        report: progress callback, called as (steps done, steps in all, stage).
+        folder: where the checkpoint is written.
+        metrics: file of the log.
+        tensorboard: writer of TensorBoard's files.
     """
 
     def __init__(
@@ -53,7 +82,7 @@ class TrainingTask(pl.LightningModule):
         weight_decay: float,
         warmup_epochs: int,
         seed: int,
-        identity: dict[str, Any],
+        identity: Mapping[str, object],
         ema_decay: float = 0.0,
     ) -> None:
         super().__init__()
@@ -62,73 +91,66 @@ class TrainingTask(pl.LightningModule):
         self.batches = max(1, round(samples / batch))
         self.lr, self.weight_decay, self.warmup_epochs = lr, weight_decay, warmup_epochs
         self.ema = ExponentialMovingAverage(model, ema_decay) if ema_decay else None
-        self.identity = {"stage": stage, **identity}
-        self.settings = Training()
-        self.history: list[dict[str, Any]] = []
-        self.scores: list[float] = []
-        self.silent: int | None = None  # validation recordings without an answer when last scored, where counted
-        self.best: dict[str, Any] = {}
-        self.report: Progress | None = None
+        self.identity: dict[str, object] = {"stage": stage, **identity}
+        self.settings, self.score_start = Training(), False
+        self.best = BestWeights()
+        self.history: list[EpochRow] = []
+        self.silent: int | None = None
+        self.rates: Mapping[str, float] | None = None
+        self.report: NamedProgress | None = None
         self.folder: Path | None = None
         self.metrics: Path | None = None
         self.tensorboard: TensorBoardWriter | None = None
-        self.score_start = False
         self._rows: tuple[Tensor, ...] = ()
         self._parts: list[dict[str, Tensor]] = []
         self._started = 0.0
-        self.signs: dict[str, Any] = {}  # what `score` saw of the network beside its accuracy, for the metrics
         self._gradient: float | None = None
 
     def loss(self, rows: Tensor, index: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """The scalar to descend on these rows (int64, on the CPU), a mean over them, and its detached parts.
+        """The loss on some rows.
 
-        `index` is another one for each part of each batch of an epoch.
+        Args:
+            rows: row numbers, int64 on the CPU.
+            index: number of the part of the batch, unique within an epoch.
+
+        Returns:
+            The scalar to minimize, a mean over the rows, and its parts for the log, without gradient.
         """
         raise NotImplementedError
 
     def score(self, model: nn.Module) -> float | None:
-        """Share of validation samples that `model`, this training's model or its average, gets right; None where
-        there are none, and the last epoch is kept."""
+        """The validation score of `model`, the trained network or its moving average; higher is better. None without
+        validation data: the last epoch is kept then."""
         raise NotImplementedError
 
     def generator(self, purpose: str, *numbers: int) -> torch.Generator:
-        """A fresh generator on the CPU for one purpose at one place."""
+        """A fresh generator on the CPU, the same for the same purpose and numbers."""
         return torch.Generator().manual_seed(derived_seed(self.seed, purpose, *numbers))
 
     @property
     def parts(self) -> int:
-        """Into how many parts a batch is cut."""
+        """Number of parts that a batch is computed in: accumulated parts times processes."""
         return self.settings.accumulate * distributed.world_size(self.settings)
 
     def progress_at(self, index: int) -> float:
-        """x in [0, 1): how far the training is when the batch of part `index` of this epoch starts."""
+        """Share of the training that is over, in [0, 1), when the batch of part `index` of this epoch starts."""
         return (self.current_epoch * self.batches + index // self.parts) / (self.epochs * self.batches)
 
     def update_best_weights(self, epoch: int) -> float | None:
-        """Scores the weights as they are now and keeps them if none before stood better. Returns the score.
-
-        They stand by the mean score of the last few epochs: one score of a small validation part is mostly luck.
-        Without a score they always stand best; those of the start, where they count, stand against any that score less.
-        """
+        """Scores the current weights and keeps them if none before were better. Returns the score."""
         model = self.ema.module if self.ema else self.model
-        score, smoothed_score = distributed.broadcast(self.score(model) if distributed.is_rank_zero() else None), None
-        if score is not None:
-            self.scores.append(score)
-            smoothed_score = float(np.mean(self.scores[-SCORE_EPOCHS:]))
-        falls = score is not None and self.score_start and score < self.scores[0]
-        if not self.best or smoothed_score is None or (smoothed_score >= self.best["score"] and not falls):
-            weights = {key: tensor.detach().cpu().clone() for key, tensor in model.state_dict().items()}
-            self.best = {"epoch": epoch, "score": smoothed_score, "weights": weights}
+        score = distributed.broadcast(self.score(model) if distributed.is_rank_zero() else None)
+        self.best.update(epoch, score, model, score_start=self.score_start)
         return score
 
     @property
     def ended(self) -> bool:
         """Whether all epochs are over, or `patience` of them have passed since the best."""
         done, patience = len(self.history), self.settings.patience
-        return done >= self.epochs or bool(patience and done - self.best.get("epoch", 0) >= patience)
+        return done >= self.epochs or bool(patience and done - (self.best.chosen.epoch or 0) >= patience)
 
     def write_metrics(self) -> None:
-        """Puts the history of all epochs into the metrics file."""
+        """Writes the log of all epochs to the metrics file."""
         if self.metrics and distributed.is_rank_zero():
             write_metrics(self.metrics, self.stage, self.history)
 
@@ -144,15 +166,15 @@ class TrainingTask(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def train_dataloader(self) -> list[int]:
-        # Only numbers: on a resume Lightning asks for them before it knows the epoch.
+        # Numbers only: on a resume Lightning asks for them before it knows the epoch.
         return list(range(self.batches * self.settings.accumulate))
 
     def on_fit_start(self) -> None:
-        if self.settings.threads:  # here, for Lightning sets its own number where several processes train
+        if self.settings.threads:  # here, since Lightning sets its own number where several processes train
             torch.set_num_threads(self.settings.threads)
 
     def on_train_start(self) -> None:
-        if self.score_start and not self.best:
+        if self.score_start and not self.best.weights:
             self.update_best_weights(0)
 
     def on_train_epoch_start(self) -> None:
@@ -165,7 +187,7 @@ class TrainingTask(pl.LightningModule):
         part = turn * self.trainer.world_size + self.global_rank
         rows = self._rows[batch].tensor_split(self.parts)[part]
         total, parts = self.loss(rows, batch * self.parts + part)
-        # Gradients are averaged over the parts; a part counts for as many samples as it has.
+        # Gradients are averaged over the parts, and a part is weighted by its number of samples.
         share = len(rows) * self.parts / len(self._rows[batch])
         finite = torch.isfinite(total.detach()).float()
         if not self.trainer.strategy.reduce(finite, reduce_op="sum") == self.trainer.world_size:
@@ -180,7 +202,7 @@ class TrainingTask(pl.LightningModule):
         return total * share
 
     def on_before_optimizer_step(self, _: torch.optim.Optimizer) -> None:
-        if self._gradient:  # one step of an epoch that moves something is enough to know
+        if self._gradient:  # the first step with a gradient is enough to see that there is one
             return
         there = [weight.grad for weight in self.parameters() if weight.grad is not None]
         largest = float(torch.nn.utils.get_total_norm(there, float("inf")))
@@ -191,33 +213,42 @@ class TrainingTask(pl.LightningModule):
             self.ema.update_parameters(self.model)
 
     def on_train_epoch_end(self) -> None:
-        row: dict[str, Any] = {"stage": self.stage, "epoch": self.current_epoch + 1}
+        losses = {}
         for name in self._parts[0]:
-            own = torch.stack([part[name].float() for part in self._parts]).mean(0)
-            row[name] = self.trainer.strategy.reduce(own, reduce_op="mean").tolist()
-        row["validation_accuracy"] = self.update_best_weights(self.current_epoch + 1)
-        if self.silent is not None:
-            row["validation_silent"] = self.silent
-        row |= self.signs | {"gradient": self._gradient}
-        row["lr"] = self.trainer.optimizers[0].param_groups[0]["lr"]
-        row["seconds"] = round(time.perf_counter() - self._started, 3)
+            mean = torch.stack([part[name].float() for part in self._parts]).mean(0)
+            losses[name] = self.trainer.strategy.reduce(mean, reduce_op="mean").tolist()
+        accuracy = self.update_best_weights(self.current_epoch + 1)
+        row = EpochRow(
+            stage=self.stage,
+            epoch=self.current_epoch + 1,
+            losses=losses,
+            validation_accuracy=accuracy,
+            validation_silent=self.silent,
+            rates=self.rates,
+            gradient=self._gradient,
+            lr=self.trainer.optimizers[0].param_groups[0]["lr"],
+            seconds=round(time.perf_counter() - self._started, 3),
+        )
         self.history.append(row)
         if self.folder:
             self.trainer.save_checkpoint(self.folder / CHECKPOINT)
         self.write_metrics()
         if self.tensorboard:
             self.tensorboard.write(row)
-        for finding in health.of_epoch(self.stage, self.history, last=self.ended):
-            self._warn(finding)
+        self._warn()
         self.trainer.should_stop = self.ended
 
-    def _warn(self, finding: health.Finding) -> None:
-        say_once = getattr(self.report, "say_once", None)
-        if say_once is not None and distributed.is_rank_zero():
-            say_once(health.line(finding), key=(finding.kind, self.stage))
+    def _warn(self) -> None:
+        """Reports signs of a network that does not learn, where the progress callback takes warnings."""
+        if isinstance(self.report, Warner) and distributed.is_rank_zero():
+            rows = [row.to_json() for row in self.history[-2:]]
+            for finding in health.of_epoch(self.stage, rows, last=self.ended):
+                self.report.say_once(health.line(finding), key=(finding.kind, self.stage))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint.update(identity=self.identity, history=self.history, scores=self.scores, best=self.best)
+        history = [row.to_json() for row in self.history]
+        checkpoint.update(identity=self.identity, history=history, **self.best.to_tree())
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.history, self.scores, self.best = (checkpoint[key] for key in ("history", "scores", "best"))
+        self.history = [EpochRow.from_json(row) for row in checkpoint["history"]]
+        self.best.load_tree(checkpoint)

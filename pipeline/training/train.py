@@ -1,4 +1,4 @@
-"""Trains the teacher on static images, the translator on pairs, and students on events under a plan of terms."""
+"""Training of teachers, translators and students, each from a recipe and a data set."""
 
 from __future__ import annotations
 
@@ -18,49 +18,43 @@ from spikeport.pipeline.models.students.build import build_student
 from spikeport.pipeline.models.teachers.base import Teacher
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.seeding import derived_seed
-from spikeport.pipeline.training.evaluate import (
-    spiking_teacher_classes,
-    student_accuracy,
-    teacher_accuracy,
-    teacher_logits,
-)
 from spikeport.pipeline.training.fit import fit
-from spikeport.pipeline.training.task import Progress
-from spikeport.pipeline.training.tasks import PretrainTask, StudentTask, TeacherTask, check_losses
+from spikeport.pipeline.training.student_task import PretrainTask, StudentTask, check_losses
+from spikeport.pipeline.training.teacher_task import TeacherTask
 from spikeport.pipeline.training.translator_task import TranslatorTask
-
-__all__ = [
-    "initial_student",
-    "pretrain_student",
-    "spiking_teacher_classes",
-    "student_accuracy",
-    "teacher_accuracy",
-    "teacher_logits",
-    "train_student",
-    "train_teacher",
-    "train_translator",
-]
+from spikeport.progress import NamedProgress
 
 
 def train_teacher(
     recipe: Recipe,
     dataset: Dataset,
     folder: Path,
-    progress: Progress | None = None,
+    progress: NamedProgress | None = None,
     metrics: Path | None = None,
 ) -> Teacher:
-    """A teacher trained on the static images, in eval mode on the CPU: `[B, 3, H, W]` in 0..1 to logits `[B,
-    K]`.
+    """Trains a teacher on the static images.
 
-    Chosen by its accuracy on the paired images of the validation recordings (where there are none, on a tenth of the
-    images that it does not train on). `folder` holds the checkpoint; see `fitting.fit` for resume and
-    `metrics`.
+    Its epoch is chosen by the accuracy on the paired images of the validation recordings, or, where there are none, on
+    a tenth of the images, which it is not trained on.
+
+    Args:
+        recipe: the recipe.
+        dataset: the data set.
+        folder: where the checkpoint is; a training that was stopped is resumed from it.
+        progress: called as (steps done, steps in all, stage).
+        metrics: file of the log; None: metrics.jsonl in `folder`.
+
+    Returns:
+        The teacher, `[B, 3, H, W]` in 0..1 to logits `[B, K]`, on the CPU in eval mode.
+
+    Raises:
+        UserError: there is no static image, or a loss of the recipe cannot act on these networks.
     """
     if not len(dataset.static.labels):
         raise UserError("there are no static images to train a teacher on", where="data", hint=NO_TEACHER)
     task = TeacherTask(recipe, dataset)
     teacher = task.model.eval()
-    for method in recipe.methods:  # a term that cannot be is said now, not when the teacher is trained
+    for method in recipe.methods:  # a loss that cannot act fails before the teacher is trained
         spec = method_spec(recipe.distillation, method)
         check_losses(recipe, dataset, spec, initial_student(recipe, dataset, teacher), teacher)
     teacher.train()
@@ -72,10 +66,13 @@ def train_translator(
     recipe: Recipe,
     dataset: Dataset,
     folder: Path,
-    progress: Progress | None = None,
+    progress: NamedProgress | None = None,
     metrics: Path | None = None,
 ) -> Translator:
-    """A translator fitted on the training recordings and their images, in eval mode on the CPU."""
+    """Trains a translator from images to events on the training recordings and their images.
+
+    Arguments as of `train_teacher`. Returns the translator on the CPU in eval mode.
+    """
     task = TranslatorTask(recipe, dataset)
     fit(task, folder, recipe.training, progress=progress, metrics=metrics)
     return task.model
@@ -87,16 +84,28 @@ def pretrain_student(
     teacher: Teacher | None,
     synthesizer: EventSynthesizer | CachedViews,
     folder: Path,
-    progress: Progress | None = None,
+    progress: NamedProgress | None = None,
     metrics: Path | None = None,
     *,
     stage: str = "pretrain",
     student: Student | None = None,
 ) -> Student:
-    """A student (`student`, or a fresh one) pretrained on events that `synthesizer` renders of all static images.
+    """Pretrains a student on synthetic events of all static images.
 
-    Stage "simulator" takes `synthesis.simulator_pretrain_epochs` and no recording; "pretrain" takes
-    `synthesis.pretrain_epochs`, with `synthesis.pretrain_recordings` real recordings beside each batch.
+    Args:
+        recipe: the recipe; its own method gives the losses.
+        dataset: the data set.
+        teacher: the teacher; None for methods without one.
+        synthesizer: renders the events.
+        folder: where the checkpoint is.
+        progress: called as (steps done, steps in all, stage).
+        metrics: file of the log; None: metrics.jsonl in `folder`.
+        stage: "simulator" takes `synthesis.simulator_pretrain_epochs` and no recording; "pretrain" takes
+            `synthesis.pretrain_epochs`, and `synthesis.pretrain_recordings` recordings join each batch.
+        student: the student that is trained further; None: a new one.
+
+    Returns:
+        The student, on the CPU in eval mode.
     """
     simulator = stage == "simulator"
     task = PretrainTask(
@@ -126,17 +135,34 @@ def train_student(
     teacher: Teacher | None,
     method: str,
     folder: Path,
-    progress: Progress | None = None,
+    progress: NamedProgress | None = None,
     metrics: Path | None = None,
     *,
     synthesizer: EventSynthesizer | CachedViews | None = None,
     pretrained: Student | None = None,
 ) -> Student:
-    """A student trained in float by the preset `method`, in eval mode on the CPU; its stage is "student-<method>".
+    """Trains a student in float on the recordings. The stage is called "student-<method>".
 
-    All methods begin with the same weights and see the same shuffles and augmentation, so that they can be compared;
-    a pretrained one begins with `pretrained` and goes on for `synthesis.finetune_epochs`. The epoch is chosen on the
-    validation recordings; without any the last one is kept. `teacher` may be None for methods that do not distil.
+    All methods begin with the same weights and get the same shuffles and augmentation, so that they can be compared.
+    The epoch is chosen by the accuracy on the validation recordings; without any, the last one is kept.
+
+    Args:
+        recipe: the recipe.
+        dataset: the data set.
+        teacher: the teacher; None for methods without one.
+        method: a name of `METHODS`.
+        folder: where the checkpoint is.
+        progress: called as (steps done, steps in all, stage).
+        metrics: file of the log; None: metrics.jsonl in `folder`.
+        synthesizer: renders events of static images; None for methods without synthetic events.
+        pretrained: a pretrained student, which is trained for `synthesis.finetune_epochs`; None: a new one, for
+            `training.epochs`.
+
+    Returns:
+        The student, on the CPU in eval mode.
+
+    Raises:
+        UserError: there are no recordings, or the method needs a teacher and there is none.
     """
     known = len(dataset.train.labels) > 0
     if pretrained is not None and not (recipe.synthesis.finetune_epochs and known):
@@ -163,12 +189,12 @@ def train_student(
     )
     fit(task, folder, recipe.training, progress=progress, metrics=metrics, score_start=pretrained is not None)
     if teacher is not None:
-        teacher.to("cpu")  # it was on the student's device while it taught
+        teacher.to("cpu")  # it was on the student's device during training
     return task.model
 
 
 def initial_student(recipe: Recipe, dataset: Dataset, teacher: Teacher | None = None) -> Student:
-    """The untrained student of this recipe and seed, with the teacher's weights where the recipe asks for them."""
+    """The untrained student of a recipe and its seed, with weights of the teacher if the recipe asks for them."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(recipe.seed, "student"))
         student = build_student(

@@ -1,4 +1,4 @@
-"""Fits the translator on the training recordings and their images, with the same engine as everything else."""
+"""The task that trains a translator from images to events."""
 
 from __future__ import annotations
 
@@ -11,13 +11,22 @@ from spikeport.pipeline.data.event_synthesis.translator import Translator
 from spikeport.pipeline.data.images.resize import resize_to
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.seeding import derived_seed
+from spikeport.pipeline.training.checkpoints import recipe_identity
 from spikeport.pipeline.training.task import TrainingTask
-from spikeport.pipeline.training.tasks import identity_of
 
 
 class TranslatorTask(TrainingTask):
-    """Binary cross entropy between a translator's logits and the frames of the recordings; chosen by the same on the
-    validation recordings."""
+    """Training of a translator by binary cross entropy between its logits and the frames of the recordings.
+
+    Scored by the negative of the same on the validation recordings.
+
+    Args:
+        recipe: the recipe.
+        dataset: recordings with their images.
+
+    Raises:
+        UserError: there are no recordings with images.
+    """
 
     model: Translator
 
@@ -44,7 +53,7 @@ class TranslatorTask(TrainingTask):
             weight_decay=0.0,
             warmup_epochs=0,
             seed=recipe.seed,
-            identity=identity_of(recipe, dataset, "synthesis"),
+            identity=recipe_identity(recipe, dataset, "synthesis"),
         )
         self.train_split, self.validation = dataset.train, dataset.validation
 

@@ -22,7 +22,7 @@ from spikeport.pipeline.models.fold_batch_norm import fold_batch_norm
 from spikeport.pipeline.models.students.build import build_student
 from spikeport.pipeline.run.sections.networks import Student as StudentRecipe
 from spikeport.pipeline.training.qat import quantize as quantize_student
-from spikeport.pipeline.training.qat import scales
+from spikeport.pipeline.training.scaling import scales
 
 
 def test_the_sinabs_network_survives_netx_and_runs(tmp_path: Path, shared_data: Path):

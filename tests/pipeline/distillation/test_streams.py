@@ -15,7 +15,7 @@ from spikeport.pipeline.data.images.resize import resize_to
 from spikeport.pipeline.distillation.losses.base import Sizes
 from spikeport.pipeline.distillation.methods import MethodSpec
 from spikeport.pipeline.distillation.objective import Objective
-from spikeport.pipeline.distillation.streams import Streams, observe
+from spikeport.pipeline.distillation.streams import Streams, run_streams
 from spikeport.pipeline.models.teachers.build import build_teacher
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.sections.distillation import LossSpec
@@ -146,7 +146,7 @@ def test_every_stream_is_what_the_student_says_of_it_alone() -> None:
     objective = spec(("tet", "event"), ("logit_kd", "hybrid"), ("logit_kd", "synthetic"))
     teacher = build_teacher(recipe.teacher, (3, HEIGHT, WIDTH), 3)
     for order in (clips, dict(reversed(clips.items()))):
-        step = observe(student, order, objective, teacher, 0.6, torch.Generator())
+        step = run_streams(student, order, objective, teacher, 0.6, torch.Generator())
         for name, clip in clips.items():
             alone = student(clip.frames, head="static" if name == "hybrid" else "event")
             stream = step.streams[name]
@@ -169,4 +169,4 @@ def test_a_teacher_that_is_needed_and_missing_is_named(tmp_path: Path) -> None:
     student = initial_student(recipe, tiny_dataset())
     clips = {"event": made.events(ROWS, draws, CPU, images=True)}
     with pytest.raises(UserError, match=r"needs a teacher.*train without"):
-        observe(student, clips, spec(("logit_kd", "event")), None, 0.0, torch.Generator())
+        run_streams(student, clips, spec(("logit_kd", "event")), None, 0.0, torch.Generator())

@@ -21,7 +21,8 @@ from spikeport.export.quantization.quantize import quantize as quantize_graph
 from spikeport.pipeline.models.fold_batch_norm import fold_batch_norm
 from spikeport.pipeline.models.students.build import build_student, check_student
 from spikeport.pipeline.run.sections.networks import Student as StudentRecipe
-from spikeport.pipeline.training.qat import quantize, scales
+from spikeport.pipeline.training.qat import quantize
+from spikeport.pipeline.training.scaling import scales
 
 SHAPE, CLASSES, STEPS = (2, 8, 12), 5, 7
 LEAKY = {"beta": 0.75, "threshold": 0.4, "reset_mechanism": "zero"}

@@ -23,7 +23,8 @@ from spikeport.pipeline.models.resnet_spec import RESNETS
 from spikeport.pipeline.models.sizes import student_sizes
 from spikeport.pipeline.models.students.base import Student
 from spikeport.pipeline.models.students.build import STUDENTS, build_student, check_student, list_students
-from spikeport.pipeline.training.qat import quantize, scales
+from spikeport.pipeline.training.qat import quantize
+from spikeport.pipeline.training.scaling import scales
 
 CLASSES = 5
 # name -> student of the table, its options, frames (C, H, W); small, and no two sizes alike

@@ -13,6 +13,7 @@ from spikeport.pipeline.run.run_folder import create, open_run
 from spikeport.pipeline.stages.resuming import READS, begin, what_is_read
 from spikeport.pipeline.stages.runner import stages_of
 from spikeport.pipeline.training.epoch_log import METRICS, write_metrics
+from spikeport.pipeline.training.results import EpochRow
 
 BASE = {"name": "a", "training": {"epochs": 3}}
 NAMES = ["data", "teacher", "student-ckd", "quantized-ckd", "student-baseline", "quantized-baseline"]
@@ -35,7 +36,7 @@ def made(folder, upto: str = "report"):
     assert [stage.name for stage in stages_of(run.recipe)] == NAMES
     for name in NAMES[: NAMES.index(upto) + 1]:
         run.file(f"{name}.bin").write_text(name)
-        write_metrics(run.file(METRICS), name, [{"stage": name, "epoch": 1}])
+        write_metrics(run.file(METRICS), name, [EpochRow(stage=name, epoch=1)])
         run.record(name, {}, (f"{name}.bin",), 0.0)
     return run
 

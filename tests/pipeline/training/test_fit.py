@@ -18,6 +18,7 @@ from spikeport.pipeline.models.neurons.leaky import LoihiLeaky
 from spikeport.pipeline.training.fit import fit
 from spikeport.pipeline.training.precision import autocast_forwards
 from spikeport.pipeline.training.qat import qat_finetune
+from spikeport.pipeline.training.results import BestEpoch
 from spikeport.pipeline.training.train import initial_student, train_student
 
 
@@ -78,9 +79,9 @@ def test_it_stops_some_epochs_after_the_best_and_stays_stopped(tmp_path: Path) -
     scores = [0.2, 0.8, 0.2, 0.3, 1.0, 1.0, 1.0]
     for _ in range(2):  # the second time from the checkpoint
         toy = LeastSquares(7, scores)
-        assert fit(toy, tmp_path, settings(patience=2)) == {"epoch": 2, "score": 0.5}
-        assert [row["validation_accuracy"] for row in toy.history] == scores[:4]
-    assert fit(LeastSquares(7, scores), tmp_path / "patient", settings(patience=3))["epoch"] == 7
+        assert fit(toy, tmp_path, settings(patience=2)) == BestEpoch(2, 0.5)
+        assert [row.validation_accuracy for row in toy.history] == scores[:4]
+    assert fit(LeastSquares(7, scores), tmp_path / "patient", settings(patience=3)).epoch == 7
 
 
 def test_without_a_score_nothing_stops_early(tmp_path: Path) -> None:
@@ -146,7 +147,7 @@ def test_event_files_say_what_the_metrics_say(tmp_path: Path) -> None:
     assert {step for _, step in scalars} == {1, 2, 3}
     for row in toy.history:
         for name in ("loss", "validation_accuracy", "lr"):
-            assert scalars[name, row["epoch"]] == np.float32(row[name])
+            assert scalars[name, row.epoch] == np.float32(row.to_json()[name])
 
 
 def test_event_files_need_a_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from spikeport.pipeline.run.tensor_files import read_tree
-from spikeport.pipeline.training.task import CHECKPOINT
+from spikeport.pipeline.training.checkpoints import CHECKPOINT
 
 HELPERS = Path(__file__).parents[2] / "helpers"
 TRIES = 20

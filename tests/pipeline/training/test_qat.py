@@ -22,8 +22,10 @@ from spikeport.pipeline.models.storage import load_student, save_student
 from spikeport.pipeline.models.students.base import Student
 from spikeport.pipeline.models.students.build import build_student
 from spikeport.pipeline.models.students.inference import predict_spikes
-from spikeport.pipeline.training.qat import qat_finetune, quantize, rescale, scales
-from spikeport.pipeline.training.train import initial_student, student_accuracy, train_student, train_teacher
+from spikeport.pipeline.training.evaluate import student_accuracy
+from spikeport.pipeline.training.qat import qat_finetune, quantize
+from spikeport.pipeline.training.scaling import rescale, scales
+from spikeport.pipeline.training.train import initial_student, train_student, train_teacher
 
 SHAPE = (2, 8, 12)
 NETWORKS = {

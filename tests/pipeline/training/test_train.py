@@ -20,11 +20,14 @@ from spikeport.export.network.readout import classify
 from spikeport.pipeline.models.students.inference import predict_spikes
 from spikeport.pipeline.run.seeding import derived_seed
 from spikeport.pipeline.run.tensor_files import read_tree
+from spikeport.pipeline.training.checkpoints import CHECKPOINT
 from spikeport.pipeline.training.epoch_log import write_metrics
+from spikeport.pipeline.training.evaluate import student_accuracy
 from spikeport.pipeline.training.fit import fit
 from spikeport.pipeline.training.qat import qat_finetune
-from spikeport.pipeline.training.task import CHECKPOINT, TrainingTask
-from spikeport.pipeline.training.train import initial_student, student_accuracy, train_student, train_teacher
+from spikeport.pipeline.training.results import EpochRow
+from spikeport.pipeline.training.task import TrainingTask
+from spikeport.pipeline.training.train import initial_student, train_student, train_teacher
 
 HELPERS = Path(__file__).parents[2] / "helpers"
 
@@ -168,7 +171,7 @@ def test_the_weights_kept_are_the_moving_average(tmp_path: Path) -> None:
 
 def test_one_lucky_epoch_is_not_kept(tmp_path: Path) -> None:
     toy = Toy([0.5, 0.9, 0.6, 0.8, 0.8, 0.8, 0.8, 0.8, 0.7], ema_decay=0.0)
-    assert fit(toy, tmp_path, tiny_recipe().training)["epoch"] == 8  # its last five are 0.8; the lucky one stood at 0.7
+    assert fit(toy, tmp_path, tiny_recipe().training).epoch == 8  # its last five are 0.8; the lucky one stood at 0.7
     torch.testing.assert_close(toy.model.weight, toy.seen[8 * 3 - 1])
 
 
@@ -176,9 +179,9 @@ def test_epochs_below_the_start_are_not_kept(tmp_path: Path) -> None:
     """Where the start counts: the sixth epoch's last five stand at 0.9, but it itself reads less than the start."""
     toy = Toy([0.7, 0.95, 0.95, 0.95, 0.95, 0.71], ema_decay=0.0)
     toy.script = iter([0.8, 0.7, 0.95, 0.95, 0.95, 0.95, 0.71])
-    assert fit(toy, tmp_path / "from the start", tiny_recipe().training, score_start=True)["epoch"] == 5
+    assert fit(toy, tmp_path / "from the start", tiny_recipe().training, score_start=True).epoch == 5
     again = Toy([0.7, 0.95, 0.95, 0.95, 0.95, 0.71], ema_decay=0.0)
-    assert fit(again, tmp_path / "anyhow", tiny_recipe().training)["epoch"] == 6
+    assert fit(again, tmp_path / "anyhow", tiny_recipe().training).epoch == 6
 
 
 def test_terms_with_weights_of_their_own_begin_with_the_seeds(tmp_path: Path) -> None:
@@ -317,7 +320,7 @@ def test_impossible_requests(tmp_path: Path) -> None:
 
 def test_metrics_keep_other_stages_and_replace_their_own(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
-    write_metrics(path, "teacher", [{"stage": "teacher", "epoch": 1}])
-    write_metrics(path, "student", [{"stage": "student", "epoch": 1}, {"stage": "student", "epoch": 2}])
-    write_metrics(path, "student", [{"stage": "student", "epoch": 1}])
-    assert lines(path) == [{"stage": "teacher", "epoch": 1}, {"stage": "student", "epoch": 1}]
+    write_metrics(path, "teacher", [EpochRow(stage="teacher", epoch=1)])
+    write_metrics(path, "student", [EpochRow(stage="student", epoch=1), EpochRow(stage="student", epoch=2)])
+    write_metrics(path, "student", [EpochRow(stage="student", epoch=1)])
+    assert [(line["stage"], line["epoch"]) for line in lines(path)] == [("teacher", 1), ("student", 1)]

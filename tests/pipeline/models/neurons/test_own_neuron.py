@@ -23,7 +23,8 @@ from spikeport.pipeline.models.neurons.table import NEURONS, make_neurons, neuro
 from spikeport.pipeline.models.storage import load_student, save_student
 from spikeport.pipeline.models.students.inference import predict_spikes
 from spikeport.pipeline.run.sections.networks import Student as StudentRecipe
-from spikeport.pipeline.training.qat import qat_finetune, scales
+from spikeport.pipeline.training.qat import qat_finetune
+from spikeport.pipeline.training.scaling import scales
 from spikeport.pipeline.training.train import initial_student, train_student
 
 

@@ -27,7 +27,8 @@ from spikeport.pipeline.models.storage import load_student, save_student
 from spikeport.pipeline.models.students.base import Student
 from spikeport.pipeline.models.students.build import build_student
 from spikeport.pipeline.models.students.inference import predict_spikes
-from spikeport.pipeline.training.qat import qat_finetune, quantize, scales
+from spikeport.pipeline.training.qat import qat_finetune, quantize
+from spikeport.pipeline.training.scaling import scales
 from spikeport.pipeline.training.train import initial_student, train_student
 
 DTYPES = pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 0.0)])

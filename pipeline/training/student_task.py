@@ -1,4 +1,4 @@
-"""What is trained on what: the teacher on images, students on recordings and images under a plan of terms."""
+"""Tasks that train a student: on recordings and images, by the losses of a method."""
 
 from __future__ import annotations
 
@@ -9,107 +9,56 @@ from torch import Tensor, nn
 from spikeport.errors import UserError
 from spikeport.export.network.accuracy import compare_with_labels
 from spikeport.export.network.readout import classify
-from spikeport.pipeline.data.dataset import Dataset, StaticImages
+from spikeport.pipeline.data.dataset import Dataset
 from spikeport.pipeline.data.event_synthesis.cached_views import CachedViews, EventSynthesizer
-from spikeport.pipeline.data.images.affine import random_affine
-from spikeport.pipeline.data.images.resize import resize_to
 from spikeport.pipeline.distillation.losses.base import Sizes, StepInputs
 from spikeport.pipeline.distillation.methods import MethodSpec
 from spikeport.pipeline.distillation.objective import Objective, uses_teacher
-from spikeport.pipeline.distillation.streams import NO_TEACHER, Clip, Streams, joined, observe
+from spikeport.pipeline.distillation.streams import NO_TEACHER, Clip, Streams, concat_clips, run_streams
 from spikeport.pipeline.models.sizes import student_sizes, teacher_sizes
 from spikeport.pipeline.models.students.base import Student
 from spikeport.pipeline.models.students.inference import run_student
 from spikeport.pipeline.models.teachers.base import Teacher
-from spikeport.pipeline.models.teachers.build import build_teacher
 from spikeport.pipeline.run.recipe import Recipe
-from spikeport.pipeline.run.sections.training import PLACEMENT_KEYS
 from spikeport.pipeline.run.seeding import derived_seed
-from spikeport.pipeline.training.evaluate import teacher_accuracy
+from spikeport.pipeline.training.checkpoints import recipe_identity
 from spikeport.pipeline.training.task import TrainingTask
 
 # Purposes that seeds are derived from: another word would draw other numbers.
-_SYNTHETIC_ROWS, _AFFINE_SEED = "bridged", "warp"
-HELD_OUT_SHARE = 10  # without paired images of the validation recordings, every tenth image validates the teacher
-
-
-def identity_of(recipe: Recipe, dataset: Dataset, *sections: str) -> dict[str, object]:
-    values = recipe.model_dump(mode="json", include={"seed", *sections})
-    if "training" in values:  # where it runs may change between a kill and the resume
-        values["training"] = {key: value for key, value in values["training"].items() if key not in PLACEMENT_KEYS}
-    return {"recipe": values, "data": dataset.fingerprint}
-
-
-class TeacherTask(TrainingTask):
-    model: Teacher
-
-    def __init__(self, recipe: Recipe, dataset: Dataset) -> None:
-        height, width = dataset.test.frames.shape[3:]
-        size = int(height), int(width)
-        training, validation = teacher_images(dataset, recipe.seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derived_seed(recipe.seed, "teacher"))
-            model = build_teacher(recipe.teacher, (3, *size), len(dataset.classes))
-        super().__init__(
-            model,
-            stage="teacher",
-            samples=len(training.labels),
-            batch=recipe.teacher.batch,
-            epochs=recipe.teacher.epochs,
-            lr=recipe.teacher.lr,
-            weight_decay=recipe.teacher.weight_decay,
-            warmup_epochs=0,
-            seed=recipe.seed,
-            identity=identity_of(recipe, dataset, "teacher"),
-            ema_decay=recipe.teacher.ema_decay,
-        )
-        self.images, self.labels = training.images, torch.from_numpy(training.labels)
-        self.validation, self.size, self.affine = validation, size, recipe.teacher.affine
-
-    def loss(self, rows: Tensor, index: int) -> tuple[Tensor, dict[str, Tensor]]:
-        images = torch.from_numpy(resize_to(self.images[rows.numpy()], *self.size)).to(self.device)
-        images = random_affine(images, self.affine, self.generator(_AFFINE_SEED, self.current_epoch, index))
-        return nn.functional.cross_entropy(self.model(images), self.labels[rows].to(self.device)), {}
-
-    def score(self, model: nn.Module) -> float:
-        training = model.training
-        accuracy = teacher_accuracy(model, self.validation, self.size)
-        model.train(training)
-        return accuracy
-
-
-def teacher_images(dataset: Dataset, seed: int) -> tuple[StaticImages, StaticImages]:
-    """Images that train the teacher, and those that choose its epoch: paired with validation recordings, or a tenth."""
-    paired_images = dataset.validation.paired_images
-    return (
-        _held_out(dataset.static, seed)
-        if paired_images is None or not len(paired_images.labels)
-        else (dataset.static, paired_images)
-    )
-
-
-def _held_out(images: StaticImages, seed: int) -> tuple[StaticImages, StaticImages]:
-    order = np.random.default_rng(derived_seed(seed, "teacher validation")).permutation(len(images.labels))
-    held = max(1, len(order) // HELD_OUT_SHARE)
-
-    def part(rows: np.ndarray) -> StaticImages:
-        keys = tuple(images.keys[row] for row in rows)
-        return StaticImages(images=images.images[rows], labels=images.labels[rows], keys=keys)
-
-    return part(np.sort(order[held:])), part(np.sort(order[:held]))
+SYNTHETIC_ROWS, OBJECTIVE, LOSSES = "bridged", "objective", "terms"
 
 
 def check_losses(recipe: Recipe, dataset: Dataset, spec: MethodSpec, student: Student, teacher: Teacher | None) -> None:
-    """Raises UserError where a term cannot act on these networks, which need not be trained yet."""
+    """Checks that a method's losses can act on networks, which need not be trained yet. Raises UserError."""
     sizes = _sizes(recipe, dataset, student, teacher if uses_teacher(spec) else None)
     with torch.random.fork_rng(devices=[]):
         Objective(spec, sizes).check(sizes)
 
 
 class StudentTask(TrainingTask):
-    """A student under a plan's terms: what it sees of the recordings, of static images, and of what the teacher says.
+    """Training of a student by the losses of a method. Its rows are recordings.
 
-    Rows are recordings here; a synthetic stream adds `synthesis.images_per_recording` images for each.
+    A method with a hybrid stream pairs each recording with a static image; one with a synthetic stream adds
+    `synthesis.images_per_recording` images for each recording.
+
+    Args:
+        recipe: the recipe.
+        dataset: recordings and static images.
+        student: the network that is trained.
+        spec: the losses.
+        teacher: the teacher; None for methods without one.
+        synthesizer: renders events of static images; None for methods without synthetic events.
+        stage: name of the training.
+        epochs: number of epochs.
+        lr: learning rate.
+        weight_decay: weight decay.
+        warmup_epochs: epochs in which the learning rate rises.
+        sections: sections of the recipe that a checkpoint is tied to.
+        samples: number of rows; None: one for each training recording.
+        batch: rows of a batch; None: `training.batch`.
+
+    Raises:
+        UserError: a loss cannot act on these networks, or the method needs a teacher and there is none.
     """
 
     model: Student
@@ -142,7 +91,7 @@ class StudentTask(TrainingTask):
             weight_decay=weight_decay,
             warmup_epochs=warmup_epochs,
             seed=recipe.seed,
-            identity=identity_of(recipe, dataset, *sections),
+            identity=recipe_identity(recipe, dataset, *sections),
             ema_decay=recipe.training.ema_decay,
         )
         if not uses_teacher(spec):
@@ -150,11 +99,11 @@ class StudentTask(TrainingTask):
         elif teacher is None:
             raise UserError(f"{stage} needs a teacher", where="distillation.method", hint=NO_TEACHER)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derived_seed(recipe.seed, "objective"))
+            torch.manual_seed(derived_seed(recipe.seed, OBJECTIVE))
             self.objective = Objective(spec, _sizes(recipe, dataset, student, teacher))
         self.recipe, self.validation = recipe, dataset.validation
         self.streams = Streams(recipe, dataset, synthesizer)
-        # In a tuple, so that it is no part of what is trained and saved.
+        # In a tuple, so that Lightning neither trains nor saves it.
         self._teacher = (None if teacher is None else teacher.eval(),)
 
     def loss(self, rows: Tensor, index: int) -> tuple[Tensor, dict[str, Tensor]]:
@@ -162,40 +111,40 @@ class StudentTask(TrainingTask):
         return loss.total, loss.parts
 
     def step(self, rows: Tensor, index: int) -> StepInputs:
-        """What the objective sees of these rows."""
+        """The streams of a batch after the student and the teacher, as the losses get them."""
         progress = self.progress_at(index)
-        return observe(
+        return run_streams(
             self.model,
             self.clips(rows, index, progress),
             self.objective,
             self._teacher[0],
             progress,
-            self.draws(index, "terms"),
+            self.draws(index, LOSSES),
         )
 
     def clips(self, rows: Tensor, index: int, progress: float) -> dict[str, Clip]:
-        """The streams' inputs for these rows."""
+        """Frames, labels and images of each stream for these rows."""
         clips = {"event": self.events(rows, index, progress)}
         if "hybrid" in self.objective.streams:
             clips["hybrid"] = self.streams.hybrid(clips["event"], progress, lambda what: self.draws(index, what))
         if "synthetic" in self.objective.streams:
             count = max(1, round(self.recipe.synthesis.images_per_recording * len(rows)))
             clips["synthetic"] = self.synthetic(
-                self.some(count, len(self.streams.static.labels), index, _SYNTHETIC_ROWS), index
+                self.some(count, len(self.streams.static.labels), index, SYNTHETIC_ROWS), index
             )
         return clips
 
     def events(self, rows: Tensor, index: int, progress: float) -> Clip:
-        """These recordings."""
+        """The event stream: recordings, with images where a loss needs the teacher now."""
         images = self.objective.needs_teacher("event", progress)
         return self.streams.events(rows, lambda what: self.draws(index, what), self.device, images=images)
 
     def synthetic(self, rows: Tensor, index: int) -> Clip:
-        """These static images, as events."""
+        """Static images of these rows, rendered as events."""
         return self.streams.synthetic(rows, lambda what: self.draws(index, what), self.device)
 
     def draws(self, index: int, what: str) -> torch.Generator:
-        """The generator of one purpose of batch `index` of this epoch."""
+        """The generator for one purpose in part `index` of this epoch."""
         return self.generator(what, self.current_epoch, index)
 
     def some(self, count: int, of: int, index: int, what: str) -> Tensor:
@@ -208,13 +157,16 @@ class StudentTask(TrainingTask):
             return None
         seen = run_student(model, self.validation.frames)
         answers = compare_with_labels(self.validation.labels, classify(seen.spikes))
-        self.silent, self.signs = answers.silent_count, {"rates": seen.rates}
+        self.silent, self.rates = answers.silent_count, seen.rates
         return float(np.mean(answers.correct))
 
 
 class PretrainTask(StudentTask):
-    """Pretraining on synthetic events of static images: rows are images here. `recordings` of each batch are real
-    ones, beside the image that they were made from; they count as one image each."""
+    """Pretraining of a student on synthetic events. Its rows are static images.
+
+    Attributes:
+        recordings: real recordings that join each batch, each with the image that it was made from.
+    """
 
     recordings = 0
 
@@ -228,14 +180,14 @@ class PretrainTask(StudentTask):
             return {"synthetic": images}
         drawn = self.some(-(-self.recordings // self.parts), known, index, "recordings")
         real = self.streams.events(drawn, lambda what: self.draws(index, what), self.device, images=True)
-        return {"synthetic": joined(images, real)}
+        return {"synthetic": concat_clips(images, real)}
 
 
 class QatTask(PretrainTask):
-    """The same for tuning: each row stands for an image drawn at random."""
+    """QAT of a pretrained student on synthetic events: each row stands for a static image drawn at random."""
 
     def synthetic(self, rows: Tensor, index: int) -> Clip:
-        return super().synthetic(self.some(len(rows), len(self.streams.static.labels), index, _SYNTHETIC_ROWS), index)
+        return super().synthetic(self.some(len(rows), len(self.streams.static.labels), index, SYNTHETIC_ROWS), index)
 
 
 def _sizes(recipe: Recipe, dataset: Dataset, student: Student, teacher: Teacher | None) -> Sizes:
