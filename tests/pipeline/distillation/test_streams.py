@@ -88,7 +88,7 @@ def test_the_hybrid_stream_may_start_as_synthetic_events() -> None:
     assert clip.images is not None
     torch.testing.assert_close(clip.frames[-1, :, 1], clip.images.amax(1))
     assert not clip.frames[:-1].any()
-    with pytest.raises(UserError, match="no synthesis of events"):
+    with pytest.raises(UserError, match="no synthesizer of events"):
         streams(recipe=recipe).hybrid(made.events(ROWS, draws, CPU), 0.0, draws)
 
 

@@ -86,7 +86,7 @@ def test_it_stops_some_epochs_after_the_best_and_stays_stopped(tmp_path: Path) -
 
 def test_without_a_score_nothing_stops_early(tmp_path: Path) -> None:
     toy = LeastSquares(4)
-    assert fit(toy, tmp_path, settings(patience=1)) == {"epoch": 4, "score": None}
+    assert fit(toy, tmp_path, settings(patience=1)) == BestEpoch(4, None)
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])

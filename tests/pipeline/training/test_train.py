@@ -25,7 +25,7 @@ from spikeport.pipeline.training.epoch_log import write_metrics
 from spikeport.pipeline.training.evaluate import student_accuracy
 from spikeport.pipeline.training.fit import fit
 from spikeport.pipeline.training.qat import qat_finetune
-from spikeport.pipeline.training.results import EpochRow
+from spikeport.pipeline.training.results import BestEpoch, EpochRow
 from spikeport.pipeline.training.task import TrainingTask
 from spikeport.pipeline.training.train import initial_student, train_student, train_teacher
 
@@ -235,7 +235,7 @@ def test_no_choice_looks_at_the_test_recordings(tmp_path: Path) -> None:
 
 def test_without_a_score_the_last_epoch_is_kept(tmp_path: Path) -> None:
     toy = Toy([None, None, None], ema_decay=0.0)
-    assert fit(toy, tmp_path, tiny_recipe().training) == {"epoch": 3, "score": None}
+    assert fit(toy, tmp_path, tiny_recipe().training) == BestEpoch(3, None)
     torch.testing.assert_close(toy.model.weight, toy.seen[-1], rtol=0, atol=0)
     assert [row["validation_accuracy"] for row in lines(tmp_path / "metrics.jsonl")] == [None] * 3
 
@@ -307,9 +307,9 @@ def test_impossible_requests(tmp_path: Path) -> None:
         train_student(tiny_recipe(), data, None, "ckd", tmp_path)
     with pytest.raises(UserError, match=r"'magic' is not a distillation method.*use one of baseline, ckd"):
         train_student(tiny_recipe(), data, None, "magic", tmp_path)
-    with pytest.raises(UserError, match=r"'snail' is no student network.*use one of conv"):
+    with pytest.raises(UserError, match=r"'snail' is not a student network.*use one of conv"):
         train_student(tiny_recipe(student={"network": "snail"}), data, None, "baseline", tmp_path)
-    with pytest.raises(UserError, match=r"'snail' is no teacher network.*use one of cnn-small"):
+    with pytest.raises(UserError, match=r"'snail' is not a teacher network.*use one of cnn-small"):
         train_teacher(tiny_recipe(teacher={"network": "snail"}), data, tmp_path)
     with pytest.raises(UserError, match=r"teacher: the loss is no longer finite.*lower the learning rate"):
         train_teacher(tiny_recipe(teacher={"lr": 1e30}), data, tmp_path)
