@@ -1,4 +1,4 @@
-"""What `spikeport data list` and `spikeport data info` print, as plain values."""
+"""Facts that `spikeport data list` and `spikeport data info` print."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from spikeport.pipeline.data.windows import window_of
 
 
 def list_sources() -> list[dict[str, str]]:
-    """`name`, `about` and `needs` of every source that a recipe may name."""
+    """`name`, `about` and `needs` of every data source."""
     return [{"name": name, "about": source.about, "needs": source.needs} for name, source in SOURCES.items()]
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:
-    """Facts of a loaded data set, ready for JSON: sizes, classes by split, events and activity, time step,
-    and how the recordings fit the window (see `window_of`)."""
+    """Facts of a loaded data set as JSON: sizes, classes of each part, events, activity, time step, and the window."""
     splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     steps, channels, height, width = dataset.train.frames.shape[1:]
     return {

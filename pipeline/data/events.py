@@ -1,4 +1,4 @@
-"""Events as a structured array, and what every such array must satisfy."""
+"""Events as a structured array, and the checks that every such array must pass."""
 
 from __future__ import annotations
 
@@ -11,22 +11,30 @@ EVENT_DTYPE = np.dtype([("x", np.int16), ("y", np.int16), ("t", np.int64), ("p",
 
 
 def columns(events: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """t, x, y and p, each contiguous int64."""
+    """t, x, y and p, each as contiguous int64."""
     t, x, y, p = (events[name].astype(np.int64) for name in ("t", "x", "y", "p"))
     return t, x, y, p
 
 
 def in_order(events: np.ndarray) -> tuple[np.ndarray, int]:
-    """The events sorted by time, equal times as they were, and the largest step back in time that there was, in us."""
+    """The events sorted by time (stable), and the largest step back in time in microseconds."""
     t = events["t"].astype(np.int64)
     late = int((t[:-1] - t[1:]).max(initial=0))
     return (events[np.argsort(t, kind="stable")], late) if late else (events, 0)
 
 
 def check_events(events: np.ndarray, height: int, width: int, *, where: str, ordered: bool = True) -> None:
-    """Raises UserError naming `where` and the first event that no sensor of `height` x `width` can have sent.
+    """Checks events against a sensor.
 
-    `ordered`: time must not run backwards.
+    Args:
+        events: structured array with x, y, t and p.
+        height: rows of the sensor.
+        width: columns of the sensor.
+        where: file or key, for error messages.
+        ordered: whether times must not decrease.
+
+    Raises:
+        UserError: naming the first event that this sensor cannot have sent.
     """
     t, x, y, p = columns(events)
     if ordered and len(t) and (t[0] < 0 or (t[1:] < t[:-1]).any()):
@@ -55,7 +63,7 @@ def check_events(events: np.ndarray, height: int, width: int, *, where: str, ord
 
 
 def _way_inside(x: np.ndarray, y: np.ndarray, height: int, width: int) -> str:
-    """How to mend events that lie outside: by what their bounding box looks like."""
+    """A hint for events outside the sensor, from their bounding box."""
     if min(x.min(), y.min()) >= 1 and x.max() <= width and y.max() <= height:
         return "these coordinates seem to count from 1: subtract 1 from x and y"
     if min(x.min(), y.min()) >= 0 and x.max() < height and y.max() < width:
@@ -64,5 +72,5 @@ def _way_inside(x: np.ndarray, y: np.ndarray, height: int, width: int) -> str:
 
 
 def _any_outside(column: np.ndarray, size: int) -> bool:
-    """Whether an int64 value is not in 0..size-1; as unsigned, a negative one is huge, and one pass is enough."""
+    """Whether an int64 value is not in 0..size-1; as unsigned a negative value is huge, so that one pass is enough."""
     return len(column) > 0 and bool(column.view(np.uint64).max() >= size)

@@ -1,4 +1,4 @@
-"""From a recipe's [data] section to binned recordings, split and paired with static images."""
+"""Loads a data set: reads a source, bins recordings, splits them, and pairs them with static images."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _part(found: RawDataset, binned: Frames, rows: np.ndarray, *, packed: bool =
 
 
 def _fingerprint(splits: tuple[EventSplit, ...], static: StaticImages) -> str:
-    """sha256 over the pixels, labels and keys of every part, shapes included."""
+    """sha256 of pixels, labels and keys of every part, shapes included."""
     digest = hashlib.sha256()
     parts = [(part.frames, part.labels, part.keys) for part in splits]
     for pixels, labels, keys in [*parts, (static.images, static.labels, static.keys)]:

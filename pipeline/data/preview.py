@@ -1,4 +1,4 @@
-"""A picture of what the networks see: frames over time beside the paired image."""
+"""Draws a preview of a data set: frames over time beside the paired image."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ MOST_STEPS = 12  # at most so many frames in a row; more would be too small to r
 
 
 def preview(dataset: Dataset, path: str | os.PathLike[str], count: int = 6) -> None:
-    """Writes a PNG of `count` training recordings, one a row, drawn by class with a seed that the picture
-    says; of test recordings where none is trained on.
+    """Writes a PNG with `count` recordings, one a row.
 
-    Left the paired image, or one of the same class where no twin is known; then the frames, ON orange, OFF
-    blue, both white. A recording of many steps is shown at evenly spaced ones.
+    Rows are training recordings (test recordings if none is trained on), drawn by class with a seed that the title
+    names. The
+    first column is the paired image, or one of the same class; then the frames: ON orange, OFF blue, both white. A
+    recording with many time steps is shown at evenly spaced ones.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -56,7 +57,7 @@ def preview(dataset: Dataset, path: str | os.PathLike[str], count: int = 6) -> N
 
 
 def _image_of(dataset: Dataset, part: EventSplit, row: int) -> np.ndarray:
-    """The image to show beside a recording: its twin, or one of its class; `[h, w]` or `[h, w, 3]`."""
+    """The paired image of a recording, or one of its class; `[h, w]` or `[h, w, 3]`."""
     if part.paired_images is not None:
         image = part.paired_images.images[row]
     else:

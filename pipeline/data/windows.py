@@ -1,5 +1,4 @@
-"""How the recordings fit the window of steps x step_us and the sensor: what a person should know before a training, and
-what looks like a wrong unit, a wrong origin or a wrong sensor."""
+"""Checks how recordings fit the window of steps x step_us and the sensor: wrong units, origins and sensor sizes."""
 
 from __future__ import annotations
 
@@ -44,7 +43,7 @@ def window_of(dataset: Dataset) -> dict[str, Any] | None:
 
 
 def check_window(dataset: Dataset) -> None:
-    """Raises UserError where the window holds next to none of the events: a training could learn nothing from it."""
+    """Raises UserError if the window contains almost none of the events, so that nothing could be learned."""
     found = window_of(dataset)
     if found and found["inside"] < USELESS:
         raise UserError(
@@ -56,7 +55,11 @@ def check_window(dataset: Dataset) -> None:
 
 
 def period(us: float) -> str:
-    """A time with its unit."""
+    """A time with its unit.
+
+    >>> period(1500)
+    '1.5 ms'
+    """
     size, unit = next((size, unit) for size, unit in _PERIODS if us >= size or size == 1)
     return f"{us / size:.4g} {unit}"
 
@@ -90,8 +93,7 @@ def _warnings(facts: np.ndarray, found: dict[str, Any], steps: int, sensor: tupl
 
 
 def _too_long(facts: np.ndarray, window: int) -> str:
-    """What is likely where recordings last longer than the window. The middle 98 % of the events say how long they are:
-    one noise event far away is no length."""
+    """The likely reason why recordings last longer than the window, from the middle 98 % of their events."""
     core, start = float(np.median(facts["core_us"])), facts["core_start_us"]
     stray = start > np.maximum(window, facts["core_us"])
     if stray.mean() > 0.5:

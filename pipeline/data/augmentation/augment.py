@@ -1,5 +1,8 @@
-"""What happens to the frames of a training batch. One table says it, in order; a new one is one function, one line
-here and one setting of the recipe's [augmentation]."""
+"""Augments the frames of a training batch.
+
+To add an augmentation: write one function in this folder, and add one line to AUGMENTATIONS and one key to the recipe's
+section [augmentation].
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,9 @@ __all__ = ["AUGMENTATIONS", "augment"]
 
 @dataclass(frozen=True)
 class Way:
-    """One augmentation: the setting that turns it on; (frames, the setting's value, labels, generator) -> frames."""
+    """One augmentation: the recipe key that turns it on, and its function (frames, value, labels, generator) ->
+    frames.
+    """
 
     setting: str
     apply: Callable[[Tensor, Any, Tensor | None, torch.Generator], Tensor]
@@ -83,10 +88,16 @@ AUGMENTATIONS: tuple[Way, ...] = (
 
 
 def augment(frames: Tensor, recipe: Augmentation, generator: torch.Generator, labels: Tensor | None = None) -> Tensor:
-    """`frames` `[T, B, C, H, W]` of 0 and 1, changed as the recipe says; they stay 0 and 1.
+    """Augments a batch; frames of 0 and 1 stay 0 and 1.
 
-    Every draw comes from `generator`, on the CPU, and depends on the shape alone: the same generator gives the
-    same frames on every device. `labels` `[B]` are needed for `mix` only, and stay true.
+    Random numbers depend on the shape alone and are drawn on the CPU: the same generator gives the same frames on every
+    device.
+
+    Args:
+        frames: `[T, B, C, H, W]` of 0 and 1.
+        recipe: the section [augmentation].
+        generator: random generator on the CPU.
+        labels: `[B]`, needed for `mix` alone; they do not change.
     """
     for way in AUGMENTATIONS:
         value = getattr(recipe, way.setting)

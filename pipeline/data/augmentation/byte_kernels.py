@@ -1,6 +1,6 @@
 # mypy: disallow-untyped-defs=False, disallow-untyped-decorators=False
 # numba infers these types when it compiles.
-"""The loops of `geometry` and `events` over bytes, compiled for the processor: one thread, one pass, no lock."""
+"""Compiled loops over bytes for `geometry` and `events`: one thread, without the interpreter's lock."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from spikeport.compiled import entry_point
 
 @entry_point
 def move(frames, step_stride, sample_stride, height, width, offsets, moved):
-    """Fills `moved` `[T, B, planes, H * W]` with the planes of `frames`, flat, each `offsets[b]` down and right.
+    """Fills `moved` `[T, B, planes, H * W]` with the flat planes of `frames`, shifted by `offsets[b]` down and right.
 
-    A plane moves as one run; what came in over its left or right edge is then wiped out.
+    Each plane is copied as one run; pixels that wrapped around the left or right edge are then set to 0.
     """
     steps, samples, planes, size = moved.shape
     for t in range(steps):
@@ -40,7 +40,9 @@ def move(frames, step_stride, sample_stride, height, width, offsets, moved):
 
 @entry_point
 def thin(frames, draws, limits, kept):
-    """Fills `kept` `[T, B, places]` with the bytes of sample b whose draw reaches `limits[b]`, 0 elsewhere."""
+    """Fills `kept` `[T, B, places]` with the bytes of sample b whose random number is at least `limits[b]`, else with
+    0.
+    """
     steps, samples, places = kept.shape
     none = np.uint8(0)
     for t in range(steps):

@@ -1,4 +1,4 @@
-"""Draws from a generator on the CPU."""
+"""Random numbers from a generator on the CPU."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ LEVELS = 1 << 8
 
 
 def uniform(count: int, generator: torch.Generator) -> Tensor:
-    """`[count]` float32 in [0, 1)."""
+    """float32 `[count]`, uniform in [0, 1)."""
     return torch.rand(count, generator=generator)
 
 
@@ -19,19 +19,21 @@ def either_way(reach: int, shape: tuple[int, ...], generator: torch.Generator) -
 
 
 def levels(shape: torch.Size, generator: torch.Generator) -> Tensor:
-    """uint8 of `shape`, uniform in 0..255: eight from one draw, since draws are what costs."""
+    """uint8 of `shape`, uniform in 0..255; eight values from one 64-bit random number, for speed."""
     count = shape.numel()
     words = torch.empty(-(-count // 8), dtype=torch.int64).random_(-(2**63), None, generator=generator)
     return words.view(torch.uint8)[:count].view(shape)
 
 
 def below(shares: Tensor, generator: torch.Generator) -> Tensor:
-    """For each of `[n]` shares the level 0..256 that draws of `levels` are below with that probability; a share
-    between two levels gets either, so that in the mean it is met."""
+    """For each of `[n]` probabilities a level 0..256 that values of `levels` are below with that probability.
+
+    A probability between two levels gets either of them, so that it is exact in the mean.
+    """
     found = (shares * LEVELS + uniform(len(shares), generator)).floor().clamp(0, LEVELS)
     return found.to(torch.uint8 if (found < LEVELS).all() else torch.int16)
 
 
 def reaches(draws: Tensor, limits: Tensor) -> Tensor:
-    """draws >= limits, an eighth of the time: torch compares two whole tensors fast, but not one with a column."""
+    """draws >= limits, in an eighth of the time of torch's comparison with a broadcast column."""
     return torch.maximum(draws, limits) == draws

@@ -1,4 +1,4 @@
-"""Events that go missing, come from nowhere, or come at another time. Frames are 0 and 1, `[T, B, C, H, W]`."""
+"""Dropped, added and delayed events. Frames are 0 and 1, `[T, B, C, H, W]`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from spikeport.pipeline.data.augmentation.draws import below, levels, reaches
 
 
 def drop_events(frames: Tensor, shares: Tensor, generator: torch.Generator) -> Tensor:
-    """Takes out each event of sample b with probability `shares[b]`, met to 1/256 and in the mean exactly."""
+    """Drops each event of sample b with probability `shares[b]`, to 1/256 and exactly in the mean."""
     limits, draws = below(shares, generator), levels(frames.shape, generator)
     if frames.device.type == "cpu" and frames.dtype == torch.uint8:
         left = torch.empty(frames.shape, dtype=torch.uint8)
@@ -21,7 +21,7 @@ def drop_events(frames: Tensor, shares: Tensor, generator: torch.Generator) -> T
 
 
 def add_noise(frames: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Adds events at uniform places, in the mean `share` of all pixels and steps; one that meets an event adds none."""
+    """Adds events at uniform places: in the mean `share` of all pixels and time steps."""
     number = int(torch.poisson(torch.tensor(share * frames.numel(), dtype=torch.float64), generator=generator))
     places = torch.randint(0, frames.numel(), (number,), generator=generator)
     noisy = frames.clone(memory_format=torch.contiguous_format)
@@ -30,7 +30,7 @@ def add_noise(frames: Tensor, share: float, generator: torch.Generator) -> Tenso
 
 
 def shift_time(frames: Tensor, delays: Tensor) -> Tensor:
-    """Lets sample b come `delays[b]` steps later (earlier where negative); steps that come in are empty."""
+    """Delays sample b by `delays[b]` time steps (earlier if negative); steps that come in are empty."""
     moved = frames.new_zeros(frames.shape)
     steps = len(frames)
     for sample, delay in enumerate(delays.tolist()):
@@ -40,10 +40,11 @@ def shift_time(frames: Tensor, delays: Tensor) -> Tensor:
 
 
 def jitter_time(frames: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Moves each event with probability `share` by one step, earlier or later alike; events that meet become one.
-    A sample's share is met to 1/128 and in the mean exactly.
+    """Moves each event by one time step with probability `share`, earlier or later; events that meet become one.
 
-    At the first and last step an event has one step to go to, and stays in half of these cases.
+    A sample's share is met to 1/128 and exactly in the mean. An event of the first or last step can move in one
+    direction
+    only, and stays in half of these cases.
     """
     half = below(torch.full((frames.shape[1],), share / 2), generator)[:, None, None, None]
     draws = levels(frames.shape, generator)

@@ -1,4 +1,4 @@
-"""Frames moved in the plane: the same for all steps and channels of a sample; what comes in is zero."""
+"""Frames moved in the plane, the same way for all time steps and channels of a sample; pixels that come in are 0."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from spikeport.pipeline.data.augmentation.byte_kernels import move
 
 
 def shift(frames: Tensor, offsets: Tensor) -> Tensor:
-    """Moves sample b of `[T, B, C, H, W]` down by `offsets[b, 0]` and right by `offsets[b, 1]` pixels."""
+    """Shifts sample b of `[T, B, C, H, W]` down by `offsets[b, 0]` and right by `offsets[b, 1]` pixels."""
     height, width = frames.shape[3:]
     if frames.device.type == "cpu" and frames.dtype == torch.uint8:
         return _shift_bytes(frames, offsets)
@@ -29,13 +29,13 @@ def _shift_bytes(frames: Tensor, offsets: Tensor) -> Tensor:
 
 
 def _overlap(size: int, offset: int) -> tuple[slice, slice]:
-    """Where on an axis the part that stays inside comes to lie, and where it was."""
+    """The slice of an axis that stays inside after a shift, and the slice it comes from."""
     offset = max(-size, min(size, offset))
     return slice(max(offset, 0), size + min(offset, 0)), slice(max(-offset, 0), size - max(offset, 0))
 
 
 def flip(frames: Tensor, which: Tensor) -> Tensor:
-    """Mirrors the samples b of `[T, B, C, H, W]` with `which[b]`, left to right."""
+    """Mirrors the samples of `[T, B, C, H, W]` with `which[b]` from left to right."""
     flipped = frames.clone(memory_format=torch.contiguous_format)
     for sample in which.nonzero().flatten().tolist():
         flipped[:, sample] = frames[:, sample].flip(3)
@@ -43,8 +43,11 @@ def flip(frames: Tensor, which: Tensor) -> Tensor:
 
 
 def affine(frames: Tensor, degrees: Tensor, scales: Tensor) -> Tensor:
-    """Turns sample b of `[T, B, C, H, W]` by `degrees[b]`, counter-clockwise, and magnifies it by `scales[b]`, both
-    about the middle. Each pixel takes the value of the one nearest to where it came from, so 0 and 1 stay so."""
+    """Rotates sample b of `[T, B, C, H, W]` by `degrees[b]` counter-clockwise and scales it by `scales[b]`, about the
+    center.
+
+    Each pixel takes the value of the nearest source pixel, so that 0 and 1 stay 0 and 1.
+    """
     steps, batch, channels, height, width = frames.shape
     angles = torch.deg2rad(degrees.double())[:, None, None]
     zoom = scales.double()[:, None, None]
@@ -59,5 +62,5 @@ def affine(frames: Tensor, degrees: Tensor, scales: Tensor) -> Tensor:
 
 
 def _nearest(places: Tensor) -> Tensor:
-    """The nearest whole place; one half goes down, by a margin that no rounding error crosses."""
+    """The nearest integer; halves are rounded down, with a margin above the rounding error."""
     return (places - 1e-6).round().to(torch.int64)

@@ -1,7 +1,7 @@
-"""A part of one recording in another, in the manner of EventMix: the part is a box in time and space.
+"""Mixes a box of one recording, in time and space, into another, in the manner of EventMix.
 
-`augment` mixes recordings of one class, so that labels stay true. For others the caller mixes the labels:
-(1 - share) of the own class and share of the partner's.
+`augment` mixes recordings of one class, so that labels stay true. For recordings of two classes the caller mixes the
+labels: (1 - share) of the own class and share of the partner's.
 """
 
 from __future__ import annotations
@@ -18,14 +18,19 @@ LARGEST = 0.5  # of a recording, so that most of it remains
 
 @dataclass(frozen=True)
 class Boxes:
-    """For each sample where its box begins and ends, `[B, 3]` int64 each: step, row, column; the end is outside."""
+    """Boxes of a batch.
+
+    Attributes:
+        starts: int64 `[B, 3]`: first time step, row and column of each box.
+        ends: int64 `[B, 3]`: one past the last.
+    """
 
     starts: Tensor
     ends: Tensor
 
 
 def partners_of_class(labels: Tensor, generator: torch.Generator) -> Tensor:
-    """For each sample the index `[B]` of one of the same class, drawn; its own where it is alone."""
+    """For each sample the index of a random sample of the same class, `[B]`; its own if it is the only one."""
     labels = labels.cpu()
     shuffled = torch.randperm(len(labels), generator=generator)
     by_class = shuffled[labels[shuffled].argsort(stable=True)]
@@ -39,8 +44,10 @@ def partners_of_class(labels: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def draw_boxes(shape: torch.Size, chosen: Tensor, generator: torch.Generator) -> Boxes:
-    """A box in each sample of `[T, B, C, H, W]` that is `chosen` `[B]`, of a share of up to LARGEST, uniform, before
-    its sides (all the same part of their axis) become whole; an empty one in the others."""
+    """Random boxes in `[T, B, C, H, W]` for the samples with `chosen[b]`, empty ones for the others.
+
+    The share of a box is uniform up to LARGEST before its sides, which are the same share of their axes, are rounded.
+    """
     batch = shape[1]
     part = (LARGEST * uniform(batch, generator)) ** (1 / 3)
     sizes = torch.tensor([shape[0], shape[3], shape[4]])
@@ -51,8 +58,9 @@ def draw_boxes(shape: torch.Size, chosen: Tensor, generator: torch.Generator) ->
 
 
 def mix(frames: Tensor, partners: Tensor, boxes: Boxes) -> tuple[Tensor, Tensor]:
-    """`[T, B, C, H, W]` with sample b's box taken from sample `partners[b]`, and the boxes' shares `[B]` of the
-    recordings' volume."""
+    """Frames `[T, B, C, H, W]` with sample b's box taken from sample `partners[b]`, and the boxes' shares of the
+    volume, `[B]`.
+    """
     mixed = frames.clone(memory_format=torch.contiguous_format)
     corners = zip(partners.tolist(), boxes.starts.tolist(), boxes.ends.tolist(), strict=True)
     for sample, (partner, (t, y, x), (t_end, y_end, x_end)) in enumerate(corners):

@@ -8,11 +8,21 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True)
 class Archive:
-    """One file of a host. `into`: the folder under the root that it is unpacked in; `brings`: what is there then,
-    with at least `count` files `*suffix`; `layout`: how they lie in `brings`; `inner`: archives inside it.
+    """One file that a host offers.
 
-    `tonic`: the class of tonic.datasets and the prefix of its attributes that know address and MD5, where tonic
-    does. An archive without an address must be asked for: `ask` says where.
+    Attributes:
+        file: name of the file.
+        into: folder below the root that it is unpacked into.
+        brings: folder that is there afterwards.
+        layout: how the files lie in `brings`, for people.
+        suffix: extensions of the files that it brings.
+        count: smallest number of these files.
+        tonic: class of tonic.datasets, and prefix of its attributes, that know address and MD5; None if tonic does not.
+        url: address, without `tonic`.
+        md5: MD5 of the file, without `tonic`.
+        inner: archives inside it.
+        unpack: whether it is unpacked.
+        ask: whom to ask for it, if there is no public address.
     """
 
     file: str
@@ -29,7 +39,7 @@ class Archive:
     ask: str = ""
 
     def is_complete(self, root: Path) -> bool:
-        """Whether all that it brings is under `root`."""
+        """Whether everything that it brings is below `root`."""
         if not self.unpack:
             return (root / self.brings / self.file).is_file()
         return self.is_whole(root / self.brings)
@@ -39,7 +49,7 @@ class Archive:
         return sum(path.suffix.lower() in self.suffix for path in folder.rglob("*")) >= self.count
 
     def address(self) -> tuple[str, str]:
-        """Where it is fetched from and its MD5."""
+        """Its address and MD5."""
         if self.tonic is None:
             return self.url, self.md5
         import tonic.datasets
@@ -49,7 +59,14 @@ class Archive:
 
 
 def how_to_get(name: str, archive: Archive, folder: Path, *, tried: bool = False) -> str:
-    """The command that brings an archive, and what to place where without it; only that where it was `tried`."""
+    """Instructions for an archive: the command that downloads it, and where to place its content without a host.
+
+    Args:
+        name: name of the data set.
+        archive: the archive.
+        folder: where its content is expected.
+        tried: whether the download was tried already, so that the command is left out.
+    """
     if archive.ask:
         return f"ask {archive.ask} for it, and place it as {folder}/{archive.layout}"
     if archive.unpack:

@@ -1,4 +1,4 @@
-"""Fetches the archives of a named set, only when asked to; what is complete is not fetched again."""
+"""Downloads the archives of a named data set on request; complete ones are not fetched again."""
 
 from __future__ import annotations
 
@@ -24,11 +24,20 @@ SILENCE_S = 60.0  # a host that says nothing for so long is taken for gone
 def download(
     name: str, root: Path, say: Callable[[str], None], progress: NamedProgress | None = None
 ) -> list[dict[str, str]]:
-    """Brings all archives of set `name` under `root`; a row of `part` and `state` ("here", "fetched") for each. An
-    archive that is there already is unpacked if it has the published MD5.
+    """Brings all archives of a data set below a folder; an archive that lies there is unpacked if its MD5 is right.
 
-    Raises UserError for an unknown set, MissingDependencyError (after all others were tried) for what no host gave,
-    with what to place where.
+    Args:
+        name: name of the data set.
+        root: the folder.
+        say: prints a line.
+        progress: called during checks.
+
+    Returns:
+        For each archive `part` and `state` ("here" or "fetched").
+
+    Raises:
+        UserError: there is nothing to download for this name.
+        MissingDependencyError: an archive could not be fetched; all others were tried before.
     """
     if name not in SOURCES or not SOURCES[name].archives:
         known = ", ".join(name for name, source in SOURCES.items() if source.archives)
@@ -61,7 +70,7 @@ def download(
 
 
 def _here(archive: Archive, root: Path) -> str:
-    """ "here", and whether a file that stays packed is another than the published one."""
+    """ "here", and whether a file that stays packed differs from the published one."""
     if archive.unpack or _md5(file := root / archive.brings / archive.file) == archive.address()[1]:
         return "here"
     return f"here, but not the published file: {file.name} has another MD5"
@@ -89,7 +98,7 @@ def _bring(archive: Archive, root: Path, say: Callable[[str], None], progress: N
 
 
 def check_md5(file: Path, md5: str, progress: NamedProgress | None = None) -> None:
-    """Raises UserError where `file` is another than the one of this MD5."""
+    """Raises UserError if `file` does not have this MD5."""
     found = _md5(file, progress)
     if found != md5:
         raise UserError(
@@ -112,7 +121,7 @@ def _md5(file: Path, progress: NamedProgress | None = None) -> str:
 
 
 def _fetch(url: str, md5: str, file: Path) -> None:
-    """tonic's download under another name, so that a file with its own name is always whole."""
+    """Downloads with tonic under a temporary name, so that a file with its final name is complete."""
     from tonic.download_utils import download_url
 
     part = file.with_name(f"{file.name}.part")

@@ -1,4 +1,4 @@
-"""Unpacks an archive into its folder: all of it or nothing, nowhere else, and within bounds."""
+"""Unpacks an archive into its folder: completely or not at all, nowhere else, and within bounds of size."""
 
 from __future__ import annotations
 
@@ -37,10 +37,21 @@ _PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 
 
 def unpack(file: Path, folder: Path, *, inner: Sequence[str] = (), whole: Callable[[Path], bool]) -> bool:
-    """Unpacks `file` into `folder`, then the archives called `inner` that it brings; returns `whole(what it brought)`.
+    """Unpacks an archive, and then the archives inside it.
 
-    It is made beside and then moved: a file that cannot be unpacked, or whose content is not whole, leaves nothing.
-    Raises UserError for one that is damaged, has a member that leaves the folder, or is larger than it may be.
+    It is unpacked to a temporary folder and then moved, so that a damaged or incomplete archive leaves nothing.
+
+    Args:
+        file: the archive.
+        folder: where it is unpacked.
+        inner: names of archives inside it that are unpacked too.
+        whole: whether a folder has all that the archive brings.
+
+    Returns:
+        What `whole` says of the unpacked files.
+
+    Raises:
+        UserError: it is damaged, a member leaves the folder, or it is too large.
     """
     sweep_temporaries(folder)
     with writing(folder):
@@ -62,7 +73,7 @@ def unpack(file: Path, folder: Path, *, inner: Sequence[str] = (), whole: Callab
 
 
 class _Bound:
-    """What may still be unpacked of a file, in bytes and members."""
+    """Bytes and members that may still be unpacked of a file."""
 
     def __init__(self, file: Path) -> None:
         self.file, self.packed = file, file.stat().st_size
@@ -70,7 +81,7 @@ class _Bound:
         self.members = 0
 
     def take(self, size: int) -> None:
-        """A member of `size` bytes. Raises UserError where that is too much."""
+        """Counts a member of `size` bytes. Raises UserError if that is too much."""
         self.members += 1
         self.left -= size
         if self.members > MOST_MEMBERS:
@@ -80,7 +91,7 @@ class _Bound:
             raise self.refusal(f"it unpacks to more than {self.most:,} bytes, {times}")
 
     def refusal(self, why: str) -> UserError:
-        """Why the file is not unpacked."""
+        """The error for a file that is not unpacked."""
         hint = f"remove {self.file}; the same command then fetches it"
         return UserError("this archive is not unpacked", where=str(self.file), cause=why, hint=hint)
 
@@ -133,7 +144,7 @@ def _untar(file: Path, folder: Path, bound: _Bound) -> None:
 
 
 class _Measured:
-    """The unpacked stream of a tar: what its headers say of their own length is bounded too."""
+    """The unpacked stream of a tar file, with bounds on the lengths that its headers declare."""
 
     def __init__(self, stream: IO[bytes] | BinaryIO, bound: _Bound) -> None:
         self.stream, self.bound, self.end = stream, bound, 2 * bound.most + MOST_MEMBERS
@@ -153,7 +164,7 @@ class _Measured:
 
 
 def _place(folder: Path, name: str, bound: _Bound) -> Path:
-    """Where a member goes. Raises UserError where that is not in `folder`, on any system."""
+    """The path of a member. Raises UserError if it is outside `folder` on any operating system."""
     parts = PureWindowsPath(name)  # it knows both strokes, and drives
     if not name.strip("/\\") or parts.drive or parts.root or ".." in parts.parts or "\0" in name:
         raise bound.refusal(f"its member {name!r} leaves the folder")
@@ -161,7 +172,7 @@ def _place(folder: Path, name: str, bound: _Bound) -> Path:
 
 
 def _move(source: Path, target: Path) -> None:
-    """What lies in `source` into `target`; folders that are there already are filled, files replaced."""
+    """Moves the content of `source` into `target`; existing folders are filled, existing files replaced."""
     for entry in sorted(source.iterdir()):
         place = target / entry.name
         if entry.is_dir() and not entry.is_symlink() and place.is_dir():

@@ -1,4 +1,4 @@
-"""What shows static images as events, and a data set of such views that is drawn once and kept on disk."""
+"""Renders static images as events, each batch anew, or once and kept on disk."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BLOCK = 256  # images that are drawn together; other blocks would be other draws
 
 
 class EventSynthesizer(Protocol):
-    """Shows static images as events."""
+    """Renders static images as events: `Translator` or `Simulator`."""
 
     @property
     def identity(self) -> str:
@@ -35,14 +35,29 @@ class EventSynthesizer(Protocol):
         ...
 
     def render(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """`images` `[B, 3, H, W]` in 0..1 as frames `[T, B, 2, H, W]` of 0 and 1, on the images' device."""
+        """Renders images.
+
+        Args:
+            images: `[B, 3, H, W]` in 0..1.
+            generator: random generator on the CPU.
+
+        Returns:
+            Frames `[T, B, 2, H, W]` of 0 and 1, on the images' device.
+        """
         ...
 
 
 class CachedViews:
-    """`synthesis.cached_views` renderings of each of `images`, mapped from `folder`, or drawn and stored there.
+    """Several renderings of each image, mapped from a folder, or rendered once and stored there.
 
-    They are a data set: they depend on the images, on how these are warped and shown, and not on a run's seed.
+    They depend on the images, their random transforms and the synthesizer, not on the seed of a run.
+
+    Args:
+        synthesizer: renders the images.
+        images: the static images.
+        recipe: its `synthesis.cached_views` is the number of renderings.
+        folder: where they are stored.
+        progress: called during rendering.
     """
 
     def __init__(
@@ -67,8 +82,16 @@ class CachedViews:
         self.views = [self._kept(view) for view in range(recipe.synthesis.cached_views)]
 
     def sample(self, rows: Tensor, generator: torch.Generator, device: torch.device) -> tuple[Tensor, Tensor]:
-        """The images of these rows as they were warped, `[B, 3, H, W]`, and one of their views each,
-        `[T, B, 2, H, W]`."""
+        """A random rendering of each image.
+
+        Args:
+            rows: int64 `[B]`, row numbers of the images.
+            generator: random generator on the CPU.
+            device: where the results are.
+
+        Returns:
+            The transformed images `[B, 3, H, W]` and their frames `[T, B, 2, H, W]`.
+        """
         which = torch.randint(len(self.views), (len(rows),), generator=generator)
         frames = np.empty((len(rows), *self.binning.shape), np.uint8)
         warps = torch.empty(len(self.warps[0]), len(rows))

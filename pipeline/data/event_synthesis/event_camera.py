@@ -1,9 +1,8 @@
-"""A simulated event camera: each pixel reports when its log intensity has moved by one threshold.
+"""A simulated event camera: a pixel sends an event when its log intensity has moved by one threshold.
 
-The model: a pixel keeps the level at which it last fired. When log intensity has risen by `on` above that
-level it sends an ON event (p = 1) and moves the level up by `on`; fallen by `off` it sends an OFF event (p =
-0). A change of 3.5 thresholds is 3 events. Between two samples log intensity is taken as a straight line,
-which dates each event.
+A pixel keeps the level at which it last fired. When log intensity has risen by `on` above that level, it sends an ON
+event (p = 1) and the level rises by `on`; when it has fallen by `off`, it sends an OFF event (p = 0). A change of 3.5
+thresholds is 3 events. Between two samples log intensity is linear, which gives the time of each event.
 """
 
 from __future__ import annotations
@@ -19,18 +18,25 @@ from spikeport.pipeline.data.events import EVENT_DTYPE
 
 @dataclass(frozen=True, kw_only=True)
 class EventCamera:
-    """What the sensor is like: `threshold` in natural log units, `mismatch` its spread over pixels (standard
-    deviation, as a share of the threshold), `noise_hz` events of no cause for each pixel and second."""
+    """Properties of the sensor.
+
+    Attributes:
+        threshold: in natural log units.
+        mismatch: standard deviation of the threshold over pixels, as a share of it.
+        noise_hz: noise events for each pixel and second.
+    """
 
     threshold: float
     mismatch: float
     noise_hz: float
 
     def watch(self, log_intensity: Iterable[np.ndarray], step_us: int, keys: tuple[str, ...]) -> list[np.ndarray]:
-        """Events (EVENT_DTYPE, sorted by time) of each of B scenes; a scene's key alone seeds its pixels and
-        noise.
+        """Events (EVENT_DTYPE, sorted by time) of each of B scenes.
 
-        `log_intensity` yields `[B, H, W]` float32 every `step_us` microseconds, from 0 on.
+        Args:
+            log_intensity: yields float32 `[B, H, W]` every `step_us` microseconds, from 0 on.
+            step_us: time between two samples in microseconds.
+            keys: key of each scene, which alone seeds its pixels and noise.
         """
         frames = iter(log_intensity)
         first = next(frames)
@@ -58,10 +64,17 @@ class EventCamera:
 def crossings(
     first: np.ndarray, frames: Iterable[np.ndarray], step_us: int, on: np.ndarray, off: np.ndarray
 ) -> tuple[tuple[np.ndarray, ...], int]:
-    """Events of noiseless pixels with thresholds `on` and `off`: columns (scene, y, x, t in us, p), and the
-    steps seen.
+    """Events of noiseless pixels: columns (scene, y, x, t in microseconds, p), and the number of steps.
 
-    `first` and each of `frames`: log intensity `[B, H, W]`, `step_us` apart. Sorted by step, not within one.
+    Args:
+        first: log intensity `[B, H, W]` at the start.
+        frames: yields the following samples.
+        step_us: time between two samples in microseconds.
+        on: ON thresholds `[B, H, W]`.
+        off: OFF thresholds `[B, H, W]`.
+
+    Returns:
+        The columns, sorted by step, not within one; and the number of steps.
     """
     last = first.reshape(-1)
     on, off = on.reshape(-1), off.reshape(-1)

@@ -30,11 +30,13 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """Ranges that each image's scene is drawn from, evenly (`ink`, `edge_events` and `ratio` on a log scale).
+    """Ranges that each image's scene is drawn from, uniformly (`ink`, `edge_events` and `ratio` on a log scale).
 
-    Images are taken as dark ink on light paper: what is white in them has the intensity `ink` beside the paper's 1.
-    That N-MNIST's polarities are so was seen in three recordings, and when the image rests (duration, delay, ease) in
-    the number of events per step; nothing else here was taken from recordings.
+    Images are taken as dark ink on light paper: white parts of an image have the intensity `ink`, the paper has 1.
+    N-MNIST's
+    polarity, and the time for which the image rests (duration, delay, ease), were seen in three recordings; nothing
+    else was
+    taken from recordings.
     """
 
     ink: Range = (0.05, 0.4)
@@ -53,7 +55,13 @@ class Scene:
 
 
 class Simulator:
-    """A synthesizer that needs no recording: images to frames of `steps` bins of `step_us` microseconds."""
+    """A synthesizer without trained parameters: a simulated event camera.
+
+    Args:
+        steps: number of time steps.
+        step_us: duration of a time step in microseconds.
+        scene: ranges of the unknown properties.
+    """
 
     def __init__(self, steps: int, step_us: int, scene: Scene | None = None) -> None:
         self.steps, self.step_us, self.scene = steps, step_us, scene or Scene()
@@ -65,8 +73,7 @@ class Simulator:
 
     @torch.no_grad()
     def render(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Frames `[T, B, 2, H, W]` of 0 and 1 of `images` `[B, 3, H, W]`; every draw comes from `generator` (on the
-        CPU)."""
+        """Renders images `[B, 3, H, W]` as frames `[T, B, 2, H, W]` of 0 and 1; `generator` is on the CPU."""
         batch, _, height, width = images.shape
         device, scene = images.device, self.scene
 
@@ -104,11 +111,16 @@ class Simulator:
 
 
 def sense(looks: Iterator[Tensor], thresholds: Tensor, steps: int, per_step: int) -> Tensor:
-    """Frames `[T, B, 2, H, W]`: 1 where a pixel sent at least one OFF (channel 0) or ON event (channel 1) in a bin.
+    """Frames `[T, B, 2, H, W]`: 1 where a pixel sent at least one OFF (channel 0) or ON event (channel 1) in a time
+    step.
 
-    `looks` yields log intensity `[B, H, W]`, of the start and then `per_step` for each step; `thresholds`
-    `[B, 2, H, W]` for OFF and ON. A pixel keeps the level at which it last fired, and after a change of n thresholds
-    the level has moved by n of them.
+    A pixel keeps the level at which it last fired; a change of n thresholds sends n events and moves the level by n.
+
+    Args:
+        looks: yields log intensity `[B, H, W]`, at the start and then `per_step` times a time step.
+        thresholds: `[B, 2, H, W]`, for OFF and ON.
+        steps: number of time steps.
+        per_step: samples of a time step.
     """
     level = next(looks).clone()
     off, on = thresholds.unbind(1)
@@ -125,7 +137,7 @@ def sense(looks: Iterator[Tensor], thresholds: Tensor, steps: int, per_step: int
 
 
 def _path(offset: Tensor, reach: Tensor, turn: Tensor) -> Tensor:
-    """Where the image lies at the corners of each scene's path, `[B, 4, 2]` (y, x in pixels)."""
+    """Position of the image at the corners of each scene's path, `[B, 4, 2]` (y, x in pixels)."""
     corners = torch.tensor(PATH, device=offset.device)
     corners = corners - (corners.amax(0) + corners.amin(0)) / 2
     sine, cosine = turn.sin(), turn.cos()
@@ -140,7 +152,7 @@ def _path(offset: Tensor, reach: Tensor, turn: Tensor) -> Tensor:
 
 
 def _where(corners: Tensor, now: Tensor, ease: Tensor) -> Tensor:
-    """Where each image lies now, `[B, 2]`; `now` `[B]` in saccades."""
+    """Position of each image at time `now` `[B]` (in saccades), `[B, 2]`."""
     saccade = now.floor().clamp(0, len(PATH) - 2)
     done = (now - saccade).clamp(0, 1)
     done = done - ease * torch.sin(2 * torch.pi * done) / (2 * torch.pi)
@@ -150,7 +162,7 @@ def _where(corners: Tensor, now: Tensor, ease: Tensor) -> Tensor:
 
 
 def _blurred(values: Tensor, sigma: Tensor) -> Tensor:
-    """Each of `values` `[B, H, W]` under a Gaussian of its own width `sigma` `[B]`."""
+    """`values` `[B, H, W]` after a Gaussian blur with the standard deviation `sigma` `[B]`."""
     batch = len(values)
     reach = torch.arange(-BLUR_REACH, BLUR_REACH + 1, device=values.device)
     kernel = torch.exp(-0.5 * (reach / sigma[:, None]) ** 2)
@@ -160,12 +172,12 @@ def _blurred(values: Tensor, sigma: Tensor) -> Tensor:
 
 
 def _moved(values: Tensor, by: Tensor) -> Tensor:
-    """`values` `[B, H, W]` moved down and right by `by` `[B, 2]` pixels, bilinear; what comes in is zero."""
+    """`values` `[B, H, W]` shifted down and right by `by` `[B, 2]` pixels, bilinear; what comes in is zero."""
     height, width = values.shape[1:]
     return _shifts(height, by[:, 0]) @ values @ _shifts(width, by[:, 1]).mT
 
 
 def _shifts(size: int, by: Tensor) -> Tensor:
-    """`[B, size, size]`: how much of each old place a new one holds."""
+    """`[B, size, size]`: weight of each old position in a new one."""
     places = torch.arange(size, device=by.device)
     return (1 - (places[:, None] - places[None, :] - by[:, None, None]).abs()).clamp_(min=0)

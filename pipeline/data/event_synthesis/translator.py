@@ -1,8 +1,7 @@
-"""A small network that tells, for a static image, how likely each pixel sends an event in each time step.
+"""A small network that predicts, from a static image, the probability of an event at each pixel and time step.
 
-Fitted on the training recordings and the images they were made from, and on nothing else; frames are then drawn from
-its probabilities, so an image looks a little different each time. Three kernels of 5 see 6 pixels to either side: the
-image moves by up to 3.5 while it is recorded, and what is not seen cannot be foretold.
+It is trained on the training recordings and their images; frames are drawn from its probabilities. Three kernels of 5
+cover 6 pixels on each side; the image moves by up to 3.5 pixels while it is recorded.
 """
 
 from __future__ import annotations
@@ -14,7 +13,13 @@ from torch import Tensor, nn
 
 
 class Translator(nn.Module):
-    """Images `[B, 3, H, W]` in 0..1 to logits `[B, T, 2, H, W]` of an event (polarity 0, then 1) in each step."""
+    """Images `[B, 3, H, W]` in 0..1 to logits `[B, T, 2, H, W]` of an event in each time step (polarity 0, then 1).
+
+    Args:
+        steps: number of time steps.
+        width: channels of the hidden layers.
+        kernel: side of the kernels.
+    """
 
     def __init__(self, steps: int, width: int, kernel: int = 5) -> None:
         super().__init__()
@@ -43,7 +48,7 @@ class Translator(nn.Module):
 
     @torch.no_grad()
     def render(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Frames `[T, B, 2, H, W]` of 0 and 1 drawn for the images, independently at each place, on their device."""
+        """Draws frames `[T, B, 2, H, W]` of 0 and 1 for the images, independently at each place, on their device."""
         chances = self.to(images.device)(images).sigmoid().transpose(0, 1)
         draws = torch.rand(chances.shape, generator=generator).to(chances.device)
         return (draws < chances).float()

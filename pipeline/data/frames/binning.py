@@ -1,9 +1,8 @@
-"""Events -> binary frames.
+"""Bins events into binary frames.
 
-Time zero is the first event of the recording. Bin k holds the events with k * step_us <= t - t_first < (k +
-1) * step_us; events from steps * step_us on are ignored, and a shorter recording leaves its last frames
-empty. Channel 0 holds polarity 0 (OFF, darker), channel 1 polarity 1 (ON, brighter). A pixel is 1 where at
-least one event fell.
+Time zero is the first event of a recording. Bin k contains the events with k * step_us <= t - t_first < (k + 1) *
+step_us; events from steps * step_us on are ignored, and the last frames of a shorter recording are empty. Channel 0 is
+polarity 0 (OFF, darker), channel 1 polarity 1 (ON, brighter). A pixel is 1 if at least one event fell into it.
 """
 
 from __future__ import annotations
@@ -23,7 +22,17 @@ from spikeport.progress import NamedProgress
 
 @dataclass(frozen=True, kw_only=True)
 class Binning:
-    """How events become frames: `steps` bins of `step_us` microseconds, on `height` x `width` pixels."""
+    """Size and number of frames.
+
+    Attributes:
+        steps: number of time steps, `T`.
+        step_us: duration of a time step in microseconds.
+        height: rows of a frame.
+        width: columns of a frame.
+
+    >>> Binning(steps=3, step_us=1000, height=4, width=5).shape
+    (3, 2, 4, 5)
+    """
 
     steps: int
     step_us: int
@@ -32,27 +41,42 @@ class Binning:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """Axes of one recording's frames: T, 2, H, W."""
+        """Shape of one recording's frames: T, 2, H, W."""
         return self.steps, 2, self.height, self.width
 
 
 @dataclass(frozen=True, kw_only=True)
 class Frames:
-    """`frames` `[N, T, 2, H, W]` of 0 and 1, and what is known of each recording, `facts` `[N]` FACTS."""
+    """Frames of several recordings.
+
+    Attributes:
+        frames: `[N, T, 2, H, W]` of 0 and 1, as bits.
+        facts: FACTS `[N]`, properties of each recording before binning.
+    """
 
     frames: PackedFrames
     facts: np.ndarray
 
     @property
     def events(self) -> np.ndarray:
-        """How many events each recording had, `[N]` int64."""
+        """Number of events of each recording before binning, int64 `[N]`."""
         return np.ascontiguousarray(self.facts["events"])
 
 
 def bin_recordings(
     recordings: Iterable[Recording], count: int, binning: Binning, progress: NamedProgress | None = None
 ) -> Frames:
-    """Frames of `count` recordings, in their order. Raises UserError for a sensor larger than the frame."""
+    """Bins recordings.
+
+    Args:
+        recordings: yields the recordings.
+        count: how many there are.
+        binning: size and number of frames.
+        progress: called after each recording.
+
+    Raises:
+        UserError: a sensor is larger than the frame.
+    """
     bits = np.zeros((count, row_bytes(binning.shape)), np.uint8)
     facts = np.zeros(count, FACTS)
     for row, recording in enumerate(recordings):
@@ -63,9 +87,18 @@ def bin_recordings(
 
 
 def bin_recording(recording: Recording, binning: Binning, facts: np.ndarray | None = None) -> np.ndarray:
-    """Frames `[T, 2, H, W]` uint8 of one recording; `facts` `[1]` FACTS, where given, is filled.
+    """Bins one recording; a sensor that is smaller than the frame fills its top left part.
 
-    A sensor smaller than the frame fills its top left part. Raises UserError for a larger one.
+    Args:
+        recording: events of one recording.
+        binning: size and number of frames.
+        facts: FACTS `[1]`, filled if given.
+
+    Returns:
+        Frames uint8 `[T, 2, H, W]`.
+
+    Raises:
+        UserError: the sensor is larger than the frame.
     """
     height, width = recording.sensor
     if height > binning.height or width > binning.width:

@@ -1,5 +1,6 @@
-"""Event files -> packed frames. The .bin format has a compiled way; it gives what the readers and `bin_recording`
-give, and leaves to them whatever it does not accept."""
+"""Bins event files. Files in .bin format are binned by compiled code, with the same result as readers and
+`bin_recording`.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +25,15 @@ def bin_files(
     progress: NamedProgress | None = None,
     reading: Reading = AS_STORED,
 ) -> Frames:
-    """Frames of these files, in their order. Raises as `read_recording` and `bin_recording` do."""
+    """Frames of event files, in their order; raises as `read_recording` and `bin_recording` do.
+
+    Args:
+        paths: the files.
+        sensor: height and width of the sensor.
+        binning: size and number of frames.
+        progress: called after each file.
+        reading: how the files are read.
+    """
     bits = np.zeros((len(paths), row_bytes(binning.shape)), np.uint8)
     facts = np.zeros(len(paths), FACTS)
     numbers = facts.view(np.int64).reshape(len(paths), -1)
@@ -41,7 +50,7 @@ def bin_files(
 
 
 class _Compiled:
-    """One .bin file after the other through one buffer."""
+    """Bins .bin files with compiled code and one buffer."""
 
     def __init__(self, sensor: tuple[int, int], binning: Binning) -> None:
         from spikeport.pipeline.data.readers.nmnist_kernel import bin_bytes  # numba takes half a second to import
@@ -52,8 +61,9 @@ class _Compiled:
         self._buffer = np.empty(1 << 20, np.uint8)
 
     def __call__(self, path: Path, bits: np.ndarray, facts: np.ndarray) -> int:
-        """Sets the recording's bits and facts, returns its number of events; -1 if it is not accepted, whatever is then
-        in `bits` and `facts`."""
+        """Sets the bits and facts of a recording and returns its number of events; -1 if it has to be read the other
+        way.
+        """
         if not self._fits:
             return -1
         try:

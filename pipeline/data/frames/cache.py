@@ -1,11 +1,11 @@
-"""Frames on disk: one bit for each pixel, mapped into memory, under the hash of what they were made from.
+"""Binned frames on disk: one bit a pixel, mapped into memory, under a hash of what they were made from.
 
-A file is a head (what it is, under which key, a checksum), the facts `[N]` of the recordings, then the rows of bits. A
-file that is damaged or holds something else is noticed and made again, never trusted.
+A file is a header (mark, key, sizes, checksum), FACTS `[N]` of the recordings, and the rows of bits. A damaged file is
+noticed and replaced.
 
-What the frames were made from is known by its content. So that files need not be read each time, a record beside
-the frames says which content a listing had: the trust is that a file whose size, time of writing and time of change
-are as they were has the bytes that it had. `verify` withdraws it.
+The key depends on the content of the event files. To avoid reading them each time, a record beside the frames maps a
+digest of file names, sizes and times to that content hash: a file whose size, modification time and change time are the
+same is taken as unchanged, unless `verify` is set.
 """
 
 from __future__ import annotations
@@ -45,9 +45,14 @@ def cache_folder() -> Path:
 
 
 def cached_frames(folder: Path, content: str, count: int, binning: Binning, build: Callable[[], Frames]) -> Frames:
-    """The frames of `count` recordings, mapped from `folder` if they are there whole, else built and stored.
+    """Frames that are mapped from the cache, or built and stored.
 
-    `content`: a hash of all that `build` reads and of every parameter but `binning`.
+    Args:
+        folder: the cache.
+        content: hash of all that `build` reads, and of all its parameters except `binning`.
+        count: number of recordings.
+        binning: size and number of frames.
+        build: makes the frames.
     """
     key = _key(content, count, binning)
     path = folder / f"frames-{key}.bits"
@@ -60,15 +65,17 @@ def cached_frames(folder: Path, content: str, count: int, binning: Binning, buil
 
 
 def stored_frames(folder: Path, content: str, count: int, binning: Binning) -> Frames | None:
-    """What `cached_frames` has stored of these, mapped; None where it has not."""
+    """Frames that `cached_frames` has stored, mapped; None if there are none."""
     key = _key(content, count, binning)
     return _read(folder / f"frames-{key}.bits", key, count, binning)
 
 
 def mtime_digest_of(words: Iterable[str], numbers: array) -> str:
-    """A stamp of listed files: `words` say which, `numbers` (int64) are size, mtime_ns and ctime_ns of each.
+    """Digest of listed files, which begins with the newest of their times in ns.
 
-    It starts with the newest of these times, in ns.
+    Args:
+        words: names of the files.
+        numbers: int64; size, mtime_ns and ctime_ns of each file.
     """
     newest = max(max(numbers[1::3], default=0), max(numbers[2::3], default=0))
     listed = numbers.tobytes() + "\0".join(words).encode("utf-8", "surrogateescape")
@@ -76,10 +83,15 @@ def mtime_digest_of(words: Iterable[str], numbers: array) -> str:
 
 
 def known_content_hash(folder: Path, mtime_digest: str, content: Callable[[], str], *, verify: bool = False) -> str:
-    """What `content()` gives, from a record in `folder` if the files of this stamp were read before.
+    """The content hash of listed files, from a record in the cache if these files were read before.
 
-    A record is kept only of files that were last written two seconds ago or earlier: a later change could
-    leave the times as they are. `verify` asks `content()` in any case.
+    Files that were written less than two seconds ago are not recorded: a later change might not change their times.
+
+    Args:
+        folder: the cache.
+        mtime_digest: digest of the listing, see `mtime_digest_of`; "" for none.
+        content: reads the files and computes the hash.
+        verify: read the files in any case.
     """
     if not mtime_digest:
         return content()
@@ -99,7 +111,7 @@ def known_content_hash(folder: Path, mtime_digest: str, content: Callable[[], st
 
 @contextlib.contextmanager
 def _or_without(folder: Path) -> Iterator[None]:
-    """A block that keeps something in the cache. Where that cannot be, it is said once, and the work goes on."""
+    """A block that writes to the cache; if that fails, it warns once, and work continues."""
     try:
         yield
     except (CannotWriteError, OSError) as error:
@@ -144,7 +156,7 @@ def _write(path: Path, key: str, frames: Frames) -> None:
 
 
 def _read(path: Path, key: str, count: int, binning: Binning) -> Frames | None:
-    """The stored frames, or None where there are none or they are not what was stored."""
+    """The stored frames, or None if there are none, or they are damaged."""
     width = row_bytes(binning.shape)
     try:
         stored = np.memmap(path, np.uint8, "r")

@@ -1,6 +1,6 @@
 # mypy: disallow-untyped-defs=False, disallow-untyped-decorators=False
 # numba infers these types when it compiles.
-"""The loop of `inputs` compiled for the processor."""
+"""Compiled loop of `frames.inputs`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Frames as a student's first layer takes them: float, a pixel's channels side by side in memory.
+"""Frames in the memory layout of a student's first layer: float, channels last.
 
-oneDNN's convolution of a two-channel frame is ten times as fast with it.
+oneDNN's convolution of frames with two channels is ten times as fast in this layout.
 """
 
 from __future__ import annotations
@@ -14,8 +14,14 @@ from spikeport.pipeline.data.frames.input_kernels import interleave
 
 
 def as_input(frames: Tensor) -> Tensor:
-    """`frames` `[T, B, C, H, W]` of the same shape and values, channels last in memory; themselves where they lie so
-    already. Bytes become float32."""
+    """Frames with channels last in memory; bytes become float32.
+
+    Args:
+        frames: `[T, B, C, H, W]`.
+
+    Returns:
+        The same shape and values; `frames` itself if its layout is right.
+    """
     if frames.is_floating_point() and _lies_so(frames):
         return frames
     steps, batch, channels, height, width = frames.shape
@@ -31,7 +37,7 @@ def as_input(frames: Tensor) -> Tensor:
 
 
 def concat_batch(parts: Sequence[Tensor]) -> Tensor:
-    """The samples of all parts `[T, B, C, H, W]` in one batch, channels last in memory."""
+    """Concatenates `[T, B, C, H, W]` tensors along the batch axis, channels last in memory."""
     if len(parts) == 1:
         return parts[0]
     moved = [as_input(part).permute(0, 1, 3, 4, 2) for part in parts]

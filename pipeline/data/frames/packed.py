@@ -1,4 +1,4 @@
-"""Frames kept as bits: an eighth of the memory, unpacked for the rows that are asked for."""
+"""Frames stored as bits: an eighth of the memory; rows are unpacked when they are indexed."""
 
 from __future__ import annotations
 
@@ -8,10 +8,18 @@ import numpy as np
 
 
 class PackedFrames:
-    """Frames `[N, ...]` of 0 and 1 behind `bits` `[N, row_bytes]` uint8, which may be a mapped file.
+    """Frames of 0 and 1, stored as bits and indexed like an array.
 
-    Indexed as an array is, it gives uint8 arrays: `frames[rows]`, `frames[3]`, `frames[5:9, 0]`. The first index
-    chooses the rows that are unpacked; `np.asarray(frames)` unpacks all.
+    The first index selects the rows that are unpacked: `frames[rows]`, `frames[3]`, `frames[5:9, 0]`;
+    `np.asarray(frames)`
+    unpacks all.
+
+    Args:
+        bits: uint8 `[N, row_bytes]`, which may be a mapped file.
+        shape: `[N, ...]` of the frames.
+
+    >>> PackedFrames.pack(np.array([[0, 7, 0], [1, 1, 0]]))[1].tolist()
+    [1, 1, 0]
     """
 
     dtype = np.dtype(np.uint8)
@@ -23,12 +31,12 @@ class PackedFrames:
 
     @classmethod
     def pack(cls, frames: np.ndarray) -> PackedFrames:
-        """`frames` `[N, ...]`, where what is not 0 counts as 1."""
+        """Packs `frames` `[N, ...]`; every value that is not 0 becomes 1."""
         flat = frames.reshape(len(frames), int(np.prod(frames.shape[1:])))
         return cls(np.packbits(flat, axis=1), frames.shape)
 
     def take(self, rows: np.ndarray) -> PackedFrames:
-        """The frames of these rows, as bits."""
+        """The frames of the given rows, still packed."""
         return PackedFrames(self.bits[rows], (len(rows), *self.shape[1:]))
 
     @property
@@ -59,5 +67,9 @@ class PackedFrames:
 
 
 def row_bytes(shape: tuple[int, ...]) -> int:
-    """Bytes that the bits of one row of this shape take."""
+    """Number of bytes of a packed row of this shape.
+
+    >>> row_bytes((3, 3))
+    2
+    """
     return -(-int(np.prod(shape)) // 8)

@@ -1,4 +1,4 @@
-"""Static images turned, scaled, sheared and shifted a little."""
+"""Random affine transforms of static images."""
 
 from __future__ import annotations
 
@@ -11,20 +11,36 @@ from spikeport.pipeline.run.sections.networks import Affine
 
 
 def random_affine(images: Tensor, recipe: Affine, generator: torch.Generator) -> Tensor:
-    """`images` `[B, C, H, W]`, each `warped` by a draw of its own from `generator` (on the CPU)."""
+    """Transforms each image by a map of its own.
+
+    Args:
+        images: `[B, C, H, W]`.
+        recipe: the largest transform.
+        generator: random generator on the CPU.
+    """
     return apply_affine(images, recipe, draw_affine(len(images), generator))
 
 
 def draw_affine(count: int, generator: torch.Generator) -> Tensor:
-    """How far each of `count` images is warped, `[5, count]` in -1..1: turn, scale, shear, shift down and right, in
-    shares of what a recipe allows."""
+    """Draws transforms: rotation, scale, shear, shift down and shift right, as shares of the largest ones.
+
+    Args:
+        count: number of images.
+        generator: random generator on the CPU.
+
+    Returns:
+        `[5, count]` in -1..1.
+    """
     return 2 * torch.rand(5, count, generator=generator) - 1
 
 
 def apply_affine(images: Tensor, recipe: Affine, draws: Tensor) -> Tensor:
-    """`images` `[B, C, H, W]`, each by an affine map of its own round its middle; what comes in is black.
+    """Transforms images about their centers, bilinear; what comes in is black.
 
-    `draws`: as `draw_warp` gives them. With a recipe of zeros the images come back as they are.
+    Args:
+        images: `[B, C, H, W]`.
+        recipe: the largest transform; if all are 0, the images are returned as they are.
+        draws: `[5, B]`, see `draw_affine`.
     """
     if not any(recipe.model_dump().values()):
         return images

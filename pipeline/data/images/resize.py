@@ -1,4 +1,4 @@
-"""Static images as networks take them."""
+"""Resizes static images to the networks' input."""
 
 from __future__ import annotations
 
@@ -12,10 +12,19 @@ if TYPE_CHECKING:
 
 
 def resize_to(images: np.ndarray, height: int, width: int) -> np.ndarray:
-    """`images` `[M, C, h, w]` uint8 (C is 1 or 3) as float32 `[M, 3, height, width]` in 0..1.
+    """Static images as network input.
 
-    An image that fits is padded with black all round, as N-MNIST shows 28-pixel digits on 34 pixels. Any
-    other is resized: bilinear when enlarged, a triangle filter over all pixels when reduced (antialiasing).
+    An image that fits is padded with black, as N-MNIST shows 28-pixel digits on 34 pixels. Any other is resized:
+    bilinear
+    when enlarged, with a triangle filter over all pixels (antialiasing) when reduced.
+
+    Args:
+        images: uint8 `[M, C, h, w]`, C is 1 or 3.
+        height: rows of the result.
+        width: columns of the result.
+
+    Returns:
+        float32 `[M, 3, height, width]` in 0..1.
     """
     count, channels, h, w = images.shape
     if channels not in (1, 3):
@@ -31,13 +40,13 @@ def resize_to(images: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def value_channel(rgb: Tensor) -> Tensor:
-    """HSV's value of `rgb` `[..., 3, H, W]`: the largest of the three colors, `[..., H, W]`."""
+    """The value channel of HSV, `[..., H, W]`: the largest of the three colors of `rgb` `[..., 3, H, W]`."""
     return rgb.amax(-3)
 
 
 @lru_cache
 def _weights(old: int, new: int) -> np.ndarray:
-    """`[new, old]` float32: how much of each old pixel a new one holds; rows sum to 1. Pixel centers are aligned."""
+    """float32 `[new, old]`: weight of each old pixel in a new one; rows sum to 1, pixel centers are aligned."""
     scale = old / new
     reach = max(scale, 1.0)
     centers = (np.arange(new) + 0.5) * scale - 0.5

@@ -1,4 +1,4 @@
-"""Static images from disk: MNIST's idx files, or a folder of pictures by class."""
+"""Reads static images from MNIST's idx files or from class folders of pictures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,13 @@ LARGE = 512 * 512  # pixels; a larger picture is resized when it is read, even w
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSet:
-    """Images `[M, C, h, w]` uint8 (C is 1 or 3), the class name and the id of each."""
+    """Images as they were read.
+
+    Attributes:
+        images: uint8 `[M, C, h, w]`, C is 1 or 3.
+        classes: class name of each image.
+        ids: id of each image, unique in its class.
+    """
 
     images: np.ndarray
     classes: tuple[str, ...]
@@ -32,12 +38,23 @@ class ImageSet:
 def read_images(
     folder: Path, classes: tuple[str, ...], height: int, width: int, progress: NamedProgress | None = None
 ) -> ImageSet:
-    """All images of `classes` under `folder`: MNIST's training files where they are there, else
-    <class>/<id>.png etc.
+    """All images of the given classes: from MNIST's training files if they are in the folder, else from
+    <class>/<id>.png.
 
-    An idx image's class is its label in digits and its id its position. Pictures become RGB (see `read_picture`); where
-    their sizes differ, or one is LARGE, all are resized to `height` x `width`. Raises MissingDependencyError for a
-    missing folder, UserError for what cannot be read.
+    The class of an idx image is its label, its id is its index. Pictures become RGB (see `read_picture`); if their
+    sizes
+    differ, or one is larger than LARGE, all are resized.
+
+    Args:
+        folder: folder of the images.
+        classes: names of the classes.
+        height: rows of resized pictures.
+        width: columns of resized pictures.
+        progress: called after each picture.
+
+    Raises:
+        MissingDependencyError: the folder does not exist.
+        UserError: a file cannot be read, or a class has no image.
     """
     if not folder.is_dir():
         raise MissingDependencyError(
@@ -105,8 +122,7 @@ def _from_pictures(
 
 
 class _Images:
-    """Pictures as they are read, of one size; from `resize_all` on each is brought to `size` (width, height), those
-    before too: never more than one of any size is held."""
+    """Pictures of one size; from `resize_all` on, all are resized to `size` (width, height) when they are added."""
 
     def __init__(self, size: tuple[int, int]) -> None:
         self.size, self.resized = size, False
@@ -121,7 +137,7 @@ class _Images:
             self.pictures = [self._brought(picture) for picture in self.pictures]
 
     def array(self) -> np.ndarray:
-        """`[M, 3, h, w]`."""
+        """uint8 `[M, 3, h, w]`."""
         images = np.empty((len(self.pictures), 3, self.pictures[0].height, self.pictures[0].width), np.uint8)
         for row, picture in enumerate(self.pictures):
             images[row] = np.asarray(picture).transpose(2, 0, 1)

@@ -1,7 +1,7 @@
-"""AEDAT 4, as the DV software writes it: a header, then packets of a stream's number, a size and a size-prefixed
-flatbuffer, which may be packed with LZ4 or Zstandard.
+"""Reads AEDAT 4 files of the DV software: a header, then packets of stream number, size and a size-prefixed flatbuffer.
 
-Read here and not by a library: the decoder that PyPI has ends the whole process on many a damaged file.
+Packets may be compressed with LZ4 or Zstandard. The decoder on PyPI aborts the process on many damaged files, so it is
+not used.
 """
 
 from __future__ import annotations
@@ -28,8 +28,12 @@ _KIND = re.compile(r'<attr key="typeIdentifier"[^>]*>([^<]*)<')
 
 
 def read_aedat4(path: Path) -> np.ndarray:
-    """The events of the first stream of events. Raises EventFileError, and MissingDependencyError without its
-    decompressor."""
+    """Events of the first event stream.
+
+    Raises:
+        EventFileError: the file is damaged or has another layout.
+        MissingDependencyError: the decompressor is not installed.
+    """
     content = content_of(path)
     start = content.find(b"\n", 0, 100) + 1
     if not content.startswith(b"#!AER-DAT4") or not start:
@@ -71,7 +75,7 @@ def _events(content: bytes, at: int, end: int, stream: int, unpack: Callable[[by
 
 
 def _header(head: bytes) -> tuple[int, int, dict[int, str]]:
-    """Compression, where the packets end, and the kind of each stream, from the header's flatbuffer."""
+    """Compression, end of the packets, and kind of each stream, from the header's flatbuffer."""
     table = struct.unpack_from("<I", head)[0]
     packing = struct.unpack_from("<i", head, at)[0] if (at := _field(head, table, 0)) else 0
     end = struct.unpack_from("<q", head, at)[0] if (at := _field(head, table, 1)) else -1
@@ -103,7 +107,7 @@ def _packet(packet: bytes) -> np.ndarray:
 
 
 def _field(data: bytes, table: int, number: int) -> int:
-    """Where a flatbuffer's table has the field of this number; 0 where it has none."""
+    """Position of a field in a flatbuffer's table; 0 if it is absent."""
     if table < 0:
         raise struct.error("a negative offset")
     index = table - struct.unpack_from("<i", data, table)[0]
@@ -116,7 +120,7 @@ def _field(data: bytes, table: int, number: int) -> int:
 
 
 def _unpacker(packing: int, path: Path, stored: int) -> Callable[[bytes], bytes]:
-    """What gives a packet's bytes from those in the file of `stored` bytes; no more than one recording may have."""
+    """Function that decompresses a packet; bounded by the size of one recording."""
     if packing in _PLAIN:
         return bytes
     try:

@@ -1,4 +1,4 @@
-"""CIFAR-10's images from its binary version. The Python version is pickles, which are never opened."""
+"""Reads CIFAR-10 from its binary version. The Python version consists of pickles, which are never opened."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ FILES = (*(f"data_batch_{n}" for n in range(1, 6)), "test_batch")
 
 
 def read_cifar10(folder: Path) -> ImageSet:
-    """The images `[M, 3, 32, 32]` of the files data_batch_1.bin to test_batch.bin that `folder` has.
+    """Images `[M, 3, 32, 32]` of the files data_batch_1.bin to test_batch.bin that a folder has.
 
-    An image's id is its file and place, from 0: data_batch_1/17. Raises UserError for a damaged file, or where
-    there is none.
+    The id of an image is its file and index from 0: data_batch_1/17.
+
+    Raises:
+        UserError: a file is damaged, or there is none.
     """
     found = [(name, folder / f"{name}.bin") for name in FILES if (folder / f"{name}.bin").is_file()]
     if not found:

@@ -1,5 +1,7 @@
-"""Event files that hold arrays: .npy, .npz, .h5, .mat. What they declare is held against their size before it is read;
-nothing is unpickled, and nothing outside the file is opened."""
+"""Reads events from array files: .npy, .npz, .h5, .mat.
+
+Declared sizes are compared with the file's size first; nothing is unpickled, and no other file is opened.
+"""
 
 from __future__ import annotations
 
@@ -30,14 +32,14 @@ _MOST_NAMES = 10_000  # of a file's members that are looked at
 
 
 def read_npy(path: Path, columns: str) -> np.ndarray:
-    """A structured array, or `[N, 4]` with the `columns` that the recipe names."""
+    """Reads a structured array, or `[N, 4]` with the column order that the recipe gives."""
     size = os.path.getsize(path)
     with open(path, "rb") as file:
         return _events(_array(file, size, size), columns)
 
 
 def read_npz(path: Path, columns: str) -> np.ndarray:
-    """One such array, or one for each column."""
+    """Reads one such array, or one array for each column."""
     stored = os.path.getsize(path)
     with zipfile.ZipFile(path) as archive:
         entries = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
@@ -63,7 +65,7 @@ def read_npz(path: Path, columns: str) -> np.ndarray:
 
 
 def read_h5(path: Path, columns: str) -> np.ndarray:
-    """Columns in the root or in `events`, or a data set `events`."""
+    """Reads columns in the root or in `events`, or a data set `events`."""
     import h5py
 
     size = os.path.getsize(path)
@@ -83,7 +85,7 @@ def read_h5(path: Path, columns: str) -> np.ndarray:
 
 
 def read_mat(path: Path, columns: str) -> np.ndarray:
-    """The variables ts, x, y and p of a MATLAB file of version 5 to 7, or its one array `[N, 4]`."""
+    """Reads the variables ts, x, y and p of a MATLAB file of version 5 to 7, or its one array `[N, 4]`."""
     content = content_of(path)
     found = {each.name: each for each in mat_files.variables(content)}
     names = [name for name in wanted(list(found)) if found[name].numeric]
@@ -109,7 +111,7 @@ def _events(array: np.ndarray, columns: str) -> np.ndarray:
 
 
 def _stated(file: IO[bytes]) -> str:
-    """What an open .npy says that it is."""
+    """Type and shape that the header of a .npy file declares."""
     try:
         shape, _, dtype = read_npy_header(file)
     except ValueError:
@@ -118,7 +120,7 @@ def _stated(file: IO[bytes]) -> str:
 
 
 def _array(file: IO[bytes], size: int, stored: int) -> np.ndarray:
-    """The array of an open .npy of `size` bytes, whose header is believed as far as these bytes go."""
+    """The array of an open .npy file of `size` bytes."""
     shape, fortran, dtype = read_npy_header(file)
     if dtype.hasobject:
         raise unknown_layout("Python objects, which are never unpickled", "save plain arrays of numbers")
@@ -132,7 +134,7 @@ def _array(file: IO[bytes], size: int, stored: int) -> np.ndarray:
 
 
 def _inside(group: Any, name: str) -> Any:
-    """A member that lies in the file itself: what a link leads to may change, or be anybody's."""
+    """A member that is stored in the file itself, not a link to another file."""
     import h5py
 
     if not isinstance(group.get(name, getlink=True), h5py.HardLink):
@@ -161,7 +163,7 @@ def _values(item: Any, size: int) -> np.ndarray:
 
 
 def _explain(file: Any) -> None:
-    """Raises EventFileError for a file without columns of events where they are looked for."""
+    """Raises EventFileError for a file that has no event columns in the expected places."""
     import h5py
 
     there = {}

@@ -1,4 +1,4 @@
-"""Columns of an event file -> EVENT_DTYPE. Nothing is rounded, wrapped or guessed on the way."""
+"""Converts the columns of an event file to EVENT_DTYPE; no value is rounded, wrapped or guessed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,13 @@ _SECONDS = 10_000  # times with fractions that span less than this are no us, bu
 
 
 class EventFileError(Exception):
-    """Why a file gives no events: `why`, in short `what`, and how to mend it."""
+    """A file that does not give events.
+
+    Args:
+        cause: the reason.
+        message: what is wrong, in short.
+        hint: what to do.
+    """
 
     def __init__(self, cause: str, *, message: str, hint: str) -> None:
         super().__init__(cause)
@@ -32,21 +38,27 @@ class EventFileError(Exception):
 
 
 def damaged(cause: str) -> EventFileError:
-    """The bytes are not what such a file has."""
+    """The error for a damaged file."""
     return EventFileError(
         cause, message="this event file cannot be read", hint="copy it again from its source, or remove it"
     )
 
 
 def unknown_layout(found: str, convert: str, taken: str = TAKEN) -> EventFileError:
-    """The file may well be whole, but holds something else than what is read: `found`, and how to `convert` it."""
+    """The error for a layout that is not supported.
+
+    Args:
+        found: what the file contains.
+        convert: how to convert it.
+        taken: supported layouts.
+    """
     return EventFileError(
         f"found {found}; taken are {taken}", message="this event file has a layout that is not read", hint=convert
     )
 
 
 def check_size(declared: int, stored: int) -> None:
-    """Raises EventFileError where a file of `stored` bytes says that it unpacks to `declared`, before any is taken."""
+    """Raises EventFileError if a file of `stored` bytes declares more unpacked bytes than a recording may have."""
     most = min(FREE_BYTES + EXPANSION * stored, MOST_BYTES)
     if declared > most:
         raise EventFileError(
@@ -57,8 +69,15 @@ def check_size(declared: int, stored: int) -> None:
 
 
 def from_columns(source: Any) -> np.ndarray:
-    """A structured array, or arrays by name, as EVENT_DTYPE. Raises EventFileError where values are not as they are
-    taken: whole numbers that fit, polarity of two codes."""
+    """Converts a structured array, or arrays by name, to EVENT_DTYPE.
+
+    Args:
+        source: columns named t (microseconds), x, y and p, or as in ALIASES.
+
+    Raises:
+        EventFileError: a column is missing, values are not integers that fit, or polarity has other codes than 0 and
+            1, or -1 and 1.
+    """
     names = source.dtype.names if isinstance(source, np.ndarray) else tuple(source)
     if names is None:
         raise unknown_layout(f"an array without fields, {describe(source)}", "convert it to a structured array")
@@ -88,7 +107,7 @@ def from_columns(source: Any) -> np.ndarray:
 
 
 def from_table(table: np.ndarray, columns: str) -> np.ndarray:
-    """An array `[N, 4]` without names, as EVENT_DTYPE; `columns` names its columns in order, for example "txyp"."""
+    """Converts an array `[N, 4]` to EVENT_DTYPE; `columns` gives the order of its columns, for example "txyp"."""
     if table.ndim != 2 or table.shape[1] != 4 or table.dtype.kind not in "iufb":
         turned = table.ndim == 2 and table.shape[0] == 4
         raise unknown_layout(
@@ -106,17 +125,17 @@ def from_table(table: np.ndarray, columns: str) -> np.ndarray:
 
 
 def describe(array: np.ndarray) -> str:
-    """Its type and shape in a few words."""
+    """Type and shape of an array."""
     return f"{str(array.dtype)[:60]} {list(array.shape)}"
 
 
 def wanted(names: Sequence[str]) -> list[str]:
-    """Those of `names` that may be a column of events."""
+    """The names that may be a column of events."""
     return [name for name in names if name.lower() in KNOWN]
 
 
 def held(members: Mapping[str, str]) -> str:
-    """What a file holds, by name, in words."""
+    """The members of a file as a text."""
     return _listed([f"{name} ({message})" for name, message in members.items()])
 
 
@@ -125,7 +144,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _whole(field: str, column: np.ndarray) -> np.ndarray:
-    """The column as integers or bool; floats that are whole numbers are taken exactly, as MATLAB writes them."""
+    """The column as integers or bool; floats with integer values, as MATLAB writes them, are converted exactly."""
     if column.dtype.kind in "iub":
         return column
     if column.dtype.kind != "f":
@@ -145,7 +164,7 @@ def _whole(field: str, column: np.ndarray) -> np.ndarray:
 
 
 def _polarity(column: np.ndarray) -> np.ndarray:
-    """0 and 1, from these or from -1 and 1. A file that has -1 and 0 has a third code, or means nobody knows what."""
+    """Polarity 0 and 1, from these codes or from -1 and 1; other codes are an error."""
     if column.dtype.kind == "b" or not len(column):
         return column
     low, high = column.min(), column.max()
@@ -163,7 +182,7 @@ def _polarity(column: np.ndarray) -> np.ndarray:
 
 
 def _likely(table: np.ndarray) -> str:
-    """A guess at the order of columns, for a person to look at: time rises and is largest, polarity has two values."""
+    """A guess at the order of columns, for a hint: time rises and is largest, polarity has two values."""
     columns = list(table.T)
     polarity = [n for n, c in enumerate(columns) if len(c) and np.isin(c, (-1, 0, 1)).all()]
     rising = [n for n, c in enumerate(columns) if n not in polarity and len(c) > 1 and (c[1:] >= c[:-1]).all()]

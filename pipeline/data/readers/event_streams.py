@@ -1,7 +1,7 @@
-"""Event files that are a camera's own stream of words: Prophesee .dat and .raw, AEDAT 2.0.
+"""Reads raw streams of event cameras: Prophesee .dat and .raw, AEDAT 2.0.
 
-Clocks of few bits wrap. A fall by more than half the clock's range is a wrap; a smaller one is disorder and stays in
-the times, where it is seen (`check_events`).
+Clocks of few bits wrap. A step back by more than half the clock's range is a wrap; a smaller one is disorder, and stays
+in the times, where `check_events` finds it.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _EVT_CONVERT = "convert it with metavision_file_to_dat"
 
 
 def content_of(path: Path) -> bytes:
-    """All bytes of a file that is no larger than one recording may be."""
+    """All bytes of a file, bounded by the size of one recording."""
     check_size(os.path.getsize(path), os.path.getsize(path))
     return path.read_bytes()
 
 
 def unwrapped(clock: np.ndarray, bits: int) -> np.ndarray:
-    """Times int64 from those of a clock of so many bits."""
+    """int64 times from a clock of `bits` bits that wraps."""
     time = clock.astype(np.int64)
     steps = np.diff(time)
     half = 1 << (bits - 1)
@@ -40,7 +40,7 @@ def unwrapped(clock: np.ndarray, bits: int) -> np.ndarray:
 
 
 def read_dat(path: Path) -> np.ndarray:
-    """Prophesee DAT of version 2: 8 bytes an event, time 32 bits, then x 14, y 14 and polarity."""
+    """Reads Prophesee DAT version 2: 8 bytes an event; time 32 bits, then x 14, y 14 and polarity."""
     content = content_of(path)
     fields, start = _header(content, b"%")
     if not start or len(content) < start + 2:
@@ -60,7 +60,7 @@ def read_dat(path: Path) -> np.ndarray:
 
 
 def read_raw(path: Path) -> np.ndarray:
-    """Prophesee RAW in EVT 2.0 or 3.0. Events before the first word of time have none and are left out."""
+    """Reads Prophesee RAW in EVT 2.0 or 3.0. Events before the first time word have no time and are skipped."""
     content = content_of(path)
     fields, start = _header(content, b"% ")
     if not start:
@@ -74,8 +74,11 @@ def read_raw(path: Path) -> np.ndarray:
 
 
 def read_aedat2(path: Path) -> np.ndarray:
-    """AEDAT 2.0 of a DVS128: big-endian 32-bit words, address and time in us in turn. In the address, bit 0 is 0
-    for ON, bits 1 to 7 are x and bits 8 to 14 are y, as stored. Bit 15 marks a sync pulse, which is no event.
+    """Reads AEDAT 2.0 of a DVS128: big-endian 32-bit words, address and time in microseconds alternating.
+
+    Bit 0 of the address is 0 for ON, bits 1 to 7 are x, bits 8 to 14 are y, as stored. Bit 15 marks a sync pulse,
+    which is
+    skipped.
     """
     content = content_of(path)
     version, chip, start = "", "", 0
@@ -117,7 +120,7 @@ def _decoded(content: bytes, start: int, encoding: evt.Encoding) -> np.ndarray:
 
 
 def _header(content: bytes, mark: bytes) -> tuple[dict[str, str], int]:
-    """The header's lines `% key value` by key in lower case, and where the events begin."""
+    """The header's lines `% key value` by key in lower case, and the position of the first event."""
     fields: dict[str, str] = {}
     start = 0
     while content.startswith(mark, start):

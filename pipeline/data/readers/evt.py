@@ -1,8 +1,7 @@
-"""Words of Prophesee's EVT 2.0 and 3.0 -> columns, by whole arrays.
+"""Decodes Prophesee's EVT 2.0 and 3.0 words to columns, with whole-array operations.
 
-The camera sends time, row and column apart; a word counts with the last ones before it. What comes before the first
-of these has no time or place and is left out. Pieces of a long stream are decoded one by one, each behind the words
-that still count.
+Time, row and column come in separate words; a word is combined with the last ones before it. Words before the first of
+these are skipped. Long streams are decoded in pieces; the words that still apply are carried over.
 """
 
 from __future__ import annotations
@@ -22,9 +21,15 @@ _LARGEST = 0x7FF  # of a column or row
 
 @dataclass(frozen=True)
 class Encoding:
-    """How words of type `word` are read; their kind is above bit `shift`, one of `kinds`; the clock has `clock` bits.
+    """An encoding of words.
 
-    `decode` gives the columns of a piece, `carried` the words that count for the next one.
+    Attributes:
+        word: type of a word.
+        shift: position of the bits that give the kind of a word.
+        kinds: known kinds.
+        clock: bits of the clock.
+        decode: columns of a piece.
+        carried: words of a piece that apply to the next one.
     """
 
     name: str
@@ -37,7 +42,7 @@ class Encoding:
 
 
 def decode(words: np.ndarray, encoding: Encoding, piece: int = PIECE) -> Columns:
-    """Columns t, x, y, p of all words; t by a clock that may wrap. Raises ValueError for a word of no known kind."""
+    """Columns t, x, y, p of all words, t by a clock that may wrap. Raises ValueError for a word of unknown kind."""
     found: list[Columns] = []
     before = words[:0]
     for start in range(0, len(words), piece):
@@ -92,7 +97,7 @@ def _evt3(words: np.ndarray) -> Columns:
 
 
 def _evt3_carried(words: np.ndarray) -> np.ndarray:
-    """The last high word, its low word, the last row, and the last base moved on by the vectors behind it."""
+    """The last words of time and row, and the last base column, moved by the vectors after it."""
     kind = words >> 12
     high, low, line, base = (np.flatnonzero(kind == of)[-1:] for of in (_HIGH, _LOW, _Y, _BASE))
     kept = [high, low[low > high] if len(high) else high, line]
@@ -104,12 +109,12 @@ def _evt3_carried(words: np.ndarray) -> np.ndarray:
 
 
 def _widths(kind: np.ndarray) -> np.ndarray:
-    """How many columns each word of this kind moves a vector on."""
+    """Number of columns by which each word of this kind moves a vector."""
     return np.where(kind == _VECTOR_12, 12, np.where(kind == _VECTOR_8, 8, 0))
 
 
 def _last(mask: np.ndarray) -> np.ndarray:
-    """For each place the last one up to it where `mask` is true, or -1."""
+    """For each position the last one up to it where `mask` is true, or -1."""
     return np.maximum.accumulate(np.where(mask, np.arange(len(mask)), -1))
 
 

@@ -1,4 +1,4 @@
-"""MNIST's idx files: a header of sizes, then bytes."""
+"""Reads MNIST's idx files: a header of sizes, then bytes."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ _BLOCK = 2**20
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """The uint8 array of an idx file, gzipped or plain. The header is read first, and of the rest no more than it says.
+    """The uint8 array of an idx file, gzipped or plain; no more bytes are read than the header declares.
 
-    Raises UserError where the file is not what its header says, or larger than LARGEST.
+    Raises:
+        UserError: the file does not match its header, or is larger than LARGEST.
     """
     with open_regular(path) as plain:
         try:
@@ -41,7 +42,7 @@ def read_idx(path: Path) -> np.ndarray:
 
 
 def read_labelled(images_file: Path, labels_file: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Images `[M, h, w]` and labels `[M]`, both uint8. Raises UserError where the two do not belong together."""
+    """Images `[M, h, w]` and labels `[M]`, both uint8. Raises UserError if their numbers differ."""
     images, labels = read_idx(images_file), read_idx(labels_file)
     if images.ndim != 3 or labels.shape != images.shape[:1]:
         raise UserError(
@@ -54,7 +55,7 @@ def read_labelled(images_file: Path, labels_file: Path) -> tuple[np.ndarray, np.
 
 
 def _read(path: Path, file: BinaryIO, most: int) -> np.ndarray:
-    """`most`: the bytes that the file can hold."""
+    """Reads an open file; `most` is the largest number of bytes."""
     head = file.read(4)
     axes = head[3] if len(head) == 4 and head[:3] == b"\x00\x00\x08" else 0
     sizes = file.read(4 * axes) if 1 <= axes <= _MOST_AXES else b""

@@ -1,6 +1,6 @@
-"""MATLAB files of version 5 to 7, as far as events need them: numeric arrays by name.
+"""Reads MATLAB files of version 5 to 7 as far as events need it: numeric arrays by name.
 
-Read here and not by scipy, which ends the process on some damaged files. Nothing is taken before its size is checked.
+scipy aborts the process on some damaged files, so it is not used. Sizes are checked before memory is allocated.
 """
 
 from __future__ import annotations
@@ -27,7 +27,12 @@ _HEAD = 1 << 12  # of an unpacked variable: its kind, shape and name
 
 @dataclass(frozen=True)
 class Variable:
-    """An array of a file: its `kind` in MATLAB's words, its `shape`, and where its values are found."""
+    """An array of a file.
+
+    Attributes:
+        kind: its type, as MATLAB calls it.
+        shape: its shape.
+    """
 
     name: str
     kind: str
@@ -41,8 +46,11 @@ class Variable:
         return f"{' x '.join(map(str, self.shape))} {self.kind}"
 
     def values(self, stored: int) -> np.ndarray:
-        """The array, in the type that a file of `stored` bytes keeps it in, which may be smaller than its kind. Raises
-        EventFileError where it is too large, or damaged."""
+        """The array, in the type that the file stores, which may be smaller than `kind`.
+
+        Raises:
+            EventFileError: it is too large, or damaged.
+        """
         try:
             body = _unpacked(self.body, 8 * math.prod(self.shape) + _HEAD, stored)[8:] if self.packed else self.body
             at, _, _, _ = _described(body, self.order)
@@ -59,7 +67,7 @@ _FAULTS = (struct.error, ValueError, KeyError, zlib.error)
 
 
 def variables(content: bytes) -> Iterator[Variable]:
-    """The variables of a file's bytes in their order. Raises EventFileError for another version, and for damage."""
+    """The variables of a file, in order. Raises EventFileError for another version or a damaged file."""
     if content.startswith(b"MATLAB 7.3"):
         raise unknown_layout("a MATLAB file of version 7.3", 'save it with "-v7"', "MATLAB files of version 5 to 7")
     order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
@@ -88,7 +96,7 @@ def variables(content: bytes) -> Iterator[Variable]:
 
 
 def _tag(data: bytes, at: int, order: str) -> tuple[int, int, int, int]:
-    """Type of the element at this place, where its bytes begin, how many they are, and where the next one begins."""
+    """Type of the element at a position, start and number of its bytes, and start of the next element."""
     kind, size = struct.unpack_from(order + "II", data, at)
     if kind >> 16:  # up to four bytes, in the tag itself
         kind, size = kind & 0xFFFF, kind >> 16
@@ -99,7 +107,7 @@ def _tag(data: bytes, at: int, order: str) -> tuple[int, int, int, int]:
 
 
 def _described(body: bytes, order: str) -> tuple[int, int, tuple[int, ...], str]:
-    """Of a matrix's bytes: where its values begin, the number of its kind, shape and name."""
+    """Of a matrix: start of its values, type number, shape and name."""
     _, start, _, at = _tag(body, 0, order)
     number = struct.unpack_from(order + "I", body, start)[0] & 0xFF
     _, start, size, at = _tag(body, at, order)
@@ -113,8 +121,12 @@ def _described(body: bytes, order: str) -> tuple[int, int, tuple[int, ...], str]
 
 
 def _unpacked(packed: bytes, most: int, stored: int) -> bytes:
-    """All that `packed` holds. Raises EventFileError where that may be more than one recording has, ValueError where it
-    is more than `most`."""
+    """Decompresses an element.
+
+    Raises:
+        EventFileError: it may be larger than one recording.
+        ValueError: it is larger than `most`.
+    """
     check_size(most, stored)
     machine, out = zlib.decompressobj(), bytearray()
     while packed and not machine.eof:

@@ -1,7 +1,7 @@
-"""The .bin format of N-MNIST and N-Caltech101: 40 bits for each event.
+"""Reads the .bin format of N-MNIST and N-Caltech101: 40 bits an event.
 
-Most significant first: x 8, y 8, polarity 1, time 23 (us). An entry with y = 240 is no event: it says that the
-clock wrapped, and every later time is 2^13 us more.
+Most significant bits first: x 8, y 8, polarity 1, time 23 (microseconds). An entry with y = 240 is not an event: the
+clock wrapped, and 2^13 microseconds are added to all later times.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ OVERFLOW_US = 1 << 13
 
 
 def decode(content: bytes) -> np.ndarray:
-    """The events (EVENT_DTYPE) of a file's bytes, unchecked; `content` is a multiple of EVENT_BYTES long."""
+    """Events (EVENT_DTYPE) of a file, not checked; the length of `content` is a multiple of EVENT_BYTES."""
     columns = np.frombuffer(content, np.uint8).reshape(-1, EVENT_BYTES).T
     x, y, high, middle, low = columns
     t = np.bitwise_and(high, 127, dtype=np.int64) << 16 | middle.astype(np.int64) << 8 | low

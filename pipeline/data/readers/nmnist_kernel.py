@@ -1,5 +1,5 @@
 # mypy: disallow-untyped-defs=False, disallow-untyped-decorators=False
-"""N-MNIST bytes to bits of frames in one compiled pass."""
+"""Bins N-MNIST files to bits in one compiled pass."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _compiled(function):
 
 @_compiled
 def _time_of(content, number, wrapped):
-    """The time of the event of this number; `wrapped`: what all marks together add, 0 where there is none."""
+    """The time of one event; `wrapped` is the sum of all wraps before it."""
     at = EVENT_BYTES * number
     marks = 0
     if wrapped:
@@ -37,10 +37,10 @@ def _time_of(content, number, wrapped):
 
 @_compiled
 def bin_bytes(content, length, sensor_height, sensor_width, steps, step_us, height, width, bits, facts):
-    """Sets the bits of one recording, `content[:length]`, in `bits`, which holds zeros, and its `facts` (the fields of
-    FACTS). Returns its events.
+    """Sets the bits of one recording, `content[:length]`, in `bits` (which is 0), and its `facts` (fields of FACTS).
 
-    -1: these bytes are no recording of that sensor. What is then in `bits` and `facts` means nothing.
+    Returns:
+        Number of events; -1 if the bytes are not a recording of this sensor, and `bits` and `facts` are undefined.
     """
     if length % EVENT_BYTES:
         return -1

@@ -1,4 +1,4 @@
-"""How the sensor stood: events as a file has them -> upright."""
+"""Turns events of a sensor that was not mounted upright."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ _TURNED = ("rotate-90", "rotate-270", "transpose")  # whose width is the stored 
 
 
 def turned(events: np.ndarray, orientation: str, sensor: tuple[int, int], *, where: str) -> np.ndarray:
-    """The events on an upright sensor of `sensor` (height, width) pixels.
+    """The events on an upright sensor.
 
-    `orientation`: "as-stored"; "dvs128" for x = 127 - x and y = 127 - y; "mirror-x" and "mirror-y" count that axis from
-    its other end; "rotate-90", "-180" and "-270" turn the picture clockwise; "transpose" swaps x and y. Raises
-    UserError naming `where` for an event outside the sensor as it is stored.
+    Args:
+        events: events as stored.
+        sensor: height and width of the upright sensor.
+        orientation: "as-stored"; "dvs128": x = 127 - x and y = 127 - y; "mirror-x" and "mirror-y" reverse an axis;
+            "rotate-90", "-180" and "-270" turn clockwise; "transpose" swaps x and y.
+        where: the file, for error messages.
+
+    Raises:
+        UserError: an event lies outside the sensor as it is stored.
     """
     if orientation == "as-stored":
         return events

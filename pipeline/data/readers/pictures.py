@@ -1,4 +1,4 @@
-"""A picture file as red, green and blue, 8 bits each, whatever it was stored as; or why that would be a guess."""
+"""Reads picture files of any kind as RGB with 8 bits a channel, or says why that would be a guess."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _DIM_16 = 4_095  # 12 bits of 16
 
 @dataclass
 class Findings:
-    """What was noticed in a set of pictures that a user should know: the files of each kind."""
+    """Properties of a set of pictures that a user should know, with the files that have them."""
 
     animated: list[Path] = field(default_factory=list)
     transparent: list[Path] = field(default_factory=list)
@@ -35,7 +35,7 @@ class Findings:
     brightest: int = 0  # of all with 16 bits
 
     def say(self) -> None:
-        """A line for each kind, where there is one."""
+        """Prints a line for each property."""
         if self.animated:
             note(f"{_these(self.animated, 'has', 'have')} several frames or pages: the first alone is taken")
         if self.transparent:
@@ -48,10 +48,14 @@ class Findings:
 
 
 def read_picture(path: Path, findings: Findings) -> Image:
-    """The picture as PIL's RGB, upright as its EXIF says. 16 bits are scaled from 0..65535, floating point from 0..1;
-    transparent parts are on black, as smaller pictures are padded; of an animation the first frame is taken.
+    """A picture as PIL's RGB, upright by its EXIF data.
 
-    Raises UserError for what is no picture, has more than MOST_PIXELS, or values whose white is not known.
+    16 bits are scaled from 0..65535, floating point from 0..1; transparent parts are put on black; of an animation
+    the first
+    frame is read.
+
+    Raises:
+        UserError: it is not a picture, has more than MOST_PIXELS, or its value of white is unknown.
     """
     import PIL.Image
 

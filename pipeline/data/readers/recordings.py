@@ -1,4 +1,7 @@
-"""Event files -> structured arrays, one reader for each extension."""
+"""Reads event files as structured arrays, with one reader for each extension.
+
+To add a format: write a reader in this folder, and add its extension to READERS.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,13 @@ from spikeport.pipeline.data.readers.orientation import turned
 
 @dataclass(frozen=True)
 class Reading:
-    """How files are read: `orientation` (see `turned`), `columns` of tables without names, and whether events may be
-    sorted by time."""
+    """How event files are read.
+
+    Attributes:
+        orientation: how the sensor was mounted, see `turned`.
+        columns: order of the columns of tables without names.
+        sort: whether events may be sorted by time.
+    """
 
     orientation: str = "as-stored"
     columns: str = ""
@@ -33,11 +41,11 @@ AS_STORED = Reading()
 def read_recording(
     path: Path, sensor: tuple[int, int], *, label: int, key: str, reading: Reading = AS_STORED
 ) -> Recording:
-    """The recording that one event file holds; t in us from the file's own zero.
+    """The recording in one event file, times in microseconds from the file's zero; the extension selects the reader.
 
-    The extension chooses the reader (see READERS). Raises UserError naming the file where it is damaged, empty, of
-    another layout or does not fit a sensor of that height and width, MissingDependencyError where the format's
-    decompressor is not installed.
+    Raises:
+        UserError: the file is damaged, empty, of another layout, or does not fit the sensor.
+        MissingDependencyError: the format's decompressor is not installed.
     """
     events, late_us = read_events(path, reading=reading), 0
     if reading.sort:
@@ -49,9 +57,11 @@ def read_recording(
 def read_events(
     path: Path, decode: Callable[[Path], np.ndarray] | None = None, *, reading: Reading = AS_STORED
 ) -> np.ndarray:
-    """The events of one file as EVENT_DTYPE, as the file has them. Raises as `read_recording`, but sees no sensor.
+    """Events of one file as EVENT_DTYPE, as they are stored; raises as `read_recording`, without a check of the sensor.
 
-    `decode`: instead of the reader that the extension chooses; what it raises is said to be the file's damage.
+    Args:
+        path: the file.
+        decode: reader to use in place of the extension's; its errors count as damage of the file.
     """
     if not decode and path.suffix.lower() not in READERS:
         raise UserError(
@@ -96,7 +106,7 @@ Reader = Callable[[Path, str], np.ndarray]  # the file, and what the columns of 
 
 
 def _stream(read: Callable[[Path], np.ndarray]) -> Reader:
-    """A reader of a format that names what it holds."""
+    """The reader of a stream format that names its content."""
     return lambda path, columns: read(path)
 
 
@@ -125,7 +135,7 @@ _BEGINNINGS: dict[bytes, tuple[str, ...]] = {
 
 
 def _check_extension(path: Path) -> None:
-    """Raises EventFileError where the first bytes are those of another format."""
+    """Raises EventFileError if the first bytes are those of another format."""
     with open(path, "rb") as file:
         first = file.read(16)
     extension = path.suffix.lower()

@@ -1,7 +1,7 @@
-"""CEP-DVS: recordings of pictures on a screen, with the pictures; events/<class>/<n>.mat and images/<class>/<n>.png.
+"""CEP-DVS: recordings of pictures on a screen, with the pictures: events/<class>/<n>.mat and images/<class>/<n>.png.
 
-The two are paired by class and number, compared as numbers: file names sorted as words and pictures counted by
-position would pair recording 10 with picture 2.
+They are paired by class and number. Pairing by position would pair recording 10 with picture 2, because names that are
+sorted as texts are not in the order of numbers.
 """
 
 from __future__ import annotations

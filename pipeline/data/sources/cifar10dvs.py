@@ -1,8 +1,8 @@
 """CIFAR10-DVS with CIFAR-10.
 
-Which CIFAR-10 image a recording shows is not published. With a file of pairs (`data.pairs`) the two are paired by
-key and twins of held-out recordings are kept from training; without one they are paired by class alone, and an
-original of a test recording may be among the images: the description says so.
+Which CIFAR-10 image a recording shows is not published. With a file of pairs (`data.pairs`) they are paired by key, and
+images of held-out recordings are not trained on. Without it they are paired by class, and the image of a test recording
+may be trained on, as the description says.
 """
 
 from __future__ import annotations
@@ -33,9 +33,12 @@ PUBLISHED = 10_000
 def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
     """The recordings of <root>/CIFAR10DVS/<class> and the images of <root>/CIFAR10/cifar-10-batches-bin.
 
-    `data.images` may name a folder of pictures by class instead. `data.pairs`: a CSV file with the columns
-    recording (airplane/cifar10_airplane_0) and image (data_batch_1/17, or airplane/0001 for pictures), a line for
-    each recording. Raises UserError where `data.pairing` is "id" and there is no such file.
+    `data.images` may name a folder of pictures by class instead. `data.pairs` names a CSV file with the columns
+    recording
+    (airplane/cifar10_airplane_0) and image (data_batch_1/17, or airplane/0001 for pictures), one line a recording.
+
+    Raises:
+        UserError: `data.pairing` is "id" and there is no file of pairs, or it is wrong.
     """
     events = Path(data.root, data.events or "CIFAR10DVS")
     images = Path(data.root, data.images or "CIFAR10/cifar-10-batches-bin")
@@ -85,8 +88,9 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
 
 
 def _upright(events: np.ndarray, origin: str, *, target: tuple[int, int]) -> np.ndarray:
-    """Events on `target` (height, width) pixels. The sensor stood on its side when .aedat files were written; they are
-    turned as the set's makers turn them: x = 127 - raw y, y = 127 - raw x."""
+    """Events on `target` (height, width) pixels, upright: in .aedat files x = 127 - raw y, y = 127 - raw x, as its
+    authors do.
+    """
     if origin.lower().endswith(".aedat"):
         turned = events.copy()
         turned["x"], turned["y"] = SENSOR[1] - 1 - events["y"], SENSOR[0] - 1 - events["x"]
@@ -95,7 +99,7 @@ def _upright(events: np.ndarray, origin: str, *, target: tuple[int, int]) -> np.
 
 
 def _named(found: ImageSet, paired_images: dict[str, str], classes: tuple[str, ...]) -> StaticImages:
-    """The images of these classes under keys: the recording's own for a twin, else one that no recording has."""
+    """The images of these classes with keys: that of their recording, or one that no recording has."""
     rows = [row for row, name in enumerate(found.classes) if name in classes]
     recording = {image: key for key, image in paired_images.items()}
     return StaticImages(
@@ -106,7 +110,7 @@ def _named(found: ImageSet, paired_images: dict[str, str], classes: tuple[str, .
 
 
 def _pairs(path: Path, files: list[EventFile], found: ImageSet, classes: tuple[str, ...]) -> dict[str, str]:
-    """The image's id of each recording's key, as the file of pairs says; each image is of one recording."""
+    """Image id of each recording's key from the file of pairs; no image belongs to two recordings."""
     if not path.is_file():
         raise MissingDependencyError(
             "the file of pairs is not there", where=str(path), hint="correct data.pairs, or place it there"

@@ -1,6 +1,4 @@
-"""Recordings in class folders, `<root>/<events>/<class>/<id>.<ext>`, with images by class folder or in idx
-files.
-"""
+"""Own recordings in class folders, `<root>/<events>/<class>/<id>.<ext>`, with images by class folder or in idx files."""
 
 from __future__ import annotations
 
@@ -23,9 +21,8 @@ from spikeport.progress import NamedProgress
 def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
     """The recordings and images that `data.root`, `data.events` and `data.images` name.
 
-    Pairing "id": every recording must have its image; the id is the file's name, plus `image_id_offset` where
-    that is not 0. Pairing "class": nothing is known of twins, but an image that carries a recording's class
-    and id counts as its twin all the same and is kept from training where that recording is held out.
+    With pairing "id" every recording must have its image: that of its file name, plus `image_id_offset`. With pairing
+    "class" pairs are unknown, but an image with the class and id of a held-out recording is not trained on.
     """
     for name in ("root", "events", "images"):
         if not getattr(data, name):

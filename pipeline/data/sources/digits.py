@@ -1,6 +1,4 @@
-"""The embedded set: scikit-learn's 8 x 8 digits in front of a simulated event camera that makes three
-saccades.
-"""
+"""The embedded data set: scikit-learn's 8 x 8 digits in front of a simulated event camera that makes three saccades."""
 
 from __future__ import annotations
 
@@ -27,7 +25,7 @@ BATCH = 128  # scenes that fit the processor's cache
 
 
 def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
-    """The 1,797 digits as recordings on `data.height` x `data.width` pixels, 300 ms long, and as images."""
+    """The 1,797 digits as recordings of 300 ms on `data.height` x `data.width` pixels, and as images."""
     from sklearn.datasets import load_digits
 
     found = load_digits()
@@ -68,9 +66,7 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
 
 
 def look(gray: np.ndarray, sensor: tuple[int, int], size: int, keys: tuple[str, ...]) -> Iterator[np.ndarray]:
-    """Log intensity `[B, H, W]` float32 every SAMPLE_US while the gaze goes round a triangle, a side each
-    saccade.
-    """
+    """Log intensity, float32 `[B, H, W]`, every SAMPLE_US, while the gaze moves along a triangle, one side a saccade."""
     log_table = np.log(np.arange(16 * SUB * SUB + 1) / (16 * SUB * SUB) + BACKGROUND).round(6).astype(np.float32)
     height, width = sensor
     reach = REACH_SHARE * min(sensor)
@@ -89,21 +85,21 @@ def look(gray: np.ndarray, sensor: tuple[int, int], size: int, keys: tuple[str, 
 
 
 def _weights(pixels: int, size: int, gaze: np.ndarray) -> np.ndarray:
-    """Bilinear weights `[B, pixels, 8]` in 64ths: what each sensor row sees of a digit's 8, `gaze` pixels on."""
+    """Bilinear weights `[B, pixels, 8]` in 64ths of a digit's 8 rows for each sensor row, `gaze` pixels away."""
     center = (np.arange(pixels) + 0.5 - pixels / 2 + gaze[:, None]) * 8 / size + 3.5
     place = np.rint(center * SUB)
     return np.maximum(0, SUB - np.abs(place[..., None] - SUB * np.arange(8))).astype(np.float32)
 
 
 def _still(gray: np.ndarray, size: int) -> np.ndarray:
-    """The digits as a camera without motion sees them: `[N, 1, size, size]` uint8."""
+    """The digits as a resting camera sees them: uint8 `[N, 1, size, size]`."""
     weights = _weights(size, size, np.zeros(1))
     light = weights @ gray.astype(np.float32) @ weights.transpose(0, 2, 1)
     return np.rint(light * (255 / (16 * SUB * SUB))).astype(np.uint8)[:, None]
 
 
 def _jitter(key: str) -> np.ndarray:
-    """Where the gaze starts, up to half a pixel off, by key."""
+    """Start of the gaze, up to half a pixel from the center, by key."""
     digest = hashlib.sha256(f"gaze:{key}".encode()).digest()
     return np.frombuffer(digest[:4], "<u2").astype(float) / 65535 - 0.5
 

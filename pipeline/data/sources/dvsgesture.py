@@ -1,4 +1,4 @@
-"""DVS Gesture as tonic's hosts have it: eleven gestures of 29 people; there are no images of them."""
+"""DVS Gesture in tonic's layout: eleven gestures of 29 people, without images."""
 
 from __future__ import annotations
 
@@ -42,8 +42,9 @@ CLASSES = (
 def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
     """The recordings of <root>/DVSGesture: ibmGestureTrain|ibmGestureTest/user<nn>_<light>/<class number>.npy.
 
-    `data.images` must be empty: there is no static side. The makers' test part is of people who are not in the
-    training part; a random split is refused, as it would test on people that were trained on.
+    There are no images, so `data.images` must be empty. People of the published test part are not in the training
+    part; a
+    random split is refused, because it would test on people that were trained on.
     """
     if data.images:
         raise UserError("DVS Gesture has no images", where="data.images", hint='set images = ""')
@@ -88,7 +89,7 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
 
 
 def _files(folder: Path) -> list[EventFile]:
-    """All recordings of a part; keys are train|test/user<nn>_<light>/<class number>."""
+    """All recordings of a part, with the keys train|test/user<nn>_<light>/<class number>."""
     part = "test" if folder.name == PARTS[1] else "train"
     found = []
     for path in sorted(folder.glob("*/*.npy")):
@@ -114,7 +115,7 @@ def _mtime_digest(files: list[EventFile]) -> str:
 
 
 def _read(path: Path) -> np.ndarray:
-    """`[N, 4]` of x, y, polarity and time in ms."""
+    """Reads `[N, 4]` of x, y, polarity and time in ms."""
     table = np.load(path, allow_pickle=False)
     if table.ndim != 2 or table.shape[1] != 4 or table.dtype.kind not in "iuf":
         raise ValueError(f"it holds {table.dtype} {table.shape}, not four columns of numbers x, y, p, t")

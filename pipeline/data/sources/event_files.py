@@ -1,4 +1,4 @@
-"""Event files in class folders: which there are, and by what they are known to be unchanged."""
+"""Lists event files in class folders, with a digest that shows whether they changed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,13 @@ _NAME = attrgetter("name")
 
 @dataclass(frozen=True, kw_only=True)
 class EventFile:
-    """One recording's file, its class number and its key, <class>/<id>."""
+    """File of a recording.
+
+    Attributes:
+        path: the file.
+        label: number of its class.
+        key: <class>/<id>.
+    """
 
     path: Path
     label: int
@@ -31,8 +37,14 @@ class EventFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """The classes of `folder` (in order of number, else of name), the names of each class's event files, sorted,
-    and the `mtime_digest` of all of them, which changes when a file comes, goes or is written."""
+    """Event files of a folder.
+
+    Attributes:
+        folder: the folder.
+        classes: names of the class folders, in order of number, else of name.
+        names: names of the event files of each class, sorted.
+        mtime_digest: digest of names, sizes and times of all files.
+    """
 
     folder: Path
     classes: tuple[str, ...]
@@ -40,7 +52,7 @@ class Listing:
     mtime_digest: str
 
     def files(self) -> list[EventFile]:
-        """Every event file, class by class."""
+        """All event files, class by class."""
         return [
             EventFile(path=self.folder / name / file, label=label, key=f"{name}/{_split(file)[0]}")
             for label, (name, files) in enumerate(zip(self.classes, self.names, strict=True))
@@ -49,8 +61,16 @@ class Listing:
 
 
 def list_events(folder: Path, absent: MissingDependencyError | None = None) -> Listing:
-    """All event files under `folder`, looked at but not read. Raises MissingDependencyError (`absent`, if given) and
-    UserError where they do not lie in class folders, or have no reader."""
+    """Lists all event files below a folder without reading them.
+
+    Args:
+        folder: folder of class folders.
+        absent: the error if the folder does not exist.
+
+    Raises:
+        MissingDependencyError: the folder does not exist.
+        UserError: files do not lie in class folders, or have no reader.
+    """
     if not folder.is_dir():
         raise absent or MissingDependencyError(
             "the folder of recordings is not there",
@@ -79,7 +99,7 @@ def list_events(folder: Path, absent: MissingDependencyError | None = None) -> L
 
 
 def _list_class(folder: Path, numbers: list[int]) -> tuple[str, ...]:
-    """The sorted names of one class's files, checked; each adds its size, mtime_ns and ctime_ns to `numbers`."""
+    """Sorted names of one class's files, checked; adds size, mtime_ns and ctime_ns of each to `numbers`."""
     # Beside an open folder the system walks no long path for each of a thousand files.
     at: int | Path = os.open(folder, os.O_RDONLY) if os.scandir in os.supports_fd else folder
     try:
@@ -111,7 +131,7 @@ def _list_class(folder: Path, numbers: list[int]) -> tuple[str, ...]:
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:
-    """False for what leads nowhere, links in a circle among it."""
+    """Whether an entry is a file; a link without a target is not."""
     try:
         return entry.is_file()
     except OSError:
@@ -119,7 +139,7 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
 
 
 def _check_text(folder: Path, names: Sequence[str]) -> None:
-    """Raises UserError for a name that is no text: keys made of it could not be written anywhere."""
+    """Raises UserError for a name that is not UTF-8, because keys made of it could not be written."""
     for name in names:
         if not name.isascii() and any("\ud800" <= c <= "\udfff" for c in name):
             raise UserError("a file's name is not UTF-8", where=str(folder / name), hint="rename it, or remove it")
@@ -145,7 +165,7 @@ def _check_names(folder: Path, names: list[str]) -> None:
 
 
 def hash_files(files: list[EventFile], progress: NamedProgress | None = None) -> str:
-    """A hash over every file's bytes, name and place; what cached frames are known by."""
+    """Hash of the content, name and folder of every file."""
     digest = hashlib.sha256()
     for done, file in enumerate(files, 1):
         content = file.path.read_bytes()
@@ -157,6 +177,6 @@ def hash_files(files: list[EventFile], progress: NamedProgress | None = None) ->
 
 
 def _split(name: str) -> tuple[str, str]:
-    """A file's stem and its extension with the dot."""
+    """Stem and extension of a file name."""
     stem, dot, extension = name.rpartition(".")
     return (stem, dot + extension) if dot else (name, "")

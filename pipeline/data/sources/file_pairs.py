@@ -1,4 +1,4 @@
-"""Collections of one event file and one picture for each item, in class folders, paired by class and name."""
+"""Data sets with one event file and one picture for each item, in class folders, paired by class and name."""
 
 from __future__ import annotations
 
@@ -19,10 +19,20 @@ from spikeport.progress import NamedProgress
 def load_file_pairs(
     source: Source, data: Data, events: str, images: str, about: str, progress: NamedProgress | None
 ) -> RawDataset:
-    """The set `name`: recordings of <root>/`events` and pictures of <root>/`images`, unless the recipe names others.
+    """The recordings and pictures of such a data set.
 
-    Each recording's bounding box is brought to `data.height` x `data.width`, as its picture is. `about`: a sentence of
-    {count} recordings and {classes}. Raises UserError saying where to get what is not there.
+    The bounding box of each recording is scaled to `data.height` x `data.width`, as its picture is.
+
+    Args:
+        source: the data set.
+        data: the recipe's section [data].
+        events: usual folder of the recordings below `data.root`.
+        images: usual folder of the pictures below `data.root`.
+        about: sentence for the report with {count} recordings and {classes}.
+        progress: called during long work.
+
+    Raises:
+        MissingDependencyError: a folder does not exist.
     """
     event_folder, image_folder = Path(data.root, data.events or events), Path(data.root, data.images or images)
     listing = list_events(event_folder, source.missing(events, event_folder))

@@ -1,4 +1,4 @@
-"""Which image a recording was made from: by explicit key, never by position."""
+"""Finds the image that each recording was made from, by key, never by position."""
 
 from __future__ import annotations
 
@@ -13,10 +13,17 @@ from spikeport.pipeline.data.sources.event_files import EventFile
 def name_images(
     found: ImageSet, files: list[EventFile], classes: tuple[str, ...], *, offset: int = 0, strict: bool = True
 ) -> StaticImages:
-    """The images under keys: a recording's own key for its twin, else a key that no recording has.
+    """Images with keys: that of their recording, or one that no recording has.
 
-    A recording's twin is the image with its file's name (numbers compared as numbers), plus `offset`. `strict`:
-    every recording has one, else UserError.
+    Args:
+        found: the images.
+        files: the recordings.
+        classes: names of the classes.
+        offset: the image's id is the file's name, as a number, plus this.
+        strict: every recording must have its image.
+
+    Raises:
+        UserError: two recordings have one image, or (with `strict`) a recording has none.
     """
     keys = [f"image:{name}/{identity}" for name, identity in zip(found.classes, found.ids, strict=True)]
     paired_images = _ImageIndex(found, offset)
@@ -41,7 +48,7 @@ def name_images(
 
 
 class _ImageIndex:
-    """Finds the image that a recording was made from, by id; by class and id where classes share ids."""
+    """Finds the image of a recording by id, or by class and id if classes share ids."""
 
     def __init__(self, found: ImageSet, offset: int) -> None:
         self._found, self._offset = found, offset
@@ -51,7 +58,7 @@ class _ImageIndex:
         self._unique = len(self._by_id) == len(ids)
 
     def of(self, file: EventFile, name: str, *, strict: bool) -> int | None:
-        """Its row. Without one, or where that image is of another class: UserError if `strict`, else None."""
+        """Row of the image; without one, or if it is of another class: UserError if `strict`, else None."""
         stem = file.path.stem
         if self._offset and not stem.isdecimal():
             if not strict:
@@ -82,5 +89,5 @@ class _ImageIndex:
 
 
 def _plain(identity: str) -> str:
-    """00015 and 15 are one id."""
+    """The id without leading zeros: 00015 and 15 are one id."""
     return str(int(identity)) if identity.isdecimal() else identity

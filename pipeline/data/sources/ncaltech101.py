@@ -18,8 +18,9 @@ EVENTS, IMAGES = "NCALTECH101/Caltech101", "Caltech101/101_ObjectCategories"
 
 
 def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
-    """The recordings of <root>/NCALTECH101/Caltech101 and the images of <root>/Caltech101/101_ObjectCategories; see
-    `load_file_pairs`. Caltech101 has a class more, Faces, of the same photographs as Faces_easy: it is never read.
+    """The recordings of <root>/NCALTECH101/Caltech101 and the images of <root>/Caltech101/101_ObjectCategories.
+
+    See `load_file_pairs`. Caltech101 has one class more, Faces, with the photographs of Faces_easy; it is not read.
     """
     return load_file_pairs(SOURCE, data, EVENTS, IMAGES, ABOUT, progress)
 

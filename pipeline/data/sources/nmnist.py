@@ -1,4 +1,4 @@
-"""N-MNIST with MNIST: recording <id> of a part was made from that part's image <id> - 1."""
+"""N-MNIST with MNIST: recording <id> of a part was made from image <id> - 1 of that part."""
 
 from __future__ import annotations
 
@@ -37,8 +37,11 @@ PARTS = (_Part("train", "Train", "train", 60_000), _Part("test", "Test", "t10k",
 def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
     """The recordings of <root>/NMNIST and the images of <root>/MNIST/raw, paired by part and number.
 
-    A part of the recordings may be absent: Test where the split is not official. Raises MissingDependencyError for
-    what is not there, UserError where a label disagrees with its image.
+    The folder Test may be absent if the split is not official.
+
+    Raises:
+        MissingDependencyError: files are not there.
+        UserError: a label differs from its image's.
     """
     events, images = Path(data.root, data.events or "NMNIST"), Path(data.root, data.images or "MNIST/raw")
     present = [part for part in PARTS if (events / part.folder).is_dir() or part.name == "train"]
@@ -107,7 +110,7 @@ def _idx(folder: Path, name: str) -> Path:
 
 
 def _image_of(file: EventFile, labels: np.ndarray, classes: tuple[str, ...]) -> int:
-    """The row of the image that a recording was made from."""
+    """Row of the image that a recording was made from."""
     stem = file.path.stem
     row = int(stem) - 1 if stem.isdecimal() else -1
     if not 0 <= row < len(labels):

@@ -1,4 +1,4 @@
-"""Reading event files one by one, and what those of a set are known by."""
+"""Reads event files of a data set, and computes the digests that the cache uses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Change = Callable[[np.ndarray, str], np.ndarray]  # events as a file has them, t
 
 
 def labels_of(files: list[EventFile]) -> np.ndarray:
-    """The class number of each file, `[N]` int64."""
+    """Class number of each file, int64 `[N]`."""
     return np.array([file.label for file in files], np.int64)
 
 
@@ -28,9 +28,13 @@ def reader(
     change: Change | None = None,
     decode: Callable[[Path], np.ndarray] | None = None,
 ) -> Callable[[], Iterator[Recording]]:
-    """What a Collection's `read` is: yields the recordings of `files` in their order, each after `change`.
+    """The `read` function of a `RawDataset`.
 
-    `decode` reads a file whose extension does not say how.
+    Args:
+        files: the recordings, in order.
+        sensor: height and width of the sensor after `change`.
+        change: transforms events as stored in a file into events of that sensor.
+        decode: reads a file whose extension does not select a reader.
     """
 
     def read() -> Iterator[Recording]:
@@ -44,23 +48,23 @@ def reader(
 
 
 def recordings(files: list[EventFile], sensor: tuple[int, int], reading: Reading) -> Iterator[Recording]:
-    """The recordings of `files` in their order, read as `reading` says."""
+    """The recordings of `files`, in order, read as `reading` says."""
     for file in files:
         yield read_recording(file.path, sensor, label=file.label, key=file.key, reading=reading)
 
 
 def mtime_digest_with(mtime_digests: list[str], *facts: object) -> str:
-    """One stamp for listings with these, which changes with any of them and with `facts`."""
+    """One digest for several listings and further facts."""
     newest = max(int(mtime_digest.split("-")[0]) for mtime_digest in mtime_digests)
     return f"{newest}-{hashlib.sha256(repr((mtime_digests, facts)).encode()).hexdigest()}"
 
 
 def content_hash_with(files: list[EventFile], *facts: object, progress: NamedProgress | None = None) -> str:
-    """A hash of the bytes, names and places of `files`, and of `facts`."""
+    """Hash of content, names and folders of files, and of further facts."""
     return hashlib.sha256(repr((facts, hash_files(files, progress))).encode()).hexdigest()
 
 
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:
-    """A key that sorts numbers in names as numbers: image_2 before image_10."""
+    """Sort key that compares numbers in names as numbers: image_2 is before image_10."""
     parts = re.split(r"(\d+)", name)
     return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts)

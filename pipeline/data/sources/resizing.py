@@ -1,4 +1,4 @@
-"""Events of a large sensor on a smaller one."""
+"""Scales events of a large sensor to a smaller one."""
 
 from __future__ import annotations
 
@@ -11,9 +11,16 @@ VERSION = 1  # change it whenever what comes out changes, so that cached frames 
 
 
 def shrink(events: np.ndarray, origin: str, *, sensor: tuple[int, int], target: tuple[int, int]) -> np.ndarray:
-    """The same events on `target` (height, width) pixels: row y of H becomes row floor(y * height / H).
+    """The events on `target` pixels: row y of H becomes row floor(y * height / H).
 
-    Raises UserError, naming `origin`, where an event lies outside `sensor`, or `target` is larger than it.
+    Args:
+        events: events of the large sensor.
+        origin: file or key, for error messages.
+        sensor: height and width of the large sensor.
+        target: height and width of the result.
+
+    Raises:
+        UserError: an event lies outside `sensor`, or `target` is larger.
     """
     if target[0] > sensor[0] or target[1] > sensor[1]:
         raise UserError(
@@ -27,7 +34,7 @@ def shrink(events: np.ndarray, origin: str, *, sensor: tuple[int, int], target: 
 
 
 def fill(events: np.ndarray, origin: str, *, target: tuple[int, int]) -> np.ndarray:
-    """The events' own bounding box stretched or shrunk to `target` (height, width), as for recordings of many sizes."""
+    """The bounding box of the events, scaled to `target` (height, width)."""
     moved = events.copy()
     moved["x"] -= moved["x"].min()
     moved["y"] -= moved["y"].min()

@@ -1,4 +1,4 @@
-"""Which recordings a run held out and tested: weights of another run must not know them, comparisons pair by them."""
+"""Protects held-out recordings: weights of another run must not have been trained on them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ HELD_OUT_KEYS, TEST_SET_DIGEST = "held_out_keys", "test_set_digest"  # in the da
 
 
 def held_out_keys(dataset: Dataset) -> list[str]:
-    """A short digest of the key of every recording that is validated or tested on; neither it nor its image trains."""
+    """Short digests of the keys of all validation and test recordings; neither they nor their images train."""
     keys = (*dataset.validation.keys, *dataset.test.keys)
     return sorted(hashlib.sha256(key.encode()).hexdigest()[:16] for key in keys)
 
 
 def test_set_digest(dataset: Dataset) -> str:
-    """sha256 of the test recordings in their order: keys, classes and numbers of events. It stays the same where they
-    are binned otherwise or where more of the others train."""
+    """sha256 of keys, classes and event counts of the test recordings, in order; independent of binning and training
+    part.
+    """
     test = dataset.test
     events = None if test.events is None else test.events.tolist()
     content = (dataset.name, dataset.classes, test.keys, test.labels.tolist(), events)
@@ -28,8 +29,17 @@ def test_set_digest(dataset: Dataset) -> str:
 
 
 def check_leakage(folder: Path, dataset: Dataset) -> None:
-    """Raises UserError where the run in `folder` may have trained on a recording that `dataset` holds out, or on its
-    image. A folder that holds no run, or one on another data set, tells nothing and is taken on trust."""
+    """Checks that another run did not train on recordings that are held out here, or on their images.
+
+    A folder without a run, or with a run on another data set, is not checked.
+
+    Args:
+        folder: folder of the other run.
+        dataset: data set of this run.
+
+    Raises:
+        UserError: the other run may have trained on a held-out recording.
+    """
     if not (folder / MANIFEST).is_file():
         return
     known = open_run(folder).result("data")

@@ -1,4 +1,4 @@
-"""Who may be seen by whom: images that are no twin of a held-out recording, and the twin of each recording."""
+"""Pairs recordings with the images they were made from, and removes the images of held-out recordings from training."""
 
 from __future__ import annotations
 
@@ -10,9 +10,16 @@ from spikeport.pipeline.data.dataset import StaticImages
 
 
 def static_pool(images: StaticImages, held_out: set[str], *, limit: int, seed: int) -> StaticImages:
-    """`images` without those whose key is in `held_out`; at most `limit` of them (0: all), classes in proportion.
+    """The images that may be trained on.
 
-    Raises UserError where there were images and none is left; a set without a static side stays without.
+    Args:
+        images: all images.
+        held_out: keys of recordings whose images are removed.
+        limit: largest number of images, classes in proportion; 0: all.
+        seed: seed of the drawn images.
+
+    Raises:
+        UserError: there are images, but none is left.
     """
     if not len(images.keys):
         return images

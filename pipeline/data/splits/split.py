@@ -1,4 +1,4 @@
-"""Which recordings are trained on, which choose the model, and which test it."""
+"""Splits recordings into training, validation and test part."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from spikeport.pipeline.run.sections.data import Data
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Sorted row numbers of the recordings in each part; no row is in two."""
+    """Sorted row numbers of each part, int64; no row is in two parts."""
 
     train: np.ndarray
     validation: np.ndarray
@@ -33,13 +33,20 @@ def split_by_class(
     fold: int = 0,
     without_recordings: bool = False,
 ) -> Split:
-    """Parts of exactly the asked sizes, each with the classes in their own proportions (to less than one
-    recording).
+    """A random split with the asked sizes, classes in proportion (to less than one recording).
 
-    `train` 0 takes all that is left; so does `test` 0 where `train` says a number. `validation` 0 gives an empty
-    part. `without_recordings`: nothing is trained on, and `test` 0 takes all. With `folds`, `test` is not read: the
-    test part is fold `fold`, and over all folds of one seed each recording is tested once. Raises UserError where
-    there are too few recordings, or a class without any in a training part that is not empty.
+    Args:
+        labels: int64 `[N]`.
+        train: training recordings; 0: all that are left.
+        validation: validation recordings; 0: none.
+        test: test recordings; 0: all that are left, if `train` is given.
+        seed: seed of the split.
+        folds: number of folds; 0: off. With folds, `test` is not used.
+        fold: which fold is the test part; over all folds each recording is tested once.
+        without_recordings: train on none; `test` 0 takes all.
+
+    Raises:
+        UserError: there are too few recordings, or a class has none in the training part.
     """
     count = len(labels)
     if folds > count:
@@ -80,14 +87,22 @@ def split_by_class(
 
 
 def split_recordings(found: RawDataset, data: Data) -> tuple[Split, np.ndarray]:
-    """The parts that `data` asks for, and the rows of which no twin may be trained on: validation, test, and every
-    recording of an official test part, drawn or not.
+    """The split that a recipe asks for.
 
-    "random": `split_by_class`. "official": test rows are drawn from the makers' test part (`test` 0: all of it).
-    "first": of each class, in order of keys with numbers as numbers, training and validation rows are the first
-    and test rows the next (`train` 0: training and validation take all but `test`, which is last). Validation is
-    drawn from training rows, never from test rows. Raises UserError as `split_by_class`, and where there is no
-    official part.
+    "random" is `split_by_class`. "official" draws test rows from the published test part (`test` 0: all of it). "first"
+    takes of each class, in order of keys with numbers compared as numbers, first training and validation rows, then
+    test
+    rows (`train` 0: all but the last `test`). Validation rows are drawn from training rows, never from test rows.
+
+    Args:
+        found: all recordings.
+        data: the recipe's section [data].
+
+    Returns:
+        The split, and the rows whose images may not be trained on: validation, test, and all of an official test part.
+
+    Raises:
+        UserError: there are too few recordings, or there is no official test part.
     """
     labels = found.labels
     if data.split == "random":
@@ -167,7 +182,7 @@ def _drawn(labels: np.ndarray, rows: np.ndarray, size: int, generator: np.random
 
 
 def _draw(pools: list[np.ndarray], size: int) -> np.ndarray:
-    """Takes `size` rows out of `pools`, the first of each in proportion; sorted."""
+    """Removes `size` rows from `pools`, the first of each in proportion, and returns them sorted."""
     counts = shares(np.array([len(pool) for pool in pools]), size)
     taken = np.sort(np.concatenate([pool[:n] for pool, n in zip(pools, counts, strict=True)]))
     pools[:] = [pool[n:] for pool, n in zip(pools, counts, strict=True)]
