@@ -1,4 +1,4 @@
-"""Own recordings in class folders, `<root>/<events>/<class>/<id>.<ext>`, with images by class folder or in idx files."""
+"""Own recordings in class folders, `<root>/<events>/<class>/<id>.<ext>`, with images by class or in idx files."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
 
 
 def look(gray: np.ndarray, sensor: tuple[int, int], size: int, keys: tuple[str, ...]) -> Iterator[np.ndarray]:
-    """Log intensity, float32 `[B, H, W]`, every SAMPLE_US, while the gaze moves along a triangle, one side a saccade."""
+    """Log intensity, float32 `[B, H, W]`, every SAMPLE_US, while the gaze moves along a triangle."""
     log_table = np.log(np.arange(16 * SUB * SUB + 1) / (16 * SUB * SUB) + BACKGROUND).round(6).astype(np.float32)
     height, width = sensor
     reach = REACH_SHARE * min(sensor)
