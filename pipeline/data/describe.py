@@ -39,7 +39,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _split(part: EventSplit, classes: int) -> dict[str, Any]:
+def _split(part: EventSplit, classes: int) -> dict[str, object]:
     counts = part.events
     return {
         "recordings": len(part.keys),

@@ -2,34 +2,67 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
 from spikeport.errors import UserError
 from spikeport.pipeline.data.dataset import Dataset
 
-LOST = 0.5  # a window that holds less of the events is warned of
-USELESS = 0.01  # and one that holds less than this is refused
+LOST = 0.5  # share of the events in the window below which a warning is printed
+USELESS = 0.01  # share below which the data set is refused
 _FAR = 100  # times longer or shorter than the window: a unit is more likely than a long recording
 _SLACK = 20  # how far from the window a recording in the right unit may be
 _PERIODS = ((1_000_000, "s"), (1_000, "ms"), (1, "us"))
 
 
-def window_of(dataset: Dataset) -> dict[str, Any] | None:
-    """Facts of all recordings together, ready for JSON; None where nobody counted.
+class Durations(TypedDict):
+    """Shortest, median and longest duration of a recording in microseconds."""
 
-    `duration_us`: least, median and most; `inside`: the share of all events that frames hold; `empty_frames`: the share
-    of frames without an event; `box`: first and last column x and row y with an event; `on`: share of ON events;
-    `warnings`: sentences.
+    least: int
+    median: float
+    most: int
+
+
+class WindowMeasures(TypedDict):
+    """How all recordings together fit the window and the sensor.
+
+    Attributes:
+        window_us: duration of the window in microseconds.
+        duration_us: durations of the recordings.
+        inside: share of all events that lie in the window.
+        empty_frames: share of frames without an event.
+        box: first and last column `x` and row `y` with an event.
+        on: share of ON events.
     """
+
+    window_us: int
+    duration_us: Durations
+    inside: float
+    empty_frames: float
+    box: dict[str, list[int]]
+    on: float
+
+
+class WindowFacts(WindowMeasures):
+    """The measures, and what looks wrong.
+
+    Attributes:
+        warnings: sentences for people.
+    """
+
+    warnings: list[str]
+
+
+def window_of(dataset: Dataset) -> WindowFacts | None:
+    """How the recordings of a data set fit its window; None if their events were not counted."""
     parts = [part.facts for part in (dataset.train, dataset.validation, dataset.test)]
     facts = np.concatenate([part[part["events"] > 0] for part in parts if part is not None] or [np.empty(0)])
     steps, _, height, width = dataset.test.frames.shape[1:]
     if not len(facts):
         return None
     events, durations = facts["events"], facts["duration_us"]
-    found = {
+    found: WindowMeasures = {
         "window_us": round(steps * dataset.dt_s * 1e6),
         "duration_us": {
             "least": int(durations.min()), "median": float(np.median(durations)), "most": int(durations.max()),
@@ -39,7 +72,7 @@ def window_of(dataset: Dataset) -> dict[str, Any] | None:
         "box": {axis: [int(facts[f"{axis}_min"].min()), int(facts[f"{axis}_max"].max())] for axis in "xy"},
         "on": float(facts["on"].sum() / events.sum()),
     }  # fmt: skip
-    return found | {"warnings": _warnings(facts, found, steps, (height, width))}
+    return {**found, "warnings": _warnings(facts, found, steps, (height, width))}
 
 
 def check_window(dataset: Dataset) -> None:
@@ -64,7 +97,7 @@ def period(us: float) -> str:
     return f"{us / size:.4g} {unit}"
 
 
-def _warnings(facts: np.ndarray, found: dict[str, Any], steps: int, sensor: tuple[int, int]) -> list[str]:
+def _warnings(facts: np.ndarray, found: WindowMeasures, steps: int, sensor: tuple[int, int]) -> list[str]:
     window, count = found["window_us"], len(facts)
     said = []
     poor = int((facts["kept"] < USELESS * facts["events"]).sum())
@@ -119,7 +152,7 @@ def _too_short(facts: np.ndarray, window: int) -> str:
     return f"the median recording lasts {period(core)}: lower data.step_us, or data.steps"
 
 
-def _of_places(found: dict[str, Any], sensor: tuple[int, int]) -> list[str]:
+def _of_places(found: WindowMeasures, sensor: tuple[int, int]) -> list[str]:
     (left, right), (top, bottom) = found["box"]["x"], found["box"]["y"]
     height, width = sensor
     said, where = [], f"all events lie in x {left} to {right}, y {top} to {bottom} of {width} x {height} pixels"

@@ -32,7 +32,7 @@ def find_recipe(name: str) -> Path:
     if (shipped / f"{name}.toml").is_file():
         return shipped / f"{name}.toml"
     known = ", ".join(sorted(file.stem for file in shipped.glob("*.toml")))
-    raise UserError(f"there is no recipe {name!r}", hint=f"name a TOML file, or one of {known}")
+    raise UserError(f"{name!r} is not a recipe", hint=f"name a TOML file, or one of {known}")
 
 
 def load_recipe(path: str | os.PathLike[str], overrides: list[str] | None = None) -> Recipe:

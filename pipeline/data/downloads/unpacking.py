@@ -115,7 +115,7 @@ def _unzip(file: Path, folder: Path, bound: _Bound) -> None:
             bound.take(member.file_size)
             kind = stat.S_IFMT(member.external_attr >> 16)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise bound.refusal(f"its member {member.filename!r} is no file")
+                raise bound.refusal(f"its member {member.filename!r} is not a file")
             _place(folder, member.filename, bound)
         for member in members:
             place = _place(folder, member.filename, bound)

@@ -41,7 +41,7 @@ def read_cifar10(folder: Path) -> ImageSet:
         if not len(content) or len(content) % RECORD or content[::RECORD].max() >= len(CLASSES):
             most = f"{MOST:,} at most, records of {RECORD:,}, labels below {len(CLASSES)}"
             raise UserError(
-                "this is no whole file of CIFAR-10's binary version",
+                "this is not a complete file of CIFAR-10's binary version",
                 where=str(path),
                 cause=f"{size:,} bytes; {most}",
                 hint="unpack it again from cifar-10-binary.tar.gz",

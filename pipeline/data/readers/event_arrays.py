@@ -96,7 +96,7 @@ def read_mat(path: Path, columns: str) -> np.ndarray:
         structs = [each.name for each in found.values() if each.kind == "struct"]
         fields = ", ".join(f"{f} = {structs[0]}.{f}" for f in ("ts", "x", "y", "p")) if structs else ""
         convert = f'in MATLAB: {fields}; save(file, "ts", "x", "y", "p", "-v7")' if structs else (
-            "if these are no events of a camera (touch, sound), they cannot be read; else save ts, x, y and p"
+            "events that are not a camera's (touch, sound) cannot be read; else save ts, x, y and p"
         )  # fmt: skip
         there = {name: str(each) for name, each in found.items()}
         raise unknown_layout(held(there) if there else "no variable", convert, "the variables ts (in us), x, y and p")

@@ -54,7 +54,7 @@ def read_dat(path: Path) -> np.ndarray:
         )
     body = len(content) - start - 2
     if body % 8:
-        raise damaged(f"{body} bytes of events are no multiple of the 8 that each takes; the file is cut short")
+        raise damaged(f"{body} bytes of events are not a multiple of 8, the size of an event; the file is cut short")
     time, word = np.frombuffer(content, "<u4", offset=start + 2).reshape(-1, 2).T
     return from_columns({"t": unwrapped(time, 32), "x": word & 0x3FFF, "y": word >> 14 & 0x3FFF, "p": word >> 28 & 1})
 
@@ -95,7 +95,7 @@ def read_aedat2(path: Path) -> np.ndarray:
             f"AEDAT {version[:20] or 'of no stated version'}", "convert it with jAER or dv-processing", "AEDAT 2.0"
         )
     if (len(content) - start) % 8:
-        raise damaged(f"{len(content) - start} bytes of events are no multiple of the 8 that each takes")
+        raise damaged(f"{len(content) - start} bytes of events are not a multiple of 8, the size of an event")
     address, time = np.frombuffer(content, ">u4", offset=start).reshape(-1, 2).T
     if (address >> 16).any():
         raise unknown_layout(
@@ -111,7 +111,9 @@ def read_aedat2(path: Path) -> np.ndarray:
 def _decoded(content: bytes, start: int, encoding: evt.Encoding) -> np.ndarray:
     size = np.dtype(encoding.word).itemsize
     if (len(content) - start) % size:
-        raise damaged(f"{len(content) - start} bytes are no multiple of the {size} of a word; the file is cut short")
+        raise damaged(
+            f"{len(content) - start} bytes are not a multiple of {size}, the size of a word; the file is cut short"
+        )
     try:
         columns = evt.decode(np.frombuffer(content, encoding.word, offset=start), encoding)
     except ValueError as error:

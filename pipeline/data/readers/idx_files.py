@@ -90,5 +90,5 @@ def _said(shape: tuple[int, ...]) -> str:
 
 def _not_whole(path: Path, why: str) -> UserError:
     return UserError(
-        "this is no whole idx file of bytes", where=str(path), cause=why, hint="copy it again from its source"
+        "this is not a complete idx file of bytes", where=str(path), cause=why, hint="copy it again from its source"
     )

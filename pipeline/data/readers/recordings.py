@@ -97,7 +97,7 @@ def _read_nmnist(path: Path) -> np.ndarray:
     content = event_streams.content_of(path)
     if len(content) % EVENT_BYTES:
         raise damaged(
-            f"{len(content)} bytes are no multiple of the {EVENT_BYTES} that each event takes; the file is cut short"
+            f"{len(content)} bytes are not a multiple of {EVENT_BYTES}, the size of an event; the file is cut short"
         )
     return decode(content)
 
@@ -144,6 +144,6 @@ def _check_extension(path: Path) -> None:
         if first.startswith(beginning) and extension not in extensions and (extension != ".bin" or len(beginning) > 5):
             raise EventFileError(
                 f"its first bytes are those of {' or '.join(extensions)}",
-                message=f"this event file is no {extension}",
+                message=f"this event file is not a {extension}",
                 hint="rename it by what it is",
             )

@@ -53,7 +53,7 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
     classes, files = listing.classes, listing.files()
     unknown = set(classes) - set(CLASSES)
     if unknown:
-        raise UserError(f"{min(unknown)!r} is no class of CIFAR-10", where=str(events), hint="remove or rename it")
+        raise UserError(f"{min(unknown)!r} is not a class of CIFAR-10", where=str(events), hint="remove or rename it")
     if not images.is_dir():
         raise SOURCE.missing("CIFAR10/cifar-10-batches-bin", images)
     if (images / classes[0]).is_dir():

@@ -96,7 +96,7 @@ def _files(folder: Path) -> list[EventFile]:
         label = int(path.stem) if path.stem.isdecimal() else -1
         if not re.fullmatch(r"user\d+_\w+", path.parent.name) or not 0 <= label < len(CLASSES):
             raise UserError(
-                "this is no recording of DVS Gesture",
+                "this is not a recording of DVS Gesture",
                 where=str(path),
                 hint=f"place them as {folder}/user01_fluorescent/<0 to 10>.npy, or remove the file",
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -37,7 +38,7 @@ def _check_odd(number: int) -> int:
     return number
 
 
-def _check_finite(options: dict[str, Any]) -> dict[str, Any]:
+def _check_finite(options: Mapping[str, Any]) -> Mapping[str, Any]:
     for key, value in options.items():
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"{key} must be a finite number")

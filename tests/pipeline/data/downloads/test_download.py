@@ -198,7 +198,7 @@ def test_a_link_in_a_zip_is_refused(host: Host, tmp_path: Path, monkeypatch) -> 
         link.external_attr = 0o120777 << 16
         archive.writestr(link, "/etc")
     set_archives(monkeypatch, "toy", (host.archive("events.zip", buffer.getvalue()),))
-    with pytest.raises(MissingDependencyError, match="its member 'Events/link' is no file"):
+    with pytest.raises(MissingDependencyError, match="its member 'Events/link' is not a file"):
         download("toy", tmp_path, quiet)
 
 

@@ -114,7 +114,7 @@ def test_layouts_of_other_tools_are_named_with_a_way_out(tmp_path: Path, shared_
         tmp_path
         / "v73.mat": "found a MATLAB file of version 7.3; taken are MATLAB files of version 5 to 7. Hint: save it",
         tmp_path / "frames.npz": "found frames (float64 [2, 3]), labels (float64 [2])",
-        tmp_path / "array.dat": "this event file is no .dat: its first bytes are those of .npz. Hint: rename it",
+        tmp_path / "array.dat": "this event file is not a .dat: its first bytes are those of .npz. Hint: rename it",
         tmp_path / "raw.dat": "found DAT of version unknown",
         shared_data / "samples" / "sample_stmnist.mat": "found spiketrain (101 x 2346 double)",
         shared_data / "samples" / "sample_aedat_header.aedat": "this event file is empty: it holds no event",

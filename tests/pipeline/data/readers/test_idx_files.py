@@ -61,7 +61,7 @@ def test_a_whole_file(tmp_path: Path, name: str) -> None:
 )
 def test_a_header_that_does_not_fit_is_refused(tmp_path: Path, name: str, content: bytes, why: str) -> None:
     """The products of the last three are 0 or small in 64 bits."""
-    with pytest.raises(UserError, match="this is no whole idx file of bytes: ") as error:
+    with pytest.raises(UserError, match="this is not a complete idx file of bytes: ") as error:
         read_idx(written(tmp_path, content, name))
     assert why in str(error.value)
 
@@ -71,7 +71,7 @@ def test_damaged_gzip_is_named(tmp_path: Path, damage: str) -> None:
     whole = gzip.compress(idx((2, 3, 5), VALUES.tobytes()))
     content = {"cut": whole[:-9], "checksum": whole[:-8] + bytes(8), "no gzip": b"plain words"}[damage]
     (tmp_path / "a.gz").write_bytes(content)
-    with pytest.raises(UserError, match=r"a\.gz: this (idx file cannot be read|is no whole idx file)"):
+    with pytest.raises(UserError, match=r"a\.gz: this (idx file cannot be read|is not a complete idx file)"):
         read_idx(tmp_path / "a.gz")
 
 

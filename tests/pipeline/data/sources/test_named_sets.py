@@ -206,7 +206,7 @@ def _rewrite(old: str, new: str) -> Callable[[Path], None]:
     ("damage", "words"),
     [
         (_pickles, "Python version of CIFAR-10 is not read: data_batch_1 is a pickle.*cifar-10-binary.tar.gz"),
-        (_cut, r"test_batch\.bin: this is no whole file of CIFAR-10's binary version: 3,072 bytes"),
+        (_cut, r"test_batch\.bin: this is not a complete file of CIFAR-10's binary version: 3,072 bytes"),
         (lambda root: (root / "pairs.csv").unlink(), "the file of pairs is not there"),
         (_rewrite("recording,image", "a,b"), "columns recording and image"),
         (_rewrite("bird/cifar10_bird_8,", "bird/x,"), "bird_8 has no image of its own: there is no line for it"),
@@ -267,7 +267,7 @@ def test_damaged_gestures_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"5\.npy: an event lies outside the sensor"):
         list(found(data).read())
     path.rename(path.with_name("11.npy"))
-    with pytest.raises(UserError, match=r"11\.npy: this is no recording of DVS Gesture"):
+    with pytest.raises(UserError, match=r"11\.npy: this is not a recording of DVS Gesture"):
         found(data)
 
 
