@@ -1,4 +1,4 @@
-"""A student that begins with its teacher's weights where shapes allow (IDSNN; SAKD, Neural Networks 2024)."""
+"""Initialization of a student with its teacher's weights (IDSNN; SAKD, Neural Networks 2024)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,21 @@ from spikeport.errors import UserError
 
 
 def initialize_from_teacher(student: nn.Module, teacher: nn.Module) -> list[tuple[str, str]]:
-    """Copies weights in place, layer by layer in order; gives the pairs (student's layer, teacher's layer).
+    """Copies weights from a teacher into a student, in place, layer by layer in order.
 
-    Each convolution or dense layer of the student takes the next one of the teacher with the same shape (and its bias
-    where both have one). Where only the input channels differ, 3 colors against 2 polarities, each polarity takes the
-    mean over the colors, times 3/2, so that a gray image drives it as before. Raises UserError where none fits.
+    Each convolution or dense layer of the student gets the weights of the teacher's next layer of the same shape, and
+    its bias if both have one. Where only the input channels differ, 3 colors and 2 polarities, each polarity gets the
+    mean over the colors times 3/2, so that a gray image gives the same current.
+
+    Args:
+        student: the network that is changed.
+        teacher: the network with the weights.
+
+    Returns:
+        Pairs of names: layer of the student, layer of the teacher.
+
+    Raises:
+        UserError: no layer fits.
     """
     offered = _layers(teacher)
     taken: list[tuple[str, str]] = []
@@ -33,7 +43,7 @@ def initialize_from_teacher(student: nn.Module, teacher: nn.Module) -> list[tupl
         raise UserError(
             "no layer of the teacher fits the student",
             where="distillation.initialize",
-            hint="take networks of the same widths and kernels, or leave initialize off",
+            hint="use networks of the same widths and kernels, or set initialize to false",
         )
     return taken
 
@@ -43,7 +53,7 @@ def _layers(network: nn.Module) -> list[tuple[str, nn.Conv2d | nn.Linear]]:
 
 
 def _fitted(source: Tensor, wanted: Tensor) -> Tensor | None:
-    """`source` as it goes into a weight like `wanted`, or None."""
+    """`source` in the shape of `wanted`, or None where it does not fit."""
     if source.shape == wanted.shape:
         return source
     colors_to_polarities = source.ndim == wanted.ndim == 4 and (source.shape[1], wanted.shape[1]) == (3, 2)

@@ -6,7 +6,7 @@ returns a `MethodSpec`, and add one line to `METHODS`. The types of the argument
 In a docstring, "paper" is what the publication or its released code says, "reconstruction" what had to be filled in
 from secondary sources, and "choice" what is this project's own. On the event stream, the teacher sees the image that a
 recording was made from (where pairs are known by class only: an image of the same class); on other streams, the image
-that the stream shows.
+that the frames were made from.
 """
 
 from __future__ import annotations

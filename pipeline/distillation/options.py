@@ -16,7 +16,9 @@ from spikeport.pydantic_errors import explain
 R = TypeVar("R")
 
 
-def check_options(target: Callable[..., R], options: Mapping[str, object], *, where: str, hint: str) -> dict[str, Any]:
+def check_options(
+    target: Callable[..., R], options: Mapping[str, object], *, where: str, hint: str
+) -> Mapping[str, Any]:
     """The options of a call, checked strictly against the types of the keyword arguments.
 
     Args:

@@ -1,6 +1,6 @@
-"""Sliding replacement: the hybrid stream starts as static clips and ends as events.
+"""Sliding replacement: the hybrid stream starts as static images and ends as events.
 
-Source: He et al., AAAI 2024 (arXiv 2303.13077); the suffix unit follows TMKT's time-step mix-up (arXiv
+Source: He et al., AAAI 2024 (arXiv 2303.13077). The unit "suffix" follows the time-step mix-up of TMKT (arXiv
 2509.12959).
 """
 
@@ -27,13 +27,25 @@ def sliding_replacement(
     unit: Unit = "clip",
     labels: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """The hybrid stream `[T, B, C, H, W]` and which frames of it are events, bool `[T, B]`.
+    """Replaces static samples by event samples of the same class, with probability P = `replacement_probability`(x).
 
-    Slot b of the hybrid is slot b of `events` where it is replaced, else of `static`; both have the same
-    class there (checked where `labels` of both are given). unit "clip": a whole sample with probability P(x)
-    (strictly u < P, so none at x = 0 and all at x = 1). unit "suffix": a sample turns into events at the
-    first step whose u < P. The draws come from `generator` (on the CPU) alone, so masks of one generator
-    state are nested in x.
+    Masks of one state of the generator are nested: what is replaced at x is replaced at any larger x.
+
+    Args:
+        static: `[T, B, C, H, W]`.
+        events: `[T, B, C, H, W]`; sample b has the class of sample b of `static`.
+        x: share of the training that is over.
+        generator: source of the random numbers u in [0, 1), on the CPU.
+        power: exponent of P.
+        unit: "clip" replaces whole samples where u < P: none at x = 0, all at x = 1. "suffix" draws u for each step,
+            and a sample is events from the first step with u < P on.
+        labels: labels of both, to check that they are equal.
+
+    Returns:
+        The hybrid stream `[T, B, C, H, W]`, and its frames that are events, bool `[T, B]`.
+
+    Raises:
+        UserError: shapes or labels differ, or the unit is unknown.
     """
     if static.shape != events.shape:
         raise UserError(f"static clips {tuple(static.shape)} and events {tuple(events.shape)} have different shapes")
@@ -46,12 +58,11 @@ def sliding_replacement(
     elif unit == "suffix":
         mask = (torch.rand(steps, batch, generator=generator) < probability).cummax(0).values
     else:
-        raise UserError(f"{unit!r} is no unit of replacement", hint="use clip or suffix")
+        raise UserError(f"{unit!r} is not a unit of replacement", hint="use clip or suffix")
     mask = mask.to(events.device)
     return torch.where(mask[:, :, None, None, None], events, static), mask
 
 
 def static_clip(values: Tensor, steps: int) -> Tensor:
-    """Direct coding: value channels `[B, H, W]` of 0..1 as `[T, B, 2, H, W]`, the same in both channels and
-    all steps."""
+    """Direct coding: images `[B, H, W]` in 0..1 as frames `[T, B, 2, H, W]`, equal in both channels and all steps."""
     return values[None, :, None].expand(steps, -1, 2, -1, -1)

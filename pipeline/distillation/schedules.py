@@ -1,4 +1,4 @@
-"""What changes over training, as functions of progress x in [0, 1]."""
+"""Schedules: functions of x, the share of the training that is over, in [0, 1]."""
 
 from __future__ import annotations
 
@@ -13,8 +13,15 @@ LOGISTIC_EDGE = math.log(99)  # the logistic is at 0.99 where the switch starts 
 
 
 def scheduled(x: float, shape: Shape, start: float, end: float) -> float:
-    """A term's share of its weight: 1 throughout ("constant"), `phased_weight`, or its cosine turned round ("rise":
-    0 up to `start`, 1 from `end` on)."""
+    """The factor of a loss's weight.
+
+    Args:
+        x: share of the training that is over.
+        shape: "constant" is 1; "rise" is one minus the cosine of `phased_weight`, 0 up to `start` and 1 from `end` on;
+            other shapes as there.
+        start: where the change begins.
+        end: where it ends.
+    """
     if shape == "constant":
         return 1.0
     if shape == "rise":
@@ -23,10 +30,19 @@ def scheduled(x: float, shape: Shape, start: float, end: float) -> float:
 
 
 def phased_weight(x: float, start: float = 0.42, end: float = 0.58, shape: PhaseShape = "cosine") -> float:
-    """Weight of the teacher: 1 up to `start`, 0 from `end` on, falling between.
+    """Falling weight of a teacher: 1 up to `start`, 0 from `end` on (three phases of CKD, arXiv 2507.09269).
 
-    "cosine": (1 + cos(pi (x - start) / (end - start))) / 2. "step": falls halfway. "logistic": has no flat
-    parts, so it never quite reaches 1 or 0. start = end: 1 for x < start, else 0. start >= 1: always 1.
+    start = end gives 1 for x < start, else 0. start >= 1 gives 1.
+
+    Args:
+        x: share of the training that is over.
+        start: where it begins to fall.
+        end: where it reaches 0.
+        shape: between the two, "cosine" is (1 + cos(pi (x - start) / (end - start))) / 2 and "step" falls halfway.
+            "logistic" is 0.99 at `start` and 0.01 at `end` and has no flat parts.
+
+    Raises:
+        UserError: the shape is unknown.
     """
     if start >= 1:
         return 1.0
@@ -38,13 +54,15 @@ def phased_weight(x: float, start: float = 0.42, end: float = 0.58, shape: Phase
     if shape == "logistic":
         return 1 / (1 + math.exp(min(LOGISTIC_EDGE * (2 * share - 1), 700.0)))
     if shape != "cosine":
-        raise UserError(f"{shape!r} is no shape", where="phase_shape", hint="use cosine, logistic or step")
+        raise UserError(f"{shape!r} is not a shape", where="phase_shape", hint="use cosine, logistic or step")
     if share <= 0 or share >= 1:
         return float(share <= 0)
     return (1 + math.cos(math.pi * share)) / 2
 
 
 def replacement_probability(x: float, power: float = 3.0) -> float:
-    """P = min(1, x^power): the chance that a slot of the hybrid stream holds events. Its mean over training
-    is 1 / (power + 1)."""
+    """P = min(1, x^power): probability that a sample of the hybrid stream is events (He et al., arXiv 2303.13077).
+
+    Its mean over the training is 1 / (power + 1).
+    """
     return min(1.0, x**power)

@@ -29,7 +29,7 @@ def recipe_identity(recipe: Recipe, dataset: Dataset, *sections: str) -> dict[st
     return {"recipe": values, "data": dataset.fingerprint}
 
 
-def read_checkpoint(path: Path, identity: Mapping[str, object]) -> dict[str, Any]:
+def read_checkpoint(path: Path, identity: Mapping[str, object]) -> Mapping[str, Any]:
     """A checkpoint's numbers and tensors.
 
     Args:

@@ -21,17 +21,17 @@ BATCH = 256
 
 
 def student_answers(student: Student, split: EventSplit) -> Correctness:
-    """What the student's output spikes say of the split's recordings."""
+    """Which recordings of a split the student classifies right, by its output spikes."""
     return compare_with_labels(split.labels, classify(predict_spikes(student, split.frames)))
 
 
 def student_accuracy(student: Student, split: EventSplit) -> float:
-    """Share of the split's recordings that the student's output spikes classify right; a silent one is wrong."""
+    """Share of the recordings of a split that the student classifies right. One without an output spike is wrong."""
     return float(np.mean(student_answers(student, split).correct))
 
 
 def teacher_logits(teacher: nn.Module, images: np.ndarray, size: tuple[int, int]) -> Tensor:
-    """Logits `[B, K]` of uint8 images `[B, C, h, w]`, in eval mode, without gradient."""
+    """Logits `[B, K]` of uint8 images `[B, C, h, w]`, resized to `size`, in eval mode and without gradient."""
     device = next(chain(teacher.parameters(), teacher.buffers())).device
     teacher.eval()
     with torch.no_grad():
@@ -43,23 +43,22 @@ def teacher_logits(teacher: nn.Module, images: np.ndarray, size: tuple[int, int]
 
 
 def spiking_teacher_logits(teacher: Teacher, frames: np.ndarray | PackedFrames) -> Tensor:
-    """Logits `[B, K]`, the last spike counts, of recordings `[B, T, 2, H, W]` before a teacher that sees events."""
+    """Logits `[B, K]` of a spiking teacher for recordings `[B, T, 2, H, W]`: its spike counts after the last step."""
     device = next(teacher.parameters()).device
     parts = [
         teacher.predict(torch.from_numpy(frames[at : at + BATCH]).to(device).transpose(0, 1).float()).logits[-1]
-        for at in range(0, max(1, len(frames)), BATCH)  # none make an empty batch
+        for at in range(0, max(1, len(frames)), BATCH)  # no recording makes an empty batch
     ]
     return torch.cat(parts)
 
 
 def spiking_teacher_classes(teacher: Teacher, frames: np.ndarray | PackedFrames) -> np.ndarray:
-    """Classes `[B]` by the spike counts of a teacher that sees events, SILENT where it has none; among equals the
-    lower index."""
+    """Classes `[B]` of a spiking teacher: the largest spike count, of equal ones the first; SILENT without a spike."""
     counts = spiking_teacher_logits(teacher, frames)
     return torch.where(counts.any(1), counts.argmax(1), SILENT).cpu().numpy()
 
 
 def teacher_accuracy(teacher: nn.Module, images: StaticImages, size: tuple[int, int]) -> float:
-    """Share of the images that the teacher gets right; `size` is the frames' (height, width)."""
-    found = teacher_logits(teacher, images.images, size).argmax(1).cpu().numpy()
-    return float(np.mean(found == images.labels))
+    """Share of the images that the teacher classifies right. `size`: (height, width) that the images are resized to."""
+    predicted = teacher_logits(teacher, images.images, size).argmax(1).cpu().numpy()
+    return float(np.mean(predicted == images.labels))

@@ -80,7 +80,7 @@ def fit(
     checkpoint = folder / CHECKPOINT
     resume = checkpoint.exists()
     if resume:
-        task.on_load_checkpoint(read_checkpoint(checkpoint, task.identity))
+        task.restore(read_checkpoint(checkpoint, task.identity))
     elif not task.epochs and score_start:
         task.update_best_weights(0)
     if task.epochs:

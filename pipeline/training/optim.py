@@ -33,10 +33,19 @@ def build_optimizer(
 
 
 def lr_lambda(settings: Training, *, steps: int, warm_steps: int) -> Callable[[int], float]:
-    """The learning rate at step s (from 0) as a share of the recipe's: rise(s) * fall(s).
+    """The factor of the learning rate at step s, from 0: rise(s) fall(s).
 
     rise = a + (1 - a) min(1, (s + 1) / warm_steps) with a = warmup_start_factor;
-    fall = b + (1 - b) (1 + cos(pi s / steps)) / 2 with b = min_lr_factor, or 1 where the schedule is constant.
+    fall = b + (1 - b) (1 + cos(pi s / steps)) / 2 with b = min_lr_factor, or 1 where the schedule is constant
+    (Loshchilov and Hutter, arXiv 1608.03983).
+
+    Args:
+        settings: the section [training].
+        steps: optimizer steps of the whole training.
+        warm_steps: steps of the warm-up; 0: none.
+
+    Returns:
+        The function of s.
     """
 
     def factor(step: int) -> float:

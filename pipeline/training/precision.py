@@ -32,10 +32,15 @@ def precision_plugin(precision: str, device: str) -> Precision:
 
 @contextlib.contextmanager
 def autocast_forwards(model: nn.Module, precision: str, device: str) -> Iterator[None]:
-    """Within it the training forwards of `model` run under autocast and give float32, as its cells compute.
+    """A context in which the training forwards of a network run under autocast.
 
-    Losses see float32, scores are computed as without it. A student in Loihi arithmetic stays as it is: its sums are
-    integers that 16 bits do not hold.
+    Neurons compute in float32, and so are the outputs. Forwards in eval mode do not change. A student in Loihi numerics
+    does not change: its sums are integers that 16 bits do not hold.
+
+    Args:
+        model: the network.
+        precision: "32", "bf16-mixed" or "16-mixed".
+        device: "cpu" or "cuda".
     """
     cells = [module for module in model.modules() if isinstance(module, LoihiNeuron)]
     if precision not in TYPES or any(cell.numerics == "loihi" for cell in cells):

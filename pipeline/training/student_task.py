@@ -155,9 +155,9 @@ class StudentTask(TrainingTask):
         assert isinstance(model, Student)
         if not len(self.validation.labels):
             return None
-        seen = run_student(model, self.validation.frames)
-        answers = compare_with_labels(self.validation.labels, classify(seen.spikes))
-        self.silent, self.rates = answers.silent_count, seen.rates
+        output = run_student(model, self.validation.frames)
+        answers = compare_with_labels(self.validation.labels, classify(output.spikes))
+        self.silent, self.rates = answers.silent_count, output.rates
         return float(np.mean(answers.correct))
 
 
@@ -184,7 +184,7 @@ class PretrainTask(StudentTask):
 
 
 class QatTask(PretrainTask):
-    """QAT of a pretrained student on synthetic events: each row stands for a static image drawn at random."""
+    """QAT of a pretrained student on synthetic events: each row is a static image drawn at random."""
 
     def synthetic(self, rows: Tensor, index: int) -> Clip:
         return super().synthetic(self.some(len(rows), len(self.streams.static.labels), index, SYNTHETIC_ROWS), index)
@@ -192,16 +192,15 @@ class QatTask(PretrainTask):
 
 def _sizes(recipe: Recipe, dataset: Dataset, student: Student, teacher: Teacher | None) -> Sizes:
     steps, *shape = dataset.test.frames.shape[1:]
-    seen = student_sizes(student, tuple(shape))
-    known = None
+    student_size, teacher_size = student_sizes(student, tuple(shape)), None
     if teacher is not None:
-        known = teacher_sizes(teacher, (3 if teacher.input_kind == "images" else shape[0], shape[1], shape[2]))
+        teacher_size = teacher_sizes(teacher, (3 if teacher.input_kind == "images" else shape[0], shape[1], shape[2]))
     return Sizes(
         steps=steps,
         classes=len(dataset.classes),
         v_threshold=recipe.student.v_threshold,
-        student_map=seen.maps,
-        student_embedding=seen.embedding,
-        teacher_map=known.maps if known else None,
-        teacher_embedding=known.embedding if known else None,
+        student_map=student_size.maps,
+        student_embedding=student_size.embedding,
+        teacher_map=teacher_size.maps if teacher_size else None,
+        teacher_embedding=teacher_size.embedding if teacher_size else None,
     )

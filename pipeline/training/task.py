@@ -250,5 +250,9 @@ class TrainingTask(pl.LightningModule):
         checkpoint.update(identity=self.identity, history=history, **self.best.to_tree())
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.restore(checkpoint)
+
+    def restore(self, checkpoint: Mapping[str, Any]) -> None:
+        """Takes over the log and the best weights of a checkpoint."""
         self.history = [EpochRow.from_json(row) for row in checkpoint["history"]]
         self.best.load_tree(checkpoint)

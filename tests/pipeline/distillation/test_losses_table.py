@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from spikeport.pipeline.distillation.losses.base import (
     TeacherTargets,
 )
 from spikeport.pipeline.distillation.losses.logit_kd import logit_kd
-from spikeport.pipeline.distillation.losses.table import LOSSES, build_loss, loss_class
+from spikeport.pipeline.distillation.losses.table import LOSSES, RECONSTRUCTIONS, build_loss, check_loss, loss_class
 from spikeport.pipeline.distillation.methods import MethodSpec
 from spikeport.pipeline.distillation.objective import Objective
 from spikeport.pipeline.models.teachers.cnn import CnnTeacher
@@ -211,3 +212,16 @@ def test_every_loss_trains_from_a_recipe(name: str, tmp_path: Path) -> None:
     weights = [dict(student.named_parameters()) for student in students]
     assert weights[0].keys() == weights[1].keys()
     assert any(not torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+
+
+def test_the_documentation_lists_every_loss_with_its_options() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "explanation" / "distillation.md").read_text()
+    rows = {}
+    for line in page.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        if len(cells) == 3 and (name := cells[0].strip("` ")) in LOSSES:
+            rows[name] = (cells[1], set(re.findall(r"`(\w+)`", cells[2])))
+    assert {name: options for name, (_, options) in rows.items()} == {
+        name: set(check_loss(name, {})) for name in LOSSES
+    }
+    assert {name for name, (effect, _) in rows.items() if "reconstruction" in effect} == set(RECONSTRUCTIONS)
