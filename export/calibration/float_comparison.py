@@ -1,4 +1,4 @@
-"""How far rounding moved a network's behavior: the float graph and the integers on the same frames, spike by spike."""
+"""Compares the float graph and the integer network on the same frames: how much rounding changed the behavior."""
 
 from __future__ import annotations
 
@@ -15,58 +15,73 @@ from spikeport.export.network.readout import SILENT
 from spikeport.export.network.sampling import draw, words
 
 SAMPLES, STEPS, DENSITY, SEED = 16, 50, 0.1, 20261129  # of random frames
-MOST_SAMPLES = 256  # of given ones
-OPERATIONS = 2_000_000_000  # multiplications of the float run that random frames may take, ...
-PATIENCE = 20  # ... and given ones times this
-PER_STEP = 100_000  # what a layer's step costs beside its multiplications, in these
-LISTED_LAYERS = 20  # layers in the text
-MEMORY = 1 << 28  # bytes of spikes that are held, one a neuron and step
+MAX_SAMPLES = 256  # of given frames
+RANDOM_OPERATIONS = 2_000_000_000  # multiplications of a float run on random frames, ...
+GIVEN_FACTOR = 20  # ... and this many times more on given frames
+PER_STEP = 100_000  # fixed cost of a layer and time step, in multiplications
+LISTED_LAYERS = 20  # layers in the text for people
+MEMORY = 1 << 28  # bytes for spikes, one for each neuron and time step
 
 
 @dataclass(frozen=True, kw_only=True)
-class LayerBehavior:
-    """One layer, each network running on its own: of `places` (neuron, step and sample) how many `differ`, and the
-    share of them with a spike in the float graph, `float_rate`, and in the integers, `rate`."""
+class LayerFloatComparison:
+    """One layer, where each network runs on its own spikes.
+
+    Attributes:
+        name: name of the layer.
+        entries: number of (neuron, time step, sample) triples.
+        mismatches: entries in which the two differ.
+        float_rate: fraction of entries with a spike in the float graph.
+        rate: the same in the integer network.
+    """
 
     name: str
-    places: int
-    differ: int
+    entries: int
+    mismatches: int
     float_rate: float
     rate: float
 
 
 @dataclass(frozen=True, kw_only=True)
-class Behavior:
-    """What the check found, ready for JSON. `frames`: what was shown, in words. `layers`: the last is the output, empty
-    of spikes where its membrane is read. `classes_differ`: samples whose class, or lack of one, is another.
-    `float_silent`, `silent`: samples without an answer. `notes`: what was left out, or what makes this say little.
+class FloatComparison:
+    """Result of the comparison.
+
+    Attributes:
+        frames: which frames were used, for people.
+        samples: number of samples.
+        steps: time steps of a sample.
+        layers: the layers in order; the last one is the output, which has no spikes where its membrane is the read-out.
+        classes_differ: samples whose class differs, or that have a class in one network only.
+        float_silent: samples without an output spike in the float graph.
+        silent: samples without an output spike in the integer network.
+        notes: what was left out, and reasons why the comparison says little.
     """
 
     frames: str
     samples: int
     steps: int
-    layers: tuple[LayerBehavior, ...]
+    layers: tuple[LayerFloatComparison, ...]
     classes_differ: int
     float_silent: int
     silent: int
     notes: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
-        """The findings as text."""
+        """The result as text, a line each."""
         output = self.layers[-1]
         text_lines = [
-            f"check: {self.frames}: {self.classes_differ:,} of {self.samples:,} classes and {output.differ:,} of "
-            f"{output.places:,} places (neuron, step) of the output differ from the float graph"
+            f"check: {self.frames}: {self.classes_differ:,} of {self.samples:,} classes and {output.mismatches:,} of "
+            f"{output.entries:,} entries (neuron, step) of the output differ from the float graph"
         ]
         if self.float_silent or self.silent:
             text_lines.append(
                 f"check: {self.float_silent:,} samples have no output spike in the float graph, {self.silent:,} in the "
                 "integers"
             )
-        description = sorted(self.layers, key=lambda row: -row.differ / row.places)[:LISTED_LAYERS]
+        description = sorted(self.layers, key=lambda row: -row.mismatches / row.entries)[:LISTED_LAYERS]
         for row in [row for row in self.layers if row in description]:
             text_lines.append(
-                f"check: {row.name}: {row.differ:,} of {row.places:,} places differ; spikes a step "
+                f"check: {row.name}: {row.mismatches:,} of {row.entries:,} entries differ; spikes a step "
                 f"{row.float_rate:.4g} (float), {row.rate:.4g} (integers)"
             )
         if len(self.layers) > LISTED_LAYERS:
@@ -76,31 +91,41 @@ class Behavior:
         return [*text_lines, *(f"check: NOTE: {note}" for note in self.notes)]
 
 
-def random_behavior(graph: SpikingGraph, network: IntegerNetwork) -> Behavior:
-    """Both on seeded random frames: every input is an event with probability DENSITY, whatever the network was trained
-    on. Fewer samples and steps where the network is large."""
+def compare_on_random_frames(graph: SpikingGraph, network: IntegerNetwork) -> FloatComparison:
+    """Compares on seeded random frames: every input has an event with probability DENSITY at each time step.
+
+    Large networks get fewer samples and time steps.
+    """
     layers = float_layers(graph)
-    samples, steps = _affordable(layers, SAMPLES, STEPS, OPERATIONS)
+    samples, steps = affordable_size(layers, SAMPLES, STEPS, RANDOM_OPERATIONS)
     random = np.random.default_rng(SEED)
     frames = (random.random((samples, steps, *network.input_shape)) < DENSITY).astype(np.uint8)
     description = f"{samples} random samples of {steps} steps, {100 * DENSITY:g} % of inputs active, seed {SEED}"
     less = [f"fewer than {SAMPLES} samples of {STEPS} steps: the network is large"]
-    return _compared(layers, network, frames, frames, description, less if (samples, steps) != (SAMPLES, STEPS) else [])
+    return _compare(layers, network, frames, frames, description, less if (samples, steps) != (SAMPLES, STEPS) else [])
 
 
-def behavior(
+def compare_on_frames(
     graph: SpikingGraph, network: IntegerNetwork, frames: Any, source: str, labels: np.ndarray | None = None
-) -> Behavior:
-    """Both on `frames` `[N, T, *input_shape]` of counts, which the integers get as spikes (or messages) and the float
-    graph as they are. `source`: where they come from, in words. At most MOST_SAMPLES, drawn by class where there are
-    `labels` `[N]`, fewer of them and of their steps where the network is large; what is left out is told. Raises
-    UserError where there are none.
+) -> FloatComparison:
+    """Compares on given frames.
+
+    Args:
+        graph: the float graph.
+        network: what `quantize` made of it.
+        frames: counts `[N, T, *input_shape]`. The integer network receives them as spikes or messages, the float graph
+            as they are. At most MAX_SAMPLES are used, fewer samples and time steps if the network is large.
+        source: where the frames come from, for people.
+        labels: classes `[N]`, by which samples are drawn.
+
+    Raises:
+        UserError: there are no frames.
     """
     if len(frames) == 0 or frames.shape[1] == 0:
         raise UserError("there are no frames to check on", where=source, hint="give at least one sample and step")
     layers = float_layers(graph)
     found, given = int(frames.shape[0]), int(frames.shape[1])
-    samples, steps = _affordable(layers, min(found, MOST_SAMPLES), given, PATIENCE * OPERATIONS)
+    samples, steps = affordable_size(layers, min(found, MAX_SAMPLES), given, GIVEN_FACTOR * RANDOM_OPERATIONS)
     drawn = draw(samples, found, labels)
     raw = np.concatenate([np.asarray(frames[row : row + 1])[:, :steps] for row in drawn.rows])
     kept = np.minimum(raw, network.input_limit).astype(np.uint8)
@@ -112,27 +137,27 @@ def behavior(
     if lost:
         notes.append(f"{lost:,} of {events:,} events are counts above {network.input_limit}, which the chip does not "
                      "get; the float graph got them")  # fmt: skip
-    return _compared(layers, network, raw, kept, f"{len(raw):,} samples of {steps:,} steps of {source}", notes)
+    return _compare(layers, network, raw, kept, f"{len(raw):,} samples of {steps:,} steps of {source}", notes)
 
 
-def _compared(
+def _compare(
     layers: list[FloatLayer],
     network: IntegerNetwork,
-    raw: np.ndarray,
-    kept: np.ndarray,
+    counts: np.ndarray,
+    legal: np.ndarray,
     description: str,
     notes: list[str],
-) -> Behavior:
+) -> FloatComparison:
     from spikeport.export.backends.reference.simulate import simulate
 
     membrane = network.readout.kind == "membrane"
-    wanted = run_float(layers, raw, keep_layers=True, keep_membrane=membrane)
-    trace = simulate(network, kept, keep_layers=True)
-    places = {layer.name: index for index, layer in enumerate(network.layers)}
+    wanted = run_float(layers, counts, keep_layers=True, keep_membrane=membrane)
+    trace = simulate(network, legal, keep_layers=True)
+    entries = {layer.name: index for index, layer in enumerate(network.layers)}
     assert wanted.layer_spikes is not None
     assert trace.layer_spikes is not None
     rows = [
-        _row(layer.name, spikes, trace.layer_spikes[places[layer.name]])
+        _row(layer.name, spikes, trace.layer_spikes[entries[layer.name]])
         for (layer, _), spikes in zip(layers, wanted.layer_spikes, strict=True)
     ]
     ours, theirs = network.readout.classes(trace.spikes, trace.membrane), wanted.classes(network.readout)
@@ -142,10 +167,10 @@ def _compared(
             *notes,
             f"no spike in {silent} of the float graph, so this says little: --check FRAMES.npz with real frames",
         ]
-    return Behavior(
+    return FloatComparison(
         frames=description,
-        samples=len(kept),
-        steps=int(kept.shape[1]),
+        samples=len(legal),
+        steps=int(legal.shape[1]),
         layers=tuple(rows),
         classes_differ=int(np.count_nonzero(ours != theirs)),
         float_silent=int(np.count_nonzero(theirs == SILENT)),
@@ -154,21 +179,21 @@ def _compared(
     )
 
 
-def _row(name: str, wanted: np.ndarray, given: np.ndarray) -> LayerBehavior:
-    """`given` may have a bias neuron behind those of the graph."""
+def _row(name: str, wanted: np.ndarray, given: np.ndarray) -> LayerFloatComparison:
+    """Compares one layer; `given` may have a bias neuron after those of the graph."""
     theirs = wanted.reshape(*wanted.shape[:2], -1)
     ours = given.reshape(*given.shape[:2], -1)[..., : theirs.shape[-1]]
-    return LayerBehavior(
+    return LayerFloatComparison(
         name=name,
-        places=int(theirs.size),
-        differ=int(np.count_nonzero(ours != theirs)),
+        entries=int(theirs.size),
+        mismatches=int(np.count_nonzero(ours != theirs)),
         float_rate=float(theirs.mean(dtype=np.float64)),
         rate=float(ours.mean(dtype=np.float64)),
     )
 
 
-def _affordable(layers: list[FloatLayer], samples: int, steps: int, operations: int) -> tuple[int, int]:
-    """So many samples, and of one sample so many steps, as a run of that many operations, and the memory, allow."""
+def affordable_size(layers: list[FloatLayer], samples: int, steps: int, operations: int) -> tuple[int, int]:
+    """Number of samples and of time steps for which `operations` multiplications and the memory suffice."""
     of_step, neurons = 0, 0
     for layer, _ in layers:
         shape = layer.output_shape

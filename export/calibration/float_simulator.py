@@ -1,7 +1,7 @@
-"""A spiking graph executed as NIR means it: Euler steps in float64, batched over samples. What integers are held to.
+"""Runs a spiking graph by NIR's equations: Euler steps in float64, batched over samples. Integers are compared with it.
 
-Each step, in this order: the current decays and takes its input, the voltage decays and takes the current, a neuron
-fires where v > threshold, and v is reset, to zero or by subtracting the threshold. No rounding but float64's.
+In each time step the current decays and its input is added, the voltage decays and the current is added, a neuron fires
+where v > threshold, and v is reset, to zero or by subtracting the threshold. Nothing is rounded except by float64.
 """
 
 from __future__ import annotations
@@ -30,15 +30,21 @@ CHUNK_BYTES = 1 << 28  # float64 signals of the widest layer over all steps in o
 
 @dataclass(frozen=True, kw_only=True)
 class FloatTrace:
-    """Output spikes `[N, T, K]` uint8; on request every layer's spikes `[N, T, *shape]` uint8 and the last layer's
-    voltages `[N, T, K]` float64 at the end of each step, after a reset, in the graph's units of v."""
+    """Result of `run_float`.
+
+    Attributes:
+        spikes: output spikes uint8 `[N, T, K]`.
+        layer_spikes: spikes of every layer, uint8 `[N, T, *shape]`, if they were kept.
+        membrane: voltages of the last layer, float64 `[N, T, K]`, at the end of each time step, after a reset, in the
+            graph's units, if they were kept.
+    """
 
     spikes: np.ndarray
     layer_spikes: tuple[np.ndarray, ...] | None = None
     membrane: np.ndarray | None = None
 
     def classes(self, readout: Readout) -> np.ndarray:
-        """Class of each sample, int64 `[N]`, by the network's read-out."""
+        """Class of each sample, int64 `[N]`, by the read-out of the network."""
         if readout.kind != "membrane" or self.membrane is None:
             return readout.classes(self.spikes)
         over = {"sum": self.membrane.sum(axis=1), "max": self.membrane.max(axis=1), "last": self.membrane[:, -1]}
@@ -46,9 +52,12 @@ class FloatTrace:
 
 
 def float_layers(graph: SpikingGraph) -> list[FloatLayer]:
-    """The graph's weight layers (pools, scales, delays and flattens folded in, exactly) with their neurons' steps.
+    """The weight layers of a graph, with pools, scales, delays and flattens folded in, and the steps of their neurons.
 
-    Where the read-out is a membrane the last neurons never fire. Raises UserError where the graph is no such chain.
+    Where the read-out is a membrane, the last neurons never fire.
+
+    Raises:
+        UserError: the graph is not a chain of such layers.
     """
     layers = [
         (layer, euler_step(neuron.name, neuron.node, graph.dt_s, neuron.input_shape))
@@ -69,14 +78,22 @@ def run_float(
     keep_membrane: bool = False,
     progress: Progress | None = None,
 ) -> FloatTrace:
-    """Spikes of the graph in float64 for `frames` `[N, T, *input_shape]` of any real numbers, read chunk by chunk.
+    """Runs a graph in float64, from a state of zero for each sample.
 
-    `reset`: what a spike does to v; "subtract" takes the threshold off, for graphs trained so. State starts at zero
-    for each sample. `progress(done, total)` is called after each chunk. Raises UserError where the graph is no chain.
+    Args:
+        graph: the graph, or what `float_layers` returned for it.
+        frames: real numbers `[N, T, *input_shape]`, read chunk by chunk.
+        reset: what a spike does to v: "zero" sets it to 0, "subtract" subtracts the threshold.
+        keep_layers: whether the result holds the spikes of every layer.
+        keep_membrane: whether the result holds the voltages of the last layer.
+        progress: called with (samples done, samples in all) after each chunk.
+
+    Raises:
+        UserError: the graph is not a chain, or `reset` is unknown.
     """
     layers = float_layers(graph) if isinstance(graph, SpikingGraph) else graph
     if reset not in ("zero", "subtract"):
-        raise UserError(f"reset {reset!r} is unknown", hint="use zero or subtract")
+        raise UserError(f"{reset!r} is not a reset", hint="use zero or subtract")
     samples, steps = frames.shape[:2]
     shapes = [layer.output_shape for layer, _ in layers]
     spikes = np.zeros((samples, steps, int(np.prod(shapes[-1]))), dtype=np.uint8)
@@ -86,12 +103,12 @@ def run_float(
     chunk = max(1, CHUNK_BYTES // (8 * widest * max(steps, 1)))
     for start in range(0, samples, chunk):
         rows = slice(start, min(start + chunk, samples))
-        passing = np.asarray(frames[rows])
+        inputs = np.asarray(frames[rows])
         for index, (layer, step) in enumerate(layers):
-            passing, voltage = run_layer(layer, step, passing, reset=reset, keep_membrane=keep_membrane)
+            inputs, voltage = run_layer(layer, step, inputs, reset=reset, keep_membrane=keep_membrane)
             if keep_layers:
-                kept[index][rows] = passing
-        spikes[rows] = passing.reshape(len(passing), steps, -1)
+                kept[index][rows] = inputs
+        spikes[rows] = inputs.reshape(len(inputs), steps, -1)
         if membrane is not None and voltage is not None:
             membrane[rows] = voltage.reshape(len(voltage), steps, -1)
         if progress:
@@ -102,7 +119,7 @@ def run_float(
 def run_layer(
     layer: FoldedLayer, step: EulerStep, frames: np.ndarray, *, reset: Reset = "zero", keep_membrane: bool = False
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """One layer's spikes `[N, T, *output_shape]` uint8, and its voltages of that shape where asked for."""
+    """Spikes of one layer, uint8 `[N, T, *output_shape]`, and its voltages of the same shape if they are kept."""
     import torch
 
     def of_neurons(value: float | np.ndarray) -> Any:
@@ -132,7 +149,7 @@ def run_layer(
 
 
 def _synapse(layer: FoldedLayer, arriving: torch.Tensor) -> torch.Tensor:
-    """What the frames `[B, T, ...]` bring to the neurons at each step, recurrent spikes aside, `[B, T, *shape]`."""
+    """Input of the neurons `[B, T, *shape]` for frames `[B, T, ...]`, without recurrent spikes."""
     import torch
     import torch.nn.functional as functional
 

@@ -1,10 +1,11 @@
-"""What a calibration found: per layer and from end to end, with the max-abs scale beside it."""
+"""Report of a calibration: for each layer and end to end, beside the network with max-abs scales."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from spikeport.export.calibration.state_peaks import StatePeaks
+from spikeport.export.network.fixed_point import ACCUMULATOR_LIMIT, STATE_LIMIT
 
 CRITERION = (
     "spike distance: difference of spike counts so far, averaged over steps, summed over neurons, per spike of the "
@@ -14,14 +15,25 @@ CRITERION = (
 
 @dataclass(frozen=True, kw_only=True)
 class LayerCalibration:
-    """One layer. `max_abs_`: with the max-abs scale, the others what was kept at the end.
+    """One layer. Fields that begin with `max_abs_` are of the network with max-abs scales, the others of the kept one.
 
-    `tried`: scales measured. `distance`: the criterion on the frames of the search, with the spikes of the integer
-    layers before as input (of the scale that the search chose). From the check, each network running on its own:
-    `mismatches`, neuron-steps that differ from the float graph's; `rate_error`, differences of spike counts per spike
-    of the float graph, `spikes` in number. `clipped`: weights at the end of the grid. `threshold_steps`: the threshold
-    in steps of the weight grid. `accumulator_bound`: the largest sum of |weight|, of 2^21 at most; `peaks`: what was
-    reached on the frames of the check.
+    Attributes:
+        name: name of the layer.
+        searched: whether its scale was searched; False if the graph states it.
+        tried: number of scales measured.
+        scale: chip units for one unit of the graph.
+        distance: `spike_distance` on the frames of the search, where the input is the spikes of the integer layers
+            before, and the scale is the one that the search found.
+        clipped: number of weights clipped to the end of the grid.
+        spikes: spikes of the float graph on the frames of the check.
+        mismatches: (neuron, time step) pairs that differ from the float graph on the frames of the check, where each
+            network runs on its own spikes.
+        rate_error: differences of spike counts on the frames of the check, per spike of the float graph.
+        threshold_steps: the threshold in steps of the weight grid.
+        accumulator_bound: the largest possible input sum; Loihi 1's limit is 2^21.
+        peaks: largest sums and states on the frames of the check.
+        v_decay_error: error of the voltage decay, a fraction per time step.
+        i_decay_error: error of the current decay, a fraction per time step.
     """
 
     name: str
@@ -47,10 +59,25 @@ class LayerCalibration:
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationReport:
-    """What the search found, ready for JSON. `kept`: "searched" or "max_abs". Distances are of the output, from end to
-    end, on the frames of the check; `agreement` is the share of samples with the float graph's class; accuracies are
-    over the labelled samples of the check, None without any; `silent`: samples whose outputs never fired, which have no
-    class and count as wrong. `events_lost`: of `events`, by making counts legal inputs.
+    """Result of the search. `max_abs_*`, `searched_*` and `float_*`: with max-abs scales, with searched scales, and of
+    the float graph, all on the frames of the check.
+
+    Attributes:
+        bits: bits of a weight.
+        kept: "searched" or "max_abs", the scales of the network that `calibrate` returns.
+        samples_searched: number of samples of the search.
+        samples_checked: number of samples of the check.
+        steps: time steps of a sample.
+        max_abs_distance: distance of the output from that of the float graph.
+        max_abs_agreement: fraction of samples with the class of the float graph.
+        max_abs_accuracy: fraction of labelled samples classified correctly; None without labels.
+        max_abs_silent: samples without output spike, which have no class and count as wrong.
+        events: events in the frames.
+        events_lost: events lost by making counts legal inputs.
+        layers: the layers in order.
+        unlabelled: samples of the check without a label.
+        criterion: how distances are defined, for people.
+        notes: what a reader should know.
     """
 
     bits: int
@@ -76,7 +103,7 @@ class CalibrationReport:
     notes: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
-        """The report as text."""
+        """The report as text, a line each."""
         lines = [f"{self.bits} bits, {self.samples_searched} samples to search, {self.samples_checked} to check"]
         lines += [f"criterion: {self.criterion}"]
         for row in self.layers:
@@ -84,8 +111,9 @@ class CalibrationReport:
             lines.append(
                 f"{row.name}: best scale {row.scale:.6g} ({change:.3g} of the max-abs scale's, {row.tried} tried), "
                 f"distance {row.max_abs_distance:.4g} -> {row.distance:.4g}, {row.clipped} clipped, threshold "
-                f"{row.threshold_steps:.4g} weight steps; sum of |weights| {row.accumulator_bound:,} of 2,097,152, "
-                f"reached {row.peaks.accumulated:,}; |u| {row.peaks.current:,}, |v| {row.peaks.voltage:,} of 8,388,608"
+                f"{row.threshold_steps:.4g} weight steps; sum of |weights| {row.accumulator_bound:,} of "
+                f"{ACCUMULATOR_LIMIT:,}, reached {row.peaks.accumulated:,}; |u| {row.peaks.current:,}, "
+                f"|v| {row.peaks.voltage:,} of {STATE_LIMIT:,}"
             )
             lines.append(
                 f"{row.name}: on the check {row.max_abs_mismatches:,} -> {row.mismatches:,} neuron-steps differ, rates "

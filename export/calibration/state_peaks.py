@@ -1,7 +1,7 @@
-"""How far a layer's sums and states go on given frames, against the bits that the chip has for them.
+"""Largest sums and states of a layer on given frames, to compare with the bits that the chip has for them.
 
-The reference wraps currents and saturates voltages as netx does, and does not say so. Here the same dynamics run in
-int64 only to look: what came to each neuron in one step, the current before it wraps, the voltage before it saturates.
+The reference wraps currents and saturates voltages as netx does, without reporting it. Here the same dynamics run in
+int64 and record the input sum of each neuron, the current before it wraps and the voltage before it saturates.
 """
 
 from __future__ import annotations
@@ -25,8 +25,14 @@ CHUNK_STATES = 1 << 22  # int64 sums of one chunk, over all steps: 32 MB
 
 @dataclass(frozen=True, kw_only=True)
 class StatePeaks:
-    """`accumulated`: the largest |sum| of one neuron in one step, in weight steps. `current`, `voltage`: the largest
-    |u| and |v| in the chip's units, of 2^23. `wraps`, `saturations`: neuron-steps in which u wrapped, v was clipped.
+    """Largest values of one layer.
+
+    Attributes:
+        accumulated: largest absolute input sum of a neuron in one time step, in weight steps.
+        current: largest |u| in the chip's units; the limit is 2^23.
+        voltage: largest |v| in the chip's units; the limit is 2^23.
+        wraps: number of (neuron, time step) pairs in which u wrapped.
+        saturations: number of (neuron, time step) pairs in which v was clipped.
     """
 
     accumulated: int = 0
@@ -36,14 +42,14 @@ class StatePeaks:
     saturations: int = 0
 
     def joined(self, other: StatePeaks) -> StatePeaks:
-        """Of both: peaks are maxima, the others sums."""
+        """The values for both sets of samples: maxima of the peaks, sums of the numbers."""
         largest = {key: max(getattr(self, key), getattr(other, key)) for key in ("accumulated", "current", "voltage")}
         sums = {key: getattr(self, key) + getattr(other, key) for key in ("wraps", "saturations")}
         return StatePeaks(**largest, **sums)
 
 
 def state_peaks(layer: IntegerLayer, frames: np.ndarray) -> StatePeaks:
-    """The peaks of one layer for the spikes (or counts) `[N, T, *input_shape]` that it receives."""
+    """The peaks of one layer for its input spikes (or counts) `[N, T, *input_shape]`."""
     peaks = StatePeaks()
     samples, steps = frames.shape[:2]
     chunk = max(1, CHUNK_STATES // (layer.neurons * max(steps, 1)))
@@ -92,9 +98,9 @@ def _peaks(layer: IntegerLayer, frames: np.ndarray) -> StatePeaks:
 
 
 def _sums(layer: IntegerLayer, frames: np.ndarray) -> np.ndarray:
-    """What the frames bring to each neuron at each step, int64 `[N, T, *output_shape]`, recurrent spikes aside.
+    """Input sums of each neuron at each time step, int64 `[N, T, *output_shape]`, without recurrent spikes.
 
-    float64 holds sums of integers exactly up to 2^53, far above any legal layer's.
+    float64 is exact for integers up to 2^53, far above the sums of any legal layer.
     """
     import torch
     import torch.nn.functional as functional

@@ -19,7 +19,7 @@ from spikeport.tables import text_table
 from spikeport.values import Shape
 
 if TYPE_CHECKING:
-    from spikeport.export.calibration.float_comparison import Behavior
+    from spikeport.export.calibration.float_comparison import FloatComparison
     from spikeport.export.graph.spiking_graph import SpikingGraph
 
 HEAD = ("layer", "scale", "threshold", "v_decay", "i_decay", "weight error", "worst row", "became 0", "dead rows",
@@ -178,16 +178,16 @@ class _NirExport:
         frames, labels = open_frames(self.calibrate, graph.input_shape, limit=255, outputs=outputs)
         return quantize(graph, bits=bits, calibrate=frames, labels=labels, message_bits=message_bits, progress=progress)
 
-    def _moved(self, graph: SpikingGraph, network: IntegerNetwork) -> Behavior:
+    def _moved(self, graph: SpikingGraph, network: IntegerNetwork) -> FloatComparison:
         """How far rounding moved the behavior, on given frames or on random ones."""
-        from spikeport.export.calibration.float_comparison import behavior, random_behavior
+        from spikeport.export.calibration.float_comparison import compare_on_frames, compare_on_random_frames
         from spikeport.export.formats.frames_file import open_frames
 
         file = self.check or self.calibrate
         if file is None:
-            return random_behavior(graph, network)
+            return compare_on_random_frames(graph, network)
         frames, labels = open_frames(file, graph.input_shape, limit=255, outputs=network.outputs)
-        return behavior(graph, network, frames, str(file), labels)
+        return compare_on_frames(graph, network, frames, str(file), labels)
 
 
 def _export_net(source: Path, out: Path | None, shape: Shape | None) -> ExportedFiles:

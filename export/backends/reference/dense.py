@@ -1,13 +1,12 @@
-"""The dense engine: each layer over all steps of a batch, with torch, on any device.
+"""The dense engine: computes each layer over all time steps of a batch, with torch, on any device.
 
-Floats do the work where they provably cannot round: every number is an integer, and `bounds` says how large
-it gets, so float32 serves up to 2^24 and float64 beyond (its 53 bits hold even the 36-bit product of a decay).
+It computes integers in floats where they provably cannot round. `bounds` gives the largest number: float32 is exact up
+to 2^24, and float64 beyond it (its 53 bits hold even the 36-bit product of a decay).
 """
 
 from __future__ import annotations
 
 import contextlib
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,13 +18,18 @@ from spikeport.export.network.connectivity import effective_fan_out_map, fan_out
 from spikeport.export.network.fixed_point import DECAY_ONE, STATE_LIMIT, STATE_SHIFT
 from spikeport.export.network.integer_network import IntegerLayer
 
-FLOAT32_EXACT = 1 << 24  # float32 holds every integer up to here
-BATCH_STATES = 1 << 16  # voltages of the widest layer in one batch on a CPU, so that the time loop stays in its cache
-BATCH_SPIKES = 1 << 25  # spikes of the widest layer over all steps in one batch: a few hundred MB in all
+FLOAT32_EXACT = 1 << 24  # float32 represents every integer up to this one
+BATCH_STATES = 1 << 16  # voltages of the widest layer in a batch on a CPU, so that the time loop stays in the cache
+BATCH_SPIKES = 1 << 25  # spikes of the widest layer over all time steps of a batch: a few hundred MB in all
 
 
 class DenseEngine:
-    """Runs a network for samples of some length on `device`."""
+    """Runs a network for samples of a fixed number of time steps on a torch device.
+
+    Attributes:
+        fixed_bytes: memory of the engine, whatever the number of samples.
+        work_bytes: memory for each sample beside its frames and output.
+    """
 
     def __init__(self, layout: Layout, device: str) -> None:
         network, steps = layout.network, layout.steps
@@ -40,8 +44,8 @@ class DenseEngine:
         self.work_bytes = 0
 
     def run(self, frames: np.ndarray, rows: Rows) -> None:
-        """Fills `rows` for uint8 frames `[n, T, inputs]`."""
-        # cuDNN may choose transforms (Winograd, FFT) whose factors no float holds; without it sums are plain sums.
+        """Runs uint8 frames `[n, T, inputs]` and writes their output into `rows`."""
+        # cuDNN may use transforms (Winograd, FFT) with factors that round; without it sums are plain sums.
         plain = torch.backends.cudnn.flags(enabled=False) if self.device != "cpu" else contextlib.nullcontext()
         with torch.inference_mode(), plain:
             for start in range(0, len(frames), self.batch):
@@ -65,13 +69,13 @@ class DenseEngine:
 
 
 class _Layer:
-    """One integer layer, its constants prepared on a device. Tensors of spikes are `[T, B, *shape]` float32."""
+    """One integer layer with its constants on a device. Tensors of spikes are `[T, B, *shape]` float32."""
 
     def __init__(self, layer: IntegerLayer, largest_input: int, steps: int, device: str) -> None:
         self.layer, self.device = layer, device
         self.bound = bound = bounds(layer, largest_input, steps)
         self.wraps = bound.current_wraps
-        # A power of two costs no bits: weights and bias enter shifted.
+        # Multiplying by a power of two costs no bits: weights and bias are shifted beforehand.
         total = bound.sums + int(np.abs(layer.bias_map).max())
         self.sum_type = torch.float32 if total < FLOAT32_EXACT else torch.float64
         exact = bound.leaky and self._voltage_product() < FLOAT32_EXACT
@@ -97,7 +101,7 @@ class _Layer:
         return torch.as_tensor(values, device=self.device).to(self.state_type)
 
     def run(self, received: torch.Tensor, reads_membrane: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Spikes for what was received, and the int32 voltages after each step where they are read."""
+        """Spikes for the input `received`, and int32 voltages after each time step if `reads_membrane`."""
         layer, (steps, batch) = self.layer, received.shape[:2]
         arrived = self._accumulate(received).to(self.state_type)
         voltage = torch.zeros(batch, *layer.output_shape, dtype=self.state_type, device=received.device)
@@ -132,12 +136,12 @@ class _Layer:
         return spikes, kept
 
     def _next_current(self, current: torch.Tensor, drive: torch.Tensor) -> torch.Tensor:
-        """The decayed current and what drives it, wrapped once to 24 bits."""
+        """The decayed current plus `drive`, wrapped once to 24 bits."""
         if self.bound.current:
             if self.bound.sums <= CURRENT_TURNS:
                 keep = self._state(DECAY_ONE - np.asarray(self.layer.i_decay, np.int64)) / DECAY_ONE
                 current = (current * keep).to(torch.int32).to(current)
-            else:  # one turn may not bring the current back, then only integers are wide enough
+            else:  # wrapping once may not bring it into 24 bits; then only integers are wide enough
                 keep = torch.as_tensor(DECAY_ONE - np.asarray(self.layer.i_decay, np.int64), device=self.device)
                 size = (current.abs().to(torch.int64) * keep) >> 12
                 current = size.to(current) * current.sign()
@@ -151,7 +155,7 @@ class _Layer:
         return torch.where(current <= -limit, current + 2 * limit, current)
 
     def _accumulate(self, received: torch.Tensor) -> torch.Tensor:
-        """Weighted sums `[T, B, *output_shape]`, shifted as they enter the state; biased unless currents wrap."""
+        """Weighted sums `[T, B, *output_shape]` in state units; they include the bias unless currents can wrap."""
         layer = self.layer
         if layer.kind == "input":
             return received.to(self.state_type) * (int(layer.weight[0]) << STATE_SHIFT) + self.bias
@@ -160,8 +164,8 @@ class _Layer:
         if self.wraps:
             fused = None
         if layer.kind == "conv":
-            sums = functional.conv2d(inputs, self.weights[0], fused, **_geometry(layer))
-            if self.bound.sums_wrap:  # netx hands a convolution on in 24 bits
+            sums = _convolve(inputs, self.weights[0], fused, layer)
+            if self.bound.sums_wrap:  # netx wraps the sums of a convolution to 24 bits
                 shifted = STATE_LIMIT << STATE_SHIFT
                 sums = (sums.double() + shifted).remainder(2 * shifted) - shifted
             arrived = sums.unflatten(0, received.shape[:2])
@@ -176,7 +180,7 @@ class _Layer:
         return arrived
 
     def count(self, received: torch.Tensor, fired: torch.Tensor, per_step: bool) -> dict[str, torch.Tensor]:
-        """This layer's counts, each `[T, B]`, or `[1, B]` where steps are not told apart."""
+        """Counts of this layer, each `[T, B]`, or `[1, B]` summed over time unless `per_step`."""
         layer, events = self.layer, received.ne(0)
 
         def over_steps(values: torch.Tensor) -> torch.Tensor:
@@ -207,12 +211,12 @@ class _Layer:
         return torch.as_tensor(values.reshape(-1), device=self.device).double()
 
     def _reached(self, events: torch.Tensor, fired: torch.Tensor) -> torch.Tensor:
-        """Whether any synapse, of whatever weight, brought an event: bool, broadcastable to `fired`."""
+        """Whether an event arrived over any synapse, whatever its weight: bool, broadcastable to `fired`."""
         layer = self.layer
         if layer.kind == "conv":
             present = events.flatten(0, 1).unflatten(1, (layer.groups, -1)).amax(dim=2)
             kernel = torch.ones(layer.groups, 1, *layer.weight.shape[2:], device=events.device)
-            hits = functional.conv2d(present, kernel, None, **_geometry(layer)) > 0
+            hits = _convolve(present, kernel, None, layer) > 0
             return hits.repeat_interleave(layer.output_shape[0] // layer.groups, dim=1).unflatten(0, events.shape[:2])
         events = events.flatten(2)
         zeros = np.zeros((1, 1), np.int32) if layer.delay is None else layer.delay
@@ -223,7 +227,7 @@ class _Layer:
 
 
 def _arrivals(events: torch.Tensor, delay: np.ndarray, device: str) -> torch.Tensor:
-    """Whether an event arrives over synapses so delayed: bool `[T, B, outputs or 1]`."""
+    """Whether an event arrives over synapses with these delays: bool `[T, B, outputs or 1]`."""
     hits = None
     for late in np.unique(delay):
         synapses = torch.as_tensor(delay == late, device=device).float()
@@ -236,7 +240,7 @@ def _arrivals(events: torch.Tensor, delay: np.ndarray, device: str) -> torch.Ten
 
 
 def _later(values: torch.Tensor, late: int) -> torch.Tensor:
-    """`values` `[T, ...]` moved `late` steps on, zeros before."""
+    """`values` `[T, ...]` delayed by `late` time steps, zeros before."""
     if late == 0:
         return values
     moved = torch.zeros_like(values)
@@ -245,21 +249,19 @@ def _later(values: torch.Tensor, late: int) -> torch.Tensor:
 
 
 def _in_32_bits(values: torch.Tensor) -> torch.Tensor:
-    """Whole numbers as they stand in Lava, which adds up states in 32 bits before it makes 24 of them."""
+    """Whole numbers wrapped to 32 bits, in which Lava adds up states before it wraps them to 24 bits."""
     return (values + float(1 << 31)).remainder(float(1 << 32)) - float(1 << 31)
 
 
 def _by_delay(weight: np.ndarray, delay: np.ndarray | None) -> list[tuple[int, np.ndarray]]:
-    """Each delay and the weights that have it, zero elsewhere; they sum to `weight`."""
+    """Each delay with the weights that have it, 0 elsewhere; these matrices sum to `weight`."""
     if delay is None:
         return [(0, weight)]
     return [(int(late), np.where(delay == late, weight, 0)) for late in np.unique(delay)]
 
 
-def _geometry(layer: IntegerLayer) -> dict[str, Any]:
-    return {
-        "stride": layer.stride,
-        "padding": layer.padding,
-        "dilation": layer.dilation,
-        "groups": layer.groups,
-    }
+def _convolve(
+    inputs: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, layer: IntegerLayer
+) -> torch.Tensor:
+    """Convolution with the geometry of `layer`."""
+    return functional.conv2d(inputs, weight, bias, layer.stride, layer.padding, layer.dilation, layer.groups)

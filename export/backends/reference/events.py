@@ -1,4 +1,4 @@
-"""The event-driven engine: compiled loops over packed layers, samples shared out among threads."""
+"""The event-driven engine: compiled loops over packed layers, with the samples divided among threads."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from spikeport.export.backends.reference.bounds import fits_int32
 from spikeport.export.backends.reference.storage import Layout, Rows
 from spikeport.export.network.integer_network import IntegerNetwork
 
-TURNS = 8  # how many pieces of a chunk each thread gets in the mean, so that none is left with a long last one
+PIECES_PER_THREAD = 8  # of a chunk of samples, on average, so that no thread works on a long last piece alone
 
 
 def refusal(network: IntegerNetwork, steps: int, device: str) -> str:
-    """Why this engine cannot run the network here; "" if it can."""
+    """Why this engine cannot run `network` on `device` for `steps` time steps; "" if it can."""
     if device != "cpu":
         return f"it computes on the CPU, not on {device}"
     if importlib.util.find_spec("numba") is None:
@@ -27,7 +27,12 @@ def refusal(network: IntegerNetwork, steps: int, device: str) -> str:
 
 
 class EventEngine:
-    """Runs a network for samples of some length. Threads share the plan, each has its own state."""
+    """Runs a network for samples of a fixed number of time steps. Threads share the plan; each has its own state.
+
+    Attributes:
+        fixed_bytes: memory of the plan and of the threads' states.
+        work_bytes: memory for each sample beside its frames and output.
+    """
 
     def __init__(self, layout: Layout) -> None:
         from spikeport.export.backends.reference.execution_plan import pack
@@ -35,11 +40,11 @@ class EventEngine:
         self.layout, self.threads = layout, thread_count()
         self.plan = pack(layout.network, layout.steps, layout.keep_layers)
         self.fixed_bytes = self.plan.shared_bytes + self.threads * self.plan.state_bytes
-        self.work_bytes = 0  # of a sample, beside its frames and output
+        self.work_bytes = 0
 
     def run(self, frames: np.ndarray, rows: Rows) -> None:
-        """Fills `rows` for writable uint8 frames `[n, T, inputs]`."""
-        piece = max(1, -(-len(frames) // (self.threads * TURNS)))
+        """Runs writable uint8 frames `[n, T, inputs]` and writes their output into `rows`."""
+        piece = max(1, -(-len(frames) // (self.threads * PIECES_PER_THREAD)))
         pieces = [slice(start, start + piece) for start in range(0, len(frames), piece)]
         if self.threads == 1 or len(pieces) < 2:
             self._run_piece(frames, rows)
@@ -48,7 +53,7 @@ class EventEngine:
             try:
                 for _ in pool.map(lambda piece: self._run_piece(frames[piece], rows.part(piece)), pieces):
                     pass
-            except BaseException:  # Ctrl-C too: the pieces under way end, the others are dropped
+            except BaseException:  # Ctrl-C too: running pieces end, the others are canceled
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
@@ -63,7 +68,7 @@ class EventEngine:
 
 
 def thread_count() -> int:
-    """Threads to use: NUMBA_NUM_THREADS or OMP_NUM_THREADS where set, at most the processors of this process."""
+    """Number of threads: NUMBA_NUM_THREADS or OMP_NUM_THREADS if set, at most the processors of this process."""
     have = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
         value = os.environ.get(name, "").split(",")[0].strip()

@@ -1,6 +1,6 @@
-"""Packs an integer network for the compiled loops: geometry as tables, weights in the order in which events meet them.
+"""Packs an integer network for the compiled loops: geometry as tables, weights in the order in which events need them.
 
-The order inside is channels last, channels padded to whole registers.
+Inside, neurons are ordered channels last, and channels are padded to whole registers.
 """
 
 from __future__ import annotations
@@ -12,18 +12,21 @@ import numpy as np
 
 from spikeport.export.backends.reference import kernels as f
 from spikeport.export.backends.reference.bounds import Bounds, bounds
+from spikeport.export.backends.reference.conv_tables import padded_taps, reached_outputs, tap_order
 from spikeport.export.network.connectivity import effective_fan_out_map, fan_out_map
 from spikeport.export.network.fixed_point import DECAY_ONE, STATE_SHIFT
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 
-LANES = 8  # channels are padded to this many
-MARKS = 30  # outputs in one run: each has a bit in an int32
-NEVER = np.int32(2**31 - 1)  # the threshold of a neuron that only pads
+LANES = 8  # channels are padded to a multiple of this
+NEVER = np.int32(2**31 - 1)  # threshold of a neuron that is padding
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutionPlan:
-    """What `kernels.run_samples` takes, see there. `graded`: inputs carry values."""
+    """Arguments of `kernels.run_samples`; see there.
+
+    `graded`: whether inputs are counts, not spikes.
+    """
 
     fields: np.ndarray
     weights: np.ndarray
@@ -36,50 +39,53 @@ class ExecutionPlan:
 
     @property
     def shared_bytes(self) -> int:
-        """Memory of the plan itself."""
+        """Memory of the plan, which all threads share."""
         return sum(value.nbytes for value in vars(self).values() if isinstance(value, np.ndarray))
 
     @property
     def state_bytes(self) -> int:
-        """Memory that one thread needs beside its input and output."""
+        """Memory of one thread beside its input and output."""
         return int(self.sizes[0]) * 9 + int(self.sizes[1]) * 4 + int(self.sizes[2]) + int(self.sizes[3]) * 4
 
 
 class _Flat:
-    """Arrays laid end to end."""
+    """Arrays, one after the other in one array."""
 
     def __init__(self, dtype: Any) -> None:
         self.dtype, self.parts, self.size = dtype, [], 0  # type: ignore[var-annotated]
 
     def add(self, values: Any) -> int:
-        """Appends `values`; returns where they begin."""
+        """Appends `values`; returns the index at which they begin."""
         part, at = np.ascontiguousarray(values, dtype=self.dtype).reshape(-1), self.size
         self.parts.append(part)
         self.size += part.size
         return at
 
     def whole(self) -> np.ndarray:
-        """Everything appended, at least one element long."""
+        """All that was appended, and one zero, so that it is never empty."""
         return np.concatenate([*self.parts, np.zeros(1, self.dtype)])
 
 
 @dataclass(frozen=True)
 class _Order:
-    """Where each place inside lies outside: `outside[inside]` in C, H, W order, -1 for padding."""
+    """How indices inside the engine map to indices outside, which are in C, H, W order.
+
+    `outside[inside]` is the index outside, -1 for padding.
+    """
 
     channels: int
     outside: np.ndarray
 
     @property
     def inside(self) -> np.ndarray:
-        """Where each outside index lies inside."""
+        """The index inside for each index outside."""
         real = np.flatnonzero(self.outside >= 0)
         places = np.empty(len(real), np.int32)
         places[self.outside[real]] = real
         return places
 
     def spread(self, values: Any, fill: Any = 0) -> np.ndarray:
-        """Values in C, H, W order put in the order inside, `fill` at the padding."""
+        """Values in C, H, W order in the order inside, with `fill` at the padding."""
         flat = np.asarray(values).reshape(-1)
         return np.where(self.outside >= 0, flat[np.maximum(self.outside, 0)], fill)
 
@@ -93,7 +99,7 @@ def _order(shape: tuple[int, ...], channels: int) -> _Order:
 
 
 def pack(network: IntegerNetwork, steps: int, keep_layers: bool) -> ExecutionPlan:
-    """The plan of a network that `bounds.bounds` found fit for int32, for samples of `steps` steps."""
+    """The plan of a network for samples of `steps` time steps; `bounds.fits_int32` must hold for it."""
     packer = _Packer(network, steps, keep_layers)
     for index, layer in enumerate(network.layers):
         packer.add(layer, bounds(layer, network.input_limit if index == 0 else 1, steps), index)
@@ -101,6 +107,8 @@ def pack(network: IntegerNetwork, steps: int, keep_layers: bool) -> ExecutionPla
 
 
 class _Packer:
+    """Collects the rows and tables of one layer after the other."""
+
     def __init__(self, network: IntegerNetwork, steps: int, keep_layers: bool) -> None:
         shape = network.input_shape
         self.network, self.steps, self.keep_layers = network, steps, keep_layers
@@ -169,29 +177,29 @@ class _Packer:
         )
 
     def _convolution(self, layer: IntegerLayer, row: np.ndarray) -> None:
-        """Kernels `[Cin, kH, kW, Cout/groups]`, taps in the order in which an input meets neighboring outputs.
+        """Kernels `[Cin, kH, kW, Cout/groups]`, taps in the order in which an input reaches neighboring outputs.
 
-        Under a stride the inputs of some phases meet fewer taps. Taps of weight zero make them all alike, so that the
-        processor guesses every branch right (measured: twice as fast, although it adds more).
+        With a stride, inputs of some phases reach fewer outputs. Taps of weight 0 make all phases equal, so that the
+        processor predicts every branch (measured: twice as fast, although it adds more).
         """
         outputs, inputs, *taps = layer.weight.shape
         per_group, padded = outputs // layer.groups, int(row[f.PER_GROUP])
-        height, width = (_padded_taps(layer, axis) for axis in (0, 1))
+        height, width = (padded_taps(layer, axis) for axis in (0, 1))
         grouped = layer.weight.reshape(layer.groups, per_group, inputs, *taps)
         kernels = np.zeros((layer.groups, inputs, height, width, padded), np.int16)
         kernels[:, :, : taps[0], : taps[1], :per_group] = grouped.transpose(0, 2, 3, 4, 1)
-        down, along = (_tap_order(layer, axis) for axis in (0, 1))
+        down, along = (tap_order(layer, axis) for axis in (0, 1))
         row[f.WEIGHT_AT] = self.weights.add(kernels[:, :, down][:, :, :, along])
         row[f.CHANNEL_STRIDE], row[f.IN_PER_GROUP] = height * width * padded, inputs
-        starts, met = _meetings_of_places(layer, down, along)
-        output, slot, run = met[:, 0], met[:, 1] * padded + row[f.WEIGHT_AT], met[:, 2]
+        starts, reached = reached_outputs(layer, down, along)
+        output, slot, run = reached[:, 0], reached[:, 1] * padded + row[f.WEIGHT_AT], reached[:, 2]
         target = output * row[f.CHANNELS] + self.sums
         row[f.STARTS_AT] = self.tables.add(starts)
         row[f.MET_AT] = self.tables.add(np.stack([target, slot, run * padded], axis=1))
-        row[f.MARKS_AT] = self.tables.add(np.stack([output * layer.groups, run, met[:, 3]], axis=1))
+        row[f.MARKS_AT] = self.tables.add(np.stack([output * layer.groups, run, reached[:, 3]], axis=1))
 
     def _dense(self, layer: IntegerLayer, row: np.ndarray, before: _Order) -> None:
-        """Weights and delays by rows of outputs, one row an input."""
+        """Weights and delays, one row of outputs for each input."""
         row[f.WEIGHT_AT] = self.weights.add(_columns(layer.weight, before, int(row[f.PADDED])))
         if layer.delay is not None:
             rows, columns = layer.delay.shape
@@ -212,7 +220,7 @@ class _Packer:
     def _neurons(
         self, layer: IntegerLayer, row: np.ndarray, bound: Bounds, after: _Order, unbiased: np.ndarray
     ) -> None:
-        """The way in which they are updated, and every neuron's own parameters."""
+        """How the neurons are updated, and the parameters of each neuron."""
         row[f.WRAPS], row[f.STATE_AT] = bound.sums_wrap, self.states
         row[f.MODE] = f.GENERAL
         if bound.leaky:
@@ -229,7 +237,7 @@ class _Packer:
         block[0, real] = after.spread(layer.bias_map << STATE_SHIFT)
         full = {key: np.broadcast_to(getattr(layer, key), layer.output_shape) for key in ("vth_mant", "v_decay")}
         block[1, real] = after.spread(full["vth_mant"] << STATE_SHIFT, NEVER)
-        i_decay = DECAY_ONE if layer.kind == "input" else layer.i_decay  # its current is its drive
+        i_decay = DECAY_ONE if layer.kind == "input" else layer.i_decay  # the current of an input layer is its drive
         block[2, real] = after.spread(DECAY_ONE - np.broadcast_to(i_decay, layer.output_shape))
         block[3, real] = after.spread(DECAY_ONE - full["v_decay"])
         self.neurons.append(block)
@@ -243,61 +251,3 @@ def _columns(matrix: np.ndarray, before: _Order | None, padded: int) -> np.ndarr
     if before is not None:
         turned = np.where(before.outside[:, None] >= 0, turned[np.maximum(before.outside, 0)], 0)
     return np.pad(turned, ((0, 0), (0, padded - matrix.shape[0])))
-
-
-def _padded_taps(layer: IntegerLayer, axis: int) -> int:
-    """Taps along an axis, as many for each phase of the stride as the fullest has."""
-    taps, stride = layer.weight.shape[2 + axis], layer.stride[axis]
-    return -(-taps // stride) * stride if layer.dilation[axis] == 1 and taps > stride else taps
-
-
-def _tap_order(layer: IntegerLayer, axis: int) -> np.ndarray:
-    """Taps by the phase of the stride in which they meet an output, each phase from the last tap to the first."""
-    stride, dilation = layer.stride[axis], layer.dilation[axis]
-    return np.array(sorted(range(_padded_taps(layer, axis)), key=lambda tap: (tap * dilation % stride, -tap)))
-
-
-def _meetings_of_places(layer: IntegerLayer, down: np.ndarray, along: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """As `_meetings`, for each place of the input in rows, with outputs and slots counted over both axes."""
-    (row_starts, rows), (column_starts, columns) = (
-        _meetings(layer, 0, down, runs=False),
-        _meetings(layer, 1, along, runs=layer.groups == 1),
-    )
-    height, width = layer.input_shape[1:]
-    y = np.repeat(np.arange(height), np.diff(row_starts))[:, None]
-    x = np.repeat(np.arange(width), np.diff(column_starts))[None]
-    place = (y * width + x).reshape(-1)
-    met = np.stack(
-        [
-            rows[:, None, 0] * layer.output_shape[2] + columns[None, :, 0],
-            rows[:, None, 1] * len(along) + columns[None, :, 1],
-            np.ones_like(y) * columns[None, :, 2],
-            rows[:, None, 3] * columns[None, :, 3],
-        ],
-        axis=-1,
-    ).reshape(-1, 4)
-    starts = np.concatenate([[0], np.cumsum(np.bincount(place, minlength=height * width))])
-    return starts, met[np.argsort(place, kind="stable")]
-
-
-def _meetings(layer: IntegerLayer, axis: int, order: np.ndarray, *, runs: bool) -> tuple[np.ndarray, np.ndarray]:
-    """For each input index along an axis the outputs that it meets: starts `[L + 1]` and rows of first output, first
-    slot, length and, bit by bit, which of them are real. A slot is a place in `order`.
-
-    With `runs`, outputs side by side whose slots are side by side make one row.
-    """
-    taps, starts, met = layer.weight.shape[2 + axis], [0], []
-    for place in range(layer.input_shape[1 + axis]):
-        last: list[int] | None = None
-        for slot, tap in enumerate(order.tolist()):
-            output, remainder = divmod(place + layer.padding[axis] - layer.dilation[axis] * tap, layer.stride[axis])
-            if remainder or not 0 <= output < layer.output_shape[1 + axis]:
-                continue
-            if runs and last and last[2] < MARKS and (output, slot) == (last[0] + last[2], last[1] + last[2]):
-                last[3] |= (tap < taps) << last[2]
-                last[2] += 1
-            else:
-                last = [output, slot, 1, int(tap < taps)]
-                met.append(last)
-        starts.append(len(met))
-    return np.array(starts), np.array(met, dtype=np.int64).reshape(-1, 4)

@@ -1,13 +1,15 @@
 # mypy: disallow-untyped-defs=False, disallow-untyped-decorators=False
 # numba infers these types when it compiles.
-"""The compiled loops of the event-driven reference, all in one file since numba's cache looks at one file only.
+"""The compiled loops of the event-driven reference. They share one file, longer than others, because numba's cache
+notices changes in the file of a function only, not in those that it calls.
 
-`run_samples` drives a packed network (see `execution_plan`) over samples, step by step: each layer takes the list of
-events of the layer before, adds a row of weights per event, updates its neurons and lists who fired. Everything is
-int32, which the plan has proved enough. Neurons lie channels last, so that a kernel row meets the sums as one run.
+`run_samples` runs a packed network (see `execution_plan`) over samples, time step by time step. Each layer takes the
+list of events of the layer before, adds a row of weights for each event, updates its neurons and lists those that
+fired. All arithmetic is int32, which `bounds` has proved wide enough. Neurons are ordered channels last, so that a row
+of a kernel is added to the sums in one run.
 
-Why the casts: numba computes int32 in int64 unless told otherwise, and only unsigned indices, which cannot count from
-the end, let LLVM compute with whole registers (measured: 14 sums a ns against 2).
+The casts are needed: numba computes int32 in int64 otherwise. Indices are unsigned, since negative indices, which count
+from the end, would keep LLVM from using whole registers (measured: 14 sums a ns against 2).
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ import numpy as np
 
 from spikeport.compiled import compiled, entry_point
 from spikeport.export.backends.reference.simd import add8, add8_both, add16, add16_both, first_byte, word_at
+from spikeport.export.network.fixed_point import DECAY_ONE, STATE_LIMIT, STATE_SHIFT
 
-# One row of the plan per layer. `*_AT`: where the layer's part of a flat array begins.
+# Fields of a layer's row in the plan. `*_AT`: index at which the layer's part of a flat array begins.
 (
     KIND, MODE, NEURONS, PADDED, IN_CHANNELS, IN_RECIPROCAL, CHANNELS, GROUPS, PER_GROUP, IN_PER_GROUP,
     WEIGHT_AT, CHANNEL_STRIDE, STARTS_AT, MET_AT, MARKS_AT,
@@ -27,17 +30,19 @@ from spikeport.export.backends.reference.simd import add8, add8_both, add16, add
 ) = range(41)  # fmt: skip
 
 CONV, DENSE, INPUT = range(3)
-# How a layer's neurons are updated. TOUCHED_ONLY: neither leak nor bias nor current, so only who received an event
-# moves. LEAKY: one decay and threshold for all, no current. GENERAL: every neuron its own, with a current.
+# How a layer's neurons are updated. TOUCHED_ONLY: no leak, bias or current, so that only neurons change that received
+# an event. LEAKY: one decay and threshold for all neurons, no current. GENERAL: parameters for each neuron, a current.
 TOUCHED_ONLY, LEAKY, GENERAL = range(3)
 NO_DELAY, DELAY_BY_INPUT, DELAY_BY_SYNAPSE = range(3)
-EVENTS_IN, SYNOPS, EFFECTIVE_SYNOPS, SPIKES_OUT, UPDATES_ACTIVE = range(5)  # as spike_trace.LayerCounts has them
-BLOCK = 32  # masks are looked through in blocks of this many bytes, and padded to them
+EVENTS_IN, SYNOPS, EFFECTIVE_SYNOPS, SPIKES_OUT, UPDATES_ACTIVE = range(5)  # in the order of spike_trace.LayerCounts
+BLOCK = 32  # masks are searched in blocks of this many bytes, and padded to them
 
 
 _u = np.uint64
-_LIMIT = np.int32(1 << 23)
-_TURN = np.int32(1 << 24)
+_LIMIT = np.int32(STATE_LIMIT)
+_TURN = np.int32(2 * STATE_LIMIT)  # what wrapping adds or subtracts
+_SHIFT = np.int32(STATE_SHIFT)
+_DECAY_BITS, _DECAY_REST = np.int32(DECAY_ONE.bit_length() - 1), np.int32(DECAY_ONE - 1)
 
 
 @compiled
@@ -73,17 +78,17 @@ def _add_times(sums, at, weights, row, count, times):
 
 @compiled
 def _scatter_conv(plan, weights, tables, events, first, count, sums):
-    """Adds the kernel of each event to the sums that it meets: spikes, one group.
+    """Adds the kernel of each event to the sums that it reaches: for spikes and one group.
 
-    For each place of the input the tables list the runs of outputs met: where their sums and weights lie and how long
-    they are. Two events of one place go together.
+    For each site of the input the tables list the runs of outputs that it reaches: the indices of their sums and
+    weights and their length. Two events of one site are added at once.
     """
     in_channels, reciprocal, stride = plan[IN_CHANNELS], plan[IN_RECIPROCAL], plan[CHANNEL_STRIDE]
     starts, met = _u(plan[STARTS_AT]), _u(plan[MET_AT])
     e = np.int64(0)
     while e < count:
         index = np.int64(events[first + e])
-        place = (index * reciprocal) >> 32  # divides exactly, see `bounds`
+        place = (index * reciprocal) >> 32  # an exact division, see `bounds.fits_int32`
         channel = index - place * in_channels
         kernel, other, both = channel * stride, np.int64(0), False
         if e + 1 < count:
@@ -119,7 +124,7 @@ def _scatter_any_conv(plan, weights, tables, events, first, values, count, sums)
 
 @compiled
 def _mark_conv(plan, tables, events, first, count, touched):
-    """Marks the blocks of neurons, one a place and group, that the events reach over whatever weight."""
+    """Marks the blocks of neurons (one for each site and group) that events reach, whatever the weight."""
     in_channels, reciprocal, groups = plan[IN_CHANNELS], plan[IN_RECIPROCAL], plan[GROUPS]
     starts, marks_at = plan[STARTS_AT], plan[MARKS_AT]
     before = np.int64(-1)
@@ -139,7 +144,7 @@ def _mark_conv(plan, tables, events, first, count, touched):
 
 @compiled
 def _scatter_dense(plan, weight_at, weights, events, first, count, sums, touched):
-    """Adds a row of weights per event, two events at once; marks that somebody was touched. Spikes without delays."""
+    """Adds a row of weights for each event, two at once; marks that the layer received one. Spikes, no delays."""
     padded, target = plan[PADDED], plan[SUMS_AT]
     if count:
         touched[plan[TOUCHED_AT]] = 1
@@ -154,7 +159,7 @@ def _scatter_dense(plan, weight_at, weights, events, first, count, sums, touched
 def _scatter_any_dense(
     plan, weight_at, delay_at, delay_stride, weights, tables, events, first, values, count, step, sums, touched
 ):
-    """As `_scatter_dense`, for values and for delays, which put a row or a weight some steps on in a ring of sums."""
+    """As `_scatter_dense`, for counts and for delays, which add to sums of later steps in a ring buffer."""
     padded, ring = plan[PADDED], plan[RING]
     one = np.int32(1)
     if plan[DELAYS] == DELAY_BY_SYNAPSE:
@@ -179,7 +184,7 @@ def _scatter_any_dense(
 
 @compiled
 def _wrap_sums(sums, at, count):
-    """netx hands the sums of a convolution on in 24 bits."""
+    """Wraps the sums of a convolution to 24 bits, as netx does."""
     a = np.uint64(at)
     for i in range(np.uint64(count)):
         sums[a + i] = np.int32(np.int32(np.int32(sums[a + i] + _LIMIT) & np.int32(_TURN - 1)) - _LIMIT)
@@ -187,14 +192,14 @@ def _wrap_sums(sums, at, count):
 
 @compiled
 def _update_leaky(plan, voltage, sums, sums_at, bias, bias_at, fired):
-    """One step of neurons without current: v keeps (odd / 2^shift) of itself, truncated toward zero."""
+    """One time step of neurons without current: v decays to odd / 2^shift of itself, truncated toward zero."""
     a, s, b = np.uint64(plan[STATE_AT]), np.uint64(sums_at), np.uint64(bias_at)
     odd, rest, shift = np.int32(plan[ODD]), np.int32(plan[REST]), np.int32(plan[SHIFT])
     threshold = np.int32(plan[THRESHOLD])
     for i in range(np.uint64(plan[PADDED])):
         v = np.int32(voltage[a + i] * odd)
         v = np.int32(np.int32(v + np.int32(np.int32(v >> np.int32(31)) & rest)) >> shift)
-        v = np.int32(np.int32(v + np.int32(sums[s + i] << np.int32(6))) + bias[b + i])
+        v = np.int32(np.int32(v + np.int32(sums[s + i] << _SHIFT)) + bias[b + i])
         v = min(max(v, np.int32(1 - _LIMIT)), np.int32(_LIMIT - 1))
         spike = v > threshold
         fired[a + i] = spike
@@ -204,19 +209,19 @@ def _update_leaky(plan, voltage, sums, sums_at, bias, bias_at, fired):
 
 @compiled
 def _kept(x, keep):
-    """`keep` 4096ths of x, truncated toward zero, without leaving int32: high and low bits apart."""
+    """keep / 4096 of x, truncated toward zero, in int32: high and low bits are multiplied separately."""
     size = np.int32(abs(x))
-    high = np.int32(np.int32(size >> np.int32(12)) * keep)
-    part = np.int32(high + np.int32(np.int32(np.int32(size & np.int32(4095)) * keep) >> np.int32(12)))
+    high = np.int32(np.int32(size >> _DECAY_BITS) * keep)
+    part = np.int32(high + np.int32(np.int32(np.int32(size & _DECAY_REST) * keep) >> _DECAY_BITS))
     return np.int32(-part) if x < 0 else part
 
 
 @compiled
 def _update_general(plan, voltage, current, sums, sums_at, bias, keep_u, keep_v, thresholds, fired):
-    """One step of CUBA neurons, each with its own parameters: the current wraps once, the voltage saturates."""
+    """One time step of CUBA neurons with parameters of their own: the current wraps once, the voltage saturates."""
     a, s = np.uint64(plan[STATE_AT]), np.uint64(sums_at)
     for i in range(np.uint64(plan[PADDED])):
-        u = np.int32(_kept(current[a + i], keep_u[a + i]) + np.int32(sums[s + i] << np.int32(6)))
+        u = np.int32(_kept(current[a + i], keep_u[a + i]) + np.int32(sums[s + i] << _SHIFT))
         u = np.int32(u - _TURN) if u > _LIMIT else (np.int32(u + _TURN) if u <= np.int32(-_LIMIT) else u)
         current[a + i] = u
         v = np.int32(np.int32(_kept(voltage[a + i], keep_v[a + i]) + u) + bias[a + i])
@@ -229,7 +234,7 @@ def _update_general(plan, voltage, current, sums, sums_at, bias, keep_u, keep_v,
 
 @compiled
 def _update_touched(plan, voltage, sums, touched, tables, events):
-    """One step of neurons that only events move. Returns how many fired and how many were touched."""
+    """One time step of neurons that only events change. Returns how many fired and how many received an event."""
     per_group, threshold = plan[PER_GROUP], np.int32(plan[THRESHOLD])
     count, active = np.int64(0), np.int64(0)
     for block in range(0, plan[TOUCHED], BLOCK):
@@ -244,7 +249,7 @@ def _update_touched(plan, voltage, sums, touched, tables, events):
             state, source = np.uint64(plan[STATE_AT] + base), np.uint64(plan[SUMS_AT] + base)
             crossed = np.int32(0)
             for i in range(np.uint64(per_group)):
-                v = np.int32(voltage[state + i] + np.int32(sums[source + i] << np.int32(6)))
+                v = np.int32(voltage[state + i] + np.int32(sums[source + i] << _SHIFT))
                 v = max(min(v, np.int32(_LIMIT - 1)), np.int32(1 - _LIMIT))
                 voltage[state + i] = v
                 sums[source + i] = 0
@@ -260,7 +265,7 @@ def _update_touched(plan, voltage, sums, touched, tables, events):
 
 @compiled
 def _any(mask, at):
-    """Whether one block of a mask holds anything."""
+    """Whether any byte in one block of a mask is not zero."""
     found = np.uint8(0)
     a = np.uint64(at)
     for k in range(np.uint64(BLOCK)):
@@ -270,7 +275,7 @@ def _any(mask, at):
 
 @compiled
 def _list_fired(plan, fired, events):
-    """Lists who fired, as events of this layer; returns how many."""
+    """Lists the neurons that fired as events of this layer; returns their number."""
     count, state, own = np.int64(0), plan[STATE_AT], plan[EVENTS_AT]
     for index in range(0, plan[PADDED], 8):
         word = word_at(fired, state + index)
@@ -283,7 +288,7 @@ def _list_fired(plan, fired, events):
 
 @compiled
 def _count_active(plan, tables, events, spikes, touched, unbiased, slot):
-    """Neurons without a bias that were touched or fired in this step; clears the marks."""
+    """Number of neurons without a bias that received an event or fired in this time step; clears the marks."""
     if plan[UNBIASED] == 0:
         return np.int64(0)
     if plan[KIND] == CONV or plan[DELAYS] == DELAY_BY_SYNAPSE:
@@ -291,7 +296,7 @@ def _count_active(plan, tables, events, spikes, touched, unbiased, slot):
         active = np.int64(0)
         for place in range(plan[TOUCHED]):
             active += np.int64(touched[marks + place]) * tables[plan[FREE_AT] + place]
-        if plan[MODE] == GENERAL:  # only a current can make a neuron fire that no event touched
+        if plan[MODE] == GENERAL:  # only a current can make a neuron fire that received no event
             for e in range(spikes):
                 index = events[plan[EVENTS_AT] + e]
                 if touched[marks + index // plan[PER_GROUP]] == 0:
@@ -312,7 +317,7 @@ def _count_active(plan, tables, events, spikes, touched, unbiased, slot):
 
 @compiled
 def _count_synops(fan_out_at, tables, events, first, count, totals, k):
-    """Adds the fan-out of each event to a layer's counts, which stay in registers meanwhile."""
+    """Adds the fan-out of each event to a layer's counts, summed in registers first."""
     fan_out = _u(fan_out_at)
     synops, effective = np.int64(0), np.int64(0)
     for e in range(count):
@@ -325,7 +330,7 @@ def _count_synops(fan_out_at, tables, events, first, count, totals, k):
 
 @compiled
 def _list_inputs(frame, places, events, values):
-    """Lists the nonzero inputs of one frame, and their values where asked for; returns how many."""
+    """Lists the nonzero inputs of one frame, and their values if `values` has room; returns their number."""
     count, size = np.int64(0), len(frame)
     whole = size // 8 * 8
     for start in range(0, whole, 8):
@@ -348,26 +353,35 @@ def _list_inputs(frame, places, events, values):
 
 @compiled
 def _drive_inputs(plan, events, values, count, sums, bias):
-    """An input layer's drive beside its bias; returns by how many the driven neurons differ from the biased ones."""
+    """Adds the drive of an input layer to its bias; returns how many more neurons are driven than have a bias."""
     more = np.int64(0)
     for e in range(count):
         index = events[e]
         drive = plan[GAIN] * values[e]
         sums[plan[SUMS_AT] + index] = drive
         resting = np.int64(bias[plan[STATE_AT] + index])
-        more += np.int64(64 * drive + resting != 0) - np.int64(resting != 0)
+        more += np.int64((drive << STATE_SHIFT) + resting != 0) - np.int64(resting != 0)
     return more
 
 
 @entry_point
 def run_samples(frames, graded, plan, weights, tables, places, neurons, unbiased, sizes, spikes, membrane, counts):
-    """Simulates `frames` `[N, T, inputs]` uint8; fills `spikes`, `membrane` and `counts`.
+    """Runs samples and writes `spikes`, `membrane` and `counts`, which must be zero.
 
-    `plan` `[L, FIELDS]`, `weights` int16 and `tables` int32 as packed; `places`: each input's place, channels last.
-    `neurons` int32 `[4, states]`: bias and threshold in 64ths, kept 4096ths of current and voltage. `sizes`: length of
-    states, sums, marks, events. `spikes`: one row a sample, where each kept layer has its `[T, neurons]` from OUT_AT
-    on (-1: not kept). `membrane` `[N, T, K]` int32 or of size 0. `counts` `[N, T, 5, L]` int64, or `[N, 1, 5, L]`,
-    where all steps add up in one. All zero at first.
+    Args:
+        frames: uint8 `[N, T, inputs]`.
+        graded: whether inputs are counts, not spikes.
+        plan: int64 `[L, FIELDS]`, a row for each layer.
+        weights: int16, packed.
+        tables: int32, packed.
+        places: index inside for each input, channels last.
+        neurons: int32 `[4, states]`: bias and threshold in state units (64ths of a weight step), and the fractions of
+            current and voltage that a time step keeps, in 4096ths.
+        unbiased: int32 `[states]`, 1 for neurons without a bias.
+        sizes: lengths of states, sums, marks and events.
+        spikes: uint8, a row for each sample; a layer that is kept has its `[T, neurons]` from OUT_AT on (-1: not kept).
+        membrane: int32 `[N, T, K]`, or of size 0.
+        counts: int64 `[N, T, 5, L]`, or `[N, 1, 5, L]`, where all time steps are added up.
     """
     bias, thresholds, keep_u, keep_v = neurons[0], neurons[1], neurons[2], neurons[3]
     samples, steps, _ = frames.shape
@@ -411,7 +425,7 @@ def run_samples(frames, graded, plan, weights, tables, places, neurons, unbiased
                 else:
                     _scatter_any_dense(layer, layer[WEIGHT_AT], layer[DELAY_AT], layer[DELAY_STRIDE], weights, tables,
                                        source, first, carried, count, t, sums, touched)  # fmt: skip
-                if layer[RECURRENT]:  # spikes[k] and the events still are those of the step before
+                if layer[RECURRENT]:  # spiked[k] and the events are still those of the step before
                     own = layer[EVENTS_AT]
                     totals[EVENTS_IN, k] += spiked[k]
                     _count_synops(layer[RECURRENT_FAN_OUT_AT], tables, events, own, spiked[k], totals, k)

@@ -1,8 +1,8 @@
 # mypy: disallow-untyped-defs=False
-"""What numba cannot say and LLVM can: whole registers at fixed width, and the place of a bit.
+"""Vector additions of fixed width and bit positions as LLVM instructions, which numba does not offer.
 
-Runs of sums are short (a few dozen), where the loops that LLVM makes of Python's spend their time on preparing.
-Whoever edits this file must touch `kernels` too: numba's cache looks at that file alone.
+The sums of one event are short (a few dozen). There, the loops that LLVM makes of Python's loops mostly spend their
+time on preparation. After editing this file, change `kernels.py` too: numba's cache looks at that file alone.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The reference: netx's integer dynamics, bit for bit, over whole sets of samples.
+"""The integer reference: netx's dynamics, bit for bit, over whole sets of samples.
 
-Logical time: a layer's spikes belong to the step of its input, netx's latency is left out. Two engines give the same
-integers: `events` (the CPU's, compiled loops over events) and `dense` (torch, on any device and for any network).
+Time is logical: a layer's spikes belong to the time step of its input, and netx's latency is left out. Two engines give
+the same integers: `events` (compiled loops over events, on the CPU) and `dense` (torch, on any device, any network).
 """
 
 from __future__ import annotations
@@ -34,20 +34,31 @@ def simulate(
     engine: Engine = "auto",
     progress: Progress | None = None,
 ) -> SpikeTrace:
-    """Output spikes and exact counts of every sample, and membranes where they are the read-out.
+    """Runs every sample from a state of zero.
 
-    `frames`: anything of shape `[N, T, *input_shape]` that slices by samples (an array, a memory map, a lazy reader),
-    with whole values from 0 to `network.input_limit`; read chunk by chunk. `keep_layers` keeps every layer's spikes,
-    `per_step` the counts of every step. `memory_bytes`: what output and work may take beside the interpreter and its
-    libraries (default: a quarter of the free memory, 4 GiB at most). `progress(done, total)` is called after each
-    chunk. State starts at zero for each sample. Source of the dynamics: lava-nc 0.10.0 lif/models.py, dense/models.py,
-    conv/models.py.
+    Source of the dynamics: lava-nc 0.10.0, lif/models.py, dense/models.py, conv/models.py.
 
-    Counts: a synaptic operation is counted when the event is received by the synapse, so that delays change no count
-    but the steps in which neurons are updated actively. Own spikes are received one step later, those of the last step
-    by nobody. An input layer has no synapses; an update of its is active where its drive is not zero.
+    Counts: a synaptic operation is counted in the time step in which the synapse receives the event. Delays therefore
+    change only the time steps in which neurons are updated actively. A layer receives its own spikes one step later;
+    those of the last step are not received. An input layer has no synapses, and its updates are active where its drive
+    is not zero.
 
-    Raises UserError naming the sample where values are none of these, or where memory does not hold one sample.
+    Args:
+        network: the network to run.
+        frames: `[N, T, *input_shape]`, whole values from 0 to `network.input_limit`: an array, a memory map, or
+            anything else that is sliced by samples. It is read chunk by chunk.
+        keep_layers: whether the trace holds the spikes of every layer.
+        per_step: whether the trace holds the counts of every time step.
+        memory_bytes: memory for output and work; None: a quarter of the free memory, at most 4 GiB.
+        device: "cpu", "cuda" or "cuda:N".
+        engine: "events", "dense", or "auto" for the faster one that can run the network.
+        progress: called with (samples done, samples in all) after each chunk.
+
+    Returns:
+        Output spikes, exact counts, and membranes where they are the read-out.
+
+    Raises:
+        UserError: a sample is not a legal input, or memory does not suffice for one sample.
     """
     layout = Layout(network, int(frames.shape[1]), keep_layers, per_step)
     samples = int(frames.shape[0])
@@ -73,7 +84,7 @@ def iter_simulate(
     device: str = "cpu",
     engine: Engine = "auto",
 ) -> Iterator[tuple[slice, SpikeTrace]]:
-    """As `simulate`, for sets whose output does not fit in memory: the rows of each chunk and its trace."""
+    """As `simulate`, for sets whose output does not fit in memory: yields the rows of each chunk and its trace."""
     layout = Layout(network, int(frames.shape[1]), keep_layers, per_step)
     samples = int(frames.shape[0])
     runner = _engine(layout, engine, device)
@@ -87,23 +98,27 @@ def iter_simulate(
 
 
 def check_device(device: str) -> None:
-    """Raises UserError where `device` is no name of a device, or numbers a GPU that is not there;
-    MissingDependencyError where torch can use none. Loads torch only for what is not the CPU."""
+    """Checks that torch can use `device`. Loads torch only if it is not "cpu".
+
+    Raises:
+        UserError: it is not the name of a device, or this GPU does not exist.
+        MissingDependencyError: torch can use no GPU.
+    """
     if device == "cpu":
         return
     if re.fullmatch(r"cuda(:\d{1,3})?", device) is None:
-        raise UserError(f"{device!r} is no device", where="--device", hint="use cpu, cuda, or cuda:N for the GPU N")
+        raise UserError(f"{device!r} is not a device", where="--device", hint="use cpu, cuda, or cuda:N for the GPU N")
     import torch
 
-    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if not there:
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if not count:
         raise MissingDependencyError(
             "there is no GPU that torch can use",
             where="--device",
             hint="use cpu, or install a driver and a torch that is built for CUDA",
         )
-    if (number := int(device.partition(":")[2] or 0)) >= there:
-        raise UserError(f"there is no GPU {number}", where="--device", hint=f"GPUs are numbered 0 to {there - 1} here")
+    if (number := int(device.partition(":")[2] or 0)) >= count:
+        raise UserError(f"there is no GPU {number}", where="--device", hint=f"GPUs are numbered 0 to {count - 1} here")
 
 
 def _engine(layout: Layout, engine: str, device: str) -> Any:
@@ -125,10 +140,10 @@ def _budget(memory_bytes: int | None) -> int:
 
 
 def _input_bytes(network: IntegerNetwork, frames: Any) -> int:
-    """Memory of one sample's frames as they are read and as they are run."""
+    """Memory of the frames of one sample, as they are read and as they are run."""
     values = int(np.prod(frames.shape[1:]))
     item = np.dtype(getattr(frames, "dtype", np.uint8)).itemsize
-    return values * (2 if item == 1 else 2 + 2 * item)  # a chunk is still held while the next one is read
+    return values * (2 if item == 1 else 2 + 2 * item)  # a chunk is still in memory while the next one is read
 
 
 def _warn_if_fired(network: IntegerNetwork, rows: Rows) -> None:

@@ -1,4 +1,4 @@
-"""Where a simulation's output lies, how much of it a memory budget allows, and what frames may go in."""
+"""Memory layout of a simulation's output, chunk sizes for a memory budget, and checks of the frames."""
 
 from __future__ import annotations
 
@@ -17,16 +17,19 @@ from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.spike_trace import LayerCounts, SpikeTrace
 
 COUNTS = tuple(LayerCounts.__dataclass_fields__)  # in the order of kernels.EVENTS_IN and on
-DEFAULT_SHARE = 4  # without a budget, one part in so many of the memory that is free
+DEFAULT_SHARE = 4  # the default budget is the free memory over this number
 DEFAULT_MOST = 4 << 30
-CHUNK_BYTES = 64 << 20  # larger chunks are no faster, and progress is told after each
+CHUNK_BYTES = 64 << 20  # larger chunks are not faster, and progress is reported after each
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """Output of some samples: `spikes` `[n, bytes]` with each kept layer's `[T, neurons]` side by side, `membrane`
-    `[n, T, K]` int32 (of size 0 where nobody reads it), `counts` `[n, T, 5, L]` int64, or `[n, 1, 5, L]` where steps
-    are not told apart. All zero until an engine fills it.
+    """Output of `n` samples, zero until an engine writes it.
+
+    Attributes:
+        spikes: uint8 `[n, bytes]`; in a row, `[T, neurons]` of each layer that is kept, one after the other.
+        membrane: int32 `[n, T, K]`; of size 0 where the membrane is not the read-out.
+        counts: int64 `[n, T, 5, L]`, or `[n, 1, 5, L]` summed over time.
     """
 
     spikes: np.ndarray
@@ -34,14 +37,21 @@ class Rows:
     counts: np.ndarray
 
     def part(self, rows: slice) -> Rows:
-        """The same memory, seen through some rows."""
+        """A view of some rows; the memory is shared."""
         membrane = self.membrane[rows] if self.membrane.size else self.membrane
         return Rows(spikes=self.spikes[rows], membrane=membrane, counts=self.counts[rows])
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What is kept of each sample of `steps` steps; `per_step`: counts of each step apart."""
+    """What is kept of each sample.
+
+    Attributes:
+        network: the network.
+        steps: time steps of a sample.
+        keep_layers: whether the spikes of every layer are kept, or the output alone.
+        per_step: whether counts are kept for each time step.
+    """
 
     network: IntegerNetwork
     steps: int
@@ -50,7 +60,7 @@ class Layout:
 
     @cached_property
     def starts(self) -> tuple[int, ...]:
-        """Where each layer's spikes begin in a row, -1 if they are not kept."""
+        """Byte at which each layer's spikes begin in a row, -1 if they are not kept."""
         last, at, starts = len(self.network.layers) - 1, 0, []
         for index, layer in enumerate(self.network.layers):
             kept = self.keep_layers or index == last
@@ -71,12 +81,12 @@ class Layout:
     def sample_bytes(self) -> int:
         """Memory of one sample's output."""
         membrane = 4 * self.steps * self.network.layers[-1].neurons * self.reads_membrane
-        counted = self.count_steps + self.per_step  # of steps, and their sum
+        counted = self.count_steps + self.per_step  # counts of each time step, and their sum
         return self.spike_bytes + membrane + 8 * counted * len(COUNTS) * len(self.network.layers)
 
     @property
     def count_steps(self) -> int:
-        """How many steps have counts of their own."""
+        """Number of time steps with counts of their own."""
         return self.steps if self.per_step else 1
 
     def rows(self, samples: int) -> Rows:
@@ -89,13 +99,13 @@ class Layout:
         )
 
     def layer(self, rows: Rows, index: int) -> np.ndarray:
-        """A view of one kept layer's spikes `[n, T, *shape]`."""
+        """A view of the spikes `[n, T, *shape]` of a layer that is kept."""
         layer, start = self.network.layers[index], self.starts[index]
         part = rows.spikes[:, start : start + self.steps * layer.neurons]
         return part.reshape(len(part), self.steps, *layer.output_shape)
 
     def trace(self, rows: Rows) -> SpikeTrace:
-        """The output as its users know it; arrays share memory with `rows`."""
+        """The output as a spike trace; its arrays share memory with `rows`."""
         last = len(self.network.layers) - 1
         kept = tuple(self.layer(rows, index) for index in range(last + 1)) if self.keep_layers else None
         return SpikeTrace(
@@ -109,15 +119,15 @@ class Layout:
 
 
 def _named(counts: np.ndarray) -> LayerCounts:
-    """`[..., 5, L]` by name."""
+    """Counts `[..., 5, L]` by name."""
     return LayerCounts(**{key: counts[..., index, :] for index, key in enumerate(COUNTS)})
 
 
 def default_memory() -> int:
-    """A quarter of the memory that is free, at most 4 GiB."""
+    """A quarter of the free memory, at most 4 GiB."""
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4 * DEFAULT_MOST
     try:
-        with open("/proc/meminfo") as lines:  # pages that the system would give back count as free
+        with open("/proc/meminfo") as lines:  # memory that the system can reclaim counts as free
             free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
     except (OSError, StopIteration, ValueError, IndexError):
         pass
@@ -125,7 +135,17 @@ def default_memory() -> int:
 
 
 def chunk_size(budget: int, held: int, per_sample: int, samples: int) -> int:
-    """Samples at a time: what `budget` bytes leave beside the `held` ones. Raises UserError where it is none."""
+    """Number of samples for which `budget` bytes suffice.
+
+    Args:
+        budget: bytes in all.
+        held: bytes that are needed whatever the number of samples.
+        per_sample: bytes for each sample.
+        samples: number of samples in all.
+
+    Raises:
+        UserError: the budget does not suffice for one sample.
+    """
     fit = (budget - held) // max(per_sample, 1)
     if fit < 1 and samples:
         raise UserError(
@@ -137,9 +157,10 @@ def chunk_size(budget: int, held: int, per_sample: int, samples: int) -> int:
 
 
 def read_chunks(network: IntegerNetwork, frames: Any, size: int) -> Iterator[tuple[slice, np.ndarray]]:
-    """Rows and their frames, checked: writable uint8 `[n, T, inputs]`, `size` samples at a time.
+    """Yields rows and their frames as writable uint8 `[n, T, inputs]`, `size` samples at a time.
 
-    Raises UserError naming the sample whose values this network cannot take.
+    Raises:
+        UserError: a sample is not a legal input of the network.
     """
     samples, steps = frames.shape[:2]
     for start in range(0, samples, size):
@@ -156,15 +177,15 @@ def _as_bytes(network: IntegerNetwork, chunk: np.ndarray, start: int) -> np.ndar
     if chunk.dtype == bool:
         chunk = chunk.view(np.uint8)
     if chunk.dtype.kind not in "uif":
-        raise UserError(f"frames of {chunk.dtype} are no numbers", where="frames")
+        raise UserError(f"frames of {chunk.dtype} are not numbers", where="frames")
     signed = chunk.dtype != np.uint8
     if chunk.size and (chunk.max() > limit or (signed and not chunk.min() >= 0)):  # not: NaN is refused too
         beyond = ~((chunk >= 0) & (chunk <= limit))
         _refuse(beyond, chunk, start, f"outside 0..{limit}", network)
-    # numba would compile its loops once more for arrays that are read-only.
+    # numba would compile its loops a second time for read-only arrays.
     taken = np.require(chunk, np.uint8, ["C", "W"]) if chunk.dtype == np.uint8 else chunk.astype(np.uint8)
     if chunk.dtype.kind == "f" and not np.array_equal(taken, chunk):
-        _refuse(taken != chunk, chunk, start, "no integer", network)
+        _refuse(taken != chunk, chunk, start, "not an integer", network)
     first = network.layers[0]
     if first.kind == "input":
         lowest, highest = first.bias_map.min(), first.bias_map.max()
@@ -193,7 +214,7 @@ def _refuse(beyond: np.ndarray, chunk: np.ndarray, start: int, what: str, networ
 
 
 def _forget(stored: Any, rows: slice) -> None:
-    """Lets the system drop the pages of a mapped file that were read, which else count as this process's memory."""
+    """Releases the pages of a memory-mapped file that were read; they would count as memory of this process."""
     mapped = getattr(stored, "_mmap", None)
     if not isinstance(mapped, mmap.mmap) or getattr(stored, "mode", "") != "r" or not hasattr(mmap, "MADV_DONTNEED"):
         return

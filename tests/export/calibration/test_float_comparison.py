@@ -11,7 +11,13 @@ from small_graphs import graph_of, lif
 
 from spikeport.errors import UserError
 from spikeport.export.backends.reference.simulate import simulate
-from spikeport.export.calibration.float_comparison import SAMPLES, STEPS, _affordable, behavior, random_behavior
+from spikeport.export.calibration.float_comparison import (
+    SAMPLES,
+    STEPS,
+    affordable_size,
+    compare_on_frames,
+    compare_on_random_frames,
+)
 from spikeport.export.calibration.float_simulator import float_layers, run_float
 from spikeport.export.formats.frames_file import write_frames
 from spikeport.export.graph.spiking_graph import SpikingGraph
@@ -37,11 +43,11 @@ def test_the_counts_are_those_of_both_runs_held_beside_each_other():
     frames = (rng.random((7, 11, 2, 4, 5)) < 0.3).astype(np.uint8)
     wanted = run_float(graph, frames, keep_layers=True)
     trace = simulate(network, frames, keep_layers=True)
-    found = behavior(graph, network, frames, "frames of a test")
+    found = compare_on_frames(graph, network, frames, "frames of a test")
     for row, theirs, ours in zip(found.layers, wanted.layer_spikes, trace.layer_spikes, strict=True):
-        assert (row.places, row.differ) == (theirs.size, int((theirs != ours).sum()))
+        assert (row.entries, row.mismatches) == (theirs.size, int((theirs != ours).sum()))
         assert (row.float_rate, row.rate) == (theirs.mean(), ours.mean())
-    assert found.layers[0].differ > 0
+    assert found.layers[0].mismatches > 0
     assert [row.name for row in found.layers] == ["n0", "n3"]
     classes = classify(wanted.spikes), classify(trace.spikes)
     assert found.classes_differ == int((classes[0] != classes[1]).sum()) > 0
@@ -61,9 +67,9 @@ def test_without_rounding_nothing_differs_also_beside_a_bias_neuron():
     network, _ = quantize(graph)
     assert network.layers[0].neurons == 4
     frames = (np.random.default_rng(8).random((5, 40, 2)) < 0.4).astype(np.uint8)
-    found = behavior(graph, network, frames, "frames")
-    assert found.layers[0].places == 5 * 40 * 3
-    assert [row.differ for row in found.layers] == [0, 0]
+    found = compare_on_frames(graph, network, frames, "frames")
+    assert found.layers[0].entries == 5 * 40 * 3
+    assert [row.mismatches for row in found.layers] == [0, 0]
     assert found.layers[1].rate > 0
     assert found.classes_differ == 0
 
@@ -72,24 +78,24 @@ def test_counts_lost_samples_left_out_and_silence_are_reported():
     graph = graph_of(nir.Linear(np.array([[1.0, 0.5]])), lif((1,), threshold=50.0), shape=(2,))
     network, _ = quantize(graph)
     frames = np.full((400, 3, 2), 3, dtype=np.uint8)
-    found = behavior(graph, network, frames, "c.npz")
+    found = compare_on_frames(graph, network, frames, "c.npz")
     assert found.samples == 256
     text = "\n".join(found.lines())
     assert "checked on 256 of 400 samples drawn at random, seed 0, 3 of 3 steps" in text
     assert "3,072 of 4,608 events are counts above 1" in text
     assert "no spike in n0 of the float graph, so this says little" in text
     assert "256 samples have no output spike in the float graph, 256 in the integers" in text
-    labelled = behavior(graph, network, frames, "c.npz", np.zeros(400, np.int64))
+    labelled = compare_on_frames(graph, network, frames, "c.npz", np.zeros(400, np.int64))
     assert "checked on 256 of 400 samples drawn by class, seed 0" in "\n".join(labelled.lines())
     with pytest.raises(UserError, match=r"c.npz: there are no frames"):
-        behavior(graph, network, frames[:0], "c.npz")
+        compare_on_frames(graph, network, frames[:0], "c.npz")
 
 
 def test_random_frames_are_the_same_each_time_and_state_what_they_are():
     graph = two_layers(np.random.default_rng(2))
     network, _ = quantize(graph)
-    first = random_behavior(graph, network)
-    assert first == random_behavior(graph, network)
+    first = compare_on_random_frames(graph, network)
+    assert first == compare_on_random_frames(graph, network)
     assert (first.samples, first.steps) == (SAMPLES, STEPS)
     assert first.frames == "16 random samples of 50 steps, 10 % of inputs active, seed 20261129"
 
@@ -98,10 +104,10 @@ def test_what_is_run_is_bounded_by_the_size_of_the_network():
     """A layer of 3 x 2 x 3 x 3 weights at 20 places and one of 240: 1,320 multiplications a step; 64 neurons. Beside
     them each layer's step costs 100,000."""
     layers = float_layers(two_layers(np.random.default_rng(2)))
-    assert _affordable(layers, 16, 50, 10**9) == (16, 50)
-    assert _affordable(layers, 16, 50, 50 * (200_000 + 4 * 1_320)) == (4, 50)
-    assert _affordable(layers, 16, 50, 20 * 201_320 + 5) == (1, 20)
-    assert _affordable(layers, 16, 50, 0) == (1, 1)
+    assert affordable_size(layers, 16, 50, 10**9) == (16, 50)
+    assert affordable_size(layers, 16, 50, 50 * (200_000 + 4 * 1_320)) == (4, 50)
+    assert affordable_size(layers, 16, 50, 20 * 201_320 + 5) == (1, 20)
+    assert affordable_size(layers, 16, 50, 0) == (1, 1)
 
 
 def test_the_command_checks_by_itself_on_frames_or_not_at_all(spikeport, cases, tmp_path):
@@ -111,15 +117,15 @@ def test_the_command_checks_by_itself_on_frames_or_not_at_all(spikeport, cases, 
     assert code == 0
     alone = json.loads(out)["check"]
     assert "random samples" in alone["frames"]
-    assert alone["layers"][0]["differ"] > 0
+    assert alone["layers"][0]["mismatches"] > 0
     code, out, _ = spikeport(*words, "--check", cases / "dead-row.npz")
     given = json.loads(out)["check"]
-    assert (given["classes_differ"], given["layers"][-1]["differ"], given["layers"][-1]["places"]) == (1, 100, 200)
+    assert (given["classes_differ"], given["layers"][-1]["mismatches"], given["layers"][-1]["entries"]) == (1, 100, 200)
     assert json.loads((tmp_path / "made" / "dead-row.quantization.json").read_text())["check"] == given
     code, out, _ = spikeport(*words[:-1], "--check", cases / "dead-row.npz")
-    assert "1 of 1 classes and 100 of 200 places (neuron, step) of the output differ from the float graph" in out
+    assert "1 of 1 classes and 100 of 200 entries (neuron, step) of the output differ from the float graph" in out
     code, out, _ = spikeport(*words, "--calibrate", cases / "dead-row.npz", "-q")
-    assert json.loads(out)["check"]["layers"][-1]["differ"] == 0
+    assert json.loads(out)["check"]["layers"][-1]["mismatches"] == 0
     code, out, _ = spikeport(*words, "--no-check")
     assert "check" not in json.loads(out)
     assert spikeport(*words, "--no-check", "--check", cases / "dead-row.npz")[0] == 2

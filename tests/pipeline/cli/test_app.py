@@ -328,7 +328,7 @@ def class_folders(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("word", "gpus", "code", "reported"),
     [
-        ("cdua", 0, 2, "--device: 'cdua' is no device. Hint: use cpu, cuda, or cuda:N for the GPU N"),
+        ("cdua", 0, 2, "--device: 'cdua' is not a device. Hint: use cpu, cuda, or cuda:N for the GPU N"),
         ("cuda:x", 0, 2, "'cuda:x' is no device"),
         ("cuda:" + "9" * 5000, 2, 2, "is no device"),
         ("cuda", 0, 3, "--device: there is no GPU that torch can use. Hint: use cpu, or install"),
