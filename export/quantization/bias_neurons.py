@@ -1,10 +1,10 @@
-"""A bias of slow currents as the weight of a neuron that fires at every step.
+"""Bias neurons: a bias before slowly decaying currents becomes the weight of a neuron that fires at every time step.
 
-NIR adds a bias to the current, which then decays; the chip adds it to the voltage. A presynaptic neuron that always
-fires brings the same as NIR's bias, from the first step on. It is one more neuron (one more channel) of the layer
-before, without weights, whose bias exceeds the threshold; where the layer before cannot take it, or is the input, a
-layer is put between that hands every spike on in the same logical step and has the neuron. Frames stay as they are.
-A convolution whose every tap reads padding somewhere gets its padding from such a layer too: there the neuron fires.
+NIR adds a bias to the current, which then decays; the chip adds it to the voltage. A presynaptic neuron that fires at
+every time step has the effect of NIR's bias, from the first step on. It is one more neuron (or channel) of the layer
+before, without weights, whose bias exceeds the threshold. If the layer before cannot hold it, or is the input, a relay
+layer is inserted, which repeats every spike in the same logical time step and has the neuron. Frames stay as they are.
+If every tap of a convolution reads padding somewhere, the relay provides the padding too: the neuron fires there.
 """
 
 from __future__ import annotations
@@ -19,14 +19,22 @@ from spikeport.export.network.fixed_point import BIAS_LIMIT, DECAY_ONE
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 from spikeport.export.quantization.scaled_layer import LayerUnits
 
-SUFFIX = ".bias_neuron"  # of the names of layers that were added
+SUFFIX = ".bias_neuron"  # ends the name of a layer that was added
 
 
 def as_input(units: LayerUnits, previous: IntegerLayer | None) -> tuple[LayerUnits, IntegerLayer]:
-    """(the layer with its bias as weights from one more input, the layer before it with that bias neuron).
+    """Turns a bias into weights from a bias neuron.
 
-    The latter is `previous` enlarged, or a new layer that hands its spikes on. Raises UserError where the bias differs
-    within a channel.
+    Args:
+        units: the layer with the bias.
+        previous: the layer before; None if it is the input.
+
+    Returns:
+        The layer with its bias as weights of one more input, and the layer before with the bias neuron: `previous`
+        enlarged, or a new relay layer.
+
+    Raises:
+        UserError: the bias differs within a channel.
     """
     layer, padding = units.layer, units.layer.padding
     taps = [_inner_tap(layer, axis) for axis in (0, 1)] if layer.kind == "conv" else []
@@ -55,19 +63,22 @@ def as_input(units: LayerUnits, previous: IntegerLayer | None) -> tuple[LayerUni
 
 
 def with_messages(network: IntegerNetwork, bits: int) -> IntegerNetwork:
-    """`network` taking counts of `bits` bits as inputs. Raises UserError where its first layer was added here: it hands
-    on that something came, not how much."""
+    """`network` with counts of `bits` bits as inputs.
+
+    Raises:
+        UserError: its first layer is a relay layer, which repeats spikes and not counts.
+    """
     if bits and network.layers[0].name.endswith(SUFFIX):
         raise UserError(
             f"counts of {bits} bits would become single spikes", where=network.layers[0].name,
-            cause="this layer was added for the bias of the next and hands on spikes",
+            cause="this layer was added for the bias of the next one and repeats spikes only",
             hint="leave the message bits out, or train without bias in the first layer",
         )  # fmt: skip
     return replace(network, input_message_bits=bits)
 
 
 def _can_take(layer: IntegerLayer) -> bool:
-    """Whether one more neuron with these shared parameters can be made to fire at every step by its bias."""
+    """Whether one more neuron with the layer's shared parameters can fire at every time step from its bias."""
     shared = all(np.ndim(value) == 0 for value in (layer.i_decay, layer.v_decay, layer.vth_mant))
     return layer.kind != "input" and layer.groups == 1 and shared and int(np.max(layer.vth_mant)) < BIAS_LIMIT
 
@@ -89,11 +100,14 @@ def _enlarged(layer: IntegerLayer) -> IntegerLayer:
 
 
 def _relay(name: str, shape: tuple[int, ...], padding: tuple[int, int] = (0, 0)) -> IntegerLayer:
-    """Fires where its input does, in the same step: 64 * 2 > 64 * 1; the last neuron or channel at every step.
+    """A relay layer: fires where its input does, in the same time step, since 2 > 1; its last neuron or channel always.
 
-    Voltages are 0 or fire, so that any decay does; 0 is one that the chip has a field for.
+    Voltages are 0 or reach the threshold at once, so that the decay has no effect.
 
-    `padding`: rows and columns of neurons around it that no input reaches.
+    Args:
+        name: name of the layer.
+        shape: shape of its input.
+        padding: rows and columns of neurons around it that no input reaches.
     """
     outputs = shape[0] + 1
     weight = 2 * np.eye(outputs, shape[0])
@@ -107,7 +121,7 @@ def _relay(name: str, shape: tuple[int, ...], padding: tuple[int, int] = (0, 0))
 
 
 def _conv_weight(units: LayerUnits, taps: list[int | None]) -> np.ndarray:
-    """The kernel with one more input channel, whose one tap is the bias; grouped kernels written out."""
+    """The kernel with one more input channel, one tap of which is the bias; grouped kernels are written out."""
     layer = units.layer
     if units.bias.ndim != 1:
         raise UserError(
@@ -124,7 +138,7 @@ def _conv_weight(units: LayerUnits, taps: list[int | None]) -> np.ndarray:
 
 
 def _inner_tap(layer: FoldedLayer, axis: int) -> int | None:
-    """A tap that reads no padding, wherever the kernel stands; None where there is none."""
+    """A tap that never reads padding; None if there is none."""
     size, outputs = layer.input_shape[1 + axis], layer.output_shape[1 + axis]
     for tap in range(layer.weight.shape[2 + axis]):
         first = layer.dilation[axis] * tap - layer.padding[axis]

@@ -1,9 +1,9 @@
-"""Each node's way from NIR to the chip: its values, what became of it, the integers, and what rounding cost."""
+"""Explains for each NIR node what it became on the chip: its values, the rewrite, the integers and their errors."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import nir
@@ -12,32 +12,55 @@ import numpy as np
 from spikeport.export.graph.chain import CELLS, SILENT, SYNAPSES, ChainNode
 from spikeport.export.graph.shapes import POOLS
 from spikeport.export.graph.spiking_graph import SpikingGraph
-from spikeport.export.network.fixed_point import ACCUMULATOR_LIMIT, STATE_LIMIT
+from spikeport.export.network.fixed_point import ACCUMULATOR_LIMIT, STATE_LIMIT, THRESHOLD_LIMIT
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
+from spikeport.export.quantization.bias_neurons import SUFFIX
 from spikeport.export.quantization.layer_report import LayerReport
 
 KEYS = ("weight", "bias", "scale", "delay", "kernel_size", "stride", "padding", "dilation", "groups", "tau", "tau_mem",
         "tau_syn", "r", "w_in", "v_leak", "v_threshold", "v_reset", "start_dim", "end_dim")  # fmt: skip
 
 
+IntegerValue = str | int | float | tuple[int, int]
+
+
 @dataclass(frozen=True, kw_only=True)
 class NodeRecord:
-    """One node. `layer`: the chip layer that it went into, "" where it went into none. `values`: NIR's, in words;
-    `rewrite`: what became of it; `integers` and `errors`: what the chip holds of it and how far off. Ready for JSON."""
+    """What one node became.
+
+    Attributes:
+        node: name of the node.
+        kind: type of the node.
+        layer: chip layer that it became part of, "" if none.
+        values: its parameters in NIR, as text.
+        rewrite: what became of it, as a sentence.
+        integers: integers of the chip layer that come from it.
+        errors: errors of these integers.
+        notes: choices that a reader should know.
+    """
 
     node: str
     kind: str
     layer: str = ""
     values: dict[str, str] = field(default_factory=dict)
     rewrite: str
-    integers: dict[str, Any] = field(default_factory=dict)
+    integers: dict[str, IntegerValue] = field(default_factory=dict)
     errors: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
 def explain(graph: SpikingGraph, network: IntegerNetwork, rows: list[LayerReport]) -> list[NodeRecord]:
-    """A record for the metadata, one a node in the order of the chain (loops behind their neuron), one for each layer
-    that was added, and one for the read-out. `network` and `rows`: what `quantize` made of `graph`."""
+    """Explains every node of a graph.
+
+    Args:
+        graph: the graph.
+        network: what `quantize` made of it.
+        rows: the reports of `quantize`.
+
+    Returns:
+        A record for the metadata, one for each node in the order of the chain (recurrent weights after their neuron),
+        one for each layer that was added, and one for the read-out.
+    """
     layers = {row.name: (layer, row) for layer, row in zip(network.layers, rows, strict=True)}
     owner = {name: row.name for row in rows for name in (*row.folded, row.neuron, row.name)}
     records = [_metadata_record(graph)]
@@ -46,7 +69,7 @@ def explain(graph: SpikingGraph, network: IntegerNetwork, rows: list[LayerReport
         for each in (step, *step.recurrence):
             layer, row = layers.get(owner.get(each.name, ""), (None, None))
             if row is not None and row.name not in explained:
-                added = f"{row.name}.bias_neuron"
+                added = f"{row.name}{SUFFIX}"
                 if added in layers:
                     records.append(_added(*layers[added]))
                 explained.add(row.name)
@@ -55,7 +78,7 @@ def explain(graph: SpikingGraph, network: IntegerNetwork, rows: list[LayerReport
 
 
 def lines(records: Iterable[NodeRecord]) -> list[str]:
-    """The records as text, a few lines each."""
+    """The records as text, a few lines for each."""
     text = []
     for record in records:
         into = f" -> {record.layer}" if record.layer and record.layer != record.node else ""
@@ -87,30 +110,30 @@ def _metadata_record(graph: SpikingGraph) -> NodeRecord:
 def _record(step: ChainNode, layer: IntegerLayer | None, row: LayerReport | None, recurrent: bool) -> NodeRecord:
     name, node = step.name, step.node
     values = {key: _values(getattr(node, key)) for key in KEYS if getattr(node, key, None) is not None}
-    fixed: dict[str, Any] = {"node": name, "kind": type(node).__name__, "values": values}
+    record = NodeRecord(node=name, kind=type(node).__name__, values=values, rewrite="")
     if isinstance(node, nir.Flatten):
-        return NodeRecord(**fixed, rewrite=f"nothing: {step.input_shape} is flattened in order before a dense layer")
+        return replace(record, rewrite=f"nothing: {step.input_shape} is flattened in order before a dense layer")
     if layer is None or row is None:
-        return NodeRecord(**fixed, layer="the host", rewrite="part of the read-out that the host computes in float64")
-    fixed["layer"] = layer.name
+        return replace(record, layer="the host", rewrite="part of the read-out that the host computes in float64")
+    record = replace(record, layer=layer.name)
     if isinstance(node, CELLS):
-        return NodeRecord(**fixed, rewrite=_neuron_words(step, row), integers=_neuron_integers(layer, row),
-                          errors=_neuron_errors(node, row), notes=row.notes)  # fmt: skip
+        return replace(record, rewrite=_neuron_words(step, row), integers=_neuron_integers(layer, row),
+                       errors=_neuron_errors(node, row), notes=row.notes)  # fmt: skip
     if isinstance(node, SYNAPSES) or recurrent:
         integers = _weight_integers(layer, row, recurrent)
         errors = {"weight": row.weight_error, "worst row": row.loss.row_error, "bias": row.bias_error}
-        return NodeRecord(**fixed, rewrite=_weight_words(layer, row, recurrent), integers=integers, errors=errors)
-    return NodeRecord(**fixed, rewrite=_folded_words(step, layer, row))
+        return replace(record, rewrite=_weight_words(layer, row, recurrent), integers=integers, errors=errors)
+    return replace(record, rewrite=_folded_words(step, layer, row))
 
 
 def _neuron_words(step: ChainNode, row: LayerReport) -> str:
     into = f"the neurons of {row.name}"
-    if isinstance(step.node, SILENT) or row.threshold_mant == (1 << 17) - 1:
+    if isinstance(step.node, SILENT) or row.threshold_mant == THRESHOLD_LIMIT:
         into += ", which never fire: their voltage is read out"
     return f"{into}; its input gain is in the weights (largest factor {row.gain:.6g})"
 
 
-def _neuron_integers(layer: IntegerLayer, row: LayerReport) -> dict[str, Any]:
+def _neuron_integers(layer: IntegerLayer, row: LayerReport) -> dict[str, IntegerValue]:
     found = {key: _values(getattr(layer, key)) for key in ("i_decay", "v_decay", "vth_mant")}
     bounds = {"current": row.current_bound, "voltage": row.voltage_bound}
     explained = {f"|{key}|": "without bound" if value is None else f"at most {value} of {STATE_LIMIT}"
@@ -136,9 +159,9 @@ def _weight_words(layer: IntegerLayer, row: LayerReport, recurrent: bool) -> str
     return f"the weights of {layer.name}, {times}, {kept}{divided}"
 
 
-def _weight_integers(layer: IntegerLayer, row: LayerReport, recurrent: bool) -> dict[str, Any]:
+def _weight_integers(layer: IntegerLayer, row: LayerReport, recurrent: bool) -> dict[str, IntegerValue]:
     weight = layer.weight_rec if recurrent and layer.weight_rec is not None else layer.weight
-    found: dict[str, Any] = {"weight": _values(weight)}
+    found: dict[str, IntegerValue] = {"weight": _values(weight)}
     if layer.bias is not None:
         found["bias"] = _values(layer.bias)
     if layer.delay is not None:

@@ -1,4 +1,4 @@
-"""What quantizing a layer cost, and how far its state can go: one row of the report."""
+"""Report of one quantized layer: errors of rounding, and bounds of its state."""
 
 from __future__ import annotations
 
@@ -14,18 +14,35 @@ from spikeport.export.quantization.scaled_layer import LayerUnits
 
 @dataclass(frozen=True, kw_only=True)
 class LayerReport:
-    """What quantizing one layer cost. All plain numbers and strings, ready for JSON.
+    """Report of one layer. Where thresholds or decays of neurons differ, the smallest is given.
 
-    `scale`: integer units per float unit of v. `exact`: the scale was given and nothing was rounded. Errors:
-    `weight_error` (recurrent weights included), `bias_error` are norms of the difference over norms of the values,
-    `threshold_error` is relative, `v_decay_error`, `i_decay_error` are absolute fractions per step. `saturated`:
-    weights clipped at the grid's end. `threshold_steps`: threshold in steps of the weight grid (2 units); few of them
-    mean a coarse neuron. Thresholds and decays of neurons that differ: the smallest. `scale_limit`: the largest scale
-    at which bias and threshold fit (None: neither matters). `accumulator_bound`: the largest sum of |weights| in a
-    row, which Loihi 1 holds to 2^21 (spec 6). `current_bound`, `voltage_bound`: the largest states that spikes could
-    bring about, against 2^23; None where nothing bounds them. `folded`: nodes that vanished into this layer. `notes`:
-    choices a reader should know. `loss`: what rounding took away altogether, row by row, `losses` the sentences about
-    it that a user must know; they stand in `notes` too.
+    Attributes:
+        name: name of the layer.
+        kind: "dense", "conv" or "input".
+        neuron: name of the neuron's node.
+        scale: integer units for one float unit of v.
+        exact: whether the scale was given and nothing was rounded.
+        gain: largest factor that was multiplied into the weights.
+        divisor: divisor that was multiplied into threshold and bias instead of dividing weights.
+        weights: number of weights, recurrent ones included.
+        weight_error: norm of the difference of weights over their norm, recurrent weights included.
+        bias_error: the same of biases.
+        threshold_error: relative error of the threshold.
+        v_decay_error: absolute error of the voltage decay, a fraction per time step.
+        i_decay_error: the same of the current decay.
+        saturated: number of weights clipped to the end of the grid.
+        threshold_mant: threshold in integer units.
+        v_decay: voltage that a time step removes, in 4096ths.
+        i_decay: the same of the current.
+        threshold_steps: threshold in steps of the weight grid (2 units); few steps mean a coarse neuron.
+        scale_limit: largest scale at which bias and threshold fit; None if neither limits it.
+        accumulator_bound: largest sum of |weights| in a row; Loihi 1's accumulator holds 2^21.
+        current_bound: largest possible current; the limit is 2^23; None if it is unbounded.
+        voltage_bound: largest possible voltage; the limit is 2^23; None if it is unbounded.
+        folded: nodes that were folded into this layer.
+        notes: choices that a reader should know.
+        loss: weights, rows, biases and leaks that rounding removed.
+        losses: sentences about `loss` for people; they stand in `notes` too.
     """
 
     name: str
@@ -60,7 +77,20 @@ def layer_report(
     units: LayerUnits, layer: IntegerLayer, *, exact: bool, scale: float, wanted_bias: np.ndarray,
     scale_limit: dict[str, float], saturated: int, silent: bool, searched: bool, notes: list[str],
 ) -> LayerReport:  # fmt: skip
-    """The row of a layer that came from `units` at `scale`, which was `searched` or not."""
+    """The report of `layer`, which was made of `units` at `scale`.
+
+    Args:
+        units: the layer before scaling and rounding.
+        layer: the layer in integers.
+        exact: whether nothing was rounded.
+        scale: the scale.
+        wanted_bias: biases in integer units before rounding.
+        scale_limit: the largest scale for bias and threshold, each where it matters.
+        saturated: number of weights that were clipped.
+        silent: whether the neurons never fire.
+        searched: whether the scale comes from a search.
+        notes: choices that a reader should know.
+    """
     loss = RoundingLoss()
     losses: list[str] = []
     if not exact:
@@ -73,6 +103,7 @@ def layer_report(
     threshold = np.asarray(layer.vth_mant)
     i_error, v_error = units.decay_errors
     threshold_error = 0.0 if silent else float(np.max(np.abs(threshold / (scale * np.asarray(units.threshold)) - 1)))
+    accumulator, current, voltage = _bounds(layer, silent)
     return LayerReport(
         name=layer.name,
         kind=layer.kind,
@@ -93,23 +124,32 @@ def layer_report(
         notes=(*notes, *losses),
         loss=loss,
         losses=tuple(losses),
-        **_of_integers(layer, silent),
+        threshold_mant=int(np.min(layer.vth_mant)),
+        threshold_steps=float(np.min(layer.vth_mant)) / 2,
+        v_decay=int(np.min(layer.v_decay)),
+        i_decay=int(np.min(layer.i_decay)),
+        accumulator_bound=accumulator,
+        current_bound=current,
+        voltage_bound=voltage,
     )
 
 
 def relay_report(layer: IntegerLayer, for_layer: str) -> LayerReport:
-    """The row of a layer that was added: it hands its input on and has a bias neuron, nothing is rounded."""
+    """The report of a layer that was added: it repeats its input and has a bias neuron; nothing is rounded."""
     note = (f"added before {for_layer}: hands every spike on and adds a neuron that always fires, whose weights are "
             f"the bias of {for_layer}")  # fmt: skip
+    accumulator, current, voltage = _bounds(layer, False)
     return LayerReport(
         name=layer.name, kind=layer.kind, neuron=layer.name, scale=1.0, exact=True, gain=1.0, divisor=1,
         weights=int(layer.weight.size), weight_error=0.0, bias_error=0.0, threshold_error=0.0, v_decay_error=0.0,
-        i_decay_error=0.0, saturated=0, scale_limit=None, notes=(note,), **_of_integers(layer, False),
+        i_decay_error=0.0, saturated=0, scale_limit=None, notes=(note,), threshold_mant=int(np.min(layer.vth_mant)),
+        threshold_steps=float(np.min(layer.vth_mant)) / 2, v_decay=int(np.min(layer.v_decay)),
+        i_decay=int(np.min(layer.i_decay)), accumulator_bound=accumulator, current_bound=current, voltage_bound=voltage,
     )  # fmt: skip
 
 
 def with_bias_neuron(row: LayerReport, layer: IntegerLayer, for_layer: str) -> LayerReport:
-    """The row of a layer that got a bias neuron."""
+    """The report of a layer to which a bias neuron was added."""
     note = f"a neuron that always fires was added; its weights are the bias of {for_layer}"
     weights = layer.weight.size + (0 if layer.weight_rec is None else layer.weight_rec.size)
     return replace(row, weights=int(weights), notes=(*row.notes, note))
@@ -119,10 +159,21 @@ def state_bounds(
     weight: np.ndarray, weight_rec: np.ndarray | None, bias: np.ndarray, i_decay: Parameter, v_decay: Parameter,
     vth: Parameter | None,
 ) -> tuple[float, float | None, float | None]:  # fmt: skip
-    """(sum of |weights|, |current|, |voltage|) that no spikes can exceed, over all neurons, in the chip's state units.
+    """Bounds of a layer's sums and states, whatever spikes it receives.
 
-    Geometric series of the largest step; truncation toward zero only shrinks them. `vth`: where v is reset, which
-    bounds it from above; None where it never is. None where a decay is 0 and nothing bounds the state.
+    The bounds are geometric series of the largest step; truncation toward zero only makes states smaller.
+
+    Args:
+        weight: weights, a row for each output.
+        weight_rec: recurrent weights.
+        bias: biases.
+        i_decay: current that a time step removes, in 4096ths.
+        v_decay: voltage that a time step removes, in 4096ths.
+        vth: threshold at which v is reset, which bounds it from above; None if it is never reset.
+
+    Returns:
+        (sum of |weights|, |current|, |voltage|), the largest over all neurons, the last two in state units; None where
+        a decay is 0 and nothing bounds the state.
     """
     rows = weight.reshape(len(weight), -1)
     if weight_rec is not None:
@@ -142,7 +193,8 @@ def state_bounds(
     return total, float(current.max()), None
 
 
-def _of_integers(layer: IntegerLayer, silent: bool) -> dict:
+def _bounds(layer: IntegerLayer, silent: bool) -> tuple[int, int | None, int | None]:
+    """`state_bounds` of a layer in whole numbers."""
     bias = np.zeros(layer.weight.shape[0]) if layer.bias is None else layer.bias.astype(np.float64)
     total, current, voltage = state_bounds(
         layer.weight.astype(np.float64),
@@ -152,15 +204,8 @@ def _of_integers(layer: IntegerLayer, silent: bool) -> dict:
         layer.v_decay,
         None if silent else layer.vth_mant,
     )
-    return {
-        "threshold_mant": int(np.min(layer.vth_mant)),
-        "threshold_steps": float(np.min(layer.vth_mant)) / 2,
-        "v_decay": int(np.min(layer.v_decay)),
-        "i_decay": int(np.min(layer.i_decay)),
-        "accumulator_bound": int(total),
-        "current_bound": None if current is None else int(np.ceil(current)),
-        "voltage_bound": None if voltage is None else int(np.ceil(voltage)),
-    }
+    whole = [None if bound is None else int(np.ceil(bound)) for bound in (current, voltage)]
+    return int(total), whole[0], whole[1]
 
 
 def _relative(kept: np.ndarray, wanted: np.ndarray) -> float:

@@ -1,7 +1,8 @@
-"""Spiking graph -> integer network: one scale per layer, every rounding reported.
+"""Quantizes a spiking graph to an integer network: one scale for each layer, and a report of every rounding.
 
-A layer's neuron sees `gain (weight x + bias) / divisor` and a constant drive. Multiplied by `scale * divisor` its state
-counts in integer units: weights `S g W`, bias `S (g b + c drive)`, threshold `S c theta` (spec 4.2, 4.5, 10.2).
+The input of a layer's neuron is `g (W x + b) / c` plus a constant drive, with input gain g and divisor c (of pooling).
+Multiplied by `S c`, with scale S, the neuron's state is in integer units: weights `S g W`, bias `S (g b + c drive)`,
+threshold `S c theta`.
 """
 
 from __future__ import annotations
@@ -30,16 +31,25 @@ from spikeport.export.quantization.scaled_layer import LayerUnits, layer_units
 def quantize(
     graph: SpikingGraph, *, bits: int = 8, scales: Mapping[str, float] | None = None
 ) -> tuple[IntegerNetwork, list[LayerReport]]:
-    """The integer network of a spiking graph, and per layer what rounding cost.
+    """Quantizes a spiking graph.
 
-    Layers named in `graph.scales` must lie on the integer grid already. The others get the scale named in `scales` (of
-    a search; weights beyond the grid are then clipped and counted), or `S = 254 / max|g W|` (for 8 `bits`), lowered
-    where bias or threshold would not fit, and are rounded half to even. Raises UserError naming the layer, the rule
-    and the mend for everything the chip would not run as the graph says.
+    Values are rounded half to even. Layers with a scale in `graph.scales` must lie on the integer grid already.
+
+    Args:
+        graph: the graph.
+        bits: bits of a weight, 2 to 8.
+        scales: scales of a search, by layer; weights beyond the grid are then clipped and counted. Other layers get the
+            max-abs scale `S = 254 / max|g W|` (for 8 bits), lowered where bias or threshold would not fit.
+
+    Returns:
+        The integer network, and the report of each layer.
+
+    Raises:
+        UserError: the chip could not run the graph as it is; the error names the layer, the rule and what to do.
     """
     if not 2 <= bits <= 8:
         raise UserError(f"{bits}-bit weights are not possible", hint="use 2 to 8 bits")
-    with np.errstate(all="ignore"):  # what is not finite is refused by name
+    with np.errstate(all="ignore"):  # values that are not finite are refused by name
         return _quantize(graph, bits, scales or {})
 
 
@@ -92,7 +102,7 @@ def _units(graph: SpikingGraph, layer: FoldedLayer, neuron: ChainNode, silent: b
 
 
 def _readout(graph: SpikingGraph, folded: Folded) -> Readout:
-    """How output becomes a class, from what the graph ends in and what was asked for."""
+    """The read-out, from the last node of the graph and the read-out that was asked for."""
     asked, (_, last) = graph.readout, folded.layers[-1]
     silent, host = isinstance(last.node, SILENT), folded.host
     wrong = (
@@ -119,7 +129,7 @@ def _readout(graph: SpikingGraph, folded: Folded) -> Readout:
 
 
 def _faults(graph: SpikingGraph) -> list[UserError]:
-    """Everything about structure and neurons that keeps the graph from the chip, so that one run tells it all."""
+    """All faults of structure and neurons, so that one error names them together."""
     nodes = graph.nir_graph.nodes
     faults = structure_faults(graph.nir_graph)
     steps: dict[str, EulerStep] = {}
@@ -142,7 +152,7 @@ def _faults(graph: SpikingGraph) -> list[UserError]:
 
 def _bias_fault(layer: str, neuron: str, i_decay: int) -> UserError:
     return UserError(
-        f"has a bias, and the current of {neuron} decays slowly (i_decay {i_decay} of 4096)",
+        f"has a bias, and the current of {neuron} decays slowly (i_decay {i_decay} of {DECAY_ONE})",
         where=layer, cause="NIR adds the bias to the current, the chip to the voltage",
         hint="--bias neuron makes it the weight of a neuron that always fires; or train without bias before this "
         "neuron, or with tau_syn = dt",

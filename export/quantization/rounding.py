@@ -1,4 +1,4 @@
-"""One layer onto the integer grid: its scale, its integers, and what that cost."""
+"""Rounds one layer to the integer grid: its scale, its integers, and its report."""
 
 from __future__ import annotations
 
@@ -14,19 +14,29 @@ from spikeport.export.network.integer_network import IntegerLayer
 from spikeport.export.quantization.layer_report import LayerReport, layer_report, state_bounds
 from spikeport.export.quantization.scaled_layer import LayerUnits
 
-FLOAT32 = 2.0**-22  # relative distance from an integer that float32 storage explains
-DECAY_EXACT = 1e-3  # the same for 4096 dt/tau, whose tau may be float32
-NUDGES = 4  # steps that a weight may go nearer to 0 so that netx keeps it
-COSTLY = 2.0  # a voltage bound that costs more of the scale than this is watched, not enforced
+FLOAT32 = 2.0**-22  # relative distance from an integer that may come from storage in float32
+DECAY_EXACT = 1e-3  # the same for 4096 dt/tau, where tau may be float32
+NUDGES = 4  # steps by which a weight may come closer to 0, so that netx keeps it
+COSTLY = 2.0  # a voltage bound that would divide the scale by more than this is noted and not enforced
 
 
 def quantize_layer(
     units: LayerUnits, *, given: float | None, searched: float | None, bits: int, silent: bool
 ) -> tuple[IntegerLayer, LayerReport]:
-    """The layer in integers and its row of the report.
+    """Rounds a layer.
 
-    `given`: the scale of a layer that lies on the grid already. `searched`: a scale to round with, clipping weights.
-    Without both the scale is chosen. `silent`: the neuron's voltage is read out, so it must never fire.
+    Args:
+        units: the layer in float units.
+        given: scale of a layer that lies on the grid already; nothing is rounded.
+        searched: scale of a search; weights beyond the grid are clipped. Without both, the max-abs scale is taken.
+        bits: bits of a weight.
+        silent: whether the neurons' voltage is the read-out, so that they must never fire.
+
+    Returns:
+        The layer in integers, and its report.
+
+    Raises:
+        UserError: the layer cannot be represented on the grid.
     """
     layer, name = units.layer, units.layer.name
     weights = (
@@ -46,7 +56,7 @@ def quantize_layer(
     else:
         scale, note = _choose_scale(units, weights, limit, grid, silent)
         notes += note
-    integers: dict[str, Any] = {}
+    integers: dict[str, np.ndarray] = {}
     rounded: dict[str, np.ndarray] = {}
     for key in ("weight", "weight_rec"):
         exact = getattr(units, key)
@@ -81,7 +91,8 @@ def quantize_layer(
         groups=layer.groups,
         delay=layer.delay,
         scale=scale,
-        **integers,
+        weight=integers["weight"],
+        weight_rec=integers.get("weight_rec"),
     )
     check_layer(integer)
     row = layer_report(
@@ -93,7 +104,7 @@ def quantize_layer(
 
 
 def _kept_by_netx(integers: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
-    """The weights with those that netx and Lava would change brought nearer to 0 by 2, and a note that says so."""
+    """The weights, where those that netx and Lava would change come closer to 0 by 2, and a note about it."""
     matrices = [array.astype(np.int64) for array in integers.values()]
     if not any(array.any() for array in matrices):
         return integers, []
@@ -112,7 +123,7 @@ def _kept_by_netx(integers: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray
 
 
 def _sum(bias: np.ndarray, drive: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Both constants as one, one a row where both are."""
+    """The sum of both constants: one value for each row if both are so, else a map."""
     if bias.ndim == drive.ndim:
         return bias + drive
     rows, maps = (bias, drive) if bias.ndim < drive.ndim else (drive, bias)
@@ -120,7 +131,7 @@ def _sum(bias: np.ndarray, drive: np.ndarray, shape: tuple[int, ...]) -> np.ndar
 
 
 def _scale_limit(bias: np.ndarray, threshold: Any, silent: bool) -> dict[str, float]:
-    """The largest scale at which bias and threshold are legal, for each that matters."""
+    """The largest scale at which threshold and bias are legal, each where it matters."""
     limits = {} if silent else {"threshold": THRESHOLD_LIMIT / float(np.max(threshold))}
     if np.any(bias):
         limits["bias"] = BIAS_LIMIT / float(np.abs(bias).max())
@@ -140,7 +151,7 @@ def _checked(name: str, scale: float, limits: dict[str, float]) -> float:
 def _choose_scale(
     units: LayerUnits, weights: np.ndarray, limits: dict[str, float], grid: int, silent: bool
 ) -> tuple[float, list[str]]:
-    """The largest scale at which weights, bias and threshold all fit, and the voltage where it is read out."""
+    """The largest scale at which weights, bias and threshold fit, and the voltage where it is the read-out."""
     name = units.layer.name
     limits = {"weights": (256 - grid) / float(np.abs(weights).max()), **limits}
     notes = []
@@ -184,7 +195,7 @@ def _check_decays(units: LayerUnits) -> None:
 
 
 def _exact(name: str, what: str, values: np.ndarray, even: bool = False) -> np.ndarray:
-    """The integers that `values` are, up to float32 rounding; UserError naming the worst where they are none."""
+    """`values` as integers, which they are up to float32 rounding; UserError with the worst value if they are not."""
     step = 2 if even else 1
     nearest = step * np.rint(values / step)
     off = np.abs(values - nearest) > FLOAT32 * np.maximum(np.abs(values), 1.0)
@@ -196,8 +207,8 @@ def _exact(name: str, what: str, values: np.ndarray, even: bool = False) -> np.n
 
 def _off_grid(name: str, what: str, value: float, even: bool = False) -> UserError:
     return UserError(
-        f"{what} is {value:.6g} in integer units, which is no {'even ' if even else ''}integer", where=name,
-        cause="the graph says that this layer is quantized already",
+        f"{what} is {value:.6g} in integer units, which is not an {'even ' if even else ''}integer", where=name,
+        cause="the graph states a scale for this layer, so that it must be quantized already",
         hint="quantize the network again, or drop the scales to round after training",
     )  # fmt: skip
 

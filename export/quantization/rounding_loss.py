@@ -1,4 +1,4 @@
-"""What rounding took away that a norm over a whole layer hides: weights, rows, biases and leaks that became nothing."""
+"""Losses of rounding that the norm over a whole layer hides: weights, rows, biases and leaks that became 0."""
 
 from __future__ import annotations
 
@@ -12,22 +12,27 @@ from spikeport.export.network.fixed_point import DECAY_ONE
 from spikeport.export.network.integer_network import IntegerLayer
 from spikeport.export.quantization.scaled_layer import LayerUnits
 
-NAMED = 8  # rows in a sentence, and in a table that is kept
-MOST_LOST = 0.5  # of a layer's weights: more that became 0 are told
-COARSE_ROW = 0.5  # a row whose error is this share of its norm is told
-COARSE_THRESHOLD = 2.0  # a threshold below so many weight steps: one or two least weights alone reach it
-FELT = 0.1  # of the threshold: a lost bias that alone would lift the voltage so far is told
-COARSE_DECAY = 0.1  # relative
+NAMED = 8  # rows named in a sentence
+MOST_LOST = 0.5  # fraction of a layer's weights; if more became 0, this is reported
+COARSE_ROW = 0.5  # error of a row over its norm; a larger one is reported
+COARSE_THRESHOLD = 2.0  # weight steps; a lower threshold, which one or two smallest weights reach, is reported
+FELT = 0.1  # fraction of the threshold; a lost bias that alone would raise the voltage further is reported
+COARSE_DECAY = 0.1  # relative error of a decay; a larger one is reported
 
 
 @dataclass(frozen=True, kw_only=True)
 class RoundingLoss:
-    """Numbers of one layer. A row is an output neuron's weights, or an output channel's, recurrent ones included.
+    """Losses of one layer. A row holds the weights of an output neuron or channel, recurrent ones included.
 
-    `zeroed`: weights that were not 0 and became 0. `dead_rows`: rows that had weights and kept none, `dead` the first
-    of them. `worst_row`: the row with the largest error over its own norm, `row_error`. `lost_biases`: biases that were
-    not 0 and became 0. `decay_error`: the largest relative error of a decay, of what a step takes or of what it
-    leaves, whichever of them is smaller; 1 where a leak became none or all.
+    Attributes:
+        zeroed: number of weights that became 0.
+        dead_rows: number of rows whose weights all became 0.
+        dead: the first of these rows.
+        row_error: largest error of a row, its norm over the norm of the row.
+        worst_row: the row with this error.
+        lost_biases: number of biases that became 0.
+        decay_error: largest relative error of a decay: of the fraction that a time step removes or of the fraction that
+            it keeps, whichever is smaller; 1 where one of them became 0.
     """
 
     zeroed: int = 0
@@ -42,10 +47,14 @@ class RoundingLoss:
 def rounding_loss(
     units: LayerUnits, layer: IntegerLayer, wanted_bias: np.ndarray, *, silent: bool, searched: bool
 ) -> tuple[RoundingLoss, list[str]]:
-    """What rounding `units` to `layer` lost, and a sentence for each loss that a user must know.
+    """Losses of a layer, and a sentence about each that a user must know.
 
-    `wanted_bias`: the biases in integer units before rounding. `silent`: the neurons never fire. `searched`: the scale
-    was searched already, so that the search is no way out.
+    Args:
+        units: the layer before scaling and rounding.
+        layer: the layer in integers.
+        wanted_bias: biases in integer units before rounding.
+        silent: whether the neurons never fire.
+        searched: whether the scale comes from a search, so that a search is not proposed.
     """
     assert layer.scale is not None
     wanted, kept = layer.scale * _rows(units.weight, units.weight_rec), _rows(layer.weight, layer.weight_rec)
@@ -111,7 +120,7 @@ def _threshold_sentences(units: LayerUnits, layer: IntegerLayer, lost: np.ndarra
 
 
 def _decays(units: LayerUnits) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """(name, fraction meant, 4096ths kept) of current and voltage, one a neuron where they differ."""
+    """(name, exact fraction, rounded 4096ths) of current and voltage, one for each neuron where they differ."""
     found = []
     for key, fraction, kept in zip(("i", "v"), units.fractions, (units.i_decay, units.v_decay), strict=True):
         meant, mantissas = np.broadcast_arrays(np.asarray(fraction, dtype=np.float64), np.asarray(kept))
@@ -141,5 +150,5 @@ def _decay_sentences(key: str, meant: np.ndarray, kept: np.ndarray) -> list[str]
 
 
 def listed(rows: Sequence[Any]) -> str:
-    """The rows with commas."""
+    """The rows, separated by commas."""
     return ", ".join(map(str, rows))

@@ -1,7 +1,7 @@
-"""A folded layer and its neuron's Euler step as the numbers of one chip layer, before any scale or rounding.
+"""A folded layer and the Euler step of its neurons as the values of one chip layer, before scaling and rounding.
 
-The state counted is v times the layer's divisor. What differs from neuron to neuron goes where the chip has room:
-gains and thresholds into the rows of the weights, constant inputs into biases.
+The state is v times the layer's divisor. Values that differ between neurons go where the chip has room for them: gains
+and thresholds into the rows of the weights, constant inputs into biases.
 """
 
 from __future__ import annotations
@@ -22,10 +22,21 @@ LARGEST = 1e100  # sums and products of such values stay finite
 
 @dataclass(frozen=True, kw_only=True)
 class LayerUnits:
-    """`weight`, `weight_rec`: as in the layer, gains included. `bias`: what joins the current each step, `drive`: what
-    joins the voltage; one a row, or of the output's shape. `threshold`: one number or one a neuron. `i_decay`,
-    `v_decay`: 4096ths, rounded; `fractions`: what they stand for, current and voltage. `gain`: the largest factor that
-    went into the weights.
+    """Values of one chip layer in float units.
+
+    Attributes:
+        layer: the folded layer.
+        neuron: name of the neuron's node.
+        weight: weights as in the layer, times gains.
+        weight_rec: recurrent weights, times gains.
+        bias: constant input of the current in each time step, one for each row, or of the output's shape.
+        drive: constant input of the voltage in each time step, of the same form.
+        threshold: one number, or one for each neuron.
+        i_decay: fraction of the current that a time step removes, in 4096ths, rounded.
+        v_decay: the same of the voltage.
+        fractions: both fractions before rounding, 0 to 1.
+        gain: largest factor that was multiplied into the weights.
+        notes: choices that a reader should know.
     """
 
     layer: FoldedLayer
@@ -43,24 +54,31 @@ class LayerUnits:
 
     @property
     def decay_errors(self) -> tuple[float, float]:
-        """Largest absolute error of the current's and the voltage's decay, as fractions taken per step."""
+        """Largest absolute errors of the decays of current and voltage, as fractions per time step."""
         pairs = zip((self.i_decay, self.v_decay), self.fractions, strict=True)
         i_error, v_error = (float(np.max(np.abs(np.asarray(mant) / DECAY_ONE - exact))) for mant, exact in pairs)
         return i_error, v_error
 
     @property
     def slow_bias(self) -> bool:
-        """Whether a bias joins a current that keeps some of it, which the chip's bias cannot."""
+        """Whether there is a bias and a current that lasts longer than a time step: the chip has no such bias."""
         return bool(np.any(self.bias) and np.any(np.asarray(self.i_decay) != DECAY_ONE))
 
 
 def layer_units(
     layer: FoldedLayer, neuron: str, step: EulerStep, *, allow_vector: bool = False, keep_rows: bool = False
 ) -> LayerUnits:
-    """The layer in float units of v times its divisor.
+    """The values of a layer in float units of v times its divisor.
 
-    `keep_rows`: leave rows as they are where thresholds differ (they are on the grid already); then, as for decays
-    that differ, neurons get values of their own if `allow_vector`. Raises UserError naming the neuron and parameter.
+    Args:
+        layer: the folded layer.
+        neuron: name of the neuron's node.
+        step: the Euler step of its neurons.
+        allow_vector: whether neurons of the layer may have decays and thresholds of their own (simulators only).
+        keep_rows: whether rows stay as they are where thresholds differ, because they lie on the grid already.
+
+    Raises:
+        UserError: a parameter differs between neurons in a way that the chip cannot hold, or is not finite.
     """
     shape = layer.output_shape
     step = _with_row_gain(neuron, step, shape, allow_vector and layer.weight_rec is None)
@@ -114,8 +132,10 @@ def _check_finite(name: str, **arrays: np.ndarray | None) -> None:
 
 
 def _with_row_gain(neuron: str, step: EulerStep, shape: tuple[int, ...], vector: bool) -> EulerStep:
-    """`step` with gains that rows of weights can hold; others go into thresholds of their own where these are allowed
-    (v over its gain: the same spikes)."""
+    """`step` with gains that rows of weights can hold.
+
+    Other gains become thresholds of each neuron where these are allowed; v divided by its gain gives equal spikes.
+    """
     if np.ndim(step.gain) == 0 or per_row(step.gain, shape) is not None:
         return step
     if vector and step.fires and np.all(np.asarray(step.gain) > 0):
@@ -133,7 +153,7 @@ def _row_gain(gain: Value, shape: tuple[int, ...]) -> float | np.ndarray:
 
 
 def _row_factors(neuron: str, threshold: np.ndarray, shape: tuple[int, ...], allow_vector: bool) -> np.ndarray | None:
-    """What each row is multiplied by to share the largest threshold; None where they go as a vector."""
+    """Factor of each row, so that all share the largest threshold; None where each neuron keeps its own."""
     rows = per_row(threshold, shape)
     if rows is not None:
         return rows.max() / rows
@@ -152,8 +172,8 @@ def _decay(neuron: str, key: str, fraction: Value, shape: tuple[int, ...], allow
         return int(mantissas.flat[0])
     if not allow_vector:
         raise UserError(
-            f"{key} differs between neurons ({mantissas.min()} to {mantissas.max()} of 4096 a step)", where=neuron,
-            cause="a layer on the chip has one set of decays",
+            f"{key} differs between neurons ({mantissas.min()} to {mantissas.max()} of {DECAY_ONE} a step)",
+            where=neuron, cause="a layer on the chip has one set of decays",
             hint="train one time constant per layer; --allow-vector for simulators only",
         )  # fmt: skip
     return mantissas.reshape(shape)
@@ -164,7 +184,7 @@ def _shaped(values: np.ndarray, shape: tuple[int, ...]) -> Value:
 
 
 def _rows_or_map(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """One a row where that says it all, else of `shape`."""
+    """One value for each row if they are equal within it, else values of `shape`."""
     if values.ndim == 0:
         return np.full(shape[0], float(values))
     rows = per_row(values, shape)

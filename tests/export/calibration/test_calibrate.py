@@ -190,8 +190,8 @@ def integer_sums(network, frames: np.ndarray) -> np.ndarray:
     [
         (np.zeros((0, 5, 9)), "there are no calibration frames"),
         (np.zeros((2, 5, 8)), r"calibration frames have shape \(8,\), the graph takes \(9,\)"),
-        (np.full((2, 5, 9), 0.5), "hold values that are no counts"),
-        (np.full((2, 5, 9), -1), "hold values that are no counts"),
+        (np.full((2, 5, 9), 0.5), "hold values that are not counts"),
+        (np.full((2, 5, 9), -1), "hold values that are not counts"),
     ],
 )
 def test_frames_that_cannot_be_used_are_refused(frames, words):

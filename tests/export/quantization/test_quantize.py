@@ -290,9 +290,9 @@ def test_what_the_chip_would_not_run_is_refused_with_layer_rule_and_value(layer,
 @pytest.mark.parametrize(
     ("weight", "bias", "theta", "words"),
     [
-        ([[1.0, 0.9]], [0.0], 1.0, r"n0: weight\[0, 1\] is 57.6 in integer units, which is no even integer"),
-        ([[1.0, 3 / 64]], [0.0], 1.0, r"n0: weight\[0, 1\] is 3 in integer units, which is no even integer"),
-        ([[1.0, 2.0]], [0.1], 1.0, r"n0: bias\[0\] is 6.4 in integer units, which is no integer"),
+        ([[1.0, 0.9]], [0.0], 1.0, r"n0: weight\[0, 1\] is 57.6 in integer units, which is not an even integer"),
+        ([[1.0, 3 / 64]], [0.0], 1.0, r"n0: weight\[0, 1\] is 3 in integer units, which is not an even integer"),
+        ([[1.0, 2.0]], [0.1], 1.0, r"n0: bias\[0\] is 6.4 in integer units, which is not an integer"),
         ([[1.0, 2.0]], [0.0], 0.7, "n0: threshold is 44.8 in integer units"),
         ([[1.0, 4.0]], [0.0], 1.0, "n0: weights cannot go to the chip: 256 is above 255"),
         ([[-1.0, 4.0]], [0.0], 1.0, "n0: weights cannot go to the chip: 256 is outside -256..254"),

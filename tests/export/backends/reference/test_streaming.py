@@ -149,7 +149,7 @@ def test_other_types_of_frames_mean_the_same(dtype):
 
 
 def test_words_are_no_frames():
-    with pytest.raises(UserError, match="no numbers"):
+    with pytest.raises(UserError, match="are not numbers"):
         simulate(small(), np.full((1, 2, 3), "1"))
 
 
