@@ -175,7 +175,7 @@ def test_subtractive_reset_against_a_loop():
             v = v - 0.9 * (v > 0.9)
             assert_allclose(trace.membrane[n, t], v, atol=1e-12)
     assert trace.spikes.sum() > run_float(graph, frames).spikes.sum() > 0
-    with pytest.raises(UserError, match="reset 'soft' is unknown"):
+    with pytest.raises(UserError, match="'soft' is not a reset"):
         run_float(graph, frames, reset="soft")
 
 
