@@ -6,8 +6,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from spikeport.hardware_profiles.constants import (
+    Sourced,
+)
 from spikeport.hardware_profiles.profile import HardwareProfile, list_profiles, load_profile
-from spikeport.hardware_profiles.schema import Sourced, fields_of
+from spikeport.hardware_profiles.schema import (
+    fields_of,
+)
 
 
 def list_rows() -> list[dict[str, Any]]:

@@ -16,11 +16,14 @@ from typing import Literal
 from pydantic import Field, ValidationError, model_validator
 
 from spikeport.errors import UserError
+from spikeport.hardware_profiles.constants import (
+    Constant,
+    EnergyConstant,
+    Part,
+)
 from spikeport.hardware_profiles.schema import (
     Accounting,
-    Constant,
     Device,
-    EnergyConstant,
     Gpu,
     LatencyModel,
     Limits,
@@ -28,7 +31,6 @@ from spikeport.hardware_profiles.schema import (
     Overhead,
     Published,
     Static,
-    _Part,
 )
 from spikeport.paths import expanded
 from spikeport.pydantic_errors import explain, tuples
@@ -67,7 +69,7 @@ MEMORY_CONTAINS = (
 )
 
 
-class _ProfileFile(_Part):
+class _ProfileFile(Part):
     format: Literal["snn-energy-profile/1"] = Field(alias="schema")
     device: Device
     accounting: Accounting

@@ -1,155 +1,26 @@
-"""What a hardware profile may say: every number with its source and grade, nothing unknown given a number."""
+"""Sections of a hardware profile, checked by pydantic."""
 
 from __future__ import annotations
 
-from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
-Status = Literal["measured", "fitted", "pre_silicon", "vendor", "convention", "unknown"]
-Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Text = Annotated[str, Field(min_length=1)]
-Points = tuple[tuple[Amount, Amount], ...]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Sourced(_Part):
-    """Where a number comes from. `status`: its grade; `bound`: how the source states it (a published min is no typ)."""
-
-    status: Status
-    source: Text
-    locator: str = ""  # table, figure, page; how it was reached
-    bound: Literal["min", "max", "typ", "none"] = "none"
-    retrieved: str = ""
-    note: str = ""  # the assumption behind low and high
-
-    @model_validator(mode="before")
-    @classmethod
-    def _number_needs_source(cls, given: Any) -> Any:
-        if isinstance(given, dict) and not given.get("source"):
-            if given.get("value") == 0:
-                raise ValueError("a literal 0 needs a source that says why it is 0 (an unknown is left out)")
-            raise ValueError("a number needs its source")
-        return given
-
-    @model_validator(mode="after")
-    def _unknown_has_no_value(self) -> Sourced:
-        known = getattr(self, "value", None) is not None
-        if known and self.status == "unknown":
-            raise ValueError("status 'unknown' forbids a value")
-        if not known and self.status != "unknown":
-            raise ValueError(f"status {self.status!r} needs a value; without one write status = 'unknown'")
-        return self
+from spikeport.hardware_profiles.constants import (
+    AccessCurve,
+    Amount,
+    Choices,
+    Constant,
+    Curve,
+    Part,
+    Range,
+    Sourced,
+    Text,
+    line,
+)
 
 
-class Constant(Sourced):
-    """One number and its interval; without `low` or `high` the value itself is that end."""
-
-    value: Amount | None = None
-    low: Amount | None = None
-    high: Amount | None = None
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Constant:
-        if self.value is None:
-            if self.low is not None or self.high is not None:
-                raise ValueError("low and high need a value between them")
-        elif not self.interval[0] <= self.value <= self.interval[2]:
-            raise ValueError(f"low <= value <= high is broken: {self.low}, {self.value}, {self.high}")
-        return self
-
-    @property
-    def interval(self) -> tuple[float, float, float]:
-        """(low, value, high). Only where the value is known."""
-        if self.value is None:
-            raise LookupError("an unknown constant has no interval")
-        return (
-            self.value if self.low is None else self.low,
-            self.value,
-            self.value if self.high is None else self.high,
-        )
-
-
-class EnergyConstant(Constant):
-    """Energy of one operation, pJ."""
-
-    op: Literal[
-        "synop",
-        "synop_dense",
-        "synop_conv",
-        "synop_sparse",
-        "synop_mac",
-        "neuron_active",
-        "neuron_inactive",
-        "neuron_event",
-        "spike_out",
-        "message_out",
-        "spike_local",
-        "hop_ew",
-        "hop_ns",
-        "learn_update",
-        "weight_read_byte",
-        "state_read_byte",
-        "state_write_byte",
-        "dram_byte",
-        "barrier",
-        "reset_chip",
-        "add",
-        "mul",
-    ]
-    unit: Literal["pJ"]
-
-
-class Curve(Sourced):
-    """A piecewise linear function given by its points, flat beyond them; `high` is the pessimistic one."""
-
-    value: Points | None = None
-    high: Points | None = None
-
-    @model_validator(mode="after")
-    def _ascending(self) -> Curve:
-        for points in (self.value, self.high):
-            if points is not None and (not points or any(b[0] <= a[0] for a, b in pairwise(points))):
-                raise ValueError("the points of a curve ascend: each starts right of the one before")
-        return self
-
-
-class AccessCurve(Curve):
-    """Energy of one memory access, pJ, over the buffer's size in bytes; not flat beyond its points, see `Memory`."""
-
-    @model_validator(mode="after")
-    def _from_zero_and_never_falling(self) -> AccessCurve:
-        for points in (self.value, self.high):
-            if points is None:
-                continue
-            if len(points) < 2 or points[0][0] != 0:
-                raise ValueError("needs two points or more, the first at a buffer of 0 bytes")
-            if any(b[1] < a[1] for a, b in pairwise(points)):
-                raise ValueError("an access to a larger buffer never costs less than one to a smaller")
-        if self.value and self.high:
-            ends = [x for x, _ in (*self.value, *self.high)]
-            if any(_line(self.high, x) < _line(self.value, x) for x in ends):
-                raise ValueError("high lies below value")
-        return self
-
-
-class Range(Sourced):
-    """A lower and an upper limit that belong together."""
-
-    value: tuple[int, int] | None = None
-
-
-class Choices(Sourced):
-    """The values that there are, ascending."""
-
-    value: tuple[int, ...] | None = None
-
-
-class OperatingPoint(_Part):
+class OperatingPoint(Part):
     """Where the energies hold."""
 
     vdd_v: Amount | None = Field(default=None, alias="vdd_V")
@@ -173,7 +44,7 @@ class OperatingPoint(_Part):
         return ", ".join(stated) or "not stated"
 
 
-class Device(_Part):
+class Device(Part):
     """What the device is. `source` covers this whole section."""
 
     id: Text
@@ -190,7 +61,7 @@ class Device(_Part):
 ActiveRule = Literal["received_input_or_bias_or_spiked", "spiked_only"]
 
 
-class Accounting(_Part):
+class Accounting(Part):
     """How counts become operations. `graded_event`: what an input event of a value other than 1 costs (networks whose
     input is messages; all else is binary spikes)."""
 
@@ -201,7 +72,7 @@ class Accounting(_Part):
     active_rule: ActiveRule = "received_input_or_bias_or_spiked"
 
 
-class Static(_Part):
+class Static(Part):
     """Power that flows whether or not anything happens."""
 
     per_chip_mw: Constant | None = Field(default=None, alias="per_chip_mW")
@@ -210,7 +81,7 @@ class Static(_Part):
     scale: Literal["chip", "used_cores", "used_chips"] = "used_chips"
 
 
-class Overhead(_Part):
+class Overhead(Part):
     """Fixed costs beside the cores; part of the total only where `included`."""
 
     per_step_uj: Constant | None = Field(default=None, alias="per_step_uJ")
@@ -226,7 +97,7 @@ class Overhead(_Part):
         return self
 
 
-class LatencyModel(_Part):
+class LatencyModel(Part):
     """How long a step takes."""
 
     model: Literal["core_max_plus_barrier", "fixed_step", "throughput", "unknown"]
@@ -240,7 +111,7 @@ class LatencyModel(_Part):
     realtime_step_us: Constant | None = None
 
 
-class Limits(_Part):
+class Limits(Part):
     """What is where. `low` is the strictest number that a source gives, `high` the most generous.
 
     A list of synapses takes blocks of up to `synapse_block_weights` weights, each with `synapse_block_header_bits`,
@@ -276,7 +147,7 @@ class Limits(_Part):
     synapse_index_bits: Choices | None = None
 
 
-class Memory(_Part):
+class Memory(Part):
     """What accesses to memory cost, and how wide the words are that a network keeps there.
 
     An access moves `access_bytes`; a word pays its share of one. Beyond the last point of `access_pJ` the nominal and
@@ -308,13 +179,13 @@ class Memory(_Part):
         wide = self.access_bytes.interval
         low, nominal, high = buffer_bytes
         return (
-            _line(points, min(low, points[-1][0])) / wide[2],
-            _line(points, nominal) / wide[1],
-            _line(self.access_pj.high or points, high) / wide[0],
+            line(points, min(low, points[-1][0])) / wide[2],
+            line(points, nominal) / wide[1],
+            line(self.access_pj.high or points, high) / wide[0],
         )
 
 
-class Gpu(_Part):
+class Gpu(Part):
     """What the formula floor of a GPU needs: power and dense peaks, never the 'sparse' ones."""
 
     p_max_w: Constant = Field(alias="p_max_W")
@@ -357,9 +228,3 @@ def fields_of(part: BaseModel) -> list[tuple[str, Any]]:
         for name, field in type(part).model_fields.items()
         if getattr(part, name) is not None
     ]
-
-
-def _line(points: Points, x: float) -> float:
-    """The piecewise linear function through `points` at x; beyond the last one its last segment goes on."""
-    (x0, y0), (x1, y1) = next((pair for pair in pairwise(points) if x <= pair[1][0]), points[-2:])
-    return y0 + (y1 - y0) / (x1 - x0) * (x - x0)

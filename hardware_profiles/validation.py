@@ -6,7 +6,9 @@ import math
 from typing import Any
 
 from spikeport.hardware_profiles.profile import HardwareProfile, known, list_profiles, load_profile
-from spikeport.hardware_profiles.schema import Published
+from spikeport.hardware_profiles.schema import (
+    Published,
+)
 
 MICRO = {"mJ": 1e3, "uJ": 1.0, "mW": 1e3, "uW": 1.0}  # published units in µJ or µW
 WITHIN, OUTSIDE = "within", "outside"

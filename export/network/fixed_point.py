@@ -10,7 +10,6 @@ import numpy as np
 DECAY_BITS = 12
 DECAY_ONE = 1 << DECAY_BITS  # 4096: a decay of this much empties the state in one step
 STATE_SHIFT = 6  # synaptic input, bias and threshold enter the state shifted left by 6
-STATE_UNIT = 1 << STATE_SHIFT  # 64 steps of the state for one step of a weight, bias or threshold
 STATE_LIMIT = 1 << 23  # current and voltage have 24 bits with their sign
 WEIGHT_LIMIT = 254
 BIAS_LIMIT = 4095  # 13-bit mantissa with its sign

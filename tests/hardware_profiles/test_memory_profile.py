@@ -10,7 +10,9 @@ import pytest
 from spikeport.errors import UserError
 from spikeport.hardware_profiles.catalogue import show_rows
 from spikeport.hardware_profiles.profile import load_profile
-from spikeport.hardware_profiles.schema import Memory
+from spikeport.hardware_profiles.schema import (
+    Memory,
+)
 
 SHIPPED = Path(__file__).parents[2] / "hardware_profiles" / "devices" / "cmos45-lemaire.toml"
 

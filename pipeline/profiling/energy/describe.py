@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spikeport.hardware_profiles.schema import AccessCurve, Constant, Sourced
+from spikeport.hardware_profiles.constants import (
+    AccessCurve,
+    Constant,
+    Sourced,
+)
 from spikeport.hardware_profiles.validation import check_rows
 from spikeport.pipeline.profiling.energy.active_rule import RULES
 

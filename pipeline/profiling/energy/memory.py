@@ -9,8 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spikeport.hardware_profiles.constants import (
+    Constant,
+)
 from spikeport.hardware_profiles.profile import HardwareProfile
-from spikeport.hardware_profiles.schema import Constant, Memory
+from spikeport.hardware_profiles.schema import (
+    Memory,
+)
 from spikeport.pipeline.profiling.counts import LayerActivity
 
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spikeport.hardware_profiles.constants import (
+    Constant,
+)
 from spikeport.hardware_profiles.profile import HardwareProfile, known
-from spikeport.hardware_profiles.schema import Constant
 from spikeport.pipeline.profiling.counts import Activity, LayerActivity
 from spikeport.pipeline.profiling.energy.latency import Latency
 from spikeport.pipeline.profiling.energy.memory import MemoryEnergy, memory_energy, state_pj

@@ -1,0 +1,88 @@
+"""What a .nir file leaves open: its time step, the gain of IF nodes, its input shape."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import replace
+
+import nir
+import numpy as np
+
+from spikeport.errors import UserError
+from spikeport.export.graph.chain import single, with_input_shape
+from spikeport.values import Shape
+
+
+def with_given_shape(path: str | os.PathLike[str], graph: nir.NIRGraph, given: Shape) -> nir.NIRGraph:
+    """The graph with the input shape `given`, which may add what the file leaves out but not contradict it."""
+    stated = graph.nodes[single(graph, nir.Input)].input_type["input"]
+    sizes = () if stated is None else tuple(int(size) for size in np.atleast_1d(stated))
+    if len(sizes) in (1, 3) and min(sizes) >= 1 and sizes != given:
+        raise UserError(f"input shape {given} contradicts the file's {sizes}", where=str(path),
+                        hint="leave the option out")  # fmt: skip
+    return with_input_shape(graph, given)
+
+
+def without_batch_axis(graph: nir.NIRGraph) -> tuple[nir.NIRGraph, tuple[str, ...]]:
+    """The graph with an input shape (1, N) or (1, C, H, W), which exporters take from a batch of one, without the 1."""
+    stated = graph.nodes[single(graph, nir.Input)].input_type["input"]
+    sizes = () if stated is None else tuple(int(size) for size in np.atleast_1d(stated))
+    if len(sizes) not in (2, 4) or sizes[0] != 1:
+        return graph, ()
+    return with_input_shape(graph, sizes[1:]), (f"input shape {sizes} was read without its first axis, a batch of 1",)
+
+
+def infer_dt(path: str | os.PathLike[str], graph: nir.NIRGraph) -> tuple[float, str]:
+    """dt = tau / r, which holds if the exporter gave its inputs gain 1; checked over every leaky node."""
+    how = "say which step the network was trained with, in seconds: --dt 1e-3"
+    with np.errstate(all="ignore"):
+        ratios = [np.ravel(n.tau / n.r) for n in graph.nodes.values() if isinstance(n, (nir.LIF, nir.LI))]
+        for node in graph.nodes.values():
+            if isinstance(node, (nir.CubaLIF, nir.CubaLI)):
+                ratios += [np.ravel(node.tau_mem / node.r), np.ravel(node.tau_syn / node.w_in)]
+    steps = np.concatenate(ratios) if ratios else np.zeros(0)
+    if steps.size == 0:
+        raise UserError("NIR does not say the time step, and no leaky node tells it", where=str(path), hint=how)
+    low, high = float(steps.min()), float(steps.max())
+    leaky = (nir.LIF, nir.LI, nir.CubaLIF, nir.CubaLI)
+    gains = np.concatenate([np.ravel(n.r) for n in graph.nodes.values() if isinstance(n, leaky)])
+    gain_one = gains.min() > 1 - 1e-5 and gains.max() > 1 + 1e-5
+    if not (0 < low <= high < math.inf and high - low <= 1e-5 * high and gain_one):
+        raise UserError(
+            "NIR does not say the time step, and tau/r does not tell it", where=str(path),
+            cause=f"tau/r is {_span(steps)} s, and r must exceed 1 where an exporter wrote tau/dt", hint=how,
+        )  # fmt: skip
+    middle = float(np.median(steps))
+    dt_s = float(f"{middle:.6g}")  # float32 rounding noise removed: decays would inherit it
+    return dt_s, f"dt = {dt_s:g} s was inferred as tau/r, which holds if the exporter gave inputs gain 1"
+
+
+def with_if_gain(
+    path: str | os.PathLike[str], graph: nir.NIRGraph, dt_s: float, if_gain: str | None
+) -> tuple[nir.NIRGraph, tuple[str, ...]]:
+    """The graph with every IF node's r per second, as NIR's equation has it."""
+    names = [name for name, node in graph.nodes.items() if isinstance(node, (nir.IF, nir.I))]
+    if if_gain not in (None, "per_step", "per_second"):
+        raise UserError(f"if_gain {if_gain!r} is unknown", hint="use per_step or per_second")
+    if not names or if_gain == "per_second":
+        return graph, ()
+    if if_gain is None:
+        gains = np.concatenate([np.ravel(graph.nodes[name].r) for name in names]) * dt_s
+        if np.allclose(gains, 1.0, rtol=1e-6, atol=0):
+            return graph, ()
+        raise UserError(
+            f"IF nodes {', '.join(names)} have a gain r dt = {_span(gains)} by NIR's equation, while some "
+            "frameworks (sinabs is one) mean r per step", where=str(path),
+            hint="say which: --if-gain per-step or --if-gain per-second",
+        )  # fmt: skip
+    nodes = dict(graph.nodes)
+    for name in names:
+        nodes[name] = replace(nodes[name], r=np.asarray(nodes[name].r, dtype=np.float64) / dt_s)
+    settled = nir.NIRGraph(nodes, list(graph.edges), metadata=graph.metadata, type_check=False)
+    return settled, (f"r of IF nodes {', '.join(names)} was read per step",)
+
+
+def _span(values: np.ndarray) -> str:
+    low, high = float(values.min()), float(values.max())
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
