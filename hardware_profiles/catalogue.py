@@ -1,42 +1,87 @@
-"""What `spikeport hardware` lists and shows: the devices, and their constants with sources."""
+"""The devices that come with Spikeport, and every constant of a profile with its source, as table rows."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
 
-from spikeport.hardware_profiles.constants import (
-    Sourced,
-)
+from spikeport.hardware_profiles.constants import Sourced
 from spikeport.hardware_profiles.profile import HardwareProfile, list_profiles, load_profile
-from spikeport.hardware_profiles.schema import (
-    fields_of,
-)
+from spikeport.hardware_profiles.schema import fields_of
+from spikeport.json_values import JsonValue
 
 
-def list_rows() -> list[dict[str, Any]]:
-    """One row per device that comes with Spikeport: id, name, kind, scope, and the terms it has no number for."""
+@dataclass(frozen=True, kw_only=True)
+class DeviceRow(JsonValue):
+    """One device in the list of profiles.
+
+    Attributes:
+        id: the id that `load_profile` takes.
+        name: the device's full name.
+        kind: neuromorphic, convention, gpu or cpu.
+        scope: incremental (terms are added up) or all_in (one constant holds everything).
+        unknown_terms: terms of the total energy that no source gives a number for.
+        source: where the description of the device comes from.
+    """
+
+    id: str
+    name: str
+    kind: str
+    scope: str
+    unknown_terms: tuple[str, ...]
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConstantRow(JsonValue):
+    """One number of a profile.
+
+    Attributes:
+        key: section and key, for example `energy.synop`.
+        value: the nominal value, None where it is unknown; the points of a curve.
+        low: lower end of the interval, None where the source gives none.
+        high: upper end of the interval, None where the source gives none.
+        unit: unit of the three, "" for plain numbers.
+        status: the number's grade, for example measured or convention.
+        bound: how the source states the number: min, max, typ or none.
+        source: the publication.
+        locator: table, figure or page, and how the number was derived.
+        note: the assumption behind `low` and `high`.
+    """
+
+    key: str
+    value: Any
+    low: Any
+    high: Any
+    unit: str
+    status: str
+    bound: str
+    source: str
+    locator: str
+    note: str
+
+
+def list_rows() -> list[DeviceRow]:
+    """One row for each device that comes with Spikeport."""
     return [
-        {
-            "id": name,
-            "name": profile.device.name,
-            "kind": profile.device.kind,
-            "scope": profile.accounting.scope,
-            "unknown_terms": list(profile.unknown_terms),
-            "source": profile.device.source,
-        }
+        DeviceRow(
+            id=name,
+            name=profile.device.name,
+            kind=profile.device.kind,
+            scope=profile.accounting.scope,
+            unknown_terms=profile.unknown_terms,
+            source=profile.device.source,
+        )
         for name in list_profiles()
         for profile in (load_profile(name),)
     ]
 
 
-def show_rows(profile: HardwareProfile) -> list[dict[str, Any]]:
-    """Every number of a profile: {key, value, low, high, unit, status, bound, source, locator, note}.
-
-    Unknown ones are rows too, with value None. A curve's value is its points.
-    """
-    rows = [_show(f"energy.{entry.op}", "pJ", entry) for entry in profile.energy]
+def show_rows(profile: HardwareProfile) -> list[ConstantRow]:
+    """One row for each number of a profile, unknown ones included."""
+    rows = [_row(f"energy.{entry.op}", "pJ", entry) for entry in profile.energy]
     sections: tuple[tuple[str, BaseModel | None], ...] = (
         ("static", profile.static),
         ("overhead", profile.overhead),
@@ -48,28 +93,29 @@ def show_rows(profile: HardwareProfile) -> list[dict[str, Any]]:
     for section, content in sections:
         for key, value in fields_of(content) if content else ():
             if isinstance(value, Sourced):
-                rows.append(_show(f"{section}.{key}", _unit(key), value))
-    rows += [_show(f"published.{entry.id}", entry.unit, entry) for entry in profile.published]
+                rows.append(_row(f"{section}.{key}", _unit(key), value))
+    rows += [_row(f"published.{entry.id}", entry.unit, entry) for entry in profile.published]
     return rows
 
 
-def _show(key: str, unit: str, entry: Sourced) -> dict[str, Any]:
-    return {
-        "key": key,
-        "value": getattr(entry, "value", None),
-        "low": getattr(entry, "low", None),
-        "high": getattr(entry, "high", None),
-        "unit": unit,
-        "status": entry.status,
-        "bound": entry.bound,
-        "source": entry.source,
-        "locator": entry.locator,
-        "note": entry.note,
-    }
+def _row(key: str, unit: str, entry: Sourced) -> ConstantRow:
+    value, low, high = (getattr(entry, name, None) for name in ("value", "low", "high"))
+    return ConstantRow(
+        key=key,
+        value=value,
+        low=low,
+        high=high,
+        unit=unit,
+        status=entry.status,
+        bound=entry.bound,
+        source=entry.source,
+        locator=entry.locator,
+        note=entry.note,
+    )
 
 
 def _unit(key: str) -> str:
-    """The unit a key ends with: `per_chip_mW` is in mW, `cores_per_chip` is a number."""
+    """The unit that a key ends with: `per_chip_mW` is in mW, `cores_per_chip` is a plain number."""
     known_units = ("pJ", "mW", "ns", "us", "uJ", "W", "tflops", "tops", "GBps", "bytes", "bits")
     if "bytes" in key:
         return "bytes"

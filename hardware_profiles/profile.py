@@ -16,11 +16,7 @@ from typing import Literal
 from pydantic import Field, ValidationError, model_validator
 
 from spikeport.errors import UserError
-from spikeport.hardware_profiles.constants import (
-    Constant,
-    EnergyConstant,
-    Part,
-)
+from spikeport.hardware_profiles.constants import Constant, EnergyConstant, Part
 from spikeport.hardware_profiles.schema import (
     Accounting,
     Device,

@@ -3,29 +3,69 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import dataclass, replace
 
 from spikeport.hardware_profiles.profile import HardwareProfile, known, list_profiles, load_profile
-from spikeport.hardware_profiles.schema import (
-    Published,
-)
+from spikeport.hardware_profiles.schema import Published
+from spikeport.json_values import JsonValue
 
 MICRO = {"mJ": 1e3, "uJ": 1.0, "mW": 1e3, "uW": 1.0}  # published units in µJ or µW
 WITHIN, OUTSIDE = "within", "outside"
 
 
-def check_rows(profile: HardwareProfile) -> list[dict[str, Any]]:
-    """The profile's published results, each recomputed from constants as far as its counts are published.
+@dataclass(frozen=True, kw_only=True)
+class PublishedCheck(JsonValue):
+    """A published result of a device beside the estimate from its constants.
 
-    {hardware, id, workload, quantity, unit, published, low, high (the estimate), low_off, high_off (shares of the
-    published value), tolerance, rates (the firing rates at which the estimate meets the result, where only the network
-    is published), result, estimated_by, source, note}. Result: within, outside, what the bracket of all firing rates
-    says, or why there is no estimate.
+    Attributes:
+        hardware: id of the profile.
+        id: id of the published result within the profile.
+        workload: what ran on the device.
+        quantity: what was measured.
+        unit: unit of `published`, `low` and `high`.
+        published: the published value, None where only the workload is published.
+        low: smallest estimate over the published points, None without an estimate.
+        high: largest estimate.
+        low_off: (low - published) / published.
+        high_off: (high - published) / published.
+        tolerance: largest error that counts as within, as a fraction of `published`.
+        rates: (low, high) firing rates, as fractions of all neurons and steps, at which the estimate equals the
+            published value; for results whose spike counts are not published.
+        result: within, outside, what the bracket of firing rates shows, or why there is no estimate.
+        estimated_by: id of the profile whose constants were used, "" for its own.
+        source: the publication.
+        note: remarks of the profile.
     """
+
+    hardware: str
+    id: str
+    workload: str
+    quantity: str
+    unit: str
+    published: float | None
+    low: float | None = None
+    high: float | None = None
+    low_off: float | None = None
+    high_off: float | None = None
+    tolerance: float | None
+    rates: tuple[float, float] | None = None
+    result: str = ""
+    estimated_by: str
+    source: str
+    note: str
+
+    @property
+    def worst_off(self) -> float:
+        """The larger of `low_off` and `high_off`, without sign; 0 without an estimate."""
+        return max(abs(self.low_off or 0.0), abs(self.high_off or 0.0))
+
+
+def check_rows(profile: HardwareProfile) -> list[PublishedCheck]:
+    """The published results of a profile, each recomputed from its constants as far as its counts are published."""
     return [_check(profile, entry) for entry in profile.published]
 
 
-def validate_rows() -> list[dict[str, Any]]:
+def validate_rows() -> list[PublishedCheck]:
     """`check_rows` of every device that comes with Spikeport."""
     return [row for name in list_profiles() for row in check_rows(load_profile(name))]
 
@@ -47,97 +87,102 @@ def estimate(profile: HardwareProfile, entry: Published) -> tuple[float, float]:
     )
 
 
-def summary(rows: list[dict[str, Any]]) -> list[str]:
+def summary(rows: list[PublishedCheck]) -> list[str]:
     """What the rows say together, a sentence each: how far off where counts are published, and where no firing rate
     explains what was measured."""
-    judged = [row for row in rows if row["result"] in (WITHIN, OUTSIDE)]
-    low = [row for row in rows if row["high"] is not None and row["published"] > row["high"] and row not in judged]
-    said = []
+    judged = [row for row in rows if row.result in (WITHIN, OUTSIDE)]
+    low = [row for row in rows if row.high is not None and (row.published or 0.0) > row.high and row not in judged]
+    sentences = []
     if judged:
-        worst = max(max(abs(row["low_off"]), abs(row["high_off"])) for row in judged)
-        right = sum(row["result"] == WITHIN for row in judged)
-        said.append(
+        worst = max(row.worst_off for row in judged)
+        right = sum(row.result == WITHIN for row in judged)
+        sentences.append(
             f"Where counts are published, estimates lie within {100 * worst:.0f} % of what was measured "
             f"({right} of {len(judged)} within the band their source allows)."
         )
-    said += [
-        f"Where only the network is: {row['workload']}, {_number(row['published'])} {row['unit']} measured, "
-        f"{row['result']}."
+    sentences += [
+        f"Where only the network is: {row.workload}, {_number(row.published)} {row.unit} measured, {row.result}."
         for row in rows
-        if row["high"] is not None and row not in judged
+        if row.high is not None and row not in judged
     ]
     if judged and low:
-        said.append(
+        sentences.append(
             "So an estimate is right to about a third for large networks, and far too low for tiny ones, where fixed "
             "costs of a step and of the host outweigh what the operations cost."
         )
-    return said
+    return sentences
 
 
-def markdown(rows: list[dict[str, Any]]) -> str:
+def markdown(rows: list[PublishedCheck]) -> str:
     """The rows as a table, and what they say together."""
     head = ("hardware", "workload", "quantity", "published", "estimate", "off", "result", "source")
     lines = [f"| {' | '.join(head)} |", "|---|---|---|---:|---:|---:|---|---|"]
     for row in rows:
-        known_estimate = row["low"] is not None
         cells = (
-            row["hardware"] + (f", constants of {row['estimated_by']}" if row["estimated_by"] else ""),
-            row["workload"],
-            row["quantity"],
-            f"{_number(row['published'])} {row['unit']}",
-            f"{_number(row['low'])} to {_number(row['high'])}" if known_estimate else "-",
-            f"{100 * row['low_off']:+.1f} to {100 * row['high_off']:+.1f} %" if known_estimate else "-",
-            row["result"],
-            row["source"],
+            row.hardware + (f", constants of {row.estimated_by}" if row.estimated_by else ""),
+            row.workload,
+            row.quantity,
+            f"{_number(row.published)} {row.unit}",
+            f"{_number(row.low)} to {_number(row.high)}" if row.low is not None else "-",
+            f"{100 * (row.low_off or 0.0):+.1f} to {100 * (row.high_off or 0.0):+.1f} %"
+            if row.low is not None
+            else "-",
+            row.result,
+            row.source,
         )
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join([*lines, "", *(f"- {sentence}" for sentence in summary(rows))]) + "\n"
 
 
-def _check(profile: HardwareProfile, entry: Published) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "hardware": profile.device.id,
-        "id": entry.id,
-        "workload": entry.workload,
-        "quantity": entry.quantity,
-        "unit": entry.unit,
-        "published": entry.value,
-        "low": None,
-        "high": None,
-        "low_off": None,
-        "high_off": None,
-        "tolerance": entry.tolerance,
-        "rates": None,
-        "result": "",
-        "estimated_by": entry.estimated_by,
-        "source": entry.source,
-        "note": entry.note,
-    }
+def _estimate_cells(row: PublishedCheck) -> tuple[str, str]:
+    if row.low is None or row.low_off is None or row.high_off is None:
+        return "-", "-"
+    return (
+        f"{_number(row.low)} to {_number(row.high)}",
+        f"{100 * row.low_off:+.1f} to {100 * row.high_off:+.1f} %",
+    )
+
+
+def _check(profile: HardwareProfile, entry: Published) -> PublishedCheck:
+    row = PublishedCheck(
+        hardware=profile.device.id,
+        id=entry.id,
+        workload=entry.workload,
+        quantity=entry.quantity,
+        unit=entry.unit,
+        published=entry.value,
+        tolerance=entry.tolerance,
+        estimated_by=entry.estimated_by,
+        source=entry.source,
+        note=entry.note,
+    )
     if not entry.usable:
-        return row | {"result": "no check: kept as a warning"}
+        return replace(row, result="no check: kept as a warning")
     counted = bool(entry.synops) and entry.tolerance is not None
     if not entry.value or not (counted or entry.synops_if_all_fire):
-        return row | {"result": "no estimate: its counts are not published"}
+        return replace(row, result="no estimate: its counts are not published")
     profile = load_profile(entry.estimated_by) if entry.estimated_by else profile
     low, high = estimate(profile, entry)
-    row |= {"low": low, "high": high, "low_off": low / entry.value - 1, "high_off": high / entry.value - 1}
+    row = replace(row, low=low, high=high, low_off=low / entry.value - 1, high_off=high / entry.value - 1)
     if entry.tolerance is None or not entry.synops:
-        return row | _bracket(profile, entry, entry.value, low, high)
-    worst = max(abs(row["low_off"]), abs(row["high_off"]))
-    return row | {"result": WITHIN if worst <= entry.tolerance else OUTSIDE}
+        rates, result = _bracket(profile, entry, entry.value, low, high)
+        return replace(row, rates=rates, result=result)
+    return replace(row, result=WITHIN if row.worst_off <= entry.tolerance else OUTSIDE)
 
 
-def _bracket(profile: HardwareProfile, entry: Published, value: float, low: float, high: float) -> dict[str, Any]:
-    """Where spikes are not published: the firing rates that would explain `value`, or that none does."""
+def _bracket(
+    profile: HardwareProfile, entry: Published, value: float, low: float, high: float
+) -> tuple[tuple[float, float] | None, str]:
+    """The firing rates that explain `value` and a sentence; (None, why) where no firing rate does."""
     if value > high:
-        return {"result": f"low by {value / high:.1f} times at least: no firing rate explains it"}
+        return None, f"low by {value / high:.1f} times at least: no firing rate explains it"
     if value < low:
-        return {"result": f"high by {low / value:.1f} times at least: silence alone would cost more"}
+        return None, f"high by {low / value:.1f} times at least: silence alone would cost more"
     at_one = math.prod(entry.synops_if_all_fire) * profile.energy_per_operation("synop").interval[1] / 1e6
     inactive, active = _fixed_micro(profile, entry)
     measured = value * MICRO[entry.unit]
     rates = (max(0.0, (measured - active) / at_one), max(0.0, (measured - inactive) / at_one))
-    return {"rates": rates, "result": f"met where neurons fire in {_rates(rates)} of all steps"}
+    return rates, f"met where neurons fire in {_rates(rates)} of all steps"
 
 
 def _fixed_micro(profile: HardwareProfile, entry: Published) -> tuple[float, float]:
@@ -159,5 +204,5 @@ def _rates(rates: tuple[float, float]) -> str:
     return f"{low} %" if low == high else f"{low} to {high} %"
 
 
-def _number(value: float) -> str:
-    return f"{value:.4g}"
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"

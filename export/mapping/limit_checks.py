@@ -9,14 +9,9 @@ import numpy as np
 from spikeport.export.mapping.core_partition import Core
 from spikeport.export.network.fixed_point import DECAY_ONE, STATE_SHIFT
 from spikeport.export.network.integer_network import IntegerLayer
-from spikeport.hardware_profiles.constants import (
-    Constant,
-    Sourced,
-)
+from spikeport.hardware_profiles.constants import Constant, Sourced
 from spikeport.hardware_profiles.profile import known
-from spikeport.hardware_profiles.schema import (
-    Limits,
-)
+from spikeport.hardware_profiles.schema import Limits
 
 PASSES, EXCEEDS, DIFFER, UNKNOWN, INPUT = "passes", "exceeds", "sources differ", "unknown", "depends on the input"
 

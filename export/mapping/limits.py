@@ -27,9 +27,7 @@ from spikeport.export.mapping.limit_checks import (
 )
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 from spikeport.hardware_profiles.profile import HardwareProfile
-from spikeport.hardware_profiles.schema import (
-    Limits,
-)
+from spikeport.hardware_profiles.schema import Limits
 
 ASSUMPTIONS = (
     "layers do not share cores; neurons fill a core in order (convolutions by row, column, channel) until one limit "

@@ -53,12 +53,20 @@ def hardware_show(
 @hardware.command("validate")
 def hardware_validate(json: Json = False) -> None:
     """Estimates beside published measurements, from the profiles. Leaves with 1 where one is out of its band."""
-    from spikeport.hardware_profiles.validation import OUTSIDE, summary
+    from spikeport.hardware_profiles.validation import OUTSIDE, PublishedCheck, summary
     from spikeport.pipeline.stages.machine import validate_hardware
 
     rows = validate_hardware()
     keys = ("hardware", "quantity", "unit", "published", "low", "high", "result", "workload")
-    show(rows, json, [*text_table(keys, [tuple(row[key] for key in keys) for row in rows]), "", *summary(rows)])
+    show(
+        rows,
+        json,
+        [
+            *text_table(keys, [tuple(row[key] for key in keys) for row in rows]),
+            "",
+            *summary([PublishedCheck.from_json(row) for row in rows]),
+        ],
+    )
     if any(row["result"] == OUTSIDE for row in rows):
         fail("an estimate is outside its published band", "look at the profile's sources")
 

@@ -19,7 +19,7 @@ def list_hardware() -> Table:
     """The devices for which energy can be estimated: id, name, kind, scope and what is unknown of each."""
     from spikeport.hardware_profiles.catalogue import list_rows
 
-    return Table(list_rows())
+    return Table(row.to_json() for row in list_rows())
 
 
 def show_hardware(hardware: str | os.PathLike[str]) -> Table:
@@ -34,14 +34,14 @@ def show_hardware(hardware: str | os.PathLike[str]) -> Table:
     from spikeport.hardware_profiles.catalogue import show_rows
     from spikeport.hardware_profiles.profile import load_profile
 
-    return Table(show_rows(load_profile(hardware)))
+    return Table(row.to_json() for row in show_rows(load_profile(hardware)))
 
 
 def validate_hardware() -> Table:
     """Energy estimates beside published measurements, a row each, with the result of the comparison."""
     from spikeport.hardware_profiles.validation import validate_rows
 
-    return Table(validate_rows())
+    return Table(row.to_json() for row in validate_rows())
 
 
 def list_datasets() -> Table:

@@ -8,21 +8,28 @@ import pytest
 
 from spikeport.hardware_profiles.catalogue import list_rows, show_rows
 from spikeport.hardware_profiles.profile import list_profiles, load_profile
-from spikeport.hardware_profiles.validation import check_rows, estimate, markdown, summary, validate_rows
+from spikeport.hardware_profiles.validation import (
+    PublishedCheck,
+    check_rows,
+    estimate,
+    markdown,
+    summary,
+    validate_rows,
+)
 
 
-def checks(name: str) -> dict[str, dict[str, object]]:
-    return {str(row["id"]): row for row in check_rows(load_profile(name))}
+def checks(name: str) -> dict[str, PublishedCheck]:
+    return {row.id: row for row in check_rows(load_profile(name))}
 
 
 def test_loihi1_against_pohoiki_springs() -> None:
     """Frady 2020: 667 spikes, updates inactive: 1.4485 mJ; 750 spikes, updates active: 1.7326 mJ; measured 1.33 mJ."""
     row = checks("loihi1")["frady2020-knn"]
-    assert row["low"] == pytest.approx(1.4485, abs=5e-5)  # printed to 4 decimals
-    assert row["high"] == pytest.approx(1.7326, abs=5e-5)
-    assert row["low_off"] == pytest.approx(0.089, abs=5e-4)
-    assert row["high_off"] == pytest.approx(0.303, abs=5e-4)
-    assert row["result"] == "within"
+    assert row.low == pytest.approx(1.4485, abs=5e-5)  # printed to 4 decimals
+    assert row.high == pytest.approx(1.7326, abs=5e-5)
+    assert row.low_off == pytest.approx(0.089, abs=5e-4)
+    assert row.high_off == pytest.approx(0.303, abs=5e-4)
+    assert row.result == "within"
 
 
 @pytest.mark.parametrize(("spikes", "inactive", "active"), [(667, 1.4485, 1.5822), (750, 1.5990, 1.7326)])
@@ -46,9 +53,9 @@ def test_low_end_of_loihi1_does_not_exceed_what_was_measured() -> None:
 
 def test_truenorth_at_a_point_held_out_of_its_fit() -> None:
     row = checks("truenorth")["akopyan2015-recurrent"]
-    assert row["low"] == row["high"] == pytest.approx(70.62, abs=5e-3)
-    assert row["low_off"] == pytest.approx(-0.0054, abs=5e-5)
-    assert row["result"] == "within"
+    assert row.low == row.high == pytest.approx(70.62, abs=5e-3)
+    assert row.low_off == pytest.approx(-0.0054, abs=5e-5)
+    assert row.result == "within"
 
 
 def test_truenorth_at_high_rate_and_why_the_aggregate_must_not_be_used_there() -> None:
@@ -63,13 +70,13 @@ def test_truenorth_at_high_rate_and_why_the_aggregate_must_not_be_used_there() -
 def test_odin_by_its_power_model() -> None:
     """27.3 + 1.78 * 75 + 8.43 * 37.5 = 476.9 uW; at 1.3 MHz 35.09 uW."""
     rows = checks("odin")
-    assert rows["frenkel2019-75mhz"]["low"] == pytest.approx(476.925, rel=1e-12)
-    assert rows["frenkel2019-1.3mhz"]["low"] == pytest.approx(35.09, abs=5e-3)
-    assert {row["result"] for row in rows.values()} == {"within"}
+    assert rows["frenkel2019-75mhz"].low == pytest.approx(476.925, rel=1e-12)
+    assert rows["frenkel2019-1.3mhz"].low == pytest.approx(35.09, abs=5e-3)
+    assert {row.result for row in rows.values()} == {"within"}
 
 
 def test_every_computable_check_holds() -> None:
-    results = [row["result"] for row in validate_rows()]
+    results = [row.result for row in validate_rows()]
     assert results.count("within") == 4
     assert "outside" not in results
 
@@ -82,25 +89,25 @@ def test_a_wrong_constant_is_found() -> None:
             entry.model_copy(update={"value": 26.0}) if entry.op == "synop" else entry for entry in profile.energy
         ),
     )
-    assert [row["result"] for row in check_rows(wrong)] == ["outside"]
+    assert [row.result for row in check_rows(wrong)] == ["outside"]
 
 
 def test_a_tiny_network_costs_more_than_any_firing_rate_explains() -> None:
     """172,800 synapses and 541 neurons over 10 steps: at most 40.7808 + 0.43821 uJ, and 271.6 were measured."""
     row = checks("loihi1")["blouw2019-kws"]
-    assert row["low"] == pytest.approx(541 * 10 * 52e-6, rel=1e-12)
-    assert row["high"] == pytest.approx(1_728_000 * 23.6e-6 + 5_410 * 81e-6, rel=1e-12)
-    assert (row["rates"], row["result"]) == (None, "low by 6.6 times at least: no firing rate explains it")
+    assert row.low == pytest.approx(541 * 10 * 52e-6, rel=1e-12)
+    assert row.high == pytest.approx(1_728_000 * 23.6e-6 + 5_410 * 81e-6, rel=1e-12)
+    assert (row.rates, row.result) == (None, "low by 6.6 times at least: no firing rate explains it")
 
 
 def test_the_rates_at_which_an_estimate_meets_what_was_measured() -> None:
     """A copy: (17.1 - 2.0736) / 170.131 to (17.1 - 1.3312) / 170.131. PilotNet by Loihi 1: 0.166 to 0.180."""
     row = checks("loihi1")["blouw2019-kws-copy"]
-    assert row["rates"] == pytest.approx((0.08832, 0.09269), abs=5e-6)
-    assert row["result"] == "met where neurons fire in 8.8 to 9.3 % of all steps"
+    assert row.rates == pytest.approx((0.08832, 0.09269), abs=5e-6)
+    assert row.result == "met where neurons fire in 8.8 to 9.3 % of all steps"
     pilotnet = checks("loihi2")["pilotnet-lif-dynamic"]
-    assert pilotnet["rates"] == pytest.approx((0.166, 0.180), abs=5e-4)
-    assert pilotnet["estimated_by"] == "loihi1"
+    assert pilotnet.rates == pytest.approx((0.166, 0.180), abs=5e-4)
+    assert pilotnet.estimated_by == "loihi1"
 
 
 def test_an_estimate_that_silence_exceeds_is_said_to_be_high() -> None:
@@ -109,7 +116,7 @@ def test_an_estimate_that_silence_exceeds_is_said_to_be_high() -> None:
         entry.model_copy(update={"value": 1.0}) for entry in profile.published if entry.id == "blouw2019-kws-copy"
     )
     (row,) = check_rows(replace(profile, published=entries))
-    assert (row["rates"], row["result"]) == (None, "high by 1.3 times at least: silence alone would cost more")
+    assert (row.rates, row.result) == (None, "high by 1.3 times at least: silence alone would cost more")
 
 
 def test_what_the_checks_say_together() -> None:
@@ -117,43 +124,43 @@ def test_what_the_checks_say_together() -> None:
     assert "within 30 % of what was measured (4 of 4" in first
     assert "tiny ones" in last
     assert summary([]) == []
-    rows = [row for row in validate_rows() if row["result"] == "within"]
+    rows = [row for row in validate_rows() if row.result == "within"]
     assert not any("tiny" in sentence for sentence in summary(rows))
     assert "| 1.33 mJ | 1.449 to 1.733 | +8.9 to +30.3 % | within |" in markdown(rows)
 
 
 def test_results_without_counts_are_shown_but_not_judged() -> None:
     rows = checks("loihi2")
-    assert rows["pilotnet-lif-total"]["result"] == "no estimate: its counts are not published"
+    assert rows["pilotnet-lif-total"].result == "no estimate: its counts are not published"
     negative = rows["pilotnet-sdnn-dynamic"]
-    assert negative["published"] == -0.36
-    assert negative["result"] == "no check: kept as a warning"
+    assert negative.published == -0.36
+    assert negative.result == "no check: kept as a warning"
 
 
 @pytest.mark.parametrize("name", list_profiles())
 def test_every_number_shows_its_source_and_grade(name: str) -> None:
     profile = load_profile(name)
     rows = show_rows(profile)
-    assert len(rows) == len({row["key"] for row in rows})
+    assert len(rows) == len({row.key for row in rows})
     for row in rows:
-        assert row["source"]
-        assert (row["value"] is None) == (row["status"] == "unknown")
+        assert row.source
+        assert (row.value is None) == (row.status == "unknown")
 
 
 def test_show_gives_units() -> None:
-    rows = {row["key"]: row for row in show_rows(load_profile("loihi1"))}
-    assert (rows["energy.synop"]["value"], rows["energy.synop"]["unit"]) == (23.6, "pJ")
-    assert (rows["static.per_chip_mW"]["low"], rows["static.per_chip_mW"]["unit"]) == (29.7, "mW")
-    assert rows["latency.t_synop_ns"]["unit"] == "ns"
-    assert rows["latency.realtime_step_us"]["unit"] == "us"
-    assert rows["limits.synapse_bytes_per_core"]["unit"] == "bytes"
-    assert rows["limits.cores_per_chip"]["unit"] == ""
-    gpu = {row["key"]: row for row in show_rows(load_profile("h100"))}
-    assert (gpu["gpu.p_max_W"]["value"], gpu["gpu.p_max_W"]["unit"]) == (700, "W")
+    rows = {row.key: row for row in show_rows(load_profile("loihi1"))}
+    assert (rows["energy.synop"].value, rows["energy.synop"].unit) == (23.6, "pJ")
+    assert (rows["static.per_chip_mW"].low, rows["static.per_chip_mW"].unit) == (29.7, "mW")
+    assert rows["latency.t_synop_ns"].unit == "ns"
+    assert rows["latency.realtime_step_us"].unit == "us"
+    assert rows["limits.synapse_bytes_per_core"].unit == "bytes"
+    assert rows["limits.cores_per_chip"].unit == ""
+    gpu = {row.key: row for row in show_rows(load_profile("h100"))}
+    assert (gpu["gpu.p_max_W"].value, gpu["gpu.p_max_W"].unit) == (700, "W")
 
 
 def test_list_names_unknown_terms() -> None:
-    rows = {row["id"]: row for row in list_rows()}
+    rows = {row.id: row for row in list_rows()}
     assert tuple(rows) == list_profiles()
-    assert rows["loihi1"]["unknown_terms"] == []
-    assert "synop" in rows["loihi2"]["unknown_terms"]
+    assert rows["loihi1"].unknown_terms == ()
+    assert "synop" in rows["loihi2"].unknown_terms

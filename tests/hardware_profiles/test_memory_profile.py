@@ -10,9 +10,7 @@ import pytest
 from spikeport.errors import UserError
 from spikeport.hardware_profiles.catalogue import show_rows
 from spikeport.hardware_profiles.profile import load_profile
-from spikeport.hardware_profiles.schema import (
-    Memory,
-)
+from spikeport.hardware_profiles.schema import Memory
 
 SHIPPED = Path(__file__).parents[2] / "hardware_profiles" / "devices" / "cmos45-lemaire.toml"
 
@@ -70,13 +68,13 @@ def test_constants_typed_in_a_second_time() -> None:
 
 
 def test_show_lists_memory_with_units_and_sources() -> None:
-    rows = {row["key"]: row for row in show_rows(load_profile("cmos45-lemaire"))}
-    assert rows["memory.access_pJ"]["value"] == ((0, 0), (8192, 10), (32768, 20), (1048576, 100))
-    assert rows["memory.access_pJ"]["unit"] == "pJ"
+    rows = {row.key: row for row in show_rows(load_profile("cmos45-lemaire"))}
+    assert rows["memory.access_pJ"].value == ((0, 0), (8192, 10), (32768, 20), (1048576, 100))
+    assert rows["memory.access_pJ"].unit == "pJ"
     width = rows["memory.access_bytes"]
-    assert (width["value"], width["low"], width["high"], width["unit"]) == (8, 4, 8, "bytes")
+    assert (width.value, width.low, width.high, width.unit) == (8, 4, 8, "bytes")
     assert {"memory.weight_bytes", "memory.state_bytes", "memory.event_bytes"} <= set(rows)
-    assert all(row["source"] for row in rows.values())
+    assert all(row.source for row in rows.values())
 
 
 CURVE = "value = [[0, 0], [8192, 10], [32768, 20], [1048576, 100]]"

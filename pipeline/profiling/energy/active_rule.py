@@ -7,9 +7,7 @@ from typing import get_args
 import numpy as np
 
 from spikeport.errors import UserError
-from spikeport.hardware_profiles.schema import (
-    ActiveRule,
-)
+from spikeport.hardware_profiles.schema import ActiveRule
 from spikeport.pipeline.profiling.counts import Activity, LayerActivity
 
 RULES: dict[ActiveRule, str] = {

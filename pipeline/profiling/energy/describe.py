@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spikeport.hardware_profiles.constants import (
-    AccessCurve,
-    Constant,
-    Sourced,
-)
+from spikeport.hardware_profiles.constants import AccessCurve, Constant, Sourced
 from spikeport.hardware_profiles.validation import check_rows
 from spikeport.pipeline.profiling.energy.active_rule import RULES
 
@@ -74,9 +70,9 @@ def assumptions(energies: SampleEnergies) -> list[str]:
     stated += [f"{op}: {constant.note}" for op, constant in energies.used if constant.note]
     if energies.dynamic_pj is not None:
         stated += [
-            f"checked on {row['workload']} ({row['published']:g} {row['unit']} published): {row['result']}"
+            f"checked on {row.workload} ({row.published:g} {row.unit} published): {row.result}"
             for row in check_rows(energies.profile)
-            if row["high"] is not None
+            if row.high is not None
         ]
     return stated
 

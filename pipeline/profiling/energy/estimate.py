@@ -6,9 +6,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Literal
 
-from spikeport.hardware_profiles.schema import (
-    ActiveRule,
-)
+from spikeport.hardware_profiles.schema import ActiveRule
 from spikeport.json_values import OMIT_NONE, JsonValue
 from spikeport.pipeline.profiling.percentiles import SampleStatistics
 from spikeport.values import Interval

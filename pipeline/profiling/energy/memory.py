@@ -9,13 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spikeport.hardware_profiles.constants import (
-    Constant,
-)
+from spikeport.hardware_profiles.constants import Constant
 from spikeport.hardware_profiles.profile import HardwareProfile
-from spikeport.hardware_profiles.schema import (
-    Memory,
-)
+from spikeport.hardware_profiles.schema import Memory
 from spikeport.pipeline.profiling.counts import LayerActivity
 
 

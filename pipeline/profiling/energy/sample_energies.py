@@ -10,14 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikeport.errors import UserError
-from spikeport.hardware_profiles.constants import (
-    Sourced,
-)
+from spikeport.hardware_profiles.constants import Sourced
 from spikeport.hardware_profiles.profile import HardwareProfile
-from spikeport.hardware_profiles.schema import (
-    ActiveRule,
-    fields_of,
-)
+from spikeport.hardware_profiles.schema import ActiveRule, fields_of
 from spikeport.pipeline.profiling.counts import Activity
 from spikeport.pipeline.profiling.energy.active_rule import active_updates, known_rule
 from spikeport.pipeline.profiling.energy.latency import Latency, latency

@@ -8,14 +8,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from spikeport.hardware_profiles.constants import (
-    Constant,
-    Curve,
-)
+from spikeport.hardware_profiles.constants import Constant, Curve
 from spikeport.hardware_profiles.profile import HardwareProfile
-from spikeport.hardware_profiles.schema import (
-    fields_of,
-)
+from spikeport.hardware_profiles.schema import fields_of
 from spikeport.pipeline.profiling.counts import Activity
 from spikeport.pipeline.profiling.energy.estimate import ConstantEffect, Ends
 from spikeport.pipeline.profiling.energy.placement import Placement

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spikeport.hardware_profiles.constants import (
-    Constant,
-)
+from spikeport.hardware_profiles.constants import Constant
 from spikeport.hardware_profiles.profile import HardwareProfile, known
 from spikeport.pipeline.profiling.counts import Activity, LayerActivity
 from spikeport.pipeline.profiling.energy.latency import Latency

@@ -6,9 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from spikeport.hardware_profiles.schema import (
-    ActiveRule,
-)
+from spikeport.hardware_profiles.schema import ActiveRule
 from spikeport.pipeline.run.sections.fields import Count, Seconds, Section, Seed
 
 
