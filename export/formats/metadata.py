@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,17 +23,76 @@ ORDER = "decay, add input, fire if v > threshold, reset v to zero"
 
 @dataclass(frozen=True, kw_only=True)
 class GraphMetadata:
-    """Content of a metadata file: time step in seconds, reset kind, input shape, scales of quantized layers, read-out,
-    what becomes of biases with slow currents, whether neurons may differ, assumptions."""
+    """Content of a metadata file.
+
+    Attributes:
+        dt_s: time step in seconds.
+        reset: kind of reset; "zero" is the only one that Loihi has.
+        input_shape: shape of one sample, `(C, H, W)` or `(N,)`.
+        scales: integer units per float unit of each weight node that is quantized already.
+        notes: assumptions that were made when the graph was loaded.
+        layers: names of the nodes in the order of the chain; for people, not read back.
+        readout: how the output becomes a class, "" for what the graph ends in.
+        bias: what becomes of a bias before a neuron with synaptic current: refuse or neuron.
+        allow_vector: whether neurons of one layer may have decays of their own.
+    """
 
     dt_s: float
     reset: str
     input_shape: Shape
-    scales: dict[str, float]
+    scales: Mapping[str, float]
     notes: tuple[str, ...]
+    layers: tuple[str, ...] = ()
     readout: str = ""
     bias: str = "refuse"
     allow_vector: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON holds them."""
+        return {
+            "dt_s": self.dt_s,
+            "reset": self.reset,
+            "input_shape": list(self.input_shape),
+            "layers": list(self.layers),
+            "scales": dict(self.scales),
+            "readout": self.readout,
+            "bias": self.bias,
+            "allow_vector": self.allow_vector,
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> GraphMetadata:
+        """The metadata in the JSON of a file.
+
+        Raises:
+            ValueError: a field has another type or an impossible value.
+            KeyError: a field is missing.
+            OverflowError: a number is too large for a float.
+        """
+        shape, scales, notes = found["input_shape"], found["scales"], found["notes"]
+        if not (
+            isinstance(shape, list) and 1 <= len(shape) <= 4 and all(type(n) is int and 0 < n < 2**31 for n in shape)
+        ):
+            raise ValueError("input_shape is not a list of positive sizes")
+        if not isinstance(scales, dict) or not isinstance(notes, list):
+            raise ValueError("scales is not a table, or notes is not a list")
+        reset, bias = _text(found, "reset"), _text({"bias": "refuse", **found}, "bias")
+        if bias not in ("refuse", "neuron"):
+            raise ValueError(f"bias is {bias[:40]!r}")
+        allow_vector = found.get("allow_vector", False)
+        if not isinstance(allow_vector, bool):
+            raise ValueError("allow_vector is neither true nor false")
+        return cls(
+            dt_s=_positive("dt_s", found["dt_s"]),
+            reset=reset,
+            input_shape=tuple(shape),
+            scales={_legible(name): _positive(f"the scale of {name}", scale) for name, scale in scales.items()},
+            notes=tuple(_text({"note": note}, "note") for note in notes),
+            readout=_text({"readout": "", **found}, "readout"),
+            bias=bias,
+            allow_vector=allow_vector,
+        )
 
 
 def metadata_path(path: str | os.PathLike[str]) -> Path:
@@ -40,10 +100,10 @@ def metadata_path(path: str | os.PathLike[str]) -> Path:
     return Path(f"{os.fspath(path)}.json")
 
 
-def write_metadata(path: str | os.PathLike[str], metadata: dict[str, Any]) -> None:
+def write_metadata(path: str | os.PathLike[str], metadata: GraphMetadata) -> None:
     """Writes the metadata of the .nir file `path`, which must stand already, with its checksum."""
     fixed = {"schema": SCHEMA, "order": ORDER, "rounding": ROUNDING}
-    write_json(metadata_path(path), {**fixed, **metadata, "nir_sha256": _digest(Path(path))})
+    write_json(metadata_path(path), {**fixed, **metadata.to_json(), "nir_sha256": _digest(Path(path))})
 
 
 def read_metadata(path: str | os.PathLike[str]) -> GraphMetadata | None:
@@ -58,7 +118,7 @@ def read_metadata(path: str | os.PathLike[str]) -> GraphMetadata | None:
         found = json.loads(file.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
         if not isinstance(found, dict) or found.get("schema") != SCHEMA:
             raise ValueError(f"its schema is not {SCHEMA}")
-        metadata = _parsed(found)
+        metadata = GraphMetadata.from_json(found)
         expected = _text(found, "nir_sha256")
     except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
@@ -68,40 +128,15 @@ def read_metadata(path: str | os.PathLike[str]) -> GraphMetadata | None:
     return metadata
 
 
-def _parsed(found: dict[str, Any]) -> GraphMetadata:
-    """The fields, each of its type. Raises ValueError, KeyError or OverflowError where one is not."""
-    shape, scales, notes = found["input_shape"], found["scales"], found["notes"]
-    if not (isinstance(shape, list) and 1 <= len(shape) <= 4 and all(type(n) is int and 0 < n < 2**31 for n in shape)):
-        raise ValueError("input_shape is no list of positive sizes")
-    if not isinstance(scales, dict) or not isinstance(notes, list):
-        raise ValueError("scales is no table, or notes is no list")
-    reset, bias = _text(found, "reset"), _text({"bias": "refuse", **found}, "bias")
-    if bias not in ("refuse", "neuron"):
-        raise ValueError(f"bias is {bias[:40]!r}")
-    allow_vector = found.get("allow_vector", False)
-    if not isinstance(allow_vector, bool):
-        raise ValueError("allow_vector is neither true nor false")
-    return GraphMetadata(
-        dt_s=_positive("dt_s", found["dt_s"]),
-        reset=reset,
-        input_shape=tuple(shape),
-        scales={_legible(name): _positive(f"the scale of {name}", scale) for name, scale in scales.items()},
-        notes=tuple(_text({"note": note}, "note") for note in notes),
-        readout=_text({"readout": "", **found}, "readout"),
-        bias=bias,
-        allow_vector=allow_vector,
-    )
-
-
 def _positive(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < float(value) < math.inf:
-        raise ValueError(f"{name} is no number above 0")
+        raise ValueError(f"{name} is not a number above 0")
     return float(value)
 
 
-def _text(found: dict[str, Any], key: str) -> str:
+def _text(found: Mapping[str, Any], key: str) -> str:
     if not isinstance(found[key], str):
-        raise ValueError(f"{key} is no text")
+        raise ValueError(f"{key} is not a text")
     return _legible(found[key])
 
 

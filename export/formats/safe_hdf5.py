@@ -19,12 +19,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
 from spikeport.errors import UserError
 from spikeport.export.formats.foreign_files import not_hdf5
+
+if TYPE_CHECKING:
+    from spikeport.export.formats.safe_hdf5_child import Answer, GroupHeader, LeafHeader
 
 _HANGS, _ENDLESS = "libhdf5 hangs on it", "libhdf5 does not come to an end on it"
 TIMEOUT_S = 60.0  # between two signs of life, without the time that a large file takes to read
@@ -127,7 +130,7 @@ class _Child:
         self.started = False
         self.files = 0
 
-    def ask(self, path: Path, timeout_s: float) -> tuple[dict[str, Any], list[bytes]] | str:
+    def ask(self, path: Path, timeout_s: float) -> tuple[Answer, list[bytes]] | str:
         """The answer for one file, or in words why there is none; then the child is gone."""
         watch = _Watch(self.process, timeout_s)
         try:
@@ -175,7 +178,7 @@ _lock = threading.Lock()
 _child: _Child | None = None
 
 
-def _ask(file: Path, where: str) -> tuple[dict[str, Any], list[bytes]]:
+def _ask(file: Path, where: str) -> tuple[Answer, list[bytes]]:
     """The child's answer. One that has read other files before gets a second chance in a fresh process."""
     global _child
     timeout_s = TIMEOUT_S + file.stat().st_size / (_MEGABYTES_A_SECOND << 20)
@@ -215,7 +218,7 @@ def _exactly(pipe: IO[bytes], size: int) -> bytes:
     return data
 
 
-def _leaves(node: dict[str, Any] | None) -> Iterator[list[Any]]:
+def _leaves(node: GroupHeader | None) -> Iterator[LeafHeader]:
     """The values of a header in the order in which their bytes come."""
     if node is None:
         return
@@ -227,7 +230,7 @@ def _leaves(node: dict[str, Any] | None) -> Iterator[list[Any]]:
     yield from node["attributes"].values()
 
 
-def _sizes(node: dict[str, Any] | None) -> Iterator[int]:
+def _sizes(node: GroupHeader | None) -> Iterator[int]:
     for leaf in _leaves(node):
         if leaf[0] == "text":
             yield from leaf[2]
@@ -235,7 +238,7 @@ def _sizes(node: dict[str, Any] | None) -> Iterator[int]:
             yield leaf[2]
 
 
-def _tree(node: dict[str, Any], arrays: Iterator[bytes]) -> Tree:
+def _tree(node: GroupHeader, arrays: Iterator[bytes]) -> Tree:
     members: dict[str, Tree | Leaf] = {
         name: _tree(value, arrays) if isinstance(value, dict) else _leaf(value, arrays)
         for name, value in node["members"].items()
@@ -243,7 +246,7 @@ def _tree(node: dict[str, Any], arrays: Iterator[bytes]) -> Tree:
     return Tree(members, {name: _leaf(value, arrays) for name, value in node["attributes"].items()})
 
 
-def _leaf(leaf: list[Any], arrays: Iterator[bytes]) -> Leaf:
+def _leaf(leaf: LeafHeader, arrays: Iterator[bytes]) -> Leaf:
     if leaf[0] == "none":
         return Unsupported(leaf[1])
     kind, shape, sizes = leaf

@@ -13,7 +13,7 @@ import select
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypedDict
 
 sys.path[:] = json.loads(sys.argv[1])  # the parent's: it found h5py there, and -I left it out
 
@@ -37,6 +37,24 @@ CPU_S = 3  # for a hundred objects, which take a twentieth of a second
 MEGABYTES_A_SECOND = 16
 
 
+LeafHeader = list[Any]  # [dtype, shape, bytes], ["text", shape, lengths] or ["none", description]
+
+
+class GroupHeader(TypedDict):
+    """A group without the bytes of its arrays."""
+
+    members: dict[str, GroupHeader | LeafHeader]
+    attributes: dict[str, LeafHeader]
+
+
+class Answer(TypedDict, total=False):
+    """The header of an answer: the file's root group, or why there is none."""
+
+    tree: GroupHeader
+    refused: str
+    unreadable: str
+
+
 class RefusedError(Exception):
     """The file is readable and asks for what no network needs."""
 
@@ -55,7 +73,7 @@ class Reader:
         self.arrays: list[bytes] = []
         self.goes_on = goes_on
 
-    def group(self, group: Any, path: str = "", depth: int = 0) -> dict[str, Any]:
+    def group(self, group: Any, path: str = "", depth: int = 0) -> GroupHeader:
         """Everything in a group, given by h5py's low-level id: `{"members": ..., "attributes": ...}`.
 
         h5py's own objects would take three times as long, which tells where a network has thousands of nodes.
@@ -63,7 +81,7 @@ class Reader:
         if depth > DEEPEST:
             raise RefusedError(f"its groups are nested more than {DEEPEST} deep")
         self._once(group, path or "/")
-        members: dict[str, Any] = {}
+        members: dict[str, GroupHeader | LeafHeader] = {}
         links = group.links
         for encoded in group:
             name = _checked_name(encoded)
@@ -103,8 +121,8 @@ class Reader:
             return ["none", "empty"]
         return self._leaf(dataset, path, lambda: h5py.Dataset(dataset)[()])
 
-    def _attributes(self, group: Any) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+    def _attributes(self, group: Any) -> dict[str, LeafHeader]:
+        found: dict[str, LeafHeader] = {}
         if not h5py.h5a.get_num_attrs(group):
             return found
         attributes = h5py.AttributeManager(h5py.Group(group))
@@ -172,7 +190,7 @@ def _checked_name(name: bytes | str) -> str:
     return decoded
 
 
-def answer(path: str, alive: Callable[[], None]) -> tuple[dict[str, Any], list[bytes]]:
+def answer(path: str, alive: Callable[[], None]) -> tuple[Answer, list[bytes]]:
     """The header and arrays of the file at `path`, or a header that says what is wrong with it."""
 
     def goes_on() -> None:

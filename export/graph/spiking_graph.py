@@ -15,7 +15,7 @@ from typing import Literal
 import nir
 
 from spikeport.errors import UserError
-from spikeport.export.formats.metadata import agrees, read_metadata, write_metadata
+from spikeport.export.formats.metadata import GraphMetadata, agrees, read_metadata, write_metadata
 from spikeport.export.formats.nir_file import read_nir, write_nir
 from spikeport.export.graph.assumptions import infer_dt, with_given_shape, with_if_gain, without_batch_axis
 from spikeport.export.graph.chain import SYNAPSES, ChainNode, chain
@@ -94,17 +94,17 @@ class SpikingGraph:
         write_nir(with_full_shapes(self.nir_graph, steps), path)
         write_metadata(
             path,
-            {
-                "dt_s": self.dt_s,
-                "reset": self.reset,
-                "input_shape": list(self.input_shape),
-                "layers": [step.name for step in steps],
-                "scales": dict(self.scales),
-                "readout": self.readout,
-                "bias": self.bias,
-                "allow_vector": self.allow_vector,
-                "notes": list(self.notes),
-            },
+            GraphMetadata(
+                dt_s=self.dt_s,
+                reset=self.reset,
+                input_shape=self.input_shape,
+                scales=self.scales,
+                notes=self.notes,
+                layers=tuple(step.name for step in steps),
+                readout=self.readout,
+                bias=self.bias,
+                allow_vector=self.allow_vector,
+            ),
         )
 
 

@@ -7,7 +7,8 @@ mostly without a word. What it would change is refused here, by name.
 from __future__ import annotations
 
 import os
-from typing import Any
+from functools import partial
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -169,10 +170,11 @@ def _conv(group: Tree, index: int, where: str, shape: Shape | None, declared: Sh
                 raise UserError(f"bias has shape {bias.shape}", where=where, cause="netx could not spread it",
                                 hint="one a channel, or one a neuron in the order W, H, C")  # fmt: skip
             bias = per_neuron(bias, declared, "bias", where)
-    geometry: dict[str, Any] = {key: pair_at(group, key, where) for key in ("stride", "padding", "dilation")}
+    stride, padding, dilation = (pair_at(group, key, where) for key in ("stride", "padding", "dilation"))
     layer = _built(
         group, where, index, kind="conv", weight=weight.reshape(weight.shape[:4]), bias=bias, input_shape=shape,
-        groups=number_at(group, "groups", where), **geometry, **_neuron(group, where, declared),
+        groups=number_at(group, "groups", where), stride=stride, padding=padding, dilation=dilation,
+        **_neuron(group, where, declared),
     )  # fmt: skip
     if declared != layer.output_shape:
         raise UserError(f"says shape {declared}, its weights and geometry give {layer.output_shape}", where=where)
@@ -194,12 +196,13 @@ def _dense(group: Tree, kind: str, index: int, where: str, shape: Shape | None, 
     if "bias" in group.members:
         bias = per_neuron(integers_at(group, "bias", where), (neurons,), "bias", where)
     delay = _delay(group, weight.shape, where) if "delay" in group.members else None
-    common: dict[str, Any] = {"kind": "dense", "weight": weight, "weight_rec": weight_rec, "bias": bias,
-                              "input_shape": (weight.shape[1],) if shape is None else shape,
-                              **_neuron(group, where, (neurons,))}  # fmt: skip
-    layer = _built(group, where, index, delay=delay, **common)
+    built = partial(
+        _built, group, where, index, kind="dense", weight=weight, weight_rec=weight_rec, bias=bias,
+        input_shape=(weight.shape[1],) if shape is None else shape, **_neuron(group, where, (neurons,)),
+    )  # fmt: skip
+    layer = built(delay=delay)
     if delay is not None and not delay.any():  # only now: netx takes another path for recurrent layers with delays
-        return _built(group, where, index, **common)
+        return built()
     return layer
 
 
@@ -228,7 +231,13 @@ def _delay(group: Tree, shape: Shape, where: str) -> np.ndarray:
     return delay[:1] if np.all(delay == delay[:1]) else delay
 
 
-def _neuron(group: Tree, where: str, shape: Shape) -> dict[str, Any]:
+class _Neuron(TypedDict):
+    i_decay: np.ndarray
+    v_decay: np.ndarray
+    vth_mant: np.ndarray
+
+
+def _neuron(group: Tree, where: str, shape: Shape) -> _Neuron:
     neuron = group_at(group, "neuron")
     if neuron is None:
         raise UserError("has no neuron", where=where,
@@ -244,8 +253,10 @@ def _neuron(group: Tree, where: str, shape: Shape) -> dict[str, Any]:
     refuse_set(neuron, "gradedSpike", where, "netx sends plain spikes from CUBA neurons", "train with plain spikes")
     for key in ("wgtExp", "weight_exp"):
         refuse_set(neuron, key, where, "netx ignores it", "scale the weights themselves")
-    return {name: per_neuron(integers_at(neuron, key, where), shape, key, where)
-            for name, key in (("i_decay", "iDecay"), ("v_decay", "vDecay"), ("vth_mant", "vThMant"))}  # fmt: skip
+    i_decay, v_decay, vth_mant = (
+        per_neuron(integers_at(neuron, key, where), shape, key, where) for key in ("iDecay", "vDecay", "vThMant")
+    )
+    return _Neuron(i_decay=i_decay, v_decay=v_decay, vth_mant=vth_mant)
 
 
 def _built(group: Tree, where: str, index: int, **fields: Any) -> IntegerLayer:

@@ -295,16 +295,16 @@ def test_options_that_contradict_the_metadata_are_refused(tmp_path: Path, option
         (lambda text: "[" * 100_000, "this metadata file cannot be used"),
         (lambda text: text.replace("spikeport-graph/1", "spikeport-graph/9"), "its schema is not spikeport-graph/1"),
         (lambda text: text.replace('"dt_s"', '"dt"'), "'dt_s' is missing"),
-        (lambda text: text.replace("0.001", '"soon"'), "dt_s is no number above 0"),
-        (lambda text: text.replace("0.001", "-1"), "dt_s is no number above 0"),
+        (lambda text: text.replace("0.001", '"soon"'), "dt_s is not a number above 0"),
+        (lambda text: text.replace("0.001", "-1"), "dt_s is not a number above 0"),
         (lambda text: text.replace('"zero"', '"none"'), "reset 'none' cannot go"),
         (lambda text: text.replace('"scales": {', '"scales": {"nowhere": 2.0, '), "'nowhere', which is no weight node"),
         (lambda text: text.replace('"scales": {', '"scales": {"cell": 2.0, '), "'cell', which is no weight node"),
-        (lambda text: text.replace("64.0", "-64.0"), "the scale of conv is no number above 0"),
+        (lambda text: text.replace("64.0", "-64.0"), "the scale of conv is not a number above 0"),
         (lambda text: text.replace("    11\n", "    12\n"), r"input shape \(2, 6, 12\) contradicts"),
     ],
 )
-def test_a_damaged_sidecar_is_one_line_not_a_traceback(tmp_path: Path, edit, words):
+def test_damaged_metadata_are_one_line_not_a_traceback(tmp_path: Path, edit, words):
     conv_graph(scales={"conv": 64.0}).save(tmp_path / "net.nir")
     metadata = metadata_path(tmp_path / "net.nir")
     metadata.write_text(edit(metadata.read_text()))
