@@ -26,6 +26,7 @@ BENCHMARKS = {  # result -> what is run; distillation is a study: run it by itse
     "augmentation": "augmentation.py",
     "lava_equality": "lava_equality.py",
     "fuzz": "fuzz.py",
+    "import_time": "import_time.py",
 }
 EXTRA = {"neurobench": "neurobench_counts.py"}  # by name only: they need what Spikeport does not bring
 

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 from data_folders import with_pictures
+from known_networks import known_network
 
+from spikeport.export.formats.netx.write import write_netx
 from spikeport.pipeline.run import worker_processes
 from spikeport.pipeline.run.recipe import Recipe
 
@@ -60,6 +62,67 @@ def test_a_sweep_runs_nothing_of_the_folder_it_is_called_in(shadowed: Path, tmp_
     done = subprocess.run([*command, *words], cwd=shadowed, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "sweep.md").is_file()
+    assert ran(tmp_path) == []
+
+
+@pytest.fixture
+def own_names(tmp_path: Path) -> Path:
+    """A folder with modules of its own that have the names of our rooms, or of a library that the command loads."""
+    folder = tmp_path / "project"
+    for name in ("pipeline/__init__.py", "export.py", "hardware_profiles.py", "typer.py"):
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"open({str(tmp_path / f'RAN-{Path(name).parts[0]}')!r}, 'w').close()\n")
+    return folder
+
+
+NOTEBOOK = """
+import sys
+sys.path.insert(0, "")  # as a kernel does
+import numpy as np
+import spikeport as sp
+net = sp.load_network(sys.argv[1])
+assert sp.simulate(net, np.zeros((1, 2, 3), dtype=np.uint8)).classes().tolist() == [-1]
+assert sp.load_recipe("digits").name == "digits"
+"""
+SPAWNING = """
+import multiprocessing, sys
+import numpy as np
+import spikeport as sp
+
+def classes(net):
+    return sp.simulate(sp.load_network(net), np.zeros((1, 2, 3), dtype=np.uint8)).classes().tolist()
+
+if __name__ == "__main__":
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.map(classes, sys.argv[1:]) == [[-1]]
+"""
+
+
+def test_a_notebook_s_folder_with_such_names_does_no_harm(own_names: Path, tmp_path: Path) -> None:
+    write_netx(known_network(), tmp_path / "known.net")
+    code = [sys.executable, "-c", NOTEBOOK, tmp_path / "known.net"]
+    done = subprocess.run(code, cwd=own_names, capture_output=True, text=True, check=False)
+    assert (done.returncode, ran(tmp_path)) == (0, []), done.stderr
+
+
+def test_spawned_processes_find_our_modules(own_names: Path, tmp_path: Path) -> None:
+    write_netx(known_network(), tmp_path / "known.net")
+    (own_names / "work.py").write_text(SPAWNING)
+    code = [sys.executable, "work.py", tmp_path / "known.net"]
+    done = subprocess.run(code, cwd=own_names, capture_output=True, text=True, check=False)
+    assert (done.returncode, ran(tmp_path)) == (0, []), done.stderr
+
+
+@pytest.mark.parametrize("launcher", [(), ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=1")])
+def test_the_command_as_a_module_runs_nothing_of_the_folder(
+    own_names: Path, tmp_path: Path, launcher: tuple[str, ...]
+) -> None:
+    """torchrun starts `python -m spikeport`, which searches the working folder until the command begins."""
+    words = [sys.executable, *(("-P", *launcher) if launcher else ()), "-m", "spikeport", "hardware", "list"]
+    done = subprocess.run(words, cwd=own_names, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "loihi1" in done.stdout
     assert ran(tmp_path) == []
 
 
