@@ -114,7 +114,7 @@ def _refuse_faults(backend: Backend, network: IntegerNetwork) -> None:
     faults = backend.check(network)
     if faults:
         raise UserError(
-            f"cannot execute this network: {len(faults)} faults",
+            "cannot execute this network",
             where=backend.name,
             cause="; ".join(f"({index}) {fault}" for index, fault in enumerate(faults, 1)),
         )

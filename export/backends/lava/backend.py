@@ -41,7 +41,13 @@ class LavaBackend:
             try:
                 write_netx(network, folder / "network.net")
             except UserError as error:
-                return [Fault(layer=error.where, message=f"{error.message}: {error.cause}", hint=error.hint)]
+                return [
+                    Fault(
+                        layer=error.where,
+                        message=": ".join(filter(None, (error.message, error.cause))),
+                        hint=error.hint,
+                    )
+                ]
         return []
 
     def simulate(

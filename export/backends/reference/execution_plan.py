@@ -120,6 +120,7 @@ class _Packer:
         self.sums = self.touched = self.events = self.states = self.out = 0
 
     def add(self, layer: IntegerLayer, bound: Bounds, index: int) -> None:
+        """Packs the next layer, which is layer `index` of the network."""
         row = np.zeros(f.FIELDS, np.int64)
         groups = layer.groups if layer.kind == "conv" else 1
         channels = layer.output_shape[0]
@@ -165,6 +166,7 @@ class _Packer:
         self.order = after
 
     def plan(self) -> ExecutionPlan:
+        """The plan of all layers that were added."""
         return ExecutionPlan(
             fields=np.stack(self.rows),
             weights=self.weights.whole(),

@@ -75,6 +75,7 @@ class Layout:
 
     @property
     def reads_membrane(self) -> bool:
+        """Whether the membrane is the read-out."""
         return self.network.readout.kind == "membrane"
 
     @property

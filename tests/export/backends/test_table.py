@@ -135,7 +135,7 @@ def test_what_a_backend_cannot_execute_is_refused_with_its_reasons(outside, fram
                         input_shape=(1, 1, 5))  # fmt: skip
     network = IntegerNetwork(input_shape=(1, 1, 5), layers=(conv,))
     shaped = frames.reshape(7, 9, 1, 1, 5)
-    with pytest.raises(UserError, match=r"^outside:plain_loops: cannot execute this network: 1 faults: \(1\) c: only "):
+    with pytest.raises(UserError, match=r"^outside:plain_loops: cannot execute this network: \(1\) c: only "):
         compare_backends(network, shaped, ("outside:plain_loops", "reference"))
 
 

@@ -1,4 +1,4 @@
-"""Two Lava processes: one writes a variable of another process before each step, one reads a variable after it."""
+"""Two Lava processes: `Driver` writes a variable of another process in each time step, `Probe` reads one."""
 
 import numpy as np
 from lava.magma.core.decorator import implements, requires, tag
@@ -13,8 +13,9 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 
 class Driver(AbstractProcess):
-    """Writes `data[..., t]` to the connected variable at the end of time step t + 1, in force from t + 2 on: in block
-    0 that is logical step t. This is how lava-dl's own input layers are driven (StateDataloader).
+    """Writes `data[..., t]` to the connected variable at the end of time step t + 1, so that it holds from t + 2 on.
+
+    In layer 0 this is logical step t. lava-dl drives its own input layers in this way (StateDataloader).
     """
 
     def __init__(self, *, data):
@@ -39,7 +40,7 @@ class PyDriver(PyLoihiProcessModel):
 
 
 class Probe(AbstractProcess):
-    """Keeps the connected variable as it stands at the end of each time step, `shape` (..., time steps)."""
+    """Records the connected variable at the end of each time step; `shape` is (..., time steps)."""
 
     def __init__(self, *, shape):
         super().__init__(shape=shape)

@@ -1,4 +1,4 @@
-"""Ends a worker's session: its processes, their shared memory, its folder. Imports nothing of Lava."""
+"""Ends the session of a worker: its processes, their shared memory and its folder. Imports nothing of Lava."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import shutil
 import signal
 import time
 
-SHARED = "/dev/shm/psm_"  # how Python names the shared memory that Lava's channels live in
+SHARED = "/dev/shm/psm_"  # prefix of the shared memory that Lava's channels use
 
 
 def end(session: int, folder: str | os.PathLike[str]) -> None:
-    """Kills every process of `session` but the caller; removes their shared memory and `folder`.
+    """Kills every process of `session` except the caller, and removes their shared memory and `folder`.
 
-    Lava starts a process per network part and makes shared memory that outlives a kill.
+    Lava starts a process for each part of a network, and its shared memory remains when they are killed.
     """
     shared: set[str] = shared_memory(os.getpid()) if session == os.getsid(0) else set()
     for _ in range(50):  # one of them may be starting another
@@ -39,7 +39,7 @@ def end(session: int, folder: str | os.PathLike[str]) -> None:
 
 
 def members(session: int) -> list[int]:
-    """Ids of the living processes of a session, where the system tells (Linux)."""
+    """Ids of the running processes of a session; empty where there is no /proc."""
     found = []
     for entry in pathlib.Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, ValueError):
@@ -50,7 +50,7 @@ def members(session: int) -> list[int]:
 
 
 def shared_memory(pid: int) -> set[str]:
-    """Paths of Python's shared memory that a process has mapped, where the system tells (Linux)."""
+    """Paths of the shared memory of Python that a process has mapped; empty where there is no /proc."""
     with contextlib.suppress(OSError):
         lines = pathlib.Path(f"/proc/{pid}/maps").read_text(encoding="utf-8", errors="replace").splitlines()
         return {line[line.index(SHARED) :].split(" ")[0] for line in lines if SHARED in line}

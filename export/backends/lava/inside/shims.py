@@ -1,6 +1,6 @@
-"""What Lava 0.10.0 and lava-dl 0.6.0 need to import and run on Python 3.11 or newer. Runs in Lava's environment only.
+"""Repairs that Lava 0.10.0 and lava-dl 0.6.0 need on Python 3.11 or newer. Runs in Lava's environment only.
 
-Each repair leaves Lava's arithmetic alone: two are about importing, one about an argument that NumPy renamed.
+No repair changes Lava's arithmetic: three concern imports, one an argument that NumPy renamed.
 """
 
 import dataclasses
@@ -51,7 +51,7 @@ def _without_torch() -> None:
 
 
 def _without_slayer() -> None:
-    """netx imports SLAYER for resonate-and-fire parameters, and SLAYER drags torchvision in."""
+    """netx imports SLAYER for resonate-and-fire parameters, and SLAYER imports torchvision."""
     names = ("lava.lib.dl.slayer", "lava.lib.dl.slayer.neuron", "lava.lib.dl.slayer.neuron.rf")
     for name in names:
         sys.modules[name] = types.ModuleType(name)

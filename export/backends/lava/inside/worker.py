@@ -1,8 +1,8 @@
-"""Runs .net files in Lava's netx. Lives in Lava's environment: imports nothing of Spikeport's but its neighbors here.
+"""Runs .net files in Lava's netx. It runs in Lava's environment and imports nothing of Spikeport but the modules here.
 
-Reads one JSON request a line from standard input, answers with JSON lines: `progress`, then `done` or `error`.
-Standard output carries nothing else: what Lava prints goes to standard error. When standard input ends, whatever the
-reason, everything that Lava started ends too and leaves nothing behind.
+Reads JSON requests from standard input, one a line, and writes JSON messages to standard output: `progress`, then
+`done` or `error`. Everything that Lava prints goes to standard error. When standard input is closed, all processes that
+Lava started are ended and their files removed.
 """
 
 import contextlib
@@ -38,12 +38,16 @@ from lava.proc.io.source import RingBuffer as Source
 
 
 def run(request, tell) -> None:
-    """All samples of a request in one network, one every `period` steps; spikes and voltages land in `output`.
+    """Runs all samples of a request in one network and writes spikes and voltages to `output`.
 
-    Request: `net`, `frames` (.npy, [N, T, ...] integers: spikes, messages, or the bias of input neurons), `output`
-    (.npz to write), `keep_layers`, `membrane`, `message_bits`, `drive` (frames drive input neurons), `interval` and
-    `period` (steps between resets and between samples), `flush` ([time step, layer, synapse] to empty after it).
-    Block k adds k + 1 steps; reset_offset=1 makes every block reset with the first frame of each sample.
+    Layer k is k + 1 steps late. With reset_offset=1 every layer is reset together with the first frame of a sample.
+
+    Args:
+        request: dictionary with `net`; `frames` (.npy, [N, T, ...] integers: spikes, messages, or the bias of input
+            neurons); `output` (.npz to write); `keep_layers`; `membrane`; `message_bits`; `drive` (whether frames drive
+            input neurons); `interval` (steps between resets); `period` (steps between samples); `flush` ([time step,
+            layer, synapse]: the synapse is emptied after this step).
+        tell: function that sends a message.
     """
     started.forget()
     frames = np.load(request["frames"], allow_pickle=False)
@@ -86,7 +90,7 @@ def run(request, tell) -> None:
 
 
 def _run_all(network, request, samples, steps, total, tell) -> None:
-    """Runs `total` steps, pausing at the end of each sample to tell and where a synapse is to be emptied."""
+    """Runs `total` steps. Pauses after each sample, to report progress, and where a synapse is emptied."""
     configuration = Loihi2SimCfg(select_tag="fixed_pt")
     ends = [n * request["period"] + steps for n in range(samples)]
     done = 0
@@ -101,7 +105,7 @@ def _run_all(network, request, samples, steps, total, tell) -> None:
 
 
 def _as_input(frames, shape, period, total):
-    """[N, T, C, H, W] as netx takes it: (W, H, C, time) or (features, time), one sample every `period`, else blank."""
+    """[N, T, C, H, W] in netx's order, (W, H, C, time) or (features, time); a sample every `period` steps."""
     spread = np.zeros((total, *frames.shape[2:]), dtype=np.int32)
     for n, sample in enumerate(frames):
         spread[n * period : n * period + len(sample)] = sample
@@ -109,7 +113,7 @@ def _as_input(frames, shape, period, total):
 
 
 def _as_frames(data, index, samples, steps, period):
-    """A sink's (W, H, C, time) or (features, time) as [N, T, C, H, W] in logical time: index + 1 steps earlier."""
+    """A sink's data, (W, H, C, time) or (features, time), as [N, T, C, H, W], moved index + 1 steps earlier."""
     moved = np.moveaxis(data, -1, 0)
     if moved.ndim == 4:
         moved = moved.transpose(0, 3, 2, 1)
@@ -122,7 +126,7 @@ def main() -> None:
     os.dup2(2, 1)
 
     def tell(message):
-        with contextlib.suppress(OSError):  # nobody listens any more; `_listen` is about to end all this
+        with contextlib.suppress(OSError):  # the pipe is closed; `_listen` is about to end the session
             channel.write(json.dumps(message) + "\n")
 
     requests = queue.Queue()
@@ -142,7 +146,7 @@ def main() -> None:
 
 
 def _listen(requests) -> None:
-    """Requests as they come; at their end, ends the session, a network that runs included.
+    """Reads requests; when standard input is closed, ends the session, even while a network runs.
 
     Reads the bare descriptor: Lava forks, and a fork would inherit the lock of a buffered reader that waits.
     """
@@ -155,10 +159,10 @@ def _listen(requests) -> None:
 
 
 class Started:
-    """The processes that Lava started for one network, and whether one of them was lost.
+    """The processes that Lava started for one network, and whether one of them ended too early.
 
-    Lava would wait for it for ever. Whoever starts a further process has multiprocessing reap the dead ones, so that
-    a look at zombies would miss some: the process objects are kept, and those remember how they ended.
+    Lava would wait for such a process without end. When a further process is started, multiprocessing reaps the dead
+    ones, so that searching for zombies would miss some. The process objects are kept instead; they hold exit codes.
     """
 
     def __init__(self) -> None:
@@ -167,21 +171,21 @@ class Started:
         start = multiprocessing.process.BaseProcess.start
 
         def kept_start(process):
-            self._all.append(process)  # before it lives: it may die before `start` is done
+            self._all.append(process)  # before it runs: it may end before `start` returns
             start(process)
 
         multiprocessing.process.BaseProcess.start = kept_start
 
     def forget(self) -> None:
-        """A new network begins."""
+        """Forgets the processes of the network before."""
         self._all, self._ending = [], False
 
     def ending(self) -> None:
-        """The network is taken down: whose time that takes too long is ended with SIGTERM."""
+        """Lava now ends its processes, with SIGTERM where one does not end in time; this is no error."""
         self._ending = True
 
     def lost(self):
-        """How a process was lost, in words; None where all live or ended well."""
+        """How a process ended too early, as text; None if all run or ended with code 0."""
         for process in list(self._all):
             popen = getattr(process, "_popen", None)  # None while it is being started
             if popen is None:
@@ -203,7 +207,7 @@ started = Started()
 
 
 def _watch(tell) -> None:
-    """Says so and ends the session when a process of Lava's is lost."""
+    """Reports a process of Lava that ended too early, and ends the session."""
     while hasattr(os, "waitid"):
         time.sleep(0.25)
         if words := started.lost():
@@ -212,7 +216,7 @@ def _watch(tell) -> None:
 
 
 def _leave(status) -> None:
-    """Ends the session, this process last, and leaves no file behind."""
+    """Ends the session, this process last, and removes its files."""
     sockets = multiprocessing.util.get_temp_dir()
     session.end(os.getsid(0), os.getcwd())
     shutil.rmtree(sockets, ignore_errors=True)
