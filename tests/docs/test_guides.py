@@ -15,7 +15,6 @@ from spikeport.export.formats.netx.write import write_netx
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-GUIDES = DOCS / "how-to"
 # Small data and short trainings in place of what a page leaves at its default; the rest of a recipe is the page's.
 SMALL = {"data.train": 40, "data.validation": 10, "data.test": 20, "teacher.epochs": 1, "training.epochs": 1,
          "quantization.epochs": 1, "check.lava": "false", "profile.baseline_seconds": 0.1}  # fmt: skip
@@ -77,6 +76,15 @@ def test_the_neuron_of_the_guide(tmp_path):
 
 
 @pytest.mark.slow
+def test_the_data_set_of_the_guide(tmp_path):
+    assert write_files("how-to/data-set.md", tmp_path) == ["moving_dots.py", "recipe.toml"]
+    shown = call(tmp_path, sys.executable, "-P", "-m", "spikeport", "data", "info", "recipe.toml")
+    assert "120" in shown
+    assert "row" in shown
+    assert "0 mismatches" in run_recipe(tmp_path)
+
+
+@pytest.mark.slow
 def test_the_loss_of_the_guide(tmp_path):
     assert write_files("how-to/loss.md", tmp_path) == ["probability_loss.py", "test_probability_loss.py", "recipe.toml"]
     run_tests(tmp_path, "test_probability_loss.py")
@@ -97,8 +105,3 @@ def test_the_tutorial(tmp_path):
     found = json.loads((tmp_path / "runs/bars/report.json").read_text())
     assert found["accuracy"]["student_quantized"]["value"] > 0.9
     assert (tmp_path / "runs/bars/report.html").is_file()
-
-
-@pytest.mark.parametrize("page", sorted(path.name for path in GUIDES.glob("*.md")))
-def test_every_guide_shows_code(page):
-    assert "```" in (GUIDES / page).read_text(encoding="utf-8")
