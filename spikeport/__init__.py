@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from spikeport.export.mapping.limits import LimitReport
     from spikeport.export.network.spike_trace import SpikeTrace
     from spikeport.pipeline.data.dataset import Dataset
+    from spikeport.pipeline.profiling.energy.estimate import EnergyEstimate
     from spikeport.pipeline.run.recipe import Recipe
     from spikeport.pipeline.stages.check_result import CheckResult
     from spikeport.pipeline.stages.compiled_network import (
@@ -65,7 +66,7 @@ if TYPE_CHECKING:
     from spikeport.pipeline.stages.run_value import Run, open_run
     from spikeport.pipeline.stages.runs import check, report, run, train
     from spikeport.pipeline.stages.settings import load_dataset, load_recipe
-    from spikeport.pipeline.stages.simulation import compare, simulate
+    from spikeport.pipeline.stages.simulation import compare, estimate_energy, simulate
     from spikeport.pipeline.sweep.sweep import sweep_recipe as sweep
     from spikeport.values import Interval, Missing
 
@@ -75,6 +76,7 @@ __all__ = [
     "CheckResult",
     "CompiledNetwork",
     "Dataset",
+    "EnergyEstimate",
     "ExportedFiles",
     "Interval",
     "LimitReport",
@@ -95,6 +97,7 @@ __all__ = [
     "describe_dataset",
     "doctor",
     "download_dataset",
+    "estimate_energy",
     "export_network",
     "from_snntorch",
     "install_lava",
@@ -144,7 +147,8 @@ _HOMES = {
     f"{_STAGES}.run_value": ("Run", "open_run"),
     f"{_STAGES}.settings": ("load_dataset", "load_recipe"),
     f"{_STAGES}.runs": ("check", "report", "run", "train"),
-    f"{_STAGES}.simulation": ("compare", "simulate"),
+    f"{_STAGES}.simulation": ("compare", "estimate_energy", "simulate"),
+    "pipeline.profiling.energy.estimate": ("EnergyEstimate",),
 }  # fmt: skip
 _OTHER_NAMES = {  # public name -> module, and its name there
     "from_snntorch": (f"{_EXPORT}.frontends.from_snntorch", "to_spiking_graph"),

@@ -17,6 +17,8 @@ from spikeport.progress import Progress
 if TYPE_CHECKING:
     from spikeport.export.backends.base import Backend
     from spikeport.export.backends.compare import SpikeComparison
+    from spikeport.hardware_profiles.profile import HardwareProfile
+    from spikeport.pipeline.profiling.energy.estimate import EnergyEstimate
 
 
 def simulate(
@@ -96,3 +98,31 @@ def compare(
     if found.timeout is not None:
         raise found.timeout
     return found.comparison
+
+
+def estimate_energy(
+    net: CompiledNetwork | IntegerNetwork,
+    trace: SpikeTrace,
+    hardware: str | os.PathLike[str] | HardwareProfile = "loihi1",
+    *,
+    active_rule: str | None = None,
+    frames: Any = None,
+) -> EnergyEstimate:
+    """Models the energy of one inference on a device: exact counts times published energies per operation.
+
+    Args:
+        net: the network that was simulated.
+        trace: its spike trace, with counts.
+        hardware: id of a profile, path of a profile file, or a loaded profile.
+        active_rule: the rule for active neuron updates; None for that of the profile.
+        frames: `[N, T, ...]`, the input of `trace`; needed only where the network takes input values other than 1.
+
+    Returns:
+        Energies as intervals in µJ, with the constants that are unknown.
+
+    Raises:
+        UserError: the trace has no counts or belongs to another network, or the profile is unknown or that of a GPU.
+    """
+    from spikeport.pipeline.profiling import profile_trace
+
+    return profile_trace.estimate_energy(integer_network(net), trace, hardware, active_rule=active_rule, frames=frames)
