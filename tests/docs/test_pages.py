@@ -20,7 +20,7 @@ def test_files_and_tests_that_a_page_names_exist(page):
     for path, name in re.findall(r"`((?:[\w.-]+/)+[\w.-]+\.(?:py|md|txt|toml|json))?(?:::(\w+))?`", text):
         if path:
             file = ROOT / path
-            assert file.exists() or path.startswith(("runs/", "../")), f"{page.name} names {path}"
+            assert file.exists() or path.startswith(("runs/", "made/", "../")), f"{page.name} names {path}"
         if name:
             assert file is not None
             assert f"def {name}(" in file.read_text(encoding="utf-8"), f"{page.name} names {file.name}::{name}"
