@@ -209,7 +209,8 @@ def _prepare(file: str, trusted: bool) -> Callable[[], None]:
 
         digest = hashlib.md5(Path("root/NMNIST", file).read_bytes(), usedforsecurity=False).hexdigest()
         archive = Archive(
-            file=file, into="NMNIST", brings="NMNIST/Train", layout="<digit>/<id>.bin", suffix=(".bin",), count=2,
+            file=file, into="NMNIST", content_folder="NMNIST/Train", layout="<digit>/<id>.bin",
+            suffix=(".bin",), count=2,
             url="https://localhost/nothing", md5=digest if trusted else "0" * 32,
         )  # fmt: skip
         SOURCES["nmnist"] = replace(SOURCES["nmnist"], archives=(archive,))

@@ -53,7 +53,7 @@ def check_events(events: np.ndarray, height: int, width: int, *, where: str, ord
             where=where,
             cause=f"event {bad} is at x = {x[bad]}, y = {y[bad]}; the sensor is {width} wide and {height} high; all "
             f"events lie in x = {x.min()} to {x.max()}, y = {y.min()} to {y.max()}",
-            hint=_way_inside(x, y, height, width),
+            hint=_hint_inside(x, y, height, width),
         )
     if _any_outside(p, 2):
         bad = int(np.argmax((p < 0) | (p > 1)))
@@ -62,7 +62,7 @@ def check_events(events: np.ndarray, height: int, width: int, *, where: str, ord
         )
 
 
-def _way_inside(x: np.ndarray, y: np.ndarray, height: int, width: int) -> str:
+def _hint_inside(x: np.ndarray, y: np.ndarray, height: int, width: int) -> str:
     """A hint for events outside the sensor, from their bounding box."""
     if min(x.min(), y.min()) >= 1 and x.max() <= width and y.max() <= height:
         return "these coordinates seem to count from 1: subtract 1 from x and y"

@@ -67,7 +67,7 @@ def window_of(dataset: Dataset) -> WindowFacts | None:
         "duration_us": {
             "least": int(durations.min()), "median": float(np.median(durations)), "most": int(durations.max()),
         },
-        "inside": float(facts["kept"].sum() / events.sum()),
+        "inside": float(facts["in_window"].sum() / events.sum()),
         "empty_frames": float(facts["empty"].mean() / steps),
         "box": {axis: [int(facts[f"{axis}_min"].min()), int(facts[f"{axis}_max"].max())] for axis in "xy"},
         "on": float(facts["on"].sum() / events.sum()),
@@ -99,30 +99,30 @@ def period(us: float) -> str:
 
 def _warnings(facts: np.ndarray, found: WindowMeasures, steps: int, sensor: tuple[int, int]) -> list[str]:
     window, count = found["window_us"], len(facts)
-    said = []
-    poor = int((facts["kept"] < USELESS * facts["events"]).sum())
+    sentences = []
+    poor = int((facts["in_window"] < USELESS * facts["events"]).sum())
     if found["inside"] < LOST:
-        said.append(
+        sentences.append(
             f"the window of {period(window)} (data.steps x data.step_us) holds {found['inside']:.2%} of the events; "
             + _too_long(facts, window)
         )
     elif poor:
-        said.append(
+        sentences.append(
             f"{poor} of {count} recordings have less than {USELESS:.0%} of their events inside the window of "
             f"{period(window)}: look for noise before them, or for another unit"
         )
     elif (facts["empty"] > steps / 2).mean() > 0.5:
-        said.append(
+        sentences.append(
             f"more than half of the frames are empty in most recordings ({found['empty_frames']:.1%} of all frames); "
             + _too_short(facts, window)
         )
     late = facts["late_us"]
     if late.any():
-        said.append(
+        sentences.append(
             f"{int((late > 0).sum())} of {count} recordings had events out of order and were sorted (data.sort); the "
             f"largest step back was {period(late.max())}"
         )
-    return [*said, *_of_places(found, sensor)]
+    return [*sentences, *_of_places(found, sensor)]
 
 
 def _too_long(facts: np.ndarray, window: int) -> str:
@@ -155,11 +155,11 @@ def _too_short(facts: np.ndarray, window: int) -> str:
 def _of_places(found: WindowMeasures, sensor: tuple[int, int]) -> list[str]:
     (left, right), (top, bottom) = found["box"]["x"], found["box"]["y"]
     height, width = sensor
-    said, where = [], f"all events lie in x {left} to {right}, y {top} to {bottom} of {width} x {height} pixels"
+    sentences, where = [], f"all events lie in x {left} to {right}, y {top} to {bottom} of {width} x {height} pixels"
     if (right - left + 1) * (bottom - top + 1) < width * height / 4:
-        said.append(f"{where}: is the sensor smaller (data.width, data.height), or are x and y swapped?")
+        sentences.append(f"{where}: is the sensor smaller (data.width, data.height), or are x and y swapped?")
     elif left == top == 1:
-        said.append(f"{where}: do the coordinates count from 1? Then subtract 1")
+        sentences.append(f"{where}: do the coordinates count from 1? Then subtract 1")
     if found["on"] in (0, 1):
-        said.append(f"all events are {'ON' if found['on'] else 'OFF'}: is polarity lost?")
-    return said
+        sentences.append(f"all events are {'ON' if found['on'] else 'OFF'}: is polarity lost?")
+    return sentences

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikeport.pipeline.data.augmentation.draws import either_way, uniform
+from spikeport.pipeline.data.augmentation.draws import symmetric_integers, uniform
 from spikeport.pipeline.data.augmentation.events import add_noise, drop_events, jitter_time, shift_time
 from spikeport.pipeline.data.augmentation.geometry import affine, flip, shift
 from spikeport.pipeline.data.augmentation.mixing import draw_boxes, mix, partners_of_class
@@ -23,7 +23,7 @@ __all__ = ["AUGMENTATIONS", "augment"]
 
 
 @dataclass(frozen=True)
-class Way:
+class AugmentationStep:
     """One augmentation: the recipe key that turns it on, and its function (frames, value, labels, generator) ->
     frames.
     """
@@ -55,11 +55,11 @@ def _scale(frames: Tensor, reach: float, labels: Tensor | None, generator: torch
 
 
 def _shift(frames: Tensor, reach: int, labels: Tensor | None, generator: torch.Generator) -> Tensor:
-    return shift(frames, either_way(reach, (frames.shape[1], 2), generator))
+    return shift(frames, symmetric_integers(reach, (frames.shape[1], 2), generator))
 
 
 def _shift_time(frames: Tensor, reach: int, labels: Tensor | None, generator: torch.Generator) -> Tensor:
-    return shift_time(frames, either_way(reach, (frames.shape[1],), generator))
+    return shift_time(frames, symmetric_integers(reach, (frames.shape[1],), generator))
 
 
 def _jitter_time(frames: Tensor, share: float, labels: Tensor | None, generator: torch.Generator) -> Tensor:
@@ -74,16 +74,16 @@ def _noise(frames: Tensor, share: float, labels: Tensor | None, generator: torch
     return add_noise(frames, share, generator)
 
 
-AUGMENTATIONS: tuple[Way, ...] = (
-    Way("mix", _mix),
-    Way("flip", _flip),
-    Way("rotation", _rotate),
-    Way("scale", _scale),
-    Way("shift", _shift),
-    Way("time_shift", _shift_time),
-    Way("time_jitter", _jitter_time),
-    Way("event_drop", _drop),
-    Way("noise", _noise),
+AUGMENTATIONS: tuple[AugmentationStep, ...] = (
+    AugmentationStep("mix", _mix),
+    AugmentationStep("flip", _flip),
+    AugmentationStep("rotation", _rotate),
+    AugmentationStep("scale", _scale),
+    AugmentationStep("shift", _shift),
+    AugmentationStep("time_shift", _shift_time),
+    AugmentationStep("time_jitter", _jitter_time),
+    AugmentationStep("event_drop", _drop),
+    AugmentationStep("noise", _noise),
 )
 
 
@@ -99,8 +99,8 @@ def augment(frames: Tensor, recipe: Augmentation, generator: torch.Generator, la
         generator: random generator on the CPU.
         labels: `[B]`, needed for `mix` alone; they do not change.
     """
-    for way in AUGMENTATIONS:
-        value = getattr(recipe, way.setting)
+    for augmentation in AUGMENTATIONS:
+        value = getattr(recipe, augmentation.setting)
         if value:
-            frames = way.apply(frames, value, labels, generator)
+            frames = augmentation.apply(frames, value, labels, generator)
     return frames

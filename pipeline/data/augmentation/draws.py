@@ -13,7 +13,7 @@ def uniform(count: int, generator: torch.Generator) -> Tensor:
     return torch.rand(count, generator=generator)
 
 
-def either_way(reach: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+def symmetric_integers(reach: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
     """int64 of `shape`, uniform in -reach..reach."""
     return torch.randint(-reach, reach + 1, shape, generator=generator)
 

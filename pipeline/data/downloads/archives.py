@@ -13,8 +13,8 @@ class Archive:
     Attributes:
         file: name of the file.
         into: folder below the root that it is unpacked into.
-        brings: folder that is there afterwards.
-        layout: how the files lie in `brings`, for people.
+        content_folder: folder that is there afterwards.
+        layout: how the files lie in `content_folder`, for people.
         suffix: extensions of the files that it brings.
         count: smallest number of these files.
         tonic: class of tonic.datasets, and prefix of its attributes, that know address and MD5; None if tonic does not.
@@ -27,7 +27,7 @@ class Archive:
 
     file: str
     into: str
-    brings: str
+    content_folder: str
     layout: str
     suffix: tuple[str, ...]
     count: int
@@ -41,8 +41,8 @@ class Archive:
     def is_complete(self, root: Path) -> bool:
         """Whether everything that it brings is below `root`."""
         if not self.unpack:
-            return (root / self.brings / self.file).is_file()
-        return self.is_whole(root / self.brings)
+            return (root / self.content_folder / self.file).is_file()
+        return self.is_whole(root / self.content_folder)
 
     def is_whole(self, folder: Path) -> bool:
         """Whether `folder` has all files that it brings."""

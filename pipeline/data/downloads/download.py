@@ -44,7 +44,7 @@ def download(
         raise UserError(f"{name!r} is not a data set with downloads", hint=f"use one of {known}")
     rows, missing = [], []
     for archive in SOURCES[name].archives:
-        part = f"{archive.brings}/{archive.file}" if not archive.unpack else archive.brings
+        part = f"{archive.content_folder}/{archive.file}" if not archive.unpack else archive.content_folder
         if archive.is_complete(root):
             rows.append({"part": part, "state": _here(archive, root)})
             continue
@@ -58,7 +58,9 @@ def download(
                 (f"{archive.file}: {error.message}" + (f": {error.cause}" if error.cause else ""), error.hint)
             )
         except Exception as error:  # a host fails as it likes: HTTP, DNS, TLS, time-outs, a wrong file
-            missing.append((f"{archive.file}: {error}", how_to_get(name, archive, root / archive.brings, tried=True)))
+            missing.append(
+                (f"{archive.file}: {error}", how_to_get(name, archive, root / archive.content_folder, tried=True))
+            )
     if missing:
         raise MissingDependencyError(
             f"{name} could not be fetched whole",
@@ -71,7 +73,7 @@ def download(
 
 def _here(archive: Archive, root: Path) -> str:
     """ "here", and whether a file that stays packed differs from the published one."""
-    if archive.unpack or _md5(file := root / archive.brings / archive.file) == archive.address()[1]:
+    if archive.unpack or _md5(file := root / archive.content_folder / archive.file) == archive.address()[1]:
         return "here"
     return f"here, but not the published file: {file.name} has another MD5"
 
@@ -92,9 +94,9 @@ def _bring(archive: Archive, root: Path, say: Callable[[str], None], progress: N
     if not archive.unpack:
         return
     say(f"unpacking {archive.file}")
-    inside = Path(archive.brings).relative_to(archive.into)
+    inside = Path(archive.content_folder).relative_to(archive.into)
     if not unpack(file, folder, inner=archive.inner, whole=lambda made: archive.is_whole(made / inside)):
-        raise LookupError(f"{archive.brings}/{archive.layout} is not in it in full")
+        raise LookupError(f"{archive.content_folder}/{archive.layout} is not in it in full")
 
 
 def check_md5(file: Path, md5: str, progress: NamedProgress | None = None) -> None:

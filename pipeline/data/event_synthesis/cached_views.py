@@ -70,16 +70,16 @@ class CachedViews:
     ) -> None:
         data = recipe.data
         self.binning = Binning(steps=data.steps, step_us=data.step_us, height=data.height, width=data.width)
-        self.synthesizer, self.images, self.warp = synthesizer, images.images, recipe.synthesis.affine
+        self.synthesizer, self.images, self.affine = synthesizer, images.images, recipe.synthesis.affine
         self.folder, self.progress = folder, progress
         count = len(self.images)
-        self.warps = [
+        self.transforms = [
             draw_affine(count, torch.Generator().manual_seed(derived_seed(0, "view's warp", view)))
             for view in range(recipe.synthesis.cached_views)
         ]
         pixels = hashlib.sha256(np.ascontiguousarray(self.images).data).hexdigest()
-        self.content = f"{synthesizer.identity} of {pixels} {self.images.shape}, {self.warp!r}, in blocks of {BLOCK}"
-        self.views = [self._kept(view) for view in range(recipe.synthesis.cached_views)]
+        self.content = f"{synthesizer.identity} of {pixels} {self.images.shape}, {self.affine!r}, in blocks of {BLOCK}"
+        self.views = [self._load_or_render(view) for view in range(recipe.synthesis.cached_views)]
 
     def sample(self, rows: Tensor, generator: torch.Generator, device: torch.device) -> tuple[Tensor, Tensor]:
         """A random rendering of each image.
@@ -94,35 +94,39 @@ class CachedViews:
         """
         which = torch.randint(len(self.views), (len(rows),), generator=generator)
         frames = np.empty((len(rows), *self.binning.shape), np.uint8)
-        warps = torch.empty(len(self.warps[0]), len(rows))
+        transforms = torch.empty(len(self.transforms[0]), len(rows))
         for view in range(len(self.views)):
             here = which == view
             frames[here.numpy()] = self.views[view][rows[here].numpy()]
-            warps[:, here] = self.warps[view][:, rows[here]]
+            transforms[:, here] = self.transforms[view][:, rows[here]]
         seen = as_input(torch.from_numpy(frames).to(device).transpose(0, 1))
-        return self._warped(rows, warps, device), seen
+        return self._transformed(rows, transforms, device), seen
 
-    def _warped(self, rows: Tensor, warps: Tensor, device: torch.device | None = None) -> Tensor:
+    def _transformed(self, rows: Tensor, transforms: Tensor, device: torch.device | None = None) -> Tensor:
         images = torch.from_numpy(resize_to(self.images[rows.numpy()], self.binning.height, self.binning.width))
-        return apply_affine(images.to(device), self.warp, warps)
+        return apply_affine(images.to(device), self.affine, transforms)
 
-    def _kept(self, view: int) -> PackedFrames:
+    def _load_or_render(self, view: int) -> PackedFrames:
         key = self.folder, f"view {view} by {self.content}", len(self.images), self.binning
-        drawn = cached_frames(*key, lambda: self._drawn(view)) if distributed.is_rank_zero() else None
+        drawn = cached_frames(*key, lambda: self._render_view(view)) if distributed.is_rank_zero() else None
         distributed.barrier()
         kept = stored_frames(*key)  # mapped, whoever drew it
-        return (kept or drawn or self._drawn(view)).frames
+        return (kept or drawn or self._render_view(view)).frames
 
-    def _drawn(self, view: int) -> Frames:
+    def _render_view(self, view: int) -> Frames:
         count = len(self.images)
         bits = np.empty((count, row_bytes(self.binning.shape)), np.uint8)
         facts = np.zeros(count, FACTS)  # events only, of which no two in one step come from one pixel
         for start in range(0, count, BLOCK):
             rows = torch.arange(start, min(start + BLOCK, count))
             generator = torch.Generator().manual_seed(derived_seed(0, "view", view, start))
-            events = self.synthesizer.render(self._warped(rows, self.warps[view][:, rows]), generator).transpose(0, 1)
+            events = self.synthesizer.render(
+                self._transformed(rows, self.transforms[view][:, rows]), generator
+            ).transpose(0, 1)
             frames = PackedFrames.pack(events.numpy() > 0)
             bits[rows.numpy()], facts["events"][rows.numpy()] = frames.bits, events.flatten(1).sum(1).numpy()
             if self.progress:
-                self.progress(int(rows[-1]) + 1, count, f"drawing view {view + 1} of {len(self.warps)} of the images")
+                self.progress(
+                    int(rows[-1]) + 1, count, f"drawing view {view + 1} of {len(self.transforms)} of the images"
+                )
         return Frames(frames=PackedFrames(bits, (count, *self.binning.shape)), facts=facts)

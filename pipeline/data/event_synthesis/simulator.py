@@ -97,35 +97,35 @@ class Simulator:
         apart_us = self.step_us / per_step
         follow = 1 - torch.exp(-apart_us / draw(scene.lag_us, 1, 1).clamp(min=1.0))
 
-        def looks() -> Iterator[Tensor]:
+        def samples() -> Iterator[Tensor]:
             seen: Tensor | None = None
             for sample in range(self.steps * per_step + 1):
                 look = torch.log1p(-_moved(shade, _where(path, (sample * apart_us + delay) / lasts, ease)))
                 seen = look if seen is None else seen + follow * (look - seen)
                 yield seen
 
-        frames = sense(looks(), thresholds, self.steps, per_step)
+        frames = sense(samples(), thresholds, self.steps, per_step)
         chance = draw(scene.noise_hz, 1, 1, 1) * (self.step_us * 1e-6)
         noise = torch.rand(self.steps, batch, 2, height, width, generator=generator).to(device) < chance / 2
         return torch.maximum(frames, noise.to(frames))
 
 
-def sense(looks: Iterator[Tensor], thresholds: Tensor, steps: int, per_step: int) -> Tensor:
+def sense(samples: Iterator[Tensor], thresholds: Tensor, steps: int, per_step: int) -> Tensor:
     """Frames `[T, B, 2, H, W]`: 1 where a pixel sent at least one OFF (channel 0) or ON event (channel 1) in a time
     step.
 
     A pixel keeps the level at which it last fired; a change of n thresholds sends n events and moves the level by n.
 
     Args:
-        looks: yields log intensity `[B, H, W]`, at the start and then `per_step` times a time step.
+        samples: yields log intensity `[B, H, W]`, at the start and then `per_step` times a time step.
         thresholds: `[B, 2, H, W]`, for OFF and ON.
         steps: number of time steps.
         per_step: samples of a time step.
     """
-    level = next(looks).clone()
+    level = next(samples).clone()
     off, on = thresholds.unbind(1)
     frames = torch.zeros((steps, *thresholds.shape), device=thresholds.device)
-    for sample, look in enumerate(looks):
+    for sample, look in enumerate(samples):
         frame = frames[sample // per_step]
         moved = look - level
         up = (moved / on).clamp_(min=0).floor_()

@@ -114,17 +114,17 @@ def bin_recording(recording: Recording, binning: Binning, facts: np.ndarray | No
         return out
     t, x, y, p = columns(recording.events)  # within the sensor and sorted: a Recording refuses to exist otherwise
     edges = np.searchsorted(t, t[0] + binning.step_us * np.arange(binning.steps + 1))
-    kept = edges[-1]
+    in_window = edges[-1]
     if facts is not None:
         first, last = tails(len(t))
         start, core = t[first] - t[0], t[last] - t[first]
         box = x.min(), x.max(), y.min(), y.max()
         empty = np.count_nonzero(edges[1:] == edges[:-1])
-        facts[0] = (len(t), kept, np.count_nonzero(p), t[-1] - t[0], start, core, *box, empty, recording.late_us)
-    flat = p[:kept] * binning.height
-    flat += y[:kept]
+        facts[0] = (len(t), in_window, np.count_nonzero(p), t[-1] - t[0], start, core, *box, empty, recording.late_us)
+    flat = p[:in_window] * binning.height
+    flat += y[:in_window]
     flat *= binning.width
-    flat += x[:kept]
+    flat += x[:in_window]
     flat += np.repeat(2 * binning.height * binning.width * np.arange(binning.steps), np.diff(edges))
     out.reshape(-1)[flat] = 1  # by flat index: no loop over events, and no addition that a second event would need
     return out

@@ -9,7 +9,7 @@ FACTS = np.dtype(
         (name, "<i8")
         for name in (
             "events",
-            "kept",  # of them inside the window of steps x step_us
+            "in_window",  # of them inside the window of steps x step_us
             "on",
             "duration_us",
             "core_start_us",  # where the middle 98 % of the events begin, from the first event on

@@ -26,14 +26,14 @@ def as_input(frames: Tensor) -> Tensor:
         return frames
     steps, batch, channels, height, width = frames.shape
     dtype = frames.dtype if frames.is_floating_point() else torch.float32
-    held = torch.empty((steps, batch, height, width, channels), dtype=dtype, device=frames.device)
+    output = torch.empty((steps, batch, height, width, channels), dtype=dtype, device=frames.device)
     if frames.device.type == "cpu" and frames.dtype == torch.uint8:
         planes = frames.contiguous().view(steps * batch, channels, height * width)
-        interleave(planes.numpy(), held.view(steps * batch, height * width * channels).numpy())
+        interleave(planes.numpy(), output.view(steps * batch, height * width * channels).numpy())
     else:
         for channel in range(channels):  # takes a third of the time of torch's own copy
-            held[..., channel] = frames[:, :, channel]
-    return held.permute(0, 1, 4, 2, 3)
+            output[..., channel] = frames[:, :, channel]
+    return output.permute(0, 1, 4, 2, 3)
 
 
 def concat_batch(parts: Sequence[Tensor]) -> Tensor:

@@ -20,11 +20,11 @@ from spikeport.pipeline.data.readers.event_columns import (
     check_size,
     damaged,
     describe,
+    event_names,
     from_columns,
     from_table,
-    held,
+    list_members,
     unknown_layout,
-    wanted,
 )
 from spikeport.pipeline.data.readers.event_streams import content_of
 
@@ -45,7 +45,7 @@ def read_npz(path: Path, columns: str) -> np.ndarray:
         entries = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
         if len(entries) < len(archive.infolist()):
             raise damaged("a name stands in it twice")
-        names = list(entries) if len(entries) == 1 else wanted(list(entries))
+        names = list(entries) if len(entries) == 1 else event_names(list(entries))
         check_size(sum(entries[name].file_size for name in names), stored)
         found = {}
         for name in names:
@@ -59,7 +59,7 @@ def read_npz(path: Path, columns: str) -> np.ndarray:
                 with archive.open(entries[name]) as file:
                     others[name] = _stated(file)
             raise unknown_layout(
-                held(others), "save the events under these names: numpy.savez(file, t=t, x=x, y=y, p=p)"
+                list_members(others), "save the events under these names: numpy.savez(file, t=t, x=x, y=y, p=p)"
             )
     return from_columns(found)
 
@@ -75,7 +75,7 @@ def read_h5(path: Path, columns: str) -> np.ndarray:
             found = _inside(file, "events")
         if isinstance(found, h5py.Dataset):
             return _events(_values(found, size), columns)
-        names = wanted([str(name) for name in itertools.islice(found, _MOST_NAMES)])
+        names = event_names([str(name) for name in itertools.islice(found, _MOST_NAMES)])
         items = {name: _inside(found, name) for name in names}
         sets = {name: item for name, item in items.items() if isinstance(item, h5py.Dataset)}
         if len(sets) < 4:
@@ -88,7 +88,7 @@ def read_mat(path: Path, columns: str) -> np.ndarray:
     """Reads the variables ts, x, y and p of a MATLAB file of version 5 to 7, or its one array `[N, 4]`."""
     content = content_of(path)
     found = {each.name: each for each in mat_files.variables(content)}
-    names = [name for name in wanted(list(found)) if found[name].numeric]
+    names = [name for name in event_names(list(found)) if found[name].numeric]
     if len(names) < 4:
         tables = [each for each in found.values() if each.numeric and len(each.shape) == 2 and each.shape[1] == 4]
         if len(tables) == 1 and (columns or len(found) == 1):
@@ -99,7 +99,9 @@ def read_mat(path: Path, columns: str) -> np.ndarray:
             "events that are not a camera's (touch, sound) cannot be read; else save ts, x, y and p"
         )  # fmt: skip
         there = {name: str(each) for name, each in found.items()}
-        raise unknown_layout(held(there) if there else "no variable", convert, "the variables ts (in us), x, y and p")
+        raise unknown_layout(
+            list_members(there) if there else "no variable", convert, "the variables ts (in us), x, y and p"
+        )
     check_size(sum(math.prod(found[name].shape) for name in names), len(content))  # of a byte at least
     arrays = {name: found[name].values(len(content)) for name in names}
     one = {name: each.reshape(-1) if max(each.shape) == each.size else each for name, each in arrays.items()}
@@ -173,7 +175,7 @@ def _explain(file: Any) -> None:
             there[str(name)] = f"group of {', '.join(itertools.islice(map(str, item), 6)) or 'nothing'}"
         else:
             there[str(name)] = describe(item) if isinstance(item, h5py.Dataset) else "link or type"
-    found = held(there) if there else "nothing"
+    found = list_members(there) if there else "nothing"
     convert = "convert it: write t, x, y and p as data sets into the group events"
     if "CD" in there and "events" in there["CD"]:
         found = "CD/events, as Metavision writes it"

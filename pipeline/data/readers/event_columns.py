@@ -129,12 +129,12 @@ def describe(array: np.ndarray) -> str:
     return f"{str(array.dtype)[:60]} {list(array.shape)}"
 
 
-def wanted(names: Sequence[str]) -> list[str]:
+def event_names(names: Sequence[str]) -> list[str]:
     """The names that may be a column of events."""
     return [name for name in names if name.lower() in KNOWN]
 
 
-def held(members: Mapping[str, str]) -> str:
+def list_members(members: Mapping[str, str]) -> str:
     """The members of a file as a text."""
     return _listed([f"{name} ({message})" for name, message in members.items()])
 

@@ -38,15 +38,17 @@ class Source:
     load: Callable[[Data, NamedProgress | None], RawDataset]
     archives: tuple[Archive, ...] = ()
 
-    def missing(self, brings: str, folder: Path, file: str = "") -> MissingDependencyError:
+    def missing(self, content_folder: str, folder: Path, file: str = "") -> MissingDependencyError:
         """The error for an archive's content that is not at `folder`.
 
         Args:
-            brings: `Archive.brings` of that archive.
+            content_folder: `Archive.content_folder` of that archive.
             folder: where its content was expected.
             file: `Archive.file`, where several archives bring one folder.
         """
-        archive = next(a for a in self.archives if a.brings == brings and file in ("", a.file))
+        archive = next(a for a in self.archives if a.content_folder == content_folder and file in ("", a.file))
         return MissingDependencyError(
-            f"{brings} of {self.name} is not there", where=str(folder), hint=how_to_get(self.name, archive, folder)
+            f"{content_folder} of {self.name} is not there",
+            where=str(folder),
+            hint=how_to_get(self.name, archive, folder),
         )

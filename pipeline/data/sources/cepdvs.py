@@ -31,7 +31,7 @@ SOURCE = Source(
         Archive(
             file="CEP-DVS",
             into="CEP-DVS",
-            brings="CEP-DVS/events",
+            content_folder="CEP-DVS/events",
             layout="<class>/<n>.mat (or .npz, .npy, .bin, .aedat4)",
             suffix=(".mat",),
             count=10_000,
@@ -40,7 +40,7 @@ SOURCE = Source(
         Archive(
             file="CEP-DVS",
             into="CEP-DVS",
-            brings="CEP-DVS/images",
+            content_folder="CEP-DVS/images",
             layout="<class>/<n>.png",
             suffix=(".png", ".jpg"),
             count=10_000,

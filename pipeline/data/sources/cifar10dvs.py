@@ -124,11 +124,11 @@ def _pairs(path: Path, files: list[EventFile], found: ImageSet, classes: tuple[s
         ) from error
     if not lines or not {"recording", "image"} <= set(lines[0]):
         raise UserError("a file of pairs has the columns recording and image", where=str(path), hint="name them so")
-    said = {line["recording"]: line["image"] for line in lines}
+    image_of = {line["recording"]: line["image"] for line in lines}
     class_of = dict(zip(found.ids, found.classes, strict=True))
     taken: dict[str, str] = {}
     for file in files:
-        image = said.get(file.key)
+        image = image_of.get(file.key)
         if image is None:
             why = "there is no line for it"
         elif image not in class_of:
@@ -155,7 +155,7 @@ SOURCE = Source(
         Archive(
             file="CIFAR10DVS.zip",
             into="CIFAR10DVS",
-            brings="CIFAR10DVS",
+            content_folder="CIFAR10DVS",
             layout="<class>/cifar10_<class>_<n>.aedat4 (or .aedat)",
             suffix=(".aedat4", ".aedat"),
             count=10_000,
@@ -165,7 +165,7 @@ SOURCE = Source(
         Archive(
             file="cifar-10-binary.tar.gz",
             into="CIFAR10",
-            brings="CIFAR10/cifar-10-batches-bin",
+            content_folder="CIFAR10/cifar-10-batches-bin",
             layout="data_batch_1.bin ... data_batch_5.bin, test_batch.bin",
             suffix=(".bin",),
             count=6,

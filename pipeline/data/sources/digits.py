@@ -46,7 +46,7 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
     def read() -> Iterator[Recording]:
         for start in range(0, len(keys), BATCH):
             rows = slice(start, start + BATCH)
-            scenes = CAMERA.watch(look(gray[rows], sensor, size, keys[rows]), SAMPLE_US, keys[rows])
+            scenes = CAMERA.watch(log_intensities(gray[rows], sensor, size, keys[rows]), SAMPLE_US, keys[rows])
             for events, key, label in zip(scenes, keys[rows], labels[rows], strict=True):
                 yield Recording(events=events, sensor=sensor, label=int(label), key=key)
 
@@ -65,7 +65,9 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
     )
 
 
-def look(gray: np.ndarray, sensor: tuple[int, int], size: int, keys: tuple[str, ...]) -> Iterator[np.ndarray]:
+def log_intensities(
+    gray: np.ndarray, sensor: tuple[int, int], size: int, keys: tuple[str, ...]
+) -> Iterator[np.ndarray]:
     """Log intensity, float32 `[B, H, W]`, every SAMPLE_US, while the gaze moves along a triangle."""
     log_table = np.log(np.arange(16 * SUB * SUB + 1) / (16 * SUB * SUB) + BACKGROUND).round(6).astype(np.float32)
     height, width = sensor

@@ -135,7 +135,7 @@ SOURCE = Source(
         Archive(
             file="ibmGestureTrain.tar.gz",
             into="DVSGesture",
-            brings="DVSGesture/ibmGestureTrain",
+            content_folder="DVSGesture/ibmGestureTrain",
             layout="user01_fluorescent/0.npy",
             suffix=(".npy",),
             count=1_000,
@@ -144,7 +144,7 @@ SOURCE = Source(
         Archive(
             file="ibmGestureTest.tar.gz",
             into="DVSGesture",
-            brings="DVSGesture/ibmGestureTest",
+            content_folder="DVSGesture/ibmGestureTest",
             layout="user24_fluorescent/0.npy",
             suffix=(".npy",),
             count=200,

@@ -35,7 +35,7 @@ SOURCE = Source(
         Archive(
             file="N-Caltech101-archive.zip",
             into="NCALTECH101",
-            brings="NCALTECH101/Caltech101",
+            content_folder="NCALTECH101/Caltech101",
             layout="<class>/image_0001.bin",
             suffix=(".bin",),
             count=8_709,
@@ -45,7 +45,7 @@ SOURCE = Source(
         Archive(
             file="caltech-101.zip",
             into="Caltech101",
-            brings="Caltech101/101_ObjectCategories",
+            content_folder="Caltech101/101_ObjectCategories",
             layout="<class>/image_0001.jpg",
             suffix=(".jpg",),
             count=9_144,

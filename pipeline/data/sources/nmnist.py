@@ -82,10 +82,12 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
         return bin_files([file.path for file in files], SENSOR, binning, progress)
 
     counts = {part.name: sum(file.key.startswith(part.name) for file in files) for part in present}
-    said = " and ".join(f"{counts[part.name]:,} of the {part.published:,} {part.name} recordings" for part in present)
+    parts_text = " and ".join(
+        f"{counts[part.name]:,} of the {part.published:,} {part.name} recordings" for part in present
+    )
     return RawDataset(
         name="nmnist",
-        description=f"N-MNIST: {said}, each of an MNIST digit that a sensor saw in three saccades",
+        description=f"N-MNIST: {parts_text}, each of an MNIST digit that a sensor saw in three saccades",
         classes=names,
         keys=tuple(file.key for file in files),
         labels=labels_of(files),
@@ -134,7 +136,7 @@ def _mnist(file: str, md5: str) -> Archive:
     return Archive(
         file=file,
         into="MNIST/raw",
-        brings="MNIST/raw",
+        content_folder="MNIST/raw",
         layout=file,
         suffix=(".gz",),
         count=1,
@@ -153,7 +155,7 @@ SOURCE = Source(
         Archive(
             file="train.zip",
             into="NMNIST",
-            brings="NMNIST/Train",
+            content_folder="NMNIST/Train",
             layout="<digit>/<id>.bin",
             suffix=(".bin",),
             count=60_000,
@@ -162,7 +164,7 @@ SOURCE = Source(
         Archive(
             file="test.zip",
             into="NMNIST",
-            brings="NMNIST/Test",
+            content_folder="NMNIST/Test",
             layout="<digit>/<id>.bin",
             suffix=(".bin",),
             count=10_000,

@@ -127,12 +127,12 @@ def split_recordings(found: RawDataset, data: Data) -> tuple[Split, np.ndarray]:
                 where="data.split",
                 hint='set data.split = "random"' + ("" if found.official_test is None else ", or add its test part"),
             )
-        held = np.flatnonzero(found.official_test)
-        tested = _drawn(labels, held, data.test, generator, "data.test")
+        test_rows = np.flatnonzero(found.official_test)
+        tested = _drawn(labels, test_rows, data.test, generator, "data.test")
         training = np.flatnonzero(~found.official_test)
     else:
         training, tested = _first_and_next(labels, found.keys, data)
-        held = tested
+        test_rows = tested
     validated = trained = np.empty(0, np.int64)
     if data.validation:
         validated = _drawn(labels, training, data.validation, generator, "data.validation")
@@ -141,7 +141,7 @@ def split_recordings(found: RawDataset, data: Data) -> tuple[Split, np.ndarray]:
         if not len(trained):
             raise UserError("nothing is left to train on", where="data.validation", hint="lower data.validation")
     _check_classes(labels, trained)
-    return Split(train=trained, validation=validated, test=tested), np.concatenate([validated, held])
+    return Split(train=trained, validation=validated, test=tested), np.concatenate([validated, test_rows])
 
 
 def _first_and_next(labels: np.ndarray, keys: tuple[str, ...], data: Data) -> tuple[np.ndarray, np.ndarray]:

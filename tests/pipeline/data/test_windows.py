@@ -33,7 +33,7 @@ def test_the_facts_of_a_recording_by_hand() -> None:
     binning = Binning(steps=4, step_us=10, height=4, width=6)
     found = bin_recordings([Recording(events=events, sensor=(4, 6), label=0, key="r", late_us=3)], 1, binning).facts[0]
     expected = {
-        "events": 8, "kept": 7, "on": 3, "duration_us": 677, "core_start_us": 0, "core_us": 677,
+        "events": 8, "in_window": 7, "on": 3, "duration_us": 677, "core_start_us": 0, "core_us": 677,
         "x_min": 1, "x_max": 4, "y_min": 1, "y_max": 3, "empty": 2, "late_us": 3,
     }  # fmt: skip
     assert {name: int(found[name]) for name in found.dtype.names} == expected

@@ -257,7 +257,7 @@ def test_each_setting_does_something_binary_and_seeded(setting: str) -> None:
 
 
 def test_settings_and_table_name_the_same() -> None:
-    assert {way.setting for way in AUGMENTATIONS} == set(Augmentation.model_fields) == set(EACH)
+    assert {augmentation.setting for augmentation in AUGMENTATIONS} == set(Augmentation.model_fields) == set(EACH)
 
 
 def test_augment_can_be_off_and_keeps_its_bounds() -> None:

@@ -106,8 +106,8 @@ def test_archives_are_fetched_unpacked_and_not_fetched_again(host: Host, tmp_pat
     """One archive with an archive inside, as N-Caltech101's host has it, one tar, and one file that stays packed."""
     parts = (
         host.archive("outer.zip", zipped({"deep/inner.zip": zipped(EVENTS)}), inner=("inner.zip",)),
-        host.archive("images.tar.gz", tarred({"I/a.jpg": b"x"}), brings="IN/I", suffix=(".jpg",), count=1),
-        host.archive("labels.gz", b"packed", brings="RAW", into="RAW", unpack=False),
+        host.archive("images.tar.gz", tarred({"I/a.jpg": b"x"}), content_folder="IN/I", suffix=(".jpg",), count=1),
+        host.archive("labels.gz", b"packed", content_folder="RAW", into="RAW", unpack=False),
     )
     set_archives(monkeypatch, "toy", parts)
     rows = download("toy", tmp_path, quiet)
@@ -126,7 +126,7 @@ def test_archives_are_fetched_unpacked_and_not_fetched_again(host: Host, tmp_pat
 def test_a_gone_host_is_said_after_the_others_were_fetched(host: Host, tmp_path: Path, monkeypatch) -> None:
     gone = host.archive("events.zip", zipped(EVENTS))
     del host.files["events.zip"]
-    set_archives(monkeypatch, "toy", (gone, host.archive("a.gz", b"a", brings="RAW", into="RAW", unpack=False)))
+    set_archives(monkeypatch, "toy", (gone, host.archive("a.gz", b"a", content_folder="RAW", into="RAW", unpack=False)))
     with pytest.raises(MissingDependencyError) as caught:
         download("toy", tmp_path, quiet)
     message = str(caught.value)
@@ -225,7 +225,7 @@ def test_an_archive_in_place_is_unpacked_if_it_is_the_published_one(host: Host, 
 
 
 def test_a_file_that_stays_packed_and_is_another_is_said(host: Host, tmp_path: Path, monkeypatch) -> None:
-    toy = host.archive("labels.gz", b"packed", brings="RAW", into="RAW", unpack=False)
+    toy = host.archive("labels.gz", b"packed", content_folder="RAW", into="RAW", unpack=False)
     set_archives(monkeypatch, "toy", (toy,))
     (tmp_path / "RAW").mkdir()
     (tmp_path / "RAW" / "labels.gz").write_bytes(b"own")

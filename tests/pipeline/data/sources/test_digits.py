@@ -23,7 +23,7 @@ def test_events_are_equal_when_made_again_and_a_recording_needs_no_other() -> No
         np.testing.assert_array_equal(one.events, two.events)
     gray = load_digits().images.astype(np.uint8)
     keys = first.keys[130:131]
-    alone = digits.CAMERA.watch(digits.look(gray[130:131], SENSOR, 14, keys), digits.SAMPLE_US, keys)[0]
+    alone = digits.CAMERA.watch(digits.log_intensities(gray[130:131], SENSOR, 14, keys), digits.SAMPLE_US, keys)[0]
     among = next(r for row, r in enumerate(digits.load(data).read()) if row == 130)
     np.testing.assert_array_equal(alone, among.events)
 
@@ -54,7 +54,7 @@ def test_a_still_digit_is_bilinear() -> None:
 def test_the_gaze_ends_where_it_began_and_moves_between() -> None:
     """Three saccades go round a triangle: the last scene is the first, and the corners differ."""
     gray = load_digits().images[:2].astype(np.uint8)
-    scenes = list(digits.look(gray, SENSOR, 14, ("a", "b")))
+    scenes = list(digits.log_intensities(gray, SENSOR, 14, ("a", "b")))
     assert len(scenes) == 61
     assert scenes[0].shape == (2, *SENSOR)
     np.testing.assert_array_equal(scenes[0], scenes[60])
@@ -67,7 +67,7 @@ def test_an_edge_turns_pixels_on_ahead_and_off_behind() -> None:
     """Where the gaze goes right a bright bar goes left, and its left edge brightens; the third saccade goes back."""
     gray = np.zeros((1, 8, 8), np.uint8)
     gray[:, :, 3:5] = 16
-    [events] = digits.CAMERA.watch(digits.look(gray, (30, 30), 21, ("bar",)), digits.SAMPLE_US, ("bar",))
+    [events] = digits.CAMERA.watch(digits.log_intensities(gray, (30, 30), 21, ("bar",)), digits.SAMPLE_US, ("bar",))
 
     def on_right_of_off(start_us: int) -> float:
         now = events[(events["t"] > start_us + 20_000) & (events["t"] < start_us + 80_000)]
