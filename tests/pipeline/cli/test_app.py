@@ -136,15 +136,15 @@ def test_what_the_recipe_tells_is_said_before_anything_is_made(spikeport, tmp_pa
 
 
 @pytest.mark.parametrize(
-    "term",
+    "losses",
     [
         "{loss='cam_kd', schedule={shape='rise', start=0.4, end=0.6}}",
         "{loss='feature_kd', options={blur=0.2}}",
     ],
 )
-def test_a_term_that_cannot_be_is_said_before_the_teacher_is_trained(spikeport, tmp_path, term):
+def test_a_loss_that_cannot_act_fails_before_the_teacher_is_trained(spikeport, tmp_path, losses):
     code, _, err = spikeport(
-        "train", "digits", "--set", f"distillation.losses=[{term}]", "--set", "student.network=mlp", "--out", "out"
+        "train", "digits", "--set", f"distillation.losses=[{losses}]", "--set", "student.network=mlp", "--out", "out"
     )
     assert code == 2
     assert "needs maps of the student" in err or "blur needs maps" in err

@@ -34,5 +34,5 @@ def test_layers_that_fit_are_taken_in_order() -> None:
 def test_nothing_that_fits_is_an_error() -> None:
     student, teacher = networks(kernel=5)
     student[2] = nn.Linear(3, 5)
-    with pytest.raises(UserError, match=r"no layer of the teacher fits.*leave initialize off"):
+    with pytest.raises(UserError, match=r"no layer of the teacher fits.*set initialize to false"):
         initialize_from_teacher(student, teacher)

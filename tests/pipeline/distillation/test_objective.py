@@ -1,4 +1,4 @@
-"""Objectives: presets as sums of their terms, who hears whom, and how a plan that cannot be is refused."""
+"""Methods as sums of their losses, which streams the teacher acts on, and how impossible methods are refused."""
 
 from __future__ import annotations
 
@@ -110,15 +110,15 @@ class TestCkd:
         teacher has none."""
         gradients = {}
         for weight in (0.0, 1.0):
-            said = randn(4, B, K).requires_grad_()
+            targets = randn(4, B, K).requires_grad_()
             seen = step()
             for shown in seen.streams.values():
                 shown.logits.requires_grad_()
-            taught = stream(0, logits=seen.streams["hybrid"].logits, teacher=TeacherTargets(logits=said))
+            taught = stream(0, logits=seen.streams["hybrid"].logits, teacher=TeacherTargets(logits=targets))
             seen = step(hybrid=taught, event=seen.streams["event"])
             objective("ckd", kd_weight=weight, cka_learnable=False)(seen).total.backward()
             gradients[weight] = taught.logits.grad, seen.streams["event"].logits.grad
-            assert said.grad is None
+            assert targets.grad is None
         assert torch.equal(gradients[0.0][1], gradients[1.0][1])
         assert (gradients[0.0][0] - gradients[1.0][0]).abs().min() > 1e-6
 
@@ -137,15 +137,15 @@ class TestCkd:
     def test_masking_replaced_slots(self) -> None:
         replaced = torch.zeros(T, B, dtype=torch.bool)
         replaced[:, 2:] = True
-        said = teacher()
-        seen = step(hybrid=stream(0, replaced=replaced, teacher=said))
+        targets = teacher()
+        seen = step(hybrid=stream(0, replaced=replaced, teacher=targets))
         parts = objective("ckd", mask_replaced=True)(seen).parts
         logits = seen.streams["hybrid"].logits
-        expected = logit_kd(logits[:, :2], said.logits[:2], tau=4.0, mode="mean")
+        expected = logit_kd(logits[:, :2], targets.logits[:2], tau=4.0, mode="mean")
         torch.testing.assert_close(parts["hybrid.logit_kd"], expected)
         assert parts["hybrid.replaced"].item() == pytest.approx(4 / 6)
         unmasked = objective("ckd", mask_replaced=False)(seen).parts["hybrid.logit_kd"]
-        torch.testing.assert_close(unmasked, logit_kd(logits, said.logits, tau=4.0, mode="mean"))
+        torch.testing.assert_close(unmasked, logit_kd(logits, targets.logits, tau=4.0, mode="mean"))
 
     def test_at_the_end_it_is_plain_training_of_two_heads(self) -> None:
         """x = 1: nobody asks the teacher, the streams see the same events, nothing is left to align."""
@@ -164,10 +164,10 @@ class TestCkd:
     def test_switching_the_sliding_off_keeps_the_alignment(self) -> None:
         """In the published code that ablation silently drops the alignment (distillation.md 1.1, hazard 3)."""
         settings = Distillation(method="ckd", replacement_unit="never")
-        assert [term.loss for term in method_spec(settings).losses] == [
-            term.loss for term in method_spec(Distillation(method="ckd")).losses
+        assert [module.loss for module in method_spec(settings).losses] == [
+            module.loss for module in method_spec(Distillation(method="ckd")).losses
         ]
-        assert "cka_alignment" in {term.loss for term in method_spec(settings).losses}
+        assert "cka_alignment" in {module.loss for module in method_spec(settings).losses}
 
     def test_a_silent_student_is_finite(self) -> None:
         silent = stream(
@@ -208,17 +208,19 @@ class TestMethods:
         assert {name for name in METHODS if method_spec(Distillation(method=name)).pretrains} == {"synthetic-events"}
 
     @pytest.mark.parametrize("method", METHODS.values(), ids=list(METHODS))
-    def test_each_says_what_is_the_papers_and_what_is_ours(self, method: object) -> None:
-        said = inspect.getdoc(method) or ""
+    def test_each_docstring_names_what_is_the_papers_and_what_is_a_choice(self, method: object) -> None:
+        targets = inspect.getdoc(method) or ""
         assert (
-            method is methods.baseline or method is methods.synthetic_events or ("Choice:" in said and "arXiv" in said)
+            method is methods.baseline
+            or method is methods.synthetic_events
+            or ("Choice:" in targets and "arXiv" in targets)
         )
 
     def test_tser(self) -> None:
         """(1 - a) CE + a KD - g H with a = 0.5, g = 0.1, tau = 1: 0.342665 (specification 5.1)."""
-        said = TeacherTargets(logits=torch.tensor([[3.0, 1.0]]).log())
+        targets = TeacherTargets(logits=torch.tensor([[3.0, 1.0]]).log())
         shown = Stream(
-            logits=torch.zeros(2, 1, 2), features=torch.zeros(2, 1, 3), labels=torch.tensor([0]), teacher=said
+            logits=torch.zeros(2, 1, 2), features=torch.zeros(2, 1, 3), labels=torch.tensor([0]), teacher=targets
         )
         sizes = Sizes(steps=2, classes=2, v_threshold=1.0)
         loss = objective("tser", sizes, alpha=0.5, gamma=0.1, tau=1.0)(step(event=shown))
@@ -238,7 +240,7 @@ class TestMethods:
 
 
 class TestRecipes:
-    def test_terms_are_added_to_the_method(self) -> None:
+    def test_losses_are_added_to_the_method(self) -> None:
         added = LossSpec(loss="logit_kd", weight=0.25, schedule=Schedule(shape="step", start=0.2, end=0.6))
         settings = Distillation(method="baseline", losses=(added,))
         shown = stream(2, teacher=teacher())

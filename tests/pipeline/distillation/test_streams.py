@@ -124,11 +124,11 @@ def test_a_class_without_images_is_named() -> None:
         made.hybrid(made.events(ROWS, draws, CPU), 0.0, draws)
 
 
-def spec(*terms: tuple[str, str]) -> Objective:
-    return Objective(MethodSpec(losses=tuple(LossSpec(loss=loss, stream=stream) for loss, stream in terms)), SIZES)
+def spec(*losses: tuple[str, str]) -> Objective:
+    return Objective(MethodSpec(losses=tuple(LossSpec(loss=loss, stream=stream) for loss, stream in losses)), SIZES)
 
 
-def test_every_stream_is_what_the_student_says_of_it_alone() -> None:
+def test_every_stream_is_as_if_it_were_alone() -> None:
     """In eval mode: recordings and synthetic events in one batch as each by itself, the hybrid stream by its own head,
     whatever goes first (states start at zero each time)."""
     recipe, data = tiny_recipe(augmentation=STILL), tiny_dataset(paired_images=True)

@@ -220,7 +220,7 @@ ON_IMAGES = {"loss": "tet", "stream": "hybrid"}
 
 
 @pytest.mark.parametrize(
-    ("terms", "method", "tuned_on"),
+    ("losses", "method", "tuned_on"),
     [
         ([ADDED], None, {"event.tet"}),
         ([ADDED], "baseline", {"event.tet", "event.logit_kd"}),
@@ -228,10 +228,10 @@ ON_IMAGES = {"loss": "tet", "stream": "hybrid"}
         ([ON_IMAGES], "baseline", {"event.tet"}),
     ],
 )
-def test_fine_tuning_beside_added_terms(tmp_path: Path, terms: list, method: str | None, tuned_on: set) -> None:
+def test_qat_with_added_losses(tmp_path: Path, losses: list, method: str | None, tuned_on: set) -> None:
     """With events alone unless asked to tune as trained; never on the hybrid stream, which is gone by then."""
     recipe = tiny_recipe(
-        distillation={"method": "baseline", "losses": terms}, training={"epochs": 1}, quantization={"epochs": 1}
+        distillation={"method": "baseline", "losses": losses}, training={"epochs": 1}, quantization={"epochs": 1}
     )
     data = tiny_dataset(paired_images=True)
     teacher = train_teacher(recipe, data, tmp_path / "teacher")

@@ -108,8 +108,8 @@ def test_a_finished_training_is_only_read(tmp_path: Path) -> None:
     assert len(lines(tmp_path / "metrics.jsonl")) == 4
 
 
-def test_the_epoch_that_stands_best_on_validation_is_kept_ties_later(tmp_path: Path) -> None:
-    """An epoch stands by the mean accuracy of the last five; the student handed back is that epoch's."""
+def test_the_epoch_with_the_best_smoothed_score_is_kept(tmp_path: Path) -> None:
+    """Epochs are ranked by the mean accuracy of the last five; the student returned is that epoch's."""
     recipe, data = tiny_recipe(training={"epochs": 8}), tiny_dataset()
     student = train_student(recipe, data, None, "baseline", tmp_path)
     accuracies = [row["validation_accuracy"] for row in lines(tmp_path / "metrics.jsonl")]
@@ -184,7 +184,7 @@ def test_epochs_below_the_start_are_not_kept(tmp_path: Path) -> None:
     assert fit(again, tmp_path / "anyhow", tiny_recipe().training).epoch == 6
 
 
-def test_terms_with_weights_of_their_own_begin_with_the_seeds(tmp_path: Path) -> None:
+def test_losses_with_parameters_are_initialized_by_the_seed(tmp_path: Path) -> None:
     """Whatever torch's global generator was at."""
     term = {"loss": "feature_kd", "stream": "event", "options": {"projector": "affine"}}
     recipe = tiny_recipe(distillation={"method": "baseline", "losses": [term]}, training={"epochs": 1})

@@ -75,8 +75,8 @@ def test_the_gradient_of_raw_maps() -> None:
     """tau (P_s - P_t) / B at every step and channel alike; it sums to zero over places."""
     features, wanted, tau = rand(0, 3, 2, 4, 5, 6).requires_grad_(), rand(1, 2, 5, 6), 2.0
     cam_kd(features, wanted, normalize="none", tau_map=tau).backward()
-    own = (features.detach().sum((0, 2)).flatten(1) / tau).softmax(1)
-    expected = tau * (own - (wanted.flatten(1) / tau).softmax(1)).view(2, 5, 6) / 2
+    ours = (features.detach().sum((0, 2)).flatten(1) / tau).softmax(1)
+    expected = tau * (ours - (wanted.flatten(1) / tau).softmax(1)).view(2, 5, 6) / 2
     for t in range(3):
         for c in range(4):
             torch.testing.assert_close(features.grad[t, :, c], expected)

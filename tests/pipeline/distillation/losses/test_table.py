@@ -1,4 +1,4 @@
-"""Every loss as a term of a recipe: finite, heard by the student, never by the teacher; and projectors that learn."""
+"""Every loss: finite, with a gradient for the student and none for the teacher; and projectors that learn."""
 
 from __future__ import annotations
 
@@ -75,23 +75,25 @@ def build(name: str, sizes: Sizes = SIZES, **options: object):
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_every_term(name: str) -> None:
+def test_every_loss(name: str) -> None:
     made = streams()
     for stream in made.values():
         for shown in (stream.logits, stream.features, stream.maps, stream.embedding):
             shown.retain_grad()
     seen = step(made)
-    term = build(name)
-    stream = made["hybrid" if term.streams == ("hybrid",) else "event"]
-    loss = term.compute(stream, seen)
+    module = build(name)
+    stream = made["hybrid" if module.streams == ("hybrid",) else "event"]
+    loss = module.compute(stream, seen)
     assert loss.shape == ()
     assert torch.isfinite(loss)
     loss.backward()
     heard = [shown.grad for shown in (stream.logits, stream.features, stream.maps, stream.embedding)]
     assert any(grad is not None and grad.any() for grad in heard)
-    for said in (stream.teacher for stream in made.values()):
-        assert all(tensor.grad is None for tensor in (said.logits, said.maps, said.embedding, said.head_weight))
-    assert all(torch.isfinite(weight.grad).all() for weight in term.parameters())
+    for targets in (stream.teacher for stream in made.values()):
+        assert all(
+            tensor.grad is None for tensor in (targets.logits, targets.maps, targets.embedding, targets.head_weight)
+        )
+    assert all(torch.isfinite(weight.grad).all() for weight in module.parameters())
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -113,22 +115,22 @@ def test_losses_are_computed_in_single_precision(name: str) -> None:
 def test_a_projector_learns_a_permutation() -> None:
     """Only the projector is trained: an affine map can undo any order of channels."""
     sizes = Sizes(steps=T, classes=K, v_threshold=1.0, student_embedding=5, teacher_embedding=5)
-    own = torch.rand(T, 64, 5, generator=torch.Generator().manual_seed(0))
-    said = own.mean(0)[:, [3, 0, 4, 1, 2]]
+    ours = torch.rand(T, 64, 5, generator=torch.Generator().manual_seed(0))
+    targets = ours.mean(0)[:, [3, 0, 4, 1, 2]]
     stream = Stream(
-        logits=own[..., :K],
-        features=own,
+        logits=ours[..., :K],
+        features=ours,
         labels=torch.zeros(64, dtype=torch.int64),
-        embedding=own,
-        teacher=TeacherTargets(logits=said[:, :K], embedding=said),
+        embedding=ours,
+        teacher=TeacherTargets(logits=targets[:, :K], embedding=targets),
     )
     torch.manual_seed(0)
-    term = build("feature_kd", sizes)
-    optimizer = torch.optim.LBFGS(term.parameters(), max_iter=100)
+    module = build("feature_kd", sizes)
+    optimizer = torch.optim.LBFGS(module.parameters(), max_iter=100)
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        loss = term.compute(stream, step({"event": stream}))
+        loss = module.compute(stream, step({"event": stream}))
         loss.backward()
         return loss
 
@@ -157,12 +159,12 @@ def test_per_step_features_are_never_nearer_than_their_mean() -> None:
 def test_blur_zeroes_channels_in_training_alone() -> None:
     made = streams()
     torch.manual_seed(0)
-    term = build("feature_kd", features="maps", projector="conv1x1", blur=0.5)
+    module = build("feature_kd", features="maps", projector="conv1x1", blur=0.5)
     stream = made["event"]
-    noisy, again = (term.compute(stream, step(made)) for _ in range(2))
+    noisy, again = (module.compute(stream, step(made)) for _ in range(2))
     assert torch.equal(noisy, again)  # the step's generator decides
-    term.eval()
-    whole = term.compute(stream, step(made))
+    module.eval()
+    whole = module.compute(stream, step(made))
     assert not torch.equal(noisy, whole)
 
 
@@ -170,10 +172,10 @@ def test_laf_is_distillation_through_the_teachers_head() -> None:
     made = streams()
     stream = made["event"]
     torch.manual_seed(0)
-    term = build("teacher_head_kd")
+    module = build("teacher_head_kd")
     assert stream.teacher is not None
-    logits = stream.teacher.head(term.adapter(stream.embedding.mean(0)))
-    torch.testing.assert_close(term.compute(stream, step(made)), logit_kd(logits, stream.teacher.logits))
+    logits = stream.teacher.head(module.adapter(stream.embedding.mean(0)))
+    torch.testing.assert_close(module.compute(stream, step(made)), logit_kd(logits, stream.teacher.logits))
 
 
 @pytest.mark.parametrize(
@@ -187,7 +189,7 @@ def test_laf_is_distillation_through_the_teachers_head() -> None:
         ("feature_kd", {}, "compares embedding"),
     ],
 )
-def test_what_cannot_be_is_said_before_training(name: str, options: dict, message: str) -> None:
+def test_what_cannot_act_is_refused_before_training(name: str, options: dict, message: str) -> None:
     bare = Sizes(steps=T, classes=K, v_threshold=1.0, student_embedding=84)
     with pytest.raises(UserError, match=message):
         build(name, SIZES if options else bare, **options)
@@ -195,14 +197,14 @@ def test_what_cannot_be_is_said_before_training(name: str, options: dict, messag
 
 @pytest.mark.parametrize("name", sorted(LOSSES))
 def test_every_loss_trains_from_a_recipe(name: str, tmp_path: Path) -> None:
-    """As an added term, one epoch: the student moves otherwise than without it, and its projectors are not kept."""
+    """Added for one epoch: the student ends in other weights than without it, and its projectors are not kept."""
     stream = "hybrid" if loss_class(name).streams == ("hybrid",) else "event"
     data = tiny_dataset(paired_images=True)
-    term = {"loss": name, "stream": stream, "weight": 0.5}
+    module = {"loss": name, "stream": stream, "weight": 0.5}
     students = []
-    for at, terms in enumerate(([], [term])):
+    for at, losses in enumerate(([], [module])):
         recipe = tiny_recipe(
-            distillation={"method": "baseline", "losses": terms},
+            distillation={"method": "baseline", "losses": losses},
             training={"epochs": 1, "ema_decay": 0.0},
             student={"v_threshold": 0.2},  # it answers from the start
         )
@@ -215,7 +217,7 @@ def test_every_loss_trains_from_a_recipe(name: str, tmp_path: Path) -> None:
 
 
 def test_the_documentation_lists_every_loss_with_its_options() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "explanation" / "distillation.md").read_text()
+    page = (Path(__file__).parents[4] / "docs" / "explanation" / "distillation.md").read_text()
     rows = {}
     for line in page.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split(" | ")]

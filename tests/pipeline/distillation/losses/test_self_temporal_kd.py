@@ -1,0 +1,74 @@
+"""Self-distillation over time against a loop."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from spikeport.pipeline.distillation.losses.logit_kd import logit_kd
+from spikeport.pipeline.distillation.losses.self_temporal_kd import self_temporal_kd
+
+LN3 = math.log(3)
+
+
+SPEC = 5e-7  # the specification prints six decimals
+
+
+def randn(seed: int, *shape: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+class TestSelfTemporal:
+    def test_known_value(self) -> None:
+        steps = torch.tensor([[[LN3, 0.0]], [[0.0, LN3]]], dtype=torch.float64)
+        assert self_temporal_kd(steps, torch.tensor([0]), tau=1.0).item() == pytest.approx(0.274653, abs=SPEC)
+
+    def test_equal_steps_have_nothing_to_learn(self) -> None:
+        steps = randn(1, 1, 3, 4).expand(5, -1, -1)
+        assert self_temporal_kd(steps, steps[0].argmax(-1)).item() == pytest.approx(0, abs=1e-12)
+
+    def test_against_a_loop(self) -> None:
+        student, labels, tau = randn(2, 4, 5, 3), torch.tensor([0, 1, 2, 0, 1]), 3.0
+        for teacher in ("correct_mean", "mean", "last"):
+            losses = []
+            for b in range(5):
+                z = student[:, b].numpy()
+                right = [t for t in range(4) if z[t].argmax() == labels[b]]
+                targets = {"correct_mean": z[right].mean(0) if right else None, "mean": z.mean(0), "last": z[-1]}[
+                    teacher
+                ]
+                if targets is None:
+                    continue
+                p = np.exp(targets / tau) / np.exp(targets / tau).sum()
+                q = np.exp(z / tau) / np.exp(z / tau).sum(1, keepdims=True)
+                losses.append((p * np.log(p / q)).sum(1).mean())
+            expected = tau**2 * np.mean(losses)
+            assert self_temporal_kd(student, labels, teacher=teacher).item() == pytest.approx(expected, rel=1e-10)
+
+    def test_without_a_right_step(self) -> None:
+        student = torch.tensor([[[0.0, 2.0]], [[0.0, 1.0]]], dtype=torch.float64)
+        label = torch.tensor([0])
+        assert self_temporal_kd(student, label).item() == 0
+        uniform = logit_kd(student, torch.zeros(1, 2), tau=3.0)
+        assert self_temporal_kd(student, label, fallback="uniform").item() == pytest.approx(uniform.item())
+        mean = logit_kd(student, student.mean(0), tau=3.0)
+        assert self_temporal_kd(student, label, fallback="mean").item() == pytest.approx(mean.item())
+
+    @pytest.mark.parametrize("fallback", ["skip", "uniform", "mean"])
+    def test_a_silent_student(self, fallback: str) -> None:
+        student = torch.zeros(3, 4, 5, requires_grad=True)
+        loss = self_temporal_kd(student, torch.tensor([0, 1, 2, 0]), fallback=fallback)
+        loss.backward()
+        assert loss.item() == pytest.approx(0, abs=1e-6)
+        assert torch.isfinite(student.grad).all()
+
+    def test_the_gradient_is_the_students_alone(self) -> None:
+        student, labels = randn(5, 3, 2, 4).requires_grad_(), torch.tensor([1, 3])
+        self_temporal_kd(student, labels, teacher="mean", tau=2.0).backward()
+        z = student.detach()
+        p, q = (z.mean(0) / 2).softmax(-1), (z / 2).softmax(-1)
+        torch.testing.assert_close(student.grad, 2 * (q - p) / 6)
