@@ -1,10 +1,10 @@
-"""What the augmentation of a batch costs beside the training step that follows it.
+"""Cost of augmenting a batch, relative to the training step that follows.
 
     python benchmarks/augmentation.py [--batch 20] [--repeats 30]
 
-A step is forward and backward of the default student, without its optimizer, teacher or loading. Milliseconds of
-processor time on one thread, best of several, and the share of the step: the default settings, each augmentation by
-itself, and all at once.
+A step is the forward and backward pass of the default student, without optimizer, teacher and loading. Prints
+milliseconds of CPU time on one thread (best of several) and the share of the step for the default settings, for each
+augmentation alone and for all of them.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""The study of what distillation brings on real recordings: every method, a learning curve, an ablation, the targets.
+"""Study of distillation on real recordings: every method, a learning curve, an ablation, the targets.
 
     python benchmarks/distillation.py methods curve ablation [--seeds N] [--jobs N]
         [--recipe recipes/nmnist-small.toml] [--set data.root=../shared/data] [--only REGEX] [--draw] [--list]
 
-Each run is a process and a folder of its own under runs/distillation/, and is written to
-docs/results/distillation.json when it ends; a stopped study goes on with the same command. docs/results/distillation.md
-is drawn from that file alone (`--draw` does nothing else). Hours on 2 cores; `--list` says what would run.
+Each run is a process with a folder under runs/distillation/, and is added to docs/results/distillation.json when it
+ends; a stopped study continues with the same command. docs/results/distillation.md is generated from that file alone
+(`--draw` does nothing else). The study takes hours on 2 cores; `--list` prints what would run.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import distillation_page
-from distillation_parts import PARTS, Arm, Part
+from distillation_parts import PARTS, Part, Variant
 
 from spikeport import exits
 from spikeport.errors import UserError
@@ -47,7 +47,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--recipe", default="nmnist-small")
     parser.add_argument("--set", dest="changes", metavar="A.B=VALUE", action="append", default=[])
     parser.add_argument("--seeds", type=int, help="instead of the part's own number")
-    parser.add_argument("--only", metavar="REGEX", help="arms whose `group, label` it is found in")
+    parser.add_argument("--only", metavar="REGEX", help="variants whose `group, label` it is found in")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--runs", type=Path, default=Path("runs") / "distillation")
     parser.add_argument("--results", type=Path, default=ROOT / "docs" / "results")
@@ -95,11 +95,11 @@ class Study:
             check_recipe(
                 load_recipe(source, [*options.changes, *trial.changes]), for_netx=False
             )  # a mistake is said before hours of work
-        arms = part.arms(recipe)
+        variants = part.variants(recipe)
         head = {"recipe": source.name, "set": options.changes, "digest": digest, "resolved": recipe.as_toml()}
         known = self._known(name, recipe)
         missing = [trial for _, trial in trials if known.get(trial.name) != list(trial.changes)]
-        arm_of = {trial.name: arm for arm, trial in trials}
+        variant_of = {trial.name: variant for variant, trial in trials}
         elsewhere = self._elsewhere(recipe)
         taken = [trial for trial in missing if trial.changes in elsewhere]
         missing = [trial for trial in missing if trial.changes not in elsewhere]
@@ -108,14 +108,16 @@ class Study:
             print("\n".join(f"  {trial.name}: {' '.join(trial.changes)}" for trial in missing))
             return 0
         for trial in taken:
-            self._add(name, head, recipe, arms, elsewhere[trial.changes] | _place(arm_of[trial.name], arms, trial))
+            self._add(
+                name, head, recipe, variants, elsewhere[trial.changes] | _place(variant_of[trial.name], variants, trial)
+            )
         out = self.runs / f"{name}-{digest[:8]}"
         write_text(out / "recipe.toml", recipe.as_toml())
         failed = []
 
         def done(trial: Trial, found: TrialResult | UserError) -> None:
             if isinstance(found, TrialResult):
-                self._add(name, head, recipe, arms, _row(arm_of[trial.name], arms, trial, found, out))
+                self._add(name, head, recipe, variants, _row(variant_of[trial.name], variants, trial, found, out))
                 said = f"{100 * found.accuracy_float:.2f} % float, {100 * found.accuracy_quantized:.2f} % quantized"
             else:
                 failed.append(trial.name)
@@ -134,16 +136,18 @@ class Study:
         parts = [part for part in self.read()["parts"].values() if _of_recipe(part, recipe)]
         return {tuple(run["changes"]): run for part in parts for run in part["runs"]}
 
-    def _add(self, name: str, head: dict[str, Any], recipe: Recipe, arms: tuple[Arm, ...], row: dict[str, Any]) -> None:
-        """Adds a run to its part, arm by arm; runs of another recipe, or of an arm as it was, leave the part."""
-        places = {(arm.group, arm.label): place for place, arm in enumerate(arms)}
+    def _add(
+        self, name: str, head: dict[str, Any], recipe: Recipe, variants: tuple[Variant, ...], row: dict[str, Any]
+    ) -> None:
+        """Adds a run to its part, in the order of variants, and drops runs of other recipes and variants."""
+        places = {(variant.group, variant.label): place for place, variant in enumerate(variants)}
         with _one_at_a_time(self.runs):
             study = self.read()
             part = study["parts"].get(name)
             old = part["runs"] if part and _of_recipe(part, recipe) else []
-            kept = [run for run in old if (run["group"], run["arm"]) in places and _same(run) != _same(row)]
+            kept = [run for run in old if (run["group"], run["variant"]) in places and _same(run) != _same(row)]
             runs = sorted(
-                [*kept, row], key=lambda run: (places[run["group"], run["arm"]], run["seed"], run["fold"] or 0)
+                [*kept, row], key=lambda run: (places[run["group"], run["variant"]], run["seed"], run["fold"] or 0)
             )
             study["parts"][name] = {**head, "runs": runs}
             write_json(self.file, study)
@@ -158,50 +162,58 @@ def _of_recipe(part: dict[str, Any], recipe: Recipe) -> bool:
 
 
 def _same(run: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(run[key] for key in ("group", "arm", "seed", "fold"))
+    return tuple(run[key] for key in ("group", "variant", "seed", "fold"))
 
 
-def trials_of(name: str, part: Part, recipe: Recipe, seeds: int | None, only: str | None) -> list[tuple[Arm, Trial]]:
-    """The part's runs: seed by seed, fold by fold, arm by arm, so that pairs are complete early.
+def trials_of(
+    name: str, part: Part, recipe: Recipe, seeds: int | None, only: str | None
+) -> list[tuple[Variant, Trial]]:
+    """The part's runs: seed by seed, fold by fold, variant by variant, so that pairs are complete early.
 
-    `seeds`: of every arm, instead of its own number and the part's.
+    `seeds`: of every variant, instead of its own number and the part's.
     """
-    arms = [
-        arm for arm in part.arms(recipe) if not only or re.search(only, ", ".join(filter(None, (arm.group, arm.label))))
+    variants = [
+        variant
+        for variant in part.variants(recipe)
+        if not only or re.search(only, ", ".join(filter(None, (variant.group, variant.label))))
     ]
     trials = []
-    wanted = {arm: seeds or max(arm.seeds, part.seeds) for arm in arms}
+    wanted = {variant: seeds or max(variant.seeds, part.seeds) for variant in variants}
     for seed in range(recipe.seed, recipe.seed + max(wanted.values(), default=0)):
         for fold in range(part.folds) if part.folds else (None,):
-            for arm in (arm for arm in arms if seed - recipe.seed < wanted[arm]):
-                changes = [*arm.changes, f"seed={seed}", "distillation.train_baseline=false"]
+            for variant in (variant for variant in variants if seed - recipe.seed < wanted[variant]):
+                changes = [*variant.changes, f"seed={seed}", "distillation.train_baseline=false"]
                 changes += (
                     [f"data.split_seed={seed}"] if fold is None else [f"data.folds={part.folds}", f"data.fold={fold}"]
                 )
-                place = re.sub(r"[^\w.-]+", "-", f"{arm.group} {arm.label}".strip())
+                place = re.sub(r"[^\w.-]+", "-", f"{variant.group} {variant.label}".strip())
                 folder = f"{place}/seed{seed}" + ("" if fold is None else f"-fold{fold}")
-                trials.append((arm, Trial(folder, Setting(arm.label, arm.changes), seed, fold, tuple(changes))))
+                trials.append(
+                    (variant, Trial(folder, Setting(variant.label, variant.changes), seed, fold, tuple(changes)))
+                )
     return trials
 
 
-def _place(arm: Arm, arms: tuple[Arm, ...], trial: Trial) -> dict[str, Any]:
+def _place(variant: Variant, variants: tuple[Variant, ...], trial: Trial) -> dict[str, Any]:
     """Where a run stands in its part."""
     return {
         "run": trial.name,
-        "group": arm.group,
-        "arm": arm.label,
-        "reference": next(other.label for other in arms if other.group == arm.group),
+        "group": variant.group,
+        "variant": variant.label,
+        "reference": next(other.label for other in variants if other.group == variant.group),
     }
 
 
-def _row(arm: Arm, arms: tuple[Arm, ...], trial: Trial, found: TrialResult, out: Path) -> dict[str, Any]:
+def _row(
+    variant: Variant, variants: tuple[Variant, ...], trial: Trial, found: TrialResult, out: Path
+) -> dict[str, Any]:
     run = open_run(out / trial.name)
     about, check = run.manifest["about"], run.manifest["stages"].get("check")
     compared = check["result"]["quantized_vs_reference"] if check else {}
     if not isinstance(compared, dict):  # a sentence that says why there was no comparison
         compared = {}
     return {
-        **_place(arm, arms, trial),
+        **_place(variant, variants, trial),
         "changes": list(trial.changes),
         "seed": trial.seed,
         "fold": trial.fold,

@@ -32,7 +32,7 @@ WORDS = {
 }
 
 
-def compare(first: Runs, second: Runs, arm: str) -> dict[str, Any] | None:
+def compare(first: Runs, second: Runs, variant: str) -> dict[str, Any] | None:
     """Accuracy of `first` minus that of `second` over runs with the same seed and fold; None where there are none.
 
     `clusters`: 95 % interval of Student's t over folds (a fold's seeds averaged), or over seeds where there are no
@@ -45,8 +45,8 @@ def compare(first: Runs, second: Runs, arm: str) -> dict[str, Any] | None:
     clusters: dict[Any, list[float]] = {}
     for one, two in pairs:
         key = one["seed"] if one["fold"] is None else one["fold"]
-        clusters.setdefault(key, []).append(one[f"accuracy_{arm}"] - two[f"accuracy_{arm}"])
-    both = [np.concatenate([_bits(pair[side][f"correct_{arm}"]) for pair in pairs]) for side in (0, 1)]
+        clusters.setdefault(key, []).append(one[f"accuracy_{variant}"] - two[f"accuracy_{variant}"])
+    both = [np.concatenate([_bits(pair[side][f"correct_{variant}"]) for pair in pairs]) for side in (0, 1)]
     return {
         "clusters": paired_t([float(np.mean(values)) for values in clusters.values()]),
         "recordings": paired_difference(*both),
@@ -54,17 +54,17 @@ def compare(first: Runs, second: Runs, arm: str) -> dict[str, Any] | None:
 
 
 def table(runs: Runs) -> list[dict[str, Any]]:
-    """Rows in the order in which group and arm first appear; each arm beside its reference, where that has run."""
+    """Rows in the order in which groups and variants first appear, each variant beside its reference if that ran."""
     rows = []
-    for group, arm in dict.fromkeys((run["group"], run["arm"]) for run in runs):
-        own = [run for run in runs if (run["group"], run["arm"]) == (group, arm)]
+    for group, variant in dict.fromkeys((run["group"], run["variant"]) for run in runs):
+        own = [run for run in runs if (run["group"], run["variant"]) == (group, variant)]
         reference = own[0]["reference"]
-        others = [run for run in runs if (run["group"], run["arm"]) == (group, reference)]
-        row = {"group": group, "arm": arm, "reference": reference, "runs": len(own)}
+        others = [run for run in runs if (run["group"], run["variant"]) == (group, reference)]
+        row = {"group": group, "variant": variant, "reference": reference, "runs": len(own)}
         row |= {kind: mean_sd([run[f"accuracy_{kind}"] for run in own]) for kind in ("float", "quantized")}
         row["seconds"] = mean_sd([run["seconds"] for run in own])["mean"]
         row["difference"] = {
-            kind: None if arm == reference else compare(own, others, kind) for kind in ("float", "quantized")
+            kind: None if variant == reference else compare(own, others, kind) for kind in ("float", "quantized")
         }
         rows.append(row)
     return rows
@@ -75,8 +75,8 @@ def targets(parts: Mapping[str, Runs]) -> list[dict[str, Any]]:
     rows = []
     for part, group, what, bound, more, planned in TARGETS:
         runs = [run for run in parts.get(part, ()) if run["group"] == group]
-        own = [run for run in runs if run["arm"] == SHIPPED]
-        value = _value(what, own, [run for run in runs if run["arm"] == BASELINE])
+        own = [run for run in runs if run["variant"] == SHIPPED]
+        value = _value(what, own, [run for run in runs if run["variant"] == BASELINE])
         slack = 1e-9  # sums of shares
         met = None if value is None else (value >= bound - slack if more else value <= bound + slack)
         row = {"group": group, "what": what, "bound": bound, "more": more, "value": value, "met": met}
@@ -166,7 +166,7 @@ def _target_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _seed_lines(runs: Runs) -> list[str]:
     """The shipped method over the folds of each seed, for not all seeds were looked at alike."""
-    own = [run for run in runs if run["arm"] == SHIPPED]
+    own = [run for run in runs if run["variant"] == SHIPPED]
     found = []
     for seed in sorted({run["seed"] for run in own}):
         of_seed = [run["accuracy_quantized"] for run in own if run["seed"] == seed]
@@ -183,7 +183,7 @@ def _table_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     ]  # fmt: skip
     lines = ["| " + " | ".join(heads) + " |", "|---" * (1 + grouped) + "|---:" * 7 + "|"]
     for row in rows:
-        cells = [*([row["group"]] if grouped else []), row["arm"], str(row["runs"])]
+        cells = [*([row["group"]] if grouped else []), row["variant"], str(row["runs"])]
         cells += [_share(row["float"]), _share(row["quantized"])]
         cells += [_difference(row["difference"][kind], "clusters") for kind in ("float", "quantized")]
         cells += [_difference(row["difference"]["quantized"], "recordings"), f"{row['seconds']:.0f}"]

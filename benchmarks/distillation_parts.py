@@ -1,4 +1,4 @@
-"""What the distillation study runs: its parts, their groups of arms, and the changes to the recipe of each."""
+"""Parts of the distillation study, their groups of variants, and the recipe changes of each."""
 
 from __future__ import annotations
 
@@ -16,8 +16,15 @@ MOST_EPOCHS = 10  # times the recipe's, with few recordings
 
 
 @dataclass(frozen=True)
-class Arm:
-    """One row of a table, compared with the first arm of its group. `seeds`: more of them than the part has (0: no)."""
+class Variant:
+    """A row of a table, compared with the first variant of its group.
+
+    Attributes:
+        group: of variants that are compared.
+        label: of the row.
+        changes: of the recipe, as for --set.
+        seeds: number of seeds if it is larger than that of the part.
+    """
 
     group: str
     label: str
@@ -27,13 +34,19 @@ class Arm:
 
 @dataclass(frozen=True)
 class Part:
-    """One table: its arms, over folds of the recordings (0: over draws of the training recordings, one a seed).
+    """A table of the study.
 
-    `verb`: what is run of each recipe, `train` or (to compare with the reference too) `run`.
+    Attributes:
+        title: of the table.
+        variants: its rows for a recipe.
+        folds: of the recordings; 0 draws the training recordings anew for each seed.
+        seeds: number of seeds of each variant.
+        about: text below the title.
+        verb: command that each recipe is given to, `train` or, to compare with the reference too, `run`.
     """
 
     title: str
-    arms: Callable[[Recipe], tuple[Arm, ...]]
+    variants: Callable[[Recipe], tuple[Variant, ...]]
     folds: int
     seeds: int
     about: str
@@ -41,8 +54,7 @@ class Part:
 
 
 def method(name: str, **options: object) -> str:
-    """The change that makes `name` the objective. It replaces the whole section, so that nothing of the shipped method
-    leaks into another."""
+    """The recipe change that selects `name`. It replaces the whole section, so that no other option remains."""
     inside = ", ".join(f"{key} = {_toml(value)}" for key, value in options.items())
     return f'distillation={{method = "{name}", options = {{{inside}}}}}'
 
@@ -78,14 +90,14 @@ ALL_OTHERS = ("data.validation=0", "data.test=0")  # all recordings that do not 
 FOLDED = ("data.train=0", "data.validation=0", *QUICK)  # 800 train, the last epoch is kept, 200 are the fold that tests
 
 
-def methods(recipe: Recipe) -> tuple[Arm, ...]:
-    arms = [Arm("", name, (*FOLDED, method(name))) for name in METHODS]
-    return (*arms, Arm("", "ckd, tuned", (*FOLDED, method("ckd", **TUNED))))
+def methods(recipe: Recipe) -> tuple[Variant, ...]:
+    variants = [Variant("", name, (*FOLDED, method(name))) for name in METHODS]
+    return (*variants, Variant("", "ckd, tuned", (*FOLDED, method("ckd", **TUNED))))
 
 
-def curve(recipe: Recipe) -> tuple[Arm, ...]:
+def curve(recipe: Recipe) -> tuple[Variant, ...]:
     return tuple(
-        Arm(
+        Variant(
             f"{recordings} recordings",
             name,
             (*few(recipe, recordings, name), *QUICK, method(name)),
@@ -97,7 +109,7 @@ def curve(recipe: Recipe) -> tuple[Arm, ...]:
     )
 
 
-def ablation(recipe: Recipe) -> tuple[Arm, ...]:
+def ablation(recipe: Recipe) -> tuple[Variant, ...]:
     parts = {
         "ckd, tuned": {},
         "without the teacher": {"kd_weight": 0.0},
@@ -110,17 +122,17 @@ def ablation(recipe: Recipe) -> tuple[Arm, ...]:
         "biased alignment, as published": {"cka_debiased": False},
         "learned alignment coefficients, as published": {"cka_learnable": True},
     }
-    arms = [Arm("", label, (*FOLDED, method("ckd", **{**TUNED, **change}))) for label, change in parts.items()]
+    variants = [Variant("", label, (*FOLDED, method("ckd", **{**TUNED, **change}))) for label, change in parts.items()]
     tuned, plain = method("ckd", **TUNED), ("augmentation.shift=0", "augmentation.event_drop=0.0")
-    arms += [
-        Arm("", "without replacement", (*FOLDED, tuned, "distillation.replacement_unit=never")),
-        Arm("", "replacement from a step on", (*FOLDED, tuned, "distillation.replacement_unit=suffix")),
-        Arm("", "hybrid stream of synthetic events", (*FOLDED, tuned, "distillation.static=synthetic")),
-        Arm("", "without augmentation", (*FOLDED, tuned, *plain)),
-        Arm("", "baseline", (*FOLDED, method("baseline"))),
-        Arm("", "baseline, without augmentation", (*FOLDED, method("baseline"), *plain)),
+    variants += [
+        Variant("", "without replacement", (*FOLDED, tuned, "distillation.replacement_unit=never")),
+        Variant("", "replacement from a step on", (*FOLDED, tuned, "distillation.replacement_unit=suffix")),
+        Variant("", "hybrid stream of synthetic events", (*FOLDED, tuned, "distillation.static=synthetic")),
+        Variant("", "without augmentation", (*FOLDED, tuned, *plain)),
+        Variant("", "baseline", (*FOLDED, method("baseline"))),
+        Variant("", "baseline, without augmentation", (*FOLDED, method("baseline"), *plain)),
     ]
-    return tuple(arms)
+    return tuple(variants)
 
 
 PARTS = {

@@ -1,11 +1,11 @@
-"""Frames of the 1,000 real N-MNIST recordings: ours, uncached and cached, against tonic's ToFrame, in one run.
+"""Time to make frames of 1,000 real N-MNIST recordings: Spikeport uncached and cached, and tonic's ToFrame.
 
     python benchmarks/framing.py [--root ../shared/data] [--repeats 7]
 
-All ways must give the same frames, or nothing is printed. Two questions: events in memory -> frames, and files ->
-frames as uint8, every one of them. The ways take turns within each repeat; the medians and their ratios are printed.
-"cached" lists the folder, knows the files by size and times, maps and checks the stored bits and unpacks them;
-"mapped" is the same up to the bits, of which only a batch of 20 is unpacked; "verified" reads and hashes every file.
+All ways must give the same frames, otherwise nothing is printed. Two tasks are timed: events in memory to frames, and
+files to uint8 frames, for all recordings. The ways alternate within each repeat; medians and their ratios are printed.
+"cached" lists the folder, identifies files by size and times, maps and verifies the stored bits, and unpacks them.
+"mapped" is the same, but unpacks only a batch of 20. "verified" reads and hashes every file.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def main() -> None:
     paths = [file.path for file in files]
 
     def tonic_frames(events: Iterable[np.ndarray]) -> np.ndarray:
-        """ToFrame counts over as many whole bins as lie before `end_time`; ours are binary."""
+        """Frames of tonic. ToFrame counts events over the whole bins before `end_time`; ours are binary."""
         frames = np.zeros((len(paths), *BINNING.shape), np.uint8)
         for row, one in enumerate(events):
             end = one["t"][0] + BINNING.steps * BINNING.step_us
@@ -100,7 +100,7 @@ Ways = dict[str, Callable[[], np.ndarray]]
 
 
 def _compare(ways: Ways, parts: Ways, repeats: int) -> dict[str, float]:
-    """Median seconds of each way, and of those that give a part; the frames of each are compared with the first's."""
+    """Median seconds of each way, whole and in part; the frames of each way are compared with those of the first."""
     expected = next(iter(ways.values()))()
     assert expected.any()
     for name, way in ways.items():

@@ -2,9 +2,9 @@
 
     python benchmarks/fuzz.py [--files 20000] [--seed 1] [--keep FOLDER] [--replay KIND:INDEX] [--data ../shared/data]
 
-File `index` of a kind and seed is the same on every machine. A value that loads is legal if it can be written, and
-what is read back equals it. A violation is anything else: another exception, more than ten seconds of a processor, a
-crash or a hang of the process, a flood of warnings; its file is kept in FOLDER. Exit code 1 where there was one.
+File `index` of a kind and seed is the same on every machine. A loaded value is legal if it can be written and equals
+what is read back. Everything else is a violation: another exception, more than ten seconds of CPU time, a crash or
+hang of the process, many warnings. Its file is saved in FOLDER. The exit code is 1 if there was a violation.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MEMORY = 8 << 30  # address space of a worker
 
 
 def judge(kind: str, index: int, seed: int, folder: Path, files: dict[str, list[Path]]) -> tuple[str, str, Path]:
-    """What one damaged file led to ("loads", "refused" or "violation"), the message, and the file."""
+    """Result of one damaged file ("loads", "refused" or "violation"), the message, and the file."""
     path = folder / f"{kind}-{index}{SUFFIX[kind]}"
     mutant(kind, index, seed, files, path)
     started = time.process_time()  # of a busy machine the wall clock says nothing
@@ -60,7 +60,7 @@ def judge(kind: str, index: int, seed: int, folder: Path, files: dict[str, list[
 
 
 def work(seed: int, indices: range, data: Path, keep: Path) -> None:
-    """Judges files one after the other and tells a line of JSON for each."""
+    """Judges files one by one and prints a line of JSON for each."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
     with tempfile.TemporaryDirectory(prefix="spikeport-fuzz-") as name:
         folder = Path(name)
@@ -83,7 +83,7 @@ def work(seed: int, indices: range, data: Path, keep: Path) -> None:
 
 
 class Supervisor:
-    """One worker process after the other over its share of the files; a death or a silence is a violation."""
+    """Runs worker processes one after the other over a share of the files; a crash or a timeout is a violation."""
 
     def __init__(self, args: argparse.Namespace, indices: range) -> None:
         self.args, self.indices = args, indices
@@ -103,7 +103,7 @@ class Supervisor:
             rest = range(last + rest.step, rest.stop, rest.step)
 
     def _one(self, indices: range) -> int | None:
-        """Runs a worker; the file at which it died, None if it came to its end."""
+        """Runs a worker. Returns the file at which it crashed, None if it finished."""
         share = [indices.start, indices.stop, indices.step]
         process = subprocess.Popen(
             [sys.executable, __file__, "--share", json.dumps(share), "--seed", str(self.args.seed), "--data",
@@ -152,7 +152,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "spikeport-fuzz-violations")
     parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parent.parent.parent / "shared" / "data")
-    parser.add_argument("--replay", help="KIND:INDEX, the file kept and its outcome told")
+    parser.add_argument("--replay", help="KIND:INDEX, prints and saves the file and its outcome")
     parser.add_argument("--share", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.share:

@@ -1,11 +1,12 @@
-"""Random integer networks, and networks that SLAYER wrote: the reference equals Lava, every layer and voltage.
+"""Random integer networks, and networks written by SLAYER: the reference equals Lava in every layer and membrane.
 
     python benchmarks/lava_equality.py [--networks 2000] [--seed 2] [--workers 2] [--data ../shared/data/netx]
 
-Even numbers: dense and convolution chains with stride, padding, dilation, groups and bias; decays 0 to 4096;
-thresholds; T and number of samples. Odd numbers: also recurrence, delays, parameters and biases of each neuron, counts
-as input, input neurons. The membrane of the last layer is compared too. Network `index` of a seed is the same on every
-machine. Stops at the first divergence, names it and keeps a case to replay.
+Networks with even numbers are dense and convolution chains with stride, padding, dilation, groups and bias, decays from
+0 to 4096, and various thresholds, T and numbers of samples. Those with odd numbers also have recurrence, delays,
+parameters and biases of each neuron, counts as input, and input neurons. The membrane of the last layer is compared
+too. Network `index` of a seed is the same on every machine. Stops at the first divergence, prints it and saves a case
+to replay.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ SLAYER_INPUTS, SLAYER_STEPS = 100, 25
 
 
 class Workers:
-    """One Lava process a thread, replaced when it has run many networks."""
+    """One Lava process for each thread, replaced after many networks."""
 
     def __init__(self) -> None:
         self._of = threading.local()
@@ -68,14 +69,14 @@ class Workers:
 
 
 class Totals:
-    """What was compared so far, and how long each side took."""
+    """Numbers of what was compared, and seconds of each side."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.reference_s = self.lava_s = 0.0
 
     def add(self, name: str, network: IntegerNetwork, frames: np.ndarray, lava: SpikeTrace, lava_s: float) -> None:
-        """Compares the reference with Lava's trace; leaves with a case where they part."""
+        """Compares the reference with Lava's trace; exits with a saved case if they differ."""
         clock = time.perf_counter()
         reference = simulate(network, frames, keep_layers=True)
         self.reference_s += time.perf_counter() - clock
@@ -104,7 +105,7 @@ class Totals:
 
 
 def drawn(seed: int, index: int) -> tuple[IntegerNetwork, np.ndarray]:
-    """Network `index` of a seed, read out by its membrane, and its frames."""
+    """Network `index` of a seed, with its membrane as readout, and its frames."""
     rng = np.random.default_rng([seed, index])
     network = random_network(rng, rich=index % 2 == 1)
     return replace(network, readout=Readout(kind="membrane")), random_frames(rng, network)

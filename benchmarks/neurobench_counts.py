@@ -1,12 +1,12 @@
-"""Our counts against NeuroBench's own code, on the cases where both define the same.
+"""Spikeport's counts against NeuroBench's code, where both define the same.
 
     pip install --no-deps --target FOLDER neurobench==2.3.0
     PYTHONPATH=FOLDER python benchmarks/neurobench_counts.py [--run RUN]
 
-NeuroBench stays out of the dependencies (it asks for torchaudio). Its hooks see torch layers with the network's integer
-weights, step by step, on what each layer of the reference received; its SynapticOperations and ActivationSparsity then
-count. Effective_ACs must be our synaptic operations without zero weights, Dense our dense operations, and the sparsity
-ours, exactly: a call stays below 2^24 operations, above which NeuroBench rounds (it sums in float32).
+NeuroBench is no dependency, because it requires torchaudio. Its hooks observe torch layers with the network's integer
+weights, step by step, on the inputs of each layer of the reference; its SynapticOperations and ActivationSparsity count
+them. Effective_ACs must equal our synaptic operations without zero weights, Dense our dense operations, and sparsity
+ours. Calls stay below 2^24 operations, above which NeuroBench rounds because it sums in float32.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ from spikeport.pipeline.profiling.counts import count_activity
 
 
 class Replay(nn.Module):
-    """The network's synapses as torch layers, given what the reference's layers received; what they fired goes through
-    a ReLU each, which leaves zeros and ones as they are and which NeuroBench knows for an activation."""
+    """The network's synapses as torch layers, fed with the inputs of the reference's layers.
+
+    Spikes pass a ReLU, which leaves zeros and ones as they are and which NeuroBench recognizes as an activation.
+    """
 
     def __init__(self, network: IntegerNetwork, received: list[np.ndarray], fired: list[np.ndarray]) -> None:
         super().__init__()
@@ -96,7 +98,7 @@ def _compare(name: str, network: IntegerNetwork, frames: np.ndarray, batch: int 
 
 
 def _documented() -> None:
-    """The example of NeuroBench's documentation: weights of its own choice, one input of 0, 1, -1."""
+    """The example of NeuroBench's documentation: its weights and one input of 0, 1, -1."""
     from neurobench.metrics.utils.layers import single_layer_MACs
 
     layer = nn.Linear(3, 3, bias=False)
@@ -121,7 +123,7 @@ def _synapse(layer: IntegerLayer) -> nn.Module:
 
 
 def _random_network(rng: np.random.Generator) -> IntegerNetwork:
-    """Two convolutions of any stride, padding, dilation and groups, and a dense layer; a third of the weights are 0."""
+    """Two convolutions of any stride, padding, dilation and groups, and a dense layer; a third of the weights is 0."""
 
     def weights(*shape: int) -> np.ndarray:
         return 2 * rng.integers(-40, 60, shape) * (rng.random(shape) < 0.67)

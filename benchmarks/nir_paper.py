@@ -210,7 +210,7 @@ def against_lava(network: IntegerNetwork, frames: np.ndarray) -> dict[str, Any]:
 
 
 def braille(path: Path, seed: int) -> dict[str, Any]:
-    """What is said where no option is given, and with bias neurons the equality with Lava on random inputs."""
+    """The error without options, and the equality with Lava with bias neurons on random inputs."""
     found: dict[str, Any] = {"file": path.name}
     try:
         quantize(load_graph(path, dt_s=1e-4, reset="zero"))

@@ -1,11 +1,11 @@
-"""Post-training quantization: the max-abs scale against the scale search, at 8, 6, 4 and 3 bits.
+"""Post-training quantization at 8, 6, 4 and 3 bits: max-abs scale against the search of scales.
 
     python benchmarks/ptq.py [--data ../shared/data] [--calibration 30] [--test 200] [--seed 0]
 
-Two networks that others' methods made, neither trained for integers: the NIR paper's N-MNIST network (sinabs) on real
-recordings binned at 1 ms, and a ReLU network of scikit-learn on its 8 x 8 digits, turned into integrate-and-fire
-neurons on Bernoulli spikes. Scales are searched on calibration samples; all that is printed is of test samples, none of
-which is among them. Float is the graph in float64 with reset to zero, on event counts; integers get 0 and 1.
+Two networks made by other tools, neither trained for integers: the NIR paper's N-MNIST network (sinabs) on real
+recordings binned at 1 ms, and a ReLU network of scikit-learn on its 8 x 8 digits, converted to integrate-and-fire
+neurons with Bernoulli spikes as input. Scales are searched on calibration samples; all printed numbers are of other
+samples. "Float" is the graph in float64 with reset to zero, on event counts; the integer networks get 0 and 1.
 """
 
 from __future__ import annotations
@@ -62,8 +62,10 @@ def main() -> None:
 def study(
     title: str, graph: SpikingGraph, frames: np.ndarray, labels: np.ndarray, calibration: np.ndarray, test: np.ndarray
 ) -> list[tuple[str, int, float, float]]:
-    """One network: calibrates on some samples, prints what the others say. (title, bits, distance of the max-abs scale,
-    of what the search left) of each case."""
+    """Calibrates one network on some samples and prints results of the others.
+
+    Returns (title, bits, distance with the max-abs scale, distance after the search) of each case.
+    """
     rows = []
     print(f"\n{title}: {frames.shape[1]} steps")
     clipped = np.minimum(frames, 1).astype(np.uint8)
@@ -97,7 +99,7 @@ def study(
 def _result(
     network: IntegerNetwork, frames: np.ndarray, labels: np.ndarray, wanted: FloatTrace, classes: np.ndarray
 ) -> tuple[str, float]:
-    """A line of results, and the output distance."""
+    """A line of results, and the distance of the outputs."""
     trace = simulate(network, frames, keep_layers=True)
     given = network.readout.classes(trace.spikes, trace.membrane)
     layers = [
@@ -121,7 +123,7 @@ def _off(spikes: np.ndarray, wanted: FloatTrace) -> str:
 
 
 def nmnist(options: argparse.Namespace) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Event counts `[N, T, 2, 34, 34]`, labels, rows to calibrate on and rows to test on, classes even."""
+    """Event counts `[N, T, 2, 34, 34]`, labels, calibration rows and test rows, balanced by class."""
     rng = np.random.default_rng(options.seed)
     per_class = -(-(options.calibration + options.test) // 10)
     files: list[tuple[int, Path]] = []
@@ -144,8 +146,11 @@ def nmnist(options: argparse.Namespace) -> tuple[np.ndarray, np.ndarray, np.ndar
 def digits(
     options: argparse.Namespace, leaky: bool
 ) -> tuple[SpikingGraph, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """A ReLU network 64-48-32-10 as spiking neurons: per layer, weights and biases over the 99.9th percentile of its
-    training activations, threshold 1. Pixels spike with their intensity as probability."""
+    """A ReLU network 64-48-32-10 as spiking neurons with threshold 1.
+
+    The weights and biases of each layer are divided by the 99.9th percentile of its training activations. Pixels spike
+    with their intensity as probability.
+    """
     from sklearn.datasets import load_digits
     from sklearn.neural_network import MLPClassifier
 

@@ -1,12 +1,12 @@
-"""The reference against Lava, against bare convolutions, and over sets of growing size; every spike compared.
+"""The reference against Lava, against bare convolutions, and over sets of growing size, with all spikes compared.
 
     python benchmarks/reference.py [--run RUN] [--data ../shared/data] [--lava-samples 20] [--largest 100000]
 
 Networks: the student and test recordings of a finished run of nmnist-small (`--run`, default runs/nmnist-small; without
-one a network of its shape with random legal weights that fires about as much), and cnn_sinabs.nir on N-MNIST
-recordings in bins of 1 ms, where the data are there. Lava's clock leaves out starting its process; it runs one network
-for all samples. "Bare" is what any simulator must do that uses dense kernels: torch's float32 convolutions and matrix
-products of the same layers over all frames, same threads, in the fastest batch and layout tried, nothing else.
+it a network of the same shape with random legal weights and similar activity), and cnn_sinabs.nir on N-MNIST recordings
+in bins of 1 ms, if the data are there. Lava's time excludes the start of its process; it runs one network for all
+samples. "Bare" is the minimum work of a simulator with dense kernels: torch's float32 convolutions and matrix products
+of the same layers over all frames, with the same threads, in the fastest batch size and layout tried.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def main() -> None:
 def _compare(
     name: str, network: IntegerNetwork, frames: np.ndarray, lava_samples: int, labels: np.ndarray | None = None
 ) -> None:
-    """Prints the reference's ratios to Lava and to the bare kernels."""
+    """Prints the ratios of the reference to Lava and to the bare kernels."""
     drawn = draw(lava_samples, len(frames), labels)
     few = frames[drawn.rows]
     with LavaWorker() as worker:
@@ -96,7 +96,7 @@ def _compare(
 
 
 def _bare(network: IntegerNetwork, frames: int) -> float:
-    """Seconds of every layer's bare kernel over that many frames, the fastest of some batches and both layouts."""
+    """Seconds of every layer's bare kernel over that many frames, for the fastest batch size and layout."""
     import torch
     import torch.nn.functional as functional
 
@@ -170,7 +170,7 @@ def _child(net: Path, path: Path) -> None:
 
 
 def _memory(key: str) -> int:
-    """Bytes of this process's memory, as Linux tells them."""
+    """Bytes of this process's memory, as Linux reports them."""
     with open("/proc/self/status") as lines:
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
 
@@ -182,7 +182,7 @@ def from_run(run: Path) -> tuple[IntegerNetwork, np.ndarray]:
 
 
 def _labels(run: Path, samples: int) -> np.ndarray:
-    """Of the frames that `from_run` gives."""
+    """Labels of the frames that `from_run` returns."""
     with np.load(run / "test-frames.npz", allow_pickle=False) as archive:
         labels = archive["labels"]
     return np.resize(labels, samples)

@@ -1,12 +1,12 @@
-"""What counting costs the reference, and a report over 10,000 samples: time, memory, size.
+"""Cost of counting in the reference, and of a report over 10,000 samples: time, memory, size.
 
     python benchmarks/report.py [--run RUN] [--samples 10000]
 
-Network and frames: a finished run of nmnist-small (`--run`, default runs/nmnist-small), else those that
-benchmarks/reference.py takes in its place, with labels drawn by chance. "Without counts": the same compiled loops, in
-a process of their own, with what fills the counts (fan-outs of events, marks of touched neurons) taken out of them; the
-spikes must be the same. The two take turns. The report's clock begins with frames in memory: simulation, counts,
-energies on three devices, sensitivity, and all five files.
+Network and frames are those of a finished run of nmnist-small (`--run`, default runs/nmnist-small), otherwise those of
+benchmarks/reference.py, with random labels. "Without counts" is the same compiled loops in a process of their own,
+without the code that fills the counts (fan-outs of events, marks of touched neurons); the spikes must be equal. The two
+alternate. The time of a report begins with frames in memory: simulation, counts, energies on three devices,
+sensitivity, and all five files.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _answer(work: str, net: Path, frames: Path) -> str:
 
 
 def _loop(bare: bool, net: Path, frames_file: Path) -> None:
-    """A child: simulates once for each line that it is sent, and answers [seconds, output spikes]."""
+    """Runs in a child process: simulates once for each line on stdin, and prints [seconds, output spikes]."""
     if bare:
         _without_counts()
     network, frames = read_netx(net), np.load(frames_file)

@@ -1,11 +1,12 @@
-"""Looks at report pages in a real browser: at phone, laptop and print size, light and dark.
+"""Checks report pages in a real browser: at phone, laptop and print size, light and dark.
 
     python benchmarks/report_pages.py PAGE.html ... [--out docs/screens] [--axe axe.min.js] [--chromium chromium]
 
-For each page and view: requests that left the file, console messages, whether the page is wider than the view, and,
-with axe-core's script (npm package `axe-core`, not part of this project), what it finds with all details open. Writes a
-picture of the top of each view (above the first recording), and prints the table that docs/results/report_pages.txt
-keeps. Exit code 1 where a request, a message, too wide a page or a serious finding is seen.
+For each page and view it records requests to the network, console messages, whether the page is wider than the view,
+and, with axe-core's script (npm package `axe-core`, not part of this project), its findings with all details open. It
+saves a screenshot of the top of each view (above the first recording) and prints the table that
+docs/results/report_pages.txt contains. The exit code is 1 if there was a request, a message, a page too wide or a
+serious finding.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ SERIOUS = ("serious", "critical")
 
 
 class Browser:
-    """Chromium on a pipe, spoken to in the DevTools protocol: NUL-ended JSON on descriptors 3 and 4."""
+    """Chromium on a pipe, controlled by the DevTools protocol: NUL-terminated JSON on descriptors 3 and 4."""
 
     def __init__(self, program: str) -> None:
         ours_read, theirs_write = os.pipe()
@@ -58,7 +59,7 @@ class Browser:
         self.sent, self.rest, self.seen = 0, b"", []
 
     def ask(self, method: str, session: str | None = None, **parameters: Any) -> dict[str, Any]:
-        """The result of one command; events that come before it are kept in `seen`."""
+        """Result of one command; events that arrive before it are collected in `seen`."""
         self.sent += 1
         message = {"id": self.sent, "method": method, "params": parameters}
         self.writes.write(json.dumps(message | ({"sessionId": session} if session else {})).encode() + b"\0")
@@ -73,7 +74,7 @@ class Browser:
                 return answer["result"]
 
     def wait(self, method: str) -> None:
-        """Returns once this event has been seen."""
+        """Returns once this event has arrived."""
         while not any(event.get("method") == method for event in self.seen):
             self.seen.append(self._next())
 
@@ -95,7 +96,7 @@ class Browser:
 
 @dataclass(frozen=True)
 class Look:
-    """What one view of one page showed. `findings`: axe's, as (impact, rule, places)."""
+    """Result of one view of one page. `findings`: those of axe, as (impact, rule, number of places)."""
 
     requests: list[str]
     messages: list[str]
@@ -105,7 +106,7 @@ class Look:
 
 
 def look(browser: Browser, page: Path, view: str, axe: str | None) -> Look:
-    """`page` as one view shows it."""
+    """Loads `page` in one view."""
     width, height, tall, media, colors = VIEWS[view]
     target = browser.ask("Target.createTarget", url="about:blank")["targetId"]
     session = browser.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
@@ -141,11 +142,11 @@ def look(browser: Browser, page: Path, view: str, axe: str | None) -> Look:
         findings = [tuple(each) for each in found["result"]["value"]]
     browser.ask("Target.closeTarget", targetId=target)
     asked = [what["request"]["url"] for name, what in events if name == "Network.requestWillBeSent"]
-    said = [str(what) for name, what in events if name in ("Runtime.consoleAPICalled", "Runtime.exceptionThrown")]
-    said += [what["entry"]["text"] for name, what in events if name == "Log.entryAdded"]
+    messages = [str(what) for name, what in events if name in ("Runtime.consoleAPICalled", "Runtime.exceptionThrown")]
+    messages += [what["entry"]["text"] for name, what in events if name == "Log.entryAdded"]
     return Look(
         requests=[url for url in asked if url != address and not url.startswith("data:")],
-        messages=said,
+        messages=messages,
         wider=value > width,
         findings=findings,
         picture=base64.b64decode(shot["data"]),

@@ -1,13 +1,13 @@
-"""Hostile and damaged inputs, kills and full disks, before the command: no traceback, no hang, nothing lost.
+"""Hostile and damaged inputs, kills and full disks against the command: no traceback, no hang, nothing lost.
 
     python benchmarks/robustness.py [--only SECTION]... [--part I/N] [--seed 1] [--keep FOLDER] [--write]
-    python benchmarks/robustness.py --case "recordings: .npy objects"    one input, laid down and tried again
+    python benchmarks/robustness.py --case "recordings: .npy objects"    one input, made and tried again
 
-Each input meets the command `spikeport` in a process of its own, forked from one that has imported it. Allowed are
-exit codes 0, 2 and 3, at most 20 s in which it was not waiting for a processor, at most 1 GiB of memory, and files
-where the command was told to write. What is written to a terminal is printable, a refusal is one line. Everything else
-is a violation: it is listed, its input is kept in FOLDER, and the exit code is 1. `--write` puts the tables of all
-sections that were run so far with this seed into docs/results/robustness.txt.
+Each input is given to the command `spikeport` in a process of its own, forked from one that has imported it. Allowed
+are exit codes 0, 2 and 3, at most 20 s without the time of waiting for a CPU, at most 1 GiB of memory, and files where
+the command was asked to write. Output to a terminal is printable, and a refusal is one line. Everything else is a
+violation: it is listed, its input is saved in FOLDER, and the exit code is 1. `--write` puts the tables of all sections
+that were run so far with this seed into docs/results/robustness.txt.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ RESULT = Path(__file__).resolve().parent.parent / "docs" / "results" / "robustne
 
 @dataclass
 class Totals:
-    """What a section's inputs led to."""
+    """Numbers of outcomes of the inputs of a section."""
 
     inputs: int = 0
     codes: Counter[str] = field(default_factory=Counter)
@@ -74,12 +74,12 @@ class Totals:
             self.violations.append(f"{name}: {'; '.join(found)}")
 
     def count_loudly(self, name: str, outcome: warm.ProcessResult, found: list[str]) -> None:
-        """Adds one process of a section that takes its time, and says so."""
+        """Adds one process of a slow section, and prints it."""
         self.count(name, outcome, found)
         say(f"{name}: {outcome.code}, {outcome.seconds:.1f} s" + "".join(f"; VIOLATION {words}" for words in found))
 
     def add(self, other: dict[str, Any]) -> None:
-        """Adds another part's totals, as it was kept."""
+        """Adds the saved totals of another part."""
         for key, value in other.items():
             mine = getattr(self, key)
             if key in ("slowest_s", "peak_mib"):
@@ -109,7 +109,7 @@ def hostile(cases: list[Case]) -> Callable[[argparse.Namespace, Totals], None]:
 
 
 def damaged(args: argparse.Namespace, totals: Totals) -> None:
-    """The section of damaged event files: every tenth before the whole command, the others before its reader."""
+    """The section of damaged event files: every tenth is given to the whole command, the others to its reader."""
     whole = [number for number in range(args.files) if number // len(mutants.EXTENSIONS) % 10 == 0]
     few = set(whole)
     cases = [(mutants.whole_command if n in few else mutants.only_read)(n, args.seed) for n in range(args.files)]
@@ -130,20 +130,20 @@ def killed(args: argparse.Namespace, totals: Totals) -> None:
 
 
 def starved(args: argparse.Namespace, totals: Totals) -> None:
-    """The section of full disks; one part does it all."""
+    """The section of full disks; the first part runs all of it."""
     if args.part[0] == 1:
         whole = small_run.undisturbed(args.keep)
         totals.notes.append(full_disks.starved(args.keep / "disks", whole, totals.count_loudly))
 
 
 def all_cases(keep: Path) -> list[Case]:
-    """Every hostile input of every kind; a sound run is made in `keep` when one is to be tampered with."""
+    """Every hostile input of every kind. `keep`: where a sound run is made for the kinds that damage one."""
     plain = [case for home in (recordings, pictures, archives, frames, recipes) for case in home.cases()]
     return plain + run_folders.cases(lambda: small_run.undisturbed(keep, lava=False))
 
 
 def sections(keep: Path) -> dict[str, Callable[[argparse.Namespace, Totals], None]]:
-    """What can be run, by name, in order."""
+    """The sections by name, in order."""
     kinds: dict[str, list[Case]] = {}
     for case in all_cases(keep):
         kinds.setdefault(case.kind, []).append(case)
@@ -153,7 +153,7 @@ def sections(keep: Path) -> dict[str, Callable[[argparse.Namespace, Totals], Non
 
 
 def table(all_totals: dict[str, Totals]) -> list[str]:
-    """A line for each section, and its notes and violations behind."""
+    """A line for each section, followed by its notes and violations."""
     head = f"{'section':12}{'inputs':>8}{'tracebacks':>12}{'hangs':>7}{'over 1 GiB':>12}{'other':>7}{'slowest':>10}{'peak MiB':>10}  exit codes"  # fmt: skip  # noqa: E501
     rows = [
         f"{name:12}{t.inputs:8,}{t.tracebacks:12}{t.hangs:7}{t.over_memory:12}{t.others:7}{t.slowest_s:8.1f} s{t.peak_mib:10}  "  # noqa: E501
@@ -165,13 +165,13 @@ def table(all_totals: dict[str, Totals]) -> list[str]:
 
 
 def keep(found: Path, at: Path) -> None:
-    """Moves a violation's folder away from the next input."""
+    """Saves a violation's folder, which the next input would overwrite."""
     shutil.rmtree(at, ignore_errors=True)
     found.rename(at)
 
 
 def say(text: str, *, passing: bool = False) -> None:
-    """A line on standard error; `passing`: only where somebody looks on."""
+    """Prints a line on standard error; with `passing` only on a terminal."""
     if not passing:
         print(text, file=sys.stderr, flush=True)
     elif sys.stderr.isatty():
@@ -237,7 +237,7 @@ def main() -> int:
 
 
 def _keep(args: argparse.Namespace, name: str, totals: Totals) -> None:
-    """Keeps what a part led to, instead of what was kept of other divisions into parts."""
+    """Saves the totals of a part, and removes those of other divisions into parts."""
     folder = args.keep / "tallies"
     folder.mkdir(exist_ok=True)
     for file in folder.glob(f"{name}-{args.seed}-*.json"):

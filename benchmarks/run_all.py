@@ -1,4 +1,4 @@
-"""Runs every benchmark and keeps what it printed in docs/results/, under its command, versions and machine.
+"""Runs every benchmark and saves its output in docs/results/, with its command, versions and machine.
 
 python benchmarks/run_all.py [NAME ...]
 """

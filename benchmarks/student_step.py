@@ -1,10 +1,9 @@
-"""One training step of a student: time folded into the batch against a per-step loop over snnTorch's own
-cells.
+"""One training step of a student: time folded into the batch, against a loop over time with snnTorch's own neurons.
 
-Both run the same convolutions with the same weights; before any timing their spikes must be equal and their
-gradients agree. Where SpikingJelly can be imported, its multi-step mode runs the same network too. Prints
-milliseconds (best of several, forward and backward) and how many times as long each takes as the student, for each
-batch size; freed memory is kept for all of them, as in training.
+Both run the same convolutions with the same weights; before any timing their spikes must be equal and their gradients
+must agree. If SpikingJelly can be imported, its multi-step mode runs the same network too. Prints milliseconds (best of
+several, forward and backward) and ratios to the student for each batch size. Freed memory is reused by all of them, as
+in training.
 
     python benchmarks/student_step.py [--threads 1] [--recipe recipes/nmnist-small.toml] [--profile] [--compile]
 
@@ -40,7 +39,7 @@ DENSITY = 0.06  # of events in frames: about that of N-MNIST in 30 ms
 
 
 def per_step_loop(student: Student) -> Callable[[Tensor], Tensor]:
-    """The same network as snnTorch's documentation writes it: every layer once per time step."""
+    """The same network as in snnTorch's documentation: every layer once per time step."""
     layers: list[nn.Module] = []
     for _, layer in student.deployed():
         if isinstance(layer, snntorch.Leaky):
@@ -69,10 +68,10 @@ def per_step_loop(student: Student) -> Callable[[Tensor], Tensor]:
 
 
 def spikingjelly_step(student: Student) -> Callable[[Tensor], Tensor] | None:
-    """The same network in SpikingJelly's multi-step mode, as its documentation writes it; None where it is absent.
+    """The same network in SpikingJelly's multi-step mode, as in its documentation; None if it is not installed.
 
-    Its cell is v - v / tau + current, rounded otherwise than beta v + current, and fires from the threshold on; its
-    SoftSign's derivative is the fast sigmoid's times SLOPE / 2.
+    Its neuron is v - v / tau + current, rounded otherwise than beta v + current, and fires from the threshold on; the
+    derivative of its SoftSign is the fast sigmoid's times SLOPE / 2.
     """
     try:
         from spikingjelly.activation_based import functional, layer, neuron, surrogate
@@ -110,8 +109,7 @@ def spikingjelly_step(student: Student) -> Callable[[Tensor], Tensor] | None:
 
 
 def lively_student(recipe: Recipe, shape: tuple[int, int, int]) -> Student:
-    """An untrained student that fires about as a trained one does: batch norm has seen such frames, then is
-    folded."""
+    """An untrained student as active as a trained one: batch norm adapts to such frames, and is then folded."""
     student = build_student(recipe.student, shape, CLASSES)
     with torch.no_grad():
         for layer in student.modules():
@@ -123,7 +121,7 @@ def lively_student(recipe: Recipe, shape: tuple[int, int, int]) -> Student:
 
 
 def step(forward: Callable[[Tensor], Tensor], student: Student, frames: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """Spikes and weight gradients of one forward and backward."""
+    """Spikes and weight gradients of one forward and backward pass."""
     student.zero_grad(set_to_none=True)
     spikes = forward(frames)
     (spikes.cumsum(0) ** 2).mean().backward()
@@ -131,8 +129,7 @@ def step(forward: Callable[[Tensor], Tensor], student: Student, frames: Tensor) 
 
 
 def fastest(works: dict[str, Callable[[], object]], repeats: int, clock: Callable[[], float]) -> dict[str, float]:
-    """Seconds on `clock` of the fastest of `repeats` runs of each after one for warming up, taken in turns so that all
-    meet the same neighbors."""
+    """Seconds on `clock` of the fastest of `repeats` runs of each, after one to warm up, in turns."""
     times: dict[str, list[float]] = {name: [] for name in works}
     for work in works.values():
         work()
@@ -145,14 +142,14 @@ def fastest(works: dict[str, Callable[[], object]], repeats: int, clock: Callabl
 
 
 def time_norms(recipe: Recipe, shape: tuple[int, int, int], repeats: int, clock: Callable[[], float]) -> str:
-    """Seconds of a training step of 32 samples with batch norm: in one loop with its cells, and as modules."""
+    """Seconds of a training step of 32 samples with batch norm: fused with the neurons, and as separate modules."""
     student, batch = build_student(recipe.student, shape, CLASSES), 32
     frames = (torch.rand(recipe.data.steps, batch, *shape) < DENSITY).float()
     can_fuse = students.can_fuse
 
-    def trained(together: bool) -> None:
-        students.can_fuse = can_fuse if together else lambda *_: False
-        step(lambda shown: student(shown).spikes, student, frames)
+    def trained(fuse: bool) -> None:
+        students.can_fuse = can_fuse if fuse else lambda *_: False
+        step(lambda images: student(images).spikes, student, frames)
 
     best = fastest({"one": partial(trained, True), "apart": partial(trained, False)}, repeats, clock)
     students.can_fuse = can_fuse
@@ -218,7 +215,7 @@ def main() -> None:
 
 
 def check(expected: tuple[Tensor, list[Tensor]], found: tuple[Tensor, list[Tensor]]) -> None:
-    """Equal spikes; gradients to 1e-4 of their largest value (float32 sums in another order)."""
+    """Raises if spikes differ, or gradients by 1e-4 of their largest value (float32 sums in another order)."""
     if not expected[0].any() or not torch.equal(expected[0], found[0]):
         raise SystemExit("the two networks fire different spikes, or none")
     for one, other in zip(expected[1], found[1], strict=True):

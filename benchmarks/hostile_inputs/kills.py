@@ -74,14 +74,14 @@ def _stage(home: Path) -> int:
 
 def _wrong(outcome: warm.ProcessResult, how: signal.Signals) -> list[str]:
     """What a killed command did that it may not do: the signal's exit code, a word unless it was SIGKILL, none left."""
-    said = outcome.err.decode(errors="replace")
+    output = outcome.err.decode(errors="replace")
     if how is signal.SIGKILL:
         return [] if outcome.code == -how else [f"exit code {outcome.code} after {how.name}"]
-    found = [] if outcome.code == 128 + how else [f"exit code {outcome.code} after {how.name}: {said[-200:]!r}"]
-    if "--resume" not in said:
+    found = [] if outcome.code == 128 + how else [f"exit code {outcome.code} after {how.name}: {output[-200:]!r}"]
+    if "--resume" not in output:
         found.append(f"no word of how to go on after {how.name}")
-    if "Traceback" in said:
-        found.append(f"traceback: {said.strip().splitlines()[-1][:200]}")
+    if "Traceback" in output:
+        found.append(f"traceback: {output.strip().splitlines()[-1][:200]}")
     if outcome.stopped:
         found.append(f"hang: {how.name} did not end it")
     if outcome.left:

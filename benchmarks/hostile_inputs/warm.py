@@ -127,8 +127,8 @@ def wait(child: int, home: Path, limit_s: float) -> ProcessResult:
     seconds = time.monotonic() - began - (waited_s - before_s)
     left = _left_behind(0.0 if stopped else GRACE_S)
     code = os.waitstatus_to_exitcode(status)
-    said = [(home / name).read_bytes() if (home / name).is_file() else b"" for name in ("out", "err")]
-    return ProcessResult(code, *said, seconds, used.ru_maxrss // 1024, stopped, () if stopped else left)
+    output = [(home / name).read_bytes() if (home / name).is_file() else b"" for name in ("out", "err")]
+    return ProcessResult(code, *output, seconds, used.ru_maxrss // 1024, stopped, () if stopped else left)
 
 
 def _left_behind(grace_s: float) -> tuple[int, ...]:
@@ -200,17 +200,17 @@ def try_case(case: Case, seed: int, folder: Path, limit_s: float = LIMIT_S) -> t
 def violations(outcome: ProcessResult, limit_s: float = LIMIT_S, codes: tuple[int, ...] = (0, 2, 3)) -> list[str]:
     """What the process did that no command may do."""
     found = []
-    said = outcome.err.decode("utf-8", "replace")
-    if "Traceback (most recent call last)" in said:
-        found.append(f"traceback: {said.strip().splitlines()[-1][:200]}")
+    output = outcome.err.decode("utf-8", "replace")
+    if "Traceback (most recent call last)" in output:
+        found.append(f"traceback: {output.strip().splitlines()[-1][:200]}")
     if outcome.stopped or outcome.seconds > limit_s:
         found.append(f"hang: {outcome.stopped or f'{outcome.seconds:.1f} s'}")
     elif outcome.code not in codes:
-        found.append(f"exit code {outcome.code}: {said.strip()[-200:]!r}")
+        found.append(f"exit code {outcome.code}: {output.strip()[-200:]!r}")
     if outcome.peak_mib > LIMIT_MIB:
         found.append(f"memory: {outcome.peak_mib} MiB")
-    if outcome.code in (2, 3) and sum(line.startswith(("error: ", "Usage: ")) for line in said.splitlines()) != 1:
-        found.append(f"refused without one line that says why: {said.strip()[-200:]!r}")
+    if outcome.code in (2, 3) and sum(line.startswith(("error: ", "Usage: ")) for line in output.splitlines()) != 1:
+        found.append(f"refused without one line that says why: {output.strip()[-200:]!r}")
     if outcome.left:
         found.append(f"{len(outcome.left)} processes left")
     for name, text in (("out", outcome.out), ("err", outcome.err)):

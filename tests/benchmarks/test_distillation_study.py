@@ -10,7 +10,7 @@ import distillation
 import distillation_page
 import distillation_parts
 import pytest
-from distillation_parts import PARTS, Arm, Part
+from distillation_parts import PARTS, Part, Variant
 from sweep_runs import FakeTrials
 
 from spikeport.pipeline.run.recipe_file import load_recipe
@@ -28,9 +28,10 @@ RIGHT = {
 }
 
 
-def one(arm, right, seed, fold, *, group="", reference="baseline", exact="1111", mismatches=None):
+def one(variant, right, seed, fold, *, group="", reference="baseline", exact="1111", mismatches=None):
     return {
-        "run": f"{arm}/{seed}-{fold}", "group": group, "arm": arm, "reference": reference, "changes": [], "seed": seed,
+        "run": f"{variant}/{seed}-{fold}", "group": group, "variant": variant, "reference": reference, "changes": [],
+        "seed": seed,
         "fold": fold, "created_utc": "", "cores": 3, "versions": VERSIONS, "mismatches": mismatches,
         "spikes_compared": 500, "recordings": len(right), "seconds": 10.0 * seed,
         "accuracy_float": exact.count("1") / len(exact), "accuracy_quantized": right.count("1") / len(right),
@@ -39,7 +40,9 @@ def one(arm, right, seed, fold, *, group="", reference="baseline", exact="1111",
 
 
 def runs():
-    return [one(arm, RIGHT[pair][place], *pair) for place, arm in enumerate(("baseline", "new")) for pair in RIGHT]
+    return [
+        one(variant, RIGHT[pair][place], *pair) for place, variant in enumerate(("baseline", "new")) for pair in RIGHT
+    ]
 
 
 def test_differences_by_hand():
@@ -61,7 +64,9 @@ def test_differences_by_hand():
 
 
 def test_without_folds_the_clusters_are_the_seeds():
-    pairs = [one(arm, right, seed, None) for seed in (1, 2) for arm, right in (("baseline", "1000"), ("new", "1110"))]
+    pairs = [
+        one(variant, right, seed, None) for seed in (1, 2) for variant, right in (("baseline", "1000"), ("new", "1110"))
+    ]
     difference = distillation_page.table(pairs)[1]["difference"]["quantized"]["clusters"]
     assert (difference["value"], difference["n"]) == (0.5, 2)
 
@@ -138,11 +143,13 @@ def test_the_document_shows_the_numbers():
 
 @pytest.fixture
 def study(tmp_path, monkeypatch):
-    """The driver with a part of two arms, whose runs are made in a moment."""
+    """The driver with a part of two variants, whose runs are made in a moment."""
     recipe = tmp_path / "r.toml"
     recipe.write_text("name = 'r'\n[distillation]\nmethod = 'baseline'\n")
-    arms = (Arm("", "short", ("training.epochs=1",)), Arm("", "long, longer", ("training.epochs=2",)))
-    monkeypatch.setitem(distillation.PARTS, "methods", Part("Methods", lambda _: arms, folds=2, seeds=1, about="Two."))
+    variants = (Variant("", "short", ("training.epochs=1",)), Variant("", "long, longer", ("training.epochs=2",)))
+    monkeypatch.setitem(
+        distillation.PARTS, "methods", Part("Methods", lambda _: variants, folds=2, seeds=1, about="Two.")
+    )
     trials = FakeTrials(monkeypatch)
     words = ["--recipe", str(recipe), "--runs", str(tmp_path / "runs"), "--results", str(tmp_path)]
 
@@ -159,7 +166,7 @@ def study(tmp_path, monkeypatch):
 def test_a_study_goes_on_where_it_stopped(study):
     code, found = study()
     assert code == 0
-    assert [(run["arm"], run["fold"]) for run in found] == [
+    assert [(run["variant"], run["fold"]) for run in found] == [
         ("short", 0), ("short", 1), ("long, longer", 0), ("long, longer", 1)
     ]  # fmt: skip
     assert {run["correct_quantized"] for run in found} == {"10010"}
@@ -177,7 +184,7 @@ def test_what_has_run_is_read_from_the_file_though_the_folders_are_gone(study):
     shutil.rmtree(study.folder / "runs")
     _, found = study()
     assert len(study.trials.started) == 2
-    assert [run["arm"] for run in found] == ["short", "short", "long, longer", "long, longer"]
+    assert [run["variant"] for run in found] == ["short", "short", "long, longer", "long, longer"]
 
 
 def test_another_recipe_begins_the_part_anew_and_a_failure_is_reported(study, capsys):
@@ -190,7 +197,7 @@ def test_another_recipe_begins_the_part_anew_and_a_failure_is_reported(study, ca
     assert "too few" in capsys.readouterr().out
     study.trials.code = 0
     code, found = study("--only", "long")
-    assert [run["arm"] for run in found] == ["long, longer"] * 2
+    assert [run["variant"] for run in found] == ["long, longer"] * 2
 
 
 @pytest.mark.parametrize(
@@ -213,18 +220,18 @@ def test_settings_that_came_later_leave_runs_as_they_are(study, before, after, s
 
 def test_the_same_run_in_another_part_is_not_run_again(study, monkeypatch):
     _, found = study()
-    arms = (Arm("", "brief", ("training.epochs=1",)), Arm("", "longest", ("training.epochs=3",)))
-    part = Part("Ablation", lambda _: arms, folds=2, seeds=1, about="Two.")
+    variants = (Variant("", "brief", ("training.epochs=1",)), Variant("", "longest", ("training.epochs=3",)))
+    part = Part("Ablation", lambda _: variants, folds=2, seeds=1, about="Two.")
     monkeypatch.setitem(distillation.PARTS, "ablation", part)
     study(part="ablation")
     assert len(study.trials.started) == 2  # the longest, over two folds
     parts = json.loads((study.folder / "distillation.json").read_text())["parts"]
     assert parts["methods"]["runs"] == found
-    brief = [run for run in parts["ablation"]["runs"] if run["arm"] == "brief"]
+    brief = [run for run in parts["ablation"]["runs"] if run["variant"] == "brief"]
     assert [run["run"] for run in brief] == ["brief/seed1-fold0", "brief/seed1-fold1"]
     assert {run["reference"] for run in brief} == {"brief"}
-    places = {"run": "", "arm": "", "reference": ""}
-    assert [run | places for run in brief] == [run | places for run in found if run["arm"] == "short"]
+    places = {"run": "", "variant": "", "reference": ""}
+    assert [run | places for run in brief] == [run | places for run in found if run["variant"] == "short"]
 
 
 def test_listing_runs_nothing(study, capsys):
@@ -244,11 +251,11 @@ def test_every_run_of_every_part_is_a_recipe(name):
     recipe = load_recipe(source)
     trials = distillation.trials_of(name, PARTS[name], recipe, 1, None)
     assert len({trial.name for _, trial in trials}) == len(trials)
-    for arm, trial in trials[: len(PARTS[name].arms(recipe))]:
+    for variant, trial in trials[: len(PARTS[name].variants(recipe))]:
         read = load_recipe(source, list(trial.changes))
         assert method_spec(read.distillation).losses
-        if arm.label in distillation_parts.METHODS:
-            assert (read.distillation.method, read.distillation.options) == (arm.label, {})
+        if variant.label in distillation_parts.METHODS:
+            assert (read.distillation.method, read.distillation.options) == (variant.label, {})
         assert read.data.validation == 0
         assert not read.distillation.train_baseline
 
@@ -256,7 +263,7 @@ def test_every_run_of_every_part_is_a_recipe(name):
 def test_points_with_a_target_have_more_seeds():
     recipe = load_recipe(ROOT / "recipes" / "nmnist-small.toml")
     trials = distillation.trials_of("curve", PARTS["curve"], recipe, None, "^(20|50) rec.*synthetic-events")
-    assert [(arm.group, trial.seed) for arm, trial in trials] == [
+    assert [(variant.group, trial.seed) for variant, trial in trials] == [
         ("20 recordings", 1), ("50 recordings", 1), ("20 recordings", 2), ("50 recordings", 2),
         ("20 recordings", 3), ("20 recordings", 4), ("20 recordings", 5),
     ]  # fmt: skip

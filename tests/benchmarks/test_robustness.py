@@ -123,8 +123,8 @@ def test_what_a_command_may_not_do_is_seen(tmp_path):
 
 def test_a_table_adds_the_parts():
     first, second = Totals(), Totals()
-    first.count("a", warm.TrialResult(2, b"", b"", 3.0, 100), [])
-    second.count("b", warm.TrialResult(1, b"", b"", 1.0, 1500), ["traceback: x", "memory: 1500 MiB"])
+    first.count("a", warm.ProcessResult(2, b"", b"", 3.0, 100), [])
+    second.count("b", warm.ProcessResult(1, b"", b"", 1.0, 1500), ["traceback: x", "memory: 1500 MiB"])
     first.add(vars(second))
     assert (first.inputs, first.tracebacks, first.over_memory, first.hangs, first.others) == (2, 1, 1, 0, 0)
     assert (first.slowest_s, first.peak_mib, first.codes) == (3.0, 1500, {"2": 1, "1": 1})
