@@ -1,4 +1,4 @@
-"""Where a verb may write: never over what it reads, a file of a run, or a file that no such verb has written."""
+"""Checks where a verb may write: never over its inputs, files of a run, or files that another program wrote."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def check_file(out: Path, kind: str, ours: Callable[[Path], bool], *, reads: Ite
     if _is_of_a_run(out):
         raise UserError("this file belongs to a run", where=str(out), hint=_MEND)
     if not (out.is_file() and ours(out)):
-        raise UserError(f"this is there, and is no {kind}", where=str(out), hint=f"{_MEND}, or move it away")
+        raise UserError(
+            f"this file exists and is not {_with_article(kind)}", where=str(out), hint=f"{_MEND}, or move it away"
+        )
 
 
 def check_folder(out: Path, files: Sequence[str], kind: str, *, schema: str) -> None:
@@ -36,12 +38,12 @@ def check_folder(out: Path, files: Sequence[str], kind: str, *, schema: str) -> 
     if not os.path.lexists(out):
         return
     if not out.is_dir():
-        raise UserError("this is no folder", where=str(out), hint=_MEND)
+        raise UserError("this is not a folder", where=str(out), hint=_MEND)
     held = {entry.name for entry in out.iterdir() if not entry.name.startswith(".")}
     known = next((name for name in files if name.endswith(".json")), "")
     if held - set(files) or (held and _json(out / known).get("schema") != schema):
         raise UserError(
-            f"this folder holds files that are no {kind}", where=str(out), hint="name an empty --out folder"
+            f"this folder holds files that are not a {kind}", where=str(out), hint="name an empty --out folder"
         )
 
 
@@ -111,3 +113,8 @@ def _json(file: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _with_article(kind: str) -> str:
+    """`an earlier export`, `a preview`."""
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"

@@ -1,7 +1,7 @@
-"""What each stage reads of a recipe, and what becomes of a run that goes on with another one.
+"""What each stage reads of a recipe, and which stages of a run are done again when the recipe changes.
 
-A stage that is done stands as long as nothing that it, or a stage before it, has read is changed. Where something is,
-the stages from there on are done again; weights are never trained anew unless `--from` says so.
+A finished stage stays valid as long as no setting that it or an earlier stage reads is changed. Otherwise the stages
+from there on are done again. Weights are trained again only if `--from` asks for it.
 """
 
 from __future__ import annotations

@@ -23,8 +23,15 @@ TRAIN, DEPLOY, REPORT = (f"spikeport.pipeline.stages.{part}" for part in ("train
 
 @dataclass(frozen=True)
 class Stage:
-    """A named piece of work. `title` says what it does, for people; `function` of the module `home` does it, called
-    with `options`. Only what is done is loaded: learning brings torch, for which a report has no use."""
+    """A named step of a run. Its module is loaded when its turn comes: training needs torch, a report does not.
+
+    Attributes:
+        name: the name in the manifest and after `--from`.
+        title: what it does, for people.
+        home: the module of its function.
+        function: the function, which is called with a context.
+        options: further arguments of the function.
+    """
 
     name: str
     title: str
@@ -34,7 +41,7 @@ class Stage:
 
     @property
     def work(self) -> Callable[[Context], StageOutput]:
-        """What does it, its module loaded."""
+        """The stage's function; loads its module."""
         return partial(getattr(import_module(self.home), self.function), **self.options)
 
 
@@ -80,7 +87,7 @@ def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
 
 
 TRAINING = ("data", "teacher", "simulator", "synthesis", "pretrain", "student", "quantized")
-LED = ("data",)  # what processes that train together leave to the first of them
+LED = ("data",)  # stages that rank 0 does alone where several processes train together
 
 
 def run_stages(context: Context, *, only_training: bool = False) -> None:

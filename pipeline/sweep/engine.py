@@ -68,7 +68,7 @@ def open_study(out: Path) -> optuna.Study:
 
 
 class _WorkerPool:
-    """Threads that each take a trial from the queue, wait for its process, and write down what came of it."""
+    """Threads that each take a trial from the queue, wait for its process, and record its result."""
 
     def __init__(
         self,

@@ -52,7 +52,7 @@ def parse_over(words: Sequence[str]) -> tuple[Setting, ...]:
         key, equals, text = (part.strip() for part in word.partition("="))
         values = _values(text)
         if not equals or not key or not all(values):
-            raise UserError(f"{word!r} is nothing to go over", where="--over", hint="write --over section.key=a,b,c")
+            raise UserError(f"{word!r} is not a list of values", where="--over", hint="write --over section.key=a,b,c")
         if len(set(values)) < len(values) or key in keys:
             raise UserError(f"{word!r} names something twice", where="--over", hint="name each key and value once")
         if key in (SEED, FOLDS, FOLD):
@@ -97,7 +97,7 @@ def _trial(setting: Setting, seed: int, fold: int | None, folds: int) -> Trial:
 
 
 def _values(text: str) -> list[str]:
-    """`text` parted at the commas that stand outside brackets, braces and quotes."""
+    """`text` split at the commas outside brackets, braces and quotes."""
     parts, depth, quote = [""], 0, ""
     for character in text:
         if quote:

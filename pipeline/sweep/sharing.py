@@ -1,5 +1,5 @@
-"""Trials that would train the same teacher, or have the same first lessons, share them: the first trains, later ones
-take its files over."""
+"""Trials that would train the same teacher, or pretrain the student alike, share these stages: later trials copy the
+files of the first one."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from spikeport.versions import about_this_run
 
 
 def share_stages(recipe: Path, changes: Iterable[str], folder: Path, others: Iterable[Path]) -> Path | None:
-    """Begins the run `folder` with what the first of `others` has that this trial would train alike: data, teacher and
-    first lessons, or else data and teacher.
+    """Begins the run `folder` with the stages of the first of `others` that this trial would train alike: data, teacher
+    and pretraining, or else data and teacher.
 
-    Gives that run's folder, or None where there is none, or where `folder` has begun already.
+    Returns:
+        That run's folder; None where there is none, or where `folder` has begun already.
     """
     if (folder / MANIFEST).is_file():
         return None

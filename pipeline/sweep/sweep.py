@@ -14,6 +14,7 @@ from spikeport.files import write_json, write_text
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.recipe_file import find_recipe, load_recipe
 from spikeport.pipeline.run.run_folder import MANIFEST, RECIPE, differences, is_text, locked
+from spikeport.pipeline.stages.results import JsonObject
 from spikeport.pipeline.stages.settings import setting_words, toml_value
 from spikeport.pipeline.sweep.engine import JOURNAL, run_trials
 from spikeport.pipeline.sweep.plan import Setting, Trial, parse_over, plan_trials
@@ -37,14 +38,19 @@ def sweep(
     jobs: int = 1,
     resume: bool = False,
     say: Callable[[str], None] = lambda _: None,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Runs every setting with every seed and fold, each as `spikeport train` in a folder of its own, and compares.
 
-    Gives what sweep.json holds: `rows` (see `rows_of`), `trials` with what each got right, and why others `failed`.
-    sweep.json and sweep.md are written anew after every trial. With `resume`, finished trials are read and not run;
-    settings, seeds and folds may be added, the recipe may not change. Raises UserError before anything runs for a
-    combination that is no recipe, and for a folder that holds something else; MissingDependencyError where all trials
-    lacked something, such as the data.
+    sweep.json and sweep.md are written again after every trial. With `resume`, finished trials are read and not run;
+    settings, seeds and folds may be added, the recipe may not change.
+
+    Returns:
+        The content of sweep.json: `rows` (see `rows_of`), `trials` with the correct recordings of each, and `failed`
+        with the reasons.
+
+    Raises:
+        UserError: before anything runs, for a combination that is not a recipe or a folder that holds something else.
+        MissingDependencyError: all trials lacked something, such as the data.
     """
     recipe, trials = plan_trials(source, overrides, settings, seeds=seeds, folds=folds)
     with locked(out):
@@ -108,7 +114,7 @@ class SweepResult:
     """
 
     folder: Path
-    content: dict[str, Any]
+    content: JsonObject
 
     @property
     def failed(self) -> dict[str, str]:
@@ -124,7 +130,7 @@ class SweepResult:
 
 
 class _Log:
-    """Collects outcomes and keeps the result's files up to date."""
+    """Collects the results of trials and keeps sweep.json and sweep.md up to date."""
 
     def __init__(
         self,
@@ -147,17 +153,17 @@ class _Log:
     def done(self, trial: Trial, found: TrialResult | UserError) -> None:
         if isinstance(found, TrialResult):
             self.results[trial.name] = found
-            said = f"{100 * found.accuracy_float:.2f} % float, {100 * found.accuracy_quantized:.2f} % quantized"
+            text = f"{100 * found.accuracy_float:.2f} % float, {100 * found.accuracy_quantized:.2f} % quantized"
         else:
-            self.failed[trial.name] = said = str(found)
+            self.failed[trial.name] = text = str(found)
             self.missing |= {trial.name} if isinstance(found, MissingDependencyError) else set()
         count = len(self.results) + len(self.failed)
-        # Trials that were finished before are told of within a moment; they say nothing about time.
+        # Trials that were finished before are reported at once; they do not count for the estimate.
         self.ran += time.monotonic() - self.began > 1
-        self.say(f"[{count}/{len(self.trials)}] {trial.name}: {said}{self._estimate(len(self.trials) - count)}")
+        self.say(f"[{count}/{len(self.trials)}] {trial.name}: {text}{self._estimate(len(self.trials) - count)}")
         self.write()
 
-    def write(self) -> dict[str, Any]:
+    def write(self) -> JsonObject:
         result = {
             "schema": SCHEMA,
             "name": self.recipe.name,
@@ -171,7 +177,7 @@ class _Log:
         write_text(self.out / PAGE, markdown(result))
         return result
 
-    def _row(self, trial: Trial) -> dict[str, Any]:
+    def _row(self, trial: Trial) -> JsonObject:
         facts = {"run": trial.name, "setting": trial.setting.label, "changes": list(trial.changes)}
         return {**facts, "seed": trial.seed, "fold": trial.fold, **self.results[trial.name].row()}
 
@@ -183,7 +189,7 @@ class _Log:
 
 
 def _claim(out: Path, recipe: Recipe, resume: bool) -> None:
-    """Makes `out` this sweep's folder, or makes sure that it is."""
+    """Writes the recipe into an empty `out`; in a sweep's folder, checks that the recipe is the same."""
     if (out / JOURNAL).is_file() or (out / RESULT).is_file():
         if not resume:
             raise UserError(
@@ -199,5 +205,7 @@ def _claim(out: Path, recipe: Recipe, resume: bool) -> None:
         return
     left = {entry.name for entry in out.iterdir() if not entry.name.startswith(".")}
     if MANIFEST in left or left - ({RECIPE} if is_text(out / RECIPE, recipe.as_toml()) else set()):
-        raise UserError("this folder holds files that are no sweep", where=str(out), hint="name an empty --out folder")
+        raise UserError(
+            "this folder holds files that are not a sweep", where=str(out), hint="name an empty --out folder"
+        )
     write_text(out / RECIPE, recipe.as_toml())

@@ -1,4 +1,4 @@
-"""A sweep's result as plain values, and the table that is drawn from them."""
+"""The rows of a sweep's result, and the table that is made of them."""
 
 from __future__ import annotations
 
@@ -6,36 +6,37 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spikeport.pipeline.run.intervals import mean_sd, paired_t
+from spikeport.pipeline.stages.results import JsonObject
 from spikeport.pipeline.sweep.plan import Setting, Trial
 from spikeport.pipeline.sweep.trial import TrialResult
 
-ARMS = ("float", "quantized")
+STUDENTS = ("float", "quantized")
 
 
 def rows_of(
     settings: Sequence[Setting], trials: Sequence[Trial], results: Mapping[str, TrialResult]
-) -> list[dict[str, Any]]:
-    """One row per setting: {setting, changes, runs, float, quantized, seconds}; statistics are None without a run.
+) -> list[JsonObject]:
+    """One row a setting: `{setting, changes, runs, float, quantized, seconds}`; statistics are None without a run.
 
-    float and quantized: mean, sd and n of the test accuracy over finished runs, `silent` the mean share of recordings
-    without an answer (where counted), and `difference` to the first setting
-    over the runs that both have (same seed, same fold); None for the first setting, or where they share none.
+    `float` and `quantized` have `mean`, `sd` and `n` of the test accuracy over finished runs; `silent`, the mean share
+    of recordings without an output spike, where it was counted; and `difference` to the first setting over runs that
+    both have (same seed, same fold), None for the first setting and where there are no such runs.
     """
     rows = []
     for setting in settings:
         runs = _runs(setting, trials, results)
         first = _runs(settings[0], trials, results)
         both = [] if setting == settings[0] else [pair for pair in runs if pair in first]
-        row: dict[str, Any] = {"setting": setting.label, "changes": list(setting.changes), "runs": len(runs)}
-        for arm in ARMS:
-            found = {pair: _accuracy(result, arm) for pair, result in runs.items()}
-            reference = {pair: _accuracy(result, arm) for pair, result in first.items()}
+        row: JsonObject = {"setting": setting.label, "changes": list(setting.changes), "runs": len(runs)}
+        for student in STUDENTS:
+            found = {pair: _accuracy(result, student) for pair, result in runs.items()}
+            reference = {pair: _accuracy(result, student) for pair, result in first.items()}
             difference = paired_t([found[pair] - reference[pair] for pair in both]) if both else None
-            silent = [_silent(result, arm) for result in runs.values()]
+            silent = [_silent(result, student) for result in runs.values()]
             counted = [count for count in silent if count is not None]
-            row[arm] = {**mean_sd(list(found.values())), "difference": difference} if runs else None
+            row[student] = {**mean_sd(list(found.values())), "difference": difference} if runs else None
             if counted:
-                row[arm]["silent"] = sum(counted) / len(counted)
+                row[student]["silent"] = sum(counted) / len(counted)
         row["seconds"] = mean_sd([result.seconds for result in runs.values()]) if runs else None
         rows.append(row)
     return rows
@@ -46,8 +47,8 @@ def table(rows: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, ...], list[tupl
     head = ("setting", "runs", "float", "quantized", "float - first", "quantized - first", "seconds")
     cells = []
     for row in rows:
-        shares = [_share(row[arm]) for arm in ARMS]
-        differences = [_difference(row[arm] and row[arm]["difference"]) for arm in ARMS]
+        shares = [_share(row[student]) for student in STUDENTS]
+        differences = [_difference(row[student] and row[student]["difference"]) for student in STUDENTS]
         seconds = "-" if row["seconds"] is None else f"{row['seconds']['mean']:.0f}"
         cells.append((row["setting"], str(row["runs"]), *shares, *differences, seconds))
     return head, cells
@@ -93,21 +94,21 @@ def _runs(setting: Setting, trials: Sequence[Trial], results: Mapping[str, Trial
     return {t.pair: results[t.name] for t in trials if t.setting == setting and t.name in results}
 
 
-def _accuracy(result: TrialResult, arm: str) -> float:
-    return result.accuracy_float if arm == "float" else result.accuracy_quantized
+def _accuracy(result: TrialResult, student: str) -> float:
+    return result.accuracy_float if student == "float" else result.accuracy_quantized
 
 
-def _silent(result: TrialResult, arm: str) -> float | None:
-    count = result.silent_float if arm == "float" else result.silent_quantized
+def _silent(result: TrialResult, student: str) -> float | None:
+    count = result.silent_float if student == "float" else result.silent_quantized
     return None if count is None else count / result.recordings
 
 
-def _share(arm: Mapping[str, Any] | None) -> str:
-    if arm is None:
+def _share(row: Mapping[str, Any] | None) -> str:
+    if row is None:
         return "-"
-    sd = "" if arm["sd"] is None else f" ± {100 * arm['sd']:.2f}"
-    silent = f" ({100 * arm['silent']:.1f} silent)" if arm.get("silent") else ""
-    return f"{100 * arm['mean']:.2f}{sd}{silent}"
+    sd = "" if row["sd"] is None else f" ± {100 * row['sd']:.2f}"
+    silent = f" ({100 * row['silent']:.1f} silent)" if row.get("silent") else ""
+    return f"{100 * row['mean']:.2f}{sd}{silent}"
 
 
 def _difference(difference: Mapping[str, Any] | None) -> str:

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from spikeport import exits
 from spikeport.errors import MissingDependencyError, UserError
 from spikeport.export.network.accuracy import compare_with_labels
 from spikeport.pipeline.run.run_folder import MANIFEST, open_run
+from spikeport.pipeline.stages.results import JsonObject
 from spikeport.pipeline.stages.runner import TRAINING
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -23,10 +23,14 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_
 
 @dataclass(frozen=True)
 class TrialResult:
-    """Which test recordings a finished run got right (`1`) or wrong (`0`), in test order, and how long training took.
+    """What a finished training run achieved on its test recordings.
 
-    `silent_float`, `silent_quantized`: how many wrong ones had no answer (None: not counted). `seconds`: all that
-    was trained, without the reading of data, which a cache may spare.
+    Attributes:
+        correct_float: `1` for each recording that the float student classified correctly, else `0`, in test order.
+        correct_quantized: the same for the student in Loihi arithmetic.
+        seconds: duration of all training stages; reading the data is left out, because a cache may spare it.
+        silent_float: number of recordings without an output spike; None where it was not counted.
+        silent_quantized: the same for the student in Loihi arithmetic.
     """
 
     correct_float: str
@@ -37,27 +41,27 @@ class TrialResult:
 
     @property
     def recordings(self) -> int:
-        """How many were tested."""
+        """Number of test recordings."""
         return len(self.correct_float)
 
     @property
     def accuracy_float(self) -> float:
-        """Share of right ones, student in float."""
+        """Test accuracy of the float student, 0 to 1."""
         return self.correct_float.count("1") / len(self.correct_float)
 
     @property
     def accuracy_quantized(self) -> float:
-        """Share of right ones, student in Loihi arithmetic."""
+        """Test accuracy of the student in Loihi arithmetic, 0 to 1."""
         return self.correct_quantized.count("1") / len(self.correct_quantized)
 
-    def row(self) -> dict[str, Any]:
-        """As JSON, accuracies included."""
+    def row(self) -> JsonObject:
+        """Plain values for JSON, accuracies included."""
         shares = {"accuracy_float": self.accuracy_float, "accuracy_quantized": self.accuracy_quantized}
         return {"recordings": self.recordings, **shares, **asdict(self)}
 
 
 def trial_result(folder: Path, verb: str = "train") -> TrialResult | None:
-    """What the run in `folder` found; None where it is not there, or not finished (for "run": up to its report)."""
+    """The result of the run in `folder`; None where it is missing or not finished (for "run": up to its report)."""
     if not (folder / MANIFEST).is_file():
         return None
     run = open_run(folder)
@@ -85,9 +89,9 @@ def trial_result(folder: Path, verb: str = "train") -> TrialResult | None:
 def start_trial(
     recipe: Path, changes: Sequence[str], folder: Path, *, threads: int, verb: str = "train"
 ) -> subprocess.Popen:
-    """Starts `spikeport <verb>` of `recipe` with `changes` in `folder`, or goes on there; at most `threads` threads.
+    """Starts `spikeport <verb>` of `recipe` with `changes` in `folder`, or resumes it, with at most `threads` threads.
 
-    What it says is kept beside the folder, in <folder>.log.
+    Its output is kept beside the folder, in <folder>.log.
     """
     # -P: the folder where a sweep runs is not searched for modules, whatever its files are called.
     command = [sys.executable, "-P", "-m", "spikeport", verb, str(recipe), "--out", str(folder), "--resume"]
@@ -106,14 +110,18 @@ def start_trial(
 
 
 def finish_trial(process: subprocess.Popen, folder: Path, verb: str = "train") -> TrialResult:
-    """Waits for a trial. Raises UserError with the trial's own last words where it failed, MissingDependencyError
-    where it lacked something."""
+    """Waits for a trial.
+
+    Raises:
+        UserError: the trial failed; the message has the last line of its output.
+        MissingDependencyError: the trial lacked something.
+    """
     code = process.wait()
     result = trial_result(folder, verb) if code == 0 else None
     if result is None:
-        said = _log(folder).read_text(encoding="utf-8", errors="replace").splitlines()
+        output = _log(folder).read_text(encoding="utf-8", errors="replace").splitlines()
         kind = MissingDependencyError if code == MissingDependencyError.exit_code else UserError
-        raise kind(exits.left_with(code), cause=exits.last_words(said))
+        raise kind(exits.left_with(code), cause=exits.last_words(output))
     return result
 
 

@@ -363,8 +363,8 @@ def test_the_command_prints_writes_and_may_be_repeated(spikeport: Any, tmp_path:
         (["one", "one/"], "this run is named twice"),
         (["one", "nowhere"], "nowhere: is not a run folder. Hint: name a folder that spikeport run made"),
         (["one", "killed"], "killed: this run is not finished up to its report. Hint: finish it"),
-        (["one", "two", "--out", "two"], "two: this folder holds files that are no comparison"),
-        (["one", "two", "--out", "file"], "file: this is no folder"),
+        (["one", "two", "--out", "two"], "two: this folder holds files that are not a comparison"),
+        (["one", "two", "--out", "file"], "file: this is not a folder"),
     ],
 )
 def test_a_mistake_is_one_line_and_writes_nothing(spikeport: Any, tmp_path: Path, words: list[str], said: str) -> None:

@@ -70,7 +70,7 @@ def test_a_simulation_writes_over_traces_only(spikeport, net, frames, tmp_path, 
         shutil.copyfile(frames, out)
     else:
         out.write_text("mine" if kind == "text" else "")
-    refuses(spikeport, tmp_path, ("simulate", net, "--input", frames, "--out", out, "-q"), "is no spike trace")
+    refuses(spikeport, tmp_path, ("simulate", net, "--input", frames, "--out", out, "-q"), "is not a spike trace")
 
 
 def test_a_trace_is_replaced_by_a_later_one(spikeport, net, frames, tmp_path):
@@ -89,7 +89,7 @@ def test_an_export_keeps_what_others_wrote(spikeport, tmp_path):
             nir.write(other, small_graph())
         else:
             other.write_text('{"mine": 1}')
-        refuses(spikeport, tmp_path, ("export", "g.nir", *CONTRACT, "--out", "made"), name, "is no earlier export")
+        refuses(spikeport, tmp_path, ("export", "g.nir", *CONTRACT, "--out", "made"), name, "is not an earlier export")
         other.unlink()
     for _ in range(2):  # its own it may
         assert spikeport("export", "g.nir", *CONTRACT, "--out", "made")[0] == 0
@@ -105,7 +105,7 @@ def test_another_makers_net_is_kept(spikeport, net, tmp_path):
     (tmp_path / "made").mkdir()
     with h5py.File(tmp_path / "made" / "a.net", "w") as file:
         file.create_group("layer/0")["type"] = b"dense"
-    refuses(spikeport, tmp_path, ("export", net, "--out", "made"), "a.net", "is no earlier export")
+    refuses(spikeport, tmp_path, ("export", net, "--out", "made"), "a.net", "is not an earlier export")
 
 
 def test_a_page_is_written_over_pages_only(spikeport, net, frames, tmp_path):
@@ -113,8 +113,8 @@ def test_a_page_is_written_over_pages_only(spikeport, net, frames, tmp_path):
     (tmp_path / "page").mkdir()
     for name, text in (("report.md", "mine"), ("report.json", '{"schema": "mine"}'), ("samples.csv", "mine")):
         (tmp_path / "page" / name).write_text(text)
-        refuses(spikeport, tmp_path, words, "holds files that are no report")
-        refuses(spikeport, tmp_path, (*words[:-1], "new/../page"), "holds files that are no report")
+        refuses(spikeport, tmp_path, words, "holds files that are not a report")
+        refuses(spikeport, tmp_path, (*words[:-1], "new/../page"), "holds files that are not a report")
         (tmp_path / "page" / name).unlink()
     for _ in range(2):
         assert spikeport(*words)[0] == 0
@@ -142,7 +142,7 @@ def test_a_runs_files_are_no_place_for_results(spikeport, net, frames, run, tmp_
 def test_a_runs_export_keeps_what_others_wrote(spikeport, run, tmp_path):
     (tmp_path / "made").mkdir()
     (tmp_path / "made" / "test-frames.npz").write_text("mine")
-    refuses(spikeport, tmp_path, ("export", run, "--out", "made"), "test-frames.npz", "is no earlier export")
+    refuses(spikeport, tmp_path, ("export", run, "--out", "made"), "test-frames.npz", "is not an earlier export")
     (tmp_path / "made" / "test-frames.npz").unlink()
     for _ in range(2):
         assert spikeport("export", run, "--out", "made")[0] == 0
@@ -153,7 +153,7 @@ def test_comparisons_are_written_over_comparisons_only(spikeport, run, tmp_path)
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "compare.md").write_text("mine")
     two = finished_folder(tmp_path, "two", seed=2)
-    refuses(spikeport, tmp_path, ("compare", run, two, "--out", "c"), "files that are no comparison")
+    refuses(spikeport, tmp_path, ("compare", run, two, "--out", "c"), "files that are not a comparison")
     (tmp_path / "c" / "compare.md").unlink()
     for _ in range(2):
         assert spikeport("compare", run, two, "--out", "c", "-q")[0] == 0
@@ -165,7 +165,7 @@ def test_previews_are_written_over_previews_only(spikeport, run, tmp_path):
     refuses(spikeport, tmp_path, (*words, run / "recipe.toml"), "the file that is read")
     picture = tmp_path / "p.png"
     picture.write_bytes(b"\x89PNG\r\n\x1a\n of my own")
-    refuses(spikeport, tmp_path, (*words, picture), "is no preview")
+    refuses(spikeport, tmp_path, (*words, picture), "is not a preview")
     picture.unlink()
     for _ in range(2):
         assert spikeport(*words, picture)[0] == 0

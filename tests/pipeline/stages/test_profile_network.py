@@ -170,7 +170,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(spikeport, net, frames
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "manifest.json").write_text("{}")
     (tmp_path / "file").write_text("mine")
-    for out, words in (("run", "holds files that are no report"), ("file", "this is no folder")):
+    for out, words in (("run", "holds files that are not a report"), ("file", "this is not a folder")):
         code, _, err = spikeport("profile", net, "--input", frames, "--out", out)
         assert code == 2
         assert words in one_line(err)

@@ -81,11 +81,11 @@ def test_a_finished_sweep_is_read_and_may_grow_but_not_change(recipe, tmp_path, 
 def test_a_folder_that_holds_something_else_is_left_alone(recipe, tmp_path, trials):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").write_text("mine")
-    with pytest.raises(UserError, match="files that are no sweep"):
+    with pytest.raises(UserError, match="files that are not a sweep"):
         run(recipe, tmp_path / "out")
     assert [entry.name for entry in (tmp_path / "out").iterdir() if entry.name[0] != "."] == ["thesis.tex"]
     create(tmp_path / "run", load_recipe(recipe), resume=False, about={})
-    with pytest.raises(UserError, match="files that are no sweep"):
+    with pytest.raises(UserError, match="files that are not a sweep"):
         run(recipe, tmp_path / "run", resume=True)
 
 

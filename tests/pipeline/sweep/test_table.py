@@ -44,10 +44,10 @@ def test_nothing_to_go_over_is_one_setting() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["training.epochs"], "nothing to go over"),
-        (["training.epochs="], "nothing to go over"),
-        (["training.epochs=1,,2"], "nothing to go over"),
-        (["=1"], "nothing to go over"),
+        (["training.epochs"], "not a list of values"),
+        (["training.epochs="], "not a list of values"),
+        (["training.epochs=1,,2"], "not a list of values"),
+        (["=1"], "not a list of values"),
         (["training.epochs=1,2,1"], "twice"),
         (["training.epochs=1", "training.epochs=2"], "twice"),
         (["seed=1,2"], "use --seeds and --folds"),
