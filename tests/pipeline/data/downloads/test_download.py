@@ -65,7 +65,13 @@ class Host:
     def archive(self, name: str, content: bytes, **more: Any) -> Archive:
         self.files[name] = content
         url = f"http://127.0.0.1:{self.server.server_port}/{name}"
-        usual = {"into": "IN", "content_folder": "IN/Events", "layout": "<class>/<id>.bin", "suffix": (".bin",), "count": 2}
+        usual = {
+            "into": "IN",
+            "content_folder": "IN/Events",
+            "layout": "<class>/<id>.bin",
+            "suffix": (".bin",),
+            "count": 2,
+        }
         return Archive(file=name, url=url, md5=hashlib.md5(content).hexdigest(), **{**usual, **more})
 
 
