@@ -51,7 +51,7 @@ def export(
         Literal["refuse", "neuron"] | None,
         typer.Option(
             "--bias",
-            help="Biases before slow currents: refuse (default), or a unit that always fires.",
+            help="Biases before a synaptic current: refuse (default), or a unit that always fires.",
             rich_help_panel=NIR,
         ),
     ] = None,

@@ -1,6 +1,6 @@
-"""Run folders that came to their report, made in a moment: for tests of comparisons and for looking at the page.
+"""Finished run folders with invented numbers, for tests of comparisons and for viewing the page.
 
-No number here was measured. `python tests/helpers/compare_runs.py FOLDER` writes four runs and the comparison of them.
+`python tests/helpers/compare_runs.py FOLDER` writes four runs and their comparison.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def finished_run(
 
 
 def samples_text(report: dict[str, Any], shares: np.ndarray) -> str:
-    """samples.csv of the recordings 0, 1, ... as the report has them on average: each takes its share, mean 1."""
+    """samples.csv of recordings 0, 1, ..., which have the report's values on average: each has its share, mean 1."""
     activity = {
         name: sum(layer[f"{name}_per_sample"] or 0 for layer in report["layers"]) for name in ("spikes", "synops")
     }
@@ -98,7 +98,7 @@ def scaled(factor: float) -> list[dict[str, Any]]:
 
 
 def example_runs(folder: Path) -> list[Path]:
-    """Four runs of 200 recordings; the last was tested on others."""
+    """Four runs of 200 recordings; the last was tested on other recordings."""
     rng = np.random.default_rng(2)
     hard, labels = rng.random(200), rng.integers(0, 10, 200).tolist()
 

@@ -1,4 +1,4 @@
-"""Small class folders of recordings and images, for the tests of the data stage."""
+"""Small class folders of recordings and images, for tests of the data stage."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def write_recording(path: Path, seed: int) -> None:
 
 
 def write_picture(path: Path, value: int, size: tuple[int, int] = (5, 4)) -> None:
-    """A picture of one color (value, value + 1, value + 2); `size` is width, height."""
+    """An image of one color (value, value + 1, value + 2); `size` is width, height."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size, (value, value + 1, value + 2)).save(path)
 
 
 def with_pictures(root: Path) -> Data:
-    """Recordings events/<class>/<00i>.npz and pictures pictures/<class>/<00i>.png; ids restart with each class."""
+    """Recordings events/<class>/<00i>.npz and images pictures/<class>/<00i>.png; ids restart in each class."""
     for label, name in enumerate(CLASSES):
         for i in range(EACH):
             write_recording(root / "events" / name / f"{i:03}.npz", 100 * label + i)
@@ -44,7 +44,7 @@ def with_pictures(root: Path) -> Data:
 
 
 def write_idx(folder: Path, images: np.ndarray, labels: np.ndarray, part: str = "train") -> None:
-    """MNIST's two files of a part."""
+    """The two files of a part of MNIST."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, array in ((f"{part}-images-idx3-ubyte", images), (f"{part}-labels-idx1-ubyte", labels)):
         header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
@@ -52,7 +52,7 @@ def write_idx(folder: Path, images: np.ndarray, labels: np.ndarray, part: str = 
 
 
 def with_idx(root: Path) -> Data:
-    """Recording 00001 is of image 0 and so on, for the first 24 of 30 images; the classes are 2, 5 and 11."""
+    """Recording 00001 belongs to image 0 and so on, for the first 24 of 30 images; the classes are 2, 5 and 11."""
     labels = np.resize([2, 5, 11], 30)
     images = np.arange(30 * 3 * 4).reshape(30, 3, 4) % 251
     write_idx(root / "idx", images, labels)

@@ -1,4 +1,4 @@
-"""A page as tests read it: its tags, its text, every element closed in order."""
+"""An HTML page for tests: its tags and text, with every element closed in order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ VOID = {"meta", "link", "img", "br", "hr", "input"}
 
 
 class Page(HTMLParser):
-    """Collects tags and text, and insists that every element is closed in order."""
+    """Collects tags and text, and fails if elements are not closed in order."""
 
     def __init__(self, page: str) -> None:
         super().__init__()

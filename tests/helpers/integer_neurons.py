@@ -1,4 +1,4 @@
-"""Integer neurons that several tests use."""
+"""Integer neurons for several tests."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from spikeport.pipeline.models.neurons.leaky import LoihiLeaky
 
 
 def integer_neurons(drive: np.ndarray, v_decay: int, vth_mant: int) -> tuple[np.ndarray, np.ndarray]:
-    """Spikes and voltages before reset of `drive` [T, ...] (weight units), from the equations of the
-    specification."""
+    """Spikes and membranes before reset for `drive` `[T, ...]` in weight units, by the specification's equations."""
     v = np.zeros(drive.shape[1:], dtype=np.int64)
     spikes, voltages = np.zeros_like(drive), np.zeros_like(drive)
     for t in range(len(drive)):

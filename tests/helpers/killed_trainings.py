@@ -1,6 +1,6 @@
-"""Kills trainings at random moments and lets them go on; run by test_kills.py as a process of its own.
+"""Kills trainings at random moments and resumes them; test_kills.py runs it in a process of its own.
 
-It trains in forks of itself only, so that torch is loaded once and has started nothing when it forks.
+Trainings run in forks of this process, so that torch is loaded once and has started no threads before a fork.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SCORES = [0.1, 0.3, 0.2, 0.4, 0.4, 0.9, 0.1, 0.2, 0.4, 0.3, 0.2, 0.1]
 
 
 def training(folder: Path) -> int:
-    """Starts a training in `folder`, or lets it go on, in another process. Returns its id."""
+    """Starts or resumes a training in `folder`, in another process. Returns its id."""
     child = os.fork()
     if child:
         return child
@@ -37,13 +37,13 @@ def training(folder: Path) -> int:
 
 
 def epochs_of(folder: Path) -> int:
-    """How many epochs the training in `folder` has written down."""
+    """Number of epochs that the training in `folder` has recorded."""
     lines = folder / "metrics.jsonl"
     return len(lines.read_text().splitlines()) if lines.exists() else 0
 
 
 def wait_for(folder: Path, *, epochs: int, child: int) -> None:
-    """Returns when so many epochs are done, or the training is."""
+    """Returns after that many epochs, or at the end of the training."""
     while epochs_of(folder) < epochs and not os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
         time.sleep(0.001)
 

@@ -1,4 +1,4 @@
-"""Known networks that several tests use."""
+"""Known networks for several tests."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def conv_activity(frames: np.ndarray) -> Activity:
 
 
 def placed(*cores: int, tiles: int | None = 1, chips: int = 1) -> Placement:
-    """Where the layers of an oracle go: so many cores each, in so many tiles."""
+    """A placement for an oracle: cores of each layer, in so many tiles."""
     return Placement(
         names=tuple(f"layer {index}" for index in range(len(cores))),
         cores=cores,

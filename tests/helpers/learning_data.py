@@ -1,4 +1,4 @@
-"""A tiny data set and recipe for tests of training: three classes, told apart by which rows are busy."""
+"""A tiny data set and recipe for tests of training: three classes that differ in which rows are active."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STEPS, HEIGHT, WIDTH = 4, 9, 11
 
 
 def tiny_dataset(train: int = 30, static: int = 33, *, paired_images: bool = False) -> Dataset:
-    """Frames [N, 4, 2, 9, 11] and images [33, 1, 7, 8]; always the same."""
+    """Frames [N, 4, 2, 9, 11] and images [33, 1, 7, 8], the same in each call."""
     rng = np.random.default_rng(11)
     return Dataset(
         name="tiny",

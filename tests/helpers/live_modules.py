@@ -1,4 +1,4 @@
-"""Live modules that several tests use."""
+"""Live torch modules for several tests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ DT = 1e-3
 
 
 def on_grid(module: nn.Module, seed: int, largest: int = 40) -> nn.Module:
-    """Weights even integers and biases integers, over 64."""
+    """Sets weights to even integers and biases to integers, over 64."""
     rng = np.random.default_rng(seed)
     with torch.no_grad():
         module.weight.copy_(torch.tensor(2 * rng.integers(-largest, largest, module.weight.shape) / 64))
@@ -21,13 +21,13 @@ def on_grid(module: nn.Module, seed: int, largest: int = 40) -> nn.Module:
 
 
 def leaky(taken: int, threshold: float, **settings) -> snntorch.Leaky:
-    """A cell whose membrane loses `taken` 4096ths a step."""
+    """A Leaky whose membrane loses `taken` 4096ths in each step."""
     settings = {"reset_mechanism": "zero", **settings}
     return snntorch.Leaky(beta=1 - taken / 4096, threshold=threshold, **settings)
 
 
 def live_spikes(modules: list[tuple[str, nn.Module]], frames: np.ndarray) -> np.ndarray:
-    """What the modules fire for one sample `[T, ...]`, step by step as snnTorch runs them."""
+    """Spikes of the modules for one sample `[T, ...]`, step by step in snnTorch."""
     states: dict[str, tuple] = {}
     for _, module in modules:
         module.double()

@@ -1,4 +1,4 @@
-"""More graphs that several tests use."""
+"""Recurrent graphs and graphs on the integer grid for several tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FLATTEN = nir.Flatten({"input": None}, start_dim=0, end_dim=-1)
 
 
 def recurrent(graph: SpikingGraph, cell: str, *recurrence: nir.NIRNode, **changes) -> SpikingGraph:
-    """The graph with a loop of the nodes r0, r1, ... around `cell`."""
+    """The graph with a recurrence of the nodes r0, r1, ... around `cell`."""
     names = [f"r{index}" for index, _ in enumerate(recurrence)]
     nodes = {**graph.nir_graph.nodes, **dict(zip(names, recurrence, strict=True))}
     edges = [*graph.nir_graph.edges, *itertools.pairwise([cell, *names, cell])]
@@ -24,5 +24,5 @@ def recurrent(graph: SpikingGraph, cell: str, *recurrence: nir.NIRNode, **change
 
 
 def grid_graphs() -> st.SearchStrategy:
-    """Graphs over the whole table that lie on the grid, with frames `[T, *input_shape]`."""
+    """Graphs of all supported nodes on the integer grid, with frames `[T, *input_shape]`."""
     return st.integers(0, 2**32 - 1).map(lambda seed: random_graph(np.random.default_rng(seed)))

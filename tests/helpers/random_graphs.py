@@ -1,7 +1,7 @@
-"""Random NIR graphs over the whole table that lie on the integer grid, so that float64 and integers must agree.
+"""Random NIR graphs of all supported nodes on the integer grid, so that float64 and integers must agree.
 
-Weights are even integers over the layer's scale, decays take all or nothing, delays are whole steps, gains and Scale
-factors powers of two.
+Weights are even integers over the layer's scale, decays remove all or nothing, delays are whole steps, and gains and
+Scale factors are powers of two.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ DT = 1e-3
 
 
 def even(rng: np.random.Generator, *shape: int, largest: int = 40) -> np.ndarray:
-    """Even integers of both signs; the largest are no powers of two, so that netx keeps all of them."""
+    """Even integers of both signs; the largest is no power of two, so that netx keeps all of them."""
     weight = 2.0 * rng.integers(-largest, largest, shape)
     weight.flat[0] = 2 * largest + 2
     weight.flat[-1] = -2 * largest - 2

@@ -1,4 +1,4 @@
-"""Random legal integer networks and inputs, for tests and benchmarks, and the dynamics written out in NumPy."""
+"""Random legal integer networks and inputs, and their dynamics written in plain NumPy, for tests and benchmarks."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from spikeport.export.network.readout import Readout
 
 
 def random_network(rng: np.random.Generator, *, deepest: int = 3, rich: bool = False) -> IntegerNetwork:
-    """A chain of convolutions (stride, padding, dilation, groups, not square) and dense layers, lively enough.
+    """A chain of convolutions (stride, padding, dilation, groups, not square) and dense layers that is active enough.
 
-    `rich`: also recurrence, delays, parameters that differ from neuron to neuron, biases per neuron, count inputs,
-    input neurons and a membrane read-out.
+    With `rich` also recurrence, delays, parameters and biases that differ between neurons, counts as input, input
+    neurons and a membrane as readout.
     """
     if rng.random() < 0.6:
         shape: tuple[int, ...] = (int(rng.integers(1, 4)), int(rng.integers(3, 9)), int(rng.integers(3, 9)))
@@ -42,7 +42,7 @@ def random_network(rng: np.random.Generator, *, deepest: int = 3, rich: bool = F
 
 
 def random_frames(rng: np.random.Generator, network: IntegerNetwork) -> np.ndarray:
-    """A few samples `[N, T, *input_shape]` of random density; counts where the network takes them."""
+    """A few samples `[N, T, *input_shape]` of random density; counts if the network takes them."""
     samples, steps = int(rng.integers(1, 4)), int(rng.integers(1, 9))
     density = rng.choice([0.05, 0.3, 0.7, 1.0])
     shape = (samples, steps, *network.input_shape)
@@ -50,7 +50,7 @@ def random_frames(rng: np.random.Generator, network: IntegerNetwork) -> np.ndarr
 
 
 def _enriched(rng: np.random.Generator, layer: IntegerLayer) -> IntegerLayer:
-    """The layer with some of what only rich networks have."""
+    """The layer with some of the properties that only rich networks have."""
     changes: dict = {}
     outputs, inputs = layer.weight.shape[0], layer.weight.shape[1]
     if layer.kind == "dense":
@@ -73,19 +73,19 @@ def _enriched(rng: np.random.Generator, layer: IntegerLayer) -> IntegerLayer:
 
 
 def _same_sign(rng: np.random.Generator, weight: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Recurrent weights that share the exponent of `weight` legally."""
+    """Recurrent weights that legally share the exponent of `weight`."""
     if weight.min() >= 0:
         return rng.integers(0, 256, shape)
     return 2 * rng.integers(-60, 1 if weight.max() <= 0 else 60, shape)
 
 
 def integer_loop(network: IntegerNetwork, sample: np.ndarray) -> list[np.ndarray]:
-    """Every layer's spikes for one sample `[T, ...]`, step by step as Loihi's equations say (int64, no tricks)."""
+    """Spikes of every layer for one sample `[T, ...]`, step by step by Loihi's equations in int64."""
     return [spikes for spikes, _ in integer_states(network, sample)]
 
 
 def integer_states(network: IntegerNetwork, sample: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """As `integer_loop`, with each layer's voltages `[T, ...]` at the end of each step (after a reset)."""
+    """As `integer_loop`, with the membranes `[T, ...]` of each layer after each step (after a reset)."""
     outputs = []
     arriving = sample.astype(np.int64)
     for layer in network.layers:
@@ -127,7 +127,7 @@ def delayed_sum(weight: np.ndarray, layer: IntegerLayer, spikes: np.ndarray, now
 
 
 def weighted_sum(layer: IntegerLayer, frame: np.ndarray) -> np.ndarray:
-    """What one frame of spikes brings to each neuron, in plain loops over kernel taps."""
+    """Input of each neuron from one frame of spikes, in plain loops over kernel taps."""
     weight = layer.weight.astype(np.int64)
     if layer.kind == "dense":
         return weight @ frame.reshape(-1)
@@ -145,7 +145,7 @@ def weighted_sum(layer: IntegerLayer, frame: np.ndarray) -> np.ndarray:
 
 
 def _in_32_bits(x: np.ndarray) -> np.ndarray:
-    """Lava adds up states in 32 bits before it makes 24 of them: sums of 2^25 and more overflow there."""
+    """Lava adds states in 32 bits before it reduces them to 24: sums of 2^25 and more overflow there."""
     return (x + 2**31) % 2**32 - 2**31
 
 

@@ -1,4 +1,4 @@
-"""Tiny folders of the named sets, laid out and written as the real ones are; a source is known by its name."""
+"""Tiny folders of the named sets in their real layout and formats, by name of the source."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def picture(path: Path, value: int, size: tuple[int, int] = (30, 20)) -> None:
 
 
 def nmnist(root: Path, train: int = 12, test: int = 6) -> Data:
-    """Digits 0, 3 and 7 in turn; recording 00001 of a part is of its first image; two images more than recordings."""
+    """Digits 0, 3 and 7 in turn; recording 00001 of a part belongs to its first image; there are two more images."""
     for folder, prefix, count in (("Train", "train", train), ("Test", "t10k", test)):
         labels = np.resize([3, 0, 7], count + 2)
         images = np.random.default_rng(count).integers(0, 256, (count + 2, 28, 28))
@@ -43,7 +43,7 @@ def nmnist(root: Path, train: int = 12, test: int = 6) -> Data:
 
 
 def ncaltech101(root: Path, each: int = 10) -> Data:
-    """Recordings of many sizes, classes unequal; Caltech101 has a class and files more, as the real one has."""
+    """Recordings of many sizes in unequal classes; Caltech101 has one class and some files more, as the real one."""
     images = root / "Caltech101" / "101_ObjectCategories"
     for label, name in enumerate(CALTECH):
         for n in range(1, each + label + 1):
@@ -56,7 +56,7 @@ def ncaltech101(root: Path, each: int = 10) -> Data:
 
 
 def aedat2_file(path: Path, seed: int) -> None:
-    """AEDAT 2.0 of a DVS128, as CIFAR10-DVS was published: 80 events in 1.2 s."""
+    """AEDAT 2.0 of a DVS128, the format of CIFAR10-DVS: 80 events in 1.2 s."""
     generator = np.random.default_rng(seed)
     address = generator.integers(0, 2**15, 80)
     words = np.stack([address, np.sort(generator.integers(0, 1_200_000, 80))], axis=1).astype(">u4")
@@ -65,7 +65,7 @@ def aedat2_file(path: Path, seed: int) -> None:
 
 
 def cifar10dvs(root: Path, each: int = 6) -> Data:
-    """Three classes; image 2 n + 1 of a batch file is that of recording n, as pairs.csv says."""
+    """Three classes; image 2 n + 1 of a batch file belongs to recording n, as in pairs.csv."""
     lines = ["recording,image"]
     generator = np.random.default_rng(8)
     folder = root / "CIFAR10" / "cifar-10-batches-bin"
@@ -85,7 +85,7 @@ def cifar10dvs(root: Path, each: int = 6) -> Data:
 
 
 def cepdvs(root: Path, each: int = 12) -> Data:
-    """Numbers without leading zeros, so that names sorted as words stand in another order than numbers."""
+    """Numbers without leading zeros, so that the order of names differs from that of numbers."""
     from scipy.io import savemat
 
     for label, name in enumerate(("fish", "trees", "vehicles_1")):

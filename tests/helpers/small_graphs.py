@@ -1,4 +1,4 @@
-"""Small graphs that several tests use."""
+"""Small graphs for several tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DT = 1e-3
 
 
 def graph_of(*nodes: nir.NIRNode, shape: tuple[int, ...], dt_s: float = DT, scales=None) -> SpikingGraph:
-    """A chain of the nodes named n0, n1, ... from `shape` on."""
+    """A chain of the nodes, named n0, n1, ..., for inputs of `shape`."""
     named = {"input": nir.Input({"input": np.array(shape)})}
     named |= {f"n{index}": node for index, node in enumerate(nodes)}
     named["output"] = nir.Output({"output": None})

@@ -1,4 +1,4 @@
-"""Run folders as training would leave them, made in a moment: for tests of what reads them."""
+"""Run folders as training leaves them, with invented numbers, for tests of what reads them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def finished_run(
     right: tuple[str, str] = ("11010", "10010"),
     last: bool = True,
 ) -> None:
-    """A run that got these of five recordings right (float, quantized). `last` False: killed before its last stage."""
+    """A run with these of five recordings correct (float, quantized). `last` False: killed before its last stage."""
     run = create(folder, load_recipe(recipe, list(changes)), resume=True, about=about_this_run())
     method = run.recipe.methods[0]
     run.file("teacher.safetensors").write_text(str(folder))
@@ -45,7 +45,7 @@ SAID = "reading\nerror: data: too few. Hint: add\n"
 
 
 class FakeTrials:
-    """Stands where trials are started: leaves a finished run folder and a process that ends with `code`.
+    """Replaces the start of trials: leaves a finished run folder and a process that ends with `code`.
 
     With `hold` a process lives until it is ended, or until `release`; `then` is called when so many of them live.
     """
@@ -74,7 +74,7 @@ class FakeTrials:
         return process
 
     def release(self):
-        """Lets the living processes end, and later ones end at once."""
+        """Ends the living processes, and later ones at once."""
         self.hold = 0
         for process in self.processes:
             process.stdin.close()

@@ -1,4 +1,4 @@
-"""A least squares training that ten lines of NumPy can follow step by step."""
+"""A least squares training that ten lines of NumPy reproduce step by step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Y = X @ [1.0, -2.0, 0.5] + 0.3
 
 
 class LeastSquares(TrainingTask):
-    """Rows of X to Y; validation scores come from a list (None where there is none)."""
+    """Maps rows of X to Y; validation scores come from a list (None without one)."""
 
     def __init__(self, epochs: int = 3, scores: list[float] | None = None, ema_decay: float = 0.0) -> None:
         model = torch.nn.Linear(INPUTS, 1, bias=False)
@@ -36,7 +36,7 @@ class LeastSquares(TrainingTask):
 
 
 def by_hand(settings, epochs: int = 3) -> np.ndarray:
-    """The weights that plain NumPy gets to: whole batches, one step each."""
+    """The final weights in plain NumPy: whole batches, one step each."""
     weights, momentum, square = np.full(INPUTS, 0.2), np.zeros(INPUTS), np.zeros(INPUTS)
     batches, step = round(SAMPLES / BATCH), 0
     for epoch in range(epochs):

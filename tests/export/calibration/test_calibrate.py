@@ -226,7 +226,7 @@ def test_membranes_loops_and_delays_are_calibrated():
 
 
 def test_bias_neurons_stay_out_of_the_comparison():
-    """Biases before slow currents: the integer network has a relay layer, and one neuron more in the first layer."""
+    """Biases before a synaptic current: the integer network has a relay layer, and its first one neuron more."""
     rng = np.random.default_rng(9)
 
     def slow(size: int) -> nir.CubaLIF:

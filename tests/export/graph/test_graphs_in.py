@@ -291,7 +291,7 @@ def test_given_scales_clip_what_leaves_the_grid_and_count_it():
         quantize(graph, scales={"n9": 1.0})
 
 
-# Biases of slow currents
+# Biases of synaptic currents
 
 
 def slow(shape: tuple[int, ...], threshold: float) -> nir.CubaLIF:

@@ -34,7 +34,7 @@ def frames(batch: int = 5) -> torch.Tensor:
 
 
 def test_folded_time_is_the_step_by_step_network() -> None:
-    """In eval mode a student is, step by step, its layers in order with snnTorch cells: same spikes
+    """In eval mode a student is, step by step, its layers in order with snnTorch neurons: same spikes
     everywhere."""
     network = student().eval()
     output = network(frames())
@@ -51,16 +51,16 @@ def test_folded_time_is_the_step_by_step_network() -> None:
                 spikes[name].append(signal)
             else:
                 signal = layer(signal)
-    cells = [torch.stack(each) for each in spikes.values() if each]
+    layers = [torch.stack(each) for each in spikes.values() if each]
     assert [tuple(each.shape[2:]) for each in output.layer_spikes] == [(4, 5, 6), (6, 3, 3), (7,), (3,)]
-    assert all(torch.equal(*pair) for pair in zip(cells, output.layer_spikes, strict=True))
-    assert all(0 < each.mean() < 1 for each in cells[:3])
-    assert torch.equal(output.spikes, cells[-1])
-    assert torch.equal(output.logits, torch.stack([cells[-1][: t + 1].sum(0) for t in range(STEPS)]))
+    assert all(torch.equal(*pair) for pair in zip(layers, output.layer_spikes, strict=True))
+    assert all(0 < each.mean() < 1 for each in layers[:3])
+    assert torch.equal(output.spikes, layers[-1])
+    assert torch.equal(output.logits, torch.stack([layers[-1][: t + 1].sum(0) for t in range(STEPS)]))
     torch.testing.assert_close(output.features[-1], states["hidden_cell"])
     assert output.maps is not None
-    assert torch.equal(output.maps, cells[1])
-    assert torch.equal(output.embedding, cells[2])
+    assert torch.equal(output.maps, layers[1])
+    assert torch.equal(output.embedding, layers[2])
     assert student_sizes(network.train(), SHAPE) == NetworkSizes(maps=(6, 3, 3), embedding=7)
     assert network.training
 

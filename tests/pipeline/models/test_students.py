@@ -140,7 +140,7 @@ def test_folding_batch_norm_changes_no_spike(case: str) -> None:
 def test_the_published_vgg_has_its_published_number_of_parameters() -> None:
     """10,153,700 = 9,217,152 of convolutions (3 x 3, no bias) + 5,504 of batch norm (two a channel) + 931,018 of two
     heads (101 classes on 512 x 3 x 3 signals); and what is a setting or a part of the objective here: 10 coefficients
-    of time steps, and 16 constants of its 8 cell layers (decay and threshold)."""
+    of time steps, and 16 constants of its 8 layers of neurons (decay and threshold)."""
     recipe = tiny_recipe(student={"network": "vgg-snn", "beta": 0.5, "v_threshold": 1.0})
     with torch.device("meta"):
         network = build_student(recipe.student, (2, 48, 48), 101)
@@ -155,8 +155,8 @@ def test_the_published_vgg_has_its_published_number_of_parameters() -> None:
     }
     assert sizes == {nn.Conv2d: 9_217_152, nn.BatchNorm2d: 5_504, nn.Linear: 931_018}
     assert sum(parameter.numel() for parameter in network.parameters()) == sum(sizes.values())
-    cells = len(network.neurons()) - 1  # without the output's, which the published network does not have
-    assert sum(sizes.values()) + 10 + 2 * cells == 10_153_700
+    layers = len(network.neurons()) - 1  # without the output's, which the published network does not have
+    assert sum(sizes.values()) + 10 + 2 * layers == 10_153_700
 
 
 def test_beta_of_a_half_is_the_published_cell() -> None:

@@ -1,4 +1,4 @@
-"""Batch norm and cells in one piece, against torch's batch norm and the cell's own loop in float64."""
+"""Batch norm and neurons fused, against torch's batch norm and the cell's own loop in float64."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ def test_it_is_batch_norm_and_then_the_cells(channels: int) -> None:
 
     assert can_fuse(norm, cell, values)
     spikes, reset_mem = fused_norm_lif(norm, cell, values)
-    exact_spikes, exact_rests = slow(exact_norm, exact_cell, exact_values)
+    exact_spikes, exact_reset_mem = slow(exact_norm, exact_cell, exact_values)
     assert torch.equal(spikes.double(), exact_spikes)
     assert 0.05 < float(spikes.detach().mean()) < 0.6
 
     ((spikes * grad_spk).sum() + (reset_mem * grad_reset_mem).sum()).backward()
-    ((exact_spikes * grad_spk).sum() + (exact_rests * grad_reset_mem).sum()).backward()
+    ((exact_spikes * grad_spk).sum() + (exact_reset_mem * grad_reset_mem).sum()).backward()
     pairs = [
-        (reset_mem, exact_rests), (values.grad, exact_values.grad), (norm.weight.grad, exact_norm.weight.grad),
+        (reset_mem, exact_reset_mem), (values.grad, exact_values.grad), (norm.weight.grad, exact_norm.weight.grad),
         (norm.bias.grad, exact_norm.bias.grad), (norm.running_mean, exact_norm.running_mean),
         (norm.running_var, exact_norm.running_var),
     ]  # fmt: skip

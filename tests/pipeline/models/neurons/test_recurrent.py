@@ -1,4 +1,4 @@
-"""Recurrent cells against snnTorch's own loop (float) and against ten lines of integer NumPy (loihi)."""
+"""Recurrent neurons against snnTorch's own loop (float) and against ten lines of integer NumPy (loihi)."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_loihi_numerics_are_the_integer_neuron(
 
 
 def test_by_hand() -> None:
-    """Two cells, the first driven once, excites the second, which inhibits the first. No leak, threshold 1."""
+    """Two neurons: the first driven once, excites the second, which inhibits the first. No leak, threshold 1."""
     cell = LoihiRecurrent(2, 1.0, 1.0)
     with torch.no_grad():
         cell.recurrent.weight.copy_(torch.tensor([[0.0, -0.75], [1.5, 0.25]]))

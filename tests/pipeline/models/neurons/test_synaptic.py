@@ -1,4 +1,4 @@
-"""Slow currents against snnTorch's own loop (float), ten lines of integer NumPy (loihi), and the exported network."""
+"""Synaptic currents against snnTorch's own loop (float), integer NumPy (loihi), and the exported network."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ DTYPES = pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12)
 @DTYPES
 @pytest.mark.parametrize(("alpha", "beta"), [(0.0, 0.3), (0.4, 0.75), (0.75, 0.4), (0.5, 1.0)])
 def test_float_numerics_are_snntorchs_loop(alpha: float, beta: float, dtype: torch.dtype, tolerance: float) -> None:
-    """Without a bias: same spikes and membranes after reset, in float32 (the compiled loops, with more cells than one
+    """Without a bias: same spikes and membranes after reset, in float32 (the compiled loops, with more neurons than one
     block of theirs) bit for bit, and the same gradient.
 
     Gradients are sums in another order, and snnTorch's surrogate returns float32.
@@ -262,7 +262,7 @@ def test_the_exported_integers() -> None:
 
 
 def test_a_student_learns_is_tuned_kept_and_exported(tmp_path: Path) -> None:
-    """With slow currents from the first epoch to the chip's integers, and back from its files."""
+    """With synaptic currents from the first epoch to the chip's integers, and back from its files."""
     student, training = {"channels": [6], "neuron": "synaptic", "alpha": 0.4}, {"epochs": 10, "lr": 0.01}
     recipe, dataset = tiny_recipe(student=student, training=training), tiny_dataset(train=90)
     fresh = initial_student(recipe, dataset)
