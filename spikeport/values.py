@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 Shape = tuple[int, ...]  # of one sample, without batch and time
 ImageShape = tuple[int, int, int]  # channels, height, width
+
+
+class IntervalJson(TypedDict):
+    """An interval as JSON."""
+
+    low: float
+    nominal: float
+    high: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +48,7 @@ class Interval:
         """All three times `factor`, which is not negative."""
         return Interval(low=factor * self.low, nominal=factor * self.nominal, high=factor * self.high)
 
-    def to_json(self) -> dict[str, float]:
+    def to_json(self) -> IntervalJson:
         """`{low, nominal, high}`."""
         return {"low": self.low, "nominal": self.nominal, "high": self.high}
 

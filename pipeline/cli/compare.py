@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from spikeport.pipeline.cli.console import Json, Quiet, show
 from spikeport.pipeline.stages.outputs import check_folder
 from spikeport.tables import text_table
+
+if TYPE_CHECKING:
+    from spikeport.pipeline.report.comparison.compare_json import Comparison
 
 
 def compare(
@@ -39,7 +42,7 @@ def compare(
     show(found.content, json, [found.summary, "", *_lines(found.content), "", str(page)])
 
 
-def _lines(comparison: dict[str, Any]) -> list[str]:
+def _lines(comparison: Comparison) -> list[str]:
     """Two tables, accuracy with the difference to the first and energy with the ratio to it, and what they lack."""
     lines = [*_accuracy(comparison), "", *_energy(comparison)]
     if comparison["settings"]:
@@ -47,7 +50,7 @@ def _lines(comparison: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _accuracy(comparison: dict[str, Any]) -> list[str]:
+def _accuracy(comparison: Comparison) -> list[str]:
     from spikeport.pipeline.report.content import words
 
     rows, not_paired = [], []
@@ -57,17 +60,18 @@ def _accuracy(comparison: dict[str, Any]) -> list[str]:
             entry = run["accuracy"][stage]
             known = entry["value"] is not None
             cells.append(f"{words.percent(entry['value'])} ({words.percent_range(entry)})" if known else "unknown")
-        difference = against and against["accuracy"]["student_quantized"]
-        paired = difference and difference["value"] is not None
-        cells.append(f"{words.points(difference['value'])} ({words.points_range(difference)})" if paired else "-")
-        rows.append(cells + [words.amount(run["activity"][key]) for key in ("spikes_per_sample", "synops_per_sample")])
+        difference = against["accuracy"]["student_quantized"] if against else None
+        change = difference if difference is not None and difference["value"] is not None else None
+        cells.append(f"{words.points(change['value'])} ({words.points_range(change)})" if change else "-")
+        activity = run["activity"]
+        rows.append([*cells, words.amount(activity["spikes_per_sample"]), words.amount(activity["synops_per_sample"])])
         if against and against["reason"]:
             not_paired.append(f"{run['label']} is not paired: {against['reason']}")
     head = ("run", "method", "float", "quantized", "quantized - first, points", "spikes", "synops")
     return [*text_table(head, rows), *not_paired]
 
 
-def _energy(comparison: dict[str, Any]) -> list[str]:
+def _energy(comparison: Comparison) -> list[str]:
     from spikeport.pipeline.report.comparison import words as compare_words
     from spikeport.pipeline.report.comparison.views import devices, why_unknown
     from spikeport.pipeline.report.content import words
@@ -81,12 +85,11 @@ def _energy(comparison: dict[str, Any]) -> list[str]:
             if not estimate or not estimate["headline"]:
                 rows.append([*named, "unknown", "-", "-", "unknown", why_unknown(row)])
                 continue
-            dynamic, total = (words.quantity_text(estimate[kind], "µJ") for kind in ("dynamic", "total"))
-            kind = "dynamic" if estimate["dynamic"] else "total"
-            ratio = "-" if row["ratios"] is None else compare_words.ratio_text(row["ratios"][kind])
-            paired = (
-                "-" if row["ratios"] is None else compare_words.paired_ratio_text(row["ratios"]["paired_dynamic_uj"])
-            )
+            dynamic, total = (words.quantity_text(energy, "µJ") for energy in (estimate["dynamic"], estimate["total"]))
+            ratio = paired = "-"
+            if ratios := row["ratios"]:
+                ratio = compare_words.ratio_text(ratios["dynamic"] if estimate["dynamic"] else ratios["total"])
+                paired = compare_words.paired_ratio_text(ratios["paired_dynamic_uj"])
             rows.append([*named, dynamic, ratio, paired, total, estimate["basis_kind"]])
     head = ("hardware", "run", "dynamic energy", "/ first", "paired / first", "total energy", "basis")
     return [*(text_table(head, rows) if rows else []), *unknown]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -195,7 +195,7 @@ def count_activity(network: IntegerNetwork, trace: SpikeTrace, frames: Any = Non
             hint="profile the network that was simulated, with at least one sample and one step",
         )
     last = len(network.layers) - 1
-    values = _carried(network, frames, steps) if network.input_message_bits else {}
+    values: _Values = _carried(network, frames, steps) if network.input_message_bits else {}
     return Activity(
         layers=tuple(
             _layer(
@@ -217,7 +217,13 @@ def count_activity(network: IntegerNetwork, trace: SpikeTrace, frames: Any = Non
     )
 
 
-def _carried(network: IntegerNetwork, frames: Any, steps: int) -> dict[str, Any]:
+class _Values(TypedDict, total=False):
+    takes_values: bool
+    carried_synops: np.ndarray
+    effective_carried_synops: np.ndarray
+
+
+def _carried(network: IntegerNetwork, frames: Any, steps: int) -> _Values:
     """Sums of value times fan-out over the first layer's events, `[N]` int64 each, where the values are known."""
     if frames is None:
         return {"takes_values": True}
@@ -231,7 +237,7 @@ def _carried(network: IntegerNetwork, frames: Any, steps: int) -> dict[str, Any]
 
 
 def _layer(
-    layer: IntegerLayer, steps: int, *, leaving: np.ndarray, values: dict[str, Any], **counts: Any
+    layer: IntegerLayer, steps: int, *, leaving: np.ndarray, values: _Values, **counts: np.ndarray
 ) -> LayerActivity:
     # A current that keeps nothing from step to step needs no word of its own: synapses add to the membrane.
     current = bool(np.any(np.asarray(layer.i_decay) != DECAY_ONE))

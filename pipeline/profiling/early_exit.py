@@ -17,6 +17,7 @@ from spikeport.pipeline.profiling.energy.summarize import mean_uj
 from spikeport.pipeline.profiling.profile_trace import sample_energies_on
 from spikeport.pipeline.run.intervals import Accuracy, share
 from spikeport.progress import Progress
+from spikeport.values import IntervalJson
 
 POINTS = 5  # at most, the last of them after all steps
 
@@ -26,7 +27,7 @@ class EarlyExitPoint(TypedDict):
 
     steps: int
     accuracy: Accuracy
-    dynamic_uj: dict[str, float]
+    dynamic_uj: IntervalJson
 
 
 class EarlyExit(TypedDict):

@@ -6,16 +6,17 @@ A comparison of runs likewise: `compare.build_comparison`, then `render_comparis
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from spikeport.files import atomic_folder, write_json, write_text
+from spikeport.pipeline.report.comparison.compare_json import Comparison
 from spikeport.pipeline.report.content.content import ReportInputs, build_report
+from spikeport.pipeline.report.content.report_json import Report
 from spikeport.pipeline.report.content.samples import Sample, choose_samples
 
 __all__ = ["ReportInputs", "Sample", "build_report", "choose_samples", "render_all", "render_comparison"]
 
 
-def render_all(report: dict[str, Any], folder: Path) -> None:
+def render_all(report: Report, folder: Path) -> None:
     """Writes report.json, report.md and report.html into `folder`, all or none."""
     from spikeport.pipeline.report.pages.html import render_html
     from spikeport.pipeline.report.pages.markdown import render_markdown
@@ -27,7 +28,7 @@ def render_all(report: dict[str, Any], folder: Path) -> None:
         write_text(made / "report.html", page)
 
 
-def render_comparison(comparison: dict[str, Any], folder: Path) -> None:
+def render_comparison(comparison: Comparison, folder: Path) -> None:
     """Writes compare.json, compare.md and compare.html into `folder`, all or none."""
     from spikeport.pipeline.report.comparison.html import render_html
     from spikeport.pipeline.report.comparison.markdown import render_markdown

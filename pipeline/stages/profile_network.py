@@ -17,7 +17,7 @@ from spikeport.export.network.readout import UNLABELLED
 from spikeport.export.network.spike_trace import SpikeTrace
 from spikeport.files import atomic_folder, write_text
 from spikeport.hardware_profiles.profile import load_profile
-from spikeport.pipeline.profiling.baseline.measure import floor_rows
+from spikeport.pipeline.profiling.baseline.floors import floor_rows
 from spikeport.pipeline.profiling.counts import count_activity
 from spikeport.pipeline.profiling.early_exit import early_exit
 from spikeport.pipeline.profiling.macs import Macs

@@ -13,11 +13,13 @@ from spikeport.export.formats.netx.write import read_netx
 from spikeport.export.network.accuracy import Correctness, compare_with_labels
 from spikeport.files import atomic_folder, write_text
 from spikeport.hardware_profiles.profile import load_profile
+from spikeport.pipeline.profiling.baseline.rows import BaselineRow
 from spikeport.pipeline.profiling.counts import count_activity
 from spikeport.pipeline.profiling.profile_trace import profile_trace, sample_energies_on
 from spikeport.pipeline.report.content.confusion import confusion
 from spikeport.pipeline.report.content.content import SCHEMA, ReportInputs, build_report
 from spikeport.pipeline.report.content.csv_tables import class_names, layers_csv, samples_csv, steps_csv
+from spikeport.pipeline.report.content.report_json import Report
 from spikeport.pipeline.report.content.samples import Sample, choose_samples
 from spikeport.pipeline.report.write import render_all
 from spikeport.pipeline.stages.check_result import CheckResult
@@ -98,7 +100,7 @@ def report(context: Context) -> StageOutput:
 def report_elsewhere(
     context: Context,
     folder: Path,
-    measured: list[dict[str, Any]] | None = None,
+    measured: list[BaselineRow] | None = None,
     profiled: dict[str, Any] | None = None,
     asked: dict[str, Any] | None = None,
 ) -> list[str]:
@@ -115,8 +117,8 @@ def report_elsewhere(
 
 
 def _write(
-    context: Context, folder: Path, profiled: dict[str, Any], asked: Profile, elsewhere: list[dict[str, Any]]
-) -> dict[str, Any]:
+    context: Context, folder: Path, profiled: dict[str, Any], asked: Profile, elsewhere: list[BaselineRow]
+) -> Report:
     content = build_report(_inputs(context, profiled, elsewhere))
     samples, steps = _samples_csv(context, asked), _steps_csv(context) if asked.per_step else None
     with atomic_folder(folder) as made:
@@ -144,7 +146,7 @@ def _steps_csv(context: Context) -> str:
     return steps_csv(network, counts)
 
 
-def _inputs(context: Context, profiled: dict[str, Any], elsewhere: list[dict[str, Any]]) -> ReportInputs:
+def _inputs(context: Context, profiled: dict[str, Any], elsewhere: list[BaselineRow]) -> ReportInputs:
     run, recipe = context.run, context.recipe
     # The facts come from the manifest: the report needs no recordings but those it shows.
     dataset, check = context.dataset, CheckResult.from_json(run.result("check"))
@@ -215,7 +217,7 @@ def warnings_of(run: RunFolder) -> list[dict[str, Any]]:
     ]
 
 
-def _baseline(own: list[dict[str, Any]] | str, elsewhere: list[dict[str, Any]]) -> list[dict[str, Any]] | str:
+def _baseline(own: list[BaselineRow] | str, elsewhere: list[BaselineRow]) -> list[BaselineRow] | str:
     """What this run measured (older ones say in words why they did not), and what other machines did."""
     return ([] if isinstance(own, str) else own) + elsewhere if elsewhere else own
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from spikeport.pipeline.report.comparison.compare_json import Comparison
 from spikeport.pipeline.stages.reporting import ProgressLike, progress_of
-from spikeport.pipeline.stages.results import JsonObject
 from spikeport.pipeline.stages.run_value import Run
 from spikeport.pipeline.stages.settings import PathLike
 
@@ -22,7 +22,7 @@ class RunComparison:
         content: compare.json: runs, differences of accuracy and ratios of energy to the first run, with intervals.
     """
 
-    content: JsonObject
+    content: Comparison
 
     @property
     def summary(self) -> str:

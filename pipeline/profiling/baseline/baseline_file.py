@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from spikeport.errors import UserError
 from spikeport.files import write_json
+from spikeport.pipeline.profiling.baseline.rows import BaselineRow
 from spikeport.regular_files import read_small
 
 SCHEMA = "spikeport-baseline/1"
@@ -62,7 +64,7 @@ class _File(_Part):
 
 
 def write_baseline(
-    path: str | os.PathLike[str], rows: list[dict[str, Any]], about: dict[str, Any], networks: dict[str, str]
+    path: str | os.PathLike[str], rows: Sequence[BaselineRow], about: Mapping[str, Any], networks: dict[str, str]
 ) -> None:
     """Keeps what was measured of `rows` (no floors, no modeled number). `about`: as spikeport.versions gives it;
     `networks`: sha256 of each ONNX file that was timed."""
@@ -71,7 +73,7 @@ def write_baseline(
     write_json(Path(path), {"schema": SCHEMA, **facts, "rows": kept})
 
 
-def read_baseline(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+def read_baseline(path: str | os.PathLike[str]) -> list[BaselineRow]:
     """The rows in `path`, each saying in its scope that it was measured elsewhere, and when; its file's name and sha256
     under `taken_from`. Raises UserError naming file and key."""
     where = os.fspath(path)
@@ -92,8 +94,9 @@ def read_baseline(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
             hint="name the baseline.json of a run, as it was written",
         ) from None
     source = {"file": Path(path).name, "sha256": hashlib.sha256(content).hexdigest()}
-    return [
+    rows: list[Any] = [
         row.model_dump(mode="json", exclude_unset=True)
         | {"scope": f"measured elsewhere, {found.created_utc}: {row.scope}", "taken_from": source}
         for row in found.rows
     ]
+    return rows

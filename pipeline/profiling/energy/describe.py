@@ -1,4 +1,4 @@
-"""What an energy account says about itself: grade, scope, assumptions, what it leaves out, sources."""
+"""Description of energies in words: grade, scope, assumptions, what is not included, sources."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def basis(energies: SampleEnergies) -> str:
 
 
 def scope(energies: SampleEnergies) -> str:
-    """What the two headline numbers contain."""
+    """What the dynamic and the total energy contain."""
     if energies.profile.accounting.scope == "all_in":
         return f"all-in aggregate at {energies.profile.device.operating_point}"
     if energies.dynamic_pj is None:
-        return "counts only: an operation has no published price"
+        return "counts only: an operation has no published energy"
     routing = "without routing" if "routing" in energies.unknown_terms else "routing (lower bound)"
     memory = "" if energies.profile.memory is None else "addressing, memory, "
     dynamic = f"dynamic: synapse, neuron, {memory}{routing}"
@@ -43,7 +43,7 @@ GRADED = {
 
 
 def assumptions(energies: SampleEnergies) -> list[str]:
-    """What the numbers take for granted, the choices that a reviewer may want to turn."""
+    """The assumptions behind the numbers, which a reviewer may want to change."""
     accounting, stated = energies.profile.accounting, []
     if accounting.scope == "all_in":
         stated.append(
@@ -78,7 +78,7 @@ def assumptions(energies: SampleEnergies) -> list[str]:
 
 
 def _rule(energies: SampleEnergies) -> str:
-    """Which updates are active, what low and high make of it, and the device's own rule where another was asked for."""
+    """The rule for active updates, its effect on low and high, and the device's own rule where another was chosen."""
     own = energies.profile.accounting.active_rule
     ends = "" if energies.neuron_bracket_pj is None else "; low takes every update as inactive, high as active"
     asked = "" if energies.active_rule == own else f" (asked for; by the device's own rule {RULES[own]})"
@@ -86,7 +86,7 @@ def _rule(energies: SampleEnergies) -> str:
 
 
 def _memory_assumptions(energies: SampleEnergies) -> list[str]:
-    """How buffers are cut, and which are larger than any that the curve was published for."""
+    """Sizes of the buffers, and those beyond the published curve."""
     memory, stated = energies.profile.memory, []
     assert memory is not None
     stated.append(
@@ -110,7 +110,7 @@ def _memory_assumptions(energies: SampleEnergies) -> list[str]:
 
 
 def not_included(energies: SampleEnergies) -> list[str]:
-    """What the device would also spend."""
+    """What the device consumes in addition."""
     if energies.profile.accounting.scope == "all_in":
         return ["sensor and event encoder", "host"]
     missing = ["sensor and event encoder", "hops between tiles"]

@@ -17,7 +17,7 @@ from spikeport.pipeline.profiling.counts import LayerActivity
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryEnergy:
-    """What a layer spends on addresses, `[3, N]` pJ, and on each of its buffers, with the buffers' nominal bytes."""
+    """Energy of a layer's address computations and of each of its buffers, `[3, N]` pJ, with nominal sizes in bytes."""
 
     addressing_pj: np.ndarray
     by_buffer_pj: dict[str, np.ndarray]
@@ -30,7 +30,7 @@ class MemoryEnergy:
 
 
 def state_pj(profile: HardwareProfile, layer: LayerActivity) -> np.ndarray:
-    """What neurons compute beside their synapses, `[3, N]` pJ; the threshold's comparison is not priced.
+    """Energy of neuron updates without synapses, `[3, N]` pJ; threshold comparisons are not included.
 
     N T (state_muls (e_mul + e_add) + state_adds e_add): a leak is a multiplication and an addition, a current's way
     into the membrane and a bias one addition each. An input layer's neurons weigh each value too. IF without bias has

@@ -1,6 +1,6 @@
-"""Energy of an inference on a device: counted operations times sourced constants, as an interval.
+"""Energy of an inference on a device: counted operations times constants with a source, as an interval.
 
-Unknown terms are None and named in `unknown_terms`; nothing unknown is counted as 0.
+Unknown terms are None and are listed in `unknown_terms`; none is counted as 0.
 """
 
 from __future__ import annotations
@@ -33,10 +33,24 @@ DYNAMIC_TERMS = ("synop", "neuron_active", "neuron_inactive", "neuron_event")
 
 @dataclass(frozen=True, kw_only=True)
 class SampleEnergies:
-    """A network's energy on one device. Arrays are `[3, N]` pJ (low, nominal, high), None where a term is unknown.
+    """Energy of each sample on one device. Arrays are `[3, N]` pJ (low, nominal, high), None where a term is unknown.
 
-    `low`: low constants, every update inactive. `high`: high constants, every update active. `neuron_bracket_pj`:
-    mean neuron energy with all updates inactive, and all active, at nominal constants.
+    Low uses low constants with every update inactive, high uses high constants with every update active.
+
+    Attributes:
+        profile: the device.
+        activity: the counts.
+        active_rule: the rule for active neuron updates.
+        layers: terms of each layer.
+        dynamic_pj: sum of the terms.
+        static_pj: static power times latency.
+        total_pj: dynamic and static energy, with fixed overhead where the profile includes it.
+        ann_pj: operations of one dense pass of an ANN of the same shape: low, nominal, high.
+        neuron_bracket_pj: mean nominal neuron energy with all updates inactive, and with all active.
+        placement: cores of the network; None where they are unknown.
+        latency: time of each sample.
+        unknown_terms: terms without a published value.
+        used: the constants that were multiplied, by name.
     """
 
     profile: HardwareProfile
@@ -67,18 +81,25 @@ def sample_energies(
     placement: Placement | None = None,
     active_rule: str | None = None,
 ) -> SampleEnergies:
-    """Prices `activity` on `profile`. `placement`: where the network's layers go; without it, time and static power
-    that depend on it are unknown. `active_rule` overrides the profile's rule for active neuron updates (None or "": the
-    profile's).
+    """Energy of each sample of `activity` on the device of `profile`.
 
     E_dyn = sum S e_synop + A e_active + I e_inactive + M e_message; E_static = P t; E_total = E_dyn + E_static
-    (+ overhead where the profile includes it). A profile with a [memory] section prices neurons by what they compute,
-    and addressing and memory accesses besides (see `memory`). Hops need a mapping onto tiles and are not counted, so
-    routing is a lower bound. Raises UserError for a GPU profile and an unknown rule.
+    (+ overhead where the profile includes it). A profile with a [memory] section counts the computations of neurons,
+    addressing and memory accesses instead (see `memory`). Hops need a mapping onto tiles and are not counted, so
+    routing is a lower bound.
+
+    Args:
+        profile: the device.
+        activity: counts of the network.
+        placement: cores of the layers. Without it, time and static power that depend on it are unknown.
+        active_rule: the rule for active neuron updates; None or "" for the profile's own.
+
+    Raises:
+        UserError: the profile is that of a GPU, or the rule is unknown.
     """
     if profile.device.kind in ("gpu", "cpu"):
         raise UserError(
-            f"{profile.device.id} is a {profile.device.kind}: it prices MACs, not spikes",
+            f"{profile.device.id} is a {profile.device.kind}: its profile has energies of MACs, not of spikes",
             where="profile.hardware",
             hint="name it as the baseline instead",
         )
@@ -86,11 +107,11 @@ def sample_energies(
     active = [active_updates(layer, rule) for layer in activity.layers]
     time = latency(profile, activity, active, placement)
     unknown_terms = list(profile.unknown_terms)
-    priced = [
+    known = [
         synop_constant(profile, layer) is not None and counted_synops(profile, layer) is not None
         for layer in activity.layers
     ]
-    if not all(priced) and "synop" not in unknown_terms:
+    if not all(known) and "synop" not in unknown_terms:
         unknown_terms.insert(0, "synop")
     if time.time_us is None and "latency" not in unknown_terms and profile.accounting.scope == "incremental":
         unknown_terms.append("latency")
@@ -134,7 +155,7 @@ def sample_energies(
 def _used(
     profile: HardwareProfile, activity: Activity, *, has_static: bool, has_ann: bool
 ) -> tuple[tuple[str, Sourced], ...]:
-    """The constants that this account multiplied, with their names."""
+    """The constants that were multiplied, with their names."""
     memory = profile.memory
     ops = [f"synop_{layer.kind}" for layer in activity.layers if profile.constant(f"synop_{layer.kind}")]
     ops = list(dict.fromkeys(ops)) or ["synop"]
@@ -160,5 +181,6 @@ def _used(
 
 
 def all_synops(profile: HardwareProfile, activity: Activity) -> np.ndarray:
+    """Synaptic operations of all layers as the device counts them, `[N]`."""
     found = [counted_synops(profile, layer) for layer in activity.layers]
     return np.sum([each for each in found if each is not None], axis=0)

@@ -1,4 +1,4 @@
-"""The terms of an energy account: synapse, neuron, routing, static, overhead. Arrays are `[3, N]` pJ."""
+"""The terms of an energy estimate: synapse, neuron, routing, static, overhead. Arrays are `[3, N]` pJ."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def energy_pj(constant: Constant, counted: np.ndarray) -> np.ndarray:
 
 
 def counted_synops(profile: HardwareProfile, layer: LayerActivity) -> np.ndarray | None:
-    """The layer's synaptic operations `[N]` as the device counts them: with or without zero weights, an event of a
-    value as one or as many. None where that is to be known and is not."""
+    """Synaptic operations of the layer `[N]` as the device counts them: with or without zero weights, an event with a
+    value once or as often as its value. None where the values are needed and unknown."""
     skip = profile.accounting.zero_weight == "skip"
     if layer.takes_values and profile.accounting.graded_event == "by_value":
         return layer.effective_carried_synops if skip else layer.carried_synops
@@ -48,15 +48,16 @@ def counted_synops(profile: HardwareProfile, layer: LayerActivity) -> np.ndarray
 
 
 def synop_constant(profile: HardwareProfile, layer: LayerActivity) -> Constant | None:
-    """What one of them costs: a multiplication more where an event's value is multiplied. None where unknown."""
+    """Energy of one synaptic operation, with a multiplication where the event has a value; None where unknown."""
     if layer.takes_values and profile.accounting.graded_event == "mac":
         return profile.constant("synop_mac")
     return profile.constant(f"synop_{layer.kind}", "synop")
 
 
 def layer_energy(profile: HardwareProfile, layer: LayerActivity, active: np.ndarray) -> LayerEnergyArrays:
+    """All terms of one layer; `active`: active neuron updates `[N]`."""
     synop, synops = synop_constant(profile, layer), counted_synops(profile, layer)
-    assert synop is not None  # the account has looked
+    assert synop is not None  # sample_energies has checked
     assert synops is not None
     emitted = [
         energy_pj(constant, counted)

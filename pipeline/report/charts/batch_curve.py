@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TypedDict
 
 from markupsafe import Markup
 
+from spikeport.pipeline.profiling.baseline.rows import BaselineRow, CurvePoint, FileDigest
+from spikeport.pipeline.report.charts.pareto import ends
 from spikeport.pipeline.report.charts.plane import Plane, Plot, apart, fine_log_axis
 from spikeport.pipeline.report.charts.svg import ROW, Axis
+from spikeport.pipeline.report.content.report_json import Reason
 from spikeport.pipeline.report.content.words import amount
+from spikeport.values import IntervalJson
 
-ENDS = ("low", "nominal", "high")
 STYLES = 4  # ways to draw a line, one for each device; a fifth device begins anew
 FLOORS_AT = 0.94  # of the width
 DODGE, LABEL_GAP = 4, 14  # px between whiskers of one batch, and between labels of one column
@@ -21,51 +24,86 @@ FLOOR_MARK = '<path class="mark floor" d="M-6 1l6 -9l6 9z"/>'  # upward: at leas
 NO_CURVE = "timed when only batch 1 and the best batch were kept, so there is no curve"
 
 
-def batch_curves(baseline: Any) -> dict[str, list[Any]]:
-    """What `baseline` of report.json says of time by batch: {curves, floors, without}.
+class Point(TypedDict):
+    """Time of one inference at one batch size."""
 
-    A curve: `label`, `model`, `device`, `elsewhere` (in which baseline file, else empty), `style` (of its device,
-    counted from 0), `points` of {batch, us (of one inference, {low, nominal, high}), latency_us, repeats, energy_uj}. A
-    floor: `label`, `model`, `device`, `us`; of each network the highest, that of its widest numbers. `without`: what
-    was timed and has no curve, in words.
+    batch: int
+    us: IntervalJson
+    repeats: int
+    energy_uj: IntervalJson | None
+
+
+class TimedCurve(TypedDict):
+    """Time by batch size of one network on one device.
+
+    Attributes:
+        label: its number in the chart.
+        model: the network.
+        device: the device.
+        elsewhere: the baseline file that it was read from; empty where it was measured in this run.
+        style: index of the line style; one for each device.
+        points: times by batch size.
     """
-    rows = [] if isinstance(baseline, dict) else baseline
+
+    label: str
+    model: str
+    device: str
+    elsewhere: str
+    style: int
+    points: list[Point]
+
+
+class Floor(TypedDict):
+    """The formula floor of one network on one GPU: time of one inference in µs."""
+
+    label: str
+    model: str
+    device: str
+    us: float
+
+
+class BatchCurves(TypedDict):
+    """Curves and floors of a baseline; `without` names what was timed and has no curve."""
+
+    curves: list[TimedCurve]
+    floors: list[Floor]
+    without: list[str]
+
+
+def batch_curves(baseline: list[BaselineRow] | Reason) -> BatchCurves:
+    """Time by batch size of each network and device, and the highest formula floor of each network."""
+    rows = baseline if isinstance(baseline, list) else []
     timed = [row for row in rows if row["batch"] == 1 and row.get("latency_us") and row["latency_basis"] == "measured"]
-    kept = [row for row in timed if row.get("curve")]
-    devices = list(dict.fromkeys(_device(row) for row in kept))
+    measured = [row for row in timed if row.get("curve")]
+    devices = list(dict.fromkeys(_device(row) for row in measured))
     return {
         "curves": [
             {
                 "label": str(number),
                 "model": row.get("model", ""),
                 "device": row["device"],
-                "elsewhere": (row.get("taken_from") or {}).get("file", ""),
+                "elsewhere": _source(row)["file"],
                 "style": devices.index(_device(row)) % STYLES,
                 "points": [_point(point) for point in sorted(row["curve"], key=lambda point: point["batch"])],
             }
-            for number, row in enumerate(kept, start=1)
+            for number, row in enumerate(measured, start=1)
         ],
         "floors": [
-            {
-                "label": _letters(number),
-                "model": row.get("model", ""),
-                "device": row["device"],
-                "us": row["floor_us_per_inference"],
-            }
+            {"label": _letters(number), "model": row.get("model", ""), "device": row["device"], "us": _floor_us(row)}
             for number, row in enumerate(_floors(rows))
         ],
         "without": [named(row) for row in timed if not row.get("curve")],
     }
 
 
-def named(row: dict[str, Any]) -> str:
+def named(row: BaselineRow | TimedCurve | Floor) -> str:
     """The network and the device of a row or curve."""
     return ", ".join(part for part in (row.get("model"), row["device"]) if part)
 
 
-def plot(curves: Sequence[dict[str, Any]], floors: Sequence[dict[str, Any]]) -> Plot:
+def plot(curves: Sequence[TimedCurve], floors: Sequence[Floor]) -> Plot:
     """The drawing of `curves` (at least one) and `floors`; its description reads their numbers out."""
-    times = [point["us"][end] for curve in curves for point in curve["points"] for end in ENDS]
+    times = [end for curve in curves for point in curve["points"] for end in ends(point["us"])]
     batches = sorted({point["batch"] for curve in curves for point in curve["points"]})
     across, at_floors = _across(batches, bool(floors))
     plane = Plane(across=across, up=fine_log_axis([*times, *(floor["us"] for floor in floors)]))
@@ -78,8 +116,8 @@ def plot(curves: Sequence[dict[str, Any]], floors: Sequence[dict[str, Any]]) -> 
     body = Markup("".join(_line(curve, plane, k - (len(curves) - 1) / 2) for k, curve in enumerate(curves)))
     body += Markup("".join(_triangle(floor["us"], plane, at_floors) for floor in floors))
     last = [max(curve["points"], key=lambda point: point["batch"]) for curve in curves]
-    ends = [(across.at(point["batch"]), plane.y(point["us"]["nominal"])) for point in last]
-    body += _labels(curves, ends, 6 + DODGE * len(curves) // 2, "start")
+    label_spots = [(across.at(point["batch"]), plane.y(point["us"]["nominal"])) for point in last]
+    body += _labels(curves, label_spots, 6 + DODGE * len(curves) // 2, "start")
     body += _labels(floors, [(at_floors, plane.y(floor["us"])) for floor in floors], -11, "end")
     columns = [f"{batch:,}" for batch in batches] + ["floor"] * bool(floors)
     title = "Time per inference against batch size, both logarithmic"
@@ -95,23 +133,33 @@ def key(style: int | None) -> Markup:
     return Markup(f'<svg class="key" width="34" height="{ROW}" aria-hidden="true">{drawn}</svg>')
 
 
-def _device(row: dict[str, Any]) -> tuple[str, str]:
-    """A device's name, and which file it comes from: two machines may have the same."""
-    return row["device"], (row.get("taken_from") or {}).get("sha256", "")
+def _source(row: BaselineRow) -> FileDigest:
+    return row.get("taken_from") or {"file": "", "sha256": ""}
 
 
-def _floors(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    highest: dict[str, dict[str, Any]] = {}
+def _device(row: BaselineRow) -> tuple[str, str]:
+    """A device's name and its file, since two machines may have the same name."""
+    return row["device"], _source(row)["sha256"]
+
+
+def _floor_us(row: BaselineRow) -> float:
+    return row.get("floor_us_per_inference") or 0.0
+
+
+def _floors(rows: Sequence[BaselineRow]) -> list[BaselineRow]:
+    """Of each network the row with the highest floor."""
+    highest: dict[str, BaselineRow] = {}
     for row in rows:
-        us = row.get("floor_us_per_inference") or 0.0
         model = row.get("model", "")
-        if us > highest.get(model, {}).get("floor_us_per_inference", 0.0):
+        if _floor_us(row) > (_floor_us(highest[model]) if model in highest else 0.0):
             highest[model] = row
     return list(highest.values())
 
 
-def _point(point: dict[str, Any]) -> dict[str, Any]:
-    return point | {"us": {end: point["latency_us"][end] / point["batch"] for end in ENDS}}
+def _point(point: CurvePoint) -> Point:
+    time, batch = point["latency_us"], point["batch"]
+    us: IntervalJson = {"low": time["low"] / batch, "nominal": time["nominal"] / batch, "high": time["high"] / batch}
+    return {"batch": batch, "us": us, "repeats": point["repeats"], "energy_uj": point["energy_uj"]}
 
 
 def _letters(number: int) -> str:
@@ -128,11 +176,9 @@ def _across(batches: Sequence[int], floors: bool) -> tuple[Axis, float]:
     return axis, axis.at(ticks[-1]) if floors else math.nan
 
 
-def _line(curve: dict[str, Any], plane: Plane, place: float) -> str:
+def _line(curve: TimedCurve, plane: Plane, place: float) -> str:
     """Marks with whiskers, joined; `place` puts whiskers of the same batch beside each other."""
-    spots = [
-        (plane.across.at(point["batch"]), *(plane.y(point["us"][end]) for end in ENDS)) for point in curve["points"]
-    ]
+    spots = [(plane.across.at(point["batch"]), *map(plane.y, ends(point["us"]))) for point in curve["points"]]
     drawn = [
         f'<line class="way" x1="{x}%" y1="{y}" x2="{to_x}%" y2="{to_y}"/>'
         for (x, _, y, _), (to_x, _, to_y, _) in pairwise(spots)
@@ -151,7 +197,9 @@ def _triangle(us: float, plane: Plane, x: float) -> str:
     )
 
 
-def _labels(entries: Sequence[dict[str, Any]], spots: Sequence[tuple[float, float]], dx: int, anchor: str) -> Markup:
+def _labels(
+    entries: Sequence[TimedCurve | Floor], spots: Sequence[tuple[float, float]], dx: int, anchor: str
+) -> Markup:
     """Labels at `spots` (percent, px); those in one column stand apart."""
     places = {x: iter(apart([y for other, y in spots if other == x], LABEL_GAP)) for x, _ in spots}
     return Markup("").join(

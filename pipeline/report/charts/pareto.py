@@ -9,6 +9,7 @@ from markupsafe import Markup, escape
 
 from spikeport.pipeline.report.charts.plane import Plane, Plot, fine_log_axis
 from spikeport.pipeline.report.charts.svg import MARKS, ROW, share_axis
+from spikeport.values import IntervalJson
 
 BESIDE = ((10, -8), (10, 18), (-10, -8), (-10, 18))  # where a mark's number stands, px, in turn
 
@@ -19,15 +20,20 @@ class Point:
 
     number: int
     label: str
-    energy: dict[str, float]
-    accuracy: dict[str, float]
+    energy: IntervalJson
+    accuracy: IntervalJson
     basis_kind: str
+
+
+def ends(interval: IntervalJson) -> tuple[float, float, float]:
+    """Low, nominal and high."""
+    return interval["low"], interval["nominal"], interval["high"]
 
 
 def plot(points: Sequence[Point], title: str) -> Plot:
     """The drawing of `points` (at least one); its description reads their numbers out."""
     plane = Plane(
-        across=fine_log_axis([point.energy[end] for point in points for end in ("low", "nominal", "high")]),
+        across=fine_log_axis([end for point in points for end in ends(point.energy)]),
         up=share_axis(min(point.accuracy["low"] for point in points)),
     )
     description = "; ".join(
@@ -43,8 +49,8 @@ def plot(points: Sequence[Point], title: str) -> Plot:
 
 
 def _lines(point: Point, plane: Plane) -> str:
-    low, x, high = (plane.across.at(point.energy[end]) for end in ("low", "nominal", "high"))
-    bottom, y, top = (plane.y(point.accuracy[end]) for end in ("low", "nominal", "high"))
+    low, x, high = map(plane.across.at, ends(point.energy))
+    bottom, y, top = map(plane.y, ends(point.accuracy))
     return (
         f'<line class="range {point.basis_kind}" x1="{low}%" x2="{high}%" y1="{y}" y2="{y}"/>'
         f'<line class="range" x1="{x}%" x2="{x}%" y1="{bottom}" y2="{top}"/>'

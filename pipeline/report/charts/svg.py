@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup, escape
 
+from spikeport.values import IntervalJson
+
 ROW = 26  # height of one row of a dot chart, px
 RASTER_ROWS, RASTER_CELLS = 320, 12_000  # an input raster has at most so many rows and cells; pixels are pooled to fit
 FRAME_SIDE = 64  # a drawn event frame has at most so many pixels on a side
@@ -74,7 +76,7 @@ def scale(axis: Axis, labels: Sequence[str]) -> Markup:
 
 def interval(
     axis: Axis,
-    entry: dict[str, float],
+    entry: IntervalJson,
     title: str,
     mark: str = "measured",
     total: float | None = None,
@@ -86,7 +88,7 @@ def interval(
     `total` adds an upright stroke, `before` a block from there to nominal: a step of a waterfall.
     """
     middle = ROW / 2
-    low, nominal, high = (axis.at(entry[key]) for key in ("low", "nominal", "high"))
+    low, nominal, high = (axis.at(end) for end in (entry["low"], entry["nominal"], entry["high"]))
     body = [f'<line class="grid" x1="{axis.at(t)}%" x2="{axis.at(t)}%" y1="0" y2="{ROW}"/>' for t in axis.ticks]
     if before is not None:
         left, right = sorted((axis.at(before), nominal))

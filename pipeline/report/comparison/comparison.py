@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 
 from spikeport.export.network.accuracy import compare_with_labels
+from spikeport.pipeline.report.comparison.compare_json import Comparison
 from spikeport.pipeline.report.comparison.per_sample import (
     CHANGE,
     COUNTS,
+    Change,
     changes,
     dynamic_column,
     no_change,
@@ -25,6 +27,7 @@ from spikeport.pipeline.report.comparison.words import summary
 from spikeport.pipeline.report.content.content import PAIRED
 from spikeport.pipeline.report.content.finished_run import FinishedRun
 from spikeport.pipeline.report.content.plain import plain, portable
+from spikeport.pipeline.report.content.report_json import EnergyRow, RunDifference
 from spikeport.pipeline.run.intervals import paired_difference
 from spikeport.pipeline.run.run_folder import differences
 
@@ -32,7 +35,7 @@ SCHEMA = "spikeport-compare/1"
 ENERGY_KEYS = ("hardware", "name", "kind", "dynamic_uj", "total_uj", "latency_us", "unknown_terms", "basis", "scope")
 
 
-def build_comparison(runs: Sequence[FinishedRun]) -> dict[str, Any]:
+def build_comparison(runs: Sequence[FinishedRun]) -> Comparison:
     """compare.json as a dict, equal to what JSON reads back. `runs`: two or more; the first is what the others are
     held against."""
     comparison = {
@@ -44,9 +47,9 @@ def build_comparison(runs: Sequence[FinishedRun]) -> dict[str, Any]:
         "against_first": [_against(number, run, runs[0]) for number, run in enumerate(runs[1:], start=2)],
         "intervals": {"accuracy": "Wilson, 95 %", "difference": PAIRED, "ratio": RATIO, "change": CHANGE},
     }
-    comparison = portable(plain(comparison))
-    comparison["summary"] = summary(comparison)
-    return comparison
+    content: Comparison = portable(plain(comparison))
+    content["summary"] = summary(content)
+    return content
 
 
 def _run(number: int, run: FinishedRun) -> dict[str, Any]:
@@ -119,7 +122,7 @@ def _against(number: int, run: FinishedRun, first: FinishedRun) -> dict[str, Any
     }
 
 
-def _changes(run: FinishedRun, first: FinishedRun, unpaired: str, devices: Sequence[str]) -> dict[str, Any]:
+def _changes(run: FinishedRun, first: FinishedRun, unpaired: str, devices: Sequence[str]) -> dict[str, Change]:
     """By column of samples.csv, counts and the dynamic energy on `devices`: what changed, or why that is not known."""
     names = (run.label, first.label)
     common = unpaired or why_unmatched(run.per_sample, first.per_sample, names)
@@ -137,23 +140,34 @@ def _changes(run: FinishedRun, first: FinishedRun, unpaired: str, devices: Seque
         why[column] = why_apart(row, its, names, "dynamic") or " and ".join(
             f"samples.csv of {each.label} has another energy than its report"
             for each, row in ((run, row), (first, its))
-            if row and not (each.per_sample and each.per_sample.has_mean(column, row["dynamic_uj"]["nominal"]))
+            if row and not _has_mean(each, column, row)
         )
     found = changes(run.per_sample, first.per_sample, [column for column, reason in why.items() if not reason])
     return {column: found.get(column) or no_change(reason) for column, reason in why.items()}
 
 
-def _energy_by_device(run: FinishedRun) -> dict[str, dict[str, Any]]:
+def _has_mean(run: FinishedRun, column: str, row: EnergyRow) -> bool:
+    energy = row["dynamic_uj"]
+    return run.per_sample is not None and energy is not None and run.per_sample.has_mean(column, energy["nominal"])
+
+
+def _energy_by_device(run: FinishedRun) -> dict[str, EnergyRow]:
     rows = run.report["energy"]
-    return {} if isinstance(rows, dict) else {row["hardware"]: row for row in rows}
+    return {row["hardware"]: row for row in rows} if isinstance(rows, list) else {}
 
 
-def _difference(stage: str, run: FinishedRun, first: FinishedRun) -> dict[str, Any]:
+def _difference(stage: str, run: FinishedRun, first: FinishedRun) -> RunDifference:
     """Accuracy of `run` minus that of `first` over the same recordings."""
     correct = (compare_with_labels(each.labels, each.predicted[stage]).correct for each in (run, first))
-    found: dict[str, Any] = {**paired_difference(*correct)}
-    only_run, only_first = found.pop("only_first"), found.pop("only_second")
-    return found | {"only_run": only_run, "only_first": only_first}
+    found = paired_difference(*correct)
+    return {
+        "value": found["value"],
+        "n": found["n"],
+        "low": found["low"],
+        "high": found["high"],
+        "only_run": found["only_first"],
+        "only_first": found["only_second"],
+    }
 
 
 def why_unpaired(one: FinishedRun, other: FinishedRun) -> str:

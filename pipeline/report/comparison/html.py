@@ -1,8 +1,6 @@
-"""compare.html: runs side by side on one page that asks the network for nothing and runs no script."""
+"""compare.html: runs side by side on one page without scripts and without requests to the network."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from markupsafe import Markup
 
@@ -10,6 +8,8 @@ from spikeport.pipeline.report.charts import pareto
 from spikeport.pipeline.report.charts import svg as charts
 from spikeport.pipeline.report.comparison import views as compare_views
 from spikeport.pipeline.report.comparison import words as compare_words
+from spikeport.pipeline.report.comparison.compare_json import ComparedRun, Comparison
+from spikeport.pipeline.report.comparison.views import DeviceRow, DeviceView
 from spikeport.pipeline.report.content import words
 from spikeport.pipeline.report.content.headline import passed
 from spikeport.pipeline.report.pages.page import render
@@ -17,9 +17,9 @@ from spikeport.pipeline.report.pages.page import render
 DIFFERENCES = ("student_float", "student_quantized", "reference")
 
 
-def render_html(comparison: dict[str, Any]) -> str:
-    """The page of a comparison as built by `build_comparison`, or read back from compare.json. The same dict, the same
-    bytes."""
+def render_html(comparison: Comparison) -> str:
+    """The page of a comparison as built by `build_comparison`, or read back from compare.json. Equal
+    content gives equal bytes."""
     return render(
         "compare.html.j2",
         comparison=comparison,
@@ -34,7 +34,7 @@ def render_html(comparison: dict[str, Any]) -> str:
     )
 
 
-def _accuracy(runs: list[dict[str, Any]]) -> dict[str, Any]:
+def _accuracy(runs: list[ComparedRun]) -> dict[str, object]:
     """Rows by stage, on one axis."""
     known = [entry for run in runs for entry in run["accuracy"].values() if entry["value"] is not None]
     axis = charts.share_axis(min((words.interval_of(entry)["low"] for entry in known), default=0.0))
@@ -52,10 +52,10 @@ def _accuracy(runs: list[dict[str, Any]]) -> dict[str, Any]:
     return {"stages": stages, "scale": charts.scale(axis, [f"{100 * tick:.0f} %" for tick in axis.ticks])}
 
 
-def _against(comparison: dict[str, Any]) -> dict[str, Any]:
+def _against(comparison: Comparison) -> dict[str, object]:
     """Each other run's paired differences to the first, on one axis around zero; `why` where they do not pair."""
     entries = [entry for against in comparison["against_first"] for entry in against["accuracy"].values()]
-    ends = [abs(entry[end]) for entry in entries if entry["value"] is not None for end in ("low", "high")]
+    ends = [abs(end) for entry in entries if entry["value"] is not None for end in (entry["low"], entry["high"])]
     axis = charts.difference_axis(max(ends, default=0.0))
     first, runs = comparison["runs"][0], []
     for run, against in zip(comparison["runs"][1:], comparison["against_first"], strict=True):
@@ -78,14 +78,15 @@ def _against(comparison: dict[str, Any]) -> dict[str, Any]:
     return {"runs": runs, "scale": charts.scale(axis, labels) if ends else Markup("")}
 
 
-def _energy(device: dict[str, Any]) -> dict[str, Any]:
+def _energy(device: DeviceView) -> dict[str, object]:
     """A device's rows with charts on one logarithmic axis, and accuracy against energy where both are known."""
-    values, points = [], []
+    values: list[float] = []
+    points = []
     for row in device["rows"]:
         estimate = row["estimate"]
         if not estimate or not estimate["headline"]:
             continue
-        values += [estimate["headline"][end] for end in ("low", "high")]
+        values += [estimate["headline"]["low"], estimate["headline"]["high"]]
         values += [estimate["total"]["nominal"]] if estimate["total"] else []
         if stage := compare_words.deployed(row["run"]["accuracy"]):
             points.append(
@@ -98,16 +99,17 @@ def _energy(device: dict[str, Any]) -> dict[str, Any]:
                 )
             )
     axis = charts.log_axis(values)
-    rows = [row | {"chart": _chart(row, axis)} for row in device["rows"]]
+    rows = [{**row, "chart": _chart(row, axis)} for row in device["rows"]]
     title = f"Accuracy against energy on {device['name']}"
-    return device | {
+    return {
+        **device,
         "rows": rows,
         "scale": charts.scale(axis, [f"{tick:,g}" for tick in axis.ticks]) if device["known"] else Markup(""),
         "plot": pareto.plot(points, title) if points else None,
     }
 
 
-def _chart(row: dict[str, Any], axis: charts.Axis) -> Markup:
+def _chart(row: DeviceRow, axis: charts.Axis) -> Markup:
     estimate = row["estimate"]
     if not estimate or not estimate["headline"]:
         return Markup("")

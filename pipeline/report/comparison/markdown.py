@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from spikeport.pipeline.report.comparison import words as compare_words
-from spikeport.pipeline.report.comparison.views import changes, devices, unknown_in_all, why_unknown
+from spikeport.pipeline.report.comparison.compare_json import ComparedRun, Comparison
+from spikeport.pipeline.report.comparison.views import (
+    DeviceRow,
+    changes,
+    checks_of,
+    devices,
+    unknown_in_all,
+    why_unknown,
+)
 from spikeport.pipeline.report.content import words
 from spikeport.pipeline.report.pages.markdown_parts import bullets, inline, joined, strong, table
 
 
-def render_markdown(comparison: dict[str, Any]) -> str:
-    """The comparison as built by `build_comparison`. The same dict, the same bytes."""
+def render_markdown(comparison: Comparison) -> str:
+    """The comparison as built by `build_comparison`. Equal content gives equal bytes."""
     runs = comparison["runs"]
     sections = [
         [f"# Comparison of {len(runs)} runs", inline(comparison["summary"])],
@@ -26,7 +32,7 @@ def render_markdown(comparison: dict[str, Any]) -> str:
     return "\n\n".join(block for section in sections for block in section) + "\n"
 
 
-def _runs(runs: list[dict[str, Any]]) -> list[str]:
+def _runs(runs: list[ComparedRun]) -> list[str]:
     rows = [
         [
             str(run["number"]),
@@ -35,9 +41,10 @@ def _runs(runs: list[dict[str, Any]]) -> list[str]:
             run["method"],
             run["dataset"]["name"] + (" (simulated events)" if run["dataset"]["simulated"] else ""),
             f"{run['dataset']['counts']['test']:,}",
-            f"{run['dataset']['steps']} × {words.milliseconds(run['dataset']['dt_s'])}",
-            *("unknown" if (count := run["activity"][key]) is None else f"{count:,}" for key in ("neurons", "weights")),
-            *(words.amount(run["activity"][key]) for key in ("spikes_per_sample", "synops_per_sample")),
+            f"{run['dataset']['steps']} × {words.milliseconds(run['dataset']['dt_s'] or 0.0)}",
+            *("unknown" if count is None else f"{count:,}" for count in _sizes(run)),
+            words.amount(run["activity"]["spikes_per_sample"]),
+            words.amount(run["activity"]["synops_per_sample"]),
         ]
         for run in runs
     ]
@@ -46,17 +53,22 @@ def _runs(runs: list[dict[str, Any]]) -> list[str]:
     return ["## The runs", table(head, rows, right=range(5, 11)), note]
 
 
-def _settings(comparison: dict[str, Any]) -> list[str]:
+def _sizes(run: ComparedRun) -> tuple[float | None, float | None]:
+    """Neurons and weights of a run's network."""
+    return run["activity"]["neurons"], run["activity"]["weights"]
+
+
+def _settings(comparison: Comparison) -> list[str]:
     rows = [[key, *map(compare_words.setting, values)] for key, values in comparison["settings"].items()]
     rows += [
         [f"{key} (version)", *map(compare_words.setting, values)] for key, values in comparison["versions"].items()
     ]
     if not rows:
-        return ["Their recipes and the software that made them are the same."]
+        return ["Recipes and software versions are equal."]
     return ["What differs:", table(["Setting", *(run["label"] for run in comparison["runs"])], rows)]
 
 
-def _accuracy(runs: list[dict[str, Any]]) -> list[str]:
+def _accuracy(runs: list[ComparedRun]) -> list[str]:
     rows = []
     for stage, name in words.STAGE_NAMES.items():
         if why := unknown_in_all(runs, "accuracy", stage):
@@ -71,7 +83,7 @@ def _accuracy(runs: list[dict[str, Any]]) -> list[str]:
     return ["## Accuracy, stage by stage", words.SILENT_NOTE, table(head, rows, right=(2, 3, 4, 5))]
 
 
-def _against(comparison: dict[str, Any]) -> list[str]:
+def _against(comparison: Comparison) -> list[str]:
     first, rows = comparison["runs"][0], []
     for run, against in zip(comparison["runs"][1:], comparison["against_first"], strict=True):
         if not against["same_recordings"]:
@@ -79,7 +91,7 @@ def _against(comparison: dict[str, Any]) -> list[str]:
             continue
         for stage, entry in against["accuracy"].items():
             numbers = [words.points(entry["value"]), words.points_range(entry)]
-            numbers += [f"{entry[key]:,}" for key in ("only_run", "only_first")]
+            numbers += [f"{entry['only_run']:,}", f"{entry['only_first']:,}"]
             rows.append([run["label"], words.STAGE_NAMES[stage], *numbers, compare_words.outcome(entry)])
     head = [
         "Run",
@@ -96,7 +108,7 @@ def _against(comparison: dict[str, Any]) -> list[str]:
     return ["## Against the first run", table(head, rows, right=(2, 3, 4, 5)), note]
 
 
-def _changes(comparison: dict[str, Any]) -> list[str]:
+def _changes(comparison: Comparison) -> list[str]:
     rows = []
     for other in changes(comparison):
         label = other["run"]["label"]
@@ -118,13 +130,13 @@ def _changes(comparison: dict[str, Any]) -> list[str]:
     interval = inline(comparison["intervals"]["change"])
     note = f"Differences: means over recordings; ratios: of the means. Interval: {interval}."
     return [
-        "## What each recording costs, against the first run",
+        "## Costs per recording, against the first run",
         table([*head, "Finding"], rows, right=range(2, 7)),
         note,
     ]
 
 
-def _energy(comparison: dict[str, Any]) -> list[str]:
+def _energy(comparison: Comparison) -> list[str]:
     rows, scopes = [], []
     for device in devices(comparison):
         if not device["known"]:
@@ -134,41 +146,46 @@ def _energy(comparison: dict[str, Any]) -> list[str]:
             rows.append([device["name"], row["run"]["label"], *_numbers(row)])
         scopes += [f"{device['name']}: {scope}" for scope in device["scopes"]]
     if not rows:
-        return ["## Energy per inference", "No run has an account of energy."]
+        return ["## Energy per inference", "No run has an energy estimate."]
     head = ["Device", "Run", "Dynamic (low to high)", "Ratio to first", "Total", "Ratio to first", "Latency", "Basis"]
     interval = inline(comparison["intervals"]["ratio"])
     note = (
-        f"A ratio's interval runs {interval}. Rows of different basis or scope make none. "
+        f"Interval of a ratio: {interval}. Rows of different basis or scope have no ratio. "
         "Energies are means over each run's own test recordings."
     )
     return ["## Energy per inference", table(head, rows, right=(2, 3, 4, 5, 6)), *bullets(scopes, ""), note]
 
 
-def _numbers(row: dict[str, Any]) -> list[str]:
+def _numbers(row: DeviceRow) -> list[str]:
     estimate = row["estimate"]
     if not estimate or not estimate["headline"]:
         return [f"unknown: {why_unknown(row)}", "", "unknown", "", "unknown", strong("unknown")]
     cells = []
-    for kind, missing in (("dynamic", "not told apart"), ("total", "unknown")):
-        cells.append(words.quantity_text(estimate[kind], "µJ") if estimate[kind] else missing)
-        cells.append(compare_words.ratio_text(row["ratios"][kind]) if row["ratios"] and estimate[kind] else "")
+    ratios = row["ratios"]
+    kinds = (
+        (estimate["dynamic"], ratios and ratios["dynamic"], "not separate"),
+        (estimate["total"], ratios and ratios["total"], "unknown"),
+    )
+    for energy, ratio, missing in kinds:
+        cells.append(words.quantity_text(energy, "µJ") if energy else missing)
+        cells.append(compare_words.ratio_text(ratio) if ratio and energy else "")
     lacking = f", without {estimate['missing']}" if estimate["missing"] else ""
     return [*cells, words.quantity_text(estimate["latency"], "µs"), joined(strong(estimate["basis_kind"]), lacking)]
 
 
-def _equivalence(runs: list[dict[str, Any]]) -> list[str]:
+def _equivalence(runs: list[ComparedRun]) -> list[str]:
     rows = []
     for key, name in words.CHECK_NAMES.items():
         if why := unknown_in_all(runs, "equivalence", key):
             rows.append([name, "all", f"not compared: {why}", "", "", ""])
             continue
         for run in runs:
-            check = run["equivalence"][key]
+            check = checks_of(run)[key]
             if check["mismatches"] is None:
                 rows.append([name, run["label"], f"not compared: {check['reason']}", "", "", ""])
                 continue
             first = words.divergence(check["first_divergence"]) if check["mismatches"] else "none"
-            counts = [f"{check[count]:,}" for count in ("samples", "spikes_compared", "mismatches")]
+            counts = [f"{count:,}" for count in (check["samples"], check["spikes_compared"], check["mismatches"])]
             rows.append([name, run["label"], *counts, first])
     head = ["Compared", "Run", "Recordings", "Spikes", "Mismatches", "First divergence"]
     return ["## Spike equality", table(head, rows, right=(2, 3, 4)), inline(runs[0]["equivalence"]["statement"])]

@@ -16,7 +16,7 @@ from spikeport.pipeline.profiling.percentiles import RESAMPLES, Bootstrapped, Pa
 SEED = 0
 CHANGE = (
     f"95 % bootstrap over the recordings ({RESAMPLES:,} resamples, seed {SEED}; with few recordings too narrow). "
-    "Energies at nominal prices, one training of each run, so it says nothing about the prices or other seeds"
+    "Energies at nominal constants and one training of each run: uncertainty of constants and seeds is not included"
 )
 COUNTS = {"spikes_per_sample": "spikes", "synops_per_sample": "synops"}  # in compare.json: in samples.csv
 

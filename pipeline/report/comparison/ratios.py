@@ -1,43 +1,59 @@
-"""One run's energy on a device over another's, or why there is no such ratio."""
+"""Ratios of the energies of two runs on one device, or why there is none."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Literal, TypedDict
 
+from spikeport.pipeline.report.comparison.compare_json import Ratio
 from spikeport.pipeline.report.content.energy_rows import device
+from spikeport.pipeline.report.content.report_json import EnergyRow
+from spikeport.values import IntervalJson
 
-KINDS = ("dynamic", "total")
+Kind = Literal["dynamic", "total"]
+KINDS: tuple[Kind, ...] = ("dynamic", "total")
 RATIO = (
-    "from this run's low over the first's high to its high over the first's low. Both are priced with the same "
-    "constants, which can only move together, so the interval is wider than it must be"
+    "this run's low over the first's high, to its high over the first's low. Both use the same constants, which can "
+    "only change together, so the interval is wider than necessary"
 )
 
 
-def energy_ratios(
-    row: dict[str, Any] | None, first: dict[str, Any] | None, names: tuple[str, str]
-) -> dict[str, dict[str, Any]]:
-    """For each of KINDS {low, nominal, high} of `row` over `first`, or {nominal: None, reason}.
+class Ratios(TypedDict):
+    """Ratios of the dynamic and of the total energy."""
 
-    Both are `energy` rows of report.json of one device, None where a run was not priced on it; `names` are the runs'.
-    Rows of different basis, scope, missing prices or version of the profile make no ratio.
+    dynamic: Ratio
+    total: Ratio
+
+
+def energy_ratios(row: EnergyRow | None, first: EnergyRow | None, names: tuple[str, str]) -> Ratios:
+    """Ratios of the energies of two runs on one device.
+
+    Rows of different basis, scope, unknown terms or version of the profile have no ratio.
+
+    Args:
+        row: the run's energy; None where it has none on this device.
+        first: the first run's energy.
+        names: labels of both runs.
     """
-    found = {}
-    for kind in KINDS:
-        if reason := why_apart(row, first, names, kind):
-            found[kind] = _none(reason)
-        else:
-            assert row is not None
-            assert first is not None
-            found[kind] = ratio(device(row)[kind], device(first)[kind])
-    return found
+    return {"dynamic": _ratio(row, first, names, "dynamic"), "total": _ratio(row, first, names, "total")}
 
 
-def why_apart(row: dict[str, Any] | None, first: dict[str, Any] | None, names: tuple[str, str], kind: str) -> str:
-    """What keeps the energies of this kind from being held against each other; empty where nothing does."""
+def _ratio(row: EnergyRow | None, first: EnergyRow | None, names: tuple[str, str], kind: Kind) -> Ratio:
+    if reason := why_apart(row, first, names, kind):
+        return _none(reason)
+    assert row is not None
+    assert first is not None
+    mine, its = device(row)[kind], device(first)[kind]
+    assert mine is not None
+    assert its is not None
+    return ratio(mine, its)
+
+
+def why_apart(row: EnergyRow | None, first: EnergyRow | None, names: tuple[str, str], kind: Kind) -> str:
+    """Why the energies of this kind are not comparable; empty where they are."""
     if row is None or first is None:
         absent = [name for name, known in zip(names, (row, first), strict=True) if known is None]
-        return f"{' and '.join(absent)} not priced on this device"
+        verb = "has" if len(absent) == 1 else "have"
+        return f"{' and '.join(absent)} {verb} no estimate for this device"
     here, there = device(row), device(first)
     if here["headline"] and there["headline"] and (reason := _unlike(row, first)):
         return reason
@@ -45,7 +61,7 @@ def why_apart(row: dict[str, Any] | None, first: dict[str, Any] | None, names: t
     return f"unknown for {' and '.join(unknown)}" if unknown else ""
 
 
-def ratio(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, Any]:
+def ratio(one: IntervalJson, other: IntervalJson) -> Ratio:
     """`one` over `other`, energies {low, nominal, high}: {low, nominal, high}, or {nominal: None, reason} where
     `other` may be zero or `one` below it."""
     if other["low"] <= 0 or one["low"] < 0:
@@ -57,17 +73,23 @@ def ratio(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, Any
     }
 
 
-def _unlike(row: dict[str, Any], first: dict[str, Any]) -> str:
-    """What keeps two rows with known energies from making a ratio; empty where nothing does."""
-    for key in ("basis", "scope"):
-        if row.get(key) != first.get(key):
-            return f"rows of different {key} make no ratio: {row.get(key)}, and {first.get(key)}"
+def _unlike(row: EnergyRow, first: EnergyRow) -> str:
+    """Why two rows with known energies have no ratio; empty where they have one."""
+    if row["basis"] != first["basis"]:
+        return f"rows of different basis have no ratio: {row['basis']}, and {first['basis']}"
+    if row["scope"] != first["scope"]:
+        return f"rows of different scope have no ratio: {row['scope']}, and {first['scope']}"
     if set(row.get("unknown_terms") or ()) != set(first.get("unknown_terms") or ()):
-        return "rows that lack different prices make no ratio"
-    if (row.get("profile") or {}).get("sha256") != (first.get("profile") or {}).get("sha256"):
-        return "the two runs were priced with different versions of the profile"
+        return "rows with different unknown terms have no ratio"
+    if _digest(row) != _digest(first):
+        return "the two runs used different versions of the profile"
     return ""
 
 
-def _none(reason: str) -> dict[str, Any]:
+def _digest(row: EnergyRow) -> str | None:
+    profile = row.get("profile")
+    return None if profile is None else profile["sha256"]
+
+
+def _none(reason: str) -> Ratio:
     return {"nominal": None, "reason": reason}

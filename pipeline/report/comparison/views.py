@@ -1,55 +1,123 @@
-"""What both pages of a comparison show: what no run knows as one line, energies by device."""
+"""Rows of a comparison that both of its pages contain: energies by device, and paired changes."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal, TypedDict
 
-from spikeport.pipeline.report.comparison.ratios import KINDS
-from spikeport.pipeline.report.content.energy_rows import device
-
-COSTS = {"spikes_per_sample": "Spikes", "synops_per_sample": "Synaptic operations"}
-
-
-def unknown_in_all(runs: list[dict[str, Any]], part: str, key: str) -> str:
-    """Why no run has the entry `key` of its `accuracy` or `equivalence`; empty where one has it."""
-    reasons = [run[part][key].get("reason") for run in runs]
-    return "; ".join(dict.fromkeys(reasons)) if all(reasons) else ""
+from spikeport.pipeline.report.comparison.compare_json import ComparedRun, Comparison, EnergyRatios
+from spikeport.pipeline.report.comparison.per_sample import ChangedValue
+from spikeport.pipeline.report.content.energy_rows import DeviceEnergy, device
+from spikeport.pipeline.report.content.report_json import Equality
 
 
-def devices(comparison: dict[str, Any]) -> list[dict[str, Any]]:
-    """One entry per device that any run was priced on: {hardware, name, rows, known, scopes, missing}. `known`: some
-    run has an energy; `scopes`: what their numbers contain; `missing`: why there is none.
+class DeviceRow(TypedDict):
+    """Energy of one run on one device.
 
-    A row: `run`, `priced` (what `energy_rows.device` says, None where it was not priced), `why_not`, `ratios` to the
-    first run (None for the first run itself), and `why_no_ratio` of what is known of this run.
+    Attributes:
+        run: the run.
+        estimate: its energy; None where the run has none on this device.
+        why_not: why `estimate` is None.
+        ratios: ratios to the first run; None for the first run itself.
+        why_no_ratio: why a known energy has no ratio; empty where each has one.
     """
+
+    run: ComparedRun
+    estimate: DeviceEnergy | None
+    why_not: str
+    ratios: EnergyRatios | None
+    why_no_ratio: str
+
+
+class DeviceView(TypedDict):
+    """Energies of all runs on one device.
+
+    Attributes:
+        hardware: id of the device.
+        name: its name.
+        rows: one row a run.
+        known: whether a run has a known energy.
+        scopes: what the known energies contain.
+        missing: why no energy is known.
+    """
+
+    hardware: str
+    name: str
+    rows: list[DeviceRow]
+    known: bool
+    scopes: list[str]
+    missing: str
+
+
+class ChangeRow(TypedDict):
+    """Paired change of one quantity; `why` is the reason where there is none."""
+
+    name: str
+    n: int | None
+    difference: ChangedValue
+    ratio: ChangedValue
+    why: str
+
+
+class RunChanges(TypedDict):
+    """Paired changes of one run; `why` is the reason if it is the same for all rows, which are then left out."""
+
+    run: ComparedRun
+    rows: list[ChangeRow]
+    why: str
+
+
+def checks_of(run: ComparedRun) -> dict[str, Equality]:
+    """The comparisons of spikes of one run by their key in report.json."""
+    found = run["equivalence"]
+    return {
+        "quantized_vs_reference": found["quantized_vs_reference"],
+        "reference_vs_lava": found["reference_vs_lava"],
+    }
+
+
+def unknown_in_all(runs: list[ComparedRun], part: Literal["accuracy", "equivalence"], key: str) -> str:
+    """Why no run has the entry `key` of this part; empty where one has it."""
+    if part == "accuracy":
+        reasons = [run["accuracy"][key].get("reason") for run in runs]
+    else:
+        reasons = [checks_of(run)[key].get("reason") for run in runs]
+    known = [reason for reason in reasons if reason]
+    return "; ".join(dict.fromkeys(known)) if len(known) == len(reasons) else ""
+
+
+def devices(comparison: Comparison) -> list[DeviceView]:
+    """One entry for each device that a run has an energy estimate for."""
     named: dict[str, str] = {}
     for run in comparison["runs"]:
         for row in run["energy"] if isinstance(run["energy"], list) else []:
-            named.setdefault(row["hardware"], row["name"] or row["hardware"])
+            named.setdefault(row["hardware"], row.get("name") or row["hardware"])
     return [_device(comparison, hardware, name) for hardware, name in named.items()]
 
 
-def _device(comparison: dict[str, Any], hardware: str, name: str) -> dict[str, Any]:
-    rows = []
+def _device(comparison: Comparison, hardware: str, name: str) -> DeviceView:
+    rows: list[DeviceRow] = []
     for run, against in zip(comparison["runs"], [None, *comparison["against_first"]], strict=True):
-        estimate = why_not = None
-        if isinstance(run["energy"], dict):
-            why_not = run["energy"]["reason"]
-        else:
+        estimate, why_not = None, ""
+        if isinstance(run["energy"], list):
             found = next((row for row in run["energy"] if row["hardware"] == hardware), None)
-            estimate = found and device(found)
-            why_not = None if found else "not priced on this device"
-        ratios = against and next((entry for entry in against["energy"] if entry["hardware"] == hardware), None)
-        entries = [ratios[kind] for kind in KINDS if estimate and estimate[kind]] if ratios else []
-        reasons = dict.fromkeys(entry["reason"] for entry in entries if entry["nominal"] is None)
+            estimate = device(found) if found else None
+            why_not = "" if found else "no estimate for this device"
+        else:
+            why_not = run["energy"]["reason"]
+        ratios = (
+            next((entry for entry in against["energy"] if entry["hardware"] == hardware), None) if against else None
+        )
+        reasons = []
+        if ratios and estimate:
+            pairs = ((ratios["dynamic"], estimate["dynamic"]), (ratios["total"], estimate["total"]))
+            reasons = [ratio["reason"] for ratio, known in pairs if known and ratio["nominal"] is None]
         rows.append(
             {
                 "run": run,
                 "estimate": estimate,
                 "why_not": why_not,
                 "ratios": ratios,
-                "why_no_ratio": "; ".join(reasons),
+                "why_no_ratio": "; ".join(dict.fromkeys(reasons)),
             }
         )
     known = [row["estimate"] for row in rows if row["estimate"] and row["estimate"]["headline"]]
@@ -63,30 +131,32 @@ def _device(comparison: dict[str, Any], hardware: str, name: str) -> dict[str, A
     }
 
 
-def changes(comparison: dict[str, Any]) -> list[dict[str, Any]]:
-    """One entry per run but the first: {run, rows, why}, what it spends on each recording against the first.
+def changes(comparison: Comparison) -> list[RunChanges]:
+    """Paired changes per recording of each run but the first; energies in µJ.
 
-    A row: {name, n, difference, ratio, why}, energies in µJ; a device with a dynamic energy in neither run has none.
-    `why`: the reason why no row has a difference, where it is one for all; then there are no rows.
+    A device without dynamic energy in both runs has no row.
     """
-    on_devices, entries = devices(comparison), []
+    on_devices, found = devices(comparison), list[RunChanges]()
     for number, against in enumerate(comparison["against_first"], start=1):
-        rows = [{"name": name, **against["activity"][key]} for key, name in COSTS.items()]
+        activity = against["activity"]
+        named = [("Spikes", activity["spikes_per_sample"]), ("Synaptic operations", activity["synops_per_sample"])]
         for each in on_devices:
             first, other = each["rows"][0], each["rows"][number]
             if other["ratios"] and any(row["estimate"] and row["estimate"]["dynamic"] for row in (first, other)):
-                rows.append({"name": f"Dynamic energy on {each['name']}, µJ", **other["ratios"]["paired_dynamic_uj"]})
-        for row in rows:
-            row["why"] = row["difference"].get("reason") or ""
+                named.append((f"Dynamic energy on {each['name']}, µJ", other["ratios"]["paired_dynamic_uj"]))
+        rows: list[ChangeRow] = [
+            {"name": name, **change, "why": change["difference"].get("reason", "")} for name, change in named
+        ]
         reasons = {row["why"] for row in rows}
         why = reasons.pop() if len(reasons) == 1 else ""
-        entries.append({"run": comparison["runs"][number], "rows": [] if why else rows, "why": why})
-    return entries
+        found.append({"run": comparison["runs"][number], "rows": [] if why else rows, "why": why})
+    return found
 
 
-def why_unknown(row: dict[str, Any]) -> str:
+def why_unknown(row: DeviceRow) -> str:
     """Why a row of `devices` has no energy."""
     estimate = row["estimate"]
     if estimate is None:
         return row["why_not"]
-    return f"no price for {estimate['missing']}" if estimate["missing"] else "no published price"
+    unknown = estimate["missing"]
+    return f"no published energy for {unknown}" if unknown else "no published energy per operation"

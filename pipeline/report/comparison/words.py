@@ -1,24 +1,28 @@
-"""A comparison in sentences, computed from its numbers."""
+"""Texts of a comparison, computed from its numbers."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from spikeport.pipeline.report.comparison.ratios import KINDS
+from spikeport.pipeline.report.comparison.compare_json import Against, ComparedRun, Comparison, Ratio
+from spikeport.pipeline.report.comparison.per_sample import Change, ChangedValue
+from spikeport.pipeline.report.comparison.views import checks_of
 from spikeport.pipeline.report.content import words
 from spikeport.pipeline.report.content.headline import passed
+from spikeport.pipeline.report.content.report_json import RunDifference, StageAccuracy
 from spikeport.pipeline.report.content.trouble import trouble_of
 
 SPELT_OUT = 4  # so many runs against the first stand in the summary; more are counted
 
 
-def summary(comparison: dict[str, Any]) -> str:
+def summary(comparison: Comparison) -> str:
     """One sentence: how the runs differ in accuracy after quantization, and, of two, in energy."""
     first, *others = comparison["runs"]
     against = comparison["against_first"]
     parts = [_broken(run) for run in comparison["runs"] if not passed(run)]
-    parts += [f"in {quoted(run)} {trouble_of(run).text}" for run in comparison["runs"] if trouble_of(run).text]
+    troubles = [(run, trouble_of(run["accuracy"], run["method"], run["warnings"]).text) for run in comparison["runs"]]
+    parts += [f"in {quoted(run)} {text}" for run, text in troubles if text]
     if len(others) == 1:
         parts += [_pair(others[0], first, against[0]), _energy(against[0], others[0], first)]
     else:
@@ -27,23 +31,23 @@ def summary(comparison: dict[str, Any]) -> str:
     return text[0].upper() + text[1:]
 
 
-def deployed(accuracy: dict[str, Any]) -> str:
-    """The stage whose accuracy is that of the network that is priced; empty where none was measured."""
+def deployed(accuracy: dict[str, StageAccuracy]) -> str:
+    """The stage whose accuracy belongs to the network with the energy estimate; empty where none was measured."""
     known = (stage for stage in ("student_quantized", "reference") if accuracy[stage]["value"] is not None)
     return next(known, "")
 
 
-def outcome(entry: dict[str, Any]) -> str:
-    """What a paired difference allows to say of a run, in a word or two."""
-    return "better" if entry["low"] > 0 else "worse" if entry["high"] < 0 else "not told apart"
+def outcome(entry: RunDifference) -> str:
+    """The conclusion from a paired difference, in a word or two."""
+    return "better" if entry["low"] > 0 else "worse" if entry["high"] < 0 else "not distinguishable"
 
 
 def setting(value: Any) -> str:
     """A setting's value as one reads it in a recipe."""
-    return "not there" if value is None else value if isinstance(value, str) and value else json.dumps(value)
+    return "absent" if value is None else value if isinstance(value, str) and value else json.dumps(value)
 
 
-def ratio_text(entry: dict[str, Any]) -> str:
+def ratio_text(entry: Ratio) -> str:
     """`1.62 (0.83 to 3.21)`, or the reason why there is none."""
     if entry["nominal"] is None:
         return entry["reason"]
@@ -52,16 +56,18 @@ def ratio_text(entry: dict[str, Any]) -> str:
     return f"{words.amount(entry['nominal'])} ({words.amount(entry['low'])} to {words.amount(entry['high'])})"
 
 
-def signed(value: float) -> str:
+def signed(value: float | None) -> str:
     """A difference with its sign, three significant digits.
 
     >>> signed(-0.0588), signed(1281.3), signed(0.0)
     ('−0.0588', '+1,281', '0')
     """
+    if value is None:
+        return "unknown"
     return "0" if value == 0 else f"{'+' if value > 0 else '−'}{words.amount(abs(value))}"
 
 
-def signed_range(entry: dict[str, Any]) -> str:
+def signed_range(entry: ChangedValue) -> str:
     """The interval of a difference: `−0.0588 to +12.3`."""
     return f"{signed(entry['low'])} to {signed(entry['high'])}"
 
@@ -75,12 +81,12 @@ def ratio_amount(value: float) -> str:
     return f"{value:.3f}" if 0.1 <= value < 10 else words.amount(value)
 
 
-def ratio_range(entry: dict[str, Any]) -> str:
+def ratio_range(entry: ChangedValue) -> str:
     """The interval of a paired ratio: `0.981 to 1.020`."""
     return f"{ratio_amount(entry['low'])} to {ratio_amount(entry['high'])}"
 
 
-def paired_ratio_text(change: dict[str, Any]) -> str:
+def paired_ratio_text(change: Change) -> str:
     """`1.021 (1.010 to 1.032)`, or `-` where there is none."""
     entry = change["ratio"]
     if entry["value"] is None:
@@ -89,23 +95,23 @@ def paired_ratio_text(change: dict[str, Any]) -> str:
     return known if entry["low"] == entry["high"] else f"{known} ({ratio_range(entry)})"
 
 
-def more_or_less(difference: dict[str, Any]) -> str:
-    """What a paired difference of a cost allows to say of a run."""
+def more_or_less(difference: ChangedValue) -> str:
+    """The conclusion from a paired difference of a cost."""
     low, high = difference["low"], difference["high"]
-    return "more" if low > 0 else "less" if high < 0 else "the same" if low == high else "not told apart"
+    return "more" if low > 0 else "less" if high < 0 else "the same" if low == high else "not distinguishable"
 
 
-def quoted(run: dict[str, Any]) -> str:
+def quoted(run: ComparedRun) -> str:
     """A run's label in quotation marks."""
     return f"“{run['label']}”"
 
 
-def _broken(run: dict[str, Any]) -> str:
-    pairs = [words.CHECK_NAMES[key] for key in words.CHECK_NAMES if run["equivalence"][key].get("mismatches")]
+def _broken(run: ComparedRun) -> str:
+    pairs = [words.CHECK_NAMES[key] for key, check in checks_of(run).items() if check["mismatches"]]
     return f"in {quoted(run)} {' and '.join(pairs)} do NOT fire the same spikes"
 
 
-def _pair(run: dict[str, Any], first: dict[str, Any], against: dict[str, Any]) -> str:
+def _pair(run: ComparedRun, first: ComparedRun, against: Against) -> str:
     stages = [deployed(each["accuracy"]) for each in (run, first)]
     if not all(stages):
         return "accuracy after quantization is not known of both runs"
@@ -122,32 +128,42 @@ def _pair(run: dict[str, Any], first: dict[str, Any], against: dict[str, Any]) -
     return (
         f"{quoted(run)} recognizes {mine} of {difference['n']:,} {kind}test recordings after quantization, "
         f"{quoted(first)} {its}: {words.points(difference['value'])} points (95 % interval "
-        f"{words.points_range(difference)}, paired), {_told_apart(difference)}"
+        f"{words.points_range(difference)}, paired), {_finding(difference)}"
     )
 
 
-def _told_apart(difference: dict[str, Any]) -> str:
+def _finding(difference: RunDifference) -> str:
     word = outcome(difference)
-    return "too close to tell them apart" if word == "not told apart" else f"so it is {word} on these recordings"
+    return (
+        "which is not distinguishable from zero"
+        if word == "not distinguishable"
+        else f"so it is {word} on these recordings"
+    )
 
 
-def _energy(against: dict[str, Any], run: dict[str, Any], first: dict[str, Any]) -> str:
-    """The first neuromorphic device with a ratio of energies, dynamic if they are told apart."""
-    estimate = {row["hardware"]: row for row in run["energy"]} if isinstance(run["energy"], list) else {}
+def _energy(against: Against, run: ComparedRun, first: ComparedRun) -> str:
+    """The first neuromorphic device with a ratio of energies, of dynamic energy where it is known."""
+    rows = {row["hardware"]: row for row in run["energy"]} if isinstance(run["energy"], list) else {}
     for entry in against["energy"]:
-        row = estimate.get(entry["hardware"], {})
-        for kind in KINDS:
-            if entry[kind]["nominal"] is not None and row["kind"] in (None, "neuromorphic"):
-                paired = paired_ratio_text(entry["paired_dynamic_uj"]) if kind == "dynamic" else "-"
+        row = rows.get(entry["hardware"])
+        if row is None or row.get("kind", "neuromorphic") not in (None, "neuromorphic"):
+            continue
+        paired = paired_ratio_text(entry["paired_dynamic_uj"])
+        kinds = (
+            ("dynamic", entry["dynamic"], row["dynamic_uj"], paired),
+            ("total", entry["total"], row["total_uj"], "-"),
+        )
+        for kind, ratio, energy_uj, per_recording in kinds:
+            if ratio["nominal"] is not None:
                 return (
-                    f"its {kind} energy on {entry['name']} is {words.basis_kind(row['basis'], row[f'{kind}_uj'])} at "
-                    f"{ratio_text(entry[kind])} times that of {quoted(first)}"
-                    + ("" if paired == "-" else f", paired by recording at nominal prices {paired} times")
+                    f"its {kind} energy on {entry['name']} is {words.basis_kind(row['basis'], energy_uj)} at "
+                    f"{ratio_text(ratio)} times that of {quoted(first)}"
+                    + ("" if per_recording == "-" else f", paired by recording at nominal constants {paired} times")
                 )
-    return "no ratio of their energies can be named"
+    return "no ratio of their energies is known"
 
 
-def _many(first: dict[str, Any], others: list[dict[str, Any]], against: list[dict[str, Any]]) -> str:
+def _many(first: ComparedRun, others: list[ComparedRun], against: list[Against]) -> str:
     differences = []
     for run, entry in zip(others, against, strict=True):
         stage = deployed(run["accuracy"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -12,6 +12,31 @@ from spikeport.export.network.readout import SILENT, UNLABELLED
 CLASSES_DRAWN = 20  # more do not fit a page; their mistakes are listed all the same
 MISTAKES = 10
 CLASSES_COUNTED = 1_000  # a table has as many cells as the square of this
+
+
+class Mistake(TypedDict):
+    """How many of the `of` recordings with class `label` were predicted as another class."""
+
+    label: str
+    predicted: str
+    count: int
+    of: int
+
+
+class ShadedCell(TypedDict):
+    """A cell of the confusion matrix: a count, its share of the row, and whether it is on the diagonal."""
+
+    count: int
+    share: float
+    own: bool
+
+
+class ShadedRow(TypedDict):
+    """A row of the confusion matrix."""
+
+    label: str
+    total: int
+    cells: list[ShadedCell]
 
 
 def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray | str:
@@ -31,13 +56,11 @@ def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.nda
     return counts
 
 
-def mistakes(
-    counts: Sequence[Sequence[int]], classes: Sequence[str], silent: Sequence[int] = ()
-) -> list[dict[str, Any]]:
+def mistakes(counts: Sequence[Sequence[int]], classes: Sequence[str], silent: Sequence[int] = ()) -> list[Mistake]:
     """The most frequent mistakes, at most MISTAKES: {label, predicted, count, of (recordings of that label)}.
     `silent`: recordings of each class without an answer, which is no mistake for another class.
     """
-    found: list[dict[str, Any]] = [
+    found: list[Mistake] = [
         {"label": classes[i], "predicted": classes[j], "count": count, "of": sum(row) + (silent[i] if silent else 0)}
         for i, row in enumerate(counts)
         for j, count in enumerate(row)
@@ -47,7 +70,7 @@ def mistakes(
     return found[:MISTAKES]
 
 
-def shaded(counts: Sequence[Sequence[int]], classes: Sequence[str], silent: Sequence[int] = ()) -> list[dict[str, Any]]:
+def shaded(counts: Sequence[Sequence[int]], classes: Sequence[str], silent: Sequence[int] = ()) -> list[ShadedRow]:
     """Rows to draw: {label, total, cells: [{count, share (of the row), own}]}, with `silent` one more cell for no
     answer; none of more than CLASSES_DRAWN."""
     if len(classes) > CLASSES_DRAWN:

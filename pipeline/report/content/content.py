@@ -8,16 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from spikeport.export.network.accuracy import Correctness
+from spikeport.pipeline.profiling.baseline.rows import BaselineRow
 from spikeport.pipeline.report.content.headline import summary
 from spikeport.pipeline.report.content.layer_rows import layer_notes, layer_rows
 from spikeport.pipeline.report.content.plain import plain, portable
+from spikeport.pipeline.report.content.report_json import Confusion, Reason, Report, StageAccuracy
 from spikeport.pipeline.report.content.samples import Sample, describe
 from spikeport.pipeline.run.intervals import paired_difference, share
+
+if TYPE_CHECKING:
+    from spikeport.pipeline.profiling.early_exit import EarlyExit
 
 SCHEMA = "spikeport-report/1"
 STAGES = ("teacher", "student_float", "student_quantized", "reference", "lava")
@@ -26,6 +31,13 @@ STUDENTS = ("student_float", "student_quantized")
 PAIRED = "Bonett and Price 2012, paired by recording; one training of each, so it says nothing about other seeds"
 NOT_DRAWN = "the first recordings of the test part, not drawn at random"
 LAVA_VERSION = "Lava 0.10.0 fixed_pt"
+
+
+def _not_computed() -> EarlyExit:
+    return {"reason": "it was not computed"}
+
+
+Row = TypeVar("Row", bound=Mapping[str, object])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +76,8 @@ class ReportInputs:
     layers: Sequence[Mapping[str, Any]]
     quantization: Sequence[Mapping[str, Any]] | str = ()
     energy: Sequence[Mapping[str, Any]] | str = ()
-    early_exit: Mapping[str, Any] = field(default_factory=lambda: {"reason": "nobody looked"})
-    baseline: Sequence[Mapping[str, Any]] | str = "no baseline was measured in this run"
+    early_exit: EarlyExit = field(default_factory=_not_computed)
+    baseline: Sequence[BaselineRow] | str = "no baseline was measured in this run"
     samples: Sequence[Sample] = ()
     warnings: Sequence[Mapping[str, Any]] = ()
     confusion: np.ndarray | str = "the stage that classifies did not run"
@@ -75,8 +87,12 @@ class ReportInputs:
     held_out: bool = True
 
 
-def build_report(inputs: ReportInputs) -> dict[str, Any]:
-    """report.json as a dict, equal to what JSON reads back. Raises ValueError where arms do not pair."""
+def build_report(inputs: ReportInputs) -> Report:
+    """The content of report.json, equal to what JSON reads back.
+
+    Raises:
+        ValueError: the predictions of two methods have different lengths.
+    """
     report = {
         "schema": SCHEMA,
         "name": inputs.name,
@@ -108,58 +124,63 @@ def build_report(inputs: ReportInputs) -> dict[str, Any]:
         "not_included": _not_included(inputs),
         "provenance": dict(inputs.provenance) | {"dataset_fingerprint": inputs.dataset_fingerprint},
     }
-    report = portable(plain(report))
-    report["samples"] = plain([describe(sample, inputs.classes) for sample in inputs.samples])
-    report["summary"] = summary(report)
-    return report
+    content: Report = portable(plain(report))
+    content["samples"] = [describe(sample, inputs.classes) for sample in inputs.samples]
+    content["summary"] = summary(content)
+    return content
 
 
-def _accuracies(answers: Mapping[str, Correctness | str], drawn: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Of each stage, and its change from the stage before that is known, recording by recording (the teacher's are
-    their images). Rows that were not drawn at random foretell nothing of the others: they have no interval."""
-    found: dict[str, Any] = {}
+def _accuracies(
+    answers: Mapping[str, Correctness | str], drawn: Mapping[str, Mapping[str, Any]]
+) -> dict[str, StageAccuracy]:
+    """Accuracy of each stage, with the paired difference to the preceding known stage.
+
+    The teacher's recordings are their images. Recordings that were not drawn at random have no interval.
+    """
+    found: dict[str, StageAccuracy] = {}
     before: tuple[str, Correctness] | None = None
     for stage in STAGES:
         own = answers.get(stage, "this stage did not run")
-        entry: dict[str, Any] = {"value": None, "reason": own} if isinstance(own, str) else {**share(own)}
+        entry: StageAccuracy = {"value": None, "reason": own} if isinstance(own, str) else {**share(own)}
         found[stage] = entry
         if isinstance(own, str) or not len(own):
             continue
         sample = drawn.get(stage, {})
         rows = np.asarray(sample.get("rows", np.arange(len(own))))
         if "seed" in sample:
-            entry["drawn"] = {key: sample[key] for key in ("of", "seed", "classes")}
+            entry["drawn"] = {"of": sample["of"], "seed": sample["seed"], "classes": sample["classes"]}
         elif before and len(own) < len(before[1]):
-            found[stage] = entry | {"low": None, "high": None, "reason": NOT_DRAWN}
+            found[stage] = {**entry, "low": None, "high": None, "reason": NOT_DRAWN}
             continue
         if before:
             _, own_rows, its_rows = np.intersect1d(rows, np.arange(len(before[1])), return_indices=True)
             difference = paired_difference(own.correct[own_rows], before[1].correct[its_rows])
-            entry["change"] = difference | {"from": before[0]}
+            entry["change"] = {**difference, "from": before[0]}
         before = stage, own
     return found
 
 
 def _comparison(inputs: ReportInputs) -> dict[str, Any]:
-    """Accuracy of each arm, and the paired difference between the run's method and `baseline`."""
+    """Accuracy of each method, and the paired difference between the run's method and `baseline`."""
     if isinstance(inputs.methods, str):
         return {"reason": inputs.methods}
-    methods = {
+    found: dict[str, Any] = {
         method: {stage: share(answers[stage]) for stage in STUDENTS if stage in answers}
         for method, answers in inputs.methods.items()
     }
     if inputs.method == "baseline" or not {"baseline", inputs.method} <= inputs.methods.keys():
-        return methods | {"reason": "only one objective was trained, so there is nothing to compare it with"}
+        return found | {"reason": "only one method was trained, so there is no comparison"}
     with_method, without = inputs.methods[inputs.method], inputs.methods["baseline"]
     difference = {
         stage: paired_difference(with_method[stage].correct, without[stage].correct)
         for stage in STUDENTS
         if stage in with_method and stage in without
     }
-    return methods | {"difference": difference | {"first": inputs.method, "second": "baseline", "interval": PAIRED}}
+    names = {"first": inputs.method, "second": "baseline", "interval": PAIRED}
+    return found | {"difference": {**difference, **names}}
 
 
-def _confusion(counts: np.ndarray | str) -> dict[str, Any]:
+def _confusion(counts: np.ndarray | str) -> Confusion:
     if isinstance(counts, str):
         return {"reason": counts}
     return {"stage": "reference", "counts": counts[:, :-1].tolist(), "silent": counts[:, -1].tolist()}
@@ -169,10 +190,10 @@ def _reasoned(part: Mapping[str, Any] | str) -> dict[str, Any]:
     return {"mismatches": None, "reason": part} if isinstance(part, str) else dict(part)
 
 
-def _rows(rows: Sequence[Mapping[str, Any]] | str, empty: str) -> list[dict[str, Any]] | dict[str, str]:
+def _rows(rows: Sequence[Row] | str, empty: str) -> list[Row] | Reason:
     if isinstance(rows, str) or not rows:
         return {"reason": rows if isinstance(rows, str) and rows else empty}
-    return [dict(row) for row in rows]
+    return list(rows)
 
 
 def _not_included(inputs: ReportInputs) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -16,23 +16,28 @@ from spikeport.export.network.spike_trace import LayerCounts
 from spikeport.pipeline.profiling.counts import Activity
 from spikeport.pipeline.profiling.energy.sample_energies import SampleEnergies
 from spikeport.pipeline.profiling.energy.terms import PJ_PER_UJ
-from spikeport.pipeline.report.content.energy_rows import LAYER_TERMS, MEMORY_TERMS
+from spikeport.pipeline.report.content.energy_rows import LAYER_TERMS, nominal_terms
+from spikeport.pipeline.report.content.report_json import EnergyRow, LayerRow, Reason, Report
 from spikeport.pipeline.report.content.words import NO_ANSWER
 
 
-def layers_csv(report: Mapping[str, Any]) -> str:
+class HasLayers(TypedDict):
+    """The parts of a report that layers.csv contains."""
+
+    layers: list[LayerRow]
+    energy: list[EnergyRow] | Reason
+
+
+def layers_csv(report: Report | HasLayers) -> str:
     """One row a layer: its numbers of report.json, and each device's nominal energies by term. Empty: not known."""
-    devices = [] if isinstance(report["energy"], dict) else report["energy"]
+    devices = report["energy"] if isinstance(report["energy"], list) else []
     rows = []
     for layer in report["layers"]:
         row = {key: _plain(value) for key, value in layer.items()}
         for device in devices:
-            (estimate,) = [entry for entry in device["layers"] if entry["name"] == layer["name"]] or [{}]
-            terms = (*LAYER_TERMS, *(MEMORY_TERMS if MEMORY_TERMS[0] in estimate else ()))
-            row |= {
-                f"{device['hardware']}_{term}": estimate[term]["nominal"] if estimate.get(term) else None
-                for term in terms
-            }
+            found = [entry for entry in device.get("layers", []) if entry["name"] == layer["name"]]
+            nominal = nominal_terms(found[0]) if found else dict.fromkeys(LAYER_TERMS)
+            row |= {f"{device['hardware']}_{term}": value for term, value in nominal.items()}
         rows.append(row)
     return _csv(rows)
 

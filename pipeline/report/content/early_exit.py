@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from spikeport.pipeline.report.charts import pareto
 from spikeport.pipeline.report.charts.plane import Plot
 from spikeport.pipeline.report.content import words
+from spikeport.pipeline.report.content.report_json import Report
 
 HEADS = ("Steps", "Accuracy", "Wilson 95 % interval", "No answer", "Dynamic energy")
-ENDS = (("low", "low"), ("nominal", "value"), ("high", "high"))  # of a mark, and of an accuracy
 
 
-def plot(report: dict[str, Any]) -> Plot | None:
+def plot(report: Report) -> Plot | None:
     """The drawing, each mark numbered by its steps; None where there are no points."""
     early_exit = report["early_exit"]
     if "points" not in early_exit:
@@ -22,7 +20,7 @@ def plot(report: dict[str, Any]) -> Plot | None:
             number=point["steps"],
             label=f"read after {point['steps']} steps",
             energy=point["dynamic_uj"],
-            accuracy={end: point["accuracy"][key] for end, key in ENDS},
+            accuracy=words.interval_of(point["accuracy"]),
             basis_kind=words.basis_kind(early_exit["basis"], point["dynamic_uj"]),
         )
         for point in early_exit["points"]
@@ -30,7 +28,7 @@ def plot(report: dict[str, Any]) -> Plot | None:
     return pareto.plot(points, f"Accuracy against energy on {early_exit['name']} by the number of steps read")
 
 
-def note(report: dict[str, Any]) -> str:
+def note(report: Report) -> str:
     """What the numbers are."""
     early_exit, steps = report["early_exit"], report["dataset"]["steps"]
     return (
@@ -39,14 +37,14 @@ def note(report: dict[str, Any]) -> str:
     )
 
 
-def cells(report: dict[str, Any]) -> list[list[str]]:
+def cells(report: Report) -> list[list[str]]:
     """A row of HEADS for each point, as text."""
     return [
         [
             f"{point['steps']:,}",
             words.percent(point["accuracy"]["value"]),
             words.percent_range(point["accuracy"]),
-            words.tested(point["accuracy"])[1],
+            words.silent_count(point["accuracy"]),
             words.quantity_text(point["dynamic_uj"], "µJ"),
         ]
         for point in report["early_exit"]["points"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypedDict
 
+from spikeport.pipeline.profiling.baseline.rows import BaselineRow
+from spikeport.pipeline.report.content.report_json import EffectJson, EnergyRow, LayerTerms, Report
 from spikeport.pipeline.report.content.words import amount, basis_kind, listing, percent, quantity, quantity_text
+from spikeport.values import IntervalJson
 
 OPERATIONS = {
     "synop": "synaptic operations",
@@ -14,31 +17,70 @@ OPERATIONS = {
     "static": "static power",
     "overhead": "fixed overhead",
 }
-ENDS = (("dynamic_uj", "dynamic"), ("total_uj", "in total"))
-LAYER_TERMS = ("synapse_uj", "neuron_uj", "routing_uj")  # of every priced device
-MEMORY_TERMS = ("addressing_uj", "memory_uj")  # of those that price memory
+LAYER_TERMS = ("synapse_uj", "neuron_uj", "routing_uj")  # of every device
 TOTAL_ONLY = ("static", "overhead", "latency")  # their absence leaves the dynamic energy whole
 
 
-def energy_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
-    """Devices first, then every baseline row whose joules are known.
+Notes = str | list[str]
 
-    `headline`: the quantity that stands for the row, dynamic energy or, where a device is known as a whole only, the
-    total. `basis_kind`: measured, modeled, floor or unknown. `missing`: what `headline` lacks, in words.
+
+class DeviceEnergy(TypedDict):
+    """The energy of one device or baseline, for tables and charts.
+
+    Attributes:
+        name: the device.
+        dynamic: dynamic energy, µJ.
+        total: total energy, µJ.
+        headline: dynamic energy, or the total where dynamic energy is not known separately.
+        latency: time of one inference, µs.
+        basis_kind: measured, modeled, floor or unknown.
+        scope: what the numbers contain.
+        missing: operations without a published energy that `headline` lacks, in words.
+        notes: remarks by title.
+        layers: terms of each layer.
+        sensitivity: effect of each uncertain constant.
     """
+
+    name: str
+    dynamic: IntervalJson | None
+    total: IntervalJson | None
+    headline: IntervalJson | None
+    latency: IntervalJson | None
+    basis_kind: str
+    scope: str
+    missing: str
+    notes: dict[str, Notes]
+    layers: list[LayerTerms]
+    sensitivity: list[EffectJson]
+
+
+def energy_rows(report: Report) -> list[DeviceEnergy]:
+    """The energy of each device, then of each baseline row whose energy is known."""
     energy, baseline = report["energy"], report["baseline"]
-    return [device(row) for row in ([] if isinstance(energy, dict) else energy)] + [
-        _baseline(row) for row in ([] if isinstance(baseline, dict) else baseline) if quantity(row.get("energy_uj"))
+    return [device(row) for row in (energy if isinstance(energy, list) else [])] + [
+        _baseline(row) for row in (baseline if isinstance(baseline, list) else []) if quantity(row.get("energy_uj"))
     ]
 
 
-def missing_operations(row: dict[str, Any]) -> str:
+def nominal_terms(layer: LayerTerms) -> dict[str, float | None]:
+    """Nominal energy of a layer by term, µJ, with the terms of memory where the device has them; None where unknown."""
+    terms = {
+        "synapse_uj": layer["synapse_uj"],
+        "neuron_uj": layer["neuron_uj"],
+        "routing_uj": layer["routing_uj"],
+    }
+    if "addressing_uj" in layer:
+        terms |= {"addressing_uj": layer["addressing_uj"], "memory_uj": layer.get("memory_uj")}
+    return {name: None if energy is None else energy["nominal"] for name, energy in terms.items()}
+
+
+def missing_operations(row: EnergyRow) -> str:
     """The operations without a price that the dynamic energy would need, in words."""
     unknown_terms = row.get("unknown_terms") or []
     return ", ".join(OPERATIONS.get(op, op.replace("_", " ")) for op in unknown_terms if op not in TOTAL_ONLY)
 
 
-def device(row: dict[str, Any]) -> dict[str, Any]:
+def device(row: EnergyRow) -> DeviceEnergy:
     """One `energy` row of report.json in the form that `energy_rows` describes."""
     dynamic, total = quantity(row.get("dynamic_uj")), quantity(row.get("total_uj"))
     headline = dynamic or total
@@ -57,7 +99,7 @@ def device(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _baseline(row: dict[str, Any]) -> dict[str, Any]:
+def _baseline(row: BaselineRow) -> DeviceEnergy:
     named = f"{row['model']}: " if row.get("model") else ""
     energy = quantity(row["energy_uj"])
     return {
@@ -75,9 +117,9 @@ def _baseline(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _notes(row: dict[str, Any]) -> dict[str, Any]:
+def _notes(row: EnergyRow) -> dict[str, Notes]:
     """What a reviewer asks of one device's number, sentences or lists of them; only what is known."""
-    notes: dict[str, Any] = {
+    notes: dict[str, Notes] = {
         "Basis": listing(row.get("basis")),
         "Latency": _known(row.get("latency_us"), "µs"),
         "Static": _known(row.get("static_uj"), "µJ"),
@@ -89,9 +131,10 @@ def _notes(row: dict[str, Any]) -> dict[str, Any]:
             f"{spread['interval']}), 95th percentile {amount(spread['p95'])} µJ"
         )
     notes["Neuron updates"] = neuron_updates(row)
-    notes["The same network as an ANN"] = _known(row.get("ann_uj"), "µJ")
+    ann = _known(row.get("ann_uj"), "µJ")
     if operations := _known(row.get("operations_uj"), "µJ"):
-        notes["The same network as an ANN"] += f", operations only; operations of the spiking network: {operations}"
+        ann += f", operations only; operations of the spiking network: {operations}"
+    notes["The same network as an ANN"] = ann
     if even := row.get("break_even"):
         notes["Break-even"] = (
             f"{amount(even['events_per_synapse'])} events per synapse and inference; here {amount(even['here'])}. "
@@ -114,15 +157,16 @@ def _notes(row: dict[str, Any]) -> dict[str, Any]:
         )
     if moved := row.get("sensitivity"):
         first = moved[0]
-        moves = [(first[key], word) for key, word in ENDS if first[key]]
-        ends = [f"{amount(move['low'])} to {amount(move['high'])} µJ {word}" for move, word in moves]
+        moves = ((first["dynamic_uj"], "dynamic"), (first["total_uj"], "in total"))
+        ends = [f"{amount(move['low'])} to {amount(move['high'])} µJ {word}" for move, word in moves if move]
         notes["Moved most by"] = f"{first['constant']} alone: {', '.join(ends)}"
-    for title, key in (("Assumes", "assumptions"), ("Not included", "not_included"), ("Sources", "sources")):
-        notes[title] = row.get(key) or ""
+    notes["Assumes"] = row.get("assumptions") or ""
+    notes["Not included"] = row.get("not_included") or ""
+    notes["Sources"] = row.get("sources") or ""
     return {title: text for title, text in notes.items() if text}
 
 
-def neuron_updates(row: dict[str, Any]) -> str:
+def neuron_updates(row: EnergyRow) -> str:
     """What neurons take by each rule for active updates, the one in force first, and between which ends that lies;
     nothing where no rule makes a difference."""
     bracket = row.get("neuron_bracket_uj")

@@ -14,6 +14,7 @@ from spikeport.errors import UserError
 from spikeport.pipeline.data.splits.leakage import TEST_SET_DIGEST
 from spikeport.pipeline.report.comparison.per_sample import PerSample, read_per_sample
 from spikeport.pipeline.report.content.content import SCHEMA
+from spikeport.pipeline.report.content.report_json import Report
 from spikeport.pipeline.run.run_folder import RunFolder, open_run
 
 SAMPLES = "samples.csv"
@@ -29,7 +30,7 @@ class FinishedRun:
 
     label: str
     folder: str
-    report: Mapping[str, Any]
+    report: Report
     recipe: Mapping[str, Any]
     labels: np.ndarray
     predicted: Mapping[str, np.ndarray]

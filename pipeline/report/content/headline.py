@@ -1,21 +1,35 @@
-"""The one sentence on top: computed from the numbers, so that it cannot say more than they do."""
+"""The summary of a report in one sentence, computed from its numbers."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 from spikeport.pipeline.report.content import words
 from spikeport.pipeline.report.content.energy_rows import missing_operations
-from spikeport.pipeline.report.content.trouble import trouble_of
+from spikeport.pipeline.report.content.report_json import (
+    EnergyRow,
+    Equality,
+    Equivalence,
+    Reason,
+    Report,
+    StageAccuracy,
+)
+from spikeport.pipeline.report.content.trouble import Trouble, trouble_of
 
 
-def summary(report: dict[str, Any]) -> str:
-    """One sentence: how well, what quantization cost, whether the same spikes fire everywhere, at what energy.
+class HasEquivalence(TypedDict):
+    """The part of a report, and of a run in a comparison, that `passed` reads."""
 
-    Of a network that does not answer, or answers as a guess would, that comes first, and nothing is said for it.
+    equivalence: Equivalence
+
+
+def summary(report: Report) -> str:
+    """One sentence: accuracy, loss by quantization, equality of spikes, energy.
+
+    A network that does not answer, or whose answers are a guess, is described so first, without its energy.
     """
-    trouble, equality = trouble_of(report), _equality(report["equivalence"])
-    if trouble.fails and passed(report) and any(map(_equal, _checks(report))):
+    trouble, equality = _trouble(report), _equality(report["equivalence"])
+    if trouble.fails and passed(report) and any(map(_equal, _checks(report["equivalence"]))):
         equality = f"equal spikes in simulation do not change that ({equality})"
     parts = [_accuracy(report), equality, "" if trouble.fails else _energy(report["energy"])]
     if trouble.text:
@@ -24,25 +38,25 @@ def summary(report: dict[str, Any]) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def passed(report: dict[str, Any]) -> bool:
+def passed(report: Report | HasEquivalence) -> bool:
     """True where no check that ran found a difference."""
-    return not any(_mismatches(check) for check in report["equivalence"].values())
+    return not any(check["mismatches"] for check in _checks(report["equivalence"]))
 
 
-def _checks(report: dict[str, Any]) -> list[dict[str, Any]]:
-    return [check for check in report["equivalence"].values() if isinstance(check, dict)]
+def _trouble(report: Report) -> Trouble:
+    return trouble_of(report["accuracy"], report["method"], report.get("warnings", []))
 
 
-def _mismatches(check: Any) -> int:
-    return (check.get("mismatches") or 0) if isinstance(check, dict) else 0
+def _checks(equivalence: Equivalence) -> tuple[Equality, Equality]:
+    return equivalence["quantized_vs_reference"], equivalence["reference_vs_lava"]
 
 
-def _equal(check: dict[str, Any]) -> bool:
+def _equal(check: Equality) -> bool:
     """True where spikes were compared and none differed; silence on both sides shows nothing."""
     return check.get("mismatches") == 0 and bool(check.get("spikes_compared"))
 
 
-def _accuracy(report: dict[str, Any]) -> str:
+def _accuracy(report: Report) -> str:
     accuracy = report["accuracy"]
     kind = "simulated " if report["dataset"]["simulated"] else ""
     stage = next(
@@ -54,7 +68,7 @@ def _accuracy(report: dict[str, Any]) -> str:
     entry = accuracy[stage]
     subjects = {"student_float": "float student", "student_quantized": "quantized student", "reference": "network"}
     subject = subjects[stage]
-    silent = "" if trouble_of(report).silent else _silent(entry)
+    silent = "" if _trouble(report).silent else _silent(entry)
     text = (
         f"The {subject} recognizes {words.percent(entry['value'])} of {entry['n']:,} "
         f"{kind}{words.of_recordings(report)} "
@@ -64,25 +78,24 @@ def _accuracy(report: dict[str, Any]) -> str:
     if stage == "student_float" or before["value"] is None:
         return text
     if entry["value"] == before["value"]:
-        return text if trouble_of(report).text else f"{text}, as many as before quantization"
-    change = words.points(entry["value"] - before["value"])
+        return text if _trouble(report).text else f"{text}, as many as before quantization"
+    change = words.points((entry["value"] or 0.0) - before["value"])
     return f"{text}, {change} points against the same student in float"
 
 
-def _silent(entry: dict[str, Any]) -> str:
+def _silent(entry: StageAccuracy) -> str:
     count = entry.get("silent")  # absent from reports of older versions
     return f"; {count:,} gave no output spike, which is no answer" if count else ""
 
 
-def _equality(equivalence: dict[str, Any]) -> str:
-    for name, words_for_it in words.CHECK_NAMES.items():
-        if _mismatches(equivalence[name]):
-            check = equivalence[name]
+def _equality(equivalence: Equivalence) -> str:
+    student, lava = _checks(equivalence)
+    for check, words_for_it in zip((student, lava), words.CHECK_NAMES.values(), strict=True):
+        if check["mismatches"]:
             return (
                 f"{words_for_it} do NOT fire the same spikes: {check['mismatches']:,} of "
                 f"{check['entries_compared']:,} entries differ, first at {words.divergence(check['first_divergence'])}"
             )
-    student, lava = (equivalence[name] for name in words.CHECK_NAMES)
     done = [name for name, check in (("reference", student), ("lava", lava)) if _equal(check)]
     if done == ["reference", "lava"]:
         return (
@@ -104,8 +117,8 @@ def _equality(equivalence: dict[str, Any]) -> str:
     return "spikes were not compared, so nothing is said about equality"
 
 
-def _energy(energy: Any) -> str:
-    rows = [] if isinstance(energy, dict) else energy
+def _energy(energy: list[EnergyRow] | Reason) -> str:
+    rows = energy if isinstance(energy, list) else []
     for row in rows:
         if row.get("kind", "neuromorphic") == "neuromorphic" and words.quantity(row.get("dynamic_uj")):
             basis = words.basis_kind(row.get("basis"), row["dynamic_uj"])
@@ -115,4 +128,4 @@ def _energy(energy: Any) -> str:
                 f"dynamic energy on {row.get('name') or row['hardware']} is {basis} at "
                 f"{words.quantity_text(row['dynamic_uj'], 'µJ')} per inference{partial}"
             )
-    return "no energy can be named" if rows else ""
+    return "no energy is known" if rows else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from spikeport.pipeline.report.content.report_json import LayerRow
 from spikeport.pipeline.report.content.words import amount, error
 
 ACTIVITY_KEYS = ("name", "kind", "shape", "neurons", "weights", "spikes_per_sample", "rate", "synops_per_sample")
@@ -18,13 +19,13 @@ HEADS = ("Weight error", "Decay error", "Saturated", "Chip share")  # of `cells`
 Rows = Sequence[Mapping[str, Any]]
 
 
-def layer_rows(layers: Rows, errors: Rows | str, energy: Rows | str) -> list[dict[str, Any]]:
+def layer_rows(layers: Rows, errors: Rows | str, energy: Rows | str) -> list[LayerRow]:
     """Activity, quantization and cores of each layer in one row; what is not known is None. `chip_share`: the layer's
     cores over those of one chip of the device that `layer_notes` names."""
     by_name = {} if isinstance(errors, str) else {row["name"]: row for row in errors}
     device = _placed(energy)
     taken = {} if device is None else {each["name"]: each["cores"] for each in device["placement"]["layers"]}
-    rows = []
+    rows: list[Any] = []
     for layer in layers:
         row = dict.fromkeys(LAYER_KEYS) | dict(by_name.get(layer["name"], {})) | dict(layer)
         if device is not None and (cores := taken.get(layer["name"])):
@@ -58,16 +59,16 @@ def layer_notes(layers: Rows, errors: Rows | str, energy: Rows | str) -> list[st
     return notes
 
 
-def cells(layer: Mapping[str, Any]) -> list[str]:
+def cells(layer: LayerRow) -> list[str]:
     """The columns HEADS of one row, as text. A report of before has no decay errors or cores: they are not known."""
-    decays = [layer.get(key) for key in ("v_decay_error", "i_decay_error")]
-    decay = None if None in decays else max(map(float, decays))  # type: ignore[arg-type]
+    voltage, current = layer.get("v_decay_error"), layer.get("i_decay_error")
+    decay = None if voltage is None or current is None else max(voltage, current)
     saturated, share = layer.get("saturated"), layer.get("chip_share")
     return [
         error(layer.get("weight_error")),
         error(decay),
         NOT_KNOWN if saturated is None else f"{saturated:,}",
-        NOT_KNOWN if share is None else f"{amount(100 * share)} % ({_cores(layer['cores'])})",
+        NOT_KNOWN if share is None else f"{amount(100 * share)} % ({_cores(layer['cores'] or 0)})",
     ]
 
 

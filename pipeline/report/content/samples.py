@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from spikeport.export.network.readout import SILENT, UNLABELLED
 from spikeport.export.network.sampling import SEED, draw
+from spikeport.pipeline.report.content.report_json import PackedFrames, SampleJson
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ def choose_samples(labels: np.ndarray, predicted: np.ndarray, *, seed: int = SEE
     return [int(part[draw(1, len(part), seed=seed).rows[0]]) for part in parts]
 
 
-def describe(sample: Sample, classes: tuple[str, ...]) -> dict[str, Any]:
+def describe(sample: Sample, classes: tuple[str, ...]) -> SampleJson:
     """The sample as JSON: frames as packed bits, image as PNG (both base64), output spikes as steps per class."""
     frames, spikes = np.asarray(sample.frames), np.asarray(sample.output_spikes)
     return {
@@ -53,7 +53,7 @@ def describe(sample: Sample, classes: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def unpack_frames(frames: dict[str, Any]) -> np.ndarray:
+def unpack_frames(frames: PackedFrames) -> np.ndarray:
     """The frames that `describe` packed: bool `[T, C, H, W]`."""
     bits = np.unpackbits(np.frombuffer(base64.b64decode(frames["packed_bits"]), dtype=np.uint8))
     shape = tuple(frames["shape"])

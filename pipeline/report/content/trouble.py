@@ -1,33 +1,38 @@
-"""Why a report's network is no answer, from its warnings: what a summary says first."""
+"""Reasons why a network is not usable, from the warnings of a run: the first part of a summary."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from spikeport.pipeline.report.content import words
+from spikeport.pipeline.report.content.report_json import StageAccuracy, Warning
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """`text`: what is wrong, in words, empty where nothing was found. `fails`: half of the recordings or more have no
-    answer, or the answers are a guess; then there is nothing to say for the network. `silent`: the text counts them."""
+    """A fault of a network.
+
+    Attributes:
+        text: the fault in words; empty where none was found.
+        fails: whether at least half of the recordings have no answer, or the answers are a guess.
+        silent: whether `text` contains the number of recordings without an answer.
+    """
 
     text: str = ""
     fails: bool = False
     silent: bool = False
 
 
-def trouble_of(report: dict[str, Any]) -> Trouble:
-    """Of the network whose accuracy the summary names: quantized student, else reference, else float student."""
-    accuracy, method = report["accuracy"], report["method"]
+def trouble_of(accuracy: Mapping[str, StageAccuracy], method: str, warnings: Sequence[Warning]) -> Trouble:
+    """Why the network that the summary names is not usable: quantized student, else reference, else float student."""
     stages = {
         "student_quantized": (f"quantized-{method}", "quantized student"),
         "reference": ("simulate", "network"),
         "student_float": (f"student-{method}", "float student"),
     }
     stage, subject = stages[next((name for name in stages if accuracy[name]["value"] is not None), "reference")]
-    found = {each["kind"]: each["value"] for each in report.get("warnings", ()) if each["stage"] == stage}
+    found = {each["kind"]: each["value"] for each in warnings if each["stage"] == stage}
     if silent := found.get("silent"):
         text = f"the {subject} does not answer in {silent['silent']:,} of {silent['n']:,} recordings"
         return Trouble(text, "guessing" in found or 2 * silent["silent"] >= silent["n"], silent=True)

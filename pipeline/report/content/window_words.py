@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from spikeport.pipeline.report.content.report_json import Window
 
 
-def sentence(found: dict[str, Any] | None) -> str:
+def sentence(found: Window | None) -> str:
     """`found` is a report's `dataset.window`; "" where nobody counted."""
     if not found:
         return ""
@@ -18,7 +18,7 @@ def sentence(found: dict[str, Any] | None) -> str:
     )
 
 
-def warnings(found: dict[str, Any] | None) -> list[str]:
+def warnings(found: Window | None) -> list[str]:
     """What does not seem right, each as a sentence."""
     return [f"Warning: {text}." for text in found["warnings"]] if found else []
 

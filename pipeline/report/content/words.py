@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
+
+from spikeport.pipeline.report.content.report_json import (
+    Equality,
+    FirstDivergence,
+    Report,
+    RunDifference,
+    StageAccuracy,
+    StageChange,
+)
+from spikeport.pipeline.run.intervals import Accuracy, PairedDifference
+from spikeport.values import IntervalJson
+
+AnyAccuracy = StageAccuracy | Accuracy
+AnyDifference = PairedDifference | StageChange | RunDifference
 
 STAGE_NAMES = {
     "teacher": "Teacher",
@@ -59,7 +72,7 @@ def percent(value: float | None) -> str:
     return "unknown" if value is None else f"{100 * value:.1f} %"
 
 
-def of_recordings(report: dict[str, Any]) -> str:
+def of_recordings(report: Report) -> str:
     """What the recordings are called: `test recordings` where they were held out, else `given recordings`."""
     return f"{report['dataset'].get('recordings', 'test')} recordings"
 
@@ -67,77 +80,85 @@ def of_recordings(report: dict[str, Any]) -> str:
 IF_DRAWN = "if they were drawn at random"  # nobody knows how recordings came together that a user gives
 
 
-def if_drawn(report: dict[str, Any]) -> str:
+def if_drawn(report: Report) -> str:
     """What an interval of the report's recordings depends on, after it; empty where the run held them out itself."""
     return "" if report["dataset"].get("recordings", "test") == "test" else f", {IF_DRAWN}"
 
 
-def accuracy_note(report: dict[str, Any]) -> str:
+def accuracy_note(report: Report) -> str:
     """What the table of accuracies leaves unsaid."""
     given = f"Intervals hold for given recordings {IF_DRAWN}. " if if_drawn(report) else ""
     return f"{given}{SILENT_NOTE} {CHANGE_NOTE}"
 
 
-def layer_note(report: dict[str, Any]) -> str:
+def layer_note(report: Report) -> str:
     """What the numbers of layers are."""
     return LAYER_NOTE.format(recordings=of_recordings(report))
 
 
-def tested(entry: dict[str, Any]) -> tuple[str, str]:
+def tested(entry: StageAccuracy) -> tuple[str, str]:
     """Of an accuracy: on how many, and how many of them had no answer (not known of an older report)."""
+    return tested_on(entry), silent_count(entry)
+
+
+def silent_count(entry: AnyAccuracy) -> str:
+    """Of an accuracy: the number of recordings without an answer."""
     silent = entry.get("silent")
-    return tested_on(entry), "not counted" if silent is None else f"{silent:,}"
+    return "not counted" if silent is None else f"{silent:,}"
 
 
-def silent_note(entry: dict[str, Any]) -> str:
+def silent_note(entry: AnyAccuracy) -> str:
     """Of an accuracy: `6 no answer`, or nothing where all answered."""
     silent = entry.get("silent")
     return f"{NO_ANSWER} not counted" if silent is None else f"{silent:,} {NO_ANSWER}" if silent else ""
 
 
-def percent_range(entry: Mapping[str, Any]) -> str:
+def percent_range(entry: AnyAccuracy) -> str:
     """The interval of an accuracy: `93.6 to 98.6 %`, or why there is none."""
-    if entry["low"] is None:
+    low, high = entry["low"], entry["high"]
+    if low is None or high is None:
         return f"no interval: {entry['reason']}"
-    return f"{100 * entry['low']:.1f} to {100 * entry['high']:.1f} %"
+    return f"{100 * low:.1f} to {100 * high:.1f} %"
 
 
-def points(value: float) -> str:
+def points(value: float | None) -> str:
     """A difference of shares in percentage points with its sign.
 
     >>> points(-0.005)
     '−0.5'
     """
+    if value is None:
+        return "unknown"
     text = f"{100 * value:+.1f}".replace("-", "−")
     return "0.0" if text in ("+0.0", "−0.0") else text
 
 
-def points_range(entry: dict[str, Any]) -> str:
+def points_range(entry: AnyDifference) -> str:
     """The interval of a difference: `−1.2 to +4.1`."""
     return f"{points(entry['low'])} to {points(entry['high'])}"
 
 
-def interval_of(entry: Mapping[str, Any]) -> dict[str, float]:
-    """An accuracy as a chart draws it: its value alone where it has no interval."""
-    low, high = (entry["value"] if entry[end] is None else entry[end] for end in ("low", "high"))
-    return {"low": low, "nominal": entry["value"], "high": high}
+def interval_of(entry: AnyAccuracy | AnyDifference) -> IntervalJson:
+    """A known accuracy or difference as a chart draws it: its value alone where it has no interval."""
+    value, low, high = entry["value"], entry["low"], entry["high"]
+    assert value is not None
+    return {"low": value if low is None else low, "nominal": value, "high": value if high is None else high}
 
 
-def tested_on(entry: dict[str, Any]) -> str:
+def tested_on(entry: StageAccuracy) -> str:
     """How many recordings an accuracy is of, and how they were drawn: `20 drawn by class, seed 0`."""
     return f"{entry['n']:,}{drawn_note(entry)}"
 
 
-def drawn_note(entry: dict[str, Any]) -> str:
-    """` drawn by class, seed 0`, or nothing where all were taken; `entry` has `drawn` of export.network.sampling
-    and n or samples."""
+def drawn_note(entry: StageAccuracy | Equality) -> str:
+    """` drawn by class, seed 0`, or nothing where all recordings were used."""
     drawn = entry.get("drawn")
-    if drawn is None or drawn["of"] == entry.get("n", entry.get("samples")):
+    if drawn is None or drawn["of"] in (entry.get("n"), entry.get("samples")):
         return ""
     return f" drawn {'by class' if drawn['classes'] else 'at random'}, seed {drawn['seed']}"
 
 
-def change(entry: dict[str, Any]) -> str:
+def change(entry: StageChange) -> str:
     """A stage's step in accuracy: `−0.5 points (−1.6 to +0.5) from the float student on the same 200`."""
     before = STAGE_NAMES[entry["from"]]
     return f"{points(entry['value'])} points ({points_range(entry)}) from {before} on the same {entry['n']:,}"
@@ -174,7 +195,7 @@ def moment(step: int, dt_s: float | None) -> str:
     return f"step {step}" if dt_s is None else milliseconds(dt_s * step)
 
 
-def quantity(value: Any) -> dict[str, float] | None:
+def quantity(value: Any) -> IntervalJson | None:
     """A number or {low, nominal, high} as {low, nominal, high}; None where nothing is known."""
     if isinstance(value, dict):
         nominal = value.get("nominal")
@@ -215,18 +236,20 @@ def listing(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def divergence(value: Any) -> str:
+def divergence(value: FirstDivergence | None) -> str:
     """Where two executions first differ, in words; `value` is a Divergence of export.backends.compare as a dict.
 
     >>> divergence({"sample": 4, "layer": "conv2", "neuron": [1, 0, 3], "step": 7, "first": 1, "second": 0})
     'sample 4, layer conv2, neuron (1, 0, 3), step 7: 1 against 0'
     """
+    if value is None:
+        return "none"
     neuron = ", ".join(str(index) for index in value["neuron"])
     where = f"sample {value['sample']}, layer {value['layer']}, neuron ({neuron}), step {value['step']}"
     return f"{where}: {value['first']} against {value['second']}"
 
 
-def finding(entry: dict[str, Any], first: str, second: str) -> str:
+def finding(entry: AnyDifference, first: str, second: str) -> str:
     """What a paired difference allows to say."""
     if entry["low"] > 0:
         return f"{first} is better than {second} on these recordings"

@@ -7,12 +7,22 @@ from typing import Any
 from markupsafe import Markup
 
 from spikeport.export.network.sampling import SEED
+from spikeport.pipeline.profiling.baseline.rows import BaselineRow
 from spikeport.pipeline.report.charts import batch_curve
 from spikeport.pipeline.report.charts import svg as charts
 from spikeport.pipeline.report.content import early_exit, layer_rows, window_words, words
 from spikeport.pipeline.report.content.confusion import mistakes, shaded
-from spikeport.pipeline.report.content.energy_rows import LAYER_TERMS, MEMORY_TERMS, energy_rows
+from spikeport.pipeline.report.content.energy_rows import DeviceEnergy, energy_rows, nominal_terms
 from spikeport.pipeline.report.content.headline import passed
+from spikeport.pipeline.report.content.report_json import (
+    DatasetFacts,
+    LayerRow,
+    LayerTerms,
+    Reason,
+    Report,
+    SampleJson,
+    StageAccuracy,
+)
 from spikeport.pipeline.report.content.samples import unpack_frames
 from spikeport.pipeline.report.pages.page import render
 from spikeport.pipeline.run.health import line
@@ -21,7 +31,7 @@ MOST_FRAMES = 12
 MOST_CLASSES = 12
 
 
-def render_html(report: dict[str, Any]) -> str:
+def render_html(report: Report) -> str:
     """The page of a report as built by `build_report`, or read back from report.json. The same dict, the same bytes."""
     return render(
         "report.html.j2",
@@ -44,9 +54,9 @@ def render_html(report: dict[str, Any]) -> str:
     )
 
 
-def _accuracy(accuracy: dict[str, Any]) -> dict[str, Any]:
+def _accuracy(accuracy: dict[str, StageAccuracy]) -> dict[str, object]:
     known = [entry for entry in accuracy.values() if entry["value"] is not None]
-    starts = [entry["value"] - entry["change"]["value"] for entry in known if "change" in entry]
+    starts = [(entry["value"] or 0.0) - entry["change"]["value"] for entry in known if "change" in entry]
     axis = charts.share_axis(min([*starts, *(words.interval_of(entry)["low"] for entry in known)], default=0.0))
     rows = []
     for stage, name in words.STAGE_NAMES.items():
@@ -65,7 +75,7 @@ def _accuracy(accuracy: dict[str, Any]) -> dict[str, Any]:
     return {"rows": rows, "scale": charts.scale(axis, [f"{100 * tick:.0f} %" for tick in axis.ticks])}
 
 
-def _comparison(comparison: dict[str, Any]) -> dict[str, Any]:
+def _comparison(comparison: dict[str, Any]) -> dict[str, object]:
     difference = comparison.get("difference")
     if difference is None:
         return {"rows": []}
@@ -89,7 +99,7 @@ def _comparison(comparison: dict[str, Any]) -> dict[str, Any]:
     return {"rows": rows, "scale": charts.scale(axis, [words.points(tick) for tick in axis.ticks])}
 
 
-def _confusion(report: dict[str, Any]) -> dict[str, Any]:
+def _confusion(report: Report) -> dict[str, object]:
     found, classes = report.get("confusion", {}), report["dataset"]["classes"]
     counts = found.get("counts")
     if counts is None:
@@ -105,12 +115,12 @@ def _confusion(report: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _layers(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _layers(layers: list[LayerRow]) -> list[dict[str, object]]:
     most_synops = max((layer["synops_per_sample"] or 0 for layer in layers), default=0)
     highest_rate = max((layer["rate"] or 0 for layer in layers), default=0)
     return [
-        layer
-        | {
+        {
+            **layer,
             "rate_bar": charts.bar(layer["rate"], highest_rate, f"rate of {layer['name']}"),
             "synops_bar": charts.bar(layer["synops_per_sample"], most_synops, f"operations of {layer['name']}"),
             "cells": layer_rows.cells(layer),
@@ -119,44 +129,49 @@ def _layers(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _energy(report: dict[str, Any]) -> dict[str, Any]:
-    """Devices and baseline joules on one logarithmic axis; rows without a price keep their place and say so."""
+def _energy(report: Report) -> dict[str, object]:
+    """Devices and measured baselines on one logarithmic axis; rows without a known energy say so."""
     rows = energy_rows(report)
-    values = [row["headline"][end] for row in rows if row["headline"] for end in ("low", "high")]
+    known = [(row, row["headline"]) for row in rows if row["headline"]]
+    values = [end for _, energy in known for end in (energy["low"], energy["high"])]
     values += [row["total"]["nominal"] for row in rows if row["total"]]
-    values += [4 * row["headline"]["nominal"] for row in rows if row["basis_kind"] == "floor"]  # room for the arrow
+    values += [4 * energy["nominal"] for row, energy in known if row["basis_kind"] == "floor"]  # room for the arrow
     axis = charts.log_axis(values)
-    for row in rows:
-        row["chart"] = Markup("")
-        if row["headline"]:
-            title = f"{row['name']}: {row['basis_kind']}, {words.quantity_text(row['headline'], 'µJ')} per inference"
-            total = row["total"]["nominal"] if row["dynamic"] and row["total"] else None
-            row["chart"] = charts.interval(axis, row["headline"], title, row["basis_kind"], total)
-        row["parts"] = [_parts(layer, row["layers"]) for layer in row["layers"]]
-    return {"rows": rows, "scale": charts.scale(axis, [f"{tick:,g}" for tick in axis.ticks])}
+    drawn = [
+        {**row, "chart": _chart(row, axis), "parts": [_parts(layer, row["layers"]) for layer in row["layers"]]}
+        for row in rows
+    ]
+    return {"rows": drawn, "scale": charts.scale(axis, [f"{tick:,g}" for tick in axis.ticks])}
 
 
-def _parts(layer: dict[str, Any], layers: list[dict[str, Any]]) -> dict[str, Any]:
+def _chart(row: DeviceEnergy, axis: charts.Axis) -> Markup:
+    energy = row["headline"]
+    if not energy:
+        return Markup("")
+    title = f"{row['name']}: {row['basis_kind']}, {words.quantity_text(energy, 'µJ')} per inference"
+    total = row["total"]["nominal"] if row["dynamic"] and row["total"] else None
+    return charts.interval(axis, energy, title, row["basis_kind"], total)
+
+
+def _parts(layer: LayerTerms, layers: list[LayerTerms]) -> dict[str, object]:
     """One layer's nominal energy by kind, and a bar of its size against the largest layer's."""
 
-    def nominal(each: dict[str, Any]) -> list[float | None]:
-        known = (words.quantity(each.get(kind)) for kind in (*LAYER_TERMS, *MEMORY_TERMS))
-        return [None if entry is None else entry["nominal"] for entry in known]
+    def total(each: LayerTerms) -> float:
+        return sum(value or 0.0 for value in nominal_terms(each).values())
 
-    kinds, largest = nominal(layer), max(sum(value or 0.0 for value in nominal(each)) for each in layers)
+    kinds, largest = list(nominal_terms(layer).values()), max(map(total, layers))
     own = sum(value or 0.0 for value in kinds)
     bar = charts.bar(own, largest, f"energy of {layer['name']}")
-    drawn = kinds if MEMORY_TERMS[0] in layer else kinds[: len(LAYER_TERMS)]
-    return {"name": layer["name"], "kinds": drawn, "sum": own, "bar": bar}
+    return {"name": layer["name"], "kinds": kinds, "sum": own, "bar": bar}
 
 
-def _curve(baseline: Any) -> dict[str, Any]:
+def _curve(baseline: list[BaselineRow] | Reason) -> dict[str, object]:
     found = batch_curve.batch_curves(baseline)
     drawn = batch_curve.plot(found["curves"], found["floors"]) if found["curves"] else None
-    return found | {"plot": drawn, "key": batch_curve.key, "why_none": batch_curve.NO_CURVE}
+    return {**found, "plot": drawn, "key": batch_curve.key, "why_none": batch_curve.NO_CURVE}
 
 
-def _sample(sample: dict[str, Any], dataset: dict[str, Any]) -> dict[str, Any]:
+def _sample(sample: SampleJson, dataset: DatasetFacts) -> dict[str, object]:
     frames = unpack_frames(sample["frames"])
     drawn = sorted({round(i * (len(frames) - 1) / max(1, MOST_FRAMES - 1)) for i in range(MOST_FRAMES)})
     if len(frames) <= MOST_FRAMES:
@@ -165,7 +180,8 @@ def _sample(sample: dict[str, Any], dataset: dict[str, Any]) -> dict[str, Any]:
     raster, side = charts.input_raster(
         frames, f"Input spikes: {len(frames)} steps to the right, inputs downward, OFF above ON"
     )
-    return sample | {
+    return {
+        **sample,
         "frames_shown": [
             (start[step], charts.frame(frames[step], f"Events of step {step}, from {start[step]}")) for step in drawn
         ],
@@ -179,7 +195,7 @@ def _sample(sample: dict[str, Any], dataset: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _output_rows(sample: dict[str, Any]) -> list[dict[str, Any]]:
+def _output_rows(sample: SampleJson) -> list[dict[str, object]]:
     """The classes in their order; where there are too many, those that fired most, label and prediction among them."""
     names = list(sample["output"])
     if len(names) > MOST_CLASSES:

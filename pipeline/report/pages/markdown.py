@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from spikeport.errors import printable
+from spikeport.pipeline.profiling.baseline.rows import BaselineRow
 from spikeport.pipeline.report.charts.batch_curve import NO_CURVE, batch_curves, named
 from spikeport.pipeline.report.content import early_exit, layer_rows, window_words, words
 from spikeport.pipeline.report.content.confusion import mistakes
 from spikeport.pipeline.report.content.energy_rows import energy_rows
+from spikeport.pipeline.report.content.report_json import DatasetFacts, Equivalence, Reason, Report
 from spikeport.pipeline.report.pages.markdown_parts import bullets, code, inline, strong, table
 from spikeport.pipeline.report.pages.model_card import front_matter
 from spikeport.pipeline.run.health import line
 
 
-def render_markdown(report: dict[str, Any]) -> str:
-    """The card of a report as built by `build_report`. The same dict, the same bytes."""
+def render_markdown(report: Report) -> str:
+    """The card of a report as built by `build_report`. Equal content gives equal bytes."""
     sections = [
         [
             f"# {inline(report['name'])}",
@@ -37,7 +39,7 @@ def render_markdown(report: dict[str, Any]) -> str:
     return "\n\n".join([front_matter(report), *(block for section in sections for block in section)]) + "\n"
 
 
-def _dataset(dataset: dict[str, Any], method: str) -> list[str]:
+def _dataset(dataset: DatasetFacts, method: str) -> list[str]:
     simulated = " **The events are simulated.**" if dataset["simulated"] else ""
     counts = ", ".join(f"{count:,} {inline(split)}" for split, count in dataset["counts"].items())
     long = f" of {words.milliseconds(dataset['dt_s'])}" if dataset["dt_s"] else ""
@@ -51,7 +53,7 @@ def _dataset(dataset: dict[str, Any], method: str) -> list[str]:
     ]
 
 
-def _accuracy(report: dict[str, Any]) -> list[str]:
+def _accuracy(report: Report) -> list[str]:
     rows = []
     for stage, name in words.STAGE_NAMES.items():
         entry = report["accuracy"][stage]
@@ -65,15 +67,15 @@ def _accuracy(report: dict[str, Any]) -> list[str]:
     return ["## Accuracy, stage by stage", words.accuracy_note(report), table(head, rows, right=(2, 3, 4, 5))]
 
 
-def _equivalence(equivalence: dict[str, Any]) -> list[str]:
+def _equivalence(equivalence: Equivalence) -> list[str]:
     rows = []
-    for key, name in words.CHECK_NAMES.items():
-        check = equivalence[key]
+    checks = (equivalence["quantized_vs_reference"], equivalence["reference_vs_lava"])
+    for check, name in zip(checks, words.CHECK_NAMES.values(), strict=True):
         if check["mismatches"] is None:
             rows.append([name, f"not compared: {check['reason']}", *[""] * 5])
             continue
         first = words.divergence(check["first_divergence"]) if check["mismatches"] else "none"
-        counts = (check[key] for key in ("samples", "entries_compared", "spikes_compared", "mismatches"))
+        counts = (check["samples"], check["entries_compared"], check["spikes_compared"], check["mismatches"])
         numbers = [f"{count:,}" for count in counts]
         numbers[0] += words.drawn_note(check)
         rows.append([name, ", ".join(check["layers"]), *numbers, first])
@@ -83,7 +85,7 @@ def _equivalence(equivalence: dict[str, Any]) -> list[str]:
 
 
 def _comparison(comparison: dict[str, Any]) -> list[str]:
-    title = "## What distillation brought"
+    title = "## Effect of distillation"
     difference = comparison.get("difference")
     if difference is None:
         return [title, inline(comparison["reason"])]
@@ -99,20 +101,20 @@ def _comparison(comparison: dict[str, Any]) -> list[str]:
     return [title, table(head, rows, right=(1, 2, 3, 4)), f"Interval: {inline(difference['interval'])}."]
 
 
-def _confusion(report: dict[str, Any]) -> list[str]:
+def _confusion(report: Report) -> list[str]:
     title, found = "## Confusion matrix", report.get("confusion", {})
     if "counts" not in found:
         return [title, inline(found.get("reason", "this report was made without it"))]
     silent = found.get("silent", ())
-    none = [f"No answer, for want of any output spike: {sum(silent):,}."] if any(silent) else []
+    none = [f"No answer (no output spike): {sum(silent):,}."] if any(silent) else []
     often = mistakes(found["counts"], report["dataset"]["classes"], silent)
     if not often:
-        return [title, "No recording was mistaken for another class.", *none]
+        return [title, "No recording was assigned to another class.", *none]
     rows = [[one["label"], one["predicted"], str(one["count"]), str(one["of"])] for one in often]
-    return [title, table(["Class", "taken for", "Recordings", "of"], rows, right=(2, 3)), *none]
+    return [title, table(["Class", "Predicted", "Recordings", "of"], rows, right=(2, 3)), *none]
 
 
-def _layers(report: dict[str, Any]) -> list[str]:
+def _layers(report: Report) -> list[str]:
     rows = [
         [
             f"{layer['name']} ({layer['kind']})",
@@ -132,10 +134,10 @@ def _layers(report: dict[str, Any]) -> list[str]:
     return ["## Layers", drawn, inline(words.layer_note(report)), *map(inline, report.get("layer_notes", ()))]
 
 
-def _energy(report: dict[str, Any]) -> list[str]:
+def _energy(report: Report) -> list[str]:
     blocks = ["## Energy per inference"]
-    if isinstance(report["energy"], dict):
-        blocks.append(f"No account of neuromorphic energy: {inline(report['energy']['reason'])}")
+    if not isinstance(report["energy"], list):
+        blocks.append(f"No estimate of neuromorphic energy: {inline(report['energy']['reason'])}")
     drawn, rows, notes = energy_rows(report), [], []
     for row in drawn:
         floor = "≥ " if row["basis_kind"] == "floor" else ""
@@ -143,7 +145,7 @@ def _energy(report: dict[str, Any]) -> list[str]:
         rows.append(
             [
                 row["name"],
-                "not told apart" if apart else floor + words.quantity_text(row["dynamic"], "µJ"),
+                "not separate" if apart else floor + words.quantity_text(row["dynamic"], "µJ"),
                 words.quantity_text(row["total"], "µJ"),
                 words.quantity_text(row["latency"], "µs"),
                 strong(row["basis_kind"]),
@@ -153,16 +155,16 @@ def _energy(report: dict[str, Any]) -> list[str]:
         )
         notes += [f"{row['name']}. {key}: {words.listing(text)}" for key, text in row["notes"].items()]
     if rows:
-        head = ["Device", "Dynamic (low to high)", "Total", "Latency", "Basis", "Scope", "No price for"]
+        head = ["Device", "Dynamic (low to high)", "Total", "Latency", "Basis", "Scope", "Unknown energy of"]
         used = dict.fromkeys(row["basis_kind"] for row in drawn)
         blocks.append(table(head, rows, right=(1, 2, 3)))
         blocks.append("\n".join(f"- {strong(basis)}: {words.BASES[basis]}" for basis in used))
-        blocks.append("Rows of different basis or scope do not make a ratio: none is printed.")
+        blocks.append("Rows of different basis or scope have no ratio.")
         blocks += bullets(notes, "")
     return blocks
 
 
-def _early(report: dict[str, Any]) -> list[str]:
+def _early(report: Report) -> list[str]:
     title, found = "## Accuracy over time steps", report["early_exit"]
     if "points" not in found:
         return [title, f"Not known: {inline(found['reason'])}."]
@@ -173,9 +175,9 @@ def _early(report: dict[str, Any]) -> list[str]:
     ]
 
 
-def _baseline(baseline: Any) -> list[str]:
+def _baseline(baseline: list[BaselineRow] | Reason) -> list[str]:
     title = "## Baseline"
-    if isinstance(baseline, dict):
+    if not isinstance(baseline, list):
         return [title, inline(baseline["reason"])]
     rows = []
     for row in baseline:
@@ -197,7 +199,7 @@ def _baseline(baseline: Any) -> list[str]:
     return [title, table(head, rows, right=(1, 2, 3, 4)), *_curves(baseline)]
 
 
-def _curves(baseline: Any) -> list[str]:
+def _curves(baseline: list[BaselineRow]) -> list[str]:
     """Time of one image at every batch size, a row for each network and device."""
     found = batch_curves(baseline)
     blocks, curves = [f"{inline(name)}: {NO_CURVE}." for name in found["without"]], found["curves"]
@@ -215,7 +217,7 @@ def _curves(baseline: Any) -> list[str]:
 
 def _provenance(provenance: dict[str, Any]) -> list[str]:
     command = provenance.get("command")
-    blocks = ["## How to get it again"]
+    blocks = ["## Reproduction"]
     if command:
         blocks.append(f"```\n{printable(str(command)).replace('```', '')}\n```")
     rows = [[key.replace("_", " "), words.listing(value)] for key, value in provenance.items() if key != "command"]

@@ -7,16 +7,17 @@ import re
 from typing import Any
 
 from spikeport.pipeline.report.content import words
+from spikeport.pipeline.report.content.report_json import Report
 
 TAGS = ("spiking-neural-network", "neuromorphic", "event-camera", "loihi", "nir")
 
 
-def front_matter(report: dict[str, Any]) -> str:
+def front_matter(report: Report) -> str:
     """Library, tags, and the accuracies under `model-index`, with the share of recordings without an answer where there
     are any; what is unknown is left out."""
     dataset = report["dataset"]
     tags = [*TAGS, *(["knowledge-distillation"] if report["method"] not in ("", "baseline") else [])]
-    metrics = [
+    metrics: list[dict[str, object]] = [
         {"type": "accuracy", "name": words.STAGE_NAMES[stage], "value": entry["value"]}
         for stage, entry in report["accuracy"].items()
         if stage != "teacher" and entry["value"] is not None
@@ -25,7 +26,7 @@ def front_matter(report: dict[str, Any]) -> str:
         {
             "type": "no_answer",
             "name": f"{words.STAGE_NAMES[stage]}, share of recordings without an output spike",
-            "value": entry["silent"] / entry["n"],
+            "value": (entry["silent"] or 0) / entry["n"],
         }
         for stage, entry in report["accuracy"].items()
         if stage != "teacher" and entry.get("silent")

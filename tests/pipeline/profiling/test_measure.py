@@ -23,13 +23,13 @@ from spikeport.pipeline.profiling.baseline.energy_meter import (
     why_no_counter,
     why_no_cpu_counter,
 )
+from spikeport.pipeline.profiling.baseline.floors import floor_pj_per_mac
 from spikeport.pipeline.profiling.baseline.measure import (
     BATCHES,
     BaselineModel,
     Timing,
     baseline_rows,
     curve,
-    floor_pj_per_mac,
     measure_timing,
     one_and_best,
     timed_row,
@@ -321,5 +321,5 @@ def test_rows_of_a_baseline(tmp_path: Path) -> None:
 
 
 def test_baseline_gpu_must_be_a_gpu(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="loihi1 is no GPU profile"):
+    with pytest.raises(UserError, match="loihi1 is not a GPU profile"):
         baseline_rows([BaselineModel(name="teacher", path=write_model(tmp_path))], load_profile("loihi1"), seconds=0.01)

@@ -426,7 +426,7 @@ def test_all_in_aggregate_gives_a_total_and_a_warning() -> None:
 
 
 def test_a_gpu_does_not_price_spikes() -> None:
-    with pytest.raises(UserError, match="a100 is a gpu: it prices MACs, not spikes"):
+    with pytest.raises(UserError, match="a100 is a gpu: its profile has energies of MACs, not of spikes"):
         sample_energies(load_profile("a100"), known_activity())
 
 

@@ -105,7 +105,7 @@ def test_three_runs_are_compared_with_the_first(tmp_path: Path) -> None:
 
 
 def test_many_runs_are_counted_in_the_summary(tmp_path: Path) -> None:
-    """Of forty recordings: all against none is better, the same is not told apart, other recordings do not pair."""
+    """Of forty recordings: all against none is better, equal runs are not distinguishable, others do not pair."""
     none, every, labels = "0" * 40, "1" * 40, tuple(range(40))
     first = finished_run(tmp_path / "first", (none, none), labels=labels)
     better = [finished_run(tmp_path / f"better{n}", (every, every), labels=labels) for n in range(3)]
@@ -113,7 +113,7 @@ def test_many_runs_are_counted_in_the_summary(tmp_path: Path) -> None:
     other = finished_run(tmp_path / "other", (every, every), labels=labels[::-1])
     summary = compared(first, *better, same, other)["summary"]
     assert summary == (
-        "Against “first” (0.0 % after quantization), of 5 runs 3 better, 1 not told apart, 1 not paired."
+        "Against “first” (0.0 % after quantization), of 5 runs 3 better, 1 not distinguishable, 1 not paired."
     )
 
 
@@ -140,8 +140,8 @@ def test_an_unknown_energy_has_no_ratio(four: dict[str, Any]) -> None:
     for kind in ("dynamic", "total"):
         assert loihi2[kind] == {"nominal": None, "reason": "unknown for ckd and baseline"}
     page, markdown = Page(render_html(four)).text, render_markdown(four)
-    assert "unknown in every run: no price for synaptic operations" in page
-    assert "| Intel Loihi 2 | all | unknown: no price for synaptic operations" in markdown
+    assert "unknown in every run: no published energy for synaptic operations" in page
+    assert "| Intel Loihi 2 | all | unknown: no published energy for synaptic operations" in markdown
     convention = next(entry for entry in four["against_first"][0]["energy"] if entry["hardware"] == "cmos45-fp32")
     assert convention["dynamic"]["nominal"] == pytest.approx(1.15)
     assert convention["total"]["nominal"] is None
@@ -152,13 +152,13 @@ def test_runs_without_an_account_or_a_device_say_so(tmp_path: Path) -> None:
     two = finished_run(tmp_path / "two", energy=example_energy()[:1])
     comparison = compared(one, two)
     (loihi1,) = comparison["against_first"][0]["energy"]
-    assert loihi1["dynamic"] == {"nominal": None, "reason": "one not priced on this device"}
+    assert loihi1["dynamic"] == {"nominal": None, "reason": "one has no estimate for this device"}
     (device,) = compare_views.devices(comparison)
-    assert [row["why_not"] for row in device["rows"]] == ["no spikes were counted", None]
+    assert [row["why_not"] for row in device["rows"]] == ["no spikes were counted", ""]
     assert "no spikes were counted" in Page(render_html(comparison)).text
     neither = compared(one, finished_run(tmp_path / "three", energy="nothing"))
-    assert "no run has an account of energy" in Page(render_html(neither)).text
-    assert "No run has an account of energy." in render_markdown(neither)
+    assert "no run has an energy estimate" in Page(render_html(neither)).text
+    assert "No run has an energy estimate." in render_markdown(neither)
 
 
 def test_a_device_known_as_a_whole_has_a_ratio_of_totals(tmp_path: Path) -> None:
@@ -171,20 +171,20 @@ def test_a_device_known_as_a_whole_has_a_ratio_of_totals(tmp_path: Path) -> None
     assert found["total"]["nominal"] == pytest.approx(160 / 140)
     assert found["dynamic"]["nominal"] is None
     text = Page(render_html(comparison)).text
-    assert "not told apart" in text
-    assert "no ratio" not in text
+    assert "not separate" in text
+    assert ": no ratio," not in text
     assert "no ratio of their energies" not in comparison["summary"]
     other = [more[0] | {"scope": "whole board"}]
     text = Page(render_html(compared(tmp_path / "one", finished_run(tmp_path / "three", energy=other)))).text
-    assert "three: no ratio, rows of different scope make no ratio: whole board, and incremental" in text
+    assert "three: no ratio, rows of different scope have no ratio: whole board, and incremental" in text
 
 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"basis": "measured"}, "rows of different basis make no ratio: measured, and modeled from"),
-        ({"scope": "whole board"}, "rows of different scope make no ratio: whole board, and incremental"),
-        ({"unknown_terms": ["routing"]}, "rows that lack different prices"),
+        ({"basis": "measured"}, "rows of different basis have no ratio: measured, and modeled from"),
+        ({"scope": "whole board"}, "rows of different scope have no ratio: whole board, and incremental"),
+        ({"unknown_terms": ["routing"]}, "rows with different unknown terms"),
         ({"profile": {"sha256": "other"}}, "different versions of the profile"),
     ],
 )

@@ -298,7 +298,7 @@ def test_bases_are_distinguished(report: dict[str, Any]) -> None:
         assert f'<span class="tag {basis}">{basis}</span>' in html
     assert '<span class="tag measured">' not in html
     assert "≥ 98.4 µJ" in Page(html).text
-    assert "unknown: no price for synaptic operations, active neuron updates" in Page(html).text
+    assert "unknown: no published energy for synaptic operations, active neuron updates" in Page(html).text
 
 
 def test_unknown_energy_is_never_zero(report: dict[str, Any]) -> None:
@@ -312,8 +312,8 @@ def test_a_device_known_as_a_whole_only() -> None:
     row = dict(example_inputs().energy[0]) | {"name": "Whole", "dynamic_uj": None, "total_uj": {"nominal": 0.535}}
     report = build_report(replace(example_inputs(), energy=[row]))
     assert energy_rows(report)[0]["headline"] == {"low": 0.535, "nominal": 0.535, "high": 0.535}
-    assert "not told apart" in Page(render_html(report)).text
-    assert "| Whole | not told apart | 0.535 µJ |" in render_markdown(report)
+    assert "not separate" in Page(render_html(report)).text
+    assert "| Whole | not separate | 0.535 µJ |" in render_markdown(report)
 
 
 def test_equal_to_lava_not_to_silicon(report: dict[str, Any]) -> None:
@@ -362,8 +362,8 @@ def test_long_and_wide_recordings_stay_small() -> None:
     html = render_html(build_report(replace(example_inputs(), classes=names, samples=[sample])))
     text = Page(html).text
     assert len(html) < 1_000_000
-    assert "12 of 150 frames are shown" in text
-    assert "89 quieter classes are left out" in text
+    assert "12 of 150 frames are displayed" in text
+    assert "89 classes with fewer spikes are left out" in text
     assert "class 100 ◂" in text
 
 

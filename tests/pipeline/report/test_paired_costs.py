@@ -155,11 +155,11 @@ def test_two_runs_by_hand(tmp_path: Path) -> None:
     assert loihi1["paired_dynamic_uj"]["difference"] == pytest.approx({"value": 1, "low": 0, "high": 2}, rel=1e-15)
     assert loihi1["paired_dynamic_uj"]["ratio"] == pytest.approx({"value": 4 / 3, "low": 1, "high": 3}, rel=1e-15)
     assert loihi2["paired_dynamic_uj"]["difference"] == {"value": None, "reason": "unknown for two and one"}
-    assert "paired by recording at nominal prices 1.333 (1.000 to 3.000) times" in comparison["summary"]
+    assert "paired by recording at nominal constants 1.333 (1.000 to 3.000) times" in comparison["summary"]
 
     page, markdown = Page(render_html(comparison)).text, render_markdown(comparison)
     assert "| two | Spikes | +20.0 | +10.0 to +30.0 | 2.000 | 2.000 to 2.000 | 3 | more |" in markdown
-    numbers = "| +1.00 | 0 to +2.00 | 1.333 | 1.000 to 3.000 | 3 | not told apart |"
+    numbers = "| +1.00 | 0 to +2.00 | 1.333 | 1.000 to 3.000 | 3 | not distinguishable |"
     assert f"| two | Dynamic energy on Intel Loihi 1, µJ {numbers}" in markdown
     assert "Dynamic energy on Intel Loihi 2" not in markdown  # it has none
     for words in (
@@ -211,15 +211,15 @@ def test_what_is_not_paired_says_why(
         assert change == {"n": None, "difference": none, "ratio": none}
     assert "paired by recording" not in comparison["summary"]
     assert f"| two | all | not paired: {reason} |" in render_markdown(comparison)
-    assert f"not paired: {reason}. What each run spends" in Page(render_html(comparison)).text
+    assert f"not paired: {reason}. Compare the energies" in Page(render_html(comparison)).text
 
 
 @pytest.mark.parametrize(
     ("energy", "reason"),
     [
-        (energy_rows_of(4.0, scope="whole board"), "rows of different scope make no ratio"),
+        (energy_rows_of(4.0, scope="whole board"), "rows of different scope have no ratio"),
         (energy_rows_of(4.5), "samples.csv of two has another energy than its report"),
-        (energy_rows_of(4.0)[1:], "two not priced on this device"),
+        (energy_rows_of(4.0)[1:], "two has no estimate for this device"),
     ],
 )
 def test_counts_pair_where_an_energy_does_not(tmp_path: Path, energy: list[dict[str, Any]], reason: str) -> None:

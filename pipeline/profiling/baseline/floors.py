@@ -1,0 +1,73 @@
+"""Formula floors of a GPU: the least time and energy of an ANN, from the GPU's peak throughput and power."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from spikeport.errors import UserError
+from spikeport.hardware_profiles.profile import HardwareProfile, known
+from spikeport.pipeline.profiling.baseline.rows import BaselineRow, make_row
+from spikeport.pipeline.profiling.macs import Macs
+
+Precision = Literal["fp32", "fp16", "int8"]
+
+
+def floor_rows(gpu: HardwareProfile, macs: Macs) -> list[BaselineRow]:
+    """The formula floor of a GPU for `macs`, a row for each precision with a published peak.
+
+    Raises:
+        UserError: the profile is not that of a GPU.
+    """
+    if gpu.gpu is None:
+        raise UserError(f"{gpu.device.id} is not a GPU profile", where="profile.baseline_gpu", hint="use a100 or h100")
+    return [_floor_row(gpu, precision, macs) for precision in _precisions(gpu)]
+
+
+def floor_pj_per_mac(gpu: HardwareProfile, precision: Precision) -> float:
+    """Energy of one multiply-accumulate at full power and peak throughput, 2 P_max / peak: a lower bound.
+
+    Raises:
+        UserError: the profile has no peak for this precision.
+    """
+    part = gpu.gpu
+    power, peak = (known(part.p_max_w), _peak(gpu, precision)) if part else (None, None)
+    if power is None or power.value is None or not peak:
+        raise UserError(f"{gpu.device.id} gives no peak for {precision}", hint="choose a GPU profile that has it")
+    return 2 * power.value / (peak * 1e12) * 1e12
+
+
+def _floor_row(gpu: HardwareProfile, precision: Precision, macs: Macs) -> BaselineRow:
+    energy_uj = floor_pj_per_mac(gpu, precision) * macs.total / 1e6
+    left_out = f", without {', '.join(macs.uncounted)}" if macs.uncounted else ""
+    return make_row(
+        f"{gpu.device.name}, {precision.upper()}",
+        "any",
+        energy_uj={"low": energy_uj, "nominal": energy_uj, "high": energy_uj},
+        energy_basis="floor",
+        scope=f"{macs.total:,} MACs{left_out} at peak throughput and full power: a lower bound, no estimate",
+        reason="a formula floor has no latency",
+        macs=macs.total,
+        pj_per_mac=floor_pj_per_mac(gpu, precision),
+        floor_us_per_inference=_floor_us(gpu, precision, macs),
+        profile={"file": gpu.file, "sha256": gpu.sha256},
+    )
+
+
+def _floor_us(gpu: HardwareProfile, precision: Precision, macs: Macs) -> float | None:
+    """2 MACs / peak, µs: one inference's share of a batch that keeps every unit busy."""
+    peak = _peak(gpu, precision)
+    return 2 * macs.total / (peak * 1e6) if peak else None
+
+
+def _precisions(gpu: HardwareProfile) -> list[Precision]:
+    every: tuple[Precision, ...] = ("fp32", "fp16", "int8")
+    return [precision for precision in every if _peak(gpu, precision)]
+
+
+def _peak(gpu: HardwareProfile, precision: Precision) -> float | None:
+    """Dense peak, tera operations per second."""
+    if gpu.gpu is None:
+        return None
+    peaks = {"fp32": gpu.gpu.fp32_tflops, "fp16": gpu.gpu.fp16_tc_tflops, "int8": gpu.gpu.int8_tops}
+    peak = known(peaks[precision])
+    return None if peak is None else peak.value

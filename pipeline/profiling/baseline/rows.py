@@ -1,0 +1,108 @@
+"""Rows of a baseline: ANNs on ordinary hardware, as report.json and baseline.json contain them."""
+
+from __future__ import annotations
+
+from typing import NotRequired, TypedDict, Unpack
+
+from spikeport.values import IntervalJson
+
+
+class CurvePoint(TypedDict):
+    """Time of one batch size.
+
+    Attributes:
+        batch: size of the batch.
+        latency_us: time of the batch.
+        us_per_inference: median time of the batch over its size.
+        repeats: number of repeats.
+        energy_uj: energy of one inference; None where it was not measured.
+    """
+
+    batch: int
+    latency_us: IntervalJson
+    us_per_inference: float
+    repeats: int
+    energy_uj: IntervalJson | None
+
+
+class FileDigest(TypedDict):
+    """A file's name and SHA-256."""
+
+    file: str
+    sha256: str
+
+
+class RowDetails(TypedDict, total=False):
+    """Keys that only some rows have.
+
+    Attributes:
+        model: the network.
+        curve: time by batch size, on the row of batch 1.
+        us_per_inference: median time of a batch over its size.
+        total_uj: energy of one inference with idle power included.
+        macs: multiply-accumulates of one inference.
+        pj_per_mac: energy of one multiply-accumulate of a formula floor.
+        floor_us_per_inference: time of one inference at peak throughput.
+        profile: the GPU profile of a formula floor.
+        taken_from: the baseline file that the row was read from.
+    """
+
+    model: str
+    curve: list[CurvePoint]
+    us_per_inference: float
+    total_uj: float | None
+    macs: int
+    pj_per_mac: float
+    floor_us_per_inference: float | None
+    profile: FileDigest
+    taken_from: FileDigest
+
+
+class BaselineRow(RowDetails):
+    """One network on one device at one batch size.
+
+    Attributes:
+        device: the device.
+        batch: size of the batch; `any` where the row holds for every size.
+        latency_us: time of a whole batch.
+        latency_basis: `measured`, or None where the time is not known.
+        energy_uj: energy of one inference.
+        energy_basis: `measured` or `floor`; None where the energy is not known.
+        scope: what the numbers cover.
+        reason: why a number is not known.
+    """
+
+    device: str
+    batch: int | str
+    latency_us: IntervalJson | None
+    latency_basis: str | None
+    energy_uj: IntervalJson | None
+    energy_basis: str | None
+    scope: str
+    reason: NotRequired[str]
+
+
+def make_row(
+    device: str,
+    batch: int | str,
+    *,
+    scope: str,
+    latency_us: IntervalJson | None = None,
+    latency_basis: str | None = None,
+    energy_uj: IntervalJson | None = None,
+    energy_basis: str | None = None,
+    reason: str = "",
+    **details: Unpack[RowDetails],
+) -> BaselineRow:
+    """A row with every required key; see `BaselineRow` and `RowDetails`."""
+    return {
+        "device": device,
+        "batch": batch,
+        "latency_us": latency_us,
+        "latency_basis": latency_basis,
+        "energy_uj": energy_uj,
+        "energy_basis": energy_basis,
+        "scope": scope,
+        "reason": reason,
+        **details,
+    }

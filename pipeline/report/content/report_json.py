@@ -1,0 +1,376 @@
+"""The types of report.json: typed dictionaries, so that a report that was read back has the same type as a new one.
+
+A part that is missing holds `{"value": None, "reason": ...}` or `{"reason": ...}`. `report.schema.json` is the JSON
+Schema of the same document.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
+
+from spikeport.pipeline.profiling.baseline.rows import BaselineRow
+from spikeport.pipeline.run.intervals import PairedDifference
+from spikeport.values import IntervalJson
+
+if TYPE_CHECKING:
+    from spikeport.pipeline.profiling.early_exit import EarlyExit
+
+
+class Reason(TypedDict):
+    """In place of a part that is missing: why it is."""
+
+    reason: str
+
+
+class Drawn(TypedDict):
+    """How recordings were drawn: from how many, with which seed, and by how many classes (0: not by class)."""
+
+    of: int
+    seed: int
+    classes: int
+    rows: NotRequired[list[int]]
+
+
+StageChange = TypedDict(
+    "StageChange",
+    {
+        "value": float,
+        "n": int,
+        "low": float,
+        "high": float,
+        "only_first": int,
+        "only_second": int,
+        "from": str,
+    },
+)
+
+
+class StageAccuracy(TypedDict):
+    """Accuracy of one stage.
+
+    Attributes:
+        value: share of correct recordings; None where it is not known.
+        n: labelled recordings.
+        silent: recordings without an output spike.
+        low: lower end of Wilson's 95 % interval; None where the recordings were not drawn at random.
+        high: upper end of the interval.
+        unlabelled: recordings without a label.
+        reason: why there is no value, or no interval.
+        drawn: how the recordings were drawn, where not all were used.
+        change: difference to the preceding stage.
+    """
+
+    value: float | None
+    n: NotRequired[int]
+    silent: NotRequired[int | None]
+    low: NotRequired[float | None]
+    high: NotRequired[float | None]
+    unlabelled: NotRequired[int]
+    reason: NotRequired[str]
+    drawn: NotRequired[Drawn]
+    change: NotRequired[StageChange]
+
+
+class RunDifference(TypedDict):
+    """Accuracy of a run minus that of the first on the same recordings; if unknown, `value` is None with a `reason`."""
+
+    value: float | None
+    n: NotRequired[int]
+    low: NotRequired[float]
+    high: NotRequired[float]
+    only_run: NotRequired[int]
+    only_first: NotRequired[int]
+    reason: NotRequired[str]
+
+
+class FirstDivergence(TypedDict):
+    """The first entry at which two executions differ."""
+
+    sample: int
+    layer: str
+    neuron: list[int]
+    step: int
+    first: int
+    second: int
+
+
+class Equality(TypedDict):
+    """Comparison of two executions, spike by spike.
+
+    Attributes:
+        mismatches: entries that differ; None where the comparison did not run.
+        samples: recordings compared.
+        layers: layers compared.
+        entries_compared: recordings times steps times neurons of these layers.
+        spikes_compared: entries that are 1 in the first execution.
+        first_divergence: the first entry that differs.
+        drawn: how the recordings were drawn, where not all were used.
+        reason: why the comparison did not run.
+    """
+
+    mismatches: int | None
+    samples: NotRequired[int]
+    layers: NotRequired[list[str]]
+    entries_compared: NotRequired[int]
+    spikes_compared: NotRequired[int]
+    first_divergence: NotRequired[FirstDivergence | None]
+    drawn: NotRequired[Drawn]
+    reason: NotRequired[str]
+
+
+class Equivalence(TypedDict):
+    """The comparisons of spikes, and what equal means."""
+
+    quantized_vs_reference: Equality
+    reference_vs_lava: Equality
+    statement: str
+
+
+class LayerRow(TypedDict):
+    """Activity, quantization error and cores of one layer; None where a value is not known."""
+
+    name: str
+    kind: str
+    shape: list[int]
+    neurons: int
+    weights: int
+    spikes_per_sample: float | None
+    rate: float | None
+    synops_per_sample: float | None
+    dense_ops: int
+    weight_error: NotRequired[float | None]
+    v_decay_error: NotRequired[float | None]
+    i_decay_error: NotRequired[float | None]
+    saturated: NotRequired[int | None]
+    cores: NotRequired[int | None]
+    chip_share: NotRequired[float | None]
+
+
+class LayerTerms(TypedDict):
+    """Dynamic energy of one layer by term, µJ."""
+
+    name: str
+    synapse_uj: IntervalJson | None
+    neuron_uj: IntervalJson | None
+    routing_uj: IntervalJson | None
+    addressing_uj: NotRequired[IntervalJson | None]
+    memory_uj: NotRequired[IntervalJson | None]
+
+
+class EndsJson(TypedDict):
+    """An energy at the low and at the high end of a constant."""
+
+    low: float
+    high: float
+
+
+class EffectJson(TypedDict):
+    """Effect of one uncertain constant, as `ConstantEffect` writes it."""
+
+    constant: str
+    low: float | None
+    high: float | None
+    dynamic_uj: EndsJson | None
+    total_uj: EndsJson | None
+
+
+class PlacedLayerJson(TypedDict):
+    """Cores of one layer."""
+
+    name: str
+    cores: int
+    filled_by: str
+
+
+class PlacementJson(TypedDict):
+    """Cores of a network, as `PlacementSummary` writes them."""
+
+    cores: int
+    at_least: NotRequired[bool]
+    cores_per_chip: float
+    tiles: NotRequired[int | None]
+    chips: NotRequired[int]
+    summary: str
+    layers: list[PlacedLayerJson]
+
+
+class StatisticsJson(TypedDict):
+    """Distribution over samples, as `SampleStatistics` writes it."""
+
+    n: int
+    mean: float
+    low: float
+    high: float
+    std: float | None
+    p50: float
+    p95: float
+    interval: str
+
+
+class BracketJson(TypedDict):
+    """Neuron energy with all updates inactive, and active."""
+
+    all_inactive: float
+    all_active: float
+
+
+class BreakEvenJson(TypedDict):
+    """The activity at which a spiking network and an ANN cost the same."""
+
+    events_per_synapse: float
+    here: float
+    firing: NotRequired[float]
+    ann_bits: NotRequired[int]
+
+
+class ProfileJson(TypedDict):
+    """File and digest of a hardware profile."""
+
+    file: str
+    sha256: str
+
+
+class EnergyRow(TypedDict):
+    """The energy estimate on one device, as `EnergyEstimate` writes it."""
+
+    hardware: str
+    name: NotRequired[str | None]
+    kind: NotRequired[str]
+    dynamic_uj: IntervalJson | None
+    static_uj: NotRequired[IntervalJson | None]
+    total_uj: IntervalJson | None
+    latency_us: IntervalJson | None
+    edp_uj_us: NotRequired[IntervalJson | None]
+    per_sample_uj: NotRequired[StatisticsJson | None]
+    active_rule: NotRequired[str | None]
+    neuron_bracket_uj: NotRequired[BracketJson | None]
+    neuron_by_rule_uj: NotRequired[dict[str, float]]
+    layers: NotRequired[list[LayerTerms]]
+    unknown_terms: NotRequired[list[str]]
+    basis: str
+    scope: str
+    assumptions: NotRequired[list[str]]
+    not_included: NotRequired[list[str]]
+    sources: NotRequired[list[str]]
+    placement: NotRequired[PlacementJson | None]
+    ann_uj: NotRequired[IntervalJson]
+    break_even: NotRequired[BreakEvenJson | None]
+    operations_uj: NotRequired[IntervalJson]
+    sensitivity: NotRequired[list[EffectJson]]
+    profile: NotRequired[ProfileJson | None]
+
+
+class Duration(TypedDict):
+    """Least, median and largest duration of the recordings, µs."""
+
+    least: float
+    median: float
+    most: float
+
+
+class Box(TypedDict):
+    """The range of pixels that contains all events."""
+
+    x: list[int]
+    y: list[int]
+
+
+class Window(TypedDict):
+    """Length of the recordings and the part of them that the frames contain."""
+
+    duration_us: Duration
+    box: Box
+    window_us: float
+    inside: float
+    empty_frames: float
+    on: float
+    warnings: list[str]
+
+
+class DatasetFacts(TypedDict):
+    """The data that a report is about."""
+
+    name: str
+    description: str
+    simulated: bool
+    recordings: NotRequired[str]
+    counts: dict[str, int]
+    classes: list[str]
+    steps: int
+    dt_s: float | None
+    fingerprint: str
+    window: NotRequired[Window | None]
+
+
+class DistillationDifference(TypedDict):
+    """Paired differences between the run's method and the baseline, by student."""
+
+    student_float: NotRequired[PairedDifference]
+    student_quantized: NotRequired[PairedDifference]
+    first: str
+    second: str
+    interval: str
+
+
+class Confusion(TypedDict):
+    """Counts by class (rows) and predicted class (columns), with recordings without an answer apart."""
+
+    stage: NotRequired[str]
+    counts: NotRequired[list[list[int]]]
+    silent: NotRequired[list[int]]
+    reason: NotRequired[str]
+
+
+class Warning(TypedDict):
+    """A finding of `spikeport.pipeline.run.health`, and the stage that made it."""
+
+    stage: str
+    kind: str
+    where: str
+    value: Any
+    text: str
+    remedy: str
+
+
+class PackedFrames(TypedDict):
+    """Frames `[T, C, H, W]` as packed bits in base64."""
+
+    shape: list[int]
+    packed_bits: str
+
+
+class SampleJson(TypedDict):
+    """One test recording: its frames, its image, and the steps at which each output fired."""
+
+    key: str
+    label: str
+    predicted: str | None
+    correct: bool
+    steps: int
+    events_per_step: list[int]
+    frames: PackedFrames
+    output: dict[str, list[int]]
+    image_png: str | None
+
+
+class Report(TypedDict):
+    """report.json. `comparison` holds accuracies by method, `difference` and `reason`."""
+
+    schema: str
+    name: str
+    summary: str
+    warnings: NotRequired[list[Warning]]
+    method: str
+    dataset: DatasetFacts
+    accuracy: dict[str, StageAccuracy]
+    comparison: dict[str, Any]
+    confusion: NotRequired[Confusion]
+    equivalence: Equivalence
+    layers: list[LayerRow]
+    layer_notes: NotRequired[list[str]]
+    energy: list[EnergyRow] | Reason
+    early_exit: EarlyExit
+    baseline: list[BaselineRow] | Reason
+    not_included: list[str]
+    provenance: dict[str, Any]
+    samples: list[SampleJson]
