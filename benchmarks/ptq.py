@@ -85,14 +85,14 @@ def study(
         )
         took = time.perf_counter() - began
         distances = []
-        for name, one in (("plain", plain), ("search", network)):
+        for name, one in (("max-abs", plain), ("search", network)):
             text, off = _result(one, clipped[test], labels[test], wanted, classes)
-            print(f"{bits} bits, {name:6}: {text}", flush=True)
+            print(f"{bits} bits, {name:7}: {text}", flush=True)
             distances.append(off)
         rows.append((title, bits, *distances))
         factors = " ".join(f"{row.scale / row.max_abs_scale:.3g}" for row in report.layers)
         weights = " ".join(str(row.clipped) for row in report.layers)
-        print(f"        kept: {report.kept}; scales over max-abs {factors}; clipped {weights}; {took:.0f} s")
+        print(f"        selected: {report.selected}; scales over max-abs {factors}; clipped {weights}; {took:.0f} s")
     return rows
 
 

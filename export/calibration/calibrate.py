@@ -206,12 +206,12 @@ def _compare_on_check(
         distance(trace, target, rows[_position(network, search.layers[last][0].name)].scale)
         for trace, (network, rows) in zip(traces, (max_abs, searched), strict=True)
     ]
-    kept = int(bool(search.scales) and off[1].value < off[0].value)
-    network, rows = (max_abs, searched)[kept]
+    selected = int(bool(search.scales) and off[1].value < off[0].value)
+    network, rows = (max_abs, searched)[selected]
     layers = []
     for index, row in enumerate(search.found):
         position, max_abs_position = _position(network, row.name), _position(max_abs[0], row.name)
-        own = _differences(check.float_trace, index, traces[kept], position)
+        own = _differences(check.float_trace, index, traces[selected], position)
         max_abs_own = _differences(check.float_trace, index, traces[0], max_abs_position)
         layers.append(
             replace(
@@ -226,7 +226,7 @@ def _compare_on_check(
                 threshold_steps=rows[position].threshold_mant / 2 ** (9 - search.bits),
                 accumulator_bound=_bound(network, position),
                 peaks=state_peaks(
-                    network.layers[position], check.frames if position == 0 else _spikes(traces[kept], position - 1)
+                    network.layers[position], check.frames if position == 0 else _spikes(traces[selected], position - 1)
                 ),
                 v_decay_error=rows[position].v_decay_error,
                 i_decay_error=rows[position].i_decay_error,
@@ -239,7 +239,7 @@ def _compare_on_check(
     silent = [int(np.count_nonzero(one == SILENT)) for one in (*given, classes)]
     report = CalibrationReport(
         bits=search.bits,
-        kept=("max_abs", "searched")[kept],
+        selected=("max_abs", "searched")[selected],
         samples_searched=samples,
         samples_checked=len(check.frames),
         steps=int(check.frames.shape[1]),

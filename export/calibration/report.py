@@ -15,7 +15,7 @@ CRITERION = (
 
 @dataclass(frozen=True, kw_only=True)
 class LayerCalibration:
-    """One layer. Fields that begin with `max_abs_` are of the network with max-abs scales, the others of the kept one.
+    """One layer. Fields that begin with `max_abs_` are of the network with max-abs scales, the others of the selected one.
 
     Attributes:
         name: name of the layer.
@@ -64,7 +64,7 @@ class CalibrationReport:
 
     Attributes:
         bits: bits of a weight.
-        kept: "searched" or "max_abs", the scales of the network that `calibrate` returns.
+        selected: "searched" or "max_abs", the scales of the network that `calibrate` returns.
         samples_searched: number of samples of the search.
         samples_checked: number of samples of the check.
         steps: time steps of a sample.
@@ -81,7 +81,7 @@ class CalibrationReport:
     """
 
     bits: int
-    kept: str
+    selected: str
     samples_searched: int
     samples_checked: int
     steps: int
@@ -126,7 +126,7 @@ class CalibrationReport:
                 )
         lines.append(
             f"output distance {self.max_abs_distance:.4g} (max-abs) -> {self.searched_distance:.4g} (searched): "
-            f"{self.kept} kept; same class as the float graph {100 * self.max_abs_agreement:.1f} % -> "
+            f"{self.selected} scales selected; same class as the float graph {100 * self.max_abs_agreement:.1f} % -> "
             f"{100 * self.searched_agreement:.1f} %"
         )
         if self.max_abs_silent or self.searched_silent or self.float_silent:

@@ -58,7 +58,7 @@ def test_outliers_are_clipped_where_that_resolves_the_others():
     graph = with_outliers(rng)
     frames = frames_for_outliers(rng, 30)
     network, rows, report = calibrate(graph, frames, bits=3, samples=30)
-    assert report.kept == "searched"
+    assert report.selected == "searched"
     assert (report.samples_searched, report.samples_checked) == (20, 10)
     assert report.searched_distance < 0.5 * report.max_abs_distance
     assert [row.clipped > 0 and row.max_abs_clipped == 0 for row in report.layers] == [True, True]
@@ -90,7 +90,7 @@ def test_the_numbers_of_the_report_are_those_of_independent_executions():
     assert report.searched_accuracy == np.mean(np.argmax(_scores(ours[1]), axis=1) == labels[2::3])
     assert report.criterion == CRITERION
     json.dumps(asdict(report), allow_nan=False)
-    assert "searched kept" in "\n".join(report.lines())
+    assert "searched scales selected" in "\n".join(report.lines())
 
 
 def _scores(spikes: np.ndarray) -> np.ndarray:
@@ -106,7 +106,7 @@ def test_the_max_abs_scale_stays_where_it_is_exact():
     weight[0, 0] = 1.0
     graph = graph_of(nir.Linear(weight), lif((6,), threshold=127 / 127), shape=(5,))
     network, rows, report = calibrate(graph, spikes(rng, 9, 20, 5))
-    assert (report.kept, report.max_abs_distance, report.searched_distance) == ("max_abs", 0, 0)
+    assert (report.selected, report.max_abs_distance, report.searched_distance) == ("max_abs", 0, 0)
     assert report.max_abs_agreement == 1
     expected, expected_rows = quantize(graph)
     assert_array_equal(network.layers[0].weight, expected.layers[0].weight)
@@ -138,7 +138,7 @@ def test_no_time_means_no_search():
     rng = np.random.default_rng(5)
     graph = with_outliers(rng)
     _, _, report = calibrate(graph, spikes(rng, 6, 10, 9), bits=3, seconds=0)
-    assert report.kept == "max_abs"
+    assert report.selected == "max_abs"
     assert [row.tried for row in report.layers] == [1, 1]
 
 
@@ -216,7 +216,7 @@ def test_membranes_loops_and_delays_are_calibrated():
     assert network.readout.kind == "membrane"
     assert network.layers[0].weight_rec is not None
     assert network.layers[1].max_delay == 7
-    assert report.kept == "searched"
+    assert report.selected == "searched"
     assert report.searched_distance < report.max_abs_distance
     check = frames[2::3]
     wanted = np.stack([run_nir(graph.nir_graph, DT, sample) for sample in check])
