@@ -15,7 +15,8 @@ CRITERION = (
 
 @dataclass(frozen=True, kw_only=True)
 class LayerCalibration:
-    """One layer. Fields that begin with `max_abs_` are of the network with max-abs scales, the others of the selected one.
+    """One layer. Fields that begin with `max_abs_` are of the network with max-abs scales, the others of the selected.
+
 
     Attributes:
         name: name of the layer.
