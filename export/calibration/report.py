@@ -15,8 +15,8 @@ CRITERION = (
 
 @dataclass(frozen=True, kw_only=True)
 class LayerCalibration:
-    """One layer. Fields that begin with `max_abs_` are of the network with max-abs scales, the others of the selected.
-
+    """One layer. Fields that begin with `max_abs_` are of the network with max-abs scales, the others of the selected
+    network.
 
     Attributes:
         name: name of the layer.
