@@ -25,7 +25,7 @@ import tonic
 from tonic.io import read_mnist_file
 from tonic.transforms import ToFrame
 
-from spikeport.allocation import keep_freed_memory
+from spikeport._startup import keep_freed_memory
 from spikeport.pipeline.data.dataset import Recording
 from spikeport.pipeline.data.events import EVENT_DTYPE
 from spikeport.pipeline.data.frames.binning import Binning, Frames, bin_recordings

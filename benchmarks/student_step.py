@@ -22,7 +22,7 @@ import snntorch
 import torch
 from torch import Tensor, nn
 
-from spikeport.allocation import keep_freed_memory
+from spikeport._startup import keep_freed_memory
 from spikeport.pipeline.models.fold_batch_norm import fold_batch_norm
 from spikeport.pipeline.models.neurons.base import SLOPE
 from spikeport.pipeline.models.students import base as students

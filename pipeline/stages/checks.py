@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from spikeport._startup import paused_gc
 from spikeport.errors import MissingDependencyError, UserError
-from spikeport.imports import paused_gc
 from spikeport.pipeline.run import distributed
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.run_folder import RECIPE, RunFolder

@@ -16,7 +16,7 @@ from lightning_fabric.plugins.environments import ClusterEnvironment, LightningE
 from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from spikeport.allocation import keep_freed_memory
+from spikeport._startup import keep_freed_memory
 from spikeport.errors import UserError
 from spikeport.pipeline.models.sync_batch_norm import sync_batch_norm
 from spikeport.pipeline.run import distributed

@@ -6,7 +6,7 @@ import gc
 
 import pytest
 
-from spikeport.imports import paused_gc
+from spikeport._startup import paused_gc
 
 
 def test_the_collector_rests_and_works_on() -> None:
