@@ -238,4 +238,4 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    sys.exit(exits.code_of(lambda: sys.exit(main())))  # signals stop the trials too, as in `spikeport sweep`
+    sys.exit(exits.exit_code_of(lambda: sys.exit(main())))  # signals stop the trials too, as in `spikeport sweep`

@@ -1,13 +1,20 @@
-"""The errors that a user can mend. Lowest in the house, so that every package can raise them.
+"""Errors that a user can correct.
 
-The command prints one line of them and leaves with `exit_code`; everything else is our bug and keeps its traceback.
+The command prints them as one line and exits with `exit_code`. Every other exception is a bug and keeps its traceback.
 """
 
 
 class UserError(ValueError):
-    """A request or an input that cannot be used: what is wrong, where, why, and how to correct it.
+    """A request or an input that cannot be used. Printed as one line: "where: message: cause. Hint: hint".
 
-    `where` names the file, layer or key. The message is a single line, so that a log keeps it whole.
+    Attributes:
+        message: what is wrong.
+        where: the file, layer or key, "" for none.
+        cause: why it is wrong, "" for none.
+        hint: how to correct it, "" for none.
+
+    >>> print(UserError("is not a TOML file", where="a.toml", cause="line 3", hint="see digits.toml"))
+    a.toml: is not a TOML file: line 3. Hint: see digits.toml
     """
 
     exit_code = 2
@@ -23,25 +30,25 @@ class UserError(ValueError):
 
 
 class MissingDependencyError(UserError):
-    """A part that the request needs is not here (Lava, a data set); `mend` is the command that brings it."""
+    """Something that the request needs is not installed (Lava, a data set); `hint` is the command that installs it."""
 
     exit_code = 3
 
 
 class CannotWriteError(UserError):
-    """A file could not be written: the disk is full, over its quota, read-only or broken. Nothing is half-written."""
+    """A file could not be written: the disk is full, over its quota, read-only or broken. No partial file remains."""
 
 
 class CheckFailedError(UserError):
-    """A check ran and its answer is no, for example spikes that differ."""
+    """A check ran and failed, for example because spikes differ."""
 
     exit_code = 1
 
 
 def printable(text: str) -> str:
-    """`text` with every character that could steer a terminal (ESC, newline, U+202E and other controls) as its escape.
+    """`text` with escapes in place of control characters (ESC, newline, U+202E and others), for terminals.
 
-    Names that come from files go through this before they are shown.
+    Names that come from files are printed only after this.
 
     >>> printable("a\\x1b[31m")
     'a\\\\x1b[31m'

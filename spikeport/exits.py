@@ -1,8 +1,8 @@
-"""How the command ends: by a signal, by a user's mistake, by a fault of ours; each with its words and its exit code.
+"""Exit codes and last lines of the command: after a signal, a user's mistake, or a bug of Spikeport.
 
-A signal becomes an exception in the main thread, so that everything that was started ends in order. Where that cannot
-be (an import, which would swallow it; work that does not come to an end), the process leaves at once: whatever it
-started notices that and ends as well.
+A signal raises an exception in the main thread, so that child processes and files are cleaned up. During an import,
+which would swallow the exception, and when the cleanup takes too long, the process exits at once. Its child processes
+notice that and exit too.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ LEAST_ADDRESS_SPACE = 576 << 20  # below it numba, LLVM and OpenBLAS abort witho
 FREE_ADDRESS_SPACE = 4 << 30
 LIGHT = ("", "hardware", "report", "compare", "lava", "recipe")  # verbs that load none of these
 RESUMING = ("run", "train", "sweep")  # verbs that have --resume
-_GOES_ON = "the same command with --resume goes on from here"
+_RESUME_HINT = "the same command with --resume goes on from here"
 GRACE_S = 15.0  # what ends in order has ended by then
 REPEAT_S = 1.0  # `timeout` and terminals send a signal twice; one that comes later is meant
 STARTED_BY = "SPIKEPORT_STARTED_BY"  # in the environment of commands that a command starts: its process id
 
-_came: signal.Signals | None = None
-_came_at = 0.0
+_signal: signal.Signals | None = None
+_signal_at = 0.0
 _verb = ""
 _reported = False
-_suspects: list[str] = []  # inputs that were changed behind our back, in words
+_changed_inputs: list[str] = []  # inputs that were changed by hand, as error lines
 _started_here = False
 
 
@@ -43,9 +43,12 @@ class Stopped(KeyboardInterrupt):
     """SIGINT, SIGTERM or SIGHUP came. What answers Ctrl-C answers this."""
 
 
-def begin(verb: str) -> None:
-    """Says which verb this command is; the words at its end depend on it. Raises UserError where it cannot even load
-    what it needs within the memory that this process may take."""
+def set_verb(verb: str) -> None:
+    """Sets the verb of this command; hints of later errors depend on it.
+
+    Raises:
+        UserError: the process may not map enough memory to load the libraries that the verb needs.
+    """
     global _verb
     _verb = verb
     limit = address_space()
@@ -57,14 +60,19 @@ def begin(verb: str) -> None:
         )
 
 
-def suspect(error: UserError) -> None:
-    """Notes an input that was changed by hand. It may be as good as before; where the command fails in a way that
-    nobody foresaw, `error` is what is said of that."""
-    _suspects.append(str(error))
+def note_changed_input(error: UserError) -> None:
+    """Records that an input was changed by hand.
+
+    The command goes on. If it fails later in an unforeseen way, `error` is printed instead of a traceback.
+    """
+    _changed_inputs.append(str(error))
 
 
-def spare_address_space() -> None:
-    """Before NumPy loads: under a narrow limit OpenBLAS would spin for ever in search of memory for its threads."""
+def limit_blas_threads() -> None:
+    """Limits OpenBLAS to one thread where the address space is small. Call it before NumPy is imported.
+
+    Otherwise OpenBLAS searches for memory for its threads for ever.
+    """
     limit = address_space()
     if limit is not None and limit < FREE_ADDRESS_SPACE:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -80,32 +88,38 @@ def address_space() -> int | None:
     return None if soft == resource.RLIM_INFINITY else soft
 
 
-def code_of(work: Callable[[], object]) -> int:
-    """Does `work` and returns the process's exit code; what is to be said of its end is said on standard error.
+def exit_code_of(work: Callable[[], object]) -> int:
+    """Runs a command and reports its end on standard error.
 
-    128 + signal where one stopped it, the error's own code for a UserError, 2 where memory ran out, 70 with a traceback
-    for everything that nobody foresaw.
+    Args:
+        work: the command.
+
+    Returns:
+        The exit code of the process: 128 + signal after a signal, `exit_code` of a UserError, 2 where memory ran out,
+        70 with a traceback for an unforeseen error.
     """
-    with _heeding():
-        _end_with_starter()
+    with _signals_handled():
+        _exit_with_parent()
         try:
-            code = _code_of(work)
+            code = _exit_code_of(work)
         except KeyboardInterrupt:
             code = 128 + signal.SIGINT
-        if _came is None:
+        if _signal is None:
             return code
-        _say_stopped()
-        return 128 + _came
+        _print_stopped()
+        return 128 + _signal
 
 
-def _code_of(work: Callable[[], object]) -> int:
+def _exit_code_of(work: Callable[[], object]) -> int:
     try:
-        _work_and_tell(work)
+        _run_and_flush(work)
     except UserError as error:
         if isinstance(error, CannotWriteError) and _verb in RESUMING:
-            error = type(error)(error.message, where=error.where, cause=error.cause, hint=f"{error.hint}; {_GOES_ON}")
-        if _came is None:
-            _say(f"error: {error}")
+            error = type(error)(
+                error.message, where=error.where, cause=error.cause, hint=f"{error.hint}; {_RESUME_HINT}"
+            )
+        if _signal is None:
+            _print_line(f"error: {error}")
         return error.exit_code
     except SystemExit as left:
         return left.code if isinstance(left.code, int) else int(left.code is not None)
@@ -113,23 +127,24 @@ def _code_of(work: Callable[[], object]) -> int:
         sys.stderr.close()
         return 0
     except Exception as error:
-        if _came is not None:
+        if _signal is not None:
             return 0  # what was pulled away under the work is no fault of its own
         if ran_out_of_memory(error):
-            _say(f"error: {UserError('there is not enough memory', cause=str(error), hint=_less_memory())}")
+            _print_line(f"error: {UserError('there is not enough memory', cause=str(error), hint=_less_memory())}")
             return UserError.exit_code
-        if _suspects:
-            _say(f"error: {printable('; '.join(_suspects))}")
+        if _changed_inputs:
+            _print_line(f"error: {printable('; '.join(_changed_inputs))}")
             return UserError.exit_code
         traceback.print_exc()
-        _say(f"error: this is a fault of Spikeport, not yours ({type(error).__name__}); report it with the lines above")
+        _print_line(
+            f"error: this is a fault of Spikeport, not yours ({type(error).__name__}); report it with the lines above"
+        )
         return OUR_BUG
     return 0
 
 
-def _work_and_tell(work: Callable[[], object]) -> None:
-    """Does `work`, and sees that what it printed is out. Raises CannotWriteError where a disk did not take something
-    that nobody foresaw."""
+def _run_and_flush(work: Callable[[], object]) -> None:
+    """Runs `work` and flushes standard output. Raises CannotWriteError for unforeseen errors of a disk."""
     try:
         try:
             work()
@@ -151,7 +166,7 @@ def _work_and_tell(work: Callable[[], object]) -> None:
 
 
 def ran_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out; every library has words of its own for it."""
+    """Whether an error means that memory ran out; each library has its own message."""
     if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
         return True
     if error.__cause__ or error.__context__:
@@ -171,17 +186,17 @@ def _less_memory() -> str:
 
 
 @contextlib.contextmanager
-def _heeding() -> Iterator[None]:
-    """Within it signals stop the work. One that this process was told to ignore (nohup, a background job) stays so."""
-    global _came, _reported, _verb
-    _came, _reported, before = None, False, {}
+def _signals_handled() -> Iterator[None]:
+    """Within it signals stop the work. Signals that are ignored already (nohup, a background job) stay ignored."""
+    global _signal, _reported, _verb
+    _signal, _reported, before = None, False, {}
     _verb = next((word for word in sys.argv[1:] if not word.startswith("-")), "")  # until `begin` knows it
-    _suspects.clear()
+    _changed_inputs.clear()
     if threading.current_thread() is threading.main_thread():
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-                before[number] = signal.signal(number, _stop) or signal.SIG_DFL
+                before[number] = signal.signal(number, _on_signal) or signal.SIG_DFL
     try:
         yield
     finally:
@@ -189,21 +204,21 @@ def _heeding() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    global _came, _came_at
-    now, first = time.monotonic(), _came is None
+def _on_signal(number: int, frame: FrameType | None) -> None:
+    global _signal, _signal_at
+    now, first = time.monotonic(), _signal is None
     if first:
-        _came, _came_at = signal.Signals(number), now
-    if _imports(frame) or (not first and now - _came_at > REPEAT_S):
-        leave(128 + number)
+        _signal, _signal_at = signal.Signals(number), now
+    if _is_importing(frame) or (not first and now - _signal_at > REPEAT_S):
+        exit_now(128 + number)
     if first:
         with contextlib.suppress(RuntimeError):  # no thread can be started any more
-            threading.Thread(target=_insist, daemon=True).start()
+            threading.Thread(target=_exit_after_grace, daemon=True).start()
         raise Stopped
 
 
-def _imports(frame: FrameType | None) -> bool:
-    """Whether a module is being loaded: libraries wrap imports in what swallows an exception, or half of one stays."""
+def _is_importing(frame: FrameType | None) -> bool:
+    """Whether a module is being imported: libraries swallow exceptions there, or stay half imported."""
     while frame is not None:
         if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
             return True
@@ -211,13 +226,13 @@ def _imports(frame: FrameType | None) -> bool:
     return False
 
 
-def started_by_this() -> dict[str, str]:
-    """What to add to the environment of a command that is to end when this process does."""
+def child_environment() -> dict[str, str]:
+    """Environment variables for a child process that is to exit when this process does."""
     return {STARTED_BY: str(os.getpid())}
 
 
-def left_with(code: int) -> str:
-    """How a command that was started here ended, in words, from its return code."""
+def describe_exit(code: int) -> str:
+    """The end of a child process as text, from its return code: "left with 2", "was killed by SIGKILL"."""
     if code >= 0:
         return f"left with {code}"
     with contextlib.suppress(ValueError):
@@ -225,15 +240,15 @@ def left_with(code: int) -> str:
     return f"was killed by signal {-code}"
 
 
-def last_words(said: Sequence[str]) -> str:
-    """The line of what a command said that says best why it ended: its error, else its last."""
-    lines = [line.strip() for line in said if line.strip()]
+def last_error(output: Sequence[str]) -> str:
+    """The last error line of a command's output, without "error: "; the last line where there is no error."""
+    lines = [line.strip() for line in output if line.strip()]
     last = next((line for line in reversed(lines) if line.startswith("error: ")), lines[-1] if lines else "no word")
     return last.removeprefix("error: ")
 
 
-def _end_with_starter() -> None:
-    """A sweep or a leading rank that was killed cannot end what it started; its children see to it themselves."""
+def _exit_with_parent() -> None:
+    """Watches the parent process: a sweep or rank 0 that was killed cannot stop its children itself."""
     global _started_here
     starter = os.environ.pop(STARTED_BY, "")
     _started_here = starter.isdigit()
@@ -244,23 +259,23 @@ def _end_with_starter() -> None:
         while os.getppid() == int(starter):
             time.sleep(0.5)
         os.kill(os.getpid(), signal.SIGTERM)
-        _insist()
+        _exit_after_grace()
 
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _insist() -> None:
+def _exit_after_grace() -> None:
     time.sleep(GRACE_S)
-    leave(128 + (_came or 0))
+    exit_now(128 + (_signal or 0))
 
 
-def leave(code: int, error: str = "") -> NoReturn:
-    """Leaves now, from any thread, cleaning up nothing; first says `error`, or what stopped the work."""
+def exit_now(code: int, error: str = "") -> NoReturn:
+    """Exits at once, from any thread, without cleanup. Prints `error` first, or the signal that stopped the work."""
     with contextlib.suppress(Exception):
         if error:
-            _say(f"error: {printable(error)}")
-        elif _came is not None:
-            _say_stopped()
+            _print_line(f"error: {printable(error)}")
+        elif _signal is not None:
+            _print_stopped()
         if sys.stderr.isatty():
             sys.stderr.write("\x1b[?25h")  # a bar hid the cursor
         sys.stdout.flush()
@@ -268,17 +283,17 @@ def leave(code: int, error: str = "") -> NoReturn:
     os._exit(code)
 
 
-def _say_stopped() -> None:
+def _print_stopped() -> None:
     global _reported
-    if _came is None or _reported:
+    if _signal is None or _reported:
         return
     _reported = True
-    hint = f"; {_GOES_ON}" if _verb in RESUMING else ""
-    _say(f"stopped by {_came.name}{hint}")
+    hint = f"; {_RESUME_HINT}" if _verb in RESUMING else ""
+    _print_line(f"stopped by {_signal.name}{hint}")
 
 
-def _say(line: str) -> None:
-    """Of processes that train together one speaks; those that it started speak to it."""
+def _print_line(line: str) -> None:
+    """Prints on rank 0 only, and in child processes, whose output the parent reads."""
     if os.environ.get("RANK", "0") == "0" or _started_here:
         with contextlib.suppress(OSError, ValueError):  # nobody listens
             print(line, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and one line where they cannot be written."""
+"""Atomic writing of files: a file is complete or absent. Errors of the disk become one line."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ import numpy as np
 from spikeport.errors import CannotWriteError, UserError
 from spikeport.temporaries import drop, temporary_file, temporary_folder
 
-_left_alone: list[Path] = []
+_discarded_folders: list[Path] = []
 
 # What a disk says that takes no more. The libraries that write for us hand it on as a number, or only in words.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
-_SAID = re.compile(r"(?:os error|errno =|\[Errno) *(\d+)", re.IGNORECASE)
-_SHORT = re.compile(r"\d+ requested and \d+ written")  # NumPy's word for a write that stopped
+_ERROR_NUMBER = re.compile(r"(?:os error|errno =|\[Errno) *(\d+)", re.IGNORECASE)
+_SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")  # NumPy's word for a write that stopped
 _NO_ROOM = 1 << 16  # bytes
 
 
@@ -56,7 +56,7 @@ def why_unwritten(error: BaseException, target: str | os.PathLike[str] | None = 
         number = _number(at)
         if number in _FULL or (number and target is not None and _is_about(at, target)):
             return os.strerror(number)
-        if _SHORT.search(str(at)):
+        if _SHORT_WRITE.search(str(at)):
             return "the disk took less than was written"
         at = at.__cause__ or (None if at.__suppress_context__ else at.__context__)
     if target is not None and not isinstance(error, UserError):
@@ -71,12 +71,12 @@ def _number(error: BaseException) -> int:
         return error.errno
     if isinstance(error, UserError):  # its words may quote anything
         return 0
-    said = _SAID.search(str(error))
-    return int(said[1]) if said else 0
+    number = _ERROR_NUMBER.search(str(error))
+    return int(number[1]) if number else 0
 
 
 def _is_about(error: BaseException, target: str | os.PathLike[str]) -> bool:
-    """Whether an operation on `target`, or beside it on what becomes it, failed."""
+    """Whether the error is about `target` or about a temporary file beside it."""
     name = getattr(error, "filename", None)
     if not isinstance(name, (str, os.PathLike)):
         return False
@@ -85,24 +85,25 @@ def _is_about(error: BaseException, target: str | os.PathLike[str]) -> bool:
 
 @contextlib.contextmanager
 def discard_writes(folder: str | os.PathLike[str]) -> Iterator[None]:
-    """Within it this process changes nothing in `folder`: what it writes there is thrown away, for another process
-    writes the same."""
-    _left_alone.append(Path(folder).resolve())
+    """Discards what this process writes into `folder` within the block; another process writes the same files."""
+    _discarded_folders.append(Path(folder).resolve())
     try:
         yield
     finally:
-        _left_alone.pop()
+        _discarded_folders.pop()
 
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yields a temporary path beside `path`; moves it there when the block ends well, removes it otherwise.
+    """Yields a temporary path beside `path`, which replaces `path` when the block succeeds and is removed otherwise.
 
-    The temporary keeps the suffix, for writers that look at it. Raises CannotWriteError where the disk does not
-    take it.
+    The temporary path has the suffix of `path`, since some writers depend on it.
+
+    Raises:
+        CannotWriteError: the disk is full, read-only or broken.
     """
     target = Path(path)
-    if any(target.resolve().is_relative_to(folder) for folder in _left_alone):
+    if any(target.resolve().is_relative_to(folder) for folder in _discarded_folders):
         with tempfile.TemporaryDirectory() as elsewhere:
             yield Path(elsewhere) / target.name
         return

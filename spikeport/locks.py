@@ -1,4 +1,4 @@
-"""One process at a time: an advisory lock on a file, which goes with the process that holds it, however that ends."""
+"""An advisory file lock for one process at a time; the system releases it when the process ends."""
 
 from __future__ import annotations
 
@@ -12,10 +12,17 @@ from spikeport.files import cannot_write
 
 @contextlib.contextmanager
 def held(lock: Path, *, busy: Callable[[], UserError | None]) -> Iterator[int]:
-    """Holds `lock`, which is made where it is not there; gives its descriptor. A child that inherits it holds it too.
+    """Holds a lock within the block.
 
-    Where another process holds it, `busy` gives the error to raise, or says that it waits and gives None. Raises
-    CannotWriteError where the lock cannot be made.
+    Args:
+        lock: the lock file; created if it does not exist.
+        busy: called while another process holds the lock. It returns the error to raise, or None to wait.
+
+    Yields:
+        The lock's file descriptor. A child process that inherits it holds the lock too.
+
+    Raises:
+        CannotWriteError: the lock file cannot be created.
     """
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What a user should know though the command goes on: one line on standard error, from wherever it is noticed."""
+"""Notes and warnings: single lines on standard error, while the command goes on."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import sys
 
 from spikeport.errors import printable
 
-_said: set[str] = set()
+_printed: set[str] = set()
 
 
 def note(text: str) -> None:
-    """Says what is right and worth knowing, after "note: ", once: what was said is not said again."""
-    if text not in _said and _say(f"note: {text}"):
-        _said.add(text)
+    """Prints "note: " and `text`, once for each text. Notes are facts worth knowing; nothing is wrong."""
+    if text not in _printed and _print_line(f"note: {text}"):
+        _printed.add(text)
 
 
 def warning(text: str) -> None:
-    """Says what does not seem right, after "warning: "."""
-    _say(f"warning: {text}")
+    """Prints "warning: " and `text`: something seems wrong."""
+    _print_line(f"warning: {text}")
 
 
-def _say(text: str) -> bool:
-    """Says it in one line that cannot steer a terminal. Of several processes that train together the first speaks."""
+def _print_line(text: str) -> bool:
+    """Prints one line without control characters, on rank 0 only. Returns whether it was printed."""
     if os.environ.get("RANK", "0") != "0":
         return False
     print(printable(" ".join(text.split())), file=sys.stderr, flush=True)

@@ -9,9 +9,17 @@ import numpy as np
 
 
 def read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Shape, whether the order is Fortran's, and type that an open .npy states; `file` then stands at its data.
+    """Reads the header of an open .npy file and leaves `file` at the start of the data.
 
-    What is stated may be a lie: hold it against the bytes that follow. Raises ValueError for what is no such header.
+    Args:
+        file: a .npy file, open for reading at its start.
+
+    Returns:
+        (shape, whether the array is in Fortran order, dtype) as stated. Compare them with the number of bytes that
+        follow: a damaged file states anything.
+
+    Raises:
+        ValueError: this is not a .npy header.
     """
     version = np.lib.format.read_magic(file)
     if version not in ((1, 0), (2, 0)):

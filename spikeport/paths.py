@@ -1,4 +1,4 @@
-"""Paths as people write them: ~ and $VARIABLES stand for what they stand for in a shell."""
+"""Expansion of ~ and $VARIABLES in paths, as in a shell."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 
 
 def expanded(text: str) -> str:
-    """`text` with ~ and ~user, $NAME and ${NAME} replaced; what is there under this very name stays as it is.
+    """`text` with ~, ~user, $NAME and ${NAME} replaced. A path that exists literally is returned unchanged.
 
-    Raises UserError where a variable is not set, or where no file can have such a name.
+    Raises:
+        UserError: a variable is not set, or no file can have such a name.
     """
     if "\0" in text:
         raise UserError("no path holds the character NUL", where=text, hint="correct it")

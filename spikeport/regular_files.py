@@ -1,4 +1,4 @@
-"""Opens files that lie in folders of other people: files alone, for a pipe never ends and a device may do anything."""
+"""Opens regular files only: reading a pipe may never end, and reading a device may have effects."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KINDS = {
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """The file at `path`, or behind a link there, open for reading. Raises UserError for anything else, unopened."""
+    """Opens the regular file at `path` (links are followed) for reading. Raises UserError for anything else."""
     try:
         return _open(path)
     except OSError as error:
@@ -27,8 +27,16 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def read_small(path: Path, most: int = 2**20) -> bytes:
-    """The content of a file of settings. Raises OSError as `open` does, UserError where `path` is no file, or is one of
-    more than `most` bytes."""
+    """The content of a settings file.
+
+    Args:
+        path: the file; links are followed.
+        most: largest size in bytes.
+
+    Raises:
+        OSError: as `open` does.
+        UserError: `path` is not a regular file, or it is larger than `most`.
+    """
     with _open(path) as file:
         content = file.read(most + 1)
     if len(content) > most:
@@ -49,7 +57,7 @@ def _open(path: Path) -> BinaryIO:
 
 
 def check_regular(path: Path) -> None:
-    """Raises UserError where `path` is no file, nor a link to one."""
+    """Raises UserError where `path` is not a regular file, nor a link to one."""
     try:
         _check(path, os.stat(path))
     except OSError as error:

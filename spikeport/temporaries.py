@@ -1,7 +1,7 @@
-"""Names for what is half-written, and the removal of what killed processes left of it.
+"""Temporary files and folders, and the removal of those that killed processes left behind.
 
-A name says which machine and process writes it, so that another one can tell a file in the making from one that nobody
-will ever finish.
+A name contains the machine and the process that writes it. Other processes can therefore distinguish a file that is
+being written from an abandoned one.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ _ours: set[str] = set()  # names of what this process is writing
 
 
 def temporary_file(folder: Path, suffix: str = "") -> Path:
-    """A new empty file in `folder`, to be written and then moved. Raises OSError. Let it go with `drop`."""
+    """Creates an empty file in `folder`, to be written and then moved. Remove it with `drop`. Raises OSError."""
     handle, name = tempfile.mkstemp(prefix=_prefix(), suffix=suffix, dir=folder)
     os.close(handle)
     return _kept(Path(name))
 
 
 def temporary_folder(folder: Path) -> Path:
-    """As `temporary_file`, a folder."""
+    """Creates a temporary folder, as `temporary_file` does a file."""
     return _kept(Path(tempfile.mkdtemp(prefix=_prefix(), dir=folder)))
 
 
 def drop(temporary: Path) -> None:
-    """Removes what `temporary_file` or `temporary_folder` made, where it is still there."""
+    """Removes what `temporary_file` or `temporary_folder` created, if it still exists."""
     _remove(temporary)
     _ours.discard(temporary.name)
 
 
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
-    """A folder for what nobody keeps. What killed processes left of theirs goes first."""
+    """A scratch folder, removed after the block. Abandoned ones of killed processes are removed first."""
     place = Path(tempfile.gettempdir())
     sweep_temporaries(place)
     folder = temporary_folder(place)
@@ -53,7 +53,7 @@ def scratch() -> Iterator[Path]:
 
 
 def sweep_temporaries(folder: Path) -> None:
-    """Removes what processes that are gone were writing in `folder`. What cannot be removed stays."""
+    """Removes temporary files in `folder` whose processes have ended. Files that cannot be removed stay."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             found = _NAME.match(entry.name)

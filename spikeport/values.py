@@ -20,7 +20,7 @@ class IntervalJson(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A number with the range that its assumptions leave: `low <= nominal <= high`, all in one unit.
+    """A number with its range under the stated assumptions: `low <= nominal <= high`, all in one unit.
 
     Attributes:
         low: the smallest value.

@@ -1,4 +1,4 @@
-"""What a reader needs to make a run again: versions, machine, time, command. No host names, no folders."""
+"""What reproducing a run needs: versions, machine, time and command. No host names, no folders."""
 
 from __future__ import annotations
 

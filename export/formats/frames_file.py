@@ -23,7 +23,7 @@ IN_MEMORY = 256 << 20  # bytes; a larger compressed array is unpacked to a tempo
 _PIECE = 1 << 20
 _DEFLATE_LIMIT = 1100  # deflate cannot expand further
 _FORMATS = "is no .npz file of plain arrays"
-_MEND = "write it with numpy.savez(path, frames=...)"
+_HINT = "write it with numpy.savez(path, frames=...)"
 
 
 def write_frames(path: str | os.PathLike[str], frames: np.ndarray, labels: np.ndarray | None = None) -> None:
@@ -130,7 +130,7 @@ def open_frames(
     """
     where = str(path)
     if not Path(path).is_file():
-        raise UserError("no such file", where=where, hint=_MEND)
+        raise UserError("no such file", where=where, hint=_HINT)
     try:
         with open(path, "rb") as file:
             magic = file.read(6)
@@ -144,7 +144,7 @@ def open_frames(
     except MemoryError as error:
         raise UserError("takes more memory than there is", where=where, hint="save it without compression") from error
     except Exception as error:  # zipfile and NumPy raise a dozen kinds on damaged files
-        raise UserError(_FORMATS, where=where, cause=_reason(error), hint=_MEND) from error
+        raise UserError(_FORMATS, where=where, cause=_reason(error), hint=_HINT) from error
     _check_shape(frames, tuple(input_shape), where)
     if labels is None:
         notice_other_labels(path)

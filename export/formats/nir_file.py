@@ -16,7 +16,7 @@ from spikeport.export.formats.safe_hdf5 import Tree, Unsupported, read_tree, tex
 from spikeport.files import atomic_path
 
 KNOWN = {name: getattr(nir, name) for name in nir.ir.__all__ if isinstance(getattr(nir, name), type)}
-MENDS = {
+HINTS = {
     "maxpool": "use an average pool and train again; netx cannot take a maximum of spikes",
     "batchnorm": "fold it into the layer before it",
     "dropout": "leave it out; it does nothing outside training",
@@ -110,7 +110,7 @@ def _node(where: str, fields: Any) -> nir.NIRNode:
         return _graph(where, fields)
     if not isinstance(kind, str) or kind not in KNOWN:
         plain = str(kind).lower()
-        hint = next((text for word, text in MENDS.items() if word in plain), f"NIR knows {', '.join(sorted(KNOWN))}")
+        hint = next((text for word, text in HINTS.items() if word in plain), f"NIR knows {', '.join(sorted(KNOWN))}")
         raise UserError(f"NIR {nir.version} knows no node {repr(kind)[:60]}", where=where, hint=hint)
     for key, value in fields.items():
         numbers = isinstance(value, (np.ndarray, np.generic))

@@ -167,7 +167,7 @@ class _Child:
         if mine:
             self.process.wait()
 
-    def last_words(self) -> str:
+    def last_line(self) -> str:
         """The last line that it complained in."""
         self._complaints.seek(0)
         lines = self._complaints.read(1 << 20).decode("utf-8", "replace").split("\n")
@@ -194,7 +194,7 @@ def _ask(file: Path, where: str) -> tuple[Answer, list[bytes]]:
             raise UserError(
                 "the process that reads HDF5 files does not start",
                 where=where,
-                cause=f"{answer.removeprefix('the process that reads it ')}; {lost.last_words()}",
+                cause=f"{answer.removeprefix('the process that reads it ')}; {lost.last_line()}",
                 hint=f"see whether `{sys.executable} -c 'import h5py'` works, and whether there is memory",
             )
         if fresh or answer in (_HANGS, _ENDLESS):
@@ -260,7 +260,7 @@ def _leaf(leaf: LeafHeader, arrays: Iterator[bytes]) -> Leaf:
     return np.frombuffer(bytearray(data), dtype=kind).reshape(shape)
 
 
-def _let_go() -> None:
+def _release_child() -> None:
     """At exit, and in a forked process, whose pipes would keep the child alive."""
     global _child, _lock
     if _child is not None:
@@ -272,6 +272,6 @@ def _let_go() -> None:
     _child = None
 
 
-atexit.register(_let_go)
+atexit.register(_release_child)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_let_go)
+    os.register_at_fork(after_in_child=_release_child)

@@ -27,7 +27,7 @@ except ImportError:  # Windows has no such limits; the parent's time-out remains
 
 DEEPEST = 32
 MOST_OBJECTS = 250_000  # groups, values and attributes; a node of NIR has about seven
-A_SIGN_OF_LIFE = 100  # objects
+OBJECTS_PER_SIGN = 100  # objects
 ALIVE = b"\xff" * 8
 ATTRIBUTE_BYTES = 1 << 20
 LONGEST_NAME = 500
@@ -60,18 +60,18 @@ class RefusedError(Exception):
 
 
 class Reader:
-    """One file, walked object by object; `header` nests what `arrays` holds the bytes of.
+    """Reads one file, object by object. The header nests groups and values; `arrays` has the bytes of the values.
 
-    `goes_on` is called after each hundred objects: what a file may take grows with what was read of it, so that a sound
-    file is never too long and a damaged one never endless.
+    `on_progress` is called after each hundred objects. The caller extends the time limit there, so that a large sound
+    file is read to its end and a damaged one is not read for ever.
     """
 
-    def __init__(self, size: int, goes_on: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, size: int, on_progress: Callable[[], None] = lambda: None) -> None:
         self.budget = FREE_BYTES + EXPANSION * size
         self.seen: set[tuple[int, int]] = set()
         self.objects = 0
         self.arrays: list[bytes] = []
-        self.goes_on = goes_on
+        self.on_progress = on_progress
 
     def group(self, group: Any, path: str = "", depth: int = 0) -> GroupHeader:
         """Everything in a group, given by h5py's low-level id: `{"members": ..., "attributes": ...}`.
@@ -109,8 +109,8 @@ class Reader:
         self.objects += 1
         if self.objects > MOST_OBJECTS:
             raise RefusedError(f"it holds more than {MOST_OBJECTS} objects")
-        if self.objects % A_SIGN_OF_LIFE == 0:
-            self.goes_on()
+        if self.objects % OBJECTS_PER_SIGN == 0:
+            self.on_progress()
 
     def dataset(self, dataset: Any, path: str) -> list[Any]:
         """`[dtype, shape, bytes]`, `["text", shape, lengths]` or `["none", what it is]`."""
@@ -193,7 +193,7 @@ def _checked_name(name: bytes | str) -> str:
 def answer(path: str, alive: Callable[[], None]) -> tuple[Answer, list[bytes]]:
     """The header and arrays of the file at `path`, or a header that says what is wrong with it."""
 
-    def goes_on() -> None:
+    def on_progress() -> None:
         _limit_time(size)
         alive()
 
@@ -201,7 +201,7 @@ def answer(path: str, alive: Callable[[], None]) -> tuple[Answer, list[bytes]]:
         size = os.stat(path).st_size
         _limit_time(size)
         _limit_memory(size)
-        reader = Reader(size, goes_on)
+        reader = Reader(size, on_progress)
         with _opened(path) as file:
             tree = reader.group(file["/"].id)
         return {"tree": tree}, reader.arrays

@@ -129,5 +129,5 @@ class _Values:
                 cause="the decay of one step would exceed 1", hint="give the dt that the network was trained with "
                 "(files that Norse's exporter wrote with its default dt = 1e-3 s need 1e-6 s)",
             )  # fmt: skip
-        taken = np.minimum(dt_s / tau, 1.0)
-        return float(taken) if np.ndim(taken) == 0 else taken
+        fraction = np.minimum(dt_s / tau, 1.0)
+        return float(fraction) if np.ndim(fraction) == 0 else fraction

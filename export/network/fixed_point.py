@@ -1,4 +1,4 @@
-"""The grids and the decay arithmetic of Loihi's CUBA neurons, said once.
+"""Number formats and state updates of Loihi's CUBA neurons.
 
 Equal to Lava 0.10.0's `fixed_pt` models (lif/models.py), which are not proven equal to silicon.
 """

@@ -28,7 +28,7 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")  # some microseconds, for the next piece of work comes soon
 
-exits.spare_address_space()
+exits.limit_blas_threads()
 
 app = typer.Typer(
     name="spikeport",
@@ -82,7 +82,7 @@ def _main(
         ),
     ] = False,
 ) -> None:
-    exits.begin(context.invoked_subcommand or "")
+    exits.set_verb(context.invoked_subcommand or "")
 
 
 @app.command()
@@ -183,7 +183,7 @@ cli_tools.add_to(app)
 
 def main() -> None:
     """Entry point: runs the command; a user's mistake is one line on standard error and an exit code."""
-    sys.exit(exits.code_of(app))
+    sys.exit(exits.exit_code_of(app))
 
 
 def _run(

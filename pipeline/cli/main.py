@@ -9,7 +9,7 @@ from spikeport import exits
 
 def main() -> None:
     """Runs the command and leaves with its exit code."""
-    sys.exit(exits.code_of(_command))
+    sys.exit(exits.exit_code_of(_command))
 
 
 def _command() -> None:

@@ -152,7 +152,7 @@ def open_run(path: Path) -> RunFolder:
         if not _is_entry(entry):
             raise _damaged(path, f"its stage {stage!r} is not a stage entry")
         if entry.get(SEAL, "") not in ("", _seal(entry)):
-            exits.suspect(
+            exits.note_changed_input(
                 UserError(
                     f"what it says of the stage {stage!r} was changed since the stage was done",
                     where=str(path / MANIFEST),

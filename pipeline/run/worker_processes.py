@@ -39,7 +39,7 @@ class WorkerProcesses:
         self._processes = [
             subprocess.Popen(
                 command,
-                env={**os.environ, **exits.started_by_this(), "RANK": str(rank), "LOCAL_RANK": str(rank)},
+                env={**os.environ, **exits.child_environment(), "RANK": str(rank), "LOCAL_RANK": str(rank)},
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -87,7 +87,7 @@ class WorkerProcesses:
             if error := self.lost():
                 time.sleep(GRACE_S)
                 if self._watched.is_set():
-                    exits.leave(error.exit_code, str(error))
+                    exits.exit_now(error.exit_code, str(error))
             time.sleep(0.2)
 
 
@@ -100,9 +100,9 @@ def _read_stderr(process: subprocess.Popen[str], lines: deque[str]) -> None:
 def _error_of(rank: int, code: int, lines: list[str]) -> UserError:
     kind = MissingDependencyError if code == MissingDependencyError.exit_code else UserError
     return kind(
-        f"process {rank} of those that train together {exits.left_with(code)}",
+        f"process {rank} of those that train together {exits.describe_exit(code)}",
         where="training.devices",
-        cause=exits.last_words(lines),
+        cause=exits.last_error(lines),
         hint="mend that, or train in one process; the same command with --resume goes on from here",
     )
 

@@ -105,7 +105,7 @@ def start_trial(
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **limits, **exits.started_by_this()},
+            env={**os.environ, **limits, **exits.child_environment()},
         )
 
 
@@ -121,7 +121,7 @@ def finish_trial(process: subprocess.Popen, folder: Path, verb: str = "train") -
     if result is None:
         output = _log(folder).read_text(encoding="utf-8", errors="replace").splitlines()
         kind = MissingDependencyError if code == MissingDependencyError.exit_code else UserError
-        raise kind(exits.left_with(code), cause=exits.last_words(output))
+        raise kind(exits.describe_exit(code), cause=exits.last_error(output))
     return result
 
 

@@ -26,9 +26,9 @@ signal.signal(signal.SIGINT, signal.{"SIG_IGN" if signal.SIGINT in ignored else 
 {heard}
 from spikeport import exits
 def work():
-    exits.begin({verb!r})
+    exits.set_verb({verb!r})
 {"".join(f"    {line}" for line in work.splitlines(keepends=True))}
-sys.exit(exits.code_of(work))
+sys.exit(exits.exit_code_of(work))
 """
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     return subprocess.Popen(
@@ -121,8 +121,8 @@ def test_what_does_not_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_it_started_ends_when_it_is_killed() -> None:
     child = WAITS.replace("begun", "child").replace("\n", ";")
-    inner = f"import time; from spikeport import exits; exits.code_of(lambda: exec({child!r}))"
-    starts = f"subprocess.Popen([sys.executable, '-c', {inner!r}], env={{**os.environ, **exits.started_by_this()}})\n"
+    inner = f"import time; from spikeport import exits; exits.exit_code_of(lambda: exec({child!r}))"
+    starts = f"subprocess.Popen([sys.executable, '-c', {inner!r}], env={{**os.environ, **exits.child_environment()}})\n"
     process = command(starts + "time.sleep(600)\n")
     assert process.stdout.readline() == "child\n"
     process.kill()

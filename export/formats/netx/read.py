@@ -1,7 +1,7 @@
-"""The .net file of lava-dl's netx, read so that none of its traps stays hidden.
+"""Reads .net files of lava-dl's netx.
 
-netx 0.6.0 truncates floats, clips or shifts weights, drops convolution delays and skips layers it does not know,
-mostly without a word. What it would change is refused here, by name.
+netx 0.6.0 truncates floats, clips or shifts weights, drops delays of convolutions and skips layers of unknown types,
+mostly without a message. This reader refuses everything that netx would change, with the layer's name.
 """
 
 from __future__ import annotations
@@ -49,10 +49,17 @@ _NOT_CUBA = {
 
 
 def read_netx(path: str | os.PathLike[str], input_shape: Shape | None = None) -> IntegerNetwork:
-    """The integer network in a .net file, ours or lava-dl's. `input_shape` `(C, H, W)` is needed where the file starts
-    with a convolution and does not say it.
+    """Reads a .net file, written by Spikeport or by lava-dl.
 
-    Raises UserError naming file, layer and rule for everything that netx would refuse, change or ignore.
+    Args:
+        path: the .net file.
+        input_shape: `(C, H, W)`; needed where the file starts with a convolution and does not state it.
+
+    Returns:
+        The integer network, exactly as netx would run it.
+
+    Raises:
+        UserError: netx would refuse, change or ignore something; names file, layer and rule.
     """
     file = read_tree(path)
     groups = group_at(file, "layer")

@@ -1,4 +1,4 @@
-"""The .net file of lava-dl's netx: written so that none of its traps can close. Reading it back: `netx_read`."""
+"""Writes .net files of lava-dl's netx, and verifies each by reading it back."""
 
 from __future__ import annotations
 
@@ -22,10 +22,16 @@ __all__ = ["read_netx", "write_netx"]
 
 
 def write_netx(network: IntegerNetwork, path: str | os.PathLike[str]) -> None:
-    """Writes `network` as a .net file, whole or not at all, then reads it back and compares.
+    """Writes `network` as a .net file, reads it back and compares; the file is complete or absent.
 
-    netx ignores attributes and groups beside `layer`: names, scales, message bits and read-out are kept there. Raises
-    UserError where the folder cannot be written, or netx could not run what the network holds.
+    Names, scales, message bits and the read-out are written as attributes and a group that netx ignores.
+
+    Args:
+        network: the network.
+        path: the .net file.
+
+    Raises:
+        UserError: the file cannot be written, or netx would not run the network as it is (`rules`).
     """
     check_network(network)
     with atomic_path(path) as temporary:

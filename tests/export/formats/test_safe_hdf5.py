@@ -154,7 +154,7 @@ def script(tmp_path, body, start=STARTED):
 )
 def test_a_child_that_dies_at_its_start_accuses_no_file(tmp_path, monkeypatch, start, words):
     path = sound(tmp_path / "f.h5")
-    safe_hdf5._let_go()
+    safe_hdf5._release_child()
     with monkeypatch.context() as patch:
         patch.setattr(safe_hdf5, "__file__", str(script(tmp_path, "pass", start)))
         with pytest.raises(UserError, match=f"the process that reads HDF5 files does not start: .*{words}") as raised:
@@ -175,7 +175,7 @@ def test_a_child_that_dies_at_its_start_accuses_no_file(tmp_path, monkeypatch, s
 )
 def test_whatever_ends_the_child_is_one_error_and_the_next_file_is_read(tmp_path, monkeypatch, body, words):
     path = sound(tmp_path / "f.h5")
-    safe_hdf5._let_go()
+    safe_hdf5._release_child()
     fake = script(tmp_path, body)
     with monkeypatch.context() as patch:
         patch.setattr(safe_hdf5, "__file__", str(fake))

@@ -132,7 +132,7 @@ def test_a_seal_is_the_same_after_the_disk(tmp_path: Path, capsys: pytest.Captur
     run.record("data", {"a": (1, 2.5e-17), "b": {3: None, 20: "ü", 4: True}}, (), 0.1234)
     seen: list[UserError] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exits, "suspect", seen.append)
+        patch.setattr(exits, "note_changed_input", seen.append)
         open_run(tmp_path / "run")
         assert seen == []
         changed(tmp_path / "run", put("stages", "data", "seconds", value=5))

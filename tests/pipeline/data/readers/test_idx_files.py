@@ -125,7 +125,7 @@ def test_a_class_without_an_image_is_an_error(tmp_path: Path) -> None:
 
 
 def test_images_that_are_left_out_are_said(tmp_path: Path, capsys, monkeypatch) -> None:
-    monkeypatch.setattr(notes, "_said", set())
+    monkeypatch.setattr(notes, "_printed", set())
     options = with_idx(tmp_path).model_copy(update={"pairing": "class", "image_id_offset": 0})
     write_idx(tmp_path / "idx", np.zeros((9, 3, 4)), np.resize([2, 7, 5, 11], 9))
     assert len(load(options).images.labels) == 7

@@ -24,7 +24,7 @@ HEIGHT, WIDTH = 5, 7
 
 @pytest.fixture(autouse=True)
 def nothing_said_before(monkeypatch) -> None:
-    monkeypatch.setattr(notes, "_said", set())
+    monkeypatch.setattr(notes, "_printed", set())
 
 
 def read(path: Path) -> np.ndarray:
