@@ -116,7 +116,9 @@ def try_interpreter(python: Path, wheel: Path, packages: Path, folder: Path) -> 
     found = json.loads(run([inside, "-P", "-c", PROBE], **options).stdout)
     compared = []
     for pair, row in found["equivalence"].items():
-        if not row or row.get("mismatches") != 0:
+        if not isinstance(row, dict):
+            continue  # words about the comparison
+        if row["mismatches"] != 0:
             raise SystemExit(f"{python}: {pair}: {row}")
         compared.append(f"{pair}: {row['mismatches']} of {row['spikes_compared']:,}")
     seconds = time.perf_counter() - begun
