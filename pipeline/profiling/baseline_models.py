@@ -1,4 +1,4 @@
-"""The rivals of a spiking student on ordinary hardware, as ONNX files: its teacher, the teacher in 8 bits, and the
+"""The baseline models of a student on ordinary hardware, as ONNX files: its teacher, the teacher in 8 bits, and the
 student's own shape as an ANN."""
 
 from __future__ import annotations

@@ -290,7 +290,7 @@ def test_first_lessons_are_shared_where_they_would_be_the_same(recipe, tmp_path,
 
 
 def test_what_is_shared_ends_in_the_same_weights(spikeport, tmp_path):
-    """A run that took teacher, translator and first lessons over, and one that trained them itself."""
+    """A run that took teacher, translator and pretraining over, and one that trained them itself."""
     (tmp_path / "r.toml").write_text(
         """
 data = {source = "digits", height = 16, width = 18, steps = 3, train = 30, validation = 20, test = 20}

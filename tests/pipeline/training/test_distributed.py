@@ -131,7 +131,7 @@ SYNTHETIC = [
 
 
 def test_two_killed_processes_go_on_where_they_were(folder) -> None:
-    """Translator, first lessons, later ones and tuning in two processes, killed together amid the first lessons: the
+    """Translator, pretraining, later ones and tuning in two processes, killed together amid the pretraining: the
     resumed run ends in the very files of the unbroken one."""
     words = [word for change in SYNTHETIC for word in ("--set", change)]
     whole = train(folder, "whole", ALONE, *words)

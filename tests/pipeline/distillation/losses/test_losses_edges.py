@@ -195,7 +195,7 @@ def test_logit_kd_may_be_adaptive() -> None:
 
 def test_the_last_step_is_what_decides() -> None:
     """Running counts: class 0 fires once, at the first of ten steps, class 1 twice, at the last two. Their mean says 0,
-    the decision is 1; `last` distils what decides, as a network of that one step would."""
+    the decision is 1; `last` distills what decides, as a network of that one step would."""
     spikes = torch.zeros(10, 1, 2)
     spikes[0, 0, 0] = spikes[8:, 0, 1] = 1
     logits, teacher = spikes.cumsum(0), torch.tensor([[0.0, 1.0]])
