@@ -1,4 +1,4 @@
-"""An example of what the stages hand to the report: random but plausible. For tests and for looking at the page.
+"""Random but plausible inputs of a report, for tests and for viewing the page.
 
 No number here was measured. `python tests/helpers/report_example.py FOLDER` writes
 whole/ and parts/, the latter with every optional part missing.
@@ -60,14 +60,8 @@ def example_sample(rng: np.random.Generator, key: str, label: int, predicted: in
     spikes = (rng.random((STEPS, 10)) < 0.08).astype(np.uint8)
     spikes[2:, predicted] = rng.random(STEPS - 2) < 0.85
     image = np.clip(255 - 40 * np.abs(np.hypot(y[:28, :28] - 14, x[:28, :28] - 14) - 8), 0, 255)
-    return Sample(
-        key=key,
-        label=label,
-        predicted=predicted,
-        frames=frames,
-        output_spikes=spikes,
-        image=image[None].astype(np.uint8),
-    )
+    image = image[None].astype(np.uint8)
+    return Sample(key=key, label=label, predicted=predicted, frames=frames, output_spikes=spikes, image=image)
 
 
 def example_energy() -> list[dict[str, Any]]:
