@@ -30,14 +30,22 @@ BIASES = ("refuse", "neuron")
 
 @dataclass(frozen=True, kw_only=True)
 class SpikingGraph:
-    """A NIR graph, its time step `dt_s` in seconds and its reset, which is always "zero" since Loihi has no other.
+    """A NIR graph with what NIR does not state. Subgraphs are flattened.
 
-    `input_shape`: `(C, H, W)` or `(N,)`, no batch. `scales`: integer units per float unit for each weight node whose
-    quantization is already decided, else empty. `readout`: what gives the class; "" takes what the graph ends in.
-    `bias`: what becomes of a bias behind which currents decay slowly: refused, or a bias neuron. `allow_vector`:
-    neurons of a layer may have decays of their own, which only simulators take. `origins`: where dt and reset came
-    from. `notes`: what loading had to assume. Subgraphs are put in place. Raises UserError where these contradict the
-    graph.
+    Attributes:
+        nir_graph: the graph.
+        dt_s: time step in seconds.
+        reset: "zero", the only reset that Loihi has.
+        input_shape: `(C, H, W)` or `(N,)`, without batch.
+        scales: integer units per float unit of each weight node that is quantized already.
+        readout: how the output becomes a class; "" for what the graph ends in.
+        bias: what becomes of a bias before a neuron with synaptic current: "refuse" or "neuron" (a bias neuron).
+        allow_vector: whether neurons of a layer may have decays of their own, which only simulators support.
+        origins: where `dt_s` and `reset` came from.
+        notes: assumptions that were made when the graph was loaded.
+
+    Raises:
+        UserError: a value contradicts the graph.
     """
 
     nir_graph: nir.NIRGraph
@@ -118,13 +126,22 @@ def load_graph(
     bias: str | None = None,
     allow_vector: bool | None = None,
 ) -> SpikingGraph:
-    """Any .nir file as a spiking graph; what NIR does not say comes from the metadata file or from the arguments.
+    """Reads a .nir file. What NIR does not state comes from the metadata file or from the arguments.
 
-    `dt_s`: seconds; default: the metadata file's, else tau/r where that is one value over all leaky nodes (noted).
-    `reset`: "zero"; never guessed. `if_gain`: what an IF node's r means in a file without metadata: NIR's equation says
-    per second (gain r dt), some frameworks write per step (gain r). `input_shape`: where the file states none.
-    `readout`, `bias`, `allow_vector`: see SpikingGraph; given, they win over the metadata file. Raises UserError where
-    something is missing, damaged or contradicts the metadata file.
+    Args:
+        path: the .nir file.
+        dt_s: time step in seconds; default: the metadata file's, else tau/r where that is one value over all leaky
+            nodes (with a note).
+        reset: "zero"; never guessed.
+        if_gain: unit of r of IF nodes in a file without metadata: per second as in NIR's equation (gain r dt), or per
+            step as some frameworks write it (gain r).
+        input_shape: `(C, H, W)` or `(N,)`, where the file states none.
+        readout: see SpikingGraph; overrides the metadata file.
+        bias: as `readout`.
+        allow_vector: as `readout`.
+
+    Raises:
+        UserError: something is missing or damaged, or an argument contradicts the metadata file.
     """
     metadata = read_metadata(path)  # first: its checksum keeps a damaged file from the HDF5 library
     graph = flat(read_nir(path))

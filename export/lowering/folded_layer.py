@@ -13,12 +13,26 @@ from spikeport.values import Shape
 
 @dataclass(frozen=True, kw_only=True)
 class FoldedLayer:
-    """A weight layer whose neurons see `(gain * (weight x + bias) + weight_rec s + bias_rec) / divisor`.
+    """A weight layer. Its neurons receive `(gain * (weight x + bias) + weight_rec s + bias_rec) / divisor`.
 
-    `weight`: float64 `(out, in)` or `(Cout, Cin/groups, kH, kW)`. `gain`: one number, or one an output row (channel).
-    `bias`: one a row, or of `output_shape`. `weight_rec` `(out, out)` and `bias_rec` `(out,)`: of the loop, s being
-    this layer's spikes of the step before. `delay`: steps that x waits, int64 broadcastable to `(out, in)`, or None.
-    `folded`: the nodes that went in.
+    Here x is the input and s the layer's own spikes of the step before.
+
+    Attributes:
+        name: the weight node's name.
+        kind: "dense" or "conv".
+        weight: float64 `(out, in)` or `(Cout, Cin/groups, kH, kW)`.
+        bias: one an output row (channel), or of `output_shape`.
+        input_shape: `(C, H, W)` or `(N,)`.
+        stride: of a convolution, (height, width).
+        padding: zeros on each side, (height, width).
+        dilation: (height, width).
+        groups: groups of channels.
+        divisor: product of the sizes of average pools that were folded.
+        gain: one number, or one an output row.
+        weight_rec: recurrent weights `(out, out)`, or None.
+        bias_rec: bias of the recurrent connection `(out,)`, or None.
+        delay: time steps that x waits, int64 broadcastable to `(out, in)`, or None.
+        folded: names of the nodes that were folded into this layer.
     """
 
     name: str

@@ -1,8 +1,7 @@
-"""The integer network: what runs on the chip, as frozen NumPy values that refuse to exist if illegal.
+"""The integer network that runs on the chip, as frozen values that are checked when they are created.
 
-One layer is a synapse (dense or convolution, dense also recurrent or with delays) and the neurons it feeds, in
-Loihi's units: a weight step is 1, a membrane step is 1/64 of it. See `fixed_point` for the arithmetic and `netx` for
-the file.
+One layer is a synapse (dense or convolution) and the neurons that it drives, in Loihi's units: a step of a weight is 1,
+a step of a membrane is 1/64 of it.
 """
 
 from __future__ import annotations
@@ -25,17 +24,34 @@ Parameter = int | np.ndarray  # one value for all neurons, or int32 of `output_s
 
 @dataclass(frozen=True, kw_only=True)
 class IntegerLayer:
-    """A synapse and its neurons. Shapes are torch's: `(C, H, W)` or `(N,)`, weight `(Cout, Cin/groups, kH, kW)` or
-    `(out, in)`.
+    """A synapse and its neurons, in Loihi's integers.
 
-    `i_decay`, `v_decay`: what a step takes from current and voltage, in 4096ths (iDecay, vDecay). `vth_mant`:
-    threshold; a neuron fires when its voltage is greater than 64 * vth_mant. Each is one number, or one a neuron
-    (`output_shape`, which only simulators take). `bias`: one integer per output channel or per neuron, or None.
-    `weight_rec` `(out, out)`: from this layer's spikes of the step before (dense only). `delay`: steps that a spike
-    waits, 0 to 62, broadcastable to `(out, in)` (dense only; with `weight_rec` one value or one a row, which then
-    delays both). `scale`: integer units per float unit of the graph this came from (None if it came from a file).
-    Kind "input": neurons without synapses, driven by `weight[0] * x + bias` each step, as SLAYER's input layers are;
-    only as the first layer. Raises UserError naming the layer and the rule where netx could not run it exactly.
+    Each time step, with x the input spikes and s the layer's own spikes of the step before:
+    u = wrap(decay(u, i_decay) + 64 (weight x + weight_rec s)); v = saturate(decay(v, v_decay) + u + 64 bias);
+    where v > 64 vth_mant the neuron fires and v becomes 0. The functions are those of `fixed_point`.
+
+    Attributes:
+        name: the layer's name.
+        kind: "dense", "conv", or "input": neurons without synapses, driven by `weight[0] * x + bias` each step, as
+            the input layers of SLAYER are; only as the first layer.
+        weight: integers `(Cout, Cin/groups, kH, kW)` or `(out, in)`.
+        bias: integers, one an output channel or one a neuron, or None.
+        i_decay: decay of the current in 4096ths a step (iDecay); one number, or one a neuron, which only simulators
+            support.
+        v_decay: decay of the voltage, as `i_decay` (vDecay).
+        vth_mant: threshold mantissa, as `i_decay` one number or one a neuron.
+        input_shape: `(C, H, W)` or `(N,)`.
+        stride: of a convolution, (height, width).
+        padding: zeros on each side, (height, width).
+        dilation: (height, width).
+        groups: groups of channels.
+        weight_rec: `(out, out)`, from this layer's spikes of the step before; dense layers only.
+        delay: time steps that a spike waits, broadcastable to `(out, in)`; dense layers only. With `weight_rec` one
+            value or one a row, which then delays both.
+        scale: integer units per float unit of the graph that this came from; None for a layer from a file.
+
+    Raises:
+        UserError: the layer is not legal on Loihi; names the layer and the rule. Rules of netx: `formats.netx.rules`.
     """
 
     name: str
@@ -200,11 +216,17 @@ class IntegerLayer:
 
 @dataclass(frozen=True, kw_only=True)
 class IntegerNetwork:
-    """A chain of integer layers from `input_shape` on; a dense layer after a convolution flattens C, H, W in order.
+    """A chain of integer layers. A dense layer after a convolution flattens its input in the order C, H, W.
 
-    `input_message_bits`: 0 where inputs are spikes; else inputs are counts of that many bits (graded spikes, which
-    Loihi 2 has), 0 to 2^bits - 1. `readout`: how spikes become a class. Raises UserError where a layer does not fit
-    the one before it.
+    Attributes:
+        input_shape: `(C, H, W)` or `(N,)` of one time step.
+        layers: the layers in order.
+        input_message_bits: 0 where inputs are spikes; else inputs are counts 0 to 2^bits - 1 (graded spikes, which
+            Loihi 2 has).
+        readout: how output spikes become a class.
+
+    Raises:
+        UserError: a layer does not fit the one before it.
     """
 
     input_shape: Shape
