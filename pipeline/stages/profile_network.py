@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from spikeport.pipeline.report.write import ReportInputs, Sample, build_report, 
 from spikeport.pipeline.run import health
 from spikeport.pipeline.run.intervals import share
 from spikeport.pipeline.stages.report import FILES, STEPS
+from spikeport.pipeline.stages.results import JsonObject
 from spikeport.versions import about_this_run
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Subject:
     labels: np.ndarray | None
     frames_file: Path
     dt_s: float | None = None
-    quantization: Sequence[dict[str, Any]] = ()
+    quantization: Sequence[JsonObject] = ()
 
 
 def profile_network(
@@ -68,7 +69,7 @@ def profile_network(
     *,
     active_rule: str | None = None,
     per_step: bool = False,
-) -> tuple[dict[str, Any], SpikeTrace]:
+) -> tuple[JsonObject, SpikeTrace]:
     """Counts and energies as the stage `profile` has them, with the accuracy, and the trace, with `per_step` its counts
     of every step; the baseline is the formula floor of an ANN of the same shape on a GPU.
     `active_rule`: as in `sample_energies`."""
@@ -93,7 +94,7 @@ def profile_network(
 def write_page(
     subject: Subject,
     hardware: tuple[str, ...],
-    result: dict[str, Any],
+    result: JsonObject,
     trace: SpikeTrace,
     folder: Path,
     *,
@@ -128,7 +129,7 @@ def write_page(
 
 
 def _inputs(
-    subject: Subject, result: dict[str, Any], trace: SpikeTrace, predicted: np.ndarray, classes: tuple[str, ...]
+    subject: Subject, result: JsonObject, trace: SpikeTrace, predicted: np.ndarray, classes: tuple[str, ...]
 ) -> ReportInputs:
     frames, labels = subject.frames, subject.labels
     answers = _answers(subject, predicted)
@@ -169,7 +170,7 @@ def _inputs(
     )
 
 
-def _warnings(subject: Subject, trace: SpikeTrace, predicted: np.ndarray) -> list[dict[str, Any]]:
+def _warnings(subject: Subject, trace: SpikeTrace, predicted: np.ndarray) -> list[JsonObject]:
     """What is wrong with a network as it answers these frames. One that is read by its membranes need not fire."""
     assert trace.counts is not None
     network, places = subject.network, trace.spikes.shape[0] * trace.spikes.shape[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from spikeport.pipeline.stages.checks import require_whole
 from spikeport.pipeline.stages.deploy import trace_of
 from spikeport.pipeline.stages.outputs import check_folder
 from spikeport.pipeline.stages.results import (
+    JsonObject,
     ProfileResult,
     ReportResult,
     SimulationResult,
@@ -62,7 +63,7 @@ def profile(context: Context) -> StageOutput:
 
 def profile_run(
     context: Context, *, hardware: tuple[str, ...] = (), baseline_gpu: str | None = None, active_rule: str | None = None
-) -> tuple[dict[str, Any], dict[str, str]]:
+) -> tuple[JsonObject, dict[str, str]]:
     """What `profile` found, on other devices, another GPU or by another rule if asked for; and the sha256 of each ONNX
     file timed."""
     from spikeport.pipeline.profiling.baseline.measure import baseline_rows
@@ -101,8 +102,8 @@ def report_elsewhere(
     context: Context,
     folder: Path,
     measured: list[BaselineRow] | None = None,
-    profiled: dict[str, Any] | None = None,
-    asked: dict[str, Any] | None = None,
+    profiled: JsonObject | None = None,
+    asked: JsonObject | None = None,
 ) -> list[str]:
     """The report of a whole run in another `folder`, the run left as it is; paths of the files. `measured`: rows of
     other machines in place of those kept; `profiled`: an account in place of the run's, of what was `asked` in place of
@@ -117,7 +118,7 @@ def report_elsewhere(
 
 
 def _write(
-    context: Context, folder: Path, profiled: dict[str, Any], asked: Profile, elsewhere: list[BaselineRow]
+    context: Context, folder: Path, profiled: JsonObject, asked: Profile, elsewhere: list[BaselineRow]
 ) -> Report:
     content = build_report(_inputs(context, profiled, elsewhere))
     samples, steps = _samples_csv(context, asked), _steps_csv(context) if asked.per_step else None
@@ -146,7 +147,7 @@ def _steps_csv(context: Context) -> str:
     return steps_csv(network, counts)
 
 
-def _inputs(context: Context, profiled: dict[str, Any], elsewhere: list[BaselineRow]) -> ReportInputs:
+def _inputs(context: Context, profiled: JsonObject, elsewhere: list[BaselineRow]) -> ReportInputs:
     run, recipe = context.run, context.recipe
     # The facts come from the manifest: the report needs no recordings but those it shows.
     dataset, check = context.dataset, CheckResult.from_json(run.result("check"))
@@ -208,7 +209,7 @@ def _inputs(context: Context, profiled: dict[str, Any], elsewhere: list[Baseline
     )
 
 
-def warnings_of(run: RunFolder) -> list[dict[str, Any]]:
+def warnings_of(run: RunFolder) -> list[JsonObject]:
     """What the stages that ran found wrong with networks, see pipeline.run.health; nothing of an older Spikeport's."""
     return [
         {"stage": stage, **found}
