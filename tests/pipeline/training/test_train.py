@@ -21,11 +21,10 @@ from spikeport.pipeline.models.students.inference import predict_spikes
 from spikeport.pipeline.run.seeding import derived_seed
 from spikeport.pipeline.run.tensor_files import read_tree
 from spikeport.pipeline.training.checkpoints import CHECKPOINT
-from spikeport.pipeline.training.epoch_log import write_metrics
 from spikeport.pipeline.training.evaluate import student_accuracy
 from spikeport.pipeline.training.fit import fit
 from spikeport.pipeline.training.qat import qat_finetune
-from spikeport.pipeline.training.results import BestEpoch, EpochRow
+from spikeport.pipeline.training.results import BestEpoch
 from spikeport.pipeline.training.task import TrainingTask
 from spikeport.pipeline.training.train import initial_student, train_student, train_teacher
 
@@ -286,21 +285,6 @@ def test_the_teacher_learns_and_is_chosen_without_the_test_set(tmp_path: Path) -
         assert max(row["validation_accuracy"] for row in rows) > 0.9
 
 
-def test_another_recipes_checkpoint_is_refused(tmp_path: Path) -> None:
-    train_student(tiny_recipe(), tiny_dataset(), None, "baseline", tmp_path)
-    with pytest.raises(UserError, match=r"belongs to another recipe.*Hint"):
-        train_student(tiny_recipe(training={"lr": 0.5}), tiny_dataset(), None, "baseline", tmp_path)
-    with pytest.raises(UserError, match="belongs to another recipe"):
-        train_student(tiny_recipe(), tiny_dataset(train=24), None, "baseline", tmp_path)
-
-
-@pytest.mark.parametrize("content", [b"", b"no tensors here", b"\x80\x04pickle."])
-def test_an_unreadable_checkpoint_is_named(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / CHECKPOINT).write_bytes(content)
-    with pytest.raises(UserError, match=rf"{CHECKPOINT}: cannot be read as a checkpoint.*delete it"):
-        train_student(tiny_recipe(), tiny_dataset(), None, "baseline", tmp_path)
-
-
 def test_impossible_requests(tmp_path: Path) -> None:
     data = tiny_dataset()
     with pytest.raises(UserError, match=r"student-ckd needs a teacher.*Hint: train without"):
@@ -316,11 +300,3 @@ def test_impossible_requests(tmp_path: Path) -> None:
     if not torch.cuda.is_available():
         with pytest.raises(UserError, match=r"there is no GPU.*set it to cpu or auto"):
             train_student(tiny_recipe(training={"accelerator": "gpu"}), data, None, "baseline", tmp_path / "gpu")
-
-
-def test_metrics_keep_other_stages_and_replace_their_own(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.jsonl"
-    write_metrics(path, "teacher", [EpochRow(stage="teacher", epoch=1)])
-    write_metrics(path, "student", [EpochRow(stage="student", epoch=1), EpochRow(stage="student", epoch=2)])
-    write_metrics(path, "student", [EpochRow(stage="student", epoch=1)])
-    assert [(line["stage"], line["epoch"]) for line in lines(path)] == [("teacher", 1), ("student", 1)]
