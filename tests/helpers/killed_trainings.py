@@ -30,7 +30,7 @@ def training(folder: Path) -> int:
         return child
     try:
         torch.set_num_threads(1)
-        fit(LeastSquares(EPOCHS, SCORES, average=0.8), folder, Training(accelerator="cpu", accumulate=2))
+        fit(LeastSquares(EPOCHS, SCORES, ema_decay=0.8), folder, Training(accelerator="cpu", accumulate=2))
         os._exit(0)
     finally:
         os._exit(1)
