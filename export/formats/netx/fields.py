@@ -97,6 +97,21 @@ def per_neuron(values: np.ndarray, shape: Shape, key: str, where: str) -> np.nda
     return spread.transpose()
 
 
+def delay_at(group: Tree, shape: Shape, where: str) -> np.ndarray:
+    """A delay as netx reads it: one, one a row (which wins where the matrix is square), one a column, or one each."""
+    delay = integers_at(group, "delay", where)
+    if delay.size == 1:
+        return delay.reshape(1, 1)
+    if delay.ndim == 1 and delay.size in shape:
+        return delay.reshape(-1, 1) if delay.size == shape[0] else delay.reshape(1, -1)
+    if delay.shape != shape:
+        raise UserError(f"delay has shape {delay.shape}, which does not fit weights {shape}", where=where,
+                        hint="one number, one a neuron, one an input, or one a synapse")  # fmt: skip
+    if np.all(delay == delay[:, :1]):
+        return delay[:1, :1] if np.all(delay == delay[0, 0]) else delay[:, :1]
+    return delay[:1] if np.all(delay == delay[:1]) else delay
+
+
 def attribute_text(group: Tree, key: str, default: str, where: str) -> str:
     """An attribute that holds text."""
     if key not in group.attributes:

@@ -17,6 +17,7 @@ from spikeport.export.formats.netx.fields import (
     NO_NETWORK,
     attribute_number,
     attribute_text,
+    delay_at,
     group_at,
     integers_at,
     number_at,
@@ -202,7 +203,7 @@ def _dense(group: Tree, kind: str, index: int, where: str, shape: Shape | None, 
     bias = None
     if "bias" in group.members:
         bias = per_neuron(integers_at(group, "bias", where), (neurons,), "bias", where)
-    delay = _delay(group, weight.shape, where) if "delay" in group.members else None
+    delay = delay_at(group, weight.shape, where) if "delay" in group.members else None
     built = partial(
         _built, group, where, index, kind="dense", weight=weight, weight_rec=weight_rec, bias=bias,
         input_shape=(weight.shape[1],) if shape is None else shape, **_neuron(group, where, (neurons,)),
@@ -221,21 +222,6 @@ def _matrix(group: Tree, key: str, neurons: int, where: str) -> np.ndarray:
     if weight.ndim < 2 or weight.size == 0 or any(length != 1 for length in weight.shape[2:]):
         raise UserError(f"{key} has shape {weight.shape}, not (out, in)", where=where)
     return weight.reshape(weight.shape[:2])
-
-
-def _delay(group: Tree, shape: Shape, where: str) -> np.ndarray:
-    """A delay as netx reads it: one, one a row (which wins where the matrix is square), one a column, or one each."""
-    delay = integers_at(group, "delay", where)
-    if delay.size == 1:
-        return delay.reshape(1, 1)
-    if delay.ndim == 1 and delay.size in shape:
-        return delay.reshape(-1, 1) if delay.size == shape[0] else delay.reshape(1, -1)
-    if delay.shape != shape:
-        raise UserError(f"delay has shape {delay.shape}, which does not fit weights {shape}", where=where,
-                        hint="one number, one a neuron, one an input, or one a synapse")  # fmt: skip
-    if np.all(delay == delay[:, :1]):
-        return delay[:1, :1] if np.all(delay == delay[0, 0]) else delay[:, :1]
-    return delay[:1] if np.all(delay == delay[:1]) else delay
 
 
 class _Neuron(TypedDict):
