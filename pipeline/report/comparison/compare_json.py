@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, NotRequired, TypedDict
 
 from spikeport.pipeline.report.comparison.per_sample import Change
+from spikeport.pipeline.report.content.energy_json import EnergyRow
 from spikeport.pipeline.report.content.report_json import (
     DatasetFacts,
-    EnergyRow,
     Equivalence,
     Reason,
     RunDifference,

@@ -25,9 +25,10 @@ from spikeport.pipeline.report.comparison.per_sample import (
 from spikeport.pipeline.report.comparison.ratios import RATIO, energy_ratios, why_apart
 from spikeport.pipeline.report.comparison.words import summary
 from spikeport.pipeline.report.content.content import PAIRED
+from spikeport.pipeline.report.content.energy_json import EnergyRow
 from spikeport.pipeline.report.content.finished_run import FinishedRun
 from spikeport.pipeline.report.content.plain import plain, portable
-from spikeport.pipeline.report.content.report_json import EnergyRow, RunDifference
+from spikeport.pipeline.report.content.report_json import RunDifference
 from spikeport.pipeline.run.intervals import paired_difference
 from spikeport.pipeline.run.run_folder import differences
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal, TypedDict
 
 from spikeport.pipeline.report.comparison.compare_json import Ratio
+from spikeport.pipeline.report.content.energy_json import EnergyRow
 from spikeport.pipeline.report.content.energy_rows import device
-from spikeport.pipeline.report.content.report_json import EnergyRow
 from spikeport.values import IntervalJson
 
 Kind = Literal["dynamic", "total"]

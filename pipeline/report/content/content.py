@@ -17,7 +17,12 @@ from spikeport.pipeline.profiling.baseline.rows import BaselineRow
 from spikeport.pipeline.report.content.headline import summary
 from spikeport.pipeline.report.content.layer_rows import layer_notes, layer_rows
 from spikeport.pipeline.report.content.plain import plain, portable
-from spikeport.pipeline.report.content.report_json import Confusion, Reason, Report, StageAccuracy
+from spikeport.pipeline.report.content.report_json import (
+    Confusion,
+    Reason,
+    Report,
+    StageAccuracy,
+)
 from spikeport.pipeline.report.content.samples import Sample, describe
 from spikeport.pipeline.run.intervals import paired_difference, share
 

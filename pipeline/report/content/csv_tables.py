@@ -16,8 +16,9 @@ from spikeport.export.network.spike_trace import LayerCounts
 from spikeport.pipeline.profiling.counts import Activity
 from spikeport.pipeline.profiling.energy.sample_energies import SampleEnergies
 from spikeport.pipeline.profiling.energy.terms import PJ_PER_UJ
+from spikeport.pipeline.report.content.energy_json import EnergyRow
 from spikeport.pipeline.report.content.energy_rows import LAYER_TERMS, nominal_terms
-from spikeport.pipeline.report.content.report_json import EnergyRow, LayerRow, Reason, Report
+from spikeport.pipeline.report.content.report_json import LayerRow, Reason, Report
 from spikeport.pipeline.report.content.words import NO_ANSWER
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, TypedDict
 
 from spikeport.pipeline.profiling.baseline.rows import BaselineRow
-from spikeport.pipeline.report.content.report_json import EffectJson, EnergyRow, LayerTerms, Report
+from spikeport.pipeline.report.content.energy_json import EffectJson, EnergyRow, LayerTerms
+from spikeport.pipeline.report.content.report_json import Report
 from spikeport.pipeline.report.content.words import amount, basis_kind, listing, percent, quantity, quantity_text
 from spikeport.values import IntervalJson
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TypedDict
 
 from spikeport.pipeline.report.content import words
+from spikeport.pipeline.report.content.energy_json import EnergyRow
 from spikeport.pipeline.report.content.energy_rows import missing_operations
 from spikeport.pipeline.report.content.report_json import (
-    EnergyRow,
     Equality,
     Equivalence,
     Reason,

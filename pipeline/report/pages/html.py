@@ -12,12 +12,12 @@ from spikeport.pipeline.report.charts import batch_curve
 from spikeport.pipeline.report.charts import svg as charts
 from spikeport.pipeline.report.content import early_exit, layer_rows, window_words, words
 from spikeport.pipeline.report.content.confusion import mistakes, shaded
+from spikeport.pipeline.report.content.energy_json import LayerTerms
 from spikeport.pipeline.report.content.energy_rows import DeviceEnergy, energy_rows, nominal_terms
 from spikeport.pipeline.report.content.headline import passed
 from spikeport.pipeline.report.content.report_json import (
     DatasetFacts,
     LayerRow,
-    LayerTerms,
     Reason,
     Report,
     SampleJson,
