@@ -1,4 +1,4 @@
-"""What a .nir file leaves open: its time step, the gain of IF nodes, its input shape."""
+"""Properties that a .nir file may not state: time step, gain of IF nodes, input shape."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from spikeport.values import Shape
 
 
 def with_given_shape(path: str | os.PathLike[str], graph: nir.NIRGraph, given: Shape) -> nir.NIRGraph:
-    """The graph with the input shape `given`, which may add what the file leaves out but not contradict it."""
+    """The graph with the input shape `given`. Raises UserError if the file states another valid shape."""
     stated = graph.nodes[single(graph, nir.Input)].input_type["input"]
     sizes = () if stated is None else tuple(int(size) for size in np.atleast_1d(stated))
     if len(sizes) in (1, 3) and min(sizes) >= 1 and sizes != given:
@@ -25,7 +25,11 @@ def with_given_shape(path: str | os.PathLike[str], graph: nir.NIRGraph, given: S
 
 
 def without_batch_axis(graph: nir.NIRGraph) -> tuple[nir.NIRGraph, tuple[str, ...]]:
-    """The graph with an input shape (1, N) or (1, C, H, W), which exporters take from a batch of one, without the 1."""
+    """Removes the batch axis of an input shape `(1, N)` or `(1, C, H, W)`, which some exporters write.
+
+    Returns:
+        (graph, notes on the change).
+    """
     stated = graph.nodes[single(graph, nir.Input)].input_type["input"]
     sizes = () if stated is None else tuple(int(size) for size in np.atleast_1d(stated))
     if len(sizes) not in (2, 4) or sizes[0] != 1:
@@ -34,7 +38,18 @@ def without_batch_axis(graph: nir.NIRGraph) -> tuple[nir.NIRGraph, tuple[str, ..
 
 
 def infer_dt(path: str | os.PathLike[str], graph: nir.NIRGraph) -> tuple[float, str]:
-    """dt = tau / r, which holds if the exporter gave its inputs gain 1; checked over every leaky node."""
+    """Infers the time step as dt = tau / r, which holds if the exporter gave inputs gain 1.
+
+    Args:
+        path: the file, for error messages.
+        graph: the graph.
+
+    Returns:
+        (dt in seconds, note on the assumption).
+
+    Raises:
+        UserError: there is no leaky node, or tau / r is not the same for all of them.
+    """
     how = "say which step the network was trained with, in seconds: --dt 1e-3"
     with np.errstate(all="ignore"):
         ratios = [np.ravel(n.tau / n.r) for n in graph.nodes.values() if isinstance(n, (nir.LIF, nir.LI))]
@@ -61,7 +76,20 @@ def infer_dt(path: str | os.PathLike[str], graph: nir.NIRGraph) -> tuple[float, 
 def with_if_gain(
     path: str | os.PathLike[str], graph: nir.NIRGraph, dt_s: float, if_gain: str | None
 ) -> tuple[nir.NIRGraph, tuple[str, ...]]:
-    """The graph with every IF node's r per second, as NIR's equation has it."""
+    """Converts r of all IF nodes to r per second, the unit of NIR's equation.
+
+    Args:
+        path: the file, for error messages.
+        graph: the graph.
+        dt_s: time step in seconds.
+        if_gain: unit of r in the file, "per_step" or "per_second"; None if it is unknown.
+
+    Returns:
+        (graph, notes on the change).
+
+    Raises:
+        UserError: `if_gain` is None and r dt is not 1, so that the unit is ambiguous.
+    """
     names = [name for name, node in graph.nodes.items() if isinstance(node, (nir.IF, nir.I))]
     if if_gain not in (None, "per_step", "per_second"):
         raise UserError(f"if_gain {if_gain!r} is unknown", hint="use per_step or per_second")

@@ -1,7 +1,7 @@
-"""A NIR graph as the one chain that netx can hold: sorted, with shapes of our own, or refused with every reason.
+"""Sorts a NIR graph into a single chain of layers, the only structure that netx supports.
 
-NIR's edges are unordered, so the order is worked out here. A neuron may have a loop: one weight from its spikes back
-to its input.
+NIR's edges are unordered, so the order and the shapes are computed here. A neuron may have a recurrent connection: one
+weight from its spikes to its own input. Other graphs are refused with a list of all reasons.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from spikeport.values import Shape
 
 SYNAPSES = (nir.Linear, nir.Affine, nir.Conv2d)
 NEURONS = (nir.LIF, nir.CubaLIF, nir.IF)
-SILENT = (nir.LI, nir.CubaLI, nir.I)  # they integrate and never fire: a read-out
+SILENT = (nir.LI, nir.CubaLI, nir.I)  # integrators without spikes, read out by their membrane
 CELLS = (*NEURONS, *SILENT)
 TAKEN = (*SYNAPSES, *POOLS, *CELLS, nir.Flatten, nir.Scale, nir.Delay, nir.Input, nir.Output)
-LISTED = 20  # faults, or names, in one message
+LISTED = 20  # largest number of faults or names in one message
 LOOPED = (nir.Linear, nir.Affine, nir.Scale)
 
 REFUSED: dict[type, tuple[str, str]] = {
@@ -34,9 +34,14 @@ REFUSED: dict[type, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class ChainNode:
-    """One node of the chain with the shapes before and behind it, `(C, H, W)` or `(N,)`.
+    """One node of the chain.
 
-    `loop`: for a recurrent neuron, the nodes from its spikes back to its input, in that order.
+    Attributes:
+        name: name of the node.
+        node: the NIR node.
+        input_shape: shape of its input, `(C, H, W)` or `(N,)`.
+        output_shape: shape of its output, `(C, H, W)` or `(N,)`.
+        recurrence: for a recurrent neuron the nodes from its spikes to its input, in this order.
     """
 
     name: str
@@ -47,10 +52,11 @@ class ChainNode:
 
 
 def chain(graph: nir.NIRGraph) -> tuple[ChainNode, ...]:
-    """The nodes between Input and Output in the order in which spikes pass them, each loop beside its neuron.
+    """Nodes between Input and Output in the order of execution. Recurrent connections are attributes of their neuron.
 
-    Raises UserError naming every node that keeps the graph from being a chain that netx can hold, or the node whose
-    shape does not fit the one before it.
+    Raises:
+        UserError: the graph is not a chain that netx supports (the message names every reason), or the shape of a node
+            does not fit the previous node.
     """
     graph = flat(graph)
     refuse(structure_faults(graph))
@@ -67,7 +73,7 @@ def chain(graph: nir.NIRGraph) -> tuple[ChainNode, ...]:
         recurrence = tuple(_recurrent_nodes(graph, recurrences.get(name, ()), name, shape))
         steps.append(ChainNode(name, node, shape, behind, recurrence))
         shape = behind
-    # NIR infers widths from kernel heights: behind such a kernel its claim says nothing
+    # NIR infers widths from kernel heights: its output shape is wrong after kernels that are not square
     claimed = graph.nodes[name].output_type["output"]
     misled = any(isinstance(s.node, nir.Conv2d) and len(set(s.node.weight.shape[2:])) > 1 for s in steps)
     if claimed is not None and int(np.prod(claimed)) != int(np.prod(shape)) and not misled:
@@ -76,9 +82,10 @@ def chain(graph: nir.NIRGraph) -> tuple[ChainNode, ...]:
 
 
 def input_shape(graph: nir.NIRGraph) -> Shape:
-    """Shape that the graph's Input node states, or that a Linear behind it asks for, without a batch axis.
+    """Input shape without batch axis: stated by the Input node, else inferred from a Linear after it.
 
-    Raises UserError where that is neither (N,) nor (C, H, W).
+    Raises:
+        UserError: the shape is missing, or is neither `(N,)` nor `(C, H, W)`.
     """
     name = single(graph, nir.Input)
     stated = graph.nodes[name].input_type["input"]
@@ -94,14 +101,14 @@ def input_shape(graph: nir.NIRGraph) -> Shape:
 
 
 def with_input_shape(graph: nir.NIRGraph, shape: Shape) -> nir.NIRGraph:
-    """The graph with `shape` on its Input node."""
+    """Copy of the graph with `shape` as the shape of its Input node."""
     name = single(graph, nir.Input)
     nodes = {**graph.nodes, name: nir.Input({"input": np.array(shape)}, metadata=graph.nodes[name].metadata)}
     return nir.NIRGraph(nodes, list(graph.edges), metadata=graph.metadata, type_check=False)
 
 
 def single(graph: nir.NIRGraph, kind: type) -> str:
-    """Name of the only Input or Output node. Raises UserError where there is not exactly one."""
+    """Name of the only node of type `kind`. Raises UserError if there is not exactly one."""
     names = [name for name, node in graph.nodes.items() if isinstance(node, kind)]
     if len(names) != 1:
         raise UserError(
@@ -111,7 +118,7 @@ def single(graph: nir.NIRGraph, kind: type) -> str:
 
 
 def refuse(faults: list[UserError]) -> None:
-    """Raises the faults as one UserError, numbered where there are several; returns where there is none."""
+    """Raises the faults as one UserError, numbered if there are several. Does nothing if there are none."""
     if len(faults) == 1:
         raise faults[0]
     if faults:
@@ -121,7 +128,7 @@ def refuse(faults: list[UserError]) -> None:
 
 
 def structure_faults(graph: nir.NIRGraph) -> list[UserError]:
-    """Why this graph is not a single chain of nodes that netx can hold, one error a reason; empty if it is."""
+    """Reasons why the graph is not a chain of nodes that netx supports, one error each; empty if it is one."""
     graph = flat(graph)
     faults = [_node_fault(name, node) for name, node in graph.nodes.items() if not isinstance(node, TAKEN)]
     for kind in (nir.Input, nir.Output):
@@ -150,7 +157,7 @@ def structure_faults(graph: nir.NIRGraph) -> list[UserError]:
 
 
 def _recurrences(graph: nir.NIRGraph) -> tuple[dict[str, tuple[str, ...]], list[UserError]]:
-    """Per recurrent neuron the nodes of its loop in order; and why other loops cannot go to netx."""
+    """Nodes of each recurrent connection in order, by neuron; and errors for loops that netx does not support."""
     edges = _edges(graph)
     targets, sources = neighbors(graph.nodes, edges)
     groups: dict[int, set[str]] = {}
@@ -173,7 +180,7 @@ def _recurrences(graph: nir.NIRGraph) -> tuple[dict[str, tuple[str, ...]], list[
 def _simple_loop(
     graph: nir.NIRGraph, members: set[str], neuron: str, targets: dict[str, list[str]], sources: dict[str, list[str]]
 ) -> tuple[str, ...] | None:
-    """The loop's nodes in order if it runs from `neuron` through one weight, and scales, back to it; else None."""
+    """Nodes of a loop from `neuron` through at most one weight, and scales, back to it; None for other loops."""
     path: list[str] = []
     name = neuron
     while True:
@@ -208,7 +215,7 @@ def _loop_fault(graph: nir.NIRGraph, members: set[str], neurons: list[str]) -> U
 
 
 def _recurrent_nodes(graph: nir.NIRGraph, recurrence: Iterable[str], neuron: str, shape: Shape) -> Iterator[ChainNode]:
-    """The loop's nodes with their shapes, which must stay that of the neuron's layer."""
+    """Nodes of a recurrent connection with their shapes, which must equal the shape of the neuron's layer."""
     for name in recurrence:
         if len(shape) != 1:
             raise UserError(
@@ -254,7 +261,7 @@ def _fork_faults(nodes: dict[str, nir.NIRNode], edges: list[tuple[str, str]]) ->
 
 
 def listed(names: list[str]) -> str:
-    """The names with commas, and how many more where they are many."""
+    """Names separated by commas; after `LISTED` names the number of the others."""
     more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
     return ", ".join(names[:LISTED]) + more
 

@@ -1,7 +1,4 @@
-"""A NIR graph without graphs inside it: subgraphs put in place, their nodes named `outer.inner`, each edge once.
-
-And what can be said of edges alone: who follows whom, and which nodes lie on a circle.
-"""
+"""Replaces subgraphs of a NIR graph by their nodes, named `outer.inner`; neighbors and cycles of edges."""
 
 from __future__ import annotations
 
@@ -15,10 +12,18 @@ DEEPEST = 32  # subgraphs within subgraphs
 
 
 def flat(graph: nir.NIRGraph) -> nir.NIRGraph:
-    """The same graph with every subgraph's nodes in its place; its Input and Output vanish into the edges.
+    """The graph with every subgraph replaced by its nodes. The Input and Output of a subgraph are removed.
 
-    NIR's edges are a set: one that is written twice is one. Raises UserError where a subgraph has not exactly one
-    Input and one Output node.
+    NIR's edges are a set, so repeated edges are merged.
+
+    Args:
+        graph: a graph, possibly with subgraphs.
+
+    Returns:
+        An equivalent graph without subgraphs; `graph` itself if there is nothing to change.
+
+    Raises:
+        UserError: a subgraph does not have exactly one Input and one Output node, or is nested too deeply.
     """
     edges = list(dict.fromkeys((str(before), str(behind)) for before, behind in graph.edges))
     if not any(isinstance(node, nir.NIRGraph) for node in graph.nodes.values()) and len(edges) == len(graph.edges):
@@ -70,7 +75,10 @@ def _single(nodes: dict[str, nir.NIRNode], kind: type, where: str) -> str:
 
 
 def _joined(edges: Edges, through: dict[str, str]) -> Edges:
-    """The edges with those through each name in `through` joined over it; its value says where it stands."""
+    """Edges with the nodes in `through` removed: each source of such a node is connected to each of its targets.
+
+    The values of `through` are the full names, for error messages.
+    """
     if not through:
         return list(dict.fromkeys(edges))
     targets: dict[str, dict[str, None]] = {}
@@ -92,7 +100,15 @@ def _joined(edges: Edges, through: dict[str, str]) -> Edges:
 
 
 def neighbors(names: Iterable[str], edges: Edges) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """For each node those that its edges lead to, and those that lead to it."""
+    """Targets and sources of each node.
+
+    Args:
+        names: names of all nodes.
+        edges: pairs (source, target).
+
+    Returns:
+        (targets by node, sources by node).
+    """
     targets: dict[str, list[str]] = {name: [] for name in names}
     sources: dict[str, list[str]] = {name: [] for name in targets}
     for before, behind in edges:
@@ -102,7 +118,15 @@ def neighbors(names: Iterable[str], edges: Edges) -> tuple[dict[str, list[str]],
 
 
 def circles(names: Iterable[str], edges: Edges) -> dict[str, int]:
-    """For each node a number that it shares with exactly those that it reaches and that reach it (Kosaraju)."""
+    """Strongly connected components, by Kosaraju's algorithm.
+
+    Args:
+        names: names of all nodes.
+        edges: pairs (source, target).
+
+    Returns:
+        The number of the component of each node.
+    """
     targets, sources = neighbors(names, edges)
     finished: list[str] = []
     seen: set[str] = set()

@@ -1,4 +1,4 @@
-"""A chain with the layer's shape on every array and field, as strict readers of NIR files want it."""
+"""Expands all parameters of a chain to full shapes, which strict readers of NIR files require."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ _TYPES = ("input_type", "output_type", "metadata")
 
 
 def with_full_shapes(graph: nir.NIRGraph, steps: tuple[ChainNode, ...]) -> nir.NIRGraph:
-    """The same chain in order, with the layer's shape on every array and field, as strict readers want it."""
+    """The graph with its nodes in the order of the chain and every parameter in full shape.
+
+    Args:
+        graph: a flat graph.
+        steps: its chain.
+    """
     first, last = single(graph, nir.Input), single(graph, nir.Output)
     behind = steps[-1].output_shape if steps else stated_shape(graph)
     nodes: dict[str, nir.NIRNode] = {
@@ -57,5 +62,5 @@ def _with_full_shape(step: ChainNode) -> nir.NIRNode:
 
 
 def _full(step: ChainNode, key: str, value: np.ndarray) -> np.ndarray:
-    """`value` with the layer's shape and its own type."""
+    """`value` broadcast to the layer's shape, its dtype unchanged."""
     return on_layer(step.name, key, value, step.output_shape).astype(np.asarray(value).dtype)

@@ -1,4 +1,4 @@
-"""Parameters of neurons, scales and delays: brought to the layer's shape, and down to one value or one a row."""
+"""Parameters of neurons, scales and delays: broadcast to a layer's shape, reduced to one value or one per row."""
 
 from __future__ import annotations
 
@@ -7,16 +7,28 @@ import numpy as np
 from spikeport.errors import UserError
 from spikeport.values import Shape
 
-UNIFORM = 1e-6  # relative spread that counts as one value: float32 arithmetic leaves as much
+UNIFORM = 1e-6  # largest relative spread of values taken as equal: rounding errors of float32
 
-Value = float | np.ndarray  # one for all neurons, or float64 of the layer's shape
+Value = float | np.ndarray  # one value for all neurons, or float64 of the layer's shape
 
 
 def on_layer(name: str, key: str, values: object, shape: Shape) -> np.ndarray:
-    """`values` as float64 of the layer's `shape`; one number, the shape itself, or what broadcasts to it.
+    """Broadcasts a parameter to the shape of its layer.
 
-    Leading axes of size 1 (a batch that an exporter left) are dropped. One value a channel must say so, as (C, 1, 1):
-    (C,) could also mean the columns, and is taken only where all are equal. Raises UserError naming node and shapes.
+    Leading axes of size 1 are dropped, since some exporters keep a batch axis. Values per channel need the shape
+    `(C, 1, 1)`. The shape `(C,)` is ambiguous (it could mean columns) and accepted only if all values are equal.
+
+    Args:
+        name: name of the node, for error messages.
+        key: name of the parameter.
+        values: one number, an array of the layer's shape, or an array that broadcasts to it.
+        shape: shape of the layer, `(C, H, W)` or `(N,)`.
+
+    Returns:
+        float64 of shape `shape`.
+
+    Raises:
+        UserError: the shapes do not fit.
     """
     array = np.asarray(values, dtype=np.float64)
     given = array.shape
@@ -31,7 +43,7 @@ def on_layer(name: str, key: str, values: object, shape: Shape) -> np.ndarray:
 
 
 def one_value(values: np.ndarray) -> Value:
-    """The one number that all `values` are (to 1e-6 of it), else `values` themselves."""
+    """A single number if all `values` are equal within a relative spread of 1e-6, else `values`."""
     low, high = float(values.min()), float(values.max())
     if low == high:
         return low
@@ -39,9 +51,14 @@ def one_value(values: np.ndarray) -> Value:
 
 
 def per_row(values: Value, shape: Shape) -> np.ndarray | None:
-    """`values` (one, or an array of as many as `shape` has) as one a row: a neuron of (N,), a channel of (C, H, W).
+    """Reduces values per neuron to one value per row.
 
-    None where they differ within a channel.
+    Args:
+        values: one number, or as many values as `shape` has.
+        shape: `(N,)`, where a row is a neuron, or `(C, H, W)`, where a row is a channel.
+
+    Returns:
+        float64 `[N]` or `[C]`; None if values differ within a channel.
     """
     array = np.broadcast_to(values, shape) if np.ndim(values) == 0 else np.reshape(values, shape)
     rows = array.reshape(shape[0], -1)
@@ -50,7 +67,7 @@ def per_row(values: Value, shape: Shape) -> np.ndarray | None:
 
 
 def beside(rows: np.ndarray | float, array: np.ndarray) -> np.ndarray:
-    """`rows` shaped so that it multiplies the first axis of `array`."""
+    """`rows` reshaped to broadcast along the first axis of `array`."""
     return np.reshape(rows, (-1, *(1 for _ in array.shape[1:])))
 
 

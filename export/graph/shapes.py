@@ -1,4 +1,7 @@
-"""Shapes and geometry of nodes, worked out here: NIR takes a convolution's width from its kernel's height."""
+"""Output shapes and geometry of NIR nodes.
+
+NIR's own shape inference is not used: it computes the width of a convolution from the height of its kernel.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +16,27 @@ from spikeport.export.graph.parameters import on_layer
 from spikeport.export.network.geometry import conv_extent
 from spikeport.values import Shape
 
-NEURONS_LIMIT = 1 << 24  # in one layer: far above any chip, far below what would fill the memory here
-WEIGHTS_LIMIT = 1 << 27  # as float64 a gigabyte
-SIZE_LIMIT = 1 << 20  # strides, paddings and kernel sizes that a file may state
+NEURONS_LIMIT = 1 << 24  # neurons of one layer: far above any chip, far below the memory of the host
+WEIGHTS_LIMIT = 1 << 27  # weights of one layer: 1 GiB as float64
+SIZE_LIMIT = 1 << 20  # upper limit of strides, paddings and kernel sizes in a file
 
 POOLS = (nir.AvgPool2d, nir.SumPool2d)
 
 
 def pair(value: Any, where: str, what: str) -> tuple[int, int]:
-    """A stride, padding, dilation or kernel size as (height, width), from one integer or two."""
+    """Reads a stride, padding, dilation or kernel size.
+
+    Args:
+        value: one integer for both axes, or two.
+        where: name of the node, for error messages.
+        what: name of the parameter. Only "padding" may be 0.
+
+    Returns:
+        (height, width).
+
+    Raises:
+        UserError: the value is not one or two integers, or is too small.
+    """
     numbers = _numbers(value)
     if numbers.size not in (1, 2) or np.any(numbers != np.rint(numbers)):
         raise UserError(f"{what} {value!r} is neither one integer nor two", where=where)
@@ -31,7 +46,7 @@ def pair(value: Any, where: str, what: str) -> tuple[int, int]:
 
 
 def whole(value: Any, where: str, what: str) -> int:
-    """One integer. Raises UserError naming the node where it is none."""
+    """`value` as an integer. Raises UserError with the node `where` and the parameter `what` if it is not one."""
     numbers = _numbers(value)
     if numbers.size != 1 or numbers[0] != np.rint(numbers[0]):
         raise UserError(f"{what} {value!r} is no integer", where=where)
@@ -39,7 +54,7 @@ def whole(value: Any, where: str, what: str) -> int:
 
 
 def _numbers(value: Any) -> np.ndarray:
-    """`value` as float64, empty where it holds anything but numbers of a size that geometry can have."""
+    """`value` as flat float64; empty if it is not numeric, not finite or above `SIZE_LIMIT`."""
     numbers = np.asarray(value).ravel()
     if numbers.dtype.kind not in "iuf" or not np.all(np.abs(numbers.astype(np.float64)) < SIZE_LIMIT):
         return np.zeros(0)
@@ -47,10 +62,21 @@ def _numbers(value: Any) -> np.ndarray:
 
 
 def conv_geometry(node: nir.Conv2d, where: str) -> tuple[np.ndarray, tuple[int, int], tuple[int, int], tuple[int, int]]:
-    """(weight, stride, padding, dilation) of a convolution, the padding the same on both sides.
+    """Geometry of a convolution with symmetric padding.
 
-    Padding "same" adds d (k - 1) zeros in all, the odd one behind (torch). netx pads both sides alike: the kernel then
-    gets a row or column of zeros in front, which reads the surplus zero there, and dilation is written out as zeros.
+    Padding "same" adds d (k - 1) zeros per axis; in PyTorch an odd number has the extra zero at the end. netx pads
+    both sides equally, so here the kernel gets a leading row or column of zeros, which reads the extra zero at the
+    start. The dilation of such a kernel is expanded to zeros.
+
+    Args:
+        node: the convolution.
+        where: name of the node, for error messages.
+
+    Returns:
+        (weight, stride, padding, dilation): float64 `(Cout, Cin / groups, kH, kW)`, then pairs (height, width).
+
+    Raises:
+        UserError: the padding is not supported.
     """
     weight = np.asarray(node.weight, dtype=np.float64)
     stride, dilation = pair(node.stride, where, "stride"), pair(node.dilation, where, "dilation")
@@ -73,7 +99,16 @@ def conv_geometry(node: nir.Conv2d, where: str) -> tuple[np.ndarray, tuple[int, 
 
 
 def output_shape(name: str, node: nir.NIRNode, shape: Shape) -> Shape:
-    """Shape behind a node whose input has `shape`. Raises UserError naming the node where they do not fit."""
+    """Output shape of a node.
+
+    Args:
+        name: name of the node, for error messages.
+        node: the node.
+        shape: shape of its input, `(C, H, W)` or `(N,)`.
+
+    Raises:
+        UserError: the node or one of its parameters does not fit the shape.
+    """
     behind = _shape_behind(name, node, shape)
     check_size(name, behind)
     if behind == shape:
@@ -84,7 +119,7 @@ def output_shape(name: str, node: nir.NIRNode, shape: Shape) -> Shape:
 
 
 def check_size(name: str, shape: Shape) -> None:
-    """Raises UserError where a layer of `shape` has more neurons than anything here is made for."""
+    """Raises UserError if a layer of `shape` has more than `NEURONS_LIMIT` neurons."""
     if math.prod(shape) > NEURONS_LIMIT:
         raise UserError(
             f"shape {shape} has {math.prod(shape)} values", where=name, cause=f"the limit is {NEURONS_LIMIT}"
@@ -92,7 +127,7 @@ def check_size(name: str, shape: Shape) -> None:
 
 
 def check_weights(name: str, count: int) -> None:
-    """Raises UserError where a rewrite would need more than `WEIGHTS_LIMIT` weights."""
+    """Raises UserError if a rewritten layer would have more than `WEIGHTS_LIMIT` weights."""
     if count > WEIGHTS_LIMIT:
         raise UserError(f"would become a layer of {count} weights", where=name, cause=f"the limit is {WEIGHTS_LIMIT}")
 

@@ -1,16 +1,19 @@
-"""Which neuron goes to which core: one greedy partition, stated, as a lower bound of what a compiler would need.
+"""Greedy partition of a network's neurons over cores, an estimate of the number of cores.
 
-Layers do not share cores. A layer's neurons are taken in order (dense: by index; convolution: row, column, channel, so
-that neurons of a core read a small window) and go to the current core until one limit would be passed. On a core:
+Layers do not share cores. The neurons of a layer are placed in order: dense layers by index, convolutions by row,
+column and channel, so that the neurons of one core read a small window. A neuron goes to the current core unless it
+would exceed one of the core's limits. A core stores:
 
-* an input axon for each neuron of the layer before (or of the same layer, where recurrent) that has a synapse there;
-* for each input axon a list of its synapses there, stored in blocks of `block_weights`, each with a header and rounded
-  up to whole words. Weights of value zero are stored. A dense layer needs no index beside a weight; a convolution is
-  expanded (no weight is shared between neurons) and stores the index of the neuron with each weight;
-* an output axon for each neuron and each core of the layer behind (or of its own, where recurrent) that it reaches;
-  the last layer has one a neuron, to the host.
+* one input axon for each source neuron with a synapse on the core. Sources are the previous layer and, for recurrent
+  layers, the layer itself;
+* one list of synapses for each input axon, in blocks of `block_weights` weights. Each block has a header and is
+  rounded up to whole words. Zero weights are stored. Dense layers store no index with a weight. Convolutions are
+  expanded (no weight is shared between neurons) and store the index of the target neuron with each weight;
+* one output axon for each neuron and each core that it reaches, in the next layer and, for recurrent layers, in its
+  own layer. The last layer has one output axon per neuron, to the host.
 
-A chip's own compiler may share convolution weights and do better, or add what is not public and do worse.
+A vendor's compiler may need fewer cores, for example by sharing convolution weights, or more, for reasons that are not
+public.
 """
 
 from __future__ import annotations
@@ -25,7 +28,16 @@ from spikeport.export.network.integer_network import IntegerLayer
 
 @dataclass(frozen=True, kw_only=True)
 class CoreLimits:
-    """What one core holds; None where no number is public."""
+    """Capacity of one core; None where no number is public.
+
+    Attributes:
+        neurons: number of neurons.
+        synapse_bits: synapse memory in bits.
+        axons_in: number of input axons.
+        axons_out: number of output axons.
+        decay_profiles: number of different pairs of current and voltage decay.
+        threshold_profiles: number of different thresholds.
+    """
 
     neurons: int | None = None
     synapse_bits: int | None = None
@@ -37,14 +49,28 @@ class CoreLimits:
 
 @dataclass(frozen=True, kw_only=True)
 class Storage:
-    """How a core stores one input axon's list of synapses, in bits."""
+    """How a core stores the list of synapses of one input axon.
+
+    Attributes:
+        word: size of a memory word in bits. Each block is rounded up to whole words.
+        block_weights: largest number of weights in a block.
+        header: size of a block's header in bits.
+    """
 
     word: int
     block_weights: int
     header: int
 
     def table(self, largest: int, bits_per_weight: int) -> np.ndarray:
-        """Bits of a list of 0, 1, ... `largest` synapses, int64 `[largest + 1]`."""
+        """Sizes of lists of synapses.
+
+        Args:
+            largest: number of synapses in the longest list.
+            bits_per_weight: bits of one weight with its delay and index.
+
+        Returns:
+            int64 `[largest + 1]`: bits of a list of 0, 1, ..., `largest` synapses.
+        """
         sizes = np.arange(largest + 1, dtype=np.int64)
         full, rest = sizes // self.block_weights, sizes % self.block_weights
         block = -(-(self.block_weights * bits_per_weight + self.header) // self.word)
@@ -54,7 +80,18 @@ class Storage:
 
 @dataclass(kw_only=True)
 class Core:
-    """What one core holds of one layer. `broken`: limits that not even a single neuron keeps."""
+    """Usage of one core by one layer.
+
+    Attributes:
+        neurons: number of neurons.
+        synapses: number of synapses, zero weights included.
+        synapse_bits: used synapse memory in bits.
+        axons_in: number of input axons.
+        axons_out: number of output axons.
+        decay_profiles: number of different pairs of current and voltage decay.
+        threshold_profiles: number of different thresholds.
+        broken: names of the limits that a single neuron exceeds already.
+    """
 
     neurons: int = 0
     synapses: int = 0
@@ -68,8 +105,13 @@ class Core:
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """The cores of one layer, what closed each of them ("" for the last), and the cores that each neuron of the layer
-    before reaches here."""
+    """Partition of one layer.
+
+    Attributes:
+        cores: usage of each core.
+        closed_by: name of the limit that filled each core, "" for a last core that is not full.
+        reach: int64 `[inputs]`, number of these cores that each neuron of the previous layer reaches.
+    """
 
     cores: tuple[Core, ...]
     closed_by: tuple[str, ...]
@@ -79,10 +121,18 @@ class Placement:
 def place(
     layer: IntegerLayer, limits: CoreLimits, reached: np.ndarray, storage: Storage | None, bits_per_weight: int
 ) -> Placement:
-    """The greedy partition of one layer. `reached`: cores of the layer behind that each neuron reaches, flat."""
+    """Partitions one layer over cores.
+
+    Args:
+        layer: the layer.
+        limits: capacity of a core.
+        reached: int64 `[neurons]`, number of cores of the next layer that each neuron reaches.
+        storage: layout of lists of synapses; None if it is not public, then synapses take 0 bits.
+        bits_per_weight: bits of one weight with its delay and index.
+    """
     if layer.weight_rec is None:
         return _place(layer, limits, reached, storage, bits_per_weight)
-    own = 1  # every recurrent neuron reaches all cores of its layer, whose number is what we look for
+    own = 1  # a recurrent neuron reaches all cores of its layer: repeat until their number is consistent
     while True:
         placed = _place(layer, limits, reached + own, storage, bits_per_weight)
         if len(placed.cores) <= own:
@@ -91,7 +141,7 @@ def place(
 
 
 def inputs_of(layer: IntegerLayer) -> Iterator[tuple[int, np.ndarray]]:
-    """Each neuron (flat index) in the order of placement, with the flat indices of the inputs it has synapses from."""
+    """Yields each neuron in the order of placement: its flat index, and the flat indices of its inputs (int64)."""
     if layer.kind == "input":
         nothing = np.zeros(0, dtype=np.int64)
         yield from ((index, nothing) for index in range(layer.neurons))

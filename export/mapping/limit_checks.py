@@ -1,4 +1,4 @@
-"""One limit at a time: what a layer uses of it, what the hardware profile allows, and how the two compare."""
+"""Checks of single limits: compares the usage of a layer with the value in the hardware profile."""
 
 from __future__ import annotations
 
@@ -18,8 +18,17 @@ PASSES, EXCEEDS, DIFFER, UNKNOWN, INPUT = "passes", "exceeds", "sources differ",
 
 @dataclass(frozen=True, kw_only=True)
 class LimitCheck:
-    """One limit: `used` of `limit` (None where not public), as its `source` says. `result`: passes, exceeds,
-    sources differ (within one published number, beyond another), unknown, or depends on the input."""
+    """Comparison with one limit.
+
+    Attributes:
+        limit: name of the limit.
+        used: usage by the layer, in the unit that the name states.
+        allowed: nominal value of the limit; None if no number is public.
+        result: "passes", "exceeds", "sources differ" (within one published number, beyond another), "unknown" or
+            "depends on the input".
+        source: source of the number.
+        note: remark for the reader, or "".
+    """
 
     limit: str
     used: float
@@ -30,8 +39,18 @@ class LimitCheck:
 
 
 def weight_bits(layer: IntegerLayer, limits: Limits) -> int:
-    """Bits that the layer's weights take after netx's exponent has moved them to the top of their range: 9 for mixed
-    signs or 8 for one sign, less the zeros at their low end; rounded up to a width that the chip stores."""
+    """Bits of a stored weight of the layer.
+
+    netx shifts weights to the top of their range with a shared exponent. They need 9 bits with mixed signs or 8 bits
+    with one sign, minus the low bits that are zero in all weights.
+
+    Args:
+        layer: the layer, recurrent weights included.
+        limits: limits of the device, with the widths that it can store.
+
+    Returns:
+        The bits, rounded up to a width that the device stores; 0 for an input layer.
+    """
     if layer.kind == "input":
         return 0
     values = _all_weights(layer)
@@ -53,8 +72,15 @@ def _all_weights(layer: IntegerLayer) -> np.ndarray:
 
 
 def accumulator_bound(layer: IntegerLayer, largest_input: int = 1) -> int:
-    """The most that one step can add up in a neuron, in weight steps: the largest sum of |weight|, recurrent ones too,
-    the former times the largest input."""
+    """Upper bound of the sum of inputs of a neuron in one step.
+
+    Args:
+        layer: the layer.
+        largest_input: largest value of an input, 1 for spikes.
+
+    Returns:
+        max over neurons of `largest_input * sum |weight| + sum |weight_rec|`, in weight steps; 0 for an input layer.
+    """
     if layer.kind == "input":
         return 0
     sums = np.abs(layer.weight.astype(np.int64)).reshape(layer.weight.shape[0], -1).sum(axis=1) * largest_input
@@ -64,7 +90,7 @@ def accumulator_bound(layer: IntegerLayer, largest_input: int = 1) -> int:
 
 
 def core_checks(cores: tuple[Core, ...], limits: Limits) -> list[LimitCheck]:
-    """Limits that a partition keeps, unless one neuron alone passes them."""
+    """Checks of the fullest core. The partition respects these limits unless a single neuron exceeds one."""
 
     def fullest(key: str) -> int:
         return max(getattr(core, key) for core in cores)
@@ -113,7 +139,13 @@ def value_checks(layer: IntegerLayer, bits: int, limits: Limits) -> list[LimitCh
 
 
 def sum_checks(layer: IntegerLayer, bound: int, limits: Limits) -> list[LimitCheck]:
-    """What the sums of one neuron could reach if every input came at once."""
+    """Checks of accumulator and current for the case that all inputs of a neuron arrive in one step.
+
+    Args:
+        layer: the layer.
+        bound: result of `accumulator_bound`, in weight steps.
+        limits: limits of the device.
+    """
     checks: list[LimitCheck] = []
     width = number(limits.accumulator_bits)
     if width is None:
@@ -141,7 +173,16 @@ def sum_checks(layer: IntegerLayer, bound: int, limits: Limits) -> list[LimitChe
 
 
 def compare(limit: str, used: float, constant: Constant | None) -> LimitCheck:
-    """`used` against a constant of the profile and its interval."""
+    """Compares a usage with the interval of a constant of the profile.
+
+    Args:
+        limit: name of the limit.
+        used: usage, in the unit of the constant.
+        constant: the limit; None or without a value if it is not public.
+
+    Returns:
+        "passes" up to the low end of the interval, "exceeds" above the high end, "sources differ" between.
+    """
     given = known(constant)
     if given is None:
         return LimitCheck(limit=limit, used=used, allowed=None, result=UNKNOWN, source=_source_text(constant))
@@ -151,7 +192,7 @@ def compare(limit: str, used: float, constant: Constant | None) -> LimitCheck:
 
 
 def number(constant: Constant | None) -> int | None:
-    """A constant's value as an integer; None where it is unknown."""
+    """Value of a constant as an integer; None if it is unknown."""
     return None if constant is None or constant.value is None else int(constant.value)
 
 

@@ -1,7 +1,7 @@
-"""A network against a device's public limits: what each layer takes of a core, and how many cores that makes.
+"""Checks a network against the public limits of a device and estimates the number of cores.
 
-Every limit is a number of the hardware profile, with its source there; where none is public the check says so. It
-answers "passes these public limits", which is no promise that a compiler will place the network.
+The limits and their sources are in the hardware profile. A limit without a public number is reported as unknown.
+A network that passes is not guaranteed to be placed by the vendor's compiler.
 """
 
 from __future__ import annotations
@@ -39,10 +39,22 @@ ASSUMPTIONS = (
 
 @dataclass(frozen=True, kw_only=True)
 class LayerLimits:
-    """What one layer takes. Numbers per core are those of its fullest core; `closed_by`: what filled its cores.
+    """Usage of one layer. Numbers per core are the maximum over its cores.
 
-    `synapses`: connections, zero weights included. `accumulator_bound`: the largest sum of |weight| of one neuron,
-    recurrent weights included, times the largest input.
+    Attributes:
+        name: name of the layer.
+        neurons: number of neurons.
+        synapses: number of connections, zero weights included.
+        weight_bits: bits of a stored weight.
+        cores: number of cores in the greedy partition.
+        closed_by: the limit that filled most of the cores, "" if none was filled.
+        neurons_per_core: neurons of the fullest core.
+        synapse_bits_per_core: synapse memory in bits; None if the layout is not public.
+        axons_in_per_core: input axons.
+        axons_out_per_core: output axons.
+        max_delay: largest synaptic delay in time steps.
+        accumulator_bound: upper bound of the sum of inputs of a neuron in one step, in weight steps.
+        checks: comparisons with each limit.
     """
 
     name: str
@@ -62,9 +74,20 @@ class LayerLimits:
 
 @dataclass(frozen=True, kw_only=True)
 class LimitReport:
-    """What `check_limits` found, ready for JSON. `passes`: no published limit is exceeded. `cores` and `chips` are for
-    the greedy partition of `assumptions`; `at_least`: not all that fills a core is public. `unknown`: limits without a
-    public number."""
+    """Result of `check_limits`.
+
+    Attributes:
+        hardware: id of the hardware profile.
+        passes: True if no published limit is exceeded.
+        summary: the result in one line.
+        cores: number of cores in the greedy partition.
+        chips: number of chips; None if the number of cores per chip is not public.
+        at_least: True if some capacity of a core is not public, so that `cores` is a lower bound.
+        layers: usage of each layer, in order.
+        checks: comparisons that concern the whole network.
+        unknown: names of the limits without a public number.
+        assumptions: assumptions of the partition.
+    """
 
     hardware: str
     passes: bool
@@ -78,7 +101,7 @@ class LimitReport:
     assumptions: tuple[str, ...] = ASSUMPTIONS
 
     def lines(self) -> list[str]:
-        """The report as text, one row a layer, then all that does not plainly pass."""
+        """The report as text: one row per layer, then every check that is neither passed nor unknown."""
         head = ("layer", "neurons", "synapses", "bits", "cores", "filled by", "synapse Kbit", "axons in", "axons out")
         rows = [
             (
@@ -107,9 +130,14 @@ class LimitReport:
 
 
 def check_limits(network: IntegerNetwork, profile: HardwareProfile) -> LimitReport:
-    """The network against the limits of `profile`, layer by layer; cores needed under the greedy partition.
+    """Checks a network against the limits of a device, layer by layer.
 
-    Never raises for a network that is too large: the report says what is exceeded.
+    Args:
+        network: the integer network.
+        profile: hardware profile of the device.
+
+    Returns:
+        The report. A network that is too large does not raise an error; the report names the exceeded limits.
     """
     limits = profile.limits
     storage = _storage(limits)
