@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TypedDict
 
 PACKAGES = (
     "spikeport",
@@ -23,6 +23,24 @@ PACKAGES = (
 )
 
 
+class About(TypedDict):
+    """What reproducing a run needs.
+
+    Attributes:
+        versions: of Python and of the packages that results depend on.
+        cores: number of cores; None where it is not known.
+        machine: operating system and kind of processor.
+        created_utc: time in UTC.
+        command: the command as typed, paths cut to their last part.
+    """
+
+    versions: dict[str, str]
+    cores: int | None
+    machine: str
+    created_utc: str
+    command: str
+
+
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that results depend on."""
     found = {"python": platform.python_version()}
@@ -34,7 +52,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def about_this_run() -> dict[str, Any]:
+def about_this_run() -> About:
     """Versions, number of cores, kind of machine, UTC time and the command as typed, paths cut to their last part."""
     words = [os.path.basename(word) if os.path.isabs(word) else word for word in sys.argv[1:]]
     return {

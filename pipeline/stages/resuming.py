@@ -68,7 +68,7 @@ def begin(
     folder: Path,
     recipe: Recipe,
     *,
-    about: dict[str, Any],
+    about: Mapping[str, object],
     resume: bool = False,
     again_from: str | None = None,
     only_training: bool = False,

@@ -14,10 +14,10 @@ from spikeport.files import write_json, write_text
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.recipe_file import find_recipe, load_recipe
 from spikeport.pipeline.run.run_folder import MANIFEST, RECIPE, differences, is_text, locked
-from spikeport.pipeline.stages.results import JsonObject
 from spikeport.pipeline.stages.settings import setting_words, toml_value
 from spikeport.pipeline.sweep.engine import JOURNAL, run_trials
 from spikeport.pipeline.sweep.plan import Setting, Trial, parse_over, plan_trials
+from spikeport.pipeline.sweep.sweep_json import SweepJson, TrialRow
 from spikeport.pipeline.sweep.table import markdown, notes, rows_of, table
 from spikeport.pipeline.sweep.trial import TrialResult
 from spikeport.tables import html_table, text_table
@@ -38,7 +38,7 @@ def sweep(
     jobs: int = 1,
     resume: bool = False,
     say: Callable[[str], None] = lambda _: None,
-) -> JsonObject:
+) -> SweepJson:
     """Runs every setting with every seed and fold, each as `spikeport train` in a folder of its own, and compares.
 
     sweep.json and sweep.md are written again after every trial. With `resume`, finished trials are read and not run;
@@ -55,7 +55,7 @@ def sweep(
     recipe, trials = plan_trials(source, overrides, settings, seeds=seeds, folds=folds)
     with locked(out):
         _claim(out, recipe, resume)
-        log = _Log(recipe, settings, trials, out, jobs, say, {"seeds": seeds, "folds": folds})
+        log = _Log(recipe, settings, trials, out, jobs, say, seeds, folds)
         run_trials(out / RECIPE, trials, out, jobs=jobs, done=log.done)
         result = log.write()
     if log.missing and len(log.missing) == len(trials):
@@ -114,7 +114,7 @@ class SweepResult:
     """
 
     folder: Path
-    content: JsonObject
+    content: SweepJson
 
     @property
     def failed(self) -> dict[str, str]:
@@ -140,10 +140,11 @@ class _Log:
         out: Path,
         jobs: int,
         say: Callable[[str], None],
-        asked: dict[str, int],
+        seeds: int,
+        folds: int,
     ) -> None:
         self.recipe, self.settings, self.trials, self.out = recipe, settings, trials, out
-        self.jobs, self.say, self.asked = jobs, say, asked
+        self.jobs, self.say, self.seeds, self.folds = jobs, say, seeds, folds
         self.results: dict[str, TrialResult] = {}
         self.failed: dict[str, str] = {}
         self.missing: set[str] = set()
@@ -163,12 +164,13 @@ class _Log:
         self.say(f"[{count}/{len(self.trials)}] {trial.name}: {text}{self._estimate(len(self.trials) - count)}")
         self.write()
 
-    def write(self) -> JsonObject:
-        result = {
+    def write(self) -> SweepJson:
+        result: SweepJson = {
             "schema": SCHEMA,
             "name": self.recipe.name,
             "about": self.about,
-            **self.asked,
+            "seeds": self.seeds,
+            "folds": self.folds,
             "rows": rows_of(self.settings, self.trials, self.results),
             "trials": [self._row(trial) for trial in self.trials if trial.name in self.results],
             "failed": self.failed,
@@ -177,9 +179,15 @@ class _Log:
         write_text(self.out / PAGE, markdown(result))
         return result
 
-    def _row(self, trial: Trial) -> JsonObject:
-        facts = {"run": trial.name, "setting": trial.setting.label, "changes": list(trial.changes)}
-        return {**facts, "seed": trial.seed, "fold": trial.fold, **self.results[trial.name].row()}
+    def _row(self, trial: Trial) -> TrialRow:
+        return {
+            "run": trial.name,
+            "setting": trial.setting.label,
+            "changes": list(trial.changes),
+            "seed": trial.seed,
+            "fold": trial.fold,
+            **self.results[trial.name].row(),
+        }
 
     def _estimate(self, left: int) -> str:
         if not self.ran or not left:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Literal
 
-from spikeport.pipeline.run.intervals import mean_sd, paired_t
-from spikeport.pipeline.stages.results import JsonObject
+from spikeport.pipeline.run.intervals import MeanDifference, mean_sd, paired_t
 from spikeport.pipeline.sweep.plan import Setting, Trial
+from spikeport.pipeline.sweep.sweep_json import SettingRow, StudentRow, SweepJson
 from spikeport.pipeline.sweep.trial import TrialResult
 
-STUDENTS = ("float", "quantized")
+Student = Literal["float", "quantized"]
+Pair = tuple[int, int | None]  # seed and fold
+ByPair = dict[Pair, TrialResult]
+STUDENTS: tuple[Student, ...] = ("float", "quantized")
 
 
 def rows_of(
     settings: Sequence[Setting], trials: Sequence[Trial], results: Mapping[str, TrialResult]
-) -> list[JsonObject]:
+) -> list[SettingRow]:
     """One row a setting: `{setting, changes, runs, float, quantized, seconds}`; statistics are None without a run.
 
     `float` and `quantized` have `mean`, `sd` and `n` of the test accuracy over finished runs; `silent`, the mean share
@@ -27,34 +30,44 @@ def rows_of(
         runs = _runs(setting, trials, results)
         first = _runs(settings[0], trials, results)
         both = [] if setting == settings[0] else [pair for pair in runs if pair in first]
-        row: JsonObject = {"setting": setting.label, "changes": list(setting.changes), "runs": len(runs)}
-        for student in STUDENTS:
-            found = {pair: _accuracy(result, student) for pair, result in runs.items()}
-            reference = {pair: _accuracy(result, student) for pair, result in first.items()}
-            difference = paired_t([found[pair] - reference[pair] for pair in both]) if both else None
-            silent = [_silent(result, student) for result in runs.values()]
-            counted = [count for count in silent if count is not None]
-            row[student] = {**mean_sd(list(found.values())), "difference": difference} if runs else None
-            if counted:
-                row[student]["silent"] = sum(counted) / len(counted)
-        row["seconds"] = mean_sd([result.seconds for result in runs.values()]) if runs else None
+        row: SettingRow = {
+            "setting": setting.label,
+            "changes": list(setting.changes),
+            "runs": len(runs),
+            "float": _student_row("float", runs, first, both) if runs else None,
+            "quantized": _student_row("quantized", runs, first, both) if runs else None,
+            "seconds": mean_sd([result.seconds for result in runs.values()]) if runs else None,
+        }
         rows.append(row)
     return rows
 
 
-def table(rows: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+def _student_row(student: Student, runs: ByPair, first: ByPair, both: Sequence[Pair]) -> StudentRow:
+    """`student` over `runs`, and the difference to `first` over the pairs `both`."""
+    found = {pair: _accuracy(result, student) for pair, result in runs.items()}
+    reference = {pair: _accuracy(result, student) for pair, result in first.items()}
+    difference = paired_t([found[pair] - reference[pair] for pair in both]) if both else None
+    silent = [_silent(result, student) for result in runs.values()]
+    counted = [count for count in silent if count is not None]
+    row: StudentRow = {**mean_sd(list(found.values())), "difference": difference}
+    if counted:
+        row["silent"] = sum(counted) / len(counted)
+    return row
+
+
+def table(rows: Sequence[SettingRow]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Head and cells of `rows`, accuracies in per cent and differences in points."""
     head = ("setting", "runs", "float", "quantized", "float - first", "quantized - first", "seconds")
     cells = []
     for row in rows:
         shares = [_share(row[student]) for student in STUDENTS]
-        differences = [_difference(row[student] and row[student]["difference"]) for student in STUDENTS]
+        differences = [_difference(row[student]) for student in STUDENTS]
         seconds = "-" if row["seconds"] is None else f"{row['seconds']['mean']:.0f}"
         cells.append((row["setting"], str(row["runs"]), *shares, *differences, seconds))
     return head, cells
 
 
-def markdown(result: Mapping[str, Any]) -> str:
+def markdown(result: SweepJson) -> str:
     """sweep.md, from sweep.json alone."""
     from spikeport.pipeline.report.pages.markdown_parts import code, inline
     from spikeport.pipeline.report.pages.markdown_parts import table as drawn
@@ -74,7 +87,7 @@ def markdown(result: Mapping[str, Any]) -> str:
     return "\n".join([*lines, ""])
 
 
-def notes(result: Mapping[str, Any]) -> list[str]:
+def notes(result: SweepJson) -> list[str]:
     """What the differences are, and what their intervals do not cover."""
     if len(result["rows"]) < 2:
         return []
@@ -90,20 +103,20 @@ def notes(result: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _runs(setting: Setting, trials: Sequence[Trial], results: Mapping[str, TrialResult]) -> dict[Any, TrialResult]:
+def _runs(setting: Setting, trials: Sequence[Trial], results: Mapping[str, TrialResult]) -> ByPair:
     return {t.pair: results[t.name] for t in trials if t.setting == setting and t.name in results}
 
 
-def _accuracy(result: TrialResult, student: str) -> float:
+def _accuracy(result: TrialResult, student: Student) -> float:
     return result.accuracy_float if student == "float" else result.accuracy_quantized
 
 
-def _silent(result: TrialResult, student: str) -> float | None:
+def _silent(result: TrialResult, student: Student) -> float | None:
     count = result.silent_float if student == "float" else result.silent_quantized
     return None if count is None else count / result.recordings
 
 
-def _share(row: Mapping[str, Any] | None) -> str:
+def _share(row: StudentRow | None) -> str:
     if row is None:
         return "-"
     sd = "" if row["sd"] is None else f" ± {100 * row['sd']:.2f}"
@@ -111,10 +124,11 @@ def _share(row: Mapping[str, Any] | None) -> str:
     return f"{100 * row['mean']:.2f}{sd}{silent}"
 
 
-def _difference(difference: Mapping[str, Any] | None) -> str:
+def _difference(row: StudentRow | None) -> str:
+    difference: MeanDifference | None = row and row["difference"]
     if difference is None:
         return "-"
     value = f"{100 * difference['value']:+.2f}"
-    if difference["low"] is None:
+    if difference["low"] is None or difference["high"] is None:
         return f"{value} (n=1)"
     return f"{value} [{100 * difference['low']:+.2f}, {100 * difference['high']:+.2f}] ({difference['n']})"

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,8 @@ from spikeport import exits
 from spikeport.errors import MissingDependencyError, UserError
 from spikeport.export.network.accuracy import compare_with_labels
 from spikeport.pipeline.run.run_folder import MANIFEST, open_run
-from spikeport.pipeline.stages.results import JsonObject
 from spikeport.pipeline.stages.runner import TRAINING
+from spikeport.pipeline.sweep.sweep_json import TrialScores
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -54,10 +54,18 @@ class TrialResult:
         """Test accuracy of the student in Loihi arithmetic, 0 to 1."""
         return self.correct_quantized.count("1") / len(self.correct_quantized)
 
-    def row(self) -> JsonObject:
+    def row(self) -> TrialScores:
         """Plain values for JSON, accuracies included."""
-        shares = {"accuracy_float": self.accuracy_float, "accuracy_quantized": self.accuracy_quantized}
-        return {"recordings": self.recordings, **shares, **asdict(self)}
+        return {
+            "recordings": self.recordings,
+            "accuracy_float": self.accuracy_float,
+            "accuracy_quantized": self.accuracy_quantized,
+            "correct_float": self.correct_float,
+            "correct_quantized": self.correct_quantized,
+            "seconds": self.seconds,
+            "silent_float": self.silent_float,
+            "silent_quantized": self.silent_quantized,
+        }
 
 
 def trial_result(folder: Path, verb: str = "train") -> TrialResult | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +14,7 @@ from spikeport.errors import UserError
 from spikeport.files import write_json
 from spikeport.pipeline.profiling.baseline.rows import BaselineRow
 from spikeport.regular_files import read_small
+from spikeport.versions import About
 
 SCHEMA = "spikeport-baseline/1"
 MEASURED = "measured"
@@ -64,7 +65,7 @@ class _File(_Part):
 
 
 def write_baseline(
-    path: str | os.PathLike[str], rows: Sequence[BaselineRow], about: Mapping[str, Any], networks: dict[str, str]
+    path: str | os.PathLike[str], rows: Sequence[BaselineRow], about: About, networks: dict[str, str]
 ) -> None:
     """Keeps what was measured of `rows` (no floors, no modeled number). `about`: as spikeport.versions gives it;
     `networks`: sha256 of each ONNX file that was timed."""
