@@ -1,4 +1,4 @@
-"""Time per inference against batch size: a line per network and device, as measured, and the formula floors beside."""
+"""Chart of time per inference against batch size: measured curves by network and device, and formula floors."""
 
 from __future__ import annotations
 
@@ -17,15 +17,22 @@ from spikeport.pipeline.report.content.report_json import Reason
 from spikeport.pipeline.report.content.words import amount
 from spikeport.values import IntervalJson
 
-STYLES = 4  # ways to draw a line, one for each device; a fifth device begins anew
+STYLES = 4  # line styles, one for each device; a fifth device uses the first style again
 FLOORS_AT = 0.94  # of the width
 DODGE, LABEL_GAP = 4, 14  # px between whiskers of one batch, and between labels of one column
-FLOOR_MARK = '<path class="mark floor" d="M-6 1l6 -9l6 9z"/>'  # upward: at least
+FLOOR_MARK = '<path class="mark floor" d="M-6 1l6 -9l6 9z"/>'  # a triangle upward: a lower bound
 NO_CURVE = "timed when only batch 1 and the best batch were kept, so there is no curve"
 
 
 class Point(TypedDict):
-    """Time of one inference at one batch size."""
+    """Time of one inference at one batch size.
+
+    Attributes:
+        batch: size of the batch.
+        us: time of one inference, µs: the time of the batch over its size.
+        repeats: number of repeats.
+        energy_uj: energy of one inference, µJ; None where it was not measured.
+    """
 
     batch: int
     us: IntervalJson
@@ -37,10 +44,10 @@ class TimedCurve(TypedDict):
     """Time by batch size of one network on one device.
 
     Attributes:
-        label: its number in the chart.
+        label: number of the curve in the chart.
         model: the network.
         device: the device.
-        elsewhere: the baseline file that it was read from; empty where it was measured in this run.
+        elsewhere: name of the baseline file that it was read from; empty where it was measured in this run.
         style: index of the line style; one for each device.
         points: times by batch size.
     """
@@ -54,7 +61,14 @@ class TimedCurve(TypedDict):
 
 
 class Floor(TypedDict):
-    """The formula floor of one network on one GPU: time of one inference in µs."""
+    """The formula floor of one network on one GPU.
+
+    Attributes:
+        label: letter of the floor in the chart.
+        model: the network.
+        device: the GPU.
+        us: least time of one inference, µs.
+    """
 
     label: str
     model: str
@@ -63,7 +77,13 @@ class Floor(TypedDict):
 
 
 class BatchCurves(TypedDict):
-    """Curves and floors of a baseline; `without` names what was timed and has no curve."""
+    """Curves and floors of a baseline.
+
+    Attributes:
+        curves: measured times by batch size.
+        floors: the highest formula floor of each network.
+        without: names of measurements without a curve.
+    """
 
     curves: list[TimedCurve]
     floors: list[Floor]
@@ -71,7 +91,11 @@ class BatchCurves(TypedDict):
 
 
 def batch_curves(baseline: list[BaselineRow] | Reason) -> BatchCurves:
-    """Time by batch size of each network and device, and the highest formula floor of each network."""
+    """Time by batch size of each network and device, and the highest formula floor of each network.
+
+    Args:
+        baseline: rows of a baseline, or the reason why there are none.
+    """
     rows = baseline if isinstance(baseline, list) else []
     timed = [row for row in rows if row["batch"] == 1 and row.get("latency_us") and row["latency_basis"] == "measured"]
     measured = [row for row in timed if row.get("curve")]
@@ -102,7 +126,12 @@ def named(row: BaselineRow | TimedCurve | Floor) -> str:
 
 
 def plot(curves: Sequence[TimedCurve], floors: Sequence[Floor]) -> Plot:
-    """The drawing of `curves` (at least one) and `floors`; its description reads their numbers out."""
+    """Draws the chart. Its text description contains all numbers, for screen readers.
+
+    Args:
+        curves: measured curves, at least one.
+        floors: formula floors.
+    """
     times = [end for curve in curves for point in curve["points"] for end in ends(point["us"])]
     batches = sorted({point["batch"] for curve in curves for point in curve["points"]})
     across, at_floors = _across(batches, bool(floors))
@@ -125,7 +154,11 @@ def plot(curves: Sequence[TimedCurve], floors: Sequence[Floor]) -> Plot:
 
 
 def key(style: int | None) -> Markup:
-    """The line and mark of a curve alone, for a legend; None: the mark of a floor."""
+    """Legend entry: the line and the mark of a curve.
+
+    Args:
+        style: index of the line style; None for the mark of a floor.
+    """
     mark, y = '<line class="way" x2="34"/><circle cx="17" r="3.5"/>', ROW / 2
     drawn = f'<g class="curve of-{style}" transform="translate(0 {y:g})">{mark}</g>'
     if style is None:
@@ -147,7 +180,7 @@ def _floor_us(row: BaselineRow) -> float:
 
 
 def _floors(rows: Sequence[BaselineRow]) -> list[BaselineRow]:
-    """Of each network the row with the highest floor."""
+    """The row with the highest floor of each network."""
     highest: dict[str, BaselineRow] = {}
     for row in rows:
         model = row.get("model", "")
@@ -168,7 +201,10 @@ def _letters(number: int) -> str:
 
 
 def _across(batches: Sequence[int], floors: bool) -> tuple[Axis, float]:
-    """The batches with room for labels, and where floors stand, which hold at any batch (percent of the width)."""
+    """The axis of batch sizes with space for labels, and the position of the floors in percent of the width.
+
+    Floors do not depend on the batch size, so they have a column of their own.
+    """
     low = batches[0] / 1.2
     high = low * (batches[-1] / low) ** (1 / (0.78 if floors else 0.9))
     ticks = (*batches, low * (high / low) ** FLOORS_AT) if floors else tuple(batches)
@@ -177,7 +213,7 @@ def _across(batches: Sequence[int], floors: bool) -> tuple[Axis, float]:
 
 
 def _line(curve: TimedCurve, plane: Plane, place: float) -> str:
-    """Marks with whiskers, joined; `place` puts whiskers of the same batch beside each other."""
+    """Marks with whiskers, joined by lines; `place` is the horizontal offset of this curve, in steps of DODGE px."""
     spots = [(plane.across.at(point["batch"]), *map(plane.y, ends(point["us"]))) for point in curve["points"]]
     drawn = [
         f'<line class="way" x1="{x}%" y1="{y}" x2="{to_x}%" y2="{to_y}"/>'
@@ -200,7 +236,7 @@ def _triangle(us: float, plane: Plane, x: float) -> str:
 def _labels(
     entries: Sequence[TimedCurve | Floor], spots: Sequence[tuple[float, float]], dx: int, anchor: str
 ) -> Markup:
-    """Labels at `spots` (percent, px); those in one column stand apart."""
+    """Labels at `spots` (percent, px); labels in one column are moved apart."""
     places = {x: iter(apart([y for other, y in spots if other == x], LABEL_GAP)) for x, _ in spots}
     return Markup("").join(
         Markup('<text x="{}%" dx="{}" y="{:g}" text-anchor="{}">{}</text>').format(

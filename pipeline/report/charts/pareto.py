@@ -1,4 +1,4 @@
-"""Accuracy against energy: one mark per run, with both intervals. Up and to the left is better."""
+"""Chart of accuracy against energy: one mark for each run, with both intervals. Up and to the left is better."""
 
 from __future__ import annotations
 
@@ -11,12 +11,20 @@ from spikeport.pipeline.report.charts.plane import Plane, Plot, fine_log_axis
 from spikeport.pipeline.report.charts.svg import MARKS, ROW, share_axis
 from spikeport.values import IntervalJson
 
-BESIDE = ((10, -8), (10, 18), (-10, -8), (-10, 18))  # where a mark's number stands, px, in turn
+BESIDE = ((10, -8), (10, 18), (-10, -8), (-10, 18))  # offsets of a mark's number, px, used in turn
 
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """A run's {low, nominal, high} energy, µJ, and accuracy, 0..1. `basis_kind`: of the energy (a key of MARKS)."""
+    """One run in the chart.
+
+    Attributes:
+        number: number beside the mark, from 1.
+        label: name of the run, for the text description.
+        energy: energy of one inference, µJ.
+        accuracy: accuracy, 0 to 1.
+        basis_kind: basis of the energy, a key of MARKS.
+    """
 
     number: int
     label: str
@@ -31,7 +39,12 @@ def ends(interval: IntervalJson) -> tuple[float, float, float]:
 
 
 def plot(points: Sequence[Point], title: str) -> Plot:
-    """The drawing of `points` (at least one); its description reads their numbers out."""
+    """Draws the chart. Its text description contains all numbers, for screen readers.
+
+    Args:
+        points: the runs, at least one.
+        title: title of the drawing.
+    """
     plane = Plane(
         across=fine_log_axis([end for point in points for end in ends(point.energy)]),
         up=share_axis(min(point.accuracy["low"] for point in points)),

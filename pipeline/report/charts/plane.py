@@ -1,5 +1,5 @@
-"""Drawings with two axes. Marks sit at percent positions across and at pixels downward; each axis is a drawing of its
-own beside them, so that text keeps its size at every width."""
+"""Drawings with two axes. Horizontal positions are percentages and vertical positions are pixels. Each axis is a
+separate drawing, so that text has the same size at every width."""
 
 from __future__ import annotations
 
@@ -11,12 +11,18 @@ from markupsafe import Markup, escape
 
 from spikeport.pipeline.report.charts.svg import Axis, log_axis, scale, svg
 
-HEIGHT = 260.0  # of the drawing, px; its width is the column's
+HEIGHT = 260.0  # height of the drawing, px; its width is that of the column
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plot:
-    """The drawing and its axes, each of its own size: `rows` to the left of `drawing`, `columns` below."""
+    """A drawing and its axes.
+
+    Attributes:
+        rows: labels of the vertical axis, to the left of the drawing.
+        drawing: the drawing.
+        columns: labels of the horizontal axis, below the drawing.
+    """
 
     rows: Markup
     drawing: Markup
@@ -25,7 +31,12 @@ class Plot:
 
 @dataclass(frozen=True, kw_only=True)
 class Plane:
-    """Where values stand: `across` to the right, `up` upward."""
+    """The coordinate system of a drawing.
+
+    Attributes:
+        across: horizontal axis, to the right.
+        up: vertical axis, upward.
+    """
 
     across: Axis
     up: Axis
@@ -35,7 +46,15 @@ class Plane:
         return round(HEIGHT * (1 - self.up.at(value) / 100), 2)
 
     def plot(self, body: Markup, title: str, description: str, rows: Sequence[str], columns: Sequence[str]) -> Plot:
-        """`body` on a grid of both axes' ticks, which are labelled `rows` and `columns`; `told` is read out."""
+        """Draws `body` on a grid at the ticks of both axes.
+
+        Args:
+            body: the marks, as markup.
+            title: title of the drawing.
+            description: text for screen readers.
+            rows: labels of the vertical ticks.
+            columns: labels of the horizontal ticks.
+        """
         ends = [(f"{x}%", f"{x}%", 0.0, HEIGHT) for x in map(self.across.at, self.across.ticks)]
         ends += [("0", "100%", y, y) for y in map(self.y, self.up.ticks)]
         grid = [f'<line class="grid" x1="{x}" x2="{to_x}" y1="{y}" y2="{to_y}"/>' for x, to_x, y, to_y in ends]
@@ -55,8 +74,13 @@ class Plane:
 
 
 def fine_log_axis(values: Sequence[float]) -> Axis:
-    """A logarithmic axis that ends at 1, 2 or 5 times a power of ten; up to two decades each of these carries a tick,
-    beyond that each power."""
+    """A logarithmic axis that begins and ends at 1, 2 or 5 times a power of ten.
+
+    Up to two decades, each of these values has a tick. Longer axes have a tick at each power of ten.
+
+    Args:
+        values: the values to show; values of 0 or less are ignored.
+    """
     whole = log_axis(values)
     decades = range(round(math.log10(whole.low)), round(math.log10(whole.high)))
     steps = [times * 10.0**power for power in decades for times in (1, 2, 5)] + [whole.high]
@@ -69,7 +93,12 @@ def fine_log_axis(values: Sequence[float]) -> Axis:
 
 
 def apart(places: Sequence[float], least: float) -> list[float]:
-    """`places` (px) with those that lie closer than `least` moved apart, in their order and within the drawing."""
+    """Moves positions apart that are too close to each other, in their order and within the drawing.
+
+    Args:
+        places: positions in px.
+        least: least distance in px.
+    """
     order = sorted(range(len(places)), key=lambda index: places[index])
     moved, below = list(places), float("-inf")
     for index in order:

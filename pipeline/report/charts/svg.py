@@ -1,7 +1,7 @@
-"""Small SVG drawings. Marks sit at percent positions, so that a drawing fills its column and its text keeps its size.
+"""Small SVG drawings. Positions are percentages, so a drawing fills its column while its text has a fixed size.
 
-Every function is pure and returns markup that is safe to insert: titles are escaped, the rest is numbers. Colors are
-the page's (CSS classes), so that light, dark and print follow by themselves.
+Every function is pure and returns markup that is safe to insert: titles are escaped, and the rest is numbers. Colors
+come from CSS classes of the page, so the drawings follow its light, dark and print styles.
 """
 
 from __future__ import annotations
@@ -16,13 +16,20 @@ from markupsafe import Markup, escape
 from spikeport.values import IntervalJson
 
 ROW = 26  # height of one row of a dot chart, px
-RASTER_ROWS, RASTER_CELLS = 320, 12_000  # an input raster has at most so many rows and cells; pixels are pooled to fit
-FRAME_SIDE = 64  # a drawn event frame has at most so many pixels on a side
+RASTER_ROWS, RASTER_CELLS = 320, 12_000  # most rows and cells of an input raster; pixels are pooled to fit
+FRAME_SIDE = 64  # most pixels on a side of a drawn event frame
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A linear or logarithmic axis from `low` to `high`, with the values that carry a tick."""
+    """A linear or logarithmic axis.
+
+    Attributes:
+        low: value at its start.
+        high: value at its end.
+        ticks: values that have a tick.
+        log: whether it is logarithmic.
+    """
 
     low: float
     high: float
@@ -30,7 +37,7 @@ class Axis:
     log: bool = False
 
     def at(self, value: float) -> float:
-        """Position of `value` in percent of the width, kept within 0..100."""
+        """Position of `value` in percent of the width, clipped to 0 to 100."""
         if self.log:
             if value <= 0:
                 return 0.0
@@ -41,7 +48,7 @@ class Axis:
 
 
 def share_axis(lowest: float) -> Axis:
-    """An axis for shares that ends at 1 and begins at a round value below `lowest`."""
+    """An axis for shares that ends at 1 and begins at a round value, `lowest` or less."""
     steps = {0.9: 0.05, 0.8: 0.1, 0.7: 0.1, 0.6: 0.2, 0.5: 0.25, 0.0: 0.5}
     start = next(value for value in steps if value <= max(0.0, lowest))
     step = steps[start]
@@ -50,13 +57,13 @@ def share_axis(lowest: float) -> Axis:
 
 
 def difference_axis(largest: float) -> Axis:
-    """An axis around zero that holds differences of shares up to `largest` either way."""
+    """A symmetric axis around zero that contains differences of shares up to ±`largest`."""
     reach = next((r for r in (0.02, 0.05, 0.1, 0.2, 0.5) if r >= largest), 1.0)
     return Axis(-reach, reach, (-reach, 0.0, reach))
 
 
 def log_axis(values: Sequence[float]) -> Axis:
-    """Whole decades that hold all positive `values`, with at most six ticks."""
+    """A logarithmic axis of whole decades that contains all positive `values`, with at most six ticks."""
     positive = [value for value in values if value > 0] or [1.0]
     low, high = math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive)))
     high = max(high, low + 1)
@@ -65,7 +72,12 @@ def log_axis(values: Sequence[float]) -> Axis:
 
 
 def scale(axis: Axis, labels: Sequence[str]) -> Markup:
-    """The axis itself: `labels` at the ticks."""
+    """Draws the labels of an axis.
+
+    Args:
+        axis: the axis.
+        labels: one label for each tick.
+    """
     parts = []
     for tick, label in zip(axis.ticks, labels, strict=True):
         x = axis.at(tick)
@@ -82,10 +94,16 @@ def interval(
     total: float | None = None,
     before: float | None = None,
 ) -> Markup:
-    """One row of a dot chart: {low, nominal, high} as a line with a mark.
+    """Draws one row of a dot chart: an interval as a line with a mark at its nominal value.
 
-    `mark`: measured (full circle), modeled (open diamond) or floor (triangle, with an arrow to the right: at least).
-    `total` adds an upright stroke, `before` a block from there to nominal: a step of a waterfall.
+    Args:
+        axis: the axis.
+        entry: the interval, in units of the axis.
+        title: title of the drawing.
+        mark: `measured` (filled circle), `modeled` (open diamond) or `floor` (triangle, and a line to the right, since
+            the value is a lower bound).
+        total: a value to mark with a vertical line.
+        before: the preceding value of a waterfall chart; a block is drawn from it to the nominal value.
     """
     middle = ROW / 2
     low, nominal, high = (axis.at(end) for end in (entry["low"], entry["nominal"], entry["high"]))
@@ -107,13 +125,13 @@ def interval(
 
 
 def mark_key(mark: str) -> Markup:
-    """The mark alone, for a legend."""
+    """Legend entry: the mark only."""
     inner = f'<svg x="10" overflow="visible">{MARKS[mark]}</svg>'
     return Markup(f'<svg class="key" width="20" height="{ROW}" aria-hidden="true">{inner}</svg>')
 
 
 def bar(value: float | None, largest: float, title: str) -> Markup:
-    """A thin bar of `value / largest` of the width; nothing where the value is unknown."""
+    """Draws a thin bar whose width is `value / largest`; empty where the value is unknown."""
     if value is None or largest <= 0:
         return Markup("")
     width = round(100 * value / largest, 2)
@@ -121,7 +139,12 @@ def bar(value: float | None, largest: float, title: str) -> Markup:
 
 
 def frame(events: np.ndarray, title: str) -> Markup:
-    """One event frame bool `[C, H, W]`: OFF in the quiet color, ON in the accent; large sensors are pooled."""
+    """Draws one event frame; frames of large sensors are pooled.
+
+    Args:
+        events: bool `[C, H, W]`, channel 0 OFF (muted color), channel 1 ON (accent color).
+        title: title of the drawing.
+    """
     pooled = pool(events, max(1, math.ceil(max(events.shape[1:]) / FRAME_SIDE)))
     height, width = pooled.shape[1:]
     drawn = "".join(
@@ -132,9 +155,16 @@ def frame(events: np.ndarray, title: str) -> Markup:
 
 
 def input_raster(frames: np.ndarray, title: str) -> tuple[Markup, int]:
-    """Frames bool `[T, C, H, W]` as a raster: time to the right, inputs downward, OFF above ON. Also the pooling side.
+    """Draws frames as a raster: time to the right, inputs downward, OFF above ON.
 
-    A row is one input, or a square of inputs of one polarity where there are too many to draw.
+    A row is one input. Where there are too many inputs to draw, a row is a square of inputs of one polarity.
+
+    Args:
+        frames: bool `[T, C, H, W]`.
+        title: title of the drawing.
+
+    Returns:
+        The drawing, and the side of the pooled squares in pixels (1: not pooled).
     """
     side, limit = 1, max(32, min(RASTER_ROWS, RASTER_CELLS // len(frames)))
     while side < max(frames.shape[2:]) and pool(frames[0], side).size > limit:
@@ -151,13 +181,27 @@ def input_raster(frames: np.ndarray, title: str) -> tuple[Markup, int]:
 
 
 def output_row(spike_steps: Sequence[int], steps: int, title: str) -> Markup:
-    """One output neuron's spikes as marks of one step's width."""
+    """Draws the spikes of one output neuron, each as wide as one time step.
+
+    Args:
+        spike_steps: time steps with a spike.
+        steps: number of time steps.
+        title: title of the drawing.
+    """
     marks = "".join(f'<rect x="{step + 0.08}" y="0.2" width="0.84" height="0.6"/>' for step in spike_steps)
     return svg(marks, title, "spikes", f'viewBox="0 0 {steps} 1" preserveAspectRatio="none"')
 
 
 def pool(events: np.ndarray, side: int) -> np.ndarray:
-    """Bool `[C, H, W]` with squares of `side` pixels joined: true where any of them is."""
+    """Pools squares of `side` pixels: a square is true where one of its pixels is.
+
+    Args:
+        events: bool `[C, H, W]`.
+        side: side of a square in pixels.
+
+    Returns:
+        Bool `[C, ceil(H / side), ceil(W / side)]`.
+    """
     if side == 1:
         return events
     channels, height, width = events.shape
@@ -167,7 +211,7 @@ def pool(events: np.ndarray, side: int) -> np.ndarray:
 
 
 def _runs(cells: np.ndarray) -> str:
-    """Path data that fills the true cells of bool `[rows, columns]`, neighbors in a row as one piece."""
+    """SVG path data that fills the true cells of bool `[rows, columns]`; neighbors in a row are one rectangle."""
     edges = np.diff(np.pad(cells.astype(np.int8), ((0, 0), (1, 1))), axis=1)
     starts, ends = np.argwhere(edges == 1), np.argwhere(edges == -1)
     return "".join(
@@ -176,7 +220,14 @@ def _runs(cells: np.ndarray) -> str:
 
 
 def svg(body: str, title: str, kind: str, attributes: str) -> Markup:
-    """A drawing that reads as its `title`; `body` is markup."""
+    """Wraps markup in an `<svg>` element.
+
+    Args:
+        body: the content, as markup.
+        title: text for screen readers; it is escaped.
+        kind: CSS class.
+        attributes: further attributes, as markup.
+    """
     return Markup(f'<svg class="{kind}" role="img" {attributes}><title>{escape(title)}</title>{body}</svg>')
 
 

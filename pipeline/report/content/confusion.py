@@ -1,4 +1,4 @@
-"""Which classes are taken for which."""
+"""Confusion matrix of a classification, and its most frequent mistakes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 
 from spikeport.export.network.readout import SILENT, UNLABELLED
 
-CLASSES_DRAWN = 20  # more do not fit a page; their mistakes are listed all the same
-MISTAKES = 10
-CLASSES_COUNTED = 1_000  # a table has as many cells as the square of this
+CLASSES_DRAWN = 20  # most classes of a drawn matrix; mistakes are listed for more classes too
+MISTAKES = 10  # most mistakes in the list
+CLASSES_COUNTED = 1_000  # most classes of a matrix, whose number of cells is the square of it
 
 
 class Mistake(TypedDict):
@@ -40,9 +40,19 @@ class ShadedRow(TypedDict):
 
 
 def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray | str:
-    """`[K, K + 1]` int64: how many recordings of class i were taken for class j, in the last column for none (SILENT).
-    Unlabelled ones are left out. Of more than CLASSES_COUNTED classes a sentence stands in its place. Raises ValueError
-    for a label or a class that is none of the K.
+    """Counts recordings by label and predicted class. Unlabelled recordings are left out.
+
+    Args:
+        labels: int `[N]`, UNLABELLED where unknown.
+        predicted: int `[N]`, SILENT where there is no answer.
+        classes: number of classes, K.
+
+    Returns:
+        int64 `[K, K + 1]`: rows are labels, columns are predicted classes, and the last column is no answer. For more
+        than CLASSES_COUNTED classes, the reason why there is no matrix.
+
+    Raises:
+        ValueError: a label or a predicted class is outside the K classes.
     """
     if classes > CLASSES_COUNTED:
         return f"a table of {classes:,} classes was not made: {CLASSES_COUNTED:,} are the most"
@@ -57,8 +67,13 @@ def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.nda
 
 
 def mistakes(counts: Sequence[Sequence[int]], classes: Sequence[str], silent: Sequence[int] = ()) -> list[Mistake]:
-    """The most frequent mistakes, at most MISTAKES: {label, predicted, count, of (recordings of that label)}.
-    `silent`: recordings of each class without an answer, which is no mistake for another class.
+    """The most frequent mistakes, at most MISTAKES.
+
+    Args:
+        counts: `[K][K]`, rows are labels, columns are predicted classes.
+        classes: names of the K classes.
+        silent: `[K]`, recordings of each label without an answer. They count as recordings of the label, but not as
+            mistakes. Empty: not known.
     """
     found: list[Mistake] = [
         {"label": classes[i], "predicted": classes[j], "count": count, "of": sum(row) + (silent[i] if silent else 0)}
@@ -71,8 +86,13 @@ def mistakes(counts: Sequence[Sequence[int]], classes: Sequence[str], silent: Se
 
 
 def shaded(counts: Sequence[Sequence[int]], classes: Sequence[str], silent: Sequence[int] = ()) -> list[ShadedRow]:
-    """Rows to draw: {label, total, cells: [{count, share (of the row), own}]}, with `silent` one more cell for no
-    answer; none of more than CLASSES_DRAWN."""
+    """Rows of the matrix for drawing; empty for more than CLASSES_DRAWN classes.
+
+    Args:
+        counts: `[K][K]`, rows are labels, columns are predicted classes.
+        classes: names of the K classes.
+        silent: `[K]`, recordings of each label without an answer, drawn as one more cell. Empty: no such cell.
+    """
     if len(classes) > CLASSES_DRAWN:
         return []
     whole = [[*row, silent[i]] if silent else row for i, row in enumerate(counts)]

@@ -1,4 +1,4 @@
-"""layers.csv, samples.csv and steps.csv: what the report says on average, by layer, by recording, and by step."""
+"""Writes layers.csv, samples.csv and steps.csv: counts and energies by layer, by recording and by time step."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ class HasLayers(TypedDict):
 
 
 def layers_csv(report: Report | HasLayers) -> str:
-    """One row a layer: its numbers of report.json, and each device's nominal energies by term. Empty: not known."""
+    """layers.csv: one row a layer, with its numbers of report.json and the nominal energies of each device by term.
+
+    Cells of unknown numbers are empty.
+    """
     devices = report["energy"] if isinstance(report["energy"], list) else []
     rows = []
     for layer in report["layers"]:
@@ -44,7 +47,12 @@ def layers_csv(report: Report | HasLayers) -> str:
 
 
 def class_names(numbers: Iterable[int], classes: Sequence[str]) -> list[str | None]:
-    """The names of classes by number; NO_ANSWER for SILENT."""
+    """Names of classes by number; NO_ANSWER for SILENT.
+
+    Args:
+        numbers: class numbers, or SILENT.
+        classes: names of the classes.
+    """
     return [NO_ANSWER if number == SILENT else classes[number] for number in numbers]
 
 
@@ -54,9 +62,14 @@ def samples_csv(
     activity: Activity,
     energies: Sequence[SampleEnergies],
 ) -> str:
-    """One row a recording, in order: its key, its class and what each stage took it for (`classes`, by column;
-    NO_ANSWER where no output fired, empty where it is not known), counts summed over layers, and each device's nominal
-    dynamic and total energy in µJ (empty where unknown).
+    """samples.csv: one row a recording. Counts are sums over layers; energies are nominal values in µJ.
+
+    Args:
+        keys: key of each recording.
+        classes: columns by name: the label, and the predicted class of each stage. An entry is NO_ANSWER where no
+            output fired, and None (an empty cell) where the class is not known.
+        activity: counts of the recordings.
+        energies: energies of the recordings on each device; cells of unknown energies are empty.
     """
     counts = {
         name: np.sum([getattr(layer, name) for layer in activity.layers], axis=0)
@@ -79,8 +92,12 @@ def samples_csv(
 
 
 def steps_csv(network: IntegerNetwork, counts: LayerCounts) -> str:
-    """One row a step (from 0) and layer: whole numbers, each the sum over all `samples`. `counts`: of every step,
-    `[N, T, L]`, as `simulate` gives them with `per_step`."""
+    """steps.csv: one row for each time step (from 0) and layer, with counts summed over all samples.
+
+    Args:
+        network: the network that was simulated.
+        counts: counts `[N, T, L]`, from a simulation with `per_step`.
+    """
     samples, steps, _ = counts.spikes_out.shape
     sums = {
         f"{name}_sum": getattr(counts, key).sum(axis=0)
@@ -103,15 +120,18 @@ def steps_csv(network: IntegerNetwork, counts: LayerCounts) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A shape as `16x9x7`, a list of texts with semicolons."""
+    """A list as text: shapes as `16x9x7`, texts separated by semicolons. Other values stay as they are."""
     if not isinstance(value, list):
         return value
     return ("; " if any(isinstance(entry, str) for entry in value) else "x").join(map(str, value))
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """With a head and lines that end in LF; None is empty, numbers as Python writes them. In texts, control characters
-    are escaped; one that a spreadsheet would take for a formula begins with an apostrophe."""
+    """CSV text with a header row and LF line ends. None is an empty cell, and numbers are written as by Python.
+
+    Control characters in texts are escaped. A text that a spreadsheet would evaluate as a formula gets an apostrophe
+    in front.
+    """
     text = io.StringIO()
     keys = dict.fromkeys(key for row in rows for key in row)
     writer = csv.writer(text, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""A network read after fewer steps: accuracy against energy, for both pages."""
+"""Accuracy and energy over time steps, as a chart and a table of both pages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ HEADS = ("Steps", "Accuracy", "Wilson 95 % interval", "No answer", "Dynamic ener
 
 
 def plot(report: Report) -> Plot | None:
-    """The drawing, each mark numbered by its steps; None where there are no points."""
+    """Chart of accuracy against energy, each mark labelled with its number of time steps; None without points."""
     early_exit = report["early_exit"]
     if "points" not in early_exit:
         return None
@@ -29,7 +29,7 @@ def plot(report: Report) -> Plot | None:
 
 
 def note(report: Report) -> str:
-    """What the numbers are."""
+    """Definition of the numbers in the table."""
     early_exit, steps = report["early_exit"], report["dataset"]["steps"]
     return (
         f"Accuracy and energy on {early_exit['name']} if only the first of the {steps} steps are simulated. "
@@ -38,7 +38,7 @@ def note(report: Report) -> str:
 
 
 def cells(report: Report) -> list[list[str]]:
-    """A row of HEADS for each point, as text."""
+    """Cells of the table: the columns HEADS, a row for each number of time steps."""
     return [
         [
             f"{point['steps']:,}",

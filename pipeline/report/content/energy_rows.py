@@ -1,4 +1,4 @@
-"""Energy of devices and of the baseline in one form, for the table and the chart of both pages."""
+"""Energies of devices and of baselines in one form, for the tables and charts of both pages."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ OPERATIONS = {
     "static": "static power",
     "overhead": "fixed overhead",
 }
-LAYER_TERMS = ("synapse_uj", "neuron_uj", "routing_uj")  # of every device
-TOTAL_ONLY = ("static", "overhead", "latency")  # their absence leaves the dynamic energy whole
+LAYER_TERMS = ("synapse_uj", "neuron_uj", "routing_uj")  # terms that every device has
+TOTAL_ONLY = ("static", "overhead", "latency")  # terms of the total energy that the dynamic energy does not contain
 
 
 Notes = str | list[str]
@@ -64,7 +64,7 @@ def energy_rows(report: Report) -> list[DeviceEnergy]:
 
 
 def nominal_terms(layer: LayerTerms) -> dict[str, float | None]:
-    """Nominal energy of a layer by term, µJ, with the terms of memory where the device has them; None where unknown."""
+    """Nominal energies of a layer by term, µJ; None where unknown. Memory terms are there if the device has them."""
     terms = {
         "synapse_uj": layer["synapse_uj"],
         "neuron_uj": layer["neuron_uj"],
@@ -76,13 +76,13 @@ def nominal_terms(layer: LayerTerms) -> dict[str, float | None]:
 
 
 def missing_operations(row: EnergyRow) -> str:
-    """The operations without a price that the dynamic energy would need, in words."""
+    """Operations of the dynamic energy without a published energy per operation, in words."""
     unknown_terms = row.get("unknown_terms") or []
     return ", ".join(OPERATIONS.get(op, op.replace("_", " ")) for op in unknown_terms if op not in TOTAL_ONLY)
 
 
 def device(row: EnergyRow) -> DeviceEnergy:
-    """One `energy` row of report.json in the form that `energy_rows` describes."""
+    """The energy of one device, from an `energy` row of report.json."""
     dynamic, total = quantity(row.get("dynamic_uj")), quantity(row.get("total_uj"))
     headline = dynamic or total
     return {
@@ -119,7 +119,7 @@ def _baseline(row: BaselineRow) -> DeviceEnergy:
 
 
 def _notes(row: EnergyRow) -> dict[str, Notes]:
-    """What a reviewer asks of one device's number, sentences or lists of them; only what is known."""
+    """Remarks on the energy of one device by title, without those that are not known."""
     notes: dict[str, Notes] = {
         "Basis": listing(row.get("basis")),
         "Latency": _known(row.get("latency_us"), "µs"),
@@ -168,8 +168,10 @@ def _notes(row: EnergyRow) -> dict[str, Notes]:
 
 
 def neuron_updates(row: EnergyRow) -> str:
-    """What neurons take by each rule for active updates, the one in force first, and between which ends that lies;
-    nothing where no rule makes a difference."""
+    """Neuron energy by each rule for active updates, the rule in use first, and its bounds.
+
+    Empty where the energy does not depend on the rule.
+    """
     bracket = row.get("neuron_bracket_uj")
     if not bracket or bracket["all_inactive"] == bracket["all_active"]:
         return ""
@@ -178,7 +180,7 @@ def neuron_updates(row: EnergyRow) -> str:
         "if all as active"
     )
     by_rule, own = row.get("neuron_by_rule_uj") or {}, row.get("active_rule")
-    if own not in by_rule:  # made before rules could be chosen
+    if own not in by_rule:  # a report of a version without a choice of rules
         return ends
     others = "".join(f", by {rule} {amount(energy)} µJ" for rule, energy in by_rule.items() if rule != own)
     return f"{amount(by_rule[own])} µJ by the rule in force, {own}{others}; {ends}"

@@ -1,4 +1,4 @@
-"""Numbers as words, shared by the Markdown and the HTML page."""
+"""Texts made of numbers, for the Markdown and the HTML page."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ BASES = {
 }
 
 
-NO_ANSWER = "no answer"  # of a recording without any output spike: not a class
+NO_ANSWER = "no answer"  # for a recording without an output spike; not a class
 
 
 def percent(value: float | None) -> str:
@@ -73,48 +73,48 @@ def percent(value: float | None) -> str:
 
 
 def of_recordings(report: Report) -> str:
-    """What the recordings are called: `test recordings` where they were held out, else `given recordings`."""
+    """`test recordings` where they were held out, else `given recordings`."""
     return f"{report['dataset'].get('recordings', 'test')} recordings"
 
 
-IF_DRAWN = "if they were drawn at random"  # nobody knows how recordings came together that a user gives
+IF_DRAWN = "if they were drawn at random"  # it is not known how recordings from a user were chosen
 
 
 def if_drawn(report: Report) -> str:
-    """What an interval of the report's recordings depends on, after it; empty where the run held them out itself."""
+    """Condition of an interval, to append to it; empty where the run itself held the recordings out."""
     return "" if report["dataset"].get("recordings", "test") == "test" else f", {IF_DRAWN}"
 
 
 def accuracy_note(report: Report) -> str:
-    """What the table of accuracies leaves unsaid."""
+    """Notes under the table of accuracies."""
     given = f"Intervals hold for given recordings {IF_DRAWN}. " if if_drawn(report) else ""
     return f"{given}{SILENT_NOTE} {CHANGE_NOTE}"
 
 
 def layer_note(report: Report) -> str:
-    """What the numbers of layers are."""
+    """Definitions of the numbers in the table of layers."""
     return LAYER_NOTE.format(recordings=of_recordings(report))
 
 
 def tested(entry: StageAccuracy) -> tuple[str, str]:
-    """Of an accuracy: on how many, and how many of them had no answer (not known of an older report)."""
+    """Number of recordings behind an accuracy, and number of recordings without an answer, as texts."""
     return tested_on(entry), silent_count(entry)
 
 
 def silent_count(entry: AnyAccuracy) -> str:
-    """Of an accuracy: the number of recordings without an answer."""
+    """Number of recordings without an answer; `not counted` for older reports."""
     silent = entry.get("silent")
     return "not counted" if silent is None else f"{silent:,}"
 
 
 def silent_note(entry: AnyAccuracy) -> str:
-    """Of an accuracy: `6 no answer`, or nothing where all answered."""
+    """`6 no answer`; empty where each recording has an answer."""
     silent = entry.get("silent")
     return f"{NO_ANSWER} not counted" if silent is None else f"{silent:,} {NO_ANSWER}" if silent else ""
 
 
 def percent_range(entry: AnyAccuracy) -> str:
-    """The interval of an accuracy: `93.6 to 98.6 %`, or why there is none."""
+    """The interval of an accuracy: `93.6 to 98.6 %`, or the reason why there is none."""
     low, high = entry["low"], entry["high"]
     if low is None or high is None:
         return f"no interval: {entry['reason']}"
@@ -139,19 +139,19 @@ def points_range(entry: AnyDifference) -> str:
 
 
 def interval_of(entry: AnyAccuracy | AnyDifference) -> IntervalJson:
-    """A known accuracy or difference as a chart draws it: its value alone where it has no interval."""
+    """A known accuracy or difference as an interval; without an interval, low and high are the value itself."""
     value, low, high = entry["value"], entry["low"], entry["high"]
     assert value is not None
     return {"low": value if low is None else low, "nominal": value, "high": value if high is None else high}
 
 
 def tested_on(entry: StageAccuracy) -> str:
-    """How many recordings an accuracy is of, and how they were drawn: `20 drawn by class, seed 0`."""
+    """Number of recordings behind an accuracy, and how they were drawn: `20 drawn by class, seed 0`."""
     return f"{entry['n']:,}{drawn_note(entry)}"
 
 
 def drawn_note(entry: StageAccuracy | Equality) -> str:
-    """` drawn by class, seed 0`, or nothing where all recordings were used."""
+    """` drawn by class, seed 0`; empty where all recordings were used."""
     drawn = entry.get("drawn")
     if drawn is None or drawn["of"] in (entry.get("n"), entry.get("samples")):
         return ""
@@ -159,13 +159,13 @@ def drawn_note(entry: StageAccuracy | Equality) -> str:
 
 
 def change(entry: StageChange) -> str:
-    """A stage's step in accuracy: `−0.5 points (−1.6 to +0.5) from the float student on the same 200`."""
+    """Change of accuracy between two stages: `−0.5 points (−1.6 to +0.5) from Student, float on the same 200`."""
     before = STAGE_NAMES[entry["from"]]
     return f"{points(entry['value'])} points ({points_range(entry)}) from {before} on the same {entry['n']:,}"
 
 
 def amount(value: float | None) -> str:
-    """A quantity with three significant digits, thousands set apart by commas.
+    """A quantity with three significant digits, thousands separated by commas.
 
     >>> amount(1281.3), amount(0.012345), amount(27.1), amount(0)
     ('1,281', '0.0123', '27.1', '0')
@@ -182,12 +182,12 @@ def amount(value: float | None) -> str:
 
 
 def milliseconds(seconds: float) -> str:
-    """A time as it is set: `30 ms`, `7.5 ms`."""
+    """A time in milliseconds: `30 ms`, `7.5 ms`."""
     return f"{1e3 * seconds:.6g} ms"
 
 
 def moment(step: int, dt_s: float | None) -> str:
-    """When a step begins: `60 ms`, or its number where nobody said how long a step is.
+    """Start of a time step: `60 ms`, or the number of the step where its duration is not known.
 
     >>> moment(2, 0.03), moment(2, None)
     ('60 ms', 'step 2')
@@ -196,7 +196,7 @@ def moment(step: int, dt_s: float | None) -> str:
 
 
 def quantity(value: Any) -> IntervalJson | None:
-    """A number or {low, nominal, high} as {low, nominal, high}; None where nothing is known."""
+    """A number or a JSON interval as an interval; None where the value is unknown."""
     if isinstance(value, dict):
         nominal = value.get("nominal")
         if nominal is None:
@@ -207,7 +207,7 @@ def quantity(value: Any) -> IntervalJson | None:
 
 
 def quantity_text(value: Any, unit: str) -> str:
-    """`3.21 µJ (2.9 to 4.1)`, without the bracket where low and high are the same, or `unknown`."""
+    """`3.21 µJ (2.9 to 4.1)`, `3.21 µJ` where low and high are equal, or `unknown`."""
     known = quantity(value)
     if known is None:
         return "unknown"
@@ -218,7 +218,7 @@ def quantity_text(value: Any, unit: str) -> str:
 
 
 def basis_kind(basis: str | None, value: Any) -> str:
-    """How a quantity is known: measured, modeled, floor or unknown. Grades of constants (M, S, C) make a model."""
+    """Basis of a quantity: measured, modeled, floor or unknown. Any basis but `measured` and `floor` is a model."""
     if quantity(value) is None:
         return "unknown"
     word = (basis or "").lower()
@@ -228,7 +228,7 @@ def basis_kind(basis: str | None, value: Any) -> str:
 
 
 def listing(value: Any) -> str:
-    """A list or a mapping of notes as one line."""
+    """A list or a mapping of notes as one line, separated by semicolons."""
     if isinstance(value, dict):
         return "; ".join(f"{key}: {listing(entry)}" for key, entry in value.items())
     if isinstance(value, list):
@@ -237,7 +237,7 @@ def listing(value: Any) -> str:
 
 
 def divergence(value: FirstDivergence | None) -> str:
-    """Where two executions first differ, in words; `value` is a Divergence of export.backends.compare as a dict.
+    """The first entry at which two executions differ, in words.
 
     >>> divergence({"sample": 4, "layer": "conv2", "neuron": [1, 0, 3], "step": 7, "first": 1, "second": 0})
     'sample 4, layer conv2, neuron (1, 0, 3), step 7: 1 against 0'
@@ -250,7 +250,13 @@ def divergence(value: FirstDivergence | None) -> str:
 
 
 def finding(entry: AnyDifference, first: str, second: str) -> str:
-    """What a paired difference allows to say."""
+    """Conclusion from a paired difference.
+
+    Args:
+        entry: accuracy of `first` minus accuracy of `second`.
+        first: name of the first method or run.
+        second: name of the second.
+    """
     if entry["low"] > 0:
         return f"{first} is better than {second} on these recordings"
     if entry["high"] < 0:
@@ -259,16 +265,16 @@ def finding(entry: AnyDifference, first: str, second: str) -> str:
 
 
 def part(value: float | None, whole: float) -> str:
-    """`value` as a share of `whole`."""
+    """`value` as a percentage of `whole`."""
     return "unknown" if value is None or not whole else f"{amount(100 * value / whole)} %"
 
 
 def per_item(latency: Any, batch: int | str) -> str:
-    """The time one item takes when a batch takes `latency` (µs); `batch` may be `any`."""
+    """Time of one item, from the time of a batch in µs; `unknown` where `batch` is `any`."""
     known = quantity(latency)
     return "unknown" if known is None or isinstance(batch, str) else f"{amount(known['nominal'] / batch)} µs"
 
 
 def error(value: float | None) -> str:
-    """A relative error; exactly nothing is said as `baseline`."""
+    """A relative error as percent; `none` for an error of exactly 0."""
     return "not known" if value is None else "none" if value == 0 else f"{amount(100 * value)} %"
