@@ -1,6 +1,6 @@
-"""The report: assembled as data (`build_report`), then drawn as JSON, Markdown and one HTML page (`render_all`).
+"""Writes a report as JSON, Markdown and HTML from the data of `build_report`.
 
-A comparison of runs likewise: `compare.build_comparison`, then `render_comparison`.
+A comparison of runs is written in the same way, from the data of `build_comparison`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,12 @@ __all__ = ["ReportInputs", "Sample", "build_report", "choose_samples", "render_a
 
 
 def render_all(report: Report, folder: Path) -> None:
-    """Writes report.json, report.md and report.html into `folder`, all or none."""
+    """Writes report.json, report.md and report.html into `folder`, all or none.
+
+    Args:
+        report: content of report.json.
+        folder: the folder, which is made where it is missing.
+    """
     from spikeport.pipeline.report.pages.html import render_html
     from spikeport.pipeline.report.pages.markdown import render_markdown
 
@@ -29,7 +34,12 @@ def render_all(report: Report, folder: Path) -> None:
 
 
 def render_comparison(comparison: Comparison, folder: Path) -> None:
-    """Writes compare.json, compare.md and compare.html into `folder`, all or none."""
+    """Writes compare.json, compare.md and compare.html into `folder`, all or none.
+
+    Args:
+        comparison: content of compare.json.
+        folder: the folder, which is made where it is missing.
+    """
     from spikeport.pipeline.report.comparison.html import render_html
     from spikeport.pipeline.report.comparison.markdown import render_markdown
 

@@ -1,4 +1,4 @@
-"""The types of compare.json, as typed dictionaries."""
+"""Types of compare.json, as typed dictionaries."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from spikeport.pipeline.report.content.report_json import (
 
 
 class Activity(TypedDict):
-    """Sums over the layers of a network; None where a layer's number is not known."""
+    """Sums over the layers of a network; None where the number of a layer is not known."""
 
     neurons: float | None
     weights: float | None
@@ -27,7 +27,7 @@ class Activity(TypedDict):
 
 
 class Origin(TypedDict):
-    """When a run was made, and with which command."""
+    """Time and command of a run."""
 
     created_utc: str | None
     command: str | None
@@ -61,7 +61,7 @@ class Ratio(TypedDict):
 
 
 class EnergyRatios(TypedDict):
-    """Energies of a run over those of the first, on one device."""
+    """Ratios of the energies of a run to those of the first run, on one device."""
 
     hardware: str
     name: str
@@ -78,7 +78,16 @@ class ActivityChanges(TypedDict):
 
 
 class Against(TypedDict):
-    """Differences between one run and the first."""
+    """Differences between one run and the first.
+
+    Attributes:
+        run: number of the run.
+        same_recordings: whether both runs were tested on the same recordings in the same order.
+        reason: why the runs are not paired.
+        accuracy: differences of accuracy by stage.
+        activity: paired changes of the counts.
+        energy: ratios by device.
+    """
 
     run: int
     same_recordings: bool
@@ -89,7 +98,7 @@ class Against(TypedDict):
 
 
 class IntervalNotes(TypedDict):
-    """How the intervals were computed, in words."""
+    """Methods of the intervals, in words."""
 
     accuracy: str
     difference: str

@@ -1,7 +1,7 @@
-"""Finished runs side by side, as data: compare.json. Pages are drawn from this dict alone.
+"""Assembles compare.json, a comparison of finished runs. The pages are made of this dict only.
 
-Differences are paired only where two runs tested the same recordings in the same order. Where something is missing its
-place holds `{"value": None, "reason": ...}` (accuracy, paired changes) or `{"nominal": None, "reason": ...}` (ratios).
+Differences are paired only where two runs were tested on the same recordings in the same order. A missing value is
+`{"value": None, "reason": ...}` (accuracies, paired changes) or `{"nominal": None, "reason": ...}` (ratios).
 """
 
 from __future__ import annotations
@@ -37,8 +37,11 @@ ENERGY_KEYS = ("hardware", "name", "kind", "dynamic_uj", "total_uj", "latency_us
 
 
 def build_comparison(runs: Sequence[FinishedRun]) -> Comparison:
-    """compare.json as a dict, equal to what JSON reads back. `runs`: two or more; the first is what the others are
-    held against."""
+    """The content of compare.json, equal to the file when it is read back.
+
+    Args:
+        runs: two or more runs; the others are compared with the first.
+    """
     comparison = {
         "schema": SCHEMA,
         "summary": "",
@@ -79,14 +82,13 @@ def _run(number: int, run: FinishedRun) -> dict[str, Any]:
 
 
 def _sum(values: Sequence[float | None]) -> float | None:
-    """The sum, None where a part of it is unknown."""
+    """The sum; None where a summand is unknown."""
     known = [value for value in values if value is not None]
     return sum(known) if known and len(known) == len(values) else None
 
 
 def _settings(nested: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
-    """Dotted keys at which one of the others differs from the first, with every one's value; None: it has no such
-    key."""
+    """Values of all runs by dotted key, for the keys at which a run differs from the first; None: no such key."""
     changed = {key for other in nested[1:] for key in differences(nested[0], other)}
     return {key: [_at(each, key) for each in nested] for key in sorted(changed - {"name"})}
 
@@ -124,7 +126,7 @@ def _against(number: int, run: FinishedRun, first: FinishedRun) -> dict[str, Any
 
 
 def _changes(run: FinishedRun, first: FinishedRun, unpaired: str, devices: Sequence[str]) -> dict[str, Change]:
-    """By column of samples.csv, counts and the dynamic energy on `devices`: what changed, or why that is not known."""
+    """Paired changes of the counts and of the dynamic energy on `devices`, by column of samples.csv."""
     names = (run.label, first.label)
     common = unpaired or why_unmatched(run.per_sample, first.per_sample, names)
     why = dict.fromkeys((*COUNTS.values(), *map(dynamic_column, devices)), common)
@@ -158,7 +160,7 @@ def _energy_by_device(run: FinishedRun) -> dict[str, EnergyRow]:
 
 
 def _difference(stage: str, run: FinishedRun, first: FinishedRun) -> RunDifference:
-    """Accuracy of `run` minus that of `first` over the same recordings."""
+    """Accuracy of `run` minus accuracy of `first` on the same recordings."""
     correct = (compare_with_labels(each.labels, each.predicted[stage]).correct for each in (run, first))
     found = paired_difference(*correct)
     return {
@@ -172,10 +174,14 @@ def _difference(stage: str, run: FinishedRun, first: FinishedRun) -> RunDifferen
 
 
 def why_unpaired(one: FinishedRun, other: FinishedRun) -> str:
-    """Why the test recordings of two runs do not pair; empty where they are the same in the same order.
+    """Why the test recordings of two runs are not paired; empty where they are the same in the same order.
 
-    The same fingerprint means the same data to the last pixel; else the digest of the recordings decides, which binning
-    and the other recordings leave alone.
+    Equal fingerprints mean equal data to the last pixel. Otherwise the digests of the test recordings are compared,
+    which do not depend on the binning or on the other recordings.
+
+    Args:
+        one: a run.
+        other: another run.
     """
     data, its = one.report["dataset"], other.report["dataset"]
     if data["name"] != its["name"]:

@@ -1,4 +1,4 @@
-"""compare.html: runs side by side on one page without scripts and without requests to the network."""
+"""Makes compare.html: a comparison of runs on one page without scripts and without requests to the network."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ DIFFERENCES = ("student_float", "student_quantized", "reference")
 
 
 def render_html(comparison: Comparison) -> str:
-    """The page of a comparison as built by `build_comparison`, or read back from compare.json. Equal
-    content gives equal bytes."""
+    """Makes the page of a comparison. Equal comparisons give equal bytes.
+
+    Args:
+        comparison: content of compare.json, from `build_comparison` or read back.
+    """
     return render(
         "compare.html.j2",
         comparison=comparison,
@@ -35,7 +38,7 @@ def render_html(comparison: Comparison) -> str:
 
 
 def _accuracy(runs: list[ComparedRun]) -> dict[str, object]:
-    """Rows by stage, on one axis."""
+    """Rows and charts of accuracies by stage, on one axis."""
     known = [entry for run in runs for entry in run["accuracy"].values() if entry["value"] is not None]
     axis = charts.share_axis(min((words.interval_of(entry)["low"] for entry in known), default=0.0))
     stages = []
@@ -53,7 +56,7 @@ def _accuracy(runs: list[ComparedRun]) -> dict[str, object]:
 
 
 def _against(comparison: Comparison) -> dict[str, object]:
-    """Each other run's paired differences to the first, on one axis around zero; `why` where they do not pair."""
+    """Paired differences of each other run to the first, on one axis around zero; `why` where they are not paired."""
     entries = [entry for against in comparison["against_first"] for entry in against["accuracy"].values()]
     ends = [abs(end) for entry in entries if entry["value"] is not None for end in (entry["low"], entry["high"])]
     axis = charts.difference_axis(max(ends, default=0.0))

@@ -1,4 +1,4 @@
-"""compare.md: runs side by side as Markdown tables."""
+"""Makes compare.md: a comparison of runs as Markdown tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ from spikeport.pipeline.report.pages.markdown_parts import bullets, inline, join
 
 
 def render_markdown(comparison: Comparison) -> str:
-    """The comparison as built by `build_comparison`. Equal content gives equal bytes."""
+    """Makes the Markdown page of a comparison. Equal comparisons give equal bytes.
+
+    Args:
+        comparison: content of compare.json, from `build_comparison` or read back.
+    """
     runs = comparison["runs"]
     sections = [
         [f"# Comparison of {len(runs)} runs", inline(comparison["summary"])],
@@ -54,7 +58,7 @@ def _runs(runs: list[ComparedRun]) -> list[str]:
 
 
 def _sizes(run: ComparedRun) -> tuple[float | None, float | None]:
-    """Neurons and weights of a run's network."""
+    """Numbers of neurons and weights of a run's network."""
     return run["activity"]["neurons"], run["activity"]["weights"]
 
 

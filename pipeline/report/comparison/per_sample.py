@@ -1,4 +1,4 @@
-"""samples.csv read back: what each test recording took, and how two runs differ on the same recordings."""
+"""Counts and energies of each test recording from samples.csv, and paired changes between two runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CHANGE = (
     f"95 % bootstrap over the recordings ({RESAMPLES:,} resamples, seed {SEED}; with few recordings too narrow). "
     "Energies at nominal constants and one training of each run: uncertainty of constants and seeds is not included"
 )
-COUNTS = {"spikes_per_sample": "spikes", "synops_per_sample": "synops"}  # in compare.json: in samples.csv
+COUNTS = {"spikes_per_sample": "spikes", "synops_per_sample": "synops"}  # key in compare.json: column in samples.csv
 
 
 class ChangedValue(TypedDict):
@@ -51,19 +51,31 @@ class PerSample:
     columns: Mapping[str, np.ndarray]
 
     def at(self, keys: Sequence[str], columns: Sequence[str]) -> np.ndarray:
-        """`[len(keys), len(columns)]`, NaN for a column that is not there."""
+        """Values of some recordings and columns.
+
+        Args:
+            keys: keys of the recordings.
+            columns: names of the columns.
+
+        Returns:
+            float64 `[len(keys), len(columns)]`; NaN for a column that is missing.
+        """
         row_of = {key: row for row, key in enumerate(self.keys)}
         rows = [row_of[key] for key in keys]
         unknown = np.full(len(self.keys), np.nan)
         return np.stack([self.columns.get(column, unknown)[rows] for column in columns], axis=1)
 
     def has_mean(self, column: str, mean: float) -> bool:
-        """Whether `column` has this mean, to the rounding of sums in another order."""
+        """Whether `column` has this mean; sums in another order may differ by rounding."""
         return column in self.columns and math.isclose(self.columns[column].mean(), mean, rel_tol=1e-9)
 
 
 def read_per_sample(text: str) -> PerSample:
-    """What `csv_tables.samples_csv` wrote; of its columns those that hold numbers alone."""
+    """Reads the columns of samples.csv that contain only numbers.
+
+    Args:
+        text: content of the file, as `csv_tables.samples_csv` writes it.
+    """
     head, *rows = csv.reader(io.StringIO(text))
     columns = {}
     for name, *values in zip(head, *rows, strict=True):
@@ -75,12 +87,18 @@ def read_per_sample(text: str) -> PerSample:
 
 
 def dynamic_column(hardware: str) -> str:
-    """The column of a device's dynamic energy, µJ."""
+    """Name of the column of dynamic energy in µJ on a device."""
     return f"{hardware}_dynamic_uj"
 
 
 def why_unmatched(run: PerSample | None, first: PerSample | None, names: tuple[str, str]) -> str:
-    """Why the recordings of two runs cannot be told one by one; empty where their keys are the same."""
+    """Why the recordings of two runs cannot be matched one by one; empty where they have the same keys.
+
+    Args:
+        run: the recordings of a run; None where it has no samples.csv.
+        first: the recordings of the first run.
+        names: labels of both runs.
+    """
     without = [name for name, table in zip(names, (run, first), strict=True) if table is None]
     if run is None or first is None:
         return f"{' and '.join(without)} (made by an older Spikeport) kept no samples.csv: spikeport report writes it"
@@ -91,7 +109,13 @@ def why_unmatched(run: PerSample | None, first: PerSample | None, names: tuple[s
 
 
 def changes(run: PerSample, first: PerSample, columns: Sequence[str]) -> dict[str, Change]:
-    """The paired change of each of `columns` from `first` to `run`, with recordings matched by key."""
+    """Paired changes from `first` to `run` by column, with recordings matched by key.
+
+    Args:
+        run: the recordings of a run.
+        first: the same recordings of the first run.
+        columns: names of the columns.
+    """
     keys = sorted(run.keys)  # the same draws for any order of the rows
     mine, its = run.at(keys, columns), first.at(keys, columns)
     known = np.isfinite(mine).all(axis=0) & np.isfinite(its).all(axis=0)

@@ -1,4 +1,4 @@
-"""Ratios of the energies of two runs on one device, or why there is none."""
+"""Ratios of the energies of two runs on one device, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -62,8 +62,15 @@ def why_apart(row: EnergyRow | None, first: EnergyRow | None, names: tuple[str, 
 
 
 def ratio(one: IntervalJson, other: IntervalJson) -> Ratio:
-    """`one` over `other`, energies {low, nominal, high}: {low, nominal, high}, or {nominal: None, reason} where
-    `other` may be zero or `one` below it."""
+    """The interval of `one` over `other`.
+
+    Args:
+        one: an energy, µJ.
+        other: an energy, µJ.
+
+    Returns:
+        The ratio; without a nominal value, with the reason, where `other` may be zero or `one` negative.
+    """
     if other["low"] <= 0 or one["low"] < 0:
         return _none("an interval reaches zero")
     return {

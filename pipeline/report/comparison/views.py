@@ -86,7 +86,7 @@ def unknown_in_all(runs: list[ComparedRun], part: Literal["accuracy", "equivalen
 
 
 def devices(comparison: Comparison) -> list[DeviceView]:
-    """One entry for each device that a run has an energy estimate for."""
+    """Energies of all runs by device, for each device in an energy estimate of a run."""
     named: dict[str, str] = {}
     for run in comparison["runs"]:
         for row in run["energy"] if isinstance(run["energy"], list) else []:

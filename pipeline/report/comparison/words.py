@@ -13,11 +13,11 @@ from spikeport.pipeline.report.content.headline import passed
 from spikeport.pipeline.report.content.report_json import RunDifference, StageAccuracy
 from spikeport.pipeline.report.content.trouble import trouble_of
 
-SPELT_OUT = 4  # so many runs against the first stand in the summary; more are counted
+SPELT_OUT = 4  # most runs that the summary lists one by one; more are counted
 
 
 def summary(comparison: Comparison) -> str:
-    """One sentence: how the runs differ in accuracy after quantization, and, of two, in energy."""
+    """One sentence: differences of accuracy after quantization and, for two runs, of energy."""
     first, *others = comparison["runs"]
     against = comparison["against_first"]
     parts = [_broken(run) for run in comparison["runs"] if not passed(run)]
@@ -43,7 +43,7 @@ def outcome(entry: RunDifference) -> str:
 
 
 def setting(value: Any) -> str:
-    """A setting's value as one reads it in a recipe."""
+    """The value of a setting as in a recipe; `absent` for None."""
     return "absent" if value is None else value if isinstance(value, str) and value else json.dumps(value)
 
 
@@ -73,7 +73,7 @@ def signed_range(entry: ChangedValue) -> str:
 
 
 def ratio_amount(value: float) -> str:
-    """A ratio with three decimals near 1, where three digits would hide what differs.
+    """A ratio with three decimals near 1, where three significant digits would hide the difference.
 
     >>> ratio_amount(0.98765), ratio_amount(1.0), ratio_amount(12.345)
     ('0.988', '1.000', '12.3')

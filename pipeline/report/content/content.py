@@ -1,7 +1,7 @@
-"""Assembles report.json from what the stages found. Pages are drawn from this dict alone.
+"""Assembles report.json from the results of the stages. The pages are made of this dict only.
 
-Every number is a plain number or None; where something is missing its place holds `{"value": None, "reason": ...}` or
-`{"reason": ...}`, so that a page can say why.
+Every number is a plain number or None. A missing part is `{"value": None, "reason": ...}` or `{"reason": ...}`, so that
+a page contains the reason.
 """
 
 from __future__ import annotations
@@ -47,21 +47,40 @@ Row = TypeVar("Row", bound=Mapping[str, object])
 
 @dataclass(frozen=True, kw_only=True)
 class ReportInputs:
-    """What the stages hand to the report. Where a part is missing, a sentence saying why stands in its place.
+    """Results of the stages that a report is made of. A missing part is a sentence with the reason.
 
-    `answers`: of each of STAGES, of the test items in test order (teacher: its own static test images; Lava: the
-    recordings that went through it). `drawn`: of a stage that has read some of them, which: {rows, of, seed, classes}
-    of export.network.sampling, or {rows} where nobody drew them. `methods`: by method (`baseline`, `ckd`) those of
-    student_float and student_quantized, row i the same test recording in all. `equivalence`: for each of CHECKS an
-    Equivalence of export.backends.compare as a dict. `energy`: rows of profiling.energy.sample_energies;
-    `early_exit`: see profiling.early_exit. `baseline`: rows of profiling.baseline.measure (latency is a whole batch's,
-    energy one inference's). `layers`: one dict per layer, as `LayerActivity.row` of profiling.counts gives them;
-    `quantization`: dicts with `name` that add to them (spikeport.export.quantization.quantize).
-    `warnings`: findings of spikeport.pipeline.run.health as plain values, each with the `stage` that made it.
-    `confusion`: `[K, K + 1]` counts of the reference, rows the label, columns what it was taken for, the last: nothing.
-    `held_out`: whether the recordings are a test part that was never trained on; others are called given.
-    `provenance`: versions {package: version}, seeds {name: seed}, command, profiles {id: sha256}, created_utc, cores,
-    and what else a reader needs to run it again. Host names and folders do not belong here; paths are cut to names.
+    Attributes:
+        name: name of the run.
+        method: distillation method; empty for a network without a training.
+        dataset_name: name of the data set.
+        dataset_description: the data set in a sentence.
+        dataset_fingerprint: digest of the data set.
+        simulated: whether the events are simulated.
+        classes: names of the classes.
+        split_sizes: recordings or images of each part, such as `train`, `validation`, `test`, `static`.
+        steps: time steps of a recording.
+        dt_s: duration of a time step in s; None where it is not known.
+        answers: correctness by stage of STAGES, in test order. Items of the teacher are static test images; items of
+            Lava are the recordings that it simulated.
+        drawn: by stage that used a part of the recordings: `{rows, of, seed, classes}` of export.network.sampling, or
+            `{rows}` where they were not drawn at random.
+        methods: by method (`baseline`, `ckd`), correctness of student_float and student_quantized. Row i is the same
+            test recording in all.
+        equivalence: by check of CHECKS, a comparison of export.backends.compare as a dict.
+        layers: counts of each layer, rows of `LayerMeans` of profiling.counts.
+        quantization: rounding errors of each layer, rows of export.quantization.
+        energy: rows of `EnergyEstimate` of profiling.energy.
+        early_exit: accuracy over time steps, of profiling.early_exit.
+        baseline: rows of profiling.baseline.measure. Latency is of a whole batch, energy of one inference.
+        samples: recordings to draw.
+        warnings: findings of pipeline.run.health, each with its `stage`.
+        confusion: int64 `[K, K + 1]` of the reference: rows are labels, columns are predicted classes, and the last
+            column is no answer.
+        not_included: costs that the run leaves out.
+        provenance: versions, seeds, command, digests of profiles and the like, to reproduce the run. It contains no
+            host names or folders; paths are cut to file names.
+        window: duration of the recordings and the part of them in the frames; None where it was not measured.
+        held_out: whether the recordings are a test part that no training used; else they are called given.
     """
 
     name: str
@@ -71,9 +90,9 @@ class ReportInputs:
     dataset_fingerprint: str
     simulated: bool
     classes: tuple[str, ...]
-    split_sizes: Mapping[str, int]  # train, validation, test, static
+    split_sizes: Mapping[str, int]
     steps: int
-    dt_s: float | None  # None: not known
+    dt_s: float | None
     answers: Mapping[str, Correctness | str]
     drawn: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     methods: Mapping[str, Mapping[str, Correctness]] | str
@@ -93,7 +112,10 @@ class ReportInputs:
 
 
 def build_report(inputs: ReportInputs) -> Report:
-    """The content of report.json, equal to what JSON reads back.
+    """The content of report.json, equal to the file when it is read back.
+
+    Args:
+        inputs: results of the stages.
 
     Raises:
         ValueError: the predictions of two methods have different lengths.
@@ -140,7 +162,8 @@ def _accuracies(
 ) -> dict[str, StageAccuracy]:
     """Accuracy of each stage, with the paired difference to the preceding known stage.
 
-    The teacher's recordings are their images. Recordings that were not drawn at random have no interval.
+    A teacher's items are the paired images of the recordings. Recordings that were not drawn at random have no
+    interval.
     """
     found: dict[str, StageAccuracy] = {}
     before: tuple[str, Correctness] | None = None
@@ -202,7 +225,7 @@ def _rows(rows: Sequence[Row] | str, empty: str) -> list[Row] | Reason:
 
 
 def _not_included(inputs: ReportInputs) -> list[str]:
-    """What the run says it left out, then what each device's account left out, each once."""
+    """Costs that the run leaves out, then those of each device's energy estimate, without repetition."""
     devices = () if isinstance(inputs.energy, str) else inputs.energy
     listed = [*inputs.not_included, *(item for row in devices for item in row.get("not_included") or ())]
     return list(dict.fromkeys(listed))

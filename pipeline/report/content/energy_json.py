@@ -1,4 +1,4 @@
-"""The types of the energy estimates in report.json: what `EnergyEstimate.to_json` writes."""
+"""Types of the energy estimates in report.json, as `EnergyEstimate.to_json` writes them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class EffectJson(TypedDict):
 
 
 class PlacedLayerJson(TypedDict):
-    """Cores of one layer."""
+    """Cores of one layer, and the limit that determines their number ("": none)."""
 
     name: str
     cores: int
@@ -56,7 +56,7 @@ class PlacementJson(TypedDict):
 
 
 class StatisticsJson(TypedDict):
-    """Distribution over samples, as `SampleStatistics` writes it."""
+    """Distribution of an energy over samples, µJ, as `SampleStatistics` writes it."""
 
     n: int
     mean: float
@@ -69,14 +69,14 @@ class StatisticsJson(TypedDict):
 
 
 class BracketJson(TypedDict):
-    """Neuron energy with all updates inactive, and active."""
+    """Neuron energy in µJ with all updates inactive, and with all active."""
 
     all_inactive: float
     all_active: float
 
 
 class BreakEvenJson(TypedDict):
-    """The activity at which a spiking network and an ANN cost the same."""
+    """The activity at which a spiking network and an ANN need the same energy, as `BreakEven` writes it."""
 
     events_per_synapse: float
     here: float

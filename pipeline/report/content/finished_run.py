@@ -1,4 +1,4 @@
-"""A finished run as a comparison needs it: its report, its recipe, and what it said of each test recording."""
+"""A finished run for a comparison: its report, its recipe, and its predictions for each test recording."""
 
 from __future__ import annotations
 
@@ -22,10 +22,17 @@ SAMPLES = "samples.csv"
 
 @dataclass(frozen=True, kw_only=True)
 class FinishedRun:
-    """`label` tells this run from the others. `labels` int `[n]`: the test recordings' classes, in test order;
-    `predicted`: for student_float, student_quantized and reference int `[n]` each. `test_set_digest`: of the test
-    recordings, None from a Spikeport that did not keep it. `recipe`: nested settings. `per_sample`: what each test
-    recording took, None where the run has no samples.csv.
+    """A run that is finished up to its report.
+
+    Attributes:
+        label: the shortest end of its path that differs from those of the other runs.
+        folder: name of its folder.
+        report: content of report.json.
+        recipe: nested settings.
+        labels: int `[N]`, classes of the test recordings in test order.
+        predicted: int `[N]` each, predicted classes by stage: student_float, student_quantized, reference.
+        test_set_digest: digest of the test recordings; None for runs of older versions.
+        per_sample: counts and energies of each test recording; None where the run has no samples.csv.
     """
 
     label: str
@@ -39,8 +46,19 @@ class FinishedRun:
 
 
 def read_runs(folders: Sequence[Path], progress: Callable[[int, int], None] | None = None) -> list[FinishedRun]:
-    """The runs in `folders`, in their order. Raises UserError for fewer than two, the same one twice, a folder that is
-    no run, and a run that did not come to its report."""
+    """Reads finished runs.
+
+    Args:
+        folders: run folders, two or more.
+        progress: called with runs done and runs in all.
+
+    Returns:
+        The runs, in the order of `folders`.
+
+    Raises:
+        UserError: there are fewer than two folders, one is named twice or is not a run, or a run is not finished up to
+            its report.
+    """
     if len(folders) < 2:
         raise UserError(
             "one run alone is nothing to compare",
@@ -61,7 +79,7 @@ def read_runs(folders: Sequence[Path], progress: Callable[[int, int], None] | No
 
 
 def labels_of(places: Sequence[Path]) -> list[str]:
-    """The shortest ends of different absolute paths that tell them apart."""
+    """The shortest ends of different absolute paths that are different from each other."""
     depth, deepest = 1, max(len(place.parts) for place in places)
     while depth < deepest and len({place.parts[-depth:] for place in places}) < len(places):
         depth += 1

@@ -18,15 +18,16 @@ from spikeport.pipeline.report.content.trouble import Trouble, trouble_of
 
 
 class HasEquivalence(TypedDict):
-    """The part of a report, and of a run in a comparison, that `passed` reads."""
+    """The part of a report, or of a run in a comparison, that `passed` needs."""
 
     equivalence: Equivalence
 
 
 def summary(report: Report) -> str:
-    """One sentence: accuracy, loss by quantization, equality of spikes, energy.
+    """One sentence: accuracy, change of accuracy by quantization, equality of spikes, energy.
 
-    A network that does not answer, or whose answers are a guess, is described so first, without its energy.
+    For a network with many silent recordings, or with an accuracy no better than a guess, the sentence begins with
+    this fault and does not contain the energy.
     """
     trouble, equality = _trouble(report), _equality(report["equivalence"])
     if trouble.fails and passed(report) and any(map(_equal, _checks(report["equivalence"]))):
@@ -39,7 +40,7 @@ def summary(report: Report) -> str:
 
 
 def passed(report: Report | HasEquivalence) -> bool:
-    """True where no check that ran found a difference."""
+    """Whether the comparisons of spikes that ran found no difference."""
     return not any(check["mismatches"] for check in _checks(report["equivalence"]))
 
 
@@ -52,7 +53,7 @@ def _checks(equivalence: Equivalence) -> tuple[Equality, Equality]:
 
 
 def _equal(check: Equality) -> bool:
-    """True where spikes were compared and none differed; silence on both sides shows nothing."""
+    """Whether spikes were compared and none differed. Two executions without any spike prove nothing."""
     return check.get("mismatches") == 0 and bool(check.get("spikes_compared"))
 
 

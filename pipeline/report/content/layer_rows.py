@@ -1,4 +1,4 @@
-"""The table of layers: what each did, what quantizing it cost, and its share of a chip."""
+"""The table of layers: activity, quantization error, and share of a chip of each layer."""
 
 from __future__ import annotations
 
@@ -14,14 +14,21 @@ CHIP_KEYS = ("cores", "chip_share")
 LAYER_KEYS = (*ACTIVITY_KEYS, "dense_ops", *ERROR_KEYS, *CHIP_KEYS)
 NOT_KNOWN = "not known"
 UNRECORDED = "nobody recorded them"
-HEADS = ("Weight error", "Decay error", "Saturated", "Chip share")  # of `cells`
+HEADS = ("Weight error", "Decay error", "Saturated", "Chip share")  # columns of `cells`
 
 Rows = Sequence[Mapping[str, Any]]
 
 
 def layer_rows(layers: Rows, errors: Rows | str, energy: Rows | str) -> list[LayerRow]:
-    """Activity, quantization and cores of each layer in one row; what is not known is None. `chip_share`: the layer's
-    cores over those of one chip of the device that `layer_notes` names."""
+    """Activity, quantization errors and cores of each layer in one row; unknown values are None.
+
+    `chip_share` is the cores of the layer over the cores of one chip, for the device that `layer_notes` names.
+
+    Args:
+        layers: counts of each layer.
+        errors: quantization errors of each layer with its `name`, or the reason why there are none.
+        energy: energy estimates with placements, or the reason why there are none.
+    """
     by_name = {} if isinstance(errors, str) else {row["name"]: row for row in errors}
     device = _placed(energy)
     taken = {} if device is None else {each["name"]: each["cores"] for each in device["placement"]["layers"]}
@@ -35,8 +42,10 @@ def layer_rows(layers: Rows, errors: Rows | str, energy: Rows | str) -> list[Lay
 
 
 def layer_notes(layers: Rows, errors: Rows | str, energy: Rows | str) -> list[str]:
-    """Sentences under the table: why errors are not known or none, what rounding took away, and which device the shares
-    are of."""
+    """Sentences under the table: why errors are unknown or zero, losses by rounding, and the device of the chip shares.
+
+    Arguments are as in `layer_rows`.
+    """
     notes = []
     reason, recorded = (errors, ()) if isinstance(errors, str) else (UNRECORDED, errors)
     unnamed = {row["name"] for row in layers} - {row["name"] for row in recorded}
@@ -60,7 +69,7 @@ def layer_notes(layers: Rows, errors: Rows | str, energy: Rows | str) -> list[st
 
 
 def cells(layer: LayerRow) -> list[str]:
-    """The columns HEADS of one row, as text. A report of before has no decay errors or cores: they are not known."""
+    """The columns HEADS of one row, as text. Values that an older report does not contain are not known."""
     voltage, current = layer.get("v_decay_error"), layer.get("i_decay_error")
     decay = None if voltage is None or current is None else max(voltage, current)
     saturated, share = layer.get("saturated"), layer.get("chip_share")
@@ -73,7 +82,7 @@ def cells(layer: LayerRow) -> list[str]:
 
 
 def _placed(energy: Rows | str) -> Mapping[str, Any] | None:
-    """The first device whose cores are known: the one that shares are of."""
+    """The first device whose cores are known; chip shares refer to it."""
     return None if isinstance(energy, str) else next((row for row in energy if row.get("placement")), None)
 
 

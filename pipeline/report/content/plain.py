@@ -1,4 +1,4 @@
-"""Makes values fit for a file that leaves the machine: plain JSON, no NaN, no absolute path."""
+"""Converts values to plain JSON without NaN and without absolute paths, for files that are published."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from typing import Any
 
 import numpy as np
 
-# A path of two parts or more that begins at a root; not the middle of a URL or of a unit such as pJ/op.
+# An absolute path of two parts or more; not a part of a URL or of a unit such as pJ/op.
 _POSIX = re.compile(r"(?<![\w.:/~-])~?/(?:[^\s/'\",;:()]+/)+([^\s/'\",;:()]*)")
 _WINDOWS = re.compile(r"\b[A-Za-z]:\\(?:[^\s\\'\",;]+\\)*([^\s\\'\",;]*)")
 
 
 def plain(value: Any) -> Any:
-    """`value` as JSON would read it back: string keys, lists, numbers, strings; None for NaN and infinity."""
+    """Converts a value to JSON types: string keys, lists, numbers and strings; None for NaN and infinity.
+
+    Raises:
+        TypeError: the value has another type.
+    """
     if isinstance(value, Mapping):
         return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, np.ndarray):
@@ -32,7 +36,7 @@ def plain(value: Any) -> Any:
 
 
 def portable(value: Any) -> Any:
-    """`value` with every absolute path in its strings cut down to the file's name."""
+    """Replaces every absolute path in the strings of a JSON value by its file name."""
     if isinstance(value, dict):
         return {key: portable(entry) for key, entry in value.items()}
     if isinstance(value, list):

@@ -1,7 +1,7 @@
-"""The types of report.json: typed dictionaries, so that a report that was read back has the same type as a new one.
+"""Types of report.json: typed dictionaries, so that a report that was read back has the same type as a new one.
 
-A part that is missing holds `{"value": None, "reason": ...}` or `{"reason": ...}`. `report.schema.json` is the JSON
-Schema of the same document.
+A missing part is `{"value": None, "reason": ...}` or `{"reason": ...}`. `report.schema.json` is the JSON Schema of the
+same document.
 """
 
 from __future__ import annotations
@@ -17,13 +17,20 @@ if TYPE_CHECKING:
 
 
 class Reason(TypedDict):
-    """In place of a part that is missing: why it is."""
+    """Replaces a missing part: the reason why it is missing."""
 
     reason: str
 
 
 class Drawn(TypedDict):
-    """How recordings were drawn: from how many, with which seed, and by how many classes (0: not by class)."""
+    """How recordings were drawn at random.
+
+    Attributes:
+        of: number of recordings to draw from.
+        seed: seed of the draw.
+        classes: number of classes of a draw by class; 0: each recording was equally likely.
+        rows: indices of the drawn recordings.
+    """
 
     of: int
     seed: int
@@ -72,7 +79,17 @@ class StageAccuracy(TypedDict):
 
 
 class RunDifference(TypedDict):
-    """Accuracy of a run minus that of the first on the same recordings; if unknown, `value` is None with a `reason`."""
+    """Accuracy of a run minus accuracy of the first run, on the same recordings.
+
+    Attributes:
+        value: the difference of shares; None where it is unknown, with the `reason`.
+        n: number of recordings.
+        low: lower end of the 95 % interval.
+        high: upper end of the interval.
+        only_run: recordings that only this run classified correctly.
+        only_first: recordings that only the first run classified correctly.
+        reason: why the difference is unknown.
+    """
 
     value: float | None
     n: NotRequired[int]
@@ -84,7 +101,7 @@ class RunDifference(TypedDict):
 
 
 class FirstDivergence(TypedDict):
-    """The first entry at which two executions differ."""
+    """The first entry at which two executions differ: its place, and the spike (0 or 1) in both executions."""
 
     sample: int
     layer: str
@@ -119,7 +136,7 @@ class Equality(TypedDict):
 
 
 class Equivalence(TypedDict):
-    """The comparisons of spikes, and what equal means."""
+    """The comparisons of spikes, and a sentence with the definition of equality."""
 
     quantized_vs_reference: Equality
     reference_vs_lava: Equality
@@ -199,7 +216,14 @@ class DistillationDifference(TypedDict):
 
 
 class Confusion(TypedDict):
-    """Counts by class (rows) and predicted class (columns), with recordings without an answer apart."""
+    """Counts of recordings by label and predicted class.
+
+    Attributes:
+        stage: the stage that classified.
+        counts: `[K][K]`, rows are labels, columns are predicted classes.
+        silent: `[K]`, recordings of each label without an answer.
+        reason: why there is no matrix.
+    """
 
     stage: NotRequired[str]
     counts: NotRequired[list[list[int]]]
@@ -208,7 +232,7 @@ class Confusion(TypedDict):
 
 
 class Warning(TypedDict):
-    """A finding of `spikeport.pipeline.run.health`, and the stage that made it."""
+    """A finding of `spikeport.pipeline.run.health`, and the stage that it was found in."""
 
     stage: str
     kind: str

@@ -1,4 +1,4 @@
-"""One test recording as the report keeps it: the image, the events frame by frame, the spikes that came out."""
+"""Test recordings in a report: the image, the event frames, and the output spikes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ from spikeport.pipeline.report.content.report_json import PackedFrames, SampleJs
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """A test recording and what the network made of it.
+    """A test recording and the output of the network.
 
-    `frames`: `[T, C, H, W]` of 0 and 1, what the network received (channel 0 OFF, 1 ON). `output_spikes`: `[T, K]`.
-    `image`: its static twin, uint8 `[1 or 3, h, w]`, or None. `label`, `predicted`: class indices, the latter SILENT
-    where there was no answer.
+    Attributes:
+        key: key of the recording.
+        label: number of its class.
+        predicted: number of the predicted class; SILENT where there is no answer.
+        frames: `[T, C, H, W]` of 0 and 1, the input of the network (channel 0 OFF, channel 1 ON).
+        output_spikes: `[T, K]` of 0 and 1.
+        image: its paired image, uint8 `[1 or 3, h, w]`; None where there is none.
     """
 
     key: str
@@ -31,14 +35,31 @@ class Sample:
 
 
 def choose_samples(labels: np.ndarray, predicted: np.ndarray, *, seed: int = SEED) -> list[int]:
-    """Which recordings to show: one recognized and one not, where there is one, drawn from all such with a label."""
+    """Draws the recordings to show: one classified correctly and one not, where there are such recordings.
+
+    Args:
+        labels: int `[N]`; recordings without a label (UNLABELLED) are not drawn.
+        predicted: int `[N]`.
+        seed: seed of the draw.
+
+    Returns:
+        Indices of at most two recordings.
+    """
     known, same = np.asarray(labels) != UNLABELLED, np.asarray(labels) == np.asarray(predicted)
     parts = [np.flatnonzero(rows) for rows in (known & same, known & ~same) if rows.any()]
     return [int(part[draw(1, len(part), seed=seed).rows[0]]) for part in parts]
 
 
 def describe(sample: Sample, classes: tuple[str, ...]) -> SampleJson:
-    """The sample as JSON: frames as packed bits, image as PNG (both base64), output spikes as steps per class."""
+    """Converts a sample to JSON.
+
+    Args:
+        sample: the recording.
+        classes: names of the K classes.
+
+    Returns:
+        Frames as packed bits and the image as PNG, both in base64, and the time steps of the spikes by class.
+    """
     frames, spikes = np.asarray(sample.frames), np.asarray(sample.output_spikes)
     return {
         "key": sample.key,
@@ -54,7 +75,7 @@ def describe(sample: Sample, classes: tuple[str, ...]) -> SampleJson:
 
 
 def unpack_frames(frames: PackedFrames) -> np.ndarray:
-    """The frames that `describe` packed: bool `[T, C, H, W]`."""
+    """Unpacks the frames of a sample in JSON: bool `[T, C, H, W]`."""
     bits = np.unpackbits(np.frombuffer(base64.b64decode(frames["packed_bits"]), dtype=np.uint8))
     shape = tuple(frames["shape"])
     return bits[: int(np.prod(shape))].reshape(shape).astype(bool)

@@ -25,7 +25,13 @@ class Trouble:
 
 
 def trouble_of(accuracy: Mapping[str, StageAccuracy], method: str, warnings: Sequence[Warning]) -> Trouble:
-    """Why the network that the summary names is not usable: quantized student, else reference, else float student."""
+    """The fault of the network in the summary: the quantized student, else the reference, else the float student.
+
+    Args:
+        accuracy: accuracies by stage.
+        method: distillation method.
+        warnings: findings of the run.
+    """
     stages = {
         "student_quantized": (f"quantized-{method}", "quantized student"),
         "reference": ("simulate", "network"),

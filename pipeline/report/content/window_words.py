@@ -1,4 +1,4 @@
-"""How long the recordings are and how much of them the frames hold, in words."""
+"""Duration of the recordings and the part of them in the frames, in words."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from spikeport.pipeline.report.content.report_json import Window
 
 
 def sentence(found: Window | None) -> str:
-    """`found` is a report's `dataset.window`; "" where nobody counted."""
+    """The window in a sentence; empty where it was not measured.
+
+    Args:
+        found: `dataset.window` of a report.
+    """
     if not found:
         return ""
     long, box = found["duration_us"], found["box"]
@@ -19,7 +23,7 @@ def sentence(found: Window | None) -> str:
 
 
 def warnings(found: Window | None) -> list[str]:
-    """What does not seem right, each as a sentence."""
+    """Warnings about the window, each as a sentence."""
     return [f"Warning: {text}." for text in found["warnings"]] if found else []
 
 

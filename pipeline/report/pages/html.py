@@ -1,4 +1,4 @@
-"""report.html: one page that holds everything, asks the network for nothing, and runs no script."""
+"""Makes report.html: one self-contained page without scripts and without requests to the network."""
 
 from __future__ import annotations
 
@@ -32,7 +32,11 @@ MOST_CLASSES = 12
 
 
 def render_html(report: Report) -> str:
-    """The page of a report as built by `build_report`, or read back from report.json. The same dict, the same bytes."""
+    """Makes the page of a report. Equal reports give equal bytes.
+
+    Args:
+        report: content of report.json, from `build_report` or read back.
+    """
     return render(
         "report.html.j2",
         report=report,
@@ -130,7 +134,7 @@ def _layers(layers: list[LayerRow]) -> list[dict[str, object]]:
 
 
 def _energy(report: Report) -> dict[str, object]:
-    """Devices and measured baselines on one logarithmic axis; rows without a known energy say so."""
+    """Devices and measured baselines on one logarithmic axis; rows without a known energy have no chart."""
     rows = energy_rows(report)
     known = [(row, row["headline"]) for row in rows if row["headline"]]
     values = [end for _, energy in known for end in (energy["low"], energy["high"])]
@@ -154,7 +158,7 @@ def _chart(row: DeviceEnergy, axis: charts.Axis) -> Markup:
 
 
 def _parts(layer: LayerTerms, layers: list[LayerTerms]) -> dict[str, object]:
-    """One layer's nominal energy by kind, and a bar of its size against the largest layer's."""
+    """Nominal energies of one layer by term, and a bar relative to the layer with the largest energy."""
 
     def total(each: LayerTerms) -> float:
         return sum(value or 0.0 for value in nominal_terms(each).values())
@@ -196,7 +200,7 @@ def _sample(sample: SampleJson, dataset: DatasetFacts) -> dict[str, object]:
 
 
 def _output_rows(sample: SampleJson) -> list[dict[str, object]]:
-    """The classes in their order; where there are too many, those that fired most, label and prediction among them."""
+    """Classes in their order; of too many, the label, the prediction and those with the most spikes."""
     names = list(sample["output"])
     if len(names) > MOST_CLASSES:
         asked = {sample["label"], sample["predicted"]}

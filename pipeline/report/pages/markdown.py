@@ -1,4 +1,4 @@
-"""report.md: the report as a model card, for repositories and model hubs."""
+"""Makes report.md: the report as a model card, for repositories and model hubs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ from spikeport.pipeline.run.health import line
 
 
 def render_markdown(report: Report) -> str:
-    """The card of a report as built by `build_report`. Equal content gives equal bytes."""
+    """Makes the card of a report. Equal reports give equal bytes.
+
+    Args:
+        report: content of report.json, from `build_report` or read back.
+    """
     sections = [
         [
             f"# {inline(report['name'])}",
@@ -205,7 +209,7 @@ def _baseline(baseline: list[BaselineRow] | Reason) -> list[str]:
 
 
 def _curves(baseline: list[BaselineRow]) -> list[str]:
-    """Time of one image at every batch size, a row for each network and device."""
+    """Table of the time of one image by batch size, a row for each network and device."""
     found = batch_curves(baseline)
     blocks, curves = [f"{inline(name)}: {NO_CURVE}." for name in found["without"]], found["curves"]
     if not curves:

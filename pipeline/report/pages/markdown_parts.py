@@ -1,4 +1,4 @@
-"""Pieces of Markdown: text that is shown as it is, whatever it holds, lists, tables."""
+"""Parts of Markdown documents: escaped text, lists and tables."""
 
 from __future__ import annotations
 
@@ -9,29 +9,40 @@ from spikeport.errors import printable
 
 
 def bullets(items: Iterable[str], empty: str) -> list[str]:
-    """A list as one block; `empty` where there is no item, and no block where that is empty too."""
+    """A list as one block.
+
+    Args:
+        items: texts; they are escaped.
+        empty: the block where there are no items; "" for no block.
+    """
     lines = "\n".join(f"- {inline(item)}" for item in items)
     return [lines or empty] if lines or empty else []
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> str:
-    """A table whose columns `right` are set to the right."""
+    """A table.
+
+    Args:
+        head: names of the columns.
+        rows: cells; they are escaped unless they are `Marked`.
+        right: indices of the columns that are aligned to the right.
+    """
     marks = ["---:" if column in set(right) else "---" for column in range(len(head))]
     lines = [cells(head), marks, *(cells(row) for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 class Marked(str):
-    """Text that is Markdown already, and stays what it is; all other text is shown letter by letter."""
+    """Text that is Markdown already. It is not escaped, while all other text is."""
 
 
 def strong(text: str) -> Marked:
-    """`text` in bold, whatever it holds."""
+    """`text` in bold, escaped."""
     return Marked(f"**{_inert(text)}**")
 
 
 def joined(*parts: str) -> Marked:
-    """Parts in a row, each inert unless it is Markdown already."""
+    """Joins parts; each is escaped unless it is `Marked`."""
     return Marked("".join(part if isinstance(part, Marked) else _inert(part, strip=False) for part in parts))
 
 
@@ -41,12 +52,12 @@ def code(text: str) -> Marked:
 
 
 def cells(row: Sequence[str]) -> list[str]:
-    """Cells of a table, in which bars stay inert too."""
+    """Cells of one row of a table, escaped; vertical bars are escaped too."""
     return [(cell if isinstance(cell, Marked) else _inert(cell)).replace("|", "\\|") for cell in row]
 
 
 def inline(text: str) -> str:
-    """A line of Markdown that shows `text` and nothing else: no HTML, link, picture, emphasis, heading or list."""
+    """Escapes `text` for a line of Markdown: it gives no HTML, link, picture, emphasis, heading or list."""
     return text if isinstance(text, Marked) else _BLOCK.sub(r"\1\\\2", _inert(text))
 
 
@@ -60,8 +71,8 @@ def _one_line(text: str, *, strip: bool = True) -> str:
     return printable(line.strip() if strip else line)
 
 
-# What marks text within a line: brackets mark nothing unless an address follows them, nor a star between spaces, nor a
-# stroke between letters.
+# Characters with a meaning within a line. Not escaped: brackets without an address after them, a star between spaces,
+# an underscore between letters.
 _MARKS = re.compile(r"[\\`]|\](?=[(\[:]|$)|~(?=~)|(?<=~)~|\*(?=\S)|(?<=\S)\*|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])")
-# What makes of a line a heading, an item, a rule or a fence.
+# Starts of a line that make it a heading, a list item, a rule or a fence.
 _BLOCK = re.compile(r"^(\d*)(#{1,6}(?:\s|$)|[-+*](?:\s|$)|[.)](?:\s|$)|(?:[-=] ?){2,}|~)")

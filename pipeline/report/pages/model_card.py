@@ -1,4 +1,4 @@
-"""The front matter of report.md, as model hubs read it: YAML between two lines of dashes."""
+"""The front matter of report.md for model hubs: YAML between two lines of dashes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,13 @@ TAGS = ("spiking-neural-network", "neuromorphic", "event-camera", "loihi", "nir"
 
 
 def front_matter(report: Report) -> str:
-    """Library, tags, and the accuracies under `model-index`, with the share of recordings without an answer where there
-    are any; what is unknown is left out."""
+    """Library, tags and accuracies as YAML; unknown values are left out.
+
+    Accuracies are under `model-index`, with the share of recordings without an answer where it is not zero.
+
+    Args:
+        report: content of report.json.
+    """
     dataset = report["dataset"]
     tags = [*TAGS, *(["knowledge-distillation"] if report["method"] not in ("", "baseline") else [])]
     metrics: list[dict[str, object]] = [
@@ -48,8 +53,11 @@ def front_matter(report: Report) -> str:
 
 
 def _yaml(value: Any) -> str:
-    """JSON, which YAML contains, all in ASCII: no text can end the block, begin another key, or be HTML, a link or a
-    picture where a reader knows no front matter."""
+    """A value as ASCII JSON, which is valid YAML.
+
+    No text can end the block or begin another key. Where front matter is shown as Markdown, no text is HTML, a link or
+    a picture.
+    """
     if isinstance(value, dict):
         return "{" + ", ".join(f"{_yaml(key)}: {_yaml(entry)}" for key, entry in value.items()) + "}"
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Makes a page of a template: one file that holds everything, asks the network for nothing, and runs no script."""
+"""Makes a self-contained HTML page from a template, without scripts and without requests to the network."""
 
 from __future__ import annotations
 
@@ -12,12 +12,20 @@ from spikeport.errors import printable
 from spikeport.pipeline.report.charts import svg as charts
 from spikeport.pipeline.report.content import words
 
-_STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")  # all but line ends
+# All control characters but line ends.
+_STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def render(template: str, **values: Any) -> str:
-    """The page that `template` makes of `values`. All text is escaped, control characters too; a missing value is an
-    error."""
+    """Renders a template. All text is escaped, control characters too.
+
+    Args:
+        template: file name in the folder of templates.
+        **values: variables of the template.
+
+    Raises:
+        jinja2.UndefinedError: the template has a variable without a value.
+    """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
