@@ -1,6 +1,7 @@
-"""Live torch modules -> spiking graph. Not snnTorch's exporter: that forgets the reset and writes shapeless neurons.
+"""Converts torch modules with snnTorch neurons to a spiking graph.
 
-Only what runs on Loihi spike for spike passes (spec 4.1); everything else is refused by name.
+snnTorch's own NIR exporter is not used, since it omits the reset and the shapes of neurons. Modules that Loihi cannot
+execute with equal spikes are refused by name.
 """
 
 from __future__ import annotations
@@ -44,19 +45,26 @@ def to_spiking_graph(
     scales: Mapping[str, float] | None = None,
     readout: str = "",
 ) -> SpikingGraph:
-    """The modules as a spiking graph, every node with its full shape.
+    """Converts modules to a spiking graph in which every node has its full shape.
 
-    `modules`: the nn.Sequential itself, others inside it or not, or pairs (name, module) in order. It may hold Conv2d,
-    AvgPool2d, Flatten, Linear, snntorch.Leaky, snntorch.RLeaky and snntorch.Synaptic, on any device, their weights
-    parametrised or not; a subclass of the cells is taken to keep their update rule.
-    Any other module may have `to_nir(name, shape, dt_s)`, which returns its node for neurons of `shape`. Identity and
-    Dropout are left out.
-    A Linear or Conv2d that stands at two places becomes two layers of the same weights; a cell there is refused. Decays
-    that were trained outside 0..1 are taken as snnTorch's forward takes them, clamped, with a note. A Leaky or
-    Synaptic without reset as the last module is read out by its membrane, a Linear there by the host. `input_shape`:
-    `(C, H, W)` or `(N,)`. `dt_s`: seconds per step. `scales`: integer units per float unit for weight layers already
-    quantized. `readout`: see SpikingGraph. Raises UserError naming the module and the setting that the chip would not
-    run exactly.
+    Supported are Conv2d, AvgPool2d, Flatten, Linear, snntorch.Leaky, snntorch.RLeaky and snntorch.Synaptic, on any
+    device, with or without parametrized weights. Subclasses of the neurons must keep their update rule. Other modules
+    need a method `to_nir(name, shape, dt_s)` that returns a NIR node for neurons of `shape`. Identity and Dropout are
+    omitted.
+
+    A Linear or Conv2d that is used twice becomes two layers with the same weights. A neuron that is used twice is
+    refused. Decays outside 0..1 are clamped as in snnTorch's forward, with a note. If the last module is a Leaky or
+    Synaptic without reset, its membrane is read out. If it is a Linear, the host computes it.
+
+    Args:
+        modules: an nn.Sequential, possibly nested, or pairs (name, module) in the order of execution.
+        input_shape: shape of one input sample, `(C, H, W)` or `(N,)`.
+        dt_s: time step in seconds.
+        scales: integer units per float unit of each weight layer that is quantized already.
+        readout: how the output becomes a class, see SpikingGraph.
+
+    Raises:
+        UserError: a module or one of its settings cannot be executed exactly on the chip.
     """
     entering = shape = _shape(input_shape)
     modules, notes = named_modules(modules), []
@@ -101,12 +109,12 @@ def _shape(input_shape: Any) -> Shape:
 
 
 def hooked(module: nn.Module) -> bool:
-    """Whether something is done before or behind the module's forward."""
+    """Whether the module has forward hooks or forward pre-hooks."""
     return bool(module._forward_pre_hooks or module._forward_hooks)
 
 
 def _free(name: str, taken: list[str]) -> str:
-    """`name`, or the first of name_, name__, ... that no module has."""
+    """`name`, or the first of name_, name__, ... that is not in `taken`."""
     while name in taken:
         name += "_"
     return name
@@ -155,7 +163,7 @@ def _conv2d(name: str, module: Any, shape: Shape) -> nir.NIRNode:
     )
     weight, _, padding, _ = conv_geometry(node, name)
     if weight.shape == node.weight.shape:
-        node.padding = padding  # numbers where they say it, since not every reader knows 'same'
+        node.padding = padding  # as numbers if possible, since not every reader supports 'same'
     return node
 
 

@@ -1,4 +1,4 @@
-"""A torch nn.Sequential, or named modules, as the list of modules that it runs: nothing vanishes, nothing is shared."""
+"""Lists the modules of an nn.Sequential in the order of execution."""
 
 from __future__ import annotations
 
@@ -24,10 +24,19 @@ SKIPPED = (
 
 
 def named_modules(modules: nn.Module | Iterable[tuple[str, nn.Module]]) -> Named:
-    """(name, module) in order; those inside a Sequential that stands in another are named `outer.inner`.
+    """Lists modules in the order of execution. Modules of a nested Sequential are named `outer.inner`.
 
-    `named_children` hides a module that stands at two places, a walk does not. Raises UserError where `modules` is
-    something else, or a neuron stands at two places, whose one membrane both would share.
+    A module that is used twice is listed twice; torch's `named_children` would list it once.
+
+    Args:
+        modules: an nn.Sequential, or pairs (name, module) in the order of execution.
+
+    Returns:
+        Pairs (name, module).
+
+    Raises:
+        UserError: `modules` is something else, a Sequential has its own forward or hooks, or a neuron is used twice,
+            so that both places would share one membrane.
     """
     if isinstance(modules, nn.Module):
         if not isinstance(modules, nn.Sequential):
@@ -77,7 +86,7 @@ def _inside(path: str, sequential: nn.Sequential) -> Iterator[tuple[str, nn.Modu
         )  # fmt: skip
     if sequential._forward_pre_hooks or sequential._forward_hooks:
         raise UserError("it has forward hooks, whose effect is unknown", where=where, hint="remove them")
-    for name, module in sequential._modules.items():  # `named_children` leaves out what it has seen
+    for name, module in sequential._modules.items():  # `named_children` would skip repeated modules
         assert module is not None
         if isinstance(module, nn.Sequential):
             yield from _inside(f"{path}{name}.", module)

@@ -1,4 +1,7 @@
-"""snnTorch's cells as NIR nodes whose Euler step is the cell's update with gain 1; every other setting is refused."""
+"""Converts snnTorch neurons to NIR nodes whose Euler step equals the neuron's update with gain 1.
+
+Settings of a neuron that Loihi does not support are refused.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,20 @@ CELLS = (snntorch.Leaky, snntorch.Synaptic, snntorch.RLeaky)
 
 
 def cell_node(name: str, module: Any, shape: Shape, dt_s: float) -> nir.NIRNode:
-    """IF where nothing leaks, else LIF or CubaLIF; I, LI or CubaLI where nothing resets, for its membrane is read.
+    """Converts a neuron to a NIR node.
 
-    A `bias` `[N]` of a Synaptic (snnTorch's own has none), one a channel or neuron, is what a step adds to the
-    membrane: v_leak.
+    A Synaptic becomes CubaLIF. A Leaky becomes IF if it does not leak (beta = 1), else LIF. Without reset they become
+    CubaLI, I and LI, whose membrane is read out. Subclasses of Synaptic may have a `bias`, one value per channel or
+    neuron, which each step adds to the membrane. It is converted to v_leak.
+
+    Args:
+        name: name of the module, for error messages.
+        module: a snntorch.Leaky, RLeaky or Synaptic.
+        shape: shape of its layer, `(C, H, W)` or `(N,)`.
+        dt_s: time step in seconds.
+
+    Raises:
+        UserError: Loihi does not support a setting of the neuron.
     """
     check_cell(name, module)
     v_decay = _taken(name, "beta", module.beta, shape)
@@ -41,9 +54,17 @@ def cell_node(name: str, module: Any, shape: Shape, dt_s: float) -> nir.NIRNode:
 
 
 def recurrent_node(name: str, module: snntorch.RLeaky, shape: Shape) -> nir.NIRNode:
-    """The weight that leads an RLeaky's spikes back: Linear, Affine, or Scale where it is one to one.
+    """Converts the recurrent connection of an RLeaky: Linear, Affine, or Scale if it is one to one.
 
-    Its bias acts at every step, also the first: snnTorch applies the layer to the spikes before, zeros at first.
+    The bias acts in every step, including the first, as in snnTorch.
+
+    Args:
+        name: name of the module, for error messages.
+        module: the neuron.
+        shape: shape of its layer, `(N,)`.
+
+    Raises:
+        UserError: the connection is a convolution or does not fit the shape.
     """
     recurrent: Any = module.recurrent
     if isinstance(recurrent, torch.nn.Linear):
@@ -59,12 +80,12 @@ def recurrent_node(name: str, module: snntorch.RLeaky, shape: Shape) -> nir.NIRN
 
 
 def resets(module: Any) -> str:
-    """ "zero", "subtract" or "none"."""
+    """Reset mechanism of a neuron: "zero", "subtract" or "none"."""
     return list(snntorch.SpikingNeuron.reset_dict)[int(module.reset_mechanism_val)]
 
 
 def check_cell(name: str, module: Any) -> None:
-    """Refuses every setting of a snnTorch cell that Loihi's neuron does not have."""
+    """Raises UserError if Loihi does not support a setting of the neuron `module`, which is called `name`."""
     kind, reset = type(module).__name__, resets(module)
     if reset == "subtract" or (reset == "none" and isinstance(module, snntorch.RLeaky)):
         raise UserError(
@@ -90,18 +111,18 @@ def check_cell(name: str, module: Any) -> None:
 
 
 def array(tensor: torch.Tensor) -> np.ndarray:
-    """The tensor's values, float64 kept, anything else as float32."""
+    """Values of a tensor as an array: float64 if the tensor is float64, else float32."""
     kept = tensor.detach().cpu()
     return np.array((kept if kept.dtype == torch.float64 else kept.float()).numpy())
 
 
 def _taken(name: str, key: str, value: torch.Tensor, shape: Shape) -> np.ndarray:
-    """1 - decay factor per neuron: the fraction that a step takes away. snnTorch's forward clamps factors to 0..1."""
+    """Decay per step of each neuron, 1 - factor. Factors are clamped to 0..1 as in snnTorch's forward."""
     return 1.0 - np.clip(_full(name, key, value, shape), 0, 1)
 
 
 def clamped(name: str, module: Any) -> list[str]:
-    """A note for each decay of a cell that was trained outside 0..1."""
+    """Notes on decay factors of the neuron `module`, called `name`, that are outside 0..1 and clamped."""
     notes = []
     for key in ("alpha", "beta") if isinstance(module, CELLS) else ():
         factor = array(torch.as_tensor(getattr(module, key, 0.0)))
@@ -114,7 +135,7 @@ def clamped(name: str, module: Any) -> list[str]:
 
 
 def _bias(name: str, bias: torch.Tensor | None, shape: Shape) -> np.ndarray:
-    """Of each neuron."""
+    """Bias of each neuron, float64 of shape `shape`; zeros if there is none."""
     if bias is None:
         return np.zeros(shape)
     values = array(bias).astype(np.float64)

@@ -1,7 +1,8 @@
-"""The spiking graph: a NIR graph with the metadata that NIR cannot carry, and the two files that keep them.
+"""A NIR graph with the metadata that NIR cannot express, and its two files.
 
-NIR is continuous time. What a spike-exact execution needs beside it is the time step and the reset: one Euler step of
-`dt_s`, in the order decay, add input, fire if v > threshold, reset v to zero at once (no dead step).
+NIR describes neurons in continuous time. A spike-exact execution also needs the time step and the kind of reset. One
+Euler step of `dt_s` is executed in the order: decay, add input, fire if v > threshold, reset v to zero in the same
+step.
 """
 
 from __future__ import annotations
@@ -85,13 +86,19 @@ class SpikingGraph:
         object.__setattr__(self, "scales", dict(self.scales))
 
     def chain(self) -> tuple[ChainNode, ...]:
-        """The nodes between Input and Output in order, with their shapes. Raises UserError where it is no chain."""
+        """Nodes between Input and Output in order, with shapes. Raises UserError if the graph is not a chain."""
         return chain(self.nir_graph)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes `path` (.nir, full shapes on every node) and `path` + ".json" beside it, each whole or not at all.
+        """Writes the .nir file, with full shapes on every node, and its metadata file.
 
-        The .nir is read back and compared before it gets its name. Raises UserError where the graph is no chain.
+        Both files are written atomically. The .nir file is read back and compared before it gets its name.
+
+        Args:
+            path: the .nir file. The metadata file is `path` + ".json".
+
+        Raises:
+            UserError: the graph is not a chain, or a node name is not possible in HDF5.
         """
         steps = self.chain()
         for name in self.nir_graph.nodes:
@@ -130,12 +137,12 @@ def load_graph(
 
     Args:
         path: the .nir file.
-        dt_s: time step in seconds; default: the metadata file's, else tau/r where that is one value over all leaky
+        dt_s: time step in seconds. Default: the value of the metadata file, else tau/r if it is the same for all leaky
             nodes (with a note).
-        reset: "zero"; never guessed.
+        reset: "zero". It has no default for a file without metadata.
         if_gain: unit of r of IF nodes in a file without metadata: per second as in NIR's equation (gain r dt), or per
-            step as some frameworks write it (gain r).
-        input_shape: `(C, H, W)` or `(N,)`, where the file states none.
+            step as in some frameworks (gain r).
+        input_shape: `(C, H, W)` or `(N,)`, needed if the file states none.
         readout: see SpikingGraph; overrides the metadata file.
         bias: as `readout`.
         allow_vector: as `readout`.
@@ -143,7 +150,7 @@ def load_graph(
     Raises:
         UserError: something is missing or damaged, or an argument contradicts the metadata file.
     """
-    metadata = read_metadata(path)  # first: its checksum keeps a damaged file from the HDF5 library
+    metadata = read_metadata(path)  # read first: its checksum detects a damaged file before libhdf5 opens it
     graph = flat(read_nir(path))
     if metadata is not None:
         agrees(path, "dt_s", metadata.dt_s, dt_s, math.isclose(metadata.dt_s, dt_s or 0.0, rel_tol=1e-9))

@@ -1,4 +1,4 @@
-"""Delay nodes as synaptic delays of the dense layer beside them, in whole steps."""
+"""Folds Delay nodes into the synaptic delays of the adjacent dense layer, in whole time steps."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from spikeport.export.graph.chain import ChainNode
 from spikeport.export.graph.parameters import on_layer
 from spikeport.export.lowering.folded_layer import FoldedLayer
 
-DELAY_EXACT = 1e-3  # a delay this near a whole number of steps is meant to be one
+DELAY_EXACT = 1e-3  # largest distance, in steps, of a delay that is rounded to a whole number of steps
 
 
 def _delay_steps(step: ChainNode, dt_s: float) -> np.ndarray:
-    """Whole steps, int64 of the layer's shape."""
+    """Delays in time steps, int64 of the layer's shape."""
     seconds = on_layer(step.name, "delay", step.node.delay, step.input_shape)
     if not np.all(np.isfinite(seconds)):
         raise UserError("its delays hold NaN or infinity", where=step.name, hint="export the network again")
@@ -38,7 +38,16 @@ def _delay_steps(step: ChainNode, dt_s: float) -> np.ndarray:
 
 
 def delay_inputs(layer: FoldedLayer, step: ChainNode, dt_s: float) -> FoldedLayer:
-    """`layer` with the Delay before it as delays of its inputs."""
+    """Folds a Delay before a layer into the delays of the layer's inputs.
+
+    Args:
+        layer: the layer.
+        step: the Delay node.
+        dt_s: time step in seconds.
+
+    Raises:
+        UserError: a delay is not a whole number of steps or out of range, or the layer is a convolution.
+    """
     delays = _delay_steps(step, dt_s)
     layer = replace(layer, folded=(*layer.folded, step.name))
     if not delays.any():
@@ -50,7 +59,17 @@ def delay_inputs(layer: FoldedLayer, step: ChainNode, dt_s: float) -> FoldedLaye
 
 
 def delay_outputs(layer: FoldedLayer, step: ChainNode, dt_s: float) -> FoldedLayer:
-    """`layer` with the Delay behind it as delays of its outputs, which must then have no bias."""
+    """Folds a Delay after a layer into the delays of the layer's outputs.
+
+    Args:
+        layer: the layer. Its delayed outputs must not have a bias, since the chip does not delay a bias.
+        step: the Delay node.
+        dt_s: time step in seconds.
+
+    Raises:
+        UserError: a delay is not a whole number of steps or out of range, the layer is a convolution, or a delayed
+            output has a bias.
+    """
     delays = _delay_steps(step, dt_s)
     layer = replace(layer, folded=(*layer.folded, step.name))
     if not delays.any():

@@ -1,6 +1,6 @@
-"""A NIR neuron as one Euler step: the decays, gain, threshold and constant term that Loihi's CUBA neuron needs.
+"""Discretizes NIR neurons: one Euler step with the parameters of Loihi's CUBA neuron.
 
-One step of length dt, in the order that snnTorch and Loihi share (spec 4.2):
+One step of length dt, in the order of snnTorch and Loihi:
     i <- (1 - i_decay) i + input,    v <- (1 - v_decay) v + gain i + drive,    fire if v > threshold, then v <- 0
 """
 
@@ -16,14 +16,21 @@ from spikeport.errors import UserError
 from spikeport.export.graph.parameters import UNIFORM, Value, on_layer, one_value
 from spikeport.values import Shape
 
-GAIN_ONE = 1e-6  # an exporter that means gain 1 writes it to float32 rounding
+GAIN_ONE = 1e-6  # largest difference of a gain taken as 1: rounding errors of float32
 
 
 @dataclass(frozen=True, kw_only=True)
 class EulerStep:
-    """`i_decay`, `v_decay`: fractions taken per step, 0 to 1. `gain`: of the input. `threshold` (infinite where the
-    neuron never fires) and `drive` (a constant added to v each step) in units of v. Each is one float, or float64 of
-    the layer's shape where neurons differ. `notes`: what had to be assumed, in words."""
+    """Parameters of one Euler step. Each is a float, or float64 of the layer's shape if neurons differ.
+
+    Attributes:
+        i_decay: fraction of the synaptic current lost per step, 0 to 1.
+        v_decay: fraction of the membrane voltage lost per step, 0 to 1.
+        gain: factor of the input.
+        threshold: in units of v; infinite if the neuron never fires.
+        drive: constant added to v in each step, in units of v.
+        notes: assumptions of the conversion.
+    """
 
     i_decay: Value
     v_decay: Value
@@ -39,11 +46,21 @@ class EulerStep:
 
 
 def euler_step(name: str, node: Any, dt_s: float, shape: Shape | None = None) -> EulerStep:
-    """The step of length `dt_s` (s) of a neuron or leaky integrator whose layer has `shape` (None: the arrays' own).
+    """Euler step of a NIR neuron, from the differential equations in the NIR specification.
 
-    LIF, LI: gain r dt/tau. CubaLIF, CubaLI: (w_in dt/tau_syn)(r dt/tau_mem). IF, I: r dt. v_leak becomes drive
-    v_leak dt/tau where v_reset is 0, or shifts the threshold where v_reset equals it (v then starts at v_leak). Raises
-    UserError naming the node, the value and the mend.
+    The gain is r dt / tau for LIF and LI, (w_in dt / tau_syn)(r dt / tau_mem) for CubaLIF and CubaLI, and r dt for IF
+    and I. If v_reset is 0, v_leak becomes the drive v_leak dt / tau. If v_reset equals v_leak, the voltage is measured
+    from v_leak: the threshold is shifted by v_leak, and v starts at v_leak.
+
+    Args:
+        name: name of the node, for error messages.
+        node: a NIR neuron or leaky integrator.
+        dt_s: time step in seconds.
+        shape: shape of the layer, `(C, H, W)` or `(N,)`. None: arrays keep their own shapes.
+
+    Raises:
+        UserError: a parameter is not finite or not positive, tau is shorter than the time step, or v_reset is neither
+            0 nor v_leak.
     """
     values = _Values(name, node, shape)
     v_leak: Value = 0.0
@@ -76,7 +93,7 @@ def euler_step(name: str, node: Any, dt_s: float, shape: Shape | None = None) ->
 def _threshold(
     name: str, theta: Value, v_reset: Value, v_leak: Value, drive: Value
 ) -> tuple[Value, Value, tuple[str, ...]]:
-    """(threshold, drive, notes) in a v that resets to 0."""
+    """(threshold, drive, notes) for a voltage that is reset to 0."""
     notes: tuple[str, ...] = ()
     if np.any(v_reset != 0):
         reset, leak = np.broadcast_arrays(v_reset, v_leak)
@@ -97,7 +114,7 @@ def _threshold(
 
 @dataclass(frozen=True)
 class _Values:
-    """The node's parameters as one number, or an array of the layer's shape."""
+    """Reads parameters of a node as one number or an array of the layer's shape."""
 
     name: str
     node: Any
@@ -119,7 +136,7 @@ class _Values:
         return on_layer(self.name, key, array, self.shape)
 
     def decay(self, key: str, dt_s: float) -> Value:
-        """dt / tau, at most 1."""
+        """Decay per step, dt / tau, at most 1."""
         tau = self.read(key, infinite=True)
         if not np.all(tau > 0):
             raise UserError(f"{key} = {np.min(tau):g} s is not positive", where=self.name)

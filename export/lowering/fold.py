@@ -1,7 +1,7 @@
-"""Exact rewrites: pools, scales, delays and flattens vanish into the weight layer beside them; netx has none of them.
+"""Folds pools, scales, delays and flattens, which netx does not have, into the adjacent weight layers.
 
-Nothing here divides: sums and products of weights are the only arithmetic on them, and an average pool's division
-moves into `divisor`, which later multiplies thresholds instead (spec 4.5).
+The rewrites are exact. Weights are only added and multiplied. The division of an average pool is kept in `divisor`,
+which later multiplies the threshold instead of dividing the weights.
 """
 
 from __future__ import annotations
@@ -25,19 +25,29 @@ GROUPS_LIMIT = 127
 
 @dataclass(frozen=True)
 class Folded:
-    """Weight layers, each with the neuron behind it, and a weight layer behind the last neuron (None if there is none),
-    which netx cannot hold but the host can compute."""
+    """Result of `fold`.
+
+    Attributes:
+        layers: pairs of a weight layer and the neuron after it.
+        host: weight layer after the last neuron, which the host computes because netx cannot; None if there is none.
+    """
 
     layers: tuple[tuple[FoldedLayer, ChainNode], ...]
     host: FoldedLayer | None = None
 
 
 def fold(steps: tuple[ChainNode, ...], dt_s: float) -> Folded:
-    """The chain as weight layers with their neurons: `[pool|scale|delay|flatten]* weights [the same]* neuron`.
+    """Folds a chain into pairs of a weight layer and a neuron.
 
-    A neuron with no weights before it gets one identity weight, into which pools and scales fold (a depthwise
-    convolution). `dt_s`: seconds per step, for delays. Raises UserError naming the node where the chain has another
-    form, or where folding would not be exact.
+    Each pair comes from `[pool|scale|delay|flatten]* weights [pool|scale|delay|flatten]* neuron`. A neuron without
+    weights before it gets an identity weight (a depthwise convolution), into which pools and scales are folded.
+
+    Args:
+        steps: the chain.
+        dt_s: time step in seconds, for delays.
+
+    Raises:
+        UserError: the chain has another form, or folding would not be exact.
     """
     layers: list[tuple[FoldedLayer, ChainNode]] = []
     before: list[ChainNode] = []
@@ -97,7 +107,7 @@ def _weight_layer(step: ChainNode) -> FoldedLayer:
 
 
 def _with_earlier(layer: FoldedLayer, before: list[ChainNode], dt_s: float) -> FoldedLayer:
-    """`layer` with what stands before it folded in, the nearest first."""
+    """Folds the nodes before a layer into it, the nearest first."""
     for step in reversed(before):
         if isinstance(step.node, nir.Flatten):
             layer = replace(layer, input_shape=step.input_shape)
@@ -183,12 +193,12 @@ def _factors(step: ChainNode) -> np.ndarray:
 
 
 def _identity(neuron: ChainNode, before: list[ChainNode]) -> FoldedLayer:
-    """Weight 1 from each signal to its own neuron: before a neuron that has no weights, or pools and scales only."""
+    """Identity weight for a neuron without weights: weight 1 from each input to its own neuron."""
     name, shape = _name(before) or f"{neuron.name}.input", neuron.input_shape
     delayed = any(isinstance(step.node, nir.Delay) for step in before)
     for step in reversed(before if not (neuron.recurrence or delayed) else []):
         if len(shape) == 1:
-            shape = step.input_shape  # what a Flatten merged stays a convolution of each channel
+            shape = step.input_shape  # before a Flatten, so that the layer stays a depthwise convolution
     if len(shape) == 1:
         return _eye(name, shape)
     channels = shape[0]
@@ -211,7 +221,7 @@ def _name(before: list[ChainNode]) -> str:
 
 
 def _with_recurrence(layer: FoldedLayer, neuron: ChainNode) -> FoldedLayer:
-    """`layer` with the weight that leads its neuron's spikes back, times the divisor that its input was spared."""
+    """Adds the recurrent weight of a neuron to its layer, multiplied by the divisor of the layer."""
     if not neuron.recurrence:
         return layer
     if layer.kind != "dense":
@@ -252,7 +262,7 @@ def _on_host(layer: FoldedLayer) -> FoldedLayer:
 
 
 def _pool(step: ChainNode) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int], int]:
-    """(kernel, stride, padding, divisor); an average counts its padding, as torch's does unless told otherwise."""
+    """(kernel, stride, padding, divisor) of a pool. Averages include the padding, which is torch's default."""
     kernel, stride, padding = (
         pair(getattr(step.node, key), step.name, key) for key in ("kernel_size", "stride", "padding")
     )

@@ -1,4 +1,4 @@
-"""The weight layer that folding makes: what a netx layer holds, still in real numbers."""
+"""The weight layer that results from folding, with real numbers instead of netx's integers."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from spikeport.values import Shape
 class FoldedLayer:
     """A weight layer. Its neurons receive `(gain * (weight x + bias) + weight_rec s + bias_rec) / divisor`.
 
-    Here x is the input and s the layer's own spikes of the step before.
+    Here x is the input and s are the layer's own spikes of the previous step.
 
     Attributes:
         name: the weight node's name.
         kind: "dense" or "conv".
         weight: float64 `(out, in)` or `(Cout, Cin/groups, kH, kW)`.
-        bias: one an output row (channel), or of `output_shape`.
+        bias: one value per output row (channel), or an array of `output_shape`.
         input_shape: `(C, H, W)` or `(N,)`.
-        stride: of a convolution, (height, width).
+        stride: stride of a convolution, (height, width).
         padding: zeros on each side, (height, width).
-        dilation: (height, width).
-        groups: groups of channels.
-        divisor: product of the sizes of average pools that were folded.
-        gain: one number, or one an output row.
+        dilation: dilation of a convolution, (height, width).
+        groups: number of groups of channels.
+        divisor: product of the window sizes of the average pools that were folded.
+        gain: one number, or one per output row.
         weight_rec: recurrent weights `(out, out)`, or None.
         bias_rec: bias of the recurrent connection `(out,)`, or None.
-        delay: time steps that x waits, int64 broadcastable to `(out, in)`, or None.
+        delay: delay of x in time steps, int64 broadcastable to `(out, in)`, or None.
         folded: names of the nodes that were folded into this layer.
     """
 

@@ -1,10 +1,11 @@
-"""Pools and weights multiplied into one kernel, and the proof, case by case, that no zero of padding is mistaken.
+"""Merges pools with the adjacent weights into one kernel, exactly.
 
-Along one axis a window at place m of the inner operation starts at input m s - p. The outer one reads inner places
-m = o S - P + D t; merged, one operation with stride s S and padding p + P s reads o s S - (p + P s) + (D t s + j).
-Both agree wherever m is a place of the inner output. Where m lies in the outer padding the outer operation reads zero,
-so the merged one must read zeros as well: that is checked for every o and t, and refused otherwise. The number of
-outputs agrees always: floor((floor(x / s) + n) / S) = floor((x + n s) / (s S)) for whole n.
+Along one axis, the inner operation's window at position m starts at input m s - p. The outer operation reads the inner
+positions m = o S - P + D t. The merged operation has stride s S and padding p + P s, and reads the inputs
+o s S - (p + P s) + (D t s + j). Both agree if m is a position of the inner output. If m is in the outer padding, the
+outer operation reads zero, so the merged operation must read zeros too. This is checked for every o and t; the merge
+is refused otherwise. The number of outputs always agrees: floor((floor(x / s) + n) / S) = floor((x + n s) / (s S)) for
+integers n.
 """
 
 from __future__ import annotations
@@ -22,7 +23,21 @@ Pair = tuple[int, int]
 
 
 def pool_before_conv(layer: FoldedLayer, step: ChainNode, kernel: Pair, stride: Pair, padding: Pair) -> np.ndarray:
-    """The kernel of `layer` read through the pool `step`: each tap becomes a block of the pool's size."""
+    """Merges a pool into the convolution after it: each tap of the kernel becomes a block of the pool's size.
+
+    Args:
+        layer: the convolution.
+        step: the pool before it.
+        kernel: window of the pool, (height, width).
+        stride: stride of the pool, (height, width).
+        padding: zeros on each side of the pool's input, (height, width).
+
+    Returns:
+        The merged kernel, float64 `(Cout, Cin / groups, kH, kW)`.
+
+    Raises:
+        UserError: the merged operation would not be exact, or its kernel would be too large for netx.
+    """
     taps = layer.weight.shape[2:]
     for axis in (0, 1):
         size, pooled = step.input_shape[1 + axis], step.output_shape[1 + axis]
@@ -42,7 +57,22 @@ def pool_before_conv(layer: FoldedLayer, step: ChainNode, kernel: Pair, stride: 
 def pool_after_conv(
     layer: FoldedLayer, step: ChainNode, kernel: Pair, stride: Pair, padding: Pair
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(kernel, bias) of `layer` summed over the windows of the pool `step`; a bias map where these differ."""
+    """Merges a pool into the convolution before it.
+
+    Args:
+        layer: the convolution.
+        step: the pool after it.
+        kernel: window of the pool, (height, width).
+        stride: stride of the pool, (height, width).
+        padding: zeros on each side of the pool's input, (height, width).
+
+    Returns:
+        (kernel, bias): float64 `(Cout, Cin / groups, kH, kW)`, and `(Cout,)` or, if it differs within a channel,
+        the output shape.
+
+    Raises:
+        UserError: the merged operation would not be exact, or its kernel would be too large for netx.
+    """
     taps = layer.weight.shape[2:]
     for axis in (0, 1):
         size, inner = layer.input_shape[1 + axis], layer.output_shape[1 + axis]
@@ -63,7 +93,21 @@ def pool_after_conv(
 def pool_before_dense(
     layer: FoldedLayer, step: ChainNode, kernel: Pair, stride: Pair, padding: Pair
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """(weight, delay) of a dense layer read through the pool `step`; each window is written out, so any will do."""
+    """Merges a pool into the dense layer after it. This is exact for every window, since windows are expanded.
+
+    Args:
+        layer: the dense layer.
+        step: the pool before it.
+        kernel: window of the pool, (height, width).
+        stride: stride of the pool, (height, width).
+        padding: zeros on each side of the pool's input, (height, width).
+
+    Returns:
+        (weight, delay): float64 `(out, in)`, and int64 broadcastable to `(out, in)` or None.
+
+    Raises:
+        UserError: the weight would be too large, or windows overlap and their delays differ.
+    """
     pooled = layer.weight.reshape(-1, *step.output_shape)
     check_weights(layer.name, len(pooled) * int(np.prod(_padded(step.input_shape, padding))))
     weight = np.zeros((len(pooled), *_padded(step.input_shape, padding)), dtype=pooled.dtype)
@@ -77,7 +121,17 @@ def pool_before_dense(
 
 
 def sum_pool(maps: np.ndarray, kernel: Pair, stride: Pair, padding: Pair) -> np.ndarray:
-    """Sums of `maps` `(C, H, W)` over windows, zeros around them."""
+    """Sums over windows, with zero padding.
+
+    Args:
+        maps: `(C, H, W)`.
+        kernel: window, (height, width).
+        stride: (height, width).
+        padding: zeros on each side, (height, width).
+
+    Returns:
+        `(C, H', W')`.
+    """
     wide = np.zeros(_padded(maps.shape, padding), dtype=maps.dtype)
     wide[:, padding[0] : padding[0] + maps.shape[1], padding[1] : padding[1] + maps.shape[2]] = maps
     windows = np.lib.stride_tricks.sliding_window_view(wide, kernel, axis=(1, 2))
@@ -85,7 +139,7 @@ def sum_pool(maps: np.ndarray, kernel: Pair, stride: Pair, padding: Pair) -> np.
 
 
 def _spread_delay(layer: FoldedLayer, step: ChainNode, kernel: Pair, stride: Pair, padding: Pair) -> np.ndarray | None:
-    """Delays of pooled inputs as delays of the inputs under them, which must then be one for each."""
+    """Converts delays of pooled inputs to delays of the pool's inputs, which must be unique."""
     if layer.delay is None or layer.delay.shape[1] == 1:
         return layer.delay
     pooled = layer.delay.reshape(len(layer.delay), *step.output_shape)
@@ -104,15 +158,15 @@ def _spread_delay(layer: FoldedLayer, step: ChainNode, kernel: Pair, stride: Pai
 
 
 def _outer_places(inner: int, taps: int, stride: int, padding: int, dilation: int) -> np.ndarray:
-    """Places of the inner output, also outside 0..inner-1, that the outer operation reads: `(outputs, taps)`."""
+    """Positions of the inner output that the outer operation reads, also outside 0..inner-1: `(outputs, taps)`."""
     outputs = (inner + 2 * padding - dilation * (taps - 1) - 1) // stride + 1
     return np.arange(outputs)[:, None] * stride - padding + dilation * np.arange(taps)
 
 
 def _used_taps(weight: np.ndarray, axis: int) -> np.ndarray:
-    """Indices of the kernel's rows (axis 0) or columns (axis 1) that hold a weight other than 0.
+    """Indices of the kernel's rows (axis 0) or columns (axis 1) with a nonzero weight.
 
-    Rows of zeros read nothing: padding "same" and written-out dilation put them into a kernel.
+    Padding "same" and expanded dilation add rows and columns of zeros to a kernel, which need no check.
     """
     return np.flatnonzero(np.any(weight != 0, axis=(0, 1, 3 - axis)))
 
@@ -121,7 +175,10 @@ def _check(
     reads: np.ndarray, inner: int, size: int, stride: int, padding: int, first: np.ndarray, axis: int, step: ChainNode,
     layer: str, kernel: Pair,
 ) -> None:  # fmt: skip
-    """Refuses where outer padding would, merged, read input; `first`: an inner window's places from its start."""
+    """Raises UserError if the merged operation would read input in place of the outer padding.
+
+    `first`: positions of an inner window, relative to its start.
+    """
     outside = reads[(reads < 0) | (reads >= inner)]
     touched = outside[:, None] * stride - padding + first
     if not np.any((touched >= 0) & (touched < size)):
@@ -136,7 +193,7 @@ def _check(
 
 
 def _extent(extent: list[int], layer: FoldedLayer) -> list[int]:
-    """The merged kernel's size, refused here where IntegerLayer would refuse it, before it is made."""
+    """Size of the merged kernel. Raises UserError, before the kernel is allocated, if netx cannot store it."""
     if max(extent) > GEOMETRY_LIMIT:
         raise UserError(
             f"its kernel would become {extent[0]} x {extent[1]} with the pools beside it", where=layer.name,
