@@ -1,11 +1,11 @@
-"""What a file that is no HDF5 is, from its first bytes: so that the refusal says what would help."""
+"""Identifies files that are not HDF5 by their first bytes, for helpful error messages."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
-FIRST_BLOCK = 512  # the signature stands at 0, or behind a user block of 512 bytes, 1024, 2048, ...
+FIRST_BLOCK = 512  # the signature is at 0, or after a user block of 512, 1024, 2048, ... bytes
 FROM_A_MODULE = (
     "build the module, load its weights, and hand it over: "
     "spikeport.export.frontends.from_snntorch.to_spiking_graph(net, input_shape, dt_s).save('net.nir')"
@@ -14,7 +14,7 @@ EXPORTED = "copy the file again, or write it again with the program that made it
 
 
 def not_hdf5(file: Path) -> tuple[str, str] | None:
-    """(what the file is, how to mend it) where it has no HDF5 signature; None where it has one."""
+    """(kind of the file, hint for the user) if the file has no HDF5 signature; None if it has one."""
     with file.open("rb") as stream:
         head = stream.read(FIRST_BLOCK)
         found, offset = head, FIRST_BLOCK
@@ -39,5 +39,5 @@ def not_hdf5(file: Path) -> tuple[str, str] | None:
 
 
 def _is_torch_archive(head: bytes) -> bool:
-    """torch.save's zip: its first member is `<name>/data.pkl`."""
+    """Whether the file is a zip of torch.save, whose first member is `<name>/data.pkl`."""
     return head[:4] == b"PK\x03\x04" and b"/data.pkl" in head[:200]

@@ -1,4 +1,4 @@
-"""Labels beside frames: numbers of the network's outputs, -1 where nobody knows; checked before anything is run."""
+"""Checks labels of frames: class numbers of the network's outputs, or -1 for unlabelled samples."""
 
 from __future__ import annotations
 
@@ -12,13 +12,23 @@ from spikeport.errors import UserError
 from spikeport.export.network.readout import UNLABELLED
 from spikeport.notes import note
 
-OTHER_NAMES = ("label", "y", "target", "targets")  # under which labels are often kept
+OTHER_NAMES = ("label", "y", "target", "targets")  # common names of label arrays
 
 
 def checked_labels(labels: Any, samples: int, where: str, outputs: int | None = None) -> np.ndarray:
-    """`labels` as int64 `[samples]`; with `outputs`, the network's number of classes, all below it. -1 is UNLABELLED.
+    """Checks labels and converts them to int64.
 
-    Raises UserError naming the sample where one is no class number.
+    Args:
+        labels: integers, UNLABELLED (-1) for samples of unknown class.
+        samples: number of samples.
+        where: the file, for error messages.
+        outputs: number of classes of the network, which labels must stay below; None to skip this check.
+
+    Returns:
+        int64 `[samples]`.
+
+    Raises:
+        UserError: a label is not a class number, or there is not one label per sample.
     """
     labels = np.asarray(labels)
     if labels.shape != (samples,):
@@ -43,7 +53,7 @@ def checked_labels(labels: Any, samples: int, where: str, outputs: int | None = 
 
 
 def notice_other_labels(path: str | os.PathLike[str]) -> None:
-    """A note where an archive without `labels` holds an array that may be meant as such."""
+    """Issues a note if the archive `path`, which has no `labels`, has an array with a common name of labels."""
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as archive:

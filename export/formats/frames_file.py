@@ -1,4 +1,8 @@
-"""FRAMES.npz or .npy: frames `[N, T, C, H, W]` or `[N, T, D]`, and optionally their labels, read sample by sample."""
+"""Reads and writes frames `[N, T, C, H, W]` or `[N, T, D]` and their labels, in .npz or .npy files.
+
+Files are untrusted: headers and sizes are checked before memory is allocated, and nothing is unpickled. Samples are
+read on demand.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +31,13 @@ _HINT = "write it with numpy.savez(path, frames=...)"
 
 
 def write_frames(path: str | os.PathLike[str], frames: np.ndarray, labels: np.ndarray | None = None) -> None:
-    """Writes `frames` uint8 `[N, T, ...]` and `labels` `[N]`, whole or not at all."""
+    """Writes frames and labels to a .npz file, atomically.
+
+    Args:
+        path: the file.
+        frames: integers `[N, T, ...]` of 0 to 255, stored as uint8.
+        labels: class numbers `[N]`, stored as int64, or None.
+    """
     arrays = {"frames": frames.astype(np.uint8)}
     if labels is not None:
         arrays["labels"] = labels.astype(np.int64)
@@ -37,16 +47,33 @@ def write_frames(path: str | os.PathLike[str], frames: np.ndarray, labels: np.nd
 def read_frames(
     path: str | os.PathLike[str], input_shape: Shape, limit: int = 1, *, outputs: int | None = None
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """As `open_frames`, with all frames in memory and checked: uint8 `[N, T, *input_shape]`."""
+    """Reads all frames of a file into memory and checks their values.
+
+    Args:
+        path: a .npz or .npy file.
+        input_shape: shape of one time step, `(C, H, W)` or `(D,)`.
+        limit: largest legal value of a frame, 1 for spikes.
+        outputs: number of classes, which labels must stay below.
+
+    Returns:
+        (frames, labels): uint8 `[N, T, *input_shape]`, and int64 `[N]` or None.
+
+    Raises:
+        UserError: as in `open_frames`, or a value is out of range.
+    """
     frames, labels = open_frames(path, input_shape, limit, outputs=outputs)
     return frames[:], labels
 
 
 class FrameReader:
-    """Frames of a file, `[N, T, *input_shape]` uint8, read when samples are asked for: `reader[3:7]`.
+    """Frames of a file, read when they are indexed, for example `reader[3:7]`.
 
-    Raises UserError naming the sample where a value is outside 0..limit; with `clip`, larger ones become the limit and
-    `clipped` counts the events that were lost so.
+    Indexing raises UserError, with the number of the sample, for values outside 0..limit.
+
+    Attributes:
+        dtype: uint8.
+        shape: `(N, T, *input_shape)`.
+        clipped: number of events removed by clipping values to the limit, over all reads.
     """
 
     dtype = np.dtype(np.uint8)
@@ -71,7 +98,7 @@ class FrameReader:
 
     @property
     def stored(self) -> np.ndarray:
-        """The array behind, a map of the file where it could be mapped; unchecked."""
+        """The array in the file, unchecked; a memory map if the file is not compressed."""
         return self._stored
 
     def __len__(self) -> int:
@@ -120,13 +147,24 @@ def open_frames(
     clip: bool = False,
     outputs: int | None = None,
 ) -> tuple[FrameReader, np.ndarray | None]:
-    """The `frames` of a .npz or a .npy file, and `labels` int64 `[N]` or None (a .npy has none).
+    """Opens the frames of a .npz or .npy file. Values of frames are checked when they are read.
 
-    Arrays stored without compression are memory-mapped, compressed ones unpacked: into memory where they are small,
-    else into a temporary file. Frames given flat are shaped to `input_shape`. `limit`: the largest legal value, 1 for
-    spikes (netx would turn counts into 0 and 1 without a word), at most 255; `clip` lowers what is above.
-    `outputs`: how many classes the network tells apart, which labels must stay below (-1: unlabelled). Raises UserError
-    for anything that the network could not take as it is; values are checked when they are read.
+    Arrays without compression are memory-mapped. Compressed arrays are unpacked, into memory if they are small, else
+    into a temporary file. Flat frames are reshaped to `input_shape`.
+
+    Args:
+        path: a .npz file with `frames` and optionally `labels`, or a .npy file with frames.
+        input_shape: shape of one time step, `(C, H, W)` or `(D,)`.
+        limit: largest legal value of a frame, at most 255. It is 1 for spikes, since netx would silently convert
+            counts to 0 and 1.
+        clip: True to clip larger values to the limit.
+        outputs: number of classes, which labels must stay below. The label -1 means unlabelled.
+
+    Returns:
+        (reader of frames, labels int64 `[N]` or None).
+
+    Raises:
+        UserError: the file is missing or damaged, or its arrays do not fit the network.
     """
     where = str(path)
     if not Path(path).is_file():
@@ -180,8 +218,10 @@ def _from_archive(file: IO[bytes], where: str) -> tuple[np.ndarray, np.ndarray |
 
 
 def _member(file: IO[bytes], archive: zipfile.ZipFile, name: str, where: str) -> np.ndarray:
-    """One array of `archive`, which was opened on `file`: mapped where it is stored, else unpacked; its checksum is
-    verified either way."""
+    """One array of an archive opened on `file`: memory-mapped, or unpacked if it is compressed.
+
+    The checksum is verified in both cases.
+    """
     entry = archive.getinfo(name)
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise zipfile.BadZipFile(f"{name} is packed in a way that NumPy does not write")
@@ -196,17 +236,17 @@ def _member(file: IO[bytes], archive: zipfile.ZipFile, name: str, where: str) ->
         if entry.compress_type == zipfile.ZIP_DEFLATED:
             return _unpacked(packed, shape, order, dtype, rest, where)
         at = packed.tell()
-        while packed.read(_PIECE):  # to the end, where the checksum is compared
+        while packed.read(_PIECE):  # zipfile compares the checksum at the end
             pass
-    # The archive's own file object: it seeks before each read, but a second buffer on this descriptor would move the
-    # descriptor behind the first buffer's back.
+    # The archive's file object is used, since it seeks before each read. A second buffered file on this descriptor
+    # would move its position without the first one's knowledge.
     file.seek(entry.header_offset)
     *_, name_length, extra_length = struct.unpack("<4s5H3L2H", file.read(30))
     return _map(file, shape, order, dtype, entry.header_offset + 30 + name_length + extra_length + at)
 
 
 def _reason(error: Exception) -> str:
-    """What an error says; some kinds say nothing."""
+    """Message of an error; a substitute for errors without one."""
     return str(error)[:200] or ("it ends too early" if isinstance(error, EOFError) else type(error).__name__)
 
 
@@ -239,7 +279,7 @@ def _unpacked(packed: IO[bytes], shape: Shape, order: Any, dtype: np.dtype, size
 
 
 def _header(file: IO[bytes], name: str, size: int, where: str) -> tuple[tuple[int, ...], Any, np.dtype]:
-    """Shape, order and type that a .npy header states: integers of at most `size` bytes."""
+    """Shape, order and dtype in a .npy header, checked to be an integer array of at most `size` bytes."""
     shape, fortran, dtype = read_npy_header(file)
     what = name.removesuffix(".npy")
     if dtype.hasobject:

@@ -1,6 +1,6 @@
-"""An ANN of the same shape as an integer network: its layers with ReLU in place of spikes, one dense pass, as ONNX.
+"""Writes an ANN of the same shape as an integer network: its layers with ReLU, one dense pass, as ONNX.
 
-It says what the same shape costs on ordinary hardware; it was never trained and recognizes nothing.
+It measures the cost of the same shape on conventional hardware. It is not trained, so its outputs have no meaning.
 """
 
 from __future__ import annotations
@@ -16,10 +16,17 @@ from spikeport.files import atomic_path
 
 
 def write_matching_ann(network: IntegerNetwork, path: str | os.PathLike[str]) -> tuple[str, ...]:
-    """Writes input "images" `[batch, *input_shape]` and output "logits" `[batch, K]`, whole or not at all.
+    """Writes the ANN of an integer network, atomically.
 
-    Weights are the integers as float32, which changes no speed. Returns what one pass leaves out, in words: recurrent
-    weights, delays, layers of inputs. onnx is imported here, since this package must load without it.
+    Its input is "images", float32 `[batch, *input_shape]`; its output is "logits", float32 `[batch, K]`. Weights are
+    the integers as float32. onnx is imported here, since this package must load without it.
+
+    Args:
+        network: the integer network.
+        path: the ONNX file.
+
+    Returns:
+        Names of parts that one dense pass omits: recurrent weights, delays, layers of inputs.
     """
     import onnx
     from onnx import TensorProto, helper, numpy_helper
@@ -51,7 +58,7 @@ def write_matching_ann(network: IntegerNetwork, path: str | os.PathLike[str]) ->
         weights,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
-    model.ir_version = 9  # read by onnxruntime 1.17 and later
+    model.ir_version = 9  # supported by onnxruntime 1.17 and later
     with atomic_path(Path(path)) as temporary:
         onnx.save(model, temporary)
     return tuple(dict.fromkeys(left_out))

@@ -1,4 +1,4 @@
-"""The metadata file of a .nir file: JSON beside it with what NIR cannot say, tied to it by a checksum."""
+"""The metadata file of a .nir file: JSON with properties that NIR cannot express, and a checksum of the .nir file."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class GraphMetadata:
         input_shape: shape of one sample, `(C, H, W)` or `(N,)`.
         scales: integer units per float unit of each weight node that is quantized already.
         notes: assumptions that were made when the graph was loaded.
-        layers: names of the nodes in the order of the chain; for people, not read back.
-        readout: how the output becomes a class, "" for what the graph ends in.
-        bias: what becomes of a bias before a neuron with synaptic current: refuse or neuron.
-        allow_vector: whether neurons of one layer may have decays of their own.
+        layers: names of the nodes in the order of the chain, for information only; not read back.
+        readout: how the output becomes a class; "" for the default of the graph's last node.
+        bias: treatment of a bias before a neuron with synaptic current: "refuse" or "neuron" (a bias neuron).
+        allow_vector: whether neurons of one layer may have different decays.
     """
 
     dt_s: float
@@ -48,7 +48,7 @@ class GraphMetadata:
     allow_vector: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as JSON holds them."""
+        """The fields as a JSON object."""
         return {
             "dt_s": self.dt_s,
             "reset": self.reset,
@@ -96,18 +96,28 @@ class GraphMetadata:
 
 
 def metadata_path(path: str | os.PathLike[str]) -> Path:
-    """Where the metadata of a .nir file is kept."""
+    """Path of the metadata file of a .nir file."""
     return Path(f"{os.fspath(path)}.json")
 
 
 def write_metadata(path: str | os.PathLike[str], metadata: GraphMetadata) -> None:
-    """Writes the metadata of the .nir file `path`, which must stand already, with its checksum."""
+    """Writes the metadata file of the .nir file `path`, which must exist, with its checksum."""
     fixed = {"schema": SCHEMA, "order": ORDER, "rounding": ROUNDING}
     write_json(metadata_path(path), {**fixed, **metadata.to_json(), "nir_sha256": _digest(Path(path))})
 
 
 def read_metadata(path: str | os.PathLike[str]) -> GraphMetadata | None:
-    """The metadata of the .nir file `path`, None where there are none. Raises UserError where they are damaged."""
+    """Reads the metadata of a .nir file.
+
+    Args:
+        path: the .nir file.
+
+    Returns:
+        The metadata; None if there is no metadata file.
+
+    Raises:
+        UserError: the metadata file is damaged or belongs to another .nir file.
+    """
     file = metadata_path(path)
     if not (file.exists() and Path(path).is_file()):
         return None
@@ -141,7 +151,7 @@ def _text(found: Mapping[str, Any], key: str) -> str:
 
 
 def _legible(text: str) -> str:
-    text.encode("utf-8")  # JSON can spell halves of characters, which nothing can print
+    text.encode("utf-8")  # JSON can contain lone surrogates, which cannot be printed
     return text
 
 
@@ -150,7 +160,7 @@ def _refuse_constant(name: str) -> float:
 
 
 def agrees(path: str | os.PathLike[str], key: str, kept: Any, given: Any, agree: bool) -> None:
-    """Raises UserError where a value was given beside a metadata file and they do not `agree`."""
+    """Raises UserError if the argument `given` is not None and does not agree with the metadata's value `kept`."""
     if given is not None and not agree:
         raise UserError(
             f"{key} = {given} contradicts {kept}", where=str(metadata_path(path)),

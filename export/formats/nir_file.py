@@ -1,4 +1,4 @@
-"""NIR files: any of them in, node by node, with a line that names what is wrong; ours out, compared after writing."""
+"""Reads and writes NIR files. Faults are reported with the node's name. Written files are read back and compared."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ HINTS = {
 
 
 def read_nir(path: str | os.PathLike[str]) -> nir.NIRGraph:
-    """The graph in a NIR file, without NIR's type inference (it is wrong for kernels that are not square).
+    """Reads a NIR file without NIR's type inference, which is wrong for kernels that are not square.
 
-    Raises UserError naming the file and the node where the file is missing, damaged, or holds what NIR does not know.
+    Raises:
+        UserError: the file is missing or damaged, or has a node that NIR does not define.
     """
     file = Path(path)
     if not file.is_file():
@@ -49,16 +50,22 @@ def read_nir(path: str | os.PathLike[str]) -> nir.NIRGraph:
 
 
 def write_nir(graph: nir.NIRGraph, path: str | os.PathLike[str]) -> None:
-    """Writes the graph whole or not at all, after reading it back and comparing every array.
+    """Writes a graph atomically. The file is read back and compared before it gets its name.
 
-    Raises RuntimeError (our bug, or a broken disk) where what is read back differs.
+    Args:
+        graph: the graph, without unknown fields.
+        path: the .nir file.
+
+    Raises:
+        UserError: a field of the graph is None.
+        RuntimeError: the file differs from the graph (a bug or a faulty disk).
     """
     with atomic_path(path) as temporary:
         unknown = _unknown_field(graph)
         if unknown:
             raise UserError(f"{unknown} is not known", where=str(path), cause="NIR can only write what is",
                             hint="work the shapes out first (SpikingGraph.save does)")  # fmt: skip
-        image = io.BytesIO()  # where a disk is full, libhdf5 crashes as it closes a file there
+        image = io.BytesIO()  # in memory, since libhdf5 crashes when it closes a file on a full disk
         nir.write(image, graph)
         temporary.write_bytes(image.getbuffer())
         difference = _difference(graph, read_nir(temporary))
@@ -67,7 +74,7 @@ def write_nir(graph: nir.NIRGraph, path: str | os.PathLike[str]) -> None:
 
 
 def _unknown_field(graph: nir.NIRGraph) -> str:
-    """Name of the first field that holds None, in graphs inside too; "" where all are known."""
+    """Name of the first field that is None, in subgraphs too; "" if there is none."""
     for name, node in graph.nodes.items():
         inner = _unknown_field(node) if isinstance(node, nir.NIRGraph) else ""
         lacking = inner or next((key for key, value in node.to_dict().items() if value is None), "")
@@ -77,7 +84,7 @@ def _unknown_field(graph: nir.NIRGraph) -> str:
 
 
 def _as_dict(tree: Tree, where: str) -> dict[str, Any]:
-    """A group as NIR's own reader gives it: text as str, single numbers as NumPy scalars."""
+    """A group in the form of NIR's own reader: text as str, single numbers as NumPy scalars."""
     found: dict[str, Any] = {}
     for key, value in tree.members.items():
         if isinstance(value, Tree):
@@ -92,7 +99,7 @@ def _as_dict(tree: Tree, where: str) -> dict[str, Any]:
 
 
 def _graph(where: str, data: dict[str, Any]) -> nir.NIRGraph:
-    """A graph and those inside it."""
+    """A graph with its subgraphs."""
     separator = "." if ": " in where else ": "
     if not isinstance(data.get("metadata", {}), dict) or not isinstance(data["nodes"], dict):
         raise UserError("its nodes or metadata are no groups", where=where, hint="export the network again")
@@ -124,13 +131,13 @@ def _node(where: str, fields: Any) -> nir.NIRNode:
     if kind in ("Input", "Output") and "shape" in fields:
         _check_sizes(fields["shape"], where)
     if kind == "Conv2d":
-        fields.setdefault("input_shape", None)  # older files lack it; shapes are worked out in chain.py
+        fields.setdefault("input_shape", None)  # missing in older files; `graph.shapes` computes it
     if not isinstance(fields.get("metadata", {}), dict):
         raise UserError("metadata is a value, no group", where=where, hint="export the network again")
     try:
-        with np.errstate(all="ignore"):  # NIR computes with whatever stands there
+        with np.errstate(all="ignore"):  # NIR computes with unchecked values
             return nir.dict2NIRNode(fields)
-    except Exception as error:  # whatever a third-party reader raises on a damaged node
+    except Exception as error:  # NIR raises many kinds on damaged nodes
         why = _field_fault(KNOWN[kind], fields) or f"{type(error).__name__} {error}".strip()
         raise UserError(
             f"this {kind} cannot be read", where=where, cause=why, hint="export the network again"
@@ -138,7 +145,7 @@ def _node(where: str, fields: Any) -> nir.NIRNode:
 
 
 def _check_sizes(shape: Any, where: str) -> None:
-    """Raises UserError where the shape of an input or output is not made of whole sizes."""
+    """Raises UserError if the shape of an input or output does not consist of integers below 2^31."""
     sizes = np.atleast_1d(shape)
     if sizes.size > 8 or not np.all(np.isfinite(sizes)) or np.any(sizes != np.trunc(sizes)) or np.any(sizes >= 2**31):
         raise UserError(f"its shape is {str(shape)[:60]}", where=where, cause="sizes are whole numbers",
@@ -146,7 +153,7 @@ def _check_sizes(shape: Any, where: str) -> None:
 
 
 def _field_fault(kind: type, fields: dict[str, Any]) -> str:
-    """Fields that are missing or too many, in words; "" where that is not the trouble."""
+    """Describes missing and unknown fields of a node; "" if there are none."""
     derived = {"Input": {"shape"}, "Output": {"shape"}, "NIRGraph": {"nodes", "edges"}}.get(kind.__name__)
     declared = {
         field.name: field for field in dataclasses.fields(kind) if field.name not in ("metadata", "output_type")
@@ -176,7 +183,7 @@ def _difference(expected: nir.NIRGraph, actual: nir.NIRGraph) -> str:
 
 
 def _same(mine: Any, read: Any) -> bool:
-    """Whether two fields hold the same bits (NaN equals itself here), metadata key by key."""
+    """Whether two fields are equal in dtype, shape and bytes, so that NaN equals NaN. Metadata: key by key."""
     if isinstance(mine, dict) and isinstance(read, dict):
         return set(mine) == set(read) and all(_same(value, read[key]) for key, value in mine.items())
     ours, theirs = np.asarray(mine), np.asarray(read)

@@ -1,6 +1,6 @@
-"""torch module -> ONNX file for the GPU baseline: a batch axis of any size, checked against torch before it exists.
+"""Exports a torch module to ONNX for the GPU baseline, with a dynamic batch axis, and verifies it against torch.
 
-torch and onnxruntime are imported where they are used, since this package must load without them.
+torch and onnxruntime are imported inside functions, since this package must load without them.
 """
 
 from __future__ import annotations
@@ -22,24 +22,35 @@ from spikeport.files import atomic_path
 if TYPE_CHECKING:
     import torch
 
-# Of the largest output. onnxruntime fuses batch norm into convolutions and sums in another order than torch, and both
-# round to 24 bits: a deep float32 network keeps about five digits.
+# Largest difference, relative to the largest output. onnxruntime fuses batch norm into convolutions and sums in another
+# order than torch. Both round to 24 bits, so that deep float32 networks agree to about five digits.
 TOLERANCE = 1e-4
 CHECKED_BATCHES = (1, 3)
 
 
 def export_onnx(module: torch.nn.Module, example_input: torch.Tensor, path: str | os.PathLike[str]) -> float:
-    """Writes `module` (eval mode, float32) with input "images" and output "logits", whole or not at all.
+    """Writes a module (eval mode, float32) with input "images" and output "logits", atomically.
 
-    `example_input`: `[B, ...]` of any batch size; B is free in the file. Returns the largest difference from torch on
-    random batches, relative to the largest output. Raises UserError where torch cannot export the module,
-    CheckFailedError where onnxruntime computes something else; then no file is written. `module` itself stays as it is.
+    The outputs of onnxruntime and torch are compared on random batches before the file gets its name. `module` is not
+    changed.
+
+    Args:
+        module: the module.
+        example_input: float `[B, ...]` of any batch size. The batch size is dynamic in the file.
+        path: the ONNX file.
+
+    Returns:
+        Largest difference between onnxruntime and torch, relative to the largest output.
+
+    Raises:
+        UserError: torch cannot export the module.
+        CheckFailedError: the difference exceeds `TOLERANCE`. No file is written.
     """
     import torch
 
     frozen = copy.deepcopy(module).cpu().eval()
     example = example_input.detach().cpu().float()
-    pair = torch.cat([example, example])[:2]  # torch.export takes a batch of 1 for a constant
+    pair = torch.cat([example, example])[:2]  # torch.export would treat a batch of 1 as constant
     with atomic_path(path) as temporary, _quiet():
         try:
             torch.onnx.export(
@@ -53,7 +64,7 @@ def export_onnx(module: torch.nn.Module, example_input: torch.Tensor, path: str 
                 output_names=["logits"],
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
             )
-        except Exception as error:  # the exporter raises many kinds, all about what the module does
+        except Exception as error:  # the exporter raises many kinds of exceptions for unsupported modules
             reason = str(error).strip().splitlines()
             raise UserError(
                 f"torch cannot export {type(module).__name__} to ONNX", where=str(path),
@@ -92,7 +103,7 @@ def _largest_difference(module: torch.nn.Module, example: torch.Tensor, written:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Holds back the exporter's notes about packages that this export does not need."""
+    """Suppresses the exporter's warnings about optional packages."""
     logger = logging.getLogger("torch.onnx")
     before = logger.level
     logger.setLevel(logging.ERROR)

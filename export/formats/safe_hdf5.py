@@ -1,7 +1,7 @@
-"""HDF5 files read in a child process: libhdf5 crashes or hangs on some damaged files, and a user's session must not.
+"""Reads HDF5 files in a child process, since libhdf5 crashes or hangs on some damaged files.
 
-The child is started when first needed, lives on for further files (a few milliseconds each), has limits on memory and
-processor time where the system knows such, is replaced when it dies, and ends with this process.
+The child is started at the first file and reused for the next ones (a few milliseconds each). It has limits on memory
+and CPU time if the system supports them. It is replaced after a crash and ends with this process.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from spikeport.export.formats.safe_hdf5_child import Answer, GroupHeader, LeafHeader
 
 _HANGS, _ENDLESS = "libhdf5 hangs on it", "libhdf5 does not come to an end on it"
-TIMEOUT_S = 60.0  # between two signs of life, without the time that a large file takes to read
+TIMEOUT_S = 60.0  # between two progress messages; large files get more time
 _ALIVE = (1 << 64) - 1
 _MEGABYTES_A_SECOND = 8
 _SINGLE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -38,7 +38,11 @@ _SINGLE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_
 
 @dataclass(frozen=True)
 class Unsupported:
-    """A value that no network needs (a reference, a compound, text that is not UTF-8); `what` describes it."""
+    """A value of a type that networks do not use (a reference, a compound, text that is not UTF-8).
+
+    Attributes:
+        what: description of the value.
+    """
 
     what: str
 
@@ -48,17 +52,23 @@ Leaf = np.ndarray | Unsupported
 
 @dataclass(frozen=True)
 class Tree:
-    """A group: `members` are groups and values, `attributes` values. Text is an object array of str."""
+    """An HDF5 group.
+
+    Attributes:
+        members: groups and values by name. Text is an object array of str.
+        attributes: values by name.
+    """
 
     members: dict[str, Tree | Leaf] = field(default_factory=dict)
     attributes: dict[str, Leaf] = field(default_factory=dict)
 
 
 def read_tree(path: str | os.PathLike[str]) -> Tree:
-    """The whole HDF5 file at `path`.
+    """Reads a whole HDF5 file.
 
-    Raises UserError where it is missing, damaged, crashes libhdf5, takes too long, links to other files or to itself,
-    or declares far more than its size can hold.
+    Raises:
+        UserError: the file is missing or damaged, crashes libhdf5, takes too long, links to other files or to itself,
+            or declares far more data than its size can hold.
     """
     file = Path(path)
     if not file.is_file():
@@ -83,7 +93,7 @@ def read_tree(path: str | os.PathLike[str]) -> Tree:
 
 
 def text_of(value: Tree | Leaf | None) -> str | None:
-    """The text in a value, or its first where it holds several; None where it is no text."""
+    """The text of a value, the first one if there are several; None if it is not text."""
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "OSU" or not value.size:
         return None
     first = value.reshape(-1)[0]
@@ -91,7 +101,7 @@ def text_of(value: Tree | Leaf | None) -> str | None:
 
 
 class _Watch:
-    """Kills the process where nothing comes from it for `timeout_s`."""
+    """Kills the process after `timeout_s` seconds without a progress message."""
 
     def __init__(self, process: subprocess.Popen[bytes], timeout_s: float) -> None:
         self.process, self.timeout_s, self.late = process, timeout_s, False
@@ -100,11 +110,11 @@ class _Watch:
         threading.Thread(target=self._wait, daemon=True).start()
 
     def again(self) -> None:
-        """A sign of life."""
+        """Restarts the timeout after a progress message."""
         self._until = time.monotonic() + self.timeout_s
 
     def over(self) -> None:
-        """No longer needed."""
+        """Ends the watch."""
         self._over.set()
 
     def _wait(self) -> None:
@@ -131,7 +141,7 @@ class _Child:
         self.files = 0
 
     def ask(self, path: Path, timeout_s: float) -> tuple[Answer, list[bytes]] | str:
-        """The answer for one file, or in words why there is none; then the child is gone."""
+        """The answer for one file, or a text with the reason why there is none; then the child has ended."""
         watch = _Watch(self.process, timeout_s)
         try:
             requests, answers = self.process.stdin, self.process.stdout
@@ -149,14 +159,14 @@ class _Child:
         except (OSError, EOFError):
             self.close()
             return _HANGS if watch.late else _cause_of_death(self.process.returncode)
-        except BaseException:  # Ctrl-C: what is still in the pipe belongs to this file, not to the next
+        except BaseException:  # after Ctrl-C the pipe holds the rest of this answer, so the child cannot be reused
             self.close()
             raise
         finally:
             watch.over()
 
     def close(self) -> None:
-        """Ends the process, or where it is another's (after a fork) only lets go of its pipes."""
+        """Ends the process. After a fork, where another process owns it, only closes the pipes."""
         mine = self.owner == os.getpid()
         if mine:
             self.process.kill()
@@ -168,7 +178,7 @@ class _Child:
             self.process.wait()
 
     def last_line(self) -> str:
-        """The last line that it complained in."""
+        """Last line that the child wrote to stderr."""
         self._complaints.seek(0)
         lines = self._complaints.read(1 << 20).decode("utf-8", "replace").split("\n")
         return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
@@ -179,7 +189,7 @@ _child: _Child | None = None
 
 
 def _ask(file: Path, where: str) -> tuple[Answer, list[bytes]]:
-    """The child's answer. One that has read other files before gets a second chance in a fresh process."""
+    """The child's answer. If a reused child fails, the file is tried again in a new process."""
     global _child
     timeout_s = TIMEOUT_S + file.stat().st_size / (_MEGABYTES_A_SECOND << 20)
     while True:
@@ -219,7 +229,7 @@ def _exactly(pipe: IO[bytes], size: int) -> bytes:
 
 
 def _leaves(node: GroupHeader | None) -> Iterator[LeafHeader]:
-    """The values of a header in the order in which their bytes come."""
+    """Values of a header in the order of their bytes in the answer."""
     if node is None:
         return
     for value in node["members"].values():
@@ -255,13 +265,13 @@ def _leaf(leaf: LeafHeader, arrays: Iterator[bytes]) -> Leaf:
         texts[:] = [next(arrays).decode("utf-8") for _ in sizes]
         return texts.reshape(shape)
     data = next(arrays)
-    if np.dtype(kind).kind == "b":  # a damaged file may hold other bytes than 0 and 1
+    if np.dtype(kind).kind == "b":  # a damaged file may have bytes other than 0 and 1
         return (np.frombuffer(data, dtype=np.uint8) != 0).reshape(shape)
     return np.frombuffer(bytearray(data), dtype=kind).reshape(shape)
 
 
 def _release_child() -> None:
-    """At exit, and in a forked process, whose pipes would keep the child alive."""
+    """Ends the child at exit. In a forked process closes the pipes, which would keep the child alive."""
     global _child, _lock
     if _child is not None:
         if _child.owner == os.getpid():

@@ -1,8 +1,8 @@
-"""Reads HDF5 files on request, in a process of its own; see `safe_hdf5`, which starts it. Imports nothing of ours.
+"""Child process of `safe_hdf5` that reads HDF5 files on request. It does not import other modules of Spikeport.
 
-A request is a line of JSON with a path. The answer is eight bytes with the length of a JSON header, the header, and
-the bytes of all arrays one after the other. Before it come eight bytes of ones after each hundred objects: reading
-goes on. They also come once at the beginning: this process has started.
+A request is a line of JSON with a path. An answer is eight bytes with the length of a JSON header, the header, and the
+bytes of all arrays. Progress messages are eight bytes of ones. They are sent once after the start of the process, and
+before the answer after each hundred objects.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ import sys
 from collections.abc import Callable
 from typing import Any, BinaryIO, TypedDict
 
-sys.path[:] = json.loads(sys.argv[1])  # the parent's: it found h5py there, and -I left it out
+sys.path[:] = json.loads(sys.argv[1])  # the parent's path, where h5py was found; -I removed it
 
 import h5py  # noqa: E402
 import numpy as np  # noqa: E402
 
 try:
     import resource
-except ImportError:  # Windows has no such limits; the parent's time-out remains
+except ImportError:  # Windows has no such limits; only the parent's timeout applies
     resource = None  # type: ignore[assignment]
 
 DEEPEST = 32
-MOST_OBJECTS = 250_000  # groups, values and attributes; a node of NIR has about seven
-OBJECTS_PER_SIGN = 100  # objects
+MOST_OBJECTS = 250_000  # groups, values and attributes; a NIR node has about seven
+OBJECTS_PER_SIGN = 100  # objects between two progress messages
 ALIVE = b"\xff" * 8
 ATTRIBUTE_BYTES = 1 << 20
 LONGEST_NAME = 500
-FREE_BYTES = 64 << 20  # what any file may declare, ...
-EXPANSION = 32  # ... and this times its own size on top: more is a bomb, not a network
-CPU_S = 3  # for a hundred objects, which take a twentieth of a second
+FREE_BYTES = 64 << 20  # a file may declare this many bytes of data, ...
+EXPANSION = 32  # ... plus this factor times its size; more would be a decompression bomb
+CPU_S = 3  # for a hundred objects, which normally take 0.05 s
 MEGABYTES_A_SECOND = 16
 
 
@@ -41,14 +41,14 @@ LeafHeader = list[Any]  # [dtype, shape, bytes], ["text", shape, lengths] or ["n
 
 
 class GroupHeader(TypedDict):
-    """A group without the bytes of its arrays."""
+    """Header of a group: its structure without the bytes of its arrays."""
 
     members: dict[str, GroupHeader | LeafHeader]
     attributes: dict[str, LeafHeader]
 
 
 class Answer(TypedDict, total=False):
-    """The header of an answer: the file's root group, or why there is none."""
+    """Header of an answer: the file's root group, or the reason why it was not read."""
 
     tree: GroupHeader
     refused: str
@@ -56,14 +56,20 @@ class Answer(TypedDict, total=False):
 
 
 class RefusedError(Exception):
-    """The file is readable and asks for what no network needs."""
+    """The file is readable but exceeds a limit or uses features that networks do not need."""
 
 
 class Reader:
-    """Reads one file, object by object. The header nests groups and values; `arrays` has the bytes of the values.
+    """Reads one file, object by object.
 
-    `on_progress` is called after each hundred objects. The caller extends the time limit there, so that a large sound
-    file is read to its end and a damaged one is not read for ever.
+    `on_progress` is called after each hundred objects. The caller extends the time limit there, so that large intact
+    files are read completely and damaged ones are not read forever.
+
+    Attributes:
+        budget: bytes that the rest of the file may declare.
+        seen: file number and address of each object read.
+        objects: number of objects read.
+        arrays: bytes of the values, in the order of the header.
     """
 
     def __init__(self, size: int, on_progress: Callable[[], None] = lambda: None) -> None:
@@ -74,9 +80,9 @@ class Reader:
         self.on_progress = on_progress
 
     def group(self, group: Any, path: str = "", depth: int = 0) -> GroupHeader:
-        """Everything in a group, given by h5py's low-level id: `{"members": ..., "attributes": ...}`.
+        """Header of a group and everything in it. `group` is h5py's low-level id.
 
-        h5py's own objects would take three times as long, which tells where a network has thousands of nodes.
+        h5py's high-level objects would take three times as long, which matters for networks with thousands of nodes.
         """
         if depth > DEEPEST:
             raise RefusedError(f"its groups are nested more than {DEEPEST} deep")
@@ -113,7 +119,7 @@ class Reader:
             self.on_progress()
 
     def dataset(self, dataset: Any, path: str) -> list[Any]:
-        """`[dtype, shape, bytes]`, `["text", shape, lengths]` or `["none", what it is]`."""
+        """Header of a value: `[dtype, shape, bytes]`, `["text", shape, lengths]` or `["none", description]`."""
         made = dataset.get_create_plist()
         if made.get_layout() == h5py.h5d.VIRTUAL or made.get_external_count():
             raise RefusedError(f"{path} keeps its values in other files")
@@ -191,7 +197,7 @@ def _checked_name(name: bytes | str) -> str:
 
 
 def answer(path: str, alive: Callable[[], None]) -> tuple[Answer, list[bytes]]:
-    """The header and arrays of the file at `path`, or a header that says what is wrong with it."""
+    """Header and arrays of the file at `path`, or a header with the reason why it was not read."""
 
     def on_progress() -> None:
         _limit_time(size)
@@ -217,12 +223,12 @@ def answer(path: str, alive: Callable[[], None]) -> tuple[Answer, list[bytes]]:
 def _opened(path: str) -> Any:
     try:
         return h5py.File(path, "r", locking=False)
-    except (TypeError, ValueError):  # an HDF5 library that cannot choose
+    except (TypeError, ValueError):  # this HDF5 library does not support the option
         return h5py.File(path, "r")
 
 
 def _limit_time(size: int) -> None:
-    """Processor time from now on, in which a file of `size` bytes must have gone on, where the system has the limit."""
+    """Limits the CPU time until the next progress message, for a file of `size` bytes."""
     if resource is None:
         return
     used = resource.getrusage(resource.RUSAGE_SELF)
@@ -231,14 +237,14 @@ def _limit_time(size: int) -> None:
 
 
 def _limit_memory(size: int) -> None:
-    """Memory for one file of `size` bytes, where the system has the limit."""
+    """Limits the memory for a file of `size` bytes."""
     if resource is None:
         return
     try:
         with open("/proc/self/statm", encoding="ascii") as statm:
             mapped = int(statm.read().split()[0]) * resource.getpagesize()
     except (OSError, ValueError):
-        return  # the address space in use is not known here, so that no limit would be right
+        return  # the address space in use is unknown, so no limit can be computed
     _lower(resource.RLIMIT_AS, mapped + (256 << 20) + 3 * (FREE_BYTES + EXPANSION * size))
 
 
@@ -248,7 +254,7 @@ def _lower(kind: int, value: int) -> None:
 
 
 def _await_request(requests: BinaryIO, parent: int) -> bytes:
-    """The next line; nothing where the parent is gone, even if somebody it forked still holds the pipe."""
+    """The next request; empty if the parent has ended, even if a forked process keeps the pipe open."""
     if os.name == "posix":
         while not select.select([requests], [], [], 5)[0]:
             if os.getppid() != parent:
@@ -257,8 +263,8 @@ def _await_request(requests: BinaryIO, parent: int) -> bytes:
 
 
 def main() -> None:
-    """Serves until the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    """Answers requests until the parent ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     if resource is not None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     parent = os.getppid()
@@ -268,7 +274,7 @@ def main() -> None:
         answers.write(ALIVE)
         answers.flush()
 
-    alive()  # what it needs is loaded
+    alive()  # all modules are loaded
     while line := _await_request(requests, parent):
         header, arrays = answer(json.loads(line), alive)
         encoded = json.dumps(header).encode("ascii")
