@@ -1,4 +1,4 @@
-"""Numbers of a hardware profile: each with its source and grade; an unknown one has no value."""
+"""Types of numbers in a hardware profile. Each has a source and a grade; an unknown number has no value."""
 
 from __future__ import annotations
 
@@ -18,14 +18,23 @@ class Part(BaseModel):
 
 
 class Sourced(Part):
-    """Where a number comes from. `status`: its grade; `bound`: how the source states it (a published min is no typ)."""
+    """Source of a number.
+
+    Attributes:
+        status: grade of the number.
+        source: publication or web page.
+        locator: table, figure or page, and how the number was derived.
+        bound: whether the source states a minimum, a maximum or a typical value.
+        retrieved: date of retrieval of a web page.
+        note: remark, for example the assumption behind low and high.
+    """
 
     status: Status
     source: Text
-    locator: str = ""  # table, figure, page; how it was reached
+    locator: str = ""
     bound: Literal["min", "max", "typ", "none"] = "none"
     retrieved: str = ""
-    note: str = ""  # the assumption behind low and high
+    note: str = ""
 
     @model_validator(mode="before")
     @classmethod
@@ -47,7 +56,13 @@ class Sourced(Part):
 
 
 class Constant(Sourced):
-    """One number and its interval; without `low` or `high` the value itself is that end."""
+    """A number with an interval.
+
+    Attributes:
+        value: nominal value; None if it is unknown.
+        low: lower end of the interval; None if it equals `value`.
+        high: upper end of the interval; None if it equals `value`.
+    """
 
     value: Amount | None = None
     low: Amount | None = None
@@ -64,7 +79,7 @@ class Constant(Sourced):
 
     @property
     def interval(self) -> tuple[float, float, float]:
-        """(low, value, high). Only where the value is known."""
+        """(low, value, high). Raises LookupError if the value is unknown."""
         if self.value is None:
             raise LookupError("an unknown constant has no interval")
         return (
@@ -75,7 +90,12 @@ class Constant(Sourced):
 
 
 class EnergyConstant(Constant):
-    """Energy of one operation, pJ."""
+    """Energy of one operation.
+
+    Attributes:
+        op: the operation.
+        unit: "pJ".
+    """
 
     op: Literal[
         "synop",
@@ -105,7 +125,12 @@ class EnergyConstant(Constant):
 
 
 class Curve(Sourced):
-    """A piecewise linear function given by its points, flat beyond them; `high` is the pessimistic one."""
+    """A piecewise linear function, constant beyond its points.
+
+    Attributes:
+        value: points (x, y) of the nominal function, x ascending; None if it is unknown.
+        high: points of the upper estimate, or None.
+    """
 
     value: Points | None = None
     high: Points | None = None
@@ -119,7 +144,10 @@ class Curve(Sourced):
 
 
 class AccessCurve(Curve):
-    """Energy of one memory access, pJ, over the buffer's size in bytes; not flat beyond its points, see `Memory`."""
+    """Energy of a memory access, pJ, as a function of the buffer's size in bytes.
+
+    It is not constant beyond its points, see `schema.Memory`.
+    """
 
     @model_validator(mode="after")
     def _from_zero_and_never_falling(self) -> AccessCurve:
@@ -138,18 +166,26 @@ class AccessCurve(Curve):
 
 
 class Range(Sourced):
-    """A lower and an upper limit that belong together."""
+    """A lower and an upper limit.
+
+    Attributes:
+        value: (lower, upper); None if they are unknown.
+    """
 
     value: tuple[int, int] | None = None
 
 
 class Choices(Sourced):
-    """The values that there are, ascending."""
+    """A list of possible values.
+
+    Attributes:
+        value: the values, ascending; None if they are unknown.
+    """
 
     value: tuple[int, ...] | None = None
 
 
 def line(points: Points, x: float) -> float:
-    """The piecewise linear function through `points` at x; beyond the last one its last segment goes on."""
+    """Value at `x` of the piecewise linear function through `points`, extrapolated along the last segment."""
     (x0, y0), (x1, y1) = next((pair for pair in pairwise(points) if x <= pair[1][0]), points[-2:])
     return y0 + (y1 - y0) / (x1 - x0) * (x - x0)

@@ -1,6 +1,7 @@
-"""Hardware profiles: one TOML file per device, read whole and strictly.
+"""Hardware profiles: one TOML file per device, validated strictly.
 
-Unknown stays unknown: what a file leaves out, or grades `unknown`, is None here and never 0.
+A number that a file omits or grades `unknown` is None, never 0. A new device needs one TOML file in `devices/` and one
+line in `PROFILES`.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from spikeport.paths import expanded
 from spikeport.pydantic_errors import explain, tuples
 from spikeport.regular_files import read_small
 
-# A new device is one new file and one name here.
+# Ids of the profiles in `devices/`.
 PROFILES = (
     "loihi1",
     "loihi1-sanafe",
@@ -58,7 +59,7 @@ PROFILES = (
     "xavier-nx",
 )
 
-# What a [memory] section prices by itself.
+# Operations whose energy a [memory] section already includes.
 MEMORY_CONTAINS = (
     *("neuron_active", "neuron_inactive", "neuron_event"),
     *("weight_read_byte", "state_read_byte", "state_write_byte"),
@@ -110,7 +111,22 @@ class _ProfileFile(Part):
 
 @dataclass(frozen=True, kw_only=True)
 class HardwareProfile:
-    """A device's constants. `file` and `sha256` say which text they came from."""
+    """Constants of a device.
+
+    Attributes:
+        file: name of the TOML file.
+        sha256: checksum of the TOML file.
+        device: what the device is.
+        accounting: how counts become operations.
+        energy: energy per operation, pJ.
+        static: static power.
+        overhead: fixed energy and power of a step, an inference and the host.
+        latency: duration of a step.
+        limits: capacities and number formats.
+        memory: energy of memory accesses; None if the profile does not model them.
+        gpu: power and peak throughput of a GPU; None for other devices.
+        published: published measurements, for validation.
+    """
 
     file: str
     sha256: str
@@ -126,12 +142,12 @@ class HardwareProfile:
     published: tuple[Published, ...]
 
     def constant(self, *ops: str) -> EnergyConstant | None:
-        """The first of `ops` whose energy is known, pJ; None where none is."""
+        """Energy of the first operation in `ops` whose energy is known, in pJ; None if none is known."""
         known = {entry.op: entry for entry in self.energy if entry.value is not None}
         return next((known[op] for op in ops if op in known), None)
 
     def energy_per_operation(self, *ops: str) -> EnergyConstant:
-        """As `constant`, where the caller knows that there is one: LookupError otherwise."""
+        """As `constant`, but raises LookupError if no energy is known."""
         found = self.constant(*ops)
         if found is None:
             raise LookupError(f"{self.device.id} has no energy per operation for {' or '.join(ops)}")
@@ -139,7 +155,7 @@ class HardwareProfile:
 
     @property
     def unknown_terms(self) -> tuple[str, ...]:
-        """The terms of a total energy that this device has no number for."""
+        """Names of the terms of the total energy without a known number."""
         if self.device.kind == "gpu" or self.accounting.scope == "all_in":
             return ()
         neuron = (
@@ -154,19 +170,23 @@ class HardwareProfile:
 
 
 def known(constant: Constant | None) -> Constant | None:
-    """`constant` if it has a value, else None."""
+    """`constant` if its value is known, else None."""
     return constant if constant is not None and constant.value is not None else None
 
 
 def list_profiles() -> tuple[str, ...]:
-    """The ids of the profiles that come with Spikeport."""
+    """Ids of the profiles that are part of Spikeport."""
     return PROFILES
 
 
 def load_profile(id_or_path: str | os.PathLike[str]) -> HardwareProfile:
-    """Reads a profile by id, or from a TOML file of your own.
+    """Reads a hardware profile.
 
-    Raises UserError naming the file, the key and the reason, or the ids there are.
+    Args:
+        id_or_path: id of a profile of Spikeport, or path of a .toml file.
+
+    Raises:
+        UserError: there is no such profile, or the file is not valid. The message names the key.
     """
     name = os.fspath(id_or_path)
     if name in PROFILES:
@@ -190,7 +210,7 @@ def load_profile(id_or_path: str | os.PathLike[str]) -> HardwareProfile:
         ) from error
     except UserError:
         raise
-    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, a number of thousands of digits, or too deep
+    except (ValueError, RecursionError) as error:  # TOML, UTF-8, digits or nesting
         raise UserError("this is not a TOML file", where=name, cause=str(error), hint="see loihi1.toml") from error
     try:
         parsed = _ProfileFile.model_validate(tuples(values))

@@ -1,4 +1,4 @@
-"""Sections of a hardware profile, checked by pydantic."""
+"""Sections of a hardware profile, validated by pydantic. Units are in the names of the keys."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from spikeport.hardware_profiles.constants import (
 
 
 class OperatingPoint(Part):
-    """Where the energies hold."""
+    """Operating point of the energies: supply voltage, temperature, clock, and the measured network's firing rate."""
 
     vdd_v: Amount | None = Field(default=None, alias="vdd_V")
     temp_c: float | None = Field(default=None, alias="temp_C")
@@ -45,7 +45,15 @@ class OperatingPoint(Part):
 
 
 class Device(Part):
-    """What the device is. `source` covers this whole section."""
+    """Identity of the device.
+
+    Attributes:
+        id: id of the profile.
+        kind: "neuromorphic", "convention" (a convention for energy estimates, without a device), "gpu" or "cpu".
+        process_nm: semiconductor process, nm.
+        operating_point: operating point of the energies.
+        source: source of the whole section.
+    """
 
     id: Text
     name: Text
@@ -62,8 +70,16 @@ ActiveRule = Literal["received_input_or_bias_or_spiked", "spiked_only"]
 
 
 class Accounting(Part):
-    """How counts become operations. `graded_event`: what an input event of a value other than 1 costs (networks whose
-    input is messages; all else is binary spikes)."""
+    """Rules that convert counts to operations.
+
+    Attributes:
+        scope: "incremental" (terms are added) or "all_in" (the energy per synaptic operation includes all terms).
+        graded_event: cost of an input event with a value other than 1, for networks whose input is messages: one
+            operation, as many operations as its value, or a multiply-accumulate.
+        zero_weight: whether synaptic operations with zero weights are skipped or counted.
+        neuron_update: whether neurons are updated in every step or for each event.
+        active_rule: condition for an active neuron update.
+    """
 
     scope: Literal["incremental", "all_in"]
     graded_event: Literal["one_op", "by_value", "mac"] = "one_op"
@@ -73,7 +89,14 @@ class Accounting(Part):
 
 
 class Static(Part):
-    """Power that flows whether or not anything happens."""
+    """Static power, which does not depend on activity.
+
+    Attributes:
+        per_chip_mw: per chip, mW.
+        per_core_mw: per core, mW.
+        per_mhz_mw: per MHz of the clock, mW.
+        scale: factor of `per_chip_mw`: 1 ("chip"), used cores / cores per chip ("used_cores"), or "used_chips".
+    """
 
     per_chip_mw: Constant | None = Field(default=None, alias="per_chip_mW")
     per_core_mw: Constant | None = Field(default=None, alias="per_core_mW")
@@ -82,7 +105,14 @@ class Static(Part):
 
 
 class Overhead(Part):
-    """Fixed costs beside the cores; part of the total only where `included`."""
+    """Fixed costs outside of the cores.
+
+    Attributes:
+        per_step_uj: energy per time step, uJ.
+        per_inference_uj: energy per inference, uJ.
+        host_mw: power of the host, mW.
+        included: whether these costs are part of the total.
+    """
 
     per_step_uj: Constant | None = Field(default=None, alias="per_step_uJ")
     per_inference_uj: Constant | None = Field(default=None, alias="per_inference_uJ")
@@ -98,7 +128,15 @@ class Overhead(Part):
 
 
 class LatencyModel(Part):
-    """How long a step takes."""
+    """Duration of a time step.
+
+    Attributes:
+        model: formula of the duration.
+        t_synop_ns: time of a synaptic operation, ns; the other `t_` are times of neuron updates and of message hops.
+        barrier_ns: time of the barrier at the end of a step, ns, as a function of the number of tiles.
+        min_step_us: shortest possible step, us.
+        realtime_step_us: duration of a step in real-time operation, us.
+    """
 
     model: Literal["core_max_plus_barrier", "fixed_step", "throughput", "unknown"]
     t_synop_ns: Constant | None = None
@@ -106,18 +144,19 @@ class LatencyModel(Part):
     t_neuron_inactive_ns: Constant | None = None
     t_hop_ew_ns: Constant | None = None
     t_hop_ns_ns: Constant | None = None
-    barrier_ns: Curve | None = None  # (tiles, ns)
+    barrier_ns: Curve | None = None  # points (tiles, ns)
     min_step_us: Constant | None = None
     realtime_step_us: Constant | None = None
 
 
 class Limits(Part):
-    """What is where. `low` is the strictest number that a source gives, `high` the most generous.
+    """Capacities and number formats. `low` is the smallest number that a source states, `high` the largest.
 
-    A list of synapses takes blocks of up to `synapse_block_weights` weights, each with `synapse_block_header_bits`,
-    rounded up to whole `synapse_word_bits`. `accumulator_bits` counts the sign; `accumulator_shift` is how far a
-    weight is shifted left when it enters. `decay_max`: in 4096ths, of a decay that takes one more than its field says
-    where it is the current's.
+    A list of synapses is stored in blocks of up to `synapse_block_weights` weights. Each block has
+    `synapse_block_header_bits` and is rounded up to whole words of `synapse_word_bits`.
+
+    `accumulator_bits` includes the sign. `accumulator_shift` is the left shift of a weight that enters the accumulator.
+    `decay_max` is in units of 1/4096. The chip adds 1 to the decay field of the current.
     """
 
     cores_per_chip: Constant | None = None
@@ -148,18 +187,25 @@ class Limits(Part):
 
 
 class Memory(Part):
-    """What accesses to memory cost, and how wide the words are that a network keeps there.
+    """Energy of memory accesses and sizes of the stored words.
 
-    An access moves `access_bytes`; a word pays its share of one. Beyond the last point of `access_pJ` the nominal and
-    the high energy go on along the last segment, since larger memories cost more, and the low one stays flat, as if
-    the buffer were cut into banks of the last size.
+    The energy of a word is its share of an access. Beyond the last point of `access_pJ`, the nominal and high energies
+    continue along the last segment, since larger memories need more energy. The low energy stays constant, as if the
+    buffer were divided into banks of the last size.
+
+    Attributes:
+        access_pj: energy of an access, pJ, as a function of the buffer's size in bytes.
+        access_bytes: bytes moved by an access.
+        weight_bytes: bytes of a weight or a bias.
+        state_bytes: bytes of a membrane voltage or a synaptic current.
+        event_bytes: bytes of an event in a layer's input or output queue.
     """
 
     access_pj: AccessCurve = Field(alias="access_pJ")
     access_bytes: Constant
-    weight_bytes: Constant  # of a weight or a bias
-    state_bytes: Constant  # of a neuron's membrane, and of its current where it keeps one
-    event_bytes: Constant  # of an event in a layer's input or output queue
+    weight_bytes: Constant
+    state_bytes: Constant
+    event_bytes: Constant
 
     @model_validator(mode="after")
     def _known(self) -> Memory:
@@ -170,11 +216,18 @@ class Memory(Part):
 
     @property
     def largest_bytes(self) -> float:
-        """The largest buffer that the curve has a point for."""
+        """Buffer size of the last point of the curve, bytes."""
         return (self.access_pj.value or ())[-1][0]
 
     def byte_pj(self, buffer_bytes: tuple[float, float, float]) -> tuple[float, float, float]:
-        """(low, nominal, high) energy per byte in a buffer of so many bytes: the access's over its width."""
+        """Energy per byte: energy of an access divided by its bytes.
+
+        Args:
+            buffer_bytes: (low, nominal, high) size of the buffer.
+
+        Returns:
+            (low, nominal, high), pJ per byte.
+        """
         points = self.access_pj.value or ()
         wide = self.access_bytes.interval
         low, nominal, high = buffer_bytes
@@ -186,7 +239,15 @@ class Memory(Part):
 
 
 class Gpu(Part):
-    """What the formula floor of a GPU needs: power and dense peaks, never the 'sparse' ones."""
+    """Power and peak throughput of a GPU, for the lower bound by formula. Peaks are dense, not "sparse" ones.
+
+    Attributes:
+        p_max_w: maximum power, W.
+        p_idle_w: idle power, W.
+        fp32_tflops: peak of float32, TFLOP/s; `fp16_tc_tflops`: of float16 tensor cores.
+        int8_tops: peak of int8, TOP/s.
+        mem_gbps: memory bandwidth, GB/s.
+    """
 
     p_max_w: Constant = Field(alias="p_max_W")
     p_idle_w: Constant | None = Field(default=None, alias="p_idle_W")
@@ -198,13 +259,21 @@ class Gpu(Part):
 
 
 class Published(Sourced):
-    """A published result of the device, with what it takes to recompute it where that is published too.
+    """A published measurement of the device, with the counts to recompute it if they are published.
 
-    `synops`, `neuron_updates`: counts per inference (unit of energy) or per second (unit of power), each written as
-    factors whose product counts; several `synops` are several points of the same workload. `tolerance`: how far
-    the estimate may lie off, as a share of `value`. `synops_if_all_fire`: where the network is published but not its
-    spikes, the operations if every neuron fired at every step. `estimated_by`: the profile whose constants price it,
-    where its own has none.
+    Counts are per inference for units of energy and per second for units of power. They are written as factors; the
+    count is their product.
+
+    Attributes:
+        workload: the network and its data.
+        quantity: what was measured.
+        value: the result; None if it is unknown.
+        synops: synaptic operations, one list of factors per point of the workload.
+        synops_if_all_fire: synaptic operations if every neuron fired in every step, if spikes are not published.
+        estimated_by: id of the profile that estimates the value, if this profile has no energies; else "".
+        clock_mhz: clock frequency, MHz.
+        tolerance: largest accepted deviation of the estimate, as a fraction of `value`.
+        usable: False for a value that is documented but not used for validation.
     """
 
     id: Text
@@ -218,11 +287,11 @@ class Published(Sourced):
     estimated_by: str = ""
     clock_mhz: Amount | None = Field(default=None, alias="clock_MHz")
     tolerance: Amount | None = None
-    usable: bool = True  # false: kept as a warning, not as a check
+    usable: bool = True
 
 
 def fields_of(part: BaseModel) -> list[tuple[str, Any]]:
-    """(key as the file writes it, value) of every field that is set."""
+    """(key in the file, value) of every field that is set."""
     return [
         (field.alias or name, getattr(part, name))
         for name, field in type(part).model_fields.items()

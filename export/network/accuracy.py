@@ -1,4 +1,4 @@
-"""Compares predicted classes with labels. All accuracies of the project come from here."""
+"""Compares predicted classes with labels. All accuracies of the project are computed here."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Correctness:
 
     Attributes:
         correct: bool `[n]`, one for each labelled sample, in order.
-        silent: bool `[n]`, samples without any output spike. They have no class and count as wrong. None where the
-            predictions come from a version of Spikeport that took silent samples for class 0.
+        silent: bool `[n]`, samples without any output spike. They have no class and count as wrong. None if the
+            predictions are from a version of Spikeport that assigned silent samples to class 0.
         unlabelled: number of samples without a label, which are in neither array.
     """
 
@@ -40,7 +40,7 @@ class Correctness:
 
 
 def describe_predictions(predicted: np.ndarray) -> dict[str, Any]:
-    """Predicted classes as a run's manifest keeps them.
+    """Predicted classes in the form of a run's manifest.
 
     Args:
         predicted: int64 `[N]`, SILENT (-1) where a sample has no class.

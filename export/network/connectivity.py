@@ -1,7 +1,7 @@
-"""How many synapses each input of a layer feeds: exact at edges, under stride, dilation, groups and padding.
+"""Fan-out of the inputs of a layer, exact at edges and with stride, dilation, groups and padding.
 
-A spike costs as many synaptic operations as it has synapses. Rate times the layer's MACs errs either way:
-edge pixels feed fewer neurons and, under stride without padding, trailing rows may feed none.
+A spike causes one synaptic operation per synapse. The usual estimate, firing rate times MACs, is not exact: pixels at
+an edge feed fewer neurons, and with stride and without padding the last rows may feed none.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from spikeport.export.network.integer_network import IntegerLayer
 
 
 def fan_out_map(layer: IntegerLayer) -> np.ndarray:
-    """Synapses fed by each input, zero weights counted: int64 of `layer.input_shape`; recurrent ones left out.
+    """Number of synapses of each input, zero weights included, recurrent ones not.
 
-    An input layer has neurons but no synapses.
-    Convolution: (Cout / groups) * f(y) * f(x), f(i) = #{j < k : (i + p - j d) / s is an output index}.
+    For a convolution it is (Cout / groups) * f(y) * f(x) with f(i) = #{j < k : (i + p - j d) / s is an output index}.
+
+    Returns:
+        int64 of `layer.input_shape`; zeros for an input layer, which has no synapses.
     """
     if layer.kind != "conv":
         return np.full(layer.input_shape, layer.weight.shape[0] if layer.kind == "dense" else 0, dtype=np.int64)
@@ -25,7 +27,11 @@ def fan_out_map(layer: IntegerLayer) -> np.ndarray:
 
 
 def effective_fan_out_map(layer: IntegerLayer) -> np.ndarray:
-    """The same without synapses of weight zero (NeuroBench's effective operations): int64, same shape."""
+    """Number of synapses with nonzero weight of each input (NeuroBench's effective operations).
+
+    Returns:
+        int64 of `layer.input_shape`, as `fan_out_map`.
+    """
     if layer.kind == "input":
         return np.zeros(layer.input_shape, dtype=np.int64)
     nonzero = layer.weight != 0
@@ -38,12 +44,12 @@ def effective_fan_out_map(layer: IntegerLayer) -> np.ndarray:
 
 
 def dense_ops(layer: IntegerLayer) -> int:
-    """Synaptic operations of a step in which every input fires, recurrent ones too (NeuroBench's Dense)."""
+    """Synaptic operations of a step in which every input fires, recurrent ones included (NeuroBench's Dense)."""
     return int(fan_out_map(layer).sum()) + (0 if layer.weight_rec is None else layer.weight_rec.size)
 
 
 def naive_macs(layer: IntegerLayer) -> int:
-    """MACs by the usual formula, outputs times kernel, which also counts taps that fall on padding."""
+    """MACs by the usual formula, outputs times kernel size, which includes taps on padding."""
     if layer.kind == "input":
         return 0
     positions = 1 if layer.kind == "dense" else int(np.prod(layer.output_shape[1:]))
@@ -51,21 +57,24 @@ def naive_macs(layer: IntegerLayer) -> int:
 
 
 def addressed_synapses(layer: IntegerLayer) -> int:
-    """Synapses that an event looks for, those that fall off an edge too: outputs, or Cout / groups * kernel."""
+    """Number of synapses that an event addresses, including those outside the output.
+
+    This is the number of outputs of a dense layer, Cout / groups * kH * kW for a convolution, 0 for an input layer.
+    """
     if layer.kind != "conv":
         return layer.weight.shape[0] if layer.kind == "dense" else 0
     return layer.weight[:, 0].size // layer.groups
 
 
 def synapse_weights(layer: IntegerLayer) -> int:
-    """Weights that the layer's synapses keep, recurrent ones too; an input layer has no synapses."""
+    """Number of weights of a layer, recurrent ones included; 0 for an input layer."""
     if layer.kind == "input":
         return 0
     return layer.weight.size + (0 if layer.weight_rec is None else layer.weight_rec.size)
 
 
 def _taps(layer: IntegerLayer, axis: int) -> np.ndarray:
-    """int64 `[k, L]` along one axis: 1 where input index i meets some output through tap j, else 0."""
+    """int64 `[k, L]` along one axis: 1 if input index i is connected to an output through tap j, else 0."""
     kernel, length = layer.weight.shape[2 + axis], layer.input_shape[1 + axis]
     shifted = (
         np.arange(length) + layer.padding[axis] - layer.dilation[axis] * np.arange(kernel, dtype=np.int64)[:, None]

@@ -1,6 +1,6 @@
 """Number formats and state updates of Loihi's CUBA neurons.
 
-Equal to Lava 0.10.0's `fixed_pt` models (lif/models.py), which are not proven equal to silicon.
+They equal the `fixed_pt` models of Lava 0.10.0 (lif/models.py). Whether these equal the silicon is not proven.
 """
 
 from __future__ import annotations
@@ -8,17 +8,24 @@ from __future__ import annotations
 import numpy as np
 
 DECAY_BITS = 12
-DECAY_ONE = 1 << DECAY_BITS  # 4096: a decay of this much empties the state in one step
+DECAY_ONE = 1 << DECAY_BITS  # 4096: this decay clears the state in one step
 STATE_SHIFT = 6  # synaptic input, bias and threshold enter the state shifted left by 6
-STATE_LIMIT = 1 << 23  # current and voltage have 24 bits with their sign
+STATE_LIMIT = 1 << 23  # current and voltage have 24 bits including the sign
 WEIGHT_LIMIT = 254
-BIAS_LIMIT = 4095  # 13-bit mantissa with its sign
+BIAS_LIMIT = 4095  # 13-bit mantissa including the sign
 THRESHOLD_LIMIT = (1 << 17) - 1
 ACCUMULATOR_LIMIT = 1 << 21  # Loihi 1's synaptic accumulator has 21 bits and a sign; Lava does not model it
 
 
 def decay(state: np.ndarray, taken: int | np.ndarray) -> np.ndarray:
-    """`state` less `taken` 4096ths of it, truncated toward zero (int64 in, int64 out).
+    """Decays a state: state * (4096 - taken) / 4096, truncated toward zero.
+
+    Args:
+        state: int64.
+        taken: decay per step in units of 1/4096.
+
+    Returns:
+        int64, same shape.
 
     >>> decay(np.array([-1, 1, 4097, -4097]), 1)
     array([    0,     0,  4095, -4095])
@@ -27,26 +34,27 @@ def decay(state: np.ndarray, taken: int | np.ndarray) -> np.ndarray:
 
 
 def wrap_current(current: np.ndarray) -> np.ndarray:
-    """One turn of the 24-bit current: above 2^23 comes back from below; +2^23 itself stays, -2^23 does not."""
+    """Wraps a current to 24 bits by at most one turn, as Lava does: the result is in -2^23 + 1 .. 2^23."""
     current = np.where(current > STATE_LIMIT, current - 2 * STATE_LIMIT, current)
     return np.where(current <= -STATE_LIMIT, current + 2 * STATE_LIMIT, current)
 
 
 def wrap_accumulator(accumulated: np.ndarray) -> np.ndarray:
-    """A convolution's sum as netx hands it on: wrapped to 24 bits with sign."""
+    """Wraps the sum of a convolution to 24 bits including the sign, as netx does."""
     return (accumulated + STATE_LIMIT) % (2 * STATE_LIMIT) - STATE_LIMIT
 
 
 def saturate_voltage(voltage: np.ndarray) -> np.ndarray:
-    """Voltage clipped to what 24 bits with a sign can hold, symmetric."""
+    """Clips a voltage to the symmetric 24-bit range, -2^23 + 1 .. 2^23 - 1."""
     return np.clip(voltage, -STATE_LIMIT + 1, STATE_LIMIT - 1)
 
 
 def weight_fault(weight: np.ndarray) -> str:
-    """Why these integers cannot be legal Loihi weights; "" if they can.
+    """Reason why integers are not legal Loihi weights; "" if they are.
 
-    A weight has eight bits and a shared exponent: one sign only, 0..255 of it; mixed signs, even -256..254, or any
-    -128..127. At least one must not be zero: netx divides by the largest. What netx keeps: `formats.netx.rules`.
+    Weights have eight bits and a shared exponent. With one sign they are in 0..255 or -255..0. With mixed signs they
+    are even in -256..254, or any integers in -128..127. At least one must not be zero, since netx divides by the
+    largest. The rules of netx files are in `formats.netx.rules`.
     """
     lowest, highest = int(weight.min(initial=0)), int(weight.max(initial=0))
     if lowest == highest == 0:

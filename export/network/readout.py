@@ -1,7 +1,7 @@
-"""How output becomes a class: one rule for training, the reference and Lava.
+"""Converts outputs to classes, by one rule for training, the reference backend and Lava.
 
-On chip a network gives spikes. Beside their counts a class can come from the membrane of an output layer that never
-fires, or from a linear layer that the host computes from the counts.
+The class is computed from spike counts, from the membrane of an output layer that never fires, or from a linear layer
+that the host applies to spike counts.
 """
 
 from __future__ import annotations
@@ -13,14 +13,20 @@ import numpy as np
 
 from spikeport.errors import UserError
 
-SILENT = -1  # the class of a sample whose outputs never fired: no answer
-UNLABELLED = -1  # the label of a sample whose class nobody knows: left out of every accuracy
+SILENT = -1  # class of a sample without output spikes
+UNLABELLED = -1  # label of a sample of unknown class, which accuracies do not include
 
 
 @dataclass(frozen=True, kw_only=True)
 class Readout:
-    """`kind`: "spikes", "membrane" (voltages of the last layer, `over_time` "sum", "max" or "last") or "linear"
-    (the host's float64 `weight` `[K, outputs]` times spike counts, plus steps times `bias` `[K]`).
+    """Rule that converts outputs to classes.
+
+    Attributes:
+        kind: "spikes" (the class with the most spikes), "membrane" (the highest voltage of the last layer) or "linear"
+            (the host computes `weight` times spike counts plus `bias` times steps).
+        over_time: reduction of voltages over time steps: "sum", "max" or "last".
+        weight: float64 `[K, outputs]` of a linear read-out, else None.
+        bias: float64 `[K]` of a linear read-out, or None.
     """
 
     kind: Literal["spikes", "membrane", "linear"] = "spikes"
@@ -29,7 +35,7 @@ class Readout:
     bias: np.ndarray | None = None
 
     def check(self, outputs: int) -> None:
-        """Raises UserError where this cannot read `outputs` neurons."""
+        """Raises UserError if the read-out is not valid for `outputs` output neurons."""
         if self.kind not in ("spikes", "membrane", "linear") or self.over_time not in ("sum", "max", "last"):
             raise UserError(f"read-out {self.kind!r} over {self.over_time!r} is unknown",
                             hint="use spikes, membrane (sum, max or last) or linear")  # fmt: skip
@@ -44,7 +50,7 @@ class Readout:
             raise UserError("the host's read-out holds NaN or infinity")
 
     def outputs(self, neurons: int) -> int:
-        """How many classes this can tell apart from so many output neurons."""
+        """Number of classes for a number of output neurons."""
         return neurons if self.weight is None else len(self.weight)
 
     def __eq__(self, other: object) -> bool:
@@ -54,10 +60,17 @@ class Readout:
         )  # fmt: skip
 
     def classes(self, spikes: np.ndarray, membrane: np.ndarray | None = None) -> np.ndarray:
-        """Class of each sample, int64 `[N]`, from spikes `[N, T, outputs]` or membranes of that shape.
+        """Predicts the class of each sample.
 
-        SILENT where a sample has no output spike, whose class the host's bias or the order of classes would make up; a
-        membrane always answers. Raises ValueError where a membrane read-out is given none.
+        Args:
+            spikes: output spikes `[N, T, outputs]`.
+            membrane: voltages `[N, T, outputs]`, for a membrane read-out.
+
+        Returns:
+            int64 `[N]`. SILENT (-1) for samples without an output spike, except with a membrane read-out.
+
+        Raises:
+            ValueError: a membrane read-out without `membrane`.
         """
         if self.kind == "spikes":
             return classify(spikes)
@@ -78,10 +91,15 @@ class Readout:
 
 
 def classify(spikes: np.ndarray) -> np.ndarray:
-    """Class of each sample: most spikes; among equals the earlier ones (smaller sum of steps); then the lower index;
-    SILENT where there is no spike.
+    """Predicts the class with the most spikes.
 
-    `spikes`: `[N, T, K]` of 0 and 1. Returns int64 `[N]`.
+    Among equal counts, the class with the smaller sum of spike times wins, then the lower index.
+
+    Args:
+        spikes: `[N, T, K]` of 0 and 1.
+
+    Returns:
+        int64 `[N]`, SILENT (-1) for samples without spikes.
 
     >>> classify(np.array([[[0, 0, 1], [0, 1, 0]], [[0, 0, 0], [0, 0, 0]]]))
     array([ 2, -1])

@@ -1,4 +1,4 @@
-"""Which samples stand for a whole set: drawn by class, with a seed that is said."""
+"""Draws a random sample of a data set, stratified by class, with a recorded seed."""
 
 from __future__ import annotations
 
@@ -10,13 +10,19 @@ import numpy as np
 
 from spikeport.export.network.readout import UNLABELLED
 
-SEED = 0  # of a draw that nobody gave another
+SEED = 0  # default seed
 
 
 @dataclass(frozen=True, kw_only=True)
 class Drawn:
-    """`rows`: sorted row numbers int64 in a set of `of`. `classes`: how many the draw went by; 0: labels were not
-    known, and each row was as likely as any. `whole`: nothing was drawn, all rows were taken."""
+    """A drawn sample of a data set.
+
+    Attributes:
+        rows: int64, sorted row numbers.
+        of: number of rows in the data set.
+        seed: seed of the draw.
+        classes: number of classes that the draw was stratified by; 0 if labels were not known.
+    """
 
     rows: np.ndarray
     of: int
@@ -25,19 +31,25 @@ class Drawn:
 
     @property
     def whole(self) -> bool:
+        """Whether the sample contains all rows."""
         return len(self.rows) == self.of
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON: rows, of, seed, classes."""
+        """The fields as a JSON object."""
         return {"rows": self.rows.tolist(), "of": self.of, "seed": self.seed, "classes": self.classes}
 
 
 def draw(count: int, of: int, labels: np.ndarray | None = None, *, seed: int = SEED) -> Drawn:
-    """`count` of the rows 0 .. `of` - 1 (all where there are no more), drawn at random without replacement.
+    """Draws rows at random without replacement, stratified by class if labels are known.
 
-    With `labels` int `[of]` they are drawn class by class: one of each class as far as they go, the rest in proportion
-    to the classes' sizes; rows without a label count as a class. Fewer than there are classes come from as many
-    classes, drawn too.
+    Each class gets one row, and the remaining rows are distributed in proportion to the sizes of the classes. Rows
+    without a label count as one class. If there are fewer rows to draw than classes, the classes are drawn too.
+
+    Args:
+        count: number of rows to draw. All rows are taken if there are not more.
+        of: number of rows in the data set.
+        labels: class numbers `[of]`, UNLABELLED (-1) for unknown ones; None if no label is known.
+        seed: seed of the draw.
     """
     groups = np.unique(labels) if labels is not None and np.any(labels != UNLABELLED) else np.zeros(0, np.int64)
     classes = int(np.count_nonzero(groups != UNLABELLED))
@@ -57,7 +69,11 @@ def draw(count: int, of: int, labels: np.ndarray | None = None, *, seed: int = S
 
 
 def words(drawn: Mapping[str, Any], what: str = "recordings") -> str:
-    """What `Drawn.as_dict` says, for people.
+    """Describes a drawn sample in words.
+
+    Args:
+        drawn: result of `Drawn.as_dict`.
+        what: plural noun for the rows.
 
     >>> words({"rows": [0, 3], "of": 40, "seed": 7, "classes": 10})
     '2 of 40 recordings drawn by class, seed 7'
@@ -69,7 +85,15 @@ def words(drawn: Mapping[str, Any], what: str = "recordings") -> str:
 
 
 def shares(sizes: np.ndarray, total: int) -> np.ndarray:
-    """`total` divided in proportion to `sizes` by largest remainders; never more than a size. Ties: first class."""
+    """Distributes a total over classes in proportion to their sizes, by the largest remainder method.
+
+    Args:
+        sizes: int64 `[classes]`, sizes of the classes.
+        total: number to distribute, at most the sum of `sizes`.
+
+    Returns:
+        int64 `[classes]`, each at most the class's size. Equal remainders: the first class gets more.
+    """
     if not total:
         return np.zeros_like(sizes)
     exact = sizes * total

@@ -1,4 +1,4 @@
-"""What a simulation gives back, and the file it is kept in."""
+"""The result of a simulation and its file format."""
 
 from __future__ import annotations
 
@@ -13,18 +13,22 @@ from spikeport.errors import UserError
 from spikeport.export.network.readout import Readout
 from spikeport.files import write_npz
 
-PER_STEP = "step_"  # how the names of arrays with counts of each step begin in a file
+PER_STEP = "step_"  # prefix of the names of arrays with counts per step, in a file
 
 
 @dataclass(frozen=True, kw_only=True)
 class LayerCounts:
-    """Exact integer counts, each `[N, L]` int64: one row per sample, one column per layer; `[N, T, L]` where steps are
-    told apart, which sum over T to the other.
+    """Exact counts of operations, int64 `[N, L]` with N samples and L layers; `[N, T, L]` if counted per step.
 
-    `events_in`: nonzero inputs received. `synops`: events times exact fan-out, every synapse counted.
-    `effective_synops`: the same without zero weights (NeuroBench's effective operations). `spikes_out`: spikes fired.
-    `updates_active`: neuron-steps in which an event arrived, a bias is set, or the neuron fired; the others of
-    `neurons * T` are inactive. Definitions: NeuroBench's, with fan-out exact at the edges.
+    The definitions are NeuroBench's, with a fan-out that is exact at the edges of convolutions.
+
+    Attributes:
+        events_in: nonzero inputs received.
+        synops: synaptic operations, events times fan-out, zero weights included.
+        effective_synops: synaptic operations without zero weights (NeuroBench's effective operations).
+        spikes_out: spikes fired.
+        updates_active: neuron updates, one per neuron and step, in which an event arrives, a bias is set or the neuron
+            fires. The other updates of `neurons * T` are inactive.
     """
 
     events_in: np.ndarray
@@ -36,13 +40,18 @@ class LayerCounts:
 
 @dataclass(frozen=True, kw_only=True)
 class SpikeTrace:
-    """Output spikes `[N, T, K]` uint8 in logical time (layer latency removed), from `backend`.
+    """Result of a simulation of N samples over T steps.
 
-    `counts`: what the reference counted, None from Lava; `step_counts`: of each step, where asked for.
-    `layer_spikes`: every layer's spikes `[N, T, *shape]` uint8, where they were asked for. `membrane`: the last
-    layer's voltages at the end of each step, `[N, T, K]` int32 in the chip's units (64ths of a weight step), where the
-    network's read-out is its membrane. `rows` `[N]`: which samples of a larger set they are, where they were drawn.
-    `readout`: the network's rule for classes; None: the one that fires most.
+    Attributes:
+        backend: name of the backend.
+        spikes: output spikes, uint8 `[N, T, K]`, in logical time (without the latency of layers).
+        counts: counts per sample; None if the backend does not count (Lava).
+        step_counts: counts per sample and step, if requested.
+        layer_spikes: spikes of every layer, uint8 `[N, T, *shape]`, if requested.
+        membrane: voltages of the last layer at the end of each step, int32 `[N, T, K]` in the chip's units (1/64 of a
+            weight step), if the network is read out by its membrane.
+        rows: int64 `[N]`, row numbers in the data set, if the samples were drawn from a larger one.
+        readout: the network's read-out; None for the class with the most spikes.
     """
 
     backend: str
@@ -55,7 +64,7 @@ class SpikeTrace:
     readout: Readout | None = None
 
     def classes(self) -> np.ndarray:
-        """The class of each sample, int64 `[N]`; -1 for a sample without an output spike, which has no class."""
+        """Predicted classes, int64 `[N]`; SILENT (-1) for samples without an output spike."""
         return (self.readout or Readout()).classes(self.spikes, self.membrane)
 
     def __repr__(self) -> str:
@@ -74,7 +83,11 @@ class SpikeTrace:
         return "\n".join(lines)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes `spikes` and, where known, the counts as a .npz without pickles, those of steps as `step_...`."""
+        """Writes a .npz file without pickled data. Layer spikes and the read-out are not saved.
+
+        Args:
+            path: the file. Counts per step have names that begin with `step_`.
+        """
         counts = {} if self.counts is None else vars(self.counts)
         steps = {} if self.step_counts is None else vars(self.step_counts)
         membrane = {} if self.membrane is None else {"membrane": self.membrane}
@@ -84,7 +97,7 @@ class SpikeTrace:
 
 
 def load_trace(path: str | os.PathLike[str]) -> SpikeTrace:
-    """The trace that `SpikeTrace.save` wrote. Raises UserError where the file is none."""
+    """Reads a file that `SpikeTrace.save` wrote. Raises UserError if it is not one."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = dict(archive)
@@ -99,7 +112,17 @@ def load_trace(path: str | os.PathLike[str]) -> SpikeTrace:
 
 
 def joined(parts: Sequence[SpikeTrace]) -> SpikeTrace:
-    """Traces of successive samples as one, without layer spikes. Raises ValueError where there is none."""
+    """Concatenates traces of successive samples.
+
+    Args:
+        parts: traces of one backend, in order. All of them have counts and membranes, or none.
+
+    Returns:
+        One trace, without layer spikes, rows and read-out.
+
+    Raises:
+        ValueError: `parts` is empty.
+    """
     if not parts:
         raise ValueError("no trace to join")
     membranes = [part.membrane for part in parts if part.membrane is not None]
