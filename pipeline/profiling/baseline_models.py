@@ -1,5 +1,5 @@
-"""The baseline models of a student on ordinary hardware, as ONNX files: its teacher, the teacher in 8 bits, and the
-student's own shape as an ANN."""
+"""Makes the ANNs that a student is compared with on CPUs and GPUs, as ONNX files: its teacher, the teacher in int8, and
+an ANN of the student's shape."""
 
 from __future__ import annotations
 
@@ -21,7 +21,17 @@ CALIBRATION_IMAGES = 128
 def baseline_models(
     network: IntegerNetwork, teacher: Path | None, dataset: Dataset, folder: Path
 ) -> list[BaselineModel]:
-    """The teacher's ONNX file (None: there is none), and those that are made from it and from `network` in `folder`."""
+    """Writes the baseline models.
+
+    Args:
+        network: the quantized student.
+        teacher: ONNX file of the teacher; None where there is none.
+        dataset: images to calibrate the int8 teacher and to test it.
+        folder: the folder for teacher-int8.onnx and matching-ann.onnx.
+
+    Returns:
+        The teacher, the int8 teacher and the ANN of the same shape.
+    """
     found = (
         [] if teacher is None else [BaselineModel(name="teacher", path=teacher), _in_8_bits(teacher, dataset, folder)]
     )
@@ -33,7 +43,7 @@ def baseline_models(
 
 
 def _in_8_bits(teacher: Path, dataset: Dataset, folder: Path) -> BaselineModel:
-    """Calibrated on static images of the training part, and tested on what the teacher was tested on."""
+    """The teacher in int8, calibrated on static training images and tested on the teacher's test images."""
     size, static, paired_images = dataset.test.frames.shape[3:], dataset.static, dataset.test.paired_images
     chosen = draw(CALIBRATION_IMAGES, len(static.images), static.labels).rows
     path = folder / "teacher-int8.onnx"
@@ -44,10 +54,10 @@ def _in_8_bits(teacher: Path, dataset: Dataset, folder: Path) -> BaselineModel:
             if paired_images is None
             else predict(path, resize_to(paired_images.images, *size)) == paired_images.labels
         )
-    except Exception as error:  # a foreign model may hold what onnxruntime cannot quantize; the others are timed
+    except Exception as error:  # onnxruntime cannot quantize every model; the others are timed
         said = str(error).strip().splitlines()
         return BaselineModel(
             name="teacher, int8", path=None, note=f"cannot be quantized: {said[0] if said else type(error)}"
         )
     note = f"recognizes {100 * float(np.mean(right)):.1f} % of {len(right):,} test images" if len(right) else ""
-    return BaselineModel(name="teacher, int8", path=path, note=note, floor=False)  # the teacher's floors hold INT8's
+    return BaselineModel(name="teacher, int8", path=path, note=note, floor=False)  # the teacher has the floors

@@ -1,6 +1,6 @@
-"""Operations of a network per sample, as integers: the counts that an energy estimate multiplies.
+"""Counts the operations of a network per sample: the counts that an energy estimate multiplies.
 
-Units are named: per sample means over all T steps of one inference, never per step.
+Per sample means over all T time steps of one inference.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class LayerMeans(JsonValue):
 
 @dataclass(frozen=True, kw_only=True)
 class LayerActivity:
-    """Counts of one layer. Arrays are int64 `[N]`, one entry per sample; `*_per_pass` are those of one dense pass.
+    """Counts of one layer. Arrays are int64 `[N]`, one entry per sample. `*_per_pass` is a count of one dense pass.
 
     Attributes:
         name: the layer.
@@ -148,7 +148,14 @@ class LayerActivity:
 
 @dataclass(frozen=True, kw_only=True)
 class Activity:
-    """Counts of all layers over `samples` samples of `steps` time steps, as `backend` counted them."""
+    """Counts of all layers.
+
+    Attributes:
+        layers: counts of each layer.
+        samples: number of samples.
+        steps: time steps of a sample.
+        backend: the backend that counted.
+    """
 
     layers: tuple[LayerActivity, ...]
     samples: int
@@ -157,7 +164,7 @@ class Activity:
 
     @cached_property
     def ann_macs(self) -> int:
-        """MACs of an ANN of the same shape: one dense pass, exact at the edges."""
+        """Multiply-accumulates of an ANN of the same shape: one dense pass, exact at the edges."""
         return sum(layer.dense_ops_per_pass for layer in self.layers)
 
     @property
@@ -239,7 +246,7 @@ def _carried(network: IntegerNetwork, frames: Any, steps: int) -> _Values:
 def _layer(
     layer: IntegerLayer, steps: int, *, leaving: np.ndarray, values: _Values, **counts: np.ndarray
 ) -> LayerActivity:
-    # A current that keeps nothing from step to step needs no word of its own: synapses add to the membrane.
+    # A synaptic current with full decay needs no state word: synapses add directly to the membrane.
     current = bool(np.any(np.asarray(layer.i_decay) != DECAY_ONE))
     current_leaks = current and bool(np.any(np.asarray(layer.i_decay) != 0))
     biases = 0 if layer.bias is None or not layer.bias.any() else layer.bias.size

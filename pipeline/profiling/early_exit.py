@@ -1,4 +1,4 @@
-"""Accuracy and energy of a network if its output is read after fewer time steps."""
+"""Accuracy and energy of a network if it is simulated for fewer time steps."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from spikeport.pipeline.run.intervals import Accuracy, share
 from spikeport.progress import Progress
 from spikeport.values import IntervalJson
 
-POINTS = 5  # at most, the last of them after all steps
+POINTS = 5  # most points; the last is after all time steps
 
 
 class EarlyExitPoint(TypedDict):
-    """Accuracy and dynamic energy after the first `steps` time steps."""
+    """Accuracy and dynamic energy (µJ) after the first `steps` time steps."""
 
     steps: int
     accuracy: Accuracy

@@ -1,4 +1,4 @@
-"""Multiply-accumulates of an ONNX model, counted from its graph."""
+"""Counts the multiply-accumulates of an ONNX model from its graph."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from spikeport.errors import UserError
 if TYPE_CHECKING:
     import onnx
 
-# Operators that multiply and accumulate, and that this count does not know.
+# Operators with multiply-accumulates that are not counted.
 UNKNOWN_WORK = frozenset(
     {
         *("ConvTranspose", "Einsum", "LSTM", "GRU", "RNN", "Attention", "DeformConv"),
@@ -23,7 +23,12 @@ UNKNOWN_WORK = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class Macs:
-    """MACs of one inference by node, padding counted as work; `uncounted` names operators left out."""
+    """Multiply-accumulates (MACs) of one inference.
+
+    Attributes:
+        per_node: MACs by node, with padding counted.
+        uncounted: kinds of operators with MACs that are not counted.
+    """
 
     per_node: dict[str, int]
     uncounted: tuple[str, ...]
@@ -35,22 +40,28 @@ class Macs:
 
 
 def count_macs(path: str | os.PathLike[str]) -> Macs:
-    """MACs of one inference (batch 1) of the ONNX model at `path`: convolutions and matrix products.
+    """Counts the MACs of one inference (batch 1): convolutions and matrix products.
 
     Conv: outputs * (Cin / groups) * kernel. Gemm, MatMul: outputs * inner length. Bias, norm, activation and pooling
-    are not MACs. Raises UserError where the file is no ONNX model or a shape stays open.
+    are not MACs.
+
+    Args:
+        path: the ONNX model.
+
+    Raises:
+        UserError: the file is not an ONNX model, or a shape is not known.
     """
     import onnx
 
     try:
         model = onnx.load(os.fspath(path), load_external_data=False)
-    except Exception as error:  # protobuf raises its own kinds
+    except Exception as error:  # protobuf has its own exceptions
         raise UserError("cannot read this ONNX model", where=os.fspath(path), cause=str(error)) from error
     weights = {entry.name: tuple(entry.dims) for entry in model.graph.initializer}
     for entry in model.graph.input:
         if entry.name not in weights and entry.type.tensor_type.shape.dim:
             entry.type.tensor_type.shape.dim[0].dim_value = 1
-    del model.graph.value_info[:]  # what the exporter wrote there still has the open batch axis
+    del model.graph.value_info[:]  # the exporter's shapes have a variable batch axis
     for entry in model.graph.output:
         entry.type.tensor_type.ClearField("shape")
     inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
@@ -71,7 +82,7 @@ def count_macs(path: str | os.PathLike[str]) -> Macs:
 
 
 def _inner_length(node: onnx.NodeProto, shapes: dict[str, tuple[int, ...]]) -> int | None:
-    """Products that one output value sums, None for operators without any."""
+    """Number of products in the sum of one output value; None for operators without products."""
     if node.op_type == "Conv":
         return math.prod(shapes[node.input[1]][1:])
     if node.op_type == "Gemm":

@@ -11,7 +11,7 @@ from spikeport.json_values import JsonValue
 from spikeport.values import Interval
 
 RESAMPLES = 10_000
-CHUNK_VALUES = 1 << 22  # drawn at a time, to bound memory
+CHUNK_VALUES = 1 << 22  # values drawn at a time, to limit memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,12 @@ class PairedChange(JsonValue):
 
 
 def over_samples(values: np.ndarray, *, seed: int = 0) -> SampleStatistics:
-    """Mean of `[N]` values with its 95 % bootstrap interval (percentiles of resampled means) and quantiles."""
+    """Mean with its 95 % bootstrap interval (percentiles of resampled means), and quantiles.
+
+    Args:
+        values: `[N]`, one value per sample.
+        seed: seed of the resampling.
+    """
     values = np.asarray(values, dtype=np.float64)
     means = np.concatenate([values[rows].mean(axis=1) for rows in _draws(values.size, seed)])
     low, high = np.percentile(means, (2.5, 97.5))
@@ -81,7 +86,11 @@ def over_samples(values: np.ndarray, *, seed: int = 0) -> SampleStatistics:
 
 
 def over_repeats(values: np.ndarray) -> Interval:
-    """Median of repeated measurements `[N]`, with the 2.5 and 97.5 % quantiles of the repeats."""
+    """Median of repeated measurements, with their 2.5 and 97.5 % quantiles.
+
+    Args:
+        values: `[N]`, one value per repeat.
+    """
     low, nominal, high = np.percentile(np.asarray(values, dtype=np.float64), (2.5, 50, 97.5))
     return Interval(low=float(low), nominal=float(nominal), high=float(high))
 
@@ -113,7 +122,7 @@ def paired_changes(values: np.ndarray, first: np.ndarray, *, seed: int = 0) -> l
     mean_difference, mean_first = np.ascontiguousarray(table.T).mean(axis=1).reshape(2, columns)
     changes = []
     for m in range(columns):
-        # A ratio of 1 + difference / first is exactly 1 where nothing differs, in whichever order the sums were made.
+        # 1 + difference / first is exactly 1 for equal values, whatever the order of the sums.
         divisible = firsts[:, m].min() > 0
         changes.append(
             PairedChange(

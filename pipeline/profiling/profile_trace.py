@@ -74,7 +74,18 @@ def profile_trace(
     active_rule: str | None = None,
     frames: Any = None,
 ) -> TraceProfile:
-    """Counts of `trace` and its energy on each of `hardware` (ids or files). Arguments as in `estimate_energy`."""
+    """Counts of a spike trace and its energy on each device.
+
+    Args:
+        network: the network that was simulated.
+        trace: its spike trace, with counts.
+        hardware: ids or files of profiles.
+        active_rule: the rule for active neuron updates; None for each profile's own.
+        frames: `[N, T, ...]`, the input of `trace`; needed only where the network takes input values other than 1.
+
+    Raises:
+        UserError: as in `estimate_energy`.
+    """
     activity = count_activity(network, trace, frames)
     classes = network.readout.classes(trace.spikes, trace.membrane)
     return TraceProfile(
@@ -91,7 +102,17 @@ def profile_trace(
 def sample_energies_on(
     network: IntegerNetwork, activity: Activity, hardware: tuple[str, ...], active_rule: str | None = None
 ) -> list[SampleEnergies]:
-    """Energies of each sample on each of `hardware`, with the network placed by the public limits."""
+    """Energies of each sample on each device, with the network placed by the public limits.
+
+    Args:
+        network: the network.
+        activity: its counts.
+        hardware: ids or files of profiles.
+        active_rule: the rule for active neuron updates; None for each profile's own.
+
+    Raises:
+        UserError: a profile is unknown or that of a GPU.
+    """
     return [
         sample_energies(profile, activity, placement=place(network, profile), active_rule=active_rule)
         for profile in map(load_profile, hardware)

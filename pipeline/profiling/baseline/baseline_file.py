@@ -1,4 +1,4 @@
-"""baseline.json: measured rows of a baseline, for reports that are made where its machine is not."""
+"""Reads and writes baseline.json: measured rows of a baseline, for reports on another machine."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class _Row(_Part):
     energy_uj: _Interval | None
     energy_basis: Literal["measured"] | None
     scope: str
-    curve: list[_Point] = []  # files made before curves were kept have none
+    curve: list[_Point] = []  # absent from older files
 
 
 class _File(_Part):
@@ -67,16 +67,32 @@ class _File(_Part):
 def write_baseline(
     path: str | os.PathLike[str], rows: Sequence[BaselineRow], about: About, networks: dict[str, str]
 ) -> None:
-    """Keeps what was measured of `rows` (no floors, no modeled number). `about`: as spikeport.versions gives it;
-    `networks`: sha256 of each ONNX file that was timed."""
+    """Writes the measured rows of a baseline; formula floors are left out.
+
+    Args:
+        path: the file.
+        rows: rows of a baseline.
+        about: creation time and versions, from `spikeport.versions.about_this_run`.
+        networks: SHA-256 of each ONNX file that was timed, by name.
+    """
     kept = [row for row in rows if MEASURED in (row.get("latency_basis"), row.get("energy_basis"))]
     facts = {"created_utc": about["created_utc"], "versions": about["versions"], "networks": networks}
     write_json(Path(path), {"schema": SCHEMA, **facts, "rows": kept})
 
 
 def read_baseline(path: str | os.PathLike[str]) -> list[BaselineRow]:
-    """The rows in `path`, each saying in its scope that it was measured elsewhere, and when; its file's name and sha256
-    under `taken_from`. Raises UserError naming file and key."""
+    """Reads the rows of a baseline.json of another machine.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The rows. The scope of each contains the time of the measurement, and `taken_from` the name and SHA-256 of the
+        file.
+
+    Raises:
+        UserError: the file cannot be read, or a key is missing or has a wrong value.
+    """
     where = os.fspath(path)
     try:
         content = read_small(Path(path), most=2**26)

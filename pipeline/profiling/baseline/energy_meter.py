@@ -1,4 +1,4 @@
-"""Measured joules of a GPU or of the processors: counter reads, idle subtracted, nothing clamped."""
+"""Measures the energy of a GPU or of the CPUs from hardware counters, with idle energy subtracted and no clamping."""
 
 from __future__ import annotations
 
@@ -10,20 +10,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-LEAST_WINDOW_S = 10.0  # the counter refreshes every 20 to 100 ms and an A100 samples power a quarter of the time
+LEAST_WINDOW_S = 10.0  # counters refresh every 20 to 100 ms, and an A100 samples its power only a quarter of the time
 LEAST_REPEATS = 32
 
 
 @dataclass(frozen=True, kw_only=True)
 class Counter:
-    """What zeus reads: indices of GPUs and of CPU packages (None: all there are). `scope`: what that covers."""
+    """A set of energy counters that zeus reads.
+
+    Attributes:
+        gpus: indices of the GPUs; None for all.
+        cpus: indices of the CPU packages; None for all.
+        scope: what the counters cover, in words.
+    """
 
     gpus: list[int] | None
     cpus: list[int] | None
     scope: str
 
     def joules_in(self, window: Any) -> float:
-        """What a zeus measurement says of these."""
+        """Energy in J of these counters in a measurement of zeus."""
         parts = (window.gpu_energy, window.cpu_energy, window.dram_energy)
         return float(sum(sum(part.values()) for part in parts if part))
 
@@ -34,9 +40,16 @@ CPU = Counter(gpus=[], cpus=None, scope="all processor packages, whatever runs o
 
 @dataclass(frozen=True, kw_only=True)
 class Joules:
-    """Energy of one inference. `total_mj` and `dynamic_mj` are None unless `status` is measured.
+    """Measured energy of one inference.
 
-    `dynamic_mj`, total less idle, may be negative: idle power varies between windows, and clamping would hide it.
+    Attributes:
+        status: whether the counter changed within the window.
+        idle_w: idle power, W.
+        inferences: inferences in the window.
+        seconds: length of the window, s.
+        total_mj: energy of one inference, mJ; None unless `status` is `measured`.
+        dynamic_mj: `total_mj` without idle energy, mJ; None unless `status` is `measured`. It may be negative, since
+            idle power varies between windows. Clamping would hide that.
     """
 
     status: Literal["measured", "window too short"]
@@ -48,9 +61,16 @@ class Joules:
 
 
 def joules_per_inference(*, counter_mj: float, seconds: float, idle_w: float, inferences: int) -> Joules:
-    """One window's counter difference as energy per inference: total = delta / n, dynamic = (delta - idle t) / n.
+    """Energy per inference from the counter difference of a window.
 
-    A difference of 0 means that the counter did not refresh within the window, not that no energy flowed.
+    total = counter / inferences, dynamic = (counter - idle power * time) / inferences. A difference of 0 means that the
+    counter was not refreshed within the window, and not that no energy was used.
+
+    Args:
+        counter_mj: difference of the counter between end and start of the window, mJ.
+        seconds: length of the window, s.
+        idle_w: idle power, W.
+        inferences: inferences in the window.
     """
     if counter_mj == 0:
         return Joules(status="window too short", idle_w=idle_w, inferences=inferences, seconds=seconds)
@@ -65,7 +85,7 @@ def joules_per_inference(*, counter_mj: float, seconds: float, idle_w: float, in
 
 
 def why_no_counter() -> str:
-    """Why GPU joules cannot be measured here; empty where they can."""
+    """Why the energy of a GPU cannot be measured on this machine; empty where it can."""
     if reason := _why_no_zeus():
         return reason
     import onnxruntime
@@ -76,20 +96,26 @@ def why_no_counter() -> str:
 
 
 def why_no_cpu_counter() -> str:
-    """Why the processors' joules cannot be measured here; empty where they can."""
+    """Why the energy of the CPUs cannot be measured on this machine; empty where it can."""
     return _why_no_zeus() or ("" if _found("get_cpus") else "no RAPL counter that may be read (it takes root's rights)")
 
 
 def measure_joules(
     run: Callable[[], None], inferences_per_run: int, counter: Counter, *, window_s: float = LEAST_WINDOW_S
 ) -> Joules:
-    """Idle window, then repeats of `run` (which returns when its work is done), both at least `window_s` long, read
-    from `counter` through zeus."""
+    """Measures an idle window and then a window of repeated runs, through zeus.
+
+    Args:
+        run: the work; it returns when the work is done.
+        inferences_per_run: inferences of one call of `run`.
+        counter: the counters to read.
+        window_s: least length of each window, s; values below LEAST_WINDOW_S are raised to it.
+    """
     from zeus.monitor import ZeusMonitor
 
     window_s = max(window_s, LEAST_WINDOW_S)
     monitor = ZeusMonitor(gpu_indices=counter.gpus, cpu_indices=counter.cpus)
-    for _ in range(LEAST_REPEATS):  # clocks and caches settle
+    for _ in range(LEAST_REPEATS):  # warm-up of clocks and caches
         run()
     monitor.begin_window("idle", sync_execution=False)
     time.sleep(window_s)
@@ -114,12 +140,12 @@ def _why_no_zeus() -> str:
 
 
 def _found(getter: str) -> bool:
-    """Whether zeus finds such a device."""
-    # zeus's vendor layers print about libraries they miss, which would spoil `--json`.
+    """Whether zeus finds a device through the function `getter`."""
+    # zeus prints messages about missing libraries, which would break the output of `--json`.
     with contextlib.redirect_stdout(io.StringIO()):
         import zeus.device
 
         try:
             return len(getattr(zeus.device, getter)()) > 0
-        except Exception:  # no driver, no library, no permission: each vendor layer raises its own kind
+        except Exception:  # missing driver, library or permission: each vendor has its own exception
             return False

@@ -13,7 +13,11 @@ Precision = Literal["fp32", "fp16", "int8"]
 
 
 def floor_rows(gpu: HardwareProfile, macs: Macs) -> list[BaselineRow]:
-    """The formula floor of a GPU for `macs`, a row for each precision with a published peak.
+    """The formula floor of a GPU, a row for each precision with a published peak.
+
+    Args:
+        gpu: profile of the GPU.
+        macs: multiply-accumulates of one inference.
 
     Raises:
         UserError: the profile is not that of a GPU.
@@ -24,7 +28,11 @@ def floor_rows(gpu: HardwareProfile, macs: Macs) -> list[BaselineRow]:
 
 
 def floor_pj_per_mac(gpu: HardwareProfile, precision: Precision) -> float:
-    """Energy of one multiply-accumulate at full power and peak throughput, 2 P_max / peak: a lower bound.
+    """Energy in pJ of one multiply-accumulate at full power and peak throughput, 2 P_max / peak: a lower bound.
+
+    Args:
+        gpu: profile of the GPU.
+        precision: precision of the operation.
 
     Raises:
         UserError: the profile has no peak for this precision.
@@ -54,7 +62,7 @@ def _floor_row(gpu: HardwareProfile, precision: Precision, macs: Macs) -> Baseli
 
 
 def _floor_us(gpu: HardwareProfile, precision: Precision, macs: Macs) -> float | None:
-    """2 MACs / peak, µs: one inference's share of a batch that keeps every unit busy."""
+    """Time of one inference at peak throughput, µs: 2 MACs / peak, with two operations a MAC."""
     peak = _peak(gpu, precision)
     return 2 * macs.total / (peak * 1e6) if peak else None
 
@@ -65,7 +73,7 @@ def _precisions(gpu: HardwareProfile) -> list[Precision]:
 
 
 def _peak(gpu: HardwareProfile, precision: Precision) -> float | None:
-    """Dense peak, tera operations per second."""
+    """Peak throughput without sparsity, tera operations per second."""
     if gpu.gpu is None:
         return None
     peaks = {"fp32": gpu.gpu.fp32_tflops, "fp16": gpu.gpu.fp16_tc_tflops, "int8": gpu.gpu.int8_tops}

@@ -1,4 +1,4 @@
-"""Static quantization of a teacher to 8 bits with onnxruntime, calibrated on images, as a fair baseline."""
+"""Static quantization of a teacher to int8 with onnxruntime, calibrated on images, as a baseline of equal precision."""
 
 from __future__ import annotations
 
@@ -16,8 +16,13 @@ CALIBRATION_BATCH = 16
 
 
 def write_int8(source: str | os.PathLike[str], images: np.ndarray, path: str | os.PathLike[str]) -> None:
-    """`source` (an ONNX model of one input) with weights in int8, channel by channel, and activations in uint8, whose
-    ranges are those over `images` `[N, ...]` float32. Whole or not at all."""
+    """Writes an ONNX model with int8 weights, quantized by channel, and uint8 activations; whole or not at all.
+
+    Args:
+        source: ONNX model with one input.
+        images: float32 `[N, ...]`, calibration images; the ranges of the activations are those over these images.
+        path: the file to write.
+    """
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -46,7 +51,16 @@ def write_int8(source: str | os.PathLike[str], images: np.ndarray, path: str | o
 
 
 def predict(path: str | os.PathLike[str], images: np.ndarray, batch: int = 64) -> np.ndarray:
-    """The class with the largest output for each of `images` `[N, ...]` float32, int64 `[N]`."""
+    """Predicts a class for each image.
+
+    Args:
+        path: ONNX model with one input.
+        images: float32 `[N, ...]`.
+        batch: images of one call.
+
+    Returns:
+        int64 `[N]`, the class with the largest output.
+    """
     session, name = _session(path), _input_name(path)
     logits = [session.run(None, {name: images[at : at + batch]})[0] for at in range(0, len(images), batch)]
     return np.concatenate(logits).argmax(axis=1)

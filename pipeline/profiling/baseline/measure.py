@@ -1,7 +1,7 @@
-"""Baseline measurements: ANNs timed on this CPU and GPU through onnxruntime, with energy where a counter is readable.
+"""Measures ANNs on this machine's CPU and GPU through onnxruntime, with energy where a counter is readable.
 
-Batch 1 and the best batch are reported together, since the energy per inference of a GPU differs by a factor of up to
-40. The row of batch 1 contains the times of all batch sizes.
+Batch 1 and the best batch are both reported, since the energy per inference of a GPU differs by a factor of up to 40
+between them. The row of batch 1 contains the times of all batch sizes.
 """
 
 from __future__ import annotations
@@ -40,7 +40,13 @@ LEAST_REPEATS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """Time of one batch over repeats in µs: median, with the 2.5 and 97.5 % quantiles."""
+    """Time of one batch over repeats.
+
+    Attributes:
+        batch: size of the batch.
+        batch_us: time of a batch, µs: median, with the 2.5 and 97.5 % quantiles.
+        repeats: number of repeats.
+    """
 
     batch: int
     batch_us: Interval
@@ -48,7 +54,7 @@ class Timing:
 
     @property
     def us_per_inference(self) -> float:
-        """Median time of a batch over its size."""
+        """Median time of a batch over its size, µs."""
         return self.batch_us.nominal / self.batch
 
 
@@ -113,7 +119,13 @@ def baseline_rows(
 
 
 def measure_timing(run: Callable[[], object], batch: int, seconds: float) -> Timing:
-    """Repeats `run` for `seconds` after a warm-up, at least five times."""
+    """Times repeated runs after a warm-up.
+
+    Args:
+        run: the work.
+        batch: size of the batch that `run` processes.
+        seconds: time for the repeats, s; there are at least LEAST_REPEATS.
+    """
     for _ in range(WARM_UP_RUNS):
         run()
     times_us: list[float] = []
@@ -147,13 +159,18 @@ def _cpu_rows(
 
 
 def one_and_best(timings: list[Timing]) -> list[Timing]:
-    """Batch 1, then the batch with the least time per inference, where that is another one."""
+    """The timing of batch 1, and that of the batch with the least time per inference if it is another one."""
     best = min(timings, key=lambda timing: timing.us_per_inference)
     return [timing for timing in timings if timing.batch == 1] + [best] * (best.batch != 1)
 
 
 def curve(timings: Sequence[Timing], energy_uj: Mapping[int, IntervalJson | None]) -> list[CurvePoint]:
-    """A point for each timing; `energy_uj`: energy of one inference by batch, None where it was not measured."""
+    """Time by batch size, as report.json contains it.
+
+    Args:
+        timings: timings of all batch sizes.
+        energy_uj: energy of one inference by batch size, µJ; None where it was not measured.
+    """
     return [
         {
             "batch": timing.batch,
@@ -168,7 +185,7 @@ def curve(timings: Sequence[Timing], energy_uj: Mapping[int, IntervalJson | None
 
 def _gpu_rows(path: str | os.PathLike[str], seconds: float) -> list[BaselineRow]:
     session = _session(path, CUDA, 0)
-    if CUDA not in session.get_providers():  # where a library of CUDA's is missing, it quietly takes the CPU
+    if CUDA not in session.get_providers():  # onnxruntime falls back to the CPU if a CUDA library is missing
         reason = "onnxruntime lists CUDA and could not use it (is a library of CUDA's or cuDNN's missing?)"
         return [make_row("NVIDIA GPU, onnxruntime", "any", scope="board", reason=reason)]
     timings = [measure_timing(_runner(session, batch), batch, seconds) for batch in BATCHES]

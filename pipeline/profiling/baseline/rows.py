@@ -12,10 +12,10 @@ class CurvePoint(TypedDict):
 
     Attributes:
         batch: size of the batch.
-        latency_us: time of the batch.
-        us_per_inference: median time of the batch over its size.
+        latency_us: time of the batch, µs.
+        us_per_inference: median time of the batch over its size, µs.
         repeats: number of repeats.
-        energy_uj: energy of one inference; None where it was not measured.
+        energy_uj: energy of one inference, µJ; None where it was not measured.
     """
 
     batch: int
@@ -38,11 +38,11 @@ class RowDetails(TypedDict, total=False):
     Attributes:
         model: the network.
         curve: time by batch size, on the row of batch 1.
-        us_per_inference: median time of a batch over its size.
-        total_uj: energy of one inference with idle power included.
+        us_per_inference: median time of a batch over its size, µs.
+        total_uj: energy of one inference with idle power included, µJ.
         macs: multiply-accumulates of one inference.
-        pj_per_mac: energy of one multiply-accumulate of a formula floor.
-        floor_us_per_inference: time of one inference at peak throughput.
+        pj_per_mac: energy of one multiply-accumulate of a formula floor, pJ.
+        floor_us_per_inference: time of one inference at peak throughput, µs.
         profile: the GPU profile of a formula floor.
         taken_from: the baseline file that the row was read from.
     """
@@ -64,9 +64,9 @@ class BaselineRow(RowDetails):
     Attributes:
         device: the device.
         batch: size of the batch; `any` where the row holds for every size.
-        latency_us: time of a whole batch.
+        latency_us: time of a whole batch, µs.
         latency_basis: `measured`, or None where the time is not known.
-        energy_uj: energy of one inference.
+        energy_uj: energy of one inference, µJ.
         energy_basis: `measured` or `floor`; None where the energy is not known.
         scope: what the numbers cover.
         reason: why a number is not known.
@@ -94,7 +94,7 @@ def make_row(
     reason: str = "",
     **details: Unpack[RowDetails],
 ) -> BaselineRow:
-    """A row with every required key; see `BaselineRow` and `RowDetails`."""
+    """Makes a row with every required key. The arguments are the keys of `BaselineRow` and `RowDetails`."""
     return {
         "device": device,
         "batch": batch,

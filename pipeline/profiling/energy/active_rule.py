@@ -1,4 +1,4 @@
-"""Which neuron updates count as active: a choice that no source settles, so that a user can make it."""
+"""Rules for active neuron updates. No source defines which updates are active, so users can choose the rule."""
 
 from __future__ import annotations
 
@@ -17,7 +17,17 @@ RULES: dict[ActiveRule, str] = {
 
 
 def known_rule(name: str | None) -> ActiveRule | None:
-    """The rule of this name; None or "", each device's own, is None. Raises UserError that names the known ones."""
+    """The rule with a name.
+
+    Args:
+        name: the name; None or "" for the rule of each device.
+
+    Returns:
+        The rule; None for the rule of each device.
+
+    Raises:
+        UserError: there is no such rule.
+    """
     for rule in get_args(ActiveRule):
         if name == rule:
             return rule
@@ -31,13 +41,17 @@ def known_rule(name: str | None) -> ActiveRule | None:
 
 
 def active_updates(layer: LayerActivity, rule: ActiveRule) -> np.ndarray:
-    """Active neuron-steps of each sample, `[N]`."""
+    """Active neuron-steps of each sample, int64 `[N]`."""
     return layer.spikes if rule == "spiked_only" else layer.updates_active
 
 
 def neuron_by_rule_pj(activity: Activity, bracket_pj: tuple[float, float]) -> dict[ActiveRule, float]:
-    """Mean neuron energy of a sample at nominal constants by each rule, between `bracket_pj`, what it is with all
-    updates inactive and with all active."""
+    """Mean neuron energy of a sample in pJ at nominal constants, by each rule.
+
+    Args:
+        activity: the counts.
+        bracket_pj: neuron energy with all updates inactive, and with all active, pJ.
+    """
     inactive, active = bracket_pj
     updates = activity.samples * sum(layer.updates for layer in activity.layers)
     return {

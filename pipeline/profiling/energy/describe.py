@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def basis(energies: SampleEnergies) -> str:
-    """`modeled from ... constants`, with every grade that went in."""
+    """`modeled from ... constants`, with the grades of all constants that were used; or `unknown`."""
     if energies.dynamic_pj is None and energies.total_pj is None:
         return "unknown"
     grades = dict.fromkeys(constant.status.replace("_", "-") for _, constant in energies.used)
@@ -21,7 +21,7 @@ def basis(energies: SampleEnergies) -> str:
 
 
 def scope(energies: SampleEnergies) -> str:
-    """What the dynamic and the total energy contain."""
+    """The terms of the dynamic and of the total energy."""
     if energies.profile.accounting.scope == "all_in":
         return f"all-in aggregate at {energies.profile.device.operating_point}"
     if energies.dynamic_pj is None:
@@ -43,7 +43,7 @@ GRADED = {
 
 
 def assumptions(energies: SampleEnergies) -> list[str]:
-    """The assumptions behind the numbers, which a reviewer may want to change."""
+    """The assumptions of the estimate, with warnings and the checks against published measurements."""
     accounting, stated = energies.profile.accounting, []
     if accounting.scope == "all_in":
         stated.append(
@@ -110,7 +110,7 @@ def _memory_assumptions(energies: SampleEnergies) -> list[str]:
 
 
 def not_included(energies: SampleEnergies) -> list[str]:
-    """What the device consumes in addition."""
+    """Consumption of the device that the estimate does not contain."""
     if energies.profile.accounting.scope == "all_in":
         return ["sensor and event encoder", "host"]
     missing = ["sensor and event encoder", "hops between tiles"]
@@ -138,7 +138,7 @@ def source(name: str, constant: Sourced) -> str:
 
 
 def _value(name: str, constant: Sourced) -> str:
-    """`23.6 (18.9 to 35.5) pJ`; a curve by its points."""
+    """`23.6 (18.9 to 35.5) pJ`; the points of a curve."""
     if isinstance(constant, AccessCurve):
         return ", ".join(f"{y:g} pJ at {x:,.0f} bytes" for x, y in constant.value or ())
     assert isinstance(constant, Constant)

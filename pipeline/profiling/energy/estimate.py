@@ -49,7 +49,7 @@ class NeuronBracket(JsonValue):
 
 @dataclass(frozen=True, kw_only=True)
 class BreakEven(JsonValue):
-    """The activity at which the spiking network costs as much as one dense pass of an ANN of the same shape.
+    """The activity at which the spiking network needs as much energy as one dense pass of an ANN of the same shape.
 
     Attributes:
         events_per_synapse: events per synapse and inference at equal energy.
@@ -164,7 +164,7 @@ class EnergyEstimate(JsonValue):
         profile: file of the profile.
         neuron_by_rule_uj: nominal neuron energy by each rule for active updates.
         ann_uj: operations of one dense pass of an ANN of the same shape.
-        break_even: the activity at which both networks cost the same.
+        break_even: the activity at which both networks need the same energy.
         operations_uj: operations of the spiking network alone, comparable with `ann_uj`.
         sensitivity: effect of each uncertain constant, the largest first.
     """

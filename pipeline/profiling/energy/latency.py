@@ -1,4 +1,4 @@
-"""How long one inference takes on a device: core time and barrier per step, or a fixed step."""
+"""Time of one inference on a device: core time and barrier per time step, or a fixed time step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from spikeport.pipeline.profiling.energy.placement import Placement
 
 @dataclass(frozen=True, kw_only=True)
 class Latency:
-    """Time per inference in µs, `[3, N]`: low, nominal, high of each sample; None where `unknown` says why."""
+    """Time of each inference.
+
+    Attributes:
+        time_us: `[3, N]` µs: low, nominal and high of each sample; None where it is unknown.
+        unknown: why the time is unknown.
+        assumptions: assumptions of the model, in words.
+    """
 
     time_us: np.ndarray | None
     unknown: str = ""
@@ -23,12 +29,18 @@ class Latency:
 def latency(
     profile: HardwareProfile, activity: Activity, active: list[np.ndarray], placement: Placement | None
 ) -> Latency:
-    """Time of each inference. `active`: active neuron-steps of each layer, `[N]` each, by the rule in force.
-    `placement`: None where the layers' cores are not known.
+    """Time of each inference by the latency model of the profile.
 
-    core_max_plus_barrier: sum over steps of (busiest core + barrier). Counts are per sample, so the busiest core is
-    bounded: from below by the busiest layer's share per core, as if work were even; from above by all layers in turn.
-    fixed_step: steps times the device's real-time step.
+    core_max_plus_barrier: sum over time steps of (time of the busiest core + barrier). Counts are per sample and not
+    per core, so the busiest core has bounds. Low and nominal: work is even over the cores of a layer, and the busiest
+    layer determines the time. High: all layers work one after another.
+    fixed_step: time steps times the real-time step of the device.
+
+    Args:
+        profile: the device.
+        activity: the counts.
+        active: active neuron-steps of each layer, `[N]` each.
+        placement: cores of the layers; None where they are unknown.
     """
     model = profile.latency
     if model.model == "fixed_step":

@@ -1,6 +1,6 @@
-"""Operations, addressing and memory accesses of a layer, for profiles with a [memory] section.
+"""Energy of operations, addressing and memory accesses of a layer, for profiles with a [memory] section.
 
-After Lemaire et al., ICONIP 2022 (E = E_ops + E_addr + E_mem). Arrays are `[3, N]` pJ: low, nominal, high.
+Source: Lemaire et al., ICONIP 2022 (E = E_ops + E_addr + E_mem). Arrays are `[3, N]` pJ: low, nominal, high.
 """
 
 from __future__ import annotations
@@ -17,7 +17,13 @@ from spikeport.pipeline.profiling.counts import LayerActivity
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryEnergy:
-    """Energy of a layer's address computations and of each of its buffers, `[3, N]` pJ, with nominal sizes in bytes."""
+    """Energy of addressing and memory of one layer.
+
+    Attributes:
+        addressing_pj: address computations, `[3, N]` pJ.
+        by_buffer_pj: accesses by buffer, `[3, N]` pJ each.
+        buffer_bytes: nominal size of each buffer, bytes.
+    """
 
     addressing_pj: np.ndarray
     by_buffer_pj: dict[str, np.ndarray]
@@ -30,11 +36,18 @@ class MemoryEnergy:
 
 
 def state_pj(profile: HardwareProfile, layer: LayerActivity) -> np.ndarray:
-    """Energy of neuron updates without synapses, `[3, N]` pJ; threshold comparisons are not included.
+    """Energy of neuron updates without synapses; threshold comparisons are not included.
 
-    N T (state_muls (e_mul + e_add) + state_adds e_add): a leak is a multiplication and an addition, a current's way
-    into the membrane and a bias one addition each. An input layer's neurons weigh each value too. IF without bias has
-    none of it and saves the whole pass over N T states, here and in memory.
+    N T (state_muls (e_mul + e_add) + state_adds e_add) for N neurons and T time steps. A leak is a multiplication and
+    an addition. Adding the synaptic current to the membrane is one addition, and so is a bias. Neurons of an input
+    layer also multiply each input value. IF neurons without bias need no pass over the N T states, here and in memory.
+
+    Args:
+        profile: the device.
+        layer: counts of the layer.
+
+    Returns:
+        `[3, N]` pJ.
     """
     add, mac = _add_pj(profile), _mac_pj(profile)
     per_sample = layer.updates * (layer.state_muls * mac + layer.state_adds * add)
@@ -43,14 +56,21 @@ def state_pj(profile: HardwareProfile, layer: LayerActivity) -> np.ndarray:
 
 
 def memory_energy(profile: HardwareProfile, memory: Memory, layer: LayerActivity, synops: np.ndarray) -> MemoryEnergy:
-    """Addressing and memory of a layer that did `synops` `[N]`.
+    """Energy of addressing and memory accesses of a layer.
 
-    Addresses: dense, an addition per event and output; convolution, an addition per event and weight that it may meet
-    (Cout / groups * kernel, edges too) and two multiply-accumulates per event. Memory: each event is read once from
-    the input queue and each spike written once to the output queue; each operation reads its weight, and reads and
-    writes one state; the pass over all neurons, where there is one, reads and writes every state and reads every
-    bias. A queue has room for every neuron at once, own spikes of a recurrent layer too; weights and states have a
-    buffer of exactly their size. Delay lines are not counted.
+    Addressing, dense: an addition per event and output. Addressing, convolution: an addition per event and weight
+    (Cout / groups * kernel, at the edges too) and two multiply-accumulates per event.
+
+    Memory: each event is read once from the input queue, and each spike is written once to the output queue. Each
+    operation reads its weight, and reads and writes one state. A pass over all neurons reads and writes every state and
+    reads every bias. A queue has space for one event of every source, with the own spikes of a recurrent layer.
+    Weights and states have a buffer of exactly their size. Delay lines are not counted.
+
+    Args:
+        profile: the device.
+        memory: its [memory] section.
+        layer: counts of the layer.
+        synops: synaptic operations of the layer, `[N]`.
     """
     add, mac = _add_pj(profile), _mac_pj(profile)
     addressing = np.outer(add * layer.addressed_synapses, layer.events)

@@ -61,7 +61,15 @@ class Placement:
 
 
 def place(network: IntegerNetwork, profile: HardwareProfile) -> Placement | None:
-    """The cores of each layer of `network`; None where the device publishes no neurons per core or cores per chip."""
+    """The cores of each layer by the public limits of a device.
+
+    Args:
+        network: the network.
+        profile: the device.
+
+    Returns:
+        The placement; None where the device publishes no neurons per core or no cores per chip.
+    """
     limits = profile.limits
     per_chip, per_tile = known(limits.cores_per_chip), known(limits.cores_per_tile)
     if known(limits.neurons_per_core) is None or per_chip is None:

@@ -1,6 +1,6 @@
-"""Energy of an inference on a device: counted operations times constants with a source, as an interval.
+"""Energy of an inference on a device: counted operations times sourced constants, as an interval.
 
-Unknown terms are None and are listed in `unknown_terms`; none is counted as 0.
+Unknown terms are None and are listed in `unknown_terms`. None of them is counted as 0.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class SampleEnergies:
 
     @property
     def rule_counts(self) -> bool:
-        """Whether any number here depends on which updates are active."""
+        """Whether a number depends on the rule for active neuron updates."""
         by_work = self.profile.latency.model == "core_max_plus_barrier" and self.latency.time_us is not None
         return self.neuron_bracket_pj is not None or by_work
 
@@ -129,7 +129,7 @@ def sample_energies(
         dynamic = np.sum([layer.dynamic_pj for layer in layers], axis=0)
         static = static_pj(profile, time, placement)
         if static is None and time.time_us is not None and "static" not in unknown_terms:
-            unknown_terms.append("static")  # it has a number, but how many chips or cores it counts for is not known
+            unknown_terms.append("static")  # power is known per chip or core, but their number is not
         bracket = neuron_bracket_pj(profile, activity)
         overhead = overhead_pj(profile, activity, time)
         if static is not None and overhead is not None:
@@ -155,7 +155,7 @@ def sample_energies(
 def _used(
     profile: HardwareProfile, activity: Activity, *, has_static: bool, has_ann: bool
 ) -> tuple[tuple[str, Sourced], ...]:
-    """The constants that were multiplied, with their names."""
+    """The constants that were multiplied, by name."""
     memory = profile.memory
     ops = [f"synop_{layer.kind}" for layer in activity.layers if profile.constant(f"synop_{layer.kind}")]
     ops = list(dict.fromkeys(ops)) or ["synop"]

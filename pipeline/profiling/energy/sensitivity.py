@@ -54,7 +54,7 @@ def sensitivity(
 
 
 def _varied(profile: HardwareProfile) -> Iterator[tuple[str, tuple[float | None, float | None], ProfilePair]]:
-    """Each uncertain constant's key, its ends, and the profile with it at either end."""
+    """Key and ends of each uncertain constant, and the profile with the constant at either end."""
     for index, entry in enumerate(profile.energy):
         if _uncertain(entry):
             low, _, high = entry.interval
@@ -81,7 +81,7 @@ def _varied(profile: HardwareProfile) -> Iterator[tuple[str, tuple[float | None,
 
 
 def _active_updates(nominal: SampleEnergies, bracket: tuple[float, float] | None) -> list[ConstantEffect]:
-    """Effect of the rule for active neuron updates, which is a choice and no constant."""
+    """Effect of the rule for active neuron updates, which is a choice and not a constant."""
     if bracket is None or nominal.dynamic_pj is None:
         return []
     neurons = sum(float(layer.neuron_pj[1].mean()) for layer in nominal.layers)

@@ -1,4 +1,4 @@
-"""Means of sample energies: the energy estimate that a report contains, with its description in words."""
+"""Energy estimate of a report: means of sample energies, with a description in words."""
 
 from __future__ import annotations
 
@@ -21,7 +21,12 @@ from spikeport.values import Interval
 
 
 def summarize(energies: SampleEnergies, sensitivity: tuple[ConstantEffect, ...] = ()) -> EnergyEstimate:
-    """Means over samples of `energies`, in µJ per inference, with assumptions and sources in words."""
+    """Means over samples in µJ per inference, with assumptions and sources in words.
+
+    Args:
+        energies: energies of each sample.
+        sensitivity: effects of the uncertain constants.
+    """
     device, profile, ann = energies.profile.device, energies.profile, energies.ann_pj
     headline = energies.total_pj if energies.dynamic_pj is None else energies.dynamic_pj
     bracket = by_rule = operations = break_even = None
@@ -65,7 +70,7 @@ def summarize(energies: SampleEnergies, sensitivity: tuple[ConstantEffect, ...] 
 
 
 def mean_uj(energy_pj: np.ndarray | None) -> Interval | None:
-    """Mean over samples of `[3, N]` pJ, in µJ; None where the energy is unknown."""
+    """Mean over samples in µJ of energies `[3, N]` in pJ; None where the energy is unknown."""
     return None if energy_pj is None else _micro(energy_pj)
 
 
@@ -113,5 +118,5 @@ def _mean(values: np.ndarray | None) -> Interval | None:
 
 
 def _interval(low: float, nominal: float, high: float) -> Interval:
-    """Equal terms may differ in the last bit where they were summed in another order."""
+    """An interval from its ends. Equal ends may differ in the last bit, since sums may have different orders."""
     return Interval(low=min(low, nominal), nominal=nominal, high=max(high, nominal))

@@ -18,13 +18,21 @@ PJ_PER_UJ = 1e6
 
 @dataclass(frozen=True, kw_only=True)
 class LayerEnergyArrays:
-    """One layer's dynamic energy by term, pJ, each `[3, N]`: low, nominal, high of every sample."""
+    """Dynamic energy of one layer by term. Arrays are `[3, N]` pJ: low, nominal and high of every sample.
+
+    Attributes:
+        name: the layer.
+        synapse_pj: synaptic operations.
+        neuron_pj: neuron updates.
+        routing_pj: messages.
+        memory: addressing and memory, for profiles with a [memory] section; else None.
+    """
 
     name: str
     synapse_pj: np.ndarray
     neuron_pj: np.ndarray
     routing_pj: np.ndarray
-    memory: MemoryEnergy | None = None  # of profiles with a [memory] section
+    memory: MemoryEnergy | None = None
 
     @property
     def dynamic_pj(self) -> np.ndarray:
@@ -34,13 +42,27 @@ class LayerEnergyArrays:
 
 
 def energy_pj(constant: Constant, counted: np.ndarray) -> np.ndarray:
-    """Low, nominal and high energy of `counted` `[N]` operations, `[3, N]` pJ."""
+    """Low, nominal and high energy of counted operations.
+
+    Args:
+        constant: energy of one operation, pJ.
+        counted: number of operations, `[N]`.
+
+    Returns:
+        `[3, N]` pJ.
+    """
     return np.outer(constant.interval, counted)
 
 
 def counted_synops(profile: HardwareProfile, layer: LayerActivity) -> np.ndarray | None:
-    """Synaptic operations of the layer `[N]` as the device counts them: with or without zero weights, an event with a
-    value once or as often as its value. None where the values are needed and unknown."""
+    """Synaptic operations of a layer by the accounting of the device.
+
+    Depending on the device, zero weights are counted or not, and an event with a value counts once or as often as its
+    value.
+
+    Returns:
+        `[N]`; None where the values are needed and unknown.
+    """
     skip = profile.accounting.zero_weight == "skip"
     if layer.takes_values and profile.accounting.graded_event == "by_value":
         return layer.effective_carried_synops if skip else layer.carried_synops
@@ -48,14 +70,20 @@ def counted_synops(profile: HardwareProfile, layer: LayerActivity) -> np.ndarray
 
 
 def synop_constant(profile: HardwareProfile, layer: LayerActivity) -> Constant | None:
-    """Energy of one synaptic operation, with a multiplication where the event has a value; None where unknown."""
+    """Energy of one synaptic operation in pJ, with a multiplication where events have values; None where unknown."""
     if layer.takes_values and profile.accounting.graded_event == "mac":
         return profile.constant("synop_mac")
     return profile.constant(f"synop_{layer.kind}", "synop")
 
 
 def layer_energy(profile: HardwareProfile, layer: LayerActivity, active: np.ndarray) -> LayerEnergyArrays:
-    """All terms of one layer; `active`: active neuron updates `[N]`."""
+    """All terms of one layer.
+
+    Args:
+        profile: the device.
+        layer: counts of the layer.
+        active: active neuron updates, `[N]`.
+    """
     synop, synops = synop_constant(profile, layer), counted_synops(profile, layer)
     assert synop is not None  # sample_energies has checked
     assert synops is not None
@@ -78,9 +106,9 @@ def layer_energy(profile: HardwareProfile, layer: LayerActivity, active: np.ndar
 
 
 def _neuron_pj(profile: HardwareProfile, layer: LayerActivity, active: np.ndarray) -> np.ndarray:
-    """Nominal by the active rule; low with every update inactive, high with every update active.
+    """Neuron energy `[3, N]` pJ: nominal by the active rule, low with all updates inactive, high with all active.
 
-    With a [memory] section: what the update computes, active or not.
+    With a [memory] section: the computations of the updates, which do not depend on the rule.
     """
     if profile.memory is not None:
         return state_pj(profile, layer)
@@ -100,7 +128,10 @@ def _neuron_pj(profile: HardwareProfile, layer: LayerActivity, active: np.ndarra
 
 
 def neuron_bracket_pj(profile: HardwareProfile, activity: Activity) -> tuple[float, float] | None:
-    """Neuron energy of a sample at nominal constants with every update inactive, and with every update active."""
+    """Neuron energy of a sample in pJ at nominal constants, with all updates inactive and with all active.
+
+    None where neurons are updated by events, and for profiles with a [memory] section.
+    """
     if profile.accounting.neuron_update == "on_event" or profile.memory is not None:
         return None
     updates = sum(layer.updates for layer in activity.layers)
@@ -109,7 +140,16 @@ def neuron_bracket_pj(profile: HardwareProfile, activity: Activity) -> tuple[flo
 
 
 def static_pj(profile: HardwareProfile, time: Latency, placement: Placement | None) -> np.ndarray | None:
-    """Power of the chips in use times the time of an inference; 1 mW for 1 µs is 1000 pJ."""
+    """Static energy: power of the chips in use times the time of an inference. 1 mW for 1 µs is 1000 pJ.
+
+    Args:
+        profile: the device.
+        time: time of each inference.
+        placement: cores of the layers; None where they are unknown.
+
+    Returns:
+        `[3, N]` pJ; None where a factor is unknown.
+    """
     static = profile.static
     per_chip, per_core, per_mhz = (known(x) for x in (static.per_chip_mw, static.per_core_mw, static.per_mhz_mw))
     clock_hz = profile.device.operating_point.clock_hz
@@ -131,7 +171,16 @@ def static_pj(profile: HardwareProfile, time: Latency, placement: Placement | No
 
 
 def overhead_pj(profile: HardwareProfile, activity: Activity, time: Latency) -> np.ndarray | None:
-    """Fixed costs, where the profile includes them: 0 where it does not, None where their time is unknown."""
+    """Fixed overhead of an inference.
+
+    Args:
+        profile: the device.
+        activity: the counts.
+        time: time of each inference.
+
+    Returns:
+        `[3, N]` pJ; 0 where the profile does not include overhead, None where it depends on an unknown time.
+    """
     overhead, fixed = profile.overhead, np.zeros((3, activity.samples))
     if not overhead.included:
         return fixed
