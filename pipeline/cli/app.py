@@ -1,6 +1,6 @@
-"""The command `spikeport`: parses words, shows progress, turns errors into exit codes. Work happens elsewhere.
+"""The command `spikeport`: parses arguments, shows progress and prints results. The work is done in other rooms.
 
-Heavy imports stay inside the commands, so that help appears at once.
+Heavy imports are inside the commands, so that help appears at once.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from spikeport.pipeline.cli import sweep as cli_sweep
 from spikeport.pipeline.cli import tools as cli_tools
 from spikeport.pipeline.cli.console import Changes, Json, Quiet, RecipeWord, fail, show
 
-# Before torch loads: its threads spin while they wait for each other, and where another process has their cores they
-# spin in vain; see docs/reference/training.md.
+# This must be set before torch is loaded. Otherwise its waiting threads use CPU time that other processes need; see
+# docs/reference/training.md.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-    os.environ.setdefault("GOMP_SPINCOUNT", "5000")  # some microseconds, for the next piece of work comes soon
+    os.environ.setdefault("GOMP_SPINCOUNT", "5000")  # a few microseconds, since the next work comes soon
 
 exits.limit_blas_threads()
 
@@ -182,7 +182,7 @@ cli_tools.add_to(app)
 
 
 def main() -> None:
-    """Entry point: runs the command; a user's mistake is one line on standard error and an exit code."""
+    """Runs the command and exits the process. A mistake of a user is one line on standard error and an exit code."""
     sys.exit(exits.exit_code_of(app))
 
 

@@ -43,7 +43,7 @@ def compare(
 
 
 def _lines(comparison: Comparison) -> list[str]:
-    """Two tables, accuracy with the difference to the first and energy with the ratio to it, and what they lack."""
+    """Table of accuracies with differences to the first run, and table of energies with ratios to it."""
     lines = [*_accuracy(comparison), "", *_energy(comparison)]
     if comparison["settings"]:
         lines += ["", "settings that differ: " + ", ".join(comparison["settings"])]

@@ -1,4 +1,4 @@
-"""What the command prints: JSON for machines, lines and tables for people."""
+"""Output and options of the command: JSON for programs, lines and tables for people."""
 
 from __future__ import annotations
 
@@ -25,8 +25,13 @@ InputShape = Annotated[
 
 
 def show(result: Any, as_json: bool, lines: Iterable[str]) -> None:
-    """Prints `result` as JSON (in ASCII), or `lines`, on standard output. What could steer a terminal, or begin
-    another line, is escaped."""
+    """Prints a result on standard output. Control characters and line ends within a line are escaped.
+
+    Args:
+        result: the result in JSON values.
+        as_json: whether to print `result` as ASCII JSON, and not `lines`.
+        lines: the result as text.
+    """
     if as_json:
         print(json_format.dumps(result, indent=2, allow_nan=False))
     else:
@@ -35,7 +40,11 @@ def show(result: Any, as_json: bool, lines: Iterable[str]) -> None:
 
 
 def shape_of(text: str | None) -> tuple[int, ...] | None:
-    """The sizes in `text`, None for None. Raises UserError where they are none."""
+    """Parses a shape such as `2,34,34`; None for None.
+
+    Raises:
+        UserError: the text is not a shape.
+    """
     if text is None:
         return None
     try:
@@ -48,7 +57,11 @@ def shape_of(text: str | None) -> tuple[int, ...] | None:
 
 
 def bytes_of(text: str | None) -> int | None:
-    """Bytes in a size like 512M or 4G (powers of 1024), None for None. Raises UserError where it is none."""
+    """Parses a size such as `512M` or `4G` (powers of 1024) in bytes; None for None.
+
+    Raises:
+        UserError: the text is not a size.
+    """
     if text is None:
         return None
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", text.strip().lower())
@@ -58,6 +71,14 @@ def bytes_of(text: str | None) -> int | None:
 
 
 def fail(what: str, hint: str) -> NoReturn:
-    """Leaves with exit code 1: a check ran, and its answer is no."""
+    """Ends the command with exit code 1, for a check that failed.
+
+    Args:
+        what: the failure.
+        hint: what to do about it.
+
+    Raises:
+        CheckFailedError: always.
+    """
     sys.stdout.flush()
     raise CheckFailedError(what, hint=hint)

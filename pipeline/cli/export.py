@@ -1,4 +1,4 @@
-"""The verb `export`: a run, any .nir file or a .net file -> files for the chip, and what that cost."""
+"""The verb `export`: writes the files for the chip from a run, a .nir file or a .net file, with the rounding errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The entry of the command `spikeport`: signals are heeded before the first library is loaded."""
+"""Entry point of the command `spikeport`. Signals are handled before the first library is loaded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from spikeport import exits
 
 
 def main() -> None:
-    """Runs the command and leaves with its exit code."""
+    """Runs the command and exits the process with its exit code."""
     sys.exit(exits.exit_code_of(_command))
 
 

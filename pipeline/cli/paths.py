@@ -1,4 +1,4 @@
-"""Every path that a verb takes is expanded as recipes' paths are, in one place for all verbs."""
+"""Expands ~ and $VARIABLES in the path arguments of all verbs, as in recipes."""
 
 from __future__ import annotations
 
@@ -22,10 +22,14 @@ class Verbs(TyperGroup):
             _expand(verb)
 
     def main(self, args: Any = None, *rest: Any, **settings: Any) -> Any:
-        """Reads the words and does the verb. Raises UserError where one can be no path."""
+        """Parses the arguments and runs the verb.
+
+        Raises:
+            UserError: an argument contains the character NUL, which no path can contain.
+        """
         for word in sys.argv[1:] if args is None else args:
             if "\0" in word:
-                expanded(word)  # raises: typer has a box for it, and no line
+                expanded(word)  # raises UserError; the error of typer would not be one line
         return super().main(args, *rest, **settings)
 
 

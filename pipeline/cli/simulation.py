@@ -1,4 +1,4 @@
-"""Runs a network on frames with one backend, or with two that are compared."""
+"""Runs a network on frames with one backend, or with two backends that are compared."""
 
 from __future__ import annotations
 
@@ -20,9 +20,14 @@ from spikeport.tables import text_table
 
 @dataclass(frozen=True, kw_only=True)
 class Simulated:
-    """`result` for machines, `lines` for people, `trace` where it was kept, `failure` where a check answered no, or
-    where not all samples are done. The functions below take as `rows` which of a larger set the samples are, where they
-    were drawn: the trace, what Lava has finished and a divergence name them by these numbers."""
+    """The result of a simulation.
+
+    Attributes:
+        result: the result in JSON values.
+        lines: the result as text.
+        trace: the spike trace; None where it was not kept.
+        failure: the error to raise after printing: spikes differ, or not all samples are done.
+    """
 
     result: dict[str, Any]
     lines: list[str]
@@ -33,7 +38,7 @@ class Simulated:
 def chosen(
     names: str, *, device: str, memory_bytes: int | None, workers: int | None, timeout_s: float
 ) -> tuple[Backend, ...]:
-    """The backends that `names` stands for, with the options that concern them.
+    """The backends by name, with their options.
 
     Args:
         names: "both", or names of one or two backends, separated by a comma; see `backend_of`.
@@ -74,8 +79,19 @@ def in_reference(
     progress: Progress,
     rows: np.ndarray | None = None,
 ) -> Simulated:
-    """The integer reference, chunk by chunk; without `keep` the spikes of a chunk are forgotten after counting, with
-    `per_step` the trace that is kept has the counts of every step."""
+    """Simulates with the integer reference in chunks.
+
+    Args:
+        network: the network.
+        frames: `[N, T, *input_shape]`.
+        labels: `[N]`; None where they are unknown.
+        keep: whether to keep the spike trace.
+        per_step: whether the trace contains the counts of every time step.
+        memory_bytes: most memory of a chunk; None for the default.
+        device: `cpu`, `cuda` or `cuda:N`.
+        progress: called with samples done and samples in all.
+        rows: numbers of the samples in the whole set, `[N]`; None where all samples of it are simulated.
+    """
     from spikeport.export.backends.reference.simulate import iter_simulate
 
     totals, kept = TraceTotals(network, labels), []
@@ -95,7 +111,16 @@ def in_backend(
     progress: Progress,
     rows: np.ndarray | None = None,
 ) -> Simulated:
-    """Any backend; when it runs out of time, the result covers the samples that it finished."""
+    """Simulates with any backend. After a timeout, the result contains the finished samples.
+
+    Args:
+        network: the network.
+        frames: `[N, T, *input_shape]`.
+        labels: `[N]`; None where they are unknown.
+        backend: the backend.
+        progress: called with samples done and samples in all.
+        rows: numbers of the samples in the whole set, `[N]`; None where all samples of it are simulated.
+    """
     totals, timeout = TraceTotals(network, labels), None
     try:
         trace = backend.simulate(network, frames, progress=progress)
@@ -119,7 +144,18 @@ def simulate_and_compare(
     progress: Progress,
     rows: np.ndarray | None = None,
 ) -> Simulated:
-    """Two backends, every layer compared; the first divergence is kept as a case in `case_folder`."""
+    """Simulates with two backends and compares the spikes of every layer.
+
+    Args:
+        network: the network.
+        frames: `[N, T, *input_shape]`.
+        labels: `[N]`; None where they are unknown.
+        backends: the two backends.
+        case_folder: folder for the case of the first divergence.
+        timeout_s: time limit in s.
+        progress: called with samples done and samples in all.
+        rows: numbers of the samples in the whole set, `[N]`; None where all samples of it are simulated.
+    """
     from spikeport.export.backends.compare_backends import compare_backends
 
     found = compare_backends(

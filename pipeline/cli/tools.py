@@ -1,4 +1,4 @@
-"""The verbs around the work: hardware, data, lava, doctor."""
+"""The verbs `hardware`, `data`, `lava` and `doctor`."""
 
 from __future__ import annotations
 

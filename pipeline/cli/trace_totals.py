@@ -1,4 +1,4 @@
-"""Adds up what simulations of a set, chunk by chunk, say: spikes, counts and how many samples were read right."""
+"""Sums the results of a simulation in chunks: spikes, counts and accuracy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from spikeport.pipeline.run.intervals import Accuracy, share
 
 
 class TraceTotals:
-    """Feed it traces with `add`; `result()` gives the totals. `labels`: `[N]` of the whole set, or None."""
+    """Totals over chunks: add traces with `add`, and get the totals with `result` and `accuracy`.
+
+    Args:
+        network: the network that is simulated.
+        labels: `[N]`, labels of the whole set; None where they are unknown.
+    """
 
     def __init__(self, network: IntegerNetwork, labels: np.ndarray | None) -> None:
         self._network, self._labels = network, labels
@@ -24,7 +29,12 @@ class TraceTotals:
         self._answers: list[Correctness] = []
 
     def add(self, rows: slice | np.ndarray, trace: SpikeTrace) -> None:
-        """`trace` holds the samples `rows` of the set."""
+        """Adds the samples of a trace.
+
+        Args:
+            rows: numbers of the samples in the whole set.
+            trace: their spike trace.
+        """
         self._samples += len(trace.spikes)
         self._per_neuron += trace.spikes.sum(axis=(0, 1), dtype=np.int64)
         classes = self._network.readout.classes(trace.spikes, trace.membrane)
@@ -37,7 +47,7 @@ class TraceTotals:
                 total += getattr(trace.counts, key).sum(axis=0)
 
     def accuracy(self) -> Accuracy | None:
-        """As `pipeline.run.intervals.share`, of what was added; None without labels."""
+        """Accuracy of the added samples, from `pipeline.run.intervals.share`; None without labels."""
         if self._labels is None:
             return None
         nothing = np.zeros(0, dtype=bool)
@@ -50,9 +60,14 @@ class TraceTotals:
         )
 
     def result(self) -> dict[str, Any]:
-        """`samples`, `silent` (without an output spike: no answer), `output_spikes`, `output_spikes_per_neuron`,
-        `readout`; with labels `labelled` and `unlabelled`, and `accuracy` over the labelled, where silent ones are
-        wrong (None, and `reason`, where there are none); `layers` with counts, each per sample."""
+        """The totals in JSON values.
+
+        Returns:
+            `samples`, `silent` (samples without an output spike), `output_spikes`, `output_spikes_per_neuron` and
+            `readout`. With labels, `labelled`, `unlabelled` and `accuracy` over the labelled samples, where silent
+            samples count as wrong; without labelled samples it is None, with a `reason`. With counts, `layers`, the
+            counts of each layer per sample.
+        """
         found: dict[str, Any] = {
             "samples": self._samples,
             "silent": self._silent,

@@ -1,4 +1,4 @@
-"""A network without its training: any .net or .nir with frames gets the account, and the page, that a run gets."""
+"""Profiles a network without its training: counts, energy and report of a .net or .nir file on frames."""
 
 from __future__ import annotations
 
@@ -70,9 +70,22 @@ def profile_network(
     active_rule: str | None = None,
     per_step: bool = False,
 ) -> tuple[JsonObject, SpikeTrace]:
-    """Counts and energies as the stage `profile` has them, with the accuracy, and the trace, with `per_step` its counts
-    of every step; the baseline is the formula floor of an ANN of the same shape on a GPU.
-    `active_rule`: as in `sample_energies`."""
+    """Simulates a network and estimates its energy, as the stage `profile` of a run does.
+
+    Args:
+        subject: the network and its frames.
+        hardware: ids or files of profiles.
+        baseline: id or file of a GPU profile, for the formula floor of an ANN of the same shape; None for none.
+        progress: shows the progress.
+        active_rule: the rule for active neuron updates; None for each profile's own.
+        per_step: whether the trace contains the counts of every time step.
+
+    Returns:
+        The counts, energies, accuracy and baseline in JSON, and the spike trace.
+
+    Raises:
+        UserError: a profile is unknown, or its kind is wrong.
+    """
 
     def tell(done: int, total: int) -> None:
         progress(done, total, "samples")
@@ -100,8 +113,19 @@ def write_page(
     *,
     active_rule: str | None = None,
 ) -> list[str]:
-    """The report of what `profile_network` found for `hardware` by `active_rule`: FILES in `folder`, and STEPS where
-    the trace tells steps apart, all or none; their paths returned."""
+    """Writes the report of a profiled network: FILES, and STEPS where the trace has counts of every step; all or none.
+
+    Args:
+        subject: the network and its frames.
+        hardware: ids or files of profiles, as given to `profile_network`.
+        result: counts and energies of `profile_network`.
+        trace: the trace of `profile_network`.
+        folder: the folder of the files.
+        active_rule: the rule for active neuron updates, as given to `profile_network`.
+
+    Returns:
+        The paths of the files.
+    """
     predicted = subject.network.readout.classes(trace.spikes, trace.membrane)
     classes = tuple(str(number) for number in range(subject.network.outputs))
     report = build_report(_inputs(subject, result, trace, predicted, classes))
@@ -124,7 +148,7 @@ def write_page(
         if trace.step_counts is not None:
             write_text(made / STEPS, steps_csv(subject.network, trace.step_counts))
     if STEPS not in files:
-        (folder / STEPS).unlink(missing_ok=True)  # of an earlier report there
+        (folder / STEPS).unlink(missing_ok=True)  # a file of an earlier report
     return [str(folder / name) for name in files]
 
 
@@ -134,7 +158,7 @@ def _inputs(
     frames, labels = subject.frames, subject.labels
     answers = _answers(subject, predicted)
     unlabelled = answers if isinstance(answers, str) else ""
-    # A sample shows its label, its event frames and a row of spikes for each class.
+    # A drawn sample needs a label, event frames, and one output for each class.
     drawn = labels is not None and frames.ndim == 5 and trace.spikes.shape[2] == len(classes)
     return ReportInputs(
         name="network" if subject.source is None else subject.source.stem,
@@ -171,7 +195,7 @@ def _inputs(
 
 
 def _warnings(subject: Subject, trace: SpikeTrace, predicted: np.ndarray) -> list[JsonObject]:
-    """What is wrong with a network as it answers these frames. One that is read by its membranes need not fire."""
+    """Findings of the network on these frames. With a membrane readout, the last layer need not fire."""
     assert trace.counts is not None
     network, places = subject.network, trace.spikes.shape[0] * trace.spikes.shape[1]
     fired = trace.counts.spikes_out.sum(axis=0)
@@ -203,7 +227,7 @@ def _samples(subject: Subject, labels: np.ndarray, predicted: np.ndarray, spikes
 
 
 def _answers(subject: Subject, predicted: np.ndarray) -> Correctness | str:
-    """What was answered, or why nobody knows how well."""
+    """Correctness of the predictions, or the reason why it is not known."""
     if subject.labels is None:
         return f"{subject.frames_file.name} holds no labels"
     found = compare_with_labels(subject.labels, predicted)

@@ -1,4 +1,4 @@
-"""The stages that learn: data, teacher, student, quantized student. They read and write weights in the run folder."""
+"""Stages of the training: data, teacher, pretraining, student, quantized student, with weights in the run folder."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ SIMULATOR, PRETRAIN = "simulator.safetensors", "pretrain.safetensors"
 
 
 def data(context: Context) -> StageOutput:
-    """The data set's facts, the test recordings' classes and which they are; its frames stay in the cache."""
+    """Describes the data set: its facts, the test labels, and the digest and keys of the held-out recordings."""
     dataset = context.dataset
     check_window(dataset)
     facts = describe(dataset)
@@ -69,8 +69,8 @@ def data(context: Context) -> StageOutput:
 
 
 def teacher(context: Context) -> StageOutput:
-    """teacher.safetensors, and which test items it recognizes: paired images of the recordings, or for a spiking
-    teacher the recordings themselves."""
+    """Trains the teacher into teacher.safetensors, and tests it: on the paired images of the test recordings, or, for
+    a spiking teacher, on the test recordings."""
     dataset, test = context.dataset, context.dataset.test
     if not len(dataset.static.labels):
         return StageOutput(result=TeacherResult(predictions=Missing(NO_IMAGES)))
@@ -95,7 +95,7 @@ def teacher(context: Context) -> StageOutput:
 
 
 def synthesis(context: Context) -> StageOutput:
-    """synthesis.safetensors: the translator fitted on the training pairs, and how well it foretells others."""
+    """Trains the translator from images to events on the training pairs, into synthesis.safetensors."""
     trained = train_translator(
         context.recipe,
         context.dataset,
@@ -109,7 +109,7 @@ def synthesis(context: Context) -> StageOutput:
 
 
 def simulator(context: Context) -> StageOutput:
-    """simulator.safetensors: the student pretrained on events of the simulated camera."""
+    """Pretrains the student on events of the simulated camera, into simulator.safetensors."""
     recipe = context.recipe
     if recipe.synthesis.simulator_weights:
         check_leakage(Path(recipe.synthesis.simulator_weights).parent, context.dataset)
@@ -130,9 +130,9 @@ def simulator(context: Context) -> StageOutput:
 
 
 def pretrain(context: Context) -> StageOutput:
-    """pretrain.safetensors: the student pretrained on synthetic events."""
+    """Pretrains the student on synthetic events, into pretrain.safetensors."""
     synthesizer = _synthesizer(context)
-    assert synthesizer is not None  # the stage is there because the method uses one
+    assert synthesizer is not None  # only methods with a synthesizer have this stage
     trained = pretrain_student(
         context.recipe,
         context.dataset,
@@ -148,7 +148,7 @@ def pretrain(context: Context) -> StageOutput:
 
 
 def student(context: Context, method: str) -> StageOutput:
-    """The float student that `method` trained, and its classes for the test recordings."""
+    """Trains the float student with `method`, and predicts the classes of the test recordings."""
     name, spec = weights_file("student", method, context), method_spec(context.recipe.distillation, method)
     own = method == context.recipe.distillation.method
     trained = train_student(
@@ -168,10 +168,10 @@ def student(context: Context, method: str) -> StageOutput:
 
 
 def quantized(context: Context, method: str) -> StageOutput:
-    """The same student folded and fine-tuned in Loihi arithmetic."""
+    """Folds the batch norms of the float student of `method` and fine-tunes it in Loihi arithmetic."""
     name = weights_file("quantized", method, context)
     recipe, own = context.recipe, method == context.recipe.distillation.method
-    same = recipe.quantization.method == "same" or recipe.data.without_recordings  # then images are all there is
+    same = recipe.quantization.method == "same" or recipe.data.without_recordings  # images only
     tuned = qat_finetune(
         recipe,
         context.dataset,
@@ -203,7 +203,7 @@ def _with_cached_views(context: Context, synthesizer: EventSynthesizer) -> Event
 
 
 def _pretrained(context: Context, *files: str) -> Student | None:
-    """The student of the first of `files` that a stage of this run has left, or None."""
+    """The student of the first of `files` that a pretraining stage of this run writes; None where there is none."""
     stages = {SIMULATOR: "simulator", PRETRAIN: "pretrain"}
     found = [name for name in files if stages[name] in pretraining_stages(context.recipe)]
     return _student_from(context.run.file(found[0]), context) if found else None
@@ -217,13 +217,13 @@ def _student_from(file: Path, context: Context) -> Student:
 
 
 def weights_file(kind: str, method: str, context: Context) -> str:
-    """`student.safetensors` for the run's own method, `student-baseline.safetensors` for the comparison."""
+    """Name of a weights file: `student.safetensors` for the run's method, `student-<method>.safetensors` for others."""
     own = method == context.recipe.distillation.method
     return f"{kind}.safetensors" if own else f"{kind}-{method}.safetensors"
 
 
 def load_teacher(context: Context) -> Teacher | None:
-    """The run's teacher, on the CPU, in eval mode; None where the data set has no images to train one on."""
+    """The run's teacher, on the CPU, in eval mode; None where the data set has no images to train one."""
     dataset = context.dataset
     if not len(dataset.static.labels):
         return None
@@ -234,7 +234,7 @@ def load_teacher(context: Context) -> Teacher | None:
 
 
 def load_student(context: Context, method: str, stage: storage.Stage) -> Student:
-    """The run's student that `method` trained, in eval mode. Raises UserError where it is not trained yet."""
+    """The student of `method`, in eval mode. Raises UserError where it is not trained yet."""
     file = context.run.file(weights_file("student" if stage == "float" else "quantized", method, context))
     if not file.is_file():
         raise UserError("is not trained yet", where=str(file), hint="finish the run with spikeport run --resume")
@@ -256,8 +256,8 @@ def _tested(
         network: the student.
         context: the run.
         stage: name of the stage that trained it.
-        with_teacher: whether the run's teacher took part.
-        before: findings of the float student that it was made of.
+        with_teacher: whether it was trained with the run's teacher.
+        before: findings of the float student, for a quantized student.
     """
     test = context.dataset.test
     seen = run_student(network, test.frames)
@@ -276,7 +276,7 @@ def _tested(
 
 
 def _reported(context: Context, stage: str, found: list[health.Finding]) -> tuple[health.Finding, ...]:
-    """`found` and the findings of the last epoch, each shown once as a line."""
+    """Adds the findings of the last epoch to `found`, and prints each finding once."""
     row = last_row(context.run.file(METRICS), stage)
     found = [*(health.of_gradient(stage, row.to_json()) if row else ()), *found]
     for finding in found:
@@ -285,7 +285,7 @@ def _reported(context: Context, stage: str, found: list[health.Finding]) -> tupl
 
 
 def _teacher_findings(context: Context, trained: Teacher) -> list[health.Finding]:
-    """On images, or recordings, that it was not trained on."""
+    """Findings of the teacher on validation images, or on validation recordings for a spiking teacher."""
     dataset = context.dataset
     if trained.input_kind == "events":
         held = dataset.validation

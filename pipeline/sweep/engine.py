@@ -1,6 +1,7 @@
-"""Runs a sweep's trials on Optuna: its journal file is the queue and the record, so that a stopped sweep goes on.
+"""Runs the trials of a sweep with Optuna. Its journal file is the queue and the record, so a sweep can be resumed.
 
-Optuna and not Ray: 5 MB of wheels against 147, no daemon, and the journal is JSON lines, which nothing unpickles.
+Optuna is used and not Ray: its wheels have 5 MB and not 147 MB, it needs no daemon, and its journal is JSON lines, so
+nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -29,10 +30,18 @@ Done = Callable[[Trial, "TrialResult | UserError"], None]
 
 
 def run_trials(recipe: Path, trials: Sequence[Trial], out: Path, *, jobs: int, done: Done, verb: str = "train") -> None:
-    """Runs what is not finished of `trials`, `jobs` at a time, each in its folder under `out`, as `spikeport <verb>`.
+    """Runs the unfinished trials, each as `spikeport <verb>` in its own folder.
 
-    `done` is called once for each trial, at once for those finished before, from one thread at a time. A trial that
-    fails does not stop the others. Ctrl-C stops all, and is raised again.
+    A trial that fails does not stop the others. Ctrl-C stops all trials and is raised again.
+
+    Args:
+        recipe: the recipe's file.
+        trials: all trials of the sweep.
+        out: the sweep's folder, with a folder for each trial.
+        jobs: trials at a time.
+        done: called once for each trial with its result or error, from one thread at a time; at once for finished
+            trials.
+        verb: `train` or `run`.
     """
     left = {}
     for trial in trials:
@@ -46,7 +55,11 @@ def run_trials(recipe: Path, trials: Sequence[Trial], out: Path, *, jobs: int, d
 
 
 def open_study(out: Path) -> optuna.Study:
-    """The sweep's study in `out`, new or as it was left."""
+    """Opens the Optuna study of the sweep in `out`, or makes a new one.
+
+    Raises:
+        UserError: the journal is damaged.
+    """
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
@@ -68,7 +81,7 @@ def open_study(out: Path) -> optuna.Study:
 
 
 class _WorkerPool:
-    """Threads that each take a trial from the queue, wait for its process, and record its result."""
+    """Worker threads: each takes a trial from the queue, waits for its process, and records its result."""
 
     def __init__(
         self,
@@ -105,7 +118,7 @@ class _WorkerPool:
         from optuna.trial import TrialState
 
         for stale in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            self.study.tell(stale.number, state=TrialState.FAIL)  # its sweep was killed
+            self.study.tell(stale.number, state=TrialState.FAIL)  # the sweep was killed while it ran
         waiting = {entry.user_attrs["trial"] for entry in self.study.get_trials(states=(TrialState.WAITING,))}
         for name, trial in self.left.items():
             if name not in waiting:
@@ -121,7 +134,7 @@ class _WorkerPool:
                 trial = self.left.get(entry.user_attrs["trial"])
                 if trial is not None:
                     return entry, trial
-                self.study.tell(entry, state=TrialState.PRUNED)  # an earlier, larger sweep asked for it
+                self.study.tell(entry, state=TrialState.PRUNED)  # queued by an earlier sweep with more trials
         return None
 
     def _worker(self) -> None:

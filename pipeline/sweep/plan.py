@@ -1,4 +1,4 @@
-"""What a sweep will run: every setting with every seed and fold, checked before anything runs."""
+"""Plans the trials of a sweep: every setting with every seed and fold, checked before anything runs."""
 
 from __future__ import annotations
 
@@ -13,13 +13,18 @@ from spikeport.errors import UserError
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.recipe_file import load_recipe
 
-COMPARE = "distillation.train_baseline"  # a sweep compares its own settings; each trial trains one arm
+COMPARE = "distillation.train_baseline"  # each trial trains one method, since the sweep compares its settings
 SEED, FOLDS, FOLD = "seed", "data.folds", "data.fold"
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One combination of swept values: `changes` are `key=value` words as `--set` takes them."""
+    """One combination of swept values.
+
+    Attributes:
+        label: short text of the values.
+        changes: words `key=value`, as `--set` takes them.
+    """
 
     label: str
     changes: tuple[str, ...]
@@ -27,7 +32,15 @@ class Setting:
 
 @dataclass(frozen=True)
 class Trial:
-    """One run: a setting under a seed on a fold (None: the recipe's own split). `name` is its folder in the sweep's."""
+    """One run of a sweep.
+
+    Attributes:
+        name: its folder within the sweep's folder.
+        setting: the setting.
+        seed: the seed.
+        fold: the fold; None for the recipe's own split.
+        changes: words `key=value` of setting, seed and fold.
+    """
 
     name: str
     setting: Setting
@@ -37,15 +50,19 @@ class Trial:
 
     @property
     def pair(self) -> tuple[int, int | None]:
-        """Runs of two settings with the same pair saw the same recordings from the same start."""
+        """Seed and fold. Runs of two settings with equal pairs have the same recordings and the same initial state."""
         return self.seed, self.fold
 
 
 def parse_over(words: Sequence[str]) -> tuple[Setting, ...]:
-    """Every combination of `key=a,b,c` words, the last key changing fastest. No word: the recipe as it is.
+    """Makes every combination of values, the last key changing fastest.
 
-    A value is TOML or else a bare string; commas inside brackets, braces and quotes do not part values. Raises
-    UserError for what is no such word, a key or value given twice, and keys that other options set.
+    Args:
+        words: words `key=a,b,c`; none for the recipe as it is. A value is TOML or else a bare string. Commas inside
+            brackets, braces and quotes do not separate values.
+
+    Raises:
+        UserError: a word has another form, a key or value is given twice, or another option sets the key.
     """
     keys, choices = [], []
     for word in words:
@@ -68,10 +85,22 @@ def parse_over(words: Sequence[str]) -> tuple[Setting, ...]:
 def plan_trials(
     source: Path, overrides: Sequence[str], settings: Sequence[Setting], *, seeds: int, folds: int = 0
 ) -> tuple[Recipe, tuple[Trial, ...]]:
-    """The recipe that all trials start from, and the trials: seed by seed, fold by fold, setting by setting.
+    """Plans the trials, and checks the recipe, the losses and the networks of each trial.
 
-    Seeds count up from the recipe's. Each trial's recipe, its objective and networks are validated (students are
-    compared as quantized, so they must be for netx); raises UserError naming the first fault.
+    Students are compared after quantization, so they must fit netx.
+
+    Args:
+        source: the recipe's file.
+        overrides: words `key=value`, settings of all trials.
+        settings: the settings to compare.
+        seeds: number of seeds, counted up from the recipe's.
+        folds: number of folds; 0 for the recipe's own split.
+
+    Returns:
+        The recipe of all trials, and the trials, ordered by seed, fold and setting.
+
+    Raises:
+        UserError: a trial has a fault; the first is named.
     """
     from spikeport.pipeline.stages.checks import check_recipe
 
@@ -116,7 +145,7 @@ def _values(text: str) -> list[str]:
 
 
 def _short(change: str, keys: list[str]) -> str:
-    """`distillation.method=baseline` as `method=baseline` where no other key ends the same."""
+    """Shortens `distillation.method=baseline` to `method=baseline` where no other key has the same last part."""
     key, _, value = change.partition("=")
     last = key.rpartition(".")[2]
     alone = sum(other.rpartition(".")[2] == last for other in keys) == 1
@@ -124,7 +153,7 @@ def _short(change: str, keys: list[str]) -> str:
 
 
 def _slug(label: str, changes: tuple[str, ...]) -> str:
-    """A folder's name for a setting: readable, and another one for other changes."""
+    """Name of a setting's folder: readable, and different for different changes."""
     slug = re.sub(r"[^\w.=-]+", "-", label).strip("-.")[:60]
     digest = hashlib.sha256("\n".join(changes).encode()).hexdigest()[:6]
     return f"{slug}-{digest}"

@@ -1,5 +1,5 @@
-"""Trials that would train the same teacher, or pretrain the student alike, share these stages: later trials copy the
-files of the first one."""
+"""Shares stages between trials: a trial with the same teacher or the same pretraining as an earlier trial copies its
+files."""
 
 from __future__ import annotations
 
@@ -17,11 +17,16 @@ from spikeport.versions import about_this_run
 
 
 def share_stages(recipe: Path, changes: Iterable[str], folder: Path, others: Iterable[Path]) -> Path | None:
-    """Begins the run `folder` with the stages of the first of `others` that this trial would train alike: data, teacher
-    and pretraining, or else data and teacher.
+    """Starts a run with copied stages of another run: data, teacher and pretraining, or else data and teacher.
+
+    Args:
+        recipe: the recipe's file.
+        changes: words `key=value` of the trial.
+        folder: folder of the trial.
+        others: folders of other trials; the first with equal stages is used.
 
     Returns:
-        That run's folder; None where there is none, or where `folder` has begun already.
+        The folder that was copied from; None where no trial has equal stages, or where `folder` exists already.
     """
     if (folder / MANIFEST).is_file():
         return None
@@ -38,7 +43,7 @@ def share_stages(recipe: Path, changes: Iterable[str], folder: Path, others: Ite
 
 
 def _alike(stage: str, one: Recipe, other: Recipe) -> bool:
-    """To the bit: unlike a run that goes on elsewhere, a trial is compared with others."""
+    """Whether both recipes give equal results of a stage, bit by bit, since trials are compared with each other."""
     places = [recipe.training.model_dump(include=set(PLACEMENT_KEYS)) for recipe in (one, other)]
     return places[0] == places[1] and what_is_read(stage, one) == what_is_read(stage, other)
 

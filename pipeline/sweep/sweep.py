@@ -1,4 +1,4 @@
-"""A whole sweep in one folder: recipe.toml, the trials' run folders, sweep.json and sweep.md."""
+"""Runs a sweep in one folder: recipe.toml, the run folders of the trials, sweep.json and sweep.md."""
 
 from __future__ import annotations
 
@@ -39,10 +39,21 @@ def sweep(
     resume: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> SweepJson:
-    """Runs every setting with every seed and fold, each as `spikeport train` in a folder of its own, and compares.
+    """Trains every setting with every seed and fold, each as `spikeport train` in its own folder.
 
-    sweep.json and sweep.md are written again after every trial. With `resume`, finished trials are read and not run;
-    settings, seeds and folds may be added, the recipe may not change.
+    sweep.json and sweep.md are written again after every trial.
+
+    Args:
+        source: the recipe's file.
+        overrides: words `key=value`, settings of all trials.
+        settings: the settings to compare; the first is the one that the others are compared with.
+        out: the sweep's folder.
+        seeds: number of seeds, counted up from the recipe's.
+        folds: number of folds; 0 for the recipe's own split.
+        jobs: trials at a time.
+        resume: whether to resume a sweep in `out`. Finished trials are read and not run again. Settings, seeds and
+            folds may be added; the recipe may not change.
+        say: called with a line for each trial that ends.
 
     Returns:
         The content of sweep.json: `rows` (see `rows_of`), `trials` with the correct recordings of each, and `failed`
@@ -106,11 +117,11 @@ def sweep_recipe(
 
 @dataclass(frozen=True, kw_only=True)
 class SweepResult:
-    """What a sweep found. Prints as its table.
+    """The result of a sweep. Its text form is a table.
 
     Attributes:
         folder: the sweep's folder with sweep.json, sweep.md and the trials' run folders.
-        content: sweep.json: a row for each setting with means and paired differences, all trials, and what failed.
+        content: sweep.json: a row for each setting with means and paired differences, all trials, and the failures.
     """
 
     folder: Path
@@ -118,7 +129,7 @@ class SweepResult:
 
     @property
     def failed(self) -> dict[str, str]:
-        """Why a trial failed, by its name."""
+        """Reasons of failed trials, by name of the trial."""
         return dict(self.content["failed"])
 
     def __repr__(self) -> str:

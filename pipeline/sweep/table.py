@@ -1,4 +1,4 @@
-"""The rows of a sweep's result, and the table that is made of them."""
+"""Statistics of a sweep by setting, and their table."""
 
 from __future__ import annotations
 
@@ -19,11 +19,18 @@ STUDENTS: tuple[Student, ...] = ("float", "quantized")
 def rows_of(
     settings: Sequence[Setting], trials: Sequence[Trial], results: Mapping[str, TrialResult]
 ) -> list[SettingRow]:
-    """One row a setting: `{setting, changes, runs, float, quantized, seconds}`; statistics are None without a run.
+    """Statistics of each setting.
 
-    `float` and `quantized` have `mean`, `sd` and `n` of the test accuracy over finished runs; `silent`, the mean share
-    of recordings without an output spike, where it was counted; and `difference` to the first setting over runs that
-    both have (same seed, same fold), None for the first setting and where there are no such runs.
+    Args:
+        settings: the settings; the first is the one that the others are compared with.
+        trials: all trials.
+        results: results of the finished trials, by name.
+
+    Returns:
+        A row `{setting, changes, runs, float, quantized, seconds}` for each setting; statistics are None without a
+        run. `float` and `quantized` contain `mean`, `sd` and `n` of the test accuracy over finished runs; `silent`, the
+        mean share of recordings without an output spike, where it was counted; and `difference` to the first setting
+        over pairs of runs with the same seed and fold, None for the first setting and where there are no pairs.
     """
     rows = []
     for setting in settings:
@@ -56,7 +63,14 @@ def _student_row(student: Student, runs: ByPair, first: ByPair, both: Sequence[P
 
 
 def table(rows: Sequence[SettingRow]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Head and cells of `rows`, accuracies in per cent and differences in points."""
+    """Head and cells of the table.
+
+    Args:
+        rows: rows of `rows_of`.
+
+    Returns:
+        The head, and the cells of each row, with accuracies in per cent and differences in points.
+    """
     head = ("setting", "runs", "float", "quantized", "float - first", "quantized - first", "seconds")
     cells = []
     for row in rows:
@@ -68,7 +82,11 @@ def table(rows: Sequence[SettingRow]) -> tuple[tuple[str, ...], list[tuple[str, 
 
 
 def markdown(result: SweepJson) -> str:
-    """sweep.md, from sweep.json alone."""
+    """The content of sweep.md.
+
+    Args:
+        result: content of sweep.json.
+    """
     from spikeport.pipeline.report.pages.markdown_parts import code, inline
     from spikeport.pipeline.report.pages.markdown_parts import table as drawn
 
@@ -88,7 +106,7 @@ def markdown(result: SweepJson) -> str:
 
 
 def notes(result: SweepJson) -> list[str]:
-    """What the differences are, and what their intervals do not cover."""
+    """Sentences about the differences, and about what their intervals do not include."""
     if len(result["rows"]) < 2:
         return []
     unseen = (

@@ -1,4 +1,4 @@
-"""One trial: a training run in a process and a folder of its own, and what it found."""
+"""One trial of a sweep: a training run in its own process and folder, and its result."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What a finished training run achieved on its test recordings.
+    """Predictions of a finished training run on its test recordings.
 
     Attributes:
         correct_float: `1` for each recording that the float student classified correctly, else `0`, in test order.
         correct_quantized: the same for the student in Loihi arithmetic.
-        seconds: duration of all training stages; reading the data is left out, because a cache may spare it.
+        seconds: duration of all training stages in s, without reading the data, since that may be cached.
         silent_float: number of recordings without an output spike; None where it was not counted.
         silent_quantized: the same for the student in Loihi arithmetic.
     """
@@ -55,7 +55,7 @@ class TrialResult:
         return self.correct_quantized.count("1") / len(self.correct_quantized)
 
     def row(self) -> TrialScores:
-        """Plain values for JSON, accuracies included."""
+        """All values and both accuracies, for JSON."""
         return {
             "recordings": self.recordings,
             "accuracy_float": self.accuracy_float,
@@ -69,7 +69,15 @@ class TrialResult:
 
 
 def trial_result(folder: Path, verb: str = "train") -> TrialResult | None:
-    """The result of the run in `folder`; None where it is missing or not finished (for "run": up to its report)."""
+    """Reads the result of a run.
+
+    Args:
+        folder: the run folder.
+        verb: `train`, or `run` for a run up to its report.
+
+    Returns:
+        The result; None where the run is missing or not finished.
+    """
     if not (folder / MANIFEST).is_file():
         return None
     run = open_run(folder)
@@ -97,11 +105,19 @@ def trial_result(folder: Path, verb: str = "train") -> TrialResult | None:
 def start_trial(
     recipe: Path, changes: Sequence[str], folder: Path, *, threads: int, verb: str = "train"
 ) -> subprocess.Popen:
-    """Starts `spikeport <verb>` of `recipe` with `changes` in `folder`, or resumes it, with at most `threads` threads.
+    """Starts or resumes a trial. Its output goes to <folder>.log, beside its folder.
 
-    Its output is kept beside the folder, in <folder>.log.
+    Args:
+        recipe: the recipe's file.
+        changes: words `key=value` of the trial.
+        folder: folder of the trial.
+        threads: most threads of the process.
+        verb: `train` or `run`.
+
+    Returns:
+        The process.
     """
-    # -P: the folder where a sweep runs is not searched for modules, whatever its files are called.
+    # -P: Python does not search the current folder for modules.
     command = [sys.executable, "-P", "-m", "spikeport", verb, str(recipe), "--out", str(folder), "--resume"]
     for change in changes:
         command += ["--set", change]
@@ -118,11 +134,16 @@ def start_trial(
 
 
 def finish_trial(process: subprocess.Popen, folder: Path, verb: str = "train") -> TrialResult:
-    """Waits for a trial.
+    """Waits for a trial and reads its result.
+
+    Args:
+        process: the process of `start_trial`.
+        folder: folder of the trial.
+        verb: `train` or `run`.
 
     Raises:
-        UserError: the trial failed; the message has the last line of its output.
-        MissingDependencyError: the trial lacked something.
+        UserError: the trial failed; the message contains the last line of its output.
+        MissingDependencyError: a dependency of the trial is missing.
     """
     code = process.wait()
     result = trial_result(folder, verb) if code == 0 else None
