@@ -1,4 +1,4 @@
-"""The devices that come with Spikeport, and every constant of a profile with its source, as table rows."""
+"""Table rows of the devices of Spikeport, and of the constants of a profile with their sources."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class DeviceRow(JsonValue):
         id: the id that `load_profile` takes.
         name: the device's full name.
         kind: neuromorphic, convention, gpu or cpu.
-        scope: incremental (terms are added up) or all_in (one constant holds everything).
-        unknown_terms: terms of the total energy that no source gives a number for.
-        source: where the description of the device comes from.
+        scope: incremental (terms are added) or all_in (one constant includes all terms).
+        unknown_terms: terms of the total energy without a published number.
+        source: source of the description of the device.
     """
 
     id: str
@@ -40,12 +40,12 @@ class ConstantRow(JsonValue):
 
     Attributes:
         key: section and key, for example `energy.synop`.
-        value: the nominal value, None where it is unknown; the points of a curve.
-        low: lower end of the interval, None where the source gives none.
-        high: upper end of the interval, None where the source gives none.
+        value: the nominal value, or the points of a curve; None if it is unknown.
+        low: lower end of the interval; None if the source states none.
+        high: upper end of the interval; None if the source states none.
         unit: unit of the three, "" for plain numbers.
         status: the number's grade, for example measured or convention.
-        bound: how the source states the number: min, max, typ or none.
+        bound: whether the source states a minimum (min), a maximum (max) or a typical value (typ); else none.
         source: the publication.
         locator: table, figure or page, and how the number was derived.
         note: the assumption behind `low` and `high`.
@@ -64,7 +64,7 @@ class ConstantRow(JsonValue):
 
 
 def list_rows() -> list[DeviceRow]:
-    """One row for each device that comes with Spikeport."""
+    """One row for each device of Spikeport."""
     return [
         DeviceRow(
             id=name,

@@ -1,4 +1,4 @@
-"""Estimates beside published measurements: what the profiles' constants make of results that others measured."""
+"""Validates hardware profiles: compares estimates from their constants with published measurements."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WITHIN, OUTSIDE = "within", "outside"
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedCheck(JsonValue):
-    """A published result of a device beside the estimate from its constants.
+    """A published result of a device and the estimate from its constants.
 
     Attributes:
         hardware: id of the profile.
@@ -23,16 +23,16 @@ class PublishedCheck(JsonValue):
         workload: what ran on the device.
         quantity: what was measured.
         unit: unit of `published`, `low` and `high`.
-        published: the published value, None where only the workload is published.
-        low: smallest estimate over the published points, None without an estimate.
+        published: the published value; None if only the workload is published.
+        low: smallest estimate over the published points; None without an estimate.
         high: largest estimate.
         low_off: (low - published) / published.
         high_off: (high - published) / published.
         tolerance: largest error that counts as within, as a fraction of `published`.
         rates: (low, high) firing rates, as fractions of all neurons and steps, at which the estimate equals the
             published value; for results whose spike counts are not published.
-        result: within, outside, what the bracket of firing rates shows, or why there is no estimate.
-        estimated_by: id of the profile whose constants were used, "" for its own.
+        result: "within", "outside", a sentence on the firing rates, or the reason why there is no estimate.
+        estimated_by: id of the profile whose constants were used; "" for the profile itself.
         source: the publication.
         note: remarks of the profile.
     """
@@ -56,25 +56,32 @@ class PublishedCheck(JsonValue):
 
     @property
     def worst_off(self) -> float:
-        """The larger of `low_off` and `high_off`, without sign; 0 without an estimate."""
+        """Larger magnitude of `low_off` and `high_off`; 0 without an estimate."""
         return max(abs(self.low_off or 0.0), abs(self.high_off or 0.0))
 
 
 def check_rows(profile: HardwareProfile) -> list[PublishedCheck]:
-    """The published results of a profile, each recomputed from its constants as far as its counts are published."""
+    """One row for each published result of a profile, with an estimate if the counts are published."""
     return [_check(profile, entry) for entry in profile.published]
 
 
 def validate_rows() -> list[PublishedCheck]:
-    """`check_rows` of every device that comes with Spikeport."""
+    """`check_rows` of all devices of Spikeport."""
     return [row for name in list_profiles() for row in check_rows(load_profile(name))]
 
 
 def estimate(profile: HardwareProfile, entry: Published) -> tuple[float, float]:
-    """The published quantity from nominal constants of `profile`, in its unit: over all points (where only the network
-    is published: from no spike to all neurons firing at every step), all updates inactive to active.
+    """Estimates a published quantity from nominal constants.
 
-    Energy: synops * e_synop + updates * e_neuron. Power: static + clock * per MHz + synops/s * e_synop.
+    Energy is synops * e_synop + updates * e_neuron. Power is static + clock * per MHz + synops/s * e_synop.
+
+    Args:
+        profile: the profile with the constants.
+        entry: the published result.
+
+    Returns:
+        (low, high) in the unit of the result: over all published points, from all updates inactive to all active. If
+        only the network is published, from no spikes to all neurons firing in every step.
     """
     points = entry.synops or ((0.0,), entry.synops_if_all_fire)
     synops = [math.prod(factors) for factors in points]
@@ -88,8 +95,11 @@ def estimate(profile: HardwareProfile, entry: Published) -> tuple[float, float]:
 
 
 def summary(rows: list[PublishedCheck]) -> list[str]:
-    """What the rows say together, a sentence each: how far off where counts are published, and where no firing rate
-    explains what was measured."""
+    """Summarizes rows in sentences.
+
+    They state the largest error of results with published counts, and for the others the firing rates that explain
+    the measurement.
+    """
     judged = [row for row in rows if row.result in (WITHIN, OUTSIDE)]
     low = [row for row in rows if row.high is not None and (row.published or 0.0) > row.high and row not in judged]
     sentences = []
@@ -114,7 +124,7 @@ def summary(rows: list[PublishedCheck]) -> list[str]:
 
 
 def markdown(rows: list[PublishedCheck]) -> str:
-    """The rows as a table, and what they say together."""
+    """The rows as a Markdown table, with their summary."""
     head = ("hardware", "workload", "quantity", "published", "estimate", "off", "result", "source")
     lines = [f"| {' | '.join(head)} |", "|---|---|---|---:|---:|---:|---|---|"]
     for row in rows:
@@ -173,7 +183,7 @@ def _check(profile: HardwareProfile, entry: Published) -> PublishedCheck:
 def _bracket(
     profile: HardwareProfile, entry: Published, value: float, low: float, high: float
 ) -> tuple[tuple[float, float] | None, str]:
-    """The firing rates that explain `value` and a sentence; (None, why) where no firing rate does."""
+    """Firing rates that explain `value`, and a sentence; (None, reason) if no firing rate does."""
     if value > high:
         return None, f"low by {value / high:.1f} times at least: no firing rate explains it"
     if value < low:
@@ -186,7 +196,7 @@ def _bracket(
 
 
 def _fixed_micro(profile: HardwareProfile, entry: Published) -> tuple[float, float]:
-    """What does not hang on spikes, µJ or µW: neuron updates, all inactive and all active, or power at rest."""
+    """Part that does not depend on spikes, µJ or µW: (all updates inactive, all active), or twice the idle power."""
     if entry.unit in ("mW", "uW"):
         per_chip, per_mhz = known(profile.static.per_chip_mw), known(profile.static.per_mhz_mw)
         idle_mw = per_chip.interval[1] if per_chip else 0.0

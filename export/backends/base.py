@@ -33,9 +33,9 @@ class Fault:
     """One reason why a backend cannot execute a network exactly.
 
     Attributes:
-        layer: name of the layer, "" where the whole network is meant.
+        layer: name of the layer, "" for the whole network.
         message: what is wrong, as a sentence for people.
-        hint: what to do about it, "" where nothing is known.
+        hint: remedy, or "".
     """
 
     layer: str
@@ -52,7 +52,7 @@ class Diagnosis:
     """Whether a backend works on this machine.
 
     Attributes:
-        state: "ok"; "missing" where a part is not installed; "wrong" where a known-answer network gave wrong spikes.
+        state: "ok"; "missing" if a part is not installed; "wrong" if a known-answer network gave wrong spikes.
         detail: what was tried or what is missing, as a sentence for people.
     """
 

@@ -1,4 +1,4 @@
-"""A divergence of two backends as a folder that anybody can run again."""
+"""Saves a divergence of two backends as a folder that can be replayed."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def write_case(
     traces: Sequence[SpikeTrace],
     backends: Sequence[Backend],
 ) -> Path:
-    """Writes a folder inside `folder` with all that `replay` needs, whole or not at all.
+    """Writes a folder inside `folder` with all files that `replay` needs, atomically.
 
     Args:
         folder: where the case goes; an earlier case of the same layer and sample is replaced.

@@ -1,4 +1,4 @@
-"""Networks whose spikes were computed by hand: every backend must give them, and `spikeport doctor` asks for them."""
+"""Networks whose spikes were computed by hand, to test backends; used by `spikeport doctor`."""
 
 from __future__ import annotations
 

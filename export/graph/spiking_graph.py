@@ -31,7 +31,7 @@ BIASES = ("refuse", "neuron")
 
 @dataclass(frozen=True, kw_only=True)
 class SpikingGraph:
-    """A NIR graph with what NIR does not state. Subgraphs are flattened.
+    """A NIR graph with the properties that NIR does not state. Subgraphs are flattened.
 
     Attributes:
         nir_graph: the graph.
@@ -39,10 +39,10 @@ class SpikingGraph:
         reset: "zero", the only reset that Loihi has.
         input_shape: `(C, H, W)` or `(N,)`, without batch.
         scales: integer units per float unit of each weight node that is quantized already.
-        readout: how the output becomes a class; "" for what the graph ends in.
-        bias: what becomes of a bias before a neuron with synaptic current: "refuse" or "neuron" (a bias neuron).
-        allow_vector: whether neurons of a layer may have decays of their own, which only simulators support.
-        origins: where `dt_s` and `reset` came from.
+        readout: how the output becomes a class; "" for the default of the graph's last node.
+        bias: treatment of a bias before a neuron with synaptic current: "refuse" or "neuron" (a bias neuron).
+        allow_vector: whether neurons of a layer may have different decays, which only simulators support.
+        origins: sources of `dt_s` and `reset`.
         notes: assumptions that were made when the graph was loaded.
 
     Raises:
@@ -133,7 +133,7 @@ def load_graph(
     bias: str | None = None,
     allow_vector: bool | None = None,
 ) -> SpikingGraph:
-    """Reads a .nir file. What NIR does not state comes from the metadata file or from the arguments.
+    """Reads a .nir file. Properties that NIR does not state are taken from the metadata file or the arguments.
 
     Args:
         path: the .nir file.

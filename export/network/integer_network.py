@@ -1,7 +1,7 @@
-"""The integer network that runs on the chip, as frozen values that are checked when they are created.
+"""The integer network that runs on the chip, as immutable values that are validated when they are created.
 
-One layer is a synapse (dense or convolution) and the neurons that it drives, in Loihi's units: a step of a weight is 1,
-a step of a membrane is 1/64 of it.
+A layer consists of synapses (dense or convolution) and the neurons that they drive, in Loihi's units: a weight step is
+1, a membrane step is 1/64 of a weight step.
 """
 
 from __future__ import annotations
@@ -24,34 +24,34 @@ Parameter = int | np.ndarray  # one value for all neurons, or int32 of `output_s
 
 @dataclass(frozen=True, kw_only=True)
 class IntegerLayer:
-    """A synapse and its neurons, in Loihi's integers.
+    """Synapses and their neurons, in Loihi's integers.
 
-    Each time step, with x the input spikes and s the layer's own spikes of the step before:
+    In each time step, with the input spikes x and the layer's own spikes s of the previous step:
     u = wrap(decay(u, i_decay) + 64 (weight x + weight_rec s)); v = saturate(decay(v, v_decay) + u + 64 bias);
-    where v > 64 vth_mant the neuron fires and v becomes 0. The functions are those of `fixed_point`.
+    if v > 64 vth_mant, the neuron fires and v becomes 0. The functions are those of `fixed_point`.
 
     Attributes:
         name: the layer's name.
-        kind: "dense", "conv", or "input": neurons without synapses, driven by `weight[0] * x + bias` each step, as
-            the input layers of SLAYER are; only as the first layer.
+        kind: "dense", "conv", or "input": neurons without synapses, driven by `weight[0] * x + bias` in each step, as
+            in the input layers of SLAYER; only as the first layer.
         weight: integers `(Cout, Cin/groups, kH, kW)` or `(out, in)`.
-        bias: integers, one an output channel or one a neuron, or None.
-        i_decay: decay of the current in 4096ths a step (iDecay); one number, or one a neuron, which only simulators
-            support.
+        bias: integers, one per output channel or one per neuron, or None.
+        i_decay: decay of the current per step in units of 1/4096 (iDecay): one number, or one per neuron, which only
+            simulators support.
         v_decay: decay of the voltage, as `i_decay` (vDecay).
-        vth_mant: threshold mantissa, as `i_decay` one number or one a neuron.
+        vth_mant: threshold mantissa, one number or one per neuron, as `i_decay`.
         input_shape: `(C, H, W)` or `(N,)`.
-        stride: of a convolution, (height, width).
+        stride: stride of a convolution, (height, width).
         padding: zeros on each side, (height, width).
-        dilation: (height, width).
-        groups: groups of channels.
-        weight_rec: `(out, out)`, from this layer's spikes of the step before; dense layers only.
-        delay: time steps that a spike waits, broadcastable to `(out, in)`; dense layers only. With `weight_rec` one
-            value or one a row, which then delays both.
-        scale: integer units per float unit of the graph that this came from; None for a layer from a file.
+        dilation: dilation of a convolution, (height, width).
+        groups: number of groups of channels.
+        weight_rec: `(out, out)`, applied to this layer's spikes of the previous step; dense layers only.
+        delay: delay of input spikes in time steps, broadcastable to `(out, in)`; dense layers only. With `weight_rec`
+            it is one value or one per row, and delays recurrent spikes too.
+        scale: integer units per float unit of the original graph; None for a layer from a file.
 
     Raises:
-        UserError: the layer is not legal on Loihi; names the layer and the rule. Rules of netx: `formats.netx.rules`.
+        UserError: the layer is not legal on Loihi. Rules of netx are in `formats.netx.rules`.
     """
 
     name: str
@@ -159,7 +159,7 @@ class IntegerLayer:
     def _check_ranges(self) -> None:
         if self.kind != "input":
             both = [self.weight] if self.weight_rec is None else [self.weight, self.weight_rec]
-            fault = weight_fault(np.concatenate([array.ravel() for array in both]))  # netx: one exponent for both
+            fault = weight_fault(np.concatenate([array.ravel() for array in both]))  # netx has one exponent for both
             if fault:
                 raise UserError(f"weights cannot go to the chip: {fault}", where=self.name)
         for key in ("i_decay", "v_decay"):
@@ -195,7 +195,7 @@ class IntegerLayer:
 
     @property
     def bias_map(self) -> np.ndarray:
-        """The bias of each neuron, int64 of `output_shape`; zeros where there is none."""
+        """Bias of each neuron, int64 of `output_shape`; zeros without a bias."""
         if self.bias is None:
             return np.zeros(self.output_shape, dtype=np.int64)
         bias = self.bias.astype(np.int64)
@@ -205,7 +205,7 @@ class IntegerLayer:
 
     @property
     def max_delay(self) -> int:
-        """The longest synaptic delay in steps."""
+        """Longest synaptic delay in time steps."""
         return 0 if self.delay is None else int(self.delay.max())
 
     @property
@@ -216,17 +216,17 @@ class IntegerLayer:
 
 @dataclass(frozen=True, kw_only=True)
 class IntegerNetwork:
-    """A chain of integer layers. A dense layer after a convolution flattens its input in the order C, H, W.
+    """A chain of integer layers. A dense layer flattens the output of a convolution in the order C, H, W.
 
     Attributes:
         input_shape: `(C, H, W)` or `(N,)` of one time step.
         layers: the layers in order.
-        input_message_bits: 0 where inputs are spikes; else inputs are counts 0 to 2^bits - 1 (graded spikes, which
-            Loihi 2 has).
+        input_message_bits: 0 if inputs are spikes; else inputs are counts of 0 to 2^bits - 1 (graded spikes of
+            Loihi 2).
         readout: how output spikes become a class.
 
     Raises:
-        UserError: a layer does not fit the one before it.
+        UserError: a layer does not fit the previous one.
     """
 
     input_shape: Shape
@@ -252,14 +252,14 @@ class IntegerNetwork:
 
     @property
     def input_limit(self) -> int:
-        """The largest value that an input may have: 1 for spikes."""
+        """Largest legal value of an input: 1 for spikes."""
         if self.layers[0].kind == "input":
             return (1 << MESSAGE_BITS_LIMIT) - 1
         return (1 << self.input_message_bits) - 1 if self.input_message_bits else 1
 
     @property
     def outputs(self) -> int:
-        """How many classes the read-out tells apart."""
+        """Number of classes of the read-out."""
         return self.readout.outputs(self.layers[-1].neurons)
 
     @property

@@ -19,7 +19,7 @@ from spikeport.export.network.fixed_point import BIAS_LIMIT, DECAY_ONE
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 from spikeport.export.quantization.scaled_layer import LayerUnits
 
-SUFFIX = ".bias_neuron"  # ends the name of a layer that was added
+SUFFIX = ".bias_neuron"  # suffix of the name of an added layer
 
 
 def as_input(units: LayerUnits, previous: IntegerLayer | None) -> tuple[LayerUnits, IntegerLayer]:
@@ -121,7 +121,7 @@ def _relay(name: str, shape: tuple[int, ...], padding: tuple[int, int] = (0, 0))
 
 
 def _conv_weight(units: LayerUnits, taps: list[int | None]) -> np.ndarray:
-    """The kernel with one more input channel, one tap of which is the bias; grouped kernels are written out."""
+    """The kernel with one more input channel, one tap of which is the bias; grouped kernels are expanded."""
     layer = units.layer
     if units.bias.ndim != 1:
         raise UserError(

@@ -1,4 +1,4 @@
-"""Explains for each NIR node what it became on the chip: its values, the rewrite, the integers and their errors."""
+"""Explains the conversion of each NIR node: its values, the rewrite, the integers on the chip and their errors."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ IntegerValue = str | int | float | tuple[int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class NodeRecord:
-    """What one node became.
+    """Record of the conversion of one node.
 
     Attributes:
         node: name of the node.
         kind: type of the node.
         layer: chip layer that it became part of, "" if none.
         values: its parameters in NIR, as text.
-        rewrite: what became of it, as a sentence.
+        rewrite: the conversion, as a sentence.
         integers: integers of the chip layer that come from it.
         errors: errors of these integers.
         notes: choices that a reader should know.
@@ -54,7 +54,7 @@ def explain(graph: SpikingGraph, network: IntegerNetwork, rows: list[LayerReport
 
     Args:
         graph: the graph.
-        network: what `quantize` made of it.
+        network: the network from `quantize`.
         rows: the reports of `quantize`.
 
     Returns:

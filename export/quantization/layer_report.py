@@ -42,7 +42,7 @@ class LayerReport:
         folded: nodes that were folded into this layer.
         notes: choices that a reader should know.
         loss: weights, rows, biases and leaks that rounding removed.
-        losses: sentences about `loss` for people; they stand in `notes` too.
+        losses: sentences about `loss` for people; `notes` contains them too.
     """
 
     name: str

@@ -45,7 +45,7 @@ def quantize(
         The integer network, and the report of each layer.
 
     Raises:
-        UserError: the chip could not run the graph as it is; the error names the layer, the rule and what to do.
+        UserError: the chip cannot run the graph. The error names the layer and the rule, and has a hint.
     """
     if not 2 <= bits <= 8:
         raise UserError(f"{bits}-bit weights are not possible", hint="use 2 to 8 bits")
@@ -102,7 +102,7 @@ def _units(graph: SpikingGraph, layer: FoldedLayer, neuron: ChainNode, silent: b
 
 
 def _readout(graph: SpikingGraph, folded: Folded) -> Readout:
-    """The read-out, from the last node of the graph and the read-out that was asked for."""
+    """The read-out, from the last node of the graph and the requested read-out."""
     asked, (_, last) = graph.readout, folded.layers[-1]
     silent, host = isinstance(last.node, SILENT), folded.host
     wrong = (
@@ -129,7 +129,7 @@ def _readout(graph: SpikingGraph, folded: Folded) -> Readout:
 
 
 def _faults(graph: SpikingGraph) -> list[UserError]:
-    """All faults of structure and neurons, so that one error names them together."""
+    """All faults of structure and neurons, for one error that lists them."""
     nodes = graph.nir_graph.nodes
     faults = structure_faults(graph.nir_graph)
     steps: dict[str, EulerStep] = {}

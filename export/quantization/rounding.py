@@ -104,7 +104,7 @@ def quantize_layer(
 
 
 def _kept_by_netx(integers: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
-    """The weights, where those that netx and Lava would change come closer to 0 by 2, and a note about it."""
+    """The weights, with those that netx and Lava would change moved closer to 0 by 2, and a note about it."""
     matrices = [array.astype(np.int64) for array in integers.values()]
     if not any(array.any() for array in matrices):
         return integers, []
@@ -123,7 +123,7 @@ def _kept_by_netx(integers: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray
 
 
 def _sum(bias: np.ndarray, drive: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """The sum of both constants: one value for each row if both are so, else a map."""
+    """Sum of two constants: one value per row if both have one per row, else a map."""
     if bias.ndim == drive.ndim:
         return bias + drive
     rows, maps = (bias, drive) if bias.ndim < drive.ndim else (drive, bias)
@@ -131,7 +131,7 @@ def _sum(bias: np.ndarray, drive: np.ndarray, shape: tuple[int, ...]) -> np.ndar
 
 
 def _scale_limit(bias: np.ndarray, threshold: Any, silent: bool) -> dict[str, float]:
-    """The largest scale at which threshold and bias are legal, each where it matters."""
+    """Largest scales at which threshold and bias are legal; only those that limit the scale."""
     limits = {} if silent else {"threshold": THRESHOLD_LIMIT / float(np.max(threshold))}
     if np.any(bias):
         limits["bias"] = BIAS_LIMIT / float(np.abs(bias).max())
@@ -151,7 +151,7 @@ def _checked(name: str, scale: float, limits: dict[str, float]) -> float:
 def _choose_scale(
     units: LayerUnits, weights: np.ndarray, limits: dict[str, float], grid: int, silent: bool
 ) -> tuple[float, list[str]]:
-    """The largest scale at which weights, bias and threshold fit, and the voltage where it is the read-out."""
+    """Largest scale at which weights, bias and threshold fit, and the voltage if it is the read-out."""
     name = units.layer.name
     limits = {"weights": (256 - grid) / float(np.abs(weights).max()), **limits}
     notes = []

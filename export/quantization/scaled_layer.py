@@ -1,7 +1,7 @@
-"""A folded layer and the Euler step of its neurons as the values of one chip layer, before scaling and rounding.
+"""Combines a folded layer and the Euler step of its neurons into one chip layer, before scaling and rounding.
 
-The state is v times the layer's divisor. Values that differ between neurons go where the chip has room for them: gains
-and thresholds into the rows of the weights, constant inputs into biases.
+The state is v times the layer's divisor. Gains and thresholds that differ between neurons are multiplied into the rows
+of the weights. Constant inputs become biases.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class LayerUnits:
 
     @property
     def slow_bias(self) -> bool:
-        """Whether there is a bias and a current that lasts longer than a time step: the chip has no such bias."""
+        """Whether a bias meets a current that lasts longer than a time step, which the chip does not support."""
         return bool(np.any(self.bias) and np.any(np.asarray(self.i_decay) != DECAY_ONE))
 
 
@@ -75,7 +75,7 @@ def layer_units(
         neuron: name of the neuron's node.
         step: the Euler step of its neurons.
         allow_vector: whether neurons of the layer may have decays and thresholds of their own (simulators only).
-        keep_rows: whether rows stay as they are where thresholds differ, because they lie on the grid already.
+        keep_rows: whether rows are not scaled if thresholds differ, because they are on the integer grid already.
 
     Raises:
         UserError: a parameter differs between neurons in a way that the chip cannot hold, or is not finite.

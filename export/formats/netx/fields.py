@@ -1,4 +1,4 @@
-"""Fields of a .net file, read from a `Tree` with the meaning that netx gives them, or refused by name."""
+"""Reads fields of a .net file from a `Tree`, as netx interprets them. Other values are refused by name."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ NO_NETWORK = "this HDF5 file is no netx network"
 
 
 def group_at(parent: Tree, key: str) -> Tree | None:
-    """The group `key` of `parent`, None where there is none."""
+    """The group `key` of `parent`; None if there is none."""
     member = parent.members.get(key)
     return member if isinstance(member, Tree) else None
 
 
 def text_at(group: Tree, key: str, where: str) -> str:
-    """A text field. Raises UserError where it is missing or no text."""
+    """A text field. Raises UserError if it is missing or not text."""
     value = group.members.get(key)
     text = None if isinstance(value, Tree) else text_of(value)
     if text is None:
@@ -29,7 +29,7 @@ def text_at(group: Tree, key: str, where: str) -> str:
 
 
 def integers_at(group: Tree, key: str, where: str) -> np.ndarray:
-    """A numeric field as int64, its shape kept. Raises UserError where netx would truncate or overflow."""
+    """A numeric field as int64 of the same shape. Raises UserError if netx would truncate or overflow values."""
     values = group.members.get(key)
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "iufb":
         raise UserError(f"has no numeric {key}", where=where, cause="netx needs it")
@@ -37,7 +37,7 @@ def integers_at(group: Tree, key: str, where: str) -> np.ndarray:
 
 
 def as_integers(values: np.ndarray, key: str, where: str) -> np.ndarray:
-    """`values` as int64. Raises UserError naming `key` where they are not integers of 32 bits."""
+    """`values` as int64. Raises UserError with the name `key` if they are not 32-bit integers."""
     if not np.all(np.isfinite(values)) or (values.dtype.kind == "f" and np.any(values != np.trunc(values))):
         raise UserError(f"{key} holds values that are no integers", where=where,
                         cause="netx would truncate them toward zero", hint="quantize the network first")  # fmt: skip
@@ -47,7 +47,7 @@ def as_integers(values: np.ndarray, key: str, where: str) -> np.ndarray:
 
 
 def sizes_at(group: Tree, key: str, where: str) -> tuple[int, ...]:
-    """A shape: positive sizes, at most four, of at most 2^31 values in all."""
+    """A shape: one to four positive sizes with a product of at most 2^31."""
     values = tuple(int(value) for value in integers_at(group, key, where).reshape(-1))
     if not values or min(values) < 1 or len(values) > 4 or math.prod(values) >= 2**31:
         raise UserError(f"{key} {values[:8]} must hold positive sizes, C, H, W or N", where=where)
@@ -55,7 +55,7 @@ def sizes_at(group: Tree, key: str, where: str) -> tuple[int, ...]:
 
 
 def number_at(group: Tree, key: str, where: str) -> int:
-    """One integer; an array of one is one."""
+    """One integer; an array with one element is accepted."""
     values = integers_at(group, key, where).reshape(-1)
     if values.size != 1:
         raise UserError(f"{key} must be one number, it holds {values.size}", where=where)
@@ -63,7 +63,7 @@ def number_at(group: Tree, key: str, where: str) -> int:
 
 
 def pair_at(group: Tree, key: str, where: str) -> tuple[int, int]:
-    """Height and width; one number stands for both."""
+    """(height, width), from two integers or one for both."""
     values = integers_at(group, key, where).reshape(-1)
     if values.size not in (1, 2):
         raise UserError(f"{key} must be one number or a pair (height, width)", where=where)
@@ -71,7 +71,7 @@ def pair_at(group: Tree, key: str, where: str) -> tuple[int, int]:
 
 
 def refuse_set(group: Tree, key: str, where: str, why: str, hint: str, *, harmless: int = 0) -> None:
-    """Raises UserError where a field that netx ignores is there and says anything but 0 or `harmless`."""
+    """Raises UserError if a field that netx ignores is present with a value other than 0 or `harmless`."""
     value = group.members.get(key)
     if value is None or (isinstance(value, np.ndarray) and value.dtype.kind in "iufb"
                          and not np.any((value != harmless) & (value != 0))):  # fmt: skip
@@ -80,9 +80,9 @@ def refuse_set(group: Tree, key: str, where: str, why: str, hint: str, *, harmle
 
 
 def per_neuron(values: np.ndarray, shape: Shape, key: str, where: str) -> np.ndarray:
-    """`values` for each neuron of `shape` (C, H, W), from netx's order (W, H, C), in which NumPy spreads them.
+    """Values per neuron in the order (C, H, W) of `shape`, from netx's order (W, H, C), to which they broadcast.
 
-    netx reverses shapes and kernels, but hands decays, thresholds and biases on as they stand.
+    netx reverses shapes and kernels, but not decays, thresholds and biases.
     """
     order = shape[::-1]
     if values.size == 1:
@@ -98,7 +98,10 @@ def per_neuron(values: np.ndarray, shape: Shape, key: str, where: str) -> np.nda
 
 
 def delay_at(group: Tree, shape: Shape, where: str) -> np.ndarray:
-    """A delay as netx reads it: one, one a row (which wins where the matrix is square), one a column, or one each."""
+    """A delay as netx reads it: one value, one per row, one per column, or one per weight.
+
+    A vector of a square matrix has one value per row.
+    """
     delay = integers_at(group, "delay", where)
     if delay.size == 1:
         return delay.reshape(1, 1)
@@ -113,7 +116,7 @@ def delay_at(group: Tree, shape: Shape, where: str) -> np.ndarray:
 
 
 def attribute_text(group: Tree, key: str, default: str, where: str) -> str:
-    """An attribute that holds text."""
+    """A text attribute; `default` if it is absent."""
     if key not in group.attributes:
         return default
     text = text_of(group.attributes[key])
@@ -123,7 +126,7 @@ def attribute_text(group: Tree, key: str, default: str, where: str) -> str:
 
 
 def attribute_number(group: Tree, key: str, where: str) -> float | None:
-    """An attribute that holds one finite number, None where it is absent."""
+    """An attribute with one finite number; None if it is absent."""
     value: Leaf | None = group.attributes.get(key)
     if value is None:
         return None

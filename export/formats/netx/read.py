@@ -54,13 +54,13 @@ def read_netx(path: str | os.PathLike[str], input_shape: Shape | None = None) ->
 
     Args:
         path: the .net file.
-        input_shape: `(C, H, W)`; needed where the file starts with a convolution and does not state it.
+        input_shape: `(C, H, W)`; needed if the file starts with a convolution and does not state it.
 
     Returns:
         The integer network, exactly as netx would run it.
 
     Raises:
-        UserError: netx would refuse, change or ignore something; names file, layer and rule.
+        UserError: netx would refuse, change or ignore part of the file. The error names the layer and the rule.
     """
     file = read_tree(path)
     groups = group_at(file, "layer")
@@ -86,7 +86,7 @@ def read_netx(path: str | os.PathLike[str], input_shape: Shape | None = None) ->
 
 
 class _Chain:
-    """The layers so far, and the shape that the next one gets."""
+    """The layers read so far, and the input shape of the next one."""
 
     def __init__(self, path: str, given: Shape | None) -> None:
         self.path = path
@@ -96,7 +96,7 @@ class _Chain:
         self.layers: list[IntegerLayer] = []
 
     def take(self, group: Tree, index: int) -> None:
-        """One more group of the file."""
+        """Reads the next group of the file."""
         where = f"{self.path}, layer {index}"
         kind = text_at(group, "type", where)
         if kind == "input":
@@ -134,7 +134,7 @@ class _Chain:
                                 hint="write the neuron group, or leave the weight and bias out")  # fmt: skip
 
     def _flatten(self, where: str) -> None:
-        """netx remembers a flatten until the next dense layer, and can only flatten C, H, W."""
+        """Reads a flatten. netx applies it to the next dense layer, and supports only (C, H, W) inputs."""
         if self.layers and self.flat != (len(self.layers[-1].output_shape) == 3):
             what = "a flatten stands before it, and there is nothing to flatten" if self.flat else (
                 f"gets {self.layers[-1].output_shape} without a flatten before it")  # fmt: skip
@@ -209,13 +209,13 @@ def _dense(group: Tree, kind: str, index: int, where: str, shape: Shape | None, 
         input_shape=(weight.shape[1],) if shape is None else shape, **_neuron(group, where, (neurons,)),
     )  # fmt: skip
     layer = built(delay=delay)
-    if delay is not None and not delay.any():  # only now: netx takes another path for recurrent layers with delays
+    if delay is not None and not delay.any():  # checked last: netx treats delayed recurrent layers differently
         return built()
     return layer
 
 
 def _matrix(group: Tree, key: str, neurons: int, where: str) -> np.ndarray:
-    """A dense weight: (out, in), flat, or with axes of one behind."""
+    """A dense weight `(out, in)`; flat or with trailing axes of size 1 in the file."""
     weight = integers_at(group, key, where)
     if weight.ndim == 1 and weight.size and weight.size % neurons == 0:
         return weight.reshape(neurons, -1)
@@ -278,7 +278,7 @@ def _message_bits(groups: Tree, where: str) -> int:
 
 
 def _readout(file: Tree, groups: Tree, where: str) -> Readout:
-    """What the file says about its read-out; netx looks at none of it."""
+    """The read-out that the file states; netx ignores it."""
     kind: Any = attribute_text(groups, "readout", "spikes", where)
     over_time: Any = attribute_text(groups, "over_time", "sum", where)
     host = group_at(file, "spikeport")

@@ -20,13 +20,13 @@ DELAY_LIMIT = 62  # time steps; netx clamps longer delays
 
 
 def check_network(network: IntegerNetwork) -> None:
-    """Raises UserError for the first layer that netx or Lava would not run as it is."""
+    """Raises UserError for the first layer that netx or Lava would change or refuse."""
     for layer in network.layers:
         check_layer(layer)
 
 
 def check_layer(layer: IntegerLayer) -> None:
-    """Raises UserError naming the layer and the rule where netx or Lava would not run `layer` as it is."""
+    """Raises UserError with the layer and the rule if netx or Lava would change or refuse the layer."""
     if layer.kind == "conv":
         geometry = (*layer.stride, *layer.padding, *layer.dilation, layer.groups, *layer.weight.shape[2:])
         if max(geometry) > GEOMETRY_LIMIT:
@@ -52,7 +52,7 @@ def kept_weights(
 
     Args:
         weight: integers `(out, in)` of a legal range (`fixed_point.weight_fault`), not all zero.
-        weight_rec: `(out, out)`, None where the layer is not recurrent.
+        weight_rec: `(out, out)`; None if the layer is not recurrent.
         delayed: whether the layer has delays. A recurrent layer with delays loses the exponent, and stays shifted.
 
     Returns:
@@ -89,7 +89,10 @@ def _in_lava(weight: np.ndarray, bits: int) -> np.ndarray:
 
 
 def netx_fault(weight: np.ndarray, weight_rec: np.ndarray | None = None, *, delayed: bool = False) -> str:
-    """Why netx would run a dense layer with other weights than these, "" where not. Arguments: `kept_weights`."""
+    """Reason why netx would change the weights of a dense layer; "" if it would not.
+
+    The arguments are those of `kept_weights`.
+    """
     matrices = [weight] if weight_rec is None else [weight, weight_rec]
     kept, shift = kept_weights(weight, weight_rec, delayed=delayed)
     for ours, theirs in zip(matrices, kept, strict=True):

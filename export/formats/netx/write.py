@@ -22,20 +22,20 @@ __all__ = ["read_netx", "write_netx"]
 
 
 def write_netx(network: IntegerNetwork, path: str | os.PathLike[str]) -> None:
-    """Writes `network` as a .net file, reads it back and compares; the file is complete or absent.
+    """Writes a .net file atomically, after reading it back and comparing it with the network.
 
-    Names, scales, message bits and the read-out are written as attributes and a group that netx ignores.
+    Names, scales, message bits and the read-out are written as attributes and as a group that netx ignores.
 
     Args:
         network: the network.
         path: the .net file.
 
     Raises:
-        UserError: the file cannot be written, or netx would not run the network as it is (`rules`).
+        UserError: the file cannot be written, or netx would change or refuse the network (`rules`).
     """
     check_network(network)
     with atomic_path(path) as temporary:
-        # Made in memory: where a disk is full, libhdf5 crashes as it closes a file there.
+        # Written in memory first, since libhdf5 crashes when it closes a file on a full disk.
         with h5py.File(temporary, "w", driver="core", backing_store=False) as file:
             _write(file, network)
             file.flush()
@@ -79,7 +79,7 @@ def _write_readout(file: h5py.File, groups: h5py.Group, readout: Readout) -> Non
 
 
 def _with_flatten(network: IntegerNetwork) -> Iterator[IntegerLayer | None]:
-    """The layers in file order, None standing for the flatten between C, H, W and a dense layer."""
+    """Layers in file order, with None for the flatten between a (C, H, W) output and a dense layer."""
     spread = False
     for layer in network.layers:
         if layer.kind == "dense" and spread:
@@ -122,12 +122,15 @@ def _write_layer(group: h5py.Group, layer: IntegerLayer) -> None:
 
 
 def _in_netx_order(values: int | np.ndarray) -> np.ndarray:
-    """One number, or one a neuron with the axes W, H, C: netx reverses shapes and kernels, but not these."""
+    """One number, or one per neuron with the axes (W, H, C), since netx reverses shapes and kernels but not these."""
     return np.asarray(values, dtype=np.int32).transpose()
 
 
 def _delay(delay: np.ndarray, shape: Shape) -> np.ndarray:
-    """One delay, one a row, one a column, or all: netx takes one axis of a square matrix for rows."""
+    """A delay in the form that netx reads: one value, one per row, one per column, or one per weight.
+
+    A vector of a square matrix would be read as one value per row.
+    """
     if delay.size == 1:
         return np.int32(delay[0, 0])  # type: ignore[return-value]
     if delay.shape[1] == 1 or (delay.shape[0] == 1 and shape[0] != shape[1]):
@@ -136,7 +139,7 @@ def _delay(delay: np.ndarray, shape: Shape) -> np.ndarray:
 
 
 def _difference(written: IntegerNetwork, read: IntegerNetwork) -> str:
-    """Name of the first thing in which two networks mean something else; "" where they agree."""
+    """Name of the first difference between two networks; "" if they are equivalent."""
     for key in ("input_shape", "input_message_bits", "readout"):
         if getattr(written, key) != getattr(read, key):
             return key
@@ -150,7 +153,7 @@ def _difference(written: IntegerNetwork, read: IntegerNetwork) -> str:
 
 
 def _meaning(layer: IntegerLayer, key: str) -> Any:
-    """A field so that equal means the same: biases one a neuron, delays one a synapse."""
+    """A field in canonical form, for comparisons: one bias per neuron, one delay per synapse."""
     if key == "bias":
         return layer.bias_map
     if key == "delay":
