@@ -23,7 +23,13 @@ POINTS = 5  # most points; the last is after all time steps
 
 
 class EarlyExitPoint(TypedDict):
-    """Accuracy and dynamic energy (µJ) after the first `steps` time steps."""
+    """Accuracy and energy after some of the time steps.
+
+    Attributes:
+        steps: number of time steps.
+        accuracy: accuracy after these steps.
+        dynamic_uj: dynamic energy of these steps, µJ.
+    """
 
     steps: int
     accuracy: Accuracy

@@ -41,7 +41,13 @@ class SampleStatistics(JsonValue):
 
 @dataclass(frozen=True, kw_only=True)
 class Bootstrapped(JsonValue):
-    """A value with the ends of its 95 % bootstrap interval."""
+    """A value with its 95 % bootstrap interval.
+
+    Attributes:
+        value: the value.
+        low: lower end of the interval.
+        high: upper end of the interval.
+    """
 
     value: float
     low: float

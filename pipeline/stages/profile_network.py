@@ -76,7 +76,7 @@ def profile_network(
         subject: the network and its frames.
         hardware: ids or files of profiles.
         baseline: id or file of a GPU profile, for the formula floor of an ANN of the same shape; None for none.
-        progress: shows the progress.
+        progress: displays the progress.
         active_rule: the rule for active neuron updates; None for each profile's own.
         per_step: whether the trace contains the counts of every time step.
 

@@ -1,4 +1,4 @@
-"""The types of sweep.json, as typed dictionaries."""
+"""Types of sweep.json, as typed dictionaries."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class StudentRow(MeanDeviation):
     """Test accuracy of one student over the finished runs of a setting.
 
     Attributes:
-        difference: to the first setting, over runs with the same seed and fold; None where there are none.
+        difference: difference to the first setting, over runs with the same seed and fold; None where there are none.
         silent: mean share of recordings without an output spike; absent where it was not counted.
     """
 
@@ -21,6 +21,17 @@ class StudentRow(MeanDeviation):
 
 
 class SettingRow(TypedDict):
+    """Statistics of a setting over its finished runs; None without a run.
+
+    Attributes:
+        setting: label of the setting.
+        changes: its words `key=value`.
+        runs: number of finished runs.
+        float: test accuracy of the float student.
+        quantized: test accuracy of the student in Loihi arithmetic.
+        seconds: duration of the training, s.
+    """
+
     setting: str
     changes: list[str]
     runs: int
@@ -30,7 +41,7 @@ class SettingRow(TypedDict):
 
 
 class TrialScores(TypedDict):
-    """What a finished trial achieved: `TrialResult`, and the accuracies that follow from it."""
+    """Scores of a finished trial: the values of `TrialResult`, and both accuracies."""
 
     recordings: int
     accuracy_float: float
@@ -53,7 +64,18 @@ class TrialRow(TrialScores):
 
 
 class SweepJson(TypedDict):
-    """sweep.json. `failed`: why a trial failed, by its name."""
+    """sweep.json.
+
+    Attributes:
+        schema: name and version of the format.
+        name: name of the recipe.
+        about: creation time, command and versions.
+        seeds: number of seeds.
+        folds: number of folds; 0 for the recipe's own split.
+        rows: statistics of each setting.
+        trials: scores of the finished trials.
+        failed: reasons of failed trials, by name of the trial.
+    """
 
     schema: str
     name: str

@@ -26,7 +26,12 @@ class CurvePoint(TypedDict):
 
 
 class FileDigest(TypedDict):
-    """A file's name and SHA-256."""
+    """A file.
+
+    Attributes:
+        file: its name.
+        sha256: its SHA-256.
+    """
 
     file: str
     sha256: str

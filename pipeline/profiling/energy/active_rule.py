@@ -41,7 +41,15 @@ def known_rule(name: str | None) -> ActiveRule | None:
 
 
 def active_updates(layer: LayerActivity, rule: ActiveRule) -> np.ndarray:
-    """Active neuron-steps of each sample, int64 `[N]`."""
+    """Counts the active neuron-steps of a layer.
+
+    Args:
+        layer: counts of the layer.
+        rule: the rule.
+
+    Returns:
+        int64 `[N]`, one count per sample.
+    """
     return layer.spikes if rule == "spiked_only" else layer.updates_active
 
 

@@ -130,7 +130,12 @@ def not_included(energies: SampleEnergies) -> list[str]:
 
 
 def source(name: str, constant: Sourced) -> str:
-    """`synop 23.6 (18.9 to 35.5) pJ, pre-silicon, stated as min: SOURCE, LOCATOR`."""
+    """A constant in words: `synop 23.6 (18.9 to 35.5) pJ, pre-silicon, stated as min: SOURCE, LOCATOR`.
+
+    Args:
+        name: key of the constant, which determines its unit.
+        constant: the constant.
+    """
     stated = f", stated as {constant.bound}" if constant.bound != "none" else ""
     where = f", {constant.locator}" if constant.locator else ""
     grade = constant.status.replace("_", "-")

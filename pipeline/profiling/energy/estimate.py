@@ -41,7 +41,12 @@ class LayerEnergy(JsonValue):
 
 @dataclass(frozen=True, kw_only=True)
 class NeuronBracket(JsonValue):
-    """Neuron energy in µJ at nominal constants if all updates were inactive, and if all were active."""
+    """Bounds of the neuron energy at nominal constants.
+
+    Attributes:
+        all_inactive: neuron energy if all updates were inactive, µJ.
+        all_active: neuron energy if all updates were active, µJ.
+    """
 
     all_inactive: float
     all_active: float
@@ -66,7 +71,12 @@ class BreakEven(JsonValue):
 
 @dataclass(frozen=True, kw_only=True)
 class Ends(JsonValue):
-    """Energy in µJ with one constant at its low end, and at its high end."""
+    """Energy at both ends of a constant.
+
+    Attributes:
+        low: energy with the constant at its low end, µJ.
+        high: energy with the constant at its high end, µJ.
+    """
 
     low: float
     high: float
@@ -98,7 +108,13 @@ class ConstantEffect(JsonValue):
 
 @dataclass(frozen=True, kw_only=True)
 class PlacedLayer(JsonValue):
-    """Cores of one layer, and the limit that determines their number ("": none)."""
+    """Cores of one layer.
+
+    Attributes:
+        name: the layer.
+        cores: number of its cores.
+        filled_by: the limit that determines the number of cores ("": none).
+    """
 
     name: str
     cores: int
@@ -130,7 +146,12 @@ class PlacementSummary(JsonValue):
 
 @dataclass(frozen=True, kw_only=True)
 class ProfileFile(JsonValue):
-    """The hardware profile that was used: file name and SHA-256."""
+    """The hardware profile that was used.
+
+    Attributes:
+        file: name of its file.
+        sha256: SHA-256 of its file.
+    """
 
     file: str
     sha256: str

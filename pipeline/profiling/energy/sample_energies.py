@@ -181,6 +181,14 @@ def _used(
 
 
 def all_synops(profile: HardwareProfile, activity: Activity) -> np.ndarray:
-    """Synaptic operations of all layers as the device counts them, `[N]`."""
+    """Sums the synaptic operations of all layers by the accounting of a device.
+
+    Args:
+        profile: the device.
+        activity: the counts.
+
+    Returns:
+        `[N]`, one sum per sample; layers with unknown counts are left out.
+    """
     found = [counted_synops(profile, layer) for layer in activity.layers]
     return np.sum([each for each in found if each is not None], axis=0)

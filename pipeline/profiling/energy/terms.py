@@ -60,6 +60,10 @@ def counted_synops(profile: HardwareProfile, layer: LayerActivity) -> np.ndarray
     Depending on the device, zero weights are counted or not, and an event with a value counts once or as often as its
     value.
 
+    Args:
+        profile: the device.
+        layer: counts of the layer.
+
     Returns:
         `[N]`; None where the values are needed and unknown.
     """
@@ -70,7 +74,15 @@ def counted_synops(profile: HardwareProfile, layer: LayerActivity) -> np.ndarray
 
 
 def synop_constant(profile: HardwareProfile, layer: LayerActivity) -> Constant | None:
-    """Energy of one synaptic operation in pJ, with a multiplication where events have values; None where unknown."""
+    """Energy of one synaptic operation, with a multiplication where events have values.
+
+    Args:
+        profile: the device.
+        layer: the layer, whose kind may have a constant of its own.
+
+    Returns:
+        The constant in pJ; None where it is unknown.
+    """
     if layer.takes_values and profile.accounting.graded_event == "mac":
         return profile.constant("synop_mac")
     return profile.constant(f"synop_{layer.kind}", "synop")
@@ -128,9 +140,15 @@ def _neuron_pj(profile: HardwareProfile, layer: LayerActivity, active: np.ndarra
 
 
 def neuron_bracket_pj(profile: HardwareProfile, activity: Activity) -> tuple[float, float] | None:
-    """Neuron energy of a sample in pJ at nominal constants, with all updates inactive and with all active.
+    """Bounds of the neuron energy of a sample at nominal constants.
 
-    None where neurons are updated by events, and for profiles with a [memory] section.
+    Args:
+        profile: the device.
+        activity: the counts.
+
+    Returns:
+        Energy in pJ with all updates inactive, and with all active. None where neurons are updated by events, and for
+        profiles with a [memory] section.
     """
     if profile.accounting.neuron_update == "on_event" or profile.memory is not None:
         return None

@@ -131,7 +131,13 @@ def mark_key(mark: str) -> Markup:
 
 
 def bar(value: float | None, largest: float, title: str) -> Markup:
-    """Draws a thin bar whose width is `value / largest`; empty where the value is unknown."""
+    """Draws a thin bar.
+
+    Args:
+        value: the value; None for no bar.
+        largest: the value of a bar as wide as the column.
+        title: title of the drawing.
+    """
     if value is None or largest <= 0:
         return Markup("")
     width = round(100 * value / largest, 2)

@@ -17,7 +17,15 @@ from spikeport.pipeline.report.content.report_json import (
 
 
 class Activity(TypedDict):
-    """Sums over the layers of a network; None where the number of a layer is not known."""
+    """Sums over the layers of a network; None where the number of a layer is not known.
+
+    Attributes:
+        neurons: number of neurons.
+        weights: number of weights.
+        spikes_per_sample: output spikes of all layers, mean per recording.
+        synops_per_sample: synaptic operations, mean per recording.
+        dense_ops: operations if every input fired at every step.
+    """
 
     neurons: float | None
     weights: float | None
@@ -34,7 +42,16 @@ class Origin(TypedDict):
 
 
 class ComparedRun(TypedDict):
-    """One run of a comparison."""
+    """One run of a comparison. Keys that are not listed here are those of report.json.
+
+    Attributes:
+        number: number of the run, from 1.
+        label: the shortest end of its path that differs from those of the other runs.
+        folder: name of its folder.
+        activity: sums over the layers.
+        energy: energy estimates without their details, or the reason why there are none.
+        provenance: time and command of the run.
+    """
 
     number: int
     label: str
@@ -52,7 +69,14 @@ class ComparedRun(TypedDict):
 
 
 class Ratio(TypedDict):
-    """Ratio of two energies; if there is none, `nominal` is None with a `reason`."""
+    """Ratio of two energies.
+
+    Attributes:
+        nominal: ratio of the nominal energies; None where there is none, with the `reason`.
+        low: low energy over high energy.
+        high: high energy over low energy.
+        reason: why there is no ratio.
+    """
 
     nominal: float | None
     low: NotRequired[float]
@@ -61,7 +85,15 @@ class Ratio(TypedDict):
 
 
 class EnergyRatios(TypedDict):
-    """Ratios of the energies of a run to those of the first run, on one device."""
+    """Ratios of the energies of a run to those of the first run, on one device.
+
+    Attributes:
+        hardware: id of the device.
+        name: name of the device.
+        dynamic: ratio of the dynamic energies.
+        total: ratio of the total energies.
+        paired_dynamic_uj: paired change of the dynamic energy by recording, µJ.
+    """
 
     hardware: str
     name: str
@@ -107,7 +139,17 @@ class IntervalNotes(TypedDict):
 
 
 class Comparison(TypedDict):
-    """compare.json. `settings` and `versions` hold the values of each run by key, where they differ."""
+    """compare.json.
+
+    Attributes:
+        schema: name and version of the format.
+        summary: the result in one sentence.
+        runs: the runs.
+        settings: values of all runs by key of the recipe, where they differ.
+        versions: versions of all runs by package, where they differ.
+        against_first: differences of each other run to the first.
+        intervals: methods of the intervals.
+    """
 
     schema: str
     summary: str

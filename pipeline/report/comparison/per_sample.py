@@ -22,7 +22,14 @@ COUNTS = {"spikes_per_sample": "spikes", "synops_per_sample": "synops"}  # key i
 
 
 class ChangedValue(TypedDict):
-    """A difference or ratio with its 95 % bootstrap interval; if it is unknown, `value` is None with a `reason`."""
+    """A difference or ratio with its 95 % bootstrap interval.
+
+    Attributes:
+        value: the value; None where it is unknown, with the `reason`.
+        low: lower end of the interval.
+        high: upper end of the interval.
+        reason: why the value is unknown.
+    """
 
     value: float | None
     low: NotRequired[float]
@@ -31,7 +38,13 @@ class ChangedValue(TypedDict):
 
 
 class Change(TypedDict):
-    """Difference of a mean between two runs, and the ratio of both means, over `n` recordings (None: not paired)."""
+    """Paired change of a quantity between two runs.
+
+    Attributes:
+        n: number of recordings; None where they are not paired.
+        difference: difference of the means.
+        ratio: ratio of the means.
+    """
 
     n: int | None
     difference: ChangedValue

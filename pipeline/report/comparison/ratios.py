@@ -49,7 +49,14 @@ def _ratio(row: EnergyRow | None, first: EnergyRow | None, names: tuple[str, str
 
 
 def why_apart(row: EnergyRow | None, first: EnergyRow | None, names: tuple[str, str], kind: Kind) -> str:
-    """Why the energies of this kind are not comparable; empty where they are."""
+    """Why two energies are not comparable; empty where they are.
+
+    Args:
+        row: the run's energy; None where it has none on this device.
+        first: the first run's energy.
+        names: labels of both runs.
+        kind: the energy to compare.
+    """
     if row is None or first is None:
         absent = [name for name, known in zip(names, (row, first), strict=True) if known is None]
         verb = "has" if len(absent) == 1 else "have"

@@ -49,7 +49,15 @@ class DeviceView(TypedDict):
 
 
 class ChangeRow(TypedDict):
-    """Paired change of one quantity; `why` is the reason where there is none."""
+    """Paired change of one quantity.
+
+    Attributes:
+        name: the quantity, with its unit.
+        n: number of recordings.
+        difference: difference of the means.
+        ratio: ratio of the means.
+        why: why there is no change; empty where there is one.
+    """
 
     name: str
     n: int | None
@@ -59,7 +67,13 @@ class ChangeRow(TypedDict):
 
 
 class RunChanges(TypedDict):
-    """Paired changes of one run; `why` is the reason if it is the same for all rows, which are then left out."""
+    """Paired changes of one run.
+
+    Attributes:
+        run: the run.
+        rows: changes of each quantity.
+        why: why no quantity has a change, if the reason is the same for all; there are no rows then.
+    """
 
     run: ComparedRun
     rows: list[ChangeRow]
@@ -76,7 +90,13 @@ def checks_of(run: ComparedRun) -> dict[str, Equality]:
 
 
 def unknown_in_all(runs: list[ComparedRun], part: Literal["accuracy", "equivalence"], key: str) -> str:
-    """Why no run has the entry `key` of this part; empty where one has it."""
+    """Why no run has an entry; empty where a run has it.
+
+    Args:
+        runs: the runs.
+        part: the part of report.json.
+        key: the entry of this part.
+    """
     if part == "accuracy":
         reasons = [run["accuracy"][key].get("reason") for run in runs]
     else:

@@ -15,7 +15,14 @@ CLASSES_COUNTED = 1_000  # most classes of a matrix, whose number of cells is th
 
 
 class Mistake(TypedDict):
-    """How many of the `of` recordings with class `label` were predicted as another class."""
+    """A kind of mistake and its frequency.
+
+    Attributes:
+        label: true class.
+        predicted: predicted class.
+        count: recordings with this mistake.
+        of: recordings of the true class.
+    """
 
     label: str
     predicted: str
@@ -24,7 +31,13 @@ class Mistake(TypedDict):
 
 
 class ShadedCell(TypedDict):
-    """A cell of the confusion matrix: a count, its share of the row, and whether it is on the diagonal."""
+    """A cell of the confusion matrix.
+
+    Attributes:
+        count: number of recordings.
+        share: share of the recordings of its row, 0 to 1.
+        own: whether it is on the diagonal.
+    """
 
     count: int
     share: float
@@ -32,7 +45,13 @@ class ShadedCell(TypedDict):
 
 
 class ShadedRow(TypedDict):
-    """A row of the confusion matrix."""
+    """A row of the confusion matrix.
+
+    Attributes:
+        label: true class.
+        total: recordings of the class.
+        cells: cells by predicted class.
+    """
 
     label: str
     total: int

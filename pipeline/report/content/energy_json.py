@@ -8,7 +8,16 @@ from spikeport.values import IntervalJson
 
 
 class LayerTerms(TypedDict):
-    """Dynamic energy of one layer by term, µJ."""
+    """Dynamic energy of one layer by term, µJ; None where unknown. See `LayerEnergy`.
+
+    Attributes:
+        name: the layer.
+        synapse_uj: synaptic operations.
+        neuron_uj: neuron updates.
+        routing_uj: messages.
+        addressing_uj: address computations; absent without a [memory] section.
+        memory_uj: memory accesses; absent without a [memory] section.
+    """
 
     name: str
     synapse_uj: IntervalJson | None
@@ -19,14 +28,22 @@ class LayerTerms(TypedDict):
 
 
 class EndsJson(TypedDict):
-    """An energy at the low and at the high end of a constant."""
+    """An energy in µJ with one constant at its low end, and at its high end."""
 
     low: float
     high: float
 
 
 class EffectJson(TypedDict):
-    """Effect of one uncertain constant, as `ConstantEffect` writes it."""
+    """Effect of one uncertain constant, as `ConstantEffect` writes it.
+
+    Attributes:
+        constant: its key in the profile, or the choice that is varied.
+        low: its low end; None for a choice or a curve.
+        high: its high end; None for a choice or a curve.
+        dynamic_uj: dynamic energy at both ends; None where it is unknown.
+        total_uj: total energy at both ends; None where it is unknown.
+    """
 
     constant: str
     low: float | None

@@ -144,7 +144,10 @@ class Equivalence(TypedDict):
 
 
 class LayerRow(TypedDict):
-    """Activity, quantization error and cores of one layer; None where a value is not known."""
+    """Activity, quantization error and cores of one layer; None where a value is not known.
+
+    See `LayerMeans` for the counts and `LayerReport` for the errors. `chip_share` is `cores` over the cores of a chip.
+    """
 
     name: str
     kind: str
@@ -179,7 +182,7 @@ class Box(TypedDict):
 
 
 class Window(TypedDict):
-    """Length of the recordings and the part of them that the frames contain."""
+    """Duration of the recordings and the part of them that the frames contain; see `pipeline.data.windows`."""
 
     duration_us: Duration
     box: Box
@@ -191,7 +194,7 @@ class Window(TypedDict):
 
 
 class DatasetFacts(TypedDict):
-    """The data that a report is about."""
+    """Facts of a data set. `recordings` is `test` or `given`, and `counts` are sizes by part."""
 
     name: str
     description: str
@@ -250,7 +253,7 @@ class PackedFrames(TypedDict):
 
 
 class SampleJson(TypedDict):
-    """One test recording: its frames, its image, and the steps at which each output fired."""
+    """One test recording: its frames, its image in base64, and the time steps of each output's spikes."""
 
     key: str
     label: str
