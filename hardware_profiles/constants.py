@@ -14,6 +14,8 @@ Points = tuple[tuple[Amount, Amount], ...]
 
 
 class Part(BaseModel):
+    """Base class of sections and numbers: immutable, strict types, no unknown keys."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
@@ -186,6 +188,11 @@ class Choices(Sourced):
 
 
 def line(points: Points, x: float) -> float:
-    """Value at `x` of the piecewise linear function through `points`, extrapolated along the last segment."""
+    """Interpolates linearly between points.
+
+    Args:
+        points: (x, y), x ascending, two or more.
+        x: where to evaluate. Beyond the last point, the last segment is extrapolated.
+    """
     (x0, y0), (x1, y1) = next((pair for pair in pairwise(points) if x <= pair[1][0]), points[-2:])
     return y0 + (y1 - y0) / (x1 - x0) * (x - x0)

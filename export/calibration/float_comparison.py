@@ -95,6 +95,10 @@ def compare_on_random_frames(graph: SpikingGraph, network: IntegerNetwork) -> Fl
     """Compares on seeded random frames: every input has an event with probability DENSITY at each time step.
 
     Large networks get fewer samples and time steps.
+
+    Args:
+        graph: the float graph.
+        network: the network that `quantize` made from it.
     """
     layers = float_layers(graph)
     samples, steps = affordable_size(layers, SAMPLES, STEPS, RANDOM_OPERATIONS)
@@ -112,7 +116,7 @@ def compare_on_frames(
 
     Args:
         graph: the float graph.
-        network: what `quantize` made of it.
+        network: the network that `quantize` made from it.
         frames: counts `[N, T, *input_shape]`. The integer network receives them as spikes or messages, the float graph
             as they are. At most MAX_SAMPLES are used, fewer samples and time steps if the network is large.
         source: where the frames come from, for people.
@@ -193,7 +197,17 @@ def _row(name: str, wanted: np.ndarray, given: np.ndarray) -> LayerFloatComparis
 
 
 def affordable_size(layers: list[FloatLayer], samples: int, steps: int, operations: int) -> tuple[int, int]:
-    """Number of samples and of time steps for which `operations` multiplications and the memory suffice."""
+    """Limits the size of a comparison.
+
+    Args:
+        layers: layers of the float graph.
+        samples: largest number of samples.
+        steps: largest number of time steps.
+        operations: largest number of multiplications.
+
+    Returns:
+        (samples, time steps) for which the operations and the memory suffice, at least 1 each.
+    """
     of_step, neurons = 0, 0
     for layer, _ in layers:
         shape = layer.output_shape

@@ -119,7 +119,18 @@ def run_float(
 def run_layer(
     layer: FoldedLayer, step: EulerStep, frames: np.ndarray, *, reset: Reset = "zero", keep_membrane: bool = False
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Spikes of one layer, uint8 `[N, T, *output_shape]`, and its voltages of the same shape if they are kept."""
+    """Runs one layer in float64, from a state of zero.
+
+    Args:
+        layer: the layer.
+        step: the Euler step of its neurons.
+        frames: real numbers `[N, T, *input_shape]`.
+        reset: effect of a spike on v: "zero" sets it to 0, "subtract" subtracts the threshold.
+        keep_membrane: whether to return voltages.
+
+    Returns:
+        (spikes, voltages): uint8 `[N, T, *output_shape]`, and float64 of the same shape or None.
+    """
     import torch
 
     def of_neurons(value: float | np.ndarray) -> Any:

@@ -1,4 +1,4 @@
-"""Report of a calibration: for each layer and end to end, beside the network with max-abs scales."""
+"""Report of a calibration: for each layer and end to end, compared with the network with max-abs scales."""
 
 from __future__ import annotations
 

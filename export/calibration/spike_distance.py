@@ -50,7 +50,13 @@ class Distance:
 
 
 def distance(trace: SpikeTrace, target: Target, scale: float) -> Distance:
-    """Distance of a trace's output at `scale` from its target; a bias neuron after the neurons is left out."""
+    """Distance of the output of an integer layer from its target. Bias neurons at the end are excluded.
+
+    Args:
+        trace: output of the integer layer.
+        target: output of the float layer.
+        scale: scale of the integer layer, chip units per unit of the graph.
+    """
     neurons = int(np.prod(target.signal.shape[2:]))
     if not target.voltages:
         flat = trace.spikes.reshape(*trace.spikes.shape[:2], -1)[..., :neurons]

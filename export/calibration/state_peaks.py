@@ -49,7 +49,12 @@ class StatePeaks:
 
 
 def state_peaks(layer: IntegerLayer, frames: np.ndarray) -> StatePeaks:
-    """The peaks of one layer for its input spikes (or counts) `[N, T, *input_shape]`."""
+    """Runs one layer in int64 and records its peaks.
+
+    Args:
+        layer: the layer.
+        frames: its input spikes or counts, `[N, T, *input_shape]`.
+    """
     peaks = StatePeaks()
     samples, steps = frames.shape[:2]
     chunk = max(1, CHUNK_STATES // (layer.neurons * max(steps, 1)))

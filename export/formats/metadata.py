@@ -101,7 +101,12 @@ def metadata_path(path: str | os.PathLike[str]) -> Path:
 
 
 def write_metadata(path: str | os.PathLike[str], metadata: GraphMetadata) -> None:
-    """Writes the metadata file of the .nir file `path`, which must exist, with its checksum."""
+    """Writes the metadata file of a .nir file, with the checksum of the .nir file.
+
+    Args:
+        path: the .nir file, which must exist.
+        metadata: the content.
+    """
     fixed = {"schema": SCHEMA, "order": ORDER, "rounding": ROUNDING}
     write_json(metadata_path(path), {**fixed, **metadata.to_json(), "nir_sha256": _digest(Path(path))})
 
@@ -160,7 +165,18 @@ def _refuse_constant(name: str) -> float:
 
 
 def agrees(path: str | os.PathLike[str], key: str, kept: Any, given: Any, agree: bool) -> None:
-    """Raises UserError if the argument `given` is not None and does not agree with the metadata's value `kept`."""
+    """Checks that an argument agrees with the metadata file.
+
+    Args:
+        path: the .nir file, for error messages.
+        key: name of the property.
+        kept: value in the metadata file.
+        given: value of the argument; None if it was not given.
+        agree: whether both are equal.
+
+    Raises:
+        UserError: the argument was given and does not agree.
+    """
     if given is not None and not agree:
         raise UserError(
             f"{key} = {given} contradicts {kept}", where=str(metadata_path(path)),

@@ -197,7 +197,15 @@ def _checked_name(name: bytes | str) -> str:
 
 
 def answer(path: str, alive: Callable[[], None]) -> tuple[Answer, list[bytes]]:
-    """Header and arrays of the file at `path`, or a header with the reason why it was not read."""
+    """Reads a file.
+
+    Args:
+        path: the file.
+        alive: function that sends a progress message.
+
+    Returns:
+        (header, arrays); the header has the reason if the file was not read.
+    """
 
     def on_progress() -> None:
         _limit_time(size)

@@ -15,7 +15,16 @@ from spikeport.values import Shape
 
 
 def with_given_shape(path: str | os.PathLike[str], graph: nir.NIRGraph, given: Shape) -> nir.NIRGraph:
-    """The graph with the input shape `given`. Raises UserError if the file states another valid shape."""
+    """Sets the input shape of a graph.
+
+    Args:
+        path: the file, for error messages.
+        graph: the graph.
+        given: `(C, H, W)` or `(N,)`.
+
+    Raises:
+        UserError: the file states another valid shape.
+    """
     stated = graph.nodes[single(graph, nir.Input)].input_type["input"]
     sizes = () if stated is None else tuple(int(size) for size in np.atleast_1d(stated))
     if len(sizes) in (1, 3) and min(sizes) >= 1 and sizes != given:

@@ -90,7 +90,12 @@ def accumulator_bound(layer: IntegerLayer, largest_input: int = 1) -> int:
 
 
 def core_checks(cores: tuple[Core, ...], limits: Limits) -> list[LimitCheck]:
-    """Checks of the fullest core. The partition respects these limits unless a single neuron exceeds one."""
+    """Checks of the fullest core. The partition respects these limits unless a single neuron exceeds one.
+
+    Args:
+        cores: usage of the cores of one layer.
+        limits: limits of the device.
+    """
 
     def fullest(key: str) -> int:
         return max(getattr(core, key) for core in cores)
@@ -107,6 +112,13 @@ def core_checks(cores: tuple[Core, ...], limits: Limits) -> list[LimitCheck]:
 
 
 def value_checks(layer: IntegerLayer, bits: int, limits: Limits) -> list[LimitCheck]:
+    """Checks of a layer's synapse formats, decays, weight bits and delays.
+
+    Args:
+        layer: the layer.
+        bits: result of `weight_bits`.
+        limits: limits of the device.
+    """
     v_decay, i_decay = np.asarray(layer.v_decay), np.asarray(layer.i_decay)
     formats = 0 if layer.kind == "input" else 1 if layer.weight_rec is None else 2
     checks = [

@@ -166,7 +166,7 @@ def _delay_bits(layer: IntegerLayer) -> int:
 
 
 def _index_bits(layer: IntegerLayer, limits: Limits) -> int:
-    """Bits of the index beside each weight of an expanded convolution; a dense list needs none."""
+    """Bits of the index stored with each weight of an expanded convolution; 0 for dense layers."""
     choices = limits.synapse_index_bits.value if limits.synapse_index_bits else None
     if layer.kind != "conv" or not choices:
         return 0

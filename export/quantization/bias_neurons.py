@@ -63,7 +63,11 @@ def as_input(units: LayerUnits, previous: IntegerLayer | None) -> tuple[LayerUni
 
 
 def with_messages(network: IntegerNetwork, bits: int) -> IntegerNetwork:
-    """`network` with counts of `bits` bits as inputs.
+    """Copy of a network with counts as inputs.
+
+    Args:
+        network: the network.
+        bits: bits of a count; 0: inputs are spikes.
 
     Raises:
         UserError: its first layer is a relay layer, which repeats spikes and not counts.

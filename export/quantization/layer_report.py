@@ -135,7 +135,12 @@ def layer_report(
 
 
 def relay_report(layer: IntegerLayer, for_layer: str) -> LayerReport:
-    """The report of a layer that was added: it repeats its input and has a bias neuron; nothing is rounded."""
+    """Report of a relay layer, which repeats its input and has a bias neuron. Nothing is rounded.
+
+    Args:
+        layer: the relay layer.
+        for_layer: name of the layer whose bias became weights.
+    """
     note = (f"added before {for_layer}: hands every spike on and adds a neuron that always fires, whose weights are "
             f"the bias of {for_layer}")  # fmt: skip
     accumulator, current, voltage = _bounds(layer, False)
@@ -149,7 +154,13 @@ def relay_report(layer: IntegerLayer, for_layer: str) -> LayerReport:
 
 
 def with_bias_neuron(row: LayerReport, layer: IntegerLayer, for_layer: str) -> LayerReport:
-    """The report of a layer to which a bias neuron was added."""
+    """Report of a layer to which a bias neuron was added.
+
+    Args:
+        row: report of the layer before.
+        layer: the enlarged layer.
+        for_layer: name of the layer whose bias became weights.
+    """
     note = f"a neuron that always fires was added; its weights are the bias of {for_layer}"
     weights = layer.weight.size + (0 if layer.weight_rec is None else layer.weight_rec.size)
     return replace(row, weights=int(weights), notes=(*row.notes, note))

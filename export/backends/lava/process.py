@@ -58,7 +58,7 @@ class LavaCrashed(UserError):  # noqa: N818 named after what happened, as Missin
 
 
 class Message(TypedDict, total=False):
-    """One line from the process: what it reports stands under one of these keys."""
+    """One line from the process: a report under one of these keys."""
 
     ready: bool
     progress: int  # samples finished

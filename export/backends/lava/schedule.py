@@ -1,7 +1,7 @@
 """Decides how samples follow each other in Lava: in one network where that is exact, else one network for each sample.
 
-netx resets neurons at intervals, but never synapses. What a synapse holds when its neurons are reset belongs to the
-sample before, or, before the first frame has arrived, to no sample.
+netx resets neurons at intervals, but never synapses. The content of a synapse at the reset of its neurons belongs to
+the previous sample or, before the first frame has arrived, to no sample.
 """
 
 from __future__ import annotations
@@ -66,9 +66,11 @@ def schedule(network: IntegerNetwork, steps: int) -> SampleSchedule:
 
 
 def quiet(layer: IntegerLayer, steps: int) -> bool:
-    """Whether no neuron fires within `steps` time steps that starts at 0 and has no input.
+    """Whether no neuron fires from its bias alone. Input neurons are quiet, since their bias is 0 between samples.
 
-    Input neurons are quiet: their bias comes from outside and is 0 between samples.
+    Args:
+        layer: the layer, with all states at 0 and without input.
+        steps: number of time steps.
     """
     bias = layer.bias_map << STATE_SHIFT
     if layer.kind == "input" or bias.max() <= 0:
@@ -110,6 +112,11 @@ def one_by_one(network: IntegerNetwork, steps: int, cause: str) -> SampleSchedul
     """The schedule with one network for each sample.
 
     Layer k receives frame 0 at time step k + 2, its synapse one step earlier, its own spikes one step later.
+
+    Args:
+        network: the network.
+        steps: number of time steps of a sample.
+        cause: reason for this schedule, for people.
     """
     loud = [not quiet(layer, len(network.layers) + 1) for layer in network.layers]
     emptied = []

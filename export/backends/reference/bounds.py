@@ -38,7 +38,13 @@ class Bounds:
 
 
 def bounds(layer: IntegerLayer, largest_input: int, steps: int) -> Bounds:
-    """Bounds of a layer over `steps` time steps, for inputs from 0 to `largest_input`."""
+    """Computes the bounds of a layer.
+
+    Args:
+        layer: the layer.
+        largest_input: largest value of an input; the smallest is 0.
+        steps: number of time steps of a sample.
+    """
     # An input layer: the simulation refuses a larger drive.
     sums = BIAS_LIMIT if layer.kind == "input" else _largest_row(layer.weight) * largest_input
     if layer.weight_rec is not None:

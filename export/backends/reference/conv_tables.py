@@ -10,13 +10,13 @@ RUN_LIMIT = 30  # outputs in one run: each has a bit in an int32
 
 
 def padded_taps(layer: IntegerLayer, axis: int) -> int:
-    """Taps along an axis, padded so that every phase of the stride has the same number of them."""
+    """Number of taps of a convolution along an axis, padded so that every phase of the stride has equally many."""
     taps, stride = layer.weight.shape[2 + axis], layer.stride[axis]
     return -(-taps // stride) * stride if layer.dilation[axis] == 1 and taps > stride else taps
 
 
 def tap_order(layer: IntegerLayer, axis: int) -> np.ndarray:
-    """Taps ordered by the phase of the stride in which they reach an output, then from the last to the first."""
+    """Order of the taps along an axis: by the phase of the stride in which they reach an output, then descending."""
     stride, dilation = layer.stride[axis], layer.dilation[axis]
     return np.array(sorted(range(padded_taps(layer, axis)), key=lambda tap: (tap * dilation % stride, -tap)))
 

@@ -16,7 +16,13 @@ PIECES_PER_THREAD = 8  # of a chunk of samples, on average, so that no thread wo
 
 
 def refusal(network: IntegerNetwork, steps: int, device: str) -> str:
-    """Why this engine cannot run `network` on `device` for `steps` time steps; "" if it can."""
+    """Reason why this engine cannot run a network; "" if it can.
+
+    Args:
+        network: the network.
+        steps: number of time steps of a sample.
+        device: device of torch, for example "cpu".
+    """
     if device != "cpu":
         return f"it computes on the CPU, not on {device}"
     if importlib.util.find_spec("numba") is None:

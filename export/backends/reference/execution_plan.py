@@ -23,9 +23,17 @@ NEVER = np.int32(2**31 - 1)  # threshold of a neuron that is padding
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutionPlan:
-    """Arguments of `kernels.run_samples`; see there.
+    """Arguments of `kernels.run_samples`, whose docstring has the shapes.
 
-    `graded`: whether inputs are counts, not spikes.
+    Attributes:
+        fields: the argument `plan`, a row for each layer.
+        weights: packed weights.
+        tables: packed tables of geometry.
+        places: index inside for each input.
+        neurons: parameters of each neuron.
+        unbiased: 1 for neurons without a bias.
+        sizes: lengths of states, sums, marks and events.
+        graded: whether inputs are counts, not spikes.
     """
 
     fields: np.ndarray
@@ -39,12 +47,12 @@ class ExecutionPlan:
 
     @property
     def shared_bytes(self) -> int:
-        """Memory of the plan, which all threads share."""
+        """Memory of the plan in bytes. All threads share it."""
         return sum(value.nbytes for value in vars(self).values() if isinstance(value, np.ndarray))
 
     @property
     def state_bytes(self) -> int:
-        """Memory of one thread beside its input and output."""
+        """Memory of one thread in bytes, without its input and output."""
         return int(self.sizes[0]) * 9 + int(self.sizes[1]) * 4 + int(self.sizes[2]) + int(self.sizes[3]) * 4
 
 
@@ -99,7 +107,13 @@ def _order(shape: tuple[int, ...], channels: int) -> _Order:
 
 
 def pack(network: IntegerNetwork, steps: int, keep_layers: bool) -> ExecutionPlan:
-    """The plan of a network for samples of `steps` time steps; `bounds.fits_int32` must hold for it."""
+    """Packs a network.
+
+    Args:
+        network: a network for which `bounds.fits_int32` is true.
+        steps: number of time steps of a sample.
+        keep_layers: whether the spikes of every layer are stored.
+    """
     packer = _Packer(network, steps, keep_layers)
     for index, layer in enumerate(network.layers):
         packer.add(layer, bounds(layer, network.input_limit if index == 0 else 1, steps), index)

@@ -84,7 +84,11 @@ def iter_simulate(
     device: str = "cpu",
     engine: Engine = "auto",
 ) -> Iterator[tuple[slice, SpikeTrace]]:
-    """As `simulate`, for sets whose output does not fit in memory: yields the rows of each chunk and its trace."""
+    """As `simulate`, with the same arguments, for data sets whose output does not fit in memory.
+
+    Yields:
+        (rows, trace) of each chunk of samples.
+    """
     layout = Layout(network, int(frames.shape[1]), keep_layers, per_step)
     samples = int(frames.shape[0])
     runner = _engine(layout, engine, device)

@@ -44,7 +44,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Layout:
-    """What is kept of each sample.
+    """Layout of the output that is stored for each sample.
 
     Attributes:
         network: the network.
@@ -158,7 +158,15 @@ def chunk_size(budget: int, held: int, per_sample: int, samples: int) -> int:
 
 
 def read_chunks(network: IntegerNetwork, frames: Any, size: int) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yields rows and their frames as writable uint8 `[n, T, inputs]`, `size` samples at a time.
+    """Reads frames in chunks of samples and checks them.
+
+    Args:
+        network: the network that will run.
+        frames: `[N, T, *input_shape]`, anything that is sliced by samples.
+        size: number of samples in a chunk.
+
+    Yields:
+        (rows, frames): writable uint8 `[n, T, inputs]`.
 
     Raises:
         UserError: a sample is not a legal input of the network.

@@ -1,4 +1,8 @@
-"""Reads fields of a .net file from a `Tree`, as netx interprets them. Other values are refused by name."""
+"""Reads fields of a .net file from a `Tree`, as netx interprets them. Other values are refused by name.
+
+Common arguments: `group` is the group of a layer, `key` the name of the field, and `where` the file and layer for error
+messages.
+"""
 
 from __future__ import annotations
 

@@ -91,7 +91,10 @@ def _in_lava(weight: np.ndarray, bits: int) -> np.ndarray:
 def netx_fault(weight: np.ndarray, weight_rec: np.ndarray | None = None, *, delayed: bool = False) -> str:
     """Reason why netx would change the weights of a dense layer; "" if it would not.
 
-    The arguments are those of `kept_weights`.
+    Args:
+        weight: integers `(out, in)`.
+        weight_rec: `(out, out)`; None if the layer is not recurrent.
+        delayed: whether the layer has delays.
     """
     matrices = [weight] if weight_rec is None else [weight, weight_rec]
     kept, shift = kept_weights(weight, weight_rec, delayed=delayed)
