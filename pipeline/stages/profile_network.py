@@ -49,7 +49,7 @@ class Subject:
         labels: classes `[N]`, -1 for unlabelled frames; None where none are known.
         frames_file: the file of the frames, for its name.
         dt_s: seconds of a time step; None where it is not known.
-        quantization: rows of what quantizing each layer cost; empty for a network that was read as integers.
+        quantization: rounding errors of each layer; empty for a network that was read as integers.
     """
 
     network: IntegerNetwork

@@ -68,7 +68,7 @@ class BaselineRow(RowDetails):
 
     Attributes:
         device: the device.
-        batch: size of the batch; `any` where the row holds for every size.
+        batch: size of the batch; `any` where the row applies to every size.
         latency_us: time of a whole batch, µs.
         latency_basis: `measured`, or None where the time is not known.
         energy_uj: energy of one inference, µJ.

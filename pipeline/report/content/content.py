@@ -80,7 +80,7 @@ class ReportInputs:
         provenance: versions, seeds, command, digests of profiles and the like, to reproduce the run. It contains no
             host names or folders; paths are cut to file names.
         window: duration of the recordings and the part of them in the frames; None where it was not measured.
-        held_out: whether the recordings are a test part that no training used; else they are called given.
+        held_out: whether the recordings are a test part that no training used; otherwise they are called given.
     """
 
     name: str

@@ -33,6 +33,9 @@ def layers_csv(report: Report | HasLayers) -> str:
     """layers.csv: one row a layer, with its numbers of report.json and the nominal energies of each device by term.
 
     Cells of unknown numbers are empty.
+
+    Args:
+        report: content of report.json, or the parts of it that are needed.
     """
     devices = report["energy"] if isinstance(report["energy"], list) else []
     rows = []

@@ -44,7 +44,10 @@ def layer_rows(layers: Rows, errors: Rows | str, energy: Rows | str) -> list[Lay
 def layer_notes(layers: Rows, errors: Rows | str, energy: Rows | str) -> list[str]:
     """Sentences under the table: why errors are unknown or zero, losses by rounding, and the device of the chip shares.
 
-    Arguments are as in `layer_rows`.
+    Args:
+        layers: counts of each layer.
+        errors: quantization errors of each layer with its `name`, or the reason why there are none.
+        energy: energy estimates with placements, or the reason why there are none.
     """
     notes = []
     reason, recorded = (errors, ()) if isinstance(errors, str) else (UNRECORDED, errors)

@@ -101,7 +101,16 @@ class RunDifference(TypedDict):
 
 
 class FirstDivergence(TypedDict):
-    """The first entry at which two executions differ: its place, and the spike (0 or 1) in both executions."""
+    """The first entry at which two executions differ.
+
+    Attributes:
+        sample: number of the recording.
+        layer: the layer.
+        neuron: index of the neuron in the output shape of the layer.
+        step: time step.
+        first: spike (0 or 1) in the first execution.
+        second: spike (0 or 1) in the second execution.
+    """
 
     sample: int
     layer: str
@@ -267,7 +276,7 @@ class SampleJson(TypedDict):
 
 
 class Report(TypedDict):
-    """report.json. `comparison` holds accuracies by method, `difference` and `reason`."""
+    """report.json. `comparison` contains accuracies by method, and `difference` or `reason`."""
 
     schema: str
     name: str

@@ -218,7 +218,12 @@ def quantity_text(value: Any, unit: str) -> str:
 
 
 def basis_kind(basis: str | None, value: Any) -> str:
-    """Basis of a quantity: measured, modeled, floor or unknown. Any basis but `measured` and `floor` is a model."""
+    """Basis of a quantity: measured, modeled, floor or unknown.
+
+    Args:
+        basis: basis in report.json; any text without `floor` that does not begin with `measured` is a model.
+        value: the quantity, which determines whether it is unknown.
+    """
     if quantity(value) is None:
         return "unknown"
     word = (basis or "").lower()
@@ -265,12 +270,22 @@ def finding(entry: AnyDifference, first: str, second: str) -> str:
 
 
 def part(value: float | None, whole: float) -> str:
-    """`value` as a percentage of `whole`."""
+    """A share as percent: `12.3 %`.
+
+    Args:
+        value: the part; None where it is unknown.
+        whole: the whole, in the same unit.
+    """
     return "unknown" if value is None or not whole else f"{amount(100 * value / whole)} %"
 
 
 def per_item(latency: Any, batch: int | str) -> str:
-    """Time of one item, from the time of a batch in µs; `unknown` where `batch` is `any`."""
+    """Time of one item of a batch: `12.3 µs`.
+
+    Args:
+        latency: time of the batch, µs: a number or an interval; None where it is unknown.
+        batch: size of the batch; for `any` the time is unknown.
+    """
     known = quantity(latency)
     return "unknown" if known is None or isinstance(batch, str) else f"{amount(known['nominal'] / batch)} µs"
 
