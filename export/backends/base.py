@@ -111,7 +111,7 @@ class Backend(Protocol):
 
         Returns:
             Output spikes uint8 `[N, T, K]` in logical time: a layer's spike belongs to the time step of the input that
-            caused it, whatever the latency. `membrane` is given where the network's read-out is the membrane.
+            caused it, whatever the latency. `membrane` is given if it is the network's read-out.
 
         Raises:
             UserError: the frames are not legal inputs of the network.

@@ -18,7 +18,7 @@ TITLES = {"quantized": "quantized student", "reference": "reference", "lava": "L
 @dataclass(frozen=True, kw_only=True)
 class Divergence:
     """The first difference: the lowest sample, in it the first layer that differs, there the earliest time step and
-    the lowest neuron. All layers before agree on this sample, so this is where the cause lies.
+    the lowest neuron. All layers before agree on this sample, so the cause is in this layer.
 
     Attributes:
         sample: index of the sample.
@@ -160,8 +160,8 @@ def compare_traces(
         executions: their names; None: the traces' `backend`.
 
     Returns:
-        A comparison of all layers where both traces hold `layer_spikes`, else of the output layer; and of the
-        membranes where both hold them.
+        A comparison of all layers if both traces have `layer_spikes`, else of the output layer. Membranes are compared
+        if both traces have them.
 
     Raises:
         ValueError: the shapes differ.

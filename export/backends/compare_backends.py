@@ -52,7 +52,7 @@ def compare_backends(
     timeout_s: float | None = None,
     progress: Progress | None = None,
 ) -> BackendComparison:
-    """Runs both backends, the slower one second, and compares every layer, and the membrane where it is the read-out.
+    """Runs both backends, the slower one second, and compares every layer, and the membrane if it is the read-out.
 
     Args:
         network: the network to run.
@@ -129,7 +129,7 @@ def _keep_case(
     traces: Sequence[SpikeTrace],
     backends: Sequence[Backend],
 ) -> Path | None:
-    """Writes the first divergence as a case, named by its sample's number; None where it cannot be written."""
+    """Writes the first divergence as a case, named by its sample's number; None if it cannot be written."""
     divergence = found.first_divergence
     assert divergence is not None
     row = slice(divergence.sample, divergence.sample + 1)

@@ -53,12 +53,12 @@ def calibrate(
     seconds: float | None = None,
     progress: Progress | None = None,
 ) -> tuple[IntegerNetwork, list[LayerReport], CalibrationReport]:
-    """Quantizes a graph with searched scales, or with max-abs scales where the search finds nothing better.
+    """Quantizes a graph with searched scales, or with max-abs scales if the search finds nothing better.
 
     Args:
         graph: the graph.
         frames: spikes or counts `[N, T, *input_shape]`. Two thirds are used for the search, the others for the check.
-            Counts become spikes (1 where the count is not 0), or messages of `input_message_bits`.
+            Counts become spikes (1 if the count is not 0), or messages of `input_message_bits`.
         labels: classes `[N]`; with them the report holds accuracies, and samples are drawn by class.
         bits: bits of a weight, 2 to 8.
         input_message_bits: bits of an input that is a count; 0: inputs are spikes.

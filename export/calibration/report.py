@@ -23,8 +23,8 @@ class LayerCalibration:
         searched: whether its scale was searched; False if the graph states it.
         tried: number of scales measured.
         scale: chip units for one unit of the graph.
-        distance: `spike_distance` on the frames of the search, where the input is the spikes of the integer layers
-            before, and the scale is the one that the search found.
+        distance: `spike_distance` on the frames of the search, with the spikes of the previous integer layers as
+            input and the scale that the search found.
         clipped: number of weights clipped to the end of the grid.
         spikes: spikes of the float graph on the frames of the check.
         mismatches: (neuron, time step) pairs that differ from the float graph on the frames of the check, where each
@@ -104,7 +104,7 @@ class CalibrationReport:
     notes: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
-        """The report as text, a line each."""
+        """The report as lines of text."""
         lines = [f"{self.bits} bits, {self.samples_searched} samples to search, {self.samples_checked} to check"]
         lines += [f"criterion: {self.criterion}"]
         for row in self.layers:

@@ -28,7 +28,7 @@ from spikeport.export.network.integer_network import IntegerLayer
 
 @dataclass(frozen=True, kw_only=True)
 class CoreLimits:
-    """Capacity of one core; None where no number is public.
+    """Capacity of one core; None if no number is public.
 
     Attributes:
         neurons: number of neurons.

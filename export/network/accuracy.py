@@ -30,7 +30,7 @@ class Correctness:
 
     @property
     def silent_count(self) -> int | None:
-        """Number of silent samples; None where it is unknown."""
+        """Number of silent samples; None if it is unknown."""
         return None if self.silent is None else int(np.count_nonzero(self.silent))
 
     @property
@@ -43,7 +43,7 @@ def describe_predictions(predicted: np.ndarray) -> dict[str, Any]:
     """Predicted classes in the form of a run's manifest.
 
     Args:
-        predicted: int64 `[N]`, SILENT (-1) where a sample has no class.
+        predicted: int64 `[N]`, SILENT (-1) if a sample has no class.
 
     Returns:
         `{"predicted": list of N classes, "silent": number of silent samples}`.
@@ -55,8 +55,8 @@ def compare_with_labels(labels: Any, predicted: Any, *, silent_known: bool = Tru
     """Compares predicted classes with labels.
 
     Args:
-        labels: integers `[N]`, UNLABELLED (-1) where the class is unknown. Such samples are left out.
-        predicted: integers `[N]`, SILENT (-1) where a sample has no class.
+        labels: integers `[N]`, UNLABELLED (-1) if the class is unknown. Such samples are excluded.
+        predicted: integers `[N]`, SILENT (-1) if a sample has no class.
         silent_known: False for predictions in which silent samples appear as class 0.
 
     >>> compare_with_labels([0, 1, -1, 1], [0, 0, -1, -1])

@@ -18,7 +18,7 @@ def conv_extent(
         dilation: d, distance between the kernel's taps.
 
     Returns:
-        (height, width) of the output; below 1 where the kernel is larger than the padded input.
+        (height, width) of the output; below 1 if the kernel is larger than the padded input.
 
     >>> conv_extent((34, 20), (5, 3), (2, 1), (1, 1), (1, 2))
     (16, 18)

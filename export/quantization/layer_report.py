@@ -32,7 +32,7 @@ class LayerReport:
         i_decay_error: the same of the current decay.
         saturated: number of weights clipped to the end of the grid.
         threshold_mant: threshold in integer units.
-        v_decay: voltage that a time step removes, in 4096ths.
+        v_decay: voltage that a time step removes, in units of 1/4096.
         i_decay: the same of the current.
         threshold_steps: threshold in steps of the weight grid (2 units); few steps mean a coarse neuron.
         scale_limit: largest scale at which bias and threshold fit; None if neither limits it.
@@ -85,7 +85,7 @@ def layer_report(
         exact: whether nothing was rounded.
         scale: the scale.
         wanted_bias: biases in integer units before rounding.
-        scale_limit: the largest scale for bias and threshold, each where it matters.
+        scale_limit: the largest scales for bias and threshold; only those that limit the scale.
         saturated: number of weights that were clipped.
         silent: whether the neurons never fire.
         searched: whether the scale comes from a search.
@@ -178,8 +178,8 @@ def state_bounds(
         weight: weights, a row for each output.
         weight_rec: recurrent weights.
         bias: biases.
-        i_decay: current that a time step removes, in 4096ths.
-        v_decay: voltage that a time step removes, in 4096ths.
+        i_decay: current that a time step removes, in units of 1/4096.
+        v_decay: voltage that a time step removes, in units of 1/4096.
         vth: threshold at which v is reset, which bounds it from above; None if it is never reset.
 
     Returns:

@@ -120,7 +120,7 @@ def _threshold_sentences(units: LayerUnits, layer: IntegerLayer, lost: np.ndarra
 
 
 def _decays(units: LayerUnits) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """(name, exact fraction, rounded 4096ths) of current and voltage, one for each neuron where they differ."""
+    """(name, exact decay, rounded decay in units of 1/4096) of current and voltage; per neuron if neurons differ."""
     found = []
     for key, fraction, kept in zip(("i", "v"), units.fractions, (units.i_decay, units.v_decay), strict=True):
         meant, mantissas = np.broadcast_arrays(np.asarray(fraction, dtype=np.float64), np.asarray(kept))

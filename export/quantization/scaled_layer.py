@@ -32,7 +32,7 @@ class LayerUnits:
         bias: constant input of the current in each time step, one for each row, or of the output's shape.
         drive: constant input of the voltage in each time step, of the same form.
         threshold: one number, or one for each neuron.
-        i_decay: fraction of the current that a time step removes, in 4096ths, rounded.
+        i_decay: fraction of the current that a time step removes, in units of 1/4096, rounded.
         v_decay: the same of the voltage.
         fractions: both fractions before rounding, 0 to 1.
         gain: largest factor that was multiplied into the weights.

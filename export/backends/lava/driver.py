@@ -46,7 +46,7 @@ def simulate(
         progress: called with (samples done, samples in all).
 
     Returns:
-        Spikes, and the membrane where it is the read-out; no counts. See `Backend.simulate`.
+        Spikes, and the membrane if it is the read-out; no counts. See `Backend.simulate`.
 
     Raises:
         LavaTimeout: the time is over; the error holds the samples that are done.

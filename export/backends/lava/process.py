@@ -185,7 +185,7 @@ class LavaWorker:
             progress: called with the number of samples done.
 
         Returns:
-            `layer<i>` uint8 `[N, T, *shape]`, and `membrane` int32 where it is the read-out.
+            `layer<i>` uint8 `[N, T, *shape]`, and `membrane` int32 if it is the read-out.
 
         Raises:
             TimeoutError: the time is over.

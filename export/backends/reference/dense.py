@@ -1,6 +1,6 @@
 """The dense engine: computes each layer over all time steps of a batch, with torch, on any device.
 
-It computes integers in floats where they provably cannot round. `bounds` gives the largest number: float32 is exact up
+It computes integers in floats if they provably cannot round. `bounds` gives the largest number: float32 is exact up
 to 2^24, and float64 beyond it (its 53 bits hold even the 36-bit product of a decay).
 """
 

@@ -55,7 +55,7 @@ def simulate(
         progress: called with (samples done, samples in all) after each chunk.
 
     Returns:
-        Output spikes, exact counts, and membranes where they are the read-out.
+        Output spikes, exact counts, and membranes if they are the read-out.
 
     Raises:
         UserError: a sample is not a legal input, or memory does not suffice for one sample.

@@ -28,7 +28,7 @@ class Rows:
 
     Attributes:
         spikes: uint8 `[n, bytes]`; in a row, `[T, neurons]` of each layer that is kept, one after the other.
-        membrane: int32 `[n, T, K]`; of size 0 where the membrane is not the read-out.
+        membrane: int32 `[n, T, K]`; of size 0 if the membrane is not the read-out.
         counts: int64 `[n, T, 5, L]`, or `[n, 1, 5, L]` summed over time.
     """
 
