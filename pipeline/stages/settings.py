@@ -43,15 +43,17 @@ def load_dataset(recipe: Recipe | PathLike, *, progress: ProgressLike = None) ->
         progress: called with (parts done, parts in all, what is done).
 
     Returns:
-        The data set with `train`, `validation`, `test` and `static`.
+        The data set with `train`, `validation`, `test` and `static`. The three parts are `torch.utils.data.Dataset`
+        objects of (frames uint8 `[T, 2, H, W]`, label) or (frames, label, image uint8 `[C, h, w]`).
 
     Raises:
         UserError: the data cannot be used as the recipe says.
         MissingDependencyError: the data set is not on this machine.
     """
     from spikeport.pipeline.data.load import load_dataset as load
+    from spikeport.pipeline.data.torch_dataset import with_torch_parts
 
-    return load(as_recipe(recipe).data, cache=cache_folder(), progress=progress)
+    return with_torch_parts(load(as_recipe(recipe).data, cache=cache_folder(), progress=progress))
 
 
 def as_recipe(recipe: Recipe | PathLike) -> Recipe:

@@ -329,8 +329,8 @@ def class_folders(folder: Path) -> Path:
     ("word", "gpus", "code", "reported"),
     [
         ("cdua", 0, 2, "--device: 'cdua' is not a device. Hint: use cpu, cuda, or cuda:N for the GPU N"),
-        ("cuda:x", 0, 2, "'cuda:x' is no device"),
-        ("cuda:" + "9" * 5000, 2, 2, "is no device"),
+        ("cuda:x", 0, 2, "'cuda:x' is not a device"),
+        ("cuda:" + "9" * 5000, 2, 2, "is not a device"),
         ("cuda", 0, 3, "--device: there is no GPU that torch can use. Hint: use cpu, or install"),
         ("cuda:2", 2, 2, "--device: there is no GPU 2. Hint: GPUs are numbered 0 to 1 here"),
     ],
