@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 from report_example import answered, example_energy, example_inputs
 
+from spikeport.pipeline.report.comparison.comparison import build_comparison
 from spikeport.pipeline.report.content import words
+from spikeport.pipeline.report.content.finished_run import read_runs
 from spikeport.pipeline.report.write import build_report, render_all
 from spikeport.pipeline.run.recipe_file import parse_recipe
 from spikeport.pipeline.run.run_folder import create
@@ -131,9 +133,12 @@ def example_runs(folder: Path) -> list[Path]:
     ]
 
 
+def compared(*folders: Path) -> dict[str, Any]:
+    """The comparison of the finished runs in `folders`."""
+    return build_comparison(read_runs(folders))
+
+
 if __name__ == "__main__":
-    from spikeport.pipeline.report.comparison.comparison import build_comparison
-    from spikeport.pipeline.report.content.finished_run import read_runs
     from spikeport.pipeline.report.write import render_comparison
 
     target = Path(sys.argv[1])

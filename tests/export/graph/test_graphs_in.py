@@ -1,4 +1,4 @@
-"""Graphs of every kind in the table, in integers as NIR's equations say: recurrence, delays, read-outs, rows, biases.
+"""Graphs of every kind in the table, in integers as the equations of NIR say: recurrence, delays and read-outs.
 
 The oracle steps the graph in float64 by NIR's equations. On the grid (integer weights over a power of two, decays of
 0, 1 or one whose truncation nothing reaches) float64 is exact, so integers must give the same spikes and voltages.
@@ -15,15 +15,14 @@ import pytest
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 from more_graphs import FLATTEN, recurrent
-from nir_oracle import run_nir, run_nodes
+from nir_oracle import run_nir
 from numpy.testing import assert_allclose, assert_array_equal
-from random_graphs import even, random_graph, random_nested
-from random_networks import delayed_sum, integer_loop, integer_states, weighted_sum
+from random_graphs import even, random_nested
+from random_networks import integer_loop, integer_states
 from small_graphs import DT, graph_of, lif
 
 from spikeport.errors import UserError
 from spikeport.export.graph.spiking_graph import SpikingGraph, load_graph
-from spikeport.export.quantization.bias_neurons import with_messages
 from spikeport.export.quantization.quantize import quantize
 
 # Recurrence
@@ -103,86 +102,6 @@ def test_a_delay_beside_a_recurrent_layer_is_refused():
     graph = graph_of(nir.Delay(np.array(DT)), nir.Linear(np.ones((3, 2))), lif((3,)), shape=(2,))
     with pytest.raises(UserError, match="n2: is recurrent behind the delayed layer n1"):
         quantize(recurrent(graph, "n2", nir.Scale(np.ones(3))))
-
-
-# Parameters that differ from neuron to neuron
-
-
-def test_gains_that_differ_go_into_rows():
-    one = np.ones(3)
-    node = nir.LIF(DT * one, np.array([1.0, 2.0, 4.0]), 0 * one, v_threshold=one)
-    network, (row,) = quantize(graph_of(nir.Affine(np.eye(3) * 2, np.ones(3)), node, shape=(3,), scales={"n0": 4.0}))
-    assert_array_equal(network.layers[0].weight, np.diag([8, 16, 32]))
-    assert_array_equal(network.layers[0].bias, [4, 8, 16])
-    assert row.gain == 4
-    assert "gains of 1 to 4 went into rows" in row.notes[0]
-    conv = nir.Conv2d(None, np.ones((2, 1, 1, 1)), 1, 0, 1, 1, np.zeros(2))
-    per_channel = nir.IF(r=np.array([1.0, 3.0]).reshape(2, 1, 1) / DT, v_threshold=np.ones((2, 1, 1)))
-    network, _ = quantize(graph_of(conv, per_channel, shape=(1, 2, 3), scales={"n0": 2.0}))
-    assert_array_equal(network.layers[0].weight.ravel(), [2, 6])
-    spatial = nir.IF(r=np.arange(1.0, 13).reshape(2, 2, 3), v_threshold=np.ones((2, 2, 3)))
-    graph = graph_of(conv, spatial, shape=(1, 2, 3))
-    with pytest.raises(UserError, match="n1: its input gains differ within a channel"):
-        quantize(graph)
-
-
-def test_gains_that_differ_from_place_to_place_become_thresholds_where_these_may_differ():
-    """A gain of g with threshold 12 fires as one of 1 with threshold 12 / g."""
-    rng = np.random.default_rng(16)
-    conv = nir.Conv2d(None, even(rng, 2, 1, 1, 2), 1, 0, 1, 1, np.array([3.0, -1]))
-    gain = 2.0 ** rng.integers(0, 4, (2, 2, 3))
-    node = nir.IF(r=gain / DT, v_threshold=np.full((2, 2, 3), 800.0))
-    graph = graph_of(conv, node, shape=(1, 2, 4), scales={"n0": 1.0})
-    network, (row,) = quantize(replace(graph, allow_vector=True))
-    assert_array_equal(network.layers[0].vth_mant, 800 / gain)
-    assert "simulators only" in row.notes[0]
-    frames = (rng.random((60, 1, 2, 4)) < 0.4).astype(np.uint8)
-    expected = run_nir(graph.nir_graph, DT, frames)
-    assert 0 < expected.mean() < 1
-    assert_array_equal(integer_loop(network, frames)[0], expected)
-
-
-def test_thresholds_that_differ_go_into_rows_and_fire_the_same():
-    """Rows times 4, 2 and 1: the same spikes, since each neuron's state, bias and threshold scale together."""
-    rng = np.random.default_rng(5)
-    one = np.ones(3)
-    node = nir.IF(r=one / DT, v_threshold=np.array([16.0, 32.0, 64.0]))
-    feed = nir.Affine(2.0 * rng.integers(-9, 15, (3, 4)), rng.integers(-3, 5, 3) * 1.0)
-    loop = nir.Linear(2.0 * rng.integers(-9, 15, (3, 3)))
-    graph = recurrent(graph_of(feed, node, shape=(4,), scales={"n0": 1.0}), "n1", loop)
-    network, (row,) = quantize(graph)
-    assert network.layers[0].vth_mant == 64
-    assert_array_equal(network.layers[0].weight, feed.weight * [[4], [2], [1]])
-    frames = (rng.random((60, 4)) < 0.4).astype(np.uint8)
-    assert_array_equal(integer_loop(network, frames)[0], run_nir(graph.nir_graph, DT, frames))
-    assert "thresholds differ: rows were multiplied by 1 to 4" in row.notes[0]
-    vector, (row,) = quantize(replace(graph, allow_vector=True))
-    assert_array_equal(vector.layers[0].vth_mant, [16, 32, 64])
-    assert "simulators only" in row.notes[0]
-    assert_array_equal(integer_loop(vector, frames)[0], run_nir(graph.nir_graph, DT, frames))
-
-
-def test_decays_that_differ_go_only_where_they_are_allowed():
-    one = np.ones(3)
-    node = nir.CubaLIF(DT * np.array([1.0, 2, 4]), DT * np.array([2.0, 4, 8]), one, 0 * one, one, w_in=one)
-    with pytest.raises(UserError, match=r"n1: i_decay differs between neurons \(1024 to 4096.*--allow-vector"):
-        quantize(graph_of(nir.Linear(np.eye(3)), node, shape=(3,)))
-    graph = graph_of(nir.Linear(np.eye(3)), node, shape=(3,))
-    network, (row,) = quantize(replace(graph, allow_vector=True))
-    assert_array_equal(network.layers[0].i_decay, [4096, 2048, 1024])
-    assert_array_equal(network.layers[0].v_decay, [2048, 1024, 512])
-    assert any("decays of its own: simulators only" in note for note in row.notes)
-
-
-def test_leaks_that_differ_drive_each_neuron_or_shift_its_threshold():
-    one = np.ones(3)
-    leak = np.array([0.0, 2.0, -4.0])
-    node = nir.LIF(2 * DT * one, 2 * one, leak, v_threshold=8 * one)
-    network, _ = quantize(graph_of(nir.Linear(np.eye(3) * 4), node, shape=(3,), scales={"n0": 2.0}))
-    assert_array_equal(network.layers[0].bias, [0, 2, -4])
-    node = nir.LIF(2 * DT * one, 2 * one, leak, v_threshold=np.array([8.0, 10, 4]), v_reset=leak)
-    network, _ = quantize(graph_of(nir.Linear(np.eye(3) * 4), node, shape=(3,), scales={"n0": 2.0}))
-    assert network.layers[0].vth_mant == 16, "8 above rest in all three"
 
 
 # Read-outs
@@ -289,170 +208,6 @@ def test_given_scales_clip_what_leaves_the_grid_and_count_it():
         quantize(graph, scales={"n0": 2e5})
     with pytest.raises(UserError, match="a scale was given for 'n9', which is no layer"):
         quantize(graph, scales={"n9": 1.0})
-
-
-# Biases of synaptic currents
-
-
-def slow(shape: tuple[int, ...], threshold: float) -> nir.CubaLIF:
-    """Current and voltage keep 1/2 and 3/4 a step; gain 1."""
-    one = np.ones(shape)
-    return nir.CubaLIF(2 * DT * one, 4 * DT * one, 4 * one, 0 * one, threshold * one, w_in=2 * one)
-
-
-def bias_as_neuron(graph: SpikingGraph) -> SpikingGraph:
-    return replace(graph, bias="neuron")
-
-
-def untruncated(network, frames) -> list[np.ndarray]:
-    """Each layer's spikes with truncation undone: Loihi's steps in float64, to compare with NIR's exactly."""
-    outputs, arriving = [], frames.astype(np.int64)
-    for layer in network.layers:
-        u = v = np.zeros(layer.output_shape)
-        own = np.zeros((len(frames), *layer.output_shape), dtype=np.int64)
-        for t, frame in enumerate(arriving):
-            a = weighted_sum(layer, frame) if layer.kind == "conv" else delayed_sum(layer.weight, layer, arriving, t)
-            if layer.weight_rec is not None:
-                a = a + layer.weight_rec @ (own[t - 1] if t else 0 * own[0])
-            u = u * (1 - layer.i_decay / 4096) + 64.0 * a
-            v = v * (1 - layer.v_decay / 4096) + u + 64 * layer.bias_map
-            own[t] = v > 64 * layer.vth_mant
-            v = np.where(own[t] > 0, 0, v)
-        arriving = own
-        outputs.append(own)
-    return outputs
-
-
-def test_a_bias_of_slow_currents_becomes_the_weight_of_a_neuron_that_always_fires():
-    """The first layer is recurrent and reads the input, so a layer is put before it; the second is fed by the first."""
-    rng = np.random.default_rng(11)
-    feed = nir.Affine(even(rng, 5, 4), 2.0 * rng.integers(-5, 9, 5))
-    second = nir.Affine(even(rng, 3, 5), 2.0 * rng.integers(2, 9, 3))
-    graph = graph_of(feed, slow((5,), 71.0), second, slow((3,), 101.0), shape=(4,), scales={"n0": 1.0, "n2": 1.0})
-    graph = bias_as_neuron(recurrent(graph, "n1", nir.Affine(even(rng, 5, 5), 2.0 * rng.integers(-5, 9, 5))))
-    network, table = quantize(graph)
-    assert [layer.output_shape for layer in network.layers] == [(5,), (6,), (3,)]
-    assert [row.name for row in table] == [layer.name for layer in network.layers]
-    assert "hands every spike on" in table[0].notes[0]
-    assert "a neuron that always fires was added; its weights are the bias of n2" in table[1].notes[-1]
-    frames = (rng.random((24, 4)) < 0.3).astype(np.uint8)
-    expected = run_nodes(graph.nir_graph, DT, frames)
-    found = untruncated(network, frames)
-    assert_array_equal(found[0][:, :4], frames)
-    assert found[0][:, 4].all()
-    assert found[1][:, 5].all(), "from the first step on"
-    assert_array_equal(found[1][:, :5], expected["n1"])
-    assert_array_equal(found[2], expected["n3"])
-    assert 0 < expected["n3"].mean() < 1
-    assert integer_loop(network, frames)[1][:, 5].all(), "and in integers"
-
-
-def test_bias_channels_of_convolutions():
-    """Padding, groups and a dense layer behind a convolution; the tap in use never reads padding."""
-    rng = np.random.default_rng(12)
-    first = nir.Conv2d(None, even(rng, 4, 2, 3, 2), (1, 2), (1, 0), (1, 1), 1, 2.0 * rng.integers(1, 9, 4))
-    second = nir.Conv2d(None, even(rng, 4, 2, 3, 3), 1, "same", 1, 2, 2.0 * rng.integers(1, 9, 4))
-    third = nir.Affine(even(rng, 3, 4 * 5 * 3), 2.0 * rng.integers(2, 9, 3))
-    nodes = [first, slow((4, 5, 3), 91.0), second, slow((4, 5, 3), 121.0), FLATTEN, third, slow((3,), 151.0)]
-    scales = {"n0": 1.0, "n2": 1.0, "n5": 1.0}
-    graph = bias_as_neuron(graph_of(*nodes, shape=(2, 5, 7), scales=scales))
-    network, _ = quantize(graph)
-    assert [layer.output_shape[0] for layer in network.layers] == [3, 5, 5, 3]
-    frames = (rng.random((16, 2, 5, 7)) < 0.2).astype(np.uint8)
-    expected, found = run_nodes(graph.nir_graph, DT, frames), untruncated(network, frames)
-    assert_array_equal(found[1][:, :4], expected["n1"])
-    assert_array_equal(found[2][:, :4], expected["n3"])
-    assert_array_equal(found[3], expected["n6"])
-    assert all(0 < expected[name].mean() < 1 for name in ("n1", "n3", "n6"))
-
-
-def test_a_kernel_that_always_reads_padding_somewhere_gets_neurons_in_the_padding():
-    rng = np.random.default_rng(15)
-    conv = nir.Conv2d(None, even(rng, 2, 1, 1, 2), 1, (2, 0), 1, 1, np.array([14.0, -6.0]))
-    graph = bias_as_neuron(graph_of(conv, slow((2, 7, 4), 31.0), shape=(1, 3, 5), scales={"n0": 1.0}))
-    network, _ = quantize(graph)
-    assert [layer.output_shape for layer in network.layers] == [(2, 7, 5), (2, 7, 4)]
-    assert network.layers[1].padding == (0, 0)
-    frames = (rng.random((16, 1, 3, 5)) < 0.3).astype(np.uint8)
-    expected = run_nodes(graph.nir_graph, DT, frames)["n1"]
-    assert expected[:, :, 0].any(), "the bias fires where no input ever arrives"
-    assert_array_equal(untruncated(network, frames)[1], expected)
-
-
-def test_the_braille_network_runs_with_bias_neurons(shared_data):
-    """Each of its 12 inputs alone: hidden spikes of the float graph but for rounding (weights of 8 bits, spread over
-    13.4 where most lie below 1)."""
-    graph = load_graph(shared_data / "nir" / "braille_noDelay_bias_zero.nir", reset="zero", bias="neuron")
-    network, table = quantize(graph)
-    assert [layer.output_shape for layer in network.layers] == [(13,), (39,), (7,)]
-    assert table[1].scale == pytest.approx(254 / 13.388693, rel=1e-6)
-    rng, wrong, fired = np.random.default_rng(13), [], 0
-    for channel in range(12):
-        frames = (np.eye(12)[channel] * (rng.random((100, 1)) < 0.5)).astype(np.uint8)
-        expected = run_nodes(graph.nir_graph, graph.dt_s, frames)["lif1.lif"]
-        hidden = integer_loop(network, frames)[1][:, :38]
-        wrong.append(np.mean(hidden != expected))
-        fired += int(expected.sum())
-    assert fired > 1000
-    assert max(wrong) < 0.04
-
-
-@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.integers(0, 2**32 - 1))
-def test_random_graphs_of_slow_currents_with_biases_fire_as_nir_says(seed):
-    """But for truncation, which is undone here: the rewrite itself changes no spike, in any layer."""
-    graph, frames = random_graph(np.random.default_rng(seed), slow=True)
-    try:
-        network, table = quantize(graph)
-    except UserError as error:
-        words = "cannot become one|outside -25|netx would run|even integer|differs within a channel"
-        assert re.search(words, str(error)), error  # noqa: PT017
-        reject()
-    expected, found = run_nodes(graph.nir_graph, DT, frames), untruncated(network, frames)
-    for row, spikes in zip(table, found, strict=True):
-        nodes = [name for name in expected if name == row.neuron or name.startswith(f"{row.neuron}.lif")]
-        if nodes and isinstance(graph.nir_graph.nodes[row.neuron], nir.CubaLIF):
-            neurons = expected[nodes[0]].reshape(len(frames), -1)
-            channels = spikes.reshape(len(frames), -1)
-            assert_array_equal(channels[:, : neurons.shape[1]], neurons)
-            assert channels[:, neurons.shape[1] :].all()
-
-
-def test_counts_do_not_pass_a_layer_that_hands_spikes_on():
-    graph = graph_of(nir.Affine(np.eye(3) * 2, np.ones(3) * 2), slow((3,), 9.0), shape=(3,))
-    with pytest.raises(UserError, match=r"^n0\.bias_neuron: counts of 4 bits would become single spikes"):
-        with_messages(quantize(bias_as_neuron(graph))[0], 4)
-    network = quantize(graph_of(nir.Linear(np.eye(3) * 2), slow((3,), 9.0), shape=(3,)))[0]
-    assert with_messages(network, 4).input_limit == 15
-
-
-def test_a_layer_that_cannot_take_a_neuron_that_always_fires_gets_one_behind_it():
-    """Thresholds of 4095 and more are out of a bias's reach, and so are groups of channels."""
-    rng = np.random.default_rng(14)
-    second = nir.Affine(even(rng, 3, 4), 2.0 * rng.integers(2, 9, 3))
-    high = nir.IF(r=np.ones(4) / DT, v_threshold=np.full(4, 4095.0))
-    graph = graph_of(
-        nir.Linear(even(rng, 4, 4)),
-        high,
-        second,
-        slow((3,), 101.0),
-        shape=(4,),
-        scales=dict.fromkeys(["n0", "n2"], 1.0),
-    )
-    network, table = quantize(bias_as_neuron(graph))
-    assert [layer.name for layer in network.layers] == ["n0", "n2.bias_neuron", "n2"]
-    assert [row.name for row in table] == ["n0", "n2.bias_neuron", "n2"]
-    grouped = nir.Conv2d(None, even(rng, 4, 1, 1, 1), 1, 0, 1, 4, np.zeros(4))
-    cell = nir.IF(r=np.ones((4, 2, 3)) / DT, v_threshold=np.full((4, 2, 3), 9.0))
-    last = nir.Conv2d(None, even(rng, 2, 4, 1, 2), 1, 0, 1, 1, np.ones(2) * 4)
-    graph = graph_of(
-        grouped, cell, last, slow((2, 2, 2), 31.0), shape=(4, 2, 3), scales=dict.fromkeys(["n0", "n2"], 1.0)
-    )
-    network, _ = quantize(bias_as_neuron(graph))
-    assert [layer.output_shape for layer in network.layers] == [(4, 2, 3), (5, 2, 3), (2, 2, 2)]
-    frames = (rng.random((12, 4, 2, 3)) < 0.4).astype(np.uint8)
-    assert_array_equal(untruncated(network, frames)[2], run_nodes(graph.nir_graph, DT, frames)["n3"])
 
 
 # Everything at once

@@ -1,4 +1,4 @@
-"""The whole path in small: every stage on real digits, Lava included, and a kill in the middle of it."""
+"""A complete small run: every stage on real digits, Lava included, and a kill in the middle of it."""
 
 import csv
 import hashlib
@@ -9,12 +9,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import jsonschema
 import numpy as np
 import pytest
+from run_process import RECIPE, reached, start, wait_for
 
 from spikeport.export.formats.netx.write import read_netx
 from spikeport.export.network.integer_network import IntegerNetwork
@@ -25,48 +25,12 @@ from spikeport.pipeline.run.run_folder import open_run
 
 pytestmark = [pytest.mark.lava, pytest.mark.xdist_group("run")]
 
-RECIPE = """
-name = "small"
-[data]
-source = "digits"
-height = 24
-width = 28
-steps = 7
-train = 200
-validation = 40
-test = 50
-[teacher]
-epochs = 1
-[student]
-channels = [4, 6, 9]
-[training]
-epochs = 3
-threads = 1
-[quantization]
-epochs = 2
-[check]
-lava_samples = 4
-[profile]
-baseline_seconds = 0.1
-"""
-
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory):
     path = tmp_path_factory.mktemp("recipe") / "small.toml"
     path.write_text(RECIPE)
     return path
-
-
-def start(recipe: Path, out: Path, *words: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", "spikeport", "run", str(recipe), "--out", str(out), *words]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, start_new_session=True, preexec_fn=hear_ctrl_c, **pipes)
-
-
-def hear_ctrl_c() -> None:
-    """What a shell starts in the background ignores Ctrl-C, and so would all that it starts."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def finish(process: subprocess.Popen) -> str:
@@ -214,40 +178,6 @@ def test_a_killed_run_resumes_to_the_same_weights_and_report(recipe, unbroken, t
     assert not [entry for entry in folder.iterdir() if entry.name.startswith(".") and entry.name != ".lock"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-def test_a_training_that_is_stopped_says_how_to_go_on(recipe, tmp_path, number):
-    process = start(recipe, tmp_path / "run", "--set", "training.epochs=100", "--set", "check.lava=false")
-    wait_for(lambda: reached(tmp_path / "run", "training"), process)
-    os.kill(process.pid, number)
-    _, err = process.communicate(timeout=3600)
-    assert process.returncode == 128 + number
-    assert f"stopped by {number.name}; " in err
-    assert "--resume goes on from here" in err
-    assert "Traceback" not in err
-
-
-def reached(folder: Path, at: str) -> bool:
-    if at == "export":
-        return "quantized-baseline" in stages_done(folder)
-    metrics = folder / "metrics.jsonl"
-    return metrics.is_file() and '"student-ckd"' in metrics.read_text()
-
-
-def stages_done(folder: Path) -> set[str]:
-    try:
-        return set(json.loads((folder / "manifest.json").read_text())["stages"])
-    except FileNotFoundError:
-        return set()
-
-
-def wait_for(condition, process: subprocess.Popen) -> None:
-    end = time.monotonic() + 3600
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
 def spikeport(*words) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, "-m", "spikeport", *map(str, words)], capture_output=True, text=True, check=False
@@ -324,18 +254,3 @@ def test_training_alone_goes_on_to_a_whole_run(recipe, unbroken, tmp_path):
     nominal = [row["dynamic_uj"]["nominal"] for row in energies]
     ratio = next(entry for entry in against["energy"] if entry["hardware"] == "loihi1")["dynamic"]
     assert ratio["nominal"] == pytest.approx(nominal[1] / nominal[0])
-
-
-def test_a_student_that_no_chip_holds_is_refused_before_training_and_may_train(recipe, tmp_path, spikeport):
-    """`run` names it at once; `train` trains it in float and leaves quantization out."""
-    changes = ["--set", "student.network=resnet20-snn", "--set", "student.width=0.25", "--set", "data.height=28"]
-    changes += ["--set", "distillation.method=baseline", "--set", "training.epochs=1", "--set", "data.train=20"]
-    code, _, err = spikeport("run", recipe, "--out", tmp_path / "refused", *changes)
-    assert code == 2
-    assert "a resnet20-snn is not for netx" in err
-    assert "spikeport train" in err
-    code, _, err = spikeport("train", recipe, "--out", tmp_path / "trained", *changes)
-    assert (code, err.count("error")) == (0, 0)
-    stages = set(open_run(tmp_path / "trained").manifest["stages"])
-    assert "student-baseline" in stages
-    assert "quantized-baseline" not in stages

@@ -1,8 +1,7 @@
-"""Training: exact resume after a kill, what is chosen, what reaches whom, and how it fails."""
+"""Training: exact resume after a kill, independence of test recordings and seeds, and how it fails."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -13,22 +12,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from json_lines import lines
 from learning_data import tiny_dataset, tiny_recipe
 
 from spikeport.errors import UserError
-from spikeport.export.network.readout import classify
-from spikeport.pipeline.models.students.inference import predict_spikes
 from spikeport.pipeline.run.seeding import derived_seed
 from spikeport.pipeline.run.tensor_files import read_tree
 from spikeport.pipeline.training.checkpoints import CHECKPOINT
-from spikeport.pipeline.training.evaluate import student_accuracy
-from spikeport.pipeline.training.fit import fit
 from spikeport.pipeline.training.qat import qat_finetune
-from spikeport.pipeline.training.results import BestEpoch
-from spikeport.pipeline.training.task import TrainingTask
 from spikeport.pipeline.training.train import initial_student, train_student, train_teacher
 
 HELPERS = Path(__file__).parents[2] / "helpers"
+
 
 # A student that stops in the middle of its third epoch, until it is killed.
 SLOW_TRAINING = """
@@ -51,10 +46,6 @@ train_student(recipe, data, teacher, "ckd", folder / "student", report, folder /
 def same_weights(a: torch.nn.Module, b: torch.nn.Module) -> bool:
     states = a.state_dict(), b.state_dict()
     return states[0].keys() == states[1].keys() and all(torch.equal(states[0][k], states[1][k]) for k in states[0])
-
-
-def lines(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def without_seconds(rows: list[dict]) -> list[dict]:
@@ -107,22 +98,6 @@ def test_a_finished_training_is_only_read(tmp_path: Path) -> None:
     assert len(lines(tmp_path / "metrics.jsonl")) == 4
 
 
-def test_the_epoch_with_the_best_smoothed_score_is_kept(tmp_path: Path) -> None:
-    """Epochs are ranked by the mean accuracy of the last five; the student returned is that epoch's."""
-    recipe, data = tiny_recipe(training={"epochs": 8}), tiny_dataset()
-    student = train_student(recipe, data, None, "baseline", tmp_path)
-    accuracies = [row["validation_accuracy"] for row in lines(tmp_path / "metrics.jsonl")]
-    standings = [np.mean(accuracies[max(0, epoch - 5) : epoch]) for epoch in range(1, 9)]
-    chosen = max(epoch for epoch in range(1, 9) if standings[epoch - 1] == max(standings))
-    best = read_tree(tmp_path / CHECKPOINT)["best"]
-    assert best["epoch"] == chosen
-    assert student_accuracy(student, data.validation) == accuracies[chosen - 1]
-    spikes = predict_spikes(student, data.validation.frames)
-    assert np.mean(classify(spikes) == data.validation.labels) == accuracies[chosen - 1]
-    assert not student.training
-    assert all(torch.equal(best["weights"][key], tensor) for key, tensor in student.state_dict().items())
-
-
 def test_silent_recordings_are_counted_each_epoch_and_no_class(tmp_path: Path) -> None:
     """A student whose threshold nothing reaches: no validation recording of class 0 is right by its silence."""
     recipe = tiny_recipe(student={"v_threshold": 500.0}, training={"epochs": 2}, quantization={"epochs": 1})
@@ -133,54 +108,6 @@ def test_silent_recordings_are_counted_each_epoch_and_no_class(tmp_path: Path) -
     count = len(data.validation.labels)
     assert np.any(data.validation.labels == 0)
     assert [(row["validation_accuracy"], row["validation_silent"]) for row in rows] == [(0, count)] * 3
-
-
-class Toy(TrainingTask):
-    """A linear model of two inputs; notes its weights after every step, and is scored by a script."""
-
-    def __init__(self, scores: list[float | None], ema_decay: float) -> None:
-        torch.manual_seed(0)
-        model = torch.nn.Linear(2, 1)
-        settings = {"stage": "toy", "samples": 6, "batch": 2, "lr": 0.1, "weight_decay": 0.0, "warmup_epochs": 0}
-        super().__init__(model, epochs=len(scores), seed=1, identity={}, ema_decay=ema_decay, **settings)
-        self.script, self.seen = iter(scores), []
-
-    def loss(self, rows, index):
-        return self.model(torch.stack([rows.float(), rows.float() ** 2], dim=1)).square().mean(), {}
-
-    def score(self, model):
-        return next(self.script)
-
-    def on_train_batch_end(self, *arguments):
-        super().on_train_batch_end(*arguments)
-        self.seen.append(self.model.weight.detach().clone())
-
-
-def test_the_weights_kept_are_the_moving_average(tmp_path: Path) -> None:
-    """A young one keeps less of itself: (1 + n) / (10 + n) after n steps, so that the first weights do not linger."""
-    toy = Toy([0.1, 0.2], ema_decay=0.3)
-    fit(toy, tmp_path, tiny_recipe().training)
-    expected = toy.seen[0]
-    for weights, kept in zip(toy.seen[1:], [2 / 11, 3 / 12, 0.3, 0.3, 0.3], strict=True):
-        expected = kept * expected + (1 - kept) * weights
-    assert len(toy.seen) == 6
-    torch.testing.assert_close(toy.model.weight, expected)  # rounding of five float32 averages
-    assert not torch.allclose(expected, toy.seen[-1], atol=1e-3)
-
-
-def test_one_lucky_epoch_is_not_kept(tmp_path: Path) -> None:
-    toy = Toy([0.5, 0.9, 0.6, 0.8, 0.8, 0.8, 0.8, 0.8, 0.7], ema_decay=0.0)
-    assert fit(toy, tmp_path, tiny_recipe().training).epoch == 8  # its last five are 0.8; the lucky one stood at 0.7
-    torch.testing.assert_close(toy.model.weight, toy.seen[8 * 3 - 1])
-
-
-def test_epochs_below_the_start_are_not_kept(tmp_path: Path) -> None:
-    """Where the start counts: the sixth epoch's last five stand at 0.9, but it itself reads less than the start."""
-    toy = Toy([0.7, 0.95, 0.95, 0.95, 0.95, 0.71], ema_decay=0.0)
-    toy.script = iter([0.8, 0.7, 0.95, 0.95, 0.95, 0.95, 0.71])
-    assert fit(toy, tmp_path / "from the start", tiny_recipe().training, score_start=True).epoch == 5
-    again = Toy([0.7, 0.95, 0.95, 0.95, 0.95, 0.71], ema_decay=0.0)
-    assert fit(again, tmp_path / "anyhow", tiny_recipe().training).epoch == 6
 
 
 def test_losses_with_parameters_are_initialized_by_the_seed(tmp_path: Path) -> None:
@@ -230,13 +157,6 @@ def test_no_choice_looks_at_the_test_recordings(tmp_path: Path) -> None:
         found.append(((teacher, student, tuned), [without_seconds(stage) for stage in stages], best))
     assert all(same_weights(one, two) for one, two in zip(found[0][0], found[1][0], strict=True))
     assert found[0][1:] == found[1][1:]
-
-
-def test_without_a_score_the_last_epoch_is_kept(tmp_path: Path) -> None:
-    toy = Toy([None, None, None], ema_decay=0.0)
-    assert fit(toy, tmp_path, tiny_recipe().training) == BestEpoch(3, None)
-    torch.testing.assert_close(toy.model.weight, toy.seen[-1], rtol=0, atol=0)
-    assert [row["validation_accuracy"] for row in lines(tmp_path / "metrics.jsonl")] == [None] * 3
 
 
 def test_methods_start_alike_and_seeds_do_not(tmp_path: Path) -> None:

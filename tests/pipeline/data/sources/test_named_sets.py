@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from loaded_sets import found, image_of
 from set_folders import CALTECH, SETS
 
 from spikeport.errors import MissingDependencyError, UserError
 from spikeport.pipeline.data.events import EVENT_DTYPE
 from spikeport.pipeline.data.load import load_dataset
-from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.data.sources.resizing import fill, shrink
-from spikeport.pipeline.data.sources.table import SOURCES
 from spikeport.pipeline.run.recipe_file import parse_recipe
 from spikeport.pipeline.run.sections.data import Data
-
-
-def found(data: Data, **changes: Any) -> RawDataset:
-    return SOURCES[data.source].load(data.model_copy(update=changes), None)
-
-
-def image_of(collection: RawDataset, key: str) -> np.ndarray:
-    return collection.images.images[collection.images.keys.index(key)]
 
 
 def union(data: Data, key: str) -> np.ndarray:
@@ -152,123 +140,6 @@ def test_cepdvs_splits_in_order_of_numbers(tmp_path: Path) -> None:
     assert {*dataset.train.keys, *dataset.validation.keys} == {f"{name}/{n}" for name in names for n in range(7)}
     assert not set(dataset.static.keys) & {*dataset.test.keys, *dataset.validation.keys}
     assert len(dataset.static.keys) == 36 - 9 - 6
-
-
-# CIFAR10-DVS
-
-
-def test_cifar10dvs_pairs_by_the_file_of_pairs(tmp_path: Path) -> None:
-    """Record 2 n + 1 of data_batch_<label + 1>: a label byte, then 1,024 bytes of each color."""
-    collection = found(SETS["cifar10dvs"](tmp_path))
-    for label, name in enumerate(("airplane", "automobile", "bird")):
-        content = (tmp_path / "CIFAR10" / "cifar-10-batches-bin" / f"data_batch_{label + 1}.bin").read_bytes()
-        for n in range(6):
-            start = 3073 * (2 * n + 1)
-            expected = np.frombuffer(content[start + 1 : start + 3073], np.uint8).reshape(3, 32, 32)
-            np.testing.assert_array_equal(image_of(collection, f"{name}/cifar10_{name}_{n + 7}"), expected)
-    assert set(collection.images.labels.tolist()) == {0, 1, 2}  # trucks, label 9, belong to no recording here
-    assert collection.paired
-    assert (
-        "by class: originals of test recordings may be among"
-        in found(SETS["cifar10dvs"](tmp_path / "other"), pairing="class", pairs="").description
-    )
-
-
-def test_cifar10_may_be_pictures(tmp_path: Path) -> None:
-    data = SETS["cifar10dvs"](tmp_path)
-    lines = ["recording,image"]
-    for label, name in enumerate(("airplane", "automobile", "bird")):
-        for n in range(6):
-            path = tmp_path / "pictures" / name / f"{n:04}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.new("RGB", (32, 32), (40 * label + n, 0, 0)).save(path)
-            lines.append(f"{name}/cifar10_{name}_{n + 7},{name}/{n:04}")
-    (tmp_path / "pairs.csv").write_text("\n".join(lines))
-    collection = found(data, images="pictures")
-    assert image_of(collection, "bird/cifar10_bird_9")[0, 0, 0] == 82
-
-
-def _pickles(root: Path) -> None:
-    for file in (root / "CIFAR10" / "cifar-10-batches-bin").iterdir():
-        file.rename(file.with_suffix(""))
-
-
-def _cut(root: Path) -> None:
-    file = root / "CIFAR10" / "cifar-10-batches-bin" / "test_batch.bin"
-    file.write_bytes(file.read_bytes()[:-1])
-
-
-def _rewrite(old: str, new: str) -> Callable[[Path], None]:
-    return lambda root: (root / "pairs.csv").write_text((root / "pairs.csv").read_text().replace(old, new)) and None
-
-
-@pytest.mark.parametrize(
-    ("damage", "words"),
-    [
-        (_pickles, "Python version of CIFAR-10 is not read: data_batch_1 is a pickle.*cifar-10-binary.tar.gz"),
-        (_cut, r"test_batch\.bin: this is not a complete file of CIFAR-10's binary version: 3,072 bytes"),
-        (lambda root: (root / "pairs.csv").unlink(), "the file of pairs is not there"),
-        (_rewrite("recording,image", "a,b"), "columns recording and image"),
-        (_rewrite("bird/cifar10_bird_8,", "bird/x,"), "bird_8 has no image of its own: there is no line for it"),
-        (_rewrite("data_batch_3/3", "data_batch_3/33"), "there is no image data_batch_3/33"),
-        (_rewrite("data_batch_3/3", "data_batch_2/3"), "image data_batch_2/3 is of class automobile"),
-        (_rewrite("data_batch_3/3", "data_batch_3/1"), "image data_batch_3/1 is already that of bird/cifar10_bird_7"),
-    ],
-)
-def test_what_is_wrong_with_cifar10_is_said(tmp_path: Path, damage: Callable[[Path], None], words: str) -> None:
-    data = SETS["cifar10dvs"](tmp_path)
-    damage(tmp_path)
-    with pytest.raises(UserError, match=words):
-        found(data)
-
-
-def test_cifar10dvs_asks_how_to_pair(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r'not published.*pairing = "class"'):
-        found(SETS["cifar10dvs"](tmp_path), pairs="")
-
-
-# DVS Gesture
-
-
-def test_dvsgesture_tests_on_people_who_are_not_trained_on(tmp_path: Path) -> None:
-    dataset = load_dataset(SETS["dvsgesture"](tmp_path), cache=tmp_path / "cache")
-    people = [{key.split("/")[1] for key in part.keys} for part in (dataset.train, dataset.validation, dataset.test)]
-    assert people[2] == {"user24_fluorescent_led"}
-    assert not people[2] & (people[0] | people[1])
-    assert [len(part.keys) for part in (dataset.train, dataset.validation, dataset.test)] == [22, 11, 11]
-    assert dataset.static.keys == ()
-
-
-def test_dvsgesture_milliseconds_become_microseconds(tmp_path: Path) -> None:
-    data = SETS["dvsgesture"](tmp_path)
-    table = np.load(tmp_path / "DVSGesture" / "ibmGestureTrain" / "user02_fluorescent_led" / "5.npy")
-    recording = next(r for r in found(data).read() if r.key == "train/user02_fluorescent_led/5")
-    np.testing.assert_array_equal(recording.events["t"], 1000 * table[:, 3])
-    np.testing.assert_array_equal(recording.events["x"], table[:, 0] // 8)  # 128 pixels on 16
-    np.testing.assert_array_equal(recording.events["p"], table[:, 2])
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [({"split": "random", "test": 5}, "one person would be in training and in test"), ({"images": "x"}, "no images")],
-)
-def test_dvsgesture_refuses_what_would_mislead(tmp_path: Path, changes: dict, words: str) -> None:
-    with pytest.raises(UserError, match=words):
-        found(SETS["dvsgesture"](tmp_path), **changes)
-
-
-def test_damaged_gestures_are_named(tmp_path: Path) -> None:
-    data = SETS["dvsgesture"](tmp_path)
-    path = tmp_path / "DVSGesture" / "ibmGestureTrain" / "user02_fluorescent_led" / "5.npy"
-    np.save(path, np.array([[0, 0, 0, 0.00033]]))
-    with pytest.raises(UserError, match=r"5\.npy: this event file cannot be read: .*number of us"):
-        list(found(data).read())
-    np.save(path, np.array([[128, 0, 0, 5]]))
-    with pytest.raises(UserError, match=r"5\.npy: an event lies outside the sensor"):
-        list(found(data).read())
-    path.rename(path.with_name("11.npy"))
-    with pytest.raises(UserError, match=r"11\.npy: this is not a recording of DVS Gesture"):
-        found(data)
 
 
 # All

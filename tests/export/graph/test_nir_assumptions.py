@@ -1,0 +1,104 @@
+"""What a NIR file does not say: the reset, the time step, and the meaning of r."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nir
+import numpy as np
+import pytest
+from nir_chains import DT, conv_graph, dense_graph, lif, written
+from numpy.testing import assert_array_equal
+
+from spikeport.errors import UserError
+from spikeport.export.graph.spiking_graph import load_graph
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> Path:
+    return written(tmp_path / "foreign.nir", dense_graph())
+
+
+# What NIR does not say
+
+
+def test_reset_is_never_guessed(foreign: Path):
+    with pytest.raises(UserError, match=r"NIR does not say how neurons reset.*--reset zero"):
+        load_graph(foreign, dt_s=DT)
+    with pytest.raises(UserError, match="reset 'subtract' cannot go to the chip"):
+        load_graph(foreign, dt_s=DT, reset="subtract")
+
+
+def test_the_time_step_is_inferred_only_where_nir_tells_it(foreign: Path, tmp_path: Path):
+    graph = load_graph(foreign, reset="zero")
+    assert graph.dt_s == DT
+    assert "dt = 0.001 s was inferred as tau/r" in graph.notes[0]
+    assert load_graph(foreign, dt_s=5e-4, reset="zero").dt_s == 5e-4, "an explicit step wins"
+    two = dense_graph(cell=lif(), back=nir.Linear(np.ones((3, 3))), cell2=lif(tau=8e-3, r=7.9))
+    with pytest.raises(UserError, match=r"tau/r is 0.001 to 0.00101266 s.*--dt"):
+        load_graph(written(tmp_path / "two.nir", two), reset="zero")
+
+
+def test_integrators_at_the_end_tell_the_time_step_and_what_their_r_means_too(tmp_path: Path):
+    one = np.ones(3)
+    li = nir.LI(tau=4e-3 * one, r=4.0 * one, v_leak=0 * one)
+    assert load_graph(written(tmp_path / "li.nir", dense_graph(cell=li)), reset="zero").dt_s == DT
+    cuba = nir.CubaLI(tau_syn=2e-3 * one, tau_mem=4e-3 * one, r=4.0 * one, v_leak=0 * one, w_in=2.0 * one)
+    assert load_graph(written(tmp_path / "cuba.nir", dense_graph(cell=cuba)), reset="zero").dt_s == DT
+    integrator = written(tmp_path / "i.nir", dense_graph(cell=nir.I(r=one)))
+    with pytest.raises(UserError, match="IF nodes cell have a gain r dt"):
+        load_graph(integrator, dt_s=DT, reset="zero")
+    graph = load_graph(integrator, dt_s=DT, reset="zero", if_gain="per_step")
+    assert_array_equal(graph.nir_graph.nodes["cell"].r * DT, one)
+    assert dict(graph.origins) == {"dt_s": "given", "reset": "given"}
+
+
+def test_r_of_one_does_not_make_tau_the_time_step(tmp_path: Path):
+    """Norse writes r = 1; taking tau/r for dt would wipe out the membrane at every step."""
+    file = written(tmp_path / "norse.nir", dense_graph(cell=lif(r=1.0)))
+    with pytest.raises(UserError, match=r"NIR does not say the time step.*--dt"):
+        load_graph(file, reset="zero")
+
+
+def test_without_leaky_nodes_nothing_tells_the_time_step(tmp_path: Path):
+    file = written(tmp_path / "if.nir", dense_graph(cell=nir.IF(r=np.ones(3), v_threshold=np.ones(3))))
+    with pytest.raises(UserError, match="no leaky node tells it"):
+        load_graph(file, reset="zero")
+
+
+def test_what_an_if_node_means_by_r_must_be_said(tmp_path: Path):
+    file = written(tmp_path / "if.nir", dense_graph(cell=nir.IF(r=np.ones(3), v_threshold=np.ones(3))))
+    with pytest.raises(UserError, match=r"IF nodes cell have a gain r dt = 0.001 by NIR's.*--if-gain per-step"):
+        load_graph(file, dt_s=DT, reset="zero")
+    per_step = load_graph(file, dt_s=DT, reset="zero", if_gain="per_step")
+    assert_array_equal(per_step.nir_graph.nodes["cell"].r * DT, np.ones(3))
+    assert "r of IF nodes cell was read per step" in per_step.notes
+    per_second = load_graph(file, dt_s=DT, reset="zero", if_gain="per_second")
+    assert_array_equal(per_second.nir_graph.nodes["cell"].r, np.ones(3))
+    per_step.save(tmp_path / "said.nir")
+    assert_array_equal(load_graph(tmp_path / "said.nir").nir_graph.nodes["cell"].r * DT, np.ones(3))
+
+
+@pytest.mark.parametrize("dt_s", [0.0, -1e-3, float("nan"), float("inf")])
+def test_impossible_time_steps_are_refused(foreign: Path, dt_s: float):
+    with pytest.raises(UserError, match="is not positive"):
+        load_graph(foreign, dt_s=dt_s, reset="zero")
+
+
+# The metadata file
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"dt_s": 2e-3}, "dt_s = 0.002 contradicts 0.001"),
+        ({"dt_s": 0.0}, "dt_s = 0.0 contradicts 0.001"),
+        ({"reset": "subtract"}, "reset = subtract contradicts zero"),
+        ({"if_gain": "per_step"}, "if_gain = per_step contradicts per_second"),
+    ],
+)
+def test_options_that_contradict_the_metadata_are_refused(tmp_path: Path, options, words):
+    conv_graph().save(tmp_path / "net.nir")
+    assert load_graph(tmp_path / "net.nir", dt_s=DT, reset="zero").dt_s == DT
+    with pytest.raises(UserError, match=rf"net\.nir\.json: {words}"):
+        load_graph(tmp_path / "net.nir", **options)
