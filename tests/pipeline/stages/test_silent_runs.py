@@ -42,7 +42,7 @@ def test_a_run_counts_silence_apart(silent_run) -> None:
     assert {tuple(row[column] for column in columns) for row in rows} == {("no answer",) * 3 + ("",)}
     for page in ((silent_run / "report.md").read_text(), Page((silent_run / "report.html").read_text()).text):
         assert "No answer (no output spike): 6." in page
-        assert "No recording was mistaken for another class." in page
+        assert "No recording was assigned to another class." in page
 
 
 def test_of_an_older_run_silence_was_not_counted(silent_run) -> None:
