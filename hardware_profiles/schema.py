@@ -13,6 +13,7 @@ from spikeport.hardware_profiles.constants import (
     Constant,
     Curve,
     Part,
+    Points,
     Range,
     Sourced,
     Text,
@@ -215,9 +216,13 @@ class Memory(Part):
         return self
 
     @property
+    def _points(self) -> Points:
+        return self.access_pj.value or ()
+
+    @property
     def largest_bytes(self) -> float:
         """Buffer size of the last point of the curve, bytes."""
-        return (self.access_pj.value or ())[-1][0]
+        return self._points[-1][0]
 
     def byte_pj(self, buffer_bytes: tuple[float, float, float]) -> tuple[float, float, float]:
         """Energy per byte: energy of an access divided by its bytes.
@@ -228,7 +233,7 @@ class Memory(Part):
         Returns:
             (low, nominal, high), pJ per byte.
         """
-        points = self.access_pj.value or ()
+        points = self._points
         wide = self.access_bytes.interval
         low, nominal, high = buffer_bytes
         return (

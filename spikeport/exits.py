@@ -160,7 +160,8 @@ def _run_and_flush(work: Callable[[], object]) -> None:
         if reason is None:
             raise
         with contextlib.suppress(OSError, ValueError):  # else Python writes again as it ends, and leaves with 120
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if sys.stdout is not None:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         where = str(getattr(error, "filename", None) or "")
         raise CannotWriteError("cannot write", where=where, cause=reason, hint="make room there") from error
 

@@ -104,6 +104,7 @@ def run_float(
     for start in range(0, samples, chunk):
         rows = slice(start, min(start + chunk, samples))
         inputs = np.asarray(frames[rows])
+        voltage: np.ndarray | None = None
         for index, (layer, step) in enumerate(layers):
             inputs, voltage = run_layer(layer, step, inputs, reset=reset, keep_membrane=keep_membrane)
             if keep_layers:

@@ -38,7 +38,7 @@ def write_frames(path: str | os.PathLike[str], frames: np.ndarray, labels: np.nd
         frames: integers `[N, T, ...]` of 0 to 255, stored as uint8.
         labels: class numbers `[N]`, stored as int64, or None.
     """
-    arrays = {"frames": frames.astype(np.uint8)}
+    arrays: dict[str, np.ndarray] = {"frames": frames.astype(np.uint8)}
     if labels is not None:
         arrays["labels"] = labels.astype(np.int64)
     write_npz(path, **arrays)

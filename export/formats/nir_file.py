@@ -66,7 +66,7 @@ def write_nir(graph: nir.NIRGraph, path: str | os.PathLike[str]) -> None:
             raise UserError(f"{unknown} is not known", where=str(path), cause="NIR can only write what is",
                             hint="work the shapes out first (SpikingGraph.save does)")  # fmt: skip
         image = io.BytesIO()  # in memory, since libhdf5 crashes when it closes a file on a full disk
-        nir.write(image, graph)
+        nir.write(image, graph)  # pyright: ignore[reportArgumentType]  # h5py takes any binary file
         temporary.write_bytes(image.getbuffer())
         difference = _difference(graph, read_nir(temporary))
         if difference:

@@ -12,7 +12,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -87,7 +87,7 @@ def _largest_difference(module: torch.nn.Module, example: torch.Tensor, written:
         images = low + span * torch.rand(batch, *example.shape[1:], generator=random)
         with torch.no_grad():
             expected = module(images).numpy()
-        (found,) = session.run(None, {"images": images.numpy()})
+        found = cast("np.ndarray", session.run(None, {"images": images.numpy()})[0])
         size = float(np.abs(expected).max()) or 1.0
         same_shape = found.shape == expected.shape
         difference = float(np.abs(found - expected).max()) / size if same_shape else float("inf")

@@ -18,6 +18,8 @@ from typing import Any, BinaryIO, TypedDict
 sys.path[:] = json.loads(sys.argv[1])  # the parent's path, where h5py was found; -I removed it
 
 import h5py  # noqa: E402
+import h5py.h5l  # noqa: E402
+import h5py.h5o  # noqa: E402
 import numpy as np  # noqa: E402
 
 try:
@@ -257,6 +259,8 @@ def _limit_memory(size: int) -> None:
 
 
 def _lower(kind: int, value: int) -> None:
+    if resource is None:
+        return
     _, hard = resource.getrlimit(kind)
     resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import nir
 import numpy as np
@@ -141,8 +141,7 @@ def _convert(name: str, module: nn.Module, shape: Shape, dt_s: float, last: bool
         return cell_node(name, module, shape, dt_s)
     to_nir = getattr(module, "to_nir", None)
     if callable(to_nir):
-        node: nir.NIRNode = to_nir(name, shape, dt_s)
-        return node
+        return cast("nir.NIRNode", to_nir(name, shape, dt_s))
     raise UserError(f"{kind.__module__}.{kind.__name__} cannot go to the chip", where=name, hint=TAKEN)
 
 

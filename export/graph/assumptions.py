@@ -40,7 +40,7 @@ def without_batch_axis(graph: nir.NIRGraph) -> tuple[nir.NIRGraph, tuple[str, ..
         (graph, notes on the change).
     """
     stated = graph.nodes[single(graph, nir.Input)].input_type["input"]
-    sizes = () if stated is None else tuple(int(size) for size in np.atleast_1d(stated))
+    sizes = tuple(int(size) for size in np.atleast_1d([] if stated is None else stated))
     if len(sizes) not in (2, 4) or sizes[0] != 1:
         return graph, ()
     return with_input_shape(graph, sizes[1:]), (f"input shape {sizes} was read without its first axis, a batch of 1",)
@@ -99,13 +99,14 @@ def with_if_gain(
     Raises:
         UserError: `if_gain` is None and r dt is not 1, so that the unit is ambiguous.
     """
-    names = [name for name, node in graph.nodes.items() if isinstance(node, (nir.IF, nir.I))]
+    found = {name: node for name, node in graph.nodes.items() if isinstance(node, (nir.IF, nir.I))}
+    names = list(found)
     if if_gain not in (None, "per_step", "per_second"):
         raise UserError(f"if_gain {if_gain!r} is unknown", hint="use per_step or per_second")
     if not names or if_gain == "per_second":
         return graph, ()
     if if_gain is None:
-        gains = np.concatenate([np.ravel(graph.nodes[name].r) for name in names]) * dt_s
+        gains = np.concatenate([np.ravel(node.r) for node in found.values()]) * dt_s
         if np.allclose(gains, 1.0, rtol=1e-6, atol=0):
             return graph, ()
         raise UserError(
@@ -114,8 +115,8 @@ def with_if_gain(
             hint="say which: --if-gain per-step or --if-gain per-second",
         )  # fmt: skip
     nodes = dict(graph.nodes)
-    for name in names:
-        nodes[name] = replace(nodes[name], r=np.asarray(nodes[name].r, dtype=np.float64) / dt_s)
+    for name, node in found.items():
+        nodes[name] = replace(node, r=np.asarray(node.r, dtype=np.float64) / dt_s)
     settled = nir.NIRGraph(nodes, list(graph.edges), metadata=graph.metadata, type_check=False)
     return settled, (f"r of IF nodes {', '.join(names)} was read per step",)
 

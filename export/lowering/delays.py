@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
+import nir
 import numpy as np
 
 from spikeport.errors import UserError
@@ -17,7 +19,7 @@ DELAY_EXACT = 1e-3  # largest distance, in steps, of a delay that is rounded to 
 
 def _delay_steps(step: ChainNode, dt_s: float) -> np.ndarray:
     """Delays in time steps, int64 of the layer's shape."""
-    seconds = on_layer(step.name, "delay", step.node.delay, step.input_shape)
+    seconds = on_layer(step.name, "delay", cast("nir.Delay", step.node).delay, step.input_shape)
     if not np.all(np.isfinite(seconds)):
         raise UserError("its delays hold NaN or infinity", where=step.name, hint="export the network again")
     exact = seconds / dt_s

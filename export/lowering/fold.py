@@ -7,6 +7,7 @@ which later multiplies the threshold instead of dividing the weights.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import cast
 
 import nir
 import numpy as np
@@ -81,7 +82,7 @@ def fold(steps: tuple[ChainNode, ...], dt_s: float) -> Folded:
 
 
 def _weight_layer(step: ChainNode) -> FoldedLayer:
-    node, name = step.node, step.name
+    node, name = cast("nir.Linear | nir.Affine | nir.Conv2d", step.node), step.name
     weight = np.asarray(node.weight, dtype=np.float64)
     bias = np.zeros(weight.shape[0])
     if not isinstance(node, nir.Linear) and node.bias is not None:
@@ -186,7 +187,7 @@ def _spatial(step: ChainNode, into: str) -> UserError:
 
 
 def _factors(step: ChainNode) -> np.ndarray:
-    factors = on_layer(step.name, "scale", step.node.scale, step.input_shape)
+    factors = on_layer(step.name, "scale", cast("nir.Scale", step.node).scale, step.input_shape)
     if not np.all(np.isfinite(factors)):
         raise UserError("its factors hold NaN or infinity", where=step.name, hint="check the training of this node")
     return factors

@@ -9,6 +9,7 @@ If every tap of a convolution reads padding somewhere, the relay provides the pa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -124,7 +125,7 @@ def _relay(name: str, shape: tuple[int, ...], padding: tuple[int, int] = (0, 0))
     )  # fmt: skip
 
 
-def _conv_weight(units: LayerUnits, taps: list[int | None]) -> np.ndarray:
+def _conv_weight(units: LayerUnits, taps: Sequence[int | None]) -> np.ndarray:
     """The kernel with one more input channel, one tap of which is the bias; grouped kernels are expanded."""
     layer = units.layer
     if units.bias.ndim != 1:

@@ -57,10 +57,11 @@ class WindowFacts(WindowMeasures):
 def window_of(dataset: Dataset) -> WindowFacts | None:
     """How the recordings of a data set fit its window; None if their events were not counted."""
     parts = [part.facts for part in (dataset.train, dataset.validation, dataset.test)]
-    facts = np.concatenate([part[part["events"] > 0] for part in parts if part is not None] or [np.empty(0)])
+    counted = [part[part["events"] > 0] for part in parts if part is not None]
     steps, _, height, width = dataset.test.frames.shape[1:]
-    if not len(facts):
+    if not any(len(part) for part in counted):
         return None
+    facts = np.concatenate(counted)
     events, durations = facts["events"], facts["duration_us"]
     found: WindowMeasures = {
         "window_us": round(steps * dataset.dt_s * 1e6),

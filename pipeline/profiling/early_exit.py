@@ -82,6 +82,7 @@ def early_exit(
     edges = sorted({-(-total * part // POINTS) for part in range(1, POINTS + 1)})
     counts = _until(network, frames, trace, edges, progress)
     points: list[EarlyExitPoint] = []
+    chosen = None
     for at, steps in enumerate(edges):
         cut = SpikeTrace(
             backend=trace.backend,
@@ -97,6 +98,8 @@ def early_exit(
         chosen, hardware = found[index], hardware[index : index + 1]
         answers = compare_with_labels(labels, network.readout.classes(cut.spikes, membrane))
         points.append({"steps": steps, "accuracy": share(answers), "dynamic_uj": energy_uj.to_json()})
+    if chosen is None:
+        return {"reason": "there are no time steps"}
     device = chosen.profile.device
     return {"hardware": device.id, "name": device.name, "basis": describe.basis(chosen), "points": points}
 

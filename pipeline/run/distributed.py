@@ -67,6 +67,7 @@ def process_group(training: Training) -> Iterator[None]:
     _workers = WorkerProcesses(world) if started != world else None
     if is_worker(training):
         _end_with_parent()
+    patience_s = 1  # after an error: the workers failed too, or wait for this process
     try:
         _connect(training)
         barrier()
@@ -76,10 +77,8 @@ def process_group(training: Training) -> Iterator[None]:
         shutdown()
         patience_s = 10
     except (UserError, KeyboardInterrupt):
-        patience_s = 1  # the workers failed too, or wait for this process
         raise
     except BaseException as error:
-        patience_s = 1
         if _workers and (lost := _workers.lost(patience_s=2)):  # the connection broke because a worker ended
             raise lost from error
         raise

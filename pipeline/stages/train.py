@@ -227,9 +227,9 @@ def load_teacher(context: Context) -> Teacher | None:
     dataset = context.dataset
     if not len(dataset.static.labels):
         return None
-    input_shape = (3, *dataset.test.frames.shape[3:])
+    height, width = dataset.test.frames.shape[3:]
     return storage.load_teacher(
-        context.recipe, input_shape, len(dataset.classes), context.run.file("teacher.safetensors")
+        context.recipe, (3, height, width), len(dataset.classes), context.run.file("teacher.safetensors")
     )
 
 

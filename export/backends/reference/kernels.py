@@ -1,5 +1,6 @@
 # mypy: disallow-untyped-defs=False, disallow-untyped-decorators=False
-# numba infers these types when it compiles.
+# pyright: reportCallIssue=false
+# numba infers these types when it compiles, and gives intrinsics their first argument.
 """The compiled loops of the event-driven reference. They share one file, longer than others, because numba's cache
 notices changes in the file of a function only, not in those that it calls.
 

@@ -59,8 +59,9 @@ def _write(file: h5py.File, network: IntegerNetwork) -> None:
         _write_readout(file, groups, network.readout)
     position = 0
     if network.layers[0].kind != "input":
-        _write_type(groups.create_group("0"), "input")
-        groups["0"]["shape"] = np.array(network.input_shape, dtype=np.int32)
+        group = groups.create_group("0")
+        _write_type(group, "input")
+        group["shape"] = np.array(network.input_shape, dtype=np.int32)
         position = 1
     for layer in _with_flatten(network):
         group = groups.create_group(str(position))

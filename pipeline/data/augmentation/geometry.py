@@ -24,7 +24,8 @@ def _shift_bytes(frames: Tensor, offsets: Tensor) -> Tensor:
     held = frames if frames.transpose(0, 1).is_contiguous() else frames.contiguous()
     moved = torch.empty(frames.shape, dtype=torch.uint8)
     flat = held.as_strided((held.numel(),), (1,)).numpy()
-    move(flat, *held.stride()[:2], *frames.shape[3:], offsets.numpy(), moved.flatten(3).numpy())
+    (step_stride, sample_stride), (height, width) = held.stride()[:2], frames.shape[3:]
+    move(flat, step_stride, sample_stride, height, width, offsets.numpy(), moved.flatten(3).numpy())
     return moved
 
 

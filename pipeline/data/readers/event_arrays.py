@@ -10,7 +10,7 @@ import math
 import os
 import zipfile
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -174,7 +174,7 @@ def _explain(file: Any) -> None:
         if isinstance(item, h5py.Group):
             there[str(name)] = f"group of {', '.join(itertools.islice(map(str, item), 6)) or 'nothing'}"
         else:
-            there[str(name)] = describe(item) if isinstance(item, h5py.Dataset) else "link or type"
+            there[str(name)] = describe(cast("np.ndarray", item)) if isinstance(item, h5py.Dataset) else "link or type"
     found = list_members(there) if there else "nothing"
     convert = "convert it: write t, x, y and p as data sets into the group events"
     if "CD" in there and "events" in there["CD"]:

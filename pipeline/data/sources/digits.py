@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
 
@@ -27,8 +28,9 @@ BATCH = 128  # scenes that fit the processor's cache
 def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
     """The 1,797 digits as recordings of 300 ms on `data.height` x `data.width` pixels, and as images."""
     from sklearn.datasets import load_digits
+    from sklearn.utils import Bunch
 
-    found = load_digits()
+    found = cast(Bunch, load_digits())
     gray = found.images.astype(np.uint8)  # [N, 8, 8], 0..16
     labels = found.target.astype(np.int64)
     size = round(DIGIT_SHARE * min(data.height, data.width))

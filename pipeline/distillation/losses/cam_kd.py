@@ -148,7 +148,8 @@ class CamKd(DistillationLoss):
         target_class: Literal["label", "teacher"] = "label",
     ) -> None:
         super().__init__(sizes)
-        self.tau_map, self.tau_square, self.normalize = tau_map, tau_square, normalize
+        self.tau_map, self.tau_square = tau_map, tau_square
+        self.normalize: Normalize = normalize
         self.skip_empty, self.target_class = skip_empty, target_class
 
     def forward(

@@ -90,7 +90,8 @@ class FeatureKd(DistillationLoss):
         normalize_teacher: bool = False,
     ) -> None:
         super().__init__(sizes)
-        self.features, self.reduce_time, self.metric = features, reduce_time, metric
+        self.features, self.reduce_time = features, reduce_time
+        self.metric: Metric = metric
         self.blur, self.normalize_teacher = blur, normalize_teacher
         if features == "maps":
             self.inputs = {**self.inputs, "student": Source("student", "maps"), "teacher": Source("teacher", "maps")}

@@ -190,7 +190,9 @@ class LogitKd(DistillationLoss):
         check_finite: bool = False,
     ) -> None:
         super().__init__(sizes)
-        self.tau, self.mode, self.divergence = tau, mode, divergence
+        self.tau = tau
+        self.mode: KdMode = mode
+        self.divergence: Divergence = divergence
         self.entropy_weight, self.mask_replaced, self.check_finite = entropy_weight, mask_replaced, check_finite
 
     def forward(self, student: StudentLogits, teacher: TeacherLogits, replaced: Replaced) -> Tensor:

@@ -108,8 +108,10 @@ class NoisyLogitKd(DistillationLoss):
         mode: KdMode = "mean",
     ) -> None:
         super().__init__(sizes)
-        self.tau, self.noise_weight, self.space, self.scale = tau, noise_weight, space, scale
-        self.detach_stats, self.mode = detach_stats, mode
+        self.tau, self.noise_weight, self.detach_stats = tau, noise_weight, detach_stats
+        self.space: Space = space
+        self.scale: Scale = scale
+        self.mode: KdMode = mode
 
     def forward(self, student: StudentLogits, teacher: TeacherLogits, step: StepInputs) -> Tensor:
         return noisy_logit_kd(

@@ -84,7 +84,9 @@ class SelfTemporalKd(DistillationLoss):
         fallback: Fallback = "skip",
     ) -> None:
         super().__init__(sizes)
-        self.tau, self.teacher, self.fallback = tau, teacher, fallback
+        self.tau = tau
+        self.teacher: TargetKind = teacher
+        self.fallback: Fallback = fallback
 
     def forward(self, student: StudentLogits, labels: Labels) -> Tensor:
         return self_temporal_kd(student, labels, tau=self.tau, teacher=self.teacher, fallback=self.fallback)

@@ -37,7 +37,8 @@ class TeacherHeadKd(DistillationLoss):
         self, sizes: Sizes, *, tau: PositiveFloat = 2.0, mode: KdMode = "mean", always_adapt: bool = False
     ) -> None:
         super().__init__(sizes)
-        self.tau, self.mode = tau, mode
+        self.tau = tau
+        self.mode: KdMode = mode
         inner, outer = sizes.student_embedding, sizes.teacher_embedding
         if inner is None or outer is None:
             raise UserError(

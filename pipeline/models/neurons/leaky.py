@@ -60,7 +60,7 @@ class LoihiLeaky(LoihiNeuron, snntorch.Leaky):
         super().__init__(
             beta=beta,
             threshold=threshold,
-            spike_grad=surrogate.fast_sigmoid(slope=SLOPE),
+            spike_grad=surrogate.fast_sigmoid(slope=SLOPE),  # pyright: ignore[reportArgumentType]
             reset_mechanism="zero",
             reset_delay=False,
         )

@@ -54,7 +54,7 @@ class LoihiRecurrent(LoihiNeuron, snntorch.RLeaky):
             beta=beta,
             linear_features=size,
             threshold=threshold,
-            spike_grad=surrogate.fast_sigmoid(slope=SLOPE),
+            spike_grad=surrogate.fast_sigmoid(slope=SLOPE),  # pyright: ignore[reportArgumentType]
             reset_mechanism="zero",
             reset_delay=False,
         )

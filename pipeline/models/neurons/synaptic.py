@@ -76,7 +76,7 @@ class LoihiSynaptic(LoihiNeuron, snntorch.Synaptic):
             alpha=alpha,
             beta=beta,
             threshold=threshold,
-            spike_grad=surrogate.fast_sigmoid(slope=SLOPE),
+            spike_grad=surrogate.fast_sigmoid(slope=SLOPE),  # pyright: ignore[reportArgumentType]
             reset_mechanism="zero",
             reset_delay=False,
         )

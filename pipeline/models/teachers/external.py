@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -161,5 +161,6 @@ class _Session:
         for start in range(0, len(images), step):
             part = images[start : start + step]
             padded = np.concatenate([part, np.zeros((step - len(part), *part.shape[1:]), part.dtype)])
-            parts.append(self.session.run(None, {self.name: padded})[0][: len(part)])
+            (found,) = cast("list[np.ndarray]", self.session.run(None, {self.name: padded})[:1])
+            parts.append(found[: len(part)])
         return np.concatenate(parts)

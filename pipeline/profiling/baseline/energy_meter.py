@@ -111,7 +111,7 @@ def measure_joules(
         counter: the counters to read.
         window_s: least length of each window, s; values below LEAST_WINDOW_S are raised to it.
     """
-    from zeus.monitor import ZeusMonitor
+    from zeus.monitor import ZeusMonitor  # pyright: ignore[reportMissingImports]  # an extra
 
     window_s = max(window_s, LEAST_WINDOW_S)
     monitor = ZeusMonitor(gpu_indices=counter.gpus, cpu_indices=counter.cpus)
@@ -143,7 +143,7 @@ def _found(getter: str) -> bool:
     """Whether zeus finds a device through the function `getter`."""
     # zeus prints messages about missing libraries, which would break the output of `--json`.
     with contextlib.redirect_stdout(io.StringIO()):
-        import zeus.device
+        import zeus.device  # pyright: ignore[reportMissingImports]  # an extra
 
         try:
             return len(getattr(zeus.device, getter)()) > 0

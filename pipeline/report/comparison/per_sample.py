@@ -131,7 +131,7 @@ def changes(run: PerSample, first: PerSample, columns: Sequence[str]) -> dict[st
     """
     keys = sorted(run.keys)  # the same draws for any order of the rows
     mine, its = run.at(keys, columns), first.at(keys, columns)
-    known = np.isfinite(mine).all(axis=0) & np.isfinite(its).all(axis=0)
+    known = np.asarray(np.isfinite(mine).all(axis=0) & np.isfinite(its).all(axis=0))
     found = iter(paired_changes(mine[:, known], its[:, known], seed=SEED))
     return {
         column: _change(next(found)) if has else no_change("unknown for a recording")

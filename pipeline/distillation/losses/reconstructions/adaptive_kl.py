@@ -63,7 +63,8 @@ class AdaptiveKl(DistillationLoss):
         mode: KdMode = "per_step",
     ) -> None:
         super().__init__(sizes)
-        self.tau, self.head_mass, self.mode = tau, head_mass, mode
+        self.tau, self.head_mass = tau, head_mass
+        self.mode: KdMode = mode
 
     def forward(self, student: StudentLogits, teacher: TeacherLogits) -> Tensor:
         return adaptive_kl(student, teacher, tau=self.tau, head_mass=self.head_mass, mode=self.mode)

@@ -53,7 +53,7 @@ class RelationKd(DistillationLoss):
 
     def __init__(self, sizes: Sizes, *, kind: Kind = "cosine") -> None:
         super().__init__(sizes)
-        self.kind = kind
+        self.kind: Kind = kind
 
     def forward(self, student: StudentEmbedding, teacher: TeacherEmbedding) -> Tensor:
         return relation_kd(student.mean(0), teacher.mean(0) if teacher.ndim == 3 else teacher, kind=self.kind)

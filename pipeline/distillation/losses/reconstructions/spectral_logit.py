@@ -57,7 +57,7 @@ class SpectralLogit(DistillationLoss):
 
     def __init__(self, sizes: Sizes, *, mode: KdMode = "mean") -> None:
         super().__init__(sizes)
-        self.mode = mode
+        self.mode: KdMode = mode
 
     def forward(self, student: StudentLogits, teacher: TeacherLogits) -> Tensor:
         return spectral_logit(student, teacher, mode=self.mode)
