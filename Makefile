@@ -17,7 +17,7 @@ QUICK := tests/spikeport tests/hardware_profiles tests/export/network tests/expo
 help:
 	@echo "make demo       set up, train and deploy the embedded digits, write a report"
 	@echo "make quick      set up, then ruff and a fast part of the tests: an answer in under a minute"
-	@echo "make test       set up, then ruff, mypy and pytest, Lava included"
+	@echo "make test       set up, then ruff, mypy, pyright and pytest, Lava included"
 	@echo "make docs       set up, then the documentation as a site in build/site"
 	@echo "make benchmark  set up, then every benchmark, each printing a ratio"
 	@echo "make clean      remove the environments, runs and caches of this folder"
@@ -43,6 +43,7 @@ demo: setup
 test: setup
 	@echo "ruff" && $(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
 	@echo "mypy" && $(BIN)/mypy --no-error-summary
+	@echo "pyright" && $(BIN)/python -m pyright --pythonpath $(BIN)/python
 	@echo "pytest" && OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup
 
 quick: $(SET_UP)

@@ -50,7 +50,7 @@ def graph() -> nir.NIRGraph:
 
 
 def cached(path: Path) -> None:
-    from spikeport.pipeline.data import cache
+    from spikeport.pipeline.data.frames import cache
 
     frames = PackedFrames.pack(np.random.default_rng(3).integers(0, 2, (200, 3, 2, 20, 20), dtype=np.uint8))
     cache._write(path, "a" * 32, Frames(frames=frames, facts=np.zeros(200, FACTS)))
