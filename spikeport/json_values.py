@@ -27,8 +27,8 @@ class JsonValue:
     ({'steps': 3}, Point(steps=3, note='late'))
     """
 
-    def to_json(self) -> dict[str, Any]:
-        """The value as JSON: objects, lists, numbers and texts."""
+    def to_json(self) -> Any:
+        """The value as JSON: an object of lists, numbers and texts, which has the type that its reader declares."""
         found = {}
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             value = getattr(self, field.name)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
@@ -13,6 +13,30 @@ from spikeport.export.network.spike_trace import SpikeTrace
 
 MEMBRANE = " membrane"  # after the name of the last layer where voltages are compared
 TITLES = {"quantized": "quantized student", "reference": "reference", "lava": "Lava"}  # of executions, in sentences
+
+
+class DivergenceJson(TypedDict):
+    """`Divergence` as JSON."""
+
+    sample: int
+    layer: str
+    neuron: Sequence[int]
+    step: int
+    first: int
+    second: int
+
+
+class SpikeComparisonJson(TypedDict):
+    """`SpikeComparison` as JSON; older files have no names of the executions."""
+
+    first: NotRequired[str]
+    second: NotRequired[str]
+    samples: int
+    layers: Sequence[str]
+    spikes_compared: int
+    entries_compared: int
+    mismatches: int
+    first_divergence: DivergenceJson | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,10 +73,22 @@ class Divergence:
             f"{what} {self.first} ({TITLES.get(first, first)}) and {self.second} ({TITLES.get(second, second)})"
         )
 
+    def to_json(self) -> DivergenceJson:
+        """Plain values, one key for each attribute."""
+        return {
+            "sample": self.sample,
+            "layer": self.layer,
+            "neuron": self.neuron,
+            "step": self.step,
+            "first": self.first,
+            "second": self.second,
+        }
+
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Divergence:
-        """The divergence that `asdict` made JSON of."""
-        return cls(**{**value, "neuron": tuple(value["neuron"])})
+    def from_json(cls, value: DivergenceJson) -> Divergence:
+        """The divergence that `to_json` made `value` of."""
+        fields: Any = {**value, "neuron": tuple(value["neuron"])}
+        return cls(**fields)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,17 +130,34 @@ class SpikeComparison:
         found = self.first_divergence
         return [counts] if found is None else [counts, found.describe(self.first, self.second)]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> SpikeComparisonJson:
         """Plain values, one key for each attribute."""
-        return asdict(self)
+        found = self.first_divergence
+        return {
+            "first": self.first,
+            "second": self.second,
+            "samples": self.samples,
+            "layers": self.layers,
+            "spikes_compared": self.spikes_compared,
+            "entries_compared": self.entries_compared,
+            "mismatches": self.mismatches,
+            "first_divergence": None if found is None else found.to_json(),
+        }
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> SpikeComparison:
+    def from_json(cls, value: SpikeComparisonJson) -> SpikeComparison:
         """The comparison that `to_json` made `value` of; other keys are ignored."""
-        known = {key: value[key] for key in cls.__dataclass_fields__ if key in value}
         first = value["first_divergence"]
-        divergence = None if first is None else Divergence.from_json(first)
-        return cls(**{**known, "layers": tuple(value["layers"]), "first_divergence": divergence})
+        return cls(
+            first=value.get("first", "first"),
+            second=value.get("second", "second"),
+            samples=value["samples"],
+            layers=tuple(value["layers"]),
+            spikes_compared=value["spikes_compared"],
+            entries_compared=value["entries_compared"],
+            mismatches=value["mismatches"],
+            first_divergence=None if first is None else Divergence.from_json(first),
+        )
 
 
 def compare_layers(

@@ -39,18 +39,6 @@ class Correctness:
         return float(np.mean(self.correct)) if len(self) else None
 
 
-def describe_predictions(predicted: np.ndarray) -> dict[str, Any]:
-    """Predicted classes in the form of a run's manifest.
-
-    Args:
-        predicted: int64 `[N]`, SILENT (-1) if a sample has no class.
-
-    Returns:
-        `{"predicted": list of N classes, "silent": number of silent samples}`.
-    """
-    return {"predicted": predicted.tolist(), "silent": int(np.count_nonzero(predicted == SILENT))}
-
-
 def compare_with_labels(labels: Any, predicted: Any, *, silent_known: bool = True) -> Correctness:
     """Compares predicted classes with labels.
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
 from spikeport.export.network.readout import UNLABELLED
 
 SEED = 0  # default seed
+
+
+class DrawnJson(TypedDict):
+    """`Drawn` as JSON."""
+
+    rows: list[int]
+    of: int
+    seed: int
+    classes: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +42,7 @@ class Drawn:
         """Whether the sample contains all rows."""
         return len(self.rows) == self.of
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> DrawnJson:
         """The fields as a JSON object."""
         return {"rows": self.rows.tolist(), "of": self.of, "seed": self.seed, "classes": self.classes}
 
@@ -68,7 +76,7 @@ def draw(count: int, of: int, labels: np.ndarray | None = None, *, seed: int = S
     return Drawn(rows=np.sort(rows).astype(np.int64), of=of, seed=seed, classes=classes)
 
 
-def words(drawn: Mapping[str, Any], what: str = "recordings") -> str:
+def words(drawn: DrawnJson, what: str = "recordings") -> str:
     """Describes a drawn sample in words.
 
     Args:

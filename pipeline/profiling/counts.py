@@ -28,6 +28,25 @@ from spikeport.json_values import JsonValue
 CHUNK = 64  # samples whose values are summed at a time
 
 
+class LayerMeansJson(TypedDict):
+    """`LayerMeans` as JSON."""
+
+    name: str
+    kind: str
+    shape: list[int]
+    neurons: int
+    weights: int
+    spikes_per_sample: float
+    rate: float
+    synops_per_sample: float
+    effective_synops_per_sample: float
+    dense_ops: int
+    naive_macs: int
+    updates_active_per_sample: float
+    updates_inactive_per_sample: float
+    messages_per_sample: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class LayerMeans(JsonValue):
     """Counts of one layer, means per sample over all time steps.

@@ -6,8 +6,8 @@ Findings are JSON values for the manifest, the report and the terminal. No netwo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -34,6 +34,30 @@ TUNING = "the float student is sound, rounding or tuning broke it: lower quantiz
 DEPLOYED = "lower or raise its thresholds, or round it with spikeport export --calibrate FRAMES.npz"
 
 
+class FindingJson(TypedDict):
+    """`Finding` as JSON."""
+
+    kind: str
+    where: str
+    value: Any
+    text: str
+    remedy: str
+
+
+class Learning(TypedDict, total=False):
+    """The keys of a row of metrics.jsonl that findings come from.
+
+    Attributes:
+        epoch: number from 1.
+        rates: spikes per neuron and time step, by layer.
+        gradient: largest absolute gradient of the epoch's first step; None if no gradient was finite.
+    """
+
+    epoch: int
+    rates: Mapping[str, float] | None
+    gradient: float | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Finding:
     """One finding.
@@ -52,18 +76,24 @@ class Finding:
     text: str
     remedy: str
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> FindingJson:
         """The finding as JSON."""
-        return asdict(self)
+        return {
+            "kind": self.kind,
+            "where": self.where,
+            "value": self.value,
+            "text": self.text,
+            "remedy": self.remedy,
+        }
 
 
-def line(finding: Finding | Mapping[str, Any]) -> str:
+def line(finding: Finding | FindingJson) -> str:
     """A finding, or its `to_json` form, as one line."""
     plain = finding.to_json() if isinstance(finding, Finding) else finding
     return f"warning: {plain['where']}: {plain['text']}; {plain['remedy']}"
 
 
-def of_epoch(stage: str, rows: Sequence[Mapping[str, Any]], *, last: bool) -> list[Finding]:
+def of_epoch(stage: str, rows: Sequence[Learning], *, last: bool) -> list[Finding]:
     """Findings of the latest epoch of a training.
 
     Args:
@@ -73,7 +103,8 @@ def of_epoch(stage: str, rows: Sequence[Mapping[str, Any]], *, last: bool) -> li
         last: whether this is the last epoch. Before it, a layer counts as dead or saturated only if it was so in the
             previous epoch as well, because moving averages change fast at first.
     """
-    now, before = rows[-1], rows[-2] if len(rows) > 1 else {}
+    before: Learning = rows[-2] if len(rows) > 1 else {}
+    now = rows[-1]
     rates = now.get("rates") or {}
     if not last:
         then = before.get("rates") or {}
@@ -85,7 +116,7 @@ def of_epoch(stage: str, rows: Sequence[Mapping[str, Any]], *, last: bool) -> li
     return [*of_rates(stage, rates), *of_gradient(stage, now)]
 
 
-def of_gradient(stage: str, row: Mapping[str, Any]) -> list[Finding]:
+def of_gradient(stage: str, row: Learning) -> list[Finding]:
     """Missing gradients.
 
     Args:
@@ -202,7 +233,7 @@ def of_teacher_against(stage: str, teacher: np.ndarray, student: np.ndarray) -> 
     return [_finding("teacher_below_student", stage, shares, text)]
 
 
-def after_tuning(found: Sequence[Finding], before: Sequence[Mapping[str, Any]]) -> list[Finding]:
+def after_tuning(found: Sequence[Finding], before: Sequence[FindingJson]) -> list[Finding]:
     """Findings about a quantized student; those that the float student (`before`) lacks get another remedy."""
     old = {each["kind"] for each in before}
     return [each if each.kind in old else replace(each, remedy=TUNING) for each in found]

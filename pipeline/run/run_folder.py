@@ -45,8 +45,8 @@ class RunFolder:
         """Path of the file `name` of this run."""
         return self.path / name
 
-    def result(self, stage: str) -> dict[str, Any]:
-        """The result of a stage. Raises UserError if the stage has not run."""
+    def result(self, stage: str) -> Any:
+        """The result of a stage, as JSON; its class in `stages` reads it. Raises UserError if it has not run."""
         entry = self.manifest["stages"].get(stage)
         if entry is None:
             raise UserError(

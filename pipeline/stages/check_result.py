@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
-from spikeport.export.backends.compare import SpikeComparison
-from spikeport.pipeline.stages.results import JsonObject
+from spikeport.export.backends.compare import SpikeComparison, SpikeComparisonJson
+from spikeport.export.network.sampling import DrawnJson
 from spikeport.values import Missing
 
 if TYPE_CHECKING:
     import numpy as np
 
     from spikeport.export.network.sampling import Drawn
+
+
+class ComparedRecordings(SpikeComparisonJson):
+    """A comparison of spikes, and which recordings it was made on where not all were taken."""
+
+    drawn: NotRequired[DrawnJson]
+
+
+class CheckJson(TypedDict):
+    """`CheckResult` as JSON: a comparison or the reason why there is none, and the classes in Lava."""
+
+    quantized_vs_reference: SpikeComparisonJson | str
+    reference_vs_lava: ComparedRecordings | str
+    lava_predicted: list[int] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +42,7 @@ class LavaComparison:
 
     spikes: SpikeComparison
     rows: tuple[int, ...]
-    drawn: JsonObject | None
+    drawn: DrawnJson | None
     predicted: tuple[int, ...]
 
     @classmethod
@@ -64,31 +77,32 @@ class CheckResult:
         """Which test recordings went through Lava."""
         return () if isinstance(self.reference_vs_lava, Missing) else self.reference_vs_lava.rows
 
-    def comparisons(self) -> JsonObject:
+    def comparisons(self) -> dict[str, SpikeComparisonJson | ComparedRecordings | str]:
         """Both comparisons for a report: each `{samples, layers, ...}`, or the reason why there is none."""
-        lava = self.reference_vs_lava
-        row: Any = lava.reason if isinstance(lava, Missing) else lava.spikes.to_json()
-        if not isinstance(lava, Missing) and lava.drawn is not None:
-            row = {**row, "drawn": lava.drawn}
-        first = self.quantized_vs_reference
-        quantized = first.reason if isinstance(first, Missing) else first.to_json()
-        return {"quantized_vs_reference": quantized, "reference_vs_lava": row}
+        found = self.to_json()
+        return {key: found[key] for key in ("quantized_vs_reference", "reference_vs_lava")}
 
-    def to_json(self) -> JsonObject:
+    def to_json(self) -> CheckJson:
         """The comparisons, and `lava_predicted`."""
-        lava = self.reference_vs_lava
-        predicted = None if isinstance(lava, Missing) else list(lava.predicted)
-        return {**self.comparisons(), "lava_predicted": predicted}
+        lava, first = self.reference_vs_lava, self.quantized_vs_reference
+        row: ComparedRecordings | str = lava.reason if isinstance(lava, Missing) else {**lava.spikes.to_json()}
+        if not isinstance(row, str) and not isinstance(lava, Missing) and lava.drawn is not None:
+            row["drawn"] = lava.drawn
+        return {
+            "quantized_vs_reference": first.reason if isinstance(first, Missing) else first.to_json(),
+            "reference_vs_lava": row,
+            "lava_predicted": None if isinstance(lava, Missing) else list(lava.predicted),
+        }
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> CheckResult:
+    def from_json(cls, value: CheckJson) -> CheckResult:
         """The result that `to_json` wrote."""
         row, predicted = value["reference_vs_lava"], value["lava_predicted"]
         lava: LavaComparison | Missing
         if isinstance(row, str):
             lava = Missing(row)
         else:
-            drawn, classes = row.get("drawn"), tuple(predicted)
+            drawn, classes = row.get("drawn"), tuple(predicted or ())
             rows = tuple(range(len(classes))) if drawn is None else tuple(drawn["rows"])
             spikes = SpikeComparison.from_json(row)
             lava = LavaComparison(spikes=spikes, rows=rows, drawn=drawn, predicted=classes)

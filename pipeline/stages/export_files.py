@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from spikeport.errors import UserError
 from spikeport.export.network.integer_network import IntegerNetwork
@@ -12,7 +13,7 @@ from spikeport.files import atomic_folder, write_json, write_text
 from spikeport.pipeline.run.run_folder import MANIFEST
 from spikeport.pipeline.stages.compiled_network import CompiledNetwork, quantize
 from spikeport.pipeline.stages.outputs import check_file, is_exported
-from spikeport.pipeline.stages.results import JsonObject
+from spikeport.pipeline.stages.results import quantization_rows
 from spikeport.pipeline.stages.settings import PathLike
 from spikeport.progress import Progress
 from spikeport.tables import text_table
@@ -21,11 +22,50 @@ from spikeport.values import Shape
 if TYPE_CHECKING:
     from spikeport.export.calibration.float_comparison import FloatComparison
     from spikeport.export.graph.spiking_graph import SpikingGraph
+    from spikeport.pipeline.report.content.report_json import QuantizationRow
 
 HEAD = ("layer", "scale", "threshold", "v_decay", "i_decay", "weight error", "worst row", "became 0", "dead rows",
         "threshold error", "saturated")  # fmt: skip
 KEYS = ("name", "scale", "threshold_mant", "v_decay", "i_decay", "weight_error", "row_error", "zeroed", "dead_rows",
         "threshold_error", "saturated")  # fmt: skip
+
+
+class MetadataJson(TypedDict):
+    """What the files of an export do not say themselves."""
+
+    dt_s: float
+    reset: str
+    readout: str
+
+
+class ExportValues(TypedDict, total=False):
+    """What an export found; which keys there are depends on what was exported.
+
+    Attributes:
+        metadata: time step, reset and readout.
+        quantization: what quantizing each layer cost.
+        notes: choices that a reader should know.
+        calibration: how scales were searched.
+        check: comparison of the float graph with the integers.
+        nodes: what became of each node.
+        layers: names of the layers of a .net file.
+        limits: public limits of each device.
+    """
+
+    metadata: MetadataJson
+    quantization: list[QuantizationRow]
+    notes: list[str]
+    calibration: Mapping[str, object]
+    check: Mapping[str, object]
+    nodes: list[Mapping[str, object]]
+    layers: list[str]
+    limits: list[Mapping[str, object]]
+
+
+class ExportedJson(ExportValues):
+    """`ExportedFiles` as JSON."""
+
+    files: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +82,11 @@ class ExportedFiles:
 
     files: tuple[Path, ...]
     network: IntegerNetwork
-    values: JsonObject
+    values: ExportValues
     text: tuple[str, ...]
     exceeded: tuple[str, ...] = ()
 
-    def to_json(self) -> JsonObject:
+    def to_json(self) -> ExportedJson:
         """The values, and the paths as `files`."""
         return {"files": [str(file) for file in self.files], **self.values}
 
@@ -146,9 +186,9 @@ class _NirExport:
         if message_bits:
             notes.append(f"inputs are counts of {message_bits} bits: Loihi 2's graded spikes, Loihi 1 has none")
         moved = self._moved(graph, network) if self.compared else None
-        quantization = [asdict(row) for row in compiled.layers]
-        metadata = {"dt_s": graph.dt_s, "reset": graph.reset, "readout": network.readout.kind}
-        values: JsonObject = {"metadata": metadata, "quantization": quantization, "notes": notes}
+        quantization = quantization_rows(compiled.layers)
+        metadata: MetadataJson = {"dt_s": graph.dt_s, "reset": graph.reset, "readout": network.readout.kind}
+        values: ExportValues = {"metadata": metadata, "quantization": quantization, "notes": notes}
         lines = [f"dt {graph.dt_s:g} s, reset to {graph.reset}, classes from {network.readout.kind}"]
         lines += [*_quantization_lines(quantization), *(f"note: {note}" for note in notes)]
         if (found := compiled.calibration) is not None:
@@ -208,7 +248,7 @@ def _export_net(source: Path, out: Path | None, shape: Shape | None) -> Exported
         check_file(file, "earlier export", is_exported, reads=(source,))
         write_netx(network, file)
         files = (file,)
-    values = {"layers": [layer.name for layer in network.layers]}
+    values: ExportValues = {"layers": [layer.name for layer in network.layers]}
     return ExportedFiles(files=files, network=network, values=values, text=tuple(lines))
 
 
@@ -238,10 +278,10 @@ def _export_run(source: Path, out: Path | None) -> ExportedFiles:
             for file in files:
                 shutil.copyfile(file, made / file.name)
         files = [out / file.name for file in files]
-    values = run.result("export")
+    values: ExportValues = run.result("export")
     lines = _quantization_lines(values["quantization"])
     network = read_netx(run.file("student.net"))
-    return ExportedFiles(files=tuple(files), network=network, values=dict(values), text=tuple(lines))
+    return ExportedFiles(files=tuple(files), network=network, values={**values}, text=tuple(lines))
 
 
 def _with_script(source: Path, exported: ExportedFiles) -> ExportedFiles:
@@ -267,7 +307,7 @@ def _with_limits(exported: ExportedFiles, hardware: tuple[str, ...]) -> Exported
     )
 
 
-def _quantization_lines(rows: list[JsonObject]) -> list[str]:
+def _quantization_lines(rows: list[QuantizationRow]) -> list[str]:
     """The table; a run that was exported by an earlier version has no losses in it."""
     rows_with_loss = [{**row, **row.get("loss", {})} for row in rows]
     notes = [f"note: {row['name']}: {note}" for row in rows for note in row["notes"]]

@@ -19,16 +19,17 @@ from spikeport.files import atomic_folder, write_text
 from spikeport.hardware_profiles.profile import load_profile
 from spikeport.pipeline.profiling.baseline.floors import floor_rows
 from spikeport.pipeline.profiling.counts import count_activity
-from spikeport.pipeline.profiling.early_exit import early_exit
+from spikeport.pipeline.profiling.early_exit import EarlyExit, early_exit
 from spikeport.pipeline.profiling.macs import Macs
 from spikeport.pipeline.profiling.profile_trace import profile_trace, sample_energies_on
 from spikeport.pipeline.report.content.confusion import confusion
 from spikeport.pipeline.report.content.csv_tables import class_names, layers_csv, samples_csv, steps_csv
+from spikeport.pipeline.report.content.report_json import QuantizationRow, Warning
 from spikeport.pipeline.report.write import ReportInputs, Sample, build_report, choose_samples, render_all
 from spikeport.pipeline.run import health
 from spikeport.pipeline.run.intervals import share
-from spikeport.pipeline.stages.report import FILES, STEPS
-from spikeport.pipeline.stages.results import JsonObject
+from spikeport.pipeline.stages.report import FILES, STEPS, profile_digests
+from spikeport.pipeline.stages.result_json import CountsJson, ProfileValues
 from spikeport.versions import about_this_run
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Subject:
     labels: np.ndarray | None
     frames_file: Path
     dt_s: float | None = None
-    quantization: Sequence[JsonObject] = ()
+    quantization: Sequence[QuantizationRow] = ()
 
 
 def profile_network(
@@ -69,7 +70,7 @@ def profile_network(
     *,
     active_rule: str | None = None,
     per_step: bool = False,
-) -> tuple[JsonObject, SpikeTrace]:
+) -> tuple[ProfileValues, SpikeTrace]:
     """Simulates a network and estimates its energy, as the stage `profile` of a run does.
 
     Args:
@@ -91,23 +92,25 @@ def profile_network(
         progress(done, total, "samples")
 
     trace = simulate(subject.network, subject.frames, per_step=per_step, progress=tell)
-    result = profile_trace(subject.network, trace, hardware, active_rule, subject.frames).to_json()
+    counts: CountsJson = profile_trace(subject.network, trace, hardware, active_rule, subject.frames).to_json()
     answers = _answers(subject, subject.network.readout.classes(trace.spikes, trace.membrane))
-    result["accuracy"] = {"value": None, "reason": answers} if isinstance(answers, str) else share(answers)
-    result["early_exit"] = {"reason": answers}
+    early: EarlyExit = {"reason": answers if isinstance(answers, str) else ""}
     if subject.labels is not None and not isinstance(answers, str):
-        result["early_exit"] = early_exit(
-            subject.network, subject.frames, subject.labels, trace, hardware, active_rule, tell
-        )
-    same_shape = Macs(per_node={"ANN of the same shape, one pass": result["ann_macs"]}, uncounted=())
-    result["baseline"] = floor_rows(load_profile(baseline), same_shape) if baseline else []
+        early = early_exit(subject.network, subject.frames, subject.labels, trace, hardware, active_rule, tell)
+    same_shape = Macs(per_node={"ANN of the same shape, one pass": counts["ann_macs"]}, uncounted=())
+    result: ProfileValues = {
+        **counts,
+        "accuracy": {"value": None, "reason": answers} if isinstance(answers, str) else share(answers),
+        "early_exit": early,
+        "baseline": floor_rows(load_profile(baseline), same_shape) if baseline else [],
+    }
     return result, trace
 
 
 def write_page(
     subject: Subject,
     hardware: tuple[str, ...],
-    result: JsonObject,
+    result: ProfileValues,
     trace: SpikeTrace,
     folder: Path,
     *,
@@ -153,7 +156,7 @@ def write_page(
 
 
 def _inputs(
-    subject: Subject, result: JsonObject, trace: SpikeTrace, predicted: np.ndarray, classes: tuple[str, ...]
+    subject: Subject, result: ProfileValues, trace: SpikeTrace, predicted: np.ndarray, classes: tuple[str, ...]
 ) -> ReportInputs:
     frames, labels = subject.frames, subject.labels
     answers = _answers(subject, predicted)
@@ -189,12 +192,12 @@ def _inputs(
         provenance={
             **about_this_run(),
             "network": _file_digest(subject.source),
-            "profiles": {row["hardware"]: row["profile"]["sha256"] for row in result["energy"]},
+            "profiles": profile_digests(result["energy"]),
         },
     )
 
 
-def _warnings(subject: Subject, trace: SpikeTrace, predicted: np.ndarray) -> list[JsonObject]:
+def _warnings(subject: Subject, trace: SpikeTrace, predicted: np.ndarray) -> list[Warning]:
     """Findings of the network on these frames. With a membrane readout, the last layer need not fire."""
     assert trace.counts is not None
     network, places = subject.network, trace.spikes.shape[0] * trace.spikes.shape[1]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,7 +13,8 @@ from spikeport.pipeline.stages.accuracy_lines import answer_lines
 from spikeport.pipeline.stages.compiled_network import CompiledNetwork, checked_frames
 from spikeport.pipeline.stages.context import Context
 from spikeport.pipeline.stages.reporting import ProgressLike, progress_of
-from spikeport.pipeline.stages.results import JsonObject
+from spikeport.pipeline.stages.result_json import ProfileValues
+from spikeport.pipeline.stages.results import quantization_rows
 from spikeport.pipeline.stages.run_value import Run, open_run
 from spikeport.pipeline.stages.settings import PathLike
 from spikeport.tables import text_table
@@ -38,7 +38,7 @@ class NetworkProfile:
         notes: what a reader of the numbers must know.
     """
 
-    values: JsonObject
+    values: ProfileValues
     files: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -112,7 +112,7 @@ def _of_run(
     out: PathLike | None,
     per_step: bool,
     progress: ProgressPrinter,
-) -> tuple[JsonObject, list[str]]:
+) -> tuple[ProfileValues, list[str]]:
     from spikeport.pipeline.stages.checks import require_whole
     from spikeport.pipeline.stages.report import profile_run, report_elsewhere, write_steps
 
@@ -137,7 +137,7 @@ def _of_network(
     out: PathLike | None,
     per_step: bool,
     progress: ProgressPrinter,
-) -> tuple[JsonObject, list[str]]:
+) -> tuple[ProfileValues, list[str]]:
     from spikeport.pipeline.report.content.content import SCHEMA
     from spikeport.pipeline.run.sections.evaluation import Profile
     from spikeport.pipeline.stages.outputs import check_folder
@@ -189,11 +189,11 @@ def _subject(
         labels=labels,
         frames_file=name,
         dt_s=dt_s if net.dt_s is None else net.dt_s,
-        quantization=[asdict(row) for row in net.layers],
+        quantization=quantization_rows(net.layers),
     )
 
 
-def profile_lines(result: Mapping[str, Any]) -> list[str]:
+def profile_lines(result: ProfileValues) -> list[str]:
     """Counts, accuracy and energies as text for people."""
     layers = text_table(
         ("layer", "neurons", "weights", "spikes/sample", "rate", "synops/sample", "dense/sample"),

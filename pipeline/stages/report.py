@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,15 +19,15 @@ from spikeport.pipeline.profiling.profile_trace import profile_trace, sample_ene
 from spikeport.pipeline.report.content.confusion import confusion
 from spikeport.pipeline.report.content.content import SCHEMA, ReportInputs, build_report
 from spikeport.pipeline.report.content.csv_tables import class_names, layers_csv, samples_csv, steps_csv
-from spikeport.pipeline.report.content.report_json import Report
+from spikeport.pipeline.report.content.report_json import Report, Warning
 from spikeport.pipeline.report.content.samples import Sample, choose_samples
 from spikeport.pipeline.report.write import render_all
 from spikeport.pipeline.stages.check_result import CheckResult
 from spikeport.pipeline.stages.checks import require_whole
 from spikeport.pipeline.stages.deploy import trace_of
 from spikeport.pipeline.stages.outputs import check_folder
+from spikeport.pipeline.stages.result_json import CountsJson, ProfileValues
 from spikeport.pipeline.stages.results import (
-    JsonObject,
     ProfileResult,
     ReportResult,
     SimulationResult,
@@ -40,11 +40,14 @@ from spikeport.temporaries import scratch
 from spikeport.values import Missing
 
 if TYPE_CHECKING:
+    from spikeport.pipeline.profiling.early_exit import EarlyExit
+    from spikeport.pipeline.report.content.energy_json import EnergyRow
+    from spikeport.pipeline.run.health import FindingJson
     from spikeport.pipeline.run.run_folder import RunFolder
     from spikeport.pipeline.run.sections.evaluation import Profile
     from spikeport.pipeline.stages.context import Context
 
-NOT_READ = {"reason": "this run was profiled before Spikeport looked at it"}
+NOT_READ: EarlyExit = {"reason": "this run was profiled before Spikeport looked at it"}
 FILES = ("report.json", "report.md", "report.html", "layers.csv", "samples.csv")
 STEPS = "steps.csv"  # beside them where it was asked for
 BASELINE = "baseline.json"
@@ -63,7 +66,7 @@ def profile(context: Context) -> StageOutput:
 
 def profile_run(
     context: Context, *, hardware: tuple[str, ...] = (), baseline_gpu: str | None = None, active_rule: str | None = None
-) -> tuple[JsonObject, dict[str, str]]:
+) -> tuple[ProfileValues, dict[str, str]]:
     """What `profile` found, on other devices, another GPU or by another rule if asked for; and the sha256 of each ONNX
     file timed."""
     from spikeport.pipeline.profiling.baseline.measure import baseline_rows
@@ -74,8 +77,8 @@ def profile_run(
     network = read_netx(context.run.file("student.net"))
     devices, rule, test = hardware or recipe.hardware, active_rule or recipe.active_rule, context.dataset.test
     trace = trace_of(context)
-    result = profile_trace(network, trace, devices, rule, test.frames).to_json()
-    result["early_exit"] = early_exit(
+    counts: CountsJson = profile_trace(network, trace, devices, rule, test.frames).to_json()
+    early = early_exit(
         network, test.frames, test.labels, trace, devices, rule,
         lambda done, total: context.progress(done, total, "samples, step by step"),
     )  # fmt: skip
@@ -84,7 +87,11 @@ def profile_run(
     with scratch() as folder:
         found = baseline_models(network, teacher, context.dataset, folder)
         gpu = load_profile(baseline_gpu or recipe.baseline_gpu)
-        result["baseline"] = baseline_rows(found, gpu, seconds=recipe.baseline_seconds)
+        result: ProfileValues = {
+            **counts,
+            "early_exit": early,
+            "baseline": baseline_rows(found, gpu, seconds=recipe.baseline_seconds),
+        }
         timed = {each.name: each.path for each in found if each.path is not None}
         return result, {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in timed.items()}
 
@@ -102,8 +109,8 @@ def report_elsewhere(
     context: Context,
     folder: Path,
     measured: list[BaselineRow] | None = None,
-    profiled: JsonObject | None = None,
-    asked: JsonObject | None = None,
+    profiled: ProfileValues | None = None,
+    asked: Mapping[str, object] | None = None,
 ) -> list[str]:
     """The report of a whole run in another `folder`, the run left as it is; paths of the files. `measured`: rows of
     other machines in place of those kept; `profiled`: an account in place of the run's, of what was `asked` in place of
@@ -118,7 +125,7 @@ def report_elsewhere(
 
 
 def _write(
-    context: Context, folder: Path, profiled: JsonObject, asked: Profile, elsewhere: list[BaselineRow]
+    context: Context, folder: Path, profiled: ProfileValues, asked: Profile, elsewhere: list[BaselineRow]
 ) -> Report:
     content = build_report(_inputs(context, profiled, elsewhere))
     samples, steps = _samples_csv(context, asked), _steps_csv(context) if asked.per_step else None
@@ -147,7 +154,7 @@ def _steps_csv(context: Context) -> str:
     return steps_csv(network, counts)
 
 
-def _inputs(context: Context, profiled: JsonObject, elsewhere: list[BaselineRow]) -> ReportInputs:
+def _inputs(context: Context, profiled: ProfileValues, elsewhere: list[BaselineRow]) -> ReportInputs:
     run, recipe = context.run, context.recipe
     # The facts come from the manifest: the report needs no recordings but those it shows.
     dataset, check = context.dataset, CheckResult.from_json(run.result("check"))
@@ -190,7 +197,9 @@ def _inputs(context: Context, profiled: JsonObject, elsewhere: list[BaselineRow]
         dt_s=dataset.dt_s,
         window=run.result("data").get("window"),
         answers=answers,
-        drawn={} if isinstance(lava, Missing) else {"lava": lava.drawn or {"rows": list(lava.rows)}},
+        drawn={}
+        if isinstance(lava, Missing)
+        else {"lava": {**lava.drawn} if lava.drawn else {"rows": list(lava.rows)}},
         methods=arms,
         equivalence=check.comparisons(),
         layers=profiled["layers"],
@@ -204,18 +213,23 @@ def _inputs(context: Context, profiled: JsonObject, elsewhere: list[BaselineRow]
         provenance={
             **about,
             "seeds": {"training": recipe.seed, "split": recipe.data.split_seed},
-            "profiles": {row["hardware"]: row["profile"]["sha256"] for row in profiled["energy"]},
+            "profiles": profile_digests(profiled["energy"]),
         },
     )
 
 
-def warnings_of(run: RunFolder) -> list[JsonObject]:
+def warnings_of(run: RunFolder) -> list[Warning]:
     """What the stages that ran found wrong with networks, see pipeline.run.health; nothing of an older Spikeport's."""
-    return [
-        {"stage": stage, **found}
-        for stage, entry in run.manifest["stages"].items()
-        for found in entry["result"].get("findings", ())
-    ]
+    warnings: list[Warning] = []
+    for stage, entry in run.manifest["stages"].items():
+        findings: list[FindingJson] = entry["result"].get("findings", [])
+        warnings += [{"stage": stage, **found} for found in findings]
+    return warnings
+
+
+def profile_digests(energy: list[EnergyRow]) -> dict[str, str]:
+    """SHA-256 of the hardware profile of each row, by device."""
+    return {row["hardware"]: profile["sha256"] for row in energy if (profile := row.get("profile"))}
 
 
 def _baseline(own: list[BaselineRow] | str, elsewhere: list[BaselineRow]) -> list[BaselineRow] | str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,14 +15,22 @@ if TYPE_CHECKING:
     import numpy as np
 
     from spikeport.export.quantization.layer_report import LayerReport
-
-JsonObject = dict[str, Any]  # an object of a JSON file: the edge, where values have no types of ours
+    from spikeport.pipeline.report.content.report_json import QuantizationRow
+    from spikeport.pipeline.stages.result_json import (
+        DataJson,
+        ExportJson,
+        NoTeacherJson,
+        PredictionsJson,
+        ProfileValues,
+        SimulationJson,
+        StudentJson,
+    )
 
 
 class StageResult(Protocol):
     """What a stage found."""
 
-    def to_json(self) -> JsonObject:
+    def to_json(self) -> Mapping[str, object]:
         """The entry `result` of the stage in the manifest."""
         ...
 
@@ -50,12 +58,15 @@ class Predictions:
         """Which of the labelled recordings are classified correctly; `labels`: int64 `[N]`."""
         return compare_with_labels(labels, self.classes, silent_known=self.silent is not None)
 
-    def to_json(self) -> JsonObject:
+    def to_json(self) -> PredictionsJson:
         """`{predicted, silent}`."""
-        return {"predicted": list(self.classes), **({} if self.silent is None else {"silent": self.silent})}
+        found: PredictionsJson = {"predicted": list(self.classes)}
+        if self.silent is not None:
+            found["silent"] = self.silent
+        return found
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Predictions:
+    def from_json(cls, value: PredictionsJson) -> Predictions:
         """The predictions that `to_json` wrote."""
         return cls(classes=tuple(value["predicted"]), silent=value.get("silent"))
 
@@ -71,12 +82,12 @@ class DataResult:
         held_out_keys: digests of the recordings that neither teacher nor student trained on.
     """
 
-    facts: JsonObject
+    facts: Mapping[str, object]
     test_labels: tuple[int, ...]
     test_set_digest: str = ""
     held_out_keys: tuple[str, ...] = ()
 
-    def to_json(self) -> JsonObject:
+    def to_json(self) -> dict[str, object]:
         """The facts, and the other attributes as keys beside them."""
         return {
             **self.facts,
@@ -86,7 +97,7 @@ class DataResult:
         }
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> DataResult:
+    def from_json(cls, value: DataJson) -> DataResult:
         """The result that `to_json` wrote."""
         own = {"test_labels", "test_set_digest", "held_out_keys"}
         return cls(
@@ -110,18 +121,18 @@ class TeacherResult:
     predictions: Predictions | Missing
     findings: tuple[Finding, ...] = ()
 
-    def to_json(self) -> JsonObject:
+    def to_json(self) -> StudentJson | NoTeacherJson:
         """`{predicted, silent, findings}`, or `{predicted: None, reason, findings}`."""
-        known = self.predictions
-        found = {"predicted": None, "reason": known.reason} if isinstance(known, Missing) else known.to_json()
-        return found | {"findings": [asdict(finding) for finding in self.findings]}
+        known, findings = self.predictions, [finding.to_json() for finding in self.findings]
+        if isinstance(known, Missing):
+            return {"predicted": None, "reason": known.reason, "findings": findings}
+        return {**known.to_json(), "findings": findings}
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> TeacherResult:
+    def from_json(cls, value: StudentJson | NoTeacherJson) -> TeacherResult:
         """The result that `to_json` wrote."""
-        known = value["predicted"] is not None
         return cls(
-            predictions=Predictions.from_json(value) if known else Missing(value["reason"]),
+            predictions=Missing(value["reason"]) if value["predicted"] is None else Predictions.from_json(value),
             findings=findings_of(value),
         )
 
@@ -138,12 +149,12 @@ class StudentResult:
     predictions: Predictions
     findings: tuple[Finding, ...] = ()
 
-    def to_json(self) -> JsonObject:
+    def to_json(self) -> StudentJson:
         """`{predicted, silent, findings}`."""
-        return self.predictions.to_json() | {"findings": [asdict(finding) for finding in self.findings]}
+        return {**self.predictions.to_json(), "findings": [finding.to_json() for finding in self.findings]}
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> StudentResult:
+    def from_json(cls, value: StudentJson) -> StudentResult:
         """The result that `to_json` wrote."""
         return cls(predictions=Predictions.from_json(value), findings=findings_of(value))
 
@@ -158,7 +169,7 @@ class SynthesisResult:
 
     weights: int
 
-    def to_json(self) -> JsonObject:
+    def to_json(self) -> dict[str, int]:
         """`{weights}`."""
         return asdict(self)
 
@@ -173,9 +184,9 @@ class ExportResult:
 
     quantization: tuple[LayerReport, ...]
 
-    def to_json(self) -> JsonObject:
+    def to_json(self) -> ExportJson:
         """`{quantization}`, a row a layer."""
-        return {"quantization": [asdict(row) for row in self.quantization]}
+        return {"quantization": quantization_rows(self.quantization)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,12 +203,12 @@ class SimulationResult:
     samples: int
     seconds: float
 
-    def to_json(self) -> JsonObject:
+    def to_json(self) -> SimulationJson:
         """`{predicted, silent, samples, seconds}`."""
         return {**self.predictions.to_json(), "samples": self.samples, "seconds": self.seconds}
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> SimulationResult:
+    def from_json(cls, value: SimulationJson) -> SimulationResult:
         """The result that `to_json` wrote."""
         return cls(predictions=Predictions.from_json(value), samples=value["samples"], seconds=value["seconds"])
 
@@ -210,9 +221,9 @@ class ProfileResult:
         values: `samples`, `silent`, `layers`, `energy`, `ann_macs`, `early`, `baseline`, as report.json has them.
     """
 
-    values: JsonObject
+    values: ProfileValues
 
-    def to_json(self) -> JsonObject:
+    def to_json(self) -> ProfileValues:
         """The values."""
         return self.values
 
@@ -227,7 +238,7 @@ class ReportResult:
 
     summary: str
 
-    def to_json(self) -> JsonObject:
+    def to_json(self) -> dict[str, str]:
         """`{summary}`."""
         return asdict(self)
 
@@ -245,7 +256,12 @@ class StageOutput:
     files: tuple[str, ...] = field(default=())
 
 
-def findings_of(value: Mapping[str, Any]) -> tuple[Finding, ...]:
+def findings_of(value: StudentJson | NoTeacherJson) -> tuple[Finding, ...]:
     """Findings in a stage's result; none in that of an older version."""
-    rows: Sequence[Mapping[str, Any]] = value.get("findings", ())
-    return tuple(Finding(**row) for row in rows)
+    return tuple(Finding(**row) for row in value.get("findings", ()))
+
+
+def quantization_rows(layers: Iterable[LayerReport]) -> list[QuantizationRow]:
+    """What quantizing each layer cost, as JSON."""
+    rows: list[Any] = [asdict(row) for row in layers]
+    return rows

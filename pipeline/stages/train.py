@@ -278,7 +278,7 @@ def _tested(
 def _reported(context: Context, stage: str, found: list[health.Finding]) -> tuple[health.Finding, ...]:
     """Adds the findings of the last epoch to `found`, and prints each finding once."""
     row = last_row(context.run.file(METRICS), stage)
-    found = [*(health.of_gradient(stage, row.to_json()) if row else ()), *found]
+    found = [*(health.of_gradient(stage, row.learning()) if row else ()), *found]
     for finding in found:
         context.progress.say_once(health.line(finding), key=(finding.kind, stage))
     return tuple(found)

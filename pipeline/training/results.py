@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from spikeport.pipeline.run.health import Learning
+
 
 @dataclass(frozen=True)
 class BestEpoch:
@@ -59,6 +61,10 @@ class EpochRow:
             "lr": self.lr,
             "seconds": self.seconds,
         }
+
+    def learning(self) -> Learning:
+        """What findings about the training come from."""
+        return {"epoch": self.epoch, "rates": self.rates, "gradient": self.gradient}
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> EpochRow:

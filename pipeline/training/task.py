@@ -241,7 +241,7 @@ class TrainingTask(pl.LightningModule):
     def _warn(self) -> None:
         """Reports signs of a network that does not learn, where the progress callback takes warnings."""
         if isinstance(self.report, Warner) and distributed.is_rank_zero():
-            rows = [row.to_json() for row in self.history[-2:]]
+            rows = [row.learning() for row in self.history[-2:]]
             for finding in health.of_epoch(self.stage, rows, last=self.ended):
                 self.report.say_once(health.line(finding), key=(finding.kind, self.stage))
 

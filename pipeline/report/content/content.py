@@ -8,25 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from spikeport.export.network.accuracy import Correctness
 from spikeport.pipeline.profiling.baseline.rows import BaselineRow
+from spikeport.pipeline.report.content.energy_json import EnergyRow
 from spikeport.pipeline.report.content.headline import summary
 from spikeport.pipeline.report.content.layer_rows import layer_notes, layer_rows
 from spikeport.pipeline.report.content.plain import plain, portable
 from spikeport.pipeline.report.content.report_json import (
     Confusion,
+    DistillationEffect,
+    DrawnRows,
+    QuantizationRow,
     Reason,
     Report,
     StageAccuracy,
+    Warning,
+    Window,
 )
 from spikeport.pipeline.report.content.samples import Sample, describe
 from spikeport.pipeline.run.intervals import paired_difference, share
 
 if TYPE_CHECKING:
+    from spikeport.pipeline.profiling.counts import LayerMeansJson
     from spikeport.pipeline.profiling.early_exit import EarlyExit
 
 SCHEMA = "spikeport-report/1"
@@ -94,20 +101,20 @@ class ReportInputs:
     steps: int
     dt_s: float | None
     answers: Mapping[str, Correctness | str]
-    drawn: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    drawn: Mapping[str, DrawnRows] = field(default_factory=dict)
     methods: Mapping[str, Mapping[str, Correctness]] | str
-    equivalence: Mapping[str, Mapping[str, Any] | str]
-    layers: Sequence[Mapping[str, Any]]
-    quantization: Sequence[Mapping[str, Any]] | str = ()
-    energy: Sequence[Mapping[str, Any]] | str = ()
+    equivalence: Mapping[str, Mapping[str, object] | str]
+    layers: Sequence[LayerMeansJson]
+    quantization: Sequence[QuantizationRow] | str = ()
+    energy: Sequence[EnergyRow] | str = ()
     early_exit: EarlyExit = field(default_factory=_not_computed)
     baseline: Sequence[BaselineRow] | str = "no baseline was measured in this run"
     samples: Sequence[Sample] = ()
-    warnings: Sequence[Mapping[str, Any]] = ()
+    warnings: Sequence[Warning] = ()
     confusion: np.ndarray | str = "the stage that classifies did not run"
     not_included: Sequence[str] = ()
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-    window: Mapping[str, Any] | None = None
+    provenance: Mapping[str, object] = field(default_factory=dict)
+    window: Window | None = None
     held_out: bool = True
 
 
@@ -157,9 +164,7 @@ def build_report(inputs: ReportInputs) -> Report:
     return content
 
 
-def _accuracies(
-    answers: Mapping[str, Correctness | str], drawn: Mapping[str, Mapping[str, Any]]
-) -> dict[str, StageAccuracy]:
+def _accuracies(answers: Mapping[str, Correctness | str], drawn: Mapping[str, DrawnRows]) -> dict[str, StageAccuracy]:
     """Accuracy of each stage, with the paired difference to the preceding known stage.
 
     A teacher's items are the paired images of the recordings. Recordings that were not drawn at random have no
@@ -173,7 +178,7 @@ def _accuracies(
         found[stage] = entry
         if isinstance(own, str) or not len(own):
             continue
-        sample = drawn.get(stage, {})
+        sample: DrawnRows = drawn.get(stage, {})
         rows = np.asarray(sample.get("rows", np.arange(len(own))))
         if "seed" in sample:
             entry["drawn"] = {"of": sample["of"], "seed": sample["seed"], "classes": sample["classes"]}
@@ -188,11 +193,11 @@ def _accuracies(
     return found
 
 
-def _comparison(inputs: ReportInputs) -> dict[str, Any]:
+def _comparison(inputs: ReportInputs) -> DistillationEffect:
     """Accuracy of each method, and the paired difference between the run's method and `baseline`."""
     if isinstance(inputs.methods, str):
         return {"reason": inputs.methods}
-    found: dict[str, Any] = {
+    found: DistillationEffect = {
         method: {stage: share(answers[stage]) for stage in STUDENTS if stage in answers}
         for method, answers in inputs.methods.items()
     }
@@ -214,7 +219,7 @@ def _confusion(counts: np.ndarray | str) -> Confusion:
     return {"stage": "reference", "counts": counts[:, :-1].tolist(), "silent": counts[:, -1].tolist()}
 
 
-def _reasoned(part: Mapping[str, Any] | str) -> dict[str, Any]:
+def _reasoned(part: Mapping[str, object] | str) -> dict[str, object]:
     return {"mismatches": None, "reason": part} if isinstance(part, str) else dict(part)
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from spikeport.pipeline.report.content.report_json import LayerRow
+from spikeport.pipeline.report.content.energy_json import EnergyRow, PlacementJson
+from spikeport.pipeline.report.content.report_json import LayerRow, QuantizationRow
 from spikeport.pipeline.report.content.words import amount, error
+
+if TYPE_CHECKING:
+    from spikeport.pipeline.profiling.counts import LayerMeansJson
 
 ACTIVITY_KEYS = ("name", "kind", "shape", "neurons", "weights", "spikes_per_sample", "rate", "synops_per_sample")
 ERROR_KEYS = ("weight_error", "v_decay_error", "i_decay_error", "saturated")
@@ -16,10 +20,10 @@ NOT_KNOWN = "not known"
 UNRECORDED = "nobody recorded them"
 HEADS = ("Weight error", "Decay error", "Saturated", "Chip share")  # columns of `cells`
 
-Rows = Sequence[Mapping[str, Any]]
 
-
-def layer_rows(layers: Rows, errors: Rows | str, energy: Rows | str) -> list[LayerRow]:
+def layer_rows(
+    layers: Sequence[LayerMeansJson], errors: Sequence[QuantizationRow] | str, energy: Sequence[EnergyRow] | str
+) -> list[LayerRow]:
     """Activity, quantization errors and cores of each layer in one row; unknown values are None.
 
     `chip_share` is the cores of the layer over the cores of one chip, for the device that `layer_notes` names.
@@ -30,18 +34,20 @@ def layer_rows(layers: Rows, errors: Rows | str, energy: Rows | str) -> list[Lay
         energy: energy estimates with placements, or the reason why there are none.
     """
     by_name = {} if isinstance(errors, str) else {row["name"]: row for row in errors}
-    device = _placed(energy)
-    taken = {} if device is None else {each["name"]: each["cores"] for each in device["placement"]["layers"]}
+    placed = _placed(energy)
+    taken = {} if placed is None else {each["name"]: each["cores"] for each in placed[1]["layers"]}
     rows: list[Any] = []
     for layer in layers:
         row = dict.fromkeys(LAYER_KEYS) | dict(by_name.get(layer["name"], {})) | dict(layer)
-        if device is not None and (cores := taken.get(layer["name"])):
-            row |= {"cores": cores, "chip_share": cores / device["placement"]["cores_per_chip"]}
+        if placed is not None and (cores := taken.get(layer["name"])):
+            row |= {"cores": cores, "chip_share": cores / placed[1]["cores_per_chip"]}
         rows.append(row)
     return rows
 
 
-def layer_notes(layers: Rows, errors: Rows | str, energy: Rows | str) -> list[str]:
+def layer_notes(
+    layers: Sequence[LayerMeansJson], errors: Sequence[QuantizationRow] | str, energy: Sequence[EnergyRow] | str
+) -> list[str]:
     """Sentences under the table: why errors are unknown or zero, losses by rounding, and the device of the chip shares.
 
     Args:
@@ -50,7 +56,8 @@ def layer_notes(layers: Rows, errors: Rows | str, energy: Rows | str) -> list[st
         energy: energy estimates with placements, or the reason why there are none.
     """
     notes = []
-    reason, recorded = (errors, ()) if isinstance(errors, str) else (UNRECORDED, errors)
+    reason = errors if isinstance(errors, str) else UNRECORDED
+    recorded = () if isinstance(errors, str) else errors
     unnamed = {row["name"] for row in layers} - {row["name"] for row in recorded}
     if unnamed:
         where = f" of {', '.join(sorted(unnamed))}" if recorded else ""
@@ -58,11 +65,12 @@ def layer_notes(layers: Rows, errors: Rows | str, energy: Rows | str) -> list[st
     elif recorded and all(row.get("exact") for row in recorded):
         notes.append("Export rounded nothing: weights, thresholds and decays lay on the chip's integer grid before.")
     notes += [f"{row['name']}: {sentence}." for row in recorded for sentence in row.get("losses", ())]
-    device = _placed(energy)
-    if device is None:
+    known = _placed(energy)
+    if known is None:
         notes.append(f"Chip share is {NOT_KNOWN}: for no device here are the cores known that the layers take.")
     else:
-        placed, name = device["placement"], device.get("name") or device["hardware"]
+        device, placed = known
+        name = device.get("name") or device["hardware"]
         least = ", at least, since not all that fills a core is public" if placed.get("at_least") else ""
         notes.append(
             f"Chip share: of the {placed['cores_per_chip']:g} cores of one {name}, by its public limits, layers on "
@@ -84,9 +92,10 @@ def cells(layer: LayerRow) -> list[str]:
     ]
 
 
-def _placed(energy: Rows | str) -> Mapping[str, Any] | None:
-    """The first device whose cores are known; chip shares refer to it."""
-    return None if isinstance(energy, str) else next((row for row in energy if row.get("placement")), None)
+def _placed(energy: Sequence[EnergyRow] | str) -> tuple[EnergyRow, PlacementJson] | None:
+    """The first device whose cores are known, and its cores; chip shares refer to it."""
+    rows = () if isinstance(energy, str) else energy
+    return next(((row, placement) for row in rows if (placement := row.get("placement"))), None)
 
 
 def _cores(number: int) -> str:

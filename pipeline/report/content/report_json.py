@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from spikeport.pipeline.profiling.baseline.rows import BaselineRow
 from spikeport.pipeline.report.content.energy_json import EnergyRow
+from spikeport.pipeline.run.health import FindingJson
 from spikeport.pipeline.run.intervals import PairedDifference
 
 if TYPE_CHECKING:
@@ -37,6 +38,17 @@ class Drawn(TypedDict):
     classes: int
     rows: NotRequired[list[int]]
 
+
+class DrawnRows(TypedDict, total=False):
+    """Which recordings a stage read; `rows` alone where they were not drawn at random."""
+
+    rows: list[int]
+    of: int
+    seed: int
+    classes: int
+
+
+DistillationEffect = dict[str, Any]  # by method: accuracies of its students; and `difference`, or `reason`
 
 StageChange = TypedDict(
     "StageChange",
@@ -175,6 +187,25 @@ class LayerRow(TypedDict):
     chip_share: NotRequired[float | None]
 
 
+class QuantizationRow(TypedDict):
+    """What quantizing one layer cost: the keys of `LayerReport` that tables show."""
+
+    name: str
+    scale: float
+    exact: NotRequired[bool]
+    weight_error: float | None
+    threshold_error: float
+    v_decay_error: float | None
+    i_decay_error: float | None
+    saturated: int | None
+    threshold_mant: int
+    v_decay: int
+    i_decay: int
+    notes: list[str]
+    loss: NotRequired[dict[str, float]]
+    losses: NotRequired[list[str]]
+
+
 class Duration(TypedDict):
     """Least, median and largest duration of the recordings, µs."""
 
@@ -243,15 +274,10 @@ class Confusion(TypedDict):
     reason: NotRequired[str]
 
 
-class Warning(TypedDict):
+class Warning(FindingJson):
     """A finding of `spikeport.pipeline.run.health`, and the stage that it was found in."""
 
     stage: str
-    kind: str
-    where: str
-    value: Any
-    text: str
-    remedy: str
 
 
 class PackedFrames(TypedDict):
@@ -285,7 +311,7 @@ class Report(TypedDict):
     method: str
     dataset: DatasetFacts
     accuracy: dict[str, StageAccuracy]
-    comparison: dict[str, Any]
+    comparison: DistillationEffect
     confusion: NotRequired[Confusion]
     equivalence: Equivalence
     layers: list[LayerRow]

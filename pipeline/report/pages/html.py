@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from markupsafe import Markup
 
 from spikeport.export.network.sampling import SEED
@@ -17,6 +15,7 @@ from spikeport.pipeline.report.content.energy_rows import DeviceEnergy, energy_r
 from spikeport.pipeline.report.content.headline import passed
 from spikeport.pipeline.report.content.report_json import (
     DatasetFacts,
+    DistillationEffect,
     LayerRow,
     Reason,
     Report,
@@ -79,7 +78,7 @@ def _accuracy(accuracy: dict[str, StageAccuracy]) -> dict[str, object]:
     return {"rows": rows, "scale": charts.scale(axis, [f"{100 * tick:.0f} %" for tick in axis.ticks])}
 
 
-def _comparison(comparison: dict[str, Any]) -> dict[str, object]:
+def _comparison(comparison: DistillationEffect) -> dict[str, object]:
     difference = comparison.get("difference")
     if difference is None:
         return {"rows": []}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 from spikeport.errors import printable
 from spikeport.pipeline.profiling.baseline.rows import BaselineRow
@@ -12,6 +12,7 @@ from spikeport.pipeline.report.content.confusion import mistakes
 from spikeport.pipeline.report.content.energy_rows import energy_rows
 from spikeport.pipeline.report.content.report_json import (
     DatasetFacts,
+    DistillationEffect,
     Equivalence,
     Reason,
     Report,
@@ -93,7 +94,7 @@ def _equivalence(equivalence: Equivalence) -> list[str]:
     return ["## Spike equality", drawn, words.CHECK_NOTE, inline(equivalence["statement"])]
 
 
-def _comparison(comparison: dict[str, Any]) -> list[str]:
+def _comparison(comparison: DistillationEffect) -> list[str]:
     title = "## Effect of distillation"
     difference = comparison.get("difference")
     if difference is None:
@@ -224,7 +225,7 @@ def _curves(baseline: list[BaselineRow]) -> list[str]:
     return [table(head, rows, right=range(1, len(head))), *blocks]
 
 
-def _provenance(provenance: dict[str, Any]) -> list[str]:
+def _provenance(provenance: Mapping[str, object]) -> list[str]:
     command = provenance.get("command")
     blocks = ["## Reproduction"]
     if command:
