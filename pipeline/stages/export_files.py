@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal
 
 from spikeport.errors import UserError
 from spikeport.export.network.integer_network import IntegerNetwork
@@ -23,49 +22,12 @@ if TYPE_CHECKING:
     from spikeport.export.calibration.float_comparison import FloatComparison
     from spikeport.export.graph.spiking_graph import SpikingGraph
     from spikeport.pipeline.report.content.report_json import QuantizationRow
+    from spikeport.pipeline.stages.export_json import ExportedJson, ExportValues, MetadataJson
 
 HEAD = ("layer", "scale", "threshold", "v_decay", "i_decay", "weight error", "worst row", "became 0", "dead rows",
         "threshold error", "saturated")  # fmt: skip
 KEYS = ("name", "scale", "threshold_mant", "v_decay", "i_decay", "weight_error", "row_error", "zeroed", "dead_rows",
         "threshold_error", "saturated")  # fmt: skip
-
-
-class MetadataJson(TypedDict):
-    """What the files of an export do not say themselves."""
-
-    dt_s: float
-    reset: str
-    readout: str
-
-
-class ExportValues(TypedDict, total=False):
-    """What an export found; which keys there are depends on what was exported.
-
-    Attributes:
-        metadata: time step, reset and readout.
-        quantization: what quantizing each layer cost.
-        notes: choices that a reader should know.
-        calibration: how scales were searched.
-        check: comparison of the float graph with the integers.
-        nodes: what became of each node.
-        layers: names of the layers of a .net file.
-        limits: public limits of each device.
-    """
-
-    metadata: MetadataJson
-    quantization: list[QuantizationRow]
-    notes: list[str]
-    calibration: Mapping[str, object]
-    check: Mapping[str, object]
-    nodes: list[Mapping[str, object]]
-    layers: list[str]
-    limits: list[Mapping[str, object]]
-
-
-class ExportedJson(ExportValues):
-    """`ExportedFiles` as JSON."""
-
-    files: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
