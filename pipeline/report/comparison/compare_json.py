@@ -59,7 +59,7 @@ class ComparedRun(TypedDict):
     name: str
     method: str
     dataset: DatasetFacts
-    tested_on: str | None
+    test_set_digest: str | None
     accuracy: dict[str, StageAccuracy]
     warnings: list[Warning]
     equivalence: Equivalence
