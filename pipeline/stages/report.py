@@ -223,7 +223,9 @@ def warnings_of(run: RunFolder) -> list[Warning]:
     warnings: list[Warning] = []
     for stage, entry in run.manifest["stages"].items():
         findings: list[FindingJson] = entry["result"].get("findings", [])
-        warnings += [{"stage": stage, **found} for found in findings]
+        for found in findings:
+            warning: Warning = {"stage": stage, **found}
+            warnings.append(warning)
     return warnings
 
 

@@ -131,10 +131,11 @@ class TeacherResult:
     @classmethod
     def from_json(cls, value: StudentJson | NoTeacherJson) -> TeacherResult:
         """The result that `to_json` wrote."""
-        return cls(
-            predictions=Missing(value["reason"]) if value["predicted"] is None else Predictions.from_json(value),
-            findings=findings_of(value),
-        )
+        if value["predicted"] is None:  # mypy tells the two forms apart by this key, pyright does not
+            reason = value["reason"]  # pyright: ignore[reportGeneralTypeIssues]
+            return cls(predictions=Missing(reason), findings=findings_of(value))
+        predictions = Predictions.from_json(value)  # pyright: ignore[reportArgumentType]
+        return cls(predictions=predictions, findings=findings_of(value))
 
 
 @dataclass(frozen=True, kw_only=True)
