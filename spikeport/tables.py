@@ -53,6 +53,15 @@ def text_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
     return [line(list(head)), "  ".join("-" * width for width in widths), *(line(row) for row in texts)]
 
 
+def text_of(lines: Iterable[str]) -> str:
+    """Lines as one text, as values print themselves; a name in a line cannot end it or steer a terminal.
+
+    >>> text_of(["layer a\\nb", "layer c"])
+    'layer a\\\\nb\\nlayer c'
+    """
+    return "\n".join(printable(line) for line in lines)
+
+
 def html_table(head: Sequence[str], rows: Iterable[Sequence[Any]], caption: str = "") -> str:
     """The same table as HTML, escaped."""
     title = f"<caption>{html.escape(caption)}</caption>" if caption else ""

@@ -12,6 +12,7 @@ import numpy as np
 from spikeport.errors import UserError
 from spikeport.export.network.readout import Readout
 from spikeport.files import write_npz
+from spikeport.tables import text_of
 
 PER_STEP = "step_"  # prefix of the names of arrays with counts per step, in a file
 
@@ -80,7 +81,7 @@ class SpikeTrace:
                 f"  layer {index}: {spikes:.4g} spikes, {synops:.4g} synaptic operations a sample"
                 for index, (spikes, synops) in enumerate(zip(means["spikes_out"], means["synops"], strict=True))
             ]
-        return "\n".join(lines)
+        return text_of(lines)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes a .npz file without pickled data. Layer spikes and the read-out are not saved.

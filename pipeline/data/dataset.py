@@ -12,6 +12,7 @@ import numpy as np
 
 from spikeport.pipeline.data.events import check_events
 from spikeport.pipeline.data.frames.packed import PackedFrames
+from spikeport.tables import text_of
 
 Sample = tuple[np.ndarray, int] | tuple[np.ndarray, int, np.ndarray]  # frames, label, and the image if there is one
 
@@ -133,7 +134,7 @@ class Dataset:
     fingerprint: str
 
     def __repr__(self) -> str:
-        return "\n".join(
+        return text_of(
             (
                 f"Dataset({self.name}: {len(self.classes)} classes, {1e3 * self.dt_s:g} ms a time step",
                 *(f"  {part:<11}{getattr(self, part)!r}" for part in ("train", "validation", "test", "static")),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 from spikeport.export.backends.compare import SpikeComparison, SpikeComparisonJson
 from spikeport.export.network.sampling import DrawnJson
+from spikeport.tables import text_of
 from spikeport.values import Missing
 
 if TYPE_CHECKING:
@@ -126,4 +127,4 @@ class CheckResult:
         return [*lines, counts + (f"; {words(lava.drawn)}" if lava.drawn else ""), *divergence]
 
     def __repr__(self) -> str:
-        return "\n".join(["CheckResult:", *(f"  {line}" for line in self.lines())])
+        return text_of(["CheckResult:", *(f"  {line}" for line in self.lines())])

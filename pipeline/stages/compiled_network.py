@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from spikeport.errors import UserError
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.progress import Progress
-from spikeport.tables import html_table, text_table
+from spikeport.tables import html_table, text_of, text_table
 from spikeport.values import Shape
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Explanation:
     def __repr__(self) -> str:
         from spikeport.export.quantization.explain import lines
 
-        return "\n".join(lines(self.nodes))
+        return text_of(lines(self.nodes))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +119,7 @@ class CompiledNetwork:
         return rows
 
     def __repr__(self) -> str:
-        return "\n".join([self._title(), *text_table(HEAD, self.rows())])
+        return text_of([self._title(), *text_table(HEAD, self.rows())])
 
     def _repr_html_(self) -> str:
         return html_table(HEAD, self.rows(), self._title())

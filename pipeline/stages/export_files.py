@@ -15,7 +15,7 @@ from spikeport.pipeline.stages.outputs import check_file, is_exported
 from spikeport.pipeline.stages.results import quantization_rows
 from spikeport.pipeline.stages.settings import PathLike
 from spikeport.progress import Progress
-from spikeport.tables import text_table
+from spikeport.tables import text_of, text_table
 from spikeport.values import Shape
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class ExportedFiles:
         return [*self.text, *map(str, self.files)]
 
     def __repr__(self) -> str:
-        return "\n".join(self.lines())
+        return text_of(self.lines())
 
 
 def export_network(

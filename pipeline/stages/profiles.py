@@ -17,7 +17,7 @@ from spikeport.pipeline.stages.result_json import ProfileValues
 from spikeport.pipeline.stages.results import quantization_rows
 from spikeport.pipeline.stages.run_value import Run, open_run
 from spikeport.pipeline.stages.settings import PathLike
-from spikeport.tables import text_table
+from spikeport.tables import text_of, text_table
 from spikeport.values import Shape
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class NetworkProfile:
         return [*profile_lines(self.values), *self.notes]
 
     def __repr__(self) -> str:
-        return "\n".join(self.lines())
+        return text_of(self.lines())
 
 
 def profile(

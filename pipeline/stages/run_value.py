@@ -17,6 +17,7 @@ from spikeport.pipeline.stages.compiled_network import CompiledNetwork, load_net
 from spikeport.pipeline.stages.context import Context
 from spikeport.pipeline.stages.reporting import progress_of
 from spikeport.pipeline.stages.settings import PathLike, load_dataset
+from spikeport.tables import text_of
 
 if TYPE_CHECKING:
     from spikeport.export.network.spike_trace import SpikeTrace
@@ -110,7 +111,7 @@ class Run:
     def __repr__(self) -> str:
         done = self.stages
         lines = [f"Run of {self.recipe.name!r} in {self.path}", f"  stages done: {', '.join(done) or 'none'}"]
-        return "\n".join([*lines, f"  {self.summary}"] if "report" in done else lines)
+        return text_of([*lines, f"  {self.summary}"] if "report" in done else lines)
 
     def _context(self) -> Context:
         context = Context(self.folder, progress_of(None))

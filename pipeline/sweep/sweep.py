@@ -20,7 +20,7 @@ from spikeport.pipeline.sweep.plan import Setting, Trial, parse_over, plan_trial
 from spikeport.pipeline.sweep.sweep_json import SweepJson, TrialRow
 from spikeport.pipeline.sweep.table import markdown, notes, rows_of, table
 from spikeport.pipeline.sweep.trial import TrialResult
-from spikeport.tables import html_table, text_table
+from spikeport.tables import html_table, text_of, text_table
 from spikeport.versions import about_this_run
 
 SCHEMA = "spikeport-sweep/1"
@@ -134,7 +134,7 @@ class SweepResult:
 
     def __repr__(self) -> str:
         lines = [f"Sweep in {self.folder}", *text_table(*table(self.content["rows"])), *notes(self.content)]
-        return "\n".join([*lines, *(f"failed: {name}: {why}" for name, why in self.failed.items())])
+        return text_of([*lines, *(f"failed: {name}: {why}" for name, why in self.failed.items())])
 
     def _repr_html_(self) -> str:
         return html_table(*table(self.content["rows"]), f"Sweep in {self.folder}")

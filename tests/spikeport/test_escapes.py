@@ -219,7 +219,7 @@ def test_progress_names_stages_and_files_as_text() -> None:
     plain = io.StringIO()
     with ProgressPrinter(stream=plain) as progress:
         progress(0, 2, NAME)
-        progress._said -= 100.0
+        progress._shown_s -= 100.0
         progress(1, 2, NAME)
     assert plain.getvalue().startswith(f"  {printable(NAME)}: 1 of 2")
 

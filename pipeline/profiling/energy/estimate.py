@@ -9,6 +9,7 @@ from typing import Literal
 from spikeport.hardware_profiles.schema import ActiveRule
 from spikeport.json_values import OMIT_NONE, JsonValue
 from spikeport.pipeline.profiling.percentiles import SampleStatistics
+from spikeport.tables import text_of
 from spikeport.values import Interval
 
 LAYERS_PRINTED = 16  # further layers are left out of the text form
@@ -225,7 +226,7 @@ class EnergyEstimate(JsonValue):
             terms |= {"memory": layer.memory_uj} if layer.memory_uj else {}
             lines.append(f"  {layer.name}: " + ", ".join(f"{name} {_uj(term)}" for name, term in terms.items()))
         left_out = len(self.layers) - LAYERS_PRINTED
-        return "\n".join([*lines, *([f"  ... {left_out} more layers"] if left_out > 0 else [])])
+        return text_of([*lines, *([f"  ... {left_out} more layers"] if left_out > 0 else [])])
 
     def _repr_html_(self) -> str:
         rows = "".join(f"<tr><th>{title}</th><td>{escape(text)}</td></tr>" for title, text in self._facts())

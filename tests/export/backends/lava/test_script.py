@@ -143,5 +143,5 @@ def test_the_command_writes_it_beside_the_net(spikeport, net, tmp_path):
     (tmp_path / "other" / "run_in_lava.py").write_text("print('mine')\n")
     code, _, err = spikeport("export", net, "--script", "--out", "other")
     assert code == 2
-    assert "is no script of an earlier export" in err
+    assert "is not a script of an earlier export" in err
     assert (tmp_path / "other" / "run_in_lava.py").read_text() == "print('mine')\n"
