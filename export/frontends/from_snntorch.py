@@ -18,7 +18,14 @@ from torch.nn.utils.parametrize import type_before_parametrizations
 
 from spikeport.errors import UserError
 from spikeport.export.frontends.module_walk import SKIPPED, named_modules
-from spikeport.export.frontends.snntorch_neurons import CELLS, array, cell_node, clamped, recurrent_node, resets
+from spikeport.export.frontends.snntorch_neurons import (
+    SNNTORCH_NEURONS,
+    array,
+    clamped,
+    neuron_node,
+    recurrent_node,
+    resets,
+)
 from spikeport.export.graph.shapes import conv_geometry, output_shape
 from spikeport.export.graph.spiking_graph import SpikingGraph
 from spikeport.values import Shape
@@ -132,13 +139,13 @@ def _convert(name: str, module: nn.Module, shape: Shape, dt_s: float, last: bool
         )  # fmt: skip
     if kind in SYNAPTIC_LAYERS:
         return SYNAPTIC_LAYERS[kind](name, module, shape)
-    if isinstance(module, CELLS):
+    if isinstance(module, SNNTORCH_NEURONS):
         if resets(module) == "none" and not last:
             raise UserError(
                 f"{kind.__name__} resets by 'none'", where=name, cause="Loihi resets v to zero",
                 hint="train with reset_mechanism='zero', or read the membrane of the last layer",
             )  # fmt: skip
-        return cell_node(name, module, shape, dt_s)
+        return neuron_node(name, module, shape, dt_s)
     to_nir = getattr(module, "to_nir", None)
     if callable(to_nir):
         return cast("nir.NIRNode", to_nir(name, shape, dt_s))

@@ -13,12 +13,13 @@ import snntorch
 import torch
 
 from spikeport.errors import UserError
+from spikeport.export.network.fixed_point import DECAY_ONE
 from spikeport.values import Shape
 
-CELLS = (snntorch.Leaky, snntorch.Synaptic, snntorch.RLeaky)
+SNNTORCH_NEURONS = (snntorch.Leaky, snntorch.Synaptic, snntorch.RLeaky)
 
 
-def cell_node(name: str, module: Any, shape: Shape, dt_s: float) -> nir.NIRNode:
+def neuron_node(name: str, module: Any, shape: Shape, dt_s: float) -> nir.NIRNode:
     """Converts a neuron to a NIR node.
 
     A Synaptic becomes CubaLIF. A Leaky becomes IF if it does not leak (beta = 1), else LIF. Without reset they become
@@ -34,7 +35,7 @@ def cell_node(name: str, module: Any, shape: Shape, dt_s: float) -> nir.NIRNode:
     Raises:
         UserError: Loihi does not support a setting of the neuron.
     """
-    check_cell(name, module)
+    check_neuron(name, module)
     v_decay = _taken(name, "beta", module.beta, shape)
     zeros = np.zeros(shape)
     silent = resets(module) == "none"
@@ -84,7 +85,7 @@ def resets(module: Any) -> str:
     return list(snntorch.SpikingNeuron.reset_dict)[int(module.reset_mechanism_val)]
 
 
-def check_cell(name: str, module: Any) -> None:
+def check_neuron(name: str, module: Any) -> None:
     """Raises UserError if Loihi does not support a setting of the neuron `module`, which is called `name`."""
     kind, reset = type(module).__name__, resets(module)
     if reset == "subtract" or (reset == "none" and isinstance(module, snntorch.RLeaky)):
@@ -124,7 +125,7 @@ def _taken(name: str, key: str, value: torch.Tensor, shape: Shape) -> np.ndarray
 def clamped(name: str, module: Any) -> list[str]:
     """Notes on decay factors of the neuron `module`, called `name`, that are outside 0..1 and clamped."""
     notes = []
-    for key in ("alpha", "beta") if isinstance(module, CELLS) else ():
+    for key in ("alpha", "beta") if isinstance(module, SNNTORCH_NEURONS) else ():
         factor = array(torch.as_tensor(getattr(module, key, 0.0)))
         if np.any(factor < 0) or np.any(factor > 1):
             worst = float(factor.min() if factor.min() < 0 else factor.max())
@@ -148,7 +149,7 @@ def _tau(name: str, key: str, taken: np.ndarray, dt_s: float) -> np.ndarray:
     if np.any(taken == 0):
         raise UserError(
             f"{key} = 1 has no time constant that NIR could hold here", where=name,
-            hint=f"use {key} = 4095/4096 at most, or Leaky with beta = 1 for every neuron",
+            hint=f"use {key} = {DECAY_ONE - 1}/{DECAY_ONE} at most, or Leaky with beta = 1 for every neuron",
         )  # fmt: skip
     return dt_s / taken
 

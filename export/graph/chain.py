@@ -19,12 +19,12 @@ from spikeport.export.graph.shapes import POOLS, check_size, output_shape
 from spikeport.values import Shape
 
 SYNAPSES = (nir.Linear, nir.Affine, nir.Conv2d)
-NEURONS = (nir.LIF, nir.CubaLIF, nir.IF)
-SILENT = (nir.LI, nir.CubaLI, nir.I)  # integrators without spikes, read out by their membrane
-CELLS = (*NEURONS, *SILENT)
-TAKEN = (*SYNAPSES, *POOLS, *CELLS, nir.Flatten, nir.Scale, nir.Delay, nir.Input, nir.Output)
+SPIKING = (nir.LIF, nir.CubaLIF, nir.IF)
+INTEGRATORS = (nir.LI, nir.CubaLI, nir.I)  # integrators without spikes, read out by their membrane
+NEURONS = (*SPIKING, *INTEGRATORS)
+TAKEN = (*SYNAPSES, *POOLS, *NEURONS, nir.Flatten, nir.Scale, nir.Delay, nir.Input, nir.Output)
 LISTED = 20  # largest number of faults or names in one message
-LOOPED = (nir.Linear, nir.Affine, nir.Scale)
+RECURRENT_LAYERS = (nir.Linear, nir.Affine, nir.Scale)
 
 REFUSED: dict[type, tuple[str, str]] = {
     nir.Threshold: ("netx has no neuron without state", "use a LIF whose tau equals the time step"),
@@ -67,7 +67,7 @@ def chain(graph: nir.NIRGraph) -> tuple[ChainNode, ...]:
     steps: list[ChainNode] = []
     while not isinstance(graph.nodes[name := following[name]], nir.Output):
         node = graph.nodes[name]
-        if steps and isinstance(steps[-1].node, SILENT) and not isinstance(node, nir.Flatten):
+        if steps and isinstance(steps[-1].node, INTEGRATORS) and not isinstance(node, nir.Flatten):
             raise _silent_fault(steps[-1].name, name)
         behind = output_shape(name, node, shape)
         recurrence = tuple(_recurrent_nodes(graph, recurrences.get(name, ()), name, shape))
@@ -168,12 +168,12 @@ def _recurrences(graph: nir.NIRGraph) -> tuple[dict[str, tuple[str, ...]], list[
     for members in groups.values():
         if len(members) == 1 and not members & set(targets[next(iter(members))]):
             continue
-        neurons = sorted(member for member in members if isinstance(graph.nodes[member], NEURONS))
+        neurons = sorted(member for member in members if isinstance(graph.nodes[member], SPIKING))
         found = _simple_loop(graph, members, neurons[0], targets, sources) if len(neurons) == 1 else None
         if found:
             recurrences[neurons[0]] = found
         else:
-            faults.append(_loop_fault(graph, members, neurons))
+            faults.append(_recurrence_fault(graph, members, neurons))
     return recurrences, faults
 
 
@@ -194,10 +194,10 @@ def _simple_loop(
     kinds = [type(graph.nodes[each]) for each in path]
     weights = sum(issubclass(kind, SYNAPSES) for kind in kinds)
     whole = path and set(path) | {neuron} == members
-    return tuple(path) if whole and weights <= 1 and all(issubclass(kind, LOOPED) for kind in kinds) else None
+    return tuple(path) if whole and weights <= 1 and all(issubclass(kind, RECURRENT_LAYERS) for kind in kinds) else None
 
 
-def _loop_fault(graph: nir.NIRGraph, members: set[str], neurons: list[str]) -> UserError:
+def _recurrence_fault(graph: nir.NIRGraph, members: set[str], neurons: list[str]) -> UserError:
     through = neurons[0] if neurons else min(members)
     others = sorted(members - {through})
     if any(isinstance(graph.nodes[name], nir.Conv2d) for name in others):

@@ -8,7 +8,7 @@ from dataclasses import replace
 import nir
 import numpy as np
 
-from spikeport.export.graph.chain import CELLS, ChainNode, single
+from spikeport.export.graph.chain import NEURONS, ChainNode, single
 from spikeport.export.graph.chain import input_shape as stated_shape
 from spikeport.export.graph.parameters import on_layer
 from spikeport.export.graph.shapes import POOLS, conv_geometry, pair
@@ -40,7 +40,7 @@ def with_full_shapes(graph: nir.NIRGraph, steps: tuple[ChainNode, ...]) -> nir.N
 
 def _with_full_shape(step: ChainNode) -> nir.NIRNode:
     node = step.node
-    if isinstance(node, (*CELLS, nir.Scale, nir.Delay)):
+    if isinstance(node, (*NEURONS, nir.Scale, nir.Delay)):
         arrays = {key: value for key, value in vars(node).items() if key not in _TYPES}
         full = {key: _full(step, key, value) for key, value in arrays.items()}
         return type(node)(**full, metadata=node.metadata)

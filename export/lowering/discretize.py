@@ -128,7 +128,7 @@ class _Values:
         if array.size == 0 or np.any(np.isnan(array)) or not (infinite or np.all(np.isfinite(array))):
             raise UserError(
                 f"{key} holds no finite numbers", where=self.name,
-                hint="write a cell without leak (beta = 1) as IF with r = 1/dt, not with infinite tau and r",
+                hint="write a neuron without leak (beta = 1) as IF with r = 1/dt, not with infinite tau and r",
             )  # fmt: skip
         one = one_value(array) if np.all(np.isfinite(array)) or array.min() == array.max() else array
         if self.shape is None or np.ndim(one) == 0:

@@ -13,7 +13,7 @@ import nir
 import numpy as np
 
 from spikeport.errors import UserError
-from spikeport.export.graph.chain import CELLS, SYNAPSES, ChainNode
+from spikeport.export.graph.chain import NEURONS, SYNAPSES, ChainNode
 from spikeport.export.graph.parameters import on_layer, per_row
 from spikeport.export.graph.shapes import POOLS, check_weights, conv_geometry, pair, whole
 from spikeport.export.lowering.delays import delay_inputs, delay_outputs
@@ -54,7 +54,7 @@ def fold(steps: tuple[ChainNode, ...], dt_s: float) -> Folded:
     before: list[ChainNode] = []
     layer: FoldedLayer | None = None
     for step in steps:
-        if isinstance(step.node, CELLS):
+        if isinstance(step.node, NEURONS):
             if layer is None:
                 layer = _with_earlier(_identity(step, before), before, dt_s)
             layers.append((_with_recurrence(layer, step), step))

@@ -9,7 +9,7 @@ from typing import Any
 import nir
 import numpy as np
 
-from spikeport.export.graph.chain import CELLS, SILENT, SYNAPSES, ChainNode
+from spikeport.export.graph.chain import INTEGRATORS, NEURONS, SYNAPSES, ChainNode
 from spikeport.export.graph.shapes import POOLS
 from spikeport.export.graph.spiking_graph import SpikingGraph
 from spikeport.export.network.fixed_point import ACCUMULATOR_LIMIT, STATE_LIMIT, THRESHOLD_LIMIT
@@ -116,7 +116,7 @@ def _record(step: ChainNode, layer: IntegerLayer | None, row: LayerReport | None
     if layer is None or row is None:
         return replace(record, layer="the host", rewrite="part of the read-out that the host computes in float64")
     record = replace(record, layer=layer.name)
-    if isinstance(node, CELLS):
+    if isinstance(node, NEURONS):
         return replace(record, rewrite=_neuron_words(step, row), integers=_neuron_integers(layer, row),
                        errors=_neuron_errors(node, row), notes=row.notes)  # fmt: skip
     if isinstance(node, SYNAPSES) or recurrent:
@@ -128,7 +128,7 @@ def _record(step: ChainNode, layer: IntegerLayer | None, row: LayerReport | None
 
 def _neuron_words(step: ChainNode, row: LayerReport) -> str:
     into = f"the neurons of {row.name}"
-    if isinstance(step.node, SILENT) or row.threshold_mant == THRESHOLD_LIMIT:
+    if isinstance(step.node, INTEGRATORS) or row.threshold_mant == THRESHOLD_LIMIT:
         into += ", which never fire: their voltage is read out"
     return f"{into}; its input gain is in the weights (largest factor {row.gain:.6g})"
 
@@ -145,7 +145,7 @@ def _neuron_errors(node: Any, row: LayerReport) -> dict[str, float]:
     errors = {"v_decay": row.v_decay_error}
     if isinstance(node, (nir.CubaLIF, nir.CubaLI)):
         errors["i_decay"] = row.i_decay_error
-    if not isinstance(node, SILENT):
+    if not isinstance(node, INTEGRATORS):
         errors["threshold (relative)"] = row.threshold_error
     return {**errors, "decay (relative)": row.loss.decay_error}
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from spikeport.errors import UserError
 from spikeport.export.formats.netx.rules import check_network
-from spikeport.export.graph.chain import CELLS, SILENT, SYNAPSES, ChainNode, refuse, structure_faults
+from spikeport.export.graph.chain import INTEGRATORS, NEURONS, SYNAPSES, ChainNode, refuse, structure_faults
 from spikeport.export.graph.spiking_graph import SpikingGraph
 from spikeport.export.lowering.discretize import EulerStep, euler_step
 from spikeport.export.lowering.fold import Folded, fold
@@ -104,7 +104,7 @@ def _units(graph: SpikingGraph, layer: FoldedLayer, neuron: ChainNode, silent: b
 def _readout(graph: SpikingGraph, folded: Folded) -> Readout:
     """The read-out, from the last node of the graph and the requested read-out."""
     asked, (_, last) = graph.readout, folded.layers[-1]
-    silent, host = isinstance(last.node, SILENT), folded.host
+    silent, host = isinstance(last.node, INTEGRATORS), folded.host
     wrong = (
         (silent and asked in ("spikes", "linear"), "it never fires"),
         (host is not None and asked in ("spikes", "membrane-sum", "membrane-max", "membrane-last"),
@@ -134,7 +134,7 @@ def _faults(graph: SpikingGraph) -> list[UserError]:
     faults = structure_faults(graph.nir_graph)
     steps: dict[str, EulerStep] = {}
     for name, node in nodes.items():
-        if isinstance(node, CELLS):
+        if isinstance(node, NEURONS):
             try:
                 steps[name] = euler_step(name, node, graph.dt_s)
             except UserError as fault:

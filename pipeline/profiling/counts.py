@@ -23,33 +23,12 @@ from spikeport.export.network.connectivity import (
 from spikeport.export.network.fixed_point import DECAY_ONE
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 from spikeport.export.network.spike_trace import SpikeTrace
-from spikeport.json_values import JsonValue
 
 CHUNK = 64  # samples whose values are summed at a time
 
 
 class LayerMeansJson(TypedDict):
-    """`LayerMeans` as JSON."""
-
-    name: str
-    kind: str
-    shape: list[int]
-    neurons: int
-    weights: int
-    spikes_per_sample: float
-    rate: float
-    synops_per_sample: float
-    effective_synops_per_sample: float
-    dense_ops: int
-    naive_macs: int
-    updates_active_per_sample: float
-    updates_inactive_per_sample: float
-    messages_per_sample: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class LayerMeans(JsonValue):
-    """Counts of one layer, means per sample over all time steps.
+    """Counts of one layer, means per sample over all time steps, as JSON values.
 
     Attributes:
         name: the layer.
@@ -70,7 +49,7 @@ class LayerMeans(JsonValue):
 
     name: str
     kind: str
-    shape: tuple[int, ...]
+    shape: list[int]
     neurons: int
     weights: int
     spikes_per_sample: float
@@ -144,13 +123,13 @@ class LayerActivity:
         """Neuron-steps per sample, active and inactive."""
         return self.neurons * self.steps
 
-    def means(self) -> LayerMeans:
+    def means(self) -> LayerMeansJson:
         """Means over samples."""
         active = float(np.mean(self.updates_active))
-        return LayerMeans(
+        return LayerMeansJson(
             name=self.name,
             kind=self.kind,
-            shape=self.shape,
+            shape=list(self.shape),
             neurons=self.neurons,
             weights=self.weights,
             spikes_per_sample=float(np.mean(self.spikes)),

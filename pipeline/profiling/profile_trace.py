@@ -13,7 +13,7 @@ from spikeport.export.network.readout import SILENT
 from spikeport.export.network.spike_trace import SpikeTrace
 from spikeport.hardware_profiles.profile import HardwareProfile, load_profile
 from spikeport.json_values import JsonValue
-from spikeport.pipeline.profiling.counts import Activity, LayerMeans, count_activity
+from spikeport.pipeline.profiling.counts import Activity, LayerMeansJson, count_activity
 from spikeport.pipeline.profiling.energy.estimate import EnergyEstimate
 from spikeport.pipeline.profiling.energy.placement import place
 from spikeport.pipeline.profiling.energy.sample_energies import SampleEnergies, sample_energies
@@ -35,7 +35,7 @@ class TraceProfile(JsonValue):
 
     samples: int
     silent: int
-    layers: tuple[LayerMeans, ...]
+    layers: tuple[LayerMeansJson, ...]
     energy: tuple[EnergyEstimate, ...]
     ann_macs: int
 

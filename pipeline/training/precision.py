@@ -42,11 +42,11 @@ def autocast_forwards(model: nn.Module, precision: str, device: str) -> Iterator
         precision: "32", "bf16-mixed" or "16-mixed".
         device: "cpu" or "cuda".
     """
-    cells = [module for module in model.modules() if isinstance(module, LoihiNeuron)]
-    if precision not in TYPES or any(cell.numerics == "loihi" for cell in cells):
+    neurons = [module for module in model.modules() if isinstance(module, LoihiNeuron)]
+    if precision not in TYPES or any(neuron.numerics == "loihi" for neuron in neurons):
         yield
         return
-    forwards: dict[nn.Module, Callable] = {cell: _to_float32(cell.forward, device) for cell in cells}
+    forwards: dict[nn.Module, Callable] = {neuron: _to_float32(neuron.forward, device) for neuron in neurons}
     forwards[model] = _autocast(model, TYPES[precision], device)
     with replace_forwards(forwards):
         yield

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-CELLS = (nir.IF, nir.LIF, nir.CubaLIF, nir.I, nir.LI, nir.CubaLI)
+NEURONS = (nir.IF, nir.LIF, nir.CubaLIF, nir.I, nir.LI, nir.CubaLI)
 
 
 def run_nir(graph: nir.NIRGraph, dt_s: float, frames: np.ndarray, reset: str = "zero") -> np.ndarray:
@@ -84,7 +84,7 @@ class _Run:
             return self.reported[path][-1] if self.reported.get(path) else np.zeros(self.shapes[path])
         if isinstance(node, nir.Input) and len(path) == 1:
             return self.frame
-        self.open |= {path} if isinstance(node, CELLS) else set()
+        self.open |= {path} if isinstance(node, NEURONS) else set()
         try:
             self.now[path] = self.passed(path, node, self.arriving(path))
         finally:
@@ -103,7 +103,7 @@ class _Run:
         return total + sum((self.value(before) for before in later), np.zeros(()))
 
     def passed(self, path: tuple, node: nir.NIRNode, x: np.ndarray) -> np.ndarray:
-        if isinstance(node, CELLS):
+        if isinstance(node, NEURONS):
             return self.stepped(path, node, x)
         if isinstance(node, nir.Delay):
             past = self.states.setdefault(path, [])

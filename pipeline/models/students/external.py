@@ -16,7 +16,7 @@ from torch import nn
 from spikeport.errors import UserError
 from spikeport.export.frontends.from_snntorch import to_spiking_graph
 from spikeport.export.frontends.module_walk import SKIPPED, named_modules
-from spikeport.export.frontends.snntorch_neurons import check_cell, resets
+from spikeport.export.frontends.snntorch_neurons import check_neuron, resets
 from spikeport.export.quantization.quantize import quantize
 from spikeport.factory import call_factory
 from spikeport.pipeline.models.fold_batch_norm import fold_batch_norm
@@ -133,7 +133,7 @@ def _adopt(path: str, neurons: Any, synapse: Any, *, normed: bool) -> LoihiNeuro
         assert isinstance(neurons, LoihiNeuron)
         return neurons
     try:
-        check_cell(path, neurons)
+        check_neuron(path, neurons)
         if resets(neurons) != "zero":
             raise UserError(f"it resets by {resets(neurons)!r}", hint="train with reset_mechanism='zero'")
         if model.owns_bias and (normed or synapse.bias is not None):

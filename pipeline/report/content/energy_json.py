@@ -1,4 +1,7 @@
-"""Types of the energy estimates in report.json, as `EnergyEstimate.to_json` writes them."""
+"""Types of the energy estimates in report.json, as `EnergyEstimate.to_json` writes them.
+
+`profiling.energy.estimate` describes the fields. `NotRequired` are those that reports of older versions lack.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,7 @@ from spikeport.values import IntervalJson
 
 
 class LayerTerms(TypedDict):
-    """Dynamic energy of one layer by term, µJ; None where unknown. See `LayerEnergy`.
-
-    Attributes:
-        name: the layer.
-        synapse_uj: synaptic operations.
-        neuron_uj: neuron updates.
-        routing_uj: messages.
-        addressing_uj: address computations; absent without a [memory] section.
-        memory_uj: memory accesses; absent without a [memory] section.
-    """
+    """Dynamic energy of one layer by term, µJ, as `LayerEnergy` writes it; None where unknown."""
 
     name: str
     synapse_uj: IntervalJson | None
@@ -25,25 +19,19 @@ class LayerTerms(TypedDict):
     routing_uj: IntervalJson | None
     addressing_uj: NotRequired[IntervalJson | None]
     memory_uj: NotRequired[IntervalJson | None]
+    memory_by_buffer_uj: NotRequired[dict[str, IntervalJson]]
+    buffer_bytes: NotRequired[dict[str, float]]
 
 
 class EndsJson(TypedDict):
-    """An energy in µJ with one constant at its low end, and at its high end."""
+    """An energy at both ends of a constant, µJ, as `Ends` writes it."""
 
     low: float
     high: float
 
 
 class EffectJson(TypedDict):
-    """Effect of one uncertain constant, as `ConstantEffect` writes it.
-
-    Attributes:
-        constant: its key in the profile, or the choice that is varied.
-        low: its low end; None for a choice or a curve.
-        high: its high end; None for a choice or a curve.
-        dynamic_uj: dynamic energy at both ends; None where it is unknown.
-        total_uj: total energy at both ends; None where it is unknown.
-    """
+    """Effect of one uncertain constant, as `ConstantEffect` writes it."""
 
     constant: str
     low: float | None
@@ -53,7 +41,7 @@ class EffectJson(TypedDict):
 
 
 class PlacedLayerJson(TypedDict):
-    """Cores of one layer, and the limit that determines their number ("": none)."""
+    """Cores of one layer, as `PlacedLayer` writes them."""
 
     name: str
     cores: int
@@ -86,7 +74,7 @@ class StatisticsJson(TypedDict):
 
 
 class BracketJson(TypedDict):
-    """Neuron energy in µJ with all updates inactive, and with all active."""
+    """Bounds of the neuron energy, µJ, as `NeuronBracket` writes them."""
 
     all_inactive: float
     all_active: float
@@ -102,7 +90,7 @@ class BreakEvenJson(TypedDict):
 
 
 class ProfileJson(TypedDict):
-    """File and digest of a hardware profile."""
+    """File and digest of a hardware profile, as `ProfileFile` writes them."""
 
     file: str
     sha256: str
@@ -131,6 +119,7 @@ class EnergyRow(TypedDict):
     not_included: NotRequired[list[str]]
     sources: NotRequired[list[str]]
     placement: NotRequired[PlacementJson | None]
+    backend: NotRequired[str | None]
     ann_uj: NotRequired[IntervalJson]
     break_even: NotRequired[BreakEvenJson | None]
     operations_uj: NotRequired[IntervalJson]

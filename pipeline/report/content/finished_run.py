@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from spikeport.pipeline.report.comparison.per_sample import PerSample, read_per_
 from spikeport.pipeline.report.content.content import SCHEMA
 from spikeport.pipeline.report.content.report_json import Report
 from spikeport.pipeline.run.run_folder import RunFolder, open_run
+from spikeport.progress import Progress
 
 SAMPLES = "samples.csv"
 
@@ -45,7 +46,7 @@ class FinishedRun:
     per_sample: PerSample | None
 
 
-def read_runs(folders: Sequence[Path], progress: Callable[[int, int], None] | None = None) -> list[FinishedRun]:
+def read_runs(folders: Sequence[Path], progress: Progress | None = None) -> list[FinishedRun]:
     """Reads finished runs.
 
     Args:

@@ -86,13 +86,18 @@ class Student(Section):
     @model_validator(mode="after")
     def _alpha_belongs_to_a_synaptic_current(self) -> Student:
         if self.neuron == "synaptic":
+            from spikeport.export.network.fixed_point import DECAY_ONE  # loads NumPy
+
             if self.alpha is None:
                 raise ValueError("neuron = 'synaptic' needs alpha. Hint: set student.alpha, for example to 0.5")
             for name, factor in (("alpha", self.alpha), ("beta", self.beta)):
-                if round(4096 * (1 - factor)) == 0:
-                    raise ValueError(f"with neuron = 'synaptic' {name} must be at most 4095/4096, not {factor:g}")
-            if round(4096 * (1 - self.alpha)) == 4096:
-                raise ValueError(f'alpha must be at least 1/4096, not {self.alpha:g}. Hint: use neuron = "leaky"')
+                if round(DECAY_ONE * (1 - factor)) == 0:
+                    most = f"{DECAY_ONE - 1}/{DECAY_ONE}"
+                    raise ValueError(f"with neuron = 'synaptic' {name} must be at most {most}, not {factor:g}")
+            if round(DECAY_ONE * (1 - self.alpha)) == DECAY_ONE:
+                raise ValueError(
+                    f'alpha must be at least 1/{DECAY_ONE}, not {self.alpha:g}. Hint: use neuron = "leaky"'
+                )
         elif self.alpha is not None and ":" not in self.neuron:
             raise ValueError(
                 f"neuron = {self.neuron!r} has no synaptic current, and alpha is {self.alpha:g}. "

@@ -21,7 +21,7 @@ EXPECTED: dict[str, object] = {
     "snntorch_leaky": EXACT,
     "snntorch_leaky_inferred": EXACT,
     "snntorch_leaky_batch": ("not exported", "type mismatch"),
-    "snntorch_leaky_beta_1": ("refused", r"write a cell without leak \(beta = 1\) as IF"),
+    "snntorch_leaky_beta_1": ("refused", r"write a neuron without leak \(beta = 1\) as IF"),
     "snntorch_leaky_odd_beta": (ROUNDING, 0.002),
     "snntorch_conv_3x2": ("not exported", "type mismatch"),
     "snntorch_conv": EXACT,

@@ -134,7 +134,7 @@ def test_unknown_prices_stay_unknown() -> None:
     assert {"synop", "neuron_active", "neuron_inactive"} <= set(row["unknown_terms"])
     assert row["basis"] == "unknown"
     assert row["sources"] == []
-    assert known_activity().layers[0].means().to_json()["synops_per_sample"] == 12
+    assert known_activity().layers[0].means()["synops_per_sample"] == 12
 
 
 def test_all_in_aggregate_gives_a_total_and_a_warning() -> None:

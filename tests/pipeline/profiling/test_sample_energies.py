@@ -26,7 +26,7 @@ from spikeport.pipeline.report.content.energy_rows import neuron_updates
 
 def test_counts_of_the_known_network() -> None:
     activity = known_activity()
-    hidden, output = (layer.means().to_json() for layer in activity.layers)
+    hidden, output = (layer.means() for layer in activity.layers)
     assert (hidden["synops_per_sample"], output["synops_per_sample"]) == (12, 4)
     assert hidden["dense_ops"] + output["dense_ops"] == 32
     assert (hidden["updates_active_per_sample"], hidden["updates_inactive_per_sample"]) == (6, 2)
@@ -43,7 +43,7 @@ def test_effective_synops_leave_zero_weights_out() -> None:
     layer = IntegerLayer(name="w", kind="dense", weight=weight, bias=None, vth_mant=9, input_shape=(3,), **MEMORYLESS)
     network = IntegerNetwork(input_shape=(3,), layers=(layer,))
     activity = count_activity(network, simulate(network, np.array([[[0, 1, 1]]], dtype=np.uint8)))
-    row = activity.layers[0].means().to_json()
+    row = activity.layers[0].means()
     assert (row["effective_synops_per_sample"], row["synops_per_sample"], row["dense_ops"]) == (4, 6, 9)
 
 

@@ -21,7 +21,7 @@ def test_a_layer_s_row_by_hand() -> None:
     """Layer 1: 12 operations of 23.6 pJ, 6 active and 2 inactive updates; Loihi 2 has no price."""
     activity = known_activity()
     energy = [energy_row(sample_energies(load_profile(name), activity)) for name in ("loihi1", "loihi2")]
-    first, _ = read(layers_csv({"layers": [layer.means().to_json() for layer in activity.layers], "energy": energy}))
+    first, _ = read(layers_csv({"layers": [layer.means() for layer in activity.layers], "energy": energy}))
     assert float(first["loihi1_synapse_uj"]) == 12 * 23.6 / 1e6
     assert float(first["loihi1_neuron_uj"]) == (6 * 81 + 2 * 52) / 1e6
     assert (first["shape"], first["synops_per_sample"], first["loihi2_synapse_uj"]) == ("2", "12.0", "")
@@ -30,9 +30,7 @@ def test_a_layer_s_row_by_hand() -> None:
 def test_a_device_that_prices_memory_has_columns_that_sum_to_its_energy() -> None:
     activity = known_activity()
     device = sample_energies(load_profile("cmos45-lemaire"), activity)
-    rows = read(
-        layers_csv({"layers": [layer.means().to_json() for layer in activity.layers], "energy": [energy_row(device)]})
-    )
+    rows = read(layers_csv({"layers": [layer.means() for layer in activity.layers], "energy": [energy_row(device)]}))
     terms = ("synapse", "neuron", "routing", "addressing", "memory")
     total = sum(float(row[f"cmos45-lemaire_{term}_uj"]) for row in rows for term in terms)
     assert device.dynamic_pj is not None
