@@ -61,9 +61,9 @@ def call_factory(name: str, where: str, *arguments: Any, hint: str) -> Any:
     except UserError:
         raise
     except Exception as error:  # code of others raises anything
-        shown = ", ".join(repr(argument) for argument in arguments)
+        listing = ", ".join(repr(argument) for argument in arguments)
         raise UserError(
-            f"{name}({shown}) failed", where=where, cause=f"{type(error).__name__}: {error}", hint=hint
+            f"{name}({listing}) failed", where=where, cause=f"{type(error).__name__}: {error}", hint=hint
         ) from error
 
 

@@ -81,12 +81,12 @@ def raster(trace: HasSpikes, *, sample: int = 0, layer: int | None = None, ax: A
     if layer is None:
         spikes = _sample(trace.spikes, sample)
     else:
-        kept = trace.layer_spikes
-        if kept is None:
+        recorded = trace.layer_spikes
+        if recorded is None:
             raise UserError("the trace has no spikes of layers", hint="simulate with keep_layers=True")
-        if not -len(kept) <= layer < len(kept):
-            raise UserError(f"there is no layer {layer}", cause=f"the trace has {len(kept)} layers")
-        spikes = _sample(kept[layer], sample)
+        if not -len(recorded) <= layer < len(recorded):
+            raise UserError(f"there is no layer {layer}", cause=f"the trace has {len(recorded)} layers")
+        spikes = _sample(recorded[layer], sample)
     spikes = spikes.reshape(len(spikes), -1)
     axes = _axes(ax)
     steps, neurons = np.nonzero(spikes)

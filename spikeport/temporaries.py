@@ -26,12 +26,12 @@ def temporary_file(folder: Path, suffix: str = "") -> Path:
     """Creates an empty file in `folder`, to be written and then moved. Remove it with `drop`. Raises OSError."""
     handle, name = tempfile.mkstemp(prefix=_prefix(), suffix=suffix, dir=folder)
     os.close(handle)
-    return _kept(Path(name))
+    return _registered(Path(name))
 
 
 def temporary_folder(folder: Path) -> Path:
     """Creates a temporary folder, as `temporary_file` does a file."""
-    return _kept(Path(tempfile.mkdtemp(prefix=_prefix(), dir=folder)))
+    return _registered(Path(tempfile.mkdtemp(prefix=_prefix(), dir=folder)))
 
 
 def drop(temporary: Path) -> None:
@@ -85,7 +85,7 @@ def _machine() -> str:
     return f"{zlib.crc32(socket.gethostname().encode()):08x}"
 
 
-def _kept(temporary: Path) -> Path:
+def _registered(temporary: Path) -> Path:
     _ours.add(temporary.name)
     return temporary
 

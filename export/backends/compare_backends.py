@@ -99,8 +99,8 @@ def compare_backends(
             outputs.append(SpikeTrace(backend=trace.backend, spikes=trace.spikes, membrane=trace.membrane))
             done.append(start + finished)
             if case is None and case_folder is not None and found.first_divergence is not None:
-                kept = chunk[finished], numbers[start + finished]
-                case = _keep_case(case_folder, network, *kept, found, (own, trace), (first, second))
+                sample = chunk[finished], numbers[start + finished]
+                case = _keep_case(case_folder, network, *sample, found, (own, trace), (first, second))
         if timeout:
             break
     comparison, compared = merge(parts), np.concatenate(done)

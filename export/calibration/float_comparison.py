@@ -132,16 +132,16 @@ def compare_on_frames(
     samples, steps = affordable_size(layers, min(found, MAX_SAMPLES), given, GIVEN_FACTOR * RANDOM_OPERATIONS)
     drawn = draw(samples, found, labels)
     raw = np.concatenate([np.asarray(frames[row : row + 1])[:, :steps] for row in drawn.rows])
-    kept = np.minimum(raw, network.input_limit).astype(np.uint8)
+    clipped = np.minimum(raw, network.input_limit).astype(np.uint8)
     notes = []
     if not drawn.whole or steps < given:
         notes.append(f"checked on {words(drawn.as_dict(), 'samples')}, {steps:,} of {given:,} steps")
     events = int(raw.sum(dtype=np.int64))
-    lost = events - int(kept.sum(dtype=np.int64))
+    lost = events - int(clipped.sum(dtype=np.int64))
     if lost:
         notes.append(f"{lost:,} of {events:,} events are counts above {network.input_limit}, which the chip does not "
                      "get; the float graph got them")  # fmt: skip
-    return _compare(layers, network, raw, kept, f"{len(raw):,} samples of {steps:,} steps of {source}", notes)
+    return _compare(layers, network, raw, clipped, f"{len(raw):,} samples of {steps:,} steps of {source}", notes)
 
 
 def _compare(

@@ -97,7 +97,7 @@ def run_float(
     samples, steps = frames.shape[:2]
     shapes = [layer.output_shape for layer, _ in layers]
     spikes = np.zeros((samples, steps, int(np.prod(shapes[-1]))), dtype=np.uint8)
-    kept = [np.zeros((samples, steps, *shape), dtype=np.uint8) for shape in shapes if keep_layers]
+    layer_spikes = [np.zeros((samples, steps, *shape), dtype=np.uint8) for shape in shapes if keep_layers]
     membrane = np.zeros(spikes.shape) if keep_membrane else None
     widest = max(int(np.prod(layers[0][0].input_shape)), *(int(np.prod(shape)) for shape in shapes))
     chunk = max(1, CHUNK_BYTES // (8 * widest * max(steps, 1)))
@@ -108,13 +108,13 @@ def run_float(
         for index, (layer, step) in enumerate(layers):
             inputs, voltage = run_layer(layer, step, inputs, reset=reset, keep_membrane=keep_membrane)
             if keep_layers:
-                kept[index][rows] = inputs
+                layer_spikes[index][rows] = inputs
         spikes[rows] = inputs.reshape(len(inputs), steps, -1)
         if membrane is not None and voltage is not None:
             membrane[rows] = voltage.reshape(len(voltage), steps, -1)
         if progress:
             progress(rows.stop, samples)
-    return FloatTrace(spikes=spikes, layer_spikes=tuple(kept) if keep_layers else None, membrane=membrane)
+    return FloatTrace(spikes=spikes, layer_spikes=tuple(layer_spikes) if keep_layers else None, membrane=membrane)
 
 
 def run_layer(

@@ -78,9 +78,9 @@ def split_frames(
     if np.any(counts < 0) or np.any(counts != np.rint(counts)):
         raise UserError("calibration frames hold values that are not counts", hint="give events binned into frames")
     limit, bits = network.input_limit, network.input_message_bits
-    kept = np.minimum(counts, limit).astype(np.uint8)
+    clipped = np.minimum(counts, limit).astype(np.uint8)
     events = int(counts.sum(dtype=np.int64))
-    lost = events - int(kept.sum(dtype=np.int64))
+    lost = events - int(clipped.sum(dtype=np.int64))
     notes = [] if drawn.whole else [f"calibrated on {words(drawn.as_dict(), 'samples')}"]
     if lost:
         notes.append(
@@ -91,16 +91,18 @@ def split_frames(
     third = np.arange(len(rows)) % 3 == 2
     if not third.any():
         notes.append("fewer than 3 samples: the check is on the frames of the search")
-    parts = [_frame_set(kept, float_trace, labels, rows, side) for side in (~third, third if third.any() else ~third)]
+    parts = [
+        _frame_set(clipped, float_trace, labels, rows, side) for side in (~third, third if third.any() else ~third)
+    ]
     return parts[0], parts[1], FrameLoss(events=events, lost=lost, notes=tuple(notes))
 
 
 def _frame_set(
-    kept: np.ndarray, float_trace: FloatTrace, labels: np.ndarray | None, rows: np.ndarray, side: np.ndarray
+    clipped: np.ndarray, float_trace: FloatTrace, labels: np.ndarray | None, rows: np.ndarray, side: np.ndarray
 ) -> FrameSet:
     trace = FloatTrace(
         spikes=float_trace.spikes[side],
         layer_spikes=tuple(spikes[side] for spikes in float_trace.layer_spikes or ()),
         membrane=None if float_trace.membrane is None else float_trace.membrane[side],
     )
-    return FrameSet(kept[side], trace, None if labels is None else np.asarray(labels)[rows][side])
+    return FrameSet(clipped[side], trace, None if labels is None else np.asarray(labels)[rows][side])

@@ -164,22 +164,22 @@ def _refuse_constant(name: str) -> float:
     raise ValueError(f"it holds {name}")
 
 
-def agrees(path: str | os.PathLike[str], key: str, kept: Any, given: Any, agree: bool) -> None:
+def agrees(path: str | os.PathLike[str], key: str, stored: Any, given: Any, equal: bool) -> None:
     """Checks that an argument agrees with the metadata file.
 
     Args:
         path: the .nir file, for error messages.
         key: name of the property.
-        kept: value in the metadata file.
+        stored: value in the metadata file.
         given: value of the argument; None if it was not given.
-        agree: whether both are equal.
+        equal: whether both are equal.
 
     Raises:
         UserError: the argument was given and does not agree.
     """
-    if given is not None and not agree:
+    if given is not None and not equal:
         raise UserError(
-            f"{key} = {given} contradicts {kept}", where=str(metadata_path(path)),
+            f"{key} = {given} contradicts {stored}", where=str(metadata_path(path)),
             cause="the metadata file tells what the network was trained with", hint="leave the option out",
         )  # fmt: skip
 

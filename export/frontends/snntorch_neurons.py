@@ -113,8 +113,8 @@ def check_neuron(name: str, module: Any) -> None:
 
 def array(tensor: torch.Tensor) -> np.ndarray:
     """Values of a tensor as an array: float64 if the tensor is float64, else float32."""
-    kept = tensor.detach().cpu()
-    return np.array((kept if kept.dtype == torch.float64 else kept.float()).numpy())
+    on_cpu = tensor.detach().cpu()
+    return np.array((on_cpu if on_cpu.dtype == torch.float64 else on_cpu.float()).numpy())
 
 
 def _taken(name: str, key: str, value: torch.Tensor, shape: Shape) -> np.ndarray:

@@ -169,7 +169,7 @@ def _recurrences(graph: nir.NIRGraph) -> tuple[dict[str, tuple[str, ...]], list[
         if len(members) == 1 and not members & set(targets[next(iter(members))]):
             continue
         neurons = sorted(member for member in members if isinstance(graph.nodes[member], SPIKING))
-        found = _simple_loop(graph, members, neurons[0], targets, sources) if len(neurons) == 1 else None
+        found = _simple_cycle(graph, members, neurons[0], targets, sources) if len(neurons) == 1 else None
         if found:
             recurrences[neurons[0]] = found
         else:
@@ -177,7 +177,7 @@ def _recurrences(graph: nir.NIRGraph) -> tuple[dict[str, tuple[str, ...]], list[
     return recurrences, faults
 
 
-def _simple_loop(
+def _simple_cycle(
     graph: nir.NIRGraph, members: set[str], neuron: str, targets: dict[str, list[str]], sources: dict[str, list[str]]
 ) -> tuple[str, ...] | None:
     """Nodes of a loop from `neuron` through at most one weight, and scales, back to it; None for other loops."""

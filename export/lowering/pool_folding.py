@@ -132,9 +132,9 @@ def sum_pool(maps: np.ndarray, kernel: Pair, stride: Pair, padding: Pair) -> np.
     Returns:
         `(C, H', W')`.
     """
-    wide = np.zeros(_padded(maps.shape, padding), dtype=maps.dtype)
-    wide[:, padding[0] : padding[0] + maps.shape[1], padding[1] : padding[1] + maps.shape[2]] = maps
-    windows = np.lib.stride_tricks.sliding_window_view(wide, kernel, axis=(1, 2))
+    padded = np.zeros(_padded(maps.shape, padding), dtype=maps.dtype)
+    padded[:, padding[0] : padding[0] + maps.shape[1], padding[1] : padding[1] + maps.shape[2]] = maps
+    windows = np.lib.stride_tricks.sliding_window_view(padded, kernel, axis=(1, 2))
     return windows[:, :: stride[0], :: stride[1]].sum(axis=(3, 4))
 
 
@@ -210,5 +210,5 @@ def _padded(shape: Shape, padding: Pair) -> tuple[int, int, int]:
     return shape[0], shape[1] + 2 * padding[0], shape[2] + 2 * padding[1]
 
 
-def _cut(wide: np.ndarray, shape: Shape, padding: Pair) -> np.ndarray:
-    return wide[:, :, padding[0] : padding[0] + shape[1], padding[1] : padding[1] + shape[2]]
+def _cut(padded: np.ndarray, shape: Shape, padding: Pair) -> np.ndarray:
+    return padded[:, :, padding[0] : padding[0] + shape[1], padding[1] : padding[1] + shape[2]]

@@ -60,8 +60,8 @@ def weight_bits(layer: IntegerLayer, limits: Limits) -> int:
     shift = 0
     while -low << (shift + 1) <= below and high << (shift + 1) <= above:
         shift += 1
-    together = int(np.gcd.reduce(np.abs(values))) << shift
-    needed = max(1, (9 if mixed else 8) - ((together & -together).bit_length() - 1))
+    divisor = int(np.gcd.reduce(np.abs(values))) << shift
+    needed = max(1, (9 if mixed else 8) - ((divisor & -divisor).bit_length() - 1))
     choices = limits.synapse_weight_bits.value if limits.synapse_weight_bits else None
     return next((choice for choice in choices or () if choice >= needed), needed)
 

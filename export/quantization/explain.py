@@ -154,9 +154,9 @@ def _weight_words(layer: IntegerLayer, row: LayerReport, recurrent: bool) -> str
     times = f"times gain times scale {row.scale:.6g}"
     if recurrent:
         return f"the recurrent weights of {layer.name}, {times}; its bias is part of the layer's"
-    kept = "on the grid already" if row.exact else "rounded to the grid"
+    rounding = "on the grid already" if row.exact else "rounded to the grid"
     divided = f"; instead of dividing by {row.divisor}, threshold and bias were multiplied" if row.divisor > 1 else ""
-    return f"the weights of {layer.name}, {times}, {kept}{divided}"
+    return f"the weights of {layer.name}, {times}, {rounding}{divided}"
 
 
 def _weight_integers(layer: IntegerLayer, row: LayerReport, recurrent: bool) -> dict[str, IntegerValue]:

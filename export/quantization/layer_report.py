@@ -95,9 +95,9 @@ def layer_report(
     losses: list[str] = []
     if not exact:
         loss, losses = rounding_loss(units, layer, wanted_bias, silent=silent, searched=searched)
-    kept, wanted = [layer.weight.ravel()], [scale * units.weight.ravel()]
+    integers, wanted = [layer.weight.ravel()], [scale * units.weight.ravel()]
     if layer.weight_rec is not None and units.weight_rec is not None:
-        kept.append(layer.weight_rec.ravel())
+        integers.append(layer.weight_rec.ravel())
         wanted.append(scale * units.weight_rec.ravel())
     bias = np.zeros(wanted_bias.shape) if layer.bias is None else layer.bias
     threshold = np.asarray(layer.vth_mant)
@@ -112,8 +112,8 @@ def layer_report(
         exact=exact,
         gain=units.gain,
         divisor=units.layer.divisor,
-        weights=sum(int(array.size) for array in kept),
-        weight_error=_relative(np.concatenate(kept), np.concatenate(wanted)),
+        weights=sum(int(array.size) for array in integers),
+        weight_error=_relative(np.concatenate(integers), np.concatenate(wanted)),
         bias_error=_relative(bias, wanted_bias),
         threshold_error=threshold_error,
         v_decay_error=v_error,
@@ -219,6 +219,6 @@ def _bounds(layer: IntegerLayer, silent: bool) -> tuple[int, int | None, int | N
     return int(total), whole[0], whole[1]
 
 
-def _relative(kept: np.ndarray, wanted: np.ndarray) -> float:
+def _relative(integers: np.ndarray, wanted: np.ndarray) -> float:
     size = float(np.linalg.norm(wanted))
-    return float(np.linalg.norm(kept - wanted)) / size if size else 0.0
+    return float(np.linalg.norm(integers - wanted)) / size if size else 0.0

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from spikeport.errors import UserError
-from spikeport.export.formats.netx.rules import check_layer, kept_weights
+from spikeport.export.formats.netx.rules import check_layer, netx_weights
 from spikeport.export.lowering.folded_layer import FoldedLayer
 from spikeport.export.network.fixed_point import BIAS_LIMIT, DECAY_ONE, STATE_SHIFT, THRESHOLD_LIMIT
 from spikeport.export.network.integer_network import IntegerLayer
@@ -68,7 +68,7 @@ def quantize_layer(
         else:
             integers[key] = rounded[key] = _exact(name, key, scale * exact, even=True)
     if given is None and layer.kind == "dense":
-        integers, moved = _kept_by_netx(integers)
+        integers, moved = _loaded_by_netx(integers)
         notes += moved
     mantissa = np.rint(scale * bias) if given is None else _exact(name, "bias", scale * bias)
     threshold = _threshold(units, scale, given is not None, silent)
@@ -103,7 +103,7 @@ def quantize_layer(
     return integer, row
 
 
-def _kept_by_netx(integers: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
+def _loaded_by_netx(integers: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
     """The weights, with those that netx and Lava would change moved closer to 0 by 2, and a note about it."""
     matrices = [array.astype(np.int64) for array in integers.values()]
     if not any(array.any() for array in matrices):
@@ -112,10 +112,10 @@ def _kept_by_netx(integers: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray
     for _ in range(NUDGES):
         if not any(array.any() for array in matrices):
             break  # the caller refuses weights that are all 0
-        kept, _shift = kept_weights(*matrices)
-        if all(np.array_equal(ours, theirs) for ours, theirs in zip(matrices, kept, strict=True)):
+        loaded, _shift = netx_weights(*matrices)
+        if all(np.array_equal(ours, theirs) for ours, theirs in zip(matrices, loaded, strict=True)):
             break
-        for ours, theirs in zip(matrices, kept, strict=True):
+        for ours, theirs in zip(matrices, loaded, strict=True):
             ours[ours != theirs] -= 2 * np.sign(ours[ours != theirs])
     count = sum(int(np.count_nonzero(ours != old)) for ours, old in zip(matrices, before, strict=True))
     notes = [f"{count} weights went nearer to 0 by 2: netx would have run them as others"] if count else []
@@ -185,11 +185,11 @@ def _threshold(units: LayerUnits, scale: float, exact: bool, silent: bool) -> An
 
 
 def _check_decays(units: LayerUnits) -> None:
-    for key, fraction, kept in zip(
+    for key, fraction, rounded in zip(
         ("i_decay", "v_decay"), units.fractions, (units.i_decay, units.v_decay), strict=True
     ):  # fmt: skip
         exact = DECAY_ONE * np.asarray(fraction)
-        off = np.abs(exact - kept)
+        off = np.abs(exact - rounded)
         if np.any(off > DECAY_EXACT):
             raise _off_grid(units.neuron, key, float(np.broadcast_to(exact, off.shape).flat[int(np.argmax(off))]))
 

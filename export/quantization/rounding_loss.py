@@ -57,11 +57,11 @@ def rounding_loss(
         searched: whether the scale comes from a search, so that a search is not proposed.
     """
     assert layer.scale is not None
-    wanted, kept = layer.scale * _rows(units.weight, units.weight_rec), _rows(layer.weight, layer.weight_rec)
-    zeroed = (wanted != 0) & (kept == 0)
+    wanted, rounded = layer.scale * _rows(units.weight, units.weight_rec), _rows(layer.weight, layer.weight_rec)
+    zeroed = (wanted != 0) & (rounded == 0)
     norms = np.linalg.norm(wanted, axis=1)
-    errors = np.linalg.norm(kept - wanted, axis=1) / np.where(norms > 0, norms, 1.0)
-    dead = np.flatnonzero((norms > 0) & ~kept.any(axis=1))
+    errors = np.linalg.norm(rounded - wanted, axis=1) / np.where(norms > 0, norms, 1.0)
+    dead = np.flatnonzero((norms > 0) & ~rounded.any(axis=1))
     bias = np.zeros(wanted_bias.shape) if layer.bias is None else np.asarray(layer.bias)
     lost = (wanted_bias != 0) & (bias == 0)
     loss = RoundingLoss(
@@ -122,28 +122,28 @@ def _threshold_sentences(units: LayerUnits, layer: IntegerLayer, lost: np.ndarra
 def _decays(units: LayerUnits) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """(name, exact decay, rounded decay in units of 1/4096) of current and voltage; per neuron if neurons differ."""
     found = []
-    for key, fraction, kept in zip(("i", "v"), units.fractions, (units.i_decay, units.v_decay), strict=True):
-        meant, mantissas = np.broadcast_arrays(np.asarray(fraction, dtype=np.float64), np.asarray(kept))
+    for key, fraction, rounded in zip(("i", "v"), units.fractions, (units.i_decay, units.v_decay), strict=True):
+        meant, mantissas = np.broadcast_arrays(np.asarray(fraction, dtype=np.float64), np.asarray(rounded))
         found.append((key, meant.ravel(), mantissas.ravel()))
     return found
 
 
-def _decay_error(meant: np.ndarray, kept: np.ndarray) -> float:
+def _decay_error(meant: np.ndarray, rounded: np.ndarray) -> float:
     smaller = np.minimum(meant, 1 - meant)
-    off = np.abs(kept / DECAY_ONE - meant)
+    off = np.abs(rounded / DECAY_ONE - meant)
     return float(np.max(np.where(smaller > 0, off / np.where(smaller > 0, smaller, 1.0), 0.0)))
 
 
-def _decay_sentences(key: str, meant: np.ndarray, kept: np.ndarray) -> list[str]:
+def _decay_sentences(key: str, meant: np.ndarray, rounded: np.ndarray) -> list[str]:
     what, least = {"i": "current", "v": "voltage"}[key], f"1/{DECAY_ONE}"
-    never, whole = (meant > 0) & (kept == 0), (meant < 1) & (kept == DECAY_ONE)
+    never, whole = (meant > 0) & (rounded == 0), (meant < 1) & (rounded == DECAY_ONE)
     if never.any():
         leak = meant[never].max()
         return [f"the {what}'s leak of {leak:.3g} a step became 0: it keeps everything (the least leak is {least})"]
     if whole.any():
         left = 1 - meant[whole].min()
         return [f"the {what} keeps {left:.3g} of itself a step, which became nothing (the least is {least})"]
-    error = 100 * _decay_error(meant, kept)
+    error = 100 * _decay_error(meant, rounded)
     if error > 100 * COARSE_DECAY:
         return [f"the {what}'s decay is off by {error:.0f} %: near 0 or 1 steps of {least} are coarse"]
     return []

@@ -98,7 +98,7 @@ def simulate(
     labels = labels if labels is None else labels[drawn.rows]
     with ProgressPrinter(quiet=quiet) as progress:
 
-        def tell(done: int, total: int) -> None:
+        def report_progress(done: int, total: int) -> None:
             progress(done, total, f"samples ({backend})")
 
         if backend == "reference":
@@ -110,15 +110,15 @@ def simulate(
                 per_step=per_step,
                 memory_bytes=bytes_of(memory),
                 device=device,
-                progress=tell,
+                progress=report_progress,
                 rows=rows,
             )
         elif len(backends) == 1:
-            done = in_backend(network, given, labels, backends[0], progress=tell, rows=rows)
+            done = in_backend(network, given, labels, backends[0], progress=report_progress, rows=rows)
         else:
             pair = backends[0], backends[1]
             done = simulate_and_compare(
-                network, given, labels, pair, case, timeout_s=timeout_s, progress=tell, rows=rows
+                network, given, labels, pair, case, timeout_s=timeout_s, progress=report_progress, rows=rows
             )
     if rows is not None:
         done.result["drawn"] = drawn.as_dict()

@@ -140,7 +140,7 @@ def lava_install(json: Json = False) -> None:
     from spikeport.export.backends.lava.environment import install
     from spikeport.pipeline.run.progress import ProgressPrinter
 
-    python = install(say=ProgressPrinter().say)
+    python = install(log=ProgressPrinter().say)
     answered = known_answer()
     show({"python": str(python), "known_answer": answered}, json, [f"Lava answers as worked out by hand: {python}"])
     if not answered:

@@ -84,8 +84,8 @@ class Objective(nn.Module):
     def forward(self, step: StepInputs) -> LossValue:
         device = next(iter(step.streams.values())).logits.device
         with torch.autocast(device.type, enabled=False):  # half precision is for networks, not for their losses
-            wide = replace(step, streams={name: _to_float32(each) for name, each in step.streams.items()})
-            return self._sum(wide, device)
+            in_float32 = replace(step, streams={name: _to_float32(each) for name, each in step.streams.items()})
+            return self._sum(in_float32, device)
 
     def _sum(self, step: StepInputs, device: torch.device) -> LossValue:
         parts: dict[str, Tensor] = {}

@@ -55,9 +55,9 @@ def _in_8_bits(teacher: Path, dataset: Dataset, folder: Path) -> BaselineModel:
             else predict(path, resize_to(paired_images.images, *size)) == paired_images.labels
         )
     except Exception as error:  # onnxruntime cannot quantize every model; the others are timed
-        said = str(error).strip().splitlines()
+        message = str(error).strip().splitlines()
         return BaselineModel(
-            name="teacher, int8", path=None, note=f"cannot be quantized: {said[0] if said else type(error)}"
+            name="teacher, int8", path=None, note=f"cannot be quantized: {message[0] if message else type(error)}"
         )
     note = f"recognizes {100 * float(np.mean(right)):.1f} % of {len(right):,} test images" if len(right) else ""
     return BaselineModel(name="teacher, int8", path=path, note=note, floor=False)  # the teacher has the floors

@@ -134,7 +134,7 @@ def install_lava(*, log: Log | None = None) -> Path:
     """
     from spikeport.export.backends.lava.environment import install
 
-    return install(say=log or (lambda _: None))
+    return install(log=log or (lambda _: None))
 
 
 def lava_info() -> Table:

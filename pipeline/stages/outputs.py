@@ -102,8 +102,8 @@ def _is_of_a_run(out: Path) -> bool:
     stages = _json(out.parent / MANIFEST).get("stages")
     if not isinstance(stages, dict):
         return False
-    kept = [entry.get("files") for entry in stages.values() if isinstance(entry, dict)]
-    return out.name in {MANIFEST, RECIPE}.union(*(files for files in kept if isinstance(files, dict)))
+    recorded = [entry.get("files") for entry in stages.values() if isinstance(entry, dict)]
+    return out.name in {MANIFEST, RECIPE}.union(*(files for files in recorded if isinstance(files, dict)))
 
 
 def _json(file: Path) -> dict[str, Any]:

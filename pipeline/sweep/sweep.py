@@ -37,7 +37,7 @@ def sweep(
     folds: int = 0,
     jobs: int = 1,
     resume: bool = False,
-    say: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> SweepJson:
     """Trains every setting with every seed and fold, each as `spikeport train` in its own folder.
 
@@ -53,7 +53,7 @@ def sweep(
         jobs: trials at a time.
         resume: whether to resume a sweep in `out`. Finished trials are read and not run again. Settings, seeds and
             folds may be added; the recipe may not change.
-        say: called with a line for each trial that ends.
+        log: called with a line for each trial that ends.
 
     Returns:
         The content of sweep.json: `rows` (see `rows_of`), `trials` with the correct recordings of each, and `failed`
@@ -66,11 +66,11 @@ def sweep(
     recipe, trials = plan_trials(source, overrides, settings, seeds=seeds, folds=folds)
     with locked(out):
         _claim(out, recipe, resume)
-        log = _Log(recipe, settings, trials, out, jobs, say, seeds, folds)
-        run_trials(out / RECIPE, trials, out, jobs=jobs, done=log.done)
-        result = log.write()
-    if log.missing and len(log.missing) == len(trials):
-        raise MissingDependencyError("no trial could run", where=str(out), cause=log.failed[trials[0].name])
+        results = _TrialLog(recipe, settings, trials, out, jobs, log, seeds, folds)
+        run_trials(out / RECIPE, trials, out, jobs=jobs, done=results.done)
+        result = results.write()
+    if results.missing and len(results.missing) == len(trials):
+        raise MissingDependencyError("no trial could run", where=str(out), cause=results.failed[trials[0].name])
     return result
 
 
@@ -110,8 +110,9 @@ def sweep_recipe(
     if isinstance(over, Mapping):
         over = [f"{key}={','.join(map(toml_value, values))}" for key, values in over.items()]
     settings = parse_over(over)
-    say = log or (lambda _: None)
-    content = sweep(source, words, settings, folder, seeds=seeds, folds=folds, jobs=jobs, resume=resume, say=say)
+    content = sweep(
+        source, words, settings, folder, seeds=seeds, folds=folds, jobs=jobs, resume=resume, log=log or (lambda _: None)
+    )
     return SweepResult(folder=folder, content=content)
 
 
@@ -140,7 +141,7 @@ class SweepResult:
         return html_table(*table(self.content["rows"]), f"Sweep in {self.folder}")
 
 
-class _Log:
+class _TrialLog:
     """Collects the results of trials and keeps sweep.json and sweep.md up to date."""
 
     def __init__(
@@ -150,12 +151,12 @@ class _Log:
         trials: Sequence[Trial],
         out: Path,
         jobs: int,
-        say: Callable[[str], None],
+        log: Callable[[str], None],
         seeds: int,
         folds: int,
     ) -> None:
         self.recipe, self.settings, self.trials, self.out = recipe, settings, trials, out
-        self.jobs, self.say, self.seeds, self.folds = jobs, say, seeds, folds
+        self.jobs, self.log, self.seeds, self.folds = jobs, log, seeds, folds
         self.results: dict[str, TrialResult] = {}
         self.failed: dict[str, str] = {}
         self.missing: set[str] = set()
@@ -172,7 +173,7 @@ class _Log:
         count = len(self.results) + len(self.failed)
         # Trials that were finished before are reported at once; they do not count for the estimate.
         self.ran += time.monotonic() - self.began > 1
-        self.say(f"[{count}/{len(self.trials)}] {trial.name}: {text}{self._estimate(len(self.trials) - count)}")
+        self.log(f"[{count}/{len(self.trials)}] {trial.name}: {text}{self._estimate(len(self.trials) - count)}")
         self.write()
 
     def write(self) -> SweepJson:

@@ -38,29 +38,29 @@ class ExponentialMovingAverage(AveragedModel):
         done = int(self.n_averaged)
         decay = min(self.decay, (1 + done) / (10 + done)) if done else 0.0
         floats: tuple[list[Tensor], list[Tensor]] = ([], [])
-        for averages, values, name in self._pairs_of[1]:
-            average, value = averages[name], values[name]
-            if done and average.is_floating_point():
-                floats[0].append(average)
+        for ema_tensors, values, name in self._pairs_of[1]:
+            ema_tensor, value = ema_tensors[name], values[name]
+            if done and ema_tensor.is_floating_point():
+                floats[0].append(ema_tensor)
                 floats[1].append(value)
             else:
-                average.copy_(value)
+                ema_tensor.copy_(value)
         if done:
             torch._foreach_lerp_(*floats, 1 - decay)
         self.n_averaged += 1
 
 
-def _pairs(average: nn.Module, model: nn.Module) -> list[tuple[Holder, Holder, str]]:
+def _pairs(ema_tensor: nn.Module, model: nn.Module) -> list[tuple[Holder, Holder, str]]:
     """The dictionaries that hold each tensor, in both modules, and its name; a shared tensor once.
 
     Not the tensors themselves: they may be replaced later.
     """
     found: list[tuple[Holder, Holder, str]] = []
     known = set()
-    for ours, theirs in zip(average.modules(), model.modules(), strict=True):
-        for averages, values in ((ours._parameters, theirs._parameters), (ours._buffers, theirs._buffers)):
-            for name, tensor in averages.items():
+    for ours, theirs in zip(ema_tensor.modules(), model.modules(), strict=True):
+        for ema_tensors, values in ((ours._parameters, theirs._parameters), (ours._buffers, theirs._buffers)):
+            for name, tensor in ema_tensors.items():
                 if tensor is not None and id(tensor) not in known:
                     known.add(id(tensor))
-                    found.append((averages, values, name))
+                    found.append((ema_tensors, values, name))
     return found

@@ -53,14 +53,14 @@ def interpreter() -> Path:
     return _python_of(folder)
 
 
-def install(folder: Path | None = None, say: Callable[[str], None] = lambda _: None) -> Path:
+def install(folder: Path | None = None, log: Callable[[str], None] = lambda _: None) -> Path:
     """Makes the environment (about 500 MB, without torch) unless it exists.
 
     One process makes it and others wait. An incomplete environment is never used; it is removed and made again.
 
     Args:
         folder: where to make it; None: `default_folder()`.
-        say: called with each line about what is being done.
+        log: called with each line about what is being done.
 
     Returns:
         Its interpreter.
@@ -72,17 +72,17 @@ def install(folder: Path | None = None, say: Callable[[str], None] = lambda _: N
     if not (folder / _DONE).is_file():
 
         def wait() -> None:
-            say(f"another spikeport makes {folder}; waiting for it")
+            log(f"another spikeport makes {folder}; waiting for it")
 
         with held(folder.with_name(f"{folder.name}.lock"), busy=wait) as lock:
             if not (folder / _DONE).is_file():
-                _make(folder, say, lock)
+                _make(folder, log, lock)
                 return _python_of(folder)
-    say(f"Lava {LAVA_NC} is already installed in {folder}")
+    log(f"Lava {LAVA_NC} is already installed in {folder}")
     return _python_of(folder)
 
 
-def _make(folder: Path, say: Callable[[str], None], lock: int) -> None:
+def _make(folder: Path, log: Callable[[str], None], lock: int) -> None:
     """Makes the environment; the file that marks it complete is written last.
 
     The processes that are started inherit `lock`: if this process is killed, pip continues, and nobody else may start
@@ -90,12 +90,12 @@ def _make(folder: Path, say: Callable[[str], None], lock: int) -> None:
     """
     if folder.exists():
         shutil.rmtree(folder)
-    say(f"making an environment for Lava in {folder}")
+    log(f"making an environment for Lava in {folder}")
     _call([sys.executable, "-P", "-m", "venv", str(folder)], "the virtual environment", lock)
     pip = [str(_python_of(folder)), "-P", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    say("installing what netx needs")
+    log("installing what netx needs")
     _call([*pip, "-r", str(Path(__file__).with_name("requirements.txt"))], "what Lava needs", lock)
-    say(f"installing lava-nc {LAVA_NC} and lava-dl {LAVA_DL}")
+    log(f"installing lava-nc {LAVA_NC} and lava-dl {LAVA_DL}")
     # They pin Python 3.10 and old packages; the shims in `inside` make them run here, as the known answers prove.
     pins = str(Path(__file__).with_name("lava.txt"))
     _call([*pip, "--no-deps", "--ignore-requires-python", "--require-hashes", "-r", pins], "Lava", lock)

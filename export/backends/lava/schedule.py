@@ -75,13 +75,13 @@ def quiet(layer: IntegerLayer, steps: int) -> bool:
     bias = layer.bias_map << STATE_SHIFT
     if layer.kind == "input" or bias.max() <= 0:
         return True
-    kept, threshold = (
+    factor, threshold = (
         DECAY_ONE - np.asarray(layer.v_decay, np.int64),
         np.asarray(layer.vth_mant, np.int64) << STATE_SHIFT,
     )
     voltage = np.zeros_like(bias)
     for _ in range(steps):
-        before, voltage = voltage, np.minimum((voltage * kept) // DECAY_ONE + np.maximum(bias, 0), STATE_LIMIT - 1)
+        before, voltage = voltage, np.minimum((voltage * factor) // DECAY_ONE + np.maximum(bias, 0), STATE_LIMIT - 1)
         if np.any(voltage > threshold):
             return False
         if np.array_equal(before, voltage):

@@ -109,7 +109,7 @@ class _Layer:
         # A conversion to integers truncates toward zero, several times faster than torch's trunc.
         whole = torch.empty_like(voltage, dtype=torch.int32)
         spikes = torch.empty(steps, batch, *layer.output_shape, device=received.device)
-        kept = torch.empty_like(spikes, dtype=torch.int32) if reads_membrane else None
+        membranes = torch.empty_like(spikes, dtype=torch.int32) if reads_membrane else None
         fired = torch.empty_like(voltage)
         moves = not isinstance(layer.v_decay, int) or layer.v_decay > 0
         saturates = self.wraps or bool(self.own) or self.bound.voltage >= STATE_LIMIT - 1
@@ -131,9 +131,9 @@ class _Layer:
             torch.gt(voltage, self.threshold, out=fired)  # floats of 0 and 1: booleans are slow to compute with
             voltage.addcmul_(voltage, fired, value=-1.0)
             spikes[step].copy_(fired)
-            if kept is not None:
-                kept[step].copy_(voltage)
-        return spikes, kept
+            if membranes is not None:
+                membranes[step].copy_(voltage)
+        return spikes, membranes
 
     def _next_current(self, current: torch.Tensor, drive: torch.Tensor) -> torch.Tensor:
         """The decayed current plus `drive`, wrapped once to 24 bits."""

@@ -209,7 +209,7 @@ def _update_leaky(plan, voltage, sums, sums_at, bias, bias_at, fired):
 
 
 @compiled
-def _kept(x, keep):
+def _decayed(x, keep):
     """keep / 4096 of x, truncated toward zero, in int32: high and low bits are multiplied separately."""
     size = np.int32(abs(x))
     high = np.int32(np.int32(size >> _DECAY_BITS) * keep)
@@ -222,10 +222,10 @@ def _update_general(plan, voltage, current, sums, sums_at, bias, keep_u, keep_v,
     """One time step of CUBA neurons with parameters of their own: the current wraps once, the voltage saturates."""
     a, s = np.uint64(plan[STATE_AT]), np.uint64(sums_at)
     for i in range(np.uint64(plan[PADDED])):
-        u = np.int32(_kept(current[a + i], keep_u[a + i]) + np.int32(sums[s + i] << _SHIFT))
+        u = np.int32(_decayed(current[a + i], keep_u[a + i]) + np.int32(sums[s + i] << _SHIFT))
         u = np.int32(u - _TURN) if u > _LIMIT else (np.int32(u + _TURN) if u <= np.int32(-_LIMIT) else u)
         current[a + i] = u
-        v = np.int32(np.int32(_kept(voltage[a + i], keep_v[a + i]) + u) + bias[a + i])
+        v = np.int32(np.int32(_decayed(voltage[a + i], keep_v[a + i]) + u) + bias[a + i])
         v = min(max(v, np.int32(1 - _LIMIT)), np.int32(_LIMIT - 1))
         spike = v > thresholds[a + i]
         fired[a + i] = spike

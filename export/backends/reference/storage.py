@@ -63,9 +63,9 @@ class Layout:
         """Byte at which each layer's spikes begin in a row, -1 if they are not kept."""
         last, at, starts = len(self.network.layers) - 1, 0, []
         for index, layer in enumerate(self.network.layers):
-            kept = self.keep_layers or index == last
-            starts.append(at if kept else -1)
-            at += self.steps * layer.neurons * kept
+            stored = self.keep_layers or index == last
+            starts.append(at if stored else -1)
+            at += self.steps * layer.neurons * stored
         return tuple(starts)
 
     @property
@@ -108,13 +108,13 @@ class Layout:
     def trace(self, rows: Rows) -> SpikeTrace:
         """The output as a spike trace; its arrays share memory with `rows`."""
         last = len(self.network.layers) - 1
-        kept = tuple(self.layer(rows, index) for index in range(last + 1)) if self.keep_layers else None
+        layer_spikes = tuple(self.layer(rows, index) for index in range(last + 1)) if self.keep_layers else None
         return SpikeTrace(
             backend="reference",
             spikes=self.layer(rows, last).reshape(len(rows.spikes), self.steps, self.network.layers[last].neurons),
             counts=_named(rows.counts.sum(axis=1) if self.per_step else rows.counts[:, 0]),
             step_counts=_named(rows.counts) if self.per_step else None,
-            layer_spikes=kept,
+            layer_spikes=layer_spikes,
             membrane=rows.membrane if self.reads_membrane else None,
         )
 

@@ -2,7 +2,7 @@
 
 lava-dl 0.6.0 (netx) shifts the weights of a dense layer left until they fill nine bits with their sign
 (`optimize_weight_bits`). Lava 0.10.0 clips and truncates them in the sign mode that it finds itself (`weightutils`),
-and shifts the sum back. Most matrices come out unchanged; `kept_weights` computes what the others become. The weights
+and shifts the sum back. Most matrices come out unchanged; `netx_weights` computes what the others become. The weights
 of convolutions are not shifted. Another chip keeps its rules in a module of its own beside its file format.
 """
 
@@ -45,7 +45,7 @@ def check_layer(layer: IntegerLayer) -> None:
         raise UserError(f"weights cannot go to the chip: {fault}", where=layer.name)
 
 
-def kept_weights(
+def netx_weights(
     weight: np.ndarray, weight_rec: np.ndarray | None = None, *, delayed: bool = False
 ) -> tuple[list[np.ndarray], int]:
     """The weights that Lava uses in place of those of a dense layer.
@@ -67,10 +67,10 @@ def kept_weights(
     else:
         signed, scale = 1, min(127 / highest if highest else math.inf, -128 / lowest)
     shift = math.floor(math.log2(scale)) + signed
-    together = 0
+    common_bits = 0
     for matrix in matrices:
-        together |= int(np.bitwise_or.reduce(np.abs(matrix.astype(np.int64)), axis=None))
-    even_bits = min((together & -together).bit_length() - 1, 8)
+        common_bits |= int(np.bitwise_or.reduce(np.abs(matrix.astype(np.int64)), axis=None))
+    even_bits = min((common_bits & -common_bits).bit_length() - 1, 8)
     weight_bits = 8 - shift - (even_bits - signed)
     forgotten = delayed and weight_rec is not None
     return [_in_lava(m.astype(np.int32) << shift, weight_bits) >> (0 if forgotten else shift) for m in matrices], shift
@@ -97,8 +97,8 @@ def netx_fault(weight: np.ndarray, weight_rec: np.ndarray | None = None, *, dela
         delayed: whether the layer has delays.
     """
     matrices = [weight] if weight_rec is None else [weight, weight_rec]
-    kept, shift = kept_weights(weight, weight_rec, delayed=delayed)
-    for ours, theirs in zip(matrices, kept, strict=True):
+    loaded, shift = netx_weights(weight, weight_rec, delayed=delayed)
+    for ours, theirs in zip(matrices, loaded, strict=True):
         at = np.flatnonzero(ours != theirs)
         if not at.size:
             continue

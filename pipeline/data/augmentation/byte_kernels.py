@@ -39,14 +39,14 @@ def move(frames, step_stride, sample_stride, height, width, offsets, moved):
 
 
 @entry_point
-def thin(frames, draws, limits, kept):
+def thin(frames, draws, limits, thinned):
     """Fills `kept` `[T, B, places]` with the bytes of sample b whose random number is at least `limits[b]`, else with
     0.
     """
-    steps, samples, places = kept.shape
+    steps, samples, places = thinned.shape
     none = np.uint8(0)
     for t in range(steps):
         for b in range(samples):
-            limit, frame, draw, out = limits[b], frames[t, b], draws[t, b], kept[t, b]
+            limit, frame, draw, out = limits[b], frames[t, b], draws[t, b], thinned[t, b]
             for i in range(places):
                 out[i] = frame[i] if draw[i] >= limit else none

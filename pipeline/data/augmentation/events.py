@@ -16,8 +16,8 @@ def drop_events(frames: Tensor, shares: Tensor, generator: torch.Generator) -> T
         left = torch.empty(frames.shape, dtype=torch.uint8)
         thin(frames.contiguous().flatten(2).numpy(), draws.flatten(2).numpy(), limits.numpy(), left.flatten(2).numpy())
         return left
-    kept = reaches(draws, limits[:, None, None, None]).to(frames.device)
-    return frames.contiguous() * kept.to(frames.dtype)
+    mask = reaches(draws, limits[:, None, None, None]).to(frames.device)
+    return frames.contiguous() * mask.to(frames.dtype)
 
 
 def add_noise(frames: Tensor, share: float, generator: torch.Generator) -> Tensor:

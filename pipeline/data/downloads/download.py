@@ -22,14 +22,14 @@ SILENCE_S = 60.0  # a host that says nothing for so long is taken for gone
 
 
 def download(
-    name: str, root: Path, say: Callable[[str], None], progress: NamedProgress | None = None
+    name: str, root: Path, log: Callable[[str], None], progress: NamedProgress | None = None
 ) -> list[dict[str, str]]:
     """Brings all archives of a data set below a folder; an archive that lies there is unpacked if its MD5 is right.
 
     Args:
         name: name of the data set.
         root: the folder.
-        say: prints a line.
+        log: prints a line.
         progress: called during checks.
 
     Returns:
@@ -49,7 +49,7 @@ def download(
             rows.append({"part": part, "state": _here(archive, root)})
             continue
         try:
-            _bring(archive, root, say, progress)
+            _bring(archive, root, log, progress)
             rows.append({"part": part, "state": "fetched"})
         except CannotWriteError:
             raise
@@ -78,7 +78,7 @@ def _here(archive: Archive, root: Path) -> str:
     return f"here, but not the published file: {file.name} has another MD5"
 
 
-def _bring(archive: Archive, root: Path, say: Callable[[str], None], progress: NamedProgress | None) -> None:
+def _bring(archive: Archive, root: Path, log: Callable[[str], None], progress: NamedProgress | None) -> None:
     if archive.ask:
         raise LookupError("there is no public host")
     folder = root / archive.into
@@ -86,14 +86,14 @@ def _bring(archive: Archive, root: Path, say: Callable[[str], None], progress: N
         folder.mkdir(parents=True, exist_ok=True)
     file = folder / archive.file
     if not file.exists():
-        say(f"fetching {archive.file}")
+        log(f"fetching {archive.file}")
         with writing(file):
             _fetch(*archive.address(), file)
     elif archive.unpack or not file.is_file():  # whoever placed it
         check_md5(file, archive.address()[1], progress)
     if not archive.unpack:
         return
-    say(f"unpacking {archive.file}")
+    log(f"unpacking {archive.file}")
     inside = Path(archive.content_folder).relative_to(archive.into)
     if not unpack(file, folder, inner=archive.inner, whole=lambda made: archive.is_whole(made / inside)):
         raise LookupError(f"{archive.content_folder}/{archive.layout} is not in it in full")

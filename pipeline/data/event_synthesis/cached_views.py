@@ -110,8 +110,8 @@ class CachedViews:
         key = self.folder, f"view {view} by {self.content}", len(self.images), self.binning
         drawn = cached_frames(*key, lambda: self._render_view(view)) if distributed.is_rank_zero() else None
         distributed.barrier()
-        kept = stored_frames(*key)  # mapped, whoever drew it
-        return (kept or drawn or self._render_view(view)).frames
+        stored = stored_frames(*key)  # mapped, whoever drew it
+        return (stored or drawn or self._render_view(view)).frames
 
     def _render_view(self, view: int) -> Frames:
         count = len(self.images)

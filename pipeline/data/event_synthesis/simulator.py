@@ -98,11 +98,11 @@ class Simulator:
         follow = 1 - torch.exp(-apart_us / draw(scene.lag_us, 1, 1).clamp(min=1.0))
 
         def samples() -> Iterator[Tensor]:
-            seen: Tensor | None = None
+            filtered: Tensor | None = None
             for sample in range(self.steps * per_step + 1):
-                look = torch.log1p(-_moved(shade, _where(path, (sample * apart_us + delay) / lasts, ease)))
-                seen = look if seen is None else seen + follow * (look - seen)
-                yield seen
+                log_intensity = torch.log1p(-_moved(shade, _where(path, (sample * apart_us + delay) / lasts, ease)))
+                filtered = log_intensity if filtered is None else filtered + follow * (log_intensity - filtered)
+                yield filtered
 
         frames = sense(samples(), thresholds, self.steps, per_step)
         chance = draw(scene.noise_hz, 1, 1, 1) * (self.step_us * 1e-6)
@@ -125,9 +125,9 @@ def sense(samples: Iterator[Tensor], thresholds: Tensor, steps: int, per_step: i
     level = next(samples).clone()
     off, on = thresholds.unbind(1)
     frames = torch.zeros((steps, *thresholds.shape), device=thresholds.device)
-    for sample, look in enumerate(samples):
+    for sample, log_intensity in enumerate(samples):
         frame = frames[sample // per_step]
-        moved = look - level
+        moved = log_intensity - level
         up = (moved / on).clamp_(min=0).floor_()
         down = (moved / -off).clamp_(min=0).floor_()
         level += up * on - down * off

@@ -103,8 +103,8 @@ def read_aedat2(path: Path) -> np.ndarray:
             "convert it to columns with the makers' tool",
             "AEDAT 2.0 of a DVS128",
         )
-    kept = address >> 15 == 0
-    address, time = address[kept], unwrapped(time, 32)[kept]
+    selected = address >> 15 == 0
+    address, time = address[selected], unwrapped(time, 32)[selected]
     return from_columns({"t": time, "x": address >> 1 & 127, "y": address >> 8 & 127, "p": 1 - (address & 1)})
 
 

@@ -100,12 +100,12 @@ def _evt3_carried(words: np.ndarray) -> np.ndarray:
     """The last words of time and row, and the last base column, moved by the vectors after it."""
     kind = words >> 12
     high, low, line, base = (np.flatnonzero(kind == of)[-1:] for of in (_HIGH, _LOW, _Y, _BASE))
-    kept = [high, low[low > high] if len(high) else high, line]
+    selected = [high, low[low > high] if len(high) else high, line]
     moved = words[base].astype(np.int64)
     if len(base):
         x = min(int(moved[0] & _LARGEST) + int(_widths(kind[base[0] :]).sum()), _LARGEST)
         moved = moved & ~_LARGEST | x
-    return np.concatenate([*(words[each] for each in kept), moved.astype(words.dtype)])
+    return np.concatenate([*(words[each] for each in selected), moved.astype(words.dtype)])
 
 
 def _widths(kind: np.ndarray) -> np.ndarray:

@@ -45,7 +45,7 @@ def bin_bytes(content, length, sensor_height, sensor_width, steps, step_us, heig
     if length % EVENT_BYTES:
         return -1
     events, wrapped, last, step, end = 0, 0, 0, -1, 0
-    first, kept, on, filled = 0, 0, 0, 0
+    first, inside, on, filled = 0, 0, 0, 0
     x_min, x_max, y_min, y_max = 255, 0, 255, 0
     for at in range(0, length, EVENT_BYTES):
         x, y, high = np.int64(content[at]), np.int64(content[at + 1]), np.int64(content[at + 2])
@@ -67,17 +67,17 @@ def bin_bytes(content, length, sensor_height, sensor_width, steps, step_us, heig
             if step < steps:
                 filled += 1
             else:
-                kept = events - 1
+                inside = events - 1
         if step < steps:
             flat = ((step * 2 + (high >> 7)) * height + y) * width + x
             bits[flat >> 3] |= 128 >> (flat & 7)
     if not events:
         return -1
     if step < steps:
-        kept = events
+        inside = events
     begin = _time_of(content, events // 100, wrapped)
     core = _time_of(content, events - 1 - events // 100, wrapped) - begin
-    facts[0], facts[1], facts[2], facts[3] = events, kept, on, last - first
+    facts[0], facts[1], facts[2], facts[3] = events, inside, on, last - first
     facts[4], facts[5], facts[6], facts[7] = begin - first, core, x_min, x_max
     facts[8], facts[9], facts[10], facts[11] = y_min, y_max, steps - filled, 0
     return events

@@ -76,7 +76,7 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
             known &= [not key.startswith("image:") for key in part_keys]
         pixels.append(read[0][known])
         labels.append(np.searchsorted([int(name) for name in classes], read[1][known]))
-        keys += [key for key, kept in zip(part_keys, known, strict=True) if kept]
+        keys += [key for key, is_known in zip(part_keys, known, strict=True) if is_known]
 
     def bin_all(binning: Binning, progress: NamedProgress | None) -> Frames:
         return bin_files([file.path for file in files], SENSOR, binning, progress)

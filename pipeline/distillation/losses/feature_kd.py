@@ -137,8 +137,8 @@ class FeatureKd(DistillationLoss):
             projected, teacher = _same_places(projected, teacher)
         if self.restore is not None:
             if self.training:
-                kept = torch.rand(projected.shape[:2], generator=step.generator).to(projected) >= self.blur
-                projected = projected * kept[:, :, None, None]
+                mask = torch.rand(projected.shape[:2], generator=step.generator).to(projected) >= self.blur
+                projected = projected * mask[:, :, None, None]
             projected = self.restore(projected)
         return feature_distance(projected, teacher, self.metric)
 

@@ -106,7 +106,7 @@ def _layers(network: nn.Module) -> list[tuple[str, nn.Module]]:
         elif isinstance(module, (LoihiNeuron, snntorch.SpikingNeuron)):
             if synapse is None:
                 raise _error(path, "these neurons follow no convolution or dense layer", "put one before them")
-            module = _adopt(path, module, synapse, normed=isinstance(layers[-1][1], NORMS))
+            module = _adopt(path, module, synapse, has_norm=isinstance(layers[-1][1], NORMS))
             synapse = None
         elif isinstance(module, (nn.AvgPool2d, nn.Flatten)):
             pools += isinstance(module, nn.AvgPool2d)
@@ -126,7 +126,7 @@ def _layers(network: nn.Module) -> list[tuple[str, nn.Module]]:
     return layers
 
 
-def _adopt(path: str, neurons: Any, synapse: Any, *, normed: bool) -> LoihiNeuron:
+def _adopt(path: str, neurons: Any, synapse: Any, *, has_norm: bool) -> LoihiNeuron:
     """The layer of neurons that replaces one of snnTorch's."""
     model = _model(path, neurons)
     if model is None:
@@ -136,7 +136,7 @@ def _adopt(path: str, neurons: Any, synapse: Any, *, normed: bool) -> LoihiNeuro
         check_neuron(path, neurons)
         if resets(neurons) != "zero":
             raise UserError(f"it resets by {resets(neurons)!r}", hint="train with reset_mechanism='zero'")
-        if model.owns_bias and (normed or synapse.bias is not None):
+        if model.owns_bias and (has_norm or synapse.bias is not None):
             raise UserError(
                 "the layer before has a bias or batch norm",
                 cause="Loihi adds a bias to the membrane, so it belongs to these neurons",

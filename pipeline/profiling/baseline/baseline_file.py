@@ -75,9 +75,9 @@ def write_baseline(
         about: creation time and versions, from `spikeport.versions.about_this_run`.
         networks: SHA-256 of each ONNX file that was timed, by name.
     """
-    kept = [row for row in rows if MEASURED in (row.get("latency_basis"), row.get("energy_basis"))]
+    measured = [row for row in rows if MEASURED in (row.get("latency_basis"), row.get("energy_basis"))]
     facts = {"created_utc": about["created_utc"], "versions": about["versions"], "networks": networks}
-    write_json(Path(path), {"schema": SCHEMA, **facts, "rows": kept})
+    write_json(Path(path), {"schema": SCHEMA, **facts, "rows": measured})
 
 
 def read_baseline(path: str | os.PathLike[str]) -> list[BaselineRow]:

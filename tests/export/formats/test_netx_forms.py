@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from random_networks import random_network
 
 from spikeport.errors import UserError
-from spikeport.export.formats.netx.rules import kept_weights
+from spikeport.export.formats.netx.rules import netx_weights
 from spikeport.export.formats.netx.write import read_netx, write_netx
 from spikeport.export.network.fixed_point import weight_fault
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
@@ -124,7 +124,7 @@ def test_what_netx_keeps_of_weights_is_foreseen(low, span, step, seed, recurrent
     shapes = [(2, 3), (2, 2)] if recurrent else [(2, 3)]
     matrices = [rng.integers(low // step, min(low + span, 254) // step + 1, shape) * step for shape in shapes]
     assume(not weight_fault(np.concatenate([matrix.ravel() for matrix in matrices])))
-    acting, _ = kept_weights(*matrices)
+    acting, _ = netx_weights(*matrices)
     for ours, theirs in zip(acting, effective_in_netx(matrices), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 

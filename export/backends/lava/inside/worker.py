@@ -37,7 +37,7 @@ from lava.proc.io.sink import RingBuffer as Sink
 from lava.proc.io.source import RingBuffer as Source
 
 
-def run(request, tell) -> None:
+def run(request, send) -> None:
     """Runs all samples of a request in one network and writes spikes and voltages to `output`.
 
     Layer k is k + 1 steps late. With reset_offset=1 every layer is reset together with the first frame of a sample.
@@ -78,7 +78,7 @@ def run(request, tell) -> None:
         probe.source.connect_var(network.out_layer.neuron.v)
         sinks["membrane"] = depth - 1, probe
     try:
-        _run_all(network, request, samples, steps, total, tell)
+        _run_all(network, request, samples, steps, total, send)
         arrays = {}
         for name, (index, sink) in sinks.items():
             arrays[name] = _as_frames(sink.data.get(), index, samples, steps, request["period"])
@@ -89,7 +89,7 @@ def run(request, tell) -> None:
     np.savez(request["output"], **{k: a.astype(np.int32 if k == "membrane" else np.uint8) for k, a in arrays.items()})
 
 
-def _run_all(network, request, samples, steps, total, tell) -> None:
+def _run_all(network, request, samples, steps, total, send) -> None:
     """Runs `total` steps. Pauses after each sample, to report progress, and where a synapse is emptied."""
     configuration = Loihi2SimCfg(select_tag="fixed_pt")
     ends = [n * request["period"] + steps for n in range(samples)]
@@ -101,7 +101,7 @@ def _run_all(network, request, samples, steps, total, tell) -> None:
             if step == done:
                 buffer = getattr(network.layers[layer], synapse).a_buff
                 buffer.set(np.zeros(buffer.shape, dtype=np.int32))
-        tell({"progress": sum(end <= done for end in ends), "total": samples})
+        send({"progress": sum(end <= done for end in ends), "total": samples})
 
 
 def _as_input(frames, shape, period, total):
@@ -125,24 +125,24 @@ def main() -> None:
     channel = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
 
-    def tell(message):
+    def send(message):
         with contextlib.suppress(OSError):  # the pipe is closed; `_listen` is about to end the session
             channel.write(json.dumps(message) + "\n")
 
     requests = queue.Queue()
     threading.Thread(target=_listen, args=(requests,), daemon=True).start()
-    threading.Thread(target=_watch, args=(tell,), daemon=True).start()
-    tell({"ready": True})
+    threading.Thread(target=_watch, args=(send,), daemon=True).start()
+    send({"ready": True})
     while True:
         line = requests.get()
         try:
-            run(json.loads(line), tell)
+            run(json.loads(line), send)
         except Exception as error:
             with contextlib.suppress(OSError):
                 traceback.print_exc()
-            tell({"error": f"{type(error).__name__}: {error}"})
+            send({"error": f"{type(error).__name__}: {error}"})
         else:
-            tell({"done": True})
+            send({"done": True})
 
 
 def _listen(requests) -> None:
@@ -170,11 +170,11 @@ class Started:
         self._ending = False
         start = multiprocessing.process.BaseProcess.start
 
-        def kept_start(process):
+        def recorded_start(process):
             self._all.append(process)  # before it runs: it may end before `start` returns
             start(process)
 
-        multiprocessing.process.BaseProcess.start = kept_start
+        multiprocessing.process.BaseProcess.start = recorded_start
 
     def forget(self) -> None:
         """Forgets the processes of the network before."""
@@ -206,12 +206,12 @@ class Started:
 started = Started()
 
 
-def _watch(tell) -> None:
+def _watch(send) -> None:
     """Reports a process of Lava that ended too early, and ends the session."""
     while hasattr(os, "waitid"):
         time.sleep(0.25)
         if words := started.lost():
-            tell({"error": words})
+            send({"error": words})
             _leave(1)
 
 

@@ -33,7 +33,7 @@ from spikeport.export.backends.lava import environment
 root, script = pathlib.Path(sys.argv[1]), sys.argv[2]
 real = environment._call
 environment._call = lambda command, what, lock: real([sys.executable, "-c", script, str(root), what], what, lock)
-print(environment.install(root / "env", say=lambda text: print(text, flush=True)))
+print(environment.install(root / "env", log=lambda text: print(text, flush=True)))
 """
 
 
