@@ -209,7 +209,7 @@ def _row(
 ) -> dict[str, Any]:
     run = open_run(out / trial.name)
     about, check = run.manifest["about"], run.manifest["stages"].get("check")
-    compared = check["result"]["quantized_vs_reference"] if check else {}
+    compared = check["result"]["comparisons"]["quantized_vs_reference"] if check else {}
     if not isinstance(compared, dict):  # a sentence that says why there was no comparison
         compared = {}
     return {

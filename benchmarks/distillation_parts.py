@@ -11,7 +11,7 @@ METHODS = ("baseline", "ckd", "he2024", "ckdsnn", "tser", "temporal-self", "hta"
 CURVE = (0, 10, 20, 50, 100, 200, 400, 800)
 TUNED = {"tau": 2.0, "kd_mode": "per_step", "cka_weight": 0.1, "cka_learnable": False, "cka_debiased": True}
 AIMED = {100: 5, 20: 5}  # seeds of the points that have a target
-QUICK = ("check.lava=false", "profile.baseline_seconds=0.05")  # the reference is compared, Lava is not waited for
+QUICK = ("check.backends=[]", "profile.baseline_seconds=0.05")  # the reference is compared, Lava is not waited for
 MOST_EPOCHS = 10  # times the recipe's, with few recordings
 
 

@@ -36,8 +36,8 @@ threads = 1
 [quantization]
 epochs = 1
 [check]
-lava = true
-lava_samples = 2
+backends = ["lava"]
+samples = 2
 [profile]
 baseline_seconds = 0.05
 """
@@ -62,7 +62,7 @@ def undisturbed(keep: Path, *, lava: bool = True) -> Path:
     if not made_by.is_file() or made_by.read_text() != _code():
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
-        (place / "r.toml").write_text(RECIPE if lava else RECIPE.replace("lava = true", "lava = false"))
+        (place / "r.toml").write_text(RECIPE if lava else RECIPE.replace('["lava"]', "[]"))
         done = make(place, place / "home")
         if done.code:
             raise SystemExit(f"the undisturbed run failed with {done.code}: {done.err.decode(errors='replace')}")

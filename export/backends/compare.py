@@ -12,7 +12,28 @@ from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.spike_trace import SpikeTrace
 
 MEMBRANE = " membrane"  # after the name of the last layer where voltages are compared
-TITLES = {"quantized": "quantized student", "reference": "reference", "lava": "Lava"}  # of executions, in sentences
+TITLES = {"quantized": "quantized student", "reference": "integer reference", "lava": "Lava 0.10.0 fixed_pt"}
+
+
+def title_of(name: str) -> str:
+    """An execution in sentences.
+
+    Args:
+        name: name of a backend, or "quantized" for the student in PyTorch.
+
+    >>> title_of("reference"), title_of("my_backend:make")
+    ('integer reference', 'my_backend:make')
+    """
+    return TITLES.get(name, name)
+
+
+def pair_key(first: str, second: str) -> str:
+    """The key of a comparison of two executions in JSON.
+
+    >>> pair_key("reference", "lava")
+    'reference_vs_lava'
+    """
+    return f"{first}_vs_{second}"
 
 
 class DivergenceJson(TypedDict):
@@ -70,7 +91,7 @@ class Divergence:
         what = "voltages" if self.of_membrane else "spikes"
         return (
             f"first divergence in layer {self.layer}, step {self.step}, neuron {self.neuron}, sample {self.sample}: "
-            f"{what} {self.first} ({TITLES.get(first, first)}) and {self.second} ({TITLES.get(second, second)})"
+            f"{what} {self.first} ({title_of(first)}) and {self.second} ({title_of(second)})"
         )
 
     def to_json(self) -> DivergenceJson:
@@ -122,7 +143,7 @@ class SpikeComparison:
 
     def describe(self) -> list[str]:
         """Sentences for people: one with the counts, one more with the first divergence if there is any."""
-        first, second = (TITLES.get(name, name) for name in (self.first, self.second))
+        first, second = title_of(self.first), title_of(self.second)
         counts = (
             f"{first} against {second}: {self.mismatches:,} mismatches in {self.spikes_compared:,} spikes of "
             f"{self.samples:,} samples, layers {', '.join(self.layers)}"

@@ -122,12 +122,16 @@ def train(
 @app.command()
 def check(
     run: RunArgument,
-    samples: Annotated[int | None, typer.Option("--samples", min=1, help="Recordings that go through Lava.")] = None,
+    samples: Annotated[
+        int | None, typer.Option("--samples", min=1, help="Recordings that the backends simulate.")
+    ] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of the draw. [default: the recipe's]")] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Quantized student = integer reference = Lava, spike by spike. Leaves with 1 where a spike differs.
+    """Compares quantized student, integer reference and Lava, spike by spike. The exit code is 1 if a spike differs.
+
+    The recipe's `check.backends` lists the backends that are compared with the reference.
 
     Example: `spikeport check runs/digits --samples 50`
     """
@@ -136,9 +140,9 @@ def check(
 
     with ProgressPrinter(quiet=quiet) as progress:
         result = compare_spikes(run, samples=samples, seed=seed, progress=progress)
-    show(result.comparisons(), json, result.lines())
+    show(result.to_json()["comparisons"], json, result.lines())
     if result.mismatches:
-        fail("spikes differ", "report this: it is a bug in Spikeport, or Lava is not version 0.10.0")
+        fail("spikes differ", "report this: it is a bug in Spikeport or in the backend, or Lava is not version 0.10.0")
 
 
 @app.command()

@@ -156,6 +156,7 @@ def simulate_and_compare(
         progress: called with samples done and samples in all.
         rows: numbers of the samples in the whole set, `[N]`; None where all samples of it are simulated.
     """
+    from spikeport.export.backends.compare import pair_key
     from spikeport.export.backends.compare_backends import compare_backends
 
     found = compare_backends(
@@ -173,7 +174,7 @@ def simulate_and_compare(
     described = _describe(
         found.trace.backend, frames, totals, found.trace, done if timeout else rows, whole=timeout is None
     )
-    described.result[f"{comparison.first}_vs_{comparison.second}"] = comparison.to_json()
+    described.result[pair_key(comparison.first, comparison.second)] = comparison.to_json()
     described.result["case"] = None if found.case is None else str(found.case)
     described.lines.extend(comparison.describe())
     if not comparison.equal:

@@ -40,11 +40,16 @@ def check_recipe(recipe: Recipe, *, for_netx: bool) -> bool:
 
 def _check_settings(recipe: Recipe) -> None:
     """Raises UserError for settings that would fail only after hours of training."""
+    from spikeport.export.backends.table import backend_of
     from spikeport.hardware_profiles.profile import load_profile
     from spikeport.pipeline.distillation.method_spec import pretraining_stages, trains_without_recordings
 
     for name in (*recipe.profile.hardware, recipe.profile.baseline_gpu):
         load_profile(name)
+    for name in recipe.check.backends:
+        if name == "reference":
+            raise UserError("the reference cannot be compared with itself", where="check.backends", hint="leave it out")
+        backend_of(name)
     distributed.check_gpus(recipe.training)
     training, batch = recipe.training, recipe.training.batch
     if (parts := training.accumulate * distributed.world_size(training)) > batch:
@@ -65,15 +70,17 @@ def _check_settings(recipe: Recipe) -> None:
         )
 
 
-def require_lava() -> None:
-    """Raises MissingDependencyError where Lava is not installed."""
+def require_backends(names: Iterable[str]) -> None:
+    """Raises MissingDependencyError where Lava is one of the backends `names` and is not installed."""
     from spikeport.export.backends.lava.environment import interpreter
 
+    if "lava" not in names:
+        return
     try:
         interpreter()
     except MissingDependencyError as error:
         raise MissingDependencyError(
-            error.message, where=error.where, hint=f"{error.hint}, or go without the comparison: --set check.lava=false"
+            error.message, where=error.where, hint=f"{error.hint}, or leave the comparison out: --set check.backends=[]"
         ) from None
 
 

@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spikeport.export.backends.compare import SpikeComparison, compare_layers, merge
+from spikeport.export.backends.compare import SpikeComparison, compare_layers, merge, title_of
 from spikeport.export.formats.frames_file import write_frames
 from spikeport.export.formats.netx.write import read_netx, write_netx
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.sampling import draw
 from spikeport.export.network.spike_trace import SpikeTrace, load_trace
-from spikeport.pipeline.stages.check_result import CheckResult, LavaComparison
+from spikeport.pipeline.stages.check_result import QUANTIZED, REFERENCE, BackendCheck, CheckResult
 from spikeport.pipeline.stages.results import ExportResult, Predictions, SimulationResult, StageOutput
 from spikeport.values import Missing
 
 if TYPE_CHECKING:
     from spikeport.pipeline.stages.context import Context
 
-LAVA_SAMPLES = 20  # recordings that go through Lava, or one of each class where these are more
+CHECK_SAMPLES = 20  # recordings that other backends simulate, or one of each class where these are more
+NOT_COMPARED = {"lava": Missing("the recipe compares no other backend (check.backends = [])")}
 CHECK_CHUNK = 100  # recordings whose spikes of all layers are held at once
 
 
@@ -75,22 +76,24 @@ def simulate(context: Context) -> StageOutput:
 
 
 def check(context: Context, samples: int | None = None, seed: int | None = None) -> StageOutput:
-    """Compares the quantized student with the reference on every test recording, and the reference with Lava on some.
+    """Compares the quantized student with the reference on every test recording, and the reference with the backends
+    of the recipe on some.
 
     Args:
         context: the run.
-        samples: recordings that go through Lava, drawn by class; None: as many as the recipe says.
+        samples: recordings that the backends simulate, drawn by class; None: as many as the recipe says.
         seed: of the draw; None: the recipe's.
     """
     network = read_netx(context.run.file("student.net"))
     quantized = _student_against_reference(context, network)
-    lava: LavaComparison | Missing = Missing("the recipe leaves Lava out (check.lava = false)")
-    if context.recipe.check.lava:
-        recipe, labels = context.recipe.check, context.dataset.test.labels
-        count = samples or recipe.lava_samples or max(LAVA_SAMPLES, len(np.unique(labels)))
-        drawn = draw(count, len(labels), labels, seed=recipe.seed if seed is None else seed)
-        lava = LavaComparison.of(*_reference_against_lava(context, network, drawn.rows), drawn)
-    return StageOutput(result=CheckResult(quantized_vs_reference=quantized, reference_vs_lava=lava))
+    recipe, labels = context.recipe.check, context.dataset.test.labels
+    count = samples or recipe.samples or max(CHECK_SAMPLES, len(np.unique(labels)))
+    drawn = draw(count, len(labels), labels, seed=recipe.seed if seed is None else seed)
+    backends: dict[str, BackendCheck | Missing] = {
+        name: BackendCheck.of(*_reference_against(name, context, network, drawn.rows), drawn)
+        for name in dict.fromkeys(recipe.backends)
+    }
+    return StageOutput(result=CheckResult(quantized=quantized, backends=backends or NOT_COMPARED))
 
 
 def trace_of(context: Context) -> SpikeTrace:
@@ -116,23 +119,24 @@ def _student_against_reference(context: Context, network: IntegerNetwork) -> Spi
         reference = simulate_reference(network, chunk, keep_layers=True).layer_spikes
         assert reference is not None
         shaped = [np.reshape(b, a.shape) for a, b in zip(trained, reference, strict=True)]
-        parts.append(compare_layers(names, trained, shaped, executions=("quantized", "reference")))
+        parts.append(compare_layers(names, trained, shaped, executions=(QUANTIZED, REFERENCE)))
         context.progress(min(start + CHECK_CHUNK, len(frames)), len(frames), "recordings, student against reference")
     return merge(parts)
 
 
-def _reference_against_lava(
-    context: Context, network: IntegerNetwork, rows: np.ndarray
+def _reference_against(
+    backend: str, context: Context, network: IntegerNetwork, rows: np.ndarray
 ) -> tuple[SpikeComparison, np.ndarray]:
     from spikeport.export.backends.compare_backends import compare_backends
 
     found = compare_backends(
         network,
         context.dataset.test.frames[rows],
+        (REFERENCE, backend),
         sample_numbers=rows,
         case_folder=context.run.file("divergence"),
-        timeout_s=context.recipe.check.lava_timeout_s,
-        progress=lambda done, total: context.progress(done, total, "recordings in Lava"),
+        timeout_s=context.recipe.check.timeout_s,
+        progress=lambda done, total: context.progress(done, total, f"recordings in {title_of(backend)}"),
     )
     if found.timeout:
         raise found.timeout

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spikeport.export.backends.compare import pair_key
 from spikeport.export.backends.reference.simulate import simulate
 from spikeport.export.network.accuracy import Correctness, compare_with_labels
 from spikeport.export.network.integer_network import IntegerNetwork
@@ -176,11 +177,12 @@ def _inputs(
         steps=frames.shape[1],
         dt_s=subject.dt_s,
         answers={
-            **dict.fromkeys(("teacher", "student_float", "student_quantized", "lava"), ALONE),
+            **dict.fromkeys(("teacher", "student_float", "student_quantized"), ALONE),
             "reference": answers,
+            "lava": ALONE,
         },
         methods=ALONE,
-        equivalence=dict.fromkeys(("quantized_vs_reference", "reference_vs_lava"), ALONE),
+        equivalence={pair_key("quantized", "reference"): ALONE, pair_key("reference", "lava"): ALONE},
         layers=result["layers"],
         quantization=subject.quantization or INTEGERS_ALONE,
         energy=result["energy"],

@@ -169,14 +169,18 @@ def _inputs(context: Context, profiled: ProfileValues, elsewhere: list[BaselineR
     }
     teacher = TeacherResult.from_json(run.result("teacher")).predictions
     reference = SimulationResult.from_json(run.result("simulate")).predictions
-    lava = check.reference_vs_lava
     answers: dict[str, Correctness | str] = {
         "teacher": teacher.reason if isinstance(teacher, Missing) else teacher.correctness(labels),
         **arms[own],
         "reference": reference.correctness(labels),
-        "lava": lava.reason
-        if isinstance(lava, Missing)
-        else compare_with_labels(labels[list(lava.rows)], lava.predicted, silent_known=reference.silent is not None),
+        **{
+            name: found.reason
+            if isinstance(found, Missing)
+            else compare_with_labels(
+                labels[list(found.rows)], found.predicted, silent_known=reference.silent is not None
+            )
+            for name, found in check.backends.items()
+        },
     }
     about = run.manifest["about"]
     return ReportInputs(
@@ -197,11 +201,12 @@ def _inputs(context: Context, profiled: ProfileValues, elsewhere: list[BaselineR
         dt_s=dataset.dt_s,
         window=run.result("data").get("window"),
         answers=answers,
-        drawn={}
-        if isinstance(lava, Missing)
-        else {"lava": {**lava.drawn} if lava.drawn else {"rows": list(lava.rows)}},
+        drawn={
+            name: {**found.drawn} if found.drawn else {"rows": list(found.rows)}
+            for name, found in check.compared().items()
+        },
         methods=arms,
-        equivalence=check.comparisons(),
+        equivalence=check.to_json()["comparisons"],
         layers=profiled["layers"],
         quantization=run.result("export")["quantization"],
         energy=profiled["energy"],
@@ -249,11 +254,11 @@ def _samples_csv(context: Context, asked: Profile) -> str:
     }
     names = context.dataset.classes
     classes = {stage: class_names(numbers, names) for stage, numbers in stages.items()}
-    classes["lava"] = [None] * len(test.keys)
-    lava = CheckResult.from_json(run.result("check")).reference_vs_lava
-    if not isinstance(lava, Missing):
-        for row, name in zip(lava.rows, class_names(lava.predicted, names), strict=True):
-            classes["lava"][row] = name
+    for backend, check in CheckResult.from_json(run.result("check")).backends.items():
+        column = classes[backend] = [None] * len(test.keys)
+        if not isinstance(check, Missing):
+            for row, name in zip(check.rows, class_names(check.predicted, names), strict=True):
+                column[row] = name
     network = read_netx(run.file("student.net"))
     activity = count_activity(network, trace_of(context), test.frames)
     found = sample_energies_on(network, activity, asked.hardware, asked.active_rule)

@@ -14,7 +14,7 @@ from spikeport.files import writing
 from spikeport.pipeline.run import distributed
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.run_folder import MANIFEST, RunFolder, locked
-from spikeport.pipeline.stages.checks import check_recipe, require_lava, require_whole
+from spikeport.pipeline.stages.checks import check_recipe, require_backends, require_whole
 from spikeport.pipeline.stages.context import Context
 from spikeport.pipeline.stages.results import StageOutput
 
@@ -102,8 +102,8 @@ def run_stages(context: Context, *, only_training: bool = False) -> None:
     if only_training:
         kinds = [kind for kind in TRAINING if runs_on_a_chip or kind != "quantized"]
         stages = tuple(stage for stage in stages if stage.name.split("-")[0] in kinds)
-    elif context.recipe.check.lava and not context.run.is_done("check"):
-        require_lava()
+    elif not context.run.is_done("check"):
+        require_backends(context.recipe.check.backends)
     stale = False
     for number, stage in enumerate(stages, start=1):
         if stage.name.split("-")[0] not in TRAINING and not distributed.shutdown():

@@ -89,17 +89,17 @@ def check(
     progress: ProgressLike = None,
     log: Log | None = None,
 ) -> CheckResult:
-    """Compares the quantized student, the integer reference and Lava again, spike by spike; records nothing.
+    """Compares quantized student, integer reference and the recipe's backends again, spike by spike; records nothing.
 
     Args:
         run: a run, or its folder.
-        samples: recordings that go through Lava, drawn by class; None: as many as the recipe says.
+        samples: recordings that the backends simulate, drawn by class; None: as many as the recipe says.
         seed: of the draw; None: the recipe's.
         progress: called with (parts done, parts in all, what is done).
         log: called with lines for people, such as where a divergence is kept.
 
     Returns:
-        Both comparisons; `.mismatches` counts spikes that differ.
+        All comparisons; `.mismatches` counts the entries that differ.
     """
     from spikeport.pipeline.stages.deploy import check as compare_spikes
 

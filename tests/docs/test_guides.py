@@ -17,7 +17,7 @@ from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwor
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 # Small data and short trainings in place of what a page leaves at its default; the rest of a recipe is the page's.
 SMALL = {"data.train": 40, "data.validation": 10, "data.test": 20, "teacher.epochs": 1, "training.epochs": 1,
-         "quantization.epochs": 1, "check.lava": "false", "profile.baseline_seconds": 0.1}  # fmt: skip
+         "quantization.epochs": 1, "check.backends": "[]", "profile.baseline_seconds": 0.1}  # fmt: skip
 
 
 def write_files(page: str, folder: Path) -> list[str]:
@@ -99,7 +99,7 @@ def test_the_tutorial(tmp_path):
     spikeport = (sys.executable, "-P", "-m", "spikeport")
     assert "120" in call(tmp_path, *spikeport, "data", "info", "bars.toml")
     call(tmp_path, *spikeport, "data", "preview", "bars.toml", "--out", "preview.png")
-    fast = ("--set", "check.lava=false", "--set", "profile.baseline_seconds=0.1")
+    fast = ("--set", "check.backends=[]", "--set", "profile.baseline_seconds=0.1")
     shown = call(tmp_path, *spikeport, "run", "bars.toml", "--out", "runs/bars", *fast)
     assert "0 mismatches" in shown
     found = json.loads((tmp_path / "runs/bars/report.json").read_text())

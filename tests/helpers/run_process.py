@@ -27,7 +27,7 @@ threads = 1
 [quantization]
 epochs = 2
 [check]
-lava_samples = 4
+samples = 4
 [profile]
 baseline_seconds = 0.1
 """

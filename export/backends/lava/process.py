@@ -43,7 +43,7 @@ class LavaTimeout(SimulationTimeout):
         super().__init__(
             f"Lava did not finish within {timeout_s:g} s",
             cause=f"{len(done)} of {samples} samples are done",
-            hint="give it fewer samples or a longer time-out (check.lava_timeout_s)",
+            hint="give it fewer samples or a longer time-out (check.timeout_s)",
         )
 
 

@@ -42,10 +42,12 @@ def build_comparison(runs: Sequence[FinishedRun]) -> Comparison:
     Args:
         runs: two or more runs; the others are compared with the first.
     """
+    rows = [_run(number, run) for number, run in enumerate(runs, start=1)]
+    _same_backends(rows)
     comparison = {
         "schema": SCHEMA,
         "summary": "",
-        "runs": [_run(number, run) for number, run in enumerate(runs, start=1)],
+        "runs": rows,
         "settings": _settings([dict(run.recipe) for run in runs]),
         "versions": _settings([dict(run.report["provenance"].get("versions") or {}) for run in runs]),
         "against_first": [_against(number, run, runs[0]) for number, run in enumerate(runs[1:], start=2)],
@@ -79,6 +81,20 @@ def _run(number: int, run: FinishedRun) -> dict[str, Any]:
         else [{key: row.get(key) for key in (*ENERGY_KEYS, "profile")} for row in energy],
         "provenance": {key: provenance.get(key) for key in ("created_utc", "command")},
     }
+
+
+def _same_backends(rows: list[dict[str, Any]]) -> None:
+    """Adds what other runs compared to each run, as not compared, so that all runs have the same stages and pairs."""
+    why = "this run did not compare it"
+    stages = {stage: {"value": None, "reason": why} for row in rows for stage in row["accuracy"]}
+    pairs = {
+        key: {"first": check["first"], "second": check["second"], "mismatches": None, "reason": why}
+        for row in rows
+        for key, check in row["equivalence"]["comparisons"].items()
+    }
+    for row in rows:
+        row["accuracy"] = stages | row["accuracy"]
+        row["equivalence"] = {**row["equivalence"], "comparisons": pairs | row["equivalence"]["comparisons"]}
 
 
 def _sum(values: Sequence[float | None]) -> float | None:

@@ -42,7 +42,8 @@ def _accuracy(runs: list[ComparedRun]) -> dict[str, object]:
     known = [entry for run in runs for entry in run["accuracy"].values() if entry["value"] is not None]
     axis = charts.share_axis(min((words.interval_of(entry)["low"] for entry in known), default=0.0))
     stages = []
-    for stage, name in words.STAGE_NAMES.items():
+    for stage in runs[0]["accuracy"]:
+        name = words.stage_name(stage)
         rows = []
         for run in runs:
             entry, drawn = run["accuracy"][stage], Markup("")
@@ -51,7 +52,7 @@ def _accuracy(runs: list[ComparedRun]) -> dict[str, object]:
                 drawn = charts.interval(axis, words.interval_of(entry), title)
             rows.append({"run": run, "chart": drawn, **entry})
         why = compare_views.unknown_in_all(runs, "accuracy", stage)
-        stages.append({"name": name, "note": words.STAGE_NOTES[stage], "rows": [] if why else rows, "why": why})
+        stages.append({"name": name, "note": words.stage_note(stage), "rows": [] if why else rows, "why": why})
     return {"stages": stages, "scale": charts.scale(axis, [f"{100 * tick:.0f} %" for tick in axis.ticks])}
 
 
@@ -68,11 +69,11 @@ def _against(comparison: Comparison) -> dict[str, object]:
             if entry["value"] is None:
                 continue
             title = (
-                f"{words.STAGE_NAMES[stage]}, {run['label']} against {first['label']}: {words.points(entry['value'])} "
+                f"{words.stage_name(stage)}, {run['label']} against {first['label']}: {words.points(entry['value'])} "
                 f"points ({words.points_range(entry)})"
             )
             chart = charts.interval(axis, words.interval_of(entry), title)
-            rows.append({"name": words.STAGE_NAMES[stage], "chart": chart, **entry})
+            rows.append({"name": words.stage_name(stage), "chart": chart, **entry})
         finding = ""
         if rows and (stage := compare_words.deployed(run["accuracy"])):
             finding = words.finding(against["accuracy"][stage], run["label"], first["label"])

@@ -74,7 +74,8 @@ def _settings(comparison: Comparison) -> list[str]:
 
 def _accuracy(runs: list[ComparedRun]) -> list[str]:
     rows = []
-    for stage, name in words.STAGE_NAMES.items():
+    for stage in runs[0]["accuracy"]:
+        name = words.stage_name(stage)
         if why := unknown_in_all(runs, "accuracy", stage):
             rows.append([name, "all", f"not known: {why}", "", "", ""])
             continue
@@ -96,7 +97,7 @@ def _against(comparison: Comparison) -> list[str]:
         for stage, entry in against["accuracy"].items():
             numbers = [words.points(entry["value"]), words.points_range(entry)]
             numbers += [f"{entry['only_run']:,}", f"{entry['only_first']:,}"]
-            rows.append([run["label"], words.STAGE_NAMES[stage], *numbers, compare_words.outcome(entry)])
+            rows.append([run["label"], words.stage_name(stage), *numbers, compare_words.outcome(entry)])
     head = [
         "Run",
         "Student",
@@ -179,7 +180,8 @@ def _numbers(row: DeviceRow) -> list[str]:
 
 def _equivalence(runs: list[ComparedRun]) -> list[str]:
     rows = []
-    for key, name in words.CHECK_NAMES.items():
+    for key, pair in checks_of(runs[0]).items():
+        name = words.pair_name(pair)
         if why := unknown_in_all(runs, "equivalence", key):
             rows.append([name, "all", f"not compared: {why}", "", "", ""])
             continue

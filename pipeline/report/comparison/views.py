@@ -82,11 +82,7 @@ class RunChanges(TypedDict):
 
 def checks_of(run: ComparedRun) -> dict[str, Equality]:
     """The comparisons of spikes of one run by their key in report.json."""
-    found = run["equivalence"]
-    return {
-        "quantized_vs_reference": found["quantized_vs_reference"],
-        "reference_vs_lava": found["reference_vs_lava"],
-    }
+    return run["equivalence"]["comparisons"]
 
 
 def unknown_in_all(runs: list[ComparedRun], part: Literal["accuracy", "equivalence"], key: str) -> str:

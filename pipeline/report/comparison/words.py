@@ -107,7 +107,7 @@ def quoted(run: ComparedRun) -> str:
 
 
 def _broken(run: ComparedRun) -> str:
-    pairs = [words.CHECK_NAMES[key] for key, check in checks_of(run).items() if check["mismatches"]]
+    pairs = [words.pair_name(check) for check in checks_of(run).values() if check["mismatches"]]
     return f"in {quoted(run)} {' and '.join(pairs)} do NOT fire the same spikes"
 
 

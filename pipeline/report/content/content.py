@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from spikeport.export.backends.compare import title_of
 from spikeport.export.network.accuracy import Correctness
 from spikeport.pipeline.profiling.baseline.rows import BaselineRow
 from spikeport.pipeline.report.content.energy_json import EnergyRow
@@ -36,13 +37,11 @@ if TYPE_CHECKING:
     from spikeport.pipeline.profiling.counts import LayerMeansJson
     from spikeport.pipeline.profiling.early_exit import EarlyExit
 
-SCHEMA = "spikeport-report/1"
-STAGES = ("teacher", "student_float", "student_quantized", "reference", "lava")
-CHECKS = ("quantized_vs_reference", "reference_vs_lava")
+SCHEMA = "spikeport-report/2"
+STAGES = ("teacher", "student_float", "student_quantized", "reference")
 STUDENTS = ("student_float", "student_quantized")
 PAIRED = "Bonett and Price 2012, paired by recording; one training of each, so it says nothing about other seeds"
 NOT_DRAWN = "the first recordings of the test part, not drawn at random"
-LAVA_VERSION = "Lava 0.10.0 fixed_pt"
 
 
 def _not_computed() -> EarlyExit:
@@ -67,13 +66,13 @@ class ReportInputs:
         split_sizes: recordings or images of each part, such as `train`, `validation`, `test`, `static`.
         steps: time steps of a recording.
         dt_s: duration of a time step in s; None where it is not known.
-        answers: correctness by stage of STAGES, in test order. Items of the teacher are static test images; items of
-            Lava are the recordings that it simulated.
+        answers: correctness by stage of STAGES and then by backend, in test order. Items of the teacher are static test
+            images; items of a backend are the recordings that it simulated.
         drawn: by stage that used a part of the recordings: `{rows, of, seed, classes}` of export.network.sampling, or
             `{rows}` where they were not drawn at random.
         methods: by method (`baseline`, `ckd`), correctness of student_float and student_quantized. Row i is the same
             test recording in all.
-        equivalence: by check of CHECKS, a comparison of export.backends.compare as a dict.
+        equivalence: by `pair_key`, a comparison of export.backends.compare as a dict.
         layers: counts of each layer, rows of `LayerMeans` of profiling.counts.
         quantization: rounding errors of each layer, rows of export.quantization.
         energy: rows of `EnergyEstimate` of profiling.energy.
@@ -148,8 +147,10 @@ def build_report(inputs: ReportInputs) -> Report:
         "accuracy": _accuracies(inputs.answers, inputs.drawn),
         "comparison": _comparison(inputs),
         "confusion": _confusion(inputs.confusion),
-        "equivalence": {check: _reasoned(inputs.equivalence.get(check, "this check did not run")) for check in CHECKS}
-        | {"statement": f"Equal means equal to {LAVA_VERSION}, not to silicon."},
+        "equivalence": {
+            "comparisons": {key: _equality(key, part) for key, part in inputs.equivalence.items()},
+            "statement": f"Equal means equal to {title_of('lava')}, not to silicon.",
+        },
         "layers": layer_rows(inputs.layers, inputs.quantization, inputs.energy),
         "layer_notes": layer_notes(inputs.layers, inputs.quantization, inputs.energy),
         "energy": _rows(inputs.energy, "no device was asked for"),
@@ -172,7 +173,7 @@ def _accuracies(answers: Mapping[str, Correctness | str], drawn: Mapping[str, Dr
     """
     found: dict[str, StageAccuracy] = {}
     before: tuple[str, Correctness] | None = None
-    for stage in STAGES:
+    for stage in dict.fromkeys((*STAGES, *answers)):
         own = answers.get(stage, "this stage did not run")
         entry: StageAccuracy = {"value": None, "reason": own} if isinstance(own, str) else {**share(own)}
         found[stage] = entry
@@ -219,8 +220,10 @@ def _confusion(counts: np.ndarray | str) -> Confusion:
     return {"stage": "reference", "counts": counts[:, :-1].tolist(), "silent": counts[:, -1].tolist()}
 
 
-def _reasoned(part: Mapping[str, object] | str) -> dict[str, object]:
-    return {"mismatches": None, "reason": part} if isinstance(part, str) else dict(part)
+def _equality(key: str, part: Mapping[str, object] | str) -> dict[str, object]:
+    first, second = key.split("_vs_", 1)
+    names = {"first": first, "second": second}
+    return names | ({"mismatches": None, "reason": part} if isinstance(part, str) else dict(part))
 
 
 def _rows(rows: Sequence[Row] | str, empty: str) -> list[Row] | Reason:

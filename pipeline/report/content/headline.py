@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
+from spikeport.export.backends.compare import title_of
 from spikeport.pipeline.report.content import words
 from spikeport.pipeline.report.content.energy_json import EnergyRow
 from spikeport.pipeline.report.content.energy_rows import missing_operations
@@ -48,8 +49,8 @@ def _trouble(report: Report) -> Trouble:
     return trouble_of(report["accuracy"], report["method"], report.get("warnings", []))
 
 
-def _checks(equivalence: Equivalence) -> tuple[Equality, Equality]:
-    return equivalence["quantized_vs_reference"], equivalence["reference_vs_lava"]
+def _checks(equivalence: Equivalence) -> list[Equality]:
+    return list(equivalence["comparisons"].values())
 
 
 def _equal(check: Equality) -> bool:
@@ -90,32 +91,37 @@ def _silent(entry: StageAccuracy) -> str:
 
 
 def _equality(equivalence: Equivalence) -> str:
-    student, lava = _checks(equivalence)
-    for check, words_for_it in zip((student, lava), words.CHECK_NAMES.values(), strict=True):
+    """Which executions were compared and whether they are equal; differences are named before anything else."""
+    checks = _checks(equivalence)
+    for check in checks:
         if check["mismatches"]:
             return (
-                f"{words_for_it} do NOT fire the same spikes: {check['mismatches']:,} of "
+                f"{words.pair_name(check)} do NOT fire the same spikes: {check['mismatches']:,} of "
                 f"{check['entries_compared']:,} entries differ, first at {words.divergence(check['first_divergence'])}"
             )
-    done = [name for name, check in (("reference", student), ("lava", lava)) if _equal(check)]
-    if done == ["reference", "lava"]:
-        return (
-            f"it fires the same spikes as the integer reference in all {student['samples']:,} recordings compared, and "
-            f"the reference the same as Lava 0.10.0 fixed_pt in all {lava['samples']:,}{words.drawn_note(lava)}"
-        )
-    if done == ["reference"]:
-        return (
-            f"it fires the same spikes as the integer reference in all {student['samples']:,} recordings compared; "
-            "Lava was not compared"
-        )
-    if done == ["lava"]:
-        return (
-            f"the integer reference fires the same spikes as Lava 0.10.0 fixed_pt in all {lava['samples']:,} "
-            f"recordings compared{words.drawn_note(lava)}; the student was not compared"
-        )
-    if any(check.get("mismatches") == 0 for check in (student, lava)):
-        return "no spike was fired in what was compared, so nothing is said about equality"
-    return "spikes were not compared, so nothing is said about equality"
+    equal = [check for check in checks if _equal(check)]
+    if not equal:
+        if any(check["mismatches"] == 0 for check in checks):
+            return "no spike was fired in what was compared, so nothing is said about equality"
+        return "spikes were not compared, so nothing is said about equality"
+    found: list[str] = []
+    for check in equal:
+        fires = "the same as" if found else "fires the same spikes as"
+        recordings = f"{check['samples']:,}" + ("" if found else " recordings compared") + words.drawn_note(check)
+        found.append(f"{_subject(check)} {fires} {_object(check['second'])} in all {recordings}")
+    missing = ["the student" if check["first"] == "quantized" else title_of(check["second"])
+               for check in checks if not _equal(check)]  # fmt: skip
+    left_out = [f"{' and '.join(missing)} {'was' if len(missing) == 1 else 'were'} not compared"] if missing else []
+    return "; ".join([", and ".join(found), *left_out])
+
+
+def _subject(check: Equality) -> str:
+    """The first execution; the sentence before is about the quantized student."""
+    return "it" if check["first"] == "quantized" else _object(check["first"])
+
+
+def _object(execution: str) -> str:
+    return f"the {title_of(execution)}" if execution == "reference" else title_of(execution)
 
 
 def _energy(energy: list[EnergyRow] | Reason) -> str:

@@ -136,6 +136,8 @@ class Equality(TypedDict):
     """Comparison of two executions, spike by spike.
 
     Attributes:
+        first: name of the first execution: a backend, or "quantized" for the student in PyTorch.
+        second: name of the second execution.
         mismatches: entries that differ; None where the comparison did not run.
         samples: recordings compared.
         layers: layers compared.
@@ -146,6 +148,8 @@ class Equality(TypedDict):
         reason: why the comparison did not run.
     """
 
+    first: str
+    second: str
     mismatches: int | None
     samples: NotRequired[int]
     layers: NotRequired[list[str]]
@@ -157,10 +161,9 @@ class Equality(TypedDict):
 
 
 class Equivalence(TypedDict):
-    """The comparisons of spikes, and a sentence with the definition of equality."""
+    """The comparisons of spikes by `pair_key`, and a sentence with the definition of equality."""
 
-    quantized_vs_reference: Equality
-    reference_vs_lava: Equality
+    comparisons: dict[str, Equality]
     statement: str
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from spikeport.export.backends.compare import title_of
 from spikeport.pipeline.report.content.report_json import (
     Equality,
     FirstDivergence,
@@ -24,14 +25,12 @@ STAGE_NAMES = {
     "student_float": "Student, float",
     "student_quantized": "Student, quantized",
     "reference": "Integer reference",
-    "lava": "Lava",
 }
 STAGE_NOTES = {
     "teacher": "ANN on static images",
     "student_float": "spiking network on events",
     "student_quantized": "Loihi arithmetic, in PyTorch",
     "reference": "integers, as exported to netx",
-    "lava": "Lava 0.10.0 fixed_pt, in simulation",
 }
 CHANGE_NOTE = (
     "Change: from the stage before that is known, in points, recording by recording on those that both have read (the "
@@ -41,10 +40,6 @@ CHECK_NOTE = (
     "Entries: every recording, step and neuron of the compared layers. Spikes: how many of them were 1 in the first "
     "execution."
 )
-CHECK_NAMES = {
-    "quantized_vs_reference": "quantized student and integer reference",
-    "reference_vs_lava": "integer reference and Lava 0.10.0 fixed_pt",
-}
 SILENT_NOTE = "No answer: recordings without any output spike, which count as wrong."
 LAYER_NOTE = (
     "Per recording, means over the {recordings}. Rate: spikes per neuron and step. Dense: operations if every input "
@@ -70,6 +65,21 @@ def percent(value: float | None) -> str:
     '97.0 %'
     """
     return "unknown" if value is None else f"{100 * value:.1f} %"
+
+
+def stage_name(stage: str) -> str:
+    """Title of a stage; the name of a backend in sentences."""
+    return STAGE_NAMES.get(stage) or title_of(stage)
+
+
+def stage_note(stage: str) -> str:
+    """Explanation of a stage in a few words."""
+    return STAGE_NOTES.get(stage, "the exported network in another simulator")
+
+
+def pair_name(check: Equality) -> str:
+    """The two executions of a comparison: `quantized student and integer reference`."""
+    return f"{title_of(check['first'])} and {title_of(check['second'])}"
 
 
 def of_recordings(report: Report) -> str:
@@ -160,7 +170,7 @@ def drawn_note(entry: StageAccuracy | Equality) -> str:
 
 def change(entry: StageChange) -> str:
     """Change of accuracy between two stages: `−0.5 points (−1.6 to +0.5) from Student, float on the same 200`."""
-    before = STAGE_NAMES[entry["from"]]
+    before = stage_name(entry["from"])
     return f"{points(entry['value'])} points ({points_range(entry)}) from {before} on the same {entry['n']:,}"
 
 

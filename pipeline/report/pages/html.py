@@ -62,8 +62,8 @@ def _accuracy(accuracy: dict[str, StageAccuracy]) -> dict[str, object]:
     starts = [(entry["value"] or 0.0) - entry["change"]["value"] for entry in known if "change" in entry]
     axis = charts.share_axis(min([*starts, *(words.interval_of(entry)["low"] for entry in known)], default=0.0))
     rows = []
-    for stage, name in words.STAGE_NAMES.items():
-        entry = accuracy[stage]
+    for stage, entry in accuracy.items():
+        name = words.stage_name(stage)
         drawn = Markup("")
         if entry["value"] is not None:
             change = entry.get("change")
@@ -74,7 +74,7 @@ def _accuracy(accuracy: dict[str, StageAccuracy]) -> dict[str, object]:
             title += f"; {words.change(change)}" if change else ""
             start = entry["value"] - change["value"] if change else None
             drawn = charts.interval(axis, words.interval_of(entry), title, before=start)
-        rows.append({"name": name, "note": words.STAGE_NOTES[stage], "chart": drawn, **entry})
+        rows.append({"name": name, "note": words.stage_note(stage), "chart": drawn, **entry})
     return {"rows": rows, "scale": charts.scale(axis, [f"{100 * tick:.0f} %" for tick in axis.ticks])}
 
 
@@ -91,7 +91,7 @@ def _comparison(comparison: DistillationEffect) -> dict[str, object]:
         title = f"{words.points(entry['value'])} points, 95 % interval {words.points_range(entry)}"
         rows.append(
             {
-                "name": words.STAGE_NAMES[stage],
+                "name": words.stage_name(stage),
                 "first": comparison[difference["first"]][stage],
                 "second": comparison[difference["second"]][stage],
                 "chart": charts.interval(axis, words.interval_of(entry), title),

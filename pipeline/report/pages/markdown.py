@@ -65,22 +65,22 @@ def _dataset(dataset: DatasetFacts, method: str) -> list[str]:
 
 def _accuracy(report: Report) -> list[str]:
     rows = []
-    for stage, name in words.STAGE_NAMES.items():
-        entry = report["accuracy"][stage]
+    for stage, entry in report["accuracy"].items():
+        name = words.stage_name(stage)
         step = words.change(entry["change"]) if "change" in entry else ""
         if entry["value"] is None:
             numbers = [f"not known: {entry['reason']}", *[""] * 4]
         else:
             numbers = [words.percent(entry["value"]), words.percent_range(entry), *words.tested(entry), step]
-        rows.append([name, words.STAGE_NOTES[stage], *numbers])
+        rows.append([name, words.stage_note(stage), *numbers])
     head = ["Stage", "What it is", "Accuracy", "Wilson 95 % interval", "Tested on", "No answer", "Change"]
     return ["## Accuracy, stage by stage", words.accuracy_note(report), table(head, rows, right=(2, 3, 4, 5))]
 
 
 def _equivalence(equivalence: Equivalence) -> list[str]:
     rows = []
-    checks = (equivalence["quantized_vs_reference"], equivalence["reference_vs_lava"])
-    for check, name in zip(checks, words.CHECK_NAMES.values(), strict=True):
+    for check in equivalence["comparisons"].values():
+        name = words.pair_name(check)
         if check["mismatches"] is None:
             rows.append([name, f"not compared: {check['reason']}", *[""] * 5])
             continue
@@ -106,7 +106,7 @@ def _comparison(comparison: DistillationEffect) -> list[str]:
             entry = difference[stage]
             both = [words.percent(comparison[method][stage]["value"]) for method in (second, first)]
             change = [words.points(entry["value"]), words.points_range(entry)]
-            rows.append([words.STAGE_NAMES[stage], *both, *change, words.finding(entry, first, second)])
+            rows.append([words.stage_name(stage), *both, *change, words.finding(entry, first, second)])
     head = ["Student", second, first, "Difference, points", "95 % interval", "Finding"]
     return [title, table(head, rows, right=(1, 2, 3, 4)), f"Interval: {inline(difference['interval'])}."]
 

@@ -23,14 +23,14 @@ def front_matter(report: Report) -> str:
     dataset = report["dataset"]
     tags = [*TAGS, *(["knowledge-distillation"] if report["method"] not in ("", "baseline") else [])]
     metrics: list[dict[str, object]] = [
-        {"type": "accuracy", "name": words.STAGE_NAMES[stage], "value": entry["value"]}
+        {"type": "accuracy", "name": words.stage_name(stage), "value": entry["value"]}
         for stage, entry in report["accuracy"].items()
         if stage != "teacher" and entry["value"] is not None
     ]
     metrics += [
         {
             "type": "no_answer",
-            "name": f"{words.STAGE_NAMES[stage]}, share of recordings without an output spike",
+            "name": f"{words.stage_name(stage)}, share of recordings without an output spike",
             "value": (entry["silent"] or 0) / entry["n"],
         }
         for stage, entry in report["accuracy"].items()

@@ -1,4 +1,4 @@
-"""The recipe's sections [check] and [profile]: comparison with Lava, and energy."""
+"""The recipe's sections [check] and [profile]: comparison of backends, and energy."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from spikeport.pipeline.run.sections.fields import Count, Seconds, Section, Seed
 
 
 class Check(Section):
-    """Comparison with Lava, spike by spike."""
+    """Comparison of the integer reference with other backends, spike by spike."""
 
-    lava: bool = Field(default=True, description="compare the reference with Lava")
-    lava_samples: Count = Field(
+    backends: tuple[str, ...] = Field(
+        default=("lava",),
+        description="backends that are compared with the reference: lava, or package.module:factory; []: none",
+    )
+    samples: Count = Field(
         default=0, description="test recordings that are compared, drawn by class; 0: 20, or one of each class if more"
     )
     seed: Seed = Field(default=0, description="seed of the drawn recordings")
-    lava_timeout_s: Seconds = Field(default=1800.0, description="time after which Lava is stopped, in seconds")
+    timeout_s: Seconds = Field(default=1800.0, description="time after which a backend is stopped, in seconds")
 
 
 class Profile(Section):

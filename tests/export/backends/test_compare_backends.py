@@ -65,7 +65,7 @@ def test_a_divergence_is_kept_and_shows_itself_again(network, frames, tmp_path, 
     assert [file.name for file in tmp_path.iterdir()] == [found.case.name]
     sentence = found.comparison.describe()[1]
     assert f"layer fc, step {place.step}, neuron {place.neuron}, sample {place.sample}" in sentence
-    assert "spikes 0 (reference) and 1 (Lava)" in sentence
+    assert "spikes 0 (integer reference) and 1 (Lava 0.10.0 fixed_pt)" in sentence
 
     again = replay(found.case)
     assert (again.first_reproduced, again.second_reproduced) == (True, True)

@@ -136,14 +136,14 @@ def test_the_report_pairs_lavas_answers_with_the_recordings_that_were_drawn(tmp_
     monkeypatch.setattr(stages_deploy, "_student_against_reference", lambda *_: alike(6))
     output = stages_deploy.check(context, samples=3, seed=2)
     result = output.result.to_json()
-    rows = result["reference_vs_lava"]["drawn"]["rows"]
-    assert (sorted(labels[rows].tolist()), result["reference_vs_lava"]["mismatches"]) == ([0, 1, 2], 0)
+    rows = result["comparisons"]["reference_vs_lava"]["drawn"]["rows"]
+    assert (sorted(labels[rows].tolist()), result["comparisons"]["reference_vs_lava"]["mismatches"]) == ([0, 1, 2], 0)
     assert rows != [0, 1, 2]
     predicted = np.array(context.run.result("simulate")["predicted"])
-    assert result["lava_predicted"] == predicted[rows].tolist()
-    monkeypatch.setattr(stages_deploy, "LAVA_SAMPLES", 2)  # fewer than there are classes
+    assert result["predicted"]["lava"] == predicted[rows].tolist()
+    monkeypatch.setattr(stages_deploy, "CHECK_SAMPLES", 2)  # fewer than there are classes
     of_itself = stages_deploy.check(context).result.to_json()
-    assert sorted(labels[of_itself["reference_vs_lava"]["drawn"]["rows"]].tolist()) == [0, 1, 2]
+    assert sorted(labels[of_itself["comparisons"]["reference_vs_lava"]["drawn"]["rows"]].tolist()) == [0, 1, 2]
     record(context.run, "check", output, 0.0)
     record(context.run, "report", stages_report.report(context), 0.0)
     report = json.loads((folder / "report.json").read_text())
@@ -157,8 +157,9 @@ def test_the_report_pairs_lavas_answers_with_the_recordings_that_were_drawn(tmp_
     column = table[0].split(",").index("lava")
     assert [row for row, line in enumerate(table[1:]) if line.split(",")[column]] == rows
 
-    old = result | {"reference_vs_lava": {k: v for k, v in result["reference_vs_lava"].items() if k != "drawn"}}
-    context.run.record("check", old | {"lava_predicted": predicted[:3].tolist()}, (), 0.0)
+    without = {k: v for k, v in result["comparisons"]["reference_vs_lava"].items() if k != "drawn"}
+    old = {"comparisons": result["comparisons"] | {"reference_vs_lava": without}}
+    context.run.record("check", old | {"predicted": {"lava": predicted[:3].tolist()}}, (), 0.0)
     record(context.run, "report", stages_report.report(context), 0.0)
     report = json.loads((folder / "report.json").read_text())
     entry = report["accuracy"]["lava"]

@@ -175,7 +175,7 @@ def test_a_damaged_recording_names_the_file(spikeport, tmp_path):
     folder = class_folders(tmp_path)
     damaged = folder / "events" / "1" / "00003.bin"
     damaged.write_bytes(damaged.read_bytes()[:-3])
-    code, _, err = spikeport("run", "r.toml", "--set", "check.lava=false", "--out", "run")
+    code, _, err = spikeport("run", "r.toml", "--set", "check.backends=[]", "--out", "run")
     assert code == 2
     assert "00003.bin" in one_line(err)
     assert not (tmp_path / "run" / "teacher.safetensors").exists()
@@ -184,7 +184,7 @@ def test_a_damaged_recording_names_the_file(spikeport, tmp_path):
 def test_an_empty_class_is_named(spikeport, tmp_path):
     folder = class_folders(tmp_path)
     (folder / "events" / "7").mkdir()
-    code, _, err = spikeport("run", "r.toml", "--set", "check.lava=false", "--out", "run")
+    code, _, err = spikeport("run", "r.toml", "--set", "check.backends=[]", "--out", "run")
     assert code == 2
     assert "7" in one_line(err)
 

@@ -107,7 +107,7 @@ def test_a_useless_window_is_refused_by_a_run_and_shown_by_info(cases: Path, tmp
     recipe = tmp_path / "a.toml"
     settings = of_events(tmp_path, np.load(cases / "times-ns.npy"))
     lines = [f"{key} = {json.dumps(value)}" for key, value in settings.model_dump().items()]
-    recipe.write_text("[data]\n" + "\n".join(lines) + '\n[distillation]\nmethod = "baseline"\n[check]\nlava = false\n')
+    recipe.write_text("[data]\n" + "\n".join(lines) + '\n[distillation]\nmethod = "baseline"\n[check]\nbackends = []\n')
     code, out, err = spikeport("data", "info", recipe, "--json")
     assert code == 0
     assert json.loads(out)["window"]["inside"] == pytest.approx(0.002)

@@ -242,3 +242,18 @@ def test_spikes_that_differ_are_said_first(tmp_path: Path) -> None:
     assert 'class="summary failed"' in html
     assert "first at sample 4, layer conv2" in Page(html).text
     assert "not compared: Lava is not here" in Page(html).text
+
+
+def test_runs_that_were_compared_with_other_backends(tmp_path: Path) -> None:
+    check = example_check(20, ["output"], 2000, 410)
+    own = {"quantized_vs_reference": check, "reference_vs_mine:make": check}
+    comparison = compared(finished_run(tmp_path / "one"), finished_run(tmp_path / "two", equivalence=own))
+    keys = ["quantized_vs_reference", "reference_vs_lava", "reference_vs_mine:make"]
+    for run, missing in zip(comparison["runs"], ("reference_vs_mine:make", "reference_vs_lava"), strict=True):
+        pairs = run["equivalence"]["comparisons"]
+        assert sorted(pairs) == keys
+        assert [key for key in keys if pairs[key]["mismatches"] is None] == [missing]
+        assert pairs[missing]["reason"] == "this run did not compare it"
+    for text in (Page(render_html(comparison)).text, render_markdown(comparison)):
+        assert "nteger reference and mine:make" in text
+        assert text.count("not compared: this run did not compare it") == 2

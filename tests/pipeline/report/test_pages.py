@@ -148,7 +148,7 @@ def test_missing_parts_are_named_with_their_reason(partial: dict[str, Any]) -> N
             "onnxruntime could not be measured",
         ):
             assert reason in text
-    assert "Lava was not compared" in partial["summary"]
+    assert "Lava 0.10.0 fixed_pt was not compared" in partial["summary"]
 
 
 def test_comparison_is_computed_on_pairs(report: dict[str, Any]) -> None:

@@ -79,13 +79,18 @@ def test_arms_on_other_recordings_do_not_pair() -> None:
 
 
 def test_schema(report: dict[str, Any]) -> None:
-    assert report["schema"] == "spikeport-report/1"
+    assert report["schema"] == "spikeport-report/2"
     assert list(report["accuracy"]) == ["teacher", "student_float", "student_quantized", "reference", "lava"]
     for entry in report["accuracy"].values():
         assert entry.keys() - {"change", "drawn"} == {"value", "n", "silent", "low", "high"}
         assert entry["low"] <= entry["value"] <= entry["high"]
     for check in ("quantized_vs_reference", "reference_vs_lava"):
-        assert report["equivalence"][check].keys() >= {"samples", "spikes_compared", "mismatches", "first_divergence"}
+        assert report["equivalence"]["comparisons"][check].keys() >= {
+            "samples",
+            "spikes_compared",
+            "mismatches",
+            "first_divergence",
+        }
     for layer in report["layers"]:
         assert layer.keys() >= set(LAYER_KEYS)
     for row in report["energy"]:

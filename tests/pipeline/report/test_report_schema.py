@@ -42,10 +42,10 @@ def test_a_whole_report_and_one_that_lacks_every_optional_part(whole: dict[str, 
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        ("schema", "spikeport-report/2"),
+        ("schema", "spikeport-report/1"),
         ("accuracy/reference/value", 1.2),
         ("accuracy/lava", {"value": None}),
-        ("equivalence/reference_vs_lava", {"mismatches": 0}),
+        ("equivalence/comparisons/reference_vs_lava", {"mismatches": 0}),
         ("energy", []),
         ("energy/0/dynamic_uj", 3.4),
         ("energy/0/kind", "chip"),

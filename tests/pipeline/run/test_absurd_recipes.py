@@ -51,8 +51,8 @@ def reported(text: str, tmp_path, *overrides: str) -> str:
         ("synthesis.width", (10**9,)),
         ("synthesis.kernel", (10**9 + 1,)),
         ("synthesis.cached_views", (HUGE,)),
-        ("check.lava_samples", (HUGE,)),
-        ("check.lava_timeout_s", (1e30,)),
+        ("check.samples", (HUGE,)),
+        ("check.timeout_s", (1e30,)),
         ("profile.baseline_seconds", (1e30,)),
     ],
 )

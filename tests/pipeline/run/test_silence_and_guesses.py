@@ -141,7 +141,7 @@ epochs = 0
 [distillation]
 train_baseline = false
 [check]
-lava = false
+backends = []
 [profile]
 baseline_seconds = 0.1
 """

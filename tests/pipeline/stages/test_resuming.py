@@ -57,8 +57,8 @@ def goes_on(folder, changed, first, **asked):
 
 
 FREE = [
-    ({"check": {"lava": False}}, "check"),
-    ({"check": {"lava_timeout_s": 5.0}}, "check"),
+    ({"check": {"backends": ()}}, "check"),
+    ({"check": {"timeout_s": 5.0}}, "check"),
     ({"profile": {"hardware": ("loihi1",)}}, "profile"),
     ({"profile": {"per_step": True}}, "profile"),
     ({"name": "b"}, "report"),

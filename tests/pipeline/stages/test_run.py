@@ -71,7 +71,7 @@ def test_a_run_has_every_file_and_no_leftover(unbroken):
 
 
 def test_the_student_the_reference_and_lava_fire_the_same_spikes(unbroken):
-    equivalence = json.loads((unbroken / "report.json").read_text())["equivalence"]
+    equivalence = json.loads((unbroken / "report.json").read_text())["equivalence"]["comparisons"]
     pair = equivalence["quantized_vs_reference"]
     assert (pair["samples"], pair["mismatches"], pair["first_divergence"]) == (50, 0, None)
     assert pair["spikes_compared"] > 1000
@@ -153,7 +153,7 @@ def test_the_tables_hold_every_layer_and_every_recording(unbroken):
     assert np.mean(energies) == pytest.approx(loihi1["dynamic_uj"]["nominal"], rel=1e-12)  # summed in another order
     right = [row["reference"] == row["label"] for row in samples]
     assert np.mean(right) == pytest.approx(report["accuracy"]["reference"]["value"])
-    drawn = report["equivalence"]["reference_vs_lava"]["drawn"]["rows"]
+    drawn = report["equivalence"]["comparisons"]["reference_vs_lava"]["drawn"]["rows"]
     assert [number for number, row in enumerate(samples) if row["lava"]] == drawn
     assert len({samples[number]["label"] for number in drawn}) == 4  # of ten classes four, sorted though they are
     assert [samples[number]["lava"] for number in drawn] == [samples[number]["reference"] for number in drawn]
@@ -229,7 +229,7 @@ def test_training_alone_goes_on_to_a_whole_run(recipe, unbroken, tmp_path):
     assert without_lava.returncode == 0
     report = json.loads((folder / "report.json").read_text())
     assert set(report["comparison"]) >= {"baseline"}
-    assert report["equivalence"]["quantized_vs_reference"]["mismatches"] == 0
+    assert report["equivalence"]["comparisons"]["quantized_vs_reference"]["mismatches"] == 0
     tables = [folder / name for name in ("report.json", "samples.csv", "steps.csv")]
     before = [table.read_bytes() for table in tables]
     assert spikeport("report", folder).returncode == 0

@@ -20,7 +20,7 @@ def recipe(tmp_path_factory):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 def test_a_training_that_is_stopped_says_how_to_go_on(recipe, tmp_path, number):
-    process = start(recipe, tmp_path / "run", "--set", "training.epochs=100", "--set", "check.lava=false")
+    process = start(recipe, tmp_path / "run", "--set", "training.epochs=100", "--set", "check.backends=[]")
     wait_for(lambda: reached(tmp_path / "run", "training"), process)
     os.kill(process.pid, number)
     _, err = process.communicate(timeout=3600)
