@@ -37,6 +37,7 @@ def finished_folder(root: Path, name: str, *, seed: int, threshold: int = 90) ->
     """A run in `root`/`name` of six test recordings of three classes, its network drawn by `seed`. With a high
     `threshold` it never fires. The cache is the one that SPIKEPORT_CACHE names."""
     settings = {"name": name, "data": with_pictures(root), "distillation": {"method": "baseline"}}
+    settings["profile"] = {"baseline_seconds": 0.05}
     recipe = Recipe.model_validate(settings)
     run = create(root / name, recipe, resume=False, about={"command": "spikeport run", "versions": {}})
     context = Context(run)

@@ -204,6 +204,7 @@ def test_tables_print_themselves() -> None:
 # Types
 
 
+@pytest.mark.slow
 def test_mypy_sees_true_types() -> None:
     pytest.importorskip("mypy")
     words = ["--config-file", str(ROOT / "pyproject.toml"), "--strict", "tests/typing/api.py"]
