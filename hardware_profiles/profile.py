@@ -195,7 +195,7 @@ def load_profile(id_or_path: str | os.PathLike[str]) -> HardwareProfile:
         path = Path(expanded(name))
     else:
         raise UserError(
-            f"there is no hardware profile {name!r}",
+            f"hardware profile {name!r} is unknown",
             hint=f"choose one of {', '.join(PROFILES)}, or name a .toml file of your own",
         )
     try:

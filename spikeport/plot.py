@@ -85,7 +85,7 @@ def raster(trace: HasSpikes, *, sample: int = 0, layer: int | None = None, ax: A
         if recorded is None:
             raise UserError("the trace has no spikes of layers", hint="simulate with keep_layers=True")
         if not -len(recorded) <= layer < len(recorded):
-            raise UserError(f"there is no layer {layer}", cause=f"the trace has {len(recorded)} layers")
+            raise UserError(f"layer {layer} does not exist", cause=f"the trace has {len(recorded)} layers")
         spikes = _sample(recorded[layer], sample)
     spikes = spikes.reshape(len(spikes), -1)
     axes = _axes(ax)
@@ -137,7 +137,7 @@ def membranes(
     axes = _axes(ax)
     for neuron in chosen:
         if not 0 <= neuron < potentials.shape[1]:
-            raise UserError(f"there is no neuron {neuron}", cause=f"the layer has {potentials.shape[1]} neurons")
+            raise UserError(f"neuron {neuron} does not exist", cause=f"the layer has {potentials.shape[1]} neurons")
         axes.plot(potentials[:, neuron], label=str(neuron), linewidth=1.2)
     if threshold is not None:
         axes.axhline(threshold, color="0.4", linestyle="--", linewidth=1, label="threshold")
@@ -233,7 +233,7 @@ def _bars(axes: Axes, names: list[str], values: np.ndarray) -> None:
 
 def _sample(values: np.ndarray, sample: int) -> np.ndarray:
     if not -len(values) <= sample < len(values):
-        raise UserError(f"there is no sample {sample}", cause=f"the trace has {len(values)} samples")
+        raise UserError(f"sample {sample} does not exist", cause=f"the trace has {len(values)} samples")
     return np.asarray(values[sample])
 
 

@@ -126,7 +126,7 @@ def compare_on_frames(
         UserError: there are no frames.
     """
     if len(frames) == 0 or frames.shape[1] == 0:
-        raise UserError("there are no frames to check on", where=source, hint="give at least one sample and step")
+        raise UserError("the frames for the check are empty", where=source, hint="give at least one sample and step")
     layers = float_layers(graph)
     found, given = int(frames.shape[0]), int(frames.shape[1])
     samples, steps = affordable_size(layers, min(found, MAX_SAMPLES), given, GIVEN_FACTOR * RANDOM_OPERATIONS)

@@ -64,7 +64,7 @@ def split_frames(
         UserError: there are no frames, their shape is another, or they are not counts.
     """
     if len(frames) == 0 or frames.shape[1] == 0:
-        raise UserError("there are no calibration frames", hint="give at least one sample")
+        raise UserError("the calibration frames are empty", hint="give at least one sample")
     if tuple(frames.shape[2:]) != tuple(network.input_shape):
         raise UserError(
             f"calibration frames have shape {tuple(frames.shape[2:])}, the graph takes {tuple(network.input_shape)}",

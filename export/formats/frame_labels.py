@@ -43,7 +43,7 @@ def checked_labels(labels: Any, samples: int, where: str, outputs: int | None = 
         why = f"the network has {outputs} outputs, so labels run from 0 to {limit - 1}, and -1 is unlabelled"
         from_one = outputs is not None and labels.max() == outputs and not np.any(labels == 0) and labels.min() >= -1
         raise UserError(
-            f"label {labels[at]} of sample {at} is no class",
+            f"label {labels[at]} of sample {at} is not a class",
             where=where,
             cause=why if outputs is not None else "labels run from 0 up, and -1 is unlabelled",
             hint="labels seem to start at 1: save labels - 1" if from_one

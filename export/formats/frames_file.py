@@ -26,7 +26,7 @@ from spikeport.values import Shape
 IN_MEMORY = 256 << 20  # bytes; a larger compressed array is unpacked to a temporary file
 _PIECE = 1 << 20
 _DEFLATE_LIMIT = 1100  # deflate cannot expand further
-_FORMATS = "is no .npz file of plain arrays"
+_FORMATS = "is not a .npz file of plain arrays"
 _HINT = "write it with numpy.savez(path, frames=...)"
 
 

@@ -102,7 +102,7 @@ def _graph(where: str, data: dict[str, Any]) -> nir.NIRGraph:
     """A graph with its subgraphs."""
     separator = "." if ": " in where else ": "
     if not isinstance(data.get("metadata", {}), dict) or not isinstance(data["nodes"], dict):
-        raise UserError("its nodes or metadata are no groups", where=where, hint="export the network again")
+        raise UserError("its nodes or metadata are not groups", where=where, hint="export the network again")
     nodes = {name: _node(f"{where}{separator}{name}", fields) for name, fields in data["nodes"].items()}
     try:
         edges = [(_text(before), _text(behind)) for before, behind in data["edges"]]

@@ -78,7 +78,7 @@ def read_tree(path: str | os.PathLike[str]) -> Tree:
     except OSError as error:
         raise UserError("cannot be read", where=str(file), cause=error.strerror or str(error)) from error
     if foreign is not None:
-        raise UserError("is no readable HDF5 file", where=str(file), cause=foreign[0], hint=foreign[1])
+        raise UserError("is not a readable HDF5 file", where=str(file), cause=foreign[0], hint=foreign[1])
     with _lock:
         header, arrays = _ask(file.resolve(), str(file))
     hint = "write or copy the file again"
@@ -86,7 +86,7 @@ def read_tree(path: str | os.PathLike[str]) -> Tree:
         why = header["unreadable"]
         if "truncated" in why or "unable to lock" in why:
             why = f"it was not written to the end ({why})"
-        raise UserError("is no readable HDF5 file", where=str(file), cause=why, hint=hint)
+        raise UserError("is not a readable HDF5 file", where=str(file), cause=why, hint=hint)
     if "refused" in header:
         raise UserError("holds what no network needs", where=str(file), cause=header["refused"], hint=hint)
     return _tree(header["tree"], iter(arrays))
@@ -208,7 +208,9 @@ def _ask(file: Path, where: str) -> tuple[Answer, list[bytes]]:
                 hint=f"see whether `{sys.executable} -c 'import h5py'` works, and whether there is memory",
             )
         if fresh or answer in (_HANGS, _ENDLESS):
-            raise UserError("is no readable HDF5 file", where=where, cause=answer, hint="write or copy the file again")
+            raise UserError(
+                "is not a readable HDF5 file", where=where, cause=answer, hint="write or copy the file again"
+            )
 
 
 def _cause_of_death(returncode: int) -> str:

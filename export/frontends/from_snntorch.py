@@ -112,7 +112,7 @@ def _shape(input_shape: Any) -> Shape:
     try:
         return tuple(int(size) for size in input_shape)
     except (TypeError, ValueError):
-        raise UserError(f"input shape {input_shape!r} is no shape", hint="give (C, H, W) or (N,)") from None
+        raise UserError(f"input shape {input_shape!r} is not a shape", hint="give (C, H, W) or (N,)") from None
 
 
 def hooked(module: nn.Module) -> bool:

@@ -41,7 +41,7 @@ def named_modules(modules: nn.Module | Iterable[tuple[str, nn.Module]]) -> Named
     if isinstance(modules, nn.Module):
         if not isinstance(modules, nn.Sequential):
             raise UserError(
-                f"a {type(modules).__name__} is no nn.Sequential", cause="what its forward does is not known",
+                f"a {type(modules).__name__} is not an nn.Sequential", cause="what its forward does is not known",
                 hint=WHOLE,
             )  # fmt: skip
         named = list(_inside("", modules))

@@ -203,7 +203,7 @@ def _recurrence_fault(graph: nir.NIRGraph, members: set[str], neurons: list[str]
     if any(isinstance(graph.nodes[name], nir.Conv2d) for name in others):
         why = "netx has recurrent weights for dense layers only"
     elif not neurons:
-        why = "there is no neuron in this loop"
+        why = "this loop contains no neuron"
     elif not others:
         why = "an edge from a neuron to itself is often an exporter's mistake"
     else:

@@ -49,7 +49,7 @@ def whole(value: Any, where: str, what: str) -> int:
     """`value` as an integer. Raises UserError with the node `where` and the parameter `what` if it is not one."""
     numbers = _numbers(value)
     if numbers.size != 1 or numbers[0] != np.rint(numbers[0]):
-        raise UserError(f"{what} {value!r} is no integer", where=where)
+        raise UserError(f"{what} {value!r} is not an integer", where=where)
     return int(numbers[0])
 
 

@@ -73,7 +73,7 @@ class SpikingGraph:
             raise UserError(f"input shape {tuple(self.input_shape)} contradicts the graph's {stated}")
         for name, scale in self.scales.items():
             if not isinstance(self.nir_graph.nodes.get(name), SYNAPSES):
-                raise UserError(f"scales name {name!r}, which is no weight node of the graph")
+                raise UserError(f"scales name {name!r}, which is not a weight node of the graph")
             if not (math.isfinite(scale) and scale > 0):
                 raise UserError(f"scale {scale} is not positive", where=name)
         if self.readout == "membrane":

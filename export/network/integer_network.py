@@ -273,7 +273,7 @@ def _frozen_integers(array: np.ndarray, layer: str, what: str) -> np.ndarray:
     integers = values.astype(np.int32)
     if values.dtype.kind not in "iuf" or not np.array_equal(integers, values):
         raise UserError(
-            f"{what} holds values that are no integers",
+            f"{what} holds values that are not integers",
             where=layer,
             cause="netx would truncate them toward zero",
             hint="quantize the network first",

@@ -108,7 +108,7 @@ def load_trace(path: str | os.PathLike[str]) -> SpikeTrace:
         counts = LayerCounts(**arrays) if arrays else None
         of_steps = LayerCounts(**{key.removeprefix(PER_STEP): array for key, array in steps.items()}) if steps else None
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError("is no spike trace", where=str(path), hint="simulate again") from error
+        raise UserError("is not a spike trace", where=str(path), hint="simulate again") from error
     return SpikeTrace(backend=backend, spikes=spikes, counts=counts, step_counts=of_steps, membrane=membrane, rows=rows)
 
 

@@ -59,7 +59,7 @@ def _quantize(graph: SpikingGraph, bits: int, scales: Mapping[str, float]) -> tu
     names = [layer.name for layer, _ in folded.layers]
     for name in scales:
         if name not in names or name in graph.scales:
-            why = "is quantized already" if name in graph.scales else "is no layer"
+            why = "is quantized already" if name in graph.scales else "is not a layer"
             raise UserError(f"a scale was given for {name!r}, which {why}", hint=f"layers are {', '.join(names)}")
     readout = _readout(graph, folded)
     layers: list[IntegerLayer] = []

@@ -52,7 +52,9 @@ def shape_of(text: str | None) -> tuple[int, ...] | None:
     except ValueError:
         sizes = ()
     if not sizes or min(sizes) < 1:
-        raise UserError(f"{text!r} is no shape", where="--input-shape", hint="write it as C,H,W, for example 2,34,34")
+        raise UserError(
+            f"{text!r} is not a shape", where="--input-shape", hint="write it as C,H,W, for example 2,34,34"
+        )
     return sizes
 
 
@@ -66,7 +68,7 @@ def bytes_of(text: str | None) -> int | None:
         return None
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", text.strip().lower())
     if match is None or not float(match[1]):
-        raise UserError(f"{text!r} is no size", where="--memory", hint="write it as 512M or 4G")
+        raise UserError(f"{text!r} is not a size", where="--memory", hint="write it as 512M or 4G")
     return int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " "))
 
 

@@ -160,7 +160,7 @@ class Streams:
     ) -> tuple[Tensor, Tensor]:
         """The images `[B, 3, H, W]` of these rows and their events `[T, B, 2, H, W]`. No `affine`: not warped."""
         if self.synthesizer is None:
-            raise UserError("there is no synthesizer of events from images", where="distillation")
+            raise UserError("no event synthesizer was given", where="distillation")
         if isinstance(self.synthesizer, CachedViews):
             return self.synthesizer.sample(rows, rendering, device)
         images = self._rgb(self.static.images[rows.numpy()], device)
@@ -248,7 +248,7 @@ def _targets(teacher: Teacher | None, clip: Clip) -> TeacherTargets:
         raise UserError("this method needs a teacher", where="distillation.method", hint=NO_TEACHER)
     inputs = clip.frames if teacher.input_kind == "events" else clip.images
     if inputs is None:
-        raise UserError("there are no images for the teacher", where="distillation.method", hint=NO_TEACHER)
+        raise UserError("the data set has no images for the teacher", where="distillation.method", hint=NO_TEACHER)
     output = teacher.to(inputs.device).predict(inputs)
     return TeacherTargets(
         logits=output.logits,

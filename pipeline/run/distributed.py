@@ -181,9 +181,7 @@ def check_gpus(training: Training) -> None:
 
     there = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if there == 0 and training.accelerator == "gpu":
-        raise UserError(
-            "there is no GPU that torch can use", where="training.accelerator", hint="set it to cpu or auto"
-        )
+        raise UserError("torch finds no GPU", where="training.accelerator", hint="set it to cpu or auto")
     if 0 < there < training.devices:
         raise UserError(
             f"there {'is' if there == 1 else 'are'} {there} GPU{'s' * (there != 1)} that torch can use, not "

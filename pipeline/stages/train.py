@@ -211,7 +211,7 @@ def _pretrained(context: Context, *files: str) -> Student | None:
 
 def _student_from(file: Path, context: Context) -> Student:
     if not file.is_file():
-        raise UserError("there is no such file of weights", where=str(file), hint="correct synthesis.simulator_weights")
+        raise UserError("no such weights file", where=str(file), hint="correct synthesis.simulator_weights")
     dataset = context.dataset
     return storage.load_student(context.recipe, dataset.test.frames.shape[2:], len(dataset.classes), file)
 

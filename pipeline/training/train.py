@@ -51,7 +51,7 @@ def train_teacher(
         UserError: there is no static image, or a loss of the recipe cannot act on these networks.
     """
     if not len(dataset.static.labels):
-        raise UserError("there are no static images to train a teacher on", where="data", hint=NO_TEACHER)
+        raise UserError("the data set has no static images to train a teacher on", where="data", hint=NO_TEACHER)
     task = TeacherTask(recipe, dataset)
     teacher = task.model.eval()
     for method in recipe.methods:  # a loss that cannot act fails before the teacher is trained
@@ -206,7 +206,9 @@ def initial_student(recipe: Recipe, dataset: Dataset, teacher: Teacher | None = 
     if recipe.distillation.initialize:
         if teacher is None:
             raise UserError(
-                "there is no teacher to take weights from", where="distillation.initialize", hint=NO_TEACHER
+                "the initial weights come from a teacher, and the method has none",
+                where="distillation.initialize",
+                hint=NO_TEACHER,
             )
         initialize_from_teacher(student, teacher)
     return student

@@ -161,7 +161,7 @@ def test_energy_given_twice_is_refused(tmp_path: Path) -> None:
 
 
 def test_unknown_profile_lists_the_choices(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"there is no hardware profile 'loihi3'.*loihi1.*cmos45-fp32"):
+    with pytest.raises(UserError, match=r"hardware profile 'loihi3' is unknown.*loihi1.*cmos45-fp32"):
         load_profile("loihi3")
     with pytest.raises(UserError, match=r"absent\.toml: cannot read this hardware profile: No such file"):
         load_profile(tmp_path / "absent.toml")

@@ -77,11 +77,11 @@ def test_an_axes_given_is_drawn_on_and_returned(trace):
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
-        (lambda trace: plot.raster(trace, sample=2), "there is no sample 2"),
-        (lambda trace: plot.raster(trace, layer=2), "there is no layer 2"),
+        (lambda trace: plot.raster(trace, sample=2), "sample 2 does not exist"),
+        (lambda trace: plot.raster(trace, layer=2), "layer 2 does not exist"),
         (lambda trace: plot.raster(SpikeTrace(backend="lava", spikes=trace.spikes), layer=0), "no spikes of layers"),
         (lambda trace: plot.membranes(SpikeTrace(backend="lava", spikes=trace.spikes)), "no membrane"),
-        (lambda trace: plot.membranes(trace, neurons=[3]), "there is no neuron 3"),
+        (lambda trace: plot.membranes(trace, neurons=[3]), "neuron 3 does not exist"),
     ],
 )
 def test_what_is_not_there_is_said(trace, draw, message):

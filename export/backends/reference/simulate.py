@@ -117,12 +117,14 @@ def check_device(device: str) -> None:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if not count:
         raise MissingDependencyError(
-            "there is no GPU that torch can use",
+            "torch finds no GPU",
             where="--device",
             hint="use cpu, or install a driver and a torch that is built for CUDA",
         )
     if (number := int(device.partition(":")[2] or 0)) >= count:
-        raise UserError(f"there is no GPU {number}", where="--device", hint=f"GPUs are numbered 0 to {count - 1} here")
+        raise UserError(
+            f"GPU {number} does not exist", where="--device", hint=f"GPUs are numbered 0 to {count - 1} here"
+        )
 
 
 def _engine(layout: Layout, engine: str, device: str) -> Any:

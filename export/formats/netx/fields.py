@@ -14,7 +14,7 @@ from spikeport.errors import UserError
 from spikeport.export.formats.safe_hdf5 import Leaf, Tree, text_of
 from spikeport.values import Shape
 
-NO_NETWORK = "this HDF5 file is no netx network"
+NO_NETWORK = "this HDF5 file is not a netx network"
 
 
 def group_at(parent: Tree, key: str) -> Tree | None:
@@ -43,7 +43,7 @@ def integers_at(group: Tree, key: str, where: str) -> np.ndarray:
 def as_integers(values: np.ndarray, key: str, where: str) -> np.ndarray:
     """`values` as int64. Raises UserError with the name `key` if they are not 32-bit integers."""
     if not np.all(np.isfinite(values)) or (values.dtype.kind == "f" and np.any(values != np.trunc(values))):
-        raise UserError(f"{key} holds values that are no integers", where=where,
+        raise UserError(f"{key} holds values that are not integers", where=where,
                         cause="netx would truncate them toward zero", hint="quantize the network first")  # fmt: skip
     if values.size and (values.max() >= 2**31 or values.min() < -(2**31)):
         raise UserError(f"{key} holds values beyond 32 bits", where=where)
@@ -125,7 +125,7 @@ def attribute_text(group: Tree, key: str, default: str, where: str) -> str:
         return default
     text = text_of(group.attributes[key])
     if text is None or len(text) > 1000:
-        raise UserError(f"attribute {key} is no text of at most 1000 characters", where=where)
+        raise UserError(f"attribute {key} is not a text of at most 1000 characters", where=where)
     return text
 
 
@@ -135,5 +135,5 @@ def attribute_number(group: Tree, key: str, where: str) -> float | None:
     if value is None:
         return None
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuf" or value.size != 1 or not np.isfinite(value):
-        raise UserError(f"attribute {key} is no finite number", where=where)
+        raise UserError(f"attribute {key} is not a finite number", where=where)
     return float(value.reshape(-1)[0])

@@ -286,6 +286,6 @@ def _readout(file: Tree, groups: Tree, where: str) -> Readout:
     arrays: dict[str, np.ndarray] = {}
     for key, value in ({} if host is None else host.members).items():
         if key not in ("weight", "bias") or not isinstance(value, np.ndarray) or value.dtype.kind not in "iuf":
-            raise UserError(f"spikeport/readout/{key} is no numeric weight or bias", where=where)
+            raise UserError(f"spikeport/readout/{key} is not a numeric weight or bias", where=where)
         arrays[key] = value.astype(np.float64)
     return Readout(kind=kind, over_time=over_time, **arrays)

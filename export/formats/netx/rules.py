@@ -107,5 +107,5 @@ def netx_fault(weight: np.ndarray, weight_rec: np.ndarray | None = None, *, dela
             return (f"{change}, as it forgets the exponent of recurrent layers with delays. Hint: choose a scale "
                     "that brings the largest weight to 128..254, or leave the delay out")  # fmt: skip
         return (f"{change}, as it shifts them left by {shift} and Lava clips them. Hint: change the lowest weight "
-                "by a step, so that it is no power of two")  # fmt: skip
+                "by a step, so that it is not a power of two")  # fmt: skip
     return ""

@@ -130,9 +130,9 @@ def _pairs(path: Path, files: list[EventFile], found: ImageSet, classes: tuple[s
     for file in files:
         image = image_of.get(file.key)
         if image is None:
-            why = "there is no line for it"
+            why = "the file has no line for it"
         elif image not in class_of:
-            why = f"there is no image {image}"
+            why = f"image {image} does not exist"
         elif class_of[image] != classes[file.label]:
             why = f"image {image} is of class {class_of[image]}"
         elif image in taken:

@@ -73,8 +73,8 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
         )
     return RawDataset(
         name="dvsgesture",
-        description=f"DVS Gesture: {len(files):,} recordings of eleven gestures; the test part is of people who are in "
-        "no other part; there is no static side",
+        description=f"DVS Gesture: {len(files):,} recordings of eleven gestures, without images; the people of the "
+        "test part are in no other part",
         classes=CLASSES,
         keys=tuple(file.key for file in files),
         labels=labels,

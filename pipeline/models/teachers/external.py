@@ -123,7 +123,7 @@ def check_exists(path: str) -> None:
     """Raises UserError where there is no such file or folder."""
     if not Path(path).exists():
         raise UserError(
-            "there is no such file or folder",
+            "no such file or folder",
             where=path,
             hint="correct teacher.weights or teacher.network (a relative path counts from where the command runs)",
         )
@@ -136,7 +136,7 @@ class _Session:
         import onnxruntime
 
         if not os.path.isfile(path):
-            raise UserError("there is no such ONNX file", where=path, hint="correct teacher.network")
+            raise UserError("no such ONNX file", where=path, hint="correct teacher.network")
         try:
             self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime raises many kinds

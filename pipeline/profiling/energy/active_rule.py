@@ -33,7 +33,7 @@ def known_rule(name: str | None) -> ActiveRule | None:
             return rule
     if name:
         raise UserError(
-            f"{name!r} is no rule for active neuron updates",
+            f"{name!r} is not a rule for active neuron updates",
             where="active rule",
             hint=f"use one of {', '.join(get_args(ActiveRule))}",
         )

@@ -188,7 +188,7 @@ def integer_sums(network, frames: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(
     ("frames", "words"),
     [
-        (np.zeros((0, 5, 9)), "there are no calibration frames"),
+        (np.zeros((0, 5, 9)), "the calibration frames are empty"),
         (np.zeros((2, 5, 8)), r"calibration frames have shape \(8,\), the graph takes \(9,\)"),
         (np.full((2, 5, 9), 0.5), "hold values that are not counts"),
         (np.full((2, 5, 9), -1), "hold values that are not counts"),

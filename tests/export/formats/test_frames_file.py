@@ -52,7 +52,7 @@ def test_a_pickle_is_never_opened(tmp_path):
 
 def test_a_damaged_file_says_so(tmp_path):
     (tmp_path / "f.npz").write_bytes(b"PK\x03\x04 half a file")
-    with pytest.raises(UserError, match=r"is no \.npz file"):
+    with pytest.raises(UserError, match=r"is not a \.npz file"):
         read_frames(tmp_path / "f.npz", SHAPE)
     with pytest.raises(UserError, match="no such file"):
         read_frames(tmp_path / "g.npz", SHAPE)
@@ -140,7 +140,7 @@ def test_a_changed_bit_is_noticed_although_the_array_is_mapped(tmp_path):
     data = bytearray((tmp_path / "f.npz").read_bytes())
     data[200] ^= 1  # within the array
     (tmp_path / "f.npz").write_bytes(data)
-    with pytest.raises(UserError, match=r"is no \.npz file.*CRC"):
+    with pytest.raises(UserError, match=r"is not a \.npz file.*CRC"):
         open_frames(tmp_path / "f.npz", SHAPE)
 
 
@@ -169,7 +169,7 @@ def test_headers_that_lie_are_refused(tmp_path, data, packed):
             archive.writestr("frames.npy", data)
     else:
         path.write_bytes(data)
-    with pytest.raises(UserError, match=r"is no \.npz file|integers|frames have shape"):
+    with pytest.raises(UserError, match=r"is not a \.npz file|integers|frames have shape"):
         open_frames(path, SHAPE)
 
 

@@ -111,7 +111,7 @@ def test_weights_that_netx_would_corrupt_are_refused(weight, words):
 @pytest.mark.parametrize(("key", "value"), [("weight", [[0.5, 2.0]]), ("bias", [1.25])])
 def test_float_parameters_are_refused(key, value):
     given = {"weight": [[2, 4]], "bias": [1]} | {key: value}
-    with pytest.raises(UserError, match=f"{key} holds values that are no integers: netx would truncate"):
+    with pytest.raises(UserError, match=f"{key} holds values that are not integers: netx would truncate"):
         layer(given["weight"], bias=np.array(given["bias"]))
 
 
@@ -142,7 +142,7 @@ def test_geometry_beyond_eight_bits_is_refused():
     [
         (
             lambda f: replace(f["layer/1"], "weight", f["layer/1/weight"][()] + 0.5),
-            "layer 1: weight holds values that are no int",
+            "layer 1: weight holds values that are not int",
         ),
         (lambda f: replace(f["layer/3"], "weight", f["layer/3/weight"][()] * 2), "layer 3.*is above 255"),
         (
@@ -167,7 +167,7 @@ def test_geometry_beyond_eight_bits_is_refused():
         (lambda f: f.__delitem__("layer"), "has no group `layer`"),
         (
             lambda f: replace(f["layer/1"], "groups", np.float64(np.nan)),
-            "groups holds values that are no integers",
+            "groups holds values that are not integers",
         ),
     ],
 )
@@ -181,7 +181,7 @@ def test_files_that_netx_would_change_or_ignore_are_refused(file, change, words)
 
 def test_a_file_that_is_no_hdf5_says_so(tmp_path):
     (tmp_path / "x.net").write_bytes(b"PK not a network")
-    with pytest.raises(UserError, match=r"x.net: is no readable HDF5 file"):
+    with pytest.raises(UserError, match=r"x.net: is not a readable HDF5 file"):
         read_netx(tmp_path / "x.net")
     with pytest.raises(UserError, match="no such file"):
         read_netx(tmp_path / "absent.net")

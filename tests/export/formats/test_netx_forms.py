@@ -261,7 +261,7 @@ def test_values_of_each_neuron_stand_in_the_order_w_h_c(tmp_path, key):
         ([dense(weight=-2 * np.array([[1, 1, 0, 1]] * 3))], "netx would run -2 as"),
         ([dense(delay=np.array([0, 1, 1, 0, 2]))], "delay has shape"),
         ([dense(delay=63)], "63 steps"),
-        ([dense(delay=np.array([1, 0.5, 2]))], "delay holds values that are no integers"),
+        ([dense(delay=np.array([1, 0.5, 2]))], "delay holds values that are not integers"),
         ([dense(), {"type": "average", "shape": [3]}], "'average' cannot run.*count spikes"),
     ],
 )

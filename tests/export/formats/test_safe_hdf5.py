@@ -104,7 +104,7 @@ def test_traps_are_refused(tmp_path, fill, words):
 @pytest.mark.parametrize("data", [b"", b"PK not HDF5", b"\x89HDF\r\n\x1a\n" + bytes(200)])
 def test_what_is_no_hdf5_is_said_so(tmp_path, data):
     (tmp_path / "f.h5").write_bytes(data)
-    with pytest.raises(UserError, match=r"f\.h5: is no readable HDF5 file: "):
+    with pytest.raises(UserError, match=r"f\.h5: is not a readable HDF5 file: "):
         read_tree(tmp_path / "f.h5")
     with pytest.raises(UserError, match="no such file"):
         read_tree(tmp_path / "absent.h5")
@@ -180,7 +180,7 @@ def test_whatever_ends_the_child_is_one_error_and_the_next_file_is_read(tmp_path
     with monkeypatch.context() as patch:
         patch.setattr(safe_hdf5, "__file__", str(fake))
         patch.setattr(safe_hdf5, "TIMEOUT_S", 1.0 if "hangs" in words else 600.0)
-        with pytest.raises(UserError, match=f"is no readable HDF5 file: .*{words}"):
+        with pytest.raises(UserError, match=f"is not a readable HDF5 file: .*{words}"):
             read_tree(path)
     np.testing.assert_array_equal(read_tree(path).members["x"], np.arange(4))
 

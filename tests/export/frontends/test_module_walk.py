@@ -96,15 +96,15 @@ class Hooked(nn.Sequential):
 @pytest.mark.parametrize(
     ("modules", "shape", "words"),
     [
-        (Net(), (3,), "a Net is no nn.Sequential: .*hand over the nn.Sequential itself"),
-        (nn.Linear(3, 3), (3,), "a Linear is no nn.Sequential"),
+        (Net(), (3,), "a Net is not an nn.Sequential: .*hand over the nn.Sequential itself"),
+        (nn.Linear(3, 3), (3,), "a Linear is not an nn.Sequential"),
         (list(nn.Sequential(nn.Linear(3, 3))), (3,), "item 0 is a Linear, no pair of a name.*hand over the nn.Seq"),
         ([("a", 3)], (3,), "item 0 is a tuple, no pair"),
         (None, (3,), "a NoneType holds no modules"),
         (Own(nn.Linear(3, 3)), (3,), "Own: Own has a forward of its own"),
         (nn.Sequential(Own(nn.Linear(3, 3))), (3,), "^0: Own has a forward of its own"),
-        (nn.Sequential(nn.Linear(3, 3)), 3, "input shape 3 is no shape"),
-        (nn.Sequential(nn.Linear(3, 3)), "abc", "input shape 'abc' is no shape"),
+        (nn.Sequential(nn.Linear(3, 3)), 3, "input shape 3 is not a shape"),
+        (nn.Sequential(nn.Linear(3, 3)), "abc", "input shape 'abc' is not a shape"),
     ],
 )
 def test_what_is_no_network_is_one_line(modules, shape, words):

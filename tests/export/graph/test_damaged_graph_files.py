@@ -32,8 +32,11 @@ def foreign(tmp_path: Path) -> Path:
         (lambda text: text.replace("0.001", '"soon"'), "dt_s is not a number above 0"),
         (lambda text: text.replace("0.001", "-1"), "dt_s is not a number above 0"),
         (lambda text: text.replace('"zero"', '"none"'), "reset 'none' cannot go"),
-        (lambda text: text.replace('"scales": {', '"scales": {"nowhere": 2.0, '), "'nowhere', which is no weight node"),
-        (lambda text: text.replace('"scales": {', '"scales": {"cell": 2.0, '), "'cell', which is no weight node"),
+        (
+            lambda text: text.replace('"scales": {', '"scales": {"nowhere": 2.0, '),
+            "'nowhere', which is not a weight node",
+        ),
+        (lambda text: text.replace('"scales": {', '"scales": {"cell": 2.0, '), "'cell', which is not a weight node"),
         (lambda text: text.replace("64.0", "-64.0"), "the scale of conv is not a number above 0"),
         (lambda text: text.replace("    11\n", "    12\n"), r"input shape \(2, 6, 12\) contradicts"),
     ],
@@ -61,9 +64,9 @@ def test_files_that_are_no_nir_graph_are_named(tmp_path: Path, foreign: Path):
     with h5py.File(other, "w") as file:
         file["layer/0/type"] = b"dense"
     for path, words in [
-        (text, "is no readable HDF5 file"),
-        (empty, "is no readable HDF5 file"),
-        (half, "is no readable HDF5 file"),
+        (text, "is not a readable HDF5 file"),
+        (empty, "is not a readable HDF5 file"),
+        (half, "is not a readable HDF5 file"),
         (other, "is HDF5 but not a NIR file"),
         (tmp_path / "absent.nir", "no such file"),
         (tmp_path, "no such file"),
@@ -122,5 +125,5 @@ def test_a_file_cut_anywhere_is_one_line(foreign: Path):
     whole = foreign.read_bytes()
     for length in range(0, len(whole), 499):
         foreign.write_bytes(whole[:length])
-        with pytest.raises(UserError, match="is no readable HDF5 file"):
+        with pytest.raises(UserError, match="is not a readable HDF5 file"):
             load_graph(foreign, dt_s=DT, reset="zero")

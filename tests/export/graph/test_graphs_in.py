@@ -206,7 +206,7 @@ def test_given_scales_clip_what_leaves_the_grid_and_count_it():
     assert row.scale_limit == 131071
     with pytest.raises(UserError, match=r"n0: at scale 200000 the threshold would not fit.*131071 at most"):
         quantize(graph, scales={"n0": 2e5})
-    with pytest.raises(UserError, match="a scale was given for 'n9', which is no layer"):
+    with pytest.raises(UserError, match="a scale was given for 'n9', which is not a layer"):
         quantize(graph, scales={"n9": 1.0})
 
 

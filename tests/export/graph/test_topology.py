@@ -52,7 +52,7 @@ def test_loops_that_netx_has_not_are_refused_with_their_path():
     empty = closed(square)
     empty.edges += [("fc", "x"), ("x", "fc")]
     empty.nodes["x"] = nir.Scale(np.ones(3))
-    assert "fc: is recurrent through x: there is no neuron in this loop" in reason(empty)
+    assert "fc: is recurrent through x: this loop contains no neuron" in reason(empty)
 
 
 def test_a_loop_around_a_convolution_is_refused():
@@ -192,7 +192,7 @@ def test_a_huge_graph_is_sorted_or_refused():
     assert len(chain(nir_chain((3,), **nodes))) == 5_000
     around = nir_chain((3,), **nodes)
     around.edges.append(("s4999", "s0"))
-    assert " and 4979 more: there is no neuron in this loop" in reason(around)
+    assert " and 4979 more: this loop contains no neuron" in reason(around)
     loose = nir_chain((3,), cell=lif())
     loose.nodes |= nodes
     assert reason(loose).endswith("and 4980 more")

@@ -184,5 +184,5 @@ def test_calibration_counts_silence_and_leaves_out_the_unlabelled() -> None:
     assert "without an answer: 1 (float), 1 (max-abs), 1 (searched) of 3" in reported
     assert "without 1 unlabelled" in reported
     assert calibrate(graph, frames, np.full(9, -1))[2].float_accuracy is None
-    with pytest.raises(UserError, match=r"label 3 of sample 4 is no class.*3 outputs"):
+    with pytest.raises(UserError, match=r"label 3 of sample 4 is not a class.*3 outputs"):
         calibrate(graph, frames, np.array([0, 1, 0, 1, 3, -1, 0, 1, 2]))

@@ -120,7 +120,7 @@ def test_a_net_that_is_no_hdf5(spikeport, tmp_path, frames):
     (tmp_path / "x.net").write_text("weights")
     code, _, err = spikeport("simulate", "x.net", "--input", frames, "--out", "t.npz")
     assert code == 2
-    assert "x.net: is no readable HDF5 file" in one_line(err)
+    assert "x.net: is not a readable HDF5 file" in one_line(err)
     assert not (tmp_path / "t.npz").exists()
 
 
@@ -218,8 +218,8 @@ def class_folders(folder: Path) -> Path:
         ("cdua", 0, 2, "--device: 'cdua' is not a device. Hint: use cpu, cuda, or cuda:N for the GPU N"),
         ("cuda:x", 0, 2, "'cuda:x' is not a device"),
         ("cuda:" + "9" * 5000, 2, 2, "is not a device"),
-        ("cuda", 0, 3, "--device: there is no GPU that torch can use. Hint: use cpu, or install"),
-        ("cuda:2", 2, 2, "--device: there is no GPU 2. Hint: GPUs are numbered 0 to 1 here"),
+        ("cuda", 0, 3, "--device: torch finds no GPU. Hint: use cpu, or install"),
+        ("cuda:2", 2, 2, "--device: GPU 2 does not exist. Hint: GPUs are numbered 0 to 1 here"),
     ],
 )
 def test_devices_that_are_not_there_are_one_line(spikeport, net, frames, monkeypatch, word, gpus, code, reported):

@@ -143,7 +143,7 @@ def test_the_student_of_another_run_teaches_from_events(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"first: its student is not trained yet"):
         build_teacher(recipe.teacher, (3, 9, 11), 3)
     shutil.rmtree(tmp_path / "first")
-    with pytest.raises(UserError, match=r"first: there is no such file or folder"):
+    with pytest.raises(UserError, match=r"first: no such file or folder"):
         check_teacher(recipe.teacher)
 
 

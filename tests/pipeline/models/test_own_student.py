@@ -146,7 +146,7 @@ def dense(neurons: nn.Module, **options: Any) -> Callable[[Any, int], nn.Module]
 IMPOSSIBLE: dict[str, tuple[Callable[..., Any], str]] = {
     "number": (lambda shape, classes: 3, r"returned a int, not a torch module\. Hint: name a function of"),
     "error": (lambda shape, classes: 1 / 0, r"failed: ZeroDivisionError: .* Hint: name a function of"),
-    "own forward": (lambda shape, classes: nn.Bilinear(2, 2, 2), r"a Bilinear is no nn.Sequential"),
+    "own forward": (lambda shape, classes: nn.Bilinear(2, 2, 2), r"a Bilinear is not an nn.Sequential"),
     "no neurons": (with_layers(nn.Linear(192, 2)), r"does not end in nn.Linear and neurons"),
     "relu": (with_layers(nn.Linear(192, 4), nn.ReLU()), r"layer 2: a ReLU cannot go to the chip\. Hint: use Conv2d"),
     "classes": (dense(snn.Leaky(**LEAKY)), r"its last layer has 2 outputs, and the data have 5 classes"),

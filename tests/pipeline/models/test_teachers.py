@@ -196,7 +196,7 @@ def test_a_run_keeps_its_teacher_when_the_weight_file_is_gone(tmp_path: Path) ->
     file.unlink()
     loaded = load_teacher(recipe, shape, 5, tmp_path / "teacher.safetensors")
     assert torch.equal(loaded.predict(images()).logits, kept.predict(images()).logits)
-    with pytest.raises(UserError, match=r"weights.safetensors: there is no such file"):
+    with pytest.raises(UserError, match=r"weights.safetensors: no such file"):
         check_teacher(recipe.teacher)
 
 
@@ -205,14 +205,14 @@ def test_a_run_keeps_its_teacher_when_the_weight_file_is_gone(tmp_path: Path) ->
     [
         ({"network": "resnet50"}, r"'resnet50' is not a teacher network.*cnn-small, .*onnx:FILE, run:FOLDER"),
         ({"network": "onnx:no.onnx"}, r"not trained, and teacher.epochs is 2.*teacher.epochs = 0"),
-        ({"network": "onnx:no.onnx", "epochs": 0}, r"no.onnx: there is no such file"),
+        ({"network": "onnx:no.onnx", "epochs": 0}, r"no.onnx: no such file"),
         ({"network": "onnx:no.onnx", "epochs": 0, "weights": "a"}, r"brings its own weights"),
         ({"network": "no.such:thing"}, r"'no.such:thing' cannot be imported: No module named 'no'"),
         ({"network": "torch:nothing"}, r"'torch:nothing' cannot be imported.*nothing"),
         ({"network": "torch:float32"}, r"'torch:float32' is not callable"),
         ({"network": "vgg11", "size": 7}, r"7 x 7 is too small"),
         ({"network": "cnn-small", "size": 7}, r"7 x 7 are too small"),
-        ({"network": "resnet18", "weights": "none.safetensors"}, r"none.safetensors: there is no such file"),
+        ({"network": "resnet18", "weights": "none.safetensors"}, r"none.safetensors: no such file"),
     ],
 )
 def test_what_is_wrong_with_a_teacher_is_said_before_training(options: dict[str, Any], words: str) -> None:

@@ -131,7 +131,7 @@ def test_where_the_rule_makes_no_difference_nothing_is_said_of_it() -> None:
 
 
 def test_an_unknown_rule_names_the_known_ones() -> None:
-    with pytest.raises(UserError, match=r"'fired' is no rule.*received_input_or_bias_or_spiked, spiked_only"):
+    with pytest.raises(UserError, match=r"'fired' is not a rule.*received_input_or_bias_or_spiked, spiked_only"):
         sample_energies(load_profile("loihi1"), known_activity(), active_rule="fired")
 
 

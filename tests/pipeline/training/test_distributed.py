@@ -240,7 +240,7 @@ def test_a_batch_script_of_slurms_is_one_process_whatever_it_says_of_tasks(folde
     [
         (2, {"devices": 4}, "training.devices: there are 2 GPUs that torch can use, not 4. Hint: ask for fewer"),
         (1, {"devices": 2, "accelerator": "gpu"}, "there is 1 GPU that torch can use, not 2"),
-        (0, {"accelerator": "gpu"}, "training.accelerator: there is no GPU that torch can use"),
+        (0, {"accelerator": "gpu"}, "training.accelerator: torch finds no GPU"),
         (0, {"devices": 2}, None),
         (2, {"devices": 2}, None),
         (2, {"devices": 4, "accelerator": "cpu"}, None),

@@ -71,7 +71,7 @@ def integers(network: Student) -> list[dict]:
             entry |= {"vth": float(layer.threshold) * float(layer.scale), "decay": (1 - float(layer.beta)) * 4096}
             for key in ("weight", "bias", "vth", "decay"):
                 whole = np.rint(entry[key]).astype(np.int64)
-                assert np.array_equal(whole, entry[key]), f"{name}: {key} holds values that are no integers"
+                assert np.array_equal(whole, entry[key]), f"{name}: {key} holds values that are not integers"
                 entry[key] = whole
             layers.append(entry)
             pooled = 1

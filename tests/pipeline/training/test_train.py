@@ -218,5 +218,5 @@ def test_impossible_requests(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"teacher: the loss is no longer finite.*lower the learning rate"):
         train_teacher(tiny_recipe(teacher={"lr": 1e30}), data, tmp_path)
     if not torch.cuda.is_available():
-        with pytest.raises(UserError, match=r"there is no GPU.*set it to cpu or auto"):
+        with pytest.raises(UserError, match=r"torch finds no GPU.*set it to cpu or auto"):
             train_student(tiny_recipe(training={"accelerator": "gpu"}), data, None, "baseline", tmp_path / "gpu")
