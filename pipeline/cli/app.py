@@ -1,6 +1,6 @@
-"""The command `spikeport`: parses arguments, shows progress and prints results. The work is done in other rooms.
+"""The command `spikeport`: parses arguments, shows progress and prints results. `pipeline.stages` does the work.
 
-Heavy imports are inside the commands, so that help appears at once.
+Heavy imports are inside the commands, so that the help text appears without delay.
 """
 
 from __future__ import annotations
@@ -33,21 +33,24 @@ exits.limit_blas_threads()
 app = typer.Typer(
     name="spikeport",
     cls=cli_paths.Verbs,
-    help="Takes an image classifier to a neuromorphic chip: distil, quantize, export, simulate, account for energy.",
+    help="Distills an image classifier into a spiking network, quantizes it, exports it for a neuromorphic chip, "
+    "simulates it and estimates its energy.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
 
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
-Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Run folder. [default: runs/<recipe's name>]")]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, as `run` or `train` writes it.")]
+Out = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="Folder for the run. [default: runs/<name of the recipe>]")
+]
 Resume = Annotated[
     bool,
     typer.Option(
         "--resume",
-        help="Go on where a stopped run in the same folder stopped. "
-        "Settings that no finished stage has read may be others.",
+        help="Continue a stopped run in the same folder. Finished stages are kept. "
+        "Settings that no finished stage has read may change.",
     ),
 ]
 From = Annotated[
@@ -55,13 +58,13 @@ From = Annotated[
     typer.Option(
         "--from",
         metavar="STAGE",
-        help="Go on, but do this stage and all after it again: what they have trained is trained anew, from the "
-        "beginning. So settings that they have read may change, for example training.epochs with --from student.",
+        help="Continue the run in the same folder, and repeat this stage and all later stages from the beginning. "
+        "Settings that only these stages read may change, for example training.epochs with --from student.",
     ),
 ]
 
 
-def _say_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
@@ -76,9 +79,9 @@ def _main(
         bool,
         typer.Option(
             "--version",
-            callback=_say_version,
+            callback=_print_version,
             is_eager=True,
-            help="Say which version this is, and leave.",
+            help="Print the version and exit.",
         ),
     ] = False,
 ) -> None:
@@ -95,7 +98,10 @@ def run(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """All stages: train, quantize, export, simulate, check, profile, report.
+    """Runs all stages of a recipe: training, quantization, export, simulation, check, profile and report.
+
+    Reads the recipe and its data set. Writes the networks, the spike trace and report.html into the run folder. The
+    exit code is 1 if the spikes of two simulations differ.
 
     Example: `spikeport run recipes/digits.toml --set training.epochs=10 --out runs/short`
     """
@@ -112,7 +118,10 @@ def train(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Teacher, student and quantized student; `run --resume` on the same folder does the rest.
+    """Trains the teacher, the student and the quantized student of a recipe.
+
+    Reads the recipe and its data set. Writes the weights into the run folder. `spikeport run --resume` on the same
+    folder runs the remaining stages.
 
     Example: `spikeport train recipes/nmnist-small.toml --set distillation.method=baseline`
     """
@@ -153,19 +162,21 @@ def report(
         typer.Option(
             "--baseline",
             metavar="FILE",
-            help="Also show what another machine measured: a run's baseline.json; may be repeated. Kept for later.",
+            help="baseline.json of a run on another machine, whose measurements are added to the report. Repeatable. "
+            "Later reports of the run keep them.",
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Write them there, and leave the run as it is. [default: RUN]"),
+        typer.Option("--out", metavar="DIR", help="Folder for the report; the run is not changed. [default: RUN]"),
     ] = None,
     open_it: Annotated[bool, typer.Option("--open", help="Open report.html in a browser.")] = False,
     json: Json = False,
 ) -> None:
-    """Writes report.html, report.md, report.json and their tables again from what the run found; does nothing else.
+    """Writes the report of a run again from the stored results.
 
-    Where a stage has not run, or a file of it is missing or changed, it names them and leaves with 2.
+    Writes report.html, report.md, report.json and the CSV tables. No other stage runs. The exit code is 2 if a stage
+    has not run, or one of its files is missing or changed.
 
     Example: `spikeport report runs/digits --baseline runs/on-a-gpu/baseline.json --open`
     """
@@ -186,7 +197,7 @@ cli_tools.add_to(app)
 
 
 def main() -> None:
-    """Runs the command and exits the process. A mistake of a user is one line on standard error and an exit code."""
+    """Runs the command and exits the process. A user error is printed as one line on standard error."""
     sys.exit(exits.exit_code_of(app))
 
 

@@ -1,4 +1,4 @@
-"""The verb `compare`: finished runs side by side."""
+"""The command `compare`: compares finished runs."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ if TYPE_CHECKING:
 
 def compare(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN", help="Finished run folders, two or more; the first is the measure.")
+        list[Path], typer.Argument(metavar="RUN", help="Two or more finished run folders. The first is the reference.")
     ],
     out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Where compare.html, compare.md and compare.json go.")
+        Path, typer.Option("--out", metavar="DIR", help="Folder for compare.html, compare.md and compare.json.")
     ] = Path("compare"),
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Finished runs side by side: accuracy and energy with intervals, and each run's difference to the first.
+    """Compares finished runs by accuracy and energy, each with an interval, and by the difference to the first run.
 
-    Differences are paired, recording by recording, where two runs were tested on the same ones.
+    Differences are paired by recording if two runs were tested on the same recordings. Accuracy is in percent, energy
+    in uJ per inference. Writes compare.html, compare.md and compare.json.
 
     Example: `spikeport compare runs/baseline runs/mine --out runs/compared`
     """

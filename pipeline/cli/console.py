@@ -1,4 +1,4 @@
-"""Output and options of the command: JSON for programs, lines and tables for people."""
+"""Options that several commands share, and the printing of results as JSON or as text."""
 
 from __future__ import annotations
 
@@ -12,20 +12,23 @@ import typer
 
 from spikeport.errors import CheckFailedError, UserError, printable
 
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
-RecipeWord = Annotated[str, typer.Argument(metavar="RECIPE", help="A TOML file, or the name of a shipped recipe.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")]
+RecipeWord = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A recipe: a TOML file, or the name of a shipped recipe.")
+]
 Changes = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="A.B=VALUE", help="Change one setting of the recipe; may be repeated."),
+    typer.Option("--set", metavar="A.B=VALUE", help="Change one setting of the recipe. Repeatable."),
 ]
 InputShape = Annotated[
-    str | None, typer.Option("--input-shape", metavar="C,H,W", help="Where the file does not say it.")
+    str | None,
+    typer.Option("--input-shape", metavar="C,H,W", help="Shape of a sample, for files that do not state it."),
 ]
 
 
 def show(result: Any, as_json: bool, lines: Iterable[str]) -> None:
-    """Prints a result on standard output. Control characters and line ends within a line are escaped.
+    """Prints a result on standard output. Escapes control characters and line ends within a line.
 
     Args:
         result: the result in JSON values.
@@ -40,7 +43,13 @@ def show(result: Any, as_json: bool, lines: Iterable[str]) -> None:
 
 
 def shape_of(text: str | None) -> tuple[int, ...] | None:
-    """Parses a shape such as `2,34,34`; None for None.
+    """Parses the value of --input-shape, such as `2,34,34`.
+
+    Args:
+        text: sizes with commas; None: not given.
+
+    Returns:
+        The shape; None if `text` is None.
 
     Raises:
         UserError: the text is not a shape.
@@ -59,7 +68,13 @@ def shape_of(text: str | None) -> tuple[int, ...] | None:
 
 
 def bytes_of(text: str | None) -> int | None:
-    """Parses a size such as `512M` or `4G` (powers of 1024) in bytes; None for None.
+    """Parses the value of --memory, such as `512M` or `4G`.
+
+    Args:
+        text: a number with K, M, G or T for powers of 1024; None: not given.
+
+    Returns:
+        The size in bytes; None if `text` is None.
 
     Raises:
         UserError: the text is not a size.
@@ -72,15 +87,15 @@ def bytes_of(text: str | None) -> int | None:
     return int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " "))
 
 
-def fail(what: str, hint: str) -> NoReturn:
+def fail(message: str, hint: str) -> NoReturn:
     """Ends the command with exit code 1, for a check that failed.
 
     Args:
-        what: the failure.
-        hint: what to do about it.
+        message: the failure.
+        hint: how to correct it.
 
     Raises:
         CheckFailedError: always.
     """
     sys.stdout.flush()
-    raise CheckFailedError(what, hint=hint)
+    raise CheckFailedError(message, hint=hint)

@@ -1,4 +1,4 @@
-"""The verb `export`: writes the files for the chip from a run, a .nir file or a .net file, with the rounding errors."""
+"""The command `export`: writes the .nir and .net files of a network, with a table of rounding errors."""
 
 from __future__ import annotations
 
@@ -15,57 +15,79 @@ INTEGERS = "Rounding to integers"
 
 Dt = Annotated[
     float | None,
-    typer.Option("--dt", metavar="SECONDS", help="Time step the network was made for.", rich_help_panel=NIR),
+    typer.Option(
+        "--dt",
+        metavar="SECONDS",
+        help="Time step of the network, in seconds. Needed if the file does not state it.",
+        rich_help_panel=NIR,
+    ),
 ]
 Reset = Annotated[
     Literal["zero"] | None,
-    typer.Option("--reset", help="What a spike does to the membrane; NIR does not say.", rich_help_panel=NIR),
+    typer.Option("--reset", help="Membrane after a spike, which NIR does not state: zero.", rich_help_panel=NIR),
 ]
 IfGain = Annotated[
     Literal["per-step", "per-second"] | None,
-    typer.Option("--if-gain", help="What an IF node's r means; frameworks differ.", rich_help_panel=NIR),
+    typer.Option("--if-gain", help="Unit of r in IF nodes, which depends on the framework.", rich_help_panel=NIR),
 ]
 
 
 def export(
     source: Annotated[
-        Path, typer.Argument(metavar="SOURCE", help="A run folder, any .nir file, or a .net file to check.")
+        Path, typer.Argument(metavar="SOURCE", help="A run folder, a .nir file, or a .net file to check.")
     ],
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Where the files go. [default: here]")
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Folder for the files. [default: for a .nir file the working folder, for a run the run]",
+        ),
     ] = None,
     hardware: Annotated[
         list[str] | None,
-        typer.Option("--hardware", metavar="ID", help="Check public limits, e.g. loihi1, loihi2; may be repeated."),
+        typer.Option(
+            "--hardware",
+            metavar="ID",
+            help="Check the published limits of a device, e.g. loihi1 or loihi2. Repeatable.",
+        ),
     ] = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Print what became of each node, with numbers.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Print the conversion of each node, with its parameters.")
+    ] = False,
     dt: Dt = None,
     reset: Reset = None,
     if_gain: IfGain = None,
     input_shape: InputShape = None,
     readout: Annotated[
         Literal["spikes", "membrane-sum", "membrane-max", "membrane-last"] | None,
-        typer.Option("--readout", help="Read classes from the last layer's membrane instead.", rich_help_panel=NIR),
+        typer.Option("--readout", help="How the output of the last layer becomes a class.", rich_help_panel=NIR),
     ] = None,
     bias: Annotated[
         Literal["refuse", "neuron"] | None,
         typer.Option(
             "--bias",
-            help="Biases before a synaptic current: refuse (default), or a unit that always fires.",
+            help="Biases before a synaptic current: refuse (default), or add a neuron that fires in every step.",
             rich_help_panel=NIR,
         ),
     ] = None,
     allow_vector: Annotated[
         bool,
-        typer.Option("--allow-vector", help="Let neurons of a layer differ (simulators only).", rich_help_panel=NIR),
+        typer.Option(
+            "--allow-vector",
+            help="Accept neurons of one layer with different decays, which only simulators run.",
+            rich_help_panel=NIR,
+        ),
     ] = False,
-    bits: Annotated[int, typer.Option("--bits", min=2, max=8, help="Bits of a weight.", rich_help_panel=INTEGERS)] = 8,
+    bits: Annotated[
+        int, typer.Option("--bits", min=2, max=8, help="Bits of a weight, with sign.", rich_help_panel=INTEGERS)
+    ] = 8,
     calibrate: Annotated[
         Path | None,
         typer.Option(
             "--calibrate",
             metavar="FRAMES.npz",
-            help="Search each layer's scale on these frames.",
+            help="Frames on which the weight scale of each layer is searched.",
             rich_help_panel=INTEGERS,
         ),
     ] = None,
@@ -76,7 +98,7 @@ def export(
             min=0,
             max=8,
             rich_help_panel=INTEGERS,
-            help="Inputs are counts of so many bits (graded spikes, Loihi 2); 0: spikes.",
+            help="Bits of the counts at the input (graded spikes, Loihi 2). 0: binary spikes.",
         ),
     ] = 0,
     check: Annotated[
@@ -84,24 +106,31 @@ def export(
         typer.Option(
             "--check",
             metavar="FRAMES.npz",
-            help="Say on these frames how far rounding moved the behavior. [default: a few seeded random frames]",
+            help="Frames on which the float and the integer network are compared. "
+            "[default: those of --calibrate, else random frames]",
             rich_help_panel=INTEGERS,
         ),
     ] = None,
     no_check: Annotated[
-        bool, typer.Option("--no-check", help="Do not run the network.", rich_help_panel=INTEGERS)
+        bool,
+        typer.Option(
+            "--no-check",
+            help="Skip the comparison of the float network and the integer network.",
+            rich_help_panel=INTEGERS,
+        ),
     ] = False,
     script: Annotated[
         bool,
-        typer.Option("--script", help="Write run_in_lava.py beside the .net: runs it in Lava without Spikeport."),
+        typer.Option("--script", help="Also write run_in_lava.py, which runs the .net file in Lava without Spikeport."),
     ] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """A run or any .nir file -> .nir with its metadata, .net for netx, and what rounding cost.
+    """Converts a run or a .nir file to integers, and writes a .net file for netx, a .nir file and its metadata.
 
-    The network of a .nir file runs on a few frames, in float64 and in integers; the differences are printed.
-    A live snnTorch nn.Sequential becomes a .nir in Python:
+    Prints the rounding errors of each layer. For a .nir file, also simulates a few frames in float64 and in integers
+    and prints the differences. The exit code is 1 if the network exceeds a limit of a device in --hardware.
+    To export a snnTorch nn.Sequential, write a .nir file in Python first:
     `spikeport.from_snntorch(net, input_shape, dt_s).save(FILE)`.
 
     Example: `spikeport export lif_norse.nir --dt 1e-4 --reset zero --explain --out exported`

@@ -1,4 +1,4 @@
-"""Expands ~ and $VARIABLES in the path arguments of all verbs, as in recipes."""
+"""Expands ~ and $VARIABLES in the path arguments of all commands, as in recipes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from spikeport.paths import expanded
 
 
 class Verbs(TyperGroup):
-    """The command: in paths that its verbs take, ~ and $VARIABLES are replaced."""
+    """The command group. It expands ~ and $VARIABLES in the path arguments of its commands."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -22,7 +22,7 @@ class Verbs(TyperGroup):
             _expand(verb)
 
     def main(self, args: Any = None, *rest: Any, **settings: Any) -> Any:
-        """Parses the arguments and runs the verb.
+        """Parses the arguments and runs the command.
 
         Raises:
             UserError: an argument contains the character NUL, which no path can contain.

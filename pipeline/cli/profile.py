@@ -1,4 +1,4 @@
-"""The verb `profile`: counts and energy of a run or of a network on frames."""
+"""The command `profile`: operation counts and energy of a run, or of a network on frames."""
 
 from __future__ import annotations
 
@@ -16,26 +16,37 @@ def profile(
         Path, typer.Argument(metavar="RUN|NET|NIR", help="A run folder, or a .net or .nir file with --input.")
     ],
     frames: Annotated[
-        Path | None, typer.Option("--input", metavar="FRAMES.npz", help="Frames for a .net or .nir file.")
+        Path | None,
+        typer.Option("--input", metavar="FRAMES.npz", help="Frames [N, T, C, H, W] for a .net or .nir file."),
     ] = None,
     hardware: Annotated[
-        list[str] | None, typer.Option("--hardware", metavar="ID", help="A profile's id or file; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--hardware",
+            metavar="ID",
+            help="Id or file of a hardware profile. Repeatable. [default: those of the recipe]",
+        ),
     ] = None,
-    baseline: Annotated[str | None, typer.Option("--baseline", metavar="ID", help="GPU profile for the floor.")] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            "--baseline", metavar="ID", help="Id of a GPU profile, for a lower bound of the energy of the matching ANN."
+        ),
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Write a report there; a run itself stays as it is.")
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder for a report. A run is not changed.")
     ] = None,
     active_rule: Annotated[
         str | None,
         typer.Option(
             "--active-rule",
             metavar="RULE",
-            help="Which neuron updates count as active: received_input_or_bias_or_spiked or spiked_only. "
-            "[default: the run's recipe, else the device]",
+            help="Rule for active neuron updates: received_input_or_bias_or_spiked or spiked_only. "
+            "[default: that of the recipe, else that of the device]",
         ),
     ] = None,
     per_step: Annotated[
-        bool, typer.Option("--per-step", help="Write steps.csv as well: counts by step and layer.")
+        bool, typer.Option("--per-step", help="Also write steps.csv, the counts of each step and layer.")
     ] = False,
     input_shape: InputShape = None,
     dt: Dt = None,
@@ -44,7 +55,10 @@ def profile(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Counts spikes and synaptic operations and prices them: modeled energy as an interval, unknown stays unknown.
+    """Counts spikes and synaptic operations, and estimates the energy per inference on hardware profiles.
+
+    Prints counts per sample, and energy in uJ and latency in us as intervals. A quantity is unknown if the profile
+    lacks a constant for it. With --out, writes a report and its tables.
 
     Example: `spikeport profile student.net --input test-frames.npz --hardware loihi1 --out profiled`
     """

@@ -1,10 +1,10 @@
-"""The verbs that run a network: simulate, replay."""
+"""The commands that simulate a .net file: `simulate` and `replay`."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -12,64 +12,69 @@ from spikeport.errors import UserError
 from spikeport.pipeline.cli.console import InputShape, Json, Quiet, bytes_of, fail, shape_of, show
 from spikeport.pipeline.stages.outputs import check_file, is_trace
 
-if TYPE_CHECKING:
-    pass
-
 Input = Annotated[
-    Path, typer.Option("--input", metavar="FRAMES.npz", help="Frames [N, T, C, H, W] of 0 and 1, or a .npy of them.")
+    Path,
+    typer.Option("--input", metavar="FRAMES.npz", help="Frames [N, T, C, H, W] of integers, in a .npz or .npy file."),
 ]
 
 
 def add_to(app: typer.Typer) -> None:
-    """Adds the verbs to the command."""
+    """Adds the commands to `app`."""
     app.command()(simulate)
     app.command()(replay)
 
 
 def simulate(
-    net: Annotated[Path, typer.Argument(metavar="NET", help="A .net file, ours or lava-dl's.")],
+    net: Annotated[Path, typer.Argument(metavar="NET", help="A .net file, written by Spikeport or lava-dl.")],
     frames: Input,
     backend: Annotated[
         str,
         typer.Option(
             "--backend",
             metavar="NAME[,NAME]",
-            help="reference, lava or package.module:factory. Two names, or both (= reference,lava): compares every "
-            "layer, spike by spike; leaves with 1 where they differ.",
+            help="reference, lava or package.module:factory. Two backends are compared in every layer, spike by spike; "
+            "the exit code is 1 if they differ. both: reference,lava.",
         ),
     ] = "reference",
-    out: Annotated[Path | None, typer.Option("--out", metavar="TRACE.npz", help="Keep spikes and counts.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="TRACE.npz", help="File for the spikes and the counts.")
+    ] = None,
     per_step: Annotated[
-        bool, typer.Option("--per-step", help="Keep the counts of every step in TRACE.npz too.")
+        bool, typer.Option("--per-step", help="Also write the counts of every step into TRACE.npz.")
     ] = False,
     samples: Annotated[
-        int | None, typer.Option("--samples", min=1, help="So many of them, drawn by class where there are labels.")
+        int | None,
+        typer.Option(
+            "--samples", min=1, help="Simulate this many samples, drawn by class if there are labels. [default: all]"
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of that draw.")] = 0,
-    clip: Annotated[
-        bool, typer.Option("--clip", help="Counts above what the network takes become its largest value.")
-    ] = False,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the draw.")] = 0,
+    clip: Annotated[bool, typer.Option("--clip", help="Clip counts to the largest input of the network.")] = False,
     memory: Annotated[
         str | None,
         typer.Option(
             "--memory",
             metavar="SIZE",
-            help="What the reference may take, e.g. 512M or 4G. [default: a quarter of what is free, 4G at most]",
+            help="Memory limit of the reference, e.g. 512M or 4G. [default: a quarter of the free memory, at most 4G]",
         ),
     ] = None,
-    device: Annotated[str, typer.Option("--device", help="Of the reference: cpu, cuda or cuda:N.")] = "cpu",
+    device: Annotated[str, typer.Option("--device", help="Device of the reference: cpu, cuda or cuda:N.")] = "cpu",
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Lava processes at once. [default: one a core]")
+        int | None, typer.Option("--workers", min=1, help="Number of Lava processes. [default: one per core]")
     ] = None,
-    timeout_s: Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=1, help="For Lava.")] = 1800.0,
+    timeout_s: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", min=1, help="Time limit of Lava, in seconds.")
+    ] = 1800.0,
     case: Annotated[
-        Path, typer.Option("--case", metavar="DIR", help="Where a divergence is kept, to be replayed by `check`.")
+        Path, typer.Option("--case", metavar="DIR", help="Folder for the first divergence, which `replay` reads.")
     ] = Path("divergence"),
     input_shape: InputShape = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Runs a .net file on frames with one backend, or with two that are compared spike by spike.
+    """Simulates a .net file on frames with one backend, or compares two backends spike by spike.
+
+    Prints the accuracy if the frames have labels, and spikes and synaptic operations per sample and layer.
 
     Example: `spikeport simulate student.net --input test-frames.npz --backend both --samples 20`
     """
@@ -136,10 +141,14 @@ def simulate(
 
 
 def replay(
-    case: Annotated[Path, typer.Argument(metavar="CASE", help="A folder that a divergence was written to.")],
+    case: Annotated[
+        Path, typer.Argument(metavar="CASE", help="The folder of a divergence, written by `check` or `simulate`.")
+    ],
     json: Json = False,
 ) -> None:
-    """Runs a kept divergence again, with the two backends that differed. Leaves with 1 where they still differ.
+    """Simulates the sample of a divergence again with the two backends that differed.
+
+    Prints whether each backend gives the same spikes as before. The exit code is 1 if the backends still differ.
 
     Example: `spikeport replay divergence/divergence-conv1-sample-3`
     """

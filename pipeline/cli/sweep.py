@@ -1,4 +1,4 @@
-"""The verb `sweep`: one recipe over settings, seeds and folds."""
+"""The command `sweep`: trains a recipe over settings, seeds and folds."""
 
 from __future__ import annotations
 
@@ -14,29 +14,38 @@ from spikeport.tables import text_table
 
 Over = Annotated[
     list[str] | None,
-    typer.Option("--over", metavar="A.B=X,Y,Z", help="Values of one setting to go over; may be repeated."),
+    typer.Option(
+        "--over", metavar="A.B=X,Y,Z", help="Values of one setting. Repeatable: all combinations are trained."
+    ),
 ]
 Out = Annotated[
-    Path | None, typer.Option("--out", metavar="DIR", help="The sweep's folder. [default: runs/sweep-<recipe's name>]")
+    Path | None,
+    typer.Option("--out", metavar="DIR", help="Folder for the sweep. [default: runs/sweep-<name of the recipe>]"),
 ]
 
 
 def sweep(
     recipe: RecipeWord,
     over: Over = None,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Seeds, counted up from the recipe's.")] = 1,
-    folds: Annotated[int, typer.Option("--folds", min=0, help="Folds of the recordings; 0: the recipe's split.")] = 0,
-    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Trials at a time; they share the cores.")] = 1,
+    seeds: Annotated[
+        int, typer.Option("--seeds", min=1, help="Number of seeds, which count up from the seed of the recipe.")
+    ] = 1,
+    folds: Annotated[
+        int, typer.Option("--folds", min=0, help="Number of cross-validation folds. 0: the split of the recipe.")
+    ] = 0,
+    jobs: Annotated[
+        int, typer.Option("--jobs", min=1, help="Number of trials that run at the same time and share the cores.")
+    ] = 1,
     out: Out = None,
     changes: Changes = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where a stopped sweep stopped.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue a stopped sweep in the same folder.")] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Trains a recipe with every combination of values, seeds and folds; ends in a table of paired differences.
+    """Trains a recipe with every combination of values, seeds and folds, and prints a table of paired differences.
 
-    The first combination is what the others are compared with. Leaves with 2 where a trial failed,
-    with 3 where all lacked something, such as the data.
+    The other combinations are compared with the first one. Writes a run folder for each trial. The exit code is 2 if a
+    trial failed, and 3 if all failed because something is missing, such as the data.
 
     Example: `spikeport sweep nmnist-small --over distillation.method=baseline,ckd --seeds 5 --jobs 2`
     """

@@ -1,4 +1,4 @@
-"""The verbs `hardware`, `data`, `lava` and `doctor`."""
+"""The commands `hardware`, `data`, `lava` and `doctor`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from spikeport.pipeline.cli.console import Changes, Json, RecipeWord, fail, show
 from spikeport.pipeline.stages.outputs import check_file, is_picture
 from spikeport.tables import text_table
 
-hardware = typer.Typer(help="Devices, and what is known of them.", no_args_is_help=True)
-data = typer.Typer(help="Recordings and images.", no_args_is_help=True)
-lava = typer.Typer(help="Lava, in an environment of its own.", no_args_is_help=True)
+hardware = typer.Typer(help="Lists hardware profiles, their constants and sources.", no_args_is_help=True)
+data = typer.Typer(help="Downloads, describes and previews data sets.", no_args_is_help=True)
+lava = typer.Typer(help="Installs Lava in a separate Python environment.", no_args_is_help=True)
 
 
 def add_to(app: typer.Typer) -> None:
-    """Adds the verbs to the command."""
+    """Adds the commands to `app`."""
     app.add_typer(hardware, name="hardware")
     app.add_typer(data, name="data")
     app.add_typer(lava, name="lava")
@@ -27,7 +27,7 @@ def add_to(app: typer.Typer) -> None:
 
 @hardware.command("list")
 def hardware_list(json: Json = False) -> None:
-    """The devices that reports can price."""
+    """Lists the hardware profiles and the terms that are unknown in each."""
     from spikeport.pipeline.stages.machine import list_hardware
 
     rows = list_hardware()
@@ -37,9 +37,10 @@ def hardware_list(json: Json = False) -> None:
 
 @hardware.command("show")
 def hardware_show(
-    profile: Annotated[str, typer.Argument(metavar="ID", help="A device's id, or a profile file.")], json: Json = False
+    profile: Annotated[str, typer.Argument(metavar="ID", help="Id of a hardware profile, or a profile file.")],
+    json: Json = False,
 ) -> None:
-    """Every constant of a device with its source and grade.
+    """Prints every constant of a device with its unit, status and source.
 
     Example: `spikeport hardware show loihi1`
     """
@@ -52,7 +53,7 @@ def hardware_show(
 
 @hardware.command("validate")
 def hardware_validate(json: Json = False) -> None:
-    """Estimates beside published measurements, from the profiles. Leaves with 1 where one is out of its band."""
+    """Compares estimates with published measurements. The exit code is 1 if an estimate is outside its band."""
     from spikeport.hardware_profiles.validation import OUTSIDE, PublishedCheck, summary
     from spikeport.pipeline.stages.machine import validate_hardware
 
@@ -73,7 +74,7 @@ def hardware_validate(json: Json = False) -> None:
 
 @data.command("list")
 def data_list(json: Json = False) -> None:
-    """The sources of recordings that a recipe can name."""
+    """Lists the data sets that a recipe can name as `data.source`."""
     from spikeport.pipeline.stages.machine import list_datasets
 
     rows = list_datasets()
@@ -82,8 +83,10 @@ def data_list(json: Json = False) -> None:
 
 @data.command("info")
 def data_info(recipe: RecipeWord, changes: Changes = None, json: Json = False) -> None:
-    """Sizes, classes, events and splits of a recipe's data set, how long its recordings are and what the frames hold of
-    them. What does not seem right is a warning.
+    """Describes the data set of a recipe: sizes, classes, splits, events and durations of the recordings.
+
+    Also prints the part of the events that the frames contain. Durations that do not fit the time window give a
+    warning.
 
     Example: `spikeport data info recipes/digits.toml`
     """
@@ -97,11 +100,13 @@ def data_info(recipe: RecipeWord, changes: Changes = None, json: Json = False) -
 
 @data.command("download")
 def data_download(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A named set: nmnist, ncaltech101, ...")],
-    root: Annotated[Path, typer.Option("--root", metavar="DIR", help="Where to place it; a recipe's data.root.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a data set: nmnist, ncaltech101, ...")],
+    root: Annotated[
+        Path, typer.Option("--root", metavar="DIR", help="Folder for the data set: data.root of the recipe.")
+    ],
     json: Json = False,
 ) -> None:
-    """Fetches a named set from its hosts. What is complete is not fetched again; leaves with 3 where a host is gone.
+    """Downloads a data set. Complete parts are not downloaded again. The exit code is 3 if a host cannot be reached.
 
     Example: `spikeport data download nmnist --root data`
     """
@@ -116,12 +121,14 @@ def data_download(
 @data.command("preview")
 def data_preview(
     recipe: RecipeWord,
-    out: Annotated[Path, typer.Option("--out", metavar="PICTURE.png")] = Path("preview.png"),
-    count: Annotated[int, typer.Option("--count", min=1, max=20, help="How many recordings.")] = 6,
+    out: Annotated[Path, typer.Option("--out", metavar="PICTURE.png", help="File for the picture.")] = Path(
+        "preview.png"
+    ),
+    count: Annotated[int, typer.Option("--count", min=1, max=20, help="Number of recordings.")] = 6,
     changes: Changes = None,
     json: Json = False,
 ) -> None:
-    """A picture of binned frames beside the paired image.
+    """Writes a picture of binned frames beside their paired images.
 
     Example: `spikeport data preview digits --out digits.png`
     """
@@ -135,21 +142,21 @@ def data_preview(
 
 @lava.command("install")
 def lava_install(json: Json = False) -> None:
-    """Makes Lava's environment (about 500 MB) and asks it a question whose answer is known."""
+    """Creates the Python environment of Lava (about 500 MB) and tests it with a network of known output."""
     from spikeport.export.backends.lava.driver import known_answer
     from spikeport.export.backends.lava.environment import install
     from spikeport.pipeline.run.progress import ProgressPrinter
 
     python = install(log=ProgressPrinter().say)
     answered = known_answer()
-    show({"python": str(python), "known_answer": answered}, json, [f"Lava answers as worked out by hand: {python}"])
+    show({"python": str(python), "known_answer": answered}, json, [f"Lava gives the known output: {python}"])
     if not answered:
-        fail("Lava gives a wrong answer to the known question", "remove its folder and install it again")
+        fail("Lava gives a wrong output for the test network", "remove its folder and install it again")
 
 
 @lava.command("info")
 def lava_info(json: Json = False) -> None:
-    """Which Lava is used, and where it is. Leaves with 3 where there is none."""
+    """Prints the Python interpreter and the versions of Lava. The exit code is 3 if Lava is not installed."""
     from spikeport.export.backends.lava.environment import LAVA_DL, LAVA_NC, interpreter
 
     result = {"python": str(interpreter()), "lava-nc": LAVA_NC, "lava-dl": LAVA_DL}
@@ -157,16 +164,17 @@ def lava_info(json: Json = False) -> None:
 
 
 def doctor(json: Json = False) -> None:
-    """Says what works here and what is missing; runs a known-answer network through Lava.
+    """Tests the installation: packages, backends, GPU and energy counters.
 
-    Leaves with 3 where a part is missing, 1 where one gives a wrong answer.
+    Each backend simulates a network of known output. The exit code is 3 if a part is missing, and 1 if a part gives a
+    wrong output.
     """
     from spikeport.pipeline.stages.doctor import doctor as examine
 
     rows = examine()
     show(rows, json, text_table(("part", "state", "detail"), [(r["part"], r["state"], r["detail"]) for r in rows]))
     if any(row["state"] == "wrong" for row in rows):
-        fail("a part gives wrong answers", "see above")
+        fail("a part gives a wrong output", "see the table above")
     if any(row["state"] == "missing" for row in rows):
         raise typer.Exit(3)
 
