@@ -80,7 +80,11 @@ def list_rows() -> list[DeviceRow]:
 
 
 def show_rows(profile: HardwareProfile) -> list[ConstantRow]:
-    """One row for each number of a profile, unknown ones included."""
+    """One row for each number of a profile, unknown ones included.
+
+    Args:
+        profile: the hardware profile.
+    """
     rows = [_row(f"energy.{entry.op}", "pJ", entry) for entry in profile.energy]
     sections: tuple[tuple[str, BaseModel | None], ...] = (
         ("static", profile.static),

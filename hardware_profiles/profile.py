@@ -170,7 +170,11 @@ class HardwareProfile:
 
 
 def known(constant: Constant | None) -> Constant | None:
-    """`constant` if its value is known, else None."""
+    """`constant` if its value is known, else None.
+
+    Args:
+        constant: a constant of a profile; None if the profile has no such constant.
+    """
     return constant if constant is not None and constant.value is not None else None
 
 

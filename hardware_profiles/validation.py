@@ -61,7 +61,11 @@ class PublishedCheck(JsonValue):
 
 
 def check_rows(profile: HardwareProfile) -> list[PublishedCheck]:
-    """One row for each published result of a profile, with an estimate if the counts are published."""
+    """One row for each published result of a profile, with an estimate if the counts are published.
+
+    Args:
+        profile: the hardware profile.
+    """
     return [_check(profile, entry) for entry in profile.published]
 
 
@@ -99,6 +103,9 @@ def summary(rows: list[PublishedCheck]) -> list[str]:
 
     They state the largest error of results with published counts, and for the others the firing rates that explain
     the measurement.
+
+    Args:
+        rows: rows of `validate_rows`.
     """
     judged = [row for row in rows if row.result in (WITHIN, OUTSIDE)]
     low = [row for row in rows if row.high is not None and (row.published or 0.0) > row.high and row not in judged]
@@ -124,7 +131,11 @@ def summary(rows: list[PublishedCheck]) -> list[str]:
 
 
 def markdown(rows: list[PublishedCheck]) -> str:
-    """The rows as a Markdown table, with their summary."""
+    """The rows as a Markdown table, with their summary.
+
+    Args:
+        rows: rows of `validate_rows`.
+    """
     head = ("hardware", "workload", "quantity", "published", "estimate", "off", "result", "source")
     lines = [f"| {' | '.join(head)} |", "|---|---|---|---:|---:|---:|---|---|"]
     for row in rows:

@@ -50,7 +50,13 @@ def printable(text: str) -> str:
 
     Names that come from files are printed only after this.
 
-    >>> printable("a\\x1b[31m")
-    'a\\\\x1b[31m'
+    Args:
+        text: any text.
+
+    Returns:
+        The text on one line, without characters that steer a terminal.
+
+    >>> printable("a\x1b[31m")
+    'a\\x1b[31m'
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

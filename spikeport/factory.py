@@ -14,7 +14,11 @@ HINT = "write package.module:attribute of an installed package, or put your file
 
 
 def is_factory(name: str) -> bool:
-    """Whether `name` is meant as `package.module:attribute`: two dotted names around one colon."""
+    """Whether `name` has the form `package.module:attribute`.
+
+    Args:
+        name: a name from a recipe or an option.
+    """
     module, colon, attribute = name.partition(":")
     return bool(colon) and all(part.isidentifier() for part in (*module.split("."), *attribute.split(".")))
 

@@ -29,8 +29,14 @@ _NO_ROOM = 1 << 16  # bytes
 
 @contextlib.contextmanager
 def writing(target: str | os.PathLike[str]) -> Iterator[None]:
-    """A block that writes `target`: where the disk does not take it, CannotWriteError is raised in place of what the
-    writing library raised. Other errors pass."""
+    """Replaces the errors of a full or broken disk within the block by CannotWriteError. Other errors pass unchanged.
+
+    Args:
+        target: the file or folder that the block writes.
+
+    Raises:
+        CannotWriteError: the disk is full, read-only or broken.
+    """
     try:
         yield
     except CannotWriteError:
@@ -43,14 +49,26 @@ def writing(target: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def cannot_write(target: str | os.PathLike[str], why: str) -> CannotWriteError:
-    """The error to raise where `target` cannot be written."""
+    """The error to raise where `target` cannot be written.
+
+    Args:
+        target: the file or folder.
+        why: the reason, as `why_unwritten` gives it.
+    """
     hint = "make room there, or choose another folder with --out"
     return CannotWriteError("cannot write here", where=os.fspath(target), cause=why, hint=hint)
 
 
 def why_unwritten(error: BaseException, target: str | os.PathLike[str] | None = None) -> str | None:
-    """What kept the disk from taking a file, if that is behind `error`; None if something else is. `target`: what was
-    being written, whose disk is asked where the error is a library's own."""
+    """Whether an error was caused by the disk, and which fault of the disk.
+
+    Args:
+        error: the error, with its causes.
+        target: the file or folder that was written. For an error without a number, the free space of its disk decides.
+
+    Returns:
+        The fault of the disk; None for any other error.
+    """
     at: BaseException | None = error
     while at is not None:
         number = _number(at)
@@ -85,7 +103,11 @@ def _is_about(error: BaseException, target: str | os.PathLike[str]) -> bool:
 
 @contextlib.contextmanager
 def discard_writes(folder: str | os.PathLike[str]) -> Iterator[None]:
-    """Discards what this process writes into `folder` within the block; another process writes the same files."""
+    """Discards what this process writes into `folder` within the block; another process writes the same files.
+
+    Args:
+        folder: the folder.
+    """
     _discarded_folders.append(Path(folder).resolve())
     try:
         yield
@@ -98,6 +120,12 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yields a temporary path beside `path`, which replaces `path` when the block succeeds and is removed otherwise.
 
     The temporary path has the suffix of `path`, since some writers depend on it.
+
+    Args:
+        path: the file to write.
+
+    Yields:
+        The temporary path.
 
     Raises:
         CannotWriteError: the disk is full, read-only or broken.
@@ -124,8 +152,17 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yields a temporary folder; when the block ends well, its files take their places in `folder`, which is made
-    where it is not there. Otherwise nothing is changed. Raises CannotWriteError where the disk does not take them."""
+    """Yields a temporary folder, whose files are moved into `folder` if the block succeeds. Otherwise nothing changes.
+
+    Args:
+        folder: the folder to write into; created if it does not exist.
+
+    Yields:
+        The temporary folder.
+
+    Raises:
+        CannotWriteError: the disk is full, read-only or broken.
+    """
     target = Path(folder)
     with writing(target):
         with _own(target):
@@ -158,18 +195,43 @@ def _own(target: Path) -> Iterator[None]:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Writes `text` as UTF-8, whole or not at all."""
+    """Writes a text file as UTF-8, completely or not at all.
+
+    Args:
+        path: the file.
+        text: its content.
+
+    Raises:
+        CannotWriteError: the disk is full, read-only or broken.
+    """
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Writes `value` as indented JSON, whole or not at all; NaN and infinity are refused."""
+    """Writes a value as indented JSON, completely or not at all.
+
+    Args:
+        path: the file.
+        value: JSON values.
+
+    Raises:
+        CannotWriteError: the disk is full, read-only or broken.
+        ValueError: the value contains NaN or infinity.
+    """
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def write_npz(path: str | os.PathLike[str], **arrays: np.ndarray) -> None:
-    """Writes a compressed .npz without pickles, whole or not at all."""
+    """Writes a compressed .npz without pickles, completely or not at all.
+
+    Args:
+        path: the file.
+        **arrays: arrays by name.
+
+    Raises:
+        CannotWriteError: the disk is full, read-only or broken.
+    """
     for name, array in arrays.items():
         if np.asarray(array).dtype.hasobject:
             raise TypeError(f"{name} holds Python objects, which .npz could only pickle")

@@ -40,6 +40,9 @@ class JsonValue:
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """The value that `to_json` wrote. Unknown keys are ignored; fields with a default may be absent.
 
+        Args:
+            value: the JSON object.
+
         Raises:
             ValueError: a key without a default is absent, or a value has another form.
         """

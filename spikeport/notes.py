@@ -11,13 +11,21 @@ _printed: set[str] = set()
 
 
 def note(text: str) -> None:
-    """Prints "note: " and `text`, once for each text. Notes are facts worth knowing; nothing is wrong."""
+    """Prints "note: " and `text`, once for each text. Notes are facts worth knowing; nothing is wrong.
+
+    Args:
+        text: one sentence.
+    """
     if text not in _printed and _print_line(f"note: {text}"):
         _printed.add(text)
 
 
 def warning(text: str) -> None:
-    """Prints "warning: " and `text`: something seems wrong."""
+    """Prints "warning: " and `text`: something seems wrong.
+
+    Args:
+        text: one sentence.
+    """
     _print_line(f"warning: {text}")
 
 

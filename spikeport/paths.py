@@ -14,6 +14,9 @@ _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 def expanded(text: str) -> str:
     """`text` with ~, ~user, $NAME and ${NAME} replaced. A path that exists literally is returned unchanged.
 
+    Args:
+        text: a path.
+
     Raises:
         UserError: a variable is not set, or no file can have such a name.
     """

@@ -21,6 +21,9 @@ def tuples(value: Any) -> Any:
 def short(value: Any) -> str:
     """The `repr` of a value, cut after 200 characters.
 
+    Args:
+        value: any value.
+
     >>> short("a" * 1000) == "'" + "a" * 199 + "..."
     True
     """
@@ -58,6 +61,10 @@ def explain(error: ValidationError, values: Mapping[str, Any]) -> str:
 
 def dotted_key(location: tuple[int | str, ...], values: Mapping[str, Any]) -> str:
     """A pydantic location as a key of the file, entries of arrays by name where they have one: `energy[synop].value`.
+
+    Args:
+        location: `loc` of a pydantic error.
+        values: content of the file.
 
     >>> dotted_key(("energy", 0, "value"), {"energy": [{"op": "synop"}]})
     'energy[synop].value'

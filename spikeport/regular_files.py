@@ -19,7 +19,14 @@ _KINDS = {
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Opens the regular file at `path` (links are followed) for reading. Raises UserError for anything else."""
+    """Opens a regular file for reading. Links are followed.
+
+    Args:
+        path: the file.
+
+    Raises:
+        UserError: the path is not a regular file, or cannot be opened.
+    """
     try:
         return _open(path)
     except OSError as error:
@@ -57,7 +64,14 @@ def _open(path: Path) -> BinaryIO:
 
 
 def check_regular(path: Path) -> None:
-    """Raises UserError where `path` is not a regular file, nor a link to one."""
+    """Checks that a path is a regular file or a link to one.
+
+    Args:
+        path: the file.
+
+    Raises:
+        UserError: the path is not a regular file, or is missing.
+    """
     try:
         _check(path, os.stat(path))
     except OSError as error:

@@ -19,7 +19,14 @@ class Table(list[dict[str, Any]]):
     """
 
     def column(self, key: str) -> list[Any]:
-        """The values under `key`, one a row."""
+        """The values under `key`, one a row.
+
+        Args:
+            key: name of the column.
+
+        Returns:
+            One value for each row.
+        """
         return [row[key] for row in self]
 
     def __repr__(self) -> str:
@@ -35,6 +42,13 @@ class Table(list[dict[str, Any]]):
 
 def text_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
     """`rows` under `head` as aligned lines; columns of numbers are aligned to the right.
+
+    Args:
+        head: names of the columns.
+        rows: cells of each row; None is printed as "unknown".
+
+    Returns:
+        The lines of the table.
 
     >>> text_table(("layer", "weights"), [("conv1", 1200), ("out", None)])
     ['layer  weights', '-----  -------', 'conv1  1,200', 'out    unknown']
@@ -54,16 +68,25 @@ def text_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
 
 
 def text_of(lines: Iterable[str]) -> str:
-    """Lines as one text, as values print themselves; a name in a line cannot end it or steer a terminal.
+    """Joins lines to one text, as the `repr` of values. Line ends and control characters within a line are escaped.
 
-    >>> text_of(["layer a\\nb", "layer c"])
-    'layer a\\\\nb\\nlayer c'
+    Args:
+        lines: the lines.
+
+    >>> text_of(["layer a\nb", "layer c"])
+    'layer a\\nb\nlayer c'
     """
     return "\n".join(printable(line) for line in lines)
 
 
 def html_table(head: Sequence[str], rows: Iterable[Sequence[Any]], caption: str = "") -> str:
-    """The same table as HTML, escaped."""
+    """The table of `text_table` as HTML, escaped.
+
+    Args:
+        head: names of the columns.
+        rows: cells of each row.
+        caption: caption of the table; "" for none.
+    """
     title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
     heads = "".join(f"<th>{html.escape(name)}</th>" for name in head)
     body = "".join(
@@ -73,7 +96,11 @@ def html_table(head: Sequence[str], rows: Iterable[Sequence[Any]], caption: str 
 
 
 def cell_text(cell: Any) -> str:
-    """One cell: None is "unknown", floats have four digits, whole numbers commas; nothing that steers a terminal."""
+    """One cell as text: None is "unknown", floats have four digits, integers commas; control characters are escaped.
+
+    Args:
+        cell: any value.
+    """
     if cell is None:
         return "unknown"
     if isinstance(cell, float):

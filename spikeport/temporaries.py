@@ -23,19 +23,38 @@ _ours: set[str] = set()  # names of what this process is writing
 
 
 def temporary_file(folder: Path, suffix: str = "") -> Path:
-    """Creates an empty file in `folder`, to be written and then moved. Remove it with `drop`. Raises OSError."""
+    """Creates an empty temporary file, which is written and then moved. `drop` removes it.
+
+    Args:
+        folder: the folder of the file.
+        suffix: end of its name.
+
+    Raises:
+        OSError: the file cannot be created.
+    """
     handle, name = tempfile.mkstemp(prefix=_prefix(), suffix=suffix, dir=folder)
     os.close(handle)
     return _registered(Path(name))
 
 
 def temporary_folder(folder: Path) -> Path:
-    """Creates a temporary folder, as `temporary_file` does a file."""
+    """Creates a temporary folder. `drop` removes it.
+
+    Args:
+        folder: the folder that contains it.
+
+    Raises:
+        OSError: the folder cannot be created.
+    """
     return _registered(Path(tempfile.mkdtemp(prefix=_prefix(), dir=folder)))
 
 
 def drop(temporary: Path) -> None:
-    """Removes what `temporary_file` or `temporary_folder` created, if it still exists."""
+    """Removes a file of `temporary_file` or a folder of `temporary_folder`, if it still exists.
+
+    Args:
+        temporary: the file or folder.
+    """
     _remove(temporary)
     _ours.discard(temporary.name)
 
@@ -53,7 +72,11 @@ def scratch() -> Iterator[Path]:
 
 
 def sweep_temporaries(folder: Path) -> None:
-    """Removes temporary files in `folder` whose processes have ended. Files that cannot be removed stay."""
+    """Removes temporary files in `folder` whose processes have ended. Files that cannot be removed stay.
+
+    Args:
+        folder: the folder.
+    """
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             found = _NAME.match(entry.name)

@@ -45,7 +45,11 @@ class Interval:
             raise ValueError(f"{self.low}, {self.nominal}, {self.high} are not in order")
 
     def scaled(self, factor: float) -> Interval:
-        """All three times `factor`, which is not negative."""
+        """The interval with all three values multiplied by a factor.
+
+        Args:
+            factor: a number that is not negative.
+        """
         return Interval(low=factor * self.low, nominal=factor * self.nominal, high=factor * self.high)
 
     def to_json(self) -> IntervalJson:
@@ -54,7 +58,11 @@ class Interval:
 
     @classmethod
     def from_json(cls, value: dict[str, float]) -> Interval:
-        """The interval that `to_json` wrote."""
+        """The interval that `to_json` wrote.
+
+        Args:
+            value: `{low, nominal, high}`.
+        """
         return cls(low=value["low"], nominal=value["nominal"], high=value["high"])
 
 

@@ -86,7 +86,14 @@ class Backend(Protocol):
         ...
 
     def check(self, network: IntegerNetwork) -> list[Fault]:
-        """Reasons why this backend cannot execute `network` exactly; empty if it can. Runs nothing."""
+        """Reasons why this backend cannot execute `network` exactly; empty if it can. Runs nothing.
+
+        Args:
+            network: the network; no backend is started.
+
+        Returns:
+            Faults of the network for this backend.
+        """
         ...
 
     def simulate(

@@ -44,7 +44,14 @@ class FloatTrace:
     membrane: np.ndarray | None = None
 
     def classes(self, readout: Readout) -> np.ndarray:
-        """Class of each sample, int64 `[N]`, by the read-out of the network."""
+        """Class of each sample by a read-out.
+
+        Args:
+            readout: the read-out of the network.
+
+        Returns:
+            int64 `[N]`.
+        """
         if readout.kind != "membrane" or self.membrane is None:
             return readout.classes(self.spikes)
         over = {"sum": self.membrane.sum(axis=1), "max": self.membrane.max(axis=1), "last": self.membrane[:, -1]}
@@ -55,6 +62,9 @@ def float_layers(graph: SpikingGraph) -> list[FloatLayer]:
     """The weight layers of a graph, with pools, scales, delays and flattens folded in, and the steps of their neurons.
 
     Where the read-out is a membrane, the last neurons never fire.
+
+    Args:
+        graph: the spiking graph.
 
     Raises:
         UserError: the graph is not a chain of such layers.

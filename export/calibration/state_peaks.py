@@ -42,7 +42,11 @@ class StatePeaks:
     saturations: int = 0
 
     def joined(self, other: StatePeaks) -> StatePeaks:
-        """The values for both sets of samples: maxima of the peaks, sums of the numbers."""
+        """The values for both sets of samples: maxima of the peaks, sums of the numbers.
+
+        Args:
+            other: the values of other samples of the same network.
+        """
         largest = {key: max(getattr(self, key), getattr(other, key)) for key in ("accumulated", "current", "voltage")}
         sums = {key: getattr(self, key) + getattr(other, key) for key in ("wraps", "saturations")}
         return StatePeaks(**largest, **sums)

@@ -14,7 +14,14 @@ EXPORTED = "copy the file again, or write it again with the program that made it
 
 
 def not_hdf5(file: Path) -> tuple[str, str] | None:
-    """(kind of the file, hint for the user) if the file has no HDF5 signature; None if it has one."""
+    """Recognizes files that are not HDF5 by their first bytes.
+
+    Args:
+        file: an existing file.
+
+    Returns:
+        (kind of the file, hint for the user); None if the file has an HDF5 signature.
+    """
     with file.open("rb") as stream:
         head = stream.read(FIRST_BLOCK)
         found, offset = head, FIRST_BLOCK

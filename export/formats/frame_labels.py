@@ -53,7 +53,11 @@ def checked_labels(labels: Any, samples: int, where: str, outputs: int | None = 
 
 
 def notice_other_labels(path: str | os.PathLike[str]) -> None:
-    """Issues a note if the archive `path`, which has no `labels`, has an array with a common name of labels."""
+    """Issues a note if the archive `path`, which has no `labels`, has an array with a common name of labels.
+
+    Args:
+        path: a .npz file without `labels`.
+    """
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as archive:

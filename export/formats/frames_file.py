@@ -70,6 +70,12 @@ class FrameReader:
 
     Indexing raises UserError, with the number of the sample, for values outside 0..limit.
 
+    Args:
+        stored: the memory-mapped array.
+        input_shape: shape of one frame.
+        limit: largest input of the network.
+        where, clip: the file, for errors; whether larger values are clipped to the limit.
+
     Attributes:
         dtype: uint8.
         shape: `(N, T, *input_shape)`.
@@ -211,7 +217,7 @@ def _from_archive(file: IO[bytes], where: str) -> tuple[np.ndarray, np.ndarray |
             held = sorted(name.removesuffix(".npy")[:40] for name in names)[:8]
             raise UserError(f"holds {held}, not `frames`", where=where, hint="save frames=[N, T, ...]")
         if len(set(names)) != len(names):
-            raise zipfile.BadZipFile("a name stands in it twice")
+            raise zipfile.BadZipFile("a name occurs in it twice")
         frames = _member(file, archive, "frames.npy", where)
         labels = _member(file, archive, "labels.npy", where) if "labels.npy" in names else None
         return frames, labels

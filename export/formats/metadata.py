@@ -65,6 +65,9 @@ class GraphMetadata:
     def from_json(cls, found: Mapping[str, Any]) -> GraphMetadata:
         """The metadata in the JSON of a file.
 
+        Args:
+            found: the JSON object.
+
         Raises:
             ValueError: a field has another type or an impossible value.
             KeyError: a field is missing.
@@ -96,7 +99,11 @@ class GraphMetadata:
 
 
 def metadata_path(path: str | os.PathLike[str]) -> Path:
-    """Path of the metadata file of a .nir file."""
+    """Path of the metadata file of a .nir file.
+
+    Args:
+        path: the .nir file.
+    """
     return Path(f"{os.fspath(path)}.json")
 
 

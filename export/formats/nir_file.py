@@ -28,6 +28,9 @@ HINTS = {
 def read_nir(path: str | os.PathLike[str]) -> nir.NIRGraph:
     """Reads a NIR file without NIR's type inference, which is wrong for kernels that are not square.
 
+    Args:
+        path: the file.
+
     Raises:
         UserError: the file is missing or damaged, or has a node that NIR does not define.
     """

@@ -66,6 +66,12 @@ class Tree:
 def read_tree(path: str | os.PathLike[str]) -> Tree:
     """Reads a whole HDF5 file.
 
+    Args:
+        path: the file.
+
+    Returns:
+        The root group.
+
     Raises:
         UserError: the file is missing or damaged, crashes libhdf5, takes too long, links to other files or to itself,
             or declares far more data than its size can hold.
@@ -93,7 +99,11 @@ def read_tree(path: str | os.PathLike[str]) -> Tree:
 
 
 def text_of(value: Tree | Leaf | None) -> str | None:
-    """The text of a value, the first one if there are several; None if it is not text."""
+    """The text of a value, the first one if there are several; None if it is not text.
+
+    Args:
+        value: a member or an attribute of a group.
+    """
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "OSU" or not value.size:
         return None
     first = value.reshape(-1)[0]

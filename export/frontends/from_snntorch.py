@@ -116,7 +116,11 @@ def _shape(input_shape: Any) -> Shape:
 
 
 def hooked(module: nn.Module) -> bool:
-    """Whether the module has forward hooks or forward pre-hooks."""
+    """Whether the module has forward hooks or forward pre-hooks.
+
+    Args:
+        module: the module itself; its children are not examined.
+    """
     return bool(module._forward_pre_hooks or module._forward_hooks)
 
 

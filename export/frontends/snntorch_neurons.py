@@ -81,12 +81,24 @@ def recurrent_node(name: str, module: snntorch.RLeaky, shape: Shape) -> nir.NIRN
 
 
 def resets(module: Any) -> str:
-    """Reset mechanism of a neuron: "zero", "subtract" or "none"."""
+    """Reset mechanism of a neuron: "zero", "subtract" or "none".
+
+    Args:
+        module: a neuron of snnTorch.
+    """
     return list(snntorch.SpikingNeuron.reset_dict)[int(module.reset_mechanism_val)]
 
 
 def check_neuron(name: str, module: Any) -> None:
-    """Raises UserError if Loihi does not support a setting of the neuron `module`, which is called `name`."""
+    """Checks that Loihi supports the settings of a neuron.
+
+    Args:
+        name: name of the module.
+        module: a neuron of snnTorch.
+
+    Raises:
+        UserError: a setting is not supported. The message names the setting.
+    """
     kind, reset = type(module).__name__, resets(module)
     if reset == "subtract" or (reset == "none" and isinstance(module, snntorch.RLeaky)):
         raise UserError(
@@ -123,7 +135,15 @@ def _taken(name: str, key: str, value: torch.Tensor, shape: Shape) -> np.ndarray
 
 
 def clamped(name: str, module: Any) -> list[str]:
-    """Notes on decay factors of the neuron `module`, called `name`, that are outside 0..1 and clamped."""
+    """Decay factors outside 0..1, which snnTorch clamps.
+
+    Args:
+        name: name of the module.
+        module: a neuron of snnTorch.
+
+    Returns:
+        A note for each such factor.
+    """
     notes = []
     for key in ("alpha", "beta") if isinstance(module, SNNTORCH_NEURONS) else ():
         factor = array(torch.as_tensor(getattr(module, key, 0.0)))

@@ -36,6 +36,9 @@ def with_given_shape(path: str | os.PathLike[str], graph: nir.NIRGraph, given: S
 def without_batch_axis(graph: nir.NIRGraph) -> tuple[nir.NIRGraph, tuple[str, ...]]:
     """Removes the batch axis of an input shape `(1, N)` or `(1, C, H, W)`, which some exporters write.
 
+    Args:
+        graph: the NIR graph.
+
     Returns:
         (graph, notes on the change).
     """

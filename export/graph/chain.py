@@ -54,6 +54,9 @@ class ChainNode:
 def chain(graph: nir.NIRGraph) -> tuple[ChainNode, ...]:
     """Nodes between Input and Output in the order of execution. Recurrent connections are attributes of their neuron.
 
+    Args:
+        graph: a flat NIR graph.
+
     Raises:
         UserError: the graph is not a chain that netx supports (the message names every reason), or the shape of a node
             does not fit the previous node.
@@ -84,6 +87,9 @@ def chain(graph: nir.NIRGraph) -> tuple[ChainNode, ...]:
 def input_shape(graph: nir.NIRGraph) -> Shape:
     """Input shape without batch axis: stated by the Input node, else inferred from a Linear after it.
 
+    Args:
+        graph: a flat NIR graph.
+
     Raises:
         UserError: the shape is missing, or is neither `(N,)` nor `(C, H, W)`.
     """
@@ -101,14 +107,27 @@ def input_shape(graph: nir.NIRGraph) -> Shape:
 
 
 def with_input_shape(graph: nir.NIRGraph, shape: Shape) -> nir.NIRGraph:
-    """Copy of the graph with `shape` as the shape of its Input node."""
+    """Copy of the graph with `shape` as the shape of its Input node.
+
+    Args:
+        graph: a flat NIR graph.
+        shape: `(C, H, W)` or `(N,)`, without batch axis.
+    """
     name = single(graph, nir.Input)
     nodes = {**graph.nodes, name: nir.Input({"input": np.array(shape)}, metadata=graph.nodes[name].metadata)}
     return nir.NIRGraph(nodes, list(graph.edges), metadata=graph.metadata, type_check=False)
 
 
 def single(graph: nir.NIRGraph, kind: type) -> str:
-    """Name of the only node of type `kind`. Raises UserError if there is not exactly one."""
+    """Name of the only node of a type.
+
+    Args:
+        graph: a flat NIR graph.
+        kind: class of the node.
+
+    Raises:
+        UserError: there is no such node, or there are several.
+    """
     names = [name for name, node in graph.nodes.items() if isinstance(node, kind)]
     if len(names) != 1:
         raise UserError(
@@ -118,7 +137,14 @@ def single(graph: nir.NIRGraph, kind: type) -> str:
 
 
 def refuse(faults: list[UserError]) -> None:
-    """Raises the faults as one UserError, numbered if there are several. Does nothing if there are none."""
+    """Raises faults as one error, numbered if there are several.
+
+    Args:
+        faults: the faults; empty for none.
+
+    Raises:
+        UserError: there is a fault.
+    """
     if len(faults) == 1:
         raise faults[0]
     if faults:

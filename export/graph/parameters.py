@@ -43,7 +43,11 @@ def on_layer(name: str, key: str, values: object, shape: Shape) -> np.ndarray:
 
 
 def one_value(values: np.ndarray) -> Value:
-    """A single number if all `values` are equal within a relative spread of 1e-6, else `values`."""
+    """A single number if all `values` are equal within a relative spread of 1e-6, else `values`.
+
+    Args:
+        values: a parameter of each neuron.
+    """
     low, high = float(values.min()), float(values.max())
     if low == high:
         return low
@@ -67,7 +71,12 @@ def per_row(values: Value, shape: Shape) -> np.ndarray | None:
 
 
 def beside(rows: np.ndarray | float, array: np.ndarray) -> np.ndarray:
-    """`rows` reshaped to broadcast along the first axis of `array`."""
+    """`rows` reshaped to broadcast along the first axis of `array`.
+
+    Args:
+        rows: one value for each row, or one for all.
+        array: the array that it is combined with.
+    """
     return np.reshape(rows, (-1, *(1 for _ in array.shape[1:])))
 
 

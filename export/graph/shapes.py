@@ -46,7 +46,16 @@ def pair(value: Any, where: str, what: str) -> tuple[int, int]:
 
 
 def whole(value: Any, where: str, what: str) -> int:
-    """`value` as an integer. Raises UserError with the node `where` and the parameter `what` if it is not one."""
+    """Converts a parameter to an integer.
+
+    Args:
+        value: the stored value.
+        where: name of the node, for the error.
+        what: name of the parameter, for the error.
+
+    Raises:
+        UserError: the value is not one integer.
+    """
     numbers = _numbers(value)
     if numbers.size != 1 or numbers[0] != np.rint(numbers[0]):
         raise UserError(f"{what} {value!r} is not an integer", where=where)
@@ -119,7 +128,15 @@ def output_shape(name: str, node: nir.NIRNode, shape: Shape) -> Shape:
 
 
 def check_size(name: str, shape: Shape) -> None:
-    """Raises UserError if a layer of `shape` has more than `NEURONS_LIMIT` neurons."""
+    """Checks the number of neurons of a layer.
+
+    Args:
+        name: name of the layer.
+        shape: shape of its neurons.
+
+    Raises:
+        UserError: there are more than `NEURONS_LIMIT`.
+    """
     if math.prod(shape) > NEURONS_LIMIT:
         raise UserError(
             f"shape {shape} has {math.prod(shape)} values", where=name, cause=f"the limit is {NEURONS_LIMIT}"
@@ -127,7 +144,15 @@ def check_size(name: str, shape: Shape) -> None:
 
 
 def check_weights(name: str, count: int) -> None:
-    """Raises UserError if a rewritten layer would have more than `WEIGHTS_LIMIT` weights."""
+    """Checks the number of weights of a rewritten layer.
+
+    Args:
+        name: name of the layer.
+        count: number of weights.
+
+    Raises:
+        UserError: there are more than `WEIGHTS_LIMIT`.
+    """
     if count > WEIGHTS_LIMIT:
         raise UserError(f"would become a layer of {count} weights", where=name, cause=f"the limit is {WEIGHTS_LIMIT}")
 

@@ -141,7 +141,11 @@ def place(
 
 
 def inputs_of(layer: IntegerLayer) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields each neuron in the order of placement: its flat index, and the flat indices of its inputs (int64)."""
+    """Yields each neuron in the order of placement: its flat index, and the flat indices of its inputs (int64).
+
+    Args:
+        layer: a layer with synapses.
+    """
     if layer.kind == "input":
         nothing = np.zeros(0, dtype=np.int64)
         yield from ((index, nothing) for index in range(layer.neurons))

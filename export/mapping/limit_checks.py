@@ -204,7 +204,11 @@ def compare(limit: str, used: float, constant: Constant | None) -> LimitCheck:
 
 
 def number(constant: Constant | None) -> int | None:
-    """Value of a constant as an integer; None if it is unknown."""
+    """Value of a constant as an integer; None if it is unknown.
+
+    Args:
+        constant: a constant of a profile; None if the profile has no such constant.
+    """
     return None if constant is None or constant.value is None else int(constant.value)
 
 

@@ -16,6 +16,9 @@ def fan_out_map(layer: IntegerLayer) -> np.ndarray:
 
     For a convolution it is (Cout / groups) * f(y) * f(x) with f(i) = #{j < k : (i + p - j d) / s is an output index}.
 
+    Args:
+        layer: the layer.
+
     Returns:
         int64 of `layer.input_shape`; zeros for an input layer, which has no synapses.
     """
@@ -28,6 +31,9 @@ def fan_out_map(layer: IntegerLayer) -> np.ndarray:
 
 def effective_fan_out_map(layer: IntegerLayer) -> np.ndarray:
     """Number of synapses with nonzero weight of each input (NeuroBench's effective operations).
+
+    Args:
+        layer: the layer.
 
     Returns:
         int64 of `layer.input_shape`, as `fan_out_map`.
@@ -44,12 +50,20 @@ def effective_fan_out_map(layer: IntegerLayer) -> np.ndarray:
 
 
 def dense_ops(layer: IntegerLayer) -> int:
-    """Synaptic operations of a step in which every input fires, recurrent ones included (NeuroBench's Dense)."""
+    """Synaptic operations of a step in which every input fires, recurrent ones included (NeuroBench's Dense).
+
+    Args:
+        layer: the layer.
+    """
     return int(fan_out_map(layer).sum()) + (0 if layer.weight_rec is None else layer.weight_rec.size)
 
 
 def naive_macs(layer: IntegerLayer) -> int:
-    """MACs by the usual formula, outputs times kernel size, which includes taps on padding."""
+    """MACs by the usual formula, outputs times kernel size, which includes taps on padding.
+
+    Args:
+        layer: the layer.
+    """
     if layer.kind == "input":
         return 0
     positions = 1 if layer.kind == "dense" else int(np.prod(layer.output_shape[1:]))
@@ -60,6 +74,9 @@ def addressed_synapses(layer: IntegerLayer) -> int:
     """Number of synapses that an event addresses, including those outside the output.
 
     This is the number of outputs of a dense layer, Cout / groups * kH * kW for a convolution, 0 for an input layer.
+
+    Args:
+        layer: the layer.
     """
     if layer.kind != "conv":
         return layer.weight.shape[0] if layer.kind == "dense" else 0
@@ -67,7 +84,11 @@ def addressed_synapses(layer: IntegerLayer) -> int:
 
 
 def synapse_weights(layer: IntegerLayer) -> int:
-    """Number of weights of a layer, recurrent ones included; 0 for an input layer."""
+    """Number of weights of a layer, recurrent ones included; 0 for an input layer.
+
+    Args:
+        layer: the layer.
+    """
     if layer.kind == "input":
         return 0
     return layer.weight.size + (0 if layer.weight_rec is None else layer.weight_rec.size)

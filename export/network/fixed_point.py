@@ -34,18 +34,30 @@ def decay(state: np.ndarray, taken: int | np.ndarray) -> np.ndarray:
 
 
 def wrap_current(current: np.ndarray) -> np.ndarray:
-    """Wraps a current to 24 bits by at most one turn, as Lava does: the result is in -2^23 + 1 .. 2^23."""
+    """Wraps a current to 24 bits by at most one turn, as Lava does: the result is in -2^23 + 1 .. 2^23.
+
+    Args:
+        current: integers of any shape.
+    """
     current = np.where(current > STATE_LIMIT, current - 2 * STATE_LIMIT, current)
     return np.where(current <= -STATE_LIMIT, current + 2 * STATE_LIMIT, current)
 
 
 def wrap_accumulator(accumulated: np.ndarray) -> np.ndarray:
-    """Wraps the sum of a convolution to 24 bits including the sign, as netx does."""
+    """Wraps the sum of a convolution to 24 bits including the sign, as netx does.
+
+    Args:
+        accumulated: integers of any shape.
+    """
     return (accumulated + STATE_LIMIT) % (2 * STATE_LIMIT) - STATE_LIMIT
 
 
 def saturate_voltage(voltage: np.ndarray) -> np.ndarray:
-    """Clips a voltage to the symmetric 24-bit range, -2^23 + 1 .. 2^23 - 1."""
+    """Clips a voltage to the symmetric 24-bit range, -2^23 + 1 .. 2^23 - 1.
+
+    Args:
+        voltage: integers of any shape.
+    """
     return np.clip(voltage, -STATE_LIMIT + 1, STATE_LIMIT - 1)
 
 
@@ -55,6 +67,9 @@ def weight_fault(weight: np.ndarray) -> str:
     Weights have eight bits and a shared exponent. With one sign they are in 0..255 or -255..0. With mixed signs they
     are even in -256..254, or any integers in -128..127. At least one must not be zero, since netx divides by the
     largest. The rules of netx files are in `formats.netx.rules`.
+
+    Args:
+        weight: integers of any shape.
     """
     lowest, highest = int(weight.min(initial=0)), int(weight.max(initial=0))
     if lowest == highest == 0:

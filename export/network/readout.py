@@ -35,7 +35,14 @@ class Readout:
     bias: np.ndarray | None = None
 
     def check(self, outputs: int) -> None:
-        """Raises UserError if the read-out is not valid for `outputs` output neurons."""
+        """Checks that the read-out is valid for a layer.
+
+        Args:
+            outputs: number of output neurons.
+
+        Raises:
+            UserError: it is not valid.
+        """
         if self.kind not in ("spikes", "membrane", "linear") or self.over_time not in ("sum", "max", "last"):
             raise UserError(f"read-out {self.kind!r} over {self.over_time!r} is unknown",
                             hint="use spikes, membrane (sum, max or last) or linear")  # fmt: skip
@@ -50,7 +57,11 @@ class Readout:
             raise UserError("the host's read-out holds NaN or infinity")
 
     def outputs(self, neurons: int) -> int:
-        """Number of classes for a number of output neurons."""
+        """Number of classes for a number of output neurons.
+
+        Args:
+            neurons: number of output neurons.
+        """
         return neurons if self.weight is None else len(self.weight)
 
     def __eq__(self, other: object) -> bool:

@@ -98,7 +98,14 @@ class SpikeTrace:
 
 
 def load_trace(path: str | os.PathLike[str]) -> SpikeTrace:
-    """Reads a file that `SpikeTrace.save` wrote. Raises UserError if it is not one."""
+    """Reads a file of `SpikeTrace.save`.
+
+    Args:
+        path: the file.
+
+    Raises:
+        UserError: the file is missing, damaged, or not a spike trace.
+    """
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = dict(archive)

@@ -78,7 +78,11 @@ def explain(graph: SpikingGraph, network: IntegerNetwork, rows: list[LayerReport
 
 
 def lines(records: Iterable[NodeRecord]) -> list[str]:
-    """The records as text, a few lines for each."""
+    """The records as text, a few lines for each.
+
+    Args:
+        records: records of `explain`.
+    """
     text = []
     for record in records:
         into = f" -> {record.layer}" if record.layer and record.layer != record.node else ""

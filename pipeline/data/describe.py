@@ -17,7 +17,11 @@ def list_sources() -> list[dict[str, str]]:
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:
-    """Facts of a loaded data set as JSON: sizes, classes of each part, events, activity, time step, and the window."""
+    """Facts of a loaded data set as JSON: sizes, classes of each part, events, activity, time step, and the window.
+
+    Args:
+        dataset: the data set.
+    """
     splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     steps, channels, height, width = dataset.train.frames.shape[1:]
     return {

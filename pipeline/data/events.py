@@ -11,13 +11,21 @@ EVENT_DTYPE = np.dtype([("x", np.int16), ("y", np.int16), ("t", np.int64), ("p",
 
 
 def columns(events: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """t, x, y and p, each as contiguous int64."""
+    """t, x, y and p, each as contiguous int64.
+
+    Args:
+        events: EVENT_DTYPE `[N]`.
+    """
     t, x, y, p = (events[name].astype(np.int64) for name in ("t", "x", "y", "p"))
     return t, x, y, p
 
 
 def in_order(events: np.ndarray) -> tuple[np.ndarray, int]:
-    """The events sorted by time (stable), and the largest step back in time in microseconds."""
+    """The events sorted by time (stable), and the largest step back in time in microseconds.
+
+    Args:
+        events: EVENT_DTYPE `[N]`.
+    """
     t = events["t"].astype(np.int64)
     late = int((t[:-1] - t[1:]).max(initial=0))
     return (events[np.argsort(t, kind="stable")], late) if late else (events, 0)

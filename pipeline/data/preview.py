@@ -15,12 +15,16 @@ MOST_STEPS = 12  # at most so many frames in a row; more would be too small to r
 
 
 def preview(dataset: Dataset, path: str | os.PathLike[str], count: int = 6) -> None:
-    """Writes a PNG with `count` recordings, one a row.
+    """Writes a PNG with one recording in each row.
 
-    Rows are training recordings (test recordings if none is trained on), drawn by class with a seed that the title
-    names. The
-    first column is the paired image, or one of the same class; then the frames: ON orange, OFF blue, both white. A
-    recording with many time steps is shown at evenly spaced ones.
+    Rows are training recordings, or test recordings if there are none for training. They are drawn by class with a
+    seed, which the title names. The first column is the paired image, or an image of the same class. The other columns
+    are frames: ON is orange, OFF is blue, both is white. Of many time steps, evenly spaced ones are shown.
+
+    Args:
+        dataset: the data set.
+        path: the PNG file.
+        count: number of recordings.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -36,21 +36,34 @@ def method_spec(recipe: Distillation, method: str | None = None) -> MethodSpec:
 
 
 def baseline_spec(recipe: Distillation) -> MethodSpec:
-    """The losses of the method "baseline", without added losses; the recipe's options count where it is its method."""
+    """The losses of the method "baseline", without added losses.
+
+    Its options are those of the recipe if "baseline" is the method of the recipe, else the defaults.
+
+    Args:
+        recipe: `[distillation]`.
+    """
     return _with_options("baseline", recipe.options if recipe.method == "baseline" else {})
 
 
 def uses_synthesis(recipe: Distillation) -> bool:
-    """Whether the recipe's own method uses synthetic events."""
+    """Whether the method of the recipe uses synthetic events.
+
+    Args:
+        recipe: `[distillation]`.
+    """
     streams = method_spec(recipe).streams
     return "synthetic" in streams or ("hybrid" in streams and recipe.static == "synthetic")
 
 
 def pretraining_stages(recipe: Recipe) -> tuple[str, ...]:
-    """The stages between teacher and student that the recipe's own method needs, in order.
+    """The stages between teacher and student that the method of the recipe needs, in order.
 
-    "simulator" pretrains on images that the simulator renders, "synthesis" fits the translator, "pretrain" pretrains on
-    synthetic events.
+    "simulator" pretrains on images that the simulator renders, "synthesis" trains the translator, and "pretrain"
+    pretrains on synthetic events.
+
+    Args:
+        recipe: the recipe.
     """
     synthesis, pretrains = recipe.synthesis, method_spec(recipe.distillation).pretrains
     needed = {
@@ -62,7 +75,11 @@ def pretraining_stages(recipe: Recipe) -> tuple[str, ...]:
 
 
 def trains_without_recordings(recipe: Recipe) -> bool:
-    """Whether the recipe's own method pretrains a student, and needs no recording for it."""
+    """Whether the method of the recipe pretrains a student and needs no recordings for it.
+
+    Args:
+        recipe: the recipe.
+    """
     return recipe.synthesis.kind == "simulator" and bool({"simulator", "pretrain"} & set(pretraining_stages(recipe)))
 
 

@@ -60,7 +60,14 @@ class Objective(nn.Module):
         self.losses = nn.ModuleList(loss for _, loss in built)
 
     def check(self, sizes: Sizes) -> None:
-        """Checks that networks have all that the losses need. Raises UserError naming the loss and the input."""
+        """Checks that networks have all inputs of the losses.
+
+        Args:
+            sizes: sizes of student and teacher.
+
+        Raises:
+            UserError: an input is missing. The message names the loss and the input.
+        """
         for recipe, loss in self._pairs():
             if (source := loss.missing_before_training(sizes)) is not None:
                 raise _lacks(recipe, source)
@@ -71,11 +78,21 @@ class Objective(nn.Module):
         return self.spec.streams
 
     def weight(self, recipe: LossSpec, progress: float) -> float:
-        """The weight of a loss when this share of the training is over."""
+        """The weight of a loss at a point of the training.
+
+        Args:
+            recipe: settings of the loss.
+            progress: share of the training that is over, 0 to 1.
+        """
         return recipe.weight * scheduled(progress, recipe.schedule.shape, recipe.schedule.start, recipe.schedule.end)
 
     def needs_teacher(self, stream: str, progress: float) -> bool:
-        """Whether a loss of this stream needs the teacher when this share of the training is over."""
+        """Whether a loss of a stream needs the teacher at a point of the training.
+
+        Args:
+            stream: name of the stream.
+            progress: share of the training that is over, 0 to 1.
+        """
         return any(
             recipe.stream == stream and loss.needs_teacher and self.weight(recipe, progress) > 0
             for recipe, loss in self._pairs()
@@ -114,15 +131,19 @@ class Objective(nn.Module):
 
 
 def uses_teacher(spec: MethodSpec) -> bool:
-    """Whether a method ever needs a teacher."""
+    """Whether a method ever needs a teacher.
+
+    Args:
+        spec: losses of the method.
+    """
     return any(recipe.weight > 0 and class_needs_teacher(loss_class(recipe.loss)) for recipe in spec.losses)
 
 
 def check_spec(spec: MethodSpec) -> None:
-    """Checks the losses of a method before any network is there.
+    """Checks the losses of a method before any network exists.
 
-    Raises:
-        UserError: a loss is unknown, cannot act on its stream, or has a wrong option.
+    Args:
+        spec: losses of the method.
     """
     for recipe in spec.losses:
         _check_stream(recipe)

@@ -64,5 +64,13 @@ def sliding_replacement(
 
 
 def static_clip(values: Tensor, steps: int) -> Tensor:
-    """Direct coding: images `[B, H, W]` in 0..1 as frames `[T, B, 2, H, W]`, equal in both channels and all steps."""
+    """Direct coding: images as frames that are equal in both channels and all steps.
+
+    Args:
+        values: `[B, H, W]` in 0..1.
+        steps: number of time steps T.
+
+    Returns:
+        `[T, B, 2, H, W]`.
+    """
     return values[None, :, None].expand(steps, -1, 2, -1, -1)

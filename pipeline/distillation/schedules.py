@@ -64,5 +64,9 @@ def replacement_probability(x: float, power: float = 3.0) -> float:
     """P = min(1, x^power): probability that a sample of the hybrid stream is events (He et al., arXiv 2303.13077).
 
     Its mean over the training is 1 / (power + 1).
+
+    Args:
+        x: share of the training that is over, 0 to 1.
+        power: exponent.
     """
     return min(1.0, x**power)

@@ -55,7 +55,12 @@ class Clip:
 
 
 def concat_clips(first: Clip, second: Clip) -> Clip:
-    """The samples of two clips with images in one clip."""
+    """Concatenates two clips with images.
+
+    Args:
+        first: samples of the new clip that come first.
+        second: the other samples.
+    """
     assert first.images is not None
     assert second.images is not None
     return Clip(
@@ -173,10 +178,15 @@ class Streams:
 
 
 class StaticPool:
-    """The static images by class, to draw an image of the class of each recording.
+    """The static images by class, from which an image of the class of each recording is drawn.
+
+    Args:
+        static: the images.
+        classes: names of the classes.
+        wanted: labels of the recordings.
 
     Raises:
-        UserError: a class of `wanted`, the recordings' labels, has no image.
+        UserError: a class of the recordings has no image.
     """
 
     def __init__(self, static: StaticImages, classes: tuple[str, ...], wanted: np.ndarray) -> None:
@@ -189,7 +199,15 @@ class StaticPool:
                 raise UserError(f"class {classes[label]!r} has no static image", where="data", hint=NO_TEACHER)
 
     def draw(self, labels: np.ndarray, generator: torch.Generator) -> np.ndarray:
-        """Row numbers of images of these classes, drawn uniformly with replacement."""
+        """Draws an image of each class uniformly, with replacement.
+
+        Args:
+            labels: classes `[B]`.
+            generator: random numbers, on the CPU.
+
+        Returns:
+            Row numbers of images `[B]`.
+        """
         shares = torch.rand(len(labels), generator=generator, dtype=torch.float64).numpy()
         places = (shares * self.counts[labels]).astype(np.int64)
         return self.order[self.starts[labels] + places]

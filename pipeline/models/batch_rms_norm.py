@@ -27,11 +27,20 @@ class BatchRMSNorm(nn.Module):
         self.register_buffer("mean_square", torch.ones(channels))
 
     def gain(self, mean_square: Tensor) -> Tensor:
-        """Factor y / x of each channel `[C]` for its mean square `[C]`."""
+        """Factor y / x of each channel `[C]` for its mean square `[C]`.
+
+        Args:
+            mean_square: `[C]`.
+        """
         return self.weight.to(mean_square.dtype) * torch.rsqrt(mean_square + EPSILON)
 
     def forward(self, x: Tensor, all_reduce: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        """Normalizes `x` `[B, C, ...]`; `all_reduce` sums a tensor over all processes."""
+        """Normalizes values, with statistics of the batch in training mode.
+
+        Args:
+            x: `[B, C, ...]`.
+            all_reduce: sums a tensor over all processes; None: the statistics are of this process.
+        """
         shape = (1, -1, *[1] * (x.ndim - 2))
         mean_square = self.mean_square
         if self.training:

@@ -16,6 +16,9 @@ def fold_batch_norm(student: Student) -> Student:
 
     w' = w g and b' = beta + (b - mean) g with g = gamma / sqrt(var + eps), exact up to float32 rounding of the
     weights. A norm without shift leaves no bias: w' = w g. The static head is dropped.
+
+    Args:
+        student: a float student.
     """
     folded = copy.deepcopy(student).eval()
     layers: dict[str, nn.Module] = {}

@@ -24,7 +24,11 @@ class Pointwise(nn.Conv2d):
         super().__init__(channels, wider, 1, stride=stride, bias=False)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Maps `[B, C, H, W]` to `[B, wider, ceil(H / stride), ceil(W / stride)]`."""
+        """Maps `[B, C, H, W]` to `[B, wider, ceil(H / stride), ceil(W / stride)]`.
+
+        Args:
+            maps: feature maps.
+        """
         if torch.onnx.is_in_onnx_export():
             return super().forward(maps)
         rows, columns = self.stride

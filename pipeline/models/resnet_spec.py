@@ -25,7 +25,11 @@ class ResNetSpec:
     dense: int = 0
 
     def scaled(self, width: float) -> ResNetSpec:
-        """The same network with `width` times as many channels, at least one."""
+        """The same network with another number of channels.
+
+        Args:
+            width: factor of the number of channels; at least one channel remains.
+        """
 
         def times(channels: int) -> int:
             return max(1, round(channels * width))
@@ -47,7 +51,16 @@ RESNETS: dict[str, ResNetSpec] = {
 
 
 def check_side(height: int, width: int, where: str) -> None:
-    """Raises UserError, with `where` as the recipe key, if frames or images of this size are too small."""
+    """Checks that frames or images are large enough.
+
+    Args:
+        height: height in pixels.
+        width: width in pixels.
+        where: recipe key, for the error.
+
+    Raises:
+        UserError: they are too small.
+    """
     if min(height, width) < MIN_SIDE:
         raise UserError(
             f"{height} x {width} is too small for this network",

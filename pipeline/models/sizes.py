@@ -28,7 +28,12 @@ class NetworkSizes:
 
 
 def student_sizes(student: Student, input_shape: Shape) -> NetworkSizes:
-    """Sizes of a student, which stays as it is; `input_shape`: `(C, H, W)` of a frame."""
+    """Sizes of a student, measured on an input of zeros. The student is not changed.
+
+    Args:
+        student: the student.
+        input_shape: `(C, H, W)` of a frame.
+    """
     training = student.training
     student.eval()
     with torch.no_grad():
@@ -38,7 +43,12 @@ def student_sizes(student: Student, input_shape: Shape) -> NetworkSizes:
 
 
 def teacher_sizes(teacher: Teacher, input_shape: ImageShape) -> NetworkSizes:
-    """Sizes of a teacher; `input_shape`: `(3, H, W)` of its images, or of a frame if it is fed events."""
+    """Sizes of a teacher, measured on an input of zeros.
+
+    Args:
+        teacher: the teacher.
+        input_shape: `(3, H, W)` of its images, or of a frame if its inputs are events.
+    """
     events = (1, 1, EVENT_CHANNELS, *input_shape[1:])
     output = teacher.predict(_zeros(teacher, events if teacher.input_kind == "events" else (1, *input_shape)))
     return _sizes(output.maps, output.embedding)

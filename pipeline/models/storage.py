@@ -24,7 +24,12 @@ Stage = Literal["float", "quantized"]
 
 
 def save_student(student: Student, path: str | os.PathLike[str]) -> None:
-    """Writes weights, thresholds, decays and scales to `path`, atomically."""
+    """Writes weights, thresholds, decays and scales, completely or not at all.
+
+    Args:
+        student: the student.
+        path: the safetensors file.
+    """
     save_weights(student, path)
 
 
@@ -64,7 +69,12 @@ def load_student(
 
 
 def save_teacher(teacher: nn.Module, path: str | os.PathLike[str]) -> None:
-    """Writes weights and batch norm statistics to `path`, atomically; an ONNX teacher has none."""
+    """Writes weights and batch norm statistics, completely or not at all. An ONNX teacher has none.
+
+    Args:
+        teacher: the teacher.
+        path: the safetensors file.
+    """
     save_weights(teacher, path)
 
 

@@ -20,6 +20,9 @@ def sync_batch_norm(model: nn.Module) -> Iterator[None]:
     """Within this context the batch norms of `model` in training mode use the samples of all processes.
 
     Modules are not replaced, so that weights, names and types do not change.
+
+    Args:
+        model: the network.
     """
     norms: dict[nn.Module, Callable] = {
         module: partial(_sync_forward, module) for module in model.modules() if isinstance(module, _BatchNorm)
@@ -33,7 +36,11 @@ def sync_batch_norm(model: nn.Module) -> Iterator[None]:
 
 @contextlib.contextmanager
 def replace_forwards(forwards: dict[nn.Module, Callable]) -> Iterator[None]:
-    """Within this context each module has the given forward."""
+    """Replaces the forwards of modules within the block.
+
+    Args:
+        forwards: the new forward of each module.
+    """
     for module, forward in forwards.items():
         module.forward = forward
     try:

@@ -174,7 +174,14 @@ def from_srun() -> bool:
 
 
 def check_gpus(training: Training) -> None:
-    """Raises UserError if `training` asks for a GPU, or for more GPUs, than this machine has."""
+    """Checks that this machine has the GPUs that a training asks for.
+
+    Args:
+        training: `[training]` of the recipe.
+
+    Raises:
+        UserError: torch finds no GPU, or too few.
+    """
     if training.accelerator == "cpu":
         return
     import torch
@@ -184,8 +191,7 @@ def check_gpus(training: Training) -> None:
         raise UserError("torch finds no GPU", where="training.accelerator", hint="set it to cpu or auto")
     if 0 < there < training.devices:
         raise UserError(
-            f"there {'is' if there == 1 else 'are'} {there} GPU{'s' * (there != 1)} that torch can use, not "
-            f"{training.devices}",
+            f"torch finds {there} GPU{'s' * (there != 1)}, not {training.devices}",
             where="training.devices",
             hint="ask for fewer",
         )

@@ -133,7 +133,12 @@ def of_gradient(stage: str, row: Learning) -> list[Finding]:
 
 
 def of_rates(stage: str, rates: Mapping[str, float]) -> list[Finding]:
-    """Layers that never fire, or almost always; `rates` are spikes per neuron and time step, by layer."""
+    """Layers that never fire, or fire in almost every step.
+
+    Args:
+        stage: name of the stage.
+        rates: spikes per neuron and time step, by layer.
+    """
     dead = {name: rate for name, rate in rates.items() if rate == 0}
     full = {name: rate for name, rate in rates.items() if rate > SATURATED}
     found = []
@@ -171,6 +176,12 @@ def of_guesses(kind: str, where: str, predicted: np.ndarray, labels: np.ndarray)
     """Predictions whose accuracy is not above the share of the most frequent class.
 
     With FEW predictions or more, the lower end of the accuracy's 95 % interval must be above that share.
+
+    Args:
+        kind: kind of the finding.
+        where: name of the stage.
+        predicted: int64 `[N]`.
+        labels: int64 `[N]`.
     """
     answers = compare_with_labels(labels, predicted)
     labels = np.asarray(labels)[np.asarray(labels) != UNLABELLED]
@@ -219,7 +230,13 @@ def of_teacher(predicted: np.ndarray, labels: np.ndarray, classes: Sequence[str]
 
 
 def of_teacher_against(stage: str, teacher: np.ndarray, student: np.ndarray) -> list[Finding]:
-    """A teacher with fewer correct test items than its student; bool `[N]` each, of the same items."""
+    """A teacher with fewer correct test items than its student.
+
+    Args:
+        stage: name of the stage.
+        teacher: bool `[N]`, which items the teacher classifies correctly.
+        student: bool `[N]`, the same for the student on the same items.
+    """
     if not len(teacher):
         return []
     difference = paired_difference(np.asarray(teacher), np.asarray(student))
@@ -234,7 +251,12 @@ def of_teacher_against(stage: str, teacher: np.ndarray, student: np.ndarray) -> 
 
 
 def after_tuning(found: Sequence[Finding], before: Sequence[FindingJson]) -> list[Finding]:
-    """Findings about a quantized student; those that the float student (`before`) lacks get another remedy."""
+    """Findings about a quantized student. Those that the float student does not have get another remedy.
+
+    Args:
+        found: findings about the quantized student.
+        before: findings about the float student.
+    """
     old = {each["kind"] for each in before}
     return [each if each.kind in old else replace(each, remedy=TUNING) for each in found]
 

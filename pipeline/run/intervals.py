@@ -102,7 +102,14 @@ def wilson(correct: int, n: int) -> tuple[float, float]:
 
 
 def share(answers: Correctness) -> Accuracy:
-    """Accuracy over the labelled samples, with Wilson's interval, or the reason why there is none."""
+    """Accuracy over the labelled samples with Wilson's interval.
+
+    Args:
+        answers: which labelled samples are correct.
+
+    Returns:
+        The accuracy, or the reason why there is none.
+    """
     n = len(answers)
     if not n:
         why = f"none of {answers.unlabelled:,} has a label" if answers.unlabelled else "there was nothing to test on"
@@ -150,6 +157,9 @@ def paired_difference(first: np.ndarray, second: np.ndarray) -> PairedDifference
 def mean_sd(values: Sequence[float]) -> MeanDeviation:
     """Mean and standard deviation (divisor n - 1) of at least one value.
 
+    Args:
+        values: at least one value.
+
     >>> mean_sd([1.0, 3.0])
     {'mean': 2.0, 'sd': 1.4142135623730951, 'n': 2}
     """
@@ -159,7 +169,11 @@ def mean_sd(values: Sequence[float]) -> MeanDeviation:
 
 
 def paired_t(differences: Sequence[float]) -> MeanDifference:
-    """Mean of at least one paired difference, with Student's interval d +- t(n - 1) s / sqrt(n)."""
+    """Mean of at least one paired difference, with Student's interval d +- t(n - 1) s / sqrt(n).
+
+    Args:
+        differences: at least one difference.
+    """
     from scipy.special import stdtrit  # the quantile of Student's t; scipy.stats takes a second to import
 
     array = np.asarray(differences, dtype=float)

@@ -35,13 +35,22 @@ class ProgressPrinter:
         self._end_bar()
 
     def say(self, text: str) -> None:
-        """Prints one line, above any bar."""
+        """Prints one line, above any bar.
+
+        Args:
+            text: the line.
+        """
         self._end_bar()
         if not self._quiet:
             print(printable(text), file=self._stream, flush=True)
 
     def say_once(self, text: str, *, key: object) -> None:
-        """Prints one line, unless one was printed for this key before."""
+        """Prints one line, unless one was printed for this key before.
+
+        Args:
+            text: the line.
+            key: any hashable value.
+        """
         if key not in self._noted:
             self._noted.add(key)
             self.say(text)

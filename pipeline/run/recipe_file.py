@@ -22,6 +22,9 @@ MAX_DEPTH = 32  # nested sections
 def find_recipe(name: str) -> Path:
     """The file of a recipe: a path, or the name of a recipe that comes with Spikeport, such as `digits`.
 
+    Args:
+        name: a path, or the name of a shipped recipe.
+
     Raises:
         UserError: there is no recipe of this name.
     """

@@ -42,11 +42,22 @@ class RunFolder:
     manifest: dict[str, Any] = field(repr=False)
 
     def file(self, name: str) -> Path:
-        """Path of the file `name` of this run."""
+        """Path of the file `name` of this run.
+
+        Args:
+            name: name of the file.
+        """
         return self.path / name
 
     def result(self, stage: str) -> Any:
-        """The result of a stage, as JSON; its class in `stages` reads it. Raises UserError if it has not run."""
+        """The result of a stage in JSON values, which a class in `stages.results` reads.
+
+        Args:
+            stage: name of the stage.
+
+        Raises:
+            UserError: the stage has not run.
+        """
         entry = self.manifest["stages"].get(stage)
         if entry is None:
             raise UserError(
@@ -55,15 +66,27 @@ class RunFolder:
         return entry["result"]
 
     def files(self, stage: str) -> tuple[str, ...]:
-        """Names of the files that `stage` wrote."""
+        """Names of the files that `stage` wrote.
+
+        Args:
+            stage: name of the stage.
+        """
         return tuple(self.manifest["stages"][stage]["files"])
 
     def is_done(self, stage: str) -> bool:
-        """Whether the stage has run, and its files are unchanged."""
+        """Whether the stage has run, and its files are unchanged.
+
+        Args:
+            stage: name of the stage.
+        """
         return self.what_is_wrong(stage) == ""
 
     def what_is_wrong(self, stage: str) -> str:
-        """Why a stage is not done: it has not run, or files are missing or changed; "" if it is done."""
+        """Why a stage is not done: it has not run, or files are missing or changed; "" if it is done.
+
+        Args:
+            stage: name of the stage.
+        """
         entry = self.manifest["stages"].get(stage)
         if entry is None:
             return "has not run"
@@ -86,12 +109,21 @@ class RunFolder:
         write_json(self.file(MANIFEST), self.manifest)
 
     def keep(self, key: str, value: Any) -> None:
-        """Writes a value into the manifest that belongs to no stage."""
+        """Writes a value that belongs to no stage into the manifest.
+
+        Args:
+            key: key in the manifest.
+            value: JSON values.
+        """
         self.manifest[key] = value
         write_json(self.file(MANIFEST), self.manifest)
 
     def forget(self, stages: tuple[str, ...]) -> None:
-        """Marks stages as not done."""
+        """Marks stages as not done.
+
+        Args:
+            stages: names of the stages.
+        """
         forgotten = [self.manifest["stages"].pop(stage, None) for stage in stages]
         if any(forgotten):
             write_json(self.file(MANIFEST), self.manifest)
@@ -128,7 +160,12 @@ def create(path: Path, recipe: Recipe, *, resume: bool, about: Mapping[str, obje
 
 
 def is_text(file: Path, text: str) -> bool:
-    """Whether a file has exactly this text."""
+    """Whether a file has exactly this text.
+
+    Args:
+        file: the file; it may be missing.
+        text: the text.
+    """
     try:
         return file.read_bytes() == text.encode()
     except OSError:
@@ -136,7 +173,14 @@ def is_text(file: Path, text: str) -> bool:
 
 
 def open_run(path: Path) -> RunFolder:
-    """The run in a folder. Raises UserError if there is none, or its manifest cannot be read."""
+    """Opens the run in a folder.
+
+    Args:
+        path: the run folder.
+
+    Raises:
+        UserError: the folder contains no run, or its manifest cannot be read.
+    """
     try:
         manifest = json.loads(read_small(path / MANIFEST, MOST_BYTES))
     except OSError:
@@ -164,7 +208,14 @@ def open_run(path: Path) -> RunFolder:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Locks the run folder for this process. Raises UserError while another process works in it."""
+    """Locks a run folder for this process within the block.
+
+    Args:
+        path: the run folder; created if it does not exist.
+
+    Raises:
+        UserError: another process works in the folder.
+    """
     busy = UserError(
         "another spikeport process works in this folder", where=str(path), hint="wait for it, or name another --out"
     )
@@ -176,6 +227,11 @@ def locked(path: Path) -> Iterator[None]:
 
 def differences(old: Mapping[str, object], new: Mapping[str, object], prefix: str = "") -> list[str]:
     """Sorted dotted keys at which two nested mappings differ.
+
+    Args:
+        old: a nested mapping.
+        new: another one.
+        prefix: start of each key.
 
     >>> differences({"a": {"b": 1}, "c": 2}, {"a": {"b": 3}, "c": 2})
     ['a.b']

@@ -27,6 +27,10 @@ _TENSOR, _TUPLE, _PAIRS = "__tensor__", "__tuple__", "__pairs__"
 def write_tree(tree: Any, path: str | os.PathLike[str]) -> None:
     """Writes nested dicts, lists, tuples, plain values and tensors to a file.
 
+    Args:
+        tree: the nested values.
+        path: the file.
+
     Raises:
         TypeError: another type of value.
     """
@@ -37,7 +41,14 @@ def write_tree(tree: Any, path: str | os.PathLike[str]) -> None:
 
 
 def read_tree(path: str | os.PathLike[str]) -> Any:
-    """Reads a file of `write_tree`, tensors on the CPU. Raises UserError if it is damaged or another file."""
+    """Reads a file of `write_tree`, with tensors on the CPU.
+
+    Args:
+        path: the file.
+
+    Raises:
+        UserError: the file is damaged, or is not such a file.
+    """
     try:
         with safe_open(os.fspath(path), framework="pt") as file:
             metadata = file.metadata() or {}
@@ -95,7 +106,12 @@ def _decode(value: Any, tensors: dict[str, Tensor]) -> Any:
 
 
 def save_weights(module: nn.Module, path: str | os.PathLike[str]) -> None:
-    """Writes the parameters and buffers of a module as safetensors."""
+    """Writes the parameters and buffers of a module as safetensors.
+
+    Args:
+        module: the module.
+        path: the file.
+    """
     tensors = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in module.state_dict().items()}
     with atomic_path(path) as temporary:
         save_file(tensors, temporary)
@@ -103,6 +119,10 @@ def save_weights(module: nn.Module, path: str | os.PathLike[str]) -> None:
 
 def load_weights(module: nn.Module, path: str | os.PathLike[str]) -> None:
     """Loads a file of `save_weights` into a module of the same structure.
+
+    Args:
+        module: the module; its parameters and buffers are overwritten.
+        path: the file.
 
     Raises:
         UserError: the file is damaged, or belongs to another network.

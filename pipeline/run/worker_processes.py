@@ -56,7 +56,11 @@ class WorkerProcesses:
             thread.start()
 
     def lost(self, patience_s: float = 0.0) -> UserError | None:
-        """The error of the first worker that ended too early, waiting `patience_s` for one; None if none did."""
+        """The error of the first worker that ended too early; None if none did.
+
+        Args:
+            patience_s: time to wait for such a worker, s.
+        """
         until = time.monotonic() + patience_s
         while True:
             for rank, process in enumerate(self._processes, start=1):
@@ -73,7 +77,11 @@ class WorkerProcesses:
         self._watched.clear()
 
     def end(self, patience_s: float) -> None:
-        """Waits `patience_s` for each worker, then kills it."""
+        """Waits for each worker, then kills it.
+
+        Args:
+            patience_s: time to wait for each worker, s.
+        """
         self.release()
         for process in self._processes:
             try:

@@ -9,9 +9,16 @@ from spikeport.pipeline.run.intervals import Accuracy
 def answer_lines(
     accuracy: Accuracy | None, samples: int, silent: int, read: str = "", *, whole: bool = True
 ) -> list[str]:
-    """`accuracy`: {value, n, silent, low, high, perhaps unlabelled}, {value: None, reason}, or None where nobody asked.
-    `silent` of all `samples` had no output spike. `read`: which read-out, where it is not the usual one. `whole`:
-    False where these are the samples that happened to be done: nobody drew them, so they have no interval."""
+    """Accuracy and silent recordings of a simulation as text.
+
+    Args:
+        accuracy: the accuracy, or the reason why there is none; None without labels.
+        samples: number of all samples.
+        silent: number of samples without an output spike.
+        read: the read-out in brackets, with a leading space; "" for spike counts.
+        whole: False if the simulation was stopped early. The finished samples are no random sample, so no interval is
+            printed.
+    """
     lines = []
     if accuracy is not None and accuracy["value"] is None:
         lines.append(f"accuracy not known: {accuracy['reason']}")

@@ -193,7 +193,11 @@ def load_network(path: str | os.PathLike[str], input_shape: Shape | None = None)
 
 
 def integer_network(net: CompiledNetwork | IntegerNetwork) -> IntegerNetwork:
-    """The integer network of `net`."""
+    """The integer network of `net`.
+
+    Args:
+        net: a compiled network or its integer network.
+    """
     return net.network if isinstance(net, CompiledNetwork) else net
 
 
@@ -218,10 +222,14 @@ def check_limits(net: CompiledNetwork | IntegerNetwork, hardware: str | Hardware
 
 
 def checked_frames(frames: Any, network: IntegerNetwork) -> np.ndarray:
-    """`frames` as an array `[N, T, *input_shape]`.
+    """Converts frames to an array and checks their shape and type.
 
-    Raises:
-        UserError: the shape is another one, or the values are not whole numbers.
+    Args:
+        frames: an array or nested lists, `[N, T, *input_shape]`.
+        network: the network that takes them.
+
+    Returns:
+        Integers `[N, T, *input_shape]`.
     """
     import numpy as np
 

@@ -40,5 +40,9 @@ class Context:
         return load_dataset(self.recipe, progress=self.progress)
 
     def checkpoints(self, training: str) -> Path:
-        """Where the training of this name keeps what it needs to go on."""
+        """Folder of the checkpoints of a training.
+
+        Args:
+            training: name of the training, such as `student-ckd`.
+        """
         return self.run.file("checkpoints") / training

@@ -15,8 +15,17 @@ _MEND = "name another --out"
 
 
 def check_file(out: Path, kind: str, ours: Callable[[Path], bool], *, reads: Iterable[Path | None] = ()) -> None:
-    """Raises UserError where `out` is one of the files in `reads` (by whatever name or link), belongs to a run, or is
-    there and is no `kind`, which `ours` tells."""
+    """Checks that a command may write a file.
+
+    Args:
+        out: the file.
+        kind: kind of the file, such as "preview", for the error.
+        ours: whether an existing file is of this kind and may be replaced.
+        reads: files that the command reads; None is ignored. Links to them are found.
+
+    Raises:
+        UserError: `out` is a file that is read, belongs to a run, or exists and is not of this kind.
+    """
     out = _where(out)
     if not os.path.lexists(out):
         return
@@ -32,8 +41,17 @@ def check_file(out: Path, kind: str, ours: Callable[[Path], bool], *, reads: Ite
 
 
 def check_folder(out: Path, files: Sequence[str], kind: str, *, schema: str) -> None:
-    """Raises UserError where `out` is no folder, or holds what no earlier one of this `kind` wrote as `files`; one is
-    known by the `schema` in its JSON file."""
+    """Checks that a command may write into a folder.
+
+    Args:
+        out: the folder.
+        files: names of the files that the command writes.
+        kind: what these files are, such as "comparison", for the error.
+        schema: value of `schema` in the JSON file among them, by which earlier output is recognized.
+
+    Raises:
+        UserError: `out` is not a folder, or contains other files.
+    """
     out = _where(out)
     if not os.path.lexists(out):
         return
@@ -48,7 +66,11 @@ def check_folder(out: Path, files: Sequence[str], kind: str, *, schema: str) -> 
 
 
 def is_trace(file: Path) -> bool:
-    """Whether `file` is one that `SpikeTrace.save` wrote."""
+    """Whether `file` is one that `SpikeTrace.save` wrote.
+
+    Args:
+        file: an existing file.
+    """
     try:
         with zipfile.ZipFile(file) as archive:
             return {"backend.npy", "spikes.npy"} <= set(archive.namelist())
@@ -57,7 +79,11 @@ def is_trace(file: Path) -> bool:
 
 
 def is_picture(file: Path) -> bool:
-    """Whether `file` is a picture that `data preview` wrote."""
+    """Whether `file` is a picture that `data preview` wrote.
+
+    Args:
+        file: an existing file.
+    """
     from spikeport.pipeline.data.preview import SOFTWARE
 
     with open(file, "rb") as opened:
@@ -66,7 +92,11 @@ def is_picture(file: Path) -> bool:
 
 
 def is_exported(file: Path) -> bool:
-    """Whether `file` is a network, a metadata or a table that `export` wrote."""
+    """Whether a file is a network, a metadata file or a table that `export` wrote.
+
+    Args:
+        file: an existing file.
+    """
     from spikeport.export.formats.metadata import SCHEMA, read_metadata
     from spikeport.export.formats.safe_hdf5 import Tree, read_tree
 

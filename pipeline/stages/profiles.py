@@ -194,7 +194,11 @@ def _subject(
 
 
 def profile_lines(result: ProfileValues) -> list[str]:
-    """Counts, accuracy and energies as text for people."""
+    """Counts, accuracy and energies as text.
+
+    Args:
+        result: result of `profile`.
+    """
     layers = text_table(
         ("layer", "neurons", "weights", "spikes/sample", "rate", "synops/sample", "dense/sample"),
         [

@@ -12,14 +12,23 @@ ProgressLike = ProgressPrinter | NamedProgress | None  # a display, or a functio
 
 
 class CallbackProgress(ProgressPrinter):
-    """Prints nothing: `progress(done, total, what)` and `log(text)` are called instead, where given."""
+    """Calls functions of the caller instead of printing.
+
+    Args:
+        progress: called with (parts done, parts in all, what is done); None: not called.
+        log: called with a line of text; None: not called.
+    """
 
     def __init__(self, progress: NamedProgress | None = None, log: Log | None = None) -> None:
         super().__init__(quiet=True)
         self._progress, self._log = progress, log
 
     def say(self, text: str) -> None:
-        """Hands `text` to `log`."""
+        """Calls `log` with a line.
+
+        Args:
+            text: the line.
+        """
         if self._log is not None:
             self._log(text)
 
@@ -30,5 +39,13 @@ class CallbackProgress(ProgressPrinter):
 
 
 def progress_of(progress: ProgressLike, log: Log | None = None) -> ProgressPrinter:
-    """The display that a caller gave, or one that calls the caller's functions."""
+    """The display that a caller gave, or one that calls the caller's functions.
+
+    Args:
+        progress: a display, a function, or None.
+        log: called with lines of text.
+
+    Returns:
+        `progress` itself if it is a display, else a display that calls the functions.
+    """
     return progress if isinstance(progress, ProgressPrinter) else CallbackProgress(progress, log)

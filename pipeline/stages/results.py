@@ -50,12 +50,23 @@ class Predictions:
 
     @classmethod
     def of(cls, classes: np.ndarray) -> Predictions:
-        """The predictions `classes`, int64 `[N]`."""
+        """The predictions of an array of classes.
+
+        Args:
+            classes: int64 `[N]`.
+        """
         found = tuple(map(int, classes))
         return cls(classes=found, silent=sum(each == SILENT for each in found))
 
     def correctness(self, labels: Any) -> Correctness:
-        """Which of the labelled recordings are classified correctly; `labels`: int64 `[N]`."""
+        """Compares the predictions with labels.
+
+        Args:
+            labels: int64 `[N]`.
+
+        Returns:
+            Which of the labelled recordings are classified correctly.
+        """
         return compare_with_labels(labels, self.classes, silent_known=self.silent is not None)
 
     def to_json(self) -> PredictionsJson:
@@ -258,11 +269,19 @@ class StageOutput:
 
 
 def findings_of(value: StudentJson | NoTeacherJson) -> tuple[Finding, ...]:
-    """Findings in a stage's result; none in that of an older version."""
+    """Findings in a stage's result; none in that of an older version.
+
+    Args:
+        value: result of a stage in JSON. Results of older versions have no findings.
+    """
     return tuple(Finding(**row) for row in value.get("findings", ()))
 
 
 def quantization_rows(layers: Iterable[LayerReport]) -> list[QuantizationRow]:
-    """What quantizing each layer cost, as JSON."""
+    """Rounding errors of each layer in JSON values.
+
+    Args:
+        layers: reports of `quantize`.
+    """
     rows: list[Any] = [asdict(row) for row in layers]
     return rows

@@ -30,10 +30,16 @@ class RunComparison:
         return str(self.content["summary"])
 
     def save(self, folder: PathLike) -> Path:
-        """Writes compare.html, compare.md and compare.json into `folder`, all or none; returns the path of the page.
+        """Writes compare.html, compare.md and compare.json into a folder, all or none.
+
+        Args:
+            folder: the folder; created if it does not exist.
+
+        Returns:
+            The path of compare.html.
 
         Raises:
-            UserError: the folder holds something else.
+            UserError: the folder contains other files.
         """
         from spikeport.pipeline.report.comparison.comparison import SCHEMA
         from spikeport.pipeline.report.write import render_comparison

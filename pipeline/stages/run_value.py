@@ -123,6 +123,9 @@ class Run:
 def open_run(folder: PathLike) -> Run:
     """Opens the run in a folder.
 
+    Args:
+        folder: the run folder.
+
     Raises:
         UserError: the folder holds no run, or its manifest is damaged.
     """
@@ -130,5 +133,9 @@ def open_run(folder: PathLike) -> Run:
 
 
 def as_run(run: Run | PathLike) -> Run:
-    """The run itself, or the one in a folder."""
+    """The run itself, or the one in a folder.
+
+    Args:
+        run: a run, or its folder.
+    """
     return run if isinstance(run, Run) else open_run(run)

@@ -57,12 +57,19 @@ def load_dataset(recipe: Recipe | PathLike, *, progress: ProgressLike = None) ->
 
 
 def as_recipe(recipe: Recipe | PathLike) -> Recipe:
-    """The recipe itself, or the one that a file or a name stands for."""
+    """The recipe itself, or the one that a file or a name stands for.
+
+    Args:
+        recipe: a recipe, a TOML file, or the name of a shipped recipe.
+    """
     return recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
 
 
 def setting_words(changes: Mapping[str, Any] | Sequence[str] | None) -> list[str]:
-    """`changes` as words `key=value`.
+    """Settings as words `key=value`, which `--set` takes.
+
+    Args:
+        changes: values by dotted key, or such words; None for none.
 
     >>> setting_words({"training.epochs": 3})
     ['training.epochs=3']
@@ -73,7 +80,10 @@ def setting_words(changes: Mapping[str, Any] | Sequence[str] | None) -> list[str
 
 
 def toml_value(value: Any) -> str:
-    """`value` as TOML, for one setting.
+    """A value in TOML, for one setting.
+
+    Args:
+        value: a number, text, bool, or nested mappings and sequences of them.
 
     >>> toml_value({"method": "ckd", "compare": False}), toml_value((8, 16)), toml_value("a b")
     ("{method = 'ckd', compare = false}", '[8, 16]', "'a b'")

@@ -57,6 +57,9 @@ def run_trials(recipe: Path, trials: Sequence[Trial], out: Path, *, jobs: int, d
 def open_study(out: Path) -> optuna.Study:
     """Opens the Optuna study of the sweep in `out`, or makes a new one.
 
+    Args:
+        out: the folder of the sweep.
+
     Raises:
         UserError: the journal is damaged.
     """

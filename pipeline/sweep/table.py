@@ -106,7 +106,11 @@ def markdown(result: SweepJson) -> str:
 
 
 def notes(result: SweepJson) -> list[str]:
-    """Sentences about the differences, and about what their intervals do not include."""
+    """Sentences that define the differences in the table and name what their intervals leave out.
+
+    Args:
+        result: content of sweep.json.
+    """
     if len(result["rows"]) < 2:
         return []
     unseen = (

@@ -55,6 +55,10 @@ class BestWeights:
         return {"scores": self.scores, "best": best if self.weights else {}}
 
     def load_tree(self, tree: Mapping[str, Any]) -> None:
-        """Takes over what `to_tree` gave."""
+        """Restores the state that `to_tree` returned.
+
+        Args:
+            tree: the state.
+        """
         self.scores, best = list(tree["scores"]), tree["best"]
         self.chosen, self.weights = BestEpoch(best.get("epoch"), best.get("score")), best.get("weights", {})

@@ -19,9 +19,14 @@ CHECKPOINT = "checkpoint.safetensors"
 
 
 def recipe_identity(recipe: Recipe, dataset: Dataset, *sections: str) -> dict[str, object]:
-    """What a checkpoint is tied to: the seed, sections of the recipe, and the data set.
+    """Settings that a checkpoint depends on: the seed, sections of the recipe, and the data set.
 
-    Where a training runs is left out: it may change between a kill and the resume.
+    The device of the training is not among them, since it may change between a stop and the resume.
+
+    Args:
+        recipe: the recipe.
+        dataset: the data set.
+        *sections: names of sections of the recipe.
     """
     values = recipe.model_dump(mode="json", include={"seed", *sections})
     if "training" in values:

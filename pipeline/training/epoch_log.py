@@ -17,20 +17,36 @@ METRICS = "metrics.jsonl"
 
 
 def write_metrics(path: Path, stage: str, rows: Sequence[EpochRow]) -> None:
-    """Replaces the lines of `stage` in `path` by `rows`; lines of other stages stay."""
+    """Replaces the lines of one stage in the log. Lines of other stages stay.
+
+    Args:
+        path: metrics.jsonl.
+        stage: name of the stage.
+        rows: one row for each epoch.
+    """
     lines = [line for line in _lines(path) if json.loads(line).get("stage") != stage]
     lines += [json.dumps(row.to_json(), allow_nan=False) for row in rows]
     write_text(path, "".join(line + "\n" for line in lines))
 
 
 def last_row(path: Path, stage: str) -> EpochRow | None:
-    """The row of the last epoch of `stage`, or None where there is none."""
+    """The row of the last epoch of a stage; None if there is none.
+
+    Args:
+        path: metrics.jsonl.
+        stage: name of the stage.
+    """
     rows = [row for row in map(json.loads, _lines(path)) if row.get("stage") == stage]
     return EpochRow.from_json(rows[-1]) if rows else None
 
 
 def forget_metrics(path: Path, stages: Iterable[str]) -> None:
-    """Removes the lines of `stages` from `path`, where there are any."""
+    """Removes the lines of stages from the log.
+
+    Args:
+        path: metrics.jsonl; it may be missing.
+        stages: names of the stages.
+    """
     lines, removed = _lines(path), set(stages)
     others = [line for line in lines if json.loads(line).get("stage") not in removed]
     if len(others) < len(lines):
@@ -56,7 +72,11 @@ class TensorBoardWriter:
         self._writer = _writer_class()(str(folder), purge_step=done + 1 if done else None)
 
     def write(self, row: EpochRow) -> None:
-        """Writes the numbers of a row; numbers of a list or table each under a name of their own."""
+        """Writes the numbers of a row. Each number of a list or table has a name of its own.
+
+        Args:
+            row: the row of an epoch.
+        """
         for name, value in row.to_json().items():
             if name == "epoch" or not isinstance(value, (int, float, list, dict)):
                 continue

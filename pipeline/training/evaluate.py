@@ -21,17 +21,36 @@ BATCH = 256
 
 
 def student_answers(student: Student, split: EventSplit) -> Correctness:
-    """Which recordings of a split the student classifies right, by its output spikes."""
+    """Which recordings of a split the student classifies correctly, by its output spikes.
+
+    Args:
+        student: the student.
+        split: recordings with labels.
+    """
     return compare_with_labels(split.labels, classify(predict_spikes(student, split.frames)))
 
 
 def student_accuracy(student: Student, split: EventSplit) -> float:
-    """Share of the recordings of a split that the student classifies right. One without an output spike is wrong."""
+    """Accuracy of a student, 0 to 1. A recording without an output spike counts as wrong.
+
+    Args:
+        student: the student.
+        split: recordings with labels.
+    """
     return float(np.mean(student_answers(student, split).correct))
 
 
 def teacher_logits(teacher: nn.Module, images: np.ndarray, size: tuple[int, int]) -> Tensor:
-    """Logits `[B, K]` of uint8 images `[B, C, h, w]`, resized to `size`, in eval mode and without gradient."""
+    """Logits of a teacher in eval mode, without gradient.
+
+    Args:
+        teacher: the teacher.
+        images: uint8 `[B, C, h, w]`.
+        size: (height, width) that the images are resized to.
+
+    Returns:
+        `[B, K]`.
+    """
     device = next(chain(teacher.parameters(), teacher.buffers())).device
     teacher.eval()
     with torch.no_grad():
@@ -43,7 +62,15 @@ def teacher_logits(teacher: nn.Module, images: np.ndarray, size: tuple[int, int]
 
 
 def spiking_teacher_logits(teacher: Teacher, frames: np.ndarray | PackedFrames) -> Tensor:
-    """Logits `[B, K]` of a spiking teacher for recordings `[B, T, 2, H, W]`: its spike counts after the last step."""
+    """Spike counts of a spiking teacher after the last step.
+
+    Args:
+        teacher: the teacher.
+        frames: `[B, T, 2, H, W]`.
+
+    Returns:
+        `[B, K]`.
+    """
     device = next(teacher.parameters()).device
     parts = [
         teacher.predict(torch.from_numpy(frames[at : at + BATCH]).to(device).transpose(0, 1).float()).logits[-1]
@@ -53,12 +80,26 @@ def spiking_teacher_logits(teacher: Teacher, frames: np.ndarray | PackedFrames) 
 
 
 def spiking_teacher_classes(teacher: Teacher, frames: np.ndarray | PackedFrames) -> np.ndarray:
-    """Classes `[B]` of a spiking teacher: the largest spike count, of equal ones the first; SILENT without a spike."""
+    """Classes of a spiking teacher: the largest spike count, the first of equal ones, or SILENT without a spike.
+
+    Args:
+        teacher: the teacher.
+        frames: `[B, T, 2, H, W]`.
+
+    Returns:
+        int64 `[B]`.
+    """
     counts = spiking_teacher_logits(teacher, frames)
     return torch.where(counts.any(1), counts.argmax(1), SILENT).cpu().numpy()
 
 
 def teacher_accuracy(teacher: nn.Module, images: StaticImages, size: tuple[int, int]) -> float:
-    """Share of the images that the teacher classifies right. `size`: (height, width) that the images are resized to."""
+    """Accuracy of a teacher, 0 to 1.
+
+    Args:
+        teacher: the teacher.
+        images: images with labels.
+        size: (height, width) that the images are resized to.
+    """
     predicted = teacher_logits(teacher, images.images, size).argmax(1).cpu().numpy()
     return float(np.mean(predicted == images.labels))

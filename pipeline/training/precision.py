@@ -26,7 +26,12 @@ class _Scaled(MixedPrecision):
 
 
 def precision_plugin(precision: str, device: str) -> Precision:
-    """Lightning's plugin: the scaler of losses for float16, nothing for other precisions."""
+    """Lightning's plugin: the scaler of losses for float16, nothing for other precisions.
+
+    Args:
+        precision: `training.precision` of the recipe.
+        device: type of the device, such as "cuda".
+    """
     return _Scaled("16-mixed", device) if precision == "16-mixed" else Precision()
 
 

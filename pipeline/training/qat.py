@@ -33,7 +33,14 @@ QAT_IMAGES = 1_280  # images in an epoch of QAT on synthetic events
 
 
 def quantize(student: Student) -> Student:
-    """A copy of a float student without batch norm, rounded and in Loihi numerics, without further training."""
+    """Rounds a student without further training.
+
+    Args:
+        student: a float student without batch norm.
+
+    Returns:
+        A rounded copy in Loihi numerics.
+    """
     student = rescale(student)
     prepare_qat(student)
     return convert(student)
@@ -137,6 +144,9 @@ def prepare_qat(student: Student) -> None:
 
     Weights and biases get a `FakeQuantize`, thresholds and decays are rounded, and the neurons compute in Loihi
     numerics.
+
+    Args:
+        student: the student; it is changed.
     """
     for layer in weight_layers(student):
         neurons, scale = layer.neurons, float(layer.neurons.scale)
@@ -148,7 +158,14 @@ def prepare_qat(student: Student) -> None:
 
 
 def convert(student: Student) -> Student:
-    """Ends QAT in place: the rounded weights become the parameters. Returns the student in eval mode."""
+    """Ends QAT in place: the rounded weights become the parameters.
+
+    Args:
+        student: a student after `prepare_qat`.
+
+    Returns:
+        The same student in eval mode.
+    """
     for layer in weight_layers(student):
         for module, name, _ in _grids(layer):
             parametrize.remove_parametrizations(module, name, leave_parametrized=True)

@@ -44,5 +44,9 @@ def rescale(student: Student) -> Student:
 
 
 def scales(student: Student) -> dict[str, float]:
-    """The scale S of each synapse by name: integer weights are S times the float weights."""
+    """The scale S of each synapse by name: integer weights are S times the float weights.
+
+    Args:
+        student: a student without batch norm.
+    """
     return {layer.name: float(layer.neurons.scale) / layer.pooled for layer in weight_layers(student)}

@@ -29,7 +29,18 @@ SYNTHETIC_ROWS, OBJECTIVE, LOSSES = "bridged", "objective", "terms"
 
 
 def check_losses(recipe: Recipe, dataset: Dataset, spec: MethodSpec, student: Student, teacher: Teacher | None) -> None:
-    """Checks that a method's losses can act on networks, which need not be trained yet. Raises UserError."""
+    """Checks that the losses of a method can act on networks, which need not be trained yet.
+
+    Args:
+        recipe: the recipe.
+        dataset: the data set.
+        spec: losses of the method.
+        student: the student.
+        teacher: the teacher; None if there is none.
+
+    Raises:
+        UserError: an input of a loss is missing.
+    """
     sizes = _sizes(recipe, dataset, student, teacher if uses_teacher(spec) else None)
     with torch.random.fork_rng(devices=[]):
         Objective(spec, sizes).check(sizes)
@@ -111,7 +122,15 @@ class StudentTask(TrainingTask):
         return loss.total, loss.parts
 
     def step(self, rows: Tensor, index: int) -> StepInputs:
-        """The streams of a batch after the student and the teacher, as the losses get them."""
+        """Runs student and teacher on a batch.
+
+        Args:
+            rows: row numbers of the samples `[B]`.
+            index: number of the batch in the epoch.
+
+        Returns:
+            The streams, as the losses read them.
+        """
         progress = self.progress_at(index)
         return run_streams(
             self.model,
@@ -123,7 +142,13 @@ class StudentTask(TrainingTask):
         )
 
     def clips(self, rows: Tensor, index: int, progress: float) -> dict[str, Clip]:
-        """Frames, labels and images of each stream for these rows."""
+        """Frames, labels and images of each stream.
+
+        Args:
+            rows: row numbers of the samples `[B]`.
+            index: number of the batch in the epoch.
+            progress: share of the training that is over, 0 to 1.
+        """
         clips = {"event": self.events(rows, index, progress)}
         if "hybrid" in self.objective.streams:
             clips["hybrid"] = self.streams.hybrid(clips["event"], progress, lambda what: self.draws(index, what))
@@ -135,20 +160,46 @@ class StudentTask(TrainingTask):
         return clips
 
     def events(self, rows: Tensor, index: int, progress: float) -> Clip:
-        """The event stream: recordings, with images where a loss needs the teacher now."""
+        """The event stream: recordings, with images if a loss needs the teacher at this point.
+
+        Args:
+            rows: row numbers of the recordings `[B]`.
+            index: number of the batch in the epoch.
+            progress: share of the training that is over, 0 to 1.
+        """
         images = self.objective.needs_teacher("event", progress)
         return self.streams.events(rows, lambda what: self.draws(index, what), self.device, images=images)
 
     def synthetic(self, rows: Tensor, index: int) -> Clip:
-        """Static images of these rows, rendered as events."""
+        """Static images rendered as events.
+
+        Args:
+            rows: row numbers of the images `[B]`.
+            index: number of the batch in the epoch.
+        """
         return self.streams.synthetic(rows, lambda what: self.draws(index, what), self.device)
 
     def draws(self, index: int, what: str) -> torch.Generator:
-        """The generator for one purpose in part `index` of this epoch."""
+        """The random generator for one purpose in a batch of this epoch.
+
+        Args:
+            index: number of the batch in the epoch.
+            what: the purpose.
+        """
         return self.generator(what, self.current_epoch, index)
 
     def some(self, count: int, of: int, index: int, what: str) -> Tensor:
-        """`count` row numbers below `of`, drawn with replacement."""
+        """Draws row numbers with replacement.
+
+        Args:
+            count: number of draws.
+            of: number of rows.
+            index: number of the batch in the epoch.
+            what: the purpose.
+
+        Returns:
+            int64 `[count]`.
+        """
         return torch.randint(of, (count,), generator=self.draws(index, what))
 
     def score(self, model: nn.Module) -> float | None:

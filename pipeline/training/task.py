@@ -35,7 +35,12 @@ class Warner(Protocol):
     """A progress callback that also takes warnings."""
 
     def say_once(self, text: str, *, key: object) -> None:
-        """Shows a text, unless one was shown under this key before."""
+        """Prints a text, unless one was printed for this key before.
+
+        Args:
+            text: the text.
+            key: any hashable value.
+        """
 
 
 class TrainingTask(pl.LightningModule):
@@ -119,12 +124,23 @@ class TrainingTask(pl.LightningModule):
         raise NotImplementedError
 
     def score(self, model: nn.Module) -> float | None:
-        """The validation score of `model`, the trained network or its moving average; higher is better. None without
-        validation data: the last epoch is kept then."""
+        """The validation score of a network; higher is better.
+
+        Args:
+            model: the trained network, or its moving average.
+
+        Returns:
+            The score; None without validation data, so that the last epoch is kept.
+        """
         raise NotImplementedError
 
     def generator(self, purpose: str, *numbers: int) -> torch.Generator:
-        """A fresh generator on the CPU, the same for the same purpose and numbers."""
+        """A new random generator on the CPU, the same for the same purpose and numbers.
+
+        Args:
+            purpose: name of the purpose.
+            *numbers: such as the epoch.
+        """
         return torch.Generator().manual_seed(derived_seed(self.seed, purpose, *numbers))
 
     @property
@@ -133,11 +149,22 @@ class TrainingTask(pl.LightningModule):
         return self.settings.accumulate * distributed.world_size(self.settings)
 
     def progress_at(self, index: int) -> float:
-        """Share of the training that is over, in [0, 1), when the batch of part `index` of this epoch starts."""
+        """Share of the training that is over when a batch of this epoch starts, in [0, 1).
+
+        Args:
+            index: number of the batch in the epoch.
+        """
         return (self.current_epoch * self.batches + index // self.parts) / (self.epochs * self.batches)
 
     def update_best_weights(self, epoch: int) -> float | None:
-        """Scores the current weights and keeps them if none before were better. Returns the score."""
+        """Scores the current weights, and keeps them if no earlier score was higher.
+
+        Args:
+            epoch: number of the epoch.
+
+        Returns:
+            The score; None without validation data.
+        """
         model = self.ema.module if self.ema else self.model
         score = distributed.broadcast(self.score(model) if distributed.is_rank_zero() else None)
         self.best.update(epoch, score, model, score_start=self.score_start)
@@ -253,6 +280,10 @@ class TrainingTask(pl.LightningModule):
         self.restore(checkpoint)
 
     def restore(self, checkpoint: Mapping[str, Any]) -> None:
-        """Takes over the log and the best weights of a checkpoint."""
+        """Restores the log and the best weights of a checkpoint.
+
+        Args:
+            checkpoint: content of the checkpoint.
+        """
         self.history = [EpochRow.from_json(row) for row in checkpoint["history"]]
         self.best.load_tree(checkpoint)

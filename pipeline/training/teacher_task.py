@@ -67,7 +67,15 @@ class TeacherTask(TrainingTask):
 
 
 def teacher_images(dataset: Dataset, seed: int) -> tuple[StaticImages, StaticImages]:
-    """Images that train the teacher, and those that choose its epoch: paired with validation recordings, or a tenth."""
+    """Splits the static images for the training of the teacher.
+
+    Args:
+        dataset: the data set.
+        seed: seed of the split.
+
+    Returns:
+        Images for the training, and images that select the epoch: those paired with validation recordings, or a tenth.
+    """
     paired_images = dataset.validation.paired_images
     return (
         _held_out(dataset.static, seed)

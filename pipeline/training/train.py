@@ -71,7 +71,15 @@ def train_translator(
 ) -> Translator:
     """Trains a translator from images to events on the training recordings and their images.
 
-    Arguments as of `train_teacher`. Returns the translator on the CPU in eval mode.
+    Args:
+        recipe: the recipe.
+        dataset: the data set.
+        folder: folder of the checkpoints.
+        progress: called with (parts done, parts in all, what is done).
+        metrics: file of the log; None: metrics.jsonl in `folder`.
+
+    Returns:
+        The translator, on the CPU in eval mode.
     """
     task = TranslatorTask(recipe, dataset)
     fit(task, folder, recipe.training, progress=progress, metrics=metrics)
@@ -194,7 +202,16 @@ def train_student(
 
 
 def initial_student(recipe: Recipe, dataset: Dataset, teacher: Teacher | None = None) -> Student:
-    """The untrained student of a recipe and its seed, with weights of the teacher if the recipe asks for them."""
+    """The untrained student of a recipe and its seed.
+
+    Args:
+        recipe: the recipe.
+        dataset: the data set.
+        teacher: the teacher, whose weights `distillation.initialize` copies; None if there is none.
+
+    Raises:
+        UserError: the recipe copies weights of a teacher, and there is no teacher.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(recipe.seed, "student"))
         student = build_student(

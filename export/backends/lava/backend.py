@@ -33,7 +33,14 @@ class LavaBackend:
         return BACKEND
 
     def check(self, network: IntegerNetwork) -> list[Fault]:
-        """Lava runs what a `.net` file can hold, so that one is written to a scratch folder."""
+        """Reasons why Lava cannot execute `network` exactly, found by writing a `.net` file into a temporary folder.
+
+        Args:
+            network: the network.
+
+        Returns:
+            Faults of the network; empty if a `.net` file can contain it.
+        """
         from spikeport.export.formats.netx.write import write_netx
         from spikeport.temporaries import scratch
 

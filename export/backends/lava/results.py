@@ -46,7 +46,12 @@ def frames_for_lava(network: IntegerNetwork, frames: np.ndarray, first: int) -> 
 
 
 def ranges_of(samples: int, size: int) -> list[range]:
-    """The numbers 0 to `samples` - 1 in order, `size` at a time."""
+    """Splits the numbers 0 to `samples` - 1 into consecutive ranges.
+
+    Args:
+        samples: number of samples.
+        size: largest length of a range.
+    """
     return [range(start, min(start + size, samples)) for start in range(0, samples, max(size, 1))]
 
 

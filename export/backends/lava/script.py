@@ -48,7 +48,11 @@ def lava_script(network: IntegerNetwork, net_name: str) -> str:
 
 
 def is_script(file: Path) -> bool:
-    """Whether `file` is a script that `lava_script` made."""
+    """Whether `file` is a script that `lava_script` made.
+
+    Args:
+        file: an existing file.
+    """
     try:
         with open(file, encoding="utf-8") as opened:
             return _MARK in opened.read(4096)

@@ -36,7 +36,14 @@ class ReferenceBackend:
         return "reference"
 
     def check(self, network: IntegerNetwork) -> list[Fault]:
-        """The reference runs every integer network."""
+        """The reference executes every integer network.
+
+        Args:
+            network: the network.
+
+        Returns:
+            An empty list.
+        """
         return []
 
     def simulate(

@@ -76,6 +76,10 @@ def fits_int32(network: IntegerNetwork, steps: int) -> bool:
     Before a convolution the engine divides an index i by the number c of channels as i * ceil(2^32 / c) >> 32. The
     factor is at most 1 / 2^32 too large, so that the product is less than i / 2^32 too large. Since i / c is at least
     1 / c below the next whole number, the result is exact while i * c < 2^32.
+
+    Args:
+        network: the network.
+        steps: number of time steps.
     """
     met = [layer.input_shape for layer in network.layers if layer.kind == "conv"]
     if any(np.prod(shape, dtype=float) * shape[0] >= INDEX_ROOM for shape in met):

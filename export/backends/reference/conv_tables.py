@@ -10,13 +10,26 @@ RUN_LIMIT = 30  # outputs in one run: each has a bit in an int32
 
 
 def padded_taps(layer: IntegerLayer, axis: int) -> int:
-    """Number of taps of a convolution along an axis, padded so that every phase of the stride has equally many."""
+    """Number of taps of a convolution along an axis, padded so that every phase of the stride has equally many.
+
+    Args:
+        layer: a convolution.
+        axis: 0 for the height, 1 for the width.
+    """
     taps, stride = layer.weight.shape[2 + axis], layer.stride[axis]
     return -(-taps // stride) * stride if layer.dilation[axis] == 1 and taps > stride else taps
 
 
 def tap_order(layer: IntegerLayer, axis: int) -> np.ndarray:
-    """Order of the taps along an axis: by the phase of the stride in which they reach an output, then descending."""
+    """Order of the taps along an axis: by the phase of the stride in which they reach an output, then descending.
+
+    Args:
+        layer: a convolution.
+        axis: 0 for the height, 1 for the width.
+
+    Returns:
+        Indices of the taps.
+    """
     stride, dilation = layer.stride[axis], layer.dilation[axis]
     return np.array(sorted(range(padded_taps(layer, axis)), key=lambda tap: (tap * dilation % stride, -tap)))
 

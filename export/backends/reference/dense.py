@@ -26,6 +26,10 @@ BATCH_SPIKES = 1 << 25  # spikes of the widest layer over all time steps of a ba
 class DenseEngine:
     """Runs a network for samples of a fixed number of time steps on a torch device.
 
+    Args:
+        layout: network, time steps, and what the output contains.
+        device: `cpu`, `cuda` or `cuda:N`.
+
     Attributes:
         fixed_bytes: memory of the engine, whatever the number of samples.
         work_bytes: memory for each sample beside its frames and output.
@@ -44,7 +48,12 @@ class DenseEngine:
         self.work_bytes = 0
 
     def run(self, frames: np.ndarray, rows: Rows) -> None:
-        """Runs uint8 frames `[n, T, inputs]` and writes their output into `rows`."""
+        """Simulates samples.
+
+        Args:
+            frames: uint8 `[n, T, inputs]`.
+            rows: where the output is written.
+        """
         # cuDNN may use transforms (Winograd, FFT) with factors that round; without it sums are plain sums.
         plain = torch.backends.cudnn.flags(enabled=False) if self.device != "cpu" else contextlib.nullcontext()
         with torch.inference_mode(), plain:

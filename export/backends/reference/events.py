@@ -35,6 +35,9 @@ def refusal(network: IntegerNetwork, steps: int, device: str) -> str:
 class EventEngine:
     """Runs a network for samples of a fixed number of time steps. Threads share the plan; each has its own state.
 
+    Args:
+        layout: network, time steps, and what the output contains.
+
     Attributes:
         fixed_bytes: memory of the plan and of the threads' states.
         work_bytes: memory for each sample beside its frames and output.
@@ -49,7 +52,12 @@ class EventEngine:
         self.work_bytes = 0
 
     def run(self, frames: np.ndarray, rows: Rows) -> None:
-        """Runs writable uint8 frames `[n, T, inputs]` and writes their output into `rows`."""
+        """Simulates samples.
+
+        Args:
+            frames: uint8 `[n, T, inputs]`, writable.
+            rows: where the output is written.
+        """
         piece = max(1, -(-len(frames) // (self.threads * PIECES_PER_THREAD)))
         pieces = [slice(start, start + piece) for start in range(0, len(frames), piece)]
         if self.threads == 1 or len(pieces) < 2:

@@ -104,6 +104,9 @@ def iter_simulate(
 def check_device(device: str) -> None:
     """Checks that torch can use `device`. Loads torch only if it is not "cpu".
 
+    Args:
+        device: `cpu`, `cuda` or `cuda:N`.
+
     Raises:
         UserError: it is not the name of a device, or this GPU does not exist.
         MissingDependencyError: torch can use no GPU.

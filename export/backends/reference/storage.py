@@ -37,7 +37,11 @@ class Rows:
     counts: np.ndarray
 
     def part(self, rows: slice) -> Rows:
-        """A view of some rows; the memory is shared."""
+        """A view of some rows; the memory is shared.
+
+        Args:
+            rows: the samples.
+        """
         membrane = self.membrane[rows] if self.membrane.size else self.membrane
         return Rows(spikes=self.spikes[rows], membrane=membrane, counts=self.counts[rows])
 
@@ -91,7 +95,11 @@ class Layout:
         return self.steps if self.per_step else 1
 
     def rows(self, samples: int) -> Rows:
-        """Zeros for the output of `samples` samples."""
+        """Zeros for the output of `samples` samples.
+
+        Args:
+            samples: number of samples.
+        """
         shape = (samples, self.steps, self.network.layers[-1].neurons) if self.reads_membrane else (0, 0, 0)
         return Rows(
             spikes=np.zeros((samples, self.spike_bytes), np.uint8),
@@ -100,13 +108,22 @@ class Layout:
         )
 
     def layer(self, rows: Rows, index: int) -> np.ndarray:
-        """A view of the spikes `[n, T, *shape]` of a layer that is kept."""
+        """A view of the spikes `[n, T, *shape]` of a layer that is kept.
+
+        Args:
+            rows: the output of samples.
+            index: index of the layer.
+        """
         layer, start = self.network.layers[index], self.starts[index]
         part = rows.spikes[:, start : start + self.steps * layer.neurons]
         return part.reshape(len(part), self.steps, *layer.output_shape)
 
     def trace(self, rows: Rows) -> SpikeTrace:
-        """The output as a spike trace; its arrays share memory with `rows`."""
+        """The output as a spike trace; its arrays share memory with `rows`.
+
+        Args:
+            rows: the output of samples.
+        """
         last = len(self.network.layers) - 1
         layer_spikes = tuple(self.layer(rows, index) for index in range(last + 1)) if self.keep_layers else None
         return SpikeTrace(

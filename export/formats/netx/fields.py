@@ -18,13 +18,27 @@ NO_NETWORK = "this HDF5 file is not a netx network"
 
 
 def group_at(parent: Tree, key: str) -> Tree | None:
-    """The group `key` of `parent`; None if there is none."""
+    """The group `key` of `parent`; None if there is none.
+
+    Args:
+        parent: the group that contains it.
+        key: its name.
+    """
     member = parent.members.get(key)
     return member if isinstance(member, Tree) else None
 
 
 def text_at(group: Tree, key: str, where: str) -> str:
-    """A text field. Raises UserError if it is missing or not text."""
+    """A text field.
+
+    Args:
+        group: the group of the layer.
+        key: name of the field.
+        where: layer or file, for the error.
+
+    Raises:
+        UserError: the field is missing or not text.
+    """
     value = group.members.get(key)
     text = None if isinstance(value, Tree) else text_of(value)
     if text is None:
@@ -33,7 +47,19 @@ def text_at(group: Tree, key: str, where: str) -> str:
 
 
 def integers_at(group: Tree, key: str, where: str) -> np.ndarray:
-    """A numeric field as int64 of the same shape. Raises UserError if netx would truncate or overflow values."""
+    """A numeric field as integers.
+
+    Args:
+        group: the group of the layer.
+        key: name of the field.
+        where: layer or file, for the error.
+
+    Returns:
+        int64 of the stored shape.
+
+    Raises:
+        UserError: the field is missing, or netx would truncate or overflow its values.
+    """
     values = group.members.get(key)
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "iufb":
         raise UserError(f"has no numeric {key}", where=where, cause="netx needs it")
@@ -41,7 +67,16 @@ def integers_at(group: Tree, key: str, where: str) -> np.ndarray:
 
 
 def as_integers(values: np.ndarray, key: str, where: str) -> np.ndarray:
-    """`values` as int64. Raises UserError with the name `key` if they are not 32-bit integers."""
+    """Converts values to int64.
+
+    Args:
+        values: numbers.
+        key: name of the field, for the error.
+        where: layer or file, for the error.
+
+    Raises:
+        UserError: a value is not a 32-bit integer.
+    """
     if not np.all(np.isfinite(values)) or (values.dtype.kind == "f" and np.any(values != np.trunc(values))):
         raise UserError(f"{key} holds values that are not integers", where=where,
                         cause="netx would truncate them toward zero", hint="quantize the network first")  # fmt: skip
@@ -51,7 +86,16 @@ def as_integers(values: np.ndarray, key: str, where: str) -> np.ndarray:
 
 
 def sizes_at(group: Tree, key: str, where: str) -> tuple[int, ...]:
-    """A shape: one to four positive sizes with a product of at most 2^31."""
+    """A shape: one to four positive sizes with a product of at most 2^31.
+
+    Args:
+        group: the group of the layer.
+        key: name of the field.
+        where: layer or file, for the error.
+
+    Raises:
+        UserError: the field is missing, or has other values.
+    """
     values = tuple(int(value) for value in integers_at(group, key, where).reshape(-1))
     if not values or min(values) < 1 or len(values) > 4 or math.prod(values) >= 2**31:
         raise UserError(f"{key} {values[:8]} must hold positive sizes, C, H, W or N", where=where)
@@ -59,7 +103,16 @@ def sizes_at(group: Tree, key: str, where: str) -> tuple[int, ...]:
 
 
 def number_at(group: Tree, key: str, where: str) -> int:
-    """One integer; an array with one element is accepted."""
+    """One integer; an array with one element is accepted.
+
+    Args:
+        group: the group of the layer.
+        key: name of the field.
+        where: layer or file, for the error.
+
+    Raises:
+        UserError: the field is missing, or has several values.
+    """
     values = integers_at(group, key, where).reshape(-1)
     if values.size != 1:
         raise UserError(f"{key} must be one number, it holds {values.size}", where=where)
@@ -67,7 +120,16 @@ def number_at(group: Tree, key: str, where: str) -> int:
 
 
 def pair_at(group: Tree, key: str, where: str) -> tuple[int, int]:
-    """(height, width), from two integers or one for both."""
+    """(height, width), from two integers or one for both.
+
+    Args:
+        group: the group of the layer.
+        key: name of the field.
+        where: layer or file, for the error.
+
+    Raises:
+        UserError: the field is missing, or has more than two values.
+    """
     values = integers_at(group, key, where).reshape(-1)
     if values.size not in (1, 2):
         raise UserError(f"{key} must be one number or a pair (height, width)", where=where)
@@ -75,7 +137,19 @@ def pair_at(group: Tree, key: str, where: str) -> tuple[int, int]:
 
 
 def refuse_set(group: Tree, key: str, where: str, why: str, hint: str, *, harmless: int = 0) -> None:
-    """Raises UserError if a field that netx ignores is present with a value other than 0 or `harmless`."""
+    """Refuses a field that netx ignores.
+
+    Args:
+        group: the group of the layer.
+        key: name of the field.
+        where: layer or file, for the error.
+        why: cause, for the error.
+        hint: hint, for the error.
+        harmless: a value that is accepted, as 0 is.
+
+    Raises:
+        UserError: the field is present with another value.
+    """
     value = group.members.get(key)
     if value is None or (isinstance(value, np.ndarray) and value.dtype.kind in "iufb"
                          and not np.any((value != harmless) & (value != 0))):  # fmt: skip
@@ -87,6 +161,18 @@ def per_neuron(values: np.ndarray, shape: Shape, key: str, where: str) -> np.nda
     """Values per neuron in the order (C, H, W) of `shape`, from netx's order (W, H, C), to which they broadcast.
 
     netx reverses shapes and kernels, but not decays, thresholds and biases.
+
+    Args:
+        values: the stored array.
+        shape: shape of the layer's neurons, `(C, H, W)` or `(N,)`.
+        key: name of the field.
+        where: layer or file, for the error.
+
+    Returns:
+        An array of `shape`, or a scalar.
+
+    Raises:
+        UserError: the values do not broadcast to the neurons.
     """
     order = shape[::-1]
     if values.size == 1:
@@ -105,6 +191,17 @@ def delay_at(group: Tree, shape: Shape, where: str) -> np.ndarray:
     """A delay as netx reads it: one value, one per row, one per column, or one per weight.
 
     A vector of a square matrix has one value per row.
+
+    Args:
+        group: the group of the layer.
+        shape: shape of the weights.
+        where: layer or file, for the error.
+
+    Returns:
+        int64 that broadcasts to `shape`, as small as possible.
+
+    Raises:
+        UserError: the delay has another shape.
     """
     delay = integers_at(group, "delay", where)
     if delay.size == 1:
@@ -120,7 +217,17 @@ def delay_at(group: Tree, shape: Shape, where: str) -> np.ndarray:
 
 
 def attribute_text(group: Tree, key: str, default: str, where: str) -> str:
-    """A text attribute; `default` if it is absent."""
+    """A text attribute; `default` if it is absent.
+
+    Args:
+        group: the group of the layer.
+        key: name of the attribute.
+        default: the value if it is absent.
+        where: layer or file, for the error.
+
+    Raises:
+        UserError: the attribute is not text of at most 1000 characters.
+    """
     if key not in group.attributes:
         return default
     text = text_of(group.attributes[key])
@@ -130,7 +237,16 @@ def attribute_text(group: Tree, key: str, default: str, where: str) -> str:
 
 
 def attribute_number(group: Tree, key: str, where: str) -> float | None:
-    """An attribute with one finite number; None if it is absent."""
+    """An attribute with one finite number; None if it is absent.
+
+    Args:
+        group: the group of the layer.
+        key: name of the attribute.
+        where: layer or file, for the error.
+
+    Raises:
+        UserError: the attribute is not one finite number.
+    """
     value: Leaf | None = group.attributes.get(key)
     if value is None:
         return None

@@ -20,13 +20,27 @@ DELAY_LIMIT = 62  # time steps; netx clamps longer delays
 
 
 def check_network(network: IntegerNetwork) -> None:
-    """Raises UserError for the first layer that netx or Lava would change or refuse."""
+    """Checks that netx and Lava execute a network unchanged.
+
+    Args:
+        network: the network.
+
+    Raises:
+        UserError: they would change or refuse a layer; the first such layer is named.
+    """
     for layer in network.layers:
         check_layer(layer)
 
 
 def check_layer(layer: IntegerLayer) -> None:
-    """Raises UserError with the layer and the rule if netx or Lava would change or refuse the layer."""
+    """Checks that netx and Lava execute a layer unchanged.
+
+    Args:
+        layer: the layer.
+
+    Raises:
+        UserError: they would change or refuse the layer. The message names the rule.
+    """
     if layer.kind == "conv":
         geometry = (*layer.stride, *layer.padding, *layer.dilation, layer.groups, *layer.weight.shape[2:])
         if max(geometry) > GEOMETRY_LIMIT:

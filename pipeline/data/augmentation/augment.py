@@ -24,8 +24,11 @@ __all__ = ["AUGMENTATIONS", "augment"]
 
 @dataclass(frozen=True)
 class AugmentationStep:
-    """One augmentation: the recipe key that turns it on, and its function (frames, value, labels, generator) ->
-    frames.
+    """One augmentation of the training frames.
+
+    Attributes:
+        setting: recipe key that turns it on.
+        apply: (frames `[T, B, C, H, W]`, value of the key, labels `[B]`, generator) to frames.
     """
 
     setting: str

@@ -10,7 +10,13 @@ from spikeport.pipeline.data.augmentation.draws import below, levels, reaches
 
 
 def drop_events(frames: Tensor, shares: Tensor, generator: torch.Generator) -> Tensor:
-    """Drops each event of sample b with probability `shares[b]`, to 1/256 and exactly in the mean."""
+    """Drops each event of sample b with probability `shares[b]`, to 1/256 and exactly in the mean.
+
+    Args:
+        frames: `[T, B, C, H, W]`.
+        shares: probabilities `[B]`.
+        generator: random numbers, on the CPU.
+    """
     limits, draws = below(shares, generator), levels(frames.shape, generator)
     if frames.device.type == "cpu" and frames.dtype == torch.uint8:
         left = torch.empty(frames.shape, dtype=torch.uint8)
@@ -21,7 +27,13 @@ def drop_events(frames: Tensor, shares: Tensor, generator: torch.Generator) -> T
 
 
 def add_noise(frames: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Adds events at uniform places: in the mean `share` of all pixels and time steps."""
+    """Adds events at uniform places: in the mean `share` of all pixels and time steps.
+
+    Args:
+        frames: `[T, B, C, H, W]`.
+        share: probability of an event, 0 to 1.
+        generator: random numbers, on the CPU.
+    """
     number = int(torch.poisson(torch.tensor(share * frames.numel(), dtype=torch.float64), generator=generator))
     places = torch.randint(0, frames.numel(), (number,), generator=generator)
     noisy = frames.clone(memory_format=torch.contiguous_format)
@@ -30,7 +42,12 @@ def add_noise(frames: Tensor, share: float, generator: torch.Generator) -> Tenso
 
 
 def shift_time(frames: Tensor, delays: Tensor) -> Tensor:
-    """Delays sample b by `delays[b]` time steps (earlier if negative); steps that come in are empty."""
+    """Delays sample b by `delays[b]` time steps (earlier if negative); steps that come in are empty.
+
+    Args:
+        frames: `[T, B, C, H, W]`.
+        delays: integers `[B]`, time steps.
+    """
     moved = frames.new_zeros(frames.shape)
     steps = len(frames)
     for sample, delay in enumerate(delays.tolist()):
@@ -40,11 +57,15 @@ def shift_time(frames: Tensor, delays: Tensor) -> Tensor:
 
 
 def jitter_time(frames: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Moves each event by one time step with probability `share`, earlier or later; events that meet become one.
+    """Moves each event by one time step, earlier or later, with probability `share`; events that meet become one.
 
-    A sample's share is met to 1/128 and exactly in the mean. An event of the first or last step can move in one
-    direction
-    only, and stays in half of these cases.
+    The share of a sample is exact to 1/128, and exact in the mean. An event of the first or last step can move in one
+    direction only, and stays in half of these cases.
+
+    Args:
+        frames: `[T, B, C, H, W]`.
+        share: probability, 0 to 1.
+        generator: random numbers, on the CPU.
     """
     half = below(torch.full((frames.shape[1],), share / 2), generator)[:, None, None, None]
     draws = levels(frames.shape, generator)

@@ -9,7 +9,12 @@ from spikeport.pipeline.data.augmentation.byte_kernels import move
 
 
 def shift(frames: Tensor, offsets: Tensor) -> Tensor:
-    """Shifts sample b of `[T, B, C, H, W]` down by `offsets[b, 0]` and right by `offsets[b, 1]` pixels."""
+    """Shifts sample b of `[T, B, C, H, W]` down by `offsets[b, 0]` and right by `offsets[b, 1]` pixels.
+
+    Args:
+        frames: `[T, B, C, H, W]`.
+        offsets: integers `[B, 2]`, pixels.
+    """
     height, width = frames.shape[3:]
     if frames.device.type == "cpu" and frames.dtype == torch.uint8:
         return _shift_bytes(frames, offsets)
@@ -36,7 +41,12 @@ def _overlap(size: int, offset: int) -> tuple[slice, slice]:
 
 
 def flip(frames: Tensor, which: Tensor) -> Tensor:
-    """Mirrors the samples of `[T, B, C, H, W]` with `which[b]` from left to right."""
+    """Mirrors the samples of `[T, B, C, H, W]` with `which[b]` from left to right.
+
+    Args:
+        frames: `[T, B, C, H, W]`.
+        which: bool `[B]`.
+    """
     flipped = frames.clone(memory_format=torch.contiguous_format)
     for sample in which.nonzero().flatten().tolist():
         flipped[:, sample] = frames[:, sample].flip(3)
@@ -44,10 +54,14 @@ def flip(frames: Tensor, which: Tensor) -> Tensor:
 
 
 def affine(frames: Tensor, degrees: Tensor, scales: Tensor) -> Tensor:
-    """Rotates sample b of `[T, B, C, H, W]` by `degrees[b]` counter-clockwise and scales it by `scales[b]`, about the
-    center.
+    """Rotates each sample counter-clockwise and scales it, about the center.
 
     Each pixel takes the value of the nearest source pixel, so that 0 and 1 stay 0 and 1.
+
+    Args:
+        frames: `[T, B, C, H, W]`.
+        degrees: angles `[B]`.
+        scales: factors `[B]`.
     """
     steps, batch, channels, height, width = frames.shape
     angles = torch.deg2rad(degrees.double())[:, None, None]

@@ -30,7 +30,12 @@ class Boxes:
 
 
 def partners_of_class(labels: Tensor, generator: torch.Generator) -> Tensor:
-    """For each sample the index of a random sample of the same class, `[B]`; its own if it is the only one."""
+    """For each sample the index of a random sample of the same class, `[B]`; its own if it is the only one.
+
+    Args:
+        labels: classes `[B]`.
+        generator: random numbers, on the CPU.
+    """
     labels = labels.cpu()
     shuffled = torch.randperm(len(labels), generator=generator)
     by_class = shuffled[labels[shuffled].argsort(stable=True)]
@@ -44,9 +49,14 @@ def partners_of_class(labels: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def draw_boxes(shape: torch.Size, chosen: Tensor, generator: torch.Generator) -> Boxes:
-    """Random boxes in `[T, B, C, H, W]` for the samples with `chosen[b]`, empty ones for the others.
+    """Draws a random box for each chosen sample, and an empty box for each other sample.
 
-    The share of a box is uniform up to LARGEST before its sides, which are the same share of their axes, are rounded.
+    The share of a box is uniform up to LARGEST. Its sides, which are the same share of their axes, are then rounded.
+
+    Args:
+        shape: `[T, B, C, H, W]` of the frames.
+        chosen: bool `[B]`.
+        generator: random numbers, on the CPU.
     """
     batch = shape[1]
     part = (LARGEST * uniform(batch, generator)) ** (1 / 3)
@@ -58,8 +68,15 @@ def draw_boxes(shape: torch.Size, chosen: Tensor, generator: torch.Generator) ->
 
 
 def mix(frames: Tensor, partners: Tensor, boxes: Boxes) -> tuple[Tensor, Tensor]:
-    """Frames `[T, B, C, H, W]` with sample b's box taken from sample `partners[b]`, and the boxes' shares of the
-    volume, `[B]`.
+    """Fills the box of each sample with the frames of its partner.
+
+    Args:
+        frames: `[T, B, C, H, W]`.
+        partners: indices of samples `[B]`.
+        boxes: a box for each sample.
+
+    Returns:
+        The frames, and the share of the volume that each box takes, `[B]`.
     """
     mixed = frames.clone(memory_format=torch.contiguous_format)
     corners = zip(partners.tolist(), boxes.starts.tolist(), boxes.ends.tolist(), strict=True)

@@ -39,13 +39,21 @@ class Archive:
     ask: str = ""
 
     def is_complete(self, root: Path) -> bool:
-        """Whether everything that it brings is below `root`."""
+        """Whether all files of the archive exist below a folder.
+
+        Args:
+            root: `data.root` of the recipe.
+        """
         if not self.unpack:
             return (root / self.content_folder / self.file).is_file()
         return self.is_whole(root / self.content_folder)
 
     def is_whole(self, folder: Path) -> bool:
-        """Whether `folder` has all files that it brings."""
+        """Whether a folder contains all files of the archive.
+
+        Args:
+            folder: the folder of unpacked files.
+        """
         return sum(path.suffix.lower() in self.suffix for path in folder.rglob("*")) >= self.count
 
     def address(self) -> tuple[str, str]:

@@ -100,7 +100,16 @@ def _bring(archive: Archive, root: Path, log: Callable[[str], None], progress: N
 
 
 def check_md5(file: Path, md5: str, progress: NamedProgress | None = None) -> None:
-    """Raises UserError if `file` does not have this MD5."""
+    """Checks the MD5 of a file.
+
+    Args:
+        file: the file.
+        md5: the expected digest.
+        progress: called with (bytes read, bytes in all, what is done).
+
+    Raises:
+        UserError: the digest differs.
+    """
     found = _md5(file, progress)
     if found != md5:
         raise UserError(

@@ -30,13 +30,11 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """Ranges that each image's scene is drawn from, uniformly (`ink`, `edge_events` and `ratio` on a log scale).
+    """Ranges from which the scene of each image is drawn, uniformly (`ink`, `edge_events` and `ratio` on a log scale).
 
-    Images are taken as dark ink on light paper: white parts of an image have the intensity `ink`, the paper has 1.
-    N-MNIST's
-    polarity, and the time for which the image rests (duration, delay, ease), were seen in three recordings; nothing
-    else was
-    taken from recordings.
+    Images are dark ink on light paper: white parts of an image have the intensity `ink`, the paper has 1. The polarity
+    of N-MNIST and the time for which the image rests (duration, delay, ease) were measured in three recordings. Nothing
+    else was taken from recordings.
     """
 
     ink: Range = (0.05, 0.4)
@@ -73,7 +71,15 @@ class Simulator:
 
     @torch.no_grad()
     def render(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Renders images `[B, 3, H, W]` as frames `[T, B, 2, H, W]` of 0 and 1; `generator` is on the CPU."""
+        """Renders images as frames.
+
+        Args:
+            images: `[B, 3, H, W]` in 0..1.
+            generator: random numbers, on the CPU.
+
+        Returns:
+            Frames `[T, B, 2, H, W]` of 0 and 1.
+        """
         batch, _, height, width = images.shape
         device, scene = images.device, self.scene
 

@@ -12,7 +12,12 @@ from spikeport.pipeline.run.tensor_files import load_weights
 
 
 def load_synthesizer(recipe: Recipe, path: Path) -> EventSynthesizer:
-    """The recipe's synthesizer; a trained translator is read from `path`."""
+    """The event synthesizer of a recipe.
+
+    Args:
+        recipe: the recipe.
+        path: weights of the translator; not read for other synthesizers.
+    """
     if recipe.synthesis.kind == "simulator":
         return Simulator(recipe.data.steps, recipe.data.step_us)
     translator = Translator(recipe.data.steps, recipe.synthesis.width, recipe.synthesis.kernel)

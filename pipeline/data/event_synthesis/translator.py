@@ -48,7 +48,15 @@ class Translator(nn.Module):
 
     @torch.no_grad()
     def render(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Draws frames `[T, B, 2, H, W]` of 0 and 1 for the images, independently at each place, on their device."""
+        """Draws frames from the probabilities of `forward`, independently at each place.
+
+        Args:
+            images: `[B, 3, H, W]` in 0..1.
+            generator: random numbers.
+
+        Returns:
+            Frames `[T, B, 2, H, W]` of 0 and 1, on the device of the images.
+        """
         chances = self.to(images.device)(images).sigmoid().transpose(0, 1)
         draws = torch.rand(chances.shape, generator=generator).to(chances.device)
         return (draws < chances).float()

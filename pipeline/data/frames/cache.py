@@ -65,7 +65,14 @@ def cached_frames(folder: Path, content: str, count: int, binning: Binning, buil
 
 
 def stored_frames(folder: Path, content: str, count: int, binning: Binning) -> Frames | None:
-    """Frames that `cached_frames` has stored, mapped; None if there are none."""
+    """Frames that `cached_frames` stored, memory-mapped; None if there are none.
+
+    Args:
+        folder: folder of the cache.
+        content: digest of the recordings.
+        count: number of recordings.
+        binning: settings of the binning.
+    """
     key = _key(content, count, binning)
     return _read(folder / f"frames-{key}.bits", key, count, binning)
 

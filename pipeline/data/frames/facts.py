@@ -28,6 +28,9 @@ FACTS = np.dtype(
 def tails(count: int) -> tuple[int, int]:
     """Indices of the first and the last of the middle 98 % of `count` events.
 
+    Args:
+        count: number of events, at least 1.
+
     >>> tails(1000)
     (10, 989)
     """

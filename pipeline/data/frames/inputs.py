@@ -37,7 +37,11 @@ def as_input(frames: Tensor) -> Tensor:
 
 
 def concat_batch(parts: Sequence[Tensor]) -> Tensor:
-    """Concatenates `[T, B, C, H, W]` tensors along the batch axis, channels last in memory."""
+    """Concatenates `[T, B, C, H, W]` tensors along the batch axis, channels last in memory.
+
+    Args:
+        parts: tensors with equal T, C, H and W.
+    """
     if len(parts) == 1:
         return parts[0]
     moved = [as_input(part).permute(0, 1, 3, 4, 2) for part in parts]

@@ -11,8 +11,7 @@ class PackedFrames:
     """Frames of 0 and 1, stored as bits and indexed like an array.
 
     The first index selects the rows that are unpacked: `frames[rows]`, `frames[3]`, `frames[5:9, 0]`;
-    `np.asarray(frames)`
-    unpacks all.
+    `np.asarray(frames)` unpacks all.
 
     Args:
         bits: uint8 `[N, row_bytes]`, which may be a mapped file.
@@ -31,12 +30,20 @@ class PackedFrames:
 
     @classmethod
     def pack(cls, frames: np.ndarray) -> PackedFrames:
-        """Packs `frames` `[N, ...]`; every value that is not 0 becomes 1."""
+        """Packs frames to one bit a value; every value other than 0 becomes 1.
+
+        Args:
+            frames: `[N, ...]`.
+        """
         flat = frames.reshape(len(frames), int(np.prod(frames.shape[1:])))
         return cls(np.packbits(flat, axis=1), frames.shape)
 
     def take(self, rows: np.ndarray) -> PackedFrames:
-        """The frames of the given rows, still packed."""
+        """The frames of the given rows, still packed.
+
+        Args:
+            rows: indices of the samples.
+        """
         return PackedFrames(self.bits[rows], (len(rows), *self.shape[1:]))
 
     @property
@@ -68,6 +75,9 @@ class PackedFrames:
 
 def row_bytes(shape: tuple[int, ...]) -> int:
     """Number of bytes of a packed row of this shape.
+
+    Args:
+        shape: shape of one sample.
 
     >>> row_bytes((3, 3))
     2

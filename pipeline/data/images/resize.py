@@ -15,8 +15,7 @@ def resize_to(images: np.ndarray, height: int, width: int) -> np.ndarray:
     """Static images as network input.
 
     An image that fits is padded with black, as N-MNIST shows 28-pixel digits on 34 pixels. Any other is resized:
-    bilinear
-    when enlarged, with a triangle filter over all pixels (antialiasing) when reduced.
+    bilinear when enlarged, with a triangle filter over all pixels (antialiasing) when reduced.
 
     Args:
         images: uint8 `[M, C, h, w]`, C is 1 or 3.
@@ -40,7 +39,14 @@ def resize_to(images: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def value_channel(rgb: Tensor) -> Tensor:
-    """The value channel of HSV, `[..., H, W]`: the largest of the three colors of `rgb` `[..., 3, H, W]`."""
+    """The value channel of HSV: the largest of the three colors.
+
+    Args:
+        rgb: `[..., 3, H, W]`.
+
+    Returns:
+        `[..., H, W]`.
+    """
     return rgb.amax(-3)
 
 

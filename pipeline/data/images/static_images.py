@@ -42,8 +42,7 @@ def read_images(
     <class>/<id>.png.
 
     The class of an idx image is its label, its id is its index. Pictures become RGB (see `read_picture`); if their
-    sizes
-    differ, or one is larger than LARGE, all are resized.
+    sizes differ, or one is larger than LARGE, all are resized.
 
     Args:
         folder: folder of the images.

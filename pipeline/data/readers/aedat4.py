@@ -30,6 +30,12 @@ _KIND = re.compile(r'<attr key="typeIdentifier"[^>]*>([^<]*)<')
 def read_aedat4(path: Path) -> np.ndarray:
     """Events of the first event stream.
 
+    Args:
+        path: the file.
+
+    Returns:
+        EVENT_DTYPE `[N]`.
+
     Raises:
         EventFileError: the file is damaged or has another layout.
         MissingDependencyError: the decompressor is not installed.

@@ -21,6 +21,9 @@ def read_cifar10(folder: Path) -> ImageSet:
 
     The id of an image is its file and index from 0: data_batch_1/17.
 
+    Args:
+        folder: the folder.
+
     Raises:
         UserError: a file is damaged, or there is none.
     """

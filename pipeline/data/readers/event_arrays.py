@@ -32,19 +32,29 @@ _MOST_NAMES = 10_000  # of a file's members that are looked at
 
 
 def read_npy(path: Path, columns: str) -> np.ndarray:
-    """Reads a structured array, or `[N, 4]` with the column order that the recipe gives."""
+    """Reads a structured array, or `[N, 4]` with the column order that the recipe gives.
+
+    Args:
+        path: the file.
+        columns: order of the columns, for example "txyp".
+    """
     size = os.path.getsize(path)
     with open(path, "rb") as file:
         return _events(_array(file, size, size), columns)
 
 
 def read_npz(path: Path, columns: str) -> np.ndarray:
-    """Reads one such array, or one array for each column."""
+    """Reads a structured array, an array `[N, 4]`, or one array for each column.
+
+    Args:
+        path: the file.
+        columns: order of the columns, for example "txyp".
+    """
     stored = os.path.getsize(path)
     with zipfile.ZipFile(path) as archive:
         entries = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
         if len(entries) < len(archive.infolist()):
-            raise damaged("a name stands in it twice")
+            raise damaged("a name occurs in it twice")
         names = list(entries) if len(entries) == 1 else event_names(list(entries))
         check_size(sum(entries[name].file_size for name in names), stored)
         found = {}
@@ -65,7 +75,12 @@ def read_npz(path: Path, columns: str) -> np.ndarray:
 
 
 def read_h5(path: Path, columns: str) -> np.ndarray:
-    """Reads columns in the root or in `events`, or a data set `events`."""
+    """Reads columns in the root or in `events`, or a data set `events`.
+
+    Args:
+        path: the file.
+        columns: order of the columns of a data set `[N, 4]`, for example "txyp".
+    """
     import h5py
 
     size = os.path.getsize(path)
@@ -85,7 +100,12 @@ def read_h5(path: Path, columns: str) -> np.ndarray:
 
 
 def read_mat(path: Path, columns: str) -> np.ndarray:
-    """Reads the variables ts, x, y and p of a MATLAB file of version 5 to 7, or its one array `[N, 4]`."""
+    """Reads the variables ts, x, y and p of a MATLAB file of version 5 to 7, or its one array `[N, 4]`.
+
+    Args:
+        path: the file.
+        columns: order of the columns of an array `[N, 4]`, for example "txyp".
+    """
     content = content_of(path)
     found = {each.name: each for each in mat_files.variables(content)}
     names = [name for name in event_names(list(found)) if found[name].numeric]

@@ -38,7 +38,11 @@ class EventFileError(Exception):
 
 
 def damaged(cause: str) -> EventFileError:
-    """The error for a damaged file."""
+    """The error for a damaged file.
+
+    Args:
+        cause: what is wrong with the file.
+    """
     return EventFileError(
         cause, message="this event file cannot be read", hint="copy it again from its source, or remove it"
     )
@@ -53,16 +57,24 @@ def unknown_layout(found: str, convert: str, taken: str = TAKEN) -> EventFileErr
         taken: supported layouts.
     """
     return EventFileError(
-        f"found {found}; taken are {taken}", message="this event file has a layout that is not read", hint=convert
+        f"found {found}; supported are {taken}", message="this event file has a layout that is not read", hint=convert
     )
 
 
 def check_size(declared: int, stored: int) -> None:
-    """Raises EventFileError if a file of `stored` bytes declares more unpacked bytes than a recording may have."""
+    """Checks that a file does not declare more bytes than a recording may have.
+
+    Args:
+        declared: unpacked size in bytes.
+        stored: size of the file in bytes.
+
+    Raises:
+        EventFileError: it declares more.
+    """
     most = min(FREE_BYTES + EXPANSION * stored, MOST_BYTES)
     if declared > most:
         raise EventFileError(
-            f"it declares {declared:,} bytes of events in {stored:,} bytes of file; {most:,} are taken",
+            f"it declares {declared:,} bytes of events in {stored:,} bytes of file; at most {most:,} are read",
             message="this event file is too large for one recording",
             hint="cut it into recordings, or remove it",
         )
@@ -107,7 +119,12 @@ def from_columns(source: Any) -> np.ndarray:
 
 
 def from_table(table: np.ndarray, columns: str) -> np.ndarray:
-    """Converts an array `[N, 4]` to EVENT_DTYPE; `columns` gives the order of its columns, for example "txyp"."""
+    """Converts an array `[N, 4]` to EVENT_DTYPE.
+
+    Args:
+        table: one event in each row.
+        columns: order of the columns, for example "txyp".
+    """
     if table.ndim != 2 or table.shape[1] != 4 or table.dtype.kind not in "iufb":
         turned = table.ndim == 2 and table.shape[0] == 4
         raise unknown_layout(
@@ -130,12 +147,20 @@ def describe(array: np.ndarray) -> str:
 
 
 def event_names(names: Sequence[str]) -> list[str]:
-    """The names that may be a column of events."""
+    """The names that may be a column of events.
+
+    Args:
+        names: names of columns.
+    """
     return [name for name in names if name.lower() in KNOWN]
 
 
 def list_members(members: Mapping[str, str]) -> str:
-    """The members of a file as a text."""
+    """The members of a file as a text.
+
+    Args:
+        members: descriptions by name.
+    """
     return _listed([f"{name} ({message})" for name, message in members.items()])
 
 

@@ -20,13 +20,28 @@ _EVT_CONVERT = "convert it with metavision_file_to_dat"
 
 
 def content_of(path: Path) -> bytes:
-    """All bytes of a file, bounded by the size of one recording."""
+    """All bytes of a file.
+
+    Args:
+        path: the file.
+
+    Raises:
+        EventFileError: the file is larger than one recording may be.
+    """
     check_size(os.path.getsize(path), os.path.getsize(path))
     return path.read_bytes()
 
 
 def unwrapped(clock: np.ndarray, bits: int) -> np.ndarray:
-    """int64 times from a clock of `bits` bits that wraps."""
+    """Times from a clock that wraps.
+
+    Args:
+        clock: stored times.
+        bits: bits of the clock.
+
+    Returns:
+        int64 times that do not wrap.
+    """
     time = clock.astype(np.int64)
     steps = np.diff(time)
     half = 1 << (bits - 1)
@@ -40,7 +55,11 @@ def unwrapped(clock: np.ndarray, bits: int) -> np.ndarray:
 
 
 def read_dat(path: Path) -> np.ndarray:
-    """Reads Prophesee DAT version 2: 8 bytes an event; time 32 bits, then x 14, y 14 and polarity."""
+    """Reads Prophesee DAT version 2: 8 bytes an event; time 32 bits, then x 14, y 14 and polarity.
+
+    Args:
+        path: the file.
+    """
     content = content_of(path)
     fields, start = _header(content, b"%")
     if not start or len(content) < start + 2:
@@ -60,7 +79,11 @@ def read_dat(path: Path) -> np.ndarray:
 
 
 def read_raw(path: Path) -> np.ndarray:
-    """Reads Prophesee RAW in EVT 2.0 or 3.0. Events before the first time word have no time and are skipped."""
+    """Reads Prophesee RAW in EVT 2.0 or 3.0. Events before the first time word have no time and are skipped.
+
+    Args:
+        path: the file.
+    """
     content = content_of(path)
     fields, start = _header(content, b"% ")
     if not start:
@@ -76,9 +99,11 @@ def read_raw(path: Path) -> np.ndarray:
 def read_aedat2(path: Path) -> np.ndarray:
     """Reads AEDAT 2.0 of a DVS128: big-endian 32-bit words, address and time in microseconds alternating.
 
-    Bit 0 of the address is 0 for ON, bits 1 to 7 are x, bits 8 to 14 are y, as stored. Bit 15 marks a sync pulse,
-    which is
-    skipped.
+    Bit 0 of the address is 0 for ON, bits 1 to 7 are x, and bits 8 to 14 are y, as stored. Words with bit 15 are sync
+    pulses and are skipped.
+
+    Args:
+        path: the file.
     """
     content = content_of(path)
     version, chip, start = "", "", 0

@@ -42,7 +42,19 @@ class Encoding:
 
 
 def decode(words: np.ndarray, encoding: Encoding, piece: int = PIECE) -> Columns:
-    """Columns t, x, y, p of all words, t by a clock that may wrap. Raises ValueError for a word of unknown kind."""
+    """Decodes words of an EVT stream.
+
+    Args:
+        words: all words of the file.
+        encoding: the version of EVT.
+        piece: number of words that are decoded at a time.
+
+    Returns:
+        Columns t, x, y and p of all events; t is the stored clock, which may wrap.
+
+    Raises:
+        ValueError: a word is of an unknown kind.
+    """
     found: list[Columns] = []
     before = words[:0]
     for start in range(0, len(words), piece):
@@ -124,8 +136,8 @@ def _check(words: np.ndarray, encoding: Encoding, start: int) -> None:
     if strange.any():
         at = int(np.argmax(strange))
         raise ValueError(
-            f"the word at byte {(start + at) * words.itemsize} after the header, of type 0x{int(kind[at]):x}, is none "
-            f"of {encoding.name}"
+            f"the word at byte {(start + at) * words.itemsize} after the header, of type 0x{int(kind[at]):x}, is not "
+            f"a word of {encoding.name}"
         )
 
 

@@ -22,6 +22,9 @@ _BLOCK = 2**20
 def read_idx(path: Path) -> np.ndarray:
     """The uint8 array of an idx file, gzipped or plain; no more bytes are read than the header declares.
 
+    Args:
+        path: the file.
+
     Raises:
         UserError: the file does not match its header, or is larger than LARGEST.
     """
@@ -42,7 +45,18 @@ def read_idx(path: Path) -> np.ndarray:
 
 
 def read_labelled(images_file: Path, labels_file: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Images `[M, h, w]` and labels `[M]`, both uint8. Raises UserError if their numbers differ."""
+    """Images and labels of two idx files.
+
+    Args:
+        images_file: file of the images.
+        labels_file: file of the labels.
+
+    Returns:
+        Images `[M, h, w]` and labels `[M]`, both uint8.
+
+    Raises:
+        UserError: a file is damaged, or there are not as many labels as images.
+    """
     images, labels = read_idx(images_file), read_idx(labels_file)
     if images.ndim != 3 or labels.shape != images.shape[:1]:
         raise UserError(

@@ -67,7 +67,14 @@ _FAULTS = (struct.error, ValueError, KeyError, zlib.error)
 
 
 def variables(content: bytes) -> Iterator[Variable]:
-    """The variables of a file, in order. Raises EventFileError for another version or a damaged file."""
+    """The variables of a MATLAB file, in order.
+
+    Args:
+        content: the bytes of the file.
+
+    Raises:
+        EventFileError: the file has another version, or is damaged.
+    """
     if content.startswith(b"MATLAB 7.3"):
         raise unknown_layout("a MATLAB file of version 7.3", 'save it with "-v7"', "MATLAB files of version 5 to 7")
     order = {b"IM": "<", b"MI": ">"}.get(content[126:128])

@@ -16,7 +16,14 @@ OVERFLOW_US = 1 << 13
 
 
 def decode(content: bytes) -> np.ndarray:
-    """Events (EVENT_DTYPE) of a file, not checked; the length of `content` is a multiple of EVENT_BYTES."""
+    """Events of a file, which are not checked.
+
+    Args:
+        content: bytes of the file; their number is a multiple of EVENT_BYTES.
+
+    Returns:
+        EVENT_DTYPE `[N]`.
+    """
     columns = np.frombuffer(content, np.uint8).reshape(-1, EVENT_BYTES).T
     x, y, high, middle, low = columns
     t = np.bitwise_and(high, 127, dtype=np.int64) << 16 | middle.astype(np.int64) << 8 | low

@@ -27,7 +27,14 @@ _DIM_16 = 4_095  # 12 bits of 16
 
 @dataclass
 class Findings:
-    """Properties of a set of pictures that a user should know, with the files that have them."""
+    """Properties of a set of pictures that a user should know.
+
+    Attributes:
+        animated: files with several frames.
+        transparent: files with transparent parts.
+        deep: files with 16 bits a channel.
+        brightest: largest value in these.
+    """
 
     animated: list[Path] = field(default_factory=list)
     transparent: list[Path] = field(default_factory=list)
@@ -50,9 +57,8 @@ class Findings:
 def read_picture(path: Path, findings: Findings) -> Image:
     """A picture as PIL's RGB, upright by its EXIF data.
 
-    16 bits are scaled from 0..65535, floating point from 0..1; transparent parts are put on black; of an animation
-    the first
-    frame is read.
+    16 bits are scaled from 0..65535, floating point from 0..1; transparent parts are put on black; of an animation the
+    first frame is read.
 
     Raises:
         UserError: it is not a picture, has more than MOST_PIXELS, or its value of white is unknown.
@@ -156,7 +162,7 @@ def _unknown_white(path: Path, found: str, taken: str) -> UserError:
     return UserError(
         "which value of this picture is white is not known",
         where=str(path),
-        cause=f"it holds {found}; taken are {taken}",
+        cause=f"it holds {found}; supported are {taken}",
         hint="save it with 8 bits",
     )
 

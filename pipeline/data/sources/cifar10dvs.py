@@ -34,8 +34,8 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
     """The recordings of <root>/CIFAR10DVS/<class> and the images of <root>/CIFAR10/cifar-10-batches-bin.
 
     `data.images` may name a folder of pictures by class instead. `data.pairs` names a CSV file with the columns
-    recording
-    (airplane/cifar10_airplane_0) and image (data_batch_1/17, or airplane/0001 for pictures), one line a recording.
+    recording (airplane/cifar10_airplane_0) and image (data_batch_1/17, or airplane/0001 for pictures), one line a
+    recording.
 
     Raises:
         UserError: `data.pairing` is "id" and there is no file of pairs, or it is wrong.

@@ -42,9 +42,8 @@ CLASSES = (
 def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
     """The recordings of <root>/DVSGesture: ibmGestureTrain|ibmGestureTest/user<nn>_<light>/<class number>.npy.
 
-    There are no images, so `data.images` must be empty. People of the published test part are not in the training
-    part; a
-    random split is refused, because it would test on people that were trained on.
+    There are no images, so `data.images` must be empty. People of the published test part are not in the training part;
+    a random split is refused, because it would test on people that were trained on.
     """
     if data.images:
         raise UserError("DVS Gesture has no images", where="data.images", hint='set images = ""')

@@ -91,8 +91,7 @@ def split_recordings(found: RawDataset, data: Data) -> tuple[Split, np.ndarray]:
 
     "random" is `split_by_class`. "official" draws test rows from the published test part (`test` 0: all of it). "first"
     takes of each class, in order of keys with numbers compared as numbers, first training and validation rows, then
-    test
-    rows (`train` 0: all but the last `test`). Validation rows are drawn from training rows, never from test rows.
+    test rows (`train` 0: all but the last `test`). Validation rows are drawn from training rows, never from test rows.
 
     Args:
         found: all recordings.

@@ -112,7 +112,15 @@ class CkaAlignment(nn.Module):
         return Alignment(loss, alphas, distance.detach())
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        """Distance of the branches at each step `[T]`, 0 where they are aligned."""
+        """Distance of the branches at each step, 0 where they are aligned.
+
+        Args:
+            a: features of one branch, `[T, B, D]`.
+            b: features of the other branch.
+
+        Returns:
+            `[T]`.
+        """
         if self.measure == "mmd":
             return mmd(a, b, sigma=self.sigma)
         similarity = cka(a, b, debiased=self.debiased)

@@ -120,12 +120,21 @@ class Source:
     optional: bool = False
 
     def find(self, stream: Stream, step: StepInputs) -> Any:
-        """The value, or None where there is none."""
+        """The value of the input in a step; None if there is none.
+
+        Args:
+            stream: the stream of the loss.
+            step: all streams of the batch.
+        """
         holder = {"student": stream, "teacher": stream.teacher, "event": step.streams.get("event")}[self.owner]
         return getattr(holder, self.name, None)
 
     def size(self, sizes: Sizes) -> Any:
-        """What is known of it before training: None only where a network certainly lacks it."""
+        """Size of the input before training; None only if a network certainly lacks it.
+
+        Args:
+            sizes: sizes of student and teacher.
+        """
         known = {"maps": f"{self.owner}_map", "embedding": f"{self.owner}_embedding"}
         return getattr(sizes, known[self.name], True) if self.name in known else True
 
@@ -195,18 +204,30 @@ class DistillationLoss(nn.Module):
         return loss
 
     def missing(self, stream: Stream, step: StepInputs) -> Source | None:
-        """The first input that this step lacks, or None."""
+        """The first input that a step lacks; None if it has all.
+
+        Args:
+            stream: the stream of the loss.
+            step: all streams of the batch.
+        """
         needed = (source for source in self.inputs.values() if source is not None and not source.optional)
         return next((source for source in needed if source.find(stream, step) is None), None)
 
     def missing_before_training(self, sizes: Sizes) -> Source | None:
-        """The first input that a network of these sizes lacks, or None."""
+        """The first input that the networks lack; None if they have all.
+
+        Args:
+            sizes: sizes of student and teacher.
+        """
         needed = (source for source in self.inputs.values() if source is not None and not source.optional)
         return next((source for source in needed if source.size(sizes) is None), None)
 
 
 def inputs_of(loss: type[DistillationLoss]) -> Inputs:
     """The inputs of a loss, from the annotations of its `forward`.
+
+    Args:
+        loss: class of the loss.
 
     Raises:
         UserError: a parameter has neither one of the types above nor `StepInputs`.
@@ -226,7 +247,11 @@ def inputs_of(loss: type[DistillationLoss]) -> Inputs:
 
 
 def class_needs_teacher(loss: type[DistillationLoss]) -> bool:
-    """Whether losses of a class read outputs of a teacher."""
+    """Whether losses of a class read outputs of a teacher.
+
+    Args:
+        loss: class of the loss.
+    """
     return _reads_teacher(inputs_of(loss))
 
 

@@ -78,7 +78,12 @@ def logit_kd(
 
 
 def averaged(loss: Tensor, sample_weight: Tensor | None) -> Tensor:
-    """The mean of `loss` `[B]`, or sum(w l) / max(sum(w), 1) with weights w `[B]`."""
+    """The mean of `loss` `[B]`, or sum(w l) / max(sum(w), 1) with weights w `[B]`.
+
+    Args:
+        loss: one value for each sample, `[B]`.
+        sample_weight: weights `[B]`; None for equal weights.
+    """
     if sample_weight is None:
         return loss.mean()
     if sample_weight.shape != loss.shape:
@@ -88,7 +93,15 @@ def averaged(loss: Tensor, sample_weight: Tensor | None) -> Tensor:
 
 
 def kl(log_p: Tensor, log_q: Tensor) -> Tensor:
-    """KL(p || q) = sum_k p_k (log p_k - log q_k) over the last axis."""
+    """KL(p || q) = sum_k p_k (log p_k - log q_k) over the last axis.
+
+    Args:
+        log_p: log probabilities `[..., K]`.
+        log_q: log probabilities `[..., K]`.
+
+    Returns:
+        `[...]`.
+    """
     return (log_p.exp() * (log_p - log_q)).sum(-1)
 
 

@@ -14,7 +14,11 @@ R = TypeVar("R")
 
 
 def full_precision(loss: Callable[P, R]) -> Callable[P, R]:
-    """A function without autocast, which rounds matrix products to half precision."""
+    """Runs a loss without autocast, which would round matrix products to half precision.
+
+    Args:
+        loss: the function.
+    """
 
     @wraps(loss)
     def computed(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -26,5 +30,9 @@ def full_precision(loss: Callable[P, R]) -> Callable[P, R]:
 
 
 def at_least_float32(tensor: Tensor) -> Tensor:
-    """float64 unchanged, all else as float32."""
+    """float64 unchanged, all else as float32.
+
+    Args:
+        tensor: any floating-point tensor.
+    """
     return tensor if tensor.dtype == torch.float64 else tensor.float()

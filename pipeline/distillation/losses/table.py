@@ -93,6 +93,17 @@ def build_loss(name: str, options: Mapping[str, object], sizes: Sizes) -> Distil
 
 
 def check_loss(name: str, options: Mapping[str, object]) -> dict[str, object]:
-    """The checked options of a loss, by name, defaults included. Raises UserError as `build_loss` does."""
+    """Checks the options of a loss.
+
+    Args:
+        name: name of the loss.
+        options: options by name.
+
+    Returns:
+        All options, with defaults.
+
+    Raises:
+        UserError: the loss is unknown, or an option is wrong.
+    """
     where, hint = f"options of the loss {name!r} in {WHERE}", "its options are {known}"
     return dict(check_options(loss_class(name), options, where=where, hint=hint))

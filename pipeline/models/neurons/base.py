@@ -67,11 +67,19 @@ class LoihiNeuron(nn.Module):
         return None
 
     def bias_owner(self, synapse: Synapse) -> nn.Module:
-        """Module whose `bias` is added to the membrane: the `synapse` before this layer, or the layer itself."""
+        """Module whose `bias` is added to the membrane: the `synapse` before this layer, or the layer itself.
+
+        Args:
+            synapse: the synapse before this layer.
+        """
         return synapse
 
     def rescale(self, factor: float) -> None:
-        """Multiplies threshold and recurrent weights by `factor`, as the weights before the layer are."""
+        """Multiplies threshold and recurrent weights by a factor, as the weights before the layer are.
+
+        Args:
+            factor: a positive number.
+        """
         self.threshold *= factor
         if self.recurrent_synapse is not None:
             self.recurrent_synapse.weight *= factor
@@ -106,16 +114,31 @@ class NeuronModel(ABC):
         """
 
     def adopt(self, neuron: nn.Module, size: int) -> LoihiNeuron:
-        """The layer that computes what `neuron`, a `snntorch_type` with one decay and threshold a layer, does."""
+        """Converts a neuron of snnTorch to a layer that computes the same.
+
+        Args:
+            neuron: a `snntorch_type` with one decay and threshold for the layer.
+            size: number of neurons of a dense layer, or of channels of a convolution.
+        """
         raise NotImplementedError
 
     def make_norm(self, channels: int, batch_norm: type[nn.Module]) -> nn.Module:
-        """The norm between a synapse and these neurons: `batch_norm(channels)`, which must fold into the synapse."""
+        """The norm between a synapse and these neurons. It must fold into the synapse.
+
+        Args:
+            channels: number of channels.
+            batch_norm: class of the norm, `nn.BatchNorm1d` or `nn.BatchNorm2d`.
+        """
         return batch_norm(channels)
 
 
 def current_wraps(current: float, hint: str = "use a network with fewer inputs per neuron") -> UserError:
-    """The error for a current of so many weight units, which Loihi's 24-bit current cannot hold."""
+    """The error for a current that Loihi's 24 bits cannot hold.
+
+    Args:
+        current: largest current, in weight units.
+        hint: how to correct it.
+    """
     return UserError(
         f"a neuron's input current reaches {current:.0f} weight units, "
         f"and Loihi's current wraps at {STATE_LIMIT // UNIT}",

@@ -25,6 +25,11 @@ def can_fuse(norm: nn.Module | None, neurons: nn.Module | None, values: Tensor) 
 
     Neither has a hook or a replaced forward, the norm is in training mode, values `[T, B, C, H, W]` are float32 with
     channels last, and the number of channels divides a block.
+
+    Args:
+        norm: the norm; None if there is none.
+        neurons: the neurons after it; None if there are none.
+        values: `[T, B, C, H, W]`.
     """
     return (
         type(norm) is nn.BatchNorm2d
@@ -76,7 +81,14 @@ def fused_norm_lif(
 
 
 def statistics(values: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and biased variance of each channel of `values` `[T, B, C, H, W]`, float64 `[C]`."""
+    """Mean and biased variance of each channel.
+
+    Args:
+        values: `[T, B, C, H, W]`.
+
+    Returns:
+        Mean and variance, float64 `[C]`.
+    """
     channels = values.shape[2]
     flat = rows(values)
     found = _blocks(flat)

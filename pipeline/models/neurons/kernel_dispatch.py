@@ -23,17 +23,30 @@ _pool: ThreadPoolExecutor | None = None
 
 
 def compiles(values: Tensor) -> bool:
-    """Whether the compiled loops take this tensor `[T, ...]`; other tensors are left to torch's operations."""
+    """Whether the compiled loops compute this tensor. For other tensors, torch's operations do.
+
+    Args:
+        values: `[T, ...]`.
+    """
     return values.device.type == "cpu" and values.dtype == torch.float32 and values.numel() > 0 and _dense(values)
 
 
 def rows(values: Tensor) -> np.ndarray:
-    """A view `[T, N]` of a tensor that `compiles`, with neurons in memory order."""
+    """A view `[T, N]` of a tensor that `compiles`, with neurons in memory order.
+
+    Args:
+        values: `[T, ...]`.
+    """
     return values.detach().as_strided((len(values), values.numel() // len(values)), _strides(values)).numpy()
 
 
 def rows_like(values: Tensor | None, like: Tensor) -> np.ndarray:
-    """`values` in the neuron order of `rows(like)`, copied only if it differs; no rows for None."""
+    """`values` in the neuron order of `rows(like)`, copied only if it differs; no rows for None.
+
+    Args:
+        values: `[T, ...]`, or None.
+        like: a tensor of the same shape.
+    """
     if values is None:
         return np.empty((0, 0), np.float32)
     if values.dtype != like.dtype or not _dense(values) or not _same_order(values, like):

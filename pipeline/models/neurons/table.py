@@ -20,7 +20,14 @@ NEURONS: dict[str, NeuronModel] = {"leaky": LEAKY, "synaptic": Synaptic(), "recu
 
 
 def neuron_model(name: str) -> NeuronModel:
-    """The model of `NEURONS`, or the `NeuronModel` that "package.module:attribute" names. Raises UserError."""
+    """The neuron model of `student.neuron`.
+
+    Args:
+        name: a key of `NEURONS`, or "package.module:attribute" of a `NeuronModel`.
+
+    Raises:
+        UserError: the name is unknown.
+    """
     if name in NEURONS:
         return NEURONS[name]
     choices = ", ".join([*NEURONS, "package.module:attribute"])
@@ -50,12 +57,25 @@ def make_neurons(recipe: StudentRecipe, size: int, place: Place) -> LoihiNeuron:
 
 
 def make_norm(recipe: StudentRecipe, channels: int, batch_norm: type[nn.Module], place: Place) -> nn.Module:
-    """The norm before `make_neurons`."""
+    """The norm before `make_neurons`.
+
+    Args:
+        recipe: `[student]`.
+        channels: number of channels.
+        batch_norm: class of the norm.
+        place: the kind of layer.
+    """
     return _model_at(recipe, place).make_norm(channels, batch_norm)
 
 
 def needs_bias(recipe: StudentRecipe, place: Place, *, norm: bool = False) -> bool:
-    """Whether the synapse before `make_neurons` has a bias, which a norm behind it or the neurons may have instead."""
+    """Whether the synapse before `make_neurons` has a bias. A norm after it or the neurons may have it instead.
+
+    Args:
+        recipe: `[student]`.
+        place: the kind of layer.
+        norm: whether a norm follows the synapse.
+    """
     return not norm and not _model_at(recipe, place).owns_bias
 
 

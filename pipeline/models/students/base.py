@@ -105,7 +105,11 @@ class Student(nn.Module):
         )
 
     def synapse(self, head: Head) -> nn.Module:
-        """The dense layer of a head; the event head's where both streams share it."""
+        """The dense layer of a head. With a shared head, it is that of the event head.
+
+        Args:
+            head: the head.
+        """
         return self.heads[head if head in self.heads else "event"]
 
     def deployed(self) -> list[tuple[str, nn.Module]]:
@@ -160,7 +164,11 @@ class WeightLayer:
 
 
 def weight_layers(student: Student) -> Iterator[WeightLayer]:
-    """The layers of the deployed path of a folded student, in order."""
+    """The layers of the deployed path of a folded student, in order.
+
+    Args:
+        student: a student without batch norm.
+    """
     synapse: Synapse | None = None
     at, pooled = "", 1
     for name, layer in student.deployed():

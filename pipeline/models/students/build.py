@@ -44,7 +44,14 @@ class StudentRow:
 
 
 def student_network(name: str) -> StudentNetwork:
-    """The network of `STUDENTS`, or the one that "package.module:factory" names. Raises UserError."""
+    """The network of `student.network`.
+
+    Args:
+        name: a key of `STUDENTS`, or "package.module:factory".
+
+    Raises:
+        UserError: the name is unknown.
+    """
     if name in STUDENTS:
         return STUDENTS[name]
     if is_factory(name):

@@ -85,6 +85,11 @@ def conv_blocks(recipe: StudentRecipe, input_shape: Shape, *, norm: bool) -> tup
     """Flattened blocks of convolution, batch norm and neurons, and the number of their outputs.
 
     A block halves the frame by the convolution's stride, or by an average pool behind the neurons.
+
+    Args:
+        recipe: `[student]`.
+        input_shape: `(C, H, W)` of a frame.
+        norm: whether blocks have a batch norm.
     """
     channels, height, width = input_shape
     layers: dict[str, nn.Module] = {}

@@ -77,8 +77,18 @@ class ExternalStudent(StudentNetwork):
         return student if norm else fold_batch_norm(student)
 
     def check(self, recipe: StudentRecipe, input_shape: Shape, *, for_netx: bool) -> None:
-        """Builds the student, and with `for_netx` compiles it with its first weights, so that whatever the chip cannot
-        compute is an error before training."""
+        """Builds the student. With `for_netx`, also compiles it with its initial weights.
+
+        Layers that the chip does not support are then an error before the training.
+
+        Args:
+            recipe: `[student]`.
+            input_shape: `(C, H, W)` of a frame.
+            for_netx: whether the student will be exported.
+
+        Raises:
+            UserError: it cannot be built or compiled.
+        """
         with torch.random.fork_rng(devices=[]):
             student = self.build(recipe, input_shape, PROBE_CLASSES, shared_head=True)
         check_weights_fit(student, "student", "make the layers of your network smaller")

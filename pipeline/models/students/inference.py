@@ -50,5 +50,14 @@ def run_student(student: Student, frames: np.ndarray | PackedFrames, batch: int 
 
 
 def predict_spikes(student: Student, frames: np.ndarray | PackedFrames, batch: int = 50) -> np.ndarray:
-    """Output spikes uint8 `[N, T, K]` of recordings `[N, T, C, H, W]`, see `run_student`."""
+    """Output spikes of recordings, see `run_student`.
+
+    Args:
+        student: the student.
+        frames: `[N, T, C, H, W]`.
+        batch: recordings that are computed at a time.
+
+    Returns:
+        uint8 `[N, T, K]`.
+    """
     return run_student(student, frames, batch).spikes

@@ -48,7 +48,11 @@ class StudentNetwork(ABC):
 
     @abstractmethod
     def places(self, recipe: StudentRecipe) -> frozenset[Place]:
-        """Where it has layers of neurons that `student.neuron` chooses; empty if they are always leaky."""
+        """The kinds of layers whose neurons `student.neuron` chooses; empty if all neurons are leaky.
+
+        Args:
+            recipe: `[student]`.
+        """
 
     @abstractmethod
     def build(
@@ -68,14 +72,29 @@ class StudentNetwork(ABC):
         """
 
     def check(self, recipe: StudentRecipe, input_shape: Shape, *, for_netx: bool) -> None:
-        """Raises UserError where the student cannot be built, trained in this machine's memory, or (`for_netx`) put on
-        the chip. Allocates no weights."""
+        """Checks a recipe without allocating weights.
+
+        Args:
+            recipe: `[student]`.
+            input_shape: `(C, H, W)` of a frame.
+            for_netx: whether the student will be exported.
+
+        Raises:
+            UserError: the student cannot be built, does not fit this machine's memory, or cannot be exported.
+        """
         with torch.device("meta"):
             student = self.build(recipe, input_shape, PROBE_CLASSES, shared_head=True)
         check_weights_fit(student, "student", "lower student.channels, layers, hidden, kernel or width")
 
     def check_neuron(self, recipe: StudentRecipe) -> None:
-        """Raises UserError where `student.neuron` is unknown, or the network has no layers of such neurons."""
+        """Checks `student.neuron`.
+
+        Args:
+            recipe: `[student]`.
+
+        Raises:
+            UserError: the model is unknown, or the network has no layer of such neurons.
+        """
         model = neuron_model(recipe.neuron)
         if model is not LEAKY and not model.places & self.places(recipe):
             raise UserError(

@@ -15,9 +15,13 @@ from spikeport.values import Shape
 
 
 class SpikingBlock(BranchedBlock):
-    """conv, norm, neurons, conv, norm; plus the input (through a 1 x 1 conv where shapes differ); neurons.
+    """conv, norm, neurons, conv, norm; plus the input (through a 1 x 1 conv if the shapes differ); neurons.
 
-    The neurons are always leaky.
+    Args:
+        channels: channels of the input.
+        wider: channels of the output.
+        stride: stride of the first convolution.
+        recipe: `[student]`. The neurons are always leaky.
     """
 
     def __init__(self, channels: int, wider: int, stride: int, recipe: StudentRecipe) -> None:
@@ -31,7 +35,11 @@ class SpikingBlock(BranchedBlock):
         )
 
     def forward(self, spikes: Tensor) -> tuple[list[Tensor], Tensor]:
-        """`spikes` `[T, B, C, H, W]`."""
+        """Computes the block.
+
+        Args:
+            spikes: `[T, B, C, H, W]`.
+        """
         time = spikes.shape[:2]
         flat = spikes.flatten(0, 1)
         inner, _ = self.cell1(self.norm1(self.conv1(flat)).unflatten(0, time))

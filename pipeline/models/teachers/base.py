@@ -57,7 +57,11 @@ class Teacher(nn.Module):
     prefixes: ClassVar[tuple[tuple[str, str], ...]] = ()
 
     def forward_features(self, images: Tensor) -> TeacherOutput:
-        """Logits, maps and embedding of `images` (see `input_kind`), in the module's mode and with a gradient."""
+        """Computes logits, maps and embedding, in the mode of the module and with a gradient.
+
+        Args:
+            images: `[B, 3, H, W]` in 0..1, or frames `[T, B, 2, H, W]`, see `input_kind`.
+        """
         raise NotImplementedError
 
     def classifier(self) -> nn.Module | None:
@@ -65,11 +69,19 @@ class Teacher(nn.Module):
         return None
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits alone, for training and export."""
+        """Computes the logits only, for training and export.
+
+        Args:
+            images: as for `forward_features`.
+        """
         return self.forward_features(images).logits
 
     def predict(self, images: Tensor) -> TeacherOutput:
-        """As `forward_features`, without a gradient and in eval mode, so that no buffer changes."""
+        """As `forward_features`, without a gradient and in eval mode, so that no buffer changes.
+
+        Args:
+            images: as for `forward_features`.
+        """
         with torch.no_grad(), _in_eval_mode(self):
             return self.forward_features(images)
 
@@ -141,12 +153,28 @@ class TeacherNetwork(ABC):
         """
 
     def image_shape(self, recipe: TeacherRecipe, frame: ImageShape) -> ImageShape:
-        """Shape of the images that it is built for, and resizes others to: `teacher.size`, else that of the frames."""
+        """Shape of the images that the teacher is built for. Other images are resized to it.
+
+        Args:
+            recipe: `[teacher]`.
+            frame: `(3, H, W)` with the size of the frames.
+
+        Returns:
+            `(3, size, size)` with `teacher.size`, else `frame`.
+        """
         return (frame[0], recipe.size, recipe.size) if recipe.size else frame
 
     @abstractmethod
     def check(self, recipe: TeacherRecipe, input_shape: ImageShape | None) -> None:
-        """Raises UserError where it cannot be built. `input_shape`: None where the size of images is not known yet."""
+        """Checks that the teacher can be built.
+
+        Args:
+            recipe: `[teacher]`.
+            input_shape: `(3, H, W)` of the images; None if their size is not known yet.
+
+        Raises:
+            UserError: it cannot be built.
+        """
 
 
 def _frozen(head: nn.Module, embedding: Tensor) -> Tensor:

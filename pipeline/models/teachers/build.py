@@ -45,7 +45,14 @@ class TeacherRow:
 
 
 def teacher_network(name: str) -> TeacherNetwork:
-    """The entry of the tables for `teacher.network`. Raises UserError."""
+    """The network of `teacher.network`.
+
+    Args:
+        name: a key of `TEACHERS` or `EXTERNAL_TEACHERS`, or a name with the prefix of an external teacher.
+
+    Raises:
+        UserError: the name is unknown.
+    """
     if name in TEACHERS:
         return TEACHERS[name]
     word, colon, _ = name.partition(":")

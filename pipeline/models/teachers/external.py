@@ -22,7 +22,11 @@ HINT = "name a function of (input_shape, classes) that returns a torch module"
 class TorchTeacher(Teacher):
     """Any module from images to logits.
 
-    One with timm's `forward_features`, `forward_head` and `get_classifier` also gives its maps and embedding.
+    A module with timm's `forward_features`, `forward_head` and `get_classifier` also gives its maps and embedding.
+
+    Args:
+        network: the module.
+        prepare: maps images `[B, 3, h, w]` in 0..1 to the input of the module.
     """
 
     prefixes = (("", "network."),)
@@ -66,7 +70,13 @@ class TorchFactory(TeacherNetwork):
 
 
 class OnnxTeacher(Teacher):
-    """An ONNX file, run by onnxruntime on the CPU: logits alone, without a gradient."""
+    """An ONNX file that onnxruntime runs on the CPU. It gives logits only, without a gradient.
+
+    Args:
+        path: the file.
+        prepare: maps images `[B, 3, h, w]` in 0..1 to the input of the network.
+        network: the session of onnxruntime.
+    """
 
     trainable = False
 
@@ -107,7 +117,14 @@ class OnnxFile(TeacherNetwork):
 
 
 def check_brings_weights(recipe: TeacherRecipe) -> None:
-    """Raises UserError where a teacher that brings its weights is asked to train, to load others, or is not there."""
+    """Checks the recipe of a teacher that has weights already.
+
+    Args:
+        recipe: `[teacher]`.
+
+    Raises:
+        UserError: the recipe trains it or loads other weights, or its file is missing.
+    """
     if recipe.epochs:
         raise UserError(
             f"{recipe.network} is not trained, and teacher.epochs is {recipe.epochs}",
@@ -120,7 +137,14 @@ def check_brings_weights(recipe: TeacherRecipe) -> None:
 
 
 def check_exists(path: str) -> None:
-    """Raises UserError where there is no such file or folder."""
+    """Checks that a file or folder exists.
+
+    Args:
+        path: the file or folder.
+
+    Raises:
+        UserError: it does not exist.
+    """
     if not Path(path).exists():
         raise UserError(
             "no such file or folder",

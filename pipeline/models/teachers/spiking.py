@@ -21,8 +21,16 @@ EVENT_CHANNELS = 2  # polarities
 
 
 class SpikingTeacher(Teacher):
-    """A spiking network that shows frames `[T, B, C, H, W]` as logits `[T, B, K]` (spikes of each output so far), maps
-    `[T, B, C', H', W']` and embedding `[T, B, D]`. Its classifier gives the outputs' currents, one step's."""
+    """A trained student as a teacher on events.
+
+    From frames `[T, B, C, H, W]` it computes logits `[T, B, K]` (spikes of each output so far), maps
+    `[T, B, C', H', W']` and embedding `[T, B, D]`. Its classifier maps the embedding of one step to the input currents
+    of the outputs.
+
+    Args:
+        student: the student.
+        weights: its weights file.
+    """
 
     input_kind = "events"
     trainable = False
@@ -32,7 +40,11 @@ class SpikingTeacher(Teacher):
         self.student, self.weights = student, weights
 
     def forward_features(self, images: Tensor) -> TeacherOutput:
-        """`images`: frames `[T, B, C, H, W]`."""
+        """Computes logits, maps and embedding of each step.
+
+        Args:
+            images: frames `[T, B, C, H, W]`.
+        """
         output = self.student(images)
         return TeacherOutput(output.logits, output.maps, output.embedding)
 
@@ -41,7 +53,11 @@ class SpikingTeacher(Teacher):
 
 
 def run_of(recipe: TeacherRecipe) -> Path | None:
-    """Folder of the run whose student is the teacher, None for any other teacher."""
+    """Folder of the run whose student is the teacher, None for any other teacher.
+
+    Args:
+        recipe: `[teacher]`.
+    """
     return Path(recipe.network.removeprefix(RUN)) if recipe.network.startswith(RUN) else None
 
 

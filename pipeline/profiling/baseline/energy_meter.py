@@ -29,7 +29,11 @@ class Counter:
     scope: str
 
     def joules_in(self, window: Any) -> float:
-        """Energy in J of these counters in a measurement of zeus."""
+        """Energy in J of these counters in a measurement of zeus.
+
+        Args:
+            window: the measurement.
+        """
         parts = (window.gpu_energy, window.cpu_energy, window.dram_energy)
         return float(sum(sum(part.values()) for part in parts if part))
 

@@ -159,7 +159,11 @@ def _cpu_rows(
 
 
 def one_and_best(timings: list[Timing]) -> list[Timing]:
-    """The timing of batch 1, and that of the batch with the least time per inference if it is another one."""
+    """The timing of batch 1, and that of the batch with the least time per inference if it is another one.
+
+    Args:
+        timings: one for each batch size, with batch 1.
+    """
     best = min(timings, key=lambda timing: timing.us_per_inference)
     return [timing for timing in timings if timing.batch == 1] + [best] * (best.batch != 1)
 

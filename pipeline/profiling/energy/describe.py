@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 
 def basis(energies: SampleEnergies) -> str:
-    """`modeled from ... constants`, with the grades of all constants that were used; or `unknown`."""
+    """`modeled from ... constants`, with the grades of all constants that were used; or `unknown`.
+
+    Args:
+        energies: energies of the samples.
+    """
     if energies.dynamic_pj is None and energies.total_pj is None:
         return "unknown"
     grades = dict.fromkeys(constant.status.replace("_", "-") for _, constant in energies.used)
@@ -21,7 +25,11 @@ def basis(energies: SampleEnergies) -> str:
 
 
 def scope(energies: SampleEnergies) -> str:
-    """The terms of the dynamic and of the total energy."""
+    """The terms of the dynamic and of the total energy.
+
+    Args:
+        energies: energies of the samples.
+    """
     if energies.profile.accounting.scope == "all_in":
         return f"all-in aggregate at {energies.profile.device.operating_point}"
     if energies.dynamic_pj is None:
@@ -43,7 +51,11 @@ GRADED = {
 
 
 def assumptions(energies: SampleEnergies) -> list[str]:
-    """The assumptions of the estimate, with warnings and the checks against published measurements."""
+    """The assumptions of the estimate, with warnings and the checks against published measurements.
+
+    Args:
+        energies: energies of the samples.
+    """
     accounting, stated = energies.profile.accounting, []
     if accounting.scope == "all_in":
         stated.append(
@@ -110,7 +122,11 @@ def _memory_assumptions(energies: SampleEnergies) -> list[str]:
 
 
 def not_included(energies: SampleEnergies) -> list[str]:
-    """Consumption of the device that the estimate does not contain."""
+    """Consumption of the device that the estimate does not contain.
+
+    Args:
+        energies: energies of the samples.
+    """
     if energies.profile.accounting.scope == "all_in":
         return ["sensor and event encoder", "host"]
     missing = ["sensor and event encoder", "hops between tiles"]

@@ -70,7 +70,11 @@ def summarize(energies: SampleEnergies, sensitivity: tuple[ConstantEffect, ...] 
 
 
 def mean_uj(energy_pj: np.ndarray | None) -> Interval | None:
-    """Mean over samples in µJ of energies `[3, N]` in pJ; None where the energy is unknown."""
+    """Mean energy over samples, µJ.
+
+    Args:
+        energy_pj: low, nominal and high energies `[3, N]`, pJ; None if unknown.
+    """
     return None if energy_pj is None else _micro(energy_pj)
 
 

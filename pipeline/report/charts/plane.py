@@ -42,7 +42,11 @@ class Plane:
     up: Axis
 
     def y(self, value: float) -> float:
-        """Position of `value` in px from the top."""
+        """Position of `value` in px from the top.
+
+        Args:
+            value: a value on the axis.
+        """
         return round(HEIGHT * (1 - self.up.at(value) / 100), 2)
 
     def plot(self, body: Markup, title: str, description: str, rows: Sequence[str], columns: Sequence[str]) -> Plot:

@@ -37,7 +37,11 @@ class Axis:
     log: bool = False
 
     def at(self, value: float) -> float:
-        """Position of `value` in percent of the width, clipped to 0 to 100."""
+        """Position of `value` in percent of the width, clipped to 0 to 100.
+
+        Args:
+            value: a value on the axis.
+        """
         if self.log:
             if value <= 0:
                 return 0.0
@@ -48,7 +52,11 @@ class Axis:
 
 
 def share_axis(lowest: float) -> Axis:
-    """An axis for shares that ends at 1 and begins at a round value, `lowest` or less."""
+    """An axis for shares that ends at 1 and begins at a round value, `lowest` or less.
+
+    Args:
+        lowest: the lowest share, 0 to 1.
+    """
     steps = {0.9: 0.05, 0.8: 0.1, 0.7: 0.1, 0.6: 0.2, 0.5: 0.25, 0.0: 0.5}
     start = next(value for value in steps if value <= max(0.0, lowest))
     step = steps[start]
@@ -57,13 +65,21 @@ def share_axis(lowest: float) -> Axis:
 
 
 def difference_axis(largest: float) -> Axis:
-    """A symmetric axis around zero that contains differences of shares up to ±`largest`."""
+    """A symmetric axis around zero that contains differences of shares up to ±`largest`.
+
+    Args:
+        largest: the largest absolute difference.
+    """
     reach = next((r for r in (0.02, 0.05, 0.1, 0.2, 0.5) if r >= largest), 1.0)
     return Axis(-reach, reach, (-reach, 0.0, reach))
 
 
 def log_axis(values: Sequence[float]) -> Axis:
-    """A logarithmic axis of whole decades that contains all positive `values`, with at most six ticks."""
+    """A logarithmic axis of whole decades that contains all positive `values`, with at most six ticks.
+
+    Args:
+        values: the values; those that are not positive are ignored.
+    """
     positive = [value for value in values if value > 0] or [1.0]
     low, high = math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive)))
     high = max(high, low + 1)

@@ -11,7 +11,11 @@ HEADS = ("Steps", "Accuracy", "Wilson 95 % interval", "No answer", "Dynamic ener
 
 
 def plot(report: Report) -> Plot | None:
-    """Chart of accuracy against energy, each mark labelled with its number of time steps; None without points."""
+    """Chart of accuracy against energy, each mark labelled with its number of time steps; None without points.
+
+    Args:
+        report: content of report.json.
+    """
     early_exit = report["early_exit"]
     if "points" not in early_exit:
         return None
@@ -29,7 +33,11 @@ def plot(report: Report) -> Plot | None:
 
 
 def note(report: Report) -> str:
-    """Definition of the numbers in the table."""
+    """Definition of the numbers in the table.
+
+    Args:
+        report: content of report.json.
+    """
     early_exit, steps = report["early_exit"], report["dataset"]["steps"]
     return (
         f"Accuracy and energy on {early_exit['name']} if only the first of the {steps} steps are simulated. "
@@ -38,7 +46,11 @@ def note(report: Report) -> str:
 
 
 def cells(report: Report) -> list[list[str]]:
-    """Cells of the table: the columns HEADS, a row for each number of time steps."""
+    """Cells of the table: the columns HEADS, a row for each number of time steps.
+
+    Args:
+        report: content of report.json.
+    """
     return [
         [
             f"{point['steps']:,}",

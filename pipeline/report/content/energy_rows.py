@@ -56,7 +56,11 @@ class DeviceEnergy(TypedDict):
 
 
 def energy_rows(report: Report) -> list[DeviceEnergy]:
-    """The energy of each device, then of each baseline row whose energy is known."""
+    """The energy of each device, then of each baseline row whose energy is known.
+
+    Args:
+        report: content of report.json.
+    """
     energy, baseline = report["energy"], report["baseline"]
     return [device(row) for row in (energy if isinstance(energy, list) else [])] + [
         _baseline(row) for row in (baseline if isinstance(baseline, list) else []) if quantity(row.get("energy_uj"))
@@ -64,7 +68,11 @@ def energy_rows(report: Report) -> list[DeviceEnergy]:
 
 
 def nominal_terms(layer: LayerTerms) -> dict[str, float | None]:
-    """Nominal energies of a layer by term, µJ; None where unknown. Memory terms are there if the device has them."""
+    """Nominal energies of a layer by term, µJ; None where unknown. Memory terms are there if the device has them.
+
+    Args:
+        layer: terms of the layer.
+    """
     terms = {
         "synapse_uj": layer["synapse_uj"],
         "neuron_uj": layer["neuron_uj"],
@@ -76,13 +84,21 @@ def nominal_terms(layer: LayerTerms) -> dict[str, float | None]:
 
 
 def missing_operations(row: EnergyRow) -> str:
-    """Operations of the dynamic energy without a published energy per operation, in words."""
+    """Operations of the dynamic energy without a published energy per operation, in words.
+
+    Args:
+        row: an `energy` row of report.json.
+    """
     unknown_terms = row.get("unknown_terms") or []
     return ", ".join(OPERATIONS.get(op, op.replace("_", " ")) for op in unknown_terms if op not in TOTAL_ONLY)
 
 
 def device(row: EnergyRow) -> DeviceEnergy:
-    """The energy of one device, from an `energy` row of report.json."""
+    """The energy of one device.
+
+    Args:
+        row: an `energy` row of report.json.
+    """
     dynamic, total = quantity(row.get("dynamic_uj")), quantity(row.get("total_uj"))
     headline = dynamic or total
     return {
@@ -171,6 +187,9 @@ def neuron_updates(row: EnergyRow) -> str:
     """Neuron energy by each rule for active updates, the rule in use first, and its bounds.
 
     Empty where the energy does not depend on the rule.
+
+    Args:
+        row: an `energy` row of report.json.
     """
     bracket = row.get("neuron_bracket_uj")
     if not bracket or bracket["all_inactive"] == bracket["all_active"]:

@@ -80,7 +80,11 @@ def read_runs(folders: Sequence[Path], progress: Progress | None = None) -> list
 
 
 def labels_of(places: Sequence[Path]) -> list[str]:
-    """The shortest ends of different absolute paths that are different from each other."""
+    """The shortest ends of different absolute paths that are different from each other.
+
+    Args:
+        places: absolute paths of run folders.
+    """
     depth, deepest = 1, max(len(place.parts) for place in places)
     while depth < deepest and len({place.parts[-depth:] for place in places}) < len(places):
         depth += 1

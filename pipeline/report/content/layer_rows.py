@@ -80,7 +80,11 @@ def layer_notes(
 
 
 def cells(layer: LayerRow) -> list[str]:
-    """The columns HEADS of one row, as text. Values that an older report does not contain are not known."""
+    """The columns HEADS of one row, as text. Values that an older report does not contain are not known.
+
+    Args:
+        layer: a `layers` row of report.json.
+    """
     voltage, current = layer.get("v_decay_error"), layer.get("i_decay_error")
     decay = None if voltage is None or current is None else max(voltage, current)
     saturated, share = layer.get("saturated"), layer.get("chip_share")

@@ -75,7 +75,14 @@ def describe(sample: Sample, classes: tuple[str, ...]) -> SampleJson:
 
 
 def unpack_frames(frames: PackedFrames) -> np.ndarray:
-    """Unpacks the frames of a sample in JSON: bool `[T, C, H, W]`."""
+    """Unpacks the frames of a sample.
+
+    Args:
+        frames: the packed frames in report.json.
+
+    Returns:
+        bool `[T, C, H, W]`.
+    """
     bits = np.unpackbits(np.frombuffer(base64.b64decode(frames["packed_bits"]), dtype=np.uint8))
     shape = tuple(frames["shape"])
     return bits[: int(np.prod(shape))].reshape(shape).astype(bool)

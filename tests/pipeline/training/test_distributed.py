@@ -238,8 +238,8 @@ def test_a_batch_script_of_slurms_is_one_process_whatever_it_says_of_tasks(folde
 @pytest.mark.parametrize(
     ("there", "asked", "reported"),
     [
-        (2, {"devices": 4}, "training.devices: there are 2 GPUs that torch can use, not 4. Hint: ask for fewer"),
-        (1, {"devices": 2, "accelerator": "gpu"}, "there is 1 GPU that torch can use, not 2"),
+        (2, {"devices": 4}, "training.devices: torch finds 2 GPUs, not 4. Hint: ask for fewer"),
+        (1, {"devices": 2, "accelerator": "gpu"}, "torch finds 1 GPU, not 2"),
         (0, {"accelerator": "gpu"}, "training.accelerator: torch finds no GPU"),
         (0, {"devices": 2}, None),
         (2, {"devices": 2}, None),

@@ -16,6 +16,10 @@ def end(session: int, folder: str | os.PathLike[str]) -> None:
     """Kills every process of `session` except the caller, and removes their shared memory and `folder`.
 
     Lava starts a process for each part of a network, and its shared memory remains when they are killed.
+
+    Args:
+        session: id of the session.
+        folder: temporary folder of the session.
     """
     shared: set[str] = shared_memory(os.getpid()) if session == os.getsid(0) else set()
     for _ in range(50):  # one of them may be starting another
@@ -39,7 +43,11 @@ def end(session: int, folder: str | os.PathLike[str]) -> None:
 
 
 def members(session: int) -> list[int]:
-    """Ids of the running processes of a session; empty where there is no /proc."""
+    """Ids of the running processes of a session; empty where there is no /proc.
+
+    Args:
+        session: id of the session.
+    """
     found = []
     for entry in pathlib.Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, ValueError):
@@ -50,7 +58,11 @@ def members(session: int) -> list[int]:
 
 
 def shared_memory(pid: int) -> set[str]:
-    """Paths of the shared memory of Python that a process has mapped; empty where there is no /proc."""
+    """Paths of the shared memory of Python that a process has mapped; empty where there is no /proc.
+
+    Args:
+        pid: id of the process.
+    """
     with contextlib.suppress(OSError):
         lines = pathlib.Path(f"/proc/{pid}/maps").read_text(encoding="utf-8", errors="replace").splitlines()
         return {line[line.index(SHARED) :].split(" ")[0] for line in lines if SHARED in line}

@@ -40,7 +40,11 @@ def spectral_logit(student: Tensor, teacher: Tensor, *, mode: KdMode = "mean") -
 
 
 def dct_basis(size: int) -> Tensor:
-    """The orthonormal DCT-II, `[size, size]` float64: row k is sqrt(2 / N) cos(pi (n + 1/2) k / N), row 0 sqrt(1/N)."""
+    """The orthonormal DCT-II, `[size, size]` float64: row k is sqrt(2 / N) cos(pi (n + 1/2) k / N), row 0 sqrt(1/N).
+
+    Args:
+        size: number of points N.
+    """
     n = torch.arange(size, dtype=torch.float64)
     basis = math.sqrt(2 / size) * torch.cos(math.pi * (n[None] + 0.5) * n[:, None] / size)
     basis[0] *= math.sqrt(0.5)

@@ -94,7 +94,7 @@ def test_the_first_stream_of_events_is_read(tmp_path: Path) -> None:
     ("packets", "packing", "kinds", "words"),
     [
         ([], 1, ("EVTS",), "this event file is empty: it holds no event"),
-        ([(0, b"x")], 0, ("FRME", "IMUS"), "found no stream of events, only FRME, IMUS; taken are AEDAT 4"),
+        ([(0, b"x")], 0, ("FRME", "IMUS"), "found no stream of events, only FRME, IMUS; supported are AEDAT 4"),
         ([], 1, (), "found no stream of events, only none"),
         ([(0, packet(EVENTS))], 9, ("EVTS",), "found packets packed in way 9"),
         ([(0, lz4_frame.compress(packet(EVENTS))[:-9])], 1, ("EVTS",), "this event file cannot be read"),

@@ -75,14 +75,14 @@ def test_one_code_alone_is_what_it_says() -> None:
 def test_other_polarities_are_refused_by_name(tmp_path: Path, codes: list[int], named: str) -> None:
     np.savez(tmp_path / "a.npz", t=T, x=X, y=Y, p=codes)
     words = refusal(tmp_path / "a.npz")
-    assert f"found the polarities {named}; taken are 0 and 1 (or False and True), or -1 and 1" in words
+    assert f"found the polarities {named}; supported are 0 and 1 (or False and True), or -1 and 1" in words
 
 
 def test_floats_are_taken_where_they_are_whole(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", t=T.astype(float), x=X.astype(np.float32), y=Y, p=P.astype(float))
     assert read_events(tmp_path / "a.npz")["t"].tolist() == T.tolist()
     for t, words in (
-        (T * 1e-6, "t = 3e-06 at event 0, of type float64; taken are"),
+        (T * 1e-6, "t = 3e-06 at event 0, of type float64; supported are"),
         (T * 1e-6, "t spans 0.069997: if it is in s, convert it with numpy.rint(t * 1e6)"),
         (T + 0.25, "convert t to whole us, for example numpy.rint(t)"),
         (np.where(T == 8, np.nan, T), "t = nan at event 1"),
@@ -108,11 +108,11 @@ def test_layouts_of_other_tools_are_named_with_a_way_out(tmp_path: Path, shared_
     cases = {
         h5("cd.h5", CD_events=fields): "found CD/events, as Metavision writes it",
         h5("bare.h5", data=TABLE): "found data (int64 [4, 4])",
-        h5("half.h5", events_t=T, events_x=X): "found events (group of t, x); taken are data sets t (in us), x, y",
-        tmp_path / "td.mat": "found TD (1 x 1 struct); taken are the variables ts (in us), x, y and p. Hint: "
+        h5("half.h5", events_t=T, events_x=X): "found events (group of t, x); supported are data sets t (in us), x, y",
+        tmp_path / "td.mat": "found TD (1 x 1 struct); supported are the variables ts (in us), x, y and p. Hint: "
         'in MATLAB: ts = TD.ts, x = TD.x, y = TD.y, p = TD.p; save(file, "ts", "x", "y", "p", "-v7")',
         tmp_path
-        / "v73.mat": "found a MATLAB file of version 7.3; taken are MATLAB files of version 5 to 7. Hint: save it",
+        / "v73.mat": "found a MATLAB file of version 7.3; supported are MATLAB files of version 5 to 7. Hint: save it",
         tmp_path / "frames.npz": "found frames (float64 [2, 3]), labels (float64 [2])",
         tmp_path / "array.dat": "this event file is not a .dat: its first bytes are those of .npz. Hint: rename it",
         tmp_path / "raw.dat": "found DAT of version unknown",

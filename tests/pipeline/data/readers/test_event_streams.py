@@ -62,7 +62,7 @@ def test_sorting_keeps_whole_events_and_says_how_far(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"version": "1"}, "found DAT of version 1; taken are DAT of version 2"),
+        ({"version": "1"}, "found DAT of version 1; supported are DAT of version 2"),
         ({"kind": 0x0E}, "found events of type 0x0e with 8 bytes"),
         ({"size": 6}, "found events of type 0x0c with 6 bytes"),
     ],
@@ -142,7 +142,7 @@ def test_evt_clocks_wrap_and_strange_words_are_damage(tmp_path: Path) -> None:
     last = (1 << 24) - 1
     assert evt3(0x8FFF, 0x6FFF, 0x0001, 0x2001, 0x8000, 0x6002, 0x2001) == [last, last + 3]
     assert evt3(0x8001, 0x6009, 0x0001, 0x2001, 0x6004, 0x2001) == [4105, 4100]  # seen as disorder by a Recording
-    with pytest.raises(UserError, match=r"the word at byte 4 after the header, of type 0x9, is none of EVT 3\.0"):
+    with pytest.raises(UserError, match=r"the word at byte 4 after the header, of type 0x9, is not a word of EVT 3\.0"):
         evt3(0x8FFF, 0x6FFF, 0x9001)
     path.write_bytes(b"% evt 2.1\n" + bytes(8))
     with pytest.raises(UserError, match=r"found RAW in EVT 2\.1"):

@@ -150,7 +150,7 @@ def test_other_tools_field_names_and_signs_are_understood(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
-        ({"t": T, "x": X, "y": Y}, "found t (int64 [4]), x (int16 [4]), y (int16 [4]); taken are"),
+        ({"t": T, "x": X, "y": Y}, "found t (int64 [4]), x (int16 [4]), y (int16 [4]); supported are"),
         ({"t": T * 1e-6, "x": X, "y": Y, "p": P}, "t = 3e-06 at event 0, of type float64"),
         ({"t": T, "x": X.astype(np.int64) + 2**16, "y": Y, "p": P}, "x has values that do not fit int16"),
         ({"t": T, "x": X[:3], "y": Y, "p": P}, "t, x, y and p are not columns of one length"),
