@@ -133,7 +133,7 @@ def test_a_missing_lava_names_the_command(spikeport, net, frames, tmp_path, monk
     assert not (tmp_path / "t.npz").exists()
     code, _, err = spikeport("run", "digits", "--out", "run")
     assert code == 3
-    assert "spikeport lava install, or go without" in one_line(err).replace("`", "")
+    assert "spikeport lava install, or leave the comparison out" in one_line(err).replace("`", "")
     assert spikeport("lava", "info")[0] == 3
 
 
