@@ -118,11 +118,11 @@ class Study:
         def done(trial: Trial, found: TrialResult | UserError) -> None:
             if isinstance(found, TrialResult):
                 self._add(name, head, recipe, variants, _row(variant_of[trial.name], variants, trial, found, out))
-                said = f"{100 * found.accuracy_float:.2f} % float, {100 * found.accuracy_quantized:.2f} % quantized"
+                message = f"{100 * found.accuracy_float:.2f} % float, {100 * found.accuracy_quantized:.2f} % quantized"
             else:
                 failed.append(trial.name)
-                said = f"{found} (see {out / trial.name}.log)"
-            print(f"{name} {trial.name}: {said}", flush=True)
+                message = f"{found} (see {out / trial.name}.log)"
+            print(f"{name} {trial.name}: {message}", flush=True)
 
         run_trials(out / "recipe.toml", missing, out, jobs=options.jobs, done=done, verb=part.verb)
         return len(failed)

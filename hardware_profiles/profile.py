@@ -106,7 +106,9 @@ class _ProfileFile(Part):
             raise ValueError(f"[memory] needs the energy of {' and '.join(missing)}")
         twice = [entry.op for entry in self.energy if entry.op in MEMORY_CONTAINS]
         if twice:
-            raise ValueError(f"[memory] prices neurons by their work: {', '.join(twice)} would count it twice")
+            raise ValueError(
+                f"[memory] computes the energy of neurons from their work: {', '.join(twice)} would count it twice"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -108,9 +108,9 @@ def test_the_wheel_runs_beside_folders_of_the_same_names(installed, tmp_path):
         (tmp_path / name).write_text("raise SystemExit('this module is not Spikeport')\n")
     where = run_installed(installed, tmp_path, sys.executable, "-c", "import spikeport; print(spikeport.__file__)")
     assert where.stdout.strip() == str(installed / "spikeport" / "__init__.py")
-    shown = run_installed(installed, tmp_path, sys.executable, "-m", "spikeport", "hardware", "show", "loihi1")
-    assert shown.returncode == 0, shown.stderr
-    assert "Loihi" in shown.stdout
+    printed = run_installed(installed, tmp_path, sys.executable, "-m", "spikeport", "hardware", "show", "loihi1")
+    assert printed.returncode == 0, printed.stderr
+    assert "Loihi" in printed.stdout
 
 
 def test_the_bare_names_are_not_importable(tmp_path):

@@ -48,10 +48,10 @@ def _tar(change: Callable[[tarfile.TarInfo, Path], object], form: str = "w:gz") 
                 info.size = len(BIN)
                 if name == "odd":
                     change(info, folder)
-                said, info.size = info.size, min(info.size, len(BIN))
+                message, info.size = info.size, min(info.size, len(BIN))
                 block = bytearray(info.tobuf())
-                if said != info.size:  # the header lies; checksums are mended
-                    info.size = said
+                if message != info.size:  # the header lies; checksums are corrected
+                    info.size = message
                     block = bytearray(info.tobuf())
                     info.size = len(BIN)
                 archive.fileobj.write(block)

@@ -63,7 +63,7 @@ def sweep(
             folds=folds,
             jobs=jobs,
             resume=resume,
-            log=progress.say,
+            log=progress.log,
         )
     lines = [*text_table(*table(found.content["rows"])), *notes(found.content), str(found.folder / PAGE)]
     show(found.content, json, lines)

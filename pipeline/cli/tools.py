@@ -114,7 +114,7 @@ def data_download(
     from spikeport.pipeline.stages.machine import download_dataset
 
     with ProgressPrinter() as progress:
-        rows = download_dataset(name, root, progress=progress, log=progress.say)
+        rows = download_dataset(name, root, progress=progress, log=progress.log)
     show(rows, json, text_table(("part", "state"), [tuple(row.values()) for row in rows]))
 
 
@@ -147,7 +147,7 @@ def lava_install(json: Json = False) -> None:
     from spikeport.export.backends.lava.environment import install
     from spikeport.pipeline.run.progress import ProgressPrinter
 
-    python = install(log=ProgressPrinter().say)
+    python = install(log=ProgressPrinter().log)
     answered = known_answer()
     show({"python": str(python), "known_answer": answered}, json, [f"Lava gives the known output: {python}"])
     if not answered:

@@ -51,7 +51,7 @@ def preview(dataset: Dataset, path: str | os.PathLike[str], count: int = 6) -> N
         line[0].imshow(_image_of(dataset, part, int(row)), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         line[0].set_ylabel(f"class {dataset.classes[part.labels[row]]}", fontsize=8)
         for axis, step in zip(line[1:], picked, strict=True):
-            axis.imshow(_colour(part.frames[row, step]), interpolation="nearest")
+            axis.imshow(_color(part.frames[row, step]), interpolation="nearest")
     origin = "simulated events" if dataset.simulated else "recorded events"
     legend = "orange: brighter (ON), blue: darker (OFF), white: both"
     title = f"{dataset.name}: {origin} in frames of {dataset.dt_s * 1e3:g} ms; {legend}"
@@ -70,7 +70,7 @@ def _image_of(dataset: Dataset, part: EventSplit, row: int) -> np.ndarray:
     return image[0] if len(image) == 1 else image.transpose(1, 2, 0)
 
 
-def _colour(frame: np.ndarray) -> np.ndarray:
+def _color(frame: np.ndarray) -> np.ndarray:
     """`[2, H, W]` of 0 and 1 as RGB `[H, W, 3]` in 0..1: black, blue for OFF, orange for ON, white for both."""
     palette = np.array([[0.09, 0.09, 0.11], [0.25, 0.55, 0.95], [1.0, 0.6, 0.15], [1.0, 1.0, 1.0]])
     return palette[frame[0] + 2 * frame[1]]

@@ -32,7 +32,7 @@ def fold_batch_norm(student: Student) -> Student:
             layers[name] = layer
         before = layer
     heads = nn.ModuleDict({"event": folded.synapse("event")})
-    return Student(nn.ModuleDict(layers), heads, folded.output_cell).eval()
+    return Student(nn.ModuleDict(layers), heads, folded.output_neurons).eval()
 
 
 def _fold_into(synapse: nn.Conv2d | nn.Linear, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> None:

@@ -34,7 +34,7 @@ class ProgressPrinter:
     def __exit__(self, *_: object) -> None:
         self._end_bar()
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         """Prints one line, above any bar.
 
         Args:
@@ -44,7 +44,7 @@ class ProgressPrinter:
         if not self._quiet:
             print(printable(text), file=self._stream, flush=True)
 
-    def say_once(self, text: str, *, key: object) -> None:
+    def log_once(self, text: str, *, key: object) -> None:
         """Prints one line, unless one was printed for this key before.
 
         Args:
@@ -53,7 +53,7 @@ class ProgressPrinter:
         """
         if key not in self._noted:
             self._noted.add(key)
-            self.say(text)
+            self.log(text)
 
     def __call__(self, done: int, total: int, what: str) -> None:
         """Shows that `done` of `total` units of `what` are finished."""

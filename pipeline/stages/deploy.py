@@ -141,5 +141,5 @@ def _reference_against(
     if found.timeout:
         raise found.timeout
     if found.case:
-        context.progress.say(f"kept to be seen again: spikeport replay {found.case}")
+        context.progress.log(f"kept to be seen again: spikeport replay {found.case}")
     return found.comparison, network.readout.classes(found.trace.spikes, found.trace.membrane)

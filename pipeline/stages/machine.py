@@ -117,7 +117,7 @@ def download_dataset(
     from spikeport.pipeline.data.downloads.download import download
 
     display = progress_of(progress, log)
-    return Table(download(name, Path(root), display.say, display))
+    return Table(download(name, Path(root), display.log, display))
 
 
 def install_lava(*, log: Log | None = None) -> Path:

@@ -89,15 +89,17 @@ def profile_network(
         UserError: a profile is unknown, or its kind is wrong.
     """
 
-    def tell(done: int, total: int) -> None:
+    def report_progress(done: int, total: int) -> None:
         progress(done, total, "samples")
 
-    trace = simulate(subject.network, subject.frames, per_step=per_step, progress=tell)
+    trace = simulate(subject.network, subject.frames, per_step=per_step, progress=report_progress)
     counts: CountsJson = profile_trace(subject.network, trace, hardware, active_rule, subject.frames).to_json()
     answers = _answers(subject, subject.network.readout.classes(trace.spikes, trace.membrane))
     early: EarlyExit = {"reason": answers if isinstance(answers, str) else ""}
     if subject.labels is not None and not isinstance(answers, str):
-        early = early_exit(subject.network, subject.frames, subject.labels, trace, hardware, active_rule, tell)
+        early = early_exit(
+            subject.network, subject.frames, subject.labels, trace, hardware, active_rule, report_progress
+        )
     same_shape = Macs(per_node={"ANN of the same shape, one pass": counts["ann_macs"]}, uncounted=())
     result: ProfileValues = {
         **counts,

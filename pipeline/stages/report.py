@@ -1,4 +1,4 @@
-"""The stages that account and tell: profile, report."""
+"""The stages `profile` and `report`."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def profile_run(
         network, test.frames, test.labels, trace, devices, rule,
         lambda done, total: context.progress(done, total, "samples, step by step"),
     )  # fmt: skip
-    context.progress.say("  measuring the baseline")
+    context.progress.log("  measuring the baseline")
     teacher = context.run.file("teacher.onnx") if "teacher.onnx" in context.run.files("export") else None
     with scratch() as folder:
         found = baseline_models(network, teacher, context.dataset, folder)
@@ -160,7 +160,7 @@ def _inputs(context: Context, profiled: ProfileValues, elsewhere: list[BaselineR
     dataset, check = context.dataset, CheckResult.from_json(run.result("check"))
     own = recipe.distillation.method
     labels = dataset.test.labels
-    arms = {
+    methods = {
         method: {
             f"student_{kind}": StudentResult.from_json(run.result(f"{stage}-{method}")).predictions.correctness(labels)
             for kind, stage in (("float", "student"), ("quantized", "quantized"))
@@ -171,7 +171,7 @@ def _inputs(context: Context, profiled: ProfileValues, elsewhere: list[BaselineR
     reference = SimulationResult.from_json(run.result("simulate")).predictions
     answers: dict[str, Correctness | str] = {
         "teacher": teacher.reason if isinstance(teacher, Missing) else teacher.correctness(labels),
-        **arms[own],
+        **methods[own],
         "reference": reference.correctness(labels),
         **{
             name: found.reason
@@ -205,7 +205,7 @@ def _inputs(context: Context, profiled: ProfileValues, elsewhere: list[BaselineR
             name: {**found.drawn} if found.drawn else {"rows": list(found.rows)}
             for name, found in check.compared().items()
         },
-        methods=arms,
+        methods=methods,
         equivalence=check.to_json()["comparisons"],
         layers=profiled["layers"],
         quantization=run.result("export")["quantization"],

@@ -23,7 +23,7 @@ class CallbackProgress(ProgressPrinter):
         super().__init__(quiet=True)
         self._progress, self._log = progress, log
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         """Calls `log` with a line.
 
         Args:

@@ -72,7 +72,7 @@ def begin(
     resume: bool = False,
     again_from: str | None = None,
     only_training: bool = False,
-    say: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> RunFolder:
     """The run in `folder`, new, or (with `resume` or `again_from`) as far as it stands under `recipe`.
 
@@ -98,10 +98,10 @@ def begin(
                 hint=f"say so with --from {stale.stage}, resume with the same recipe, or name another --out",
             )
         first = stale.stage
-        say(f"changed: {', '.join(stale.keys)}; done again: {first} and all after it")
+        log(f"changed: {', '.join(stale.keys)}; done again: {first} and all after it")
     elif changed:
         again = "" if first is None else f"; done again: {first} and all after it"
-        say(f"changed: {', '.join(changed)}{again or '; no stage that is done has read it'}")
+        log(f"changed: {', '.join(changed)}{again or '; no stage that is done has read it'}")
     if first is not None:
         _forget(run, {*names[names.index(first) :], *(set(run.manifest["stages"]) - set(names))}, set(names))
     if changed:

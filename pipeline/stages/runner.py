@@ -110,14 +110,14 @@ def run_stages(context: Context, *, only_training: bool = False) -> None:
             return
         where = f"[{number}/{len(stages)}] {stage.title}"
         if not stale and context.run.is_done(stage.name):
-            context.progress.say(f"{where}: done before")
+            context.progress.log(f"{where}: done before")
             continue
         if not stale:
             if stage.name in context.run.manifest["stages"]:
-                context.progress.say(f"  {context.run.what_is_wrong(stage.name)}: done again, and all after it")
+                context.progress.log(f"  {context.run.what_is_wrong(stage.name)}: done again, and all after it")
             context.run.forget(tuple(later.name for later in stages[number - 1 :]))
             stale = True
-        context.progress.say(where)
+        context.progress.log(where)
         work, began = stage.work, time.monotonic()
         if distributed.is_rank_zero() or stage.name not in LED:
             with writing(context.run.file(MANIFEST)):  # beside what it names itself: what libraries put elsewhere

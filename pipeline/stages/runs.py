@@ -69,7 +69,7 @@ def run(
             resume=resume,
             again_from=from_stage,
             only_training=only_training,
-            say=display.say,
+            log=display.log,
         )
         with distributed.process_group(read.training):
             run_stages(Context(made, display), only_training=only_training)

@@ -58,7 +58,7 @@ def data(context: Context) -> StageOutput:
     check_window(dataset)
     facts = describe(dataset)
     for text in (facts["window"] or {}).get("warnings", []):
-        context.progress.say(f"  warning: {text}")
+        context.progress.log(f"  warning: {text}")
     result = DataResult(
         facts=facts,
         test_labels=tuple(dataset.test.labels.tolist()),
@@ -280,7 +280,7 @@ def _reported(context: Context, stage: str, found: list[health.Finding]) -> tupl
     row = last_row(context.run.file(METRICS), stage)
     found = [*(health.of_gradient(stage, row.learning()) if row else ()), *found]
     for finding in found:
-        context.progress.say_once(health.line(finding), key=(finding.kind, stage))
+        context.progress.log_once(health.line(finding), key=(finding.kind, stage))
     return tuple(found)
 
 

@@ -83,8 +83,8 @@ def trial_result(folder: Path, verb: str = "train") -> TrialResult | None:
     run = open_run(folder)
     method = run.recipe.methods[0]
     students = (f"student-{method}", f"quantized-{method}")
-    learnt = [stage for stage in run.manifest["stages"] if stage.split("-")[0] in TRAINING]
-    if not {"data", *students} <= set(learnt) or not all(run.is_done(stage) for stage in learnt):
+    trained = [stage for stage in run.manifest["stages"] if stage.split("-")[0] in TRAINING]
+    if not {"data", *students} <= set(trained) or not all(run.is_done(stage) for stage in trained):
         return None
     if verb == "run" and not run.is_done("report"):
         return None
@@ -92,7 +92,7 @@ def trial_result(folder: Path, verb: str = "train") -> TrialResult | None:
     found = [run.result(stage) for stage in students]
     answers = [compare_with_labels(labels, result["predicted"], silent_known="silent" in result) for result in found]
     right = ["".join(map(str, each.correct.astype(int).tolist())) for each in answers]
-    seconds = sum(run.manifest["stages"][stage]["seconds"] for stage in learnt if stage != "data")
+    seconds = sum(run.manifest["stages"][stage]["seconds"] for stage in trained if stage != "data")
     return TrialResult(
         correct_float=right[0],
         correct_quantized=right[1],

@@ -34,7 +34,7 @@ from spikeport.progress import NamedProgress
 class Warner(Protocol):
     """A progress callback that also takes warnings."""
 
-    def say_once(self, text: str, *, key: object) -> None:
+    def log_once(self, text: str, *, key: object) -> None:
         """Prints a text, unless one was printed for this key before.
 
         Args:
@@ -270,7 +270,7 @@ class TrainingTask(pl.LightningModule):
         if isinstance(self.report, Warner) and distributed.is_rank_zero():
             rows = [row.learning() for row in self.history[-2:]]
             for finding in health.of_epoch(self.stage, rows, last=self.ended):
-                self.report.say_once(health.line(finding), key=(finding.kind, self.stage))
+                self.report.log_once(health.line(finding), key=(finding.kind, self.stage))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         history = [row.to_json() for row in self.history]

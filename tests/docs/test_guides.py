@@ -78,9 +78,9 @@ def test_the_neuron_of_the_guide(tmp_path):
 @pytest.mark.slow
 def test_the_data_set_of_the_guide(tmp_path):
     assert write_files("how-to/data-set.md", tmp_path) == ["moving_dots.py", "recipe.toml"]
-    shown = call(tmp_path, sys.executable, "-P", "-m", "spikeport", "data", "info", "recipe.toml")
-    assert "120" in shown
-    assert "row" in shown
+    printed = call(tmp_path, sys.executable, "-P", "-m", "spikeport", "data", "info", "recipe.toml")
+    assert "120" in printed
+    assert "row" in printed
     assert "0 mismatches" in run_recipe(tmp_path)
 
 
@@ -100,8 +100,8 @@ def test_the_tutorial(tmp_path):
     assert "120" in call(tmp_path, *spikeport, "data", "info", "bars.toml")
     call(tmp_path, *spikeport, "data", "preview", "bars.toml", "--out", "preview.png")
     fast = ("--set", "check.backends=[]", "--set", "profile.baseline_seconds=0.1")
-    shown = call(tmp_path, *spikeport, "run", "bars.toml", "--out", "runs/bars", *fast)
-    assert "0 mismatches" in shown
+    printed = call(tmp_path, *spikeport, "run", "bars.toml", "--out", "runs/bars", *fast)
+    assert "0 mismatches" in printed
     found = json.loads((tmp_path / "runs/bars/report.json").read_text())
     assert found["accuracy"]["student_quantized"]["value"] > 0.9
     assert (tmp_path / "runs/bars/report.html").is_file()

@@ -41,5 +41,5 @@ def test_options_that_a_page_shows_exist(page):
 
 def test_the_checks_in_the_energy_page_are_what_the_profiles_say():
     text = (ROOT / "docs/explanation/energy.md").read_text(encoding="utf-8")
-    shown = text.partition("tests/docs/test_pages.py -->\n")[2].partition("<!-- end of checks -->")[0]
-    assert shown == markdown(validate_rows())
+    printed = text.partition("tests/docs/test_pages.py -->\n")[2].partition("<!-- end of checks -->")[0]
+    assert printed == markdown(validate_rows())

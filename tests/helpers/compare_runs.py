@@ -81,8 +81,8 @@ def samples_text(report: dict[str, Any], shares: np.ndarray) -> str:
         name: sum(layer[f"{name}_per_sample"] or 0 for layer in report["layers"]) for name in ("spikes", "synops")
     }
     rows = report["energy"] if isinstance(report["energy"], list) else []
-    prices = {f"{row['hardware']}_dynamic_uj": words.quantity(row["dynamic_uj"]) for row in rows}
-    means = activity | {name: price and price["nominal"] for name, price in prices.items()}
+    energies = {f"{row['hardware']}_dynamic_uj": words.quantity(row["dynamic_uj"]) for row in rows}
+    means = activity | {name: energy and energy["nominal"] for name, energy in energies.items()}
     lines = [
         ",".join([str(row), *("" if mean is None else repr(float(share * mean)) for mean in means.values())])
         for row, share in enumerate(shares / shares.mean())

@@ -29,7 +29,7 @@ def write_echo(file: Path) -> Path:
     return file
 
 
-def shown(*classes: int) -> np.ndarray:
+def frames_of(*classes: int) -> np.ndarray:
     """Frames `[N, STEPS, CLASSES]` of inputs that fire once, at step 1; SILENT: nothing fires."""
     frames = np.zeros((len(classes), STEPS, CLASSES), dtype=np.uint8)
     for row, number in enumerate(classes):

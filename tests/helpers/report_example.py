@@ -22,7 +22,7 @@ STEPS, SIDE, TEST = 10, 34, 200
 
 
 def example_layers(rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Three convolutions and a dense layer, rows as the account of activity gives them."""
+    """Three convolutions and a dense layer, rows of counted activity."""
     sizes = [
         ("conv1", (8, 17, 17), 144, 40_000),
         ("conv2", (16, 9, 9), 1152, 79_200),
@@ -65,7 +65,7 @@ def example_sample(rng: np.random.Generator, key: str, label: int, predicted: in
 
 
 def example_energy() -> list[dict[str, Any]]:
-    """One priced device, one without published prices, one convention."""
+    """One device with energies per operation, one without, one convention."""
     return [
         {
             "hardware": "loihi1",
@@ -212,7 +212,7 @@ def example_inputs(seed: int = 1) -> ReportInputs:
     layers = example_layers(rng)
     float_ckd, float_none = (rng.random(TEST) < rate for rate in (0.965, 0.93))
     labels = np.arange(TEST) % 10
-    quantized_ckd, quantized_none = (arm ^ (rng.random(TEST) < 0.01) for arm in (float_ckd, float_none))
+    quantized_ckd, quantized_none = (predicted ^ (rng.random(TEST) < 0.01) for predicted in (float_ckd, float_none))
     lava = draw(20, TEST, labels).as_dict()
     return ReportInputs(
         name="digits-example",

@@ -112,7 +112,7 @@ def test_no_text_of_a_report_leaves_its_place(make: str, tmp_path) -> None:
         whole, draw = json.loads(json.dumps(build_report(example_inputs()))), render_markdown
     else:
         whole, draw = json.loads(json.dumps(build_comparison(read_runs(example_runs(tmp_path))))), compared
-    shown, all_bad = 0, whole
+    count, all_bad = 0, whole
     for place in leaves(whole):
         if OURS & set(place):
             continue
@@ -121,9 +121,9 @@ def test_no_text_of_a_report_leaves_its_place(make: str, tmp_path) -> None:
         except (KeyError, ValueError, StopIteration, TypeError):  # a word that the page looks up
             continue
         assert_inert(markdown.split("\n---\n")[-1] if make == "report" else markdown)
-        shown += "onerror" in markdown
+        count += "onerror" in markdown
         all_bad = spoilt(all_bad, place, BAD)
-    assert shown > 30
+    assert count > 30
     if make == "report":
         page = render_html(all_bad)
         assert not STEERING.search(page)
@@ -141,8 +141,8 @@ def test_the_front_matter_is_no_markdown_either() -> None:
 
 
 def test_a_sweep_s_page_is_inert() -> None:
-    arm = {"mean": 0.5, "sd": 0.1, "n": 2, "difference": {"value": 0.1, "low": -0.1, "high": 0.3, "n": 2}}
-    rows = [{"setting": BAD, "runs": 2, "float": arm, "quantized": arm, "seconds": {"mean": 3.0}}] * 2
+    row = {"mean": 0.5, "sd": 0.1, "n": 2, "difference": {"value": 0.1, "low": -0.1, "high": 0.3, "n": 2}}
+    rows = [{"setting": BAD, "runs": 2, "float": row, "quantized": row, "seconds": {"mean": 3.0}}] * 2
     page = swept({"name": BAD, "seeds": 2, "folds": 0, "rows": rows, "failed": {BAD: BAD}})
     assert_inert(page)
     assert text_of(page).count("onerror") == 6  # the heading, two rows, the note on the first, the failed one and why
@@ -212,7 +212,7 @@ def test_progress_names_stages_and_files_as_text() -> None:
     """A class name with rich's markup is no markup, and closes none."""
     stream = Terminal()
     with ProgressPrinter(stream=stream) as progress:
-        progress.say(f"student {NAME}")
+        progress.log(f"student {NAME}")
         progress(1, 2, "reading [/b] [red]x[/red]\x07")
     assert stream.getvalue().startswith(f"student {printable(NAME)}\n")
     assert "reading [/b] [red]x[/red]\\x07" in stream.getvalue()

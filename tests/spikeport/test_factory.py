@@ -29,13 +29,13 @@ def test_a_note_names_the_file_before_its_code_runs(tmp_path: Path, monkeypatch,
         file.write_text(f"import sys\nopen({str(heard)!r}, 'a').write(sys.stderr.getvalue() + '|')\n")
     (package / "net.py").write_text("def make(shape, classes):\n    return None\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    said = io.StringIO()
-    with contextlib.redirect_stderr(said):
+    message = io.StringIO()
+    with contextlib.redirect_stderr(message):
         for _ in range(2):
             load_object("mine_of_test.deep.net:make", "teacher.network")
     line = "note: teacher.network = 'mine_of_test.deep.net:make' is code, which runs now: module mine_of_test.deep.net "
-    assert said.getvalue() == f"{line}of {package / 'net.py'}\n"  # once
-    assert heard.read_text() == 2 * f"{said.getvalue()}|"
+    assert message.getvalue() == f"{line}of {package / 'net.py'}\n"  # once
+    assert heard.read_text() == 2 * f"{message.getvalue()}|"
     with pytest.raises(UserError, match="cannot be imported"):
         load_object("no_such_module_at_all.deep:make", "teacher.network")
 

@@ -28,7 +28,7 @@ def test_what_a_shell_replaces(tmp_path, home):
     assert expanded("~") == str(home)
     assert expanded("$SETS/n") == expanded("${SETS}/n") == f"{tmp_path}/sets/n"
     assert expanded("${SETS}x") == f"{tmp_path}/setsx"
-    for plain in ("", "a", "a~b", "./~", "a$", "$-a", "price in $"):
+    for plain in ("", "a", "a~b", "./~", "a$", "$-a", "cost in $"):
         assert expanded(plain) == plain
 
 

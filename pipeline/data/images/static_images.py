@@ -116,7 +116,7 @@ def _from_pictures(
         images.add(picture)
         if progress:
             progress(done, len(files), "reading images")
-    findings.say()
+    findings.report()
     return ImageSet(images=images.array(), classes=tuple(names), ids=tuple(file.stem for file in files))
 
 

@@ -41,7 +41,7 @@ class Findings:
     deep: list[Path] = field(default_factory=list)
     brightest: int = 0  # of all with 16 bits
 
-    def say(self) -> None:
+    def report(self) -> None:
         """Prints a line for each property."""
         if self.animated:
             note(f"{_these(self.animated, 'has', 'have')} several frames or pages: the first alone is taken")

@@ -55,12 +55,12 @@ class Student(nn.Module):
     Args:
         backbone: layers in order, by name.
         heads: dense layers by stream, "event" and, unless both streams share it, "static".
-        output_cell: the output neurons.
+        output_neurons: the output neurons.
     """
 
-    def __init__(self, backbone: nn.ModuleDict, heads: nn.ModuleDict, output_cell: LoihiNeuron) -> None:
+    def __init__(self, backbone: nn.ModuleDict, heads: nn.ModuleDict, output_neurons: LoihiNeuron) -> None:
         super().__init__()
-        self.backbone, self.heads, self.output_cell = backbone, heads, output_cell
+        self.backbone, self.heads, self.output_neurons = backbone, heads, output_neurons
 
     def forward(self, frames: Tensor, head: Head = "event") -> StudentOutput:
         """Runs frames through the backbone and one head.
@@ -94,7 +94,7 @@ class Student(nn.Module):
             else:
                 flat = layer(flat)
         currents = self.synapse(head)(flat).unflatten(0, (steps, batch))
-        output, _ = self.output_cell(currents)
+        output, _ = self.output_neurons(currents)
         return StudentOutput(
             logits=output.cumsum(0),
             spikes=output,
@@ -114,7 +114,7 @@ class Student(nn.Module):
 
     def deployed(self) -> list[tuple[str, nn.Module]]:
         """Named layers of the event path in order, which go to the chip once batch norm is folded."""
-        return [*self.backbone.items(), ("output", self.synapse("event")), ("output_cell", self.output_cell)]
+        return [*self.backbone.items(), ("output", self.synapse("event")), ("output_neurons", self.output_neurons)]
 
     def layer_names(self) -> list[str]:
         """Names of the layers in `layer_spikes`: those of their synapses; a branched block numbers its own."""

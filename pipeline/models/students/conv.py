@@ -36,7 +36,7 @@ class Conv(StudentNetwork):
         layers, width = conv_blocks(recipe, input_shape, norm=norm)
         if recipe.hidden:
             layers["hidden"] = nn.Linear(width, recipe.hidden, bias=needs_bias(recipe, "dense"))
-            layers["hidden_cell"] = make_neurons(recipe, recipe.hidden, "dense")
+            layers["hidden_neurons"] = make_neurons(recipe, recipe.hidden, "dense")
             width = recipe.hidden
         return with_heads(layers, width, classes, recipe, shared=shared_head)
 
@@ -116,7 +116,7 @@ def _block(
     }
     if norm:
         block[f"norm{name}"] = make_norm(recipe, wider, nn.BatchNorm2d, "conv")
-    block[f"conv{name}_cell"] = make_neurons(recipe, wider, "conv")
+    block[f"conv{name}_neurons"] = make_neurons(recipe, wider, "conv")
     return block
 
 

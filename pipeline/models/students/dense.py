@@ -53,6 +53,6 @@ def _with_dense(
         layers[f"dense{index}"] = nn.Linear(width, wider, bias=needs_bias(recipe, "dense", norm=norm))
         if norm:
             layers[f"dense{index}_norm"] = make_norm(recipe, wider, nn.BatchNorm1d, "dense")
-        layers[f"dense{index}_cell"] = make_neurons(recipe, wider, "dense")
+        layers[f"dense{index}_neurons"] = make_neurons(recipe, wider, "dense")
         width = wider
     return with_heads(layers, width, classes, recipe, shared=shared_head)

@@ -28,7 +28,7 @@ class SpikingBlock(BranchedBlock):
         super().__init__()
         self.conv1, self.norm1 = _conv(channels, wider, stride), nn.BatchNorm2d(wider)
         self.conv2, self.norm2 = _conv(wider, wider, 1), nn.BatchNorm2d(wider)
-        self.cell1, self.cell2 = make_neurons(recipe, wider, "conv"), make_neurons(recipe, wider, "conv")
+        self.neurons1, self.neurons2 = make_neurons(recipe, wider, "conv"), make_neurons(recipe, wider, "conv")
         same = stride == 1 and channels == wider
         self.shortcut = (
             nn.Identity() if same else nn.Sequential(Pointwise(channels, wider, stride), nn.BatchNorm2d(wider))
@@ -42,9 +42,9 @@ class SpikingBlock(BranchedBlock):
         """
         time = spikes.shape[:2]
         flat = spikes.flatten(0, 1)
-        inner, _ = self.cell1(self.norm1(self.conv1(flat)).unflatten(0, time))
+        inner, _ = self.neurons1(self.norm1(self.conv1(flat)).unflatten(0, time))
         currents = self.norm2(self.conv2(inner.flatten(0, 1))) + self.shortcut(flat)
-        outer, membranes = self.cell2(currents.unflatten(0, time))
+        outer, membranes = self.neurons2(currents.unflatten(0, time))
         return [inner, outer], membranes
 
 
@@ -80,7 +80,7 @@ class SpikingResNet(StudentNetwork):
         layers: dict[str, nn.Module] = {
             "conv1": _conv(channels, spec.stem, 1),
             "norm1": nn.BatchNorm2d(spec.stem),
-            "conv1_cell": make_neurons(recipe, spec.stem, "conv"),
+            "conv1_neurons": make_neurons(recipe, spec.stem, "conv"),
         }
         channels = spec.stem
         for stage, (wider, blocks, stride) in enumerate(spec.stages, start=1):
@@ -91,7 +91,7 @@ class SpikingResNet(StudentNetwork):
                 channels = wider
         layers["mean"], layers["mean_norm"] = _MeanOfPlaces(), nn.BatchNorm1d(channels)
         if spec.dense:
-            layers["dense"], layers["dense_cell"] = (
+            layers["dense"], layers["dense_neurons"] = (
                 nn.Linear(channels, spec.dense),
                 make_neurons(recipe, spec.dense, "dense"),
             )

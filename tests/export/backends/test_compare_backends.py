@@ -72,11 +72,11 @@ def test_a_divergence_is_kept_and_shows_itself_again(network, frames, tmp_path, 
     assert again.divergence == place
     assert again.now.first_divergence == replace(place, sample=0)
 
-    monkeypatch.undo()  # the reference is mended
-    mended = replay(found.case)
-    assert (mended.first_reproduced, mended.second_reproduced) == (False, True)
-    assert mended.now.mismatches == 0
-    json.dumps(mended.to_json())
+    monkeypatch.undo()  # the reference is restored
+    corrected = replay(found.case)
+    assert (corrected.first_reproduced, corrected.second_reproduced) == (False, True)
+    assert corrected.now.mismatches == 0
+    json.dumps(corrected.to_json())
 
 
 def test_a_case_holds_the_network_the_sample_both_sides_and_versions(network, frames, tmp_path, altered):

@@ -36,9 +36,9 @@ def conv_net() -> list[tuple[str, nn.Module]]:
         ("pool", nn.AvgPool2d((2, 1))),
         ("flatten", nn.Flatten()),
         ("hidden", on_grid(nn.Linear(4 * 3 * 5, 7), 24)),
-        ("hidden_cell", leaky(0, 60 / 64, reset_delay=False)),
+        ("hidden_neurons", leaky(0, 60 / 64, reset_delay=False)),
         ("output", on_grid(nn.Linear(7, 3, bias=False), 26)),
-        ("output_cell", synaptic(2048, 1024, 20 / 64)),
+        ("output_neurons", synaptic(2048, 1024, 20 / 64)),
     ]
 
 
@@ -62,7 +62,7 @@ def test_a_quantized_module_crosses_to_integers_without_any_rounding():
         ("pool", nn.AvgPool2d((1, 2))),
         ("flatten", nn.Flatten()),
         ("output", on_grid(nn.Linear(3 * 4 * 3, 5), 6)),
-        ("output_cell", leaky(0, 130 / 64)),
+        ("output_neurons", leaky(0, 130 / 64)),
     ]
     frames = (np.random.default_rng(7).random((25, 2, 5, 6)) < 0.5).astype(np.uint8)
     graph = to_spiking_graph(modules, (2, 5, 6), DT, {"conv": 64.0, "output": 64.0})
@@ -172,7 +172,7 @@ def test_every_node_carries_its_full_shape():
     nodes = to_spiking_graph(conv_net(), (2, 6, 11), DT).nir_graph.nodes
     assert nodes["cell"].tau.shape == nodes["cell"].v_reset.shape == (4, 6, 5)
     assert tuple(nodes["conv"].input_shape) == (6, 11)
-    assert nodes["output_cell"].w_in.shape == (3,)
+    assert nodes["output_neurons"].w_in.shape == (3,)
     assert tuple(nodes["flatten"].input_type["input"]) == (4, 3, 5)
 
 

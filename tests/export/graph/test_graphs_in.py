@@ -140,13 +140,13 @@ def test_a_membrane_that_could_leave_24_bits_lowers_the_scale_or_says_so():
     """40 inputs of equal weight: |v| <= 64 * 40 * 254 / decay. With decay 1/8 5.2 million fit; 1/16 costs 1.24 of the
     scale; 1/64 would cost 5 times, which is said and left."""
     feed = nir.Linear(np.ones((1, 40)))
-    for halvings, lost, said in [(3, 1.0, ""), (4, 40 * 16 * 254 / 131071, "voltage made"), (6, 1.0, "not proven")]:
+    for halvings, lost, message in [(3, 1.0, ""), (4, 40 * 16 * 254 / 131071, "voltage made"), (6, 1.0, "not proven")]:
         tau = 2.0**halvings
         node = nir.LI(tau=DT * np.array([tau]), r=np.array([tau]), v_leak=np.zeros(1))
         network, (row,) = quantize(graph_of(feed, node, shape=(40,)))
         assert row.scale == pytest.approx(254 / lost)
-        assert said in " ".join(row.notes)
-        assert (row.voltage_bound <= 131071 * 64 + 64 * 40 * 16) == (not said.startswith("not"))
+        assert message in " ".join(row.notes)
+        assert (row.voltage_bound <= 131071 * 64 + 64 * 40 * 16) == (not message.startswith("not"))
         frames = np.ones((400, 40), np.uint8)
         spikes, voltages = integer_states(network, frames)[0]
         assert np.abs(voltages).max() <= row.voltage_bound

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from echo_network import CLASSES, shown, write_echo
+from echo_network import CLASSES, frames_of, write_echo
 from html_page import Page
 from profile_schema import validated
 from small_graphs import graph_of, lif
@@ -82,7 +82,7 @@ def test_confusion_has_a_column_for_no_answer_that_is_no_class() -> None:
 
 
 def test_simulate_counts_silence_apart(spikeport, echo, tmp_path) -> None:
-    write_frames(tmp_path / "f.npz", shown(*SEEN), np.array(LABELS))
+    write_frames(tmp_path / "f.npz", frames_of(*SEEN), np.array(LABELS))
     code, out, _ = spikeport("simulate", echo, "--input", "f.npz", "--json")
     found = json.loads(out)
     assert code == 0
@@ -95,7 +95,7 @@ def test_simulate_counts_silence_apart(spikeport, echo, tmp_path) -> None:
 
 
 def test_the_page_of_a_network_counts_silence_apart(spikeport, echo, tmp_path) -> None:
-    write_frames(tmp_path / "f.npz", shown(*SEEN), np.array(LABELS))
+    write_frames(tmp_path / "f.npz", frames_of(*SEEN), np.array(LABELS))
     code, out, _ = spikeport("profile", echo, "--input", "f.npz", "--out", "page", "--hardware", "loihi1", "--json")
     assert code == 0
     reported, report = json.loads(out), validated(tmp_path / "page")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 from cli_inputs import one_line, small_graph
-from echo_network import shown, write_echo
+from echo_network import frames_of, write_echo
 from html_page import Page
 from profile_schema import validated
 
@@ -38,7 +38,7 @@ def test_calibration_frames_with_labels_from_1_are_refused_by_name(spikeport, tm
 
 @pytest.mark.parametrize("words", [("simulate",), ("profile", "--out", "page")])
 def test_without_any_label_there_is_no_accuracy(spikeport, echo, tmp_path, words) -> None:
-    write_frames(tmp_path / "f.npz", shown(0, 1), np.array([-1, -1]))
+    write_frames(tmp_path / "f.npz", frames_of(0, 1), np.array([-1, -1]))
     code, out, _ = spikeport(words[0], echo, "--input", "f.npz", *words[1:])
     assert code == 0
     assert "accuracy not known" in out
@@ -60,7 +60,7 @@ def refused(spikeport, *words) -> str:
 @pytest.mark.parametrize("verb", ["simulate", "profile"])
 @pytest.mark.parametrize("label", [3, 60_000, 2**31 - 1, 2**40, -2])
 def test_a_label_that_no_output_has_is_refused(spikeport, echo, tmp_path, verb, label) -> None:
-    write_npz(tmp_path / "f.npz", frames=shown(0, 1, 2), labels=np.array([0, 1, label]))
+    write_npz(tmp_path / "f.npz", frames=frames_of(0, 1, 2), labels=np.array([0, 1, label]))
     line = refused(spikeport, verb, echo, "--input", "f.npz")
     for part in ("f.npz", f"label {label} of sample 2", "3 outputs"):
         assert part in line
@@ -68,13 +68,13 @@ def test_a_label_that_no_output_has_is_refused(spikeport, echo, tmp_path, verb, 
 
 
 def test_labels_that_start_at_1_are_seen(spikeport, echo, tmp_path) -> None:
-    write_npz(tmp_path / "f.npz", frames=shown(0, 1, 2), labels=np.array([1, 2, 3], dtype=np.uint8))
+    write_npz(tmp_path / "f.npz", frames=frames_of(0, 1, 2), labels=np.array([1, 2, 3], dtype=np.uint8))
     assert "labels seem to start at 1: save labels - 1" in refused(spikeport, "simulate", echo, "--input", "f.npz")
 
 
 @pytest.mark.parametrize("labels", [np.array([True, False]), np.array([[0], [1]])])
 def test_what_is_no_class_number_is_refused(spikeport, echo, tmp_path, labels) -> None:
-    write_npz(tmp_path / "f.npz", frames=shown(0, 1), labels=labels)
+    write_npz(tmp_path / "f.npz", frames=frames_of(0, 1), labels=labels)
     line = refused(spikeport, "simulate", echo, "--input", "f.npz")
     assert "labels are bool" in line or "labels have shape" in line
 
@@ -83,7 +83,7 @@ def test_what_is_no_class_number_is_refused(spikeport, echo, tmp_path, labels) -
 def test_labels_under_another_name_are_noticed(spikeport, echo, tmp_path, name) -> None:
     for verb in ("simulate", "profile"):
         file = f"{verb}-{name}.npz"  # what was said of a file is not said again
-        write_npz(tmp_path / file, frames=shown(0, 1), **{name: np.array([0, 1])})
+        write_npz(tmp_path / file, frames=frames_of(0, 1), **{name: np.array([0, 1])})
         code, out, err = spikeport(verb, echo, "--input", file, "--json")
         assert code == 0
         assert f"note: {file} holds `{name}`, which is not read" in err
@@ -91,13 +91,13 @@ def test_labels_under_another_name_are_noticed(spikeport, echo, tmp_path, name) 
 
 
 def test_no_samples_are_said(spikeport, echo, tmp_path) -> None:
-    write_npz(tmp_path / "f.npz", frames=shown())
+    write_npz(tmp_path / "f.npz", frames=frames_of())
     for verb in ("simulate", "profile"):
         assert "holds 0 samples" in refused(spikeport, verb, echo, "--input", "f.npz")
 
 
 def test_frames_that_somebody_gives_are_called_given(spikeport, echo, tmp_path) -> None:
-    write_frames(tmp_path / "f.npz", shown(0, 1, 1), np.array([0, 1, 2]))
+    write_frames(tmp_path / "f.npz", frames_of(0, 1, 1), np.array([0, 1, 2]))
     assert spikeport("profile", echo, "--input", "f.npz", "--out", "page", "--hardware", "loihi1")[0] == 0
     report = validated(tmp_path / "page")
     assert report["dataset"]["recordings"] == "given"

@@ -60,10 +60,10 @@ def test_asked_for_all_or_more_it_takes_all_in_order():
 
 def test_pictures_are_drawn_from_all_that_were_recognized_and_all_that_were_not():
     labels, predicted = np.repeat([0, 1], 20), np.tile([0, 1], 20)
-    shown = np.array([choose_samples(labels, predicted, seed=seed) for seed in range(200)])
+    chosen = np.array([choose_samples(labels, predicted, seed=seed) for seed in range(200)])
     right = set(np.flatnonzero(labels == predicted).tolist())
-    assert set(shown[:, 0].tolist()) == right
-    assert set(shown[:, 1].tolist()) == set(range(40)) - right
+    assert set(chosen[:, 0].tolist()) == right
+    assert set(chosen[:, 1].tolist()) == set(range(40)) - right
 
 
 @pytest.fixture

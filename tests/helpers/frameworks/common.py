@@ -89,8 +89,8 @@ class Cases:
             assert np.all(made == made.astype(dtype)), f"{name}: the output does not fit {dtype}"
             np.savez_compressed(self.folder / f"{line['name']}.npz", frames=frames, output=made.astype(dtype))
         self.lines.append(line)
-        said = line.get("exporter_error") or f"{int(made.sum())} {what} in {made.shape}"
-        print(f"  {line['name']}: {said}")
+        message = line.get("exporter_error") or f"{int(made.sum())} {what} in {made.shape}"
+        print(f"  {line['name']}: {message}")
 
     def again(self, name: str, construct: str, *, of: str, note: str = "", **metadata: Any) -> None:
         """The files of the case `of` read under another metadata (only what differs is given)."""

@@ -106,15 +106,15 @@ def main(folder: Path) -> None:
         note="the exporter leaves out w_in = tau_syn/dt: the file's input is weaker than what Norse ran",
     )  # fmt: skip
 
-    def mended() -> nir.NIRGraph:
+    def corrected() -> nir.NIRGraph:
         graph = to_nir(net_lif, torch.zeros(5), dt=1.0)
         for node in graph.nodes.values():
             if isinstance(node, nir.CubaLIF):
                 node.w_in = np.asarray(node.tau_syn) / DT
         return graph
 
-    cases.add("lif_w_in", "Linear, LIFCell, w_in = tau_syn/dt set before nir.write", mended, frames=frames, made=made,
-              dt_s=DT)  # fmt: skip
+    cases.add("lif_w_in", "Linear, LIFCell, w_in = tau_syn/dt set before nir.write", corrected, frames=frames,
+              made=made, dt_s=DT)  # fmt: skip
 
     def iaf(size: int, threshold: float) -> IAFCell:
         return IAFCell(norse.IAFParameters(v_th=torch.full((size,), threshold)), dt=DT)

@@ -98,7 +98,7 @@ def page() -> str:
 def _framework_row(case: dict[str, Any], found: outcomes.CaseResult) -> tuple[str, ...]:
     metadata = ", ".join(f"{key}={_plain(value)}" for key, value in case["metadata"].items() if value is not None)
     unit = f"of {found.places:,} voltages" if case["what"] == "membrane" else f"of {found.places:,} places"
-    said = {
+    message = {
         "exact": f"**exact**, {found.fired:,} spikes",
         "rounding": f"**within rounding**, {100 * found.both:.2g} % {unit}",
         "another network": f"**another network**, {100 * found.file:.2g} % {unit}",
@@ -106,7 +106,7 @@ def _framework_row(case: dict[str, Any], found: outcomes.CaseResult) -> tuple[st
         "not exported": f"**not exported**: `{found.cause}`",
     }[found.result]
     note = f"; {case['note']}" if case["note"] else ""
-    return case["construct"], "" if found.result == "not exported" else f"`{metadata}`", f"{said}{note}"
+    return case["construct"], "" if found.result == "not exported" else f"`{metadata}`", f"{message}{note}"
 
 
 def _node_row(row: nodes.Row) -> tuple[str, ...]:

@@ -98,7 +98,7 @@ def test_a_loss_that_cannot_act_fails_before_the_teacher_is_trained(spikeport, t
     assert not (tmp_path / "out" / "metrics.jsonl").exists()
 
 
-def test_a_run_whose_data_were_not_there_goes_on_with_the_mended_recipe(spikeport, tmp_path):
+def test_a_run_whose_data_were_not_there_goes_on_with_the_corrected_recipe(spikeport, tmp_path):
     words = ["train", "nmnist-small", "--out", "out"]
     assert spikeport(*words, "--set", f"data.root={tmp_path}")[0] == 3
     code, _, err = spikeport(*words, "--set", "data.root=elsewhere")

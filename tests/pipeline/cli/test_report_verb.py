@@ -52,9 +52,9 @@ def test_a_file_that_went_or_changed_is_named(spikeport, run, no_work, how, file
     before = contents(run)
     code, _, err = spikeport("report", run)
     assert code == 2
-    said = one_line(err)
-    assert f"stage {stage}: {file} {'is missing' if how == 'missing' else 'was changed'}" in said
-    assert f"spikeport run {run / 'recipe.toml'} --out {run} --resume" in said
+    message = one_line(err)
+    assert f"stage {stage}: {file} {'is missing' if how == 'missing' else 'was changed'}" in message
+    assert f"spikeport run {run / 'recipe.toml'} --out {run} --resume" in message
     assert contents(run) == before
     assert spikeport("report", run, "--out", run.parent / "elsewhere")[0] == 2
     assert not (run.parent / "elsewhere").exists()

@@ -223,14 +223,14 @@ def test_the_preview_shows_the_frames(way: Data, load: Callable[[Data], Dataset]
 
 def test_the_preview_draws_by_class_with_a_seed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     dataset = load_dataset(Data(source="digits"), cache=tmp_path)
-    labels, shown = dataset.train.labels, []
+    labels, drawn = dataset.train.labels, []
     image_of = look._image_of
-    monkeypatch.setattr(look, "_image_of", lambda data, part, row: shown.append(row) or image_of(data, part, row))
+    monkeypatch.setattr(look, "_image_of", lambda data, part, row: drawn.append(row) or image_of(data, part, row))
     preview(dataset, tmp_path / "look.png", 10)
-    assert sorted(shown) == draw(10, len(labels), labels, seed=0).rows.tolist()
-    assert labels[shown].tolist() == list(range(10))
+    assert sorted(drawn) == draw(10, len(labels), labels, seed=0).rows.tolist()
+    assert labels[drawn].tolist() == list(range(10))
     firsts = [int(np.flatnonzero(labels == digit)[0]) for digit in range(10)]
-    assert shown != firsts
+    assert drawn != firsts
 
 
 def test_importing_the_data_stage_loads_nothing_heavy() -> None:

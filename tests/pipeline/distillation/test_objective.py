@@ -88,8 +88,8 @@ class TestCkd:
         seen = step()
         loss = objective("ckd", kd_weight=0.0, cka_weight=0.0, cka_learnable=False, tet_mse_weight=0.0)(seen)
         entropies = [
-            torch.stack([torch.nn.functional.cross_entropy(z, shown.labels) for z in shown.logits]).mean()
-            for shown in seen.streams.values()
+            torch.stack([torch.nn.functional.cross_entropy(z, one.labels) for z in one.logits]).mean()
+            for one in seen.streams.values()
         ]
         torch.testing.assert_close(loss.total, sum(entropies))
         alone = objective("baseline", tet_mse_weight=0.0)(seen)
@@ -100,8 +100,8 @@ class TestCkd:
         seen = step()
         loss = objective("he2024", cka_weight=0.0, tet_mse_weight=0.0)(seen)
         hybrid, event = (
-            torch.stack([torch.nn.functional.cross_entropy(z, shown.labels) for z in shown.logits]).mean()
-            for shown in seen.streams.values()
+            torch.stack([torch.nn.functional.cross_entropy(z, one.labels) for z in one.logits]).mean()
+            for one in seen.streams.values()
         )
         torch.testing.assert_close(loss.total, hybrid + (1 - 0.7310585786) * event)
 
@@ -112,8 +112,8 @@ class TestCkd:
         for weight in (0.0, 1.0):
             targets = randn(4, B, K).requires_grad_()
             seen = step()
-            for shown in seen.streams.values():
-                shown.logits.requires_grad_()
+            for one in seen.streams.values():
+                one.logits.requires_grad_()
             taught = stream(0, logits=seen.streams["hybrid"].logits, teacher=TeacherTargets(logits=targets))
             seen = step(hybrid=taught, event=seen.streams["event"])
             objective("ckd", kd_weight=weight, cka_learnable=False)(seen).total.backward()
@@ -158,7 +158,7 @@ class TestCkd:
         loss = trained(step(1.0, hybrid=same, event=event))
         assert loss.parts["hybrid.logit_kd.weight"].item() == 0
         assert loss.parts["hybrid.cka_alignment"].item() == pytest.approx(0, abs=1e-6)
-        heads = [tet(shown.logits, shown.labels, mse_weight=1e-3, target=1.0) for shown in (same, event)]
+        heads = [tet(one.logits, one.labels, mse_weight=1e-3, target=1.0) for one in (same, event)]
         torch.testing.assert_close(loss.total, sum(heads), atol=1e-6, rtol=0)
 
     def test_switching_the_sliding_off_keeps_the_alignment(self) -> None:
@@ -219,21 +219,21 @@ class TestMethods:
     def test_tser(self) -> None:
         """(1 - a) CE + a KD - g H with a = 0.5, g = 0.1, tau = 1: 0.342665 (specification 5.1)."""
         targets = TeacherTargets(logits=torch.tensor([[3.0, 1.0]]).log())
-        shown = Stream(
+        one = Stream(
             logits=torch.zeros(2, 1, 2), features=torch.zeros(2, 1, 3), labels=torch.tensor([0]), teacher=targets
         )
         sizes = Sizes(steps=2, classes=2, v_threshold=1.0)
-        loss = objective("tser", sizes, alpha=0.5, gamma=0.1, tau=1.0)(step(event=shown))
+        loss = objective("tser", sizes, alpha=0.5, gamma=0.1, tau=1.0)(step(event=one))
         assert loss.total.item() == pytest.approx(0.342665, abs=1e-6)  # float32
 
     def test_a_stream_that_is_not_shown_adds_nothing(self) -> None:
         """Pretraining without recordings: only the images speak."""
-        shown = stream(6, teacher=teacher())
-        seen = StepInputs(streams={"synthetic": shown}, progress=0.0, generator=torch.Generator())
+        one = stream(6, teacher=teacher())
+        seen = StepInputs(streams={"synthetic": one}, progress=0.0, generator=torch.Generator())
         loss = objective("synthetic-events", tau=2.0)(seen)
-        assert shown.teacher is not None
-        expected = tet(shown.logits, shown.labels, mse_weight=1e-3, target=1.0) + logit_kd(
-            shown.logits, shown.teacher.logits, tau=2.0
+        assert one.teacher is not None
+        expected = tet(one.logits, one.labels, mse_weight=1e-3, target=1.0) + logit_kd(
+            one.logits, one.teacher.logits, tau=2.0
         )
         torch.testing.assert_close(loss.total, expected)
         assert loss.parts["event.tet"].item() == 0
@@ -243,13 +243,13 @@ class TestRecipes:
     def test_losses_are_added_to_the_method(self) -> None:
         added = LossSpec(loss="logit_kd", weight=0.25, schedule=Schedule(shape="step", start=0.2, end=0.6))
         settings = Distillation(method="baseline", losses=(added,))
-        shown = stream(2, teacher=teacher())
+        one = stream(2, teacher=teacher())
         trained = Objective(method_spec(settings), SIZES)
-        assert shown.teacher is not None
+        assert one.teacher is not None
         for progress, weight in ((0.1, 0.25), (0.9, 0.0)):
-            loss = trained(step(progress, event=shown))
-            alone = tet(shown.logits, shown.labels, mse_weight=1e-3, target=1.0)
-            kd = logit_kd(shown.logits, shown.teacher.logits)
+            loss = trained(step(progress, event=one))
+            alone = tet(one.logits, one.labels, mse_weight=1e-3, target=1.0)
+            kd = logit_kd(one.logits, one.teacher.logits)
             torch.testing.assert_close(loss.total, alone + weight * kd)
         assert method_spec(settings, "ckd") == method_spec(Distillation(method="ckd"))  # another arm takes nothing over
 

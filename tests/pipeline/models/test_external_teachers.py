@@ -25,7 +25,7 @@ def images(batch: int = 3, height: int = 17, width: int = 26) -> torch.Tensor:
     return torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(2))
 
 
-def teaching(network: str, **options: Any) -> Recipe:
+def teacher_recipe(network: str, **options: Any) -> Recipe:
     return tiny_recipe(teacher={"network": network, **options})
 
 
@@ -59,7 +59,7 @@ def no_network(shape: tuple[int, int, int], classes: int) -> int:
 
 def test_any_torch_module_by_name() -> None:
     shape = (3, 17, 26)
-    opened = build_teacher(teaching(f"{__name__}:OpenNetwork").teacher, shape, 5)
+    opened = build_teacher(teacher_recipe(f"{__name__}:OpenNetwork").teacher, shape, 5)
     seen = opened.predict(images())
     assert torch.equal(seen.logits, opened.network(images()))  # images as they come: 0 to 1
     assert seen.maps is not None
@@ -68,7 +68,7 @@ def test_any_torch_module_by_name() -> None:
     assert opened.head_weight is not None
     assert opened.classify is not None
     torch.testing.assert_close(opened.classify(seen.embedding), seen.logits)
-    closed = build_teacher(teaching(f"{__name__}:closed_network", mean=[0.5, 0.5, 0.5]).teacher, shape, 5)
+    closed = build_teacher(teacher_recipe(f"{__name__}:closed_network", mean=[0.5, 0.5, 0.5]).teacher, shape, 5)
     seen = closed.predict(images())
     torch.testing.assert_close(seen.logits, closed.network(images() - 0.5))
     assert (seen.maps, seen.embedding, closed.classify, closed.head_weight) == (None, None, None, None)
@@ -81,7 +81,7 @@ def test_an_onnx_file(channels: int, tmp_path: Path) -> None:
     network = nn.Sequential(nn.Conv2d(channels, 4, 3), nn.Flatten(), nn.Linear(4 * 6 * 7, 5)).eval()
     file, shape = tmp_path / "t.onnx", (3, 8, 9)
     export_onnx(network, torch.rand(2, channels, 8, 9), file)
-    recipe = teaching(f"onnx:{file}", epochs=0)
+    recipe = teacher_recipe(f"onnx:{file}", epochs=0)
     built = build_teacher(recipe.teacher, shape, 5)
     given = images(7, 8, 9)
     expected = network(given if channels == 3 else given.mean(1, keepdim=True)).detach()
@@ -102,7 +102,7 @@ def test_an_onnx_file(channels: int, tmp_path: Path) -> None:
 
 def test_a_factory_that_fails_is_named() -> None:
     with pytest.raises(UserError, match=r"os:getcwd\(\(3, 9, 11\), 4\) failed: TypeError: .*Hint: name a function"):
-        build_teacher(teaching("os:getcwd").teacher, (3, 9, 11), 4)
+        build_teacher(teacher_recipe("os:getcwd").teacher, (3, 9, 11), 4)
 
 
 def finished_run(folder: Path) -> tuple[Recipe, nn.Module]:
@@ -116,7 +116,7 @@ def finished_run(folder: Path) -> tuple[Recipe, nn.Module]:
 
 def test_the_student_of_another_run_teaches_from_events(tmp_path: Path) -> None:
     _, student = finished_run(tmp_path / "first")
-    recipe = teaching(f"run:{tmp_path / 'first'}", epochs=0)
+    recipe = teacher_recipe(f"run:{tmp_path / 'first'}", epochs=0)
     check_teacher(recipe.teacher, (9, 11))
     built = build_teacher(recipe.teacher, (3, 9, 11), 3)
     assert (built.input_kind, built.trainable) == ("events", False)
@@ -149,4 +149,4 @@ def test_the_student_of_another_run_teaches_from_events(tmp_path: Path) -> None:
 
 def test_a_factory_that_makes_no_network() -> None:
     with pytest.raises(UserError, match=r"returned a int, not a torch module"):
-        build_teacher(teaching(f"{__name__}:no_network").teacher, (3, 9, 11), 3)
+        build_teacher(teacher_recipe(f"{__name__}:no_network").teacher, (3, 9, 11), 3)

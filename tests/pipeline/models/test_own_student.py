@@ -86,7 +86,7 @@ def test_every_layer_fires_on_the_reference_as_in_torch() -> None:
             nn.init.uniform_(module.weight, 0.5, 2.0)
             nn.init.uniform_(module.bias, -0.2, 0.5)
             nn.init.uniform_(module.running_var, 0.02, 0.2)
-    nn.init.uniform_(student.output_cell.bias, -0.1, 0.1)
+    nn.init.uniform_(student.output_neurons.bias, -0.1, 0.1)
     quantized = quantize(fold_batch_norm(student))
     graph = to_spiking_graph(quantized.deployed(), SHAPE, 0.001, scales(quantized))
     network, _ = quantize_graph(graph)

@@ -57,7 +57,7 @@ def test_folded_time_is_the_step_by_step_network() -> None:
     assert all(0 < each.mean() < 1 for each in layers[:3])
     assert torch.equal(output.spikes, layers[-1])
     assert torch.equal(output.logits, torch.stack([layers[-1][: t + 1].sum(0) for t in range(STEPS)]))
-    torch.testing.assert_close(output.features[-1], states["hidden_cell"])
+    torch.testing.assert_close(output.features[-1], states["hidden_neurons"])
     assert output.maps is not None
     assert torch.equal(output.maps, layers[1])
     assert torch.equal(output.embedding, layers[2])
@@ -92,7 +92,17 @@ def test_heads() -> None:
 
 def test_deployed_names_every_layer_of_the_event_path() -> None:
     names = [name for name, _ in student(downsample="avgpool", channels=(4,), kernel=2).deployed()]
-    expected = ["conv1", "norm1", "conv1_cell", "pool1", "flatten", "hidden", "hidden_cell", "output", "output_cell"]
+    expected = [
+        "conv1",
+        "norm1",
+        "conv1_neurons",
+        "pool1",
+        "flatten",
+        "hidden",
+        "hidden_neurons",
+        "output",
+        "output_neurons",
+    ]
     assert names == expected
 
 

@@ -163,7 +163,7 @@ def test_beta_of_a_half_is_the_published_cell() -> None:
     """u <- u + (I - u) / 2, fires above 0.5, back to 0: the spikes of beta 0.5 and threshold 1 on the same currents."""
     currents = torch.randint(-40, 60, (20, 7, 3), generator=torch.Generator().manual_seed(3)) / 32
     recipe = tiny_recipe(student={"network": "vgg-snn", "width": 0.02, "beta": 0.5, "v_threshold": 1.0})
-    cell = build_student(recipe.student, (2, 16, 16), 2).output_cell
+    cell = build_student(recipe.student, (2, 16, 16), 2).output_neurons
     u, expected = torch.zeros(7, 3), []
     for current in currents:
         u = u + (current - u) / 2

@@ -88,7 +88,7 @@ def test_images_are_normalized_by_channel() -> None:
     torch.testing.assert_close(seen.logits, torch.tensor([[1.0, 1.0, 0.4, 0.4, 0.15, 0.15]]))
 
 
-def teaching(network: str, **options: Any) -> Recipe:
+def teacher_recipe(network: str, **options: Any) -> Recipe:
     return tiny_recipe(teacher={"network": network, **options})
 
 
@@ -99,7 +99,7 @@ def width_of(network: str) -> float:
 @pytest.mark.parametrize("network", TEACHERS)
 def test_every_teacher_takes_small_and_large_images(network: str) -> None:
     """28, 34 x 48, 65 (the first with a large stem) and 224 pixels: logits, maps and embedding of one image."""
-    recipe = teaching(network, width=width_of(network)).teacher
+    recipe = teacher_recipe(network, width=width_of(network)).teacher
     channels = {}
     for height, width in ((28, 28), (34, 48), (65, 65), (224, 224)):
         built = build_teacher(recipe, (3, height, width), 5)
@@ -122,14 +122,14 @@ def test_published_numbers_of_weights(network: str, weights: int) -> None:
     """For 10 classes and small images. ResNet-20: 0.27 M in its paper; here with 1 x 1 shortcuts, two of them: 272,474.
     ResNet-18: 11,173,962 with a 3 x 3 stem. VGG-11: the sum of its convolutions, two numbers a channel, one layer."""
     with torch.device("meta"):
-        built = build_teacher(teaching(network).teacher, (3, 32, 32), 10)
+        built = build_teacher(teacher_recipe(network).teacher, (3, 32, 32), 10)
     assert sum(parameter.numel() for parameter in built.parameters()) == weights
 
 
 def test_the_stem_of_large_images_is_the_published_one() -> None:
     """ResNet-18 on 224 pixels and 1000 classes has 11,689,512 weights, in torchvision's names."""
     with torch.device("meta"):
-        built = build_teacher(teaching("resnet18").teacher, (3, 224, 224), 1000)
+        built = build_teacher(teacher_recipe("resnet18").teacher, (3, 224, 224), 1000)
     assert sum(parameter.numel() for parameter in built.parameters()) == 11_689_512
     names = set(built.state_dict())
     assert {
@@ -141,7 +141,7 @@ def test_the_stem_of_large_images_is_the_published_one() -> None:
 
 def test_a_teacher_survives_its_files(tmp_path: Path) -> None:
     """A ResNet. Its own file gives the same logits, frozen; and onnxruntime gives them too."""
-    recipe, shape = teaching("resnet20", width=0.25, size=20), (3, 17, 26)
+    recipe, shape = teacher_recipe("resnet20", width=0.25, size=20), (3, 17, 26)
     built = build_teacher(recipe.teacher, shape, 5)
     built(images())  # batch norm statistics move
     save_teacher(built, tmp_path / "teacher.safetensors")
@@ -170,27 +170,27 @@ def torchvision_names(built: Teacher) -> dict[str, torch.Tensor]:
 def test_weights_of_the_same_network_from_elsewhere(tmp_path: Path) -> None:
     """In torchvision's names, without batch norm's counters; a head of other classes stays fresh if it is trained."""
     shape, file = (3, 17, 26), tmp_path / "weights.safetensors"
-    source = build_teacher(teaching("resnet20", width=0.25).teacher, shape, 5)
+    source = build_teacher(teacher_recipe("resnet20", width=0.25).teacher, shape, 5)
     source(images())
     save_file(torchvision_names(source), file)
-    same = build_teacher(teaching("resnet20", width=0.25, weights=str(file), epochs=0).teacher, shape, 5)
+    same = build_teacher(teacher_recipe("resnet20", width=0.25, weights=str(file), epochs=0).teacher, shape, 5)
     assert torch.equal(same.predict(images()).logits, source.predict(images()).logits)
-    other = build_teacher(teaching("resnet20", width=0.25, weights=str(file), epochs=1).teacher, shape, 7)
+    other = build_teacher(teacher_recipe("resnet20", width=0.25, weights=str(file), epochs=1).teacher, shape, 7)
     assert torch.equal(other.predict(images()).maps, source.predict(images()).maps)
     assert other.predict(images()).logits.shape == (3, 7)
     with pytest.raises(UserError, match=r"another network: .*head.bias is \[5\], not \[7\].*teacher.epochs"):
-        build_teacher(teaching("resnet20", width=0.25, weights=str(file), epochs=0).teacher, shape, 7)
+        build_teacher(teacher_recipe("resnet20", width=0.25, weights=str(file), epochs=0).teacher, shape, 7)
     with pytest.raises(UserError, match=r"another network: .* and \d+ more"):
-        build_teacher(teaching("resnet18", width=0.25, weights=str(file)).teacher, shape, 5)
+        build_teacher(teacher_recipe("resnet18", width=0.25, weights=str(file)).teacher, shape, 5)
     file.write_bytes(b"no weights")
     with pytest.raises(UserError, match=r"weights.safetensors: cannot be read as weights"):
-        build_teacher(teaching("resnet20", weights=str(file)).teacher, shape, 5)
+        build_teacher(teacher_recipe("resnet20", weights=str(file)).teacher, shape, 5)
 
 
 def test_a_run_keeps_its_teacher_when_the_weight_file_is_gone(tmp_path: Path) -> None:
     shape, file = (3, 17, 26), tmp_path / "weights.safetensors"
     save_teacher(teacher(), file)
-    recipe = teaching("cnn-small", weights=str(file))
+    recipe = teacher_recipe("cnn-small", weights=str(file))
     kept = build_teacher(recipe.teacher, shape, 5)
     save_teacher(kept, tmp_path / "teacher.safetensors")
     file.unlink()
@@ -225,4 +225,4 @@ def test_the_list_of_teachers() -> None:
     assert list(rows)[: len(TEACHERS)] == list(TEACHERS)
     assert [name for name, trained in rows.items() if not trained] == ["onnx:FILE", "run:FOLDER"]
     for name in TEACHERS:
-        check_teacher(teaching(name).teacher, (34, 34))
+        check_teacher(teacher_recipe(name).teacher, (34, 34))

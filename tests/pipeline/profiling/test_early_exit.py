@@ -44,8 +44,8 @@ def test_each_point_is_a_run_of_so_many_steps(seed: int, told_apart: bool) -> No
         cut = simulate(network, frames[:, : point["steps"]])
         (estimate,) = sample_energies_on(network, count_activity(network, cut), ("loihi1",))
         assert point["dynamic_uj"] == energy_row(estimate)["dynamic_uj"]
-        said = network.readout.classes(cut.spikes, cut.membrane)
-        assert point["accuracy"] == share(compare_with_labels(labels, said))
+        message = network.readout.classes(cut.spikes, cut.membrane)
+        assert point["accuracy"] == share(compare_with_labels(labels, message))
     assert found["points"][-1]["accuracy"]["value"] == 2 / 3
 
 

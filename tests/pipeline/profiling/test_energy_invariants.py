@@ -1,4 +1,4 @@
-"""Invariants of the energy estimates: ends of intervals, sums over layers, and what unknown prices leave unknown."""
+"""Invariants of the energy estimates: ends of intervals, sums over layers, and what unknown constants leave unknown."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def test_sanafe_constants_stay_inside_the_interval_of_loihi1() -> None:
 def test_sanafe_prices_by_kind_of_synapse() -> None:
     activity = conv_activity(conv_frames())
     result = sample_energies(load_profile("loihi1-sanafe"), activity)
-    for layer, energy, price in zip(activity.layers, result.layers, (24.0, 35.5), strict=True):
-        assert np.allclose(energy.synapse_pj[1], layer.synops * price, rtol=1e-12)
+    for layer, energy, constant in zip(activity.layers, result.layers, (24.0, 35.5), strict=True):
+        assert np.allclose(energy.synapse_pj[1], layer.synops * constant, rtol=1e-12)
 
 
 # --- invariants
@@ -145,6 +145,6 @@ def test_all_in_aggregate_gives_a_total_and_a_warning() -> None:
     assert row["latency_us"] is None
 
 
-def test_a_gpu_does_not_price_spikes() -> None:
+def test_a_gpu_has_no_energy_per_spike() -> None:
     with pytest.raises(UserError, match="a100 is a gpu: its profile has energies of MACs, not of spikes"):
         sample_energies(load_profile("a100"), known_activity())

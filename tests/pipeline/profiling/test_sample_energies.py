@@ -90,8 +90,8 @@ def test_active_rule_can_be_spiked_only() -> None:
     assert nominal(result.dynamic_pj) == pytest.approx(16 * 23.6 + 5 * 81 + 7 * 52 + 11 * 1.7, rel=1e-12)
     row = energy_row(result)
     assert row["active_rule"] == "spiked_only"
-    (said,) = [line for line in row["assumptions"] if "update is active" in line]
-    assert said == (
+    (message,) = [line for line in row["assumptions"] if "update is active" in line]
+    assert message == (
         "an update is active if the neuron fired (asked for; by the device's own rule an update is active if an event "
         "arrived, a bias is set or the neuron fired); low takes every update as inactive, high as active"
     )
@@ -123,7 +123,7 @@ def test_a_rule_that_no_number_depends_on_is_not_named() -> None:
 
 
 def test_where_the_rule_makes_no_difference_nothing_is_said_of_it() -> None:
-    """SpiNNaker 2 prices every update alike, the 45 nm convention none."""
+    """SpiNNaker 2 has one energy for all updates, the 45 nm convention none."""
     for name in ("spinnaker2", "cmos45-fp32"):
         row = energy_row(sample_energies(load_profile(name), known_activity()))
         assert row["neuron_bracket_uj"] is not None

@@ -151,7 +151,7 @@ def test_runs_without_an_account_or_a_device_say_so(tmp_path: Path) -> None:
 
 
 def test_a_device_known_as_a_whole_has_a_ratio_of_totals(tmp_path: Path) -> None:
-    """An all-in price tells no dynamic energy apart: 160 over 140 µJ, and nothing is said of a missing ratio."""
+    """An all-in energy does not separate dynamic energy: 160 over 140 µJ, and nothing is said of a missing ratio."""
     whole = example_energy()[:1]
     whole[0] |= {"dynamic_uj": None, "total_uj": 140.0}
     more = [whole[0] | {"total_uj": 160.0}]
@@ -236,8 +236,8 @@ def test_spikes_that_differ_are_said_first(tmp_path: Path) -> None:
     broken = example_check(20, ["conv2"], 2000, 410) | {"mismatches": 3, "first_divergence": where}
     checks = {"quantized_vs_reference": broken, "reference_vs_lava": "Lava is not here"}
     comparison = compared(finished_run(tmp_path / "one"), finished_run(tmp_path / "two", equivalence=checks))
-    said = "In “two” quantized student and integer reference do NOT fire the same spikes"
-    assert comparison["summary"].startswith(said)
+    message = "In “two” quantized student and integer reference do NOT fire the same spikes"
+    assert comparison["summary"].startswith(message)
     html = render_html(comparison)
     assert 'class="summary failed"' in html
     assert "first at sample 4, layer conv2" in Page(html).text

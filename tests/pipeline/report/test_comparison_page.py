@@ -129,7 +129,7 @@ def test_the_command_prints_writes_and_may_be_repeated(spikeport: Any, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["one"], "one: one run alone is nothing to compare. Hint: name two"),
         (["one", "one/"], "this run is named twice"),
@@ -139,7 +139,9 @@ def test_the_command_prints_writes_and_may_be_repeated(spikeport: Any, tmp_path:
         (["one", "two", "--out", "file"], "file: this is not a folder"),
     ],
 )
-def test_a_mistake_is_one_line_and_writes_nothing(spikeport: Any, tmp_path: Path, words: list[str], said: str) -> None:
+def test_a_mistake_is_one_line_and_writes_nothing(
+    spikeport: Any, tmp_path: Path, words: list[str], message: str
+) -> None:
     for name in ("one", "two", "killed"):
         finished_run(tmp_path / name)
     (tmp_path / "killed" / "report.json").unlink()
@@ -148,7 +150,7 @@ def test_a_mistake_is_one_line_and_writes_nothing(spikeport: Any, tmp_path: Path
     code, out, err = spikeport("compare", *words)
     assert (code, out) == (2, "")
     assert err.startswith("error: ")
-    assert said in err
+    assert message in err
     assert len(err.splitlines()) == 1
     assert sorted(str(file) for file in tmp_path.rglob("*")) == before
 

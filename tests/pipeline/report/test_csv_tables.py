@@ -18,7 +18,7 @@ def read(text: str) -> list[dict[str, str]]:
 
 
 def test_a_layer_s_row_by_hand() -> None:
-    """Layer 1: 12 operations of 23.6 pJ, 6 active and 2 inactive updates; Loihi 2 has no price."""
+    """Layer 1: 12 operations of 23.6 pJ, 6 active and 2 inactive updates; Loihi 2 has no published energy."""
     activity = known_activity()
     energy = [energy_row(sample_energies(load_profile(name), activity)) for name in ("loihi1", "loihi2")]
     first, _ = read(layers_csv({"layers": [layer.means() for layer in activity.layers], "energy": energy}))

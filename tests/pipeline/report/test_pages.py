@@ -218,7 +218,7 @@ def test_pooling_keeps_every_event_and_adds_none() -> None:
         assert pooled[c, y, x] == events[c, 2 * y : 2 * y + 2, 2 * x : 2 * x + 2].any()
 
 
-def test_text_colours_have_contrast() -> None:
+def test_text_colors_have_contrast() -> None:
     """WCAG 2 AA asks 4.5 : 1 for text, (L1 + 0.05) / (L2 + 0.05) of relative luminances; light, dark and print."""
     css = (Path(page_file.__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
     palettes = [

@@ -34,7 +34,7 @@ class Heard(ProgressPrinter):
         super().__init__(quiet=True)
         self.lines = []
 
-    def say(self, text):
+    def log(self, text):
         self.lines.append(text)
 
 
@@ -79,16 +79,16 @@ def test_a_threshold_that_nothing_reaches_is_said_with_layers_and_remedy_once(tm
     lines, rows = trained(DEAD, tmp_path)
     assert [row["validation_silent"] for row in rows] == [15] * 3
     assert [set(row["rates"].values()) for row in rows] == [{0.0}] * 3
-    (said,) = lines
-    assert "student-baseline, layers conv1, conv2, output: never fire; lower student.v_threshold" in said
+    (message,) = lines
+    assert "student-baseline, layers conv1, conv2, output: never fire; lower student.v_threshold" in message
 
 
 def test_an_output_that_always_fires_is_said(tmp_path):
     lines, rows = trained(FULL, tmp_path)
     assert rows[-1]["rates"]["output"] > 0.9 > rows[-1]["rates"]["dense1"]
-    (said,) = lines
-    assert "student-baseline, layer output: fires in " in said
-    assert "raise student.v_threshold" in said
+    (message,) = lines
+    assert "student-baseline, layer output: fires in " in message
+    assert "raise student.v_threshold" in message
 
 
 def test_a_learning_rate_that_throws_the_weights_away_leaves_no_gradient(tmp_path):

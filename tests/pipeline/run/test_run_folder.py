@@ -49,7 +49,7 @@ def test_a_run_is_not_overwritten(run):
 
 @pytest.mark.parametrize("resume", [False, True])
 def test_a_run_that_has_done_nothing_begins_anew(tmp_path, resume):
-    """Data were not where the first recipe said; the mended one goes into the same folder, resumed or not."""
+    """Data were not where the first recipe said; the corrected one goes into the same folder, resumed or not."""
     create(tmp_path / "a", RECIPE, resume=False, about={"first": 1})
     other = parse_recipe({"name": "a", "training": {"epochs": 4}}, where="test")
     made = create(tmp_path / "a", other, resume=resume, about={"second": 2})

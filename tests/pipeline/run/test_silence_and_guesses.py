@@ -96,17 +96,17 @@ def test_a_teacher_below_its_student_is_named():
 
 def test_the_teacher_is_looked_at_on_images_that_it_was_not_trained_on(monkeypatch):
     """Its logits are one-hot in the order b, c, a; the validation recordings' twins are what it is shown."""
-    data, shown = tiny_dataset(paired_images=True), []
+    data, calls = tiny_dataset(paired_images=True), []
 
     def logits(_, images, size):
-        shown.append((images, size))
+        calls.append((images, size))
         return torch.nn.functional.one_hot(torch.from_numpy((data.validation.labels + 2) % 3), 3).float()
 
     monkeypatch.setattr(stages_learn, "teacher_logits", logits)
     context = SimpleNamespace(dataset=data, recipe=tiny_recipe())
     (found,) = stages_learn._teacher_findings(context, SimpleNamespace(input_kind="images"))
     assert (found.kind, found.value["classes_of_outputs"]) == ("teacher_order", [1, 2, 0])
-    ((images, size),) = shown
+    ((images, size),) = calls
     assert images is data.validation.paired_images.images
     assert size == (9, 11)
 
@@ -152,8 +152,8 @@ def test_a_run_of_a_dead_network_says_so_everywhere(spikeport, tmp_path):
     code, out, err = spikeport("run", "dead.toml", "--out", "run", "--json")
     result = json.loads(out)
     assert code == 0
-    said = "student-ckd, layers conv1, conv2, output: never fire; lower student.v_threshold"
-    assert err.count(f"warning: {said}") == 1
+    message = "student-ckd, layers conv1, conv2, output: never fire; lower student.v_threshold"
+    assert err.count(f"warning: {message}") == 1
     assert result["summary"].startswith("The quantized student does not answer in 40 of 40 recordings; ")
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     assert report["warnings"] == result["warnings"]
@@ -162,12 +162,12 @@ def test_a_run_of_a_dead_network_says_so_everywhere(spikeport, tmp_path):
     dead = [(stage, kind) for stage in ("student-ckd", "quantized-ckd") for kind in both]
     assert kinds == [("teacher", "teacher_guessing"), *dead]
     assert "warning: teacher: it recognizes" in err
-    assert said in (tmp_path / "run" / "report.md").read_text()
-    assert said in (tmp_path / "run" / "report.html").read_text()
+    assert message in (tmp_path / "run" / "report.md").read_text()
+    assert message in (tmp_path / "run" / "report.html").read_text()
     schema = json.loads(Path(content.__file__).with_name("report.schema.json").read_text())
     jsonschema.validate(report, schema)
     _, out, _ = spikeport("train", "dead.toml", "--out", "run", "--resume", "-q")
-    assert f"warning: {said}" in out
+    assert f"warning: {message}" in out
 
 
 # What the summary says

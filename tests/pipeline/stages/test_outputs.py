@@ -26,12 +26,12 @@ def contents(folder):
     }
 
 
-def refuses(spikeport, tmp_path, words, *said):
+def refuses(spikeport, tmp_path, words, *message):
     """The command leaves with 2 and one line, and every file is as it was."""
     before = contents(tmp_path)
     code, _, err = spikeport(*words)
     assert code == 2
-    for word in said:
+    for word in message:
         assert word in one_line(err)
     assert contents(tmp_path) == before
 

@@ -138,12 +138,12 @@ def test_a_page_says_by_which_rule_updates_are_active(spikeport, net, frames, tm
     with open(tmp_path / "page" / "samples.csv", newline="") as file:
         energies = [float(sample["loihi1_dynamic_uj"]) for sample in csv.DictReader(file)]
     assert np.mean(energies) == pytest.approx(row["dynamic_uj"]["nominal"], rel=1e-12)
-    said = "by the rule in force, spiked_only, by received_input_or_bias_or_spiked"
-    assert f"loihi1, neuron updates: {amount(by_rule['spiked_only'])} µJ {said}" in out
+    message = "by the rule in force, spiked_only, by received_input_or_bias_or_spiked"
+    assert f"loihi1, neuron updates: {amount(by_rule['spiked_only'])} µJ {message}" in out
     html, markdown = ((tmp_path / "page" / name).read_text() for name in ("report.html", "report.md"))
     for page in (Page(html).text, markdown):
         assert "an update is active if the neuron fired (asked for; by the device's own rule" in page
-        assert said in page.replace("\\", "")
+        assert message in page.replace("\\", "")
         assert "if all counted as inactive" in page
 
 

@@ -58,7 +58,7 @@ def test_the_recipe_trains_on_a_tiny_folder(name: str, tmp_path: Path, spikeport
     assert (tmp_path / "run" / "teacher.safetensors").is_file() == (source != "dvsgesture")
 
 
-def test_distilling_without_images_is_refused_with_the_mend(tmp_path: Path, spikeport) -> None:
+def test_distilling_without_images_is_refused_with_a_hint(tmp_path: Path, spikeport) -> None:
     SETS["dvsgesture"](tmp_path / "root")
     words = ["data.validation=11", "data.height=16", "data.width=16", "distillation.method=ckd", "training.epochs=1"]
     changes = [word for change in [f"data.root={tmp_path / 'root'}", *words] for word in ("--set", change)]

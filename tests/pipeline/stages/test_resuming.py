@@ -49,11 +49,11 @@ def state(folder):
 
 
 def goes_on(folder, changed, first, **asked):
-    said = []
-    begin(folder, changed, about={}, resume=True, say=said.append, **asked)
+    message = []
+    begin(folder, changed, about={}, resume=True, log=message.append, **asked)
     done = NAMES[: NAMES.index(first)] if first else NAMES
     assert state(folder) == (done, changed, done)
-    return said
+    return message
 
 
 FREE = [
@@ -157,10 +157,10 @@ def test_an_arm_to_compare_with_comes_later(tmp_path):
     run = create(tmp_path / "run", recipe(distillation={"train_baseline": False}), resume=False, about={})
     for name in ("data", "teacher", "student-ckd", "quantized-ckd", "export"):
         run.record(name, {}, (), 0.0)
-    said = []
-    begin(run.path, recipe(), about={}, resume=True, say=said.append)
+    message = []
+    begin(run.path, recipe(), about={}, resume=True, log=message.append)
     assert list(open_run(run.path).manifest["stages"]) == ["data", "teacher", "student-ckd", "quantized-ckd"]
-    assert said == ["changed: distillation.train_baseline; done again: student-baseline and all after it"]
+    assert message == ["changed: distillation.train_baseline; done again: student-baseline and all after it"]
 
 
 @pytest.mark.parametrize(("word", "training"), [("nonsense", False), ("simulator", False), ("export", True)])

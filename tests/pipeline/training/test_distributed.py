@@ -106,8 +106,8 @@ def test_two_processes_end_in_the_weights_of_one(folder, alone, start) -> None:
     """Batches of 9, so that the shares of 5 and 4 differ; batch norm and the mean loss see all nine."""
     result = train(folder, start, STARTS[start], "--set", "training.devices=2")
     assert result.returncode == 0, result.stderr
-    *warnings, said = result.stdout.splitlines()
-    assert said == str(folder / start)
+    *warnings, message = result.stdout.splitlines()
+    assert message == str(folder / start)
     assert len(set(warnings)) == len(warnings)  # one speaks
     one, two = load_file(alone / "student.safetensors"), load_file(folder / start / "student.safetensors")
     for key in one:
@@ -176,14 +176,14 @@ def test_another_number_of_processes_is_refused(folder, alone) -> None:
 
 
 @pytest.mark.parametrize(
-    ("does", "said"),
+    ("does", "message"),
     [
         ("os._exit(7)", "left with 7: no word"),
         ("print('no such device', file=sys.stderr); os._exit(0)", "left with 0: no such device"),
         ("os.kill(os.getpid(), signal.SIGKILL)", "was killed by SIGKILL: no word"),
     ],
 )
-def test_a_process_that_dies_at_its_start_ends_the_training_with_its_reason(tmp_path, does, said) -> None:
+def test_a_process_that_dies_at_its_start_ends_the_training_with_its_reason(tmp_path, does, message) -> None:
     (tmp_path / "small.toml").write_text(RECIPE)
     (tmp_path / "here").mkdir()
     site = f"import os, signal, sys\nif os.environ.get('RANK') == '1':\n    {does}\n"
@@ -195,7 +195,7 @@ def test_a_process_that_dies_at_its_start_ends_the_training_with_its_reason(tmp_
         [*command, "--set", "training.devices=2"], capture_output=True, text=True, check=False, env=around
     )
     assert result.returncode == 2, result.stderr
-    assert f"error: training.devices: process 1 of those that train together {said}. Hint" in result.stderr
+    assert f"error: training.devices: process 1 of those that train together {message}. Hint" in result.stderr
     assert "Traceback" not in result.stderr
 
 

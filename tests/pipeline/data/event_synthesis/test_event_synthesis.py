@@ -57,13 +57,13 @@ def test_a_translator_learns_when_and_where_events_come(tmp_path: Path) -> None:
         found = translator(images).sigmoid().numpy()
     # What is left is the noise of 240 recordings; a constant guess is four times as far off.
     assert np.abs(found - chances).mean() < np.abs(chances - chances.mean()).mean() / 4
-    shown = translator.render(images, torch.Generator().manual_seed(1))
-    assert shown.shape == (STEPS, 240, 2, HEIGHT, WIDTH)
+    rendered = translator.render(images, torch.Generator().manual_seed(1))
+    assert rendered.shape == (STEPS, 240, 2, HEIGHT, WIDTH)
     again = translator.render(images, torch.Generator().manual_seed(1))
-    assert torch.equal(shown, again)
+    assert torch.equal(rendered, again)
     # each place is drawn with its own probability: the mean over all places within 4 sigma
     sigma = np.sqrt((found * (1 - found)).sum()) / found.size
-    assert abs(shown.mean().item() - found.mean()) < 4 * sigma
+    assert abs(rendered.mean().item() - found.mean()) < 4 * sigma
 
 
 def test_a_translator_sees_training_pairs_alone(tmp_path: Path) -> None:
@@ -157,9 +157,9 @@ def test_synthesizers_come_back_from_files(tmp_path: Path, kind: str) -> None:
     images = torch.rand(3, 3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0))
     synthesizer = load_synthesizer(recipe, tmp_path / "synthesis.safetensors")
     expected = translator if kind == "translator" else Simulator(STEPS, recipe.data.step_us)
-    shown = [one.render(images, torch.Generator().manual_seed(4)) for one in (synthesizer, expected)]
-    assert shown[0].shape == (STEPS, 3, 2, HEIGHT, WIDTH)
-    assert torch.equal(*shown)
+    rendered = [one.render(images, torch.Generator().manual_seed(4)) for one in (synthesizer, expected)]
+    assert rendered[0].shape == (STEPS, 3, 2, HEIGHT, WIDTH)
+    assert torch.equal(*rendered)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_lessons_before_the_camera_and_after_it_show_other_things(tmp_path: Path
     data, recipe = tiny_dataset(paired_images=True), tiny_recipe(distillation=SYNTHETIC)
     teacher = train_teacher(recipe, data, tmp_path)
 
-    def shown(stage: str) -> torch.Tensor:
+    def rendered(stage: str) -> torch.Tensor:
         task = PretrainTask(
             recipe, data, initial_student(recipe, data), method_spec(recipe.distillation), teacher=teacher,
             synthesizer=Simulator(STEPS, 30_000), stage=stage, epochs=1, lr=1e-3, weight_decay=0.0, warmup_epochs=0,
@@ -185,8 +185,8 @@ def test_lessons_before_the_camera_and_after_it_show_other_things(tmp_path: Path
         )  # fmt: skip
         return task.clips(torch.arange(8), 0, 0.0)["synthetic"].frames
 
-    assert torch.equal(shown("simulator"), shown("simulator"))
-    assert not torch.equal(shown("simulator"), shown("pretrain"))
+    assert torch.equal(rendered("simulator"), rendered("simulator"))
+    assert not torch.equal(rendered("simulator"), rendered("pretrain"))
 
 
 def test_a_small_share_is_one_image(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_damage_anywhere_is_one_line(tmp_path: Path, shared_data: Path) -> None:
     """Changed, cut and zeroed bytes, a third of them in the header: events or a refusal, nothing else."""
     whole = (shared_data / "samples" / "sample.aedat4").read_bytes()
     path = tmp_path / "a.aedat4"
-    said: list[str] = []
+    message: list[str] = []
     for seed in range(200):
         draw = random.Random(seed)
         content = bytearray(whole)
@@ -156,6 +156,6 @@ def test_damage_anywhere_is_one_line(tmp_path: Path, shared_data: Path) -> None:
         try:
             assert len(read_events(path))
         except UserError as error:
-            said.append(str(error))
-    assert len(said) > 100
-    assert all(text.isprintable() for text in said)
+            message.append(str(error))
+    assert len(message) > 100
+    assert all(text.isprintable() for text in message)

@@ -120,10 +120,10 @@ def test_layouts_of_other_tools_are_named_with_a_way_out(tmp_path: Path, shared_
         shared_data / "samples" / "sample_aedat_header.aedat": "this event file is empty: it holds no event",
     }
     for path, words in cases.items():
-        said = refusal(path)
-        assert words in said, said
-        assert "copy it again" not in said
-        assert "\n" not in said
+        message = refusal(path)
+        assert words in message, message
+        assert "copy it again" not in message
+        assert "\n" not in message
 
 
 def npy(header: dict, body: bytes) -> bytes:
@@ -167,10 +167,10 @@ def test_declared_sizes_are_refused_before_they_are_taken(tmp_path: Path) -> Non
     for name, words in expected.items():
         assert (tmp_path / name).stat().st_size < 500_000
         tracemalloc.start()
-        said = refusal(tmp_path / name)
+        message = refusal(tmp_path / name)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        assert words in said, said
+        assert words in message, message
         assert peak < 40 << 20, (name, peak)
 
 
@@ -204,8 +204,8 @@ def test_nothing_outside_the_file_is_opened(tmp_path: Path) -> None:
             for field, column in (("x", X), ("y", Y), ("p", P)):
                 group[field] = column
             make(group, file)
-        said = refusal(path)
-        assert "store the events in the file itself" in said, (name, said)
+        message = refusal(path)
+        assert "store the events in the file itself" in message, (name, message)
     with h5py.File(tmp_path / "linked.h5", "w") as file:
         file["events"] = h5py.ExternalLink("other.h5", "events")
     assert "found a link in place of 'events'" in refusal(tmp_path / "linked.h5")

@@ -75,13 +75,13 @@ def test_dat_of_another_kind_is_named(tmp_path: Path, changes: dict, words: str)
 
 
 def test_one_event_late_is_refused_in_both_formats(cases: Path) -> None:
-    said = []
+    message = []
     for name in ("one-event-late.dat", "one-event-late.npy"):
         with pytest.raises(UserError) as caught:
             read_recording(cases / name, (16, 16), label=0, key="k")
-        said.append(str(caught.value).removeprefix(str(cases / name)))
-    assert said[0] == said[1]
-    assert "time runs backwards: event " in said[0]
+        message.append(str(caught.value).removeprefix(str(cases / name)))
+    assert message[0] == message[1]
+    assert "time runs backwards: event " in message[0]
     ways = [
         read_recording(cases / name, (16, 16), label=0, key="k", reading=Reading(sort=True))
         for name in ("one-event-late.dat", "one-event-late.npy")

@@ -129,5 +129,5 @@ def test_images_that_are_left_out_are_said(tmp_path: Path, capsys, monkeypatch) 
     options = with_idx(tmp_path).model_copy(update={"pairing": "class", "image_id_offset": 0})
     write_idx(tmp_path / "idx", np.zeros((9, 3, 4)), np.resize([2, 7, 5, 11], 9))
     assert len(load(options).images.labels) == 7
-    assert "2 images of " in (said := capsys.readouterr().err)
-    assert "are left out: no recording has their label, 7\n" in said
+    assert "2 images of " in (message := capsys.readouterr().err)
+    assert "are left out: no recording has their label, 7\n" in message

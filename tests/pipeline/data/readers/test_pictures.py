@@ -133,7 +133,7 @@ def test_alpha_is_blended_with_black_and_said(tmp_path: Path, capsys) -> None:
     expected = rgba[..., :3] * (rgba[..., 3:] / 255)
     found = Findings()
     np.testing.assert_allclose(np.asarray(read_picture(tmp_path / "a.png", found)), expected, atol=1)
-    found.say()
+    found.report()
     assert (
         capsys.readouterr().err
         == f"note: the picture {tmp_path / 'a.png'} has transparent parts: they are shown on black\n"
@@ -146,11 +146,11 @@ def test_an_opaque_alpha_changes_nothing_and_is_not_said(tmp_path: Path, capsys)
     Image.fromarray(rgba).save(tmp_path / "a.png")
     found = Findings()
     np.testing.assert_array_equal(np.asarray(read_picture(tmp_path / "a.png", found)), rgba[..., :3])
-    found.say()
+    found.report()
     assert capsys.readouterr().err == ""
 
 
-def test_a_transparent_colour_of_a_palette_or_of_grey(tmp_path: Path) -> None:
+def test_a_transparent_color_of_a_palette_or_of_gray(tmp_path: Path) -> None:
     indices = np.arange(HEIGHT * WIDTH, dtype=np.uint8).reshape(HEIGHT, WIDTH) % 3
     palette = Image.fromarray(indices, "P")
     palette.putpalette([10, 20, 30, 200, 100, 50, 7, 9, 11])
@@ -178,7 +178,7 @@ def test_the_first_frame_of_an_animation_is_taken_and_said_once(tmp_path: Path, 
         frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], **how)
         assert np.asarray(read_picture(tmp_path / name, found))[0, 0].tolist() == [200, 0, 0]
     for _ in range(2):
-        found.say()
+        found.report()
     assert capsys.readouterr().err == (
         f"note: 3 pictures ({tmp_path / 'a.gif'}, ...) have several frames or pages: the first alone is taken\n"
     )
@@ -188,11 +188,11 @@ def test_dark_16_bits_are_said(tmp_path: Path, capsys) -> None:
     found = Findings()
     Image.fromarray(ramp(255, np.uint16)).save(tmp_path / "a.png")
     read_picture(tmp_path / "a.png", found)
-    found.say()
+    found.report()
     assert "has 16 bits a pixel, and none is brighter than 255 of 65,535" in capsys.readouterr().err
     Image.fromarray(ramp(65535, np.uint16)).save(tmp_path / "b.png")
     read_picture(tmp_path / "b.png", found)
-    found.say()
+    found.report()
     assert capsys.readouterr().err == ""
 
 

@@ -96,9 +96,9 @@ def test_ncaltech101_holds_out_the_last_tenth_and_the_image_of_its_first_recordi
     expected = {f"{name}/image_{n:04}" for label, name in enumerate(CALTECH) for n in range(1, 10 + label)}
     assert set(dataset.train.keys) | set(dataset.validation.keys) == expected
     assert set(dataset.static.keys) == expected - set(dataset.validation.keys)
-    shown = {image.tobytes() for image in dataset.static.images}
+    stored = {image.tobytes() for image in dataset.static.images}
     assert dataset.test.paired_images is not None
-    assert not shown & {image.tobytes() for image in dataset.test.paired_images.images}
+    assert not stored & {image.tobytes() for image in dataset.test.paired_images.images}
 
 
 def test_ncaltech101_never_reads_the_photographs_of_faces_twice(tmp_path: Path) -> None:

@@ -122,9 +122,9 @@ def test_few_to_train_on_and_all_others_to_test_on() -> None:
     assert np.bincount(LABELS[split.test]).tolist() == [36, 18, 9]
     assert split.validation.shape == (0,)
     assert not set(split.train) & set(split.test)
-    said = split_by_class(LABELS, train=7, validation=0, test=63, seed=5)
+    message = split_by_class(LABELS, train=7, validation=0, test=63, seed=5)
     for part in ("train", "validation", "test"):
-        np.testing.assert_array_equal(getattr(said, part), getattr(split, part))
+        np.testing.assert_array_equal(getattr(message, part), getattr(split, part))
 
 
 def test_without_recordings_nothing_is_trained_on() -> None:

@@ -69,9 +69,9 @@ def stream(steps: tuple[int, ...] = ()) -> Stream:
     )
 
 
-def step(shown: Stream) -> StepInputs:
-    other = replace(shown, features=randn(9, T, B, C, H, W))
-    return StepInputs(streams={"hybrid": shown, "event": other}, progress=0.3, generator=seeded(1))
+def step(one: Stream) -> StepInputs:
+    other = replace(one, features=randn(9, T, B, C, H, W))
+    return StepInputs(streams={"hybrid": one, "event": other}, progress=0.3, generator=seeded(1))
 
 
 def build(name: str, **options: object) -> DistillationLoss:
@@ -97,8 +97,8 @@ def test_a_spiking_teacher_with_equal_steps(name: str, options: dict) -> None:
     assert targets is not None
     repeated = [one.expand(T, *one.shape) for one in (targets.logits, targets.maps, targets.embedding)]
     again = replace(always.teacher, logits=repeated[0], maps=repeated[1], embedding=repeated[2])
-    shown = replace(once, teacher=again)
-    values = [build(name, **options).compute(each, step(each)) for each in (once, shown)]
+    one = replace(once, teacher=again)
+    values = [build(name, **options).compute(each, step(each)) for each in (once, one)]
     torch.testing.assert_close(values[1], values[0])
     assert values[0] != 0
 
@@ -119,30 +119,30 @@ def test_a_spiking_teacher_is_averaged_where_time_is(name: str, options: dict) -
     mean = replace(
         targets, logits=targets.logits.mean(0), maps=targets.maps.mean(0), embedding=targets.embedding.mean(0)
     )
-    shown = replace(timed, teacher=mean)
-    values = [build(name, **options).compute(each, step(each)) for each in (timed, shown)]
+    one = replace(timed, teacher=mean)
+    values = [build(name, **options).compute(each, step(each)) for each in (timed, one)]
     torch.testing.assert_close(values[0], values[1])
 
 
 def test_a_silent_spiking_teacher_has_no_weight() -> None:
     """Of five recordings it is silent in two: what the loss takes of them is what it takes of the other three."""
-    shown = stream((T,))
-    targets = shown.teacher
+    one = stream((T,))
+    targets = one.teacher
     assert targets is not None
     logits = targets.logits.clone()
     logits[:, [1, 4]] = 0
-    silent = replace(shown, teacher=replace(targets, logits=logits))
+    silent = replace(one, teacher=replace(targets, logits=logits))
     others = [0, 2, 3]
     kept = replace(
         targets, logits=logits[:, others], maps=targets.maps[:, others], embedding=targets.embedding[:, others]
     )
     rest = replace(
-        shown,
-        logits=shown.logits[:, others],
-        features=shown.features[:, others],
-        labels=shown.labels[others],
-        maps=shown.maps[:, others],
-        embedding=shown.embedding[:, others],
+        one,
+        logits=one.logits[:, others],
+        features=one.features[:, others],
+        labels=one.labels[others],
+        maps=one.maps[:, others],
+        embedding=one.embedding[:, others],
         teacher=kept,
     )
     module = build("cam_kd", target_class="teacher")
@@ -241,14 +241,14 @@ def test_a_teachers_features_may_be_made_alike() -> None:
     sizes = Sizes(steps=2, classes=3, v_threshold=1.0, student_embedding=7, teacher_embedding=7)
     module = build_loss("feature_kd", {"projector": "identity", "normalize_teacher": True}, sizes)
     ours = (targets - targets.mean(0)) / targets.std(0, correction=0)
-    shown = Stream(
+    one = Stream(
         logits=randn(7, 2, 5, 3), features=randn(7, 2, 5, 3), labels=torch.zeros(5, dtype=torch.long),
         embedding=ours.expand(2, 5, 7), teacher=TeacherTargets(logits=randn(8, 5, 3), embedding=targets),
     )  # fmt: skip
-    assert module.compute(shown, step(shown)).item() == pytest.approx(0, abs=1e-10)
+    assert module.compute(one, step(one)).item() == pytest.approx(0, abs=1e-10)
     single = replace(
-        shown, logits=shown.logits[:, :1], features=shown.features[:, :1], labels=shown.labels[:1],
-        embedding=shown.embedding[:, :1], teacher=TeacherTargets(logits=randn(8, 1, 3), embedding=targets[:1]),
+        one, logits=one.logits[:, :1], features=one.features[:, :1], labels=one.labels[:1],
+        embedding=one.embedding[:, :1], teacher=TeacherTargets(logits=randn(8, 1, 3), embedding=targets[:1]),
     )  # fmt: skip
     assert torch.isfinite(module.compute(single, step(single)))
 
@@ -263,15 +263,15 @@ def test_similarities_by_products() -> None:
 
 
 def test_noise_is_for_training() -> None:
-    shown = stream()
+    one = stream()
     module = build("noisy_logit_kd")
-    plain = logit_kd(shown.logits, shown.teacher.logits, mode="mean")
-    assert not torch.equal(module.compute(shown, step(shown)), plain)
-    assert torch.equal(module.eval().compute(shown, step(shown)), plain)
+    plain = logit_kd(one.logits, one.teacher.logits, mode="mean")
+    assert not torch.equal(module.compute(one, step(one)), plain)
+    assert torch.equal(module.eval().compute(one, step(one)), plain)
 
 
 def test_the_target_of_cross_entropy() -> None:
-    shown = stream()
+    one = stream()
     for options, target in (({}, 1.0), ({"target": 0.25}, 0.25)):
-        expected = tet(shown.logits, shown.labels, mse_weight=0.5, target=target)
-        assert torch.equal(build("tet", mse_weight=0.5, **options).compute(shown, step(shown)), expected)
+        expected = tet(one.logits, one.labels, mse_weight=0.5, target=target)
+        assert torch.equal(build("tet", mse_weight=0.5, **options).compute(one, step(one)), expected)

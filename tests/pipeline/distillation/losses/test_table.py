@@ -78,8 +78,8 @@ def build(name: str, sizes: Sizes = SIZES, **options: object):
 def test_every_loss(name: str) -> None:
     made = streams()
     for stream in made.values():
-        for shown in (stream.logits, stream.features, stream.maps, stream.embedding):
-            shown.retain_grad()
+        for each in (stream.logits, stream.features, stream.maps, stream.embedding):
+            each.retain_grad()
     seen = step(made)
     module = build(name)
     stream = made["hybrid" if module.streams == ("hybrid",) else "event"]
@@ -87,7 +87,7 @@ def test_every_loss(name: str) -> None:
     assert loss.shape == ()
     assert torch.isfinite(loss)
     loss.backward()
-    heard = [shown.grad for shown in (stream.logits, stream.features, stream.maps, stream.embedding)]
+    heard = [each.grad for each in (stream.logits, stream.features, stream.maps, stream.embedding)]
     assert any(grad is not None and grad.any() for grad in heard)
     for targets in (stream.teacher for stream in made.values()):
         assert all(
@@ -168,7 +168,7 @@ def test_blur_zeroes_channels_in_training_alone() -> None:
     assert not torch.equal(noisy, whole)
 
 
-def test_laf_is_distillation_through_the_teachers_head() -> None:
+def test_teacher_head_kd_is_distillation_through_the_teachers_head() -> None:
     made = streams()
     stream = made["event"]
     torch.manual_seed(0)

@@ -87,7 +87,7 @@ def test_it_learns_is_quantized_and_exported(through: str, tmp_path: Path, monke
     assert [type(neurons) for neurons in fresh.neurons()] == 3 * [LoihiPlif]
     trained = train_student(recipe, dataset, None, "baseline", tmp_path / "train")
     logits = [float(neurons.logit.detach()) for neurons in trained.neurons()]
-    assert all(abs(logit - float(fresh.output_cell.logit.detach())) > 0.01 for logit in logits)
+    assert all(abs(logit - float(fresh.output_neurons.logit.detach())) > 0.01 for logit in logits)
     assert len(set(logits)) == 3
     tuned = qat_finetune(recipe, dataset, trained, tmp_path / "tune")
     save_student(tuned, tmp_path / "quantized.safetensors")
