@@ -145,9 +145,9 @@ class Study:
             study = self.read()
             part = study["parts"].get(name)
             old = part["runs"] if part and _of_recipe(part, recipe) else []
-            kept = [run for run in old if (run["group"], run["variant"]) in places and _same(run) != _same(row)]
+            unchanged = [run for run in old if (run["group"], run["variant"]) in places and _same(run) != _same(row)]
             runs = sorted(
-                [*kept, row], key=lambda run: (places[run["group"], run["variant"]], run["seed"], run["fold"] or 0)
+                [*unchanged, row], key=lambda run: (places[run["group"], run["variant"]], run["seed"], run["fold"] or 0)
             )
             study["parts"][name] = {**head, "runs": runs}
             write_json(self.file, study)

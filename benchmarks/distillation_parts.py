@@ -142,7 +142,7 @@ PARTS = {
         folds=5,
         seeds=2,
         verb="run",
-        about="Every preset with its own defaults on the same student, epochs and augmentation: 800 recordings train, "
+        about="Every method with its own defaults on the same student, epochs and augmentation: 800 recordings train, "
         "200 test. `baseline` is the augmented baseline without distillation.",
     ),
     "curve": Part(

@@ -42,7 +42,7 @@ def main() -> None:
     words.add_argument("--root", type=Path, default=Path("../shared/data"))
     words.add_argument("--repeats", type=int, default=7)
     options = words.parse_args()
-    kept = keep_freed_memory()
+    memory_kept = keep_freed_memory()
     folder = options.root / "NMNIST/Train"
     files = list_events(folder).files()
     paths = [file.path for file in files]
@@ -88,7 +88,7 @@ def main() -> None:
     print("command:", "python", " ".join(sys.argv))
     print(f"machine: {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}")
     print(f"versions: numpy {np.__version__}, tonic {tonic.__version__}; {len(paths)} recordings, 34 x 34, 10 x 30 ms")
-    print(f"freed memory is {'kept, as in training' if kept else 'given back'}")
+    print(f"freed memory is {'kept, as in training' if memory_kept else 'given back'}")
     for title, medians in zip(("events in memory -> frames", "files -> frames"), results, strict=True):
         print(title)
         base = next(iter(medians.values()))

@@ -73,8 +73,8 @@ def main() -> None:
         "versions": versions(),
         "seed": options.seed,
     }
-    kept = options.out / "nir_paper.json"
-    found: dict[str, Any] = json.loads(kept.read_text()) if kept.is_file() else {}
+    record = options.out / "nir_paper.json"
+    found: dict[str, Any] = json.loads(record.read_text()) if record.is_file() else {}
     recordings = choose(options.data / "NMNIST" / "Train", options.samples, options.seed)
     sinabs, parts = options.data / "nir" / "cnn_sinabs.nir", options.only.split(",")
     if "braille" in parts:

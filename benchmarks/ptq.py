@@ -137,8 +137,8 @@ def nmnist(options: argparse.Namespace) -> tuple[np.ndarray, np.ndarray, np.ndar
     for row, (_, file) in enumerate(order):
         events = read_events(file)
         step = ((events["t"] - events["t"][0]) // STEP_US).astype(np.int64)
-        kept = events[step < STEPS]
-        np.add.at(frames[row], (step[step < STEPS], kept["p"].astype(np.int64), kept["y"], kept["x"]), 1)
+        selected = events[step < STEPS]
+        np.add.at(frames[row], (step[step < STEPS], selected["p"].astype(np.int64), selected["y"], selected["x"]), 1)
     labels = np.array([digit for digit, _ in order])
     return frames, labels, np.arange(options.calibration), np.arange(options.calibration, len(order))
 

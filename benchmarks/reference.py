@@ -80,8 +80,8 @@ def _compare(
     ours, bare_s = min(times), min(bares)
     assert np.array_equal(trace.spikes[drawn.rows], lava.spikes), "the spikes differ from Lava's"
     dense = simulate(network, few, engine="dense", keep_layers=True)
-    kept = simulate(network, few, keep_layers=True)
-    for one, other in zip(kept.layer_spikes or (), dense.layer_spikes or (), strict=True):
+    layer_trace = simulate(network, few, keep_layers=True)
+    for one, other in zip(layer_trace.layer_spikes or (), dense.layer_spikes or (), strict=True):
         assert np.array_equal(one, other), "the engines differ"
     assert trace.counts is not None
     rates = trace.counts.spikes_out.mean(axis=0) / [layer.neurons * frames.shape[1] for layer in network.layers]

@@ -95,7 +95,7 @@ class Browser:
 
 
 @dataclass(frozen=True)
-class Look:
+class PageView:
     """Result of one view of one page. `findings`: those of axe, as (impact, rule, number of places)."""
 
     requests: list[str]
@@ -105,7 +105,7 @@ class Look:
     picture: bytes
 
 
-def look(browser: Browser, page: Path, view: str, axe: str | None) -> Look:
+def open_page(browser: Browser, page: Path, view: str, axe: str | None) -> PageView:
     """Loads `page` in one view."""
     width, height, tall, media, colors = VIEWS[view]
     target = browser.ask("Target.createTarget", url="about:blank")["targetId"]
@@ -144,7 +144,7 @@ def look(browser: Browser, page: Path, view: str, axe: str | None) -> Look:
     asked = [what["request"]["url"] for name, what in events if name == "Network.requestWillBeSent"]
     messages = [str(what) for name, what in events if name in ("Runtime.consoleAPICalled", "Runtime.exceptionThrown")]
     messages += [what["entry"]["text"] for name, what in events if name == "Log.entryAdded"]
-    return Look(
+    return PageView(
         requests=[url for url in asked if url != address and not url.startswith("data:")],
         messages=messages,
         wider=value > width,
@@ -170,7 +170,7 @@ def main() -> None:
         for named in options.pages:
             name, _, path = named.rpartition("=")
             for view in VIEWS:
-                seen = look(browser, Path(path), view, axe)
+                seen = open_page(browser, Path(path), view, axe)
                 (options.out / f"{name}-{view}.webp").write_bytes(seen.picture)
                 found = seen.findings
                 serious = [each for each in found or [] if each[0] in SERIOUS]

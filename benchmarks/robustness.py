@@ -76,7 +76,7 @@ class Totals:
     def count_loudly(self, name: str, outcome: warm.ProcessResult, found: list[str]) -> None:
         """Adds one process of a slow section, and prints it."""
         self.count(name, outcome, found)
-        say(f"{name}: {outcome.code}, {outcome.seconds:.1f} s" + "".join(f"; VIOLATION {words}" for words in found))
+        log(f"{name}: {outcome.code}, {outcome.seconds:.1f} s" + "".join(f"; VIOLATION {words}" for words in found))
 
     def add(self, other: dict[str, Any]) -> None:
         """Adds the saved totals of another part."""
@@ -100,9 +100,9 @@ def hostile(cases: list[Case]) -> Callable[[argparse.Namespace, Totals], None]:
             outcome, found = warm.try_case(case, args.seed, place)
             totals.count(f"{case.kind}: {case.name}", outcome, found)
             if found:
-                say(f"VIOLATION {totals.violations[-1]}")
+                log(f"VIOLATION {totals.violations[-1]}")
                 keep(place, args.keep / f"{case.kind}-{number}")
-            say(f"{number} {case.kind}: {case.name} -> {outcome.code}", passing=True)
+            log(f"{number} {case.kind}: {case.name} -> {outcome.code}", passing=True)
         shutil.rmtree(place, ignore_errors=True)
 
     return run
@@ -170,7 +170,7 @@ def keep(found: Path, at: Path) -> None:
     found.rename(at)
 
 
-def say(text: str, *, passing: bool = False) -> None:
+def log(text: str, *, passing: bool = False) -> None:
     """Prints a line on standard error; with `passing` only on a terminal."""
     if not passing:
         print(text, file=sys.stderr, flush=True)
@@ -227,7 +227,7 @@ def main() -> int:
         known[name](args, totals)
         all_totals[name] = totals
         _keep(args, name, totals)
-        say(f"{name}: {totals.inputs} inputs in {time.monotonic() - began:.0f} s, {len(totals.violations)} violations")
+        log(f"{name}: {totals.inputs} inputs in {time.monotonic() - began:.0f} s, {len(totals.violations)} violations")
     if args.write or args.kept:
         all_totals = {name: totals for name in known if (totals := _kept(args, name)).inputs}
     if args.write:

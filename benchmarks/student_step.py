@@ -172,7 +172,7 @@ def main() -> None:
     data = recipe.data
     torch.manual_seed(0)
     shape = (2, data.height, data.width)
-    kept = keep_freed_memory()
+    memory_kept = keep_freed_memory()
     student = lively_student(recipe, shape)
 
     def folded(frames: Tensor) -> Tensor:
@@ -189,7 +189,7 @@ def main() -> None:
     # One thread never waits, and processor time does not count what others do meanwhile.
     clock = time.process_time if options.threads == 1 else time.perf_counter
     print(f"{'processor' if options.threads == 1 else 'wall'} time, best of {options.repeats}; ", end="")
-    print(f"freed memory is {'kept' if kept else 'given back'}; ", end="")
+    print(f"freed memory is {'kept' if memory_kept else 'given back'}; ", end="")
     print(f"SpikingJelly {version('spikingjelly')}" if jelly else "SpikingJelly is not here")
     print(f"{'B':>4}" + "".join(f" {name + ' ms':>16} {'ratio':>6}" for name in ways))
     for batch in (8, 16, 64):

@@ -113,17 +113,17 @@ def rewind(run: Path, stage: str) -> None:
     path = run / "manifest.json"
     manifest = json.loads(path.read_text())
     names = list(manifest["stages"])
-    kept = names[: names.index(stage)]
-    for name in names[len(kept) :]:
+    done_before = names[: names.index(stage)]
+    for name in names[len(done_before) :]:
         for file in manifest["stages"].pop(name)["files"]:
             (run / file).unlink(missing_ok=True)
     path.write_text(json.dumps(manifest, indent=2) + "\n")
     metrics = run / "metrics.jsonl"
-    if not kept:
+    if not done_before:
         metrics.unlink()
         shutil.rmtree(run / "checkpoints", ignore_errors=True)
         return
-    rows = [line for line in metrics.read_text().splitlines(keepends=True) if json.loads(line)["stage"] in kept]
+    rows = [line for line in metrics.read_text().splitlines(keepends=True) if json.loads(line)["stage"] in done_before]
     metrics.write_text("".join(rows))
 
 

@@ -94,12 +94,12 @@ def in_reference(
     """
     from spikeport.export.backends.reference.simulate import iter_simulate
 
-    totals, kept = TraceTotals(network, labels), []
+    totals, traces = TraceTotals(network, labels), []
     for part, trace in iter_simulate(network, frames, per_step=per_step, memory_bytes=memory_bytes, device=device):
         totals.add(part, trace)
-        kept += [trace] if keep else []
+        traces += [trace] if keep else []
         progress(part.stop, len(frames))
-    return _describe("reference", frames, totals, joined(kept) if kept else None, rows)
+    return _describe("reference", frames, totals, joined(traces) if traces else None, rows)
 
 
 def in_backend(

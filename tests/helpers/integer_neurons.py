@@ -19,5 +19,5 @@ def integer_neurons(drive: np.ndarray, v_decay: int, vth_mant: int) -> tuple[np.
     return spikes, voltages
 
 
-def loihi_cell(v_decay: int, vth_mant: int, scale: float) -> LoihiLeaky:
+def loihi_leaky(v_decay: int, vth_mant: int, scale: float) -> LoihiLeaky:
     return LoihiLeaky(1 - v_decay / 4096, vth_mant / scale, numerics="loihi", scale=scale)

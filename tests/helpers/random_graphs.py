@@ -92,7 +92,7 @@ class _Builder:
                 self.convolution()
             else:
                 self.dense(2.0 ** self.rng.integers(2, 7))
-                self.recurrent_cell()
+                self.recurrent_layer()
         ending = self.rng.choice(["spikes", "spikes", "voltages", "host"])
         if ending == "voltages":
             self.dense(4.0)
@@ -103,7 +103,7 @@ class _Builder:
         density = self.rng.choice([0.1, 0.4, 0.8])
         return self.graph(), (self.rng.random((14, *self.first)) < density).astype(np.uint8)
 
-    def cell(self, scale: float) -> nir.NIRNode:
+    def neuron(self, scale: float) -> nir.NIRNode:
         """Gains and thresholds that differ from row to row now and then, as exact powers of two."""
         rows = self.shape[:1] + (1,) * (len(self.shape) - 1)
         full = np.ones(self.shape) if self.coin() else np.ones(rows)
@@ -152,8 +152,8 @@ class _Builder:
             self.add(nir.Delay(DT * self.rng.integers(0, 4, self.shape)))  # behind a bias it would be refused
         self.scale_now = scale
 
-    def recurrent_cell(self) -> None:
-        node = self.cell(self.scale_now)
+    def recurrent_layer(self) -> None:
+        node = self.neuron(self.scale_now)
         size = self.shape[0]
         since = max((int(name[1:]) for name in self.scales), default=0)
         around = [self.nodes[k] for k in (*range(max(0, since - 2), since), *range(since, len(self.nodes)))]
@@ -181,4 +181,4 @@ class _Builder:
         self.add(nir.Conv2d(None, weight, 1, padding, 1, groups, 4 * self.rng.integers(-9, 9, 2 * groups) / scale))
         if self.shape[1] >= 2 and self.coin(0.4):
             self.add(nir.SumPool2d(*np.array([[2, 1], [1, 1], [0, 0]])))
-        self.add(self.cell(scale))
+        self.add(self.neuron(scale))

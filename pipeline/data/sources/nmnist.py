@@ -72,7 +72,7 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
             part_keys[row] = f"{part.name}/{file.key}"
             files.append(EventFile(path=file.path, label=file.label, key=part_keys[row]))
         known = np.isin(read[1], [int(name) for name in classes])
-        if part.name == "test":  # images of the official test part are there as twins only
+        if part.name == "test":  # images of the official test part are there as paired images only
             known &= [not key.startswith("image:") for key in part_keys]
         pixels.append(read[0][known])
         labels.append(np.searchsorted([int(name) for name in classes], read[1][known]))

@@ -28,7 +28,7 @@ def static_pool(images: StaticImages, held_out: set[str], *, limit: int, seed: i
         raise UserError(
             "no static image is left to train on",
             where="data",
-            cause="each is the twin of a validation or test recording",
+            cause="each is paired with a validation or test recording",
             hint="add images, or lower data.validation and data.test",
         )
     if limit and limit < len(rows):

@@ -48,7 +48,7 @@ class SpikingBlock(BranchedBlock):
         return [inner, outer], membranes
 
 
-class _MeanOfPlaces(nn.Module):
+class _SpatialMean(nn.Module):
     def forward(self, spikes: Tensor) -> Tensor:
         return spikes.mean((-2, -1))
 
@@ -89,7 +89,7 @@ class SpikingResNet(StudentNetwork):
                     channels, wider, stride if block == 1 else 1, recipe
                 )
                 channels = wider
-        layers["mean"], layers["mean_norm"] = _MeanOfPlaces(), nn.BatchNorm1d(channels)
+        layers["mean"], layers["mean_norm"] = _SpatialMean(), nn.BatchNorm1d(channels)
         if spec.dense:
             layers["dense"], layers["dense_neurons"] = (
                 nn.Linear(channels, spec.dense),

@@ -44,7 +44,7 @@ class TeacherOutput:
 
 
 class Teacher(nn.Module):
-    """A network that teaches. A subclass has `forward_features`, and `classifier` if it has a classifier.
+    """A teacher network. A subclass has `forward_features`, and `classifier` if it has a classifier.
 
     Attributes:
         input_kind: "images" `[B, 3, H, W]`, float in 0..1, or "events", the student's frames `[T, B, C, H, W]`.

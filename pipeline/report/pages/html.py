@@ -204,8 +204,8 @@ def _output_rows(sample: SampleJson) -> list[dict[str, object]]:
     if len(names) > MOST_CLASSES:
         asked = {sample["label"], sample["predicted"]}
         ranked = sorted(names, key=lambda name: (name not in asked, -len(sample["output"][name])))
-        kept = set(ranked[:MOST_CLASSES])
-        names = [name for name in names if name in kept]
+        kept_classes = set(ranked[:MOST_CLASSES])
+        names = [name for name in names if name in kept_classes]
     return [
         {
             "name": name,

@@ -82,8 +82,8 @@ def test_a_divergence_is_kept_and_shows_itself_again(network, frames, tmp_path, 
 def test_a_case_holds_the_network_the_sample_both_sides_and_versions(network, frames, tmp_path, altered):
     found = compare_backends(network, frames, case_folder=tmp_path)
     place = found.comparison.first_divergence
-    kept = read_netx(found.case / "network.net")
-    assert [layer.name for layer in kept.layers] == ["conv 1", "fc"]
+    loaded = read_netx(found.case / "network.net")
+    assert [layer.name for layer in loaded.layers] == ["conv 1", "fc"]
     with np.load(found.case / "case.npz", allow_pickle=False) as archive:
         np.testing.assert_array_equal(archive["frames"], frames[place.sample : place.sample + 1])
         np.testing.assert_array_equal(archive["second"][0], found.trace.spikes[place.sample])

@@ -37,7 +37,7 @@ class PlainLoops:
 
     def simulate(self, network, frames, *, keep_layers=False, timeout_s=None, progress=None):
         spikes = np.asarray(frames).astype(np.int64).reshape(*frames.shape[:2], -1)
-        kept = []
+        fired = []
         for layer in network.layers:
             u = v = np.zeros((len(spikes), layer.neurons), np.int64)
             out = np.zeros((*spikes.shape[:2], layer.neurons), np.int64)
@@ -46,11 +46,11 @@ class PlainLoops:
                 v = np.sign(v) * (abs(v) * (4096 - layer.v_decay) // 4096) + u + 64 * layer.bias_map
                 out[:, t] = v > 64 * (layer.vth_mant + self.wrong_by)
                 v = np.where(out[:, t], 0, v)
-            kept.append(out.astype(np.uint8))
+            fired.append(out.astype(np.uint8))
             spikes = out
         if progress:
             progress(len(frames), len(frames))
-        return SpikeTrace(backend=self.version(), spikes=kept[-1], layer_spikes=tuple(kept) if keep_layers else None)
+        return SpikeTrace(backend=self.version(), spikes=fired[-1], layer_spikes=tuple(fired) if keep_layers else None)
 
     def doctor(self):
         return Diagnosis(state="ok", detail="nothing to install")

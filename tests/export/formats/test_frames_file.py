@@ -77,8 +77,8 @@ def test_samples_are_read_when_asked_for(tmp_path, monkeypatch, how, kind):
     if how == "spooled":
         monkeypatch.setattr(frames_file, "IN_MEMORY", 100)
     frames = np.random.default_rng(1).integers(0, 2, (7, 3, *SHAPE), dtype=np.uint8)
-    kept = np.asfortranarray(frames) if kind == "fortran" else frames.astype(kind)
-    path, labels = saved(tmp_path, how, kept, np.arange(7))
+    stored = np.asfortranarray(frames) if kind == "fortran" else frames.astype(kind)
+    path, labels = saved(tmp_path, how, stored, np.arange(7))
     reader, read = open_frames(path, SHAPE)
     assert (reader.shape, reader.dtype, reader.ndim, len(reader)) == (frames.shape, np.uint8, 5, 7)
     for key in (

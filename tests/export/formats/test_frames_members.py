@@ -55,8 +55,8 @@ def test_labels_behind_frames_are_read_at_every_size(tmp_path, count):
 @example(500, ["frames", "labels", "before", "x" * 60], {"before", "x" * 60}, "uint8", 0, False)
 def test_any_size_any_order_any_neighbors(count, order, without, kind, extra, packed):
     frames, labels = drawn(count, extra)
-    kept = np.asfortranarray(frames) if kind == "fortran" else frames.astype(kind)
-    held = {"frames": kept, "labels": labels.astype(">i2"), "before": np.arange(extra), "x" * 60: np.arange(3.0)}
+    stored = np.asfortranarray(frames) if kind == "fortran" else frames.astype(kind)
+    held = {"frames": stored, "labels": labels.astype(">i2"), "before": np.arange(extra), "x" * 60: np.arange(3.0)}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "f.npz"
         save = np.savez_compressed if packed else np.savez

@@ -82,17 +82,17 @@ def effective_in_netx(matrices):
         mixed, shift = 1, math.floor(math.log2(min(127 / high if high else math.inf, 128 / -low))) + 1
     even = next(n for n in range(8, -1, -1) if all(value % 2**n == 0 for value in values))
     bits = 8 - shift - (even - mixed)
-    kept = []
+    loaded = []
     for matrix in matrices:
         own = [int(value) * 2**shift for value in matrix.reshape(-1)]
         sign = 1 if min(own) >= 0 else -1 if max(own) <= 0 else 0
         lowest, cut = (-256, 8 - bits + 1) if sign == 0 else (0, 8 - bits)
         if cut < 0:  # odd weights below -128 beside a zero: NumPy shifts positive numbers by a negative count to 0
-            kept.append(np.zeros(matrix.shape, np.int64))
+            loaded.append(np.zeros(matrix.shape, np.int64))
             continue
         acting = [min(max(value * (sign or 1), lowest), 255) // 2**cut * 2**cut * (sign or 1) for value in own]
-        kept.append(np.array([value // 2**shift for value in acting]).reshape(matrix.shape))
-    return kept
+        loaded.append(np.array([value // 2**shift for value in acting]).reshape(matrix.shape))
+    return loaded
 
 
 @settings(max_examples=60, deadline=None)
@@ -220,9 +220,9 @@ def test_recurrence_with_one_exponent_and_delays_for_both(tmp_path):
 def test_values_of_each_neuron_stand_in_the_order_w_h_c(tmp_path, key):
     """netx reverses shapes and kernels, but hands these on to (W, H, C) neurons; equal in Lava (lava_equality)."""
     meant = np.random.default_rng(2).integers(1, 99, (3, 5, 3))  # C, H, W
-    kept = meant.transpose(2, 1, 0)
+    loaded = meant.transpose(2, 1, 0)
     channel = meant[:, 0, 0]
-    for values, expected in ((kept, meant), (channel, np.broadcast_to(channel[:, None, None], meant.shape))):
+    for values, expected in ((loaded, meant), (channel, np.broadcast_to(channel[:, None, None], meant.shape))):
         fields = {"bias": values} if key == "bias" else {"neuron": NEURON | {key: values}}
         layer = read_netx(net(tmp_path, IMAGE, conv(**fields))).layers[0]
         name = {"iDecay": "i_decay", "vDecay": "v_decay", "vThMant": "vth_mant"}.get(key, "bias_map")

@@ -154,10 +154,10 @@ def test_frames_are_not_symmetric_and_frameworks_fired():
 
 
 def test_versions_are_those_that_regenerate_installs():
-    for name, kept in outcomes.frameworks().items():
+    for name, entry in outcomes.frameworks().items():
         for package in regenerate.PACKAGES[name]:
             wanted, number = package.split("==")
-            assert kept["versions"].get(wanted, number) == number
+            assert entry["versions"].get(wanted, number) == number
 
 
 @pytest.mark.lava

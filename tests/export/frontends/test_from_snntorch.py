@@ -75,8 +75,8 @@ def test_a_quantized_module_crosses_to_integers_without_any_rounding():
 
 
 def rleaky(taken: int, threshold: float, features: int, **settings) -> snntorch.RLeaky:
-    kept = {"reset_mechanism": "zero", "reset_delay": False, **settings}
-    return snntorch.RLeaky(beta=1 - taken / 4096, threshold=threshold, linear_features=features, **kept)
+    options = {"reset_mechanism": "zero", "reset_delay": False, **settings}
+    return snntorch.RLeaky(beta=1 - taken / 4096, threshold=threshold, linear_features=features, **options)
 
 
 def one_to_one(weights: torch.Tensor) -> snntorch.RLeaky:
@@ -85,7 +85,7 @@ def one_to_one(weights: torch.Tensor) -> snntorch.RLeaky:
 
 
 @pytest.mark.parametrize("kind", ["all to all", "without bias", "one to one", "one for all"])
-def test_a_recurrent_cell_fires_its_own_spikes_in_integers(kind):
+def test_a_recurrent_layer_fires_its_own_spikes_in_integers(kind):
     """Against snnTorch itself. The recurrent bias acts at the first step too: of 7 cells some fire at step 0 on it."""
     torch.manual_seed(3)
     cell = {
@@ -99,7 +99,7 @@ def test_a_recurrent_cell_fires_its_own_spikes_in_integers(kind):
         if kind == "without bias":
             cell.recurrent.bias = None
     modules = [("fc", on_grid(nn.Linear(4, 7), 31)), ("cell", cell), ("out", on_grid(nn.Linear(7, 3), 32))]
-    modules.append(("out_cell", leaky(0, 90 / 64)))
+    modules.append(("out_neurons", leaky(0, 90 / 64)))
     frames = (np.random.default_rng(6).random((30, 4)) < 0.4).astype(np.uint8)
     frames[0] = 0
     graph = to_spiking_graph(modules, (4,), DT, {"fc": 64.0, "out": 64.0})

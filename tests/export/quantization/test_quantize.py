@@ -81,9 +81,9 @@ def grid_chains(draw):
         shape = graph.chain()[-1].output_shape
 
     def weights(*size: int) -> np.ndarray:
-        kept = 2 * rng.integers(-40, 60, size)
-        kept.flat[0] = kept.flat[0] or 2
-        return kept / scale
+        integers = 2 * rng.integers(-40, 60, size)
+        integers.flat[0] = integers.flat[0] or 2
+        return integers / scale
 
     for _ in range(draw(st.integers(1, 3))):
         scale = 2.0 ** draw(st.integers(3, 8))
@@ -152,8 +152,8 @@ def test_rounding_after_training_stays_within_half_a_step(seed, bits):
     assert np.abs(layer.weight).max() <= 256 - step
     assert np.abs(layer.weight - row.scale * weight).max() <= step / 2 + 2 * nudged + 1e-9
     assert abs(layer.vth_mant - row.scale * theta) <= 0.5 + 1e-9
-    kept = 0 if layer.bias is None else layer.bias
-    assert np.abs(kept - row.scale * bias).max() <= 0.5 + 1e-9
+    integers = 0 if layer.bias is None else layer.bias
+    assert np.abs(integers - row.scale * bias).max() <= 0.5 + 1e-9
     assert layer.v_decay == round(4096 * DT / tau)
     assert row.weight_error == pytest.approx(
         np.linalg.norm(layer.weight - row.scale * weight) / np.linalg.norm(row.scale * weight)
@@ -161,7 +161,7 @@ def test_rounding_after_training_stays_within_half_a_step(seed, bits):
     assert row.v_decay_error <= 0.5 / 4096 + 1e-12
     assert row.saturated == 0
     full = nudged or np.abs(layer.weight).max() == 256 - step
-    assert full or abs(kept).max() >= 4094 or layer.vth_mant >= 131070, "no larger scale would have been legal"
+    assert full or abs(integers).max() >= 4094 or layer.vth_mant >= 131070, "no larger scale would have been legal"
     json.dumps(asdict(row), allow_nan=False)
 
 

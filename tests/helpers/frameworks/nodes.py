@@ -98,7 +98,7 @@ def conv(out: int = 3, into: int = 2, kernel: tuple[int, int] = (3, 2), **option
     return nir.Conv2d(input_shape=None, weight=weight, bias=np.zeros(out), **fixed)
 
 
-def cell(threshold: float = 149 / 256) -> nir.IF:
+def iaf(threshold: float = 149 / 256) -> nir.IF:
     """Integrate and fire with gain 1 a step; the threshold is an odd number of half weight steps."""
     return nir.IF(r=np.array([1 / DT]), v_threshold=np.array([threshold]))
 
@@ -163,8 +163,8 @@ def with_recurrence(neuron: nir.NIRNode, back: nir.NIRNode, nested: bool = False
 
 
 def branched() -> SpikingGraph:
-    nodes = {"input": nir.Input({"input": np.array([5])}), "a": linear(5, 5), "n": cell(), "it": linear(5, 5, 4),
-             "m": cell(), "output": nir.Output({"output": np.array([5])})}  # fmt: skip
+    nodes = {"input": nir.Input({"input": np.array([5])}), "a": linear(5, 5), "n": iaf(), "it": linear(5, 5, 4),
+             "m": iaf(), "output": nir.Output({"output": np.array([5])})}  # fmt: skip
     edges = [("input", "a"), ("a", "n"), ("n", "it"), ("it", "m"), ("n", "m"), ("m", "output")]
     return wired(nodes, edges, (5,), {})
 
@@ -172,48 +172,48 @@ def branched() -> SpikingGraph:
 VECTOR = np.array([0.5, 0.25, 1.0, 0.125, 0.5, 1.0])
 IMAGE = (2, 7, 5)
 ROWS = (
-    Row("Linear", "", chain((5,), ("it", linear(6, 5)), cell())),
+    Row("Linear", "", chain((5,), ("it", linear(6, 5)), iaf())),
     Row("Affine", "before a neuron without synaptic current", chain((5,), ("it", affine(6, 5)), lif())),
     Row("Affine", "with a bias, before a CubaLIF", chain((5,), ("it", affine(6, 5)), cuba())),
     Row("Affine", "the same, bias=neuron", chain((5,), ("it", affine(6, 5)), cuba(), bias="neuron")),
-    Row("Affine", "two in a row", chain((5,), affine(6, 5), ("it", affine(4, 6)), cell())),
+    Row("Affine", "two in a row", chain((5,), affine(6, 5), ("it", affine(4, 6)), iaf())),
     Row("Conv2d", "kernel 3x2, stride 2x1, padding 1x0",
-        chain(IMAGE, ("it", conv(stride=(2, 1), padding=(1, 0))), cell())),
-    Row("Conv2d", "dilation 1x2, groups 2", chain(IMAGE, ("it", conv(4, 2, dilation=(1, 2), groups=2)), cell())),
-    Row("Conv2d", "padding 'same', odd kernel", chain(IMAGE, ("it", conv(kernel=(3, 3), padding="same")), cell())),
-    Row("Conv2d", "padding 'same', even kernel", chain(IMAGE, ("it", conv(padding="same")), cell())),
-    Row("Conv2d", "padding 'valid'", chain(IMAGE, ("it", conv(padding="valid")), cell())),
+        chain(IMAGE, ("it", conv(stride=(2, 1), padding=(1, 0))), iaf())),
+    Row("Conv2d", "dilation 1x2, groups 2", chain(IMAGE, ("it", conv(4, 2, dilation=(1, 2), groups=2)), iaf())),
+    Row("Conv2d", "padding 'same', odd kernel", chain(IMAGE, ("it", conv(kernel=(3, 3), padding="same")), iaf())),
+    Row("Conv2d", "padding 'same', even kernel", chain(IMAGE, ("it", conv(padding="same")), iaf())),
+    Row("Conv2d", "padding 'valid'", chain(IMAGE, ("it", conv(padding="valid")), iaf())),
     Row("SumPool2d", "before Conv2d",
-        chain((2, 8, 6), ("it", pool(nir.SumPool2d, (2, 3))), conv(kernel=(2, 2)), cell())),
+        chain((2, 8, 6), ("it", pool(nir.SumPool2d, (2, 3))), conv(kernel=(2, 2)), iaf())),
     Row("AvgPool2d", "before Conv2d",
-        chain((2, 8, 6), ("it", pool(nir.AvgPool2d, (2, 2))), conv(kernel=(2, 2)), cell(249 / 1024))),
+        chain((2, 8, 6), ("it", pool(nir.AvgPool2d, (2, 2))), conv(kernel=(2, 2)), iaf(249 / 1024))),
     Row("AvgPool2d", "before Conv2d, padding would read the dropped remainder",
-        chain((2, 15, 15), ("it", pool(nir.AvgPool2d, (2, 2))), conv(kernel=(5, 5), padding=(2, 2)), cell())),
+        chain((2, 15, 15), ("it", pool(nir.AvgPool2d, (2, 2))), conv(kernel=(5, 5), padding=(2, 2)), iaf())),
     Row("SumPool2d", "behind Conv2d",
-        chain((2, 8, 6), conv(kernel=(3, 3)), ("it", pool(nir.SumPool2d, (2, 2))), cell(1.37))),
+        chain((2, 8, 6), conv(kernel=(3, 3)), ("it", pool(nir.SumPool2d, (2, 2))), iaf(1.37))),
     Row("SumPool2d", "before Flatten and Linear",
-        chain((2, 8, 6), ("it", pool(nir.SumPool2d, (2, 3))), flatten(), linear(6, 16), cell())),
-    Row("SumPool2d", "directly before a neuron", chain((2, 8, 6), ("it", pool(nir.SumPool2d, (2, 3))), cell(2.5))),
+        chain((2, 8, 6), ("it", pool(nir.SumPool2d, (2, 3))), flatten(), linear(6, 16), iaf())),
+    Row("SumPool2d", "directly before a neuron", chain((2, 8, 6), ("it", pool(nir.SumPool2d, (2, 3))), iaf(2.5))),
     Row("AvgPool2d", "stride other than kernel",
-        chain(IMAGE, ("it", pool(nir.AvgPool2d, (2, 2), (1, 1))), cell(0.6))),
-    Row("AvgPool2d", "with padding", chain(IMAGE, ("it", pool(nir.AvgPool2d, (2, 2), None, (1, 1))), cell(0.6))),
+        chain(IMAGE, ("it", pool(nir.AvgPool2d, (2, 2), (1, 1))), iaf(0.6))),
+    Row("AvgPool2d", "with padding", chain(IMAGE, ("it", pool(nir.AvgPool2d, (2, 2), None, (1, 1))), iaf(0.6))),
     Row("Flatten", "of all axes, before Linear",
-        chain(IMAGE, conv(), cell(), ("it", flatten()), linear(6, 60), cell())),
-    Row("Flatten", "of some axes", chain(IMAGE, conv(), cell(), ("it", flatten(1)), linear(6, 60), cell())),
-    Row("Scale", "one factor, before Linear", chain((5,), ("it", nir.Scale(np.array([0.5]))), linear(6, 5), cell())),
+        chain(IMAGE, conv(), iaf(), ("it", flatten()), linear(6, 60), iaf())),
+    Row("Flatten", "of some axes", chain(IMAGE, conv(), iaf(), ("it", flatten(1)), linear(6, 60), iaf())),
+    Row("Scale", "one factor, before Linear", chain((5,), ("it", nir.Scale(np.array([0.5]))), linear(6, 5), iaf())),
     Row("Scale", "a factor for each input of a Linear",
-        chain((5,), ("it", nir.Scale(2.0 ** -np.arange(5))), linear(6, 5), cell())),
+        chain((5,), ("it", nir.Scale(2.0 ** -np.arange(5))), linear(6, 5), iaf())),
     Row("Scale", "a factor for each neuron, behind Linear",
-        chain((5,), linear(6, 5), ("it", nir.Scale(np.array([1.0, 0.5, 1.0, 0.25, 1.0, 0.5]))), cell())),
+        chain((5,), linear(6, 5), ("it", nir.Scale(np.array([1.0, 0.5, 1.0, 0.25, 1.0, 0.5]))), iaf())),
     Row("Scale", "a factor for each pixel, before Conv2d",
-        chain(IMAGE, ("it", nir.Scale(np.linspace(0.5, 1, 70).reshape(IMAGE))), conv(), cell())),
+        chain(IMAGE, ("it", nir.Scale(np.linspace(0.5, 1, 70).reshape(IMAGE))), conv(), iaf())),
     Row("Delay", "whole steps, before Linear",
-        chain((5,), ("it", nir.Delay(np.array([0, 1, 2, 3, 5]) * DT)), linear(6, 5), cell())),
+        chain((5,), ("it", nir.Delay(np.array([0, 1, 2, 3, 5]) * DT)), linear(6, 5), iaf())),
     Row("Delay", "not a whole number of steps",
-        chain((5,), ("it", nir.Delay(np.full(5, 1.5 * DT))), linear(6, 5), cell())),
-    Row("Delay", "more than 62 steps", chain((5,), ("it", nir.Delay(np.full(5, 63 * DT))), linear(6, 5), cell())),
-    Row("Delay", "before Conv2d", chain(IMAGE, ("it", nir.Delay(np.full(IMAGE, DT))), conv(), cell())),
-    Row("IF", "", chain((5,), linear(6, 5), ("it", cell()))),
+        chain((5,), ("it", nir.Delay(np.full(5, 1.5 * DT))), linear(6, 5), iaf())),
+    Row("Delay", "more than 62 steps", chain((5,), ("it", nir.Delay(np.full(5, 63 * DT))), linear(6, 5), iaf())),
+    Row("Delay", "before Conv2d", chain(IMAGE, ("it", nir.Delay(np.full(IMAGE, DT))), conv(), iaf())),
+    Row("IF", "", chain((5,), linear(6, 5), ("it", iaf()))),
     Row("LIF", "decays on the 12-bit grid", chain((5,), linear(6, 5), ("it", lif()))),
     Row("LIF", "v_leak = v_reset, not 0",
         chain((5,), linear(6, 5), ("it", lif(v_leak=np.array([-0.5]), v_reset=np.array([-0.5]), threshold=21 / 256)))),
@@ -227,21 +227,21 @@ ROWS = (
     Row("LIF", "tau shorter than dt", chain((5,), linear(6, 5), ("it", lif(1.5)))),
     Row("LIF", "no weights before it", chain((5,), ("it", lif()))),
     Row("CubaLIF", "decays on the 12-bit grid", chain((5,), linear(6, 5), ("it", cuba()))),
-    Row("LI", "as the read-out", chain((5,), linear(6, 5), cell(), linear(3, 6), ("it", nir.LI(
+    Row("LI", "as the read-out", chain((5,), linear(6, 5), iaf(), linear(3, 6), ("it", nir.LI(
         tau=np.array([4 * DT]), r=np.array([4.0]), v_leak=np.zeros(1))))),
-    Row("I", "as the read-out", chain((5,), linear(6, 5), cell(), linear(3, 6), ("it", nir.I(r=np.array([1 / DT]))))),
-    Row("CubaLI", "as the read-out", chain((5,), linear(6, 5), cell(), linear(3, 6), ("it", nir.CubaLI(
+    Row("I", "as the read-out", chain((5,), linear(6, 5), iaf(), linear(3, 6), ("it", nir.I(r=np.array([1 / DT]))))),
+    Row("CubaLI", "as the read-out", chain((5,), linear(6, 5), iaf(), linear(3, 6), ("it", nir.CubaLI(
         tau_syn=np.array([2 * DT]), tau_mem=np.array([4 * DT]), r=np.array([4.0]), v_leak=np.zeros(1),
         w_in=np.array([2.0]))))),
     Row("LI", "before other layers", chain((5,), linear(6, 5), ("it", nir.LI(
-        tau=np.array([4 * DT]), r=np.array([4.0]), v_leak=np.zeros(1))), linear(3, 6), cell())),
-    Row("Linear", "as the read-out, behind the last neuron", chain((5,), linear(6, 5), cell(), ("it", linear(3, 6)))),
-    Row("Linear", "around a neuron", with_recurrence(cell(), linear(6, 6, 9))),
+        tau=np.array([4 * DT]), r=np.array([4.0]), v_leak=np.zeros(1))), linear(3, 6), iaf())),
+    Row("Linear", "as the read-out, behind the last neuron", chain((5,), linear(6, 5), iaf(), ("it", linear(3, 6)))),
+    Row("Linear", "around a neuron", with_recurrence(iaf(), linear(6, 6, 9))),
     Row("Affine", "with a bias, around a neuron", with_recurrence(lif(), affine(6, 6))),
-    Row("Conv2d", "around a neuron", with_recurrence(cell(), conv(6, 6))),
-    Row("NIRGraph", "a neuron and its loop as a subgraph", with_recurrence(cell(), linear(6, 6, 9), nested=True)),
+    Row("Conv2d", "around a neuron", with_recurrence(iaf(), conv(6, 6))),
+    Row("NIRGraph", "a neuron and its loop as a subgraph", with_recurrence(iaf(), linear(6, 6, 9), nested=True)),
     Row("Threshold", "", chain((5,), linear(6, 5), ("it", nir.Threshold(np.array([0.5]))))),
     Row("Conv1d", "", chain((5,), ("it", nir.Conv1d(
-        input_shape=9, weight=grid(5, 3, 2, 3), stride=1, padding=0, dilation=1, groups=1, bias=np.zeros(3))), cell())),
+        input_shape=9, weight=grid(5, 3, 2, 3), stride=1, padding=0, dilation=1, groups=1, bias=np.zeros(3))), iaf())),
     Row("any", "branches and merges (a residual edge)", branched),
 )  # fmt: skip

@@ -54,7 +54,7 @@ def frameworks() -> dict[str, dict[str, Any]]:
 
 def cases() -> dict[str, dict[str, Any]]:
     """Every case by its name."""
-    return {case["name"]: case for kept in frameworks().values() for case in kept["cases"]}
+    return {case["name"]: case for entry in frameworks().values() for case in entry["cases"]}
 
 
 def graph(case: dict[str, Any]) -> SpikingGraph:

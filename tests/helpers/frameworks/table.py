@@ -78,9 +78,9 @@ def page() -> str:
         "- **refused**: Spikeport does not take it, with its own words.\n"
         "- **not exported**: the framework's exporter failed, with its own words.",
     ]
-    for name, kept in outcomes.frameworks().items():
-        versions = ", ".join(f"{package} {number}" for package, number in kept["versions"].items())
-        rows = [_framework_row(case, outcomes.outcome(case["name"])) for case in kept["cases"]]
+    for name, entry in outcomes.frameworks().items():
+        versions = ", ".join(f"{package} {number}" for package, number in entry["versions"].items())
+        rows = [_framework_row(case, outcomes.outcome(case["name"])) for case in entry["cases"]]
         parts += [f"## {NAMES[name]}", f"{versions}. {ADVICE[name]}"]
         parts.append(_table(("network", "metadata", "what becomes of it"), rows))
     parts += [

@@ -75,7 +75,7 @@ def test_export_never_writes_over_its_source(spikeport, tmp_path):
     assert (tmp_path / "g-spikeport.nir").is_file()
 
 
-def test_a_nir_file_without_a_contract_asks_for_it(spikeport, tmp_path):
+def test_a_nir_file_without_assumptions_asks_for_it(spikeport, tmp_path):
     nir.write(tmp_path / "g.nir", small_graph())
     code, _, err = spikeport("export", "g.nir", "--dt", "1e-3", "--out", "made")
     assert code == 2

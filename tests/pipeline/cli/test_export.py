@@ -13,7 +13,7 @@ from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwor
 from spikeport.export.network.readout import Readout
 from spikeport.export.network.spike_trace import load_trace
 
-CONTRACT = ("--dt", "1e-3", "--reset", "zero")
+ASSUMPTIONS = ("--dt", "1e-3", "--reset", "zero")
 
 
 @pytest.fixture
@@ -29,24 +29,24 @@ def counts(tmp_path):
     return values
 
 
-def test_each_node_is_explained_and_the_contract_stands_in_the_output(spikeport, graph_file):
-    code, out, _ = spikeport("export", graph_file, *CONTRACT, "--explain", "--out", "made")
+def test_each_node_is_explained_and_the_assumptions_are_printed(spikeport, graph_file):
+    code, out, _ = spikeport("export", graph_file, *ASSUMPTIONS, "--explain", "--out", "made")
     assert code == 0
     assert "dt 0.001 s" in out
     assert "tau 0.002" in out  # what NIR said
     assert "v_decay 2048" in out  # what the chip holds: 4096 * 1e-3 / 2e-3
-    code, out, _ = spikeport("export", graph_file, *CONTRACT, "--explain", "--out", "made", "--json")
+    code, out, _ = spikeport("export", graph_file, *ASSUMPTIONS, "--explain", "--out", "made", "--json")
     assert [node["node"] for node in json.loads(out)["nodes"]][1:3] == ["fc", "lif"]
 
 
 def test_fewer_bits_are_a_coarser_grid(spikeport, graph_file, tmp_path):
-    assert spikeport("export", graph_file, *CONTRACT, "--bits", "3", "--out", "made")[0] == 0
+    assert spikeport("export", graph_file, *ASSUMPTIONS, "--bits", "3", "--out", "made")[0] == 0
     assert set(np.unique(read_netx(tmp_path / "made" / "g.net").layers[0].weight) % 64) == {0}
 
 
 def test_scales_are_searched_on_frames(spikeport, graph_file, counts):
     code, out, _ = spikeport(
-        "export", graph_file, *CONTRACT, "--bits", "3", "--calibrate", "c.npz", "--out", "made", "-q"
+        "export", graph_file, *ASSUMPTIONS, "--bits", "3", "--calibrate", "c.npz", "--out", "made", "-q"
     )
     assert code == 0
     lost = int(np.maximum(counts.astype(int) - 1, 0).sum())
@@ -55,7 +55,7 @@ def test_scales_are_searched_on_frames(spikeport, graph_file, counts):
 
 
 def test_limits_are_checked_and_exceeding_them_leaves_with_one(spikeport, graph_file, tmp_path):
-    code, out, _ = spikeport("export", graph_file, *CONTRACT, "--out", "made", "--hardware", "loihi1")
+    code, out, _ = spikeport("export", graph_file, *ASSUMPTIONS, "--out", "made", "--hardware", "loihi1")
     assert code == 0
     assert "passes these public limits" in out
     layer = IntegerLayer(
@@ -70,14 +70,14 @@ def test_limits_are_checked_and_exceeding_them_leaves_with_one(spikeport, graph_
 
 
 def test_counts_need_a_word(spikeport, graph_file, counts, tmp_path):
-    assert spikeport("export", graph_file, *CONTRACT, "--out", "made")[0] == 0
+    assert spikeport("export", graph_file, *ASSUMPTIONS, "--out", "made")[0] == 0
     code, _, err = spikeport("simulate", "made/g.net", "--input", "c.npz")
     assert code == 2
     assert "--clip" in one_line(err)
     code, out, _ = spikeport("simulate", "made/g.net", "--input", "c.npz", "--clip", "--json")
     assert code == 0
     assert json.loads(out)["events_clipped"] == int(np.maximum(counts.astype(int) - 1, 0).sum())
-    assert spikeport("export", graph_file, *CONTRACT, "--message-bits", "2", "--out", "graded")[0] == 0
+    assert spikeport("export", graph_file, *ASSUMPTIONS, "--message-bits", "2", "--out", "graded")[0] == 0
     assert read_netx(tmp_path / "graded" / "g.net").input_message_bits == 2
     assert spikeport("simulate", "graded/g.net", "--input", "c.npz")[0] == 0
 

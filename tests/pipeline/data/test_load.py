@@ -66,7 +66,7 @@ def test_every_source_is_among_the_ways() -> None:
     assert {name.split(",")[0] for name in WAYS} == set(SOURCES) == {entry["name"] for entry in list_sources()}
 
 
-def test_no_twin_of_a_held_out_recording_can_be_trained_on(way: Data, load: Callable[[Data], Dataset]) -> None:
+def test_no_paired_image_of_a_held_out_recording_can_be_trained_on(way: Data, load: Callable[[Data], Dataset]) -> None:
     """By key, and by pixels where all images differ."""
     dataset = load(way)
     parts = [dataset.train, dataset.validation, dataset.test]

@@ -89,8 +89,8 @@ def test_units_lengths_and_noise_are_said(
 ) -> None:
     events = np.load(cases / f"times-{name}.npy")
     found = described(tmp_path, of_events(tmp_path, events))
-    kept = np.mean(events["t"] - events["t"][0] < 100_000)
-    assert found["inside"] == pytest.approx(kept)
+    fraction = np.mean(events["t"] - events["t"][0] < 100_000)
+    assert found["inside"] == pytest.approx(fraction)
     assert found["inside"] == pytest.approx(inside, abs=0.015)
     long = int(events["t"][-1] - events["t"][0])
     assert found["duration_us"] == {"least": long, "median": long, "most": long}

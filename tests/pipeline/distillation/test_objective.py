@@ -227,7 +227,7 @@ class TestMethods:
         assert loss.total.item() == pytest.approx(0.342665, abs=1e-6)  # float32
 
     def test_a_stream_that_is_not_shown_adds_nothing(self) -> None:
-        """Pretraining without recordings: only the images speak."""
+        """Pretraining without recordings uses the loss on images only."""
         one = stream(6, teacher=teacher())
         seen = StepInputs(streams={"synthetic": one}, progress=0.0, generator=torch.Generator())
         loss = objective("synthetic-events", tau=2.0)(seen)
@@ -251,7 +251,7 @@ class TestRecipes:
             alone = tet(one.logits, one.labels, mse_weight=1e-3, target=1.0)
             kd = logit_kd(one.logits, one.teacher.logits)
             torch.testing.assert_close(loss.total, alone + weight * kd)
-        assert method_spec(settings, "ckd") == method_spec(Distillation(method="ckd"))  # another arm takes nothing over
+        assert method_spec(settings, "ckd") == method_spec(Distillation(method="ckd"))  # nothing is taken over
 
     @pytest.mark.parametrize(
         ("settings", "message"),

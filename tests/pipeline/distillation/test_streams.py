@@ -88,7 +88,7 @@ def test_the_hybrid_stream_may_start_as_synthetic_events() -> None:
     assert clip.images is not None
     torch.testing.assert_close(clip.frames[-1, :, 1], clip.images.amax(1))
     assert not clip.frames[:-1].any()
-    with pytest.raises(UserError, match="no synthesizer of events"):
+    with pytest.raises(UserError, match="no event synthesizer was given"):
         streams(recipe=recipe).hybrid(made.events(ROWS, draws, CPU), 0.0, draws)
 
 
@@ -117,8 +117,8 @@ def test_synthetic_events_are_those_of_the_rows() -> None:
 
 def test_a_class_without_images_is_named() -> None:
     data = tiny_dataset()
-    kept = data.static.labels != 1
-    poor = replace(data.static, images=data.static.images[kept], labels=data.static.labels[kept])
+    mask = data.static.labels != 1
+    poor = replace(data.static, images=data.static.images[mask], labels=data.static.labels[mask])
     made = Streams(tiny_recipe(), replace(data, static=poor), None)
     with pytest.raises(UserError, match=r"class 'middle' has no static image.*train without"):
         made.hybrid(made.events(ROWS, draws, CPU), 0.0, draws)

@@ -114,7 +114,7 @@ def finished_run(folder: Path) -> tuple[Recipe, nn.Module]:
     return recipe, student.eval()
 
 
-def test_the_student_of_another_run_teaches_from_events(tmp_path: Path) -> None:
+def test_the_student_of_another_run_is_a_teacher_on_events(tmp_path: Path) -> None:
     _, student = finished_run(tmp_path / "first")
     recipe = teacher_recipe(f"run:{tmp_path / 'first'}", epochs=0)
     check_teacher(recipe.teacher, (9, 11))

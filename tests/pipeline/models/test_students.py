@@ -159,7 +159,7 @@ def test_the_published_vgg_has_its_published_number_of_parameters() -> None:
     assert sum(sizes.values()) + 10 + 2 * layers == 10_153_700
 
 
-def test_beta_of_a_half_is_the_published_cell() -> None:
+def test_beta_of_a_half_is_the_published_neuron() -> None:
     """u <- u + (I - u) / 2, fires above 0.5, back to 0: the spikes of beta 0.5 and threshold 1 on the same currents."""
     currents = torch.randint(-40, 60, (20, 7, 3), generator=torch.Generator().manual_seed(3)) / 32
     recipe = tiny_recipe(student={"network": "vgg-snn", "width": 0.02, "beta": 0.5, "v_threshold": 1.0})

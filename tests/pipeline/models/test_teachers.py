@@ -191,11 +191,11 @@ def test_a_run_keeps_its_teacher_when_the_weight_file_is_gone(tmp_path: Path) ->
     shape, file = (3, 17, 26), tmp_path / "weights.safetensors"
     save_teacher(teacher(), file)
     recipe = teacher_recipe("cnn-small", weights=str(file))
-    kept = build_teacher(recipe.teacher, shape, 5)
-    save_teacher(kept, tmp_path / "teacher.safetensors")
+    same_classes = build_teacher(recipe.teacher, shape, 5)
+    save_teacher(same_classes, tmp_path / "teacher.safetensors")
     file.unlink()
     loaded = load_teacher(recipe, shape, 5, tmp_path / "teacher.safetensors")
-    assert torch.equal(loaded.predict(images()).logits, kept.predict(images()).logits)
+    assert torch.equal(loaded.predict(images()).logits, same_classes.predict(images()).logits)
     with pytest.raises(UserError, match=r"weights.safetensors: no such file"):
         check_teacher(recipe.teacher)
 

@@ -100,8 +100,8 @@ def test_a_processor_with_a_counter_has_joules(tmp_path: Path, monkeypatch: pyte
         assert "model alone" in row["scope"]
         assert "joules: all processor packages" in row["scope"]
         assert "11.0 s, idle 31.0 W subtracted" in row["scope"]
-    kept = {point["batch"]: point["energy_uj"] for point in rows[0]["curve"]}
-    assert kept[1] == rows[0]["energy_uj"]
+    energies = {point["batch"]: point["energy_uj"] for point in rows[0]["curve"]}
+    assert energies[1] == rows[0]["energy_uj"]
 
 
 def timing(batch: int, batch_us: float) -> Timing:

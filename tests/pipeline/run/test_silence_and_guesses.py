@@ -95,7 +95,7 @@ def test_a_teacher_below_its_student_is_named():
 
 
 def test_the_teacher_is_looked_at_on_images_that_it_was_not_trained_on(monkeypatch):
-    """Its logits are one-hot in the order b, c, a; the validation recordings' twins are what it is shown."""
+    """Its logits are one-hot in the order b, c, a; it gets the images paired with the validation recordings."""
     data, calls = tiny_dataset(paired_images=True), []
 
     def logits(_, images, size):

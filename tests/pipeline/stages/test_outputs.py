@@ -15,7 +15,7 @@ from spikeport.export.formats.netx.write import read_netx, write_netx
 from spikeport.export.network.spike_trace import load_trace
 from spikeport.pipeline.stages.outputs import is_picture
 
-CONTRACT = ("--dt", "1e-3", "--reset", "zero")
+ASSUMPTIONS = ("--dt", "1e-3", "--reset", "zero")
 
 
 def contents(folder):
@@ -89,12 +89,14 @@ def test_an_export_keeps_what_others_wrote(spikeport, tmp_path):
             nir.write(other, small_graph())
         else:
             other.write_text('{"mine": 1}')
-        refuses(spikeport, tmp_path, ("export", "g.nir", *CONTRACT, "--out", "made"), name, "is not an earlier export")
+        refuses(
+            spikeport, tmp_path, ("export", "g.nir", *ASSUMPTIONS, "--out", "made"), name, "is not an earlier export"
+        )
         other.unlink()
     for _ in range(2):  # its own it may
-        assert spikeport("export", "g.nir", *CONTRACT, "--out", "made")[0] == 0
-    assert spikeport("export", "g.nir", *CONTRACT)[0] == 0  # beside its source
-    assert spikeport("export", "g.nir", *CONTRACT)[0] == 0
+        assert spikeport("export", "g.nir", *ASSUMPTIONS, "--out", "made")[0] == 0
+    assert spikeport("export", "g.nir", *ASSUMPTIONS)[0] == 0  # beside its source
+    assert spikeport("export", "g.nir", *ASSUMPTIONS)[0] == 0
     assert spikeport("export", "made/g.net", "--out", ".")[0] == 0
 
 
@@ -188,8 +190,8 @@ def test_an_export_is_there_whole_or_not_at_all(spikeport, tmp_path, monkeypatch
     nir.write(tmp_path / "g.nir", small_graph())
     with monkeypatch.context() as patched:
         patched.setattr(netx, "_write", full)
-        refuses(spikeport, tmp_path, ("export", "g.nir", *CONTRACT, "--out", "made"), "made", "No space left")
-        refuses(spikeport, tmp_path, ("export", "g.nir", *CONTRACT), "No space left")
+        refuses(spikeport, tmp_path, ("export", "g.nir", *ASSUMPTIONS, "--out", "made"), "made", "No space left")
+        refuses(spikeport, tmp_path, ("export", "g.nir", *ASSUMPTIONS), "No space left")
     assert sorted(path.name for path in tmp_path.iterdir() if path.name != "cache") == ["g.nir"]
-    assert spikeport("export", "g.nir", *CONTRACT, "--out", "made")[0] == 0
+    assert spikeport("export", "g.nir", *ASSUMPTIONS, "--out", "made")[0] == 0
     assert len(list((tmp_path / "made").iterdir())) == 4

@@ -122,15 +122,15 @@ def test_settings_of_stages_to_come_may_change(tmp_path):
 
 def test_a_begun_training_has_read_its_settings(tmp_path):
     run = made(tmp_path / "run", "teacher")
-    kept = run.file("checkpoints") / "student-ckd" / "checkpoint.safetensors"
-    kept.parent.mkdir(parents=True)
-    kept.write_text("epoch 2")
+    checkpoint = run.file("checkpoints") / "student-ckd" / "checkpoint.safetensors"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_text("epoch 2")
     with pytest.raises(UserError, match=r"training.epochs.*student-ckd would be trained anew.*--from student-ckd"):
         begin(run.path, recipe(training={"epochs": 60}), about={}, resume=True)
     begin(run.path, recipe(training={"threads": 1}), about={}, resume=True)
-    assert kept.exists()
+    assert checkpoint.exists()
     begin(run.path, recipe(training={"epochs": 60}), about={}, again_from="student")
-    assert not kept.exists()
+    assert not checkpoint.exists()
 
 
 @pytest.mark.parametrize(

@@ -48,12 +48,12 @@ def test_a_run_counts_silence_apart(silent_run) -> None:
 def test_of_an_older_run_silence_was_not_counted(silent_run) -> None:
     """It took silent recordings for class 0 and kept no `silent`; what it kept is shown as what it is."""
     manifest = silent_run / "manifest.json"
-    kept = json.loads(manifest.read_text())
+    content = json.loads(manifest.read_text())
     for stage in ("student-baseline", "quantized-baseline", "simulate"):
-        result = kept["stages"][stage]["result"]
+        result = content["stages"][stage]["result"]
         del result["silent"]
         result["predicted"] = [0] * 6
-    manifest.write_text(json.dumps(kept))
+    manifest.write_text(json.dumps(content))
     stages_report.report(Context(open_run(silent_run)))
     report = validated(silent_run)
     assert report["accuracy"]["reference"]["value"] > 0

@@ -84,10 +84,10 @@ def test_a_trace_keeps_the_counts_of_every_sample_and_step(spikeport, tmp_path) 
     assert spikeport(*words)[0] == 0
     assert load_trace(tmp_path / "t.npz").step_counts is None
     assert spikeport(*words, "--per-step")[0] == 0
-    kept, expected = load_trace(tmp_path / "t.npz"), simulate(conv_network(), frames, per_step=True)
+    loaded, expected = load_trace(tmp_path / "t.npz"), simulate(conv_network(), frames, per_step=True)
     for key, counted in vars(expected.step_counts).items():
-        np.testing.assert_array_equal(getattr(kept.step_counts, key), counted)
-        np.testing.assert_array_equal(getattr(kept.counts, key), counted.sum(axis=1))
+        np.testing.assert_array_equal(getattr(loaded.step_counts, key), counted)
+        np.testing.assert_array_equal(getattr(loaded.counts, key), counted.sum(axis=1))
 
 
 @pytest.mark.parametrize(

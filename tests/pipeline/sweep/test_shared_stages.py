@@ -54,7 +54,7 @@ def test_a_teacher_is_shared_where_its_training_would_be_the_same(recipe, tmp_pa
         ("synthesis.finetune_lr=0.5", ["data", "teacher", "synthesis", "pretrain"]),
         ("training.epochs=9", ["data", "teacher", "synthesis", "pretrain"]),
         ("quantization.epochs=9", ["data", "teacher", "synthesis", "pretrain"]),
-        ("training.ema_decay=0.5", ["data", "teacher"]),  # the lessons read these
+        ("training.ema_decay=0.5", ["data", "teacher"]),  # pretraining reads these
         ("training.weight_decay=0.5", ["data", "teacher"]),
         ("synthesis.pretrain_epochs=3", ["data", "teacher"]),
         ("student.hidden=3", ["data", "teacher"]),
@@ -63,7 +63,7 @@ def test_a_teacher_is_shared_where_its_training_would_be_the_same(recipe, tmp_pa
         ("training.gradient_clip_norm=0.5", None),
     ],
 )
-def test_first_lessons_are_shared_where_they_would_be_the_same(recipe, tmp_path, change, stages):
+def test_pretraining_is_shared_where_it_would_be_the_same(recipe, tmp_path, change, stages):
     own = ["distillation={method = 'synthetic-events'}"]
     finished_run(recipe, own, tmp_path / "first")
     taken = share_stages(recipe, [*own, change], tmp_path / "second", [tmp_path / "first"])

@@ -89,9 +89,9 @@ def train(folder: Path, name: str, start: list[str], *words: str) -> subprocess.
 
 def environment(folder: Path) -> dict[str, str]:
     taken = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
-    kept = {name: value for name, value in os.environ.items() if name not in taken}
+    variables = {name: value for name, value in os.environ.items() if name not in taken}
     paths = os.pathsep.join([str(HELPERS), str(HELPERS.parent)])
-    return {**kept, "PYTHONPATH": paths, "SPIKEPORT_CACHE": str(folder / "cache")}
+    return {**variables, "PYTHONPATH": paths, "SPIKEPORT_CACHE": str(folder / "cache")}
 
 
 @pytest.fixture(scope="module")

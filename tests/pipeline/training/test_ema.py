@@ -20,9 +20,9 @@ def network(seed: int) -> nn.Sequential:
 
 def torchs(model: nn.Module) -> AveragedModel:
     def update(averages, values, number):
-        kept = min(SHARE, (1 + int(number)) / (10 + int(number)))
+        decay = min(SHARE, (1 + int(number)) / (10 + int(number)))
         if averages[0].is_floating_point():
-            torch._foreach_lerp_(averages, values, 1 - kept)
+            torch._foreach_lerp_(averages, values, 1 - decay)
         else:
             torch._foreach_copy_(averages, values)
 

@@ -62,8 +62,8 @@ def test_the_weights_kept_are_the_moving_average(tmp_path: Path) -> None:
     toy = Toy([0.1, 0.2], ema_decay=0.3)
     fit(toy, tmp_path, tiny_recipe().training)
     expected = toy.seen[0]
-    for weights, kept in zip(toy.seen[1:], [2 / 11, 3 / 12, 0.3, 0.3, 0.3], strict=True):
-        expected = kept * expected + (1 - kept) * weights
+    for weights, decay in zip(toy.seen[1:], [2 / 11, 3 / 12, 0.3, 0.3, 0.3], strict=True):
+        expected = decay * expected + (1 - decay) * weights
     assert len(toy.seen) == 6
     torch.testing.assert_close(toy.model.weight, expected)  # rounding of five float32 averages
     assert not torch.allclose(expected, toy.seen[-1], atol=1e-3)

@@ -170,7 +170,7 @@ def test_methods_start_alike_and_seeds_do_not(tmp_path: Path) -> None:
 
 
 def test_distillation_leaves_the_teacher_alone(tmp_path: Path) -> None:
-    """Neither a weight nor a batch norm statistic of the teacher moves while it teaches."""
+    """Neither a weight nor a batch norm statistic of the teacher changes during distillation."""
     recipe, data = tiny_recipe(), tiny_dataset()
     teacher = train_teacher(recipe, data, tmp_path / "teacher")
     before = {key: tensor.clone() for key, tensor in teacher.state_dict().items()}
@@ -195,7 +195,7 @@ class _Refuses(torch.nn.Module):
 
 
 def test_the_teacher_learns_and_is_chosen_without_the_test_set(tmp_path: Path) -> None:
-    """With twins of the validation recordings they choose; without, images held out of training do."""
+    """With images paired with the validation recordings they choose; without, images held out of training do."""
     for paired_images in (False, True):
         recipe = tiny_recipe(teacher={"epochs": 6})
         teacher = train_teacher(recipe, tiny_dataset(paired_images=paired_images), tmp_path / str(paired_images))

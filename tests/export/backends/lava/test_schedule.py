@@ -101,7 +101,7 @@ def worker():
 
 
 def mismatches(worker, network, frames, rule):
-    """Places at which Lava under `rule` differs from the equations, over all layers."""
+    """Positions at which Lava under `rule` differs from the equations, over all layers."""
     arrays = worker.run(network, rule, frames, range(len(frames)), keep_layers=True, timeout_s=1800)
     trace, _ = assemble(network, frames.shape[1], [(range(len(frames)), arrays)], keep_layers=True)
     expected = [integer_states(network, sample) for sample in frames]

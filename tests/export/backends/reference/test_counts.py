@@ -125,13 +125,13 @@ def test_counts_of_a_step_do_not_depend_on_batches_or_order(engine, steps, tmp_p
     alone = [simulate(network, frames[[row]], per_step=True, engine=engine) for row in order]
     chunks = joined([part for _, part in iter_simulate(network, frames, per_step=True, engine=engine)])
     trace.save(tmp_path / "trace.npz")
-    kept = load_trace(tmp_path / "trace.npz")
+    loaded = load_trace(tmp_path / "trace.npz")
     for key, counted_here in vars(trace.step_counts).items():
         assert counted_here.dtype == np.int64
         assert counted_here.shape == (9, steps, 3)
         np.testing.assert_array_equal(getattr(joined(alone).step_counts, key), counted_here[order])
         np.testing.assert_array_equal(counted_here.sum(axis=1), getattr(trace.counts, key))
-        for other in (chunks, kept):
+        for other in (chunks, loaded):
             np.testing.assert_array_equal(getattr(other.step_counts, key), counted_here)
         for index, layer in enumerate(network.layers):
             for sample in range(9):

@@ -124,12 +124,12 @@ def test_levels_are_uniform_and_their_bits_are_fair() -> None:
 def test_drop_takes_each_samples_own_share() -> None:
     frames = events((4, 3, 2, 50, 60))
     shares = torch.tensor([0.0, 0.25, 1.0])  # whole levels
-    kept = drop_events(frames, shares, seeded())
-    assert torch.equal(kept[:, 0], frames[:, 0])
-    assert not kept[:, 2].any()
-    assert ((kept == frames) | (kept == 0)).all()
+    thinned = drop_events(frames, shares, seeded())
+    assert torch.equal(thinned[:, 0], frames[:, 0])
+    assert not thinned[:, 2].any()
+    assert ((thinned == frames) | (thinned == 0)).all()
     before = float(frames[:, 1].sum())
-    assert abs(float(kept[:, 1].sum()) - 0.75 * before) < 4 * (before * 0.25 * 0.75) ** 0.5  # 4 sigma
+    assert abs(float(thinned[:, 1].sum()) - 0.75 * before) < 4 * (before * 0.25 * 0.75) ** 0.5  # 4 sigma
 
 
 def test_bytes_are_treated_as_floats_are() -> None:
@@ -137,9 +137,9 @@ def test_bytes_are_treated_as_floats_are() -> None:
     frames, shares = events((4, 3, 2, 5, 7)), torch.tensor([0.3, 1.0, 0.55])
     samples_first = frames.byte().transpose(0, 1).contiguous().transpose(0, 1)
     for held in (frames.byte(), samples_first):
-        kept = drop_events(held, shares, seeded(3))
-        assert kept.dtype == torch.uint8
-        assert torch.equal(kept.float(), drop_events(frames, shares, seeded(3)))
+        thinned = drop_events(held, shares, seeded(3))
+        assert thinned.dtype == torch.uint8
+        assert torch.equal(thinned.float(), drop_events(frames, shares, seeded(3)))
         for offsets in ([[1, -2], [0, 3], [-4, 0]], [[-1, 6], [4, -6], [5, 0]], [[0, 7], [-9, 1], [0, 0]]):
             expected = shift(frames, torch.tensor(offsets))
             assert torch.equal(shift(held, torch.tensor(offsets)).float(), expected)

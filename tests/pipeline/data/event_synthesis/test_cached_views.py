@@ -35,8 +35,8 @@ def seen_plainly(images: torch.Tensor) -> torch.Tensor:
     return (images.mean(1)[None, :, None] > levels).float()
 
 
-def kept(folder: Path, synthesizer=None, *, views: int = 3, static: int = 33, warp=AFFINE) -> CachedViews:
-    recipe = tiny_recipe(synthesis={"cached_views": views, "affine": warp})
+def make_views(folder: Path, synthesizer=None, *, views: int = 3, static: int = 33, affine=AFFINE) -> CachedViews:
+    recipe = tiny_recipe(synthesis={"cached_views": views, "affine": affine})
     return CachedViews(synthesizer or Plain(), tiny_dataset(static=static).static, recipe, folder)
 
 
@@ -47,7 +47,7 @@ def draws(seed: int) -> torch.Generator:
 def test_a_view_shows_what_the_teacher_sees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Frames are those of the very images that come with them, also where a block ends amid the images."""
     monkeypatch.setattr(cached_views, "BLOCK", 10)
-    views = kept(tmp_path)
+    views = make_views(tmp_path)
     rows = torch.tensor([32, 0, 19, 10, 9, 31, *[7] * 17])
     images, frames = views.sample(rows, draws(1), CPU)
     assert images.shape == (23, 3, HEIGHT, WIDTH)
@@ -56,7 +56,7 @@ def test_a_view_shows_what_the_teacher_sees(tmp_path: Path, monkeypatch: pytest.
     assert frames.any()
     own = images[rows == 7]
     assert len({one.numpy().tobytes() for one in own}) == 3  # three views, drawn at random
-    still = kept(tmp_path / "still", warp={}).sample(rows, draws(1), CPU)[0]
+    still = make_views(tmp_path / "still", affine={}).sample(rows, draws(1), CPU)[0]
     assert torch.equal(still, torch.from_numpy(resize_to(tiny_dataset().static.images[rows.numpy()], HEIGHT, WIDTH)))
     assert not torch.equal(still, images)
 
@@ -64,23 +64,23 @@ def test_a_view_shows_what_the_teacher_sees(tmp_path: Path, monkeypatch: pytest.
 def test_views_are_drawn_once_and_then_read(tmp_path: Path) -> None:
     first, again, more = Plain(), Plain(), Plain()
     rows = torch.arange(33)
-    one = kept(tmp_path, first).sample(rows, draws(3), CPU)
-    two = kept(tmp_path, again).sample(rows, draws(3), CPU)
+    one = make_views(tmp_path, first).sample(rows, draws(3), CPU)
+    two = make_views(tmp_path, again).sample(rows, draws(3), CPU)
     assert (first.asked, again.asked) == (99, 0)
     assert all(torch.equal(mine, other) for mine, other in zip(one, two, strict=True))
-    kept(tmp_path, more, views=4)
+    make_views(tmp_path, more, views=4)
     assert more.asked == 33  # the fourth alone
     assert len(list(tmp_path.glob("frames-*.bits"))) == 4
 
 
 def test_a_damaged_file_is_drawn_anew(tmp_path: Path) -> None:
-    expected = kept(tmp_path, views=1).sample(torch.arange(33), draws(3), CPU)[1]
+    expected = make_views(tmp_path, views=1).sample(torch.arange(33), draws(3), CPU)[1]
     (file,) = tmp_path.glob("frames-*.bits")
     damaged = bytearray(file.read_bytes())
     damaged[-5] ^= 1
     file.write_bytes(damaged)
     synthesizer = Plain()
-    assert torch.equal(kept(tmp_path, synthesizer, views=1).sample(torch.arange(33), draws(3), CPU)[1], expected)
+    assert torch.equal(make_views(tmp_path, synthesizer, views=1).sample(torch.arange(33), draws(3), CPU)[1], expected)
     assert synthesizer.asked == 33
 
 
@@ -92,12 +92,12 @@ def test_views_depend_on_what_shows_them(tmp_path: Path) -> None:
         camera, Simulator(STEPS, 30_000, Scene(blur=(0.1, 0.2))), Simulator(STEPS, 20_000), translator,
         Translator(STEPS, 3),
     ]  # fmt: skip
-    known = {kept(tmp_path, synthesizer, views=1).content for synthesizer in synthesizers}
-    known |= {kept(tmp_path, views=1).content, kept(tmp_path, views=1, static=34).content}
-    known |= {kept(tmp_path, views=1, warp={}).content}
+    known = {make_views(tmp_path, synthesizer, views=1).content for synthesizer in synthesizers}
+    known |= {make_views(tmp_path, views=1).content, make_views(tmp_path, views=1, static=34).content}
+    known |= {make_views(tmp_path, views=1, affine={}).content}
     assert len(known) == 8
     assert len(list(tmp_path.glob("frames-*.bits"))) == 8
-    assert kept(tmp_path, same, views=1).content in known
+    assert make_views(tmp_path, same, views=1).content in known
     assert len(list(tmp_path.glob("frames-*.bits"))) == 8
 
 

@@ -172,7 +172,7 @@ def test_synthesizers_work_where_the_images_are(synthesizer) -> None:
     assert all(weight.device.type == "meta" for weight in getattr(synthesizer, "parameters", list)())
 
 
-def test_lessons_before_the_camera_and_after_it_show_other_things(tmp_path: Path) -> None:
+def test_pretraining_on_simulated_and_real_events_differs(tmp_path: Path) -> None:
     """Images, noise and scenes of a batch are drawn anew for each stage; those of the same stage are the same."""
     data, recipe = tiny_dataset(paired_images=True), tiny_recipe(distillation=SYNTHETIC)
     teacher = train_teacher(recipe, data, tmp_path)
@@ -241,8 +241,8 @@ def test_a_student_may_learn_from_images_alone(tmp_path: Path) -> None:
         train_student(recipe, data, None, "baseline", tmp_path / "none")
 
 
-def test_lessons_before_the_camera_may_come_from_another_run(tmp_path: Path, spikeport) -> None:
-    """The first run has lessons before the camera and keeps the student; the second begins with that very student."""
+def test_pretraining_on_the_simulator_may_come_from_another_run(tmp_path: Path, spikeport) -> None:
+    """The first run is pretrained before the camera and keeps the student; the second begins with that very student."""
     (tmp_path / "r.toml").write_text(
         """
 [data]
@@ -273,12 +273,12 @@ epochs = 0
     )
     code, _, err = spikeport("train", "r.toml", "--out", "first")
     assert code == 0, err
-    kept = tmp_path / "first" / "simulator.safetensors"
-    words = ["--set", f"synthesis.simulator_weights={kept}", "--set", "synthesis.simulator_pretrain_epochs=0"]
+    weights = tmp_path / "first" / "simulator.safetensors"
+    words = ["--set", f"synthesis.simulator_weights={weights}", "--set", "synthesis.simulator_pretrain_epochs=0"]
     code, _, err = spikeport("train", "r.toml", "--out", "second", *words)
     assert code == 0, err
-    assert (tmp_path / "second" / "simulator.safetensors").read_bytes() == kept.read_bytes()
-    assert (tmp_path / "second" / "student.safetensors").read_bytes() == kept.read_bytes()  # no later epochs
+    assert (tmp_path / "second" / "simulator.safetensors").read_bytes() == weights.read_bytes()
+    assert (tmp_path / "second" / "student.safetensors").read_bytes() == weights.read_bytes()  # no later epochs
     code, _, err = spikeport(
         "train", "r.toml", "--out", "third", "--set", "synthesis.simulator_weights=none.safetensors"
     )

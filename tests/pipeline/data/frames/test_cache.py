@@ -120,7 +120,7 @@ def test_a_build_that_fails_leaves_no_file(tmp_path: Path) -> None:
 
 
 def test_a_listing_that_was_read_is_not_read_again(tmp_path: Path) -> None:
-    """The record holds for its stamp alone; verifying, or a damaged record, asks again."""
+    """The record holds for its time and size alone; verifying, or a damaged record, asks again."""
     calls = []
 
     def content() -> str:
@@ -163,7 +163,7 @@ def test_files_written_just_now_are_read_each_time(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_without_a_stamp_the_content_is_asked(tmp_path: Path) -> None:
+def test_without_a_time_and_size_the_content_is_asked(tmp_path: Path) -> None:
     assert known_content_hash(tmp_path, "", lambda: "abc") == "abc"
     assert not list(tmp_path.iterdir())
 

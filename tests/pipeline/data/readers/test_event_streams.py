@@ -244,8 +244,8 @@ def test_the_same_cards_in_npy_and_aedat_are_equal(shared_data: Path) -> None:
     assert (len(known), len(tables)) == (131, 68)
     for path in tables:
         table = read_events(path, reading=Reading(columns="txyp"))
-        twins = [one for one in known if len(one) == len(table) and (one["x"] == table["x"]).all()]
-        assert len(twins) == 1, path
+        same_events = [one for one in known if len(one) == len(table) and (one["x"] == table["x"]).all()]
+        assert len(same_events) == 1, path
         for field in "xyp":
-            np.testing.assert_array_equal(twins[0][field], table[field])
-        np.testing.assert_array_equal(twins[0]["t"] - twins[0]["t"][0], table["t"] - table["t"][0])
+            np.testing.assert_array_equal(same_events[0][field], table[field])
+        np.testing.assert_array_equal(same_events[0]["t"] - same_events[0]["t"][0], table["t"] - table["t"][0])

@@ -61,7 +61,7 @@ def test_idx_images_are_paired_by_id_and_offset(tmp_path: Path) -> None:
 
 
 def test_all_real_labels_agree_with_their_images(shared_data) -> None:
-    """Every recording's twin is the MNIST image of its id less one, and of its class, by an independent count."""
+    """Each recording is paired with the MNIST image of its id less one, of its class, by an independent count."""
     options = {"source": "class-folders", "root": str(shared_data), "events": "NMNIST/Train", "images": "MNIST/raw"}
     found = load(Data(**options, image_id_offset=-1))
     labels = read_idx(shared_data / "MNIST" / "raw" / "train-labels-idx1-ubyte.gz")
@@ -143,7 +143,7 @@ def test_grey_pictures_become_rgb(tmp_path: Path) -> None:
     assert (images.images[images.keys.index("ant/000")] == 77).all()
 
 
-def test_class_pairing_knows_no_twins_but_still_keeps_the_same_id_apart(tmp_path: Path) -> None:
+def test_class_pairing_knows_no_paired_images_but_still_keeps_the_same_id_apart(tmp_path: Path) -> None:
     options = with_pictures(tmp_path).model_copy(update={"pairing": "class"})
     write_picture(tmp_path / "pictures" / "ant" / "extra.png", 9)
     (tmp_path / "pictures" / "bee" / "000.png").unlink()

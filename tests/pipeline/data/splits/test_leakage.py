@@ -62,7 +62,7 @@ def test_the_tested_recordings_are_known_however_they_are_binned() -> None:
     assert leakage.test_set_digest(replace(here, name="another set")) != leakage.test_set_digest(here)
 
 
-def test_a_run_of_another_fold_neither_teaches_nor_begins(tmp_path: Path, spikeport) -> None:
+def test_a_run_of_another_fold_is_neither_teacher_nor_start(tmp_path: Path, spikeport) -> None:
     code, _, err = spikeport(
         "train", "digits", *DATA, *FIRST, "--set", "synthesis.pretrain_epochs=0",
         "--set", "synthesis.simulator_pretrain_epochs=1",

@@ -1,4 +1,4 @@
-"""Splits keep class proportions and exact sizes, and no twin of a held-out recording can be trained on."""
+"""Splits keep class proportions and exact sizes, and no paired image of a held-out recording can be trained on."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def test_a_limited_pool_keeps_proportions_and_the_seed_decides() -> None:
     assert "k0" not in first.keys
 
 
-def test_twins_are_found_by_key_not_by_position() -> None:
+def test_paired_images_are_found_by_key_not_by_position() -> None:
     paired_images = paired_images_of(pool(), ("k60", "k2", "k33"))
     assert paired_images.images.ravel().tolist() == [60, 2, 33]
     assert paired_images.labels.tolist() == [2, 0, 0]

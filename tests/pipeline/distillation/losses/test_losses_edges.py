@@ -50,7 +50,7 @@ def randn(seed: int, *shape: int) -> Tensor:
 
 
 def stream(steps: tuple[int, ...] = ()) -> Stream:
-    """One whose teacher speaks once, or at each of `steps`."""
+    """A stream whose teacher has logits once, or at each of `steps`."""
     torch.manual_seed(0)
     teacher = TeacherTargets(
         logits=randn(1, *steps, B, K),
@@ -133,7 +133,7 @@ def test_a_silent_spiking_teacher_has_no_weight() -> None:
     logits[:, [1, 4]] = 0
     silent = replace(one, teacher=replace(targets, logits=logits))
     others = [0, 2, 3]
-    kept = replace(
+    changed = replace(
         targets, logits=logits[:, others], maps=targets.maps[:, others], embedding=targets.embedding[:, others]
     )
     rest = replace(
@@ -143,7 +143,7 @@ def test_a_silent_spiking_teacher_has_no_weight() -> None:
         labels=one.labels[others],
         maps=one.maps[:, others],
         embedding=one.embedding[:, others],
-        teacher=kept,
+        teacher=changed,
     )
     module = build("cam_kd", target_class="teacher")
     torch.testing.assert_close(module.compute(silent, step(silent)), module.compute(rest, step(rest)))

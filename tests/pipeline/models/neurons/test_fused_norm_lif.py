@@ -41,18 +41,18 @@ def slow(norm: nn.BatchNorm2d, cell: LoihiLeaky, values: Tensor) -> tuple[Tensor
 
 
 @pytest.mark.parametrize("channels", [4, 16])
-def test_it_is_batch_norm_and_then_the_cells(channels: int) -> None:
+def test_it_is_batch_norm_and_then_the_neurons(channels: int) -> None:
     """Spikes equal (no membrane comes that near the threshold); numbers to 1e-5 of the largest, a float32 affine
     map and some five products and sums a step."""
     norm, cell = layer(channels)
-    exact_norm, exact_cell = copy.deepcopy(norm).double(), copy.deepcopy(cell).double()
+    exact_norm, exact_neurons = copy.deepcopy(norm).double(), copy.deepcopy(cell).double()
     values = values_of(channels).requires_grad_()
     exact_values = values.detach().double().requires_grad_()
     grad_spk, grad_reset_mem = torch.randn(2, *values.shape, generator=torch.Generator().manual_seed(2))
 
     assert can_fuse(norm, cell, values)
     spikes, reset_mem = fused_norm_lif(norm, cell, values)
-    exact_spikes, exact_reset_mem = slow(exact_norm, exact_cell, exact_values)
+    exact_spikes, exact_reset_mem = slow(exact_norm, exact_neurons, exact_values)
     assert torch.equal(spikes.double(), exact_spikes)
     assert 0.05 < float(spikes.detach().mean()) < 0.6
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from integer_neurons import integer_neurons, loihi_cell
+from integer_neurons import integer_neurons, loihi_leaky
 from torch import Tensor
 
 from spikeport.pipeline.models.neurons import kernel_dispatch as fused
@@ -113,7 +113,7 @@ def test_loihi_loop_in_every_layout(v_decay: int, spread: int, layout: tuple[int
     expected_spikes, expected_voltages = integer_neurons(drive, v_decay, 9001)
     currents = ordered(torch.from_numpy(drive / 64), layout)
     for given_type in (torch.float32, torch.float64):
-        spikes, membranes = loihi_cell(v_decay, 9001, 64.0)(currents.to(given_type))
+        spikes, membranes = loihi_leaky(v_decay, 9001, 64.0)(currents.to(given_type))
         assert np.array_equal(spikes.numpy(), expected_spikes)
         assert np.array_equal(membranes.double().numpy() * 4096, expected_voltages)
 

@@ -8,7 +8,7 @@ import snntorch
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from integer_neurons import integer_neurons, loihi_cell
+from integer_neurons import integer_neurons, loihi_leaky
 
 from spikeport.errors import UserError
 from spikeport.export.network.fixed_point import STATE_LIMIT
@@ -64,7 +64,7 @@ def test_loihi_numerics_are_the_integer_neuron(
     state."""
     drive = np.random.default_rng(seed).integers(-spread, spread + 1, (6, 2, 3, 4, 5)) + bias
     expected_spikes, expected_voltages = integer_neurons(drive, v_decay, vth_mant)
-    spikes, membranes = loihi_cell(v_decay, vth_mant, scale)(torch.from_numpy(drive / scale))
+    spikes, membranes = loihi_leaky(v_decay, vth_mant, scale)(torch.from_numpy(drive / scale))
     assert np.array_equal(spikes.numpy(), expected_spikes)
     assert np.array_equal(membranes.numpy() * 64 * scale, expected_voltages)
 
@@ -75,7 +75,7 @@ def test_loihi_voltage_saturates_where_24_bits_end(v_decay: int, sign: int, seed
     """Currents just below the wrap drive the voltage into both limits; still the integer neuron."""
     drive = sign * np.random.default_rng(seed).integers(100_000, 126_000, (9, 3, 2))
     expected_spikes, expected_voltages = integer_neurons(drive, v_decay, 131071)
-    spikes, membranes = loihi_cell(v_decay, 131071, 1.0)(torch.from_numpy(drive.astype(np.float64)))
+    spikes, membranes = loihi_leaky(v_decay, 131071, 1.0)(torch.from_numpy(drive.astype(np.float64)))
     assert np.array_equal(spikes.numpy(), expected_spikes)
     assert np.array_equal(membranes.numpy() * 64, expected_voltages)
     if sign < 0 and v_decay == 0:
@@ -86,25 +86,25 @@ def test_a_state_of_minus_one_decays_to_zero() -> None:
     """Truncation toward zero: -1/64 of a unit is gone after any decay, 4095/4096 or not."""
     state = torch.tensor([[-1.0], [0.0]], dtype=torch.float64)
     assert integer_neurons(np.array([[-1], [0]]), 1, 5)[1].ravel().tolist() == [-64, -63]
-    _, membranes = loihi_cell(1, 5, 1.0)(state)
+    _, membranes = loihi_leaky(1, 5, 1.0)(state)
     assert (membranes * 64).ravel().tolist() == [-64.0, -63.0]
     long = torch.zeros(200, 1, dtype=torch.float64)
     long[0] = -1.0
-    _, membranes = loihi_cell(512, 5, 1.0)(long)
+    _, membranes = loihi_leaky(512, 5, 1.0)(long)
     assert float(membranes[-1]) == 0.0  # rounding down would have stayed at -1 for ever
     assert (membranes[:20] < 0).all()
 
 
 @pytest.mark.parametrize(("current", "fires"), [(199, 0.0), (200, 0.0), (201, 1.0)])
 def test_a_voltage_on_the_threshold_does_not_fire(current: int, fires: float) -> None:
-    for cell in (loihi_cell(1024, 200, 64.0), LoihiLeaky(0.75, 200 / 64)):
+    for cell in (loihi_leaky(1024, 200, 64.0), LoihiLeaky(0.75, 200 / 64)):
         spikes, _ = cell(torch.full((1, 1, 1), current / 64))
         assert spikes.item() == fires
 
 
 def test_a_current_that_would_wrap_is_refused() -> None:
     with pytest.raises(UserError, match=r"reaches 131000 weight units.*wraps at 131072.*Hint: use"):
-        loihi_cell(0, 5, 1.0)(torch.full((2, 1), -131000.0))
+        loihi_leaky(0, 5, 1.0)(torch.full((2, 1), -131000.0))
 
 
 def test_loihi_gradient_is_straight_through() -> None:
@@ -166,6 +166,6 @@ def test_compiled_loihi_loop_is_the_integer_neuron(v_decay: int, spread: int, se
     """In float32, which the compiled loop takes: spikes equal, membranes equal once rounded to float32."""
     drive = np.random.default_rng(seed).integers(-spread, spread + 1, (7, 2, 3, 11, 19))
     expected_spikes, expected_voltages = integer_neurons(drive, v_decay, 9001)
-    spikes, membranes = loihi_cell(v_decay, 9001, 64.0)(torch.from_numpy(drive / 64).float())
+    spikes, membranes = loihi_leaky(v_decay, 9001, 64.0)(torch.from_numpy(drive / 64).float())
     assert np.array_equal(spikes.numpy(), expected_spikes)
     assert np.array_equal(membranes.numpy(), (expected_voltages / 4096).astype(np.float32))

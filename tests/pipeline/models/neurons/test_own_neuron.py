@@ -52,8 +52,8 @@ class LoihiPlif(LoihiNeuron):
             v = beta * mem + current
             spike = self.spike_grad(v - self.threshold)
             if self.numerics == "loihi":  # the chip's values, the float equations' gradient
-                kept = torch.trunc(integer * (4096 - self.v_decay) / 4096)
-                integer = (kept + 64 * (current.detach().double() * self.scale).round()).clamp(1 - 2**23, 2**23 - 1)
+                decayed = torch.trunc(integer * (4096 - self.v_decay) / 4096)
+                integer = (decayed + 64 * (current.detach().double() * self.scale).round()).clamp(1 - 2**23, 2**23 - 1)
                 fired = integer > 64 * self.vth_mant
                 spike = spike + (fired.to(spike) - spike).detach()
                 v = v + (integer / (64 * self.scale) - v).detach().to(v)

@@ -67,13 +67,13 @@ def test_the_bias_joins_the_membrane(through: str, dtype: torch.dtype, tolerance
         parts = {"spikes": (spikes * weight_spikes).sum(), "membranes": (membranes * weight_membranes).sum()}
         return sum(parts.values()) if through == "both" else parts[through]
 
-    u = kept = torch.zeros_like(currents[0])
+    u = after_reset = torch.zeros_like(currents[0])
     fired, states = [], []
     for current in currents:
         u = 0.75 * u + current
-        v = 0.625 * kept + (u + cell.bias.view(3, 1, 1))
+        v = 0.625 * after_reset + (u + cell.bias.view(3, 1, 1))
         spike = cell.spike_grad(v - 0.875).to(dtype)
-        kept = v - spike * v
+        after_reset = v - spike * v
         fired.append(spike)
         states.append(v)
     expected = torch.autograd.grad(loss(torch.stack(fired), torch.stack(states)), (currents, cell.bias))
