@@ -1,4 +1,4 @@
-"""Hostile archives of a named set, already in place: forged ones, and such as have the MD5 that is asked for."""
+"""Hostile archives of a data set that are already downloaded: forged archives, and archives with the expected MD5."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _zip(members: dict[str, bytes] | Callable[[Path], dict[str, bytes]], mode: i
 
 
 def _tar(change: Callable[[tarfile.TarInfo, Path], object], form: str = "w:gz") -> Make:
-    """A sound archive with one member more, as `change` makes it."""
+    """A valid archive with one more member, which `change` makes."""
 
     def make(folder: Path, rng: np.random.Generator) -> bytes:
         buffer = io.BytesIO()
@@ -48,10 +48,10 @@ def _tar(change: Callable[[tarfile.TarInfo, Path], object], form: str = "w:gz") 
                 info.size = len(BIN)
                 if name == "odd":
                     change(info, folder)
-                message, info.size = info.size, min(info.size, len(BIN))
+                declared, info.size = info.size, min(info.size, len(BIN))
                 block = bytearray(info.tobuf())
-                if message != info.size:  # the header lies; checksums are corrected
-                    info.size = message
+                if declared != info.size:  # a false size; the checksums are corrected
+                    info.size = declared
                     block = bytearray(info.tobuf())
                     info.size = len(BIN)
                 archive.fileobj.write(block)
@@ -73,7 +73,7 @@ def _kind(kind: bytes, target: str = "") -> Callable[[tarfile.TarInfo, Path], ob
 
 
 def _two(first: bytes, target: str) -> Make:
-    """A link, and a file that goes through it."""
+    """A link, and a file whose path goes through the link."""
 
     def make(folder: Path, rng: np.random.Generator) -> bytes:
         buffer = io.BytesIO()
@@ -88,7 +88,7 @@ def _two(first: bytes, target: str) -> Make:
 
 
 def _overlapping(folder: Path, rng: np.random.Generator) -> bytes:
-    """A thousand members of 64 MiB that are one: 64 GiB out of 64 KiB."""
+    """A thousand members of 64 MiB that share their bytes: 64 GiB from 64 KiB."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         archive.writestr("Train/0/0.bin", bytes(64 << 20))
@@ -114,13 +114,13 @@ def _bomb(folder: Path, rng: np.random.Generator) -> bytes:
 
 
 def _lying(folder: Path, rng: np.random.Generator) -> bytes:
-    """A member that says it has 2^32 - 2 bytes."""
+    """A member whose header declares 2^32 - 2 bytes."""
     content = bytearray(_zip({"Train/0/3.bin": b"x" * 77})(folder, rng))
     return bytes(content).replace((77).to_bytes(4, "little"), (2**32 - 2).to_bytes(4, "little"))
 
 
 def _locked(folder: Path, rng: np.random.Generator) -> bytes:
-    """Members that ask for a password."""
+    """Encrypted members."""
     content = bytearray(_zip({})(folder, rng))
     for mark, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         start = -1
@@ -197,7 +197,7 @@ def _build(file: str, make: Make) -> Callable[..., list[str]]:
 
 
 def _prepare(file: str, trusted: bool) -> Callable[[], None]:
-    """No network; the set is this one archive, and with `trusted` its MD5 is the one that is asked for."""
+    """Disables the network and makes this archive the only one of the set; `trusted`: its MD5 is the expected one."""
 
     def prepare() -> None:
         from spikeport.pipeline.data.downloads import download

@@ -1,4 +1,4 @@
-"""A hostile input: its name, how it is laid down, and the words of the command that meets it."""
+"""A hostile input: its name, the function that writes its files, and the arguments of the command that reads them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ Build = Callable[[Path, np.random.Generator], list[str]]
 
 @dataclass(frozen=True)
 class Case:
-    """`build(folder, rng)` lays the input down in `folder`, where the command then runs, and gives the command's words.
+    """A hostile input of the command.
 
-    `writes`: what the command may make or change in the folder; whatever else is there afterwards stays as it was.
-    `prepare`: called in the command's process before it begins. `codes`: the exit codes that it may leave with.
+    Attributes:
+        kind: the group of inputs.
+        name: the input within its group; its random numbers depend on it.
+        build: writes the input into a folder with a generator, and returns the arguments of the command.
+        writes: files and folders that the command may create or change. All others must stay unchanged.
+        prepare: called in the process of the command before the command.
+        codes: allowed exit codes.
     """
 
     kind: str
@@ -28,10 +33,21 @@ class Case:
 
 
 def rng_of(seed: int, case: Case) -> np.random.Generator:
-    """The case's own numbers, whatever other cases there are."""
+    """Random numbers of a case, which do not depend on other cases.
+
+    Args:
+        seed: seed of all cases.
+        case: the case.
+    """
     return np.random.default_rng([seed, *f"{case.kind}:{case.name}".encode()])
 
 
 def share(cases: list[Case], part: int, parts: int) -> Iterator[Case]:
-    """Every `parts`-th case from `part` (1, 2, ...) on."""
+    """One of several equal parts of the cases, for processes that share them.
+
+    Args:
+        cases: all cases.
+        part: number of the part, from 1.
+        parts: number of parts.
+    """
     yield from cases[part - 1 :: parts]

@@ -1,4 +1,4 @@
-"""Sound event files of every extension, small and made here, and folders of recordings that hold one of them."""
+"""Small valid event files of every extension, written here, and folders of recordings with such a file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,12 @@ test = 2
 
 
 def some_events(rng: np.random.Generator, count: int = 30) -> np.ndarray:
-    """Random events of a sensor of HEIGHT x WIDTH over 50 us, in order."""
+    """Random events of a sensor of HEIGHT x WIDTH over 50 us, in order of time.
+
+    Args:
+        rng: random numbers.
+        count: number of events.
+    """
     events = np.empty(count, FIELDS)
     events["t"] = np.sort(rng.integers(0, 50, count))
     events["x"], events["y"] = rng.integers(0, WIDTH, count), rng.integers(0, HEIGHT, count)
@@ -36,7 +41,15 @@ def some_events(rng: np.random.Generator, count: int = 30) -> np.ndarray:
 
 
 def as_file(extension: str, events: np.ndarray) -> bytes:
-    """The bytes of a file of this extension that holds `events`. Raises KeyError for an extension not known here."""
+    """The bytes of an event file.
+
+    Args:
+        extension: extension of the file.
+        events: the events.
+
+    Raises:
+        KeyError: the extension is unknown here.
+    """
     return WRITERS[extension](events)
 
 
@@ -98,7 +111,7 @@ def _evt2(events: np.ndarray) -> bytes:
 
 
 def _aedat4(events: np.ndarray) -> bytes:
-    """AEDAT 4.0 with one packet, not compressed: flatbuffers, written by hand."""
+    """AEDAT 4.0 with one uncompressed packet, with flatbuffers made by hand."""
     xml = (
         '<dv version="2.0"><node name="outInfo" path="/mainloop/outInfo/"><node name="0" path="/0/">'
         '<attr key="compression" type="string">NONE</attr><attr key="originalOutputName" type="string">events</attr>'
@@ -140,7 +153,13 @@ WRITERS = {
 
 
 def class_folders(folder: Path, rng: np.random.Generator, *, recording: tuple[str, bytes] | None = None) -> None:
-    """A recipe, two classes of recordings and their pictures; `recording` (extension, bytes) is one of the first."""
+    """Writes a recipe, two classes of recordings, and their pictures.
+
+    Args:
+        folder: the folder to write into.
+        rng: random numbers.
+        recording: (extension, bytes) of one recording of the first class; None: all recordings are valid.
+    """
     for label, name in enumerate(("ant", "bee")):
         (folder / "events" / name).mkdir(parents=True)
         (folder / "pictures" / name).mkdir(parents=True)

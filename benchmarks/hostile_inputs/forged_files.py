@@ -1,4 +1,4 @@
-"""Event files of each format that are forged or damaged."""
+"""Forged and damaged event files of each format."""
 
 from __future__ import annotations
 

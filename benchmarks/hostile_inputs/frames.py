@@ -1,4 +1,4 @@
-"""Hostile frames and labels before `simulate`, `profile` and `export`."""
+"""Hostile files of frames and labels for `simulate`, `profile` and `export`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SIMULATE = ["simulate", "a.net", "--input", "f.npz", "-q"]
 
 
 def _network(path: Path) -> None:
-    """Five inputs, three outputs."""
+    """Writes a network with five inputs and three outputs."""
     layer = IntegerLayer(
         name="fc", kind="dense", weight=2 * np.arange(-7, 8).reshape(3, 5), bias=None, i_decay=4096, v_decay=512,
         vth_mant=9, input_shape=(INPUTS,),
@@ -110,7 +110,7 @@ def _damaged(rng: np.random.Generator, by: str) -> bytes:
 
 
 def _many(rng: np.random.Generator) -> bytes:
-    """One plain savez of 20,000 samples with labels behind: whole, and to be taken."""
+    """A valid .npz of 20,000 samples whose labels come after the frames."""
     buffer = io.BytesIO()
     np.savez(buffer, frames=np.resize(_some(rng), (20_000, STEPS, INPUTS)), labels=np.arange(20_000) % 3)
     return buffer.getvalue()

@@ -1,4 +1,6 @@
-"""A full disk in every stage of a small run: one line, exit code 2, and with room again the undisturbed run's bytes."""
+"""Fills the disk in every stage of a small run. The command must print one error line and exit with 2. With free space
+again, the resumed run must give the same bytes as an undisturbed run.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,20 @@ from hostile_inputs import small_run, warm
 
 Count = Callable[[str, warm.ProcessResult, list[str]], None]
 DISK_MIB = 8
-SPARE = 4096  # bytes that the disk has left
+SPARE = 4096  # free bytes of the disk
 
 
 def starved(folder: Path, whole: Path, count: Count) -> str:
-    """Lets the run begin each stage without room for what it writes, then with room. Tells `count` of every process;
-    gives how the disk was filled."""
+    """Runs each stage without free space, and then with free space.
+
+    Args:
+        folder: folder for the runs.
+        whole: the undisturbed run.
+        count: called with the name, the result and the faults of each process.
+
+    Returns:
+        How the disk was filled.
+    """
     disk = folder / "disk"
     shutil.rmtree(folder, ignore_errors=True)
     disk.mkdir(parents=True)
@@ -52,11 +62,13 @@ def starved(folder: Path, whole: Path, count: Count) -> str:
     finally:
         if mounted:
             subprocess.run(["umount", str(disk)], check=True)
-    return f"a tmpfs of {DISK_MIB} MiB" if mounted else "a limit of 0 bytes on files, for no tmpfs can be mounted here"
+    return (
+        f"a tmpfs of {DISK_MIB} MiB" if mounted else "a limit of 0 bytes on files, since no tmpfs can be mounted here"
+    )
 
 
 def _fill(path: Path) -> None:
-    """Takes all room of the disk that `path` is on, but for SPARE bytes."""
+    """Fills the disk of `path` up to SPARE bytes."""
     with open(path, "wb") as file:
         try:
             while True:
@@ -66,6 +78,6 @@ def _fill(path: Path) -> None:
 
 
 def _no_file() -> None:
-    """Every write to a file fails, as on a full disk; what is written to standard output goes to the same place."""
+    """Lets every write to a file fail, as on a full disk. Standard output is such a file too."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (SPARE, resource.RLIM_INFINITY))

@@ -1,4 +1,6 @@
-"""Kills at seeded moments over all stages of a small run, each let go on; at the end the undisturbed run's bytes."""
+"""Kills a small run at seeded times in all stages and resumes it. The result must have the same bytes as an undisturbed
+run.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +18,23 @@ from hostile_inputs import small_run, warm
 
 Count = Callable[[str, warm.ProcessResult, list[str]], None]
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-EACH = 8  # kills of one run, before it may come to its end
+EACH = 8  # most kills of one run
 _STAGE = re.compile(r"^\[(\d+)/\d+\] .*(?<!: done before)$", re.MULTILINE)
 
 
 def killed(folder: Path, whole: Path, kills: int, seed: int, count: Count) -> Counter[str]:
-    """Disturbs runs `kills` times and holds each run that came to its end against `whole`. Tells `count` of every
-    process; gives how many kills each stage met."""
+    """Kills runs, resumes them, and compares each finished run with an undisturbed one.
+
+    Args:
+        folder: folder for the runs.
+        whole: the undisturbed run.
+        kills: number of kills in all.
+        seed: seed of stages and times.
+        count: called with the name, the result and the faults of each process.
+
+    Returns:
+        Number of kills in each stage.
+    """
     rng = random.Random(seed)
     seconds = small_run.stages(whole)
     met: Counter[str] = Counter()
@@ -38,7 +50,7 @@ def killed(folder: Path, whole: Path, kills: int, seed: int, count: Count) -> Co
             how, name = SIGNALS[met.total() % len(SIGNALS)], list(seconds)[at]
             outcome, stage = _kill(place, at, rng.random() * seconds[name], how)
             if outcome.code == 0:
-                break  # it came to its end first
+                break  # it finished before the kill
             stage = list(seconds)[stage]
             met[stage] += 1
             count(f"{how.name} in {stage}, run {number}", outcome, _wrong(outcome, how))
@@ -52,7 +64,7 @@ def killed(folder: Path, whole: Path, kills: int, seed: int, count: Count) -> Co
 
 
 def _kill(place: Path, stage: int, after_s: float, how: signal.Signals) -> tuple[warm.ProcessResult, int]:
-    """Starts or continues the run and kills it so long after `stage` began; also gives the stage that it met."""
+    """Starts or resumes the run and kills it `after_s` seconds after `stage` began. Also returns its stage then."""
     home = place / "home"
     child = warm.start([word for word in small_run.words("run", "--resume") if word != "-q"], place, home)
     while (at := _stage(home)) < stage:
@@ -67,19 +79,19 @@ def _kill(place: Path, stage: int, after_s: float, how: signal.Signals) -> tuple
 
 
 def _stage(home: Path) -> int:
-    """The number of the stage that the process in `home` is in, from 0; -1 before the first."""
+    """Index of the current stage of the process in `home`; -1 before the first stage."""
     found = _STAGE.findall((home / "err").read_text(errors="replace")) if (home / "err").is_file() else []
     return int(found[-1]) - 1 if found else -1
 
 
 def _wrong(outcome: warm.ProcessResult, how: signal.Signals) -> list[str]:
-    """What a killed command did that it may not do: the signal's exit code, a word unless it was SIGKILL, none left."""
+    """Faults of a killed command: wrong exit code, no hint on resuming (except after SIGKILL), remaining processes."""
     output = outcome.err.decode(errors="replace")
     if how is signal.SIGKILL:
         return [] if outcome.code == -how else [f"exit code {outcome.code} after {how.name}"]
     found = [] if outcome.code == 128 + how else [f"exit code {outcome.code} after {how.name}: {output[-200:]!r}"]
     if "--resume" not in output:
-        found.append(f"no word of how to go on after {how.name}")
+        found.append(f"no hint on resuming after {how.name}")
     if "Traceback" in output:
         found.append(f"traceback: {output.strip().splitlines()[-1][:200]}")
     if outcome.stopped:

@@ -1,4 +1,4 @@
-"""Event files of every extension, damaged byte by byte and field by field, each by its number and seed."""
+"""Event files of every extension with damaged bytes or fields, each identified by number and seed."""
 
 from __future__ import annotations
 
@@ -16,12 +16,20 @@ EXTENSIONS = tuple(READERS)
 
 
 def mutant(number: int, seed: int) -> tuple[str, bytes]:
-    """The extension and bytes of the damaged file of this number."""
+    """A damaged event file.
+
+    Args:
+        number: number of the file.
+        seed: seed of all files.
+
+    Returns:
+        Its extension and its bytes.
+    """
     rng = np.random.default_rng([seed, number])
     extension = EXTENSIONS[number % len(EXTENSIONS)]
     events = some_events(rng, int(rng.choice([1, 2, 30, 400])))
     if rng.random() < 0.3:
-        _lie(rng, events)
+        _out_of_range(rng, events)
     content = as_file(extension, events)
     if rng.random() < 0.6:
         content = _bytes(rng, content, as_file(EXTENSIONS[int(rng.integers(len(EXTENSIONS)))], some_events(rng)))
@@ -30,15 +38,15 @@ def mutant(number: int, seed: int) -> tuple[str, bytes]:
     return extension, content
 
 
-def _lie(rng: np.random.Generator, events: np.ndarray) -> None:
-    """Fields beyond what they may hold, in some events."""
+def _out_of_range(rng: np.random.Generator, events: np.ndarray) -> None:
+    """Sets a field of some events to values outside its range."""
     name = str(rng.choice(["t", "x", "y", "p"]))
     odd = {"t": [-1, 2**31, 2**32 - 1, 2**40, 0], "x": [WIDTH, 255, 65535], "y": [HEIGHT, 255, 65535], "p": [2, 255]}
     events[name][rng.random(len(events)) < 0.2] = odd[name][int(rng.integers(len(odd[name])))]
 
 
 def _size(rng: np.random.Generator, content: bytes) -> bytes:
-    """A number of four bytes in the first 300, where sizes stand, that is small, huge or negative."""
+    """Replaces four of the first 300 bytes, which contain sizes, by a small, huge or negative number."""
     if len(content) < 8:
         return content
     at = int(rng.integers(min(len(content) - 4, 300)))
@@ -47,7 +55,12 @@ def _size(rng: np.random.Generator, content: bytes) -> bytes:
 
 
 def whole_command(number: int, seed: int) -> Case:
-    """The mutant as a recording of a class folder, before `data info`."""
+    """A damaged file as a recording in a class folder, read by `data info`.
+
+    Args:
+        number: number of the file.
+        seed: seed of all files.
+    """
 
     def build(folder: Path, rng: np.random.Generator) -> list[str]:
         class_folders(folder, rng, recording=mutant(number, seed))
@@ -57,7 +70,12 @@ def whole_command(number: int, seed: int) -> Case:
 
 
 def only_read(number: int, seed: int) -> Case:
-    """The mutant before the reader of recordings alone, in the command's process."""
+    """A damaged file, read by the reader of recordings alone.
+
+    Args:
+        number: number of the file.
+        seed: seed of all files.
+    """
 
     def build(folder: Path, rng: np.random.Generator) -> list[str]:
         extension, content = mutant(number, seed)
@@ -75,11 +93,11 @@ def _read() -> None:
     try:
         read_recording(path, (128, 128), label=0, key="a")
     except UserError as error:
-        raise SystemExit(_said(error)) from None
+        raise SystemExit(_print_error(error)) from None
     raise SystemExit(0)
 
 
-def _said(error: Exception) -> int:
+def _print_error(error: Exception) -> int:
     import sys
 
     print(f"error: {error}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Hostile static images: pictures in class folders, and MNIST's idx files."""
+"""Hostile static images: pictures in class folders, and idx files of MNIST."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Make = Callable[[np.random.Generator], bytes]
 
 
 def _saved(mode: str, form: str, size: tuple[int, int] = (5, 4), **options: object) -> Make:
-    """A small picture of noise in this mode and format."""
+    """A small picture of noise with a given mode and format."""
 
     def make(rng: np.random.Generator) -> bytes:
         depth = {"I;16": np.uint16, "I": np.int32, "F": np.float32}
@@ -39,7 +39,7 @@ def _saved(mode: str, form: str, size: tuple[int, int] = (5, 4), **options: obje
 
 
 def _png(width: int, height: int, data: bytes | None = None, *chunks: tuple[bytes, bytes], kind: int = 2) -> bytes:
-    """A PNG with this header, whatever its data is; `chunks` come before the data."""
+    """A PNG with a given header, which need not fit its data. `chunks` come before the data."""
     head = struct.pack(">IIBBBBB", width & 0xFFFFFFFF, height & 0xFFFFFFFF, 8, kind, 0, 0, 0)
     blocks = [(b"IHDR", head), *chunks, (b"IDAT", zlib.compress(b"" if data is None else data, 9)), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(
@@ -49,7 +49,7 @@ def _png(width: int, height: int, data: bytes | None = None, *chunks: tuple[byte
 
 
 def _blank(width: int, height: int) -> bytes:
-    """A picture of zeros of any size in a few kB."""
+    """A picture of zeros of any size, compressed to a few kB."""
     return _png(width, height, bytes((width + 1) * height), kind=0)
 
 
@@ -115,13 +115,13 @@ def _bmp(width: int, height: int) -> bytes:
 
 
 def _idx(shape: tuple[int, ...], data: bytes | None = None, kind: int = 8, axes: int | None = None) -> bytes:
-    """An idx file with this header; its data, zeros of the header's size by default."""
+    """An idx file with a given header. By default, its data are zeros of the declared size."""
     head = bytes([0, 0, kind, len(shape) if axes is None else axes]) + b"".join(struct.pack(">I", n) for n in shape)
     return head + (bytes(int(np.prod(shape, dtype=object))) if data is None else data)
 
 
 def _bomb(rng: np.random.Generator) -> bytes:
-    """3 GB of zeros behind a header, in 3 MB: members of one gzip file, one after the other."""
+    """A header and 3 GB of zeros, compressed to 3 MB as consecutive members of one gzip file."""
     return gzip.compress(_idx((60_000, 28, 28), b"")) + gzip.compress(bytes(1 << 28), 9) * 12
 
 
@@ -167,7 +167,7 @@ def _picture(extension: str, make: Make, size: int = 3) -> Callable[..., list[st
 
 
 def _with_idx(images: Make | None, labels: Make | None, end: str) -> Callable[..., list[str]]:
-    """Classes 0 and 1, and idx files; None: a sound one."""
+    """Classes 0 and 1 with idx files. None: a valid file."""
 
     def build(folder: Path, rng: np.random.Generator) -> list[str]:
         class_folders(folder, rng)

@@ -1,4 +1,4 @@
-"""Hostile recipes: their text, the kinds and sizes of their values, names, paths and factories."""
+"""Hostile recipes: their text, types and sizes of values, names, paths and factories."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ TEXTS: dict[str, bytes] = {
 ODD: list[Any] = [-1, 0, 2**31, 2**63 - 1, -(2**63), 1e30, -1e308, float("nan"), float("inf"), True, "", "\x1b[31m",
                   "x" * 5000, "\u202e", [], {}, [[[]]], {"a": {"b": 1}}, [1, "a"], "../../x", "/",
                   "os:system"]  # fmt: skip
-SIZES = {  # no machine has room or time for these: refused before anything is made
+SIZES = {  # too large for any machine: refused before anything is allocated
     "data": {key: [2**63 - 1, 10**30, 10**12, 10**6] for key in ("height", "width")} | {"step_us": [2**63 - 1, 10**30]}
     | {key: [2**63 - 1, 10**30] for key in ("test", "validation", "train", "folds", "static_limit", "split_seed")}
     | {"image_id_offset": [2**63 - 1, -(10**30)]},
@@ -139,7 +139,7 @@ def cases() -> list[Case]:
     for section, fields in SIZES.items():
         for key, values in fields.items():
             for value in values:
-                # --set, for a TOML file holds 64 bits only
+                # --set, since integers of a TOML file have 64 bits
                 words = list(INFO if section == "data" else TRAIN)
                 for change in (*(SYNTHESIS if section == "synthesis" else ()), f"{section}.{key}={value}"):
                     words += ["--set", change]

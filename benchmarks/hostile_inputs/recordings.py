@@ -1,4 +1,4 @@
-"""Hostile recordings: every extension emptied, cut, forged and blown up, in a class folder that is sound otherwise."""
+"""Hostile recordings: empty, cut, forged or too large files of every extension, in otherwise valid class folders."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from spikeport.pipeline.data.readers.recordings import READERS
 INFO = ["data", "info", "recipe.toml"]
 BIG = ("--set", "data.height=128", "--set", "data.width=128")  # an .aedat's coordinates may count from the far end
 Change = Callable[[np.random.Generator, bytes], bytes]
-ANY: dict[str, Change] = {  # whatever the format is
+ANY: dict[str, Change] = {  # for every format
     "empty": lambda rng, sound: b"",
     "one byte": lambda rng, sound: sound[:1],
     "nine bytes": lambda rng, sound: sound[:9],
@@ -56,7 +56,7 @@ def _columns(**changed: Any) -> Callable[[np.random.Generator], dict[str, np.nda
     return make
 
 
-COLUMNS = {  # what named columns may hold
+COLUMNS = {  # values of named columns
     "time runs backwards": _columns(t=np.arange(30)[::-1]),
     "time below zero": _columns(t=np.arange(-30, 0)),
     "time at the end of int64": _columns(t=np.full(30, 2**63 - 1)),
@@ -125,7 +125,7 @@ def _changed(extension: str, change: Change) -> Callable[[np.random.Generator], 
 
 
 def _placed(place: Callable[[Path], None]) -> Callable[..., list[str]]:
-    """`place` puts something into a class's folder of recordings."""
+    """Calls `place` with the folder of recordings of a class."""
 
     def build(folder: Path, rng: np.random.Generator) -> list[str]:
         class_folders(folder, rng)

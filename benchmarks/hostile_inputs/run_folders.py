@@ -1,4 +1,4 @@
-"""Tampered run folders: every value of a manifest, the files of weights, a checkpoint left in the middle."""
+"""Damaged run folders: every value of a manifest, weights files, and a checkpoint of an unfinished training."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _laid(base: Callable[[], Path], change: Change, verb: str) -> Callable[..., 
 
 
 def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Where a JSON value has values, the first two of a list only."""
+    """Paths of all values in a JSON value; of lists, only the first two entries."""
     if path:
         yield path
     entries = value.items() if isinstance(value, dict) else enumerate(value[:2]) if isinstance(value, list) else ()
@@ -79,7 +79,7 @@ def _put(value: Any, path: tuple[Any, ...], odd: Any) -> None:
 
 
 def _json(name: str, number: int) -> Change:
-    """One value of a JSON file of the run becomes another; a place and a value for each number."""
+    """Replaces one value of a JSON file of the run. The number determines which value, and by what."""
 
     def change(run: Path, rng: np.random.Generator) -> None:
         found = json.loads((run / name).read_text())
@@ -103,7 +103,7 @@ def _written(name: str, content: bytes) -> Change:
 
 
 def _trusted(name: str, change: Callable[[Path, np.random.Generator], bytes]) -> Callable[..., object]:
-    """A file other than the one that a stage wrote, with its hash in the manifest, so that nothing is made again."""
+    """Replaces a file of a stage and its hash in the manifest, so that the stage is not repeated."""
 
     def tamper(run: Path, rng: np.random.Generator) -> None:
         (run / name).write_bytes(change(run / name, rng))
@@ -155,7 +155,11 @@ ODD_ENTRIES: dict[str, Change] = {
 
 
 def cases(base: Callable[[], Path]) -> list[Case]:
-    """All tampered run folders, in order; `base()` is a sound one, without Lava."""
+    """All damaged run folders, in order.
+
+    Args:
+        base: gives a valid run folder, made without Lava.
+    """
 
     def case(name: str, change: Change, verb: str) -> Case:
         return Case("runs", f"{verb}: {name}", _laid(base, change, verb), WRITES)

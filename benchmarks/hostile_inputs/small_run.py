@@ -1,4 +1,4 @@
-"""A run that has every stage, on a few digits: what is killed, starved of disk, or tampered with."""
+"""A small run with every stage, which other modules kill, starve of disk space, or damage."""
 
 from __future__ import annotations
 
@@ -46,17 +46,33 @@ PATIENCE_S = 600.0
 
 
 def words(out: str, *more: str) -> list[str]:
-    """The command that makes the run in `out`."""
+    """Arguments of the command that makes the run.
+
+    Args:
+        out: the run folder.
+        *more: further arguments.
+    """
     return ["run", "r.toml", "--out", out, "-q", *more]
 
 
 def make(folder: Path, home: Path, *more: str) -> warm.ProcessResult:
-    """Makes the run in `folder`/run, or lets it go on, by the recipe in `folder`."""
+    """Makes or resumes the run in `folder`/run with the recipe in `folder`.
+
+    Args:
+        folder: the working folder of the command.
+        home: folder for its output, cache and temporary files.
+        *more: further arguments.
+    """
     return warm.wait(warm.start(words("run", *more), folder, home), home, PATIENCE_S)
 
 
 def undisturbed(keep: Path, *, lava: bool = True) -> Path:
-    """The run as nothing disturbed it, made once for each folder of results and state of the code."""
+    """The undisturbed run, made once for each folder of results and version of the code.
+
+    Args:
+        keep: folder of results.
+        lava: whether the run has the comparison with Lava.
+    """
     place = keep / ("undisturbed" if lava else "undisturbed-no-lava")
     made_by = place / "code"
     if not made_by.is_file() or made_by.read_text() != _code():
@@ -71,21 +87,34 @@ def undisturbed(keep: Path, *, lava: bool = True) -> Path:
 
 
 def stages(run: Path) -> dict[str, float]:
-    """The run's stages in order, and the seconds each took."""
+    """Duration of each stage of a run in s, in order.
+
+    Args:
+        run: the run folder.
+    """
     found = json.loads((run / "manifest.json").read_text())["stages"]
     return {name: entry["seconds"] for name, entry in found.items()}
 
 
-def without_what_is_measured(value: Any) -> Any:
-    """A value without clocks: what differs between any two runs."""
+def without_timings(value: Any) -> Any:
+    """A JSON value without entries that differ between any two runs, such as times.
+
+    Args:
+        value: the JSON value.
+    """
     if isinstance(value, dict):
         clocks = ("seconds", "baseline", "provenance", "created_utc", "command", "about")
-        return {key: without_what_is_measured(entry) for key, entry in value.items() if key not in clocks}
-    return [without_what_is_measured(entry) for entry in value] if isinstance(value, list) else value
+        return {key: without_timings(entry) for key, entry in value.items() if key not in clocks}
+    return [without_timings(entry) for entry in value] if isinstance(value, list) else value
 
 
 def differences(run: Path, whole: Path) -> list[str]:
-    """Files in which `run` differs from `whole`, clocks and measured baselines left out, and files left over."""
+    """Files that differ between two runs, or that only one of them has. Times and measured baselines are not compared.
+
+    Args:
+        run: the run folder.
+        whole: the undisturbed run.
+    """
     found = []
     names = {str(path.relative_to(folder)) for folder in (run, whole) for path in folder.rglob("*") if path.is_file()}
     for name in sorted(names):
@@ -95,21 +124,32 @@ def differences(run: Path, whole: Path) -> list[str]:
         elif name in ("report.json", "metrics.jsonl"):
             rows = [[json.loads(line) for line in path.read_text().splitlines()] if name != "report.json"
                     else json.loads(path.read_text()) for path in (one, other)]  # fmt: skip
-            if without_what_is_measured(rows[0]) != without_what_is_measured(rows[1]):
-                found.append(f"{name} says other things")
+            if without_timings(rows[0]) != without_timings(rows[1]):
+                found.append(f"{name} has other values")
         elif name not in MEASURED and hash_of(one) != hash_of(other):
             found.append(f"{name} has other bytes")
     return found
 
 
 def ended_as(whole: Path, run: Path, outcome: warm.ProcessResult) -> list[str]:
-    """What a run that went on did other than the undisturbed one."""
+    """Faults of a resumed run: those of its process, and differences to the undisturbed run.
+
+    Args:
+        whole: the undisturbed run.
+        run: the run folder.
+        outcome: result of the process.
+    """
     found = warm.violations(outcome, PATIENCE_S, (0,))
     return found if outcome.code else found + differences(run, whole)
 
 
 def rewind(run: Path, stage: str) -> None:
-    """Takes back `stage` and all after it, as if the run had been stopped before: their entries and their files."""
+    """Removes a stage and all later stages with their files, as if the run had been stopped before.
+
+    Args:
+        run: the run folder.
+        stage: name of the stage.
+    """
     path = run / "manifest.json"
     manifest = json.loads(path.read_text())
     names = list(manifest["stages"])
@@ -129,7 +169,7 @@ def rewind(run: Path, stage: str) -> None:
 
 @cache
 def _code() -> str:
-    """A hash of the code that runs: another state of it may rightly give other bytes."""
+    """Hash of the source code. Runs of different versions may differ in bytes."""
     digest = hashlib.sha256()
     root = Path(__file__).resolve().parent.parent.parent
     for path in sorted(
@@ -141,6 +181,10 @@ def _code() -> str:
 
 
 def hash_of(path: Path) -> str:
-    """A file's SHA-256."""
+    """SHA-256 of a file.
+
+    Args:
+        path: the file.
+    """
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

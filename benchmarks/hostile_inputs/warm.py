@@ -1,8 +1,8 @@
-"""The command in a fork of this process, which has imported it once; what it did, and what it may not do.
+"""Runs the command in forks of this process, which has imported it once, and checks what it did.
 
-The fork runs `pipeline.cli.app.main` on the words, in a session of its own, with files for its output. Exit code,
-output, seconds and peak memory are those of that one process and what it started. Seconds in which it was ready and
-waited for a processor do not count: another one had it, and a limit is to hold on a busy machine too.
+A fork runs `pipeline.cli.app.main` in a session of its own, with files for its output. Exit code, output, seconds and
+peak memory are those of this process and its child processes. Time in which the process was ready and waited for a
+processor does not count, so that the time limit also holds on a busy machine.
 """
 
 from __future__ import annotations
@@ -25,25 +25,39 @@ from hostile_inputs.cases import Case, rng_of
 
 LIMIT_S = 20.0
 LIMIT_MIB = 1024
-KILL_MIB = 2048  # what has passed the limit so far is stopped, for the sake of the machine
-GRACE_S = 20.0  # in which what a command has started may end after it
+KILL_MIB = 2048  # processes above it are killed
+GRACE_S = 20.0  # time in which child processes may end after the command
 
 
 @dataclass(frozen=True)
 class ProcessResult:
-    """What the command left with (a negative number: the signal), what it said, and what it took."""
+    """Result of a process.
+
+    Attributes:
+        code: exit code; a negative number is a signal.
+        out: its standard output.
+        err: its standard error.
+        seconds: duration in s, without waiting for a processor.
+        peak_mib: peak memory in MiB.
+        stopped: why `wait` killed it; "" if it ended by itself.
+        left: child processes that remained.
+    """
 
     code: int
     out: bytes
     err: bytes
     seconds: float
     peak_mib: int
-    stopped: str = ""  # why this process ended it
-    left: tuple[int, ...] = ()  # processes that it did not take with it
+    stopped: str = ""
+    left: tuple[int, ...] = ()
 
 
 def load(*, training: bool = True) -> None:
-    """Imports what the verbs import, so that a fork begins to work at once; `training`: what learns as well."""
+    """Imports the modules of the commands, so that a fork starts without delay.
+
+    Args:
+        training: whether also those of training and report.
+    """
     for name in ("h5py", "PIL.Image", "scipy.io", "spikeport.pipeline.cli.app", "spikeport.pipeline.data.describe"):
         __import__(name)
     if training:
@@ -54,12 +68,23 @@ def load(*, training: bool = True) -> None:
 
 
 def start(words: list[str], folder: Path, home: Path, prepare: Callable[[], None] | None = None) -> int:
-    """The id of a process that runs the command in `folder`; `home` gets its output, cache and temporary files."""
-    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: what it leaves becomes a child of this process
+    """Starts a process that runs the command.
+
+    Args:
+        words, folder: arguments and working folder of the command.
+        home: folder for its output, cache and temporary files.
+        prepare: called in the process before the command.
+
+    Returns:
+        The id of the process.
+    """
+    ctypes.CDLL(None).prctl(
+        36, 1, 0, 0, 0
+    )  # PR_SET_CHILD_SUBREAPER: its remaining child processes become children of this process
     for name in ("cache", "tmp", "home"):
         (home / name).mkdir(parents=True, exist_ok=True)
     for name in ("out", "err"):
-        (home / name).write_bytes(b"")  # not what an earlier command said
+        (home / name).write_bytes(b"")  # removes the output of an earlier command
     _own.clear()
     _own.update(_children(os.getpid()))
     sys.stdout.flush()
@@ -90,7 +115,7 @@ def start(words: list[str], folder: Path, home: Path, prepare: Callable[[], None
 
 
 def _main(prepare: Callable[[], None] | None) -> int:
-    """Runs the command and does what the interpreter does at its end."""
+    """Runs the command, and then the exit functions of the interpreter."""
     from spikeport.pipeline.cli.app import main
 
     try:
@@ -108,7 +133,13 @@ def _main(prepare: Callable[[], None] | None) -> int:
 
 
 def wait(child: int, home: Path, limit_s: float) -> ProcessResult:
-    """Waits for the process of `start`; ends it after `limit_s` or above KILL_MIB, and whatever it left behind."""
+    """Waits for a process of `start`. Kills it after `limit_s` or above KILL_MIB, and then its child processes.
+
+    Args:
+        child: id of the process.
+        home: its folder of output.
+        limit_s: time limit in s.
+    """
     began, stopped, nap_s = time.monotonic(), "", 0.002
     before_s = waited_s = _waited_s(child)
     while True:
@@ -132,7 +163,7 @@ def wait(child: int, home: Path, limit_s: float) -> ProcessResult:
 
 
 def _left_behind(grace_s: float) -> tuple[int, ...]:
-    """Processes that outlive the command by `grace_s`; they are ended here."""
+    """Child processes that outlive the command by `grace_s`. They are killed."""
     end = time.monotonic() + grace_s
     while (left := _others()) and time.monotonic() < end:
         _reap()
@@ -147,7 +178,7 @@ def _left_behind(grace_s: float) -> tuple[int, ...]:
     return tuple(left)
 
 
-_own: set[int] = set()  # what this process itself has started, such as the reader of HDF5 files
+_own: set[int] = set()  # other children of this process, such as the reader of HDF5 files
 
 
 def _others() -> list[int]:
@@ -155,7 +186,7 @@ def _others() -> list[int]:
 
 
 def _children(process: int) -> list[int]:
-    """Living processes below `process`."""
+    """Running child processes of a process, and their children."""
     found = []
     for task in os.listdir(f"/proc/{process}/task"):
         with contextlib.suppress(OSError):
@@ -174,7 +205,7 @@ def _reap() -> None:
 
 
 def _waited_s(process: int) -> float:
-    """How long it was ready to run and did not."""
+    """Time for which a process waited for a processor, s."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         return int(Path(f"/proc/{process}/schedstat").read_text().split()[1]) / 1e9
     return 0.0
@@ -187,9 +218,19 @@ def _resident_mib(process: int) -> int:
 
 
 def try_case(case: Case, seed: int, folder: Path, limit_s: float = LIMIT_S) -> tuple[ProcessResult, list[str]]:
-    """Lays the case down in a new `folder`, runs the command there, and says what it did that it may not do."""
+    """Builds a case in a new folder, runs its command, and lists the faults.
+
+    Args:
+        case: the case.
+        seed: seed of all cases.
+        folder: folder of the case; it is replaced.
+        limit_s: time limit in s.
+
+    Returns:
+        The result of the process, and its faults.
+    """
     shutil.rmtree(folder, ignore_errors=True)
-    place = folder / "place" / "work"  # what leaves it lands in `place`, or in the folder of outputs
+    place = folder / "place" / "work"  # files written outside of it are in `place` or in the folder of outputs
     place.mkdir(parents=True)
     words = case.build(place, rng_of(seed, case))
     before = _files(folder / "place")
@@ -198,7 +239,13 @@ def try_case(case: Case, seed: int, folder: Path, limit_s: float = LIMIT_S) -> t
 
 
 def violations(outcome: ProcessResult, limit_s: float = LIMIT_S, codes: tuple[int, ...] = (0, 2, 3)) -> list[str]:
-    """What the process did that no command may do."""
+    """Faults that no command may have, such as a traceback, a hang, remaining processes, or raw control characters.
+
+    Args:
+        outcome: result of the process.
+        limit_s: time limit in s.
+        codes: allowed exit codes.
+    """
     found = []
     output = outcome.err.decode("utf-8", "replace")
     if "Traceback (most recent call last)" in output:
@@ -217,7 +264,7 @@ def violations(outcome: ProcessResult, limit_s: float = LIMIT_S, codes: tuple[in
         try:
             steering = {mark for mark in text.decode("utf-8") if not mark.isprintable() and mark not in "\n"}
         except UnicodeDecodeError:
-            steering = {"bytes that are no UTF-8"}
+            steering = {"bytes that are not UTF-8"}
         if steering:
             found.append(f"raw control characters in std{name}: {sorted(steering)}")
     return found
@@ -237,7 +284,7 @@ def _moved(case: Case, before: dict[str, str], folder: Path) -> list[str]:
 
 
 def _files(folder: Path) -> dict[str, str]:
-    """What stands below `folder`: a hash of each file, the target of each link."""
+    """Content of a folder: the hash of each file, and the target of each link."""
     found = {}
     for path, folders, names in os.walk(folder):
         for name in folders + names:

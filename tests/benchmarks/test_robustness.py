@@ -114,7 +114,7 @@ def test_what_a_command_may_not_do_is_seen(tmp_path):
     words = {
         "crash": "traceback: KeyError: 'planted'", "check failed": "exit code 1", "silence": "without one line",
         "hang": "hang: no end after 6 s", "memory": "memory: ", "escape": "['escaped']", "change": "['work/mine']",
-        "linger": "1 processes left", "steer": "control characters", "bytes": "no UTF-8", "temporary": "['left']",
+        "linger": "1 processes left", "steer": "control characters", "bytes": "not UTF-8", "temporary": "['left']",
     }  # fmt: skip
     assert found.keys() == words.keys()
     for name, word in words.items():
