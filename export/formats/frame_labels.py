@@ -64,4 +64,4 @@ def notice_other_labels(path: str | os.PathLike[str]) -> None:
         held = {name.removesuffix(".npy") for name in archive.namelist()}
     found = [f"`{name}`" for name in OTHER_NAMES if name in held]
     if found:
-        note(f"{path} holds {' and '.join(found)}, which is not read: labels are taken from `labels` alone")
+        note(f"{path} holds {' and '.join(found)}, which is not read: only `labels` is read as labels")

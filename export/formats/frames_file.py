@@ -139,7 +139,7 @@ class FrameReader:
         raise UserError(
             f"frames of sample {numbers[at]} hold values from {flat[at].min()} to {flat[at].max()}",
             where=self._where,
-            cause="the network takes spikes of 0 and 1, and netx would make counts binary without a word" if spikes
+            cause="the network takes spikes of 0 and 1, and netx would silently make counts binary" if spikes
             else f"the network takes counts of 0 to {self._limit}",
             hint=f"clip them: --clip, or frames.clip(0, {self._limit})",
         )  # fmt: skip
@@ -186,7 +186,7 @@ def open_frames(
     except UserError:
         raise
     except MemoryError as error:
-        raise UserError("takes more memory than there is", where=where, hint="save it without compression") from error
+        raise UserError("needs more memory than there is", where=where, hint="save it without compression") from error
     except Exception as error:  # zipfile and NumPy raise a dozen kinds on damaged files
         raise UserError(_FORMATS, where=where, cause=_reason(error), hint=_HINT) from error
     _check_shape(frames, tuple(input_shape), where)

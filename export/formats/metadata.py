@@ -187,7 +187,7 @@ def agrees(path: str | os.PathLike[str], key: str, stored: Any, given: Any, equa
     if given is not None and not equal:
         raise UserError(
             f"{key} = {given} contradicts {stored}", where=str(metadata_path(path)),
-            cause="the metadata file tells what the network was trained with", hint="leave the option out",
+            cause="the metadata file states the values of the training", hint="leave the option out",
         )  # fmt: skip
 
 

@@ -67,7 +67,7 @@ def write_nir(graph: nir.NIRGraph, path: str | os.PathLike[str]) -> None:
         unknown = _unknown_field(graph)
         if unknown:
             raise UserError(f"{unknown} is not known", where=str(path), cause="NIR can only write what is",
-                            hint="work the shapes out first (SpikingGraph.save does)")  # fmt: skip
+                            hint="compute the shapes first (SpikingGraph.save does)")  # fmt: skip
         image = io.BytesIO()  # in memory, since libhdf5 crashes when it closes a file on a full disk
         nir.write(image, graph)  # pyright: ignore[reportArgumentType]  # h5py takes any binary file
         temporary.write_bytes(image.getbuffer())
@@ -126,17 +126,17 @@ def _node(where: str, fields: Any) -> nir.NIRNode:
         numbers = isinstance(value, (np.ndarray, np.generic))
         if (numbers and value.dtype.kind not in "biuf") or (isinstance(value, str) and key not in ("type", "padding")):
             held = value.dtype if numbers else "text"
-            raise UserError(f"{key} holds {held}, no numbers", where=where, hint="export the network again")
+            raise UserError(f"{key} holds {held}, not numbers", where=where, hint="export the network again")
         if key == "padding" and isinstance(value, str) and value not in ("same", "valid"):
             raise UserError(f"padding is {value[:40]!r}", where=where, hint="use numbers, same or valid")
         if isinstance(value, dict) and key not in ("metadata", "nodes"):
-            raise UserError(f"{key} is a group, no value", where=where, hint="export the network again")
+            raise UserError(f"{key} is a group, not a value", where=where, hint="export the network again")
     if kind in ("Input", "Output") and "shape" in fields:
         _check_sizes(fields["shape"], where)
     if kind == "Conv2d":
         fields.setdefault("input_shape", None)  # missing in older files; `graph.shapes` computes it
     if not isinstance(fields.get("metadata", {}), dict):
-        raise UserError("metadata is a value, no group", where=where, hint="export the network again")
+        raise UserError("metadata is a value, not a group", where=where, hint="export the network again")
     try:
         with np.errstate(all="ignore"):  # NIR computes with unchecked values
             return nir.dict2NIRNode(fields)

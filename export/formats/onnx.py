@@ -69,7 +69,7 @@ def export_onnx(module: torch.nn.Module, example_input: torch.Tensor, path: str 
             raise UserError(
                 f"torch cannot export {type(module).__name__} to ONNX", where=str(path),
                 cause=reason[0] if reason else type(error).__name__,
-                hint="keep to operations that torch.export knows, with a batch size that stays free",
+                hint="use operations that torch.export supports, with a batch size that stays free",
             ) from error  # fmt: skip
         return _largest_difference(frozen, example, temporary, Path(path))
 

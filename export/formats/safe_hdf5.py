@@ -94,7 +94,7 @@ def read_tree(path: str | os.PathLike[str]) -> Tree:
             why = f"it was not written to the end ({why})"
         raise UserError("is not a readable HDF5 file", where=str(file), cause=why, hint=hint)
     if "refused" in header:
-        raise UserError("holds what no network needs", where=str(file), cause=header["refused"], hint=hint)
+        raise UserError("holds features that networks do not use", where=str(file), cause=header["refused"], hint=hint)
     return _tree(header["tree"], iter(arrays))
 
 

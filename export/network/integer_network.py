@@ -242,7 +242,7 @@ class IntegerNetwork:
             if tuple(layer.input_shape) != tuple(shape):
                 raise UserError(f"expects input {layer.input_shape}, the layer before gives {shape}", where=layer.name)
             if layer.kind == "input" and index:
-                raise UserError("an input layer stands after other layers", where=layer.name)
+                raise UserError("an input layer comes after other layers", where=layer.name)
             shape = layer.output_shape
         if not 0 <= self.input_message_bits <= MESSAGE_BITS_LIMIT:
             raise UserError(f"input_message_bits = {self.input_message_bits} is outside 0..{MESSAGE_BITS_LIMIT}")

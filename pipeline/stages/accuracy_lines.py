@@ -1,4 +1,4 @@
-"""How well a network answered, as lines for people: what `simulate` and `profile` say alike."""
+"""Accuracy and silent recordings as lines of text, for the commands `simulate` and `profile`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A spiking graph compiled to integers: the network, what rounding cost, and the files that are made of both."""
+"""A spiking graph compiled to integers: the network, its rounding errors, and files of both."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ HEAD = ("layer", "kind", "input", "output", "weights", "scale", "threshold", "we
 
 @dataclass(frozen=True)
 class Explanation:
-    """What each node of a graph became on the chip. Prints as text.
+    """The conversion of each node of a graph to the chip. Prints as text.
 
     Attributes:
-        nodes: one record a node in the order of the chain, one for each layer that was added, one for the read-out.
+        nodes: a record for each node in the order of the chain, for each added layer, and for the read-out.
     """
 
     nodes: tuple[NodeRecord, ...]
@@ -45,13 +45,13 @@ class Explanation:
 
 @dataclass(frozen=True, kw_only=True)
 class CompiledNetwork:
-    """An integer network and where it came from. Prints as a table with one line a layer.
+    """An integer network with its source and its rounding errors. Prints as a table with a line for each layer.
 
     Attributes:
         network: the integer network, as every backend executes it.
-        layers: what quantizing each layer cost, in order; empty for a network that was read from a .net file.
-        graph: the spiking graph that was quantized; None for a network that was read from a .net file.
-        calibration: what the search of scales found; None without calibration frames.
+        layers: rounding errors of each layer, in order; empty for a network from a .net file.
+        graph: the spiking graph that was quantized; None for a network from a .net file.
+        calibration: result of the search of scales; None without calibration frames.
     """
 
     network: IntegerNetwork
@@ -66,14 +66,14 @@ class CompiledNetwork:
 
     @property
     def dt_s(self) -> float | None:
-        """Seconds of one time step; None where it is not known, as in a .net file."""
+        """Time step in seconds; None if it is unknown, as in a .net file."""
         return None if self.graph is None else self.graph.dt_s
 
     def explain(self) -> Explanation:
-        """What became of each node of the graph, with values, integers and errors.
+        """The conversion of each node of the graph, with float values, integers and errors.
 
         Raises:
-            UserError: the network was read from a .net file, which does not hold the graph.
+            UserError: the network was read from a .net file, which does not contain the graph.
         """
         from spikeport.export.quantization.explain import explain
 
@@ -82,16 +82,16 @@ class CompiledNetwork:
         return Explanation(tuple(explain(self.graph, self.network, list(self.layers))))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Writes the network, whole or not at all, and reads it back to compare.
+        """Writes the network, completely or not at all, and reads it back to compare.
 
         Args:
-            path: a .net file for Lava-DL netx, or a .nir file, which gets its metadata file beside it.
+            path: a .net file for Lava-DL netx, or a .nir file, whose metadata file is written beside it.
 
         Returns:
             The path.
 
         Raises:
-            UserError: the suffix is another one, the folder cannot be written, or netx cannot hold the network.
+            UserError: the suffix is not supported, the folder cannot be written, or netx cannot represent the network.
         """
         from spikeport.export.formats.netx.write import write_netx
 
@@ -106,7 +106,7 @@ class CompiledNetwork:
         return file
 
     def rows(self) -> list[tuple[Any, ...]]:
-        """Cells of the table, one row a layer, under `HEAD`."""
+        """Cells of the table under `HEAD`, a row for each layer."""
         cost = {report.name: report for report in self.layers}
         rows: list[tuple[Any, ...]] = []
         for layer in self.network.layers:
@@ -141,21 +141,21 @@ def quantize(
     message_bits: int = 0,
     progress: Progress | None = None,
 ) -> CompiledNetwork:
-    """Compiles a spiking graph to the chip's integers.
+    """Compiles a spiking graph to the integers of the chip.
 
     Args:
         graph: the graph, see `load_graph` and `from_snntorch`.
         bits: bits of a weight, 2 to 8.
-        calibrate: frames `[N, T, *input_shape]` on which each layer's scale is searched; None: max-abs scales.
+        calibrate: frames `[N, T, *input_shape]` on which the scale of each layer is searched; None: max-abs scales.
         labels: classes `[N]` of these frames, for the accuracies of the calibration report.
-        message_bits: inputs are counts of so many bits (graded spikes, Loihi 2); 0: spikes.
+        message_bits: bits of the counts at the input (graded spikes, Loihi 2); 0: binary spikes.
         progress: called with (scales tried, scales in all) during a search.
 
     Returns:
-        The integer network with what each layer's rounding cost.
+        The integer network with the rounding errors of each layer.
 
     Raises:
-        UserError: the chip would not run the graph as it is; the message names all reasons.
+        UserError: the chip cannot run the graph. The message names all reasons.
     """
     from spikeport.export.quantization.bias_neurons import with_messages
     from spikeport.export.quantization.quantize import quantize as quantize_graph
@@ -175,17 +175,17 @@ def quantize(
 
 
 def load_network(path: str | os.PathLike[str], input_shape: Shape | None = None) -> CompiledNetwork:
-    """Reads a .net file, Spikeport's or Lava-DL's.
+    """Reads a .net file of Spikeport or Lava-DL.
 
     Args:
         path: the file.
-        input_shape: `(C, H, W)`, needed where the file begins with a convolution and does not say it.
+        input_shape: `(C, H, W)`, needed if the file begins with a convolution and does not state it.
 
     Returns:
-        The network, without layer reports: a .net file holds integers, not what was rounded to them.
+        The network without rounding errors, since a .net file contains integers only.
 
     Raises:
-        UserError: the file is not a network that netx runs; the message names layer and rule.
+        UserError: netx cannot run the file. The message names the layer and the rule.
     """
     from spikeport.export.formats.netx.read import read_netx
 
@@ -206,13 +206,13 @@ def check_limits(net: CompiledNetwork | IntegerNetwork, hardware: str | Hardware
 
     Args:
         net: the network.
-        hardware: a device's id, a profile file, or a loaded profile.
+        hardware: id of a profile, path of a profile file, or a loaded profile.
 
     Returns:
-        For each layer what it takes, how many cores a greedy partition needs, and which limits it exceeds.
+        The resources of each layer, the number of cores of a greedy partition, and the limits that are exceeded.
 
     Raises:
-        UserError: there is no such device.
+        UserError: the profile does not exist.
     """
     from spikeport.export.mapping.limits import check_limits as compare_with_limits
     from spikeport.hardware_profiles.profile import HardwareProfile, load_profile

@@ -1,4 +1,4 @@
-"""What a stage works with: the run's folder, its recipe, its data set and how progress is shown."""
+"""The context of a stage: run folder, recipe, data set and progress."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class Context:
-    """What a stage works with. The data set is loaded once, when a stage first asks for it.
+    """The context of a stage. The data set is loaded once, when a stage first needs it.
 
     Attributes:
-        run: the folder of the run.
-        progress: shows how far long work is.
+        run: the run folder.
+        progress: shows the progress of long work.
     """
 
     run: RunFolder
@@ -34,7 +34,7 @@ class Context:
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The recipe's data set, binned frames cached on disk."""
+        """The data set of the recipe. Binned frames are cached on disk."""
         from spikeport.pipeline.data.load import load_dataset
 
         return load_dataset(self.recipe, progress=self.progress)

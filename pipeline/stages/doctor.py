@@ -1,4 +1,4 @@
-"""What works on this machine and what is missing. Nothing is changed."""
+"""Tests the installation on this machine. Nothing is changed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Row = dict[str, str]
 
 
 def doctor() -> Table:
-    """Examines what works on this machine; runs networks with known answers. Changes nothing.
+    """Tests the installation. Each backend simulates a network of known output. Nothing is changed.
 
     Returns:
         A row for each part: `part`, `state` (ok, missing, wrong; absent for an optional part) and `detail`.

@@ -1,4 +1,4 @@
-"""Exports a run, a .nir file or a .net file: files for the chip, and what making them cost."""
+"""Exports a run, a .nir file or a .net file: files for the chip, and rounding errors."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ KEYS = ("name", "scale", "threshold_mant", "v_decay", "i_decay", "weight_error",
 
 @dataclass(frozen=True, kw_only=True)
 class ExportedFiles:
-    """What an export wrote and found. Prints as text.
+    """Files and results of an export. Prints as text.
 
     Attributes:
         files: the files.
         network: the integer network in the .net file.
-        values: `metadata`, `quantization`, `notes`, `calibration`, `check`, `nodes`, `layers`, `limits`, where known.
-        text: the same for people, without the files.
+        values: the results in JSON values, see `ExportValues`.
+        text: the results as text.
         exceeded: devices whose public limits the network exceeds.
     """
 
@@ -53,7 +53,7 @@ class ExportedFiles:
         return {"files": [str(file) for file in self.files], **self.values}
 
     def lines(self) -> list[str]:
-        """Everything as text for people."""
+        """Results and files as text."""
         return [*self.text, *map(str, self.files)]
 
     def __repr__(self) -> str:
@@ -80,23 +80,23 @@ def export_network(
     allow_vector: bool = False,
     progress: Progress | None = None,
 ) -> ExportedFiles:
-    """Writes the files that run a network on the chip, with a table of what rounding cost.
+    """Writes the files of a network for the chip, with a table of rounding errors.
 
     Args:
-        source: a run's folder, a .nir file, or a .net file, which is checked and written again.
-        out: folder for the files; None: the working folder for a .nir, nowhere for a .net, the run for a run.
+        source: a run folder, a .nir file, or a .net file, which is checked and written again.
+        out: folder for the files; None: the working folder for a .nir file, the run for a run, no file for a .net file.
         bits: bits of a weight, 2 to 8.
-        calibrate: file of frames on which each layer's scale is searched.
-        message_bits: inputs are counts of so many bits (Loihi 2); 0: spikes.
-        check: file of frames on which the float graph and the integers are compared; None: random ones; "none": not.
-        explain: whether `nodes` says what became of each node.
+        calibrate: file of frames on which the scale of each layer is searched.
+        message_bits: bits of the counts at the input (Loihi 2); 0: binary spikes.
+        check: file of frames for the comparison of float and integer network; None: random frames; "none": no check.
+        explain: whether `nodes` describes the conversion of each node.
         hardware: devices whose public limits are checked.
-        script: whether run_in_lava.py is written, which runs the .net in Lava without Spikeport.
+        script: whether run_in_lava.py is written, which runs the .net file in Lava without Spikeport.
         dt_s, reset, if_gain, input_shape, readout, bias, allow_vector: for .nir files, as for `load_graph`.
         progress: called with (scales tried, scales in all).
 
     Raises:
-        UserError: the chip would not run the network as it is, or a file is in the way.
+        UserError: the chip cannot run the network, or a file of another kind would be overwritten.
     """
     file = Path(source)
     if (file / MANIFEST).is_file():
@@ -121,7 +121,7 @@ def export_network(
 
 
 class _NirExport:
-    """The files of one .nir file: where they go, and which frames are used."""
+    """Exports one .nir file: checks the files to write, and compiles and compares the network."""
 
     def __init__(self, source: Path, folder: Path, calibrate: PathLike | None, check: PathLike | None) -> None:
         self.calibrate = None if calibrate is None else Path(calibrate)
@@ -181,7 +181,7 @@ class _NirExport:
         return quantize(graph, bits=bits, calibrate=frames, labels=labels, message_bits=message_bits, progress=progress)
 
     def _moved(self, graph: SpikingGraph, network: IntegerNetwork) -> FloatComparison:
-        """How far rounding moved the behavior, on given frames or on random ones."""
+        """Compares the float and the integer network on given or random frames."""
         from spikeport.export.calibration.float_comparison import compare_on_frames, compare_on_random_frames
         from spikeport.export.formats.frames_file import open_frames
 
@@ -193,7 +193,7 @@ class _NirExport:
 
 
 def _export_net(source: Path, out: Path | None, shape: Shape | None) -> ExportedFiles:
-    """A .net read, checked and, where a folder is given, written again in Spikeport's own form."""
+    """Reads and checks a .net file. With a folder, writes it again in Spikeport's form."""
     from spikeport.export.formats.netx.read import read_netx
     from spikeport.export.formats.netx.write import write_netx
 
@@ -215,7 +215,7 @@ def _export_net(source: Path, out: Path | None, shape: Shape | None) -> Exported
 
 
 def _export_run(source: Path, out: Path | None) -> ExportedFiles:
-    """The files of a run's export, made first where they are not there, copied where a folder is given."""
+    """The exported files of a run. They are made if they are missing, and copied if a folder is given."""
     import filecmp
     import shutil
 
@@ -247,7 +247,7 @@ def _export_run(source: Path, out: Path | None) -> ExportedFiles:
 
 
 def _with_script(source: Path, exported: ExportedFiles) -> ExportedFiles:
-    """Writes the script beside the .net that was exported, or beside the source where nothing was written."""
+    """Writes the script beside the exported .net file, or beside the source if no .net file was written."""
     from spikeport.export.backends.lava.script import SCRIPT_NAME, is_script, lava_script
 
     net = next((file for file in exported.files if file.suffix == ".net"), source)
@@ -270,7 +270,7 @@ def _with_limits(exported: ExportedFiles, hardware: tuple[str, ...]) -> Exported
 
 
 def _quantization_lines(rows: list[QuantizationRow]) -> list[str]:
-    """The table; a run that was exported by an earlier version has no losses in it."""
+    """The table of rounding errors. Exports of older versions have no errors."""
     rows_with_loss = [{**row, **row.get("loss", {})} for row in rows]
     notes = [f"note: {row['name']}: {note}" for row in rows for note in row["notes"]]
     return [*text_table(HEAD, [tuple(row.get(key, "") for key in KEYS) for row in rows_with_loss]), *notes]

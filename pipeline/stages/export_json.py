@@ -1,4 +1,4 @@
-"""The types of what an export prints and writes as JSON, as typed dictionaries."""
+"""Results of an export in JSON values, as typed dictionaries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class MetadataJson(TypedDict):
-    """What the files of an export do not say themselves."""
+    """Properties that the exported files do not contain."""
 
     dt_s: float
     reset: str
@@ -18,15 +18,15 @@ class MetadataJson(TypedDict):
 
 
 class ExportValues(TypedDict, total=False):
-    """What an export found; which keys there are depends on what was exported.
+    """Results of an export. The source determines which keys are present.
 
     Attributes:
         metadata: time step, reset and readout.
-        quantization: what quantizing each layer cost.
-        notes: choices that a reader should know.
-        calibration: how scales were searched.
-        check: comparison of the float graph with the integers.
-        nodes: what became of each node.
+        quantization: rounding errors of each layer.
+        notes: decisions of the conversion that a reader should know.
+        calibration: result of the search of scales.
+        check: comparison of the float and the integer network.
+        nodes: conversion of each node.
         layers: names of the layers of a .net file.
         limits: public limits of each device.
     """

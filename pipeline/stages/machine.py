@@ -1,4 +1,4 @@
-"""What stands around the work: devices, data sets, Lava."""
+"""Functions around a run: hardware profiles, data sets, and the installation of Lava."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 
 def list_hardware() -> Table:
-    """The devices for which energy can be estimated: id, name, kind, scope and what is unknown of each."""
+    """Lists the hardware profiles: id, name, kind, scope and unknown terms."""
     from spikeport.hardware_profiles.catalogue import list_rows
 
     return Table(row.to_json() for row in list_rows())
 
 
 def show_hardware(hardware: str | os.PathLike[str]) -> Table:
-    """Every constant of a device with its source and grade; what is unknown has the value None.
+    """Lists every constant of a device with its source and grade. An unknown constant has the value None.
 
     Args:
-        hardware: a device's id, or a profile file.
+        hardware: id of a profile, or a profile file.
 
     Raises:
-        UserError: there is no such device, or the file is not a profile.
+        UserError: the profile does not exist or is not valid.
     """
     from spikeport.hardware_profiles.catalogue import show_rows
     from spikeport.hardware_profiles.profile import load_profile
@@ -38,14 +38,14 @@ def show_hardware(hardware: str | os.PathLike[str]) -> Table:
 
 
 def validate_hardware() -> Table:
-    """Energy estimates beside published measurements, a row each, with the result of the comparison."""
+    """Compares energy estimates with published measurements, in a row for each measurement."""
     from spikeport.hardware_profiles.validation import validate_rows
 
     return Table(row.to_json() for row in validate_rows())
 
 
 def list_datasets() -> Table:
-    """The sources of recordings that a recipe can name, with what each needs."""
+    """Lists the data sets that a recipe can name, and the files that each needs."""
     from spikeport.pipeline.data.describe import list_sources
 
     return Table(list_sources())
@@ -99,20 +99,20 @@ def download_dataset(
     progress: ProgressLike = None,
     log: Log | None = None,
 ) -> Table:
-    """Downloads a named data set. What is complete is not fetched again.
+    """Downloads a data set. Complete parts are not downloaded again.
 
     Args:
-        name: a named set, such as "nmnist".
-        root: the folder for it; a recipe's `data.root`.
+        name: name of the data set, such as "nmnist".
+        root: folder for it; `data.root` of the recipe.
         progress: called with (bytes done, bytes in all, what is done).
-        log: called with lines for people.
+        log: called with lines of text.
 
     Returns:
         A row for each part with its state, "here" or "fetched".
 
     Raises:
-        UserError: there is no such named set.
-        MissingDependencyError: no host has a part any more; the message says what to place where.
+        UserError: the name is unknown.
+        MissingDependencyError: no host has a part. The message says which file to place where.
     """
     from spikeport.pipeline.data.downloads.download import download
 
@@ -121,16 +121,16 @@ def download_dataset(
 
 
 def install_lava(*, log: Log | None = None) -> Path:
-    """Makes Lava's environment, about 500 MB, unless it is there already.
+    """Creates the Python environment of Lava (about 500 MB), unless it exists.
 
     Args:
-        log: called with lines for people.
+        log: called with lines of text.
 
     Returns:
-        The environment's interpreter.
+        The interpreter of the environment.
 
     Raises:
-        UserError: the environment cannot be made.
+        UserError: the environment cannot be created.
     """
     from spikeport.export.backends.lava.environment import install
 
@@ -138,7 +138,7 @@ def install_lava(*, log: Log | None = None) -> Path:
 
 
 def lava_info() -> Table:
-    """Which Lava is used, and where it is.
+    """Interpreter and versions of Lava.
 
     Raises:
         MissingDependencyError: Lava is not installed.

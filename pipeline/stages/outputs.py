@@ -1,4 +1,4 @@
-"""Checks where a verb may write: never over its inputs, files of a run, or files that another program wrote."""
+"""Checks that a command writes only new files or files of its own, never its inputs or files of a run."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def is_exported(file: Path) -> bool:
 
 
 def _where(out: Path) -> Path:
-    """`out`, or where it will stand once its folder is made: `new/../file` is another file by then."""
+    """`out`, resolved if it does not exist, since `new/../file` changes its meaning when the folder is created."""
     return out if os.path.lexists(out) else out.resolve()  # a link to nothing is there
 
 
@@ -126,7 +126,7 @@ def _same(out: Path, read: Path) -> bool:
 
 
 def _is_of_a_run(out: Path) -> bool:
-    """Whether `out` is a file that a stage of the run in its folder has left."""
+    """Whether a stage of the run in the same folder wrote `out`."""
     from spikeport.pipeline.run.run_folder import MANIFEST, RECIPE
 
     stages = _json(out.parent / MANIFEST).get("stages")

@@ -1,4 +1,4 @@
-"""Counts and energy of a run, or of any network on frames."""
+"""Operation counts and energy of a run, or of a network on frames."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class NetworkProfile:
     """Counts and energies of a network on frames. Prints as tables.
 
     Attributes:
-        values: `samples`, `silent`, `accuracy` where labels are known, `layers` with counts a sample, `energy` with a
-            row for each device, `baseline`, as in report.json.
-        files: paths of the report that was written.
-        notes: what a reader of the numbers must know.
+        values: `samples`, `silent`, `accuracy` with labels, `layers` with counts per sample, `energy` with a row for
+            each device, and `baseline`, as in report.json.
+        files: paths of the report, if one was written.
+        notes: remarks on the numbers.
     """
 
     values: ProfileValues
@@ -43,7 +43,7 @@ class NetworkProfile:
     notes: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
-        """The tables as text for people."""
+        """The tables as text."""
         return [*profile_lines(self.values), *self.notes]
 
     def __repr__(self) -> str:
@@ -66,25 +66,25 @@ def profile(
     if_gain: Literal["per-step", "per-second"] | None = None,
     progress: ProgressLike = None,
 ) -> NetworkProfile:
-    """Counts spikes and synaptic operations, and estimates energy as an interval; what is unknown stays unknown.
+    """Counts spikes and synaptic operations, and estimates energies as intervals. Energies can be unknown.
 
     Args:
         source: a run or its folder, a compiled network, or a .net or .nir file.
         frames: for a network: uint8 `[N, T, *input_shape]`, or a .npz or .npy file of them.
         labels: classes `[N]` of frames that are an array.
-        hardware: ids of devices or profile files; empty: those of the run's recipe, or the usual ones.
-        baseline: a GPU's profile for the lower bound of the matching ANN.
-        active_rule: which neuron updates count as active; None: the run's recipe, else the device.
-        out: folder for a report; a run itself stays as it is.
-        per_step: whether steps.csv with counts by step and layer is written too.
-        input_shape: for a .net file that does not say it.
-        dt_s: for a .nir file: seconds of a time step.
+        hardware: ids of profiles or profile files; empty: those of the recipe, or the default ones.
+        baseline: a GPU profile for the lower bound of the matching ANN.
+        active_rule: rule for active neuron updates; None: that of the recipe, else that of the device.
+        out: folder for a report; a run is not changed.
+        per_step: whether steps.csv is written too, with counts by step and layer.
+        input_shape: for a .net file that does not state it.
+        dt_s: for a .nir file: time step in seconds.
         reset: for a .nir file: "zero".
-        if_gain: for a .nir file with IF nodes: what their `r` means.
+        if_gain: for a .nir file with IF nodes: unit of `r`.
         progress: called with (parts done, parts in all, what is done).
 
     Raises:
-        UserError: the run is not whole, frames are missing or do not fit, or there is no such device.
+        UserError: the run is not finished, the frames are missing or do not fit, or a profile does not exist.
     """
     from spikeport.pipeline.profiling.energy.active_rule import known_rule
 
@@ -146,7 +146,7 @@ def _of_network(
     if out is not None:
         check_folder(Path(out), (*FILES, STEPS), "report of a network", schema=SCHEMA)
     elif per_step:
-        raise UserError("steps.csv stands beside a report", where="--per-step", hint="give --out DIR")
+        raise UserError("steps.csv is part of a report", where="--per-step", hint="give --out DIR")
     devices = hardware or Profile().hardware
     result, trace = profile_network(subject, devices, baseline, progress, active_rule=rule, per_step=per_step)
     if out is None:

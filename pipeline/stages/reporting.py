@@ -1,4 +1,4 @@
-"""Progress of long work handed to functions of the caller, in place of the command's bars and lines."""
+"""Progress of long work, reported to functions of the caller or printed by the command."""
 
 from __future__ import annotations
 

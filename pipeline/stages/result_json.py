@@ -67,10 +67,10 @@ class CountsJson(TypedDict):
 
 
 class ProfileValues(CountsJson):
-    """What profiling found.
+    """Result of the stage `profile`.
 
     Attributes:
-        accuracy: of a network on labelled frames; a run has its accuracies elsewhere.
+        accuracy: of a network on labelled frames; the accuracies of a run are in other stages.
         early_exit: accuracy after fewer steps; older versions have none.
         baseline: ANNs that the network is compared with.
     """

@@ -1,4 +1,4 @@
-"""What each stage found, as values: `to_json` makes the entry `result` of the manifest, `from_json` reads it."""
+"""Results of the stages: `to_json` makes the entry `result` of the manifest, `from_json` reads it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class StageResult(Protocol):
-    """What a stage found."""
+    """Base of the results of stages."""
 
     def to_json(self) -> Mapping[str, object]:
         """The entry `result` of the stage in the manifest."""
@@ -84,13 +84,13 @@ class Predictions:
 
 @dataclass(frozen=True, kw_only=True)
 class DataResult:
-    """What the stage `data` found.
+    """Result of the stage `data`.
 
     Attributes:
         facts: sizes, classes, events and splits of the data set, as `spikeport data info` prints them.
         test_labels: classes of the test recordings.
         test_set_digest: digest of the test recordings in their order.
-        held_out_keys: digests of the recordings that neither teacher nor student trained on.
+        held_out_keys: digests of the recordings on which neither teacher nor student was trained.
     """
 
     facts: Mapping[str, object]
@@ -121,12 +121,12 @@ class DataResult:
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherResult:
-    """What the stage `teacher` found.
+    """Result of the stage `teacher`.
 
     Attributes:
-        predictions: of the test recordings' images, or of the recordings themselves by a spiking teacher; Missing where
+        predictions: classes of the images of the test recordings, or of the recordings by a spiking teacher; Missing if
             there is no teacher or the recordings have no images.
-        findings: what is wrong with the teacher.
+        findings: faults of the teacher.
     """
 
     predictions: Predictions | Missing
@@ -151,11 +151,11 @@ class TeacherResult:
 
 @dataclass(frozen=True, kw_only=True)
 class StudentResult:
-    """What a stage found that trained a student: `simulator`, `pretrain`, `student-...`, `quantized-...`.
+    """Result of a stage that trained a student: `simulator`, `pretrain`, `student-...` or `quantized-...`.
 
     Attributes:
-        predictions: of the test recordings.
-        findings: what is wrong with the student.
+        predictions: classes of the test recordings.
+        findings: faults of the student.
     """
 
     predictions: Predictions
@@ -173,7 +173,7 @@ class StudentResult:
 
 @dataclass(frozen=True, kw_only=True)
 class SynthesisResult:
-    """What the stage `synthesis` found.
+    """Result of the stage `synthesis`.
 
     Attributes:
         weights: number of weights of the translator from images to events.
@@ -188,10 +188,10 @@ class SynthesisResult:
 
 @dataclass(frozen=True, kw_only=True)
 class ExportResult:
-    """What the stage `export` found.
+    """Result of the stage `export`.
 
     Attributes:
-        quantization: what quantizing each layer cost.
+        quantization: rounding errors of each layer.
     """
 
     quantization: tuple[LayerReport, ...]
@@ -203,12 +203,12 @@ class ExportResult:
 
 @dataclass(frozen=True, kw_only=True)
 class SimulationResult:
-    """What the stage `simulate` found.
+    """Result of the stage `simulate`.
 
     Attributes:
-        predictions: of the test recordings, by the integer reference.
+        predictions: classes of the test recordings, by the integer reference.
         samples: number of recordings.
-        seconds: how long the simulation took.
+        seconds: duration of the simulation.
     """
 
     predictions: Predictions
@@ -227,10 +227,10 @@ class SimulationResult:
 
 @dataclass(frozen=True, kw_only=True)
 class ProfileResult:
-    """What the stage `profile` found.
+    """Result of the stage `profile`.
 
     Attributes:
-        values: `samples`, `silent`, `layers`, `energy`, `ann_macs`, `early`, `baseline`, as report.json has them.
+        values: see `ProfileValues`; the keys are those of report.json.
     """
 
     values: ProfileValues
@@ -242,10 +242,10 @@ class ProfileResult:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportResult:
-    """What the stage `report` found.
+    """Result of the stage `report`.
 
     Attributes:
-        summary: the report's first sentence.
+        summary: first sentence of the report.
     """
 
     summary: str
@@ -257,11 +257,11 @@ class ReportResult:
 
 @dataclass(frozen=True, kw_only=True)
 class StageOutput:
-    """What a stage hands to the runner.
+    """Output of a stage.
 
     Attributes:
-        result: what it found.
-        files: names of the files that it wrote into the run's folder.
+        result: the result.
+        files: names of the files that it wrote into the run folder.
     """
 
     result: StageResult
@@ -269,10 +269,10 @@ class StageOutput:
 
 
 def findings_of(value: StudentJson | NoTeacherJson) -> tuple[Finding, ...]:
-    """Findings in a stage's result; none in that of an older version.
+    """Findings in the result of a stage; empty for results of older versions.
 
     Args:
-        value: result of a stage in JSON. Results of older versions have no findings.
+        value: result of a stage in JSON.
     """
     return tuple(Finding(**row) for row in value.get("findings", ()))
 

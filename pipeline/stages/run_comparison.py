@@ -1,4 +1,4 @@
-"""Finished runs side by side."""
+"""Compares finished runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COMPARISON_FILES = ("compare.html", "compare.md", "compare.json")
 
 @dataclass(frozen=True, kw_only=True)
 class RunComparison:
-    """Finished runs side by side.
+    """A comparison of finished runs.
 
     Attributes:
         content: compare.json: runs, differences of accuracy and ratios of energy to the first run, with intervals.
@@ -54,14 +54,14 @@ class RunComparison:
 
 
 def compare_runs(runs: Sequence[Run | PathLike], *, progress: ProgressLike = None) -> RunComparison:
-    """Compares finished runs with the first one, paired by recording where they were tested on the same recordings.
+    """Compares finished runs with the first one, paired by recording if they were tested on the same recordings.
 
     Args:
         runs: two or more runs, or their folders.
         progress: called with (runs read, runs in all, what is done).
 
     Raises:
-        UserError: there are fewer than two, the same one twice, or a run that is not finished.
+        UserError: there are fewer than two runs, a run is named twice, or a run is not finished.
     """
     from spikeport.pipeline.report.comparison.comparison import build_comparison
     from spikeport.pipeline.report.content.finished_run import read_runs

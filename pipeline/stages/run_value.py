@@ -1,4 +1,4 @@
-"""A run as a value: opens what its folder holds."""
+"""A run as a value, which loads files of the run folder on demand."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A run and what its folder holds. Nothing is loaded before it is asked for.
+    """A run and the files of its folder, which are loaded on first use.
 
     Attributes:
-        folder: the run's folder with its recipe, manifest and files.
+        folder: the run folder with recipe, manifest and files.
     """
 
     folder: RunFolder
 
     @property
     def path(self) -> Path:
-        """The run's folder."""
+        """Path of the run folder."""
         return self.folder.path
 
     @property
@@ -48,12 +48,12 @@ class Run:
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """Names of the stages that are done, in order."""
+        """Names of the finished stages, in order."""
         return tuple(name for name in self.folder.manifest["stages"] if self.folder.is_done(name))
 
     @property
     def is_worker(self) -> bool:
-        """Whether this process only trains beside another one, which does the rest."""
+        """Whether this process only trains beside another process, which does all other work."""
         return distributed.is_worker(self.recipe.training)
 
     @cached_property
@@ -63,7 +63,7 @@ class Run:
 
     @cached_property
     def teacher(self) -> Teacher | None:
-        """The trained teacher on the CPU, in eval mode; None where the data set has no static images."""
+        """The trained teacher on the CPU, in eval mode; None if the data set has no static images."""
         from spikeport.pipeline.stages.train import load_teacher
 
         return load_teacher(self._context())
@@ -105,7 +105,7 @@ class Run:
 
     @property
     def summary(self) -> str:
-        """The report's first sentence: accuracy, equality of spikes, energy."""
+        """First sentence of the report: accuracy, equality of spikes, energy."""
         return str(self.folder.result("report")["summary"])
 
     def __repr__(self) -> str:
@@ -127,7 +127,7 @@ def open_run(folder: PathLike) -> Run:
         folder: the run folder.
 
     Raises:
-        UserError: the folder holds no run, or its manifest is damaged.
+        UserError: the folder contains no run, or its manifest is damaged.
     """
     return Run(folder=open_folder(Path(folder)))
 

@@ -1,4 +1,4 @@
-"""Recipes and data sets, as functions of Python take them."""
+"""Functions that load recipes and data sets."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ PathLike = str | os.PathLike[str]
 
 
 def load_recipe(name: PathLike, changes: Mapping[str, Any] | Sequence[str] | None = None) -> Recipe:
-    """Reads a recipe and checks it.
+    """Reads and checks a recipe.
 
     Args:
-        name: a TOML file, or the name of a recipe that Spikeport ships, such as "digits".
+        name: a TOML file, or the name of a shipped recipe, such as "digits".
         changes: values by dotted key, such as `{"training.epochs": 10}`, or words `key=value` as `--set` takes them.
 
     Returns:
         The recipe, which is frozen.
 
     Raises:
-        UserError: there is no such recipe, or a value is not allowed; the message names the key.
+        UserError: the recipe does not exist, or a value is not allowed. The message names the key.
     """
     return read_recipe(find_recipe(os.fspath(name)), setting_words(changes))
 

@@ -1,4 +1,4 @@
-"""Simulations of a compiled network on frames: spikes, comparisons of backends, energy."""
+"""Simulations of a compiled network on frames: spikes, comparison of backends, energy."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def simulate(
     timeout_s: float | None = None,
     progress: Progress | None = None,
 ) -> SpikeTrace:
-    """Runs a network on frames, each sample from a state of zero.
+    """Simulates a network on frames, each sample from a state of zero.
 
     Args:
         net: the network.
-        frames: uint8 `[N, T, C, H, W]` or `[N, T, D]`, counts of events a step; 0 and 1 unless the network takes more.
+        frames: uint8 `[N, T, C, H, W]` or `[N, T, D]`, events per step; 0 and 1 unless the network takes counts.
         backend: "reference", "lava", `package.module:factory`, or a backend.
-        keep_layers: whether the trace holds the spikes of every layer, not of the last one alone.
-        timeout_s: seconds after which to give up; None: the backend's own limit.
+        keep_layers: whether the trace contains the spikes of every layer, else only those of the last one.
+        timeout_s: time limit in seconds; None: that of the backend.
         progress: called with (samples done, samples in all).
 
     Returns:
-        Output spikes uint8 `[N, T, K]` in logical time, and exact counts where the backend counts.
+        Output spikes uint8 `[N, T, K]` in logical time, and exact counts if the backend counts.
 
     Raises:
         UserError: the frames do not fit the network.
@@ -65,21 +65,21 @@ def compare(
     timeout_s: float | None = None,
     progress: Progress | None = None,
 ) -> SpikeComparison:
-    """Runs a network in two backends and compares every layer, spike by spike.
+    """Simulates a network with two backends and compares every layer, spike by spike.
 
     Args:
         net: the network.
         frames: as for `simulate`.
         backends: two names or backends; the slower one second.
-        case_folder: where the first sample that differs is kept for `replay`; None: nowhere.
-        timeout_s: seconds for the second backend; None: its own limit.
+        case_folder: folder for the first sample that differs, which `replay` reads; None: it is not written.
+        timeout_s: time limit of the second backend in seconds; None: that of the backend.
         progress: called with (samples done, samples in all).
 
     Returns:
-        How many spikes were compared and how many differ, with the first divergence.
+        The numbers of compared and of different spikes, and the first divergence.
 
     Raises:
-        UserError: the frames do not fit the network, or time was up before all samples were done.
+        UserError: the frames do not fit the network, or the time limit was reached.
         MissingDependencyError: a backend is not installed.
     """
     from spikeport.export.backends.compare_backends import compare_backends

@@ -182,7 +182,7 @@ def per_neuron(values: np.ndarray, shape: Shape, key: str, where: str) -> np.nda
     try:
         spread = np.broadcast_to(values, order)
     except ValueError:
-        raise UserError(f"{key} has shape {values.shape}, which netx cannot spread over {order}", where=where,
+        raise UserError(f"{key} has shape {values.shape}, which netx cannot broadcast to {order}", where=where,
                         hint="one number, one a channel, or one a neuron in the order W, H, C") from None  # fmt: skip
     return spread.transpose()
 

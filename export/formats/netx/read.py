@@ -110,12 +110,12 @@ class _Chain:
             self.layers.append(layer)
             self.shape = layer.output_shape
         else:
-            hint = _NOT_IN_NETX.get(kind, "netx would skip this layer without a word")
+            hint = _NOT_IN_NETX.get(kind, "netx would silently skip this layer")
             raise UserError(f"layer type {kind[:40]!r} cannot run", where=where, hint=hint)
 
     def _input(self, group: Tree, index: int, where: str) -> None:
         if index:
-            raise UserError("an input layer stands after other layers", where=where)
+            raise UserError("an input layer comes after other layers", where=where)
         if "shape" in group.members:
             self.shape = sizes_at(group, "shape", where)
             if self.given is not None and self.given != self.shape:
@@ -164,7 +164,7 @@ def _layer(group: Tree, kind: str, index: int, where: str, shape: Shape | None) 
 def _conv(group: Tree, index: int, where: str, shape: Shape | None, declared: Shape) -> IntegerLayer:
     refuse_set(group, "delay", where, "netx ignores delays of convolutions", "train without delays")
     if shape is None:
-        raise UserError("starts with a convolution and does not say its input shape", where=where,
+        raise UserError("starts with a convolution and does not state its input shape", where=where,
                         hint="give --input-shape C,H,W")  # fmt: skip
     weight = integers_at(group, "weight", where)
     if weight.ndim < 4 or weight.size == 0 or any(length != 1 for length in weight.shape[4:]):
@@ -175,7 +175,7 @@ def _conv(group: Tree, index: int, where: str, shape: Shape | None, declared: Sh
         channels = weight.shape[0]
         if bias.shape != (channels,):
             if bias.shape != declared[::-1] and bias.shape[:1] != (channels,):
-                raise UserError(f"bias has shape {bias.shape}", where=where, cause="netx could not spread it",
+                raise UserError(f"bias has shape {bias.shape}", where=where, cause="netx cannot broadcast it",
                                 hint="one a channel, or one a neuron in the order W, H, C")  # fmt: skip
             bias = per_neuron(bias, declared, "bias", where)
     stride, padding, dilation = (pair_at(group, key, where) for key in ("stride", "padding", "dilation"))
@@ -185,7 +185,7 @@ def _conv(group: Tree, index: int, where: str, shape: Shape | None, declared: Sh
         **_neuron(group, where, declared),
     )  # fmt: skip
     if declared != layer.output_shape:
-        raise UserError(f"says shape {declared}, its weights and geometry give {layer.output_shape}", where=where)
+        raise UserError(f"states shape {declared}, but its weights and geometry give {layer.output_shape}", where=where)
     return layer
 
 
@@ -199,7 +199,7 @@ def _dense(group: Tree, kind: str, index: int, where: str, shape: Shape | None, 
         raise UserError("has recurrent weights, and its type is dense", where=where, cause="netx would ignore them",
                         hint="write the type dense_rec")  # fmt: skip
     if weight.shape[0] != neurons:
-        raise UserError(f"says shape {declared}, its weights give ({weight.shape[0]},)", where=where)
+        raise UserError(f"states shape {declared}, but its weights give ({weight.shape[0]},)", where=where)
     bias = None
     if "bias" in group.members:
         bias = per_neuron(integers_at(group, "bias", where), (neurons,), "bias", where)

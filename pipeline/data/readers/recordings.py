@@ -85,7 +85,7 @@ def read_events(
         raise UserError(fault.message, where=str(path), cause=fault.cause, hint=fault.hint) from None
     except MemoryError:
         raise UserError(
-            "this event file takes more memory than there is", where=str(path), hint="cut it into recordings"
+            "this event file needs more memory than there is", where=str(path), hint="cut it into recordings"
         ) from None
     except Exception as error:  # decoders raise whatever they like on bytes that they did not expect
         broken = damaged(f"{type(error).__name__}: {error}"[:300])

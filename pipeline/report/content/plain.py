@@ -17,8 +17,11 @@ _WINDOWS = re.compile(r"\b[A-Za-z]:\\(?:[^\s\\'\",;]+\\)*([^\s\\'\",;]*)")
 def plain(value: Any) -> Any:
     """Converts a value to JSON types: string keys, lists, numbers and strings; None for NaN and infinity.
 
+    Args:
+        value: nested mappings, sequences, arrays, numbers and strings.
+
     Raises:
-        TypeError: the value has another type.
+        TypeError: a value has another type.
     """
     if isinstance(value, Mapping):
         return {str(key): plain(entry) for key, entry in value.items()}
@@ -36,7 +39,11 @@ def plain(value: Any) -> Any:
 
 
 def portable(value: Any) -> Any:
-    """Replaces every absolute path in the strings of a JSON value by its file name."""
+    """Replaces every absolute path in the strings of a JSON value by its file name.
+
+    Args:
+        value: the JSON value.
+    """
     if isinstance(value, dict):
         return {key: portable(entry) for key, entry in value.items()}
     if isinstance(value, list):

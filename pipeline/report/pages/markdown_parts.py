@@ -37,7 +37,11 @@ class Marked(str):
 
 
 def strong(text: str) -> Marked:
-    """`text` in bold, escaped."""
+    """Bold text, escaped.
+
+    Args:
+        text: plain text.
+    """
     return Marked(f"**{_inert(text)}**")
 
 
@@ -47,17 +51,29 @@ def joined(*parts: str) -> Marked:
 
 
 def code(text: str) -> Marked:
-    """`text` as code."""
+    """Text as code.
+
+    Args:
+        text: plain text; backticks become apostrophes.
+    """
     return Marked("`" + _one_line(text).replace("`", "'") + "`")
 
 
 def cells(row: Sequence[str]) -> list[str]:
-    """Cells of one row of a table, escaped; vertical bars are escaped too."""
+    """Escapes the cells of one row of a table, with their vertical bars.
+
+    Args:
+        row: cells; `Marked` cells keep their Markdown.
+    """
     return [(cell if isinstance(cell, Marked) else _inert(cell)).replace("|", "\\|") for cell in row]
 
 
 def inline(text: str) -> str:
-    """Escapes `text` for a line of Markdown: it gives no HTML, link, picture, emphasis, heading or list."""
+    """Escapes text for a line of Markdown: it cannot become HTML, a link, a picture, emphasis, a heading or a list.
+
+    Args:
+        text: plain text; `Marked` text is returned unchanged.
+    """
     return text if isinstance(text, Marked) else _BLOCK.sub(r"\1\\\2", _inert(text))
 
 

@@ -100,7 +100,7 @@ def _replace(file: h5py.File, key: str, value) -> None:
         (lambda f: f.create_dataset("node/nodes/fc/gain", data=2), "fc: this Linear .*unknown fields gain"),
         (lambda f: _replace(f, "nodes/fc/weight", "text"), "fc: (this Linear cannot be read|weight holds text)"),
         (lambda f: _replace(f, "nodes/cell/tau", np.ones(2)), "cell: this LIF cannot be read: .*same shape"),
-        (lambda f: _replace(f, "nodes/cell/r", np.array([b"a", b"b", b"c"])), "cell: r holds .S1, no numbers"),
+        (lambda f: _replace(f, "nodes/cell/r", np.array([b"a", b"b", b"c"])), "cell: r holds .S1, not numbers"),
         (lambda f: _replace(f, "edges", None), "holds no NIR graph"),
         (lambda f: _replace(f, "edges", np.arange(3)), "its edges cannot be read"),
         (lambda f: _replace(f, "type", "Linear"), "holds no NIR graph"),
