@@ -12,7 +12,11 @@ NAME_KEYS = ("op", "id")  # keys that name an entry of an array of tables
 
 
 def tuples(value: Any) -> Any:
-    """TOML arrays as tuples, at any depth: strict validation of frozen models asks for tuples."""
+    """Converts TOML arrays to tuples at any depth, which strict validation of frozen models needs.
+
+    Args:
+        value: content of a TOML file.
+    """
     if isinstance(value, dict):
         return {key: tuples(entry) for key, entry in value.items()}
     return tuple(tuples(entry) for entry in value) if isinstance(value, list) else value

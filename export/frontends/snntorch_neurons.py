@@ -124,7 +124,11 @@ def check_neuron(name: str, module: Any) -> None:
 
 
 def array(tensor: torch.Tensor) -> np.ndarray:
-    """Values of a tensor as an array: float64 if the tensor is float64, else float32."""
+    """Values of a tensor as an array: float64 if the tensor is float64, else float32.
+
+    Args:
+        tensor: any tensor.
+    """
     on_cpu = tensor.detach().cpu()
     return np.array((on_cpu if on_cpu.dtype == torch.float64 else on_cpu.float()).numpy())
 

@@ -150,5 +150,9 @@ def _decay_sentences(key: str, meant: np.ndarray, rounded: np.ndarray) -> list[s
 
 
 def listed(rows: Sequence[Any]) -> str:
-    """The rows, separated by commas."""
+    """The rows, separated by commas.
+
+    Args:
+        rows: row numbers or names.
+    """
     return ", ".join(map(str, rows))

@@ -14,7 +14,11 @@ class TorchEventSplit(EventSplit, torch.utils.data.Dataset[Sample]):
 
 
 def with_torch_parts(dataset: Dataset) -> Dataset:
-    """The same data set; `train`, `validation` and `test` are instances of `torch.utils.data.Dataset`."""
+    """The same data set; `train`, `validation` and `test` are instances of `torch.utils.data.Dataset`.
+
+    Args:
+        dataset: the data set.
+    """
     return replace(
         dataset, train=_as_torch(dataset.train), validation=_as_torch(dataset.validation), test=_as_torch(dataset.test)
     )

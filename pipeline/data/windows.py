@@ -55,7 +55,11 @@ class WindowFacts(WindowMeasures):
 
 
 def window_of(dataset: Dataset) -> WindowFacts | None:
-    """How the recordings of a data set fit its window; None if their events were not counted."""
+    """How the recordings of a data set fit its window; None if their events were not counted.
+
+    Args:
+        dataset: the data set.
+    """
     parts = [part.facts for part in (dataset.train, dataset.validation, dataset.test)]
     counted = [part[part["events"] > 0] for part in parts if part is not None]
     steps, _, height, width = dataset.test.frames.shape[1:]
@@ -77,7 +81,14 @@ def window_of(dataset: Dataset) -> WindowFacts | None:
 
 
 def check_window(dataset: Dataset) -> None:
-    """Raises UserError if the window contains almost none of the events, so that nothing could be learned."""
+    """Checks that the window contains events to learn from.
+
+    Args:
+        dataset: the data set.
+
+    Raises:
+        UserError: the window contains less than USELESS of the events.
+    """
     found = window_of(dataset)
     if found and found["inside"] < USELESS:
         raise UserError(
@@ -90,6 +101,9 @@ def check_window(dataset: Dataset) -> None:
 
 def period(us: float) -> str:
     """A time with its unit.
+
+    Args:
+        us: a time in microseconds.
 
     >>> period(1500)
     '1.5 ms'

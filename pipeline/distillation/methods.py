@@ -44,7 +44,11 @@ class MethodSpec:
 
 
 def baseline(*, tet_mse_weight: Fraction = 1e-3) -> MethodSpec:
-    """No distillation: TET (Deng et al., ICLR 2022) on the recordings. The baseline of every comparison."""
+    """No distillation: TET (Deng et al., ICLR 2022) on the recordings. The baseline of every comparison.
+
+    Args:
+        tet_mse_weight: share of the MSE term of TET.
+    """
     return MethodSpec(losses=(_tet(tet_mse_weight),))
 
 
@@ -68,6 +72,18 @@ def ckd(
     Paper: the losses and their streams (the teacher never acts on the event stream), the three phases of its weight.
     Reconstruction: everything of he2024; the places of the phases were measured on a drawing. Choice: tau, the mean
     over time, alpha at most 0.9. Defaults are the published settings; on small batches use `cka_debiased`.
+
+    Args:
+        kd_weight: weight of the logit distillation.
+        tau: its temperature.
+        kd_mode: logits that it compares: their mean over time, those of each step, or those of the last step.
+        mask_replaced: whether samples of the hybrid stream count by their share of frames that are not events.
+        phase: shape of the schedule of its weight.
+        phase_start, phase_end: start and end of the schedule, shares of the training.
+        cka_weight, cka_learnable, cka_debiased, max_alpha, tet_mse_weight: as for `he2024`.
+
+    Raises:
+        UserError: the schedule ends before it starts.
     """
     if phase_end < phase_start:
         raise UserError(
@@ -105,6 +121,13 @@ def he2024(
     TET on the hybrid stream and on the events, whose steps have weights 1 - a_t, and CKA alignment of the two streams,
     step by step, with learned a_t. Paper (released code): all of it, biased CKA, weight 0.5 and lambda 1e-3 included.
     Choice: alpha at most 0.9, since the published form lets the optimizer switch the event stream off.
+
+    Args:
+        cka_weight: weight of the alignment.
+        cka_learnable: whether a_t are trained; else they are 1.
+        cka_debiased: whether CKA has its debiased form.
+        max_alpha: upper bound of a_t.
+        tet_mse_weight: share of the MSE term of TET.
     """
     losses = [_tet(tet_mse_weight, "hybrid"), _tet(tet_mse_weight, event_weights=True)]
     if cka_weight or cka_learnable:  # learned a_t weight the steps of the events also where the alignment has no weight
@@ -131,6 +154,14 @@ def ckdsnn(
     Paper (by a reading note; its released code does not import): the three losses, weights 1, tau 2, noise 0.1.
     Choice: maps scaled to 0..1 for each sample; the teacher sees the recording's image, since the paper's student and
     teacher see the same images.
+
+    Args:
+        map_weight: weight of `cam_kd`.
+        noise_weight: weight of `noisy_logit_kd`.
+        tau: temperature of the logits.
+        tau_map: temperature of the maps.
+        noise: weight of the noise in the logits.
+        target_class: class of the activation map: the label, or the class of the teacher.
     """
     return MethodSpec(
         losses=(
@@ -146,6 +177,14 @@ def tser(*, alpha: Fraction = 0.5, gamma: float = 0.0, tau: PositiveFloat = 2.0)
 
     Paper (by a re-implementation): the formula. Choice: alpha and gamma, whose values were not recovered; the logits of
     the cross entropy are not divided by tau.
+
+    Args:
+        alpha: weight of the distillation.
+        gamma: weight of the entropy.
+        tau: temperature.
+
+    Raises:
+        UserError: gamma is given and alpha is 0.
     """
     if gamma and not alpha:
         raise UserError(
@@ -174,6 +213,12 @@ def temporal_self(
     The teacher acts at every step; the second teacher is the mean of the student's own correct steps. `alpha=0` needs
     no teacher. Paper (released code): the formula, tau 3. Choice: alpha, beta; recordings without a correct step are
     skipped.
+
+    Args:
+        alpha: weight of the teacher.
+        beta: weight of the student as teacher.
+        tau: temperature.
+        teacher, fallback: as for `self_temporal_kd`.
     """
     losses = [_tet(0.0)]
     if alpha:
@@ -188,6 +233,12 @@ def hta(
     """HTA-KL style: cross entropy, and forward KL on the teacher's head classes against reverse KL on the tail.
 
     Reconstruction on its parent method (arXiv 2404.02657); the paper's own weighting was not recovered. Choice: tau.
+
+    Args:
+        weight: weight of `adaptive_kl`.
+        tau: temperature.
+        head_mass: probability of the teacher that the head classes contain.
+        mode: logits that are compared: their mean over time, those of each step, or those of the last step.
     """
     options = {"tau": tau, "head_mass": head_mass, "mode": mode}
     return MethodSpec(losses=(_tet(0.0), LossSpec(loss="adaptive_kl", weight=weight, options=options)))
@@ -206,6 +257,13 @@ def synthetic_events(
     It has the aim of CKD, knowledge of images for scarce events, with the gap closed in the data instead of in the
     loss. The student is pretrained on synthetic events of all images (`pretrain`) and then trained on recordings and
     such images together. With `event_kd_weight`, the teacher acts on the recordings too, before their images.
+
+    Args:
+        kd_weight: weight of the distillation on synthetic events.
+        tau: temperature.
+        event_kd_weight: weight of the distillation on recordings.
+        pretrain: whether the student is pretrained on synthetic events.
+        tet_mse_weight: share of the MSE term of TET.
     """
     kd = {"tau": tau, "mode": "per_step"}
     losses = [

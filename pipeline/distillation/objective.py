@@ -144,6 +144,9 @@ def check_spec(spec: MethodSpec) -> None:
 
     Args:
         spec: losses of the method.
+
+    Raises:
+        UserError: a loss is unknown, cannot act on its stream, or has a wrong option.
     """
     for recipe in spec.losses:
         _check_stream(recipe)

@@ -24,12 +24,20 @@ _workers: WorkerProcesses | None = None  # those that this process has started
 
 
 def world_size(training: Training) -> int:
-    """Number of processes that train together."""
+    """Number of processes that train together.
+
+    Args:
+        training: `[training]` of the recipe.
+    """
     return training.devices * training.nodes
 
 
 def is_worker(training: Training) -> bool:
-    """Whether this process has a rank above 0, by its environment variables."""
+    """Whether this process has a rank above 0, by its environment variables.
+
+    Args:
+        training: `[training]` of the recipe.
+    """
     return world_size(training) > 1 and _number(_RANKS) > 0
 
 
@@ -116,7 +124,11 @@ def barrier() -> None:
 
 
 def broadcast(value: float | None) -> float | None:
-    """The value of rank 0, in every process, so that decisions do not differ by a rounding."""
+    """The value of rank 0, in every process, so that decisions do not differ by a rounding.
+
+    Args:
+        value: a number or None; only that of rank 0 is used.
+    """
     if not _connected():
         return value
     import torch

@@ -88,7 +88,11 @@ class Finding:
 
 
 def line(finding: Finding | FindingJson) -> str:
-    """A finding, or its `to_json` form, as one line."""
+    """A finding, or its `to_json` form, as one line.
+
+    Args:
+        finding: the finding, or its JSON form.
+    """
     plain = finding.to_json() if isinstance(finding, Finding) else finding
     return f"warning: {plain['where']}: {plain['text']}; {plain['remedy']}"
 

@@ -230,6 +230,9 @@ def checked_frames(frames: Any, network: IntegerNetwork) -> np.ndarray:
 
     Returns:
         Integers `[N, T, *input_shape]`.
+
+    Raises:
+        UserError: the shape does not fit, or the values are not integers.
     """
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""The verbs of a run as functions: run, train, check, report."""
+"""Functions for the commands of a run: run, train, check, report."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def run(
     progress: ProgressLike = None,
     log: Log | None = None,
 ) -> Run:
-    """Does all stages of a recipe: train, quantize, export, simulate, check, profile, report.
+    """Runs all stages of a recipe: training, quantization, export, simulation, check, profile and report.
 
     Args:
         recipe: a recipe, a TOML file, or the name of a shipped recipe.
-        out: the run's folder; None: runs/<the recipe's name>.
-        resume: whether to go on where a stopped run in the same folder stopped.
-        from_stage: a stage to do again, with all after it.
+        out: the run folder; None: runs/<name of the recipe>.
+        resume: whether to continue a stopped run in the same folder.
+        from_stage: a stage to repeat, with all later stages.
         only_training: whether to stop after the quantized student.
         progress: called with (parts done, parts in all, what is done).
         log: called with a line for each stage and each warning.
@@ -77,7 +77,13 @@ def run(
 
 
 def train(recipe: Recipe | PathLike, out: PathLike | None = None, **options: Any) -> Run:
-    """Trains teacher, student and quantized student; `run` with `resume` does the rest. Arguments as for `run`."""
+    """Trains teacher, student and quantized student. `run` with `resume` runs the remaining stages.
+
+    Args:
+        recipe: a recipe, a TOML file, or the name of a shipped recipe.
+        out: the run folder; None: runs/<name of the recipe>.
+        **options: as for `run`.
+    """
     return run(recipe, out, only_training=True, **options)
 
 
@@ -89,14 +95,14 @@ def check(
     progress: ProgressLike = None,
     log: Log | None = None,
 ) -> CheckResult:
-    """Compares quantized student, integer reference and the recipe's backends again, spike by spike; records nothing.
+    """Compares the quantized student, the integer reference and the backends of the recipe again, spike by spike.
 
     Args:
-        run: a run, or its folder.
-        samples: recordings that the backends simulate, drawn by class; None: as many as the recipe says.
-        seed: of the draw; None: the recipe's.
+        run: a run, or its folder; it is not changed.
+        samples: number of recordings that the backends simulate, drawn by class; None: that of the recipe.
+        seed: seed of the draw; None: that of the recipe.
         progress: called with (parts done, parts in all, what is done).
-        log: called with lines for people, such as where a divergence is kept.
+        log: called with lines of text, such as the folder of a divergence.
 
     Returns:
         All comparisons; `.mismatches` counts the entries that differ.
@@ -114,18 +120,18 @@ def check(
 
 
 def report(run: Run | PathLike, *, baselines: Sequence[PathLike] = (), out: PathLike | None = None) -> Path:
-    """Writes report.html, report.md, report.json and their tables again from what the run found.
+    """Writes report.html, report.md, report.json and their tables again from the stored results.
 
     Args:
         run: a run, or its folder.
-        baselines: baseline.json files of other machines, shown beside the run's own and kept for later reports.
-        out: another folder for the report; the run is left as it is. None: the run's folder.
+        baselines: baseline.json files of other machines, added to the report and to later reports of the run.
+        out: another folder for the report; the run is then not changed. None: the run folder.
 
     Returns:
         The path of report.html.
 
     Raises:
-        UserError: a stage has not run, or a file of it is missing or changed.
+        UserError: a stage has not run, or one of its files is missing or changed.
     """
     from spikeport.pipeline.profiling.baseline.baseline_file import read_baseline
     from spikeport.pipeline.stages.report import BASELINES, report_elsewhere

@@ -66,7 +66,11 @@ class LavaBackend:
         timeout_s: float | None = None,
         progress: Progress | None = None,
     ) -> SpikeTrace:
-        """See `Backend.simulate`."""
+        """Runs every sample in Lava, see `Backend.simulate`.
+
+        Args:
+            network, frames, keep_layers, timeout_s, progress: as for `Backend.simulate`.
+        """
         from spikeport.export.backends.lava import driver
 
         return driver.simulate(

@@ -141,12 +141,10 @@ class LavaWorker:
         timeout_s: float = 1800.0,
         progress: Progress | None = None,
     ) -> SpikeTrace:
-        """Runs samples in this one process; see `Backend.simulate` for arguments and result.
+        """Simulates samples in this one process, see `Backend.simulate`.
 
-        Raises:
-            LavaCrashed: Lava failed.
-            LavaTimeout: `timeout_s` seconds are over; the process is closed.
-            UserError: the frames are not legal inputs of the network.
+        Args:
+            network, frames, keep_layers, timeout_s, progress: as for `Backend.simulate`.
         """
         samples, steps = frames.shape[:2]
         planned = schedule(network, steps)

@@ -50,6 +50,10 @@ def schedule(network: IntegerNetwork, steps: int) -> SampleSchedule:
 
     In a network of its own, a layer that is not quiet can fire before the first frame. Delay lines and recurrent
     synapses that would carry such spikes past the reset are emptied (`emptied`).
+
+    Args:
+        network: the network.
+        steps: number of frames of a sample.
     """
     delayed = [index for index, layer in enumerate(network.layers) if layer.max_delay]
     if any(layer.weight_rec is not None for layer in network.layers):

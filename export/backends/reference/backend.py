@@ -55,7 +55,12 @@ class ReferenceBackend:
         timeout_s: float | None = None,
         progress: Progress | None = None,
     ) -> SpikeTrace:
-        """See `Backend.simulate`; the trace holds counts too. `timeout_s` is ignored: samples take milliseconds."""
+        """Runs every sample in the reference, see `Backend.simulate`. The trace also contains counts.
+
+        Args:
+            network, frames, keep_layers, timeout_s, progress: as for `Backend.simulate`. `timeout_s` is ignored,
+                since a sample takes milliseconds.
+        """
         return reference.simulate(
             network,
             frames,

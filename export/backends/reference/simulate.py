@@ -84,7 +84,10 @@ def iter_simulate(
     device: str = "cpu",
     engine: Engine = "auto",
 ) -> Iterator[tuple[slice, SpikeTrace]]:
-    """As `simulate`, with the same arguments, for data sets whose output does not fit in memory.
+    """Simulates in chunks, for data sets whose output does not fit in memory.
+
+    Args:
+        network, frames, keep_layers, per_step, memory_bytes, device, engine: as for `simulate`.
 
     Yields:
         (rows, trace) of each chunk of samples.

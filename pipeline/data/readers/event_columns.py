@@ -142,7 +142,11 @@ def from_table(table: np.ndarray, columns: str) -> np.ndarray:
 
 
 def describe(array: np.ndarray) -> str:
-    """Type and shape of an array."""
+    """Type and shape of an array.
+
+    Args:
+        array: any array.
+    """
     return f"{str(array.dtype)[:60]} {list(array.shape)}"
 
 

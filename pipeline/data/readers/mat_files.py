@@ -48,6 +48,9 @@ class Variable:
     def values(self, stored: int) -> np.ndarray:
         """The array, in the type that the file stores, which may be smaller than `kind`.
 
+        Args:
+            stored: size of the file in bytes, which bounds the size of the array.
+
         Raises:
             EventFileError: it is too large, or damaged.
         """

@@ -60,6 +60,10 @@ def read_picture(path: Path, findings: Findings) -> Image:
     16 bits are scaled from 0..65535, floating point from 0..1; transparent parts are put on black; of an animation the
     first frame is read.
 
+    Args:
+        path: the file.
+        findings: properties of the picture are added here.
+
     Raises:
         UserError: it is not a picture, has more than MOST_PIXELS, or its value of white is unknown.
     """

@@ -41,11 +41,21 @@ AS_STORED = Reading()
 def read_recording(
     path: Path, sensor: tuple[int, int], *, label: int, key: str, reading: Reading = AS_STORED
 ) -> Recording:
-    """The recording in one event file, times in microseconds from the file's zero; the extension selects the reader.
+    """Reads the recording in one event file. The extension selects the reader.
+
+    Args:
+        path: the file.
+        sensor: height and width of the sensor.
+        label: class of the recording.
+        key: key of the recording.
+        reading: settings of the reading.
+
+    Returns:
+        The recording, with times in microseconds from the zero of the file.
 
     Raises:
         UserError: the file is damaged, empty, of another layout, or does not fit the sensor.
-        MissingDependencyError: the format's decompressor is not installed.
+        MissingDependencyError: the decompressor of the format is not installed.
     """
     events, late_us = read_events(path, reading=reading), 0
     if reading.sort:
@@ -57,11 +67,19 @@ def read_recording(
 def read_events(
     path: Path, decode: Callable[[Path], np.ndarray] | None = None, *, reading: Reading = AS_STORED
 ) -> np.ndarray:
-    """Events of one file as EVENT_DTYPE, as they are stored; raises as `read_recording`, without a check of the sensor.
+    """Reads the events of one file, as they are stored.
 
     Args:
         path: the file.
-        decode: reader to use in place of the extension's; its errors count as damage of the file.
+        decode: reader that replaces that of the extension; its errors count as damage of the file.
+        reading: settings of the reading.
+
+    Returns:
+        EVENT_DTYPE `[N]`.
+
+    Raises:
+        UserError: the file is damaged, empty, or of another layout. The sensor is not checked.
+        MissingDependencyError: the decompressor of the format is not installed.
     """
     if not decode and path.suffix.lower() not in READERS:
         raise UserError(

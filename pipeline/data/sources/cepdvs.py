@@ -18,7 +18,12 @@ ABOUT = f"CEP-DVS: {{count}} of the {PUBLISHED:,} recordings in {{classes}} clas
 
 
 def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
-    """The recordings of <root>/CEP-DVS/events and the images of <root>/CEP-DVS/images; see `load_file_pairs`."""
+    """The recordings of <root>/CEP-DVS/events and the images of <root>/CEP-DVS/images; see `load_file_pairs`.
+
+    Args:
+        data: `[data]` of the recipe.
+        progress: called with (pictures read, pictures in all, what is done).
+    """
     return load_file_pairs(SOURCE, data, "CEP-DVS/events", "CEP-DVS/images", ABOUT, progress)
 
 

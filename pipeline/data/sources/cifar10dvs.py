@@ -37,6 +37,10 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
     recording (airplane/cifar10_airplane_0) and image (data_batch_1/17, or airplane/0001 for pictures), one line a
     recording.
 
+    Args:
+        data: `[data]` of the recipe.
+        progress: called with (pictures read, pictures in all, what is done).
+
     Raises:
         UserError: `data.pairing` is "id" and there is no file of pairs, or it is wrong.
     """

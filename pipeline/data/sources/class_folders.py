@@ -23,6 +23,14 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
 
     With pairing "id" every recording must have its image: that of its file name, plus `image_id_offset`. With pairing
     "class" pairs are unknown, but an image with the class and id of a held-out recording is not trained on.
+
+    Args:
+        data: `[data]` of the recipe.
+        progress: called with (pictures read, pictures in all, what is done).
+
+    Raises:
+        UserError: a folder is not named, a file is damaged, or an image is missing.
+        MissingDependencyError: a folder does not exist.
     """
     for name in ("root", "events", "images"):
         if not getattr(data, name):

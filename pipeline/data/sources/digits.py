@@ -26,7 +26,15 @@ BATCH = 128  # scenes that fit the processor's cache
 
 
 def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
-    """The 1,797 digits as recordings of 300 ms on `data.height` x `data.width` pixels, and as images."""
+    """The 1,797 digits as recordings of 300 ms on `data.height` x `data.width` pixels, and as images.
+
+    Args:
+        data: `[data]` of the recipe.
+        progress: not called.
+
+    Raises:
+        UserError: the sensor is too small for the digits.
+    """
     from sklearn.datasets import load_digits
     from sklearn.utils import Bunch
 
@@ -70,7 +78,17 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
 def log_intensities(
     gray: np.ndarray, sensor: tuple[int, int], size: int, keys: tuple[str, ...]
 ) -> Iterator[np.ndarray]:
-    """Log intensity, float32 `[B, H, W]`, every SAMPLE_US, while the gaze moves along a triangle."""
+    """Log intensities of scenes every SAMPLE_US, while the gaze moves along a triangle.
+
+    Args:
+        gray: digits `[B, 8, 8]`, 0 to 16.
+        sensor: height and width of the sensor.
+        size: side of a digit on the sensor in pixels.
+        keys: keys of the digits, which set the start of the gaze.
+
+    Yields:
+        float32 `[B, H, W]`.
+    """
     log_table = np.log(np.arange(16 * SUB * SUB + 1) / (16 * SUB * SUB) + BACKGROUND).round(6).astype(np.float32)
     height, width = sensor
     reach = REACH_SHARE * min(sensor)

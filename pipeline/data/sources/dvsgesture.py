@@ -44,6 +44,14 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
 
     There are no images, so `data.images` must be empty. People of the published test part are not in the training part;
     a random split is refused, because it would test on people that were trained on.
+
+    Args:
+        data: `[data]` of the recipe.
+        progress: not called.
+
+    Raises:
+        UserError: the recipe names images or another split, or a recording is missing.
+        MissingDependencyError: the folder does not exist.
     """
     if data.images:
         raise UserError("DVS Gesture has no images", where="data.images", hint='set images = ""')

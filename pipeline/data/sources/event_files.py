@@ -165,7 +165,12 @@ def _check_names(folder: Path, names: list[str]) -> None:
 
 
 def hash_files(files: list[EventFile], progress: NamedProgress | None = None) -> str:
-    """Hash of the content, name and folder of every file."""
+    """Hash of the content, name and folder of every file.
+
+    Args:
+        files: the files.
+        progress: called with (files read, files in all, what is done).
+    """
     digest = hashlib.sha256()
     for done, file in enumerate(files, 1):
         content = file.path.read_bytes()

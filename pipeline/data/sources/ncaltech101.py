@@ -21,6 +21,10 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
     """The recordings of <root>/NCALTECH101/Caltech101 and the images of <root>/Caltech101/101_ObjectCategories.
 
     See `load_file_pairs`. Caltech101 has one class more, Faces, with the photographs of Faces_easy; it is not read.
+
+    Args:
+        data: `[data]` of the recipe.
+        progress: called with (pictures read, pictures in all, what is done).
     """
     return load_file_pairs(SOURCE, data, EVENTS, IMAGES, ABOUT, progress)
 

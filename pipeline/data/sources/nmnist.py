@@ -39,6 +39,10 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
 
     The folder Test may be absent if the split is not official.
 
+    Args:
+        data: `[data]` of the recipe.
+        progress: called with (files done, files in all, what is done).
+
     Raises:
         MissingDependencyError: files are not there.
         UserError: a label differs from its image's.

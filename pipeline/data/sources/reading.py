@@ -18,7 +18,11 @@ Change = Callable[[np.ndarray, str], np.ndarray]  # events as a file has them, t
 
 
 def labels_of(files: list[EventFile]) -> np.ndarray:
-    """Class number of each file, int64 `[N]`."""
+    """Class number of each file, int64 `[N]`.
+
+    Args:
+        files: the recordings.
+    """
     return np.array([file.label for file in files], np.int64)
 
 
@@ -48,23 +52,44 @@ def reader(
 
 
 def recordings(files: list[EventFile], sensor: tuple[int, int], reading: Reading) -> Iterator[Recording]:
-    """The recordings of `files`, in order, read as `reading` says."""
+    """Reads recordings in order.
+
+    Args:
+        files: the recordings.
+        sensor: height and width of the sensor.
+        reading: settings of the reading.
+    """
     for file in files:
         yield read_recording(file.path, sensor, label=file.label, key=file.key, reading=reading)
 
 
 def mtime_digest_with(mtime_digests: list[str], *facts: object) -> str:
-    """One digest for several listings and further facts."""
+    """One digest for several listings and further facts.
+
+    Args:
+        mtime_digests: digests of listings.
+        *facts: values that change the events, such as settings of the reading.
+    """
     newest = max(int(mtime_digest.split("-")[0]) for mtime_digest in mtime_digests)
     return f"{newest}-{hashlib.sha256(repr((mtime_digests, facts)).encode()).hexdigest()}"
 
 
 def content_hash_with(files: list[EventFile], *facts: object, progress: NamedProgress | None = None) -> str:
-    """Hash of content, names and folders of files, and of further facts."""
+    """Hash of content, names and folders of files, and of further facts.
+
+    Args:
+        files: the files.
+        *facts: values that change the events, such as settings of the reading.
+        progress: called with (files read, files in all, what is done).
+    """
     return hashlib.sha256(repr((facts, hash_files(files, progress))).encode()).hexdigest()
 
 
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:
-    """Sort key that compares numbers in names as numbers: image_2 is before image_10."""
+    """Sort key that compares numbers in names as numbers: image_2 is before image_10.
+
+    Args:
+        name: the name.
+    """
     parts = re.split(r"(\d+)", name)
     return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts)

@@ -34,7 +34,13 @@ def shrink(events: np.ndarray, origin: str, *, sensor: tuple[int, int], target: 
 
 
 def fill(events: np.ndarray, origin: str, *, target: tuple[int, int]) -> np.ndarray:
-    """The bounding box of the events, scaled to `target` (height, width)."""
+    """Scales the bounding box of events to a sensor.
+
+    Args:
+        events: EVENT_DTYPE `[N]`.
+        origin: the file, for errors; not used.
+        target: height and width of the sensor.
+    """
     moved = events.copy()
     moved["x"] -= moved["x"].min()
     moved["y"] -= moved["y"].min()

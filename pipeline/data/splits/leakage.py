@@ -13,14 +13,22 @@ HELD_OUT_KEYS, TEST_SET_DIGEST = "held_out_keys", "test_set_digest"  # in the da
 
 
 def held_out_keys(dataset: Dataset) -> list[str]:
-    """Short digests of the keys of all validation and test recordings; neither they nor their images train."""
+    """Short digests of the keys of all validation and test recordings; neither they nor their images train.
+
+    Args:
+        dataset: the data set.
+    """
     keys = (*dataset.validation.keys, *dataset.test.keys)
     return sorted(hashlib.sha256(key.encode()).hexdigest()[:16] for key in keys)
 
 
 def test_set_digest(dataset: Dataset) -> str:
-    """sha256 of keys, classes and event counts of the test recordings, in order; independent of binning and training
-    part.
+    """SHA-256 of keys, classes and event counts of the test recordings, in order.
+
+    It does not depend on the binning and the training part.
+
+    Args:
+        dataset: the data set.
     """
     test = dataset.test
     events = None if test.events is None else test.events.tolist()

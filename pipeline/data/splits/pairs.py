@@ -41,13 +41,23 @@ def static_pool(images: StaticImages, held_out: set[str], *, limit: int, seed: i
 
 
 def take_images(images: StaticImages, rows: np.ndarray) -> StaticImages:
-    """The images of these rows, in this order."""
+    """The images of these rows, in this order.
+
+    Args:
+        images: all images.
+        rows: row numbers.
+    """
     return StaticImages(
         images=images.images[rows], labels=images.labels[rows], keys=tuple(images.keys[row] for row in rows)
     )
 
 
 def paired_images_of(images: StaticImages, keys: tuple[str, ...]) -> StaticImages:
-    """The image of each key, in the order of `keys`."""
+    """The image of each key, in the order of `keys`.
+
+    Args:
+        images: all images.
+        keys: keys of recordings; each has an image.
+    """
     rows = {key: row for row, key in enumerate(images.keys)}
     return take_images(images, np.array([rows[key] for key in keys], np.int64))

@@ -15,7 +15,13 @@ from spikeport.pipeline.run.sections.data import Data
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Sorted row numbers of each part, int64; no row is in two parts."""
+    """Sorted row numbers of each part. No row is in two parts.
+
+    Attributes:
+        train: int64, rows of training recordings.
+        validation: int64, rows of validation recordings.
+        test: int64, rows of test recordings.
+    """
 
     train: np.ndarray
     validation: np.ndarray

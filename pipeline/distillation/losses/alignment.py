@@ -144,7 +144,12 @@ class _AlignmentLoss(DistillationLoss):
 
 
 class CkaAlignmentLoss(_AlignmentLoss):
-    """`CkaAlignment` of the hybrid stream with the event stream, by CKA. Options as there."""
+    """`CkaAlignment` of the hybrid stream with the event stream, by CKA.
+
+    Args:
+        sizes: sizes of student and teacher.
+        coefficients, init, max_alpha, debiased, absolute, detach: as for `CkaAlignment`.
+    """
 
     def __init__(
         self,
@@ -170,7 +175,12 @@ class CkaAlignmentLoss(_AlignmentLoss):
 
 
 class MmdAlignmentLoss(_AlignmentLoss):
-    """`CkaAlignment` of the hybrid stream with the event stream, by MMD. Options as there."""
+    """`CkaAlignment` of the hybrid stream with the event stream, by MMD.
+
+    Args:
+        sizes: sizes of student and teacher.
+        coefficients, init, max_alpha, detach, sigma: as for `CkaAlignment`.
+    """
 
     def __init__(
         self,

@@ -112,8 +112,13 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Source:
-    """Where an input of a loss comes from: a field of the loss's own stream, of its teacher targets, or of the event
-    stream, which the hybrid stream is aligned with. An `optional` one may be None."""
+    """Where an input of a loss comes from.
+
+    Attributes:
+        owner: the stream of the loss, its teacher targets, or the event stream, to which the hybrid one is aligned.
+        name: the field of the owner.
+        optional: whether the input may be None.
+    """
 
     owner: Literal["student", "teacher", "event"]
     name: str

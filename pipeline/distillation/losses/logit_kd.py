@@ -83,6 +83,9 @@ def averaged(loss: Tensor, sample_weight: Tensor | None) -> Tensor:
     Args:
         loss: one value for each sample, `[B]`.
         sample_weight: weights `[B]`; None for equal weights.
+
+    Raises:
+        UserError: the weights do not fit the batch.
     """
     if sample_weight is None:
         return loss.mean()

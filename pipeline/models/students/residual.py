@@ -73,7 +73,11 @@ class SpikingResNet(StudentNetwork):
     def build(
         self, recipe: StudentRecipe, input_shape: Shape, classes: int, *, shared_head: bool, norm: bool = True
     ) -> Student:
-        """See `StudentNetwork.build`; batch norm stays whatever `norm` is."""
+        """Builds the student, see `StudentNetwork.build`. Batch norms stay without `norm` too.
+
+        Args:
+            recipe, input_shape, classes, shared_head, norm: as for `StudentNetwork.build`.
+        """
         channels, height, width = input_shape
         check_side(height, width, "student.network")
         spec: ResNetSpec = RESNETS[self.name].scaled(recipe.width)

@@ -120,7 +120,14 @@ class Preparation(nn.Module):
         self.register_buffer("std", torch.tensor(std or (1.0,)).view(-1, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """`[B, 3, h, w]` to `[B, 3, H, W]`."""
+        """Resizes and normalizes images.
+
+        Args:
+            images: `[B, 3, h, w]` in 0..1.
+
+        Returns:
+            `[B, 3, H, W]`.
+        """
         found = (images.shape[-2], images.shape[-1])
         if self.sides and found != self.sides:
             smaller = found[0] > self.sides[0] or found[1] > self.sides[1]

@@ -121,7 +121,11 @@ def batch_curves(baseline: list[BaselineRow] | Reason) -> BatchCurves:
 
 
 def named(row: BaselineRow | TimedCurve | Floor) -> str:
-    """The network and the device of a row or curve."""
+    """The network and the device of a row or curve.
+
+    Args:
+        row: a row or curve.
+    """
     return ", ".join(part for part in (row.get("model"), row["device"]) if part)
 
 

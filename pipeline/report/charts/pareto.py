@@ -34,7 +34,11 @@ class Point:
 
 
 def ends(interval: IntervalJson) -> tuple[float, float, float]:
-    """Low, nominal and high."""
+    """Low, nominal and high.
+
+    Args:
+        interval: `{low, nominal, high}`.
+    """
     return interval["low"], interval["nominal"], interval["high"]
 
 

@@ -141,7 +141,11 @@ def interval(
 
 
 def mark_key(mark: str) -> Markup:
-    """Legend entry: the mark only."""
+    """Legend entry: the mark only.
+
+    Args:
+        mark: class of the mark.
+    """
     inner = f'<svg x="10" overflow="visible">{MARKS[mark]}</svg>'
     return Markup(f'<svg class="key" width="20" height="{ROW}" aria-hidden="true">{inner}</svg>')
 
