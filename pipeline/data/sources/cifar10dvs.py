@@ -39,7 +39,7 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
 
     Args:
         data: `[data]` of the recipe.
-        progress: called with (pictures read, pictures in all, what is done).
+        progress: called with (files done, files in all, what is done).
 
     Raises:
         UserError: `data.pairing` is "id" and there is no file of pairs, or it is wrong.

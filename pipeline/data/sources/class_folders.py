@@ -26,7 +26,7 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
 
     Args:
         data: `[data]` of the recipe.
-        progress: called with (pictures read, pictures in all, what is done).
+        progress: called with (files done, files in all, what is done).
 
     Raises:
         UserError: a folder is not named, a file is damaged, or an image is missing.

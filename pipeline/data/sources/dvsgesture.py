@@ -47,7 +47,7 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
 
     Args:
         data: `[data]` of the recipe.
-        progress: not called.
+        progress: called with (files done, files in all, what is done).
 
     Raises:
         UserError: the recipe names images or another split, or a recording is missing.

@@ -24,7 +24,7 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
 
     Args:
         data: `[data]` of the recipe.
-        progress: called with (pictures read, pictures in all, what is done).
+        progress: called with (files done, files in all, what is done).
     """
     return load_file_pairs(SOURCE, data, EVENTS, IMAGES, ABOUT, progress)
 
