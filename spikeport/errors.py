@@ -56,7 +56,7 @@ def printable(text: str) -> str:
     Returns:
         The text on one line, without characters that steer a terminal.
 
-    >>> printable("a\x1b[31m")
-    'a\\x1b[31m'
+    >>> printable("a\\x1b[31m")
+    'a\\\\x1b[31m'
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

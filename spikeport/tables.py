@@ -73,8 +73,8 @@ def text_of(lines: Iterable[str]) -> str:
     Args:
         lines: the lines.
 
-    >>> text_of(["layer a\nb", "layer c"])
-    'layer a\\nb\nlayer c'
+    >>> text_of(["layer a\\nb", "layer c"])
+    'layer a\\\\nb\\nlayer c'
     """
     return "\n".join(printable(line) for line in lines)
 
