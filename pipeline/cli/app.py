@@ -20,7 +20,8 @@ from spikeport.pipeline.cli import profile as cli_profile
 from spikeport.pipeline.cli import simulate as cli_simulate
 from spikeport.pipeline.cli import sweep as cli_sweep
 from spikeport.pipeline.cli import tools as cli_tools
-from spikeport.pipeline.cli.console import Changes, Json, Quiet, RecipeWord, fail, show
+from spikeport.pipeline.cli.console import fail, show
+from spikeport.pipeline.cli.options import Changes, Json, Quiet, RecipeWord
 
 # This must be set before torch is loaded. Otherwise its waiting threads use CPU time that other processes need; see
 # docs/reference/training.md.

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spikeport.pipeline.cli.console import Json, Quiet, show
+from spikeport.pipeline.cli.console import show
+from spikeport.pipeline.cli.options import Json, Quiet
 from spikeport.pipeline.stages.outputs import check_folder
 from spikeport.tables import text_table
 

@@ -8,28 +8,10 @@ from typing import Annotated, Literal
 import typer
 
 from spikeport.errors import UserError
-from spikeport.pipeline.cli.console import InputShape, Json, Quiet, fail, shape_of, show
+from spikeport.pipeline.cli.console import fail, show
+from spikeport.pipeline.cli.options import NIR, Dt, IfGain, InputShape, Json, Quiet, Reset, shape_of
 
-NIR = "For .nir files"
 INTEGERS = "Rounding to integers"
-
-Dt = Annotated[
-    float | None,
-    typer.Option(
-        "--dt",
-        metavar="SECONDS",
-        help="Time step of the network, in seconds. Needed if the file does not state it.",
-        rich_help_panel=NIR,
-    ),
-]
-Reset = Annotated[
-    Literal["zero"] | None,
-    typer.Option("--reset", help="Membrane after a spike, which NIR does not state: zero.", rich_help_panel=NIR),
-]
-IfGain = Annotated[
-    Literal["per-step", "per-second"] | None,
-    typer.Option("--if-gain", help="Unit of r in IF nodes, which depends on the framework.", rich_help_panel=NIR),
-]
 
 
 def export(

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from spikeport.pipeline.cli.console import InputShape, Json, Quiet, shape_of, show
-from spikeport.pipeline.cli.export import Dt, IfGain, Reset
+from spikeport.pipeline.cli.console import show
+from spikeport.pipeline.cli.options import Dt, IfGain, InputShape, Json, Quiet, Reset, shape_of
 
 
 def profile(

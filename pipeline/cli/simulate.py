@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from spikeport.errors import UserError
-from spikeport.pipeline.cli.console import InputShape, Json, Quiet, bytes_of, fail, shape_of, show
+from spikeport.pipeline.cli.console import DIVERGENCE_HINT, fail, show
+from spikeport.pipeline.cli.options import InputShape, Json, Quiet, bytes_of, shape_of
 from spikeport.pipeline.stages.outputs import check_file, is_trace
 
 Input = Annotated[
@@ -82,7 +83,7 @@ def simulate(
     from spikeport.export.formats.frames_file import open_frames
     from spikeport.export.formats.netx.write import read_netx
     from spikeport.export.network.sampling import draw, words
-    from spikeport.pipeline.cli.simulation import chosen, in_backend, in_reference, simulate_and_compare
+    from spikeport.pipeline.cli.simulation import Job, chosen, in_backend, in_reference, simulate_and_compare
     from spikeport.pipeline.run.progress import ProgressPrinter
 
     if per_step and (out is None or backend != "reference"):
@@ -106,25 +107,15 @@ def simulate(
         def report_progress(done: int, total: int) -> None:
             progress(done, total, f"samples ({backend})")
 
+        job = Job(network=network, frames=given, labels=labels, rows=rows, progress=report_progress)
         if backend == "reference":
             done = in_reference(
-                network,
-                given,
-                labels,
-                keep=out is not None,
-                per_step=per_step,
-                memory_bytes=bytes_of(memory),
-                device=device,
-                progress=report_progress,
-                rows=rows,
+                job, keep=out is not None, per_step=per_step, memory_bytes=bytes_of(memory), device=device
             )
         elif len(backends) == 1:
-            done = in_backend(network, given, labels, backends[0], progress=report_progress, rows=rows)
+            done = in_backend(job, backends[0])
         else:
-            pair = backends[0], backends[1]
-            done = simulate_and_compare(
-                network, given, labels, pair, case, timeout_s=timeout_s, progress=report_progress, rows=rows
-            )
+            done = simulate_and_compare(job, (backends[0], backends[1]), case, timeout_s=timeout_s)
     if rows is not None:
         done.result["drawn"] = drawn.as_dict()
         done.lines.append(words(drawn.as_dict(), "samples"))
@@ -163,4 +154,4 @@ def replay(
     text_lines.append("now: both agree" if now is None else f"now: {now.describe(*pair)}")
     show(again.to_json(), json, text_lines)
     if now is not None:
-        fail("spikes differ", "report the case: it is a bug in Spikeport, or Lava is not version 0.10.0")
+        fail("spikes differ", DIVERGENCE_HINT)

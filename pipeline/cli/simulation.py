@@ -12,10 +12,34 @@ from spikeport.errors import CheckFailedError, UserError
 from spikeport.export.backends.base import Backend, SimulationTimeout
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.spike_trace import SpikeTrace, joined
+from spikeport.pipeline.cli.console import DIVERGENCE_HINT
 from spikeport.pipeline.cli.trace_totals import TraceTotals
 from spikeport.pipeline.stages.accuracy_lines import answer_lines
 from spikeport.progress import Progress
 from spikeport.tables import text_table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """The samples to simulate.
+
+    Attributes:
+        network: the network.
+        frames: `[N, T, *input_shape]`.
+        labels: `[N]`; None where they are unknown.
+        rows: numbers of the samples in the whole set, `[N]`; None where all samples of it are simulated.
+        progress: called with samples done and samples in all.
+    """
+
+    network: IntegerNetwork
+    frames: Any
+    labels: np.ndarray | None
+    rows: np.ndarray | None
+    progress: Progress
+
+    def numbers(self, done: np.ndarray) -> np.ndarray:
+        """Numbers in the whole set of the samples `done` of this job."""
+        return done if self.rows is None else self.rows[done]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,119 +92,96 @@ def chosen(
 
 
 def in_reference(
-    network: IntegerNetwork,
-    frames: Any,
-    labels: np.ndarray | None,
+    job: Job,
     *,
     keep: bool,
     per_step: bool,
     memory_bytes: int | None,
     device: str,
-    progress: Progress,
-    rows: np.ndarray | None = None,
 ) -> Simulated:
     """Simulates with the integer reference in chunks.
 
     Args:
-        network: the network.
-        frames: `[N, T, *input_shape]`.
-        labels: `[N]`; None where they are unknown.
+        job: the samples.
         keep: whether to keep the spike trace.
         per_step: whether the trace contains the counts of every time step.
         memory_bytes: most memory of a chunk; None for the default.
         device: `cpu`, `cuda` or `cuda:N`.
-        progress: called with samples done and samples in all.
-        rows: numbers of the samples in the whole set, `[N]`; None where all samples of it are simulated.
     """
     from spikeport.export.backends.reference.simulate import iter_simulate
 
-    totals, traces = TraceTotals(network, labels), []
-    for part, trace in iter_simulate(network, frames, per_step=per_step, memory_bytes=memory_bytes, device=device):
+    totals, traces = TraceTotals(job.network, job.labels), []
+    chunks = iter_simulate(job.network, job.frames, per_step=per_step, memory_bytes=memory_bytes, device=device)
+    for part, trace in chunks:
         totals.add(part, trace)
         traces += [trace] if keep else []
-        progress(part.stop, len(frames))
-    return _describe("reference", frames, totals, joined(traces) if traces else None, rows)
+        job.progress(part.stop, len(job.frames))
+    return _describe("reference", job.frames, totals, joined(traces) if traces else None, job.rows)
 
 
 def in_backend(
-    network: IntegerNetwork,
-    frames: Any,
-    labels: np.ndarray | None,
+    job: Job,
     backend: Backend,
-    *,
-    progress: Progress,
-    rows: np.ndarray | None = None,
 ) -> Simulated:
     """Simulates with any backend. After a timeout, the result contains the finished samples.
 
     Args:
-        network: the network.
-        frames: `[N, T, *input_shape]`.
-        labels: `[N]`; None where they are unknown.
+        job: the samples.
         backend: the backend.
-        progress: called with samples done and samples in all.
-        rows: numbers of the samples in the whole set, `[N]`; None where all samples of it are simulated.
     """
-    totals, timeout = TraceTotals(network, labels), None
+    totals, timeout = TraceTotals(job.network, job.labels), None
     try:
-        trace = backend.simulate(network, frames, progress=progress)
+        trace = backend.simulate(job.network, job.frames, progress=job.progress)
         done = np.arange(len(trace.spikes))
     except SimulationTimeout as error:
         timeout, trace, done = error, error.trace, error.done
     totals.add(done, trace)
-    done = done if rows is None else rows[done]
-    described = _describe(trace.backend, frames, totals, trace, done if timeout else rows, whole=timeout is None)
+    done = job.numbers(done)
+    described = _describe(
+        trace.backend, job.frames, totals, trace, done if timeout else job.rows, whole=timeout is None
+    )
     return _unfinished(described, done, timeout) if timeout else described
 
 
 def simulate_and_compare(
-    network: IntegerNetwork,
-    frames: Any,
-    labels: np.ndarray | None,
+    job: Job,
     backends: tuple[Backend, Backend],
     case_folder: Path,
     *,
     timeout_s: float,
-    progress: Progress,
-    rows: np.ndarray | None = None,
 ) -> Simulated:
     """Simulates with two backends and compares the spikes of every layer.
 
     Args:
-        network: the network.
-        frames: `[N, T, *input_shape]`.
-        labels: `[N]`; None where they are unknown.
+        job: the samples.
         backends: the two backends.
         case_folder: folder for the case of the first divergence.
         timeout_s: time limit in s.
-        progress: called with samples done and samples in all.
-        rows: numbers of the samples in the whole set, `[N]`; None where all samples of it are simulated.
     """
     from spikeport.export.backends.compare import pair_key
     from spikeport.export.backends.compare_backends import compare_backends
 
     found = compare_backends(
-        network,
-        frames,
+        job.network,
+        job.frames,
         backends,
-        sample_numbers=rows,
+        sample_numbers=job.rows,
         case_folder=case_folder,
         timeout_s=timeout_s,
-        progress=progress,
+        progress=job.progress,
     )
-    totals, comparison, timeout = TraceTotals(network, labels), found.comparison, found.timeout
+    totals, comparison, timeout = TraceTotals(job.network, job.labels), found.comparison, found.timeout
     totals.add(found.done, found.trace)
-    done = found.done if rows is None else rows[found.done]
+    done = job.numbers(found.done)
     described = _describe(
-        found.trace.backend, frames, totals, found.trace, done if timeout else rows, whole=timeout is None
+        found.trace.backend, job.frames, totals, found.trace, done if timeout else job.rows, whole=timeout is None
     )
     described.result[pair_key(comparison.first, comparison.second)] = comparison.to_json()
     described.result["case"] = None if found.case is None else str(found.case)
     described.lines.extend(comparison.describe())
     if not comparison.equal:
         described.lines.extend([f"replay it with: spikeport replay {found.case}"] if found.case else [])
-        hint = "report the case: it is a bug in Spikeport, or Lava is not version 0.10.0"
-        failure = CheckFailedError("spikes differ", hint=hint)
+        failure = CheckFailedError("spikes differ", hint=DIVERGENCE_HINT)
         return Simulated(result=described.result, lines=described.lines, trace=described.trace, failure=failure)
     return _unfinished(described, done, timeout) if timeout else described
 

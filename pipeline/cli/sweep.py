@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from spikeport.errors import UserError
-from spikeport.pipeline.cli.console import Changes, Json, Quiet, RecipeWord, show
+from spikeport.pipeline.cli.console import show
+from spikeport.pipeline.cli.options import Changes, Json, Quiet, RecipeWord
 from spikeport.tables import text_table
 
 Over = Annotated[

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from spikeport.notes import warning
-from spikeport.pipeline.cli.console import Changes, Json, RecipeWord, fail, show
+from spikeport.pipeline.cli.console import fail, show
+from spikeport.pipeline.cli.options import Changes, Json, RecipeWord
 from spikeport.pipeline.stages.outputs import check_file, is_picture
 from spikeport.tables import text_table
 

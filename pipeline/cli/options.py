@@ -1,0 +1,88 @@
+"""Options that several commands share, and the parsing of their values."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+import typer
+
+from spikeport.errors import UserError
+
+NIR = "For .nir files"
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")]
+RecipeWord = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A recipe: a TOML file, or the name of a shipped recipe.")
+]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="A.B=VALUE", help="Change one setting of the recipe. Repeatable."),
+]
+InputShape = Annotated[
+    str | None,
+    typer.Option("--input-shape", metavar="C,H,W", help="Shape of a sample, for files that do not state it."),
+]
+Dt = Annotated[
+    float | None,
+    typer.Option(
+        "--dt",
+        metavar="SECONDS",
+        help="Time step of the network, in seconds. Needed if the file does not state it.",
+        rich_help_panel=NIR,
+    ),
+]
+Reset = Annotated[
+    Literal["zero"] | None,
+    typer.Option("--reset", help="Membrane after a spike, which NIR does not state: zero.", rich_help_panel=NIR),
+]
+IfGain = Annotated[
+    Literal["per-step", "per-second"] | None,
+    typer.Option("--if-gain", help="Unit of r in IF nodes, which depends on the framework.", rich_help_panel=NIR),
+]
+
+
+def shape_of(text: str | None) -> tuple[int, ...] | None:
+    """Parses the value of --input-shape, such as `2,34,34`.
+
+    Args:
+        text: sizes with commas; None: not given.
+
+    Returns:
+        The shape; None if `text` is None.
+
+    Raises:
+        UserError: the text is not a shape.
+    """
+    if text is None:
+        return None
+    try:
+        sizes = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        sizes = ()
+    if not sizes or min(sizes) < 1:
+        raise UserError(
+            f"{text!r} is not a shape", where="--input-shape", hint="write it as C,H,W, for example 2,34,34"
+        )
+    return sizes
+
+
+def bytes_of(text: str | None) -> int | None:
+    """Parses the value of --memory, such as `512M` or `4G`.
+
+    Args:
+        text: a number with K, M, G or T for powers of 1024; None: not given.
+
+    Returns:
+        The size in bytes; None if `text` is None.
+
+    Raises:
+        UserError: the text is not a size.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", text.strip().lower())
+    if match is None or not float(match[1]):
+        raise UserError(f"{text!r} is not a size", where="--memory", hint="write it as 512M or 4G")
+    return int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " "))
