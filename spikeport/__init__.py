@@ -24,7 +24,7 @@ Values: Interval, Missing. Errors: UserError, MissingDependencyError, CheckFaile
 `spikeport.plot` draws rasters, rates and energies.
 
 A name is loaded when it is first used; importing the package loads neither torch nor Lava. Functions print nothing:
-they take `progress`, a function that is called as long work goes on.
+they take `progress`, a function that is called during long work.
 """
 
 from __future__ import annotations

@@ -22,11 +22,11 @@ from typing import NoReturn
 from spikeport.errors import CannotWriteError, UserError, printable
 
 OUR_BUG = 70  # EX_SOFTWARE of sysexits.h
-LEAST_ADDRESS_SPACE = 576 << 20  # below it numba, LLVM and OpenBLAS abort without a word, or never end
+LEAST_ADDRESS_SPACE = 576 << 20  # below it numba, LLVM and OpenBLAS abort without a message, or hang
 FREE_ADDRESS_SPACE = 4 << 30
 LIGHT = ("", "hardware", "report", "compare", "lava", "recipe")  # verbs that load none of these
 RESUMING = ("run", "train", "sweep")  # verbs that have --resume
-_RESUME_HINT = "the same command with --resume goes on from here"
+_RESUME_HINT = "the same command with --resume continues from here"
 GRACE_S = 15.0  # what ends in order has ended by then
 REPEAT_S = 1.0  # `timeout` and terminals send a signal twice; one that comes later is meant
 STARTED_BY = "SPIKEPORT_STARTED_BY"  # in the environment of commands that a command starts: its process id
@@ -63,7 +63,7 @@ def set_verb(verb: str) -> None:
 def note_changed_input(error: UserError) -> None:
     """Records that an input was changed by hand.
 
-    The command goes on. If it fails later in an unforeseen way, `error` is printed instead of a traceback.
+    The command continues. If it fails later in an unforeseen way, `error` is printed instead of a traceback.
     """
     _changed_inputs.append(str(error))
 
@@ -128,7 +128,7 @@ def _exit_code_of(work: Callable[[], object]) -> int:
         return 0
     except Exception as error:
         if _signal is not None:
-            return 0  # what was pulled away under the work is no fault of its own
+            return 0  # the signal caused the error
         if ran_out_of_memory(error):
             _print_line(f"error: {UserError('there is not enough memory', cause=str(error), hint=_less_memory())}")
             return UserError.exit_code
@@ -296,5 +296,5 @@ def _print_stopped() -> None:
 def _print_line(line: str) -> None:
     """Prints on rank 0 only, and in child processes, whose output the parent reads."""
     if os.environ.get("RANK", "0") == "0" or _started_here:
-        with contextlib.suppress(OSError, ValueError):  # nobody listens
+        with contextlib.suppress(OSError, ValueError):  # the reader of standard error has ended
             print(line, file=sys.stderr, flush=True)

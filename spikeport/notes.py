@@ -1,4 +1,4 @@
-"""Notes and warnings: single lines on standard error, while the command goes on."""
+"""Notes and warnings: single lines on standard error, while the command continues."""
 
 from __future__ import annotations
 

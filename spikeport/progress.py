@@ -1,4 +1,4 @@
-"""How long work reports that it goes on: functions that a caller hands in."""
+"""Types of functions of the caller that long work calls to report progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults that pydantic finds in a TOML file, as one line for people."""
+"""Faults that pydantic finds in a TOML file, as one line of text."""
 
 from __future__ import annotations
 

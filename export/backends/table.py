@@ -12,7 +12,7 @@ BACKENDS: dict[str, Backend] = {backend.name: backend for backend in (ReferenceB
 
 
 def backend_of(name: str | Backend) -> Backend:
-    """The backend that `name` stands for; a backend itself is returned unchanged.
+    """The backend of a name; a backend itself is returned unchanged.
 
     Args:
         name: a key of `BACKENDS`, or `package.module:factory`, where `factory()` returns a backend.

@@ -39,7 +39,7 @@ COARSE = (1.0, 0.7, 0.8, 0.9, 1.12, 1.25, 1.4, 1.6, 1.8, 2.0, 2.3, 2.7, 3.2, 4.0
 FINE = (0.94, 0.97, 1.03, 1.06)  # times the best coarse scale
 TRIES = len(COARSE) + len(FINE)
 BETTER = 0.98  # a layer's distance must be below this fraction of the max-abs scale's ...
-ERRORS = 2.0  # ... by at least so many standard errors over samples
+ERRORS = 2.0  # ... by at least this many standard errors over samples
 
 
 def calibrate(

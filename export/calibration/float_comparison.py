@@ -19,7 +19,7 @@ MAX_SAMPLES = 256  # of given frames
 RANDOM_OPERATIONS = 2_000_000_000  # multiplications of a float run on random frames, ...
 GIVEN_FACTOR = 20  # ... and this many times more on given frames
 PER_STEP = 100_000  # fixed cost of a layer and time step, in multiplications
-LISTED_LAYERS = 20  # layers in the text for people
+LISTED_LAYERS = 20  # layers in the text
 MEMORY = 1 << 28  # bytes for spikes, one for each neuron and time step
 
 

@@ -33,7 +33,7 @@ def not_hdf5(file: Path) -> tuple[str, str] | None:
     if not head:
         return "it is empty", EXPORTED
     if head.startswith(b"version https://git-lfs"):
-        return "it is a Git LFS pointer, a few lines that stand for the file", "fetch the file itself: git lfs pull"
+        return "it is a Git LFS pointer, a few lines in place of the file", "fetch the file itself: git lfs pull"
     if file.suffix in (".pt", ".pth", ".ckpt") or head[:2] == b"\x80\x02" or _is_torch_archive(head):
         return "it holds weights or a module that torch pickled, which are never unpickled here", FROM_A_MODULE
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 1 << 32:

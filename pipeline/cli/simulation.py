@@ -49,8 +49,8 @@ class Simulated:
     Attributes:
         result: the result in JSON values.
         lines: the result as text.
-        trace: the spike trace; None where it was not kept.
-        failure: the error to raise after printing: spikes differ, or not all samples are done.
+        trace: the spike trace; None if it is not needed.
+        failure: the error to raise after printing: spikes differ, or samples are not finished.
     """
 
     result: dict[str, Any]
@@ -62,17 +62,17 @@ class Simulated:
 def chosen(
     names: str, *, device: str, memory_bytes: int | None, workers: int | None, timeout_s: float
 ) -> tuple[Backend, ...]:
-    """The backends by name, with their options.
+    """The backends of --backend, with their options.
 
     Args:
         names: "both", or names of one or two backends, separated by a comma; see `backend_of`.
         device: device of the reference.
-        memory_bytes: memory of the reference.
-        workers: Lava processes.
-        timeout_s: time limit of Lava, in seconds.
+        memory_bytes: memory limit of the reference; None: the default.
+        workers: number of Lava processes; None: the default.
+        timeout_s: time limit of Lava in seconds.
 
     Raises:
-        UserError: there is no such backend, or there are more than two.
+        UserError: a name is unknown, or there are more than two.
     """
     from spikeport.export.backends.lava.backend import LavaBackend
     from spikeport.export.backends.reference.backend import ReferenceBackend
@@ -105,7 +105,7 @@ def in_reference(
         job: the samples.
         keep: whether to keep the spike trace.
         per_step: whether the trace contains the counts of every time step.
-        memory_bytes: most memory of a chunk; None for the default.
+        memory_bytes: memory limit of a chunk; None: the default.
         device: `cpu`, `cuda` or `cuda:N`.
     """
     from spikeport.export.backends.reference.simulate import iter_simulate
@@ -214,6 +214,6 @@ def _unfinished(described: Simulated, done: np.ndarray, late: Exception) -> Simu
     described.lines.append(f"note: {late}")
     failure = UserError(
         f"{described.result['backend']} ran out of time: {len(done)} samples are done",
-        hint="give a longer --timeout or fewer --samples; what is done is shown above, and kept where --out is given",
+        hint="give a longer --timeout or fewer --samples; finished samples are shown above, and saved with --out",
     )
     return Simulated(result=described.result, lines=described.lines, trace=described.trace, failure=failure)

@@ -73,5 +73,6 @@ def sweep(
         count = f"{len(found.failed)} of {len(found.failed) + len(found.content['trials'])} trials failed"
         sys.stdout.flush()
         raise UserError(
-            f"{count}; the first: {why}", hint=f"see {found.folder / name}.log; the same command with --resume goes on"
+            f"{count}; the first: {why}",
+            hint=f"see {found.folder / name}.log; the same command with --resume continues",
         )

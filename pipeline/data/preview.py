@@ -11,7 +11,7 @@ from spikeport.files import atomic_path
 from spikeport.pipeline.data.dataset import Dataset, EventSplit
 
 SOFTWARE = "spikeport data preview"  # in the file: so that a preview is known for one
-MOST_STEPS = 12  # at most so many frames in a row; more would be too small to read
+MOST_STEPS = 12  # most frames in a row; more would be too small to read
 
 
 def preview(dataset: Dataset, path: str | os.PathLike[str], count: int = 6) -> None:

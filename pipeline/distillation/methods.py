@@ -87,7 +87,7 @@ def ckd(
     """
     if phase_end < phase_start:
         raise UserError(
-            f"phase_end = {phase_end} lies before phase_start = {phase_start}",
+            f"phase_end = {phase_end} is below phase_start = {phase_start}",
             where="distillation.options",
             hint="both are shares of the training, the start first",
         )

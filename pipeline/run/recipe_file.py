@@ -110,7 +110,7 @@ def _too_deep(where: str) -> UserError:
 
 
 def _hint(error: ValidationError) -> str:
-    """What may stand in place of the first fault."""
+    """Hint with the values that are allowed in place of the first fault."""
     first = error.errors()[0]
     section: type[BaseModel] = Recipe
     for part in first["loc"][:-1]:

@@ -111,7 +111,7 @@ def _error_of(rank: int, code: int, lines: list[str]) -> UserError:
         f"process {rank} of those that train together {exits.describe_exit(code)}",
         where="training.devices",
         cause=exits.last_error(lines),
-        hint="remove the cause, or train in one process; the same command with --resume goes on from here",
+        hint="remove the cause, or train in one process; the same command with --resume continues from here",
     )
 
 

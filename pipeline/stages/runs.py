@@ -111,7 +111,7 @@ def check(
 
     opened = as_run(run)
     with contextlib.ExitStack() as stack:
-        with contextlib.suppress(CannotWriteError):  # in a folder that is read-only nobody else writes either
+        with contextlib.suppress(CannotWriteError):  # no process writes into a read-only folder
             stack.enter_context(locked(opened.path))
         context = Context(opened.folder, progress_of(progress, log))
         output = compare_spikes(context, samples=samples, seed=seed)

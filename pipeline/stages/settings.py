@@ -57,7 +57,7 @@ def load_dataset(recipe: Recipe | PathLike, *, progress: ProgressLike = None) ->
 
 
 def as_recipe(recipe: Recipe | PathLike) -> Recipe:
-    """The recipe itself, or the one that a file or a name stands for.
+    """The recipe itself, or the recipe of a file or a name.
 
     Args:
         recipe: a recipe, a TOML file, or the name of a shipped recipe.

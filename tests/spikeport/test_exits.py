@@ -52,7 +52,7 @@ def test_a_signal_says_so_and_leaves_with_its_code(number: signal.Signals, verb:
     process.send_signal(number)
     _, err = process.communicate()
     assert process.returncode == 128 + number
-    hint = "; the same command with --resume goes on from here" if verb in ("run", "train", "sweep") else ""
+    hint = "; the same command with --resume continues from here" if verb in ("run", "train", "sweep") else ""
     assert err == f"stopped by {number.name}{hint}\n"
 
 
@@ -162,4 +162,4 @@ def test_an_error_that_a_signal_caused_is_not_what_is_said() -> None:
     process.send_signal(signal.SIGHUP)
     _, err = process.communicate()
     assert process.returncode == 129
-    assert err == "stopped by SIGHUP; the same command with --resume goes on from here\n"
+    assert err == "stopped by SIGHUP; the same command with --resume continues from here\n"

@@ -85,8 +85,8 @@ def install(folder: Path | None = None, log: Callable[[str], None] = lambda _: N
 def _make(folder: Path, log: Callable[[str], None], lock: int) -> None:
     """Makes the environment; the file that marks it complete is written last.
 
-    The processes that are started inherit `lock`: if this process is killed, pip continues, and nobody else may start
-    to make the same environment.
+    The processes that are started inherit `lock`: if this process is killed, pip continues, and no other
+    process may start to make the same environment.
     """
     if folder.exists():
         shutil.rmtree(folder)

@@ -23,7 +23,7 @@ def frames_for_lava(network: IntegerNetwork, frames: np.ndarray, first: int) -> 
         first: number of `frames[0]` in the whole set, for errors.
 
     Raises:
-        UserError: a sample holds a value that Lava would change without a word. It takes everything but 0 as one
+        UserError: a sample holds a value that Lava would change silently. It takes every value but 0 as one
             spike, and keeps biases in 13 bits.
     """
     values = frames.astype(np.int64)

@@ -19,7 +19,7 @@ from spikeport.errors import UserError
 from spikeport.files import writing
 from spikeport.temporaries import drop, sweep_temporaries, temporary_folder
 
-MOST_TIMES = 100  # what unpacks to more than so many times its size; recordings and pictures reach 10
+MOST_TIMES = 100  # largest ratio of unpacked to packed size; recordings and pictures reach 10
 MOST_MEMBERS = 1_000_000  # N-MNIST, the largest set here, has 60,000
 _SPARE = 2**20  # bytes that any archive may have
 _MOST_AT_ONCE = 2**24  # bytes; what a tar's own records take at most

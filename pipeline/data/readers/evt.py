@@ -141,7 +141,7 @@ def _check(words: np.ndarray, encoding: Encoding, start: int) -> None:
         )
 
 
-# What is neither time nor place is a trigger, or what continues one: no event.
+# Words other than time and place are triggers or continue one; they are not events.
 _EVT2_KINDS = (_OFF, _ON, _TIME, 0xA, 0xE, 0xF)
 _EVT3_KINDS = (_Y, _X, _BASE, _VECTOR_12, _VECTOR_8, _LOW, _HIGH, 0x7, 0xA, 0xE, 0xF)
 EVT2 = Encoding("EVT 2.0", "<u4", 28, _EVT2_KINDS, 34, _evt2, _evt2_carried)

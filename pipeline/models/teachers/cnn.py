@@ -16,7 +16,7 @@ from spikeport.values import ImageShape
 BLOCKS = 3  # of the small CNN; each halves the image
 SMALL_CNN_CHANNELS = 16  # of its first block
 VGG11 = ((64,), (128,), (256, 256), (512, 512), (512, 512))  # convolutions; a pool behind each stage
-LEAST_POOLED = 4  # a VGG's pool needs so many pixels, or is left out
+LEAST_POOLED = 4  # a VGG's pool needs this many pixels, else it is omitted
 MEAN = (0.5, 0.5, 0.5)
 PROBE_CLASSES = 2  # of a network that is built to see whether it can be
 

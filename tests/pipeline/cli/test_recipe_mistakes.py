@@ -18,7 +18,7 @@ from cli_inputs import one_line
         ),
         ("[distillation.options]\ntau = -1.0\n", "distillation.options: tau = -1.0: Input should be greater than 0"),
         ("[distillation.options]\nkd_weight = -1.0\n", "distillation.options: kd_weight = -1.0: Input should be"),
-        ("[distillation.options]\nphase_start = 0.9\n", "phase_end = 0.58 lies before phase_start = 0.9"),
+        ("[distillation.options]\nphase_start = 0.9\n", "phase_end = 0.58 is below phase_start = 0.9"),
         (
             "[[distillation.losses]]\nloss = 'teacher_head_kd'\nschedule.start = 0.8\n",
             "schedule: end must not be before start",

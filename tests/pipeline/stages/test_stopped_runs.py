@@ -26,7 +26,7 @@ def test_a_training_that_is_stopped_says_how_to_go_on(recipe, tmp_path, number):
     _, err = process.communicate(timeout=3600)
     assert process.returncode == 128 + number
     assert f"stopped by {number.name}; " in err
-    assert "--resume goes on from here" in err
+    assert "--resume continues from here" in err
     assert "Traceback" not in err
 
 
