@@ -11,7 +11,7 @@ and as Sinabs trained it (several spikes a step, subtraction, v not below -1). I
 simulated by the reference. "counts": a pixel's number of events in its bin; "clipped": 0 or 1. No Braille recordings
 are at hand: that network gets random inputs, so it has an equality and no accuracy.
 
-The recordings are of N-MNIST's training part, on which this network was trained: these are no test accuracies, they
+The recordings are of N-MNIST's training part, on which this network was trained: these are not test accuracies, they
 compare executions of one network on the same inputs.
 """
 

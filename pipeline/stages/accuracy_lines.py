@@ -28,6 +28,6 @@ def answer_lines(
         text += f" (95 % interval {percent_range(accuracy)}, {IF_DRAWN})" if whole else " that were done in time"
         lines.append(f"{text}; {left_out:,} more are unlabelled (-1)" if left_out else text)
     if silent:
-        wrong = " and counts as wrong" if accuracy else ""
-        lines.append(f"silent: {silent:,} of {samples:,} recordings gave no output spike, which is no answer{wrong}")
+        wrong = "; they count as wrong" if accuracy else ""
+        lines.append(f"silent: {silent:,} of {samples:,} recordings gave no output spike{wrong}")
     return lines

@@ -21,7 +21,7 @@ from torch.nn import functional
 from spikeport.pipeline.data.images.resize import value_channel
 
 MODEL = 1  # change it whenever other frames come of the same draws: views kept on disk are then drawn anew
-SAMPLE_US = 7_500  # light is looked at this often, or oftener where steps are no multiple of it
+SAMPLE_US = 7_500  # light is sampled this often, or more often if steps are not a multiple of it
 PATH = ((0.0, 0.0), (7.0, 3.5), (0.0, 7.0), (0.0, 0.0))  # y, x in pixels where each saccade begins and ends
 BLUR_REACH = 2  # pixels to either side
 

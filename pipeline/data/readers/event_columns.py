@@ -20,7 +20,9 @@ KNOWN = frozenset(name for names in ALIASES.values() for name in names)
 TAKEN = "columns of whole numbers named t, x, y and p, t in us"
 FREE_BYTES, EXPANSION = 64 << 20, 32  # a file may unpack to this many bytes, plus this factor times its size
 MOST_BYTES = 512 << 20  # a recording is one sample of a classifier, and this holds 40 million events of 13 bytes
-_SECONDS = 10_000  # times with fractions that span less than this are no us, but hardly longer than hours in s
+_SECONDS = (
+    10_000  # times with fractions that span less than this are not in us; recordings in s are hardly longer than hours
+)
 
 
 class EventFileError(Exception):

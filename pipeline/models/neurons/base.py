@@ -3,7 +3,7 @@
 How to add a neuron model:
 
 1. Write a module in this folder. Its layer is a subclass of `LoihiNeuron`, whose `forward` computes the neuron in both
-   numerics. Where it is no subclass of a snnTorch neuron, it also has `to_nir(name, shape, dt_s)`, which returns its
+   numerics. If it is not a subclass of a snnTorch neuron, it also has `to_nir(name, shape, dt_s)`, which returns its
    NIR node. Loihi's integer neuron is fixed (`export.network.fixed_point`), so the node must be one that
    `export.graph` accepts: IF, LIF or CubaLIF with reset to zero. Its decays, threshold and biases must be those of
    the `loihi` numerics, and a property test must show that both spike alike.

@@ -43,7 +43,7 @@ class StudentOutput:
 
 
 class BranchedBlock(nn.Module):
-    """A part of a backbone that is no chain of layers, which netx does not have.
+    """A part of a backbone that is not a chain of layers, which netx does not have.
 
     `forward` maps spikes `[T, B, ...]` to the spikes of each of its layers of neurons, and the membranes of the last.
     """

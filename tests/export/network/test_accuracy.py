@@ -91,7 +91,7 @@ def test_simulate_counts_silence_apart(spikeport, echo, tmp_path) -> None:
     out = spikeport("simulate", echo, "--input", "f.npz")[1]
     assert re.search(r"accuracy 33.33 % of 6 given recordings \(95 % interval .*, if they were drawn at random\)", out)
     assert "2 more are unlabelled (-1)" in out
-    assert "silent: 3 of 8 recordings gave no output spike, which is no answer and counts as wrong" in out
+    assert "silent: 3 of 8 recordings gave no output spike; they count as wrong" in out
 
 
 def test_the_page_of_a_network_counts_silence_apart(spikeport, echo, tmp_path) -> None:

@@ -181,7 +181,7 @@ class Started:
         self._all, self._ending = [], False
 
     def ending(self) -> None:
-        """Lava now ends its processes, with SIGTERM where one does not end in time; this is no error."""
+        """Lava now ends its processes, with SIGTERM where one does not end in time; this is not an error."""
         self._ending = True
 
     def lost(self):
