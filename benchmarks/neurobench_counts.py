@@ -3,7 +3,7 @@
     pip install --no-deps --target FOLDER neurobench==2.3.0
     PYTHONPATH=FOLDER python benchmarks/neurobench_counts.py [--run RUN]
 
-NeuroBench is not a dependency, because it requires torchaudio. Its hooks observe torch layers with the network's integer
+NeuroBench is not a dependency, since it requires torchaudio. Its hooks observe torch layers with the network's integer
 weights, step by step, on the inputs of each layer of the reference; its SynapticOperations and ActivationSparsity count
 them. Effective_ACs must equal our synaptic operations without zero weights, Dense our dense operations, and sparsity
 ours. Calls stay below 2^24 operations, above which NeuroBench rounds because it sums in float32.

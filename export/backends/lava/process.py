@@ -145,6 +145,11 @@ class LavaWorker:
 
         Args:
             network, frames, keep_layers, timeout_s, progress: as for `Backend.simulate`.
+
+        Raises:
+            LavaCrashed: Lava failed.
+            LavaTimeout: `timeout_s` seconds have passed; the process is closed.
+            UserError: the frames are not legal inputs of the network.
         """
         samples, steps = frames.shape[:2]
         planned = schedule(network, steps)
