@@ -16,7 +16,8 @@ EXCEPT = ("CHANGELOG.md", "tests/test_vocabulary.py", "docs/results/")
 WORDS = {  # a regular expression, and what is written in its place
     r"\w*[Tt]rainees?\b|\b\w+Trainee\b|\btraining[./](?:fitting|evaluation)\b": "training task, fit, evaluate",
     r"\bdef consider\b|\.consider\(|\bstanding\b|\baverage_decay\b": "update_best_weights, smoothed_score, ema_decay",
-    r"\b[Qq]uantis\w+|\b[Oo]ptimis\w+|\b[Bb]ehaviours?\b|\b\w*[Cc]olour\w*|\b[Dd]istil\b|\bgrey\b": "US spelling",
+    r"\b[Qq]uantis\w+|\b[Oo]ptimis\w+|\b[Bb]ehaviours?\b|\b\w*[Cc]olour\w*": "US spelling",
+    r"\b[Dd]istil\b|\bgrey\b|[Ll]abelled(?!by|-500)|LABELLED": "US spelling: distill, gray, labeled",
     r"\bfine_tune\b|\b_Grid\b|\b_settle\b": "qat_finetune, FakeQuantize, convert",
     r"\b(?:leads|follows|agree)\(|\bdef (?:together|leads|follows|agree)\(\)": "is_rank_zero, barrier, ...",
     r"\bworld_of\b|\bshared_statistics\b|\bnarrow_forwards\b": "world_size, sync_batch_norm, autocast_forwards",

@@ -93,7 +93,7 @@ def _laid(make: Callable[[np.random.Generator], bytes], words: list[str]) -> Cal
     return build
 
 
-def _labelled(labels: np.ndarray | None, name: str) -> Callable[[np.random.Generator], bytes]:
+def _labeled(labels: np.ndarray | None, name: str) -> Callable[[np.random.Generator], bytes]:
     def make(rng: np.random.Generator) -> bytes:
         buffer = io.BytesIO()
         np.savez(buffer, **{"frames": _some(rng), name: np.arange(COUNT) if labels is None else labels})
@@ -129,9 +129,9 @@ def cases() -> list[Case]:
     found = []
     for name, labels in LABELS.items():
         for verb, words in (("profile", PROFILE), ("simulate", SIMULATE)):
-            found.append(Case("labels", f"{verb}: {name}", _laid(_labelled(labels, "labels"), words)))
+            found.append(Case("labels", f"{verb}: {name}", _laid(_labeled(labels, "labels"), words)))
     for name in ("y", "label", "\x1b[31mlabels", "../labels", "allow_pickle"):
-        found.append(Case("labels", f"named {name!r}", _laid(_labelled(np.arange(COUNT), name), PROFILE)))
+        found.append(Case("labels", f"named {name!r}", _laid(_labeled(np.arange(COUNT), name), PROFILE)))
     for name, frames in FRAMES.items():
         found.append(Case("frames", name, _laid(lambda rng, f=frames: _npz_of(f(rng)), SIMULATE)))
     for number in range(15):
@@ -141,7 +141,7 @@ def cases() -> list[Case]:
     found.append(Case("frames", "20,000 samples", _laid(_many, SIMULATE), codes=(0,)))
     sound = np.arange(COUNT) % 3
     for verb, words in (("profile", PROFILE), ("simulate", SIMULATE)):
-        found.append(Case("labels", f"{verb}: sound", _laid(_labelled(sound, "labels"), words), codes=(0,)))
+        found.append(Case("labels", f"{verb}: sound", _laid(_labeled(sound, "labels"), words), codes=(0,)))
     for out in ("a.net", "f.npz", "./f.npz", "link.npz", "notes.txt", "/proc/x.npz", "no/../f.npz", ".", "a\x1b[31m.b"):
         found.append(Case("frames", f"--out {out!r}", partial(_over_itself, out=out), writes=("a\x1b[31m.b", "no")))
     return found

@@ -27,7 +27,7 @@ from spikeport.export.mapping.limit_checks import accumulator_bound
 from spikeport.export.network.accuracy import compare_with_labels
 from spikeport.export.network.fixed_point import ACCUMULATOR_LIMIT, STATE_SHIFT
 from spikeport.export.network.integer_network import MESSAGE_BITS_LIMIT, IntegerNetwork
-from spikeport.export.network.readout import SILENT, UNLABELLED, Readout
+from spikeport.export.network.readout import SILENT, UNLABELED, Readout
 from spikeport.export.network.spike_trace import SpikeTrace
 from spikeport.export.quantization.bias_neurons import with_messages
 from spikeport.export.quantization.layer_report import LayerReport
@@ -234,7 +234,7 @@ def _compare_on_check(
         )
     classes = check.float_trace.classes(readout)
     given = [readout.classes(trace.spikes, trace.membrane) for trace in traces]
-    labels = np.full(len(classes), UNLABELLED) if check.labels is None else check.labels
+    labels = np.full(len(classes), UNLABELED) if check.labels is None else check.labels
     right = [compare_with_labels(labels, one).accuracy for one in (*given, classes)]
     silent = [int(np.count_nonzero(one == SILENT)) for one in (*given, classes)]
     report = CalibrationReport(
@@ -253,7 +253,7 @@ def _compare_on_check(
         max_abs_silent=silent[0],
         searched_silent=silent[1],
         float_silent=silent[2],
-        unlabelled=int(np.count_nonzero(labels == UNLABELLED)) if check.labels is not None else 0,
+        unlabeled=int(np.count_nonzero(labels == UNLABELED)) if check.labels is not None else 0,
         layers=tuple(layers),
         events=loss.events,
         events_lost=loss.lost,

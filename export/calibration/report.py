@@ -71,12 +71,12 @@ class CalibrationReport:
         steps: time steps of a sample.
         max_abs_distance: distance of the output from that of the float graph.
         max_abs_agreement: fraction of samples with the class of the float graph.
-        max_abs_accuracy: fraction of labelled samples classified correctly; None without labels.
+        max_abs_accuracy: fraction of labeled samples classified correctly; None without labels.
         max_abs_silent: samples without output spike, which have no class and count as wrong.
         events: events in the frames.
         events_lost: events lost by making counts legal inputs.
         layers: the layers in order.
-        unlabelled: samples of the check without a label.
+        unlabeled: samples of the check without a label.
         criterion: how distances are defined, for people.
         notes: what a reader should know.
     """
@@ -99,7 +99,7 @@ class CalibrationReport:
     max_abs_silent: int = 0
     searched_silent: int = 0
     float_silent: int = 0
-    unlabelled: int = 0
+    unlabeled: int = 0
     criterion: str = CRITERION
     notes: tuple[str, ...] = ()
 
@@ -139,6 +139,6 @@ class CalibrationReport:
             lines.append(
                 f"accuracy {100 * self.float_accuracy:.1f} % (float), {100 * self.max_abs_accuracy:.1f} % (max-abs), "
                 f"{100 * self.searched_accuracy:.1f} % (searched)"
-                + (f", without {self.unlabelled} unlabelled" if self.unlabelled else "")
+                + (f", without {self.unlabeled} unlabeled" if self.unlabeled else "")
             )
         return [*lines, *(f"NOTE: {note}" for note in self.notes)]

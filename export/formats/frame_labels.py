@@ -1,4 +1,4 @@
-"""Checks labels of frames: class numbers of the network's outputs, or -1 for unlabelled samples."""
+"""Checks labels of frames: class numbers of the network's outputs, or -1 for unlabeled samples."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from spikeport.errors import UserError
-from spikeport.export.network.readout import UNLABELLED
+from spikeport.export.network.readout import UNLABELED
 from spikeport.notes import note
 
 OTHER_NAMES = ("label", "y", "target", "targets")  # common names of label arrays
@@ -19,7 +19,7 @@ def checked_labels(labels: Any, samples: int, where: str, outputs: int | None = 
     """Checks labels and converts them to int64.
 
     Args:
-        labels: integers, UNLABELLED (-1) for samples of unknown class.
+        labels: integers, UNLABELED (-1) for samples of unknown class.
         samples: number of samples.
         where: the file, for error messages.
         outputs: number of classes of the network, which labels must stay below; None to skip this check.
@@ -37,15 +37,15 @@ def checked_labels(labels: Any, samples: int, where: str, outputs: int | None = 
         raise UserError(f"labels are {labels.dtype}, not class numbers", where=where,
                         hint="save integers: labels.astype(int)")  # fmt: skip
     limit = 2**31 if outputs is None else outputs
-    bad = np.flatnonzero((labels < UNLABELLED) | (labels >= limit))
+    bad = np.flatnonzero((labels < UNLABELED) | (labels >= limit))
     if len(bad):
         at = int(bad[0])
-        why = f"the network has {outputs} outputs, so labels run from 0 to {limit - 1}, and -1 is unlabelled"
+        why = f"the network has {outputs} outputs, so labels run from 0 to {limit - 1}, and -1 is unlabeled"
         from_one = outputs is not None and labels.max() == outputs and not np.any(labels == 0) and labels.min() >= -1
         raise UserError(
             f"label {labels[at]} of sample {at} is not a class",
             where=where,
-            cause=why if outputs is not None else "labels run from 0 up, and -1 is unlabelled",
+            cause=why if outputs is not None else "labels run from 0 up, and -1 is unlabeled",
             hint="labels seem to start at 1: save labels - 1" if from_one
             else "save class numbers as the network was trained with, or take the network of these classes",
         )  # fmt: skip

@@ -164,7 +164,7 @@ def open_frames(
         limit: largest legal value of a frame, at most 255. It is 1 for spikes, since netx would silently convert
             counts to 0 and 1.
         clip: True to clip larger values to the limit.
-        outputs: number of classes, which labels must stay below. The label -1 means unlabelled.
+        outputs: number of classes, which labels must stay below. The label -1 means unlabeled.
 
     Returns:
         (reader of frames, labels int64 `[N]` or None).

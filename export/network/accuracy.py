@@ -7,23 +7,23 @@ from typing import Any
 
 import numpy as np
 
-from spikeport.export.network.readout import SILENT, UNLABELLED
+from spikeport.export.network.readout import SILENT, UNLABELED
 
 
 @dataclass(frozen=True, kw_only=True)
 class Correctness:
-    """Which of the labelled samples were classified correctly.
+    """Which of the labeled samples were classified correctly.
 
     Attributes:
-        correct: bool `[n]`, one for each labelled sample, in order.
+        correct: bool `[n]`, one for each labeled sample, in order.
         silent: bool `[n]`, samples without any output spike. They have no class and count as wrong. None if the
             predictions are from a version of Spikeport that assigned silent samples to class 0.
-        unlabelled: number of samples without a label, which are in neither array.
+        unlabeled: number of samples without a label, which are in neither array.
     """
 
     correct: np.ndarray
     silent: np.ndarray | None
-    unlabelled: int = 0
+    unlabeled: int = 0
 
     def __len__(self) -> int:
         return len(self.correct)
@@ -35,7 +35,7 @@ class Correctness:
 
     @property
     def accuracy(self) -> float | None:
-        """Fraction of correct samples, 0 to 1; None without any labelled sample."""
+        """Fraction of correct samples, 0 to 1; None without any labeled sample."""
         return float(np.mean(self.correct)) if len(self) else None
 
 
@@ -43,18 +43,18 @@ def compare_with_labels(labels: Any, predicted: Any, *, silent_known: bool = Tru
     """Compares predicted classes with labels.
 
     Args:
-        labels: integers `[N]`, UNLABELLED (-1) if the class is unknown. Such samples are excluded.
+        labels: integers `[N]`, UNLABELED (-1) if the class is unknown. Such samples are excluded.
         predicted: integers `[N]`, SILENT (-1) if a sample has no class.
         silent_known: False for predictions in which silent samples appear as class 0.
 
     >>> compare_with_labels([0, 1, -1, 1], [0, 0, -1, -1])
-    Correctness(correct=array([ True, False, False]), silent=array([False, False,  True]), unlabelled=1)
+    Correctness(correct=array([ True, False, False]), silent=array([False, False,  True]), unlabeled=1)
     """
     true, given = np.asarray(labels, dtype=np.int64), np.asarray(predicted, dtype=np.int64)
-    labelled = true != UNLABELLED
-    true, silent = true[labelled], given[labelled] == SILENT
+    labeled = true != UNLABELED
+    true, silent = true[labeled], given[labeled] == SILENT
     return Correctness(
-        correct=(given[labelled] == true) & ~silent,
+        correct=(given[labeled] == true) & ~silent,
         silent=silent if silent_known else None,
-        unlabelled=int(np.count_nonzero(~labelled)),
+        unlabeled=int(np.count_nonzero(~labeled)),
     )

@@ -14,7 +14,7 @@ import numpy as np
 from spikeport.errors import UserError
 
 SILENT = -1  # class of a sample without output spikes
-UNLABELLED = -1  # label of a sample of unknown class, which accuracies do not include
+UNLABELED = -1  # label of a sample of unknown class, which accuracies do not include
 
 
 @dataclass(frozen=True, kw_only=True)

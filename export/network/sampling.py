@@ -7,7 +7,7 @@ from typing import TypedDict
 
 import numpy as np
 
-from spikeport.export.network.readout import UNLABELLED
+from spikeport.export.network.readout import UNLABELED
 
 SEED = 0  # default seed
 
@@ -56,11 +56,11 @@ def draw(count: int, of: int, labels: np.ndarray | None = None, *, seed: int = S
     Args:
         count: number of rows to draw. All rows are taken if there are not more.
         of: number of rows in the data set.
-        labels: class numbers `[of]`, UNLABELLED (-1) for unknown ones; None if no label is known.
+        labels: class numbers `[of]`, UNLABELED (-1) for unknown ones; None if no label is known.
         seed: seed of the draw.
     """
-    groups = np.unique(labels) if labels is not None and np.any(labels != UNLABELLED) else np.zeros(0, np.int64)
-    classes = int(np.count_nonzero(groups != UNLABELLED))
+    groups = np.unique(labels) if labels is not None and np.any(labels != UNLABELED) else np.zeros(0, np.int64)
+    classes = int(np.count_nonzero(groups != UNLABELED))
     if count >= of:
         return Drawn(rows=np.arange(of, dtype=np.int64), of=of, seed=seed, classes=classes)
     generator = np.random.default_rng(seed)

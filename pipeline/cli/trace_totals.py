@@ -55,7 +55,7 @@ class TraceTotals:
             Correctness(
                 correct=np.concatenate([nothing, *(each.correct for each in self._answers)]),
                 silent=np.concatenate([nothing, *(each.silent for each in self._answers if each.silent is not None)]),
-                unlabelled=sum(each.unlabelled for each in self._answers),
+                unlabeled=sum(each.unlabeled for each in self._answers),
             )
         )
 
@@ -64,8 +64,8 @@ class TraceTotals:
 
         Returns:
             `samples`, `silent` (samples without an output spike), `output_spikes`, `output_spikes_per_neuron` and
-            `readout`. With labels, `labelled`, `unlabelled` and `accuracy` over the labelled samples, where silent
-            samples count as wrong; without labelled samples it is None, with a `reason`. With counts, `layers`, the
+            `readout`. With labels, `labeled`, `unlabeled` and `accuracy` over the labeled samples, where silent
+            samples count as wrong; without labeled samples it is None, with a `reason`. With counts, `layers`, the
             counts of each layer per sample.
         """
         found: dict[str, Any] = {
@@ -78,7 +78,7 @@ class TraceTotals:
         if self._labels is not None:
             accuracy = self.accuracy()
             assert accuracy is not None
-            found |= {"labelled": accuracy.get("n", 0), "unlabelled": self._samples - accuracy.get("n", 0)}
+            found |= {"labeled": accuracy.get("n", 0), "unlabeled": self._samples - accuracy.get("n", 0)}
             found |= {key: accuracy[key] for key in ("reason",) if key in accuracy} | {"accuracy": accuracy["value"]}
         if self._counted:
             found["layers"] = [

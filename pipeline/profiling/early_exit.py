@@ -9,7 +9,7 @@ import numpy as np
 from spikeport.export.backends.reference.simulate import iter_simulate
 from spikeport.export.network.accuracy import compare_with_labels
 from spikeport.export.network.integer_network import IntegerNetwork
-from spikeport.export.network.readout import UNLABELLED
+from spikeport.export.network.readout import UNLABELED
 from spikeport.export.network.spike_trace import LayerCounts, SpikeTrace
 from spikeport.pipeline.profiling.counts import count_activity
 from spikeport.pipeline.profiling.energy import describe
@@ -70,13 +70,13 @@ def early_exit(
     Args:
         network: the network that was simulated.
         frames: `[N, T, ...]`, the input of `trace`.
-        labels: classes `[N]`, UNLABELLED where unknown.
+        labels: classes `[N]`, UNLABELED where unknown.
         trace: the spike trace. Without counts per step, the network is simulated again.
         hardware: ids or files of profiles.
         active_rule: the rule for active neuron updates; None for each profile's own.
         progress: called with samples done and samples in all.
     """
-    if np.all(labels == UNLABELLED):
+    if np.all(labels == UNLABELED):
         return {"reason": f"none of {len(labels):,} samples has a label"}
     total = trace.spikes.shape[1]
     edges = sorted({-(-total * part // POINTS) for part in range(1, POINTS + 1)})

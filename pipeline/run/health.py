@@ -12,7 +12,7 @@ from typing import Any, TypedDict
 import numpy as np
 
 from spikeport.export.network.accuracy import compare_with_labels
-from spikeport.export.network.readout import SILENT, UNLABELLED
+from spikeport.export.network.readout import SILENT, UNLABELED
 from spikeport.pipeline.run.intervals import paired_difference, wilson
 
 SATURATED = 0.9  # spikes per neuron and time step, above which a layer carries no information
@@ -161,7 +161,7 @@ def of_answers(stage: str, predicted: np.ndarray, labels: np.ndarray) -> list[Fi
     Args:
         stage: the stage whose network was tested.
         predicted: int `[N]`, classes, or SILENT.
-        labels: int `[N]`, classes, or UNLABELLED.
+        labels: int `[N]`, classes, or UNLABELED.
     """
     silent = int(np.count_nonzero(predicted == SILENT))
     if not len(predicted):
@@ -188,7 +188,7 @@ def of_guesses(kind: str, where: str, predicted: np.ndarray, labels: np.ndarray)
         labels: int64 `[N]`.
     """
     answers = compare_with_labels(labels, predicted)
-    labels = np.asarray(labels)[np.asarray(labels) != UNLABELLED]
+    labels = np.asarray(labels)[np.asarray(labels) != UNLABELED]
     if len(np.unique(labels)) < 2:
         return []
     right = int(np.count_nonzero(answers.correct))
@@ -213,7 +213,7 @@ def of_teacher(predicted: np.ndarray, labels: np.ndarray, classes: Sequence[str]
     """
     from scipy.optimize import linear_sum_assignment
 
-    known = (np.asarray(labels) != UNLABELLED) & (np.asarray(predicted) != SILENT)
+    known = (np.asarray(labels) != UNLABELED) & (np.asarray(predicted) != SILENT)
     predicted, labels = np.asarray(predicted)[known], np.asarray(labels)[known]
     if not len(labels):
         return []

@@ -20,11 +20,11 @@ class Accuracy(TypedDict):
 
     Attributes:
         value: share of correct samples, or None where nothing was measured.
-        n: labelled samples.
+        n: labeled samples.
         silent: samples without an output spike; absent where they were not counted.
         low: lower end of the interval.
         high: upper end of the interval.
-        unlabelled: samples without a label, which are not counted in `n`.
+        unlabeled: samples without a label, which are not counted in `n`.
         reason: why there is no value.
     """
 
@@ -33,7 +33,7 @@ class Accuracy(TypedDict):
     silent: NotRequired[int]
     low: NotRequired[float]
     high: NotRequired[float]
-    unlabelled: NotRequired[int]
+    unlabeled: NotRequired[int]
     reason: NotRequired[str]
 
 
@@ -102,25 +102,25 @@ def wilson(correct: int, n: int) -> tuple[float, float]:
 
 
 def share(answers: Correctness) -> Accuracy:
-    """Accuracy over the labelled samples with Wilson's interval.
+    """Accuracy over the labeled samples with Wilson's interval.
 
     Args:
-        answers: which labelled samples are correct.
+        answers: which labeled samples are correct.
 
     Returns:
         The accuracy, or the reason why there is none.
     """
     n = len(answers)
     if not n:
-        why = f"none of {answers.unlabelled:,} has a label" if answers.unlabelled else "there was nothing to test on"
+        why = f"none of {answers.unlabeled:,} has a label" if answers.unlabeled else "there was nothing to test on"
         return {"value": None, "reason": why}
     hits = int(np.count_nonzero(answers.correct))
     low, high = wilson(hits, n)
     found: Accuracy = {"value": hits / n, "n": n, "low": low, "high": high}
     if answers.silent_count is not None:
         found = {"value": hits / n, "n": n, "silent": answers.silent_count, "low": low, "high": high}
-    if answers.unlabelled:
-        found["unlabelled"] = answers.unlabelled
+    if answers.unlabeled:
+        found["unlabeled"] = answers.unlabeled
     return found
 
 

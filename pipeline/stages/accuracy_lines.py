@@ -23,10 +23,10 @@ def answer_lines(
     if accuracy is not None and accuracy["value"] is None:
         lines.append(f"accuracy not known: {accuracy['reason']}")
     elif accuracy is not None:
-        left_out = accuracy.get("unlabelled", 0)
+        left_out = accuracy.get("unlabeled", 0)
         text = f"accuracy {100 * (accuracy['value'] or 0.0):.2f} %{read} of {accuracy['n']:,} given recordings"
         text += f" (95 % interval {percent_range(accuracy)}, {IF_DRAWN})" if whole else " that were done in time"
-        lines.append(f"{text}; {left_out:,} more are unlabelled (-1)" if left_out else text)
+        lines.append(f"{text}; {left_out:,} more are unlabeled (-1)" if left_out else text)
     if silent:
         wrong = "; they count as wrong" if accuracy else ""
         lines.append(f"silent: {silent:,} of {samples:,} recordings gave no output spike{wrong}")

@@ -14,7 +14,7 @@ from spikeport.export.backends.compare import pair_key
 from spikeport.export.backends.reference.simulate import simulate
 from spikeport.export.network.accuracy import Correctness, compare_with_labels
 from spikeport.export.network.integer_network import IntegerNetwork
-from spikeport.export.network.readout import UNLABELLED
+from spikeport.export.network.readout import UNLABELED
 from spikeport.export.network.spike_trace import SpikeTrace
 from spikeport.files import atomic_folder, write_text
 from spikeport.hardware_profiles.profile import load_profile
@@ -48,7 +48,7 @@ class Subject:
         network: the network.
         source: the file that it was read from; None where there is none.
         frames: uint8 `[N, T, *input_shape]`.
-        labels: classes `[N]`, -1 for unlabelled frames; None where none are known.
+        labels: classes `[N]`, -1 for unlabeled frames; None where none are known.
         frames_file: the file of the frames, for its name.
         dt_s: seconds of a time step; None where it is not known.
         quantization: rounding errors of each layer; empty for a network that was read as integers.
@@ -138,7 +138,7 @@ def write_page(
     activity = count_activity(subject.network, trace, subject.frames)
     columns: dict[str, list[str | None]] = {"reference": class_names(predicted, classes)}
     if subject.labels is not None:
-        known = [None if label == UNLABELLED else classes[label] for label in subject.labels]
+        known = [None if label == UNLABELED else classes[label] for label in subject.labels]
         columns = {"label": known, **columns}
     samples = samples_csv(
         [str(number) for number in range(len(predicted))],
@@ -163,7 +163,7 @@ def _inputs(
 ) -> ReportInputs:
     frames, labels = subject.frames, subject.labels
     answers = _answers(subject, predicted)
-    unlabelled = answers if isinstance(answers, str) else ""
+    unlabeled = answers if isinstance(answers, str) else ""
     # A drawn sample needs a label, event frames, and one output for each class.
     drawn = labels is not None and frames.ndim == 5 and trace.spikes.shape[2] == len(classes)
     return ReportInputs(
@@ -192,7 +192,7 @@ def _inputs(
         baseline=result["baseline"] or "no GPU was named for the floor of an ANN of the same shape (--baseline)",
         samples=_samples(subject, labels, predicted, trace.spikes) if labels is not None and drawn else [],
         warnings=_warnings(subject, trace, predicted),
-        confusion=unlabelled if labels is None or unlabelled else confusion(labels, predicted, len(classes)),
+        confusion=unlabeled if labels is None or unlabeled else confusion(labels, predicted, len(classes)),
         provenance={
             **about_this_run(),
             "network": _file_digest(subject.source),
@@ -211,7 +211,7 @@ def _warnings(subject: Subject, trace: SpikeTrace, predicted: np.ndarray) -> lis
         for layer, spikes in zip(network.layers, fired, strict=True)
         if places
     }
-    labels = np.full(len(predicted), UNLABELLED) if subject.labels is None else subject.labels
+    labels = np.full(len(predicted), UNLABELED) if subject.labels is None else subject.labels
     if network.readout.kind == "membrane":
         rates.pop(network.layers[-1].name, None)
         found = health.of_guesses("guessing", "network", predicted, labels)
@@ -238,7 +238,7 @@ def _answers(subject: Subject, predicted: np.ndarray) -> Correctness | str:
     if subject.labels is None:
         return f"{subject.frames_file.name} holds no labels"
     found = compare_with_labels(subject.labels, predicted)
-    return found if len(found) else f"all {found.unlabelled:,} labels of {subject.frames_file.name} are -1, unlabelled"
+    return found if len(found) else f"all {found.unlabeled:,} labels of {subject.frames_file.name} are -1, unlabeled"
 
 
 def _file_digest(source: Path | None) -> dict[str, str]:

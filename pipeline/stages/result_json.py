@@ -70,7 +70,7 @@ class ProfileValues(CountsJson):
     """Result of the stage `profile`.
 
     Attributes:
-        accuracy: of a network on labelled frames; the accuracies of a run are in other stages.
+        accuracy: of a network on labeled frames; the accuracies of a run are in other stages.
         early_exit: accuracy after fewer steps; older versions have none.
         baseline: ANNs that the network is compared with.
     """

@@ -65,7 +65,7 @@ class Predictions:
             labels: int64 `[N]`.
 
         Returns:
-            Which of the labelled recordings are classified correctly.
+            Which of the labeled recordings are classified correctly.
         """
         return compare_with_labels(labels, self.classes, silent_known=self.silent is not None)
 

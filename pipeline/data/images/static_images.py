@@ -10,7 +10,7 @@ import numpy as np
 
 from spikeport.errors import MissingDependencyError, UserError
 from spikeport.notes import note
-from spikeport.pipeline.data.readers.idx_files import read_labelled
+from spikeport.pipeline.data.readers.idx_files import read_labeled
 from spikeport.pipeline.data.readers.pictures import SUFFIXES, Findings, read_picture
 from spikeport.progress import NamedProgress
 
@@ -74,18 +74,18 @@ def _from_idx(folder: Path, file: Path, classes: tuple[str, ...]) -> ImageSet:
             where=str(file),
             hint=f"place train-labels-idx1-ubyte.gz in {folder}",
         )
-    images, labels = read_labelled(file, labels_file)
+    images, labels = read_labeled(file, labels_file)
     names = [str(label) for label in labels.tolist()]
-    known, labelled = set(classes), set(names)
-    if lacking := [name for name in classes if name not in labelled]:
+    known, labeled = set(classes), set(names)
+    if lacking := [name for name in classes if name not in labeled]:
         raise UserError(
             f"no image here has the label {lacking[0]!r}, which is a class of the recordings",
             where=str(labels_file),
-            cause=f"{len(lacking)} of {len(classes)} classes have none; the labels are {_some(sorted(labelled))}",
+            cause=f"{len(lacking)} of {len(classes)} classes have none; the labels are {_some(sorted(labeled))}",
             hint="call the folders of recordings as the labels are called, or remove those without images",
         )
     rows = [row for row, name in enumerate(names) if name in known]
-    if others := sorted(labelled - known):
+    if others := sorted(labeled - known):
         note(f"{len(names) - len(rows):,} images of {file} are left out: no recording has their label, {_some(others)}")
     return ImageSet(
         images=images[rows, None] if len(rows) < len(names) else images[:, None],

@@ -44,7 +44,7 @@ def read_idx(path: Path) -> np.ndarray:
             ) from error
 
 
-def read_labelled(images_file: Path, labels_file: Path) -> tuple[np.ndarray, np.ndarray]:
+def read_labeled(images_file: Path, labels_file: Path) -> tuple[np.ndarray, np.ndarray]:
     """Images and labels of two idx files.
 
     Args:

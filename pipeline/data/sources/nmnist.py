@@ -12,7 +12,7 @@ from spikeport.pipeline.data.dataset import StaticImages
 from spikeport.pipeline.data.downloads.archives import Archive
 from spikeport.pipeline.data.frames.binning import Binning, Frames
 from spikeport.pipeline.data.frames.binning_files import bin_files
-from spikeport.pipeline.data.readers.idx_files import read_labelled
+from spikeport.pipeline.data.readers.idx_files import read_labeled
 from spikeport.pipeline.data.sources.base import Source
 from spikeport.pipeline.data.sources.event_files import EventFile, list_events
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
@@ -69,7 +69,7 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
                 hint=f"place recordings as {folder}/<digit>/<id>.bin",
             )
         kinds = ("images-idx3-ubyte", "labels-idx1-ubyte")
-        read = read_labelled(*(_idx(images, f"{part.images}-{kind}") for kind in kinds))
+        read = read_labeled(*(_idx(images, f"{part.images}-{kind}") for kind in kinds))
         part_keys = [f"image:{part.name}/{row}" for row in range(len(read[1]))]
         for file in found:
             row = _image_of(file, read[1], classes)

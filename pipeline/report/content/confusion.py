@@ -7,7 +7,7 @@ from typing import TypedDict
 
 import numpy as np
 
-from spikeport.export.network.readout import SILENT, UNLABELLED
+from spikeport.export.network.readout import SILENT, UNLABELED
 
 CLASSES_DRAWN = 20  # most classes of a drawn matrix; mistakes are listed for more classes too
 MISTAKES = 10  # most mistakes in the list
@@ -59,10 +59,10 @@ class ShadedRow(TypedDict):
 
 
 def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray | str:
-    """Counts recordings by label and predicted class. Unlabelled recordings are left out.
+    """Counts recordings by label and predicted class. Unlabeled recordings are left out.
 
     Args:
-        labels: int `[N]`, UNLABELLED where unknown.
+        labels: int `[N]`, UNLABELED where unknown.
         predicted: int `[N]`, SILENT where there is no answer.
         classes: number of classes, K.
 
@@ -76,7 +76,7 @@ def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.nda
     if classes > CLASSES_COUNTED:
         return f"a table of {classes:,} classes was not made: {CLASSES_COUNTED:,} are the most"
     true, given = np.asarray(labels, dtype=np.int64), np.asarray(predicted, dtype=np.int64)
-    known = true != UNLABELLED
+    known = true != UNLABELED
     true, given = true[known], np.where(given == SILENT, classes, given)[known]
     if true.size and not (0 <= true.min() <= true.max() < classes and 0 <= given.min() <= given.max() <= classes):
         raise ValueError(f"labels or answers are outside the {classes} classes")

@@ -11,7 +11,7 @@ HEADS = ("Steps", "Accuracy", "Wilson 95 % interval", "No answer", "Dynamic ener
 
 
 def plot(report: Report) -> Plot | None:
-    """Chart of accuracy against energy, each mark labelled with its number of time steps; None without points.
+    """Chart of accuracy against energy, each mark labeled with its number of time steps; None without points.
 
     Args:
         report: content of report.json.

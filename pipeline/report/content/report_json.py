@@ -69,11 +69,11 @@ class StageAccuracy(TypedDict):
 
     Attributes:
         value: share of correct recordings; None where it is not known.
-        n: labelled recordings.
+        n: labeled recordings.
         silent: recordings without an output spike.
         low: lower end of Wilson's 95 % interval; None where the recordings were not drawn at random.
         high: upper end of the interval.
-        unlabelled: recordings without a label.
+        unlabeled: recordings without a label.
         reason: why there is no value, or no interval.
         drawn: how the recordings were drawn, where not all were used.
         change: difference to the preceding stage.
@@ -84,7 +84,7 @@ class StageAccuracy(TypedDict):
     silent: NotRequired[int | None]
     low: NotRequired[float | None]
     high: NotRequired[float | None]
-    unlabelled: NotRequired[int]
+    unlabeled: NotRequired[int]
     reason: NotRequired[str]
     drawn: NotRequired[Drawn]
     change: NotRequired[StageChange]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spikeport.export.network.readout import SILENT, UNLABELLED
+from spikeport.export.network.readout import SILENT, UNLABELED
 from spikeport.export.network.sampling import SEED, draw
 from spikeport.pipeline.report.content.report_json import PackedFrames, SampleJson
 
@@ -38,14 +38,14 @@ def choose_samples(labels: np.ndarray, predicted: np.ndarray, *, seed: int = SEE
     """Draws the recordings to show: one classified correctly and one not, where there are such recordings.
 
     Args:
-        labels: int `[N]`; recordings without a label (UNLABELLED) are not drawn.
+        labels: int `[N]`; recordings without a label (UNLABELED) are not drawn.
         predicted: int `[N]`.
         seed: seed of the draw.
 
     Returns:
         Indices of at most two recordings.
     """
-    known, same = np.asarray(labels) != UNLABELLED, np.asarray(labels) == np.asarray(predicted)
+    known, same = np.asarray(labels) != UNLABELED, np.asarray(labels) == np.asarray(predicted)
     parts = [np.flatnonzero(rows) for rows in (known & same, known & ~same) if rows.any()]
     return [int(part[draw(1, len(part), seed=seed).rows[0]]) for part in parts]
 

@@ -85,8 +85,8 @@ def test_counts_lost_samples_left_out_and_silence_are_reported():
     assert "3,072 of 4,608 events are counts above 1" in text
     assert "no spike in n0 of the float graph, so this says little" in text
     assert "256 samples have no output spike in the float graph, 256 in the integers" in text
-    labelled = compare_on_frames(graph, network, frames, "c.npz", np.zeros(400, np.int64))
-    assert "checked on 256 of 400 samples drawn by class, seed 0" in "\n".join(labelled.lines())
+    labeled = compare_on_frames(graph, network, frames, "c.npz", np.zeros(400, np.int64))
+    assert "checked on 256 of 400 samples drawn by class, seed 0" in "\n".join(labeled.lines())
     with pytest.raises(UserError, match=r"c.npz: the frames for the check are empty"):
         compare_on_frames(graph, network, frames[:0], "c.npz")
 

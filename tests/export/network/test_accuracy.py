@@ -34,7 +34,7 @@ def echo(tmp_path):
     return write_echo(tmp_path / "echo.net")
 
 
-# Two of six labelled recordings are right; two gave nothing, one of them of class 0; two have no label.
+# Two of six labeled recordings are right; two gave nothing, one of them of class 0; two have no label.
 SEEN = (0, 2, SILENT, SILENT, 1, 0, SILENT, 2)
 LABELS = (0, 1, 0, 2, 1, 2, -1, -1)
 
@@ -63,7 +63,7 @@ def test_silence_and_want_of_a_label_are_never_equal() -> None:
     answers = compare_with_labels(LABELS, SEEN)
     assert answers.correct.tolist() == [True, False, False, False, True, False]
     assert answers.silent.tolist() == [False, False, True, True, False, False]
-    assert (answers.unlabelled, answers.accuracy) == (2, 1 / 3)
+    assert (answers.unlabeled, answers.accuracy) == (2, 1 / 3)
     assert compare_with_labels([-1, -1], [-1, 0]).accuracy is None
 
 
@@ -87,10 +87,10 @@ def test_simulate_counts_silence_apart(spikeport, echo, tmp_path) -> None:
     found = json.loads(out)
     assert code == 0
     assert found["accuracy"] == 1 / 3
-    assert [found[key] for key in ("samples", "silent", "labelled", "unlabelled")] == [8, 3, 6, 2]
+    assert [found[key] for key in ("samples", "silent", "labeled", "unlabeled")] == [8, 3, 6, 2]
     out = spikeport("simulate", echo, "--input", "f.npz")[1]
     assert re.search(r"accuracy 33.33 % of 6 given recordings \(95 % interval .*, if they were drawn at random\)", out)
-    assert "2 more are unlabelled (-1)" in out
+    assert "2 more are unlabeled (-1)" in out
     assert "silent: 3 of 8 recordings gave no output spike; they count as wrong" in out
 
 
@@ -100,11 +100,11 @@ def test_the_page_of_a_network_counts_silence_apart(spikeport, echo, tmp_path) -
     assert code == 0
     reported, report = json.loads(out), validated(tmp_path / "page")
     accuracy = report["accuracy"]["reference"]
-    assert {key: accuracy[key] for key in ("value", "n", "silent", "unlabelled")} == {
+    assert {key: accuracy[key] for key in ("value", "n", "silent", "unlabeled")} == {
         "value": 1 / 3,
         "n": 6,
         "silent": 2,
-        "unlabelled": 2,
+        "unlabeled": 2,
     }
     assert reported["accuracy"] == accuracy
     assert (reported["samples"], reported["silent"]) == (8, 3)
@@ -170,19 +170,19 @@ def test_a_step_without_a_spike_is_not_right_for_class_0() -> None:
     assert found == pytest.approx((uniform + turned) / 3, rel=1e-12)
 
 
-def test_calibration_counts_silence_and_leaves_out_the_unlabelled() -> None:
-    """Outputs k fires with input k; of the check (every third sample) the first is silent, the second unlabelled."""
+def test_calibration_counts_silence_and_leaves_out_the_unlabeled() -> None:
+    """Outputs k fires with input k; of the check (every third sample) the first is silent, the second unlabeled."""
     graph = graph_of(nir.Linear(np.eye(3)), lif((3,)), shape=(3,))
     frames = np.zeros((9, 8, 3), dtype=np.uint8)
     labels = np.array([0, 1, 0, 1, 2, -1, 0, 1, 2])
     for row, label in enumerate(labels):
         frames[row, :, label] = row != 2
     _, _, report = calibrate(graph, frames, labels)
-    assert (report.samples_checked, report.unlabelled, report.float_silent, report.max_abs_silent) == (3, 1, 1, 1)
+    assert (report.samples_checked, report.unlabeled, report.float_silent, report.max_abs_silent) == (3, 1, 1, 1)
     assert (report.float_accuracy, report.max_abs_accuracy) == (0.5, 0.5)
     reported = "\n".join(report.lines())
     assert "without an answer: 1 (float), 1 (max-abs), 1 (searched) of 3" in reported
-    assert "without 1 unlabelled" in reported
+    assert "without 1 unlabeled" in reported
     assert calibrate(graph, frames, np.full(9, -1))[2].float_accuracy is None
     with pytest.raises(UserError, match=r"label 3 of sample 4 is not a class.*3 outputs"):
         calibrate(graph, frames, np.array([0, 1, 0, 1, 3, -1, 0, 1, 2]))

@@ -125,4 +125,4 @@ def test_the_kept_cases(spikeport, cases, name, accuracy) -> None:
     code, out, _ = spikeport(*words, "--json")
     found = json.loads(out)["accuracy"]
     assert (code, found["value"], found["silent"]) == (0, accuracy, 0)
-    assert (found["n"], found.get("unlabelled", 0)) == ((15, 15) if "half" in name else (30, 0))
+    assert (found["n"], found.get("unlabeled", 0)) == ((15, 15) if "half" in name else (30, 0))

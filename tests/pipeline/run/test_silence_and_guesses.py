@@ -64,7 +64,7 @@ def test_a_comparison_says_first_which_run_does_not_answer(tmp_path, monkeypatch
     assert [len(run["warnings"]) for run in comparison["runs"]] == [0, 1]
 
 
-def test_unlabelled_recordings_are_no_guesses():
+def test_unlabeled_recordings_are_no_guesses():
     labels = np.array([-1] * 50 + [0, 1] * 10)
     assert health.of_guesses("guessing", "x", np.zeros(70, np.int64), np.full(70, -1)) == []
     (found,) = health.of_guesses("guessing", "x", np.zeros(70, np.int64), labels)

@@ -87,7 +87,7 @@ def test_a_nir_file_without_labels(spikeport, tmp_path):
     assert [float(line["chip_share"]) for line in table] == [1 / 128] * len(network.layers)
 
 
-def test_pictures_of_labelled_frames_without_a_time(spikeport, tmp_path):
+def test_pictures_of_labeled_frames_without_a_time(spikeport, tmp_path):
     """Where nobody says how long a step is, the page counts steps."""
     from known_networks import conv_frames, conv_network
 

@@ -142,7 +142,7 @@ def test_an_alignment_may_come_and_go(tmp_path: Path) -> None:
 
 def test_no_choice_looks_at_the_test_recordings(tmp_path: Path) -> None:
     """Published code keeps the epoch that is best on them (distillation.md 1.1, hazard 4). Other test recordings, all
-    labelled wrongly: the same weights throughout, the same choices, the same lines of metrics."""
+    labeled wrongly: the same weights throughout, the same choices, the same lines of metrics."""
     recipe, data = tiny_recipe(training={"epochs": 6}), tiny_dataset()
     test = data.test
     other = replace(test, frames=1 - test.frames, labels=(test.labels + 1) % 3)

@@ -15,7 +15,7 @@ from data_folders import CLASSES, with_idx, write_idx
 from spikeport import notes
 from spikeport.errors import UserError
 from spikeport.pipeline.data.readers import idx_files
-from spikeport.pipeline.data.readers.idx_files import read_idx, read_labelled
+from spikeport.pipeline.data.readers.idx_files import read_idx, read_labeled
 from spikeport.pipeline.data.sources.class_folders import load
 
 VALUES = np.arange(2 * 3 * 5, dtype=np.uint8).reshape(2, 3, 5)
@@ -106,7 +106,7 @@ def test_images_and_labels_belong_together(tmp_path: Path) -> None:
     for shape in ((3,), (2, 1), (1, 2)):
         labels = written(tmp_path, idx(shape, bytes(int(np.prod(shape)))), "labels")
         with pytest.raises(UserError, match=r"images: images and labels do not belong together: \(2, 3, 5\) images"):
-            read_labelled(images, labels)
+            read_labeled(images, labels)
 
 
 def test_a_class_without_an_image_is_an_error(tmp_path: Path) -> None:
