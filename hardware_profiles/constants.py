@@ -163,7 +163,7 @@ class AccessCurve(Curve):
         if self.value and self.high:
             ends = [x for x, _ in (*self.value, *self.high)]
             if any(line(self.high, x) < line(self.value, x) for x in ends):
-                raise ValueError("high lies below value")
+                raise ValueError("high is below value")
         return self
 
 

@@ -238,7 +238,7 @@ def _member(file: IO[bytes], archive: zipfile.ZipFile, name: str, where: str) ->
         shape, order, dtype = _header(packed, name, entry.file_size, where)
         rest = math.prod(shape) * dtype.itemsize
         if packed.tell() + rest != entry.file_size:
-            raise zipfile.BadZipFile(f"{name} holds {entry.file_size} bytes, its header says {packed.tell() + rest}")
+            raise zipfile.BadZipFile(f"{name} holds {entry.file_size} bytes, its header states {packed.tell() + rest}")
         if entry.compress_type == zipfile.ZIP_DEFLATED:
             return _unpacked(packed, shape, order, dtype, rest, where)
         at = packed.tell()
@@ -259,7 +259,7 @@ def _reason(error: Exception) -> str:
 def _mapped(file: IO[bytes], start: int, size: int, where: str) -> np.ndarray:
     shape, order, dtype = _header(file, "the array", size, where)
     if file.tell() + math.prod(shape) * dtype.itemsize > size:
-        raise ValueError(f"its header says {shape}, the file is too short for that")
+        raise ValueError(f"its header states {shape}, the file is too short for that")
     return _map(file, shape, order, dtype, file.tell())
 
 

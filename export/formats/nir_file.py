@@ -121,7 +121,7 @@ def _node(where: str, fields: Any) -> nir.NIRNode:
     if not isinstance(kind, str) or kind not in KNOWN:
         plain = str(kind).lower()
         hint = next((text for word, text in HINTS.items() if word in plain), f"NIR knows {', '.join(sorted(KNOWN))}")
-        raise UserError(f"NIR {nir.version} knows no node {repr(kind)[:60]}", where=where, hint=hint)
+        raise UserError(f"NIR {nir.version} does not define the node {repr(kind)[:60]}", where=where, hint=hint)
     for key, value in fields.items():
         numbers = isinstance(value, (np.ndarray, np.generic))
         if (numbers and value.dtype.kind not in "biuf") or (isinstance(value, str) and key not in ("type", "padding")):

@@ -70,14 +70,14 @@ def infer_dt(path: str | os.PathLike[str], graph: nir.NIRGraph) -> tuple[float, 
                 ratios += [np.ravel(node.tau_mem / node.r), np.ravel(node.tau_syn / node.w_in)]
     steps = np.concatenate(ratios) if ratios else np.zeros(0)
     if steps.size == 0:
-        raise UserError("NIR does not say the time step, and no leaky node tells it", where=str(path), hint=how)
+        raise UserError("NIR does not state the time step, and no leaky node implies it", where=str(path), hint=how)
     low, high = float(steps.min()), float(steps.max())
     leaky = (nir.LIF, nir.LI, nir.CubaLIF, nir.CubaLI)
     gains = np.concatenate([np.ravel(n.r) for n in graph.nodes.values() if isinstance(n, leaky)])
     gain_one = gains.min() > 1 - 1e-5 and gains.max() > 1 + 1e-5
     if not (0 < low <= high < math.inf and high - low <= 1e-5 * high and gain_one):
         raise UserError(
-            "NIR does not say the time step, and tau/r does not tell it", where=str(path),
+            "NIR does not state the time step, and tau/r does not imply it", where=str(path),
             cause=f"tau/r is {_span(steps)} s, and r must exceed 1 where an exporter wrote tau/dt", hint=how,
         )  # fmt: skip
     middle = float(np.median(steps))
@@ -115,7 +115,7 @@ def with_if_gain(
         raise UserError(
             f"IF nodes {', '.join(names)} have a gain r dt = {_span(gains)} by NIR's equation, while some "
             "frameworks (sinabs is one) mean r per step", where=str(path),
-            hint="say which: --if-gain per-step or --if-gain per-second",
+            hint="give --if-gain per-step or --if-gain per-second",
         )  # fmt: skip
     nodes = dict(graph.nodes)
     for name, node in found.items():

@@ -171,8 +171,8 @@ def load_graph(
         )
     if reset is None:
         raise UserError(
-            "NIR does not say how neurons reset", where=str(path),
-            hint="look it up where the network was trained and say so: --reset zero",
+            "NIR does not state how neurons reset", where=str(path),
+            hint="use the reset of the training: --reset zero",
         )  # fmt: skip
     origins = {"dt_s": "given", "reset": "given"}
     notes: tuple[str, ...] = ()

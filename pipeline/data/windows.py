@@ -92,7 +92,7 @@ def check_window(dataset: Dataset) -> None:
     found = window_of(dataset)
     if found and found["inside"] < USELESS:
         raise UserError(
-            "the window holds next to none of the recordings",
+            "the window contains almost no events of the recordings",
             where="data.steps, data.step_us",
             cause=found["warnings"][0],
             hint="convert times to us, or fit data.steps and data.step_us to the recordings; see spikeport data info",

@@ -198,7 +198,7 @@ def open_run(path: Path) -> RunFolder:
         if entry.get(SEAL, "") not in ("", _seal(entry)):
             exits.note_changed_input(
                 UserError(
-                    f"what it says of the stage {stage!r} was changed since the stage was done",
+                    f"the entry of the stage {stage!r} was changed after the stage was finished",
                     where=str(path / MANIFEST),
                     hint=f"do it again with spikeport run --from {stage}, or make the run again in a new folder",
                 )

@@ -97,7 +97,7 @@ EVENT = '[memory.event_bytes]\nvalue = 4.0\nstatus = "convention"\nsource = "the
         (CURVE, CURVE.replace("100]", "15]"), ("memory.access_pJ", "never costs less")),
         (CURVE, "value = [[0, 0]]", ("memory.access_pJ", "two points or more")),
         (CURVE, CURVE.replace("[0, 0], ", ""), ("memory.access_pJ", "0 bytes")),
-        (CURVE, CURVE + "\nhigh = [[0, 0], [9000, 5]]", ("memory.access_pJ", "high lies below value")),
+        (CURVE, CURVE + "\nhigh = [[0, 0], [9000, 5]]", ("memory.access_pJ", "high is below value")),
         ('op = "mul"', 'op = "hop_ew"', ("[memory] needs the energy of mul",)),
         ("[memory.access_pJ]", NEURON + "[memory.access_pJ]", ("neuron_active would count it twice",)),
         ('scope = "incremental"', 'scope = "all_in"', ("scope 'all_in' already contains",)),

@@ -119,7 +119,7 @@ class _Chain:
         if "shape" in group.members:
             self.shape = sizes_at(group, "shape", where)
             if self.given is not None and self.given != self.shape:
-                raise UserError(f"the file says input {self.shape}, {self.given} was asked for", where=where)
+                raise UserError(f"the file states input {self.shape}, but {self.given} was given", where=where)
         if "neuron" in group.members:
             if "shape" not in group.members:
                 raise UserError("has no numeric shape", where=where, cause="netx needs it")

@@ -63,7 +63,7 @@ def download(
             )
     if missing:
         raise MissingDependencyError(
-            f"{name} could not be fetched whole",
+            f"{name} could not be downloaded completely",
             where=str(root),
             cause="; ".join(why for why, _ in missing),
             hint=f"{missing[0][1]}; then run the command again for the rest",

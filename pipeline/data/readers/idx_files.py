@@ -79,12 +79,12 @@ def _read(path: Path, file: BinaryIO, most: int) -> np.ndarray:
     shape = tuple(int.from_bytes(sizes[4 * axis : 4 * axis + 4], "big") for axis in range(axes))
     count = math.prod(shape)
     if count > most:
-        raise _not_whole(path, f"its header says {_sizes_text(shape)}, the file can hold {most:,} bytes at most")
+        raise _not_whole(path, f"its header states {_sizes_text(shape)}, the file can hold {most:,} bytes at most")
     if count > LARGEST:
         raise UserError(
             f"an idx file of more than {LARGEST:,} bytes is not read",
             where=str(path),
-            cause=f"its header says {_sizes_text(shape)}",
+            cause=f"its header states {_sizes_text(shape)}",
             hint="keep the part that is used",
         )
     values = np.empty(count, np.uint8)
@@ -94,7 +94,7 @@ def _read(path: Path, file: BinaryIO, most: int) -> np.ndarray:
         filled += len(block)
     if filled < count or file.read(1):
         found = f"{filled:,} bytes follow" if filled < count else "more follows"
-        raise _not_whole(path, f"its header says {_sizes_text(shape)}, {found}")
+        raise _not_whole(path, f"its header states {_sizes_text(shape)}, {found}")
     return values.reshape(shape)
 
 

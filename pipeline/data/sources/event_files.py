@@ -158,7 +158,7 @@ def _check_names(folder: Path, names: list[str]) -> None:
             raise UserError(
                 "two recordings have the same id",
                 where=str(folder / name),
-                cause=f"{stems[stem]} lies beside it",
+                cause=f"{stems[stem]} is in the same folder",
                 hint="remove one, or rename it",
             )
         stems[stem] = name

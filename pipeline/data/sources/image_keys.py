@@ -83,7 +83,7 @@ class _ImageIndex:
         raise UserError(
             "the labels of recording and image disagree",
             where=str(file.path),
-            cause=f"the recording lies in class {name}, image {identity} is of class {self._found.classes[row]}",
+            cause=f"the recording is in class {name}, image {identity} is of class {self._found.classes[row]}",
             hint="correct data.image_id_offset, or move the file to its class",
         )
 

@@ -130,7 +130,7 @@ def _image_of(file: EventFile, labels: np.ndarray, classes: tuple[str, ...]) -> 
         raise UserError(
             "the labels of recording and image disagree",
             where=str(file.path),
-            cause=f"the recording lies in class {classes[file.label]}, image {row} is a {labels[row]}",
+            cause=f"the recording is in class {classes[file.label]}, image {row} is a {labels[row]}",
             hint="unpack the recordings again from their archive",
         )
     return row

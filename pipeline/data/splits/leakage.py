@@ -55,7 +55,7 @@ def check_leakage(folder: Path, dataset: Dataset) -> None:
         return
     if HELD_OUT_KEYS not in known:
         raise UserError(
-            "this run does not say what it held out", where=str(folder), hint="make it again with this version"
+            "this run does not state its held-out recordings", where=str(folder), hint="make it again with this version"
         )
     seen = set(held_out_keys(dataset)) - set(known[HELD_OUT_KEYS])
     if seen:

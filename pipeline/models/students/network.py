@@ -100,7 +100,7 @@ class StudentNetwork(ABC):
             raise UserError(
                 f"a {recipe.network} has no layers of {recipe.neuron} neurons",
                 where="student.neuron",
-                cause=f"they stand in {', '.join(sorted(model.places))} layers of chains",
+                cause=f"they are for {', '.join(sorted(model.places))} layers of chains",
                 hint='set student.neuron = "leaky", or use another student.network, such as conv-mlp',
             )
 

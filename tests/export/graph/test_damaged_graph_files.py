@@ -91,10 +91,10 @@ def _replace(file: h5py.File, key: str, value) -> None:
 @pytest.mark.parametrize(
     ("edit", "words"),
     [
-        (lambda f: _retype(f, "cell", "MaxPool2d"), "cell: NIR .* knows no node 'MaxPool2d'.*average pool"),
+        (lambda f: _retype(f, "cell", "MaxPool2d"), "cell: NIR .* does not define the node 'MaxPool2d'.*average pool"),
         (lambda f: _retype(f, "cell", "BatchNorm2d"), "cell: .*'BatchNorm2d'.*fold it"),
         (lambda f: _retype(f, "cell", "Wibble"), "cell: .*'Wibble'.*NIR knows Affine, AvgPool2d"),
-        (lambda f: _replace(f, "nodes/cell/type", None), "cell: .*no node None"),
+        (lambda f: _replace(f, "nodes/cell/type", None), "cell: .*the node None"),
         (lambda f: _replace(f, "nodes/cell/tau", None), "cell: this LIF cannot be read: it lacks tau"),
         (lambda f: _replace(f, "nodes/fc/weight", None), "fc: this Linear cannot be read: it lacks weight"),
         (lambda f: f.create_dataset("node/nodes/fc/gain", data=2), "fc: this Linear .*unknown fields gain"),

@@ -23,7 +23,7 @@ def foreign(tmp_path: Path) -> Path:
 
 
 def test_reset_is_never_guessed(foreign: Path):
-    with pytest.raises(UserError, match=r"NIR does not say how neurons reset.*--reset zero"):
+    with pytest.raises(UserError, match=r"NIR does not state how neurons reset.*--reset zero"):
         load_graph(foreign, dt_s=DT)
     with pytest.raises(UserError, match="reset 'subtract' cannot go to the chip"):
         load_graph(foreign, dt_s=DT, reset="subtract")
@@ -56,13 +56,13 @@ def test_integrators_at_the_end_tell_the_time_step_and_what_their_r_means_too(tm
 def test_r_of_one_does_not_make_tau_the_time_step(tmp_path: Path):
     """Norse writes r = 1; taking tau/r for dt would wipe out the membrane at every step."""
     file = written(tmp_path / "norse.nir", dense_graph(cell=lif(r=1.0)))
-    with pytest.raises(UserError, match=r"NIR does not say the time step.*--dt"):
+    with pytest.raises(UserError, match=r"NIR does not state the time step.*--dt"):
         load_graph(file, reset="zero")
 
 
 def test_without_leaky_nodes_nothing_tells_the_time_step(tmp_path: Path):
     file = written(tmp_path / "if.nir", dense_graph(cell=nir.IF(r=np.ones(3), v_threshold=np.ones(3))))
-    with pytest.raises(UserError, match="no leaky node tells it"):
+    with pytest.raises(UserError, match="no leaky node implies it"):
         load_graph(file, reset="zero")
 
 

@@ -114,7 +114,7 @@ def test_a_useless_window_is_refused_by_a_run_and_shown_by_info(cases: Path, tmp
     assert "warning: the window of 100 ms (data.steps x data.step_us) holds 0.20% of the events" in err
     code, out, err = spikeport("train", recipe, "--out", tmp_path / "run")
     assert code == 2
-    assert "data.steps, data.step_us: the window holds next to none of the recordings: " in err
+    assert "data.steps, data.step_us: the window contains almost no events of the recordings: " in err
     assert "are its times in ns?" in err.splitlines()[-1]
 
 

@@ -234,7 +234,7 @@ def test_a_student_that_is_not_for_netx_says_so_before_training() -> None:
             "conv",
             {"neuron": "recurrent"},
             (2, 34, 34),
-            r"a conv has no layers of recurrent neurons: they stand in dense.*conv-mlp",
+            r"a conv has no layers of recurrent neurons: they are for dense.*conv-mlp",
         ),
         (
             "conv",

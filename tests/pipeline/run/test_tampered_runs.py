@@ -108,14 +108,14 @@ def test_what_fails_on_results_changed_by_hand_is_put_down_to_that(spikeport, on
     assert "Traceback" not in err
     assert code in (0, 1, 2)
     if code == 2 and "was changed since" in err:
-        assert f"what it says of the stage '{stage}' was changed since the stage was done" in one_line(err)
+        assert f"the entry of the stage '{stage}' was changed after the stage was finished" in one_line(err)
         assert f"spikeport run --from {stage}, or make the run again in a new folder" in err
 
 
 def test_a_profile_of_nothing_is_put_down_to_the_change(spikeport, one) -> None:
     changed(one, put("stages", "profile", "result", value={}))
     code, _, err = spikeport("report", "one")
-    assert (code, "what it says of the stage 'profile' was changed since" in one_line(err)) == (2, True)
+    assert (code, "the entry of the stage 'profile' was changed after" in one_line(err)) == (2, True)
 
 
 def test_a_manifest_from_before_seals_is_read(runs: Path, one: Path) -> None:

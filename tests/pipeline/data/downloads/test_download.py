@@ -55,7 +55,7 @@ def test_a_gone_host_is_said_after_the_others_were_fetched(host: Host, tmp_path:
         download("toy", tmp_path, quiet)
     message = str(caught.value)
     for word in (
-        "toy could not be fetched whole",
+        "toy could not be downloaded completely",
         "events.zip: HTTP Error 404",
         f"MD5 {gone.md5}",
         "run the command again",

@@ -50,13 +50,13 @@ def test_a_whole_file(tmp_path: Path, name: str) -> None:
         (b"\x00\x00\x08", "header 000008"),
         (idx((2,), b"ab", kind=b"\x00\x00\x0d"), "header 00000d01"),
         (idx((2, 3))[:9], "header 000008020000000200"),
-        (idx((2, 3), b"12345"), "its header says 2 x 3 bytes, 5 bytes follow"),
-        (idx((2, 3), b"1234567"), "its header says 2 x 3 bytes, more follows"),
+        (idx((2, 3), b"12345"), "its header states 2 x 3 bytes, 5 bytes follow"),
+        (idx((2, 3), b"1234567"), "its header states 2 x 3 bytes, more follows"),
         (idx((1,) * 70, b"1"), "70 axes"),
         (idx((1,) * 255, b"1"), "255 axes"),
-        (idx((65536,) * 4), "its header says 65,536 x 65,536 x 65,536 x 65,536 bytes, the file can hold"),
-        (idx((2**31, 2**31, 4)), "its header says 2,147,483,648 x"),
-        (idx((2**32 - 1,) * 8), "its header says 4,294,967,295 x"),
+        (idx((65536,) * 4), "its header states 65,536 x 65,536 x 65,536 x 65,536 bytes, the file can hold"),
+        (idx((2**31, 2**31, 4)), "its header states 2,147,483,648 x"),
+        (idx((2**32 - 1,) * 8), "its header states 4,294,967,295 x"),
     ],
 )
 def test_a_header_that_does_not_fit_is_refused(tmp_path: Path, name: str, content: bytes, why: str) -> None:
@@ -91,7 +91,7 @@ def test_a_bomb_is_read_to_its_declared_size(tmp_path: Path) -> None:
 
 def test_more_than_any_known_set_is_refused(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(idx_files, "LARGEST", 29)
-    with pytest.raises(UserError, match=r"of more than 29 bytes is not read: its header says 2 x 3 x 5 bytes"):
+    with pytest.raises(UserError, match=r"of more than 29 bytes is not read: its header states 2 x 3 x 5 bytes"):
         read_idx(written(tmp_path, idx((2, 3, 5), VALUES.tobytes()), "a"))
 
 

@@ -35,7 +35,7 @@ def test_what_the_other_held_out_is_safe_and_nothing_else(tmp_path: Path) -> Non
     with pytest.raises(UserError, match=r"may have trained on 2 of the recordings that are held out.*split the data"):
         check_leakage(run.path, here)
     run.record("data", {"name": "tiny"}, (), 0.0)  # it does not say
-    with pytest.raises(UserError, match=r"does not say what it held out.*make it again"):
+    with pytest.raises(UserError, match=r"does not state its held-out recordings.*make it again"):
         check_leakage(run.path, here)
     run.record("data", {"name": "another set"}, (), 0.0)
     check_leakage(run.path, here)
