@@ -10,16 +10,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loss_inputs import SPEC, randn
 from torch import Tensor
 
 from spikeport.errors import UserError
 from spikeport.pipeline.distillation.losses.alignment import CkaAlignment, cka, mmd
-
-SPEC = 5e-7  # the specification prints six decimals
-
-
-def randn(seed: int, *shape: int) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def rows(*values: tuple[float, ...]) -> Tensor:

@@ -7,12 +7,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from loss_inputs import SPEC
 from torch import Tensor, nn
 
 from spikeport.errors import UserError
 from spikeport.pipeline.distillation.losses.cam_kd import cam_kd, class_activation_map, grad_cam
-
-SPEC = 5e-7  # the specification prints six decimals
 
 
 def rand(seed: int, *shape: int) -> Tensor:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loss_inputs import SPEC, randn
 from torch import Tensor
 
 from spikeport.errors import UserError
@@ -15,13 +16,6 @@ from spikeport.pipeline.distillation.losses.logit_kd import logit_kd
 from spikeport.pipeline.distillation.losses.tet import tet
 
 LN3 = math.log(3)
-
-
-SPEC = 5e-7  # the specification prints six decimals
-
-
-def randn(seed: int, *shape: int) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def rows(*values: tuple[float, ...]) -> Tensor:

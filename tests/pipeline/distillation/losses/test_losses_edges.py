@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from loss_inputs import seeded
 from torch import Tensor, nn
 
 from spikeport.pipeline.distillation.losses.alignment import cka, mmd
@@ -39,10 +40,6 @@ SIZES = Sizes(
     teacher_map=(8, 4, 3),
     teacher_embedding=9,
 )
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def randn(seed: int, *shape: int) -> Tensor:

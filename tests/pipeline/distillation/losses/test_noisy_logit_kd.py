@@ -4,25 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
+from loss_inputs import SPEC, randn, row, seeded
 
 from spikeport.pipeline.distillation.losses.logit_kd import logit_kd
 from spikeport.pipeline.distillation.losses.noisy_logit_kd import noisy_logit_kd
-
-SPEC = 5e-7  # the specification prints six decimals
-
-
-def randn(seed: int, *shape: int) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def row(*values: float) -> Tensor:
-    """One sample's logits, `[1, K]`."""
-    return torch.tensor([values], dtype=torch.float64)
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 class TestNoisyLogitKd:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loss_inputs import SPEC, randn, row, seeded
 from torch import Tensor
 
 from spikeport.errors import UserError
@@ -16,21 +17,6 @@ from spikeport.pipeline.distillation.losses.reconstructions.adaptive_kl import a
 from spikeport.pipeline.distillation.losses.reconstructions.relation_kd import relation_kd
 from spikeport.pipeline.distillation.losses.reconstructions.sliced_w2 import sliced_w2
 from spikeport.pipeline.distillation.losses.reconstructions.spectral_logit import dct_basis, spectral_logit
-
-SPEC = 5e-7  # the specification prints six decimals
-
-
-def randn(seed: int, *shape: int) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def row(*values: float) -> Tensor:
-    """One sample's logits, `[1, K]`."""
-    return torch.tensor([values], dtype=torch.float64)
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 class TestAdaptiveKl:

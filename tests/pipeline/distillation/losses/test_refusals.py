@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from loss_inputs import seeded
 from torch import Tensor
 
 from spikeport.errors import UserError
@@ -19,10 +20,6 @@ from spikeport.pipeline.distillation.losses.table import check_loss
 from spikeport.pipeline.distillation.losses.tet import tet
 
 T, B, K, C, H, W = 3, 5, 4, 6, 2, 7
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def randn(seed: int, *shape: int) -> Tensor:

@@ -7,19 +7,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from loss_inputs import SPEC, randn
 
 from spikeport.pipeline.distillation.losses.logit_kd import logit_kd
 from spikeport.pipeline.distillation.losses.self_temporal_kd import self_temporal_kd
 
 LN3 = math.log(3)
-
-
-SPEC = 5e-7  # the specification prints six decimals
-
-
-def randn(seed: int, *shape: int) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 class TestSelfTemporal:

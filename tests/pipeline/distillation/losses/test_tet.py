@@ -7,15 +7,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from loss_inputs import SPEC, randn
 
 from spikeport.pipeline.distillation.losses.tet import tet
-
-SPEC = 5e-7  # the specification prints six decimals
-
-
-def randn(seed: int, *shape: int) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 class TestTet:
