@@ -73,7 +73,7 @@ class ReportInputs:
         methods: by method (`baseline`, `ckd`), correctness of student_float and student_quantized. Row i is the same
             test recording in all.
         equivalence: by `pair_key`, a comparison of export.backends.compare as a dict.
-        layers: counts of each layer, rows of `LayerMeans` of profiling.counts.
+        layers: counts of each layer, rows of `LayerMeansJson` of profiling.counts.
         quantization: rounding errors of each layer, rows of export.quantization.
         energy: rows of `EnergyEstimate` of profiling.energy.
         early_exit: accuracy over time steps, of profiling.early_exit.

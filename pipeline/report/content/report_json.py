@@ -170,7 +170,7 @@ class Equivalence(TypedDict):
 class LayerRow(TypedDict):
     """Activity, quantization error and cores of one layer; None where a value is not known.
 
-    See `LayerMeans` for the counts and `LayerReport` for the errors. `chip_share` is `cores` over the cores of a chip.
+    See `LayerMeansJson` for the counts and `LayerReport` for the errors. `chip_share` is `cores` over those of a chip.
     """
 
     name: str
