@@ -60,7 +60,7 @@ def _check_settings(recipe: Recipe) -> None:
         )
     weights = recipe.synthesis.simulator_weights
     if "simulator" in pretraining_stages(recipe) and weights and not Path(weights).is_file():
-        raise UserError("there is no such file of weights", where=weights, hint="correct synthesis.simulator_weights")
+        raise UserError("no such weights file", where=weights, hint="correct synthesis.simulator_weights")
     if recipe.data.without_recordings and not trains_without_recordings(recipe):
         raise UserError(
             f"{recipe.distillation.method} cannot train without recordings",

@@ -85,7 +85,7 @@ def begin(
     run = create(folder, recipe, resume=resume or again_from is not None, about=about)
     if not run.manifest["stages"]:
         if first is not None:
-            raise UserError("there is no run to go on with", where=str(folder), hint="leave --from out")
+            raise UserError("no run in this folder", where=str(folder), hint="leave --from out")
         return run
     changed = differences(run.recipe.model_dump(), recipe.model_dump())
     stale = _stale(run, recipe, names)
@@ -94,7 +94,7 @@ def begin(
             raise UserError(
                 f"the run there was made with other settings of {', '.join(stale.keys)}",
                 where=str(folder),
-                cause=f"{', '.join(stale.lost)} would be trained anew, from the beginning",
+                cause=f"{', '.join(stale.lost)} would be trained again from the beginning",
                 hint=f"say so with --from {stale.stage}, resume with the same recipe, or name another --out",
             )
         first = stale.stage
@@ -160,5 +160,5 @@ def _named(word: str, names: list[str], only_training: bool) -> str:
     legal = [name for name in names if not only_training or name.split("-")[0] in TRAINING]
     found = [name for name in legal if name == word] or [name for name in legal if name.split("-")[0] == word]
     if not found:
-        raise UserError(f"there is no stage {word!r}", where="--from", hint=f"use one of {', '.join(legal)}")
+        raise UserError(f"{word!r} is not a stage", where="--from", hint=f"use one of {', '.join(legal)}")
     return found[0]

@@ -93,8 +93,8 @@ LED = ("data",)  # stages that rank 0 does alone where several processes train t
 def run_stages(context: Context, *, only_training: bool = False) -> None:
     """Does every stage that is not done, and all after it.
 
-    A stage is recorded after its files are whole, so a killed run goes on where it stopped. Processes that train
-    together (`ranks`) go through the training stages side by side, and only the first goes on. Raises what stages
+    A stage is recorded after its files are whole, so that a killed run continues where it stopped. Processes that train
+    together (`ranks`) run the training stages together; only the first runs the later stages. Raises what stages
     raise.
     """
     stages = stages_of(context.recipe)

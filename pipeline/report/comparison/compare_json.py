@@ -6,14 +6,8 @@ from typing import Any, NotRequired, TypedDict
 
 from spikeport.pipeline.report.comparison.per_sample import Change
 from spikeport.pipeline.report.content.energy_json import EnergyRow
-from spikeport.pipeline.report.content.report_json import (
-    DatasetFacts,
-    Equivalence,
-    Reason,
-    RunDifference,
-    StageAccuracy,
-    Warning,
-)
+from spikeport.pipeline.report.content.equality_json import Equivalence
+from spikeport.pipeline.report.content.report_json import DatasetFacts, Reason, RunDifference, StageAccuracy, Warning
 
 
 class Activity(TypedDict):

@@ -7,7 +7,7 @@ from typing import Literal, TypedDict
 from spikeport.pipeline.report.comparison.compare_json import ComparedRun, Comparison, EnergyRatios
 from spikeport.pipeline.report.comparison.per_sample import ChangedValue
 from spikeport.pipeline.report.content.energy_rows import DeviceEnergy, device
-from spikeport.pipeline.report.content.report_json import Equality
+from spikeport.pipeline.report.content.equality_json import Equality
 
 
 class DeviceRow(TypedDict):

@@ -8,13 +8,8 @@ from spikeport.export.backends.compare import title_of
 from spikeport.pipeline.report.content import words
 from spikeport.pipeline.report.content.energy_json import EnergyRow
 from spikeport.pipeline.report.content.energy_rows import missing_operations
-from spikeport.pipeline.report.content.report_json import (
-    Equality,
-    Equivalence,
-    Reason,
-    Report,
-    StageAccuracy,
-)
+from spikeport.pipeline.report.content.equality_json import Equality, Equivalence
+from spikeport.pipeline.report.content.report_json import Reason, Report, StageAccuracy
 from spikeport.pipeline.report.content.trouble import Trouble, trouble_of
 
 

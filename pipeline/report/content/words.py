@@ -6,31 +6,19 @@ import math
 from typing import Any
 
 from spikeport.export.backends.compare import title_of
-from spikeport.pipeline.report.content.report_json import (
-    Equality,
-    FirstDivergence,
-    Report,
-    RunDifference,
-    StageAccuracy,
-    StageChange,
-)
+from spikeport.pipeline.report.content.equality_json import Equality, FirstDivergence
+from spikeport.pipeline.report.content.report_json import Report, RunDifference, StageAccuracy, StageChange
 from spikeport.pipeline.run.intervals import Accuracy, PairedDifference
 from spikeport.values import IntervalJson
 
 AnyAccuracy = StageAccuracy | Accuracy
 AnyDifference = PairedDifference | StageChange | RunDifference
 
-STAGE_NAMES = {
-    "teacher": "Teacher",
-    "student_float": "Student, float",
-    "student_quantized": "Student, quantized",
-    "reference": "Integer reference",
-}
-STAGE_NOTES = {
-    "teacher": "ANN on static images",
-    "student_float": "spiking network on events",
-    "student_quantized": "Loihi arithmetic, in PyTorch",
-    "reference": "integers, as exported to netx",
+STAGES = {  # name and explanation
+    "teacher": ("Teacher", "ANN on static images"),
+    "student_float": ("Student, float", "spiking network on events"),
+    "student_quantized": ("Student, quantized", "Loihi arithmetic, in PyTorch"),
+    "reference": ("Integer reference", "integers, as exported to netx"),
 }
 CHANGE_NOTE = (
     "Change: from the stage before that is known, in points, recording by recording on those that both have read (the "
@@ -69,12 +57,12 @@ def percent(value: float | None) -> str:
 
 def stage_name(stage: str) -> str:
     """Title of a stage; the name of a backend in sentences."""
-    return STAGE_NAMES.get(stage) or title_of(stage)
+    return STAGES[stage][0] if stage in STAGES else title_of(stage)
 
 
 def stage_note(stage: str) -> str:
     """Explanation of a stage in a few words."""
-    return STAGE_NOTES.get(stage, "the exported network in another simulator")
+    return STAGES[stage][1] if stage in STAGES else "the exported network in another simulator"
 
 
 def pair_name(check: Equality) -> str:

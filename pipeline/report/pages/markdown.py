@@ -10,13 +10,8 @@ from spikeport.pipeline.report.charts.batch_curve import NO_CURVE, batch_curves,
 from spikeport.pipeline.report.content import early_exit, layer_rows, window_words, words
 from spikeport.pipeline.report.content.confusion import mistakes
 from spikeport.pipeline.report.content.energy_rows import energy_rows
-from spikeport.pipeline.report.content.report_json import (
-    DatasetFacts,
-    DistillationEffect,
-    Equivalence,
-    Reason,
-    Report,
-)
+from spikeport.pipeline.report.content.equality_json import Equivalence
+from spikeport.pipeline.report.content.report_json import DatasetFacts, DistillationEffect, Reason, Report
 from spikeport.pipeline.report.pages.markdown_parts import bullets, code, inline, strong, table
 from spikeport.pipeline.report.pages.model_card import front_matter
 from spikeport.pipeline.run.health import line

@@ -125,7 +125,7 @@ def test_a_begun_training_has_read_its_settings(tmp_path):
     checkpoint = run.file("checkpoints") / "student-ckd" / "checkpoint.safetensors"
     checkpoint.parent.mkdir(parents=True)
     checkpoint.write_text("epoch 2")
-    with pytest.raises(UserError, match=r"training.epochs.*student-ckd would be trained anew.*--from student-ckd"):
+    with pytest.raises(UserError, match=r"training.epochs.*student-ckd would be trained again.*--from student-ckd"):
         begin(run.path, recipe(training={"epochs": 60}), about={}, resume=True)
     begin(run.path, recipe(training={"threads": 1}), about={}, resume=True)
     assert checkpoint.exists()
@@ -166,13 +166,13 @@ def test_an_arm_to_compare_with_comes_later(tmp_path):
 @pytest.mark.parametrize(("word", "training"), [("nonsense", False), ("simulator", False), ("export", True)])
 def test_a_stage_that_is_none_is_refused(tmp_path, word, training):
     run = made(tmp_path / "run")
-    with pytest.raises(UserError, match=rf"--from: there is no stage '{word}'.*use one of data, teacher"):
+    with pytest.raises(UserError, match=rf"--from: '{word}' is not a stage.*use one of data, teacher"):
         begin(run.path, recipe(), about={}, again_from=word, only_training=training)
     assert state(run.path)[0] == NAMES
 
 
 def test_there_must_be_a_run_to_go_on_with(tmp_path):
-    with pytest.raises(UserError, match="there is no run to go on with"):
+    with pytest.raises(UserError, match="no run in this folder"):
         begin(tmp_path / "run", recipe(), about={}, again_from="student")
 
 
