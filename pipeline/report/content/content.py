@@ -222,7 +222,7 @@ def _confusion(counts: np.ndarray | str) -> Confusion:
 
 def _equality(key: str, part: Mapping[str, object] | str) -> dict[str, object]:
     first, second = key.split("_vs_", 1)
-    names = {"first": first, "second": second}
+    names: dict[str, object] = {"first": first, "second": second}
     return names | ({"mismatches": None, "reason": part} if isinstance(part, str) else dict(part))
 
 
