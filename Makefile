@@ -9,7 +9,7 @@ RUN ?= runs/digits
 
 # Fast tests of the rooms where most changes are made: no training, no Lava, no other process.
 QUICK := tests/spikeport tests/hardware_profiles tests/export/network tests/export/lowering tests/export/quantization \
-  tests/export/mapping tests/export/graph tests/pipeline/run tests/pipeline/distillation tests/pipeline/profiling tests/test_architecture.py
+  tests/export/mapping tests/export/graph tests/pipeline/distillation tests/pipeline/profiling tests/test_architecture.py
 
 .PHONY: help setup demo quick test docs benchmark clean
 .DEFAULT_GOAL := help

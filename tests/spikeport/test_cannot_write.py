@@ -28,6 +28,8 @@ from spikeport.pipeline.data.frames.facts import FACTS
 from spikeport.pipeline.data.frames.packed import PackedFrames
 from spikeport.pipeline.run.tensor_files import save_weights, write_tree
 
+pytestmark = pytest.mark.slow
+
 BIG = np.random.default_rng(0).integers(0, 256, 300_000, dtype=np.uint8)
 
 

@@ -16,6 +16,8 @@ from spikeport.export.formats.netx.write import write_netx
 from spikeport.pipeline.run import worker_processes
 from spikeport.pipeline.run.recipe import Recipe
 
+pytestmark = pytest.mark.slow
+
 HOUSE = Path(__file__).parents[2]
 OURS = ("spikeport", "pipeline", "export", "hardware_profiles")
 SHADOWS = (
@@ -52,7 +54,6 @@ def test_the_shadows_would_run(shadowed: Path, tmp_path: Path) -> None:
     assert "RAN-spikeport" in ran(tmp_path)  # how much more depends on how Spikeport is installed
 
 
-@pytest.mark.slow
 def test_a_sweep_runs_nothing_of_the_folder_it_is_called_in(shadowed: Path, tmp_path: Path) -> None:
     data = with_pictures(tmp_path / "root").model_copy(update={"height": 10, "width": 12})
     sections = {"teacher": {"epochs": 1}, "student": {"channels": (2, 3)}, "training": {"epochs": 1}}

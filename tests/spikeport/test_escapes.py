@@ -38,6 +38,8 @@ from spikeport.pipeline.run.progress import ProgressPrinter
 from spikeport.pipeline.sweep.table import markdown as swept
 from spikeport.tables import text_table
 
+pytestmark = pytest.mark.slow
+
 BAD = (
     "x <img src=x onerror=alert(1)> ![t](http://evil/t.png) [l](javascript:alert(1)) <http://evil> [r][s] **b** `c` "
     r"| \| \[k](javascript:alert(1)) &lt; <!-- ~~s~~ _e_ ![u" "\x1b[31m\x07\u202e]"
