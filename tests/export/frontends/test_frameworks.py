@@ -64,7 +64,7 @@ EXPECTED: dict[str, object] = {
     "sinabs_avgpool": ("not exported", "AvgPool2d'> not supported"),
     "sinabs_recurrent": ("not exported", "LIFRecurrent'> not supported"),
     "spikingjelly_if": EXACT,
-    "spikingjelly_if_no_dt": ("refused", "does not say the time step"),
+    "spikingjelly_if_no_dt": ("refused", "does not state the time step"),
     "spikingjelly_lif": EXACT,
     "spikingjelly_lif_no_decay": EXACT,
     "spikingjelly_lif_odd_tau": (ROUNDING, 0.001),
