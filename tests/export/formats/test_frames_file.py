@@ -127,7 +127,7 @@ def test_counts_up_to_a_limit(tmp_path):
     np.testing.assert_array_equal(reader[:2], frames[:2])
     with pytest.raises(UserError, match=r"frames of sample 2 hold values from 0 to 9: .*counts of 0 to 7.*clip"):
         reader[1:4]
-    with pytest.raises(UserError, match=r"frames of sample 2 hold .*netx would make counts binary"):
+    with pytest.raises(UserError, match=r"frames of sample 2 hold .*netx would silently make counts binary"):
         read_frames(tmp_path / "f.npz", SHAPE)
     frames[3, 0, 0, 0, 1] = -1
     np.savez(tmp_path / "f.npz", frames=frames)

@@ -28,7 +28,7 @@ RECIPE = {
     "training": {"epochs": 1, "threads": 1},
     "quantization": {"epochs": 1},
     "distillation": {"train_baseline": False},
-    "check": {"lava": False},
+    "check": {"backends": ()},
     "profile": {"baseline_seconds": 0.01, "per_step": True},
 }
 NAMES = ["data", "teacher", "student-ckd", "quantized-ckd", "export", "simulate", "check", "profile", "report"]
