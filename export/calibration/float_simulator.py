@@ -14,6 +14,7 @@ import numpy as np
 from spikeport.errors import UserError
 from spikeport.export.graph.parameters import beside
 from spikeport.export.graph.spiking_graph import SpikingGraph
+from spikeport.export.lowering.branches.one_chain import one_chain
 from spikeport.export.lowering.discretize import EulerStep, euler_step
 from spikeport.export.lowering.fold import fold
 from spikeport.export.lowering.folded_layer import FoldedLayer
@@ -69,6 +70,7 @@ def float_layers(graph: SpikingGraph) -> list[FloatLayer]:
     Raises:
         UserError: the graph is not a chain of such layers.
     """
+    graph = one_chain(graph)
     layers = [
         (layer, euler_step(neuron.name, neuron.node, graph.dt_s, neuron.input_shape))
         for layer, neuron in fold(graph.chain(), graph.dt_s).layers

@@ -6,8 +6,7 @@ execute with equal spikes are refused by name.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import nir
@@ -17,7 +16,8 @@ from torch import nn
 from torch.nn.utils.parametrize import type_before_parametrizations
 
 from spikeport.errors import UserError
-from spikeport.export.frontends.module_walk import SKIPPED, named_modules
+from spikeport.export.frontends.exact_modules import max_pool, shape_after, with_batch_norm
+from spikeport.export.frontends.module_walk import SKIPPED, Named, named_modules
 from spikeport.export.frontends.snntorch_neurons import (
     SNNTORCH_NEURONS,
     array,
@@ -28,21 +28,22 @@ from spikeport.export.frontends.snntorch_neurons import (
 )
 from spikeport.export.graph.shapes import conv_geometry, output_shape
 from spikeport.export.graph.spiking_graph import SpikingGraph
+from spikeport.export.graph.structure import is_chain, refuse, structure_faults
 from spikeport.values import Shape
 
 REFUSALS: dict[type, tuple[str, str]] = {
-    nn.modules.batchnorm._BatchNorm: (
-        "netx has no normalization",
-        "fold it into the layer before it: torch.nn.utils.fusion.fuse_conv_bn_eval or fuse_linear_bn_eval",
-    ),
-    nn.MaxPool2d: ("netx cannot take a maximum of spikes", "use AvgPool2d and train again"),
     snntorch.RSynaptic: (
         "snnTorch 1.0's RSynaptic either loses the input of the step after a spike or resets by the spikes of the step "
         "before",
         "use RLeaky, or Synaptic without recurrence",
     ),
 }
-TAKEN = "use Conv2d, AvgPool2d, Flatten, Linear, Identity, snntorch.Leaky, snntorch.RLeaky or snntorch.Synaptic"
+INPUT = "input"  # in `wiring`: the network's input
+_REFUSED = nir.Scale(np.ones(1))  # in the place of a module that was refused, so that others are looked at
+TAKEN = (
+    "use Conv2d, BatchNorm2d, AvgPool2d, MaxPool2d of spikes, Flatten, Linear, Identity, snntorch.Leaky, "
+    "snntorch.RLeaky or snntorch.Synaptic"
+)
 
 
 def to_spiking_graph(
@@ -51,11 +52,13 @@ def to_spiking_graph(
     dt_s: float,
     scales: Mapping[str, float] | None = None,
     readout: str = "",
+    wiring: Mapping[str, Sequence[str]] | None = None,
 ) -> SpikingGraph:
     """Converts modules to a spiking graph in which every node has its full shape.
 
     Supported are Conv2d, AvgPool2d, Flatten, Linear, snntorch.Leaky, snntorch.RLeaky and snntorch.Synaptic, on any
-    device, with or without parametrized weights. Subclasses of the neurons must keep their update rule. Other modules
+    device, with or without parametrized weights. A MaxPool2d of spikes becomes a layer of OR neurons, and batch norm is
+    folded into the weights before it. Subclasses of the neurons must keep their update rule. Other modules
     need a method `to_nir(name, shape, dt_s)` that returns a NIR node for neurons of `shape`. Identity and Dropout are
     omitted.
 
@@ -69,43 +72,129 @@ def to_spiking_graph(
         dt_s: time step in seconds.
         scales: integer units per float unit of each weight layer that is quantized already.
         readout: how the output becomes a class, see SpikingGraph.
+        wiring: by name of a module, the names of the modules whose sum enters it, "input" for the network's input.
+            Other modules take what the one before them gives.
 
     Raises:
-        UserError: a module or one of its settings cannot be executed exactly on the chip.
+        UserError: modules or their settings cannot be executed exactly on the chip; the error names all of them.
     """
-    entering = shape = _shape(input_shape)
-    modules, notes = named_modules(modules), []
-    taken = [name for name, _ in modules]
-    entry, leave = _free("input", taken), _free("output", taken)
-    nodes: dict[str, nir.NIRNode] = {entry: nir.Input({"input": np.array(shape)})}
-    recurrences: dict[str, nir.NIRNode] = {}
-    last = next((name for name, module in reversed(modules) if not isinstance(module, (nn.Flatten, *SKIPPED))), "")
-    for name, module in modules:
-        if name in nodes or not name or "/" in name or name == ".":
+    named = named_modules(modules)
+    conversion = _Conversion(named, _shape(input_shape), dt_s, wiring or {})
+    for name, module in named:
+        if not conversion.add(name, module):
+            break
+    refuse(conversion.faults)
+    graph = conversion.finished()
+    spiking = SpikingGraph(
+        nir_graph=graph,
+        dt_s=dt_s,
+        input_shape=conversion.entering,
+        scales=dict(scales or {}),
+        readout=readout,
+        notes=tuple(conversion.notes),
+    )
+    refuse(structure_faults(spiking.nir_graph))
+    if is_chain(spiking.nir_graph):
+        spiking.chain()
+    return spiking
+
+
+class _Conversion:
+    """Nodes and edges of the graph, module by module.
+
+    Attributes:
+        feeds: by name of a module, the nodes whose sum it gives; a module that was left out gives what enters it.
+        shapes: shape of what each node gives.
+        faults: what cannot go to the chip.
+        notes: what was left out or rewritten.
+    """
+
+    def __init__(self, named: Named, entering: Shape, dt_s: float, wiring: Mapping[str, Sequence[str]]) -> None:
+        self.entering, self.dt_s, self.wiring = entering, dt_s, wiring
+        taken = [name for name, _ in named]
+        self.entry, self.leave = _free("input", taken), _free("output", taken)
+        self.nodes: dict[str, nir.NIRNode] = {self.entry: nir.Input({"input": np.array(entering)})}
+        self.edges: list[tuple[str, str]] = []
+        self.feeds: dict[str, tuple[str, ...]] = {INPUT: (self.entry,)}
+        self.shapes: dict[str, Shape] = {self.entry: entering}
+        self.before = INPUT
+        self.last = next(
+            (name for name, module in reversed(named) if not isinstance(module, (nn.Flatten, *SKIPPED))), ""
+        )
+        self.recurrences: dict[str, nir.NIRNode] = {}
+        self.faults: list[UserError] = []
+        self.notes: list[str] = []
+
+    def add(self, name: str, module: nn.Module) -> bool:
+        """Adds a module. Returns whether the shape behind it is known, so that more modules can be added."""
+        if name in self.nodes or not name or "/" in name or name == ".":
             raise UserError(
                 f"module name {name!r} is taken or cannot name a node", hint="give each module its own name"
             )
+        feeding = self._feeding(name)
+        shape = self.shapes[feeding[0]]
+        self.before = name
         if type_before_parametrizations(module) in SKIPPED and not hooked(module):
             if not isinstance(module, nn.Identity):
-                notes.append(f"{name}: {type(module).__name__} was left out, it acts in training only")
-            continue
-        nodes[name] = _convert(name, module, shape, dt_s, last=name == last)
-        notes += clamped(name, module)
+                self.notes.append(f"{name}: {type(module).__name__} was left out, it acts in training only")
+            self.feeds[name] = feeding
+            return True
+        try:
+            self._convert(name, module, feeding, shape)
+        except UserError as fault:
+            self.faults.append(fault)
+            known = shape_after(module, shape)
+            if known is None:
+                return False
+            self.nodes[name], self.shapes[name], self.feeds[name] = _REFUSED, known, (name,)
+        return True
+
+    def _feeding(self, name: str) -> tuple[str, ...]:
+        """Nodes whose sum enters a module."""
+        given = self.wiring.get(name, (self.before,))
+        unknown = [each for each in given if each not in self.feeds]
+        if unknown or not given:
+            raise UserError(
+                f"is fed by {', '.join(unknown) or 'nothing'}", where=name, cause="no module before it has this name"
+            )
+        feeding = tuple(node for each in given for node in self.feeds[each])
+        shapes = {self.shapes[node] for node in feeding}
+        if len(shapes) > 1:
+            raise UserError(f"adds signals of shapes {', '.join(map(str, sorted(shapes)))}", where=name)
+        return feeding
+
+    def _convert(self, name: str, module: nn.Module, feeding: tuple[str, ...], shape: Shape) -> None:
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and not hooked(module):
+            (before,) = feeding if len(feeding) == 1 else ("a sum",)
+            self.nodes[before] = with_batch_norm(name, module, before, self.nodes.get(before))
+            self.notes.append(f"{name}: {type(module).__name__} was folded into {before}, with its running statistics")
+            self.feeds[name] = feeding
+            return
+        if isinstance(module, nn.MaxPool2d) and not hooked(module):
+            added = max_pool(name, module, shape, {each: self.nodes[each] for each in feeding}, self.dt_s)
+            self.notes.append(f"{name}: the maximum of spikes is a layer of OR neurons")
+        else:
+            added = {name: _convert(name, module, shape, self.dt_s, last=name == self.last)}
+        self.notes += clamped(name, module)
         if isinstance(module, snntorch.RLeaky):
-            recurrences[name] = recurrent_node(name, module, shape)
-        shape = output_shape(name, nodes[name], shape)
-    nodes[leave] = nir.Output({"output": np.array(shape)})
-    edges = list(itertools.pairwise(nodes))
-    for name, recurrence in recurrences.items():
-        back = _free(f"{name}.w_rec", list(nodes))
-        nodes[back] = recurrence
-        edges += [(name, back), (back, name)]
-    graph = nir.NIRGraph(nodes, edges, type_check=False)
-    spiking = SpikingGraph(
-        nir_graph=graph, dt_s=dt_s, input_shape=entering, scales=dict(scales or {}), readout=readout, notes=tuple(notes)
-    )
-    spiking.chain()
-    return spiking
+            self.recurrences[name] = recurrent_node(name, module, shape)
+        for each, node in added.items():
+            shape = output_shape(each, node, shape)
+            self.nodes[each], self.shapes[each] = node, shape
+            self.edges += [(before, each) for before in feeding]
+            feeding = (each,)
+        self.feeds[name] = feeding
+
+    def finished(self) -> nir.NIRGraph:
+        """The graph, whose output is the last module's."""
+        ending = self.feeds[self.before]
+        self.nodes[self.leave] = nir.Output({"output": np.array(self.shapes[ending[0]])})
+        self.edges += [(before, self.leave) for before in ending]
+        for name, recurrence in self.recurrences.items():
+            back = _free(f"{name}.w_rec", list(self.nodes))
+            self.nodes[back] = recurrence
+            self.edges += [(name, back), (back, name)]
+        return nir.NIRGraph(self.nodes, self.edges, type_check=False)
 
 
 def _shape(input_shape: Any) -> Shape:

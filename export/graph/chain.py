@@ -1,11 +1,13 @@
 """Sorts a NIR graph into a single chain of layers, the only structure that netx supports.
 
 NIR's edges are unordered, so the order and the shapes are computed here. A neuron may have a recurrent connection: one
-weight from its spikes to its own input. Other graphs are refused with a list of all reasons.
+weight from its spikes to its own input. Graphs with branches become a chain in `lowering.branches`. Other graphs are
+refused with a list of all reasons.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,22 +16,11 @@ import nir
 import numpy as np
 
 from spikeport.errors import UserError
-from spikeport.export.graph.flatten import circles, flat, neighbors
-from spikeport.export.graph.shapes import POOLS, check_size, output_shape
+from spikeport.export.graph.flatten import flat
+from spikeport.export.graph.node_kinds import INTEGRATORS
+from spikeport.export.graph.shapes import check_size, output_shape
+from spikeport.export.graph.structure import branch_faults, edges_of, recurrences_of, refuse, structure_faults
 from spikeport.values import Shape
-
-SYNAPSES = (nir.Linear, nir.Affine, nir.Conv2d)
-SPIKING = (nir.LIF, nir.CubaLIF, nir.IF)
-INTEGRATORS = (nir.LI, nir.CubaLI, nir.I)  # integrators without spikes, read out by their membrane
-NEURONS = (*SPIKING, *INTEGRATORS)
-TAKEN = (*SYNAPSES, *POOLS, *NEURONS, nir.Flatten, nir.Scale, nir.Delay, nir.Input, nir.Output)
-LISTED = 20  # largest number of faults or names in one message
-RECURRENT_LAYERS = (nir.Linear, nir.Affine, nir.Scale)
-
-REFUSED: dict[type, tuple[str, str]] = {
-    nir.Threshold: ("netx has no neuron without state", "use a LIF whose tau equals the time step"),
-    nir.Conv1d: ("netx has no 1-D convolution", "write it as a Conv2d over (C, 1, N)"),
-}
 
 
 @dataclass(frozen=True)
@@ -62,10 +53,10 @@ def chain(graph: nir.NIRGraph) -> tuple[ChainNode, ...]:
             does not fit the previous node.
     """
     graph = flat(graph)
-    refuse(structure_faults(graph))
-    recurrences, _ = _recurrences(graph)
+    refuse([*structure_faults(graph), *branch_faults(graph)])
+    recurrences = recurrences_of(graph)
     inside = {name for recurrence in recurrences.values() for name in recurrence}
-    following = {before: behind for before, behind in _edges(graph) if before not in inside and behind not in inside}
+    following = {before: behind for before, behind in edges_of(graph) if before not in inside and behind not in inside}
     name, shape = single(graph, nir.Input), input_shape(graph)
     steps: list[ChainNode] = []
     while not isinstance(graph.nodes[name := following[name]], nir.Output):
@@ -87,17 +78,31 @@ def chain(graph: nir.NIRGraph) -> tuple[ChainNode, ...]:
 def input_shape(graph: nir.NIRGraph) -> Shape:
     """Input shape without batch axis: stated by the Input node, else inferred from a Linear after it.
 
+    Several inputs are side by side: along the channels if all have one height and width, else flat.
+
     Args:
         graph: a flat NIR graph.
 
     Raises:
         UserError: the shape is missing, or is neither `(N,)` nor `(C, H, W)`.
     """
-    name = single(graph, nir.Input)
+    inputs = [name for name, node in graph.nodes.items() if isinstance(node, nir.Input)]
+    if len(inputs) > 1:
+        return _side_by_side([_input_shape(graph, name) for name in inputs])
+    return _input_shape(graph, single(graph, nir.Input))
+
+
+def _side_by_side(shapes: list[Shape]) -> Shape:
+    if all(len(shape) == 3 for shape in shapes) and len({shape[1:] for shape in shapes}) == 1:
+        return (sum(shape[0] for shape in shapes), *shapes[0][1:])
+    return (sum(math.prod(shape) for shape in shapes),)
+
+
+def _input_shape(graph: nir.NIRGraph, name: str) -> Shape:
     stated = graph.nodes[name].input_type["input"]
     shape = () if stated is None or not np.size(stated) else _plain(stated)
     if not shape:
-        weights = [graph.nodes.get(behind) for before, behind in _edges(graph) if before == name]
+        weights = [graph.nodes.get(behind) for before, behind in edges_of(graph) if before == name]
         shape = next((n.weight.shape[1:] for n in weights if isinstance(n, (nir.Linear, nir.Affine))), ())
     if len(shape) not in (1, 3) or min(shape) < 1:
         what = f"the input shape {shape} is neither (N,) nor (C, H, W)" if shape else "the file states no input shape"
@@ -136,110 +141,6 @@ def single(graph: nir.NIRGraph, kind: type) -> str:
     return names[0]
 
 
-def refuse(faults: list[UserError]) -> None:
-    """Raises faults as one error, numbered if there are several.
-
-    Args:
-        faults: the faults; empty for none.
-
-    Raises:
-        UserError: there is a fault.
-    """
-    if len(faults) == 1:
-        raise faults[0]
-    if faults:
-        first = "; ".join(f"({number}) {fault}" for number, fault in enumerate(faults[:LISTED], 1))
-        more = f"; and {len(faults) - LISTED} more" if len(faults) > LISTED else ""
-        raise UserError(f"{len(faults)} things keep this graph from netx: {first}{more}")
-
-
-def structure_faults(graph: nir.NIRGraph) -> list[UserError]:
-    """Reasons why the graph is not a chain of nodes that netx supports, one error each; empty if it is one."""
-    graph = flat(graph)
-    faults = [_node_fault(name, node) for name, node in graph.nodes.items() if not isinstance(node, TAKEN)]
-    for kind in (nir.Input, nir.Output):
-        count = sum(isinstance(node, kind) for node in graph.nodes.values())
-        if count != 1:
-            faults.append(
-                UserError(f"the graph has {count} {kind.__name__} nodes", hint=f"keep exactly one {kind.__name__}")
-            )
-    edges = _edges(graph)
-    lost = sorted({name for edge in edges for name in edge if name not in graph.nodes})
-    if lost:
-        return [*faults, UserError(f"edges name nodes that do not exist: {listed(lost)}")]
-    recurrences, recurrence_faults = _recurrences(graph)
-    faults += recurrence_faults
-    inside = {name for recurrence in recurrences.values() for name in recurrence}
-    circle = circles(graph.nodes, edges)
-    forward = [edge for edge in edges if not inside & set(edge) and circle[edge[0]] != circle[edge[1]]]
-    faults += _fork_faults({name: node for name, node in graph.nodes.items() if name not in inside}, forward)
-    joined = {name for edge in edges for name in edge}
-    faults += [
-        UserError("is connected to nothing", where=name, hint="remove it or add its edges")
-        for name in graph.nodes
-        if name not in joined
-    ]
-    return faults
-
-
-def _recurrences(graph: nir.NIRGraph) -> tuple[dict[str, tuple[str, ...]], list[UserError]]:
-    """Nodes of each recurrent connection in order, by neuron; and errors for loops that netx does not support."""
-    edges = _edges(graph)
-    targets, sources = neighbors(graph.nodes, edges)
-    groups: dict[int, set[str]] = {}
-    for name, circle in circles(graph.nodes, edges).items():
-        groups.setdefault(circle, set()).add(name)
-    recurrences: dict[str, tuple[str, ...]] = {}
-    faults: list[UserError] = []
-    for members in groups.values():
-        if len(members) == 1 and not members & set(targets[next(iter(members))]):
-            continue
-        neurons = sorted(member for member in members if isinstance(graph.nodes[member], SPIKING))
-        found = _simple_cycle(graph, members, neurons[0], targets, sources) if len(neurons) == 1 else None
-        if found:
-            recurrences[neurons[0]] = found
-        else:
-            faults.append(_recurrence_fault(graph, members, neurons))
-    return recurrences, faults
-
-
-def _simple_cycle(
-    graph: nir.NIRGraph, members: set[str], neuron: str, targets: dict[str, list[str]], sources: dict[str, list[str]]
-) -> tuple[str, ...] | None:
-    """Nodes of a loop from `neuron` through at most one weight, and scales, back to it; None for other loops."""
-    path: list[str] = []
-    name = neuron
-    while True:
-        ahead = [behind for behind in targets[name] if name != neuron or behind in members]
-        if len(ahead) != 1 or (name != neuron and len(sources[name]) != 1):
-            return None
-        name = ahead[0]
-        if name == neuron:
-            break
-        path.append(name)
-    kinds = [type(graph.nodes[each]) for each in path]
-    weights = sum(issubclass(kind, SYNAPSES) for kind in kinds)
-    whole = path and set(path) | {neuron} == members
-    return tuple(path) if whole and weights <= 1 and all(issubclass(kind, RECURRENT_LAYERS) for kind in kinds) else None
-
-
-def _recurrence_fault(graph: nir.NIRGraph, members: set[str], neurons: list[str]) -> UserError:
-    through = neurons[0] if neurons else min(members)
-    others = sorted(members - {through})
-    if any(isinstance(graph.nodes[name], nir.Conv2d) for name in others):
-        why = "netx has recurrent weights for dense layers only"
-    elif not neurons:
-        why = "this loop contains no neuron"
-    elif not others:
-        why = "an edge from a neuron to itself is often an exporter's mistake"
-    else:
-        why = "netx takes one weight from a layer's spikes back to its own input, and nothing else in that loop"
-    return UserError(
-        f"is recurrent through {listed(others) or 'itself'}", where=through, cause=why,
-        hint="use one Linear, Affine or Scale between the neuron's spikes and its input, or train without this loop",
-    )  # fmt: skip
-
-
 def _recurrent_nodes(graph: nir.NIRGraph, recurrence: Iterable[str], neuron: str, shape: Shape) -> Iterator[ChainNode]:
     """Nodes of a recurrent connection with their shapes, which must equal the shape of the neuron's layer."""
     for name in recurrence:
@@ -259,41 +160,6 @@ def _silent_fault(name: str, behind: str) -> UserError:
         f"leads to {behind}, and it never fires", where=name, cause="netx hands on spikes only",
         hint="keep it as the last layer, whose membrane is read out, or use a LIF",
     )  # fmt: skip
-
-
-def _node_fault(name: str, node: nir.NIRNode) -> UserError:
-    why, hint = REFUSED.get(type(node), ("netx has no such layer", ""))
-    return UserError(f"{type(node).__name__} cannot go to netx", where=name, cause=why, hint=hint)
-
-
-def _fork_faults(nodes: dict[str, nir.NIRNode], edges: list[tuple[str, str]]) -> list[UserError]:
-    faults = []
-    all_targets, all_sources = neighbors(nodes, edges)
-    for name, node in nodes.items():
-        sources, targets = sorted(all_sources[name]), sorted(all_targets[name])
-        if len(sources) > 1:
-            what = f"merges {listed(sources)}"
-            faults.append(
-                UserError(what, where=name, cause="netx has no add and no concat", hint="train a plain chain")
-            )
-        if len(targets) > 1:
-            what = f"branches to {listed(targets)}"
-            faults.append(UserError(what, where=name, cause="netx is one chain", hint="train a plain chain"))
-        if sources and not targets and not isinstance(node, nir.Output):
-            faults.append(UserError("leads nowhere", where=name, hint="connect it to an Output node"))
-        if targets and not sources and not isinstance(node, nir.Input):
-            faults.append(UserError("is fed by nothing", where=name, hint="connect an Input node to it"))
-    return faults
-
-
-def listed(names: list[str]) -> str:
-    """Names separated by commas; after `LISTED` names the number of the others."""
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return ", ".join(names[:LISTED]) + more
-
-
-def _edges(graph: nir.NIRGraph) -> list[tuple[str, str]]:
-    return list(dict.fromkeys((str(before), str(behind)) for before, behind in graph.edges))
 
 
 def _plain(shape: Any) -> tuple[int, ...]:

@@ -8,8 +8,9 @@ from dataclasses import replace
 import nir
 import numpy as np
 
-from spikeport.export.graph.chain import NEURONS, ChainNode, single
+from spikeport.export.graph.chain import ChainNode, single
 from spikeport.export.graph.chain import input_shape as stated_shape
+from spikeport.export.graph.node_kinds import NEURONS
 from spikeport.export.graph.parameters import on_layer
 from spikeport.export.graph.shapes import POOLS, conv_geometry, pair
 

@@ -19,10 +19,12 @@ from spikeport.errors import UserError
 from spikeport.export.formats.metadata import GraphMetadata, agrees, read_metadata, write_metadata
 from spikeport.export.formats.nir_file import read_nir, write_nir
 from spikeport.export.graph.assumptions import infer_dt, with_given_shape, with_if_gain, without_batch_axis
-from spikeport.export.graph.chain import SYNAPSES, ChainNode, chain
+from spikeport.export.graph.chain import ChainNode, chain
 from spikeport.export.graph.chain import input_shape as stated_shape
 from spikeport.export.graph.flatten import flat
 from spikeport.export.graph.full_shapes import with_full_shapes
+from spikeport.export.graph.node_kinds import SYNAPSES
+from spikeport.export.graph.structure import is_chain
 from spikeport.values import Shape
 
 READOUTS = ("", "spikes", "membrane-sum", "membrane-max", "membrane-last", "linear")
@@ -90,7 +92,7 @@ class SpikingGraph:
         return chain(self.nir_graph)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the .nir file, with full shapes on every node, and its metadata file.
+        """Writes the .nir file, with full shapes on every node of a chain, and its metadata file.
 
         Both files are written atomically. The .nir file is read back and compared before it gets its name.
 
@@ -100,13 +102,13 @@ class SpikingGraph:
         Raises:
             UserError: the graph is not a chain, or a node name is not possible in HDF5.
         """
-        steps = self.chain()
+        steps = self.chain() if is_chain(self.nir_graph) else None
         for name in self.nir_graph.nodes:
             if not name or "/" in name or name == ".":
                 raise UserError(f"node name {name!r} cannot be kept", where=os.fspath(path),
                                 cause="HDF5 takes '/' and '.' for paths",
                                 hint="give the node another name")  # fmt: skip
-        write_nir(with_full_shapes(self.nir_graph, steps), path)
+        write_nir(self.nir_graph if steps is None else with_full_shapes(self.nir_graph, steps), path)
         write_metadata(
             path,
             GraphMetadata(
@@ -115,7 +117,7 @@ class SpikingGraph:
                 input_shape=self.input_shape,
                 scales=self.scales,
                 notes=self.notes,
-                layers=tuple(step.name for step in steps),
+                layers=tuple(self.nir_graph.nodes if steps is None else (step.name for step in steps)),
                 readout=self.readout,
                 bias=self.bias,
                 allow_vector=self.allow_vector,

@@ -9,9 +9,11 @@ from typing import Any
 import nir
 import numpy as np
 
-from spikeport.export.graph.chain import INTEGRATORS, NEURONS, SYNAPSES, ChainNode
+from spikeport.export.graph.chain import ChainNode
+from spikeport.export.graph.node_kinds import INTEGRATORS, NEURONS, SYNAPSES
 from spikeport.export.graph.shapes import POOLS
 from spikeport.export.graph.spiking_graph import SpikingGraph
+from spikeport.export.lowering.branches.one_chain import one_chain
 from spikeport.export.network.fixed_point import ACCUMULATOR_LIMIT, STATE_LIMIT, THRESHOLD_LIMIT
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 from spikeport.export.quantization.bias_neurons import SUFFIX
@@ -65,7 +67,7 @@ def explain(graph: SpikingGraph, network: IntegerNetwork, rows: list[LayerReport
     owner = {name: row.name for row in rows for name in (*row.folded, row.neuron, row.name)}
     records = [_metadata_record(graph)]
     explained: set[str] = set()
-    for step in graph.chain():
+    for step in one_chain(graph).chain():
         for each in (step, *step.recurrence):
             layer, row = layers.get(owner.get(each.name, ""), (None, None))
             if row is not None and row.name not in explained:

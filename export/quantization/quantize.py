@@ -14,8 +14,11 @@ import numpy as np
 
 from spikeport.errors import UserError
 from spikeport.export.formats.netx.rules import check_network
-from spikeport.export.graph.chain import INTEGRATORS, NEURONS, SYNAPSES, ChainNode, refuse, structure_faults
+from spikeport.export.graph.chain import ChainNode
+from spikeport.export.graph.node_kinds import INTEGRATORS, NEURONS, SYNAPSES
 from spikeport.export.graph.spiking_graph import SpikingGraph
+from spikeport.export.graph.structure import refuse, structure_faults
+from spikeport.export.lowering.branches.one_chain import one_chain
 from spikeport.export.lowering.discretize import EulerStep, euler_step
 from spikeport.export.lowering.fold import Folded, fold
 from spikeport.export.lowering.folded_layer import FoldedLayer
@@ -55,6 +58,7 @@ def quantize(
 
 def _quantize(graph: SpikingGraph, bits: int, scales: Mapping[str, float]) -> tuple[IntegerNetwork, list[LayerReport]]:
     refuse(_faults(graph))
+    graph = one_chain(graph)
     folded = fold(graph.chain(), graph.dt_s)
     names = [layer.name for layer, _ in folded.layers]
     for name in scales:

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from spikeport.values import Shape
+
+if TYPE_CHECKING:
+    import nir
 
 
 class Pointwise(nn.Conv2d):
@@ -33,3 +41,18 @@ class Pointwise(nn.Conv2d):
             return super().forward(maps)
         rows, columns = self.stride
         return functional.conv2d(maps[:, :, ::rows, ::columns], self.weight)
+
+    def to_nir(self, name: str, shape: Shape, dt_s: float) -> nir.Conv2d:
+        """The convolution as a NIR node.
+
+        Args:
+            name: name of the module.
+            shape: `(C, H, W)` of its input.
+            dt_s: not used.
+        """
+        import nir
+
+        return nir.Conv2d(
+            input_shape=shape[1:], weight=self.weight.detach().cpu().numpy().copy(), stride=self.stride, padding=(0, 0),
+            dilation=(1, 1), groups=1, bias=np.zeros(self.out_channels),
+        )  # fmt: skip

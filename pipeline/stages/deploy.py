@@ -10,6 +10,9 @@ import numpy as np
 from spikeport.export.backends.compare import SpikeComparison, compare_layers, merge, title_of
 from spikeport.export.formats.frames_file import write_frames
 from spikeport.export.formats.netx.write import read_netx, write_netx
+from spikeport.export.graph.spiking_graph import load_graph
+from spikeport.export.graph.structure import is_chain
+from spikeport.export.lowering.branches.one_chain import lay_out
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.sampling import draw
 from spikeport.export.network.spike_trace import SpikeTrace, load_trace
@@ -41,7 +44,7 @@ def export(context: Context) -> StageOutput:
     run, dataset = context.run, context.dataset
     student = load_student(context, context.recipe.distillation.method, "quantized")
     _, height, width = input_shape = dataset.test.frames.shape[2:]
-    graph = to_spiking_graph(student.deployed(), input_shape, dataset.dt_s, scales(student))
+    graph = to_spiking_graph(student.deployed(), input_shape, dataset.dt_s, scales(student), wiring=student.wiring())
     nir_file, metadata = run.file("student.nir"), metadata_path(run.file("student.nir"))
     graph.save(nir_file)
     network, table = quantize(load_graph(nir_file))
@@ -108,7 +111,10 @@ def _student_against_reference(context: Context, network: IntegerNetwork) -> Spi
     from spikeport.pipeline.stages.train import load_student
 
     student = load_student(context, context.recipe.distillation.method, "quantized")
-    names = [layer.name for layer in network.layers]
+    names = student.layer_names()
+    graph = load_graph(context.run.file("student.nir"))
+    # On the chip the neurons of a branch stand beside relays of others, which the student does not have.
+    places = None if is_chain(graph.nir_graph) else lay_out(graph).places
     frames = context.dataset.test.frames
     parts = []
     for start in range(0, len(frames), CHECK_CHUNK):
@@ -118,6 +124,9 @@ def _student_against_reference(context: Context, network: IntegerNetwork) -> Spi
         trained = [layer.transpose(0, 1).to(torch.uint8).numpy() for layer in spikes]
         reference = simulate_reference(network, chunk, keep_layers=True).layer_spikes
         assert reference is not None
+        if places is not None:
+            own = [places[name] for name in student.neuron_names()]
+            reference = tuple(reference[at].reshape(*chunk.shape[:2], -1)[..., where.ravel()] for at, where in own)
         shaped = [np.reshape(b, a.shape) for a, b in zip(trained, reference, strict=True)]
         parts.append(compare_layers(names, trained, shaped, executions=(QUANTIZED, REFERENCE)))
         context.progress(min(start + CHECK_CHUNK, len(frames)), len(frames), "recordings, student against reference")

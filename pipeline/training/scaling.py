@@ -10,6 +10,8 @@ import torch
 from spikeport.export.network.fixed_point import BIAS_LIMIT, THRESHOLD_LIMIT, WEIGHT_LIMIT
 from spikeport.pipeline.models.students.base import Student, weight_layers
 
+RELAYED_LIMIT = WEIGHT_LIMIT - 2  # of a threshold beside relays, whose weight must exceed it
+
 
 def rescale(student: Student) -> Student:
     """Multiplies weights, bias and threshold of each layer by one factor, so that its weights fill 8 bits.
@@ -25,17 +27,19 @@ def rescale(student: Student) -> Student:
     """
     student = copy.deepcopy(student)
     for layer in weight_layers(student):
-        synapse, neurons, pooled = layer.synapse, layer.neurons, layer.pooled
-        largest = float(synapse.weight.detach().abs().max())
+        neurons, pooled = layer.neurons, layer.pooled
+        largest = max(float(synapse.weight.detach().abs().max()) for _, synapse in layer.synapses)
         if (recurrence := neurons.recurrent_synapse) is not None:  # both have one scale
             largest = max(largest, float(recurrence.weight.detach().abs().max()) * pooled)
         bias = 0.0 if layer.bias is None else float(layer.bias.detach().abs().max()) * pooled
         threshold = float(neurons.threshold) * pooled
-        units = min(WEIGHT_LIMIT / largest, THRESHOLD_LIMIT / threshold, BIAS_LIMIT / max(bias, 1e-30))
+        highest = RELAYED_LIMIT if layer.passed else THRESHOLD_LIMIT
+        units = min(WEIGHT_LIMIT / largest, highest / threshold, BIAS_LIMIT / max(bias, 1e-30))
         scale = 2.0 ** round(math.log2(units))
         factor = units / scale
         with torch.no_grad():
-            synapse.weight *= factor
+            for _, synapse in layer.synapses:
+                synapse.weight *= factor
             if layer.bias is not None:
                 layer.bias.mul_(factor)
             neurons.rescale(factor)
@@ -44,9 +48,9 @@ def rescale(student: Student) -> Student:
 
 
 def scales(student: Student) -> dict[str, float]:
-    """The scale S of each synapse by name: integer weights are S times the float weights.
-
-    Args:
-        student: a student without batch norm.
-    """
-    return {layer.name: float(layer.neurons.scale) / layer.pooled for layer in weight_layers(student)}
+    """The scale S of each synapse by name: integer weights are S times the float weights."""
+    return {
+        name: float(layer.neurons.scale) / layer.pooled
+        for layer in weight_layers(student)
+        for name, _ in layer.synapses
+    }

@@ -23,8 +23,8 @@ def run_nir(graph: nir.NIRGraph, dt_s: float, frames: np.ndarray, reset: str = "
     return _Run(graph, dt_s, reset).frames(frames)
 
 
-def run_nodes(graph: nir.NIRGraph, dt_s: float, frames: np.ndarray) -> dict[str, np.ndarray]:
-    """The same, every node's signal `[T, ...]` by its path joined with dots."""
+def run_nodes(graph: nir.NIRGraph, dt_s: float, frames: np.ndarray | dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The same, every node's signal `[T, ...]` by its path joined with dots. `frames` of several inputs by name."""
     run = _Run(graph, dt_s, "zero")
     run.frames(frames)
     return {".".join(path): np.array(signal) for path, signal in run.reported.items()}
@@ -39,11 +39,14 @@ class _Run:
         self.open: set[tuple] = set()
         self.shapes: dict[tuple, tuple] = {}
 
-    def frames(self, frames: np.ndarray) -> np.ndarray:
+    def frames(self, frames: np.ndarray | dict[str, np.ndarray]) -> np.ndarray:
+        if isinstance(frames, dict):
+            steps = [dict(zip(frames, step, strict=True)) for step in zip(*frames.values(), strict=True)]
+            return self.frames(steps)  # type: ignore[arg-type]
         leave = next((key,) for key, node in self.graph.nodes.items() if isinstance(node, nir.Output))
         result = []
         for frame in frames:
-            self.now, self.frame = {}, frame.astype(np.float64)
+            self.now, self.frame = {}, frame
             result.append(self.value(leave))
             for path in self.node_paths(self.graph, ()):  # those that only loops lead to are stepped as well
                 self.reported.setdefault(path, []).append(self.value(path))
@@ -83,7 +86,7 @@ class _Run:
         if path in self.open:  # a loop: the spikes of the step before, none before the first
             return self.reported[path][-1] if self.reported.get(path) else np.zeros(self.shapes[path])
         if isinstance(node, nir.Input) and len(path) == 1:
-            return self.frame
+            return np.float64(self.frame[path[0]] if isinstance(self.frame, dict) else self.frame)
         self.open |= {path} if isinstance(node, NEURONS) else set()
         try:
             self.now[path] = self.passed(path, node, self.arriving(path))

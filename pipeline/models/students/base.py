@@ -5,7 +5,7 @@ The event head is deployed. A static head exists for distillation, and is droppe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +18,7 @@ from spikeport.pipeline.models.neurons.fused_norm_lif import can_fuse, fused_nor
 
 Head = Literal["event", "static"]
 POOL = 2  # side of an average pool
+ENTRY = "input"  # in the wiring of a block: what enters the block; of a network: its input
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,30 @@ class StudentOutput:
 
 
 class BranchedBlock(nn.Module):
-    """A part of a backbone that is not a chain of layers, which netx does not have.
+    """A part of a backbone with branches.
 
     `forward` maps spikes `[T, B, ...]` to the spikes of each of its layers of neurons, and the membranes of the last.
     """
+
+    def deployed(self) -> list[tuple[str, nn.Module]]:
+        """Its synapses and neurons by name, in an order of execution."""
+        raise NotImplementedError
+
+    def wiring(self) -> dict[str, tuple[str, ...]]:
+        """By name, what enters a module where it is not the one before: names of its own, or `ENTRY`."""
+        raise NotImplementedError
+
+    def passed(self) -> frozenset[str]:
+        """Names of the neurons that a branch passes, so that relays stand in their layer on the chip."""
+        raise NotImplementedError
+
+    def fold_norms(self, fold: Callable[[nn.Conv2d | nn.Linear, nn.Module], Tensor | None]) -> None:
+        """Folds its batch norms into its synapses, in place.
+
+        Args:
+            fold: folds a norm into the weights before it, and returns the bias that this leaves, unset.
+        """
+        raise NotImplementedError
 
 
 class Student(nn.Module):
@@ -114,20 +135,32 @@ class Student(nn.Module):
 
     def deployed(self) -> list[tuple[str, nn.Module]]:
         """Named layers of the event path in order, which go to the chip once batch norm is folded."""
-        return [*self.backbone.items(), ("output", self.synapse("event")), ("output_neurons", self.output_neurons)]
+        layers: list[tuple[str, nn.Module]] = []
+        for name, layer in self.backbone.items():
+            inner = layer.deployed() if isinstance(layer, BranchedBlock) else None
+            layers += [(name, layer)] if inner is None else [(f"{name}.{own}", module) for own, module in inner]
+        return [*layers, ("output", self.synapse("event")), ("output_neurons", self.output_neurons)]
+
+    def wiring(self) -> dict[str, tuple[str, ...]]:
+        """By name in `deployed`, what enters a layer where it is not the one before it."""
+        found: dict[str, tuple[str, ...]] = {}
+        before = ENTRY
+        for name, layer in self.backbone.items():
+            if not isinstance(layer, BranchedBlock):
+                before = name
+                continue
+            for own, sources in layer.wiring().items():
+                found[f"{name}.{own}"] = tuple(before if each == ENTRY else f"{name}.{each}" for each in sources)
+            before = f"{name}.{layer.deployed()[-1][0]}"
+        return found
 
     def layer_names(self) -> list[str]:
-        """Names of the layers in `layer_spikes`: those of their synapses; a branched block numbers its own."""
-        names, before = [], ""
-        for name, layer in self.deployed():
-            if isinstance(layer, LoihiNeuron):
-                names.append(before)
-            elif isinstance(layer, BranchedBlock):
-                count = sum(isinstance(inner, LoihiNeuron) for inner in layer.modules())
-                names += [f"{name}.{number}" for number in range(1, count + 1)]
-            elif isinstance(layer, (nn.Conv2d, nn.Linear)):
-                before = name
-        return names
+        """Names of the layers in `layer_spikes`: those of their first synapses."""
+        return [layer.name for layer in weight_layers(self)]
+
+    def neuron_names(self) -> list[str]:
+        """Names of the layers of neurons in `deployed`, in the order of `layer_spikes`."""
+        return [name for name, layer in self.deployed() if isinstance(layer, LoihiNeuron)]
 
     def neurons(self) -> list[LoihiNeuron]:
         """Every layer of neurons in order, the output last."""
@@ -143,12 +176,21 @@ class WeightLayer:
         synapse: convolution or dense layer.
         neurons: the layer of neurons behind it.
         pooled: number of inputs that the average pool before the synapse averages, 1 without a pool.
+        added: other synapses, by name, whose currents are added to this one's. They have no bias.
+        passed: whether a branch passes the layer, so that relays stand beside its neurons on the chip.
     """
 
     name: str
     synapse: Synapse
     neurons: LoihiNeuron
     pooled: int
+    added: tuple[tuple[str, Synapse], ...] = ()
+    passed: bool = False
+
+    @property
+    def synapses(self) -> list[tuple[str, Synapse]]:
+        """All synapses by name, the first first."""
+        return [(self.name, self.synapse), *self.added]
 
     @property
     def bias_owner(self) -> nn.Module:
@@ -171,7 +213,14 @@ def weight_layers(student: Student) -> Iterator[WeightLayer]:
     """
     synapse: Synapse | None = None
     at, pooled = "", 1
-    for name, layer in student.deployed():
+    layers, wiring = dict(student.deployed()), student.wiring()
+    passed = {
+        f"{name}.{own}"
+        for name, block in student.backbone.items()
+        if isinstance(block, BranchedBlock)
+        for own in block.passed()
+    }
+    for name, layer in layers.items():
         if isinstance(layer, nn.AvgPool2d):
             rows, columns = np.broadcast_to(layer.kernel_size, 2).tolist()
             pooled = rows * columns
@@ -179,5 +228,16 @@ def weight_layers(student: Student) -> Iterator[WeightLayer]:
             at, synapse = name, layer
         elif isinstance(layer, LoihiNeuron):
             assert synapse is not None
-            yield WeightLayer(at, synapse, layer, pooled)
+            first, *others = wiring.get(name, (at,))
+            added = [(each, layers[each]) for each in others]
+            main = layers[first] if others else synapse
+            assert isinstance(main, (nn.Conv2d, nn.Linear))
+            yield WeightLayer(
+                first,
+                main,
+                layer,
+                pooled,
+                tuple((each, module) for each, module in added if isinstance(module, (nn.Conv2d, nn.Linear))),
+                name in passed,
+            )
             pooled = 1

@@ -1,6 +1,8 @@
-"""Spiking ResNets, for comparison in software: netx holds chains of layers, and a shortcut is a branch."""
+"""Spiking ResNets. Their shortcuts become relays on the chip, see `export.lowering.branches`."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from torch import Tensor, nn
 
@@ -8,7 +10,7 @@ from spikeport.pipeline.models.neurons.base import Place
 from spikeport.pipeline.models.neurons.table import make_neurons
 from spikeport.pipeline.models.pointwise import Pointwise
 from spikeport.pipeline.models.resnet_spec import RESNETS, ResNetSpec, check_side
-from spikeport.pipeline.models.students.base import BranchedBlock, Student
+from spikeport.pipeline.models.students.base import ENTRY, BranchedBlock, Student
 from spikeport.pipeline.models.students.network import StudentNetwork, with_heads
 from spikeport.pipeline.run.sections.networks import Student as StudentRecipe
 from spikeport.values import Shape
@@ -22,17 +24,56 @@ class SpikingBlock(BranchedBlock):
         wider: channels of the output.
         stride: stride of the first convolution.
         recipe: `[student]`. The neurons are always leaky.
+
+    Without norm the convolutions have biases, and the shortcut is a 1 x 1 convolution in any case: one weight a channel
+    where shapes are equal, 1 before quantization.
     """
 
-    def __init__(self, channels: int, wider: int, stride: int, recipe: StudentRecipe) -> None:
+    def __init__(self, channels: int, wider: int, stride: int, recipe: StudentRecipe, *, norm: bool) -> None:
         super().__init__()
-        self.conv1, self.norm1 = _conv(channels, wider, stride), nn.BatchNorm2d(wider)
-        self.conv2, self.norm2 = _conv(wider, wider, 1), nn.BatchNorm2d(wider)
+        self.conv1, self.norm1 = _conv(channels, wider, stride, norm=norm), _norm(wider, norm=norm)
+        self.conv2, self.norm2 = _conv(wider, wider, 1, norm=norm), _norm(wider, norm=norm)
         self.neurons1, self.neurons2 = make_neurons(recipe, wider, "conv"), make_neurons(recipe, wider, "conv")
-        same = stride == 1 and channels == wider
-        self.shortcut = (
-            nn.Identity() if same else nn.Sequential(Pointwise(channels, wider, stride), nn.BatchNorm2d(wider))
-        )
+        self.shortcut: nn.Module
+        if stride == 1 and channels == wider:
+            self.shortcut = nn.Identity() if norm else _weighted_identity(channels)
+        else:
+            pointwise = Pointwise(channels, wider, stride)
+            self.shortcut = nn.Sequential(pointwise, nn.BatchNorm2d(wider)) if norm else pointwise
+
+    def deployed(self) -> list[tuple[str, nn.Module]]:
+        """See `BranchedBlock.deployed`."""
+        return [
+            ("conv1", self.conv1),
+            ("conv1_neurons", self.neurons1),
+            ("conv2", self.conv2),
+            ("shortcut", self.shortcut),
+            ("conv2_neurons", self.neurons2),
+        ]
+
+    def wiring(self) -> dict[str, tuple[str, ...]]:
+        """See `BranchedBlock.wiring`."""
+        return {"conv1": (ENTRY,), "shortcut": (ENTRY,), "conv2_neurons": ("conv2", "shortcut")}
+
+    def passed(self) -> frozenset[str]:
+        """The first neurons: what enters the block passes them."""
+        return frozenset({"conv1_neurons"})
+
+    def fold_norms(self, fold: Callable[[nn.Conv2d | nn.Linear, nn.Module], Tensor | None]) -> None:
+        """See `BranchedBlock.fold_norms`."""
+        for synapse, norm in ((self.conv1, self.norm1), (self.conv2, self.norm2)):
+            bias = fold(synapse, norm)
+            synapse.bias = None if bias is None else nn.Parameter(bias)
+        self.norm1, self.norm2 = nn.Identity(), nn.Identity()
+        if isinstance(self.shortcut, nn.Identity):
+            self.shortcut = _weighted_identity(self.conv2.out_channels)
+        elif isinstance(self.shortcut, nn.Sequential):
+            pointwise, norm = self.shortcut
+            assert isinstance(pointwise, nn.Conv2d)
+            bias = fold(pointwise, norm)
+            if bias is not None:
+                self.conv2.bias = nn.Parameter(bias if self.conv2.bias is None else self.conv2.bias.detach() + bias)
+            self.shortcut = pointwise
 
     def forward(self, spikes: Tensor) -> tuple[list[Tensor], Tensor]:
         """Computes the block.
@@ -48,11 +89,6 @@ class SpikingBlock(BranchedBlock):
         return [inner, outer], membranes
 
 
-class _SpatialMean(nn.Module):
-    def forward(self, spikes: Tensor) -> Tensor:
-        return spikes.mean((-2, -1))
-
-
 class SpikingResNet(StudentNetwork):
     """A spiking ResNet: 3 x 3 stem, residual blocks, the mean of the last spikes over places with batch norm.
 
@@ -62,7 +98,6 @@ class SpikingResNet(StudentNetwork):
     """
 
     options = ("width",)
-    not_for_netx = "a shortcut is a branch, and netx holds chains of layers"
 
     def __init__(self, name: str, summary: str) -> None:
         self.name, self.summary = name, summary
@@ -73,7 +108,7 @@ class SpikingResNet(StudentNetwork):
     def build(
         self, recipe: StudentRecipe, input_shape: Shape, classes: int, *, shared_head: bool, norm: bool = True
     ) -> Student:
-        """Builds the student, see `StudentNetwork.build`. Batch norms stay without `norm` too.
+        """Builds the student, see `StudentNetwork.build`.
 
         Args:
             recipe, input_shape, classes, shared_head, norm: as for `StudentNetwork.build`.
@@ -82,18 +117,21 @@ class SpikingResNet(StudentNetwork):
         check_side(height, width, "student.network")
         spec: ResNetSpec = RESNETS[self.name].scaled(recipe.width)
         layers: dict[str, nn.Module] = {
-            "conv1": _conv(channels, spec.stem, 1),
-            "norm1": nn.BatchNorm2d(spec.stem),
+            "conv1": _conv(channels, spec.stem, 1, norm=norm),
+            **({"norm1": nn.BatchNorm2d(spec.stem)} if norm else {}),
             "conv1_neurons": make_neurons(recipe, spec.stem, "conv"),
         }
         channels = spec.stem
         for stage, (wider, blocks, stride) in enumerate(spec.stages, start=1):
             for block in range(1, blocks + 1):
                 layers[f"stage{stage}_block{block}"] = SpikingBlock(
-                    channels, wider, stride if block == 1 else 1, recipe
+                    channels, wider, stride if block == 1 else 1, recipe, norm=norm
                 )
                 channels = wider
-        layers["mean"], layers["mean_norm"] = _SpatialMean(), nn.BatchNorm1d(channels)
+            height, width = -(-height // stride), -(-width // stride)  # 3 x 3 with padding 1
+        layers["mean"], layers["flatten"] = nn.AvgPool2d((height, width)), nn.Flatten()
+        if norm:
+            layers["mean_norm"] = nn.BatchNorm1d(channels)
         if spec.dense:
             layers["dense"], layers["dense_neurons"] = (
                 nn.Linear(channels, spec.dense),
@@ -103,5 +141,16 @@ class SpikingResNet(StudentNetwork):
         return with_heads(layers, channels, classes, recipe, shared=shared_head)
 
 
-def _conv(channels: int, wider: int, stride: int) -> nn.Conv2d:
-    return nn.Conv2d(channels, wider, 3, stride=stride, padding=1, bias=False)
+def _conv(channels: int, wider: int, stride: int, *, norm: bool) -> nn.Conv2d:
+    return nn.Conv2d(channels, wider, 3, stride=stride, padding=1, bias=not norm)
+
+
+def _norm(channels: int, *, norm: bool) -> nn.Module:
+    return nn.BatchNorm2d(channels) if norm else nn.Identity()
+
+
+def _weighted_identity(channels: int) -> nn.Conv2d:
+    """A 1 x 1 convolution that passes each channel on with weight 1."""
+    shortcut = nn.Conv2d(channels, channels, 1, groups=channels, bias=False)
+    nn.init.ones_(shortcut.weight)
+    return shortcut

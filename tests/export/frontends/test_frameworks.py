@@ -109,7 +109,6 @@ REFUSED = {
     ("Conv2d", "around a neuron"): "netx has recurrent weights for dense layers only",
     ("Threshold", ""): "netx has no neuron without state",
     ("Conv1d", ""): "netx has no 1-D convolution",
-    ("any", "branches and merges (a residual edge)"): "netx has no add and no concat",
 }
 LAVA = ("snntorch_rleaky", "snntorch_synaptic_bias_unit", "norse_conv_shaped", "sinabs_from_model", "spikingjelly_conv",
         "nirtorch_nested_recurrent")  # fmt: skip
