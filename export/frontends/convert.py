@@ -1,0 +1,91 @@
+"""Converts any torch network of snnTorch style to a spiking graph: lists of modules as they are, others by a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from spikeport.errors import UserError
+from spikeport.export.frontends.from_snntorch import to_spiking_graph
+from spikeport.export.frontends.module_walk import Named
+from spikeport.export.frontends.trace_modules import INPUT, Trace, trace
+from spikeport.export.graph.spiking_graph import SpikingGraph
+from spikeport.values import Shape
+
+
+def convert(
+    model: nn.Module | Iterable[tuple[str, nn.Module]],
+    input_shape: Shape,
+    dt_s: float,
+    *,
+    scales: Mapping[str, float] | None = None,
+    readout: str = "",
+    example: Tensor | None = None,
+) -> SpikingGraph:
+    """Converts a network of torch modules and snnTorch neurons to a spiking graph.
+
+    An `nn.Sequential`, or pairs (name, module), are taken as they are. Any other module runs once on one time step, and
+    the modules and functions that it calls become the graph: convolutions, linear layers, pools, flatten, dropout,
+    batch norm, additions of branches, and neurons whose membranes are hidden or passed by hand in a loop over time.
+
+    Args:
+        model: the network.
+        input_shape: shape of one time step of one sample, `(C, H, W)` or `(N,)`.
+        dt_s: time step in seconds.
+        scales: integer units per float unit of each weight layer that is quantized already.
+        readout: how the output becomes a class, see SpikingGraph.
+        example: an input for the run, a batch of one sample and one step. None: random zeros and ones, as
+            `[1, *input_shape]` or, if the network takes recordings, `[1, 1, *input_shape]`.
+
+    Returns:
+        The graph. Its notes say what was left out, rewritten or read from the run.
+
+    Raises:
+        UserError: the network fails, calls a function that has no place on the chip, or contains modules that the chip
+            cannot execute; the error names all of them.
+    """
+    if not isinstance(model, nn.Module) or isinstance(model, nn.Sequential):
+        return to_spiking_graph(model, input_shape, dt_s, scales, readout)
+    found = _trace(model, tuple(int(size) for size in input_shape), example)
+    named = _leading_to_output(found)
+    wiring = {name: found.wiring[name] for name, _ in named}
+    graph = to_spiking_graph(named, input_shape, dt_s, scales, readout, wiring)
+    return replace(graph, notes=(*found.notes, *graph.notes))
+
+
+def _trace(model: nn.Module, shape: Shape, example: Tensor | None) -> Trace:
+    """The trace on an example, or on the form of input, a step or a recording, whose modules see batches of samples."""
+    if example is not None:
+        return trace(model, example)
+    dtype = next((parameter.dtype for parameter in model.parameters()), torch.float32)
+    generator = torch.Generator().manual_seed(0)
+    step = torch.randint(0, 2, (1, *shape), generator=generator).to(dtype)
+    failures: list[UserError] = []
+    odd: Trace | None = None
+    for frames, words in ((step, "one time step"), (step[None], "a recording `[T, B, ...]`")):
+        try:
+            found = trace(model, frames)
+        except UserError as error:
+            failures.append(error)
+            continue
+        if found.batched:
+            found.notes.append(f"read from a run of its forward on {words}")
+            return found
+        odd = odd or found
+    if odd is not None:
+        return odd
+    raise failures[0]
+
+
+def _leading_to_output(found: Trace) -> Named:
+    """The modules that lead to the output, in the order of execution."""
+    wanted, waiting = set(), [found.output]
+    while waiting:
+        name = waiting.pop()
+        if name not in wanted and name != INPUT:
+            wanted.add(name)
+            waiting += found.wiring[name]
+    return [(name, module) for name, module in found.modules if name in wanted]

@@ -1,0 +1,263 @@
+"""Traces one time step of a torch network: which modules and functions run, in which order, and what enters each.
+
+The network runs once with a real input. Modules that have a place on the chip are recorded whole; between them, the
+functions that the network calls itself are recorded: pools, flatten, additions, concatenations. Where a network loops
+over time by itself, the first step is taken: a module that runs again is the same layer one step later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import snntorch
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import type_before_parametrizations
+from torch.overrides import TorchFunctionMode
+
+from spikeport.errors import UserError
+from spikeport.export.frontends.functions import FUNCTIONS, PASSED_ON, Sum, fixed_pool
+from spikeport.export.frontends.module_walk import SKIPPED, Named
+
+INPUT = "input"
+LEAVES = (
+    nn.Conv1d,
+    nn.Conv2d,
+    nn.Linear,
+    nn.AvgPool2d,
+    nn.MaxPool2d,
+    nn.AdaptiveAvgPool2d,
+    nn.AdaptiveMaxPool2d,
+    nn.modules.batchnorm._BatchNorm,
+    nn.Flatten,
+    *SKIPPED,
+    snntorch.SpikingNeuron,
+    nn.ReLU,
+    nn.Sigmoid,
+    nn.Tanh,
+    nn.Softmax,
+    nn.LayerNorm,
+    nn.GroupNorm,
+)
+
+
+AXES = {nn.Conv2d: 4, nn.Conv1d: 3, nn.Linear: 2}  # of a batch before these modules
+
+
+@dataclass
+class Trace:
+    """What one time step of a network does.
+
+    Attributes:
+        modules: names and modules in the order of execution; functions are modules named after what they follow.
+        wiring: by name, what enters a module where it is not the one before.
+        output: name of the module whose result the network returns.
+        returns_membrane: whether it returns the membrane of this module and not its spikes.
+        batched: whether its modules saw batches: `[B, C, H, W]` before convolutions, `[B, N]` before linear layers.
+        notes: what was read from the run.
+    """
+
+    modules: Named = field(default_factory=list)
+    wiring: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    output: str = ""
+    returns_membrane: bool = False
+    batched: bool = True
+    notes: list[str] = field(default_factory=list)
+
+
+def trace(model: nn.Module, frames: Tensor) -> Trace:
+    """Runs a network on one input and returns what ran.
+
+    Args:
+        model: a network whose forward takes one time step, or a recording of one time step.
+        frames: the input that it takes, a batch of one sample.
+
+    Raises:
+        UserError: the network fails on this input, or uses a function that has no place on the chip.
+    """
+    recorder = _Recorder(model)
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad(), recorder.hooked(), recorder:
+            recorder.sources[id(frames)] = (INPUT,)
+            recorder.alive.append(frames)
+            result = model(frames)
+    except UserError:
+        raise
+    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
+        raise UserError(
+            f"fails on an input of shape {tuple(frames.shape)}", where=type(model).__name__,
+            cause=str(error).split("\n")[0],
+            hint="its forward must take one time step, or a recording of one step",
+        ) from error  # fmt: skip
+    finally:
+        model.train(training)
+    return recorder.finished(result)
+
+
+class _Recorder(TorchFunctionMode):
+    """Follows tensors through modules and functions.
+
+    Attributes:
+        sources: by id of a tensor, the names whose sum it is.
+        membranes: ids of tensors that are membranes, with the names of their neurons.
+        alive: tensors of the run, so that ids are unique.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.names = {id(module): name for name, module in reversed(list(model.named_modules()))}
+        self.sources: dict[int, tuple[str, ...]] = {}
+        self.membranes: dict[int, str] = {}
+        self.alive: list[Any] = []
+        self.found = Trace()
+        self.inside = 0
+        self.calls: dict[str, int] = {}
+        self.stacked: set[int] = set()  # ids of tensors that hold several steps of one signal
+
+    @contextmanager
+    def hooked(self) -> Iterator[None]:
+        handles = []
+        for module in self.model.modules():
+            if is_leaf(module):
+                handles.append(module.register_forward_pre_hook(self._enter))
+                handles.append(module.register_forward_hook(self._leave, always_call=True))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _enter(self, module: nn.Module, arguments: Any) -> None:
+        self.inside += 1
+
+    def _leave(self, module: nn.Module, arguments: tuple[Any, ...], result: Any) -> None:
+        self.inside -= 1
+        if self.inside or result is None:
+            return
+        name = self.names[id(module)]
+        axes = next((axes for kind, axes in AXES.items() if isinstance(module, kind)), 0)
+        if axes and arguments and isinstance(arguments[0], Tensor) and arguments[0].ndim != axes:
+            self.found.batched = False
+        entering = self._sources_of(arguments[0]) if arguments and isinstance(arguments[0], Tensor) else None
+        self.calls[name] = self.calls.get(name, 0) + 1
+        if entering is None:
+            return
+        if isinstance(module, (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)) and isinstance(result, Tensor):
+            module = fixed_pool(name, module, arguments[0], result)
+        if self.calls[name] == 1 or not isinstance(module, snntorch.SpikingNeuron):
+            name = self._add(name, module, entering)
+        results = result if isinstance(result, tuple) else (result,)
+        for index, each in enumerate(results):
+            if isinstance(each, Tensor):
+                self._give(each, (name,))
+                if index and isinstance(module, snntorch.SpikingNeuron):
+                    self.membranes[id(each)] = name
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if self.inside or not any(isinstance(each, Tensor) for each in _flat((result,))):
+            return result
+        name = getattr(func, "__name__", str(func))
+        tensors = [each for each in _flat(args) if isinstance(each, Tensor) and id(each) in self.sources]
+        if not tensors:
+            return result
+        self._function(name, func, args, dict(kwargs or {}), tensors, result)
+        return result
+
+    def _function(
+        self, name: str, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[Tensor], result: Any
+    ) -> None:
+        first = tensors[0]
+        stacked = name in ("stack", "cat") and len({self.sources[id(each)] for each in tensors}) == 1
+        over_time = name in ("sum", "mean") and id(first) in self.stacked
+        if stacked:
+            self.stacked |= {id(result)}
+        if stacked or over_time or name in PASSED_ON or _same_sample(name, first, result):
+            for each in result if isinstance(result, (tuple, list)) else (result,):
+                if isinstance(each, Tensor):
+                    self._give(each, self.sources[id(first)])
+                    if id(first) in self.membranes:
+                        self.membranes[id(each)] = self.membranes[id(first)]
+            return
+        make = FUNCTIONS.get(name)
+        module = None if make is None else make(args, kwargs, first, result)
+        if module is None:
+            after = self.sources[id(first)][-1]
+            if all(id(each) in self.membranes for each in tensors):
+                return  # arithmetic of a neuron that the network writes out; its spikes do not come from it
+            raise UserError(
+                f"calls {name} on what {after} gives", where=type(self.model).__name__,
+                cause="it has no place on the chip",
+                hint="write it with what the chip has: convolutions, linear layers, pools, sums, neurons",
+            )  # fmt: skip
+        if isinstance(module, Sum):
+            entering = tuple(each for tensor in tensors for each in self.sources[id(tensor)])
+            self._give(result, entering)
+            return
+        if isinstance(module, nn.Identity):
+            self._give(result, self.sources[id(first)])
+            return
+        name = self._add(f"{self.sources[id(first)][-1]}.{name}", module, self.sources[id(first)])
+        self._give(result, (name,))
+
+    def _sources_of(self, tensor: Tensor) -> tuple[str, ...] | None:
+        return self.sources.get(id(tensor))
+
+    def _give(self, tensor: Tensor, names: tuple[str, ...]) -> None:
+        self.sources[id(tensor)] = names
+        self.alive.append(tensor)
+
+    def _add(self, name: str, module: nn.Module, entering: tuple[str, ...]) -> str:
+        taken = dict(self.found.modules)
+        if name in taken and self.calls.get(name, 0) > 1 and self.found.wiring.get(name) == entering:
+            return name  # the same layer one step later
+        base, number = name, 2
+        while name in taken:
+            name, number = f"{base}_{number}", number + 1
+        self.found.modules.append((name, module))
+        self.found.wiring[name] = entering
+        return name
+
+    def finished(self, result: Any) -> Trace:
+        """The trace, with what the network returns: the first of its results that comes from a module."""
+        tensors = [each for each in _flat((result,)) if isinstance(each, Tensor)]
+        known = [each for each in tensors if id(each) in self.sources and self.sources[id(each)] != (INPUT,)]
+        if not known:
+            raise UserError("returns nothing that comes from its input", where=type(self.model).__name__,
+                            hint="return the output spikes, or the membrane of the last neurons")  # fmt: skip
+        spikes = [each for each in known if id(each) not in self.membranes]
+        chosen = (spikes or known)[0]
+        self.found.output = self.sources[id(chosen)][-1]
+        self.found.returns_membrane = not spikes
+        return self.found
+
+
+def is_leaf(module: nn.Module) -> bool:
+    """Whether a module is recorded whole."""
+    return isinstance(module, LEAVES) or callable(getattr(module, "to_nir", None)) or (
+        type_before_parametrizations(module) is not type(module)
+    )  # fmt: skip
+
+
+def _same_sample(name: str, first: Tensor, result: Any) -> bool:
+    """Whether a function picks the only time step of a recording, or adds an axis: `x[0]`, `unsqueeze`."""
+    if name in ("__getitem__", "select", "unsqueeze", "squeeze", "unbind"):
+        tensors = result if isinstance(result, (tuple, list)) else (result,)
+        return all(isinstance(each, Tensor) and each.numel() == first.numel() for each in tensors)
+    return False
+
+
+def _flat(values: Any) -> Iterator[Any]:
+    if isinstance(values, (tuple, list)):
+        for each in values:
+            yield from _flat(each)
+    else:
+        yield values

@@ -1,0 +1,75 @@
+"""Networks as people write them: traced by what they call, and equal to the same layers written as a list."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from torch import nn
+from written_networks import ByHand, OverTime, Residual, leaky
+
+from spikeport.errors import UserError
+from spikeport.export.frontends.trace_modules import trace
+
+
+def test_a_loop_by_hand_is_its_first_step() -> None:
+    found = trace(ByHand(), torch.rand(1, 6))
+    assert [name for name, _ in found.modules] == ["fc1", "lif1", "fc2", "lif2"]
+    assert found.wiring == {"fc1": ("input",), "lif1": ("fc1",), "fc2": ("lif1",), "lif2": ("fc2",)}
+    assert (found.output, found.returns_membrane) == ("lif2", False)
+
+
+def test_a_recording_of_one_step_with_functions_between() -> None:
+    found = trace(OverTime(), torch.rand(1, 1, 2, 6, 8))
+    kinds = [type(module).__name__ for _, module in found.modules]
+    assert kinds == ["Conv2d", "BatchNorm2d", "Dropout2d", "Leaky", "MaxPool2d", "Flatten", "Linear", "Leaky"]
+    names = [name for name, _ in found.modules]
+    assert found.wiring[names[0]] == ("input",)
+    for before, name in itertools.pairwise(names):
+        assert found.wiring[name] == (before,)
+    pool = dict(found.modules)[names[4]]
+    assert (pool.kernel_size, names[4]) == (2, "lif1.max_pool2d")
+
+
+def test_a_shortcut_becomes_wiring() -> None:
+    found = trace(Residual(), torch.rand(1, 2, 6, 8))
+    assert found.wiring["lif2"] == ("conv2", "short")
+    assert found.wiring["short"] == ("input",)
+    assert found.output == "lif2"
+
+
+def test_a_sequential_with_hidden_states() -> None:
+    net = nn.Sequential(
+        nn.Conv2d(2, 3, 3), leaky(init_hidden=True), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(3 * 2 * 3, 4),
+        leaky(init_hidden=True, output=True),
+    )  # fmt: skip
+    found = trace(net, torch.rand(1, 2, 6, 8))
+    assert [name for name, _ in found.modules] == ["0", "1", "2", "3", "4", "5"]
+    assert found.output == "5"
+
+
+def test_the_mode_of_the_network_stays() -> None:
+    net = OverTime().train()
+    trace(net, torch.rand(1, 1, 2, 6, 8))
+    assert net.training
+    assert net.block[2].training
+
+
+def test_a_function_without_a_place_is_named() -> None:
+    class Odd(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.lif = nn.Linear(4, 3), leaky(init_hidden=True)
+
+        def forward(self, x):
+            return self.lif(torch.sin(self.fc(x)))
+
+    with pytest.raises(UserError, match="Odd: calls sin on what fc gives: it has no place on the chip"):
+        trace(Odd(), torch.rand(1, 4))
+
+
+def test_a_forward_that_fails_is_one_line() -> None:
+    with pytest.raises(UserError, match=r"ByHand: fails on an input of shape \(1, 7\)") as refusal:
+        trace(ByHand(), torch.rand(1, 7))
+    assert "\n" not in str(refusal.value)
