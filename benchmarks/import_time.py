@@ -22,7 +22,7 @@ CASES = {
     "import spikeport": "import spikeport",
     "spikeport.simulate": "import spikeport; spikeport.simulate, spikeport.load_network",
     "spikeport.load_graph": "import spikeport; spikeport.load_graph, spikeport.quantize",
-    "spikeport.from_snntorch": "import spikeport; spikeport.from_snntorch",
+    "spikeport.convert": "import spikeport; spikeport.convert",
 }
 BASE, TARGET = "import numpy", 1.5
 

@@ -8,7 +8,7 @@
     array([-1])
 
 A network from elsewhere:
-    load_graph, from_snntorch -> SpikingGraph; quantize -> CompiledNetwork; load_network -> CompiledNetwork (.net).
+    load_graph, convert -> SpikingGraph; quantize -> CompiledNetwork; load_network -> CompiledNetwork (.net).
     check_limits -> LimitReport; simulate -> SpikeTrace; compare -> SpikeComparison; replay; estimate_energy ->
     EnergyEstimate; profile -> NetworkProfile; export_network -> ExportedFiles.
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from spikeport.errors import CannotWriteError, CheckFailedError, MissingDependencyError, UserError
     from spikeport.export.backends.compare import SpikeComparison
     from spikeport.export.backends.divergence_case import replay
-    from spikeport.export.frontends.from_snntorch import to_spiking_graph as from_snntorch
+    from spikeport.export.frontends.convert import convert
     from spikeport.export.graph.spiking_graph import SpikingGraph, load_graph
     from spikeport.export.mapping.limits import LimitReport
     from spikeport.export.network.spike_trace import SpikeTrace
@@ -94,12 +94,12 @@ __all__ = [
     "check_limits",
     "compare",
     "compare_runs",
+    "convert",
     "describe_dataset",
     "doctor",
     "download_dataset",
     "estimate_energy",
     "export_network",
-    "from_snntorch",
     "install_lava",
     "lava_info",
     "list_datasets",
@@ -129,6 +129,7 @@ _HOMES = {
     _VALUES: ("Interval", "Missing"),
     f"{_EXPORT}.backends.compare": ("SpikeComparison",),
     f"{_EXPORT}.backends.divergence_case": ("replay",),
+    f"{_EXPORT}.frontends.convert": ("convert",),
     f"{_EXPORT}.graph.spiking_graph": ("SpikingGraph", "load_graph"),
     f"{_EXPORT}.mapping.limits": ("LimitReport",),
     f"{_EXPORT}.network.spike_trace": ("SpikeTrace",),
@@ -151,7 +152,6 @@ _HOMES = {
     "pipeline.profiling.energy.estimate": ("EnergyEstimate",),
 }  # fmt: skip
 _OTHER_NAMES = {  # public name -> module, and its name there
-    "from_snntorch": (f"{_EXPORT}.frontends.from_snntorch", "to_spiking_graph"),
     "sweep": ("pipeline.sweep.sweep", "sweep_recipe"),
 }
 

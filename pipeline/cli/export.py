@@ -113,7 +113,7 @@ def export(
     Prints the rounding errors of each layer. For a .nir file, also simulates a few frames in float64 and in integers
     and prints the differences. The exit code is 1 if the network exceeds a limit of a device in --hardware.
     To export a snnTorch nn.Sequential, write a .nir file in Python first:
-    `spikeport.from_snntorch(net, input_shape, dt_s).save(FILE)`.
+    `spikeport.convert(net, input_shape, dt_s).save(FILE)`.
 
     Example: `spikeport export lif_norse.nir --dt 1e-4 --reset zero --explain --out exported`
     """

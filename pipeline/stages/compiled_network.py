@@ -144,7 +144,7 @@ def quantize(
     """Compiles a spiking graph to the integers of the chip.
 
     Args:
-        graph: the graph, see `load_graph` and `from_snntorch`.
+        graph: the graph, see `load_graph` and `convert`.
         bits: bits of a weight, 2 to 8.
         calibrate: frames `[N, T, *input_shape]` on which the scale of each layer is searched; None: max-abs scales.
         labels: classes `[N]` of these frames, for the accuracies of the calibration report.

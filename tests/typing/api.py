@@ -14,7 +14,7 @@ import spikeport as sp
 graph = sp.load_graph("cnn.nir", dt_s=1e-3, reset="zero")
 assert_type(graph, sp.SpikingGraph)
 assert_type(graph.dt_s, float)
-live = sp.from_snntorch(nn.Sequential(nn.Linear(4, 2), snntorch.Leaky(0.5, reset_mechanism="zero")), (4,), dt_s=1e-3)
+live = sp.convert(nn.Sequential(nn.Linear(4, 2), snntorch.Leaky(0.5, reset_mechanism="zero")), (4,), dt_s=1e-3)
 assert_type(live, sp.SpikingGraph)
 
 frames = np.zeros((3, 10, 2, 34, 34), dtype=np.uint8)
