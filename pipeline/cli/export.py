@@ -16,7 +16,10 @@ INTEGERS = "Rounding to integers"
 
 def export(
     source: Annotated[
-        Path, typer.Argument(metavar="SOURCE", help="A run folder, a .nir file, or a .net file to check.")
+        Path,
+        typer.Argument(
+            metavar="SOURCE", help="A run folder, a .nir file, a .net file to check, or module:factory of a network."
+        ),
     ],
     out: Annotated[
         Path | None,
@@ -112,8 +115,8 @@ def export(
 
     Prints the rounding errors of each layer. For a .nir file, also simulates a few frames in float64 and in integers
     and prints the differences. The exit code is 1 if the network exceeds a limit of a device in --hardware.
-    To export a snnTorch nn.Sequential, write a .nir file in Python first:
-    `spikeport.convert(net, input_shape, dt_s).save(FILE)`.
+    `package.module:factory` names a function that returns a network of torch modules and snnTorch neurons; it needs
+    --dt and --input-shape.
 
     Example: `spikeport export lif_norse.nir --dt 1e-4 --reset zero --explain --out exported`
     """

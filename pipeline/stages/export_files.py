@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from spikeport.errors import UserError
 from spikeport.export.network.integer_network import IntegerNetwork
+from spikeport.factory import is_factory
 from spikeport.files import atomic_folder, write_json, write_text
 from spikeport.pipeline.run.run_folder import MANIFEST
 from spikeport.pipeline.stages.compiled_network import CompiledNetwork, quantize
@@ -83,8 +84,10 @@ def export_network(
     """Writes the files of a network for the chip, with a table of rounding errors.
 
     Args:
-        source: a run folder, a .nir file, or a .net file, which is checked and written again.
-        out: folder for the files; None: the working folder for a .nir file, the run for a run, no file for a .net file.
+        source: a run folder, a .nir file, a .net file, which is checked and written again, or `package.module:factory`,
+            where `factory()` returns a network of torch modules and snnTorch neurons.
+        out: folder for the files; None: the working folder for a .nir file or a network, the run for a run, no file for
+            a .net file.
         bits: bits of a weight, 2 to 8.
         calibrate: file of frames on which the scale of each layer is searched.
         message_bits: bits of the counts at the input (Loihi 2); 0: binary spikes.
@@ -92,14 +95,24 @@ def export_network(
         explain: whether `nodes` describes the conversion of each node.
         hardware: devices whose public limits are checked.
         script: whether run_in_lava.py is written, which runs the .net file in Lava without Spikeport.
-        dt_s, reset, if_gain, input_shape, readout, bias, allow_vector: for .nir files, as for `load_graph`.
+        dt_s, reset, if_gain, input_shape, readout, bias, allow_vector: for .nir files, as for `load_graph`. A network
+            needs `dt_s` and `input_shape`.
         progress: called with (scales tried, scales in all).
 
     Raises:
         UserError: the chip cannot run the network, or a file of another kind would be overwritten.
     """
     file = Path(source)
-    if (file / MANIFEST).is_file():
+    per: Any = if_gain.replace("-", "_") if if_gain else None
+    if is_factory(str(source)) and not file.exists():
+        from spikeport.pipeline.stages.live_network import network_graph
+
+        graph = network_graph(str(source), dt_s, input_shape, readout, bias, allow_vector, reset=reset, if_gain=per)
+        file = Path(f"{str(source).rpartition(':')[2]}.nir")
+        target = _NirExport(file, Path(out or ""), calibrate, check)
+        exported = target.write(graph, bits, message_bits, explain, progress)
+        file = target.folder / file.name
+    elif (file / MANIFEST).is_file():
         exported = _export_run(file, None if out is None else Path(out))
     elif file.is_dir():
         raise UserError("is not a run folder", where=str(file), hint="name a run folder, a .nir or a .net file")
@@ -108,7 +121,6 @@ def export_network(
     else:
         from spikeport.export.graph.spiking_graph import load_graph
 
-        per: Any = if_gain.replace("-", "_") if if_gain else None
         graph = load_graph(
             file, dt_s=dt_s, reset=reset, if_gain=per, input_shape=input_shape, readout=readout, bias=bias,
             allow_vector=allow_vector or None,

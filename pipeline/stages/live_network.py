@@ -1,0 +1,60 @@
+"""A network of torch modules that a function of the user makes, as a spiking graph."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from spikeport.errors import UserError
+from spikeport.factory import call_factory
+from spikeport.values import Shape
+
+if TYPE_CHECKING:
+    from spikeport.export.graph.spiking_graph import SpikingGraph
+
+HINT = "factory() returns an nn.Module of snnTorch style with its trained weights"
+
+
+def network_graph(
+    name: str,
+    dt_s: float | None,
+    input_shape: Shape | None,
+    readout: str | None,
+    bias: str | None,
+    allow_vector: bool,
+    *,
+    reset: str | None = None,
+    if_gain: str | None = None,
+) -> SpikingGraph:
+    """Calls a factory and converts the network that it returns.
+
+    Args:
+        name: `package.module:factory`.
+        dt_s: time step in seconds; needed.
+        input_shape: `(C, H, W)` or `(N,)`; needed.
+        readout: how the output becomes a class; None for the default.
+        bias: "refuse" or "neuron"; None for the default.
+        allow_vector: whether neurons of a layer may have different decays.
+        reset: must be None: neurons state their reset.
+        if_gain: must be None: neurons state their gain.
+
+    Raises:
+        UserError: an option is missing or has no meaning here, or the network cannot go to the chip.
+    """
+    if dt_s is None or input_shape is None:
+        missing = " and ".join(
+            word for word, value in (("--dt", dt_s), ("--input-shape", input_shape)) if value is None
+        )
+        raise UserError(f"a network needs {missing}", where=name, hint="for example --dt 1e-3 --input-shape 2,34,34")
+    if reset or if_gain:
+        raise UserError("--reset and --if-gain are for .nir files", where=name,
+                        cause="the neurons of a network state both", hint="leave them out")  # fmt: skip
+    from torch import nn
+
+    from spikeport.export.frontends.convert import convert
+
+    model = call_factory(name, "SOURCE", hint=HINT)
+    if not isinstance(model, nn.Module):
+        raise UserError(f"{name}() returned a {type(model).__name__}", where="SOURCE", hint=HINT)
+    graph = convert(model, input_shape, dt_s, readout=readout or "")
+    return replace(graph, bias=bias or graph.bias, allow_vector=allow_vector or graph.allow_vector)
