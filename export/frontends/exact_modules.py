@@ -114,8 +114,8 @@ def with_batch_norm(name: str, module: Any, before: str, node: nir.NIRNode | Non
     weight = np.reshape(gain, (-1, *[1] * (node.weight.ndim - 1))) * np.asarray(node.weight, np.float64)
     if not isinstance(node, nir.Conv2d):
         return nir.Affine(weight, bias)
-    kept = {key: getattr(node, key) for key in ("input_shape", "stride", "padding", "dilation", "groups")}
-    return nir.Conv2d(weight=weight, bias=bias, **kept)
+    geometry = {key: getattr(node, key) for key in ("input_shape", "stride", "padding", "dilation", "groups")}
+    return nir.Conv2d(weight=weight, bias=bias, **geometry)
 
 
 def shape_after(module: nn.Module, shape: Shape) -> Shape | None:

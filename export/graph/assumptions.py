@@ -34,7 +34,9 @@ def with_given_shape(path: str | os.PathLike[str], graph: nir.NIRGraph, given: S
 
 
 def without_batch_axis(graph: nir.NIRGraph) -> tuple[nir.NIRGraph, tuple[str, ...]]:
-    """Removes the batch axis of an input shape `(1, N)` or `(1, C, H, W)`, which some exporters write.
+    """Removes the batch axis of input shapes `(1, N)` or `(1, C, H, W)`, which some exporters write.
+
+    In such a file the axes of a Flatten count the batch too if its own input shape has it.
 
     Args:
         graph: the NIR graph.
@@ -42,11 +44,34 @@ def without_batch_axis(graph: nir.NIRGraph) -> tuple[nir.NIRGraph, tuple[str, ..
     Returns:
         (graph, notes on the change).
     """
-    stated = graph.nodes[single(graph, nir.Input)].input_type["input"]
-    sizes = tuple(int(size) for size in np.atleast_1d([] if stated is None else stated))
-    if len(sizes) not in (2, 4) or sizes[0] != 1:
+    nodes, notes = dict(graph.nodes), []
+    for name, node in graph.nodes.items():
+        if not isinstance(node, nir.Input):
+            continue
+        stated = node.input_type["input"]
+        sizes = tuple(int(size) for size in np.atleast_1d([] if stated is None else stated))
+        if len(sizes) in (2, 4) and sizes[0] == 1:
+            nodes[name] = nir.Input({"input": np.array(sizes[1:])}, metadata=node.metadata)
+            notes.append(f"input shape {sizes} was read without its first axis, a batch of 1")
+    if not notes:
         return graph, ()
-    return with_input_shape(graph, sizes[1:]), (f"input shape {sizes} was read without its first axis, a batch of 1",)
+    for name, node in graph.nodes.items():
+        if isinstance(node, nir.Flatten) and (axes := _axes_without_batch(node)) is not None:
+            start, end = axes
+            inner = {"input": np.ravel(node.input_type["input"])[1:]}
+            nodes[name] = nir.Flatten(inner, start_dim=start, end_dim=end, metadata=node.metadata)
+            notes.append(f"{name}: axes {node.start_dim} to {node.end_dim} count the batch, which was dropped")
+    return nir.NIRGraph(nodes, list(graph.edges), metadata=graph.metadata, type_check=False), tuple(notes)
+
+
+def _axes_without_batch(node: nir.Flatten) -> tuple[int, int] | None:
+    """First and last axis of a Flatten whose input shape begins with a batch of 1; None where it does not."""
+    stated = None if node.input_type is None else node.input_type.get("input")
+    sizes = [] if stated is None else np.ravel(stated).tolist()
+    start, end = int(node.start_dim), int(node.end_dim)
+    if len(sizes) not in (2, 4) or sizes[0] != 1 or start < 1:
+        return None
+    return start - 1, end - 1 if end > 0 else end
 
 
 def infer_dt(path: str | os.PathLike[str], graph: nir.NIRGraph) -> tuple[float, str]:

@@ -68,7 +68,7 @@ def structure_faults(graph: nir.NIRGraph) -> list[UserError]:
 
 
 def branch_faults(graph: nir.NIRGraph) -> list[UserError]:
-    """Places at which the graph is not one chain: several inputs or outputs, branches, and joins."""
+    """Positions at which the graph is not one chain: several inputs or outputs, branches, and joins."""
     graph, faults = flat(graph), []
     for kind in (nir.Input, nir.Output):
         count = sum(isinstance(node, kind) for node in graph.nodes.values())

@@ -16,10 +16,14 @@ SCALE = 2.0  # of every weight: the chip's weights are even
 
 
 class RandomBranches:
-    """Draws one graph; `graph` and `frames` `[T, *input_shape]` are the result."""
+    """Draws one graph; `graph` and `frames` `[T, *input_shape]` are the result.
 
-    def __init__(self, rng: np.random.Generator) -> None:
-        self.rng = rng
+    `slow`: voltages keep 1/2 or 3/4 a step, inputs have gains, currents constant parts, thresholds differ between
+    channels; all are dyadic, so that float64 is exact, and integers are not.
+    """
+
+    def __init__(self, rng: np.random.Generator, *, slow: bool = False) -> None:
+        self.rng, self.slow = rng, slow
         self.nodes: dict[str, nir.NIRNode] = {}
         self.edges: list[tuple[str, str]] = []
         self.shapes: dict[str, tuple[int, ...]] = {}  # of populations
@@ -46,7 +50,9 @@ class RandomBranches:
         shape = (sum(each[0] for each in inputs), *inputs[0][1:])
         scales = {name: SCALE for name, node in self.nodes.items()
                   if isinstance(node, (nir.Conv2d, nir.Linear, nir.Affine)) and not name.endswith("rec")}  # fmt: skip
-        self.graph = SpikingGraph(nir_graph=raw, dt_s=DT, input_shape=shape, scales=scales)
+        self.graph = SpikingGraph(
+            nir_graph=raw, dt_s=DT, input_shape=shape, scales={} if slow else scales, allow_vector=slow
+        )
         self.frames = (rng.random((int(rng.integers(4, 9)), *shape)) < 0.35).astype(np.uint8)
 
     def _weight(self, *shape: int) -> np.ndarray:
@@ -56,6 +62,13 @@ class RandomBranches:
         """Whole thresholds that differ between channels or not."""
         rows = int(level) * np.ones((shape[0], *[1] * (len(shape) - 1)))
         threshold = np.broadcast_to(rows, shape).copy()
+        if self.slow:
+            keeps = 0.5 if self.rng.random() < 0.6 else 0.75
+            gain = 2.0 ** self.rng.integers(-1, 2, (shape[0], *[1] * (len(shape) - 1))) * np.ones(shape)
+            threshold *= 2.0 ** self.rng.integers(-1, 2, (shape[0], *[1] * (len(shape) - 1)))
+            tau = np.full(shape, DT / (1 - keeps))
+            leak = self.rng.integers(0, 3, (shape[0], *[1] * (len(shape) - 1))) * np.ones(shape)
+            return nir.LIF(tau=tau, r=gain / (1 - keeps), v_leak=leak, v_threshold=threshold, v_reset=np.zeros(shape))
         decay = self.decay if self.rng.random() < 0.7 else 1 - self.decay
         if decay:  # nothing of the voltage stays
             one = np.full(shape, DT)

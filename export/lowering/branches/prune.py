@@ -18,14 +18,14 @@ def without_unread_relays(layers: list[MergedLayer]) -> list[MergedLayer]:
     Args:
         layers: the chain. In each, relays follow the populations that are computed there.
     """
-    kept = list(layers)
-    for index in range(len(kept) - 2, -1, -1):
-        layer, following = kept[index], kept[index + 1]
+    pruned = list(layers)
+    for index in range(len(pruned) - 2, -1, -1):
+        layer, following = pruned[index], pruned[index + 1]
         read = _read_channels(layer, following)
         read[: layer.computed] = True
         if not read.all():
-            kept[index], kept[index + 1] = _only(layer, read), _without_inputs(following, read)
-    return kept
+            pruned[index], pruned[index + 1] = _only(layer, read), _without_inputs(following, read)
+    return pruned
 
 
 def _read_channels(layer: MergedLayer, following: MergedLayer) -> np.ndarray:
@@ -68,8 +68,8 @@ def _without_inputs(layer: MergedLayer, read: np.ndarray) -> MergedLayer:
     """The layer without the input channels that it does not read."""
     weight = layer.weights.weight
     columns = np.repeat(read, weight.shape[1] // len(read))
-    kept = np.ascontiguousarray(weight[:, columns])
+    remaining = np.ascontiguousarray(weight[:, columns])
     if isinstance(layer.weights, nir.Conv2d):
-        return replace(layer, weights=replace(layer.weights, weight=kept))
+        return replace(layer, weights=replace(layer.weights, weight=remaining))
     bias = {"bias": layer.weights.bias} if isinstance(layer.weights, nir.Affine) else {}
-    return replace(layer, weights=type(layer.weights)(weight=kept, **bias))
+    return replace(layer, weights=type(layer.weights)(weight=remaining, **bias))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import nir
@@ -12,6 +13,7 @@ from numpy.testing import assert_array_equal
 
 from spikeport.errors import UserError
 from spikeport.export.graph.spiking_graph import load_graph
+from spikeport.export.quantization.quantize import quantize
 
 
 @pytest.fixture
@@ -102,3 +104,54 @@ def test_options_that_contradict_the_metadata_are_refused(tmp_path: Path, option
     assert load_graph(tmp_path / "net.nir", dt_s=DT, reset="zero").dt_s == DT
     with pytest.raises(UserError, match=rf"net\.nir\.json: {words}"):
         load_graph(tmp_path / "net.nir", **options)
+
+
+@pytest.mark.parametrize(("start", "end"), [(1, -1), (1, 3)])
+def test_a_batch_axis_is_dropped_from_flatten_too(tmp_path: Path, start: int, end: int):
+    """As files of 2023 have it: Input (1, 2, 5, 6), and a Flatten whose axes count the batch."""
+    rng = np.random.default_rng(0)
+    weight, dense = rng.normal(size=(3, 2, 2, 3)), rng.normal(size=(4, 3 * 4 * 4))
+
+    def graph(batch: tuple[int, ...], first: int, last: int) -> nir.NIRGraph:
+        def cell(*shape: int) -> nir.LIF:
+            one = np.ones((*batch, *shape))
+            return nir.LIF(tau=2e-3 * one, r=2 * one, v_leak=0 * one, v_threshold=one, v_reset=0 * one)
+
+        nodes = {
+            "input": nir.Input({"input": np.array((*batch, 2, 5, 6))}),
+            "conv": nir.Conv2d((5, 6), weight, 1, 0, 1, 1, np.zeros(3)),
+            "lif": cell(3, 4, 4),
+            "flat": nir.Flatten({"input": np.array((*batch, 3, 4, 4))}, start_dim=first, end_dim=last),
+            "fc": nir.Linear(dense),
+            "out": cell(4),
+            "output": nir.Output({"output": np.array((*batch, 4))}),
+        }
+        return nir.NIRGraph(nodes, list(itertools.pairwise(nodes)), type_check=False)
+
+    nir.write(tmp_path / "batched.nir", graph((1,), start, end))
+    nir.write(tmp_path / "plain.nir", graph((), 0, -1))
+    batched, plain = (load_graph(tmp_path / f"{name}.nir", dt_s=1e-3, reset="zero") for name in ("batched", "plain"))
+    assert any("count the batch, which was dropped" in note for note in batched.notes)
+    ours, theirs = (quantize(each)[0] for each in (batched, plain))
+    for mine, other in zip(ours.layers, theirs.layers, strict=True):
+        assert np.array_equal(mine.weight, other.weight)
+        assert (mine.input_shape, mine.output_shape) == (other.input_shape, other.output_shape)
+
+
+def test_several_inputs_of_a_file_are_side_by_side(tmp_path: Path):
+    def cell(*shape: int) -> nir.IF:
+        return nir.IF(r=np.full(shape, 1e3), v_threshold=np.ones(shape), v_reset=np.zeros(shape))
+
+    nodes = {
+        "left": nir.Input({"input": np.array((3,))}), "right": nir.Input({"input": np.array((2,))}),
+        "a": nir.Linear(np.arange(12.0).reshape(4, 3)), "b": nir.Linear(-np.arange(8.0).reshape(4, 2)),
+        "sum": cell(4), "output": nir.Output({"output": np.array((4,))}),
+    }  # fmt: skip
+    edges = [("left", "a"), ("right", "b"), ("a", "sum"), ("b", "sum"), ("sum", "output")]
+    nir.write(tmp_path / "two.nir", nir.NIRGraph(nodes, edges))
+    graph = load_graph(tmp_path / "two.nir", dt_s=1e-3, reset="zero")
+    assert graph.input_shape == (5,)
+    (layer,) = quantize(graph)[0].layers
+    scale = layer.weight.max() / 11
+    expected = scale * np.hstack([np.arange(12.0).reshape(4, 3), -np.arange(8.0).reshape(4, 2)])
+    assert np.abs(layer.weight - expected).max() <= 1  # rounded to even integers

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import nir
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from random_branches import DT, RandomBranches
 from spikeport.export.backends.compare_backends import compare_backends
 from spikeport.export.backends.reference.simulate import simulate
 from spikeport.export.graph.node_kinds import SPIKING
+from spikeport.export.graph.spiking_graph import SpikingGraph
 from spikeport.export.graph.structure import is_chain
 from spikeport.export.lowering.branches.one_chain import lay_out
 from spikeport.export.quantization.quantize import quantize
@@ -46,6 +49,83 @@ def test_every_population_fires_the_same_spikes(seed: int) -> None:
         expected = wanted[name].reshape(len(frames), -1)
         for spikes in (found[names[layer]], trace.layer_spikes[layer][0]):
             assert np.array_equal(spikes.reshape(len(frames), -1)[:, places.ravel()], expected), name
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_gains_leaks_and_thresholds_of_channels_are_laid_out_too(seed: int) -> None:
+    """Exact in float64, where all numbers are dyadic; integers would round them."""
+    drawn = RandomBranches(np.random.default_rng(1000 + seed), slow=True)
+    graph, frames = drawn.graph, drawn.frames
+    laid = lay_out(graph)
+    wanted = run_nodes(graph.nir_graph, DT, inputs_of(graph.nir_graph, frames))
+    names = [step.name for step in laid.graph.chain() if isinstance(step.node, SPIKING)]
+    found = run_nodes(laid.graph.nir_graph, DT, frames)
+    for name, (layer, places) in laid.places.items():
+        spikes = found[names[layer]].reshape(len(frames), -1)[:, places.ravel()]
+        assert np.array_equal(spikes, wanted[name].reshape(len(frames), -1)), name
+
+
+def residual_graph(shapes: list[tuple[int, int]], rng: np.random.Generator) -> SpikingGraph:
+    """A ResNet of 3 x 3 convolutions with padding 1: (channels, stride) of each block, with shortcuts around it."""
+    grid, channels = (9, 6), 2
+    nodes: dict[str, nir.NIRNode] = {"input": nir.Input({"input": np.array((channels, *grid))})}
+    edges, before = [], "input"
+
+    def conv(name: str, wide: int, kernel: int, stride: int, source: str, entering: int, size: tuple[int, int]) -> None:
+        nodes[name] = nir.Conv2d(
+            input_shape=size, weight=rng.integers(-4, 9, (wide, entering, kernel, kernel)).astype(float),
+            stride=(stride, stride), padding=(kernel // 2, kernel // 2), dilation=(1, 1), groups=1, bias=np.zeros(wide),
+        )  # fmt: skip
+        edges.append((source, name))
+
+    def cell(name: str, shape: tuple[int, ...], sources: list[str]) -> None:
+        nodes[name] = nir.IF(r=np.full(shape, 1 / DT), v_threshold=np.full(shape, 22.0), v_reset=np.zeros(shape))
+        edges.extend((source, name) for source in sources)
+
+    for number, (wide, stride) in enumerate(shapes):
+        behind = tuple(-(-size // stride) for size in grid)
+        conv(f"a{number}", wide, 3, stride, before, channels, grid)
+        cell(f"a{number}-if", (wide, *behind), [f"a{number}"])
+        conv(f"b{number}", wide, 3, 1, f"a{number}-if", wide, behind)
+        joined = [f"b{number}"]
+        if stride == 1 and wide == channels:
+            joined.append(before)
+        else:
+            conv(f"s{number}", wide, 1, stride, before, channels, grid)
+            joined.append(f"s{number}")
+        cell(f"b{number}-if", (wide, *behind), joined)
+        before, channels, grid = f"b{number}-if", wide, behind
+    nodes["output"] = nir.Output({"output": np.array((channels, *grid))})
+    edges.append((before, "output"))
+    scales = {name: 2.0 for name, node in nodes.items() if isinstance(node, nir.Conv2d)}
+    raw = nir.NIRGraph(nodes, edges, type_check=False)
+    return SpikingGraph(nir_graph=raw, dt_s=DT, input_shape=(2, 9, 6), scales=scales)
+
+
+@pytest.mark.parametrize("shapes", [[(2, 1), (3, 2)], [(3, 2), (3, 1), (5, 2)], [(2, 1), (2, 1), (4, 3), (4, 1)]])
+def test_residual_networks_stay_convolutions(shapes: list[tuple[int, int]]) -> None:
+    rng = np.random.default_rng(len(shapes))
+    graph = residual_graph(shapes, rng)
+    laid = lay_out(graph)
+    frames = (rng.random((8, 2, 9, 6)) < 0.4).astype(np.uint8)
+    network, _ = quantize(graph)
+    assert {layer.kind for layer in network.layers} == {"conv"}
+    assert len(network.layers) == 2 * len(shapes)
+    trace = simulate(network, frames[None], keep_layers=True)
+    assert trace.layer_spikes is not None
+    wanted = run_nodes(graph.nir_graph, DT, frames)
+    for name, (layer, places) in laid.places.items():
+        expected = wanted[name].reshape(len(frames), -1)
+        assert 0 < expected.sum() < expected.size
+        spikes = trace.layer_spikes[layer][0].reshape(len(frames), -1)
+        assert np.array_equal(spikes[:, places.ravel()], expected), name
+    # A relay for each neuron that the shortcut reads: behind a 1 x 1 shortcut of stride s one position of s^2.
+    expected, grid, channels = [], (9, 6), 2
+    for wide, stride in shapes:
+        grid = tuple(-(-size // stride) for size in grid)
+        expected += [channels * math.prod(grid), 0]
+        channels = wide
+    assert list(laid.relays) == expected
 
 
 @pytest.mark.lava
