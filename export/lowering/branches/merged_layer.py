@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import nir
 import numpy as np
 
-from spikeport.errors import UserError
 from spikeport.export.formats.netx.rules import GEOMETRY_LIMIT
 from spikeport.export.graph.parameters import Value, beside
 from spikeport.export.graph.shapes import check_weights
@@ -21,12 +20,10 @@ from spikeport.export.lowering.branches.kernels import (
     relay_kernel,
 )
 from spikeport.export.lowering.branches.populations import Population
+from spikeport.export.lowering.branches.relays import Relay, divisor_of, relay_of
 from spikeport.export.lowering.folded_layer import FoldedLayer
 from spikeport.export.lowering.path_folding import recurrent_weights
-from spikeport.export.network.fixed_point import WEIGHT_LIMIT
 from spikeport.values import Shape
-
-ABOVE = 1.02  # least weight of a relay over its threshold, so that rounding keeps it above
 
 
 @dataclass(frozen=True)
@@ -105,12 +102,12 @@ def convolution(
             own = placed(kernels[p.name, index], padding, size)
             weight[:, carrier.first : carrier.first + carrier.channels] += beside(_factor(p, path.layer), own) * own
         rows.append(weight)
-    level, pulse = _relay_level(members, rows, scale if relays else None)
+    relay = relay_of(members, rows, scale if relays else None)
     for name in relays:
         carrier = stage.carriers[name]
         own = placed(passed[name], padding, size)
         weight = np.zeros((len(own), stage.shape[0], *size))
-        weight[:, carrier.first : carrier.first + carrier.channels] = pulse * own
+        weight[:, carrier.first : carrier.first + carrier.channels] = relay.pulse * own
         rows.append(weight)
     held = [(p.name, p.shape, (1, 1)) for p in members]
     for name in relays:
@@ -126,7 +123,7 @@ def convolution(
     )  # fmt: skip
     relayed = len(merged) - sum(p.shape[0] for p in members)
     return _layer(
-        members, weights, None, Stage(shape, carriers_of(held, shape)), relayed * math.prod(one.extent), level, dt_s
+        members, weights, None, Stage(shape, carriers_of(held, shape)), relayed * math.prod(one.extent), relay, dt_s
     )
 
 
@@ -148,11 +145,11 @@ def matrix(members: list[Population], relays: list[str], stage: Stage, scale: fl
             weight[:, stage.carriers[path.source].places.ravel()] += beside(_factor(p, own), own.weight) * own.weight
         rows.append(weight)
     loops = [recurrent_weights(p.neuron) if p.neuron and p.neuron.recurrence else None for p in members]
-    inner = [_divisor(p) * loop[0] for p, loop in zip(members, loops, strict=True) if loop is not None]
-    level, pulse = _relay_level(members, [*rows, *inner], scale if relays else None)
+    inner = [divisor_of(p) * loop[0] for p, loop in zip(members, loops, strict=True) if loop is not None]
+    relay = relay_of(members, [*rows, *inner], scale if relays else None)
     for carrier in passed:
         weight = np.zeros((carrier.size, entering))
-        weight[np.arange(carrier.size), carrier.places.ravel()] = pulse
+        weight[np.arange(carrier.size), carrier.places.ravel()] = relay.pulse
         rows.append(weight)
     merged = np.concatenate(rows)
     shape = (len(merged),)
@@ -162,42 +159,12 @@ def matrix(members: list[Population], relays: list[str], stage: Stage, scale: fl
     recurrence = _recurrence(members, loops, len(merged))
     relayed = len(merged) - sum(sizes)
     weights = nir.Affine(merged, bias) if np.any(bias) else nir.Linear(merged)
-    return _layer(members, weights, recurrence, Stage(shape, carriers_of(held, shape)), relayed, level, dt_s)
-
-
-def _divisor(population: Population) -> int:
-    """Factor of the population's voltage, so that every path has whole weights: all divisors divide it."""
-    return math.lcm(*(path.layer.divisor for path in population.paths))
+    return _layer(members, weights, recurrence, Stage(shape, carriers_of(held, shape)), relayed, relay, dt_s)
 
 
 def _factor(population: Population, layer: FoldedLayer) -> np.ndarray | float:
     """Factor of the rows of a path's weights and bias."""
-    return np.asarray(layer.gain) * (_divisor(population) // layer.divisor)
-
-
-def _relay_level(members: list[Population], rows: list[np.ndarray], scale: float | None) -> tuple[float, float]:
-    """(threshold, weight) of relays.
-
-    All rows of a layer share one threshold on the chip. The largest weight of the layer sets its scale, so that a relay
-    with this weight costs no resolution; it must be above the threshold.
-    """
-    thresholds = [_divisor(p) * np.max(p.step.threshold) for p in members if p.step is not None]
-    level = float(max(thresholds))
-    if not np.isfinite(level):
-        return level, 0.0
-    if scale is not None:
-        pulse = 2 * (math.floor(scale * level / 2) + 1)
-        if pulse > WEIGHT_LIMIT:
-            raise UserError(f"a relay needs weight {pulse}", where=members[0].name,
-                            cause=f"{WEIGHT_LIMIT} is the largest",
-                            hint="quantize this layer with a smaller scale")  # fmt: skip
-        return level, pulse / scale
-    largest = 0.0
-    for p, weight in zip(members, rows, strict=False):
-        assert p.step is not None
-        gain = np.max(np.abs(p.step.gain)) * level / (_divisor(p) * np.min(p.step.threshold))
-        largest = max(largest, float(np.max(np.abs(weight), initial=0.0) * gain))
-    return level, max(largest, ABOVE * level)
+    return np.asarray(layer.gain) * (divisor_of(population) // layer.divisor)
 
 
 def _bias(members: list[Population], shape: Shape) -> np.ndarray:
@@ -222,27 +189,32 @@ def _recurrence(
     for p, loop in zip(members, loops, strict=True):
         own = slice(first, first + int(np.prod(p.shape)))
         if loop is not None:
-            weight[own, own], bias[own] = _divisor(p) * loop[0], _divisor(p) * loop[1]
+            weight[own, own], bias[own] = divisor_of(p) * loop[0], divisor_of(p) * loop[1]
         first = own.stop
     return nir.Affine(weight, bias) if np.any(bias) else nir.Linear(weight)
 
 
 def _layer(
     members: list[Population], weights: nir.NIRNode, recurrence: nir.NIRNode | None, stage: Stage, relays: int,
-    level: float, dt_s: float,
+    relay: Relay, dt_s: float,
 ) -> MergedLayer:  # fmt: skip
     names = dict.fromkeys(path.weights for p in members for path in p.paths if path.weights)
-    notes = tuple(f"{p.name}: {note}" for p in members if p.step for note in p.step.notes)
+    notes = [f"{p.name}: {note}" for p in members if p.step for note in p.step.notes]
+    if relays and relay.cost > 1:
+        notes.append(
+            f"{members[0].name}: relays need a weight above the threshold, {relay.cost:.3g} times the largest weight "
+            "of their layer, whose scale is that much lower"
+        )
     return MergedLayer(
         name="+".join(names) or f"{members[0].name}.input",
         weights=weights,
         neurons="+".join(p.name for p in members),
-        node=_neurons(members, stage.shape, level, dt_s),
+        node=_neurons(members, stage.shape, relay.level, dt_s),
         recurrence=recurrence,
         stage=stage,
         computed=sum(p.shape[0] if len(stage.shape) == 3 else int(np.prod(p.shape)) for p in members),
         relays=relays,
-        notes=notes,
+        notes=tuple(notes),
     )
 
 
@@ -256,11 +228,11 @@ def _neurons(members: list[Population], shape: Shape, level: float, dt_s: float)
     zeros = np.zeros(shape)
     firing = {}
     if np.isfinite(level):
-        threshold = _joined([(p, _divisor(p) * np.asarray(step.threshold)) for p, step in own], shape, level)
+        threshold = _joined([(p, divisor_of(p) * np.asarray(step.threshold)) for p, step in own], shape, level)
         firing = {"v_threshold": threshold, "v_reset": zeros}
     if not np.any(v_decay):
         return (nir.IF if firing else nir.I)(r=gain / dt_s, **firing)
-    drive = _joined([(p, _divisor(p) * np.asarray(step.drive)) for p, step in own], shape, 0.0)
+    drive = _joined([(p, divisor_of(p) * np.asarray(step.drive)) for p, step in own], shape, 0.0)
     v_decay = _joined([(p, step.v_decay) for p, step in own], shape, float(np.max(v_decay)))
     tau, leak = dt_s / v_decay, drive / v_decay
     if np.all(i_decay == 1):

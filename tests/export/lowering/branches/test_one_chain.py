@@ -128,6 +128,21 @@ def test_residual_networks_stay_convolutions(shapes: list[tuple[int, int]]) -> N
     assert list(laid.relays) == expected
 
 
+@pytest.mark.parametrize(("threshold", "cost"), [(3.0, ""), (20.0, "2.55 times the largest weight of their layer")])
+def test_what_relays_cost_is_noted(threshold: float, cost: str) -> None:
+    """Largest weight 8, a threshold of 20: the relay's weight is 1.02 x 20 = 20.4, and 20.4 / 8 = 2.55."""
+    graph = residual_graph([(2, 1)], np.random.default_rng(0))
+    nodes = dict(graph.nir_graph.nodes)
+    shape = (2, 9, 6)
+    nodes["a0-if"] = nir.IF(r=np.full(shape, 1 / DT), v_threshold=np.full(shape, threshold), v_reset=np.zeros(shape))
+    raw = nir.NIRGraph(nodes, graph.nir_graph.edges, type_check=False)
+    laid = lay_out(SpikingGraph(nir_graph=raw, dt_s=DT, input_shape=(2, 9, 6)))
+    assert float(np.abs(nodes["a0"].weight).max()) == 8
+    notes = [note for note in laid.graph.notes if "relays" in note]
+    assert len(notes) == bool(cost)
+    assert all(cost in note for note in notes)
+
+
 @pytest.mark.lava
 @pytest.mark.parametrize("seed", [100, 103, 105])
 def test_laid_out_graphs_are_equal_in_lava(seed: int) -> None:
