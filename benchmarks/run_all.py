@@ -25,6 +25,7 @@ BENCHMARKS = {  # result -> what is run; distillation is a study: run it by itse
     "framing": "framing.py",
     "augmentation": "augmentation.py",
     "lava_equality": "lava_equality.py",
+    "branches": "branches.py",
     "fuzz": "fuzz.py",
     "import_time": "import_time.py",
 }

@@ -15,6 +15,17 @@ DT = 1e-3
 SCALE = 2.0  # of every weight: the chip's weights are even
 
 
+def inputs_of(graph: nir.NIRGraph, frames: np.ndarray) -> dict[str, np.ndarray]:
+    """Each Input of a graph by name, from frames whose channels follow each other."""
+    found, first = {}, 0
+    for name, node in graph.nodes.items():
+        if isinstance(node, nir.Input):
+            channels = int(node.input_type["input"][0])
+            found[name] = frames[:, first : first + channels]
+            first += channels
+    return found
+
+
 class RandomBranches:
     """Draws one graph; `graph` and `frames` `[T, *input_shape]` are the result.
 

@@ -8,7 +8,7 @@ import nir
 import numpy as np
 import pytest
 from nir_oracle import run_nodes
-from random_branches import DT, RandomBranches
+from random_branches import DT, RandomBranches, inputs_of
 
 from spikeport.export.backends.compare_backends import compare_backends
 from spikeport.export.backends.reference.simulate import simulate
@@ -17,17 +17,6 @@ from spikeport.export.graph.spiking_graph import SpikingGraph
 from spikeport.export.graph.structure import is_chain
 from spikeport.export.lowering.branches.one_chain import lay_out
 from spikeport.export.quantization.quantize import quantize
-
-
-def inputs_of(graph, frames):
-    """Each Input of a graph by name, from frames whose channels follow each other."""
-    found, first = {}, 0
-    for name, node in graph.nodes.items():
-        if isinstance(node, nir.Input):
-            channels = int(node.input_type["input"][0])
-            found[name] = frames[:, first : first + channels]
-            first += channels
-    return found
 
 
 @pytest.mark.parametrize("seed", range(60))
