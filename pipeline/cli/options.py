@@ -34,8 +34,12 @@ Dt = Annotated[
     ),
 ]
 Reset = Annotated[
-    Literal["zero"] | None,
-    typer.Option("--reset", help="Membrane after a spike, which NIR does not state: zero.", rich_help_panel=NIR),
+    Literal["zero", "subtract"] | None,
+    typer.Option(
+        "--reset",
+        help="Membrane after a spike, which NIR does not state: zero. subtract is refused, with the reason.",
+        rich_help_panel=NIR,
+    ),
 ]
 IfGain = Annotated[
     Literal["per-step", "per-second"] | None,

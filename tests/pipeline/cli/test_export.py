@@ -138,3 +138,11 @@ def test_both_simulators_are_compared_and_a_kept_divergence_is_replayed(spikepor
     assert "lava now gives other spikes than then" in out
     assert "now: both agree" in out
     assert spikeport("replay", tmp_path)[0] == 2
+
+
+def test_a_subtractive_reset_is_refused_with_the_reason(spikeport, graph_file) -> None:
+    """Saying how a network was trained gives a reason and a way, and not a parser's error."""
+    code, _, err = spikeport("export", graph_file, "--dt", "1e-3", "--reset", "subtract", "--out", "made")
+    assert code == 2
+    assert "reset 'subtract' cannot go to the chip: Loihi resets v to zero" in one_line(err)
+    assert "Hint: train with reset to zero" in err
