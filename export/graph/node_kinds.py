@@ -14,5 +14,4 @@ TAKEN = (*SYNAPSES, *POOLS, *NEURONS, nir.Flatten, nir.Scale, nir.Delay, nir.Inp
 RECURRENT_LAYERS = (nir.Linear, nir.Affine, nir.Scale)
 REFUSED: dict[type, tuple[str, str]] = {
     nir.Threshold: ("netx has no neuron without state", "use a LIF whose tau equals the time step"),
-    nir.Conv1d: ("netx has no 1-D convolution", "write it as a Conv2d over (C, 1, N)"),
 }

@@ -24,6 +24,7 @@ from spikeport.export.graph.chain import input_shape as stated_shape
 from spikeport.export.graph.flatten import flat
 from spikeport.export.graph.full_shapes import with_full_shapes
 from spikeport.export.graph.node_kinds import SYNAPSES
+from spikeport.export.graph.one_dimensional import NOTE, map_shape, with_height_one
 from spikeport.export.graph.structure import is_chain
 from spikeport.values import Shape
 
@@ -64,14 +65,14 @@ class SpikingGraph:
 
     def __post_init__(self) -> None:
         _check_dt(self.dt_s)
-        object.__setattr__(self, "nir_graph", flat(self.nir_graph))
+        object.__setattr__(self, "nir_graph", with_height_one(flat(self.nir_graph)))
         if self.reset != "zero":
             raise UserError(
                 f"reset {self.reset!r} cannot go to the chip", cause="Loihi resets v to zero when a neuron fires",
                 hint="train with reset to zero; for snnTorch reset_mechanism='zero'",
             )  # fmt: skip
         stated = stated_shape(self.nir_graph)
-        if tuple(self.input_shape) != stated:
+        if map_shape(self.input_shape) != stated:
             raise UserError(f"input shape {tuple(self.input_shape)} contradicts the graph's {stated}")
         for name, scale in self.scales.items():
             if not isinstance(self.nir_graph.nodes.get(name), SYNAPSES):
@@ -153,7 +154,8 @@ def load_graph(
         UserError: something is missing or damaged, or an argument contradicts the metadata file.
     """
     metadata = read_metadata(path)  # read first: its checksum detects a damaged file before libhdf5 opens it
-    graph = flat(read_nir(path))
+    raw = flat(read_nir(path))
+    graph = with_height_one(raw)
     if metadata is not None:
         agrees(path, "dt_s", metadata.dt_s, dt_s, math.isclose(metadata.dt_s, dt_s or 0.0, rel_tol=1e-9))
         agrees(path, "reset", metadata.reset, reset, reset == metadata.reset)
@@ -184,10 +186,12 @@ def load_graph(
     _check_dt(dt_s)
     graph, if_notes = with_if_gain(path, graph, dt_s, if_gain)
     if input_shape is not None:
-        graph = with_given_shape(path, graph, tuple(input_shape))
+        graph = with_given_shape(path, graph, map_shape(tuple(input_shape)))
     else:
         graph, batch_notes = without_batch_axis(graph)
         notes = (*notes, *batch_notes)
+    if graph is not raw and any(isinstance(node, nir.Conv1d) for node in raw.nodes.values()):
+        notes = (*notes, NOTE)
     return SpikingGraph(
         nir_graph=graph,
         dt_s=dt_s,

@@ -108,7 +108,6 @@ REFUSED = {
     ("LI", "before other layers"): "it never fires",
     ("Conv2d", "around a neuron"): "netx has recurrent weights for dense layers only",
     ("Threshold", ""): "netx has no neuron without state",
-    ("Conv1d", ""): "netx has no 1-D convolution",
 }
 LAVA = ("snntorch_rleaky", "snntorch_synaptic_bias_unit", "norse_conv_shaped", "sinabs_from_model", "spikingjelly_conv",
         "nirtorch_nested_recurrent")  # fmt: skip

@@ -241,7 +241,7 @@ ROWS = (
     Row("Conv2d", "around a neuron", with_recurrence(iaf(), conv(6, 6))),
     Row("NIRGraph", "a neuron and its loop as a subgraph", with_recurrence(iaf(), linear(6, 6, 9), nested=True)),
     Row("Threshold", "", chain((5,), linear(6, 5), ("it", nir.Threshold(np.array([0.5]))))),
-    Row("Conv1d", "", chain((5,), ("it", nir.Conv1d(
+    Row("Conv1d", "", chain((2, 9), ("it", nir.Conv1d(
         input_shape=9, weight=grid(5, 3, 2, 3), stride=1, padding=0, dilation=1, groups=1, bias=np.zeros(3))), iaf())),
     Row("any", "branches and merges (a residual edge)", branched),
 )  # fmt: skip
