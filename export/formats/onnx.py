@@ -71,7 +71,22 @@ def export_onnx(module: torch.nn.Module, example_input: torch.Tensor, path: str 
                 cause=reason[0] if reason else type(error).__name__,
                 hint="use operations that torch.export supports, with a batch size that stays free",
             ) from error  # fmt: skip
+        _without_stack_traces(temporary)
         return _largest_difference(frozen, example, temporary, Path(path))
+
+
+def _without_stack_traces(file: Path) -> None:
+    """Removes the metadata of nodes and values: torch writes the lines and folders of the source code into them."""
+    import onnx
+
+    model = onnx.load(str(file))
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        del part.metadata_props[:]
+    for function in model.functions:
+        for part in (function, *function.node):
+            del part.metadata_props[:]
+    onnx.save(model, str(file))
 
 
 def _largest_difference(module: torch.nn.Module, example: torch.Tensor, written: Path, path: Path) -> float:

@@ -44,6 +44,14 @@ def test_any_batch_size_gives_torchs_logits(tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_no_folder_or_source_line_is_in_the_file(tmp_path):
+    """torch writes a stack trace of each node into the file."""
+    export_onnx(teacher(), torch.rand(1, 3, 10, 8), tmp_path / "teacher.onnx")
+    content = (tmp_path / "teacher.onnx").read_bytes()
+    for part in (b"site-packages", b".py", b"line ", b"stack_trace"):
+        assert part not in content
+
+
 def test_a_module_that_differs_from_its_file_leaves_no_file(tmp_path):
     class Counts(nn.Module):
         calls = 0
