@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import nir
 import numpy as np
 
@@ -42,7 +44,7 @@ def _on_maps(node: nir.NIRNode) -> nir.NIRNode:
         sizes = () if stated is None else tuple(int(size) for size in np.atleast_1d(stated))
         return type(node)({key: np.array(map_shape(sizes))}, metadata=node.metadata) if len(sizes) == 2 else node
     if isinstance(node, nir.Flatten):
-        return nir.Flatten({"input": None}, start_dim=0, end_dim=-1, metadata=node.metadata)
+        return replace(node, start_dim=0, end_dim=-1)
     if isinstance(node, (*NEURONS, nir.Scale, nir.Delay)):
         grown = {
             key: value[:, None, :]

@@ -53,6 +53,11 @@ class Pointwise(nn.Conv2d):
         import nir
 
         return nir.Conv2d(
-            input_shape=shape[1:], weight=self.weight.detach().cpu().numpy().copy(), stride=self.stride, padding=(0, 0),
-            dilation=(1, 1), groups=1, bias=np.zeros(self.out_channels),
-        )  # fmt: skip
+            input_shape=(shape[1], shape[2]),
+            weight=self.weight.detach().cpu().numpy().copy(),
+            stride=(self.stride[0], self.stride[1]),
+            padding=(0, 0),
+            dilation=(1, 1),
+            groups=1,
+            bias=np.zeros(self.out_channels),
+        )

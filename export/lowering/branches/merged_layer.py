@@ -43,7 +43,7 @@ class MergedLayer:
     """
 
     name: str
-    weights: nir.NIRNode
+    weights: nir.Conv2d | nir.Linear | nir.Affine
     neurons: str
     node: nir.NIRNode
     recurrence: nir.NIRNode | None
@@ -195,7 +195,8 @@ def _recurrence(
 
 
 def _layer(
-    members: list[Population], weights: nir.NIRNode, recurrence: nir.NIRNode | None, stage: Stage, relays: int,
+    members: list[Population], weights: nir.Conv2d | nir.Linear | nir.Affine, recurrence: nir.NIRNode | None,
+    stage: Stage, relays: int,
     relay: Relay, dt_s: float,
 ) -> MergedLayer:  # fmt: skip
     names = dict.fromkeys(path.weights for p in members for path in p.paths if path.weights)

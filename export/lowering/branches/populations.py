@@ -98,15 +98,9 @@ def populations(graph: nir.NIRGraph, dt_s: float) -> dict[str, Population]:
             shape = own.pop() if len(own) == 1 else entering
             found[name] = Population(name, shape, paths, neuron, euler_step(name, node, dt_s, entering))
         elif isinstance(node, nir.Output):
-            found[name] = Population(
-                name, entering, tuple(_paths(nodes, sources, shapes, _reader(name, entering), dt_s))
-            )
+            reader = ChainNode(name, node, entering, entering)
+            found[name] = Population(name, entering, tuple(_paths(nodes, sources, shapes, reader, dt_s)))
     return found
-
-
-def _reader(name: str, shape: Shape) -> ChainNode:
-    """An Output as the end of paths."""
-    return ChainNode(name, nir.Output({"output": None}), shape, shape)
 
 
 def _shapes(nodes: dict[str, nir.NIRNode], sources: dict[str, list[str]]) -> dict[str, tuple[Shape, Shape]]:

@@ -71,5 +71,6 @@ def _without_inputs(layer: MergedLayer, read: np.ndarray) -> MergedLayer:
     remaining = np.ascontiguousarray(weight[:, columns])
     if isinstance(layer.weights, nir.Conv2d):
         return replace(layer, weights=replace(layer.weights, weight=remaining))
-    bias = {"bias": layer.weights.bias} if isinstance(layer.weights, nir.Affine) else {}
-    return replace(layer, weights=type(layer.weights)(weight=remaining, **bias))
+    if isinstance(layer.weights, nir.Affine):
+        return replace(layer, weights=nir.Affine(remaining, layer.weights.bias))
+    return replace(layer, weights=nir.Linear(remaining))
