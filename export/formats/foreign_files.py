@@ -7,8 +7,8 @@ from pathlib import Path
 HDF5 = b"\x89HDF\r\n\x1a\n"
 FIRST_BLOCK = 512  # the signature is at 0, or after a user block of 512, 1024, 2048, ... bytes
 FROM_A_MODULE = (
-    "build the module, load its weights, and hand it over: "
-    "spikeport.export.frontends.from_snntorch.to_spiking_graph(net, input_shape, dt_s).save('net.nir')"
+    "build the network, load its weights, and hand it over: spikeport.convert(net, input_shape, dt_s).save('net.nir'), "
+    "or spikeport export package.module:factory"
 )
 EXPORTED = "copy the file again, or write it again with the program that made it"
 

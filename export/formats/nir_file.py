@@ -48,8 +48,21 @@ def read_nir(path: str | os.PathLike[str]) -> nir.NIRGraph:
         or not isinstance(data.get("nodes"), dict)
         or "edges" not in data
     ):
-        raise UserError("holds no NIR graph", where=str(file), hint="write it with nir.write(path, nir.NIRGraph(...))")
+        raise _no_graph(str(file), data)
     return _graph(str(file), data)
+
+
+def _no_graph(where: str, data: dict[str, Any]) -> UserError:
+    """The error for a file without a graph: nir.write stopped in it if nodes are there and the graph's type is not."""
+    nodes = data.get("nodes")
+    if data.get("type") is not None or not isinstance(nodes, dict):
+        return UserError("holds no NIR graph", where=where, hint="write it with nir.write(path, nir.NIRGraph(...))")
+    broken = [name for name, node in nodes.items() if not isinstance(node, dict) or "type" not in node]
+    at = f" at node {broken[0]!r}" if broken else ""
+    return UserError(
+        "holds a part of a NIR graph", where=where, cause=f"nir.write stopped with an error{at}",
+        hint="look at the error of the program that wrote it; a field that is None (often a shape) cannot be written",
+    )  # fmt: skip
 
 
 def write_nir(graph: nir.NIRGraph, path: str | os.PathLike[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 import nir
 
 from spikeport.errors import UserError
@@ -55,7 +57,10 @@ def structure_faults(graph: nir.NIRGraph) -> list[UserError]:
     edges = edges_of(graph)
     lost = sorted({name for edge in edges for name in edge if name not in graph.nodes})
     if lost:
-        return [*faults, UserError(f"edges name nodes that do not exist: {listed(lost)}")]
+        near = {name: get_close_matches(name, graph.nodes, n=1) for name in lost}
+        meant = [f"{name} is perhaps {found[0]}" for name, found in near.items() if found]
+        hint = f"{listed(meant)}; correct the names in the file" if meant else "correct the names in the file"
+        return [*faults, UserError(f"edges name nodes that do not exist: {listed(lost)}", hint=hint)]
     faults += _recurrences(graph)[1]
     faults += _loose_ends(*_forward(graph))
     joined = {name for edge in edges for name in edge}

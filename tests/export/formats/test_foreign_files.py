@@ -18,7 +18,7 @@ from spikeport.export.formats.safe_hdf5 import read_tree
 def test_a_pickled_module_names_the_way_from_a_module(tmp_path, zipped, name):
     """By its content too, where the name does not say it."""
     torch.save(nn.Linear(3, 2).state_dict(), tmp_path / name, _use_new_zipfile_serialization=zipped)
-    with pytest.raises(UserError, match=rf"{name}: is not a readable HDF5.*torch pickled.*to_spiking_graph\(net"):
+    with pytest.raises(UserError, match=rf"{name}: is not a readable HDF5.*torch pickled.*spikeport.convert\(net"):
         read_nir(tmp_path / name)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import h5py
+import nir
 import numpy as np
 import pytest
 from nir_chains import DT, conv_graph, dense_graph, written
@@ -12,6 +13,7 @@ from numpy.testing import assert_array_equal
 
 from spikeport.errors import UserError
 from spikeport.export.formats.metadata import metadata_path
+from spikeport.export.formats.nir_file import read_nir
 from spikeport.export.graph.spiking_graph import load_graph
 
 
@@ -127,3 +129,17 @@ def test_a_file_cut_anywhere_is_one_line(foreign: Path):
         foreign.write_bytes(whole[:length])
         with pytest.raises(UserError, match="is not a readable HDF5 file"):
             load_graph(foreign, dt_s=DT, reset="zero")
+
+
+def test_a_file_in_which_nir_stopped_names_the_node(tmp_path: Path):
+    """A Conv2d without input shape cannot be written: nir.write raises, and leaves half a file."""
+    conv = nir.Conv2d(None, np.ones((1, 1, 2, 2)), 1, 0, 1, 1, np.zeros(1))
+    edges = [("input", "first"), ("first", "output")]
+    nodes = {
+        "input": nir.Input({"input": np.array([1, 3, 3])}), "first": conv,
+        "output": nir.Output({"output": np.array([1, 2, 2])}),
+    }  # fmt: skip
+    with pytest.raises(TypeError):
+        nir.write(tmp_path / "half.nir", nir.NIRGraph(nodes, edges, type_check=False))
+    with pytest.raises(UserError, match=r"half.nir: holds a part of a NIR graph: nir.write stopped.*at node 'first'"):
+        read_nir(tmp_path / "half.nir")

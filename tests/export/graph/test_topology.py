@@ -139,6 +139,9 @@ def test_loose_ends_are_refused():
     lost = dense_graph()
     lost.edges.append(("cell", "gone"))
     assert "edges name nodes that do not exist: gone" in reason(lost)
+    misspelt = dense_graph()
+    misspelt.edges.append(("cel", "output"))
+    assert "do not exist: cel. Hint: cel is perhaps cell; correct the names" in reason(misspelt)
     doubled = dense_graph()
     doubled.edges.append(("fc", "cell"))
     assert [step.name for step in chain(doubled)] == ["fc", "cell"], "NIR's edges are a set"
