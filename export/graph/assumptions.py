@@ -107,7 +107,31 @@ def infer_dt(path: str | os.PathLike[str], graph: nir.NIRGraph) -> tuple[float, 
         )  # fmt: skip
     middle = float(np.median(steps))
     dt_s = float(f"{middle:.6g}")  # float32 rounding noise removed: decays would inherit it
-    return dt_s, f"dt = {dt_s:g} s was inferred as tau/r, which holds if the exporter gave inputs gain 1"
+    note = f"dt = {dt_s:g} s was inferred as tau/r, which holds if the exporter gave inputs gain 1"
+    if not _is_round(dt_s):
+        note += f"; it is not a round number, so that this is doubtful{_of_rockpool(graph)}: give --dt"
+    return dt_s, note
+
+
+def _is_round(dt_s: float) -> bool:
+    """Whether a time step has two significant digits at most, but for rounding errors of float32."""
+    return math.isclose(dt_s, float(f"{dt_s:.2g}"), rel_tol=1e-4)
+
+
+def _of_rockpool(graph: nir.NIRGraph) -> str:
+    """The time step by Rockpool's convention r = (tau / dt) exp(-dt / tau), where this is a round number.
+
+    Then (dt / tau) exp(dt / tau) = 1 / r, so that dt = tau W(1 / r) with Lambert's W, which Newton's method gives.
+    """
+    for node in graph.nodes.values():
+        if isinstance(node, nir.LIF):
+            tau, target = float(np.ravel(node.tau)[0]), 1 / float(np.ravel(node.r)[0])
+            w = target
+            for _ in range(20):
+                w -= (w * math.exp(w) - target) / (math.exp(w) * (1 + w))
+            if _is_round(tau * w):
+                return f" (Rockpool, which decays by exp(-dt/tau), would mean {tau * w:.2g} s)"
+    return ""
 
 
 def with_if_gain(

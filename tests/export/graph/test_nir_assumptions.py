@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from pathlib import Path
 
 import nir
@@ -155,3 +156,15 @@ def test_several_inputs_of_a_file_are_side_by_side(tmp_path: Path):
     scale = layer.weight.max() / 11
     expected = scale * np.hstack([np.arange(12.0).reshape(4, 3), -np.arange(8.0).reshape(4, 2)])
     assert np.abs(layer.weight - expected).max() <= 1  # rounded to even integers
+
+
+def test_an_odd_time_step_is_doubted_and_rockpools_is_named(tmp_path: Path):
+    """Rockpool 3.1 writes tau 0.0025 and r 24.019737 for dt = 1e-4: r = (tau / dt) exp(-dt / tau)."""
+    assert math.isclose(0.0025 / 1e-4 * math.exp(-1e-4 / 0.0025), 24.019737, rel_tol=1e-6)
+    for r, odd in ((24.019737, True), (25.0, False)):
+        one = np.ones(3)
+        cell = nir.LIF(tau=0.0025 * one, r=r * one, v_leak=0 * one, v_threshold=one, v_reset=0 * one)
+        file = written(tmp_path / f"{odd}.nir", dense_graph(cell=cell))
+        (note,) = load_graph(file, reset="zero").notes
+        assert ("is not a round number" in note) == odd
+        assert ("would mean 0.0001 s): give --dt" in note) == odd
