@@ -29,8 +29,10 @@ from spikeport.export.formats.netx.fields import (
 )
 from spikeport.export.formats.netx.rules import check_layer
 from spikeport.export.formats.safe_hdf5 import Tree, read_tree
+from spikeport.export.network.fixed_point import DECAY_ONE
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 from spikeport.export.network.readout import Readout
+from spikeport.notes import note
 from spikeport.values import Shape
 
 _NOT_IN_NETX = {
@@ -146,10 +148,16 @@ class _Chain:
 def _input_layer(group: Tree, where: str, shape: Shape) -> IntegerLayer:
     weight = number_at(group, "weight", where) if "weight" in group.members else 64  # netx's defaults
     bias = number_at(group, "bias", where) if "bias" in group.members else 0
-    return _built(
+    layer = _built(
         group, where, 0, kind="input", weight=np.array([weight]), bias=np.full(shape[:1], bias) if bias else None,
         input_shape=shape, **_neuron(group, where, shape),
     )  # fmt: skip
+    if np.any(np.asarray(layer.i_decay) != DECAY_ONE):
+        note(
+            f"{where}: netx adds the input of this layer to the voltage, and SLAYER to a current that lasts (iDecay "
+            f"{int(np.min(layer.i_decay))} of {DECAY_ONE}), so that a network of SLAYER fires other spikes here"
+        )
+    return layer
 
 
 def _layer(group: Tree, kind: str, index: int, where: str, shape: Shape | None) -> IntegerLayer:

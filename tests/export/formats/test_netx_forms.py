@@ -162,6 +162,15 @@ def test_input_neurons_of_slayer(tmp_path, fields, weight):
     equal_networks(read_netx(file), read_netx(tmp_path / "again.net"))
 
 
+@pytest.mark.parametrize(("i_decay", "noted"), [(1024, True), (4096, False)])
+def test_a_current_in_an_input_layer_is_noted(tmp_path, capsys, i_decay, noted):
+    """SLAYER's current_decay 0.25 gave 64 spikes in SLAYER and 30 in netx; with 1 both agree."""
+    file = net(tmp_path, IMAGE | {"neuron": NEURON | {"iDecay": i_decay}}, {"type": "flatten", "shape": [40]},
+               dense(weight=np.full((3, 40), 2)))  # fmt: skip
+    read_netx(file)
+    assert ("a network of SLAYER fires other spikes here" in capsys.readouterr().err) == noted
+
+
 @pytest.mark.parametrize(
     "fields",
     [
