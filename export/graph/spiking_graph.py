@@ -25,7 +25,7 @@ from spikeport.export.graph.flatten import flat
 from spikeport.export.graph.full_shapes import with_full_shapes
 from spikeport.export.graph.node_kinds import SYNAPSES
 from spikeport.export.graph.one_dimensional import NOTE, map_shape, with_height_one
-from spikeport.export.graph.structure import is_chain
+from spikeport.export.graph.structure import is_chain, refuse, structure_faults
 from spikeport.values import Shape
 
 READOUTS = ("", "spikes", "membrane-sum", "membrane-max", "membrane-last", "linear")
@@ -173,18 +173,33 @@ def load_graph(
             origins={"dt_s": "the metadata file", "reset": "the metadata file"},
             notes=metadata.notes,
         )
+    missing: list[UserError] = []
     if reset is None:
-        raise UserError(
-            "NIR does not state how neurons reset", where=str(path),
-            hint="use the reset of the training: --reset zero",
+        missing.append(
+            UserError(
+                "NIR does not state how neurons reset", where=str(path),
+                hint="use the reset of the training: --reset zero",
+            )
         )  # fmt: skip
     origins = {"dt_s": "given", "reset": "given"}
     notes: tuple[str, ...] = ()
+    if_notes: tuple[str, ...] = ()
     if dt_s is None:
-        dt_s, note = infer_dt(path, graph)
-        notes, origins["dt_s"] = (note,), "inferred as tau/r"
-    _check_dt(dt_s)
-    graph, if_notes = with_if_gain(path, graph, dt_s, if_gain)
+        try:
+            dt_s, note = infer_dt(path, graph)
+            notes, origins["dt_s"] = (note,), "inferred as tau/r"
+        except UserError as error:
+            missing.append(error)
+    if dt_s is not None:
+        _check_dt(dt_s)
+        try:
+            graph, if_notes = with_if_gain(path, graph, dt_s, if_gain)
+        except UserError as error:
+            missing.append(error)
+    if missing:  # and what the graph lacks, in the same answer
+        refuse([*missing, *structure_faults(graph)])
+    assert dt_s is not None
+    assert reset is not None
     if input_shape is not None:
         graph = with_given_shape(path, graph, map_shape(tuple(input_shape)))
     else:
