@@ -51,8 +51,8 @@ def _on_maps(node: nir.NIRNode) -> nir.NIRNode:
             for key, value in vars(node).items()
             if isinstance(value, np.ndarray) and value.ndim == 2
         }
-        kept = {key: value for key, value in vars(node).items() if key not in ("input_type", "output_type")}
-        return type(node)(**{**kept, **grown}) if grown else node
+        fields = {key: value for key, value in vars(node).items() if key not in ("input_type", "output_type")}
+        return type(node)(**{**fields, **grown}) if grown else node
     return node
 
 

@@ -6,6 +6,7 @@ import signal
 import pytest
 from run_process import RECIPE, reached, start, wait_for
 
+from spikeport.pipeline.models.students.build import STUDENTS
 from spikeport.pipeline.run.run_folder import open_run
 
 pytestmark = [pytest.mark.lava, pytest.mark.xdist_group("run")]
@@ -30,8 +31,11 @@ def test_a_training_that_is_stopped_says_how_to_go_on(recipe, tmp_path, number):
     assert "Traceback" not in err
 
 
-def test_a_student_that_no_chip_holds_is_refused_before_training_and_may_train(recipe, tmp_path, spikeport):
+def test_a_student_that_no_chip_holds_is_refused_before_training_and_may_train(
+    recipe, tmp_path, spikeport, monkeypatch
+):
     """`run` names it at once; `train` trains it in float and leaves quantization out."""
+    monkeypatch.setattr(STUDENTS["resnet20-snn"], "not_for_netx", "of a reason")
     changes = ["--set", "student.network=resnet20-snn", "--set", "student.width=0.25", "--set", "data.height=28"]
     changes += ["--set", "distillation.method=baseline", "--set", "training.epochs=1", "--set", "data.train=20"]
     code, _, err = spikeport("run", recipe, "--out", tmp_path / "refused", *changes)

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from spikeport.errors import UserError
+from spikeport.pipeline.models.students.build import STUDENTS
 from spikeport.pipeline.run.intervals import mean_sd, paired_t
 from spikeport.pipeline.run.recipe_file import load_recipe
 from spikeport.pipeline.sweep.plan import Setting, Trial, parse_over, plan_trials
@@ -107,7 +108,8 @@ def test_a_combination_that_is_no_recipe_is_named(recipe) -> None:
         plan_trials(recipe, [], parse_over(["distillation.method=baseline,nnoe"]), seeds=1)
 
 
-def test_a_student_that_cannot_be_quantized_is_refused_before_training(recipe) -> None:
+def test_a_student_that_cannot_be_quantized_is_refused_before_training(recipe, monkeypatch) -> None:
+    monkeypatch.setattr(STUDENTS["resnet20-snn"], "not_for_netx", "of a reason")
     with pytest.raises(UserError, match=r"resnet20-snn is not for netx.*train it in float with spikeport train"):
         plan_trials(recipe, ["student.network=resnet20-snn"], parse_over([]), seeds=1)
 
