@@ -61,6 +61,7 @@ if TYPE_CHECKING:
         show_hardware,
         validate_hardware,
     )
+    from spikeport.pipeline.stages.network_check import check_network
     from spikeport.pipeline.stages.profiles import NetworkProfile, profile
     from spikeport.pipeline.stages.run_comparison import RunComparison, compare_runs
     from spikeport.pipeline.stages.run_value import Run, open_run
@@ -92,6 +93,7 @@ __all__ = [
     "UserError",
     "check",
     "check_limits",
+    "check_network",
     "compare",
     "compare_runs",
     "convert",
@@ -143,6 +145,7 @@ _HOMES = {
         "preview_dataset", "show_hardware", "validate_hardware",
     ),
     f"{_STAGES}.check_result": ("CheckResult",),
+    f"{_STAGES}.network_check": ("check_network",),
     f"{_STAGES}.profiles": ("NetworkProfile", "profile"),
     f"{_STAGES}.run_comparison": ("RunComparison", "compare_runs"),
     f"{_STAGES}.run_value": ("Run", "open_run"),

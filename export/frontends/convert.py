@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from spikeport.errors import UserError
 from spikeport.export.frontends.from_snntorch import to_spiking_graph
-from spikeport.export.frontends.module_walk import Named
+from spikeport.export.frontends.module_walk import Named, named_modules
 from spikeport.export.frontends.trace_modules import INPUT, Trace, trace
 from spikeport.export.graph.spiking_graph import SpikingGraph
 from spikeport.values import Shape
@@ -47,13 +47,29 @@ def convert(
         UserError: the network fails, calls a function that has no place on the chip, or contains modules that the chip
             cannot execute; the error names all of them.
     """
+    named, wiring, notes = modules_of(model, input_shape, example)
+    graph = to_spiking_graph(named, input_shape, dt_s, scales, readout, wiring)
+    return replace(graph, notes=(*notes, *graph.notes))
+
+
+def modules_of(
+    model: nn.Module | Iterable[tuple[str, nn.Module]], input_shape: Shape, example: Tensor | None = None
+) -> tuple[Named, dict[str, tuple[str, ...]], list[str]]:
+    """The modules of a network in the order of execution, as `convert` takes them.
+
+    Args:
+        model: the network.
+        input_shape: shape of one time step of one sample.
+        example: an input for the run, see `convert`.
+
+    Returns:
+        (pairs of name and module, what enters each, notes).
+    """
     if not isinstance(model, nn.Module) or isinstance(model, nn.Sequential):
-        return to_spiking_graph(model, input_shape, dt_s, scales, readout)
+        return named_modules(model), {}, []
     found = _trace(model, tuple(int(size) for size in input_shape), example)
     named = _leading_to_output(found)
-    wiring = {name: found.wiring[name] for name, _ in named}
-    graph = to_spiking_graph(named, input_shape, dt_s, scales, readout, wiring)
-    return replace(graph, notes=(*found.notes, *graph.notes))
+    return named, {name: found.wiring[name] for name, _ in named}, found.notes
 
 
 def _trace(model: nn.Module, shape: Shape, example: Tensor | None) -> Trace:

@@ -29,6 +29,21 @@ def recurrences_of(graph: nir.NIRGraph) -> dict[str, tuple[str, ...]]:
     return found
 
 
+class SeveralFaultsError(UserError):
+    """Several faults in one error.
+
+    Attributes:
+        faults: the faults.
+    """
+
+    faults: tuple[UserError, ...] = ()
+
+
+def faults_of(error: UserError) -> tuple[UserError, ...]:
+    """The faults in an error of `refuse`; other errors are one fault."""
+    return error.faults if isinstance(error, SeveralFaultsError) else (error,)
+
+
 def refuse(faults: list[UserError]) -> None:
     """Raises faults as one error, numbered if there are several.
 
@@ -43,7 +58,9 @@ def refuse(faults: list[UserError]) -> None:
     if faults:
         first = "; ".join(f"({number}) {fault}" for number, fault in enumerate(faults[:LISTED], 1))
         more = f"; and {len(faults) - LISTED} more" if len(faults) > LISTED else ""
-        raise UserError(f"{len(faults)} things keep this graph from netx: {first}{more}")
+        error = SeveralFaultsError(f"{len(faults)} things keep this graph from netx: {first}{more}")
+        error.faults = tuple(faults)
+        raise error
 
 
 def structure_faults(graph: nir.NIRGraph) -> list[UserError]:

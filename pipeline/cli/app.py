@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from spikeport import exits
+from spikeport.pipeline.cli import check_network as cli_check_network
 from spikeport.pipeline.cli import compare as cli_compare
 from spikeport.pipeline.cli import export as cli_export
 from spikeport.pipeline.cli import paths as cli_paths
@@ -192,6 +193,7 @@ def report(
 app.command()(cli_compare.compare)
 app.command()(cli_sweep.sweep)
 app.command()(cli_export.export)
+app.command("check-network")(cli_check_network.check_network)
 app.command()(cli_profile.profile)
 cli_simulate.add_to(app)
 cli_tools.add_to(app)

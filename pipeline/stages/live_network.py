@@ -10,6 +10,8 @@ from spikeport.factory import call_factory
 from spikeport.values import Shape
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from spikeport.export.graph.spiking_graph import SpikingGraph
 
 HINT = "factory() returns an nn.Module of snnTorch style with its trained weights"
@@ -49,12 +51,24 @@ def network_graph(
     if reset or if_gain:
         raise UserError("--reset and --if-gain are for .nir files", where=name,
                         cause="the neurons of a network state both", hint="leave them out")  # fmt: skip
-    from torch import nn
-
     from spikeport.export.frontends.convert import convert
+
+    graph = convert(made_network(name), input_shape, dt_s, readout=readout or "")
+    return replace(graph, bias=bias or graph.bias, allow_vector=allow_vector or graph.allow_vector)
+
+
+def made_network(name: str) -> nn.Module:
+    """The network that a factory returns.
+
+    Args:
+        name: `package.module:factory`.
+
+    Raises:
+        UserError: the factory cannot be called, or returns something else.
+    """
+    from torch import nn
 
     model = call_factory(name, "SOURCE", hint=HINT)
     if not isinstance(model, nn.Module):
         raise UserError(f"{name}() returned a {type(model).__name__}", where="SOURCE", hint=HINT)
-    graph = convert(model, input_shape, dt_s, readout=readout or "")
-    return replace(graph, bias=bias or graph.bias, allow_vector=allow_vector or graph.allow_vector)
+    return model

@@ -1,0 +1,49 @@
+"""The command `check-network`: what becomes of every node of a network, before anything is written."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from spikeport.pipeline.cli.console import fail, show
+from spikeport.pipeline.cli.options import NIR, Dt, IfGain, InputShape, Json, Reset, shape_of
+
+
+def check_network(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A .nir file, or module:factory of a network.")],
+    dt: Dt = None,
+    reset: Reset = None,
+    if_gain: IfGain = None,
+    input_shape: InputShape = None,
+    bias: Annotated[
+        Literal["refuse", "neuron"] | None,
+        typer.Option("--bias", help="Biases before a synaptic current, as for export.", rich_help_panel=NIR),
+    ] = None,
+    allow_vector: Annotated[
+        bool,
+        typer.Option("--allow-vector", help="Accept different decays in a layer, as for export.", rich_help_panel=NIR),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Says of each node whether it runs on the chip: exact, rewritten, needs training, or impossible, and why.
+
+    Reads a .nir file, or calls the factory of a network. Writes no file. The exit code is 1 if the network does not go
+    to the chip as it is.
+
+    Example: `spikeport check-network cnn.nir --dt 1e-3 --reset zero`
+    """
+    from spikeport.pipeline.stages.network_check import check_network as check
+
+    found = check(
+        source,
+        dt_s=dt,
+        reset=reset,
+        if_gain=if_gain,
+        input_shape=shape_of(input_shape),
+        bias=bias,
+        allow_vector=allow_vector,
+    )
+    show(found.to_json(), json, found.lines())
+    if not found.goes:
+        fail("the network does not go to the chip as it is", "see the lines above")
