@@ -103,7 +103,7 @@ class _Search:
     def quantized(self, **more: float) -> Quantized:
         """The network with the scales found so far, and with those in `more`."""
         network, rows = quantize(self.graph, bits=self.bits, scales={**self.scales, **more})
-        return with_messages(network, self.message_bits), rows
+        return with_messages(network, self.message_bits, self.graph), rows
 
     def search(self, index: int, inputs: np.ndarray, source: int, target: Target) -> None:
         """Searches the scale of layer `index` on `inputs`, the spikes of integer layer `source` (-1: the frames)."""

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from spikeport.errors import UserError
 from spikeport.export.frontends.from_snntorch import to_spiking_graph
 from spikeport.export.frontends.module_walk import Named, named_modules
-from spikeport.export.frontends.trace_modules import INPUT, Trace, trace
+from spikeport.export.frontends.snntorch_neurons import resets
+from spikeport.export.frontends.trace_modules import Trace, is_leaf, trace
+from spikeport.export.frontends.wiring import INPUT
 from spikeport.export.graph.spiking_graph import SpikingGraph
 from spikeport.values import Shape
 
@@ -65,11 +67,23 @@ def modules_of(
     Returns:
         (pairs of name and module, what enters each, notes).
     """
-    if not isinstance(model, nn.Module) or isinstance(model, nn.Sequential):
+    if not isinstance(model, nn.Module) or _is_plain(model):
         return named_modules(model), {}, []
     found = _trace(model, tuple(int(size) for size in input_shape), example)
     named = _leading_to_output(found)
+    if found.returns_membrane and resets(dict(named)[found.output]) != "none":
+        found.notes.append(f"the network returns the membrane of {found.output}, which fires: its spikes are read")
     return named, {name: found.wiring[name] for name, _ in named}, found.notes
+
+
+def _is_plain(model: nn.Module) -> bool:
+    """Whether a network is an nn.Sequential of modules that are taken whole, so that no run is needed."""
+    if not isinstance(model, nn.Sequential):
+        return False
+    try:
+        return all(is_leaf(module) or not list(module.children()) for _, module in named_modules(model))
+    except UserError:
+        return False
 
 
 def _trace(model: nn.Module, shape: Shape, example: Tensor | None) -> Trace:

@@ -78,7 +78,7 @@ def max_pool(
     return {name: convolution, f"{name}{SUFFIX}": neurons}
 
 
-def with_batch_norm(name: str, module: Any, before: str, node: nir.NIRNode | None) -> nir.NIRNode:
+def with_batch_norm(name: str, module: Any, before: str, node: nir.NIRNode) -> nir.NIRNode:
     """The weights before a batch norm with the norm folded in, as in evaluation.
 
     w' = g w and b' = g (b - mean) + beta with g = gamma / sqrt(var + eps), in float64.
@@ -87,7 +87,7 @@ def with_batch_norm(name: str, module: Any, before: str, node: nir.NIRNode | Non
         name: name of the module.
         module: a BatchNorm1d or BatchNorm2d.
         before: name of the node before it.
-        node: this node; None for a sum of several.
+        node: this node.
 
     Raises:
         UserError: the node has no weights, or the norm has no running statistics.

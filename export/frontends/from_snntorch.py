@@ -26,6 +26,7 @@ from spikeport.export.frontends.snntorch_neurons import (
     resets,
 )
 from spikeport.export.frontends.synaptic_modules import SYNAPTIC_LAYERS
+from spikeport.export.frontends.wiring import INPUT
 from spikeport.export.graph.shapes import output_shape
 from spikeport.export.graph.spiking_graph import SpikingGraph
 from spikeport.export.graph.structure import is_chain, refuse, structure_faults
@@ -38,8 +39,6 @@ REFUSALS: dict[type, tuple[str, str]] = {
         "use RLeaky, or Synaptic without recurrence",
     ),
 }
-INPUT = "input"  # in `wiring`: the network's input
-_REFUSED = nir.Scale(np.ones(1))  # in the place of a module that was refused, so that others are looked at
 TAKEN = (
     "use Conv2d, BatchNorm2d, AvgPool2d, MaxPool2d of spikes, Flatten, Linear, Identity, snntorch.Leaky, "
     "snntorch.RLeaky or snntorch.Synaptic"
@@ -72,16 +71,23 @@ def to_spiking_graph(
         dt_s: time step in seconds.
         scales: integer units per float unit of each weight layer that is quantized already.
         readout: how the output becomes a class, see SpikingGraph.
-        wiring: by name of a module, the names of the modules whose sum enters it, "input" for the network's input.
-            Other modules take what the one before them gives.
+        wiring: by name of a module, the names of the modules whose sum enters it, `wiring.INPUT` for the input of the
+            network. Other modules take what the one before them gives.
 
     Raises:
         UserError: modules or their settings cannot be executed exactly on the chip; the error names all of them.
     """
     named = named_modules(modules)
     conversion = _Conversion(named, _shape(input_shape), dt_s, wiring or {})
-    for name, module in named:
+    for index, (name, module) in enumerate(named, start=1):
         if not conversion.add(name, module):
+            if behind := named[index:]:
+                conversion.faults.append(
+                    UserError(
+                        f"{len(behind)} modules behind {name} were not looked at",
+                        cause="the shape behind it is not known",
+                    )
+                )
             break
     refuse(conversion.faults)
     graph = conversion.finished()
@@ -104,6 +110,8 @@ class _Conversion:
 
     Attributes:
         feeds: by name of a module, the nodes whose sum it gives; a module that was left out gives what enters it.
+        refused: modules that cannot go to the chip, by name. Their shape is known, so that others are looked at.
+        normed: by name of a module whose weights contain a batch norm, the norm; nothing else may read the module.
         shapes: shape of what each node gives.
         faults: what cannot go to the chip.
         notes: what was left out or rewritten.
@@ -122,12 +130,14 @@ class _Conversion:
             (name for name, module in reversed(named) if not isinstance(module, (nn.Flatten, *SKIPPED))), ""
         )
         self.recurrences: dict[str, nir.NIRNode] = {}
+        self.refused: dict[str, nn.Module] = {}
+        self.normed: dict[str, str] = {}
         self.faults: list[UserError] = []
         self.notes: list[str] = []
 
     def add(self, name: str, module: nn.Module) -> bool:
         """Adds a module. Returns whether the shape behind it is known, so that more modules can be added."""
-        if name in self.nodes or not name or "/" in name or name == ".":
+        if name in self.feeds or not name or "/" in name or name == ".":
             raise UserError(
                 f"module name {name!r} is taken or cannot name a node", hint="give each module its own name"
             )
@@ -146,7 +156,7 @@ class _Conversion:
             known = shape_after(module, shape)
             if known is None:
                 return False
-            self.nodes[name], self.shapes[name], self.feeds[name] = _REFUSED, known, (name,)
+            self.refused[name], self.shapes[name], self.feeds[name] = module, known, (name,)
         return True
 
     def _feeding(self, name: str) -> tuple[str, ...]:
@@ -157,6 +167,13 @@ class _Conversion:
             raise UserError(
                 f"is fed by {', '.join(unknown) or 'nothing'}", where=name, cause="no module before it has this name"
             )
+        for each in given:
+            if each in self.normed:
+                raise UserError(
+                    f"takes what {each} gives before {self.normed[each]}", where=name,
+                    cause="that norm is folded into the weights before it, so that only its result is left",
+                    hint="give this branch a convolution or linear layer of its own and train again",
+                )  # fmt: skip
         feeding = tuple(node for each in given for node in self.feeds[each])
         shapes = {self.shapes[node] for node in feeding}
         if len(shapes) > 1:
@@ -165,13 +182,10 @@ class _Conversion:
 
     def _convert(self, name: str, module: nn.Module, feeding: tuple[str, ...], shape: Shape) -> None:
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and not hooked(module):
-            (before,) = feeding if len(feeding) == 1 else ("a sum",)
-            self.nodes[before] = with_batch_norm(name, module, before, self.nodes.get(before))
-            self.notes.append(f"{name}: {type(module).__name__} was folded into {before}, with its running statistics")
-            self.feeds[name] = feeding
+            self._fold_norm(name, module, feeding)
             return
         if isinstance(module, nn.MaxPool2d) and not hooked(module):
-            added = max_pool(name, module, shape, {each: self.nodes[each] for each in feeding}, self.dt_s)
+            added = max_pool(name, module, shape, {each: self._node(each) for each in feeding}, self.dt_s)
             self.notes.append(f"{name}: the maximum of spikes is a layer of OR neurons")
         else:
             added = {name: _convert(name, module, shape, self.dt_s, last=name == self.last)}
@@ -183,6 +197,29 @@ class _Conversion:
             self.nodes[each], self.shapes[each] = node, shape
             self.edges += [(before, each) for before in feeding]
             feeding = (each,)
+        self.feeds[name] = feeding
+
+    def _node(self, name: str) -> nir.NIRNode:
+        """The node of a module, for neurons that were refused any that fires."""
+        if isinstance(self.refused.get(name), snntorch.SpikingNeuron):
+            one = np.ones(self.shapes[name])
+            return nir.IF(r=one, v_threshold=one)
+        return self.nodes.get(name, nir.Scale(np.ones(1)))
+
+    def _fold_norm(self, name: str, module: nn.Module, feeding: tuple[str, ...]) -> None:
+        before = feeding[0]
+        if before not in self.refused:
+            if len(feeding) > 1:
+                raise UserError(f"normalizes the sum of {', '.join(feeding)}", where=name,
+                                cause="netx has no normalization",
+                                hint="put a norm behind each of them and train again")  # fmt: skip
+            if other := next((behind for source, behind in self.edges if source == before), ""):
+                raise UserError(f"normalizes {before}, which {other} takes without the norm", where=name,
+                                cause="the norm goes into the weights before it",
+                                hint="give one of them a layer of its own and train again")  # fmt: skip
+            self.nodes[before] = with_batch_norm(name, module, before, self.nodes[before])
+            self.notes.append(f"{name}: {type(module).__name__} was folded into {before}, with its running statistics")
+        self.normed |= {each: name for each, nodes in self.feeds.items() if before in nodes}
         self.feeds[name] = feeding
 
     def finished(self) -> nir.NIRGraph:

@@ -1,7 +1,7 @@
 """Traces one time step of a torch network: which modules and functions run, in which order, and what enters each.
 
 The network runs once with a real input. Modules that have a place on the chip are recorded whole; between them, the
-functions that the network calls itself are recorded: pools, flatten, additions, concatenations. Where a network loops
+functions that the network calls itself are recorded: pools, flatten, additions. Where a network loops
 over time by itself, the first step is taken: a module that runs again is the same layer one step later.
 """
 
@@ -21,8 +21,8 @@ from torch.overrides import TorchFunctionMode
 from spikeport.errors import UserError
 from spikeport.export.frontends.functions import FUNCTIONS, PASSED_ON, Sum, fixed_pool
 from spikeport.export.frontends.module_walk import SKIPPED, Named
+from spikeport.export.frontends.wiring import INPUT
 
-INPUT = "input"
 LEAVES = (
     nn.Conv1d,
     nn.Conv2d,
@@ -147,7 +147,11 @@ class _Recorder(TorchFunctionMode):
         entering = self._sources_of(arguments[0]) if arguments and isinstance(arguments[0], Tensor) else None
         self.calls[name] = self.calls.get(name, 0) + 1
         if entering is None:
-            return
+            raise UserError(
+                "takes something that does not come from the input of this step", where=name,
+                cause="a recurrent connection that the network writes out, or a constant, has no place here",
+                hint="use snntorch.RLeaky for recurrent connections",
+            )  # fmt: skip
         if isinstance(module, (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)) and isinstance(result, Tensor):
             module = fixed_pool(name, module, arguments[0], result)
         if self.calls[name] == 1 or not isinstance(module, snntorch.SpikingNeuron):
@@ -188,7 +192,8 @@ class _Recorder(TorchFunctionMode):
                         self.membranes[id(each)] = self.membranes[id(first)]
             return
         make = FUNCTIONS.get(name)
-        module = None if make is None else make(args, kwargs, first, result)
+        foreign = any(isinstance(each, Tensor) and id(each) not in self.sources for each in _flat(args))
+        module = None if make is None or foreign else make(args, kwargs, first, result)
         if module is None:
             after = self.sources[id(first)][-1]
             if all(id(each) in self.membranes for each in tensors):

@@ -88,8 +88,8 @@ def input_shape(graph: nir.NIRGraph) -> Shape:
     """
     inputs = [name for name, node in graph.nodes.items() if isinstance(node, nir.Input)]
     if len(inputs) > 1:
-        return _side_by_side([_input_shape(graph, name) for name in inputs])
-    return _input_shape(graph, single(graph, nir.Input))
+        return _side_by_side([shape_of_input(graph, name) for name in inputs])
+    return shape_of_input(graph, single(graph, nir.Input))
 
 
 def _side_by_side(shapes: list[Shape]) -> Shape:
@@ -98,7 +98,16 @@ def _side_by_side(shapes: list[Shape]) -> Shape:
     return (sum(math.prod(shape) for shape in shapes),)
 
 
-def _input_shape(graph: nir.NIRGraph, name: str) -> Shape:
+def shape_of_input(graph: nir.NIRGraph, name: str) -> Shape:
+    """Shape of one Input node without batch axis: stated by it, else inferred from a Linear after it.
+
+    Args:
+        graph: a flat NIR graph.
+        name: the node.
+
+    Raises:
+        UserError: the shape is missing, or is neither `(N,)` nor `(C, H, W)`.
+    """
     stated = graph.nodes[name].input_type["input"]
     shape = () if stated is None or not np.size(stated) else _plain(stated)
     if not shape:

@@ -15,6 +15,9 @@ from dataclasses import replace
 import numpy as np
 
 from spikeport.errors import UserError
+from spikeport.export.graph.spiking_graph import SpikingGraph
+from spikeport.export.graph.structure import is_chain
+from spikeport.export.lowering.branches.one_chain import lay_out
 from spikeport.export.lowering.folded_layer import FoldedLayer
 from spikeport.export.network.fixed_point import BIAS_LIMIT, DECAY_ONE
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
@@ -63,16 +66,24 @@ def as_input(units: LayerUnits, previous: IntegerLayer | None) -> tuple[LayerUni
     return replace(units, layer=enlarged, weight=weight, bias=np.zeros(len(weight))), before
 
 
-def with_messages(network: IntegerNetwork, bits: int) -> IntegerNetwork:
+def with_messages(network: IntegerNetwork, bits: int, graph: SpikingGraph) -> IntegerNetwork:
     """Copy of a network with counts as inputs.
 
     Args:
         network: the network.
         bits: bits of a count; 0: inputs are spikes.
+        graph: the graph that it was quantized from.
 
     Raises:
-        UserError: its first layer is a relay layer, which repeats spikes and not counts.
+        UserError: relays pass the input on, which repeat spikes and not counts: in a first layer that was added for
+            biases, or where a branch of the input passes a layer.
     """
+    if bits and not is_chain(graph.nir_graph) and (relayed := lay_out(graph).relayed_inputs):
+        raise UserError(
+            f"counts of {bits} bits would become single spikes", where=", ".join(relayed),
+            cause="a branch of this input passes a layer, in which relays repeat spikes only",
+            hint="leave the message bits out, or let every branch of the input begin in the first layer",
+        )  # fmt: skip
     if bits and network.layers[0].name.endswith(SUFFIX):
         raise UserError(
             f"counts of {bits} bits would become single spikes", where=network.layers[0].name,

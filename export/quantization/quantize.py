@@ -17,8 +17,8 @@ from spikeport.export.formats.netx.rules import check_network
 from spikeport.export.graph.chain import ChainNode
 from spikeport.export.graph.node_kinds import INTEGRATORS, NEURONS, SYNAPSES
 from spikeport.export.graph.spiking_graph import SpikingGraph
-from spikeport.export.graph.structure import refuse, structure_faults
-from spikeport.export.lowering.branches.one_chain import one_chain
+from spikeport.export.graph.structure import is_chain, refuse, structure_faults
+from spikeport.export.lowering.branches.one_chain import LaidOut, lay_out
 from spikeport.export.lowering.discretize import EulerStep, euler_step
 from spikeport.export.lowering.fold import Folded, fold
 from spikeport.export.lowering.folded_layer import FoldedLayer
@@ -58,7 +58,8 @@ def quantize(
 
 def _quantize(graph: SpikingGraph, bits: int, scales: Mapping[str, float]) -> tuple[IntegerNetwork, list[LayerReport]]:
     refuse(_faults(graph))
-    graph = one_chain(graph)
+    laid = None if is_chain(graph.nir_graph) else lay_out(graph)
+    graph = graph if laid is None else laid.graph
     folded = fold(graph.chain(), graph.dt_s)
     names = [layer.name for layer, _ in folded.layers]
     for name in scales:
@@ -86,7 +87,25 @@ def _quantize(graph: SpikingGraph, bits: int, scales: Mapping[str, float]) -> tu
         table.append(row)
     network = IntegerNetwork(input_shape=graph.input_shape, layers=tuple(layers), readout=readout)
     check_network(network)
+    if laid is not None:
+        _check_relays(network, laid)
     return network, table
+
+
+def _check_relays(network: IntegerNetwork, laid: LaidOut) -> None:
+    """Raises UserError for a layer in whose integers a relay would not fire on one spike."""
+    for layer in network.layers:
+        rows = laid.relay_rows.get(layer.name)
+        if rows is None:
+            continue
+        pulse, threshold = layer.weight[rows].reshape(rows.stop - rows.start, -1).max(axis=1), np.max(layer.vth_mant)
+        if np.any(pulse <= threshold):
+            raise UserError(
+                f"a relay of weight {int(pulse.min())} would not reach the threshold {int(threshold)}",
+                where=layer.name,
+                cause="the scale of this layer clips it, or is so low that both round to one number",
+                hint="lower the biases of this layer or its scale, use 8 bits, or let the branch end before it",
+            )  # fmt: skip
 
 
 def _units(graph: SpikingGraph, layer: FoldedLayer, neuron: ChainNode, silent: bool) -> LayerUnits:

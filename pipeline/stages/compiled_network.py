@@ -170,7 +170,7 @@ def quantize(
             graph, calibrate, labels, bits=bits, input_message_bits=message_bits, progress=progress
         )
     if message_bits:
-        network = with_messages(network, message_bits)
+        network = with_messages(network, message_bits, graph)
     return CompiledNetwork(network=network, layers=tuple(layers), graph=graph, calibration=report)
 
 

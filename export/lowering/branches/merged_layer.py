@@ -102,7 +102,7 @@ def convolution(
             own = placed(kernels[p.name, index], padding, size)
             weight[:, carrier.first : carrier.first + carrier.channels] += beside(_factor(p, path.layer), own) * own
         rows.append(weight)
-    relay = relay_of(members, rows, scale if relays else None)
+    relay = relay_of(members, [[row] for row in rows], scale if relays else None)
     for name in relays:
         carrier = stage.carriers[name]
         own = placed(passed[name], padding, size)
@@ -145,8 +145,11 @@ def matrix(members: list[Population], relays: list[str], stage: Stage, scale: fl
             weight[:, stage.carriers[path.source].places.ravel()] += beside(_factor(p, own), own.weight) * own.weight
         rows.append(weight)
     loops = [recurrent_weights(p.neuron) if p.neuron and p.neuron.recurrence else None for p in members]
-    inner = [divisor_of(p) * loop[0] for p, loop in zip(members, loops, strict=True) if loop is not None]
-    relay = relay_of(members, [*rows, *inner], scale if relays else None)
+    weights_of = [
+        [row] if loop is None else [row, divisor_of(p) * loop[0]]
+        for p, row, loop in zip(members, rows, loops, strict=True)
+    ]
+    relay = relay_of(members, weights_of, scale if relays else None)
     for carrier in passed:
         weight = np.zeros((carrier.size, entering))
         weight[np.arange(carrier.size), carrier.places.ravel()] = relay.pulse

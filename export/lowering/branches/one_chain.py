@@ -26,7 +26,7 @@ from spikeport.export.lowering.branches.prune import without_unread_relays
 from spikeport.values import Shape
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LaidOut:
     """A graph as one chain.
 
@@ -35,11 +35,15 @@ class LaidOut:
         places: by name of a population, the index of the layer that computes it, and where its neurons lie in the flat
             output of this layer, int64 of the population's shape.
         relays: number of relay neurons of each layer.
+        relay_rows: by name of a layer's weights, the rows of them that are relays.
+        relayed_inputs: names of the inputs that relays pass on.
     """
 
     graph: SpikingGraph
     places: Mapping[str, tuple[int, np.ndarray]]
     relays: tuple[int, ...]
+    relay_rows: Mapping[str, slice]
+    relayed_inputs: tuple[str, ...]
 
 
 def one_chain(graph: SpikingGraph) -> SpikingGraph:
@@ -69,12 +73,15 @@ class _Layout:
     """Builds the chain layer by layer."""
 
     def __init__(self, graph: SpikingGraph, found: dict[str, Population]) -> None:
-        self.graph, self.found = graph, found
+        self.graph = graph
         self.outputs = [p for p in found.values() if p.neuron is None and p.paths]
         self.waiting = [p for p in found.values() if p.neuron is not None]
         inputs = [p for p in found.values() if p.neuron is None and not p.paths]
         self.stage = Stage.of_inputs(inputs, graph.input_shape)
         self.done = {p.name for p in inputs}
+        self.inputs = frozenset(self.done)
+        self.relayed_inputs: dict[str, None] = {}
+        self.relay_rows: dict[str, slice] = {}
         self.nodes: dict[str, nir.NIRNode] = {inputs[0].name: nir.Input({"input": np.array(graph.input_shape)})}
         self.edges: list[tuple[str, str]] = []
         self.last = inputs[0].name
@@ -95,7 +102,13 @@ class _Layout:
         graph = nir.NIRGraph(self.nodes, self.edges, metadata=self.graph.nir_graph.metadata, type_check=False)
         notes = (*self.graph.notes, *self.notes)
         chain = replace(self.graph, nir_graph=graph, scales=self.scales, notes=notes)
-        return LaidOut(chain, self.places, tuple(layer.relays for layer in layers))
+        return LaidOut(
+            graph=chain,
+            places=self.places,
+            relays=tuple(layer.relays for layer in layers),
+            relay_rows=self.relay_rows,
+            relayed_inputs=tuple(self.relayed_inputs),
+        )
 
     def _add_layer(self) -> None:
         ready = [p for p in self.waiting if all(path.source in self.done for path in p.paths)]
@@ -121,6 +134,7 @@ class _Layout:
             self.places[member.name] = len(self.layers), built.stage.carriers[member.name].places
         self.layers.append((built, self._scale(first)))
         self.notes += built.notes
+        self.relayed_inputs |= dict.fromkeys(name for name in relays if name in self.inputs)
         self.waiting = [p for p in self.waiting if p not in members]
         self.done |= {p.name for p in members}
 
@@ -128,6 +142,8 @@ class _Layout:
         if isinstance(layer.weights, (nir.Linear, nir.Affine)) and len(entering) == 3:
             self._append(f"{layer.name}.flatten", flatten(entering))
         self._append(layer.name, layer.weights)
+        if layer.relays:
+            self.relay_rows[self.last] = slice(layer.computed, layer.stage.shape[0])
         if scale is not None:
             self.scales[self.last] = scale
         self._append(layer.neurons, layer.node)

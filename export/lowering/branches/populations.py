@@ -13,10 +13,10 @@ from graphlib import TopologicalSorter
 import nir
 
 from spikeport.errors import UserError
-from spikeport.export.graph.chain import ChainNode
+from spikeport.export.graph.chain import ChainNode, shape_of_input
 from spikeport.export.graph.flatten import neighbors
 from spikeport.export.graph.node_kinds import INTEGRATORS, NEURONS
-from spikeport.export.graph.shapes import check_size, output_shape
+from spikeport.export.graph.shapes import output_shape
 from spikeport.export.graph.structure import listed, recurrences_of
 from spikeport.export.lowering.discretize import EulerStep, euler_step
 from spikeport.export.lowering.folded_layer import FoldedLayer
@@ -84,7 +84,7 @@ def populations(graph: nir.NIRGraph, dt_s: float) -> dict[str, Population]:
     ]
     nodes = {name: node for name, node in graph.nodes.items() if name not in inside}
     _, sources = neighbors(nodes, edges)
-    shapes = _shapes(nodes, sources)
+    shapes = _shapes(graph, nodes, sources)
     found: dict[str, Population] = {}
     for name, (entering, _) in shapes.items():
         node = nodes[name]
@@ -103,20 +103,25 @@ def populations(graph: nir.NIRGraph, dt_s: float) -> dict[str, Population]:
     return found
 
 
-def _shapes(nodes: dict[str, nir.NIRNode], sources: dict[str, list[str]]) -> dict[str, tuple[Shape, Shape]]:
+def _shapes(
+    graph: nir.NIRGraph, nodes: dict[str, nir.NIRNode], sources: dict[str, list[str]]
+) -> dict[str, tuple[Shape, Shape]]:
     """(shape of the input, shape of the output) of each node, in an order of execution."""
     shapes: dict[str, tuple[Shape, Shape]] = {}
     for name in TopologicalSorter(sources).static_order():
         node = nodes[name]
         if isinstance(node, nir.Input):
-            shape = tuple(int(size) for size in node.input_type["input"])
-            check_size(name, shape)
+            shape = shape_of_input(graph, name)
             shapes[name] = shape, shape
             continue
         entering = {shapes[before][1] for before in sources[name]}
         if len(entering) != 1:
             names = listed([f"{before} {shapes[before][1]}" for before in sorted(sources[name])])
-            raise UserError(f"adds signals of different shapes: {names}", where=name, hint="correct the shapes")
+            raise UserError(
+                f"adds signals of different shapes: {names}",
+                where=name,
+                hint="give the branches equal shapes before they join",
+            )
         shape = entering.pop()
         shapes[name] = shape, shape if isinstance(node, nir.Output) else output_shape(name, node, shape)
     return shapes

@@ -9,7 +9,7 @@ import numpy as np
 
 from spikeport.errors import UserError
 from spikeport.export.lowering.branches.populations import Population
-from spikeport.export.network.fixed_point import WEIGHT_LIMIT
+from spikeport.export.network.fixed_point import BIAS_LIMIT, WEIGHT_LIMIT
 
 ABOVE = 1.02  # least weight of a relay over its threshold, so that rounding keeps it above
 
@@ -29,9 +29,18 @@ class Relay:
     cost: float = 1.0
 
 
-def relay_of(members: list[Population], rows: list[np.ndarray], scale: float | None) -> Relay:
-    """The relays of a layer. The layer's largest weight sets its scale, so that a relay with this weight costs no
-    resolution; it must be above the threshold."""
+def relay_of(members: list[Population], weights: list[list[np.ndarray]], scale: float | None) -> Relay:
+    """The relays of a layer. Its largest weight or bias sets its scale, so that a relay whose weight then is the
+    largest of the chip costs no resolution; it must be above the threshold.
+
+    Args:
+        members: populations that the layer computes.
+        weights: of each, the weights of its inputs, and of its recurrent connection if there is one.
+        scale: integer units per float unit if the weights are on a grid already, else None.
+
+    Raises:
+        UserError: on the given scale a relay would need a weight that the chip does not have.
+    """
     thresholds = [divisor_of(p) * np.max(p.step.threshold) for p in members if p.step is not None]
     level = float(max(thresholds))
     if not np.isfinite(level):
@@ -43,13 +52,25 @@ def relay_of(members: list[Population], rows: list[np.ndarray], scale: float | N
                             cause=f"{WEIGHT_LIMIT} is the largest",
                             hint="quantize this layer with a smaller scale")  # fmt: skip
         return Relay(level, weight / scale)
-    largest = 0.0
-    for p, row in zip(members, rows, strict=False):
+    free = 0.0  # weight of a relay that costs nothing
+    for p, own in zip(members, weights, strict=True):
         assert p.step is not None
-        gain = np.max(np.abs(p.step.gain)) * level / (divisor_of(p) * np.min(p.step.threshold))
-        largest = max(largest, float(np.max(np.abs(row), initial=0.0) * gain))
-    pulse = max(largest, ABOVE * level)
-    return Relay(level, pulse, pulse / largest if largest else 1.0)
+        to_level = level / (divisor_of(p) * np.min(p.step.threshold))
+        gain = np.max(np.abs(p.step.gain))
+        bias = gain * _largest_bias(p) + divisor_of(p) * np.max(np.abs(p.step.drive))
+        largest = gain * max(float(np.max(np.abs(array), initial=0.0)) for array in own)
+        free = max(free, to_level * largest, to_level * bias * WEIGHT_LIMIT / BIAS_LIMIT)
+    pulse = max(free, ABOVE * level)
+    return Relay(level, pulse, pulse / free if free else 1.0)
+
+
+def _largest_bias(population: Population) -> float:
+    """Bound of a population's biases, in units of its voltage times its divisor."""
+    sums = [
+        np.max(np.abs(path.layer.gain)) * np.max(np.abs(path.layer.bias)) * divisor_of(population) / path.layer.divisor
+        for path in population.paths
+    ]
+    return float(sum(sums))
 
 
 def divisor_of(population: Population) -> int:

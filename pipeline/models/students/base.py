@@ -12,13 +12,13 @@ from typing import Literal
 import numpy as np
 from torch import Tensor, nn
 
+from spikeport.export.frontends.wiring import INPUT
 from spikeport.pipeline.data.frames.inputs import as_input
 from spikeport.pipeline.models.neurons.base import LoihiNeuron, Synapse
 from spikeport.pipeline.models.neurons.fused_norm_lif import can_fuse, fused_norm_lif
 
 Head = Literal["event", "static"]
 POOL = 2  # side of an average pool
-ENTRY = "input"  # in the wiring of a block: what enters the block; of a network: its input
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class BranchedBlock(nn.Module):
         raise NotImplementedError
 
     def wiring(self) -> dict[str, tuple[str, ...]]:
-        """By name, what enters a module where it is not the one before: names of its own, or `ENTRY`."""
+        """By name, what enters a module where it is not the one before: names of its own, or `INPUT`."""
         raise NotImplementedError
 
     def passed(self) -> frozenset[str]:
@@ -144,13 +144,13 @@ class Student(nn.Module):
     def wiring(self) -> dict[str, tuple[str, ...]]:
         """By name in `deployed`, what enters a layer where it is not the one before it."""
         found: dict[str, tuple[str, ...]] = {}
-        before = ENTRY
+        before = INPUT
         for name, layer in self.backbone.items():
             if not isinstance(layer, BranchedBlock):
                 before = name
                 continue
             for own, sources in layer.wiring().items():
-                found[f"{name}.{own}"] = tuple(before if each == ENTRY else f"{name}.{each}" for each in sources)
+                found[f"{name}.{own}"] = tuple(before if each == INPUT else f"{name}.{each}" for each in sources)
             before = f"{name}.{layer.deployed()[-1][0]}"
         return found
 

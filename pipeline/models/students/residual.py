@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from spikeport.export.frontends.wiring import INPUT
 from spikeport.pipeline.models.neurons.base import Place
 from spikeport.pipeline.models.neurons.table import make_neurons
 from spikeport.pipeline.models.pointwise import Pointwise
 from spikeport.pipeline.models.resnet_spec import RESNETS, ResNetSpec, check_side
-from spikeport.pipeline.models.students.base import ENTRY, BranchedBlock, Student
+from spikeport.pipeline.models.students.base import BranchedBlock, Student
 from spikeport.pipeline.models.students.network import StudentNetwork, with_heads
 from spikeport.pipeline.run.sections.networks import Student as StudentRecipe
 from spikeport.values import Shape
@@ -53,7 +54,7 @@ class SpikingBlock(BranchedBlock):
 
     def wiring(self) -> dict[str, tuple[str, ...]]:
         """See `BranchedBlock.wiring`."""
-        return {"conv1": (ENTRY,), "shortcut": (ENTRY,), "conv2_neurons": ("conv2", "shortcut")}
+        return {"conv1": (INPUT,), "shortcut": (INPUT,), "conv2_neurons": ("conv2", "shortcut")}
 
     def passed(self) -> frozenset[str]:
         """The first neurons: what enters the block passes them."""

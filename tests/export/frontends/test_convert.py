@@ -105,3 +105,26 @@ def test_all_obstacles_of_a_traced_network_come_at_once() -> None:
     assert text.startswith("4 things keep this graph from netx: (1) conv.max_pool2d: MaxPool2d takes the maximum")
     for part in ("lif1: Leaky resets by 'subtract'", "fc.relu: ", "lif2: Leaky resets by 'subtract'"):
         assert part in text
+
+
+def test_a_sequential_of_own_blocks_is_traced() -> None:
+    """A block with a forward of its own inside an nn.Sequential, as ResNets are written."""
+    net = settled(nn.Sequential(Residual(), nn.Flatten(), nn.Linear(3 * 3 * 4, 2), leaky(0, 1.0, init_hidden=True)), 2)
+    net[0].lif2.output = False
+    graph = convert(net, (2, 6, 8), DT)
+    assert {name.split(".")[0] for name in graph.nir_graph.nodes} >= {"0", "1", "2", "3"}
+    assert len([edge for edge in graph.nir_graph.edges if edge[1] == "0.lif2"]) == 2
+
+
+def test_a_membrane_that_is_returned_is_noted() -> None:
+    class Membrane(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.lif = nn.Linear(4, 3), leaky(0, 1.0)
+
+        def forward(self, x):
+            _, mem = self.lif(self.fc(x), torch.zeros(1, 3))
+            return mem
+
+    graph = convert(Membrane(), (4,), DT)
+    assert any("returns the membrane of lif, which fires: its spikes are read" in note for note in graph.notes)

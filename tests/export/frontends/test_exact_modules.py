@@ -13,6 +13,7 @@ from torch import nn
 from spikeport.errors import UserError
 from spikeport.export.backends.reference.simulate import simulate
 from spikeport.export.frontends.from_snntorch import to_spiking_graph
+from spikeport.export.frontends.wiring import INPUT
 from spikeport.export.quantization.quantize import quantize
 
 POOLS = [
@@ -100,6 +101,44 @@ def test_all_obstacles_are_named_in_one_answer() -> None:
                  "out: Leaky has inhibition"):  # fmt: skip
         assert part in text
     assert "\n" not in text
+
+
+def test_a_refused_module_makes_no_fault_of_those_behind_it() -> None:
+    """The pool takes spikes of a neuron that was refused, the norm stands behind a convolution that was refused."""
+    modules = [
+        ("conv", nn.Conv2d(2, 3, 3, padding=1, padding_mode="circular")), ("norm", nn.BatchNorm2d(3)),
+        ("cell", leaky(1, 1.0, reset_mechanism="subtract")), ("pool", nn.MaxPool2d(2)), ("flatten", nn.Flatten()),
+    ]  # fmt: skip
+    with pytest.raises(UserError) as refusal:
+        to_spiking_graph(modules, (2, 6, 8), DT)
+    text = str(refusal.value)
+    assert text.startswith("2 things keep this graph from netx: (1) conv: padding_mode 'circular'")
+    assert "(2) cell: Leaky resets by 'subtract'" in text
+
+
+def test_what_was_not_looked_at_is_said() -> None:
+    modules = [("lstm", nn.LSTM(3, 2)), ("fc", nn.Linear(3, 2)), ("cell", leaky(1, 1.0))]
+    with pytest.raises(UserError, match=r"\(1\) lstm: .*\(2\) 2 modules behind lstm were not looked at"):
+        to_spiking_graph(modules, (3,), DT)
+
+
+def test_a_norm_is_not_folded_where_something_else_takes_what_is_before_it() -> None:
+    """conv -> norm -> cell, and conv -> other: folding would change what `other` takes."""
+    modules = [
+        ("conv", nn.Conv2d(2, 3, 1)), ("norm", nn.BatchNorm2d(3)), ("cell", leaky(1, 1.0)), ("other", leaky(1, 1.0)),
+    ]  # fmt: skip
+    with pytest.raises(UserError, match="other: takes what conv gives before norm"):
+        to_spiking_graph(modules, (2, 6, 8), DT, wiring={"other": ("conv",)})
+    late = [modules[0], modules[3], modules[1], modules[2]]
+    with pytest.raises(UserError, match="norm: normalizes conv, which other takes without the norm"):
+        to_spiking_graph(late, (2, 6, 8), DT, wiring={"norm": ("conv",)})
+
+
+def test_a_module_may_be_called_input() -> None:
+    modules = [("input", nn.Linear(3, 2)), ("cell", leaky(1, 1.0)), ("fc", nn.Linear(3, 2)), ("out", leaky(1, 1.0))]
+    graph = to_spiking_graph(modules, (3,), DT, wiring={"fc": (INPUT,), "out": ("fc", "cell")})
+    edges = {tuple(edge) for edge in graph.nir_graph.edges}
+    assert {("input_", "input"), ("input_", "fc"), ("fc", "out"), ("cell", "out")} <= edges
 
 
 @pytest.mark.parametrize(

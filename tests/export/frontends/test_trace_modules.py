@@ -11,12 +11,13 @@ from written_networks import ByHand, OverTime, Residual, leaky
 
 from spikeport.errors import UserError
 from spikeport.export.frontends.trace_modules import trace
+from spikeport.export.frontends.wiring import INPUT
 
 
 def test_a_loop_by_hand_is_its_first_step() -> None:
     found = trace(ByHand(), torch.rand(1, 6))
     assert [name for name, _ in found.modules] == ["fc1", "lif1", "fc2", "lif2"]
-    assert found.wiring == {"fc1": ("input",), "lif1": ("fc1",), "fc2": ("lif1",), "lif2": ("fc2",)}
+    assert found.wiring == {"fc1": (INPUT,), "lif1": ("fc1",), "fc2": ("lif1",), "lif2": ("fc2",)}
     assert (found.output, found.returns_membrane) == ("lif2", False)
 
 
@@ -25,7 +26,7 @@ def test_a_recording_of_one_step_with_functions_between() -> None:
     kinds = [type(module).__name__ for _, module in found.modules]
     assert kinds == ["Conv2d", "BatchNorm2d", "Dropout2d", "Leaky", "MaxPool2d", "Flatten", "Linear", "Leaky"]
     names = [name for name, _ in found.modules]
-    assert found.wiring[names[0]] == ("input",)
+    assert found.wiring[names[0]] == (INPUT,)
     for before, name in itertools.pairwise(names):
         assert found.wiring[name] == (before,)
     pool = dict(found.modules)[names[4]]
@@ -35,7 +36,7 @@ def test_a_recording_of_one_step_with_functions_between() -> None:
 def test_a_shortcut_becomes_wiring() -> None:
     found = trace(Residual(), torch.rand(1, 2, 6, 8))
     assert found.wiring["lif2"] == ("conv2", "short")
-    assert found.wiring["short"] == ("input",)
+    assert found.wiring["short"] == (INPUT,)
     assert found.output == "lif2"
 
 
@@ -73,3 +74,34 @@ def test_a_forward_that_fails_is_one_line() -> None:
     with pytest.raises(UserError, match=r"ByHand: fails on an input of shape \(1, 7\)") as refusal:
         trace(ByHand(), torch.rand(1, 7))
     assert "\n" not in str(refusal.value)
+
+
+class WrittenOut(nn.Module):
+    """Recurrence by hand: the spikes of the step before, which are zeros in the first step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.back, self.lif = nn.Linear(4, 3), nn.Linear(3, 3), leaky()
+
+    def forward(self, recording):
+        mem, spk = self.lif.init_leaky(), torch.zeros(1, 3)
+        for frame in recording:
+            spk, mem = self.lif(self.fc(frame) + self.back(spk), mem)
+        return spk
+
+
+class Shifted(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.lif, self.offset = nn.Linear(4, 3), leaky(init_hidden=True), nn.Parameter(torch.ones(1, 3))
+
+    def forward(self, x):
+        return self.lif(self.fc(x) + self.offset)
+
+
+def test_nothing_is_dropped_in_silence() -> None:
+    """A recurrent connection by hand and an added parameter do not come from the input of the step."""
+    with pytest.raises(UserError, match=r"back: takes something that does not come from the input.*snntorch\.RLeaky"):
+        trace(WrittenOut(), torch.rand(1, 1, 4))
+    with pytest.raises(UserError, match="Shifted: calls add on what fc gives"):
+        trace(Shifted(), torch.rand(1, 4))

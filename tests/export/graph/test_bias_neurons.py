@@ -151,9 +151,9 @@ def test_random_graphs_of_slow_currents_with_biases_fire_as_nir_says(seed):
 def test_counts_do_not_pass_a_layer_that_hands_spikes_on():
     graph = graph_of(nir.Affine(np.eye(3) * 2, np.ones(3) * 2), slow((3,), 9.0), shape=(3,))
     with pytest.raises(UserError, match=r"^n0\.bias_neuron: counts of 4 bits would become single spikes"):
-        with_messages(quantize(bias_as_neuron(graph))[0], 4)
+        with_messages(quantize(bias_as_neuron(graph))[0], 4, graph)
     network = quantize(graph_of(nir.Linear(np.eye(3) * 2), slow((3,), 9.0), shape=(3,)))[0]
-    assert with_messages(network, 4).input_limit == 15
+    assert with_messages(network, 4, graph).input_limit == 15
 
 
 def test_a_layer_that_cannot_take_a_neuron_that_always_fires_gets_one_behind_it():

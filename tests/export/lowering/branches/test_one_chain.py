@@ -10,12 +10,14 @@ import pytest
 from nir_oracle import run_nodes
 from random_branches import DT, RandomBranches, inputs_of
 
+from spikeport.errors import UserError
 from spikeport.export.backends.compare_backends import compare_backends
 from spikeport.export.backends.reference.simulate import simulate
 from spikeport.export.graph.node_kinds import SPIKING
 from spikeport.export.graph.spiking_graph import SpikingGraph
 from spikeport.export.graph.structure import is_chain
 from spikeport.export.lowering.branches.one_chain import lay_out
+from spikeport.export.quantization.bias_neurons import with_messages
 from spikeport.export.quantization.quantize import quantize
 
 
@@ -130,6 +132,50 @@ def test_what_relays_cost_is_noted(threshold: float, cost: str) -> None:
     notes = [note for note in laid.graph.notes if "relays" in note]
     assert len(notes) == bool(cost)
     assert all(cost in note for note in notes)
+
+
+def skip_from_input(bias: float, back: float) -> nir.NIRGraph:
+    """input -> a -> cell -> b -> out and input -> skip -> out, so that relays of the input stand beside `cell`."""
+    rng = np.random.default_rng(5)
+
+    def cell(size: int) -> nir.IF:
+        return nir.IF(r=np.full(size, 1 / DT), v_threshold=np.full(size, 4.0), v_reset=np.zeros(size))
+
+    nodes = {
+        "input": nir.Input({"input": None}), "a": nir.Affine(rng.uniform(-1, 3, (4, 3)), np.array([bias, 0, 0, 0])),
+        "cell": cell(4), "rec": nir.Linear(np.diag([back, 0, 0, -back])), "b": nir.Linear(rng.uniform(-1, 3, (2, 4))),
+        "skip": nir.Linear(rng.uniform(-1, 3, (2, 3))), "out": cell(2), "output": nir.Output({"output": np.array([2])}),
+    }  # fmt: skip
+    edges = [("input", "a"), ("a", "cell"), ("cell", "rec"), ("rec", "cell"), ("cell", "b"), ("b", "out"),
+             ("input", "skip"), ("skip", "out"), ("out", "output")]  # fmt: skip
+    return nir.NIRGraph(nodes, edges, type_check=False)
+
+
+@pytest.mark.parametrize(("bias", "back"), [(0.0, 300.0), (2000.0, 1.0), (3200.0, -50.0)])
+def test_relays_fire_beside_large_recurrent_weights_and_biases(bias: float, back: float) -> None:
+    """They set a scale at which the threshold 4 and a relay of 1.02 x 4 would round to one number."""
+    graph = SpikingGraph(nir_graph=skip_from_input(bias, back), dt_s=DT, input_shape=(3,))  # no stated shape: inferred
+    network, _ = quantize(graph)
+    frames = (np.random.default_rng(1).random((2, 12, 3)) < 0.4).astype(np.uint8)
+    trace = simulate(network, frames, keep_layers=True)
+    assert trace.layer_spikes is not None
+    assert np.array_equal(trace.layer_spikes[0][:, :, 4:], frames)
+    assert lay_out(graph).relayed_inputs == ("input",)
+
+
+def test_a_relay_that_would_not_fire_is_refused() -> None:
+    """A searched scale of 100 clips the relay at 254, and the threshold is 400."""
+    graph = SpikingGraph(nir_graph=skip_from_input(0.0, 1.0), dt_s=DT, input_shape=(3,))
+    with pytest.raises(UserError, match=r"^a: a relay of weight 254 would not reach the threshold 400"):
+        quantize(graph, scales={"a": 100.0})
+
+
+def test_counts_cannot_pass_relays() -> None:
+    graph = SpikingGraph(nir_graph=skip_from_input(0.0, 1.0), dt_s=DT, input_shape=(3,))
+    network, _ = quantize(graph)
+    assert with_messages(network, 0, graph).input_message_bits == 0
+    with pytest.raises(UserError, match="input: counts of 4 bits would become single spikes: a branch of this input"):
+        with_messages(network, 4, graph)
 
 
 @pytest.mark.lava
