@@ -35,6 +35,10 @@ class MissingDependencyError(UserError):
     exit_code = 3
 
 
+class NeedsAdaptError(UserError):
+    """The chip has no exact form of a part of a network, but one near it, which `spikeport adapt` trains."""
+
+
 class CannotWriteError(UserError):
     """A file could not be written: the disk is full, over its quota, read-only or broken. No partial file remains."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -49,14 +49,51 @@ def convert(
         UserError: the network fails, calls a function that has no place on the chip, or contains modules that the chip
             cannot execute; the error names all of them.
     """
-    named, wiring, notes = modules_of(model, input_shape, example)
-    graph = to_spiking_graph(named, input_shape, dt_s, scales, readout, wiring)
-    return replace(graph, notes=(*notes, *graph.notes))
+    return graph_of(modules_of(model, input_shape, example), input_shape, dt_s, scales=scales, readout=readout)
+
+
+@dataclass(frozen=True)
+class ExecutedModules:
+    """The modules of a network in the order of execution.
+
+    Attributes:
+        named: pairs of name and module.
+        wiring: by name, the names of the modules whose sum enters it; empty where each takes what the one before gives.
+        notes: what was read from a run of the network.
+    """
+
+    named: Named
+    wiring: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def graph_of(
+    modules: ExecutedModules,
+    input_shape: Shape,
+    dt_s: float,
+    *,
+    scales: Mapping[str, float] | None = None,
+    readout: str = "",
+) -> SpikingGraph:
+    """The spiking graph of modules whose order is known; see `convert`.
+
+    Args:
+        modules: the modules.
+        input_shape: shape of one time step of one sample.
+        dt_s: time step in seconds.
+        scales: as for `convert`.
+        readout: as for `convert`.
+
+    Raises:
+        UserError: modules cannot be executed on the chip; the error names all of them.
+    """
+    graph = to_spiking_graph(modules.named, input_shape, dt_s, scales, readout, modules.wiring)
+    return replace(graph, notes=(*modules.notes, *graph.notes))
 
 
 def modules_of(
     model: nn.Module | Iterable[tuple[str, nn.Module]], input_shape: Shape, example: Tensor | None = None
-) -> tuple[Named, dict[str, tuple[str, ...]], list[str]]:
+) -> ExecutedModules:
     """The modules of a network in the order of execution, as `convert` takes them.
 
     Args:
@@ -65,15 +102,18 @@ def modules_of(
         example: an input for the run, see `convert`.
 
     Returns:
-        (pairs of name and module, what enters each, notes).
+        The modules.
+
+    Raises:
+        UserError: the network fails, or calls a function that has no place on the chip.
     """
     if not isinstance(model, nn.Module) or _is_plain(model):
-        return named_modules(model), {}, []
+        return ExecutedModules(named_modules(model))
     found = _trace(model, tuple(int(size) for size in input_shape), example)
     named = _leading_to_output(found)
     if found.returns_membrane and resets(dict(named)[found.output]) != "none":
         found.notes.append(f"the network returns the membrane of {found.output}, which fires: its spikes are read")
-    return named, {name: found.wiring[name] for name, _ in named}, found.notes
+    return ExecutedModules(named, {name: found.wiring[name] for name, _ in named}, tuple(found.notes))
 
 
 def _is_plain(model: nn.Module) -> bool:

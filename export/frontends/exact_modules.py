@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from spikeport.errors import UserError
+from spikeport.errors import NeedsAdaptError, UserError
 from spikeport.export.formats.netx.rules import GEOMETRY_LIMIT
 from spikeport.export.frontends.snntorch_neurons import array
 from spikeport.export.graph.node_kinds import SPIKING
@@ -44,7 +44,7 @@ def max_pool(
     node = nodes[before]
     if not isinstance(node, SPIKING):
         kind = type(node).__name__
-        raise UserError(
+        raise NeedsAdaptError(
             f"MaxPool2d takes the maximum of what {before} ({kind}) gives, which is not spikes", where=name,
             cause="a maximum of currents is not a sum of them",
             hint="put the pool behind the neurons and train again, or use AvgPool2d",

@@ -15,7 +15,7 @@ import snntorch
 from torch import nn
 from torch.nn.utils.parametrize import type_before_parametrizations
 
-from spikeport.errors import UserError
+from spikeport.errors import NeedsAdaptError, UserError
 from spikeport.export.frontends.exact_modules import max_pool, shape_after, with_batch_norm
 from spikeport.export.frontends.module_walk import SKIPPED, Named, named_modules
 from spikeport.export.frontends.snntorch_neurons import (
@@ -29,7 +29,7 @@ from spikeport.export.frontends.synaptic_modules import SYNAPTIC_LAYERS
 from spikeport.export.frontends.wiring import INPUT
 from spikeport.export.graph.shapes import output_shape
 from spikeport.export.graph.spiking_graph import SpikingGraph
-from spikeport.export.graph.structure import is_chain, refuse, structure_faults
+from spikeport.export.graph.structure import UnseenError, is_chain, refuse, structure_faults
 from spikeport.values import Shape
 
 REFUSALS: dict[type, tuple[str, str]] = {
@@ -80,14 +80,14 @@ def to_spiking_graph(
     named = named_modules(modules)
     conversion = _Conversion(named, _shape(input_shape), dt_s, wiring or {})
     for index, (name, module) in enumerate(named, start=1):
-        if not conversion.add(name, module):
-            if behind := named[index:]:
-                conversion.faults.append(
-                    UserError(
-                        f"{len(behind)} modules behind {name} were not looked at",
-                        cause="the shape behind it is not known",
-                    )
-                )
+        try:
+            known = conversion.add(name, module)
+        except UserError as fault:
+            conversion.faults.append(fault)
+            known = False
+        if not known:
+            if behind := [each for each, _ in named[index:]]:
+                conversion.faults.append(UnseenError(behind, name))
             break
     refuse(conversion.faults)
     graph = conversion.finished()
@@ -271,7 +271,7 @@ def _convert(name: str, module: nn.Module, shape: Shape, dt_s: float, last: bool
         return SYNAPTIC_LAYERS[kind](name, module, shape)
     if isinstance(module, SNNTORCH_NEURONS):
         if resets(module) == "none" and not last:
-            raise UserError(
+            raise NeedsAdaptError(
                 f"{kind.__name__} resets by 'none'", where=name, cause="Loihi resets v to zero",
                 hint="train with reset_mechanism='zero', or read the membrane of the last layer",
             )  # fmt: skip

@@ -12,7 +12,7 @@ import numpy as np
 import snntorch
 import torch
 
-from spikeport.errors import UserError
+from spikeport.errors import NeedsAdaptError, UserError
 from spikeport.export.network.fixed_point import DECAY_ONE
 from spikeport.values import Shape
 
@@ -101,12 +101,12 @@ def check_neuron(name: str, module: Any) -> None:
     """
     kind, reset = type(module).__name__, resets(module)
     if reset == "subtract" or (reset == "none" and isinstance(module, snntorch.RLeaky)):
-        raise UserError(
+        raise NeedsAdaptError(
             f"{kind} resets by {reset!r}", where=name, cause="Loihi resets v to zero",
             hint="train with reset_mechanism='zero'",
         )  # fmt: skip
     if reset == "zero" and isinstance(module, (snntorch.Synaptic, snntorch.RLeaky)) and module.reset_delay:
-        raise UserError(
+        raise NeedsAdaptError(
             f"{kind} has reset_delay=True", where=name,
             cause="it loses the input of the step after a spike, Loihi does not",
             hint="train with reset_delay=False",

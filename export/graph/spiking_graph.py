@@ -15,7 +15,7 @@ from typing import Literal
 
 import nir
 
-from spikeport.errors import UserError
+from spikeport.errors import NeedsAdaptError, UserError
 from spikeport.export.formats.metadata import GraphMetadata, agrees, read_metadata, write_metadata
 from spikeport.export.formats.nir_file import read_nir, write_nir
 from spikeport.export.graph.assumptions import infer_dt, with_given_shape, with_if_gain, without_batch_axis
@@ -67,7 +67,7 @@ class SpikingGraph:
         _check_dt(self.dt_s)
         object.__setattr__(self, "nir_graph", with_height_one(flat(self.nir_graph)))
         if self.reset != "zero":
-            raise UserError(
+            raise NeedsAdaptError(
                 f"reset {self.reset!r} cannot go to the chip", cause="Loihi resets v to zero when a neuron fires",
                 hint="train with reset to zero; for snnTorch reset_mechanism='zero'",
             )  # fmt: skip
@@ -205,7 +205,7 @@ def load_graph(
     else:
         graph, batch_notes = without_batch_axis(graph)
         notes = (*notes, *batch_notes)
-    if graph is not raw and any(isinstance(node, nir.Conv1d) for node in raw.nodes.values()):
+    if any(isinstance(node, nir.Conv1d) for node in raw.nodes.values()):
         notes = (*notes, NOTE)
     return SpikingGraph(
         nir_graph=graph,

@@ -39,6 +39,19 @@ class SeveralFaultsError(UserError):
     faults: tuple[UserError, ...] = ()
 
 
+class UnseenError(UserError):
+    """Nodes that were not examined, since a fault before them hides their shape.
+
+    Attributes:
+        names: the nodes.
+    """
+
+    def __init__(self, names: list[str], behind: str) -> None:
+        super().__init__(f"{len(names)} modules behind {behind} were not looked at",
+                         cause="the shape behind it is not known")  # fmt: skip
+        self.names = tuple(names)
+
+
 def faults_of(error: UserError) -> tuple[UserError, ...]:
     """The faults in an error of `refuse`; other errors are one fault."""
     return error.faults if isinstance(error, SeveralFaultsError) else (error,)

@@ -12,7 +12,7 @@ from typing import Any
 import nir
 import numpy as np
 
-from spikeport.errors import UserError
+from spikeport.errors import NeedsAdaptError, UserError
 from spikeport.export.graph.parameters import UNIFORM, Value, on_layer, one_value
 from spikeport.values import Shape
 
@@ -100,7 +100,7 @@ def _threshold(
         shifted = reset != 0
         off = shifted & ((leak == 0) | (np.abs(reset - leak) > UNIFORM * np.abs(leak)))
         if np.any(off):
-            raise UserError(
+            raise NeedsAdaptError(
                 f"v_reset = {reset[off].flat[0]:g} is neither 0 nor v_leak = {leak[off].flat[0]:g}", where=name,
                 cause="the chip resets v to 0", hint="train with v_reset 0",
             )  # fmt: skip

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from spikeport.errors import UserError
+from spikeport.errors import NeedsAdaptError, UserError
 from spikeport.export.graph.parameters import Value, beside, per_row
 from spikeport.export.lowering.discretize import EulerStep
 from spikeport.export.lowering.folded_layer import FoldedLayer
@@ -140,7 +140,7 @@ def _with_row_gain(neuron: str, step: EulerStep, shape: tuple[int, ...], vector:
         return step
     if vector and step.fires and np.all(np.asarray(step.gain) > 0):
         return replace(step, gain=1.0, threshold=step.threshold / step.gain, drive=step.drive / step.gain)
-    raise UserError(
+    raise NeedsAdaptError(
         f"its input gains differ within a channel ({np.min(step.gain):g} to {np.max(step.gain):g})", where=neuron,
         cause="a convolution has one set of weights a channel",
         hint="train one r (and w_in) per channel; --allow-vector for simulators only",
@@ -159,7 +159,7 @@ def _row_factors(neuron: str, threshold: np.ndarray, shape: tuple[int, ...], all
         return rows.max() / rows
     if allow_vector:
         return None
-    raise UserError(
+    raise NeedsAdaptError(
         f"v_threshold differs within a channel ({threshold.min():g} to {threshold.max():g})", where=neuron,
         cause="the chip's neurons share thresholds, and a convolution has one set of weights a channel",
         hint="train one threshold per channel; --allow-vector for simulators only",
@@ -171,7 +171,7 @@ def _decay(neuron: str, key: str, fraction: Value, shape: tuple[int, ...], allow
     if np.all(mantissas == mantissas.flat[0]):
         return int(mantissas.flat[0])
     if not allow_vector:
-        raise UserError(
+        raise NeedsAdaptError(
             f"{key} differs between neurons ({mantissas.min()} to {mantissas.max()} of {DECAY_ONE} a step)",
             where=neuron, cause="a layer on the chip has one set of decays",
             hint="train one time constant per layer; --allow-vector for simulators only",

@@ -26,10 +26,11 @@ def check_network(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Says of each node whether it runs on the chip: exact, rewritten, needs training, or impossible, and why.
+    """Says of each node whether it runs on the chip: exact, rewritten, needs adapt, or impossible, and why.
 
-    Reads a .nir file, or calls the factory of a network. Writes no file. The exit code is 1 if the network does not go
-    to the chip as it is.
+    Reads a .nir file, or calls the factory of a network. Writes no file. The exit code is 0 if the network goes to the
+    chip, 1 if it does not go there as it is, 2 if the source cannot be read. What needs adapt has a form near it on the
+    chip, which `spikeport adapt` trains.
 
     Example: `spikeport check-network cnn.nir --dt 1e-3 --reset zero`
     """

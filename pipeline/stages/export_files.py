@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from spikeport.errors import UserError
 from spikeport.export.network.integer_network import IntegerNetwork
-from spikeport.factory import is_factory
 from spikeport.files import atomic_folder, write_json, write_text
 from spikeport.pipeline.run.run_folder import MANIFEST
 from spikeport.pipeline.stages.compiled_network import CompiledNetwork, quantize
+from spikeport.pipeline.stages.live_network import is_live, network_graph
 from spikeport.pipeline.stages.outputs import check_file, is_exported
 from spikeport.pipeline.stages.results import quantization_rows
 from spikeport.pipeline.stages.settings import PathLike
@@ -104,9 +104,7 @@ def export_network(
     """
     file = Path(source)
     per: Any = if_gain.replace("-", "_") if if_gain else None
-    if is_factory(str(source)) and not file.exists():
-        from spikeport.pipeline.stages.live_network import network_graph
-
+    if is_live(source):
         graph = network_graph(str(source), dt_s, input_shape, readout, bias, allow_vector, reset=reset, if_gain=per)
         file = Path(f"{str(source).rpartition(':')[2]}.nir")
         target = _NirExport(file, Path(out or ""), calibrate, check)

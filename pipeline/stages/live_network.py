@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spikeport.errors import UserError
-from spikeport.factory import call_factory
+from spikeport.factory import call_factory, is_factory
+from spikeport.pipeline.stages.settings import PathLike
 from spikeport.values import Shape
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from spikeport.export.frontends.convert import ExecutedModules
     from spikeport.export.graph.spiking_graph import SpikingGraph
 
 HINT = "factory() returns an nn.Module of snnTorch style with its trained weights"
+
+
+def is_live(source: PathLike) -> bool:
+    """Whether a source is the factory of a network, `package.module:factory`, and no file of this name exists.
+
+    Args:
+        source: a path, or the name of a factory.
+    """
+    return is_factory(str(source)) and not Path(source).exists()
 
 
 def network_graph(
@@ -43,6 +55,27 @@ def network_graph(
     Raises:
         UserError: an option is missing or has no meaning here, or the network cannot go to the chip.
     """
+    checked_dt, shape = checked_options(name, dt_s, input_shape, reset, if_gain)
+    from spikeport.export.frontends.convert import modules_of
+
+    return modules_graph(modules_of(made_network(name), shape), shape, checked_dt, readout, bias, allow_vector)
+
+
+def checked_options(
+    name: str, dt_s: float | None, input_shape: Shape | None, reset: str | None, if_gain: str | None
+) -> tuple[float, Shape]:
+    """The options that a network of torch modules needs.
+
+    Args:
+        name: the network, for errors.
+        dt_s: as for `network_graph`, like all others.
+
+    Returns:
+        (time step in seconds, input shape).
+
+    Raises:
+        UserError: an option is missing or has no meaning here.
+    """
     if dt_s is None or input_shape is None:
         missing = " and ".join(
             word for word, value in (("--dt", dt_s), ("--input-shape", input_shape)) if value is None
@@ -51,9 +84,29 @@ def network_graph(
     if reset or if_gain:
         raise UserError("--reset and --if-gain are for .nir files", where=name,
                         cause="the neurons of a network state both", hint="leave them out")  # fmt: skip
-    from spikeport.export.frontends.convert import convert
+    return dt_s, input_shape
 
-    graph = convert(made_network(name), input_shape, dt_s, readout=readout or "")
+
+def modules_graph(
+    modules: ExecutedModules,
+    input_shape: Shape,
+    dt_s: float,
+    readout: str | None,
+    bias: str | None,
+    allow_vector: bool,
+) -> SpikingGraph:
+    """The spiking graph of executed modules with the options of `network_graph`.
+
+    Args:
+        modules: the modules of the network.
+        input_shape: as for `network_graph`, like all others.
+
+    Raises:
+        UserError: the network cannot go to the chip.
+    """
+    from spikeport.export.frontends.convert import graph_of
+
+    graph = graph_of(modules, input_shape, dt_s, readout=readout or "")
     return replace(graph, bias=bias or graph.bias, allow_vector=allow_vector or graph.allow_vector)
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Literal
+import os
+from dataclasses import dataclass
+from typing import Literal, TypedDict
 
-from spikeport.errors import UserError
-from spikeport.factory import is_factory
+from spikeport.errors import NeedsAdaptError, UserError
+from spikeport.pipeline.stages.live_network import is_live
+from spikeport.pipeline.stages.network_sources import GraphOptions, file_source, modules_source
 from spikeport.pipeline.stages.settings import PathLike
 from spikeport.tables import text_of, text_table
 from spikeport.values import Shape
 
-Status = Literal["exact", "rewritten", "needs training", "impossible", "not looked at"]
+Status = Literal["exact", "rewritten", "needs adapt", "impossible", "no fault found", "not looked at"]
 REWRITTEN = {
     "Flatten": "netx flattens in the same order",
     "AvgPool2d": "folded into the weights beside it",
@@ -25,6 +26,8 @@ REWRITTEN = {
     "BatchNorm2d": "folded into the weights before it",
     "Identity": "left out",
 }
+DROPOUT = ("Dropout", "AlphaDropout", "FeatureAlpha")
+ADAPT = "spikeport adapt {source} --frames FRAMES.npz --out DIR"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +37,10 @@ class NodeCheck:
     Attributes:
         node: name of the node or module.
         kind: its type.
-        status: "exact": runs as it is; "rewritten": runs in another form with the same spikes; "needs training":
-            another setting has to be trained; "impossible": the chip has nothing for it; "not looked at": a fault
-            before it hides its shape.
+        status: "exact": runs as it is; "rewritten": runs in another form with the same spikes; "needs adapt": the chip
+            has a form near it, which `spikeport adapt` trains; "impossible": the chip has nothing for it; "no fault
+            found": nothing speaks against it, but the network as a whole does not go; "not looked at": a fault before
+            it, or something that is missing, hides it.
         reason: why; empty for "exact".
         remedy: what to do; empty if nothing.
     """
@@ -48,6 +52,27 @@ class NodeCheck:
     remedy: str = ""
 
 
+class NodeCheckJson(TypedDict):
+    """`NodeCheck` as JSON."""
+
+    node: str
+    kind: str
+    status: Status
+    reason: str
+    remedy: str
+
+
+class NetworkCheckJson(TypedDict):
+    """`NetworkCheck` as JSON: its attributes, and whether the network goes to the chip."""
+
+    goes: bool
+    layers: int | None
+    nodes: list[NodeCheckJson]
+    missing: list[str]
+    adapt: str
+    notes: list[str]
+
+
 @dataclass(frozen=True, kw_only=True)
 class NetworkCheck:
     """What becomes of every node of a network. Prints as a table.
@@ -56,12 +81,14 @@ class NetworkCheck:
         nodes: the nodes in order.
         missing: what has to be given, such as the time step, and faults of the graph as a whole.
         layers: number of layers on the chip; None if the network does not go there.
+        adapt: the command that trains the nearest network that goes; empty if it goes, or if more than this is needed.
         notes: assumptions, and what was rewritten.
     """
 
     nodes: tuple[NodeCheck, ...]
     missing: tuple[str, ...]
     layers: int | None
+    adapt: str
     notes: tuple[str, ...]
 
     @property
@@ -69,13 +96,18 @@ class NetworkCheck:
         """Whether the network goes to the chip as it is."""
         return self.layers is not None
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, and `goes`."""
+    def to_json(self) -> NetworkCheckJson:
+        """Plain values, as `spikeport check-network --json` prints them."""
+        nodes = [
+            NodeCheckJson(node=n.node, kind=n.kind, status=n.status, reason=n.reason, remedy=n.remedy)
+            for n in self.nodes
+        ]
         return {
             "goes": self.goes,
             "layers": self.layers,
-            "nodes": [asdict(node) for node in self.nodes],
+            "nodes": nodes,
             "missing": list(self.missing),
+            "adapt": self.adapt,
             "notes": list(self.notes),
         }
 
@@ -85,6 +117,8 @@ class NetworkCheck:
         lines = text_table(("node", "kind", "status", "reason and remedy"), rows)
         lines += [f"missing: {text}" for text in self.missing]
         lines += [f"note: {note}" for note in self.notes]
+        if self.adapt:
+            lines.append(f"the nearest network that goes to the chip: {self.adapt}")
         return [*lines, f"goes to the chip, in {self.layers} layers" if self.goes else "does not go to the chip"]
 
     def __repr__(self) -> str:
@@ -104,7 +138,7 @@ def check_network(
     """Checks a .nir file or a network of torch modules, node by node. Writes nothing.
 
     Args:
-        source: a .nir file, or `package.module:factory` of a network.
+        source: a .nir file, or `package.module:factory` of a network, which is called once.
         dt_s, reset, if_gain, input_shape, bias, allow_vector: as for `export_network`.
 
     Returns:
@@ -113,72 +147,63 @@ def check_network(
     Raises:
         UserError: the source cannot be read at all.
     """
-    from spikeport.export.graph.structure import faults_of
+    from spikeport.export.graph.structure import UnseenError, faults_of
     from spikeport.export.quantization.quantize import quantize
 
-    kinds = _kinds(str(source), input_shape)
-    faults: tuple[UserError, ...] = ()
-    layers, notes = None, ()
+    options = GraphOptions(
+        dt_s=dt_s, reset=reset, if_gain=if_gain, input_shape=input_shape, bias=bias, allow_vector=allow_vector
+    )
+    network = modules_source(str(source), options) if is_live(source) else file_source(source, options)
+    faults: list[UserError] = []
+    graph, layers = None, None
     try:
-        graph = _graph(str(source), dt_s, reset, if_gain, input_shape, bias, allow_vector)
-        notes = graph.notes
-        network, _ = quantize(graph)
-        layers = len(network.layers)
+        graph = network.convert(faults)
+        quantized, _ = quantize(graph)
+        layers = len(quantized.layers)
     except UserError as error:
-        faults = faults_of(error)
-    named = {fault.where: fault for fault in faults if fault.where in kinds}
-    hidden = layers is None and not named
-    nodes = [_node(name, kind, named.get(name), hidden=hidden) for name, kind in kinds.items()]
-    missing = tuple(str(fault) for fault in faults if fault.where not in kinds)
-    return NetworkCheck(nodes=tuple(nodes), missing=missing, layers=layers, notes=notes)
+        faults += faults_of(error)
+    named: dict[str, UserError] = {}
+    unseen: set[str] = set()
+    missing: list[str] = []
+    for fault in faults:
+        if isinstance(fault, UnseenError):
+            unseen |= set(fault.names)
+        elif owner := _owner(fault.where, network.kinds):
+            named.setdefault(owner, fault)
+        else:
+            missing.append(str(fault))
+    if graph is None and missing:
+        unseen |= set(network.kinds)
+    nodes = [
+        _node(name, kind, named.get(name), goes=not faults, seen=name not in unseen)
+        for name, kind in network.kinds.items()
+    ]
+    adaptable = bool(named) and not missing and all(isinstance(fault, NeedsAdaptError) for fault in named.values())
+    return NetworkCheck(
+        nodes=tuple(nodes),
+        missing=tuple(missing),
+        layers=None if faults else layers,
+        adapt=ADAPT.format(source=os.fspath(source)) if adaptable else "",
+        notes=() if graph is None else graph.notes,
+    )
 
 
-def _node(name: str, kind: str, fault: UserError | None, *, hidden: bool) -> NodeCheck:
+def _node(name: str, kind: str, fault: UserError | None, *, goes: bool, seen: bool) -> NodeCheck:
     if fault is not None:
-        status: Status = "needs training" if "train" in fault.hint else "impossible"
         reason = ": ".join(filter(None, (fault.message, fault.cause)))
-        return NodeCheck(node=name, kind=kind, status=status, reason=reason, remedy=fault.hint)
-    rewritten = "left out" if kind.startswith(("Dropout", "AlphaDropout", "FeatureAlpha")) else REWRITTEN.get(kind)
-    if hidden and rewritten is None:
+        adapts = isinstance(fault, NeedsAdaptError)
+        remedy = "; or ".join(filter(None, (fault.hint, "spikeport adapt" if adapts else "")))
+        status: Status = "needs adapt" if adapts else "impossible"
+        return NodeCheck(node=name, kind=kind, status=status, reason=reason, remedy=remedy)
+    if not seen:
         return NodeCheck(node=name, kind=kind, status="not looked at")
-    return NodeCheck(node=name, kind=kind, status="exact" if rewritten is None else "rewritten", reason=rewritten or "")
+    rewritten = "left out" if kind.startswith(DROPOUT) else REWRITTEN.get(kind, "")
+    status = "no fault found" if not goes else "rewritten" if rewritten else "exact"
+    return NodeCheck(node=name, kind=kind, status=status, reason=rewritten)
 
 
-def _kinds(source: str, input_shape: Shape | None) -> dict[str, str]:
-    """Type of each node or module by name, in order."""
-    if _is_live(source):
-        from spikeport.export.frontends.convert import modules_of
-        from spikeport.pipeline.stages.live_network import made_network
-
-        if input_shape is None:
-            raise UserError("a network needs --input-shape", where=source, hint="for example --input-shape 2,34,34")
-        named, _, _ = modules_of(made_network(source), input_shape)
-        return {name: type(module).__name__.removeprefix("Parametrized") for name, module in named}
-    import nir
-
-    from spikeport.export.formats.nir_file import read_nir
-    from spikeport.export.graph.flatten import flat
-
-    nodes = flat(read_nir(source)).nodes
-    return {name: type(node).__name__ for name, node in nodes.items() if not isinstance(node, (nir.Input, nir.Output))}
-
-
-def _graph(
-    source: str, dt_s: float | None, reset: str | None, if_gain: str | None, input_shape: Shape | None,
-    bias: str | None, allow_vector: bool,
-) -> Any:  # fmt: skip
-    per: Any = if_gain.replace("-", "_") if if_gain else None
-    if _is_live(source):
-        from spikeport.pipeline.stages.live_network import network_graph
-
-        return network_graph(source, dt_s, input_shape, None, bias, allow_vector, reset=reset, if_gain=per)
-    from spikeport.export.graph.spiking_graph import load_graph
-
-    return load_graph(
-        source, dt_s=dt_s, reset=reset, if_gain=per, input_shape=input_shape, bias=bias,
-        allow_vector=allow_vector or None,
-    )  # fmt: skip
-
-
-def _is_live(source: str) -> bool:
-    return is_factory(source) and not Path(source).exists()
+def _owner(where: str, kinds: dict[str, str]) -> str:
+    """The node that a fault names, or the module from which the node was made, such as `pool` of `pool.or`."""
+    while where and where not in kinds:
+        where = where.rpartition(".")[0]
+    return where

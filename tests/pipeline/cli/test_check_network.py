@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import json
+import sys
 from pathlib import Path
+from typing import get_args
 
 import nir
 import numpy as np
@@ -14,6 +16,7 @@ from nir_chains import dense_graph, lif, nir_chain, written
 
 from spikeport.export.graph.spiking_graph import load_graph
 from spikeport.export.quantization.quantize import quantize
+from spikeport.pipeline.stages import network_check
 
 ASSUMPTIONS = ("--dt", "1e-3", "--reset", "zero")
 
@@ -69,6 +72,29 @@ class Subtracts(nn.Module):
     def forward(self, x):
         x = self.lif1(functional.max_pool2d(self.conv(x), 2))
         return self.lif2(torch.relu(self.fc(x.flatten(1))))
+
+
+class Tutorial(Subtracts):
+    calls = []
+
+    def __init__(self):
+        super().__init__()
+        self.calls.append("made")
+
+    def forward(self, x):
+        self.calls.append("run")
+        x = self.lif1(functional.max_pool2d(self.conv(x), 2))
+        return self.lif2(self.fc(x.flatten(1)))
+
+
+class Hidden(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.LayerNorm((2, 6, 8)), nn.Flatten(), nn.Linear(96, 3), snntorch.Leaky(beta=0.5))
+
+
+class Foreign(Subtracts):
+    def forward(self, x):
+        return self.lif2(self.fc(torch.exp(self.lif1(functional.max_pool2d(self.conv(x), 2))).flatten(1)))
 """
     (tmp_path / "nets_to_check.py").write_text(inspect.getsource(written_networks) + more)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -76,14 +102,79 @@ class Subtracts(nn.Module):
 
 
 def test_a_live_network_has_a_verdict_for_each_module(module: str, spikeport) -> None:
-    """snnTorch's defaults: pools on currents and a subtractive reset need another training; a ReLU is impossible."""
+    """snnTorch's defaults: pools on currents and a subtractive reset need adapt; a ReLU is impossible."""
     words = ("--dt", "1e-3", "--input-shape", "2,6,8", "--json")
     code, out, _ = spikeport("check-network", f"{module}:Subtracts", *words)
     assert code == 1
     found = statuses(out)
-    assert (found["conv"], found["fc"]) == ("exact", "exact")
-    assert [found[name] for name in ("conv.max_pool2d", "lif1", "lif2")] == ["needs training"] * 3
+    assert (found["conv"], found["fc"]) == ("no fault found", "no fault found")
+    assert [found[name] for name in ("conv.max_pool2d", "lif1", "lif2")] == ["needs adapt"] * 3
     assert found["fc.relu"] == "impossible"
+    assert not json.loads(out)["adapt"]  # it would not cure the ReLU
     code, out, err = spikeport("check-network", f"{module}:Residual", *words)
     assert code == 0, err
     assert set(statuses(out).values()) == {"exact"}
+
+
+def test_what_needs_adapt_names_the_command_and_the_factory_runs_once(module: str, spikeport) -> None:
+    code, out, err = spikeport(
+        "check-network", f"{module}:Tutorial", "--dt", "1e-3", "--input-shape", "2,6,8", "--json"
+    )
+    assert code == 1, err
+    found = json.loads(out)
+    assert set(statuses(out).values()) == {"needs adapt", "no fault found"}
+    assert found["adapt"] == f"spikeport adapt {module}:Tutorial --frames FRAMES.npz --out DIR"
+    (lif1,) = [node for node in found["nodes"] if node["node"] == "lif1"]
+    assert lif1["reason"] == "Leaky resets by 'subtract': Loihi resets v to zero"
+    assert lif1["remedy"] == "train with reset_mechanism='zero'; or spikeport adapt"
+    calls = sys.modules[module].Tutorial.calls
+    assert calls == ["made", "run"]
+
+
+def test_nodes_behind_a_hidden_shape_are_not_looked_at(module: str, spikeport) -> None:
+    words = ("--dt", "1e-3", "--input-shape", "2,6,8")
+    code, out, _ = spikeport("check-network", f"{module}:Hidden", *words, "--json")
+    assert code == 1
+    assert list(statuses(out).values()) == ["impossible", *["not looked at"] * 3]
+    assert json.loads(out)["missing"] == []
+    code, out, _ = spikeport("check-network", f"{module}:Foreign", *words, "--json")
+    assert code == 1
+    assert statuses(out) == dict.fromkeys(("conv", "fc", "lif1", "lif2"), "not looked at")
+    (fault,) = json.loads(out)["missing"]
+    assert fault.startswith("Foreign: calls exp on what lif1 gives")
+    code, out, _ = spikeport("check-network", f"{module}:Tutorial", "--input-shape", "2,6,8", "--json")
+    assert code == 1
+    assert set(statuses(out).values()) == {"not looked at"}
+    assert "a network needs --dt" in json.loads(out)["missing"][0]
+
+
+def test_a_file_whose_neurons_subtract_needs_adapt(spikeport, tmp_path: Path) -> None:
+    """The reset is a fault of every neuron that fires; its decays are looked at all the same."""
+    written(tmp_path / "net.nir", dense_graph(cell=lif(), fc2=nir.Linear(np.arange(9.0).reshape(3, 3)), out=lif()))
+    code, out, err = spikeport("check-network", "net.nir", "--dt", "1e-3", "--reset", "subtract", "--json")
+    assert code == 1, err
+    found = statuses(out)
+    assert {name for name, status in found.items() if status == "needs adapt"} == {"cell", "out"}
+    assert set(found.values()) == {"needs adapt", "no fault found"}
+    assert json.loads(out)["adapt"] == "spikeport adapt net.nir --frames FRAMES.npz --out DIR"
+
+
+def test_a_source_that_cannot_be_read_is_an_error(spikeport, tmp_path: Path) -> None:
+    (tmp_path / "net.nir").write_bytes(b"no HDF5")
+    assert spikeport("check-network", "net.nir", *ASSUMPTIONS)[0] == 2
+    assert spikeport("check-network", "no_such_module:Net", "--dt", "1e-3", "--input-shape", "2")[0] == 2
+
+
+def test_the_json_has_the_documented_keys(spikeport, tmp_path: Path) -> None:
+    written(tmp_path / "net.nir", dense_graph(cell=lif()))
+    code, out, err = spikeport("check-network", "net.nir", *ASSUMPTIONS, "--json")
+    assert code == 0, err
+    page = (Path(__file__).parents[3] / "docs/how-to/nir-file.md").read_text(encoding="utf-8")
+    section = page.partition("spikeport check-network")[2].partition("\n## ")[0]
+    for fields, values in (
+        (network_check.NetworkCheckJson, json.loads(out)),
+        (network_check.NodeCheckJson, json.loads(out)["nodes"][0]),
+    ):
+        assert values.keys() == fields.__annotations__.keys()
+        assert not [key for key in values if f"`{key}`" not in section]
+    assert not [word for word in get_args(network_check.Status) if f"*{word}*" not in section]

@@ -1,0 +1,133 @@
+"""Networks that `check-network` looks at: their nodes by name, and a conversion that collects faults."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from spikeport.errors import NeedsAdaptError, UserError
+from spikeport.pipeline.stages.live_network import checked_options, made_network, modules_graph
+from spikeport.pipeline.stages.settings import PathLike
+from spikeport.values import Shape
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from spikeport.export.graph.spiking_graph import SpikingGraph
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphOptions:
+    """What a source does not state, as for `export_network`; None: not given.
+
+    Attributes:
+        dt_s: time step in seconds.
+        reset: "zero" or "subtract".
+        if_gain: "per-step" or "per-second".
+        input_shape: `(C, H, W)` or `(N,)`.
+        bias: "refuse" or "neuron".
+        allow_vector: whether neurons of a layer may have different decays.
+    """
+
+    dt_s: float | None = None
+    reset: str | None = None
+    if_gain: str | None = None
+    input_shape: Shape | None = None
+    bias: str | None = None
+    allow_vector: bool = False
+
+
+@dataclass(frozen=True)
+class NetworkSource:
+    """A network before its conversion.
+
+    Attributes:
+        kinds: type of each node or module by name, in order.
+        convert: makes the spiking graph. Adds to its argument the faults in spite of which nodes can be looked at;
+            raises others.
+    """
+
+    kinds: dict[str, str]
+    convert: Callable[[list[UserError]], SpikingGraph]
+
+
+def modules_source(name: str, options: GraphOptions) -> NetworkSource:
+    """The network that a factory makes. The factory and the network run once.
+
+    Args:
+        name: `package.module:factory`.
+        options: what the network does not state.
+
+    Raises:
+        UserError: the factory does not give a network, or the input shape is missing.
+    """
+    from spikeport.export.frontends.convert import modules_of
+    from spikeport.export.frontends.trace_modules import is_leaf
+
+    shape = options.input_shape
+    if shape is None:
+        checked_options(name, options.dt_s, shape, options.reset, options.if_gain)  # raises
+    model = made_network(name)
+    try:
+        modules = modules_of(model, shape or ())
+    except UserError as error:
+        fault = error
+
+        def refused(faults: list[UserError]) -> SpikingGraph:
+            raise fault
+
+        return NetworkSource({part: _kind(each) for part, each in model.named_modules() if is_leaf(each)}, refused)
+
+    def convert(faults: list[UserError]) -> SpikingGraph:
+        dt_s, given = checked_options(name, options.dt_s, shape, options.reset, options.if_gain)
+        return modules_graph(modules, given, dt_s, None, options.bias, options.allow_vector)
+
+    return NetworkSource({part: _kind(each) for part, each in modules.named}, convert)
+
+
+def file_source(path: PathLike, options: GraphOptions) -> NetworkSource:
+    """The network of a .nir file.
+
+    Args:
+        path: the file.
+        options: what the file does not state.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    import nir
+
+    from spikeport.export.formats.nir_file import read_nir
+    from spikeport.export.graph.flatten import flat
+    from spikeport.export.graph.node_kinds import SPIKING
+    from spikeport.export.graph.spiking_graph import load_graph
+
+    nodes = flat(read_nir(path)).nodes
+
+    def load(reset: str | None) -> SpikingGraph:
+        per: Any = options.if_gain.replace("-", "_") if options.if_gain else None
+        return load_graph(
+            path, dt_s=options.dt_s, reset=reset, if_gain=per, input_shape=options.input_shape, bias=options.bias,
+            allow_vector=options.allow_vector or None,
+        )  # fmt: skip
+
+    def convert(faults: list[UserError]) -> SpikingGraph:
+        try:
+            return load(options.reset)
+        except NeedsAdaptError as fault:  # the reset, which the file states for no node
+            if options.reset in (None, "zero"):
+                raise
+            faults += [
+                NeedsAdaptError(fault.message, where=name, cause=fault.cause, hint=fault.hint)
+                for name, node in nodes.items()
+                if isinstance(node, SPIKING)
+            ]
+        return load("zero")
+
+    kinds = {name: type(node).__name__ for name, node in nodes.items() if not isinstance(node, (nir.Input, nir.Output))}
+    return NetworkSource(kinds, convert)
+
+
+def _kind(module: nn.Module) -> str:
+    return type(module).__name__.removeprefix("Parametrized")
