@@ -64,6 +64,9 @@ class Readout:
         """
         return neurons if self.weight is None else len(self.weight)
 
+    def __str__(self) -> str:
+        return f"membrane ({self.over_time} over time)" if self.kind == "membrane" else self.kind
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Readout) and all(
             np.array_equal(getattr(self, key), getattr(other, key)) if key in ("weight", "bias")

@@ -128,7 +128,7 @@ class CompiledNetwork:
         step = "" if self.dt_s is None else f", dt {self.dt_s:g} s"
         return (
             f"CompiledNetwork: {len(self.network.layers)} layers, input {self.network.input_shape}, "
-            f"{self.network.outputs} classes from {self.network.readout.kind}{step}"
+            f"{self.network.outputs} classes from {self.network.readout}{step}"
         )
 
 

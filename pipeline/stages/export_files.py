@@ -96,7 +96,7 @@ def export_network(
         hardware: devices whose public limits are checked.
         script: whether run_in_lava.py is written, which runs the .net file in Lava without Spikeport.
         dt_s, reset, if_gain, input_shape, readout, bias, allow_vector: for .nir files, as for `load_graph`. A network
-            needs `dt_s` and `input_shape`.
+            needs `dt_s` and `input_shape`. A .net file may be given `input_shape` and `readout`.
         progress: called with (scales tried, scales in all).
 
     Raises:
@@ -115,7 +115,7 @@ def export_network(
     elif file.is_dir():
         raise UserError("is not a run folder", where=str(file), hint="name a run folder, a .nir or a .net file")
     elif file.suffix == ".net":
-        exported = _export_net(file, None if out is None else Path(out), input_shape)
+        exported = _export_net(file, None if out is None else Path(out), input_shape, readout)
     else:
         from spikeport.export.graph.spiking_graph import load_graph
 
@@ -161,7 +161,7 @@ class _NirExport:
         quantization = quantization_rows(compiled.layers)
         metadata: MetadataJson = {"dt_s": graph.dt_s, "reset": graph.reset, "readout": network.readout.kind}
         values: ExportValues = {"metadata": metadata, "quantization": quantization, "notes": notes}
-        lines = [f"dt {graph.dt_s:g} s, reset to {graph.reset}, classes from {network.readout.kind}"]
+        lines = [f"dt {graph.dt_s:g} s, reset to {graph.reset}, classes from {network.readout}"]
         lines += [*_quantization_lines(quantization), *(f"note: {note}" for note in notes)]
         if (found := compiled.calibration) is not None:
             values["calibration"] = {**asdict(found), "lines": found.lines()}
@@ -202,16 +202,22 @@ class _NirExport:
         return compare_on_frames(graph, network, frames, str(file), labels)
 
 
-def _export_net(source: Path, out: Path | None, shape: Shape | None) -> ExportedFiles:
+def _export_net(source: Path, out: Path | None, shape: Shape | None, readout: str | None) -> ExportedFiles:
     """Reads and checks a .net file. With a folder, writes it again in Spikeport's form."""
     from spikeport.export.formats.netx.read import read_netx
     from spikeport.export.formats.netx.write import write_netx
+    from spikeport.export.network.readout import Readout
 
     network = read_netx(source, shape)
+    if readout is not None:
+        kind, _, over_time = readout.partition("-")
+        asked: Any = {"kind": kind, "over_time": over_time or "sum"}
+        network = replace(network, readout=Readout(**asked))
     lines = text_table(
         ("layer", "kind", "input", "output", "weights"),
         [(r.name, r.kind, str(r.input_shape), str(r.output_shape), int(r.weight.size)) for r in network.layers],
     )
+    lines.append(f"classes from {network.readout}")
     files: tuple[Path, ...] = ()
     if out is not None:
         file = out / source.name

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +27,14 @@ from spikeport.export.formats.netx.fields import (
     sizes_at,
     text_at,
 )
+from spikeport.export.formats.netx.neurons import (
+    membrane_readout,
+    neurons_of,
+    never_fires,
+    silent_fault,
+    silent_note,
+)
+from spikeport.export.formats.netx.pool import pool_synapse
 from spikeport.export.formats.netx.rules import check_layer
 from spikeport.export.formats.safe_hdf5 import Tree, read_tree
 from spikeport.export.network.fixed_point import DECAY_ONE
@@ -36,18 +44,11 @@ from spikeport.notes import note
 from spikeport.values import Shape
 
 _NOT_IN_NETX = {
-    "pool": "fold the pool into the layer beside it (spikeport export does)",
     "average": "count spikes outside the network",
     "concat": "a chain of layers is all that netx runs",
     "convT": "netx has no transposed convolution",
     "unpool": "netx has no unpooling",
     "dense_comp": "complex weights belong to resonate-and-fire neurons, which are not supported",
-}
-_NOT_CUBA = {
-    "SDNN": "sigma-delta neurons send graded values, not spikes; train with CUBA neurons",
-    "RF": "resonate-and-fire neurons are not supported; train with CUBA neurons",
-    "ADRF": "netx would run it as a plain resonate-and-fire neuron; train with CUBA neurons",
-    "ALIF": "netx has no adaptive neuron and would stop; train with CUBA neurons",
 }
 
 
@@ -73,7 +74,7 @@ def read_netx(path: str | os.PathLike[str], input_shape: Shape | None = None) ->
         group = group_at(groups, str(index))
         if group is None:
             raise UserError(f"layer/{index} is missing", where=str(path), cause="netx numbers layers from 0 on")
-        chain.take(group, index)
+        chain.take(group, index, last=index == len(groups.members) - 1)
     if not chain.layers:
         raise UserError("holds no layer that computes", where=str(path))
     try:
@@ -81,7 +82,7 @@ def read_netx(path: str | os.PathLike[str], input_shape: Shape | None = None) ->
             input_shape=chain.layers[0].input_shape,
             layers=tuple(chain.layers),
             input_message_bits=_message_bits(groups, str(path)),
-            readout=_readout(file, groups, str(path)),
+            readout=_readout(file, groups, str(path), chain.readout),
         )
     except UserError as error:
         raise _in_file(error, str(path)) from None
@@ -96,8 +97,9 @@ class _Chain:
         self.shape = self.given
         self.flat = False
         self.layers: list[IntegerLayer] = []
+        self.readout = Readout()
 
-    def take(self, group: Tree, index: int) -> None:
+    def take(self, group: Tree, index: int, *, last: bool) -> None:
         """Reads the next group of the file."""
         where = f"{self.path}, layer {index}"
         kind = text_at(group, "type", where)
@@ -105,12 +107,18 @@ class _Chain:
             self._input(group, index, where)
         elif kind == "flatten":
             self.flat = True
-        elif kind in ("dense", "dense_rec", "conv"):
-            if kind != "conv":
+        elif kind in ("dense", "dense_rec", "conv", "pool"):
+            if kind.startswith("dense"):
                 self._flatten(where)
+            silent = never_fires(group)
+            if silent and not last:
+                raise silent_fault(group, where)
             layer = _layer(group, kind, index, where, self.shape)
             self.layers.append(layer)
             self.shape = layer.output_shape
+            if silent:
+                self.readout = membrane_readout(layer)
+                note(silent_note(group, where, layer))
         else:
             hint = _NOT_IN_NETX.get(kind, "netx would silently skip this layer")
             raise UserError(f"layer type {kind[:40]!r} cannot run", where=where, hint=hint)
@@ -148,9 +156,11 @@ class _Chain:
 def _input_layer(group: Tree, where: str, shape: Shape) -> IntegerLayer:
     weight = number_at(group, "weight", where) if "weight" in group.members else 64  # netx's defaults
     bias = number_at(group, "bias", where) if "bias" in group.members else 0
+    if never_fires(group):
+        raise silent_fault(group, where)
     layer = _built(
         group, where, 0, kind="input", weight=np.array([weight]), bias=np.full(shape[:1], bias) if bias else None,
-        input_shape=shape, **_neuron(group, where, shape),
+        input_shape=shape, **neurons_of(group, where, shape),
     )  # fmt: skip
     if np.any(np.asarray(layer.i_decay) != DECAY_ONE):
         note(
@@ -165,12 +175,29 @@ def _layer(group: Tree, kind: str, index: int, where: str, shape: Shape | None) 
         raise UserError("has complex weights", where=where, cause="they belong to resonate-and-fire neurons",
                         hint="train with CUBA neurons")  # fmt: skip
     declared = sizes_at(group, "shape", where)
-    return _conv(group, index, where, shape, declared) if kind == "conv" else (
-        _dense(group, kind, index, where, shape, declared))  # fmt: skip
+    if kind.startswith("dense"):
+        return _dense(group, kind, index, where, shape, declared)
+    refuse_set(group, "delay", where, "netx ignores delays of convolutions", "train without delays")
+    if "neuron" not in group.members:
+        raise UserError("has no neuron", where=where, cause=f"netx gives a {kind} none",
+                        hint="write the neuron group (CUBA, iDecay, vDecay, vThMant)")  # fmt: skip
+    if kind == "conv":
+        return _conv(group, index, where, shape, declared)
+    layer = _of_shape(_built(
+        group, where, index, kind="conv", bias=None, input_shape=shape, **pool_synapse(group, where, shape),
+        **neurons_of(group, where, declared),
+    ), declared, where)  # fmt: skip
+    note(f"{where}: netx has no pool; it was read as a convolution of each channel, which `spikeport export` writes")
+    return layer
+
+
+def _of_shape(layer: IntegerLayer, declared: Shape, where: str) -> IntegerLayer:
+    if declared != layer.output_shape:
+        raise UserError(f"states shape {declared}, but its weights and geometry give {layer.output_shape}", where=where)
+    return layer
 
 
 def _conv(group: Tree, index: int, where: str, shape: Shape | None, declared: Shape) -> IntegerLayer:
-    refuse_set(group, "delay", where, "netx ignores delays of convolutions", "train without delays")
     if shape is None:
         raise UserError("starts with a convolution and does not state its input shape", where=where,
                         hint="give --input-shape C,H,W")  # fmt: skip
@@ -187,14 +214,11 @@ def _conv(group: Tree, index: int, where: str, shape: Shape | None, declared: Sh
                                 hint="one a channel, or one a neuron in the order W, H, C")  # fmt: skip
             bias = per_neuron(bias, declared, "bias", where)
     stride, padding, dilation = (pair_at(group, key, where) for key in ("stride", "padding", "dilation"))
-    layer = _built(
+    return _of_shape(_built(
         group, where, index, kind="conv", weight=weight.reshape(weight.shape[:4]), bias=bias, input_shape=shape,
         groups=number_at(group, "groups", where), stride=stride, padding=padding, dilation=dilation,
-        **_neuron(group, where, declared),
-    )  # fmt: skip
-    if declared != layer.output_shape:
-        raise UserError(f"states shape {declared}, but its weights and geometry give {layer.output_shape}", where=where)
-    return layer
+        **neurons_of(group, where, declared),
+    ), declared, where)  # fmt: skip
 
 
 def _dense(group: Tree, kind: str, index: int, where: str, shape: Shape | None, declared: Shape) -> IntegerLayer:
@@ -214,7 +238,7 @@ def _dense(group: Tree, kind: str, index: int, where: str, shape: Shape | None, 
     delay = delay_at(group, weight.shape, where) if "delay" in group.members else None
     built = partial(
         _built, group, where, index, kind="dense", weight=weight, weight_rec=weight_rec, bias=bias,
-        input_shape=(weight.shape[1],) if shape is None else shape, **_neuron(group, where, (neurons,)),
+        input_shape=(weight.shape[1],) if shape is None else shape, **neurons_of(group, where, (neurons,)),
     )  # fmt: skip
     layer = built(delay=delay)
     if delay is not None and not delay.any():  # checked last: netx treats delayed recurrent layers differently
@@ -230,34 +254,6 @@ def _matrix(group: Tree, key: str, neurons: int, where: str) -> np.ndarray:
     if weight.ndim < 2 or weight.size == 0 or any(length != 1 for length in weight.shape[2:]):
         raise UserError(f"{key} has shape {weight.shape}, not (out, in)", where=where)
     return weight.reshape(weight.shape[:2])
-
-
-class _Neuron(TypedDict):
-    i_decay: np.ndarray
-    v_decay: np.ndarray
-    vth_mant: np.ndarray
-
-
-def _neuron(group: Tree, where: str, shape: Shape) -> _Neuron:
-    neuron = group_at(group, "neuron")
-    if neuron is None:
-        raise UserError("has no neuron", where=where,
-                        cause="netx would put its own default there, which forgets its voltage at every step",
-                        hint="write the neuron group (CUBA, iDecay, vDecay, vThMant)")  # fmt: skip
-    model = text_at(neuron, "type", where)
-    if model not in ("CUBA", "LOIHI"):
-        hint = next((hint for word, hint in reversed(_NOT_CUBA.items()) if word in model), "use CUBA neurons")
-        raise UserError(f"neuron type {model[:40]!r} is not supported", where=where, hint=hint)
-    if "messageBits" in neuron.members:
-        raise UserError("sets messageBits", where=where, cause="netx stops at it", hint="leave it out")
-    refuse_set(neuron, "refDelay", where, "netx has no refractory period", "train with a refDelay of 1", harmless=1)
-    refuse_set(neuron, "gradedSpike", where, "netx sends plain spikes from CUBA neurons", "train with plain spikes")
-    for key in ("wgtExp", "weight_exp"):
-        refuse_set(neuron, key, where, "netx ignores it", "scale the weights themselves")
-    i_decay, v_decay, vth_mant = (
-        per_neuron(integers_at(neuron, key, where), shape, key, where) for key in ("iDecay", "vDecay", "vThMant")
-    )
-    return _Neuron(i_decay=i_decay, v_decay=v_decay, vth_mant=vth_mant)
 
 
 def _built(group: Tree, where: str, index: int, **fields: Any) -> IntegerLayer:
@@ -285,10 +281,10 @@ def _message_bits(groups: Tree, where: str) -> int:
     return int(bits or 0)
 
 
-def _readout(file: Tree, groups: Tree, where: str) -> Readout:
-    """The read-out that the file states; netx ignores it."""
-    kind: Any = attribute_text(groups, "readout", "spikes", where)
-    over_time: Any = attribute_text(groups, "over_time", "sum", where)
+def _readout(file: Tree, groups: Tree, where: str, implied: Readout) -> Readout:
+    """The read-out that the file states, which netx ignores, or the one that its last layer implies."""
+    kind: Any = attribute_text(groups, "readout", implied.kind, where)
+    over_time: Any = attribute_text(groups, "over_time", implied.over_time, where)
     host = group_at(file, "spikeport")
     host = None if host is None else group_at(host, "readout")
     arrays: dict[str, np.ndarray] = {}

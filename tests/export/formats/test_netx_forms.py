@@ -266,7 +266,7 @@ def test_values_of_each_neuron_stand_in_the_order_w_h_c(tmp_path, key):
             [dense(neuron=NEURON | {"type": b"ADRF_IZ"})],
             "'ADRF_IZ' is not supported. Hint: netx would run it as a pl",
         ),
-        ([dense(neuron=NEURON | {"vThMant": (1 << 18) - 1})], "vth_mant = 262143 is outside"),
+        ([dense(neuron=NEURON | {"vThMant": [90, 90, (1 << 18) - 1]})], "vth_mant = 262143 is outside"),
         ([dense(weight=-2 * np.array([[1, 1, 0, 1]] * 3))], "netx would run -2 as"),
         ([dense(delay=np.array([0, 1, 1, 0, 2]))], "delay has shape"),
         ([dense(delay=63)], "63 steps"),

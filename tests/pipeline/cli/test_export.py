@@ -2,6 +2,7 @@
 
 import json
 
+import h5py
 import nir
 import numpy as np
 import pytest
@@ -146,3 +147,22 @@ def test_a_subtractive_reset_is_refused_with_the_reason(spikeport, graph_file) -
     assert code == 2
     assert "reset 'subtract' cannot go to the chip: Loihi resets v to zero" in one_line(err)
     assert "Hint: train with reset to zero" in err
+
+
+def test_a_net_that_never_fires_is_read_out_by_its_voltage_as_asked(spikeport, tmp_path):
+    """The last layer has no neuron group, as in lava-dl's bootstrap examples."""
+    layers = [
+        IntegerLayer(name=name, kind="dense", weight=np.full((4, 4), 12), bias=None, i_decay=4096, v_decay=9,
+                     vth_mant=30, input_shape=(4,)) for name in "ab"
+    ]  # fmt: skip
+    write_netx(IntegerNetwork(input_shape=(4,), layers=tuple(layers)), tmp_path / "n.net")
+    with h5py.File(tmp_path / "n.net", "a") as file:
+        del file["layer/2/neuron"]
+    code, out, err = spikeport("export", "n.net", "--out", "again")
+    assert code == 0
+    assert "classes from membrane (last over time)" in out
+    assert "has no neuron group" in err
+    assert read_netx(tmp_path / "again" / "n.net").readout == Readout(kind="membrane", over_time="last")
+    code, out, _ = spikeport("export", "n.net", "--readout", "membrane-max", "--out", "other")
+    assert "classes from membrane (max over time)" in out
+    assert read_netx(tmp_path / "other" / "n.net").readout.over_time == "max"
