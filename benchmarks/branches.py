@@ -3,9 +3,9 @@
     python benchmarks/branches.py [--graphs 500] [--lava 50] [--seed 0]
 
 Graph `index` of a seed is the same on every machine: shortcuts with and without stride, joins of up to three branches,
-several inputs and outputs, recurrent populations, decays that differ. Weights are whole numbers and decays are 0 or 1,
-so that float64 and integers must agree. The first graphs also run in Lava, every layer compared. Stops at the first
-difference.
+sums of spikes before a synapse, several inputs and outputs, recurrent populations, decays that differ. Weights are
+whole numbers and decays are 0 or 1, so that float64 and integers must agree. The first graphs also run in Lava, every
+layer compared. Stops at the first difference.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-import nir
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "helpers"))
 from nir_oracle import run_nodes
-from random_branches import DT, RandomBranches, inputs_of
+from random_branches import DT, KINDS, RandomBranches, inputs_of
 
 from spikeport.export.backends.lava.process import LavaWorker
 from spikeport.export.backends.reference.simulate import simulate
@@ -53,9 +52,8 @@ def main() -> None:
     print(
         f"{options.graphs} random graphs with branches, seed {options.seed}: 0 differences in {counts['entries']:,} "
         f"entries and {counts['spikes']:,} spikes of {counts['populations']:,} populations\n"
-        f"{counts['inputs']} with several inputs, {counts['outputs']} with several outputs, {counts['loops']} with "
-        f"recurrent populations; {counts['conv']:,} convolutions, {counts['dense']:,} matrices, "
-        f"{counts['relays']:,} relays\n"
+        f"with {', '.join(f'{kind} {counts[kind]}' for kind in sorted(KINDS))}\n"
+        f"{counts['conv']:,} convolutions, {counts['dense']:,} matrices, {counts['relays']:,} relays\n"
         f"{counts['lava']} of them in Lava 0.10.0 fixed_pt: 0 differences in {counts['lava spikes']:,} spikes"
     )
 
@@ -73,13 +71,8 @@ def _compare(index: int, seed: int, worker: LavaWorker | None, counts: Counter[s
         if not np.array_equal(spikes, expected):
             raise SystemExit(f"graph {index} of seed {seed}: population {name} fires other spikes")
         counts.update(entries=expected.size, spikes=int(expected.sum()), populations=1)
-    nodes = list(graph.nir_graph.nodes.values())
-    counts.update(
-        inputs=sum(isinstance(node, nir.Input) for node in nodes) > 1,
-        outputs=sum(isinstance(node, nir.Output) for node in nodes) > 1,
-        loops=any(layer.weight_rec is not None for layer in network.layers),
-        relays=sum(laid.relays),
-    )
+    counts.update(drawn.kinds)
+    counts.update(relays=sum(laid.relays))
     counts.update(layer.kind for layer in network.layers)
     if worker is not None:
         lava = worker.simulate(network, frames[None], keep_layers=True, timeout_s=300)

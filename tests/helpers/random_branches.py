@@ -1,5 +1,6 @@
-"""Random NIR graphs with branches that join: shortcuts with and without stride, concatenations, several inputs and
-outputs, recurrent populations. All weights are whole numbers and decays are 0 or 1, so that float64 and integers agree.
+"""Random NIR graphs with branches that join: shortcuts with and without stride, sums of spikes before a synapse,
+concatenations, several inputs and outputs, recurrent populations. All weights are whole numbers and decays are 0 or 1,
+so that float64 and integers agree.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ import numpy as np
 
 from spikeport.export.graph.spiking_graph import SpikingGraph
 
+KINDS = {
+    "sum of currents", "sum of spikes", "shortcut", "strided", "several inputs", "several outputs", "recurrence"
+}  # fmt: skip
 DT = 1e-3
 SCALE = 2.0  # of every weight: the chip's weights are even
 
@@ -27,7 +31,7 @@ def inputs_of(graph: nir.NIRGraph, frames: np.ndarray) -> dict[str, np.ndarray]:
 
 
 class RandomBranches:
-    """Draws one graph; `graph` and `frames` `[T, *input_shape]` are the result.
+    """Draws one graph; `graph` and `frames` `[T, *input_shape]` are the result, and `kinds` of `KINDS` that it has.
 
     `slow`: voltages keep 1/2 or 3/4 a step, inputs have gains, currents constant parts, thresholds differ between
     channels; all are dyadic, so that float64 is exact, and integers are not.
@@ -39,6 +43,7 @@ class RandomBranches:
         self.edges: list[tuple[str, str]] = []
         self.shapes: dict[str, tuple[int, ...]] = {}  # of populations
         self.read: set[str] = set()
+        self.kinds: set[str] = set()  # of branches that it has
         self.decay = int(rng.integers(0, 2))
         grid = int(rng.integers(4, 8)), int(rng.integers(4, 8))
         for number in range(1 + (rng.random() < 0.3)):
@@ -56,8 +61,10 @@ class RandomBranches:
         for number, name in enumerate(loose):
             self.nodes[f"out{number}"] = nir.Output({"output": np.array(self.shapes[name])})
             self.edges.append((name, f"out{number}"))
+        self.kinds |= {"several outputs"} if len(loose) > 1 else set()
         raw = nir.NIRGraph(self.nodes, self.edges, type_check=False)
         inputs = [self.shapes[name] for name in self.shapes if name.startswith("in")]
+        self.kinds |= {"several inputs"} if len(inputs) > 1 else set()
         shape = (sum(each[0] for each in inputs), *inputs[0][1:])
         scales = {name: SCALE for name, node in self.nodes.items()
                   if isinstance(node, (nir.Conv2d, nir.Linear, nir.Affine)) and not name.endswith("rec")}  # fmt: skip
@@ -114,6 +121,8 @@ class RandomBranches:
                     break
             else:
                 continue
+            self.kinds |= {"sum of currents"} if target is not None else set()
+            self.kinds |= {"strided"} if stride > 1 else set()
             target = extent
             weight = self._weight(channels, self.shapes[source][0], kernel, kernel)
             key = f"{name}-{source}"
@@ -124,15 +133,26 @@ class RandomBranches:
             self.edges += [(source, key), (key, name)]
             self.read.add(source)
             entering += float(np.abs(weight).sum(axis=(1, 2, 3)).max())
+            self._add_spikes(source, key)
         assert target is not None
         shape = (channels, *target)
         same = [each for each in self.shapes if self.shapes[each] == shape]
         if same and self.rng.random() < 0.5:  # a shortcut without weights
+            self.kinds.add("shortcut")
             source = str(self.rng.choice(same))
             self.edges.append((source, name))
             self.read.add(source)
         self.nodes[name] = self._neuron(shape, max(2.0, entering / 6))
         self.shapes[name] = shape
+
+    def _add_spikes(self, source: str, entered: str) -> None:
+        """Adds the spikes of another population to those that enter a synapse, once in a while."""
+        same = [each for each in self.shapes if self.shapes[each] == self.shapes[source] and each != source]
+        if same and self.rng.random() < 0.4:
+            other = str(self.rng.choice(same))
+            self.edges.append((other, entered))
+            self.read.add(other)
+            self.kinds.add("sum of spikes")
 
     def _flat_population(self, name: str, sources: list[str] | None = None) -> None:
         size = int(self.rng.integers(2, 6))
@@ -148,8 +168,10 @@ class RandomBranches:
             )
             self.edges += [(before, key), (key, name)]
             self.read.add(source)
+            self._add_spikes(source, key if before == source else before)
         self.nodes[name] = self._neuron((size,), float(self.rng.integers(6, 20)))
         self.shapes[name] = (size,)
         if self.rng.random() < 0.4:
+            self.kinds.add("recurrence")
             self.nodes[f"{name}-rec"] = nir.Linear(self._weight(size, size))
             self.edges += [(name, f"{name}-rec"), (f"{name}-rec", name)]

@@ -7,10 +7,11 @@ sums, so that a population receives the sum over its paths.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 
 import nir
+import numpy as np
 
 from spikeport.errors import UserError
 from spikeport.export.graph.chain import ChainNode, shape_of_input
@@ -134,7 +135,8 @@ def _paths(
     target: ChainNode,
     dt_s: float,
 ) -> Iterator[Path]:
-    """The paths that end in `target`, each folded."""
+    """The paths that end in `target`, each folded. A bias is on one path of those that enter the same weights."""
+    biased: set[tuple[str, ...]] = set()
     for number, (source, names) in enumerate(_walks(nodes, sources, target.name, ())):
         if number >= PATHS_LIMIT:
             raise UserError(f"is reached on more than {PATHS_LIMIT} paths", where=target.name,
@@ -143,7 +145,13 @@ def _paths(
             raise UserError(f"leads to {target.name}, and it never fires", where=source,
                             cause="netx hands on spikes only", hint="keep it as an output, or use a LIF")  # fmt: skip
         steps = [ChainNode(name, nodes[name], *shapes[name]) for name in names]
-        yield Path(source, *fold_path(steps, target, shapes[source][1], dt_s))
+        layer, weights = fold_path(steps, target, shapes[source][1], dt_s)
+        if weights:
+            behind = names[names.index(weights) :]
+            if behind in biased:
+                layer = replace(layer, bias=np.zeros_like(layer.bias))
+            biased.add(behind)
+        yield Path(source, layer, weights)
 
 
 def _walks(

@@ -8,7 +8,7 @@ import nir
 import numpy as np
 import pytest
 from nir_oracle import run_nodes
-from random_branches import DT, RandomBranches, inputs_of
+from random_branches import DT, KINDS, RandomBranches, inputs_of
 
 from spikeport.errors import UserError
 from spikeport.export.backends.compare_backends import compare_backends
@@ -54,6 +54,33 @@ def test_gains_leaks_and_thresholds_of_channels_are_laid_out_too(seed: int) -> N
     for name, (layer, places) in laid.places.items():
         spikes = found[names[layer]].reshape(len(frames), -1)[:, places.ravel()]
         assert np.array_equal(spikes, wanted[name].reshape(len(frames), -1)), name
+
+
+def test_a_bias_behind_a_sum_of_spikes_counts_once() -> None:
+    """Spikes of two populations are added and enter one matrix with biases 2 and -1; by hand at scale 2: 4 and -2."""
+
+    def neurons(size: int) -> nir.IF:
+        return nir.IF(r=np.full(size, 1 / DT), v_threshold=np.full(size, 5.0), v_reset=np.zeros(size))
+
+    nodes = {
+        "input": nir.Input({"input": np.array([3])}), "a": nir.Linear(np.arange(1.0, 13).reshape(4, 3)),
+        "one": neurons(4), "b": nir.Linear(np.arange(16.0).reshape(4, 4) - 5), "two": neurons(4),
+        "c": nir.Affine(np.arange(8.0).reshape(2, 4) - 3, np.array([2.0, -1.0])), "out": neurons(2),
+        "output": nir.Output({"output": np.array([2])}),
+    }  # fmt: skip
+    edges = [("input", "a"), ("a", "one"), ("one", "b"), ("b", "two"), ("one", "c"), ("two", "c"), ("c", "out"),
+             ("out", "output")]  # fmt: skip
+    graph = SpikingGraph(
+        nir_graph=nir.NIRGraph(nodes, edges, type_check=False), dt_s=DT, input_shape=(3,),
+        scales=dict.fromkeys("abc", 2.0),
+    )  # fmt: skip
+    network, _ = quantize(graph)
+    assert network.layers[-1].bias is not None
+    assert network.layers[-1].bias.tolist() == [4, -2]
+    frames = (np.random.default_rng(1).random((9, 3)) < 0.4).astype(np.uint8)
+    wanted = run_nodes(graph.nir_graph, DT, frames)["out"]
+    assert 0 < wanted.sum() < wanted.size
+    assert np.array_equal(simulate(network, frames[None]).spikes[0], wanted)
 
 
 def residual_graph(shapes: list[tuple[int, int]], rng: np.random.Generator) -> SpikingGraph:
@@ -178,8 +205,16 @@ def test_counts_cannot_pass_relays() -> None:
         with_messages(network, 4, graph)
 
 
+LAVA_SEEDS = (103, 108, 110)
+
+
+def test_the_graphs_in_lava_have_branches_of_each_kind() -> None:
+    drawn = [RandomBranches(np.random.default_rng(seed)) for seed in LAVA_SEEDS]
+    assert set.union(*(each.kinds for each in drawn)) == KINDS
+
+
 @pytest.mark.lava
-@pytest.mark.parametrize("seed", [100, 103, 105])
+@pytest.mark.parametrize("seed", LAVA_SEEDS)
 def test_laid_out_graphs_are_equal_in_lava(seed: int) -> None:
     drawn = RandomBranches(np.random.default_rng(seed))
     network, _ = quantize(drawn.graph)
