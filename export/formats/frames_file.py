@@ -1,7 +1,6 @@
 """Reads and writes frames `[N, T, C, H, W]` or `[N, T, D]` and their labels, in .npz or .npy files.
 
-Files are untrusted: headers and sizes are checked before memory is allocated, and nothing is unpickled. Samples are
-read on demand.
+Files are untrusted: sizes are checked before memory is allocated, nothing is unpickled. Samples are read on demand.
 """
 
 from __future__ import annotations
@@ -135,13 +134,14 @@ class FrameReader:
             return
         flat = values.reshape(len(values), -1)
         at = int(np.argmax((flat.min(axis=1) < 0) | (flat.max(axis=1) > self._limit)))
-        spikes = self._limit == 1
+        spikes, most = self._limit == 1, int(values.max())
+        graded = f", or export with --message-bits {most.bit_length()} (Loihi 2)" if spikes and 1 < most < 256 else ""
         raise UserError(
             f"frames of sample {numbers[at]} hold values from {flat[at].min()} to {flat[at].max()}",
             where=self._where,
             cause="the network takes spikes of 0 and 1, and netx would silently make counts binary" if spikes
             else f"the network takes counts of 0 to {self._limit}",
-            hint=f"clip them: --clip, or frames.clip(0, {self._limit})",
+            hint=f"clip them: --clip, or frames.clip(0, {self._limit})" + graded,
         )  # fmt: skip
 
 

@@ -252,9 +252,12 @@ class IntegerNetwork:
 
     @property
     def input_limit(self) -> int:
-        """Largest legal value of an input: 1 for spikes."""
-        if self.layers[0].kind == "input":
-            return (1 << MESSAGE_BITS_LIMIT) - 1
+        """Largest legal value of an input: 1 for spikes. The drive of an input layer must be a legal bias."""
+        first = self.layers[0]
+        if first.kind == "input":
+            weight, bias = int(first.weight[0]), int(first.bias_map.flat[0])
+            room = BIAS_LIMIT - bias if weight > 0 else BIAS_LIMIT + bias
+            return min((1 << MESSAGE_BITS_LIMIT) - 1, room // abs(weight) if weight else 1 << MESSAGE_BITS_LIMIT)
         return (1 << self.input_message_bits) - 1 if self.input_message_bits else 1
 
     @property

@@ -96,7 +96,7 @@ def export_network(
         hardware: devices whose public limits are checked.
         script: whether run_in_lava.py is written, which runs the .net file in Lava without Spikeport.
         dt_s, reset, if_gain, input_shape, readout, bias, allow_vector: for .nir files, as for `load_graph`. A network
-            needs `dt_s` and `input_shape`. A .net file may be given `input_shape` and `readout`.
+            needs `dt_s` and `input_shape`. A .net file takes `input_shape`, `readout` and `message_bits`.
         progress: called with (scales tried, scales in all).
 
     Raises:
@@ -115,7 +115,7 @@ def export_network(
     elif file.is_dir():
         raise UserError("is not a run folder", where=str(file), hint="name a run folder, a .nir or a .net file")
     elif file.suffix == ".net":
-        exported = _export_net(file, None if out is None else Path(out), input_shape, readout)
+        exported = _export_net(file, None if out is None else Path(out), input_shape, readout, message_bits)
     else:
         from spikeport.export.graph.spiking_graph import load_graph
 
@@ -202,13 +202,17 @@ class _NirExport:
         return compare_on_frames(graph, network, frames, str(file), labels)
 
 
-def _export_net(source: Path, out: Path | None, shape: Shape | None, readout: str | None) -> ExportedFiles:
+def _export_net(
+    source: Path, out: Path | None, shape: Shape | None, readout: str | None, message_bits: int
+) -> ExportedFiles:
     """Reads and checks a .net file. With a folder, writes it again in Spikeport's form."""
     from spikeport.export.formats.netx.read import read_netx
     from spikeport.export.formats.netx.write import write_netx
     from spikeport.export.network.readout import Readout
 
     network = read_netx(source, shape)
+    if message_bits:
+        network = replace(network, input_message_bits=message_bits)
     if readout is not None:
         kind, _, over_time = readout.partition("-")
         asked: Any = {"kind": kind, "over_time": over_time or "sum"}

@@ -178,7 +178,7 @@ def _subject(
         net = quantize(load_graph(file, dt_s=dt_s, reset=reset, if_gain=per, input_shape=shape))
     network = net.network
     if isinstance(frames, str | os.PathLike):
-        opened, labels = open_frames(frames, network.input_shape, outputs=network.outputs)
+        opened, labels = open_frames(frames, network.input_shape, network.input_limit, outputs=network.outputs)
         array, name = opened[:], Path(frames)
     else:
         array, name = checked_frames(frames, network), Path("frames")

@@ -29,19 +29,19 @@ def frames_for_lava(network: IntegerNetwork, frames: np.ndarray, first: int) -> 
     values = frames.astype(np.int64)
     if not np.array_equal(values, frames):
         raise UserError("frames hold values that are not integers", where="frames", hint="bin events to counts")
-    layer = network.layers[0]
-    low, high, what = 0, network.input_limit, "value"
-    if layer.kind == "input":
-        values = int(layer.weight[0]) * values + layer.bias_map
-        low, high, what = -BIAS_LIMIT, BIAS_LIMIT, f"bias {int(layer.weight[0])} x + bias"
-    outside = (values < low) | (values > high)
+    limit, layer = network.input_limit, network.layers[0]
+    outside = (values < 0) | (values > limit)
     if outside.any():
         index = tuple(int(at) for at in np.argwhere(outside)[0])
+        drives = layer.kind == "input"
         raise UserError(
-            f"sample {first + index[0]} has a {what} of {values[index]}, outside {low}..{high}",
+            f"sample {first + index[0]} has a value of {values[index]}, outside 0..{limit}",
             where="frames",
-            hint="clip the frames, or export with --message-bits" if high == 1 else "clip or rescale the frames",
+            cause=f"input x drives {layer.name} by weight x + bias, at most {BIAS_LIMIT} on the chip" if drives else "",
+            hint="clip the frames, or export with --message-bits" if limit == 1 else "clip or rescale the frames",
         )
+    if layer.kind == "input":
+        values = int(layer.weight[0]) * values + layer.bias_map
     return values.astype(np.int16)
 
 

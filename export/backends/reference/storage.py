@@ -212,19 +212,6 @@ def _as_bytes(network: IntegerNetwork, chunk: np.ndarray, start: int) -> np.ndar
     taken = np.require(chunk, np.uint8, ["C", "W"]) if chunk.dtype == np.uint8 else chunk.astype(np.uint8)
     if chunk.dtype.kind == "f" and not np.array_equal(taken, chunk):
         _refuse(taken != chunk, chunk, start, "not an integer", network)
-    first = network.layers[0]
-    if first.kind == "input":
-        lowest, highest = first.bias_map.min(), first.bias_map.max()
-        largest = int(abs(first.weight[0])) * int(taken.max(initial=0))
-        if max(largest + highest, largest - lowest) > BIAS_LIMIT:
-            drive = int(first.weight[0]) * taken.astype(np.int64) + first.bias_map
-            if np.abs(drive).max() > BIAS_LIMIT:
-                sample = start + int(np.argmax((np.abs(drive) > BIAS_LIMIT).reshape(len(taken), -1).any(axis=1)))
-                raise UserError(
-                    f"sample {sample} drives the input neurons by {int(drive.flat[np.argmax(np.abs(drive))])}",
-                    where=first.name, cause=f"an input layer's drive is a bias, which holds {BIAS_LIMIT} at most",
-                    hint="use smaller inputs or a smaller weight",
-                )  # fmt: skip
     return taken
 
 
@@ -234,9 +221,15 @@ def _refuse(beyond: np.ndarray, chunk: np.ndarray, start: int, what: str, networ
     raise UserError(
         f"sample {start + sample} holds {value}, which is {what}",
         where="frames",
-        cause="inputs are spikes" if network.input_limit == 1 else "the network's inputs have that many bits",
+        cause=_why(network),
         hint="make frames of 0 and 1" if network.input_limit == 1 else "scale or clip the counts",
     )
+
+
+def _why(network: IntegerNetwork) -> str:
+    if network.layers[0].kind == "input":
+        return f"input x drives {network.layers[0].name} by weight x + bias, at most {BIAS_LIMIT} on the chip"
+    return "inputs are spikes" if network.input_limit == 1 else "the network's inputs have that many bits"
 
 
 def _forget(stored: Any, rows: slice) -> None:

@@ -165,7 +165,8 @@ def _input_layer(group: Tree, where: str, shape: Shape) -> IntegerLayer:
     if np.any(np.asarray(layer.i_decay) != DECAY_ONE):
         note(
             f"{where}: netx adds the input of this layer to the voltage, and SLAYER to a current that lasts (iDecay "
-            f"{int(np.min(layer.i_decay))} of {DECAY_ONE}), so that a network of SLAYER fires other spikes here"
+            f"{int(np.min(layer.i_decay))} of {DECAY_ONE}), so that a network of SLAYER fires other spikes here; train "
+            "with current_decay 1 in it"
         )
     return layer
 

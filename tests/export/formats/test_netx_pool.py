@@ -1,8 +1,8 @@
 """SLAYER's pool blocks, read as convolutions of each channel: equal to SLAYER's own loop over rows of all channels."""
 
-import h5py
 import numpy as np
 import pytest
+from lava_dl_files import written_as_lava_dl
 
 from spikeport.errors import UserError
 from spikeport.export.backends.reference.simulate import simulate
@@ -18,19 +18,10 @@ def pool_file(path, shape, kernel, stride, padding=(0, 0), dilation=(1, 1), weig
         if out is None
         else out
     )
-    with h5py.File(path, "w") as file:
-        for index, fields in enumerate((
-            {"type": b"input", "shape": shape},
-            {"type": b"pool", "shape": out, "kernelSize": kernel, "stride": stride, "padding": padding,
-             "dilation": dilation, "weight": kernels},
-        )):  # fmt: skip
-            group = file.create_group(f"layer/{index}")
-            group.create_dataset("type", (1,), "S10", [fields.pop("type")])
-            for key, value in fields.items():
-                group[key] = np.array(value)
-        for key, value in NEURON.items():
-            file[f"layer/1/neuron/{key}"] = value
-    return path
+    pool = {"kernelSize": kernel, "stride": stride, "padding": padding, "dilation": dilation, "weight": kernels}
+    return written_as_lava_dl(
+        path, {"type": "input", "shape": shape}, {"type": "pool", "shape": out, "neuron": NEURON} | pool
+    )
 
 
 def slayer_pool(frames, kernel, stride, padding, dilation):

@@ -1,10 +1,10 @@
 """A last layer of a .net file that never fires is read out by its voltage: values by hand, by NumPy and by netx."""
 
-import h5py
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lava_dl_files import written_as_lava_dl
 from plain_netx import run_plain_netx
 
 from spikeport.errors import UserError
@@ -19,21 +19,6 @@ AFFINE = {"type": b"CUBA", "iDecay": 1100, "vDecay": 300, "vThMant": (1 << 18) -
 INPUTS, WIDTH, CLASSES, STEPS = 7, 6, 3, 11
 
 
-def written(path, *layers):
-    """As lava-dl writes them; a layer without `neuron` has no such group."""
-    with h5py.File(path, "w") as file:
-        for index, fields in enumerate(layers):
-            group = file.create_group(f"layer/{index}")
-            group.create_dataset("type", (1,), "S10", [fields["type"].encode()])
-            for key, value in fields.items():
-                for name, inner in value.items() if isinstance(value, dict) else ():
-                    group.create_dataset(f"{key}/{name}", data=inner)
-                if key != "type" and not isinstance(value, dict):
-                    group.create_dataset(key, data=value)
-        file["simulation/Ts"] = 1
-    return path
-
-
 def network_of(rng, head):
     hidden = 2 * rng.integers(-60, 110, (WIDTH, INPUTS))
     last = 2 * rng.integers(-100, 100, (CLASSES, WIDTH))
@@ -45,7 +30,7 @@ def network_of(rng, head):
 def test_a_layer_without_neurons_adds_up_its_inputs(tmp_path, capsys, bias):
     """lava-dl's bootstrap MNIST. In netx v[t] = 64 (W (s[0] + ... + s[t]) + bias), so that the last step decides."""
     head = {} if bias is None else {"bias": bias}
-    file = written(tmp_path / "a.net", *network_of(np.random.default_rng(4), head))
+    file = written_as_lava_dl(tmp_path / "a.net", *network_of(np.random.default_rng(4), head))
     network = read_netx(file)
     assert (network.readout.kind, network.readout.over_time) == ("membrane", "last")
     assert "has no neuron group, and netx adds up its inputs" in capsys.readouterr().err
@@ -70,7 +55,7 @@ def test_a_layer_without_neurons_adds_up_its_inputs(tmp_path, capsys, bias):
 )
 def test_netx_has_the_same_voltages(tmp_path, head):
     """The file itself in netx, without Spikeport's reader, and the network in Spikeport's Lava."""
-    network = read_netx(written(tmp_path / "plain.net", *network_of(np.random.default_rng(6), head)))
+    network = read_netx(written_as_lava_dl(tmp_path / "plain.net", *network_of(np.random.default_rng(6), head)))
     frames = np.random.default_rng(7).integers(0, 2, (1, STEPS, INPUTS)).astype(np.uint8)
     expected = simulate(network, frames)
     spikes, voltage = run_plain_netx(tmp_path / "plain.net", frames[0])
@@ -83,7 +68,9 @@ def test_netx_has_the_same_voltages(tmp_path, head):
 
 
 def test_an_affine_block_sums_its_voltage_over_time(tmp_path, capsys):
-    network = read_netx(written(tmp_path / "a.net", *network_of(np.random.default_rng(4), {"neuron": AFFINE})))
+    network = read_netx(
+        written_as_lava_dl(tmp_path / "a.net", *network_of(np.random.default_rng(4), {"neuron": AFFINE}))
+    )
     last = network.layers[-1]
     assert (network.readout.kind, network.readout.over_time) == ("membrane", "sum")
     assert (last.i_decay, last.v_decay, last.vth_mant) == (1100, 300, 131071)
@@ -96,16 +83,16 @@ def test_only_the_last_layer_may_never_fire(tmp_path):
     first, last = network_of(np.random.default_rng(1), {})
     silent = {key: value for key, value in first.items() if key != "neuron"}
     with pytest.raises(UserError, match="layer 0: has no neuron: netx gives it neurons that never fire, so that noth"):
-        read_netx(written(tmp_path / "a.net", silent, last))
+        read_netx(written_as_lava_dl(tmp_path / "a.net", silent, last))
     with pytest.raises(UserError, match=r"layer 0: has a threshold above 131071.*nothing reaches the layers behind it"):
-        read_netx(written(tmp_path / "b.net", silent | {"neuron": AFFINE}, last))
+        read_netx(written_as_lava_dl(tmp_path / "b.net", silent | {"neuron": AFFINE}, last))
     source = {"type": "input", "shape": [INPUTS], "weight": [[3]], "neuron": AFFINE}
     with pytest.raises(UserError, match="layer 0: has a threshold above 131071"):
-        read_netx(written(tmp_path / "c.net", source, first, last))
+        read_netx(written_as_lava_dl(tmp_path / "c.net", source, first, last))
     conv = {"type": "conv", "shape": [2, 3, 1], "weight": np.full((2, 1, 1, 3), 4), "stride": 1, "padding": 0,
             "dilation": 1, "groups": 1}  # fmt: skip
     with pytest.raises(UserError, match="layer 1: has no neuron: netx gives a conv none"):
-        read_netx(written(tmp_path / "d.net", {"type": "input", "shape": [1, 3, 3]}, conv))
+        read_netx(written_as_lava_dl(tmp_path / "d.net", {"type": "input", "shape": [1, 3, 3]}, conv))
 
 
 def layer_of(weight, i_decay, v_decay, vth_mant, bias=None):

@@ -87,8 +87,31 @@ def test_input_neurons_are_driven_through_their_bias_each_step(worker):
     assert trace.membrane[0, :, 0].tolist() == [first, 448, 736, 560]
     assert trace.membrane[1, :, 0].tolist() == [second, 1088, 0, first]
     assert trace.spikes[..., 0].tolist() == [[0, 0, 0, 0], [0, 0, 1, 0]]
-    with pytest.raises(UserError, match=r"sample 0 has a bias 50 x \+ bias of 4998, outside -4095\.\.4095"):
+    with pytest.raises(UserError, match=r"sample 0 has a value of 100, outside 0\.\.81: input x drives one by .* 4095"):
         worker.simulate(replace(network, layers=(replace(network.layers[0], weight=np.array([50])),)), 25 * frames)
+
+
+@pytest.mark.filterwarnings("ignore:one fired in")
+def test_counts_drive_input_neurons_to_the_limits_of_their_voltage(worker):
+    """-30 x + 2000 with x = 203, the largest: 64 * 4090 a step leave 24 bits in step 33, where v saturates. Then x = 0
+    raises it; in Lava, in both engines, and in a loop over Python integers.
+    """
+    layer = one_neuron(kind="input", weight=np.array([-30]), bias=np.array([2000]), v_decay=0, vth_mant=900)
+    network = IntegerNetwork(**layer, readout=Readout(kind="membrane"))
+    assert network.input_limit == 203
+    frames = np.repeat(np.array([203, 0], dtype=np.uint8), [40, 110])[None, :, None]
+    voltage, expected = 0, []
+    for count in frames.ravel().tolist():
+        voltage = min(max(voltage + 64 * (2000 - 30 * count), 1 - (1 << 23)), (1 << 23) - 1)
+        voltage = 0 if voltage > 64 * 900 else voltage
+        expected.append(voltage)
+    assert min(expected) == 1 - (1 << 23)
+    assert expected[-1] == 0
+    for trace in (
+        worker.simulate(network, frames),
+        *(simulate(network, frames, engine=e) for e in ("events", "dense")),
+    ):
+        assert trace.membrane[0, :, 0].tolist() == expected
 
 
 def test_samples_back_to_back_do_not_leak_into_each_other(worker):

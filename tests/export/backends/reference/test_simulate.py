@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from random_networks import integer_loop, integer_states, random_network
-from reference_cases import ENGINES, legal_frames, runs
+from random_networks import integer_loop, integer_states, random_frames, random_network
+from reference_cases import ENGINES, runs
 
 from spikeport.export.backends.reference.simulate import simulate
 from spikeport.export.network.fixed_point import decay
@@ -35,7 +35,7 @@ def test_every_layer_fires_as_the_equations_say(engine, seed):
     """Recurrence, delays, vectors, counts, input layers and membranes included."""
     rng = np.random.default_rng(seed)
     network = random_network(rng, rich=True)
-    frames = legal_frames(rng, network)
+    frames = random_frames(rng, network)
     assume(runs(network, frames, engine))
     trace = simulate(network, frames, keep_layers=True, engine=engine)
     for sample in range(len(frames)):
@@ -53,7 +53,7 @@ def test_every_layer_fires_as_the_equations_say(engine, seed):
 def test_both_engines_count_the_same(seed):
     rng = np.random.default_rng(seed)
     network = random_network(rng, rich=True)
-    frames = legal_frames(rng, network)
+    frames = random_frames(rng, network)
     assume(runs(network, frames, "events"))
     events, dense = (simulate(network, frames, engine=engine).counts for engine in ENGINES)
     for key, counted in vars(events).items():
@@ -66,7 +66,7 @@ def test_both_engines_count_the_same(seed):
 def test_a_sample_does_not_depend_on_its_batch(engine, seed):
     rng = np.random.default_rng(seed)
     network = random_network(rng, rich=True)
-    frames = legal_frames(rng, network)
+    frames = random_frames(rng, network)
     assume(runs(network, frames, engine))
     together = simulate(network, frames, engine=engine)
     order = rng.permutation(len(frames))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from random_networks import random_network
-from reference_cases import ENGINES, legal_frames
+from random_networks import random_frames, random_network
+from reference_cases import ENGINES
 
 from spikeport.errors import UserError
 from spikeport.export.backends.reference import storage
@@ -217,7 +217,7 @@ def test_no_samples_and_no_steps_are_no_error(engine):
 def test_a_gpu_gives_the_same(seed):
     rng = np.random.default_rng(seed)
     network = random_network(rng, rich=True)
-    frames = legal_frames(rng, network)
+    frames = random_frames(rng, network)
     with warnings.catch_warnings(action="ignore"):
         ours, theirs = (simulate(network, frames, device=device, engine="dense") for device in ("cpu", "cuda"))
     np.testing.assert_array_equal(ours.spikes, theirs.spikes)
