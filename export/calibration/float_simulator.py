@@ -75,6 +75,8 @@ def float_layers(graph: SpikingGraph) -> list[FloatLayer]:
         (layer, euler_step(neuron.name, neuron.node, graph.dt_s, neuron.input_shape))
         for layer, neuron in fold(graph.chain(), graph.dt_s).layers
     ]
+    if graph.fires_at == ">=":  # v >= threshold is v > the number below it
+        layers = [(layer, replace(step, threshold=np.nextafter(step.threshold, -np.inf))) for layer, step in layers]
     if graph.readout.startswith("membrane"):
         last, step = layers[-1]
         layers[-1] = last, replace(step, threshold=np.inf)

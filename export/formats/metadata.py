@@ -35,6 +35,7 @@ class GraphMetadata:
         readout: how the output becomes a class; "" for the default of the graph's last node.
         bias: treatment of a bias before a neuron with synaptic current: "refuse" or "neuron" (a bias neuron).
         allow_vector: whether neurons of one layer may have different decays.
+        fires_at: ">": neurons fire above their threshold; ">=": also where v equals it.
     """
 
     dt_s: float
@@ -46,6 +47,7 @@ class GraphMetadata:
     readout: str = ""
     bias: str = "refuse"
     allow_vector: bool = False
+    fires_at: str = ">"
 
     def to_json(self) -> dict[str, Any]:
         """The fields as a JSON object."""
@@ -58,6 +60,7 @@ class GraphMetadata:
             "readout": self.readout,
             "bias": self.bias,
             "allow_vector": self.allow_vector,
+            "fires_at": self.fires_at,
             "notes": list(self.notes),
         }
 
@@ -86,6 +89,9 @@ class GraphMetadata:
         allow_vector = found.get("allow_vector", False)
         if not isinstance(allow_vector, bool):
             raise ValueError("allow_vector is neither true nor false")
+        fires_at = _text({"fires_at": ">", **found}, "fires_at")
+        if fires_at not in (">", ">="):
+            raise ValueError(f"fires_at is {fires_at[:40]!r}")
         return cls(
             dt_s=_positive("dt_s", found["dt_s"]),
             reset=reset,
@@ -95,6 +101,7 @@ class GraphMetadata:
             readout=_text({"readout": "", **found}, "readout"),
             bias=bias,
             allow_vector=allow_vector,
+            fires_at=fires_at,
         )
 
 
@@ -114,7 +121,8 @@ def write_metadata(path: str | os.PathLike[str], metadata: GraphMetadata) -> Non
         path: the .nir file, which must exist.
         metadata: the content.
     """
-    fixed = {"schema": SCHEMA, "order": ORDER, "rounding": ROUNDING}
+    order = ORDER.replace("v >", f"v {metadata.fires_at}")
+    fixed = {"schema": SCHEMA, "order": order, "rounding": ROUNDING}
     write_json(metadata_path(path), {**fixed, **metadata.to_json(), "nir_sha256": _digest(Path(path))})
 
 

@@ -10,24 +10,28 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import nir
 
-from spikeport.errors import NeedsAdaptError, UserError
+from spikeport.errors import UserError
 from spikeport.export.formats.metadata import GraphMetadata, agrees, read_metadata, write_metadata
 from spikeport.export.formats.nir_file import read_nir, write_nir
 from spikeport.export.graph.assumptions import infer_dt, with_given_shape, with_if_gain, without_batch_axis
 from spikeport.export.graph.chain import ChainNode, chain
 from spikeport.export.graph.chain import input_shape as stated_shape
 from spikeport.export.graph.flatten import flat
+from spikeport.export.graph.framework_nodes import as_run, step_of
+from spikeport.export.graph.frameworks import Framework, framework_of
 from spikeport.export.graph.full_shapes import with_full_shapes
 from spikeport.export.graph.node_kinds import SYNAPSES
 from spikeport.export.graph.one_dimensional import NOTE, map_shape, with_height_one
+from spikeport.export.graph.reset import ResetError
 from spikeport.export.graph.structure import is_chain, refuse, structure_faults
 from spikeport.values import Shape
 
+FIRES_AT = (">", ">=")
 READOUTS = ("", "spikes", "membrane-sum", "membrane-max", "membrane-last", "linear")
 BIASES = ("refuse", "neuron")
 
@@ -45,6 +49,8 @@ class SpikingGraph:
         readout: how the output becomes a class; "" for the default of the graph's last node.
         bias: treatment of a bias before a neuron with synaptic current: "refuse" or "neuron" (a bias neuron).
         allow_vector: whether neurons of a layer may have different decays, which only simulators support.
+        fires_at: ">", as the chip: a neuron fires above its threshold; ">=": also where v equals it.
+        framework: name of the framework whose conventions the nodes were read by; "" for NIR's own.
         origins: sources of `dt_s` and `reset`.
         notes: assumptions that were made when the graph was loaded.
 
@@ -60,6 +66,8 @@ class SpikingGraph:
     readout: str = ""
     bias: str = "refuse"
     allow_vector: bool = False
+    fires_at: str = ">"
+    framework: str = ""
     origins: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -67,10 +75,7 @@ class SpikingGraph:
         _check_dt(self.dt_s)
         object.__setattr__(self, "nir_graph", with_height_one(flat(self.nir_graph)))
         if self.reset != "zero":
-            raise NeedsAdaptError(
-                f"reset {self.reset!r} cannot go to the chip", cause="Loihi resets v to zero when a neuron fires",
-                hint="train with reset to zero; for snnTorch reset_mechanism='zero'",
-            )  # fmt: skip
+            raise ResetError(self.reset)
         stated = stated_shape(self.nir_graph)
         if map_shape(self.input_shape) != stated:
             raise UserError(f"input shape {tuple(self.input_shape)} contradicts the graph's {stated}")
@@ -81,7 +86,7 @@ class SpikingGraph:
                 raise UserError(f"scale {scale} is not positive", where=name)
         if self.readout == "membrane":
             object.__setattr__(self, "readout", "membrane-sum")
-        for key, known in (("readout", READOUTS), ("bias", BIASES)):
+        for key, known in (("readout", READOUTS), ("bias", BIASES), ("fires_at", FIRES_AT)):
             if getattr(self, key) not in known:
                 choices = ", ".join(word for word in known if word)
                 raise UserError(f"{key} {getattr(self, key)!r} is unknown", hint=f"use one of {choices}")
@@ -122,6 +127,7 @@ class SpikingGraph:
                 readout=self.readout,
                 bias=self.bias,
                 allow_vector=self.allow_vector,
+                fires_at=self.fires_at,
             ),
         )
 
@@ -135,6 +141,7 @@ def load_graph(
     readout: str | None = None,
     bias: str | None = None,
     allow_vector: bool | None = None,
+    framework: str | None = None,
 ) -> SpikingGraph:
     """Reads a .nir file. Properties that NIR does not state are taken from the metadata file or the arguments.
 
@@ -149,6 +156,9 @@ def load_graph(
         readout: see SpikingGraph; overrides the metadata file.
         bias: as `readout`.
         allow_vector: as `readout`.
+        framework: the framework that wrote the file, whose conventions then hold where NIR and the other arguments
+            say nothing: time step, decay, gains, comparison with the threshold, and the reset of its neurons by
+            default. One of `frameworks.FRAMEWORKS`; not for a file with a metadata file.
 
     Raises:
         UserError: something is missing or damaged, or an argument contradicts the metadata file.
@@ -161,6 +171,7 @@ def load_graph(
         agrees(path, "reset", metadata.reset, reset, reset == metadata.reset)
         agrees(path, "if_gain", "per_second", if_gain, if_gain == "per_second")
         agrees(path, "input_shape", metadata.input_shape, input_shape, input_shape == metadata.input_shape)
+        agrees(path, "framework", "the file", framework, False)
         return SpikingGraph(
             nir_graph=graph,
             dt_s=metadata.dt_s,
@@ -170,27 +181,36 @@ def load_graph(
             readout=metadata.readout if readout is None else readout,
             bias=metadata.bias if bias is None else bias,
             allow_vector=metadata.allow_vector if allow_vector is None else allow_vector,
+            fires_at=metadata.fires_at,
             origins={"dt_s": "the metadata file", "reset": "the metadata file"},
             notes=metadata.notes,
         )
     missing: list[UserError] = []
+    origins = {"dt_s": "given", "reset": "given"}
+    row = None if framework is None else framework_of(framework)
+    if row is not None:
+        reset, origins["reset"] = (row.reset, row.title) if reset is None else (reset, "given")
     if reset is None:
         missing.append(
             UserError(
                 "NIR does not state how neurons reset", where=str(path),
-                hint="use the reset of the training: --reset zero",
+                hint="use the reset of the training: --reset zero; or name the framework: --from snntorch",
             )
         )  # fmt: skip
-    origins = {"dt_s": "given", "reset": "given"}
+    elif reset != "zero":
+        by_default = row if origins["reset"] != "given" else None
+        missing.append(ResetError(reset, by_default, str(path)))
     notes: tuple[str, ...] = ()
     if_notes: tuple[str, ...] = ()
-    if dt_s is None:
+    if row is not None:
+        graph, dt_s, notes, origins["dt_s"] = _as_run(path, graph, row, dt_s, if_gain)
+    elif dt_s is None:
         try:
             dt_s, note = infer_dt(path, graph)
             notes, origins["dt_s"] = (note,), "inferred as tau/r"
         except UserError as error:
             missing.append(error)
-    if dt_s is not None:
+    if row is None and dt_s is not None:
         _check_dt(dt_s)
         try:
             graph, if_notes = with_if_gain(path, graph, dt_s, if_gain)
@@ -215,9 +235,34 @@ def load_graph(
         readout=readout or "",
         bias=bias or "refuse",
         allow_vector=bool(allow_vector),
+        fires_at=">" if row is None else row.fires_at,
+        framework=framework or "",
         origins=origins,
         notes=(*notes, *if_notes),
     )
+
+
+def _as_run(
+    path: str | os.PathLike[str],
+    graph: nir.NIRGraph,
+    row: Framework,
+    dt_s: float | None,
+    if_gain: Literal["per_step", "per_second"] | None,
+) -> tuple[nir.NIRGraph, float, tuple[str, ...], str]:
+    """(graph as the framework ran it, dt, notes, origin of dt)."""
+    if row.files != ".nir":
+        raise UserError(f"{row.title} writes {row.files} files, not .nir files", where=str(path),
+                        hint="name the framework that wrote this file")  # fmt: skip
+    if if_gain is not None:
+        row = replace(row, if_gain=if_gain)
+    origin = "given"
+    if dt_s is None:
+        dt_s = step_of(graph, row)
+        origin = row.dt_origin if dt_s == row.dt_s else f"the nodes, as {row.title} writes them"
+    _check_dt(dt_s)
+    notes = [f"read as {row.title} runs it: dt {dt_s:g} s ({origin}), v {row.fires_at} threshold"]
+    notes += [f"{row.title}: {row.caveats}"] if row.caveats else []
+    return as_run(graph, row, dt_s), dt_s, tuple(notes), origin
 
 
 def _check_dt(dt_s: float) -> None:

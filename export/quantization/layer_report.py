@@ -10,6 +10,7 @@ from spikeport.export.network.fixed_point import DECAY_ONE, STATE_SHIFT
 from spikeport.export.network.integer_network import IntegerLayer, Parameter
 from spikeport.export.quantization.rounding_loss import RoundingLoss, rounding_loss
 from spikeport.export.quantization.scaled_layer import LayerUnits
+from spikeport.export.quantization.thresholds import fires_one_later
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +101,7 @@ def layer_report(
         integers.append(layer.weight_rec.ravel())
         wanted.append(scale * units.weight_rec.ravel())
     bias = np.zeros(wanted_bias.shape) if layer.bias is None else layer.bias
-    threshold = np.asarray(layer.vth_mant)
+    threshold = np.asarray(layer.vth_mant) + int(fires_one_later(units))
     i_error, v_error = units.decay_errors
     threshold_error = 0.0 if silent else float(np.max(np.abs(threshold / (scale * np.asarray(units.threshold)) - 1)))
     accumulator, current, voltage = _bounds(layer, silent)

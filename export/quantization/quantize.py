@@ -119,6 +119,7 @@ def _units(graph: SpikingGraph, layer: FoldedLayer, neuron: ChainNode, silent: b
     units = layer_units(
         layer, neuron.name, step, allow_vector=graph.allow_vector, keep_rows=layer.name in graph.scales
     )  # fmt: skip
+    units = replace(units, fires_at=graph.fires_at)
     if units.slow_bias and graph.bias != "neuron":
         raise _bias_fault(layer.name, neuron.name, int(np.min(units.i_decay)))
     return units

@@ -13,8 +13,8 @@ from spikeport.export.network.fixed_point import BIAS_LIMIT, DECAY_ONE, STATE_SH
 from spikeport.export.network.integer_network import IntegerLayer
 from spikeport.export.quantization.layer_report import LayerReport, layer_report, state_bounds
 from spikeport.export.quantization.scaled_layer import LayerUnits
+from spikeport.export.quantization.thresholds import FLOAT32, threshold_mantissa, threshold_notes
 
-FLOAT32 = 2.0**-22  # relative distance from an integer that may come from storage in float32
 DECAY_EXACT = 1e-3  # the same for 4096 dt/tau, where tau may be float32
 NUDGES = 4  # steps by which a weight may come closer to 0, so that netx keeps it
 COSTLY = 2.0  # a voltage bound that would divide the scale by more than this is noted and not enforced
@@ -46,7 +46,7 @@ def quantize_layer(
         raise UserError("all weights are zero", where=name, cause="netx divides by the largest of them",
                         hint="prune the layer or train it longer")  # fmt: skip
     bias = _sum(units.bias, units.drive, layer.output_shape)
-    notes = list(units.notes)
+    notes = [*units.notes, *threshold_notes(units, silent=silent)]
     limit = _scale_limit(bias, units.threshold, silent)
     grid = 1 if given is not None else 2 ** (9 - bits)
     if given is not None:
@@ -180,7 +180,9 @@ def _threshold(units: LayerUnits, scale: float, exact: bool, silent: bool) -> An
     if silent:
         return THRESHOLD_LIMIT
     values = scale * np.asarray(units.threshold)
-    mantissa = _exact(units.layer.name, "threshold", values) if exact else np.rint(values)
+    if exact:
+        values = _exact(units.layer.name, "threshold", values)
+    mantissa = threshold_mantissa(units, values)
     return float(mantissa) if mantissa.ndim == 0 else mantissa
 
 

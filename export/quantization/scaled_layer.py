@@ -37,6 +37,7 @@ class LayerUnits:
         fractions: both fractions before rounding, 0 to 1.
         gain: largest factor that was multiplied into the weights.
         notes: choices that a reader should know.
+        fires_at: ">": neurons fire above the threshold; ">=": also where v equals it.
     """
 
     layer: FoldedLayer
@@ -51,6 +52,7 @@ class LayerUnits:
     fractions: tuple[Value, Value]
     gain: float
     notes: tuple[str, ...] = ()
+    fires_at: str = ">"
 
     @property
     def decay_errors(self) -> tuple[float, float]:

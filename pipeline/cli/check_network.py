@@ -7,11 +7,12 @@ from typing import Annotated, Literal
 import typer
 
 from spikeport.pipeline.cli.console import fail, show
-from spikeport.pipeline.cli.options import NIR, Dt, IfGain, InputShape, Json, Reset, shape_of
+from spikeport.pipeline.cli.options import NIR, Dt, From, IfGain, InputShape, Json, Reset, shape_of
 
 
 def check_network(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="A .nir file, or module:factory of a network.")],
+    framework: From = None,
     dt: Dt = None,
     reset: Reset = None,
     if_gain: IfGain = None,
@@ -32,12 +33,13 @@ def check_network(
     chip, 1 if it does not go there as it is, 2 if the source cannot be read. What needs adapt has a form near it on the
     chip, which `spikeport adapt` trains.
 
-    Example: `spikeport check-network cnn.nir --dt 1e-3 --reset zero`
+    Example: `spikeport check-network cnn.nir --from norse`
     """
     from spikeport.pipeline.stages.network_check import check_network as check
 
     found = check(
         source,
+        framework=framework,
         dt_s=dt,
         reset=reset,
         if_gain=if_gain,

@@ -9,7 +9,7 @@ import typer
 
 from spikeport.errors import UserError
 from spikeport.pipeline.cli.console import fail, show
-from spikeport.pipeline.cli.options import NIR, Dt, IfGain, InputShape, Json, Quiet, Reset, shape_of
+from spikeport.pipeline.cli.options import NIR, Dt, From, IfGain, InputShape, Json, Quiet, Reset, shape_of
 
 INTEGERS = "Rounding to integers"
 
@@ -40,6 +40,7 @@ def export(
     explain: Annotated[
         bool, typer.Option("--explain", help="Print the conversion of each node, with its parameters.")
     ] = False,
+    framework: From = None,
     dt: Dt = None,
     reset: Reset = None,
     if_gain: IfGain = None,
@@ -118,7 +119,7 @@ def export(
     `package.module:factory` names a function that returns a network of torch modules and snnTorch neurons; it needs
     --dt and --input-shape.
 
-    Example: `spikeport export lif_norse.nir --dt 1e-4 --reset zero --explain --out exported`
+    Example: `spikeport export cnn.nir --from norse --explain --out exported`
     """
     from spikeport.pipeline.run.progress import ProgressPrinter
     from spikeport.pipeline.stages.export_files import export_network
@@ -131,6 +132,7 @@ def export(
             out,
             hardware=tuple(hardware or ()),
             explain=explain,
+            framework=framework,
             dt_s=dt,
             reset=reset,
             if_gain=if_gain,

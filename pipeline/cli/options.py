@@ -37,7 +37,18 @@ Reset = Annotated[
     Literal["zero", "subtract"] | None,
     typer.Option(
         "--reset",
-        help="Membrane after a spike, which NIR does not state: zero. subtract is refused, with the reason.",
+        help="Membrane after a spike, which NIR does not state. zero: the chip's. subtract: refused, since only "
+        "spikeport adapt takes such a network there.",
+        rich_help_panel=NIR,
+    ),
+]
+From = Annotated[
+    Literal["snntorch", "norse", "sinabs", "spikingjelly", "rockpool", "spyx", "nengo", "slayer"] | None,
+    typer.Option(
+        "--from",
+        metavar="FRAMEWORK",
+        help="Framework that wrote the file: snntorch, norse, sinabs, spikingjelly, rockpool, spyx, nengo or slayer. "
+        "Its time step, decay, gains, threshold and usual reset are then taken where no option states them.",
         rich_help_panel=NIR,
     ),
 ]

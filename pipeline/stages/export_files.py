@@ -72,6 +72,7 @@ def export_network(
     explain: bool = False,
     hardware: tuple[str, ...] = (),
     script: bool = False,
+    framework: str | None = None,
     dt_s: float | None = None,
     reset: str | None = None,
     if_gain: Literal["per-step", "per-second"] | None = None,
@@ -95,8 +96,9 @@ def export_network(
         explain: whether `nodes` describes the conversion of each node.
         hardware: devices whose public limits are checked.
         script: whether run_in_lava.py is written, which runs the .net file in Lava without Spikeport.
-        dt_s, reset, if_gain, input_shape, readout, bias, allow_vector: for .nir files, as for `load_graph`. A network
-            needs `dt_s` and `input_shape`. A .net file takes `input_shape`, `readout` and `message_bits`.
+        framework, dt_s, reset, if_gain, input_shape, readout, bias, allow_vector: for .nir files, as for `load_graph`.
+            A network needs `input_shape`, and `dt_s` or `framework`. A .net file takes `input_shape`, `readout` and
+            `message_bits`.
         progress: called with (scales tried, scales in all).
 
     Raises:
@@ -105,7 +107,9 @@ def export_network(
     file = Path(source)
     per: Any = if_gain.replace("-", "_") if if_gain else None
     if is_live(source):
-        graph = network_graph(str(source), dt_s, input_shape, readout, bias, allow_vector, reset=reset, if_gain=per)
+        graph = network_graph(
+            str(source), dt_s, input_shape, readout, bias, allow_vector, reset=reset, if_gain=per, framework=framework
+        )
         file = Path(f"{str(source).rpartition(':')[2]}.nir")
         target = _NirExport(file, Path(out or ""), calibrate, check)
         exported = target.write(graph, bits, message_bits, explain, progress)
@@ -121,7 +125,7 @@ def export_network(
 
         graph = load_graph(
             file, dt_s=dt_s, reset=reset, if_gain=per, input_shape=input_shape, readout=readout, bias=bias,
-            allow_vector=allow_vector or None,
+            allow_vector=allow_vector or None, framework=framework,
         )  # fmt: skip
         target = _NirExport(file, Path(out or ""), calibrate, check)
         exported = target.write(graph, bits, message_bits, explain, progress)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spikeport.errors import UserError
+from spikeport.export.graph.frameworks import framework_of
 from spikeport.factory import call_factory, is_factory
 from spikeport.pipeline.stages.settings import PathLike
 from spikeport.values import Shape
@@ -39,6 +40,7 @@ def network_graph(
     *,
     reset: str | None = None,
     if_gain: str | None = None,
+    framework: str | None = None,
 ) -> SpikingGraph:
     """Calls a factory and converts the network that it returns.
 
@@ -51,18 +53,24 @@ def network_graph(
         allow_vector: whether neurons of a layer may have different decays.
         reset: must be None: neurons state their reset.
         if_gain: must be None: neurons state their gain.
+        framework: "snntorch" or None; with it, `dt_s` is the time step of snnTorch's exporter if it is not given.
 
     Raises:
         UserError: an option is missing or has no meaning here, or the network cannot go to the chip.
     """
-    checked_dt, shape = checked_options(name, dt_s, input_shape, reset, if_gain)
+    checked_dt, shape = checked_options(name, dt_s, input_shape, reset, if_gain, framework)
     from spikeport.export.frontends.convert import modules_of
 
     return modules_graph(modules_of(made_network(name), shape), shape, checked_dt, readout, bias, allow_vector)
 
 
 def checked_options(
-    name: str, dt_s: float | None, input_shape: Shape | None, reset: str | None, if_gain: str | None
+    name: str,
+    dt_s: float | None,
+    input_shape: Shape | None,
+    reset: str | None,
+    if_gain: str | None,
+    framework: str | None = None,
 ) -> tuple[float, Shape]:
     """The options that a network of torch modules needs.
 
@@ -76,6 +84,12 @@ def checked_options(
     Raises:
         UserError: an option is missing or has no meaning here.
     """
+    if framework is not None:
+        row = framework_of(framework)
+        if row.name != "snntorch":
+            raise UserError(f"networks of {row.title} are read from {row.files} files only", where=name,
+                            hint=f"write a file with {row.title}'s own exporter and give it")  # fmt: skip
+        dt_s = row.dt_s if dt_s is None else dt_s
     if dt_s is None or input_shape is None:
         missing = " and ".join(
             word for word, value in (("--dt", dt_s), ("--input-shape", input_shape)) if value is None

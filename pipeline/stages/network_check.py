@@ -128,6 +128,7 @@ class NetworkCheck:
 def check_network(
     source: PathLike,
     *,
+    framework: str | None = None,
     dt_s: float | None = None,
     reset: str | None = None,
     if_gain: Literal["per-step", "per-second"] | None = None,
@@ -139,7 +140,7 @@ def check_network(
 
     Args:
         source: a .nir file, or `package.module:factory` of a network, which is called once.
-        dt_s, reset, if_gain, input_shape, bias, allow_vector: as for `export_network`.
+        framework, dt_s, reset, if_gain, input_shape, bias, allow_vector: as for `export_network`.
 
     Returns:
         The status of each node, and what is missing.
@@ -151,7 +152,13 @@ def check_network(
     from spikeport.export.quantization.quantize import quantize
 
     options = GraphOptions(
-        dt_s=dt_s, reset=reset, if_gain=if_gain, input_shape=input_shape, bias=bias, allow_vector=allow_vector
+        framework=framework,
+        dt_s=dt_s,
+        reset=reset,
+        if_gain=if_gain,
+        input_shape=input_shape,
+        bias=bias,
+        allow_vector=allow_vector,
     )
     network = modules_source(str(source), options) if is_live(source) else file_source(source, options)
     faults: list[UserError] = []

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from spikeport.errors import NeedsAdaptError, UserError
+from spikeport.errors import UserError
 from spikeport.pipeline.stages.live_network import checked_options, made_network, modules_graph
 from spikeport.pipeline.stages.settings import PathLike
 from spikeport.values import Shape
@@ -22,6 +22,7 @@ class GraphOptions:
     """What a source does not state, as for `export_network`; None: not given.
 
     Attributes:
+        framework: framework that wrote the file.
         dt_s: time step in seconds.
         reset: "zero" or "subtract".
         if_gain: "per-step" or "per-second".
@@ -30,6 +31,7 @@ class GraphOptions:
         allow_vector: whether neurons of a layer may have different decays.
     """
 
+    framework: str | None = None
     dt_s: float | None = None
     reset: str | None = None
     if_gain: str | None = None
@@ -67,7 +69,7 @@ def modules_source(name: str, options: GraphOptions) -> NetworkSource:
 
     shape = options.input_shape
     if shape is None:
-        checked_options(name, options.dt_s, shape, options.reset, options.if_gain)  # raises
+        checked_options(name, options.dt_s, shape, options.reset, options.if_gain, options.framework)  # raises
     model = made_network(name)
     try:
         modules = modules_of(model, shape or ())
@@ -80,7 +82,7 @@ def modules_source(name: str, options: GraphOptions) -> NetworkSource:
         return NetworkSource({part: _kind(each) for part, each in model.named_modules() if is_leaf(each)}, refused)
 
     def convert(faults: list[UserError]) -> SpikingGraph:
-        dt_s, given = checked_options(name, options.dt_s, shape, options.reset, options.if_gain)
+        dt_s, given = checked_options(name, options.dt_s, shape, options.reset, options.if_gain, options.framework)
         return modules_graph(modules, given, dt_s, None, options.bias, options.allow_vector)
 
     return NetworkSource({part: _kind(each) for part, each in modules.named}, convert)
@@ -101,7 +103,9 @@ def file_source(path: PathLike, options: GraphOptions) -> NetworkSource:
     from spikeport.export.formats.nir_file import read_nir
     from spikeport.export.graph.flatten import flat
     from spikeport.export.graph.node_kinds import SPIKING
+    from spikeport.export.graph.reset import ResetError
     from spikeport.export.graph.spiking_graph import load_graph
+    from spikeport.export.graph.structure import faults_of
 
     nodes = flat(read_nir(path)).nodes
 
@@ -109,20 +113,17 @@ def file_source(path: PathLike, options: GraphOptions) -> NetworkSource:
         per: Any = options.if_gain.replace("-", "_") if options.if_gain else None
         return load_graph(
             path, dt_s=options.dt_s, reset=reset, if_gain=per, input_shape=options.input_shape, bias=options.bias,
-            allow_vector=options.allow_vector or None,
+            allow_vector=options.allow_vector or None, framework=options.framework,
         )  # fmt: skip
 
     def convert(faults: list[UserError]) -> SpikingGraph:
         try:
             return load(options.reset)
-        except NeedsAdaptError as fault:  # the reset, which the file states for no node
-            if options.reset in (None, "zero"):
+        except UserError as error:
+            resets = [fault for fault in faults_of(error) if isinstance(fault, ResetError)]
+            if not resets:
                 raise
-            faults += [
-                NeedsAdaptError(fault.message, where=name, cause=fault.cause, hint=fault.hint)
-                for name, node in nodes.items()
-                if isinstance(node, SPIKING)
-            ]
+            faults += [resets[0].of_node(name) for name, node in nodes.items() if isinstance(node, SPIKING)]
         return load("zero")
 
     kinds = {name: type(node).__name__ for name, node in nodes.items() if not isinstance(node, (nir.Input, nir.Output))}

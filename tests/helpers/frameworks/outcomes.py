@@ -68,7 +68,11 @@ def graph(case: dict[str, Any]) -> SpikingGraph:
 @functools.cache
 def outcome(name: str) -> CaseResult:
     """Runs the case of that name under its metadata."""
-    case = cases()[name]
+    return outcome_of(cases()[name])
+
+
+def outcome_of(case: dict[str, Any]) -> CaseResult:
+    """Runs a case under its metadata."""
     if "exporter_error" in case:
         return CaseResult(result="not exported", cause=case["exporter_error"])
     try:

@@ -146,7 +146,8 @@ def test_a_subtractive_reset_is_refused_with_the_reason(spikeport, graph_file) -
     code, _, err = spikeport("export", graph_file, "--dt", "1e-3", "--reset", "subtract", "--out", "made")
     assert code == 2
     assert "reset 'subtract' cannot go to the chip: Loihi resets v to zero" in one_line(err)
-    assert "Hint: train with reset to zero" in err
+    assert "spikeport adapt SOURCE --frames FRAMES.npz" in one_line(err)
+    assert "or train with reset to zero" in one_line(err)
 
 
 def test_a_net_that_never_fires_is_read_out_by_its_voltage_as_asked(spikeport, tmp_path):
