@@ -9,8 +9,9 @@
 
 A network from elsewhere:
     load_graph, convert -> SpikingGraph; quantize -> CompiledNetwork; load_network -> CompiledNetwork (.net).
-    check_limits -> LimitReport; simulate -> SpikeTrace; compare -> SpikeComparison; replay; estimate_energy ->
-    EnergyEstimate; profile -> NetworkProfile; export_network -> ExportedFiles.
+    adapt -> Adaptation: what cannot be compiled is distilled. check_limits -> LimitReport; simulate -> SpikeTrace;
+    compare -> SpikeComparison; replay; estimate_energy -> EnergyEstimate; profile -> NetworkProfile;
+    export_network -> ExportedFiles.
 
 A run of your own:
     load_recipe -> Recipe; load_dataset -> Dataset; run, train, open_run -> Run; check -> CheckResult; profile; report;
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from spikeport.pipeline.data.dataset import Dataset
     from spikeport.pipeline.profiling.energy.estimate import EnergyEstimate
     from spikeport.pipeline.run.recipe import Recipe
+    from spikeport.pipeline.stages.adaptation import Adaptation, adapt
     from spikeport.pipeline.stages.check_result import CheckResult
     from spikeport.pipeline.stages.compiled_network import (
         CompiledNetwork,
@@ -72,6 +74,7 @@ if TYPE_CHECKING:
     from spikeport.values import Interval, Missing
 
 __all__ = [
+    "Adaptation",
     "CannotWriteError",
     "CheckFailedError",
     "CheckResult",
@@ -91,6 +94,7 @@ __all__ = [
     "SpikeTrace",
     "SpikingGraph",
     "UserError",
+    "adapt",
     "check",
     "check_limits",
     "check_network",
@@ -137,6 +141,7 @@ _HOMES = {
     f"{_EXPORT}.network.spike_trace": ("SpikeTrace",),
     "pipeline.data.dataset": ("Dataset",),
     "pipeline.run.recipe": ("Recipe",),
+    f"{_STAGES}.adaptation": ("Adaptation", "adapt"),
     f"{_STAGES}.compiled_network": ("CompiledNetwork", "check_limits", "load_network", "quantize"),
     f"{_STAGES}.doctor": ("doctor",),
     f"{_STAGES}.export_files": ("ExportedFiles", "export_network"),

@@ -9,7 +9,8 @@ ROOT = Path(__file__).resolve().parents[1]
 HOUSES = ("spikeport", "hardware_profiles", "export", "pipeline")
 # From low to high: a room imports itself and what comes before it.
 EXPORT = ("network", "formats", "mapping", "graph", "frontends", "lowering", "quantization", "backends", "calibration")
-PIPELINE = ("run", "data", "models", "distillation", "training", "profiling", "report", "stages", "sweep", "cli")
+LOWER = ("run", "data", "models", "distillation", "training", "adaptation", "profiling")
+PIPELINE = (*LOWER, "report", "stages", "sweep", "cli")
 ROOMS = (
     "spikeport",
     "hardware_profiles",

@@ -190,7 +190,7 @@ class _Conversion:
         else:
             added = {name: _convert(name, module, shape, self.dt_s, last=name == self.last)}
         self.notes += clamped(name, module)
-        if isinstance(module, snntorch.RLeaky):
+        if isinstance(getattr(module, "recurrent", None), nn.Module):  # an RLeaky, or a recurrent Synaptic
             self.recurrences[name] = recurrent_node(name, module, shape)
         for each, node in added.items():
             shape = output_shape(each, node, shape)

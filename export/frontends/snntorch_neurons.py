@@ -54,14 +54,14 @@ def neuron_node(name: str, module: Any, shape: Shape, dt_s: float) -> nir.NIRNod
     )  # fmt: skip
 
 
-def recurrent_node(name: str, module: snntorch.RLeaky, shape: Shape) -> nir.NIRNode:
-    """Converts the recurrent connection of an RLeaky: Linear, Affine, or Scale if it is one to one.
+def recurrent_node(name: str, module: Any, shape: Shape) -> nir.NIRNode:
+    """Converts the recurrent connection of a neuron: Linear, Affine, or Scale if it is one to one.
 
     The bias acts in every step, including the first, as in snnTorch.
 
     Args:
         name: name of the module, for error messages.
-        module: the neuron.
+        module: the neuron, whose `recurrent` is the connection.
         shape: shape of its layer, `(N,)`.
 
     Raises:

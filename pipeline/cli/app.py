@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from spikeport import exits
+from spikeport.pipeline.cli import adapt as cli_adapt
 from spikeport.pipeline.cli import check_network as cli_check_network
 from spikeport.pipeline.cli import compare as cli_compare
 from spikeport.pipeline.cli import export as cli_export
@@ -193,6 +194,7 @@ def report(
 app.command()(cli_compare.compare)
 app.command()(cli_sweep.sweep)
 app.command()(cli_export.export)
+app.command()(cli_adapt.adapt)
 app.command("check-network")(cli_check_network.check_network)
 app.command()(cli_profile.profile)
 cli_simulate.add_to(app)

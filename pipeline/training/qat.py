@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ from spikeport.pipeline.data.dataset import Dataset
 from spikeport.pipeline.data.event_synthesis.cached_views import CachedViews, EventSynthesizer
 from spikeport.pipeline.distillation.method_spec import baseline_spec, method_spec
 from spikeport.pipeline.models.fold_batch_norm import fold_batch_norm
-from spikeport.pipeline.models.students.base import Student, WeightLayer, weight_layers
+from spikeport.pipeline.models.students.base import DeployedNetwork, Student, WeightLayer
 from spikeport.pipeline.models.teachers.base import Teacher
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.training.fit import fit
@@ -29,10 +29,11 @@ from spikeport.pipeline.training.scaling import rescale
 from spikeport.pipeline.training.student_task import QatTask, StudentTask
 from spikeport.progress import NamedProgress
 
+Network = TypeVar("Network", bound=DeployedNetwork)
 QAT_IMAGES = 1_280  # images in an epoch of QAT on synthetic events
 
 
-def quantize(student: Student) -> Student:
+def quantize(student: Network) -> Network:
     """Rounds a student without further training.
 
     Args:
@@ -139,7 +140,7 @@ class _RoundToGrid(torch.autograd.Function):
         return gradient * inside, None, None, None
 
 
-def prepare_qat(student: Student) -> None:
+def prepare_qat(student: DeployedNetwork) -> None:
     """Sets up a rescaled student for QAT, in place.
 
     Weights and biases get a `FakeQuantize`, thresholds and decays are rounded, and the neurons compute in Loihi
@@ -148,7 +149,7 @@ def prepare_qat(student: Student) -> None:
     Args:
         student: the student; it is changed.
     """
-    for layer in weight_layers(student):
+    for layer in student.weight_layers():
         neurons, scale = layer.neurons, float(layer.neurons.scale)
         for module, name, grid in _grids(layer):
             parametrize.register_parametrization(module, name, grid)
@@ -157,7 +158,7 @@ def prepare_qat(student: Student) -> None:
         neurons.numerics = "loihi"
 
 
-def convert(student: Student) -> Student:
+def convert(student: Network) -> Network:
     """Ends QAT in place: the rounded weights become the parameters.
 
     Args:
@@ -166,7 +167,7 @@ def convert(student: Student) -> Student:
     Returns:
         The same student in eval mode.
     """
-    for layer in weight_layers(student):
+    for layer in student.weight_layers():
         for module, name, _ in _grids(layer):
             parametrize.remove_parametrizations(module, name, leave_parametrized=True)
     return student.eval()

@@ -70,7 +70,53 @@ class BranchedBlock(nn.Module):
         raise NotImplementedError
 
 
-class Student(nn.Module):
+@dataclass(frozen=True)
+class WeightLayer:
+    """A synapse of the deployed path and the neurons that it drives.
+
+    Attributes:
+        name: of the synapse.
+        synapse: convolution or dense layer.
+        neurons: the layer of neurons behind it.
+        pooled: number of inputs that the average pool before the synapse averages, 1 without a pool.
+        added: other synapses, by name, whose currents are added to this one's. They have no bias.
+        passed: whether a branch passes the layer, so that relays stand beside its neurons on the chip.
+    """
+
+    name: str
+    synapse: Synapse
+    neurons: LoihiNeuron
+    pooled: int
+    added: tuple[tuple[str, Synapse], ...] = ()
+    passed: bool = False
+
+    @property
+    def synapses(self) -> list[tuple[str, Synapse]]:
+        """All synapses by name, the first first."""
+        return [(self.name, self.synapse), *self.added]
+
+    @property
+    def bias_owner(self) -> nn.Module:
+        """The module whose `bias` is the layer's."""
+        return self.neurons.bias_owner(self.synapse)
+
+    @property
+    def bias(self) -> Tensor | None:
+        """`[N]`, one a channel or neuron of a dense layer; None for a layer without biases."""
+        bias = self.bias_owner.bias
+        assert bias is None or isinstance(bias, Tensor)
+        return bias
+
+
+class DeployedNetwork(nn.Module):
+    """A network whose layers are scaled, quantized and exported."""
+
+    def weight_layers(self) -> Iterator[WeightLayer]:
+        """The layers in order. Batch norm must be folded."""
+        raise NotImplementedError
+
+
+class Student(DeployedNetwork):
     """A chain of named layers that ends in a head: a dense layer and the output neurons.
 
     Args:
@@ -156,7 +202,7 @@ class Student(nn.Module):
 
     def layer_names(self) -> list[str]:
         """Names of the layers in `layer_spikes`: those of their first synapses."""
-        return [layer.name for layer in weight_layers(self)]
+        return [layer.name for layer in self.weight_layers()]
 
     def neuron_names(self) -> list[str]:
         """Names of the layers of neurons in `deployed`, in the order of `layer_spikes`."""
@@ -166,78 +212,35 @@ class Student(nn.Module):
         """Every layer of neurons in order, the output last."""
         return [layer for layer in self.modules() if isinstance(layer, LoihiNeuron)]
 
-
-@dataclass(frozen=True)
-class WeightLayer:
-    """A synapse of the deployed path and the neurons that it drives.
-
-    Attributes:
-        name: of the synapse.
-        synapse: convolution or dense layer.
-        neurons: the layer of neurons behind it.
-        pooled: number of inputs that the average pool before the synapse averages, 1 without a pool.
-        added: other synapses, by name, whose currents are added to this one's. They have no bias.
-        passed: whether a branch passes the layer, so that relays stand beside its neurons on the chip.
-    """
-
-    name: str
-    synapse: Synapse
-    neurons: LoihiNeuron
-    pooled: int
-    added: tuple[tuple[str, Synapse], ...] = ()
-    passed: bool = False
-
-    @property
-    def synapses(self) -> list[tuple[str, Synapse]]:
-        """All synapses by name, the first first."""
-        return [(self.name, self.synapse), *self.added]
-
-    @property
-    def bias_owner(self) -> nn.Module:
-        """The module whose `bias` is the layer's."""
-        return self.neurons.bias_owner(self.synapse)
-
-    @property
-    def bias(self) -> Tensor | None:
-        """`[N]`, one a channel or neuron of a dense layer; None for a layer without biases."""
-        bias = self.bias_owner.bias
-        assert bias is None or isinstance(bias, Tensor)
-        return bias
-
-
-def weight_layers(student: Student) -> Iterator[WeightLayer]:
-    """The layers of the deployed path of a folded student, in order.
-
-    Args:
-        student: a student without batch norm.
-    """
-    synapse: Synapse | None = None
-    at, pooled = "", 1
-    layers, wiring = dict(student.deployed()), student.wiring()
-    passed = {
-        f"{name}.{own}"
-        for name, block in student.backbone.items()
-        if isinstance(block, BranchedBlock)
-        for own in block.passed()
-    }
-    for name, layer in layers.items():
-        if isinstance(layer, nn.AvgPool2d):
-            rows, columns = np.broadcast_to(layer.kernel_size, 2).tolist()
-            pooled = rows * columns
-        elif isinstance(layer, (nn.Conv2d, nn.Linear)):
-            at, synapse = name, layer
-        elif isinstance(layer, LoihiNeuron):
-            assert synapse is not None
-            first, *others = wiring.get(name, (at,))
-            added = [(each, layers[each]) for each in others]
-            main = layers[first] if others else synapse
-            assert isinstance(main, (nn.Conv2d, nn.Linear))
-            yield WeightLayer(
-                first,
-                main,
-                layer,
-                pooled,
-                tuple((each, module) for each, module in added if isinstance(module, (nn.Conv2d, nn.Linear))),
-                name in passed,
-            )
-            pooled = 1
+    def weight_layers(self) -> Iterator[WeightLayer]:
+        """See `DeployedNetwork.weight_layers`."""
+        synapse: Synapse | None = None
+        at, pooled = "", 1
+        layers, wiring = dict(self.deployed()), self.wiring()
+        passed = {
+            f"{name}.{own}"
+            for name, block in self.backbone.items()
+            if isinstance(block, BranchedBlock)
+            for own in block.passed()
+        }
+        for name, layer in layers.items():
+            if isinstance(layer, nn.AvgPool2d):
+                rows, columns = np.broadcast_to(layer.kernel_size, 2).tolist()
+                pooled = rows * columns
+            elif isinstance(layer, (nn.Conv2d, nn.Linear)):
+                at, synapse = name, layer
+            elif isinstance(layer, LoihiNeuron):
+                assert synapse is not None
+                first, *others = wiring.get(name, (at,))
+                added = [(each, layers[each]) for each in others]
+                main = layers[first] if others else synapse
+                assert isinstance(main, (nn.Conv2d, nn.Linear))
+                yield WeightLayer(
+                    first,
+                    main,
+                    layer,
+                    pooled,
+                    tuple((each, module) for each, module in added if isinstance(module, (nn.Conv2d, nn.Linear))),
+                    name in passed,
+                )
+                pooled = 1

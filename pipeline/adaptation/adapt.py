@@ -1,0 +1,212 @@
+"""Adapts a network to the chip: its nearest legal network learns, in Loihi's arithmetic, to answer as the source does.
+
+The source runs in float with its own reset, pools and decays, and is the teacher. No labels are needed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from spikeport.errors import UserError
+from spikeport.export.graph.spiking_graph import SpikingGraph
+from spikeport.export.network.integer_network import IntegerNetwork
+from spikeport.export.quantization.bias_neurons import with_messages
+from spikeport.export.quantization.layer_report import LayerReport
+from spikeport.export.quantization.quantize import quantize
+from spikeport.pipeline.adaptation.match_rates import match_rates
+from spikeport.pipeline.adaptation.measure import Answers, Measured, answers_of, integer_answers, measured
+from spikeport.pipeline.adaptation.objective import AdaptationLoss
+from spikeport.pipeline.adaptation.source import Source
+from spikeport.pipeline.adaptation.student import AdaptedNetwork, student_of
+from spikeport.pipeline.adaptation.task import AdaptationTask
+from spikeport.pipeline.run.sections.training import Augmentation, Training
+from spikeport.pipeline.training.fit import fit
+from spikeport.pipeline.training.qat import convert, prepare_qat
+from spikeport.pipeline.training.scaling import rescale
+from spikeport.progress import NamedProgress
+
+RATE_SAMPLES = 64  # samples on which the rates of layers are matched
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptSettings:
+    """Settings of an adaptation.
+
+    Attributes:
+        epochs: epochs of the training; 0: the rounded network with matched rates is the result.
+        batch: samples of a batch.
+        lr: learning rate of AdamW, which falls by a cosine.
+        shift: largest shift of frames in pixels in each batch; the source answers the shifted frames.
+        event_drop: largest share of events that are dropped from a sample of a batch.
+        temperature: of the output loss.
+        rates: weight of the rate loss.
+        seed: seed of all random numbers.
+        message_bits: bits of input counts; 0: inputs are spikes.
+        threads: threads of torch; 0: torch's default.
+    """
+
+    epochs: int = 30
+    batch: int = 28
+    lr: float = 2e-3
+    shift: int = 2
+    event_drop: float = 0.0
+    temperature: float = 2.0
+    rates: float = 1.0
+    seed: int = 0
+    message_bits: int = 0
+    threads: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptResult:
+    """Result of an adaptation.
+
+    Attributes:
+        graph: the adapted network as a spiking graph whose weights are on the integer grid.
+        network: the same in integers.
+        layers: rounding errors of each layer, 0 in adapted layers.
+        rows: source, nearest network in float, nearest network rounded, adapted network, on the measured samples.
+        changes: what differs between the source and its nearest network.
+        factors: factor of the weights of each layer before the training, which matched its rate.
+        mismatches: spikes that differ between the trained network and the integer reference; must be 0.
+        compared: spikes that were compared.
+    """
+
+    graph: SpikingGraph
+    network: IntegerNetwork
+    layers: list[LayerReport]
+    rows: tuple[Measured, ...]
+    changes: tuple[str, ...]
+    factors: Mapping[str, float]
+    mismatches: int
+    compared: int
+
+
+def adapt_source(
+    source: Source,
+    frames: Any,
+    measured_frames: Any,
+    labels: np.ndarray | None,
+    settings: AdaptSettings,
+    folder: Path,
+    *,
+    progress: NamedProgress | None = None,
+) -> AdaptResult:
+    """Adapts a source and measures it.
+
+    Args:
+        source: the source.
+        frames: `[N, T, *input_shape]` uint8, on which it is trained.
+        measured_frames: frames of the same form, on which networks are compared.
+        labels: classes of `measured_frames`, or None.
+        settings: the settings.
+        folder: where the checkpoint is; a stopped adaptation is resumed from it.
+        progress: called as (steps done, steps in all, stage).
+
+    Raises:
+        UserError: the nearest network cannot go to the chip, the training fails, or the checkpoint is of another
+            adaptation.
+    """
+    changes = list(source.changes)
+    network = student_of(source.nearest, changes)
+    readout = source.nearest.readout
+    reference = answers_of(source.network, measured_frames, readout)
+    _check_classes(reference)
+    rows = [measured("source", reference, reference, labels)]
+    near = _renamed(answers_of(network, measured_frames, readout), source.pairs)
+    rows.append(measured("nearest, float", near, reference, labels))
+    rounded, _ = quantize(source.nearest)
+    names = {theirs: layer_of(network, ours) for theirs, ours in source.pairs.items()}
+    found = integer_answers(_with_bits(rounded, settings, source.nearest), measured_frames, names)
+    rows.append(measured("nearest, rounded", found, reference, labels))
+    factors = match_rates(network, source.network, source.pairs, frames[: min(len(frames), RATE_SAMPLES)])
+    identity = {
+        "settings": {key: value for key, value in asdict(settings).items() if key != "threads"},
+        "weights": _digest_of_weights(network),
+        "frames": _digest(frames),
+    }
+    trained = rescale(network)
+    prepare_qat(trained)
+    hidden = dict(list(source.pairs.items())[:-1])
+    loss = AdaptationLoss(pairs=hidden, temperature=settings.temperature, rates=settings.rates)
+    task = AdaptationTask(
+        trained,
+        source.network,
+        frames,
+        loss,
+        augmentation=Augmentation(shift=settings.shift, event_drop=settings.event_drop),
+        batch=min(settings.batch, len(frames)),
+        epochs=settings.epochs,
+        lr=settings.lr,
+        seed=settings.seed,
+        identity=identity,
+    )
+    fit(task, folder, Training(threads=settings.threads), progress=progress)
+    trained = convert(trained)
+    graph = trained.graph()
+    integers, layers = quantize(graph)
+    integers = _with_bits(integers, settings, graph)
+    adapted = integer_answers(integers, measured_frames, names)
+    rows.append(measured("adapted", adapted, reference, labels))
+    own = answers_of(trained, measured_frames, readout)
+    mismatches = 0
+    if adapted.outputs.dtype == np.uint8:
+        mismatches = int(np.count_nonzero(own.outputs != adapted.outputs))
+    return AdaptResult(
+        graph=graph,
+        network=integers,
+        layers=layers,
+        rows=tuple(rows),
+        changes=tuple(changes),
+        factors=factors,
+        mismatches=mismatches,
+        compared=int(adapted.outputs.size),
+    )
+
+
+def layer_of(network: AdaptedNetwork, name: str) -> str:
+    """Name of the integer layer whose spikes a layer of neurons or a pool gives.
+
+    Args:
+        network: the network.
+        name: name of the neurons or the pool.
+    """
+    return network.synapses[name][0] if name in network.synapses else name
+
+
+def _with_bits(network: IntegerNetwork, settings: AdaptSettings, graph: SpikingGraph) -> IntegerNetwork:
+    return with_messages(network, settings.message_bits, graph) if settings.message_bits else network
+
+
+def _renamed(answers: Answers, pairs: Mapping[str, str]) -> Answers:
+    rates = {theirs: answers.rates[ours] for theirs, ours in pairs.items() if ours in answers.rates}
+    return Answers(answers.classes, answers.outputs, rates)
+
+
+def _check_classes(answers: Answers) -> None:
+    if len(answers.classes) and np.all(answers.classes == -1):
+        raise UserError("no output neuron of the source fires on these frames", where="SOURCE",
+                        hint="check that the frames are binned as the source was trained, and that the factory loads "
+                        "the trained weights")  # fmt: skip
+
+
+def _digest(frames: Any) -> str:
+    digest = hashlib.sha256()
+    for first in range(0, len(frames), 64):
+        digest.update(np.ascontiguousarray(frames[first : first + 64]).tobytes())
+    return f"{tuple(frames.shape)}-{digest.hexdigest()}"
+
+
+def _digest_of_weights(network: torch.nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,125 @@
+"""Sources of an adaptation: a network of torch modules or a NIR graph, run in float as it was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import nir
+import numpy as np
+from torch import Tensor, nn
+
+from spikeport.errors import UserError
+from spikeport.export.frontends.convert import modules_of
+from spikeport.export.frontends.from_snntorch import to_spiking_graph
+from spikeport.export.frontends.module_walk import Named
+from spikeport.export.frontends.snntorch_neurons import resets
+from spikeport.export.graph.node_kinds import SPIKING
+from spikeport.export.graph.spiking_graph import SpikingGraph
+from spikeport.export.lowering.branches.populations import Population, populations
+from spikeport.export.lowering.path_folding import recurrent_weights
+from spikeport.pipeline.adaptation.from_populations import NeuronPlan, build
+from spikeport.pipeline.adaptation.module_network import NEURONS, ModuleNetwork
+from spikeport.pipeline.adaptation.nearest_modules import nearest_modules
+from spikeport.pipeline.adaptation.source_neurons import SourceNeurons, SourceReset
+from spikeport.values import Shape
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A trained network, and its nearest legal graph.
+
+    Attributes:
+        network: the network in float, with its own reset, pools and decays; in eval mode.
+        nearest: the nearest graph that the chip can execute, with the weights of the source.
+        pairs: by name of a layer of the source, the name of the layer of the adapted network whose spikes should equal
+            its own.
+        changes: what differs between the two, a line each.
+        notes: what was read from the source.
+    """
+
+    network: ModuleNetwork
+    nearest: SpikingGraph
+    pairs: Mapping[str, str]
+    changes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def source_of_modules(
+    model: nn.Module | Iterable[tuple[str, nn.Module]],
+    input_shape: Shape,
+    dt_s: float,
+    *,
+    readout: str = "",
+    example: Tensor | None = None,
+) -> Source:
+    """The source that a network of torch modules and snnTorch neurons is.
+
+    Args:
+        model: the network, see `convert`. It is put into eval mode.
+        input_shape: shape of one time step, `(C, H, W)` or `(N,)`.
+        dt_s: time step in seconds.
+        readout: how the output becomes a class, see `SpikingGraph`.
+        example: an input for the trace, see `convert`.
+
+    Raises:
+        UserError: a module has no neighbor on the chip; the error names all of them.
+    """
+    executed = modules_of(model, input_shape, example)
+    named, wiring = executed.named, executed.wiring
+    nearest = nearest_modules(named, wiring)
+    graph = to_spiking_graph(nearest.named, input_shape, dt_s, None, readout, nearest.wiring)
+    membrane = _reads_membrane(named)
+    network = ModuleNetwork(named, wiring, outputs=(_last_module(named),) if membrane else (), membrane=membrane)
+    return Source(
+        network=network.eval(),
+        nearest=graph,
+        pairs={name: each.replace("/", "_") for name, each in nearest.pairs.items()},
+        changes=tuple(nearest.changes),
+        notes=(*executed.notes, *graph.notes),
+    )
+
+
+def source_of_graph(graph: SpikingGraph, reset: SourceReset) -> Source:
+    """The source that a NIR graph is.
+
+    Args:
+        graph: the graph, as `load_graph` returns it for reset "zero".
+        reset: the reset that it was trained with.
+
+    Raises:
+        UserError: a node has no place on the chip, or the graph has a delay.
+    """
+    if delays := [name for name, node in graph.nir_graph.nodes.items() if isinstance(node, nir.Delay)]:
+        raise UserError("adapt does not train delays", where=delays[0], hint="remove it, or export without adapt")
+
+    def plan(population: Population) -> NeuronPlan:
+        assert population.neuron is not None
+        assert population.step is not None
+        weights = recurrent_weights(population.neuron) if population.neuron.recurrence else None
+        step = population.step
+        shaped: dict[str, Any] = {
+            key: np.reshape(value, population.shape)
+            for key in ("i_decay", "v_decay", "gain", "threshold", "drive")
+            if np.ndim(value := getattr(step, key))
+        }
+        return NeuronPlan(SourceNeurons(replace(step, **shaped), reset, weights))
+
+    built = build(populations(graph.nir_graph, graph.dt_s), plan)
+    network = ModuleNetwork(built.named, built.wiring, outputs=built.outputs, membrane=built.membrane)
+    firing = [name for name, node in graph.nir_graph.nodes.items() if isinstance(node, SPIKING)]
+    changes = () if reset == "zero" else (f"reset by subtraction became reset to zero: {', '.join(firing)}",)
+    pools = [name for name, module in built.named if isinstance(module, nn.MaxPool2d)]
+    pairs = {name: name for name in network.names if name in firing or name in pools}
+    return Source(network=network.eval(), nearest=graph, pairs=pairs, changes=changes, notes=graph.notes)
+
+
+def _last_module(named: Named) -> str:
+    return [name for name, module in named if isinstance(module, NEURONS)][-1]
+
+
+def _reads_membrane(named: Named) -> bool:
+    """Whether the last neurons of a network never fire, so that their membrane is its output."""
+    last = [module for _, module in named if not isinstance(module, nn.Flatten)][-1]
+    return isinstance(last, NEURONS) and resets(last) == "none"

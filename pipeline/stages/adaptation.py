@@ -1,0 +1,369 @@
+"""Adapts a network to the chip, and writes the adapted network and what was measured."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from spikeport.errors import UserError
+from spikeport.files import write_json
+from spikeport.pipeline.stages.compiled_network import CompiledNetwork
+from spikeport.pipeline.stages.live_network import is_live
+from spikeport.pipeline.stages.outputs import check_folder
+from spikeport.pipeline.stages.settings import PathLike
+from spikeport.progress import NamedProgress
+from spikeport.tables import text_of, text_table
+from spikeport.values import Shape
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from spikeport.export.backends.compare import SpikeComparison
+    from spikeport.pipeline.adaptation.adapt import AdaptResult, AdaptSettings
+    from spikeport.pipeline.adaptation.measure import Measured
+    from spikeport.pipeline.adaptation.source import Source
+    from spikeport.pipeline.run.intervals import Accuracy
+
+SCHEMA = "spikeport-adaptation/1"
+SUMMARY, CHECKPOINT, METRICS = "adaptation.json", "checkpoint.safetensors", "metrics.jsonl"
+Frames = PathLike | np.ndarray
+Reset = Literal["zero", "subtract"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adaptation:
+    """An adapted network, and how it compares with its source. Prints as a table.
+
+    Attributes:
+        files: the files, empty if no folder was named.
+        network: the adapted network, which every backend simulates.
+        rows: the source, its nearest legal network in float, the same rounded, and the adapted network, each measured
+            on the same samples.
+        changes: what differs between the source and its nearest legal network.
+        factors: by layer, the factor of its weights that matched its rate before the training.
+        samples: what the samples of the measurement are, for people.
+        mismatches: output spikes in which the trained network and the integer reference differ.
+        compared: output spikes that were compared.
+        lava: comparison of the reference with Lava; None if it was not asked for.
+        notes: what was read from the source.
+    """
+
+    files: tuple[Path, ...]
+    network: CompiledNetwork
+    rows: tuple[Measured, ...]
+    changes: tuple[str, ...]
+    factors: Mapping[str, float]
+    samples: str
+    mismatches: int
+    compared: int
+    lava: SpikeComparison | None
+    notes: tuple[str, ...]
+
+    @property
+    def equal(self) -> bool:
+        """Whether the trained network, the reference and Lava, if it ran, give the same spikes."""
+        return not self.mismatches and (self.lava is None or not self.lava.mismatches)
+
+    def to_json(self) -> dict[str, Any]:
+        """The values of adaptation.json, and the paths as `files`."""
+        return {"files": [str(file) for file in self.files], **self.values()}
+
+    def values(self) -> dict[str, Any]:
+        """The measurement in plain values."""
+        lava = None
+        if self.lava is not None:
+            lava = {"mismatches": self.lava.mismatches, "spikes_compared": self.lava.spikes_compared}
+        return {
+            "schema": SCHEMA,
+            "samples": self.samples,
+            "networks": [asdict(row) for row in self.rows],
+            "changes": list(self.changes),
+            "rate_factors": dict(self.factors),
+            "trained_vs_reference": {"mismatches": self.mismatches, "spikes_compared": self.compared},
+            "reference_vs_lava": lava,
+            "notes": list(self.notes),
+        }
+
+    def lines(self) -> list[str]:
+        """The measurement as text."""
+        lines = [f"changed: {change}" for change in self.changes] + [f"note: {note}" for note in self.notes]
+        rows = [
+            (row.network, _percent(row.agreement), _percent(row.accuracy), _share(row.output_difference))
+            for row in self.rows
+        ]
+        lines += ["", self.samples]
+        lines += text_table(("network", "same class as the source", "accuracy", "output spikes that differ"), rows)
+        layers = list(self.rows[-1].rates)
+        if layers:
+            head = ("spikes per neuron and step", *(row.network for row in self.rows))
+            rates = [(name, *(_rate(row.rates.get(name)) for row in self.rows)) for name in layers]
+            lines += ["", *text_table(head, rates)]
+        lines += ["", f"trained network and reference: {self.mismatches:,} of {self.compared:,} output spikes differ"]
+        if self.lava is not None:
+            lines.append(
+                f"reference and Lava: {self.lava.mismatches:,} of {self.lava.spikes_compared:,} spikes of all layers "
+                f"differ, on {self.lava.samples} samples"
+            )
+        return [*lines, *map(str, self.files)]
+
+    def __repr__(self) -> str:
+        return text_of(["Adaptation:", *(f"  {line}" for line in self.lines())])
+
+
+def adapt(
+    source: PathLike | nn.Module,
+    frames: Frames,
+    out: PathLike | None = None,
+    *,
+    labels: np.ndarray | None = None,
+    check: Frames | None = None,
+    check_labels: np.ndarray | None = None,
+    dt_s: float | None = None,
+    reset: Reset | None = None,
+    if_gain: Literal["per-step", "per-second"] | None = None,
+    input_shape: Shape | None = None,
+    readout: str | None = None,
+    epochs: int = 30,
+    batch: int = 28,
+    lr: float = 2e-3,
+    shift: int = 2,
+    event_drop: float = 0.0,
+    holdout: float = 0.1,
+    message_bits: int = 0,
+    lava_samples: int = 0,
+    seed: int = 0,
+    threads: int = 0,
+    resume: bool = False,
+    progress: NamedProgress | None = None,
+) -> Adaptation:
+    """Adapts a network that the chip cannot run exactly: its nearest legal network learns to answer as it does.
+
+    The nearest network resets to zero, has pools behind neurons and one decay a layer, and starts from the weights of
+    the source. It is trained in Loihi's arithmetic with even 8-bit weights; the source, run in float with its own
+    reset, pools and decays, is the teacher. Labels are used to report accuracies alone.
+
+    Args:
+        source: a .nir file, `package.module:factory`, where `factory()` returns a trained network of torch modules and
+            snnTorch neurons, or such a network.
+        frames: file or array of frames `[N, T, C, H, W]` or `[N, T, D]` for the training.
+        out: folder for the files; None: no file is written, and the adaptation cannot be resumed.
+        labels: classes `[N]` of an array of frames.
+        check: frames on which the networks are compared; None: a share `holdout` of `frames`, drawn at random, which
+            is not trained on.
+        check_labels: classes of an array in `check`.
+        dt_s: time step in seconds; for a .nir file as for `load_graph`.
+        reset: for a .nir file, the reset that it was trained with. Modules state their own.
+        if_gain, input_shape, readout: as for `export_network`.
+        epochs: epochs of the training.
+        batch: samples of a batch.
+        lr: learning rate.
+        shift: largest shift of frames in pixels, drawn anew for each batch; the source answers the shifted frames.
+        event_drop: largest share of events that are dropped from a sample.
+        holdout: share of `frames` for the comparison where `check` is None.
+        message_bits: bits of input counts (Loihi 2); 0: inputs are spikes, and counts become 1.
+        lava_samples: samples on which the reference is compared with Lava.
+        seed: seed of the training and of the draw.
+        threads: threads of torch; 0: torch's default.
+        resume: continue a stopped adaptation in `out`.
+        progress: called with (steps done, steps in all, what is done).
+
+    Returns:
+        The adapted network, and agreement, accuracy and rates of source, nearest, rounded and adapted network.
+
+    Raises:
+        UserError: a node has no neighbor on the chip, the frames do not fit, or `out` holds something else.
+        MissingDependencyError: Lava is asked for and not installed.
+    """
+    from spikeport.pipeline.adaptation.adapt import AdaptSettings, adapt_source
+
+    found = _source(source, dt_s, reset, if_gain, input_shape, readout)
+    settings = AdaptSettings(
+        epochs=epochs, batch=batch, lr=lr, shift=shift, event_drop=event_drop, seed=seed, message_bits=message_bits,
+        threads=threads,
+    )  # fmt: skip
+    name = "adapted" if not isinstance(source, (str, os.PathLike)) else network_name(source)
+    folder = None if out is None else _folder(Path(out), name, resume=resume)
+    training, training_labels, notes = _frames(frames, labels, found, message_bits)
+    if check is None:
+        rows, others = _held_out(len(training), holdout, seed)
+        measured, truth = training[rows], None if training_labels is None else training_labels[rows]
+        training = training[others]
+        samples = f"measured on {len(rows):,} frames that were drawn at random (seed {seed}) and not trained on"
+    else:
+        measured, truth, more = _frames(check, check_labels, found, message_bits)
+        notes += more
+        samples = f"measured on {len(measured):,} frames of {check if isinstance(check, (str, Path)) else 'check'}"
+    result = _adapted(found, training, measured, truth, settings, folder, progress, adapt_source)
+    network = CompiledNetwork(network=result.network, layers=tuple(result.layers), graph=result.graph)
+    lava = _compare_with_lava(network, measured, truth, lava_samples, seed) if lava_samples else None
+    adaptation = Adaptation(
+        files=(),
+        network=network,
+        rows=result.rows,
+        changes=result.changes,
+        factors=result.factors,
+        samples=samples,
+        mismatches=result.mismatches,
+        compared=result.compared,
+        lava=lava,
+        notes=(*found.notes, *notes),
+    )
+    return adaptation if folder is None else _written(adaptation, folder, name)
+
+
+def network_name(source: PathLike) -> str:
+    """Name of the files of an adapted network: that of the factory or of the file.
+
+    Args:
+        source: `package.module:factory`, or a file.
+    """
+    return str(source).rpartition(":")[2] if is_live(source) else Path(source).stem
+
+
+def default_folder(source: PathLike) -> Path:
+    """The folder of an adaptation if none is named.
+
+    Args:
+        source: `package.module:factory`, or a file.
+    """
+    return Path(f"{network_name(source)}-adapted")
+
+
+def _source(
+    source: PathLike | nn.Module,
+    dt_s: float | None,
+    reset: Reset | None,
+    if_gain: str | None,
+    input_shape: Shape | None,
+    readout: str | None,
+) -> Source:
+    from torch import nn
+
+    from spikeport.export.graph.spiking_graph import load_graph
+    from spikeport.pipeline.adaptation.source import source_of_graph, source_of_modules
+    from spikeport.pipeline.stages.live_network import checked_options, made_network
+
+    per: Any = if_gain.replace("-", "_") if if_gain else None
+    if isinstance(source, nn.Module) or is_live(source):
+        name = type(source).__name__ if isinstance(source, nn.Module) else str(source)
+        step, shape = checked_options(name, dt_s, input_shape, reset, per)
+        model = source if isinstance(source, nn.Module) else made_network(str(source))
+        return source_of_modules(model, shape, step, readout=readout or "")
+    graph = load_graph(
+        source, dt_s=dt_s, reset=None if reset is None else "zero", if_gain=per, input_shape=input_shape,
+        readout=readout,
+    )  # fmt: skip
+    return source_of_graph(graph, reset or "zero")
+
+
+def _frames(
+    frames: Frames, labels: np.ndarray | None, source: Source, message_bits: int
+) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...]]:
+    """Frames in memory, their labels, and notes."""
+    from spikeport.export.formats.frames_file import open_frames
+
+    shape = source.nearest.input_shape
+    if isinstance(frames, np.ndarray):
+        if frames.ndim < 3 or tuple(frames.shape[2:]) != shape:
+            raise UserError(f"frames have shape {frames.shape}", where="frames",
+                            hint=f"give [N, T, {', '.join(map(str, shape))}]")  # fmt: skip
+        array = frames.astype(np.uint8)
+    else:
+        reader, stored = open_frames(frames, shape, limit=255)
+        array, labels = reader[:], stored
+    if not len(array) or not array.shape[1]:
+        raise UserError("there are no frames", where=str(frames)[:80], hint="give recordings that the source knows")
+    most = (1 << message_bits) - 1 if message_bits else 1
+    larger = int(np.count_nonzero(array > most))
+    notes = (f"{larger:,} input counts were cut to {most}",) if larger else ()
+    return np.minimum(array, np.uint8(most)), labels, notes
+
+
+def _held_out(count: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that are measured on, and rows that are trained on."""
+    held = round(count * share)
+    if not 1 <= held < count:
+        raise UserError(
+            f"a share of {share:g} of {count} frames leaves {held} to measure on and {count - held} to train on",
+            where="--holdout", hint="give more frames, another share, or --check FRAMES",
+        )  # fmt: skip
+    order = np.random.default_rng(seed).permutation(count)
+    return np.sort(order[:held]), np.sort(order[held:])
+
+
+def _adapted(
+    found: Source,
+    training: np.ndarray,
+    measured: np.ndarray,
+    labels: np.ndarray | None,
+    settings: AdaptSettings,
+    folder: Path | None,
+    progress: NamedProgress | None,
+    run: Any,
+) -> AdaptResult:
+    if folder is not None:
+        return run(found, training, measured, labels, settings, folder, progress=progress)
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as temporary:
+        return run(found, training, measured, labels, settings, Path(temporary), progress=progress)
+
+
+def _names(name: str) -> list[str]:
+    return [f"{name}.nir", f"{name}.nir.json", f"{name}.net", SUMMARY, METRICS, CHECKPOINT]
+
+
+def _folder(out: Path, name: str, *, resume: bool) -> Path:
+    """The folder, made if it is missing, with no files of others in it."""
+    names = _names(name)
+    started = (out / CHECKPOINT).exists()
+    held = {entry.name for entry in out.iterdir() if not entry.name.startswith(".")} if out.is_dir() else set()
+    if started and not (out / SUMMARY).exists() and not held - set(names):
+        if not resume:
+            raise UserError("this folder holds a stopped adaptation", where=str(out),
+                            hint="--resume continues it; name another --out for a new one")  # fmt: skip
+    else:
+        check_folder(out, names, "adaptation", schema=SCHEMA)
+        for each in (CHECKPOINT, METRICS):
+            (out / each).unlink(missing_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
+    return out
+
+
+def _compare_with_lava(
+    network: CompiledNetwork, frames: np.ndarray, labels: np.ndarray | None, samples: int, seed: int
+) -> SpikeComparison:
+    from spikeport.export.network.sampling import draw
+    from spikeport.pipeline.stages.simulation import compare
+
+    drawn = draw(min(samples, len(frames)), len(frames), labels, seed=seed)
+    return compare(network, frames[drawn.rows])
+
+
+def _written(adaptation: Adaptation, folder: Path, name: str) -> Adaptation:
+    nir, net = folder / f"{name}.nir", folder / f"{name}.net"
+    adaptation.network.save(nir)
+    adaptation.network.save(net)
+    write_json(folder / SUMMARY, adaptation.values())
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    return replace(adaptation, files=(nir, net, folder / SUMMARY))
+
+
+def _percent(accuracy: Accuracy) -> str:
+    value = accuracy["value"]
+    if value is None:
+        return accuracy.get("reason", "-")
+    return f"{100 * value:.1f} % ({100 * accuracy['low']:.1f}-{100 * accuracy['high']:.1f}) of {accuracy['n']:,}"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.2f} %"
+
+
+def _rate(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

@@ -1,0 +1,179 @@
+"""Adaptations end to end: a source that the chip cannot run, trained, written, resumed, and checked against Lava."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import nir
+import numpy as np
+import pytest
+import snntorch
+import torch
+from torch import nn
+
+import spikeport as sp
+from spikeport.export.formats.frames_file import write_frames
+from spikeport.export.graph.spiking_graph import load_graph
+from spikeport.export.quantization.quantize import quantize
+from spikeport.pipeline.stages import adaptation
+from spikeport.pipeline.stages.adaptation import adapt
+
+SHAPE, CLASSES, DT = (2, 8, 9), 3, 1e-3
+
+
+def source() -> nn.Sequential:
+    """A network of snnTorch's defaults: subtraction, pools of currents; its classes differ by place of the events."""
+    torch.manual_seed(4)
+
+    def lif(**more) -> snntorch.Leaky:
+        return snntorch.Leaky(beta=0.6, init_hidden=True, threshold=0.25, **more)
+
+    return nn.Sequential(
+        nn.Conv2d(2, 4, 3), nn.MaxPool2d(2), lif(), nn.Flatten(), nn.Linear(4 * 3 * 3, CLASSES), lif(output=True)
+    )
+
+
+@pytest.fixture(scope="module")
+def frames() -> tuple[np.ndarray, np.ndarray]:
+    """Events that are dense in a third of the columns, by class."""
+    rng = np.random.default_rng(5)
+    labels = np.arange(30) % CLASSES
+    density = np.full((30, 1, 1, 1, 9), 0.1)
+    for row, label in enumerate(labels):
+        density[row, ..., 3 * label : 3 * label + 3] = 0.6
+    return (rng.random((30, 6, *SHAPE)) < density).astype(np.uint8), labels
+
+
+SETTINGS = {"dt_s": DT, "input_shape": SHAPE, "epochs": 3, "batch": 9, "threads": 1, "seed": 3}
+
+
+def weights_of(network: sp.CompiledNetwork) -> list[np.ndarray]:
+    return [layer.weight for layer in network.network.layers]
+
+
+def test_it_writes_what_it_measured(frames, tmp_path: Path) -> None:
+    given, labels = frames
+    found = adapt(source(), given, tmp_path / "out", labels=labels, holdout=0.3, **SETTINGS)
+    assert [row.network for row in found.rows] == ["source", "nearest, float", "nearest, rounded", "adapted"]
+    assert found.mismatches == 0
+    assert found.compared == 9 * 6 * CLASSES
+    assert found.rows[0].agreement["value"] == 1.0
+    assert all(row.agreement["n"] == 9 for row in found.rows)
+    assert {row.accuracy["n"] for row in found.rows} == {9}
+    assert list(found.rows[3].rates) == ["2", "5"]
+    assert len(found.changes) == 3
+    held = json.loads((tmp_path / "out" / "adaptation.json").read_text())
+    assert held == {key: value for key, value in found.to_json().items() if key != "files"}
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "adaptation.json", "adapted.net", "adapted.nir", "adapted.nir.json", "metrics.jsonl",
+    ]  # fmt: skip
+    again, _ = quantize(load_graph(tmp_path / "out" / "adapted.nir"))
+    assert all(np.array_equal(a.weight, b) for a, b in zip(again.layers, weights_of(found.network), strict=True))
+    assert "same class as the source" in repr(found)
+
+
+def test_training_moves_it_towards_the_source(frames, tmp_path: Path) -> None:
+    """The loss is lower in the last epoch than in the first."""
+    given, _ = frames
+    before = adapt(source(), given, check=given, **{**SETTINGS, "epochs": 0})
+    after = adapt(source(), given, tmp_path / "out", check=given, **{**SETTINGS, "epochs": 12, "lr": 1e-2, "shift": 0})
+    epochs = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()]
+    assert len(epochs) == 12
+    assert epochs[-1]["loss"] < epochs[0]["loss"]
+    assert before.mismatches == after.mismatches == 0
+
+
+def test_a_stopped_adaptation_ends_in_the_same_weights(frames, tmp_path: Path) -> None:
+    given, _ = frames
+    whole = adapt(source(), given, tmp_path / "whole", **SETTINGS)
+
+    class StoppedError(Exception):
+        pass
+
+    def stop(done: int, total: int, what: str) -> None:
+        if done == total // 2 + 1:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        adapt(source(), given, tmp_path / "cut", progress=stop, **SETTINGS)
+    assert (tmp_path / "cut" / "checkpoint.safetensors").exists()
+    with pytest.raises(sp.UserError, match="holds a stopped adaptation"):
+        adapt(source(), given, tmp_path / "cut", **SETTINGS)
+    with pytest.raises(sp.UserError, match="another"):
+        adapt(source(), given[::-1], tmp_path / "cut", resume=True, **SETTINGS)
+    resumed = adapt(source(), given, tmp_path / "cut", resume=True, **SETTINGS)
+    assert all(
+        np.array_equal(a, b) for a, b in zip(weights_of(whole.network), weights_of(resumed.network), strict=True)
+    )
+
+
+def test_a_graph_that_subtracts_is_adapted(frames, tmp_path: Path) -> None:
+    """A .nir file of three recorded layers; --reset says how it was trained."""
+    given, labels = frames
+    rng = np.random.default_rng(6)
+    one = np.ones((3, 3, 4))
+    nodes = {
+        "input": nir.Input({"input": np.array(SHAPE)}),
+        "conv": nir.Conv2d(
+            input_shape=SHAPE[1:], weight=0.4 * rng.standard_normal((3, 2, 3, 3)), stride=2, padding=0, dilation=1,
+            groups=1, bias=np.zeros(3),
+        ),
+        "lif": nir.LIF(tau=2e-3 * one, r=2 * one, v_leak=0 * one, v_threshold=0.5 * one, v_reset=0 * one),
+        "flat": nir.Flatten({"input": np.array((3, 3, 4))}, start_dim=0, end_dim=-1),
+        "fc": nir.Linear(0.4 * rng.standard_normal((CLASSES, 36))),
+        "out": nir.LIF(tau=np.full(3, 2e-3), r=np.full(3, 2.0), v_leak=np.zeros(3), v_threshold=np.full(3, 0.5),
+                       v_reset=np.zeros(3)),
+        "output": nir.Output({"output": np.array((CLASSES,))}),
+    }  # fmt: skip
+    names = list(nodes)
+    nir.write(tmp_path / "net.nir", nir.NIRGraph(nodes, list(pairwise(names))))
+    write_frames(tmp_path / "frames.npz", given, labels)
+    found = adapt(tmp_path / "net.nir", tmp_path / "frames.npz", tmp_path / "out", dt_s=DT, reset="subtract",
+                  epochs=1, batch=9, threads=1)  # fmt: skip
+    assert found.changes == ("reset by subtraction became reset to zero: lif, out",)
+    assert found.mismatches == 0
+    assert (tmp_path / "out" / "net.net").exists()
+
+
+def test_frames_of_another_shape_are_refused(frames, tmp_path: Path) -> None:
+    given, _ = frames
+    with pytest.raises(sp.UserError, match="frames have shape"):
+        adapt(source(), given[..., :-1], **SETTINGS)
+    with pytest.raises(sp.UserError, match="leaves 0 to measure on"):
+        adapt(source(), given, holdout=0.0, **SETTINGS)
+    with pytest.raises(sp.UserError, match="no output neuron of the source fires"):
+        adapt(source(), np.zeros_like(given), **SETTINGS)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("all of it")
+    with pytest.raises(sp.UserError, match="holds files that are not"):
+        adapt(source(), given, tmp_path / "mine", **SETTINGS)
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "all of it"
+
+
+def test_counts_become_spikes_or_messages(frames) -> None:
+    given, _ = frames
+    counts = 3 * given
+    cut = adapt(source(), counts, **{**SETTINGS, "epochs": 0})
+    assert [note for note in cut.notes if "input counts were cut to 1" in note]
+    plain = adapt(source(), given, **{**SETTINGS, "epochs": 0})
+    assert all(np.array_equal(a, b) for a, b in zip(weights_of(cut.network), weights_of(plain.network), strict=True))
+    messages = adapt(source(), counts, message_bits=2, **{**SETTINGS, "epochs": 0})
+    assert messages.network.network.input_limit == 3
+    assert messages.mismatches == 0
+
+
+def test_a_factory_names_the_files() -> None:
+    assert adaptation.default_folder("package.nets:trained_cnn") == Path("trained_cnn-adapted")
+    assert adaptation.default_folder("folder/net.nir") == Path("net-adapted")
+
+
+@pytest.mark.lava
+def test_lava_fires_the_same(frames) -> None:
+    given, labels = frames
+    found = adapt(source(), given, labels=labels, lava_samples=2, **{**SETTINGS, "epochs": 1})
+    assert found.lava is not None
+    assert found.lava.mismatches == 0
+    assert found.lava.spikes_compared > 0
+    assert found.equal
