@@ -9,6 +9,12 @@ import numpy as np
 
 from spikeport.errors import UserError
 from spikeport.export.calibration.float_simulator import FloatLayer, float_layers, run_float
+from spikeport.export.calibration.reset_comparison import (
+    OtherReset,
+    ResetComparison,
+    compare_resets,
+    other_reset,
+)
 from spikeport.export.graph.spiking_graph import SpikingGraph
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.readout import SILENT
@@ -55,6 +61,8 @@ class FloatComparison:
         float_silent: samples without an output spike in the float graph.
         silent: samples without an output spike in the integer network.
         notes: what was left out, and reasons why the comparison says little.
+        other_reset: differences to the float graph with the reset that the network was perhaps trained with; None where
+            that reset is zero.
     """
 
     frames: str
@@ -65,6 +73,7 @@ class FloatComparison:
     float_silent: int
     silent: int
     notes: tuple[str, ...] = ()
+    other_reset: ResetComparison | None = None
 
     def lines(self) -> list[str]:
         """The result as text, a line each."""
@@ -88,6 +97,8 @@ class FloatComparison:
             text_lines.append(
                 f"check: the {LISTED_LAYERS} layers of {len(self.layers):,} that differ most; --json has all"
             )
+        if self.other_reset is not None:
+            text_lines.append(self.other_reset.line())
         return [*text_lines, *(f"check: NOTE: {note}" for note in self.notes)]
 
 
@@ -106,7 +117,8 @@ def compare_on_random_frames(graph: SpikingGraph, network: IntegerNetwork) -> Fl
     frames = (random.random((samples, steps, *network.input_shape)) < DENSITY).astype(np.uint8)
     description = f"{samples} random samples of {steps} steps, {100 * DENSITY:g} % of inputs active, seed {SEED}"
     less = [f"fewer than {SAMPLES} samples of {STEPS} steps: the network is large"]
-    return _compare(layers, network, frames, frames, description, less if (samples, steps) != (SAMPLES, STEPS) else [])
+    notes = less if (samples, steps) != (SAMPLES, STEPS) else []
+    return _compare(layers, network, frames, frames, description, notes, other_reset(graph))
 
 
 def compare_on_frames(
@@ -141,7 +153,8 @@ def compare_on_frames(
     if lost:
         notes.append(f"{lost:,} of {events:,} events are counts above {network.input_limit}, which the chip does not "
                      "get; the float graph got them")  # fmt: skip
-    return _compare(layers, network, raw, clipped, f"{len(raw):,} samples of {steps:,} steps of {source}", notes)
+    description = f"{len(raw):,} samples of {steps:,} steps of {source}"
+    return _compare(layers, network, raw, clipped, description, notes, other_reset(graph))
 
 
 def _compare(
@@ -151,6 +164,7 @@ def _compare(
     legal: np.ndarray,
     description: str,
     notes: list[str],
+    other: OtherReset | None,
 ) -> FloatComparison:
     from spikeport.export.backends.reference.simulate import simulate
 
@@ -180,6 +194,9 @@ def _compare(
         float_silent=int(np.count_nonzero(theirs == SILENT)),
         silent=int(np.count_nonzero(ours == SILENT)),
         notes=tuple(notes),
+        other_reset=None
+        if other is None
+        else compare_resets(layers, counts, other, wanted, trace, entries, network.readout),
     )
 
 

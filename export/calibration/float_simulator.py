@@ -1,13 +1,15 @@
 """Runs a spiking graph by NIR's equations: Euler steps in float64, batched over samples. Integers are compared with it.
 
 In each time step the current decays and its input is added, the voltage decays and the current is added, a neuron fires
-where v > threshold, and v is reset, to zero or by subtracting the threshold. Nothing is rounded except by float64.
+where v > threshold, and v is reset: to zero, or by subtracting the threshold in the same step ("subtract") or from the
+decayed v of the next ("subtract-late", as snnTorch does), or by as many thresholds as v holds, each a spike of that
+step ("subtract-many", as Sinabs and Rockpool do). Nothing is rounded except by float64.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -24,7 +26,8 @@ from spikeport.progress import Progress
 if TYPE_CHECKING:
     import torch
 
-Reset = Literal["zero", "subtract"]
+Reset = Literal["zero", "subtract", "subtract-late", "subtract-many"]
+RESETS = get_args(Reset)
 FloatLayer = tuple[FoldedLayer, EulerStep]
 CHUNK_BYTES = 1 << 28  # float64 signals of the widest layer over all steps in one chunk
 
@@ -34,7 +37,7 @@ class FloatTrace:
     """Result of `run_float`.
 
     Attributes:
-        spikes: output spikes uint8 `[N, T, K]`.
+        spikes: output spikes uint8 `[N, T, K]`, 0 and 1; counts up to 255 with reset "subtract-many".
         layer_spikes: spikes of every layer, uint8 `[N, T, *shape]`, if they were kept.
         membrane: voltages of the last layer, float64 `[N, T, K]`, at the end of each time step, after a reset, in the
             graph's units, if they were kept.
@@ -97,7 +100,7 @@ def run_float(
     Args:
         graph: the graph, or what `float_layers` returned for it.
         frames: real numbers `[N, T, *input_shape]`, read chunk by chunk.
-        reset: what a spike does to v: "zero" sets it to 0, "subtract" subtracts the threshold.
+        reset: what a spike does to v, see above.
         keep_layers: whether the result holds the spikes of every layer.
         keep_membrane: whether the result holds the voltages of the last layer.
         progress: called with (samples done, samples in all) after each chunk.
@@ -106,8 +109,8 @@ def run_float(
         UserError: the graph is not a chain, or `reset` is unknown.
     """
     layers = float_layers(graph) if isinstance(graph, SpikingGraph) else graph
-    if reset not in ("zero", "subtract"):
-        raise UserError(f"{reset!r} is not a reset", hint="use zero or subtract")
+    if reset not in RESETS:
+        raise UserError(f"{reset!r} is not a reset", hint=f"use one of {', '.join(RESETS)}")
     samples, steps = frames.shape[:2]
     shapes = [layer.output_shape for layer, _ in layers]
     spikes = np.zeros((samples, steps, int(np.prod(shapes[-1]))), dtype=np.uint8)
@@ -140,7 +143,7 @@ def run_layer(
         layer: the layer.
         step: the Euler step of its neurons.
         frames: real numbers `[N, T, *input_shape]`.
-        reset: effect of a spike on v: "zero" sets it to 0, "subtract" subtracts the threshold.
+        reset: effect of a spike on v, see above.
         keep_membrane: whether to return voltages.
 
     Returns:
@@ -159,6 +162,7 @@ def run_layer(
         recurrence = None if layer.weight_rec is None else of_neurons(layer.weight_rec.T / layer.divisor)
         voltage = torch.zeros_like(driving[:, 0])
         current = zero = fired = torch.zeros_like(voltage)
+        spent = torch.where(torch.isfinite(threshold), threshold, 0.0)  # neurons that never fire lose nothing
         spikes = torch.zeros(driving.shape, dtype=torch.uint8)
         voltages = torch.zeros_like(driving) if keep_membrane else None
         for t in range(driving.shape[1]):
@@ -166,8 +170,15 @@ def run_layer(
             if recurrence is not None:
                 current = current + fired.double() @ recurrence
             voltage = keep_v * voltage + gain * current + drive
+            if reset == "subtract-late":
+                voltage = voltage - spent * fired.double()
             fired = voltage > threshold
-            voltage = torch.where(fired, voltage - threshold if reset == "subtract" else zero, voltage)
+            if reset == "subtract-many":  # each spike needs its threshold, and the first is > as everywhere
+                fired = torch.where(fired, torch.floor(voltage / threshold).clamp(1, 255), zero)
+            if reset == "zero":
+                voltage = torch.where(fired, zero, voltage)
+            elif reset != "subtract-late":
+                voltage = voltage - spent * fired.double()
             spikes[:, t] = fired
             if voltages is not None:
                 voltages[:, t] = voltage

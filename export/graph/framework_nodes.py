@@ -49,6 +49,10 @@ def as_run(graph: nir.NIRGraph, framework: Framework, dt_s: float) -> nir.NIRGra
         nodes, edges = _with_heights(nodes, edges_of(graph), dt_s)
     if framework.time_axis:
         nodes = _without_time(nodes)
+    if framework.channels_last:
+        nodes = _channels_first(nodes, edges_of(graph))
+    if framework.input_at_recurrence:
+        edges = _input_at_neurons(nodes, edges_of(graph))
     return flat(nir.NIRGraph(nodes, edges, metadata=graph.metadata, type_check=False))
 
 
@@ -119,6 +123,30 @@ def _without_time(nodes: dict[str, Any]) -> dict[str, Any]:
         if len(sizes) in (2, 4) and sizes[0] != 1:  # 1 is a batch, which `without_batch_axis` drops and reports
             changed[name] = kind({key: np.asarray(sizes[1:])}, metadata=node.metadata)
     return changed
+
+
+def _channels_first(nodes: dict[str, Any], edges: list[tuple[str, str]]) -> dict[str, Any]:
+    """Sorts the columns of weights behind a Flatten of `(C, H, W)` from the order H, W, C to C, H, W."""
+    changed = dict(nodes)
+    for before, behind in edges:
+        flatten, synapse = nodes.get(before), nodes.get(behind)
+        if not isinstance(flatten, nir.Flatten) or not isinstance(synapse, (nir.Linear, nir.Affine)):
+            continue
+        sizes = np.ravel(flatten.input_type["input"]).tolist()
+        weight = np.asarray(synapse.weight)
+        if len(sizes) == 3 and weight.shape[1] == np.prod(sizes):
+            channels, height, width = sizes
+            columns = weight.reshape(-1, height, width, channels).transpose(0, 3, 1, 2)
+            changed[behind] = replace(synapse, weight=columns.reshape(weight.shape))
+    return changed
+
+
+def _input_at_neurons(nodes: dict[str, Any], edges: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Leads what enters the recurrent weights of a neuron to the neuron itself."""
+    returns = {before: behind for before, behind in edges if isinstance(nodes.get(before), (nir.Linear, nir.Affine))
+               and (behind, before) in edges}  # fmt: skip
+    return [(before, returns[behind]) if behind in returns and before != returns[behind] else (before, behind)
+            for before, behind in edges]  # fmt: skip
 
 
 def _float64(values: Any) -> np.ndarray:

@@ -19,6 +19,7 @@ from spikeport.errors import UserError
 Decay = Literal["euler", "exponential"]
 Gain = Literal["file", "one", "kept", "jump"]
 FiresAt = Literal[">", ">="]
+OwnReset = Literal["zero", "subtract", "subtract-late", "subtract-many"]
 STEP = 1e-3  # seconds, where a framework counts time in steps
 
 
@@ -39,10 +40,12 @@ class Framework:
             in which it arrives; "jump": its weight is added to the current, which drives v as NIR says.
         if_gain: unit of r of IF nodes.
         fires_at: comparison of v with the threshold.
-        reset: "zero" or "subtract", what neurons do unless they were told otherwise.
-        zero_reset: how neurons are told to reset to zero; "" if they always do or never can.
+        own_reset: what neurons do unless they are set to do otherwise, as in `calibration.float_simulator`.
+        zero_reset: how neurons are set to reset to zero; "" if they always do or never can.
         spike_height: value of a spike that a neuron hands on: 1, or 1 / dt.
         time_axis: whether input shapes may begin with an axis of time.
+        channels_last: whether a Flatten of `(C, H, W)` is in the order of H, W, C in the weights behind it.
+        input_at_recurrence: whether the input of a recurrent layer is written as leading to its recurrent weights.
         files: suffix of the files that it writes.
         caveats: what the file does not tell, for people; "" if nothing.
     """
@@ -57,12 +60,19 @@ class Framework:
     gains: Mapping[str, Gain] = field(default_factory=dict)
     if_gain: Literal["per_step", "per_second"] = "per_second"
     fires_at: FiresAt = ">"
-    reset: Literal["zero", "subtract"] = "zero"
+    own_reset: OwnReset = "zero"
     zero_reset: str = ""
     spike_height: Literal["1", "1/dt"] = "1"
     time_axis: bool = False
+    channels_last: bool = False
+    input_at_recurrence: bool = False
     files: str = ".nir"
     caveats: str = ""
+
+    @property
+    def reset(self) -> str:
+        """`own_reset` as a word for `--reset`: "zero" or "subtract"."""
+        return self.own_reset.partition("-")[0]
 
 
 def framework_of(name: str) -> Framework:
@@ -142,7 +152,7 @@ def lambert_w(x: np.ndarray) -> np.ndarray:
 _ROWS = (
     Framework(
         name="snntorch", title="snnTorch", dt_s=1e-4, dt_origin="the step that snnTorch's exporter writes",
-        step_of=_of_unit_gain, reset="subtract", zero_reset="reset_mechanism='zero'",
+        step_of=_of_unit_gain, own_reset="subtract-late", zero_reset="reset_mechanism='zero'",
         caveats="Synaptic and RLeaky need reset_delay=False",
     ),
     Framework(
@@ -151,7 +161,7 @@ _ROWS = (
     ),
     Framework(
         name="sinabs", title="Sinabs", dt_s=STEP, dt_origin="Sinabs counts steps; one is taken as 1 ms", steps=True,
-        decay="exponential", if_gain="per_step", fires_at=">=", reset="subtract", time_axis=True,
+        decay="exponential", if_gain="per_step", fires_at=">=", own_reset="subtract-many", time_axis=True,
         zero_reset="spike_fn=SingleSpike, reset_fn=MembraneReset()",
         caveats="tau_syn, norm_input=False and min_v_mem are not in the file",
     ),
@@ -161,18 +171,20 @@ _ROWS = (
     ),
     Framework(
         name="rockpool", title="Rockpool", dt_s=1e-3, dt_origin="Rockpool's default", step_of=_of_rockpool,
-        decay="exponential", gains={"LIF": "one", "CubaLIF": "kept", "LI": "kept"}, fires_at=">=", reset="subtract",
+        decay="exponential", gains={"LIF": "one", "CubaLIF": "kept", "LI": "kept"}, fires_at=">=",
+        own_reset="subtract-many",
         caveats="its torch neurons always subtract, and may fire several times a step; recurrent weights and biases "
         "of neurons are not in the file",
     ),
     Framework(
         name="spyx", title="Spyx", dt_s=STEP, dt_origin="Spyx counts steps; one is taken as 1 ms", step_of=_of_spyx,
-        steps=True, gains={"LIF": "one", "CubaLIF": "one", "LI": "one"}, if_gain="per_step", reset="subtract",
+        steps=True, gains={"LIF": "one", "CubaLIF": "one", "LI": "one"}, if_gain="per_step",
+        own_reset="subtract-late", channels_last=True, input_at_recurrence=True,
         caveats="its neurons always subtract, and fire one step later than the chip, a step more with each layer",
     ),
     Framework(
         name="nengo", title="Nengo", dt_s=1e-3, dt_origin="Nengo's default", decay="exponential", spike_height="1/dt",
-        caveats="tau_ref = 0 and min_voltage far below 0 are assumed: the chip has neither",
+        caveats="tau_ref = 0, a first voltage of 0 and a min_voltage far below 0 are assumed: the chip has no others",
     ),
     Framework(
         name="slayer", title="SLAYER (lava-dl)", dt_s=STEP, dt_origin="SLAYER counts steps; one is taken as 1 ms",

@@ -25,7 +25,10 @@ def linear(weight: np.ndarray) -> LinearTorch:
 
 def run(net: torch.nn.Module, frames: np.ndarray) -> np.ndarray:
     with torch.no_grad():
-        rows = [net(torch.tensor(sample[None], dtype=torch.float32))[0][0] for sample in frames]
+        rows = []
+        for sample in frames:
+            net.reset_state()  # else it goes on from the state after the sample before
+            rows.append(net(torch.tensor(sample[None], dtype=torch.float32))[0][0])
     return torch.stack(rows).numpy()
 
 

@@ -24,25 +24,28 @@ NAMES = {
     "sinabs": "Sinabs",
     "spikingjelly": "SpikingJelly",
     "rockpool": "Rockpool",
+    "spyx": "Spyx",
+    "nengo": "Nengo",
     "nirtorch": "nirtorch with a module map of one's own",
 }
 ADVICE = {
-    "snntorch": "Give `reset=\"zero\"`; dt is 1e-4 s in every file, the exporter knows no other, and tau/r tells it. "
-    "Train with `reset_mechanism=\"zero\"`, `Synaptic` and `RLeaky` with `reset_delay=False`. Where snnTorch's "
-    "exporter fails, Spikeport's own (`spikeport.export.frontends.from_snntorch`) takes the live nn.Sequential: "
-    '`to_spiking_graph(net, input_shape, dt_s).save("net.nir")`.',
-    "norse": "Give `reset=\"zero\"` and export with `to_nir(..., dt=1)`: tau is then in seconds, and dt the step that "
-    "Norse ran, 1e-3 s. A file made with the default `dt=1e-3` has tau a thousand times too short; dt is then 1e-6 s. "
-    "Parameters must be arrays of the layer's shape.",
-    "sinabs": "Give `if_gain=\"per_step\"` and, for networks of IAF alone, any dt. A LIF's tau counts steps and decays "
-    "by exp(-1/tau): dt = tau (1 - exp(-1/tau)) is right where all layers share tau. Train with "
-    "`spike_fn=SingleSpike, reset_fn=MembraneReset()`; the defaults fire several spikes a step and subtract, which no "
-    "file tells and Loihi does not do. Call `infer_types()` before `nir.write` where there is a Conv2d.",
-    "spikingjelly": "Give `reset=\"zero\"` (soft reset is refused by its exporter) and dt as given to `export_to_nir`, "
-    "1e-4 s by default; IF needs it said. SpikingJelly fires at v >= threshold, Loihi at v > threshold: where weights "
-    "lie on a grid that meets the threshold exactly, the two part.",
-    "rockpool": "Rockpool's torch neurons reset by subtraction and may fire several times a step; neither can run on "
-    "Loihi, so say `reset=\"subtract\"` and be refused. Claiming zero runs another network, by the shares below.",
+    "snntorch": "Its neurons subtract the threshold by default: train with `reset_mechanism=\"zero\"` (and "
+    "`reset_delay=False` for `Synaptic` and `RLeaky`) and say `--reset zero`, or adapt. Where its exporter fails, hand "
+    "the module over: `spikeport export package.module:factory --from snntorch --input-shape N`.",
+    "norse": "Resets to zero. Its exporter multiplies tau by its argument `dt`, 1e-3 by default: `--from norse` takes "
+    "the step for 1e-6 s where tau is below 1e-3 s. Another step than Norse's 1e-3 s needs `--dt`. Parameters must be "
+    "arrays of the layer's shape, or its exporter fails.",
+    "sinabs": "The defaults fire several spikes a step and subtract: train with `spike_fn=SingleSpike, "
+    "reset_fn=MembraneReset()` and say `--reset zero`, or adapt. tau counts steps and decays exponentially. Call "
+    "`infer_types()` before `nir.write` where there is a Conv2d.",
+    "spikingjelly": "Resets to zero (its exporter refuses soft reset), and fires at v >= threshold.",
+    "rockpool": "Its torch neurons always subtract, and may fire several times a step: adapt. Its time step follows "
+    "from r by Lambert's W.",
+    "spyx": "Its neurons always subtract, one step later: adapt. Each layer fires a step later than the chip's in "
+    "logical time; the outputs compared here are moved back by that. Flatten has channels last, and the input of "
+    "recurrent layers is written as entering their recurrent weights; `--from spyx` sets both right.",
+    "nengo": "It has no exporter on PyPI; the files are written as the example of NIR's documentation does. "
+    "`tau_ref=0`, `initial_state` 0 and a `min_voltage` far below 0 are the chip's neurons.",
     "nirtorch": "Graphs inside the graph are put in place, loops included.",
 }  # fmt: skip
 
@@ -65,9 +68,8 @@ def page() -> str:
         "typed by hand but the advice.",
         "Each row of the first tables is a small network built in its framework, exported by the framework's own NIR "
         "exporter and run by the framework itself on random spikes (`tests/helpers/frameworks/make_*.py`; "
-        "`python tests/helpers/frameworks/regenerate.py` makes them again). Spikeport loads the file under the "
-        "metadata of the "
-        "row (arguments of `load_graph`), quantizes it to 8 bits and runs the integer network in the reference.",
+        "`python tests/helpers/frameworks/regenerate.py` makes them again). Spikeport loads the file with the options "
+        "of the row, quantizes it to 8 bits and runs the integer network in the reference.",
         "- **exact**: every output spike of the integer network is the framework's, on the recorded frames.\n"
         "- **within rounding**: the file executed in float64 is what the framework ran in float32 (to "
         f"{100 * outcomes.FLOAT32_NOISE:g} % of places); the integer network parts from the framework at the share of "
@@ -75,14 +77,17 @@ def page() -> str:
         "decayed values are truncated.\n"
         "- **another network**: the file does not say what the framework ran. The share is of places at which its "
         "float64 execution and the framework differ; no reader of the file could do better.\n"
+        "- **needs adapt**: neurons of the framework reset by subtraction, which the chip cannot. All else is read "
+        "as the framework ran it: a float run of the file with its own reset gives the share shown. The second "
+        "command is `spikeport adapt`.\n"
         "- **refused**: Spikeport does not take it, with its own words.\n"
         "- **not exported**: the framework's exporter failed, with its own words.",
     ]
     for name, entry in outcomes.frameworks().items():
         versions = ", ".join(f"{package} {number}" for package, number in entry["versions"].items())
-        rows = [_framework_row(case, outcomes.outcome(case["name"])) for case in entry["cases"]]
+        rows = [row for case in entry["cases"] if (row := _framework_row(case)) is not None]
         parts += [f"## {NAMES[name]}", f"{versions}. {ADVICE[name]}"]
-        parts.append(_table(("network", "metadata", "what becomes of it"), rows))
+        parts.append(_table(("network", "options", "what becomes of it"), rows))
     parts += [
         "## NIR nodes",
         "Each row is a graph of a few nodes (`tests/helpers/frameworks/nodes.py`), compiled and run against an "
@@ -95,18 +100,31 @@ def page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _framework_row(case: dict[str, Any], found: outcomes.CaseResult) -> tuple[str, ...]:
-    metadata = ", ".join(f"{key}={_plain(value)}" for key, value in case["metadata"].items() if value is not None)
+OPTIONS = {"framework": "--from", "dt_s": "--dt", "reset": "--reset", "bias": "--bias", "if_gain": "--if-gain"}
+
+
+def _framework_row(case: dict[str, Any]) -> tuple[str, ...] | None:
+    if case["name"].startswith("nirtorch"):
+        named, found = case, outcomes.outcome(case["name"])
+    elif (as_read := outcomes.by_framework(case)) is not None:
+        named, found = as_read, outcomes.outcome_by_framework(case["name"])
+    else:
+        return None
+    words = [f"{OPTIONS[key]} {_plain(value)}" for key, value in named["metadata"].items() if OPTIONS.get(key)
+             and value is not None]  # fmt: skip
+    words += ["--allow-vector"] if named["metadata"].get("allow_vector") else []
     unit = f"of {found.places:,} voltages" if case["what"] == "membrane" else f"of {found.places:,} places"
+    own = f"{100 * found.own:.2g} %" if found.own else "none"
     message = {
         "exact": f"**exact**, {found.fired:,} spikes",
         "rounding": f"**within rounding**, {100 * found.both:.2g} % {unit}",
         "another network": f"**another network**, {100 * found.file:.2g} % {unit}",
+        "needs adapt": f"**needs adapt**; with its own reset in float, {own} {unit} differ",
         "refused": f"**refused**: {found.cause}",
         "not exported": f"**not exported**: `{found.cause}`",
     }[found.result]
-    note = f"; {case['note']}" if case["note"] else ""
-    return case["construct"], "" if found.result == "not exported" else f"`{metadata}`", f"{message}{note}"
+    note = f"; {case['note']}" if case["note"] and (found.own or found.result == "another network") else ""
+    return case["construct"], "" if found.result == "not exported" else f"`{' '.join(words)}`", f"{message}{note}"
 
 
 def _node_row(row: nodes.Row) -> tuple[str, ...]:
