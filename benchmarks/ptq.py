@@ -101,7 +101,7 @@ def _result(
 ) -> tuple[str, float]:
     """A line of results, and the distance of the outputs."""
     trace = simulate(network, frames, keep_layers=True)
-    given = network.readout.classes(trace.spikes, trace.membrane)
+    given = network.readout.classes(trace.spikes, trace.levels)
     layers = [
         int(np.count_nonzero(ours != theirs)) / max(int(np.count_nonzero(theirs)), 1)
         for ours, theirs in zip(trace.layer_spikes or (), wanted.layer_spikes or (), strict=True)

@@ -37,7 +37,7 @@ def pair_key(first: str, second: str) -> str:
 
 
 class DivergenceJson(TypedDict):
-    """`Divergence` as JSON."""
+    """`Divergence` as JSON; `of_values` is there where it is true."""
 
     sample: int
     layer: str
@@ -45,10 +45,11 @@ class DivergenceJson(TypedDict):
     step: int
     first: int
     second: int
+    of_values: NotRequired[bool]
 
 
 class SpikeComparisonJson(TypedDict):
-    """`SpikeComparison` as JSON; older files have no names of the executions."""
+    """`SpikeComparison` as JSON; older files lack the names of the executions, `of_values` is there if it is true."""
 
     first: NotRequired[str]
     second: NotRequired[str]
@@ -58,6 +59,7 @@ class SpikeComparisonJson(TypedDict):
     entries_compared: int
     mismatches: int
     first_divergence: DivergenceJson | None
+    of_values: NotRequired[bool]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +72,9 @@ class Divergence:
         layer: name of the layer; it ends in " membrane" where voltages differ.
         neuron: index of the neuron, `(C, H, W)` or `(N,)`.
         step: time step, from 0.
-        first: spike (0 or 1) of the first execution, or its voltage in the chip's units.
+        first: spike (0 or 1) of the first execution, its voltage in the chip's units, or the value of its message.
         second: the same of the second execution.
+        of_values: whether values of messages differ, in a sigma-delta network.
     """
 
     sample: int
@@ -80,6 +83,7 @@ class Divergence:
     step: int
     first: int
     second: int
+    of_values: bool = False
 
     @property
     def of_membrane(self) -> bool:
@@ -88,22 +92,15 @@ class Divergence:
 
     def describe(self, first: str, second: str) -> str:
         """One sentence for people; `first` and `second` are the names of the executions."""
-        what = "voltages" if self.of_membrane else "spikes"
+        what = "voltages" if self.of_membrane else "values" if self.of_values else "spikes"
         return (
             f"first divergence in layer {self.layer}, step {self.step}, neuron {self.neuron}, sample {self.sample}: "
             f"{what} {self.first} ({title_of(first)}) and {self.second} ({title_of(second)})"
         )
 
     def to_json(self) -> DivergenceJson:
-        """Plain values, one key for each attribute."""
-        return {
-            "sample": self.sample,
-            "layer": self.layer,
-            "neuron": self.neuron,
-            "step": self.step,
-            "first": self.first,
-            "second": self.second,
-        }
+        """Plain values, one key for each attribute; `of_values` if it is true."""
+        return _plain(self)
 
     @classmethod
     def from_json(cls, value: DivergenceJson) -> Divergence:
@@ -121,10 +118,11 @@ class SpikeComparison:
         second: name of the second execution.
         samples: number of samples compared.
         layers: names of the layers compared, in order.
-        spikes_compared: spikes of the first execution in these layers.
-        entries_compared: (neuron, time step) pairs at which spikes, or voltages, were compared.
+        spikes_compared: spikes of the first execution in these layers, or messages that are not 0.
+        entries_compared: (neuron, time step) pairs at which spikes, voltages or values were compared.
         mismatches: entries that differ.
         first_divergence: the first of them; None if the executions are equal.
+        of_values: whether values of messages were compared, of a sigma-delta network.
     """
 
     first: str = "first"
@@ -135,6 +133,7 @@ class SpikeComparison:
     entries_compared: int
     mismatches: int
     first_divergence: Divergence | None
+    of_values: bool = False
 
     @property
     def equal(self) -> bool:
@@ -145,7 +144,8 @@ class SpikeComparison:
         """Sentences for people: one with the counts, one more with the first divergence if there is any."""
         first, second = title_of(self.first), title_of(self.second)
         counts = (
-            f"{first} against {second}: {self.mismatches:,} mismatches in {self.spikes_compared:,} spikes of "
+            f"{first} against {second}: {self.mismatches:,} mismatches in {self.spikes_compared:,} "
+            f"{'messages' if self.of_values else 'spikes'} of "
             f"{self.samples:,} samples, layers {', '.join(self.layers)}"
         )
         found = self.first_divergence
@@ -153,17 +153,8 @@ class SpikeComparison:
 
     def to_json(self) -> SpikeComparisonJson:
         """Plain values, one key for each attribute."""
-        found = self.first_divergence
-        return {
-            "first": self.first,
-            "second": self.second,
-            "samples": self.samples,
-            "layers": self.layers,
-            "spikes_compared": self.spikes_compared,
-            "entries_compared": self.entries_compared,
-            "mismatches": self.mismatches,
-            "first_divergence": None if found is None else found.to_json(),
-        }
+        found, plain = self.first_divergence, _plain(self)
+        return plain | {"first_divergence": None if found is None else found.to_json()}
 
     @classmethod
     def from_json(cls, value: SpikeComparisonJson) -> SpikeComparison:
@@ -178,6 +169,7 @@ class SpikeComparison:
             entries_compared=value["entries_compared"],
             mismatches=value["mismatches"],
             first_divergence=None if first is None else Divergence.from_json(first),
+            of_values=value.get("of_values", False),
         )
 
 
@@ -187,15 +179,18 @@ def compare_layers(
     second: Sequence[np.ndarray],
     membranes: tuple[np.ndarray, np.ndarray] | None = None,
     executions: tuple[str, str] = ("first", "second"),
+    *,
+    of_values: bool = False,
 ) -> SpikeComparison:
-    """Compares spikes layer by layer, and voltages after them.
+    """Compares spikes, or values of messages, layer by layer, and voltages after them.
 
     Args:
         names: names of the layers, in order.
-        first: spikes of each layer in the first execution, `[N, T, *shape]` of 0 and 1.
+        first: spikes of each layer in the first execution, `[N, T, *shape]` of 0 and 1, or values.
         second: the same in the second execution.
         membranes: voltages of the last layer `[N, T, K]` in both executions.
         executions: names of the two executions.
+        of_values: whether `first` and `second` are values of messages.
 
     Raises:
         ValueError: the shapes differ.
@@ -203,13 +198,14 @@ def compare_layers(
     shapes = [layer.shape for layer in first], [layer.shape for layer in second]
     if shapes[0] != shapes[1] or len(names) != len(first):
         raise ValueError(f"layers {shapes[0]} cannot be compared with {shapes[1]}")
-    spikes = sum(int(layer.sum(dtype=np.int64)) for layer in first)
+    spikes = sum(int(np.count_nonzero(layer)) for layer in first)
     if membranes is not None:
         if membranes[0].shape != membranes[1].shape:
             raise ValueError(f"membranes {membranes[0].shape} cannot be compared with {membranes[1].shape}")
         names = [*names, f"{names[-1]}{MEMBRANE}"]
         first, second = [*first, membranes[0]], [*second, membranes[1]]
     differs = [a != b for a, b in zip(first, second, strict=True)]
+    divergence = _first(names, first, second, differs)
     return SpikeComparison(
         first=executions[0],
         second=executions[1],
@@ -218,7 +214,8 @@ def compare_layers(
         spikes_compared=spikes,
         entries_compared=sum(layer.size for layer in first),
         mismatches=sum(int(layer.sum()) for layer in differs),
-        first_divergence=_first(names, first, second, differs),
+        first_divergence=None if divergence is None else replace(divergence, of_values=of_values),
+        of_values=of_values,
     )
 
 
@@ -234,16 +231,16 @@ def compare_traces(
         executions: their names; None: the traces' `backend`.
 
     Returns:
-        A comparison of all layers if both traces have `layer_spikes`, else of the output layer. Membranes are compared
-        if both traces have them.
+        A comparison of all layers if both traces have them, else of the output layer. Membranes are compared if both
+        traces have them, and values in place of spikes.
 
     Raises:
         ValueError: the shapes differ.
     """
-    names = [layer.name for layer in network.layers]
-    pair = first.layer_spikes, second.layer_spikes
+    names, of_values = [layer.name for layer in network.layers], network.sends_values
+    pair = first.signals, second.signals
     if pair[0] is None or pair[1] is None:
-        names, pair = names[-1:], ((first.spikes,), (second.spikes,))
+        names, pair = names[-1:], ((first.output,), (second.output,))
     membranes = None
     if first.membrane is not None and second.membrane is not None:
         membranes = first.membrane, second.membrane
@@ -251,7 +248,8 @@ def compare_traces(
     assert layers is not None
     assert others is not None
     shaped = [np.reshape(b, a.shape) if b.size == a.size else b for a, b in zip(layers, others, strict=True)]
-    return compare_layers(names, layers, shaped, membranes, executions or (first.backend, second.backend))
+    executions = executions or (first.backend, second.backend)
+    return compare_layers(names, layers, shaped, membranes, executions, of_values=of_values)
 
 
 def merge(parts: Sequence[SpikeComparison]) -> SpikeComparison:
@@ -275,6 +273,10 @@ def merge(parts: Sequence[SpikeComparison]) -> SpikeComparison:
         mismatches=sum(part.mismatches for part in parts),
         first_divergence=first,
     )
+
+
+def _plain(value: Divergence | SpikeComparison) -> Any:
+    return {key: entry for key, entry in vars(value).items() if key != "of_values" or entry}
 
 
 def _first(

@@ -96,7 +96,7 @@ def compare_backends(
             own = first.simulate(network, chunk[finished], keep_layers=True)
             found = compare_traces(network, own, trace, (first.name, second.name))
             parts.append(found)
-            outputs.append(SpikeTrace(backend=trace.backend, spikes=trace.spikes, membrane=trace.membrane))
+            outputs.append(replace(trace, counts=None, step_counts=None, layer_spikes=None, layer_values=None))
             done.append(start + finished)
             if case is None and case_folder is not None and found.first_divergence is not None:
                 sample = chunk[finished], numbers[start + finished]
@@ -142,11 +142,19 @@ def _keep_case(
 
 
 def _rows(trace: SpikeTrace, rows: slice) -> SpikeTrace:
+    def part(array: np.ndarray | None) -> np.ndarray | None:
+        return None if array is None else array[rows]
+
+    def parts(layers: tuple[np.ndarray, ...] | None) -> tuple[np.ndarray, ...] | None:
+        return None if layers is None else tuple(layer[rows] for layer in layers)
+
     return SpikeTrace(
         backend=trace.backend,
         spikes=trace.spikes[rows],
-        layer_spikes=None if trace.layer_spikes is None else tuple(layer[rows] for layer in trace.layer_spikes),
-        membrane=None if trace.membrane is None else trace.membrane[rows],
+        layer_spikes=parts(trace.layer_spikes),
+        values=part(trace.values),
+        layer_values=parts(trace.layer_values),
+        membrane=part(trace.membrane),
     )
 
 

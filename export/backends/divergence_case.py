@@ -122,9 +122,9 @@ def replay(case: Path, *, timeout_s: float = 600.0) -> Replay:
 
 
 def _signal(network: IntegerNetwork, trace: SpikeTrace, divergence: Divergence) -> np.ndarray:
-    """Spikes `[N, T, *shape]` of the layer that differs, or the membrane `[N, T, K]`."""
+    """Spikes or values `[N, T, *shape]` of the layer that differs, or the membrane `[N, T, K]`."""
     if divergence.layer.endswith(MEMBRANE) and trace.membrane is not None:
         return trace.membrane
     index = [layer.name for layer in network.layers].index(divergence.layer)
-    spikes = trace.spikes if trace.layer_spikes is None else trace.layer_spikes[index]
-    return spikes.reshape(*trace.spikes.shape[:2], *network.layers[index].output_shape)
+    sent = trace.output if trace.signals is None else trace.signals[index]
+    return sent.reshape(*trace.spikes.shape[:2], *network.layers[index].output_shape)

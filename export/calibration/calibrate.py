@@ -26,7 +26,8 @@ from spikeport.export.graph.spiking_graph import SpikingGraph
 from spikeport.export.mapping.limit_checks import accumulator_bound
 from spikeport.export.network.accuracy import compare_with_labels
 from spikeport.export.network.fixed_point import ACCUMULATOR_LIMIT, STATE_SHIFT
-from spikeport.export.network.integer_network import MESSAGE_BITS_LIMIT, IntegerNetwork
+from spikeport.export.network.input_range import MESSAGE_BITS_LIMIT
+from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.readout import SILENT, UNLABELED, Readout
 from spikeport.export.network.spike_trace import SpikeTrace
 from spikeport.export.quantization.bias_neurons import with_messages
@@ -233,7 +234,7 @@ def _compare_on_check(
             )
         )
     classes = check.float_trace.classes(readout)
-    given = [readout.classes(trace.spikes, trace.membrane) for trace in traces]
+    given = [readout.classes(trace.spikes, trace.levels) for trace in traces]
     labels = np.full(len(classes), UNLABELED) if check.labels is None else check.labels
     right = [compare_with_labels(labels, one).accuracy for one in (*given, classes)]
     silent = [int(np.count_nonzero(one == SILENT)) for one in (*given, classes)]

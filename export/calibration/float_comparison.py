@@ -178,7 +178,7 @@ def _compare(
         _row(layer.name, spikes, trace.layer_spikes[entries[layer.name]])
         for (layer, _), spikes in zip(layers, wanted.layer_spikes, strict=True)
     ]
-    ours, theirs = network.readout.classes(trace.spikes, trace.membrane), wanted.classes(network.readout)
+    ours, theirs = network.readout.classes(trace.spikes, trace.levels), wanted.classes(network.readout)
     silent = next((row.name for row in rows if not row.float_rate and not (membrane and row is rows[-1])), None)
     if silent is not None:
         notes = [

@@ -18,6 +18,7 @@ import numpy as np
 
 from spikeport.errors import UserError
 from spikeport.export.formats.frame_labels import checked_labels, notice_other_labels
+from spikeport.export.formats.frame_reader import FrameReader
 from spikeport.files import write_npz
 from spikeport.npy_header import read_npy_header
 from spikeport.values import Shape
@@ -34,10 +35,10 @@ def write_frames(path: str | os.PathLike[str], frames: np.ndarray, labels: np.nd
 
     Args:
         path: the file.
-        frames: integers `[N, T, ...]` of 0 to 255, stored as uint8.
+        frames: integers `[N, T, ...]` of 0 to 255, stored as uint8; an int16 array is stored as it is.
         labels: class numbers `[N]`, stored as int64, or None.
     """
-    arrays: dict[str, np.ndarray] = {"frames": frames.astype(np.uint8)}
+    arrays: dict[str, np.ndarray] = {"frames": frames if frames.dtype == np.int16 else frames.astype(np.uint8)}
     if labels is not None:
         arrays["labels"] = labels.astype(np.int64)
     write_npz(path, **arrays)
@@ -64,92 +65,12 @@ def read_frames(
     return frames[:], labels
 
 
-class FrameReader:
-    """Frames of a file, read when they are indexed, for example `reader[3:7]`.
-
-    Indexing raises UserError, with the number of the sample, for values outside 0..limit.
-
-    Args:
-        stored: the memory-mapped array.
-        input_shape: shape of one frame.
-        limit: largest input of the network.
-        where, clip: the file, for errors; whether larger values are clipped to the limit.
-
-    Attributes:
-        dtype: uint8.
-        shape: `(N, T, *input_shape)`.
-        clipped: number of events removed by clipping values to the limit, over all reads.
-    """
-
-    dtype = np.dtype(np.uint8)
-
-    def __init__(
-        self,
-        stored: np.ndarray,
-        input_shape: Shape,
-        limit: int,
-        where: str,
-        clip: bool = False,
-    ) -> None:
-        self._clip, self.clipped = clip, 0
-        self._stored = stored.view(np.uint8) if stored.dtype.kind == "b" else stored
-        self._limit, self._where = limit, where
-        self.shape = (stored.shape[0], stored.shape[1], *input_shape)
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.shape)
-
-    @property
-    def stored(self) -> np.ndarray:
-        """The array in the file, unchecked; a memory map if the file is not compressed."""
-        return self._stored
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, key: Any) -> np.ndarray:
-        if isinstance(key, tuple):
-            samples, *rest = key or (slice(None),)
-            block = self[samples]
-            return block[tuple(rest)] if block.ndim < self.ndim else block[(slice(None), *rest)]
-        one = isinstance(key, (int, np.integer))
-        numbers = np.atleast_1d(np.arange(len(self))[key])
-        values = np.asarray(self._stored[key])
-        values = values.reshape(len(numbers), *self.shape[1:])
-        if self._clip:
-            within = np.minimum(values, self._limit)
-            self.clipped += int((values.astype(np.int64) - within).sum()) if np.any(values > self._limit) else 0
-            values = within
-        self._check(values, numbers)
-        values = values.astype(np.uint8)
-        return values[0] if one else values
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return self[:] if dtype is None else self[:].astype(dtype)
-
-    def _check(self, values: np.ndarray, numbers: np.ndarray) -> None:
-        if not values.size or (values.min() >= 0 and values.max() <= self._limit):
-            return
-        flat = values.reshape(len(values), -1)
-        at = int(np.argmax((flat.min(axis=1) < 0) | (flat.max(axis=1) > self._limit)))
-        spikes, most = self._limit == 1, int(values.max())
-        graded = f", or export with --message-bits {most.bit_length()} (Loihi 2)" if spikes and 1 < most < 256 else ""
-        raise UserError(
-            f"frames of sample {numbers[at]} hold values from {flat[at].min()} to {flat[at].max()}",
-            where=self._where,
-            cause="the network takes spikes of 0 and 1, and netx would silently make counts binary" if spikes
-            else f"the network takes counts of 0 to {self._limit}",
-            hint=f"clip them: --clip, or frames.clip(0, {self._limit})" + graded,
-        )  # fmt: skip
-
-
 def open_frames(
     path: str | os.PathLike[str],
     input_shape: Shape,
     limit: int = 1,
     *,
+    lowest: int = 0,
     clip: bool = False,
     outputs: int | None = None,
 ) -> tuple[FrameReader, np.ndarray | None]:
@@ -161,9 +82,9 @@ def open_frames(
     Args:
         path: a .npz file with `frames` and optionally `labels`, or a .npy file with frames.
         input_shape: shape of one time step, `(C, H, W)` or `(D,)`.
-        limit: largest legal value of a frame, at most 255. It is 1 for spikes, since netx would silently convert
-            counts to 0 and 1.
-        clip: True to clip larger values to the limit.
+        limit: largest legal value of a frame. It is 1 for spikes, since netx would silently convert counts to 0 and 1.
+        lowest: smallest legal value, below 0 for networks that take values with a sign.
+        clip: True to clip other values to these two.
         outputs: number of classes, which labels must stay below. The label -1 means unlabeled.
 
     Returns:
@@ -194,7 +115,7 @@ def open_frames(
         notice_other_labels(path)
     else:
         labels = checked_labels(labels, len(frames), where, outputs)
-    return FrameReader(frames, tuple(input_shape), limit, where, clip), labels
+    return FrameReader(frames, tuple(input_shape), limit, where, clip, lowest=lowest), labels
 
 
 def _check_shape(frames: np.ndarray, input_shape: Shape, where: str) -> None:

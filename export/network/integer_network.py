@@ -12,12 +12,14 @@ from typing import Literal
 import numpy as np
 
 from spikeport.errors import UserError
-from spikeport.export.network.fixed_point import BIAS_LIMIT, DECAY_ONE, THRESHOLD_LIMIT, weight_fault
+from spikeport.export.network.fixed_point import weight_fault
 from spikeport.export.network.geometry import conv_extent
+from spikeport.export.network.input_range import MESSAGE_BITS_LIMIT, input_range
+from spikeport.export.network.neurons.base import NeuronModel
+from spikeport.export.network.neurons.sigma_delta import MESSAGE_BITS
+from spikeport.export.network.neurons.table import NEURONS, check_order
 from spikeport.export.network.readout import Readout
 from spikeport.values import Shape
-
-MESSAGE_BITS_LIMIT = 8  # frames are uint8
 
 Parameter = int | np.ndarray  # one value for all neurons, or int32 of `output_shape`
 
@@ -26,7 +28,8 @@ Parameter = int | np.ndarray  # one value for all neurons, or int32 of `output_s
 class IntegerLayer:
     """Synapses and their neurons, in Loihi's integers.
 
-    In each time step, with the input spikes x and the layer's own spikes s of the previous step:
+    Neurons are CUBA, or those that `neuron` names; `neurons.sigma_delta` has the equations of these. In each time
+    step of CUBA neurons, with the input spikes x and the layer's own spikes s of the previous step:
     u = wrap(decay(u, i_decay) + 64 (weight x + weight_rec s)); v = saturate(decay(v, v_decay) + u + 64 bias);
     if v > 64 vth_mant, the neuron fires and v becomes 0. The functions are those of `fixed_point`.
 
@@ -40,6 +43,7 @@ class IntegerLayer:
             simulators support.
         v_decay: decay of the voltage, as `i_decay` (vDecay).
         vth_mant: threshold mantissa, one number or one per neuron, as `i_decay`.
+        neuron: model of the neurons, a key of `NEURONS`. Sigma-delta neurons have decays of 0 and one threshold.
         input_shape: `(C, H, W)` or `(N,)`.
         stride: stride of a convolution, (height, width).
         padding: zeros on each side, (height, width).
@@ -62,6 +66,7 @@ class IntegerLayer:
     v_decay: Parameter
     vth_mant: Parameter
     input_shape: Shape
+    neuron: str = "cuba"
     stride: tuple[int, int] = (1, 1)
     padding: tuple[int, int] = (0, 0)
     dilation: tuple[int, int] = (1, 1)
@@ -83,10 +88,8 @@ class IntegerLayer:
         if self.kind not in ranks:
             raise UserError(f"layer kind {self.kind!r} is unknown", where=self.name, hint="use dense or conv")
         if self.weight.ndim != ranks[self.kind]:
-            raise UserError(
-                f"a {self.kind} weight has {ranks[self.kind]} axes, this one has shape {self.weight.shape}",
-                where=self.name,
-            )
+            raise UserError(f"a {self.kind} weight has {ranks[self.kind]} axes, this one has shape {self.weight.shape}",
+                            where=self.name)  # fmt: skip
         if self.kind != "dense" and (self.weight_rec is not None or self.delay is not None):
             raise UserError(f"a {self.kind} layer takes neither recurrent weights nor delays", where=self.name,
                             cause="netx has them for dense layers only")  # fmt: skip
@@ -96,11 +99,8 @@ class IntegerLayer:
             if self.weight.size != 1:
                 raise UserError(f"an input layer has one weight, this one has {self.weight.size}", where=self.name)
         elif int(np.prod(self.input_shape)) != self.weight.shape[1]:
-            raise UserError(
-                f"weight {self.weight.shape} expects {self.weight.shape[1]} inputs, the layer before gives "
-                f"{self.input_shape}",
-                where=self.name,
-            )
+            raise UserError(f"weight {self.weight.shape} expects {self.weight.shape[1]} inputs, the layer before gives "
+                            f"{self.input_shape}", where=self.name)  # fmt: skip
         outputs = self.weight.shape[0]
         if self.weight_rec is not None and self.weight_rec.shape != (outputs, outputs):
             raise UserError(f"weight_rec has shape {self.weight_rec.shape}, expected ({outputs}, {outputs})",
@@ -143,6 +143,8 @@ class IntegerLayer:
 
     def _check_neurons(self) -> None:
         shape = self.output_shape
+        if self.neuron not in NEURONS or self.kind not in self.model.kinds:
+            raise UserError(f"a {self.kind} layer cannot have {self.neuron!r} neurons", where=self.name)
         if self.bias is not None and self.bias.shape not in ((shape[0],), shape):
             raise UserError(f"bias has shape {self.bias.shape}, expected ({shape[0]},) or {shape}", where=self.name)
         if self.kind == "input" and self.bias is not None and np.any(self.bias != self.bias.flat[0]):
@@ -162,24 +164,16 @@ class IntegerLayer:
             fault = weight_fault(np.concatenate([array.ravel() for array in both]))  # netx has one exponent for both
             if fault:
                 raise UserError(f"weights cannot go to the chip: {fault}", where=self.name)
-        for key in ("i_decay", "v_decay"):
-            self._check_range(key, 0, DECAY_ONE)
-        self._check_range(
-            "vth_mant", 1, THRESHOLD_LIMIT, "vThMant has 17 bits",
-            "rescale the layer's weights, bias and threshold together",
-        )  # fmt: skip
-        if self.bias is not None:
-            self._check_range(
-                "bias", -BIAS_LIMIT, BIAS_LIMIT, "the bias mantissa has 13 bits with its sign",
-                "choose a smaller scale for this layer, or train with smaller biases",
-            )  # fmt: skip
+        self.model.check_ranges(self.name, {key: getattr(self, key) for key in self.model.ranges})
+        if self.model.sends_values and (np.ndim(self.vth_mant) or self.weight_rec is not None):
+            what = "a threshold of each neuron" if np.ndim(self.vth_mant) else "recurrent weights"
+            raise UserError(f"{self.neuron} neurons with {what}", where=self.name,
+                            cause="Lava has one threshold a layer, and lava-dl no recurrent layer of them")  # fmt: skip
 
-    def _check_range(self, key: str, low: int, high: int, why: str = "", hint: str = "") -> None:
-        values = np.asarray(getattr(self, key))
-        outside = values[(values < low) | (values > high)]
-        if outside.size:
-            raise UserError(f"{key} = {int(outside.flat[0])} is outside {low}..{high}", where=self.name, cause=why,
-                            hint=hint)  # fmt: skip
+    @property
+    def model(self) -> NeuronModel:
+        """The row of `NEURONS` for these neurons."""
+        return NEURONS[self.neuron]
 
     @property
     def output_shape(self) -> Shape:
@@ -222,7 +216,7 @@ class IntegerNetwork:
         input_shape: `(C, H, W)` or `(N,)` of one time step.
         layers: the layers in order.
         input_message_bits: 0 if inputs are spikes; else inputs are counts of 0 to 2^bits - 1 (graded spikes of
-            Loihi 2).
+            Loihi 2). Sigma-delta layers without a delta layer before them take messages of 16 bits with a sign.
         readout: how output spikes become a class.
 
     Raises:
@@ -244,21 +238,41 @@ class IntegerNetwork:
             if layer.kind == "input" and index:
                 raise UserError("an input layer comes after other layers", where=layer.name)
             shape = layer.output_shape
-        if not 0 <= self.input_message_bits <= MESSAGE_BITS_LIMIT:
-            raise UserError(f"input_message_bits = {self.input_message_bits} is outside 0..{MESSAGE_BITS_LIMIT}")
-        if self.input_message_bits and self.layers[0].kind == "input":
-            raise UserError("an input layer with neurons takes no messages", where=self.layers[0].name)
+        check_order([layer.name for layer in self.layers], [layer.model for layer in self.layers])
+        self._check_messages()
         self.readout.check(int(np.prod(self.output_shape)))
+
+    def _check_messages(self) -> None:
+        first, last, bits = self.layers[0], self.layers[-1], self.input_message_bits
+        if self.sends_values != (self.readout.kind == "values"):
+            raise UserError(f"a {self.readout.kind} read-out does not fit {last.neuron} neurons", where=last.name)
+        if bits and first.kind == "input":
+            raise UserError("an input layer with neurons takes no messages", where=first.name)
+        if self.sends_values and bits != (0 if first.kind == "input" else MESSAGE_BITS):
+            raise UserError(f"input_message_bits = {bits}, and messages have {MESSAGE_BITS} bits", where=first.name)
+        if not self.sends_values and not 0 <= bits <= MESSAGE_BITS_LIMIT:
+            raise UserError(f"input_message_bits = {bits} is outside 0..{MESSAGE_BITS_LIMIT}")
+
+    @property
+    def sends_values(self) -> bool:
+        """Whether layers exchange integers with a sign, not spikes."""
+        return self.layers[0].model.sends_values
 
     @property
     def input_limit(self) -> int:
-        """Largest legal value of an input: 1 for spikes. The drive of an input layer must be a legal bias."""
+        """Largest legal value of an input: 1 for spikes."""
+        return self._input_range[1]
+
+    @property
+    def input_lowest(self) -> int:
+        """Smallest legal value of an input: 0, or a negative one of a sigma-delta network."""
+        return self._input_range[0]
+
+    @property
+    def _input_range(self) -> tuple[int, int]:
         first = self.layers[0]
-        if first.kind == "input":
-            weight, bias = int(first.weight[0]), int(first.bias_map.flat[0])
-            room = BIAS_LIMIT - bias if weight > 0 else BIAS_LIMIT + bias
-            return min((1 << MESSAGE_BITS_LIMIT) - 1, room // abs(weight) if weight else 1 << MESSAGE_BITS_LIMIT)
-        return (1 << self.input_message_bits) - 1 if self.input_message_bits else 1
+        drive = (int(first.weight[0]), int(first.bias_map.flat[0])) if first.kind == "input" else None
+        return input_range(first.model, drive, self.input_message_bits)
 
     @property
     def outputs(self) -> int:
@@ -275,12 +289,8 @@ def _frozen_integers(array: np.ndarray, layer: str, what: str) -> np.ndarray:
     values = np.asarray(array)
     integers = values.astype(np.int32)
     if values.dtype.kind not in "iuf" or not np.array_equal(integers, values):
-        raise UserError(
-            f"{what} holds values that are not integers",
-            where=layer,
-            cause="netx would truncate them toward zero",
-            hint="quantize the network first",
-        )
+        raise UserError(f"{what} holds values that are not integers", where=layer,
+                        cause="netx would truncate them toward zero", hint="quantize the network first")  # fmt: skip
     integers = integers.copy()
     integers.setflags(write=False)
     return integers

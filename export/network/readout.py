@@ -22,14 +22,16 @@ class Readout:
     """Rule that converts outputs to classes.
 
     Attributes:
-        kind: "spikes" (the class with the most spikes), "membrane" (the highest voltage of the last layer) or "linear"
-            (the host computes `weight` times spike counts plus `bias` times steps).
-        over_time: reduction of voltages over time steps: "sum", "max" or "last".
+        kind: "spikes" (the class with the most spikes), "membrane" (the highest voltage of the last layer), "linear"
+            (the host computes `weight` times spike counts plus `bias` times steps) or "values" (the largest value that
+            the last layer of a sigma-delta network sends).
+        over_time: reduction of voltages or values over time steps: "sum", "max" or "last". The sum of the messages of
+            a sigma-delta layer is its activation, less what its threshold holds back.
         weight: float64 `[K, outputs]` of a linear read-out, else None.
         bias: float64 `[K]` of a linear read-out, or None.
     """
 
-    kind: Literal["spikes", "membrane", "linear"] = "spikes"
+    kind: Literal["spikes", "membrane", "linear", "values"] = "spikes"
     over_time: Literal["sum", "max", "last"] = "sum"
     weight: np.ndarray | None = None
     bias: np.ndarray | None = None
@@ -43,9 +45,9 @@ class Readout:
         Raises:
             UserError: it is not valid.
         """
-        if self.kind not in ("spikes", "membrane", "linear") or self.over_time not in ("sum", "max", "last"):
+        if self.kind not in ("spikes", "membrane", "linear", "values") or self.over_time not in ("sum", "max", "last"):
             raise UserError(f"read-out {self.kind!r} over {self.over_time!r} is unknown",
-                            hint="use spikes, membrane (sum, max or last) or linear")  # fmt: skip
+                            hint="use spikes, membrane or values (sum, max or last), or linear")  # fmt: skip
         if (self.weight is not None) != (self.kind == "linear"):
             raise UserError(f"a {self.kind} read-out with{'' if self.weight is not None else 'out'} weights")
         if self.weight is None:
@@ -73,18 +75,18 @@ class Readout:
             else getattr(self, key) == getattr(other, key) for key in vars(self)
         )  # fmt: skip
 
-    def classes(self, spikes: np.ndarray, membrane: np.ndarray | None = None) -> np.ndarray:
+    def classes(self, spikes: np.ndarray, levels: np.ndarray | None = None) -> np.ndarray:
         """Predicts the class of each sample.
 
         Args:
             spikes: output spikes `[N, T, outputs]`.
-            membrane: voltages `[N, T, outputs]`, for a membrane read-out.
+            levels: `[N, T, outputs]`, voltages for a membrane read-out, values for a read-out of values.
 
         Returns:
-            int64 `[N]`. SILENT (-1) for samples without an output spike, except with a membrane read-out.
+            int64 `[N]`. SILENT (-1) for samples without an output spike, except with a read-out of `levels`.
 
         Raises:
-            ValueError: a membrane read-out without `membrane`.
+            ValueError: a read-out of levels without `levels`.
         """
         if self.kind == "spikes":
             return classify(spikes)
@@ -94,14 +96,14 @@ class Readout:
             scores = counts @ self.weight.T
             found = np.argmax(scores if self.bias is None else scores + spikes.shape[1] * self.bias, axis=1)
             return np.where(counts.any(axis=1), found, SILENT)
-        if membrane is None:
-            raise ValueError("a membrane read-out needs membranes")
+        if levels is None:
+            raise ValueError(f"a {self.kind} read-out needs the voltages or values of the last layer")
         over = {
             "sum": lambda v: v.sum(axis=1, dtype=np.int64),
             "max": lambda v: v.max(axis=1),
             "last": lambda v: v[:, -1],
         }
-        return np.argmax(over[self.over_time](membrane), axis=1)
+        return np.argmax(over[self.over_time](levels), axis=1)
 
 
 def classify(spikes: np.ndarray) -> np.ndarray:

@@ -97,7 +97,10 @@ def simulate(
     check_device(device)
     backends = chosen(backend, device=device, memory_bytes=bytes_of(memory), workers=workers, timeout_s=timeout_s)
     network = read_netx(net, shape_of(input_shape))
-    inputs, labels = open_frames(frames, network.input_shape, network.input_limit, clip=clip, outputs=network.outputs)
+    inputs, labels = open_frames(
+        frames, network.input_shape, network.input_limit, lowest=network.input_lowest, clip=clip,
+        outputs=network.outputs,
+    )  # fmt: skip
     drawn = draw(len(inputs) if samples is None else samples, len(inputs), labels, seed=seed)
     rows = None if drawn.whole else drawn.rows
     given: Any = inputs if rows is None else inputs[rows]
@@ -124,7 +127,10 @@ def simulate(
         done.lines.append(str(out))
     if clip:
         done.result["events_clipped"] = inputs.clipped
-        done.lines.append(f"note: {inputs.clipped:,} events were lost where counts exceed {network.input_limit}")
+        done.lines.append(
+            f"note: {inputs.clipped:,} {'units' if network.sends_values else 'events'} were lost where "
+            f"{'values' if network.sends_values else 'counts'} exceed {network.input_limit}"
+        )
     show(done.result, json, done.lines)
     if done.failure:
         sys.stdout.flush()

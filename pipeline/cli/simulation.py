@@ -196,15 +196,15 @@ def _describe(
     whole: bool = True,
 ) -> Simulated:
     result = {"backend": backend, "steps": int(frames.shape[1]), **totals.result()}
+    sent = "messages" if "output_messages" in result else "spikes"
     lines = [
-        f"{backend}: {result['samples']} samples of {result['steps']} steps, {result['output_spikes']:,} output spikes"
+        f"{backend}: {result['samples']} samples of {result['steps']} steps, {result[f'output_{sent}']:,} output {sent}"
     ]
     read = "" if result["readout"] == "spikes" else f" ({result['readout']} read-out)"
     lines += answer_lines(totals.accuracy(), result["samples"], result["silent"], read, whole=whole)
     if "layers" in result:
-        lines += text_table(
-            ("layer", "spikes/sample", "synops/sample"), [tuple(row.values()) for row in result["layers"]]
-        )
+        head = ("layer", f"{sent}/sample", "synops/sample" if sent == "spikes" else "MACs/sample")
+        lines += text_table(head, [tuple(row.values()) for row in result["layers"]])
     return Simulated(result=result, lines=lines, trace=trace and replace(trace, rows=rows))
 
 

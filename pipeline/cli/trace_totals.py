@@ -37,7 +37,7 @@ class TraceTotals:
         """
         self._samples += len(trace.spikes)
         self._per_neuron += trace.spikes.sum(axis=(0, 1), dtype=np.int64)
-        classes = self._network.readout.classes(trace.spikes, trace.membrane)
+        classes = self._network.readout.classes(trace.spikes, trace.levels)
         self._silent += int(np.count_nonzero(classes == SILENT))
         if self._labels is not None:
             self._answers.append(compare_with_labels(self._labels[rows], classes))
@@ -66,13 +66,15 @@ class TraceTotals:
             `samples`, `silent` (samples without an output spike), `output_spikes`, `output_spikes_per_neuron` and
             `readout`. With labels, `labeled`, `unlabeled` and `accuracy` over the labeled samples, where silent
             samples count as wrong; without labeled samples it is None, with a `reason`. With counts, `layers`, the
-            counts of each layer per sample.
+            counts of each layer per sample. A sigma-delta network has `messages` and `macs` in the place of `spikes`
+            and `synops`, and messages of 0 are not counted.
         """
+        sent, operations = ("messages", "macs") if self._network.sends_values else ("spikes", "synops")
         found: dict[str, Any] = {
             "samples": self._samples,
             "silent": self._silent,
-            "output_spikes": int(self._per_neuron.sum()),
-            "output_spikes_per_neuron": self._per_neuron.tolist(),
+            f"output_{sent}": int(self._per_neuron.sum()),
+            f"output_{sent}_per_neuron": self._per_neuron.tolist(),
             "readout": self._network.readout.kind,
         }
         if self._labels is not None:
@@ -84,8 +86,8 @@ class TraceTotals:
             found["layers"] = [
                 {
                     "name": layer.name,
-                    "spikes_per_sample": self._totals["spikes_out"][index] / self._counted,
-                    "synops_per_sample": self._totals["synops"][index] / self._counted,
+                    f"{sent}_per_sample": self._totals["spikes_out"][index] / self._counted,
+                    f"{operations}_per_sample": self._totals["synops"][index] / self._counted,
                 }
                 for index, layer in enumerate(self._network.layers)
             ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
@@ -45,6 +45,7 @@ class LayerMeansJson(TypedDict):
         updates_active_per_sample: active neuron updates.
         updates_inactive_per_sample: inactive neuron updates.
         messages_per_sample: messages between layers.
+        operation: "MAC" where synaptic operations are multiply-accumulates; they are additions elsewhere.
     """
 
     name: str
@@ -61,6 +62,7 @@ class LayerMeansJson(TypedDict):
     updates_active_per_sample: float
     updates_inactive_per_sample: float
     messages_per_sample: float
+    operation: NotRequired[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +92,7 @@ class LayerActivity:
         dense_ops_per_pass: operations of one dense pass, exact at the edges.
         naive_macs_per_pass: operations of one dense pass, padding counted.
         takes_values: whether input events carry values.
+        multiplies: whether messages are integers with a sign, so that each operation is a multiply-accumulate.
         carried_synops: `synops` with each event counted as often as its value; None where values are unknown.
         effective_carried_synops: `effective_synops` counted in the same way.
     """
@@ -115,6 +118,7 @@ class LayerActivity:
     dense_ops_per_pass: int
     naive_macs_per_pass: int
     takes_values: bool = False
+    multiplies: bool = False
     carried_synops: np.ndarray | None = None
     effective_carried_synops: np.ndarray | None = None
 
@@ -126,7 +130,7 @@ class LayerActivity:
     def means(self) -> LayerMeansJson:
         """Means over samples."""
         active = float(np.mean(self.updates_active))
-        return LayerMeansJson(
+        means = LayerMeansJson(
             name=self.name,
             kind=self.kind,
             shape=list(self.shape),
@@ -142,6 +146,7 @@ class LayerActivity:
             updates_inactive_per_sample=self.updates - active,
             messages_per_sample=float(np.mean(self.messages)),
         )
+        return {**means, "operation": "MAC"} if self.multiplies else means
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,7 +205,8 @@ def count_activity(network: IntegerNetwork, trace: SpikeTrace, frames: Any = Non
             hint="profile the network that was simulated, with at least one sample and one step",
         )
     last = len(network.layers) - 1
-    values: _Values = _carried(network, frames, steps) if network.input_message_bits else {}
+    counted = network.input_message_bits and not network.sends_values
+    values: _Values = _carried(network, frames, steps) if counted else {}
     return Activity(
         layers=tuple(
             _layer(
@@ -245,7 +251,8 @@ def _layer(
     layer: IntegerLayer, steps: int, *, leaving: np.ndarray, values: _Values, **counts: np.ndarray
 ) -> LayerActivity:
     # A synaptic current with full decay needs no state word: synapses add directly to the membrane.
-    current = bool(np.any(np.asarray(layer.i_decay) != DECAY_ONE))
+    model = layer.model
+    current = not model.sends_values and bool(np.any(np.asarray(layer.i_decay) != DECAY_ONE))
     current_leaks = current and bool(np.any(np.asarray(layer.i_decay) != 0))
     biases = 0 if layer.bias is None or not layer.bias.any() else layer.bias.size
     return LayerActivity(
@@ -257,13 +264,14 @@ def _layer(
         inputs=int(np.prod(layer.input_shape)) + (0 if layer.weight_rec is None else layer.neurons),
         addressed_synapses=addressed_synapses(layer),
         biases=biases,
-        state_words=1 + current,
+        state_words=model.state_words + current,
         state_muls=bool(np.any(np.asarray(layer.v_decay) != 0)) + current_leaks,
-        state_adds=current + bool(biases),
+        state_adds=model.state_adds + current + bool(biases),
         steps=steps,
         messages=counts["events"] + leaving,
         dense_ops_per_pass=dense_ops(layer),
         naive_macs_per_pass=naive_macs(layer),
+        multiplies=model.sends_values,
         **values,
         **counts,
     )

@@ -89,14 +89,14 @@ def early_exit(
             spikes=trace.spikes[:, :steps],
             counts=LayerCounts(**{key: counted[:, at] for key, counted in counts.items()}),
         )
-        membrane = None if trace.membrane is None else trace.membrane[:, :steps]
+        levels = None if trace.levels is None else trace.levels[:, :steps]
         found = sample_energies_on(network, count_activity(network, cut, frames), hardware, active_rule)
         known = [(index, energy) for index, each in enumerate(found) if (energy := mean_uj(each.dynamic_pj))]
         if not known:
             return {"reason": "no device here has a known dynamic energy"}
         index, energy_uj = known[0]
         chosen, hardware = found[index], hardware[index : index + 1]
-        answers = compare_with_labels(labels, network.readout.classes(cut.spikes, membrane))
+        answers = compare_with_labels(labels, network.readout.classes(cut.spikes, levels))
         points.append({"steps": steps, "accuracy": share(answers), "dynamic_uj": energy_uj.to_json()})
     if chosen is None:
         return {"reason": "there are no time steps"}

@@ -87,7 +87,7 @@ def profile_trace(
         UserError: as in `estimate_energy`.
     """
     activity = count_activity(network, trace, frames)
-    classes = network.readout.classes(trace.spikes, trace.membrane)
+    classes = network.readout.classes(trace.spikes, trace.levels)
     return TraceProfile(
         samples=len(classes),
         silent=int(np.count_nonzero(classes == SILENT)),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spikeport.errors import UserError
-from spikeport.export.network.integer_network import IntegerNetwork
+from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 from spikeport.progress import Progress
 from spikeport.tables import html_table, text_of, text_table
 from spikeport.values import Shape
@@ -17,14 +17,15 @@ if TYPE_CHECKING:
     import numpy as np
 
     from spikeport.export.calibration.report import CalibrationReport
-    from spikeport.export.formats.frames_file import FrameReader
+    from spikeport.export.formats.frame_reader import FrameReader
     from spikeport.export.graph.spiking_graph import SpikingGraph
     from spikeport.export.mapping.limits import LimitReport
     from spikeport.export.quantization.explain import NodeRecord
     from spikeport.export.quantization.layer_report import LayerReport
     from spikeport.hardware_profiles.profile import HardwareProfile
 
-HEAD = ("layer", "kind", "input", "output", "weights", "scale", "threshold", "weight error", "saturated")
+HEAD = ("layer", "kind", "neurons", "input", "output", "weights", "scale", "threshold", "weight error", "saturated")
+NET_HEAD = ("layer", "kind", "neurons", "input", "output", "weights", "bias", "threshold", "delay")
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ class CompiledNetwork:
                 found.scale, found.threshold_mant, found.weight_error, found.saturated,
             )  # fmt: skip
             shapes = layer.input_shape, layer.output_shape
-            rows.append((layer.name, layer.kind, *map(str, shapes), int(layer.weight.size), *costs))
+            rows.append((layer.name, layer.kind, layer.neuron, *map(str, shapes), int(layer.weight.size), *costs))
         return rows
 
     def __repr__(self) -> str:
@@ -190,6 +191,26 @@ def load_network(path: str | os.PathLike[str], input_shape: Shape | None = None)
     from spikeport.export.formats.netx.read import read_netx
 
     return CompiledNetwork(network=read_netx(path, input_shape))
+
+
+def net_row(layer: IntegerLayer) -> tuple[Any, ...]:
+    """Cells under `NET_HEAD`: synapses, neurons and their parameters, as ranges where they differ.
+
+    Args:
+        layer: a layer.
+    """
+    kind = layer.kind if layer.weight_rec is None else "dense_rec"
+    weights = int(layer.weight.size) + (0 if layer.weight_rec is None else int(layer.weight_rec.size))
+    bias = "-" if layer.bias is None else _range_text(layer.bias)
+    shapes = str(layer.input_shape), str(layer.output_shape)
+    return (layer.name, kind, layer.neuron, *shapes, weights, bias, _range_text(layer.vth_mant), layer.max_delay or "-")
+
+
+def _range_text(values: Any) -> str:
+    import numpy as np
+
+    low, high = int(np.min(values)), int(np.max(values))
+    return str(low) if low == high else f"{low}..{high}"
 
 
 def integer_network(net: CompiledNetwork | IntegerNetwork) -> IntegerNetwork:

@@ -73,7 +73,7 @@ def simulate(context: Context) -> StageOutput:
     seconds = time.perf_counter() - began
     context.run.file("steps.csv").unlink(missing_ok=True)  # of what was simulated before
     trace.save(context.run.file("trace.npz"))
-    predictions = Predictions.of(network.readout.classes(trace.spikes, trace.membrane))
+    predictions = Predictions.of(network.readout.classes(trace.spikes, trace.levels))
     result = SimulationResult(predictions=predictions, samples=len(frames), seconds=seconds)
     return StageOutput(result=result, files=("trace.npz",))
 
@@ -151,4 +151,4 @@ def _reference_against(
         raise found.timeout
     if found.case:
         context.progress.log(f"kept to be seen again: spikeport replay {found.case}")
-    return found.comparison, network.readout.classes(found.trace.spikes, found.trace.membrane)
+    return found.comparison, network.readout.classes(found.trace.spikes, found.trace.levels)

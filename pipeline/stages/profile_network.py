@@ -94,7 +94,7 @@ def profile_network(
 
     trace = simulate(subject.network, subject.frames, per_step=per_step, progress=report_progress)
     counts: CountsJson = profile_trace(subject.network, trace, hardware, active_rule, subject.frames).to_json()
-    answers = _answers(subject, subject.network.readout.classes(trace.spikes, trace.membrane))
+    answers = _answers(subject, subject.network.readout.classes(trace.spikes, trace.levels))
     early: EarlyExit = {"reason": answers if isinstance(answers, str) else ""}
     if subject.labels is not None and not isinstance(answers, str):
         early = early_exit(
@@ -132,7 +132,7 @@ def write_page(
     Returns:
         The paths of the files.
     """
-    predicted = subject.network.readout.classes(trace.spikes, trace.membrane)
+    predicted = subject.network.readout.classes(trace.spikes, trace.levels)
     classes = tuple(str(number) for number in range(subject.network.outputs))
     report = build_report(_inputs(subject, result, trace, predicted, classes))
     activity = count_activity(subject.network, trace, subject.frames)

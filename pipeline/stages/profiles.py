@@ -178,7 +178,8 @@ def _subject(
         net = quantize(load_graph(file, dt_s=dt_s, reset=reset, if_gain=per, input_shape=shape))
     network = net.network
     if isinstance(frames, str | os.PathLike):
-        opened, labels = open_frames(frames, network.input_shape, network.input_limit, outputs=network.outputs)
+        limits = network.input_lowest, network.input_limit
+        opened, labels = open_frames(frames, network.input_shape, limits[1], lowest=limits[0], outputs=network.outputs)
         array, name = opened[:], Path(frames)
     else:
         array, name = checked_frames(frames, network), Path("frames")
@@ -199,8 +200,10 @@ def profile_lines(result: ProfileValues) -> list[str]:
     Args:
         result: result of `profile`.
     """
+    multiplies = any(row.get("operation") == "MAC" for row in result["layers"])
+    sent, operations = ("messages", "MACs") if multiplies else ("spikes", "synops")
     layers = text_table(
-        ("layer", "neurons", "weights", "spikes/sample", "rate", "synops/sample", "dense/sample"),
+        ("layer", "neurons", "weights", f"{sent}/sample", "rate", f"{operations}/sample", "dense/sample"),
         [
             (
                 r["name"],

@@ -188,7 +188,7 @@ class LavaWorker:
             progress: called with the number of samples done.
 
         Returns:
-            `layer<i>` uint8 `[N, T, *shape]`, and `membrane` int32 if it is the read-out.
+            `layer<i>` uint8, or int32 for values, `[N, T, *shape]`, and `membrane` int32 if it is the read-out.
 
         Raises:
             TimeoutError: the time is over.
@@ -212,6 +212,7 @@ class LavaWorker:
                 "keep_layers": keep_layers,
                 "membrane": network.readout.kind == "membrane",
                 "message_bits": network.input_message_bits,
+                "values": network.sends_values,
                 "drive": network.layers[0].kind == "input",
                 "interval": planned.interval,
                 "period": planned.period,

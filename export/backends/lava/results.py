@@ -8,6 +8,7 @@ from spikeport.errors import UserError
 from spikeport.export.backends.lava.environment import LAVA_NC
 from spikeport.export.network.fixed_point import BIAS_LIMIT
 from spikeport.export.network.integer_network import IntegerNetwork
+from spikeport.export.network.neurons.sigma_delta import VALUE_LIMIT
 from spikeport.export.network.spike_trace import SpikeTrace
 
 Arrays = dict[str, np.ndarray]  # `layer0`, `layer1`, ... and `membrane`, as a Lava process writes them
@@ -15,7 +16,7 @@ BACKEND = f"lava {LAVA_NC} fixed_pt"
 
 
 def frames_for_lava(network: IntegerNetwork, frames: np.ndarray, first: int) -> np.ndarray:
-    """Frames as int16: spikes, messages, or the bias of input neurons at each time step.
+    """Frames as integers: spikes, messages, or what drives input neurons at each time step.
 
     Args:
         network: the network that will run.
@@ -29,20 +30,20 @@ def frames_for_lava(network: IntegerNetwork, frames: np.ndarray, first: int) -> 
     values = frames.astype(np.int64)
     if not np.array_equal(values, frames):
         raise UserError("frames hold values that are not integers", where="frames", hint="bin events to counts")
-    limit, layer = network.input_limit, network.layers[0]
-    outside = (values < 0) | (values > limit)
+    low, high, layer = network.input_lowest, network.input_limit, network.layers[0]
+    outside = (values < low) | (values > high)
     if outside.any():
         index = tuple(int(at) for at in np.argwhere(outside)[0])
-        drives = layer.kind == "input"
+        drives, most = layer.kind == "input", VALUE_LIMIT if network.sends_values else BIAS_LIMIT
         raise UserError(
-            f"sample {first + index[0]} has a value of {values[index]}, outside 0..{limit}",
+            f"sample {first + index[0]} has a value of {values[index]}, outside {low}..{high}",
             where="frames",
-            cause=f"input x drives {layer.name} by weight x + bias, at most {BIAS_LIMIT} on the chip" if drives else "",
-            hint="clip the frames, or export with --message-bits" if limit == 1 else "clip or rescale the frames",
+            cause=f"input x drives {layer.name} by weight x + bias, at most {most} on the chip" if drives else "",
+            hint="clip the frames, or export with --message-bits" if high == 1 else "clip or rescale the frames",
         )
     if layer.kind == "input":
         values = int(layer.weight[0]) * values + layer.bias_map
-    return values.astype(np.int16)
+    return values.astype(np.int32 if network.sends_values else np.int16)
 
 
 def ranges_of(samples: int, size: int) -> list[range]:
@@ -77,13 +78,16 @@ def assemble(
         arrays = [arrays[name].reshape(len(job), steps, *shape) for job, arrays in parts]
         return np.concatenate(arrays) if arrays else np.zeros((0, steps, *shape), dtype=dtype)
 
-    layers = enumerate(network.layers)
+    values, item = network.sends_values, np.int32 if network.sends_values else np.uint8
+    output = joined(f"layer{len(network.layers) - 1}", (outputs,), item)
+    shapes = [each.output_shape for each in network.layers] if keep_layers else []
+    layers = tuple(joined(f"layer{k}", shape, item) for k, shape in enumerate(shapes)) or None
     trace = SpikeTrace(
         backend=BACKEND,
-        spikes=joined(f"layer{len(network.layers) - 1}", (outputs,), np.uint8),
-        layer_spikes=tuple(joined(f"layer{k}", each.output_shape, np.uint8) for k, each in layers)
-        if keep_layers
-        else None,
+        spikes=(output != 0).astype(np.uint8) if values else output,
+        layer_spikes=None if values else layers,
+        values=output if values else None,
+        layer_values=layers if values else None,
         membrane=joined("membrane", (outputs,), np.int32) if network.readout.kind == "membrane" else None,
     )
     return trace, done

@@ -14,6 +14,9 @@ import numpy as np
 from spikeport.export.network.fixed_point import DECAY_ONE, STATE_LIMIT, STATE_SHIFT
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 
+BUFFER = "a_buff"  # Lava's name of what a synapse sends in the next step
+STATES = {"delta": ("act", "residue"), "sigma-delta": ("sigma", "act", "residue"), "sigma": ("sigma",)}  # Lava's names
+
 
 @dataclass(frozen=True, kw_only=True)
 class SampleSchedule:
@@ -23,15 +26,15 @@ class SampleSchedule:
         shared: whether many samples run in one network.
         interval: time steps between resets of the neurons.
         period: time steps between the first frames of two samples.
-        emptied: `(time step, layer, synapse)`; the buffer of that synapse is emptied after that step, before the first
-            frame reaches it.
+        emptied: `(time step, layer, part, variable)`; this variable of a synapse or of the neurons is set to 0 after
+            that step, counted from the first frame of each sample, before the frame reaches it.
         cause: the reason, for people.
     """
 
     shared: bool
     interval: int
     period: int
-    emptied: tuple[tuple[int, int, str], ...] = ()
+    emptied: tuple[tuple[int, int, str, str], ...] = ()
     cause: str = ""
 
 
@@ -45,6 +48,8 @@ def schedule(network: IntegerNetwork, steps: int) -> SampleSchedule:
       0 and without input, never fire from their bias alone. If all layers before the last delayed one are quiet, layer
       k is silent from the first reset after its last input until the next sample. Blank steps until every delay line
       is empty make samples independent (`_spacing`). Otherwise each sample gets a network of its own.
+    - Sigma-delta neurons: netx does not reset them. Their states are set to 0 after the step before the first frame
+      reaches the layer, for each sample.
     - Recurrence: spikes of a sample's last step enter the first step of the next one, and blank steps may not end
       them. Each sample gets a network of its own.
 
@@ -55,6 +60,8 @@ def schedule(network: IntegerNetwork, steps: int) -> SampleSchedule:
         network: the network.
         steps: number of frames of a sample.
     """
+    if network.sends_values:
+        return _set_to_zero(network, steps)
     delayed = [index for index, layer in enumerate(network.layers) if layer.max_delay]
     if any(layer.weight_rec is not None for layer in network.layers):
         return one_by_one(network, steps, "recurrent spikes of one sample would enter the next")
@@ -126,7 +133,24 @@ def one_by_one(network: IntegerNetwork, steps: int, cause: str) -> SampleSchedul
     emptied = []
     for index, layer in enumerate(network.layers):
         if layer.max_delay and any(loud[:index]):
-            emptied.append((index, index, "synapse"))
+            emptied.append((index, index, "synapse", BUFFER))
         if layer.weight_rec is not None and any(loud[: index + 1]):
-            emptied.append((index + 1, index, "synapse_rec"))
+            emptied.append((index + 1, index, "synapse_rec", BUFFER))
     return SampleSchedule(shared=False, interval=steps, period=steps, emptied=tuple(emptied), cause=cause)
+
+
+def _set_to_zero(network: IntegerNetwork, steps: int) -> SampleSchedule:
+    """The schedule of a sigma-delta network.
+
+    Layer k receives frame 0 of a sample at step k + 2 of it, and its neurons are set to 0 after step k + 1. With
+    delays, a blank step follows each sample, so that the delay line of layer k, which receives the first messages at
+    step k + 1, can be emptied after step k.
+    """
+    delayed = any(layer.max_delay for layer in network.layers)
+    emptied = []
+    for index, layer in enumerate(network.layers):
+        if layer.max_delay:
+            emptied.append((index, index, "synapse", BUFFER))
+        emptied += [(index + 1, index, "neuron", state) for state in STATES[layer.neuron]]
+    return SampleSchedule(shared=True, interval=steps, period=steps + delayed, emptied=tuple(emptied),
+                          cause="the states are set to 0 before each sample")  # fmt: skip

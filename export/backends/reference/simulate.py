@@ -137,6 +137,10 @@ def _engine(layout: Layout, engine: str, device: str) -> Any:
     check_device(device)
     if engine not in ("auto", "events", "dense"):
         raise UserError(f"engine {engine!r} is unknown", hint="use auto, events or dense")
+    if layout.network.sends_values:
+        from spikeport.export.backends.reference.sigma_delta import SigmaDeltaEngine
+
+        return SigmaDeltaEngine(layout, device)
     refusal = "" if engine == "dense" else events.refusal(layout.network, layout.steps, device)
     if engine == "events" and refusal:
         raise UserError("the event-driven engine cannot run this", cause=refusal, hint="use engine dense")

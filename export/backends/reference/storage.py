@@ -14,6 +14,7 @@ import numpy as np
 from spikeport.errors import UserError
 from spikeport.export.network.fixed_point import BIAS_LIMIT
 from spikeport.export.network.integer_network import IntegerNetwork
+from spikeport.export.network.neurons.sigma_delta import VALUE_LIMIT
 from spikeport.export.network.spike_trace import LayerCounts, SpikeTrace
 
 COUNTS = tuple(LayerCounts.__dataclass_fields__)  # in the order of kernels.EVENTS_IN and on
@@ -27,7 +28,8 @@ class Rows:
     """Output of `n` samples, zero until an engine writes it.
 
     Attributes:
-        spikes: uint8 `[n, bytes]`; in a row, `[T, neurons]` of each layer that is kept, one after the other.
+        spikes: uint8 `[n, entries]`, or int32 for the values of a sigma-delta network; in a row, `[T, neurons]` of each
+            layer that is kept, one after the other.
         membrane: int32 `[n, T, K]`; of size 0 if the membrane is not the read-out.
         counts: int64 `[n, T, 5, L]`, or `[n, 1, 5, L]` summed over time.
     """
@@ -64,7 +66,7 @@ class Layout:
 
     @cached_property
     def starts(self) -> tuple[int, ...]:
-        """Byte at which each layer's spikes begin in a row, -1 if they are not kept."""
+        """Entry at which each layer's spikes begin in a row, -1 if they are not kept."""
         last, at, starts = len(self.network.layers) - 1, 0, []
         for index, layer in enumerate(self.network.layers):
             stored = self.keep_layers or index == last
@@ -73,8 +75,8 @@ class Layout:
         return tuple(starts)
 
     @property
-    def spike_bytes(self) -> int:
-        """Bytes of spikes in a row."""
+    def entries(self) -> int:
+        """Spikes, or values, in a row."""
         return self.starts[-1] + self.steps * self.network.layers[-1].neurons
 
     @property
@@ -87,7 +89,8 @@ class Layout:
         """Memory of one sample's output."""
         membrane = 4 * self.steps * self.network.layers[-1].neurons * self.reads_membrane
         counted = self.count_steps + self.per_step  # counts of each time step, and their sum
-        return self.spike_bytes + membrane + 8 * counted * len(COUNTS) * len(self.network.layers)
+        held = self.entries * (5 if self.network.sends_values else 1)  # values of 4 bytes, and where they are not 0
+        return held + membrane + 8 * counted * len(COUNTS) * len(self.network.layers)
 
     @property
     def count_steps(self) -> int:
@@ -102,7 +105,7 @@ class Layout:
         """
         shape = (samples, self.steps, self.network.layers[-1].neurons) if self.reads_membrane else (0, 0, 0)
         return Rows(
-            spikes=np.zeros((samples, self.spike_bytes), np.uint8),
+            spikes=np.zeros((samples, self.entries), np.int32 if self.network.sends_values else np.uint8),
             membrane=np.zeros(shape, np.int32),
             counts=np.zeros((samples, self.count_steps, len(COUNTS), len(self.network.layers)), np.int64),
         )
@@ -125,13 +128,17 @@ class Layout:
             rows: the output of samples.
         """
         last = len(self.network.layers) - 1
-        layer_spikes = tuple(self.layer(rows, index) for index in range(last + 1)) if self.keep_layers else None
+        layers = tuple(self.layer(rows, index) for index in range(last + 1)) if self.keep_layers else None
+        output = self.layer(rows, last).reshape(len(rows.spikes), self.steps, self.network.layers[last].neurons)
+        values = self.network.sends_values
         return SpikeTrace(
             backend="reference",
-            spikes=self.layer(rows, last).reshape(len(rows.spikes), self.steps, self.network.layers[last].neurons),
+            spikes=(output != 0).astype(np.uint8) if values else output,
             counts=_named(rows.counts.sum(axis=1) if self.per_step else rows.counts[:, 0]),
             step_counts=_named(rows.counts) if self.per_step else None,
-            layer_spikes=layer_spikes,
+            layer_spikes=None if values else layers,
+            values=output if values else None,
+            layer_values=layers if values else None,
             membrane=rows.membrane if self.reads_membrane else None,
         )
 
@@ -183,7 +190,7 @@ def read_chunks(network: IntegerNetwork, frames: Any, size: int) -> Iterator[tup
         size: number of samples in a chunk.
 
     Yields:
-        (rows, frames): writable uint8 `[n, T, inputs]`.
+        (rows, frames): writable uint8 `[n, T, inputs]`; int32 for a sigma-delta network.
 
     Raises:
         UserError: a sample is not a legal input of the network.
@@ -192,7 +199,7 @@ def read_chunks(network: IntegerNetwork, frames: Any, size: int) -> Iterator[tup
     for start in range(0, samples, size):
         rows = slice(start, min(start + size, samples))
         chunk = np.asarray(frames[rows])
-        taken = _as_bytes(network, chunk, start)
+        taken = (_as_values if network.sends_values else _as_bytes)(network, chunk, start)
         _forget(getattr(frames, "stored", frames), rows)
         del chunk
         yield rows, taken.reshape(len(taken), steps, int(np.prod(network.input_shape)))
@@ -215,6 +222,19 @@ def _as_bytes(network: IntegerNetwork, chunk: np.ndarray, start: int) -> np.ndar
     return taken
 
 
+def _as_values(network: IntegerNetwork, chunk: np.ndarray, start: int) -> np.ndarray:
+    if chunk.dtype.kind not in "buif":
+        raise UserError(f"frames of {chunk.dtype} are not numbers", where="frames")
+    low, high = network.input_lowest, network.input_limit
+    within = (chunk >= low) & (chunk <= high)
+    if not within.all():
+        _refuse(~within, chunk, start, f"outside {low}..{high}", network)
+    taken = chunk.astype(np.int32)
+    if not np.array_equal(taken, chunk):
+        _refuse(taken != chunk, chunk, start, "not an integer", network)
+    return taken
+
+
 def _refuse(beyond: np.ndarray, chunk: np.ndarray, start: int, what: str, network: IntegerNetwork) -> None:
     sample = int(np.argmax(beyond.reshape(len(beyond), -1).any(axis=1)))
     value = chunk[sample][beyond[sample]].flat[0]
@@ -222,13 +242,16 @@ def _refuse(beyond: np.ndarray, chunk: np.ndarray, start: int, what: str, networ
         f"sample {start + sample} holds {value}, which is {what}",
         where="frames",
         cause=_why(network),
-        hint="make frames of 0 and 1" if network.input_limit == 1 else "scale or clip the counts",
+        hint="make frames of 0 and 1" if network.input_limit == 1 else "scale, round or clip the frames",
     )
 
 
 def _why(network: IntegerNetwork) -> str:
     if network.layers[0].kind == "input":
-        return f"input x drives {network.layers[0].name} by weight x + bias, at most {BIAS_LIMIT} on the chip"
+        most = VALUE_LIMIT if network.sends_values else BIAS_LIMIT
+        return f"input x drives {network.layers[0].name} by weight x + bias, at most {most} on the chip"
+    if network.sends_values:
+        return "messages are integers of 16 bits with a sign"
     return "inputs are spikes" if network.input_limit == 1 else "the network's inputs have that many bits"
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from collections.abc import Mapping
+from typing import Any, TypedDict
 
 import numpy as np
 
 from spikeport.errors import UserError
 from spikeport.export.formats.netx.fields import group_at, integers_at, per_neuron, refuse_set, text_at
+from spikeport.export.formats.netx.sigma_delta import is_sigma_delta, neuron_fields
 from spikeport.export.formats.safe_hdf5 import Tree
 from spikeport.export.network.fixed_point import DECAY_ONE, THRESHOLD_LIMIT
 from spikeport.export.network.integer_network import IntegerLayer
@@ -16,7 +18,6 @@ from spikeport.export.network.silence import STEPS_LIMIT, silent_steps
 from spikeport.values import Shape
 
 _NOT_CUBA = {
-    "SDNN": "sigma-delta neurons send graded values, not spikes; train with CUBA neurons",
     "RF": "resonate-and-fire neurons are not supported; train with CUBA neurons",
     "ADRF": "netx would run it as a plain resonate-and-fire neuron; train with CUBA neurons",
     "ALIF": "netx has no adaptive neuron and would stop; train with CUBA neurons",
@@ -43,12 +44,14 @@ def never_fires(group: Tree) -> bool:
     neuron = group_at(group, "neuron")
     if neuron is None:
         return True
+    if is_sigma_delta(neuron):
+        return False
     threshold = neuron.members.get("vThMant")
     numeric = isinstance(threshold, np.ndarray) and threshold.dtype.kind in "iuf"
     return numeric and bool(np.all(threshold > THRESHOLD_LIMIT))  # type: ignore[operator]
 
 
-def neurons_of(group: Tree, where: str, shape: Shape) -> Neurons:
+def neurons_of(group: Tree, where: str, shape: Shape) -> Mapping[str, Any]:
     """The neurons of a layer, with the largest threshold of the chip where they never fire.
 
     Without a neuron group, netx adds up the input: iDecay 0, so that the current keeps all of it, and vDecay 4096, so
@@ -60,11 +63,13 @@ def neurons_of(group: Tree, where: str, shape: Shape) -> Neurons:
         shape: shape of its neurons.
 
     Raises:
-        UserError: they are not CUBA neurons that netx runs as the file says.
+        UserError: they are not neurons that netx runs as the file says.
     """
     neuron = group_at(group, "neuron")
     if neuron is None:
         return Neurons(i_decay=np.array(0), v_decay=np.array(DECAY_ONE), vth_mant=np.array(THRESHOLD_LIMIT))
+    if is_sigma_delta(neuron):
+        return neuron_fields(neuron, group, where)
     model = text_at(neuron, "type", where)
     if model not in ("CUBA", "LOIHI"):
         hint = next((hint for word, hint in reversed(_NOT_CUBA.items()) if word in model), "use CUBA neurons")

@@ -36,9 +36,11 @@ from spikeport.export.formats.netx.neurons import (
 )
 from spikeport.export.formats.netx.pool import pool_synapse
 from spikeport.export.formats.netx.rules import check_layer
+from spikeport.export.formats.netx.sigma_delta import default_readout
 from spikeport.export.formats.safe_hdf5 import Tree, read_tree
 from spikeport.export.network.fixed_point import DECAY_ONE
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
+from spikeport.export.network.neurons.sigma_delta import MESSAGE_BITS
 from spikeport.export.network.readout import Readout
 from spikeport.notes import note
 from spikeport.values import Shape
@@ -81,8 +83,8 @@ def read_netx(path: str | os.PathLike[str], input_shape: Shape | None = None) ->
         return IntegerNetwork(
             input_shape=chain.layers[0].input_shape,
             layers=tuple(chain.layers),
-            input_message_bits=_message_bits(groups, str(path)),
-            readout=_readout(file, groups, str(path), chain.readout),
+            input_message_bits=_message_bits(groups, chain.layers[0], str(path)),
+            readout=_readout(file, groups, str(path), chain.implied_readout),
         )
     except UserError as error:
         raise _in_file(error, str(path)) from None
@@ -98,6 +100,11 @@ class _Chain:
         self.flat = False
         self.layers: list[IntegerLayer] = []
         self.readout = Readout()
+
+    @property
+    def implied_readout(self) -> Readout:
+        """The read-out of a file that states none."""
+        return default_readout(self.layers[-1]) if self.layers[-1].model.sends_values else self.readout
 
     def take(self, group: Tree, index: int, *, last: bool) -> None:
         """Reads the next group of the file."""
@@ -162,7 +169,7 @@ def _input_layer(group: Tree, where: str, shape: Shape) -> IntegerLayer:
         group, where, 0, kind="input", weight=np.array([weight]), bias=np.full(shape[:1], bias) if bias else None,
         input_shape=shape, **neurons_of(group, where, shape),
     )  # fmt: skip
-    if np.any(np.asarray(layer.i_decay) != DECAY_ONE):
+    if layer.neuron == "cuba" and np.any(np.asarray(layer.i_decay) != DECAY_ONE):
         note(
             f"{where}: netx adds the input of this layer to the voltage, and SLAYER to a current that lasts (iDecay "
             f"{int(np.min(layer.i_decay))} of {DECAY_ONE}), so that a network of SLAYER fires other spikes here; train "
@@ -275,8 +282,10 @@ def _in_file(error: UserError, where: str) -> UserError:
                      hint=error.hint)  # fmt: skip
 
 
-def _message_bits(groups: Tree, where: str) -> int:
+def _message_bits(groups: Tree, first: IntegerLayer, where: str) -> int:
     bits = attribute_number(groups, "input_message_bits", where)
+    if bits is None and first.model.sends_values:
+        return 0 if first.kind == "input" else MESSAGE_BITS
     if bits is not None and bits != int(bits):
         raise UserError(f"attribute input_message_bits is {bits}", where=where)
     return int(bits or 0)

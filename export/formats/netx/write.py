@@ -13,6 +13,7 @@ import numpy as np
 from spikeport.errors import UserError
 from spikeport.export.formats.netx.read import read_netx
 from spikeport.export.formats.netx.rules import check_network
+from spikeport.export.formats.netx.sigma_delta import write_neuron
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 from spikeport.export.network.readout import Readout
 from spikeport.files import atomic_path
@@ -114,6 +115,9 @@ def _write_layer(group: h5py.Group, layer: IntegerLayer) -> None:
             group[key] = np.array(getattr(layer, key), dtype=np.int32)
         group["groups"] = np.int32(layer.groups)
     neuron = group.create_group("neuron")
+    if layer.model.sends_values:
+        write_neuron(neuron, layer)
+        return
     neuron["type"] = b"CUBA"
     neuron["iDecay"] = _in_netx_order(layer.i_decay)
     neuron["vDecay"] = _in_netx_order(layer.v_decay)

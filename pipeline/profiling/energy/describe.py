@@ -49,6 +49,11 @@ GRADED = {
     "mac": "an input event costs a multiply-accumulate, since it has a value",
 }
 
+SIGMA_DELTA = (
+    "messages are integers with a sign, so that each operation is a multiply-accumulate; an update of a sigma-delta "
+    "neuron costs what the profile states for an update of its own neurons"
+)
+
 
 def assumptions(energies: SampleEnergies) -> list[str]:
     """The assumptions of the estimate, with warnings and the checks against published measurements.
@@ -72,6 +77,8 @@ def assumptions(energies: SampleEnergies) -> list[str]:
         stated.append("one message per event, as if its destinations shared a core; hops between tiles are not counted")
     weights = "skipped" if accounting.zero_weight == "skip" else "counted"
     stated.append(f"one operation per event and synapse, zero weights {weights}")
+    if energies.activity.layers[-1].multiplies:
+        stated.append(SIGMA_DELTA)
     if energies.activity.layers[0].takes_values:
         stated.append(GRADED[accounting.graded_event])
     if energies.placement is not None and energies.latency.time_us is not None:

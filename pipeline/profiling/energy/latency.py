@@ -43,6 +43,8 @@ def latency(
         placement: cores of the layers; None where they are unknown.
     """
     model = profile.latency
+    if model.model == "core_max_plus_barrier" and any(layer.multiplies for layer in activity.layers):
+        return Latency(time_us=None, unknown="the profile's times are those of spikes, not of messages with values")
     if model.model == "fixed_step":
         step = known(model.realtime_step_us)
         if step is None:

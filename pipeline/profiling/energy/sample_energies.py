@@ -28,7 +28,7 @@ from spikeport.pipeline.profiling.energy.terms import (
     synop_constant,
 )
 
-DYNAMIC_TERMS = ("synop", "neuron_active", "neuron_inactive", "neuron_event")
+DYNAMIC_TERMS = ("synop", "synop_mac", "neuron_active", "neuron_inactive", "neuron_event")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,8 +111,9 @@ def sample_energies(
         synop_constant(profile, layer) is not None and counted_synops(profile, layer) is not None
         for layer in activity.layers
     ]
-    if not all(known) and "synop" not in unknown_terms:
-        unknown_terms.insert(0, "synop")
+    needed = "synop_mac" if any(layer.multiplies for layer in activity.layers) else "synop"
+    if not all(known):
+        unknown_terms = [needed, *(term for term in unknown_terms if term != "synop")]
     if time.time_us is None and "latency" not in unknown_terms and profile.accounting.scope == "incremental":
         unknown_terms.append("latency")
 
@@ -120,7 +121,7 @@ def sample_energies(
     dynamic = static = total = bracket = None
     if profile.accounting.scope == "all_in":
         synop = profile.constant("synop")
-        if synop is not None and "synop" not in unknown_terms:
+        if synop is not None and needed not in unknown_terms:
             total = energy_pj(synop, all_synops(profile, activity))
     elif not set(unknown_terms) & set(DYNAMIC_TERMS):
         layers = tuple(
@@ -159,12 +160,14 @@ def _used(
     memory = profile.memory
     ops = [f"synop_{layer.kind}" for layer in activity.layers if profile.constant(f"synop_{layer.kind}")]
     ops = list(dict.fromkeys(ops)) or ["synop"]
+    if any(layer.multiplies for layer in activity.layers):
+        ops = ["synop_mac"]
     if profile.accounting.scope == "incremental":
         on_event = profile.accounting.neuron_update == "on_event"
         neuron = ["neuron_event"] if on_event else ["neuron_active", "neuron_inactive"]
         ops += ["add", "mul"] if memory else neuron
         ops += ["spike_local", "message_out", "spike_out"]
-    ops += ["synop_mac"] if has_ann else []
+    ops += ["synop_mac"] if has_ann and "synop_mac" not in ops else []
     named: list[tuple[str, Sourced]] = [(op, constant) for op in ops if (constant := profile.constant(op))]
     if memory is not None and profile.constant("synop"):
         named += [(f"memory {key}", entry) for key, entry in fields_of(memory)]

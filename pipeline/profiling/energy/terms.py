@@ -76,6 +76,9 @@ def counted_synops(profile: HardwareProfile, layer: LayerActivity) -> np.ndarray
 def synop_constant(profile: HardwareProfile, layer: LayerActivity) -> Constant | None:
     """Energy of one synaptic operation, with a multiplication where events have values.
 
+    Messages of sigma-delta networks are integers with a sign: a device without an energy of a multiply-accumulate has
+    none for them, whatever its rule for counts at the input.
+
     Args:
         profile: the device.
         layer: the layer, whose kind may have a constant of its own.
@@ -83,7 +86,7 @@ def synop_constant(profile: HardwareProfile, layer: LayerActivity) -> Constant |
     Returns:
         The constant in pJ; None where it is unknown.
     """
-    if layer.takes_values and profile.accounting.graded_event == "mac":
+    if layer.multiplies or (layer.takes_values and profile.accounting.graded_event == "mac"):
         return profile.constant("synop_mac")
     return profile.constant(f"synop_{layer.kind}", "synop")
 

@@ -65,6 +65,11 @@ def layer_notes(
     elif recorded and all(row.get("exact") for row in recorded):
         notes.append("Export rounded nothing: weights, thresholds and decays lay on the chip's integer grid before.")
     notes += [f"{row['name']}: {sentence}." for row in recorded for sentence in row.get("losses", ())]
+    if any(row.get("operation") == "MAC" for row in layers):
+        notes.append(
+            "Neurons are sigma-delta neurons: spikes stand for messages with a value other than 0, and synaptic "
+            "operations for multiply-accumulates (NeuroBench counts them as effective MACs where the weight is not 0)."
+        )
     known = _placed(energy)
     if known is None:
         notes.append(f"Chip share is {NOT_KNOWN}: for no device here are the cores known that the layers take.")

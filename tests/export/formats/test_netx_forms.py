@@ -8,6 +8,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from random_networks import random_network
+from slayer_files import slayer_net
 
 from spikeport.errors import UserError
 from spikeport.export.formats.netx.rules import netx_weights
@@ -23,20 +24,7 @@ WEIGHT = 2 * np.arange(-5, ROWS * COLUMNS - 5).reshape(ROWS, COLUMNS).astype(np.
 
 
 def net(tmp_path, *layers):
-    """A file as SLAYER's export_hdf5 writes them: type 'S10' (1,), float weights, a neuron group."""
-    with h5py.File(tmp_path / "s.net", "w") as file:
-        for index, fields in enumerate(layers):
-            group = file.create_group(f"layer/{index}")
-            for key, value in fields.items():
-                if key == "type":
-                    group.create_dataset("type", (1,), "S10", [value.encode()])
-                elif isinstance(value, dict):
-                    for name, inner in value.items():
-                        group.create_dataset(f"{key}/{name}", data=inner)
-                else:
-                    group.create_dataset(key, data=value)
-        file["simulation/Ts"] = 1
-    return tmp_path / "s.net"
+    return slayer_net(tmp_path / "s.net", *layers)
 
 
 def dense(**fields):
@@ -260,7 +248,6 @@ def test_values_of_each_neuron_stand_in_the_order_w_h_c(tmp_path, key):
         ([dense(neuron=NEURON | {"gradedSpike": True})], "sets gradedSpike"),
         ([dense(neuron=NEURON | {"wgtExp": 2})], "sets wgtExp: netx ignores it"),
         ([dense(neuron=NEURON | {"weight_exp": 1})], "sets weight_exp"),
-        ([dense(neuron=NEURON | {"type": b"SDNN"})], "'SDNN' is not supported. Hint: sigma-delta"),
         ([dense(neuron=NEURON | {"type": b"RF_PHASE"})], "'RF_PHASE' is not supported. Hint: resonate"),
         (
             [dense(neuron=NEURON | {"type": b"ADRF_IZ"})],

@@ -44,9 +44,10 @@ def run(request, send) -> None:
 
     Args:
         request: dictionary with `net`; `frames` (.npy, [N, T, ...] integers: spikes, messages, or the bias of input
-            neurons); `output` (.npz to write); `keep_layers`; `membrane`; `message_bits`; `drive` (whether frames drive
-            input neurons); `interval` (steps between resets); `period` (steps between samples); `flush` ([time step,
-            layer, synapse]: the synapse is emptied after this step).
+            neurons); `output` (.npz to write); `keep_layers`; `membrane`; `message_bits`; `values` (whether neurons
+            send integers: sigma-delta); `drive` (whether frames drive input neurons); `interval` (steps between
+            resets); `period` (steps between samples); `flush` ([time step, layer, part, variable]: set to 0 after
+            this step of each sample).
         tell: function that sends a message.
     """
     started.forget()
@@ -60,8 +61,12 @@ def run(request, send) -> None:
     )
     depth = len(network.layers)
     total = (samples - 1) * request["period"] + steps + depth
-    data = _as_input(frames, network.layers[0].inp.shape, request["period"], total)
-    if request["drive"]:
+    encodes = request["drive"] and request["values"]  # a Delta takes its input in the step in which it is sent
+    data = _as_input(frames, network.layers[0].inp.shape, request["period"], total, late=encodes)
+    if encodes:
+        source = Source(data=data)
+        source.s_out.connect(network.layers[0].neuron.a_in)
+    elif request["drive"]:
         driver = probes.Driver(data=data)
         driver.target.connect_var(network.layers[0].neuron.bias_mant)
     else:
@@ -86,29 +91,37 @@ def run(request, send) -> None:
         started.ending()
         network.stop()
         network.net_config.f.close()  # netx leaves the file open
-    np.savez(request["output"], **{k: a.astype(np.int32 if k == "membrane" else np.uint8) for k, a in arrays.items()})
+    wide = {"membrane", *(arrays if request["values"] else ())}
+    np.savez(request["output"], **{k: a.astype(np.int32 if k in wide else np.uint8) for k, a in arrays.items()})
 
 
 def _run_all(network, request, samples, steps, total, send) -> None:
-    """Runs `total` steps. Pauses after each sample, to report progress, and where a synapse is emptied."""
+    """Runs `total` steps. Pauses after each sample, to report progress, and where a variable is set to 0."""
     configuration = Loihi2SimCfg(select_tag="fixed_pt")
-    ends = [n * request["period"] + steps for n in range(samples)]
+    starts = [n * request["period"] for n in range(samples)]
+    ends = [start + steps for start in starts]
+    flushed = {}
+    for start in starts:
+        for step, *variable in request["flush"]:
+            flushed.setdefault(start + step, []).append(variable)
     done = 0
-    for pause in sorted({*ends, *(step for step, _, _ in request["flush"]), total}):
+    for pause in sorted({step for step in (*ends, *flushed, total) if step}):
         network.run(condition=RunSteps(num_steps=pause - done), run_cfg=configuration)
         done = pause
-        for step, layer, synapse in request["flush"]:
-            if step == done:
-                buffer = getattr(network.layers[layer], synapse).a_buff
-                buffer.set(np.zeros(buffer.shape, dtype=np.int32))
+        for layer, part, name in flushed.get(done, ()):
+            variable = getattr(getattr(network.layers[layer], part), name)
+            variable.set(np.zeros(variable.shape, dtype=np.int32))
         send({"progress": sum(end <= done for end in ends), "total": samples})
 
 
-def _as_input(frames, shape, period, total):
-    """[N, T, C, H, W] in netx's order, (W, H, C, time) or (features, time); a sample every `period` steps."""
+def _as_input(frames, shape, period, total, *, late=False):
+    """[N, T, C, H, W] in netx's order, (W, H, C, time) or (features, time); a sample every `period` steps.
+
+    `late`: everything one step later.
+    """
     spread = np.zeros((total, *frames.shape[2:]), dtype=np.int32)
     for n, sample in enumerate(frames):
-        spread[n * period : n * period + len(sample)] = sample
+        spread[n * period + late : n * period + late + len(sample)] = sample
     return spread.reshape(total, -1).T.copy() if len(shape) == 1 else spread.transpose(3, 2, 1, 0).copy()
 
 

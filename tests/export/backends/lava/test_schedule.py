@@ -59,7 +59,7 @@ def test_delays_behind_quiet_layers_wait_for_a_reset_and_for_the_delay_line(rng)
 def test_spikes_that_a_bias_alone_fires_forbid_sharing_and_are_flushed(rng):
     network = chain(dense(rng, 5, 4, bias=np.array(BIASED)), dense(rng, 4, 6), dense(rng, 6, 3, delay=[[2]]))
     found = schedule(network, STEPS)
-    assert (found.shared, found.emptied) == (False, ((2, 2, "synapse"),))
+    assert (found.shared, found.emptied) == (False, ((2, 2, "synapse", "a_buff"),))
     slow = dense(rng, 5, 4, bias=np.array([0, 20, 0, 0]))
     assert not schedule(chain(slow, *network.layers[1:]), STEPS).shared
 
@@ -68,7 +68,7 @@ def test_recurrent_networks_get_a_network_a_sample(rng):
     loop = dense(rng, 5, 4, weight_rec=recurrent(rng, 4))
     assert (schedule(chain(loop), STEPS).shared, schedule(chain(loop), STEPS).emptied) == (False, ())
     loud = replace(loop, bias=np.array(BIASED))
-    assert schedule(chain(loud), STEPS).emptied == ((1, 0, "synapse_rec"),)
+    assert schedule(chain(loud), STEPS).emptied == ((1, 0, "synapse_rec", "a_buff"),)
 
 
 @pytest.mark.parametrize(
@@ -140,6 +140,6 @@ class TestLavaDiffersWithoutTheRule:
             dense(rng, 6, 3, weight_rec=recurrent(rng, 3), bias=np.array([60, 70, 80])),
         )
         right = schedule(network, STEPS)
-        assert right.emptied == ((1, 1, "synapse"), (3, 2, "synapse_rec"))
+        assert right.emptied == ((1, 1, "synapse", "a_buff"), (3, 2, "synapse_rec", "a_buff"))
         assert mismatches(worker, network, frames[:1], replace(right, emptied=())) > 0
         assert mismatches(worker, network, frames[:1], right) == 0

@@ -122,7 +122,8 @@ def test_what_the_script_says_of_the_network():
     assert "SHARED = True" in text
     recurrent = recurrent_with_bias_and_delays(np.random.default_rng(1))
     assert "SHARED = False" in lava_script(recurrent, "n.net")
-    assert "EMPTIED = ((1, 1, 'synapse'), (2, 2, 'synapse'), (3, 2, 'synapse_rec'))" in lava_script(recurrent, "n.net")
+    emptied = "(1, 1, 'synapse', 'a_buff'), (2, 2, 'synapse', 'a_buff'), (3, 2, 'synapse_rec', 'a_buff')"
+    assert f"EMPTIED = ({emptied})" in lava_script(recurrent, "n.net")
 
 
 def test_input_neurons_are_refused():
