@@ -84,7 +84,7 @@ def read_netx(path: str | os.PathLike[str], input_shape: Shape | None = None) ->
             input_shape=chain.layers[0].input_shape,
             layers=tuple(chain.layers),
             input_message_bits=_message_bits(groups, chain.layers[0], str(path)),
-            readout=_readout(file, groups, str(path), chain.implied_readout),
+            readout=_readout(file, groups, str(path), default_readout(chain.layers[-1]) or chain.readout),
         )
     except UserError as error:
         raise _in_file(error, str(path)) from None
@@ -100,11 +100,6 @@ class _Chain:
         self.flat = False
         self.layers: list[IntegerLayer] = []
         self.readout = Readout()
-
-    @property
-    def implied_readout(self) -> Readout:
-        """The read-out of a file that states none."""
-        return default_readout(self.layers[-1]) if self.layers[-1].model.sends_values else self.readout
 
     def take(self, group: Tree, index: int, *, last: bool) -> None:
         """Reads the next group of the file."""

@@ -79,10 +79,15 @@ def write_neuron(neuron: h5py.Group, layer: IntegerLayer) -> None:
         neuron["sigma_output"] = True
 
 
-def default_readout(last: IntegerLayer) -> Readout:
+def default_readout(last: IntegerLayer) -> Readout | None:
     """The read-out of a file that states none: the activation of the last layer after the last step.
 
     Args:
         last: the last layer. A sigma sends its sum at every step; what other layers send has to be added up.
+
+    Returns:
+        None where the neurons send spikes.
     """
+    if not last.model.sends_values:
+        return None
     return Readout(kind="values", over_time="last" if last.neuron == "sigma" else "sum")
