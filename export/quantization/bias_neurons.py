@@ -16,7 +16,7 @@ import numpy as np
 
 from spikeport.errors import UserError
 from spikeport.export.graph.spiking_graph import SpikingGraph
-from spikeport.export.graph.structure import is_chain
+from spikeport.export.lowering.branches.needs_layout import needs_layout
 from spikeport.export.lowering.branches.one_chain import lay_out
 from spikeport.export.lowering.folded_layer import FoldedLayer
 from spikeport.export.network.fixed_point import BIAS_LIMIT, DECAY_ONE
@@ -78,7 +78,7 @@ def with_messages(network: IntegerNetwork, bits: int, graph: SpikingGraph) -> In
         UserError: relays pass the input on, which repeat spikes and not counts: in a first layer that was added for
             biases, or where a branch of the input passes a layer.
     """
-    if bits and not is_chain(graph.nir_graph) and (relayed := lay_out(graph).relayed_inputs):
+    if bits and needs_layout(graph) and (relayed := lay_out(graph).relayed_inputs):
         raise UserError(
             f"counts of {bits} bits would become single spikes", where=", ".join(relayed),
             cause="a branch of this input passes a layer, in which relays repeat spikes only",

@@ -13,7 +13,9 @@ from spikeport.export.graph.chain import ChainNode
 from spikeport.export.graph.node_kinds import INTEGRATORS, NEURONS, SYNAPSES
 from spikeport.export.graph.shapes import POOLS
 from spikeport.export.graph.spiking_graph import SpikingGraph
-from spikeport.export.lowering.branches.one_chain import one_chain
+from spikeport.export.graph.structure import listed
+from spikeport.export.lowering.branches.needs_layout import needs_layout
+from spikeport.export.lowering.branches.one_chain import LaidOut, lay_out
 from spikeport.export.network.fixed_point import ACCUMULATOR_LIMIT, STATE_LIMIT, THRESHOLD_LIMIT
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 from spikeport.export.quantization.bias_neurons import SUFFIX
@@ -67,7 +69,9 @@ def explain(graph: SpikingGraph, network: IntegerNetwork, rows: list[LayerReport
     owner = {name: row.name for row in rows for name in (*row.folded, row.neuron, row.name)}
     records = [_metadata_record(graph)]
     explained: set[str] = set()
-    for step in one_chain(graph).chain():
+    laid = lay_out(graph) if needs_layout(graph) else None
+    records += _parted(graph, laid) if laid is not None else []
+    for step in (graph if laid is None else laid.graph).chain():
         for each in (step, *step.recurrence):
             layer, row = layers.get(owner.get(each.name, ""), (None, None))
             if row is not None and row.name not in explained:
@@ -77,6 +81,19 @@ def explain(graph: SpikingGraph, network: IntegerNetwork, rows: list[LayerReport
                 explained.add(row.name)
             records.append(_record(each, layer, row, recurrent=each is not step))
     return [*records, _readout(network)]
+
+
+def _parted(graph: SpikingGraph, laid: LaidOut) -> list[NodeRecord]:
+    """A record for each population that is computed in several layers."""
+    return [
+        NodeRecord(
+            node=name,
+            kind=type(graph.nir_graph.nodes[name]).__name__,
+            rewrite=f"{len(parts)} layers with one set of decays each: "
+            + listed([f"{part.name} ({part.neurons.size:,} neuron{'s' * (part.neurons.size > 1)})" for part in parts]),
+        )
+        for name, parts in laid.parts.items()
+    ]
 
 
 def lines(records: Iterable[NodeRecord]) -> list[str]:

@@ -17,7 +17,8 @@ from spikeport.export.formats.netx.rules import check_network
 from spikeport.export.graph.chain import ChainNode
 from spikeport.export.graph.node_kinds import INTEGRATORS, NEURONS, SYNAPSES
 from spikeport.export.graph.spiking_graph import SpikingGraph
-from spikeport.export.graph.structure import is_chain, refuse, structure_faults
+from spikeport.export.graph.structure import refuse, structure_faults
+from spikeport.export.lowering.branches.needs_layout import needs_layout
 from spikeport.export.lowering.branches.one_chain import LaidOut, lay_out
 from spikeport.export.lowering.discretize import EulerStep, euler_step
 from spikeport.export.lowering.fold import Folded, fold
@@ -58,7 +59,7 @@ def quantize(
 
 def _quantize(graph: SpikingGraph, bits: int, scales: Mapping[str, float]) -> tuple[IntegerNetwork, list[LayerReport]]:
     refuse(_faults(graph))
-    laid = None if is_chain(graph.nir_graph) else lay_out(graph)
+    laid = lay_out(graph) if needs_layout(graph) else None
     graph = graph if laid is None else laid.graph
     folded = fold(graph.chain(), graph.dt_s)
     names = [layer.name for layer, _ in folded.layers]
@@ -98,7 +99,7 @@ def _check_relays(network: IntegerNetwork, laid: LaidOut) -> None:
         rows = laid.relay_rows.get(layer.name)
         if rows is None:
             continue
-        pulse, threshold = layer.weight[rows].reshape(rows.stop - rows.start, -1).max(axis=1), np.max(layer.vth_mant)
+        pulse, threshold = layer.weight[rows].reshape(len(rows), -1).max(axis=1), np.max(layer.vth_mant)
         if np.any(pulse <= threshold):
             raise UserError(
                 f"a relay of weight {int(pulse.min())} would not reach the threshold {int(threshold)}",

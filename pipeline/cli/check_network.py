@@ -23,7 +23,7 @@ def check_network(
     ] = None,
     allow_vector: Annotated[
         bool,
-        typer.Option("--allow-vector", help="Accept different decays in a layer, as for export.", rich_help_panel=NIR),
+        typer.Option("--allow-vector", help="Keep different decays in one layer, as for export.", rich_help_panel=NIR),
     ] = False,
     json: Json = False,
 ) -> None:

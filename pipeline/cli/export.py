@@ -61,7 +61,7 @@ def export(
         bool,
         typer.Option(
             "--allow-vector",
-            help="Accept neurons of one layer with different decays, which only simulators run.",
+            help="Keep neurons of different decays in one layer, for simulators. [default: a layer for each decay]",
             rich_help_panel=NIR,
         ),
     ] = False,

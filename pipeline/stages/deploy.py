@@ -11,7 +11,7 @@ from spikeport.export.backends.compare import SpikeComparison, compare_layers, m
 from spikeport.export.formats.frames_file import write_frames
 from spikeport.export.formats.netx.write import read_netx, write_netx
 from spikeport.export.graph.spiking_graph import load_graph
-from spikeport.export.graph.structure import is_chain
+from spikeport.export.lowering.branches.needs_layout import needs_layout
 from spikeport.export.lowering.branches.one_chain import lay_out
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.sampling import draw
@@ -114,7 +114,7 @@ def _student_against_reference(context: Context, network: IntegerNetwork) -> Spi
     names = student.layer_names()
     graph = load_graph(context.run.file("student.nir"))
     # On the chip the neurons of a branch stand beside relays of others, which the student does not have.
-    places = None if is_chain(graph.nir_graph) else lay_out(graph).places
+    places = lay_out(graph).places if needs_layout(graph) else None
     frames = context.dataset.test.frames
     parts = []
     for start in range(0, len(frames), CHECK_CHUNK):

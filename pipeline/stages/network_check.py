@@ -149,6 +149,7 @@ def check_network(
         UserError: the source cannot be read at all.
     """
     from spikeport.export.graph.structure import UnseenError, faults_of
+    from spikeport.export.lowering.branches.one_chain import split_nodes
     from spikeport.export.quantization.quantize import quantize
 
     options = GraphOptions(
@@ -163,10 +164,11 @@ def check_network(
     network = modules_source(str(source), options) if is_live(source) else file_source(source, options)
     faults: list[UserError] = []
     graph, layers = None, None
+    split: dict[str, str] = {}
     try:
         graph = network.convert(faults)
         quantized, _ = quantize(graph)
-        layers = len(quantized.layers)
+        layers, split = len(quantized.layers), split_nodes(graph)
     except UserError as error:
         faults += faults_of(error)
     named: dict[str, UserError] = {}
@@ -182,7 +184,7 @@ def check_network(
     if graph is None and missing:
         unseen |= set(network.kinds)
     nodes = [
-        _node(name, kind, named.get(name), goes=not faults, seen=name not in unseen)
+        _node(name, kind, named.get(name), split.get(name, ""), goes=not faults, seen=name not in unseen)
         for name, kind in network.kinds.items()
     ]
     adaptable = bool(named) and not missing and all(isinstance(fault, NeedsAdaptError) for fault in named.values())
@@ -195,7 +197,7 @@ def check_network(
     )
 
 
-def _node(name: str, kind: str, fault: UserError | None, *, goes: bool, seen: bool) -> NodeCheck:
+def _node(name: str, kind: str, fault: UserError | None, split: str, *, goes: bool, seen: bool) -> NodeCheck:
     if fault is not None:
         reason = ": ".join(filter(None, (fault.message, fault.cause)))
         adapts = isinstance(fault, NeedsAdaptError)
@@ -204,7 +206,7 @@ def _node(name: str, kind: str, fault: UserError | None, *, goes: bool, seen: bo
         return NodeCheck(node=name, kind=kind, status=status, reason=reason, remedy=remedy)
     if not seen:
         return NodeCheck(node=name, kind=kind, status="not looked at")
-    rewritten = "left out" if kind.startswith(DROPOUT) else REWRITTEN.get(kind, "")
+    rewritten = "left out" if kind.startswith(DROPOUT) else split or REWRITTEN.get(kind, "")
     status = "no fault found" if not goes else "rewritten" if rewritten else "exact"
     return NodeCheck(node=name, kind=kind, status=status, reason=rewritten)
 

@@ -35,10 +35,12 @@ class RandomBranches:
 
     `slow`: voltages keep 1/2 or 3/4 a step, inputs have gains, currents constant parts, thresholds differ between
     channels; all are dyadic, so that float64 is exact, and integers are not.
+    `own`: voltages keep 0, 1/4, 1/2 or 3/4 a step, which differs between channels or neurons, as whole thresholds do.
+    Recurrent weights connect neurons of one decay. Integers round, but in the same way in one layer or in several.
     """
 
-    def __init__(self, rng: np.random.Generator, *, slow: bool = False) -> None:
-        self.rng, self.slow = rng, slow
+    def __init__(self, rng: np.random.Generator, *, slow: bool = False, own: bool = False) -> None:
+        self.rng, self.slow, self.own = rng, slow, own
         self.nodes: dict[str, nir.NIRNode] = {}
         self.edges: list[tuple[str, str]] = []
         self.shapes: dict[str, tuple[int, ...]] = {}  # of populations
@@ -80,6 +82,11 @@ class RandomBranches:
         """Whole thresholds that differ between channels or not."""
         rows = int(level) * np.ones((shape[0], *[1] * (len(shape) - 1)))
         threshold = np.broadcast_to(rows, shape).copy()
+        if self.own:
+            keeps = self._own((0.0, 0.25, 0.5, 0.75), shape)
+            tau = DT / (1 - keeps)
+            threshold += self._own((0, 1, 2), shape)
+            return nir.LIF(tau=tau, r=tau / DT, v_leak=0 * tau, v_threshold=threshold, v_reset=0 * tau)
         if self.slow:
             keeps = 0.5 if self.rng.random() < 0.6 else 0.75
             gain = 2.0 ** self.rng.integers(-1, 2, (shape[0], *[1] * (len(shape) - 1))) * np.ones(shape)
@@ -92,6 +99,12 @@ class RandomBranches:
             one = np.full(shape, DT)
             return nir.LIF(tau=one, r=np.ones(shape), v_leak=0 * one, v_threshold=threshold, v_reset=0 * one)
         return nir.IF(r=np.full(shape, 1 / DT), v_threshold=threshold, v_reset=np.zeros(shape))
+
+    def _own(self, values: tuple[float, ...], shape: tuple[int, ...]) -> np.ndarray:
+        """One value, one for each channel, or, on a small grid, one for each neuron."""
+        kind = self.rng.choice(3, p=[0.2, 0.65, 0.15]) if math.prod(shape) < 60 else self.rng.choice(2, p=[0.25, 0.75])
+        drawn = self.rng.choice(values, [(1,) * len(shape), (shape[0], *[1] * (len(shape) - 1)), shape][kind])
+        return np.broadcast_to(drawn, shape).astype(np.float64)
 
     def _sources(self, most: int) -> list[str]:
         names = list(self.shapes)
@@ -173,5 +186,10 @@ class RandomBranches:
         self.shapes[name] = (size,)
         if self.rng.random() < 0.4:
             self.kinds.add("recurrence")
-            self.nodes[f"{name}-rec"] = nir.Linear(self._weight(size, size))
+            weight = self._weight(size, size)
+            if self.own:
+                tau = self.nodes[name].tau
+                threshold = self.nodes[name].v_threshold
+                weight *= (tau[:, None] == tau) & (threshold[:, None] == threshold)
+            self.nodes[f"{name}-rec"] = nir.Linear(weight)
             self.edges += [(name, f"{name}-rec"), (f"{name}-rec", name)]

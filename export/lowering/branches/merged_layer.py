@@ -202,7 +202,9 @@ def _layer(
     stage: Stage, relays: int,
     relay: Relay, dt_s: float,
 ) -> MergedLayer:  # fmt: skip
-    names = dict.fromkeys(path.weights for p in members for path in p.paths if path.weights)
+    names = dict.fromkeys(
+        path.weights + (f"[{p.part.index}]" if p.part else "") for p in members for path in p.paths if path.weights
+    )
     notes = [f"{p.name}: {note}" for p in members if p.step for note in p.step.notes]
     if relays and relay.cost > 1:
         notes.append(

@@ -4,7 +4,7 @@ Populations of neurons are put into layers in an order of execution. A populatio
 by relays: neurons with one input each, whose weight is above their threshold, and whose current decays fully in a time
 step. A relay fires exactly when its input does, since every spike resets its voltage to 0. In logical time a spike has
 the time step of the input that caused it, so that relays delay nothing. Signals that are added become one synapse over
-the channels of all of them.
+the channels of all of them. A population whose neurons have decays of their own becomes parts in several layers.
 """
 
 from __future__ import annotations
@@ -16,13 +16,18 @@ import nir
 import numpy as np
 
 from spikeport.errors import UserError
+from spikeport.export.graph.parameters import Value, one_value
 from spikeport.export.graph.spiking_graph import SpikingGraph
-from spikeport.export.graph.structure import is_chain
 from spikeport.export.lowering.branches.carriers import Stage
 from spikeport.export.lowering.branches.kernels import as_dense
+from spikeport.export.lowering.branches.last_layer import moved_places, output_places, row_order
 from spikeport.export.lowering.branches.merged_layer import MergedLayer, convolution, matrix
-from spikeport.export.lowering.branches.populations import Population, populations
-from spikeport.export.lowering.branches.prune import without_unread_relays
+from spikeport.export.lowering.branches.needs_layout import needs_layout
+from spikeport.export.lowering.branches.parts import split, split_words
+from spikeport.export.lowering.branches.populations import Part, Population, populations, scale_of
+from spikeport.export.lowering.branches.prune import with_rows, without_unread_relays
+from spikeport.export.lowering.branches.relays import slow_current_fault
+from spikeport.export.network.fixed_point import DECAY_ONE
 from spikeport.values import Shape
 
 
@@ -35,24 +40,26 @@ class LaidOut:
         places: by name of a population, the index of the layer that computes it, and where its neurons lie in the flat
             output of this layer, int64 of the population's shape.
         relays: number of relay neurons of each layer.
-        relay_rows: by name of a layer's weights, the rows of them that are relays.
+        relay_rows: by name of a layer's weights, the rows of them that are relays, int64.
         relayed_inputs: names of the inputs that relays pass on.
+        parts: by name of a population that is computed in several layers, its parts; they have places of their own.
     """
 
     graph: SpikingGraph
     places: Mapping[str, tuple[int, np.ndarray]]
     relays: tuple[int, ...]
-    relay_rows: Mapping[str, slice]
+    relay_rows: Mapping[str, np.ndarray]
     relayed_inputs: tuple[str, ...]
+    parts: Mapping[str, tuple[Part, ...]]
 
 
 def one_chain(graph: SpikingGraph) -> SpikingGraph:
-    """The graph as one chain; `graph` itself if it is one.
+    """The graph as one chain; `graph` itself if netx can run it layer by layer.
 
     Raises:
         UserError: it cannot be laid out exactly.
     """
-    return graph if is_chain(graph.nir_graph) else lay_out(graph).graph
+    return lay_out(graph).graph if needs_layout(graph) else graph
 
 
 def lay_out(graph: SpikingGraph) -> LaidOut:
@@ -63,10 +70,28 @@ def lay_out(graph: SpikingGraph) -> LaidOut:
 
     Raises:
         UserError: a relay would stand in a layer whose currents last, two read-outs do not go together, a merged layer
-            would be too large, or a node cannot be part of a layer.
+            would be too large, a node cannot be part of a layer, or a population would become too many layers.
     """
     found = populations(graph.nir_graph, graph.dt_s)
+    if not graph.allow_vector:
+        found = split(found, graph.scales, _read_membranes(graph, found))
     return _Layout(graph, found).laid_out()
+
+
+def _read_membranes(graph: SpikingGraph, found: dict[str, Population]) -> set[str]:
+    """Names of the populations whose membranes are read out."""
+    last = {path.source for p in found.values() if p.neuron is None for path in p.paths}
+    return {p.name for p in found.values() if p.silent or (graph.readout.startswith("membrane") and p.name in last)}
+
+
+def split_nodes(graph: SpikingGraph) -> dict[str, str]:
+    """What became of each node whose neurons have decays of their own, by name, for people.
+
+    Args:
+        graph: a graph that can be laid out.
+    """
+    laid = lay_out(graph) if needs_layout(graph) else None
+    return {} if laid is None else split_words(laid.parts, laid.relays)
 
 
 class _Layout:
@@ -81,7 +106,12 @@ class _Layout:
         self.done = {p.name for p in inputs}
         self.inputs = frozenset(self.done)
         self.relayed_inputs: dict[str, None] = {}
-        self.relay_rows: dict[str, slice] = {}
+        self.relay_rows: dict[str, np.ndarray] = {}
+        self.parts: dict[str, list[Part]] = {}
+        self.part_of = {p.name: p.part.of for p in self.waiting if p.part is not None}
+        for p in self.waiting:
+            if p.part is not None:
+                self.parts.setdefault(p.part.of, []).append(p.part)
         self.nodes: dict[str, nir.NIRNode] = {inputs[0].name: nir.Input({"input": np.array(graph.input_shape)})}
         self.edges: list[tuple[str, str]] = []
         self.last = inputs[0].name
@@ -94,11 +124,18 @@ class _Layout:
         while self.waiting:
             self._add_layer()
         layers = without_unread_relays([layer for layer, _ in self.layers])
+        rows = [np.arange(layer.computed, layer.stage.shape[0]) for layer in layers]
+        order = self._output_order()
+        if order is not None and layers:
+            layers[-1], rows[-1] = with_rows(layers[-1], order), np.flatnonzero(order >= layers[-1].computed)
+            self._move_last(order)
         shape = self.graph.input_shape
-        for layer, (_, scale) in zip(layers, self.layers, strict=True):
-            self._emit(layer, shape, scale)
+        for layer, relays, (_, scale) in zip(layers, rows, self.layers, strict=True):
+            self._emit(layer, relays, shape, scale)
             shape = layer.stage.shape
-        self._add_output()
+        self._add_output(direct=order is not None)
+        words = split_words(self.parts, [layer.relays for layer in layers])
+        self.notes += [f"{name} became {text}" for name, text in words.items()]
         graph = nir.NIRGraph(self.nodes, self.edges, metadata=self.graph.nir_graph.metadata, type_check=False)
         notes = (*self.graph.notes, *self.notes)
         chain = replace(self.graph, nir_graph=graph, scales=self.scales, notes=notes)
@@ -108,6 +145,7 @@ class _Layout:
             relays=tuple(layer.relays for layer in layers),
             relay_rows=self.relay_rows,
             relayed_inputs=tuple(self.relayed_inputs),
+            parts={name: tuple(parts) for name, parts in self.parts.items()},
         )
 
     def _add_layer(self) -> None:
@@ -138,12 +176,12 @@ class _Layout:
         self.waiting = [p for p in self.waiting if p not in members]
         self.done |= {p.name for p in members}
 
-    def _emit(self, layer: MergedLayer, entering: Shape, scale: float | None) -> None:
+    def _emit(self, layer: MergedLayer, relays: np.ndarray, entering: Shape, scale: float | None) -> None:
         if isinstance(layer.weights, (nir.Linear, nir.Affine)) and len(entering) == 3:
             self._append(f"{layer.name}.flatten", flatten(entering))
         self._append(layer.name, layer.weights)
         if layer.relays:
-            self.relay_rows[self.last] = slice(layer.computed, layer.stage.shape[0])
+            self.relay_rows[self.last] = relays
         if scale is not None:
             self.scales[self.last] = scale
         self._append(layer.neurons, layer.node)
@@ -166,11 +204,7 @@ class _Layout:
                             cause="one read-out holds for all outputs",
                             hint="let all outputs fire, or none")  # fmt: skip
         if relays and np.any(np.asarray(step.i_decay) != 1):
-            raise UserError(
-                f"a branch passes {first.name}: {', '.join(relays)} would need relays in its layer", where=first.name,
-                cause="a relay beside neurons whose current lasts would fire more than once",
-                hint="use neurons without synaptic current (LIF or IF) there, or let the branch end before them",
-            )  # fmt: skip
+            raise slow_current_fault(first, relays)
 
     def _kind(self, population: Population) -> tuple[object, ...]:
         """What the neurons of a layer share: decays, and where weights are on a grid already their scale and threshold,
@@ -178,21 +212,12 @@ class _Layout:
         step = population.step
         assert step is not None
         scale = self._scale(population)
-        shared = [step.i_decay, step.v_decay, *([] if scale is None else [step.threshold])]
-        return (*(np.asarray(value).tobytes() for value in shared), population.silent, scale)
+        decays = [_shared_decay(value) for value in (step.i_decay, step.v_decay)]
+        threshold = None if scale is None else np.asarray(one_value(np.asarray(step.threshold))).tobytes()
+        return (*decays, threshold, population.silent, scale)
 
     def _scale(self, population: Population) -> float | None:
-        given = {self.graph.scales.get(path.weights) for path in population.paths if path.weights}
-        divisors = {path.layer.divisor for path in population.paths}
-        if given == {None} or not given:
-            return None
-        if len(given) > 1 or len(divisors) > 1:
-            raise UserError(
-                "adds weights of different scales or pools, which are on an integer grid already",
-                where=population.name,
-                hint="quantize the branches that are added with one scale",
-            )  # fmt: skip
-        return given.pop()
+        return scale_of(population, self.graph.scales)
 
     def _append(self, name: str, node: nir.NIRNode) -> None:
         name = self._free(name)
@@ -205,14 +230,27 @@ class _Layout:
             name += "_"
         return name
 
-    def _add_output(self) -> None:
+    def _output_order(self) -> np.ndarray | None:
+        """The order of the last layer's rows that is the order of all outputs; None if weights are to be computed."""
+        places = [
+            output_places(p, self.stage, self.parts.get(self.part_of.get(p.paths[0].source, ""), ()))
+            for p in self.outputs
+        ]
+        known = [each for each in places if each is not None]
+        return row_order(np.concatenate(known), self.stage) if len(known) == len(places) else None
+
+    def _move_last(self, order: np.ndarray) -> None:
+        """Notes that the rows of the last layer are in another order."""
+        size = int(np.prod(self.stage.shape[1:]))
+        for name, (layer, places) in self.places.items():
+            if layer == len(self.layers) - 1:
+                self.places[name] = layer, moved_places(places, order, size)
+
+    def _add_output(self, *, direct: bool) -> None:
         """The Output node: in its order the populations of all outputs, or weights that the host computes."""
-        direct = [p for p in self.outputs if len(p.paths) == 1 and not p.paths[0].weights]
-        order = [p.paths[0].source for p in direct]
-        carried = list(self.stage.carriers)
-        if len(direct) == len(self.outputs) and order == carried and self.stage.plain:
-            if len(order) > 1:
-                self._note_outputs([(p.name, self.stage.carriers[p.paths[0].source].size) for p in direct])
+        if direct:
+            if len(self.outputs) > 1:
+                self._note_outputs([(p.name, int(np.prod(p.shape))) for p in self.outputs])
             self._append(self.outputs[0].name, nir.Output({"output": np.array(self.stage.shape)}))
             return
         rows = [self._host_rows(p) for p in self.outputs]
@@ -241,6 +279,15 @@ class _Layout:
             texts.append(f"{name} is {first} to {first + size - 1}")
             first += size
         self.notes.append(f"the outputs follow each other: {', '.join(texts)}")
+
+
+def _shared_decay(value: Value) -> object:
+    """What two populations in one layer have in common: the decay in integers, and whether it is none or whole."""
+    values = np.asarray(value)
+    mantissas = np.rint(DECAY_ONE * values)
+    if np.any(mantissas != mantissas.flat[0]):
+        return values.tobytes()
+    return float(mantissas.flat[0]), bool(np.all(values == 0)), bool(np.all(values == 1))
 
 
 def flatten(shape: Shape) -> nir.Flatten:

@@ -6,7 +6,7 @@ sums, so that a population receives the sum over its paths.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 
@@ -43,6 +43,26 @@ class Path:
 
 
 @dataclass(frozen=True)
+class Part:
+    """Which neurons of a population one of its parts holds.
+
+    Attributes:
+        of: name of the population.
+        index: number of the part.
+        neurons: where its neurons lie in the flat population, int64 of the part's shape.
+    """
+
+    of: str
+    index: int
+    neurons: np.ndarray
+
+    @property
+    def name(self) -> str:
+        """Name of the part."""
+        return f"{self.of}[{self.index}]"
+
+
+@dataclass(frozen=True)
 class Population:
     """An input of the graph, a population of neurons, or an output.
 
@@ -52,6 +72,7 @@ class Population:
         paths: what it receives; empty for an input.
         neuron: the neuron with its recurrent connection; None for an input or an output.
         step: the Euler step of the neuron; None for an input or an output.
+        part: which neurons of a population of the graph these are; None for all of it.
     """
 
     name: str
@@ -59,11 +80,34 @@ class Population:
     paths: tuple[Path, ...] = ()
     neuron: ChainNode | None = None
     step: EulerStep | None = None
+    part: Part | None = None
 
     @property
     def silent(self) -> bool:
         """Whether its neurons never fire, so that their membrane is read out."""
         return self.neuron is not None and isinstance(self.neuron.node, INTEGRATORS)
+
+
+def scale_of(population: Population, scales: Mapping[str, float]) -> float | None:
+    """Integer units per float unit of a population whose weights are on a grid already; None if they are not.
+
+    Args:
+        population: the population.
+        scales: scales of weight nodes by name.
+
+    Raises:
+        UserError: weights of different scales or pools are added.
+    """
+    given = {scales.get(path.weights) for path in population.paths if path.weights}
+    divisors = {path.layer.divisor for path in population.paths}
+    if given == {None} or not given:
+        return None
+    if len(given) > 1 or len(divisors) > 1:
+        raise UserError(
+            "adds weights of different scales or pools, which are on an integer grid already", where=population.name,
+            hint="quantize the branches that are added with one scale",
+        )  # fmt: skip
+    return given.pop()
 
 
 def populations(graph: nir.NIRGraph, dt_s: float) -> dict[str, Population]:

@@ -37,31 +37,35 @@ def _read_channels(layer: MergedLayer, following: MergedLayer) -> np.ndarray:
 
 def _only(layer: MergedLayer, read: np.ndarray) -> MergedLayer:
     """The layer with some of its channels, or neurons if it is flat."""
-    count = len(read)
+    shape = (int(read.sum()), *layer.stage.shape[1:])
+    dropped = (len(read) - shape[0]) * math.prod(shape[1:])
+    remaining = with_rows(layer, np.flatnonzero(read))
+    return replace(remaining, stage=Stage(shape, {}), relays=layer.relays - dropped)
+
+
+def with_rows(layer: MergedLayer, rows: np.ndarray) -> MergedLayer:
+    """The weights and neurons of some channels of a layer, or of some neurons if it is flat; its other values stay.
+
+    Args:
+        layer: the layer.
+        rows: the channels or neurons in their new order, int64.
+    """
+    count = layer.stage.shape[0]
     weights = replace(layer.weights, **{
-        key: value[read] for key, value in vars(layer.weights).items() if key in ("weight", "bias")
+        key: value[rows] for key, value in vars(layer.weights).items() if key in ("weight", "bias")
     })  # fmt: skip
     parameters = {
-        key: value[read]
+        key: value[rows]
         for key, value in vars(layer.node).items()
         if isinstance(value, np.ndarray) and value.shape[:1] == (count,)
     }
     recurrence = layer.recurrence
     if recurrence is not None:
         recurrence = type(recurrence)(**{
-            key: value[read][:, read] if key == "weight" else value[read]
+            key: value[rows][:, rows] if key == "weight" else value[rows]
             for key, value in vars(recurrence).items() if key in ("weight", "bias")
         })  # fmt: skip
-    shape = (int(read.sum()), *layer.stage.shape[1:])
-    dropped = (count - shape[0]) * math.prod(shape[1:])
-    return replace(
-        layer,
-        weights=weights,
-        node=type(layer.node)(**parameters),
-        recurrence=recurrence,
-        stage=Stage(shape, {}),
-        relays=layer.relays - dropped,
-    )
+    return replace(layer, weights=weights, node=type(layer.node)(**parameters), recurrence=recurrence)
 
 
 def _without_inputs(layer: MergedLayer, read: np.ndarray) -> MergedLayer:

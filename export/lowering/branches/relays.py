@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spikeport.errors import UserError
+from spikeport.errors import NeedsAdaptError, UserError
 from spikeport.export.lowering.branches.populations import Population
 from spikeport.export.network.fixed_point import BIAS_LIMIT, WEIGHT_LIMIT
 
@@ -62,6 +62,27 @@ def relay_of(members: list[Population], weights: list[list[np.ndarray]], scale: 
         free = max(free, to_level * largest, to_level * bias * WEIGHT_LIMIT / BIAS_LIMIT)
     pulse = max(free, ABOVE * level)
     return Relay(level, pulse, pulse / free if free else 1.0)
+
+
+def slow_current_fault(population: Population, relays: list[str]) -> UserError:
+    """The refusal of relays in the layer of a population whose current lasts longer than a time step.
+
+    Args:
+        population: the population.
+        relays: names of the populations that would be passed on.
+    """
+    cause = "a relay beside neurons whose current lasts would fire more than once"
+    if population.part is not None:
+        return NeedsAdaptError(
+            "its neurons have different decays, and their currents last", where=population.part.of,
+            cause=f"they would be in several layers with relays between them, and {cause}",
+            hint="train one pair of time constants for this layer; --allow-vector for simulators only",
+        )  # fmt: skip
+    return UserError(
+        f"a branch passes {population.name}: {', '.join(relays)} would need relays in its layer", where=population.name,
+        cause=cause,
+        hint="use neurons without synaptic current (LIF or IF) there, or let the branch end before them",
+    )  # fmt: skip
 
 
 def _largest_bias(population: Population) -> float:

@@ -21,6 +21,7 @@ from torch.nn.utils import parametrize
 from spikeport.errors import UserError
 from spikeport.export.frontends.from_snntorch import to_spiking_graph
 from spikeport.export.graph.spiking_graph import load_graph
+from spikeport.export.lowering.branches.one_chain import one_chain
 from spikeport.export.quantization.quantize import quantize
 
 
@@ -269,10 +270,21 @@ def test_names_that_a_file_could_not_keep_are_refused():
         to_spiking_graph([("fc", nn.Linear(2, 2)), ("fc", leaky(0, 1.0))], (2,), DT)
 
 
-def test_neurons_with_their_own_parameters_reach_nir_but_not_the_chip():
-    cell = snntorch.Leaky(beta=torch.tensor([0.5, 0.75]), reset_mechanism="zero")
-    graph = to_spiking_graph([("fc", nn.Linear(2, 2, bias=False)), ("cell", cell)], (2,), DT)
-    frames = (np.random.default_rng(2).random((20, 2)) < 0.5).astype(np.uint8)
-    assert run_nir(graph.nir_graph, DT, frames).shape == (20, 2)
-    with pytest.raises(UserError, match=r"cell: v_decay differs between neurons \(1024 to 2048 of 4096"):
-        quantize(graph)
+def test_neurons_with_their_own_decays_become_layers_of_one_decay_each():
+    """Weights and thresholds are whole, decays powers of 1/2: torch, NIR and the layers on the chip agree."""
+    torch.manual_seed(3)
+    beta, threshold = torch.tensor([0.5, 0.75, 0.5, 0.0]), torch.tensor([3.0, 2.0, 5.0, 4.0])
+    cell = snntorch.Leaky(beta=beta, threshold=threshold, reset_mechanism="zero", reset_delay=False)
+    linear = nn.Linear(3, 4, bias=False)
+    linear.weight.data = torch.randint(-3, 5, (4, 3)).float()
+    graph = to_spiking_graph([("fc", linear), ("cell", cell)], (3,), DT)
+    frames = (np.random.default_rng(2).random((20, 3)) < 0.5).astype(np.uint8)
+    mem, expected = torch.zeros(1, 4), []
+    for frame in torch.tensor(frames).double():
+        spikes, mem = cell(linear.double()(frame[None]), mem)
+        expected.append(spikes[0].detach().numpy())
+    assert 0 < np.mean(expected) < 1
+    assert_array_equal(run_nir(graph.nir_graph, DT, frames), expected)
+    assert_array_equal(run_nir(one_chain(graph).nir_graph, DT, frames), expected)
+    network, _ = quantize(graph)
+    assert [layer.v_decay for layer in network.layers] == [1024, 4096, 2048]

@@ -31,9 +31,10 @@ def test_gains_that_differ_go_into_rows():
     network, _ = quantize(graph_of(conv, per_channel, shape=(1, 2, 3), scales={"n0": 2.0}))
     assert_array_equal(network.layers[0].weight.ravel(), [2, 6])
     spatial = nir.IF(r=np.arange(1.0, 13).reshape(2, 2, 3), v_threshold=np.ones((2, 2, 3)))
-    graph = graph_of(conv, spatial, shape=(1, 2, 3))
-    with pytest.raises(UserError, match="n1: its input gains differ within a channel"):
-        quantize(graph)
+    network, _ = quantize(graph_of(conv, spatial, shape=(1, 2, 3)))
+    assert network.layers[0].kind == "dense", "a gain of its own for each neuron needs a weight of its own"
+    kernel = np.concatenate([np.eye(6), np.eye(6)]) * np.arange(1, 13)[:, None]
+    assert_array_equal(network.layers[0].weight, 2 * np.rint(254 * kernel / 12 / 2))
 
 
 def test_gains_that_differ_from_place_to_place_become_thresholds_where_these_may_differ():
@@ -72,10 +73,10 @@ def test_thresholds_that_differ_go_into_rows_and_fire_the_same():
     assert_array_equal(integer_loop(vector, frames)[0], run_nir(graph.nir_graph, DT, frames))
 
 
-def test_decays_that_differ_go_only_where_they_are_allowed():
+def test_decays_that_differ_behind_lasting_currents_go_only_where_they_are_allowed():
     one = np.ones(3)
     node = nir.CubaLIF(DT * np.array([1.0, 2, 4]), DT * np.array([2.0, 4, 8]), one, 0 * one, one, w_in=one)
-    with pytest.raises(UserError, match=r"n1: i_decay differs between neurons \(1024 to 4096.*--allow-vector"):
+    with pytest.raises(UserError, match=r"n1: its neurons have different decays, and their currents last"):
         quantize(graph_of(nir.Linear(np.eye(3)), node, shape=(3,)))
     graph = graph_of(nir.Linear(np.eye(3)), node, shape=(3,))
     network, (row,) = quantize(replace(graph, allow_vector=True))

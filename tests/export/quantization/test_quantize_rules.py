@@ -104,11 +104,6 @@ def test_a_large_bias_or_threshold_lowers_the_scale_and_says_so():
         (nir.Linear(np.ones((3, 2))), lif((3,), tau=np.nan), "n1: tau holds no finite numbers"),
         (nir.Linear(np.ones((3, 2))), lif((3,), r=0.0), "n1: its input has gain 0"),
         (
-            nir.Linear(np.ones((3, 2))),
-            nir.LIF(2 * DT * np.arange(1, 4), np.ones(3), np.zeros(3), v_threshold=np.ones(3)),
-            r"n1: v_decay differs between neurons \(683 to 2048 of 4096 a step\): a layer on the chip has one set",
-        ),
-        (
             nir.Affine(np.ones((3, 2)), np.array([0.0, 0.5, 0.0])),
             nir.CubaLIF(*[2 * DT * np.ones(3)] * 2, np.ones(3), np.zeros(3), np.ones(3)),
             "n0: has a bias, and the current of n1 decays slowly .i_decay 2048 of 4096.",
