@@ -26,6 +26,7 @@ BENCHMARKS = {  # result -> what is run; distillation is a study: run it by itse
     "augmentation": "augmentation.py",
     "lava_equality": "lava_equality.py",
     "branches": "branches.py",
+    "sdnn": "sdnn.py",
     "fuzz": "fuzz.py",
     "import_time": "import_time.py",
 }

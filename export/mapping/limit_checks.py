@@ -119,18 +119,10 @@ def value_checks(layer: IntegerLayer, bits: int, limits: Limits) -> list[LimitCh
         bits: result of `weight_bits`.
         limits: limits of the device.
     """
-    v_decay, i_decay = np.asarray(layer.v_decay), np.asarray(layer.i_decay)
     formats = 0 if layer.kind == "input" else 1 if layer.weight_rec is None else 2
-    checks = [
-        compare("synapse formats per core", formats, limits.synapse_formats_per_core),
-        compare("voltage decay", int(v_decay.max()), limits.decay_max),
-        compare("current decay less 1", int(i_decay.max()) - 1, limits.decay_max),
-    ]
-    if i_decay.min() == 0:
-        checks.append(
-            LimitCheck(limit="current decay less 1", used=-1, allowed=0, result=EXCEEDS,
-                       source=_source_text(limits.decay_max), note="the chip adds 1 to the field")
-        )  # fmt: skip
+    checks = [compare("synapse formats per core", formats, limits.synapse_formats_per_core)]
+    if not layer.model.sends_values:  # sigma-delta neurons have no decays
+        checks += _decay_checks(np.asarray(layer.v_decay), np.asarray(layer.i_decay), limits)
     if layer.kind != "input" and limits.weight_bits is not None:
         most = limits.weight_bits.value[1] if limits.weight_bits.value else None
         result = UNKNOWN if most is None else PASSES if bits <= most else EXCEEDS
@@ -147,6 +139,19 @@ def value_checks(layer: IntegerLayer, bits: int, limits: Limits) -> list[LimitCh
                 LimitCheck(limit="delay slots", used=layer.max_delay + 1, allowed=slots.value, result=UNKNOWN,
                            source=_source_text(slots), note=slots.note)
             )  # fmt: skip
+    return checks
+
+
+def _decay_checks(v_decay: np.ndarray, i_decay: np.ndarray, limits: Limits) -> list[LimitCheck]:
+    checks = [
+        compare("voltage decay", int(v_decay.max()), limits.decay_max),
+        compare("current decay less 1", int(i_decay.max()) - 1, limits.decay_max),
+    ]
+    if i_decay.min() == 0:
+        checks.append(
+            LimitCheck(limit="current decay less 1", used=-1, allowed=0, result=EXCEEDS,
+                       source=_source_text(limits.decay_max), note="the chip adds 1 to the field")
+        )  # fmt: skip
     return checks
 
 
@@ -173,7 +178,7 @@ def sum_checks(layer: IntegerLayer, bound: int, limits: Limits) -> list[LimitChe
                        source=_source_text(limits.accumulator_bits), note=note)
         )  # fmt: skip
     state = number(limits.state_bits)
-    if state is not None:
+    if state is not None and not layer.model.sends_values:
         most, slowest = 1 << (state - 1), int(np.min(layer.i_decay))
         reached = float((bound << STATE_SHIFT) * DECAY_ONE / slowest) if slowest else float(most)
         note = "" if reached < most else "the current wraps if it comes to that; calibration counts whether it does"

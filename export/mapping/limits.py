@@ -26,6 +26,7 @@ from spikeport.export.mapping.limit_checks import (
     weight_bits,
 )
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
+from spikeport.export.network.neurons.sigma_delta import MESSAGE_BITS
 from spikeport.hardware_profiles.profile import HardwareProfile
 from spikeport.hardware_profiles.schema import Limits
 
@@ -156,7 +157,8 @@ def check_limits(network: IntegerNetwork, profile: HardwareProfile) -> LimitRepo
         bits = weight_bits(layer, limits)
         placed = place(layer, per_core, reached, storage, bits + _delay_bits(layer) + _index_bits(layer, limits))
         reached = placed.reach
-        largest = network.input_limit if index == 0 and layer.kind != "input" else 1
+        first = index == 0 and layer.kind != "input"
+        largest = 1 << (MESSAGE_BITS - 1) if network.sends_values else network.input_limit if first else 1
         layers.insert(0, _layer_limits(layer, placed, bits, largest, limits, storage is not None))
     return _report(network, profile, layers, at_least=None in vars(per_core).values())
 
@@ -220,7 +222,9 @@ def _report(
     checks: list[LimitCheck] = []
     if limits.synapses_per_chip is not None:
         checks.append(compare("synapses per chip", synapses / (chips or 1), limits.synapses_per_chip))
-    if network.input_message_bits:
+    if network.sends_values:
+        checks.append(compare("message bits", MESSAGE_BITS, limits.message_bits))
+    elif network.input_message_bits:
         checks.append(compare("input message bits", network.input_message_bits, limits.message_bits))
     every = [*checks, *(check for layer in layers for check in layer.checks)]
     exceeded = sorted({check.limit for check in every if check.result == EXCEEDS})

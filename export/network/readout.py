@@ -67,7 +67,7 @@ class Readout:
         return neurons if self.weight is None else len(self.weight)
 
     def __str__(self) -> str:
-        return f"membrane ({self.over_time} over time)" if self.kind == "membrane" else self.kind
+        return f"{self.kind} ({self.over_time} over time)" if self.kind in ("membrane", "values") else self.kind
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Readout) and all(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from spikeport.export.quantization.layer_report import LayerReport
     from spikeport.hardware_profiles.profile import HardwareProfile
 
-HEAD = ("layer", "kind", "neurons", "input", "output", "weights", "scale", "threshold", "weight error", "saturated")
+HEAD = ("layer", "kind", "input", "output", "weights", "scale", "threshold", "weight error", "saturated")
 NET_HEAD = ("layer", "kind", "neurons", "input", "output", "weights", "bias", "threshold", "delay")
 
 
@@ -116,7 +116,8 @@ class CompiledNetwork:
                 found.scale, found.threshold_mant, found.weight_error, found.saturated,
             )  # fmt: skip
             shapes = layer.input_shape, layer.output_shape
-            rows.append((layer.name, layer.kind, layer.neuron, *map(str, shapes), int(layer.weight.size), *costs))
+            kind = layer.kind if layer.neuron == "cuba" else f"{layer.kind}, {layer.neuron}"
+            rows.append((layer.name, kind, *map(str, shapes), int(layer.weight.size), *costs))
         return rows
 
     def __repr__(self) -> str:
