@@ -109,8 +109,8 @@ def _pilotnet_times(workers: Workers, counts: Counter[str], rng: np.random.Gener
     neurons = sum(layer.neurons for layer in network.layers)
     return (
         f"a network of PilotNet's shape ({neurons:,} neurons, {PILOTNET_STEPS} steps): {found.mismatches} mismatches "
-        f"in {found.spikes_compared:,} messages; Lava took {lava_s / ours_s:.0f} times the reference's time a sample, its "
-        "start included"
+        f"in {found.spikes_compared:,} messages; Lava took {lava_s / ours_s:.0f} times the reference's time a sample, "
+        "its start included"
     )
 
 

@@ -46,8 +46,13 @@ def export(
     if_gain: IfGain = None,
     input_shape: InputShape = None,
     readout: Annotated[
-        Literal["spikes", "membrane-sum", "membrane-max", "membrane-last"] | None,
-        typer.Option("--readout", help="How the output of the last layer becomes a class.", rich_help_panel=NIR),
+        Literal["spikes", "membrane-sum", "membrane-max", "membrane-last", "values-sum", "values-max", "values-last"]
+        | None,
+        typer.Option(
+            "--readout",
+            help="How the output of the last layer becomes a class; values of a sigma-delta network.",
+            rich_help_panel=NIR,
+        ),
     ] = None,
     bias: Annotated[
         Literal["refuse", "neuron"] | None,

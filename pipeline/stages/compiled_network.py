@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spikeport.errors import UserError
-from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
+from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.progress import Progress
 from spikeport.tables import html_table, text_of, text_table
 from spikeport.values import Shape
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from spikeport.hardware_profiles.profile import HardwareProfile
 
 HEAD = ("layer", "kind", "input", "output", "weights", "scale", "threshold", "weight error", "saturated")
-NET_HEAD = ("layer", "kind", "neurons", "input", "output", "weights", "bias", "threshold", "delay")
+NET_HEAD = ("layer", "kind", "neurons", "input", "output", "weights", "bias", "decays", "threshold", "delay",
+            "steps late")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -194,17 +195,31 @@ def load_network(path: str | os.PathLike[str], input_shape: Shape | None = None)
     return CompiledNetwork(network=read_netx(path, input_shape))
 
 
-def net_row(layer: IntegerLayer) -> tuple[Any, ...]:
-    """Cells under `NET_HEAD`: synapses, neurons and their parameters, as ranges where they differ.
+def net_lines(network: IntegerNetwork) -> list[str]:
+    """A network in netx's terms as text: synapses, neurons and their parameters (as ranges where they differ), latency.
 
     Args:
-        layer: a layer.
+        network: the network.
     """
-    kind = layer.kind if layer.weight_rec is None else "dense_rec"
-    weights = int(layer.weight.size) + (0 if layer.weight_rec is None else int(layer.weight_rec.size))
-    bias = "-" if layer.bias is None else _range_text(layer.bias)
-    shapes = str(layer.input_shape), str(layer.output_shape)
-    return (layer.name, kind, layer.neuron, *shapes, weights, bias, _range_text(layer.vth_mant), layer.max_delay or "-")
+    values, first = network.sends_values, network.layers[0]
+    lag = 0 if values and first.kind == "input" else 1  # a delta layer sends in the step in which its input arrives
+    rows = []
+    for index, layer in enumerate(network.layers):
+        kind = layer.kind if layer.weight_rec is None else "dense_rec"
+        weights = int(layer.weight.size) + (0 if layer.weight_rec is None else int(layer.weight_rec.size))
+        bias = "-" if layer.bias is None else _range_text(layer.bias)
+        decays = "-" if values else f"{_range_text(layer.i_decay)}, {_range_text(layer.v_decay)}"
+        threshold = "-" if layer.neuron == "sigma" else _range_text(layer.vth_mant)
+        shapes = str(layer.input_shape), str(layer.output_shape)
+        rows.append((layer.name, kind, layer.neuron, *shapes, weights, bias, decays, threshold, layer.max_delay or "-",
+                     index + lag))  # fmt: skip
+    lines = [*text_table(NET_HEAD, rows), f"classes from {network.readout}"]
+    if values:
+        lines.append(
+            f"inputs: integers from {network.input_lowest} to {network.input_limit}; messages are 64 times a value. "
+            "netx does not reset sigma-delta neurons: Spikeport sets their states to 0 before each sample"
+        )
+    return lines
 
 
 def _range_text(values: Any) -> str:

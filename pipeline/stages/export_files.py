@@ -10,7 +10,7 @@ from spikeport.errors import UserError
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.files import atomic_folder, write_json, write_text
 from spikeport.pipeline.run.run_folder import MANIFEST
-from spikeport.pipeline.stages.compiled_network import NET_HEAD, CompiledNetwork, net_row, quantize
+from spikeport.pipeline.stages.compiled_network import CompiledNetwork, net_lines, quantize
 from spikeport.pipeline.stages.live_network import is_live, network_graph
 from spikeport.pipeline.stages.outputs import check_file, is_exported
 from spikeport.pipeline.stages.results import quantization_rows
@@ -221,8 +221,7 @@ def _export_net(
         kind, _, over_time = readout.partition("-")
         asked: Any = {"kind": kind, "over_time": over_time or "sum"}
         network = replace(network, readout=Readout(**asked))
-    lines = text_table(NET_HEAD, [net_row(layer) for layer in network.layers])
-    lines.append(f"classes from {network.readout}")
+    lines = net_lines(network)
     files: tuple[Path, ...] = ()
     if out is not None:
         file = out / source.name

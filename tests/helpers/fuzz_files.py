@@ -14,6 +14,7 @@ import h5py
 import nir
 import numpy as np
 from random_networks import random_network
+from random_sdnn import random_sdnn
 
 from spikeport.export.formats.frames_file import write_frames
 from spikeport.export.formats.netx.write import write_netx
@@ -30,6 +31,10 @@ def bases(folder: Path, data: Path) -> dict[str, list[Path]]:
     for seed in range(12):
         path = folder / f"{seed}.net"
         write_netx(random_network(np.random.default_rng(seed), rich=True), path)
+        files["net"].append(path)
+    for seed in range(6):
+        path = folder / f"sdnn{seed}.net"
+        write_netx(random_sdnn(np.random.default_rng(seed)), path)
         files["net"].append(path)
     for index, graph in enumerate((_dense_graph(), _conv_graph(), _recurrent_graph())):
         path = folder / f"{index}.nir"
