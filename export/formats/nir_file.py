@@ -16,6 +16,8 @@ from spikeport.export.formats.safe_hdf5 import Tree, Unsupported, read_tree, tex
 from spikeport.files import atomic_path
 
 KNOWN = {name: getattr(nir, name) for name in nir.ir.__all__ if isinstance(getattr(nir, name), type)}
+NEURONS = {"IF", "I", "LIF", "LI", "CubaLIF", "CubaLI"}
+PARAMETERS = ("tau", "tau_mem", "tau_syn", "r", "w_in", "v_leak", "v_threshold", "v_reset")
 HINTS = {
     "maxpool": "use an average pool and train again; netx cannot take a maximum of spikes",
     "batchnorm": "fold it into the layer before it",
@@ -148,6 +150,8 @@ def _node(where: str, fields: Any) -> nir.NIRNode:
         _check_sizes(fields["shape"], where)
     if kind == "Conv2d":
         fields.setdefault("input_shape", None)  # missing in older files; `graph.shapes` computes it
+    if kind in NEURONS:
+        _broadcast(fields)
     if not isinstance(fields.get("metadata", {}), dict):
         raise UserError("metadata is a value, not a group", where=where, hint="export the network again")
     try:
@@ -158,6 +162,17 @@ def _node(where: str, fields: Any) -> nir.NIRNode:
         raise UserError(
             f"this {kind} cannot be read", where=where, cause=why, hint="export the network again"
         ) from error
+
+
+def _broadcast(fields: dict[str, Any]) -> None:
+    """Gives parameters of a neuron one shape, which NIR demands, where some of them are single numbers."""
+    given = {
+        key: np.asarray(fields[key]) for key in PARAMETERS if isinstance(fields.get(key), (np.ndarray, np.generic))
+    }
+    shapes = {array.shape for array in given.values() if array.size != 1}
+    if len(shapes) == 1 and any(array.size == 1 for array in given.values()):
+        (shape,) = shapes
+        fields |= {key: np.full(shape, array) for key, array in given.items() if array.size == 1}
 
 
 def _check_sizes(shape: Any, where: str) -> None:

@@ -70,8 +70,10 @@ def chain(graph: nir.NIRGraph) -> tuple[ChainNode, ...]:
     # NIR infers widths from kernel heights: its output shape is wrong after kernels that are not square
     claimed = graph.nodes[name].output_type["output"]
     misled = any(isinstance(s.node, nir.Conv2d) and len(set(s.node.weight.shape[2:])) > 1 for s in steps)
-    if claimed is not None and int(np.prod(claimed)) != int(np.prod(shape)) and not misled:
-        raise UserError(f"the file claims shape {_plain(claimed)}, the layers give {shape}", where=name)
+    sizes = () if claimed is None else _plain(claimed)
+    per_step = math.prod(sizes[1:]) if len(sizes) in (2, 4) else None  # the first axis counts time steps or a batch
+    if claimed is not None and math.prod(shape) not in (math.prod(sizes), per_step) and not misled:
+        raise UserError(f"the file claims shape {sizes}, the layers give {shape}", where=name)
     return tuple(steps)
 
 

@@ -58,7 +58,7 @@ def _inlined(
             new_names[old] = new
             plain[new] = inner[old]
         entries[name], leaves[name] = (new_names[_single(inner, kind, where)] for kind in (nir.Input, nir.Output))
-        within += [(new_names.get(before, before), new_names.get(behind, behind)) for before, behind in inner_edges]
+        within += [tuple(new_names.get(end, f"{name}.{end}") for end in edge) for edge in inner_edges]  # type: ignore[misc]
     edges = [(leaves.get(before, before), entries.get(behind, behind)) for before, behind in edges] + within
     through = {node: f"{path}{name}" for name in entries for node in (entries[name], leaves[name])}
     return {name: node for name, node in plain.items() if name not in through}, _joined(edges, through)

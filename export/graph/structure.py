@@ -69,11 +69,25 @@ def refuse(faults: list[UserError]) -> None:
     if len(faults) == 1:
         raise faults[0]
     if faults:
-        first = "; ".join(f"({number}) {fault}" for number, fault in enumerate(faults[:LISTED], 1))
         more = f"; and {len(faults) - LISTED} more" if len(faults) > LISTED else ""
-        error = SeveralFaultsError(f"{len(faults)} things keep this graph from netx: {first}{more}")
+        error = SeveralFaultsError(
+            f"{len(faults)} things keep this graph from netx: {_numbered(faults[:LISTED])}{more}"
+        )
         error.faults = tuple(faults)
         raise error
+
+
+def _numbered(faults: list[UserError]) -> str:
+    """The faults with numbers. A hint that several share stands once, behind them."""
+    shared: dict[str, list[str]] = {}
+    for number, fault in enumerate(faults, 1):
+        shared.setdefault(fault.hint, []).append(f"({number})")
+    texts = []
+    for number, fault in enumerate(faults, 1):
+        alone = len(shared[fault.hint]) == 1
+        texts.append(f"({number}) {fault if alone else UserError(fault.message, where=fault.where, cause=fault.cause)}")
+    hints = [f"Hint for {', '.join(numbers)}: {hint}" for hint, numbers in shared.items() if hint and len(numbers) > 1]
+    return ". ".join(["; ".join(texts), *hints])
 
 
 def structure_faults(graph: nir.NIRGraph) -> list[UserError]:
@@ -92,7 +106,7 @@ def structure_faults(graph: nir.NIRGraph) -> list[UserError]:
         hint = f"{listed(meant)}; correct the names in the file" if meant else "correct the names in the file"
         return [*faults, UserError(f"edges name nodes that do not exist: {listed(lost)}", hint=hint)]
     faults += _recurrences(graph)[1]
-    faults += _loose_ends(*_forward(graph))
+    faults += _loose_ends(graph)
     joined = {name for edge in edges for name in edge}
     faults += [
         UserError("is connected to nothing", where=name, hint="remove it or add its edges")
@@ -198,15 +212,18 @@ def _node_fault(name: str, node: nir.NIRNode) -> UserError:
     return UserError(f"{type(node).__name__} cannot go to netx", where=name, cause=why, hint=hint)
 
 
-def _loose_ends(nodes: dict[str, nir.NIRNode], edges: list[tuple[str, str]]) -> list[UserError]:
+def _loose_ends(graph: nir.NIRGraph) -> list[UserError]:
     faults = []
+    nodes, edges = _forward(graph)
     all_targets, all_sources = neighbors(nodes, edges)
+    fed = {behind for _, behind in edges_of(graph)}
     for name, node in nodes.items():
         sources, targets = sorted(all_sources[name]), sorted(all_targets[name])
         if sources and not targets and not isinstance(node, nir.Output):
             faults.append(UserError("leads nowhere", where=name, hint="connect it to an Output node"))
         if targets and not sources and not isinstance(node, nir.Input):
-            faults.append(UserError("is fed by nothing", where=name, hint="connect an Input node to it"))
+            what = "is fed by its own loop alone" if name in fed else "is fed by nothing"
+            faults.append(UserError(what, where=name, hint="connect an Input node to it"))
     return faults
 
 

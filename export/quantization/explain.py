@@ -16,7 +16,7 @@ from spikeport.export.graph.spiking_graph import SpikingGraph
 from spikeport.export.graph.structure import listed
 from spikeport.export.lowering.branches.needs_layout import needs_layout
 from spikeport.export.lowering.branches.one_chain import LaidOut, lay_out
-from spikeport.export.network.fixed_point import ACCUMULATOR_LIMIT, STATE_LIMIT, THRESHOLD_LIMIT
+from spikeport.export.network.fixed_point import ACCUMULATOR_LIMIT, STATE_LIMIT
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 from spikeport.export.quantization.bias_neurons import SUFFIX
 from spikeport.export.quantization.layer_report import LayerReport
@@ -79,7 +79,8 @@ def explain(graph: SpikingGraph, network: IntegerNetwork, rows: list[LayerReport
                 if added in layers:
                     records.append(_added(*layers[added]))
                 explained.add(row.name)
-            records.append(_record(each, layer, row, recurrent=each is not step))
+            silent = network.readout.kind == "membrane" and layer is network.layers[-1]
+            records.append(_record(each, layer, row, recurrent=each is not step, silent=silent))
     return [*records, _readout(network)]
 
 
@@ -125,12 +126,15 @@ def _metadata_record(graph: SpikingGraph) -> NodeRecord:
             "reset": f"{graph.reset} ({origins['reset']})",
             "input": str(graph.input_shape),
         },
-        rewrite="each step: decay, add input, fire if v > threshold, reset v to zero; rounding half to even",
+        rewrite=f"each step: decay, add input, fire if v {graph.fires_at} threshold, reset v to zero; rounding half "
+        "to even",
         notes=graph.notes,
     )
 
 
-def _record(step: ChainNode, layer: IntegerLayer | None, row: LayerReport | None, recurrent: bool) -> NodeRecord:
+def _record(
+    step: ChainNode, layer: IntegerLayer | None, row: LayerReport | None, *, recurrent: bool, silent: bool
+) -> NodeRecord:
     name, node = step.name, step.node
     values = {key: _values(getattr(node, key)) for key in KEYS if getattr(node, key, None) is not None}
     record = NodeRecord(node=name, kind=type(node).__name__, values=values, rewrite="")
@@ -140,7 +144,7 @@ def _record(step: ChainNode, layer: IntegerLayer | None, row: LayerReport | None
         return replace(record, layer="the host", rewrite="part of the read-out that the host computes in float64")
     record = replace(record, layer=layer.name)
     if isinstance(node, NEURONS):
-        return replace(record, rewrite=_neuron_words(step, row), integers=_neuron_integers(layer, row),
+        return replace(record, rewrite=_neuron_words(row, silent), integers=_neuron_integers(layer, row),
                        errors=_neuron_errors(node, row), notes=row.notes)  # fmt: skip
     if isinstance(node, SYNAPSES) or recurrent:
         integers = _weight_integers(layer, row, recurrent)
@@ -149,9 +153,9 @@ def _record(step: ChainNode, layer: IntegerLayer | None, row: LayerReport | None
     return replace(record, rewrite=_folded_words(step, layer, row))
 
 
-def _neuron_words(step: ChainNode, row: LayerReport) -> str:
+def _neuron_words(row: LayerReport, silent: bool) -> str:
     into = f"the neurons of {row.name}"
-    if isinstance(step.node, INTEGRATORS) or row.threshold_mant == THRESHOLD_LIMIT:
+    if silent:
         into += ", which never fire: their voltage is read out"
     return f"{into}; its input gain is in the weights (largest factor {row.gain:.6g})"
 

@@ -11,6 +11,7 @@ from more_graphs import FLATTEN, recurrent
 from small_graphs import DT, graph_of, lif
 
 from spikeport.export.graph.spiking_graph import load_graph
+from spikeport.export.network.fixed_point import THRESHOLD_LIMIT
 from spikeport.export.quantization.explain import explain, lines
 from spikeport.export.quantization.quantize import quantize
 
@@ -68,3 +69,13 @@ def test_a_graph_that_reads_voltages_says_so():
     text = "\n".join(lines(explain(graph, *quantize(graph))))
     assert "which never fire: their voltage is read out" in text
     assert "the largest voltage (max over time)" in text
+
+
+def test_neurons_whose_threshold_is_the_largest_still_fire():
+    """The largest threshold mantissa belongs to neurons that fire rarely, too: only a read-out voltage never fires."""
+    graph = graph_of(nir.Linear(np.array([[1e-3, 5e-4]])), lif((1,), threshold=0.9), shape=(2,))
+    compiled = quantize(graph)
+    assert int(compiled[0].layers[0].vth_mant) == THRESHOLD_LIMIT
+    text = "\n".join(lines(explain(graph, *compiled)))
+    assert "never fire" not in text
+    assert "fires most" in text

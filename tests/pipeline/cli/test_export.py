@@ -167,3 +167,14 @@ def test_a_net_that_never_fires_is_read_out_by_its_voltage_as_asked(spikeport, t
     code, out, _ = spikeport("export", "n.net", "--readout", "membrane-max", "--out", "other")
     assert "classes from membrane (max over time)" in out
     assert read_netx(tmp_path / "other" / "n.net").readout.over_time == "max"
+
+
+def test_recurrent_weights_of_a_net_are_listed(spikeport, tmp_path):
+    """4 x 3 weights from the input and 3 x 3 from its own spikes."""
+    layer = IntegerLayer(name="a", kind="dense", weight=np.full((3, 4), 12), weight_rec=np.full((3, 3), -8), bias=None,
+                         i_decay=4096, v_decay=9, vth_mant=30, input_shape=(4,))  # fmt: skip
+    write_netx(IntegerNetwork(input_shape=(4,), layers=(layer,)), tmp_path / "n.net")
+    code, out, _ = spikeport("export", tmp_path / "n.net")
+    assert code == 0
+    (row,) = [line.split() for line in out.splitlines() if "dense_rec" in line]
+    assert "21" in row
