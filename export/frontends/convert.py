@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 
 from spikeport.errors import UserError
-from spikeport.export.frontends.from_snntorch import to_spiking_graph
+from spikeport.export.frontends.from_snntorch import shapes_of, to_spiking_graph
 from spikeport.export.frontends.module_walk import Named, named_modules
 from spikeport.export.frontends.snntorch_neurons import resets
 from spikeport.export.frontends.trace_modules import Trace, is_leaf, trace
@@ -20,26 +20,29 @@ from spikeport.values import Shape
 
 def convert(
     model: nn.Module | Iterable[tuple[str, nn.Module]],
-    input_shape: Shape,
+    input_shape: Shape | Sequence[Shape],
     dt_s: float,
     *,
     scales: Mapping[str, float] | None = None,
     readout: str = "",
-    example: Tensor | None = None,
+    example: Tensor | Sequence[Tensor] | None = None,
 ) -> SpikingGraph:
     """Converts a network of torch modules and snnTorch neurons to a spiking graph.
 
     An `nn.Sequential`, or pairs (name, module), are taken as they are. Any other module runs once on one time step, and
     the modules and functions that it calls become the graph: convolutions, linear layers, pools, flatten, dropout,
-    batch norm, additions of branches, and neurons whose membranes are hidden or passed by hand in a loop over time.
+    batch norm, additions and concatenations of branches, and neurons whose membranes are hidden or passed by hand in a
+    loop over time.
 
     Args:
         model: the network.
-        input_shape: shape of one time step of one sample, `(C, H, W)` or `(N,)`.
+        input_shape: shape of one time step of one sample, `(C, H, W)`, `(C, N)` or `(N,)`; a sequence of shapes for a
+            forward that takes several inputs. In the frames of the graph they are side by side: along the channels if
+            all have one height and width, else flat. Outputs of a forward that returns several follow each other.
         dt_s: time step in seconds.
         scales: integer units per float unit of each weight layer that is quantized already.
         readout: how the output becomes a class, see SpikingGraph.
-        example: an input for the run, a batch of one sample and one step. None: random zeros and ones, as
+        example: an input for the run, or several, a batch of one sample and one step. None: random zeros and ones, as
             `[1, *input_shape]` or, if the network takes recordings, `[1, 1, *input_shape]`.
 
     Returns:
@@ -60,16 +63,18 @@ class ExecutedModules:
         named: pairs of name and module.
         wiring: by name, the names of the modules whose sum enters it; empty where each takes what the one before gives.
         notes: what was read from a run of the network.
+        outputs: names of the modules that give its outputs; empty for the last module.
     """
 
     named: Named
     wiring: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
 
 
 def graph_of(
     modules: ExecutedModules,
-    input_shape: Shape,
+    input_shape: Shape | Sequence[Shape],
     dt_s: float,
     *,
     scales: Mapping[str, float] | None = None,
@@ -87,18 +92,20 @@ def graph_of(
     Raises:
         UserError: modules cannot be executed on the chip; the error names all of them.
     """
-    graph = to_spiking_graph(modules.named, input_shape, dt_s, scales, readout, modules.wiring)
+    graph = to_spiking_graph(modules.named, input_shape, dt_s, scales, readout, modules.wiring, modules.outputs)
     return replace(graph, notes=(*modules.notes, *graph.notes))
 
 
 def modules_of(
-    model: nn.Module | Iterable[tuple[str, nn.Module]], input_shape: Shape, example: Tensor | None = None
+    model: nn.Module | Iterable[tuple[str, nn.Module]],
+    input_shape: Shape | Sequence[Shape],
+    example: Tensor | Sequence[Tensor] | None = None,
 ) -> ExecutedModules:
     """The modules of a network in the order of execution, as `convert` takes them.
 
     Args:
         model: the network.
-        input_shape: shape of one time step of one sample.
+        input_shape: shape of one time step of one sample, or shapes; see `convert`.
         example: an input for the run, see `convert`.
 
     Returns:
@@ -109,11 +116,15 @@ def modules_of(
     """
     if not isinstance(model, nn.Module) or _is_plain(model):
         return ExecutedModules(named_modules(model))
-    found = _trace(model, tuple(int(size) for size in input_shape), example)
-    named = _leading_to_output(found)
-    if found.returns_membrane and resets(dict(named)[found.output]) != "none":
-        found.notes.append(f"the network returns the membrane of {found.output}, which fires: its spikes are read")
-    return ExecutedModules(named, {name: found.wiring[name] for name, _ in named}, tuple(found.notes))
+    found = _trace(model, shapes_of(input_shape), example)
+    named = _leading_to_outputs(found)
+    last = dict(named)[found.outputs[0]]
+    if found.returns_membrane and resets(last) != "none":
+        found.notes.append(f"the network returns the membrane of {found.outputs[0]}, which fires: its spikes are read")
+    if len(found.outputs) > 1:
+        found.notes.append(f"the network returns several outputs: {', '.join(found.outputs)}")
+    wiring = {name: found.wiring[name] for name, _ in named}
+    return ExecutedModules(named, wiring, tuple(found.notes), tuple(found.outputs))
 
 
 def _is_plain(model: nn.Module) -> bool:
@@ -126,18 +137,19 @@ def _is_plain(model: nn.Module) -> bool:
         return False
 
 
-def _trace(model: nn.Module, shape: Shape, example: Tensor | None) -> Trace:
+def _trace(model: nn.Module, shapes: Sequence[Shape], example: Tensor | Sequence[Tensor] | None) -> Trace:
     """The trace on an example, or on the form of input, a step or a recording, whose modules see batches of samples."""
     if example is not None:
-        return trace(model, example)
+        return trace(model, *([example] if isinstance(example, Tensor) else example))
     dtype = next((parameter.dtype for parameter in model.parameters()), torch.float32)
     generator = torch.Generator().manual_seed(0)
-    step = torch.randint(0, 2, (1, *shape), generator=generator).to(dtype)
+    steps = [torch.randint(0, 2, (1, *shape), generator=generator).to(dtype) for shape in shapes]
+    recordings = [step[None] for step in steps]
     failures: list[UserError] = []
     odd: Trace | None = None
-    for frames, words in ((step, "one time step"), (step[None], "a recording `[T, B, ...]`")):
+    for frames, words in ((steps, "one time step"), (recordings, "a recording `[T, B, ...]`")):
         try:
-            found = trace(model, frames)
+            found = trace(model, *frames)
         except UserError as error:
             failures.append(error)
             continue
@@ -150,12 +162,12 @@ def _trace(model: nn.Module, shape: Shape, example: Tensor | None) -> Trace:
     raise failures[0]
 
 
-def _leading_to_output(found: Trace) -> Named:
-    """The modules that lead to the output, in the order of execution."""
-    wanted, waiting = set(), [found.output]
+def _leading_to_outputs(found: Trace) -> Named:
+    """The modules that lead to the outputs, in the order of execution."""
+    wanted, waiting = set(), list(found.outputs)
     while waiting:
         name = waiting.pop()
-        if name not in wanted and name != INPUT:
+        if name not in wanted and not name.startswith(INPUT):
             wanted.add(name)
             waiting += found.wiring[name]
     return [(name, module) for name, module in found.modules if name in wanted]

@@ -13,14 +13,16 @@ from torch import nn
 from spikeport.errors import NeedsAdaptError, UserError
 from spikeport.export.formats.netx.rules import GEOMETRY_LIMIT
 from spikeport.export.frontends.snntorch_neurons import array
+from spikeport.export.frontends.synaptic_modules import AVERAGE_POOLS, WEIGHTS, pool_geometry
 from spikeport.export.graph.node_kinds import SPIKING
 from spikeport.values import Shape
 
+MAX_POOLS = (nn.MaxPool1d, nn.MaxPool2d)
 SUFFIX = ".or"  # of the name of the neurons of a maximum pool
 
 
 def max_pool(
-    name: str, module: nn.MaxPool2d, shape: Shape, nodes: Mapping[str, nir.NIRNode], dt_s: float
+    name: str, module: nn.MaxPool1d | nn.MaxPool2d, shape: Shape, nodes: Mapping[str, nir.NIRNode], dt_s: float
 ) -> dict[str, nir.NIRNode]:
     """A maximum pool of spikes as a layer: the maximum of zeros and ones is 1 exactly if their sum is above 1/2.
 
@@ -40,25 +42,23 @@ def max_pool(
     Raises:
         UserError: its input is no spikes, or a setting has no exact form.
     """
-    before = list(nodes)[-1]
+    before, kind = list(nodes)[-1], type(module).__name__
     node = nodes[before]
     if not isinstance(node, SPIKING):
-        kind = type(node).__name__
         raise NeedsAdaptError(
-            f"MaxPool2d takes the maximum of what {before} ({kind}) gives, which is not spikes", where=name,
+            f"{kind} takes the maximum of what {before} ({type(node).__name__}) gives, which is not spikes", where=name,
             cause="a maximum of currents is not a sum of them",
             hint="put the pool behind the neurons and train again, or use AvgPool2d",
         )  # fmt: skip
     if len(shape) != 3:
         raise UserError(f"a pool needs (C, H, W) input, got {shape}", where=name)
-    kernel, stride, padding, dilation = (
-        _two(each) for each in (module.kernel_size, module.stride, module.padding, module.dilation)
-    )
+    geometry = pool_geometry(module)
+    kernel, stride, padding, dilation = (geometry[key] for key in ("kernel_size", "stride", "padding", "dilation"))
     spare = [n + 2 * p - d * (k - 1) - 1 for n, p, d, k in zip(shape[1:], padding, dilation, kernel, strict=True)]
     rest = [each % step for each, step in zip(spare, stride, strict=True)]
     if module.return_indices or (module.ceil_mode and any(rest)):
         raise UserError(
-            f"MaxPool2d with ceil_mode {module.ceil_mode}, return_indices {module.return_indices} has no exact form",
+            f"{kind} with ceil_mode {module.ceil_mode}, return_indices {module.return_indices} has no exact form",
             where=name, hint="use ceil_mode False and return_indices False",
         )  # fmt: skip
     channels = shape[0]
@@ -78,16 +78,22 @@ def max_pool(
     return {name: convolution, f"{name}{SUFFIX}": neurons}
 
 
-def with_batch_norm(name: str, module: Any, before: str, node: nir.NIRNode) -> nir.NIRNode:
+def with_batch_norm(
+    name: str, module: Any, before: str, node: nir.NIRNode, *, first: int, features: int, shifted: bool
+) -> nir.NIRNode:
     """The weights before a batch norm with the norm folded in, as in evaluation.
 
-    w' = g w and b' = g (b - mean) + beta with g = gamma / sqrt(var + eps), in float64.
+    w' = g w and b' = g (b - mean) + beta with g = gamma / sqrt(var + eps), in float64. Of several nodes that are added,
+    one has b', and the others have no bias.
 
     Args:
         name: name of the module.
         module: a BatchNorm1d or BatchNorm2d.
         before: name of the node before it.
         node: this node.
+        first: first channel of the node in the signal that is normalized.
+        features: number of channels of this signal.
+        shifted: whether this node has the bias; False for further nodes that are added to it.
 
     Raises:
         UserError: the node has no weights, or the norm has no running statistics.
@@ -103,17 +109,20 @@ def with_batch_norm(name: str, module: Any, before: str, node: nir.NIRNode) -> n
                         cause="it normalizes by the batch, which the chip does not have",
                         hint="train with track_running_stats=True")  # fmt: skip
     mean, variance = array(module.running_mean).astype(np.float64), array(module.running_var).astype(np.float64)
-    if mean.shape != node.weight.shape[:1]:
-        raise UserError(f"{kind} has {len(mean)} features, {before} gives {len(node.weight)}", where=name)
+    if len(mean) != features:
+        raise UserError(f"{kind} has {len(mean)} features, {before} gives {features}", where=name)
     gain = 1 / np.sqrt(variance + module.eps)
     shift = np.zeros(len(mean))
     if module.affine:
         gain, shift = gain * array(module.weight), array(module.bias).astype(np.float64)
-    bias = getattr(node, "bias", None)
-    bias = gain * ((0.0 if bias is None else np.asarray(bias, np.float64)) - mean) + shift
+    own = slice(first, first + len(node.weight))
+    gain, bias = gain[own], np.zeros(len(node.weight))
+    if shifted:
+        given = getattr(node, "bias", None)
+        bias = gain * ((0.0 if given is None else np.asarray(given, np.float64)) - mean[own]) + shift[own]
     weight = np.reshape(gain, (-1, *[1] * (node.weight.ndim - 1))) * np.asarray(node.weight, np.float64)
     if not isinstance(node, nir.Conv2d):
-        return nir.Affine(weight, bias)
+        return nir.Affine(weight, bias) if shifted else nir.Linear(weight)
     geometry = {key: getattr(node, key) for key in ("input_shape", "stride", "padding", "dilation", "groups")}
     return nir.Conv2d(weight=weight, bias=bias, **geometry)
 
@@ -122,7 +131,7 @@ def shape_after(module: nn.Module, shape: Shape) -> Shape | None:
     """Shape behind a module that was refused, for the faults of those behind it; None where it is not known."""
     if isinstance(module, (nn.ReLU, nn.modules.batchnorm._BatchNorm)) or hasattr(module, "mem"):
         return shape
-    if not isinstance(module, (nn.MaxPool2d, nn.AvgPool2d, nn.Conv2d, nn.Linear, nn.Flatten)):
+    if not isinstance(module, (*MAX_POOLS, *AVERAGE_POOLS, *WEIGHTS, nn.Flatten)):
         return None
     try:
         with torch.no_grad():
@@ -134,7 +143,3 @@ def shape_after(module: nn.Module, shape: Shape) -> Shape | None:
 
 def _dtype(module: nn.Module) -> torch.dtype:
     return next((parameter.dtype for parameter in module.parameters()), torch.float32)
-
-
-def _two(value: int | tuple[int, int]) -> tuple[int, int]:
-    return (int(value), int(value)) if isinstance(value, int) else (int(value[0]), int(value[1]))

@@ -8,10 +8,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from spikeport.errors import UserError
+from spikeport.export.frontends.wiring import Sum
 
-
-class Sum(nn.Module):
-    """An addition of signals, in the wiring a list of sources."""
+ADAPTIVE_POOLS = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d)
+CONCATENATIONS = ("cat", "concat", "concatenate")
 
 
 PASSED_ON = frozenset((
@@ -52,20 +52,56 @@ def fixed_pool(name: str, module: nn.Module, entering: Tensor, result: Tensor) -
         UserError: its windows differ in size.
     """
     kernel = []
-    for size, out in zip(entering.shape[-2:], result.shape[-2:], strict=True):
+    axes = 1 if isinstance(module, (nn.AdaptiveAvgPool1d, nn.AdaptiveMaxPool1d)) else 2
+    for size, out in zip(entering.shape[-axes:], result.shape[-axes:], strict=True):
         if size % out:
             raise UserError(
                 f"{type(module).__name__} makes {out} places of {size}", where=name,
                 cause="its windows differ in size", hint="use AvgPool2d, or a size that is a multiple",
             )  # fmt: skip
         kernel.append(size // out)
-    return (nn.AvgPool2d if isinstance(module, nn.AdaptiveAvgPool2d) else nn.MaxPool2d)((kernel[0], kernel[1]))
+    average = isinstance(module, (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d))
+    if axes == 1:
+        return (nn.AvgPool1d if average else nn.MaxPool1d)(kernel[0])
+    return (nn.AvgPool2d if average else nn.MaxPool2d)((kernel[0], kernel[1]))
+
+
+def concatenated_axis(args: tuple[Any, ...], kwargs: Mapping[str, Any], first: Tensor) -> int:
+    """The axis of a concatenation, not negative.
+
+    Args:
+        args: its arguments.
+        kwargs: its arguments by name.
+        first: the first tensor.
+    """
+    axis = kwargs.get("dim", kwargs.get("axis", args[1] if len(args) > 1 else 0))
+    return int(axis) % first.ndim
+
+
+def _max_pool(args: tuple[Any, ...], kwargs: Mapping[str, Any], first: Tensor, result: Tensor) -> nn.Module | None:
+    """`max_pool1d` or `max_pool2d`, which torch calls by one name."""
+    keys = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
+    return _pool(nn.MaxPool1d if first.ndim == 3 else nn.MaxPool2d, keys)(args, kwargs, first, result)
+
+
+def _adaptive(kind: type[nn.Module]) -> Callable[..., nn.Module | None]:
+    def make(args: tuple[Any, ...], kwargs: Mapping[str, Any], first: Tensor, result: Tensor) -> nn.Module | None:
+        return fixed_pool(kind.__name__, kind(1), first, result)
+
+    return make
 
 
 FUNCTIONS: dict[str, Callable[..., nn.Module | None]] = {
-    "max_pool2d": _pool(nn.MaxPool2d, ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")),
-    "_max_pool2d": _pool(nn.MaxPool2d, ("kernel_size", "stride", "padding", "dilation", "ceil_mode")),
-    "boolean_dispatch": _pool(nn.MaxPool2d, ("kernel_size", "stride", "padding", "dilation", "ceil_mode")),
+    "max_pool1d": _max_pool,
+    "_max_pool1d": _max_pool,
+    "max_pool2d": _max_pool,
+    "_max_pool2d": _max_pool,
+    "boolean_dispatch": _max_pool,
+    "avg_pool1d": _pool(nn.AvgPool1d, ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")),
+    "adaptive_avg_pool1d": _adaptive(nn.AdaptiveAvgPool1d),
+    "adaptive_avg_pool2d": _adaptive(nn.AdaptiveAvgPool2d),
+    "adaptive_max_pool1d": _adaptive(nn.AdaptiveMaxPool1d),
+    "adaptive_max_pool2d": _adaptive(nn.AdaptiveMaxPool2d),
     "avg_pool2d": _pool(
         nn.AvgPool2d, ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override")
     ),

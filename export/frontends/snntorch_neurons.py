@@ -39,7 +39,9 @@ def neuron_node(name: str, module: Any, shape: Shape, dt_s: float) -> nir.NIRNod
     v_decay = _taken(name, "beta", module.beta, shape)
     zeros = np.zeros(shape)
     silent = resets(module) == "none"
-    threshold = {} if silent else {"v_threshold": _full(name, "threshold", module.threshold, shape), "v_reset": zeros}
+    threshold = (
+        {} if silent else {"v_threshold": full_values(name, "threshold", module.threshold, shape), "v_reset": zeros}
+    )
     if not isinstance(module, snntorch.Synaptic):
         if not v_decay.any():
             r = np.full(shape, 1 / dt_s)
@@ -52,32 +54,6 @@ def neuron_node(name: str, module: Any, shape: Shape, dt_s: float) -> nir.NIRNod
     return (nir.CubaLI if silent else nir.CubaLIF)(
         tau_syn=tau_syn, tau_mem=tau_mem, r=tau_mem / dt_s, v_leak=pushed / v_decay, w_in=tau_syn / dt_s, **threshold
     )  # fmt: skip
-
-
-def recurrent_node(name: str, module: Any, shape: Shape) -> nir.NIRNode:
-    """Converts the recurrent connection of a neuron: Linear, Affine, or Scale if it is one to one.
-
-    The bias acts in every step, including the first, as in snnTorch.
-
-    Args:
-        name: name of the module, for error messages.
-        module: the neuron, whose `recurrent` is the connection.
-        shape: shape of its layer, `(N,)`.
-
-    Raises:
-        UserError: the connection is a convolution or does not fit the shape.
-    """
-    recurrent: Any = module.recurrent
-    if isinstance(recurrent, torch.nn.Linear):
-        if shape != (recurrent.out_features,):
-            raise UserError(f"RLeaky has {recurrent.out_features} recurrent features, its layer {shape}", where=name)
-        weight = array(recurrent.weight)
-        return nir.Linear(weight) if recurrent.bias is None else nir.Affine(weight, array(recurrent.bias))
-    if isinstance(recurrent, torch.nn.Conv2d):
-        raise UserError("RLeaky is recurrent by a convolution", where=name,
-                        cause="netx has recurrent weights for dense layers only",
-                        hint="use linear_features")  # fmt: skip
-    return nir.Scale(_full(name, "V", recurrent.V, shape))
 
 
 def resets(module: Any) -> str:
@@ -135,7 +111,7 @@ def array(tensor: torch.Tensor) -> np.ndarray:
 
 def _taken(name: str, key: str, value: torch.Tensor, shape: Shape) -> np.ndarray:
     """Decay per step of each neuron, 1 - factor. Factors are clamped to 0..1 as in snnTorch's forward."""
-    return 1.0 - np.clip(_full(name, key, value, shape), 0, 1)
+    return 1.0 - np.clip(full_values(name, key, value, shape), 0, 1)
 
 
 def clamped(name: str, module: Any) -> list[str]:
@@ -178,7 +154,18 @@ def _tau(name: str, key: str, taken: np.ndarray, dt_s: float) -> np.ndarray:
     return dt_s / taken
 
 
-def _full(name: str, key: str, value: torch.Tensor, shape: Shape) -> np.ndarray:
+def full_values(name: str, key: str, value: torch.Tensor, shape: Shape) -> np.ndarray:
+    """Values of each neuron, float64 of `shape`.
+
+    Args:
+        name: name of the module, for the error.
+        key: name of the parameter.
+        value: what broadcasts to the shape.
+        shape: shape of the layer.
+
+    Raises:
+        UserError: the values are not finite or do not fit the shape.
+    """
     values = array(torch.as_tensor(value)).astype(np.float64)
     if not np.all(np.isfinite(values)):
         raise UserError(f"{key} is not finite", where=name)

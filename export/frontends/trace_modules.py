@@ -19,18 +19,26 @@ from torch.nn.utils.parametrize import type_before_parametrizations
 from torch.overrides import TorchFunctionMode
 
 from spikeport.errors import UserError
-from spikeport.export.frontends.functions import FUNCTIONS, PASSED_ON, Sum, fixed_pool
+from spikeport.export.frontends.exact_modules import MAX_POOLS
+from spikeport.export.frontends.functions import (
+    ADAPTIVE_POOLS,
+    CONCATENATIONS,
+    FUNCTIONS,
+    PASSED_ON,
+    concatenated_axis,
+    fixed_pool,
+)
 from spikeport.export.frontends.module_walk import SKIPPED, Named
-from spikeport.export.frontends.wiring import INPUT
+from spikeport.export.frontends.synaptic_modules import AVERAGE_POOLS
+from spikeport.export.frontends.wiring import INPUT, Concat, Sum, input_name
 
 LEAVES = (
     nn.Conv1d,
     nn.Conv2d,
     nn.Linear,
-    nn.AvgPool2d,
-    nn.MaxPool2d,
-    nn.AdaptiveAvgPool2d,
-    nn.AdaptiveMaxPool2d,
+    *AVERAGE_POOLS,
+    *MAX_POOLS,
+    *ADAPTIVE_POOLS,
     nn.modules.batchnorm._BatchNorm,
     nn.Flatten,
     *SKIPPED,
@@ -54,7 +62,7 @@ class Trace:
     Attributes:
         modules: names and modules in the order of execution; functions are modules named after what they follow.
         wiring: by name, what enters a module where it is not the one before.
-        output: name of the module whose result the network returns.
+        outputs: names of the modules whose results the network returns.
         returns_membrane: whether it returns the membrane of this module and not its spikes.
         batched: whether its modules saw batches: `[B, C, H, W]` before convolutions, `[B, N]` before linear layers.
         notes: what was read from the run.
@@ -62,18 +70,18 @@ class Trace:
 
     modules: Named = field(default_factory=list)
     wiring: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    output: str = ""
+    outputs: list[str] = field(default_factory=list)
     returns_membrane: bool = False
     batched: bool = True
     notes: list[str] = field(default_factory=list)
 
 
-def trace(model: nn.Module, frames: Tensor) -> Trace:
+def trace(model: nn.Module, *frames: Tensor) -> Trace:
     """Runs a network on one input and returns what ran.
 
     Args:
         model: a network whose forward takes one time step, or a recording of one time step.
-        frames: the input that it takes, a batch of one sample.
+        frames: the inputs that it takes, each a batch of one sample.
 
     Raises:
         UserError: the network fails on this input, or uses a function that has no place on the chip.
@@ -83,14 +91,16 @@ def trace(model: nn.Module, frames: Tensor) -> Trace:
     model.eval()
     try:
         with torch.no_grad(), recorder.hooked(), recorder:
-            recorder.sources[id(frames)] = (INPUT,)
-            recorder.alive.append(frames)
-            result = model(frames)
+            for index, each in enumerate(frames):
+                recorder.sources[id(each)] = (input_name(index),)
+                recorder.alive.append(each)
+            result = model(*frames)
     except UserError:
         raise
     except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
         raise UserError(
-            f"fails on an input of shape {tuple(frames.shape)}", where=type(model).__name__,
+            f"fails on an input of shape {', '.join(str(tuple(each.shape)) for each in frames)}",
+            where=type(model).__name__,
             cause=str(error).split("\n")[0],
             hint="its forward must take one time step, or a recording of one step",
         ) from error  # fmt: skip
@@ -152,7 +162,7 @@ class _Recorder(TorchFunctionMode):
                 cause="a recurrent connection that the network writes out, or a constant, has no place here",
                 hint="use snntorch.RLeaky for recurrent connections",
             )  # fmt: skip
-        if isinstance(module, (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)) and isinstance(result, Tensor):
+        if isinstance(module, ADAPTIVE_POOLS) and isinstance(result, Tensor):
             module = fixed_pool(name, module, arguments[0], result)
         if self.calls[name] == 1 or not isinstance(module, snntorch.SpikingNeuron):
             name = self._add(name, module, entering)
@@ -180,7 +190,10 @@ class _Recorder(TorchFunctionMode):
         self, name: str, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[Tensor], result: Any
     ) -> None:
         first = tensors[0]
-        stacked = name in ("stack", "cat") and len({self.sources[id(each)] for each in tensors}) == 1
+        if name in CONCATENATIONS and concatenated_axis(args, kwargs, first) == 1:
+            self._concatenate(name, args, tensors, result)
+            return
+        stacked = name in ("stack", *CONCATENATIONS) and len({self.sources[id(each)] for each in tensors}) == 1
         over_time = name in ("sum", "mean") and id(first) in self.stacked
         if stacked:
             self.stacked |= {id(result)}
@@ -203,15 +216,27 @@ class _Recorder(TorchFunctionMode):
                 cause="it has no place on the chip",
                 hint="write it with what the chip has: convolutions, linear layers, pools, sums, neurons",
             )  # fmt: skip
-        if isinstance(module, Sum):
-            entering = tuple(each for tensor in tensors for each in self.sources[id(tensor)])
-            self._give(result, entering)
-            return
         if isinstance(module, nn.Identity):
-            self._give(result, self.sources[id(first)])
+            added = tensors if isinstance(module, Sum) else [first]
+            self._give(result, tuple(each for tensor in added for each in self.sources[id(tensor)]))
             return
-        name = self._add(f"{self.sources[id(first)][-1]}.{name}", module, self.sources[id(first)])
+        name = self._add(f"{self.sources[id(first)][-1]}.{name}", module, self.sources[id(first)], stateless=True)
         self._give(result, (name,))
+
+    def _concatenate(self, name: str, args: tuple[Any, ...], tensors: list[Tensor], result: Tensor) -> None:
+        """Adds a concatenation along the channels. Sums of several signals become modules of their own."""
+        if all(id(each) in self.membranes for each in tensors):
+            return
+        if sum(isinstance(each, Tensor) for each in _flat(args)) != len(tensors):
+            raise UserError(f"calls {name} with something that does not come from the input of this step",
+                            where=type(self.model).__name__,
+                            hint="concatenate what the network computes in this step")  # fmt: skip
+        entering = tuple(self._one(self.sources[id(tensor)]) for tensor in tensors)
+        self._give(result, (self._add(f"{entering[0]}.{name}", Concat(), entering, stateless=True),))
+
+    def _one(self, names: tuple[str, ...]) -> str:
+        """One name for the sum of several modules."""
+        return names[0] if len(names) == 1 else self._add(f"{names[0]}.sum", Sum(), names, stateless=True)
 
     def _sources_of(self, tensor: Tensor) -> tuple[str, ...] | None:
         return self.sources.get(id(tensor))
@@ -220,8 +245,13 @@ class _Recorder(TorchFunctionMode):
         self.sources[id(tensor)] = names
         self.alive.append(tensor)
 
-    def _add(self, name: str, module: nn.Module, entering: tuple[str, ...]) -> str:
-        taken = dict(self.found.modules)
+    def _add(self, name: str, module: nn.Module, entering: tuple[str, ...], *, stateless: bool = False) -> str:
+        """Adds a module, unless a function did the same before. Returns its name."""
+        name, taken = name.strip("/"), dict(self.found.modules)
+        for other, known in taken.items() if stateless else ():
+            alike = type(known) is type(module) and _settings(known) == _settings(module)
+            if alike and self.found.wiring[other] == entering:
+                return other
         if name in taken and self.calls.get(name, 0) > 1 and self.found.wiring.get(name) == entering:
             return name  # the same layer one step later
         base, number = name, 2
@@ -232,17 +262,20 @@ class _Recorder(TorchFunctionMode):
         return name
 
     def finished(self, result: Any) -> Trace:
-        """The trace, with what the network returns: the first of its results that comes from a module."""
+        """The trace, with what the network returns: all results that are spikes or currents, or the first membrane."""
         tensors = [each for each in _flat((result,)) if isinstance(each, Tensor)]
-        known = [each for each in tensors if id(each) in self.sources and self.sources[id(each)] != (INPUT,)]
+        known = [each for each in tensors if id(each) in self.sources and not self._is_input(self.sources[id(each)])]
         if not known:
             raise UserError("returns nothing that comes from its input", where=type(self.model).__name__,
                             hint="return the output spikes, or the membrane of the last neurons")  # fmt: skip
         spikes = [each for each in known if id(each) not in self.membranes]
-        chosen = (spikes or known)[0]
-        self.found.output = self.sources[id(chosen)][-1]
+        returned = dict.fromkeys(self.sources[id(each)] for each in (spikes or known[:1]))
+        self.found.outputs = [self._one(names) for names in returned]
         self.found.returns_membrane = not spikes
         return self.found
+
+    def _is_input(self, names: tuple[str, ...]) -> bool:
+        return all(name.startswith(INPUT) for name in names)
 
 
 def is_leaf(module: nn.Module) -> bool:
@@ -250,6 +283,10 @@ def is_leaf(module: nn.Module) -> bool:
     return isinstance(module, LEAVES) or callable(getattr(module, "to_nir", None)) or (
         type_before_parametrizations(module) is not type(module)
     )  # fmt: skip
+
+
+def _settings(module: nn.Module) -> dict[str, Any]:
+    return {key: value for key, value in vars(module).items() if not key.startswith("_")}
 
 
 def _same_sample(name: str, first: Tensor, result: Any) -> bool:

@@ -26,7 +26,7 @@ def with_height_one(graph: nir.NIRGraph) -> nir.NIRGraph:
     """
     if not any(isinstance(node, nir.Conv1d) for node in graph.nodes.values()):
         return graph
-    nodes = {name: _on_maps(node) for name, node in graph.nodes.items()}
+    nodes = {name: on_maps(node) for name, node in graph.nodes.items()}
     return nir.NIRGraph(nodes, list(graph.edges), metadata=graph.metadata, type_check=False)
 
 
@@ -35,7 +35,12 @@ def map_shape(shape: Shape) -> Shape:
     return (shape[0], 1, shape[1]) if len(shape) == 2 else tuple(shape)
 
 
-def _on_maps(node: nir.NIRNode) -> nir.NIRNode:
+def on_maps(node: nir.NIRNode) -> nir.NIRNode:
+    """A node over signals `(C, N)` as a node over maps `(C, 1, N)`.
+
+    Args:
+        node: the node, with arrays of `(C, N)` where it has values for each neuron.
+    """
     if isinstance(node, nir.Conv1d):
         return _two_dimensional(node)
     if isinstance(node, (nir.Input, nir.Output)):

@@ -16,7 +16,7 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from spikeport.export.frontends.module_walk import Named
-from spikeport.export.frontends.wiring import INPUT
+from spikeport.export.frontends.wiring import INPUT, Concat
 from spikeport.pipeline.adaptation.source_neurons import SourceNeurons
 from spikeport.pipeline.models.neurons.base import LoihiNeuron
 
@@ -81,13 +81,15 @@ class ModuleNetwork(nn.Module):
         for name, module in self.named():
             first, *others = self.sources[name]
             entering = signals[first]
-            for other in others:
+            for other in others if not isinstance(module, Concat) else ():
                 entering = entering + signals[other]
             if isinstance(module, NEURONS):
                 signals[name], membranes[name] = run_neurons(module, entering)
                 fired[name] = signals[name]
             elif isinstance(module, nn.MaxPool2d) and first in membranes and not others:
                 signals[name] = fired[name] = pool_spikes(module, entering, membranes[first])
+            elif isinstance(module, Concat):
+                signals[name] = torch.cat([signals[each] for each in self.sources[name]], dim=2)
             else:
                 signals[name] = module(entering.flatten(0, 1)).unflatten(0, time)
         found = membranes if self.membrane else signals

@@ -99,9 +99,10 @@ class _Layout:
 
     def __init__(self, graph: SpikingGraph, found: dict[str, Population]) -> None:
         self.graph = graph
-        self.outputs = [p for p in found.values() if p.neuron is None and p.paths]
+        ends = [found[name] for name in graph.nir_graph.nodes if name in found and found[name].neuron is None]
+        self.outputs = [p for p in ends if p.paths]
         self.waiting = [p for p in found.values() if p.neuron is not None]
-        inputs = [p for p in found.values() if p.neuron is None and not p.paths]
+        inputs = [p for p in ends if not p.paths]
         self.stage = Stage.of_inputs(inputs, graph.input_shape)
         self.done = {p.name for p in inputs}
         self.inputs = frozenset(self.done)

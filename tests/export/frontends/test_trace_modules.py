@@ -18,7 +18,7 @@ def test_a_loop_by_hand_is_its_first_step() -> None:
     found = trace(ByHand(), torch.rand(1, 6))
     assert [name for name, _ in found.modules] == ["fc1", "lif1", "fc2", "lif2"]
     assert found.wiring == {"fc1": (INPUT,), "lif1": ("fc1",), "fc2": ("lif1",), "lif2": ("fc2",)}
-    assert (found.output, found.returns_membrane) == ("lif2", False)
+    assert (found.outputs, found.returns_membrane) == (["lif2"], False)
 
 
 def test_a_recording_of_one_step_with_functions_between() -> None:
@@ -37,7 +37,7 @@ def test_a_shortcut_becomes_wiring() -> None:
     found = trace(Residual(), torch.rand(1, 2, 6, 8))
     assert found.wiring["lif2"] == ("conv2", "short")
     assert found.wiring["short"] == (INPUT,)
-    assert found.output == "lif2"
+    assert found.outputs == ["lif2"]
 
 
 def test_a_sequential_with_hidden_states() -> None:
@@ -47,7 +47,7 @@ def test_a_sequential_with_hidden_states() -> None:
     )  # fmt: skip
     found = trace(net, torch.rand(1, 2, 6, 8))
     assert [name for name, _ in found.modules] == ["0", "1", "2", "3", "4", "5"]
-    assert found.output == "5"
+    assert found.outputs == ["5"]
 
 
 def test_the_mode_of_the_network_stays() -> None:
