@@ -18,7 +18,7 @@ from spikeport.export.frontends.recurrences import recurrent_node
 from spikeport.export.frontends.signals import (
     Piece,
     Signal,
-    Term,
+    Summand,
     added,
     concatenated,
     flat_first,
@@ -62,7 +62,7 @@ class Conversion:
         for index, shape in enumerate(map(map_shape, entering)):
             entry = _free(f"input_{index + 1}" if index else "input", [*self.taken, *self.nodes])
             self.nodes[entry], self.shapes[entry] = nir.Input({"input": np.array(shape)}), shape
-            self.signals[input_name(index)] = Signal(shape, (Term(entry),))
+            self.signals[input_name(index)] = Signal(shape, (Summand(entry),))
         self.before = INPUT
         self.last = next(
             (name for name, module in reversed(named) if not isinstance(module, (nn.Flatten, Concat, *SKIPPED))), ""
@@ -99,7 +99,7 @@ class Conversion:
             if known is None:
                 return False
             self.refused[name], self.shapes[name] = module, map_shape(known)
-            self.signals[name] = Signal(map_shape(known), (Term(name),))
+            self.signals[name] = Signal(map_shape(known), (Summand(name),))
         return True
 
     def _given(self, name: str) -> list[Signal]:
@@ -129,12 +129,12 @@ class Conversion:
         elif isinstance(module, WEIGHTS) and len(found := pieces(signal, self.shapes)) > 1:
             node = self._node_of(name, module, signal.shape)
             behind = output_shape(name, node, signal.shape)
-            terms = []
+            summands = []
             for index, piece in enumerate(found):
                 each = self._name(name, index)
                 self._put(each, reading(name, node, piece, bias=index == 0), piece.nodes, behind, name)
-                terms.append(Term(each))
-            self.signals[name] = Signal(behind, tuple(terms))
+                summands.append(Summand(each))
+            self.signals[name] = Signal(behind, tuple(summands))
             self.notes.append(f"{name}: reads concatenated signals, each with its own part of the weights")
         else:
             self._convert_pieces(name, module, signal)
@@ -146,7 +146,7 @@ class Conversion:
         if recurrent and len(found) > 1:
             raise UserError("is recurrent over concatenated signals", where=name,
                             hint="use Leaky, or a recurrent layer for each of them")  # fmt: skip
-        terms, behind = [], signal.shape
+        summands, behind = [], signal.shape
         for index, piece in enumerate(found):
             each = self._name(name, index)
             feeding, shape = piece.nodes, piece.shape
@@ -154,15 +154,15 @@ class Conversion:
                 shape = output_shape(own, node, shape)
                 self._put(own, node, feeding, shape, name)
                 feeding = (own,)
-            terms += [
-                Term(own, piece.first if len(shape) == len(piece.shape) else flat_first(piece)) for own in feeding
+            summands += [
+                Summand(own, piece.first if len(shape) == len(piece.shape) else flat_first(piece)) for own in feeding
             ]
             behind = shape
         if recurrent:
             self.recurrences[name] = on_maps(recurrent_node(name, module, self._own(signal.shape)))
         self.notes += clamped(name, module)
-        rows = terms[-1].first + behind[0]
-        self.signals[name] = Signal((rows, *behind[1:]), tuple(terms))
+        rows = summands[-1].first + behind[0]
+        self.signals[name] = Signal((rows, *behind[1:]), tuple(summands))
 
     def _nodes_of(self, name: str, module: nn.Module, whole: Shape, piece: Piece) -> dict[str, nir.NIRNode]:
         """The nodes of a module for some channels, by name, in their order."""

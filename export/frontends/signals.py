@@ -17,7 +17,7 @@ from spikeport.values import Shape
 
 
 @dataclass(frozen=True)
-class Term:
+class Summand:
     """The output of a node as a summand of a signal.
 
     Attributes:
@@ -31,20 +31,20 @@ class Term:
 
 @dataclass(frozen=True)
 class Signal:
-    """A sum of terms.
+    """A sum of node outputs.
 
     Attributes:
         shape: `(C, H, W)` or `(N,)`.
-        terms: the summands. Channels that none of them has are 0.
+        summands: the summands. Channels that none of them has are 0.
     """
 
     shape: Shape
-    terms: tuple[Term, ...]
+    summands: tuple[Summand, ...]
 
     @property
     def nodes(self) -> tuple[str, ...]:
         """Names of the nodes."""
-        return tuple(term.node for term in self.terms)
+        return tuple(summand.node for summand in self.summands)
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,11 @@ def added(name: str, signals: Sequence[Signal]) -> Signal:
     shapes = {signal.shape for signal in signals}
     if len(shapes) > 1:
         raise UserError(f"adds signals of shapes {', '.join(map(str, sorted(shapes)))}", where=name)
-    terms = tuple(term for signal in signals for term in signal.terms)
-    if twice := next((term.node for index, term in enumerate(terms) if term in terms[:index]), ""):
+    summands = tuple(summand for signal in signals for summand in signal.summands)
+    if twice := next((summand.node for index, summand in enumerate(summands) if summand in summands[:index]), ""):
         raise UserError(f"adds {twice} to itself", where=name, cause="an edge of a NIR graph counts once",
                         hint="multiply the weights by 2")  # fmt: skip
-    return Signal(signals[0].shape, terms)
+    return Signal(signals[0].shape, summands)
 
 
 def concatenated(name: str, signals: Sequence[Signal]) -> Signal:
@@ -96,23 +96,23 @@ def concatenated(name: str, signals: Sequence[Signal]) -> Signal:
         shapes = ", ".join(str(signal.shape) for signal in signals)
         raise UserError(f"concatenates signals of shapes {shapes}", where=name,
                         cause="only channels are concatenated", hint="give them equal height and width")  # fmt: skip
-    terms, first = [], 0
+    summands, first = [], 0
     for signal in signals:
-        terms += [replace(term, first=first + term.first) for term in signal.terms]
+        summands += [replace(summand, first=first + summand.first) for summand in signal.summands]
         first += signal.shape[0]
-    return Signal((first, *signals[0].shape[1:]), tuple(terms))
+    return Signal((first, *signals[0].shape[1:]), tuple(summands))
 
 
 def pieces(signal: Signal, shapes: Mapping[str, Shape]) -> list[Piece]:
-    """The terms of a signal, those on the same channels together, by their first channel.
+    """The summands of a signal, those on the same channels together, by their first channel.
 
     Args:
         signal: the signal.
         shapes: shape of what each node gives.
     """
     found: dict[tuple[int, Shape], list[str]] = {}
-    for term in signal.terms:
-        found.setdefault((term.first, shapes[term.node]), []).append(term.node)
+    for summand in signal.summands:
+        found.setdefault((summand.first, shapes[summand.node]), []).append(summand.node)
     return [Piece(first, shape, tuple(nodes)) for (first, shape), nodes in sorted(found.items())]
 
 
