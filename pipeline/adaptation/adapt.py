@@ -26,6 +26,7 @@ from spikeport.pipeline.adaptation.objective import AdaptationLoss
 from spikeport.pipeline.adaptation.source import Source
 from spikeport.pipeline.adaptation.student import AdaptedNetwork, student_of
 from spikeport.pipeline.adaptation.task import AdaptationTask
+from spikeport.pipeline.adaptation.widen import widen
 from spikeport.pipeline.run.sections.training import Augmentation, Training
 from spikeport.pipeline.training.fit import fit
 from spikeport.pipeline.training.qat import convert, prepare_qat
@@ -44,11 +45,16 @@ class AdaptSettings:
         batch: samples of a batch.
         lr: learning rate of AdamW, which falls by a cosine.
         shift: largest shift of frames in pixels in each batch; the source answers the shifted frames.
+        rotation: largest rotation of frames in degrees.
+        scale: largest change of size; 0.1: from 0.9 to 1.1 times.
         event_drop: largest share of events that are dropped from a sample of a batch.
         temperature: of the output loss.
+        classes: weight of the class loss.
         rates: weight of the rate loss.
+        ema_decay: decay of the moving average of the weights, over steps, which is the result; 0: the last weights are.
         seed: seed of all random numbers.
         message_bits: bits of input counts; 0: inputs are spikes.
+        widen: channels of hidden layers per channel of the source.
         threads: threads of torch; 0: torch's default.
     """
 
@@ -56,11 +62,16 @@ class AdaptSettings:
     batch: int = 28
     lr: float = 2e-3
     shift: int = 2
-    event_drop: float = 0.0
+    rotation: float = 10.0
+    scale: float = 0.1
+    event_drop: float = 0.2
     temperature: float = 2.0
+    classes: float = 1.0
     rates: float = 1.0
+    ema_decay: float = 0.97
     seed: int = 0
     message_bits: int = 0
+    widen: int = 1
     threads: int = 0
 
 
@@ -127,6 +138,8 @@ def adapt_source(
     found = integer_answers(_with_bits(rounded, settings, source.nearest), measured_frames, names)
     rows.append(measured("nearest, rounded", found, reference, labels))
     factors = match_rates(network, source.network, source.pairs, frames[: min(len(frames), RATE_SAMPLES)])
+    if widened := widen(network, settings.widen):
+        changes.append(f"{settings.widen} times as many channels: {', '.join(widened)}")
     identity = {
         "settings": {key: value for key, value in asdict(settings).items() if key != "threads"},
         "weights": _digest_of_weights(network),
@@ -135,17 +148,22 @@ def adapt_source(
     trained = rescale(network)
     prepare_qat(trained)
     hidden = dict(list(source.pairs.items())[:-1])
-    loss = AdaptationLoss(pairs=hidden, temperature=settings.temperature, rates=settings.rates)
+    loss = AdaptationLoss(
+        pairs=hidden, temperature=settings.temperature, classes=settings.classes, rates=settings.rates
+    )
     task = AdaptationTask(
         trained,
         source.network,
         frames,
         loss,
-        augmentation=Augmentation(shift=settings.shift, event_drop=settings.event_drop),
+        augmentation=Augmentation(
+            shift=settings.shift, rotation=settings.rotation, scale=settings.scale, event_drop=settings.event_drop
+        ),
         batch=min(settings.batch, len(frames)),
         epochs=settings.epochs,
         lr=settings.lr,
         seed=settings.seed,
+        ema_decay=settings.ema_decay,
         identity=identity,
     )
     fit(task, folder, Training(threads=settings.threads), progress=progress)

@@ -104,12 +104,14 @@ def source_of_graph(graph: SpikingGraph, reset: SourceReset) -> Source:
             for key in ("i_decay", "v_decay", "gain", "threshold", "drive")
             if np.ndim(value := getattr(step, key))
         }
-        return NeuronPlan(SourceNeurons(replace(step, **shaped), reset, weights))
+        return NeuronPlan(SourceNeurons(replace(step, **shaped), reset, weights, graph.fires_at))
 
     built = build(populations(graph.nir_graph, graph.dt_s), plan)
     network = ModuleNetwork(built.named, built.wiring, outputs=built.outputs, membrane=built.membrane)
     firing = [name for name, node in graph.nir_graph.nodes.items() if isinstance(node, SPIKING)]
     changes = () if reset == "zero" else (f"reset by subtraction became reset to zero: {', '.join(firing)}",)
+    if graph.fires_at == ">=":
+        changes = (*changes, "a spike at v >= threshold became a spike at v > threshold")
     pools = [name for name, module in built.named if isinstance(module, nn.MaxPool2d)]
     pairs = {name: name for name in network.names if name in firing or name in pools}
     return Source(network=network.eval(), nearest=graph, pairs=pairs, changes=changes, notes=graph.notes)

@@ -20,20 +20,25 @@ class SourceNeurons(nn.Module):
 
         i[t] = (1 - i_decay) i[t-1] + I[t] + W_rec s[t-1] + b_rec
         v[t] = (1 - v_decay) v'[t-1] + gain i[t] + drive
-        s[t] = 1 where v[t] > threshold, else 0
+        s[t] = 1 where v[t] > threshold (or >= threshold), else 0
         v'[t] = 0 where s[t] = 1 ("zero"), or v[t] - threshold s[t] ("subtract")
 
     Args:
         step: parameters of one step; a threshold of infinity is a neuron that never fires.
         reset: what a spike does to v.
         recurrent: (weights `[N, N]`, biases `[N]`) from the layer's own spikes of the step before; None without.
+        fires_at: comparison of v with the threshold.
     """
 
     def __init__(
-        self, step: EulerStep, reset: SourceReset, recurrent: tuple[np.ndarray, np.ndarray] | None = None
+        self,
+        step: EulerStep,
+        reset: SourceReset,
+        recurrent: tuple[np.ndarray, np.ndarray] | None = None,
+        fires_at: str = ">",
     ) -> None:
         super().__init__()
-        self.reset = reset
+        self.reset, self.fires_at = reset, fires_at
         for key in ("i_decay", "v_decay", "gain", "threshold", "drive"):
             self.register_buffer(key, torch.as_tensor(np.asarray(getattr(step, key)), dtype=torch.float32))
         weight, bias = recurrent if recurrent is not None else (None, None)
@@ -61,7 +66,8 @@ class SourceNeurons(nn.Module):
             if self.weight_rec is not None and self.bias_rec is not None:
                 current = current + fired @ self.weight_rec.T + self.bias_rec
             v = (1 - self.v_decay) * v + self.gain * current + self.drive
-            fired = (v > self.threshold).to(v.dtype)
+            reached = v >= self.threshold if self.fires_at == ">=" else v > self.threshold
+            fired = reached.to(v.dtype)
             spikes[t], membranes[t] = fired, v
             v = torch.where(fired > 0, v - self.threshold if self.reset == "subtract" else torch.zeros_like(v), v)
         return spikes, membranes

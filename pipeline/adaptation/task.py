@@ -32,6 +32,7 @@ class AdaptationTask(TrainingTask):
         epochs: number of epochs.
         lr: learning rate.
         seed: seed of all random numbers.
+        ema_decay: decay of the moving average of the weights, which is the result; 0: the last weights are.
         identity: what a checkpoint is tied to.
     """
 
@@ -49,6 +50,7 @@ class AdaptationTask(TrainingTask):
         epochs: int,
         lr: float,
         seed: int,
+        ema_decay: float,
         identity: Mapping[str, object],
     ) -> None:
         super().__init__(
@@ -62,6 +64,7 @@ class AdaptationTask(TrainingTask):
             warmup_epochs=min(1, epochs - 1),
             seed=seed,
             identity=identity,
+            ema_decay=ema_decay,
         )
         self.frames, self.objective, self.augmentation = frames, loss, augmentation
         self._source = (source.eval(),)  # in a tuple, so that Lightning neither trains nor saves it

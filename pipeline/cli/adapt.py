@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from spikeport.pipeline.cli.console import DIVERGENCE_HINT, fail, show
-from spikeport.pipeline.cli.options import NIR, Dt, IfGain, InputShape, Json, Quiet, shape_of
+from spikeport.pipeline.cli.options import NIR, Dt, From, IfGain, InputShape, Json, Quiet, shape_of
 
 TRAINING = "Training"
 
@@ -41,12 +41,13 @@ def adapt(
     lava_samples: Annotated[
         int, typer.Option("--lava-samples", min=0, help="Samples on which Lava must give the reference's spikes.")
     ] = 0,
+    framework: From = None,
     dt: Dt = None,
     reset: Annotated[
         Literal["zero", "subtract"] | None,
         typer.Option(
             "--reset",
-            help="Reset that the network of a .nir file was trained with; modules state their own.",
+            help="Reset that the network of a .nir file was trained with. [default: that of --from]",
             rich_help_panel=NIR,
         ),
     ] = None,
@@ -56,6 +57,16 @@ def adapt(
         Literal["spikes", "membrane-sum", "membrane-max", "membrane-last"] | None,
         typer.Option("--readout", help="How the output of the last layer becomes a class.", rich_help_panel=NIR),
     ] = None,
+    widen: Annotated[
+        int,
+        typer.Option(
+            "--widen",
+            min=1,
+            max=8,
+            help="Channels of hidden layers per channel of SOURCE: comes closer, and costs neurons.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = 1,
     epochs: Annotated[int, typer.Option("--epochs", min=0, help="Epochs.", rich_help_panel=TRAINING)] = 30,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Samples of a batch.", rich_help_panel=TRAINING)] = 28,
     lr: Annotated[float, typer.Option("--lr", min=0.0, help="Learning rate.", rich_help_panel=TRAINING)] = 2e-3,
@@ -64,16 +75,32 @@ def adapt(
         typer.Option(
             "--shift",
             min=0,
-            help="Largest shift of frames in pixels; the source answers shifted frames too.",
+            help="Largest shift of frames in pixels; SOURCE answers moved frames too.",
             rich_help_panel=TRAINING,
         ),
     ] = 2,
+    rotation: Annotated[
+        float,
+        typer.Option(
+            "--rotation", min=0.0, max=180.0, help="Largest rotation of frames in degrees.", rich_help_panel=TRAINING
+        ),
+    ] = 10.0,
+    scale: Annotated[
+        float,
+        typer.Option(
+            "--scale",
+            min=0.0,
+            max=0.9,
+            help="Largest change of size: 0.1 is 0.9 to 1.1 times.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = 0.1,
     event_drop: Annotated[
         float,
         typer.Option(
             "--event-drop", min=0.0, max=1.0, help="Largest share of dropped events.", rich_help_panel=TRAINING
         ),
-    ] = 0.0,
+    ] = 0.2,
     message_bits: Annotated[
         int,
         typer.Option(
@@ -113,10 +140,14 @@ def adapt(
             if_gain=if_gain,
             input_shape=shape_of(input_shape),
             readout=readout,
+            framework=framework,
+            widen=widen,
             epochs=epochs,
             batch=batch,
             lr=lr,
             shift=shift,
+            rotation=rotation,
+            scale=scale,
             event_drop=event_drop,
             message_bits=message_bits,
             seed=seed,

@@ -128,11 +128,15 @@ def adapt(
     if_gain: Literal["per-step", "per-second"] | None = None,
     input_shape: Shape | None = None,
     readout: str | None = None,
+    framework: str | None = None,
+    widen: int = 1,
     epochs: int = 30,
     batch: int = 28,
     lr: float = 2e-3,
     shift: int = 2,
-    event_drop: float = 0.0,
+    rotation: float = 10.0,
+    scale: float = 0.1,
+    event_drop: float = 0.2,
     holdout: float = 0.1,
     message_bits: int = 0,
     lava_samples: int = 0,
@@ -157,12 +161,17 @@ def adapt(
             is not trained on.
         check_labels: classes of an array in `check`.
         dt_s: time step in seconds; for a .nir file as for `load_graph`.
-        reset: for a .nir file, the reset that it was trained with. Modules state their own.
-        if_gain, input_shape, readout: as for `export_network`.
+        reset: for a .nir file, the reset that it was trained with; None: the default of `framework`. Modules state
+            their own.
+        if_gain, input_shape, readout, framework: as for `export_network`.
+        widen: channels of hidden layers per channel of the source; more than 1 costs neurons and comes closer.
         epochs: epochs of the training.
         batch: samples of a batch.
         lr: learning rate.
-        shift: largest shift of frames in pixels, drawn anew for each batch; the source answers the shifted frames.
+        shift: largest shift of frames in pixels, drawn anew for each batch; the source answers the moved frames. Shift,
+            rotation and scale are for frames `[N, T, C, H, W]`.
+        rotation: largest rotation of frames in degrees.
+        scale: largest change of size; 0.1: from 0.9 to 1.1 times.
         event_drop: largest share of events that are dropped from a sample.
         holdout: share of `frames` for the comparison where `check` is None.
         message_bits: bits of input counts (Loihi 2); 0: inputs are spikes, and counts become 1.
@@ -181,10 +190,10 @@ def adapt(
     """
     from spikeport.pipeline.adaptation.adapt import AdaptSettings, adapt_source
 
-    found = _source(source, dt_s, reset, if_gain, input_shape, readout)
+    found = _source(source, dt_s, reset, if_gain, input_shape, readout, framework)
     settings = AdaptSettings(
-        epochs=epochs, batch=batch, lr=lr, shift=shift, event_drop=event_drop, seed=seed, message_bits=message_bits,
-        threads=threads,
+        epochs=epochs, batch=batch, lr=lr, shift=shift, rotation=rotation, scale=scale, event_drop=event_drop,
+        seed=seed, message_bits=message_bits, threads=threads, widen=widen,
     )  # fmt: skip
     name = "adapted" if not isinstance(source, (str, os.PathLike)) else network_name(source)
     folder = None if out is None else _folder(Path(out), name, resume=resume)
@@ -241,9 +250,11 @@ def _source(
     if_gain: str | None,
     input_shape: Shape | None,
     readout: str | None,
+    framework: str | None,
 ) -> Source:
     from torch import nn
 
+    from spikeport.export.graph.frameworks import framework_of
     from spikeport.export.graph.spiking_graph import load_graph
     from spikeport.pipeline.adaptation.source import source_of_graph, source_of_modules
     from spikeport.pipeline.stages.live_network import checked_options, made_network
@@ -251,12 +262,14 @@ def _source(
     per: Any = if_gain.replace("-", "_") if if_gain else None
     if isinstance(source, nn.Module) or is_live(source):
         name = type(source).__name__ if isinstance(source, nn.Module) else str(source)
-        step, shape = checked_options(name, dt_s, input_shape, reset, per)
+        step, shape = checked_options(name, dt_s, input_shape, reset, per, framework)
         model = source if isinstance(source, nn.Module) else made_network(str(source))
         return source_of_modules(model, shape, step, readout=readout or "")
+    if framework is not None and reset is None:
+        reset = framework_of(framework).reset
     graph = load_graph(
         source, dt_s=dt_s, reset=None if reset is None else "zero", if_gain=per, input_shape=input_shape,
-        readout=readout,
+        readout=readout, framework=framework,
     )  # fmt: skip
     return source_of_graph(graph, reset or "zero")
 
