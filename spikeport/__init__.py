@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from spikeport.pipeline.data.dataset import Dataset
     from spikeport.pipeline.profiling.energy.estimate import EnergyEstimate
     from spikeport.pipeline.run.recipe import Recipe
-    from spikeport.pipeline.stages.adaptation import Adaptation, adapt
+    from spikeport.pipeline.stages.adaptation import adapt
+    from spikeport.pipeline.stages.adaptation_result import Adaptation
     from spikeport.pipeline.stages.check_result import CheckResult
     from spikeport.pipeline.stages.compiled_network import (
         CompiledNetwork,
@@ -141,7 +142,8 @@ _HOMES = {
     f"{_EXPORT}.network.spike_trace": ("SpikeTrace",),
     "pipeline.data.dataset": ("Dataset",),
     "pipeline.run.recipe": ("Recipe",),
-    f"{_STAGES}.adaptation": ("Adaptation", "adapt"),
+    f"{_STAGES}.adaptation": ("adapt",),
+    f"{_STAGES}.adaptation_result": ("Adaptation",),
     f"{_STAGES}.compiled_network": ("CompiledNetwork", "check_limits", "load_network", "quantize"),
     f"{_STAGES}.doctor": ("doctor",),
     f"{_STAGES}.export_files": ("ExportedFiles", "export_network"),

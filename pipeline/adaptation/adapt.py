@@ -128,15 +128,8 @@ def adapt_source(
     changes = list(source.changes)
     network = student_of(source.nearest, changes)
     readout = source.nearest.readout
-    reference = answers_of(source.network, measured_frames, readout)
-    _check_classes(reference)
-    rows = [measured("source", reference, reference, labels)]
-    near = _renamed(answers_of(network, measured_frames, readout), source.pairs)
-    rows.append(measured("nearest, float", near, reference, labels))
-    rounded, _ = quantize(source.nearest)
     names = {theirs: layer_of(network, ours) for theirs, ours in source.pairs.items()}
-    found = integer_answers(_with_bits(rounded, settings, source.nearest), measured_frames, names)
-    rows.append(measured("nearest, rounded", found, reference, labels))
+    reference, rows = measured_nearest(source, network, measured_frames, labels, settings.message_bits)
     factors = match_rates(network, source.network, source.pairs, frames[: min(len(frames), RATE_SAMPLES)])
     if widened := widen(network, settings.widen):
         changes.append(f"{settings.widen} times as many channels: {', '.join(widened)}")
@@ -170,7 +163,7 @@ def adapt_source(
     trained = convert(trained)
     graph = trained.graph()
     integers, layers = quantize(graph)
-    integers = _with_bits(integers, settings, graph)
+    integers = _with_bits(integers, settings.message_bits, graph)
     adapted = integer_answers(integers, measured_frames, names)
     rows.append(measured("adapted", adapted, reference, labels))
     own = answers_of(trained, measured_frames, readout)
@@ -189,6 +182,34 @@ def adapt_source(
     )
 
 
+def measured_nearest(
+    source: Source, network: AdaptedNetwork, frames: Any, labels: np.ndarray | None, message_bits: int = 0
+) -> tuple[Answers, list[Measured]]:
+    """The answers of a source, and rows of the source, of its nearest network in float, and of the same rounded.
+
+    Args:
+        source: the source.
+        network: `student_of` its nearest graph.
+        frames: `[N, T, *input_shape]`.
+        labels: classes `[N]`, or None.
+        message_bits: bits of input counts; 0: inputs are spikes.
+
+    Raises:
+        UserError: no output neuron of the source fires, or the nearest graph cannot be quantized.
+    """
+    readout = source.nearest.readout
+    reference = answers_of(source.network, frames, readout)
+    _check_classes(reference)
+    rows = [measured("source", reference, reference, labels)]
+    near = _renamed(answers_of(network, frames, readout), source.pairs)
+    rows.append(measured("nearest, float", near, reference, labels))
+    rounded, _ = quantize(source.nearest)
+    names = {theirs: layer_of(network, ours) for theirs, ours in source.pairs.items()}
+    found = integer_answers(_with_bits(rounded, message_bits, source.nearest), frames, names)
+    rows.append(measured("nearest, rounded", found, reference, labels))
+    return reference, rows
+
+
 def layer_of(network: AdaptedNetwork, name: str) -> str:
     """Name of the integer layer whose spikes a layer of neurons or a pool gives.
 
@@ -199,8 +220,8 @@ def layer_of(network: AdaptedNetwork, name: str) -> str:
     return network.synapses[name][0] if name in network.synapses else name
 
 
-def _with_bits(network: IntegerNetwork, settings: AdaptSettings, graph: SpikingGraph) -> IntegerNetwork:
-    return with_messages(network, settings.message_bits, graph) if settings.message_bits else network
+def _with_bits(network: IntegerNetwork, message_bits: int, graph: SpikingGraph) -> IntegerNetwork:
+    return with_messages(network, message_bits, graph) if message_bits else network
 
 
 def _renamed(answers: Answers, pairs: Mapping[str, str]) -> Answers:

@@ -125,7 +125,7 @@ def adapt(
     """
     from spikeport.pipeline.run.progress import ProgressPrinter
     from spikeport.pipeline.stages.adaptation import adapt as adapt_network
-    from spikeport.pipeline.stages.adaptation import default_folder
+    from spikeport.pipeline.stages.adaptation_source import default_folder
 
     with ProgressPrinter(quiet=quiet) as progress:
         found = adapt_network(

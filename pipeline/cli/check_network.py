@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -25,13 +26,21 @@ def check_network(
         bool,
         typer.Option("--allow-vector", help="Keep different decays in one layer, as for export.", rich_help_panel=NIR),
     ] = False,
+    frames: Annotated[
+        Path | None,
+        typer.Option(
+            "--frames",
+            metavar="FRAMES.npz",
+            help="Compare the network, as it was trained, with the nearest one that goes, on these frames.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Says of each node whether it runs on the chip: exact, rewritten, needs adapt, or impossible, and why.
 
     Reads a .nir file, or calls the factory of a network. Writes no file. The exit code is 0 if the network goes to the
     chip, 1 if it does not go there as it is, 2 if the source cannot be read. What needs adapt has a form near it on the
-    chip, which `spikeport adapt` trains.
+    chip, which `spikeport adapt` trains; --frames measures how far that form is from the network without training.
 
     Example: `spikeport check-network cnn.nir --from norse`
     """
@@ -46,6 +55,7 @@ def check_network(
         input_shape=shape_of(input_shape),
         bias=bias,
         allow_vector=allow_vector,
+        frames=frames,
     )
     show(found.to_json(), json, found.lines())
     if not found.goes:

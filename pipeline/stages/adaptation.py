@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,12 +11,12 @@ import numpy as np
 
 from spikeport.errors import UserError
 from spikeport.files import write_json
+from spikeport.pipeline.stages.adaptation_result import SCHEMA, Adaptation
+from spikeport.pipeline.stages.adaptation_source import Frames, Reset, frames_of, network_name, source_of
 from spikeport.pipeline.stages.compiled_network import CompiledNetwork
-from spikeport.pipeline.stages.live_network import is_live
 from spikeport.pipeline.stages.outputs import check_folder
 from spikeport.pipeline.stages.settings import PathLike
 from spikeport.progress import NamedProgress
-from spikeport.tables import text_of, text_table
 from spikeport.values import Shape
 
 if TYPE_CHECKING:
@@ -25,94 +24,9 @@ if TYPE_CHECKING:
 
     from spikeport.export.backends.compare import SpikeComparison
     from spikeport.pipeline.adaptation.adapt import AdaptResult, AdaptSettings
-    from spikeport.pipeline.adaptation.measure import Measured
     from spikeport.pipeline.adaptation.source import Source
-    from spikeport.pipeline.run.intervals import Accuracy
 
-SCHEMA = "spikeport-adaptation/1"
 SUMMARY, CHECKPOINT, METRICS = "adaptation.json", "checkpoint.safetensors", "metrics.jsonl"
-Frames = PathLike | np.ndarray
-Reset = Literal["zero", "subtract"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Adaptation:
-    """An adapted network, and how it compares with its source. Prints as a table.
-
-    Attributes:
-        files: the files, empty if no folder was named.
-        network: the adapted network, which every backend simulates.
-        rows: the source, its nearest legal network in float, the same rounded, and the adapted network, each measured
-            on the same samples.
-        changes: what differs between the source and its nearest legal network.
-        factors: by layer, the factor of its weights that matched its rate before the training.
-        samples: what the samples of the measurement are, for people.
-        mismatches: output spikes in which the trained network and the integer reference differ.
-        compared: output spikes that were compared.
-        lava: comparison of the reference with Lava; None if it was not asked for.
-        notes: what was read from the source.
-    """
-
-    files: tuple[Path, ...]
-    network: CompiledNetwork
-    rows: tuple[Measured, ...]
-    changes: tuple[str, ...]
-    factors: Mapping[str, float]
-    samples: str
-    mismatches: int
-    compared: int
-    lava: SpikeComparison | None
-    notes: tuple[str, ...]
-
-    @property
-    def equal(self) -> bool:
-        """Whether the trained network, the reference and Lava, if it ran, give the same spikes."""
-        return not self.mismatches and (self.lava is None or not self.lava.mismatches)
-
-    def to_json(self) -> dict[str, Any]:
-        """The values of adaptation.json, and the paths as `files`."""
-        return {"files": [str(file) for file in self.files], **self.values()}
-
-    def values(self) -> dict[str, Any]:
-        """The measurement in plain values."""
-        lava = None
-        if self.lava is not None:
-            lava = {"mismatches": self.lava.mismatches, "spikes_compared": self.lava.spikes_compared}
-        return {
-            "schema": SCHEMA,
-            "samples": self.samples,
-            "networks": [asdict(row) for row in self.rows],
-            "changes": list(self.changes),
-            "rate_factors": dict(self.factors),
-            "trained_vs_reference": {"mismatches": self.mismatches, "spikes_compared": self.compared},
-            "reference_vs_lava": lava,
-            "notes": list(self.notes),
-        }
-
-    def lines(self) -> list[str]:
-        """The measurement as text."""
-        lines = [f"changed: {change}" for change in self.changes] + [f"note: {note}" for note in self.notes]
-        rows = [
-            (row.network, _percent(row.agreement), _percent(row.accuracy), _share(row.output_difference))
-            for row in self.rows
-        ]
-        lines += ["", self.samples]
-        lines += text_table(("network", "same class as the source", "accuracy", "output spikes that differ"), rows)
-        layers = list(self.rows[-1].rates)
-        if layers:
-            head = ("spikes per neuron and step", *(row.network for row in self.rows))
-            rates = [(name, *(_rate(row.rates.get(name)) for row in self.rows)) for name in layers]
-            lines += ["", *text_table(head, rates)]
-        lines += ["", f"trained network and reference: {self.mismatches:,} of {self.compared:,} output spikes differ"]
-        if self.lava is not None:
-            lines.append(
-                f"reference and Lava: {self.lava.mismatches:,} of {self.lava.spikes_compared:,} spikes of all layers "
-                f"differ, on {self.lava.samples} samples"
-            )
-        return [*lines, *map(str, self.files)]
-
-    def __repr__(self) -> str:
-        return text_of(["Adaptation:", *(f"  {line}" for line in self.lines())])
 
 
 def adapt(
@@ -190,21 +104,21 @@ def adapt(
     """
     from spikeport.pipeline.adaptation.adapt import AdaptSettings, adapt_source
 
-    found = _source(source, dt_s, reset, if_gain, input_shape, readout, framework)
+    found = source_of(source, dt_s, reset, if_gain, input_shape, readout, framework)
     settings = AdaptSettings(
         epochs=epochs, batch=batch, lr=lr, shift=shift, rotation=rotation, scale=scale, event_drop=event_drop,
         seed=seed, message_bits=message_bits, threads=threads, widen=widen,
     )  # fmt: skip
     name = "adapted" if not isinstance(source, (str, os.PathLike)) else network_name(source)
     folder = None if out is None else _folder(Path(out), name, resume=resume)
-    training, training_labels, notes = _frames(frames, labels, found, message_bits)
+    training, training_labels, notes = frames_of(frames, labels, found, message_bits)
     if check is None:
         rows, others = _held_out(len(training), holdout, seed)
         measured, truth = training[rows], None if training_labels is None else training_labels[rows]
         training = training[others]
         samples = f"measured on {len(rows):,} frames that were drawn at random (seed {seed}) and not trained on"
     else:
-        measured, truth, more = _frames(check, check_labels, found, message_bits)
+        measured, truth, more = frames_of(check, check_labels, found, message_bits)
         notes += more
         samples = f"measured on {len(measured):,} frames of {check if isinstance(check, (str, Path)) else 'check'}"
     result = _adapted(found, training, measured, truth, settings, folder, progress, adapt_source)
@@ -223,78 +137,6 @@ def adapt(
         notes=(*found.notes, *notes),
     )
     return adaptation if folder is None else _written(adaptation, folder, name)
-
-
-def network_name(source: PathLike) -> str:
-    """Name of the files of an adapted network: that of the factory or of the file.
-
-    Args:
-        source: `package.module:factory`, or a file.
-    """
-    return str(source).rpartition(":")[2] if is_live(source) else Path(source).stem
-
-
-def default_folder(source: PathLike) -> Path:
-    """The folder of an adaptation if none is named.
-
-    Args:
-        source: `package.module:factory`, or a file.
-    """
-    return Path(f"{network_name(source)}-adapted")
-
-
-def _source(
-    source: PathLike | nn.Module,
-    dt_s: float | None,
-    reset: Reset | None,
-    if_gain: str | None,
-    input_shape: Shape | None,
-    readout: str | None,
-    framework: str | None,
-) -> Source:
-    from torch import nn
-
-    from spikeport.export.graph.frameworks import framework_of
-    from spikeport.export.graph.spiking_graph import load_graph
-    from spikeport.pipeline.adaptation.source import source_of_graph, source_of_modules
-    from spikeport.pipeline.stages.live_network import checked_options, made_network
-
-    per: Any = if_gain.replace("-", "_") if if_gain else None
-    if isinstance(source, nn.Module) or is_live(source):
-        name = type(source).__name__ if isinstance(source, nn.Module) else str(source)
-        step, shape = checked_options(name, dt_s, input_shape, reset, per, framework)
-        model = source if isinstance(source, nn.Module) else made_network(str(source))
-        return source_of_modules(model, shape, step, readout=readout or "")
-    if framework is not None and reset is None:
-        reset = framework_of(framework).reset
-    graph = load_graph(
-        source, dt_s=dt_s, reset=None if reset is None else "zero", if_gain=per, input_shape=input_shape,
-        readout=readout, framework=framework,
-    )  # fmt: skip
-    return source_of_graph(graph, reset or "zero")
-
-
-def _frames(
-    frames: Frames, labels: np.ndarray | None, source: Source, message_bits: int
-) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...]]:
-    """Frames in memory, their labels, and notes."""
-    from spikeport.export.formats.frames_file import open_frames
-
-    shape = source.nearest.input_shape
-    if isinstance(frames, np.ndarray):
-        if frames.ndim < 3 or tuple(frames.shape[2:]) != shape:
-            raise UserError(f"frames have shape {frames.shape}", where="frames",
-                            hint=f"give [N, T, {', '.join(map(str, shape))}]")  # fmt: skip
-        array = frames.astype(np.uint8)
-    else:
-        reader, stored = open_frames(frames, shape, limit=255)
-        array, labels = reader[:], stored
-    if not len(array) or not array.shape[1]:
-        raise UserError("there are no frames", where=str(frames)[:80], hint="give recordings that the source knows")
-    most = (1 << message_bits) - 1 if message_bits else 1
-    larger = int(np.count_nonzero(array > most))
-    notes = (f"{larger:,} input counts were cut to {most}",) if larger else ()
-    return np.minimum(array, np.uint8(most)), labels, notes
 
 
 def _held_out(count: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -365,18 +207,3 @@ def _written(adaptation: Adaptation, folder: Path, name: str) -> Adaptation:
     write_json(folder / SUMMARY, adaptation.values())
     (folder / CHECKPOINT).unlink(missing_ok=True)
     return replace(adaptation, files=(nir, net, folder / SUMMARY))
-
-
-def _percent(accuracy: Accuracy) -> str:
-    value = accuracy["value"]
-    if value is None:
-        return accuracy.get("reason", "-")
-    return f"{100 * value:.1f} % ({100 * accuracy['low']:.1f}-{100 * accuracy['high']:.1f}) of {accuracy['n']:,}"
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f} %"
-
-
-def _rate(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import Literal, TypedDict
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from spikeport.errors import NeedsAdaptError, UserError
+from spikeport.pipeline.stages.adaptation_result import table_of
 from spikeport.pipeline.stages.live_network import is_live
 from spikeport.pipeline.stages.network_sources import GraphOptions, file_source, modules_source
 from spikeport.pipeline.stages.settings import PathLike
 from spikeport.tables import text_of, text_table
 from spikeport.values import Shape
+
+if TYPE_CHECKING:
+    from spikeport.pipeline.adaptation.measure import Measured
 
 Status = Literal["exact", "rewritten", "needs adapt", "impossible", "no fault found", "not looked at"]
 REWRITTEN = {
@@ -74,6 +78,7 @@ class NetworkCheckJson(TypedDict):
     nodes: list[NodeCheckJson]
     missing: list[str]
     adapt: str
+    nearest: list[dict[str, Any]]
     notes: list[str]
 
 
@@ -86,6 +91,8 @@ class NetworkCheck:
         missing: what has to be given, such as the time step, and faults of the graph as a whole.
         layers: number of layers on the chip; None if the network does not go there.
         adapt: the command that trains the nearest network that goes; empty if it goes, or if more than this is needed.
+        nearest: on given frames, the network in float as it was trained, the nearest network that goes in float, and
+            the same rounded, without training; empty without frames.
         notes: assumptions, and what was rewritten.
     """
 
@@ -94,6 +101,7 @@ class NetworkCheck:
     layers: int | None
     adapt: str
     notes: tuple[str, ...]
+    nearest: tuple[Measured, ...] = ()
 
     @property
     def goes(self) -> bool:
@@ -112,6 +120,7 @@ class NetworkCheck:
             "nodes": nodes,
             "missing": list(self.missing),
             "adapt": self.adapt,
+            "nearest": [asdict(row) for row in self.nearest],
             "notes": list(self.notes),
         }
 
@@ -121,6 +130,8 @@ class NetworkCheck:
         lines = text_table(("node", "kind", "status", "reason and remedy"), rows)
         lines += [f"missing: {text}" for text in self.missing]
         lines += [f"note: {note}" for note in self.notes]
+        if self.nearest:
+            lines += ["", *table_of(self.nearest), ""]
         if self.adapt:
             lines.append(f"the nearest network that goes to the chip: {self.adapt}")
         return [*lines, f"goes to the chip, in {self.layers} layers" if self.goes else "does not go to the chip"]
@@ -139,12 +150,15 @@ def check_network(
     input_shape: Shape | None = None,
     bias: str | None = None,
     allow_vector: bool = False,
+    frames: PathLike | None = None,
 ) -> NetworkCheck:
     """Checks a .nir file or a network of torch modules, node by node. Writes nothing.
 
     Args:
         source: a .nir file, or `package.module:factory` of a network, which is called once.
         framework, dt_s, reset, if_gain, input_shape, bias, allow_vector: as for `export_network`.
+        frames: file of frames on which the network, as it was trained, is compared with the nearest network that goes;
+            a factory is called once more. None: no comparison.
 
     Returns:
         The status of each node, and what is missing.
@@ -198,7 +212,18 @@ def check_network(
         layers=None if faults else layers,
         adapt=ADAPT.format(source=os.fspath(source)) if adaptable else "",
         notes=() if graph is None else graph.notes,
+        nearest=() if frames is None else _nearest(source, options, frames),
     )
+
+
+def _nearest(source: PathLike, options: GraphOptions, frames: PathLike) -> tuple[Measured, ...]:
+    from spikeport.pipeline.stages.adaptation_source import compare_nearest, source_of
+
+    reset: Any = options.reset
+    found = source_of(
+        source, options.dt_s, reset, options.if_gain, options.input_shape, None, options.framework
+    )  # fmt: skip
+    return compare_nearest(found, frames)
 
 
 def _node(name: str, kind: str, fault: UserError | None, split: str, *, goes: bool, seen: bool) -> NodeCheck:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import nir
 import numpy as np
@@ -17,7 +19,7 @@ import spikeport as sp
 from spikeport.export.formats.frames_file import write_frames
 from spikeport.export.graph.spiking_graph import load_graph
 from spikeport.export.quantization.quantize import quantize
-from spikeport.pipeline.stages import adaptation
+from spikeport.pipeline.stages import adaptation_source
 from spikeport.pipeline.stages.adaptation import adapt
 
 SHAPE, CLASSES, DT = (2, 8, 9), 3, 1e-3
@@ -165,8 +167,8 @@ def test_counts_become_spikes_or_messages(frames) -> None:
 
 
 def test_a_factory_names_the_files() -> None:
-    assert adaptation.default_folder("package.nets:trained_cnn") == Path("trained_cnn-adapted")
-    assert adaptation.default_folder("folder/net.nir") == Path("net-adapted")
+    assert adaptation_source.default_folder("package.nets:trained_cnn") == Path("trained_cnn-adapted")
+    assert adaptation_source.default_folder("folder/net.nir") == Path("net-adapted")
 
 
 @pytest.mark.lava
@@ -177,3 +179,36 @@ def test_lava_fires_the_same(frames) -> None:
     assert found.lava.mismatches == 0
     assert found.lava.spikes_compared > 0
     assert found.equal
+
+
+def test_check_network_measures_the_nearest_network(frames, tmp_path: Path, monkeypatch, spikeport) -> None:
+    """On frames it says how far the network without training is, by the module that the factory returns."""
+    given, labels = frames
+    write_frames(tmp_path / "frames.npz", given, labels)
+    monkeypatch.setitem(sys.modules, "nets_of_test", SimpleNamespace(trained=source))
+    words = ("check-network", "nets_of_test:trained", "--dt", DT, "--input-shape", "2,8,9")
+    code, out, _ = spikeport(*words, "--frames", tmp_path / "frames.npz", "--json")
+    held = json.loads(out)
+    assert code == 1
+    assert held["adapt"].startswith("spikeport adapt nets_of_test:trained")
+    assert [row["network"] for row in held["nearest"]] == ["source", "nearest, float", "nearest, rounded"]
+    assert held["nearest"][0]["agreement"]["value"] == 1.0
+    assert {row["accuracy"]["n"] for row in held["nearest"]} == {30}
+    code, out, _ = spikeport(*words)
+    assert "nearest, rounded" not in out
+
+
+def test_the_command_adapts_and_says_what_it_changed(frames, tmp_path: Path, monkeypatch, spikeport) -> None:
+    given, _ = frames
+    write_frames(tmp_path / "frames.npz", given)
+    monkeypatch.setitem(sys.modules, "nets_of_test", SimpleNamespace(trained=source))
+    code, out, _ = spikeport(
+        "adapt", "nets_of_test:trained", "--frames", tmp_path / "frames.npz", "--dt", DT, "--input-shape", "2,8,9",
+        "--epochs", 1, "--widen", 2, "--holdout", 0.2, "--quiet",
+    )  # fmt: skip
+    assert code == 0
+    assert "changed: 2: reset by subtract became reset to zero" in out
+    assert "2 times as many channels: 2" in out
+    assert "the frames have no labels" in out
+    assert "0 of 108 output spikes differ" in out
+    assert (tmp_path / "trained-adapted" / "trained.net").exists()
