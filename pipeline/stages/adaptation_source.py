@@ -71,7 +71,7 @@ def source_of(
         step, shape = checked_options(name, dt_s, input_shape, reset, per, framework)
         model = source if isinstance(source, nn.Module) else made_network(str(source))
         return source_of_modules(model, shape, step, readout=readout or "")
-    trained = framework_of(framework).reset if reset is None and framework is not None else reset
+    trained: Reset | None = framework_of(framework).reset if reset is None and framework is not None else reset
     graph = load_graph(
         source, dt_s=dt_s, reset=None if trained is None else "zero", if_gain=per, input_shape=input_shape,
         readout=readout, framework=framework,
