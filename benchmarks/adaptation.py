@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "adaptation", help="of sources and finished seeds")
-    parser.add_argument("--epochs", type=int, default=24, help="of the adaptation")
+    parser.add_argument("--epochs", type=int, default=30, help="of the adaptation")
     parser.add_argument("--only", action="store_true", help="run the seeds and write no result")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -139,7 +139,7 @@ def lines(found: list[dict[str, Any]], options: argparse.Namespace) -> list[str]
     """The result as text."""
     known = versions()
     named = ", ".join(f"{name} {known[name]}" for name in ("python", "torch", "snntorch", "numpy"))
-    words = ["python benchmarks/adaptation.py", "--seeds", *map(str, options.seeds)]
+    words = ["python benchmarks/adaptation.py"]
     text = [
         f"{' '.join(words)} --epochs {options.epochs}; {named}",
         "",

@@ -75,7 +75,7 @@ def answers_of(network: ModuleNetwork, frames: Any, readout: str) -> Answers:
                 places[name] = places.get(name, 0) + spikes.numel()
     network.train(training)
     outputs = np.concatenate(parts)
-    spiking = not network.membrane and bool(np.all((outputs == 0) | (outputs == 1)))
+    spiking = not network.membrane and bool(np.all(outputs == outputs.astype(np.uint8)))
     if spiking:
         outputs = outputs.astype(np.uint8)
     classes = classify(outputs) if spiking else over_time(outputs, readout).argmax(axis=1)

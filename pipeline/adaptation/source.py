@@ -25,6 +25,12 @@ from spikeport.pipeline.adaptation.nearest_modules import nearest_modules
 from spikeport.pipeline.adaptation.source_neurons import SourceNeurons, SourceReset
 from spikeport.values import Shape
 
+RESETS: dict[SourceReset, str] = {
+    "subtract": "reset by subtraction",
+    "subtract-late": "reset by subtraction in the next step",
+    "subtract-many": "several spikes a step and reset by subtraction",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
@@ -109,7 +115,7 @@ def source_of_graph(graph: SpikingGraph, reset: SourceReset) -> Source:
     built = build(populations(graph.nir_graph, graph.dt_s), plan)
     network = ModuleNetwork(built.named, built.wiring, outputs=built.outputs, membrane=built.membrane)
     firing = [name for name, node in graph.nir_graph.nodes.items() if isinstance(node, SPIKING)]
-    changes = () if reset == "zero" else (f"reset by subtraction became reset to zero: {', '.join(firing)}",)
+    changes = () if reset == "zero" else (f"{RESETS[reset]} became reset to zero: {', '.join(firing)}",)
     if graph.fires_at == ">=":
         changes = (*changes, "a spike at v >= threshold became a spike at v > threshold")
     pools = [name for name, module in built.named if isinstance(module, nn.MaxPool2d)]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from spikeport.export.lowering.discretize import EulerStep
 
-SourceReset = Literal["zero", "subtract"]
+SourceReset = Literal["zero", "subtract", "subtract-late", "subtract-many"]
 
 
 class SourceNeurons(nn.Module):
@@ -22,6 +22,9 @@ class SourceNeurons(nn.Module):
         v[t] = (1 - v_decay) v'[t-1] + gain i[t] + drive
         s[t] = 1 where v[t] > threshold (or >= threshold), else 0
         v'[t] = 0 where s[t] = 1 ("zero"), or v[t] - threshold s[t] ("subtract")
+
+    With "subtract-late" the threshold is subtracted in the next step, before the comparison. With "subtract-many" a
+    neuron fires s[t] = floor(v[t] / threshold) spikes in a step, up to 255.
 
     Args:
         step: parameters of one step; a threshold of infinity is a neuron that never fires.
@@ -61,13 +64,21 @@ class SourceNeurons(nn.Module):
         """
         spikes, membranes = torch.empty_like(currents), torch.empty_like(currents)
         current = v = fired = torch.zeros_like(currents[0])
+        spent = torch.where(torch.isfinite(self.threshold), self.threshold, 0.0)  # neurons that never fire lose nothing
         for t, entering in enumerate(currents):
             current = (1 - self.i_decay) * current + entering
             if self.weight_rec is not None and self.bias_rec is not None:
                 current = current + fired @ self.weight_rec.T + self.bias_rec
             v = (1 - self.v_decay) * v + self.gain * current + self.drive
+            if self.reset == "subtract-late":
+                v = v - spent * fired
             reached = v >= self.threshold if self.fires_at == ">=" else v > self.threshold
             fired = reached.to(v.dtype)
+            if self.reset == "subtract-many":
+                fired = fired * torch.floor(v / self.threshold).clamp(1, 255)
             spikes[t], membranes[t] = fired, v
-            v = torch.where(fired > 0, v - self.threshold if self.reset == "subtract" else torch.zeros_like(v), v)
+            if self.reset == "zero":
+                v = torch.where(fired > 0, torch.zeros_like(v), v)
+            elif self.reset != "subtract-late":
+                v = v - spent * fired
         return spikes, membranes

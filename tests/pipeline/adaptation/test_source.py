@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import get_args
 
 import nir
 import numpy as np
@@ -14,9 +15,11 @@ from small_graphs import graph_of, lif
 
 from spikeport.errors import UserError
 from spikeport.export.backends.reference.simulate import simulate
+from spikeport.export.calibration.float_simulator import run_float
 from spikeport.export.graph.spiking_graph import SpikingGraph
 from spikeport.export.quantization.quantize import quantize
 from spikeport.pipeline.adaptation.source import source_of_graph
+from spikeport.pipeline.adaptation.source_neurons import SourceReset
 from spikeport.pipeline.adaptation.student import student_of
 from spikeport.pipeline.training.qat import convert, prepare_qat
 from spikeport.pipeline.training.scaling import rescale
@@ -74,6 +77,20 @@ def test_a_graph_runs_as_nirs_equations_say(reset, slow: bool) -> None:
     assert np.array_equal(found.output[:, 0].numpy(), expected)
     assert list(source.pairs) == ["first", "second"]
     assert bool(source.changes) == (reset == "subtract")
+
+
+@pytest.mark.parametrize("reset", get_args(SourceReset))
+def test_every_reset_is_that_of_the_float_simulator(reset: SourceReset) -> None:
+    """The frameworks' own resets, which that simulator has too: dyadic values, so that float32 is exact."""
+    graph = recurrent_graph(slow=False)
+    frames = (np.random.default_rng(7).random((4, 7, 2, 5, 6)) < 0.4).astype(np.uint8)
+    expected = run_float(graph, frames, reset=reset, keep_layers=True)
+    with torch.no_grad():
+        found = source_of_graph(graph, reset).network(torch.from_numpy(frames).transpose(0, 1).float())
+    assert expected.layer_spikes is not None
+    assert np.array_equal(found.output.transpose(0, 1).numpy(), expected.spikes)
+    assert np.array_equal(found.layers["first"].transpose(0, 1).numpy(), expected.layer_spikes[0])
+    assert (expected.spikes.max() > 1) == (reset == "subtract-many")
 
 
 def test_a_delay_is_refused() -> None:
