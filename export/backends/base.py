@@ -109,16 +109,18 @@ class Backend(Protocol):
 
         Args:
             network: the network, for which `check` found no fault.
-            frames: `[N, T, *input_shape]`, whole numbers from 0 to `network.input_limit`: an array, or any object with
-                `shape` that is sliced by samples.
-            keep_layers: whether the trace holds the spikes of every layer (`SpikeTrace.layer_spikes`).
+            frames: `[N, T, *input_shape]`, whole numbers from `network.input_lowest` to `network.input_limit`: an
+                array, or any object with `shape` that is sliced by samples.
+            keep_layers: whether the trace holds the spikes of every layer (`SpikeTrace.layer_spikes`, or
+                `layer_values` of a network that sends values).
             timeout_s: seconds after which to give up; None: the backend's own limit. A backend that cannot stop early
                 may ignore it.
             progress: called with (samples done, samples in all).
 
         Returns:
             Output spikes uint8 `[N, T, K]` in logical time: a layer's spike belongs to the time step of the input that
-            caused it, whatever the latency. `membrane` is given if it is the network's read-out.
+            caused it, whatever the latency. `membrane` is given if it is the network's read-out, and `values` if
+            the network sends values (sigma-delta neurons).
 
         Raises:
             UserError: the frames are not legal inputs of the network.
