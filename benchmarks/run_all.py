@@ -30,7 +30,10 @@ BENCHMARKS = {  # result -> what is run; distillation is a study: run it by itse
     "fuzz": "fuzz.py",
     "import_time": "import_time.py",
 }
-EXTRA = {"neurobench": "neurobench_counts.py"}  # by name only: they need what Spikeport does not bring
+EXTRA = {
+    "neurobench": "neurobench_counts.py",
+    "clones": "clones.py",
+}  # by name only: they need what Spikeport does not bring
 
 
 def main() -> None:

@@ -27,10 +27,11 @@ from spikeport.export.mapping.limit_checks import accumulator_bound
 from spikeport.export.network.accuracy import compare_with_labels
 from spikeport.export.network.fixed_point import ACCUMULATOR_LIMIT, STATE_SHIFT
 from spikeport.export.network.input_range import MESSAGE_BITS_LIMIT
-from spikeport.export.network.integer_network import IntegerNetwork
+from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 from spikeport.export.network.readout import SILENT, UNLABELED, Readout
 from spikeport.export.network.spike_trace import SpikeTrace
 from spikeport.export.quantization.bias_neurons import with_messages
+from spikeport.export.quantization.clones import Clones, without_clones
 from spikeport.export.quantization.layer_report import LayerReport
 from spikeport.export.quantization.quantize import quantize
 from spikeport.progress import Progress
@@ -50,6 +51,7 @@ def calibrate(
     *,
     bits: int = 8,
     input_message_bits: int = 0,
+    clones: Clones = 1,
     samples: int = 64,
     seconds: float | None = None,
     progress: Progress | None = None,
@@ -63,6 +65,7 @@ def calibrate(
         labels: classes `[N]`; with them the report holds accuracies, and samples are drawn by class.
         bits: bits of a weight, 2 to 8.
         input_message_bits: bits of an input that is a count; 0: inputs are spikes.
+        clones: copies of neurons, as for `quantize`.
         samples: number of samples to use at most.
         seconds: time after which no more candidates are tried; None: all are tried. Only then do equal frames always
             give equal scales.
@@ -76,7 +79,7 @@ def calibrate(
     """
     if not 0 <= input_message_bits <= MESSAGE_BITS_LIMIT:
         raise UserError(f"input_message_bits = {input_message_bits} is outside 0..{MESSAGE_BITS_LIMIT}")
-    search = _Search(graph, bits, input_message_bits, seconds, progress)
+    search = _Search(graph, bits, input_message_bits, clones, seconds, progress)
     max_abs = search.quantized()
     searched, checked, loss = split_frames(graph, max_abs[0], frames, labels, samples)
     inputs, at = searched.frames, -1
@@ -93,9 +96,11 @@ class _Search:
     """The scales found so far."""
 
     def __init__(
-        self, graph: SpikingGraph, bits: int, message_bits: int, seconds: float | None, progress: Progress | None
-    ) -> None:
+        self, graph: SpikingGraph, bits: int, message_bits: int, clones: Clones, seconds: float | None,
+        progress: Progress | None,
+    ) -> None:  # fmt: skip
         self.graph, self.bits, self.message_bits, self.progress = graph, bits, message_bits, progress
+        self.clones = clones
         self.layers = float_layers(graph)
         self.scales: dict[str, float] = {}
         self.found: list[LayerCalibration] = []
@@ -103,7 +108,7 @@ class _Search:
 
     def quantized(self, **more: float) -> Quantized:
         """The network with the scales found so far, and with those in `more`."""
-        network, rows = quantize(self.graph, bits=self.bits, scales={**self.scales, **more})
+        network, rows = quantize(self.graph, bits=self.bits, scales={**self.scales, **more}, clones=self.clones)
         return with_messages(network, self.message_bits, self.graph), rows
 
     def search(self, index: int, inputs: np.ndarray, source: int, target: Target) -> None:
@@ -112,7 +117,7 @@ class _Search:
         network, rows = self.quantized()
         position = _position(network, name)
         max_abs, limit = rows[position].scale, rows[position].scale_limit
-        found = {max_abs: distance(_run(network, source, position, inputs), target, max_abs)}
+        found = {max_abs: distance(_one_copy(network, source, position, inputs), target, max_abs)}
         self._report(index, 0)
         free = name not in self.graph.scales
         for start, factors in ((0, COARSE), (len(COARSE), FINE)) if free else ():
@@ -153,7 +158,7 @@ class _Search:
             return None
         if _bound(network, position) >= ACCUMULATOR_LIMIT:
             return None
-        return distance(_run(network, source, position, inputs), target, scale)
+        return distance(_one_copy(network, source, position, inputs), target, scale)
 
     def _report(self, index: int, done: int) -> None:
         if self.progress:
@@ -177,6 +182,13 @@ def _run(network: IntegerNetwork, source: int, position: int, frames: np.ndarray
         readout=Readout(kind="membrane") if membrane else Readout(),
     )
     return simulate(part, frames, keep_layers=True)
+
+
+def _one_copy(network: IntegerNetwork, source: int, position: int, frames: np.ndarray) -> SpikeTrace:
+    """`_run` with the output spikes of one copy of each neuron."""
+    trace, layer = _run(network, source, position, frames), network.layers[position]
+    own = without_clones(trace.spikes, layer)
+    return replace(trace, spikes=own.reshape(*own.shape[:2], -1)) if layer.clones > 1 else trace
 
 
 def _spikes(trace: SpikeTrace | FloatTrace, position: int) -> np.ndarray:
@@ -212,8 +224,9 @@ def _compare_on_check(
     layers = []
     for index, row in enumerate(search.found):
         position, max_abs_position = _position(network, row.name), _position(max_abs[0], row.name)
-        own = _differences(check.float_trace, index, traces[selected], position)
-        max_abs_own = _differences(check.float_trace, index, traces[0], max_abs_position)
+        own = _differences(check.float_trace, index, traces[selected], network.layers[position], position)
+        layer = max_abs[0].layers[max_abs_position]
+        max_abs_own = _differences(check.float_trace, index, traces[0], layer, max_abs_position)
         layers.append(
             replace(
                 row,
@@ -263,10 +276,12 @@ def _compare_on_check(
     return network, rows, report
 
 
-def _differences(target: FloatTrace, index: int, trace: SpikeTrace, position: int) -> tuple[int, float]:
+def _differences(
+    target: FloatTrace, index: int, trace: SpikeTrace, layer: IntegerLayer, position: int
+) -> tuple[int, float]:
     """Neuron-steps that differ, and |difference of spike counts| over neurons and samples, per spike of the target."""
     spikes = _spikes(target, index)
     spikes = spikes.reshape(*spikes.shape[:2], -1)
-    given = _spikes(trace, position).reshape(*spikes.shape[:2], -1)[..., : spikes.shape[-1]]
+    given = without_clones(_spikes(trace, position), layer).reshape(*spikes.shape[:2], -1)[..., : spikes.shape[-1]]
     counts = np.abs(given.sum(axis=1, dtype=np.int64) - spikes.sum(axis=1, dtype=np.int64)).sum()
     return int(np.count_nonzero(given != spikes)), float(counts) / max(int(np.count_nonzero(spikes)), 1)

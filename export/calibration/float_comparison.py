@@ -19,6 +19,7 @@ from spikeport.export.graph.spiking_graph import SpikingGraph
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.readout import SILENT
 from spikeport.export.network.sampling import draw, words
+from spikeport.export.quantization.clones import without_clones
 
 SAMPLES, STEPS, DENSITY, SEED = 16, 50, 0.1, 20261129  # of random frames
 MAX_SAMPLES = 256  # of given frames
@@ -175,7 +176,7 @@ def _compare(
     assert wanted.layer_spikes is not None
     assert trace.layer_spikes is not None
     rows = [
-        _row(layer.name, spikes, trace.layer_spikes[entries[layer.name]])
+        _row(layer.name, spikes, without_clones(trace.layer_spikes[at := entries[layer.name]], network.layers[at]))
         for (layer, _), spikes in zip(layers, wanted.layer_spikes, strict=True)
     ]
     ours, theirs = network.readout.classes(trace.spikes, trace.levels), wanted.classes(network.readout)

@@ -53,6 +53,7 @@ class IntegerLayer:
         delay: delay of input spikes in time steps, broadcastable to `(out, in)`; dense layers only. With `weight_rec`
             it is one value or one per row, and delays recurrent spikes too.
         scale: integer units per float unit of the original graph; None for a layer from a file.
+        clones: copies of each neuron, neighbors of each other, that `quantize` made; 1 for a layer from a file.
 
     Raises:
         UserError: the layer is not legal on Loihi. Rules of netx are in `formats.netx.rules`.
@@ -74,6 +75,7 @@ class IntegerLayer:
     weight_rec: np.ndarray | None = None
     delay: np.ndarray | None = None
     scale: float | None = None
+    clones: int = 1
 
     def __post_init__(self) -> None:
         for key in ("weight", "bias", "weight_rec", "delay"):

@@ -21,17 +21,19 @@ from spikeport.export.lowering.branches.one_chain import lay_out
 from spikeport.export.lowering.folded_layer import FoldedLayer
 from spikeport.export.network.fixed_point import BIAS_LIMIT, DECAY_ONE
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
+from spikeport.export.quantization.clones import INPUT_LAYER, clones_of
 from spikeport.export.quantization.scaled_layer import LayerUnits
 
 SUFFIX = ".bias_neuron"  # suffix of the name of an added layer
 
 
-def as_input(units: LayerUnits, previous: IntegerLayer | None) -> tuple[LayerUnits, IntegerLayer]:
+def as_input(units: LayerUnits, previous: IntegerLayer | None, clones: int = 1) -> tuple[LayerUnits, IntegerLayer]:
     """Turns a bias into weights from a bias neuron.
 
     Args:
         units: the layer with the bias.
         previous: the layer before; None if it is the input.
+        clones: copies of each input of the layer. The bias neuron has as many.
 
     Returns:
         The layer with its bias as weights of one more input, and the layer before with the bias neuron: `previous`
@@ -43,13 +45,13 @@ def as_input(units: LayerUnits, previous: IntegerLayer | None) -> tuple[LayerUni
     layer, padding = units.layer, units.layer.padding
     taps = [_inner_tap(layer, axis) for axis in (0, 1)] if layer.kind == "conv" else []
     if None in taps:
-        before = _relay(f"{layer.name}{SUFFIX}", layer.input_shape, padding)
+        before = clones_of(_relay(f"{layer.name}{SUFFIX}", layer.input_shape, padding), clones, clones)
         taps, padding = [0, 0], (0, 0)
     elif previous is not None and _can_take(previous):
         before = _enlarged(previous)
     else:
-        before = _relay(f"{layer.name}{SUFFIX}", layer.input_shape)
-    added = tuple(before.output_shape)
+        before = clones_of(_relay(f"{layer.name}{SUFFIX}", layer.input_shape), clones, clones)
+    added = (before.output_shape[0] // clones, *before.output_shape[1:])
     if layer.kind == "conv":
         weight, groups = _conv_weight(units, taps), 1
     else:
@@ -84,6 +86,10 @@ def with_messages(network: IntegerNetwork, bits: int, graph: SpikingGraph) -> In
             cause="a branch of this input passes a layer, in which relays repeat spikes only",
             hint="leave the message bits out, or let every branch of the input begin in the first layer",
         )  # fmt: skip
+    if bits and network.layers[0].name == INPUT_LAYER:
+        raise UserError(f"counts of {bits} bits would become single spikes", where=INPUT_LAYER,
+                        cause="clones of the input repeat spikes only",
+                        hint="leave the message bits or the clones of the input out")  # fmt: skip
     if bits and network.layers[0].name.endswith(SUFFIX):
         raise UserError(
             f"counts of {bits} bits would become single spikes", where=network.layers[0].name,
@@ -100,17 +106,17 @@ def _can_take(layer: IntegerLayer) -> bool:
 
 
 def _enlarged(layer: IntegerLayer) -> IntegerLayer:
-    rows = layer.weight.shape[0]
+    rows, more = layer.weight.shape[0], layer.clones
     bias = np.zeros(rows) if layer.bias is None else layer.bias
-    one_more = ((0, 1), *((0, 0) for _ in bias.shape[1:]))
+    one_more = ((0, more), *((0, 0) for _ in bias.shape[1:]))
     delay = layer.delay
     if delay is not None and delay.shape[0] == rows and rows > 1:
-        delay = np.pad(delay, ((0, 1), (0, 0)))
+        delay = np.pad(delay, ((0, more), (0, 0)))
     return replace(
         layer,
-        weight=np.pad(layer.weight, ((0, 1), *((0, 0) for _ in layer.weight.shape[1:]))),
+        weight=np.pad(layer.weight, ((0, more), *((0, 0) for _ in layer.weight.shape[1:]))),
         bias=np.pad(bias, one_more, constant_values=int(np.max(layer.vth_mant)) + 1),
-        weight_rec=None if layer.weight_rec is None else np.pad(layer.weight_rec, ((0, 1), (0, 1))),
+        weight_rec=None if layer.weight_rec is None else np.pad(layer.weight_rec, ((0, more), (0, more))),
         delay=delay,
     )
 

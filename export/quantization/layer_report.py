@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -77,6 +78,7 @@ class LayerReport:
 def layer_report(
     units: LayerUnits, layer: IntegerLayer, *, exact: bool, scale: float, wanted_bias: np.ndarray,
     scale_limit: dict[str, float], saturated: int, silent: bool, searched: bool, notes: list[str],
+    sums: Mapping[str, np.ndarray],
 ) -> LayerReport:  # fmt: skip
     """The report of `layer`, which was made of `units` at `scale`.
 
@@ -91,16 +93,17 @@ def layer_report(
         silent: whether the neurons never fire.
         searched: whether the scale comes from a search.
         notes: choices that a reader should know.
+        sums: integers "weight" and "weight_rec", summed over copies of inputs.
     """
     loss = RoundingLoss()
     losses: list[str] = []
     if not exact:
-        loss, losses = rounding_loss(units, layer, wanted_bias, silent=silent, searched=searched)
-    integers, wanted = [layer.weight.ravel()], [scale * units.weight.ravel()]
-    if layer.weight_rec is not None and units.weight_rec is not None:
-        integers.append(layer.weight_rec.ravel())
+        loss, losses = rounding_loss(units, layer, sums, wanted_bias, silent=silent, searched=searched)
+    integers, wanted = [sums["weight"].ravel()], [scale * units.weight.ravel()]
+    if units.weight_rec is not None:
+        integers.append(sums["weight_rec"].ravel())
         wanted.append(scale * units.weight_rec.ravel())
-    bias = np.zeros(wanted_bias.shape) if layer.bias is None else layer.bias
+    bias = np.zeros(wanted_bias.shape) if layer.bias is None else layer.bias[:: layer.clones]
     threshold = np.asarray(layer.vth_mant) + int(fires_one_later(units))
     i_error, v_error = units.decay_errors
     threshold_error = 0.0 if silent else float(np.max(np.abs(threshold / (scale * np.asarray(units.threshold)) - 1)))
@@ -113,7 +116,7 @@ def layer_report(
         exact=exact,
         gain=units.gain,
         divisor=units.layer.divisor,
-        weights=sum(int(array.size) for array in integers),
+        weights=int(layer.weight.size) + (0 if layer.weight_rec is None else int(layer.weight_rec.size)),
         weight_error=_relative(np.concatenate(integers), np.concatenate(wanted)),
         bias_error=_relative(bias, wanted_bias),
         threshold_error=threshold_error,
@@ -142,8 +145,20 @@ def relay_report(layer: IntegerLayer, for_layer: str) -> LayerReport:
         layer: the relay layer.
         for_layer: name of the layer whose bias became weights.
     """
-    note = (f"added before {for_layer}: hands every spike on and adds a neuron that always fires, whose weights are "
-            f"the bias of {for_layer}")  # fmt: skip
+    return repeating_report(
+        layer,
+        f"added before {for_layer}: hands every spike on and adds a neuron that always fires, whose weights are the "
+        f"bias of {for_layer}",
+    )
+
+
+def repeating_report(layer: IntegerLayer, note: str) -> LayerReport:
+    """Report of a layer that was added and repeats its input. Nothing is rounded.
+
+    Args:
+        layer: the layer.
+        note: why it was added.
+    """
     accumulator, current, voltage = _bounds(layer, False)
     return LayerReport(
         name=layer.name, kind=layer.kind, neuron=layer.name, scale=1.0, exact=True, gain=1.0, divisor=1,

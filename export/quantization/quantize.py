@@ -27,13 +27,19 @@ from spikeport.export.network.fixed_point import DECAY_ONE
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 from spikeport.export.network.readout import Readout
 from spikeport.export.quantization.bias_neurons import as_input
-from spikeport.export.quantization.layer_report import LayerReport, relay_report, with_bias_neuron
+from spikeport.export.quantization.clones import Clones, clone_counts, clone_note, input_clones
+from spikeport.export.quantization.layer_report import (
+    LayerReport,
+    relay_report,
+    repeating_report,
+    with_bias_neuron,
+)
 from spikeport.export.quantization.rounding import quantize_layer
 from spikeport.export.quantization.scaled_layer import LayerUnits, layer_units
 
 
 def quantize(
-    graph: SpikingGraph, *, bits: int = 8, scales: Mapping[str, float] | None = None
+    graph: SpikingGraph, *, bits: int = 8, scales: Mapping[str, float] | None = None, clones: Clones = 1
 ) -> tuple[IntegerNetwork, list[LayerReport]]:
     """Quantizes a spiking graph.
 
@@ -44,6 +50,8 @@ def quantize(
         bits: bits of a weight, 2 to 8.
         scales: scales of a search, by layer; weights beyond the grid are then clipped and counted. Other layers get the
             max-abs scale `S = 254 / max|g W|` (for 8 bits), lowered where bias or threshold would not fit.
+        clones: copies of each neuron for finer weights (`clones`): one number for every layer but the last, or numbers
+            by name of a layer or "input".
 
     Returns:
         The integer network, and the report of each layer.
@@ -54,10 +62,12 @@ def quantize(
     if not 2 <= bits <= 8:
         raise UserError(f"{bits}-bit weights are not possible", hint="use 2 to 8 bits")
     with np.errstate(all="ignore"):  # values that are not finite are refused by name
-        return _quantize(graph, bits, scales or {})
+        return _quantize(graph, bits, scales or {}, clones)
 
 
-def _quantize(graph: SpikingGraph, bits: int, scales: Mapping[str, float]) -> tuple[IntegerNetwork, list[LayerReport]]:
+def _quantize(
+    graph: SpikingGraph, bits: int, scales: Mapping[str, float], clones: Clones
+) -> tuple[IntegerNetwork, list[LayerReport]]:
     refuse(_faults(graph))
     laid = lay_out(graph) if needs_layout(graph) else None
     graph = graph if laid is None else laid.graph
@@ -68,13 +78,19 @@ def _quantize(graph: SpikingGraph, bits: int, scales: Mapping[str, float]) -> tu
             why = "is quantized already" if name in graph.scales else "is not a layer"
             raise UserError(f"a scale was given for {name!r}, which {why}", hint=f"layers are {', '.join(names)}")
     readout = _readout(graph, folded)
+    counts = clone_counts(
+        clones, [layer for layer, _ in folded.layers], [neuron.name for _, neuron in folded.layers], set(graph.scales)
+    )
     layers: list[IntegerLayer] = []
     table: list[LayerReport] = []
+    if counts[0] > 1:
+        layers.append(input_clones(graph.input_shape, counts[0]))
+        table.append(repeating_report(layers[0], clone_note(layers[0])))
     for index, (layer, neuron) in enumerate(folded.layers):
         silent = readout.kind == "membrane" and index == len(folded.layers) - 1
         units = _units(graph, layer, neuron, silent)
         if units.slow_bias:
-            units, before = as_input(units, layers[-1] if layers else None)
+            units, before = as_input(units, layers[-1] if layers else None, counts[index])
             if before.name == (layers[-1].name if layers else None):
                 layers[-1] = before
                 table[-1] = with_bias_neuron(table[-1], before, units.layer.name)
@@ -82,8 +98,9 @@ def _quantize(graph: SpikingGraph, bits: int, scales: Mapping[str, float]) -> tu
                 layers.append(before)
                 table.append(relay_report(before, units.layer.name))
         integer, row = quantize_layer(
-            units, given=graph.scales.get(layer.name), searched=scales.get(layer.name), bits=bits, silent=silent
-        )
+            units, given=graph.scales.get(layer.name), searched=scales.get(layer.name), bits=bits, silent=silent,
+            clones=(counts[index], counts[index + 1]),
+        )  # fmt: skip
         layers.append(integer)
         table.append(row)
     network = IntegerNetwork(input_shape=graph.input_shape, layers=tuple(layers), readout=readout)
@@ -99,7 +116,8 @@ def _check_relays(network: IntegerNetwork, laid: LaidOut) -> None:
         rows = laid.relay_rows.get(layer.name)
         if rows is None:
             continue
-        pulse, threshold = layer.weight[rows].reshape(len(rows), -1).max(axis=1), np.max(layer.vth_mant)
+        own = layer.weight[layer.clones * rows].reshape(len(rows), -1)  # a relay reads one neuron, in all its copies
+        pulse, threshold = own.clip(min=0).sum(axis=1), np.max(layer.vth_mant)
         if np.any(pulse <= threshold):
             raise UserError(
                 f"a relay of weight {int(pulse.min())} would not reach the threshold {int(threshold)}",

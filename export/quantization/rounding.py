@@ -11,6 +11,7 @@ from spikeport.export.formats.netx.rules import check_layer, netx_weights
 from spikeport.export.lowering.folded_layer import FoldedLayer
 from spikeport.export.network.fixed_point import BIAS_LIMIT, DECAY_ONE, STATE_SHIFT, THRESHOLD_LIMIT
 from spikeport.export.network.integer_network import IntegerLayer
+from spikeport.export.quantization.clones import clone_note, cloned_fields, kept_by_netx, spread
 from spikeport.export.quantization.layer_report import LayerReport, layer_report, state_bounds
 from spikeport.export.quantization.scaled_layer import LayerUnits
 from spikeport.export.quantization.thresholds import FLOAT32, threshold_mantissa, threshold_notes
@@ -21,7 +22,13 @@ COSTLY = 2.0  # a voltage bound that would divide the scale by more than this is
 
 
 def quantize_layer(
-    units: LayerUnits, *, given: float | None, searched: float | None, bits: int, silent: bool
+    units: LayerUnits,
+    *,
+    given: float | None,
+    searched: float | None,
+    bits: int,
+    silent: bool,
+    clones: tuple[int, int] = (1, 1),
 ) -> tuple[IntegerLayer, LayerReport]:
     """Rounds a layer.
 
@@ -31,6 +38,7 @@ def quantize_layer(
         searched: scale of a search; weights beyond the grid are clipped. Without both, the max-abs scale is taken.
         bits: bits of a weight.
         silent: whether the neurons' voltage is the read-out, so that they must never fire.
+        clones: copies of each input, and of each neuron of the layer.
 
     Returns:
         The layer in integers, and its report.
@@ -54,21 +62,29 @@ def quantize_layer(
     elif searched is not None:
         scale = _checked(name, searched, limit)
     else:
-        scale, note = _choose_scale(units, weights, limit, grid, silent)
+        scale, note = _choose_scale(units, weights, limit, grid, silent, clones)
         notes += note
     integers: dict[str, np.ndarray] = {}
     rounded: dict[str, np.ndarray] = {}
+    saturated = 0
     for key in ("weight", "weight_rec"):
         exact = getattr(units, key)
         if exact is None:
             continue
         if given is None:
             rounded[key] = grid * np.rint(scale * exact / grid)
-            integers[key] = np.clip(rounded[key], grid - 256, 256 - grid)
+            largest = clones[key == "weight_rec"] * (256 - grid)
+            integers[key] = np.clip(rounded[key], -largest, largest)
+            saturated += int(np.count_nonzero(np.abs(rounded[key]) > largest))
         else:
             integers[key] = rounded[key] = _exact(name, key, scale * exact, even=True)
+    entering, own = clones
+    weights_on_chip = integers if clones == (1, 1) else spread(integers, layer.input_shape, grid, entering, own)
     if given is None and layer.kind == "dense":
-        integers, moved = _loaded_by_netx(integers)
+        weights_on_chip = kept_by_netx(weights_on_chip, layer.input_shape, grid, entering)
+        weights_on_chip, moved = _loaded_by_netx(weights_on_chip)
+        if clones == (1, 1):
+            integers = weights_on_chip
         notes += moved
     mantissa = np.rint(scale * bias) if given is None else _exact(name, "bias", scale * bias)
     threshold = _threshold(units, scale, given is not None, silent)
@@ -76,29 +92,30 @@ def quantize_layer(
         _check_decays(units)
     elif not any(array.any() for array in integers.values()):
         raise UserError(f"all weights round to 0 at scale {scale:g}", where=name, hint="use a larger scale")
-    _check_range(layer, integers["weight"], threshold)
+    _check_range(layer, weights_on_chip["weight"], threshold)
+    fields = cloned_fields(
+        layer, entering, own, mantissa if np.any(mantissa) else None,
+        i_decay=units.i_decay, v_decay=units.v_decay, vth_mant=threshold,
+    )  # fmt: skip
     integer = IntegerLayer(
         name=name,
         kind=layer.kind,
-        bias=mantissa if np.any(mantissa) else None,
-        i_decay=units.i_decay,
-        v_decay=units.v_decay,
-        vth_mant=threshold,
-        input_shape=layer.input_shape,
         stride=layer.stride,
         padding=layer.padding,
         dilation=layer.dilation,
         groups=layer.groups,
-        delay=layer.delay,
         scale=scale,
-        weight=integers["weight"],
-        weight_rec=integers.get("weight_rec"),
+        weight=weights_on_chip["weight"],
+        weight_rec=weights_on_chip.get("weight_rec"),
+        clones=own,
+        **fields,
     )
+    if own > 1:
+        notes.append(clone_note(integer))
     check_layer(integer)
     row = layer_report(
         units, integer, exact=given is not None, scale=scale, wanted_bias=scale * bias, scale_limit=limit,
-        saturated=sum(int(np.count_nonzero(np.abs(array) > 256 - grid)) for array in rounded.values()), silent=silent,
-        searched=searched is not None, notes=notes,
+        saturated=saturated, silent=silent, searched=searched is not None, notes=notes, sums=integers,
     )  # fmt: skip
     return integer, row
 
@@ -149,11 +166,16 @@ def _checked(name: str, scale: float, limits: dict[str, float]) -> float:
 
 
 def _choose_scale(
-    units: LayerUnits, weights: np.ndarray, limits: dict[str, float], grid: int, silent: bool
+    units: LayerUnits, weights: np.ndarray, limits: dict[str, float], grid: int, silent: bool, clones: tuple[int, int]
 ) -> tuple[float, list[str]]:
     """Largest scale at which weights, bias and threshold fit, and the voltage if it is the read-out."""
     name = units.layer.name
-    limits = {"weights": (256 - grid) / float(np.abs(weights).max()), **limits}
+    largest = max(
+        float(np.max(np.abs(array))) / copies
+        for array, copies in zip((units.weight, units.weight_rec), clones, strict=True)
+        if array is not None
+    )
+    limits = {"weights": (256 - grid) / largest, **limits}
     notes = []
     if silent:
         _, _, voltage = state_bounds(units.weight, units.weight_rec, _sum(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,24 +45,31 @@ class RoundingLoss:
 
 
 def rounding_loss(
-    units: LayerUnits, layer: IntegerLayer, wanted_bias: np.ndarray, *, silent: bool, searched: bool
+    units: LayerUnits,
+    layer: IntegerLayer,
+    sums: Mapping[str, np.ndarray],
+    wanted_bias: np.ndarray,
+    *,
+    silent: bool,
+    searched: bool,
 ) -> tuple[RoundingLoss, list[str]]:
     """Losses of a layer, and a sentence about each that a user must know.
 
     Args:
         units: the layer before scaling and rounding.
         layer: the layer in integers.
+        sums: integers "weight" and "weight_rec", summed over copies of inputs.
         wanted_bias: biases in integer units before rounding.
         silent: whether the neurons never fire.
         searched: whether the scale comes from a search, so that a search is not proposed.
     """
     assert layer.scale is not None
-    wanted, rounded = layer.scale * _rows(units.weight, units.weight_rec), _rows(layer.weight, layer.weight_rec)
+    wanted, rounded = layer.scale * _rows(units.weight, units.weight_rec), _rows(sums["weight"], sums.get("weight_rec"))
     zeroed = (wanted != 0) & (rounded == 0)
     norms = np.linalg.norm(wanted, axis=1)
     errors = np.linalg.norm(rounded - wanted, axis=1) / np.where(norms > 0, norms, 1.0)
     dead = np.flatnonzero((norms > 0) & ~rounded.any(axis=1))
-    bias = np.zeros(wanted_bias.shape) if layer.bias is None else np.asarray(layer.bias)
+    bias = np.zeros(wanted_bias.shape) if layer.bias is None else layer.bias[:: layer.clones]
     lost = (wanted_bias != 0) & (bias == 0)
     loss = RoundingLoss(
         zeroed=int(np.count_nonzero(zeroed)),
@@ -73,7 +80,7 @@ def rounding_loss(
         lost_biases=int(np.count_nonzero(lost)),
         decay_error=max(_decay_error(*pair[1:]) for pair in _decays(units)),
     )
-    sentences = _weight_sentences(loss, layer, int(np.count_nonzero(wanted)), searched)
+    sentences = _weight_sentences(loss, layer, norms, int(np.count_nonzero(wanted)), searched)
     if not silent:
         sentences += _threshold_sentences(units, layer, np.abs(np.where(lost, wanted_bias, 0.0)))
     return loss, [*sentences, *(sentence for pair in _decays(units) for sentence in _decay_sentences(*pair))]
@@ -84,7 +91,9 @@ def _rows(weight: np.ndarray, weight_rec: np.ndarray | None) -> np.ndarray:
     return rows if weight_rec is None else np.concatenate([rows, weight_rec], axis=1)
 
 
-def _weight_sentences(loss: RoundingLoss, layer: IntegerLayer, weights: int, searched: bool) -> list[str]:
+def _weight_sentences(
+    loss: RoundingLoss, layer: IntegerLayer, norms: np.ndarray, weights: int, searched: bool
+) -> list[str]:
     what = "output channels" if layer.kind == "conv" else "output neurons"
     out = (
         "scale their rows up in training (a weight decay, or a norm a channel), or clip the layer's outlying weights"
@@ -94,7 +103,7 @@ def _weight_sentences(loss: RoundingLoss, layer: IntegerLayer, weights: int, sea
     sentences = []
     if loss.dead_rows:
         sentences.append(
-            f"rounding left {loss.dead_rows} of {len(layer.weight)} {what} without any weight ({listed(loss.dead)}"
+            f"rounding left {loss.dead_rows} of {len(norms)} {what} without any weight ({listed(loss.dead)}"
             f"{', ...' if loss.dead_rows > len(loss.dead) else ''}), beside far larger weights: {out}"
         )
     elif loss.zeroed > MOST_LOST * weights:

@@ -9,7 +9,7 @@ import typer
 
 from spikeport.errors import UserError
 from spikeport.pipeline.cli.console import fail, show
-from spikeport.pipeline.cli.options import NIR, Dt, From, IfGain, InputShape, Json, Quiet, Reset, shape_of
+from spikeport.pipeline.cli.options import NIR, Dt, From, IfGain, InputShape, Json, Quiet, Reset, clones_of, shape_of
 
 INTEGERS = "Rounding to integers"
 
@@ -73,6 +73,16 @@ def export(
     bits: Annotated[
         int, typer.Option("--bits", min=2, max=8, help="Bits of a weight, with sign.", rich_help_panel=INTEGERS)
     ] = 8,
+    clones: Annotated[
+        str | None,
+        typer.Option(
+            "--clones",
+            metavar="K|LAYER=K,...",
+            help="Copies of every hidden neuron, or of those of the named layers or of the input, which fire together: "
+            "log2 K more bits for the weights behind them, for K times the neurons. E.g. 4, or conv1=2,input=4.",
+            rich_help_panel=INTEGERS,
+        ),
+    ] = None,
     calibrate: Annotated[
         Path | None,
         typer.Option(
@@ -146,6 +156,7 @@ def export(
             bias=bias,
             allow_vector=allow_vector,
             bits=bits,
+            clones=clones_of(clones),
             calibrate=calibrate,
             message_bits=message_bits,
             check="none" if no_check else check,

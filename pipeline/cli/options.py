@@ -101,3 +101,26 @@ def bytes_of(text: str | None) -> int | None:
     if match is None or not float(match[1]):
         raise UserError(f"{text!r} is not a size", where="--memory", hint="write it as 512M or 4G")
     return int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " "))
+
+
+def clones_of(text: str | None) -> int | dict[str, int]:
+    """Parses the value of --clones, such as `4` or `conv1=2,input=4`.
+
+    Args:
+        text: a number, or names with numbers; None: not given.
+
+    Returns:
+        The number, or numbers by name; 1 if `text` is None.
+
+    Raises:
+        UserError: the text is neither.
+    """
+    try:
+        if text is None or "=" not in text:
+            return int(text or 1)
+        pairs = [part.rpartition("=") for part in text.split(",")]
+        return {name.strip(): int(count) for name, _, count in pairs}
+    except ValueError:
+        raise UserError(
+            f"--clones {text!r} is neither a number nor LAYER=K", hint="for example 4, or conv1=2"
+        ) from None

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from spikeport.export.formats.frame_reader import FrameReader
     from spikeport.export.graph.spiking_graph import SpikingGraph
     from spikeport.export.mapping.limits import LimitReport
+    from spikeport.export.quantization.clones import Clones
     from spikeport.export.quantization.explain import NodeRecord
     from spikeport.export.quantization.layer_report import LayerReport
     from spikeport.hardware_profiles.profile import HardwareProfile
@@ -139,6 +140,7 @@ def quantize(
     graph: SpikingGraph,
     *,
     bits: int = 8,
+    clones: Clones = 1,
     calibrate: np.ndarray | FrameReader | None = None,
     labels: np.ndarray | None = None,
     message_bits: int = 0,
@@ -149,6 +151,9 @@ def quantize(
     Args:
         graph: the graph, see `load_graph` and `convert`.
         bits: bits of a weight, 2 to 8.
+        clones: copies of each neuron, which fire together, for log2(clones) more bits of the weights that leave them:
+            one number for every layer but the last, or numbers by name of a layer or "input". The reports of the layers
+            say what they cost.
         calibrate: frames `[N, T, *input_shape]` on which the scale of each layer is searched; None: max-abs scales.
         labels: classes `[N]` of these frames, for the accuracies of the calibration report.
         message_bits: bits of the counts at the input (graded spikes, Loihi 2); 0: binary spikes.
@@ -165,12 +170,12 @@ def quantize(
 
     report = None
     if calibrate is None:
-        network, layers = quantize_graph(graph, bits=bits)
+        network, layers = quantize_graph(graph, bits=bits, clones=clones)
     else:
         from spikeport.export.calibration.calibrate import calibrate as search_scales
 
         network, layers, report = search_scales(
-            graph, calibrate, labels, bits=bits, input_message_bits=message_bits, progress=progress
+            graph, calibrate, labels, bits=bits, input_message_bits=message_bits, clones=clones, progress=progress
         )
     if message_bits:
         network = with_messages(network, message_bits, graph)

@@ -13,22 +13,18 @@ from spikeport.pipeline.run.run_folder import MANIFEST
 from spikeport.pipeline.stages.compiled_network import CompiledNetwork, net_lines, quantize
 from spikeport.pipeline.stages.live_network import is_live, network_graph
 from spikeport.pipeline.stages.outputs import check_file, is_exported
+from spikeport.pipeline.stages.quantization_table import quantization_lines
 from spikeport.pipeline.stages.results import quantization_rows
 from spikeport.pipeline.stages.settings import PathLike
 from spikeport.progress import Progress
-from spikeport.tables import text_of, text_table
+from spikeport.tables import text_of
 from spikeport.values import Shape
 
 if TYPE_CHECKING:
     from spikeport.export.calibration.float_comparison import FloatComparison
     from spikeport.export.graph.spiking_graph import SpikingGraph
-    from spikeport.pipeline.report.content.report_json import QuantizationRow
+    from spikeport.export.quantization.clones import Clones
     from spikeport.pipeline.stages.export_json import ExportedJson, ExportValues, MetadataJson
-
-HEAD = ("layer", "scale", "threshold", "v_decay", "i_decay", "weight error", "worst row", "became 0", "dead rows",
-        "threshold error", "saturated")  # fmt: skip
-KEYS = ("name", "scale", "threshold_mant", "v_decay", "i_decay", "weight_error", "row_error", "zeroed", "dead_rows",
-        "threshold_error", "saturated")  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +62,7 @@ def export_network(
     out: PathLike | None = None,
     *,
     bits: int = 8,
+    clones: Clones = 1,
     calibrate: PathLike | None = None,
     message_bits: int = 0,
     check: PathLike | Literal["none"] | None = None,
@@ -90,6 +87,7 @@ def export_network(
         out: folder for the files; None: the working folder for a .nir file or a network, the run for a run, no file for
             a .net file.
         bits: bits of a weight, 2 to 8.
+        clones: copies of neurons for finer weights, as for `quantize`.
         calibrate: file of frames on which the scale of each layer is searched.
         message_bits: bits of the counts at the input (Loihi 2); 0: binary spikes.
         check: file of frames for the comparison of float and integer network; None: random frames; "none": no check.
@@ -112,7 +110,7 @@ def export_network(
         )
         file = Path(f"{str(source).rpartition(':')[2]}.nir")
         target = _NirExport(file, Path(out or ""), calibrate, check)
-        exported = target.write(graph, bits, message_bits, explain, progress)
+        exported = target.write(graph, bits, clones, message_bits, explain, progress)
         file = target.folder / file.name
     elif (file / MANIFEST).is_file():
         exported = _export_run(file, None if out is None else Path(out))
@@ -128,7 +126,7 @@ def export_network(
             allow_vector=allow_vector or None, framework=framework,
         )  # fmt: skip
         target = _NirExport(file, Path(out or ""), calibrate, check)
-        exported = target.write(graph, bits, message_bits, explain, progress)
+        exported = target.write(graph, bits, clones, message_bits, explain, progress)
     if script:
         exported = _with_script(file, exported)
     return _with_limits(exported, hardware) if hardware else exported
@@ -152,12 +150,18 @@ class _NirExport:
             check_file(file, "earlier export", is_exported, reads=(source, self.calibrate, self.check))
 
     def write(
-        self, graph: SpikingGraph, bits: int, message_bits: int, explain: bool, progress: Progress | None
+        self,
+        graph: SpikingGraph,
+        bits: int,
+        clones: Clones,
+        message_bits: int,
+        explain: bool,
+        progress: Progress | None,
     ) -> ExportedFiles:
         from spikeport.export.formats.netx.write import write_netx
 
         notes = list(graph.notes)
-        compiled = self._compiled(graph, bits, message_bits, progress)
+        compiled = self._compiled(graph, bits, clones, message_bits, progress)
         network = compiled.network
         if message_bits:
             notes.append(f"inputs are counts of {message_bits} bits: Loihi 2's graded spikes, Loihi 1 has none")
@@ -166,7 +170,7 @@ class _NirExport:
         metadata: MetadataJson = {"dt_s": graph.dt_s, "reset": graph.reset, "readout": network.readout.kind}
         values: ExportValues = {"metadata": metadata, "quantization": quantization, "notes": notes}
         lines = [f"dt {graph.dt_s:g} s, reset to {graph.reset}, classes from {network.readout}"]
-        lines += [*_quantization_lines(quantization), *(f"note: {note}" for note in notes)]
+        lines += [*quantization_lines(quantization), *(f"note: {note}" for note in notes)]
         if (found := compiled.calibration) is not None:
             values["calibration"] = {**asdict(found), "lines": found.lines()}
             lines += [f"calibration: {line}" for line in found.lines()]
@@ -184,15 +188,21 @@ class _NirExport:
         return ExportedFiles(files=(self.nir, self.net, self.table), network=network, values=values, text=tuple(lines))
 
     def _compiled(
-        self, graph: SpikingGraph, bits: int, message_bits: int, progress: Progress | None
+        self,
+        graph: SpikingGraph,
+        bits: int,
+        clones: Clones,
+        message_bits: int,
+        progress: Progress | None,
     ) -> CompiledNetwork:
         if self.calibrate is None:
-            return quantize(graph, bits=bits, message_bits=message_bits)
+            return quantize(graph, bits=bits, clones=clones, message_bits=message_bits)
         from spikeport.export.formats.frames_file import open_frames
 
         outputs = quantize(graph, bits=bits).network.outputs
         frames, labels = open_frames(self.calibrate, graph.input_shape, limit=255, outputs=outputs)
-        return quantize(graph, bits=bits, calibrate=frames, labels=labels, message_bits=message_bits, progress=progress)
+        return quantize(graph, bits=bits, clones=clones, calibrate=frames, labels=labels, message_bits=message_bits,
+                        progress=progress)  # fmt: skip
 
     def _moved(self, graph: SpikingGraph, network: IntegerNetwork) -> FloatComparison:
         """Compares the float and the integer network on given or random frames."""
@@ -261,7 +271,7 @@ def _export_run(source: Path, out: Path | None) -> ExportedFiles:
                 shutil.copyfile(file, made / file.name)
         files = [out / file.name for file in files]
     values: ExportValues = run.result("export")
-    lines = _quantization_lines(values["quantization"])
+    lines = quantization_lines(values["quantization"])
     network = read_netx(run.file("student.net"))
     return ExportedFiles(files=tuple(files), network=network, values={**values}, text=tuple(lines))
 
@@ -287,10 +297,3 @@ def _with_limits(exported: ExportedFiles, hardware: tuple[str, ...]) -> Exported
         text=(*exported.text, *(line for report in reports for line in ("", *report.lines()))),
         exceeded=tuple(name for name, report in zip(hardware, reports, strict=True) if not report.passes),
     )
-
-
-def _quantization_lines(rows: list[QuantizationRow]) -> list[str]:
-    """The table of rounding errors. Exports of older versions have no errors."""
-    rows_with_loss = [{**row, **row.get("loss", {})} for row in rows]
-    notes = [f"note: {row['name']}: {note}" for row in rows for note in row["notes"]]
-    return [*text_table(HEAD, [tuple(row.get(key, "") for key in KEYS) for row in rows_with_loss]), *notes]

@@ -246,3 +246,17 @@ def test_bias_neurons_stay_out_of_the_comparison():
     given = np.stack([integer_loop(network, sample)[-1] for sample in check])
     assert report.layers[-1].spikes == wanted.sum() > 0
     assert report.layers[-1].mismatches == (given != wanted).sum()
+
+
+def test_layers_of_clones_are_compared_copy_by_copy():
+    """Copies of hidden neurons change the weights behind them only: the hidden layer differs at the same entries."""
+    rng = np.random.default_rng(0)
+    graph, frames = with_outliers(rng), frames_for_outliers(rng, 12)
+    _, _, plain = calibrate(graph, frames, bits=3)
+    network, _, cloned = calibrate(graph, frames, bits=3, clones=3)
+    assert network.layers[0].output_shape == (36,)
+    assert plain.layers[0].max_abs_mismatches > 0
+    for key in ("max_abs_scale", "max_abs_mismatches", "max_abs_distance", "spikes"):
+        assert getattr(cloned.layers[0], key) == getattr(plain.layers[0], key), key
+    assert cloned.layers[1].max_abs_scale == pytest.approx(3 * plain.layers[1].max_abs_scale)
+    assert cloned.layers[1].max_abs_distance < plain.layers[1].max_abs_distance

@@ -45,6 +45,22 @@ def test_fewer_bits_are_a_coarser_grid(spikeport, graph_file, tmp_path):
     assert set(np.unique(read_netx(tmp_path / "made" / "g.net").layers[0].weight) % 64) == {0}
 
 
+def test_clones_are_asked_for_by_number_or_by_layer(spikeport, graph_file, tmp_path):
+    """The table's scale of the layer behind the input with two copies is twice as large."""
+    scales = {}
+    for asked in ("1", "input=2"):
+        code, out, err = spikeport("export", graph_file, *ASSUMPTIONS, "--clones", asked, "--out", "made", "--json")
+        assert code == 0, err
+        scales[asked] = {row["name"]: row["scale"] for row in json.loads(out)["quantization"]}
+    network = read_netx(tmp_path / "made" / "g.net")
+    assert network.layers[0].name == "input.clones"
+    assert network.layers[1].input_shape == (2 * network.input_shape[0],)
+    assert scales["input=2"]["fc"] == pytest.approx(2 * scales["1"]["fc"])
+    code, _, err = spikeport("export", graph_file, *ASSUMPTIONS, "--clones", "many")
+    assert code == 2
+    assert "--clones 'many' is neither a number nor LAYER=K" in err
+
+
 def test_scales_are_searched_on_frames(spikeport, graph_file, counts):
     code, out, _ = spikeport(
         "export", graph_file, *ASSUMPTIONS, "--bits", "3", "--calibrate", "c.npz", "--out", "made", "-q"
