@@ -164,9 +164,9 @@ def adapt_source(
     graph = trained.graph()
     integers, layers = quantize(graph)
     integers = _with_bits(integers, settings.message_bits, graph)
-    adapted = integer_answers(integers, measured_frames, names)
+    own = _renamed(answers_of(trained, measured_frames, readout), source.pairs)
+    adapted = integer_answers(integers, measured_frames, names, own.neurons)
     rows.append(measured("adapted", adapted, reference, labels))
-    own = answers_of(trained, measured_frames, readout)
     mismatches = 0
     if adapted.outputs.dtype == np.uint8:
         mismatches = int(np.count_nonzero(own.outputs != adapted.outputs))
@@ -205,7 +205,7 @@ def measured_nearest(
     rows.append(measured("nearest, float", near, reference, labels))
     rounded, _ = quantize(source.nearest)
     names = {theirs: layer_of(network, ours) for theirs, ours in source.pairs.items()}
-    found = integer_answers(_with_bits(rounded, message_bits, source.nearest), frames, names)
+    found = integer_answers(_with_bits(rounded, message_bits, source.nearest), frames, names, near.neurons)
     rows.append(measured("nearest, rounded", found, reference, labels))
     return reference, rows
 
@@ -225,8 +225,9 @@ def _with_bits(network: IntegerNetwork, message_bits: int, graph: SpikingGraph) 
 
 
 def _renamed(answers: Answers, pairs: Mapping[str, str]) -> Answers:
-    rates = {theirs: answers.rates[ours] for theirs, ours in pairs.items() if ours in answers.rates}
-    return Answers(answers.classes, answers.outputs, rates)
+    here = {theirs: ours for theirs, ours in pairs.items() if ours in answers.rates}
+    rates = {theirs: answers.rates[ours] for theirs, ours in here.items()}
+    return Answers(answers.classes, answers.outputs, rates, {t: answers.neurons[ours] for t, ours in here.items()})
 
 
 def _check_classes(answers: Answers) -> None:

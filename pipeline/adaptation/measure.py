@@ -28,11 +28,13 @@ class Answers:
         classes: int64 `[N]`, SILENT (-1) for samples without an output spike.
         outputs: `[N, T, K]`, spikes as uint8, or other outputs as float32.
         rates: spikes per neuron and step by layer.
+        neurons: neurons of each layer in `rates`.
     """
 
     classes: np.ndarray
     outputs: np.ndarray
     rates: Mapping[str, float]
+    neurons: Mapping[str, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +81,9 @@ def answers_of(network: ModuleNetwork, frames: Any, readout: str) -> Answers:
     if spiking:
         outputs = outputs.astype(np.uint8)
     classes = classify(outputs) if spiking else over_time(outputs, readout).argmax(axis=1)
-    return Answers(classes, outputs, {name: sums[name] / places[name] for name in sums})
+    steps = max(outputs.shape[0] * outputs.shape[1], 1)
+    rates = {name: sums[name] / places[name] for name in sums}
+    return Answers(classes, outputs, rates, {name: places[name] // steps for name in sums})
 
 
 def over_time(outputs: np.ndarray, readout: str) -> np.ndarray:
@@ -94,13 +98,17 @@ def over_time(outputs: np.ndarray, readout: str) -> np.ndarray:
     return outputs[:, -1] if readout == "membrane-last" else outputs.sum(axis=1, dtype=np.float64)
 
 
-def integer_answers(network: IntegerNetwork, frames: Any, layers: Mapping[str, str]) -> Answers:
+def integer_answers(
+    network: IntegerNetwork, frames: Any, layers: Mapping[str, str], neurons: Mapping[str, int]
+) -> Answers:
     """The answers of an integer network in the reference.
 
     Args:
         network: the network.
         frames: `[N, T, *input_shape]`.
-        layers: by layer of the source, the name of the integer layer; layers that are not in the network are left out.
+        layers: by layer of the source, the name of the integer layer.
+        neurons: neurons of each of these layers. Integer layers of another size, which hold relays or bias neurons too,
+            have no rate.
     """
     trace = simulate(network, frames)
     rates: dict[str, float] = {}
@@ -108,10 +116,13 @@ def integer_answers(network: IntegerNetwork, frames: Any, layers: Mapping[str, s
     for theirs, ours in layers.items():
         if ours in names and trace.counts is not None:
             at = names.index(ours)
-            places = int(np.prod(network.layers[at].output_shape)) * frames.shape[0] * frames.shape[1]
+            size = int(np.prod(network.layers[at].output_shape))
+            if size != neurons.get(theirs):
+                continue
+            places = size * frames.shape[0] * frames.shape[1]
             rates[theirs] = float(trace.counts.spikes_out[:, at].sum()) / max(places, 1)
     outputs = trace.spikes if trace.membrane is None else trace.membrane
-    return Answers((network.readout).classes(trace.spikes, trace.membrane), outputs, rates)
+    return Answers(network.readout.classes(trace.spikes, trace.membrane), outputs, rates, neurons)
 
 
 def measured(name: str, found: Answers, source: Answers, labels: np.ndarray | None) -> Measured:

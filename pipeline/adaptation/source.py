@@ -80,7 +80,7 @@ def source_of_modules(
     network = ModuleNetwork(named, wiring, outputs=(_last_module(named),) if membrane else (), membrane=membrane)
     return Source(
         network=network.eval(),
-        nearest=graph,
+        nearest=replace(graph, bias="neuron"),
         pairs={name: each.replace("/", "_") for name, each in nearest.pairs.items()},
         changes=tuple(nearest.changes),
         notes=(*executed.notes, *graph.notes),
@@ -120,7 +120,9 @@ def source_of_graph(graph: SpikingGraph, reset: SourceReset) -> Source:
         changes = (*changes, "a spike at v >= threshold became a spike at v > threshold")
     pools = [name for name, module in built.named if isinstance(module, nn.MaxPool2d)]
     pairs = {name: name for name in network.names if name in firing or name in pools}
-    return Source(network=network.eval(), nearest=graph, pairs=pairs, changes=changes, notes=graph.notes)
+    return Source(
+        network=network.eval(), nearest=replace(graph, bias="neuron"), pairs=pairs, changes=changes, notes=graph.notes
+    )
 
 
 def _last_module(named: Named) -> str:

@@ -92,6 +92,8 @@ def _plan(population: Population, changes: list[str]) -> NeuronPlan:
     alpha, beta = 1 - round(DECAY_ONE * i_decay) / DECAY_ONE, 1 - v_decay
     size = population.shape[0]
     recurrent = population.neuron.recurrence
+    if alpha and any(np.any(path.layer.bias) for path in population.paths):
+        changes.append(f"{name}: a bias of the synaptic current became a bias of the membrane")
     if not recurrent:
         neurons: LoihiNeuron
         if alpha == 0:

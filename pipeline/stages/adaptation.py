@@ -170,7 +170,7 @@ def _adapted(
 
 
 def _names(name: str) -> list[str]:
-    return [f"{name}.nir", f"{name}.nir.json", f"{name}.net", SUMMARY, METRICS, CHECKPOINT]
+    return [SUMMARY, f"{name}.nir", f"{name}.nir.json", f"{name}.net", METRICS, CHECKPOINT]
 
 
 def _folder(out: Path, name: str, *, resume: bool) -> Path:

@@ -106,6 +106,8 @@ def test_a_stopped_adaptation_ends_in_the_same_weights(frames, tmp_path: Path) -
     with pytest.raises(sp.UserError, match="another"):
         adapt(source(), given[::-1], tmp_path / "cut", resume=True, **SETTINGS)
     resumed = adapt(source(), given, tmp_path / "cut", resume=True, **SETTINGS)
+    again = adapt(source(), given, tmp_path / "cut", **{**SETTINGS, "epochs": 1})  # a finished one is replaced
+    assert [row.network for row in again.rows] == [row.network for row in resumed.rows]
     assert all(
         np.array_equal(a, b) for a, b in zip(weights_of(whole.network), weights_of(resumed.network), strict=True)
     )
