@@ -61,7 +61,9 @@ def check_folder(out: Path, files: Sequence[str], kind: str, *, schema: str) -> 
     known = next((name for name in files if name.endswith(".json")), "")
     if held - set(files) or (held and _json(out / known).get("schema") != schema):
         raise UserError(
-            f"this folder holds files that are not {_with_article(kind)}", where=str(out), hint="name an empty --out folder"
+            f"this folder holds files that are not {_with_article(kind)}",
+            where=str(out),
+            hint="name an empty --out folder",
         )
 
 
