@@ -35,7 +35,7 @@ class NearestModules:
     changes: list[str] = field(default_factory=list)
 
 
-def nearest_modules(named: Named, wiring: Mapping[str, Sequence[str]]) -> NearestModules:
+def nearest_modules(named: Named, wiring: Mapping[str, Sequence[str]], outputs: Sequence[str] = ()) -> NearestModules:
     """The nearest modules: reset to zero without delay, one decay a layer, maximum pools behind neurons.
 
     Modules that have no neighbor on the chip stay, so that the conversion names them.
@@ -43,6 +43,7 @@ def nearest_modules(named: Named, wiring: Mapping[str, Sequence[str]]) -> Neares
     Args:
         named: names and modules of the source in an order of execution.
         wiring: what enters each; without an entry the module before it.
+        outputs: names of the modules that give the outputs; empty: the last module.
     """
     found = NearestModules()
     before = [INPUT, *(name for name, _ in named)]
@@ -50,7 +51,7 @@ def nearest_modules(named: Named, wiring: Mapping[str, Sequence[str]]) -> Neares
     modules = dict(named)
     waiting: dict[str, str] = {}  # by name of a module, the maximum pool of currents before it
     renamed: dict[str, str] = {}  # by name in the source, what gives its signal now
-    last = named[-1][0]
+    last = tuple(outputs) or (named[-1][0],)
     for name, module in named:
         entering = tuple(renamed.get(each, each) for each in sources[name])
         pool = next((waiting[each] for each in sources[name] if each in waiting), None)
@@ -59,7 +60,7 @@ def nearest_modules(named: Named, wiring: Mapping[str, Sequence[str]]) -> Neares
             renamed[name] = entering[0]
             continue
         if isinstance(module, snntorch.SpikingNeuron):
-            module = nearest_neuron(name, module, found.changes, last=name == last)
+            module = nearest_neuron(name, module, found.changes, last=name in last)
         found.named.append((name, module))
         found.wiring[name] = entering
         if pool is not None and isinstance(module, BETWEEN):
@@ -74,11 +75,13 @@ def nearest_modules(named: Named, wiring: Mapping[str, Sequence[str]]) -> Neares
     return found
 
 
-def _moves(name: str, sources: Mapping[str, tuple[str, ...]], modules: Mapping[str, nn.Module], last: str) -> bool:
+def _moves(
+    name: str, sources: Mapping[str, tuple[str, ...]], modules: Mapping[str, nn.Module], last: Sequence[str]
+) -> bool:
     """Whether a maximum pool takes currents, and leads over norms alone to one layer of neurons."""
     if any(not _is_current(each, sources, modules) for each in sources[name]) or len(sources[name]) != 1:
         return False
-    while name != last:
+    while name not in last:
         readers = [reader for reader, entering in sources.items() if name in entering]
         if len(readers) != 1 or len(sources[readers[0]]) != 1:
             return False

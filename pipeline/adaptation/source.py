@@ -15,6 +15,7 @@ from spikeport.export.frontends.convert import modules_of
 from spikeport.export.frontends.from_snntorch import to_spiking_graph
 from spikeport.export.frontends.module_walk import Named
 from spikeport.export.frontends.snntorch_neurons import resets
+from spikeport.export.frontends.wiring import INPUT
 from spikeport.export.graph.node_kinds import SPIKING
 from spikeport.export.graph.spiking_graph import SpikingGraph
 from spikeport.export.lowering.branches.populations import Population, populations
@@ -74,10 +75,16 @@ def source_of_modules(
     """
     executed = modules_of(model, input_shape, example)
     named, wiring = executed.named, executed.wiring
-    nearest = nearest_modules(named, wiring)
-    graph = to_spiking_graph(nearest.named, input_shape, dt_s, None, readout, nearest.wiring)
-    membrane = _reads_membrane(named)
-    network = ModuleNetwork(named, wiring, outputs=(_last_module(named),) if membrane else (), membrane=membrane)
+    more = {each for sources in wiring.values() for each in sources if each.startswith(INPUT) and each != INPUT}
+    if more:
+        raise UserError(f"the network has {len(more) + 1} inputs", where="SOURCE",
+                        hint="adapt takes one; concatenate them before the network")  # fmt: skip
+    nearest = nearest_modules(named, wiring, executed.outputs)
+    outputs = tuple(nearest.pairs.get(each, each) for each in executed.outputs)
+    graph = to_spiking_graph(nearest.named, input_shape, dt_s, None, readout, nearest.wiring, outputs)
+    read = executed.outputs or (_last_module(named),)
+    membrane = all(_is_silent(dict(named)[each]) for each in read)
+    network = ModuleNetwork(named, wiring, outputs=read if membrane else executed.outputs, membrane=membrane)
     return Source(
         network=network.eval(),
         nearest=replace(graph, bias="neuron"),
@@ -126,10 +133,9 @@ def source_of_graph(graph: SpikingGraph, reset: SourceReset) -> Source:
 
 
 def _last_module(named: Named) -> str:
-    return [name for name, module in named if isinstance(module, NEURONS)][-1]
+    return [name for name, module in named if not isinstance(module, nn.Flatten)][-1]
 
 
-def _reads_membrane(named: Named) -> bool:
-    """Whether the last neurons of a network never fire, so that their membrane is its output."""
-    last = [module for _, module in named if not isinstance(module, nn.Flatten)][-1]
-    return isinstance(last, NEURONS) and resets(last) == "none"
+def _is_silent(module: nn.Module) -> bool:
+    """Whether a module is neurons that never fire, so that their membrane is the output."""
+    return isinstance(module, NEURONS) and resets(module) == "none"

@@ -54,11 +54,10 @@ class AdaptedNetwork(ModuleNetwork, DeployedNetwork):
     def graph(self) -> SpikingGraph:
         """The network as a spiking graph; quantized layers state their scales."""
         quantized = all(layer.neurons.numerics == "loihi" for layer in self.weight_layers())
-        if len(self.outputs) > 1:
-            raise UserError("an adapted network has one output", hint="adapt the network with one output at a time")
         given = {name: self.sources[name] for name in self.names}
         found = scales(self) if quantized else None
-        return to_spiking_graph(self.named(), self.input_shape, self.dt_s, found, self.readout, given)
+        outputs = self.outputs if len(self.outputs) > 1 else ()
+        return to_spiking_graph(self.named(), self.input_shape, self.dt_s, found, self.readout, given, outputs)
 
 
 def student_of(graph: SpikingGraph, changes: list[str]) -> AdaptedNetwork:
