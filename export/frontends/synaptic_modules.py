@@ -78,7 +78,7 @@ def average_pool(name: str, module: Any, shape: Shape) -> dict[str, nir.NIRNode]
     if module.ceil_mode and any(each % step for each, step in zip(spare, stride, strict=True)):
         raise UserError(f"{kind} with ceil_mode True has windows beyond its input", where=name,
                         hint="use ceil_mode False, or sizes that the windows divide")  # fmt: skip
-    arrays = {"kernel_size": np.array(kernel), "stride": np.array(stride), "padding": np.array(padding)}
+    arrays: dict[str, Any] = {"kernel_size": np.array(kernel), "stride": np.array(stride), "padding": np.array(padding)}
     size = kernel[0] * kernel[1]
     if divisor not in (None, size):
         pool: nir.NIRNode = nir.SumPool2d(**arrays)

@@ -50,7 +50,8 @@ class SigmaDeltaEngine:
             raise MissingDependencyError(
                 "numba is not installed", cause=str(error), hint="pip install numba"
             ) from error
-        self.layout, self.threads, self._run_layer = layout, thread_count(), run_layer
+        self.layout, self.threads = layout, thread_count()
+        self._run_layer: Any = run_layer  # a compiled loop, whose arguments numba knows
         self.arguments = [_arguments(layer) for layer in layout.network.layers]
         steps, layers = layout.steps, layout.network.layers
         self.fixed_bytes = sum(
