@@ -9,6 +9,7 @@ import numpy as np
 from spikeport.export.calibration.float_simulator import FloatLayer, FloatTrace, Reset, run_float
 from spikeport.export.graph.frameworks import framework_of
 from spikeport.export.graph.spiking_graph import SpikingGraph
+from spikeport.export.lowering.branches.needs_layout import needs_layout
 from spikeport.export.network.readout import Readout
 from spikeport.export.network.spike_trace import SpikeTrace
 
@@ -77,8 +78,11 @@ def other_reset(graph: SpikingGraph) -> OtherReset | None:
 
     Returns:
         The default of the framework that wrote the file, subtraction where no framework was named, and None where the
-        reset is known to be zero: by a metadata file, by a live network, or since the framework has no other.
+        reset is known to be zero: by a metadata file, by a live network, or since the framework has no other. None,
+        too, where relays are needed: they reset to zero whatever the neurons beside them do.
     """
+    if needs_layout(graph):
+        return None
     if graph.framework:
         row = framework_of(graph.framework)
         if row.own_reset == "zero":

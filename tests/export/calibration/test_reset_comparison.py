@@ -112,3 +112,14 @@ def test_each_subtraction_by_hand(reset):
 def test_an_unknown_reset_is_refused():
     with pytest.raises(UserError, match="'soft' is not a reset"):
         run_float(subtracting(), FRAMES, reset="soft")  # type: ignore[arg-type]
+
+
+def test_a_graph_with_relays_is_not_measured():
+    """Relays reset to zero even where neurons subtract, so that running all layers with another reset is wrong."""
+    tau = np.array([2.0, 3.0, 2.0, 4.0]) * 1e-3
+    cell = nir.LIF(tau=tau, r=tau / 1e-3, v_leak=np.zeros(4), v_threshold=np.ones(4), v_reset=np.zeros(4))
+    weights = np.random.default_rng(3).normal(0.3, 0.5, (4, 5))
+    graph = replace(graph_of(nir.Linear(weights), cell, shape=(5,)), origins={"reset": "given"})
+    network, _ = quantize(graph)
+    assert len(network.layers) > 1
+    assert compare_on_frames(graph, network, FRAMES, "frames").other_reset is None

@@ -58,7 +58,7 @@ class Cases:
         made: np.ndarray | None = None,
         what: str = "spikes",
         dt_s: float | None = None,
-        reset: str = "zero",
+        reset: str | None = "zero",
         if_gain: str | None = None,
         note: str = "",
         **options: Any,

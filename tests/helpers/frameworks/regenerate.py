@@ -29,6 +29,7 @@ PACKAGES = {
     "nengo": ("nengo==4.1.0", "nir==1.0.8"),
     "nirtorch": ("nirtorch==2.6",),
 }
+TYPICAL = ("norse", "sinabs", "spikingjelly", "rockpool", "spyx", "nengo")
 ALONE = ("spyx", "nengo")
 
 
@@ -45,6 +46,9 @@ def main() -> None:
             script = str(HERE / f"make_{framework}.py")
             settings = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}  # edges in one order
             subprocess.run([python, "-W", "ignore", script, str(HERE / "files")], check=True, env=settings)
+            if framework in TYPICAL:
+                more = [str(HERE / "make_typical.py"), framework, str(HERE / "files")]
+                subprocess.run([python, "-W", "ignore", *more], check=True, env=settings)
 
 
 def environment(folder: Path, packages: tuple[str, ...], *, alone: bool = False) -> str:

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs" / "reference" / "compatibility.md"
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "helpers")]
 
-from frameworks import nodes, outcomes  # noqa: E402  the two folders above come first
+from frameworks import nodes, outcomes, typical  # noqa: E402  the two folders above come first
 
 NAMES = {
     "snntorch": "snnTorch",
@@ -83,6 +83,7 @@ def page() -> str:
         "- **refused**: Spikeport does not take it, with its own words.\n"
         "- **not exported**: the framework's exporter failed, with its own words.",
     ]
+    parts += _typical()
     for name, entry in outcomes.frameworks().items():
         versions = ", ".join(f"{package} {number}" for package, number in entry["versions"].items())
         rows = [row for case in entry["cases"] if (row := _framework_row(case)) is not None]
@@ -98,6 +99,23 @@ def page() -> str:
         _table(("node", "condition", "what becomes of it", "outputs that differ"), map(_node_row, nodes.ROWS)),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _typical() -> list[str]:
+    """The section of networks as guides write them."""
+    found = [typical.result(name) for name in typical.names()]
+    first, second = sum(one.goes for one in found), sum(one.adapted for one in found)
+    rows = [(NAMES[one.framework], one.construct, one.first, one.second) for one in found]
+    return [
+        "## Typical networks",
+        f"Networks as the frameworks' guides write them, smaller and untrained: {first} of {len(found)} go to the chip "
+        f"with `spikeport export NET.nir --from FRAMEWORK` alone, {second} of the others with one more command, "
+        "`spikeport adapt NET.nir --from FRAMEWORK --frames FRAMES.npz`. snnTorch's are live modules: `package.module:"
+        "factory` with `--input-shape` in place of the file. The second command ran here without training (no epoch): "
+        "the table shows that the network goes, not how close it comes; that takes your frames and the default "
+        "epochs. The places that differ are those between the framework's own spikes and the integer network's.",
+        _table(("framework", "network", "first command", "adapt"), rows),
+    ]
 
 
 OPTIONS = {"framework": "--from", "dt_s": "--dt", "reset": "--reset", "bias": "--bias", "if_gain": "--if-gain"}
