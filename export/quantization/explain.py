@@ -19,6 +19,7 @@ from spikeport.export.lowering.branches.one_chain import LaidOut, lay_out
 from spikeport.export.network.fixed_point import ACCUMULATOR_LIMIT, STATE_LIMIT
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 from spikeport.export.quantization.bias_neurons import SUFFIX
+from spikeport.export.quantization.clones import INPUT_LAYER
 from spikeport.export.quantization.layer_report import LayerReport
 
 KEYS = ("weight", "bias", "scale", "delay", "kernel_size", "stride", "padding", "dilation", "groups", "tau", "tau_mem",
@@ -71,6 +72,8 @@ def explain(graph: SpikingGraph, network: IntegerNetwork, rows: list[LayerReport
     explained: set[str] = set()
     laid = lay_out(graph) if needs_layout(graph) else None
     records += _parted(graph, laid) if laid is not None else []
+    if INPUT_LAYER in layers:
+        records.append(_added(*layers[INPUT_LAYER]))
     for step in (graph if laid is None else laid.graph).chain():
         for each in (step, *step.recurrence):
             layer, row = layers.get(owner.get(each.name, ""), (None, None))

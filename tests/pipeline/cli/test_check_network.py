@@ -47,6 +47,20 @@ def test_a_network_that_goes_says_what_is_rewritten(spikeport, tmp_path: Path) -
     assert [file.name for file in tmp_path.iterdir()] == ["net.nir"]
 
 
+def test_neurons_of_their_own_decay_are_rewritten_and_the_cost_is_named(spikeport, tmp_path: Path) -> None:
+    tau = 1e-3 * np.array([2.0, 4.0])
+    own = nir.LIF(tau=tau, r=tau * 1e3, v_leak=0 * tau, v_threshold=np.ones(2), v_reset=0 * tau)
+    graph = nir_chain((3,), fc=nir.Linear(np.arange(1.0, 7).reshape(2, 3)), out=own)
+    graph.nodes["output"] = nir.Output({"output": np.array([2])})
+    nir.write(tmp_path / "net.nir", graph)
+    code, out, err = spikeport("check-network", "net.nir", *ASSUMPTIONS, "--json")
+    assert code == 0, err
+    assert statuses(out) == {"fc": "exact", "out": "rewritten"}
+    assert json.loads(out)["layers"] == 2
+    (reason,) = [node["reason"] for node in json.loads(out)["nodes"] if node["node"] == "out"]
+    assert reason == "2 layers with one set of decays each; the chain has 4 relays"  # 3 inputs, and the first part
+
+
 def test_all_that_is_missing_and_impossible_comes_at_once(spikeport, tmp_path: Path) -> None:
     written(tmp_path / "net.nir", dense_graph(cell=lif(), odd=nir.Threshold(np.ones(3))))
     code, out, err = spikeport("check-network", "net.nir")

@@ -56,6 +56,9 @@ def test_clones_are_asked_for_by_number_or_by_layer(spikeport, graph_file, tmp_p
     assert network.layers[0].name == "input.clones"
     assert network.layers[1].input_shape == (2 * network.input_shape[0],)
     assert scales["input=2"]["fc"] == pytest.approx(2 * scales["1"]["fc"])
+    code, out, _ = spikeport("export", graph_file, *ASSUMPTIONS, "--clones", "input=2", "--explain", "--out", "made")
+    assert code == 0
+    assert "input.clones (added)" in out
     code, _, err = spikeport("export", graph_file, *ASSUMPTIONS, "--clones", "many")
     assert code == 2
     assert "--clones 'many' is neither a number nor LAYER=K" in err
