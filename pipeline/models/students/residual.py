@@ -16,6 +16,8 @@ from spikeport.pipeline.models.students.network import StudentNetwork, with_head
 from spikeport.pipeline.run.sections.networks import Student as StudentRecipe
 from spikeport.values import Shape
 
+BRANCH_GAIN = 0.1  # initial gain of the norm behind a block's last convolution
+
 
 class SpikingBlock(BranchedBlock):
     """conv, norm, neurons, conv, norm; plus the input (through a 1 x 1 conv if the shapes differ); neurons.
@@ -27,7 +29,7 @@ class SpikingBlock(BranchedBlock):
         recipe: `[student]`. The neurons are always leaky.
 
     Without norm the convolutions have biases, and the shortcut is a 1 x 1 convolution in any case: one weight a channel
-    where shapes are equal, 1 before quantization.
+    where shapes are equal, 1 before quantization. A new block passes on what its shortcut gives.
     """
 
     def __init__(self, channels: int, wider: int, stride: int, recipe: StudentRecipe, *, norm: bool) -> None:
@@ -35,6 +37,8 @@ class SpikingBlock(BranchedBlock):
         self.conv1, self.norm1 = _conv(channels, wider, stride, norm=norm), _norm(wider, norm=norm)
         self.conv2, self.norm2 = _conv(wider, wider, 1, norm=norm), _norm(wider, norm=norm)
         self.neurons1, self.neurons2 = make_neurons(recipe, wider, "conv"), make_neurons(recipe, wider, "conv")
+        if isinstance(self.norm2, nn.BatchNorm2d):
+            _start_as_shortcut(self.norm2, recipe)
         self.shortcut: nn.Module
         if stride == 1 and channels == wider:
             self.shortcut = nn.Identity() if norm else _weighted_identity(channels)
@@ -148,6 +152,22 @@ def _conv(channels: int, wider: int, stride: int, *, norm: bool) -> nn.Conv2d:
 
 def _norm(channels: int, *, norm: bool) -> nn.Module:
     return nn.BatchNorm2d(channels) if norm else nn.Identity()
+
+
+def _start_as_shortcut(norm: nn.BatchNorm2d, recipe: StudentRecipe) -> None:
+    """Sets the norm of a block's last convolution so that the block passes on what its shortcut gives.
+
+    The gain is small, as in Goyal et al. 2017 (arXiv 1706.02677), who start at 0. The bias alone takes a membrane to
+    half the threshold: b + beta b + beta^2 b + ... = b / (1 - beta). So a spike of weight 1 passes a threshold of up to
+    1 + b, and nothing fires without one. With the usual gain of 1 the convolutions, whose currents have a variance of
+    1, drown the spikes of the shortcut, and after some blocks nothing of the input is left.
+
+    Args:
+        norm: the norm.
+        recipe: `[student]`.
+    """
+    nn.init.constant_(norm.weight, BRANCH_GAIN)
+    nn.init.constant_(norm.bias, (1 - recipe.beta) * recipe.v_threshold / 2)
 
 
 def _weighted_identity(channels: int) -> nn.Conv2d:

@@ -26,6 +26,7 @@ from spikeport.pipeline.models.resnet_spec import RESNETS
 from spikeport.pipeline.models.sizes import student_sizes
 from spikeport.pipeline.models.students.base import Student
 from spikeport.pipeline.models.students.build import STUDENTS, build_student, check_student, list_students
+from spikeport.pipeline.models.students.residual import SpikingBlock
 from spikeport.pipeline.training.qat import quantize
 from spikeport.pipeline.training.scaling import scales
 
@@ -287,3 +288,17 @@ def test_a_perceptron_has_no_places() -> None:
     sizes = student_sizes(network, (2, 4, 3))
     assert (sizes.maps, sizes.embedding) == (None, 7)
     assert network(random_frames((2, 4, 3))).maps is None
+
+
+@pytest.mark.parametrize(("beta", "threshold"), [(0.5, 1.0), (0.75, 1.0), (0.9, 0.6), (1.0, 0.5)])
+def test_a_new_residual_block_passes_on_its_input(beta: float, threshold: float) -> None:
+    """Its bias alone lets a spike of weight 1 through, and nothing else; the convolutions change little of that."""
+    torch.manual_seed(3)
+    recipe = tiny_recipe(student={"network": "resnet18-snn", "beta": beta, "v_threshold": threshold}).student
+    block = SpikingBlock(5, 5, 1, recipe, norm=True)
+    spikes = (torch.rand(12, 7, 5, 6, 4) < 0.3).float()
+    passed = (block(spikes)[0][-1] == spikes).float().mean()
+    assert 0.9 < passed < 1
+    with torch.no_grad():
+        block.norm2.weight.zero_()
+    assert torch.equal(block(spikes)[0][-1], spikes)
