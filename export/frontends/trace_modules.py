@@ -166,6 +166,12 @@ class _Recorder(TorchFunctionMode):
             module = fixed_pool(name, module, arguments[0], result)
         if self.calls[name] == 1 or not isinstance(module, snntorch.SpikingNeuron):
             name = self._add(name, module, entering)
+        elif entering != self.found.wiring[name]:  # no later step of the same place
+            raise UserError(
+                f"takes what {', '.join(self.found.wiring[name])} gives, and what {', '.join(entering)} gives",
+                where=name, cause="the network has one membrane for two places, on the chip each place has its own",
+                hint="give each place a neuron of its own and train again",
+            )  # fmt: skip
         results = result if isinstance(result, tuple) else (result,)
         for index, each in enumerate(results):
             if isinstance(each, Tensor):

@@ -20,9 +20,9 @@ SCALE = 2.0  # of every weight: the chip's weights are even
 
 
 def inputs_of(graph: nir.NIRGraph, frames: np.ndarray) -> dict[str, np.ndarray]:
-    """Each Input of a graph by name, from frames whose channels follow each other."""
+    """Each Input of a graph by name, from frames whose channels follow each other by the names of the inputs."""
     found, first = {}, 0
-    for name, node in graph.nodes.items():
+    for name, node in sorted(graph.nodes.items()):
         if isinstance(node, nir.Input):
             channels = int(node.input_type["input"][0])
             found[name] = frames[:, first : first + channels]

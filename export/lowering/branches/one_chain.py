@@ -9,6 +9,7 @@ the channels of all of them. A population whose neurons have decays of their own
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -120,6 +121,10 @@ class _Layout:
         self.places: dict[str, tuple[int, np.ndarray]] = {}
         self.scales: dict[str, float] = {}
         self.notes: list[str] = []
+        if len(inputs) > 1:
+            axis = "channels" if len(graph.input_shape) == 3 else "entries"
+            sizes = [(p.name, p.shape[0] if axis == "channels" else math.prod(p.shape)) for p in inputs]
+            self.notes.append(f"the inputs are side by side, in {axis}: {_places(sizes)}")
 
     def laid_out(self) -> LaidOut:
         while self.waiting:
@@ -275,11 +280,15 @@ class _Layout:
         return weight, bias
 
     def _note_outputs(self, sizes: list[tuple[str, int]]) -> None:
-        first, texts = 0, []
-        for name, size in sizes:
-            texts.append(f"{name} is {first} to {first + size - 1}")
-            first += size
-        self.notes.append(f"the outputs follow each other: {', '.join(texts)}")
+        self.notes.append(f"the outputs follow each other: {_places(sizes)}")
+
+
+def _places(sizes: list[tuple[str, int]]) -> str:
+    first, texts = 0, []
+    for name, size in sizes:
+        texts.append(f"{name} is {first} to {first + size - 1}")
+        first += size
+    return ", ".join(texts)
 
 
 def _shared_decay(value: Value) -> object:
