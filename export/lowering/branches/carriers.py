@@ -66,3 +66,12 @@ def carriers_of(held: list[tuple[str, Shape, Pair]], shape: Shape) -> dict[str, 
             found[name] = Carrier(own, first + np.arange(channels).reshape(own), None, first, channels)
         first += channels
     return found
+
+
+def places_text(sizes: list[tuple[str, int]]) -> str:
+    """Where things of these sizes lie that follow each other, such as "left is 0 to 2, right is 3 to 4"."""
+    first, texts = 0, []
+    for name, size in sizes:
+        texts.append(f"{name} is {first} to {first + size - 1}")
+        first += size
+    return ", ".join(texts)

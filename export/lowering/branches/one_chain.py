@@ -19,7 +19,7 @@ import numpy as np
 from spikeport.errors import UserError
 from spikeport.export.graph.parameters import Value, one_value
 from spikeport.export.graph.spiking_graph import SpikingGraph
-from spikeport.export.lowering.branches.carriers import Stage
+from spikeport.export.lowering.branches.carriers import Stage, places_text
 from spikeport.export.lowering.branches.kernels import as_dense
 from spikeport.export.lowering.branches.last_layer import moved_places, output_places, row_order
 from spikeport.export.lowering.branches.merged_layer import MergedLayer, convolution, matrix
@@ -100,7 +100,8 @@ class _Layout:
 
     def __init__(self, graph: SpikingGraph, found: dict[str, Population]) -> None:
         self.graph = graph
-        ends = [found[name] for name in graph.nir_graph.nodes if name in found and found[name].neuron is None]
+        # by name, since a file does not keep the order of nodes
+        ends = [found[name] for name in sorted(graph.nir_graph.nodes) if name in found and found[name].neuron is None]
         self.outputs = [p for p in ends if p.paths]
         self.waiting = [p for p in found.values() if p.neuron is not None]
         inputs = [p for p in ends if not p.paths]
@@ -124,7 +125,7 @@ class _Layout:
         if len(inputs) > 1:
             axis = "channels" if len(graph.input_shape) == 3 else "entries"
             sizes = [(p.name, p.shape[0] if axis == "channels" else math.prod(p.shape)) for p in inputs]
-            self.notes.append(f"the inputs are side by side, in {axis}: {_places(sizes)}")
+            self.notes.append(f"the inputs are side by side, in {axis}: {places_text(sizes)}")
 
     def laid_out(self) -> LaidOut:
         while self.waiting:
@@ -280,15 +281,7 @@ class _Layout:
         return weight, bias
 
     def _note_outputs(self, sizes: list[tuple[str, int]]) -> None:
-        self.notes.append(f"the outputs follow each other: {_places(sizes)}")
-
-
-def _places(sizes: list[tuple[str, int]]) -> str:
-    first, texts = 0, []
-    for name, size in sizes:
-        texts.append(f"{name} is {first} to {first + size - 1}")
-        first += size
-    return ", ".join(texts)
+        self.notes.append(f"the outputs follow each other: {places_text(sizes)}")
 
 
 def _shared_decay(value: Value) -> object:

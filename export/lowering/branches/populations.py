@@ -113,8 +113,6 @@ def scale_of(population: Population, scales: Mapping[str, float]) -> float | Non
 def populations(graph: nir.NIRGraph, dt_s: float) -> dict[str, Population]:
     """Inputs, neurons and outputs of a flat graph in an order of execution, by name.
 
-    Inputs and outputs follow each other by name, whatever the order of nodes and edges in a file.
-
     Args:
         graph: a graph whose only loops are recurrent connections of one population.
         dt_s: time step in seconds.
@@ -147,10 +145,7 @@ def populations(graph: nir.NIRGraph, dt_s: float) -> dict[str, Population]:
         elif isinstance(node, nir.Output):
             reader = ChainNode(name, node, entering, entering)
             found[name] = Population(name, entering, tuple(_paths(nodes, sources, shapes, reader, dt_s)))
-    inputs = sorted(name for name in found if isinstance(graph.nodes[name], nir.Input))
-    outputs = sorted(name for name in found if isinstance(graph.nodes[name], nir.Output))
-    between = [name for name in found if name not in inputs and name not in outputs]
-    return {name: found[name] for name in (*inputs, *between, *outputs)}
+    return found
 
 
 def _shapes(

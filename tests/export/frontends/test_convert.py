@@ -128,3 +128,23 @@ def test_a_membrane_that_is_returned_is_noted() -> None:
 
     graph = convert(Membrane(), (4,), DT)
     assert any("returns the membrane of lif, which fires: its spikes are read" in note for note in graph.notes)
+
+
+class TwoPlaces(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.lif = nn.Linear(4, 4), leaky(2048, 0.5)
+
+    def forward(self, recording):
+        membrane, out = self.lif.init_leaky(), []
+        for frame in recording:
+            spikes, membrane = self.lif(self.fc(frame), membrane)
+            spikes, membrane = self.lif(spikes, membrane)
+            out.append(spikes)
+        return torch.stack(out)
+
+
+def test_a_neuron_at_two_places_of_a_loop_is_refused() -> None:
+    """Its second call in a step is no later step of the first place."""
+    with pytest.raises(UserError, match=r"^lif: takes what fc gives, and what lif gives"):
+        convert(TwoPlaces(), (4,), DT)

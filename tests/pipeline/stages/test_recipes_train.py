@@ -14,7 +14,7 @@ RECIPES = Path(__file__).parents[3] / "recipes"
 NARROW = {
     "conv": ["student.channels=[2, 3]", "data.height={side}", "data.width={side}"],
     "vgg-snn": ["student.width=0.04", "data.height=16", "data.width=16"],
-    "resnet18-snn": ["student.width=0.04", "data.height=16", "data.width=16"],
+    "resnet18-snn": ["student.width=0.04", "data.height={side}", "data.width={side}"],
 }
 TEACHERS = {"cnn-small": [], "resnet18": ["teacher.width=0.05"]}
 ONCE = [
@@ -34,6 +34,8 @@ SIZES = {  # of train, validation and test, of the tiny folder
     "cepdvs": (15, 6, 9),
     "dvsgesture": (0, 11, 0),
     "digits": (30, 20, 20),
+    "resnet-digits": (30, 20, 20),
+    "resnet-nmnist-small": (6, 3, 3),
 }
 
 

@@ -197,6 +197,29 @@ def test_a_relay_that_would_not_fire_is_refused() -> None:
         quantize(graph, scales={"a": 100.0})
 
 
+def test_several_inputs_are_in_the_order_of_their_names() -> None:
+    """Whatever the order of nodes and edges, which a file does not keep."""
+    nodes = {
+        "right": nir.Input({"input": np.array([2])}), "left": nir.Input({"input": np.array([3])}),
+        "b": nir.Linear(np.eye(2) * 9), "a": nir.Linear(np.ones((2, 3)) * 9),
+        "one": nir.IF(r=np.full(2, 1 / DT), v_threshold=np.full(2, 4.0), v_reset=np.zeros(2)),
+        "two": nir.IF(r=np.full(2, 1 / DT), v_threshold=np.full(2, 4.0), v_reset=np.zeros(2)),
+        "second": nir.Output({"output": np.array([2])}), "first": nir.Output({"output": np.array([2])}),
+    }  # fmt: skip
+    edges = [("right", "b"), ("b", "one"), ("one", "second"), ("left", "a"), ("a", "two"), ("two", "first")]
+    for order in (edges, edges[::-1]):
+        raw = nir.NIRGraph(nodes, order, type_check=False)
+        graph = SpikingGraph(nir_graph=raw, dt_s=DT, input_shape=(5,))
+        frames = np.array([[[0, 0, 0, 1, 0], [0, 1, 0, 0, 1]]], dtype=np.uint8)
+        found = simulate(quantize(graph)[0], frames, keep_layers=True).layer_spikes[0][0]
+        places = lay_out(graph).places
+        assert found[:, places["one"][1]].tolist() == [[1, 0], [0, 1]]
+        assert found[:, places["two"][1]].tolist() == [[0, 0], [1, 1]]
+        notes = lay_out(graph).graph.notes
+        assert "the inputs are side by side, in entries: left is 0 to 2, right is 3 to 4" in notes
+        assert "the outputs follow each other: first is 0 to 1, second is 2 to 3" in notes
+
+
 def test_counts_cannot_pass_relays() -> None:
     graph = SpikingGraph(nir_graph=skip_from_input(0.0, 1.0), dt_s=DT, input_shape=(3,))
     network, _ = quantize(graph)
