@@ -35,7 +35,6 @@ REWRITTEN = {
     "Identity": "left out",
 }
 DROPOUT = ("Dropout", "AlphaDropout", "FeatureAlpha")
-ADAPT = "spikeport adapt {source} --frames FRAMES.npz --out DIR"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,7 +209,7 @@ def check_network(
         nodes=tuple(nodes),
         missing=tuple(missing),
         layers=None if faults else layers,
-        adapt=ADAPT.format(source=os.fspath(source)) if adaptable else "",
+        adapt=_adapt_command(source, options) if adaptable else "",
         notes=() if graph is None else graph.notes,
         nearest=() if frames is None else _nearest(source, options, frames),
     )
@@ -238,6 +237,18 @@ def _node(name: str, kind: str, fault: UserError | None, split: str, *, goes: bo
     rewritten = "left out" if kind.startswith(DROPOUT) else split or REWRITTEN.get(kind, "")
     status = "no fault found" if not goes else "rewritten" if rewritten else "exact"
     return NodeCheck(node=name, kind=kind, status=status, reason=rewritten)
+
+
+def _adapt_command(source: PathLike, options: GraphOptions) -> str:
+    """The command that adapts the network, with the options that were given here."""
+    given = {
+        "--dt": "" if options.dt_s is None else f"{options.dt_s:g}",
+        "--reset": options.reset or "",
+        "--if-gain": options.if_gain or "",
+        "--input-shape": ",".join(map(str, options.input_shape or ())),
+    }
+    words = [f"{key} {value}" for key, value in given.items() if value]
+    return " ".join(["spikeport adapt", os.fspath(source), "--frames FRAMES.npz --out DIR", *words])
 
 
 def _owner(where: str, kinds: dict[str, str]) -> str:

@@ -137,7 +137,9 @@ def test_what_needs_adapt_names_the_command_and_the_factory_runs_once(module: st
     assert code == 1, err
     found = json.loads(out)
     assert set(statuses(out).values()) == {"needs adapt", "no fault found"}
-    assert found["adapt"] == f"spikeport adapt {module}:Tutorial --frames FRAMES.npz --out DIR"
+    assert found["adapt"] == (
+        f"spikeport adapt {module}:Tutorial --frames FRAMES.npz --out DIR --dt 0.001 --input-shape 2,6,8"
+    )
     (lif1,) = [node for node in found["nodes"] if node["node"] == "lif1"]
     assert lif1["reason"] == "Leaky resets by 'subtract': Loihi resets v to zero"
     assert lif1["remedy"] == "train with reset_mechanism='zero'; or spikeport adapt"
@@ -170,7 +172,9 @@ def test_a_file_whose_neurons_subtract_needs_adapt(spikeport, tmp_path: Path) ->
     found = statuses(out)
     assert {name for name, status in found.items() if status == "needs adapt"} == {"cell", "out"}
     assert set(found.values()) == {"needs adapt", "no fault found"}
-    assert json.loads(out)["adapt"] == "spikeport adapt net.nir --frames FRAMES.npz --out DIR"
+    assert json.loads(out)["adapt"] == (
+        "spikeport adapt net.nir --frames FRAMES.npz --out DIR --dt 0.001 --reset subtract"
+    )
 
 
 def test_a_source_that_cannot_be_read_is_an_error(spikeport, tmp_path: Path) -> None:
