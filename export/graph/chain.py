@@ -64,7 +64,7 @@ def chain(graph: nir.NIRGraph) -> tuple[ChainNode, ...]:
         if steps and isinstance(steps[-1].node, INTEGRATORS) and not isinstance(node, nir.Flatten):
             raise _silent_fault(steps[-1].name, name)
         behind = output_shape(name, node, shape)
-        recurrence = tuple(_recurrent_nodes(graph, recurrences.get(name, ()), name, shape))
+        recurrence = tuple(recurrent_nodes(graph, recurrences.get(name, ()), shape))
         steps.append(ChainNode(name, node, shape, behind, recurrence))
         shape = behind
     # NIR infers widths from kernel heights: its output shape is wrong after kernels that are not square
@@ -152,17 +152,22 @@ def single(graph: nir.NIRGraph, kind: type) -> str:
     return names[0]
 
 
-def _recurrent_nodes(graph: nir.NIRGraph, recurrence: Iterable[str], neuron: str, shape: Shape) -> Iterator[ChainNode]:
-    """Nodes of a recurrent connection with their shapes, which must equal the shape of the neuron's layer."""
+def recurrent_nodes(graph: nir.NIRGraph, recurrence: Iterable[str], shape: Shape) -> Iterator[ChainNode]:
+    """Nodes of a recurrent connection with their shapes, which must equal the shape of the neuron's layer.
+
+    Args:
+        graph: a flat NIR graph.
+        recurrence: names of the nodes.
+        shape: shape of the neuron's layer.
+
+    Raises:
+        UserError: a node leads to another shape.
+    """
     for name in recurrence:
-        if len(shape) != 1:
-            raise UserError(
-                f"is recurrent around a layer of shape {shape}", where=neuron,
-                cause="netx has recurrent weights for dense layers only", hint="put a Flatten and a Linear before it",
-            )  # fmt: skip
         behind = output_shape(name, graph.nodes[name], shape)
         if behind != shape:
-            raise UserError(f"leads {shape} back as {behind}", where=name, hint="use a square weight")
+            raise UserError(f"leads {shape} back as {behind}", where=name,
+                            hint="use a square weight, or padding that keeps the size")  # fmt: skip
         yield ChainNode(name, graph.nodes[name], shape, behind)
 
 

@@ -193,9 +193,7 @@ def _simple_cycle(
 def _recurrence_fault(graph: nir.NIRGraph, members: set[str], neurons: list[str]) -> UserError:
     through = neurons[0] if neurons else min(members)
     others = sorted(members - {through})
-    if any(isinstance(graph.nodes[name], nir.Conv2d) for name in others):
-        why = "netx has recurrent weights for dense layers only"
-    elif not neurons:
+    if not neurons:
         why = "this loop contains no neuron"
     elif not others:
         why = "an edge from a neuron to itself is often an exporter's mistake"
@@ -203,7 +201,8 @@ def _recurrence_fault(graph: nir.NIRGraph, members: set[str], neurons: list[str]
         why = "netx takes one weight from a layer's spikes back to its own input, and nothing else in that loop"
     return UserError(
         f"is recurrent through {listed(others) or 'itself'}", where=through, cause=why,
-        hint="use one Linear, Affine or Scale between the neuron's spikes and its input, or train without this loop",
+        hint="use one Linear, Affine, Conv2d or Scale between the neuron's spikes and its input, or train without the "
+        "loop",
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import cast
 
@@ -13,9 +14,16 @@ from spikeport.export.graph.chain import ChainNode
 from spikeport.export.graph.node_kinds import SYNAPSES
 from spikeport.export.graph.parameters import on_layer, per_row
 from spikeport.export.graph.shapes import POOLS, check_weights, conv_geometry, pair, whole
+from spikeport.export.lowering.branches.kernels import as_dense
 from spikeport.export.lowering.delays import delay_inputs, delay_outputs
 from spikeport.export.lowering.folded_layer import FoldedLayer
-from spikeport.export.lowering.pool_folding import pool_after_conv, pool_before_conv, pool_before_dense
+from spikeport.export.lowering.pool_folding import (
+    NotOneConvolutionError,
+    pool_after_conv,
+    pool_after_dense,
+    pool_before_conv,
+    pool_before_dense,
+)
 from spikeport.values import Shape
 
 GROUPS_LIMIT = 127
@@ -41,15 +49,23 @@ def fold_path(steps: list[ChainNode], target: ChainNode, shape: Shape, dt_s: flo
         raise UserError("is a delay in a graph with branches", where=delay.name,
                         cause="signals that are added would need delays of their own",
                         hint="remove it, or train a plain chain")  # fmt: skip
-    layer, before = weights_of(steps, dt_s)
+    layer, before = weights_of(steps, dt_s, matrices=True)
     if layer is not None:
         return layer, next(step.name for step in steps if isinstance(step.node, SYNAPSES))
     entering = replace(target, input_shape=before[-1].output_shape if before else shape)
-    return with_earlier(identity(entering, before), before, dt_s), ""
+    return with_earlier(identity(entering, before), before, dt_s, matrices=True), ""
 
 
-def weights_of(steps: list[ChainNode], dt_s: float) -> tuple[FoldedLayer | None, list[ChainNode]]:
-    """The weight layer among `steps` with all others folded in; without weights None, and the steps."""
+def weights_of(
+    steps: list[ChainNode], dt_s: float, *, matrices: bool = False
+) -> tuple[FoldedLayer | None, list[ChainNode]]:
+    """The weight layer among `steps` with all others folded in; without weights None, and the steps.
+
+    Args:
+        steps: weights, pools, scales, delays and flattens in the order of execution.
+        dt_s: time step in seconds, for delays.
+        matrices: whether a convolution becomes a matrix where a pool or scale does not fold into it.
+    """
     layer: FoldedLayer | None = None
     before: list[ChainNode] = []
     for step in steps:
@@ -60,9 +76,9 @@ def weights_of(steps: list[ChainNode], dt_s: float) -> tuple[FoldedLayer | None,
                     cause="netx has neurons behind every weight layer",
                     hint="multiply the two weights into one layer, or put a neuron between them",
                 )  # fmt: skip
-            layer, before = with_earlier(weight_layer(step), before, dt_s), []
+            layer, before = with_earlier(weight_layer(step), before, dt_s, matrices=matrices), []
         elif layer is not None:
-            layer = _absorb_behind(layer, step, dt_s)
+            layer = _or_matrix(layer, step, _absorb_behind, dt_s, matrices=matrices)
         else:
             before.append(step)
     return layer, before
@@ -94,31 +110,61 @@ def weight_layer(step: ChainNode) -> FoldedLayer:
     )
 
 
-def with_earlier(layer: FoldedLayer, before: list[ChainNode], dt_s: float) -> FoldedLayer:
-    """Folds the nodes before a layer into it, the nearest first."""
+def with_earlier(layer: FoldedLayer, before: list[ChainNode], dt_s: float, *, matrices: bool = False) -> FoldedLayer:
+    """Folds the nodes before a layer into it, the nearest first; arguments as for `weights_of`."""
     for step in reversed(before):
-        if isinstance(step.node, nir.Flatten):
-            layer = replace(layer, input_shape=step.input_shape)
-        elif isinstance(step.node, nir.Scale):
-            layer = _scale_inputs(layer, step)
-        elif isinstance(step.node, nir.Delay):
-            layer = delay_inputs(layer, step, dt_s)
-        else:
-            layer = _pool_inputs(layer, step)
+        layer = _or_matrix(layer, step, _absorb_before, dt_s, matrices=matrices)
     return layer
+
+
+def _or_matrix(
+    layer: FoldedLayer, step: ChainNode, absorb: Callable[[FoldedLayer, ChainNode, float], FoldedLayer], dt_s: float, *,
+    matrices: bool,
+) -> FoldedLayer:  # fmt: skip
+    """The layer with a node folded in; as a matrix, into which all folds, if it is no convolution then."""
+    try:
+        return absorb(layer, step, dt_s)
+    except NotOneConvolutionError as conflict:
+        if not matrices or layer.kind == "dense":
+            raise
+        try:
+            dense = as_dense(layer)
+        except UserError as large:
+            raise UserError(
+                conflict.message, where=conflict.where, hint=conflict.hint,
+                cause=f"{conflict.cause}, and {large.where} {large.message}, {large.cause}",
+            ) from None  # fmt: skip
+        return absorb(dense, step, dt_s)
+
+
+def _absorb_before(layer: FoldedLayer, step: ChainNode, dt_s: float) -> FoldedLayer:
+    if isinstance(step.node, nir.Flatten):
+        return replace(layer, input_shape=step.input_shape)
+    if isinstance(step.node, nir.Scale):
+        return _scale_inputs(layer, step)
+    if isinstance(step.node, nir.Delay):
+        return delay_inputs(layer, step, dt_s)
+    return _pool_inputs(layer, step)
 
 
 def _absorb_behind(layer: FoldedLayer, step: ChainNode, dt_s: float) -> FoldedLayer:
     if isinstance(step.node, nir.Flatten):
         return layer
     if isinstance(step.node, nir.Scale):
-        rows = per_row(factors_of(step), layer.output_shape)
+        factors = factors_of(step)
+        rows = per_row(factors.ravel() if layer.kind == "dense" else factors, layer.output_shape)
         if rows is None:
             raise _spatial(step, f"the rows of {layer.name}")
         return replace(layer, gain=layer.gain * rows, folded=(*layer.folded, step.name))
     if isinstance(step.node, nir.Delay):
         return delay_outputs(layer, step, dt_s)
     kernel, stride, padding, divisor = _pool(step)
+    if layer.kind == "dense":
+        weight, bias = pool_after_dense(layer, step, kernel, stride, padding)
+        return replace(
+            layer, weight=weight, bias=bias, gain=1.0, divisor=layer.divisor * divisor,
+            folded=(*layer.folded, step.name),
+        )  # fmt: skip
     weight, bias = pool_after_conv(layer, step, kernel, stride, padding)
     return replace(
         layer,
@@ -167,7 +213,7 @@ def _scale_inputs(layer: FoldedLayer, step: ChainNode) -> FoldedLayer:
 
 
 def _spatial(step: ChainNode, into: str) -> UserError:
-    return UserError(
+    return NotOneConvolutionError(
         "its factors differ within a channel", where=step.name, cause=f"only one factor a channel goes into {into}",
         hint="use one factor a channel, shape (C, 1, 1), or train without this node",
     )  # fmt: skip
@@ -214,10 +260,10 @@ def recurrent_weights(neuron: ChainNode) -> tuple[np.ndarray, np.ndarray]:
     weight, bias = np.eye(size), np.zeros(size)
     for step in neuron.recurrence:
         if isinstance(step.node, nir.Scale):
-            factors = factors_of(step)
+            factors = factors_of(step).ravel()
             weight, bias = factors[:, None] * weight, factors * bias
         else:
-            inner = weight_layer(step)
+            inner = as_dense(weight_layer(step))
             weight, bias = inner.weight @ weight, inner.bias
     return weight, bias
 

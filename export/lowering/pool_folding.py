@@ -22,6 +22,10 @@ from spikeport.values import Shape
 Pair = tuple[int, int]
 
 
+class NotOneConvolutionError(UserError):
+    """A node and the convolution beside it are no convolution together; with a matrix they are one matrix."""
+
+
 def pool_before_conv(layer: FoldedLayer, step: ChainNode, kernel: Pair, stride: Pair, padding: Pair) -> np.ndarray:
     """Merges a pool into the convolution after it: each tap of the kernel becomes a block of the pool's size.
 
@@ -120,6 +124,30 @@ def pool_before_dense(
     )
 
 
+def pool_after_dense(
+    layer: FoldedLayer, step: ChainNode, kernel: Pair, stride: Pair, padding: Pair
+) -> tuple[np.ndarray, np.ndarray]:
+    """Merges a pool into the dense layer before it: rows are added over windows, with their gain.
+
+    Args:
+        layer: the dense layer, whose rows are `(C, H, W)`.
+        step: the pool after it.
+        kernel: window of the pool, (height, width).
+        stride: stride of the pool, (height, width).
+        padding: zeros on each side of the pool's input, (height, width).
+
+    Returns:
+        (weight, bias): float64 `(out, in)` and `(out,)`.
+    """
+    columns = layer.weight.shape[1]
+    rows = np.reshape(layer.gain, (-1, 1)) * np.hstack([layer.weight, layer.bias.reshape(-1, 1)])
+    maps = np.moveaxis(rows.reshape(*step.input_shape, columns + 1), -1, 1)
+    pooled = sum_pool(maps.reshape(-1, *step.input_shape[1:]), kernel, stride, padding)
+    merged = np.moveaxis(pooled.reshape(step.input_shape[0], columns + 1, *pooled.shape[1:]), 1, -1)
+    merged = merged.reshape(-1, columns + 1)
+    return np.ascontiguousarray(merged[:, :-1]), merged[:, -1].copy()
+
+
 def sum_pool(maps: np.ndarray, kernel: Pair, stride: Pair, padding: Pair) -> np.ndarray:
     """Sums over windows, with zero padding.
 
@@ -184,7 +212,7 @@ def _check(
     if not np.any((touched >= 0) & (touched < size)):
         return
     line = ("rows", "columns")[axis]
-    raise UserError(
+    raise NotOneConvolutionError(
         f"pool {kernel} and {layer} cannot become one convolution: the zeros around the inner one's {inner} {line} "
         f"would read the input's {line} {int(touched[(touched >= 0) & (touched < size)].max())} of {size}",
         where=step.name, cause="netx has no pool, so it must fold exactly",
@@ -195,7 +223,7 @@ def _check(
 def _extent(extent: list[int], layer: FoldedLayer) -> list[int]:
     """Size of the merged kernel. Raises UserError, before the kernel is allocated, if netx cannot store it."""
     if max(extent) > GEOMETRY_LIMIT:
-        raise UserError(
+        raise NotOneConvolutionError(
             f"its kernel would become {extent[0]} x {extent[1]} with the pools beside it", where=layer.name,
             cause=f"netx keeps kernel sizes in 8 bits, {GEOMETRY_LIMIT} at most", hint="use smaller pools",
         )  # fmt: skip

@@ -71,7 +71,7 @@ def explain(graph: SpikingGraph, network: IntegerNetwork, rows: list[LayerReport
     records = [_metadata_record(graph)]
     explained: set[str] = set()
     laid = lay_out(graph) if needs_layout(graph) else None
-    records += _parted(graph, laid) if laid is not None else []
+    records += [*_folded(graph, laid), *_parted(graph, laid)] if laid is not None else []
     if INPUT_LAYER in layers:
         records.append(_added(*layers[INPUT_LAYER]))
     for step in (graph if laid is None else laid.graph).chain():
@@ -85,6 +85,15 @@ def explain(graph: SpikingGraph, network: IntegerNetwork, rows: list[LayerReport
             silent = network.readout.kind == "membrane" and layer is network.layers[-1]
             records.append(_record(each, layer, row, recurrent=each is not step, silent=silent))
     return [*records, _readout(network)]
+
+
+def _folded(graph: SpikingGraph, laid: LaidOut) -> list[NodeRecord]:
+    """A record for each pool and scale that the laid-out chain has no longer."""
+    return [
+        NodeRecord(node=name, kind=type(node).__name__, rewrite="folded into the weights beside it")
+        for name, node in graph.nir_graph.nodes.items()
+        if isinstance(node, (*POOLS, nir.Scale)) and name not in laid.graph.nir_graph.nodes
+    ]
 
 
 def _parted(graph: SpikingGraph, laid: LaidOut) -> list[NodeRecord]:

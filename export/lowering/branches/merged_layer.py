@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import nir
 import numpy as np
@@ -162,7 +162,22 @@ def matrix(members: list[Population], relays: list[str], stage: Stage, scale: fl
     recurrence = _recurrence(members, loops, len(merged))
     relayed = len(merged) - sum(sizes)
     weights = nir.Affine(merged, bias) if np.any(bias) else nir.Linear(merged)
-    return _layer(members, weights, recurrence, Stage(shape, carriers_of(held, shape)), relayed, relay, dt_s)
+    stage = Stage(shape, carriers_of(held, shape))
+    layer = _layer(members, weights, recurrence, stage, relayed, relay, dt_s)
+    return replace(layer, notes=(*layer.notes, *_memory(layer, members)))
+
+
+def _memory(layer: MergedLayer, members: list[Population]) -> list[str]:
+    """What a matrix in place of convolutions needs on the chip."""
+    maps = [p.neuron for p in members if p.neuron is not None and len(p.neuron.input_shape) == 3]
+    if not maps:
+        return []
+    parts = {"": layer.weights.weight} | ({} if layer.recurrence is None else {"recurrent ": layer.recurrence.weight})
+    sizes = [
+        f"a {kind}matrix of {len(weight):,} x {weight.shape[1]:,} weights, {np.count_nonzero(weight):,} of them not 0"
+        for kind, weight in parts.items()
+    ]
+    return [f"{layer.name}: runs as {' and '.join(sizes)}, since netx has no such convolution"]
 
 
 def _factor(population: Population, layer: FoldedLayer) -> np.ndarray | float:

@@ -14,7 +14,7 @@ import nir
 import numpy as np
 
 from spikeport.errors import UserError
-from spikeport.export.graph.chain import ChainNode, shape_of_input
+from spikeport.export.graph.chain import ChainNode, recurrent_nodes, shape_of_input
 from spikeport.export.graph.flatten import neighbors
 from spikeport.export.graph.node_kinds import INTEGRATORS, NEURONS
 from spikeport.export.graph.shapes import output_shape
@@ -136,7 +136,7 @@ def populations(graph: nir.NIRGraph, dt_s: float) -> dict[str, Population]:
         if isinstance(node, nir.Input):
             found[name] = Population(name, entering)
         elif isinstance(node, NEURONS):
-            loop = tuple(ChainNode(each, graph.nodes[each], entering, entering) for each in loops.get(name, ()))
+            loop = tuple(recurrent_nodes(graph, loops.get(name, ()), entering))
             neuron = ChainNode(name, node, entering, entering, loop)
             paths = tuple(_paths(nodes, sources, shapes, neuron, dt_s))
             own = {path.layer.output_shape for path in paths}

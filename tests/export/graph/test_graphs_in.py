@@ -218,7 +218,7 @@ def test_given_scales_clip_what_leaves_the_grid_and_count_it():
 @given(st.integers(0, 2**32 - 1))
 def test_random_graphs_over_the_whole_table_run_exactly_in_integers(seed):
     raw, graph, frames = random_nested(np.random.default_rng(seed))
-    expected_words = "cannot become one|outside -25|netx would run|even integer|delayed unequally"
+    expected_words = "cannot become one|outside -25|netx would run|even integer|delayed unequally|a relay needs weight"
     try:
         network, table = quantize(graph)
     except UserError as error:

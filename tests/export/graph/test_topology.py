@@ -42,7 +42,7 @@ def test_loops_that_netx_has_not_are_refused_with_their_path():
     assert [step.recurrence and step.recurrence[0].name for step in chain(closed(square))] == [(), "r0", (), ()]
     assert reason(closed()).startswith("cell: is recurrent through itself: an edge from a neuron to itself")
     assert reason(closed(square, square)).startswith("cell: is recurrent through r0, r1: netx takes one weight")
-    assert reason(closed(conv)).startswith("cell: is recurrent through r0: netx has recurrent weights for dense")
+    assert reason(closed(conv)).startswith("r0: weight (3, 3, 1, 1) with groups=1 does not fit its input (3,)")
     assert reason(closed(lif())).startswith("cell: is recurrent through r0: netx takes one weight")
     assert reason(closed(nir.Linear(np.ones((2, 3))))).startswith("r0: leads (3,) back as (2,)")
     assert reason(closed(nir.Linear(np.ones((2, 2))))).startswith("r0: weight (2, 2) does not fit its input (3,)")
@@ -55,11 +55,11 @@ def test_loops_that_netx_has_not_are_refused_with_their_path():
     assert "fc: is recurrent through x: this loop contains no neuron" in reason(empty)
 
 
-def test_a_loop_around_a_convolution_is_refused():
+def test_a_loop_around_a_convolution_is_a_recurrence():
     graph = conv_graph().nir_graph
     graph.nodes["back"] = nir.Scale(np.ones(1))
     graph.edges += [("cell", "back"), ("back", "cell")]
-    assert reason(graph).startswith("cell: is recurrent around a layer of shape (4, 6, 5): netx has recurrent weights")
+    assert {step.name: [inner.name for inner in step.recurrence] for step in chain(graph)}["cell"] == ["back"]
 
 
 def test_graphs_inside_the_graph_are_put_in_place_whatever_their_names():
