@@ -12,7 +12,9 @@ from spikeport.pipeline.cli.options import NIR, Dt, From, IfGain, InputShape, Js
 
 
 def check_network(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A .nir file, or module:factory of a network.")],
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="A .nir or .net file, or module:factory of a network.")
+    ],
     framework: From = None,
     dt: Dt = None,
     reset: Reset = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from spikeport.errors import NeedsAdaptError, UserError
@@ -151,10 +152,10 @@ def check_network(
     allow_vector: bool = False,
     frames: PathLike | None = None,
 ) -> NetworkCheck:
-    """Checks a .nir file or a network of torch modules, node by node. Writes nothing.
+    """Checks a .nir file, a network of torch modules or a .net file, node by node. Writes nothing.
 
     Args:
-        source: a .nir file, or `package.module:factory` of a network, which is called once.
+        source: a .nir file, a .net file, or `package.module:factory` of a network, which is called once.
         framework, dt_s, reset, if_gain, input_shape, bias, allow_vector: as for `export_network`.
         frames: file of frames on which the network, as it was trained, is compared with the nearest network that goes;
             a factory is called once more. None: no comparison.
@@ -178,6 +179,8 @@ def check_network(
         bias=bias,
         allow_vector=allow_vector,
     )
+    if os.fspath(source).endswith(".net"):
+        return _check_net(source, input_shape)
     network = modules_source(str(source), options) if is_live(source) else file_source(source, options)
     faults: list[UserError] = []
     graph, layers = None, None
@@ -213,6 +216,20 @@ def check_network(
         notes=() if graph is None else graph.notes,
         nearest=() if frames is None else _nearest(source, options, frames),
     )
+
+
+def _check_net(source: PathLike, input_shape: Shape | None) -> NetworkCheck:
+    """The layers of a .net file, which is in the chip's integers already; the first fault ends the reading."""
+    from spikeport.export.formats.netx.read import read_netx
+
+    try:
+        network = read_netx(source, input_shape)
+    except UserError as error:
+        if not Path(source).is_file():
+            raise
+        return NetworkCheck(nodes=(), missing=(str(error),), layers=None, adapt="", notes=())
+    nodes = tuple(NodeCheck(node=layer.name, kind=layer.kind, status="exact") for layer in network.layers)
+    return NetworkCheck(nodes=nodes, missing=(), layers=len(nodes), adapt="", notes=())
 
 
 def _nearest(source: PathLike, options: GraphOptions, frames: PathLike) -> tuple[Measured, ...]:

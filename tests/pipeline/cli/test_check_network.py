@@ -196,3 +196,17 @@ def test_the_json_has_the_documented_keys(spikeport, tmp_path: Path) -> None:
         assert values.keys() == fields.__annotations__.keys()
         assert not [key for key in values if f"`{key}`" not in section]
     assert not [word for word in get_args(network_check.Status) if f"*{word}*" not in section]
+
+
+def test_a_net_file_is_read_and_its_layers_are_exact(spikeport, net, tmp_path: Path) -> None:
+    code, out, err = spikeport("check-network", net, "--json")
+    assert code == 0, err
+    held = json.loads(out)
+    assert held["layers"] == len(held["nodes"]) > 0
+    assert {node["status"] for node in held["nodes"]} == {"exact"}
+    (tmp_path / "half.net").write_bytes(net.read_bytes()[:900])
+    code, out, _ = spikeport("check-network", tmp_path / "half.net", "--json")
+    assert code == 1
+    assert json.loads(out)["missing"]
+    code, _, _ = spikeport("check-network", tmp_path / "none.net")
+    assert code == 2
