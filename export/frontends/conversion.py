@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.utils.parametrize import type_before_parametrizations
 
 from spikeport.errors import UserError
-from spikeport.export.frontends.exact_modules import MAX_POOLS, max_pool, shape_after, with_batch_norm
+from spikeport.export.frontends.exact_modules import MAX_POOLS, check_norm, max_pool, shape_after, with_batch_norm
 from spikeport.export.frontends.module_nodes import hooked, node_of
 from spikeport.export.frontends.module_walk import SKIPPED, Named
 from spikeport.export.frontends.recurrences import recurrent_node
@@ -196,6 +196,7 @@ class Conversion:
         return self.nodes.get(name, nir.Scale(np.ones(1)))
 
     def _fold_norm(self, name: str, module: nn.Module, signal: Signal) -> None:
+        check_norm(name, module)
         if not any(each in self.refused for each in signal.nodes):
             for piece in partition(name, signal, self.shapes):
                 if len({self.made.get(each, each) for each in piece.nodes}) > 1:

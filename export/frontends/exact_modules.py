@@ -78,6 +78,23 @@ def max_pool(
     return {name: convolution, f"{name}{SUFFIX}": neurons}
 
 
+def check_norm(name: str, module: Any) -> None:
+    """Checks that a batch norm does in evaluation what can be folded.
+
+    Args:
+        name: name of the module.
+        module: the norm.
+
+    Raises:
+        UserError: it has no running statistics.
+    """
+    kind = type(module).__name__
+    if module.running_mean is None or module.running_var is None:
+        raise UserError(f"{kind} has no running statistics", where=name,
+                        cause="it normalizes by the batch, which the chip does not have",
+                        hint="train with track_running_stats=True")  # fmt: skip
+
+
 def with_batch_norm(
     name: str, module: Any, before: str, node: nir.NIRNode, *, first: int, features: int, shifted: bool
 ) -> nir.NIRNode:
@@ -104,10 +121,7 @@ def with_batch_norm(
             f"{kind} follows {before} ({type(node).__name__}), which has no weights to fold it into", where=name,
             cause="netx has no normalization", hint="put it behind a Conv2d or Linear and train again",
         )  # fmt: skip
-    if module.running_mean is None or module.running_var is None:
-        raise UserError(f"{kind} has no running statistics", where=name,
-                        cause="it normalizes by the batch, which the chip does not have",
-                        hint="train with track_running_stats=True")  # fmt: skip
+    check_norm(name, module)
     mean, variance = array(module.running_mean).astype(np.float64), array(module.running_var).astype(np.float64)
     if len(mean) != features:
         raise UserError(f"{kind} has {len(mean)} features, {before} gives {features}", where=name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import nir
 import numpy as np
@@ -172,7 +173,8 @@ def _memory(layer: MergedLayer, members: list[Population]) -> list[str]:
     maps = [p.neuron for p in members if p.neuron is not None and len(p.neuron.input_shape) == 3]
     if not maps:
         return []
-    parts = {"": layer.weights.weight} | ({} if layer.recurrence is None else {"recurrent ": layer.recurrence.weight})
+    held: dict[str, Any] = {"": layer.weights, "recurrent ": layer.recurrence}
+    parts = {kind: node.weight for kind, node in held.items() if node is not None}
     sizes = [
         f"a {kind}matrix of {len(weight):,} x {weight.shape[1]:,} weights, {np.count_nonzero(weight):,} of them not 0"
         for kind, weight in parts.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import snntorch
 import torch
 from live_modules import DT, leaky, live_spikes, on_grid
 from nir_oracle import run_nir
@@ -158,3 +159,15 @@ def test_a_norm_of_the_batch_itself_is_refused() -> None:
     modules = [("conv", nn.Conv2d(2, 3, 3)), ("norm", nn.BatchNorm2d(3, track_running_stats=False))]
     with pytest.raises(UserError, match="norm: BatchNorm2d has no running statistics"):
         to_spiking_graph(modules, (2, 6, 8), DT)
+
+
+def test_a_norm_without_statistics_is_named_behind_a_refused_convolution() -> None:
+    """Both obstacles in one answer."""
+    network = nn.Sequential(
+        nn.Conv2d(2, 3, 3, padding_mode="circular", padding=1), nn.BatchNorm2d(3, track_running_stats=False),
+        snntorch.Leaky(0.5, reset_mechanism="zero", reset_delay=False),
+    )  # fmt: skip
+    with pytest.raises(UserError) as raised:
+        to_spiking_graph(network, (2, 5, 6), 1e-3)
+    assert "circular" in str(raised.value)
+    assert "no running statistics" in str(raised.value)
