@@ -1,10 +1,13 @@
-"""Damaged .nir, .net, metadata and frame files: each loads to a legal value or raises UserError, in bounded time.
+"""Damaged files and random networks: each gives a legal value or raises UserError, in bounded time.
 
     python benchmarks/fuzz.py [--files 20000] [--seed 1] [--keep FOLDER] [--replay KIND:INDEX] [--data ../shared/data]
 
-File `index` of a kind and seed is the same on every machine. A loaded value is legal if it can be written and equals
-what is read back. Everything else is a violation: another exception, more than ten seconds of CPU time, a crash or
-hang of the process, many warnings. Its file is saved in FOLDER. The exit code is 1 if there was a violation.
+Kinds: damaged .net files (sigma-delta networks among them), .nir files, metadata and frames; .nir files read with
+`--from`; and random networks: live modules, graphs with branches, and sources of `adapt`, some with parts that the chip
+refuses. File `index` of a kind and seed is the same on every machine. A loaded value is legal if it can be written and
+equals what is read back; a network that converts must fire the spikes of an independent execution. Everything else is
+a violation: another exception, more than ten seconds of CPU time, a crash or hang of the process, many warnings. Its
+file is saved in FOLDER. The exit code is 1 if there was a violation.
 """
 
 from __future__ import annotations
@@ -22,12 +25,16 @@ from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "helpers"))
-from fuzz_checks import CHECKS, SUFFIX
+from fuzz_checks import CHECKS, SUFFIX, check_framework
 from fuzz_files import bases, mutant
+from fuzz_networks import check_adapt, check_branches, check_module, write_seed
 
 from spikeport.errors import UserError
 
 KINDS = ("net", "nir", "metadata", "frames")
+DRAWN = {"modules": check_module, "branches": check_branches, "adapt": check_adapt}
+JUDGES = {**CHECKS, "framework": check_framework, **DRAWN}
+CYCLE = (*(*KINDS, "framework") * 8, *DRAWN)  # kind of each file in turn; networks take longer
 SLOW_S = 10.0
 STUCK_S = 600.0
 WARNINGS = 5
@@ -37,13 +44,17 @@ MEMORY = 8 << 30  # address space of a worker
 
 def judge(kind: str, index: int, seed: int, folder: Path, files: dict[str, list[Path]]) -> tuple[str, str, Path]:
     """Result of one damaged file ("loads", "refused" or "violation"), the message, and the file."""
-    path = folder / f"{kind}-{index}{SUFFIX[kind]}"
-    mutant(kind, index, seed, files, path)
+    written = "nir" if kind == "framework" else kind
+    path = folder / f"{kind}-{index}{SUFFIX.get(written, '.json')}"
+    if kind in DRAWN:
+        write_seed(path, seed, index)
+    else:
+        mutant(written, index, seed, files, path)
     started = time.process_time()  # of a busy machine the wall clock says nothing
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            CHECKS[kind](path)
+            JUDGES[kind](path)
             outcome, message = "loads", ""
         except UserError as error:
             outcome, message = "refused", str(error)
@@ -66,7 +77,7 @@ def work(seed: int, indices: range, data: Path, keep: Path) -> None:
         folder = Path(name)
         files = bases(folder / "bases", data)
         for index in indices:
-            kind = KINDS[index % len(KINDS)]
+            kind = CYCLE[index % len(CYCLE)]
             print(json.dumps({"started": index}), flush=True)
             began = time.perf_counter()
             outcome, message, path = judge(kind, index, seed, folder, files)
@@ -133,14 +144,14 @@ class Supervisor:
                 self.done += 1
                 self.slowest_s = max(self.slowest_s, reported["seconds"])
                 self.hdf5_faults.update(words for words in LIBRARY if words in reported["message"])
-                self.counts[KINDS[reported["index"] % len(KINDS)], reported["outcome"]] += 1
+                self.counts[CYCLE[reported["index"] % len(CYCLE)], reported["outcome"]] += 1
                 if reported["outcome"] == "violation":
                     self.violations.append((reported["index"], reported["message"]))
         process.wait()
         if ended:
             return None
         why = f"no answer in {STUCK_S:.0f} s" if silent else f"the process died with code {process.returncode}"
-        self.counts[KINDS[started % len(KINDS)], "violation"] += 1
+        self.counts[CYCLE[started % len(CYCLE)], "violation"] += 1
         self.violations.append((started, why))
         self.done += 1
         return started
@@ -176,19 +187,19 @@ def main() -> int:
     counts: Counter[tuple[str, str]] = sum((s.counts for s in supervisors), Counter())
     violations = sorted(found for s in supervisors for found in s.violations)
     seconds = time.perf_counter() - started
-    print(f"{sum(counts.values())} damaged files, seed {args.seed}, {seconds:.0f} s, 2 worker processes; "
-          f"the slowest {max(s.slowest_s for s in supervisors):.1f} s; "
+    print(f"{sum(counts.values())} damaged files and random networks, seed {args.seed}, {seconds:.0f} s, "
+          f"2 worker processes; the slowest {max(s.slowest_s for s in supervisors):.1f} s; "
           f"largest memory of a worker {max(s.peak_mib for s in supervisors)} MiB")  # fmt: skip
     hdf5_faults = sum((s.hdf5_faults for s in supervisors), Counter())
     print(
         "refused because, in its own process, " + ", ".join(f"{words} {hdf5_faults[words]} times" for words in LIBRARY)
     )
-    for kind in KINDS:
+    for kind in JUDGES:
         found = {outcome: counts[kind, outcome] for outcome in ("loads", "refused", "violation")}
-        print(f"{kind:8} {found['loads']:6} load to a legal value  {found['refused']:6} refused with a clear error  "
+        print(f"{kind:9} {found['loads']:6} give a legal value  {found['refused']:6} refused with a clear error  "
               f"{found['violation']:4} violations")  # fmt: skip
     for index, message in violations:
-        print(f"VIOLATION {KINDS[index % len(KINDS)]}:{index} {message}")
+        print(f"VIOLATION {CYCLE[index % len(CYCLE)]}:{index} {message}")
     return int(bool(violations))
 
 

@@ -14,7 +14,7 @@ from spikeport.export.graph.parameters import per_row
 from spikeport.export.graph.spiking_graph import SpikingGraph
 from spikeport.export.lowering.branches.populations import Population, populations
 from spikeport.export.lowering.path_folding import recurrent_weights
-from spikeport.export.network.fixed_point import DECAY_ONE
+from spikeport.export.network.fixed_point import DECAY_ONE, WEIGHT_LIMIT
 from spikeport.pipeline.adaptation.from_populations import BuiltNetwork, NeuronPlan, build
 from spikeport.pipeline.adaptation.module_network import ModuleNetwork
 from spikeport.pipeline.models.neurons.base import LoihiNeuron
@@ -49,7 +49,17 @@ class AdaptedNetwork(ModuleNetwork, DeployedNetwork):
         branched = any(len(names) > 1 for names in self.synapses.values()) or len(self.outputs) > 1
         for name, (first, *others) in self.synapses.items():
             added = tuple((each, modules[each]) for each in others)
-            yield WeightLayer(first, modules[first], modules[name], 1, added, branched)
+            read = [self._spikes_before(each) for each in (first, *others)]
+            most = max(read.count(source) for source in read)
+            limit = WEIGHT_LIMIT // most // 2 * 2
+            yield WeightLayer(first, modules[first], modules[name], 1, added, branched, limit)
+
+    def _spikes_before(self, name: str) -> str:
+        """What a synapse reads, before a flatten."""
+        before = self.sources[name][0]
+        while before in self.names and isinstance(dict(self.named())[before], nn.Flatten):
+            before = self.sources[before][0]
+        return before
 
     def graph(self) -> SpikingGraph:
         """The network as a spiking graph; quantized layers state their scales."""

@@ -177,7 +177,7 @@ def _grids(layer: WeightLayer) -> list[tuple[nn.Module, str, FakeQuantize]]:
     """The quantized parameters of a layer: module, name and `FakeQuantize` of each."""
     scale = float(layer.neurons.scale)
     found: list[tuple[nn.Module, str, FakeQuantize]] = [
-        (synapse, "weight", FakeQuantize(scale / layer.pooled, 2, WEIGHT_LIMIT)) for _, synapse in layer.synapses
+        (synapse, "weight", FakeQuantize(scale / layer.pooled, 2, layer.limit)) for _, synapse in layer.synapses
     ]
     if layer.bias is not None:
         found.append((layer.bias_owner, "bias", FakeQuantize(scale, 1, BIAS_LIMIT)))

@@ -36,7 +36,7 @@ def rescale(student: Network) -> Network:
         bias = 0.0 if layer.bias is None else float(layer.bias.detach().abs().max()) * pooled
         threshold = float(neurons.threshold) * pooled
         highest = RELAYED_LIMIT if layer.passed else THRESHOLD_LIMIT
-        units = min(WEIGHT_LIMIT / largest, highest / threshold, BIAS_LIMIT / max(bias, 1e-30))
+        units = min(layer.limit / largest, highest / threshold, BIAS_LIMIT / max(bias, 1e-30))
         scale = 2.0 ** round(math.log2(units))
         factor = units / scale
         with torch.no_grad():

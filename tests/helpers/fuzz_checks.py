@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from pathlib import Path
 
 import nir
@@ -13,6 +14,7 @@ from spikeport.export.formats import nir_file
 from spikeport.export.formats.frames_file import open_frames, write_frames
 from spikeport.export.formats.metadata import metadata_path, read_metadata, write_metadata
 from spikeport.export.formats.netx.write import _difference, read_netx, write_netx
+from spikeport.export.graph.frameworks import FRAMEWORKS
 from spikeport.export.graph.spiking_graph import load_graph
 from spikeport.export.quantization.quantize import quantize
 
@@ -36,6 +38,13 @@ def check_nir(path: Path) -> None:
     assert not nir_file._difference(graph, nir_file.read_nir(again)), "the graph read back differs"
     loaded = load_graph(path, dt_s=1e-4, reset="zero", if_gain="per_step")
     network, _ = quantize(loaded)
+    write_netx(network, path.with_suffix(".again.net"))
+
+
+def check_framework(path: Path) -> None:
+    """A graph read by the conventions of a framework, which the content of the file picks; compiled or refused."""
+    name = sorted(FRAMEWORKS)[zlib.crc32(path.read_bytes()) % len(FRAMEWORKS)]
+    network, _ = quantize(load_graph(path, framework=name, reset="zero"))
     write_netx(network, path.with_suffix(".again.net"))
 
 

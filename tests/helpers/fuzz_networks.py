@@ -29,7 +29,12 @@ from spikeport.export.graph.spiking_graph import SpikingGraph, load_graph
 from spikeport.export.lowering.branches.one_chain import lay_out
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.quantization.quantize import quantize
+from spikeport.pipeline.adaptation.source import source_of_modules
+from spikeport.pipeline.adaptation.student import student_of
 from spikeport.pipeline.stages.network_check import NetworkCheck, check_network
+from spikeport.pipeline.training.qat import convert as convert_quantized
+from spikeport.pipeline.training.qat import prepare_qat
+from spikeport.pipeline.training.scaling import rescale
 
 FACTORY = "spikeport_fuzz_drawn"  # module that holds the factory of a drawn network
 FAULTS = {"needs adapt", "impossible", "not looked at"}
@@ -61,6 +66,29 @@ def check_module(path: Path) -> None:
     assert not drawn.refused, f"a network with {drawn.refused} was accepted"
     assert np.array_equal(run_nir(graph.nir_graph, MODULE_DT, drawn.frames), drawn.spikes()), "other spikes"
     _compiled(graph, drawn.frames, found)
+
+
+def check_adapt(path: Path) -> None:
+    """A network as a source of `adapt`: the source fires as the network does, the rounded student as the reference."""
+    rng = np.random.default_rng(json.loads(path.read_text(encoding="utf-8")))
+    torch.manual_seed(0)
+    drawn = RandomModule(rng, refuse=rng.random() < 0.3)
+    source = source_of_modules(drawn.model, drawn.shape, MODULE_DT)
+    if not drawn.refused:
+        dtype = next((each.dtype for each in drawn.model.parameters()), torch.float32)
+        with torch.no_grad():
+            found = source.network(torch.from_numpy(drawn.frames[:, None]).to(dtype)).output[:, 0].numpy()
+        spikes = drawn.spikes()
+        assert np.array_equal(found, spikes.reshape(len(spikes), -1)), "the source fires other spikes"
+    trained = rescale(student_of(source.nearest, []))
+    prepare_qat(trained)
+    trained = convert_quantized(trained)
+    with torch.no_grad():
+        own = trained(torch.from_numpy(drawn.frames[:, None]).float()).output[:, 0].numpy()
+    network, _ = quantize(trained.graph())
+    trace = simulate(network, drawn.frames[None])
+    if trace.membrane is None and network.readout.kind == "spikes":
+        assert np.array_equal(trace.spikes[0], own), "the student and the reference fire other spikes"
 
 
 def check_branches(path: Path) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from spikeport.export.frontends.wiring import INPUT
+from spikeport.export.network.fixed_point import WEIGHT_LIMIT
 from spikeport.pipeline.data.frames.inputs import as_input
 from spikeport.pipeline.models.neurons.base import LoihiNeuron, Synapse
 from spikeport.pipeline.models.neurons.fused_norm_lif import can_fuse, fused_norm_lif
@@ -81,6 +82,8 @@ class WeightLayer:
         pooled: number of inputs that the average pool before the synapse averages, 1 without a pool.
         added: other synapses, by name, whose currents are added to this one's. They have no bias.
         passed: whether a branch passes the layer, so that relays stand beside its neurons on the chip.
+        limit: largest weight in integers; smaller where synapses read the same spikes, since the chip adds their
+            weights.
     """
 
     name: str
@@ -89,6 +92,7 @@ class WeightLayer:
     pooled: int
     added: tuple[tuple[str, Synapse], ...] = ()
     passed: bool = False
+    limit: int = WEIGHT_LIMIT
 
     @property
     def synapses(self) -> list[tuple[str, Synapse]]:

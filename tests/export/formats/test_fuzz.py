@@ -37,6 +37,12 @@ def test_damaged_files_load_or_are_refused(files, tmp_path, kind):
     assert outcomes == {"loads", "refused"}
 
 
+def test_damaged_files_are_read_by_the_conventions_of_frameworks(files, tmp_path):
+    outcomes = [fuzz.judge("framework", index, 11, tmp_path, files)[:2] for index in range(60)]
+    assert not [message for outcome, message in outcomes if outcome == "violation"]
+    assert {outcome for outcome, _ in outcomes} == {"loads", "refused"}
+
+
 def test_the_same_seed_gives_the_same_file(files, tmp_path):
     mutant("frames", 8, 3, files, tmp_path / "a.npz")
     mutant("frames", 8, 3, files, tmp_path / "b.npz")

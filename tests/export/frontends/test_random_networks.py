@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from fuzz_networks import check_branches, check_module, write_seed
+from fuzz_networks import check_adapt, check_branches, check_module, write_seed
 
 from spikeport.errors import UserError
 
 
-@pytest.mark.parametrize("check", [check_module, check_branches])
+@pytest.mark.parametrize("check", [check_module, check_branches, check_adapt])
 def test_random_networks_convert_exactly_or_are_refused(check, tmp_path: Path) -> None:
     outcomes = []
     for index in range(30):

@@ -61,6 +61,36 @@ def test_branches_concatenations_and_outputs_run_train_and_compile() -> None:
     assert np.array_equal(trace.spikes, own)
 
 
+class Around(nn.Module):
+    """A shortcut around one convolution: both read the same spikes, so the chip adds their weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(7)
+        self.conv1, self.conv2 = nn.Conv2d(C, 3, 1), nn.Conv2d(3, 3, 3, padding=1)
+        self.lif1, self.lif2 = (snntorch.Leaky(beta, threshold=0.4, init_hidden=True) for beta in (0.5, 0.6))
+        with torch.no_grad():
+            self.conv2.weight[:, :, 1, 1] = torch.eye(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = self.lif1(self.conv1(x))
+        return self.lif2(self.conv2(first) + first)
+
+
+def test_weights_that_the_chip_adds_stay_in_its_range() -> None:
+    frames = (torch.rand(T, B, C, H, W, generator=torch.Generator().manual_seed(2)) < 0.3).float()
+    trained = rescale(student_of(source_of_modules(Around().eval(), (C, H, W), 1e-3).nearest, []))
+    assert [layer.limit for layer in trained.weight_layers()] == [254, 126]
+    prepare_qat(trained)
+    trained = convert(trained)
+    integers, _ = quantize(trained.graph())
+    assert max(int(np.abs(layer.weight).max()) for layer in integers.layers) > 200
+    with torch.no_grad():
+        own = trained(frames).output.transpose(0, 1).numpy().astype(np.uint8)
+    assert 0.02 < own.mean() < 0.98
+    assert np.array_equal(simulate(integers, frames.transpose(0, 1).numpy().astype(np.uint8)).spikes, own)
+
+
 def test_neurons_of_the_source_begin_at_zero() -> None:
     neurons = snntorch.Leaky(0.5, threshold=10.0, init_hidden=True)
     currents = torch.ones(2, 1, 3)
