@@ -179,4 +179,4 @@ def _silent_fault(name: str, behind: str) -> UserError:
 
 
 def _plain(shape: Any) -> tuple[int, ...]:
-    return tuple(int(size) for size in np.atleast_1d(shape))
+    return tuple(int(size) for size in np.ravel(shape))

@@ -69,7 +69,8 @@ def _node(node: Any, framework: Framework, dt_s: float, unit: float) -> Any:
         return replace(node, tau=dt_s / lost, r=entering / lost)
     if isinstance(node, (nir.CubaLIF, nir.CubaLI)):
         current, lost = _lost(node.tau_syn, framework, unit), _lost(node.tau_mem, framework, unit)
-        w_in, r = np.broadcast_to(_float64(node.w_in), current.shape), _gain(node.r, lost)
+        w_in, r = _float64(node.w_in), _gain(node.r, lost)
+        w_in = np.broadcast_to(w_in, np.broadcast_shapes(w_in.shape, current.shape))
         if gain == "file" or (gain == "jump" and not np.all(w_in == 1)):  # the user has set w_in
             jump = _gain(w_in, current)
         else:

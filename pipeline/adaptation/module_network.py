@@ -111,10 +111,11 @@ def run_neurons(module: Any, currents: Tensor) -> tuple[Tensor, Tensor]:
     for current in currents:
         if module.init_hidden:
             result = module(current)
-            spikes.append(result[0] if isinstance(result, tuple) else result)
+            spikes.append((result[0] if isinstance(result, tuple) else result).to(currents.dtype))
             membranes.append(module.mem)
         else:
             spike, *states = module(current, *states)
+            spike = spike.to(currents.dtype)  # snnTorch's surrogates give float32
             spikes.append(spike)
             membranes.append(states[-1])
             if isinstance(module, RECURRENT):  # they take their spikes of the step before, too

@@ -16,6 +16,7 @@ from small_graphs import DT, graph_of, lif
 from spikeport.errors import UserError
 from spikeport.export.calibration.float_simulator import float_layers, run_float
 from spikeport.export.graph.spiking_graph import SpikingGraph, load_graph
+from spikeport.export.lowering.branches.one_chain import one_chain
 from spikeport.export.lowering.fold import fold
 from spikeport.export.quantization.quantize import quantize
 
@@ -137,7 +138,7 @@ def test_random_graphs_over_the_whole_table(case):
     fires = bool(np.all(np.isfinite(layers[-1][1].threshold)))
     trace = run_float(graph, frames[None], keep_membrane=True)
     expected = run_nir(graph.nir_graph, DT, frames).reshape(len(frames), -1)
-    host = fold(graph.chain(), DT).host
+    host = fold(one_chain(graph).chain(), DT).host
     if host is not None:  # weights behind the last neuron
         rows = trace.spikes[0] @ host.weight.T + host.bias
         assert_allclose(host.gain * rows / host.divisor, expected, rtol=1e-12, atol=1e-12)

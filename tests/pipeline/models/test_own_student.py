@@ -179,11 +179,6 @@ def test_what_cannot_be_is_an_error_with_the_layer_and_a_hint(case: str, monkeyp
     assert refusal.value.where.startswith("student.network") or case == "own forward"
 
 
-def padded_pool(shape: tuple[int, ...], classes: int) -> nn.Module:
-    features = [nn.Conv2d(2, 3, 3), snn.Leaky(**LEAKY), nn.AvgPool2d(4), nn.Conv2d(3, 2, 3, padding=1)]
-    return nn.Sequential(*features, snn.Leaky(**LEAKY), nn.Flatten(), nn.Linear(4, classes), snn.Leaky(**LEAKY))
-
-
 def circular(shape: tuple[int, ...], classes: int) -> nn.Module:
     features = [nn.Conv2d(2, 3, 3, padding=1, padding_mode="circular"), snn.Leaky(**LEAKY), nn.Flatten()]
     return nn.Sequential(*features, nn.Linear(3 * 8 * 12, classes), snn.Leaky(**LEAKY))
@@ -196,7 +191,6 @@ def narrow(shape: tuple[int, ...], classes: int) -> nn.Module:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("padded_pool", r"layer2: pool \(4, 4\) and layer3 cannot become one convolution.* Hint: make the size"),
         ("circular", r"layer0: padding_mode 'circular' cannot go to netx\. Hint: use 'zeros'"),
         ("narrow", r"99.*192|192.*99"),
     ],
