@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from spikeport.errors import UserError
+from spikeport.export.backends.reference.simulate import simulate
 from spikeport.export.graph.spiking_graph import SpikingGraph
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.quantization.bias_neurons import with_messages
@@ -27,6 +28,7 @@ from spikeport.pipeline.adaptation.source import Source
 from spikeport.pipeline.adaptation.student import AdaptedNetwork, student_of
 from spikeport.pipeline.adaptation.task import AdaptationTask
 from spikeport.pipeline.adaptation.widen import widen
+from spikeport.pipeline.models.neurons.base import UNIT
 from spikeport.pipeline.run.sections.training import Augmentation, Training
 from spikeport.pipeline.training.fit import fit
 from spikeport.pipeline.training.qat import convert, prepare_qat
@@ -167,9 +169,7 @@ def adapt_source(
     own = _renamed(answers_of(trained, measured_frames, readout), source.pairs)
     adapted = integer_answers(integers, measured_frames, names, own.neurons)
     rows.append(measured("adapted", adapted, reference, labels))
-    mismatches = 0
-    if adapted.outputs.dtype == np.uint8:
-        mismatches = int(np.count_nonzero(own.outputs != adapted.outputs))
+    mismatches, compared = compare_with_reference(trained, integers, measured_frames)
     return AdaptResult(
         graph=graph,
         network=integers,
@@ -178,8 +178,32 @@ def adapt_source(
         changes=tuple(changes),
         factors=factors,
         mismatches=mismatches,
-        compared=int(adapted.outputs.size),
+        compared=compared,
     )
+
+
+def compare_with_reference(network: AdaptedNetwork, integers: IntegerNetwork, frames: Any) -> tuple[int, int]:
+    """Values of the last neurons in which a trained network and the integer reference differ, and values compared.
+
+    The values are spikes, or membranes in the chip's units where these are read out.
+
+    Args:
+        network: the network in Loihi numerics.
+        integers: the integer network made of it.
+        frames: `[N, T, *input_shape]`.
+    """
+    trace = simulate(integers, frames)
+    given, outputs = trace.spikes, network.outputs
+    last = list(network.weight_layers())[-1].neurons
+    if integers.readout.kind == "linear":
+        network.outputs = (list(network.synapses)[-1],)  # the host computes what is behind it
+    try:
+        own = answers_of(network, frames, "").outputs
+    finally:
+        network.outputs = outputs
+    if trace.membrane is not None:
+        given, own = trace.membrane, np.rint(own * float(last.scale) * UNIT)
+    return int(np.count_nonzero(own != given)), int(given.size)
 
 
 def measured_nearest(

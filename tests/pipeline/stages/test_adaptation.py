@@ -19,6 +19,7 @@ import spikeport as sp
 from spikeport.export.formats.frames_file import write_frames
 from spikeport.export.graph.spiking_graph import load_graph
 from spikeport.export.quantization.quantize import quantize
+from spikeport.pipeline.adaptation import adapt as adapt_module
 from spikeport.pipeline.stages import adaptation_source
 from spikeport.pipeline.stages.adaptation import adapt
 
@@ -214,3 +215,27 @@ def test_the_command_adapts_and_says_what_it_changed(frames, tmp_path: Path, mon
     assert "the frames have no labels" in out
     assert "0 of 108 output spikes differ" in out
     assert (tmp_path / "trained-adapted" / "trained.net").exists()
+
+
+@pytest.mark.parametrize("head", ["membrane", "weights"])
+def test_other_outputs_are_compared_too(frames, head: str, monkeypatch) -> None:
+    """A membrane in the chip's units, and the spikes before weights of the host; a wrong integer network is found."""
+    given, _ = frames
+    torch.manual_seed(4)
+    neurons = {"beta": 0.6, "init_hidden": True, "threshold": 0.25}
+    layers = [nn.Conv2d(2, 4, 3, stride=2), snntorch.Leaky(**neurons), nn.Flatten(), nn.Linear(4 * 3 * 4, CLASSES)]
+    if head == "membrane":
+        layers.append(snntorch.Leaky(**{**neurons, "reset_mechanism": "none"}, output=True))
+    found = adapt(nn.Sequential(*layers), given, holdout=0.3, **{**SETTINGS, "epochs": 1})
+    assert found.mismatches == 0
+    assert found.compared == 9 * 6 * (CLASSES if head == "membrane" else 48)
+    wrong = adapt_module.simulate
+
+    def other(network, given_frames):
+        trace = wrong(network, given_frames)
+        values = trace.membrane if head == "membrane" else trace.spikes
+        values[0, 1, 2] ^= 1
+        return trace
+
+    monkeypatch.setattr(adapt_module, "simulate", other)
+    assert adapt(nn.Sequential(*layers), given, holdout=0.3, **{**SETTINGS, "epochs": 1}).mismatches == 1
