@@ -50,20 +50,21 @@ def test_the_same_seed_gives_the_same_file(files, tmp_path):
 
 
 def test_a_reader_that_fails_is_a_violation(files, tmp_path, monkeypatch):
-    monkeypatch.setitem(fuzz.CHECKS, "net", lambda path: {}["no such key"])
+    monkeypatch.setitem(fuzz.JUDGES, "net", lambda path: {}["no such key"])
     outcome, message, _ = fuzz.judge("net", 1, 1, tmp_path, files)
     assert (outcome, message) == ("violation", "KeyError: 'no such key'")
 
 
 def test_the_command_counts_every_file(tmp_path):
-    """Two processes, their shares together, and the exit code of a run without violations."""
+    """Two processes, every kind, their shares together, and the exit code of a run without violations."""
+    files = len(fuzz.CYCLE)
     ran = subprocess.run(
-        [sys.executable, fuzz.__file__, "--files", "24", "--seed", "2", "--data", str(tmp_path)],
+        [sys.executable, fuzz.__file__, "--files", str(files), "--seed", "2", "--data", str(tmp_path)],
         capture_output=True, text=True, timeout=3600,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "24 damaged files" in ran.stdout
-    assert ran.stdout.count(" 0 violations") == 4
+    assert f"{files} damaged files" in ran.stdout
+    assert ran.stdout.count(" 0 violations") == len(fuzz.JUDGES)
 
 
 def test_a_message_steers_no_terminal():
