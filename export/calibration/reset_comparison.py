@@ -60,7 +60,7 @@ class ResetComparison:
     def line(self) -> str:
         """The result as one line of text."""
         share = (
-            f"{self.integers_differ:,} of {self.entries:,} ({100 * self.integers_differ / max(self.entries, 1):.2g} %)"
+            f"{self.integers_differ:,} of {self.entries:,} ({100 * self.integers_differ / max(self.entries, 1):.3g} %)"
         )
         text = (
             f"check: {self.described}, {share} entries of {self.layer} and {self.classes_differ:,} of "

@@ -36,6 +36,7 @@ class GraphMetadata:
         bias: treatment of a bias before a neuron with synaptic current: "refuse" or "neuron" (a bias neuron).
         allow_vector: whether neurons of one layer may have different decays.
         fires_at: ">": neurons fire above their threshold; ">=": also where v equals it.
+        row_scales: groups of rows with a weight scale of their own: of every layer, or by name of a layer.
     """
 
     dt_s: float
@@ -48,6 +49,7 @@ class GraphMetadata:
     bias: str = "refuse"
     allow_vector: bool = False
     fires_at: str = ">"
+    row_scales: int | Mapping[str, int] = 1
 
     def to_json(self) -> dict[str, Any]:
         """The fields as a JSON object."""
@@ -61,6 +63,7 @@ class GraphMetadata:
             "bias": self.bias,
             "allow_vector": self.allow_vector,
             "fires_at": self.fires_at,
+            "row_scales": self.row_scales if isinstance(self.row_scales, int) else dict(self.row_scales),
             "notes": list(self.notes),
         }
 
@@ -102,7 +105,16 @@ class GraphMetadata:
             bias=bias,
             allow_vector=allow_vector,
             fires_at=fires_at,
+            row_scales=_row_scales(found.get("row_scales", 1)),
         )
+
+
+def _row_scales(found: object) -> int | dict[str, int]:
+    if type(found) is int:
+        return found
+    if isinstance(found, dict) and all(type(count) is int for count in found.values()):
+        return {_legible(name): count for name, count in found.items()}
+    raise ValueError("row_scales is neither a number nor a table of numbers")
 
 
 def metadata_path(path: str | os.PathLike[str]) -> Path:

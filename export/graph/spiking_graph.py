@@ -50,6 +50,8 @@ class SpikingGraph:
         bias: treatment of a bias before a neuron with synaptic current: "refuse" or "neuron" (a bias neuron).
         allow_vector: whether neurons of a layer may have different decays, which only simulators support.
         fires_at: ">", as the chip: a neuron fires above its threshold; ">=": also where v equals it.
+        row_scales: groups of rows with a weight scale of their own: one number for every layer, or numbers by name of a
+            layer's weights or neurons.
         framework: name of the framework whose conventions the nodes were read by; "" for NIR's own.
         origins: sources of `dt_s` and `reset`.
         notes: assumptions that were made when the graph was loaded.
@@ -67,6 +69,7 @@ class SpikingGraph:
     bias: str = "refuse"
     allow_vector: bool = False
     fires_at: str = ">"
+    row_scales: int | Mapping[str, int] = 1
     framework: str = ""
     origins: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -128,6 +131,7 @@ class SpikingGraph:
                 bias=self.bias,
                 allow_vector=self.allow_vector,
                 fires_at=self.fires_at,
+                row_scales=self.row_scales,
             ),
         )
 
@@ -182,6 +186,7 @@ def load_graph(
             bias=metadata.bias if bias is None else bias,
             allow_vector=metadata.allow_vector if allow_vector is None else allow_vector,
             fires_at=metadata.fires_at,
+            row_scales=metadata.row_scales,
             origins={"dt_s": "the metadata file", "reset": "the metadata file"},
             notes=metadata.notes,
         )

@@ -68,9 +68,9 @@ def explain(graph: SpikingGraph, network: IntegerNetwork, rows: list[LayerReport
     """
     layers = {row.name: (layer, row) for layer, row in zip(network.layers, rows, strict=True)}
     owner = {name: row.name for row in rows for name in (*row.folded, row.neuron, row.name)}
-    records = [_metadata_record(graph)]
-    explained: set[str] = set()
     laid = lay_out(graph) if needs_layout(graph) else None
+    records = [_metadata_record(graph if laid is None else laid.graph)]
+    explained: set[str] = set()
     records += [*_folded(graph, laid), *_parted(graph, laid)] if laid is not None else []
     if INPUT_LAYER in layers:
         records.append(_added(*layers[INPUT_LAYER]))
@@ -102,7 +102,7 @@ def _parted(graph: SpikingGraph, laid: LaidOut) -> list[NodeRecord]:
         NodeRecord(
             node=name,
             kind=type(graph.nir_graph.nodes[name]).__name__,
-            rewrite=f"{len(parts)} layers with one set of decays each: "
+            rewrite=f"{len(parts)} layers with {parts[0].shares} each: "
             + listed([f"{part.name} ({part.neurons.size:,} neuron{'s' * (part.neurons.size > 1)})" for part in parts]),
         )
         for name, parts in laid.parts.items()

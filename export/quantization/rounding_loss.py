@@ -100,16 +100,21 @@ def _weight_sentences(
         if searched
         else "--calibrate FRAMES.npz searches a scale that clips the few large weights instead"
     )
+    apart = ""
+    if layer.weight_rec is None and np.all(np.asarray(layer.i_decay) == DECAY_ONE):
+        apart = "; --row-scales 2 gives small rows a scale of their own, in a layer of their own"
     sentences = []
     if loss.dead_rows:
         sentences.append(
             f"rounding left {loss.dead_rows} of {len(norms)} {what} without any weight ({listed(loss.dead)}"
-            f"{', ...' if loss.dead_rows > len(loss.dead) else ''}), beside far larger weights: {out}"
+            f"{', ...' if loss.dead_rows > len(loss.dead) else ''}), beside far larger weights: {out}{apart}"
         )
     elif loss.zeroed > MOST_LOST * weights:
         sentences.append(f"{loss.zeroed:,} of {weights:,} weights became 0, beside far larger ones: {out}")
     elif loss.row_error > COARSE_ROW:
-        sentences.append(f"the weights of row {loss.worst_row} are off by {loss.row_error:.2g} of their norm: {out}")
+        sentences.append(
+            f"the weights of row {loss.worst_row} are off by {loss.row_error:.2g} of their norm: {out}{apart}"
+        )
     return sentences
 
 

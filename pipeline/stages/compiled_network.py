@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from spikeport.export.calibration.report import CalibrationReport
     from spikeport.export.formats.frame_reader import FrameReader
     from spikeport.export.graph.spiking_graph import SpikingGraph
+    from spikeport.export.lowering.branches.row_scales import RowScales
     from spikeport.export.mapping.limits import LimitReport
     from spikeport.export.quantization.clones import Clones
     from spikeport.export.quantization.explain import NodeRecord
@@ -71,6 +72,13 @@ class CompiledNetwork:
     def dt_s(self) -> float | None:
         """Time step in seconds; None if it is unknown, as in a .net file."""
         return None if self.graph is None else self.graph.dt_s
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Assumptions about the graph, and what its layout as one chain changed; none for a .net file."""
+        from spikeport.export.lowering.branches.one_chain import one_chain
+
+        return () if self.graph is None else one_chain(self.graph).notes
 
     def explain(self) -> Explanation:
         """The conversion of each node of the graph, with float values, integers and errors.
@@ -141,6 +149,7 @@ def quantize(
     *,
     bits: int = 8,
     clones: Clones = 1,
+    row_scales: RowScales | None = None,
     calibrate: np.ndarray | FrameReader | None = None,
     labels: np.ndarray | None = None,
     message_bits: int = 0,
@@ -154,6 +163,9 @@ def quantize(
         clones: copies of each neuron, which fire together, for log2(clones) more bits of the weights that leave them:
             one number for every layer but the last, or numbers by name of a layer or "input". The reports of the layers
             say what they cost.
+        row_scales: groups of rows with a weight scale of their own, for layers in which few rows have much larger
+            weights than the threshold: one number for every layer, or numbers by name of a layer. Each group is a layer
+            on the chip, with relays beside it. None: those of the graph, which has one by default.
         calibrate: frames `[N, T, *input_shape]` on which the scale of each layer is searched; None: max-abs scales.
         labels: classes `[N]` of these frames, for the accuracies of the calibration report.
         message_bits: bits of the counts at the input (graded spikes, Loihi 2); 0: binary spikes.
@@ -169,6 +181,8 @@ def quantize(
     from spikeport.export.quantization.quantize import quantize as quantize_graph
 
     report = None
+    if row_scales is not None:
+        graph = replace(graph, row_scales=row_scales)
     if calibrate is None:
         network, layers = quantize_graph(graph, bits=bits, clones=clones)
     else:

@@ -160,8 +160,8 @@ class _NirExport:
     ) -> ExportedFiles:
         from spikeport.export.formats.netx.write import write_netx
 
-        notes = list(graph.notes)
         compiled = self._compiled(graph, bits, clones, message_bits, progress)
+        notes = list(compiled.notes)
         network = compiled.network
         if message_bits:
             notes.append(f"inputs are counts of {message_bits} bits: Loihi 2's graded spikes, Loihi 1 has none")

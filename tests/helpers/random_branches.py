@@ -11,6 +11,7 @@ import nir
 import numpy as np
 
 from spikeport.export.graph.spiking_graph import SpikingGraph
+from spikeport.export.lowering.branches.one_chain import LaidOut
 
 KINDS = {
     "sum of currents", "sum of spikes", "shortcut", "strided", "several inputs", "several outputs", "recurrence"
@@ -27,6 +28,16 @@ def inputs_of(graph: nir.NIRGraph, frames: np.ndarray) -> dict[str, np.ndarray]:
             channels = int(node.input_type["input"][0])
             found[name] = frames[:, first : first + channels]
             first += channels
+    return found
+
+
+def spikes_of(name: str, laid: LaidOut, layers: list[np.ndarray], size: int) -> np.ndarray:
+    """Spikes `[T, size]` of a population of the graph, whole or in parts, from those of every layer `[T, ...]`."""
+    found = np.full((len(layers[0]), size), 2.0)
+    for each in laid.parts.get(name, (None,)):
+        layer, places = laid.places[name if each is None else each.name]
+        neurons = np.arange(size) if each is None else each.neurons.ravel()
+        found[:, neurons] = layers[layer].reshape(len(found), -1)[:, places.ravel()]
     return found
 
 

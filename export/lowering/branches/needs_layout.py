@@ -21,12 +21,12 @@ def needs_layout(graph: SpikingGraph) -> bool:
     """Whether a graph has branches, or a layer that cannot be one layer on the chip as it stands.
 
     Such layers are those whose neurons cannot share their parameters, recurrent convolutions, and convolutions into
-    which a pool or scale beside them does not fold.
+    which a pool or scale beside them does not fold. Rows with scales of their own are in different layers too.
 
     Args:
         graph: the graph.
     """
-    if not is_chain(graph.nir_graph):
+    if not is_chain(graph.nir_graph) or graph.row_scales != 1:
         return True
     steps = graph.chain()
     if any(step.recurrence and len(step.input_shape) == 3 for step in steps) or _needs_matrices(steps, graph.dt_s):

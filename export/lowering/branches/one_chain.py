@@ -17,7 +17,7 @@ import nir
 import numpy as np
 
 from spikeport.errors import UserError
-from spikeport.export.graph.parameters import Value, one_value
+from spikeport.export.graph.parameters import one_value
 from spikeport.export.graph.spiking_graph import SpikingGraph
 from spikeport.export.lowering.branches.carriers import Stage, places_text
 from spikeport.export.lowering.branches.kernels import as_dense
@@ -25,10 +25,10 @@ from spikeport.export.lowering.branches.last_layer import moved_places, output_p
 from spikeport.export.lowering.branches.merged_layer import MergedLayer, convolution, matrix
 from spikeport.export.lowering.branches.needs_layout import needs_layout
 from spikeport.export.lowering.branches.parts import split, split_words
-from spikeport.export.lowering.branches.populations import Part, Population, populations, scale_of
+from spikeport.export.lowering.branches.populations import Part, Population, populations, scale_of, shared_decay
 from spikeport.export.lowering.branches.prune import with_rows, without_unread_relays
 from spikeport.export.lowering.branches.relays import slow_current_fault
-from spikeport.export.network.fixed_point import DECAY_ONE
+from spikeport.export.lowering.branches.row_scales import asked_of, whole_words
 from spikeport.values import Shape
 
 
@@ -74,9 +74,12 @@ def lay_out(graph: SpikingGraph) -> LaidOut:
             would be too large, a node cannot be part of a layer, or a population would become too many layers.
     """
     found = populations(graph.nir_graph, graph.dt_s)
-    if not graph.allow_vector:
-        found = split(found, graph.scales, _read_membranes(graph, found))
-    return _Layout(graph, found).laid_out()
+    whole = _read_membranes(graph, found)
+    asked, notes = asked_of(found, graph.row_scales, graph.scales, whole)
+    if asked or not graph.allow_vector:
+        found = split(found, graph.scales, whole, asked, own_decays=not graph.allow_vector)
+    notes += whole_words([name for name, count in asked.items() if count > 1 and name in found])
+    return _Layout(replace(graph, notes=(*graph.notes, *notes)), found).laid_out()
 
 
 def _read_membranes(graph: SpikingGraph, found: dict[str, Population]) -> set[str]:
@@ -145,7 +148,7 @@ class _Layout:
         self.notes += [f"{name} became {text}" for name, text in words.items()]
         graph = nir.NIRGraph(self.nodes, self.edges, metadata=self.graph.nir_graph.metadata, type_check=False)
         notes = (*self.graph.notes, *self.notes)
-        chain = replace(self.graph, nir_graph=graph, scales=self.scales, notes=notes)
+        chain = replace(self.graph, nir_graph=graph, scales=self.scales, row_scales=1, notes=notes)
         return LaidOut(
             graph=chain,
             places=self.places,
@@ -219,9 +222,11 @@ class _Layout:
         step = population.step
         assert step is not None
         scale = self._scale(population)
-        decays = [_shared_decay(value) for value in (step.i_decay, step.v_decay)]
+        decays = [shared_decay(value) for value in (step.i_decay, step.v_decay)]
         threshold = None if scale is None else np.asarray(one_value(np.asarray(step.threshold))).tobytes()
-        return (*decays, threshold, population.silent, scale)
+        part = population.part
+        alone = part.name if part is not None and part.by_scale else None  # beside others it would share their scale
+        return (*decays, threshold, population.silent, scale, alone)
 
     def _scale(self, population: Population) -> float | None:
         return scale_of(population, self.graph.scales)
@@ -282,15 +287,6 @@ class _Layout:
 
     def _note_outputs(self, sizes: list[tuple[str, int]]) -> None:
         self.notes.append(f"the outputs follow each other: {places_text(sizes)}")
-
-
-def _shared_decay(value: Value) -> object:
-    """What two populations in one layer have in common: the decay in integers, and whether it is none or whole."""
-    values = np.asarray(value)
-    mantissas = np.rint(DECAY_ONE * values)
-    if np.any(mantissas != mantissas.flat[0]):
-        return values.tobytes()
-    return float(mantissas.flat[0]), bool(np.all(values == 0)), bool(np.all(values == 1))
 
 
 def flatten(shape: Shape) -> nir.Flatten:

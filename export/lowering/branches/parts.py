@@ -1,5 +1,7 @@
 """Splits a population whose neurons have decays of their own into parts of one decay each. The rewrite is exact.
 
+On request, parts hold rows of like size, so that each has a scale of its own (`row_scales`).
+
 Every neuron keeps its weights, its bias, its threshold and its decays; parts are only computed in different layers.
 """
 
@@ -17,6 +19,7 @@ from spikeport.export.graph.parameters import Value, beside, per_row
 from spikeport.export.graph.structure import refuse
 from spikeport.export.lowering.branches.kernels import as_dense, plain_kernel
 from spikeport.export.lowering.branches.populations import Part, Path, Population, scale_of
+from spikeport.export.lowering.branches.row_scales import row_groups
 from spikeport.export.lowering.discretize import EulerStep
 from spikeport.export.lowering.folded_layer import FoldedLayer
 from spikeport.export.lowering.path_folding import recurrent_weights
@@ -27,14 +30,21 @@ PARTS_LIMIT = 64  # layers that one population becomes at most
 FLOAT32 = 2.0**-22  # relative distance from an integer that may come from storage in float32
 
 
-def split(found: dict[str, Population], scales: Mapping[str, float], whole: set[str]) -> dict[str, Population]:
-    """Populations with one set of decays each, in an order of execution.
+def split(
+    found: dict[str, Population], scales: Mapping[str, float], whole: set[str], row_scales: Mapping[str, int],
+    *, own_decays: bool = True,
+) -> dict[str, Population]:  # fmt: skip
+    """Populations with one set of decays each, and with a scale for each group of rows where that was asked for.
+
+    They are in an order of execution.
 
     Args:
         found: the populations.
         scales: scales of weight nodes that are on an integer grid already. A population behind such weights is also
             split where thresholds differ, since a row that is rescaled would leave the grid.
         whole: names of populations that stay as they are.
+        row_scales: groups of rows with scales of their own, by name of a population.
+        own_decays: whether a layer may not have neurons of different decays.
 
     Raises:
         UserError: a population would become too many layers, or its parts are connected by recurrent weights.
@@ -48,15 +58,19 @@ def split(found: dict[str, Population], scales: Mapping[str, float], whole: set[
         if p.step is None or name in whole:
             result[name] = p
             continue
-        if needs_matrix(p.step, p.shape):
-            p = _flat(p)
-        assert p.step is not None
         loop = recurrent_weights(p.neuron) if p.neuron is not None and p.neuron.recurrence else None
-        groups = own_groups(
-            [path.layer for path in p.paths], p.step, p.shape, scale_of(p, scales), None if loop is None else loop[0]
-        )
+        groups = np.zeros(p.shape, dtype=np.int64)
+        if own_decays:
+            if needs_matrix(p.step, p.shape):
+                p = _flat(p)
+            assert p.step is not None
+            layers, weight_rec = [path.layer for path in p.paths], None if loop is None else loop[0]
+            groups = own_groups(layers, p.step, p.shape, scale_of(p, scales), weight_rec)
+        by_scale = row_groups(p, row_scales[name]) if row_scales.get(name, 1) > 1 else None
+        if by_scale is not None:
+            groups = _ranked([groups, by_scale], p.shape)
         try:
-            made = _parts(p, groups, loop)
+            made = _parts(p, groups, loop, by_scale=by_scale is not None)
         except UserError as fault:
             faults.append(fault)
             continue
@@ -75,7 +89,7 @@ def split_words(parts: Mapping[str, Sequence[Part]], relays: Sequence[int]) -> d
         relays: number of relays of each layer of the chain.
     """
     return {
-        name: f"{len(own)} layers with one set of decays each; the chain has {sum(relays):,} relays"
+        name: f"{len(own)} layers with {own[0].shares} each; the chain has {sum(relays):,} relays"
         for name, own in parts.items()
     }
 
@@ -105,6 +119,11 @@ def _groups(step: EulerStep, shape: Shape, *, by_threshold: bool) -> np.ndarray:
     keys = [np.rint(DECAY_ONE * value) for value in decays] + [value == 0 for value in decays]
     if by_threshold:
         keys.append(np.asarray(step.threshold))
+    return _ranked(keys, shape)
+
+
+def _ranked(keys: Sequence[np.ndarray], shape: Shape) -> np.ndarray:
+    """Number of each combination of keys, int64 of `shape`; rarer ones have lower numbers."""
     rows = np.stack([np.broadcast_to(np.reshape(key, shape) if key.ndim else key, shape).ravel() for key in keys])
     _, first, group, count = np.unique(rows, axis=1, return_index=True, return_inverse=True, return_counts=True)
     rank = np.empty(len(first), dtype=np.int64)
@@ -146,7 +165,9 @@ def _flat(p: Population) -> Population:
     return replace(p, shape=shape, paths=paths, step=_mapped(p.step, np.ravel))
 
 
-def _parts(p: Population, groups: np.ndarray, loop: tuple[np.ndarray, np.ndarray] | None) -> list[Population]:
+def _parts(
+    p: Population, groups: np.ndarray, loop: tuple[np.ndarray, np.ndarray] | None, *, by_scale: bool
+) -> list[Population]:
     count = int(groups.max()) + 1
     if count == 1:
         return [p]
@@ -171,7 +192,8 @@ def _parts(p: Population, groups: np.ndarray, loop: tuple[np.ndarray, np.ndarray
         )  # fmt: skip
     if not on_grid:
         p = _flat(p)
-    return [_part(p, index, groups, loop, on_grid=on_grid) for index in range(count)]
+    made = [_part(p, index, groups, loop, on_grid=on_grid) for index in range(count)]
+    return [replace(each, part=replace(each.part, by_scale=True)) if by_scale and each.part else each for each in made]
 
 
 def _part(

@@ -17,11 +17,13 @@ from spikeport.errors import UserError
 from spikeport.export.graph.chain import ChainNode, recurrent_nodes, shape_of_input
 from spikeport.export.graph.flatten import neighbors
 from spikeport.export.graph.node_kinds import INTEGRATORS, NEURONS
+from spikeport.export.graph.parameters import Value
 from spikeport.export.graph.shapes import output_shape
 from spikeport.export.graph.structure import listed, recurrences_of
 from spikeport.export.lowering.discretize import EulerStep, euler_step
 from spikeport.export.lowering.folded_layer import FoldedLayer
 from spikeport.export.lowering.path_folding import fold_path
+from spikeport.export.network.fixed_point import DECAY_ONE
 from spikeport.values import Shape
 
 PATHS_LIMIT = 1 << 12  # paths to one population
@@ -50,16 +52,23 @@ class Part:
         of: name of the population.
         index: number of the part.
         neurons: where its neurons lie in the flat population, int64 of the part's shape.
+        by_scale: whether it is a part because its rows have a scale of their own.
     """
 
     of: str
     index: int
     neurons: np.ndarray
+    by_scale: bool = False
 
     @property
     def name(self) -> str:
         """Name of the part."""
         return f"{self.of}[{self.index}]"
+
+    @property
+    def shares(self) -> str:
+        """What its neurons share and those of other parts do not, for people."""
+        return "one row scale" if self.by_scale else "one set of decays"
 
 
 @dataclass(frozen=True)
@@ -108,6 +117,19 @@ def scale_of(population: Population, scales: Mapping[str, float]) -> float | Non
             hint="quantize the branches that are added with one scale",
         )  # fmt: skip
     return given.pop()
+
+
+def shared_decay(value: Value) -> object:
+    """What two populations in one layer have in common: the decay in integers, and whether it is none or whole.
+
+    Args:
+        value: the decay, one number or one for each neuron.
+    """
+    values = np.asarray(value)
+    mantissas = np.rint(DECAY_ONE * values)
+    if np.any(mantissas != mantissas.flat[0]):
+        return values.tobytes()
+    return float(mantissas.flat[0]), bool(np.all(values == 0)), bool(np.all(values == 1))
 
 
 def populations(graph: nir.NIRGraph, dt_s: float) -> dict[str, Population]:

@@ -40,6 +40,10 @@ def foreign(tmp_path: Path) -> Path:
         ),
         (lambda text: text.replace('"scales": {', '"scales": {"cell": 2.0, '), "'cell', which is not a weight node"),
         (lambda text: text.replace("64.0", "-64.0"), "the scale of conv is not a number above 0"),
+        (
+            lambda text: text.replace('"row_scales": 1', '"row_scales": [2]'),
+            "row_scales is neither a number nor a table",
+        ),
         (lambda text: text.replace("    11\n", "    12\n"), r"input shape \(2, 6, 12\) contradicts"),
     ],
 )

@@ -28,7 +28,13 @@ def lif(shape, *, tau=2e-3, threshold=1.0):
 @pytest.mark.parametrize(
     ("case", "dead", "zeroed", "float_spikes", "sentence"),
     [
-        ("dead-row", (0,), 10, [100, 100], r"1 of 2 output neurons without any weight \(0\).*--calibrate FRAMES.npz"),
+        (
+            "dead-row",
+            (0,),
+            10,
+            [100, 100],
+            r"1 of 2 output neurons without any weight \(0\).*--calibrate FRAMES.npz.*--row-scales",
+        ),
         ("dead-outlier", (), 9, [200], r"9 of 10 weights became 0.*--calibrate FRAMES.npz"),
         ("dead-channel", (0,), 2, [1600, 1600], r"1 of 2 output channels without any weight \(0\).*--calibrate"),
     ],

@@ -9,7 +9,7 @@ import nir
 import numpy as np
 import pytest
 from nir_oracle import run_nodes
-from random_branches import DT, RandomBranches, inputs_of
+from random_branches import DT, RandomBranches, inputs_of, spikes_of
 
 from spikeport.errors import UserError
 from spikeport.export.backends.compare_backends import compare_backends
@@ -17,18 +17,8 @@ from spikeport.export.backends.reference.simulate import simulate
 from spikeport.export.graph.node_kinds import SPIKING
 from spikeport.export.graph.spiking_graph import SpikingGraph
 from spikeport.export.lowering.branches.needs_layout import needs_layout
-from spikeport.export.lowering.branches.one_chain import LaidOut, lay_out
+from spikeport.export.lowering.branches.one_chain import lay_out
 from spikeport.export.quantization.quantize import quantize
-
-
-def spikes_of(name: str, laid: LaidOut, layers: list[np.ndarray], size: int) -> np.ndarray:
-    """Spikes `[T, size]` of a population of the graph, whole or in parts, from those of every layer `[T, ...]`."""
-    found = np.full((len(layers[0]), size), 2.0)
-    for each in laid.parts.get(name, (None,)):
-        layer, places = laid.places[name if each is None else each.name]
-        neurons = np.arange(size) if each is None else each.neurons.ravel()
-        found[:, neurons] = layers[layer].reshape(len(found), -1)[:, places.ravel()]
-    return found
 
 
 @pytest.mark.parametrize("seed", range(60))
