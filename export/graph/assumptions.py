@@ -13,6 +13,8 @@ from spikeport.errors import UserError
 from spikeport.export.graph.chain import single, with_input_shape
 from spikeport.values import Shape
 
+NO_IF_NODES = "the unit of r in IF nodes was given, and there are none"
+
 
 def with_given_shape(path: str | os.PathLike[str], graph: nir.NIRGraph, given: Shape) -> nir.NIRGraph:
     """Sets the input shape of a graph.
@@ -155,7 +157,9 @@ def with_if_gain(
     names = list(found)
     if if_gain not in (None, "per_step", "per_second"):
         raise UserError(f"if_gain {if_gain!r} is unknown", hint="use per_step or per_second")
-    if not names or if_gain == "per_second":
+    if not names:
+        return graph, () if if_gain is None else (NO_IF_NODES,)
+    if if_gain == "per_second":
         return graph, ()
     if if_gain is None:
         gains = np.concatenate([np.ravel(node.r) for node in found.values()]) * dt_s

@@ -258,7 +258,9 @@ def _as_run(
     if row.files != ".nir":
         raise UserError(f"{row.title} writes {row.files} files, not .nir files", where=str(path),
                         hint="name the framework that wrote this file")  # fmt: skip
+    of_integrators: tuple[str, ...] = ()
     if if_gain is not None:
+        _, of_integrators = with_if_gain(path, graph, 1.0, if_gain)
         row = replace(row, if_gain=if_gain)
     origin = "given"
     if dt_s is None:
@@ -267,7 +269,7 @@ def _as_run(
     _check_dt(dt_s)
     notes = [f"read as {row.title} runs it: dt {dt_s:g} s ({origin}), v {row.fires_at} threshold"]
     notes += [f"{row.title}: {row.caveats}"] if row.caveats else []
-    return as_run(graph, row, dt_s), dt_s, tuple(notes), origin
+    return as_run(graph, row, dt_s), dt_s, (*notes, *of_integrators), origin
 
 
 def _check_dt(dt_s: float) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from spikeport.pipeline.cli.console import show
-from spikeport.pipeline.cli.options import Dt, IfGain, InputShape, Json, Quiet, Reset, shape_of
+from spikeport.pipeline.cli.options import Dt, From, IfGain, InputShape, Json, Quiet, Reset, shape_of
 
 
 def profile(
@@ -52,6 +52,7 @@ def profile(
     dt: Dt = None,
     reset: Reset = None,
     if_gain: IfGain = None,
+    framework: From = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -78,6 +79,7 @@ def profile(
             dt_s=dt,
             reset=reset,
             if_gain=if_gain,
+            framework=framework,
             progress=progress,
         )
     show(found.values, json, [*found.lines(), *map(str, found.files)])

@@ -49,7 +49,7 @@ def simulate(
             "--samples", min=1, help="Simulate this many samples, drawn by class if there are labels. [default: all]"
         ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the draw.")] = 0,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of the draw. [default: 0]")] = None,
     clip: Annotated[bool, typer.Option("--clip", help="Clip counts to the largest input of the network.")] = False,
     memory: Annotated[
         str | None,
@@ -59,16 +59,24 @@ def simulate(
             help="Memory limit of the reference, e.g. 512M or 4G. [default: a quarter of the free memory, at most 4G]",
         ),
     ] = None,
-    device: Annotated[str, typer.Option("--device", help="Device of the reference: cpu, cuda or cuda:N.")] = "cpu",
+    device: Annotated[
+        str | None, typer.Option("--device", help="Device of the reference: cpu, cuda or cuda:N. [default: cpu]")
+    ] = None,
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Number of Lava processes. [default: one per core]")
     ] = None,
     timeout_s: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", min=1, help="Time limit of Lava, in seconds.")
-    ] = 1800.0,
+        float | None,
+        typer.Option("--timeout", metavar="SECONDS", min=1, help="Time limit of Lava, in seconds. [default: 1800]"),
+    ] = None,
     case: Annotated[
-        Path, typer.Option("--case", metavar="DIR", help="Folder for the first divergence, which `replay` reads.")
-    ] = Path("divergence"),
+        Path | None,
+        typer.Option(
+            "--case",
+            metavar="DIR",
+            help="Folder for the first divergence of two backends, which `replay` reads. [default: divergence]",
+        ),
+    ] = None,
     input_shape: InputShape = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -79,6 +87,7 @@ def simulate(
 
     Example: `spikeport simulate student.net --input test-frames.npz --backend both --samples 20`
     """
+    from spikeport.export.backends.lava.backend import LavaBackend
     from spikeport.export.backends.reference.simulate import check_device
     from spikeport.export.formats.frames_file import open_frames
     from spikeport.export.formats.netx.write import read_netx
@@ -94,14 +103,20 @@ def simulate(
         )
     if out is not None:
         check_file(out, "spike trace", is_trace, reads=(net, frames))
-    check_device(device)
+    check_device(device or "cpu")
+    if seed is not None and samples is None:
+        raise UserError("all samples are simulated, none is drawn", where="--seed", hint="give --samples too")
     backends = chosen(backend, device=device, memory_bytes=bytes_of(memory), workers=workers, timeout_s=timeout_s)
+    if case is not None and len(backends) == 1:
+        raise UserError(
+            "one backend alone has no divergence", where="--case", hint="give two backends, or leave it out"
+        )
     network = read_netx(net, shape_of(input_shape))
     inputs, labels = open_frames(
         frames, network.input_shape, network.input_limit, lowest=network.input_lowest, clip=clip,
         outputs=network.outputs,
     )  # fmt: skip
-    drawn = draw(len(inputs) if samples is None else samples, len(inputs), labels, seed=seed)
+    drawn = draw(len(inputs) if samples is None else samples, len(inputs), labels, seed=seed or 0)
     rows = None if drawn.whole else drawn.rows
     given: Any = inputs if rows is None else inputs[rows]
     labels = labels if labels is None else labels[drawn.rows]
@@ -113,12 +128,17 @@ def simulate(
         job = Job(network=network, frames=given, labels=labels, rows=rows, progress=report_progress)
         if backend == "reference":
             done = in_reference(
-                job, keep=out is not None, per_step=per_step, memory_bytes=bytes_of(memory), device=device
+                job, keep=out is not None, per_step=per_step, memory_bytes=bytes_of(memory), device=device or "cpu"
             )
         elif len(backends) == 1:
             done = in_backend(job, backends[0])
         else:
-            done = simulate_and_compare(job, (backends[0], backends[1]), case, timeout_s=timeout_s)
+            done = simulate_and_compare(
+                job,
+                (backends[0], backends[1]),
+                case or Path("divergence"),
+                timeout_s=timeout_s or LavaBackend.timeout_s,
+            )
     if rows is not None:
         done.result["drawn"] = drawn.as_dict()
         done.lines.append(words(drawn.as_dict(), "samples"))

@@ -60,19 +60,19 @@ class Simulated:
 
 
 def chosen(
-    names: str, *, device: str, memory_bytes: int | None, workers: int | None, timeout_s: float
+    names: str, *, device: str | None, memory_bytes: int | None, workers: int | None, timeout_s: float | None
 ) -> tuple[Backend, ...]:
     """The backends of --backend, with their options.
 
     Args:
         names: "both", or names of one or two backends, separated by a comma; see `backend_of`.
-        device: device of the reference.
+        device: device of the reference; None: the CPU.
         memory_bytes: memory limit of the reference; None: the default.
         workers: number of Lava processes; None: the default.
-        timeout_s: time limit of Lava in seconds.
+        timeout_s: time limit of Lava in seconds; None: the default.
 
     Raises:
-        UserError: a name is unknown, or there are more than two.
+        UserError: a name is unknown, there are more than two, or none of them takes an option.
     """
     from spikeport.export.backends.lava.backend import LavaBackend
     from spikeport.export.backends.reference.backend import ReferenceBackend
@@ -82,12 +82,23 @@ def chosen(
     for name in ("reference,lava" if names == "both" else names).split(","):
         backend = backend_of(name.strip())
         if isinstance(backend, ReferenceBackend):
-            backend = replace(backend, device=device, memory_bytes=memory_bytes)
+            backend = replace(backend, device=device or "cpu", memory_bytes=memory_bytes)
         elif isinstance(backend, LavaBackend):
-            backend = replace(backend, workers=workers, timeout_s=timeout_s)
+            backend = replace(backend, workers=workers, timeout_s=timeout_s or backend.timeout_s)
         found.append(backend)
     if len(found) > 2:
         raise UserError(f"{len(found)} backends are given, two can be compared", where="--backend")
+    for kind, options in (
+        (ReferenceBackend, {"--device": device, "--memory": memory_bytes}),
+        (LavaBackend, {"--workers": workers, "--timeout": timeout_s}),
+    ):
+        given = [word for word, value in options.items() if value is not None]
+        if "--timeout" in given and len(found) > 1:
+            given.remove("--timeout")  # a comparison hands it to any backend
+        if given and not any(isinstance(backend, kind) for backend in found):
+            name = kind().name
+            raise UserError(f"{' and '.join(given)} is for backend {name} alone", where="--backend",
+                            hint=f"leave it out, or name {name}")  # fmt: skip
     return tuple(found)
 
 
@@ -156,7 +167,7 @@ def simulate_and_compare(
         job: the samples.
         backends: the two backends.
         case_folder: folder for the case of the first divergence.
-        timeout_s: time limit in s.
+        timeout_s: time limit of the second backend in s.
     """
     from spikeport.export.backends.compare import pair_key
     from spikeport.export.backends.compare_backends import compare_backends

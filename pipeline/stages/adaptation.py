@@ -14,8 +14,10 @@ from spikeport.files import write_json
 from spikeport.pipeline.stages.adaptation_result import SCHEMA, Adaptation
 from spikeport.pipeline.stages.adaptation_source import Frames, Reset, frames_of, network_name, source_of
 from spikeport.pipeline.stages.compiled_network import CompiledNetwork
+from spikeport.pipeline.stages.given_frames import refuse_labels
 from spikeport.pipeline.stages.outputs import check_folder
 from spikeport.pipeline.stages.settings import PathLike
+from spikeport.pipeline.stages.source_options import ADAPT, refuses_unused
 from spikeport.progress import NamedProgress
 from spikeport.values import Shape
 
@@ -26,9 +28,11 @@ if TYPE_CHECKING:
     from spikeport.pipeline.adaptation.adapt import AdaptResult, AdaptSettings
     from spikeport.pipeline.adaptation.source import Source
 
+HOLDOUT = 0.1
 SUMMARY, CHECKPOINT, METRICS = "adaptation.json", "checkpoint.safetensors", "metrics.jsonl"
 
 
+@refuses_unused(ADAPT)
 def adapt(
     source: PathLike | nn.Module,
     frames: Frames,
@@ -51,7 +55,7 @@ def adapt(
     rotation: float = 10.0,
     scale: float = 0.1,
     event_drop: float = 0.2,
-    holdout: float = 0.1,
+    holdout: float = HOLDOUT,
     message_bits: int = 0,
     lava_samples: int = 0,
     seed: int = 0,
@@ -99,7 +103,8 @@ def adapt(
         The adapted network, and agreement, accuracy and rates of source, nearest, rounded and adapted network.
 
     Raises:
-        UserError: a node has no neighbor on the chip, the frames do not fit, or `out` holds something else.
+        UserError: a node has no neighbor on the chip, the frames do not fit, an option has no meaning for the source or
+            the frames, or `out` holds something else.
         MissingDependencyError: Lava is asked for and not installed.
     """
     from spikeport.pipeline.adaptation.adapt import AdaptSettings, adapt_source
@@ -109,6 +114,7 @@ def adapt(
         epochs=epochs, batch=batch, lr=lr, shift=shift, rotation=rotation, scale=scale, event_drop=event_drop,
         seed=seed, message_bits=message_bits, threads=threads, widen=widen,
     )  # fmt: skip
+    _refuse_unused(found, settings, check, check_labels, holdout, resume=resume and out is None)
     name = "adapted" if not isinstance(source, (str, os.PathLike)) else network_name(source)
     folder = None if out is None else _folder(Path(out), name, resume=resume)
     training, training_labels, notes = frames_of(frames, labels, found, message_bits)
@@ -137,6 +143,25 @@ def adapt(
         notes=(*found.notes, *notes),
     )
     return adaptation if folder is None else _written(adaptation, folder, name)
+
+
+def _refuse_unused(
+    found: Source, settings: AdaptSettings, check: Frames | None, labels: np.ndarray | None, holdout: float, *,
+    resume: bool,
+) -> None:  # fmt: skip
+    """Raises UserError for an option that the other options or the frames leave without a meaning."""
+    if check is None:
+        refuse_labels(labels, "check")
+    elif holdout != HOLDOUT:
+        raise UserError("--holdout and --check are given together", cause="no frames are held out for the comparison",
+                        hint="leave one of them out")  # fmt: skip
+    if resume:
+        raise UserError("an adaptation without a folder cannot be continued", hint="give out, or leave resume out")
+    shape, usual = found.nearest.input_shape, type(settings)()
+    moves = [key for key in ("shift", "rotation", "scale") if getattr(settings, key) not in (0, getattr(usual, key))]
+    if moves and len(shape) != 3:
+        raise UserError(f"{' and '.join(f'--{key}' for key in moves)} cannot move inputs of shape {shape}",
+                        cause="only frames [N, T, C, H, W] have places", hint="leave it out")  # fmt: skip
 
 
 def _held_out(count: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from spikeport.errors import UserError
+from spikeport.pipeline.stages.given_frames import refuse_labels
 from spikeport.pipeline.stages.live_network import is_live
 from spikeport.pipeline.stages.settings import PathLike
 from spikeport.values import Shape
@@ -69,7 +70,7 @@ def source_of(
     per: Any = if_gain.replace("-", "_") if if_gain else None
     if isinstance(source, nn.Module) or is_live(source):
         name = type(source).__name__ if isinstance(source, nn.Module) else str(source)
-        step, shape = checked_options(name, dt_s, input_shape, reset, per, framework)
+        step, shape = checked_options(name, dt_s, input_shape, framework)
         model = source if isinstance(source, nn.Module) else made_network(str(source))
         return source_of_modules(model, shape, step, readout=readout or "")
     trained: SourceReset | None = reset
@@ -105,6 +106,7 @@ def frames_of(
                             hint=f"give [N, T, {', '.join(map(str, shape))}]")  # fmt: skip
         array = frames.astype(np.uint8)
     else:
+        refuse_labels(labels, frames)
         reader, stored = open_frames(frames, shape, limit=255)
         array, labels = reader[:], stored
     if not len(array) or not array.shape[1]:

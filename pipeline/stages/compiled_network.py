@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from spikeport.errors import UserError
 from spikeport.export.network.integer_network import IntegerNetwork
+from spikeport.pipeline.stages.given_frames import refuse_labels
 from spikeport.progress import Progress
 from spikeport.tables import html_table, text_of, text_table
 from spikeport.values import Shape
@@ -184,6 +185,7 @@ def quantize(
     if row_scales is not None:
         graph = replace(graph, row_scales=row_scales)
     if calibrate is None:
+        refuse_labels(labels, "calibrate")
         network, layers = quantize_graph(graph, bits=bits, clones=clones)
     else:
         from spikeport.export.calibration.calibrate import calibrate as search_scales
@@ -275,30 +277,3 @@ def check_limits(net: CompiledNetwork | IntegerNetwork, hardware: str | Hardware
 
     profile = hardware if isinstance(hardware, HardwareProfile) else load_profile(hardware)
     return compare_with_limits(integer_network(net), profile)
-
-
-def checked_frames(frames: Any, network: IntegerNetwork) -> np.ndarray:
-    """Converts frames to an array and checks their shape and type.
-
-    Args:
-        frames: an array or nested lists, `[N, T, *input_shape]`.
-        network: the network that takes them.
-
-    Returns:
-        Integers `[N, T, *input_shape]`.
-
-    Raises:
-        UserError: the shape does not fit, or the values are not integers.
-    """
-    import numpy as np
-
-    array: np.ndarray = np.asarray(frames)
-    if array.ndim != 2 + len(network.input_shape) or array.shape[2:] != tuple(network.input_shape):
-        shape = ", ".join(map(str, network.input_shape))
-        raise UserError(
-            f"frames have shape {array.shape}, which is not [N, T, {shape}]",
-            hint="give one row a sample, time steps second",
-        )
-    if array.dtype.kind not in "bui":
-        raise UserError(f"frames are {array.dtype}, not whole numbers", hint="give uint8 counts of events")
-    return array.astype(np.uint8) if array.dtype == bool else array

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from spikeport.errors import UserError
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.files import atomic_folder, write_json, write_text
-from spikeport.pipeline.run.run_folder import MANIFEST
 from spikeport.pipeline.stages.compiled_network import CompiledNetwork, net_lines, quantize
-from spikeport.pipeline.stages.live_network import is_live, network_graph
+from spikeport.pipeline.stages.live_network import network_graph
 from spikeport.pipeline.stages.outputs import check_file, is_exported
 from spikeport.pipeline.stages.quantization_table import quantization_lines
 from spikeport.pipeline.stages.results import quantization_rows
 from spikeport.pipeline.stages.settings import PathLike
+from spikeport.pipeline.stages.source_options import EXPORT, kind_of, refuses_unused
 from spikeport.progress import Progress
 from spikeport.tables import text_of
 from spikeport.values import Shape
@@ -57,6 +57,7 @@ class ExportedFiles:
         return text_of(self.lines())
 
 
+@refuses_unused(EXPORT)
 def export_network(
     source: PathLike,
     out: PathLike | None = None,
@@ -100,23 +101,22 @@ def export_network(
         progress: called with (scales tried, scales in all).
 
     Raises:
-        UserError: the chip cannot run the network, or a file of another kind would be overwritten.
+        UserError: the chip cannot run the network, an option has no meaning for the source, or a file of another kind
+            would be overwritten.
     """
-    file = Path(source)
+    file, kind = Path(source), kind_of(source)
     per: Any = if_gain.replace("-", "_") if if_gain else None
-    if is_live(source):
-        graph = network_graph(
-            str(source), dt_s, input_shape, readout, bias, allow_vector, reset=reset, if_gain=per, framework=framework
-        )
+    if kind == "network":
+        graph = network_graph(str(source), dt_s, input_shape, readout, bias, allow_vector, framework=framework)
         file = Path(f"{str(source).rpartition(':')[2]}.nir")
         target = _NirExport(file, Path(out or ""), calibrate, check)
         exported = target.write(graph, bits, clones, message_bits, explain, progress)
         file = target.folder / file.name
-    elif (file / MANIFEST).is_file():
+    elif kind == "run":
         exported = _export_run(file, None if out is None else Path(out))
     elif file.is_dir():
         raise UserError("is not a run folder", where=str(file), hint="name a run folder, a .nir or a .net file")
-    elif file.suffix == ".net":
+    elif kind == "net":
         exported = _export_net(file, None if out is None else Path(out), input_shape, readout, message_bits)
     else:
         from spikeport.export.graph.spiking_graph import load_graph

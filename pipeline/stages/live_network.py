@@ -38,8 +38,6 @@ def network_graph(
     bias: str | None,
     allow_vector: bool,
     *,
-    reset: str | None = None,
-    if_gain: str | None = None,
     framework: str | None = None,
 ) -> SpikingGraph:
     """Calls a factory and converts the network that it returns.
@@ -51,14 +49,12 @@ def network_graph(
         readout: how the output becomes a class; None for the default.
         bias: "refuse" or "neuron"; None for the default.
         allow_vector: whether neurons of a layer may have different decays.
-        reset: must be None: neurons state their reset.
-        if_gain: must be None: neurons state their gain.
         framework: "snntorch" or None; with it, `dt_s` is the time step of snnTorch's exporter if it is not given.
 
     Raises:
-        UserError: an option is missing or has no meaning here, or the network cannot go to the chip.
+        UserError: an option is missing, or the network cannot go to the chip.
     """
-    checked_dt, shape = checked_options(name, dt_s, input_shape, reset, if_gain, framework)
+    checked_dt, shape = checked_options(name, dt_s, input_shape, framework)
     from spikeport.export.frontends.convert import modules_of
 
     return modules_graph(modules_of(made_network(name), shape), shape, checked_dt, readout, bias, allow_vector)
@@ -68,8 +64,6 @@ def checked_options(
     name: str,
     dt_s: float | None,
     input_shape: Shape | None,
-    reset: str | None,
-    if_gain: str | None,
     framework: str | None = None,
 ) -> tuple[float, Shape]:
     """The options that a network of torch modules needs.
@@ -82,7 +76,7 @@ def checked_options(
         (time step in seconds, input shape).
 
     Raises:
-        UserError: an option is missing or has no meaning here.
+        UserError: an option is missing, or the framework has no modules that are read.
     """
     if framework is not None:
         row = framework_of(framework)
@@ -95,9 +89,6 @@ def checked_options(
             word for word, value in (("--dt", dt_s), ("--input-shape", input_shape)) if value is None
         )
         raise UserError(f"a network needs {missing}", where=name, hint="for example --dt 1e-3 --input-shape 2,34,34")
-    if reset or if_gain:
-        raise UserError("--reset and --if-gain are for .nir files", where=name,
-                        cause="the neurons of a network state both", hint="leave them out")  # fmt: skip
     return dt_s, input_shape
 
 

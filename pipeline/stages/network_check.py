@@ -12,6 +12,7 @@ from spikeport.pipeline.stages.adaptation_result import table_of
 from spikeport.pipeline.stages.live_network import is_live
 from spikeport.pipeline.stages.network_sources import GraphOptions, file_source, modules_source
 from spikeport.pipeline.stages.settings import PathLike
+from spikeport.pipeline.stages.source_options import CHECK_NETWORK, refuses_unused
 from spikeport.tables import text_of, text_table
 from spikeport.values import Shape
 
@@ -140,6 +141,7 @@ class NetworkCheck:
         return text_of(["NetworkCheck:", *(f"  {line}" for line in self.lines())])
 
 
+@refuses_unused(CHECK_NETWORK)
 def check_network(
     source: PathLike,
     *,
@@ -164,7 +166,7 @@ def check_network(
         The status of each node, and what is missing.
 
     Raises:
-        UserError: the source cannot be read at all.
+        UserError: the source cannot be read at all, or an option has no meaning for it.
     """
     from spikeport.export.graph.structure import UnseenError, faults_of
     from spikeport.export.lowering.branches.one_chain import split_nodes
@@ -263,6 +265,7 @@ def _adapt_command(source: PathLike, options: GraphOptions) -> str:
         "--reset": options.reset or "",
         "--if-gain": options.if_gain or "",
         "--input-shape": ",".join(map(str, options.input_shape or ())),
+        "--from": options.framework or "",
     }
     words = [f"{key} {value}" for key, value in given.items() if value]
     return " ".join(["spikeport adapt", os.fspath(source), "--frames FRAMES.npz --out DIR", *words])

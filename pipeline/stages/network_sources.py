@@ -69,7 +69,7 @@ def modules_source(name: str, options: GraphOptions) -> NetworkSource:
 
     shape = options.input_shape
     if shape is None:
-        checked_options(name, options.dt_s, shape, options.reset, options.if_gain, options.framework)  # raises
+        checked_options(name, options.dt_s, shape, options.framework)  # raises
     model = made_network(name)
     try:
         modules = modules_of(model, shape or ())
@@ -82,7 +82,7 @@ def modules_source(name: str, options: GraphOptions) -> NetworkSource:
         return NetworkSource({part: _kind(each) for part, each in model.named_modules() if is_leaf(each)}, refused)
 
     def convert(faults: list[UserError]) -> SpikingGraph:
-        dt_s, given = checked_options(name, options.dt_s, shape, options.reset, options.if_gain, options.framework)
+        dt_s, given = checked_options(name, options.dt_s, shape, options.framework)
         return modules_graph(modules, given, dt_s, None, options.bias, options.allow_vector)
 
     return NetworkSource({part: _kind(each) for part, each in modules.named}, convert)

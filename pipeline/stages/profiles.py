@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from spikeport.errors import UserError
-from spikeport.pipeline.run.run_folder import MANIFEST, locked
+from spikeport.pipeline.run.run_folder import locked
 from spikeport.pipeline.stages.accuracy_lines import answer_lines
-from spikeport.pipeline.stages.compiled_network import CompiledNetwork, checked_frames
+from spikeport.pipeline.stages.compiled_network import CompiledNetwork
 from spikeport.pipeline.stages.context import Context
+from spikeport.pipeline.stages.given_frames import checked_frames, refuse_labels
 from spikeport.pipeline.stages.reporting import ProgressLike, progress_of
 from spikeport.pipeline.stages.result_json import ProfileValues
 from spikeport.pipeline.stages.results import quantization_rows
 from spikeport.pipeline.stages.run_value import Run, open_run
 from spikeport.pipeline.stages.settings import PathLike
+from spikeport.pipeline.stages.source_options import PROFILE, kind_of, refuses_unused
 from spikeport.tables import text_of, text_table
 from spikeport.values import Shape
 
@@ -50,6 +52,7 @@ class NetworkProfile:
         return text_of(self.lines())
 
 
+@refuses_unused(PROFILE, frames="--input")
 def profile(
     source: Run | CompiledNetwork | PathLike,
     frames: np.ndarray | PathLike | None = None,
@@ -64,6 +67,7 @@ def profile(
     dt_s: float | None = None,
     reset: str | None = None,
     if_gain: Literal["per-step", "per-second"] | None = None,
+    framework: str | None = None,
     progress: ProgressLike = None,
 ) -> NetworkProfile:
     """Counts spikes and synaptic operations, and estimates energies as intervals. Energies can be unknown.
@@ -77,19 +81,21 @@ def profile(
         active_rule: rule for active neuron updates; None: that of the recipe, else that of the device.
         out: folder for a report; a run is not changed.
         per_step: whether steps.csv is written too, with counts by step and layer.
-        input_shape: for a .net file that does not state it.
-        dt_s: for a .nir file: time step in seconds.
+        input_shape: for a .net or .nir file that does not state it.
+        dt_s: for a .net or .nir file, or a network made of a .net file: time step in seconds.
         reset: for a .nir file: "zero".
         if_gain: for a .nir file with IF nodes: unit of `r`.
+        framework: for a .nir file: the framework that wrote it, as for `load_graph`.
         progress: called with (parts done, parts in all, what is done).
 
     Raises:
-        UserError: the run is not finished, the frames are missing or do not fit, or a profile does not exist.
+        UserError: the run is not finished, the frames are missing or do not fit, an option has no meaning for the
+            source, or a profile does not exist.
     """
     from spikeport.pipeline.profiling.energy.active_rule import known_rule
 
     rule, display = known_rule(active_rule), progress_of(progress)
-    if not isinstance(source, Run | CompiledNetwork) and (Path(source) / MANIFEST).is_file():
+    if not isinstance(source, Run | CompiledNetwork) and kind_of(source) == "run":
         source = open_run(source)
     if isinstance(source, Run):
         result, files = _of_run(source, hardware, baseline, rule, out, per_step, display)
@@ -97,7 +103,7 @@ def profile(
         raise UserError("a network needs frames", where="" if isinstance(source, CompiledNetwork) else str(source),
                         hint="give --input FRAMES.npz")  # fmt: skip
     else:
-        subject = _subject(source, frames, labels, input_shape, dt_s, reset, if_gain)
+        subject = _subject(source, frames, labels, input_shape, dt_s, reset, if_gain, framework)
         result, files = _of_network(subject, hardware, baseline, rule, out, per_step, display)
     idle = rule is not None and not any(row["active_rule"] for row in result["energy"])
     notes = ("note: no number here depends on --active-rule",) if idle else ()
@@ -162,6 +168,7 @@ def _subject(
     dt_s: float | None,
     reset: str | None,
     if_gain: str | None,
+    framework: str | None,
 ) -> Subject:
     from spikeport.export.formats.frames_file import open_frames
     from spikeport.pipeline.stages.compiled_network import load_network, quantize
@@ -169,15 +176,19 @@ def _subject(
 
     if isinstance(source, CompiledNetwork):
         net, file = source, None
+        if dt_s is not None and net.dt_s is not None and dt_s != net.dt_s:
+            raise UserError(f"dt_s {dt_s:g} contradicts the network's {net.dt_s:g}", hint="leave it out")
     elif (file := Path(source)).suffix == ".net":
         net = load_network(file, shape)
     else:
         from spikeport.export.graph.spiking_graph import load_graph
 
         per: Any = if_gain.replace("-", "_") if if_gain else None
-        net = quantize(load_graph(file, dt_s=dt_s, reset=reset, if_gain=per, input_shape=shape))
+        graph = load_graph(file, dt_s=dt_s, reset=reset, if_gain=per, input_shape=shape, framework=framework)
+        net = quantize(graph)
     network = net.network
     if isinstance(frames, str | os.PathLike):
+        refuse_labels(labels, frames)
         limits = network.input_lowest, network.input_limit
         opened, labels = open_frames(frames, network.input_shape, limits[1], lowest=limits[0], outputs=network.outputs)
         array, name = opened[:], Path(frames)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from spikeport.errors import UserError
 from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.spike_trace import SpikeTrace
-from spikeport.pipeline.stages.compiled_network import CompiledNetwork, checked_frames, integer_network
+from spikeport.pipeline.stages.compiled_network import CompiledNetwork, integer_network
+from spikeport.pipeline.stages.given_frames import checked_frames
 from spikeport.progress import Progress
 
 if TYPE_CHECKING:

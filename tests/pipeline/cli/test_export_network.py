@@ -71,7 +71,7 @@ def test_a_network_goes_to_a_net_file(module: str, spikeport, tmp_path: Path) ->
         (("make", "--dt", "1e-3"), "a network needs --input-shape"),
         (
             ("make", "--dt", "1e-3", "--input-shape", "2,6,8", "--reset", "zero"),
-            "--reset and --if-gain are for .nir files",
+            "a network of modules does not take --reset",
         ),
         (("number", "--dt", "1e-3", "--input-shape", "2,6,8"), "number() returned a int"),
         (("none", "--dt", "1e-3", "--input-shape", "2,6,8"), "cannot be imported"),
