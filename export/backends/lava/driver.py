@@ -71,7 +71,7 @@ def simulate(
 
 
 def known_answer() -> bool:
-    """Whether Lava gives the spikes of `known_answers`, which were computed by hand.
+    """Whether Lava gives the outputs of `known_answers`, which were computed by hand.
 
     Raises:
         MissingDependencyError: Lava is not installed or does not start.
@@ -79,8 +79,8 @@ def known_answer() -> bool:
     """
     with LavaWorker() as worker:
         return all(
-            np.array_equal(worker.simulate(network, frames, timeout_s=120.0).spikes, spikes)
-            for network, frames, spikes in known_answers()
+            np.array_equal(worker.simulate(network, frames, timeout_s=120.0).output, expected)
+            for network, frames, expected in known_answers()
         )
 
 

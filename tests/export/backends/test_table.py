@@ -195,6 +195,17 @@ def test_the_reference_answers_as_worked_out_by_hand():
     assert BACKENDS["reference"].doctor().state == "ok"
 
 
+def test_values_of_a_sigma_delta_network_are_among_the_known_answers(monkeypatch):
+    """Other values at the same places, of which the spikes say nothing, are a wrong answer."""
+    from spikeport.export.backends.reference import backend
+
+    network, frames, expected = next(each for each in backend.known_answers() if each[0].sends_values)
+    assert [layer.neuron for layer in network.layers] == ["delta", "sigma-delta", "sigma"]
+    monkeypatch.setattr(backend, "known_answers", lambda: [(network, frames, 2 * expected)])
+    found = BACKENDS["reference"].doctor()
+    assert (found.state, found.detail) == ("wrong", "known-answer network 'delta'")
+
+
 @pytest.mark.lava
 @pytest.mark.xdist_group("lava")
 def test_lava_answers_as_worked_out_by_hand():
