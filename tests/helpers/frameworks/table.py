@@ -16,7 +16,9 @@ ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs" / "reference" / "compatibility.md"
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "helpers")]
 
-from frameworks import nodes, outcomes, typical  # noqa: E402  the two folders above come first
+from frameworks import net_files, nodes, outcomes, typical  # noqa: E402  the two folders above come first
+
+from spikeport.export.backends.lava.environment import LAVA_DL, LAVA_NC  # noqa: E402
 
 NAMES = {
     "snntorch": "snnTorch",
@@ -64,13 +66,14 @@ def page() -> str:
     parts = [
         "# What can be read: frameworks and NIR nodes",
         "Written by `python tests/helpers/frameworks/table.py` from the tests of "
-        "`tests/export/frontends/test_frameworks.py`; nothing here is "
-        "typed by hand but the advice.",
+        "`tests/export/frontends/test_frameworks.py` and `test_net_files.py`; nothing here is typed by hand but the "
+        "advice.",
         "Each row of the first tables is a small network built in its framework, exported by the framework's own NIR "
         "exporter and run by the framework itself on random spikes (`tests/helpers/frameworks/make_*.py`; "
         "`python tests/helpers/frameworks/regenerate.py` makes them again). Spikeport loads the file with the options "
         "of the row, quantizes it to 8 bits and runs the integer network in the reference.",
-        "- **exact**: every output spike of the integer network is the framework's, on the recorded frames.\n"
+        "- **exact**: every output spike of the integer network is the framework's, on the recorded frames; for `.net` "
+        "files every output of every layer is Lava's.\n"
         "- **within rounding**: the file executed in float64 is what the framework ran in float32 (to "
         f"{100 * outcomes.FLOAT32_NOISE:g} % of places); the integer network parts from the framework at the share of "
         "places shown (of the largest voltage where a membrane is read out), since decays were rounded to 12 bits and "
@@ -90,6 +93,15 @@ def page() -> str:
         parts += [f"## {NAMES[name]}", f"{versions}. {ADVICE[name]}"]
         parts.append(_table(("network", "options", "what becomes of it"), rows))
     parts += [
+        "## SLAYER (lava-dl)",
+        f"lava-dl {LAVA_DL}, lava-nc {LAVA_NC}. Its `.net` files hold integers and all parameters: no option is "
+        "needed. Each row is a file laid out as SLAYER's `export_hdf5` does (`tests/helpers/frameworks/net_files.py`), "
+        "read, run in the reference on random frames, compared with what Lava's `fixed_pt` models gave for every layer "
+        "and profiled. Sigma-delta neurons send values, others spikes.",
+        _table(
+            ("blocks", "what becomes of it", "outputs that differ from Lava", "operations per sample"),
+            map(_net_row, net_files.ROWS),
+        ),
         "## NIR nodes",
         "Each row is a graph of a few nodes (`tests/helpers/frameworks/nodes.py`), compiled and run against an "
         "independent "
@@ -143,6 +155,15 @@ def _framework_row(case: dict[str, Any]) -> tuple[str, ...] | None:
     }[found.result]
     note = f"; {case['note']}" if case["note"] and (found.own or found.result == "another network") else ""
     return case["construct"], "" if found.result == "not exported" else f"`{' '.join(words)}`", f"{message}{note}"
+
+
+def _net_row(row: net_files.NetRow) -> tuple[str, ...]:
+    found = net_files.result(row)
+    if found.cause:
+        return row.construct, f"**refused**: {found.cause}", "", ""
+    message = "**exact**" if not found.differing else "**another network**"
+    return (row.construct, f"{message}, {found.sent:,} {found.sends}", f"{found.differing} of {found.places:,}",
+            f"{found.operations:,.1f} {found.operation}")  # fmt: skip
 
 
 def _node_row(row: nodes.Row) -> tuple[str, ...]:

@@ -86,7 +86,7 @@ def test_a_compiled_network_takes_no_option_of_its_making(net: Path) -> None:
 def test_two_time_steps_of_one_network_contradict(tmp_path: Path) -> None:
     nir.write(tmp_path / "g.nir", small_graph())
     network = sp.quantize(sp.load_graph(tmp_path / "g.nir", dt_s=1e-3, reset="zero"))
-    with pytest.raises(sp.UserError, match="dt_s 0.01 contradicts the network's 0.001"):
+    with pytest.raises(sp.UserError, match=r"dt_s 0\.01 contradicts the network's 0\.001"):
         sp.profile(network, np.ones((2, 4, 5), np.uint8), dt_s=1e-2)
 
 
