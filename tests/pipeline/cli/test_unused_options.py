@@ -155,9 +155,9 @@ def test_a_gain_of_neurons_that_are_not_there_is_noted(tmp_path: Path, framework
 def test_profile_reads_a_file_as_its_framework_ran_it(spikeport, tmp_path: Path, frames: Path) -> None:
     """Norse's neurons decay by dt / tau of Norse's own step of 1 ms: the same counts as with --dt 1e-3."""
     nir.write(tmp_path / "g.nir", small_graph())
-    said = spikeport("profile", "g.nir", "--input", frames, "--from", "norse", "--json")
-    assert said[0] == 0, said[2]
-    assert said[1] == spikeport("profile", "g.nir", "--input", frames, "--dt", "1e-3", "--reset", "zero", "--json")[1]
+    named = spikeport("profile", "g.nir", "--input", frames, "--from", "norse", "--json")
+    assert named[0] == 0, named[2]
+    assert named[1] == spikeport("profile", "g.nir", "--input", frames, "--dt", "1e-3", "--reset", "zero", "--json")[1]
 
 
 def test_the_advised_adaptation_names_the_framework(spikeport, tmp_path: Path) -> None:
