@@ -9,7 +9,7 @@ import typer
 
 from spikeport.errors import UserError
 from spikeport.pipeline.cli.console import fail, show
-from spikeport.pipeline.cli.options import NIR, Dt, From, IfGain, InputShape, Json, Quiet, Reset, clones_of, shape_of
+from spikeport.pipeline.cli.options import NIR, Dt, From, IfGain, InputShape, Json, Quiet, Reset, counts_of, shape_of
 
 INTEGERS = "Rounding to integers"
 
@@ -80,6 +80,16 @@ def export(
             metavar="K|LAYER=K,...",
             help="Copies of every hidden neuron, or of those of the named layers or of the input, which fire together: "
             "log2 K more bits for the weights behind them, for K times the neurons. E.g. 4, or conv1=2,input=4.",
+            rich_help_panel=INTEGERS,
+        ),
+    ] = None,
+    row_scales: Annotated[
+        str | None,
+        typer.Option(
+            "--row-scales",
+            metavar="K|LAYER=K,...",
+            help="Groups of rows (neurons or channels) of every layer, or of the named ones, with a weight scale of "
+            "their own, each in a layer: finer weights where few rows have much larger ones. E.g. 2, or conv1=3.",
             rich_help_panel=INTEGERS,
         ),
     ] = None,
@@ -156,7 +166,8 @@ def export(
             bias=bias,
             allow_vector=allow_vector,
             bits=bits,
-            clones=clones_of(clones),
+            clones=1 if clones is None else counts_of(clones, "--clones") or 0,
+            row_scales=counts_of(row_scales, "--row-scales"),
             calibrate=calibrate,
             message_bits=message_bits,
             check="none" if no_check else check,

@@ -103,24 +103,27 @@ def bytes_of(text: str | None) -> int | None:
     return int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " "))
 
 
-def clones_of(text: str | None) -> int | dict[str, int]:
-    """Parses the value of --clones, such as `4` or `conv1=2,input=4`.
+def counts_of(text: str | None, option: str) -> int | dict[str, int] | None:
+    """Parses one number or numbers by name of a layer, such as `4` or `conv1=2,input=4`.
 
     Args:
         text: a number, or names with numbers; None: not given.
+        option: the option, such as "--clones".
 
     Returns:
-        The number, or numbers by name; 1 if `text` is None.
+        The number, or numbers by name; None if `text` is None.
 
     Raises:
         UserError: the text is neither.
     """
+    if text is None:
+        return None
     try:
-        if text is None or "=" not in text:
-            return int(text or 1)
+        if "=" not in text:
+            return int(text)
         pairs = [part.rpartition("=") for part in text.split(",")]
         return {name.strip(): int(count) for name, _, count in pairs}
     except ValueError:
         raise UserError(
-            f"--clones {text!r} is neither a number nor LAYER=K", hint="for example 4, or conv1=2"
+            f"{option} {text!r} is neither a number nor LAYER=K", hint="for example 4, or conv1=2"
         ) from None

@@ -23,6 +23,7 @@ from spikeport.values import Shape
 if TYPE_CHECKING:
     from spikeport.export.calibration.float_comparison import FloatComparison
     from spikeport.export.graph.spiking_graph import SpikingGraph
+    from spikeport.export.lowering.branches.row_scales import RowScales
     from spikeport.export.quantization.clones import Clones
     from spikeport.pipeline.stages.export_json import ExportedJson, ExportValues, MetadataJson
 
@@ -64,6 +65,7 @@ def export_network(
     *,
     bits: int = 8,
     clones: Clones = 1,
+    row_scales: RowScales | None = None,
     calibrate: PathLike | None = None,
     message_bits: int = 0,
     check: PathLike | Literal["none"] | None = None,
@@ -88,7 +90,7 @@ def export_network(
         out: folder for the files; None: the working folder for a .nir file or a network, the run for a run, no file for
             a .net file.
         bits: bits of a weight, 2 to 8.
-        clones: copies of neurons for finer weights, as for `quantize`.
+        clones, row_scales: copies of neurons, and groups of rows, for finer weights, as for `quantize`.
         calibrate: file of frames on which the scale of each layer is searched.
         message_bits: bits of the counts at the input (Loihi 2); 0: binary spikes.
         check: file of frames for the comparison of float and integer network; None: random frames; "none": no check.
@@ -106,27 +108,26 @@ def export_network(
     """
     file, kind = Path(source), kind_of(source)
     per: Any = if_gain.replace("-", "_") if if_gain else None
-    if kind == "network":
-        graph = network_graph(str(source), dt_s, input_shape, readout, bias, allow_vector, framework=framework)
-        file = Path(f"{str(source).rpartition(':')[2]}.nir")
-        target = _NirExport(file, Path(out or ""), calibrate, check)
-        exported = target.write(graph, bits, clones, message_bits, explain, progress)
-        file = target.folder / file.name
-    elif kind == "run":
+    if kind == "run":
         exported = _export_run(file, None if out is None else Path(out))
-    elif file.is_dir():
-        raise UserError("is not a run folder", where=str(file), hint="name a run folder, a .nir or a .net file")
     elif kind == "net":
         exported = _export_net(file, None if out is None else Path(out), input_shape, readout, message_bits)
+    elif file.is_dir():
+        raise UserError("is not a run folder", where=str(file), hint="name a run folder, a .nir or a .net file")
     else:
         from spikeport.export.graph.spiking_graph import load_graph
 
-        graph = load_graph(
+        graph = network_graph(
+            str(source), dt_s, input_shape, readout, bias, allow_vector, framework=framework
+        ) if kind == "network" else load_graph(
             file, dt_s=dt_s, reset=reset, if_gain=per, input_shape=input_shape, readout=readout, bias=bias,
             allow_vector=allow_vector or None, framework=framework,
         )  # fmt: skip
-        target = _NirExport(file, Path(out or ""), calibrate, check)
+        written = Path(f"{str(source).rpartition(':')[2]}.nir") if kind == "network" else file
+        target = _NirExport(written, Path(out or ""), calibrate, check)
+        graph = graph if row_scales is None else replace(graph, row_scales=row_scales)
         exported = target.write(graph, bits, clones, message_bits, explain, progress)
+        file = target.folder / written.name if kind == "network" else file
     if script:
         exported = _with_script(file, exported)
     return _with_limits(exported, hardware) if hardware else exported

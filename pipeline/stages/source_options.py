@@ -43,7 +43,8 @@ EXPORT = _takes(
     "source out hardware script progress",
     run="",
     net="input_shape readout message_bits",
-    network="bits clones calibrate message_bits check explain framework dt_s input_shape readout bias allow_vector",
+    network="bits clones row_scales calibrate message_bits check explain framework dt_s input_shape readout bias "
+    "allow_vector",
 )
 PROFILE = _takes(
     "source hardware baseline active_rule out per_step progress",

@@ -7,6 +7,7 @@ import nir
 import numpy as np
 import pytest
 from cli_inputs import one_line, small_graph
+from small_graphs import graph_of, lif
 
 from spikeport.export.formats.frames_file import write_frames
 from spikeport.export.formats.netx.write import read_netx, write_netx
@@ -62,6 +63,26 @@ def test_clones_are_asked_for_by_number_or_by_layer(spikeport, graph_file, tmp_p
     code, _, err = spikeport("export", graph_file, *ASSUMPTIONS, "--clones", "many")
     assert code == 2
     assert "--clones 'many' is neither a number nor LAYER=K" in err
+
+
+def test_row_scales_are_asked_for_by_number_or_by_layer(spikeport, tmp_path):
+    """A row of 300 beside one of 0.3 at threshold 1: the small row's scale is that of its relays, 254 / 1.02."""
+    weight = np.array([[300.0, -200.0, 100.0], [0.3, 0.2, -0.1]])
+    graph_of(nir.Linear(weight), lif((2,)), shape=(3,)).save(tmp_path / "rows.nir")
+    for asked in ("2", "n0=2", "n1=2"):
+        code, out, err = spikeport("export", "rows.nir", "--row-scales", asked, "--out", "made", "--json")
+        assert code == 0, err
+        printed = json.loads(out)
+        assert [row["scale"] for row in printed["quantization"]] == pytest.approx([254 / 300, 254 / 1.02])
+        assert "n1 became 2 layers with one row scale each; the chain has 4 relays" in printed["notes"]
+    assert [layer.neurons for layer in read_netx(tmp_path / "made" / "rows.net").layers] == [4, 2]
+    code, out, _ = spikeport("export", "rows.nir", "--row-scales", "2", "--explain", "--out", "made")
+    assert "2 layers with one row scale each: n1[0] (1 neuron), n1[1] (1 neuron)" in " ".join(out.split())
+    code, _, err = spikeport("export", "rows.nir", "--row-scales", "n9=2")
+    assert code == 2
+    assert "row scales were asked for 'n9', which is not a layer" in err
+    code, _, err = spikeport("export", "rows.nir", "--row-scales", "many")
+    assert "--row-scales 'many' is neither a number nor LAYER=K" in err
 
 
 def test_scales_are_searched_on_frames(spikeport, graph_file, counts):

@@ -17,7 +17,7 @@ from spikeport.pipeline.run.run_folder import MANIFEST
 
 NIR = "--from norse|--dt 1e-3|--reset zero|--if-gain per-step"
 GRAPH = f"{NIR}|--bias neuron|--allow-vector"
-COMPILED = "--bits 4|--clones 2|--calibrate f.npz|--check f.npz|--explain"
+COMPILED = "--bits 4|--clones 2|--row-scales 2|--calibrate f.npz|--check f.npz|--explain"
 SHAPE, NEURONS = "--input-shape 5", "--reset zero|--if-gain per-step"
 REFUSED = {
     ("export", "net"): f"{GRAPH}|{COMPILED}",
