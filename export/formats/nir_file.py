@@ -170,9 +170,15 @@ def _broadcast(fields: dict[str, Any]) -> None:
         key: np.asarray(fields[key]) for key in PARAMETERS if isinstance(fields.get(key), (np.ndarray, np.generic))
     }
     shapes = {array.shape for array in given.values() if array.size != 1}
-    if len(shapes) == 1 and any(array.size == 1 for array in given.values()):
+    if not shapes and given:  # one neuron, whose parameters are arrays of one number and bare numbers
+        shapes = {max((array.shape for array in given.values()), key=len)}
+    if len(shapes) == 1:
         (shape,) = shapes
-        fields |= {key: np.full(shape, array) for key, array in given.items() if array.size == 1}
+        fields |= {
+            key: np.full(shape, array.item())
+            for key, array in given.items()
+            if array.size == 1 and array.shape != shape
+        }
 
 
 def _check_sizes(shape: Any, where: str) -> None:

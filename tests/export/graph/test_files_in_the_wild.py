@@ -54,6 +54,27 @@ def test_single_numbers_beside_arrays_are_broadcast(tmp_path):
     assert runs[0].sum() > 2
 
 
+def test_bare_numbers_beside_arrays_of_one_neuron_are_broadcast(tmp_path):
+    """Norse's file of one neuron: tau and r are arrays of one number, v_leak and v_reset bare numbers."""
+    one = nir.LIF(*(np.array([value]) for value in (2e-3, 2.0, 0.0, 0.6)), v_reset=np.zeros(1))
+    nodes = {"input": nir.Input({"input": np.array([3])}), "fc": nir.Linear(WEIGHT[:1]), "cell": one,
+             "output": nir.Output({"output": np.array([1])})}  # fmt: skip
+    edges = [("input", "fc"), ("fc", "cell"), ("cell", "output")]
+    whole, mixed = (written(tmp_path / name, nodes, edges) for name in ("whole.nir", "mixed.nir"))
+    with h5py.File(mixed, "a") as file:
+        cell = file["node/nodes/cell"]
+        for key in ("v_leak", "v_reset"):
+            value = cell[key][0]
+            del cell[key]
+            cell[key] = value
+    with pytest.raises(AssertionError, match="same shape"):
+        nir.read(mixed)
+    frames = (np.random.default_rng(2).random((9, 3)) < 0.6).astype(float)
+    runs = [run_nir(load_graph(path, dt_s=1e-3, reset="zero").nir_graph, 1e-3, frames) for path in (whole, mixed)]
+    assert np.array_equal(*runs)
+    assert 0 < runs[0].sum() < runs[0].size
+
+
 def test_two_arrays_of_different_shapes_stay_refused(tmp_path):
     path = chain_file(tmp_path / "net.nir")
     with h5py.File(path, "a") as file:
