@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from spikeport.errors import NeedsAdaptError, UserError
@@ -221,15 +220,25 @@ def check_network(
 
 
 def _check_net(source: PathLike, input_shape: Shape | None) -> NetworkCheck:
-    """The layers of a .net file, which is in the chip's integers already; the first fault ends the reading."""
+    """The layers of a .net file, which is in the chip's integers already. All layers of unknown types are named."""
+    from spikeport.export.formats.netx.layer_types import layer_kinds
     from spikeport.export.formats.netx.read import read_netx
 
+    kinds = layer_kinds(source)
     try:
         network = read_netx(source, input_shape)
     except UserError as error:
-        if not Path(source).is_file():
-            raise
-        return NetworkCheck(nodes=(), missing=(str(error),), layers=None, adapt="", notes=())
+        found = {name: fault for name, (_, fault) in kinds.items() if fault is not None}
+        owner = error.where.rpartition(", layer ")[2]
+        if f"layer{owner}" in kinds:
+            found.setdefault(f"layer{owner}", error)
+        named = {name: UserError(fault.message, cause=fault.cause, hint=fault.hint) for name, fault in found.items()}
+        seen = next((index for index, name in enumerate(kinds) if name in named), 0)
+        nodes = tuple(
+            _node(name, kind, named.get(name), "", goes=False, seen=index < seen)
+            for index, (name, (kind, _)) in enumerate(kinds.items())
+        )
+        return NetworkCheck(nodes=nodes, missing=() if named else (str(error),), layers=None, adapt="", notes=())
     nodes = tuple(NodeCheck(node=layer.name, kind=layer.kind, status="exact") for layer in network.layers)
     return NetworkCheck(nodes=nodes, missing=(), layers=len(nodes), adapt="", notes=())
 
@@ -261,6 +270,7 @@ def _node(name: str, kind: str, fault: UserError | None, split: str, *, goes: bo
 def _adapt_command(source: PathLike, options: GraphOptions) -> str:
     """The command that adapts the network, with the options that were given here."""
     given = {
+        "--from": options.framework or "",
         "--dt": "" if options.dt_s is None else f"{options.dt_s:g}",
         "--reset": options.reset or "",
         "--if-gain": options.if_gain or "",

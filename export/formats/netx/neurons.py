@@ -18,7 +18,7 @@ from spikeport.export.network.silence import STEPS_LIMIT, silent_steps
 from spikeport.values import Shape
 
 _NOT_CUBA = {
-    "RF": "resonate-and-fire neurons are not supported; train with CUBA neurons",
+    "RF": "run it in lava-dl's netx itself, which has resonate-and-fire neurons; or train with CUBA neurons",
     "ADRF": "netx would run it as a plain resonate-and-fire neuron; train with CUBA neurons",
     "ALIF": "netx has no adaptive neuron and would stop; train with CUBA neurons",
 }
@@ -70,10 +70,8 @@ def neurons_of(group: Tree, where: str, shape: Shape) -> Mapping[str, Any]:
         return Neurons(i_decay=np.array(0), v_decay=np.array(DECAY_ONE), vth_mant=np.array(THRESHOLD_LIMIT))
     if is_sigma_delta(neuron):
         return neuron_fields(neuron, group, where)
-    model = text_at(neuron, "type", where)
-    if model not in ("CUBA", "LOIHI"):
-        hint = next((hint for word, hint in reversed(_NOT_CUBA.items()) if word in model), "use CUBA neurons")
-        raise UserError(f"neuron type {model[:40]!r} is not supported", where=where, hint=hint)
+    if (fault := unknown_model(neuron, where)) is not None:
+        raise fault
     if "messageBits" in neuron.members:
         raise UserError("sets messageBits", where=where, cause="netx stops at it", hint="leave it out")
     refuse_set(neuron, "refDelay", where, "netx has no refractory period", "train with a refDelay of 1", harmless=1)
@@ -86,6 +84,25 @@ def neurons_of(group: Tree, where: str, shape: Shape) -> Mapping[str, Any]:
     if never_fires(group):
         vth_mant = np.array(THRESHOLD_LIMIT)
     return Neurons(i_decay=i_decay, v_decay=v_decay, vth_mant=vth_mant)
+
+
+def unknown_model(neuron: Tree, where: str) -> UserError | None:
+    """The error for neurons that are neither current-based nor sigma-delta; None for others.
+
+    Args:
+        neuron: the neuron group.
+        where: layer or file, for the error.
+
+    Raises:
+        UserError: the group has no type.
+    """
+    if is_sigma_delta(neuron):
+        return None
+    model = text_at(neuron, "type", where)
+    if model in ("CUBA", "LOIHI"):
+        return None
+    hint = next((hint for word, hint in reversed(_NOT_CUBA.items()) if word in model), "use CUBA neurons")
+    return UserError(f"neuron type {model[:40]!r} is not supported", where=where, hint=hint)
 
 
 def silent_fault(group: Tree, where: str) -> UserError:

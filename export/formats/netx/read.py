@@ -14,7 +14,6 @@ import numpy as np
 
 from spikeport.errors import UserError
 from spikeport.export.formats.netx.fields import (
-    NO_NETWORK,
     attribute_number,
     attribute_text,
     delay_at,
@@ -27,6 +26,7 @@ from spikeport.export.formats.netx.fields import (
     sizes_at,
     text_at,
 )
+from spikeport.export.formats.netx.layer_types import layer_groups, unknown_type
 from spikeport.export.formats.netx.neurons import (
     membrane_readout,
     neurons_of,
@@ -45,14 +45,6 @@ from spikeport.export.network.readout import Readout
 from spikeport.notes import note
 from spikeport.values import Shape
 
-_NOT_IN_NETX = {
-    "average": "count spikes outside the network",
-    "concat": "a chain of layers is all that netx runs",
-    "convT": "netx has no transposed convolution",
-    "unpool": "netx has no unpooling",
-    "dense_comp": "complex weights belong to resonate-and-fire neurons, which are not supported",
-}
-
 
 def read_netx(path: str | os.PathLike[str], input_shape: Shape | None = None) -> IntegerNetwork:
     """Reads a .net file, written by Spikeport or by lava-dl.
@@ -68,9 +60,7 @@ def read_netx(path: str | os.PathLike[str], input_shape: Shape | None = None) ->
         UserError: netx would refuse, change or ignore part of the file. The error names the layer and the rule.
     """
     file = read_tree(path)
-    groups = group_at(file, "layer")
-    if groups is None or not groups.members:
-        raise UserError("has no group `layer`", where=str(path), cause=NO_NETWORK)
+    groups = layer_groups(file, path)
     chain = _Chain(str(path), input_shape)
     for index in range(len(groups.members)):
         group = group_at(groups, str(index))
@@ -122,8 +112,7 @@ class _Chain:
                 self.readout = membrane_readout(layer)
                 note(silent_note(group, where, layer))
         else:
-            hint = _NOT_IN_NETX.get(kind, "netx would silently skip this layer")
-            raise UserError(f"layer type {kind[:40]!r} cannot run", where=where, hint=hint)
+            raise unknown_type(kind, where)
 
     def _input(self, group: Tree, index: int, where: str) -> None:
         if index:

@@ -248,7 +248,10 @@ def test_values_of_each_neuron_stand_in_the_order_w_h_c(tmp_path, key):
         ([dense(neuron=NEURON | {"gradedSpike": True})], "sets gradedSpike"),
         ([dense(neuron=NEURON | {"wgtExp": 2})], "sets wgtExp: netx ignores it"),
         ([dense(neuron=NEURON | {"weight_exp": 1})], "sets weight_exp"),
-        ([dense(neuron=NEURON | {"type": b"RF_PHASE"})], "'RF_PHASE' is not supported. Hint: resonate"),
+        (
+            [dense(neuron=NEURON | {"type": b"RF_PHASE"})],
+            "'RF_PHASE' is not supported. Hint: run it in lava-dl's netx itself",
+        ),
         (
             [dense(neuron=NEURON | {"type": b"ADRF_IZ"})],
             "'ADRF_IZ' is not supported. Hint: netx would run it as a pl",

@@ -12,6 +12,7 @@ import nir
 import numpy as np
 import pytest
 import written_networks
+from lava_dl_files import written_as_lava_dl
 from nir_chains import dense_graph, lif, nir_chain, written
 
 from spikeport.export.graph.spiking_graph import load_graph
@@ -177,6 +178,14 @@ def test_a_file_whose_neurons_subtract_needs_adapt(spikeport, tmp_path: Path) ->
     )
 
 
+def test_the_adapt_command_keeps_the_framework(spikeport, tmp_path: Path) -> None:
+    """Without --from the command would ask for the time step, and read the decays by NIR's equation."""
+    written(tmp_path / "net.nir", dense_graph(cell=lif()))
+    code, out, _ = spikeport("check-network", "net.nir", "--from", "rockpool", "--json")
+    assert code == 1
+    assert json.loads(out)["adapt"] == "spikeport adapt net.nir --frames FRAMES.npz --out DIR --from rockpool"
+
+
 def test_a_source_that_cannot_be_read_is_an_error(spikeport, tmp_path: Path) -> None:
     (tmp_path / "net.nir").write_bytes(b"no HDF5")
     assert spikeport("check-network", "net.nir", *ASSUMPTIONS)[0] == 2
@@ -205,8 +214,32 @@ def test_a_net_file_is_read_and_its_layers_are_exact(spikeport, net, tmp_path: P
     assert held["layers"] == len(held["nodes"]) > 0
     assert {node["status"] for node in held["nodes"]} == {"exact"}
     (tmp_path / "half.net").write_bytes(net.read_bytes()[:900])
-    code, out, _ = spikeport("check-network", tmp_path / "half.net", "--json")
+    assert spikeport("check-network", tmp_path / "half.net")[0] == 2  # cannot be read
+    assert spikeport("check-network", tmp_path / "none.net")[0] == 2
+
+
+def test_a_net_file_names_every_layer_that_netx_does_not_have(spikeport, tmp_path: Path) -> None:
+    """And not only the first one, at which the reader stops."""
+    cuba = {"type": b"CUBA", "iDecay": 4096, "vDecay": 9, "vThMant": 30}
+    dense = {"type": "dense", "shape": [3], "weight": 2.0 * np.ones((3, 3))}
+    neurons = (cuba, {"type": b"RF_IZ"}, cuba, {"type": b"ALIF"})
+    written_as_lava_dl(tmp_path / "n.net", *(dense | {"neuron": each} for each in neurons), {"type": "average"})
+    code, out, err = spikeport("check-network", "n.net", "--json")
     assert code == 1
-    assert json.loads(out)["missing"]
-    code, _, _ = spikeport("check-network", tmp_path / "none.net")
-    assert code == 2
+    assert "Traceback" not in err
+    assert list(statuses(out).values()) == ["no fault found", "impossible", "not looked at", "impossible", "impossible"]
+    nodes = json.loads(out)["nodes"]
+    assert nodes[1]["reason"] == "neuron type 'RF_IZ' is not supported"
+    assert "no adaptive neuron" in nodes[3]["remedy"]
+    assert (nodes[4]["kind"], nodes[4]["reason"]) == ("average", "layer type 'average' cannot run")
+    assert [file.name for file in tmp_path.iterdir()] == ["n.net"]
+
+
+def test_a_net_file_names_the_layer_with_wrong_numbers(spikeport, tmp_path: Path) -> None:
+    neuron = {"type": b"CUBA", "iDecay": 4096, "vDecay": 9, "vThMant": 30}
+    layers = [{"type": "dense", "shape": [3], "weight": np.full((3, 3), w), "neuron": neuron} for w in (2.0, 2.5)]
+    written_as_lava_dl(tmp_path / "n.net", *layers)
+    code, out, _ = spikeport("check-network", "n.net", "--json")
+    assert code == 1
+    assert list(statuses(out).values()) == ["no fault found", "impossible"]
+    assert json.loads(out)["missing"] == []
