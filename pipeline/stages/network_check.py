@@ -270,7 +270,6 @@ def _node(name: str, kind: str, fault: UserError | None, split: str, *, goes: bo
 def _adapt_command(source: PathLike, options: GraphOptions) -> str:
     """The command that adapts the network, with the options that were given here."""
     given = {
-        "--from": options.framework or "",
         "--dt": "" if options.dt_s is None else f"{options.dt_s:g}",
         "--reset": options.reset or "",
         "--if-gain": options.if_gain or "",
