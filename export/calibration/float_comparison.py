@@ -10,7 +10,6 @@ import numpy as np
 from spikeport.errors import UserError
 from spikeport.export.calibration.float_simulator import FloatLayer, float_layers, run_float
 from spikeport.export.calibration.reset_comparison import (
-    OtherReset,
     ResetComparison,
     compare_resets,
     other_reset,
@@ -119,7 +118,7 @@ def compare_on_random_frames(graph: SpikingGraph, network: IntegerNetwork) -> Fl
     description = f"{samples} random samples of {steps} steps, {100 * DENSITY:g} % of inputs active, seed {SEED}"
     less = [f"fewer than {SAMPLES} samples of {STEPS} steps: the network is large"]
     notes = less if (samples, steps) != (SAMPLES, STEPS) else []
-    return _compare(layers, network, frames, frames, description, notes, other_reset(graph))
+    return _compare(graph, layers, network, frames, frames, description, notes)
 
 
 def compare_on_frames(
@@ -155,21 +154,21 @@ def compare_on_frames(
         notes.append(f"{lost:,} of {events:,} events are counts above {network.input_limit}, which the chip does not "
                      "get; the float graph got them")  # fmt: skip
     description = f"{len(raw):,} samples of {steps:,} steps of {source}"
-    return _compare(layers, network, raw, clipped, description, notes, other_reset(graph))
+    return _compare(graph, layers, network, raw, clipped, description, notes)
 
 
 def _compare(
+    graph: SpikingGraph,
     layers: list[FloatLayer],
     network: IntegerNetwork,
     counts: np.ndarray,
     legal: np.ndarray,
     description: str,
     notes: list[str],
-    other: OtherReset | None,
 ) -> FloatComparison:
     from spikeport.export.backends.reference.simulate import simulate
 
-    membrane = network.readout.kind == "membrane"
+    membrane, other = network.readout.kind == "membrane", other_reset(graph)
     wanted = run_float(layers, counts, keep_layers=True, keep_membrane=membrane)
     trace = simulate(network, legal, keep_layers=True)
     entries = {layer.name: index for index, layer in enumerate(network.layers)}
@@ -195,9 +194,7 @@ def _compare(
         float_silent=int(np.count_nonzero(theirs == SILENT)),
         silent=int(np.count_nonzero(ours == SILENT)),
         notes=tuple(notes),
-        other_reset=None
-        if other is None
-        else compare_resets(layers, counts, other, wanted, trace, entries, network.readout),
+        other_reset=None if other is None else compare_resets(graph, layers, counts, other, wanted, trace, network),
     )
 
 

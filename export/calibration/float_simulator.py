@@ -3,11 +3,13 @@
 In each time step the current decays and its input is added, the voltage decays and the current is added, a neuron fires
 where v > threshold, and v is reset: to zero, or by subtracting the threshold in the same step ("subtract") or from the
 decayed v of the next ("subtract-late", as snnTorch does), or by as many thresholds as v holds, each a spike of that
-step ("subtract-many", as Sinabs and Rockpool do). Nothing is rounded except by float64.
+step ("subtract-many", as Sinabs and Rockpool do). Neurons of a layer may differ (`own_resets`), and relays pass on
+what they get. Nothing is rounded except by float64.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 Reset = Literal["zero", "subtract", "subtract-late", "subtract-many"]
 RESETS = get_args(Reset)
+RELAY = len(RESETS)  # beside the index of a reset in RESETS: a neuron that passes its input on
 FloatLayer = tuple[FoldedLayer, EulerStep]
 CHUNK_BYTES = 1 << 28  # float64 signals of the widest layer over all steps in one chunk
 
@@ -90,7 +93,7 @@ def run_float(
     graph: SpikingGraph | list[FloatLayer],
     frames: Any,
     *,
-    reset: Reset = "zero",
+    reset: Reset | Sequence[np.ndarray] = "zero",
     keep_layers: bool = False,
     keep_membrane: bool = False,
     progress: Progress | None = None,
@@ -100,7 +103,7 @@ def run_float(
     Args:
         graph: the graph, or what `float_layers` returned for it.
         frames: real numbers `[N, T, *input_shape]`, read chunk by chunk.
-        reset: what a spike does to v, see above.
+        reset: what a spike does to v, see above: one for all neurons, or those of each layer, as `layer_resets` gives.
         keep_layers: whether the result holds the spikes of every layer.
         keep_membrane: whether the result holds the voltages of the last layer.
         progress: called with (samples done, samples in all) after each chunk.
@@ -109,7 +112,7 @@ def run_float(
         UserError: the graph is not a chain, or `reset` is unknown.
     """
     layers = float_layers(graph) if isinstance(graph, SpikingGraph) else graph
-    if reset not in RESETS:
+    if isinstance(reset, str) and reset not in RESETS:
         raise UserError(f"{reset!r} is not a reset", hint=f"use one of {', '.join(RESETS)}")
     samples, steps = frames.shape[:2]
     shapes = [layer.output_shape for layer, _ in layers]
@@ -123,7 +126,13 @@ def run_float(
         inputs = np.asarray(frames[rows])
         voltage: np.ndarray | None = None
         for index, (layer, step) in enumerate(layers):
-            inputs, voltage = run_layer(layer, step, inputs, reset=reset, keep_membrane=keep_membrane)
+            inputs, voltage = run_layer(
+                layer,
+                step,
+                inputs,
+                reset=reset if isinstance(reset, str) else reset[index],
+                keep_membrane=keep_membrane,
+            )
             if keep_layers:
                 layer_spikes[index][rows] = inputs
         spikes[rows] = inputs.reshape(len(inputs), steps, -1)
@@ -135,7 +144,12 @@ def run_float(
 
 
 def run_layer(
-    layer: FoldedLayer, step: EulerStep, frames: np.ndarray, *, reset: Reset = "zero", keep_membrane: bool = False
+    layer: FoldedLayer,
+    step: EulerStep,
+    frames: np.ndarray,
+    *,
+    reset: Reset | np.ndarray = "zero",
+    keep_membrane: bool = False,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Runs one layer in float64, from a state of zero.
 
@@ -143,7 +157,8 @@ def run_layer(
         layer: the layer.
         step: the Euler step of its neurons.
         frames: real numbers `[N, T, *input_shape]`.
-        reset: effect of a spike on v, see above.
+        reset: effect of a spike on v, see above: one for all neurons, or int64 of `output_shape` with the index in
+            RESETS of each neuron, or RELAY.
         keep_membrane: whether to return voltages.
 
     Returns:
@@ -161,8 +176,11 @@ def run_layer(
         driving = _synapse(layer, arriving)
         recurrence = None if layer.weight_rec is None else of_neurons(layer.weight_rec.T / layer.divisor)
         voltage = torch.zeros_like(driving[:, 0])
-        current = zero = fired = torch.zeros_like(voltage)
+        current = fired = torch.zeros_like(voltage)
         spent = torch.where(torch.isfinite(threshold), threshold, 0.0)  # neurons that never fire lose nothing
+        kinds = torch.as_tensor(RESETS.index(reset) if isinstance(reset, str) else reset)
+        zero, same, late, many, relays = (_where(kinds == kind) for kind in range(RELAY + 1))
+        passed = None if relays is None else _passed(layer, driving, relays)
         spikes = torch.zeros(driving.shape, dtype=torch.uint8)
         voltages = torch.zeros_like(driving) if keep_membrane else None
         for t in range(driving.shape[1]):
@@ -170,19 +188,39 @@ def run_layer(
             if recurrence is not None:
                 current = current + fired.double() @ recurrence
             voltage = keep_v * voltage + gain * current + drive
-            if reset == "subtract-late":
-                voltage = voltage - spent * fired.double()
+            if late is not None:
+                voltage = voltage - spent * late * fired.double()
             fired = voltage > threshold
-            if reset == "subtract-many":  # each spike needs its threshold, and the first is > as everywhere
-                fired = torch.where(fired, torch.floor(voltage / threshold).clamp(1, 255), zero)
-            if reset == "zero":
-                voltage = torch.where(fired, zero, voltage)
-            elif reset != "subtract-late":
-                voltage = voltage - spent * fired.double()
+            if zero is not None:
+                voltage = torch.where(fired & zero, 0.0, voltage)
+            if many is not None:  # each spike needs its threshold, and the first is > as everywhere
+                counts = torch.floor(voltage / threshold).clamp(1, 255)
+                fired = torch.where(fired & many, counts, fired.double())
+                voltage = voltage - spent * many * fired
+            if same is not None:
+                voltage = voltage - spent * same * fired.double()
+            if relays is not None and passed is not None:
+                fired = torch.where(relays, passed[:, t], fired.double())
+                voltage = torch.where(relays, 0.0, voltage)
             spikes[:, t] = fired
             if voltages is not None:
                 voltages[:, t] = voltage
     return spikes.numpy(), None if voltages is None else voltages.numpy()
+
+
+def _where(mask: torch.Tensor) -> torch.Tensor | None:
+    """A mask, or None if it holds nowhere."""
+    return mask if bool(mask.any()) else None
+
+
+def _passed(layer: FoldedLayer, driving: torch.Tensor, relays: torch.Tensor) -> torch.Tensor:
+    """What the relays of a layer pass on, `[B, T, *shape]`: their input over their only weight. Others: anything."""
+    import torch
+
+    weight = beside(np.asarray(layer.gain) / layer.divisor, layer.weight) * layer.weight
+    pulse = torch.as_tensor(weight.reshape(len(weight), -1).sum(axis=1))
+    pulse = pulse.reshape(-1, *(1 for _ in layer.output_shape[1:]))
+    return torch.round(driving / torch.where(relays, pulse, 1.0)).clamp(0, 255)
 
 
 def _synapse(layer: FoldedLayer, arriving: torch.Tensor) -> torch.Tensor:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import nir
 import numpy as np
 
 from spikeport.export.calibration.float_simulator import FloatLayer, FloatTrace, Reset, run_float
+from spikeport.export.calibration.own_resets import layer_resets
 from spikeport.export.graph.frameworks import framework_of
+from spikeport.export.graph.node_kinds import SPIKING
 from spikeport.export.graph.spiking_graph import SpikingGraph
-from spikeport.export.lowering.branches.needs_layout import needs_layout
-from spikeport.export.network.readout import Readout
+from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.network.spike_trace import SpikeTrace
+from spikeport.export.quantization.clones import without_clones
 
 WORDS: dict[str, str] = {
+    "zero": "a reset to zero",
     "subtract": "a reset by subtraction",
     "subtract-late": "a reset by subtraction in the next step",
     "subtract-many": "several spikes a step, each subtracting the threshold",
@@ -25,12 +30,25 @@ class OtherReset:
     """A reset that the network may have been trained with.
 
     Attributes:
-        reset: the reset.
+        kinds: the reset by type of node.
         described: in which case it was trained so, for people.
     """
 
-    reset: Reset
+    kinds: Mapping[str, Reset]
     described: str
+
+    def of(self, node: nir.NIRNode) -> Reset:
+        """The reset of the neurons of a node; zero for types that are not in `kinds`, which never fire.
+
+        Args:
+            node: the node.
+        """
+        return self.kinds.get(type(node).__name__, "zero")
+
+    @property
+    def reset(self) -> str:
+        """Its name; names with "and" between them where neurons differ."""
+        return " and ".join(dict.fromkeys(self.kinds.values()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,49 +96,60 @@ def other_reset(graph: SpikingGraph) -> OtherReset | None:
 
     Returns:
         The default of the framework that wrote the file, subtraction where no framework was named, and None where the
-        reset is known to be zero: by a metadata file, by a live network, or since the framework has no other. None,
-        too, where relays are needed: they reset to zero whatever the neurons beside them do.
+        reset is known to be zero: by a metadata file, by a live network, or since the framework has no other.
     """
-    if needs_layout(graph):
-        return None
+    firing = {type(node).__name__: node for node in graph.nir_graph.nodes.values() if isinstance(node, SPIKING)}
     if graph.framework:
         row = framework_of(graph.framework)
-        if row.own_reset == "zero":
+        kinds: dict[str, Reset] = {kind: row.reset_of(node) for kind, node in firing.items()}
+        if set(kinds.values()) <= {"zero"}:
             return None
         how = f" ({row.zero_reset} was not set)" if row.zero_reset else ""
-        return OtherReset(row.own_reset, f"if {row.title} ran it with its default, {WORDS[row.own_reset]}{how}")
+        return OtherReset(kinds, f"if {row.title} ran it with its default, {_words(kinds)}{how}")
     if graph.origins.get("reset") != "given":
         return None
-    return OtherReset("subtract", f"if it was trained with {WORDS['subtract']}")
+    return OtherReset(dict.fromkeys(firing, "subtract"), f"if it was trained with {WORDS['subtract']}")
+
+
+def _words(kinds: Mapping[str, Reset]) -> str:
+    """Resets for people, with the types of the nodes where they differ."""
+    different = dict.fromkeys(kinds.values())
+    if len(different) == 1:
+        return WORDS[next(iter(different))]
+    of = {reset: ", ".join(kind for kind, each in kinds.items() if each == reset) for reset in different}
+    return " and ".join(f"{WORDS[reset]} ({names})" for reset, names in of.items())
 
 
 def compare_resets(
+    graph: SpikingGraph,
     layers: list[FloatLayer],
     counts: np.ndarray,
     other: OtherReset,
     zero: FloatTrace,
     trace: SpikeTrace,
-    entries: dict[str, int],
-    readout: Readout,
+    network: IntegerNetwork,
 ) -> ResetComparison:
     """Runs the float graph with another reset and compares it with the two runs with reset to zero.
 
     Args:
-        layers: the layers of the float graph.
+        graph: the float graph.
+        layers: its layers, as `float_layers` gives them.
         counts: frames `[N, T, *input_shape]`.
         other: the other reset.
         zero: the float run with reset to zero, with the spikes of its layers.
         trace: the run of the integer network, with the spikes of its layers.
-        entries: number of each layer in `trace`, by name.
-        readout: the read-out of the network.
+        network: the integer network.
     """
-    found = run_float(layers, counts, reset=other.reset, keep_layers=True, keep_membrane=zero.membrane is not None)
+    resets, readout = layer_resets(graph, other.of), network.readout
+    found = run_float(layers, counts, reset=resets, keep_layers=True, keep_membrane=zero.membrane is not None)
     assert found.layer_spikes is not None
     assert zero.layer_spikes is not None
     assert trace.layer_spikes is not None
     last = len(layers) - 1 if np.all(np.isfinite(layers[-1][1].threshold)) or len(layers) == 1 else len(layers) - 2
     name, theirs = layers[last][0].name, _flat(found.layer_spikes[last])
-    integers = _flat(trace.layer_spikes[entries[name]])[..., : theirs.shape[-1]]  # a bias neuron may stand behind them
+    at = next(index for index, layer in enumerate(network.layers) if layer.name == name)
+    integers = _flat(without_clones(trace.layer_spikes[at], network.layers[at]))
+    integers = integers[..., : theirs.shape[-1]]  # a bias neuron may stand behind them
     ours = readout.classes(trace.spikes, trace.membrane)
     return ResetComparison(
         reset=other.reset,

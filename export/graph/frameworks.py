@@ -41,6 +41,7 @@ class Framework:
         if_gain: unit of r of IF nodes.
         fires_at: comparison of v with the threshold.
         own_reset: what neurons do unless they are set to do otherwise, as in `calibration.float_simulator`.
+        own_resets: by node type, the same of neurons that differ from the others.
         zero_reset: how neurons are set to reset to zero; "" if they always do or never can.
         spike_height: value of a spike that a neuron hands on: 1, or 1 / dt.
         time_axis: whether input shapes may begin with an axis of time.
@@ -61,6 +62,7 @@ class Framework:
     if_gain: Literal["per_step", "per_second"] = "per_second"
     fires_at: FiresAt = ">"
     own_reset: OwnReset = "zero"
+    own_resets: Mapping[str, OwnReset] = field(default_factory=dict)
     zero_reset: str = ""
     spike_height: Literal["1", "1/dt"] = "1"
     time_axis: bool = False
@@ -73,6 +75,14 @@ class Framework:
     def reset(self) -> str:
         """`own_reset` as a word for `--reset`: "zero" or "subtract"."""
         return self.own_reset.partition("-")[0]
+
+    def reset_of(self, node: nir.NIRNode) -> OwnReset:
+        """The own reset of the neurons of a node.
+
+        Args:
+            node: the node.
+        """
+        return self.own_resets.get(type(node).__name__, self.own_reset)
 
 
 def framework_of(name: str) -> Framework:
@@ -179,7 +189,7 @@ _ROWS = (
     Framework(
         name="spyx", title="Spyx", dt_s=STEP, dt_origin="Spyx counts steps; one is taken as 1 ms", step_of=_of_spyx,
         steps=True, gains={"LIF": "one", "CubaLIF": "one", "LI": "one"}, if_gain="per_step",
-        own_reset="subtract-late", channels_last=True, input_at_recurrence=True,
+        own_reset="subtract-late", own_resets={"CubaLIF": "subtract"}, channels_last=True, input_at_recurrence=True,
         caveats="its neurons always subtract, and fire one step later than the chip, a step more with each layer",
     ),
     Framework(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -94,16 +94,20 @@ def source_of_modules(
     )
 
 
-def source_of_graph(graph: SpikingGraph, reset: SourceReset) -> Source:
+def source_of_graph(graph: SpikingGraph, reset: SourceReset | Callable[[nir.NIRNode], SourceReset]) -> Source:
     """The source that a NIR graph is.
 
     Args:
         graph: the graph, as `load_graph` returns it for reset "zero".
-        reset: the reset that it was trained with.
+        reset: the reset that it was trained with: one for all neurons, or a function that gives that of a node.
 
     Raises:
         UserError: a node has no place on the chip, or the graph has a delay.
     """
+
+    def own(node: nir.NIRNode) -> SourceReset:
+        return reset(node) if callable(reset) else reset
+
     if delays := [name for name, node in graph.nir_graph.nodes.items() if isinstance(node, nir.Delay)]:
         raise UserError("adapt does not train delays", where=delays[0], hint="remove it, or export without adapt")
 
@@ -117,12 +121,17 @@ def source_of_graph(graph: SpikingGraph, reset: SourceReset) -> Source:
             for key in ("i_decay", "v_decay", "gain", "threshold", "drive")
             if np.ndim(value := getattr(step, key))
         }
-        return NeuronPlan(SourceNeurons(replace(step, **shaped), reset, weights, graph.fires_at))
+        kind = own(population.neuron.node)
+        return NeuronPlan(SourceNeurons(replace(step, **shaped), kind, weights, graph.fires_at))
 
     built = build(populations(graph.nir_graph, graph.dt_s), plan)
     network = ModuleNetwork(built.named, built.wiring, outputs=built.outputs, membrane=built.membrane)
-    firing = [name for name, node in graph.nir_graph.nodes.items() if isinstance(node, SPIKING)]
-    changes = () if reset == "zero" else (f"{RESETS[reset]} became reset to zero: {', '.join(firing)}",)
+    firing = {name: own(node) for name, node in graph.nir_graph.nodes.items() if isinstance(node, SPIKING)}
+    changes = tuple(
+        f"{words} became reset to zero: {', '.join(names)}"
+        for kind, words in RESETS.items()
+        if (names := [name for name, each in firing.items() if each == kind])
+    )
     if graph.fires_at == ">=":
         changes = (*changes, "a spike at v >= threshold became a spike at v > threshold")
     pools = [name for name, module in built.named if isinstance(module, nn.MaxPool2d)]

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from spikeport.pipeline.adaptation.measure import Measured
     from spikeport.pipeline.adaptation.source import Source
-    from spikeport.pipeline.adaptation.source_neurons import SourceReset
 
 Frames = PathLike | np.ndarray
 Reset = Literal["zero", "subtract"]
@@ -73,9 +72,9 @@ def source_of(
         step, shape = checked_options(name, dt_s, input_shape, framework)
         model = source if isinstance(source, nn.Module) else made_network(str(source))
         return source_of_modules(model, shape, step, readout=readout or "")
-    trained: SourceReset | None = reset
+    trained: Any = reset
     if framework is not None and reset in (None, framework_of(framework).reset):
-        trained = framework_of(framework).own_reset
+        trained = framework_of(framework).reset_of
     graph = load_graph(
         source, dt_s=dt_s, reset=None if trained is None else "zero", if_gain=per, input_shape=input_shape,
         readout=readout, framework=framework,

@@ -7,31 +7,37 @@ Subgraphs are walked as they stand, and a neuron's state begins at its v_reset.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import nir
 import numpy as np
 import torch
 from torch.nn import functional
 
+Reset = str | Callable[[nir.NIRNode], str]
 NEURONS = (nir.IF, nir.LIF, nir.CubaLIF, nir.I, nir.LI, nir.CubaLI)
 
 
-def run_nir(graph: nir.NIRGraph, dt_s: float, frames: np.ndarray, reset: str = "zero") -> np.ndarray:
+def run_nir(graph: nir.NIRGraph, dt_s: float, frames: np.ndarray, reset: Reset = "zero") -> np.ndarray:
     """What reaches the Output node, `[T, ...]`, for `frames` `[T, ...]`: Euler steps of dt_s in float64.
 
-    Reset to v_reset, or by subtracting the threshold.
+    Reset to v_reset ("zero"), or by subtracting the threshold: in the step of the spike ("subtract"), in the next
+    ("subtract-late"), or as often as v holds it, each a spike ("subtract-many"). A function gives that of a node.
     """
     return _Run(graph, dt_s, reset).frames(frames)
 
 
-def run_nodes(graph: nir.NIRGraph, dt_s: float, frames: np.ndarray | dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def run_nodes(
+    graph: nir.NIRGraph, dt_s: float, frames: np.ndarray | dict[str, np.ndarray], reset: Reset = "zero"
+) -> dict[str, np.ndarray]:
     """The same, every node's signal `[T, ...]` by its path joined with dots. `frames` of several inputs by name."""
-    run = _Run(graph, dt_s, "zero")
+    run = _Run(graph, dt_s, reset)
     run.frames(frames)
     return {".".join(path): np.array(signal) for path, signal in run.reported.items()}
 
 
 class _Run:
-    def __init__(self, graph: nir.NIRGraph, dt_s: float, reset: str) -> None:
+    def __init__(self, graph: nir.NIRGraph, dt_s: float, reset: Reset) -> None:
         self.graph, self.dt_s, self.reset = graph, dt_s, reset
         self.states: dict[tuple, tuple] = {}
         self.reported: dict[tuple, list] = {}
@@ -122,7 +128,8 @@ class _Run:
         dt = self.dt_s
         fires = isinstance(node, (nir.IF, nir.LIF, nir.CubaLIF))
         rest = np.broadcast_to(node.v_reset if fires else 0.0, x.shape)
-        current, voltage = self.states.get(path, (np.zeros(x.shape), rest))
+        current, voltage, before = self.states.get(path, (np.zeros(x.shape), rest, np.zeros(x.shape)))
+        reset = self.reset if isinstance(self.reset, str) else self.reset(node)
         if isinstance(node, (nir.IF, nir.I)):
             voltage = voltage + dt * node.r * x
         elif isinstance(node, (nir.LIF, nir.LI)):
@@ -131,11 +138,18 @@ class _Run:
             current = current + dt / node.tau_syn * (node.w_in * x - current)
             voltage = voltage + dt / node.tau_mem * (node.v_leak - voltage + node.r * current)
         if not fires:
-            self.states[path] = current, voltage
+            self.states[path] = current, voltage, before
             return voltage
+        if reset == "subtract-late":
+            voltage = voltage - before * node.v_threshold
         spikes = (voltage > node.v_threshold).astype(np.float64)
-        after = voltage - node.v_threshold if self.reset == "subtract" else rest
-        self.states[path] = current, np.where(spikes > 0, after, voltage)
+        if reset == "subtract-many":
+            spikes *= np.maximum(np.floor(voltage / node.v_threshold), 1)
+        if reset in ("subtract", "subtract-many"):
+            voltage = voltage - spikes * node.v_threshold
+        elif reset == "zero":
+            voltage = np.where(spikes > 0, rest, voltage)
+        self.states[path] = current, voltage, spikes
         return spikes
 
 

@@ -7,16 +7,20 @@ from dataclasses import replace
 import nir
 import numpy as np
 import pytest
-from nir_oracle import run_nir
+from nir_oracle import run_nir, run_nodes
 from numpy.testing import assert_array_equal
+from random_branches import RandomBranches, inputs_of, spikes_of
 from small_graphs import graph_of, lif
 
 from spikeport.errors import UserError
 from spikeport.export.backends.reference.simulate import simulate
 from spikeport.export.calibration.float_comparison import compare_on_frames, compare_on_random_frames
 from spikeport.export.calibration.float_simulator import run_float
+from spikeport.export.calibration.own_resets import layer_resets
 from spikeport.export.calibration.reset_comparison import other_reset
+from spikeport.export.graph.node_kinds import SPIKING
 from spikeport.export.graph.spiking_graph import SpikingGraph, load_graph
+from spikeport.export.lowering.branches.one_chain import lay_out
 from spikeport.export.network.readout import classify
 from spikeport.export.quantization.quantize import quantize
 
@@ -80,6 +84,31 @@ def test_frameworks_say_what_else_it_may_be(tmp_path):
     assert words["sinabs"].reset == "subtract-many"
 
 
+def test_types_of_neurons_that_subtract_at_different_times_are_named():
+    """Spyx's CuBaLIF subtracts in the step of its spike, its LIF in the next."""
+    tau = np.full(4, 2e-3)
+    cell = nir.CubaLIF(tau_syn=tau, tau_mem=tau, r=np.full(4, 2.0), v_leak=0 * tau, v_threshold=np.ones(4),
+                       w_in=np.full(4, 2.0), v_reset=0 * tau)  # fmt: skip
+    rng = np.random.default_rng(4)
+    graph = graph_of(
+        nir.Linear(rng.normal(0.2, 0.6, (6, 5))), lif((6,)), nir.Linear(rng.normal(0.3, 0.5, (4, 6))), cell, shape=(5,)
+    )
+    graph = replace(graph, framework="spyx")
+    found = other_reset(graph)
+    assert found.described == (
+        "if Spyx ran it with its default, a reset by subtraction in the next step (LIF) and a reset by subtraction "
+        "(CubaLIF)"
+    )
+    measured = compare_on_frames(graph, quantize(graph)[0], FRAMES, "frames").other_reset
+    kinds = {nir.LIF: "subtract-late", nir.CubaLIF: "subtract"}
+    own, zero = (
+        np.stack([run_nir(graph.nir_graph, graph.dt_s, sample, reset) for sample in FRAMES])
+        for reset in (lambda node: kinds[type(node)], "zero")
+    )
+    assert measured.reset == "subtract-late and subtract"
+    assert measured.zero_differs == np.count_nonzero(zero != own) > 10
+
+
 def test_a_known_reset_is_not_doubted(tmp_path):
     graph = graph_of(nir.Linear(np.ones((2, 3))), lif((2,)), shape=(3,))
     assert other_reset(graph) is None  # nobody claimed it: a live network or a run
@@ -114,12 +143,62 @@ def test_an_unknown_reset_is_refused():
         run_float(subtracting(), FRAMES, reset="soft")  # type: ignore[arg-type]
 
 
-def test_a_graph_with_relays_is_not_measured():
-    """Relays reset to zero even where neurons subtract, so that running all layers with another reset is wrong."""
-    tau = np.array([2.0, 3.0, 2.0, 4.0]) * 1e-3
+def test_parts_in_several_layers_are_measured_too():
+    """Four neurons with three decays become layers with relays, which reset to zero whatever the neurons do."""
+    tau = np.array([2.0, 4.0, 2.0, 8.0]) * 1e-3
     cell = nir.LIF(tau=tau, r=tau / 1e-3, v_leak=np.zeros(4), v_threshold=np.ones(4), v_reset=np.zeros(4))
     weights = np.random.default_rng(3).normal(0.3, 0.5, (4, 5))
     graph = replace(graph_of(nir.Linear(weights), cell, shape=(5,)), origins={"reset": "given"})
     network, _ = quantize(graph)
     assert len(network.layers) > 1
-    assert compare_on_frames(graph, network, FRAMES, "frames").other_reset is None
+    found = compare_on_frames(graph, network, FRAMES, "frames").other_reset
+    subtract, zero = (
+        np.stack([run_nir(graph.nir_graph, graph.dt_s, sample, reset) for sample in FRAMES])
+        for reset in ("subtract", "zero")
+    )
+    assert found is not None
+    assert found.entries == subtract.size
+    assert found.zero_differs == np.count_nonzero(zero != subtract) > 10
+    spikes = simulate(network, FRAMES).spikes
+    assert found.integers_differ == np.count_nonzero(spikes != subtract)
+    assert found.classes_differ == np.count_nonzero(classify(spikes) != classify(subtract.astype(np.uint8)))
+
+
+def test_clones_of_the_layer_before_a_membrane_are_compared_once():
+    graph = replace(subtracting(), readout="membrane-sum")
+    plain, cloned = (
+        compare_on_frames(graph, quantize(graph, clones=clones)[0], FRAMES, "frames").other_reset for clones in (1, 3)
+    )
+    assert plain == cloned  # the layer that is compared has no weights behind it that clones change
+
+
+OF_KIND = {"IF": "subtract", "LIF": "subtract-late"}
+
+
+@pytest.mark.parametrize("reset", ["subtract", "subtract-late", "subtract-many", "by kind"])
+@pytest.mark.parametrize("options", [{}, {"slow": True}, {"own": True}], ids=["whole", "slow", "own"])
+def test_every_population_of_a_branched_graph_runs_with_the_reset(reset, options):
+    """Random graphs with branches against NIR's equations on the graph itself, which has no relays."""
+
+    def of(node):
+        return OF_KIND[type(node).__name__] if reset == "by kind" else reset
+
+    relays = changed = 0
+    for seed in range(12):
+        drawn = RandomBranches(np.random.default_rng([5, seed]), **options)
+        laid = lay_out(drawn.graph)
+        frames = inputs_of(drawn.graph.nir_graph, drawn.frames)
+        wanted = run_nodes(drawn.graph.nir_graph, drawn.graph.dt_s, frames, of)
+        zero = run_nodes(drawn.graph.nir_graph, drawn.graph.dt_s, frames)
+        trace = run_float(drawn.graph, drawn.frames[None], reset=layer_resets(drawn.graph, of), keep_layers=True)
+        layers = [spikes[0] for spikes in trace.layer_spikes]
+        for name, node in drawn.graph.nir_graph.nodes.items():
+            if isinstance(node, SPIKING):
+                expected = wanted[name].reshape(len(layers[0]), -1)
+                if expected.max() > 255:
+                    break  # counts of a spike train that grows, which nobody keeps
+                assert_array_equal(spikes_of(name, laid, layers, expected.shape[1]), expected, err_msg=f"{seed} {name}")
+                changed += int(np.count_nonzero(wanted[name] != zero[name]))
+        relays += sum(laid.relays)
+    assert relays > 100
+    assert changed > 100

@@ -114,7 +114,7 @@ BY_FRAMEWORK: dict[str, object] = {
     "spyx_lif": (ADAPT, 0),
     "spyx_lif_dt": (ADAPT, 0),
     "spyx_if": (ADAPT, 0),
-    "spyx_cubalif": (ADAPT, 0.2),  # subtracts in the same step, and LIF in the next
+    "spyx_cubalif": (ADAPT, 0),  # subtracts in the same step, and LIF in the next
     "spyx_rlif": (ADAPT, 0),
     "spyx_conv": (ADAPT, 0),
     "spyx_li": (ADAPT, 1),  # the read-out is not in the file

@@ -1,7 +1,7 @@
 """Networks as Spyx writes them: python make_spyx.py FOLDER. See common.py.
 
 Spyx's neurons fire on the membrane of the step before, so that each layer is one step later than the chip's, and
-subtract the threshold in the next step. The outputs here are moved back by the number of layers.
+subtract the threshold in the next step (CuBaLIF in the same). The outputs here are moved back by the number of layers.
 """
 
 from __future__ import annotations
@@ -71,8 +71,7 @@ def main(folder: Path) -> None:
     add("lif_dt", "the same, exported with dt=1e-3", two(), 3, 2, dt=1e-3)
     add("if", "Linear, IF", snn.Sequential(dense(grid(rng, 6, 5)), snn.IF((6,), threshold=odd(401))), 6, 1)
     slow = snn.CuBaLIF((6,), alpha=0.5, beta=0.75, threshold=odd(1601), rngs=RNGS)
-    add("cubalif", "Linear, CuBaLIF", snn.Sequential(dense(grid(rng, 6, 5)), slow), 6, 1,
-        note="CuBaLIF subtracts in the same step, LIF and IF in the next")  # fmt: skip
+    add("cubalif", "Linear, CuBaLIF", snn.Sequential(dense(grid(rng, 6, 5)), slow), 6, 1)
     recurrent = snn.RLIF((6,), beta=0.5, threshold=odd(301), rngs=RNGS)
     recurrent.recurrent_w[...] = jnp.array(grid(rng, 6, 6, low=-60, high=40).T)
     add("rlif", "Linear, RLIF", snn.Sequential(dense(grid(rng, 6, 5)), recurrent), 6, 1)

@@ -17,6 +17,7 @@ from nir_oracle import run_nir
 from spikeport.errors import UserError
 from spikeport.export.backends.reference.simulate import simulate
 from spikeport.export.calibration.float_simulator import run_float
+from spikeport.export.calibration.own_resets import layer_resets
 from spikeport.export.graph.frameworks import FRAMEWORKS as TABLE
 from spikeport.export.graph.reset import ResetError
 from spikeport.export.graph.spiking_graph import SpikingGraph, load_graph
@@ -135,7 +136,7 @@ def _with_own_reset(case: dict[str, Any], refused: ResetError) -> CaseResult:
         return CaseResult(result="refused", cause=cause)
     data = np.load(FILES / f"{_kept(case)}.npz")
     spiking = graph({**case, "metadata": {**case["metadata"], "reset": "zero"}})
-    ours = run_float(spiking, data["frames"], reset=TABLE[name].own_reset).spikes
+    ours = run_float(spiking, data["frames"], reset=layer_resets(spiking, TABLE[name].reset_of)).spikes
     theirs = data["output"]
     own = _share(case["what"], ours, theirs) if ours.size == theirs.size else 1.0  # the exporter left a layer out
     return CaseResult(result="needs adapt", own=own, places=theirs.size, fired=int(theirs.sum()), cause=cause)

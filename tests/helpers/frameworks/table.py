@@ -43,9 +43,10 @@ ADVICE = {
     "spikingjelly": "Resets to zero (its exporter refuses soft reset), and fires at v >= threshold.",
     "rockpool": "Its torch neurons always subtract, and may fire several times a step: adapt. Its time step follows "
     "from r by Lambert's W.",
-    "spyx": "Its neurons always subtract, one step later: adapt. Each layer fires a step later than the chip's in "
-    "logical time; the outputs compared here are moved back by that. Flatten has channels last, and the input of "
-    "recurrent layers is written as entering their recurrent weights; `--from spyx` sets both right.",
+    "spyx": "Its neurons always subtract, one step later (CuBaLIF in the same step): adapt. Each layer fires a step "
+    "later than the chip's in logical time; the outputs compared here are moved back by that. Flatten has channels "
+    "last, and the input of recurrent layers is written as entering their recurrent weights; `--from spyx` sets both "
+    "right.",
     "nengo": "It has no exporter on PyPI; the files are written as the example of NIR's documentation does. "
     "`tau_ref=0`, `initial_state` 0 and a `min_voltage` far below 0 are the chip's neurons.",
     "nirtorch": "Graphs inside the graph are put in place, loops included.",

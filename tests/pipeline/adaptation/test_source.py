@@ -79,6 +79,23 @@ def test_a_graph_runs_as_nirs_equations_say(reset, slow: bool) -> None:
     assert bool(source.changes) == (reset == "subtract")
 
 
+def test_neurons_of_each_type_have_their_own_reset() -> None:
+    graph = recurrent_graph(slow=True)
+    kinds: dict[str, SourceReset] = {"LIF": "subtract-many", "CubaLIF": "subtract"}
+    frames = (np.random.default_rng(6).random((9, 2, 5, 6)) < 0.3).astype(np.float64)
+    expected = run_nir(graph.nir_graph, DT, frames, lambda node: kinds[type(node).__name__])
+    source = source_of_graph(graph, lambda node: kinds[type(node).__name__])
+    with torch.no_grad():
+        found = source.network(torch.tensor(frames[:, None], dtype=torch.float32))
+    assert np.array_equal(found.output[:, 0].numpy(), expected)
+    for reset in kinds.values():
+        assert not np.array_equal(expected, run_nir(graph.nir_graph, DT, frames, reset))
+    assert source.changes == (
+        "reset by subtraction became reset to zero: second",
+        "several spikes a step and reset by subtraction became reset to zero: first",
+    )
+
+
 @pytest.mark.parametrize("reset", get_args(SourceReset))
 def test_every_reset_is_that_of_the_float_simulator(reset: SourceReset) -> None:
     """The frameworks' own resets, which that simulator has too: dyadic values, so that float32 is exact."""
