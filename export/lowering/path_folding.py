@@ -257,15 +257,16 @@ def name_of(before: list[ChainNode]) -> str:
 def recurrent_weights(neuron: ChainNode) -> tuple[np.ndarray, np.ndarray]:
     """(weight, bias) of the recurrent connection of a neuron, float64 `(N, N)` and `(N,)`."""
     size = int(np.prod(neuron.output_shape))
-    weight, bias = np.eye(size), np.zeros(size)
+    weight, bias = None, np.zeros(size)
     for step in neuron.recurrence:
         if isinstance(step.node, nir.Scale):
             factors = factors_of(step).ravel()
-            weight, bias = factors[:, None] * weight, factors * bias
+            weight = np.diag(factors) if weight is None else factors[:, None] * weight
+            bias = factors * bias
         else:
             inner = as_dense(weight_layer(step))
-            weight, bias = inner.weight @ weight, inner.bias
-    return weight, bias
+            weight, bias = inner.weight if weight is None else inner.weight @ weight, inner.bias
+    return np.eye(size) if weight is None else weight, bias
 
 
 def _pool(step: ChainNode) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int], int]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from spikeport.export.network.row_blocks import row_blocks
+
 DECAY_BITS = 12
 DECAY_ONE = 1 << DECAY_BITS  # 4096: this decay clears the state in one step
 STATE_SHIFT = 6  # synaptic input, bias and threshold enter the state shifted left by 6
@@ -15,6 +17,7 @@ WEIGHT_LIMIT = 254
 BIAS_LIMIT = 4095  # 13-bit mantissa including the sign
 THRESHOLD_LIMIT = (1 << 17) - 1
 ACCUMULATOR_LIMIT = 1 << 21  # Loihi 1's synaptic accumulator has 21 bits and a sign; Lava does not model it
+_TABLE = 1 << 16  # largest range of weights that `distinct` marks in a table
 
 
 def decay(state: np.ndarray, taken: int | np.ndarray) -> np.ndarray:
@@ -59,6 +62,24 @@ def saturate_voltage(voltage: np.ndarray) -> np.ndarray:
         voltage: integers of any shape.
     """
     return np.clip(voltage, -STATE_LIMIT + 1, STATE_LIMIT - 1)
+
+
+def distinct(weight: np.ndarray) -> np.ndarray:
+    """The distinct values of integer weights, sorted: rules about single weights need no more of a large matrix.
+
+    Args:
+        weight: integers of any shape.
+
+    >>> distinct(np.array([[4, -2], [4, 0]]))
+    array([-2,  0,  4])
+    """
+    lowest, highest = int(weight.min(initial=0)), int(weight.max(initial=0))
+    if highest - lowest > _TABLE:
+        return np.unique(weight)
+    found, flat = np.zeros(highest - lowest + 1, dtype=bool), weight.reshape(-1)
+    for block in row_blocks(flat.size, 1):
+        found[flat[block] - lowest] = True
+    return np.flatnonzero(found) + lowest
 
 
 def weight_fault(weight: np.ndarray) -> str:

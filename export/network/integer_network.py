@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from spikeport.errors import UserError
-from spikeport.export.network.fixed_point import weight_fault
+from spikeport.export.network.fixed_point import distinct, weight_fault
 from spikeport.export.network.geometry import conv_extent
 from spikeport.export.network.input_range import MESSAGE_BITS_LIMIT, input_range
 from spikeport.export.network.neurons.base import NeuronModel
@@ -162,8 +162,8 @@ class IntegerLayer:
 
     def _check_ranges(self) -> None:
         if self.kind != "input":
-            both = [self.weight] if self.weight_rec is None else [self.weight, self.weight_rec]
-            fault = weight_fault(np.concatenate([array.ravel() for array in both]))  # netx has one exponent for both
+            both = [array for array in (self.weight, self.weight_rec) if array is not None]
+            fault = weight_fault(np.concatenate([distinct(array) for array in both]))  # netx has one exponent for both
             if fault:
                 raise UserError(f"weights cannot go to the chip: {fault}", where=self.name)
         self.model.check_ranges(self.name, {key: getattr(self, key) for key in self.model.ranges})
@@ -289,10 +289,9 @@ class IntegerNetwork:
 
 def _frozen_integers(array: np.ndarray, layer: str, what: str) -> np.ndarray:
     values = np.asarray(array)
-    integers = values.astype(np.int32)
+    integers = values.astype(np.int32, order="C")  # a copy
     if values.dtype.kind not in "iuf" or not np.array_equal(integers, values):
         raise UserError(f"{what} holds values that are not integers", where=layer,
                         cause="netx would truncate them toward zero", hint="quantize the network first")  # fmt: skip
-    integers = integers.copy()
     integers.setflags(write=False)
     return integers

@@ -9,7 +9,8 @@ import numpy as np
 
 from spikeport.export.network.fixed_point import DECAY_ONE, STATE_SHIFT
 from spikeport.export.network.integer_network import IntegerLayer, Parameter
-from spikeport.export.quantization.rounding_loss import RoundingLoss, rounding_loss
+from spikeport.export.network.row_blocks import row_blocks
+from spikeport.export.quantization.rounding_loss import RoundingLoss, rounding_loss, row_errors
 from spikeport.export.quantization.scaled_layer import LayerUnits
 from spikeport.export.quantization.thresholds import fires_one_later
 
@@ -97,12 +98,9 @@ def layer_report(
     """
     loss = RoundingLoss()
     losses: list[str] = []
+    rows = row_errors(units, scale, sums)
     if not exact:
-        loss, losses = rounding_loss(units, layer, sums, wanted_bias, silent=silent, searched=searched)
-    integers, wanted = [sums["weight"].ravel()], [scale * units.weight.ravel()]
-    if units.weight_rec is not None:
-        integers.append(sums["weight_rec"].ravel())
-        wanted.append(scale * units.weight_rec.ravel())
+        loss, losses = rounding_loss(units, layer, rows, wanted_bias, silent=silent, searched=searched)
     bias = np.zeros(wanted_bias.shape) if layer.bias is None else layer.bias[:: layer.clones]
     threshold = np.asarray(layer.vth_mant) + int(fires_one_later(units))
     i_error, v_error = units.decay_errors
@@ -117,7 +115,7 @@ def layer_report(
         gain=units.gain,
         divisor=units.layer.divisor,
         weights=int(layer.weight.size) + (0 if layer.weight_rec is None else int(layer.weight_rec.size)),
-        weight_error=_relative(np.concatenate(integers), np.concatenate(wanted)),
+        weight_error=rows.relative,
         bias_error=_relative(bias, wanted_bias),
         threshold_error=threshold_error,
         v_decay_error=v_error,
@@ -202,20 +200,21 @@ def state_bounds(
         (sum of |weights|, |current|, |voltage|), the largest over all neurons, the last two in state units; None where
         a decay is 0 and nothing bounds the state.
     """
-    rows = weight.reshape(len(weight), -1)
-    if weight_rec is not None:
-        rows = np.concatenate([rows, weight_rec], axis=1)
-    reach = np.maximum(np.where(rows > 0, rows, 0).sum(axis=1), np.where(rows < 0, -rows, 0).sum(axis=1))
-    total = float(np.abs(rows).sum(axis=1).max())
+    both = [array.reshape(len(weight), -1) for array in (weight, weight_rec) if array is not None]
+    upward, downward = np.zeros(len(weight)), np.zeros(len(weight))
+    for block in row_blocks(len(weight), sum(array.shape[1] for array in both)):
+        rows = np.concatenate([array[block] for array in both], axis=1)
+        upward[block], downward[block] = np.maximum(rows, 0).sum(axis=1), -np.minimum(rows, 0).sum(axis=1)
+    reach, total = np.maximum(upward, downward), float((upward + downward).max())
     slowest, keeps = float(np.min(i_decay)) / DECAY_ONE, float(np.min(v_decay)) / DECAY_ONE
     if slowest == 0:
         return total, None, None
     unit = 1 << STATE_SHIFT
     current = unit * reach / slowest
-    step = float((current + unit * np.abs(bias).reshape(len(rows), -1).max(axis=1)).max())
+    step = float((current + unit * np.abs(bias).reshape(len(reach), -1).max(axis=1)).max())
     if keeps:
         return total, float(current.max()), step / keeps
-    if vth is not None and not np.any(rows < 0) and not np.any(bias < 0):
+    if vth is not None and not np.any(downward) and not np.any(bias < 0):
         return total, float(current.max()), unit * float(np.max(vth)) + step
     return total, float(current.max()), None
 
@@ -224,8 +223,8 @@ def _bounds(layer: IntegerLayer, silent: bool) -> tuple[int, int | None, int | N
     """`state_bounds` of a layer in whole numbers."""
     bias = np.zeros(layer.weight.shape[0]) if layer.bias is None else layer.bias.astype(np.float64)
     total, current, voltage = state_bounds(
-        layer.weight.astype(np.float64),
-        None if layer.weight_rec is None else layer.weight_rec.astype(np.float64),
+        layer.weight,
+        layer.weight_rec,
         bias,
         layer.i_decay,
         layer.v_decay,

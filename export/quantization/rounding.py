@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from spikeport.errors import UserError
-from spikeport.export.formats.netx.rules import check_layer, netx_weights
+from spikeport.export.formats.netx.rules import check_layer, netx_fault, netx_weights
 from spikeport.export.lowering.folded_layer import FoldedLayer
 from spikeport.export.network.fixed_point import BIAS_LIMIT, DECAY_ONE, STATE_SHIFT, THRESHOLD_LIMIT
 from spikeport.export.network.integer_network import IntegerLayer
+from spikeport.export.network.row_blocks import row_blocks
 from spikeport.export.quantization.clones import clone_note, cloned_fields, kept_by_netx, spread
 from spikeport.export.quantization.layer_report import LayerReport, layer_report, state_bounds
 from spikeport.export.quantization.scaled_layer import LayerUnits
@@ -47,10 +49,8 @@ def quantize_layer(
         UserError: the layer cannot be represented on the grid.
     """
     layer, name = units.layer, units.layer.name
-    weights = (
-        units.weight.ravel() if units.weight_rec is None else np.r_[units.weight.ravel(), units.weight_rec.ravel()]
-    )
-    if not np.any(weights):
+    weights = [array for array in (units.weight, units.weight_rec) if array is not None]
+    if not any(array.any() for array in weights):
         raise UserError("all weights are zero", where=name, cause="netx divides by the largest of them",
                         hint="prune the layer or train it longer")  # fmt: skip
     bias = _sum(units.bias, units.drive, layer.output_shape)
@@ -65,19 +65,17 @@ def quantize_layer(
         scale, note = _choose_scale(units, weights, limit, grid, silent, clones)
         notes += note
     integers: dict[str, np.ndarray] = {}
-    rounded: dict[str, np.ndarray] = {}
     saturated = 0
     for key in ("weight", "weight_rec"):
         exact = getattr(units, key)
         if exact is None:
             continue
         if given is None:
-            rounded[key] = grid * np.rint(scale * exact / grid)
             largest = clones[key == "weight_rec"] * (256 - grid)
-            integers[key] = np.clip(rounded[key], -largest, largest)
-            saturated += int(np.count_nonzero(np.abs(rounded[key]) > largest))
+            integers[key], clipped = _rounded(exact, scale, grid, largest)
+            saturated += clipped
         else:
-            integers[key] = rounded[key] = _exact(name, key, scale * exact, even=True)
+            integers[key] = _exact(name, key, scale * exact, even=True)
     entering, own = clones
     weights_on_chip = integers if clones == (1, 1) else spread(integers, layer.input_shape, grid, entering, own)
     if given is None and layer.kind == "dense":
@@ -120,12 +118,23 @@ def quantize_layer(
     return integer, row
 
 
+def _rounded(exact: np.ndarray, scale: float, grid: int, largest: int) -> tuple[np.ndarray, int]:
+    """Weights on the grid, int32, and the number of those that were clipped to `largest`."""
+    integers = np.empty(exact.shape, dtype=np.int32)
+    clipped = 0
+    for block in row_blocks(len(exact), math.prod(exact.shape[1:])):
+        rounded = grid * np.rint(scale * exact[block] / grid)
+        clipped += int(np.count_nonzero(np.abs(rounded) > largest))
+        integers[block] = np.clip(rounded, -largest, largest)
+    return integers, clipped
+
+
 def _loaded_by_netx(integers: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
     """The weights, with those that netx and Lava would change moved closer to 0 by 2, and a note about it."""
-    matrices = [array.astype(np.int64) for array in integers.values()]
-    if not any(array.any() for array in matrices):
+    if not any(array.any() for array in integers.values()) or not netx_fault(*integers.values()):
         return integers, []
-    before = [array.copy() for array in matrices]
+    before = list(integers.values())
+    matrices = [array.copy() for array in before]
     for _ in range(NUDGES):
         if not any(array.any() for array in matrices):
             break  # the caller refuses weights that are all 0
@@ -166,14 +175,17 @@ def _checked(name: str, scale: float, limits: dict[str, float]) -> float:
 
 
 def _choose_scale(
-    units: LayerUnits, weights: np.ndarray, limits: dict[str, float], grid: int, silent: bool, clones: tuple[int, int]
+    units: LayerUnits,
+    weights: list[np.ndarray],
+    limits: dict[str, float],
+    grid: int,
+    silent: bool,
+    clones: tuple[int, int],
 ) -> tuple[float, list[str]]:
     """Largest scale at which weights, bias and threshold fit, and the voltage if it is the read-out."""
     name = units.layer.name
     largest = max(
-        float(np.max(np.abs(array))) / copies
-        for array, copies in zip((units.weight, units.weight_rec), clones, strict=True)
-        if array is not None
+        max(float(array.max()), -float(array.min())) / copies for array, copies in zip(weights, clones, strict=False)
     )
     limits = {"weights": (256 - grid) / largest, **limits}
     notes = []
@@ -190,7 +202,7 @@ def _choose_scale(
     lost = limits["weights"] / scale
     if binding == "weights" or lost < 1 + 1e-12:
         return limits["weights"], notes
-    if not np.any(np.rint(scale * weights / grid)):
+    if not any(np.rint(scale * array / grid).any() for array in weights):
         raise UserError(
             f"its {binding} is so large beside its weights that all weights would round to 0", where=name,
             hint=f"train with a smaller {binding} or larger weights, or check the time step (gains depend on dt)",
@@ -238,7 +250,7 @@ def _off_grid(name: str, what: str, value: float, even: bool = False) -> UserErr
 
 
 def _check_range(layer: FoldedLayer, weight: np.ndarray, threshold: Any) -> None:
-    worst = float(weight.flat[int(np.argmax(np.abs(weight)))])
+    worst = max(float(weight.min()), float(weight.max()), key=abs)
     if abs(worst) > 254 and layer.folded:
         raise UserError(
             f"weight {worst:g} is outside -254..254 after folding {', '.join(layer.folded)}", where=layer.name,

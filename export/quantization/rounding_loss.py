@@ -10,6 +10,7 @@ import numpy as np
 
 from spikeport.export.network.fixed_point import DECAY_ONE
 from spikeport.export.network.integer_network import IntegerLayer
+from spikeport.export.network.row_blocks import row_blocks
 from spikeport.export.quantization.scaled_layer import LayerUnits
 
 NAMED = 8  # rows named in a sentence
@@ -44,10 +45,60 @@ class RoundingLoss:
     decay_error: float = 0.0
 
 
+@dataclass(frozen=True)
+class RowErrors:
+    """Rounding of each row of a layer's weights, recurrent ones included.
+
+    Attributes:
+        norms: norm of each row before rounding, in integer units.
+        errors: norm of the difference that rounding made.
+        empty: whether all integers of a row are 0.
+        weights: number of weights that were not 0.
+        zeroed: number of weights that became 0.
+    """
+
+    norms: np.ndarray
+    errors: np.ndarray
+    empty: np.ndarray
+    weights: int
+    zeroed: int
+
+    @property
+    def relative(self) -> float:
+        """Norm of all differences over the norm of all weights."""
+        size = float(np.linalg.norm(self.norms))
+        return float(np.linalg.norm(self.errors)) / size if size else 0.0
+
+
+def row_errors(units: LayerUnits, scale: float, sums: Mapping[str, np.ndarray]) -> RowErrors:
+    """Compares the weights of a layer with their integers.
+
+    Args:
+        units: the layer before scaling and rounding.
+        scale: its scale.
+        sums: integers "weight" and "weight_rec", summed over copies of inputs.
+    """
+    pairs = [(units.weight, sums["weight"])]
+    if units.weight_rec is not None:
+        pairs.append((units.weight_rec, sums["weight_rec"]))
+    rows = [(exact.reshape(len(exact), -1), integers.reshape(len(exact), -1)) for exact, integers in pairs]
+    count = len(units.weight)
+    norms, errors, empty = np.zeros(count), np.zeros(count), np.zeros(count, dtype=bool)
+    weights = zeroed = 0
+    for block in row_blocks(count, sum(exact.shape[1] for exact, _ in rows)):
+        wanted, rounded = (np.concatenate([pair[side][block] for pair in rows], axis=1) for side in (0, 1))
+        wanted = scale * wanted
+        norms[block], errors[block] = (np.linalg.norm(each, axis=1) for each in (wanted, rounded - wanted))
+        empty[block] = ~rounded.any(axis=1)
+        weights += int(np.count_nonzero(wanted))
+        zeroed += int(np.count_nonzero((wanted != 0) & (rounded == 0)))
+    return RowErrors(norms, errors, empty, weights, zeroed)
+
+
 def rounding_loss(
     units: LayerUnits,
     layer: IntegerLayer,
-    sums: Mapping[str, np.ndarray],
+    found: RowErrors,
     wanted_bias: np.ndarray,
     *,
     silent: bool,
@@ -58,21 +109,17 @@ def rounding_loss(
     Args:
         units: the layer before scaling and rounding.
         layer: the layer in integers.
-        sums: integers "weight" and "weight_rec", summed over copies of inputs.
+        found: what rounding did to each row.
         wanted_bias: biases in integer units before rounding.
         silent: whether the neurons never fire.
         searched: whether the scale comes from a search, so that a search is not proposed.
     """
-    assert layer.scale is not None
-    wanted, rounded = layer.scale * _rows(units.weight, units.weight_rec), _rows(sums["weight"], sums.get("weight_rec"))
-    zeroed = (wanted != 0) & (rounded == 0)
-    norms = np.linalg.norm(wanted, axis=1)
-    errors = np.linalg.norm(rounded - wanted, axis=1) / np.where(norms > 0, norms, 1.0)
-    dead = np.flatnonzero((norms > 0) & ~rounded.any(axis=1))
+    errors = found.errors / np.where(found.norms > 0, found.norms, 1.0)
+    dead = np.flatnonzero((found.norms > 0) & found.empty)
     bias = np.zeros(wanted_bias.shape) if layer.bias is None else layer.bias[:: layer.clones]
     lost = (wanted_bias != 0) & (bias == 0)
     loss = RoundingLoss(
-        zeroed=int(np.count_nonzero(zeroed)),
+        zeroed=found.zeroed,
         dead_rows=len(dead),
         dead=tuple(int(row) for row in dead[:NAMED]),
         row_error=float(errors.max()),
@@ -80,20 +127,13 @@ def rounding_loss(
         lost_biases=int(np.count_nonzero(lost)),
         decay_error=max(_decay_error(*pair[1:]) for pair in _decays(units)),
     )
-    sentences = _weight_sentences(loss, layer, norms, int(np.count_nonzero(wanted)), searched)
+    sentences = _weight_sentences(loss, layer, found, searched)
     if not silent:
         sentences += _threshold_sentences(units, layer, np.abs(np.where(lost, wanted_bias, 0.0)))
     return loss, [*sentences, *(sentence for pair in _decays(units) for sentence in _decay_sentences(*pair))]
 
 
-def _rows(weight: np.ndarray, weight_rec: np.ndarray | None) -> np.ndarray:
-    rows = np.asarray(weight, dtype=np.float64).reshape(len(weight), -1)
-    return rows if weight_rec is None else np.concatenate([rows, weight_rec], axis=1)
-
-
-def _weight_sentences(
-    loss: RoundingLoss, layer: IntegerLayer, norms: np.ndarray, weights: int, searched: bool
-) -> list[str]:
+def _weight_sentences(loss: RoundingLoss, layer: IntegerLayer, found: RowErrors, searched: bool) -> list[str]:
     what = "output channels" if layer.kind == "conv" else "output neurons"
     out = (
         "scale their rows up in training (a weight decay, or a norm a channel), or clip the layer's outlying weights"
@@ -106,11 +146,11 @@ def _weight_sentences(
     sentences = []
     if loss.dead_rows:
         sentences.append(
-            f"rounding left {loss.dead_rows} of {len(norms)} {what} without any weight ({listed(loss.dead)}"
+            f"rounding left {loss.dead_rows} of {len(found.norms)} {what} without any weight ({listed(loss.dead)}"
             f"{', ...' if loss.dead_rows > len(loss.dead) else ''}), beside far larger weights: {out}{apart}"
         )
-    elif loss.zeroed > MOST_LOST * weights:
-        sentences.append(f"{loss.zeroed:,} of {weights:,} weights became 0, beside far larger ones: {out}")
+    elif loss.zeroed > MOST_LOST * found.weights:
+        sentences.append(f"{loss.zeroed:,} of {found.weights:,} weights became 0, beside far larger ones: {out}")
     elif loss.row_error > COARSE_ROW:
         sentences.append(
             f"the weights of row {loss.worst_row} are off by {loss.row_error:.2g} of their norm: {out}{apart}"

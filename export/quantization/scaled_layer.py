@@ -86,9 +86,8 @@ def layer_units(
     step = _with_row_gain(neuron, step, shape, allow_vector and layer.weight_rec is None)
     gain, notes = _row_gain(step.gain, shape), list(step.notes)
     weight_gain = layer.gain * gain
-    weight = beside(weight_gain, layer.weight) * layer.weight
-    weight_rec = None if layer.weight_rec is None else beside(gain, layer.weight_rec) * layer.weight_rec
-    bias = beside(weight_gain, layer.bias) * layer.bias
+    weight, bias = _times(weight_gain, layer.weight), _times(weight_gain, layer.bias)
+    weight_rec = None if layer.weight_rec is None else _times(gain, layer.weight_rec)
     if layer.bias_rec is not None:
         bias = bias + gain * layer.bias_rec
     drive = _rows_or_map(layer.divisor * np.asarray(step.drive), shape)
@@ -97,8 +96,8 @@ def layer_units(
         factors = _row_factors(neuron, np.asarray(threshold), shape, allow_vector)
         if factors is not None:
             threshold = float(np.max(threshold))
-            weight, bias, drive = (beside(factors, array) * array for array in (weight, bias, drive))
-            weight_rec = None if weight_rec is None else beside(factors, weight_rec) * weight_rec
+            weight, bias, drive = (_times(factors, array) for array in (weight, bias, drive))
+            weight_rec = None if weight_rec is None else _times(factors, weight_rec)
             notes.append(f"thresholds differ: rows were multiplied by {factors.min():.4g} to {factors.max():.4g} and "
                          "share the largest")  # fmt: skip
     if np.ndim(threshold):
@@ -126,9 +125,14 @@ def layer_units(
     )
 
 
+def _times(rows: float | np.ndarray, array: np.ndarray) -> np.ndarray:
+    """`array` with each row multiplied; itself where every factor is 1."""
+    return array if np.all(np.asarray(rows) == 1) else beside(rows, array) * array
+
+
 def _check_finite(name: str, **arrays: np.ndarray | None) -> None:
     for key, array in arrays.items():
-        if array is not None and not np.all(np.abs(array) < LARGEST):
+        if array is not None and not (array.max(initial=0) < LARGEST and array.min(initial=0) > -LARGEST):
             raise UserError(f"{key} times its gain is not finite", where=name,
                             hint="check r, tau and the time step (gains depend on dt)")  # fmt: skip
 

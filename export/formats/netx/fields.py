@@ -77,7 +77,7 @@ def as_integers(values: np.ndarray, key: str, where: str) -> np.ndarray:
     Raises:
         UserError: a value is not a 32-bit integer.
     """
-    if not np.all(np.isfinite(values)) or (values.dtype.kind == "f" and np.any(values != np.trunc(values))):
+    if values.dtype.kind == "f" and not np.all(np.isfinite(values) & (values == np.trunc(values))):
         raise UserError(f"{key} holds values that are not integers", where=where,
                         cause="netx would truncate them toward zero", hint="quantize the network first")  # fmt: skip
     if values.size and (values.max() >= 2**31 or values.min() < -(2**31)):

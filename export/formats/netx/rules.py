@@ -13,6 +13,7 @@ import math
 import numpy as np
 
 from spikeport.errors import UserError
+from spikeport.export.network.fixed_point import distinct
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 
 GEOMETRY_LIMIT = 127  # netx keeps stride, padding, dilation, groups and kernel size in int8
@@ -62,11 +63,12 @@ def check_layer(layer: IntegerLayer) -> None:
 def netx_weights(
     weight: np.ndarray, weight_rec: np.ndarray | None = None, *, delayed: bool = False
 ) -> tuple[list[np.ndarray], int]:
-    """The weights that Lava uses in place of those of a dense layer.
+    """The weights that Lava uses in place of those of a dense layer. What a weight becomes depends on its value alone.
 
     Args:
-        weight: integers `(out, in)` of a legal range (`fixed_point.weight_fault`), not all zero.
-        weight_rec: `(out, out)`; None if the layer is not recurrent.
+        weight: integers `(out, in)` of a legal range (`fixed_point.weight_fault`), not all zero; or their distinct
+            values.
+        weight_rec: `(out, out)`, or their distinct values; None if the layer is not recurrent.
         delayed: whether the layer has delays. A recurrent layer with delays loses the exponent, and stays shifted.
 
     Returns:
@@ -110,13 +112,13 @@ def netx_fault(weight: np.ndarray, weight_rec: np.ndarray | None = None, *, dela
         weight_rec: `(out, out)`; None if the layer is not recurrent.
         delayed: whether the layer has delays.
     """
-    matrices = [weight] if weight_rec is None else [weight, weight_rec]
-    loaded, shift = netx_weights(weight, weight_rec, delayed=delayed)
+    matrices = [distinct(array) for array in (weight, weight_rec) if array is not None]
+    loaded, shift = netx_weights(*matrices, delayed=delayed)
     for ours, theirs in zip(matrices, loaded, strict=True):
         at = np.flatnonzero(ours != theirs)
         if not at.size:
             continue
-        change = f"netx would run {int(ours.flat[at[0]])} as {int(theirs.flat[at[0]])}"
+        change = f"netx would run {int(ours[at[0]])} as {int(theirs[at[0]])}"
         if delayed and weight_rec is not None:
             return (f"{change}, as it forgets the exponent of recurrent layers with delays. Hint: choose a scale "
                     "that brings the largest weight to 128..254, or leave the delay out")  # fmt: skip

@@ -150,22 +150,28 @@ def as_dense(layer: FoldedLayer) -> FoldedLayer:
             (y0, y1), (x0, x1) = read
             if y0 < y1 and x0 < x1:
                 matrix[:, y, x, :, y0:y1, x0:x1] = kernel[:, :, y0 - top : y1 - top, x0 - left : x1 - left]
-    count = outputs * rows * columns
-    bias = np.broadcast_to(layer.bias if layer.bias.ndim == 3 else layer.bias[:, None, None], layer.output_shape)
-    gain = layer.gain
-    if np.ndim(gain):
-        gain = np.repeat(np.ravel(gain), rows * columns)
+    bias, gain = dense_rows(layer)
     return replace(
         layer,
         kind="dense",
-        weight=matrix.reshape(count, -1),
-        bias=bias.ravel(),
+        bias=bias,
+        gain=gain,
+        weight=matrix.reshape(outputs * rows * columns, -1),
         stride=(1, 1),
         padding=(0, 0),
         dilation=(1, 1),
         groups=1,
-        gain=gain,
     )
+
+
+def dense_rows(layer: FoldedLayer) -> tuple[np.ndarray, float | np.ndarray]:
+    """(bias, gain) of a layer as a matrix: one value for each flat output, or one gain for all."""
+    if layer.kind == "dense":
+        return layer.bias, layer.gain
+    _, rows, columns = layer.output_shape
+    bias = np.broadcast_to(layer.bias if layer.bias.ndim == 3 else layer.bias[:, None, None], layer.output_shape)
+    gain = np.repeat(np.ravel(layer.gain), rows * columns) if np.ndim(layer.gain) else layer.gain
+    return bias.ravel(), gain
 
 
 def phase_places(shape: Shape, factor: Pair, first: int, grid: Pair) -> np.ndarray:

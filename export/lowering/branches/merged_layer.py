@@ -12,10 +12,11 @@ import numpy as np
 from spikeport.export.formats.netx.rules import GEOMETRY_LIMIT
 from spikeport.export.graph.parameters import Value, beside
 from spikeport.export.graph.shapes import check_weights
-from spikeport.export.lowering.branches.carriers import Stage, carriers_of
+from spikeport.export.lowering.branches.carriers import Carrier, Stage, carriers_of
 from spikeport.export.lowering.branches.kernels import (
     as_dense,
     common_geometry,
+    dense_rows,
     on_phases,
     placed,
     relay_kernel,
@@ -24,6 +25,7 @@ from spikeport.export.lowering.branches.populations import Population
 from spikeport.export.lowering.branches.relays import Relay, divisor_of, relay_of
 from spikeport.export.lowering.folded_layer import FoldedLayer
 from spikeport.export.lowering.path_folding import recurrent_weights
+from spikeport.export.network.row_blocks import row_blocks
 from spikeport.values import Shape
 
 
@@ -101,7 +103,8 @@ def convolution(
         for index, path in enumerate(p.paths):
             carrier = stage.carriers[path.source]
             own = placed(kernels[p.name, index], padding, size)
-            weight[:, carrier.first : carrier.first + carrier.channels] += beside(_factor(p, path.layer), own) * own
+            gain = beside(_factor(p, path.layer.divisor, path.layer.gain), own)
+            weight[:, carrier.first : carrier.first + carrier.channels] += gain * own
         rows.append(weight)
     relay = relay_of(members, [[row] for row in rows], scale if relays else None)
     for name in relays:
@@ -138,24 +141,20 @@ def matrix(members: list[Population], relays: list[str], stage: Stage, scale: fl
     sizes = [int(np.prod(p.shape)) for p in members]
     passed = [stage.carriers[name] for name in relays]
     check_weights(members[0].name, entering * (sum(sizes) + sum(carrier.size for carrier in passed)))
-    rows = []
-    for p, size in zip(members, sizes, strict=True):
-        weight = np.zeros((size, entering))
+    merged = np.zeros((sum(sizes) + sum(carrier.size for carrier in passed), entering))
+    rows = np.split(merged, np.cumsum(sizes))[:-1]
+    for p, weight in zip(members, rows, strict=True):
         for path in p.paths:
-            own = as_dense(path.layer)
-            weight[:, stage.carriers[path.source].places.ravel()] += beside(_factor(p, own), own.weight) * own.weight
-        rows.append(weight)
+            _add(weight, p, as_dense(path.layer), stage.carriers[path.source])
     loops = [recurrent_weights(p.neuron) if p.neuron and p.neuron.recurrence else None for p in members]
     weights_of = [
         [row] if loop is None else [row, divisor_of(p) * loop[0]]
         for p, row, loop in zip(members, rows, loops, strict=True)
     ]
     relay = relay_of(members, weights_of, scale if relays else None)
-    for carrier in passed:
-        weight = np.zeros((carrier.size, entering))
-        weight[np.arange(carrier.size), carrier.places.ravel()] = relay.pulse
-        rows.append(weight)
-    merged = np.concatenate(rows)
+    if passed:
+        relayed_places = np.concatenate([carrier.places.ravel() for carrier in passed])
+        merged[sum(sizes) + np.arange(len(relayed_places)), relayed_places] = relay.pulse
     shape = (len(merged),)
     held = [(p.name, p.shape, (1, 1)) for p in members]
     held += [(name, carrier.shape, (1, 1)) for name, carrier in zip(relays, passed, strict=True)]
@@ -166,6 +165,16 @@ def matrix(members: list[Population], relays: list[str], stage: Stage, scale: fl
     stage = Stage(shape, carriers_of(held, shape))
     layer = _layer(members, weights, recurrence, stage, relayed, relay, dt_s)
     return replace(layer, notes=(*layer.notes, *_memory(layer, members)))
+
+
+def _add(weight: np.ndarray, population: Population, layer: FoldedLayer, carrier: Carrier) -> None:
+    """Adds a path's matrix to the weights of a population, at the places of its source."""
+    places, there = carrier.places.ravel(), slice(carrier.first, carrier.first + carrier.size)
+    columns = there if np.array_equal(places, np.arange(there.start, there.stop)) else places
+    factor = _factor(population, layer.divisor, layer.gain)
+    factor = np.broadcast_to(np.reshape(factor, (-1, 1)), (len(weight), 1))
+    for block in row_blocks(*weight.shape):
+        weight[block, columns] += factor[block] * layer.weight[block]
 
 
 def _memory(layer: MergedLayer, members: list[Population]) -> list[str]:
@@ -182,9 +191,9 @@ def _memory(layer: MergedLayer, members: list[Population]) -> list[str]:
     return [f"{layer.name}: runs as {' and '.join(sizes)}, since netx has no such convolution"]
 
 
-def _factor(population: Population, layer: FoldedLayer) -> np.ndarray | float:
+def _factor(population: Population, divisor: int, gain: float | np.ndarray) -> np.ndarray | float:
     """Factor of the rows of a path's weights and bias."""
-    return np.asarray(layer.gain) * (divisor_of(population) // layer.divisor)
+    return np.asarray(gain) * (divisor_of(population) // divisor)
 
 
 def _bias(members: list[Population], shape: Shape) -> np.ndarray:
@@ -194,8 +203,9 @@ def _bias(members: list[Population], shape: Shape) -> np.ndarray:
     for p in members:
         rows = p.shape[0] if len(shape) == 3 else int(np.prod(p.shape))
         for path in p.paths:
-            layer = path.layer if len(shape) == 3 else as_dense(path.layer)
-            bias[first : first + rows] += _factor(p, layer) * layer.bias
+            layer = path.layer
+            own, gain = (layer.bias, layer.gain) if len(shape) == 3 else dense_rows(layer)
+            bias[first : first + rows] += _factor(p, layer.divisor, gain) * own
         first += rows
     return bias
 

@@ -207,7 +207,7 @@ def test_recurrence_with_one_exponent_and_delays_for_both(tmp_path):
     layer = read_netx(net(tmp_path, fields)).layers[0]
     np.testing.assert_array_equal(layer.weight_rec, weight_rec)
     np.testing.assert_array_equal(layer.delay, [[3], [0]])
-    with pytest.raises(UserError, match="netx would run 6 as 24, as it forgets the exponent"):
+    with pytest.raises(UserError, match="netx would run -8 as -32, as it forgets the exponent"):
         read_netx(net(tmp_path, fields | {"weight": np.array([[6, -8], [60, 2]])}))
     with pytest.raises(UserError, match="3 inputs for 2 neurons: netx takes one delay for both"):
         read_netx(net(tmp_path, fields | {"weight": np.array([[254, -8, 2], [60, 2, 4]])}))
