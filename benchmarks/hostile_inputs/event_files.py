@@ -138,6 +138,18 @@ def _aedat4(events: np.ndarray) -> bytes:
     return b"#!AER-DAT4.0\r\n" + sized + bytes(4) + len(packet).to_bytes(4, "little") + packet
 
 
+def _csv(events: np.ndarray) -> bytes:
+    rows = np.stack([events[name].astype(np.int64) for name in ("x", "y", "t", "p")], axis=1)
+    return b"x,y,t,p\n" + b"".join(b"%d,%d,%d,%d\n" % tuple(row) for row in rows.tolist())
+
+
+def _txt(events: np.ndarray) -> bytes:
+    rows = np.stack([events[name].astype(np.int64) for name in ("t", "x", "y", "p")], axis=1)
+    buffer = io.BytesIO()
+    np.savetxt(buffer, rows, "%d", header="t x y p")
+    return buffer.getvalue()
+
+
 WRITERS = {
     ".bin": _nmnist,
     ".dat": _dat,
@@ -149,6 +161,8 @@ WRITERS = {
     ".aedat": _aedat2,
     ".mat": _mat,
     ".raw": _evt2,
+    ".csv": _csv,
+    ".txt": _txt,
 }
 
 

@@ -188,9 +188,10 @@ def _whole(field: str, column: np.ndarray) -> np.ndarray:
     hint = f"convert {field} to whole numbers"
     if field == "t" and np.isfinite(column).all():
         span = float(column.max() - column.min())
-        hint = "convert t to whole us, for example numpy.rint(t).astype(numpy.int64)"
+        hint = "times must be whole microseconds: convert t to whole us, for example numpy.rint(t).astype(numpy.int64)"
         if span < _SECONDS:
-            hint = f"t spans {span:.6g}: if it is in s, convert it with numpy.rint(t * 1e6).astype(numpy.int64)"
+            hint = f"times must be whole microseconds: t spans {span:.6g}: if it is in s, convert it with "
+            hint += "numpy.rint(t * 1e6).astype(numpy.int64)"
     raise unknown_layout(f"{field} = {column[at]:.9g} at event {at}, of type {column.dtype}", hint)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from spikeport.errors import UserError
 from spikeport.pipeline.data.dataset import Recording
 from spikeport.pipeline.data.events import in_order
-from spikeport.pipeline.data.readers import aedat4, event_arrays, event_streams
+from spikeport.pipeline.data.readers import aedat4, event_arrays, event_streams, event_text
 from spikeport.pipeline.data.readers.event_columns import EventFileError, damaged
 from spikeport.pipeline.data.readers.nmnist import EVENT_BYTES, decode
 from spikeport.pipeline.data.readers.orientation import turned
@@ -139,6 +139,8 @@ READERS: dict[str, Reader] = {
     ".hdf5": event_arrays.read_h5,
     ".aedat": _stream(event_streams.read_aedat2),
     ".mat": event_arrays.read_mat,
+    ".csv": event_text.read_text,
+    ".txt": event_text.read_text,
 }
 
 _BEGINNINGS: dict[bytes, tuple[str, ...]] = {
@@ -157,6 +159,8 @@ def _check_extension(path: Path) -> None:
     with open(path, "rb") as file:
         first = file.read(16)
     extension = path.suffix.lower()
+    if READERS[extension] is event_text.read_text and first.startswith(b"% "):
+        return  # a comment
     for beginning, extensions in _BEGINNINGS.items():
         # .bin begins with an event: a short beginning may be one.
         if first.startswith(beginning) and extension not in extensions and (extension != ".bin" or len(beginning) > 5):

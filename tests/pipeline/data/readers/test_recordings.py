@@ -58,6 +58,10 @@ def write(path: Path) -> None:
             from scipy.io import savemat
 
             savemat(path, {"ts": T[:, None].astype(float), "x": X[:, None], "y": Y[:, None], "p": 2.0 * P[:, None] - 1})
+        case ".csv" | ".txt":
+            mark = "," if path.suffix == ".csv" else " "
+            rows = [("y", "x", "polarity", "ts"), *zip(Y, X, P, T, strict=True)]
+            path.write_text("\n".join(mark.join(map(str, row)) for row in rows))
         case ".npy":
             np.save(path, array)
         case ".npz":
@@ -77,7 +81,10 @@ def test_each_format_gives_the_events_written(tmp_path: Path, extension: str) ->
     np.testing.assert_array_equal(found.events, events())
 
 
-@pytest.mark.parametrize("extension", [e for e in READERS if e != ".aedat4"])
+TEXT = (".csv", ".txt")  # cut between two numbers, one is as whole as before: test_event_text
+
+
+@pytest.mark.parametrize("extension", [e for e in READERS if e not in (".aedat4", *TEXT)])
 def test_a_cut_or_empty_file_is_named(tmp_path: Path, extension: str) -> None:
     path = tmp_path / f"cut{extension}"
     write(path)
