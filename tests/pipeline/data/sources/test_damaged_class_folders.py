@@ -46,7 +46,7 @@ def _same_number(root: Path) -> None:
 
 
 def _foreign_file(root: Path) -> None:
-    (root / "events" / "ant" / "notes.txt").write_text("x")
+    (root / "events" / "ant" / "notes.pdf").write_text("x")
 
 
 def _no_picture(root: Path) -> None:
@@ -75,7 +75,7 @@ def _broken_picture(root: Path) -> None:
         (_one_class, UserError, ["a classifier needs two classes, 1 found"]),
         (_same_id, UserError, ["two recordings have the same id"]),
         (_same_number, UserError, ["two recordings claim one image", "0000.npz"]),
-        (_foreign_file, UserError, ["no reader for notes.txt", ".bin"]),
+        (_foreign_file, UserError, ["no reader for notes.pdf", ".bin"]),
         (_remove("pictures/cat"), UserError, ["pictures/cat: this class has recordings, but no folder of images"]),
         (_no_picture, UserError, ["pictures/cat: this class has no image"]),
         (_remove("pictures/cat/002.png"), UserError, ["cat/002.npz: this recording has no image", "id 2"]),
