@@ -33,6 +33,7 @@ BENCHMARKS = {  # result -> what is run; distillation is a study: run it by itse
 EXTRA = {
     "neurobench": "neurobench_counts.py",
     "clones": "clones.py",
+    "residual_students": "residual_students.py",
 }  # by name only: they need what Spikeport does not bring
 
 
