@@ -129,10 +129,10 @@ def lines(name: str, run: Run, work: Path) -> list[str]:
     size = f"width {run.recipe.student.width:g}"
     if run.recipe.student.network == "conv":
         size = f"channels {', '.join(map(str, run.recipe.student.channels))}"
-    kept = work / f"{name}.json"
+    stored = work / f"{name}.json"
     cpu = "not known, since it was stopped and continued"
-    if kept.exists():
-        cpu = f"{json.loads(kept.read_text())['training_cpu_s'] / 60:.1f} min"
+    if stored.exists():
+        cpu = f"{json.loads(stored.read_text())['training_cpu_s'] / 60:.1f} min"
     text = [
         f"spikeport run {recipe} {changed}",
         f"{run.recipe.student.network}, {size}; seed {run.recipe.seed}, {training.epochs} epochs in float and "
