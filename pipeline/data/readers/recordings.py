@@ -18,6 +18,7 @@ from spikeport.pipeline.data.readers import aedat4, event_arrays, event_streams,
 from spikeport.pipeline.data.readers.event_columns import EventFileError, damaged
 from spikeport.pipeline.data.readers.nmnist import EVENT_BYTES, decode
 from spikeport.pipeline.data.readers.orientation import turned
+from spikeport.pipeline.data.readers.sensor_view import SensorView
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,13 @@ class Reading:
         orientation: how the sensor was mounted, see `turned`.
         columns: order of the columns of tables without names.
         sort: whether events may be sorted by time.
+        view: part of a larger sensor, and its scale; None: the sensor is the frame.
     """
 
     orientation: str = "as-stored"
     columns: str = ""
     sort: bool = False
+    view: SensorView | None = None
 
 
 AS_STORED = Reading()
@@ -45,7 +48,7 @@ def read_recording(
 
     Args:
         path: the file.
-        sensor: height and width of the sensor.
+        sensor: height and width of the sensor, after `reading.view`.
         label: class of the recording.
         key: key of the recording.
         reading: settings of the reading.
@@ -60,7 +63,10 @@ def read_recording(
     events, late_us = read_events(path, reading=reading), 0
     if reading.sort:
         events, late_us = in_order(events)
-    events = turned(events, reading.orientation, sensor, where=str(path))
+    view = reading.view
+    events = turned(events, reading.orientation, sensor if view is None else view.sensor, where=str(path))
+    if view is not None:
+        events = view.apply(events, str(path))
     return Recording(events=events, sensor=sensor, label=label, key=key, origin=str(path), late_us=late_us)
 
 

@@ -1,16 +1,21 @@
-"""Own recordings in class folders, `<root>/<events>/<class>/<id>.<ext>`, with images by class or in idx files."""
+"""Own recordings in class folders, `<root>/<events>/<class>/<id>.<ext>`; images by class, in idx files, or none."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from spikeport.errors import UserError
+from spikeport.pipeline.data.dataset import StaticImages
 from spikeport.pipeline.data.frames.binning import Binning, Frames
 from spikeport.pipeline.data.frames.binning_files import bin_files
 from spikeport.pipeline.data.images.static_images import read_images
 from spikeport.pipeline.data.readers.recordings import Reading
+from spikeport.pipeline.data.readers.sensor_view import SensorView
 from spikeport.pipeline.data.sources.base import Source
-from spikeport.pipeline.data.sources.event_files import list_events
+from spikeport.pipeline.data.sources.event_files import EventFile, Listing, list_events
 from spikeport.pipeline.data.sources.image_keys import name_images
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.data.sources.reading import content_hash_with, labels_of, mtime_digest_with, recordings
@@ -21,8 +26,10 @@ from spikeport.progress import NamedProgress
 def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
     """The recordings and images that `data.root`, `data.events` and `data.images` name.
 
-    With pairing "id" every recording must have its image: that of its file name, plus `image_id_offset`. With pairing
-    "class" pairs are unknown, but an image with the class and id of a held-out recording is not trained on.
+    Without `data.images` there is no static side, and only the method "baseline" can train. Recordings of
+    `data.test_events` are the official test part. With pairing "id" every recording must have its image: that of its
+    file name, plus `image_id_offset`. With pairing "class" pairs are unknown, but an image with the class and id of a
+    held-out recording is not trained on.
 
     Args:
         data: `[data]` of the recipe.
@@ -32,7 +39,7 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
         UserError: a folder is not named, a file is damaged, or an image is missing.
         MissingDependencyError: a folder does not exist.
     """
-    for name in ("root", "events", "images"):
+    for name in ("root", "events"):
         if not getattr(data, name):
             raise UserError(
                 f"class-folders needs data.{name}",
@@ -42,33 +49,72 @@ def load(data: Data, progress: NamedProgress | None = None) -> RawDataset:
     root = Path(data.root)
     listing = list_events(root / data.events)
     classes, files = listing.classes, listing.files()
-    found = read_images(root / data.images, classes, data.height, data.width, progress)
+    digests, official = [listing.mtime_digest], None
+    if data.test_events:
+        tests = list_events(root / data.test_events)
+        test_files = _test_files(tests, classes)
+        digests.append(tests.mtime_digest)
+        official = np.arange(len(files) + len(test_files)) >= len(files)
+        files = [*files, *test_files]
+    view = SensorView.of(data.sensor, data.crop, (data.height, data.width))
+    reading = Reading(orientation=data.orientation, columns=data.columns, sort=data.sort, view=view)
     sensor = (data.height, data.width)
-    reading = Reading(orientation=data.orientation, columns=data.columns, sort=data.sort)
 
     def bin_all(binning: Binning, progress: NamedProgress | None) -> Frames:
         return bin_files([file.path for file in files], sensor, binning, progress, reading)
 
     return RawDataset(
         name=data.events,
-        description=f"{len(files):,} recordings in {len(classes)} classes from {data.events}, "
-        f"with static images from {data.images}, paired by {data.pairing}",
+        description=f"{len(files):,} recordings in {len(classes)} classes from {data.events}"
+        + (f" and {data.test_events}" if data.test_events else "")
+        + (f", with static images from {data.images}, paired by {data.pairing}" if data.images else ", without images")
+        + ("" if view is None else f"; {view}"),
         classes=classes,
         keys=tuple(file.key for file in files),
         labels=labels_of(files),
         content_hash=lambda: content_hash_with(files, reading, progress=progress),
-        mtime_digest=mtime_digest_with([listing.mtime_digest], reading),
+        mtime_digest=mtime_digest_with(digests, reading),
         read=lambda: recordings(files, sensor, reading),
         bin=bin_all,
-        images=name_images(found, files, classes, offset=data.image_id_offset, strict=data.pairing == "id"),
-        paired=data.pairing == "id",
+        images=_images(data, files, classes, progress),
+        paired=bool(data.images) and data.pairing == "id",
         simulated=False,
+        official_test=official,
     )
+
+
+def _test_files(listing: Listing, classes: tuple[str, ...]) -> list[EventFile]:
+    """The recordings of a test folder with the classes of the training folder, under the keys test/<class>/<id>."""
+    unknown = [name for name in listing.classes if name not in classes]
+    if unknown:
+        raise UserError(
+            f"the test part has a class {unknown[0]} that the training part lacks", where=str(listing.folder),
+            cause=f"classes there are {', '.join(classes)}", hint="rename the folder, or remove it",
+        )  # fmt: skip
+    return [
+        replace(file, key=f"test/{file.key}", label=classes.index(listing.classes[file.label]))
+        for file in listing.files()
+    ]
+
+
+def _images(
+    data: Data, files: list[EventFile], classes: tuple[str, ...], progress: NamedProgress | None
+) -> StaticImages:
+    """The images with the keys of their recordings; none if the recipe names no folder."""
+    if not data.images:
+        empty = np.zeros((0, 1, data.height, data.width), np.uint8)
+        return StaticImages(images=empty, labels=np.zeros(0, np.int64), keys=())
+    found = read_images(Path(data.root, data.images), classes, data.height, data.width, progress)
+    strict = data.pairing == "id"
+    if not strict:  # where a test recording has the class and id of a training recording, their image is held out
+        files = sorted(files, key=lambda file: not file.key.startswith("test/"))
+    return name_images(found, files, classes, offset=data.image_id_offset, strict=strict)
 
 
 SOURCE = Source(
     name="class-folders",
     load=load,
-    about="your recordings in class folders, with images by class folder or MNIST's idx files",
-    needs="data.root, data.events, data.images; events as <root>/<events>/<class>/<id>.bin|npz|aedat4|...",
+    about="your recordings in class folders, with images by class folder or MNIST's idx files, or without images",
+    needs="data.root, data.events, and data.images where there are images; events as "
+    "<root>/<events>/<class>/<id>.bin|npz|aedat4|...",
 )

@@ -20,10 +20,10 @@ def name_images(
         files: the recordings.
         classes: names of the classes.
         offset: the image's id is the file's name, as a number, plus this.
-        strict: every recording must have its image.
+        strict: every recording must have an image of its own. Else the first recording of an image has it.
 
     Raises:
-        UserError: two recordings have one image, or (with `strict`) a recording has none.
+        UserError: with `strict`, two recordings have one image, or a recording has none.
     """
     keys = [f"image:{name}/{identity}" for name, identity in zip(found.classes, found.ids, strict=True)]
     paired_images = _ImageIndex(found, offset)
@@ -32,6 +32,8 @@ def name_images(
         name = classes[file.label]
         row = paired_images.of(file, name, strict=strict)
         if row is None:
+            continue
+        if row in taken and not strict:
             continue
         if row in taken:
             raise UserError(

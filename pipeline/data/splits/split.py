@@ -10,6 +10,8 @@ from spikeport.errors import UserError
 from spikeport.export.network.sampling import shares
 from spikeport.pipeline.data.sources.raw_dataset import RawDataset
 from spikeport.pipeline.data.sources.reading import natural
+from spikeport.pipeline.data.splits.group_split import stated_split
+from spikeport.pipeline.data.splits.split_file import given_parts
 from spikeport.pipeline.run.sections.data import Data
 
 
@@ -95,9 +97,10 @@ def split_by_class(
 def split_recordings(found: RawDataset, data: Data) -> tuple[Split, np.ndarray]:
     """The split that a recipe asks for.
 
-    "random" is `split_by_class`. "official" draws test rows from the published test part (`test` 0: all of it). "first"
-    takes of each class, in order of keys with numbers compared as numbers, first training and validation rows, then
-    test rows (`train` 0: all but the last `test`). Validation rows are drawn from training rows, never from test rows.
+    `data.splits` and `data.group` state parts and groups, see `group_split`. Else "random" is `split_by_class`.
+    "official" draws test rows from the published test part (`test` 0: all of it). "first" takes of each class, in order
+    of keys with numbers compared as numbers, first training and validation rows, then test rows (`train` 0: all but the
+    last `test`). Validation rows are drawn from training rows, never from test rows.
 
     Args:
         found: all recordings.
@@ -110,6 +113,11 @@ def split_recordings(found: RawDataset, data: Data) -> tuple[Split, np.ndarray]:
         UserError: there are too few recordings, or there is no official test part.
     """
     labels = found.labels
+    given = given_parts(found, data)
+    if given.parts is not None or given.groups is not None:
+        train, validation, test = stated_split(labels, given, data)
+        _check_classes(labels, train)
+        return Split(train=train, validation=validation, test=test), np.concatenate([validation, test])
     if data.split == "random":
         split = split_by_class(
             labels,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -16,6 +17,7 @@ from spikeport.pipeline.run.sections.fields import (
     Section,
     Seed,
     Side,
+    SideOrZero,
 )
 
 Orientation = Literal[
@@ -38,6 +40,9 @@ class Data(Section):
         default="",
         description="class-folders: folder of images by class, or of idx files; named sets: as `events`",
     )
+    test_events: ExpandedPath = Field(
+        default="", description='class-folders: folder of the test recordings, as `events`; with split = "official"'
+    )
     pairing: Literal["id", "class"] = Field(
         default="id", description="which image a recording was made from: known by its id, or only its class"
     )
@@ -52,6 +57,12 @@ class Data(Section):
         default="", description='class-folders: order of the columns of arrays [N, 4] without names, for example "txyp"'
     )
     sort: bool = Field(default=False, description="class-folders: sort events by time where a file is out of order")
+    sensor: tuple[Side, Side] | tuple[()] = Field(
+        default=(), description="class-folders: [width, height] of the upright sensor, if its events are scaled"
+    )
+    crop: tuple[SideOrZero, SideOrZero, Side, Side] | tuple[()] = Field(
+        default=(), description="class-folders: [x, y, width, height] of the part of the sensor that is used"
+    )
     height: Side = Field(default=34, description="rows of a frame")
     width: Side = Field(default=34, description="columns of a frame")
     steps: Annotated[int, Field(ge=1, le=1024)] = Field(default=10, description="time steps: frames of a recording")
@@ -66,6 +77,14 @@ class Data(Section):
     split: Literal["random", "official", "first"] = Field(
         default="random",
         description="random by class; the published test part; or in order of keys, training before test",
+    )
+    splits: ExpandedPath = Field(
+        default="", description="CSV file below root: recording, and part (train, validation, test, unused) or group"
+    )
+    group: str = Field(
+        default="",
+        description="regular expression for the person or scene in a recording's <class>/<id>; no group is trained on "
+        "and held out",
     )
     test_share: FractionBelowOne = Field(
         default=0.0, description='split = "first": share of each class that is the test part, instead of `test`'
@@ -97,9 +116,54 @@ class Data(Section):
                 f'columns must name t, x, y and p in the order of the file, as in "txyp", not {self.columns!r}'
             )
         if self.source != "class-folders":
-            for name, default in (("orientation", "as-stored"), ("columns", ""), ("sort", False)):
+            for name, default in (
+                ("orientation", "as-stored"), ("columns", ""), ("sort", False), ("sensor", ()), ("crop", ()),
+                ("test_events", ""),
+            ):  # fmt: skip
                 if getattr(self, name) != default:
                     raise ValueError(f"{name} is for source class-folders; {self.source} reads its files as they are")
+        return self
+
+    @model_validator(mode="after")
+    def _crop_is_on_the_sensor(self) -> Data:
+        if not self.crop:
+            return self
+        if not self.sensor:
+            raise ValueError("crop needs sensor = [width, height]")
+        x, y, width, height = self.crop
+        if x + width > self.sensor[0] or y + height > self.sensor[1]:
+            raise ValueError(
+                f"crop ends at x {x + width}, y {y + height}, outside the sensor of {self.sensor[0]} x {self.sensor[1]}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _frames_are_no_larger_than_the_sensor(self) -> Data:
+        seen = self.crop[2:] if self.crop else self.sensor
+        if seen and (self.width > seen[0] or self.height > seen[1]):
+            raise ValueError(
+                f"frames of width {self.width} and height {self.height} are larger than the {seen[0]} x {seen[1]} "
+                "pixels that are used of the sensor"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _parts_are_stated_once(self) -> Data:
+        if self.splits and self.group:
+            raise ValueError("splits has the groups in a column; leave group out")
+        for name in ("splits", "group"):
+            if getattr(self, name) and (self.split != "random" or self.without_recordings):
+                raise ValueError(f'{name} needs split = "random" and recordings to train on')
+            if getattr(self, name) and self.train:
+                raise ValueError(f"with {name}, train is all that validation and test leave: leave train out")
+        if self.test_events and self.split != "official":
+            raise ValueError('test_events is the test part: set split = "official"')
+        if self.splits and self.folds:
+            raise ValueError("splits states the parts; leave folds out, or give only group")
+        try:
+            re.compile(self.group)
+        except re.error as error:
+            raise ValueError(f"group is no regular expression: {error}") from None
         return self
 
     @model_validator(mode="after")

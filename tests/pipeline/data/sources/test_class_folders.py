@@ -13,6 +13,7 @@ from data_folders import (
     CLASSES,
     HEIGHT,
     WIDTH,
+    data,
     with_idx,
     with_pictures,
     write_picture,
@@ -207,3 +208,49 @@ def test_hidden_files_are_not_recordings(tmp_path: Path) -> None:
     (tmp_path / "events" / "ant" / ".DS_Store").write_bytes(b"x")
     (tmp_path / "events" / ".cache").mkdir()
     assert len(load(options).keys) == 24
+
+
+def test_events_without_images_have_no_static_side(tmp_path: Path) -> None:
+    for label, name in enumerate(CLASSES):
+        for number in range(8):
+            write_recording(tmp_path / "events" / name / f"{number}.npz", 100 * label + number)
+    found = load_dataset(data(tmp_path), cache=tmp_path / "cache")
+    assert len(found.static.labels) == 0
+    assert found.train.paired_images is None
+    assert found.description.endswith("from events, without images")
+
+
+def with_test_folder(root: Path, **more: object) -> Data:
+    """Recordings 000 to 007 of three classes to train on, and 000 and 001 of two of them to test."""
+    for label, name in enumerate(CLASSES):
+        for number in range(8):
+            write_recording(root / "events" / name / f"{number:03}.npz", 100 * label + number)
+    for label, name in ((1, "bee"), (2, "cat")):
+        for number in range(2):
+            write_recording(root / "tests" / name / f"{number:03}.npz", 500 + 100 * label + number)
+    return data(root, test_events="tests", split="official", test=0, **more)
+
+
+def test_a_folder_of_its_own_is_the_test_part(tmp_path: Path) -> None:
+    """Its classes are those of the training folder, also where one has no test recording."""
+    found = load_dataset(with_test_folder(tmp_path), cache=tmp_path / "cache")
+    assert found.test.keys == ("test/bee/000", "test/bee/001", "test/cat/000", "test/cat/001")
+    assert found.test.labels.tolist() == [1, 1, 2, 2]
+    assert len(found.train.keys) + len(found.validation.keys) == 24
+    assert not any(key.startswith("test/") for key in (*found.train.keys, *found.validation.keys))
+    write_recording(tmp_path / "tests" / "dog" / "000.npz", 9)
+    with pytest.raises(UserError, match="the test part has a class dog that the training part lacks"):
+        load_dataset(with_test_folder(tmp_path), cache=tmp_path / "cache")
+
+
+def test_images_of_test_recordings_are_held_out_where_ids_are_shared(tmp_path: Path) -> None:
+    """By class, bee/000 may show a training or a test recording: it is not trained on. By id it would be ambiguous."""
+    for label, name in enumerate(CLASSES):
+        for number in range(8):
+            write_picture(tmp_path / "pictures" / name / f"{number:03}.png", 10 * number + 80 * label)
+    settings = with_test_folder(tmp_path, images="pictures", pairing="class", validation=0)
+    found = load_dataset(settings, cache=tmp_path / "cache")
+    assert len(found.static.labels) == 24 - 4
+    assert not {"test/bee/000", "test/cat/001"} & set(found.static.keys)
+    with pytest.raises(UserError, match="two recordings claim one image"):
+        load_dataset(with_test_folder(tmp_path, images="pictures"), cache=tmp_path / "cache")

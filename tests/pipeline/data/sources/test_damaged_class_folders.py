@@ -123,7 +123,7 @@ def test_an_offset_asks_for_numbers(tmp_path: Path) -> None:
         load(options)
 
 
-@pytest.mark.parametrize("missing", ["root", "events", "images"])
+@pytest.mark.parametrize("missing", ["root", "events"])
 def test_a_missing_setting_is_named(tmp_path: Path, missing: str) -> None:
     with pytest.raises(UserError, match=rf"class-folders needs data\.{missing}"):
         load(with_pictures(tmp_path).model_copy(update={missing: ""}))
