@@ -75,12 +75,17 @@ def ckd(
 
     Args:
         kd_weight: weight of the logit distillation.
-        tau: its temperature.
-        kd_mode: logits that it compares: their mean over time, those of each step, or those of the last step.
+        tau: temperature of the logit distillation.
+        kd_mode: logits that are compared: their mean over time, those of each step, or those of the last step.
         mask_replaced: whether samples of the hybrid stream count by their share of frames that are not events.
-        phase: shape of the schedule of its weight.
-        phase_start, phase_end: start and end of the schedule, shares of the training.
-        cka_weight, cka_learnable, cka_debiased, max_alpha, tet_mse_weight: as for `he2024`.
+        phase: shape of the schedule of kd_weight.
+        phase_start: start of the schedule, as a share of the training.
+        phase_end: end of the schedule, as a share of the training.
+        cka_weight: weight of the CKA alignment.
+        cka_learnable: whether the weights a_t of the time steps are trained; else they are 1.
+        cka_debiased: whether CKA has its debiased form.
+        max_alpha: upper bound of a_t.
+        tet_mse_weight: share of the MSE term of TET.
 
     Raises:
         UserError: the schedule ends before it starts.
@@ -123,19 +128,16 @@ def he2024(
     Choice: alpha at most 0.9, since the published form lets the optimizer switch the event stream off.
 
     Args:
-        cka_weight: weight of the alignment.
-        cka_learnable: whether a_t are trained; else they are 1.
+        cka_weight: weight of the CKA alignment.
+        cka_learnable: whether the weights a_t of the time steps are trained; else they are 1.
         cka_debiased: whether CKA has its debiased form.
         max_alpha: upper bound of a_t.
         tet_mse_weight: share of the MSE term of TET.
     """
     losses = [_tet(tet_mse_weight, "hybrid"), _tet(tet_mse_weight, event_weights=True)]
     if cka_weight or cka_learnable:  # learned a_t weight the steps of the events also where the alignment has no weight
-        options = {
-            "debiased": cka_debiased,
-            "max_alpha": max_alpha,
-            "coefficients": "learnable" if cka_learnable else None,
-        }
+        coefficients = "learnable" if cka_learnable else None
+        options = {"debiased": cka_debiased, "max_alpha": max_alpha, "coefficients": coefficients}
         losses.append(LossSpec(loss="cka_alignment", stream="hybrid", weight=cka_weight, options=options))
     return MethodSpec(losses=tuple(losses))
 
@@ -218,7 +220,8 @@ def temporal_self(
         alpha: weight of the teacher.
         beta: weight of the student as teacher.
         tau: temperature.
-        teacher, fallback: as for `self_temporal_kd`.
+        teacher: second teacher: the mean of the student's correct steps, the mean of all steps, or the last step.
+        fallback: what replaces the mean of no correct step: nothing, equal probabilities, or the mean of all steps.
     """
     losses = [_tet(0.0)]
     if alpha:

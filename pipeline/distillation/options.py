@@ -33,7 +33,7 @@ def check_options(
     Raises:
         UserError: an option is unknown, missing, or not of its type. The message names it.
     """
-    model = _model(target)
+    model = options_model(target)
     try:
         checked = model.model_validate(dict(options))
     except ValidationError as error:
@@ -43,7 +43,12 @@ def check_options(
 
 
 @functools.cache
-def _model(target: Callable[..., object]) -> type[BaseModel]:
+def options_model(target: Callable[..., object]) -> type[BaseModel]:
+    """The options of a function or class as a pydantic model, one field an option.
+
+    Args:
+        target: a function or class whose options are keyword-only arguments with types and defaults.
+    """
     function: Any = target.__init__ if inspect.isclass(target) else target
     hints = typing.get_type_hints(function, include_extras=True)
     fields: Any = {

@@ -59,7 +59,7 @@ def check_folder(out: Path, files: Sequence[str], kind: str, *, schema: str) -> 
         raise UserError("this is not a folder", where=str(out), hint=_MEND)
     held = {entry.name for entry in out.iterdir() if not entry.name.startswith(".")}
     known = next((name for name in files if name.endswith(".json")), "")
-    if held - set(files) or (held and _json(out / known).get("schema") != schema):
+    if held - set(files) or (held and json_object(out / known).get("schema") != schema):
         raise UserError(
             f"this folder holds files that are not {_with_article(kind)}",
             where=str(out),
@@ -106,13 +106,26 @@ def is_exported(file: Path) -> bool:
         if file.suffix == ".nir":
             return read_metadata(file) is not None
         if file.suffix == ".json":
-            held = _json(file)
+            held = json_object(file)
             return held.get("schema") == SCHEMA or {"metadata", "quantization", "notes"} <= held.keys()
         layers = read_tree(file).members.get("layer")
         groups = layers.members.values() if isinstance(layers, Tree) else ()
         return any("name" in group.attributes for group in groups if isinstance(group, Tree))
     except UserError:
         return False
+
+
+def json_object(file: Path) -> dict[str, Any]:
+    """The object in a JSON file; empty where there is none.
+
+    Args:
+        file: the file; it may be missing.
+    """
+    try:
+        found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _where(out: Path) -> Path:
@@ -131,20 +144,11 @@ def _is_of_a_run(out: Path) -> bool:
     """Whether a stage of the run in the same folder wrote `out`."""
     from spikeport.pipeline.run.run_folder import MANIFEST, RECIPE
 
-    stages = _json(out.parent / MANIFEST).get("stages")
+    stages = json_object(out.parent / MANIFEST).get("stages")
     if not isinstance(stages, dict):
         return False
     recorded = [entry.get("files") for entry in stages.values() if isinstance(entry, dict)]
     return out.name in {MANIFEST, RECIPE}.union(*(files for files in recorded if isinstance(files, dict)))
-
-
-def _json(file: Path) -> dict[str, Any]:
-    """The object in a JSON file; empty where there is none."""
-    try:
-        found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _with_article(kind: str) -> str:

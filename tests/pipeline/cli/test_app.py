@@ -48,6 +48,7 @@ def test_help_names_every_verb(spikeport):
         "profile",
         "report",
         "compare",
+        "recipe",
         "hardware",
         "data",
         "lava",

@@ -43,6 +43,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("hardware", "list"),
         ("hardware", "show", "loihi1"),
         ("hardware", "validate"),
+        ("recipe", "show", "digits"),
+        ("recipe", "schema"),
         ("profile", "one/student.net", "--input", "one/test-frames.npz", "--out", "page"),
     ],
     ids=" ".join,
