@@ -46,7 +46,7 @@ def load_dataset(
     cache = cache_folder() if cache is None else cache
     found = _load_source(data, progress)
     split, held_out = split_recordings(found, data)
-    binning = Binning(steps=data.steps, step_us=data.step_us, height=data.height, width=data.width)
+    binning = Binning(steps=data.steps, step_us=data.step_us, height=data.height, width=data.width, window=data.window)
     count = len(found.keys)
 
     def build() -> Frames:
@@ -60,7 +60,7 @@ def load_dataset(
     static = static_pool(found.images, hidden, limit=data.static_limit, seed=data.split_seed)
     return Dataset(
         name=found.name,
-        description=found.description,
+        description=found.description + ("" if data.window == "first" else f"; window: {data.window}"),
         classes=found.classes,
         train=train,
         validation=validation,

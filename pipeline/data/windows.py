@@ -152,7 +152,7 @@ def _too_long(facts: np.ndarray, window: int) -> str:
         )
     if core >= _FAR * window and core / 1000 <= _SLACK * window:
         return f"the median recording lasts {period(core)}: are its times in ns? Then it lasts {period(core / 1000)}"
-    return f"the median recording lasts {period(core)}: raise data.steps or data.step_us, or cut the recordings"
+    return f"the median recording lasts {period(core)}: raise data.steps or data.step_us, or choose data.window"
 
 
 def _too_short(facts: np.ndarray, window: int) -> str:

@@ -1,8 +1,9 @@
 """Bins events into binary frames.
 
-Time zero is the first event of a recording. Bin k contains the events with k * step_us <= t - t_first < (k + 1) *
-step_us; events from steps * step_us on are ignored, and the last frames of a shorter recording are empty. Channel 0 is
-polarity 0 (OFF, darker), channel 1 polarity 1 (ON, brighter). A pixel is 1 if at least one event fell into it.
+Bin k contains the events with k * step_us <= t - start < (k + 1) * step_us, where start is the first event of the
+recording unless another window is asked for; events outside the steps are ignored, and frames without events are empty.
+Channel 0 is polarity 0 (OFF, darker), channel 1 polarity 1 (ON, brighter). A pixel is 1 if at least one event fell into
+it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ class Binning:
         step_us: duration of a time step in microseconds.
         height: rows of a frame.
         width: columns of a frame.
+        window: which part of a longer recording is used: "first", "last" or "centre"; "whole": all of it, in `steps`
+            equal parts, however long they are.
 
     >>> Binning(steps=3, step_us=1000, height=4, width=5).shape
     (3, 2, 4, 5)
@@ -38,11 +41,29 @@ class Binning:
     step_us: int
     height: int
     width: int
+    window: str = "first"
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """Shape of one recording's frames: T, 2, H, W."""
         return self.steps, 2, self.height, self.width
+
+    def boundaries(self, first: int, last: int) -> np.ndarray:
+        """Times at which the steps begin, and at which the last one ends, int64 `[steps + 1]`.
+
+        Args:
+            first: time of the first event in microseconds.
+            last: time of the last event in microseconds.
+
+        >>> Binning(steps=2, step_us=10, height=1, width=1, window="last").boundaries(100, 149)
+        array([130, 140, 150])
+        """
+        steps = np.arange(self.steps + 1)
+        if self.window == "whole":  # the last event is in the last step, so the end is one microsecond later
+            return first - steps * (first - last - 1) // self.steps
+        free = last + 1 - first - self.steps * self.step_us
+        start = {"first": 0, "last": max(free, 0), "centre": max(free // 2, 0)}[self.window]
+        return first + start + self.step_us * steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,18 +134,19 @@ def bin_recording(recording: Recording, binning: Binning, facts: np.ndarray | No
             facts["empty"] = binning.steps
         return out
     t, x, y, p = columns(recording.events)  # within the sensor and sorted: a Recording refuses to exist otherwise
-    edges = np.searchsorted(t, t[0] + binning.step_us * np.arange(binning.steps + 1))
-    in_window = edges[-1]
+    edges = np.searchsorted(t, binning.boundaries(int(t[0]), int(t[-1])))
+    used = slice(edges[0], edges[-1])
+    in_window = edges[-1] - edges[0]
     if facts is not None:
         first, last = tails(len(t))
         start, core = t[first] - t[0], t[last] - t[first]
         box = x.min(), x.max(), y.min(), y.max()
         empty = np.count_nonzero(edges[1:] == edges[:-1])
         facts[0] = (len(t), in_window, np.count_nonzero(p), t[-1] - t[0], start, core, *box, empty, recording.late_us)
-    flat = p[:in_window] * binning.height
-    flat += y[:in_window]
+    flat = p[used] * binning.height
+    flat += y[used]
     flat *= binning.width
-    flat += x[:in_window]
+    flat += x[used]
     flat += np.repeat(2 * binning.height * binning.width * np.arange(binning.steps), np.diff(edges))
     out.reshape(-1)[flat] = 1  # by flat index: no loop over events, and no addition that a second event would need
     return out

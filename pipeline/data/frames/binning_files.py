@@ -38,7 +38,7 @@ def bin_files(
     facts = np.zeros(len(paths), FACTS)
     numbers = facts.view(np.int64).reshape(len(paths), -1)
     as_stored = reading.orientation == AS_STORED.orientation and reading.view is None
-    fast = as_stored and any(path.suffix.lower() == COMPILED for path in paths)
+    fast = as_stored and binning.window == "first" and any(path.suffix.lower() == COMPILED for path in paths)
     compiled = _Compiled(sensor, binning) if fast else None
     for row, path in enumerate(paths):
         count = compiled(path, bits[row], numbers[row]) if compiled and path.suffix.lower() == COMPILED else -1

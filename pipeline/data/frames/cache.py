@@ -148,6 +148,7 @@ def _check(mtime_digest: str, content: str) -> str:
 
 def _key(content: str, count: int, binning: Binning) -> str:
     parts = [FORMAT, content, count, *binning.shape, binning.step_us]
+    parts += [] if binning.window == "first" else [binning.window]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 

@@ -67,6 +67,10 @@ class Data(Section):
     width: Side = Field(default=34, description="columns of a frame")
     steps: Annotated[int, Field(ge=1, le=1024)] = Field(default=10, description="time steps: frames of a recording")
     step_us: FrameTime = Field(default=30_000, description="duration of one time step in microseconds")
+    window: Literal["first", "last", "centre", "whole"] = Field(
+        default="first",
+        description="part of a longer recording that the steps cover; whole: all of it, in steps of its own duration",
+    )
     validation: Count = Field(
         default=100, description="recordings that select the epoch; 0: the weights of the last epoch are used"
     )

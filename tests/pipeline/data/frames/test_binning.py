@@ -12,6 +12,7 @@ from spikeport.errors import UserError
 from spikeport.pipeline.data.dataset import Recording
 from spikeport.pipeline.data.events import EVENT_DTYPE
 from spikeport.pipeline.data.frames.binning import Binning, bin_recording, bin_recordings
+from spikeport.pipeline.data.frames.facts import FACTS
 from spikeport.pipeline.data.readers.recordings import read_recording
 
 BINNING = Binning(steps=3, step_us=10, height=4, width=5)
@@ -115,3 +116,39 @@ def test_progress_counts_recordings() -> None:
     calls: list[tuple[int, int, str]] = []
     bin_recordings([recording([(0, 1, 1, 1)])] * 3, 3, BINNING, lambda *call: calls.append(call))
     assert [(done, total) for done, total, _ in calls] == [(1, 3), (2, 3), (3, 3)]
+
+
+@pytest.mark.parametrize(
+    ("window", "times", "steps"),
+    [
+        ("first", [100, 109, 110, 129, 130, 200], [0, 0, 1, 2, None, None]),
+        ("last", [100, 170, 171, 180, 181, 190, 191, 200], [None, None, 0, 0, 1, 1, 2, 2]),
+        ("centre", [100, 134, 135, 144, 145, 154, 155, 164, 165, 200], [None, None, 0, 0, 1, 1, 2, 2, None, None]),
+        ("whole", [100, 133, 134, 167, 168, 200], [0, 0, 1, 1, 2, 2]),
+        ("last", [100, 105, 110], [0, 0, 1]),
+        ("centre", [100, 105, 110], [0, 0, 1]),
+        ("whole", [100, 100, 101], [0, 0, 1]),
+    ],
+)
+def test_windows_by_hand(window: str, times: list[int], steps: list[int | None]) -> None:
+    """Three steps of 10 us; `steps`: that of each event. A short recording begins with its first event in all windows;
+    "whole" divides [first, last + 1) into three: 100 to 200 at 133 2/3 and 167 1/3."""
+    binning = Binning(steps=3, step_us=10, height=4, width=20, window=window)
+    one = recording([(t, column, 1, column % 2) for column, t in enumerate(times)], sensor=(4, 20))
+    expected = np.zeros((3, 2, 4, 20), np.uint8)
+    for column, step in enumerate(steps):
+        if step is not None:
+            expected[step, column % 2, 1, column] = 1
+    facts = np.zeros(1, FACTS)
+    np.testing.assert_array_equal(bin_recording(one, binning, facts), expected)
+    assert facts["in_window"] == sum(step is not None for step in steps)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 400), min_size=1, max_size=30), st.integers(1, 40), st.integers(1, 9))
+def test_no_event_is_lost_in_the_whole_recording(times: list[int], step_us: int, steps: int) -> None:
+    one = recording([(t, number % 5, number // 5 % 4, 1) for number, t in enumerate(sorted(times))])
+    facts = np.zeros(1, FACTS)
+    frames = bin_recording(one, Binning(steps=steps, step_us=step_us, height=4, width=5, window="whole"), facts)
+    assert facts["in_window"] == len(times)
+    assert frames.any(axis=0).sum() == min(len(times), 20)

@@ -52,6 +52,17 @@ def test_the_compiled_way_equals_reading_and_binning(tmp_path: Path) -> None:
     assert found.facts["core_us"][2] < found.facts["duration_us"][2]
 
 
+@pytest.mark.parametrize("window", ["last", "centre", "whole"])
+def test_another_window_is_read_the_plain_way(tmp_path: Path, window: str) -> None:
+    """The compiled code knows the first window only."""
+    paths = [write_bin(tmp_path / f"{i}.bin", some(i, 100)) for i in range(3)]
+    binning = Binning(steps=4, step_us=20, height=11, width=6, window=window)
+    found = np.asarray(bin_files(paths, SENSOR, binning).frames)
+    np.testing.assert_array_equal(found, np.stack([plainly(path, binning) for path in paths]))
+    first = bin_files(paths, SENSOR, Binning(steps=4, step_us=20, height=11, width=6)).frames
+    assert not np.array_equal(found, first)
+
+
 def test_the_decoder_equals_tonics(tmp_path: Path) -> None:
     rows = some(4, 50)
     rows[20:20] = [(0, 0, 240, 0)]

@@ -64,8 +64,9 @@ def test_other_content_or_binning_is_another_file(tmp_path: Path, build: Builder
     get(tmp_path, build)
     get(tmp_path, build, content="abd")
     get(tmp_path, build, binning=Binning(steps=3, step_us=11, height=5, width=7))
-    assert build.calls == 3
-    assert len(list(tmp_path.iterdir())) == 3
+    get(tmp_path, build, binning=Binning(steps=3, step_us=10, height=5, width=7, window="last"))
+    assert build.calls == 4
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_every_damaged_byte_is_harmless(tmp_path: Path, build: Builder) -> None:
