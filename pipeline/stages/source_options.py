@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, ParamSpec, TypeVar
 
 from spikeport.errors import UserError
+from spikeport.export.graph.frameworks import framework_of
 from spikeport.pipeline.run.run_folder import MANIFEST
 from spikeport.pipeline.stages.compiled_network import CompiledNetwork
 from spikeport.pipeline.stages.live_network import is_live
@@ -102,7 +103,10 @@ def refuses_unused(takes: Takes, **words: str) -> Callable[[Callable[P, R]], Cal
             unused = [
                 names.get(name, f"--{name.replace('_', '-')}")
                 for name, value in given.items()
-                if kind in takes and name not in takes[kind] and not _same(value, signature.parameters[name].default)
+                if kind in takes
+                and name not in takes[kind]
+                and not _same(value, signature.parameters[name].default)
+                and not (kind == "net" and name == "framework" and _writes_net(value))
             ]
             if unused:
                 what, why, hint = _WHY[kind]
@@ -116,6 +120,11 @@ def refuses_unused(takes: Takes, **words: str) -> Callable[[Callable[P, R]], Cal
         return checked
 
     return decorated
+
+
+def _writes_net(framework: object) -> bool:
+    """Whether a framework is the one of .net files, whose name says nothing new about one."""
+    return isinstance(framework, str) and framework_of(framework).files == ".net"
 
 
 def _same(value: object, default: object) -> bool:

@@ -72,8 +72,9 @@ def test_several_are_named_at_once(spikeport, net: Path) -> None:
 
 
 def test_what_asks_for_nothing_is_taken(spikeport, net: Path) -> None:
-    code, _, err = spikeport("export", net, "--no-check", "--clones", "1", "--bits", "8")
+    code, _, err = spikeport("export", net, "--no-check", "--clones", "1", "--bits", "8", "--from", "slayer")
     assert code == 0, err
+    assert spikeport("check-network", net, "--from", "slayer")[0] == 0
 
 
 def test_a_compiled_network_takes_no_option_of_its_making(net: Path) -> None:
