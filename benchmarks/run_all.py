@@ -28,6 +28,7 @@ BENCHMARKS = {  # result -> what is run; distillation is a study: run it by itse
     "branches": "branches.py",
     "sdnn": "sdnn.py",
     "fuzz": "fuzz.py",
+    "typical_networks": "typical_networks.py",
     "import_time": "import_time.py",
 }
 EXTRA = {

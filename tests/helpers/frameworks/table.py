@@ -14,6 +14,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs" / "reference" / "compatibility.md"
+TRAINED = ROOT / "docs" / "results" / "typical_networks.txt"  # of benchmarks/typical_networks.py
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "helpers")]
 
 from frameworks import net_files, nodes, outcomes, typical  # noqa: E402  the two folders above come first
@@ -126,9 +127,17 @@ def _typical() -> list[str]:
         "`spikeport adapt NET.nir --from FRAMEWORK --frames FRAMES.npz`. snnTorch's are live modules: `package.module:"
         "factory` with `--input-shape` in place of the file. The second command ran here without training (no epoch): "
         "the table shows that the network goes, not how close it comes; that takes your frames and the default "
-        "epochs. The places that differ are those between the framework's own spikes and the integer network's.",
+        f"epochs. [A training on random frames](../results/{TRAINED.name}) measures it on others: {_summary()}. "
+        "Networks with random weights on random frames are no task; [snnTorch's tutorial CNN]"
+        "(../results/adaptation.txt) on real recordings is one. The places that differ are those between the "
+        "framework's own spikes and the integer network's.",
         _table(("framework", "network", "first command", "adapt"), rows),
     ]
+
+
+def _summary() -> str:
+    """The last two lines of the benchmark that trains these networks: classes met, and differences to the reference."""
+    return "; ".join(TRAINED.read_text().splitlines()[-2:])
 
 
 OPTIONS = {"framework": "--from", "dt_s": "--dt", "reset": "--reset", "bias": "--bias", "if_gain": "--if-gain"}

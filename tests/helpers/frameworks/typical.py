@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gzip
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,23 +100,40 @@ def result(name: str) -> Typical:
         words = {"exact": "**exact**", "rounding": f"**within rounding**, {100 * found.both:.2g} % of places"}
         return Typical(construct=case["construct"], framework=framework, goes=found.result in words,
                        first=words.get(found.result, f"{found.result}: {found.cause}"))  # fmt: skip
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "net.nir"
-        path.write_bytes(gzip.decompress((FILES / f"{name}.nir.gz").read_bytes()))
+    with adaptable(name) as (source, options, _):
         frames = np.load(FILES / f"{name}.npz")["frames"]
-        made = sp.adapt(path, frames, framework=framework, epochs=0, holdout=0.5)
+        made = sp.adapt(source, frames, epochs=0, holdout=0.5, **options)
     return Typical(construct=case["construct"], framework=framework, first="needs adapt", second=_words(made),
                    adapted=made.equal)  # fmt: skip
 
 
-def _of_module(name: str) -> Typical:
-    construct, make, shape = MODULES[name]
+@contextlib.contextmanager
+def adaptable(name: str) -> Iterator[tuple[Path | nn.Module, dict[str, Any], tuple[int, ...]]]:
+    """What `sp.adapt` gets of a network: the source, options, and the shape of a frame."""
+    if name in MODULES:
+        shape = MODULES[name][2]
+        yield _module(name), {"dt_s": DT, "input_shape": shape}, shape
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "net.nir"
+        path.write_bytes(gzip.decompress((FILES / f"{name}.nir.gz").read_bytes()))
+        shape = np.load(FILES / f"{name}.npz")["frames"].shape[2:]
+        yield path, {"framework": cases()[name]["metadata"]["framework"]}, shape
+
+
+def _module(name: str) -> nn.Module:
     torch.manual_seed(6)
-    model = make()
+    model = MODULES[name][1]()
     with torch.no_grad():
         for layer in model.modules():
             if isinstance(layer, (nn.Linear, nn.Conv2d)):
                 layer.weight *= 4  # so that untrained weights let the output fire
+    return model
+
+
+def _of_module(name: str) -> Typical:
+    construct, _, shape = MODULES[name]
+    model = _module(name)
     try:
         sp.quantize(sp.convert(model, shape, DT))
     except sp.UserError as refused:
