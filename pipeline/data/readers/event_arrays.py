@@ -1,6 +1,6 @@
-"""Reads events from array files: .npy, .npz, .h5, .mat.
+"""Reads events from array files: .npy, .npz, .mat.
 
-Declared sizes are compared with the file's size first; nothing is unpickled, and no other file is opened.
+Declared sizes are compared with the file's size first; nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 import os
 import zipfile
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO
 
 import numpy as np
 
@@ -19,16 +19,14 @@ from spikeport.pipeline.data.readers import mat_files
 from spikeport.pipeline.data.readers.event_columns import (
     check_size,
     damaged,
-    describe,
     event_names,
+    events_of,
     from_columns,
     from_table,
     list_members,
     unknown_layout,
 )
 from spikeport.pipeline.data.readers.event_streams import content_of
-
-_MOST_NAMES = 10_000  # of a file's members that are looked at
 
 
 def read_npy(path: Path, columns: str) -> np.ndarray:
@@ -40,7 +38,7 @@ def read_npy(path: Path, columns: str) -> np.ndarray:
     """
     size = os.path.getsize(path)
     with open(path, "rb") as file:
-        return _events(_array(file, size, size), columns)
+        return events_of(_array(file, size, size), columns)
 
 
 def read_npz(path: Path, columns: str) -> np.ndarray:
@@ -62,7 +60,7 @@ def read_npz(path: Path, columns: str) -> np.ndarray:
             with archive.open(entries[name]) as file:
                 found[name] = _array(file, entries[name].file_size, stored)
         if len(entries) == 1:
-            return _events(found[names[0]], columns)
+            return events_of(found[names[0]], columns)
         if len(found) < 4:
             others = {}
             for name in itertools.islice(entries, 8):
@@ -72,31 +70,6 @@ def read_npz(path: Path, columns: str) -> np.ndarray:
                 list_members(others), "save the events under these names: numpy.savez(file, t=t, x=x, y=y, p=p)"
             )
     return from_columns(found)
-
-
-def read_h5(path: Path, columns: str) -> np.ndarray:
-    """Reads columns in the root or in `events`, or a data set `events`.
-
-    Args:
-        path: the file.
-        columns: order of the columns of a data set `[N, 4]`, for example "txyp".
-    """
-    import h5py
-
-    size = os.path.getsize(path)
-    with h5py.File(path, "r") as file:
-        found: Any = file
-        if "events" in file:
-            found = _inside(file, "events")
-        if isinstance(found, h5py.Dataset):
-            return _events(_values(found, size), columns)
-        names = event_names([str(name) for name in itertools.islice(found, _MOST_NAMES)])
-        items = {name: _inside(found, name) for name in names}
-        sets = {name: item for name, item in items.items() if isinstance(item, h5py.Dataset)}
-        if len(sets) < 4:
-            _explain(file)
-        check_size(sum(_declared(item) for item in sets.values()), size)
-        return from_columns({name: _values(item, size) for name, item in sets.items()})
 
 
 def read_mat(path: Path, columns: str) -> np.ndarray:
@@ -128,10 +101,6 @@ def read_mat(path: Path, columns: str) -> np.ndarray:
     return from_columns(one)
 
 
-def _events(array: np.ndarray, columns: str) -> np.ndarray:
-    return from_table(array, columns) if array.dtype.names is None else from_columns(array)
-
-
 def _stated(file: IO[bytes]) -> str:
     """Type and shape that the header of a .npy file declares."""
     try:
@@ -153,51 +122,3 @@ def _array(file: IO[bytes], size: int, stored: int) -> np.ndarray:
         raise damaged(f"its header states {count:,} bytes, and it holds {size - file.tell():,}")
     check_size(count, stored)
     return np.frombuffer(file.read(count), dtype).reshape(shape, order="F" if fortran else "C")
-
-
-def _inside(group: Any, name: str) -> Any:
-    """A member that is stored in the file itself, not a link to another file."""
-    import h5py
-
-    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-        raise unknown_layout(f"a link in place of {name!r}", "store the events in the file itself (h5repack, or copy)")
-    return group[name]
-
-
-def _declared(item: Any) -> int:
-    return math.prod(map(int, item.shape or ())) * item.dtype.itemsize
-
-
-def _values(item: Any, size: int) -> np.ndarray:
-    if item.is_virtual or item.external:
-        raise unknown_layout(f"{item.name}, whose values lie in other files", "store the events in the file itself")
-    if item.shape is None or item.dtype.hasobject:
-        raise unknown_layout(f"{item.name} of type {item.dtype}", "store numbers")
-    check_size(_declared(item), size)
-    try:
-        return item[()]
-    except OSError as error:
-        if "filter" in str(error) or "plugin" in str(error):
-            raise unknown_layout(
-                f"{item.name}, packed in a way that this HDF5 library lacks ({error})", "repack it: h5repack -f GZIP=4"
-            ) from None
-        raise
-
-
-def _explain(file: Any) -> None:
-    """Raises EventFileError for a file that has no event columns in the expected places."""
-    import h5py
-
-    there = {}
-    for name in itertools.islice(file, 8):
-        item = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
-        if isinstance(item, h5py.Group):
-            there[str(name)] = f"group of {', '.join(itertools.islice(map(str, item), 6)) or 'nothing'}"
-        else:
-            there[str(name)] = describe(cast("np.ndarray", item)) if isinstance(item, h5py.Dataset) else "link or type"
-    found = list_members(there) if there else "nothing"
-    convert = "convert it: write t, x, y and p as data sets into the group events"
-    if "CD" in there and "events" in there["CD"]:
-        found = "CD/events, as Metavision writes it"
-        convert = "convert it with metavision_file_to_dat, or write t, x, y and p as data sets into the group events"
-    raise unknown_layout(found, convert, "data sets t (in us), x, y and p in the group events or at the top")

@@ -143,6 +143,16 @@ def from_table(table: np.ndarray, columns: str) -> np.ndarray:
     return from_columns({name: table[:, number] for number, name in enumerate(columns)})
 
 
+def events_of(array: np.ndarray, columns: str) -> np.ndarray:
+    """Converts a structured array, or an array `[N, 4]`, to EVENT_DTYPE.
+
+    Args:
+        array: the events.
+        columns: order of the columns of an array without fields, for example "txyp".
+    """
+    return from_table(array, columns) if array.dtype.names is None else from_columns(array)
+
+
 def describe(array: np.ndarray) -> str:
     """Type and shape of an array.
 

@@ -14,7 +14,7 @@ import numpy as np
 from spikeport.errors import UserError
 from spikeport.pipeline.data.dataset import Recording
 from spikeport.pipeline.data.events import in_order
-from spikeport.pipeline.data.readers import aedat4, event_arrays, event_streams, event_text
+from spikeport.pipeline.data.readers import aedat4, event_arrays, event_hdf5, event_streams, event_text
 from spikeport.pipeline.data.readers.event_columns import EventFileError, damaged
 from spikeport.pipeline.data.readers.nmnist import EVENT_BYTES, decode
 from spikeport.pipeline.data.readers.orientation import turned
@@ -141,8 +141,8 @@ READERS: dict[str, Reader] = {
     ".aedat4": _stream(aedat4.read_aedat4),
     ".npy": event_arrays.read_npy,
     ".npz": event_arrays.read_npz,
-    ".h5": event_arrays.read_h5,
-    ".hdf5": event_arrays.read_h5,
+    ".h5": event_hdf5.read_h5,
+    ".hdf5": event_hdf5.read_h5,
     ".aedat": _stream(event_streams.read_aedat2),
     ".mat": event_arrays.read_mat,
     ".csv": event_text.read_text,

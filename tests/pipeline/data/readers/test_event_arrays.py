@@ -99,15 +99,14 @@ def test_layouts_of_other_tools_are_named_with_a_way_out(tmp_path: Path, shared_
                 file[key.replace("_", "/")] = value
         return tmp_path / name
 
-    fields = np.zeros(3, [("x", "<u2"), ("y", "<u2"), ("p", "<i2"), ("t", "<i8")])
     savemat(tmp_path / "td.mat", {"TD": {"x": X, "y": Y, "p": P, "ts": T}})
     (tmp_path / "v73.mat").write_bytes(b"MATLAB 7.3 MAT-file, by hand".ljust(600))
     np.savez(tmp_path / "frames.npz", frames=np.zeros((2, 3)), labels=np.zeros(2))
     (tmp_path / "array.dat").write_bytes((tmp_path / "frames.npz").read_bytes())
     (tmp_path / "raw.dat").write_bytes(b"% evt 3.0\n" + bytes(8))
     cases = {
-        h5("cd.h5", CD_events=fields): "found CD/events, as Metavision writes it",
-        h5("bare.h5", data=TABLE): "found data (int64 [4, 4])",
+        h5("two.h5", data=TABLE, more=TABLE): "found data (int64 [4, 4]), more (int64 [4, 4])",
+        h5("deep.h5", davis_left_events=TABLE): "found davis (group of left)",
         h5("half.h5", events_t=T, events_x=X): "found events (group of t, x); supported are data sets t (in us), x, y",
         tmp_path / "td.mat": "found TD (1 x 1 struct); supported are the variables ts (in us), x, y and p. Hint: "
         'in MATLAB: ts = TD.ts, x = TD.x, y = TD.y, p = TD.p; save(file, "ts", "x", "y", "p", "-v7")',

@@ -1,0 +1,154 @@
+"""Reads events from HDF5 files: columns, a table, Metavision's CD/events and DSEC's events.
+
+Declared sizes are compared with the file's size first, and no other file is opened.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import math
+import os
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from spikeport.errors import MissingDependencyError
+from spikeport.pipeline.data.readers.event_columns import (
+    check_size,
+    describe,
+    event_names,
+    events_of,
+    from_columns,
+    list_members,
+    unknown_layout,
+)
+
+_MOST_NAMES = 10_000  # of a file's members that are looked at
+_ECF = 0x8ECF  # number of Prophesee's filter among HDF5's
+_CONVERT = "convert it: write t, x, y and p as data sets into the group events"
+_TAKEN = "data sets t (in us), x, y and p in the group events or at the top, or Metavision's CD/events"
+
+
+def read_h5(path: Path, columns: str) -> np.ndarray:
+    """Reads columns in the root or in `events`, or a data set `events`, `CD/events` or of any name if it is alone.
+
+    DSEC's files have columns in `events`. Their `t_offset` is not added: the first event of a recording is time zero.
+
+    Args:
+        path: the file.
+        columns: order of the columns of a data set `[N, 4]`, for example "txyp".
+
+    Raises:
+        EventFileError: the file is damaged or has another layout.
+        MissingDependencyError: the decompressor of the file is not installed.
+    """
+    import h5py
+
+    size = os.path.getsize(path)
+    with h5py.File(path, "r") as file:
+        found: Any = file
+        if "events" in file:
+            found = _inside(file, "events")
+        elif _is_group(file, "CD") and "events" in _inside(file, "CD"):  # Metavision's
+            found = _inside(_inside(file, "CD"), "events")
+        if isinstance(found, h5py.Dataset):
+            return events_of(_values(found, size, path), columns)
+        names = event_names([str(name) for name in itertools.islice(found, _MOST_NAMES)])
+        items = {name: _inside(found, name) for name in names}
+        sets = {name: item for name, item in items.items() if isinstance(item, h5py.Dataset)}
+        if len(sets) < 4:
+            return events_of(_values(_alone(file, columns), size, path), columns)
+        check_size(sum(_declared(item) for item in sets.values()), size)
+        return from_columns({name: _values(item, size, path) for name, item in sets.items()})
+
+
+def _inside(group: Any, name: str) -> Any:
+    """A member that is stored in the file itself, not a link to another file."""
+    import h5py
+
+    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        raise unknown_layout(f"a link in place of {name!r}", "store the events in the file itself (h5repack, or copy)")
+    return group[name]
+
+
+def _is_group(file: Any, name: str) -> bool:
+    import h5py
+
+    return name in file and isinstance(_inside(file, name), h5py.Group)
+
+
+def _declared(item: Any) -> int:
+    return math.prod(map(int, item.shape or ())) * item.dtype.itemsize
+
+
+def _values(item: Any, size: int, path: Path) -> np.ndarray:
+    """All values of a data set.
+
+    Args:
+        item: the data set.
+        size: bytes of the file.
+        path: the file, for error messages.
+    """
+    if item.is_virtual or item.external:
+        raise unknown_layout(f"{item.name}, whose values lie in other files", "store the events in the file itself")
+    if item.shape is None or item.dtype.hasobject:
+        raise unknown_layout(f"{item.name} of type {item.dtype}", "store numbers")
+    check_size(_declared(item), size)
+    try:
+        return item[()]
+    except OSError as error:
+        if "filter" not in str(error) and "plugin" not in str(error):
+            raise
+    return _unpacked(item, path)
+
+
+def _unpacked(item: Any, path: Path) -> np.ndarray:
+    """All values of a data set whose filter is not part of the HDF5 library, as DSEC's Blosc is."""
+    pack = item.id.get_create_plist()
+    filters = {code: name for code, _, _, name in map(pack.get_filter, range(pack.get_nfilters()))}
+    named = ", ".join(f"{code} ({name.decode('utf-8', 'replace')[:40]})" for code, name in filters.items())
+    if _ECF in filters:
+        raise unknown_layout(
+            f"{item.name}, compressed with Prophesee's ECF, whose plugin HDF5 does not find",
+            "install the plugin (github.com/prophesee-ai/hdf5_ecf) and set HDF5_PLUGIN_PATH to its folder, or convert "
+            "the file with metavision_file_to_dat",
+        )
+    try:
+        importlib.import_module("hdf5plugin")  # registers its filters
+    except ImportError:
+        raise MissingDependencyError(
+            f"{item.name} is compressed with the HDF5 filter {named}",
+            where=str(path),
+            hint="pip install hdf5plugin, or repack it: h5repack -f GZIP=4",
+        ) from None
+    try:
+        return item[()]
+    except OSError as error:
+        raise unknown_layout(
+            f"{item.name}, compressed with the filter {named}, which this HDF5 library lacks ({error})",
+            "repack it: h5repack -f GZIP=4",
+        ) from None
+
+
+def _alone(file: Any, columns: str) -> Any:
+    """The only data set `[N, 4]` of a file.
+
+    Raises:
+        EventFileError: it has none, or several members and `columns` does not say that a table is meant.
+    """
+    import h5py
+
+    there, tables = {}, []
+    for name in itertools.islice(file, 8):
+        item = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
+        if isinstance(item, h5py.Group):
+            there[str(name)] = f"group of {', '.join(itertools.islice(map(str, item), 6)) or 'nothing'}"
+        else:
+            there[str(name)] = describe(cast("np.ndarray", item)) if isinstance(item, h5py.Dataset) else "link or type"
+            if isinstance(item, h5py.Dataset) and item.shape and len(item.shape) == 2 and item.shape[1] == 4:
+                tables.append(item)
+    if len(tables) == 1 and (columns or len(there) == 1):
+        return tables[0]
+    raise unknown_layout(list_members(there) if there else "nothing", _CONVERT, _TAKEN)
