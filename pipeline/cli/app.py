@@ -24,7 +24,7 @@ from spikeport.pipeline.cli import simulate as cli_simulate
 from spikeport.pipeline.cli import sweep as cli_sweep
 from spikeport.pipeline.cli import tools as cli_tools
 from spikeport.pipeline.cli.console import fail, show
-from spikeport.pipeline.cli.options import Changes, Json, Quiet, RecipeWord
+from spikeport.pipeline.cli.options import Changes, Epochs, Json, Method, Quiet, RecipeWord, changes_of
 
 # This must be set before torch is loaded. Otherwise its waiting threads use CPU time that other processes need; see
 # docs/reference/training.md.
@@ -97,6 +97,8 @@ def run(
     recipe: RecipeWord,
     out: Out = None,
     changes: Changes = None,
+    method: Method = None,
+    epochs: Epochs = None,
     resume: Resume = False,
     again_from: From = None,
     json: Json = False,
@@ -107,8 +109,9 @@ def run(
     Reads the recipe and its data set. Writes the networks, the spike trace and report.html into the run folder. The
     exit code is 1 if the spikes of two simulations differ.
 
-    Example: `spikeport run recipes/digits.toml --set training.epochs=10 --out runs/short`
+    Example: `spikeport run digits --epochs 10 --set data.train=500 --out runs/short`
     """
+    changes = changes_of(changes, method=method, epochs=epochs)
     _run(recipe, out, changes, resume, again_from, json, quiet, only_training=False)
 
 
@@ -117,6 +120,8 @@ def train(
     recipe: RecipeWord,
     out: Out = None,
     changes: Changes = None,
+    method: Method = None,
+    epochs: Epochs = None,
     resume: Resume = False,
     again_from: From = None,
     json: Json = False,
@@ -127,8 +132,9 @@ def train(
     Reads the recipe and its data set. Writes the weights into the run folder. `spikeport run --resume` on the same
     folder runs the remaining stages.
 
-    Example: `spikeport train recipes/nmnist-small.toml --set distillation.method=baseline`
+    Example: `spikeport train nmnist-small --method baseline --out runs/baseline`
     """
+    changes = changes_of(changes, method=method, epochs=epochs)
     _run(recipe, out, changes, resume, again_from, json, quiet, only_training=True)
 
 

@@ -10,6 +10,7 @@ import typer
 from spikeport.errors import UserError
 
 NIR = "For .nir files"
+METHOD, EPOCHS = "distillation.method", "training.epochs"
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")]
@@ -19,6 +20,19 @@ RecipeWord = Annotated[
 Changes = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="A.B=VALUE", help="Change one setting of the recipe. Repeatable."),
+]
+Method = Annotated[
+    str | None,
+    typer.Option(
+        "--method",
+        metavar="NAME",
+        help="Distillation method, as --set distillation.method=NAME. Options in the recipe that belong to another "
+        "method are left out.",
+    ),
+]
+Epochs = Annotated[
+    int | None,
+    typer.Option("--epochs", metavar="N", help="Epochs of the student, as --set training.epochs=N."),
 ]
 InputShape = Annotated[
     str | None,
@@ -56,6 +70,34 @@ IfGain = Annotated[
     Literal["per-step", "per-second"] | None,
     typer.Option("--if-gain", help="Unit of r in IF nodes, which depends on the framework.", rich_help_panel=NIR),
 ]
+
+
+def changes_of(changes: list[str] | None, *, method: str | None, epochs: int | None) -> list[str]:
+    """The values of --set together with those of --method and --epochs.
+
+    Args:
+        changes: words `key=value`.
+        method: value of --method; None: not given.
+        epochs: value of --epochs; None: not given.
+
+    Returns:
+        Words `key=value`.
+
+    Raises:
+        UserError: --set changes the same key, or the section that has it.
+    """
+    from spikeport.pipeline.stages.settings import setting_words
+
+    words = list(changes or ())
+    keys = [word.partition("=")[0].strip() for word in words]
+    for option, key, value in (("--method", METHOD, method), ("--epochs", EPOCHS, epochs)):
+        if value is None:
+            continue
+        twice = next((given for given in keys if f"{key}.".startswith(f"{given}.")), None)
+        if twice is not None:
+            raise UserError(f"--set {twice} gives {key} too", where=option, hint="give it once")
+        words += setting_words({key: value})
+    return words
 
 
 def shape_of(text: str | None) -> tuple[int, ...] | None:

@@ -85,8 +85,5 @@ def trains_without_recordings(recipe: Recipe) -> bool:
 
 def _with_options(name: str, options: Mapping[str, object]) -> MethodSpec:
     method = METHODS[name]
-    hint = (
-        f"the options of {name} are {{known}}; to change a recipe's method, change its whole section: "
-        f"--set 'distillation={{method = \"{name}\"}}'"
-    )
+    hint = f"the options of {name} are {{known}}; leave the others out"
     return method(**check_options(method, options, where="distillation.options", hint=hint))

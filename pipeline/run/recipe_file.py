@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import tomllib
 from collections.abc import Mapping
@@ -11,12 +12,15 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from spikeport.errors import UserError
+from spikeport.notes import note
 from spikeport.paths import expanded
 from spikeport.pipeline.run.recipe import Recipe
+from spikeport.pipeline.run.sections.distillation import Distillation
 from spikeport.pydantic_errors import explain, short, tuples
 from spikeport.regular_files import read_small
 
 MAX_DEPTH = 32  # nested sections
+DEFAULT_METHOD = Distillation().method
 
 
 def find_recipe(name: str) -> Path:
@@ -40,6 +44,8 @@ def find_recipe(name: str) -> Path:
 
 def load_recipe(path: str | os.PathLike[str], overrides: list[str] | None = None) -> Recipe:
     """Reads and validates a recipe.
+
+    Options in the file are those of the file's method. A change of `distillation.method` leaves them out, with a note.
 
     Args:
         path: a TOML file.
@@ -66,9 +72,7 @@ def load_recipe(path: str | os.PathLike[str], overrides: list[str] | None = None
         ) from error
     except RecursionError:
         raise _too_deep(str(source)) from None
-    for word in overrides or []:
-        _override(values, word)
-    return parse_recipe(values, where=str(source))
+    return parse_recipe(_with_overrides(values, overrides or []), where=str(source))
 
 
 def parse_recipe(values: Mapping[str, Any], *, where: str) -> Recipe:
@@ -87,6 +91,36 @@ def parse_recipe(values: Mapping[str, Any], *, where: str) -> Recipe:
         raise UserError(explain(error, values), where=where, hint=_hint(error)) from None
     except RecursionError:
         raise _too_deep(where) from None
+
+
+def _with_overrides(values: dict[str, Any], words: list[str]) -> dict[str, Any]:
+    """The values of a file with the changes, without the options of a method that the changes replace."""
+    changed, plain = copy.deepcopy(values), copy.deepcopy(values)
+    for word in words:
+        _override(changed, word)
+    old, new = _method(values), _method(changed)
+    if new == old:
+        return changed
+    if _options(plain):
+        del plain["distillation"]["options"]
+    for word in words:
+        _override(plain, word)
+    left_out = _options(changed).keys() - _options(plain).keys()
+    if left_out:
+        named = ", ".join(sorted(left_out))
+        note(f"distillation.method is {new} instead of {old}, whose distillation.options are left out: {named}")
+    return plain
+
+
+def _method(values: Mapping[str, Any]) -> Any:
+    section = values.get("distillation")
+    return section.get("method", DEFAULT_METHOD) if isinstance(section, dict) else DEFAULT_METHOD
+
+
+def _options(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    section = values.get("distillation")
+    options = section.get("options") if isinstance(section, dict) else None
+    return options if isinstance(options, dict) else {}
 
 
 def _override(values: dict[str, Any], word: str) -> None:

@@ -30,7 +30,7 @@ from cli_inputs import one_line
         ("[data]\nsplit_seed = -1\n", "data.split_seed = -1: Input should be greater than or equal to 0"),
         (
             "[distillation]\nmethod = 'baseline'\n[distillation.options]\ntau = 2.0\n",
-            "the options of baseline are tet_mse_weight; to change a recipe's method, change its whole section",
+            "the options of baseline are tet_mse_weight; leave the others out",
         ),
         (
             "[[distillation.losses]]\nloss = 'teacher_head_kd'\nlambda = 3\n",
