@@ -39,6 +39,10 @@ class NeedsAdaptError(UserError):
     """The chip has no exact form of a part of a network, but one near it, which `spikeport adapt` trains."""
 
 
+class UnstatedError(UserError):
+    """A file does not state what an option has to say, such as the time step."""
+
+
 class CannotWriteError(UserError):
     """A file could not be written: the disk is full, over its quota, read-only or broken. No partial file remains."""
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import nir
 import numpy as np
 
-from spikeport.errors import UserError
+from spikeport.errors import UnstatedError, UserError
 from spikeport.export.graph.chain import single, with_input_shape
 from spikeport.values import Shape
 
@@ -97,13 +97,13 @@ def infer_dt(path: str | os.PathLike[str], graph: nir.NIRGraph) -> tuple[float, 
                 ratios += [np.ravel(node.tau_mem / node.r), np.ravel(node.tau_syn / node.w_in)]
     steps = np.concatenate(ratios) if ratios else np.zeros(0)
     if steps.size == 0:
-        raise UserError("NIR does not state the time step, and no leaky node implies it", where=str(path), hint=how)
+        raise UnstatedError("NIR does not state the time step, and no leaky node implies it", where=str(path), hint=how)
     low, high = float(steps.min()), float(steps.max())
     leaky = (nir.LIF, nir.LI, nir.CubaLIF, nir.CubaLI)
     gains = np.concatenate([np.ravel(n.r) for n in graph.nodes.values() if isinstance(n, leaky)])
     gain_one = gains.min() > 1 - 1e-5 and gains.max() > 1 + 1e-5
     if not (0 < low <= high < math.inf and high - low <= 1e-5 * high and gain_one):
-        raise UserError(
+        raise UnstatedError(
             "NIR does not state the time step, and tau/r does not imply it", where=str(path),
             cause=f"tau/r is {_span(steps)} s, and r must exceed 1 where an exporter wrote tau/dt", hint=how,
         )  # fmt: skip
@@ -111,7 +111,7 @@ def infer_dt(path: str | os.PathLike[str], graph: nir.NIRGraph) -> tuple[float, 
     dt_s = float(f"{middle:.6g}")  # float32 rounding noise removed: decays would inherit it
     note = f"dt = {dt_s:g} s was inferred as tau/r, which holds if the exporter gave inputs gain 1"
     if not _is_round(dt_s):
-        note += f"; it is not a round number, so that this is doubtful{_of_rockpool(graph)}: give --dt"
+        note += f"; it is not a round number, so that this is doubtful: {_of_rockpool(graph)}give --from or --dt"
     return dt_s, note
 
 
@@ -121,7 +121,7 @@ def _is_round(dt_s: float) -> bool:
 
 
 def _of_rockpool(graph: nir.NIRGraph) -> str:
-    """The time step by Rockpool's convention r = (tau / dt) exp(-dt / tau), where this is a round number.
+    """Words for the time step by Rockpool's convention r = (tau / dt) exp(-dt / tau), where it is a round number.
 
     Then (dt / tau) exp(dt / tau) = 1 / r, so that dt = tau W(1 / r) with Lambert's W, which Newton's method gives.
     """
@@ -132,26 +132,26 @@ def _of_rockpool(graph: nir.NIRGraph) -> str:
             for _ in range(20):
                 w -= (w * math.exp(w) - target) / (math.exp(w) * (1 + w))
             if _is_round(tau * w):
-                return f" (Rockpool, which decays by exp(-dt/tau), would mean {tau * w:.2g} s)"
+                return f"in a file of Rockpool it is {tau * w:.2g} s, which --from rockpool reads; "
     return ""
 
 
 def with_if_gain(
-    path: str | os.PathLike[str], graph: nir.NIRGraph, dt_s: float, if_gain: str | None
+    path: str | os.PathLike[str], graph: nir.NIRGraph, dt_s: float | None, if_gain: str | None
 ) -> tuple[nir.NIRGraph, tuple[str, ...]]:
     """Converts r of all IF nodes to r per second, the unit of NIR's equation.
 
     Args:
         path: the file, for error messages.
         graph: the graph.
-        dt_s: time step in seconds.
+        dt_s: time step in seconds; None if it is unknown.
         if_gain: unit of r in the file, "per_step" or "per_second"; None if it is unknown.
 
     Returns:
         (graph, notes on the change).
 
     Raises:
-        UserError: `if_gain` is None and r dt is not 1, so that the unit is ambiguous.
+        UserError: `if_gain` is None and r dt is not known to be 1, so that the unit is ambiguous.
     """
     found = {name: node for name, node in graph.nodes.items() if isinstance(node, (nir.IF, nir.I))}
     names = list(found)
@@ -162,14 +162,16 @@ def with_if_gain(
     if if_gain == "per_second":
         return graph, ()
     if if_gain is None:
-        gains = np.concatenate([np.ravel(node.r) for node in found.values()]) * dt_s
-        if np.allclose(gains, 1.0, rtol=1e-6, atol=0):
+        gains = np.concatenate([np.ravel(node.r) for node in found.values()]) * (1 if dt_s is None else dt_s)
+        if dt_s is not None and np.allclose(gains, 1.0, rtol=1e-6, atol=0):
             return graph, ()
-        raise UserError(
-            f"IF nodes {', '.join(names)} have a gain r dt = {_span(gains)} by NIR's equation, while some "
-            "frameworks (sinabs is one) mean r per step", where=str(path),
-            hint="give --if-gain per-step or --if-gain per-second",
+        what = f"a gain r dt = {_span(gains)}" if dt_s is not None else f"r = {_span(gains)}, and a gain r dt"
+        raise UnstatedError(
+            f"IF nodes {', '.join(names)} have {what} by NIR's equation, while some frameworks (sinabs is one) mean r "
+            "per step", where=str(path), hint="give --if-gain per-step or --if-gain per-second",
         )  # fmt: skip
+    if dt_s is None:
+        return graph, ()
     nodes = dict(graph.nodes)
     for name, node in found.items():
         nodes[name] = replace(node, r=np.asarray(node.r, dtype=np.float64) / dt_s)

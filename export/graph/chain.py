@@ -15,7 +15,7 @@ from typing import Any
 import nir
 import numpy as np
 
-from spikeport.errors import UserError
+from spikeport.errors import UnstatedError, UserError
 from spikeport.export.graph.flatten import flat
 from spikeport.export.graph.node_kinds import INTEGRATORS
 from spikeport.export.graph.shapes import check_size, output_shape
@@ -117,7 +117,9 @@ def shape_of_input(graph: nir.NIRGraph, name: str) -> Shape:
         shape = next((n.weight.shape[1:] for n in weights if isinstance(n, (nir.Linear, nir.Affine))), ())
     if len(shape) not in (1, 3) or min(shape) < 1:
         what = f"the input shape {shape} is neither (N,) nor (C, H, W)" if shape else "the file states no input shape"
-        raise UserError(what, where=name, hint="say it without time and batch: --input-shape 2,34,34")
+        per_step = shape[1:] if len(shape) in (2, 4) else shape[-3:] if len(shape) > 4 else (2, 34, 34)
+        hint = f"say it without time and batch: --input-shape {','.join(map(str, per_step))}"
+        raise UnstatedError(what, where=name, hint=hint)
     check_size(name, shape)
     return shape
 

@@ -37,7 +37,9 @@ def on_layer(name: str, key: str, values: object, shape: Shape) -> np.ndarray:
     if array.size == 1 or (array.shape == shape[:1] and _one_value(array)):
         return np.full(shape, array.flat[0])
     if array.ndim not in (0, len(shape)) or _broadcast(array.shape, shape) != shape:
-        hint = f"write one value a channel as ({shape[0]}, 1, 1)" if given == shape[:1] and len(shape) > 1 else ""
+        hint = "compare it, and the stride and padding before it, with the network that was trained; or export it again"
+        if given == shape[:1] and len(shape) > 1:
+            hint = f"write one value a channel as ({shape[0]}, 1, 1)"
         raise UserError(f"{key} has shape {given}, the layer before gives {shape}", where=name, hint=hint)
     return np.array(np.broadcast_to(array, shape))
 

@@ -15,7 +15,7 @@ from typing import Literal
 
 import nir
 
-from spikeport.errors import UserError
+from spikeport.errors import UnstatedError, UserError
 from spikeport.export.formats.metadata import GraphMetadata, agrees, read_metadata, write_metadata
 from spikeport.export.formats.nir_file import read_nir, write_nir
 from spikeport.export.graph.assumptions import infer_dt, with_given_shape, with_if_gain, without_batch_axis
@@ -197,7 +197,7 @@ def load_graph(
         reset, origins["reset"] = (row.reset, row.title) if reset is None else (reset, "given")
     if reset is None:
         missing.append(
-            UserError(
+            UnstatedError(
                 "NIR does not state how neurons reset", where=str(path),
                 hint="use the reset of the training: --reset zero; or name the framework: --from snntorch",
             )
@@ -215,21 +215,24 @@ def load_graph(
             notes, origins["dt_s"] = (note,), "inferred as tau/r"
         except UserError as error:
             missing.append(error)
-    if row is None and dt_s is not None:
-        _check_dt(dt_s)
-        try:
+    try:
+        if dt_s is not None:
+            _check_dt(dt_s)
+        if row is None:
             graph, if_notes = with_if_gain(path, graph, dt_s, if_gain)
-        except UserError as error:
-            missing.append(error)
-    if missing:  # and what the graph lacks, in the same answer
-        refuse([*missing, *structure_faults(graph)])
+    except UserError as error:
+        missing.append(error)
+    faults = structure_faults(graph)
+    fed = any(isinstance(node, nir.Input) for node in graph.nodes.values())
+    try:
+        graph, shape_notes = _shaped(path, graph, input_shape) if fed else (graph, ())
+        notes = (*notes, *shape_notes)
+    except UserError as error:
+        missing.append(error)
+    if missing or not fed:  # and what the graph lacks, in the same answer
+        refuse([*missing, *faults])
     assert dt_s is not None
     assert reset is not None
-    if input_shape is not None:
-        graph = with_given_shape(path, graph, map_shape(tuple(input_shape)))
-    else:
-        graph, batch_notes = without_batch_axis(graph)
-        notes = (*notes, *batch_notes)
     if any(isinstance(node, nir.Conv1d) for node in raw.nodes.values()):
         notes = (*notes, NOTE)
     return SpikingGraph(
@@ -245,6 +248,19 @@ def load_graph(
         origins=origins,
         notes=(*notes, *if_notes),
     )
+
+
+def _shaped(
+    path: str | os.PathLike[str], graph: nir.NIRGraph, given: Shape | None
+) -> tuple[nir.NIRGraph, tuple[str, ...]]:
+    """(graph with an input shape without batch axis, notes)."""
+    notes: tuple[str, ...] = ()
+    if given is not None:
+        graph = with_given_shape(path, graph, map_shape(tuple(given)))
+    else:
+        graph, notes = without_batch_axis(graph)
+    stated_shape(graph)  # raises
+    return graph, notes
 
 
 def _as_run(

@@ -15,19 +15,19 @@ import numpy as np
 from spikeport.errors import UserError
 from spikeport.export.formats.netx.rules import check_network
 from spikeport.export.graph.chain import ChainNode
-from spikeport.export.graph.node_kinds import INTEGRATORS, NEURONS, SYNAPSES
+from spikeport.export.graph.node_kinds import INTEGRATORS
 from spikeport.export.graph.spiking_graph import SpikingGraph
-from spikeport.export.graph.structure import refuse, structure_faults
+from spikeport.export.graph.structure import refuse
 from spikeport.export.lowering.branches.needs_layout import needs_layout
 from spikeport.export.lowering.branches.one_chain import LaidOut, lay_out
-from spikeport.export.lowering.discretize import EulerStep, euler_step
+from spikeport.export.lowering.discretize import euler_step
 from spikeport.export.lowering.fold import Folded, fold
 from spikeport.export.lowering.folded_layer import FoldedLayer
-from spikeport.export.network.fixed_point import DECAY_ONE
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 from spikeport.export.network.readout import Readout
 from spikeport.export.quantization.bias_neurons import as_input
 from spikeport.export.quantization.clones import Clones, clone_counts, clone_note, input_clones
+from spikeport.export.quantization.graph_faults import bias_fault, decay_words, graph_faults
 from spikeport.export.quantization.layer_report import (
     LayerReport,
     relay_report,
@@ -68,7 +68,7 @@ def quantize(
 def _quantize(
     graph: SpikingGraph, bits: int, scales: Mapping[str, float], clones: Clones
 ) -> tuple[IntegerNetwork, list[LayerReport]]:
-    refuse(_faults(graph))
+    refuse(graph_faults(graph))
     laid = lay_out(graph) if needs_layout(graph) else None
     graph = graph if laid is None else laid.graph
     folded = fold(graph.chain(), graph.dt_s)
@@ -140,7 +140,7 @@ def _units(graph: SpikingGraph, layer: FoldedLayer, neuron: ChainNode, silent: b
     )  # fmt: skip
     units = replace(units, fires_at=graph.fires_at)
     if units.slow_bias and graph.bias != "neuron":
-        raise _bias_fault(layer.name, neuron.name, int(np.min(units.i_decay)))
+        raise bias_fault(layer.name, neuron.name, decay_words(int(np.min(units.i_decay))))
     return units
 
 
@@ -169,34 +169,3 @@ def _readout(graph: SpikingGraph, folded: Folded) -> Readout:
         over = asked.removeprefix("membrane-") if asked else "sum"
         return Readout(kind="membrane", over_time=over)  # type: ignore[arg-type]
     return Readout()
-
-
-def _faults(graph: SpikingGraph) -> list[UserError]:
-    """All faults of structure and neurons, for one error that lists them."""
-    nodes = graph.nir_graph.nodes
-    faults = structure_faults(graph.nir_graph)
-    steps: dict[str, EulerStep] = {}
-    for name, node in nodes.items():
-        if isinstance(node, NEURONS):
-            try:
-                steps[name] = euler_step(name, node, graph.dt_s)
-            except UserError as fault:
-                faults.append(fault)
-    if graph.bias == "neuron":
-        return faults
-    for before, behind in sorted(graph.nir_graph.edges):
-        node = nodes.get(before)
-        if isinstance(node, SYNAPSES) and behind in steps and np.any(getattr(node, "bias", 0)):
-            slowest = int(np.rint(DECAY_ONE * np.min(steps[behind].i_decay)))
-            if slowest != DECAY_ONE:
-                faults.append(_bias_fault(before, behind, slowest))
-    return faults
-
-
-def _bias_fault(layer: str, neuron: str, i_decay: int) -> UserError:
-    return UserError(
-        f"has a bias, and the current of {neuron} decays slowly (i_decay {i_decay} of {DECAY_ONE})",
-        where=layer, cause="NIR adds the bias to the current, the chip to the voltage",
-        hint="--bias neuron makes it the weight of a neuron that always fires; or train without bias before this "
-        "neuron, or with tau_syn = dt",
-    )  # fmt: skip

@@ -115,11 +115,11 @@ def export_network(
     elif file.is_dir():
         raise UserError("is not a run folder", where=str(file), hint="name a run folder, a .nir or a .net file")
     else:
-        from spikeport.export.graph.spiking_graph import load_graph
+        from spikeport.export.quantization.load_file import load_file
 
         graph = network_graph(
             str(source), dt_s, input_shape, readout, bias, allow_vector, framework=framework
-        ) if kind == "network" else load_graph(
+        ) if kind == "network" else load_file(
             file, dt_s=dt_s, reset=reset, if_gain=per, input_shape=input_shape, readout=readout, bias=bias,
             allow_vector=allow_vector or None, framework=framework,
         )  # fmt: skip

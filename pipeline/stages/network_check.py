@@ -184,31 +184,36 @@ def check_network(
         return _check_net(source, input_shape)
     network = modules_source(str(source), options) if is_live(source) else file_source(source, options)
     faults: list[UserError] = []
+    raised: list[UserError] = []
     graph, layers = None, None
     split: dict[str, str] = {}
     try:
         graph = network.convert(faults)
-        quantized, _ = quantize(graph)
-        layers, split = len(quantized.layers), split_nodes(graph)
+        if graph is not None:
+            quantized, _ = quantize(graph)
+            layers, split = len(quantized.layers), split_nodes(graph)
     except UserError as error:
-        faults += faults_of(error)
-    named: dict[str, UserError] = {}
+        known = {str(fault) for fault in faults}
+        raised = [fault for fault in faults_of(error) if str(fault) not in known]
+    named: dict[str, list[UserError]] = {}
     unseen: set[str] = set()
     missing: list[str] = []
-    for fault in faults:
+    for fault in (*faults, *raised):
         if isinstance(fault, UnseenError):
             unseen |= set(fault.names)
         elif owner := _owner(fault.where, network.kinds):
-            named.setdefault(owner, fault)
+            named.setdefault(owner, []).append(fault)
         else:
             missing.append(str(fault))
-    if graph is None and missing:
+    whole = [fault for fault in raised if not isinstance(fault, UnseenError) and not _owner(fault.where, network.kinds)]
+    if graph is None and (whole or not raised):
         unseen |= set(network.kinds)
+    faults += raised
     nodes = [
-        _node(name, kind, named.get(name), split.get(name, ""), goes=not faults, seen=name not in unseen)
+        _node(name, kind, named.get(name, []), split.get(name, ""), goes=not faults, seen=name not in unseen)
         for name, kind in network.kinds.items()
     ]
-    adaptable = bool(named) and not missing and all(isinstance(fault, NeedsAdaptError) for fault in named.values())
+    adaptable = bool(named) and not missing and all(_adapts(found) for found in named.values())
     return NetworkCheck(
         nodes=tuple(nodes),
         missing=tuple(missing),
@@ -235,7 +240,7 @@ def _check_net(source: PathLike, input_shape: Shape | None) -> NetworkCheck:
         named = {name: UserError(fault.message, cause=fault.cause, hint=fault.hint) for name, fault in found.items()}
         seen = next((index for index, name in enumerate(kinds) if name in named), 0)
         nodes = tuple(
-            _node(name, kind, named.get(name), "", goes=False, seen=index < seen)
+            _node(name, kind, [named[name]] if name in named else [], "", goes=False, seen=index < seen)
             for index, (name, (kind, _)) in enumerate(kinds.items())
         )
         return NetworkCheck(nodes=nodes, missing=() if named else (str(error),), layers=None, adapt="", notes=())
@@ -253,18 +258,23 @@ def _nearest(source: PathLike, options: GraphOptions, frames: PathLike) -> tuple
     return compare_nearest(found, frames)
 
 
-def _node(name: str, kind: str, fault: UserError | None, split: str, *, goes: bool, seen: bool) -> NodeCheck:
-    if fault is not None:
-        reason = ": ".join(filter(None, (fault.message, fault.cause)))
-        adapts = isinstance(fault, NeedsAdaptError)
-        remedy = "; or ".join(filter(None, (fault.hint, "spikeport adapt" if adapts else "")))
+def _node(name: str, kind: str, faults: list[UserError], split: str, *, goes: bool, seen: bool) -> NodeCheck:
+    if faults:
+        adapts = _adapts(faults)
+        reasons = dict.fromkeys(": ".join(filter(None, (fault.message, fault.cause))) for fault in faults)
+        hints = dict.fromkeys(fault.hint for fault in faults if fault.hint)
+        remedy = "; or ".join([*filter(None, ("; ".join(hints),)), *(["spikeport adapt"] if adapts else [])])
         status: Status = "needs adapt" if adapts else "impossible"
-        return NodeCheck(node=name, kind=kind, status=status, reason=reason, remedy=remedy)
+        return NodeCheck(node=name, kind=kind, status=status, reason="; ".join(reasons), remedy=remedy)
     if not seen:
         return NodeCheck(node=name, kind=kind, status="not looked at")
     rewritten = "left out" if kind.startswith(DROPOUT) else split or REWRITTEN.get(kind, "")
     status = "no fault found" if not goes else "rewritten" if rewritten else "exact"
     return NodeCheck(node=name, kind=kind, status=status, reason=rewritten)
+
+
+def _adapts(faults: list[UserError]) -> bool:
+    return all(isinstance(fault, NeedsAdaptError) for fault in faults)
 
 
 def _adapt_command(source: PathLike, options: GraphOptions) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spikeport.errors import UserError
+from spikeport.export.graph.frameworks import framework_of
 from spikeport.pipeline.stages.live_network import checked_options, made_network, modules_graph
 from spikeport.pipeline.stages.settings import PathLike
 from spikeport.values import Shape
@@ -47,11 +48,11 @@ class NetworkSource:
     Attributes:
         kinds: type of each node or module by name, in order.
         convert: makes the spiking graph. Adds to its argument the faults in spite of which nodes can be looked at;
-            raises others.
+            raises others, or returns None where it has added all.
     """
 
     kinds: dict[str, str]
-    convert: Callable[[list[UserError]], SpikingGraph]
+    convert: Callable[[list[UserError]], SpikingGraph | None]
 
 
 def modules_source(name: str, options: GraphOptions) -> NetworkSource:
@@ -82,8 +83,15 @@ def modules_source(name: str, options: GraphOptions) -> NetworkSource:
         return NetworkSource({part: _kind(each) for part, each in model.named_modules() if is_leaf(each)}, refused)
 
     def convert(faults: list[UserError]) -> SpikingGraph:
-        dt_s, given = checked_options(name, options.dt_s, shape, options.framework)
-        return modules_graph(modules, given, dt_s, None, options.bias, options.allow_vector)
+        dt_s = options.dt_s
+        try:
+            dt_s, _ = checked_options(name, dt_s, shape, options.framework)
+        except UserError as error:
+            if dt_s is not None or options.framework is not None:
+                raise
+            faults.append(error)  # modules state their decays themselves, so that any time step will do here
+            dt_s = framework_of("snntorch").dt_s
+        return modules_graph(modules, shape or (), dt_s, None, options.bias, options.allow_vector)
 
     return NetworkSource({part: _kind(each) for part, each in modules.named}, convert)
 
@@ -105,26 +113,28 @@ def file_source(path: PathLike, options: GraphOptions) -> NetworkSource:
     from spikeport.export.graph.node_kinds import SPIKING
     from spikeport.export.graph.reset import ResetError
     from spikeport.export.graph.spiking_graph import load_graph
-    from spikeport.export.graph.structure import faults_of
+    from spikeport.export.quantization.load_file import read_on
 
     nodes = flat(read_nir(path)).nodes
+    given: dict[str, Any] = {
+        "dt_s": options.dt_s,
+        "reset": options.reset,
+        "if_gain": options.if_gain.replace("-", "_") if options.if_gain else None,
+        "input_shape": options.input_shape,
+        "bias": options.bias,
+        "allow_vector": options.allow_vector or None,
+        "framework": options.framework,
+    }
 
-    def load(reset: str | None) -> SpikingGraph:
-        per: Any = options.if_gain.replace("-", "_") if options.if_gain else None
-        return load_graph(
-            path, dt_s=options.dt_s, reset=reset, if_gain=per, input_shape=options.input_shape, bias=options.bias,
-            allow_vector=options.allow_vector or None, framework=options.framework,
-        )  # fmt: skip
-
-    def convert(faults: list[UserError]) -> SpikingGraph:
+    def convert(faults: list[UserError]) -> SpikingGraph | None:
         try:
-            return load(options.reset)
+            return load_graph(path, **given)
         except UserError as error:
-            resets = [fault for fault in faults_of(error) if isinstance(fault, ResetError)]
-            if not resets:
-                raise
-            faults += [resets[0].of_node(name) for name, node in nodes.items() if isinstance(node, SPIKING)]
-        return load("zero")
+            found, graph = read_on(path, error, **given)
+        spiking = [name for name, node in nodes.items() if isinstance(node, SPIKING)]
+        for fault in found:
+            faults += [fault.of_node(name) for name in spiking] if isinstance(fault, ResetError) else [fault]
+        return graph
 
     kinds = {name: type(node).__name__ for name, node in nodes.items() if not isinstance(node, (nir.Input, nir.Output))}
     return NetworkSource(kinds, convert)

@@ -167,22 +167,24 @@ def test_an_odd_time_step_is_doubted_and_rockpools_is_named(tmp_path: Path):
         file = written(tmp_path / f"{odd}.nir", dense_graph(cell=cell))
         (note,) = load_graph(file, reset="zero").notes
         assert ("is not a round number" in note) == odd
-        assert ("would mean 0.0001 s): give --dt" in note) == odd
+        assert ("in a file of Rockpool it is 0.0001 s, which --from rockpool reads" in note) == odd
 
 
 def test_all_that_is_missing_is_asked_at_once(tmp_path: Path):
-    """The reset, the time step and a node that netx does not have: one answer, not three tries."""
+    """The reset, the time step, the unit of r and a node that netx does not have: one answer, not four tries."""
     odd = nir.Threshold(np.ones(3))
     cell = nir.IF(r=np.full(3, 2.0), v_threshold=np.ones(3), v_reset=np.zeros(3))
     written(tmp_path / "net.nir", dense_graph(cell=cell, odd=odd))
     with pytest.raises(UserError) as refusal:
         load_graph(tmp_path / "net.nir")
     text = str(refusal.value)
-    assert text.startswith("3 things keep this graph from netx: (1) ")
+    assert text.startswith("4 things keep this graph from netx: (1) ")
     assert "NIR does not state how neurons reset" in text
     assert "(2) " in text
     assert "NIR does not state the time step" in text
-    assert "(3) odd: Threshold cannot go to netx" in text
+    assert "(3) " in text
+    assert "IF nodes cell have r = 2, and a gain r dt by NIR's equation" in text
+    assert "(4) odd: Threshold cannot go to netx" in text
     with pytest.raises(UserError) as refusal:
         load_graph(tmp_path / "net.nir", dt_s=1e-3)
     assert "IF nodes cell have a gain" in str(refusal.value)
