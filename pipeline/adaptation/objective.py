@@ -53,7 +53,7 @@ class AdaptationLoss:
             differences = [
                 rate_difference(source.layers[theirs], adapted.layers[ours]) for theirs, ours in self.pairs.items()
             ]
-            parts["rates"] = self.rates * torch.stack(differences).mean()
+            parts["layer_rates"] = self.rates * torch.stack(differences).mean()
         return parts
 
 

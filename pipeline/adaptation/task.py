@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from spikeport.pipeline.adaptation.module_network import ModuleNetwork
-from spikeport.pipeline.adaptation.objective import AdaptationLoss
+from spikeport.pipeline.adaptation.objective import AdaptationLoss, scores
 from spikeport.pipeline.adaptation.student import AdaptedNetwork
 from spikeport.pipeline.data.augmentation.augment import augment
 from spikeport.pipeline.run.sections.training import Augmentation
-from spikeport.pipeline.training.task import TrainingTask
+from spikeport.pipeline.training.task import TRAINING_AGREEMENT, TrainingTask
 
 STAGE = "adaptation"
 
@@ -77,8 +77,11 @@ class AdaptationTask(TrainingTask):
         source = self._source[0].to(self.device)
         with torch.no_grad():
             expected = source(frames)
-        parts = self.objective(expected, self.model(frames))
-        return torch.stack(list(parts.values())).sum(), {name: part.detach() for name, part in parts.items()}
+        found = self.model(frames)
+        parts = self.objective(expected, found)
+        same = scores(expected.output).argmax(-1) == scores(found.output.detach()).argmax(-1)
+        values = {name: part.detach() for name, part in parts.items()}
+        return torch.stack(list(parts.values())).sum(), {**values, TRAINING_AGREEMENT: same.float().mean()}
 
     def score(self, model: torch.nn.Module) -> float | None:
         """None: no frames are kept aside to choose an epoch, so that the last one is kept."""

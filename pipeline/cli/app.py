@@ -231,6 +231,7 @@ def _run(
     from spikeport.pipeline.stages.report import warnings_of
     from spikeport.pipeline.stages.runs import run as do_run
     from spikeport.pipeline.stages.settings import load_recipe
+    from spikeport.pipeline.stages.training_table import training_lines
 
     with ProgressPrinter(quiet=quiet) as progress:
         made = do_run(
@@ -243,14 +244,14 @@ def _run(
         )
     if made.is_worker:
         return
-    warnings = warnings_of(made.folder)
+    warnings, trainings = warnings_of(made.folder), training_lines(made.folder)
     if only_training:
-        show({"run": str(made.path), "warnings": warnings}, json, [*map(line, warnings), str(made.path)])
+        show({"run": str(made.path), "warnings": warnings}, json, [*trainings, *map(line, warnings), str(made.path)])
         return
     page = made.path / "report.html"
     check = CheckResult.from_json(made.folder.result("check"))
     result = {"run": str(made.path), "report": str(page), **made.folder.result("report"), "warnings": warnings}
-    show(result, json, [made.summary, *map(line, warnings), *check.lines(), str(page)])
+    show(result, json, [made.summary, *trainings, *map(line, warnings), *check.lines(), str(page)])
     if check.mismatches:
         fail("spikes differ", f"see the first divergence in {page}")
 

@@ -1,4 +1,4 @@
-"""Shows progress on standard error: a bar in a terminal, a line every ten seconds elsewhere."""
+"""Shows progress on standard error: a line an epoch, and a bar in a terminal, or a line every ten seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -54,6 +54,21 @@ class ProgressPrinter:
         if key not in self._noted:
             self._noted.add(key)
             self.log(text)
+
+    def log_epoch(self, text: str) -> None:
+        """Prints one line about the work that goes on, above its bar.
+
+        Args:
+            text: the line.
+        """
+        if self._quiet:
+            return
+        self._shown_s = time.monotonic()
+        line = f"  {printable(text)}"
+        if self._bars is not None:
+            self._bars.console.out(line, highlight=False)
+        else:
+            print(line, file=self._stream, flush=True)
 
     def __call__(self, done: int, total: int, what: str) -> None:
         """Shows that `done` of `total` units of `what` are finished."""

@@ -32,6 +32,14 @@ class CallbackProgress(ProgressPrinter):
         if self._log is not None:
             self._log(text)
 
+    def log_epoch(self, text: str) -> None:
+        """Calls `log` with the line of an epoch.
+
+        Args:
+            text: the line.
+        """
+        self.log(text)
+
     def __call__(self, done: int, total: int, what: str) -> None:
         """Hands the state to `progress`."""
         if self._progress is not None:

@@ -38,7 +38,7 @@ def run(
         from_stage: a stage to repeat, with all later stages.
         only_training: whether to stop after the quantized student.
         progress: called with (parts done, parts in all, what is done).
-        log: called with a line for each stage and each warning.
+        log: called with a line for each stage, epoch and warning.
 
     Returns:
         The run.

@@ -49,6 +49,15 @@ class BestWeights:
             self.weights = {key: tensor.detach().cpu().clone() for key, tensor in model.state_dict().items()}
             self.chosen = BestEpoch(epoch, smoothed_score)
 
+    def kept_score(self, epoch: int) -> float | None:
+        """The validation score of the epoch whose weights are kept; None where there is none.
+
+        Args:
+            epoch: number of the epoch that was scored last.
+        """
+        back = epoch - (self.chosen.epoch or 0)
+        return self.scores[-1 - back] if back < len(self.scores) else None
+
     def to_tree(self) -> dict[str, object]:
         """Numbers and tensors for a checkpoint."""
         best = {"epoch": self.chosen.epoch, "score": self.chosen.score, "weights": self.weights}

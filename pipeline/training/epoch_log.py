@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from spikeport.errors import MissingDependencyError
 from spikeport.files import write_text
 from spikeport.pipeline.training.results import EpochRow
@@ -38,6 +40,21 @@ def last_row(path: Path, stage: str) -> EpochRow | None:
     """
     rows = [row for row in map(json.loads, _lines(path)) if row.get("stage") == stage]
     return EpochRow.from_json(rows[-1]) if rows else None
+
+
+def rows_of_stages(path: Path) -> dict[str, list[EpochRow]]:
+    """The rows of each stage, in the order of the log. Lines that are no rows are left out.
+
+    Args:
+        path: metrics.jsonl; it may be missing.
+    """
+    found: dict[str, list[EpochRow]] = {}
+    adapter = TypeAdapter(EpochRow)
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []:
+        with contextlib.suppress(ValueError, TypeError):
+            row = adapter.validate_python(vars(EpochRow.from_json(dict(json.loads(line)))))
+            found.setdefault(row.stage, []).append(row)
+    return found
 
 
 def forget_metrics(path: Path, stages: Iterable[str]) -> None:

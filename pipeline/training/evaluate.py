@@ -40,6 +40,23 @@ def student_accuracy(student: Student, split: EventSplit) -> float:
     return float(np.mean(student_answers(student, split).correct))
 
 
+def correct_share(counts: Tensor, labels: Tensor) -> Tensor:
+    """Share of samples that output spikes classify correctly, by the rule of `classify`; silent ones are wrong.
+
+    Args:
+        counts: `[T, B, K]`, output spikes up to each step.
+        labels: int64 `[B]`.
+
+    Returns:
+        A float32 scalar without gradient.
+    """
+    with torch.no_grad():
+        sums, steps = counts.double().sum(0), len(counts)
+        # The weights of `classify`, T^2 - t, in terms of the sums: a spike in step t is in T - t of them.
+        scores = sums + (steps * steps - steps) * counts[-1].double()
+        return ((scores.argmax(1) == labels) & scores.any(1)).float().mean()
+
+
 def teacher_logits(teacher: nn.Module, images: np.ndarray, size: tuple[int, int]) -> Tensor:
     """Logits of a teacher in eval mode, without gradient.
 

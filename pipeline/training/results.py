@@ -8,6 +8,18 @@ from typing import Any
 
 from spikeport.pipeline.run.health import Learning
 
+# Values of `EpochRow` that have no key in metrics.jsonl where they are None.
+OPTIONAL = (
+    "training_accuracy",
+    "training_agreement",
+    "validation_loss",
+    "validation_count",
+    "validation_silent",
+    "kept_epoch",
+    "kept_validation",
+    "rates",
+)
+
 
 @dataclass(frozen=True)
 class BestEpoch:
@@ -29,9 +41,16 @@ class EpochRow:
     Attributes:
         stage: name of the training.
         epoch: number from 1.
-        losses: means over the epoch by name: "loss" is the total; a list where a value has one number a step.
-        validation_accuracy: score of the weights after the epoch; None without validation data.
+        losses: means over the epoch's batches by name: "loss" is the total; a list where a value has one number a step.
+        training_accuracy: mean over the same batches, as they are trained on: augmented, while the weights change;
+            None where it is not counted.
+        training_agreement: the same for classes of the network that the training imitates, in place of labels.
+        validation_accuracy: of the weights after the epoch; None without validation data.
+        validation_loss: in place of the accuracy where the network does not classify.
+        validation_count: number of validation samples; None where they are not counted.
         validation_silent: validation recordings without an output spike; None where they are not counted.
+        kept_epoch: the epoch whose weights are kept so far; 0: those before the training.
+        kept_validation: validation accuracy (or loss) of that epoch; None without validation data.
         rates: spikes per neuron and step by layer, on the validation recordings; None where they are not counted.
         gradient: largest absolute gradient of the first optimizer step that had one; None where none was finite.
         lr: learning rate at the end of the epoch.
@@ -41,26 +60,25 @@ class EpochRow:
     stage: str
     epoch: int
     losses: Mapping[str, float | list[float]] = field(default_factory=dict)
+    training_accuracy: float | None = None
+    training_agreement: float | None = None
     validation_accuracy: float | None = None
+    validation_loss: float | None = None
+    validation_count: int | None = None
     validation_silent: int | None = None
+    kept_epoch: int | None = None
+    kept_validation: float | None = None
     rates: Mapping[str, float] | None = None
     gradient: float | None = None
     lr: float = 0.0
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, object]:
-        """The line's keys and values: losses by their own names, without counts that are None."""
-        counts = {"validation_silent": self.validation_silent, "rates": self.rates}
-        return {
-            "stage": self.stage,
-            "epoch": self.epoch,
-            **self.losses,
-            "validation_accuracy": self.validation_accuracy,
-            **{name: count for name, count in counts.items() if count is not None},
-            "gradient": self.gradient,
-            "lr": self.lr,
-            "seconds": self.seconds,
-        }
+        """The line's keys and values: losses by their own names, without values of OPTIONAL that are None."""
+        values = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "losses"}
+        left_out = {name for name in OPTIONAL if values[name] is None}
+        first = {name: values.pop(name) for name in ("stage", "epoch")}
+        return {**first, **self.losses, **{name: value for name, value in values.items() if name not in left_out}}
 
     def learning(self) -> Learning:
         """What findings about the training come from."""

@@ -22,7 +22,8 @@ from spikeport.pipeline.models.teachers.base import Teacher
 from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.seeding import derived_seed
 from spikeport.pipeline.training.checkpoints import recipe_identity
-from spikeport.pipeline.training.task import TrainingTask
+from spikeport.pipeline.training.evaluate import correct_share
+from spikeport.pipeline.training.task import TRAINING_ACCURACY, TrainingTask
 
 # Purposes that seeds are derived from: another word would draw other numbers.
 SYNTHETIC_ROWS, OBJECTIVE, LOSSES = "bridged", "objective", "terms"
@@ -118,8 +119,10 @@ class StudentTask(TrainingTask):
         self._teacher = (None if teacher is None else teacher.eval(),)
 
     def loss(self, rows: Tensor, index: int) -> tuple[Tensor, dict[str, Tensor]]:
-        loss = self.objective(self.step(rows, index))
-        return loss.total, loss.parts
+        inputs = self.step(rows, index)
+        loss = self.objective(inputs)
+        stream = inputs.streams["event" if "event" in inputs.streams else "synthetic"]
+        return loss.total, {**loss.parts, TRAINING_ACCURACY: correct_share(stream.logits, stream.labels)}
 
     def step(self, rows: Tensor, index: int) -> StepInputs:
         """Runs student and teacher on a batch.
@@ -208,7 +211,7 @@ class StudentTask(TrainingTask):
             return None
         output = run_student(model, self.validation.frames)
         answers = compare_with_labels(self.validation.labels, classify(output.spikes))
-        self.silent, self.rates = answers.silent_count, output.rates
+        self.validated, self.silent, self.rates = len(answers), answers.silent_count, output.rates
         return float(np.mean(answers.correct))
 
 

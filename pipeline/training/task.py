@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
@@ -24,30 +24,21 @@ from spikeport.pipeline.run.seeding import derived_seed
 from spikeport.pipeline.training.best_weights import BestWeights
 from spikeport.pipeline.training.checkpoints import CHECKPOINT
 from spikeport.pipeline.training.ema import ExponentialMovingAverage
+from spikeport.pipeline.training.epoch_line import epoch_line
 from spikeport.pipeline.training.epoch_log import TensorBoardWriter, write_metrics
 from spikeport.pipeline.training.optim import build_optimizer, lr_lambda
 from spikeport.pipeline.training.results import EpochRow
-from spikeport.progress import NamedProgress
+from spikeport.progress import LineProgress, NamedProgress
 
-
-@runtime_checkable
-class Warner(Protocol):
-    """A progress callback that also takes warnings."""
-
-    def log_once(self, text: str, *, key: object) -> None:
-        """Prints a text, unless one was printed for this key before.
-
-        Args:
-            text: the text.
-            key: any hashable value.
-        """
+TRAINING_ACCURACY, TRAINING_AGREEMENT = "training_accuracy", "training_agreement"  # parts of a loss that are none
 
 
 class TrainingTask(pl.LightningModule):
     """A model with its loss and its validation score, as Lightning trains it. Run one with `fit`.
 
     The rows of the training data are shuffled every epoch and split into batches, one for each optimizer step. The
-    weights with the best validation score are kept (`BestWeights`). A subclass gives `loss` and `score`.
+    weights with the best validation score are kept (`BestWeights`). A subclass gives `loss` and `score`. A progress
+    callback that is a `LineProgress` gets a line an epoch, and signs of a network that does not learn.
 
     Args:
         model: the network that is trained.
@@ -67,6 +58,8 @@ class TrainingTask(pl.LightningModule):
         score_start: whether the weights before training take part in the choice, as epoch 0.
         best: the weights that are kept.
         history: the log of all epochs so far.
+        score_is_loss: whether the score is the negative of a loss, and not an accuracy.
+        validated: number of validation samples at the last score; None where they are not counted.
         silent: validation recordings without an output spike at the last score; None where they are not counted.
         rates: spikes per neuron and step by layer at the last score; None where they are not counted.
         report: progress callback, called as (steps done, steps in all, stage).
@@ -74,6 +67,8 @@ class TrainingTask(pl.LightningModule):
         metrics: file of the log.
         tensorboard: writer of TensorBoard's files.
     """
+
+    score_is_loss: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -100,6 +95,7 @@ class TrainingTask(pl.LightningModule):
         self.settings, self.score_start = Training(), False
         self.best = BestWeights()
         self.history: list[EpochRow] = []
+        self.validated: int | None = None
         self.silent: int | None = None
         self.rates: Mapping[str, float] | None = None
         self.report: NamedProgress | None = None
@@ -119,7 +115,8 @@ class TrainingTask(pl.LightningModule):
             index: number of the part of the batch, unique within an epoch.
 
         Returns:
-            The scalar to minimize, a mean over the rows, and its parts for the log, without gradient.
+            The scalar to minimize, a mean over the rows, and its parts for the log, without gradient. Among them may be
+            TRAINING_ACCURACY or TRAINING_AGREEMENT.
         """
         raise NotImplementedError
 
@@ -240,17 +237,24 @@ class TrainingTask(pl.LightningModule):
             self.ema.update_parameters(self.model)
 
     def on_train_epoch_end(self) -> None:
-        losses = {}
+        losses: dict[str, Any] = {}
         for name in self._parts[0]:
             mean = torch.stack([part[name].float() for part in self._parts]).mean(0)
             losses[name] = self.trainer.strategy.reduce(mean, reduce_op="mean").tolist()
-        accuracy = self.update_best_weights(self.current_epoch + 1)
+        score = self.update_best_weights(self.current_epoch + 1)
+        best_score, sign = self.best.kept_score(self.current_epoch + 1), -1 if self.score_is_loss else 1
+        shares = {name: losses.pop(name, None) for name in (TRAINING_ACCURACY, TRAINING_AGREEMENT)}
         row = EpochRow(
             stage=self.stage,
             epoch=self.current_epoch + 1,
             losses=losses,
-            validation_accuracy=accuracy,
+            **shares,
+            validation_accuracy=None if self.score_is_loss else score,
+            validation_loss=-score if self.score_is_loss and score is not None else None,
+            validation_count=self.validated,
             validation_silent=self.silent,
+            kept_epoch=self.best.chosen.epoch,
+            kept_validation=None if best_score is None else sign * best_score,
             rates=self.rates,
             gradient=self._gradient,
             lr=self.trainer.optimizers[0].param_groups[0]["lr"],
@@ -262,12 +266,13 @@ class TrainingTask(pl.LightningModule):
         self.write_metrics()
         if self.tensorboard:
             self.tensorboard.write(row)
-        self._warn()
+        self._print()
         self.trainer.should_stop = self.ended
 
-    def _warn(self) -> None:
-        """Reports signs of a network that does not learn, where the progress callback takes warnings."""
-        if isinstance(self.report, Warner) and distributed.is_rank_zero():
+    def _print(self) -> None:
+        """Prints the epoch, and signs of a network that does not learn, where the progress callback takes lines."""
+        if isinstance(self.report, LineProgress) and distributed.is_rank_zero():
+            self.report.log_epoch(epoch_line(self.history, self.epochs))
             rows = [row.learning() for row in self.history[-2:]]
             for finding in health.of_epoch(self.stage, rows, last=self.ended):
                 self.report.log_once(health.line(finding), key=(finding.kind, self.stage))

@@ -15,7 +15,7 @@ from spikeport.pipeline.run.recipe import Recipe
 from spikeport.pipeline.run.seeding import derived_seed
 from spikeport.pipeline.training.checkpoints import recipe_identity
 from spikeport.pipeline.training.evaluate import teacher_accuracy
-from spikeport.pipeline.training.task import TrainingTask
+from spikeport.pipeline.training.task import TRAINING_ACCURACY, TrainingTask
 
 AFFINE_SEED = "warp"  # purpose that seeds are derived from: another word would draw other numbers
 HELD_OUT_SHARE = 10  # without paired images of the validation recordings, every tenth image validates the teacher
@@ -57,12 +57,15 @@ class TeacherTask(TrainingTask):
     def loss(self, rows: Tensor, index: int) -> tuple[Tensor, dict[str, Tensor]]:
         images = torch.from_numpy(resize_to(self.images[rows.numpy()], *self.size)).to(self.device)
         images = random_affine(images, self.affine, self.generator(AFFINE_SEED, self.current_epoch, index))
-        return nn.functional.cross_entropy(self.model(images), self.labels[rows].to(self.device)), {}
+        logits, labels = self.model(images), self.labels[rows].to(self.device)
+        correct = (logits.detach().argmax(1) == labels).float().mean()
+        return nn.functional.cross_entropy(logits, labels), {TRAINING_ACCURACY: correct}
 
     def score(self, model: nn.Module) -> float:
         training = model.training
         accuracy = teacher_accuracy(model, self.validation, self.size)
         model.train(training)
+        self.validated = len(self.validation.labels)
         return accuracy
 
 

@@ -29,6 +29,7 @@ class TranslatorTask(TrainingTask):
     """
 
     model: Translator
+    score_is_loss = True
 
     def __init__(self, recipe: Recipe, dataset: Dataset) -> None:
         paired_images = dataset.train.paired_images
@@ -64,7 +65,8 @@ class TranslatorTask(TrainingTask):
         if self.validation.paired_images is None or not len(self.validation.labels):
             return None
         with torch.no_grad():
-            rows = torch.arange(len(self.validation.labels))
+            self.validated = len(self.validation.labels)
+            rows = torch.arange(self.validated)
             return -float(self._cross_entropy(model, self.validation, rows))
 
     def _cross_entropy(self, model: nn.Module, split: EventSplit, rows: Tensor) -> Tensor:

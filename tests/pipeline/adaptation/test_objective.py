@@ -8,6 +8,8 @@ import torch
 from spikeport.export.network.readout import classify
 from spikeport.pipeline.adaptation.module_network import Signals
 from spikeport.pipeline.adaptation.objective import AdaptationLoss, scores
+from spikeport.pipeline.adaptation.task import AdaptationTask
+from spikeport.pipeline.run.sections.training import Augmentation
 
 T, B, N, K = 5, 4, 6, 3
 
@@ -38,8 +40,30 @@ def test_it_is_the_sum_of_its_equations() -> None:
     for one, other in (("a", "x"), ("b", "y")):
         wanted, given = source.layers[one].numpy().mean(0), adapted.layers[other].numpy().mean(0)
         rates.append(np.mean((wanted - given) ** 2) / wanted.var())
-    for name, value in (("outputs", outputs), ("classes", classes), ("rates", 0.7 * np.mean(rates))):
+    for name, value in (("outputs", outputs), ("classes", classes), ("layer_rates", 0.7 * np.mean(rates))):
         np.testing.assert_allclose(float(found[name]), value, rtol=1e-12)  # float64, other orders of sums
+
+
+def test_a_batch_counts_the_classes_that_are_the_sources() -> None:
+    class Fixed(torch.nn.Module):
+        def __init__(self, given: Signals) -> None:
+            super().__init__()
+            self.given, self.weight = given, torch.nn.Parameter(torch.ones((), dtype=torch.float64))
+
+        def forward(self, frames: torch.Tensor) -> Signals:
+            return Signals(self.given.layers, self.given.output * self.weight)
+
+    source, adapted = signals(1), signals(6)
+    task = AdaptationTask(
+        Fixed(adapted), Fixed(source), np.zeros((B, T, 2), np.uint8), AdaptationLoss(pairs={}),
+        augmentation=Augmentation(), batch=B, epochs=2, lr=0.1, seed=0, ema_decay=0.0, identity={},
+    )  # fmt: skip
+    total, parts = task.loss(torch.arange(B), 0)
+    theirs, ours = (classify(each.output.numpy().transpose(1, 0, 2).astype(np.uint8)) for each in (source, adapted))
+    share = np.mean(theirs == ours)
+    assert 0 < share < 1
+    assert float(parts.pop("training_agreement")) == share
+    assert float(total.detach()) == float(sum(parts.values()))
 
 
 def test_scores_decide_as_the_read_out_does() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +22,7 @@ from spikeport.export.formats.frames_file import write_frames
 from spikeport.export.graph.spiking_graph import load_graph
 from spikeport.export.quantization.quantize import quantize
 from spikeport.pipeline.adaptation import adapt as adapt_module
+from spikeport.pipeline.run.progress import ProgressPrinter
 from spikeport.pipeline.stages import adaptation_source
 from spikeport.pipeline.stages.adaptation import adapt
 
@@ -81,10 +84,16 @@ def test_training_moves_it_towards_the_source(frames, tmp_path: Path) -> None:
     """The loss is lower in the last epoch than in the first."""
     given, _ = frames
     before = adapt(source(), given, check=given, **{**SETTINGS, "epochs": 0})
-    after = adapt(source(), given, tmp_path / "out", check=given, **{**SETTINGS, "epochs": 12, "lr": 1e-2, "shift": 0})
+    longer, printer = {**SETTINGS, "epochs": 12, "lr": 1e-2, "shift": 0}, ProgressPrinter(stream=io.StringIO())
+    after = adapt(source(), given, tmp_path / "out", check=given, progress=printer, **longer)
+    printed = printer._stream.getvalue().splitlines()
+    assert [line.split("  ")[1] for line in printed] == [f"adaptation epoch {n}/12" for n in range(1, 13)]
+    losses = re.compile(r"loss \S+ \(outputs \S+, classes \S+, layer_rates \S+\)  agreement \d")
+    assert all(losses.search(line) for line in printed)
     epochs = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()]
     assert len(epochs) == 12
     assert epochs[-1]["loss"] < epochs[0]["loss"]
+    assert epochs[-1]["training_agreement"] == after.rows[3].agreement["value"] == 1.0
     assert before.mismatches == after.mismatches == 0
 
 
