@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from spikeport.errors import UserError
+from spikeport.export.frontends.forward_run import ForwardRun
 from spikeport.export.frontends.from_snntorch import shapes_of, to_spiking_graph
+from spikeport.export.frontends.leaves import is_leaf
 from spikeport.export.frontends.module_walk import Named, named_modules
 from spikeport.export.frontends.snntorch_neurons import resets
-from spikeport.export.frontends.trace_modules import Trace, is_leaf, trace
+from spikeport.export.frontends.trace_modules import Trace, trace
 from spikeport.export.frontends.wiring import INPUT
 from spikeport.export.graph.spiking_graph import SpikingGraph
 from spikeport.values import Shape
@@ -64,12 +66,14 @@ class ExecutedModules:
         wiring: by name, the names of the modules whose sum enters it; empty where each takes what the one before gives.
         notes: what was read from a run of the network.
         outputs: names of the modules that give its outputs; empty for the last module.
+        run: how its forward is run to compare it with these modules; None for modules without a forward around them.
     """
 
     named: Named
     wiring: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
+    run: ForwardRun | None = None
 
 
 def graph_of(
@@ -115,7 +119,8 @@ def modules_of(
         UserError: the network fails, or calls a function that has no place on the chip.
     """
     if not isinstance(model, nn.Module) or _is_plain(model):
-        return ExecutedModules(named_modules(model))
+        run = ForwardRun(False, ((0,),), 0, False) if isinstance(model, nn.Module) else None
+        return ExecutedModules(named_modules(model), run=run)
     found = _trace(model, shapes_of(input_shape), example)
     named = _leading_to_outputs(found)
     last = dict(named)[found.outputs[0]]
@@ -124,7 +129,8 @@ def modules_of(
     if len(found.outputs) > 1:
         found.notes.append(f"the network returns several outputs: {', '.join(found.outputs)}")
     wiring = {name: found.wiring[name] for name, _ in named}
-    return ExecutedModules(named, wiring, tuple(found.notes), tuple(found.outputs))
+    run = ForwardRun(found.takes_recording, found.returned, found.count, found.returns_membrane)
+    return ExecutedModules(named, wiring, tuple(found.notes), tuple(found.outputs), run)
 
 
 def _is_plain(model: nn.Module) -> bool:
@@ -140,7 +146,10 @@ def _is_plain(model: nn.Module) -> bool:
 def _trace(model: nn.Module, shapes: Sequence[Shape], example: Tensor | Sequence[Tensor] | None) -> Trace:
     """The trace on an example, or on the form of input, a step or a recording, whose modules see batches of samples."""
     if example is not None:
-        return trace(model, *([example] if isinstance(example, Tensor) else example))
+        given = [example] if isinstance(example, Tensor) else list(example)
+        found = trace(model, *given)
+        found.takes_recording = given[0].ndim == len(shapes[0]) + 2
+        return found
     dtype = next((parameter.dtype for parameter in model.parameters()), torch.float32)
     generator = torch.Generator().manual_seed(0)
     steps = [torch.randint(0, 2, (1, *shape), generator=generator).to(dtype) for shape in shapes]
@@ -153,6 +162,7 @@ def _trace(model: nn.Module, shapes: Sequence[Shape], example: Tensor | Sequence
         except UserError as error:
             failures.append(error)
             continue
+        found.takes_recording = frames is recordings
         if found.batched:
             found.notes.append(f"read from a run of its forward on {words}")
             return found

@@ -91,6 +91,20 @@ def _adaptive(kind: type[nn.Module]) -> Callable[..., nn.Module | None]:
     return make
 
 
+def same_sample(name: str, first: Tensor, result: Any) -> bool:
+    """Whether a function picks the only time step of a recording, or adds an axis: `x[0]`, `unsqueeze`.
+
+    Args:
+        name: its name.
+        first: the tensor that it takes.
+        result: what it returns.
+    """
+    if name in ("__getitem__", "select", "unsqueeze", "squeeze", "unbind"):
+        tensors = result if isinstance(result, (tuple, list)) else (result,)
+        return all(isinstance(each, Tensor) and each.numel() == first.numel() for each in tensors)
+    return False
+
+
 FUNCTIONS: dict[str, Callable[..., nn.Module | None]] = {
     "max_pool1d": _max_pool,
     "_max_pool1d": _max_pool,

@@ -15,11 +15,10 @@ from typing import Any
 import snntorch
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrize import type_before_parametrizations
 from torch.overrides import TorchFunctionMode
 
 from spikeport.errors import UserError
-from spikeport.export.frontends.exact_modules import MAX_POOLS
+from spikeport.export.frontends.forward_run import evaluating, flat, tensors_of
 from spikeport.export.frontends.functions import (
     ADAPTIVE_POOLS,
     CONCATENATIONS,
@@ -27,30 +26,11 @@ from spikeport.export.frontends.functions import (
     PASSED_ON,
     concatenated_axis,
     fixed_pool,
+    same_sample,
 )
-from spikeport.export.frontends.module_walk import SKIPPED, Named
-from spikeport.export.frontends.synaptic_modules import AVERAGE_POOLS
+from spikeport.export.frontends.leaves import is_leaf
+from spikeport.export.frontends.module_walk import Named
 from spikeport.export.frontends.wiring import INPUT, Concat, Sum, input_name
-
-LEAVES = (
-    nn.Conv1d,
-    nn.Conv2d,
-    nn.Linear,
-    *AVERAGE_POOLS,
-    *MAX_POOLS,
-    *ADAPTIVE_POOLS,
-    nn.modules.batchnorm._BatchNorm,
-    nn.Flatten,
-    *SKIPPED,
-    snntorch.SpikingNeuron,
-    nn.ReLU,
-    nn.Sigmoid,
-    nn.Tanh,
-    nn.Softmax,
-    nn.LayerNorm,
-    nn.GroupNorm,
-)
-
 
 AXES = {nn.Conv2d: 4, nn.Conv1d: 3, nn.Linear: 2}  # of a batch before these modules
 
@@ -63,7 +43,10 @@ class Trace:
         modules: names and modules in the order of execution; functions are modules named after what they follow.
         wiring: by name, what enters a module where it is not the one before.
         outputs: names of the modules whose results the network returns.
+        returned: for each output the places of its tensors in the result, see `ForwardRun`.
+        count: number of tensors that the network returns.
         returns_membrane: whether it returns the membrane of this module and not its spikes.
+        takes_recording: whether it ran on a recording of one step, not on a step.
         batched: whether its modules saw batches: `[B, C, H, W]` before convolutions, `[B, N]` before linear layers.
         notes: what was read from the run.
     """
@@ -71,7 +54,10 @@ class Trace:
     modules: Named = field(default_factory=list)
     wiring: dict[str, tuple[str, ...]] = field(default_factory=dict)
     outputs: list[str] = field(default_factory=list)
+    returned: tuple[tuple[int, ...], ...] = ()
+    count: int = 0
     returns_membrane: bool = False
+    takes_recording: bool = False
     batched: bool = True
     notes: list[str] = field(default_factory=list)
 
@@ -87,10 +73,8 @@ def trace(model: nn.Module, *frames: Tensor) -> Trace:
         UserError: the network fails on this input, or uses a function that has no place on the chip.
     """
     recorder = _Recorder(model)
-    training = model.training
-    model.eval()
     try:
-        with torch.no_grad(), recorder.hooked(), recorder:
+        with evaluating(model), torch.no_grad(), recorder.hooked(), recorder:
             for index, each in enumerate(frames):
                 recorder.sources[id(each)] = (input_name(index),)
                 recorder.alive.append(each)
@@ -104,8 +88,6 @@ def trace(model: nn.Module, *frames: Tensor) -> Trace:
             cause=str(error).split("\n")[0],
             hint="its forward must take one time step, or a recording of one step",
         ) from error  # fmt: skip
-    finally:
-        model.train(training)
     return recorder.finished(result)
 
 
@@ -156,6 +138,10 @@ class _Recorder(TorchFunctionMode):
             self.found.batched = False
         entering = self._sources_of(arguments[0]) if arguments and isinstance(arguments[0], Tensor) else None
         self.calls[name] = self.calls.get(name, 0) + 1
+        if entering is not None and id(arguments[0]) in self.membranes:
+            raise UserError(f"takes the membrane of {self.membranes[id(arguments[0])]}, not its spikes", where=name,
+                            cause="a neuron of the chip passes on spikes alone",
+                            hint="give it the spikes and train again")  # fmt: skip
         if entering is None:
             raise UserError(
                 "takes something that does not come from the input of this step", where=name,
@@ -183,10 +169,10 @@ class _Recorder(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
-        if self.inside or not any(isinstance(each, Tensor) for each in _flat((result,))):
+        if self.inside or not any(isinstance(each, Tensor) for each in flat(result)):
             return result
         name = getattr(func, "__name__", str(func))
-        tensors = [each for each in _flat(args) if isinstance(each, Tensor) and id(each) in self.sources]
+        tensors = [each for each in flat(args) if isinstance(each, Tensor) and id(each) in self.sources]
         if not tensors:
             return result
         self._function(name, func, args, dict(kwargs or {}), tensors, result)
@@ -203,7 +189,7 @@ class _Recorder(TorchFunctionMode):
         over_time = name in ("sum", "mean") and id(first) in self.stacked
         if stacked:
             self.stacked |= {id(result)}
-        if stacked or over_time or name in PASSED_ON or _same_sample(name, first, result):
+        if stacked or over_time or name in PASSED_ON or same_sample(name, first, result):
             for each in result if isinstance(result, (tuple, list)) else (result,):
                 if isinstance(each, Tensor):
                     self._give(each, self.sources[id(first)])
@@ -211,19 +197,21 @@ class _Recorder(TorchFunctionMode):
                         self.membranes[id(each)] = self.membranes[id(first)]
             return
         make = FUNCTIONS.get(name)
-        foreign = any(isinstance(each, Tensor) and id(each) not in self.sources for each in _flat(args))
+        foreign = any(isinstance(each, Tensor) and id(each) not in self.sources for each in flat(args))
         module = None if make is None or foreign else make(args, kwargs, first, result)
+        membranes = [id(each) in self.membranes for each in tensors]
+        if all(membranes) if module is None else any(membranes) and type(module) is not nn.Identity:
+            return  # arithmetic of a neuron that the network writes out; its spikes do not come from it
         if module is None:
-            after = self.sources[id(first)][-1]
-            if all(id(each) in self.membranes for each in tensors):
-                return  # arithmetic of a neuron that the network writes out; its spikes do not come from it
             raise UserError(
-                f"calls {name} on what {after} gives", where=type(self.model).__name__,
+                f"calls {name} on what {self.sources[id(first)][-1]} gives", where=type(self.model).__name__,
                 cause="it has no place on the chip",
                 hint="write it with what the chip has: convolutions, linear layers, pools, sums, neurons",
             )  # fmt: skip
         if isinstance(module, nn.Identity):
             added = tensors if isinstance(module, Sum) else [first]
+            if membranes[0]:
+                self.membranes[id(result)] = self.membranes[id(first)]
             self._give(result, tuple(each for tensor in added for each in self.sources[id(tensor)]))
             return
         name = self._add(f"{self.sources[id(first)][-1]}.{name}", module, self.sources[id(first)], stateless=True)
@@ -231,9 +219,9 @@ class _Recorder(TorchFunctionMode):
 
     def _concatenate(self, name: str, args: tuple[Any, ...], tensors: list[Tensor], result: Tensor) -> None:
         """Adds a concatenation along the channels. Sums of several signals become modules of their own."""
-        if all(id(each) in self.membranes for each in tensors):
+        if any(id(each) in self.membranes for each in tensors):
             return
-        if sum(isinstance(each, Tensor) for each in _flat(args)) != len(tensors):
+        if sum(isinstance(each, Tensor) for each in flat(args)) != len(tensors):
             raise UserError(f"calls {name} with something that does not come from the input of this step",
                             where=type(self.model).__name__,
                             hint="concatenate what the network computes in this step")  # fmt: skip
@@ -269,14 +257,19 @@ class _Recorder(TorchFunctionMode):
 
     def finished(self, result: Any) -> Trace:
         """The trace, with what the network returns: all results that are spikes or currents, or the first membrane."""
-        tensors = [each for each in _flat((result,)) if isinstance(each, Tensor)]
+        tensors = tensors_of(result)
         known = [each for each in tensors if id(each) in self.sources and not self._is_input(self.sources[id(each)])]
         if not known:
             raise UserError("returns nothing that comes from its input", where=type(self.model).__name__,
                             hint="return the output spikes, or the membrane of the last neurons")  # fmt: skip
         spikes = [each for each in known if id(each) not in self.membranes]
-        returned = dict.fromkeys(self.sources[id(each)] for each in (spikes or known[:1]))
-        self.found.outputs = [self._one(names) for names in returned]
+        wanted = spikes or [each for each in known if self.sources[id(each)] == self.sources[id(known[0])]]
+        places: dict[tuple[str, ...], dict[int, int]] = {}
+        for place, each in enumerate(tensors):
+            if any(each is other for other in wanted):
+                places.setdefault(self.sources[id(each)], {}).setdefault(id(each), place)
+        self.found.outputs = [self._one(names) for names in places]
+        self.found.returned, self.found.count = tuple(tuple(each.values()) for each in places.values()), len(tensors)
         self.found.returns_membrane = not spikes
         return self.found
 
@@ -284,28 +277,5 @@ class _Recorder(TorchFunctionMode):
         return all(name.startswith(INPUT) for name in names)
 
 
-def is_leaf(module: nn.Module) -> bool:
-    """Whether a module is recorded whole."""
-    return isinstance(module, LEAVES) or callable(getattr(module, "to_nir", None)) or (
-        type_before_parametrizations(module) is not type(module)
-    )  # fmt: skip
-
-
 def _settings(module: nn.Module) -> dict[str, Any]:
     return {key: value for key, value in vars(module).items() if not key.startswith("_")}
-
-
-def _same_sample(name: str, first: Tensor, result: Any) -> bool:
-    """Whether a function picks the only time step of a recording, or adds an axis: `x[0]`, `unsqueeze`."""
-    if name in ("__getitem__", "select", "unsqueeze", "squeeze", "unbind"):
-        tensors = result if isinstance(result, (tuple, list)) else (result,)
-        return all(isinstance(each, Tensor) and each.numel() == first.numel() for each in tensors)
-    return False
-
-
-def _flat(values: Any) -> Iterator[Any]:
-    if isinstance(values, (tuple, list)):
-        for each in values:
-            yield from _flat(each)
-    else:
-        yield values

@@ -66,7 +66,7 @@ def modules_source(name: str, options: GraphOptions) -> NetworkSource:
         UserError: the factory does not give a network, or the input shape is missing.
     """
     from spikeport.export.frontends.convert import modules_of
-    from spikeport.export.frontends.trace_modules import is_leaf
+    from spikeport.export.frontends.leaves import is_leaf
 
     shape = options.input_shape
     if shape is None:

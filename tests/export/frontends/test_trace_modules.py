@@ -105,3 +105,61 @@ def test_nothing_is_dropped_in_silence() -> None:
         trace(WrittenOut(), torch.rand(1, 1, 4))
     with pytest.raises(UserError, match="Shifted: calls add on what fc gives"):
         trace(Shifted(), torch.rand(1, 4))
+
+
+class ReadsMembrane(nn.Module):
+    """The second layer takes the membrane of the first, or the network returns a view of its last membrane."""
+
+    def __init__(self, inner: bool) -> None:
+        super().__init__()
+        self.inner = inner
+        self.fc1, self.lif1, self.fc2, self.lif2 = nn.Linear(4, 5), leaky(), nn.Linear(5, 3), leaky()
+
+    def forward(self, x):
+        spk1, mem1 = self.lif1(self.fc1(x), self.lif1.reset_mem())
+        spk2, mem2 = self.lif2(self.fc2(mem1 if self.inner else spk1), self.lif2.reset_mem())
+        return spk2 if self.inner else mem2.view(len(x), -1)
+
+
+def test_membranes_are_not_taken_for_spikes() -> None:
+    with pytest.raises(UserError, match="fc2: takes the membrane of lif1, not its spikes"):
+        trace(ReadsMembrane(inner=True), torch.rand(1, 4))
+    found = trace(ReadsMembrane(inner=False), torch.rand(1, 4))
+    assert (found.outputs, found.returns_membrane) == (["lif2"], True)
+
+
+class AddsMembranes(ReadsMembrane):
+    def forward(self, x):
+        spk1, mem1 = self.lif1(self.fc1(x), self.lif1.reset_mem())
+        return self.fc2(spk1 + mem1) if self.inner else self.fc2(torch.cat([spk1, mem1], dim=1)[:, 2:7])
+
+
+@pytest.mark.parametrize("inner", [True, False])
+def test_sums_with_membranes_are_refused(inner: bool) -> None:
+    with pytest.raises(UserError, match="takes something that does not come from the input"):
+        trace(AddsMembranes(inner), torch.rand(1, 4))
+
+
+def test_where_the_outputs_are_in_the_result() -> None:
+    """Spikes of three steps in one tensor, then membranes; a list of three steps; a membrane behind a state."""
+    found = trace(ByHand(), torch.rand(1, 6))
+    assert (found.returned, found.count, found.returns_membrane) == (((0,),), 2, False)
+
+    class Listed(ByHand):
+        def forward(self, x):
+            states = []
+            for _ in range(3):
+                spikes, _ = self.lif1(self.fc1(x))
+                states.append(self.lif2(self.fc2(spikes)))
+            return [membrane for _, membrane in states], [spikes for spikes, _ in states]
+
+    found = trace(Listed(), torch.rand(1, 6))
+    assert (found.outputs, found.returned, found.count) == (["lif2"], ((3, 4, 5),), 6)
+
+
+def test_modules_keep_the_mode_that_they_had() -> None:
+    """A frozen norm in a network that is being trained."""
+    net = OverTime().train()
+    net.block[1].eval()
+    trace(net, torch.rand(1, 1, 2, 6, 8))
+    assert [module.training for module in (net, net.block, net.block[1], net.block[2])] == [True, True, False, True]
