@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
@@ -287,7 +288,7 @@ def _adapt_command(source: PathLike, options: GraphOptions) -> str:
         "--from": options.framework or "",
     }
     words = [f"{key} {value}" for key, value in given.items() if value]
-    return " ".join(["spikeport adapt", os.fspath(source), "--frames FRAMES.npz --out DIR", *words])
+    return " ".join(["spikeport adapt", shlex.quote(os.fspath(source)), "--frames FRAMES.npz --out DIR", *words])
 
 
 def _owner(where: str, kinds: dict[str, str]) -> str:

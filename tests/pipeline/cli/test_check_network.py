@@ -192,6 +192,16 @@ def test_the_adapt_command_keeps_the_framework(spikeport, tmp_path: Path) -> Non
     assert json.loads(out)["adapt"] == "spikeport adapt net.nir --frames FRAMES.npz --out DIR --from rockpool"
 
 
+def test_the_adapt_command_quotes_a_path(spikeport, tmp_path: Path) -> None:
+    written(tmp_path / "my net.nir", dense_graph(cell=lif(), out=lif()))
+    words = ("check-network", "my net.nir", "--from", "norse", "--dt", "1e-3", "--reset", "subtract", "--json")
+    code, out, err = spikeport(*words)
+    assert code == 1, err
+    assert json.loads(out)["adapt"] == (
+        "spikeport adapt 'my net.nir' --frames FRAMES.npz --out DIR --dt 0.001 --reset subtract --from norse"
+    )
+
+
 def test_a_source_that_cannot_be_read_is_an_error(spikeport, tmp_path: Path) -> None:
     (tmp_path / "net.nir").write_bytes(b"no HDF5")
     assert spikeport("check-network", "net.nir", *ASSUMPTIONS)[0] == 2
