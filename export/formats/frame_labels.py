@@ -32,7 +32,8 @@ def checked_labels(labels: Any, samples: int, where: str, outputs: int | None = 
     """
     labels = np.asarray(labels)
     if labels.shape != (samples,):
-        raise UserError(f"labels have shape {labels.shape} for {samples} samples", where=where)
+        raise UserError(f"labels have shape {labels.shape} for {samples} samples", where=where,
+                        hint="give one class number a sample, -1 where it is not known")  # fmt: skip
     if labels.dtype.kind not in "iu":
         raise UserError(f"labels are {labels.dtype}, not class numbers", where=where,
                         hint="save integers: labels.astype(int)")  # fmt: skip

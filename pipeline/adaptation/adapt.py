@@ -5,14 +5,12 @@ The source runs in float with its own reset, pools and decays, and is the teache
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from spikeport.errors import UserError
 from spikeport.export.backends.reference.simulate import simulate
@@ -21,9 +19,11 @@ from spikeport.export.network.integer_network import IntegerNetwork
 from spikeport.export.quantization.bias_neurons import with_messages
 from spikeport.export.quantization.layer_report import LayerReport
 from spikeport.export.quantization.quantize import quantize
+from spikeport.pipeline.adaptation.identity import check_resumed, identity_of
 from spikeport.pipeline.adaptation.match_rates import match_rates
 from spikeport.pipeline.adaptation.measure import Answers, Measured, answers_of, integer_answers, measured
 from spikeport.pipeline.adaptation.objective import AdaptationLoss
+from spikeport.pipeline.adaptation.settings import AdaptSettings
 from spikeport.pipeline.adaptation.source import Source
 from spikeport.pipeline.adaptation.student import AdaptedNetwork, student_of
 from spikeport.pipeline.adaptation.task import AdaptationTask
@@ -36,45 +36,6 @@ from spikeport.pipeline.training.scaling import rescale
 from spikeport.progress import NamedProgress
 
 RATE_SAMPLES = 64  # samples on which the rates of layers are matched
-
-
-@dataclass(frozen=True, kw_only=True)
-class AdaptSettings:
-    """Settings of an adaptation.
-
-    Attributes:
-        epochs: epochs of the training; 0: the rounded network with matched rates is the result.
-        batch: samples of a batch.
-        lr: learning rate of AdamW, which falls by a cosine.
-        shift: largest shift of frames in pixels in each batch; the source answers the shifted frames.
-        rotation: largest rotation of frames in degrees.
-        scale: largest change of size; 0.1: from 0.9 to 1.1 times.
-        event_drop: largest share of events that are dropped from a sample of a batch.
-        temperature: of the output loss.
-        classes: weight of the class loss.
-        rates: weight of the rate loss.
-        ema_decay: decay of the moving average of the weights, over steps, which is the result; 0: the last weights are.
-        seed: seed of all random numbers.
-        message_bits: bits of input counts; 0: inputs are spikes.
-        widen: channels of hidden layers per channel of the source.
-        threads: threads of torch; 0: torch's default.
-    """
-
-    epochs: int = 30
-    batch: int = 28
-    lr: float = 2e-3
-    shift: int = 2
-    rotation: float = 10.0
-    scale: float = 0.1
-    event_drop: float = 0.2
-    temperature: float = 2.0
-    classes: float = 1.0
-    rates: float = 1.0
-    ema_decay: float = 0.97
-    seed: int = 0
-    message_bits: int = 0
-    widen: int = 1
-    threads: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,17 +90,14 @@ def adapt_source(
     """
     changes = list(source.changes)
     network = student_of(source.nearest, changes)
+    identity = identity_of(source, network, changes, frames, settings)
+    check_resumed(folder, identity)
     readout = source.nearest.readout
     names = {theirs: layer_of(network, ours) for theirs, ours in source.pairs.items()}
     reference, rows = measured_nearest(source, network, measured_frames, labels, settings.message_bits)
     factors = match_rates(network, source.network, source.pairs, frames[: min(len(frames), RATE_SAMPLES)])
     if widened := widen(network, settings.widen):
         changes.append(f"{settings.widen} times as many channels: {', '.join(widened)}")
-    identity = {
-        "settings": {key: value for key, value in asdict(settings).items() if key != "threads"},
-        "weights": _digest_of_weights(network),
-        "frames": _digest(frames),
-    }
     trained = rescale(network)
     prepare_qat(trained)
     hidden = dict(list(source.pairs.items())[:-1])
@@ -259,18 +217,3 @@ def _check_classes(answers: Answers) -> None:
         raise UserError("no output neuron of the source fires on these frames", where="SOURCE",
                         hint="check that the frames are binned as the source was trained, and that the factory loads "
                         "the trained weights")  # fmt: skip
-
-
-def _digest(frames: Any) -> str:
-    digest = hashlib.sha256()
-    for first in range(0, len(frames), 64):
-        digest.update(np.ascontiguousarray(frames[first : first + 64]).tobytes())
-    return f"{tuple(frames.shape)}-{digest.hexdigest()}"
-
-
-def _digest_of_weights(network: torch.nn.Module) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in network.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

@@ -64,6 +64,11 @@ class ModuleNetwork(nn.Module):
         self.sources = {name: tuple(given.get(name, (before[at],))) for at, name in enumerate(self.names)}
         self.outputs, self.membrane = tuple(outputs) or (self.names[-1],), membrane
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of its numbers: that of its first weights, float32 without any."""
+        return next((each.dtype for each in self.parameters() if each.is_floating_point()), torch.float32)
+
     def named(self) -> Named:
         """Names and modules in the order of execution."""
         return list(zip(self.names, self.parts, strict=True))
@@ -72,8 +77,9 @@ class ModuleNetwork(nn.Module):
         """Runs the network from a state of zero.
 
         Args:
-            frames: `[T, B, *input_shape]`.
+            frames: `[T, B, *input_shape]`, converted to `dtype`.
         """
+        frames = frames.to(self.dtype)
         signals: dict[str, Tensor] = {INPUT: frames}
         membranes: dict[str, Tensor] = {}
         fired: dict[str, Tensor] = {}

@@ -8,6 +8,7 @@ from typing import Any
 
 import nir
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from spikeport.errors import UserError
@@ -23,6 +24,7 @@ from spikeport.export.lowering.path_folding import recurrent_weights
 from spikeport.pipeline.adaptation.from_populations import NeuronPlan, build
 from spikeport.pipeline.adaptation.module_network import NEURONS, ModuleNetwork
 from spikeport.pipeline.adaptation.nearest_modules import nearest_modules
+from spikeport.pipeline.adaptation.own_forward import OwnForward
 from spikeport.pipeline.adaptation.source_neurons import SourceNeurons, SourceReset
 from spikeport.values import Shape
 
@@ -44,6 +46,7 @@ class Source:
             its own.
         changes: what differs between the two, a line each.
         notes: what was read from the source.
+        own: the forward of the network that it was read from; None for NIR graphs and pairs (name, module).
     """
 
     network: ModuleNetwork
@@ -51,6 +54,13 @@ class Source:
     pairs: Mapping[str, str]
     changes: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    own: OwnForward | None = None
+
+    @property
+    def outputs(self) -> int:
+        """Number of outputs K."""
+        with torch.no_grad():
+            return self.network(torch.zeros(1, 1, *self.nearest.input_shape)).output.shape[2]
 
 
 def source_of_modules(
@@ -64,7 +74,7 @@ def source_of_modules(
     """The source that a network of torch modules and snnTorch neurons is.
 
     Args:
-        model: the network, see `convert`. It is put into eval mode.
+        model: the network, see `convert`. Its modules are shared: they are put into eval mode.
         input_shape: shape of one time step, `(C, H, W)` or `(N,)`.
         dt_s: time step in seconds.
         readout: how the output becomes a class, see `SpikingGraph`.
@@ -85,12 +95,17 @@ def source_of_modules(
     read = executed.outputs or (_last_module(named),)
     membrane = all(_is_silent(dict(named)[each]) for each in read)
     network = ModuleNetwork(named, wiring, outputs=read if membrane else executed.outputs, membrane=membrane)
+    own = None
+    if isinstance(model, nn.Module) and executed.run is not None:
+        returned = ModuleNetwork(named, wiring, outputs=executed.outputs, membrane=executed.run.membrane)
+        own = OwnForward(model=model, network=returned, run=executed.run)
     return Source(
         network=network.eval(),
         nearest=replace(graph, bias="neuron"),
         pairs={name: each.replace("/", "_") for name, each in nearest.pairs.items()},
         changes=tuple(nearest.changes),
         notes=(*executed.notes, *graph.notes),
+        own=own,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from spikeport.errors import UserError
@@ -125,8 +126,6 @@ def _plan(population: Population, changes: list[str]) -> NeuronPlan:
 
 
 def _set(neurons: LoihiRecurrent | LoihiRecurrentSynaptic, weight: np.ndarray) -> None:
-    import torch
-
     with torch.no_grad():
         neurons.recurrent.weight.copy_(torch.as_tensor(weight))
 
@@ -152,12 +151,3 @@ def _rows(
         rows = values.mean(axis=tuple(range(1, len(shape))))
         changes.append(f"{name}: a {what} that differs within a channel became its mean")
     return np.asarray(rows)
-
-
-def trainable(network: AdaptedNetwork) -> list[nn.Parameter]:
-    """The parameters that an adaptation trains.
-
-    Args:
-        network: the network.
-    """
-    return [parameter for parameter in network.parameters() if parameter.requires_grad]

@@ -61,7 +61,7 @@ class AdaptationTask(TrainingTask):
             epochs=epochs,
             lr=lr,
             weight_decay=0.0,
-            warmup_epochs=min(1, epochs - 1),
+            warmup_epochs=1 if epochs > 1 else 0,
             seed=seed,
             identity=identity,
             ema_decay=ema_decay,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from spikeport.errors import UserError
-from spikeport.files import write_json
+from spikeport.files import write_json, writing
+from spikeport.notes import note
 from spikeport.pipeline.stages.adaptation_result import SCHEMA, Adaptation
 from spikeport.pipeline.stages.adaptation_source import Frames, Reset, frames_of, network_name, source_of
 from spikeport.pipeline.stages.compiled_network import CompiledNetwork
@@ -25,11 +29,11 @@ if TYPE_CHECKING:
     from torch import nn
 
     from spikeport.export.backends.compare import SpikeComparison
-    from spikeport.pipeline.adaptation.adapt import AdaptResult, AdaptSettings
+    from spikeport.pipeline.adaptation.settings import AdaptSettings
     from spikeport.pipeline.adaptation.source import Source
 
 HOLDOUT = 0.1
-SUMMARY, CHECKPOINT, METRICS = "adaptation.json", "checkpoint.safetensors", "metrics.jsonl"
+SUMMARY = "adaptation.json"
 
 
 @refuses_unused(ADAPT)
@@ -71,10 +75,11 @@ def adapt(
 
     Args:
         source: a .nir file, `package.module:factory`, where `factory()` returns a trained network of torch modules and
-            snnTorch neurons, or such a network.
-        frames: file or array of frames `[N, T, C, H, W]` or `[N, T, D]` for the training.
+            snnTorch neurons, or such a network. The forward of a network is run on 8 samples of `frames` and must give
+            what the modules give that were read from it. The network is put into eval mode.
+        frames: file or array of frames `[N, T, C, H, W]` or `[N, T, D]` for the training, integers of 0 to 255.
         out: folder for the files; None: no file is written, and the adaptation cannot be resumed.
-        labels: classes `[N]` of an array of frames.
+        labels: classes `[N]` of an array of frames, -1 for samples without one. Files of frames have their own.
         check: frames on which the networks are compared; None: a share `holdout` of `frames`, drawn at random, which
             is not trained on.
         check_labels: classes of an array in `check`.
@@ -96,38 +101,48 @@ def adapt(
         lava_samples: samples on which the reference is compared with Lava.
         seed: seed of the training and of the draw.
         threads: threads of torch; 0: torch's default.
-        resume: continue a stopped adaptation in `out`.
+        resume: continue a stopped adaptation in `out`; without one there a new one starts.
         progress: called with (steps done, steps in all, what is done).
 
     Returns:
         The adapted network, and agreement, accuracy and rates of source, nearest, rounded and adapted network.
 
     Raises:
-        UserError: a node has no neighbor on the chip, the frames do not fit, an option has no meaning for the source or
-            the frames, or `out` holds something else.
+        UserError: a node has no neighbor on the chip, the forward of the network is another network than its modules,
+            a setting or the frames do not fit, an option has no meaning for the source or the frames, `out` holds
+            something else, or a resumed adaptation was another one.
         MissingDependencyError: Lava is asked for and not installed.
     """
-    from spikeport.pipeline.adaptation.adapt import AdaptSettings, adapt_source
+    from spikeport.pipeline.adaptation.adapt import adapt_source
+    from spikeport.pipeline.adaptation.own_forward import check_forward
+    from spikeport.pipeline.adaptation.settings import AdaptSettings
 
-    found = source_of(source, dt_s, reset, if_gain, input_shape, readout, framework)
     settings = AdaptSettings(
         epochs=epochs, batch=batch, lr=lr, shift=shift, rotation=rotation, scale=scale, event_drop=event_drop,
         seed=seed, message_bits=message_bits, threads=threads, widen=widen,
     )  # fmt: skip
-    _refuse_unused(found, settings, check, check_labels, holdout, resume=resume and out is None)
+    if lava_samples < 0:
+        raise UserError(f"lava_samples = {lava_samples} is outside its range", where="adapt", hint="give 0 or more")
     name = "adapted" if not isinstance(source, (str, os.PathLike)) else network_name(source)
-    folder = None if out is None else _folder(Path(out), name, resume=resume)
+    folder = None if out is None else Path(out)
+    if folder is not None:
+        _check_folder(folder, name, resume=resume)
+    found = source_of(source, dt_s, reset, if_gain, input_shape, readout, framework)
+    _refuse_unused(found, settings, check, check_labels, holdout, resume=resume and out is None)
     training, training_labels, notes = frames_of(frames, labels, found, message_bits)
+    if found.own is not None:
+        notes = (check_forward(found.own, training), *notes)
     if check is None:
         rows, others = _held_out(len(training), holdout, seed)
         measured, truth = training[rows], None if training_labels is None else training_labels[rows]
         training = training[others]
         samples = f"measured on {len(rows):,} frames that were drawn at random (seed {seed}) and not trained on"
     else:
-        measured, truth, more = frames_of(check, check_labels, found, message_bits)
+        measured, truth, more = frames_of(check, check_labels, found, message_bits, where="check")
         notes += more
         samples = f"measured on {len(measured):,} frames of {check if isinstance(check, (str, Path)) else 'check'}"
-    result = _adapted(found, training, measured, truth, settings, folder, progress, adapt_source)
+    with _checkpoint_folder(folder) as place:
+        result = adapt_source(found, training, measured, truth, settings, place, progress=progress)
     network = CompiledNetwork(network=result.network, layers=tuple(result.layers), graph=result.graph)
     lava = _compare_with_lava(network, measured, truth, lava_samples, seed) if lava_samples else None
     adaptation = Adaptation(
@@ -142,7 +157,7 @@ def adapt(
         lava=lava,
         notes=(*found.notes, *notes),
     )
-    return adaptation if folder is None else _written(adaptation, folder, name)
+    return adaptation if folder is None else _written(adaptation, folder, name, trained=epochs > 0)
 
 
 def _refuse_unused(
@@ -176,43 +191,32 @@ def _held_out(count: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarr
     return np.sort(order[:held]), np.sort(order[held:])
 
 
-def _adapted(
-    found: Source,
-    training: np.ndarray,
-    measured: np.ndarray,
-    labels: np.ndarray | None,
-    settings: AdaptSettings,
-    folder: Path | None,
-    progress: NamedProgress | None,
-    run: Any,
-) -> AdaptResult:
-    if folder is not None:
-        return run(found, training, measured, labels, settings, folder, progress=progress)
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as temporary:
-        return run(found, training, measured, labels, settings, Path(temporary), progress=progress)
+@contextlib.contextmanager
+def _checkpoint_folder(folder: Path | None) -> Iterator[Path]:
+    """The folder, or one that exists as long as the training."""
+    if folder is None:
+        with tempfile.TemporaryDirectory() as temporary:
+            yield Path(temporary)
+        return
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    yield folder
 
 
-def _names(name: str) -> list[str]:
-    return [SUMMARY, f"{name}.nir", f"{name}.nir.json", f"{name}.net", METRICS, CHECKPOINT]
+def _check_folder(out: Path, name: str, *, resume: bool) -> None:
+    """Checks that the folder holds no files of others, and a stopped adaptation only if it is resumed."""
+    from spikeport.pipeline.training.checkpoints import CHECKPOINT
+    from spikeport.pipeline.training.epoch_log import METRICS
 
-
-def _folder(out: Path, name: str, *, resume: bool) -> Path:
-    """The folder, made if it is missing, with no files of others in it."""
-    names = _names(name)
-    started = (out / CHECKPOINT).exists()
+    names = [SUMMARY, f"{name}.nir", f"{name}.nir.json", f"{name}.net", METRICS, CHECKPOINT]
     held = {entry.name for entry in out.iterdir() if not entry.name.startswith(".")} if out.is_dir() else set()
-    if started and not (out / SUMMARY).exists() and not held - set(names):
-        if not resume:
-            raise UserError("this folder holds a stopped adaptation", where=str(out),
-                            hint="--resume continues it; name another --out for a new one")  # fmt: skip
-    else:
+    if CHECKPOINT not in held or held - set(names):
         check_folder(out, names, "adaptation", schema=SCHEMA)
-        for each in (CHECKPOINT, METRICS):
-            (out / each).unlink(missing_ok=True)
-    out.mkdir(parents=True, exist_ok=True)
-    return out
+        if resume:
+            note(f"{out} holds no stopped adaptation, so a new one starts")
+    elif not resume:
+        raise UserError("this folder holds a stopped adaptation", where=str(out),
+                        hint="--resume continues it; name another --out for a new one")  # fmt: skip
 
 
 def _compare_with_lava(
@@ -225,10 +229,15 @@ def _compare_with_lava(
     return compare(network, frames[drawn.rows])
 
 
-def _written(adaptation: Adaptation, folder: Path, name: str) -> Adaptation:
+def _written(adaptation: Adaptation, folder: Path, name: str, *, trained: bool) -> Adaptation:
+    from spikeport.pipeline.training.checkpoints import CHECKPOINT
+    from spikeport.pipeline.training.epoch_log import METRICS
+
     nir, net = folder / f"{name}.nir", folder / f"{name}.net"
     adaptation.network.save(nir)
     adaptation.network.save(net)
     write_json(folder / SUMMARY, adaptation.values())
     (folder / CHECKPOINT).unlink(missing_ok=True)
+    if not trained:
+        (folder / METRICS).unlink(missing_ok=True)  # of an adaptation that is replaced
     return replace(adaptation, files=(nir, net, folder / SUMMARY))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from spikeport.errors import UserError
-from spikeport.pipeline.stages.given_frames import refuse_labels
+from spikeport.pipeline.stages.given_frames import frames_array, refuse_labels
 from spikeport.pipeline.stages.live_network import is_live
 from spikeport.pipeline.stages.settings import PathLike
 from spikeport.values import Shape
@@ -83,33 +84,40 @@ def source_of(
 
 
 def frames_of(
-    frames: Frames, labels: np.ndarray | None, source: Source, message_bits: int
+    frames: Frames, labels: Any, source: Source, message_bits: int, *, where: str = "frames"
 ) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...]]:
     """Frames in memory, their labels, and notes.
 
     Args:
-        frames: file or array of frames.
-        labels: classes of an array.
+        frames: file or array of frames `[N, T, *input_shape]`, integers of 0 to 255.
+        labels: classes `[N]` of an array, or None.
         source: the network that they are for.
         message_bits: bits of input counts; 0: counts become 1.
+        where: name of the argument, for errors.
+
+    Returns:
+        uint8 `[N, T, *input_shape]` of at most 2^message_bits - 1, classes int64 `[N]` or None, and notes.
 
     Raises:
         UserError: they do not fit the network, or there are none.
     """
+    from spikeport.export.formats.frame_labels import checked_labels
     from spikeport.export.formats.frames_file import open_frames
 
     shape = source.nearest.input_shape
-    if isinstance(frames, np.ndarray):
-        if frames.ndim < 3 or tuple(frames.shape[2:]) != shape:
-            raise UserError(f"frames have shape {frames.shape}", where="frames",
-                            hint=f"give [N, T, {', '.join(map(str, shape))}]")  # fmt: skip
-        array = frames.astype(np.uint8)
-    else:
+    if isinstance(frames, (str, os.PathLike)):
         refuse_labels(labels, frames)
-        reader, stored = open_frames(frames, shape, limit=255)
-        array, labels = reader[:], stored
-    if not len(array) or not array.shape[1]:
-        raise UserError("there are no frames", where=str(frames)[:80], hint="give recordings that the source knows")
+        reader, labels = open_frames(frames, shape, limit=255, outputs=source.outputs)
+        array = reader[:]
+    else:
+        array = frames_array(frames, shape, where)
+        if not array.size:
+            raise UserError(f"frames have shape {array.shape}", where=where, hint="give recordings")
+        if array.min() < 0 or array.max() > 255:
+            raise UserError(f"frames have values of {array.min()} to {array.max()}", where=where,
+                            hint="give counts of events, 0 to 255")  # fmt: skip
+        array = array.astype(np.uint8)
+        labels = None if labels is None else checked_labels(labels, len(array), where, source.outputs)
     most = (1 << message_bits) - 1 if message_bits else 1
     larger = int(np.count_nonzero(array > most))
     notes = (f"{larger:,} input counts were cut to {most}",) if larger else ()
@@ -122,9 +130,16 @@ def compare_nearest(source: Source, frames: Frames) -> tuple[Measured, ...]:
     Args:
         source: the source.
         frames: file or array of frames.
+
+    Raises:
+        UserError: the frames do not fit, the forward of a network is another network than its modules, or no output
+            neuron fires.
     """
     from spikeport.pipeline.adaptation.adapt import measured_nearest
+    from spikeport.pipeline.adaptation.own_forward import check_forward
     from spikeport.pipeline.adaptation.student import student_of
 
     given, labels, _ = frames_of(frames, None, source, 0)
+    if source.own is not None:
+        check_forward(source.own, given)
     return tuple(measured_nearest(source, student_of(source.nearest, []), given, labels)[1])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from spikeport.errors import UserError
 from spikeport.export.network.integer_network import IntegerNetwork
+from spikeport.values import Shape
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,15 +40,33 @@ def checked_frames(frames: Any, network: IntegerNetwork) -> np.ndarray:
     Raises:
         UserError: the shape does not fit, or the values are not integers.
     """
+    return frames_array(frames, network.input_shape)
+
+
+def frames_array(frames: Any, input_shape: Shape, where: str = "") -> np.ndarray:
+    """Converts frames to an array and checks their shape and type.
+
+    Args:
+        frames: an array or nested lists, `[N, T, *input_shape]`.
+        input_shape: shape of one time step, `(C, H, W)` or `(N,)`.
+        where: name of the argument, for errors.
+
+    Returns:
+        Integers `[N, T, *input_shape]`.
+
+    Raises:
+        UserError: the shape does not fit, or the values are not integers.
+    """
     import numpy as np
 
     array: np.ndarray = np.asarray(frames)
-    if array.ndim != 2 + len(network.input_shape) or array.shape[2:] != tuple(network.input_shape):
-        shape = ", ".join(map(str, network.input_shape))
+    if array.ndim != 2 + len(input_shape) or array.shape[2:] != tuple(input_shape):
+        shape = ", ".join(map(str, input_shape))
         raise UserError(
             f"frames have shape {array.shape}, which is not [N, T, {shape}]",
+            where=where,
             hint="give one row a sample, time steps second",
         )
     if array.dtype.kind not in "bui":
-        raise UserError(f"frames are {array.dtype}, not whole numbers", hint="give uint8 counts of events")
+        raise UserError(f"frames are {array.dtype}, not whole numbers", where=where, hint="give uint8 counts of events")
     return array.astype(np.uint8) if array.dtype == bool else array

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import snntorch
 import torch
+from column_network import CLASSES, DT, SETTINGS, SHAPE, columns, source
 from torch import nn
 
 import spikeport as sp
@@ -26,33 +27,10 @@ from spikeport.pipeline.run.progress import ProgressPrinter
 from spikeport.pipeline.stages import adaptation_source
 from spikeport.pipeline.stages.adaptation import adapt
 
-SHAPE, CLASSES, DT = (2, 8, 9), 3, 1e-3
-
-
-def source() -> nn.Sequential:
-    """A network of snnTorch's defaults: subtraction, pools of currents; its classes differ by place of the events."""
-    torch.manual_seed(4)
-
-    def lif(**more) -> snntorch.Leaky:
-        return snntorch.Leaky(beta=0.6, init_hidden=True, threshold=0.25, **more)
-
-    return nn.Sequential(
-        nn.Conv2d(2, 4, 3), nn.MaxPool2d(2), lif(), nn.Flatten(), nn.Linear(4 * 3 * 3, CLASSES), lif(output=True)
-    )
-
 
 @pytest.fixture(scope="module")
 def frames() -> tuple[np.ndarray, np.ndarray]:
-    """Events that are dense in a third of the columns, by class."""
-    rng = np.random.default_rng(5)
-    labels = np.arange(30) % CLASSES
-    density = np.full((30, 1, 1, 1, 9), 0.1)
-    for row, label in enumerate(labels):
-        density[row, ..., 3 * label : 3 * label + 3] = 0.6
-    return (rng.random((30, 6, *SHAPE)) < density).astype(np.uint8), labels
-
-
-SETTINGS = {"dt_s": DT, "input_shape": SHAPE, "epochs": 3, "batch": 9, "threads": 1, "seed": 3}
+    return columns()
 
 
 def weights_of(network: sp.CompiledNetwork) -> list[np.ndarray]:
@@ -95,32 +73,6 @@ def test_training_moves_it_towards_the_source(frames, tmp_path: Path) -> None:
     assert epochs[-1]["loss"] < epochs[0]["loss"]
     assert epochs[-1]["training_agreement"] == after.rows[3].agreement["value"] == 1.0
     assert before.mismatches == after.mismatches == 0
-
-
-def test_a_stopped_adaptation_ends_in_the_same_weights(frames, tmp_path: Path) -> None:
-    given, _ = frames
-    whole = adapt(source(), given, tmp_path / "whole", **SETTINGS)
-
-    class StoppedError(Exception):
-        pass
-
-    def stop(done: int, total: int, what: str) -> None:
-        if done == total // 2 + 1:
-            raise StoppedError
-
-    with pytest.raises(StoppedError):
-        adapt(source(), given, tmp_path / "cut", progress=stop, **SETTINGS)
-    assert (tmp_path / "cut" / "checkpoint.safetensors").exists()
-    with pytest.raises(sp.UserError, match="holds a stopped adaptation"):
-        adapt(source(), given, tmp_path / "cut", **SETTINGS)
-    with pytest.raises(sp.UserError, match="another"):
-        adapt(source(), given[::-1], tmp_path / "cut", resume=True, **SETTINGS)
-    resumed = adapt(source(), given, tmp_path / "cut", resume=True, **SETTINGS)
-    again = adapt(source(), given, tmp_path / "cut", **{**SETTINGS, "epochs": 1})  # a finished one is replaced
-    assert [row.network for row in again.rows] == [row.network for row in resumed.rows]
-    assert all(
-        np.array_equal(a, b) for a, b in zip(weights_of(whole.network), weights_of(resumed.network), strict=True)
-    )
 
 
 def test_a_graph_that_subtracts_is_adapted(frames, tmp_path: Path) -> None:
