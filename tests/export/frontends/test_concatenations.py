@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from live_modules import DT, leaky, on_grid
+from live_modules import DT, leaky, settled
 from nir_oracle import run_nodes
 from torch import Tensor, nn
 
@@ -87,17 +87,6 @@ NETWORKS = {
 }
 
 
-def settled(net: nn.Module, seed: int) -> nn.Module:
-    for number, module in enumerate(net.modules()):
-        if isinstance(module, (nn.Linear, nn.Conv2d)):
-            on_grid(module, seed + number)
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.running_mean, -0.3, 0.3)
-            nn.init.uniform_(module.running_var, 0.5, 2.0)
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-    return net.eval()
-
-
 def frames_of(shapes, steps: int, seed: int = 1) -> list[np.ndarray]:
     rng = np.random.default_rng(seed)
     return [(rng.random((steps, *shape)) < 0.4).astype(np.uint8) for shape in shapes]
@@ -119,7 +108,6 @@ def live_outputs(net: nn.Module, frames: list[np.ndarray]) -> list[np.ndarray]:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_graph_fires_the_spikes_of_the_network(name: str) -> None:
     make, shapes, on_integers = NETWORKS[name]
-    torch.manual_seed(2)
     net, frames = settled(make(), 7), frames_of(shapes, 14)
     expected = live_outputs(net, frames)
     assert all(0 < each.mean() < 1 for each in expected)

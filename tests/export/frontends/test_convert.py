@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from live_modules import DT, leaky, on_grid
+from live_modules import DT, leaky, settled
 from nir_oracle import run_nir
 from torch import nn
 from written_networks import ByHand, OverTime, Residual
@@ -17,23 +17,11 @@ from spikeport.export.lowering.branches.one_chain import one_chain
 from spikeport.export.quantization.quantize import quantize
 
 
-def settled(net: nn.Module, seed: int) -> nn.Module:
-    """Weights on the grid of 64ths, statistics as after training. float32 holds these states exactly for 12 steps."""
-    for number, module in enumerate(net.modules()):
-        if isinstance(module, (nn.Linear, nn.Conv2d)):
-            on_grid(module, seed + number)
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.running_mean, -0.3, 0.3)
-            nn.init.uniform_(module.running_var, 0.5, 2.0)
-    return net.eval()
-
-
 def frames_of(seed: int, *shape: int) -> np.ndarray:
     return (np.random.default_rng(seed).random(shape) < 0.4).astype(np.uint8)
 
 
 def test_a_network_that_loops_over_a_recording() -> None:
-    torch.manual_seed(2)
     net, frames = settled(OverTime(), 3), frames_of(1, 12, 2, 6, 8)
     with torch.no_grad():
         expected = net(torch.tensor(frames, dtype=torch.float32)[:, None])[:, 0].numpy()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from live_modules import DT, leaky, on_grid
+from live_modules import DT, leaky, settled
 from nir_oracle import run_nir
 from torch import Tensor, nn
 from torch.nn import functional
@@ -33,17 +33,6 @@ class Waves(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         spikes = self.lif2(self.conv2(self.pool(self.lif1(self.norm(self.conv1(x))))))
         return self.lif3(self.fc(functional.max_pool1d(spikes, 2).flatten(1)))
-
-
-def settled(net: nn.Module, seed: int) -> nn.Module:
-    torch.manual_seed(seed)
-    for number, module in enumerate(net.modules()):
-        if isinstance(module, (nn.Linear, nn.Conv1d)):
-            on_grid(module, seed + number)
-        if isinstance(module, nn.BatchNorm1d):
-            nn.init.uniform_(module.running_mean, -0.3, 0.3)
-            nn.init.uniform_(module.running_var, 0.5, 2.0)
-    return net.eval()
 
 
 def live(net: nn.Module, frames: np.ndarray) -> np.ndarray:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from math import inf
 from pathlib import Path
 from types import SimpleNamespace
+from typing import get_type_hints
 
 import numpy as np
 import pytest
@@ -14,6 +16,8 @@ from torch import nn
 
 import spikeport as sp
 from spikeport.export.formats.frames_file import write_frames
+from spikeport.pipeline.adaptation.settings import RANGES
+from spikeport.pipeline.cli.adapt import adapt as command
 from spikeport.pipeline.stages.adaptation import adapt
 
 FRAMES, LABELS = columns()
@@ -84,6 +88,14 @@ def test_settings_out_of_range(key: str, value: float, legal: str) -> None:
         adapt(source(), FRAMES, **{**QUICK, key: value})
 
 
+def test_the_command_has_the_same_ranges() -> None:
+    """Python's settings and the options of the command are written in two places."""
+    options = get_type_hints(command, include_extras=True)
+    for key, (low, high) in RANGES.items():
+        (option,) = options[key].__metadata__
+        assert (option.min, inf if option.max is None else option.max) == (low, high), key
+
+
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     for out in (tmp_path / "file", tmp_path / "file" / "inside"):
@@ -109,8 +121,8 @@ def test_a_forward_that_a_trace_does_not_show_is_refused(tmp_path: Path, monkeyp
     write_frames(tmp_path / "frames.npz", FRAMES)
     monkeypatch.setitem(sys.modules, "nets_of_test", SimpleNamespace(busy=Busy, agrees=source))
     words = ("--frames", tmp_path / "frames.npz", "--dt", DT, "--input-shape", ",".join(map(str, SHAPE)))
-    for command in (("adapt", "--quiet", "--out", tmp_path / "out"), ("check-network",)):
-        code, _, err = spikeport(command[0], "nets_of_test:busy", *command[1:], *words)
+    for words_before in (("adapt", "--quiet", "--out", tmp_path / "out"), ("check-network",)):
+        code, _, err = spikeport(words_before[0], "nets_of_test:busy", *words_before[1:], *words)
         assert code == 2
         assert "Busy: its forward gives other outputs than the modules" in err
     assert not (tmp_path / "out").exists()

@@ -1,17 +1,14 @@
 """The script that runs a `.net` in plain lava-dl gives the spikes of the reference."""
 
-import subprocess
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from lava_scripts import run_script
 
 from spikeport.errors import UserError
-from spikeport.export.backends.lava import environment
 from spikeport.export.backends.lava.script import is_script, lava_script
 from spikeport.export.backends.reference.simulate import simulate
-from spikeport.export.formats.frames_file import write_frames
-from spikeport.export.formats.netx.write import write_netx
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 from spikeport.export.network.readout import Readout
 
@@ -95,18 +92,12 @@ def test_the_script_gives_the_spikes_of_the_reference(make, tmp_path):
     frames *= rng.random(frames.shape) < 0.6
     expected = simulate(network, frames)
     classes = network.readout.classes(expected.spikes, expected.membrane)
-    write_netx(network, tmp_path / "n.net")
-    write_frames(tmp_path / "frames.npz", frames, classes)
-    (tmp_path / "run_in_lava.py").write_text(lava_script(network, "n.net"))
-    done = subprocess.run([environment.interpreter(), "-P", "run_in_lava.py"], cwd=tmp_path, capture_output=True,
-                          text=True, timeout=300)  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    with np.load(tmp_path / "spikes.npz", allow_pickle=False) as archive:
-        np.testing.assert_array_equal(archive["spikes"], expected.spikes)
-        assert archive["spikes"].dtype == np.uint8
-        assert archive["classes"].tolist() == classes.tolist()
-    assert f"{expected.spikes.sum()} output spikes" in done.stdout
-    assert "3 of 3 classes are right" in done.stdout
+    archive, printed = run_script(network, frames, classes, tmp_path)
+    np.testing.assert_array_equal(archive["spikes"], expected.spikes)
+    assert archive["spikes"].dtype == np.uint8
+    assert archive["classes"].tolist() == classes.tolist()
+    assert f"{expected.spikes.sum()} output spikes" in printed
+    assert "3 of 3 classes are right" in printed
     if network.readout.kind != "membrane":
         assert expected.spikes.sum() > SAMPLES
 

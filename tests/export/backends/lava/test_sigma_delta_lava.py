@@ -1,20 +1,16 @@
 """Sigma-delta networks: the reference equals Lava itself, every layer, value by value."""
 
-import subprocess
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from lava_scripts import run_script
 from random_sdnn import random_case
 
-from spikeport.export.backends.lava import environment
 from spikeport.export.backends.lava.process import LavaWorker
 from spikeport.export.backends.lava.results import assemble
 from spikeport.export.backends.lava.schedule import schedule
-from spikeport.export.backends.lava.script import lava_script
 from spikeport.export.backends.reference.simulate import simulate
-from spikeport.export.formats.frames_file import write_frames
-from spikeport.export.formats.netx.write import write_netx
 from spikeport.export.network.integer_network import IntegerLayer, IntegerNetwork
 from spikeport.export.network.readout import Readout
 
@@ -70,13 +66,7 @@ def test_the_script_gives_the_values_of_the_reference(delayed, tmp_path):
     frames = rng.integers(-90, 90, (3, 6, 2, 4, 5)).astype(np.int16)
     expected = simulate(network, frames)
     classes = network.readout.classes(expected.spikes, expected.levels)
-    write_netx(network, tmp_path / "n.net")
-    write_frames(tmp_path / "frames.npz", frames, classes)
-    (tmp_path / "run_in_lava.py").write_text(lava_script(network, "n.net"))
-    done = subprocess.run([environment.interpreter(), "-P", "run_in_lava.py"], cwd=tmp_path, capture_output=True,
-                          text=True, timeout=300)  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    with np.load(tmp_path / "spikes.npz", allow_pickle=False) as archive:
-        np.testing.assert_array_equal(archive["values"], expected.values)
-        assert archive["classes"].tolist() == classes.tolist()
-    assert f"{np.count_nonzero(expected.values)} output messages" in done.stdout
+    archive, printed = run_script(network, frames, classes, tmp_path)
+    np.testing.assert_array_equal(archive["values"], expected.values)
+    assert archive["classes"].tolist() == classes.tolist()
+    assert f"{np.count_nonzero(expected.values)} output messages" in printed
