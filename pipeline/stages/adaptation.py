@@ -101,7 +101,7 @@ def adapt(
         lava_samples: samples on which the reference is compared with Lava.
         seed: seed of the training and of the draw.
         threads: threads of torch; 0: torch's default.
-        resume: continue a stopped adaptation in `out`; without one there a new one starts.
+        resume: continue a stopped adaptation in `out`; in an empty folder a new one starts.
         progress: called with (steps done, steps in all, what is done).
 
     Returns:
@@ -212,6 +212,9 @@ def _check_folder(out: Path, name: str, *, resume: bool) -> None:
     held = {entry.name for entry in out.iterdir() if not entry.name.startswith(".")} if out.is_dir() else set()
     if CHECKPOINT not in held or held - set(names):
         check_folder(out, names, "adaptation", schema=SCHEMA)
+        if resume and SUMMARY in held:
+            raise UserError("this folder holds a finished adaptation", where=str(out),
+                            hint="without --resume it is replaced; name another --out for a new one")  # fmt: skip
         if resume:
             note(f"{out} holds no stopped adaptation, so a new one starts")
     elif not resume:

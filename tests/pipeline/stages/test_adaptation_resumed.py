@@ -102,6 +102,10 @@ def test_one_that_replaces_another_is_resumed_too(frames, tmp_path: Path) -> Non
 def test_nothing_to_resume_starts_anew(frames, tmp_path: Path, capsys) -> None:
     adapt(source(), frames, tmp_path / "new", resume=True, **{**SETTINGS, "epochs": 0})
     assert "new holds no stopped adaptation, so a new one starts" in capsys.readouterr().err
+    finished = {file.name: file.read_bytes() for file in (tmp_path / "new").iterdir()}
+    with pytest.raises(sp.UserError, match="holds a finished adaptation"):
+        adapt(source(), frames, tmp_path / "new", resume=True, **SETTINGS)
+    assert {file.name: file.read_bytes() for file in (tmp_path / "new").iterdir()} == finished
 
 
 def test_without_training_no_log_is_left(frames, tmp_path: Path) -> None:
