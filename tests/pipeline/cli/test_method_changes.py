@@ -44,9 +44,8 @@ def test_another_method_has_its_own_defaults_and_a_note_names_what_is_left_out(c
     assert method_spec(own).losses
     err = capsys.readouterr().err
     named = ", ".join(sorted(OF_DIGITS))
-    assert (
-        err == f"note: distillation.method is {method} instead of ckd, whose distillation.options are left out: {named}\n"
-    )
+    left_out = f"whose distillation.options are left out: {named}"
+    assert err == f"note: distillation.method is {method} instead of ckd, {left_out}\n"
 
 
 def test_options_that_are_set_beside_the_method_are_kept(capsys):
