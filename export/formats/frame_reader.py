@@ -86,6 +86,8 @@ class FrameReader:
         at = int(np.argmax((flat.min(axis=1) < self._lowest) | (flat.max(axis=1) > self._limit)))
         spikes, most = self._limit == 1, int(values.max())
         graded = f", or export with --message-bits {most.bit_length()} (Loihi 2)" if spikes and 1 < most < 256 else ""
+        if self._limit & (self._limit + 1):  # not a number of message bits: input neurons with a weight and a bias
+            graded = "; or export the .net file with --scaled-frames if the frames are its drive already"
         raise UserError(
             f"frames of sample {numbers[at]} hold values from {flat[at].min()} to {flat[at].max()}",
             where=self._where,

@@ -112,6 +112,14 @@ def export(
             help="Bits of the counts at the input (graded spikes, Loihi 2). 0: binary spikes.",
         ),
     ] = 0,
+    scaled_frames: Annotated[
+        bool,
+        typer.Option(
+            "--scaled-frames",
+            help="Frames for the input neurons of a .net file are scaled already: its weight and bias are not applied.",
+            rich_help_panel=INTEGERS,
+        ),
+    ] = False,
     check: Annotated[
         Path | None,
         typer.Option(
@@ -170,6 +178,7 @@ def export(
             row_scales=counts_of(row_scales, "--row-scales"),
             calibrate=calibrate,
             message_bits=message_bits,
+            scaled_frames=scaled_frames,
             check="none" if no_check else check,
             script=script,
             progress=lambda done, total: progress(done, total, "scales tried"),

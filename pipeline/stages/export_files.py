@@ -68,6 +68,7 @@ def export_network(
     row_scales: RowScales | None = None,
     calibrate: PathLike | None = None,
     message_bits: int = 0,
+    scaled_frames: bool = False,
     check: PathLike | Literal["none"] | None = None,
     explain: bool = False,
     hardware: tuple[str, ...] = (),
@@ -93,13 +94,14 @@ def export_network(
         clones, row_scales: copies of neurons, and groups of rows, for finer weights, as for `quantize`.
         calibrate: file of frames on which the scale of each layer is searched.
         message_bits: bits of the counts at the input (Loihi 2); 0: binary spikes.
+        scaled_frames: whether frames for the input neurons of a .net file are scaled already (weight 1, no bias).
         check: file of frames for the comparison of float and integer network; None: random frames; "none": no check.
         explain: whether `nodes` describes the conversion of each node.
         hardware: devices whose public limits are checked.
         script: whether run_in_lava.py is written, which runs the .net file in Lava without Spikeport.
         framework, dt_s, reset, if_gain, input_shape, readout, bias, allow_vector: for .nir files, as for `load_graph`.
-            A network needs `input_shape`, and `dt_s` or `framework`. A .net file takes `input_shape`, `readout` and
-            `message_bits`.
+            A network needs `input_shape`, and `dt_s` or `framework`. A .net file takes `input_shape`, `readout`,
+            `message_bits` and `scaled_frames`.
         progress: called with (scales tried, scales in all).
 
     Raises:
@@ -111,12 +113,17 @@ def export_network(
     if kind == "run":
         exported = _export_run(file, None if out is None else Path(out))
     elif kind == "net":
-        exported = _export_net(file, None if out is None else Path(out), input_shape, readout, message_bits)
+        exported = _export_net(file, None if out is None else Path(out), input_shape, readout=readout,
+                               message_bits=message_bits, scaled_frames=scaled_frames)  # fmt: skip
     elif file.is_dir():
         raise UserError("is not a run folder", where=str(file), hint="name a run folder, a .nir or a .net file")
     else:
         from spikeport.export.quantization.load_file import load_file
 
+        if scaled_frames:
+            raise UserError(
+                "--scaled-frames is for .net files with input neurons", where=str(file), hint="leave it out"
+            )
         graph = network_graph(
             str(source), dt_s, input_shape, readout, bias, allow_vector, framework=framework
         ) if kind == "network" else load_file(
@@ -217,21 +224,13 @@ class _NirExport:
         return compare_on_frames(graph, network, frames, str(file), labels)
 
 
-def _export_net(
-    source: Path, out: Path | None, shape: Shape | None, readout: str | None, message_bits: int
-) -> ExportedFiles:
+def _export_net(source: Path, out: Path | None, shape: Shape | None, **changes: Any) -> ExportedFiles:
     """Reads and checks a .net file. With a folder, writes it again in Spikeport's form."""
     from spikeport.export.formats.netx.read import read_netx
     from spikeport.export.formats.netx.write import write_netx
-    from spikeport.export.network.readout import Readout
+    from spikeport.pipeline.stages.net_changes import changed_net
 
-    network = read_netx(source, shape)
-    if message_bits:
-        network = replace(network, input_message_bits=message_bits)
-    if readout is not None:
-        kind, _, over_time = readout.partition("-")
-        asked: Any = {"kind": kind, "over_time": over_time or "sum"}
-        network = replace(network, readout=Readout(**asked))
+    network = changed_net(read_netx(source, shape), **changes, where=str(source))
     lines = net_lines(network)
     files: tuple[Path, ...] = ()
     if out is not None:

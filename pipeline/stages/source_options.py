@@ -43,7 +43,7 @@ def _takes(always: str, **more: str) -> Takes:
 EXPORT = _takes(
     "source out hardware script progress",
     run="",
-    net="input_shape readout message_bits",
+    net="input_shape readout message_bits scaled_frames",
     network="bits clones row_scales calibrate message_bits check explain framework dt_s input_shape readout bias "
     "allow_vector",
 )

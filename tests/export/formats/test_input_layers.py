@@ -103,3 +103,29 @@ def test_without_an_input_layer_the_message_bits_that_counts_need_are_named(spik
     assert code == 0
     assert json.loads(out)["layers"][0]["spikes_per_sample"] == simulate(
         network, frames, keep_layers=True).layer_spikes[0].sum() / 3  # fmt: skip
+
+
+def test_frames_that_are_scaled_already_drive_the_neurons_as_they_are(spikeport, tmp_path):
+    """As Intel's recorded inputs of tiny.net and PilotNet are; first spikes by a loop over the frames themselves."""
+    image_network(tmp_path / "i.net")
+    frames = images(tmp_path / "f.npz", 255)
+    code, _, err = spikeport("simulate", "i.net", "--input", "f.npz")
+    assert code == 2
+    assert "export the .net file with --scaled-frames if the frames are its drive already" in err
+    assert spikeport("export", "i.net", "--scaled-frames", "--out", "scaled")[0] == 0
+    v, fired = np.zeros((3, 2, 4, 5), dtype=np.int64), 0
+    for t in range(9):
+        v = (v * (4096 - 200)) // 4096 + 64 * frames[:, t].astype(np.int64)
+        fired += int(np.sum(v > 64 * 300))
+        v[v > 64 * 300] = 0
+    code, out, _ = spikeport("simulate", "scaled/i.net", "--input", "f.npz", "--json")
+    assert code == 0
+    assert fired > 100
+    assert json.loads(out)["layers"][0]["spikes_per_sample"] == pytest.approx(fired / 3, rel=1e-12)
+    image_network(tmp_path / "s.net", neuron=None)
+    code, _, err = spikeport("export", "s.net", "--scaled-frames")
+    assert code == 2
+    assert "s.net: has no input neurons" in err
+    code, _, err = spikeport("export", "g.nir", "--scaled-frames")
+    assert code == 2
+    assert "--scaled-frames is for .net files" in err
