@@ -1,4 +1,4 @@
-"""Reads raw streams of event cameras: Prophesee .dat and .raw, AEDAT 2.0.
+"""Reads raw streams of Prophesee's cameras: .dat and .raw.
 
 Clocks of few bits wrap. A step back by more than half the clock's range is a wrap; a smaller one is disorder, and stays
 in the times, where `check_events` finds it.
@@ -7,6 +7,7 @@ in the times, where `check_events` finds it.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +80,7 @@ def read_dat(path: Path) -> np.ndarray:
 
 
 def read_raw(path: Path) -> np.ndarray:
-    """Reads Prophesee RAW in EVT 2.0 or 3.0. Events before the first time word have no time and are skipped.
+    """Reads Prophesee RAW in EVT 2.0, 2.1 or 3.0. Events before the first time word have no time and are skipped.
 
     Args:
         path: the file.
@@ -88,59 +89,37 @@ def read_raw(path: Path) -> np.ndarray:
     fields, start = _header(content, b"% ")
     if not start:
         raise damaged("it has no header of % lines")
-    version = fields.get("evt") or fields.get("format", "").split(";")[0].removeprefix("EVT")
-    if version in ("2.0", "2"):
-        return _decoded(content, start, evt.EVT2)
-    if version in ("3.0", "3"):
-        return _decoded(content, start, evt.EVT3)
-    raise unknown_layout(f"RAW in EVT {version or 'of no stated version'}", _EVT_CONVERT, "RAW in EVT 2.0 or 3.0")
-
-
-def read_aedat2(path: Path) -> np.ndarray:
-    """Reads AEDAT 2.0 of a DVS128: big-endian 32-bit words, address and time in microseconds alternating.
-
-    Bit 0 of the address is 0 for ON, bits 1 to 7 are x, and bits 8 to 14 are y, as stored. Words with bit 15 are sync
-    pulses and are skipped.
-
-    Args:
-        path: the file.
-    """
-    content = content_of(path)
-    version, chip, start = "", "", 0
-    while content[start : start + 1] == b"#":
-        end = content.find(b"\n", start)
-        if end < 0:
-            raise damaged("its header is cut short")
-        line = content[start:end].decode("ascii", "replace").strip()
-        version = line.removeprefix("#!AER-DAT") if line.startswith("#!AER-DAT") else version
-        chip = line.removeprefix("# AEChip:").strip() if line.startswith("# AEChip:") else chip
-        start = end + 1
-    if not version.startswith("2"):
+    name, *more = fields.get("format", "").split(";")
+    stated = {key.strip(): value.strip() for key, _, value in (each.partition("=") for each in more)}
+    version = fields.get("evt") or name.strip().removeprefix("EVT")
+    encoding = {"2": evt.EVT2, "2.1": evt.EVT21, "21": evt.EVT21, "3": evt.EVT3}.get(version.removesuffix(".0"))
+    if encoding is None:
         raise unknown_layout(
-            f"AEDAT {version[:20] or 'of no stated version'}", "convert it with jAER or dv-processing", "AEDAT 2.0"
+            f"RAW in EVT {version or 'of no stated version'}", _EVT_CONVERT, "RAW in EVT 2.0, 2.1 or 3.0"
         )
-    if (len(content) - start) % 8:
-        raise damaged(f"{len(content) - start} bytes of events are not a multiple of 8, the size of an event")
-    address, time = np.frombuffer(content, ">u4", offset=start).reshape(-1, 2).T
-    if (address >> 16).any():
-        raise unknown_layout(
-            f"addresses that are not those of a DVS128 (chip {chip[:60] or 'not stated'})",
-            "convert it to columns with the makers' tool",
-            "AEDAT 2.0 of a DVS128",
-        )
-    selected = address >> 15 == 0
-    address, time = address[selected], unwrapped(time, 32)[selected]
-    return from_columns({"t": time, "x": address >> 1 & 127, "y": address >> 8 & 127, "p": 1 - (address & 1)})
+    events = _decoded(content, start, encoding, stated.get("endianness", ""))
+    geometry = fields.get("geometry") or f"{stated.get('width', '')}x{stated.get('height', '')}"
+    if size := re.fullmatch(r"(\d{1,5})x(\d{1,5})", geometry):
+        width, height = int(size[1]), int(size[2])
+        outside = (events["x"] >= width) | (events["y"] >= height)
+        if outside.any():
+            at = int(np.argmax(outside))
+            x, y = events["x"][at], events["y"][at]
+            raise damaged(f"event {at} is at x = {x}, y = {y}; its header states a sensor of {width} x {height}")
+    return events
 
 
-def _decoded(content: bytes, start: int, encoding: evt.Encoding) -> np.ndarray:
+def _decoded(content: bytes, start: int, encoding: evt.Encoding, order: str) -> np.ndarray:
     size = np.dtype(encoding.word).itemsize
     if (len(content) - start) % size:
         raise damaged(
             f"{len(content) - start} bytes are not a multiple of {size}, the size of a word; the file is cut short"
         )
+    words = np.frombuffer(content, encoding.word, offset=start)
     try:
-        columns = evt.decode(np.frombuffer(content, encoding.word, offset=start), encoding)
+        if encoding is evt.EVT21:
+            words = evt.in_order(words, order)
+        columns = evt.decode(words, encoding)
     except ValueError as error:
         raise damaged(str(error)) from None
     return from_columns(columns | {"t": unwrapped(columns["t"], encoding.clock)})

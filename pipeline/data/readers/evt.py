@@ -1,4 +1,4 @@
-"""Decodes Prophesee's EVT 2.0 and 3.0 words to columns, with whole-array operations.
+"""Decodes Prophesee's EVT 2.0, 2.1 and 3.0 words to columns, with whole-array operations.
 
 Time, row and column come in separate words; a word is combined with the last ones before it. Words before the first of
 these are skipped. Long streams are decoded in pieces; the words that still apply are carried over.
@@ -10,6 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+
+from spikeport.pipeline.data.events import EVENT_DTYPE
+from spikeport.pipeline.data.readers.event_columns import check_size
 
 Columns = dict[str, np.ndarray]
 PIECE = 1 << 20  # words at a time: what decoding takes beside the events stays below 200 MB
@@ -54,14 +57,18 @@ def decode(words: np.ndarray, encoding: Encoding, piece: int = PIECE) -> Columns
 
     Raises:
         ValueError: a word is of an unknown kind.
+        EventFileError: there are more events than one recording may have.
     """
     found: list[Columns] = []
+    total = 0
     before = words[:0]
     for start in range(0, len(words), piece):
         part = words[start : start + piece]
         _check(part, encoding, start)
         part = np.concatenate([before, part])
         found.append(encoding.decode(part))
+        total += len(found[-1]["t"])
+        check_size(total * EVENT_DTYPE.itemsize, words.nbytes)
         before = encoding.carried(part)
     return {name: np.concatenate([each[name] for each in found] or [words[:0]]) for name in "txyp"}
 
@@ -82,6 +89,55 @@ def _evt2(words: np.ndarray) -> Columns:
 
 def _evt2_carried(words: np.ndarray) -> np.ndarray:
     return words[words >> 28 == _TIME][-1:]
+
+
+def in_order(words: np.ndarray, order: str) -> np.ndarray:
+    """Words of EVT 2.1 with their kind in the highest bits.
+
+    Older cameras write the two halves of a word the other way round ("legacy"). Where the header does not state it, the
+    order is the only one in which every word is of a known kind, and at least one is of time.
+
+    Args:
+        words: words as stored.
+        order: what the header states: "little", "legacy" or nothing.
+
+    Raises:
+        ValueError: the order is not known.
+    """
+    orders = {"little": words, "legacy": words << 32 | words >> 32}
+    if not order:
+        fit = [
+            name
+            for name, each in orders.items()
+            if np.isin(each >> 60, _EVT2_KINDS).all() and (each >> 60 == _TIME).any()
+        ]
+        if len(fit) != 1:
+            raise ValueError("its header does not state the order of EVT 2.1's words (endianness=little or legacy)")
+        order = fit[0]
+    if order not in orders:
+        raise ValueError(f"its header states the order {order[:20]!r} of words; known are little and legacy")
+    return orders[order]
+
+
+def _evt21(words: np.ndarray) -> Columns:
+    kind = words >> 60
+    time = _last(kind == _TIME)
+    rows = np.flatnonzero((kind <= _ON) & (time >= 0))
+    events = words[rows]
+    pixels = (events & 0xFFFFFFFF).astype("<u4").view(np.uint8).reshape(-1, 4)
+    event, bit = np.nonzero(np.unpackbits(pixels, axis=1, bitorder="little"))
+    high = (words[time[rows]] >> 32 & 0xFFFFFFF).astype(np.int64)
+    clock, x = high << 6 | (events >> 54 & 0x3F).astype(np.int64), (events >> 43 & _LARGEST).astype(np.int16)
+    return {
+        "t": clock[event],
+        "x": x[event] + bit.astype(np.int16),
+        "y": (events >> 32 & _LARGEST).astype(np.int16)[event],
+        "p": kind[rows].astype(np.int8)[event],
+    }
+
+
+def _evt21_carried(words: np.ndarray) -> np.ndarray:
+    return words[words >> 60 == _TIME][-1:]
 
 
 def _evt3(words: np.ndarray) -> Columns:
@@ -145,4 +201,5 @@ def _check(words: np.ndarray, encoding: Encoding, start: int) -> None:
 _EVT2_KINDS = (_OFF, _ON, _TIME, 0xA, 0xE, 0xF)
 _EVT3_KINDS = (_Y, _X, _BASE, _VECTOR_12, _VECTOR_8, _LOW, _HIGH, 0x7, 0xA, 0xE, 0xF)
 EVT2 = Encoding("EVT 2.0", "<u4", 28, _EVT2_KINDS, 34, _evt2, _evt2_carried)
+EVT21 = Encoding("EVT 2.1", "<u8", 60, _EVT2_KINDS, 34, _evt21, _evt21_carried)
 EVT3 = Encoding("EVT 3.0", "<u2", 12, _EVT3_KINDS, 24, _evt3, _evt3_carried)

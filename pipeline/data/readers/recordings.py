@@ -14,7 +14,7 @@ import numpy as np
 from spikeport.errors import UserError
 from spikeport.pipeline.data.dataset import Recording
 from spikeport.pipeline.data.events import in_order
-from spikeport.pipeline.data.readers import aedat4, event_arrays, event_hdf5, event_streams, event_text
+from spikeport.pipeline.data.readers import aedat, aedat4, event_arrays, event_hdf5, event_streams, event_text
 from spikeport.pipeline.data.readers.event_columns import EventFileError, damaged
 from spikeport.pipeline.data.readers.nmnist import EVENT_BYTES, decode
 from spikeport.pipeline.data.readers.orientation import turned
@@ -143,7 +143,7 @@ READERS: dict[str, Reader] = {
     ".npz": event_arrays.read_npz,
     ".h5": event_hdf5.read_h5,
     ".hdf5": event_hdf5.read_h5,
-    ".aedat": _stream(event_streams.read_aedat2),
+    ".aedat": _stream(aedat.read_aedat),
     ".mat": event_arrays.read_mat,
     ".csv": event_text.read_text,
     ".txt": event_text.read_text,
@@ -155,6 +155,7 @@ _BEGINNINGS: dict[bytes, tuple[str, ...]] = {
     b"PK\x03\x04": (".npz",),
     b"#!AER-DAT4": (".aedat4",),
     b"#!AER-DAT2": (".aedat",),
+    b"#!AER-DAT3": (".aedat",),
     b"MATLAB 5.0": (".mat",),
     b"% ": (".dat", ".raw"),
 }

@@ -144,8 +144,8 @@ def test_evt_clocks_wrap_and_strange_words_are_damage(tmp_path: Path) -> None:
     assert evt3(0x8001, 0x6009, 0x0001, 0x2001, 0x6004, 0x2001) == [4105, 4100]  # seen as disorder by a Recording
     with pytest.raises(UserError, match=r"the word at byte 4 after the header, of type 0x9, is not a word of EVT 3\.0"):
         evt3(0x8FFF, 0x6FFF, 0x9001)
-    path.write_bytes(b"% evt 2.1\n" + bytes(8))
-    with pytest.raises(UserError, match=r"found RAW in EVT 2\.1"):
+    path.write_bytes(b"% evt 4.0\n" + bytes(8))
+    with pytest.raises(UserError, match=r"found RAW in EVT 4\.0"):
         read_events(path)
 
 

@@ -118,7 +118,7 @@ def test_an_aedat_file_is_read_as_stored_and_its_pulses_dropped(tmp_path: Path) 
     path.write_bytes(b"#!AER-DAT2.0\n# comment\n" + body)
     found = read_events(path)
     assert [tuple(int(e[name]) for name in "txyp") for e in found] == [(5, 3, 42, 0), (65536, 0, 0, 1)]
-    for header, why in ((b"#!AER-DAT3.1\n", "found AEDAT 3.1"), (b"", "no stated version"), (b"#!AER-DAT2.0", "cut")):
+    for header, why in ((b"#!AER-DAT3.0\n", "found AEDAT 3.0"), (b"", "no stated version"), (b"#!AER-DAT2.0", "cut")):
         path.write_bytes(header + (body if b"\n" in header or not header else b""))
         with pytest.raises(UserError, match=why):
             read_events(path)
