@@ -128,10 +128,14 @@ def from_table(table: np.ndarray, columns: str) -> np.ndarray:
         columns: order of the columns, for example "txyp".
     """
     if table.ndim != 2 or table.shape[1] != 4 or table.dtype.kind not in "iufb":
-        turned = table.ndim == 2 and table.shape[0] == 4
+        hint = "convert it to such columns"
+        if table.ndim == 2 and table.shape[0] == 4:
+            hint = "transpose it to [N, 4] and name its columns with data.columns"
+        elif table.ndim > 2:
+            hint = "if these are frames, store the events that they were made of: frames are made by data.step_us"
         raise unknown_layout(
             f"an array without fields, {describe(table)}",
-            "transpose it to [N, 4] and name its columns with data.columns" if turned else "convert it to such columns",
+            hint,
             f"{TAKEN}, or an array [N, 4] whose columns data.columns names",
         )
     if not columns:
