@@ -24,7 +24,7 @@ REFUSED = {
     "cuba_average": "count spikes outside the network",
     "cuba_refractory": "netx has no refractory period",
     "alif_dense": "netx has no adaptive neuron",
-    "rf_iz_dense": "resonate-and-fire neurons are not supported",
+    "rf_iz_dense": "neuron type 'RF_IZ' is not supported",
     "sdnn_tanh": "netx would run ReLU in its place",
     "sdnn_recurrent": "lava-dl no recurrent layer of them",
     "sdnn_and_cuba": "use neurons of one family",
