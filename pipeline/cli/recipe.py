@@ -1,4 +1,4 @@
-"""The commands `recipe show` and `recipe schema`."""
+"""The commands `recipe show`, `recipe new` and `recipe schema`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from spikeport.pipeline.cli.console import show
 from spikeport.pipeline.cli.options import Json
 
-recipe = typer.Typer(help="Describes the keys of recipes.", no_args_is_help=True)
+recipe = typer.Typer(help="Lists the keys of recipes, and starts a new recipe.", no_args_is_help=True)
 
 
 @recipe.command("show")
@@ -36,6 +36,42 @@ def recipe_show(
     sections = recipe_sections(None if name is None else load_recipe(find_recipe(name)), section)
     lines = [line for part in sections for line in (*part.lines(), "")]
     show([key for part in sections for key in part.to_json()], json, lines[:-1])
+
+
+@recipe.command("new")
+def recipe_new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the recipe and of its runs.")],
+    events: Annotated[
+        Path, typer.Option("--events", metavar="DIR", help="Folder of your recordings: DIR/<class>/<id>.<ext>.")
+    ],
+    images: Annotated[
+        Path | None,
+        typer.Option("--images", metavar="DIR", help="Folder of their images, by class; needed for a teacher."),
+    ] = None,
+    height: Annotated[int | None, typer.Option("--height", help="Rows of a frame: those of your sensor.")] = None,
+    width: Annotated[int | None, typer.Option("--width", help="Columns of a frame: those of your sensor.")] = None,
+    steps: Annotated[int | None, typer.Option("--steps", help="Time steps of a recording.")] = None,
+    step_us: Annotated[int | None, typer.Option("--step-us", help="Duration of one step in microseconds.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE.toml", help="File for the recipe. [default: NAME.toml]")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Writes a recipe for your own recordings in class folders, with a comment on each key.
+
+    An existing file is not replaced. No recording is read: `spikeport data info` on the recipe does that next.
+
+    Example: `spikeport recipe new shapes --events recordings --images pictures --height 48 --width 64`
+    """
+    from spikeport.notes import note
+    from spikeport.pipeline.stages.new_recipe import new_recipe
+
+    frame = {"height": height, "width": width, "steps": steps, "step_us": step_us}
+    given = {key: size for key, size in frame.items() if size is not None}
+    file = new_recipe(name, events, images=images, frame=given, out=out)
+    if height is None or width is None:
+        note("data.height and data.width must be the size of your sensor; spikeport data info shows where events lie")
+    show({"recipe": str(file)}, json, [str(file)])
 
 
 @recipe.command("schema")
